@@ -1,0 +1,34 @@
+"""The numbers both ends of the wire agree on. Bytes, rows and plain seconds; nothing here is configurable per process."""
+
+PRICE_SCALE = 8
+"""Prices are held as integers of 1e-8: DECIMAL(18,8)."""
+SIZE_SCALE = 4
+"""Sizes and volumes are held as integers of 1e-4: DECIMAL(18,4)."""
+ABSENT = -(2**63)
+"""A 64-bit field without a value."""
+ABSENT_DATE = -(2**31)
+"""A trading date without a value (32 bits)."""
+ABSENT_SYMBOL = 0xFFFF
+"""A symbol index without a symbol (16 bits)."""
+
+PROTOCOL = 1
+HEADER_BYTES = 12
+HELLO_BYTES = 4096
+"""The longest payload a server takes before it has said WELCOME."""
+FRAME_BYTES = 1024 * 1024
+"""The longest payload of any frame after WELCOME."""
+BATCH_ROWS = 5000
+WINDOW_BATCHES = 64
+WINDOW_BYTES = 4 * 1024 * 1024
+MAX_SEQ = 2**32 - 1
+"""The last batch number of an epoch; a spool that reaches it has to begin a new epoch."""
+
+FEED_LENGTH = 16
+SYMBOL_LENGTH = 24
+RANGES = 4096
+"""The most [first, last] pairs in one control frame."""
+
+HELLO_S = 5.0
+FRAME_S = 10.0
+HEARTBEAT_S = 1.0
+DEAD_S = 15.0
