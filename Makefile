@@ -1,0 +1,84 @@
+# `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all test-fast check fix imports bench drill clean servers
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+PIP  := $(PY) -m pip install --quiet --disable-pip-version-check
+# The suites that touch a database: run once more for each server.
+SUITES = $(wildcard tests/contract tests/integration tests/e2e)
+
+REPLAY  ?=
+PORT    ?= 8000
+KILLS   ?= 25
+SECONDS ?=
+ARGS    ?=
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: $(VENV)/dev servers  ## the environment for development and the private servers, without starting anything
+
+run: $(VENV)/embedded  ## everything, locally: REPLAY=trades.csv instead of the simulated market, PORT=8000
+	@$(PY) manage.py runall --port $(PORT) $(if $(REPLAY),--replay "$(REPLAY)")
+
+test: $(VENV)/dev servers  ## every test, on SQLite with Valkey, then on MariaDB with Redis; ARGS="-k name"
+	@status=0; \
+	NARU_REQUIRE_SERVERS=1 DB=sqlite $(PY) -m pytest $(ARGS) || status=1; \
+	NARU_REQUIRE_SERVERS=1 DB=mariadb $(PY) -m pytest $(SUITES) $(ARGS) || status=1; \
+	exit $$status
+
+test-all: $(VENV)/dev servers  ## as test, then a short drill; DB=mariadb runs the whole suite on that database alone
+ifdef DB
+	@NARU_REQUIRE_SERVERS=1 $(PY) -m pytest $(ARGS)
+else
+	@$(MAKE) --no-print-directory test drill KILLS=3
+endif
+
+test-fast: $(VENV)/dev  ## the unit tests: no server, no network
+	@$(PY) -m pytest tests/unit $(ARGS)
+
+check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own checks
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports
+	@$(PY) manage.py makemigrations --check --dry-run
+	@$(PY) manage.py check --fail-level WARNING
+
+fix: $(VENV)/dev  ## format, and repair what can be
+	@$(PY) -m ruff check --fix --show-fixes .
+	@$(PY) -m ruff format .
+
+imports: $(VENV)/dev  ## who may import whom, and whether they keep to it
+	@$(VENV)/bin/lint-imports --verbose
+
+bench: $(VENV)/dev servers  ## the numbers we quote, into docs/benchmarks.md; SECONDS=20 shortens it
+	@$(PY) -m tests.bench $(if $(SECONDS),--seconds $(SECONDS))
+
+drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25
+	@$(PY) -m tests.drill --kills $(KILLS)
+
+clean:  ## remove what the tools made; var/ (your data) and the cache stay
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
+
+# What is installed, with the file's own name as the stamp.
+$(VENV)/made: requirements/make-venv
+	@echo "1/2 파이썬 가상환경 / virtual environment"
+	@requirements/make-venv $(VENV)
+	@touch $@
+
+$(VENV)/embedded: $(VENV)/made requirements/embedded.txt requirements/constraints.txt
+	@echo "2/2 패키지 설치, 처음 한 번 1분 안팎 / installing packages, once, about a minute"
+	@$(PIP) --prefer-binary -r requirements/embedded.txt
+	@touch $@
+
+$(VENV)/dev: $(VENV)/embedded requirements/dev.txt
+	@echo "개발 도구 설치 / installing the development tools"
+	@$(PIP) --prefer-binary -r requirements/dev.txt
+	@touch $@
+
+# Asked every time: it takes a moment, and the cache may have been emptied since.
+servers: $(VENV)/dev
+	@$(PY) -m tests.servers ready

@@ -1,0 +1,130 @@
+"""A private MariaDB with the settings of docker/mariadb/naru.cnf: durable, strict, its own user and database."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from tests.servers import packages
+from tests.servers.process import READY_SECONDS, Server, spawn, temporary_folder
+
+SETTINGS = Path(__file__).resolve().parents[2] / "docker/mariadb/naru.cnf"
+USER = "naru"
+PASSWORD = "naru"  # reachable on loopback only, for as long as the tests run
+DATABASE = "naru"
+
+
+class MariaDB(Server):
+    """`with MariaDB() as server:` ... `server.url` is a DATABASE_URL; `server.sql(...)` speaks as the server's root."""
+
+    name = "mariadb"
+
+    def __init__(
+        self, folder: Path | str | None = None, *, port: int | None = None, buffer_pool_mib: int = 1024
+    ) -> None:
+        super().__init__(folder, port=port)
+        self.buffer_pool_mib = buffer_pool_mib
+        self.data = self.folder / "data"
+        # A socket's path has at most 107 bytes, and the caller's folder may be deep.
+        self._sockets = temporary_folder("my")
+        self.socket = self._sockets / "s"
+
+    @property
+    def url(self) -> str:
+        return self.url_of(DATABASE)
+
+    def url_of(self, database: str) -> str:
+        return f"mysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def sql(self, statements: str) -> str:
+        """Run statements as the server's root over its socket; what they print, tab separated, without headings."""
+        program, environment = packages.need("mariadb")
+        command = [
+            str(program), "--no-defaults", f"--socket={self.socket}", "--user=root", "--batch", "--skip-column-names",
+        ]  # fmt: skip
+        done = subprocess.run(
+            command, input=statements, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"mariadb said: {done.stderr.strip()}")
+        return done.stdout
+
+    def create_database(self, name: str) -> str:
+        """A fresh, empty database for the same user; its URL."""
+        self.sql(f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}`;")
+        return self.url_of(name)
+
+    def drop_database(self, name: str) -> None:
+        self.sql(f"DROP DATABASE IF EXISTS `{name}`;")
+
+    def stop(self) -> None:
+        super().stop()
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        self._sockets.mkdir(mode=0o700, exist_ok=True)
+        if (self.data / "ready").exists():
+            return
+        program, environment = packages.need("mariadb-install-db")
+        shutil.rmtree(self.data, ignore_errors=True)
+        command = [
+            str(program), "--no-defaults", f"--datadir={self.data}", f"--basedir={program.parents[1]}",
+            "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+            *_as_root(),
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            done = subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False, timeout=300
+            )
+        if done.returncode != 0:
+            raise RuntimeError(f"mariadb-install-db failed, status {done.returncode}:\n{self.tail()}")
+        self._make_user()
+        (self.data / "ready").touch()
+
+    def _make_user(self) -> None:
+        """Before anybody can connect over TCP: the server runs once with its socket alone."""
+        command, environment = self._command()
+        process = spawn([*command, "--skip-networking"], environment=environment, log=self.log, cwd=self.folder)
+        try:
+            limit = time.monotonic() + READY_SECONDS
+            while True:
+                try:
+                    self.sql("SELECT 1;")
+                    break
+                except RuntimeError:
+                    if process.poll() is not None or time.monotonic() > limit:
+                        raise RuntimeError(f"a new MariaDB did not start:\n{self.tail()}") from None
+                    time.sleep(0.05)
+            self.sql(
+                f"CREATE DATABASE `{DATABASE}`;"
+                f"CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
+                f"CREATE USER '{USER}'@'localhost' IDENTIFIED BY '{PASSWORD}';"
+                f"GRANT ALL ON *.* TO '{USER}'@'127.0.0.1'; GRANT ALL ON *.* TO '{USER}'@'localhost';"
+            )
+        finally:
+            process.terminate()
+            process.wait(60)
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        program, environment = packages.need("mariadbd")
+        base = program.parents[1]
+        options = [
+            f"--defaults-file={SETTINGS}", f"--basedir={base}", f"--datadir={self.data}", f"--socket={self.socket}",
+            f"--pid-file={self.data}/server.pid", f"--port={self.port}", "--bind-address=127.0.0.1",
+            f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self._sockets}",
+            f"--lc-messages-dir={base}/share/mysql", f"--character-sets-dir={base}/share/mysql/charsets",
+            f"--plugin-dir={base}/lib/mysql/plugin", *_as_root(),
+        ]  # fmt: skip
+        return [str(program), *options], environment
+
+    def _answers(self) -> bool:
+        try:
+            return self.sql("SELECT 1;").strip() == "1"
+        except RuntimeError:
+            return False
+
+
+def _as_root() -> list[str]:
+    """mariadbd refuses to run as root unless told that it is meant."""
+    return ["--user=root"] if os.geteuid() == 0 else []

@@ -1,0 +1,212 @@
+"""Debian's and Ubuntu's packages unpacked into a cache folder: no root, no service, nothing of the system's changed.
+
+apt resolves what the machine lacks, with a state and a cache of its own; `dpkg -x` unpacks. A tree is made once per
+distribution, release and processor, appears by a rename, and is made again when its programs no longer start.
+"""
+
+import fcntl
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# Raise it when WANTED or the way of unpacking changes: older trees are then left alone and a new one is made.
+LAYOUT = 1
+# Several names: the first that the distribution knows counts. Ubuntu 22.04 carries the version in the name.
+WANTED: tuple[tuple[str, ...], ...] = (
+    ("mariadb-server-core", "mariadb-server-core-10.6"),
+    ("mariadb-client-core", "mariadb-client-core-10.6"),
+    ("libmariadb3",),
+    ("libmariadb-dev",),
+    ("redis-server",),
+    ("redis-tools",),
+)
+PROGRAMS = ("mariadbd", "mariadb-install-db", "mariadb", "redis-server")
+APT_SECONDS = 600
+
+
+class ServerMissing(RuntimeError):
+    """A server program is neither installed nor could it be fetched; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An unpacked set of packages: where it lies, and how its programs find their libraries."""
+
+    root: Path
+
+    def program(self, name: str) -> Path | None:
+        for folder in ("usr/sbin", "usr/bin"):
+            path = self.root / folder / name
+            if path.exists():
+                return path
+        return None
+
+    def library_folders(self) -> list[Path]:
+        triplet = f"{platform.machine()}-linux-gnu"
+        folders = (self.root / "usr/lib" / triplet, self.root / "lib" / triplet, self.root / "usr/lib")
+        return [folder for folder in folders if folder.is_dir()]
+
+    def environment(self) -> dict[str, str]:
+        """The caller's environment with the tree's libraries in front."""
+        known = os.environ.get("LD_LIBRARY_PATH")
+        folders = [str(folder) for folder in self.library_folders()] + ([known] if known else [])
+        return os.environ | {"LD_LIBRARY_PATH": ":".join(folders)}
+
+
+def cache_folder() -> Path:
+    """NARU_CACHE, or `naru` in the user's cache; the system's temporary folder for a user without a home."""
+    named = os.environ.get("NARU_CACHE")
+    if named:
+        return Path(named).absolute()
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    try:
+        (base / "naru").mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir()) / f"naru-{os.getuid()}"
+    return base / "naru"
+
+
+def find(program: str) -> tuple[Path, dict[str, str]] | None:
+    """A program and the environment it wants: the system's own if there is one, the unpacked one otherwise."""
+    path = os.environ.get("PATH", os.defpath)
+    installed = shutil.which(program, path=f"{path}:/usr/local/sbin:/usr/sbin")
+    if installed:
+        return Path(installed), dict(os.environ)
+    tree = Tree(_tree_folder())
+    private = tree.program(program)
+    return (private, tree.environment()) if private else None
+
+
+def need(program: str) -> tuple[Path, dict[str, str]]:
+    """`find`, fetching the packages first if it must."""
+    found = find(program)
+    if found is None:
+        fetch()
+        found = find(program)
+    if found is None:
+        raise ServerMissing(f"{program} is not installed and not in the fetched packages either")
+    return found
+
+
+def fetch() -> Tree:
+    """Make sure that the tree is there and that its programs start; safe to call from several processes at once."""
+    tree = Tree(_tree_folder())
+    tree.root.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(tree.root.parent / f"{tree.root.name}.lock"):
+        if tree.root.is_dir():
+            if _starts(tree):
+                return tree
+            shutil.rmtree(tree.root)
+        work = Path(tempfile.mkdtemp(prefix="unpack-", dir=tree.root.parent))
+        try:
+            root = work / "root"
+            root.mkdir()
+            for package in _download(work):
+                _run(["dpkg", "-x", str(package), str(root)], "unpack a package")
+            root.rename(tree.root)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        if not _starts(tree):
+            raise ServerMissing(f"the programs unpacked into {tree.root} do not start on this machine")
+    return tree
+
+
+def _tree_folder() -> Path:
+    release = {}
+    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines() if _has_os_release() else ():
+        name, _, value = line.partition("=")
+        release[name] = value.strip("\"'")
+    system = f"{release.get('ID', 'unknown')}-{release.get('VERSION_ID', release.get('VERSION_CODENAME', '0'))}"
+    return cache_folder() / f"packages-{system}-{platform.machine()}-{LAYOUT}"
+
+
+def _has_os_release() -> bool:
+    return Path("/etc/os-release").is_file()
+
+
+def _starts(tree: Tree) -> bool:
+    for name in ("mariadbd", "redis-server"):
+        program = tree.program(name)
+        if program is None:
+            return False
+        done = subprocess.run([program, "--version"], env=tree.environment(), capture_output=True, check=False)
+        if done.returncode != 0:
+            return False
+    return True
+
+
+def _download(work: Path) -> list[Path]:
+    """Every wanted package and whatever of its dependencies this machine lacks."""
+    if not shutil.which("apt-get") or not shutil.which("dpkg"):
+        raise ServerMissing(
+            "private servers are unpacked from Debian's or Ubuntu's packages, but here are no apt-get and dpkg; "
+            "install mariadbd, redis-server and the MariaDB client headers so that they are found on PATH"
+        )
+    environment = _apt_environment(work)
+    print("fetching MariaDB and Redis packages into", cache_folder(), file=sys.stderr, flush=True)
+    _run(["apt-get", "-qq", "update"], "read the package lists", environment)
+    names = [_known_name(choices, environment) for choices in WANTED]
+    options = ["--yes", "--no-install-recommends", "--download-only", "--reinstall", "-qq"]
+    _run(["apt-get", *options, "install", *names], "download packages", environment)
+    return sorted((work / "apt/cache/archives").glob("*.deb"))
+
+
+def _apt_environment(work: Path) -> dict[str, str]:
+    """apt with a state and a cache of its own; the system's sources and settings are read, its hooks left out."""
+    state, cache, parts = work / "apt/state", work / "apt/cache", work / "apt/parts"
+    for folder in (state / "lists/partial", cache / "archives/partial", parts):
+        folder.mkdir(parents=True)
+    for snippet in sorted(Path("/etc/apt/apt.conf.d").glob("*")):
+        if os.access(snippet, os.R_OK):
+            (parts / snippet.name).symlink_to(snippet)
+    (parts / "zz-naru").write_text(
+        "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n"
+        "#clear DPkg::Pre-Invoke;\n#clear DPkg::Pre-Install-Pkgs;\n#clear DPkg::Post-Invoke;\n"
+        '#clear Dir::Cache::pkgcache;\n#clear Dir::Cache::srcpkgcache;\nAPT::Keep-Downloaded-Packages "true";\n',
+        encoding="utf-8",
+    )
+    shutil.copy("/var/lib/dpkg/status", state / "status")
+    config = work / "apt/apt.conf"
+    config.write_text(
+        f'Dir::State "{state}";\nDir::State::status "{state / "status"}";\nDir::Cache "{cache}";\n'
+        f'Dir::Etc::Parts "{parts}";\nDebug::NoLocking "1";\nAPT::Sandbox::User "root";\n'
+        f'Dir::Log "{state}";\nAcquire::Retries "3";\n',
+        encoding="utf-8",
+    )
+    return os.environ | {"APT_CONFIG": str(config), "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+
+
+def _known_name(choices: Sequence[str], environment: dict[str, str]) -> str:
+    for name in choices:
+        found = subprocess.run(
+            ["apt-cache", "policy", name], env=environment, capture_output=True, text=True, check=False
+        )
+        if "Candidate:" in found.stdout and "Candidate: (none)" not in found.stdout:
+            return name
+    raise ServerMissing(f"the package lists of this machine know none of: {', '.join(choices)}")
+
+
+def _run(command: list[str], purpose: str, environment: dict[str, str] | None = None) -> None:
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=APT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServerMissing(f"could not {purpose}: no end after {APT_SECONDS} s") from error
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()[-8:]
+        raise ServerMissing(f"could not {purpose} ({' '.join(command[:3])}): " + " / ".join(said))
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

