@@ -1,0 +1,77 @@
+"""Minute candles from ticks: pure arithmetic on arrays. Only trades count; merging with what is stored happens in the database."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from marketdata.bars import MINUTE_US, VALUE_UNIT, Bars, empty
+from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
+from terminals import wire
+
+_SAFE = float(2**62)
+
+
+def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) -> Bars:
+    """The candles these ticks make, sorted by symbol and minute.
+
+    With `now_us` a candle whose minute had ended more than `late_after_us` before carries rev=1: the database adds that to the
+    revision of a candle it already has. A trade without a size counts in `n` and the prices, with volume 0.
+    """
+    ticks = ticks.take(ticks.kind == wire.Kind.TRADE)
+    if not len(ticks):
+        return empty(ticks.feed)
+    rank = np.empty(len(ticks.symbols), np.int32)
+    rank[np.array(sorted(range(len(ticks.symbols)), key=ticks.symbols.__getitem__), np.int64)] = np.arange(len(ticks.symbols))
+    keys = [ticks.tick_id, ticks.time_us, rank[ticks.symbol]]
+    if (ticks.trade_date != ticks.trade_date[0]).any():
+        keys.insert(2, ticks.trade_date.astype(np.int64))
+    order = np.lexsort(keys)
+    symbol, time_us, tick_id = ticks.symbol[order], ticks.time_us[order], ticks.tick_id[order]
+    price, size, trade_date = ticks.price[order], ticks.size[order], ticks.trade_date[order]
+    size = np.where(size == ABSENT, 0, size)
+    minute = time_us // MINUTE_US
+
+    changes = (symbol[1:] != symbol[:-1]) | (minute[1:] != minute[:-1]) | (trade_date[1:] != trade_date[:-1])
+    first = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    last = np.concatenate([first[1:], [len(order)]]) - 1
+    value, value_frac = _traded_value(price, size, first)
+    opened = minute[first] * MINUTE_US
+    late = np.zeros(len(first), np.int64)
+    if now_us is not None:
+        late = (opened + MINUTE_US + late_after_us < now_us).astype(np.int64)
+    return Bars(
+        feed=ticks.feed,
+        symbols=ticks.symbols,
+        symbol=symbol[first],
+        time_us=opened,
+        trade_date=trade_date[first],
+        open=price[first],
+        high=np.maximum.reduceat(price, first),
+        low=np.minimum.reduceat(price, first),
+        close=price[last],
+        volume=np.add.reduceat(size, first),
+        value=value,
+        value_frac=value_frac,
+        n=last - first + 1,
+        rev=late,
+        open_time=time_us[first],
+        open_id=tick_id[first],
+        close_time=time_us[last],
+        close_id=tick_id[last],
+    )
+
+
+def _traded_value(price: Int64, size: Int64, first: Int64) -> tuple[Int64, Int64]:
+    """Sums of price x size per group as (whole, 1e-12ths), exact; Python integers where 64 bits could overflow."""
+    whole, part = np.divmod(price, PRICE_UNIT)
+    rows = float(len(price))
+    largest = float(size.max())
+    if float(whole.max()) * largest * rows < _SAFE and float(part.max()) * largest * rows < _SAFE / 2:
+        of_whole = np.add.reduceat(whole * size, first)  # in 1e-4
+        of_part = np.add.reduceat(part * size, first)  # in 1e-12
+        carried, rest = np.divmod(of_whole, SIZE_UNIT)
+        extra, fraction = np.divmod(rest * PRICE_UNIT + of_part, VALUE_UNIT)
+        return carried + extra, fraction
+    products = np.add.reduceat(price.astype(object) * size.astype(object), first)
+    pairs = [divmod(int(total), VALUE_UNIT) for total in products]
+    return np.array([pair[0] for pair in pairs], np.int64), np.array([pair[1] for pair in pairs], np.int64)

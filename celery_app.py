@@ -1,0 +1,91 @@
+"""The whole day on one page: queues, routes and the timetable of Naru's Celery application."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from django.conf import settings
+from kombu import Exchange, Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
+
+QUEUES = ("raw_market_data", "processed-data", "chart-data", "statistics-data", "maintenance")
+
+ROUTES = {
+    "ingest.tasks.process_batches": {"queue": "raw_market_data"},
+    "ingest.tasks.announce_missed": {"queue": "processed-data"},
+    "ingest.tasks.extend_partitions": {"queue": "maintenance"},
+}
+
+# Every entry is level-triggered (does whatever is still due) and expires before its next turn, so that a beat that was away
+# or a second beat changes nothing.
+TIMETABLE: dict[str, dict[str, Any]] = {
+    "announce what was committed but never reached the feed": {
+        "task": "ingest.tasks.announce_missed",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
+    "keep partitions ahead of the calendar": {
+        "task": "ingest.tasks.extend_partitions",
+        "schedule": 3600.0,
+        "options": {"expires": 3600.0},
+    },
+}
+
+
+def broker_settings(broker_url: str) -> dict[str, Any]:
+    """Celery's settings for the broker at `broker_url`; the measured reasons are in docs/adr/0002."""
+    redis = broker_url.startswith(("redis", "unix", "valkey"))
+    transport = {
+        "visibility_timeout": 120,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+        "retry_on_timeout": False,
+    }
+    return {
+        "broker_url": broker_url,
+        "broker_transport_options": transport if redis else {"confirm_publish": True},
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,
+        "broker_pool_acquire_timeout": 5,
+        "task_publish_retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
+        # Early ack: the ledger re-drives what did not commit, and a worker with late acks exits when Redis drops.
+        "task_acks_late": False,
+        "task_ignore_result": True,
+        "task_create_missing_queues": False,
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
+        "task_default_queue": "maintenance",
+        "task_routes": ROUTES,
+        "task_time_limit": 60,
+        "task_soft_time_limit": 45,
+        # msgpack keeps a batch as the bytes it came in; JSON would base64 it once more.
+        "task_serializer": "msgpack",
+        "accept_content": ["msgpack", "json"],
+        "result_accept_content": ["json"],
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_soft_shutdown_timeout": 30,
+        "worker_enable_soft_shutdown_on_idle": True,
+        "worker_max_tasks_per_child": 20_000,
+        "worker_max_memory_per_child": 300_000,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "CELERY_DB_REUSE_MAX": 500,  # celery's Django fixup reads it under this very name; without it every task reconnects
+        "timezone": "Asia/Seoul",
+        "enable_utc": True,
+        "beat_schedule": TIMETABLE,
+        "beat_scheduler": "django_celery_beat.schedulers:DatabaseScheduler",
+        "beat_max_loop_interval": 5,
+    }
+
+
+app = Celery("naru")
+app.conf.update(broker_settings(settings.BROKER_URL))
+app.autodiscover_tasks(["ingest", "analytics"])

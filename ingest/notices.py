@@ -1,0 +1,89 @@
+"""What ingest server and workers tell each other: a batch on its way to a worker, and what became of it on the way back.
+
+The way back is a hint over a short Redis stream; the ledger is the truth and is asked when a hint is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import redis
+
+from ingest.work import Batch
+
+STREAM = "naru:notices:"
+KEEP = 5_000
+EXPIRE_S = 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a batch. `failed` says why a worker could not process it; it is then not in the ledger."""
+
+    batch: int
+    code: str = ""
+    rejected: int = 0
+    reasons: Mapping[str, int] | None = None
+    message: str = ""
+    failed: str = ""
+
+
+def batch_message(
+    number: int, payload: bytes, received_us: int, source_id: int, register_market: str | None, dead: str | None
+) -> list[object]:
+    """A batch as it travels in a Celery message; later versions may append fields."""
+    return [number, payload, received_us, source_id, register_market, dead]
+
+
+def batch_fields(message: list[Any]) -> dict[str, Any]:
+    """The inverse of `batch_message`, as arguments of `work.Batch`."""
+    names = ("number", "payload", "received_us", "source_id", "register_market", "dead")
+    return dict(zip(names, message, strict=False))
+
+
+def outcome(batch: Batch, repeated: Mapping[int, int]) -> Outcome:
+    """What to tell of a batch that is in the ledger now."""
+    if batch.number in repeated:
+        changed = repeated[batch.number] != batch.checksum
+        message = "this seq was committed before with other content; the new content is kept aside" if changed else ""
+        return Outcome(batch=batch.number, code="checksum_mismatch" if changed else "", message=message)
+    if batch.refusal is not None:
+        return Outcome(batch=batch.number, code=batch.refusal.code, message=batch.refusal.message)
+    if batch.dead is not None:
+        return Outcome(batch=batch.number, code="dead_letter", message=batch.dead)
+    if batch.rejected:
+        return Outcome(batch=batch.number, code="rows", rejected=batch.rejected, reasons=dict(batch.reasons))
+    return Outcome(batch=batch.number)
+
+
+def settled(pipeline: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
+    """Queue telling the ingest server `reply_to` that batches are committed."""
+    _send(pipeline, reply_to, outcomes)
+
+
+def failed(connection: redis.Redis, reply_to: str, batch: int, error: str) -> None:
+    """Tell the ingest server that a batch could not be processed; it decides how often to try."""
+    try:
+        _send(connection, reply_to, [Outcome(batch=batch, failed=error[:500])])
+    except redis.RedisError:
+        return  # the batch is driven again anyway
+
+
+def _send(client: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
+    packed = msgpack.packb([[o.batch, o.code, o.rejected, dict(o.reasons or {}), o.message, o.failed] for o in outcomes])
+    client.xadd(STREAM + reply_to, {"o": packed}, maxlen=KEEP, approximate=True)
+
+
+def read(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[bytes | None, list[Outcome]]:
+    """(last entry id, outcomes) of rows read from the notice stream."""
+    last, outcomes = None, []
+    for entry_id, values in rows:
+        last = entry_id
+        for batch, code, rejected, reasons, message, failure in msgpack.unpackb(values[b"o"]):
+            outcomes.append(
+                Outcome(batch=batch, code=code, rejected=rejected, reasons=reasons, message=message, failed=failure)
+            )
+    return last, outcomes

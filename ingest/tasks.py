@@ -1,0 +1,275 @@
+"""What the workers do: check, store and announce what terminals sent. One transaction a message; the ledger makes repeats harmless."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import random
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import redis
+from celery import shared_task
+from django.conf import settings
+from django.db import connection
+
+from analytics import candles
+from ingest import notices, validation, work
+from ingest.work import Batch, Group
+from marketdata import feed, ledger, live, metrics
+from marketdata.bars import Bars
+from marketdata.ledger import Claim
+from marketdata.models import IngestBatch, Source, Symbol
+from marketdata.storage import StorageError, storage
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.symbols import Directory
+from marketdata.ticks import TICK_BITS, Ticks
+
+log = logging.getLogger(__name__)
+
+TRIES = 5
+directory = Directory()
+
+
+@shared_task
+def process_batches(*, batches: list[list[object]], reply_to: str = "", **_: object) -> None:
+    """Check, store and announce what terminals sent."""
+    members = [Batch(**notices.batch_fields(fields)) for fields in batches]
+    try:
+        _process(members, reply_to)
+    except Exception as error:
+        if storage().is_transient(error):
+            log.warning("commit failed batches=%d error=%s", len(members), type(error).__name__)
+            _drop_connection()
+            return  # the ledger has not heard of them, so they are driven again
+        if len(members) > 1:
+            _one_by_one(members, reply_to)  # so that one poisonous batch stops no other
+            return
+        log.exception("batch cannot be processed batch=%d", members[0].number)
+        notices.failed(live.connection(), reply_to, members[0].number, f"{type(error).__name__}: {error}")
+
+
+def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
+    for batch in members:
+        process_batches(
+            batches=[notices.batch_message(batch.number, batch.payload, batch.received_us, batch.source_id,
+                                           batch.register_market, batch.dead)],
+            reply_to=reply_to,
+        )  # fmt: skip
+
+
+def _process(members: list[Batch], reply_to: str) -> None:
+    work.decode(members)
+    _register_symbols(members)
+    groups = work.group(members, find=directory.find, recency=_recency)
+    storage().ensure_partitions(
+        {EPOCH_DATE + datetime.timedelta(days=day) for g in groups for day in np.unique(g.ticks.trade_date).tolist()}
+    )
+    started = time.perf_counter()
+    merged, committed_us, repeated = _commit(members, groups)
+    metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
+    fresh = [batch for batch in members if batch.number not in repeated]
+    _announce(members, fresh, merged, committed_us, repeated, reply_to)
+
+
+def _register_symbols(members: list[Batch]) -> None:
+    """A replay may bring symbols nobody registered; its client was given that right."""
+    for batch in members:
+        if batch.register_market and batch.decoded is not None:
+            wanted = batch.decoded.ticks.symbols
+            known = directory.find(wanted)
+            unknown = [code for code in wanted if code not in known]
+            if unknown:
+                directory.register(unknown, batch.register_market, batch.feed)
+
+
+@lru_cache(maxsize=64)
+def _max_age_s(source_id: int) -> int | None:
+    return Source.objects.values_list("max_age_s", flat=True).get(pk=source_id)
+
+
+def _recency(source_id: int) -> validation.Recency:
+    max_age_s = _max_age_s(source_id)
+    return validation.Recency(
+        max_future_us=int(settings.MAX_FUTURE_S * 1e6), max_age_us=None if max_age_s is None else max_age_s * 1_000_000
+    )
+
+
+def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group, Bars]], int, dict[int, int]]:
+    """One transaction: claim, rejects, ticks, candles. Returns merged candles by group, the time, and batches stored before."""
+    known: dict[int, int] = {}
+    for attempt in range(1, TRIES + 1):
+        try:
+            fresh = [batch for batch in members if batch.number not in known]
+            if not fresh:
+                return [], ledger.now_us(), known
+            if known:
+                groups = _without(groups, known)
+            with storage().transaction():
+                committed_us = _claim(fresh)
+                merged = [(group, _store(group, committed_us)) for group in groups]
+            return merged, committed_us, known
+        except ledger.AlreadyClaimedError:
+            known = ledger.checksums(batch.number for batch in members)
+        except Exception as error:
+            if attempt == TRIES or not storage().is_transient(error):
+                raise
+            metrics.TRANSACTION_RETRIES.inc()
+            _drop_connection()
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))
+    raise StorageError("the ledger changed under every attempt to claim these batches")
+
+
+def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:
+    kept = []
+    for group in groups:
+        left = [batch for batch in group.batches if batch.number not in known]
+        if left:
+            numbers = np.array([batch.number for batch in left], np.int64)
+            kept.append(Group(batches=left, ticks=group.ticks.take(np.isin(group.ticks.tick_id >> TICK_BITS, numbers))))
+    return kept
+
+
+def _claim(fresh: list[Batch]) -> int:
+    committed_us = ledger.now_us()
+    ledger.claim([_claim_row(batch, committed_us) for batch in fresh])
+    rejects = [reject for batch in fresh for reject in batch.rejects]
+    if rejects:
+        ledger.keep_rejects(rejects)
+    for batch in fresh:
+        if batch.refusal is not None or batch.dead is not None:
+            code = batch.refusal.code if batch.refusal else "dead_letter"
+            error = batch.refusal.message if batch.refusal else str(batch.dead)
+            ledger.bury(batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload)
+        elif batch.decoded is not None and batch.decoded.gap is not None:
+            ledger.keep_gap(batch.number, batch.feed, **batch.decoded.gap)
+    return committed_us
+
+
+def _claim_row(batch: Batch, committed_us: int) -> Claim:
+    ticks = batch.decoded.ticks if batch.decoded else None
+    times = ticks.time_us if ticks is not None and batch.stored == len(ticks) and len(ticks) else None
+    if times is None and ticks is not None and batch.stored:
+        good = np.setdiff1d(np.arange(len(ticks)), [index for _, index, _, _ in batch.rejects])
+        times = ticks.time_us[good]
+    state = IngestBatch.State.STORED
+    if batch.dead is not None:
+        state = IngestBatch.State.DEAD
+    elif batch.refusal is not None:
+        state = IngestBatch.State.REFUSED
+    return Claim(
+        batch=batch.number, state=str(state), feed=batch.feed, rows=batch.stored + batch.rejected, stored=batch.stored,
+        rejected=batch.rejected, checksum=batch.checksum, first_us=int(times.min()) if times is not None else None,
+        last_us=int(times.max()) if times is not None else None, received_us=batch.received_us, committed_us=committed_us,
+    )  # fmt: skip
+
+
+def _store(group: Group, committed_us: int) -> Bars:
+    database, ticks = storage(), group.ticks
+    if len(ticks) and database.load("temp_market_data", ticks) != len(ticks):
+        raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
+    live_source = _max_age_s(ticks.source_id) is not None
+    partial = candles.build(
+        ticks, now_us=committed_us if live_source else None, late_after_us=int(settings.LATE_AFTER_S * 1e6)
+    )
+    return database.merge_minutes(partial)
+
+
+def _drop_connection() -> None:
+    try:
+        connection.close()
+    except Exception as error:  # a connection that cannot even be closed is gone as well
+        log.debug("closing a broken connection failed error=%s", type(error).__name__)
+        connection.connection = None
+
+
+def _announce(
+    members: list[Batch], fresh: list[Batch], merged: list[tuple[Group, Bars]], committed_us: int,
+    repeated: dict[int, int], reply_to: str,
+) -> None:  # fmt: skip
+    """Tell feed, live state and the ingest server. A failure loses nothing: `announce_missed` and the ledger make up for it."""
+    outcome = [notices.outcome(batch, repeated) for batch in members]
+    rows = sum(batch.stored for batch in fresh)
+    metrics.STORED_TICKS.inc(rows)
+    for batch in fresh:
+        for reason, number in batch.reasons.items():
+            metrics.REJECTED_ROWS.labels(reason).inc(number)
+        if batch.refusal is not None:
+            metrics.REFUSED_BATCHES.labels(batch.refusal.code).inc()
+    _quarantine_changed(members, repeated)
+    try:
+        pipeline = live.connection().pipeline(transaction=False)
+        notices.settled(pipeline, reply_to, outcome)
+        published = [(group, bars) for group, bars in merged if len(group.ticks)]
+        for group, bars in published:
+            feed.publish(
+                pipeline, group.ticks, bars, batches=[b.number for b in group.batches if b.stored], committed_us=committed_us
+            )
+        for group, _ in published:
+            live.remember(pipeline, group.ticks)
+        live.count(
+            pipeline, stored=rows, rejected=sum(b.rejected for b in fresh), batches=len(fresh), commits=1 if fresh else 0,
+            repeated=len(repeated), refused=sum(b.refusal is not None for b in fresh), dead=sum(b.dead is not None for b in fresh),
+        )  # fmt: skip
+        answers = pipeline.execute()
+        if any(feed.repeated(answer) for answer in answers[1 : 1 + len(published)]):
+            announce_missed(settle_s=0.0)
+    except redis.RedisError as error:
+        metrics.FEED_FAILURES.inc()
+        log.warning("announcing failed batches=%d error=%s", len(members), type(error).__name__)
+
+
+def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:
+    """A seq that comes again with other content is kept aside: one of the two is a lie."""
+    for batch in members:
+        if repeated.get(batch.number, batch.checksum) != batch.checksum:
+            log.error("batch came again with other content batch=%d", batch.number)
+            metrics.REFUSED_BATCHES.labels("checksum_mismatch").inc()
+            ledger.bury(
+                batch.number, checksum=batch.checksum, code="checksum_mismatch", payload=batch.payload,
+                error="the ledger holds this seq with another checksum",
+            )  # fmt: skip
+
+
+@shared_task
+def announce_missed(*, settle_s: float = 3.0, most: int = 200, **_: object) -> None:
+    """Publish what was committed within the last ten minutes but never reached the feed."""
+    now_us = ledger.now_us()
+    since = max(feed.watched_since(live.connection(), now_us), now_us - 600_000_000)
+    rows = IngestBatch.objects.filter(
+        committed_us__gte=since, committed_us__lte=now_us - int(settle_s * 1e6), stored__gt=0
+    ).values_list("batch", "feed", "first_us", "last_us", "committed_us")
+    known = {row[0]: row for row in rows}
+    waiting = [known[batch] for batch in feed.unpublished(live.connection(), list(known))][:most]
+    for name in sorted({row[1] for row in waiting}):
+        _publish_again([row for row in waiting if row[1] == name], name)
+
+
+def _publish_again(rows: list[tuple[int, str, int | None, int | None, int]], name: str) -> None:
+    first, last = min(row[2] or 0 for row in rows), max(row[3] or 0 for row in rows) + 1
+    numbers = np.array([row[0] for row in rows], np.int64)
+    pipeline = live.connection().pipeline(transaction=False)
+    parts: list[tuple[Ticks, Bars]] = []
+    for symbol in Symbol.objects.values_list("code", flat=True):
+        ticks = storage().read_ticks(symbol, name, first, last)
+        ticks = ticks.take(np.isin(ticks.tick_id >> TICK_BITS, numbers))
+        if len(ticks):
+            minutes = np.unique(ticks.time_us // 60_000_000) * 60_000_000
+            bars = storage().read_minutes(symbol, name, int(minutes[0]), int(minutes[-1]) + 1)
+            parts.append((ticks, bars.take(np.isin(bars.time_us, minutes))))
+    for row in rows:
+        chosen = [(t.take((t.tick_id >> TICK_BITS) == row[0]), b) for t, b in parts]
+        chosen = [(t, b) for t, b in chosen if len(t)]
+        if chosen:
+            feed.publish_parts(pipeline, chosen, batches=[row[0]], committed_us=row[4])
+            metrics.FEED_RECOVERED.inc()
+    pipeline.execute()
+
+
+@shared_task
+def extend_partitions(**_: object) -> None:
+    """Make partitions for today and the days ahead."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    storage().ensure_partitions(today + datetime.timedelta(days=day) for day in range(-1, settings.PARTITION_DAYS_AHEAD + 1))

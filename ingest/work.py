@@ -1,0 +1,99 @@
+"""A Celery message's batches from bytes to rows ready to store: decoded, judged, grouped by feed and source. No database writes."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ingest import validation
+from marketdata import faults as faults_module
+from marketdata import ticks as ticks_module
+from marketdata.symbols import Rules
+from marketdata.ticks import Decoded, Ticks
+from terminals import wire
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """One batch as the ingest server hands it over, and what is learned of it on the way."""
+
+    number: int
+    payload: bytes
+    received_us: int
+    source_id: int
+    register_market: str | None = None
+    dead: str | None = None  # why it is given up, when it failed too often
+
+    decoded: Decoded | None = None
+    refusal: wire.BatchError | None = None
+    stored: int = 0
+    rejected: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    rejects: list[tuple[int, int, str, str]] = field(default_factory=list)
+
+    @property
+    def checksum(self) -> int:
+        """CRC-32 of the payload above its length: equal for a batch sent again, which is byte-identical."""
+        return len(self.payload) << 32 | zlib.crc32(self.payload)
+
+    @property
+    def feed(self) -> str:
+        return self.decoded.header.feed if self.decoded else ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """Good ticks of one feed and source, of one or more batches."""
+
+    batches: list[Batch]
+    ticks: Ticks
+
+
+def decode(batches: Iterable[Batch]) -> None:
+    """Read each payload; an unreadable one is marked refused."""
+    for batch in batches:
+        if batch.dead is None:
+            try:
+                batch.decoded = ticks_module.from_wire(batch.payload, source_id=batch.source_id, batch=batch.number)
+            except wire.BatchError as error:
+                batch.refusal = error
+
+
+def group(
+    batches: Iterable[Batch], *, find: Callable[[list[str]], Mapping[str, Rules]],
+    recency: Callable[[int], validation.Recency],
+) -> list[Group]:  # fmt: skip
+    """Judge the decoded batches' rows; returns the good ones by feed and source, and notes the refused ones on their batch."""
+    by_kind: dict[tuple[str, int], list[Batch]] = {}
+    for batch in batches:
+        if batch.decoded is not None and batch.decoded.gap is None:
+            by_kind.setdefault((batch.feed, batch.source_id), []).append(batch)
+    groups = []
+    for (_, source_id), members in by_kind.items():
+        decoded = [batch.decoded for batch in members if batch.decoded is not None]
+        ticks = ticks_module.concatenate([part.ticks for part in decoded])
+        faults = np.concatenate([part.faults for part in decoded])
+        lengths = [len(part.ticks) for part in decoded]
+        received_us = np.repeat(np.array([batch.received_us for batch in members], np.int64), lengths)
+        good = validation.judge(
+            ticks, faults, rules=find(ticks.symbols), received_us=received_us, recency=recency(source_id)
+        )  # fmt: skip
+        start = 0
+        for batch, part, rows in zip(members, decoded, lengths, strict=True):
+            _note(batch, part, faults[start : start + rows], good[start : start + rows])
+            start += rows
+        groups.append(Group(batches=members, ticks=ticks if good.all() else ticks.take(good)))
+    return groups
+
+
+def _note(batch: Batch, decoded: Decoded, faults: validation.Faults, good: ticks_module.Mask) -> None:
+    batch.stored = int(good.sum())
+    batch.rejected = len(good) - batch.stored
+    for row in np.flatnonzero(~good).tolist():
+        names = faults_module.names(int(faults[row]))
+        batch.reasons.update(names)
+        batch.rejects.append((batch.number, row, " ".join(names), decoded.record(row)))

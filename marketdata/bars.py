@@ -1,0 +1,94 @@
+"""Minute candles as arrays: a partial one (what a batch adds) and a whole one look the same, because merging is associative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.ticks import Int32, Int64
+
+MINUTE_US = 60_000_000
+VALUE_UNIT = 10**12  # value is price x size: 1e-8 times 1e-4
+
+
+@dataclass(slots=True, kw_only=True)
+class Bars:
+    """One row per (symbol, minute) of a feed. Prices in 1e-8, volume in 1e-4; traded value = value + value_frac x 1e-12.
+
+    `open_time`/`open_id` and `close_time`/`close_id` are the (event time, tick_id) of the first and the last tick, which is what
+    makes merging independent of order. `n` counts ticks, `rev` the corrections after the candle had closed.
+    """
+
+    feed: str
+    symbols: list[str]
+    symbol: Int32
+    time_us: Int64
+    trade_date: Int32
+    open: Int64
+    high: Int64
+    low: Int64
+    close: Int64
+    volume: Int64
+    value: Int64
+    value_frac: Int64
+    n: Int64
+    rev: Int64
+    open_time: Int64
+    open_id: Int64
+    close_time: Int64
+    close_id: Int64
+
+    def __len__(self) -> int:
+        return len(self.time_us)
+
+    def take(self, chosen: npt.NDArray[Any]) -> Bars:
+        """The rows of a mask or of indices, in that order."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
+
+
+COLUMNS = tuple(f.name for f in fields(Bars) if f.name not in ("feed", "symbols"))
+_DTYPES: dict[str, Any] = {"symbol": np.int32, "trade_date": np.int32}
+
+
+def empty(feed: str = "") -> Bars:
+    """No candle at all."""
+    return from_rows(feed, [])
+
+
+def from_rows(feed: str, rows: list[tuple[Any, ...]]) -> Bars:
+    """Candles from rows whose first value is the symbol and whose others follow the columns' order."""
+    if not rows:
+        return Bars(feed=feed, symbols=[], **{name: np.zeros(0, _DTYPES.get(name, np.int64)) for name in COLUMNS})
+    index: dict[str, int] = {}
+    transposed: list[Any] = list(zip(*rows, strict=True))
+    transposed[0] = [index.setdefault(symbol, len(index)) for symbol in transposed[0]]
+    columns = {
+        name: np.array(values, _DTYPES.get(name, np.int64)) for name, values in zip(COLUMNS, transposed, strict=True)
+    }
+    return Bars(feed=feed, symbols=list(index), **columns)
+
+
+def concatenate(parts: list[Bars]) -> Bars:
+    """Candles of one feed after each other; no two parts may share a symbol."""
+    offsets = np.cumsum([0, *(len(part.symbols) for part in parts[:-1])])
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS if name != "symbol"}
+    symbol = np.concatenate([part.symbol + np.int32(offset) for part, offset in zip(parts, offsets, strict=True)])
+    return Bars(feed=parts[0].feed, symbols=[s for part in parts for s in part.symbols], symbol=symbol, **columns)
+
+
+def pack(bars: Bars) -> bytes:
+    """Candles as one msgpack blob."""
+    columns = {name: np.ascontiguousarray(getattr(bars, name)).astype("<i8").tobytes() for name in COLUMNS}
+    packed: bytes = msgpack.packb([bars.feed, bars.symbols, columns])
+    return packed
+
+
+def unpack(blob: bytes) -> Bars:
+    """The inverse of `pack`."""
+    feed, symbols, columns = msgpack.unpackb(blob)
+    arrays = {name: np.frombuffer(columns[name], "<i8").astype(_DTYPES.get(name, np.int64), copy=False) for name in COLUMNS}
+    return Bars(feed=feed, symbols=symbols, **arrays)

@@ -1,0 +1,98 @@
+"""Reads settings from environment variables and refuses a wrong one by name. Knows no setting itself: `settings` lists them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+
+class Environment:
+    """Typed access to `variables`; every error names the variable, its value and what would be right."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self._variables = os.environ if variables is None else variables
+
+    def _read(self, name: str, default: T, parse: Callable[[str], T], right: str, *, secret: bool = False) -> T:
+        raw = self._variables.get(name, "").strip()
+        if not raw:
+            return default
+        try:
+            return parse(raw)
+        except (ValueError, KeyError) as error:
+            shown = "(not shown)" if secret else repr(raw)
+            raise ImproperlyConfigured(f"{name}={shown} cannot be used: it must be {right}.") from error
+
+    def text(self, name: str, default: str, *, secret: bool = False, min_length: int = 0) -> str:
+        def parse(raw: str) -> str:
+            if len(raw) < min_length:
+                raise ValueError
+            return raw
+
+        return self._read(name, default, parse, f"at least {min_length} characters long", secret=secret)
+
+    def boolean(self, name: str, default: bool) -> bool:
+        words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+        return self._read(name, default, lambda raw: words[raw.lower()], "one of 1, true, yes, on, 0, false, no, off")
+
+    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
+        def parse(raw: str) -> int:
+            value = int(raw)
+            if not low <= value <= high:
+                raise ValueError
+            return value
+
+        return self._read(name, default, parse, f"a whole number from {low} to {high}")
+
+    def seconds(self, name: str, default: float, *, low: float, high: float) -> float:
+        def parse(raw: str) -> float:
+            value = float(raw)
+            if not low <= value <= high:  # also refuses NaN
+                raise ValueError
+            return value
+
+        return self._read(name, default, parse, f"a number of seconds from {low:g} to {high:g}")
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        def parse(raw: str) -> str:
+            if raw not in allowed:
+                raise ValueError
+            return raw
+
+        return self._read(name, default, parse, "one of " + ", ".join(allowed))
+
+    def words(self, name: str, default: list[str]) -> list[str]:
+        return self._read(name, default, lambda raw: [word.strip() for word in raw.split(",") if word.strip()], "words separated by commas")
+
+    def redis_url(self, name: str, default: str) -> str:
+        def parse(raw: str) -> str:
+            if not raw.startswith(("redis://", "rediss://", "unix://")):
+                raise ValueError
+            return raw
+
+        return self._read(name, default, parse, "a URL such as redis://127.0.0.1:6379/0", secret=True)
+
+    def broker_url(self, name: str, default: str) -> str:
+        def parse(raw: str) -> str:
+            if "://" not in raw:
+                raise ValueError
+            return raw
+
+        return self._read(name, default, parse, "a URL such as redis://127.0.0.1:6379/0 or amqp://host", secret=True)
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        """A Django DATABASES entry without engine options."""
+
+        def parse(raw: str) -> dict[str, Any]:
+            config: dict[str, Any] = dict(environ.Env.db_url_config(raw))
+            if not config.get("ENGINE") or raw.split("://", 1)[0] not in ("mysql", "sqlite"):
+                raise ValueError
+            return config
+
+        right = "mysql://user:password@host:3306/name or sqlite:///path/to/file"
+        return self._read(name, parse(default), parse, right, secret=True)

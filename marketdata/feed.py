@@ -1,0 +1,144 @@
+"""The only way out to subscribers: one Redis stream a feed, one entry a commit, in the order of commits.
+
+Offset `o` numbers the ticks of a feed from 1; an entry's id is the offset of its last tick. The epoch is the identity of the
+Redis server process: after any restart or failover a subscriber must begin anew, because the newest entries may be gone.
+A batch appears once however often it is published: the script that appends also notes the batch, in one step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from django.conf import settings
+
+from marketdata import bars as bars_module
+from marketdata import ticks as ticks_module
+from marketdata.bars import Bars
+from marketdata.ticks import Ticks
+
+STREAM = "naru:feed:"
+PUBLISHED = "naru:published"
+PUBLISHED_SINCE = "naru:published:since"
+KEEP_PUBLISHED_US = 3_600_000_000
+
+# KEYS: stream, published. ARGV: ticks, oldest offset kept back, committed_us, ticks blob, bars blob, batch...
+# Returns {last offset} or, when one of the batches was published before, {-1, batch...} without doing anything.
+_PUBLISH = """
+local seen = redis.call('ZMSCORE', KEYS[2], unpack(ARGV, 6))
+local old = {-1}
+for i, score in ipairs(seen) do if score then old[#old + 1] = ARGV[5 + i] end end
+if #old > 1 then return old end
+local marks = {}
+for i = 6, #ARGV do marks[#marks + 1] = ARGV[3]; marks[#marks + 1] = ARGV[i] end
+redis.call('ZADD', KEYS[2], unpack(marks))
+local count = tonumber(ARGV[1])
+if count == 0 then return {0} end
+local info = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+local last = 0
+if info[1] then last = tonumber(string.match(info[1][1], '^%d+')) end
+last = last + count
+local least = last - tonumber(ARGV[2])
+if least < 0 then least = 0 end
+redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', least), string.format('%.0f-0', last),
+  'n', ARGV[1], 'c', ARGV[3], 't', ARGV[4], 'b', ARGV[5])
+return {last}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """One commit as subscribers see it: ticks with offsets first, first + 1, …, and each touched candle as it now is."""
+
+    feed: str
+    first: int
+    last: int
+    committed_us: int
+    ticks: Ticks
+    bars: Bars
+
+
+def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, batches: list[int], committed_us: int) -> None:
+    """Queue appending a commit to its feed on a Redis pipeline; `repeated` reads the answer."""
+    pipeline.eval(
+        _PUBLISH, 2, STREAM + ticks.feed, PUBLISHED, len(ticks), settings.FEED_MAX_TICKS, committed_us,
+        ticks_module.pack(ticks), bars_module.pack(bars), *batches,
+    )  # fmt: skip
+
+
+def publish_parts(
+    pipeline: Any, parts: list[tuple[Ticks, Bars]], *, batches: list[int], committed_us: int
+) -> None:
+    """As `publish`, from ticks and candles read back symbol by symbol."""
+    ticks = ticks_module.concatenate([ticks for ticks, _ in parts])
+    ticks = ticks.take(ticks.tick_id.argsort(kind="stable"))
+    publish(pipeline, ticks, bars_module.concatenate([bars for _, bars in parts]), batches=batches, committed_us=committed_us)
+
+
+def repeated(answer: Any) -> list[int]:
+    """The batches for which `publish` appended nothing, because they had been published before."""
+    return [int(batch) for batch in answer[1:]] if answer[0] == -1 else []
+
+
+def unpublished(connection: redis.Redis, batches: list[int]) -> list[int]:
+    """Which of these batches never reached the feed."""
+    if not batches:
+        return []
+    scores: Any = connection.zmscore(PUBLISHED, batches)
+    return [batch for batch, score in zip(batches, scores, strict=True) if score is None]
+
+
+def watched_since(connection: redis.Redis, now_us: int) -> int:
+    """Since when this Redis remembers what was published; set now when it is new. Old marks are forgotten on the way."""
+    connection.set(PUBLISHED_SINCE, now_us, nx=True)
+    connection.zremrangebyscore(PUBLISHED, "-inf", now_us - KEEP_PUBLISHED_US)
+    since: Any = connection.get(PUBLISHED_SINCE)
+    return int(since or now_us)
+
+
+def decode(feed: str, entry_id: bytes, values: dict[bytes, bytes]) -> FeedEntry:
+    """An entry of a feed's stream as arrays."""
+    last = int(entry_id.split(b"-")[0])
+    return FeedEntry(
+        feed=feed,
+        first=last - int(values[b"n"]) + 1,
+        last=last,
+        committed_us=int(values[b"c"]),
+        ticks=ticks_module.unpack(values[b"t"]),
+        bars=bars_module.unpack(values[b"b"]),
+    )
+
+
+async def epoch(connection: Any) -> str:
+    """The identity of the Redis server process behind an asyncio client, 16 characters."""
+    info: dict[str, Any] = await connection.info("server")
+    return str(info["run_id"])[:16]
+
+
+async def bounds(connection: Any, feed: str) -> tuple[int, int]:
+    """(first offset that can be replayed, last offset) of a feed; (1, 0) when nothing was ever published."""
+    oldest = await connection.xrange(STREAM + feed, count=1)
+    newest = await connection.xrevrange(STREAM + feed, count=1)
+    if not oldest or not newest:
+        return 1, 0
+    entry_id, values = oldest[0]
+    return int(entry_id.split(b"-")[0]) - int(values[b"n"]) + 1, int(newest[0][0].split(b"-")[0])
+
+
+async def replay(connection: Any, feed: str, *, after: int, most: int = 100) -> list[FeedEntry]:
+    """Entries that have a tick with an offset above `after`, oldest first, at most `most`."""
+    rows = await connection.xrange(STREAM + feed, min=f"({after}-0", count=most)
+    return [decode(feed, entry_id, values) for entry_id, values in rows]
+
+
+async def follow(connection: Any, positions: dict[str, int], *, block_ms: int) -> list[FeedEntry]:
+    """Wait for entries behind the given last offsets of feeds (feed -> offset). Moves the positions on."""
+    answer = await connection.xread({STREAM + feed: f"{last}-0" for feed, last in positions.items()}, count=100, block=block_ms)
+    entries = []
+    for key, rows in answer.items() if isinstance(answer, dict) else answer:
+        feed = key.decode().removeprefix(STREAM)
+        for entry_id, values in rows[0] if isinstance(answer, dict) else rows:
+            entries.append(decode(feed, entry_id, values))
+            positions[feed] = entries[-1].last
+    return entries

@@ -1,0 +1,102 @@
+"""Today's state in Redis: the latest trade of every symbol, the pipeline's counters, which terminals are connected."""
+
+from __future__ import annotations
+
+import json
+import struct
+from functools import lru_cache
+from typing import Any
+
+import msgpack
+import numpy as np
+import redis
+from django.conf import settings
+
+from marketdata.ticks import ABSENT, Ticks
+from terminals import wire
+
+COUNTERS = "naru:counters"
+INGEST = "naru:ingest:"
+LATEST = "naru:latest:"
+
+# A field is replaced only by a later event: the first 16 bytes are its time and tick_id, big-endian, and compare as text.
+_REMEMBER = """
+local kept = redis.call('HMGET', KEYS[1], unpack(ARGV, 1, #ARGV / 2))
+local half = #ARGV / 2
+local put = {}
+for i = 1, half do
+  local new = ARGV[half + i]
+  if not kept[i] or kept[i]:sub(1, 16) < new:sub(1, 16) then put[#put + 1] = ARGV[i]; put[#put + 1] = new end
+end
+if #put > 0 then redis.call('HSET', KEYS[1], unpack(put)) end
+return #put / 2
+"""
+
+
+@lru_cache(maxsize=1)
+def connection() -> redis.Redis:
+    """This process' client for short commands. Times out rather than waits: nothing here may hold up a commit."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=3, socket_keepalive=True, health_check_interval=5
+    )
+
+
+def remember(pipeline: Any, ticks: Ticks) -> None:
+    """Queue the latest trade of each symbol on a pipeline, 2,000 symbols a command."""
+    trades = np.flatnonzero((ticks.kind == wire.Kind.TRADE) & (ticks.symbol >= 0))
+    if not len(trades):
+        return
+    order = trades[np.lexsort((ticks.tick_id[trades], ticks.time_us[trades], ticks.symbol[trades]))]
+    last = order[np.append(ticks.symbol[order][1:] != ticks.symbol[order][:-1], True)]
+    names = [ticks.symbols[index] for index in ticks.symbol[last].tolist()]
+    values = [
+        struct.pack(">QQ", time_us + (1 << 63), tick_id) + msgpack.packb([price, None if size == ABSENT else size])
+        for time_us, tick_id, price, size in zip(
+            ticks.time_us[last].tolist(), ticks.tick_id[last].tolist(), ticks.price[last].tolist(), ticks.size[last].tolist(),
+            strict=True,
+        )
+    ]  # fmt: skip
+    for start in range(0, len(names), 2000):
+        part = slice(start, start + 2000)
+        pipeline.eval(_REMEMBER, 1, LATEST + ticks.feed, *names[part], *values[part])
+
+
+def latest(feed: str, symbols: list[str] | None = None) -> dict[str, dict[str, int | None]]:
+    """The latest trade of symbols (all of the feed by default): time_us, tick_id, price (1e-8), size (1e-4)."""
+    if symbols == []:
+        return {}
+    if symbols is None:
+        found = connection().hgetall(LATEST + feed)
+    else:
+        found = dict(zip((s.encode() for s in symbols), connection().hmget(LATEST + feed, symbols), strict=True))
+    result: dict[str, dict[str, int | None]] = {}
+    for symbol, value in found.items():
+        if value is not None:
+            time_us, tick_id = struct.unpack_from(">QQ", value)
+            price, size = msgpack.unpackb(value[16:])
+            result[symbol.decode()] = {"time_us": time_us - (1 << 63), "tick_id": tick_id, "price": price, "size": size}
+    return result
+
+
+def count(pipeline: Any, **increments: int) -> None:
+    """Queue increments of the pipeline's counters (stored, rejected, batches, commits, repeated, refused, dead)."""
+    for name, by in increments.items():
+        if by:
+            pipeline.hincrby(COUNTERS, name, by)
+
+
+def show_ingest(instance: str, state: dict[str, Any], *, ttl_s: int = 10) -> None:
+    """Mirror what an ingest server knows; it fades by itself when the server is gone."""
+    connection().set(INGEST + instance, json.dumps(state), ex=ttl_s)
+
+
+def status() -> dict[str, Any]:
+    """Counters, every living ingest server's state and the depth of each queue, for the dashboard."""
+    from_redis = connection()
+    counters = {name.decode(): int(value) for name, value in from_redis.hgetall(COUNTERS).items()}
+    servers = []
+    for key in sorted(from_redis.scan_iter(INGEST + "*", count=1000)):
+        text = from_redis.get(key)
+        if text:
+            servers.append(json.loads(text))
+    return {"counters": counters, "ingest": servers}

@@ -1,0 +1,108 @@
+"""The ledger: which batch of which terminal was committed, what was refused, what could not be processed, what is missing."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from marketdata.models.reference import Client
+
+
+class IngestStream(models.Model):
+    """One spool of a client (an epoch), numbered here. The newest one of a client is the only one that may send."""
+
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="streams")
+    epoch = models.CharField(max_length=16)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "ingest_stream"
+        constraints = [models.UniqueConstraint(fields=["client", "epoch"], name="ingest_stream_client_epoch")]
+        verbose_name = verbose_name_plural = _("수신 스트림 Ingest stream")
+
+    def __str__(self) -> str:
+        return f"{self.client_id}/{self.epoch}"
+
+
+class IngestBatch(models.Model):
+    """The claim row of a batch, written in the transaction that stores its ticks. `batch` = stream << 32 | seq."""
+
+    class State(models.TextChoices):
+        STORED = "stored", _("저장 stored")
+        REFUSED = "refused", _("거부 refused")
+        DEAD = "dead", _("처리 불가 dead letter")
+
+    batch = models.BigIntegerField(primary_key=True)
+    state = models.CharField(max_length=8, choices=State.choices)
+    feed = models.CharField(max_length=16)
+    rows = models.PositiveIntegerField()
+    stored = models.PositiveIntegerField()
+    rejected = models.PositiveIntegerField()
+    checksum = models.PositiveBigIntegerField()
+    first_us = models.BigIntegerField(null=True)
+    last_us = models.BigIntegerField(null=True)
+    received_us = models.BigIntegerField()
+    committed_us = models.BigIntegerField(db_index=True)
+
+    class Meta:
+        db_table = "ingest_batch"
+        verbose_name = verbose_name_plural = _("수신 원장 Ingest ledger")
+
+    def __str__(self) -> str:
+        return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF}"
+
+
+class IngestReject(models.Model):
+    """A row that failed validation: kept whole, with its reasons."""
+
+    batch = models.BigIntegerField()
+    idx = models.PositiveSmallIntegerField()
+    reasons = models.CharField(max_length=200)
+    record = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        db_table = "ingest_reject"
+        constraints = [models.UniqueConstraint(fields=["batch", "idx"], name="ingest_reject_batch_idx")]
+        verbose_name = verbose_name_plural = _("거부된 행 Rejected row")
+
+    def __str__(self) -> str:
+        return f"{self.batch}[{self.idx}] {self.reasons}"
+
+
+class DeadLetter(models.Model):
+    """A whole batch that was refused or could not be processed, with its payload as it came."""
+
+    batch = models.BigIntegerField()
+    checksum = models.PositiveBigIntegerField()
+    code = models.CharField(max_length=32)
+    error = models.TextField()
+    payload = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        db_table = "dead_letter"
+        constraints = [models.UniqueConstraint(fields=["batch", "checksum", "code"], name="dead_letter_once")]
+        verbose_name = verbose_name_plural = _("처리 불가 배치 Dead letter")
+
+    def __str__(self) -> str:
+        return f"{self.batch} {self.code}"
+
+
+class Gap(models.Model):
+    """Something known to be missing: what a terminal had to drop, with bounds and a count."""
+
+    batch = models.BigIntegerField(unique=True)
+    feed = models.CharField(max_length=16)
+    from_us = models.BigIntegerField()
+    to_us = models.BigIntegerField()
+    rows = models.PositiveBigIntegerField()
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "gap"
+        verbose_name = verbose_name_plural = _("누락 구간 Gap")
+
+    def __str__(self) -> str:
+        return f"{self.feed} {self.rows} rows: {self.reason}"

@@ -1,0 +1,174 @@
+"""Naru's settings, read from the environment and nowhere else; `.env.example` explains each variable."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from marketdata.environment import Environment
+
+env = Environment()
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var")))
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+DEBUG = env.boolean("DEBUG", False)
+# Without SECRET_KEY sessions end with the process: right for a command by hand, so `runall` always hands one down.
+SECRET_KEY = env.text("SECRET_KEY", secrets.token_urlsafe(50), secret=True, min_length=50)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+BEHIND_TLS = env.boolean("BEHIND_TLS", False)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+X_FRAME_OPTIONS = "DENY"
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_celery_beat",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "channels",
+    "marketdata",
+    "analytics",
+    "ingest",
+    "api",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+ROOT_URLCONF = "api.urls"
+ASGI_APPLICATION = "api.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- language and time ----------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "ko"
+LANGUAGES = [("ko", "한국어"), ("en", "English")]
+USE_I18N = USE_TZ = True
+TIME_ZONE = "Asia/Seoul"
+
+# --- static files ---------------------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+
+# --- database -------------------------------------------------------------------------------------------------------
+_database: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'naru.sqlite3'}")
+if _database["ENGINE"].endswith("mysql"):
+    _database["OPTIONS"] = {
+        "charset": "utf8mb4",
+        "local_infile": 1,  # ticks are loaded by LOAD DATA LOCAL (docs/adr/0003)
+        "isolation_level": "read committed",
+        "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE",
+        "init_command": "SET time_zone='+00:00', innodb_lock_wait_timeout=10",
+        "connect_timeout": 5,
+        "read_timeout": 60,
+        "write_timeout": 60,
+        **_database.get("OPTIONS", {}),
+    }
+elif _database["ENGINE"].endswith("sqlite3"):
+    Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        # FULL, not NORMAL: an acknowledged batch must survive a power cut.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
+    }
+_database["CONN_MAX_AGE"] = 60
+_database["CONN_HEALTH_CHECKS"] = True
+DATABASES = {"default": _database}
+
+# --- Redis or Valkey: live state and feed, and by default the broker ------------------------------------------------
+REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/0")
+BROKER_URL = env.broker_url("BROKER_URL", REDIS_URL)
+FEED_MAX_TICKS = env.integer("FEED_MAX_TICKS", 300_000, low=1_000, high=100_000_000)
+
+# --- ingest server ----------------------------------------------------------------------------------------------------
+INGEST_HOST = env.text("INGEST_HOST", "127.0.0.1")
+INGEST_PORT = env.integer("INGEST_PORT", 7070, low=1, high=65_535)
+INGEST_TLS_CERT = env.text("INGEST_TLS_CERT", "")
+INGEST_TLS_KEY = env.text("INGEST_TLS_KEY", "")
+INGEST_ALLOW_PLAIN = env.boolean("INGEST_ALLOW_PLAIN", False)
+INGEST_MAX_CLIENTS = env.integer("INGEST_MAX_CLIENTS", 512, low=1, high=65_535)
+INGEST_MAX_INFLIGHT_BYTES = env.integer("INGEST_MAX_INFLIGHT_BYTES", 256 << 20, low=1 << 20, high=1 << 40)
+INGEST_MAX_MESSAGES = env.integer("INGEST_MAX_MESSAGES", 4, low=1, high=1000)
+INGEST_MESSAGE_TICKS = env.integer("INGEST_MESSAGE_TICKS", 5_000, low=1, high=100_000)
+INGEST_REDRIVE_S = env.seconds("INGEST_REDRIVE_S", 5.0, low=0.1, high=600.0)
+INGEST_RING_BYTES = env.integer("INGEST_RING_BYTES", 2 << 20, low=1 << 16, high=1 << 32)
+INGEST_RING_AGE_S = env.seconds("INGEST_RING_AGE_S", 60.0, low=1.0, high=86_400.0)
+INGEST_DATASET_BYTES = env.integer("INGEST_DATASET_BYTES", 64 << 20, low=1 << 20, high=1 << 40)
+
+# --- what counts as a believable tick ---------------------------------------------------------------------------------
+MAX_FUTURE_S = env.seconds("MAX_FUTURE_S", 5.0, low=0.0, high=86_400.0)
+LATE_AFTER_S = env.seconds("LATE_AFTER_S", 5.0, low=0.0, high=86_400.0)
+
+# --- storage ----------------------------------------------------------------------------------------------------------
+PARTITION_DAYS_AHEAD = env.integer("PARTITION_DAYS_AHEAD", 7, low=1, high=60)
+
+# --- API --------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.KeyAuthentication", "rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.authentication.MayRead"],
+    "DEFAULT_RENDERER_CLASSES": ["api.renderers.JSONRenderer", "rest_framework.renderers.BrowsableAPIRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "api.errors.handler",
+    "DEFAULT_THROTTLE_RATES": {},
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Naru 나루",
+    "DESCRIPTION": "실시간 시세 저장소의 REST API. Market data REST API in the Alpaca v2 dialect.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+WS_MAX_CONNECTIONS = env.integer("WS_MAX_CONNECTIONS", 200, low=1, high=100_000)
+WS_OUTBOX_BYTES = env.integer("WS_OUTBOX_BYTES", 1 << 20, low=1 << 14, high=1 << 30)
+
+# --- metrics and logs -------------------------------------------------------------------------------------------------
+METRICS_DIR = env.text("METRICS_DIR", "")
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"django.channels.server": {"level": "WARNING"}, "daphne": {"level": "WARNING"}},
+}

@@ -1,0 +1,165 @@
+"""SQLite, the embedded default: exact scaled integers, clustered keys, no partitions."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+from django.db import OperationalError
+
+from marketdata import bars as bars_module
+from marketdata import ticks as ticks_module
+from marketdata.bars import Bars
+from marketdata.storage.base import Storage, TickKey
+from marketdata.ticks import ABSENT, NO_DATE, Ticks
+
+_TICKS = """
+CREATE TABLE IF NOT EXISTS temp_market_data (
+    symbol TEXT NOT NULL, event_time INTEGER NOT NULL, tick_id INTEGER NOT NULL, trade_date INTEGER NOT NULL,
+    feed TEXT NOT NULL, source INTEGER NOT NULL, kind INTEGER NOT NULL, side INTEGER NOT NULL,
+    price INTEGER, size INTEGER, seq INTEGER, bid INTEGER, ask INTEGER, bid_size INTEGER, ask_size INTEGER, cum_volume INTEGER,
+    PRIMARY KEY (symbol, event_time, tick_id, trade_date)
+) STRICT, WITHOUT ROWID
+"""
+_MINUTES = """
+CREATE TABLE IF NOT EXISTS market_data_minute (
+    symbol TEXT NOT NULL, feed TEXT NOT NULL, minute_time INTEGER NOT NULL, trade_date INTEGER NOT NULL,
+    open INTEGER NOT NULL, high INTEGER NOT NULL, low INTEGER NOT NULL, close INTEGER NOT NULL,
+    volume INTEGER NOT NULL, value INTEGER NOT NULL, value_frac INTEGER NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT NULL,
+    open_time INTEGER NOT NULL, open_id INTEGER NOT NULL, close_time INTEGER NOT NULL, close_id INTEGER NOT NULL,
+    PRIMARY KEY (symbol, feed, minute_time, trade_date)
+) STRICT, WITHOUT ROWID
+"""
+_NULLABLE = ("price", "size", "seq", "bid", "ask", "bid_size", "ask_size", "cum_volume")
+_BAR_COLUMNS = (
+    "symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev,"
+    " open_time, open_id, close_time, close_id"
+)
+_MERGE = f"""
+INSERT INTO market_data_minute (feed, {_BAR_COLUMNS}) VALUES (?{", ?" * 16})
+ON CONFLICT DO UPDATE SET
+    open = iif((excluded.open_time, excluded.open_id) < (open_time, open_id), excluded.open, open),
+    close = iif((excluded.close_time, excluded.close_id) > (close_time, close_id), excluded.close, close),
+    high = max(high, excluded.high),
+    low = min(low, excluded.low),
+    volume = volume + excluded.volume,
+    value = value + excluded.value + (value_frac + excluded.value_frac) / 1000000000000,
+    value_frac = (value_frac + excluded.value_frac) % 1000000000000,
+    n = n + excluded.n,
+    rev = rev + (excluded.rev > 0 OR (excluded.open_time, excluded.open_id) < (close_time, close_id)),
+    open_id = iif((excluded.open_time, excluded.open_id) < (open_time, open_id), excluded.open_id, open_id),
+    open_time = min(open_time, excluded.open_time),
+    close_id = iif((excluded.close_time, excluded.close_id) > (close_time, close_id), excluded.close_id, close_id),
+    close_time = max(close_time, excluded.close_time)
+RETURNING {_BAR_COLUMNS}
+"""
+
+
+class SQLite(Storage):
+    """Ticks and candles in an SQLite file. One writer at a time: the file's own lock orders them."""
+
+    vendor: ClassVar[str] = "sqlite"
+
+    def create_tables(self) -> None:
+        for statement in (_TICKS, _MINUTES):
+            self._query(statement)
+
+    def drop_tables(self) -> None:
+        for table in ("temp_market_data", "market_data_minute"):
+            self._query(f"DROP TABLE IF EXISTS {table}")
+
+    def ensure_partitions(self, dates: Iterable[datetime.date]) -> None:
+        """Nothing to do: one table holds every date."""
+
+    def is_transient(self, error: BaseException) -> bool:
+        return isinstance(error, OperationalError) and any(
+            word in str(error) for word in ("locked", "busy", "disk I/O", "disk is full")
+        )
+
+    def _raw(self) -> sqlite3.Connection:
+        self.connection.ensure_connection()
+        raw: sqlite3.Connection = self.connection.connection
+        return raw
+
+    def load(self, table: str, ticks: Ticks) -> int:
+        names = np.array([*ticks.symbols, ""], object)
+        columns: list[list[Any]] = [
+            names[ticks.symbol].tolist(), ticks.time_us.tolist(), ticks.tick_id.tolist(), ticks.trade_date.tolist(),
+            [ticks.feed] * len(ticks), [ticks.source_id] * len(ticks), ticks.kind.tolist(), ticks.side.tolist(),
+        ]  # fmt: skip
+        for name in _NULLABLE:
+            values = getattr(ticks, name)
+            shown = values.tolist()
+            if (values == ABSENT).any():
+                shown = [None if value == ABSENT else value for value in shown]
+            columns.append(shown)
+        with self.connection.wrap_database_errors:
+            marks = ", ".join("?" * len(columns))
+            cursor = self._raw().executemany(
+                f"INSERT OR IGNORE INTO {self.connection.ops.quote_name(table)} VALUES ({marks})", zip(*columns, strict=True)
+            )
+        return max(cursor.rowcount, 0)
+
+    def merge_minutes(self, bars: Bars) -> Bars:
+        columns: list[list[Any]] = [[bars.symbols[index] for index in bars.symbol.tolist()]]
+        columns += [getattr(bars, name).tolist() for name in bars_module.COLUMNS[1:]]
+        raw = self._raw()
+        with self.connection.wrap_database_errors:
+            merged = [raw.execute(_MERGE, (bars.feed, *row)).fetchone() for row in zip(*columns, strict=True)]
+        return bars_module.from_rows(bars.feed, merged)
+
+    def read_ticks(
+        self, symbol: str, feed: str, start_us: int, end_us: int, *, kind: int | None = None, after: TickKey | None = None,
+        limit: int | None = None, ascending: bool = True, table: str = "temp_market_data",
+    ) -> Ticks:  # fmt: skip
+        where, params = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"], [symbol, feed, start_us, end_us]
+        if kind is not None:
+            where.append("kind = %s")
+            params.append(kind)
+        if after is not None:
+            where.append(f"(event_time, tick_id) {'>' if ascending else '<'} (%s, %s)")
+            params += [after.time_us, after.tick_id]
+        way = "ASC" if ascending else "DESC"
+        shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in _NULLABLE)
+        rows = self._query(
+            f"SELECT event_time, kind, side, {shown}, trade_date, tick_id, source FROM {self.connection.ops.quote_name(table)}"
+            f" WHERE {' AND '.join(where)} ORDER BY event_time {way}, tick_id {way} LIMIT %s",
+            [*params, -1 if limit is None else limit],
+        )
+        return ticks_from_rows(feed, symbol, rows)
+
+    def read_minutes(
+        self, symbol: str, feed: str, start_us: int, end_us: int, *, after: TickKey | None = None, limit: int | None = None,
+        ascending: bool = True,
+    ) -> Bars:  # fmt: skip
+        where, params = ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"], [symbol, feed, start_us, end_us]
+        if after is not None:
+            where.append(f"minute_time {'>' if ascending else '<'} %s")
+            params.append(after.time_us)
+        rows = self._query(
+            f"SELECT {_BAR_COLUMNS} FROM market_data_minute WHERE {' AND '.join(where)}"
+            f" ORDER BY minute_time {'ASC' if ascending else 'DESC'} LIMIT %s",
+            [*params, -1 if limit is None else limit],
+        )
+        return bars_module.from_rows(feed, rows)
+
+    def series(self) -> list[tuple[str, str]]:
+        return [(row[0], row[1]) for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")]
+
+    def count(self, table: str) -> int:
+        return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
+
+
+def ticks_from_rows(feed: str, symbol: str, rows: list[tuple[Any, ...]]) -> Ticks:
+    """Ticks of one symbol from rows (time, kind, side, the eight nullable values, trade_date, tick_id, source)."""
+    ticks = ticks_module.empty(feed, int(rows[0][-1]) if rows else 0, len(rows), [symbol])
+    ticks.symbol[:] = 0
+    names = ("time_us", "kind", "side", *_NULLABLE, "trade_date", "tick_id")
+    for name, values in zip(names, zip(*rows, strict=True), strict=False):
+        getattr(ticks, name)[:] = [NO_DATE if value is None else value for value in values]
+    return ticks
+
+

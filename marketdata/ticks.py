@@ -1,0 +1,370 @@
+"""Ticks as arrays, exact and in one unit: the form they have from the cable to the table.
+
+Prices are int64 in 1e-8, sizes int64 in 1e-4, times int64 microseconds UTC; ABSENT (the least int64) says a value was not given.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.faults import Fault
+from terminals import wire
+
+Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]
+UInt8 = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+ABSENT = wire.ABSENT
+NO_DATE = -(2**31)
+PRICE_UNIT = 10**wire.PRICE_SCALE
+SIZE_UNIT = 10**wire.SIZE_SCALE
+GREATEST = 10**18 - 1  # what DECIMAL(18, x) holds
+TICK_BITS = 13  # a batch has at most 5,000 rows
+SEQ_BITS = 32
+KIND_NAMES = ("", "trade", "quote", "snapshot", "expected")
+SIDE_NAMES = ("", "buy", "sell")
+
+PRICES = ("price", "bid", "ask")
+SIZES = ("size", "bid_size", "ask_size", "cum_volume")
+
+
+def batch_number(stream: int, seq: int) -> int:
+    """The ledger's number of batch `seq` of an ingest stream; `tick_id` = this << 13 | row keeps the order the source gave."""
+    if not 0 < stream < 1 << 18 or not 0 < seq < 1 << SEQ_BITS:
+        raise ValueError(f"stream {stream}, seq {seq}: a batch number holds 18 bits of stream and 32 bits of seq")
+    return stream << SEQ_BITS | seq
+
+
+@dataclass(slots=True, kw_only=True)
+class Ticks:
+    """`len(ticks)` events of one feed and source, column by column; `symbol` indexes `symbols`."""
+
+    feed: str
+    source_id: int
+    symbols: list[str]
+    symbol: Int32
+    time_us: Int64
+    kind: UInt8
+    side: UInt8
+    price: Int64
+    size: Int64
+    seq: Int64
+    bid: Int64
+    ask: Int64
+    bid_size: Int64
+    ask_size: Int64
+    cum_volume: Int64
+    trade_date: Int32
+    tick_id: Int64
+
+    def __len__(self) -> int:
+        return len(self.time_us)
+
+    def take(self, chosen: npt.NDArray[Any]) -> Ticks:
+        """The rows of a mask or of indices, in that order."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
+
+    def record(self, row: int) -> dict[str, object]:
+        """One row as a person would write it, absent values left out."""
+        index = int(self.symbol[row])
+        record: dict[str, object] = {"symbol": self.symbols[index] if 0 <= index < len(self.symbols) else None}
+        record["time_us"] = None if self.time_us[row] == ABSENT else int(self.time_us[row])
+        record["kind"] = KIND_NAMES[self.kind[row]] if self.kind[row] < len(KIND_NAMES) else int(self.kind[row])
+        if self.side[row]:
+            record["side"] = SIDE_NAMES[self.side[row]] if self.side[row] < len(SIDE_NAMES) else int(self.side[row])
+        for name, scale in [*((n, wire.PRICE_SCALE) for n in PRICES), *((n, wire.SIZE_SCALE) for n in SIZES)]:
+            value = int(getattr(self, name)[row])
+            if value != ABSENT:
+                record[name] = decimal_text(value, scale)
+        if self.seq[row] != ABSENT:
+            record["seq"] = int(self.seq[row])
+        return record
+
+
+COLUMNS = tuple(f.name for f in fields(Ticks) if f.name not in ("feed", "source_id", "symbols"))
+_DTYPES: dict[str, Any] = {"symbol": np.int32, "kind": np.uint8, "side": np.uint8, "trade_date": np.int32}
+_NOTHING: dict[str, int] = {"symbol": -1, "kind": 0, "side": 0, "trade_date": NO_DATE}
+
+
+def empty(feed: str = "", source_id: int = 0, rows: int = 0, symbols: list[str] | None = None) -> Ticks:
+    """`rows` rows in which nothing is given."""
+    columns = {name: np.full(rows, _NOTHING.get(name, ABSENT), _DTYPES.get(name, np.int64)) for name in COLUMNS}
+    return Ticks(feed=feed, source_id=source_id, symbols=symbols or [], **columns)
+
+
+def concatenate(parts: Sequence[Ticks]) -> Ticks:
+    """Ticks of one feed and source after each other; symbols are merged into one list."""
+    if len(parts) == 1:
+        return parts[0]
+    index: dict[str, int] = {}
+    moved = []
+    for part in parts:
+        places = np.array([index.setdefault(symbol, len(index)) for symbol in part.symbols] + [-1], np.int32)
+        moved.append(places[part.symbol])  # -1 (absent) picks the last place, which is -1
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS if name != "symbol"}
+    return Ticks(
+        feed=parts[0].feed, source_id=parts[0].source_id, symbols=list(index), symbol=np.concatenate(moved), **columns
+    )
+
+
+def decimal_text(value: int, scale: int) -> str:
+    """A scaled integer as plain decimal text without trailing zeros: (480025000000, 8) is "4800.25"."""
+    sign = "-" if value < 0 else ""
+    whole, fraction = divmod(abs(value), 10**scale)
+    return f"{sign}{whole}.{fraction:0{scale}d}".rstrip("0").rstrip(".") if fraction else f"{sign}{whole}"
+
+
+# --- from the wire ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Decoded:
+    """A batch off the wire: its ticks, and per row the faults found while reading it (0 = none). A gap batch has no rows."""
+
+    header: wire.BatchHeader
+    ticks: Ticks
+    faults: npt.NDArray[np.uint32]
+    raw: list[object] | None = None
+    gap: dict[str, Any] | None = field(default=None)
+
+    def record(self, row: int) -> str:
+        """JSON of a row as the terminal gave it."""
+        shown = self.raw[row] if self.raw is not None else self.ticks.record(row)
+        return json.dumps(shown, ensure_ascii=False, default=str)[:2000]
+
+
+def from_wire(payload: bytes, *, source_id: int, batch: int) -> Decoded:
+    """Decode a batch. `wire.BatchError` when the batch as a whole is unreadable; a wrong row is only a fault."""
+    header = wire.parse_header(payload)
+    if header.encoding == wire.Encoding.COLUMNS:
+        decoded = _from_columns(payload, header, source_id)
+    elif header.encoding == wire.Encoding.ROWS:
+        decoded = _from_rows(payload, header, source_id)
+    else:
+        nothing = empty(header.feed, source_id)
+        decoded = Decoded(header=header, ticks=nothing, faults=np.zeros(0, np.uint32), gap=wire.parse_gap(payload, header))
+    rows = len(decoded.ticks)
+    decoded.ticks.tick_id = (batch << TICK_BITS) + np.arange(rows, dtype=np.int64)
+    return decoded
+
+
+def _from_columns(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:
+    layout = wire.parse_columns(payload, header)
+    rows = header.rows
+    ticks = empty(header.feed, source_id, rows, layout.symbols)
+    faults = np.zeros(rows, np.uint32)
+    for column, offset in layout.offsets.items():
+        name = column.name.lower()
+        if column == wire.Column.SYMBOL:
+            index = np.frombuffer(payload, "<u2", rows, offset).astype(np.int32)
+            ticks.symbol = np.where(index < len(layout.symbols), index, np.int32(-1))
+        elif column in (wire.Column.KIND, wire.Column.SIDE):
+            setattr(ticks, name, np.frombuffer(payload, "u1", rows, offset))
+        elif column == wire.Column.TRADE_DATE:
+            ticks.trade_date = np.frombuffer(payload, "<i4", rows, offset).astype(np.int32)
+        else:
+            values = np.frombuffer(payload, "<i8", rows, offset).astype(np.int64, copy=False)
+            if name in PRICES:
+                values = _rescale(values, wire.PRICE_SCALE - layout.price_scale, faults, Fault.PRICE_OUT_OF_RANGE)
+            elif name in SIZES:
+                values = _rescale(values, wire.SIZE_SCALE - layout.size_scale, faults, Fault.SIZE_OUT_OF_RANGE)
+            setattr(ticks, name, values)
+    return Decoded(header=header, ticks=ticks, faults=faults)
+
+
+def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint32], fault: Fault) -> Int64:
+    factor = 10**exponent
+    absent = values == ABSENT
+    limit = GREATEST // factor
+    far = ((values > limit) | (values < -limit)) & ~absent
+    if far.any():
+        faults[far] |= fault
+        values = np.where(far, ABSENT, values)
+        absent |= far
+    if factor == 1:
+        return values
+    if absent.any():
+        return np.where(absent, ABSENT, np.where(absent, 0, values) * factor)
+    return values * factor
+
+
+def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:
+    records = wire.parse_rows(payload, header)
+    rows = len(records)
+    ticks = empty(header.feed, source_id, rows)
+    faults = np.zeros(rows, np.uint32)
+    index: dict[str, int] = {}
+    for row, record in enumerate(records):
+        if not isinstance(record, dict):
+            faults[row] |= Fault.NOT_AN_OBJECT
+            continue
+        symbol = record.get("symbol")
+        if isinstance(symbol, str) and 0 < len(symbol) <= 24 and symbol.isascii() and symbol.isprintable():
+            ticks.symbol[row] = index.setdefault(symbol, len(index))
+        elif symbol is not None and symbol != "":
+            faults[row] |= Fault.SYMBOL_UNKNOWN
+        faults[row] |= _read_row(ticks, row, record)
+    ticks.symbols = list(index)
+    return Decoded(header=header, ticks=ticks, faults=faults, raw=records)
+
+
+def _read_row(ticks: Ticks, row: int, record: dict[str, Any]) -> int:
+    found = 0
+    for name, read, wrong in _ROW_READERS:
+        value = record.get(name)
+        if value is None or value == "":
+            continue
+        try:
+            getattr(ticks, name if name != "time" else "time_us")[row] = read(value)
+        except _Unusable as unusable:
+            found |= unusable.fault
+        except (ValueError, TypeError, OverflowError):
+            found |= wrong
+    if record.get("kind") in (None, ""):
+        ticks.kind[row] = wire.Kind.TRADE
+    return found
+
+
+class _Unusable(Exception):
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+
+_NUMBER = re.compile(r"([+-]?)(\d{1,40})(?:\.(\d{0,40}))?(?:[eE]([+-]?\d{1,3}))?\Z", re.ASCII)
+_INFINITE = ("nan", "inf", "infinity")
+
+
+def scaled(value: object, scale: int, *, not_finite: Fault, too_precise: Fault, out_of_range: Fault) -> int:
+    """Decimal text or a whole number as an integer in 10**-scale, exactly; raises `_Unusable` or ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(value)
+    text = str(value).strip() if isinstance(value, str) or abs(value) < 1 << 200 else "1e999"
+    if text.lstrip("+-").lower() in _INFINITE:
+        raise _Unusable(not_finite)
+    match = _NUMBER.match(text)
+    if match is None:
+        raise ValueError(value)
+    sign, whole, fraction, power = match[1], match[2], match[3] or "", int(match[4] or 0)
+    digits, exponent = int(whole + fraction), scale - len(fraction) + power
+    if digits == 0:
+        return 0
+    if exponent > 40:
+        raise _Unusable(out_of_range)
+    if exponent < 0:
+        divided, rest = divmod(digits, 10 ** min(-exponent, 200))
+        if rest:
+            raise _Unusable(too_precise)
+        result = divided
+    else:
+        result = digits * 10**exponent
+    if result > GREATEST:
+        raise _Unusable(out_of_range)
+    return -result if sign == "-" else result
+
+
+def _price(value: object) -> int:
+    return scaled(
+        value, wire.PRICE_SCALE, not_finite=Fault.PRICE_NOT_FINITE, too_precise=Fault.PRICE_TOO_PRECISE,
+        out_of_range=Fault.PRICE_OUT_OF_RANGE,
+    )  # fmt: skip
+
+
+def _size(value: object) -> int:
+    return scaled(
+        value, wire.SIZE_SCALE, not_finite=Fault.SIZE_NOT_FINITE, too_precise=Fault.SIZE_TOO_PRECISE,
+        out_of_range=Fault.SIZE_OUT_OF_RANGE,
+    )  # fmt: skip
+
+
+def _time(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(value)
+    moment = datetime.datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset, such as Z or +09:00")
+    return microseconds(moment)
+
+
+def microseconds(moment: datetime.datetime) -> int:
+    """An aware datetime as microseconds since 1970, without going through a float."""
+    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def _named(names: tuple[str, ...], fault: Fault) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if not isinstance(value, str) or value not in names:
+            raise _Unusable(fault)
+        return names.index(value)
+
+    return read
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(value)
+    number = int(value)
+    if not -(2**63) < number < 2**63:
+        raise ValueError(value)
+    return number
+
+
+def _date(value: object) -> int:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return datetime.date.fromisoformat(value).toordinal() - _EPOCH.toordinal()
+
+
+_ROW_READERS: tuple[tuple[str, Callable[[object], int], Fault], ...] = (
+    ("time", _time, Fault.TIME_MALFORMED),
+    ("kind", _named(KIND_NAMES, Fault.KIND_UNKNOWN), Fault.KIND_UNKNOWN),
+    ("side", _named(SIDE_NAMES, Fault.SIDE_UNKNOWN), Fault.SIDE_UNKNOWN),
+    *((name, _price, Fault.PRICE_NOT_A_NUMBER) for name in PRICES),
+    *((name, _size, Fault.SIZE_NOT_A_NUMBER) for name in SIZES),
+    ("seq", _whole, Fault.SEQ_MALFORMED),
+    ("trade_date", _date, Fault.TRADE_DATE_MALFORMED),
+)
+
+
+# --- packed, for the feed ---------------------------------------------------------------------------------------------
+
+
+def pack(ticks: Ticks) -> bytes:
+    """Ticks as one msgpack blob; columns in which nothing is given are left out."""
+    columns = {}
+    for name in COLUMNS:
+        values = getattr(ticks, name)
+        if len(values) and not (values == _NOTHING.get(name, ABSENT)).all():
+            columns[name] = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+    packed: bytes = msgpack.packb([ticks.feed, ticks.source_id, len(ticks), ticks.symbols, columns])
+    return packed
+
+
+def unpack(blob: bytes) -> Ticks:
+    """The inverse of `pack`."""
+    feed, source_id, rows, symbols, columns = msgpack.unpackb(blob)
+    ticks = empty(feed, source_id, rows, symbols)
+    for name, data in columns.items():
+        if name in COLUMNS:
+            dtype = np.dtype(_DTYPES.get(name, np.int64)).newbyteorder("<")
+            setattr(ticks, name, np.frombuffer(data, dtype).astype(_DTYPES.get(name, np.int64), copy=False))
+    return ticks
+
+
+def used_symbols(ticks: Ticks) -> Iterable[str]:
+    """The symbols that really occur, each once."""
+    return (ticks.symbols[index] for index in np.unique(ticks.symbol).tolist() if index >= 0)
