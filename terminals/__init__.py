@@ -1,1 +1,1 @@
-"""Everything a dealing-room PC needs to send prices to Naru: sources, a durable spool, the wire. A bare Python is enough."""
+"""What a dealing-room PC needs to send prices to Naru: sources, a durable spool, the wire. A bare Python is enough."""

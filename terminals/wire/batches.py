@@ -114,7 +114,7 @@ class ColumnsLayout:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What a terminal had to drop: rows with event times from `from_us` to `to_us`, both included."""
+    """What a terminal had to drop: `rows` rows (0: nobody knows how many) from `from_us` to `to_us`, both included."""
 
     from_us: int
     to_us: int
@@ -147,7 +147,7 @@ def parse_header(payload: _Buffer) -> BatchHeader:
 
 
 class Columns:
-    """Collects ticks and writes them as columns. Numbers are mantissas: price x 10^price_scale, sizes x 10^size_scale."""
+    """Collects ticks, writes them as columns. Numbers are mantissas: price x 10^price_scale, sizes x 10^size_scale."""
 
     def __init__(self, price_scale: int = limits.PRICE_SCALE, size_scale: int = limits.SIZE_SCALE) -> None:
         if not 0 <= price_scale <= limits.PRICE_SCALE or not 0 <= size_scale <= limits.SIZE_SCALE:
@@ -246,7 +246,7 @@ def parse_columns(payload: _Buffer, header: BatchHeader) -> ColumnsLayout:
 
 
 def decode_columns(payload: _Buffer) -> list[dict[str, Any]]:
-    """The ticks of a columns batch as mantissas, one dictionary each; absent values are None. For tools, not for speed."""
+    """The ticks of a columns batch, each a dictionary of mantissas; absent is None. For tools, not for speed."""
     header = parse_header(payload)
     layout = parse_columns(payload, header)
     rows: list[dict[str, Any]] = [dict.fromkeys(_NAMES) for _ in range(header.rows)]
@@ -295,8 +295,8 @@ def parse_gap(payload: _Buffer, header: BatchHeader) -> Gap:
     from_us, to_us, rows, reason = values
     if any(type(one) is not int or not -(2**63) < one < 2**63 for one in values[:3]) or type(reason) is not str:
         raise BatchError("bad_batch", "a gap has integers from_us, to_us, rows and a text reason")
-    if rows < 1 or from_us > to_us or not 1 <= len(reason) <= 200:
-        raise BatchError("bad_batch", "a gap has rows >= 1, from_us <= to_us and a reason of 1 to 200 characters")
+    if rows < 0 or from_us > to_us or not 1 <= len(reason) <= 200:
+        raise BatchError("bad_batch", "a gap has rows >= 0, from_us <= to_us and a reason of 1 to 200 characters")
     return Gap(from_us, to_us, rows, reason.encode("utf-8", "replace").decode())
 
 

@@ -1,4 +1,4 @@
-"""The numbers both ends of the wire agree on. Bytes, rows and plain seconds; nothing here is configurable per process."""
+"""The numbers both ends of the wire agree on, in bytes, rows and plain seconds. None is a setting."""
 
 PRICE_SCALE = 8
 """Prices are held as integers of 1e-8: DECIMAL(18,8)."""

@@ -248,8 +248,7 @@ class Error(_Encodable):
 Message = Challenge | Hello | Welcome | Ack | Reject | Heartbeat | Audit | Missing | GoAway | Bye | Error
 
 _CLASSES: Final[dict[frames.FrameType, type[Any]]] = {
-    one.type: one
-    for one in (Challenge, Hello, Welcome, Ack, Reject, Heartbeat, Audit, Missing, GoAway, Bye, Error)
+    one.type: one for one in (Challenge, Hello, Welcome, Ack, Reject, Heartbeat, Audit, Missing, GoAway, Bye, Error)
 }
 
 

@@ -1,0 +1,8 @@
+"""The command line: `python -m terminals replay FILE.csv …` and `python -m terminals simulate …`."""
+
+import sys
+
+from terminals.command import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

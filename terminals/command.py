@@ -1,0 +1,174 @@
+"""What `python -m terminals` does: reads the options, opens a terminal, lets a source send, tells how it went."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from terminals import spool as spools
+from terminals.connection import Address
+from terminals.link import Config, Failed, Identity, Interrupted, Stats, Terminal
+from terminals.lock import Locked
+from terminals.options import between
+from terminals.pacing import Pace
+from terminals.segments import SpoolDamaged
+from terminals.sources import SOURCES
+from terminals.sources.market import names
+from terminals.sources.replay import BadFile
+from terminals.wire import BATCH_ROWS
+from terminals.wire.proof import secret_bytes
+
+OK, FAILED, WRONG_INPUT, REFUSED = 0, 1, 2, 3
+_PROGRESS_S: Final = 5.0
+_EXITS: Final = """\
+종료 코드 exit codes: 0 끝남 done, 1 장애 failed, 2 잘못된 입력 wrong option, file or key, 3 서버가 거부 refused
+키는 --key-file 또는 환경변수 NARU_KEY 로만 받습니다. The key comes from --key-file or NARU_KEY only.
+"""
+
+log = logging.getLogger("naru")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; answers the exit code."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    if arguments.command == "symbols":
+        for one in names(arguments.symbols):
+            sys.stdout.write(f"{one.code},{one.korean},{one.english}\n")
+        return OK
+    try:
+        config, source = _config(arguments), SOURCES[arguments.command].open_source(arguments)
+    except (ValueError, OSError, BadFile) as error:
+        return _say(str(error), WRONG_INPUT)
+    log.warning("%s", source.describe())
+    stop = threading.Event()
+    try:
+        terminal = Terminal(config)
+    except (spools.SpoolError, spools.SpoolFull, SpoolDamaged, Locked, OSError) as error:
+        return _say(str(error), FAILED)
+
+    def on_signal(_number: int, _frame: object) -> None:
+        stop.set()
+        terminal.interrupt()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    reporter = threading.Thread(target=_report, args=(terminal, stop), name="naru-report", daemon=True)
+    reporter.start()
+    code = OK
+    try:
+        with terminal:
+            if source.run(terminal, Pace(stop)):
+                terminal.wait_committed()
+    except Interrupted:
+        pass
+    except Failed as error:
+        code = _say(str(error), FAILED if error.ended.code in ("internal", "spool_error") else REFUSED)
+    finally:
+        stop.set()
+    log.info("done %s", _fields(terminal.stats()))
+    return code
+
+
+def _report(terminal: Terminal, stop: threading.Event) -> None:
+    before, at = terminal.stats(), time.monotonic()
+    while not stop.wait(_PROGRESS_S):
+        now, moment = terminal.stats(), time.monotonic()
+        log.info("progress rows_per_s=%.0f %s", (now.rows_sent - before.rows_sent) / (moment - at), _fields(now))
+        before, at = now, moment
+
+
+def _fields(stats: Stats) -> str:
+    return (
+        f"sent={stats.rows_sent} committed={stats.rows_committed} rejected={stats.rows_rejected}"
+        f" dropped={stats.rows_dropped} waiting={stats.batches_waiting} unacked={stats.unacked} state={stats.state}"
+    )
+
+
+def _say(message: str, code: int) -> int:
+    log.error("%s", message)
+    return code
+
+
+def _config(given: argparse.Namespace) -> Config:
+    market = given.register_market if given.register_market != "-" else None
+    module = SOURCES[given.command]
+    return Config(
+        address=Address.parse(given.server, tls=given.tls, ca_file=given.ca_file, plain=given.plain),
+        identity=Identity(given.client, _key(given.key_file), module.CODE, market),
+        feed=given.feed,
+        spool=given.spool,
+        flush_s=given.flush_ms / 1000,
+        batch_rows=given.batch_rows,
+        sync_s=given.sync_ms / 1000,
+        capacity_bytes=given.spool_mib * 1024 * 1024,
+        keep_s=given.keep_h * 3600,
+        when_full=getattr(given, "when_full", "block"),
+        journal=given.journal,
+    )
+
+
+def _key(file: Path | None) -> str:
+    key = (file.read_text(encoding="ascii", errors="replace") if file else os.environ.get("NARU_KEY", "")).strip()
+    if not key:
+        raise ValueError("no key: give --key-file FILE or set NARU_KEY")
+    secret_bytes(key)
+    return key
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m terminals",
+        description="나루로 시세를 보냅니다. Sends market data to Naru.",
+        epilog=_EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="replay | simulate | symbols")
+    for name, module in SOURCES.items():
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP,
+            epilog=_EXITS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(command)
+        _add_link_arguments(command, feed=module.FEED, market=module.MARKET)
+        if name == "simulate":
+            command.add_argument("--when-full", choices=("block", "drop"), default="block", help="저장소가 차면 / full")
+    listing = commands.add_parser("symbols", help="모의 종목 목록 (CSV) / list the simulated symbols as CSV")
+    listing.add_argument("--symbols", type=int, default=300, metavar="N", help="종목 수 / how many (300)")
+    return parser
+
+
+def _add_link_arguments(parser: argparse.ArgumentParser, *, feed: str, market: str | None) -> None:
+    to = parser.add_argument_group("서버 server")
+    to.add_argument("--server", required=True, metavar="HOST:PORT", help="수집 서버 / ingest server")
+    to.add_argument("--client", required=True, metavar="NAME", help="등록된 단말 이름 / registered client")
+    to.add_argument("--key-file", type=Path, metavar="PATH", help="키 파일, 없으면 NARU_KEY / else NARU_KEY")
+    to.add_argument("--tls", action="store_true", help="TLS 사용, 인증서 확인 / TLS with certificate check")
+    to.add_argument("--ca-file", metavar="PEM", help="사설 인증기관 (--tls 포함) / private CA, implies --tls")
+    to.add_argument("--plain", action="store_true", help="다른 컴퓨터로 평문 허용 / plain text to others")
+    to.add_argument("--feed", default=feed, metavar="NAME", help=f"피드 이름 / feed ({feed})")
+    to.add_argument(
+        "--register-market",
+        default=market,
+        metavar="CODE",
+        help=f"모르는 종목을 등록할 시장, - 는 안 함 / registers unknown symbols there ({market or '-'})",
+    )
+    kept = parser.add_argument_group("저장소 spool")
+    kept.add_argument("--spool", type=Path, required=True, metavar="DIR", help="보낼 것을 담아 두는 폴더 / its folder")
+    kept.add_argument("--spool-mib", type=between(8, 1 << 24), default=2048, metavar="MIB", help="최대 크기 / (2048)")
+    kept.add_argument("--keep-h", type=float, default=24.0, metavar="H", help="확정 후 보관 / hours after commit (24)")
+    kept.add_argument("--journal", type=Path, metavar="FILE", help="배치마다 JSON 한 줄 / a line per batch")
+    kept.add_argument("--batch-rows", type=between(1, BATCH_ROWS), default=1000, metavar="N", help="배치 크기 / (1000)")
+    kept.add_argument("--flush-ms", type=between(1, 10_000), default=50, metavar="MS", help="배치 대기 / wait (50)")
+    kept.add_argument("--sync-ms", type=between(1, 1_000), default=50, metavar="MS", help="fsync 간격 / at most (50)")

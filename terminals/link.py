@@ -1,0 +1,281 @@
+"""A terminal for programs: `Terminal(config).send(rows)` puts ticks into a spool and sees them committed."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from terminals import session as sessions
+from terminals import spool as spools
+from terminals.batcher import Batcher, Row
+from terminals.connection import Address
+from terminals.dropped import Dropped
+from terminals.journal import Journal
+from terminals.mended import MendedSpool
+from terminals.session import Identity
+from terminals.uplink import Uplink
+from terminals.wire import reseq
+
+log = logging.getLogger("naru.terminal")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a terminal has to know. Times in seconds."""
+
+    address: Address
+    identity: Identity
+    feed: str
+    spool: Path
+    flush_s: float = 0.05
+    batch_rows: int = 1000
+    sync_s: float = spools.SYNC_S
+    capacity_bytes: int = spools.CAPACITY_BYTES
+    keep_s: float = spools.KEEP_S
+    when_full: Literal["block", "drop"] = "block"
+    journal: Path | None = None
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts since this terminal was opened; `unacked` counts batches sent and not yet committed."""
+
+    state: str
+    rows_sent: int
+    rows_committed: int
+    rows_rejected: int
+    rows_dropped: int
+    batches_waiting: int
+    unacked: int
+
+
+class Failed(Exception):
+    """The terminal cannot go on; `ended.code` says why. What was spooled stays in the spool."""
+
+    def __init__(self, ended: sessions.Ended) -> None:
+        super().__init__(f"{ended.code}: {ended.message}")
+        self.ended = ended
+
+
+class Interrupted(Exception):
+    """`interrupt` was called while waiting."""
+
+
+class Terminal:
+    """Thread-safe. Two threads of its own: one flushes and syncs on time, one talks to the server."""
+
+    def __init__(
+        self, config: Config, *, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:
+        self.config = config
+        self._clock, self._wall = clock, wall
+        self.spool = spools.Spool(
+            config.spool,
+            capacity_bytes=config.capacity_bytes,
+            keep_s=config.keep_s,
+            sync_s=config.sync_s,
+            clock=clock,
+            wall=wall,
+        )
+        if self.spool.torn_bytes:
+            log.warning("torn_tail bytes=%d spool=%s", self.spool.torn_bytes, config.spool)
+        self._journal = Journal(config.journal, self.spool) if config.journal else None
+        self._batcher = Batcher(config.batch_rows, config.flush_s)
+        self._dropped = Dropped()
+        self._changed = threading.Condition()
+        self._work = threading.Event()
+        self._stopping = threading.Event()
+        self._interrupted = threading.Event()
+        self._failure: sessions.Ended | None = None
+        self._rows_sent = self._rows_committed = self._rows_rejected = 0
+        self._counted_upto = self.spool.last
+        self._warned_at = float("-inf")
+        batches = MendedSpool(self.spool, config.feed)
+        self._uplink = Uplink(config.address, config.identity, batches, self._on_event, clock=clock, wall=wall)
+        self._keeper = threading.Thread(target=self._keep, name="naru-keeper", daemon=True)
+
+    def start(self) -> Self:
+        """Begin to connect, flush and sync."""
+        self._keeper.start()
+        self._uplink.start()
+        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def send(self, rows: Iterable[Row]) -> None:
+        """Take rows. Blocks while the spool is full (or drops and counts, if so configured); Failed if it never can."""
+        with self._changed:
+            for row in rows:
+                self._wait(lambda: not self._batcher.full or self._spool_batch(), "spool_full")
+                if not self._batcher:
+                    self._work.set()
+                self._batcher.add(row, now=self._clock(), now_us=self._now_us())
+                if self._batcher.full:
+                    self._spool_batch()
+
+    def flush(self) -> None:
+        """Put what has been collected into the spool without waiting for more."""
+        with self._changed:
+            self._wait(lambda: not self._batcher or self._spool_batch(), "spool_full")
+
+    def wait_committed(self, timeout_s: float | None = None) -> bool:
+        """Flush, then wait until the server has committed everything; False when the time is over."""
+        self.flush()
+        deadline = None if timeout_s is None else self._clock() + timeout_s
+        with self._changed:
+            upto = self.spool.last
+            self._wait(lambda: self.spool.committed >= upto, "", deadline)
+            return self.spool.committed >= upto
+
+    def stats(self) -> Stats:
+        """How it stands."""
+        spool = self.spool
+        return Stats(
+            state=self._uplink.state,
+            rows_sent=self._rows_sent,
+            rows_committed=self._rows_committed,
+            rows_rejected=self._rows_rejected,
+            rows_dropped=self._dropped.total,
+            batches_waiting=spool.last - spool.committed,
+            unacked=self._uplink.unacked,
+        )
+
+    @property
+    def failure(self) -> sessions.Ended | None:
+        """Why the terminal cannot go on, if it cannot."""
+        return self._failure
+
+    def interrupt(self) -> None:
+        """Make waiting calls raise Interrupted; may be called from a signal handler."""
+        self._interrupted.set()
+
+    def close(self) -> None:
+        """Spool what was collected, say BYE, end the threads. What is unacked is sent at the next start."""
+        with self._changed:
+            if self._batcher and not self._spool_batch():
+                self._drop_batch()
+            self._write_gap()
+        self._stopping.set()
+        self._work.set()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+        self.spool.sync()
+        self._uplink.stop()
+        self.spool.close()
+        if self._journal:
+            self._journal.close()
+
+    def _wait(self, done: Callable[[], bool], why: str, deadline: float | None = None) -> None:
+        # Called with `_changed` held; waiting lets go of it.
+        while True:
+            if self._failure:
+                raise Failed(self._failure)
+            if done() or (deadline is not None and self._clock() >= deadline):
+                return
+            if self._interrupted.is_set():
+                raise Interrupted
+            if why and self._clock() >= self._warned_at + 5.0:
+                self._warned_at = self._clock()
+                log.warning("blocked reason=%s spool_bytes=%d", why, self.spool.size)
+            # Short, because `interrupt` may not take the lock that a notify needs.
+            self._changed.wait(0.2)
+
+    def _spool_batch(self) -> bool:
+        batcher = self._batcher
+        self._write_gap(beyond_capacity=False)
+        payload = batcher.columns.encode(1, self.config.feed, self._now_us())
+        try:
+            self._append(payload)
+        except spools.SpoolFull as error:
+            if self.config.when_full == "block":
+                return False
+            if self._clock() >= self._warned_at + 5.0:
+                self._warned_at = self._clock()
+                log.error("dropping reason=%r", str(error))
+            self._drop_batch()
+            return True
+        self._rows_sent += len(batcher)
+        batcher.clear()
+        return True
+
+    def _drop_batch(self) -> None:
+        batcher, now_us = self._batcher, self._now_us()
+        from_us = now_us if batcher.from_us is None else batcher.from_us
+        to_us = now_us if batcher.to_us is None else batcher.to_us
+        self._dropped.count(len(batcher), from_us, to_us, now=self._clock())
+        batcher.clear()
+
+    def _write_gap(self, *, beyond_capacity: bool = True) -> None:
+        if self._dropped.rows:
+            try:
+                self._append(self._dropped.payload(self.config.feed, self._now_us()), beyond_capacity=beyond_capacity)
+            except spools.SpoolFull:
+                return
+            self._dropped.written()
+
+    def _append(self, payload: bytes, *, beyond_capacity: bool = False) -> None:
+        seq = self.spool.append(payload, beyond_capacity=beyond_capacity)
+        if self._journal:
+            self._journal.note(seq, reseq(payload, seq))
+        self._work.set()
+
+    def _keep(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._work.wait(self._keep_once())
+                self._work.clear()
+        finally:
+            if not self._stopping.is_set():
+                self._fail(sessions.Ended("spool_error", "the spool cannot be written, its traceback is above"))
+
+    def _keep_once(self) -> float:
+        """What is due; answers how long nothing will be."""
+        now = self._clock()
+        with self._changed:
+            if now >= self._batcher.due_at():
+                self._spool_batch()
+            if self._dropped.due(now):
+                self._write_gap()
+            self.spool.trim()
+        if self.spool.due(now):
+            self.spool.sync()
+            self._uplink.wake()
+        due_at = self._batcher.due_at()
+        if self._batcher.full:
+            # Full and still here means that the spool is: the next ACK or the next second may change that.
+            due_at = now + 1.0
+        return max(0.001, min(1.0, due_at - now, self.spool.due_at() - now))
+
+    def _on_event(self, event: sessions.Event) -> None:
+        match event:
+            case sessions.Welcomed(_, upto) | sessions.Committed(upto):
+                with self._changed:
+                    if upto > self._counted_upto:
+                        self._rows_committed += self.spool.rows(self._counted_upto + 1, upto)
+                        self._counted_upto = upto
+                    self._changed.notify_all()
+            case sessions.Rejected(reject):
+                self._rows_rejected += reject.rows
+            case sessions.Ended():
+                self._fail(event)
+            case _:
+                pass
+
+    def _fail(self, ended: sessions.Ended) -> None:
+        with self._changed:
+            self._failure = ended
+            self._changed.notify_all()
+
+    def _now_us(self) -> int:
+        return int(self._wall() * 1_000_000)
+
+
+__all__ = ["Address", "Config", "Failed", "Identity", "Interrupted", "Row", "Stats", "Terminal"]

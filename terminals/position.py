@@ -1,0 +1,53 @@
+"""How far a replay got: kept beside its spool, so that a replay which was killed goes on instead of starting over."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from terminals.spool import Spool
+
+_NAME = "replay.json"
+
+
+class Position:
+    """Counts by the spool itself: the rows it took since this file's replay began. Needs a spool that drops nothing."""
+
+    def __init__(self, spool: Spool, file: Path) -> None:
+        self._spool = spool
+        self._path = spool.path / _NAME
+        self._file = _fingerprint(file)
+
+    def begin(self, *, anew: bool = False) -> int:
+        """How many rows of this file were already taken; 0 for another file, a finished replay, or `anew`."""
+        kept = self._read()
+        if not anew and kept is not None and not kept["done"]:
+            return self._spool.rows_total - int(kept["rows_before"])
+        self._write(self._spool.rows_total, done=False)
+        return 0
+
+    def finish(self) -> None:
+        """The whole file is in the spool: the next replay of it starts over."""
+        self._write(self._spool.rows_total, done=True)
+
+    def _read(self) -> dict[str, object] | None:
+        try:
+            content = json.loads(self._path.read_bytes())
+            same = content["epoch"] == self._spool.epoch and content["file"] == self._file
+            return content if same and type(content["rows_before"]) is int else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _write(self, rows_before: int, *, done: bool) -> None:
+        content = {"epoch": self._spool.epoch, "file": self._file, "rows_before": rows_before, "done": done}
+        new = self._path.with_suffix(".new")
+        with new.open("wb") as file:
+            file.write(json.dumps(content).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+
+
+def _fingerprint(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,312 @@
+"""One session with the server as a state machine: bytes and times in, bytes and events out. No sockets, no clock."""
+
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from terminals.wire import frames, limits, messages, proof
+
+AGENT: Final = f"naru-terminal/1 python/{platform.python_version()}"
+HANDSHAKE_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the terminal says it is. The secret is never shown."""
+
+    client: str
+    secret: str
+    source: str
+    register_market: str | None = None
+    agent: str = AGENT
+
+    def __repr__(self) -> str:
+        return f"Identity(client={self.client!r}, source={self.source!r})"
+
+
+class Batches(Protocol):
+    """What a session needs of a spool. Only batches up to `durable` may be sent."""
+
+    @property
+    def epoch(self) -> str: ...
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def durable(self) -> int: ...
+
+    @property
+    def committed(self) -> int: ...
+
+    def get(self, seq: int) -> bytes: ...
+
+    def rows(self, first: int, last: int) -> int: ...
+
+    def resume(self, committed: int) -> None: ...
+
+    def commit(self, upto: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Welcomed:
+    """The server has proved itself and told what it has."""
+
+    session: str
+    committed: int
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Everything up to `upto` is in the database."""
+
+    upto: int
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The server refused rows of a batch and keeps them with their reasons."""
+
+    reject: messages.Reject
+
+
+@dataclass(frozen=True)
+class Resending:
+    """The audit found these batches missing; they are sent again."""
+
+    ranges: messages.Ranges
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The session is over. `code` is the server's, or one of ours (see docs/protocol.md); close the connection."""
+
+    code: str
+    message: str
+    retry_after_s: float = 0.0
+
+
+Event = Welcomed | Committed | Rejected | Resending | Ended
+
+
+class Session:
+    """From the CHALLENGE to the end of one connection. `now` is any clock that only goes forward, in seconds."""
+
+    def __init__(
+        self, identity: Identity, batches: Batches, *, now: float, time_us: int, channel_binding: str = ""
+    ) -> None:
+        self._identity, self._batches, self._binding = identity, batches, channel_binding
+        self._decoder = frames.FrameDecoder(limits.FRAME_BYTES)
+        self._out = bytearray()
+        self._events: list[Event] = []
+        self._state = "challenge"
+        self._nonce = proof.new_nonce()
+        self._auth = b""
+        self._heard_at = self._said_at = self._began_at = now
+        self._time_us = time_us
+        self._heartbeat_s, self._dead_s = limits.HEARTBEAT_S, limits.DEAD_S
+        self._window_batches, self._window_bytes = limits.WINDOW_BATCHES, limits.WINDOW_BYTES
+        self._credit = 0
+        self._next = 0
+        self._hello = (1, 0)
+        self._in_flight: dict[int, int] = {}
+        self._in_flight_bytes = 0
+        self._resend: Iterator[int] = iter(())
+        self._resend_next: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether batches may flow."""
+        return self._state == "open"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection has to be closed."""
+        return self._state == "ended"
+
+    @property
+    def unacked(self) -> int:
+        """Batches sent in this session and not yet committed."""
+        return len(self._in_flight)
+
+    def receive(self, data: bytes, *, now: float, time_us: int) -> list[Event]:
+        """Bytes from the server; empty bytes mean that it has closed."""
+        self._time_us = time_us
+        if not data:
+            self._end("closed", "the server closed the connection")
+        else:
+            self._heard_at = now
+            self._decoder.feed(data)
+        try:
+            while not self.ended and (frame := self._decoder.next()) is not None:
+                self._handle(messages.decode(frame))
+        except (frames.FramingError, messages.MessageError) as error:
+            self._end("bad_server_frame", f"the server sent what is no frame of ours: {error}")
+        return self._take_events()
+
+    def tick(self, *, now: float, time_us: int) -> list[Event]:
+        """Let time pass: the deadline of the handshake, silence of the server, our own heartbeat."""
+        self._time_us = time_us
+        if self.ended:
+            return []
+        if not self.is_open and now >= self._began_at + HANDSHAKE_S:
+            self._end("handshake_timeout", f"no WELCOME within {HANDSHAKE_S:g} s")
+        elif self.is_open and now >= self._heard_at + self._dead_s:
+            self._end("dead_peer", f"nothing heard for {self._dead_s:g} s")
+        elif self.is_open and now >= self._said_at + self._heartbeat_s and not self._out:
+            self._out += messages.Heartbeat(time_us, self._next - 1).encode()
+        return self._take_events()
+
+    def next_deadline(self) -> float:
+        """When `tick` has to be called at the latest."""
+        if not self.is_open:
+            return self._began_at + HANDSHAKE_S
+        return min(self._said_at + self._heartbeat_s, self._heard_at + self._dead_s)
+
+    def outgoing(self, *, now: float, max_bytes: int = 256 * 1024) -> bytes:
+        """The bytes to write now: control frames, then as many batches as the window and `max_bytes` let through."""
+        while self.is_open and len(self._out) < max_bytes and self._send_one():
+            pass
+        data = bytes(self._out)
+        self._out.clear()
+        if data:
+            self._said_at = now
+        return data
+
+    def goodbye(self) -> None:
+        """Say BYE with the next `outgoing`; what is unacked stays in the spool."""
+        if self.is_open:
+            self._out += messages.Bye().encode()
+            self._state = "leaving"
+
+    def _handle(self, message: messages.Message) -> None:
+        match message:
+            case messages.Error():
+                self._end(message.code, message.message)
+            case messages.GoAway():
+                self._end(message.code, message.message, message.retry_after_s)
+            case messages.Bye():
+                self._end("closed", "the server said BYE")
+            case messages.Challenge() if self._state == "challenge":
+                self._answer(message)
+            case messages.Welcome() if self._state == "welcome":
+                self._begin(message)
+            case messages.Ack() if self._state in ("open", "leaving"):
+                self._credit = message.credit
+                self._settle(message.commit, message.ranges)
+            case messages.Reject() if self._state in ("open", "leaving"):
+                self._events.append(Rejected(message))
+            case messages.Missing() if self._state in ("open", "leaving"):
+                self._queue_missing(message.ranges)
+            case messages.Heartbeat():
+                pass
+            case _:
+                self._end("unexpected_frame", f"{message.type.name} while waiting for {self._state}")
+
+    def _answer(self, challenge: messages.Challenge) -> None:
+        if limits.PROTOCOL not in challenge.protocol:
+            self._end("unknown_version", f"the server speaks {list(challenge.protocol)}, we speak {limits.PROTOCOL}")
+            return
+        self._window_batches = challenge.limits.get("window_batches", self._window_batches)
+        self._window_bytes = challenge.limits.get("window_bytes", self._window_bytes)
+        who, epoch = self._identity, self._batches.epoch
+        first, last = self._hello = self._batches.first, self._batches.durable
+        self._auth = proof.auth_message(
+            server_nonce=challenge.nonce,
+            client_nonce=self._nonce,
+            client=who.client,
+            epoch=epoch,
+            first=first,
+            last=last,
+            source=who.source,
+            register_market=who.register_market,
+            channel_binding=self._binding,
+        )
+        mine = proof.client_proof(who.secret, self._auth)
+        self._out += messages.Hello(
+            client=who.client,
+            epoch=epoch,
+            nonce=self._nonce,
+            first=first,
+            last=last,
+            source=who.source,
+            register_market=who.register_market,
+            agent=who.agent,
+            time_us=self._time_us,
+            proof=mine,
+        ).encode()
+        self._state = "welcome"
+
+    def _begin(self, welcome: messages.Welcome) -> None:
+        if not proof.check_server(self._identity.secret, self._auth, welcome.proof):
+            self._end("server_proof_wrong", "the server does not know this client's key; no batch was sent to it")
+            return
+        first, last = self._hello
+        known = max([welcome.commit, *(end for _start, end in welcome.ranges)])
+        if known > last:
+            self._end("spool_behind", f"the server has batches up to {known} of this epoch, the spool ends at {last}")
+            return
+        self._state = "open"
+        self._credit = welcome.credit
+        self._heartbeat_s, self._dead_s = welcome.heartbeat_s or limits.HEARTBEAT_S, welcome.dead_s or limits.DEAD_S
+        self._batches.resume(welcome.commit)
+        # Every batch from the first uncommitted one is sent, those in `ranges` too: numbers go up by one.
+        self._next = max(welcome.commit + 1, first)
+        self._events.append(Welcomed(welcome.session, welcome.commit))
+        if first <= welcome.commit:
+            audited = self._batches.rows(first, welcome.commit)
+            self._out += messages.Audit(((first, welcome.commit),), audited).encode()
+
+    def _settle(self, commit: int, ranges: messages.Ranges) -> None:
+        if commit > max(self._next - 1, self._hello[1]):
+            self._end("bad_server_frame", f"ACK of batch {commit}, the last one sent is {self._next - 1}")
+            return
+        for seq in [seq for seq in self._in_flight if seq <= commit or _within(seq, ranges)]:
+            self._in_flight_bytes -= self._in_flight.pop(seq)
+        if commit > self._batches.committed:
+            self._batches.commit(commit)
+            self._events.append(Committed(commit))
+
+    def _queue_missing(self, ranges: messages.Ranges) -> None:
+        first, last = self._batches.first, self._next - 1
+        kept = tuple((max(start, first), min(end, last)) for start, end in ranges if end >= first and start <= last)
+        if kept:
+            self._events.append(Resending(kept))
+            self._resend = (seq for start, end in kept for seq in range(start, end + 1))
+            self._resend_next = next(self._resend, None)
+
+    def _send_one(self) -> bool:
+        if self._resend_next is not None:
+            if not self._has_room():
+                return False
+            seq, self._resend_next = self._resend_next, next(self._resend, None)
+            if seq >= self._batches.first:
+                # The ledger lacks it although it lies below `commit`: no ACK will name it, so it takes no window.
+                self._out += frames.encode(frames.FrameType.BATCH, self._batches.get(seq))
+            return True
+        if self._next > self._batches.durable or not self._has_room():
+            return False
+        payload = self._batches.get(self._next)
+        self._in_flight[self._next] = len(payload)
+        self._in_flight_bytes += len(payload)
+        self._out += frames.encode(frames.FrameType.BATCH, payload)
+        self._next += 1
+        return True
+
+    def _has_room(self) -> bool:
+        batches = min(self._credit, self._window_batches)
+        return len(self._in_flight) < batches and self._in_flight_bytes < self._window_bytes
+
+    def _end(self, code: str, message: str, retry_after_s: float = 0.0) -> None:
+        if not self.ended:
+            self._state = "ended"
+            self._events.append(Ended(code, message, retry_after_s))
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+
+def _within(seq: int, ranges: messages.Ranges) -> bool:
+    return any(start <= seq <= end for start, end in ranges)

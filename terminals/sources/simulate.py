@@ -1,0 +1,75 @@
+"""A simulated KRX-like day, open at any hour. Loudly not real: source SIMULATOR, feed sim, codes from S00001."""
+
+import argparse
+import itertools
+from collections.abc import Iterator
+from typing import Final
+
+from terminals.batcher import Row
+from terminals.link import Terminal
+from terminals.options import between
+from terminals.pacing import Pace
+from terminals.sources.market import SimulatedMarket
+
+CODE: Final = "SIMULATOR"
+FEED: Final = "sim"
+MARKET: Final[str | None] = "KRX"
+HELP: Final = "모의 시세를 만들어 보냅니다 (실제 시세 아님) / send a simulated market, nothing in it is real"
+_STEP_S: Final = 0.01
+_LATE_S: Final = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this source."""
+    parser.add_argument("--symbols", type=between(1, 50_000), default=300, metavar="N", help="종목 수 / symbols (300)")
+    parser.add_argument(
+        "--rate", type=between(1, 1_000_000), default=2000, metavar="N", help="초당 체결 / trades a second"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="난수 씨앗, 같으면 같은 시세 / same seed, same day"
+    )
+    parser.add_argument("--trades", type=between(1, 10**12), metavar="N", help="이만큼 보내고 끝 / end after N trades")
+
+
+class Simulation:
+    """Trades at a steady rate with the time of now."""
+
+    def __init__(self, *, symbols: int = 300, rate: int = 2000, seed: int = 1, trades: int | None = None) -> None:
+        self._symbols, self._rate, self._seed, self._trades = symbols, rate, seed, trades
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> "Simulation":
+        """As the command line says."""
+        given = arguments
+        return cls(symbols=given.symbols, rate=given.rate, seed=given.seed, trades=given.trades)
+
+    def describe(self) -> str:
+        """One line for the log."""
+        what = f"symbols={self._symbols} rate_per_s={self._rate} seed={self._seed}"
+        return f"SIMULATED 모의 시세 (nothing of this is real) {what}"
+
+    def run(self, terminal: Terminal, pace: Pace) -> bool:
+        """Send until stopped, or until `trades` are sent: then True."""
+        # A restart goes on counting where the spool ended, so that no two rows of an epoch share a number.
+        for rows in self.produce(pace, first_seq=terminal.spool.rows_total + 1):
+            terminal.send(rows)
+        return pace.wait(0.0)
+
+    def produce(self, pace: Pace, *, first_seq: int = 1) -> Iterator[list[Row]]:
+        """The rows of each hundredth of a second, until the program is to stop."""
+        market = SimulatedMarket(symbols=self._symbols, seed=self._seed, first_seq=first_seq)
+        began, done = pace.now(), 0
+        while (self._trades is None or done < self._trades) and pace.wait(_STEP_S):
+            now = pace.now()
+            owed = int((now - began) * self._rate) - done
+            if owed > self._rate * _LATE_S:
+                # The spool was full or the machine slept: a market does not make up for lost time.
+                began = now - (done + self._rate * _LATE_S) / self._rate
+                owed = int(self._rate * _LATE_S)
+            owed = owed if self._trades is None else min(owed, self._trades - done)
+            if owed > 0:
+                done += owed
+                yield list(itertools.chain.from_iterable(market.trade(pace.now_us()) for _ in range(owed)))
+
+
+open_source = Simulation.from_arguments

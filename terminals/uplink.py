@@ -1,0 +1,186 @@
+"""The thread that keeps a session with the server: connects, moves bytes, reconnects with jitter, or gives up."""
+
+import logging
+import random
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from terminals import session as sessions
+from terminals.backoff import Backoff
+from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
+
+log = logging.getLogger("naru.uplink")
+
+# A person has to change something before these can go away: never worth a retry.
+_FINAL: Final = frozenset({"superseded", "old_epoch", "spool_behind", "unknown_version", "refused_by_rule"})
+# An administrator may mend these: final before the first WELCOME (a typing error), a slow retry after it.
+_SLOW: Final = frozenset({"not_authorised", "source_mismatch", "register_refused", "server_proof_wrong"})
+_SLOW_S: Final = 30.0
+_PENDING_BYTES: Final = 256 * 1024
+
+
+class Uplink:
+    """One thread, one socket at a time. `wake` tells it that the spool has something new."""
+
+    def __init__(
+        self,
+        address: Address,
+        identity: sessions.Identity,
+        batches: sessions.Batches,
+        on_event: Callable[[sessions.Event], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._address, self._identity, self._batches, self._on_event = address, identity, batches, on_event
+        self._clock, self._wall = clock, wall
+        self._backoff = Backoff(rng or random.SystemRandom())
+        self._stopping = threading.Event()
+        self._bell, self._ringer = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ringer.setblocking(False)
+        self._was_welcomed = False
+        self._told = ""
+        self.unacked = 0
+        self.state = "connecting"
+        self.failure: sessions.Ended | None = None
+        self._thread = threading.Thread(target=self._run, name="naru-uplink", daemon=True)
+
+    def start(self) -> None:
+        """Begin connecting."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something new may be sent."""
+        try:
+            self._ringer.send(b"\0")
+        except BlockingIOError:
+            # The bell is ringing already.
+            return
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Say BYE if there is a session, and end the thread. What is unacked stays in the spool."""
+        self._stopping.set()
+        self.wake()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        self._bell.close()
+        self._ringer.close()
+
+    def _run(self) -> None:
+        try:
+            self._stay_connected()
+        finally:
+            if self.state not in ("refused", "stopped"):
+                self._fail(sessions.Ended("internal", "the uplink thread died, its traceback is above"))
+
+    def _stay_connected(self) -> None:
+        while not self._stopping.is_set():
+            ended = self._once()
+            self.unacked = 0
+            if self._stopping.is_set():
+                break
+            self.state = "waiting"
+            if ended.code in _FINAL or (ended.code in _SLOW and not self._was_welcomed):
+                self._fail(ended)
+                return
+            self._stopping.wait(self._pause(ended))
+        self.state = "stopped"
+
+    def _pause(self, ended: sessions.Ended) -> float:
+        slow = ended.code in _SLOW or ended.code.startswith("bad_")
+        pause_s = self._backoff.failed(max(ended.retry_after_s, _SLOW_S if slow else 0.0))
+        # The same trouble is told once, not at each try.
+        if ended.code + ended.message != self._told:
+            self._told = ended.code + ended.message
+            log.warning("disconnected code=%s retry_s=%.1f reason=%r", ended.code, pause_s, ended.message)
+        return pause_s
+
+    def _fail(self, ended: sessions.Ended) -> None:
+        self.state = "refused"
+        self.failure = ended
+        log.error("refused code=%s reason=%r", ended.code, ended.message)
+        self._on_event(ended)
+
+    def _once(self) -> sessions.Ended:
+        self.state = "connecting"
+        try:
+            connection = Connection(self._address)
+        except RefusedByRule as error:
+            return sessions.Ended("refused_by_rule", str(error))
+        except CannotConnect as error:
+            return sessions.Ended("cannot_connect", str(error))
+        try:
+            return self._converse(connection)
+        finally:
+            connection.close()
+
+    def _converse(self, connection: Connection) -> sessions.Ended:
+        session = sessions.Session(
+            self._identity,
+            self._batches,
+            now=self._clock(),
+            time_us=self._time_us(),
+            channel_binding=connection.channel_binding,
+        )
+        pending = memoryview(b"")
+        while True:
+            if self._stopping.is_set():
+                session.goodbye()
+            if not pending:
+                pending = memoryview(session.outgoing(now=self._clock(), max_bytes=_PENDING_BYTES))
+            try:
+                sent = connection.send(pending) if pending else 0
+            except OSError as error:
+                return sessions.Ended("closed", f"the connection broke: {error.strerror or error}")
+            pending = pending[sent:]
+            self.unacked = session.unacked
+            if self._stopping.is_set() and not pending:
+                return sessions.Ended("stopped", "stopped by us")
+            if not sent:
+                self._wait(connection, session, writable=bool(pending))
+            # Events first, all of them: an ACK read together with the end of the connection still counts.
+            for event in self._read(connection, session):
+                if isinstance(event, sessions.Ended):
+                    return event
+                self._note(event)
+
+    def _read(self, connection: Connection, session: sessions.Session) -> list[sessions.Event]:
+        data = connection.receive()
+        if data is not None:
+            return session.receive(data, now=self._clock(), time_us=self._time_us())
+        return session.tick(now=self._clock(), time_us=self._time_us())
+
+    def _note(self, event: sessions.Event) -> None:
+        match event:
+            case sessions.Welcomed():
+                self._was_welcomed = True
+                self._told = ""
+                self._backoff.succeeded()
+                self.state = "open"
+                log.info("welcomed server=%s session=%s committed=%d", self._address, event.session, event.committed)
+            case sessions.Rejected(reject):
+                log.warning(
+                    "rejected seq=%d code=%s rows=%d reasons=%s message=%r",
+                    reject.seq, reject.code, reject.rows, dict(reject.reasons), reject.message,
+                )  # fmt: skip
+            case sessions.Resending(ranges):
+                log.warning("resending ranges=%s", list(ranges))
+            case _:
+                pass
+        self._on_event(event)
+
+    def _wait(self, connection: Connection, session: sessions.Session, *, writable: bool) -> None:
+        timeout_s = max(0.0, min(1.0, session.next_deadline() - self._clock()))
+        writers = [connection.socket] if writable or connection.wants_write else []
+        readable, _, _ = select.select([connection.socket, self._bell], writers, [], timeout_s)
+        if self._bell in readable:
+            self._bell.recv(4096)
+
+    def _time_us(self) -> int:
+        return int(self._wall() * 1_000_000)

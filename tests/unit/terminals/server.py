@@ -1,0 +1,83 @@
+"""A server that lives in memory: the other side of `terminals.session`, for tests of the terminal."""
+
+from dataclasses import dataclass, field
+
+from terminals import wire
+from terminals.wire import proof
+
+NONCE = "5a" * 32
+
+
+@dataclass
+class FakeServer:
+    """Takes bytes, answers bytes. Commits what it gets unless `commits` is off; `refuse` answers HELLO with an ERROR."""
+
+    secret: str
+    commits: bool = True
+    credit: int = 64
+    refuse: str = ""
+    proves_itself: bool = True
+    committed: int = 0
+    binding: str = ""
+    held: dict[int, bytes] = field(default_factory=dict)
+    got: list[object] = field(default_factory=list)
+    sequence: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.decoder = wire.FrameDecoder(wire.HELLO_BYTES)
+
+    def challenge(self) -> bytes:
+        limits = {"hello_bytes": 4096, "frame_bytes": 1 << 20, "batch_rows": 5000, "window_batches": 64}
+        timers = {"hello_s": 5.0, "frame_s": 10.0, "heartbeat_s": 1.0, "dead_s": 15.0}
+        self.decoder = wire.FrameDecoder(wire.HELLO_BYTES)
+        return wire.Challenge(NONCE, (1,), {**limits, "window_bytes": 4 << 20}, timers).encode()
+
+    def receive(self, data: bytes) -> bytes:
+        self.decoder.feed(data)
+        answer = b""
+        while (frame := self.decoder.next()) is not None:
+            answer += self._batch(frame.payload) if frame.type is wire.FrameType.BATCH else self._control(frame)
+        return answer
+
+    def ack(self) -> bytes:
+        above = tuple((seq, seq) for seq in sorted(self.held) if seq > self.committed)
+        return wire.Ack(max(self.sequence, default=0), self.committed, above, self.credit).encode()
+
+    def commit(self, seq: int) -> None:
+        while self.committed + 1 in self.held and self.committed < seq:
+            self.committed += 1
+
+    def _batch(self, payload: bytes) -> bytes:
+        seq = wire.parse_header(payload).seq
+        self.sequence.append(seq)
+        if self.held.setdefault(seq, payload) != payload:
+            return wire.Reject(seq, "checksum_mismatch", "other content", 0, {}).encode()
+        if self.commits:
+            self.commit(seq)
+        return self.ack()
+
+    def _control(self, frame: wire.Frame) -> bytes:
+        message = wire.decode(frame)
+        self.got.append(message)
+        if not isinstance(message, wire.Hello):
+            return b""
+        if self.refuse:
+            return wire.Error(self.refuse, "refused by the test").encode()
+        self.decoder.max_payload = wire.FRAME_BYTES
+        signed = wire.auth_message(
+            server_nonce=NONCE,
+            client_nonce=message.nonce,
+            client=message.client,
+            epoch=message.epoch,
+            first=message.first,
+            last=message.last,
+            source=message.source,
+            register_market=message.register_market,
+            channel_binding=self.binding,
+        )
+        verifier = wire.verifier(self.secret)
+        if not wire.check_client(verifier.stored_key, signed, message.proof):
+            return wire.Error("not_authorised", "not authorised").encode()
+        mine = proof.server_proof(verifier.server_key, signed) if self.proves_itself else "00" * 32
+        above = tuple((seq, seq) for seq in sorted(self.held) if seq > self.committed)
+        return wire.Welcome(mine, "s-1", self.committed, above, self.credit, 1.0, 15.0).encode()
