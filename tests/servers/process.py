@@ -119,8 +119,10 @@ class Server(ABC):
         atexit.register(self.kill)
         limit = time.monotonic() + READY_SECONDS
         while not self._answers():
-            if not self.running:
-                raise RuntimeError(f"{self.name} ended while starting, status {self._process.poll()}:\n{self.tail()}")
+            if self._process.poll() is not None:
+                raise RuntimeError(
+                    f"{self.name} ended while starting, status {self._process.returncode}:\n{self.tail()}"
+                )
             if time.monotonic() > limit:
                 self.kill()
                 raise RuntimeError(f"{self.name} did not answer within {READY_SECONDS:.0f} s:\n{self.tail()}")

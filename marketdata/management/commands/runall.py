@@ -1,0 +1,315 @@
+"""Everything on this machine under one supervisor: what `make run` starts. It ends without leaving a process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from marketdata import credentials, supervisor, tether
+from marketdata.models import Client, Source
+
+REDIS_PORT = 6390  # not 6379: that one is often the system's own
+READY_SECONDS = 90.0
+STOP_SECONDS = 180.0
+REDIS_SETTINGS = settings.BASE_DIR / "docker/redis/naru.conf"
+ADMINISTRATOR = "admin"
+SAMPLE_QUERY = "symbols=005930&timeframe=1Min&sort=desc&limit=5"
+
+
+class Command(BaseCommand):
+    help = "모든 프로세스를 이 컴퓨터에서 실행합니다. Run everything here, with a simulated market or a file's replay."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        feed = parser.add_mutually_exclusive_group()
+        feed.add_argument("--replay", type=Path, metavar="FILE", help="이 CSV 파일을 재생 / replay this CSV file")
+        feed.add_argument("--no-feed", action="store_true", help="데이터 없이 실행 / start no terminal")
+        parser.add_argument("--speed", type=float, default=60.0, help="재생 배속 / pace of the replay, 60 by default")
+        parser.add_argument("--market", default="CME", help="재생 종목의 시장 / market of the replay's symbols: CME")
+        parser.add_argument("--port", type=int, default=8000, help="웹 포트 / port of the pages, 8000 by default")
+        parser.add_argument(
+            "--ingest-port", type=int, default=settings.INGEST_PORT, help="수집 포트 / port for terminals"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["replay"] and not options["replay"].is_file():
+            raise CommandError(f"{options['replay']}: 그런 파일이 없습니다 / there is no such file")
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True, errors="replace")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        home = Path(settings.VAR_DIR).absolute()
+        (home / "log").mkdir(parents=True, exist_ok=True)
+        with suppress(KeyboardInterrupt), _only_run(home / "run"):
+            self._run(home, options)
+
+    def _run(self, home: Path, options: dict[str, Any]) -> None:
+        run, log = home / "run", home / "log"
+        _end_processes(run)
+        self.stdout.write("데이터베이스 준비 / preparing the database")
+        call_command("migrate", verbosity=0, interactive=False)
+        password = _first_administrator()
+        key_id, secret = _client(run, "demo-reader", may_read=True)
+
+        port = self._port("웹 / web", options["port"])
+        ingest_port = self._port("수집 / ingest", options["ingest_port"], taken=[port])
+        redis, environment = self._redis(home, taken=[port, ingest_port])
+        environment |= {
+            supervisor.MARK: str(run),
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or _kept(run / "secret_key", secrets.token_urlsafe(50)),
+            "VAR_DIR": str(home),
+            "METRICS_DIR": os.environ.get("METRICS_DIR") or str(_emptied(run / "metrics")),
+            "INGEST_HOST": "127.0.0.1",
+            "INGEST_PORT": str(ingest_port),
+            "PYTHONUNBUFFERED": "1",
+        }
+        terminal = _terminal(home, ingest_port, options)
+        listed = supervisor.programs(port=port, redis=redis, terminal=terminal)
+        conf = run / "supervisord.conf"
+        conf.write_text(supervisor.configuration(listed, root=settings.BASE_DIR, run=run, log=log), encoding="utf-8")
+
+        names = ", ".join(program.name for program in listed)
+        self.stdout.write(f"시작 / starting: {names}")
+        supervisord = _Supervisord(conf, log, os.environ | environment)
+        page = f"http://127.0.0.1:{port}/"
+        try:
+            supervisord.start()
+            if not _answers(page):
+                self.stderr.write(f"{page} 응답 없음 / does not answer yet: {log / 'web.log'}")
+            self._tell(page, ingest_port, home, key=(key_id, secret), password=password)
+            while True:
+                time.sleep(1)
+                for line in supervisord.news():
+                    self.stdout.write(line)
+        finally:
+            with suppress(OSError):  # the terminal may be gone
+                self.stdout.write("\n모두 중지하는 중 / stopping everything (once more: at once)")
+            supervisord.stop()
+            _end_processes(run)
+            with suppress(OSError):
+                self.stdout.write("중지 완료 / stopped; nothing is left running")
+
+    def _port(self, purpose: str, wanted: int, taken: Iterable[int] = ()) -> int:
+        port = supervisor.port_near(wanted, taken=taken)
+        if port != wanted:
+            self.stdout.write(f"{purpose}: 포트 {wanted} 사용 중, {port} 사용 / port {wanted} is taken, using {port}")
+        return port
+
+    def _redis(self, home: Path, taken: Iterable[int]) -> tuple[list[str] | None, dict[str, str]]:
+        """The command of a server of our own and the addresses that follow, or nothing when REDIS_URL names one."""
+        if os.environ.get("REDIS_URL"):
+            return None, {}
+        program = supervisor.redis_program()
+        if program is None:
+            raise CommandError(
+                "Valkey가 없습니다. No valkey-server or redis-server here: set REDIS_URL to use another's."
+            )
+        port = self._port("Valkey", REDIS_PORT, taken)
+        data, password = home / "valkey", _kept(home / "run/valkey.key", secrets.token_urlsafe(32))
+        data.mkdir(mode=0o700, exist_ok=True)
+        conf = home / "run/valkey.conf"
+        _write_private(
+            conf, supervisor.redis_configuration(settings=REDIS_SETTINGS, port=port, password=password, data=data)
+        )
+        url = f"redis://:{password}@127.0.0.1:{port}/0"
+        return [str(program), str(conf)], {"REDIS_URL": url, "BROKER_URL": os.environ.get("BROKER_URL") or url}
+
+    def _tell(self, page: str, ingest_port: int, home: Path, *, key: tuple[str, str], password: str | None) -> None:
+        login = (
+            f"{ADMINISTRATOR} / {password}"
+            if password
+            else f"{ADMINISTRATOR} (manage.py changepassword {ADMINISTRATOR})"
+        )
+        once = "  ← 지금 한 번만 표시 / shown only now" if password else ""
+        self.stdout.write(
+            f"""
+  나루 Naru 실행 중 / is running
+
+  화면   page      {page}
+  관리   admin     {page}admin/
+  로그인 login     {login}{once}
+  단말   terminals 127.0.0.1:{ingest_port}
+  로그   logs      {home / "log"}
+  상태   status    {sys.executable} -m supervisor.supervisorctl -c {home / "run/supervisord.conf"} status
+
+  최근 1분봉 / the latest minute bars:
+  curl -H 'APCA-API-KEY-ID: {key[0]}' -H 'APCA-API-SECRET-KEY: {key[1]}' '{page}v2/stocks/bars?{SAMPLE_QUERY}'
+
+  중지 / stop: Ctrl-C
+"""
+        )
+
+
+class _Supervisord:
+    """The supervisor's process: started again if somebody kills it, and what it has to tell."""
+
+    def __init__(self, conf: Path, log: Path, environment: dict[str, str]) -> None:
+        self._command = tether.command([sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)])
+        self._environment = environment
+        self._output = log / "supervisord.out"
+        self._log = log / "supervisord.log"
+        self._read = self._log.stat().st_size if self._log.exists() else 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._output.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+
+    def news(self) -> list[str]:
+        """What died and was started again since the last call."""
+        told = []
+        if self._process and self._process.poll() is not None:
+            told.append(f"{_clock()} supervisord 종료, 다시 시작 / ended, starting again: {self._output}")
+            self.start()
+        if self._log.exists():
+            if self._log.stat().st_size < self._read:
+                self._read = 0  # it was rotated
+            with self._log.open("rb") as file:
+                file.seek(self._read)
+                text = file.read()
+            self._read += len(text)
+            exits = [line.partition("exited: ")[2] for line in text.decode(errors="replace").splitlines()]
+            told += [f"{_clock()} 종료됨 / ended: {line}" for line in exits if line]
+        return told
+
+    def stop(self) -> None:
+        """Let everything end in order; a second signal, or too long a wait, kills it all."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+
+
+def _terminal(home: Path, ingest_port: int, options: dict[str, Any]) -> supervisor.Program | None:
+    if options["no_feed"]:
+        return None
+    name, source = ("demo-replay", "REPLAY") if options["replay"] else ("demo-market", "SIMULATOR")
+    run = home / "run"
+    _client(run, name, source=source, may_send=True, may_read=False, may_register=True)
+    link = supervisor.terminal_link(
+        ingest_port=ingest_port, client=name, key=_key_file(run, name), spool=home / "spool" / name
+    )
+    if options["replay"]:
+        file: Path = options["replay"].absolute()
+        return supervisor.replayed_file(file, link, speed=options["speed"], market=options["market"])
+    return supervisor.simulated_market(link)
+
+
+def _client(run: Path, name: str, *, source: str | None = None, **rights: bool) -> tuple[str, str]:
+    """Key id and secret of a client of this demo: the ones it had if its key file still opens the door."""
+    client = Client.objects.filter(name=name).first()
+    file = _key_file(run, name)
+    if client is None:
+        owner = Source.objects.get(code=source) if source else None
+        client, secret = Client.objects.create_with_secret(name=name, source=owner, **rights)
+        _write_private(file, secret)
+    elif not file.exists() or credentials.verify(client.key_id, file.read_text(encoding="utf-8")) is None:
+        _write_private(file, client.renew_secret())
+        client.save()
+    return client.key_id, file.read_text(encoding="utf-8")
+
+
+def _key_file(run: Path, name: str) -> Path:
+    return run / f"{name}.key"
+
+
+def _first_administrator() -> str | None:
+    """The new administrator's password, or None when there is one already."""
+    users = get_user_model().objects
+    if users.filter(is_superuser=True).exists():
+        return None
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(ADMINISTRATOR, password=password)
+    return password
+
+
+def _kept(file: Path, fresh: str) -> str:
+    """The secret of an earlier run, or a fresh one that is kept for the next."""
+    if not file.exists():
+        _write_private(file, fresh)
+    return file.read_text(encoding="utf-8")
+
+
+def _write_private(file: Path, text: str) -> None:
+    """For this user's eyes alone, and never half written."""
+    partial = file.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as output:
+        output.write(text)
+    partial.rename(file)
+
+
+def _emptied(folder: Path) -> Path:
+    """Counters of processes that are gone would be added to the new ones."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _answers(page: str) -> bool:
+    limit = time.monotonic() + READY_SECONDS
+    while time.monotonic() < limit:
+        try:
+            with urllib.request.urlopen(page, timeout=5):  # noqa: S310  (our own http address)
+                return True
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                return True
+        except OSError:
+            pass
+        time.sleep(0.3)
+    return False
+
+
+@contextmanager
+def _only_run(run: Path) -> Iterator[None]:
+    """One run per folder: two would fight over the database, the spool and the ports."""
+    run.mkdir(mode=0o700, exist_ok=True)
+    run.chmod(0o700)
+    with (run / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CommandError(f"이미 실행 중입니다 / already running in {run.parent}") from error
+        yield
+
+
+def _end_processes(run: Path) -> None:
+    """What a killed run left, or what did not end when asked."""
+    for process in supervisor.processes_of(run):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")

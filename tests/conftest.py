@@ -1,0 +1,146 @@
+"""What every test may rely on: settings that point at private servers, which start when the first test wants them.
+
+DB=sqlite|mariadb chooses the database; REDIS=valkey|redis the other server (Valkey with SQLite, Redis with MariaDB).
+A server that this machine lacks skips its tests, and fails them under CI=1 or NARU_REQUIRE_SERVERS=1.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from importlib import util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.servers import MariaDB, Redis, Server, ServerMissing, Valkey, free_port
+from tests.servers.process import temporary_folder
+from tests.servers.system import browser
+
+if TYPE_CHECKING:
+    import redis as redis_client
+
+DB = os.environ.get("DB", "sqlite")
+REDIS = os.environ.get("REDIS", "redis" if DB == "mariadb" else "valkey")
+ON_BUILD_MACHINE = bool(os.environ.get("CI"))
+SERVERS_REQUIRED = ON_BUILD_MACHINE or bool(os.environ.get("NARU_REQUIRE_SERVERS"))
+# These folders may use a database; when theirs is missing they are skipped as a whole.
+NEED_DATABASE = ("contract", "e2e", "integration")
+
+if DB not in ("sqlite", "mariadb") or REDIS not in ("valkey", "redis"):
+    raise pytest.UsageError(f"DB={DB} REDIS={REDIS}: DB is sqlite or mariadb, REDIS is valkey or redis")
+
+_folder = temporary_folder("tests")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+_mariadb = MariaDB(_folder / "mariadb", buffer_pool_mib=256)
+_redis: Server = Redis(_folder / "redis") if REDIS == "redis" else Valkey(_folder / "valkey")
+_absent = "mysqlclient is not installed: make setup" if DB == "mariadb" and util.find_spec("MySQLdb") is None else None
+if _absent and SERVERS_REQUIRED:
+    raise pytest.UsageError(_absent)
+
+# Settings are read once, so the addresses are chosen now and the servers start behind them later. What the caller's
+# shell says about a database of his own must not reach a test.
+os.environ.update(
+    DATABASE_URL=_mariadb.url if DB == "mariadb" and not _absent else f"sqlite:///{_folder / 'naru.sqlite3'}",
+    REDIS_URL=_redis.url,
+    BROKER_URL=_redis.url,
+    SECRET_KEY="only-for-tests-" * 4,
+    VAR_DIR=str(_folder / "var"),
+    METRICS_DIR="",
+    LOG_LEVEL="WARNING",
+    INGEST_PORT=str(free_port()),
+    DJANGO_SETTINGS_MODULE="marketdata.settings",
+)
+
+
+def pytest_report_header() -> str:
+    return f"naru: database {DB}, {REDIS}, private servers below {_folder}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if _absent:
+        here = Path(__file__).parent
+        for item in items:
+            if item.path.relative_to(here).parts[0] in NEED_DATABASE:
+                item.add_marker(pytest.mark.skip(reason=_absent))
+
+
+def _started(server: Server) -> Server:
+    try:
+        return server.start()
+    except ServerMissing as error:
+        if SERVERS_REQUIRED:
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def vendor() -> str:
+    """`sqlite` or `mariadb`."""
+    return DB
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDB]:
+    """The session's MariaDB, whatever DB says: a contract or a drill may want it by name."""
+    _started(_mariadb)
+    yield _mariadb
+    _mariadb.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """The session's Redis or Valkey, at settings.REDIS_URL."""
+    _started(_redis)
+    yield _redis
+    _redis.stop()
+
+
+@pytest.fixture
+def redis(redis_server: Server) -> Iterator[redis_client.Redis]:
+    """A client of the session's Redis, which is empty."""
+    from redis import Redis as Client
+
+    redis_server.start()
+    with Client.from_url(redis_server.url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
+    """pytest-django's own hook: start the server, and test SQLite in a file, as it runs, not in memory."""
+    from django.db import connections
+
+    if DB == "mariadb":
+        request.getfixturevalue("mariadb_server")
+    else:
+        test: dict[str, Any] = connections["default"].settings_dict["TEST"]
+        test["NAME"] = str(_folder / "test.sqlite3")
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """DATABASE_URL of an empty database of DB's kind, for processes that a test starts."""
+    if DB == "sqlite":
+        yield f"sqlite:///{tmp_path / 'naru.sqlite3'}"
+        return
+    server: MariaDB = request.getfixturevalue("mariadb_server")
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    yield server.create_database(name)
+    server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of an installed Chromium, for playwright's executable_path."""
+    path = browser()
+    if path is None:
+        if ON_BUILD_MACHINE:
+            pytest.fail("no Chromium: python -m tests.servers ready installs it as root")
+        pytest.skip("no Chromium: apt-get install chromium fonts-nanum")
+    return path
