@@ -144,7 +144,7 @@ def _claim(fresh: list[Batch]) -> int:
             error = batch.refusal.message if batch.refusal else str(batch.dead)
             ledger.bury(batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload)
         elif batch.decoded is not None and batch.decoded.gap is not None:
-            ledger.keep_gap(batch.number, batch.feed, **batch.decoded.gap)
+            ledger.keep_gap(batch.number, batch.feed, batch.decoded.gap)
     return committed_us
 
 
@@ -180,7 +180,7 @@ def _store(group: Group, committed_us: int) -> Bars:
 def _drop_connection() -> None:
     try:
         connection.close()
-    except Exception as error:  # a connection that cannot even be closed is gone as well
+    except Exception as error:  # noqa: BLE001 - a connection that cannot even be closed is gone as well
         log.debug("closing a broken connection failed error=%s", type(error).__name__)
         connection.connection = None
 

@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, IngestStream
 from marketdata.ticks import SEQ_BITS
+from terminals import wire
 
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
@@ -127,9 +128,11 @@ def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
     )
 
 
-def keep_gap(batch: int, feed: str, *, from_us: int, to_us: int, rows: int, reason: str) -> None:
+def keep_gap(batch: int, feed: str, gap: wire.Gap) -> None:
     """Store what a terminal says it had to drop."""
-    Gap.objects.create(batch=batch, feed=feed, from_us=from_us, to_us=to_us, rows=rows, reason=reason[:200])
+    Gap.objects.create(
+        batch=batch, feed=feed, from_us=gap.from_us, to_us=gap.to_us, rows=gap.rows, reason=gap.reason[:200]
+    )
 
 
 def bury(batch: int, *, checksum: int, code: str, error: str, payload: bytes) -> None:

@@ -9,7 +9,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import msgpack
@@ -135,7 +135,7 @@ class Decoded:
     ticks: Ticks
     faults: npt.NDArray[np.uint32]
     raw: list[object] | None = None
-    gap: dict[str, Any] | None = field(default=None)
+    gap: wire.Gap | None = None
 
     def record(self, row: int) -> str:
         """JSON of a row as the terminal gave it."""

@@ -1,0 +1,117 @@
+"""A terminal's socket: carries bytes between asyncio and the session, and stops reading when it is told to. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from typing import TYPE_CHECKING, cast
+
+from ingest.registry import Member
+from ingest.session import Session, State
+from marketdata import metrics
+from terminals import wire
+
+if TYPE_CHECKING:
+    from ingest.server import Server
+
+
+class Connection(asyncio.Protocol):
+    """One accepted socket."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.session: Session | None = None
+        self.member: Member[Connection] | None = None
+        self.address = "?"
+        self.halted = False
+        self._transport: asyncio.Transport | None = None
+        self._congested_since: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self.server.limits.write_bytes)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else "?"
+        self.session = Session(now=time.monotonic(), channel_binding=self.server.channel_binding)
+        self.server.opened(self)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        session = self.session
+        if session is None:
+            return
+        metrics.RECEIVED_BYTES.inc(len(data))
+        if self.member is not None:
+            self.member.heard = time.time()
+        for event in session.receive(data, time.monotonic()):
+            self.server.handle(self, event)
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.session is not None:
+            self.session.state = State.CLOSED
+        self.server.closed(self)
+
+    def pause_writing(self) -> None:
+        self._congested_since = time.monotonic()
+
+    def resume_writing(self) -> None:
+        self._congested_since = None
+
+    def flush(self) -> None:
+        """Send what the session has to say, and close when that was its last word."""
+        session, transport = self.session, self._transport
+        if session is None or transport is None or transport.is_closing():
+            return
+        if session.outbox:
+            transport.write(bytes(session.outbox))
+            session.outbox.clear()
+        if session.closing:
+            if session.error is not None:
+                metrics.WIRE_ERRORS.labels(session.error).inc()
+                self.server.note_error(self, session.error)
+            transport.close()
+
+    def tick(self, now: float, time_us: int) -> None:
+        """Timers; a peer that does not read what we write for long is given up."""
+        if self.session is None or self._transport is None:
+            return
+        if self._congested_since is not None and now - self._congested_since > wire.FRAME_S:
+            self._transport.abort()
+            return
+        if self.halted:
+            self.session.paused(now)
+        self.session.tick(now, time_us)
+        self.flush()
+        if self.session.closing and self._transport.is_closing() and now - self._opened_close(now) > wire.HELLO_S:
+            self._transport.abort()
+
+    def _opened_close(self, now: float) -> float:
+        self._closing_since: float = getattr(self, "_closing_since", now)
+        return self._closing_since
+
+    def halt(self, halted: bool) -> None:
+        """Stop or go on reading: what is not read stays with the terminal, and TCP tells it to wait."""
+        if halted == self.halted or self._transport is None or self._transport.is_closing():
+            return
+        self.halted = halted
+        if self.member is not None:
+            self.member.paused = halted
+        metrics.READING_PAUSED.inc(1 if halted else -1)
+        if halted:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+
+def tls_context(cert: str, key: str) -> tuple[ssl.SSLContext, str]:
+    """A server context (TLS 1.2 or newer) and the channel binding of its certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(cert, key or None)
+    with open(cert, encoding="ascii") as file:  # noqa: PTH123 - one read at start
+        pem = file.read()
+    end = "-----END CERTIFICATE-----"
+    first = pem[pem.index("-----BEGIN CERTIFICATE-----") : pem.index(end) + len(end)]
+    return context, wire.certificate_binding(ssl.PEM_cert_to_DER_cert(first))

@@ -1,0 +1,74 @@
+"""Gives messages to the broker from a thread of its own, one at a time, so that a slow broker never holds the event loop."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from celery import current_app
+from kombu.exceptions import ChannelError
+
+from ingest.flights import Flight
+from ingest.notices import batch_message
+from marketdata import metrics
+
+log = logging.getLogger(__name__)
+
+TASK = "ingest.tasks.process_batches"
+QUEUE = "raw_market_data"
+PAUSE_S = 0.5
+
+
+class Dispatcher(threading.Thread):
+    """Takes one message at a time: `idle` says whether it would. `done(flights, taken)` is called from this thread."""
+
+    def __init__(self, *, reply_to: str, done: Callable[[list[Flight], bool], None]) -> None:
+        super().__init__(name="dispatch", daemon=True)
+        self._reply_to = reply_to
+        self._done = done
+        self._handover: queue.Queue[list[Flight] | None] = queue.Queue(maxsize=1)
+        self._halted = threading.Event()
+        self.idle = True
+
+    def give(self, flights: list[Flight]) -> None:
+        """Hand over a message; only when idle, and only from the event loop."""
+        self.idle = False
+        self._handover.put_nowait(flights)
+
+    def stop(self) -> None:
+        """End after the message in hand."""
+        self._halted.set()
+        self._handover.put(None)
+
+    def run(self) -> None:
+        while (flights := self._handover.get()) is not None:
+            taken = self._publish(flights)
+            if not taken:
+                self._halted.wait(PAUSE_S)
+            self._done(flights, taken)
+
+    def _publish(self, flights: list[Flight]) -> bool:
+        batches = [batch_message(f.number, f.payload, f.received_us, f.source_id, f.register_market, f.dead) for f in flights]
+        try:
+            current_app.send_task(TASK, kwargs={"batches": batches, "reply_to": self._reply_to}, queue=QUEUE)
+        except Exception as error:  # noqa: BLE001 - whatever the transport raises, the batches stay with us
+            metrics.PUBLISH_FAILURES.inc()
+            log.warning("publish failed error=%s", type(error).__name__)
+            return False
+        return True
+
+
+def queue_depth() -> int | None:
+    """Messages waiting for a worker, or None when the broker does not answer."""
+    try:
+        with current_app.connection_for_write() as connection:
+            channel: Any = connection.default_channel
+            return int(channel.queue_declare(queue=QUEUE, passive=True).message_count)
+    except ChannelError:
+        return 0  # on Redis an empty queue does not exist
+    except Exception as error:  # noqa: BLE001 - transports raise their own kinds; the answer is the same
+        log.debug("queue depth unknown error=%s", type(error).__name__)
+        return None

@@ -1,0 +1,156 @@
+"""Batches between receipt and commit: what waits, what a worker has, what is overdue. Knows no clock, socket or broker."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+GREATEST_DELAY_S = 60.0
+FAILURES_TO_DEATH = 10
+MESSAGE_BATCHES = 256
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Flight:
+    """A batch received and not yet known to be committed."""
+
+    number: int
+    stream: int
+    seq: int
+    payload: bytes
+    rows: int
+    received_us: int
+    source_id: int
+    register_market: str | None
+    since: float  # monotonic seconds of receipt
+    message: int | None = None  # the Celery message it is in, while that is counted on
+    due: float = 0.0  # when it is driven again
+    publishes: int = 0
+    failures: int = 0
+    dead: str | None = None
+
+
+@dataclass(slots=True)
+class Flights:
+    """All flights of a server. At most `max_messages` messages are out at a time, so that whatever waits becomes one
+    larger message: quick when quiet, few and large when busy."""
+
+    max_messages: int
+    message_ticks: int
+    redrive_s: float
+    bytes: int = 0
+    by_number: dict[int, Flight] = field(default_factory=dict)
+    _waiting: deque[Flight] = field(default_factory=deque)
+    _open: dict[int, int] = field(default_factory=dict)  # message -> flights still in it
+    _ids: itertools.count[int] = field(default_factory=itertools.count)
+    _waits: deque[float] = field(default_factory=lambda: deque(maxlen=500))
+
+    def __len__(self) -> int:
+        return len(self.by_number)
+
+    @property
+    def waiting(self) -> int:
+        """Batches not given to a worker yet."""
+        return len(self._waiting)
+
+    @property
+    def messages(self) -> int:
+        """Celery messages that are out and counted on."""
+        return len(self._open)
+
+    def add(self, flight: Flight) -> None:
+        """A batch that came in."""
+        self.by_number[flight.number] = flight
+        self.bytes += len(flight.payload)
+        self._waiting.append(flight)
+
+    def next_message(self) -> list[Flight]:
+        """What goes into the next message, at most `message_ticks` rows unless one batch alone has more; empty: not now."""
+        if len(self._open) >= self.max_messages:
+            return []
+        chosen: list[Flight] = []
+        rows = 0
+        while self._waiting and len(chosen) < MESSAGE_BATCHES:
+            flight = self._waiting[0]
+            if chosen and rows + flight.rows > self.message_ticks:
+                break
+            self._waiting.popleft()
+            if flight.number in self.by_number:  # else it was settled while it waited
+                chosen.append(flight)
+                rows += flight.rows
+        if chosen:
+            message = next(self._ids)
+            self._open[message] = len(chosen)
+            for flight in chosen:
+                flight.message = message
+                flight.due = float("inf")  # until the broker has it
+        return chosen
+
+    def published(self, flights: Iterable[Flight], now: float) -> None:
+        """The broker took them: from now on they are expected to commit."""
+        for flight in flights:
+            flight.publishes += 1
+            flight.due = now + min(self.delay_s() * 2 ** (flight.publishes - 1), GREATEST_DELAY_S)
+
+    def unpublished(self, flights: list[Flight]) -> None:
+        """The broker did not take them: they wait again, in front."""
+        for flight in flights:
+            self._leave(flight)
+        self._waiting.extendleft(reversed([flight for flight in flights if flight.number in self.by_number]))
+
+    def settle(self, number: int, now: float) -> Flight | None:
+        """The batch is in the ledger. Returns its flight, or None when nothing is known of it (any more)."""
+        flight = self.by_number.pop(number, None)
+        if flight is not None:
+            self.bytes -= len(flight.payload)
+            self._leave(flight)
+            self._waits.append(now - flight.since)
+        return flight
+
+    def fail(self, number: int, error: str, now: float) -> Flight | None:
+        """A worker could not process the batch. It is tried again later, and after ten failures buried as a dead letter."""
+        flight = self.by_number.get(number)
+        if flight is None or flight.message is None:
+            return None
+        flight.failures += 1
+        if flight.failures >= FAILURES_TO_DEATH:
+            flight.dead = f"failed {flight.failures} times, at last: {error}"
+        self._leave(flight)
+        flight.due = now + min(0.25 * 2**flight.failures, GREATEST_DELAY_S)
+        return flight
+
+    def overdue(self, now: float) -> list[Flight]:
+        """Batches whose time to commit is over, moved to the front of those that wait."""
+        late = [flight for flight in self.by_number.values() if 0 < flight.due <= now]
+        for flight in late:
+            self._leave(flight)
+            flight.due = 0.0
+        self._waiting.extendleft(reversed(late))
+        return late
+
+    def unsettled(self, now: float, older_than_s: float) -> list[int]:
+        """Numbers of batches received more than `older_than_s` ago: worth asking the ledger."""
+        return [flight.number for flight in self.by_number.values() if now - flight.since > older_than_s]
+
+    def delay_s(self) -> float:
+        """How long a batch may take to commit: three times the slowest hundredth of the last 500, at least `redrive_s`."""
+        if not self._waits:
+            return self.redrive_s
+        ordered = sorted(self._waits)
+        return max(self.redrive_s, min(3 * ordered[int(len(ordered) * 0.99)], GREATEST_DELAY_S))
+
+    def latency_s(self) -> tuple[float, float]:
+        """(median, 99th percentile) of the last 500 waits from receipt to commit."""
+        if not self._waits:
+            return 0.0, 0.0
+        ordered = sorted(self._waits)
+        return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+
+    def _leave(self, flight: Flight) -> None:
+        if flight.message is not None:
+            self._open[flight.message] -= 1
+            if not self._open[flight.message]:
+                del self._open[flight.message]
+            flight.message = None

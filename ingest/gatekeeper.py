@@ -1,0 +1,85 @@
+"""Decides in the database whether a HELLO is let in, and where its spool resumes. Runs in a thread, never on the event loop."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from django.db import close_old_connections
+
+from marketdata import ledger
+from marketdata.models import Client, Market
+from terminals import wire
+
+_NOBODY = wire.verifier(wire.new_secret())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A client that is let in."""
+
+    client_id: int
+    name: str
+    source_id: int
+    source: str
+    stream: int
+    commit: int
+    ranges: list[tuple[int, int]]
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A client that is not: the code it is told, and the reason only the operator sees."""
+
+    code: str
+    message: str
+    reason: str
+
+
+def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
+    """Check identity first, then what it asks for. An unknown client and a wrong proof look the same from outside."""
+    close_old_connections()
+    client = Client.objects.select_related("source").filter(name=hello.client).first()
+    stored_key = bytes(client.stored_key) if client else _NOBODY.stored_key
+    proven = wire.check_client(stored_key, auth_message, hello.proof)
+    if client is None or not proven or not client.is_active or not client.may_send or client.source is None:
+        if client is None:
+            reason = "unknown_client"
+        elif not proven:
+            reason = "wrong_proof"
+        else:
+            reason = "disabled" if not client.is_active else "may_not_send"
+        return Refused("not_authorised", "unknown client, wrong key, or a client that may not send", reason)
+    if hello.source != client.source.code:
+        return Refused("source_mismatch", f"this client sends {client.source.code}, not {hello.source}", "source_mismatch")
+    if hello.register_market and not client.may_register:
+        return Refused("register_refused", "this client may not register symbols; allow it in the admin", "register_refused")
+    if hello.register_market and not Market.objects.filter(code=hello.register_market).exists():
+        return Refused("register_refused", f"there is no market {hello.register_market}; add it in the admin", "unknown_market")
+    try:
+        stream = ledger.open_stream(client, hello.epoch)
+    except ledger.OldEpochError:
+        message = "a newer spool of this client exists; continue with that one, or begin a new spool"
+        return Refused("old_epoch", message, "old_epoch")
+    commit, ranges = ledger.committed(stream, hello.first)
+    Client.objects.filter(pk=client.pk).update(last_seen_at=datetime.datetime.now(datetime.UTC))
+    return Admission(
+        client_id=client.pk, name=client.name, source_id=client.source.pk, source=client.source.code, stream=stream, commit=commit,
+        ranges=ranges, proof=wire.server_proof(bytes(client.server_key), auth_message),
+    )  # fmt: skip
+
+
+def audit(stream: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What of the client's ranges the ledger does not have."""
+    close_old_connections()
+    return ledger.missing(stream, ranges)
+
+
+def settled(numbers: list[int]) -> dict[int, tuple[str, int]]:
+    """Which of these batches the ledger has."""
+    close_old_connections()
+    found: dict[int, tuple[str, int]] = {}
+    for start in range(0, len(numbers), 500):
+        found.update(ledger.settled(numbers[start : start + 500]))
+    return found

@@ -1,0 +1,51 @@
+"""Hears from the workers what became of batches. A thread, because a blocking read is the quickest way to hear."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from django.conf import settings
+
+from ingest import notices
+
+log = logging.getLogger(__name__)
+
+BLOCK_MS = 1_000
+PAUSE_S = 0.5
+
+
+class Listener(threading.Thread):
+    """Follows the notice stream of this server; `heard(outcomes)` is called from this thread."""
+
+    def __init__(self, instance: str, *, heard: Callable[[list[notices.Outcome]], None]) -> None:
+        super().__init__(name="notices", daemon=True)
+        self._stream = notices.STREAM + instance
+        self._heard = heard
+        self._halted = threading.Event()
+
+    def stop(self) -> None:
+        """End within a second."""
+        self._halted.set()
+
+    def run(self) -> None:
+        client = redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=5 + BLOCK_MS / 1000, socket_connect_timeout=3, socket_keepalive=True
+        )
+        last = b"0"
+        while not self._halted.is_set():
+            try:
+                answer: Any = client.xread({self._stream: last}, count=200, block=BLOCK_MS)
+                client.expire(self._stream, notices.EXPIRE_S)
+                for _, rows in answer.items() if isinstance(answer, dict) else answer:
+                    entry_id, outcomes = notices.read(rows)
+                    last = entry_id or last
+                    self._heard(outcomes)
+            except redis.RedisError as error:
+                log.warning("notices unreadable error=%s", type(error).__name__)
+                last = b"0"  # a Redis that lost its data counts from the start again; hearing twice is harmless
+                self._halted.wait(PAUSE_S)
+        client.close()

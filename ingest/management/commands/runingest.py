@@ -1,0 +1,66 @@
+"""`manage.py runingest`: the socket server for terminals."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from ingest import limits
+from ingest.connection import tls_context
+from ingest.server import Server
+
+log = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = "Collect what terminals send (TCP, docs/protocol.md) and hand it to the workers. SIGTERM drains and ends."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=settings.INGEST_HOST)
+        parser.add_argument("--port", type=int, default=settings.INGEST_PORT)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], options["port"]
+        if not settings.INGEST_TLS_CERT and not settings.INGEST_ALLOW_PLAIN and not is_loopback(host):
+            raise CommandError(
+                f"INGEST_HOST={host} is not loopback: set INGEST_TLS_CERT and INGEST_TLS_KEY, or INGEST_ALLOW_PLAIN=1 to send "
+                "prices unencrypted."
+            )
+        try:
+            asyncio.run(serve(host, port))
+        except OSError as error:
+            raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another INGEST_PORT.") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def serve(host: str, port: int) -> None:
+    """Run until SIGTERM or SIGINT, then drain."""
+    tls, binding = None, ""
+    if settings.INGEST_TLS_CERT:
+        tls, binding = tls_context(settings.INGEST_TLS_CERT, settings.INGEST_TLS_KEY)
+    server = Server(limits.from_settings(), channel_binding=binding)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    port = await server.start(host, port, tls)
+    log.info("listening host=%s port=%d tls=%s", host, port, tls is not None)
+    await stopped.wait()
+    log.info("draining")
+    await server.stop()

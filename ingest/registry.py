@@ -1,0 +1,77 @@
+"""Who is connected: since when, in what state, how much it sends, when it was last heard. One session a client; the newest wins."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from ingest.gatekeeper import Admission
+from ingest.ring import Ring
+from ingest.streams import Stream
+
+Link = TypeVar("Link")
+
+
+@dataclass(slots=True, kw_only=True)
+class Member(Generic[Link]):
+    """A client that was let in, and the connection (`link`) it came by."""
+
+    link: Link
+    admission: Admission
+    stream: Stream
+    register_market: str | None
+    address: str
+    agent: str
+    ring: Ring
+    since: float = field(default_factory=time.time)
+    heard: float = field(default_factory=time.time)
+    batches: int = 0
+    ticks: int = 0
+    rejected: int = 0
+    paused: bool = False
+    _marks: tuple[float, int] = (0.0, 0)
+    rate: float = 0.0
+
+    def measure(self, now: float) -> None:
+        """Ticks a second since the last call."""
+        before, ticks = self._marks
+        if before and now > before:
+            self.rate = (self.ticks - ticks) / (now - before)
+        self._marks = (now, self.ticks)
+
+    def describe(self) -> dict[str, Any]:
+        """For the admin and the dashboard."""
+        return {
+            "client": self.admission.name, "source": self.admission.source, "address": self.address, "agent": self.agent,
+            "since": round(self.since, 3), "heard": round(self.heard, 3), "batches": self.batches, "ticks": self.ticks,
+            "rejected": self.rejected, "rate": round(self.rate, 1), "commit": self.stream.commit, "paused": self.paused,
+            "ring_rows": len(self.ring), "ring_bytes": self.ring.nbytes,
+        }  # fmt: skip
+
+
+class Registry(Generic[Link]):
+    """Members by client, and the streams they have had; a stream outlives its sessions."""
+
+    def __init__(self) -> None:
+        self.members: dict[int, Member[Link]] = {}
+        self.streams: dict[int, Stream] = {}
+
+    def join(self, member: Member[Link]) -> Member[Link] | None:
+        """Enter a member; returns the one it takes over from."""
+        old = self.members.get(member.admission.client_id)
+        self.members[member.admission.client_id] = member
+        return old
+
+    def leave(self, member: Member[Link]) -> None:
+        """The member's connection is gone."""
+        if self.members.get(member.admission.client_id) is member:
+            del self.members[member.admission.client_id]
+
+    def stream(self, number: int) -> Stream:
+        """The stream of this number, remembered."""
+        return self.streams.setdefault(number, Stream(number))
+
+    def of_stream(self, number: int) -> Member[Link] | None:
+        """The member now sending this stream."""
+        return next((member for member in self.members.values() if member.stream.id == number), None)

@@ -1,0 +1,399 @@
+"""The ingest server: connections in, messages to the workers out, acknowledgements back. The one place where its parts meet.
+
+A batch is acknowledged only when the ledger has it. Until then it is kept here, and driven again when it takes too long; the
+terminal keeps it too, so that even this process may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+import time
+from collections import Counter
+from typing import Any
+
+from ingest import dispatch, gatekeeper, notices
+from ingest.connection import Connection
+from ingest.dataset import Dataset
+from ingest.flights import Flight, Flights
+from ingest.limits import Limits
+from ingest.listener import Listener
+from ingest.registry import Member, Registry
+from ingest.ring import Ring
+from ingest.session import BatchReceived, Event, State
+from marketdata import live, metrics
+from marketdata import ticks as ticks_module
+from marketdata.ticks import batch_number
+from terminals import wire
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.25
+POLL_S = 1.0
+RESUME_AT = 0.8
+
+
+class Server:
+    """Everything one ingest process holds. All methods run on the event loop; threads come back by call_soon_threadsafe."""
+
+    def __init__(self, limits: Limits, *, instance: str | None = None, channel_binding: str = "") -> None:
+        self.limits = limits
+        self.instance = instance or f"{socket.gethostname()}-{os.getpid()}"
+        self.channel_binding = channel_binding
+        self.registry: Registry[Connection] = Registry()
+        self.flights = Flights(limits.max_messages, limits.message_ticks, limits.redrive_s)
+        self.dataset = Dataset(max_bytes=limits.dataset_bytes, max_age_s=limits.ring_age_s)
+        self.errors: Counter[str] = Counter()
+        self._connections: set[Connection] = set()
+        self._strangers: Counter[str] = Counter()
+        self._halted = False
+        self._draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._dispatcher = dispatch.Dispatcher(reply_to=self.instance, done=self._published_from_thread)
+        self._listener = Listener(self.instance, heard=self._heard_from_thread)
+        self._listening: asyncio.Server | None = None
+
+    # --- life -----------------------------------------------------------------------------------------------------------
+
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen; returns the port."""
+        self._dispatcher.start()
+        self._listener.start()
+        self._listening = await self._loop.create_server(lambda: Connection(self), host, port, ssl=tls, backlog=256)
+        for job in (self._look_at_timers(), self._poll_ledger(), self._mirror()):
+            self._spawn(job)
+        return int(self._listening.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Take nothing more, wait for what is in flight (at most `drain_s`), say so to everybody, and end."""
+        self._draining = True
+        if self._listening is not None:
+            self._listening.close()
+        for connection in list(self._connections):
+            connection.halt(True)
+        deadline = time.monotonic() + self.limits.drain_s
+        while len(self.flights) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        log.info("drained left=%d", len(self.flights))
+        for connection in list(self._connections):
+            if connection.session is not None:
+                connection.session.go_away("shutting_down", "the server restarts; everything acknowledged is kept", 0.5)
+                connection.flush()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._dispatcher.stop()
+        self._listener.stop()
+        await self._loop.run_in_executor(None, self._dispatcher.join, 2.0)
+
+    def _spawn(self, job: Any) -> None:
+        task: asyncio.Task[None] = self._loop.create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background job failed", exc_info=error)
+
+    # --- connections ------------------------------------------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """A socket was accepted."""
+        self._connections.add(connection)
+        self._strangers[connection.address] += 1
+        metrics.CONNECTIONS.set(len(self._connections))
+        session = connection.session
+        if session is None:
+            return
+        if self._draining:
+            session.go_away("shutting_down", "the server restarts", 1.0)
+        elif self._strangers.total() > self.limits.max_strangers or (
+            self._strangers[connection.address] > self.limits.max_strangers_of_address
+        ):
+            session.refuse("too_many_connections", "too many connections have not said who they are")
+        elif len(self._connections) > self.limits.max_clients + self.limits.max_strangers:
+            session.refuse("too_many_connections", "the server has as many connections as it may")
+        connection.halt(self._halted)
+
+    def closed(self, connection: Connection) -> None:
+        """A socket is gone; what it sent stays in flight."""
+        connection.halt(False)
+        self._connections.discard(connection)
+        if connection.member is None:
+            self._no_stranger(connection)
+        else:
+            self.registry.leave(connection.member)
+            log.info("left client=%s", connection.member.admission.name)
+        metrics.CONNECTIONS.set(len(self._connections))
+
+    def _no_stranger(self, connection: Connection) -> None:
+        self._strangers[connection.address] -= 1
+        if self._strangers[connection.address] <= 0:
+            del self._strangers[connection.address]
+
+    def note_error(self, connection: Connection, code: str) -> None:
+        """A connection ended for an error."""
+        self.errors[code] += 1
+        name = connection.member.admission.name if connection.member else "-"
+        log.warning("refused code=%s client=%s address=%s", code, name, connection.address)
+
+    # --- what terminals say ---------------------------------------------------------------------------------------------
+
+    def handle(self, connection: Connection, event: Event) -> None:
+        """An event of a connection's session."""
+        if isinstance(event, BatchReceived):
+            self._batch(connection, event)
+        elif isinstance(event, wire.Hello):
+            self._spawn(self._admit(connection, event))
+        elif isinstance(event, wire.Audit) and connection.member is not None:
+            self._spawn(self._audit(connection, connection.member, event))
+
+    async def _admit(self, connection: Connection, hello: wire.Hello) -> None:
+        session = connection.session
+        if session is None:
+            return
+        try:
+            answer = await self._loop.run_in_executor(None, gatekeeper.admit, hello, session.auth_message(hello))
+        except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
+            log.warning("login impossible error=%s", type(error).__name__)
+            session.refuse("server_busy", "the database does not answer; come again")
+            connection.flush()
+            return
+        if session.state is not State.CHECKING or session.closing:
+            return
+        if isinstance(answer, gatekeeper.Refused):
+            metrics.AUTH_FAILURES.labels(answer.reason).inc()
+            log.warning("login refused client=%.64r reason=%s address=%s", hello.client, answer.reason, connection.address)
+            session.refuse(answer.code, answer.message)
+            connection.flush()
+            return
+        if len(self.registry.members) >= self.limits.max_clients and answer.client_id not in self.registry.members:
+            session.refuse("too_many_connections", "the server has as many clients as it may")
+            connection.flush()
+            return
+        self._welcome(connection, hello, answer)
+
+    def _welcome(self, connection: Connection, hello: wire.Hello, admission: gatekeeper.Admission) -> None:
+        session = connection.session
+        if session is None:
+            return
+        stream = self.registry.stream(admission.stream)
+        stream.merge(admission.commit, admission.ranges)
+        member = Member(
+            link=connection, admission=admission, stream=stream, register_market=hello.register_market,
+            address=connection.address, agent=hello.agent,
+            ring=Ring(max_bytes=self.limits.ring_bytes, max_age_s=self.limits.ring_age_s),
+        )  # fmt: skip
+        connection.member = member
+        self._no_stranger(connection)
+        old = self.registry.join(member)
+        if old is not None and old.link.session is not None:
+            metrics.SUPERSEDED.inc()
+            log.warning("taken over client=%s from=%s by=%s", admission.name, old.address, member.address)
+            old.link.session.go_away("superseded", f"the same client logged in again from {member.address}", 30.0)
+            old.link.flush()
+        session.welcome(
+            session=f"{self.instance}/{admission.stream}/{int(member.since * 1000)}", proof=admission.proof, commit=stream.commit,
+            ranges=stream.ranges(), credit=wire.WINDOW_BATCHES,
+        )  # fmt: skip
+        log.info("joined client=%s source=%s address=%s commit=%d", admission.name, admission.source, member.address, stream.commit)
+        connection.flush()
+
+    async def _audit(self, connection: Connection, member: Member[Connection], audit: wire.Audit) -> None:
+        ranges = [(first, last) for first, last in audit.ranges]
+        try:
+            holes = await self._loop.run_in_executor(None, gatekeeper.audit, member.stream.id, ranges)
+        except Exception as error:  # noqa: BLE001 - the client audits again when it reconnects
+            log.warning("audit impossible error=%s", type(error).__name__)
+            return
+        lost = [(first, last) for first, last in holes if first <= member.stream.commit]
+        if lost:
+            log.error("ledger lacks acknowledged batches client=%s ranges=%s", member.admission.name, lost[:5])
+        member.stream.want(holes)
+        if connection.session is not None:
+            connection.session.missing(holes)
+            connection.flush()
+
+    def _batch(self, connection: Connection, event: BatchReceived) -> None:
+        member = connection.member
+        if member is None:
+            return
+        stream, number = member.stream, batch_number(member.stream.id, event.seq)
+        member.batches += 1
+        metrics.RECEIVED_BATCHES.inc()
+        if stream.has(event.seq):
+            metrics.REPEATED_BATCHES.inc()
+            self._ack(member)
+            return
+        if number in self.flights.by_number:
+            metrics.REPEATED_BATCHES.inc()
+            return
+        now = time.monotonic()
+        flight = Flight(
+            number=number, stream=stream.id, seq=event.seq, payload=event.payload, rows=event.rows,
+            received_us=time.time_ns() // 1000, source_id=member.admission.source_id, register_market=member.register_market,
+            since=now,
+        )  # fmt: skip
+        self.flights.add(flight)
+        stream.bytes += len(event.payload)
+        self._watch(member, flight, now)
+        self._press()
+        self._pump()
+
+    def _watch(self, member: Member[Connection], flight: Flight, now: float) -> None:
+        """Keep the newest ticks at hand. A batch that cannot be read is not looked at here: a worker refuses it and says why."""
+        try:
+            ticks = ticks_module.from_wire(flight.payload, source_id=flight.source_id, batch=flight.number).ticks
+        except wire.BatchError:
+            return
+        member.ticks += len(ticks)
+        metrics.RECEIVED_TICKS.inc(len(ticks))
+        self.dataset.add(ticks, now=now)
+        keys = self.dataset.keys(ticks)
+        member.ring.append(ticks, keys, keys * 0 - 1, now=now)
+
+    # --- to the workers and back --------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        if self._dispatcher.idle:
+            flights = self.flights.next_message()
+            if flights:
+                self._dispatcher.give(flights)
+
+    def _published_from_thread(self, flights: list[Flight], taken: bool) -> None:
+        self._loop.call_soon_threadsafe(self._published, flights, taken)
+
+    def _published(self, flights: list[Flight], taken: bool) -> None:
+        self._dispatcher.idle = True
+        if taken:
+            self.flights.published(flights, time.monotonic())
+        else:
+            self.flights.unpublished(flights)
+        self._pump()
+
+    def _heard_from_thread(self, outcomes: list[notices.Outcome]) -> None:
+        self._loop.call_soon_threadsafe(self._settle, outcomes)
+
+    def _settle(self, outcomes: list[notices.Outcome]) -> None:
+        now = time.monotonic()
+        touched: dict[int, Member[Connection] | None] = {}
+        for outcome in outcomes:
+            if outcome.failed:
+                if self.flights.fail(outcome.batch, outcome.failed, now) is not None:
+                    log.error("worker failed batch=%d error=%s", outcome.batch, outcome.failed)
+                continue
+            flight = self.flights.settle(outcome.batch, now)
+            if flight is None:
+                continue
+            metrics.COMMIT_SECONDS.observe(now - flight.since)
+            stream = self.registry.stream(flight.stream)
+            stream.bytes -= len(flight.payload)
+            stream.settle(flight.seq)
+            if flight.stream not in touched:
+                touched[flight.stream] = self.registry.of_stream(flight.stream)
+            member = touched[flight.stream]
+            if outcome.code and member is not None:
+                self._reject(member, flight, outcome)
+        for member in touched.values():
+            if member is not None:
+                self._ack(member)
+        self._press()
+        self._pump()
+
+    def _reject(self, member: Member[Connection], flight: Flight, outcome: notices.Outcome) -> None:
+        rows = outcome.rejected if outcome.code == "rows" else flight.rows
+        member.rejected += rows
+        if member.link.session is not None:
+            member.link.session.reject(
+                seq=flight.seq, code=outcome.code, message=outcome.message or "rows were refused and kept with their reasons",
+                rows=rows, reasons=dict(outcome.reasons or {}),
+            )  # fmt: skip
+
+    def _ack(self, member: Member[Connection]) -> None:
+        session, stream = member.link.session, member.stream
+        if session is not None:
+            session.ack(commit=stream.commit, ranges=stream.ranges(), credit=wire.WINDOW_BATCHES, now=time.monotonic())
+            member.link.flush()
+
+    def _press(self) -> None:
+        """Back-pressure: read nobody above the global limit, and not a client above its own, until it has gone down by a fifth."""
+        metrics.INFLIGHT_BYTES.set(self.flights.bytes)
+        limit = self.limits.inflight_bytes
+        if self.flights.bytes > limit:
+            self._halted = True
+        elif self.flights.bytes < limit * RESUME_AT:
+            self._halted = False
+        if self._draining:
+            return
+        for member in self.registry.members.values():
+            of_client = member.stream.bytes
+            keep = member.link.halted and of_client > self.limits.client_bytes * RESUME_AT
+            member.link.halt(self._halted or of_client > self.limits.client_bytes or keep)
+
+    # --- once in a while -------------------------------------------------------------------------------------------------------
+
+    async def _look_at_timers(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now, time_us = time.monotonic(), time.time_ns() // 1000
+            for connection in list(self._connections):
+                connection.tick(now, time_us)
+            self._pump()
+
+    async def _poll_ledger(self) -> None:
+        """Notices are hints that may be lost: ask the ledger about what is old, and drive again what it does not have."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            waiting = self.flights.unsettled(time.monotonic(), POLL_S)
+            if not waiting:
+                continue
+            try:
+                found = await self._loop.run_in_executor(None, gatekeeper.settled, waiting[:5000])
+                depth = await self._loop.run_in_executor(None, dispatch.queue_depth)
+            except Exception as error:  # noqa: BLE001 - the database is away; the next turn asks again
+                log.warning("ledger does not answer error=%s", type(error).__name__)
+                continue
+            self._settle([
+                notices.Outcome(batch=batch, code={"stored": "rows" if rejected else "", "dead": "dead_letter"}.get(state, "bad_batch"),
+                                rejected=rejected)
+                for batch, (state, rejected) in found.items()
+            ])  # fmt: skip
+            if depth is not None and depth < self.limits.max_messages:  # else they are only waiting for a worker
+                late = self.flights.overdue(time.monotonic())
+                if late:
+                    metrics.REDRIVEN.inc(sum(flight.publishes > 0 for flight in late))
+                    log.warning("driven again batches=%d", len(late))
+                    self._pump()
+
+    async def _mirror(self) -> None:
+        """Show the registry to the admin and the dashboard, and let old rows go."""
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.time()
+            for member in self.registry.members.values():
+                member.measure(now)
+                member.ring.expire(now=time.monotonic())
+            self.dataset.expire(now=time.monotonic())
+            metrics.RING_BYTES.set(sum(member.ring.nbytes for member in self.registry.members.values()))
+            metrics.DATASET_BYTES.set(self.dataset.nbytes)
+            try:
+                await self._loop.run_in_executor(None, live.show_ingest, self.instance, self.describe())
+            except Exception as error:  # noqa: BLE001 - a mirror that is missing for a moment harms nothing
+                log.debug("mirror failed error=%s", type(error).__name__)
+
+    def describe(self) -> dict[str, Any]:
+        """The state of this server, for people."""
+        median, slow = self.flights.latency_s()
+        return {
+            "instance": self.instance, "time": round(time.time(), 3), "connections": len(self._connections),
+            "inflight_batches": len(self.flights), "inflight_bytes": self.flights.bytes, "waiting_batches": self.flights.waiting,
+            "messages": self.flights.messages, "paused": self._halted, "commit_ms_p50": round(median * 1e3, 2),
+            "commit_ms_p99": round(slow * 1e3, 2), "dataset_rows": len(self.dataset), "dataset_series": self.dataset.series,
+            "dataset_bytes": self.dataset.nbytes, "errors": dict(self.errors),
+            "clients": [member.describe() for member in self.registry.members.values()],
+        }  # fmt: skip
