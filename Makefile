@@ -9,6 +9,8 @@ PIP  := $(PY) -m pip install --quiet --disable-pip-version-check
 SUITES = $(wildcard tests/contract tests/integration tests/e2e)
 
 REPLAY  ?=
+SPEED   ?= 60
+LOOP    ?=
 PORT    ?= 8000
 KILLS   ?= 25
 SECONDS ?=
@@ -19,8 +21,8 @@ help:  ## this list
 
 setup: $(VENV)/dev servers  ## the environment for development and the private servers, without starting anything
 
-run: $(VENV)/embedded  ## everything, locally: REPLAY=trades.csv instead of the simulated market, PORT=8000
-	@$(PY) manage.py runall --port $(PORT) $(if $(REPLAY),--replay "$(REPLAY)")
+run: $(VENV)/embedded  ## everything, locally; PORT=8000; REPLAY=trades.csv instead of the simulated market, SPEED=60, LOOP=1
+	@$(PY) manage.py runall --port $(PORT) $(if $(REPLAY),--replay "$(REPLAY)" --speed $(SPEED) $(if $(LOOP),--loop))
 
 test: $(VENV)/dev servers  ## every test, on SQLite with Valkey, then on MariaDB with Redis; ARGS="-k name"
 	@status=0; \

@@ -31,7 +31,7 @@ class Program:
     stop_s: int = 10
     # Celery stops its own children when they are done; a signal to the whole group would cut them off.
     stop_group: bool = True
-    # A replay that has reached the end of its file is done, not dead.
+    # A replay that has reached the end of its file (status 0), or cannot read it (2), is done and not dead.
     may_end: bool = False
 
 
@@ -53,14 +53,15 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     return [*ours, *listed, *([terminal] if terminal else [])]
 
 
-def simulated_market(link: list[str]) -> Program:
+def simulated_market(link: list[str], *, trades_per_s: int) -> Program:
     """A made-up market day; `link` is how a terminal reaches the ingest server."""
-    return Program("market", [sys.executable, "-m", "terminals", "simulate", *link], 60)
+    what = ["simulate", "--rate", str(trades_per_s)]
+    return Program("market", [sys.executable, "-m", "terminals", *what, *link], 60)
 
 
-def replayed_file(file: Path, link: list[str], *, speed: float, market: str) -> Program:
+def replayed_file(file: Path, link: list[str], *, speed: float, loop: bool, market: str) -> Program:
     """The rows of a file at `speed` times their own pace, their symbols registered with `market`."""
-    what = ["replay", str(file), "--speed", f"{speed:g}", "--register-market", market]
+    what = ["replay", str(file), "--speed", f"{speed:g}", *(["--loop"] if loop else []), "--register-market", market]
     return Program("replay", [sys.executable, "-m", "terminals", *what, *link], 60, may_end=True)
 
 
@@ -86,7 +87,7 @@ def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path
     for program in listed:
         lines += [
             "", f"[program:{program.name}]", f"command={_text(shlex.join(tether.command(program.command, parent=0)))}",
-            f"priority={program.order}", f"autorestart={'unexpected' if program.may_end else 'true'}", "exitcodes=0",
+            f"priority={program.order}", f"autorestart={'unexpected' if program.may_end else 'true'}", "exitcodes=0,2",
             # The pause before another try grows by a second each time, and is forgotten once one second went well.
             "startsecs=1", "startretries=1000000",
             "stopsignal=TERM", f"stopwaitsecs={program.stop_s}",

@@ -42,10 +42,11 @@ class _Resp(Server):
         return [str(program), *options], environment
 
     def _answers(self) -> bool:
+        """Whether it is ours that answers: somebody else's server on the same port would greet as kindly."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as link:
-                link.sendall(b"PING\r\n")
-                return link.recv(64).startswith(b"+PONG")
+                link.sendall(b"INFO server\r\n")
+                return f"process_id:{self.pid}\r\n".encode() in link.recv(16384)
         except OSError:
             return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import os
 import secrets
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
@@ -33,7 +35,6 @@ READY_SECONDS = 90.0
 STOP_SECONDS = 180.0
 REDIS_SETTINGS = settings.BASE_DIR / "docker/redis/naru.conf"
 ADMINISTRATOR = "admin"
-SAMPLE_QUERY = "symbols=005930&timeframe=1Min&sort=desc&limit=5"
 
 
 class Command(BaseCommand):
@@ -43,7 +44,9 @@ class Command(BaseCommand):
         feed = parser.add_mutually_exclusive_group()
         feed.add_argument("--replay", type=Path, metavar="FILE", help="이 CSV 파일을 재생 / replay this CSV file")
         feed.add_argument("--no-feed", action="store_true", help="데이터 없이 실행 / start no terminal")
+        parser.add_argument("--rate", type=int, default=300, help="모의 초당 체결 / simulated trades a second: 300")
         parser.add_argument("--speed", type=float, default=60.0, help="재생 배속 / pace of the replay, 60 by default")
+        parser.add_argument("--loop", action="store_true", help="반복 재생 / repeat the replay, times moved on")
         parser.add_argument("--market", default="CME", help="재생 종목의 시장 / market of the replay's symbols: CME")
         parser.add_argument("--port", type=int, default=8000, help="웹 포트 / port of the pages, 8000 by default")
         parser.add_argument(
@@ -95,7 +98,9 @@ class Command(BaseCommand):
             supervisord.start()
             if not _answers(page):
                 self.stderr.write(f"{page} 응답 없음 / does not answer yet: {log / 'web.log'}")
-            self._tell(page, ingest_port, home, key=(key_id, secret), password=password)
+            self._tell(
+                page, ingest_port, home, key=(key_id, secret), password=password, sample=_sample(options["replay"])
+            )
             while True:
                 time.sleep(1)
                 for line in supervisord.news():
@@ -133,7 +138,9 @@ class Command(BaseCommand):
         url = f"redis://:{password}@127.0.0.1:{port}/0"
         return [str(program), str(conf)], {"REDIS_URL": url, "BROKER_URL": os.environ.get("BROKER_URL") or url}
 
-    def _tell(self, page: str, ingest_port: int, home: Path, *, key: tuple[str, str], password: str | None) -> None:
+    def _tell(
+        self, page: str, ingest_port: int, home: Path, *, key: tuple[str, str], password: str | None, sample: str
+    ) -> None:
         login = (
             f"{ADMINISTRATOR} / {password}"
             if password
@@ -152,7 +159,7 @@ class Command(BaseCommand):
   상태   status    {sys.executable} -m supervisor.supervisorctl -c {home / "run/supervisord.conf"} status
 
   최근 1분봉 / the latest minute bars:
-  curl -H 'APCA-API-KEY-ID: {key[0]}' -H 'APCA-API-SECRET-KEY: {key[1]}' '{page}v2/stocks/bars?{SAMPLE_QUERY}'
+  curl -H 'APCA-API-KEY-ID: {key[0]}' -H 'APCA-API-SECRET-KEY: {key[1]}' '{page}v2/stocks/bars?{sample}'
 
   중지 / stop: Ctrl-C
 """
@@ -217,8 +224,22 @@ def _terminal(home: Path, ingest_port: int, options: dict[str, Any]) -> supervis
     )
     if options["replay"]:
         file: Path = options["replay"].absolute()
-        return supervisor.replayed_file(file, link, speed=options["speed"], market=options["market"])
-    return supervisor.simulated_market(link)
+        return supervisor.replayed_file(
+            file, link, speed=options["speed"], loop=options["loop"], market=options["market"]
+        )
+    return supervisor.simulated_market(link, trades_per_s=options["rate"])
+
+
+def _sample(file: Path | None) -> str:
+    """The query of the example that is shown: a symbol that will have bars."""
+    if file is None:
+        return "symbols=S00001&timeframe=1Min&feed=sim&sort=desc&limit=5"
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        row = next(csv.DictReader(opened), {})
+    start = time.strftime("%Y-%m-%d", time.gmtime(int(row.get("ts") or 0) // 1_000_000_000))
+    return urllib.parse.urlencode(
+        {"symbols": row.get("symbol", ""), "timeframe": "1Min", "feed": "replay", "start": start, "limit": 5}
+    )
 
 
 def _client(run: Path, name: str, *, source: str | None = None, **rights: bool) -> tuple[str, str]:

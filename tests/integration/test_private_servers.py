@@ -1,0 +1,92 @@
+"""The servers under the other tests: what is kept when they are killed, and what is left when their owner is."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers import MariaDB, Redis, ServerMissing, Valkey
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def mariadb(mariadb_server: MariaDB) -> MariaDB:
+    return mariadb_server.start()
+
+
+def test_mariadb_keeps_what_was_committed_when_it_is_killed(mariadb):
+    mariadb.create_database("kept")
+    mariadb.sql("CREATE TABLE kept.t (a INT PRIMARY KEY); INSERT INTO kept.t VALUES (1), (2);")
+    before = mariadb.pid
+
+    mariadb.kill()
+    mariadb.start()
+
+    assert mariadb.pid != before
+    assert mariadb.sql("SELECT SUM(a) FROM kept.t;").strip() == "3"
+    mariadb.drop_database("kept")
+
+
+def test_mariadb_runs_with_the_durable_settings_of_the_house(mariadb):
+    durable = mariadb.sql("SELECT @@innodb_flush_log_at_trx_commit, @@innodb_doublewrite;").split()
+    other = mariadb.sql("SELECT @@local_infile, @@event_scheduler, @@bind_address;").split()
+
+    assert durable == ["1", "1"]
+    assert other == ["1", "ON", "127.0.0.1"]
+    assert "STRICT" in mariadb.sql("SELECT @@sql_mode;")
+
+
+@pytest.mark.parametrize("kind", [Redis, Valkey])
+def test_redis_keeps_what_was_written_to_disk_when_it_is_killed(kind: type[Redis | Valkey], tmp_path):
+    from redis import Redis as Client
+
+    try:
+        server = kind(tmp_path).start()
+    except ServerMissing as error:
+        pytest.skip(str(error))
+    with server, Client.from_url(server.url) as client:
+        client.set("tick", "70000")
+        client.execute_command("WAITAOF", 1, 0, 5000) if kind is Valkey else time.sleep(1.2)
+
+        server.kill()
+        server.start()
+
+        assert client.get("tick") == b"70000"
+
+
+def test_a_killed_owner_leaves_no_server_behind(redis_server, tmp_path):
+    kind = type(redis_server).__name__
+    code = f"from tests.servers import {kind} as K; print(K({str(tmp_path)!r}).start().pid, flush=True); input()"
+    pipe = subprocess.PIPE
+    owner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+    with owner:
+        assert owner.stdout is not None
+        server = int(owner.stdout.readline())
+
+        owner.kill()
+
+    assert _gone(server)
+
+
+def test_a_server_that_cannot_start_says_why(redis_server, tmp_path):
+    taken = type(redis_server)(tmp_path, port=redis_server.port)
+
+    with pytest.raises(RuntimeError, match=r"(?s)ended while starting.*in use"):
+        taken.start()
+
+
+def _gone(process: int, seconds: float = 5.0) -> bool:
+    """Ended, though perhaps not yet collected by its adoptive parent."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,98 @@
+"""Rules of the house that no other tool sees to."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import celery_app
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+DOCUMENTS = [ROOT / name for name in ("README.md", "README.ko.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+
+
+def test_every_package_at_the_top_has_a_floor():
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+
+    assert packages == set(PROJECT["tool"]["importlinter"]["root_packages"])
+
+
+def test_every_line_of_the_timetable_names_a_task_that_exists():
+    celery_app.app.loader.import_default_modules()
+
+    named = {line["task"] for line in celery_app.TIMETABLE.values()}
+
+    assert named <= set(celery_app.app.tasks)
+
+
+def test_every_task_of_ours_has_a_route_and_every_route_a_task():
+    celery_app.app.loader.import_default_modules()
+
+    ours = {name for name in celery_app.app.tasks if not name.startswith("celery.")}
+
+    assert ours == set(celery_app.ROUTES)
+
+
+def test_every_route_leads_to_a_queue_of_the_house():
+    assert {route["queue"] for route in celery_app.ROUTES.values()} <= set(celery_app.QUEUES)
+
+
+def test_every_setting_is_in_the_example_and_every_line_of_the_example_is_a_setting():
+    module = ast.parse((ROOT / "marketdata/settings.py").read_text(encoding="utf-8"))
+    read = {
+        call.args[0].value
+        for call in ast.walk(module)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "env"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE)) == read
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_that_a_document_names_is_there(document):
+    named = set(
+        re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|txt))`", document.read_text(encoding="utf-8"))
+    )
+
+    assert [path for path in sorted(named) if not _exists(path)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_that_a_document_names_is_there(document):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+    named = set(re.findall(r"`make ([a-z-]+)", document.read_text(encoding="utf-8")))
+
+    assert named <= targets
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "terminals").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_a_terminal_imports_nothing_but_the_standard_library(path):
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+
+    assert imported - set(sys.stdlib_module_names) - {"terminals"} == set()
+
+
+def _exists(path: str) -> bool:
+    """Folders that only a run makes count as there; a bare file name may lie in any of our folders."""
+    if path.startswith(("var/", ".venv/")):
+        return True
+    return (ROOT / path).exists() or ("/" not in path and any(ROOT.glob(f"*/**/{path}")))
