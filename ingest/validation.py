@@ -40,19 +40,19 @@ def judge(ticks: Ticks, faults: Faults, *, rules: Mapping[str, Rules], received_
 
 def _judge_symbols(ticks: Ticks, faults: Faults, rules: Mapping[str, Rules]) -> None:
     of_symbol = np.zeros(len(ticks.symbols) + 1, np.uint32)
-    of_symbol[-1] = Fault.SYMBOL_MISSING
+    of_symbol[-1] = np.uint32(Fault.SYMBOL_MISSING)
     kinds: dict[tuple[str, int], list[int]] = {}
     for index, code in enumerate(ticks.symbols):
         rule = rules.get(code)
         if rule is None:
-            of_symbol[index] = Fault.SYMBOL_UNKNOWN
+            of_symbol[index] = np.uint32(Fault.SYMBOL_UNKNOWN)
             continue
         if not rule.is_active:
-            of_symbol[index] = Fault.SYMBOL_INACTIVE
+            of_symbol[index] = np.uint32(Fault.SYMBOL_INACTIVE)
         kinds.setdefault((rule.timezone, rule.trade_date_shift_s), []).append(index)
     found = of_symbol[ticks.symbol]
-    unreadable = (faults & np.uint32(Fault.SYMBOL_UNKNOWN | Fault.NOT_AN_OBJECT)) != 0
-    faults |= np.where(unreadable & (ticks.symbol < 0), 0, found).astype(np.uint32)
+    told = _said(faults, Fault.SYMBOL_UNKNOWN | Fault.NOT_AN_OBJECT) & (ticks.symbol < 0)
+    faults |= np.where(told, np.uint32(0), found)
     _set_trade_dates(ticks, kinds)
 
 
@@ -70,44 +70,54 @@ def _set_trade_dates(ticks: Ticks, kinds: Mapping[tuple[str, int], list[int]]) -
 
 
 def _judge_times(ticks: Ticks, faults: Faults, received_us: Int64, recency: Recency) -> None:
-    absent = ticks.time_us == ABSENT
-    malformed = (faults & np.uint32(Fault.TIME_MALFORMED)) != 0
-    faults[absent & ~malformed & ((faults & np.uint32(Fault.NOT_AN_OBJECT)) == 0)] |= Fault.TIME_MISSING
-    faults[ticks.time_us > received_us + recency.max_future_us] |= Fault.TIME_FUTURE
+    given = ticks.time_us != ABSENT
+    _mark(faults, ~given & ~_said(faults, Fault.TIME_MALFORMED | Fault.NOT_AN_OBJECT), Fault.TIME_MISSING)
+    _mark(faults, ticks.time_us > received_us + recency.max_future_us, Fault.TIME_FUTURE)
     oldest = np.full_like(received_us, EARLIEST_US)
     if recency.max_age_us is not None:
         oldest = np.maximum(oldest, received_us - recency.max_age_us)
-    faults[(ticks.time_us < oldest) & ~absent] |= Fault.TIME_PAST
+    _mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)
     # A date of its own may differ from the event's local date by a night session or a week-end, not by more.
     far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // sessions.DAY_US) > 7
-    faults[far & ~absent & (ticks.trade_date != NO_DATE)] |= Fault.TRADE_DATE_MALFORMED
+    _mark(faults, given & far & (ticks.trade_date != NO_DATE), Fault.TRADE_DATE_MALFORMED)
+
+
+_PRICE_UNREADABLE = (
+    Fault.PRICE_NOT_A_NUMBER | Fault.PRICE_NOT_FINITE | Fault.PRICE_OUT_OF_RANGE | Fault.PRICE_TOO_PRECISE | Fault.NOT_AN_OBJECT
+)
+_SIZE_UNREADABLE = (
+    Fault.SIZE_NOT_A_NUMBER | Fault.SIZE_NOT_FINITE | Fault.SIZE_OUT_OF_RANGE | Fault.SIZE_TOO_PRECISE | Fault.NOT_AN_OBJECT
+)
 
 
 def _judge_numbers(ticks: Ticks, faults: Faults) -> None:
-    trade = (ticks.kind == wire.Kind.TRADE) | (ticks.kind == wire.Kind.EXPECTED) | (ticks.kind == wire.Kind.SNAPSHOT)
-    quote = ticks.kind == wire.Kind.QUOTE
-    readable = (faults & np.uint32(Fault.NOT_AN_OBJECT)) == 0
-    faults[((ticks.kind == 0) | (ticks.kind >= len(KIND_NAMES))) & readable & ((faults & np.uint32(Fault.KIND_UNKNOWN)) == 0)] |= (
-        Fault.KIND_UNKNOWN
-    )
-    faults[ticks.side > wire.Side.SELL] |= Fault.SIDE_UNKNOWN
+    kind = ticks.kind
+    unknown = (kind == 0) | (kind >= len(KIND_NAMES))
+    _mark(faults, unknown & ~_said(faults, Fault.KIND_UNKNOWN | Fault.NOT_AN_OBJECT), Fault.KIND_UNKNOWN)
+    _mark(faults, ticks.side > wire.Side.SELL, Fault.SIDE_UNKNOWN)
 
-    said = np.uint32(
-        Fault.PRICE_NOT_A_NUMBER | Fault.PRICE_NOT_FINITE | Fault.PRICE_OUT_OF_RANGE | Fault.PRICE_TOO_PRECISE
-    )  # fmt: skip
-    faults[trade & (ticks.price == ABSENT) & ((faults & said) == 0)] |= Fault.PRICE_MISSING
-    said = np.uint32(Fault.SIZE_NOT_A_NUMBER | Fault.SIZE_NOT_FINITE | Fault.SIZE_OUT_OF_RANGE | Fault.SIZE_TOO_PRECISE)
-    faults[(ticks.kind == wire.Kind.TRADE) & (ticks.size == ABSENT) & ((faults & said) == 0)] |= Fault.SIZE_MISSING
+    quote = kind == wire.Kind.QUOTE
+    unpriced = ~quote & ~unknown & (ticks.price == ABSENT)
+    _mark(faults, unpriced & ~_said(faults, _PRICE_UNREADABLE), Fault.PRICE_MISSING)
+    unsized = (kind == wire.Kind.TRADE) & (ticks.size == ABSENT)
+    _mark(faults, unsized & ~_said(faults, _SIZE_UNREADABLE), Fault.SIZE_MISSING)
+    empty = quote & (ticks.bid == ABSENT) & (ticks.ask == ABSENT)
+    _mark(faults, empty & ~_said(faults, _PRICE_UNREADABLE), Fault.QUOTE_EMPTY)
+
     for values in (ticks.price, ticks.bid, ticks.ask):
-        given = values != ABSENT
-        faults[given & (values <= 0)] |= Fault.PRICE_NOT_POSITIVE
-        faults[given & (values > GREATEST_PRICE)] |= Fault.PRICE_OUT_OF_RANGE
-    for values in (ticks.size, ticks.bid_size, ticks.ask_size, ticks.cum_volume):
-        given = values != ABSENT
-        faults[given & (values < 0)] |= Fault.SIZE_NEGATIVE
-        faults[given & (values > (GREATEST_SIZE if values is not ticks.cum_volume else GREATEST_SIZE * 1000))] |= (
-            Fault.SIZE_OUT_OF_RANGE
-        )
-    faults[quote & (ticks.bid == ABSENT) & (ticks.ask == ABSENT) & ((faults & np.uint32(Fault.PRICE_NOT_A_NUMBER)) == 0)] |= (
-        Fault.QUOTE_EMPTY
-    )
+        _mark(faults, (values <= 0) & (values != ABSENT), Fault.PRICE_NOT_POSITIVE)
+        _mark(faults, values > GREATEST_PRICE, Fault.PRICE_OUT_OF_RANGE)
+    for values in (ticks.size, ticks.bid_size, ticks.ask_size):
+        _mark(faults, (values < 0) & (values != ABSENT), Fault.SIZE_NEGATIVE)
+        _mark(faults, values > GREATEST_SIZE, Fault.SIZE_OUT_OF_RANGE)
+    _mark(faults, (ticks.cum_volume < 0) & (ticks.cum_volume != ABSENT), Fault.SIZE_NEGATIVE)
+
+
+def _mark(faults: Faults, rows: Mask, fault: Fault) -> None:
+    faults |= np.where(rows, np.uint32(fault), np.uint32(0))
+
+
+def _said(faults: Faults, any_of: Fault) -> Mask:
+    """Which rows have one of these faults already, so that one mistake is not told twice."""
+    said: Mask = (faults & np.uint32(any_of)) != 0
+    return said

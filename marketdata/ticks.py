@@ -188,7 +188,7 @@ def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint32], fault
     limit = GREATEST // factor
     far = ((values > limit) | (values < -limit)) & ~absent
     if far.any():
-        faults[far] |= fault
+        faults[far] |= np.uint32(fault)
         values = np.where(far, ABSENT, values)
         absent |= far
     if factor == 1:
@@ -206,14 +206,14 @@ def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Deco
     index: dict[str, int] = {}
     for row, record in enumerate(records):
         if not isinstance(record, dict):
-            faults[row] |= Fault.NOT_AN_OBJECT
+            faults[row] |= np.uint32(Fault.NOT_AN_OBJECT)
             continue
         symbol = record.get("symbol")
         if isinstance(symbol, str) and 0 < len(symbol) <= 24 and symbol.isascii() and symbol.isprintable():
             ticks.symbol[row] = index.setdefault(symbol, len(index))
         elif symbol is not None and symbol != "":
-            faults[row] |= Fault.SYMBOL_UNKNOWN
-        faults[row] |= _read_row(ticks, row, record)
+            faults[row] |= np.uint32(Fault.SYMBOL_UNKNOWN)
+        faults[row] |= np.uint32(_read_row(ticks, row, record))
     ticks.symbols = list(index)
     return Decoded(header=header, ticks=ticks, faults=faults, raw=records)
 

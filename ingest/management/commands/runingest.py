@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL; this process serves none
     help = "Collect what terminals send (TCP, docs/protocol.md) and hand it to the workers. SIGTERM drains and ends."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
