@@ -3,11 +3,11 @@
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 from tests.servers import packages
 from tests.servers.process import READY_SECONDS, Server, spawn, temporary_folder
+from tests.waiting import until
 
 SETTINGS = Path(__file__).resolve().parents[2] / "docker/mariadb/naru.cnf"
 USER = "naru"
@@ -87,15 +87,7 @@ class MariaDB(Server):
         command, environment = self._command()
         process = spawn([*command, "--skip-networking"], environment=environment, log=self.log, cwd=self.folder)
         try:
-            limit = time.monotonic() + READY_SECONDS
-            while True:
-                try:
-                    self.sql("SELECT 1;")
-                    break
-                except RuntimeError:
-                    if process.poll() is not None or time.monotonic() > limit:
-                        raise RuntimeError(f"a new MariaDB did not start:\n{self.tail()}") from None
-                    time.sleep(0.05)
+            until(lambda: self._answers() or process.poll() is not None, seconds=READY_SECONDS, what="a new MariaDB")
             self.sql(
                 f"CREATE DATABASE `{DATABASE}`;"
                 f"CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"

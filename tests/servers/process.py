@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from marketdata import tether
+from tests.waiting import until
 
 # Below the range the kernel takes for outgoing connections, so that a port is still free when its server comes back.
 PORTS = range(15_000, 32_000)
@@ -117,17 +117,17 @@ class Server(ABC):
         command, environment = self._command()
         self._process = spawn(command, environment=environment, log=self.log, cwd=self.folder)
         atexit.register(self.kill)
-        limit = time.monotonic() + READY_SECONDS
-        while not self._answers():
-            if self._process.poll() is not None:
-                raise RuntimeError(
-                    f"{self.name} ended while starting, status {self._process.returncode}:\n{self.tail()}"
-                )
-            if time.monotonic() > limit:
-                self.kill()
-                raise RuntimeError(f"{self.name} did not answer within {READY_SECONDS:.0f} s:\n{self.tail()}")
-            time.sleep(0.05)
+        try:
+            until(self._answers_or_ended, seconds=READY_SECONDS, what=f"{self.name} answers")
+        except (TimeoutError, RuntimeError):
+            self.kill()
+            raise
         return self
+
+    def _answers_or_ended(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended while starting, status {self._process.returncode}:\n{self.tail()}")
+        return self._answers()
 
     def kill(self) -> None:
         """SIGKILL: no flush, no goodbye. Data and port are kept for the next `start`."""

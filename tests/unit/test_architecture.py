@@ -80,15 +80,23 @@ def test_every_make_target_that_a_document_names_is_there(document):
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "terminals").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
 )
-def test_a_terminal_imports_nothing_but_the_standard_library(path):
-    imported = set()
+def test_a_terminal_imports_the_standard_library_alone_and_the_wire_nothing_but_itself(path):
+    home = "terminals.wire." if path.is_relative_to(ROOT / "terminals/wire") else "terminals."
+
+    ours = {name for name in _imported(path) if name.partition(".")[0] not in sys.stdlib_module_names}
+
+    assert all(f"{name}.".startswith(home) for name in ours)
+
+
+def _imported(path: Path) -> set[str]:
+    """The modules that a file names; `from terminals import wire` counts as terminals.wire."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            imported |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            imported.add((node.module or "").partition(".")[0])
-
-    assert imported - set(sys.stdlib_module_names) - {"terminals"} == set()
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def _exists(path: str) -> bool:
