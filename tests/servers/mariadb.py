@@ -26,13 +26,18 @@ class MariaDB(Server):
         super().__init__(folder, port=port)
         self.buffer_pool_mib = buffer_pool_mib
         self.data = self.folder / "data"
-        # A socket's path has at most 107 bytes, and the caller's folder may be deep.
-        self._sockets = temporary_folder("my")
-        self.socket = self._sockets / "s"
+        self._sockets: Path | None = None
 
     @property
     def url(self) -> str:
         return self.url_of(DATABASE)
+
+    @property
+    def socket(self) -> Path:
+        """Beside the data it might be too deep: a socket's path has at most 107 bytes."""
+        if self._sockets is None:
+            self._sockets = temporary_folder("my")
+        return self._sockets / "s"
 
     def url_of(self, database: str) -> str:
         return f"mysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
@@ -60,10 +65,11 @@ class MariaDB(Server):
 
     def stop(self) -> None:
         super().stop()
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._sockets is not None:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            self._sockets = None
 
     def _prepare(self) -> None:
-        self._sockets.mkdir(mode=0o700, exist_ok=True)
         if (self.data / "ready").exists():
             return
         program, environment = packages.need("mariadb-install-db")
@@ -104,7 +110,7 @@ class MariaDB(Server):
         options = [
             f"--defaults-file={SETTINGS}", f"--basedir={base}", f"--datadir={self.data}", f"--socket={self.socket}",
             f"--pid-file={self.data}/server.pid", f"--port={self.port}", "--bind-address=127.0.0.1",
-            f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self._sockets}",
+            f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self.socket.parent}",
             f"--lc-messages-dir={base}/share/mysql", f"--character-sets-dir={base}/share/mysql/charsets",
             f"--plugin-dir={base}/lib/mysql/plugin", *_as_root(),
         ]  # fmt: skip

@@ -1,0 +1,149 @@
+"""The one command: it starts everything, keeps it running, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from marketdata import supervisor
+from tests.servers import free_port
+from tests.waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+class Run:
+    """`manage.py runall` as a person would see it: what it prints, and what answers at the addresses it names."""
+
+    def __init__(self, home: Path, database_url: str, *options: str) -> None:
+        self.home = home
+        self.printed = home / "printed"
+        environment = {name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "BROKER_URL")}
+        environment |= {"VAR_DIR": str(home), "DATABASE_URL": database_url, "LOG_LEVEL": "INFO"}
+        ports = ["--port", str(free_port()), "--ingest-port", str(free_port())]
+        with self.printed.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "runall", *ports, *options],
+                cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+
+    def text(self) -> str:
+        return self.printed.read_text(encoding="utf-8")
+
+    def ready(self) -> Run:
+        until(lambda: self.process.poll() is not None or "Ctrl-C" in self.text(), seconds=120, what="runall")
+        assert self.process.poll() is None, self.text()
+        return self
+
+    def bars(self) -> dict[str, list[dict[str, object]]]:
+        """What the printed curl line gets."""
+        line = next(line for line in self.text().splitlines() if line.strip().startswith("curl"))
+        key, secret, address = re.findall(r"'([^']*)'", line)
+        headers = dict(header.split(": ") for header in (key, secret))
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10) as answer:
+            found: dict[str, list[dict[str, object]]] = json.load(answer)["bars"]
+        return found
+
+    def trades(self) -> int:
+        """How many trades the shown bars hold."""
+        return sum(int(str(bar["n"])) for bars in self.bars().values() for bar in bars)
+
+    def worker(self) -> int:
+        """The process id of the worker's main process, 0 while there is none."""
+        try:
+            supervisord = int((self.home / "run/supervisord.pid").read_text())
+            for process in supervisor.processes_of(self.home / "run"):
+                command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+                parent = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+                if b"ticks@%h" in command and parent == supervisord:
+                    return process
+        except OSError:
+            pass  # it ended while we looked
+        return 0
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(120)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    for process in supervisor.processes_of(tmp_path / "run"):
+        os.kill(process, signal.SIGKILL)
+
+
+def test_everything_starts_survives_a_killed_worker_and_ends_without_a_trace(home, database_url):
+    run = Run(home, database_url).ready()
+    try:
+        before = until(run.trades, seconds=60, what="a simulated trade in a bar")
+        worker = until(run.worker, seconds=30, what="a worker")
+
+        os.kill(worker, signal.SIGKILL)
+
+        until(lambda: run.worker() not in (0, worker), seconds=60, what="another worker")
+        until(lambda: run.trades() > before, seconds=60, what="more trades")
+        assert "terminated by SIGKILL" in run.text()
+    finally:
+        status = run.end()
+    assert status == 0, run.text()
+    assert supervisor.processes_of(home / "run") == []
+
+
+def test_a_killed_run_takes_everything_with_it_and_the_next_one_keeps_the_keys(home, database_url):
+    first = Run(home, database_url, "--no-feed").ready()
+    key = (home / "run/demo-reader.key").read_text()
+
+    first.end(signal.SIGKILL)
+
+    until(lambda: not supervisor.processes_of(home / "run"), seconds=10, what="the end of its children")
+    second = Run(home, database_url, "--no-feed").ready()
+    try:
+        assert second.bars() == {} or not any(second.bars().values())
+        assert (home / "run/demo-reader.key").read_text() == key
+    finally:
+        second.end(signal.SIGINT)
+    assert supervisor.processes_of(home / "run") == []
+
+
+def test_a_second_run_in_the_same_folder_is_refused(home, database_url):
+    first = Run(home, database_url, "--no-feed").ready()
+    try:
+        second = subprocess.run(
+            first.process.args, cwd=ROOT, env=os.environ | {"VAR_DIR": str(home), "DATABASE_URL": database_url},
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    finally:
+        first.end()
+
+    assert second.returncode == 1
+    assert "already running" in second.stderr
+
+
+def test_secrets_are_for_the_owner_alone(home, database_url):
+    run = Run(home, database_url, "--no-feed").ready()
+    run.end()
+
+    secret = [
+        path for path in (home / "run").iterdir() if path.suffix in (".key", ".conf") or path.name == "secret_key"
+    ]
+    assert len(secret) >= 4
+    assert all(path.stat().st_mode & 0o077 == 0 for path in secret if path.name != "supervisord.conf")
+
+
+def test_a_replay_of_a_file_that_is_not_there_says_so(home, database_url):
+    run = Run(home, database_url, "--replay", str(home / "nothing.csv"))
+
+    assert run.process.wait(60) == 1
+    assert "no such file" in run.text()
