@@ -190,7 +190,6 @@ class Terminal:
 
     def _spool_batch(self) -> bool:
         batcher = self._batcher
-        self._write_gap(beyond_capacity=False)
         payload = batcher.columns.encode(1, self.config.feed, self._now_us())
         try:
             self._append(payload)
@@ -204,6 +203,8 @@ class Terminal:
             return True
         self._rows_sent += len(batcher)
         batcher.clear()
+        # Not before the batch: into a nearly full spool a gap still fits, and each dropped batch would bring its own.
+        self._write_gap()
         return True
 
     def _drop_batch(self) -> None:
@@ -213,10 +214,10 @@ class Terminal:
         self._dropped.count(len(batcher), from_us, to_us, now=self._clock())
         batcher.clear()
 
-    def _write_gap(self, *, beyond_capacity: bool = True) -> None:
+    def _write_gap(self) -> None:
         if self._dropped.rows:
             try:
-                self._append(self._dropped.payload(self.config.feed, self._now_us()), beyond_capacity=beyond_capacity)
+                self._append(self._dropped.payload(self.config.feed, self._now_us()), beyond_capacity=True)
             except spools.SpoolFull:
                 return
             self._dropped.written()

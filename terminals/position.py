@@ -4,10 +4,18 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import TypedDict
 
 from terminals.spool import Spool
 
 _NAME = "replay.json"
+
+
+class _Kept(TypedDict):
+    epoch: str
+    file: str
+    rows_before: int
+    done: bool
 
 
 class Position:
@@ -22,7 +30,7 @@ class Position:
         """How many rows of this file were already taken; 0 for another file, a finished replay, or `anew`."""
         kept = self._read()
         if not anew and kept is not None and not kept["done"]:
-            return self._spool.rows_total - int(kept["rows_before"])
+            return self._spool.rows_total - kept["rows_before"]
         self._write(self._spool.rows_total, done=False)
         return 0
 
@@ -30,16 +38,21 @@ class Position:
         """The whole file is in the spool: the next replay of it starts over."""
         self._write(self._spool.rows_total, done=True)
 
-    def _read(self) -> dict[str, object] | None:
+    def _read(self) -> _Kept | None:
         try:
             content = json.loads(self._path.read_bytes())
-            same = content["epoch"] == self._spool.epoch and content["file"] == self._file
-            return content if same and type(content["rows_before"]) is int else None
+            kept = _Kept(
+                epoch=str(content["epoch"]),
+                file=str(content["file"]),
+                rows_before=int(content["rows_before"]),
+                done=bool(content["done"]),
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return None
+        return kept if kept["epoch"] == self._spool.epoch and kept["file"] == self._file else None
 
     def _write(self, rows_before: int, *, done: bool) -> None:
-        content = {"epoch": self._spool.epoch, "file": self._file, "rows_before": rows_before, "done": done}
+        content = _Kept(epoch=self._spool.epoch, file=self._file, rows_before=rows_before, done=done)
         new = self._path.with_suffix(".new")
         with new.open("wb") as file:
             file.write(json.dumps(content).encode())

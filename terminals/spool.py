@@ -62,6 +62,9 @@ class Spool:
         self._keep_s, self._sync_s, self._sync_bytes = keep_s, sync_s, sync_bytes
         self._clock, self._wall, self._fsync = clock, wall, fsync
         self._mutex = threading.RLock()
+        self.last = self.durable = self.committed = self.torn_bytes = 0
+        self._unsynced, self._synced_at, self._marked_at = 0, float("-inf"), float("-inf")
+        self._closed = False
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.path / "lock")
         try:
@@ -217,8 +220,6 @@ class Spool:
         self.last = self._active.first + len(self._active_index.offsets) - 1
         self.durable = self.last
         self.committed = min(_read_mark(self.path, self.epoch), self.last)
-        self._unsynced, self._synced_at, self._marked_at = 0, float("-inf"), float("-inf")
-        self._closed = False
 
     def _position(self, seq: int) -> int:
         return bisect_right(self._segments, seq, key=lambda one: one.first) - 1

@@ -10,7 +10,7 @@ NONCE = "5a" * 32
 
 @dataclass
 class FakeServer:
-    """Takes bytes, answers bytes. Commits what it gets unless `commits` is off; `refuse` answers HELLO with an ERROR."""
+    """Takes bytes, answers bytes. Commits what it gets unless told otherwise; `refuse` answers HELLO with an ERROR."""
 
     secret: str
     commits: bool = True
@@ -20,6 +20,7 @@ class FakeServer:
     committed: int = 0
     binding: str = ""
     held: dict[int, bytes] = field(default_factory=dict)
+    ahead: set[int] = field(default_factory=set)
     got: list[object] = field(default_factory=list)
     sequence: list[int] = field(default_factory=list)
 
@@ -40,8 +41,7 @@ class FakeServer:
         return answer
 
     def ack(self) -> bytes:
-        above = tuple((seq, seq) for seq in sorted(self.held) if seq > self.committed)
-        return wire.Ack(max(self.sequence, default=0), self.committed, above, self.credit).encode()
+        return wire.Ack(max(self.sequence, default=0), self.committed, self._above(), self.credit).encode()
 
     def commit(self, seq: int) -> None:
         while self.committed + 1 in self.held and self.committed < seq:
@@ -79,5 +79,7 @@ class FakeServer:
         if not wire.check_client(verifier.stored_key, signed, message.proof):
             return wire.Error("not_authorised", "not authorised").encode()
         mine = proof.server_proof(verifier.server_key, signed) if self.proves_itself else "00" * 32
-        above = tuple((seq, seq) for seq in sorted(self.held) if seq > self.committed)
-        return wire.Welcome(mine, "s-1", self.committed, above, self.credit, 1.0, 15.0).encode()
+        return wire.Welcome(mine, "s-1", self.committed, self._above(), self.credit, 1.0, 15.0).encode()
+
+    def _above(self) -> tuple[tuple[int, int], ...]:
+        return tuple((seq, seq) for seq in sorted(self.ahead) if seq > self.committed)

@@ -1,0 +1,65 @@
+"""The simulation keeps its rate, goes on counting after a restart, and does not make up for lost time."""
+
+from terminals import wire
+from terminals.sources.simulate import Simulation
+
+
+class FakePace:
+    """Time passes only by waiting."""
+
+    def __init__(self, step_s=None):
+        self.time, self._step_s = 100.0, step_s
+
+    def now(self):
+        return self.time
+
+    def now_us(self):
+        return int(self.time * 1_000_000)
+
+    def wait(self, seconds):
+        self.time += seconds if self._step_s is None else self._step_s
+        return True
+
+
+def produced(simulation, pace, first_seq=1):
+    return [row for rows in simulation.produce(pace, first_seq=first_seq) for row in rows]
+
+
+def test_the_rate_is_kept():
+    pace = FakePace()
+
+    rows = produced(Simulation(rate=2000, trades=10_000), pace)
+
+    assert sum(row["kind"] == wire.Kind.TRADE for row in rows) == 10_000
+    assert 4.9 < pace.time - 100.0 < 5.1
+
+
+def test_a_low_rate_is_kept_too():
+    pace = FakePace()
+
+    produced(Simulation(rate=3, trades=30), pace)
+
+    assert 9.9 < pace.time - 100.0 < 10.1
+
+
+def test_event_times_are_those_of_now():
+    rows = produced(Simulation(rate=1000, trades=100), FakePace())
+
+    assert all(100_000_000 <= row["time_us"] <= 100_200_000 for row in rows)
+
+
+def test_a_market_that_slept_an_hour_does_not_make_up_for_it():
+    chunks = Simulation(rate=1000).produce(FakePace(step_s=3600))
+
+    assert all(500 <= len(next(chunks)) <= 1000 for _ in range(3))
+
+
+def test_a_restart_goes_on_counting():
+    rows = produced(Simulation(rate=1000, trades=10), FakePace(), first_seq=4321)
+
+    assert rows[0]["seq"] == 4321
+
+
+def test_the_log_says_loudly_that_nothing_is_real():
+    assert "SIMULATED" in Simulation().describe()
+    assert "모의" in Simulation().describe()

@@ -1,0 +1,38 @@
+"""The folder runs on a Python with nothing installed: isolated, without site-packages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "terminals").rglob("*.py")
+)
+
+
+def bare(code, *argv):
+    """Run code in a child that sees the standard library and this project, nothing else."""
+    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+    return subprocess.run([sys.executable, "-I", "-S", "-c", start + code, *argv], capture_output=True, text=True)
+
+
+def test_every_module_imports_and_brings_nothing_but_the_standard_library():
+    found = bare(
+        f"import importlib; [importlib.import_module(name) for name in {MODULES!r}]; "
+        "print(sorted({name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names) - {'__main__'}))"
+    )
+
+    assert found.stdout.strip() == "['terminals']", found.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["replay"], ["simulate"], ["symbols"]])
+def test_the_help_is_there_in_korean_and_english(words):
+    run = "import runpy; runpy.run_module('terminals', run_name='__main__', alter_sys=True)"
+    found = bare(run, *words, "--help")
+
+    assert found.returncode == 0, found.stderr
+    assert "usage: " in found.stdout
+    assert any("가" <= letter <= "힣" for letter in found.stdout)

@@ -1,0 +1,75 @@
+"""The command line: clear words and exit codes for whoever typed it, and no secret in any of them."""
+
+import pytest
+
+from terminals import command
+
+SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+ROW = "symbol,ts,price,size,side,seq\nESH4,1,4800.25,1,B,1\n"
+
+
+@pytest.fixture
+def link(tmp_path, monkeypatch):
+    monkeypatch.setenv("NARU_KEY", SECRET)
+    return ["--server", "127.0.0.1:1", "--client", "t1", "--spool", str(tmp_path / "spool")]
+
+
+def test_a_missing_file_is_wrong_input(link, caplog):
+    assert command.main(["replay", "nowhere.csv", *link]) == command.WRONG_INPUT
+    assert "nowhere.csv cannot be read" in caplog.text
+
+
+def test_a_malformed_row_is_named_by_its_line(link, caplog, tmp_path):
+    file = tmp_path / "bad.csv"
+    file.write_text(ROW + "ESH4,1,abc,1,B,1\n")
+
+    assert command.main(["replay", str(file), *link]) == command.WRONG_INPUT
+    assert "bad.csv line 3" in caplog.text
+    assert not (tmp_path / "spool").exists()
+
+
+@pytest.mark.parametrize("key", ["", "too short", SECRET[:-1] + "*"])
+def test_a_key_that_is_none_is_told_but_not_shown(link, caplog, monkeypatch, key):
+    monkeypatch.setenv("NARU_KEY", key)
+
+    assert command.main(["simulate", *link]) == command.WRONG_INPUT
+    assert "key" in caplog.text
+    assert not key or key not in caplog.text
+
+
+def test_a_key_may_come_from_a_file(link, caplog, tmp_path, monkeypatch):
+    monkeypatch.delenv("NARU_KEY")
+    (tmp_path / "key").write_text(SECRET + "\n")
+
+    assert command.main(["replay", "nowhere.csv", *link, "--key-file", str(tmp_path / "key")]) == command.WRONG_INPUT
+    assert "nowhere.csv" in caplog.text
+
+
+def test_a_wrong_address_is_told(link, caplog):
+    assert command.main(["simulate", *link, "--server", "nowhere"]) == command.WRONG_INPUT
+    assert "host:port" in caplog.text
+
+
+def test_there_is_no_option_for_the_key_itself(link):
+    with pytest.raises(SystemExit) as caught:
+        command.main(["simulate", *link, "--key", SECRET])
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--speed", "-1"], ["--speed", "nan"], ["--batch-rows", "5001"], ["--flush-ms", "0"], ["--spool-mib", "x"]],
+)
+def test_an_option_out_of_range_is_told(link, options):
+    with pytest.raises(SystemExit) as caught:
+        command.main(["replay", "a.csv", *link, *options])
+    assert caught.value.code == 2
+
+
+def test_the_simulated_symbols_can_be_listed(capsys):
+    assert command.main(["symbols", "--symbols", "2"]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "S00001,가람전자(모의),Garam Electronics (simulated)",
+        "S00002,나래전자(모의),Narae Electronics (simulated)",
+    ]

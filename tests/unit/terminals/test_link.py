@@ -1,0 +1,195 @@
+"""The terminal for programs: what it collects, what it does when the disk is full, and a whole road over loopback."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from terminals import spool as spools
+from terminals import wire
+from terminals.connection import Address
+from terminals.link import Config, Failed, Identity, Interrupted, Terminal
+from tests.unit.terminals.server import FakeServer
+
+SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+NOWHERE = Address("127.0.0.1", 1)
+
+
+def config(path, address=NOWHERE, **options):
+    return Config(address, Identity("t1", SECRET, "SIMULATOR"), "sim", path / "spool", **options)
+
+
+def rows(count, first=0):
+    return [{"symbol": "A", "time_us": first + number, "price": number, "size": 1} for number in range(count)]
+
+
+class Server:
+    """The fake server behind a real socket of this process. It forgets the connection after `cut_after` bytes, once."""
+
+    def __init__(self, cut_after=None, **fake):
+        self.fake, self._cut_after = FakeServer(SECRET, **fake), cut_after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
+        self.connections = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _peer = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with connection:
+                self._talk(connection)
+
+    def _talk(self, connection):
+        connection.sendall(self.fake.challenge())
+        heard = 0
+        while data := connection.recv(65536):
+            heard += len(data)
+            if self._cut_after is not None and heard > self._cut_after:
+                self._cut_after = None
+                return
+            answer = self.fake.receive(data)
+            if answer:
+                connection.sendall(answer)
+
+    def close(self):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def test_rows_are_spooled_by_the_thousand_and_the_rest_at_the_end(tmp_path):
+    terminal = Terminal(config(tmp_path))
+
+    terminal.send(rows(2500))
+
+    assert [terminal.spool.rows(seq, seq) for seq in (1, 2)] == [1000, 1000]
+    assert terminal.spool.last == 2
+    terminal.close()
+    assert [len(wire.decode_columns(payload)) for _seq, payload in spools.read(tmp_path / "spool")] == [1000, 1000, 500]
+
+
+def test_a_full_spool_that_may_drop_counts_and_reports_a_gap(tmp_path):
+    terminal = Terminal(config(tmp_path, capacity_bytes=200_000, when_full="drop", batch_rows=100))
+
+    terminal.send(rows(10_000))
+
+    stats = terminal.stats()
+    assert stats.rows_sent + stats.rows_dropped == 10_000
+    assert stats.rows_dropped > 0
+    terminal.close()
+    *whole, (_seq, last) = spools.read(tmp_path / "spool")
+    assert sum(wire.parse_header(payload).rows for _number, payload in whole) == stats.rows_sent
+    gap = wire.parse_gap(last, wire.parse_header(last))
+    assert gap == wire.Gap(stats.rows_sent, 9999, stats.rows_dropped, "spool_full")
+
+
+def test_a_gap_is_reported_as_soon_as_there_is_room_again(tmp_path):
+    terminal = Terminal(config(tmp_path, capacity_bytes=200_000, when_full="drop", batch_rows=100))
+    terminal.send(rows(10_000))
+    terminal.spool.commit(terminal.spool.last)
+
+    terminal.send(rows(100, first=20_000))
+
+    after = [wire.parse_header(terminal.spool.get(terminal.spool.last - back)).encoding for back in (1, 0)]
+    assert after == [wire.Encoding.COLUMNS, wire.Encoding.GAP]
+    terminal.close()
+
+
+def test_a_full_spool_that_must_not_drop_holds_the_producer_until_it_is_stopped(tmp_path):
+    terminal = Terminal(config(tmp_path, capacity_bytes=200_000, batch_rows=100))
+    terminal.interrupt()
+
+    with pytest.raises(Interrupted):
+        terminal.send(rows(10_000))
+
+    assert terminal.stats().rows_dropped == 0
+    terminal.close()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"price": 1.5}, {"price": -(2**63)}, {"size": 2**63}, {"kind": -1}, {"symbol": "삼성"}, {"trade_date": 2**31}],
+)
+def test_a_row_that_fits_no_column_is_the_programs_error_and_spoils_no_other(tmp_path, row):
+    terminal = Terminal(config(tmp_path))
+    terminal.send(rows(1))
+
+    with pytest.raises(wire.BatchError, match=next(iter(row))):
+        terminal.send([row])
+
+    terminal.send(rows(1))
+    terminal.close()
+    assert [wire.parse_header(payload).rows for _seq, payload in spools.read(tmp_path / "spool")] == [2]
+
+
+def test_what_is_sent_is_committed_at_the_server(tmp_path):
+    server = Server()
+    with Terminal(config(tmp_path, server.address)) as terminal:
+        terminal.send(rows(3500))
+
+        assert terminal.wait_committed(30)
+
+        assert terminal.stats().rows_committed == 3500
+    server.close()
+    assert server.fake.held == dict(spools.read(tmp_path / "spool"))
+
+
+@pytest.mark.parametrize("cut_after", [0, 500, 30_000, 100_000])
+def test_a_connection_cut_at_a_bad_moment_loses_and_repeats_nothing(tmp_path, cut_after):
+    server = Server(cut_after=cut_after)
+    with Terminal(config(tmp_path, server.address)) as terminal:
+        terminal.send(rows(6000))
+
+        assert terminal.wait_committed(30)
+
+    server.close()
+    assert server.connections == 2
+    assert server.fake.held == dict(spools.read(tmp_path / "spool"))
+
+
+def test_what_an_earlier_run_could_not_send_goes_first(tmp_path):
+    terminal = Terminal(config(tmp_path))
+    terminal.send(rows(10))
+    terminal.close()
+
+    server = Server()
+    with Terminal(config(tmp_path, server.address)) as terminal:
+        terminal.send(rows(5))
+        assert terminal.wait_committed(30)
+        assert terminal.stats().rows_committed == 5
+    server.close()
+
+    assert [wire.parse_header(payload).rows for payload in server.fake.held.values()] == [10, 5]
+
+
+@pytest.mark.parametrize("code", ["not_authorised", "old_epoch", "source_mismatch", "register_refused"])
+def test_a_refusal_before_the_first_welcome_is_final(tmp_path, code):
+    server = Server(refuse=code)
+    with Terminal(config(tmp_path, server.address)) as terminal, pytest.raises(Failed, match=code):
+        terminal.wait_committed(30)
+        terminal.send(rows(5000))
+        terminal.wait_committed(30)
+    server.close()
+
+
+def test_another_machine_is_not_spoken_to_in_plain_text(tmp_path):
+    with (
+        Terminal(config(tmp_path, Address("192.0.2.1", 1))) as terminal,
+        pytest.raises(Failed, match="refused_by_rule"),
+    ):
+        terminal.send(rows(10))
+        terminal.wait_committed(30)
+
+
+def test_a_wait_has_an_end(tmp_path):
+    clock = iter(range(1000)).__next__
+    terminal = Terminal(config(tmp_path), clock=lambda: float(clock()), wall=time.time)
+    terminal.send(rows(1))
+
+    assert not terminal.wait_committed(1.0)
+    terminal.close()
