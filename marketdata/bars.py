@@ -90,5 +90,7 @@ def pack(bars: Bars) -> bytes:
 def unpack(blob: bytes) -> Bars:
     """The inverse of `pack`."""
     feed, symbols, columns = msgpack.unpackb(blob)
-    arrays = {name: np.frombuffer(columns[name], "<i8").astype(_DTYPES.get(name, np.int64), copy=False) for name in COLUMNS}
+    arrays = {
+        name: np.frombuffer(columns[name], "<i8").astype(_DTYPES.get(name, np.int64), copy=False) for name in COLUMNS
+    }
     return Bars(feed=feed, symbols=symbols, **arrays)

@@ -37,7 +37,16 @@ class Environment:
         return self._read(name, default, parse, f"at least {min_length} characters long", secret=secret)
 
     def boolean(self, name: str, default: bool) -> bool:
-        words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+        words = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
         return self._read(name, default, lambda raw: words[raw.lower()], "one of 1, true, yes, on, 0, false, no, off")
 
     def integer(self, name: str, default: int, *, low: int, high: int) -> int:
@@ -67,7 +76,12 @@ class Environment:
         return self._read(name, default, parse, "one of " + ", ".join(allowed))
 
     def words(self, name: str, default: list[str]) -> list[str]:
-        return self._read(name, default, lambda raw: [word.strip() for word in raw.split(",") if word.strip()], "words separated by commas")
+        return self._read(
+            name,
+            default,
+            lambda raw: [word.strip() for word in raw.split(",") if word.strip()],
+            "words separated by commas",
+        )
 
     def redis_url(self, name: str, default: str) -> str:
         def parse(raw: str) -> str:

@@ -67,13 +67,17 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, batches: list[int], comm
     )  # fmt: skip
 
 
-def publish_parts(
-    pipeline: Any, parts: list[tuple[Ticks, Bars]], *, batches: list[int], committed_us: int
-) -> None:
+def publish_parts(pipeline: Any, parts: list[tuple[Ticks, Bars]], *, batches: list[int], committed_us: int) -> None:
     """As `publish`, from ticks and candles read back symbol by symbol."""
     ticks = ticks_module.concatenate([ticks for ticks, _ in parts])
     ticks = ticks.take(ticks.tick_id.argsort(kind="stable"))
-    publish(pipeline, ticks, bars_module.concatenate([bars for _, bars in parts]), batches=batches, committed_us=committed_us)
+    publish(
+        pipeline,
+        ticks,
+        bars_module.concatenate([bars for _, bars in parts]),
+        batches=batches,
+        committed_us=committed_us,
+    )
 
 
 def repeated(answer: Any) -> list[int]:
@@ -134,7 +138,9 @@ async def replay(connection: Any, feed: str, *, after: int, most: int = 100) -> 
 
 async def follow(connection: Any, positions: dict[str, int], *, block_ms: int) -> list[FeedEntry]:
     """Wait for entries behind the given last offsets of feeds (feed -> offset). Moves the positions on."""
-    answer = await connection.xread({STREAM + feed: f"{last}-0" for feed, last in positions.items()}, count=100, block=block_ms)
+    answer = await connection.xread(
+        {STREAM + feed: f"{last}-0" for feed, last in positions.items()}, count=100, block=block_ms
+    )
     entries = []
     for key, rows in answer.items() if isinstance(answer, dict) else answer:
         feed = key.decode().removeprefix(STREAM)

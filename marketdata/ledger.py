@@ -40,7 +40,6 @@ class Claim:
     committed_us: int
 
 
-
 def open_stream(client: Client, epoch: str) -> int:
     """The number of the client's spool `epoch`, new or known. OldEpochError unless it is the newest of the client."""
     with transaction.atomic():
@@ -123,7 +122,10 @@ def claim(claims: Sequence[Claim]) -> None:
 def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
     """Store refused rows: (batch, index, reasons, record)."""
     IngestReject.objects.bulk_create(
-        [IngestReject(batch=batch, idx=idx, reasons=reasons[:200], record=record) for batch, idx, reasons, record in rows],
+        [
+            IngestReject(batch=batch, idx=idx, reasons=reasons[:200], record=record)
+            for batch, idx, reasons, record in rows
+        ],
         batch_size=500,
     )
 

@@ -22,13 +22,21 @@ CONNECTIONS = Gauge("naru_connections", "Open terminal connections", multiproces
 RECEIVED_BYTES = Counter("naru_received_bytes_total", "Bytes read from terminals")
 RECEIVED_BATCHES = Counter("naru_received_batches_total", "Batches received from terminals")
 RECEIVED_TICKS = Counter("naru_received_ticks_total", "Ticks received from terminals")
-REPEATED_BATCHES = Counter("naru_repeated_batches_total", "Batches received again that were committed or in flight already")
-INFLIGHT_BYTES = Gauge("naru_inflight_bytes", "Bytes of batches received and not yet committed", multiprocess_mode="livesum")
+REPEATED_BATCHES = Counter(
+    "naru_repeated_batches_total", "Batches received again that were committed or in flight already"
+)
+INFLIGHT_BYTES = Gauge(
+    "naru_inflight_bytes", "Bytes of batches received and not yet committed", multiprocess_mode="livesum"
+)
 RING_BYTES = Gauge("naru_ring_bytes", "Bytes held by the clients' ring buffers", multiprocess_mode="livesum")
 DATASET_BYTES = Gauge("naru_dataset_bytes", "Bytes held by the unified dataset", multiprocess_mode="livesum")
-READING_PAUSED = Gauge("naru_reading_paused", "Connections not being read because the limit is reached", multiprocess_mode="livesum")
+READING_PAUSED = Gauge(
+    "naru_reading_paused", "Connections not being read because the limit is reached", multiprocess_mode="livesum"
+)
 PUBLISH_FAILURES = Counter("naru_publish_failures_total", "Messages the broker did not take")
-REDRIVEN = Counter("naru_redriven_batches_total", "Batches sent to the workers again because they did not commit in time")
+REDRIVEN = Counter(
+    "naru_redriven_batches_total", "Batches sent to the workers again because they did not commit in time"
+)
 COMMIT_SECONDS = Histogram("naru_commit_seconds", "From receiving a batch to knowing it is committed", buckets=SECONDS)
 
 # worker
@@ -36,6 +44,10 @@ STORED_TICKS = Counter("naru_stored_ticks_total", "Ticks committed")
 REJECTED_ROWS = Counter("naru_rejected_rows_total", "Rows refused, by reason", ["reason"])
 REFUSED_BATCHES = Counter("naru_refused_batches_total", "Batches refused as a whole, by code", ["code"])
 TRANSACTION_SECONDS = Histogram("naru_transaction_seconds", "One worker transaction, begin to commit", buckets=SECONDS)
-TRANSACTION_RETRIES = Counter("naru_transaction_retries_total", "Transactions run again after a deadlock or lost connection")
+TRANSACTION_RETRIES = Counter(
+    "naru_transaction_retries_total", "Transactions run again after a deadlock or lost connection"
+)
 FEED_FAILURES = Counter("naru_feed_failures_total", "Commits that could not be announced at once")
-FEED_RECOVERED = Counter("naru_feed_recovered_batches_total", "Batches announced later because the first attempt failed")
+FEED_RECOVERED = Counter(
+    "naru_feed_recovered_batches_total", "Batches announced later because the first attempt failed"
+)

@@ -28,7 +28,14 @@ def read_ticks(
 
 
 def read_minutes(
-    symbols: Sequence[str], feed: str, start_us: int, end_us: int, *, after: TickKey | None, limit: int, ascending: bool = True
+    symbols: Sequence[str],
+    feed: str,
+    start_us: int,
+    end_us: int,
+    *,
+    after: TickKey | None,
+    limit: int,
+    ascending: bool = True,
 ) -> list[tuple[str, Bars]]:
     """At most `limit` minute candles with start_us <= minute < end_us: symbol after symbol in code order, each in time order."""
     found: list[tuple[str, Bars]] = []

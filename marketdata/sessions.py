@@ -28,7 +28,9 @@ def trade_dates(times_us: Int64, *, timezone: str, shift_s: int) -> Int32:
     Times outside the years 1900 to 9999 are taken to the nearest of them.
     """
     moved = np.clip(times_us, -2_208_988_800_000_000, 253_402_214_400_000_000) + shift_s * 1_000_000
-    hours, place = np.unique(np.clip(times_us, -2_208_988_800_000_000, 253_402_214_400_000_000) // HOUR_US, return_inverse=True)
+    hours, place = np.unique(
+        np.clip(times_us, -2_208_988_800_000_000, 253_402_214_400_000_000) // HOUR_US, return_inverse=True
+    )
     offsets = np.array([_offset_us(timezone, hour) for hour in hours.tolist()], np.int64)
     dates: Int32 = ((moved + offsets[place]) // DAY_US).astype(np.int32)
     return dates

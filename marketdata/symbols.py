@@ -23,7 +23,9 @@ class Rules:
 class Directory:
     """Rules by symbol. Everything is read again after `max_age_s`; a missing symbol is asked for at most every `retry_s`."""
 
-    def __init__(self, *, max_age_s: float = 30.0, retry_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, max_age_s: float = 30.0, retry_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._max_age_s, self._retry_s, self._clock = max_age_s, retry_s, clock
         self._rules: dict[str, Rules] = {}
         self._read_at = float("-inf")
@@ -40,7 +42,11 @@ class Directory:
         """Add the well-formed ones of `codes` to `market`, which must exist; those already registered stay as they are."""
         if not Market.objects.filter(code=market).exists():
             return
-        new = [Symbol(code=code, market_id=market, primary_feed=feed) for code in codes if re.fullmatch(SYMBOL_PATTERN, code)]
+        new = [
+            Symbol(code=code, market_id=market, primary_feed=feed)
+            for code in codes
+            if re.fullmatch(SYMBOL_PATTERN, code)
+        ]
         Symbol.objects.bulk_create(new, ignore_conflicts=True)
         self._read()
 

@@ -152,7 +152,9 @@ def from_wire(payload: bytes, *, source_id: int, batch: int) -> Decoded:
         decoded = _from_rows(payload, header, source_id)
     else:
         nothing = empty(header.feed, source_id)
-        decoded = Decoded(header=header, ticks=nothing, faults=np.zeros(0, np.uint32), gap=wire.parse_gap(payload, header))
+        decoded = Decoded(
+            header=header, ticks=nothing, faults=np.zeros(0, np.uint32), gap=wire.parse_gap(payload, header)
+        )
     rows = len(decoded.ticks)
     decoded.ticks.tick_id = (batch << TICK_BITS) + np.arange(rows, dtype=np.int64)
     return decoded

@@ -29,7 +29,9 @@ class Market(models.Model):
 
     code = models.CharField(_("코드 code"), max_length=8, primary_key=True)
     name = models.CharField(_("이름 name"), max_length=64)
-    timezone = models.CharField(_("시간대 time zone"), max_length=48, default="Asia/Seoul", validators=[validate_timezone])
+    timezone = models.CharField(
+        _("시간대 time zone"), max_length=48, default="Asia/Seoul", validators=[validate_timezone]
+    )
     trade_date_shift_s = models.IntegerField(_("거래일 이동(초) trading date shift, s"), default=0)
 
     class Meta:
@@ -59,7 +61,9 @@ class Source(models.Model):
 class Symbol(models.Model):
     """A tradable thing. Codes are text: Korean ones are six characters, not six digits."""
 
-    code = models.CharField(_("종목코드 code"), max_length=24, primary_key=True, validators=[RegexValidator(SYMBOL_PATTERN)])
+    code = models.CharField(
+        _("종목코드 code"), max_length=24, primary_key=True, validators=[RegexValidator(SYMBOL_PATTERN)]
+    )
     name = models.CharField(_("종목명 name"), max_length=80, blank=True)
     name_en = models.CharField(_("영문명 English name"), max_length=80, blank=True)
     market = models.ForeignKey(Market, on_delete=models.PROTECT, verbose_name=_("시장 market"))
@@ -95,7 +99,9 @@ def new_key_id() -> str:
 class Client(models.Model):
     """Somebody who may send or read. Of the secret only a verifier is kept (`terminals.wire.proof`)."""
 
-    name = models.CharField(_("이름 name"), max_length=32, unique=True, validators=[RegexValidator(r"^[0-9A-Za-z._-]{1,32}$")])
+    name = models.CharField(
+        _("이름 name"), max_length=32, unique=True, validators=[RegexValidator(r"^[0-9A-Za-z._-]{1,32}$")]
+    )
     key_id = models.CharField(_("키 ID key id"), max_length=20, unique=True, default=new_key_id, editable=False)
     stored_key = models.BinaryField(max_length=32, editable=False)
     server_key = models.BinaryField(max_length=32, editable=False)

@@ -20,7 +20,9 @@ def storage_of(connection: BaseDatabaseWrapper) -> Storage:
         return BACKENDS[connection.vendor](connection)
     except KeyError:
         known = ", ".join(sorted(BACKENDS))
-        raise StorageError(f"database {connection.vendor!r} has no storage backend; DATABASE_URL may name one of: {known}") from None
+        raise StorageError(
+            f"database {connection.vendor!r} has no storage backend; DATABASE_URL may name one of: {known}"
+        ) from None
 
 
 def storage(alias: str = "default") -> Storage:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 from django.db import DatabaseError, InterfaceError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
@@ -87,6 +88,11 @@ _SELECT_TICK = ", ".join(
     ]
 )  # fmt: skip
 
+_TICK_COLUMNS = (
+    "symbol, event_time, tick_id, trade_date, kind, side, price, size, seq, bid, ask, bid_size, ask_size, cum_volume"
+)
+_DUPLICATE = 1062
+
 # Lock wait, deadlock, node not ready, error during COMMIT (outcome unknown: the claim row answers), server gone, shutting down,
 # cannot connect, too many connections, read-only after a failover.
 _TRANSIENT = {1205, 1213, 1047, 1180, 2006, 2013, 2055, 1053, 1927, 2002, 2003, 1040, 1290, 1836, 1021, 1114, 1030}
@@ -121,22 +127,14 @@ class MariaDB(Storage):
         return isinstance(error, DatabaseError) and bool(error.args) and error.args[0] in _TRANSIENT
 
     def load(self, table: str, ticks: Ticks) -> int:
-        with _in_memory(_tick_lines(ticks)) as path, self.connection.cursor() as cursor:
-            # LOCAL makes errors warnings and skips what is there, so the affected rows are checked by whoever claimed the batch.
-            cursor.execute(
-                f"LOAD DATA LOCAL INFILE '{path}' INTO TABLE {self.connection.ops.quote_name(table)} CHARACTER SET ascii"
-                " (symbol, event_time, tick_id, trade_date, kind, side, price, size, seq, bid, ask, bid_size, ask_size, cum_volume)"
-                " SET feed = %s, source = %s",
-                [ticks.feed, ticks.source_id],
-            )
-            stored = int(cursor.rowcount)
+        with contextlib.closing(LoadFile.of(ticks)) as file:
+            stored = file.load(self.connection, table)
             if stored < len(ticks):
-                self._explain_skipped(cursor)
+                self._explain_skipped()
             return stored
 
-    def _explain_skipped(self, cursor: Any) -> None:
-        cursor.execute("SHOW WARNINGS LIMIT 20")
-        strange = [row for row in cursor.fetchall() if row[1] != 1062]
+    def _explain_skipped(self) -> None:
+        strange = [row for row in self._query("SHOW WARNINGS LIMIT 20") if row[1] != _DUPLICATE]
         if strange:
             raise StorageError(f"MariaDB refused rows: {strange[0][2]} (error {strange[0][1]})")
 
@@ -203,23 +201,46 @@ class MariaDB(Storage):
         return bars_module.from_rows(feed, rows)
 
     def series(self) -> list[tuple[str, str]]:
-        return [(row[0], row[1]) for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")]
+        return [
+            (row[0], row[1])
+            for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")
+        ]
 
     def count(self, table: str) -> int:
         return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
 
 
-@contextlib.contextmanager
-def _in_memory(data: bytes) -> Iterator[str]:
-    """A path the client library can read `data` from, with no file anywhere that a killed process could leave behind."""
-    handle = os.memfd_create("naru-load", os.MFD_CLOEXEC)
-    try:
+class LoadFile:
+    """Ticks as the text LOAD DATA reads, in memory: no file anywhere that a killed process could leave behind."""
+
+    def __init__(self, feed: str, source_id: int, data: bytes) -> None:
+        self._feed, self._source_id = feed, source_id
+        self._handle = os.memfd_create("naru-load", os.MFD_CLOEXEC)
         view = memoryview(data)
         while view:
-            view = view[os.write(handle, view) :]
-        yield f"/proc/self/fd/{handle}"
-    finally:
-        os.close(handle)
+            view = view[os.write(self._handle, view) :]
+
+    @classmethod
+    def of(cls, ticks: Ticks) -> LoadFile:
+        """The file of these ticks."""
+        return cls(ticks.feed, ticks.source_id, _tick_lines(ticks))
+
+    def load(self, connection: BaseDatabaseWrapper, table: str) -> int:
+        """Load it; rows that are there already are skipped. Returns how many were new.
+
+        LOCAL turns errors into warnings, so whoever claimed the rows compares the number.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"LOAD DATA LOCAL INFILE '/proc/self/fd/{self._handle}' INTO TABLE {connection.ops.quote_name(table)}"
+                f" CHARACTER SET ascii ({_TICK_COLUMNS}) SET feed = %s, source = %s",
+                [self._feed, self._source_id],
+            )
+            return int(cursor.rowcount)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        os.close(self._handle)
 
 
 def _tick_lines(ticks: Ticks) -> bytes:

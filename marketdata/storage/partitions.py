@@ -63,7 +63,8 @@ def _bounds(query: Query, place: Place) -> list[tuple[datetime.date | None, str]
         [place[3]],
     )
     return [
-        (None if text == "MAXVALUE" else datetime.date.fromisoformat(str(text).strip("'")), str(name)) for text, name in rows
+        (None if text == "MAXVALUE" else datetime.date.fromisoformat(str(text).strip("'")), str(name))
+        for text, name in rows
     ]
 
 

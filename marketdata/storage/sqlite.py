@@ -99,7 +99,8 @@ class SQLite(Storage):
         with self.connection.wrap_database_errors:
             marks = ", ".join("?" * len(columns))
             cursor = self._raw().executemany(
-                f"INSERT OR IGNORE INTO {self.connection.ops.quote_name(table)} VALUES ({marks})", zip(*columns, strict=True)
+                f"INSERT OR IGNORE INTO {self.connection.ops.quote_name(table)} VALUES ({marks})",
+                zip(*columns, strict=True),
             )
         return max(cursor.rowcount, 0)
 
@@ -115,7 +116,10 @@ class SQLite(Storage):
         self, symbol: str, feed: str, start_us: int, end_us: int, *, kind: int | None = None, after: TickKey | None = None,
         limit: int | None = None, ascending: bool = True, table: str = "temp_market_data",
     ) -> Ticks:  # fmt: skip
-        where, params = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"], [symbol, feed, start_us, end_us]
+        where, params = (
+            ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"],
+            [symbol, feed, start_us, end_us],
+        )
         if kind is not None:
             where.append("kind = %s")
             params.append(kind)
@@ -135,7 +139,10 @@ class SQLite(Storage):
         self, symbol: str, feed: str, start_us: int, end_us: int, *, after: TickKey | None = None, limit: int | None = None,
         ascending: bool = True,
     ) -> Bars:  # fmt: skip
-        where, params = ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"], [symbol, feed, start_us, end_us]
+        where, params = (
+            ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"],
+            [symbol, feed, start_us, end_us],
+        )
         if after is not None:
             where.append(f"minute_time {'>' if ascending else '<'} %s")
             params.append(after.time_us)
@@ -147,7 +154,10 @@ class SQLite(Storage):
         return bars_module.from_rows(feed, rows)
 
     def series(self) -> list[tuple[str, str]]:
-        return [(row[0], row[1]) for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")]
+        return [
+            (row[0], row[1])
+            for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")
+        ]
 
     def count(self, table: str) -> int:
         return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
@@ -161,5 +171,3 @@ def ticks_from_rows(feed: str, symbol: str, rows: list[tuple[Any, ...]]) -> Tick
     for name, values in zip(names, zip(*rows, strict=True), strict=False):
         getattr(ticks, name)[:] = [NO_DATE if value is None else value for value in values]
     return ticks
-
-

@@ -1,0 +1,161 @@
+"""Twenty terminals in one process: they speak the real wire with batches made ahead, so that what is measured is the server.
+
+Run as `python -m tests.bench.load` with a JSON plan on standard input; prints one JSON line when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from terminals import wire
+
+KRX_OPEN_PRICES = (9_990, 25_150, 71_200, 198_500, 512_000)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to send: `rate` is ticks a second of all terminals together, 0 means as fast as the server takes them."""
+
+    port: int
+    clients: list[list[str]]  # name, secret
+    symbols: list[list[str]]  # of each client
+    seconds: float
+    batch_rows: int
+    rate: float
+    epoch: str
+
+
+def batch(symbols: list[str], rows: int, seed: int) -> tuple[bytearray, int]:
+    """A batch of trades on the tick grid, and the offset of its times, so that sending it again costs almost nothing."""
+    random = np.random.default_rng(seed)
+    columns = wire.Columns(price_scale=0, size_scale=0)
+    which = random.integers(0, len(symbols), rows)
+    for row in range(rows):
+        base = KRX_OPEN_PRICES[which[row] % len(KRX_OPEN_PRICES)]
+        columns.append(
+            symbol=symbols[which[row]], time_us=0, kind=wire.Kind.TRADE, price=base + 10 * int(random.integers(-20, 20)),
+            size=int(random.integers(1, 500)), side=int(random.integers(1, 3)), seq=row,
+        )  # fmt: skip
+    payload = columns.encode(1, "sim", 0)
+    layout = wire.parse_columns(payload, wire.parse_header(payload))
+    return bytearray(payload), layout.offsets[wire.Column.TIME_US]
+
+
+class Terminal:
+    """One connection that keeps the window full, or a pace."""
+
+    def __init__(self, plan: Plan, index: int) -> None:
+        self.plan = plan
+        self.name, self.secret = plan.clients[index]
+        self.payload, self.times_at = batch(plan.symbols[index], plan.batch_rows, index)
+        self.rows = plan.batch_rows
+        self.spread = np.arange(self.rows, dtype=np.int64)
+        self.seq = 0
+        self.commit = 0
+        self.rejected = 0
+        self.room = asyncio.Event()
+        self.index = index
+
+    async def run(self, begin: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.plan.port)
+        listening = await self._log_in(reader, writer)
+        listener = asyncio.create_task(self._listen(reader, listening))
+        end = begin + self.plan.seconds
+        await asyncio.sleep(max(0.0, begin - time.time()))
+        if self.plan.rate:
+            await self._paced(writer, end)
+        else:
+            while time.time() < end:
+                await self._send(writer)
+        limit = time.time() + 60
+        while self.commit < self.seq and time.time() < limit and not listener.done():
+            writer.write(wire.Heartbeat(time_us=time.time_ns() // 1000, last=self.seq).encode())
+            await asyncio.sleep(0.2)
+        listener.cancel()
+        writer.write(wire.Bye().encode())
+        writer.close()
+
+    async def _paced(self, writer: asyncio.StreamWriter, end: float) -> None:
+        gap = self.rows * len(self.plan.clients) / self.plan.rate
+        due = time.time() + gap * self.index / len(self.plan.clients)
+        while due < end:
+            await asyncio.sleep(max(0.0, due - time.time()))
+            await self._send(writer)
+            due += gap
+
+    async def _send(self, writer: asyncio.StreamWriter) -> None:
+        while self.seq - self.commit >= wire.WINDOW_BATCHES:
+            self.room.clear()
+            await self.room.wait()
+        self.seq += 1
+        now_us = time.time_ns() // 1000
+        self.payload[0:8] = self.seq.to_bytes(8, "little")
+        times = np.frombuffer(self.payload, "<i8", self.rows, self.times_at)
+        times[:] = now_us - self.rows + 1 + self.spread
+        writer.write(wire.encode(wire.FrameType.BATCH, bytes(self.payload)))
+        await writer.drain()
+
+    async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> wire.FrameDecoder:
+        decoder = wire.FrameDecoder()
+        challenge = await self._next(reader, decoder)
+        assert isinstance(challenge, wire.Challenge)
+        nonce = wire.new_nonce()
+        epoch = f"{self.index:04x}{self.plan.epoch}"
+        said: dict[str, Any] = {"client": self.name, "epoch": epoch, "first": 1, "last": 0, "source": "SIMULATOR"}
+        message = wire.auth_message(server_nonce=challenge.nonce, client_nonce=nonce, **said)
+        writer.write(
+            wire.Hello(
+                **said, nonce=nonce, register_market=None, agent="naru-bench", time_us=time.time_ns() // 1000,
+                proof=wire.client_proof(self.secret, message),
+            ).encode()
+        )  # fmt: skip
+        welcome = await self._next(reader, decoder)
+        assert isinstance(welcome, wire.Welcome), welcome
+        return decoder
+
+    async def _next(self, reader: asyncio.StreamReader, decoder: wire.FrameDecoder) -> wire.Message:
+        while (frame := decoder.next()) is None:
+            data = await reader.read(1 << 16)
+            if not data:
+                raise ConnectionError(f"{self.name}: the server closed the connection")
+            decoder.feed(data)
+        return wire.decode(frame)
+
+    async def _listen(self, reader: asyncio.StreamReader, decoder: wire.FrameDecoder) -> None:
+        while True:
+            message = await self._next(reader, decoder)
+            if isinstance(message, wire.Ack):
+                self.commit = message.commit
+                self.room.set()
+            elif isinstance(message, wire.Reject):
+                self.rejected += message.rows
+            elif isinstance(message, (wire.Error, wire.GoAway)):
+                raise ConnectionError(f"{self.name}: {message}")
+
+
+async def main(plan: Plan) -> None:
+    terminals = [Terminal(plan, index) for index in range(len(plan.clients))]
+    begin = time.time() + 0.5
+    await asyncio.gather(*(terminal.run(begin) for terminal in terminals))
+    print(
+        json.dumps(
+            {
+                "begin": begin,
+                "end": begin + plan.seconds,
+                "sent": sum(terminal.seq * terminal.rows for terminal in terminals),
+                "committed": sum(terminal.commit * terminal.rows for terminal in terminals),
+                "rejected": sum(terminal.rejected for terminal in terminals),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Plan(**json.load(sys.stdin))))

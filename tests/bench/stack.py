@@ -1,0 +1,186 @@
+"""The processes a benchmark needs: private MariaDB and Redis, ingest, workers and the web server, as an operator would run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from tests.bench.load import Plan
+from tests.servers import MariaDB, Redis, free_port
+from tests.servers.process import spawn, temporary_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+TERMINALS = 20
+SYMBOLS_EACH = 50
+
+
+class Stack:
+    """`with Stack() as stack:` everything runs; `stack.load(...)` sends, `stack.sql(...)` asks the database."""
+
+    def __init__(self, *, workers: int = 2) -> None:
+        self.folder = temporary_folder("bench")
+        self.mariadb = MariaDB(self.folder / "mariadb")
+        self.redis = Redis(self.folder / "redis")
+        self.ingest_port, self.web_port = free_port(), free_port()
+        self.workers = workers
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.clients: list[list[str]] = []
+        self.symbols = [[f"{t:02d}{i:04d}" for i in range(SYMBOLS_EACH)] for t in range(TERMINALS)]
+        self._epoch = 0
+
+    def __enter__(self) -> Self:
+        self.mariadb.start()
+        self.redis.start()
+        os.environ.update(self._environment())
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0, skip_checks=True)
+        self._register()
+        python = sys.executable
+        self._start("ingest", [python, "manage.py", "runingest"])
+        self._start(
+            "worker",
+            [python, "-m", "celery", "-A", "celery_app", "worker", "-Q", ",".join(self._queues()), "-c", str(self.workers),
+             "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"],
+        )  # fmt: skip
+        self._start("web", [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.web_port), "api.asgi:application"])
+        self._wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        from django.db import connections
+
+        connections.close_all()
+        self.redis.stop()
+        self.mariadb.stop()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "DATABASE_URL": self.mariadb.url,
+            "REDIS_URL": self.redis.url,
+            "BROKER_URL": self.redis.url,
+            "INGEST_PORT": str(self.ingest_port),
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "VAR_DIR": str(self.folder),
+            "METRICS_DIR": "",
+            "LOG_LEVEL": "WARNING",
+            "DJANGO_SETTINGS_MODULE": "marketdata.settings",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def _queues(self) -> tuple[str, ...]:
+        from celery_app import QUEUES
+
+        return QUEUES
+
+    def _start(self, name: str, command: list[str]) -> None:
+        environment = {**os.environ, **self._environment()}
+        self.processes[name] = spawn(command, environment=environment, log=self.folder / f"{name}.log", cwd=ROOT)
+
+    def _register(self) -> None:
+        from marketdata.models import Client, Source, Symbol
+
+        source = Source.objects.get(code="SIMULATOR")
+        for number in range(TERMINALS):
+            client, secret = Client.objects.create_with_secret(
+                name=f"bench{number:02d}", source=source, may_send=True, may_read=True
+            )
+            self.clients.append([client.name, secret])
+            self.key_id, self.secret = client.key_id, secret
+        codes = [code for of_terminal in self.symbols for code in of_terminal]
+        Symbol.objects.bulk_create([Symbol(code=code, market_id="KRX", primary_feed="sim") for code in codes])
+
+    def _wait(self) -> None:
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise RuntimeError(f"{name} ended at once:\n{(self.folder / f'{name}.log').read_text()[-3000:]}")
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/healthz", timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise RuntimeError("the web server does not answer; see " + str(self.folder))
+
+    def load(self, *, seconds: float, batch_rows: int, rate: float = 0.0) -> subprocess.Popen[str]:
+        """Start the terminals; their result comes as one JSON line."""
+        self._epoch += 1
+        plan = Plan(
+            port=self.ingest_port, clients=self.clients, symbols=self.symbols, seconds=seconds, batch_rows=batch_rows,
+            rate=rate, epoch=f"{self._epoch:012x}",
+        )  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        if process.stdin is None:
+            raise RuntimeError("the terminals have no standard input")
+        process.stdin.write(json.dumps({name: getattr(plan, name) for name in Plan.__dataclass_fields__}))
+        process.stdin.close()
+        process.stdin = None  # communicate() would flush it again
+        return process
+
+    def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute(sql, list(params))
+            return list(cursor.fetchall())
+
+    def truncate(self) -> None:
+        """Begin with empty tables, as every round does."""
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            for table in ("temp_market_data", "market_data_minute", "ingest_batch", "ingest_reject"):
+                cursor.execute(f"TRUNCATE TABLE {table}")
+
+    def memory_mib(self) -> float:
+        """Memory of all our processes (not of the servers), pages shared by several counted once (PSS)."""
+        total = 0
+        for process in self.processes.values():
+            family = [psutil.Process(process.pid)]
+            family += family[0].children(recursive=True)
+            for member in family:
+                try:
+                    total += member.memory_full_info().pss
+                except psutil.Error:
+                    continue
+        return total / 2**20
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """User and system seconds so far, by process with its children, and of the servers."""
+        seconds = {}
+        pids = {name: process.pid for name, process in self.processes.items()}
+        for name, pid in {**pids, "mariadb": self.mariadb.pid, "redis": self.redis.pid}.items():
+            parent = psutil.Process(pid)
+            used = 0.0
+            for member in [parent, *parent.children(recursive=True)]:
+                times = member.cpu_times()
+                used += times.user + times.system
+            seconds[name] = used
+        return seconds
