@@ -57,6 +57,13 @@ os.environ.update(
 )
 
 
+def pytest_configure() -> None:
+    """Read the settings, so that pytest-django sets Django up before test modules import models."""
+    from django.conf import settings
+
+    assert settings.DATABASES
+
+
 def pytest_report_header() -> str:
     return f"naru: database {DB}, {REDIS}, private servers below {_folder}"
 
