@@ -111,8 +111,7 @@ class MariaDB(Server):
             f"--defaults-file={SETTINGS}", f"--basedir={base}", f"--datadir={self.data}", f"--socket={self.socket}",
             f"--pid-file={self.data}/server.pid", f"--port={self.port}", "--bind-address=127.0.0.1",
             f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self.socket.parent}",
-            f"--lc-messages-dir={base}/share/mysql", f"--character-sets-dir={base}/share/mysql/charsets",
-            f"--plugin-dir={base}/lib/mysql/plugin", *_as_root(),
+            f"--plugin-dir={base}/lib/mysql/plugin", *_texts(base), *_as_root(),
         ]  # fmt: skip
         return [str(program), *options], environment
 
@@ -121,6 +120,14 @@ class MariaDB(Server):
             return self.sql("SELECT 1;").strip() == "1"
         except RuntimeError:
             return False
+
+
+def _texts(base: Path) -> list[str]:
+    """Where messages and character sets lie: since 11.0 in a folder of another name."""
+    for folder in (base / "share/mariadb", base / "share/mysql"):
+        if (folder / "english/errmsg.sys").exists():
+            return [f"--lc-messages-dir={folder}", f"--character-sets-dir={folder}/charsets"]
+    return []
 
 
 def _as_root() -> list[str]:
