@@ -19,7 +19,8 @@ ROUTES = {
     "ingest.tasks.extend_partitions": {"queue": "maintenance"},
 }
 
-# Every entry is level-triggered (does whatever is still due) and expires before its next turn, so that a beat that was away
+# Every entry is level-triggered (does whatever is still due) and expires before its next turn, so that a beat that
+# was away
 # or a second beat changes nothing.
 TIMETABLE: dict[str, dict[str, Any]] = {
     "announce what was committed but never reached the feed": {
@@ -77,7 +78,8 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
         "worker_max_memory_per_child": 300_000,
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
-        "CELERY_DB_REUSE_MAX": 500,  # celery's Django fixup reads it under this very name; without it every task reconnects
+        # Celery's Django fixup reads it under this very name; without it every task connects to the database anew.
+        "CELERY_DB_REUSE_MAX": 500,
         "timezone": "Asia/Seoul",
         "enable_utc": True,
         "beat_schedule": TIMETABLE,

@@ -1,8 +1,12 @@
-"""Minute candles from ticks: pure arithmetic on arrays. Only trades count; merging with what is stored happens in the database."""
+"""Minute candles from ticks: pure arithmetic on arrays. Only trades count; merging with what is stored happens in the
+database."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from marketdata.bars import MINUTE_US, VALUE_UNIT, Bars, empty
 from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
@@ -14,17 +18,20 @@ _SAFE = float(2**62)
 def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) -> Bars:
     """The candles these ticks make, sorted by symbol and minute.
 
-    With `now_us` a candle whose minute had ended more than `late_after_us` before carries rev=1: the database adds that to the
+    With `now_us` a candle whose minute had ended more than `late_after_us` before carries rev=1: the database adds
+    that to the
     revision of a candle it already has. A trade without a size counts in `n` and the prices, with volume 0.
     """
     ticks = ticks.take(ticks.kind == wire.Kind.TRADE)
     if not len(ticks):
         return empty(ticks.feed)
     rank = np.empty(len(ticks.symbols), np.int32)
-    rank[np.array(sorted(range(len(ticks.symbols)), key=ticks.symbols.__getitem__), np.int64)] = np.arange(len(ticks.symbols))
-    keys = [ticks.tick_id, ticks.time_us, rank[ticks.symbol]]
+    rank[np.array(sorted(range(len(ticks.symbols)), key=ticks.symbols.__getitem__), np.int64)] = np.arange(
+        len(ticks.symbols)
+    )
+    keys: list[npt.NDArray[Any]] = [ticks.tick_id, ticks.time_us, rank[ticks.symbol]]
     if (ticks.trade_date != ticks.trade_date[0]).any():
-        keys.insert(2, ticks.trade_date.astype(np.int64))
+        keys.insert(2, ticks.trade_date)
     order = np.lexsort(keys)
     symbol, time_us, tick_id = ticks.symbol[order], ticks.time_us[order], ticks.tick_id[order]
     price, size, trade_date = ticks.price[order], ticks.size[order], ticks.trade_date[order]

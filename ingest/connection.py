@@ -1,4 +1,5 @@
-"""A terminal's socket: carries bytes between asyncio and the session, and stops reading when it is told to. Decides nothing."""
+"""A terminal's socket: carries bytes between asyncio and the session, and stops reading when it is told to. Decides
+nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What all terminals together sent lately: the latest tick of each (feed, symbol), and a recent window indexed by it."""
+"""What all terminals together sent lately: the latest tick of each (feed, symbol), and a recent window indexed by
+it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ MOST_SERIES = 65_536
 
 
 class Dataset:
-    """A ring of recent ticks in which every row points to the one before it of the same series, so that a series is read
+    """A ring of recent ticks in which every row points to the one before it of the same series, so that a series is
+    read
     without a search. Bounded in bytes and age; the index has one entry a series."""
 
     def __init__(self, *, max_bytes: int, max_age_s: float) -> None:

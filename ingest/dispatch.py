@@ -1,4 +1,5 @@
-"""Gives messages to the broker from a thread of its own, one at a time, so that a slow broker never holds the event loop."""
+"""Gives messages to the broker from a thread of its own, one at a time, so that a slow broker never holds the event
+loop."""
 
 from __future__ import annotations
 
@@ -51,7 +52,9 @@ class Dispatcher(threading.Thread):
             self._done(flights, taken)
 
     def _publish(self, flights: list[Flight]) -> bool:
-        batches = [batch_message(f.number, f.payload, f.received_us, f.source_id, f.register_market, f.dead) for f in flights]
+        batches = [
+            batch_message(f.number, f.payload, f.received_us, f.source_id, f.register_market, f.dead) for f in flights
+        ]
         try:
             current_app.send_task(TASK, kwargs={"batches": batches, "reply_to": self._reply_to}, queue=QUEUE)
         except Exception as error:  # noqa: BLE001 - whatever the transport raises, the batches stay with us

@@ -1,4 +1,5 @@
-"""Batches between receipt and commit: what waits, what a worker has, what is overdue. Knows no clock, socket or broker."""
+"""Batches between receipt and commit: what waits, what a worker has, what is overdue. Knows no clock, socket or
+broker."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ class Flights:
         self._waiting.append(flight)
 
     def next_message(self) -> list[Flight]:
-        """What goes into the next message, at most `message_ticks` rows unless one batch alone has more; empty: not now."""
+        """What goes into the next message, at most `message_ticks` rows unless one batch alone has more; empty: not
+        now."""
         if len(self._open) >= self.max_messages:
             return []
         chosen: list[Flight] = []
@@ -110,7 +112,8 @@ class Flights:
         return flight
 
     def fail(self, number: int, error: str, now: float) -> Flight | None:
-        """A worker could not process the batch. It is tried again later, and after ten failures buried as a dead letter."""
+        """A worker could not process the batch. It is tried again later, and after ten failures buried as a dead
+        letter."""
         flight = self.by_number.get(number)
         if flight is None or flight.message is None:
             return None
@@ -135,7 +138,8 @@ class Flights:
         return [flight.number for flight in self.by_number.values() if now - flight.since > older_than_s]
 
     def delay_s(self) -> float:
-        """How long a batch may take to commit: three times the slowest hundredth of the last 500, at least `redrive_s`."""
+        """How long a batch may take to commit: three times the slowest hundredth of the last 500, at least
+        `redrive_s`."""
         if not self._waits:
             return self.redrive_s
         ordered = sorted(self._waits)

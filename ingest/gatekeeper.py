@@ -1,4 +1,5 @@
-"""Decides in the database whether a HELLO is let in, and where its spool resumes. Runs in a thread, never on the event loop."""
+"""Decides in the database whether a HELLO is let in, and where its spool resumes. Runs in a thread, never on the
+event loop."""
 
 from __future__ import annotations
 
@@ -52,11 +53,17 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
             reason = "disabled" if not client.is_active else "may_not_send"
         return Refused("not_authorised", "unknown client, wrong key, or a client that may not send", reason)
     if hello.source != client.source.code:
-        return Refused("source_mismatch", f"this client sends {client.source.code}, not {hello.source}", "source_mismatch")
+        return Refused(
+            "source_mismatch", f"this client sends {client.source.code}, not {hello.source}", "source_mismatch"
+        )
     if hello.register_market and not client.may_register:
-        return Refused("register_refused", "this client may not register symbols; allow it in the admin", "register_refused")
+        return Refused(
+            "register_refused", "this client may not register symbols; allow it in the admin", "register_refused"
+        )
     if hello.register_market and not Market.objects.filter(code=hello.register_market).exists():
-        return Refused("register_refused", f"there is no market {hello.register_market}; add it in the admin", "unknown_market")
+        return Refused(
+            "register_refused", f"there is no market {hello.register_market}; add it in the admin", "unknown_market"
+        )
     try:
         stream = ledger.open_stream(client, hello.epoch)
     except ledger.OldEpochError:
@@ -65,9 +72,15 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
     commit, ranges = ledger.committed(stream, hello.first)
     Client.objects.filter(pk=client.pk).update(last_seen_at=datetime.datetime.now(datetime.UTC))
     return Admission(
-        client_id=client.pk, name=client.name, source_id=client.source.pk, source=client.source.code, stream=stream, commit=commit,
-        ranges=ranges, proof=wire.server_proof(bytes(client.server_key), auth_message),
-    )  # fmt: skip
+        client_id=client.pk,
+        name=client.name,
+        source_id=client.source.pk,
+        source=client.source.code,
+        stream=stream,
+        commit=commit,
+        ranges=ranges,
+        proof=wire.server_proof(bytes(client.server_key), auth_message),
+    )
 
 
 def audit(stream: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -1,4 +1,5 @@
-"""What ingest server and workers tell each other: a batch on its way to a worker, and what became of it on the way back.
+"""What ingest server and workers tell each other: a batch on its way to a worker, and what became of it on the way
+back.
 
 The way back is a hint over a short Redis stream; the ledger is the truth and is asked when a hint is missing.
 """
@@ -73,7 +74,9 @@ def failed(connection: redis.Redis, reply_to: str, batch: int, error: str) -> No
 
 
 def _send(client: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
-    packed = msgpack.packb([[o.batch, o.code, o.rejected, dict(o.reasons or {}), o.message, o.failed] for o in outcomes])
+    packed = msgpack.packb(
+        [[o.batch, o.code, o.rejected, dict(o.reasons or {}), o.message, o.failed] for o in outcomes]
+    )
     client.xadd(STREAM + reply_to, {"o": packed}, maxlen=KEEP, approximate=True)
 
 

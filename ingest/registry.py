@@ -1,4 +1,5 @@
-"""Who is connected: since when, in what state, how much it sends, when it was last heard. One session a client; the newest wins."""
+"""Who is connected: since when, in what state, how much it sends, when it was last heard. One session a client; the
+newest wins."""
 
 from __future__ import annotations
 
@@ -43,11 +44,21 @@ class Member(Generic[Link]):
     def describe(self) -> dict[str, Any]:
         """For the admin and the dashboard."""
         return {
-            "client": self.admission.name, "source": self.admission.source, "address": self.address, "agent": self.agent,
-            "since": round(self.since, 3), "heard": round(self.heard, 3), "batches": self.batches, "ticks": self.ticks,
-            "rejected": self.rejected, "rate": round(self.rate, 1), "commit": self.stream.commit, "paused": self.paused,
-            "ring_rows": len(self.ring), "ring_bytes": self.ring.nbytes,
-        }  # fmt: skip
+            "client": self.admission.name,
+            "source": self.admission.source,
+            "address": self.address,
+            "agent": self.agent,
+            "since": round(self.since, 3),
+            "heard": round(self.heard, 3),
+            "batches": self.batches,
+            "ticks": self.ticks,
+            "rejected": self.rejected,
+            "rate": round(self.rate, 1),
+            "commit": self.stream.commit,
+            "paused": self.paused,
+            "ring_rows": len(self.ring),
+            "ring_bytes": self.ring.nbytes,
+        }
 
 
 class Registry(Generic[Link]):

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.ticks import Ticks
+from marketdata.ticks import Int64, Ticks
 
 ROW = np.dtype(
-    [("time_us", "<i8"), ("price", "<i8"), ("size", "<i8"), ("key", "<i4"), ("previous", "<i8"), ("kind", "u1"), ("side", "u1")],
+    [
+        ("time_us", "<i8"),
+        ("price", "<i8"),
+        ("size", "<i8"),
+        ("key", "<i4"),
+        ("previous", "<i8"),
+        ("kind", "u1"),
+        ("side", "u1"),
+    ],
     align=True,
-)  # fmt: skip
+)
 
 
 class Ring:
-    """At most `max_bytes` of rows, none older than `max_age_s` since it came; beyond either the oldest are forgotten."""
+    """At most `max_bytes` of rows, none older than `max_age_s` since it came; beyond either the oldest are
+    forgotten."""
 
     def __init__(self, *, max_bytes: int, max_age_s: float) -> None:
         self.capacity = max(1, max_bytes // ROW.itemsize)
@@ -32,15 +43,22 @@ class Ring:
         """Bytes allocated now; grows with use up to the limit."""
         return sum(column.nbytes for column in self._columns.values())
 
-    def append(self, ticks: Ticks, keys: npt.NDArray[np.int32], previous: npt.NDArray[np.int64], *, now: float) -> int:
+    def append(self, ticks: Ticks, keys: npt.NDArray[np.int32], previous: Int64 | None = None, *, now: float) -> int:
         """Write ticks; returns the number of the first one written. Of more than fit only the newest are written."""
         first = self.written
         rows = len(ticks)
         self._grow(min(self.capacity, len(self) + rows))
         allocated = len(self._columns["key"])
         skip = max(0, rows - allocated)
-        values = {"time_us": ticks.time_us, "price": ticks.price, "size": ticks.size, "key": keys, "previous": previous,
-                  "kind": ticks.kind, "side": ticks.side}  # fmt: skip
+        values: dict[str, npt.NDArray[Any]] = {
+            "time_us": ticks.time_us,
+            "price": ticks.price,
+            "size": ticks.size,
+            "key": keys,
+            "previous": np.full(rows, -1, np.int64) if previous is None else previous,
+            "kind": ticks.kind,
+            "side": ticks.side,
+        }
         at = (first + skip) % allocated
         head = min(rows - skip, allocated - at)
         for name, column in values.items():
@@ -62,7 +80,7 @@ class Ring:
         if gone:
             del self._arrivals[:gone]
         elif len(self._arrivals) > 4096:
-            del self._arrivals[: -4096 : 2]  # coarser times for the older half keep the list short
+            del self._arrivals[:-4096:2]  # coarser times for the older half keep the list short
 
     def row(self, number: int) -> dict[str, int]:
         """Row `number` (as counted by `append`); KeyError when it is forgotten."""

@@ -1,6 +1,8 @@
-"""The ingest server: connections in, messages to the workers out, acknowledgements back. The one place where its parts meet.
+"""The ingest server: connections in, messages to the workers out, acknowledgements back. The one place where its
+parts meet.
 
-A batch is acknowledged only when the ledger has it. Until then it is kept here, and driven again when it takes too long; the
+A batch is acknowledged only when the ledger has it. Until then it is kept here, and driven again when it takes too
+long; the
 terminal keeps it too, so that even this process may be killed at any moment.
 """
 
@@ -37,7 +39,8 @@ RESUME_AT = 0.8
 
 
 class Server:
-    """Everything one ingest process holds. All methods run on the event loop; threads come back by call_soon_threadsafe."""
+    """Everything one ingest process holds. All methods run on the event loop; threads come back by
+    call_soon_threadsafe."""
 
     def __init__(self, limits: Limits, *, instance: str | None = None, channel_binding: str = "") -> None:
         self.limits = limits
@@ -57,7 +60,8 @@ class Server:
         self._listener = Listener(self.instance, heard=self._heard_from_thread)
         self._listening: asyncio.Server | None = None
 
-    # --- life -----------------------------------------------------------------------------------------------------------
+    # --- life
+    # -----------------------------------------------------------------------------------------------------------
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen; returns the port."""
@@ -76,7 +80,7 @@ class Server:
         for connection in list(self._connections):
             connection.halt(True)
         deadline = time.monotonic() + self.limits.drain_s
-        while len(self.flights) and time.monotonic() < deadline:
+        while len(self.flights) and time.monotonic() < deadline:  # noqa: ASYNC110 - a short wait at the very end
             await asyncio.sleep(0.05)
         log.info("drained left=%d", len(self.flights))
         for connection in list(self._connections):
@@ -100,7 +104,8 @@ class Server:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background job failed", exc_info=error)
 
-    # --- connections ------------------------------------------------------------------------------------------------------
+    # --- connections
+    # ------------------------------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
         """A socket was accepted."""
@@ -142,7 +147,8 @@ class Server:
         name = connection.member.admission.name if connection.member else "-"
         log.warning("refused code=%s client=%s address=%s", code, name, connection.address)
 
-    # --- what terminals say ---------------------------------------------------------------------------------------------
+    # --- what terminals say
+    # ---------------------------------------------------------------------------------------------
 
     def handle(self, connection: Connection, event: Event) -> None:
         """An event of a connection's session."""
@@ -168,7 +174,9 @@ class Server:
             return
         if isinstance(answer, gatekeeper.Refused):
             metrics.AUTH_FAILURES.labels(answer.reason).inc()
-            log.warning("login refused client=%.64r reason=%s address=%s", hello.client, answer.reason, connection.address)
+            log.warning(
+                "login refused client=%.64r reason=%s address=%s", hello.client, answer.reason, connection.address
+            )
             session.refuse(answer.code, answer.message)
             connection.flush()
             return
@@ -185,10 +193,14 @@ class Server:
         stream = self.registry.stream(admission.stream)
         stream.merge(admission.commit, admission.ranges)
         member = Member(
-            link=connection, admission=admission, stream=stream, register_market=hello.register_market,
-            address=connection.address, agent=hello.agent,
+            link=connection,
+            admission=admission,
+            stream=stream,
+            register_market=hello.register_market,
+            address=connection.address,
+            agent=hello.agent,
             ring=Ring(max_bytes=self.limits.ring_bytes, max_age_s=self.limits.ring_age_s),
-        )  # fmt: skip
+        )
         connection.member = member
         self._no_stranger(connection)
         old = self.registry.join(member)
@@ -198,10 +210,19 @@ class Server:
             old.link.session.go_away("superseded", f"the same client logged in again from {member.address}", 30.0)
             old.link.flush()
         session.welcome(
-            session=f"{self.instance}/{admission.stream}/{int(member.since * 1000)}", proof=admission.proof, commit=stream.commit,
-            ranges=stream.ranges(), credit=wire.WINDOW_BATCHES,
-        )  # fmt: skip
-        log.info("joined client=%s source=%s address=%s commit=%d", admission.name, admission.source, member.address, stream.commit)
+            session=f"{self.instance}/{admission.stream}/{int(member.since * 1000)}",
+            proof=admission.proof,
+            commit=stream.commit,
+            ranges=stream.ranges(),
+            credit=wire.WINDOW_BATCHES,
+        )
+        log.info(
+            "joined client=%s source=%s address=%s commit=%d",
+            admission.name,
+            admission.source,
+            member.address,
+            stream.commit,
+        )
         connection.flush()
 
     async def _audit(self, connection: Connection, member: Member[Connection], audit: wire.Audit) -> None:
@@ -235,10 +256,16 @@ class Server:
             return
         now = time.monotonic()
         flight = Flight(
-            number=number, stream=stream.id, seq=event.seq, payload=event.payload, rows=event.rows,
-            received_us=time.time_ns() // 1000, source_id=member.admission.source_id, register_market=member.register_market,
+            number=number,
+            stream=stream.id,
+            seq=event.seq,
+            payload=event.payload,
+            rows=event.rows,
+            received_us=time.time_ns() // 1000,
+            source_id=member.admission.source_id,
+            register_market=member.register_market,
             since=now,
-        )  # fmt: skip
+        )
         self.flights.add(flight)
         stream.bytes += len(event.payload)
         self._watch(member, flight, now)
@@ -246,7 +273,8 @@ class Server:
         self._pump()
 
     def _watch(self, member: Member[Connection], flight: Flight, now: float) -> None:
-        """Keep the newest ticks at hand. A batch that cannot be read is not looked at here: a worker refuses it and says why."""
+        """Keep the newest ticks at hand. A batch that cannot be read is not looked at here: a worker refuses it and
+        says why."""
         try:
             ticks = ticks_module.from_wire(flight.payload, source_id=flight.source_id, batch=flight.number).ticks
         except wire.BatchError:
@@ -255,9 +283,10 @@ class Server:
         metrics.RECEIVED_TICKS.inc(len(ticks))
         self.dataset.add(ticks, now=now)
         keys = self.dataset.keys(ticks)
-        member.ring.append(ticks, keys, keys * 0 - 1, now=now)
+        member.ring.append(ticks, keys, now=now)
 
-    # --- to the workers and back --------------------------------------------------------------------------------------------
+    # --- to the workers and back
+    # --------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
         if self._dispatcher.idle:
@@ -310,9 +339,12 @@ class Server:
         member.rejected += rows
         if member.link.session is not None:
             member.link.session.reject(
-                seq=flight.seq, code=outcome.code, message=outcome.message or "rows were refused and kept with their reasons",
-                rows=rows, reasons=dict(outcome.reasons or {}),
-            )  # fmt: skip
+                seq=flight.seq,
+                code=outcome.code,
+                message=outcome.message or "rows were refused and kept with their reasons",
+                rows=rows,
+                reasons=dict(outcome.reasons or {}),
+            )
 
     def _ack(self, member: Member[Connection]) -> None:
         session, stream = member.link.session, member.stream
@@ -321,7 +353,8 @@ class Server:
             member.link.flush()
 
     def _press(self) -> None:
-        """Back-pressure: read nobody above the global limit, and not a client above its own, until it has gone down by a fifth."""
+        """Back-pressure: read nobody above the global limit, and not a client above its own, until it has gone down
+        by a fifth."""
         metrics.INFLIGHT_BYTES.set(self.flights.bytes)
         limit = self.limits.inflight_bytes
         if self.flights.bytes > limit:
@@ -335,7 +368,8 @@ class Server:
             keep = member.link.halted and of_client > self.limits.client_bytes * RESUME_AT
             member.link.halt(self._halted or of_client > self.limits.client_bytes or keep)
 
-    # --- once in a while -------------------------------------------------------------------------------------------------------
+    # --- once in a while
+    # -------------------------------------------------------------------------------------------------------
 
     async def _look_at_timers(self) -> None:
         while True:
@@ -346,7 +380,8 @@ class Server:
             self._pump()
 
     async def _poll_ledger(self) -> None:
-        """Notices are hints that may be lost: ask the ledger about what is old, and drive again what it does not have."""
+        """Notices are hints that may be lost: ask the ledger about what is old, and drive again what it does not
+        have."""
         while True:
             await asyncio.sleep(POLL_S)
             waiting = self.flights.unsettled(time.monotonic(), POLL_S)
@@ -358,11 +393,16 @@ class Server:
             except Exception as error:  # noqa: BLE001 - the database is away; the next turn asks again
                 log.warning("ledger does not answer error=%s", type(error).__name__)
                 continue
-            self._settle([
-                notices.Outcome(batch=batch, code={"stored": "rows" if rejected else "", "dead": "dead_letter"}.get(state, "bad_batch"),
-                                rejected=rejected)
-                for batch, (state, rejected) in found.items()
-            ])  # fmt: skip
+            self._settle(
+                [
+                    notices.Outcome(
+                        batch=batch,
+                        code={"stored": "rows" if rejected else "", "dead": "dead_letter"}.get(state, "bad_batch"),
+                        rejected=rejected,
+                    )
+                    for batch, (state, rejected) in found.items()
+                ]
+            )
             if depth is not None and depth < self.limits.max_messages:  # else they are only waiting for a worker
                 late = self.flights.overdue(time.monotonic())
                 if late:
@@ -390,10 +430,19 @@ class Server:
         """The state of this server, for people."""
         median, slow = self.flights.latency_s()
         return {
-            "instance": self.instance, "time": round(time.time(), 3), "connections": len(self._connections),
-            "inflight_batches": len(self.flights), "inflight_bytes": self.flights.bytes, "waiting_batches": self.flights.waiting,
-            "messages": self.flights.messages, "paused": self._halted, "commit_ms_p50": round(median * 1e3, 2),
-            "commit_ms_p99": round(slow * 1e3, 2), "dataset_rows": len(self.dataset), "dataset_series": self.dataset.series,
-            "dataset_bytes": self.dataset.nbytes, "errors": dict(self.errors),
+            "instance": self.instance,
+            "time": round(time.time(), 3),
+            "connections": len(self._connections),
+            "inflight_batches": len(self.flights),
+            "inflight_bytes": self.flights.bytes,
+            "waiting_batches": self.flights.waiting,
+            "messages": self.flights.messages,
+            "paused": self._halted,
+            "commit_ms_p50": round(median * 1e3, 2),
+            "commit_ms_p99": round(slow * 1e3, 2),
+            "dataset_rows": len(self.dataset),
+            "dataset_series": self.dataset.series,
+            "dataset_bytes": self.dataset.nbytes,
+            "errors": dict(self.errors),
             "clients": [member.describe() for member in self.registry.members.values()],
-        }  # fmt: skip
+        }

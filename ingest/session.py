@@ -33,7 +33,8 @@ Event = wire.Hello | BatchReceived | wire.Audit | wire.Bye
 
 
 class Session:
-    """One connection. `receive` gives events; whatever is to be sent gathers in `outbox`; `closing` says: send that, then close."""
+    """One connection. `receive` gives events; whatever is to be sent gathers in `outbox`; `closing` says: send that,
+    then close."""
 
     def __init__(self, *, now: float, channel_binding: str = "") -> None:
         self.nonce = wire.new_nonce()
@@ -52,12 +53,20 @@ class Session:
                 nonce=self.nonce,
                 protocol=[wire.PROTOCOL],
                 limits={
-                    "hello_bytes": wire.HELLO_BYTES, "frame_bytes": wire.FRAME_BYTES, "batch_rows": wire.BATCH_ROWS,
-                    "window_batches": wire.WINDOW_BATCHES, "window_bytes": wire.WINDOW_BYTES,
+                    "hello_bytes": wire.HELLO_BYTES,
+                    "frame_bytes": wire.FRAME_BYTES,
+                    "batch_rows": wire.BATCH_ROWS,
+                    "window_batches": wire.WINDOW_BATCHES,
+                    "window_bytes": wire.WINDOW_BYTES,
                 },
-                timers={"hello_s": wire.HELLO_S, "frame_s": wire.FRAME_S, "heartbeat_s": wire.HEARTBEAT_S, "dead_s": wire.DEAD_S},
+                timers={
+                    "hello_s": wire.HELLO_S,
+                    "frame_s": wire.FRAME_S,
+                    "heartbeat_s": wire.HEARTBEAT_S,
+                    "dead_s": wire.DEAD_S,
+                },
             )
-        )  # fmt: skip
+        )
 
     # --- bytes in -----------------------------------------------------------------------------------------------------
 
@@ -76,7 +85,9 @@ class Session:
             self.refuse("bad_batch_header" if isinstance(error, wire.BatchError) else error.code, error.message)
         except _Refusal as refusal:
             self.refuse(refusal.code, refusal.message)
-        self._frame_since = (self._frame_since if self._frame_since is not None else now) if self._decoder.partial else None
+        self._frame_since = (
+            (self._frame_since if self._frame_since is not None else now) if self._decoder.partial else None
+        )
         return events
 
     def _take_frames(self, events: list[Event]) -> None:
@@ -115,14 +126,22 @@ class Session:
                 return message
         raise _Refusal("unexpected_frame", f"{message.type.name} does not belong here")
 
-    # --- what the server answers ----------------------------------------------------------------------------------------
+    # --- what the server answers
+    # ----------------------------------------------------------------------------------------
 
     def auth_message(self, hello: wire.Hello) -> bytes:
         """What the client's proof must sign."""
         return wire.auth_message(
-            server_nonce=self.nonce, client_nonce=hello.nonce, client=hello.client, epoch=hello.epoch, first=hello.first,
-            last=hello.last, source=hello.source, register_market=hello.register_market, channel_binding=self.channel_binding,
-        )  # fmt: skip
+            server_nonce=self.nonce,
+            client_nonce=hello.nonce,
+            client=hello.client,
+            epoch=hello.epoch,
+            first=hello.first,
+            last=hello.last,
+            source=hello.source,
+            register_market=hello.register_market,
+            channel_binding=self.channel_binding,
+        )
 
     def welcome(self, *, session: str, proof: str, commit: int, ranges: list[tuple[int, int]], credit: int) -> None:
         """The client is known: from now on it may send batches from `commit + 1` (or earlier ones again)."""
@@ -131,10 +150,15 @@ class Session:
         self._resumes_at = commit + 1
         self._say(
             wire.Welcome(
-                proof=proof, session=session, commit=commit, ranges=ranges, credit=credit, heartbeat_s=wire.HEARTBEAT_S,
+                proof=proof,
+                session=session,
+                commit=commit,
+                ranges=ranges,
+                credit=credit,
+                heartbeat_s=wire.HEARTBEAT_S,
                 dead_s=wire.DEAD_S,
             )
-        )  # fmt: skip
+        )
 
     def ack(self, *, commit: int, ranges: list[tuple[int, int]], credit: int, now: float) -> None:
         """Tell how far everything is committed."""

@@ -1,4 +1,5 @@
-"""How far a terminal's spool is committed: a cumulative seq and what lies above it. One object per spool, for all its sessions."""
+"""How far a terminal's spool is committed: a cumulative seq and what lies above it. One object per spool, for all its
+sessions."""
 
 from __future__ import annotations
 

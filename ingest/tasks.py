@@ -1,4 +1,5 @@
-"""What the workers do: check, store and announce what terminals sent. One transaction a message; the ledger makes repeats harmless."""
+"""What the workers do: check, store and announce what terminals sent. One transaction a message; the ledger makes
+repeats harmless."""
 
 from __future__ import annotations
 
@@ -54,10 +55,13 @@ def process_batches(*, batches: list[list[object]], reply_to: str = "", **_: obj
 def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
     for batch in members:
         process_batches(
-            batches=[notices.batch_message(batch.number, batch.payload, batch.received_us, batch.source_id,
-                                           batch.register_market, batch.dead)],
+            batches=[
+                notices.batch_message(
+                    batch.number, batch.payload, batch.received_us, batch.source_id, batch.register_market, batch.dead
+                )
+            ],
             reply_to=reply_to,
-        )  # fmt: skip
+        )
 
 
 def _process(members: list[Batch], reply_to: str) -> None:
@@ -98,7 +102,8 @@ def _recency(source_id: int) -> validation.Recency:
 
 
 def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group, Bars]], int, dict[int, int]]:
-    """One transaction: claim, rejects, ticks, candles. Returns merged candles by group, the time, and batches stored before."""
+    """One transaction: claim, rejects, ticks, candles. Returns merged candles by group, the time, and batches stored
+    before."""
     known: dict[int, int] = {}
     for attempt in range(1, TRIES + 1):
         try:
@@ -118,7 +123,7 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
                 raise
             metrics.TRANSACTION_RETRIES.inc()
             _drop_connection()
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
     raise StorageError("the ledger changed under every attempt to claim these batches")
 
 
@@ -160,10 +165,18 @@ def _claim_row(batch: Batch, committed_us: int) -> Claim:
     elif batch.refusal is not None:
         state = IngestBatch.State.REFUSED
     return Claim(
-        batch=batch.number, state=str(state), feed=batch.feed, rows=batch.stored + batch.rejected, stored=batch.stored,
-        rejected=batch.rejected, checksum=batch.checksum, first_us=int(times.min()) if times is not None else None,
-        last_us=int(times.max()) if times is not None else None, received_us=batch.received_us, committed_us=committed_us,
-    )  # fmt: skip
+        batch=batch.number,
+        state=str(state),
+        feed=batch.feed,
+        rows=batch.stored + batch.rejected,
+        stored=batch.stored,
+        rejected=batch.rejected,
+        checksum=batch.checksum,
+        first_us=int(times.min()) if times is not None else None,
+        last_us=int(times.max()) if times is not None else None,
+        received_us=batch.received_us,
+        committed_us=committed_us,
+    )
 
 
 def _store(group: Group, committed_us: int) -> Bars:
@@ -186,10 +199,15 @@ def _drop_connection() -> None:
 
 
 def _announce(
-    members: list[Batch], fresh: list[Batch], merged: list[tuple[Group, Bars]], committed_us: int,
-    repeated: dict[int, int], reply_to: str,
-) -> None:  # fmt: skip
-    """Tell feed, live state and the ingest server. A failure loses nothing: `announce_missed` and the ledger make up for it."""
+    members: list[Batch],
+    fresh: list[Batch],
+    merged: list[tuple[Group, Bars]],
+    committed_us: int,
+    repeated: dict[int, int],
+    reply_to: str,
+) -> None:
+    """Tell feed, live state and the ingest server. A failure loses nothing: `announce_missed` and the ledger make up
+    for it."""
     outcome = [notices.outcome(batch, repeated) for batch in members]
     rows = sum(batch.stored for batch in fresh)
     metrics.STORED_TICKS.inc(rows)
@@ -205,14 +223,24 @@ def _announce(
         published = [(group, bars) for group, bars in merged if len(group.ticks)]
         for group, bars in published:
             feed.publish(
-                pipeline, group.ticks, bars, batches=[b.number for b in group.batches if b.stored], committed_us=committed_us
+                pipeline,
+                group.ticks,
+                bars,
+                batches=[b.number for b in group.batches if b.stored],
+                committed_us=committed_us,
             )
         for group, _ in published:
             live.remember(pipeline, group.ticks)
         live.count(
-            pipeline, stored=rows, rejected=sum(b.rejected for b in fresh), batches=len(fresh), commits=1 if fresh else 0,
-            repeated=len(repeated), refused=sum(b.refusal is not None for b in fresh), dead=sum(b.dead is not None for b in fresh),
-        )  # fmt: skip
+            pipeline,
+            stored=rows,
+            rejected=sum(b.rejected for b in fresh),
+            batches=len(fresh),
+            commits=1 if fresh else 0,
+            repeated=len(repeated),
+            refused=sum(b.refusal is not None for b in fresh),
+            dead=sum(b.dead is not None for b in fresh),
+        )
         answers = pipeline.execute()
         if any(feed.repeated(answer) for answer in answers[1 : 1 + len(published)]):
             announce_missed(settle_s=0.0)
@@ -228,9 +256,12 @@ def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:
             log.error("batch came again with other content batch=%d", batch.number)
             metrics.REFUSED_BATCHES.labels("checksum_mismatch").inc()
             ledger.bury(
-                batch.number, checksum=batch.checksum, code="checksum_mismatch", payload=batch.payload,
+                batch.number,
+                checksum=batch.checksum,
+                code="checksum_mismatch",
+                payload=batch.payload,
                 error="the ledger holds this seq with another checksum",
-            )  # fmt: skip
+            )
 
 
 @shared_task
@@ -272,4 +303,6 @@ def _publish_again(rows: list[tuple[int, str, int | None, int | None, int]], nam
 def extend_partitions(**_: object) -> None:
     """Make partitions for today and the days ahead."""
     today = datetime.datetime.now(datetime.UTC).date()
-    storage().ensure_partitions(today + datetime.timedelta(days=day) for day in range(-1, settings.PARTITION_DAYS_AHEAD + 1))
+    storage().ensure_partitions(
+        today + datetime.timedelta(days=day) for day in range(-1, settings.PARTITION_DAYS_AHEAD + 1)
+    )

@@ -1,4 +1,5 @@
-"""Which ticks can be believed. Judges whole batches in arrays, adds reasons and keeps what it refuses; knows no database or clock."""
+"""Which ticks can be believed. Judges whole batches in arrays, adds reasons and keeps what it refuses; knows no
+database or clock."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ EARLIEST_US = 631_152_000_000_000  # 1990-01-01: before that it is a wrong clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recency:
-    """How far from the moment of receiving an event may lie, in microseconds. No `max_age_us`: a replay, any past will do."""
+    """How far from the moment of receiving an event may lie, in microseconds. No `max_age_us`: a replay, any past
+    will do."""
 
     max_future_us: int
     max_age_us: int | None
@@ -83,10 +85,18 @@ def _judge_times(ticks: Ticks, faults: Faults, received_us: Int64, recency: Rece
 
 
 _PRICE_UNREADABLE = (
-    Fault.PRICE_NOT_A_NUMBER | Fault.PRICE_NOT_FINITE | Fault.PRICE_OUT_OF_RANGE | Fault.PRICE_TOO_PRECISE | Fault.NOT_AN_OBJECT
+    Fault.PRICE_NOT_A_NUMBER
+    | Fault.PRICE_NOT_FINITE
+    | Fault.PRICE_OUT_OF_RANGE
+    | Fault.PRICE_TOO_PRECISE
+    | Fault.NOT_AN_OBJECT
 )
 _SIZE_UNREADABLE = (
-    Fault.SIZE_NOT_A_NUMBER | Fault.SIZE_NOT_FINITE | Fault.SIZE_OUT_OF_RANGE | Fault.SIZE_TOO_PRECISE | Fault.NOT_AN_OBJECT
+    Fault.SIZE_NOT_A_NUMBER
+    | Fault.SIZE_NOT_FINITE
+    | Fault.SIZE_OUT_OF_RANGE
+    | Fault.SIZE_TOO_PRECISE
+    | Fault.NOT_AN_OBJECT
 )
 
 

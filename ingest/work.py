@@ -1,4 +1,5 @@
-"""A Celery message's batches from bytes to rows ready to store: decoded, judged, grouped by feed and source. No database writes."""
+"""A Celery message's batches from bytes to rows ready to store: decoded, judged, grouped by feed and source. No
+database writes."""
 
 from __future__ import annotations
 
@@ -64,10 +65,13 @@ def decode(batches: Iterable[Batch]) -> None:
 
 
 def group(
-    batches: Iterable[Batch], *, find: Callable[[list[str]], Mapping[str, Rules]],
+    batches: Iterable[Batch],
+    *,
+    find: Callable[[list[str]], Mapping[str, Rules]],
     recency: Callable[[int], validation.Recency],
-) -> list[Group]:  # fmt: skip
-    """Judge the decoded batches' rows; returns the good ones by feed and source, and notes the refused ones on their batch."""
+) -> list[Group]:
+    """Judge the decoded batches' rows; returns the good ones by feed and source, and notes the refused ones on their
+    batch."""
     by_kind: dict[tuple[str, int], list[Batch]] = {}
     for batch in batches:
         if batch.decoded is not None and batch.decoded.gap is None:
@@ -81,7 +85,7 @@ def group(
         received_us = np.repeat(np.array([batch.received_us for batch in members], np.int64), lengths)
         good = validation.judge(
             ticks, faults, rules=find(ticks.symbols), received_us=received_us, recency=recency(source_id)
-        )  # fmt: skip
+        )
         start = 0
         for batch, part, rows in zip(members, decoded, lengths, strict=True):
             _note(batch, part, faults[start : start + rows], good[start : start + rows])

@@ -1,4 +1,5 @@
-"""Minute candles as arrays: a partial one (what a batch adds) and a whole one look the same, because merging is associative."""
+"""Minute candles as arrays: a partial one (what a batch adds) and a whole one look the same, because merging is
+associative."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ VALUE_UNIT = 10**12  # value is price x size: 1e-8 times 1e-4
 
 @dataclass(slots=True, kw_only=True)
 class Bars:
-    """One row per (symbol, minute) of a feed. Prices in 1e-8, volume in 1e-4; traded value = value + value_frac x 1e-12.
+    """One row per (symbol, minute) of a feed. Prices in 1e-8, volume in 1e-4; traded value = value + value_frac x
+    1e-12.
 
-    `open_time`/`open_id` and `close_time`/`close_id` are the (event time, tick_id) of the first and the last tick, which is what
+    `open_time`/`open_id` and `close_time`/`close_id` are the (event time, tick_id) of the first and the last tick,
+    which is what
     makes merging independent of order. `n` counts ticks, `rev` the corrections after the candle had closed.
     """
 

@@ -1,4 +1,5 @@
-"""Reads settings from environment variables and refuses a wrong one by name. Knows no setting itself: `settings` lists them."""
+"""Reads settings from environment variables and refuses a wrong one by name. Knows no setting itself: `settings`
+lists them."""
 
 from __future__ import annotations
 

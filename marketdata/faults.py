@@ -6,7 +6,8 @@ from enum import IntFlag, auto
 
 
 class Fault(IntFlag):
-    """Reasons as bits, so that a whole batch is judged in arrays. Their lower-case names are public (docs/protocol.md)."""
+    """Reasons as bits, so that a whole batch is judged in arrays. Their lower-case names are public
+    (docs/protocol.md)."""
 
     NOT_AN_OBJECT = auto()
     SYMBOL_MISSING = auto()

@@ -1,7 +1,9 @@
 """The only way out to subscribers: one Redis stream a feed, one entry a commit, in the order of commits.
 
-Offset `o` numbers the ticks of a feed from 1; an entry's id is the offset of its last tick. The epoch is the identity of the
-Redis server process: after any restart or failover a subscriber must begin anew, because the newest entries may be gone.
+Offset `o` numbers the ticks of a feed from 1; an entry's id is the offset of its last tick. The epoch is the identity
+of the
+Redis server process: after any restart or failover a subscriber must begin anew, because the newest entries may be
+gone.
 A batch appears once however often it is published: the script that appends also notes the batch, in one step.
 """
 
@@ -49,7 +51,8 @@ return {last}
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """One commit as subscribers see it: ticks with offsets first, first + 1, …, and each touched candle as it now is."""
+    """One commit as subscribers see it: ticks with offsets first, first + 1, …, and each touched candle as it now
+    is."""
 
     feed: str
     first: int
@@ -62,9 +65,17 @@ class FeedEntry:
 def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, batches: list[int], committed_us: int) -> None:
     """Queue appending a commit to its feed on a Redis pipeline; `repeated` reads the answer."""
     pipeline.eval(
-        _PUBLISH, 2, STREAM + ticks.feed, PUBLISHED, len(ticks), settings.FEED_MAX_TICKS, committed_us,
-        ticks_module.pack(ticks), bars_module.pack(bars), *batches,
-    )  # fmt: skip
+        _PUBLISH,
+        2,
+        STREAM + ticks.feed,
+        PUBLISHED,
+        len(ticks),
+        settings.FEED_MAX_TICKS,
+        committed_us,
+        ticks_module.pack(ticks),
+        bars_module.pack(bars),
+        *batches,
+    )
 
 
 def publish_parts(pipeline: Any, parts: list[tuple[Ticks, Bars]], *, batches: list[int], committed_us: int) -> None:
@@ -89,12 +100,13 @@ def unpublished(connection: redis.Redis, batches: list[int]) -> list[int]:
     """Which of these batches never reached the feed."""
     if not batches:
         return []
-    scores: Any = connection.zmscore(PUBLISHED, batches)
+    scores: Any = connection.zmscore(PUBLISHED, [str(batch) for batch in batches])
     return [batch for batch, score in zip(batches, scores, strict=True) if score is None]
 
 
 def watched_since(connection: redis.Redis, now_us: int) -> int:
-    """Since when this Redis remembers what was published; set now when it is new. Old marks are forgotten on the way."""
+    """Since when this Redis remembers what was published; set now when it is new. Old marks are forgotten on the
+    way."""
     connection.set(PUBLISHED_SINCE, now_us, nx=True)
     connection.zremrangebyscore(PUBLISHED, "-inf", now_us - KEEP_PUBLISHED_US)
     since: Any = connection.get(PUBLISHED_SINCE)

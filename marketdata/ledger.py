@@ -1,4 +1,5 @@
-"""Who sent which batch and what became of it: the claim rows that make every batch count once, and the answers built on them."""
+"""Who sent which batch and what became of it: the claim rows that make every batch count once, and the answers built
+on them."""
 
 from __future__ import annotations
 

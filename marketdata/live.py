@@ -19,7 +19,8 @@ COUNTERS = "naru:counters"
 INGEST = "naru:ingest:"
 LATEST = "naru:latest:"
 
-# A field is replaced only by a later event: the first 16 bytes are its time and tick_id, big-endian, and compare as text.
+# A field is replaced only by a later event: the first 16 bytes are its time and tick_id, big-endian, and compare as
+# text.
 _REMEMBER = """
 local kept = redis.call('HMGET', KEYS[1], unpack(ARGV, 1, #ARGV / 2))
 local half = #ARGV / 2
@@ -52,10 +53,13 @@ def remember(pipeline: Any, ticks: Ticks) -> None:
     values = [
         struct.pack(">QQ", time_us + (1 << 63), tick_id) + msgpack.packb([price, None if size == ABSENT else size])
         for time_us, tick_id, price, size in zip(
-            ticks.time_us[last].tolist(), ticks.tick_id[last].tolist(), ticks.price[last].tolist(), ticks.size[last].tolist(),
+            ticks.time_us[last].tolist(),
+            ticks.tick_id[last].tolist(),
+            ticks.price[last].tolist(),
+            ticks.size[last].tolist(),
             strict=True,
         )
-    ]  # fmt: skip
+    ]
     for start in range(0, len(names), 2000):
         part = slice(start, start + 2000)
         pipeline.eval(_REMEMBER, 1, LATEST + ticks.feed, *names[part], *values[part])
@@ -66,7 +70,7 @@ def latest(feed: str, symbols: list[str] | None = None) -> dict[str, dict[str, i
     if symbols == []:
         return {}
     if symbols is None:
-        found = connection().hgetall(LATEST + feed)
+        found: dict[Any, Any] = connection().hgetall(LATEST + feed)
     else:
         found = dict(zip((s.encode() for s in symbols), connection().hmget(LATEST + feed, symbols), strict=True))
     result: dict[str, dict[str, int | None]] = {}
@@ -92,7 +96,7 @@ def show_ingest(instance: str, state: dict[str, Any], *, ttl_s: int = 10) -> Non
 
 def status() -> dict[str, Any]:
     """Counters, every living ingest server's state and the depth of each queue, for the dashboard."""
-    from_redis = connection()
+    from_redis: Any = connection()
     counters = {name.decode(): int(value) for name, value in from_redis.hgetall(COUNTERS).items()}
     servers = []
     for key in sorted(from_redis.scan_iter(INGEST + "*", count=1000)):

@@ -1,16 +1,18 @@
-"""Every metric of Naru: its name, unit and meaning. With METRICS_DIR set, all processes of a machine add up in one place."""
+"""Every metric of Naru: its name, unit and meaning. With METRICS_DIR set, all processes of a machine add up in one
+place."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from django.conf import settings
 
 if settings.METRICS_DIR:
-    os.makedirs(settings.METRICS_DIR, exist_ok=True)
+    Path(settings.METRICS_DIR).mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = settings.METRICS_DIR
 
-from prometheus_client import Counter, Gauge, Histogram  # noqa: E402 - reads its folder when imported
+from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 

@@ -10,15 +10,22 @@ from marketdata.ticks import Ticks
 
 
 def read_ticks(
-    symbols: Sequence[str], feed: str, start_us: int, end_us: int, *, kind: int, after: TickKey | None, limit: int,
+    symbols: Sequence[str],
+    feed: str,
+    start_us: int,
+    end_us: int,
+    *,
+    kind: int,
+    after: TickKey | None,
+    limit: int,
     ascending: bool = True,
-) -> list[tuple[str, Ticks]]:  # fmt: skip
+) -> list[tuple[str, Ticks]]:
     """At most `limit` ticks with start_us <= time < end_us: symbol after symbol in code order, each in time order."""
     found: list[tuple[str, Ticks]] = []
     for symbol, key in _after(symbols, after, ascending):
         ticks = storage().read_ticks(
             symbol, feed, start_us, end_us, kind=kind, after=key, limit=limit, ascending=ascending
-        )  # fmt: skip
+        )
         if len(ticks):
             found.append((symbol, ticks))
             limit -= len(ticks)
@@ -37,7 +44,8 @@ def read_minutes(
     limit: int,
     ascending: bool = True,
 ) -> list[tuple[str, Bars]]:
-    """At most `limit` minute candles with start_us <= minute < end_us: symbol after symbol in code order, each in time order."""
+    """At most `limit` minute candles with start_us <= minute < end_us: symbol after symbol in code order, each in
+    time order."""
     found: list[tuple[str, Bars]] = []
     for symbol, key in _after(symbols, after, ascending):
         bars = storage().read_minutes(symbol, feed, start_us, end_us, after=key, limit=limit, ascending=ascending)

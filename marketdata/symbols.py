@@ -1,4 +1,5 @@
-"""Which symbols are registered and by which rules they trade; kept in memory and asked for again when one is missing."""
+"""Which symbols are registered and by which rules they trade; kept in memory and asked for again when one is
+missing."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class Rules:
 
 
 class Directory:
-    """Rules by symbol. Everything is read again after `max_age_s`; a missing symbol is asked for at most every `retry_s`."""
+    """Rules by symbol. Everything is read again after `max_age_s`; a missing symbol is asked for at most every
+    `retry_s`."""
 
     def __init__(
         self, *, max_age_s: float = 30.0, retry_s: float = 1.0, clock: Callable[[], float] = time.monotonic
@@ -39,7 +41,8 @@ class Directory:
         return {code: self._rules[code] for code in codes if code in self._rules}
 
     def register(self, codes: Iterable[str], market: str, feed: str) -> None:
-        """Add the well-formed ones of `codes` to `market`, which must exist; those already registered stay as they are."""
+        """Add the well-formed ones of `codes` to `market`, which must exist; those already registered stay as they
+        are."""
         if not Market.objects.filter(code=market).exists():
             return
         new = [

@@ -1,6 +1,7 @@
 """Ticks as arrays, exact and in one unit: the form they have from the cable to the table.
 
-Prices are int64 in 1e-8, sizes int64 in 1e-4, times int64 microseconds UTC; ABSENT (the least int64) says a value was not given.
+Prices are int64 in 1e-8, sizes int64 in 1e-4, times int64 microseconds UTC; ABSENT (the least int64) says a value was
+not given.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ SIZES = ("size", "bid_size", "ask_size", "cum_volume")
 
 
 def batch_number(stream: int, seq: int) -> int:
-    """The ledger's number of batch `seq` of an ingest stream; `tick_id` = this << 13 | row keeps the order the source gave."""
+    """The ledger's number of batch `seq` of an ingest stream; `tick_id` = this << 13 | row keeps the order the source
+    gave."""
     if not 0 < stream < 1 << 18 or not 0 < seq < 1 << SEQ_BITS:
         raise ValueError(f"stream {stream}, seq {seq}: a batch number holds 18 bits of stream and 32 bits of seq")
     return stream << SEQ_BITS | seq
@@ -129,7 +131,8 @@ def decimal_text(value: int, scale: int) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Decoded:
-    """A batch off the wire: its ticks, and per row the faults found while reading it (0 = none). A gap batch has no rows."""
+    """A batch off the wire: its ticks, and per row the faults found while reading it (0 = none). A gap batch has no
+    rows."""
 
     header: wire.BatchHeader
     ticks: Ticks
@@ -196,8 +199,10 @@ def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint32], fault
     if factor == 1:
         return values
     if absent.any():
-        return np.where(absent, ABSENT, np.where(absent, 0, values) * factor)
-    return values * factor
+        values = np.where(absent, 0, values)
+        return np.where(absent, ABSENT, values * factor)
+    scaled_up: Int64 = values * factor
+    return scaled_up
 
 
 def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:
@@ -268,7 +273,7 @@ def scaled(value: object, scale: int, *, not_finite: Fault, too_precise: Fault, 
             raise _Unusable(too_precise)
         result = divided
     else:
-        result = digits * 10**exponent
+        result = digits * int(10**exponent)
     if result > GREATEST:
         raise _Unusable(out_of_range)
     return -result if sign == "-" else result
@@ -276,16 +281,22 @@ def scaled(value: object, scale: int, *, not_finite: Fault, too_precise: Fault, 
 
 def _price(value: object) -> int:
     return scaled(
-        value, wire.PRICE_SCALE, not_finite=Fault.PRICE_NOT_FINITE, too_precise=Fault.PRICE_TOO_PRECISE,
+        value,
+        wire.PRICE_SCALE,
+        not_finite=Fault.PRICE_NOT_FINITE,
+        too_precise=Fault.PRICE_TOO_PRECISE,
         out_of_range=Fault.PRICE_OUT_OF_RANGE,
-    )  # fmt: skip
+    )
 
 
 def _size(value: object) -> int:
     return scaled(
-        value, wire.SIZE_SCALE, not_finite=Fault.SIZE_NOT_FINITE, too_precise=Fault.SIZE_TOO_PRECISE,
+        value,
+        wire.SIZE_SCALE,
+        not_finite=Fault.SIZE_NOT_FINITE,
+        too_precise=Fault.SIZE_TOO_PRECISE,
         out_of_range=Fault.SIZE_OUT_OF_RANGE,
-    )  # fmt: skip
+    )
 
 
 def _time(value: object) -> int:

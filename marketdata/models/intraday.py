@@ -21,6 +21,9 @@ class TempMarketData(models.Model):
         managed = False
         verbose_name = verbose_name_plural = _("당일 틱 Today's ticks")
 
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.event_time}"
+
 
 class MarketDataMinute(models.Model):
     """Minute candles. Columns and units are told in `marketdata.storage.base`."""
@@ -35,3 +38,6 @@ class MarketDataMinute(models.Model):
         db_table = "market_data_minute"
         managed = False
         verbose_name = verbose_name_plural = _("분봉 Minute candle")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.feed} {self.minute_time}"

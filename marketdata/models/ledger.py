@@ -1,6 +1,9 @@
-"""The ledger: which batch of which terminal was committed, what was refused, what could not be processed, what is missing."""
+"""The ledger: which batch of which terminal was committed, what was refused, what could not be processed, what is
+missing."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -17,7 +20,7 @@ class IngestStream(models.Model):
 
     class Meta:
         db_table = "ingest_stream"
-        constraints = [models.UniqueConstraint(fields=["client", "epoch"], name="ingest_stream_client_epoch")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["client", "epoch"], name="ingest_stream_client_epoch")]
         verbose_name = verbose_name_plural = _("수신 스트림 Ingest stream")
 
     def __str__(self) -> str:
@@ -63,7 +66,7 @@ class IngestReject(models.Model):
 
     class Meta:
         db_table = "ingest_reject"
-        constraints = [models.UniqueConstraint(fields=["batch", "idx"], name="ingest_reject_batch_idx")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "idx"], name="ingest_reject_batch_idx")]
         verbose_name = verbose_name_plural = _("거부된 행 Rejected row")
 
     def __str__(self) -> str:
@@ -82,7 +85,7 @@ class DeadLetter(models.Model):
 
     class Meta:
         db_table = "dead_letter"
-        constraints = [models.UniqueConstraint(fields=["batch", "checksum", "code"], name="dead_letter_once")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "checksum", "code"], name="dead_letter_once")]
         verbose_name = verbose_name_plural = _("처리 불가 배치 Dead letter")
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import zoneinfo
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -75,7 +75,7 @@ class Symbol(models.Model):
 
     class Meta:
         db_table = "symbol"
-        ordering = ["code"]
+        ordering: ClassVar = ["code"]
         verbose_name = verbose_name_plural = _("종목 Symbol")
 
     def __str__(self) -> str:
@@ -106,9 +106,13 @@ class Client(models.Model):
     stored_key = models.BinaryField(max_length=32, editable=False)
     server_key = models.BinaryField(max_length=32, editable=False)
     source = models.ForeignKey(
-        Source, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("소스 source"),
+        Source,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("소스 source"),
         help_text=_("보내는 클라이언트만. Only for clients that send."),
-    )  # fmt: skip
+    )
     may_send = models.BooleanField(_("송신 may send"), default=False)
     may_read = models.BooleanField(_("조회 may read"), default=True)
     may_register = models.BooleanField(_("종목 등록 may register symbols"), default=False)
@@ -120,7 +124,7 @@ class Client(models.Model):
 
     class Meta:
         db_table = "client"
-        ordering = ["name"]
+        ordering: ClassVar = ["name"]
         verbose_name = verbose_name_plural = _("클라이언트 Client")
 
     def __str__(self) -> str:

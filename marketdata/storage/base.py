@@ -1,11 +1,14 @@
-"""What every database promises. The contract suite (tests/contract) tells each promise once and runs it on each backend.
+"""What every database promises. The contract suite (tests/contract) tells each promise once and runs it on each
+backend.
 
 Tables made here (all others are Django's):
 
-temp_market_data      one tick a row, key (symbol, event_time, tick_id, trade_date), partitioned by trading date where the database can
+temp_market_data      one tick a row, key (symbol, event_time, tick_id, trade_date), partitioned by trading date where
+the database can
 market_data_minute    one minute candle a row, key (symbol, feed, minute_time, trade_date), partitioned by month
 
-Prices are DECIMAL(18,8) and sizes DECIMAL(18,4) where the database has exact decimals; SQLite has none and keeps the integers of
+Prices are DECIMAL(18,8) and sizes DECIMAL(18,4) where the database has exact decimals; SQLite has none and keeps the
+integers of
 `marketdata.ticks` (1e-8 and 1e-4), and times as microseconds.
 """
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import abc
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -42,7 +45,8 @@ class TickKey:
 
 
 class Storage(abc.ABC):
-    """Ticks and candles in one database, on one connection. Methods that write want to be called inside `transaction()`."""
+    """Ticks and candles in one database, on one connection. Methods that write want to be called inside
+    `transaction()`."""
 
     vendor: ClassVar[str]
 
@@ -69,7 +73,8 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def is_transient(self, error: BaseException) -> bool:
-        """Whether the same transaction may succeed when tried again: deadlock, lock wait, lost connection, node not ready."""
+        """Whether the same transaction may succeed when tried again: deadlock, lock wait, lost connection, node not
+        ready."""
 
     @abc.abstractmethod
     def load(self, table: str, ticks: Ticks) -> int:
@@ -81,16 +86,32 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def read_ticks(
-        self, symbol: str, feed: str, start_us: int, end_us: int, *, kind: int | None = None, after: TickKey | None = None,
-        limit: int | None = None, ascending: bool = True, table: str = "temp_market_data",
-    ) -> Ticks:  # fmt: skip
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        kind: int | None = None,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+        table: str = "temp_market_data",
+    ) -> Ticks:
         """Ticks of a symbol and feed with start_us <= time < end_us, ordered by (time, tick_id), at most `limit`."""
 
     @abc.abstractmethod
     def read_minutes(
-        self, symbol: str, feed: str, start_us: int, end_us: int, *, after: TickKey | None = None, limit: int | None = None,
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        after: TickKey | None = None,
+        limit: int | None = None,
         ascending: bool = True,
-    ) -> Bars:  # fmt: skip
+    ) -> Bars:
         """Minute candles of a symbol and feed with start_us <= minute < end_us, ordered by minute, at most `limit`."""
 
     @abc.abstractmethod
@@ -101,7 +122,7 @@ class Storage(abc.ABC):
     def count(self, table: str) -> int:
         """How many rows a table has, exactly."""
 
-    def _query(self, sql: str, params: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+    def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
-            cursor.execute(sql, list(params))
+            cursor.execute(sql, params)
             return list(cursor.fetchall())

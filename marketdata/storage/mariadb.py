@@ -54,9 +54,10 @@ ON DUPLICATE KEY UPDATE
     close_time = GREATEST(close_time, VALUES(close_time))
 """
 _MINUTE_INSERT = (
-    "INSERT INTO market_data_minute (feed, symbol, minute_time, trade_date, open, high, low, close, volume, value, n, rev,"
-    " open_time, open_id, close_time, close_id) VALUES "
+    "INSERT INTO market_data_minute (feed, symbol, minute_time, trade_date, open, high, low, close, volume, value, n,"
+    " rev, open_time, open_id, close_time, close_id) VALUES "
 )
+_MINUTE_ROW = "%s,'%s','%s',%de-8,%de-8,%de-8,%de-8,%de-4,%d.%012d,%d,%d,'%s',%d,'%s',%d)"
 
 
 def _micros(column: str) -> str:
@@ -70,30 +71,50 @@ def _scaled(column: str, unit: int) -> str:
 _PRICE, _SIZE = 10**8, 10**4
 _SELECT_BAR = ", ".join(
     [
-        "symbol", _micros("minute_time"), "TO_DAYS(trade_date) - 719528",
-        *(_scaled(name, _PRICE) for name in ("open", "high", "low", "close")), _scaled("volume", _SIZE),
-        "CAST(FLOOR(value) AS SIGNED)", "CAST((value - FLOOR(value)) * 1000000000000 AS SIGNED)", "n", "rev",
-        _micros("open_time"), "open_id", _micros("close_time"), "close_id",
+        "symbol",
+        _micros("minute_time"),
+        "TO_DAYS(trade_date) - 719528",
+        *(_scaled(name, _PRICE) for name in ("open", "high", "low", "close")),
+        _scaled("volume", _SIZE),
+        "CAST(FLOOR(value) AS SIGNED)",
+        "CAST((value - FLOOR(value)) * 1000000000000 AS SIGNED)",
+        "n",
+        "rev",
+        _micros("open_time"),
+        "open_id",
+        _micros("close_time"),
+        "close_id",
     ]
-)  # fmt: skip
+)
 _UNITS = {
-    "price": _PRICE, "size": _SIZE, "seq": 1, "bid": _PRICE, "ask": _PRICE, "bid_size": _SIZE, "ask_size": _SIZE,
+    "price": _PRICE,
+    "size": _SIZE,
+    "seq": 1,
+    "bid": _PRICE,
+    "ask": _PRICE,
+    "bid_size": _SIZE,
+    "ask_size": _SIZE,
     "cum_volume": _SIZE,
-}  # fmt: skip
+}
 _SELECT_TICK = ", ".join(
     [
-        _micros("event_time"), "kind + 0", "COALESCE(side + 0, 0)",
+        _micros("event_time"),
+        "kind + 0",
+        "COALESCE(side + 0, 0)",
         *(f"COALESCE({_scaled(name, unit)}, {ABSENT})" for name, unit in _UNITS.items()),
-        "TO_DAYS(trade_date) - 719528", "tick_id", "source",
+        "TO_DAYS(trade_date) - 719528",
+        "tick_id",
+        "source",
     ]
-)  # fmt: skip
+)
 
 _TICK_COLUMNS = (
     "symbol, event_time, tick_id, trade_date, kind, side, price, size, seq, bid, ask, bid_size, ask_size, cum_volume"
 )
 _DUPLICATE = 1062
 
-# Lock wait, deadlock, node not ready, error during COMMIT (outcome unknown: the claim row answers), server gone, shutting down,
+# Lock wait, deadlock, node not ready, error during COMMIT (outcome unknown: the claim row answers), server gone,
+# shutting down,
 # cannot connect, too many connections, read-only after a failover.
 _TRANSIENT = {1205, 1213, 1047, 1180, 2006, 2013, 2055, 1053, 1927, 2002, 2003, 1040, 1290, 1836, 1021, 1114, 1030}
 
@@ -141,32 +162,44 @@ class MariaDB(Storage):
     def merge_minutes(self, bars: Bars) -> Bars:
         if not len(bars):
             return bars
-        rows = []
-        times = {name: _moments(getattr(bars, name)) for name in ("time_us", "open_time", "close_time")}
-        plain = [getattr(bars, name).tolist() for name in bars_module.COLUMNS]
-        named = dict(zip(bars_module.COLUMNS, plain, strict=True))
-        literal = self._literal
-        for row in range(len(bars)):
-            rows.append(
-                f"({literal(bars.feed)},{literal(bars.symbols[named['symbol'][row]])},'{times['time_us'][row]}',"
-                f"'{_date(named['trade_date'][row])}',{named['open'][row]}e-8,{named['high'][row]}e-8,{named['low'][row]}e-8,"
-                f"{named['close'][row]}e-8,{named['volume'][row]}e-4,"
-                f"{named['value'][row]}.{named['value_frac'][row]:012d},{named['n'][row]},{named['rev'][row]},"
-                f"'{times['open_time'][row]}',{named['open_id'][row]},'{times['close_time'][row]}',{named['close_id'][row]})"
-            )
+        columns = {name: getattr(bars, name).tolist() for name in bars_module.COLUMNS}
+        symbols = [self._literal(symbol) for symbol in bars.symbols]
+        lines = zip(
+            [symbols[index] for index in columns["symbol"]],
+            _moments(bars.time_us),
+            [_date(day) for day in columns["trade_date"]],
+            *(columns[name] for name in ("open", "high", "low", "close", "volume", "value", "value_frac", "n", "rev")),
+            _moments(bars.open_time),
+            columns["open_id"],
+            _moments(bars.close_time),
+            columns["close_id"],
+            strict=True,
+        )
+        row = f"({self._literal(bars.feed)}," + _MINUTE_ROW
+        rows = [row % line for line in lines]
         merged = self._query(_MINUTE_INSERT + ",".join(rows) + _MERGE + " RETURNING " + _SELECT_BAR)
         return bars_module.from_rows(bars.feed, merged)
 
     def _literal(self, text: str) -> str:
-        # Feeds and symbols are ASCII without quotes or backslashes by the time they get here; anything else is a defect.
+        # Feeds and symbols are ASCII without quotes or backslashes by the time they get here; anything else is a
+        # defect.
         if not text.isascii() or "'" in text or "\\" in text or "%" in text:
             raise StorageError(f"{text!r} cannot be a symbol or feed")
         return f"'{text}'"
 
     def read_ticks(
-        self, symbol: str, feed: str, start_us: int, end_us: int, *, kind: int | None = None, after: TickKey | None = None,
-        limit: int | None = None, ascending: bool = True, table: str = "temp_market_data",
-    ) -> Ticks:  # fmt: skip
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        kind: int | None = None,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+        table: str = "temp_market_data",
+    ) -> Ticks:
         where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
         params: list[object] = [symbol, feed, _moment(start_us), _moment(end_us)]
         if kind is not None:
@@ -184,9 +217,16 @@ class MariaDB(Storage):
         return ticks_from_rows(feed, symbol, rows)
 
     def read_minutes(
-        self, symbol: str, feed: str, start_us: int, end_us: int, *, after: TickKey | None = None, limit: int | None = None,
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        after: TickKey | None = None,
+        limit: int | None = None,
         ascending: bool = True,
-    ) -> Bars:  # fmt: skip
+    ) -> Bars:
         where = ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"]
         params: list[object] = [symbol, feed, _moment(start_us), _moment(end_us)]
         way, sign = ("ASC", ">") if ascending else ("DESC", "<")

@@ -1,6 +1,8 @@
-"""Partitions of MariaDB tables by range of trading date: makes the missing ones by splitting empty ranges only, so it never copies.
+"""Partitions of MariaDB tables by range of trading date: makes the missing ones by splitting empty ranges only, so it
+never copies.
 
-Partition pYYYYMMDD holds the period that starts then, gYYYYMMDD is an empty range before that date, pmax an empty one at the end.
+Partition pYYYYMMDD holds the period that starts then, gYYYYMMDD is an empty range before that date, pmax an empty one
+at the end.
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ def _bounds(query: Query, place: Place) -> list[tuple[datetime.date | None, str]
 def split(
     table: str, bounds: list[tuple[datetime.date | None, str]], start: datetime.date, end: datetime.date
 ) -> str | None:
-    """The statement that gives [start, end) a partition of its own, or None when it has one. `bounds`: (upper bound, name)."""
+    """The statement that gives [start, end) a partition of its own, or None when it has one. `bounds`: (upper bound,
+    name)."""
     uppers = {bound for bound, _ in bounds}
     if start in uppers and end in uppers:
         return None

@@ -20,7 +20,8 @@ _TICKS = """
 CREATE TABLE IF NOT EXISTS temp_market_data (
     symbol TEXT NOT NULL, event_time INTEGER NOT NULL, tick_id INTEGER NOT NULL, trade_date INTEGER NOT NULL,
     feed TEXT NOT NULL, source INTEGER NOT NULL, kind INTEGER NOT NULL, side INTEGER NOT NULL,
-    price INTEGER, size INTEGER, seq INTEGER, bid INTEGER, ask INTEGER, bid_size INTEGER, ask_size INTEGER, cum_volume INTEGER,
+    price INTEGER, size INTEGER, seq INTEGER, bid INTEGER, ask INTEGER, bid_size INTEGER, ask_size INTEGER, cum_volume
+    INTEGER,
     PRIMARY KEY (symbol, event_time, tick_id, trade_date)
 ) STRICT, WITHOUT ROWID
 """
@@ -28,7 +29,8 @@ _MINUTES = """
 CREATE TABLE IF NOT EXISTS market_data_minute (
     symbol TEXT NOT NULL, feed TEXT NOT NULL, minute_time INTEGER NOT NULL, trade_date INTEGER NOT NULL,
     open INTEGER NOT NULL, high INTEGER NOT NULL, low INTEGER NOT NULL, close INTEGER NOT NULL,
-    volume INTEGER NOT NULL, value INTEGER NOT NULL, value_frac INTEGER NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT NULL,
+    volume INTEGER NOT NULL, value INTEGER NOT NULL, value_frac INTEGER NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT
+    NULL,
     open_time INTEGER NOT NULL, open_id INTEGER NOT NULL, close_time INTEGER NOT NULL, close_id INTEGER NOT NULL,
     PRIMARY KEY (symbol, feed, minute_time, trade_date)
 ) STRICT, WITHOUT ROWID
@@ -87,9 +89,15 @@ class SQLite(Storage):
     def load(self, table: str, ticks: Ticks) -> int:
         names = np.array([*ticks.symbols, ""], object)
         columns: list[list[Any]] = [
-            names[ticks.symbol].tolist(), ticks.time_us.tolist(), ticks.tick_id.tolist(), ticks.trade_date.tolist(),
-            [ticks.feed] * len(ticks), [ticks.source_id] * len(ticks), ticks.kind.tolist(), ticks.side.tolist(),
-        ]  # fmt: skip
+            names[ticks.symbol].tolist(),
+            ticks.time_us.tolist(),
+            ticks.tick_id.tolist(),
+            ticks.trade_date.tolist(),
+            [ticks.feed] * len(ticks),
+            [ticks.source_id] * len(ticks),
+            ticks.kind.tolist(),
+            ticks.side.tolist(),
+        ]
         for name in _NULLABLE:
             values = getattr(ticks, name)
             shown = values.tolist()
@@ -113,9 +121,18 @@ class SQLite(Storage):
         return bars_module.from_rows(bars.feed, merged)
 
     def read_ticks(
-        self, symbol: str, feed: str, start_us: int, end_us: int, *, kind: int | None = None, after: TickKey | None = None,
-        limit: int | None = None, ascending: bool = True, table: str = "temp_market_data",
-    ) -> Ticks:  # fmt: skip
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        kind: int | None = None,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+        table: str = "temp_market_data",
+    ) -> Ticks:
         where, params = (
             ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"],
             [symbol, feed, start_us, end_us],
@@ -129,16 +146,24 @@ class SQLite(Storage):
         way = "ASC" if ascending else "DESC"
         shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in _NULLABLE)
         rows = self._query(
-            f"SELECT event_time, kind, side, {shown}, trade_date, tick_id, source FROM {self.connection.ops.quote_name(table)}"
-            f" WHERE {' AND '.join(where)} ORDER BY event_time {way}, tick_id {way} LIMIT %s",
+            f"SELECT event_time, kind, side, {shown}, trade_date, tick_id, source"
+            f" FROM {self.connection.ops.quote_name(table)} WHERE {' AND '.join(where)}"
+            f" ORDER BY event_time {way}, tick_id {way} LIMIT %s",
             [*params, -1 if limit is None else limit],
         )
         return ticks_from_rows(feed, symbol, rows)
 
     def read_minutes(
-        self, symbol: str, feed: str, start_us: int, end_us: int, *, after: TickKey | None = None, limit: int | None = None,
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        after: TickKey | None = None,
+        limit: int | None = None,
         ascending: bool = True,
-    ) -> Bars:  # fmt: skip
+    ) -> Bars:
         where, params = (
             ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"],
             [symbol, feed, start_us, end_us],

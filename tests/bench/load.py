@@ -1,4 +1,5 @@
-"""Twenty terminals in one process: they speak the real wire with batches made ahead, so that what is measured is the server.
+"""Twenty terminals in one process: they speak the real wire with batches made ahead, so that what is measured is the
+server.
 
 Run as `python -m tests.bench.load` with a JSON plan on standard input; prints one JSON line when it ends.
 """
@@ -33,16 +34,22 @@ class Plan:
 
 
 def batch(symbols: list[str], rows: int, seed: int) -> tuple[bytearray, int]:
-    """A batch of trades on the tick grid, and the offset of its times, so that sending it again costs almost nothing."""
+    """A batch of trades on the tick grid, and the offset of its times, so that sending it again costs almost
+    nothing."""
     random = np.random.default_rng(seed)
     columns = wire.Columns(price_scale=0, size_scale=0)
     which = random.integers(0, len(symbols), rows)
     for row in range(rows):
         base = KRX_OPEN_PRICES[which[row] % len(KRX_OPEN_PRICES)]
         columns.append(
-            symbol=symbols[which[row]], time_us=0, kind=wire.Kind.TRADE, price=base + 10 * int(random.integers(-20, 20)),
-            size=int(random.integers(1, 500)), side=int(random.integers(1, 3)), seq=row,
-        )  # fmt: skip
+            symbol=symbols[which[row]],
+            time_us=0,
+            kind=wire.Kind.TRADE,
+            price=base + 10 * int(random.integers(-20, 20)),
+            size=int(random.integers(1, 500)),
+            side=int(random.integers(1, 3)),
+            seq=row,
+        )
     payload = columns.encode(1, "sim", 0)
     layout = wire.parse_columns(payload, wire.parse_header(payload))
     return bytearray(payload), layout.offsets[wire.Column.TIME_US]
@@ -112,10 +119,14 @@ class Terminal:
         message = wire.auth_message(server_nonce=challenge.nonce, client_nonce=nonce, **said)
         writer.write(
             wire.Hello(
-                **said, nonce=nonce, register_market=None, agent="naru-bench", time_us=time.time_ns() // 1000,
+                **said,
+                nonce=nonce,
+                register_market=None,
+                agent="naru-bench",
+                time_us=time.time_ns() // 1000,
                 proof=wire.client_proof(self.secret, message),
             ).encode()
-        )  # fmt: skip
+        )
         welcome = await self._next(reader, decoder)
         assert isinstance(welcome, wire.Welcome), welcome
         return decoder

@@ -1,4 +1,5 @@
-"""The ceiling: the same rows into the same table by LOAD DATA alone, text made ahead, one connection, a commit a statement."""
+"""The ceiling: the same rows into the same table by LOAD DATA alone, text made ahead, one connection, a commit a
+statement."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from tests.bench import load
 STATEMENT_ROWS = 5_000
 
 
-def statements(symbols: list[list[str]], *, batch_rows: int, count: int, day: int, start_us: int, first_batch: int) -> list[Ticks]:
+def statements(
+    symbols: list[list[str]], *, batch_rows: int, count: int, day: int, start_us: int, first_batch: int
+) -> list[Ticks]:
     """`count` statements' worth of the rows the terminals send, terminal after terminal as they arrive."""
     templates = []
     for index, codes in enumerate(symbols):
@@ -26,7 +29,7 @@ def statements(symbols: list[list[str]], *, batch_rows: int, count: int, day: in
     made = []
     sent = 0
     for _ in range(count):
-        parts = []
+        parts: list[Ticks] = []
         while sum(len(part) for part in parts) < STATEMENT_ROWS:
             part = templates[sent % len(templates)]
             part = part.take(np.arange(len(part)))

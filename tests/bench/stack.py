@@ -1,4 +1,5 @@
-"""The processes a benchmark needs: private MariaDB and Redis, ingest, workers and the web server, as an operator would run them."""
+"""The processes a benchmark needs: private MariaDB and Redis, ingest, workers and the web server, as an operator
+would run them."""
 
 from __future__ import annotations
 
@@ -54,10 +55,27 @@ class Stack:
         self._start("ingest", [python, "manage.py", "runingest"])
         self._start(
             "worker",
-            [python, "-m", "celery", "-A", "celery_app", "worker", "-Q", ",".join(self._queues()), "-c", str(self.workers),
-             "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"],
-        )  # fmt: skip
-        self._start("web", [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.web_port), "api.asgi:application"])
+            [
+                python,
+                "-m",
+                "celery",
+                "-A",
+                "celery_app",
+                "worker",
+                "-Q",
+                ",".join(self._queues()),
+                "-c",
+                str(self.workers),
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+                "-l",
+                "WARNING",
+            ],
+        )
+        self._start(
+            "web", [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.web_port), "api.asgi:application"]
+        )
         self._wait()
         return self
 
@@ -130,11 +148,20 @@ class Stack:
         """Start the terminals; their result comes as one JSON line."""
         self._epoch += 1
         plan = Plan(
-            port=self.ingest_port, clients=self.clients, symbols=self.symbols, seconds=seconds, batch_rows=batch_rows,
-            rate=rate, epoch=f"{self._epoch:012x}",
-        )  # fmt: skip
+            port=self.ingest_port,
+            clients=self.clients,
+            symbols=self.symbols,
+            seconds=seconds,
+            batch_rows=batch_rows,
+            rate=rate,
+            epoch=f"{self._epoch:012x}",
+        )
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+            [sys.executable, "-m", "tests.bench.load"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
         )
         if process.stdin is None:
             raise RuntimeError("the terminals have no standard input")
@@ -143,12 +170,12 @@ class Stack:
         process.stdin = None  # communicate() would flush it again
         return process
 
-    def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, *params: int) -> list[tuple[Any, ...]]:
         """Ask the database."""
         from django.db import connection
 
         with connection.cursor() as cursor:
-            cursor.execute(sql, list(params))
+            cursor.execute(sql, params)
             return list(cursor.fetchall())
 
     def truncate(self) -> None:

@@ -1,4 +1,5 @@
-"""Committed ticks a second through the whole road, and the ceiling beside it: alternating rounds, medians, CPU by process."""
+"""Committed ticks a second through the whole road, and the ceiling beside it: alternating rounds, medians, CPU by
+process."""
 
 from __future__ import annotations
 
@@ -38,17 +39,22 @@ def run(stack: Stack, *, seconds: float, rounds: int) -> list[Round]:
 
         storage().ensure_partitions([today])
         ticks = raw.statements(
-            stack.symbols, batch_rows=BATCH_ROWS, count=RAW_STATEMENTS, day=(today - datetime.date(1970, 1, 1)).days,
-            start_us=time.time_ns() // 1000, first_batch=1 << 40,
-        )  # fmt: skip
+            stack.symbols,
+            batch_rows=BATCH_ROWS,
+            count=RAW_STATEMENTS,
+            day=(today - datetime.date(1970, 1, 1)).days,
+            start_us=time.time_ns() // 1000,
+            first_batch=1 << 40,
+        )
         stack.truncate()
         ceiling = raw.measure(ticks)
         stack.truncate()
         results.append(_road(stack, ceiling, seconds / rounds))
         last = results[-1]
         print(
-            f"round {number + 1}/{rounds}: LOAD DATA {ceiling:,.0f} rows/s, committed {last.committed_per_s:,.0f} ticks/s "
-            f"(ratio {last.committed_per_s / ceiling:.2f}), {last.rss_mib:.0f} MiB, CPU us/tick "
+            f"round {number + 1}/{rounds}: LOAD DATA {ceiling:,.0f} rows/s, committed "
+            f"{last.committed_per_s:,.0f} ticks/s (ratio {last.committed_per_s / ceiling:.2f}), "
+            f"{last.rss_mib:.0f} MiB, CPU us/tick "
             + " ".join(f"{name} {value:.1f}" for name, value in last.cpu_us_per_tick.items()),
             flush=True,
         )
@@ -69,18 +75,26 @@ def _road(stack: Stack, ceiling: float, seconds: float) -> Round:
     result = json.loads(output)
     begin_us, end_us = int((result["begin"] + SETTLE_S) * 1e6), int(result["end"] * 1e6)
     window = stack.rows(
-        "SELECT COALESCE(SUM(stored), 0) FROM ingest_batch WHERE committed_us >= %s AND committed_us < %s", begin_us, end_us
+        "SELECT COALESCE(SUM(stored), 0) FROM ingest_batch WHERE committed_us >= %s AND committed_us < %s",
+        begin_us,
+        end_us,
     )
     stored = int(stack.rows("SELECT COUNT(*) FROM temp_market_data")[0][0])
     per_s = float(window[0][0]) / ((end_us - begin_us) / 1e6)
     ticks = per_s * seconds
     if stored != result["sent"] or result["committed"] != result["sent"]:
-        raise RuntimeError(f"sent {result['sent']}, acknowledged {result['committed']}, stored {stored}: these must be equal")
+        raise RuntimeError(
+            f"sent {result['sent']}, acknowledged {result['committed']}, stored {stored}: these must be equal"
+        )
     return Round(
-        raw_per_s=ceiling, committed_per_s=per_s, sent=result["sent"], stored=stored, rejected=result["rejected"],
+        raw_per_s=ceiling,
+        committed_per_s=per_s,
+        sent=result["sent"],
+        stored=stored,
+        rejected=result["rejected"],
         rss_mib=max(memory, default=0.0),
         cpu_us_per_tick={name: (after[name] - before[name]) * 1e6 / ticks for name in after} if ticks else {},
-    )  # fmt: skip
+    )
 
 
 def summary(rounds: list[Round]) -> dict[str, float]:

@@ -31,13 +31,15 @@ class Command(BaseCommand):
         host, port = options["host"], options["port"]
         if not settings.INGEST_TLS_CERT and not settings.INGEST_ALLOW_PLAIN and not is_loopback(host):
             raise CommandError(
-                f"INGEST_HOST={host} is not loopback: set INGEST_TLS_CERT and INGEST_TLS_KEY, or INGEST_ALLOW_PLAIN=1 to send "
-                "prices unencrypted."
+                f"INGEST_HOST={host} is not loopback: set INGEST_TLS_CERT and INGEST_TLS_KEY, or "
+                "INGEST_ALLOW_PLAIN=1 to send prices unencrypted."
             )
         try:
             asyncio.run(serve(host, port))
         except OSError as error:
-            raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another INGEST_PORT.") from error
+            raise CommandError(
+                f"cannot listen on {host}:{port}: {error.strerror}. Choose another INGEST_PORT."
+            ) from error
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,138 @@
+"""Wider candles from minute candles. A candle's bounds depend on its market's local day only, never on what was asked
+for.
+
+Buckets count from local midnight and start anew there, so 7Min has a short last candle of the day; time passes in
+real minutes,
+so a day with a clock change has 23 or 25 hours.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import zoneinfo
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from marketdata import sessions
+from marketdata.bars import MINUTE_US, VALUE_UNIT, Bars
+from marketdata.ticks import Int64
+
+ALLOWED = "1Min to 59Min, 1Hour to 23Hour, 1Day"
+_PATTERN = re.compile(r"([1-9][0-9]?)(Min|Hour|Day)", re.ASCII)
+_MOST = {"Min": 59, "Hour": 23, "Day": 1}
+_MINUTES = {"Min": 1, "Hour": 60, "Day": 0}
+_EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
+
+
+class UnknownTimeframeError(ValueError):
+    """The text is no timeframe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeframe:
+    """The width of a candle: `width_us` microseconds, or with 0 a whole local day."""
+
+    name: str
+    width_us: int
+
+    @property
+    def most_minutes(self) -> int:
+        """How many minute candles one of this width can be made of."""
+        return self.width_us // MINUTE_US if self.width_us else 25 * 60
+
+    def starts(self, times_us: Int64, timezone: str) -> Int64:
+        """The start of the bucket of each time."""
+        if self.width_us == MINUTE_US:
+            return times_us // MINUTE_US * MINUTE_US
+        midnight, _ = _days(times_us, timezone)
+        if not self.width_us:
+            return midnight
+        return midnight + (times_us - midnight) // self.width_us * self.width_us
+
+    def ends(self, times_us: Int64, timezone: str) -> Int64:
+        """Where the bucket of each time ends, which is where the next one starts."""
+        if self.width_us == MINUTE_US:
+            return times_us // MINUTE_US * MINUTE_US + MINUTE_US
+        midnight, following = _days(times_us, timezone)
+        if not self.width_us:
+            return following
+        return np.minimum(midnight + ((times_us - midnight) // self.width_us + 1) * self.width_us, following)
+
+    def start(self, time_us: int, timezone: str) -> int:
+        """As `starts`, of one time."""
+        return int(self.starts(np.array([time_us], np.int64), timezone)[0])
+
+    def end(self, time_us: int, timezone: str) -> int:
+        """As `ends`, of one time."""
+        return int(self.ends(np.array([time_us], np.int64), timezone)[0])
+
+
+def parse(text: str) -> Timeframe:
+    """`5Min` and so on; UnknownTimeframeError names what is allowed."""
+    match = _PATTERN.fullmatch(text)
+    if match is None or int(match[1]) > _MOST[match[2]]:
+        raise UnknownTimeframeError(f"unknown timeframe {text!r}; allowed are {ALLOWED}")
+    return Timeframe(text, int(match[1]) * _MINUTES[match[2]] * MINUTE_US)
+
+
+DAY = Timeframe("1Day", 0)
+
+
+def widen(bars: Bars, timeframe: Timeframe, timezone: str) -> Bars:
+    """One candle per bucket from the minute candles of one symbol, which are in the order of time."""
+    if not len(bars):
+        return bars
+    bars = _in_order(bars)
+    starts = timeframe.starts(bars.time_us, timezone)
+    first = np.concatenate([[0], np.flatnonzero(starts[1:] != starts[:-1]) + 1])
+    if len(first) == len(bars) and timeframe.width_us == MINUTE_US:
+        return bars
+    last = np.concatenate([first[1:], [len(bars)]]) - 1
+    carried, fraction = np.divmod(np.add.reduceat(bars.value_frac, first), VALUE_UNIT)
+    return replace(
+        bars,
+        symbol=bars.symbol[first],
+        time_us=starts[first],
+        trade_date=bars.trade_date[first],
+        open=bars.open[first],
+        high=np.maximum.reduceat(bars.high, first),
+        low=np.minimum.reduceat(bars.low, first),
+        close=bars.close[last],
+        volume=np.add.reduceat(bars.volume, first),
+        value=np.add.reduceat(bars.value, first) + carried,
+        value_frac=fraction,
+        n=np.add.reduceat(bars.n, first),
+        rev=np.add.reduceat(bars.rev, first),
+        open_time=bars.open_time[first],
+        open_id=bars.open_id[first],
+        close_time=bars.close_time[last],
+        close_id=bars.close_id[last],
+    )
+
+
+def _in_order(bars: Bars) -> Bars:
+    """Two trading dates may share a minute; their candles then follow each other by their ticks."""
+    if (bars.time_us[1:] > bars.time_us[:-1]).all():
+        return bars
+    return bars.take(np.lexsort((bars.open_id, bars.open_time, bars.time_us)))
+
+
+def _days(times_us: Int64, timezone: str) -> tuple[Int64, Int64]:
+    """Local midnight before (or at) each time, and the one after."""
+    days = sessions.trade_dates(times_us, timezone=timezone, shift_s=0)
+    distinct, place = np.unique(days, return_inverse=True)
+    bounds = np.array(
+        [[midnight_us(day, timezone), midnight_us(day + 1, timezone)] for day in distinct.tolist()], np.int64
+    )
+    return bounds[place, 0], bounds[place, 1]
+
+
+@lru_cache(maxsize=4096)
+def midnight_us(day: int, timezone: str) -> int:
+    """When local day `day` (days since 1970-01-01) begins, in microseconds UTC."""
+    date = datetime.date.fromordinal(day + _EPOCH_DAY)
+    moment = datetime.datetime(date.year, date.month, date.day, tzinfo=zoneinfo.ZoneInfo(timezone))
+    return int(moment.timestamp()) * 1_000_000
