@@ -268,10 +268,10 @@ def scaled(value: object, scale: int, *, not_finite: Fault, too_precise: Fault, 
     if exponent > 40:
         raise _Unusable(out_of_range)
     if exponent < 0:
-        divided, rest = divmod(digits, 10 ** min(-exponent, 200))
-        if rest:
+        unit = int(10 ** min(-exponent, 200))
+        if digits % unit:
             raise _Unusable(too_precise)
-        result = divided
+        result = digits // unit
     else:
         result = digits * int(10**exponent)
     if result > GREATEST:
