@@ -1,0 +1,237 @@
+"""MariaDB keeps the contract; besides, it keeps each trading date in a partition of its own."""
+
+import datetime
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
+
+from marketdata.storage import Storage, StorageError, partitions, storage
+from marketdata.storage.base import EPOCH_DATE
+from tests import market
+from tests.contract.storage import StorageContract, elsewhere, load, merge
+from tests.market import NINE_US, tick_id
+
+
+def day(text: str) -> datetime.date:
+    return datetime.date.fromisoformat(text)
+
+
+def ticks_of(*dates: datetime.date):
+    """A trade at nine in Seoul of each date."""
+    return market.ticks(
+        [
+            {"trade_date": (date - EPOCH_DATE).days, "time_us": (date - EPOCH_DATE).days * market.DAY_US, "tick_id": at}
+            for at, date in enumerate(dates)
+        ]
+    )
+
+
+def forget_partitions() -> None:
+    """Know no more of them than another process does."""
+    settings = connection.settings_dict
+    place = (str(settings["HOST"]), str(settings["PORT"]), str(settings["NAME"]))
+    for table in ("temp_market_data", "market_data_minute"):
+        partitions.forget((*place, table))
+
+
+def rows_by_partition(table: str) -> dict[str, int]:
+    """How many rows each partition really has."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT PARTITION_NAME FROM information_schema.PARTITIONS"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY PARTITION_ORDINAL_POSITION",
+            [table],
+        )
+        names = [name for (name,) in cursor.fetchall()]
+        counts = {}
+        for name in names:
+            cursor.execute(f"SELECT count(*) FROM {table} PARTITION ({name})")
+            counts[name] = cursor.fetchone()[0]
+    return counts
+
+
+class TestMariaDB(StorageContract):
+    vendor = "mysql"
+
+    @pytest.fixture
+    def unparted(self, store: Storage) -> Storage:
+        """Tables as they are on the first day: with no partition but the last."""
+        store.drop_tables()
+        store.create_tables()
+        return store
+
+    # --- partitions -------------------------------------------------------------------------------------------------
+
+    def test_each_trading_date_lies_in_its_own_partition(self, unparted):
+        dates = [day("2026-03-16"), day("2026-03-17"), day("2026-03-20"), day("2023-12-26")]
+        unparted.ensure_partitions(dates)
+
+        load(unparted, ticks_of(*dates))
+
+        rows = rows_by_partition("temp_market_data")
+        assert {name: count for name, count in rows.items() if count} == {
+            "p20231226": 1,
+            "p20260316": 1,
+            "p20260317": 1,
+            "p20260320": 1,
+        }
+        assert list(rows)[-1] == "pmax"
+
+    def test_candles_lie_in_the_partition_of_their_month(self, unparted):
+        dates = [day("2026-03-31"), day("2026-04-01"), day("2025-12-31"), day("2026-04-30")]
+        unparted.ensure_partitions(dates)
+
+        merge(unparted, ticks_of(*dates))
+
+        rows = rows_by_partition("market_data_minute")
+        assert {name: count for name, count in rows.items() if count} == {
+            "p20251201": 1,
+            "p20260301": 1,
+            "p20260401": 2,
+        }
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            ["2026-03-16", "2026-03-17", "2026-03-18"],
+            ["2026-03-18", "2026-03-17", "2026-03-16"],
+            ["2026-03-16", "2026-03-25", "2026-03-20"],
+            ["2026-03-25", "2026-01-01", "2026-03-26", "2026-03-24"],
+        ],
+    )
+    def test_room_is_made_before_behind_and_between_what_is_there(self, unparted, asked):
+        for text in asked:
+            unparted.ensure_partitions([day(text)])
+            forget_partitions()
+
+        load(unparted, ticks_of(*(day(text) for text in asked)))
+
+        full = [name for name, count in rows_by_partition("temp_market_data").items() if count]
+        assert full == sorted(f"p{text.replace('-', '')}" for text in asked)
+
+    def test_rows_that_are_there_survive_new_partitions_on_all_sides(self, unparted):
+        unparted.ensure_partitions([day("2026-03-16")])
+        load(unparted, ticks_of(day("2026-03-16")))
+
+        unparted.ensure_partitions([day("2026-03-10"), day("2026-03-15"), day("2026-03-17"), day("2026-06-01")])
+
+        assert rows_by_partition("temp_market_data")["p20260316"] == 1
+        assert unparted.count("temp_market_data") == 1
+
+    def test_two_workers_may_make_the_same_room_at_once(self, unparted):
+        # Two processes do not share what they remember of partitions; here they are two threads that forget.
+        dates = [day("2026-03-16") + datetime.timedelta(days=2 * at) for at in range(6)]
+        start = threading.Barrier(2)
+
+        def work(mine: list[datetime.date]) -> None:
+            try:
+                for date in mine:
+                    start.wait(timeout=30)
+                    forget_partitions()
+                    storage().ensure_partitions([date])
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(2) as pool:
+            for one in [pool.submit(work, dates), pool.submit(work, [*dates[:3], *reversed(dates[3:])])]:
+                one.result(timeout=60)
+
+        load(unparted, ticks_of(*dates))
+        rows = rows_by_partition("temp_market_data")
+        assert {name: count for name, count in rows.items() if count} == {f"p{date:%Y%m%d}": 1 for date in dates}
+
+    def test_room_that_is_there_costs_no_statement(self, unparted, django_assert_num_queries):
+        unparted.ensure_partitions([day("2026-03-16")])
+
+        with django_assert_num_queries(0):
+            unparted.ensure_partitions([day("2026-03-16")])
+
+    # --- what is worth another try ----------------------------------------------------------------------------------
+
+    def test_the_loser_of_a_real_deadlock_may_try_again(self, store):
+        load(store, market.ticks([{"tick_id": 1}, {"tick_id": 2}]))
+        both_hold_one = threading.Barrier(2)
+
+        change = (
+            "UPDATE temp_market_data SET seq = 1"
+            " WHERE symbol = '005930' AND event_time = '2026-03-16 00:00:00' AND tick_id = %s"
+        )
+
+        def work(first: int, second: int) -> tuple[int, bool] | None:
+            try:
+                with storage().transaction(), connection.cursor() as cursor:
+                    cursor.execute(change, [first])
+                    both_hold_one.wait(timeout=30)
+                    cursor.execute(change, [second])
+            except OperationalError as error:
+                return error.args[0], storage().is_transient(error)
+            finally:
+                connections.close_all()
+            return None
+
+        with ThreadPoolExecutor(2) as pool:
+            answers = [one.result(timeout=60) for one in (pool.submit(work, 1, 2), pool.submit(work, 2, 1))]
+
+        assert sorted(answers, key=str) == [(1213, True), None]
+
+    def test_a_row_that_stays_locked_may_be_tried_again(self, store):
+        load(store, market.ticks([{}]))
+        change = "UPDATE temp_market_data SET seq = 1"
+
+        def impatient() -> tuple[int, bool]:
+            with connection.cursor() as cursor:
+                cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+            with pytest.raises(OperationalError) as caught, connection.cursor() as cursor:
+                cursor.execute(change)
+            return caught.value.args[0], storage().is_transient(caught.value)
+
+        with store.transaction(), connection.cursor() as cursor:
+            cursor.execute(change)
+
+            assert elsewhere(impatient) == (1205, True)
+
+    def test_a_killed_connection_may_be_tried_again_and_stored_nothing(self, store, mariadb_server):
+        def killed_in_the_middle() -> None:
+            with store.transaction():
+                store.load("temp_market_data", market.ticks([{}]))
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT CONNECTION_ID()")
+                    number = cursor.fetchone()[0]
+                mariadb_server.sql(f"KILL {number};")
+                store.merge_minutes(merge_input())
+
+        with pytest.raises((OperationalError, InterfaceError)) as caught:
+            killed_in_the_middle()
+        connection.close()
+
+        assert store.is_transient(caught.value)
+        assert store.count("temp_market_data") == 0
+
+    def test_a_server_that_is_not_there_may_be_tried_again(self, store):
+        for number in (2002, 2006, 2013, 1053, 1290):
+            assert store.is_transient(OperationalError(number, "gone"))
+
+    # --- LOAD DATA --------------------------------------------------------------------------------------------------
+
+    def test_a_row_that_does_not_fit_is_refused_aloud_and_nothing_is_stored(self, store):
+        wide = market.ticks([{"symbol": "x" * 25}])
+        huge = market.ticks([{"price": 10**18}])
+
+        for wrong in (wide, huge):
+            with pytest.raises((StorageError, DatabaseError)):
+                load(store, wrong)
+
+        assert store.count("temp_market_data") == 0
+
+    def test_a_tick_without_room_falls_into_the_last_partition_and_not_away(self, unparted):
+        load(unparted, ticks_of(day("2040-01-02")))
+
+        assert rows_by_partition("temp_market_data") == {"pmax": 1}
+
+
+def merge_input():
+    from analytics import candles
+
+    return candles.build(market.ticks([{"time_us": NINE_US, "tick_id": tick_id(3, 0)}]))

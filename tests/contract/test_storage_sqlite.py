@@ -1,0 +1,43 @@
+"""SQLite keeps the contract, in a file and in WAL mode as it runs."""
+
+import sqlite3
+
+import pytest
+from django.db import OperationalError, connection
+
+from marketdata.storage import storage
+from tests import market
+from tests.contract.storage import StorageContract, elsewhere, load
+
+
+class TestSQLite(StorageContract):
+    vendor = "sqlite"
+
+    def test_a_file_that_another_writer_holds_is_worth_another_try(self, store):
+        def impatient() -> bool:
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA busy_timeout = 20")
+            with pytest.raises(OperationalError) as caught:
+                load(storage(), market.ticks([{}]))
+            return storage().is_transient(caught.value)
+
+        with store.transaction():
+            store.load("temp_market_data", market.ticks([{}]))
+
+            assert elsewhere(impatient)
+
+    def test_a_committed_tick_is_on_the_disk_and_not_only_in_the_system(self, store):
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous")
+            synchronous = cursor.fetchone()
+            cursor.execute("PRAGMA journal_mode")
+            journal = cursor.fetchone()
+
+        assert synchronous == (2,)
+        assert journal == ("wal",)
+
+    def test_a_word_where_a_number_belongs_is_refused_by_the_table(self, store):
+        load(store, market.ticks([{}]))
+
+        with sqlite3.connect(connection.settings_dict["NAME"]) as raw, pytest.raises(sqlite3.IntegrityError):
+            raw.execute("UPDATE temp_market_data SET price = 'seventy thousand'")

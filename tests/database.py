@@ -1,0 +1,64 @@
+"""The database that tests of the road share: migrated once, emptied before each test, seen by every process.
+
+Not pytest-django's: what a worker commits has to be there for everybody, and markets and sources have to stay.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.core.management import call_command
+from django.db import connection, connections
+
+# Children before parents. Markets and sources come with the migrations and are nobody's to change.
+TABLES = (
+    "ingest_reject",
+    "dead_letter",
+    "gap",
+    "ingest_batch",
+    "temp_market_data",
+    "market_data_minute",
+    "ingest_stream",
+    "client",
+    "symbol",
+)
+NAME = "naru_road"
+_made: set[str] = set()
+
+
+@contextmanager
+def road(folder: Path) -> Iterator[None]:
+    """Point Django at the shared database, in every thread, until the block ends. The server must be running."""
+    connections.close_all()
+    settings = connections.settings["default"]
+    before = settings["NAME"]
+    name = str(folder / f"{NAME}.sqlite3") if connection.vendor == "sqlite" else NAME
+    if name not in _made and connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE IF NOT EXISTS {NAME}")
+        connection.close()
+    settings["NAME"] = name
+    try:
+        if name not in _made:
+            call_command("migrate", verbosity=0)
+            _made.add(name)
+        wipe()
+        yield
+    finally:
+        connections.close_all()
+        settings["NAME"] = before
+
+
+def wipe() -> None:
+    """Leave nothing but what the migrations put in."""
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"DELETE FROM {table}")
+
+
+def url() -> str:
+    """DATABASE_URL of the database Django points at, for processes that a test starts."""
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{settings['NAME']}"
+    return f"mysql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
