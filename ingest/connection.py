@@ -4,6 +4,7 @@ nothing."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from typing import TYPE_CHECKING, cast
@@ -15,6 +16,8 @@ from terminals import wire
 
 if TYPE_CHECKING:
     from ingest.server import Server
+
+log = logging.getLogger(__name__)
 
 
 class Connection(asyncio.Protocol):
@@ -45,8 +48,12 @@ class Connection(asyncio.Protocol):
         metrics.RECEIVED_BYTES.inc(len(data))
         if self.member is not None:
             self.member.heard = time.time()
-        for event in session.receive(data, time.monotonic()):
-            self.server.handle(self, event)
+        try:
+            for event in session.receive(data, time.monotonic()):
+                self.server.handle(self, event)
+        except Exception:  # a defect of ours must end this connection only, and say so
+            log.exception("connection failed address=%s", self.address)
+            session.refuse("internal", "the server could not handle this; it is in its log")
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -64,6 +64,8 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
         return Refused(
             "register_refused", f"there is no market {hello.register_market}; add it in the admin", "unknown_market"
         )
+    if hello.first > wire.MAX_SEQ + 1:
+        return Refused("bad_message", f"first must be at most {wire.MAX_SEQ + 1}", "bad_first")
     try:
         stream = ledger.open_stream(client, hello.epoch)
     except ledger.OldEpochError:
@@ -81,6 +83,13 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
         ranges=ranges,
         proof=wire.server_proof(bytes(client.server_key), auth_message),
     )
+
+
+def revoked(client_ids: list[int]) -> list[int]:
+    """Which of these clients may no longer send."""
+    close_old_connections()
+    allowed = set(Client.objects.filter(pk__in=client_ids, is_active=True, may_send=True).values_list("pk", flat=True))
+    return [client_id for client_id in client_ids if client_id not in allowed]
 
 
 def audit(stream: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:

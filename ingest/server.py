@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 POLL_S = 1.0
+REVOKE_S = 5.0
 RESUME_AT = 0.8
 
 
@@ -68,7 +69,7 @@ class Server:
         self._dispatcher.start()
         self._listener.start()
         self._listening = await self._loop.create_server(lambda: Connection(self), host, port, ssl=tls, backlog=256)
-        for job in (self._look_at_timers(), self._poll_ledger(), self._mirror()):
+        for job in (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked()):
             self._spawn(job)
         return int(self._listening.sockets[0].getsockname()[1])
 
@@ -409,6 +410,24 @@ class Server:
                     metrics.REDRIVEN.inc(sum(flight.publishes > 0 for flight in late))
                     log.warning("driven again batches=%d", len(late))
                     self._pump()
+
+    async def _look_for_revoked(self) -> None:
+        """End the sessions of clients that were switched off in the admin."""
+        while True:
+            await asyncio.sleep(REVOKE_S)
+            clients = list(self.registry.members)
+            if not clients:
+                continue
+            try:
+                gone = await self._loop.run_in_executor(None, gatekeeper.revoked, clients)
+            except Exception as error:  # noqa: BLE001 - the database is away; the next turn asks again
+                log.warning("rights unknown error=%s", type(error).__name__)
+                continue
+            for client_id in gone:
+                member = self.registry.members.get(client_id)
+                if member is not None and member.link.session is not None:
+                    member.link.session.refuse("not_authorised", "this client may no longer send")
+                    member.link.flush()
 
     async def _mirror(self) -> None:
         """Show the registry to the admin and the dashboard, and let old rows go."""

@@ -8,7 +8,6 @@ import logging
 import random
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import redis
@@ -22,7 +21,7 @@ from ingest.work import Batch, Group
 from marketdata import feed, ledger, live, metrics
 from marketdata.bars import Bars
 from marketdata.ledger import Claim
-from marketdata.models import IngestBatch, Source, Symbol
+from marketdata.models import IngestBatch, Symbol
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.symbols import Directory
@@ -89,13 +88,8 @@ def _register_symbols(members: list[Batch]) -> None:
                 directory.register(unknown, batch.register_market, batch.feed)
 
 
-@lru_cache(maxsize=64)
-def _max_age_s(source_id: int) -> int | None:
-    return Source.objects.values_list("max_age_s", flat=True).get(pk=source_id)
-
-
 def _recency(source_id: int) -> validation.Recency:
-    max_age_s = _max_age_s(source_id)
+    max_age_s = directory.max_age_s(source_id)
     return validation.Recency(
         max_future_us=int(settings.MAX_FUTURE_S * 1e6), max_age_us=None if max_age_s is None else max_age_s * 1_000_000
     )
@@ -183,7 +177,7 @@ def _store(group: Group, committed_us: int) -> Bars:
     database, ticks = storage(), group.ticks
     if len(ticks) and database.load("temp_market_data", ticks) != len(ticks):
         raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
-    live_source = _max_age_s(ticks.source_id) is not None
+    live_source = directory.max_age_s(ticks.source_id) is not None
     partial = candles.build(
         ticks, now_us=committed_us if live_source else None, late_after_us=int(settings.LATE_AFTER_S * 1e6)
     )

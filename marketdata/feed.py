@@ -126,6 +126,15 @@ def decode(feed: str, entry_id: bytes, values: dict[bytes, bytes]) -> FeedEntry:
     )
 
 
+def newest(connection: redis.Redis, feeds: list[str]) -> dict[str, FeedEntry]:
+    """The newest entry of each feed that has one."""
+    pipeline = connection.pipeline(transaction=False)
+    for feed in feeds:
+        pipeline.xrevrange(STREAM + feed, count=1)
+    answers: Any = pipeline.execute()
+    return {feed: decode(feed, *rows[0]) for feed, rows in zip(feeds, answers, strict=True) if rows}
+
+
 async def epoch(connection: Any) -> str:
     """The identity of the Redis server process behind an asyncio client, 16 characters."""
     info: dict[str, Any] = await connection.info("server")

@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, fields
 from django.db import IntegrityError, connection, transaction
 
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, IngestStream
-from marketdata.ticks import SEQ_BITS
+from marketdata.ticks import SEQ_BITS, STREAM_BITS
 from terminals import wire
 
 SEQ_MASK = (1 << SEQ_BITS) - 1
@@ -18,6 +18,10 @@ SEQ_MASK = (1 << SEQ_BITS) - 1
 
 class OldEpochError(Exception):
     """The client has since opened a newer spool; only that one may send."""
+
+
+class LedgerFullError(Exception):
+    """There are no more numbers for spools (262,143 of them)."""
 
 
 class AlreadyClaimedError(Exception):
@@ -49,7 +53,10 @@ def open_stream(client: Client, epoch: str) -> int:
             return int(newest.pk)
         if IngestStream.objects.filter(client=client, epoch=epoch).exists():
             raise OldEpochError(epoch)
-        return int(IngestStream.objects.create(client=client, epoch=epoch).pk)
+        stream = int(IngestStream.objects.create(client=client, epoch=epoch).pk)
+        if stream >= 1 << STREAM_BITS:
+            raise LedgerFullError("every stream number is used; new spools cannot be taken")
+        return stream
 
 
 def committed(stream: int, first: int) -> tuple[int, list[tuple[int, int]]]:
@@ -85,7 +92,9 @@ def missing(stream: int, asked: Sequence[tuple[int, int]], *, most: int = 1000) 
     """What of the asked closed ranges is not in the ledger, at most `most` ranges."""
     holes: list[tuple[int, int]] = []
     for first, last in asked:
-        at = first
+        if first > SEQ_MASK:
+            continue
+        at, last = first, min(last, SEQ_MASK)  # noqa: PLW2901 - beyond it there is no batch
         for low, high in committed_ranges(stream, first, last):
             if low > at:
                 holes.append((at, low - 1))

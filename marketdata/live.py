@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -95,7 +96,7 @@ def show_ingest(instance: str, state: dict[str, Any], *, ttl_s: int = 10) -> Non
 
 
 def status() -> dict[str, Any]:
-    """Counters, every living ingest server's state and the depth of each queue, for the dashboard."""
+    """Counters and every living ingest server's state, for the dashboard."""
     from_redis: Any = connection()
     counters = {name.decode(): int(value) for name, value in from_redis.hgetall(COUNTERS).items()}
     servers = []
@@ -104,3 +105,18 @@ def status() -> dict[str, Any]:
         if text:
             servers.append(json.loads(text))
     return {"counters": counters, "ingest": servers}
+
+
+def queue_depths(broker_url: str, queues: Sequence[str]) -> dict[str, int] | None:
+    """How many messages wait in each queue, where the broker is a Redis; None where it is something else."""
+    if not broker_url.startswith(("redis://", "rediss://", "unix://")):
+        return None
+    pipeline = _broker(broker_url).pipeline(transaction=False)
+    for queue in queues:
+        pipeline.llen(queue)
+    return dict(zip(queues, (int(depth) for depth in pipeline.execute()), strict=True))
+
+
+@lru_cache(maxsize=1)
+def _broker(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)

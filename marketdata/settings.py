@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "api",
 ]
 MIDDLEWARE = [
+    "api.middleware.Envelope",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -145,6 +146,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "api.authentication.KeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
+        "api.authentication.PageAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["api.authentication.MayRead"],
     "DEFAULT_RENDERER_CLASSES": ["api.renderers.JSONRenderer", "rest_framework.renderers.BrowsableAPIRenderer"],
@@ -157,11 +159,21 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "DESCRIPTION": "실시간 시세 저장소의 REST API. Market data REST API in the Alpaca v2 dialect.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],  # it describes; it holds no data
+    "SCHEMA_PATH_PREFIX": "/v2",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+# Whether anybody may look at the first page. `runall` says yes, for it listens on this machine only.
+PAGE_PUBLIC = env.boolean("PAGE_PUBLIC", DEBUG)
+LOGIN_URL = "rest_framework:login"
+LOGIN_REDIRECT_URL = "page"
+LOGOUT_REDIRECT_URL = "rest_framework:login"
+API_THREADS = env.integer("API_THREADS", 8, low=1, high=256)
 WS_MAX_CONNECTIONS = env.integer("WS_MAX_CONNECTIONS", 200, low=1, high=100_000)
+WS_MAX_PER_KEY = env.integer("WS_MAX_PER_KEY", 5, low=1, high=100_000)
+WS_BAR_GRACE_S = env.seconds("WS_BAR_GRACE_S", 1.0, low=0.0, high=60.0)
 WS_OUTBOX_BYTES = env.integer("WS_OUTBOX_BYTES", 1 << 20, low=1 << 14, high=1 << 30)
 
 # --- metrics and logs -------------------------------------------------------------------------------------------------

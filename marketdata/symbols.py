@@ -1,4 +1,5 @@
-"""Which symbols are registered and by which rules they trade; kept in memory and asked for again when one is
+"""Which symbols and sources are registered and by which rules they trade; kept in memory and asked for again when one
+is
 missing."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from marketdata.models import Market, Symbol
+from marketdata.models import Market, Source, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN
 
 
@@ -22,23 +23,31 @@ class Rules:
 
 
 class Directory:
-    """Rules by symbol. Everything is read again after `max_age_s`; a missing symbol is asked for at most every
+    """Rules by symbol. Everything is read again after `keep_s`; a missing symbol is asked for at most every
     `retry_s`."""
 
     def __init__(
-        self, *, max_age_s: float = 30.0, retry_s: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self, *, keep_s: float = 30.0, retry_s: float = 1.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._max_age_s, self._retry_s, self._clock = max_age_s, retry_s, clock
+        self._keep_s, self._retry_s, self._clock = keep_s, retry_s, clock
         self._rules: dict[str, Rules] = {}
+        self._max_age_s: dict[int, int | None] = {}
         self._read_at = float("-inf")
 
     def find(self, codes: Iterable[str]) -> dict[str, Rules]:
         """The rules of those codes that are registered."""
         codes = list(codes)
         age = self._clock() - self._read_at
-        if age > self._max_age_s or (age > self._retry_s and any(code not in self._rules for code in codes)):
+        if age > self._keep_s or (age > self._retry_s and any(code not in self._rules for code in codes)):
             self._read()
         return {code: self._rules[code] for code in codes if code in self._rules}
+
+    def max_age_s(self, source_id: int) -> int | None:
+        """How old an event of this source may be when it arrives, in seconds; None for any age. KeyError: no such
+        source."""
+        if self._clock() - self._read_at > self._keep_s or source_id not in self._max_age_s:
+            self._read()
+        return self._max_age_s[source_id]
 
     def register(self, codes: Iterable[str], market: str, feed: str) -> None:
         """Add the well-formed ones of `codes` to `market`, which must exist; those already registered stay as they
@@ -56,4 +65,5 @@ class Directory:
     def _read(self) -> None:
         rows = Symbol.objects.values_list("code", "is_active", "market__timezone", "market__trade_date_shift_s")
         self._rules = {code: Rules(active, timezone, shift) for code, active, timezone, shift in rows}
+        self._max_age_s = dict(Source.objects.values_list("id", "max_age_s"))
         self._read_at = self._clock()

@@ -32,6 +32,7 @@ SIZE_UNIT = 10**wire.SIZE_SCALE
 GREATEST = 10**18 - 1  # what DECIMAL(18, x) holds
 TICK_BITS = 13  # a batch has at most 5,000 rows
 SEQ_BITS = 32
+STREAM_BITS = 18
 KIND_NAMES = ("", "trade", "quote", "snapshot", "expected")
 SIDE_NAMES = ("", "buy", "sell")
 
@@ -42,7 +43,7 @@ SIZES = ("size", "bid_size", "ask_size", "cum_volume")
 def batch_number(stream: int, seq: int) -> int:
     """The ledger's number of batch `seq` of an ingest stream; `tick_id` = this << 13 | row keeps the order the source
     gave."""
-    if not 0 < stream < 1 << 18 or not 0 < seq < 1 << SEQ_BITS:
+    if not 0 < stream < 1 << STREAM_BITS or not 0 < seq < 1 << SEQ_BITS:
         raise ValueError(f"stream {stream}, seq {seq}: a batch number holds 18 bits of stream and 32 bits of seq")
     return stream << SEQ_BITS | seq
 

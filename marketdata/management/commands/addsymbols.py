@@ -1,4 +1,4 @@
-"""`manage.py addsymbols`: registers the symbols of a CSV file (code, name, English name), new ones and new names alike."""
+"""`manage.py addsymbols`: registers the symbols of a CSV file (code, name, English name) and takes over new names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 
 
 class Command(BaseCommand):
-    help = "CSV 파일의 종목을 등록합니다. Register symbols from a CSV file: code[,name[,English name]], - for standard input."
+    help = "CSV 파일의 종목을 등록합니다. Register the symbols of a CSV file: code[,name[,English name]]."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="CSV (UTF-8) 또는 - / or -")
