@@ -36,7 +36,7 @@ class Batcher:
         return len(self.columns) >= self._max_rows
 
     def add(self, row: Row, *, now: float, now_us: int) -> None:
-        """One more row; BatchError if a value fits no column. Without a time it counts as seen now in a gap's bounds."""
+        """One more row; BatchError if a value fits no column. Without a time it counts as seen now."""
         for name, value in row.items():
             if value is not None:
                 self._check(name, value)

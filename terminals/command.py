@@ -16,9 +16,10 @@ from terminals.connection import Address
 from terminals.link import Config, Failed, Identity, Interrupted, Stats, Terminal
 from terminals.lock import Locked
 from terminals.options import between
-from terminals.pacing import Pace
+from terminals.pacing import RealPace
 from terminals.segments import SpoolDamaged
 from terminals.sources import SOURCES
+from terminals.sources.contract import Source
 from terminals.sources.market import names
 from terminals.sources.replay import BadFile
 from terminals.wire import BATCH_ROWS
@@ -43,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
             sys.stdout.write(f"{one.code},{one.korean},{one.english}\n")
         return OK
     try:
-        config, source = _config(arguments), SOURCES[arguments.command].open_source(arguments)
+        config = _config(arguments)
+        source: Source = SOURCES[arguments.command].open_source(arguments)
     except (ValueError, OSError, BadFile) as error:
         return _say(str(error), WRONG_INPUT)
     log.warning("%s", source.describe())
@@ -64,12 +66,12 @@ def main(argv: Sequence[str]) -> int:
     code = OK
     try:
         with terminal:
-            if source.run(terminal, Pace(stop)):
+            if source.run(terminal, RealPace(stop)):
                 terminal.wait_committed()
     except Interrupted:
         pass
     except Failed as error:
-        code = _say(str(error), FAILED if error.ended.code in ("internal", "spool_error") else REFUSED)
+        code = _say(str(error), FAILED if error.ended.code in ("uplink_died", "spool_error") else REFUSED)
     finally:
         stop.set()
     log.info("done %s", _fields(terminal.stats()))

@@ -1,11 +1,11 @@
-"""Time as the sources see it: what time it is, and waiting that a stop cuts short."""
+"""The real time for sources: what time it is, and waiting that a stop cuts short."""
 
 import threading
 import time
 
 
-class Pace:
-    """The real clock. `wait` answers False when the program is to stop."""
+class RealPace:
+    """The clocks of this machine. `wait` answers False when the program is to stop."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop

@@ -12,13 +12,10 @@ from typing import Final
 from terminals import session as sessions
 from terminals.backoff import Backoff
 from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
+from terminals.verdict import Verdict, verdict
 
 log = logging.getLogger("naru.uplink")
 
-# A person has to change something before these can go away: never worth a retry.
-_FINAL: Final = frozenset({"superseded", "old_epoch", "spool_behind", "unknown_version", "refused_by_rule"})
-# An administrator may mend these: final before the first WELCOME (a typing error), a slow retry after it.
-_SLOW: Final = frozenset({"not_authorised", "source_mismatch", "register_refused", "server_proof_wrong"})
 _SLOW_S: Final = 30.0
 _PENDING_BYTES: Final = 256 * 1024
 
@@ -77,7 +74,7 @@ class Uplink:
             self._stay_connected()
         finally:
             if self.state not in ("refused", "stopped"):
-                self._fail(sessions.Ended("internal", "the uplink thread died, its traceback is above"))
+                self._fail(sessions.Ended("uplink_died", "the uplink thread died, its traceback is above"))
 
     def _stay_connected(self) -> None:
         while not self._stopping.is_set():
@@ -86,15 +83,15 @@ class Uplink:
             if self._stopping.is_set():
                 break
             self.state = "waiting"
-            if ended.code in _FINAL or (ended.code in _SLOW and not self._was_welcomed):
+            what = verdict(ended.code, was_welcomed=self._was_welcomed)
+            if what is Verdict.STOP:
                 self._fail(ended)
                 return
-            self._stopping.wait(self._pause(ended))
+            self._stopping.wait(self._pause(ended, _SLOW_S if what is Verdict.SLOW else 0.0))
         self.state = "stopped"
 
-    def _pause(self, ended: sessions.Ended) -> float:
-        slow = ended.code in _SLOW or ended.code.startswith("bad_")
-        pause_s = self._backoff.failed(max(ended.retry_after_s, _SLOW_S if slow else 0.0))
+    def _pause(self, ended: sessions.Ended, at_least_s: float) -> float:
+        pause_s = self._backoff.failed(max(ended.retry_after_s, at_least_s))
         # The same trouble is told once, not at each try.
         if ended.code + ended.message != self._told:
             self._told = ended.code + ended.message

@@ -14,9 +14,8 @@ from typing import Final
 
 from terminals import exact
 from terminals.batcher import Row
-from terminals.link import Terminal
-from terminals.pacing import Pace
 from terminals.position import Position
+from terminals.sources.contract import Pace, Receiver
 from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side
 
 CODE: Final = "REPLAY"
@@ -75,7 +74,7 @@ class Replay:
         again = f" loop moves_times_on_s={self.content.span_us // 1_000_000}" if self._loop else ""
         return f"replay file={self._file.name} rows={self.content.rows} speed={self._speed:g}{again}"
 
-    def run(self, terminal: Terminal, pace: Pace) -> bool:
+    def run(self, terminal: Receiver, pace: Pace) -> bool:
         """Send it all; True when the end of the file was reached."""
         position = Position(terminal.spool, self._file)
         for rows in self.produce(pace, skip=position.begin(anew=self._from_start)):

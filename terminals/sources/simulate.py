@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from terminals.batcher import Row
-from terminals.link import Terminal
 from terminals.options import between
-from terminals.pacing import Pace
+from terminals.sources.contract import Pace, Receiver
 from terminals.sources.market import SimulatedMarket
 
 CODE: Final = "SIMULATOR"
@@ -48,7 +47,7 @@ class Simulation:
         what = f"symbols={self._symbols} rate_per_s={self._rate} seed={self._seed}"
         return f"SIMULATED 모의 시세 (nothing of this is real) {what}"
 
-    def run(self, terminal: Terminal, pace: Pace) -> bool:
+    def run(self, terminal: Receiver, pace: Pace) -> bool:
         """Send until stopped, or until `trades` are sent: then True."""
         # A restart goes on counting where the spool ended, so that no two rows of an epoch share a number.
         for rows in self.produce(pace, first_seq=terminal.spool.rows_total + 1):

@@ -32,4 +32,5 @@ def test_the_bounds_are_those_of_the_event_times():
     assert batcher.to_us == 99
     batcher.clear()
 
-    assert (len(batcher), batcher.from_us, batcher.to_us) == (0, None, None)
+    assert len(batcher) == 0
+    assert batcher.due_at() == float("inf")

@@ -1,5 +1,6 @@
 """The terminal for programs: what it collects, what it does when the disk is full, and a whole road over loopback."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -170,20 +171,20 @@ def test_what_an_earlier_run_could_not_send_goes_first(tmp_path):
 @pytest.mark.parametrize("code", ["not_authorised", "old_epoch", "source_mismatch", "register_refused"])
 def test_a_refusal_before_the_first_welcome_is_final(tmp_path, code):
     server = Server(refuse=code)
-    with Terminal(config(tmp_path, server.address)) as terminal, pytest.raises(Failed, match=code):
-        terminal.wait_committed(30)
-        terminal.send(rows(5000))
-        terminal.wait_committed(30)
+    with Terminal(config(tmp_path, server.address)) as terminal:
+        with contextlib.suppress(Failed):
+            terminal.send(rows(1))
+        with pytest.raises(Failed, match=code):
+            terminal.wait_committed(30)
     server.close()
 
 
 def test_another_machine_is_not_spoken_to_in_plain_text(tmp_path):
-    with (
-        Terminal(config(tmp_path, Address("192.0.2.1", 1))) as terminal,
-        pytest.raises(Failed, match="refused_by_rule"),
-    ):
-        terminal.send(rows(10))
-        terminal.wait_committed(30)
+    with Terminal(config(tmp_path, Address("192.0.2.1", 1))) as terminal:
+        with contextlib.suppress(Failed):
+            terminal.send(rows(1))
+        with pytest.raises(Failed, match="refused_by_rule"):
+            terminal.wait_committed(30)
 
 
 def test_a_wait_has_an_end(tmp_path):

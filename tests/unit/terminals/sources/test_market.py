@@ -1,5 +1,7 @@
 """The made-up market keeps KRX's rules of prices, and the same seed gives the same day."""
 
+import itertools
+
 import pytest
 
 from terminals import wire
@@ -23,7 +25,7 @@ def test_the_tick_sizes_are_those_of_2023(price, step):
 
 def test_every_price_and_quote_is_on_the_grid_and_within_the_days_limits():
     rows = trades(20_000)
-    first = {}
+    first: dict[str, int] = {}
 
     for row in rows:
         for mantissa in (row.get("price"), row.get("bid"), row.get("ask")):
@@ -58,7 +60,7 @@ def test_times_never_go_back_and_numbers_only_up():
 
 
 def test_the_volume_of_the_day_is_the_sum_of_the_trades():
-    volume = {}
+    volume: dict[str, int] = {}
     for row in trades(5000):
         if row["kind"] == wire.Kind.TRADE:
             volume[row["symbol"]] = volume.get(row["symbol"], 0) + row["size"]
@@ -67,9 +69,9 @@ def test_the_volume_of_the_day_is_the_sum_of_the_trades():
 
 def test_prices_move_and_volatility_comes_in_bursts():
     prices = [row["price"] for row in trades(30_000, symbols=1) if row["kind"] == wire.Kind.TRADE]
-    moves = [abs(after - before) for before, after in zip(prices, prices[1:], strict=False)]
+    moves = [abs(after - before) for before, after in itertools.pairwise(prices)]
     mean = sum(moves) / len(moves)
-    together = sum((a - mean) * (b - mean) for a, b in zip(moves, moves[1:], strict=False))
+    together = sum((a - mean) * (b - mean) for a, b in itertools.pairwise(moves))
 
     assert len(set(prices)) > 20
     assert together > 0, "a large move is followed by a large one more often than not"

@@ -7,6 +7,7 @@ import pytest
 
 from terminals import spool as spools
 from terminals import wire
+from terminals.batcher import Row
 from terminals.position import Position
 from terminals.sources.replay import BadFile, Replay, check, read
 
@@ -141,7 +142,7 @@ def test_speed_zero_waits_for_nothing(file):
 
 def test_a_loop_moves_the_times_on_by_whole_minutes_of_the_file(file):
     chunks = Replay(file, speed=0.0001, loop=True).produce(FakePace())
-    rows = []
+    rows: list[Row] = []
     while len(rows) < 12:
         rows += next(chunks)
 
@@ -160,10 +161,10 @@ def test_a_replay_goes_on_behind_what_was_already_taken(file, skip):
 
 @pytest.mark.parametrize("skip", [0, 3, 4, 9])
 def test_a_looped_replay_goes_on_in_the_right_pass(file, skip):
-    chunks, whole = Replay(file, speed=1, loop=True).produce(FakePace()), []
+    chunks, whole = Replay(file, speed=1, loop=True).produce(FakePace()), list[Row]()
     while len(whole) < 20:
         whole += next(chunks)
-    again, rest = Replay(file, speed=1, loop=True).produce(FakePace(), skip=skip), []
+    again, rest = Replay(file, speed=1, loop=True).produce(FakePace(), skip=skip), list[Row]()
     while len(rest) < 8:
         rest += next(again)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from typing import Any
 
 import pytest
 
@@ -9,9 +10,9 @@ from terminals import wire
 from terminals.wire import proof
 
 SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
-FIELDS = {
-    "server_nonce": "a" * 64, "client_nonce": "b" * 64, "client": "t1", "epoch": "0123456789abcdef", "first": 1, "last": 0,
-    "source": "REPLAY", "register_market": "CME", "channel_binding": "",
+FIELDS: dict[str, Any] = {
+    "server_nonce": "a" * 64, "client_nonce": "b" * 64, "client": "t1", "epoch": "0123456789abcdef", "first": 1,
+    "last": 0, "source": "REPLAY", "register_market": "CME", "channel_binding": "",
 }  # fmt: skip
 
 

@@ -1,0 +1,39 @@
+"""What to do when a session has ended, by its code. The same table stands in docs/protocol.md, section 9."""
+
+from enum import Enum
+from typing import Final
+
+
+class Verdict(Enum):
+    """Come back with the ordinary back-off, come back slowly, or not at all."""
+
+    RETRY = "retry"
+    SLOW = "slow"
+    STOP = "stop"
+
+
+# A person has to change something at the terminal before these can go away.
+_STOP: Final = frozenset({"superseded", "old_epoch", "spool_behind", "unknown_version", "refused_by_rule"})
+# An administrator may mend these: final before the first WELCOME (somebody mistyped), worth waiting for after it.
+_PERMISSION: Final = frozenset({"not_authorised", "source_mismatch", "register_refused", "server_proof_wrong"})
+# One of the two programs is wrong; a quick retry would only repeat it.
+_BUG: Final = frozenset(
+    {
+        "bad_batch_header",
+        "bad_json",
+        "bad_message",
+        "bad_seq",
+        "bad_server_frame",
+        "frame_too_long",
+        "unexpected_frame",
+        "unknown_flags",
+        "unknown_type",
+    }
+)
+
+
+def verdict(code: str, *, was_welcomed: bool) -> Verdict:
+    """A code nobody knows is worth a retry."""
+    if code in _STOP or (code in _PERMISSION and not was_welcomed):
+        return Verdict.STOP
+    return Verdict.SLOW if code in _PERMISSION or code in _BUG else Verdict.RETRY

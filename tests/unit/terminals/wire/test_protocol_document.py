@@ -1,0 +1,136 @@
+"""docs/protocol.md says what the code does: its hex is generated again, its codes and numbers are looked up."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from terminals import session, wire
+from terminals.verdict import verdict
+from terminals.wire import limits, proof
+
+DOCUMENT = (Path(__file__).resolve().parents[4] / "docs/protocol.md").read_text(encoding="utf-8")
+SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+SERVER_NONCE, CLIENT_NONCE, EPOCH = "5a" * 32, "c3" * 32, "0123456789abcdef"
+SIGNED: dict[str, Any] = {
+    "server_nonce": SERVER_NONCE, "client_nonce": CLIENT_NONCE, "client": "desk-1", "epoch": EPOCH, "first": 1,
+    "last": 2, "source": "REPLAY", "register_market": "CME", "channel_binding": "",
+}  # fmt: skip
+
+
+def columns_payload():
+    batch = wire.Columns(price_scale=2, size_scale=0)
+    batch.append(symbol="ESH4", time_us=1703545200000000, price=480025, size=44, side=wire.Side.UNKNOWN, seq=6000)
+    batch.append(symbol="ESH4", time_us=1703545200085275, price=480025, size=5, side=wire.Side.BUY, seq=6006)
+    return batch.encode(1, "replay", 1703545200100000)
+
+
+def examples():
+    """Every hex block of the document by its name."""
+    message = proof.auth_message(**SIGNED)
+    verifier = proof.verifier(SECRET)
+    row = {"symbol": "ESH4", "time": "2023-12-25T23:00:00.097787Z", "price": "4800.50", "size": 1, "side": "sell"}
+    frame = wire.FrameType.BATCH
+    sizes = {"hello_bytes": 4096, "frame_bytes": 1048576, "batch_rows": 5000, "window_batches": 64}
+    times = {"hello_s": 5.0, "frame_s": 10.0, "heartbeat_s": 1.0, "dead_s": 15.0}
+    return {
+        "challenge": wire.Challenge(SERVER_NONCE, (1,), {**sizes, "window_bytes": 4194304}, times).encode(),
+        "hello": wire.Hello(
+            "desk-1", EPOCH, CLIENT_NONCE, 1, 2, "REPLAY", "CME", "example/1", 1703545200200000,
+            proof.client_proof(SECRET, message),
+        ).encode(),
+        "welcome": wire.Welcome(proof.server_proof(verifier.server_key, message), "s-7", 0, (), 64, 1.0, 15.0).encode(),
+        "batch-columns": wire.encode(frame, columns_payload()),
+        "batch-rows": wire.encode(frame, wire.encode_rows(2, "replay", 1703545200150000, [row])),
+        "ack": wire.Ack(2, 2, (), 64).encode(),
+        "batch-gap": wire.encode(
+            frame,
+            wire.encode_gap(3, "replay", 1703545201000000, 1703545200200000, 1703545200900000, 1234, "spool_full"),
+        ),
+        "bye": wire.Bye().encode(),
+        "auth-message": message,
+        "client-proof": bytes.fromhex(proof.client_proof(SECRET, message)),
+        "server-proof": bytes.fromhex(proof.server_proof(verifier.server_key, message)),
+        "stored-key": verifier.stored_key,
+        "server-key": verifier.server_key,
+    }  # fmt: skip
+
+
+def blocks():
+    """name -> bytes, as the document prints them; text behind two spaces and a semicolon is a comment."""
+    found = {}
+    for name, text in re.findall(r"^```hex ([\w-]+)\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL):
+        found[name] = bytes.fromhex("".join(line.partition(";")[0] for line in text.splitlines()))
+    return found
+
+
+@pytest.mark.parametrize("name", examples())
+def test_the_hex_of_the_document_is_what_the_code_writes(name):
+    assert blocks()[name].hex(" ") == examples()[name].hex(" ")
+
+
+def test_the_document_has_no_example_that_is_not_checked():
+    assert set(blocks()) == set(examples())
+
+
+def test_the_worked_example_can_be_read_back():
+    batch = blocks()["batch-columns"][wire.HEADER_BYTES :]
+
+    assert [(row["price"], row["size"], row["seq"]) for row in wire.decode_columns(batch)] == [
+        (480025, 44, 6000), (480025, 5, 6006)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("type", wire.FrameType)
+def test_every_frame_type_and_its_fields_are_described(type):
+    assert re.search(rf"\| {type.value} \| `{type.name}` \|", DOCUMENT)
+    cls = next((one for one in wire.Message.__args__ if one.type is type), None)
+    if cls is not None and cls is not wire.Bye:
+        section = DOCUMENT.split(f"### {type.name}\n")[1].split("\n### ")[0]
+        assert all(f"| `{name}` |" in section for name in cls.__slots__)
+
+
+@pytest.mark.parametrize("column", wire.Column)
+def test_every_column_has_its_line(column):
+    assert re.search(rf"\| {column.value} \| `{column.name.lower()}` \| {wire.WIDTHS[column]} \|", DOCUMENT)
+
+
+CODES = (
+    "frame_too_long bad_crc unknown_version unknown_type unknown_flags bad_json bad_message unexpected_frame "
+    "hello_timeout frame_timeout idle_timeout not_authorised old_epoch source_mismatch register_refused bad_seq "
+    "bad_batch_header "
+    "too_many_connections server_busy internal rows too_many_rows bad_batch dead_letter checksum_mismatch superseded "
+    "shutting_down spool_full spool_damaged"
+)
+
+
+@pytest.mark.parametrize("code", CODES.split())
+def test_every_code_says_what_the_client_should_do(code):
+    assert re.search(rf"^\| `{code}` \| .+ \| .+ \|$", DOCUMENT, re.MULTILINE)
+
+
+def test_the_terminal_does_what_the_document_tells_clients_to_do():
+    told = DOCUMENT.split("**ERROR** —")[1].split("**REJECT** —")[0] + DOCUMENT.split("**GOAWAY**")[1]
+    table = re.findall(r"^\| `(\w+)` \| .+ \| (\w+)(.*) \|$", told, re.MULTILINE)
+
+    assert len(table) == 22
+    for code, word, rest in table:
+        assert verdict(code, was_welcomed=True).value == word
+        assert verdict(code, was_welcomed=False).value == ("stop" if "or stop if it never worked" in rest else word)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("HELLO_BYTES", "4,096"), ("FRAME_BYTES", "1,048,576"), ("BATCH_ROWS", "5,000"), ("WINDOW_BATCHES", "64"),
+        ("WINDOW_BYTES", "4,194,304"), ("MAX_SEQ", "4,294,967,295"), ("RANGES", "4,096"), ("HELLO_S", "5 s"),
+        ("FRAME_S", "10 s"), ("HEARTBEAT_S", "1 s"), ("DEAD_S", "15 s"), ("FEED_LENGTH", "16"), ("SYMBOL_LENGTH", "24"),
+    ],
+)  # fmt: skip
+def test_the_limits_are_the_codes_own(name, text):
+    value = getattr(limits, name)
+
+    assert f"{value:,}" == text or f"{value:g} s" == text
+    assert re.search(rf"\| {re.escape(text)} \|", DOCUMENT)
+    assert session.HANDSHAKE_S == 10.0
