@@ -1,0 +1,96 @@
+"""The shapes of answers, for the OpenAPI schema only: views write them from arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import inline_serializer
+from rest_framework import serializers
+
+
+class Bar(serializers.Serializer[Any]):
+    t = serializers.DateTimeField(help_text="open time")
+    o = serializers.DecimalField(18, 8, coerce_to_string=False)
+    h = serializers.DecimalField(18, 8, coerce_to_string=False)
+    l = serializers.DecimalField(18, 8, coerce_to_string=False)  # noqa: E741 - the dialect's name
+    c = serializers.DecimalField(18, 8, coerce_to_string=False)
+    v = serializers.DecimalField(18, 4, coerce_to_string=False)
+    n = serializers.IntegerField(help_text="trades")
+    vw = serializers.DecimalField(18, 8, coerce_to_string=False, allow_null=True, help_text="volume-weighted average price")
+    x = serializers.BooleanField(help_text="closed: its time is over by the wall clock")
+    rev = serializers.IntegerField(help_text="corrections of its minutes")
+    gap = serializers.IntegerField(help_text="1 when a terminal reported rows lost in its time")
+
+
+class Trade(serializers.Serializer[Any]):
+    t = serializers.DateTimeField()
+    p = serializers.DecimalField(18, 8, coerce_to_string=False)
+    s = serializers.DecimalField(18, 4, coerce_to_string=False)
+    x = serializers.CharField(help_text="feed")
+    i = serializers.IntegerField(help_text="tick id, unique and in the order of arrival")
+    c = serializers.ListField(child=serializers.CharField(), help_text="no_size: the source gave no size")
+    z = serializers.CharField(allow_blank=True)
+    tks = serializers.ChoiceField(choices=["B", "S", "-"], help_text="who took: buyer, seller, unknown")
+
+
+class Symbol(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    name = serializers.CharField()
+    name_en = serializers.CharField()
+    market = serializers.CharField()
+    timezone = serializers.CharField()
+    feed = serializers.CharField(help_text="primary feed")
+    active = serializers.BooleanField()
+
+
+class Symbols(serializers.Serializer[Any]):
+    symbols = Symbol(many=True)
+    next_page_token = serializers.CharField(allow_null=True)
+
+
+class Error(serializers.Serializer[Any]):
+    code = serializers.IntegerField()
+    message = serializers.CharField()
+    request_id = serializers.CharField()
+    errors = serializers.DictField(required=False)
+
+
+class Ticket(serializers.Serializer[Any]):
+    ticket = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="seconds")
+
+
+class Snapshot(serializers.Serializer[Any]):
+    latestTrade = Trade(required=False)  # noqa: N815 - the dialect's name
+    minuteBar = Bar(required=False)  # noqa: N815
+    dailyBar = Bar(required=False)  # noqa: N815
+    prevDailyBar = Bar(required=False)  # noqa: N815
+
+
+class Status(serializers.Serializer[Any]):
+    t = serializers.DateTimeField()
+    counters = serializers.DictField(child=serializers.IntegerField())
+    feeds = serializers.ListField(child=serializers.DictField())
+    queues = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
+    commit_ms = serializers.DictField(child=serializers.FloatField(), allow_null=True)
+    ingest = serializers.ListField(child=serializers.DictField())
+    redis = serializers.BooleanField()
+
+
+def pages(name: str, item: type[serializers.Serializer[Any]]) -> Any:  # noqa: ANN401 - a class made here
+    """Lists by symbol, and the token of the next page."""
+    fields: dict[str, Any] = {
+        name: serializers.DictField(child=item(many=True)),
+        "next_page_token": serializers.CharField(allow_null=True),
+    }
+    return inline_serializer(f"{item.__name__}sBySymbol", fields)
+
+
+def page(name: str, item: type[serializers.Serializer[Any]]) -> Any:  # noqa: ANN401 - a class made here
+    """One symbol's list, and the token of the next page."""
+    fields: dict[str, Any] = {
+        "symbol": serializers.CharField(),
+        name: item(many=True),
+        "next_page_token": serializers.CharField(allow_null=True),
+    }
+    return inline_serializer(f"{item.__name__}sOfSymbol", fields)

@@ -1,0 +1,16 @@
+"""The ASGI application that Daphne serves: HTTP to Django on a few threads with lasting database connections, WebSockets to the stream."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
+
+import django
+
+django.setup()
+
+from api.threads import Application  # noqa: E402 - Django must be set up first
+from api.stream.routes import Streams  # noqa: E402
+
+application = Streams(http=Application())

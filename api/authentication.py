@@ -1,0 +1,176 @@
+"""Who is asking: a client by key and secret, staff by session, or the visitor of a public page. Nobody else gets in."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from api import attempts
+from marketdata import credentials
+from marketdata.models import Client
+
+KEY_HEADER, SECRET_HEADER = "APCA-API-KEY-ID", "APCA-API-SECRET-KEY"
+REMEMBER_S = 3.0  # how long a deactivated client may still be let in
+SEEN_EVERY = datetime.timedelta(minutes=5)
+PAGE_COOKIE = "naru_page"
+PAGE_COOKIE_S = 12 * 3600
+_MOST_REMEMBERED = 1000
+_pepper = secrets.token_bytes(32)
+_remembered: dict[bytes, tuple[float, Client]] = {}
+
+
+class TooManyFailuresError(Exception):
+    """This address failed too often; `wait_s` says when it may try again."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many failed logins; try again in {wait_s} s")
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who looks at the page while it is public. Reads, and nothing else."""
+
+    name: str = "page"
+    is_authenticated: bool = True
+    is_anonymous: bool = False
+    is_staff: bool = False
+    may_read: bool = True
+
+
+def login(key_id: str, secret: str, address: str) -> Client | None:
+    """The active client of this key, or None, which is counted; a success is remembered for `REMEMBER_S`."""
+    mark = hashlib.blake2b(f"{key_id}\0{secret}".encode(), key=_pepper).digest()
+    kept = _remembered.get(mark)
+    now = time.monotonic()
+    if kept is not None and kept[0] > now:
+        return kept[1]
+    _remembered.pop(mark, None)
+    wait_s = attempts.wait_s(address, key_id)
+    if wait_s > 0:
+        raise TooManyFailuresError(wait_s)
+    client = credentials.verify(key_id[:64], secret[:256])
+    if client is None:
+        attempts.failed(address, key_id)
+        return None
+    if len(_remembered) >= _MOST_REMEMBERED:
+        _remembered.clear()
+    _remembered[mark] = (now + REMEMBER_S, client)
+    _note_seen(client)
+    return client
+
+
+def _note_seen(client: Client) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    if client.last_seen_at is None or now - client.last_seen_at > SEEN_EVERY:
+        Client.objects.filter(pk=client.pk).update(last_seen_at=now)
+
+
+def forget() -> None:
+    """Let every login be checked anew."""
+    _remembered.clear()
+
+
+class KeyAuthentication(BaseAuthentication):
+    """Key id and secret in two headers, as the dialect has it."""
+
+    def authenticate(self, request: Request) -> tuple[Client, str] | None:
+        key_id, secret = request.headers.get(KEY_HEADER), request.headers.get(SECRET_HEADER)
+        if key_id is None and secret is None:
+            return None
+        return _client(request, key_id or "", secret or "")
+
+    def authenticate_header(self, request: Request) -> str:
+        return f'{KEY_HEADER} realm="naru"'
+
+
+class BasicKeyAuthentication(BaseAuthentication):
+    """The same pair as user name and password, for collectors of metrics, which know nothing else."""
+
+    def authenticate(self, request: Request) -> tuple[Client, str] | None:
+        kind, _, coded = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "basic":
+            return None
+        try:
+            key_id, _, secret = base64.b64decode(coded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise exceptions.AuthenticationFailed("the Authorization header cannot be read") from None
+        return _client(request, key_id, secret)
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Basic realm="naru"'
+
+
+class PageAuthentication(BaseAuthentication):
+    """The cookie that the public page gave. Worth nothing once PAGE_PUBLIC is off."""
+
+    def authenticate(self, request: Request) -> tuple[Visitor, None] | None:
+        cookie = request.COOKIES.get(PAGE_COOKIE)
+        if cookie is None or not page_cookie_valid(cookie):
+            return None
+        return Visitor(), None
+
+
+def _client(request: Request, key_id: str, secret: str) -> tuple[Client, str]:
+    try:
+        client = login(key_id, secret, address_of(request))
+    except TooManyFailuresError as error:
+        raise exceptions.Throttled(error.wait_s, str(error)) from error
+    if client is None:
+        raise exceptions.AuthenticationFailed("unknown key or wrong secret")
+    return client, client.key_id
+
+
+def address_of(request: Request | HttpRequest) -> str:
+    """The caller's address. Behind a proxy Daphne's --proxy-headers puts the real one here."""
+    return str(request.META.get("REMOTE_ADDR") or "unknown")
+
+
+def page_cookie() -> str:
+    """A cookie for a visitor of the public page."""
+    return signing.dumps("visitor", salt=PAGE_COOKIE)
+
+
+def page_cookie_valid(cookie: str) -> bool:
+    if not settings.PAGE_PUBLIC:
+        return False
+    try:
+        signing.loads(cookie, salt=PAGE_COOKIE, max_age=PAGE_COOKIE_S)
+    except signing.BadSignature:
+        return False
+    return True
+
+
+def may_read(user: Any) -> bool:  # noqa: ANN401 - client, visitor or Django user
+    """Clients that may read, visitors of a public page, and staff."""
+    return bool(getattr(user, "may_read", False) or getattr(user, "is_staff", False))
+
+
+class MayRead(BasePermission):
+    message = "this key may not read"
+
+    def has_permission(self, request: Request, view: object) -> bool:
+        return may_read(request.user)
+
+
+class StaffOrClient(BasePermission):
+    """As MayRead, but the public page is not enough."""
+
+    message = "this needs a key or a login"
+
+    def has_permission(self, request: Request, view: object) -> bool:
+        return may_read(request.user) and not isinstance(request.user, Visitor)

@@ -1,0 +1,101 @@
+"""Arrays as JSON text, exact to the digit and quickly: a thousand candles are a few thousand pieces of text, never objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.bars import VALUE_UNIT, Bars
+from marketdata.ticks import ABSENT, Int64, Ticks, decimal_text
+from terminals import wire
+
+Flags = npt.NDArray[np.bool_]
+
+TAKER = ("-", "B", "S")  # by wire.Side: unknown, buyer, seller
+NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "s" is 0
+
+
+def decimals(values: Int64, scale: int) -> list[Any]:
+    """Scaled integers as what is to stand in JSON: whole numbers where nothing has a fraction, otherwise text of numbers."""
+    whole, part = np.divmod(values, 10**scale)
+    if not part.any():
+        listed: list[Any] = whole.tolist()
+        return listed
+    shown = {value: decimal_text(value, scale) for value in set(values.tolist())}
+    return [shown[value] for value in values.tolist()]
+
+
+def times(times_us: Int64, unit: str = "us") -> list[str]:
+    """RFC-3339 in UTC: to the second for candles, to the microsecond for ticks."""
+    text: list[str] = np.datetime_as_string(times_us.astype("datetime64[us]"), unit=unit).tolist()
+    return text
+
+
+def time(time_us: int) -> str:
+    """One time, to the microsecond."""
+    return times(np.array([time_us], np.int64))[0] + "Z"
+
+
+def average_prices(bars: Bars) -> list[int | None]:
+    """Volume-weighted average prices in 1e-8, rounded half up; None for a candle without volume."""
+    return [
+        ((value * VALUE_UNIT + part) * 2 + volume) // (2 * volume) if volume else None
+        for value, part, volume in zip(bars.value.tolist(), bars.value_frac.tolist(), bars.volume.tolist(), strict=True)
+    ]
+
+
+def bars(found: Bars, *, closed: Flags, gap: Flags) -> list[str]:
+    """The members of each candle's object, without braces."""
+    prices = [decimals(getattr(found, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")]
+    averages = ["null" if v is None else decimal_text(v, wire.PRICE_SCALE) for v in average_prices(found)]
+    columns: Sequence[Sequence[Any]] = (
+        times(found.time_us, "s"), *prices, decimals(found.volume, wire.SIZE_SCALE), found.n.tolist(), averages,
+        [("false", "true")[flag] for flag in closed.tolist()], found.rev.tolist(), gap.astype(np.int8).tolist(),
+    )  # fmt: skip
+    return [
+        f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev},"gap":{g}'
+        for t, o, h, l, c, v, n, vw, x, rev, g in zip(*columns, strict=True)  # noqa: E741 - the dialect's own names
+    ]
+
+
+def trades(found: Ticks) -> list[str]:
+    """The members of each trade's object, without braces. `z`, the tape, is a word of American markets and stays empty."""
+    absent = found.size == ABSENT
+    sizes = decimals(np.where(absent, 0, found.size), wire.SIZE_SCALE)
+    conditions = [f'["{NO_SIZE}"]' if flag else "[]" for flag in absent.tolist()]
+    columns: Sequence[Sequence[Any]] = (
+        times(found.time_us), decimals(found.price, wire.PRICE_SCALE), sizes, found.tick_id.tolist(), conditions,
+        [TAKER[side] for side in found.side.tolist()],
+    )  # fmt: skip
+    feed = found.feed
+    return [
+        f'"t":"{t}Z","p":{p},"s":{s},"x":"{feed}","i":{i},"c":{c},"z":"","tks":"{k}"'
+        for t, p, s, i, c, k in zip(*columns, strict=True)
+    ]
+
+
+def quotes(found: Ticks) -> list[str]:
+    """The members of each quote's object, without braces; a side that is not there is 0, as the dialect wants it."""
+    columns: Sequence[Sequence[Any]] = (
+        times(found.time_us),
+        *(
+            decimals(np.where(values == ABSENT, 0, values), scale)
+            for values, scale in (
+                (found.bid, wire.PRICE_SCALE), (found.bid_size, wire.SIZE_SCALE),
+                (found.ask, wire.PRICE_SCALE), (found.ask_size, wire.SIZE_SCALE),
+            )
+        ),
+    )  # fmt: skip
+    feed = found.feed
+    return [
+        f'"t":"{t}Z","bx":"{feed}","bp":{bp},"bs":{bs},"ax":"{feed}","ap":{ap},"as":{a},"c":[],"z":""'
+        for t, bp, bs, ap, a in zip(*columns, strict=True)
+    ]
+
+
+def array(members: list[str]) -> bytes:
+    """A JSON array of objects from their members."""
+    return ("[{" + "},{".join(members) + "}]").encode() if members else b"[]"

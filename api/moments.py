@@ -1,0 +1,52 @@
+"""`start` and `end` as callers write them: RFC-3339, or a date, which is a whole day of the symbol's market."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass
+
+from analytics import timeframes
+from marketdata.ticks import microseconds
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
+EARLIEST_US, LATEST_US = -2_208_988_800_000_000, 253_402_214_400_000_000  # 1900 to 9999
+RIGHT = "RFC-3339 with an offset (2026-11-20T09:00:00Z, or +09:00 with + written as %2B), or a date (2026-11-20)"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time, or a local day that only a time zone makes one."""
+
+    time_us: int = 0
+    day: int | None = None
+
+    def first_us(self, timezone: str) -> int:
+        """As a `start`."""
+        return _within(self.time_us if self.day is None else timeframes.midnight_us(self.day, timezone))
+
+    def last_us(self, timezone: str) -> int:
+        """As an `end`, which is included: a date means its whole day."""
+        return _within(self.time_us if self.day is None else timeframes.midnight_us(self.day + 1, timezone) - 1)
+
+
+def parse(text: str) -> Moment:
+    """Nanoseconds are cut to microseconds. ValueError when it is neither a time nor a date."""
+    if _DATE.fullmatch(text):
+        day = datetime.date.fromisoformat(text).toordinal() - _EPOCH_DAY
+        if not EARLIEST_US // 86_400_000_000 <= day < LATEST_US // 86_400_000_000:
+            raise ValueError(text)
+        return Moment(day=day)
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    fraction = (match[2] or "0")[:6].ljust(6, "0")
+    clock = match[1] if match[1].count(":") == 2 else match[1] + ":00"
+    moment = datetime.datetime.fromisoformat(f"{clock}.{fraction}{match[3].upper().replace('Z', '+00:00')}")
+    return Moment(time_us=microseconds(moment))
+
+
+def _within(time_us: int) -> int:
+    return min(max(time_us, EARLIEST_US), LATEST_US)

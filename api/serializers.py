@@ -1,0 +1,128 @@
+"""The parameters of each resource, checked, and the shape of each answer: the OpenAPI schema is made from both."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from analytics import timeframes
+from api import errors, moments
+from api.moments import Moment
+from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
+
+MOST_SYMBOLS = 200
+OURS = ("format",)  # REST framework's own: which renderer
+_SYMBOL = re.compile(SYMBOL_PATTERN)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class MomentField(serializers.CharField):
+    def to_internal_value(self, data: Any) -> Any:  # noqa: ANN401 - REST framework's signature
+        try:
+            return moments.parse(super().to_internal_value(data))
+        except ValueError:
+            raise serializers.ValidationError(f"must be {moments.RIGHT}") from None
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class SymbolsField(serializers.CharField):
+    def to_internal_value(self, data: Any) -> Any:  # noqa: ANN401 - REST framework's signature
+        codes = list(dict.fromkeys(code.strip() for code in super().to_internal_value(data).split(",")))
+        wrong = [code for code in codes if not _SYMBOL.match(code)]
+        if wrong:
+            raise serializers.ValidationError(f"{wrong[0]!r} is no symbol code; separate codes by commas")
+        if len(codes) > MOST_SYMBOLS:
+            raise serializers.ValidationError(f"at most {MOST_SYMBOLS} symbols in one request")
+        return codes
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class TimeframeField(serializers.CharField):
+    def to_internal_value(self, data: Any) -> Any:  # noqa: ANN401 - REST framework's signature
+        try:
+            return timeframes.parse(super().to_internal_value(data))
+        except timeframes.UnknownTimeframeError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
+class Query(serializers.Serializer[Any]):
+    """Query parameters. One that is not known, or given twice, is an error that names what is allowed."""
+
+    @classmethod
+    def read(cls, request: Request, **more: str) -> dict[str, Any]:
+        """The checked parameters of a request."""
+        query = cls()
+        allowed = sorted(query.fields)
+        for name, values in request.query_params.lists():
+            if name not in allowed and name not in OURS:
+                raise errors.UnknownParameter(f"unknown parameter {name!r}; allowed are {', '.join(allowed)}")
+            if len(values) > 1:
+                raise errors.Problem(f"{name} is given {len(values)} times")
+        query = cls(data={**{name: request.query_params[name] for name in request.query_params if name in allowed}, **more})
+        query.is_valid(raise_exception=True)
+        return dict(query.validated_data)
+
+
+class RangeQuery(Query):
+    start = MomentField(required=False, help_text=f"first time, included: {moments.RIGHT}")
+    end = MomentField(required=False, help_text="last time, included; a date means its whole day in the symbol's market")
+    limit = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=10_000)
+    page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
+    sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
+    feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
+    asof = serializers.DateField(required=False, help_text="accepted for the dialect's sake; symbols are never renamed here")
+    currency = serializers.CharField(required=False, max_length=3, help_text="accepted for the dialect's sake")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        start, end = attrs.get("start"), attrs.get("end")
+        if isinstance(start, Moment) and isinstance(end, Moment) and start.first_us("UTC") > end.last_us("UTC") + _DAY_US:
+            raise errors.Unprocessable({"start": "is after end"})
+        return attrs
+
+
+_DAY_US = 86_400_000_000  # a date and a time can only be compared in the symbol's time zone; that comes later
+
+
+class TradesQuery(RangeQuery):
+    symbols = SymbolsField(help_text="codes separated by commas")
+
+
+class SymbolTradesQuery(RangeQuery):
+    pass
+
+
+class _Bars(RangeQuery):
+    timeframe = TimeframeField(required=False, default="1Min", help_text=timeframes.ALLOWED)
+    adjustment = serializers.ChoiceField(choices=["raw"], required=False, default="raw")
+
+
+class BarsQuery(_Bars):
+    symbols = SymbolsField(help_text="codes separated by commas")
+
+
+class SymbolBarsQuery(_Bars):
+    pass
+
+
+class SnapshotsQuery(Query):
+    symbols = SymbolsField(help_text="codes separated by commas")
+    feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
+
+
+class SymbolsQuery(Query):
+    search = serializers.CharField(required=False, max_length=80, help_text="part of a code or a name")
+    market = serializers.CharField(required=False, max_length=8)
+    feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="primary feed")
+    active = serializers.BooleanField(required=False, allow_null=True, default=None)
+    limit = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=10_000)
+    page_token = serializers.CharField(required=False, max_length=200)
+
+
+class NoQuery(Query):
+    pass
+

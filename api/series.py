@@ -1,0 +1,52 @@
+"""From the parameters of a request to what is to be read: which symbol in which feed, between which times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api import errors, paging
+from api.moments import EARLIEST_US, LATEST_US
+from api.paging import Series
+from marketdata.models import Gap, Symbol
+from marketdata.storage import TickKey
+
+MOST_GAPS = 1000
+
+
+def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
+    """The series asked for. An unregistered symbol is an error: a typing mistake must not look like silence."""
+    rows = {
+        code: (feed, timezone)
+        for code, feed, timezone in Symbol.objects.filter(code__in=symbols).values_list(
+            "code", "primary_feed", "market__timezone"
+        )
+    }
+    unknown = [symbol for symbol in symbols if symbol not in rows]
+    if unknown:
+        raise errors.UnknownSymbol(f"not registered: {', '.join(unknown)}")
+    found = []
+    for symbol in symbols:
+        feed, timezone = rows[symbol]
+        start, end = query.get("start"), query.get("end")
+        first_us = start.first_us(timezone) if start else EARLIEST_US
+        last_us = end.last_us(timezone) if end else LATEST_US
+        if first_us > last_us:
+            raise errors.Unprocessable({"start": "is after end"})
+        found.append(Series(symbol, query.get("feed") or feed, timezone, first_us, last_us))
+    return found
+
+
+def after(query: dict[str, Any], kind: str, symbols: list[str]) -> TickKey | None:
+    """Where the page before ended."""
+    if not query.get("page_token"):
+        return None
+    try:
+        return paging.decode_token(query["page_token"], kind, symbols)
+    except paging.BadTokenError as error:
+        raise errors.BadToken(str(error)) from error
+
+
+def gaps(feed: str, first_us: int, end_us: int) -> list[tuple[int, int]]:
+    """When terminals reported rows lost in a feed: (from, to), both included."""
+    rows = Gap.objects.filter(feed=feed, from_us__lt=end_us, to_us__gte=first_us).values_list("from_us", "to_us")
+    return list(rows[:MOST_GAPS])

@@ -1,0 +1,42 @@
+"""One-time tickets: a browser fetches one by REST and shows it as the first message of its WebSocket. Valid once, for 60 s."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from typing import Any
+
+from api.authentication import Visitor
+from marketdata import live
+from marketdata.models import Client
+
+VALID_S = 60
+_PREFIX = "naru:ticket:"
+
+
+def issue(user: Any) -> str:  # noqa: ANN401 - client, visitor or Django user
+    """A ticket for whoever this is. Redis keeps only its hash."""
+    ticket = secrets.token_urlsafe(32)
+    live.connection().set(_name(ticket), json.dumps(owner(user)), ex=VALID_S)
+    return ticket
+
+
+def redeem(ticket: str) -> tuple[str, int] | None:
+    """Whose ticket it is, as `owner` names them; None when it is unknown, used or too old."""
+    kept: Any = live.connection().getdel(_name(ticket))
+    if not kept:
+        return None
+    kind, number = json.loads(kept)
+    return str(kind), int(number)
+
+
+def owner(user: Any) -> tuple[str, int]:  # noqa: ANN401 - client, visitor or Django user
+    """("client" | "user" | "page", primary key)."""
+    if isinstance(user, Visitor):
+        return "page", 0
+    return ("client" if isinstance(user, Client) else "user"), int(user.pk)
+
+
+def _name(ticket: str) -> str:
+    return _PREFIX + hashlib.sha256(ticket.encode()).hexdigest()

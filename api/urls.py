@@ -1,0 +1,53 @@
+"""Every address of Naru. All of them refuse a caller without a key or login, save the few in `PUBLIC`."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from api.views.bars import BarsView, SymbolBarsView
+from api.views.health import healthz
+from api.views.metrics import MetricsView
+from api.views.page import Login, page
+from api.views.snapshots import SnapshotsView
+from api.views.status import StatusView
+from api.views.symbols import SymbolsView, SymbolView
+from api.views.tickets import TicketView
+from api.views.trades import SymbolTradesView, TradesView
+
+# The page itself asks for a login unless PAGE_PUBLIC; the schema describes and holds no data.
+PUBLIC = ("page", "healthz", "rest_framework:login", "schema", "docs")
+SYMBOL = r"(?P<symbol>[0-9A-Za-z._:/-]{1,24})"
+
+handler400 = "api.errors.malformed"
+handler403 = "api.errors.forbidden"
+handler404 = "api.errors.not_found"
+handler500 = "api.errors.internal"
+
+sessions = [path("login/", Login.as_view(), name="login"), path("logout/", LogoutView.as_view(), name="logout")]
+
+v2 = [
+    path("stocks/bars", BarsView.as_view(), name="bars"),
+    path("stocks/trades", TradesView.as_view(), name="trades"),
+    path("stocks/snapshots", SnapshotsView.as_view(), name="snapshots"),
+    re_path(rf"^stocks/{SYMBOL}/bars$", SymbolBarsView.as_view(), name="symbol-bars"),
+    re_path(rf"^stocks/{SYMBOL}/trades$", SymbolTradesView.as_view(), name="symbol-trades"),
+    path("symbols", SymbolsView.as_view(), name="symbols"),
+    re_path(rf"^symbols/{SYMBOL.replace('symbol', 'code')}$", SymbolView.as_view(), name="symbol"),
+    path("status", StatusView.as_view(), name="status"),
+    path("stream/ticket", TicketView.as_view(), name="ticket"),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+]
+
+urlpatterns = [
+    path("", page, name="page"),
+    path("healthz", healthz, name="healthz"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
+    path("", include((sessions, "rest_framework"))),
+    path("v2/", include(v2)),
+    path("admin/login/", Login.as_view()),
+    path("admin/", admin.site.urls),
+]

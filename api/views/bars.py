@@ -1,0 +1,69 @@
+"""Candles of one symbol or several, of any width, in pages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import numpy as np
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from analytics.timeframes import Timeframe
+from api import answers, jsontext, paging, series
+from api.paging import Series
+from api.serializers import BarsQuery, SymbolBarsQuery
+from marketdata.bars import Bars
+
+
+def text_of(one: Series, bars: Bars, timeframe: Timeframe, now_us: int) -> list[str]:
+    """The members of candles' objects, with whether each is closed and whether something in it was lost."""
+    ends = timeframe.ends(bars.time_us, one.timezone)
+    lost = np.zeros(len(bars), np.bool_)
+    if len(bars):
+        for from_us, to_us in series.gaps(one.feed, int(bars.time_us.min()), int(ends.max())):
+            lost |= (ends > from_us) & (bars.time_us <= to_us)
+    return jsontext.bars(bars, closed=ends <= now_us, gap=lost)
+
+
+def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
+    timeframe: Timeframe = query["timeframe"]
+    page = paging.read_bars(
+        series.of(symbols, query), timeframe, after=series.after(query, timeframe.name, symbols),
+        limit=query["limit"], ascending=query["sort"] == "asc",
+    )  # fmt: skip
+    now_us = time.time_ns() // 1000
+    shown = {
+        one.symbol: msgspec.Raw(jsontext.array(text_of(one, bars, timeframe, now_us))) for one, bars in page.found
+    }
+    token = paging.encode_token(page.next, timeframe.name) if page.next else None
+    return shown, token
+
+
+class BarsView(APIView):
+    """여러 종목의 캔들. Candles of several symbols; `next_page_token` is null on the last page."""
+
+    @extend_schema(
+        operation_id="bars", parameters=[BarsQuery],
+        responses={200: answers.pages("bars", answers.Bar), "4XX": answers.Error},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        query = BarsQuery.read(request)
+        shown, token = _read(query["symbols"], query)
+        return Response({"bars": shown, "next_page_token": token})
+
+
+class SymbolBarsView(APIView):
+    """한 종목의 캔들. Candles of one symbol."""
+
+    @extend_schema(
+        operation_id="bars_of_symbol", parameters=[SymbolBarsQuery],
+        responses={200: answers.page("bars", answers.Bar), "4XX": answers.Error},
+    )  # fmt: skip
+    def get(self, request: Request, symbol: str) -> Response:
+        query = SymbolBarsQuery.read(request)
+        shown, token = _read([symbol], query)
+        return Response({"symbol": symbol, "bars": shown.get(symbol, []), "next_page_token": token})

@@ -1,0 +1,52 @@
+"""The first page: one live chart, the watch list and the pipeline's counters. Data comes by REST and WebSocket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.views import LoginView, redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from api import attempts, authentication
+
+
+@require_safe
+@never_cache
+@ensure_csrf_cookie
+def page(request: HttpRequest) -> HttpResponse:
+    """For staff, and while PAGE_PUBLIC is on for anybody, who gets a cookie that may read."""
+    known = authentication.may_read(request.user)
+    if not known and not settings.PAGE_PUBLIC:
+        return redirect_to_login(request.get_full_path())
+    response = render(request, "api/page.html", {"user": request.user if known else None})
+    if not known:
+        response.set_cookie(
+            authentication.PAGE_COOKIE, authentication.page_cookie(), max_age=authentication.PAGE_COOKIE_S,
+            httponly=True, samesite="Strict", secure=settings.BEHIND_TLS,
+        )  # fmt: skip
+    return response
+
+
+class Login(LoginView):
+    """The one login of page, API and admin; failures are counted as those of keys are."""
+
+    template_name = "api/login.html"
+    redirect_authenticated_user = False
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        address, name = authentication.address_of(request), request.POST.get("username", "")[:150]
+        wait_s = attempts.wait_s(address, name)
+        if wait_s > 0:
+            form = self.get_form_class()(request)
+            response = render(request, self.template_name, {"form": form, "wait_s": wait_s}, status=429)
+            response["Retry-After"] = str(wait_s)
+            return response
+        response = super().post(request, *args, **kwargs)
+        if not request.user.is_authenticated:
+            attempts.failed(address, name)
+        return response

@@ -1,0 +1,92 @@
+"""Where symbols stand: last trade, last minute, the day so far and the day before. A day is a local day of the symbol's market."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import redis
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from analytics import timeframes
+from api import answers, jsontext, paging, series
+from api.moments import EARLIEST_US
+from api.paging import Series
+from api.serializers import SnapshotsQuery
+from api.views.bars import text_of
+from marketdata import live
+from marketdata.bars import MINUTE_US
+from marketdata.ticks import decimal_text
+from terminals import wire
+
+_MINUTE = timeframes.parse("1Min")
+
+
+def _object(members: str) -> msgspec.Raw:
+    return msgspec.Raw(f"{{{members}}}".encode())
+
+
+def _latest_from_memory(found: list[Series]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The last trades as Redis has them; nothing when it is away, and then the database is asked."""
+    kept: dict[tuple[str, str], dict[str, Any]] = {}
+    try:
+        for feed in sorted({one.feed for one in found}):
+            rows = live.latest(feed, [one.symbol for one in found if one.feed == feed])
+            kept |= {(symbol, feed): row for symbol, row in rows.items()}
+    except redis.RedisError:
+        return {}
+    return kept
+
+
+def _latest_trade(one: Series, kept: dict[str, Any] | None) -> msgspec.Raw | None:
+    if kept is not None:
+        price, size = decimal_text(kept["price"], wire.PRICE_SCALE), decimal_text(kept["size"] or 0, wire.SIZE_SCALE)
+        return _object(
+            f'"t":"{jsontext.time(kept["time_us"])}","p":{price},"s":{size},"x":"{one.feed}","i":{kept["tick_id"]},"c":[],"z":""'
+        )
+    page = paging.read_trades([one], after=None, limit=1, ascending=False)
+    return _object(jsontext.trades(page.found[0][1])[0]) if page.found else None
+
+
+def snapshot(one: Series, kept: dict[str, Any] | None, now_us: int) -> dict[str, msgspec.Raw]:
+    """One symbol's snapshot; what there is nothing of is left out."""
+    shown: dict[str, msgspec.Raw] = {}
+    trade = _latest_trade(one, kept)
+    if trade is not None:
+        shown["latestTrade"] = trade
+    minute = paging.read_bars([one], _MINUTE, after=None, limit=1, ascending=False).found
+    if not minute:
+        return shown
+    bars = minute[0][1]
+    shown["minuteBar"] = _object(text_of(one, bars, _MINUTE, now_us)[0])
+    days = paging.read_bars(
+        [replace(one, last_us=int(bars.time_us[0]) + MINUTE_US - 1)], timeframes.DAY, after=None, limit=2, ascending=False
+    ).found
+    names = ("dailyBar", "prevDailyBar")
+    for name, text in zip(names, text_of(one, days[0][1], timeframes.DAY, now_us) if days else [], strict=False):
+        shown[name] = _object(text)
+    return shown
+
+
+class SnapshotsView(APIView):
+    """여러 종목의 현재 상태. The state of several symbols."""
+
+    @extend_schema(
+        operation_id="snapshots", parameters=[SnapshotsQuery],
+        responses={
+            200: serializers.DictField(child=answers.Snapshot()),
+            "4XX": answers.Error,
+        },
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        query = SnapshotsQuery.read(request)
+        found = [replace(one, first_us=EARLIEST_US) for one in series.of(query["symbols"], query)]
+        kept = _latest_from_memory(found)
+        now_us = time.time_ns() // 1000
+        return Response({one.symbol: snapshot(one, kept.get((one.symbol, one.feed)), now_us) for one in found})

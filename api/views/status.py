@@ -1,0 +1,101 @@
+"""How the pipeline does: counters, feeds, queues, the time from receipt to commit, and which terminals are connected."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import redis
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api import answers, jsontext
+from api.authentication import Visitor
+from api.serializers import NoQuery
+from celery_app import QUEUES
+from marketdata import feed, live
+from marketdata.models import IngestBatch, Source, Symbol
+
+log = logging.getLogger(__name__)
+
+RECENT_BATCHES = 200
+KEEP_S = 1.0  # however many look at the page, the pipeline is asked once a second
+_CLIENT_FIELDS = ("client", "name", "source", "feed", "state", "since", "last_seen", "rows_per_s", "rows", "batches", "inflight")
+_kept: tuple[float, dict[str, Any]] = (float("-inf"), {})
+
+
+def read() -> dict[str, Any]:
+    """The state of the pipeline; what Redis knows is empty while it is away."""
+    now_us = time.time_ns() // 1000
+    shown: dict[str, Any] = {"t": jsontext.time(now_us), "redis": True, "commit_ms": _commit_ms(), "counters": {}, "ingest": []}
+    names = sorted(set(Symbol.objects.order_by().values_list("primary_feed", flat=True).distinct()))
+    shown["feeds"], shown["queues"] = [{"feed": name, "nature": "unknown"} for name in names], None
+    try:
+        shown |= live.status()
+        shown["feeds"] = _feeds(names, now_us)
+        shown["queues"] = live.queue_depths(settings.BROKER_URL, QUEUES)
+    except redis.RedisError as error:
+        log.warning("status without redis error=%s", type(error).__name__)
+        shown["redis"] = False
+    return shown
+
+
+def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:
+    newest = feed.newest(live.connection(), names)
+    sources = {source.pk: source for source in Source.objects.all()}
+    shown: list[dict[str, Any]] = []
+    for name in names:
+        entry = newest.get(name)
+        if entry is None:
+            shown.append({"feed": name, "nature": "silent"})
+            continue
+        source = sources.get(entry.ticks.source_id)
+        shown.append({
+            "feed": name, "nature": nature(source), "source": source.code if source else None, "o": entry.last,
+            "committed": jsontext.time(entry.committed_us), "age_s": round(max(now_us - entry.committed_us, 0) / 1e6, 3),
+            "event": jsontext.time(int(entry.ticks.time_us.max())),
+        })  # fmt: skip
+    return shown
+
+
+def nature(source: Source | None) -> str:
+    """`live`, or what must be shown beside the prices: `simulated`, `replay`."""
+    if source is None:
+        return "unknown"
+    if source.is_synthetic:
+        return "simulated"
+    return "replay" if source.max_age_s is None else "live"
+
+
+def _commit_ms() -> dict[str, float] | None:
+    """From receiving a batch to its commit, over the most recent ones."""
+    rows = IngestBatch.objects.order_by("-committed_us").values_list("received_us", "committed_us")[:RECENT_BATCHES]
+    waited = sorted((committed - received) / 1000 for received, committed in rows)
+    if not waited:
+        return None
+    return {"p50": round(waited[len(waited) // 2], 1), "p95": round(waited[int(len(waited) * 0.95)], 1), "batches": len(waited)}
+
+
+class StatusView(APIView):
+    """수집 상태. The state of the pipeline, at most a second old."""
+
+    @extend_schema(operation_id="status", responses={200: answers.Status, "4XX": answers.Error})
+    def get(self, request: Request) -> Response:
+        global _kept
+        NoQuery.read(request)
+        if time.monotonic() - _kept[0] > KEEP_S:
+            _kept = (time.monotonic(), read())
+        shown = _kept[1]
+        if isinstance(request.user, Visitor):
+            shown = {**shown, "ingest": [_public(server) for server in shown["ingest"]]}
+        return Response(shown)
+
+
+def _public(server: dict[str, Any]) -> dict[str, Any]:
+    """A visitor of the page is not told addresses."""
+    clients = [{name: one[name] for name in _CLIENT_FIELDS if name in one} for one in server.get("clients", [])]
+    return {**server, "clients": clients}

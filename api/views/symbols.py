@@ -1,0 +1,71 @@
+"""Registered symbols: looked up by code, or searched by code and name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api import answers, errors, paging
+from api.serializers import NoQuery, SymbolsQuery
+from marketdata.models import Symbol
+from marketdata.storage import TickKey
+
+_KIND = "symbols"
+
+
+def shown(symbol: Symbol) -> dict[str, Any]:
+    """A symbol as the API shows it."""
+    return {
+        "symbol": symbol.code, "name": symbol.name, "name_en": symbol.name_en, "market": symbol.market_id,
+        "timezone": symbol.market.timezone, "feed": symbol.primary_feed, "active": symbol.is_active,
+    }  # fmt: skip
+
+
+class SymbolsView(APIView):
+    """종목 목록. Registered symbols in the order of their codes."""
+
+    @extend_schema(
+        operation_id="symbols", parameters=[SymbolsQuery], responses={200: answers.Symbols, "4XX": answers.Error}
+    )
+    def get(self, request: Request) -> Response:
+        query = SymbolsQuery.read(request)
+        rows = Symbol.objects.select_related("market").order_by("code")
+        if query.get("search"):
+            word = query["search"]
+            rows = rows.filter(Q(code__icontains=word) | Q(name__icontains=word) | Q(name_en__icontains=word))
+        if query.get("market"):
+            rows = rows.filter(market_id=query["market"])
+        if query.get("feed"):
+            rows = rows.filter(primary_feed=query["feed"])
+        if query["active"] is not None:
+            rows = rows.filter(is_active=query["active"])
+        if query.get("page_token"):
+            rows = rows.filter(code__gt=self._after(query["page_token"]))
+        found = list(rows[: query["limit"] + 1])
+        more = len(found) > query["limit"]
+        found = found[: query["limit"]]
+        token = paging.encode_token(TickKey(found[-1].code, 0), _KIND) if more else None
+        return Response({"symbols": [shown(symbol) for symbol in found], "next_page_token": token})
+
+    def _after(self, token: str) -> str:
+        try:
+            return paging.decode_token(token, _KIND, None).symbol
+        except paging.BadTokenError as error:
+            raise errors.BadToken(str(error)) from error
+
+
+class SymbolView(APIView):
+    """종목 하나. One registered symbol."""
+
+    @extend_schema(operation_id="symbol", responses={200: answers.Symbol, "4XX": answers.Error})
+    def get(self, request: Request, code: str) -> Response:
+        NoQuery.read(request)
+        symbol = Symbol.objects.select_related("market").filter(code=code).first()
+        if symbol is None:
+            raise errors.UnknownSymbol(f"not registered: {code}")
+        return Response(shown(symbol))

@@ -1,0 +1,23 @@
+"""One-time tickets for WebSockets that cannot send headers."""
+
+from __future__ import annotations
+
+import redis
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api import answers, errors, tickets
+
+
+class TicketView(APIView):
+    """스트림 입장권. A ticket for one WebSocket: send {"action":"auth","ticket":…} as the first message."""
+
+    @extend_schema(operation_id="ticket", request=None, responses={200: answers.Ticket, "4XX": answers.Error})
+    def post(self, request: Request) -> Response:
+        try:
+            ticket = tickets.issue(request.user)
+        except redis.RedisError as error:
+            raise errors.Unavailable("no tickets while Redis is away; try again soon") from error
+        return Response({"ticket": ticket, "expires_in": tickets.VALID_S}, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,48 @@
+"""Trades of one symbol or several, in pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api import answers, jsontext, paging, series
+from api.serializers import SymbolTradesQuery, TradesQuery
+
+
+def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
+    page = paging.read_trades(
+        series.of(symbols, query), after=series.after(query, paging.TRADES, symbols),
+        limit=query["limit"], ascending=query["sort"] == "asc",
+    )  # fmt: skip
+    shown = {one.symbol: msgspec.Raw(jsontext.array(jsontext.trades(ticks))) for one, ticks in page.found}
+    return shown, paging.encode_token(page.next, paging.TRADES) if page.next else None
+
+
+class TradesView(APIView):
+    """여러 종목의 체결. Trades of several symbols; `next_page_token` is null on the last page."""
+
+    @extend_schema(
+        operation_id="trades", parameters=[TradesQuery],
+        responses={200: answers.pages("trades", answers.Trade), "4XX": answers.Error},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        query = TradesQuery.read(request)
+        shown, token = _read(query["symbols"], query)
+        return Response({"trades": shown, "next_page_token": token})
+
+
+class SymbolTradesView(APIView):
+    """한 종목의 체결. Trades of one symbol."""
+
+    @extend_schema(
+        operation_id="trades_of_symbol", parameters=[SymbolTradesQuery],
+        responses={200: answers.page("trades", answers.Trade), "4XX": answers.Error},
+    )  # fmt: skip
+    def get(self, request: Request, symbol: str) -> Response:
+        shown, token = _read([symbol], SymbolTradesQuery.read(request))
+        return Response({"symbol": symbol, "trades": shown.get(symbol, []), "next_page_token": token})
