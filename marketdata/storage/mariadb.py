@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from django.db import DatabaseError, InterfaceError
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import partitions
-from marketdata.storage.base import EPOCH_DATE, Storage, StorageError, TickKey
+from marketdata.storage.base import Storage, StorageError, TickKey
+from marketdata.storage.loadfile import UNITS, LoadFile, date_text, moments
 from marketdata.storage.sqlite import ticks_from_rows
 from marketdata.ticks import ABSENT, Ticks
 
@@ -86,31 +85,18 @@ _SELECT_BAR = ", ".join(
         "close_id",
     ]
 )
-_UNITS = {
-    "price": _PRICE,
-    "size": _SIZE,
-    "seq": 1,
-    "bid": _PRICE,
-    "ask": _PRICE,
-    "bid_size": _SIZE,
-    "ask_size": _SIZE,
-    "cum_volume": _SIZE,
-}
 _SELECT_TICK = ", ".join(
     [
         _micros("event_time"),
         "kind + 0",
         "COALESCE(side + 0, 0)",
-        *(f"COALESCE({_scaled(name, unit)}, {ABSENT})" for name, unit in _UNITS.items()),
+        *(f"COALESCE({_scaled(name, unit)}, {ABSENT})" for name, unit in UNITS.items()),
         "TO_DAYS(trade_date) - 719528",
         "tick_id",
         "source",
     ]
 )
 
-_TICK_COLUMNS = (
-    "symbol, event_time, tick_id, trade_date, kind, side, price, size, seq, bid, ask, bid_size, ask_size, cum_volume"
-)
 _DUPLICATE = 1062
 
 # Lock wait, deadlock, node not ready, error during COMMIT (outcome unknown: the claim row answers), server gone,
@@ -148,7 +134,7 @@ class MariaDB(Storage):
         return isinstance(error, DatabaseError) and bool(error.args) and error.args[0] in _TRANSIENT
 
     def load(self, table: str, ticks: Ticks) -> int:
-        with contextlib.closing(LoadFile.of(ticks)) as file:
+        with contextlib.closing(LoadFile(ticks)) as file:
             stored = file.load(self.connection, table)
             # LOCAL also clips what does not fit, and says so in a warning only; the count came with the answer.
             if stored < len(ticks) or self.connection.connection.warning_count():
@@ -167,12 +153,12 @@ class MariaDB(Storage):
         symbols = [self._literal(symbol) for symbol in bars.symbols]
         lines = zip(
             [symbols[index] for index in columns["symbol"]],
-            _moments(bars.time_us),
-            [_date(day) for day in columns["trade_date"]],
+            moments(bars.time_us),
+            [date_text(day) for day in columns["trade_date"]],
             *(columns[name] for name in ("open", "high", "low", "close", "volume", "value", "value_frac", "n", "rev")),
-            _moments(bars.open_time),
+            moments(bars.open_time),
             columns["open_id"],
-            _moments(bars.close_time),
+            moments(bars.close_time),
             columns["close_id"],
             strict=True,
         )
@@ -251,79 +237,9 @@ class MariaDB(Storage):
         return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
 
 
-class LoadFile:
-    """Ticks as the text LOAD DATA reads, in memory: no file anywhere that a killed process could leave behind."""
-
-    def __init__(self, feed: str, source_id: int, data: bytes) -> None:
-        self._feed, self._source_id = feed, source_id
-        self._handle = os.memfd_create("naru-load", os.MFD_CLOEXEC)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._handle, view) :]
-
-    @classmethod
-    def of(cls, ticks: Ticks) -> LoadFile:
-        """The file of these ticks."""
-        return cls(ticks.feed, ticks.source_id, _tick_lines(ticks))
-
-    def load(self, connection: BaseDatabaseWrapper, table: str) -> int:
-        """Load it; rows that are there already are skipped. Returns how many were new.
-
-        LOCAL turns errors into warnings, so whoever claimed the rows compares the number.
-        """
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"LOAD DATA LOCAL INFILE '/proc/self/fd/{self._handle}' INTO TABLE {connection.ops.quote_name(table)}"
-                f" CHARACTER SET ascii ({_TICK_COLUMNS}) SET feed = %s, source = %s",
-                [self._feed, self._source_id],
-            )
-            return int(cursor.rowcount)
-
-    def close(self) -> None:
-        """Give the memory back."""
-        os.close(self._handle)
-
-
-def _tick_lines(ticks: Ticks) -> bytes:
-    names = np.array([*ticks.symbols, ""], object)
-    days = {day: _date(day) for day in np.unique(ticks.trade_date).tolist()}
-    columns: list[list[Any]] = [
-        names[ticks.symbol].tolist(),
-        _moments(ticks.time_us),
-        ticks.tick_id.tolist(),
-        [days[day] for day in ticks.trade_date.tolist()],
-        ticks.kind.tolist(),
-        [value or "\\N" for value in ticks.side.tolist()],
-    ]
-    line = "%s\t%s\t%d\t%s\t%d\t%s"
-    for name, unit in _UNITS.items():
-        values = getattr(ticks, name)
-        absent = values == ABSENT
-        exponent = {_PRICE: "e-8", _SIZE: "e-4", 1: ""}[unit]
-        if absent.all():
-            line += "\t\\N"
-        elif absent.any():
-            line += "\t%s"
-            columns.append(["\\N" if value == ABSENT else f"{value}{exponent}" for value in values.tolist()])
-        else:
-            line += "\t%d" + exponent
-            columns.append(values.tolist())
-    line += "\n"
-    return "".join([line % row for row in zip(*columns, strict=True)]).encode("ascii")
-
-
-def _moments(times_us: Any) -> list[str]:
-    texts: list[str] = np.datetime_as_string(times_us.astype("datetime64[us]")).tolist()
-    return texts
-
-
 # What DATETIME can hold; a question may reach further.
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 def _moment(time_us: int) -> str:
     return str(np.datetime_as_string(np.datetime64(min(max(time_us, _FIRST_US), _LAST_US), "us")))
-
-
-def _date(days: int) -> str:
-    return (EPOCH_DATE + datetime.timedelta(days=days)).isoformat()

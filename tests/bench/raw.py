@@ -9,7 +9,7 @@ import numpy as np
 
 from marketdata import ticks as ticks_module
 from marketdata.storage import storage
-from marketdata.storage.mariadb import LoadFile
+from marketdata.storage.loadfile import LoadFile
 from marketdata.ticks import Ticks
 from tests.bench import load
 
@@ -45,7 +45,7 @@ def measure(ticks: list[Ticks]) -> float:
     """Rows a second of loading these statements, committing each."""
     backend = storage()
     backend.ensure_partitions([])
-    files = [LoadFile.of(part) for part in ticks]
+    files = [LoadFile(part) for part in ticks]
     try:
         started = time.perf_counter()
         for part, file in zip(ticks, files, strict=True):
