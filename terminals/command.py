@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from terminals.lock import Locked
 from terminals.options import between
 from terminals.pacing import RealPace
 from terminals.segments import SpoolDamaged
+from terminals.signals import StopSignals
 from terminals.sources import SOURCES
 from terminals.sources.contract import Source
 from terminals.sources.market import names
@@ -55,12 +55,11 @@ def main(argv: Sequence[str]) -> int:
     except (spools.SpoolError, spools.SpoolFull, SpoolDamaged, Locked, OSError) as error:
         return _say(str(error), FAILED)
 
-    def on_signal(_number: int, _frame: object) -> None:
+    def on_stop() -> None:
         stop.set()
         terminal.interrupt()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    StopSignals(on_stop)
     reporter = threading.Thread(target=_report, args=(terminal, stop), name="naru-report", daemon=True)
     reporter.start()
     code = OK

@@ -154,8 +154,10 @@ class Terminal:
         return self._failure
 
     def interrupt(self) -> None:
-        """Make waiting calls raise Interrupted; may be called from a signal handler."""
+        """Make waiting calls raise Interrupted; from any thread, but not from a signal handler."""
         self._interrupted.set()
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Spool what was collected, say BYE, end the threads. What is unacked is sent at the next start."""
@@ -185,7 +187,7 @@ class Terminal:
             if why and self._clock() >= self._warned_at + 5.0:
                 self._warned_at = self._clock()
                 log.warning("blocked reason=%s spool_bytes=%d", why, self.spool.size)
-            # Short, because `interrupt` may not take the lock that a notify needs.
+            # Whoever changes something notifies; the time is for the deadline and the warning above.
             self._changed.wait(0.2)
 
     def _spool_batch(self) -> bool:

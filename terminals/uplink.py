@@ -66,8 +66,9 @@ class Uplink:
         self.wake()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
-        self._bell.close()
-        self._ringer.close()
+        if not self._thread.is_alive():
+            self._bell.close()
+            self._ringer.close()
 
     def _run(self) -> None:
         try:

@@ -1,8 +1,15 @@
 """The command line: clear words and exit codes for whoever typed it, and no secret in any of them."""
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from terminals import command
+from terminals import command, wire
+from terminals import spool as spools
 
 SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 ROW = "symbol,ts,price,size,side,seq\nESH4,1,4800.25,1,B,1\n"
@@ -73,3 +80,38 @@ def test_the_simulated_symbols_can_be_listed(capsys):
         "S00001,가람전자(모의),Garam Electronics (simulated)",
         "S00002,나래전자(모의),Narae Electronics (simulated)",
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_program_and_what_was_made_is_in_the_spool(tmp_path, number):
+    words = [
+        "simulate",
+        "--rate",
+        "100",
+        "--client",
+        "t1",
+        "--server",
+        "127.0.0.1:1",
+        "--spool",
+        str(tmp_path / "spool"),
+    ]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "terminals", *words],
+        env={**os.environ, "NARU_KEY": SECRET},
+        cwd=Path(__file__).resolve().parents[3],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stderr is not None
+    # The first try to connect comes after everything is set up.
+    before = next(line for line in child.stderr if "code=cannot_connect" in line)
+
+    child.send_signal(number)
+    after = child.stderr.read()
+    child.stderr.close()
+
+    assert child.wait(30) == 0
+    assert "done sent=" in after
+    assert SECRET not in before + after
+    kept = sum(wire.parse_header(payload).rows for _seq, payload in spools.read(tmp_path / "spool"))
+    assert f"done sent={kept} " in after
