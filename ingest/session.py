@@ -106,7 +106,7 @@ class Session:
         header = wire.parse_header(payload)
         if not 1 <= header.seq <= wire.MAX_SEQ:
             raise _Refusal("bad_seq", f"seq {header.seq} is none of 1 to {wire.MAX_SEQ}")
-        expected = self._resumes_at if self.last is None else self.last + 1
+        expected = max(self._resumes_at, (self.last or 0) + 1)
         if header.seq > expected:
             raise _Refusal("bad_seq", f"seq {header.seq} came where at most {expected} was expected")
         self.last = max(header.seq, self.last or 0)
