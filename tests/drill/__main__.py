@@ -1,0 +1,322 @@
+"""Kill anything at random under load, then account for every row.
+
+The last line is one JSON object; status 1 unless nothing is lost or doubled, no candle wrong and no promise broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import MySQLdb
+import redis
+
+from tests.drill import accounting, crew, evidence, plan
+from tests.drill.evidence import Book
+from tests.drill.plan import Strike
+from tests.drill.stack import Stack, Terminal
+from tests.servers.process import temporary_folder
+
+WORKERS = ("worker1", "worker2")
+START_S = 90.0
+DELIVER_S = 120.0
+SETTLE_S = 2.0
+FALSE_STARTS = 5
+RAW_QUEUE = "raw_market_data"
+BROKEN_ACK = ("ledger lacks acknowledged batches", "resending ranges")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a drill; answers the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.drill", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=25, metavar="N", help="how many SIGKILLs (25)")
+    parser.add_argument("--seed", type=int, help="the same seed, the same order of kills")
+    parser.add_argument("--rate", type=int, default=2_400, metavar="N", help="rows a second of all terminals (2400)")
+    parser.add_argument("--seconds", type=float, default=240.0, metavar="S", help="no more kills after this long (240)")
+    parser.add_argument("--keep", action="store_true", help="keep the folder; a drill that fails keeps it anyway")
+    given = parser.parse_args(arguments)
+    if given.kills < 1 or given.rate < 10:
+        parser.error("--kills wants 1 or more, --rate 10 or more")
+    seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _interrupted)
+    drill = Drill(temporary_folder("drill"), kills=given.kills, seed=seed, rate=given.rate, most_s=given.seconds)
+    try:
+        result = drill.run()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        drill.end(keep=given.keep)
+        return 130
+    except BaseException:
+        print(drill.stack.tails(), flush=True)
+        drill.end(keep=True)
+        raise
+    failed = not fine(result)
+    if failed:
+        print(drill.stack.tails(), flush=True)
+    result["left_behind"] = drill.end(keep=failed or given.keep)
+    print(json.dumps(result), flush=True)
+    return int(failed or result["left_behind"] > 0)
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def fine(result: dict[str, Any]) -> bool:
+    """Whether the product kept its promises: each of these counts is zero."""
+    return not any(result[name] for name in JUDGED)
+
+
+JUDGED = (
+    "lost", "duplicated", "candle_mismatches", "rejected", "gaps", "dead_letters", "acked_early", "source_breaks",
+    "unfinished",
+)  # fmt: skip
+
+
+class Drill:
+    """One run: start, strike, deliver, account."""
+
+    def __init__(self, folder: Path, *, kills: int, seed: int, rate: int, most_s: float) -> None:
+        self.stack = Stack(folder)
+        self.kills, self.seed, self.rate, self.most_s = kills, seed, rate, most_s
+        self.folder = folder
+        self.crew: list[Terminal] = []
+        self.web = _is_there("api.asgi")
+        self.done: Counter[str] = Counter()
+        self.acked_early = 0
+        self.trouble: list[str] = []
+        self.began = time.monotonic()
+
+    def run(self) -> dict[str, Any]:
+        """All of it; the result, its first keys in the order that is promised."""
+        self._say(f"seed {self.seed}, {self.kills} kills, {self.rate} rows/s, below {self.folder}")
+        if not self.web:
+            self._say("NOTE: there is no api.asgi in this tree, so no web server is started and none is killed")
+        self.stack.start_servers()
+        self.crew = crew.enlist(self.folder, port=self.stack.ingest_port, rate=self.rate, seed=self.seed)
+        self.stack.start(self.crew, web=self.web)
+        ends = self.stack.own_ends
+        self.stack.until(lambda: self._all_flow() or ends.total() >= FALSE_STARTS, seconds=START_S)
+        if not self._all_flow():
+            raise RuntimeError(f"not every terminal had a batch committed within {START_S:g} s; {dict(ends)}")
+        begin_us = time.time_ns() // 1000
+        self._say("every terminal has rows committed; the killing begins")
+        self._strike()
+        self.stack.wait(SETTLE_S)
+        end_us = time.time_ns() // 1000
+        self._deliver()
+        return self._account(begin_us, end_us)
+
+    # --- striking --------------------------------------------------------------------------------------------
+
+    def _strike(self) -> None:
+        limit = time.monotonic() + self.most_s
+        kinds = [kind for kind in plan.KINDS if kind != "web" or self.web]
+        for strike in plan.strikes(self.kills, seed=self.seed, kinds=kinds):
+            self.stack.wait(strike.after_s)
+            if time.monotonic() > limit:
+                self._say(f"--seconds {self.most_s:g} is over")
+                return
+            began = time.monotonic()
+            name, pid = self._hit(strike)
+            self.done[strike.way] += 1
+            self.done[f"{strike.way} {strike.kind}"] += 1
+            took = time.monotonic() - began
+            committed = self._look()
+            word = {"kill": "SIGKILL", "pause": "SIGSTOP+SIGCONT", "term": "SIGTERM"}[strike.way]
+            shown = f"{committed:,} rows committed" if committed is not None else "the database is away"
+            self._say(f"{self.done['kill']:>3}/{self.kills} {word:<15} {name:<14} pid {pid:<7} {took:5.2f} s  {shown}")
+
+    def _hit(self, strike: Strike) -> tuple[str, int]:
+        if strike.kind == "child":
+            return self._hit_child(strike)
+        several = {"worker": list(WORKERS), "terminal": [member.name for member in self.crew]}
+        names = several.get(strike.kind, [strike.kind])
+        name = names[int(strike.pick * len(names))]
+        pid = self.stack.pid(name)
+        if strike.way == "pause":
+            self.stack.pause(pid)
+        elif strike.way == "term":
+            self.stack.term(name)
+        else:
+            self.stack.kill(name)
+        return name, pid
+
+    def _hit_child(self, strike: Strike) -> tuple[str, int]:
+        """A pool process of one of the workers; those may themselves be starting just now."""
+        self.stack.until(lambda: any(self.stack.children(name) for name in WORKERS), seconds=START_S)
+        found = [(name, pid) for name in WORKERS for pid in self.stack.children(name)]
+        if not found:
+            raise RuntimeError("no worker has a pool process")
+        name, pid = found[int(strike.pick * len(found))]
+        if strike.way == "pause":
+            self.stack.pause(pid)
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if strike.way == "kill" else signal.SIGTERM)
+        return f"{name} child", pid
+
+    def _all_flow(self) -> bool:
+        sending = "SELECT COUNT(DISTINCT batch >> 32) FROM ingest_batch WHERE stored > 0"
+        try:
+            with evidence.book(self.stack.mariadb) as book:
+                return book.number(sending) == len(self.crew)
+        except MySQLdb.Error:
+            return False
+
+    def _look(self) -> int | None:
+        """Rows committed so far; and whether each terminal's acknowledgements are true at this moment."""
+        told = {member.name: evidence.acked(member.spool) for member in self.crew}
+        try:
+            with evidence.book(self.stack.mariadb) as book:
+                self._check_acks(book, told)
+                return book.number("SELECT COALESCE(SUM(stored), 0) FROM ingest_batch")
+        except MySQLdb.Error:
+            return None
+
+    def _check_acks(self, book: Book, told: dict[str, int]) -> None:
+        """`told` was read before the ledger is asked, so whatever it names must be there."""
+        streams = {name: number for (name, _), number in book.streams().items()}
+        for name, upto in told.items():
+            absent = book.absent(streams[name], upto) if upto else 0
+            if absent:
+                self.acked_early += absent
+                self._say(f"BROKEN PROMISE: {name} was told that batches 1 to {upto} are committed, {absent} are not")
+
+    # --- the end ---------------------------------------------------------------------------------------------
+
+    def _deliver(self) -> None:
+        """Stop the sources, let everything arrive, then let what is under way come to rest."""
+        self._say("the sources stop")
+        names = [member.name for member in self.crew]
+        self.trouble += [f"{name} did not end when asked" for name in self.stack.end(names)]
+        self._look()
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as beside:  # the stack must be watched meanwhile
+            delivery = beside.submit(crew.deliver, self.crew, port=self.stack.ingest_port, seconds=DELIVER_S)
+            self.stack.until(delivery.done, seconds=2 * DELIVER_S)
+            delivered = delivery.result()
+        self.trouble += delivered
+        what = "not everything spooled is committed" if delivered else "everything spooled is committed"
+        self._say(f"{what}, after {time.monotonic() - began:.1f} s")
+        if self.web and not self.stack.until(self._web_answers, seconds=START_S):
+            self.trouble.append("the web server does not answer")
+        self.trouble += [f"{name} did not drain" for name in self.stack.end(["ingest"])]
+        if not self.stack.until(self._queue_is_empty, seconds=60.0):
+            self.trouble.append(f"the queue {RAW_QUEUE} is not empty")
+        self.trouble += [f"{name} did not end when asked" for name in self.stack.end([*WORKERS, "beat"])]
+
+    def _queue_is_empty(self) -> bool:
+        with redis.Redis.from_url(self.stack.redis.url) as client:
+            return int(client.llen(RAW_QUEUE)) == 0
+
+    def _web_answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.stack.web_port}/", timeout=5):
+                return True
+        except urllib.error.HTTPError as error:
+            return error.code < 500
+        except OSError:
+            return False
+
+    def _account(self, begin_us: int, end_us: int) -> dict[str, Any]:
+        self._say("accounting")
+        sent = {member.name: evidence.sent_by(member.spool) for member in self.crew}
+        gone = sum(evidence.missing_from_spool(member.journal, sent[member.name]) for member in self.crew)
+        breaks = sum(crew.skipped(member, sent[member.name]) for member in self.crew)
+        candles = accounting.Candles()
+        with evidence.book(self.stack.mariadb) as book:
+            streams, refused, commits = book.streams(), book.refused(), book.commits()
+            rows = accounting.rows(evidence.keyed(sent, streams), accounting.through(book.ticks(), candles), refused)
+            wrong = accounting.mismatches(candles.all(), book.candles())
+            reasons = list(book.rows("SELECT reasons, COUNT(*) FROM ingest_reject GROUP BY reasons"))
+            gaps, dead = book.number("SELECT COUNT(*) FROM gap"), book.number("SELECT COUNT(*) FROM dead_letter")
+        said = self._broken_acks_in_logs()
+        self.trouble += [f"{count} rows were refused: {reason}" for reason, count in reasons]
+        for line in [*rows.examples, *wrong[: accounting.EXAMPLES], *self.trouble, *said]:
+            self._say(f"WRONG: {line}")
+        for what, count in sorted(self.stack.own_ends.items()):
+            self._say(f"note: {what}, {count} times; it was started again")
+        moments = [moment for _, moment in commits]
+        stall_us = accounting.longest_pause_us(moments, begin=begin_us, end=end_us)
+        return {
+            "kills": self.done["kill"],
+            "rows_sent": rows.sent + gone,
+            "lost": rows.lost + gone,
+            "duplicated": rows.duplicated,
+            "candle_mismatches": len(wrong),
+            "rows_stored": rows.stored,
+            "candles": len(candles.all()),
+            "batches": sum(len(one.batches) for one in sent.values()),
+            "rejected": rows.rejected,
+            "gaps": gaps + sum(one.gaps for one in sent.values()),
+            "dead_letters": dead,
+            "acked_early": self.acked_early + len(said),
+            "source_breaks": breaks,
+            "unfinished": len(self.trouble),
+            "longest_stall_s": round(stall_us / 1e6, 2),
+            "slowest_batch_s": round(evidence.slowest_us(sent, streams, commits) / 1e6, 2),
+            "pauses": self.done["pause"],
+            "terms": self.done["term"],
+            "killed": {kind: self.done[f"kill {kind}"] for kind in plan.KINDS},
+            "ended_by_themselves": sum(self.stack.own_ends.values()),
+            "seed": self.seed,
+            "seconds": round(time.monotonic() - self.began, 1),
+        }
+
+    def _broken_acks_in_logs(self) -> list[str]:
+        """What ingest server and terminals say when an audit finds that something acknowledged is not in the ledger."""
+        found: list[str] = []
+        for log in sorted((self.folder / "log").glob("*.log")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            found += [f"{log.name}: {line[:300]}" for line in lines if any(words in line for words in BROKEN_ACK)]
+        return found
+
+    def end(self, *, keep: bool) -> int:
+        """Stop everything, remove the folder or say where it is; how many processes were left all the same."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        left = self.stack.stop()
+        if left:
+            self._say(f"WRONG: left behind and killed now: {left}")
+        if keep:
+            home = Path(tempfile.mkdtemp(prefix="naru-drill-")) / "kept"
+            self.folder.rename(home)
+            self._say(f"kept: {home}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return len(left)
+
+    def _say(self, text: str) -> None:
+        print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

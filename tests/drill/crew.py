@@ -1,0 +1,104 @@
+"""The terminals of the drill: three simulated markets on the same symbols and one replayed file."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from terminals import wire
+from terminals.connection import Address
+from terminals.link import Config, Failed, Identity
+from terminals.link import Terminal as Link
+from terminals.sources import replay
+from tests.drill import sample
+from tests.drill.accounting import MINUTE_US, Tick, breaks
+from tests.drill.evidence import Sent, sources_words
+from tests.drill.stack import ROOT, Terminal
+
+REAL_TRADES = ROOT.parent / "shared/data/es_trades.csv"
+SIMULATORS = 3
+SYMBOLS = 200
+QUOTES = 1.3  # rows a simulated trade makes on average
+
+
+def enlist(folder: Path, *, port: int, rate: int, seed: int) -> list[Terminal]:
+    """Register the clients in the database of the settings; `rate` is rows a second of all of them."""
+    import django
+
+    django.setup()
+    from django.db import connections
+
+    (folder / "terminals").mkdir()
+    file = REAL_TRADES if REAL_TRADES.is_file() else sample.write(folder / "terminals/trades.csv", seed=seed)
+    content = replay.check(file)
+    share = rate / (SIMULATORS + 1)
+    speed = max(1.0, share * content.span_us / 1e6 / content.rows)
+    crew = []
+    for number in range(1, SIMULATORS + 1):
+        market = ["--symbols", str(SYMBOLS), "--rate", str(round(share / QUOTES)), "--seed", str(seed * 10 + number)]
+        crew.append(_member(folder, f"market{number}", "SIMULATOR", "sim", "KRX", port, ["simulate", *market]))
+    what = ["replay", str(file), "--speed", f"{speed:.1f}", "--loop"]
+    crew.append(_member(folder, "replay", "REPLAY", "replay", "CME", port, what))
+    connections.close_all()
+    return crew
+
+
+def _member(folder: Path, name: str, source: str, feed: str, market: str, port: int, what: list[str]) -> Terminal:
+    from marketdata.models import Client, Source
+
+    _, secret = Client.objects.create_with_secret(
+        name=name, source=Source.objects.get(code=source), may_send=True, may_read=False, may_register=True
+    )
+    home = folder / "terminals"
+    spool, key_file, journal = home / name, home / f"{name}.key", home / f"{name}.journal"
+    key_file.write_text(secret, encoding="ascii")
+    command = [
+        sys.executable, "-m", "terminals", *what, "--server", f"127.0.0.1:{port}", "--client", name, "--feed", feed,
+        "--key-file", str(key_file), "--spool", str(spool), "--journal", str(journal), "--register-market", market,
+    ]  # fmt: skip
+    return Terminal(name, source, feed, command, spool, key_file, journal, market)
+
+
+def deliver(crew: list[Terminal], *, port: int, seconds: float) -> list[str]:
+    """Open every spool once more and wait until the server has committed all of it; answers what went wrong."""
+    limit, trouble = time.monotonic() + seconds, []
+    with ExitStack() as stack:
+        links = []
+        for member in crew:
+            secret = member.key_file.read_text(encoding="ascii")
+            identity = Identity(member.name, secret, member.source, member.register_market)
+            address = Address.parse(f"127.0.0.1:{port}")
+            config = Config(address, identity, member.feed, member.spool, journal=member.journal)
+            links.append(stack.enter_context(Link(config)))
+        for member, link in zip(crew, links, strict=True):
+            try:
+                if not link.wait_committed(max(0.0, limit - time.monotonic())):
+                    trouble.append(f"{member.name}: {link.stats()} after {seconds:g} s")
+            except Failed as failure:
+                trouble.append(f"{member.name}: {failure}")
+    return trouble
+
+
+def skipped(member: Terminal, sent: Sent) -> int:
+    """How often a terminal that was killed did not go on with its source where its spool ended."""
+    if member.source == "SIMULATOR":
+        return breaks(tick.seq for tick in sources_words(sent))
+    return sum(one != told for one, told in zip(sources_words(sent), _told(member), strict=False))
+
+
+def _told(member: Terminal) -> Iterator[Tick]:
+    """The file's rows, over and over, each pass moved on by the span of the file."""
+    file = Path(member.command[member.command.index("replay") + 1])
+    rows = list(replay.read(file))
+    times = [row["time_us"] for row in rows]
+    span_us = ((max(times) - min(times)) // MINUTE_US + 1) * MINUTE_US
+    for number in itertools.count():
+        for row in rows:
+            yield Tick(
+                member.feed, row["symbol"], row["time_us"] + number * span_us, wire.Kind.TRADE, row["price"],
+                row["size"], row["side"] or None, row["seq"], None, None, None, None, None,
+            )  # fmt: skip

@@ -1,0 +1,260 @@
+"""The whole stack as real processes in one folder, and a plain supervisor: what is not up is started again at once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from marketdata import supervisor
+from tests.servers import MariaDB, Redis, Server, free_port
+from tests.servers.process import spawn
+
+ROOT = Path(__file__).resolve().parents[2]
+QUEUES = "raw_market_data,processed-data,chart-data,statistics-data,maintenance"
+STEP_S = 0.05
+PAUSE_S = 3.0
+POLITE_S = 45.0
+
+
+@dataclass(slots=True)
+class Terminal:
+    """A client of the ingest server: what it is called, what it sends, where it keeps what it sent."""
+
+    name: str
+    source: str
+    feed: str
+    command: list[str]
+    spool: Path
+    key_file: Path
+    journal: Path
+    register_market: str | None
+
+
+@dataclass(slots=True)
+class Program:
+    """One process of the stack. `since` is when it began, for the pause before a start that comes too soon."""
+
+    name: str
+    command: list[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    wanted: bool = True
+    leaving_since: float | None = None
+    since: float = field(default=0.0)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid if self.process else 0
+
+    @property
+    def up(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+
+class Stack:
+    """`start` and `stop` everything; in between call `watch` often."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mariadb = MariaDB(folder / "mariadb", buffer_pool_mib=256)
+        self.redis = Redis(folder / "redis")
+        self.ingest_port, self.web_port = free_port(), free_port()
+        self.programs: dict[str, Program] = {}
+        self.own_ends: Counter[str] = Counter()
+        (folder / "log").mkdir()
+        # Every process started from here on carries the mark, so that one left behind would be found.
+        os.environ.update(self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            supervisor.MARK: str(self.folder),
+            "DATABASE_URL": self.mariadb.url,
+            "REDIS_URL": self.redis.url,
+            "BROKER_URL": self.redis.url,
+            "INGEST_HOST": "127.0.0.1",
+            "INGEST_PORT": str(self.ingest_port),
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "VAR_DIR": str(self.folder / "var"),
+            "METRICS_DIR": "",
+            "LOG_LEVEL": "INFO",
+            "DJANGO_SETTINGS_MODULE": "marketdata.settings",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    # --- starting --------------------------------------------------------------------------------------------
+
+    def start_servers(self) -> None:
+        """MariaDB with its tables, and Redis."""
+        self.mariadb.start()
+        self.redis.start()
+        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"migrate failed:\n{done.stderr[-3000:]}")
+
+    def start(self, terminals: list[Terminal], *, web: bool) -> None:
+        """Every process of ours, in the order an operator would."""
+        python = sys.executable
+        celery = [python, "-m", "celery", "-A", "celery_app"]
+        quiet = ["--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+        for number in (1, 2):
+            itself = ["worker", "-n", f"worker{number}@%h", "-c", str(number), "-Q", QUEUES]
+            self._add(f"worker{number}", [*celery, *itself, *quiet])
+        self._add("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="])
+        self._add("ingest", [python, "manage.py", "runingest"])
+        if web:
+            where = ["-b", "127.0.0.1", "-p", str(self.web_port)]
+            self._add("web", [python, "-m", "daphne", *where, "api.asgi:application"])
+        for terminal in terminals:
+            self._add(terminal.name, terminal.command)
+
+    def _add(self, name: str, command: list[str]) -> None:
+        self.programs[name] = Program(name, command, self.folder / "log" / f"{name}.log")
+        self._begin(self.programs[name])
+
+    def _begin(self, program: Program) -> None:
+        program.process = spawn(program.command, environment=dict(os.environ), log=program.log, cwd=ROOT)
+        program.leaving_since, program.since = None, time.monotonic()
+
+    # --- keeping up ------------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Start again whatever ended, and insist where a polite request was not heard."""
+        now = time.monotonic()
+        for server in (self.mariadb, self.redis):
+            if not server.running:
+                self.own_ends[f"{server.name} ended by itself"] += 1
+                server.start()
+        for program in self.programs.values():
+            if program.up:
+                if program.leaving_since is not None and now - program.leaving_since > POLITE_S and program.process:
+                    self.own_ends[f"{program.name} ignored SIGTERM"] += 1
+                    program.leaving_since = None
+                    program.process.kill()
+            elif program.wanted and now - program.since >= 0.2:
+                if program.leaving_since is None and program.process is not None:
+                    self.own_ends[f"{program.name} ended by itself, status {program.process.returncode}"] += 1
+                self._begin(program)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass and watch."""
+        limit = time.monotonic() + seconds
+        while (left := limit - time.monotonic()) > 0:
+            self.watch()
+            time.sleep(min(STEP_S, left))
+
+    def until(self, ready: Callable[[], bool], *, seconds: float) -> bool:
+        """Watch until it is so; False when the time is over."""
+        limit = time.monotonic() + seconds
+        while not ready():
+            if time.monotonic() > limit:
+                return False
+            self.wait(0.2)
+        return True
+
+    # --- striking --------------------------------------------------------------------------------------------
+
+    def kill(self, name: str) -> int:
+        """SIGKILL, and start again at once. Returns the process id that was."""
+        if (server := self._server(name)) is not None:
+            pid = server.pid
+            server.kill()
+            server.start()
+            return pid
+        program = self.programs[name]
+        pid = program.pid
+        if program.process is not None:
+            program.process.kill()
+            program.process.wait()
+        self._begin(program)
+        return pid
+
+    def term(self, name: str) -> int:
+        """SIGTERM; `watch` starts it again when it has ended, which may take it a while."""
+        if (server := self._server(name)) is not None:
+            pid = server.pid
+            server.stop()
+            server.start()
+            return pid
+        program = self.programs[name]
+        if program.process is not None and program.up:
+            program.process.terminate()
+            program.leaving_since = time.monotonic()
+        return program.pid
+
+    def pause(self, pid: int) -> None:
+        """SIGSTOP for three seconds: it is there, and does not answer."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                self.wait(PAUSE_S)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+    def pid(self, name: str) -> int:
+        """The process id of a server or program."""
+        server = self._server(name)
+        return server.pid if server is not None else self.programs[name].pid
+
+    def children(self, name: str) -> list[int]:
+        """The pool processes of a worker."""
+        pid = self.programs[name].pid
+        try:
+            return sorted(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        except OSError:
+            return []
+
+    def _server(self, name: str) -> Server | None:
+        return {"mariadb": self.mariadb, "redis": self.redis}.get(name)
+
+    # --- ending ----------------------------------------------------------------------------------------------
+
+    def end(self, names: list[str], *, seconds: float = POLITE_S) -> list[str]:
+        """Ask them to end and wait, watching the others; the names of those that had to be killed."""
+        for name in names:
+            self.programs[name].wanted = False
+            self.term(name)
+        self.until(lambda: not any(self.programs[name].up for name in names), seconds=seconds)
+        stubborn = [name for name in names if self.programs[name].up]
+        for name in stubborn:
+            self._cut(self.programs[name])
+        return stubborn
+
+    def _cut(self, program: Program) -> None:
+        program.wanted = False
+        if program.process is not None and program.up:
+            program.process.kill()
+            program.process.wait()
+
+    def stop(self) -> list[int]:
+        """Everything, at once. The process ids of what was left of it: there should be none."""
+        for program in self.programs.values():
+            self._cut(program)
+        self.redis.stop()
+        self.mariadb.stop()
+        limit = time.monotonic() + 3.0
+        while (left := supervisor.processes_of(self.folder)) and time.monotonic() < limit:
+            time.sleep(STEP_S)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return left
+
+    def tails(self, lines: int = 25) -> str:
+        """The ends of all logs."""
+        told = []
+        for log in [*sorted((self.folder / "log").glob("*.log")), self.mariadb.log, self.redis.log]:
+            if log.exists():
+                text = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+                told.append(f"--- {log.name}\n" + "\n".join(text))
+        return "\n".join(told)

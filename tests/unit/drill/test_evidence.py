@@ -1,0 +1,123 @@
+"""What is read from spools: taken from a real spool in a temporary folder, by the same reader the drill uses."""
+
+import datetime
+import json
+import zlib
+from decimal import Decimal
+
+import pytest
+
+pytest.importorskip("MySQLdb")
+
+from terminals.spool import Spool
+from terminals.wire import Columns, Kind, Side, encode_gap, reseq
+from tests.drill import accounting, evidence
+
+AT = 1_795_315_920_000_000
+
+
+def payload(rows, *, price_scale=8, size_scale=4):
+    columns = Columns(price_scale=price_scale, size_scale=size_scale)
+    for number in range(rows):
+        columns.append(
+            symbol="S00001", time_us=AT + number, kind=Kind.TRADE, price=700, size=3, side=Side.BUY, seq=number
+        )
+    return columns.encode(1, "sim", AT)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    spool = Spool(tmp_path / "spool")
+    spool.append(payload(2))
+    spool.append(payload(3, price_scale=2, size_scale=0))
+    spool.close()
+    return tmp_path / "spool"
+
+
+def test_every_row_of_a_spool_is_there_in_the_units_of_the_accounts(folder):
+    sent = evidence.sent_by(folder)
+
+    assert sorted(sent.rows) == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+    assert (sent.rows[1, 0].price, sent.rows[1, 0].size) == (700, 3)
+    assert (sent.rows[2, 0].price, sent.rows[2, 0].size) == (700 * 10**6, 3 * 10**4)
+    assert sent.gaps == 0
+
+
+def test_a_gap_is_counted_and_has_no_rows(folder):
+    spool = Spool(folder)
+    spool.append(encode_gap(3, "sim", AT, AT, AT + 5, 12, "disk full"))
+    spool.close()
+
+    sent = evidence.sent_by(folder)
+
+    assert (sent.gaps, len(sent.rows)) == (1, 5)
+
+
+def test_rows_are_named_as_the_ledger_names_their_spool(folder):
+    sent = {"market1": evidence.sent_by(folder)}
+
+    known = evidence.keyed(sent, {("market1", sent["market1"].epoch): 9})
+    unknown = evidence.keyed(sent, {("market1", "0" * 16): 9})
+
+    assert min(known) == (9, 1, 0)
+    assert accounting.rows(unknown, [(key, tick) for key, tick in known.items()]).lost == 5
+
+
+def journal(path, sent, batches):
+    lines = [{"epoch": sent.epoch, "seq": seq, "rows": rows, "crc32": crc} for seq, rows, crc in batches]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="ascii")
+    return path
+
+
+def test_what_the_journal_lists_and_the_spool_lacks_is_missing(folder, tmp_path):
+    sent = evidence.sent_by(folder)
+    good = [(seq, rows, sent.batches[seq]) for seq, rows in ((1, 2), (2, 3))]
+    path = tmp_path / "journal"
+
+    assert evidence.missing_from_spool(journal(path, sent, good), sent) == 0
+    assert evidence.missing_from_spool(journal(path, sent, [*good, (3, 7, 1)]), sent) == 7
+    assert evidence.missing_from_spool(journal(path, sent, [good[0], (2, 3, 1)]), sent) == 3
+
+
+def test_a_checksum_of_the_spool_is_the_one_the_journal_notes(folder):
+    assert evidence.sent_by(folder).batches[1] == zlib.crc32(reseq(payload(2), 1)[8:])
+
+
+def test_what_a_terminal_was_told_is_committed(folder):
+    assert evidence.acked(folder) == 0
+
+    spool = Spool(folder)
+    spool.commit(2)
+    spool.close()
+
+    assert evidence.acked(folder) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "whole"),
+    [
+        ("4800.25000000", 8, 480025000000),
+        ("0.0001", 4, 1),
+        ("123456789012345678901234.123456789012", 12, 123456789012345678901234123456789012),
+    ],
+)
+def test_decimals_become_whole_numbers_without_rounding(value, scale, whole):
+    assert evidence.exactly(Decimal(value), scale) == whole
+
+
+def test_a_decimal_with_more_places_than_the_column_has_is_an_error():
+    with pytest.raises(ValueError, match="decimals"):
+        evidence.exactly(Decimal("1.00001"), 4)
+
+
+def test_times_are_exact_to_the_microsecond():
+    assert evidence.micros(datetime.datetime(2023, 12, 25, 23, 0, 0, 85275)) == 1_703_545_200_085_275
+
+
+def test_the_slowest_batch_is_measured_from_its_capture(folder):
+    sent = {"market1": evidence.sent_by(folder)}
+    streams = {("market1", sent["market1"].epoch): 9}
+
+    commits = [(9 << 32 | 1, AT + 5_000), (9 << 32 | 2, AT + 9_000), (8 << 32 | 1, AT + 10**9)]
+
+    assert evidence.slowest_us(sent, streams, commits) == 9_000
