@@ -19,6 +19,7 @@ Faults = npt.NDArray[np.uint32]
 
 GREATEST_PRICE = 10**9 * PRICE_UNIT
 GREATEST_SIZE = 10**10 * SIZE_UNIT
+GREATEST_VALUE = 1e15  # price x size; 9,000 such trades in a minute still fit the 64 bits of a candle's traded value
 EARLIEST_US = 631_152_000_000_000  # 1990-01-01: before that it is a wrong clock, not history
 
 
@@ -81,7 +82,8 @@ def _judge_times(ticks: Ticks, faults: Faults, received_us: Int64, recency: Rece
     _mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)
     # A date of its own may differ from the event's local date by a night session or a week-end, not by more.
     far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // sessions.DAY_US) > 7
-    _mark(faults, given & far & (ticks.trade_date != NO_DATE), Fault.TRADE_DATE_MALFORMED)
+    far &= given & (ticks.trade_date != NO_DATE) & ~_said(faults, Fault.TIME_FUTURE | Fault.TIME_PAST)
+    _mark(faults, far, Fault.TRADE_DATE_MALFORMED)
 
 
 _PRICE_UNREADABLE = (
@@ -121,6 +123,9 @@ def _judge_numbers(ticks: Ticks, faults: Faults) -> None:
         _mark(faults, (values < 0) & (values != ABSENT), Fault.SIZE_NEGATIVE)
         _mark(faults, values > GREATEST_SIZE, Fault.SIZE_OUT_OF_RANGE)
     _mark(faults, (ticks.cum_volume < 0) & (ticks.cum_volume != ABSENT), Fault.SIZE_NEGATIVE)
+    value = (ticks.price / PRICE_UNIT) * (ticks.size / SIZE_UNIT)
+    sane = (ticks.price > 0) & (ticks.size > 0) & ~_said(faults, Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
+    _mark(faults, sane & (value > GREATEST_VALUE), Fault.SIZE_OUT_OF_RANGE)
 
 
 def _mark(faults: Faults, rows: Mask, fault: Fault) -> None:
