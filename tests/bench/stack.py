@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import psutil
+import redis
 
 from tests.bench.load import Plan
 from tests.servers import MariaDB, Redis, free_port
@@ -185,6 +186,12 @@ class Stack:
         with connection.cursor() as cursor:
             for table in ("temp_market_data", "market_data_minute", "ingest_batch", "ingest_reject"):
                 cursor.execute(f"TRUNCATE TABLE {table}")
+
+    def redis_version(self) -> str:
+        """The version of the private Redis."""
+        with redis.Redis.from_url(self.redis.url) as client:
+            info: Any = client.info("server")
+        return str(info["redis_version"])
 
     def memory_mib(self) -> float:
         """Memory of all our processes (not of the servers), pages shared by several counted once (PSS)."""

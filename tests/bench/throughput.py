@@ -13,7 +13,7 @@ from tests.bench import raw
 from tests.bench.stack import SYMBOLS_EACH, TERMINALS, Stack
 
 BATCH_ROWS = 1_000
-RAW_STATEMENTS = 60
+RAW_STATEMENTS = 200
 SETTLE_S = 2.0  # at the start of a round: caches fill, the window opens
 
 
