@@ -16,7 +16,9 @@ class Bar(serializers.Serializer[Any]):
     c = serializers.DecimalField(18, 8, coerce_to_string=False)
     v = serializers.DecimalField(18, 4, coerce_to_string=False)
     n = serializers.IntegerField(help_text="trades")
-    vw = serializers.DecimalField(18, 8, coerce_to_string=False, allow_null=True, help_text="volume-weighted average price")
+    vw = serializers.DecimalField(
+        18, 8, coerce_to_string=False, allow_null=True, help_text="volume-weighted average price"
+    )
     x = serializers.BooleanField(help_text="closed: its time is over by the wall clock")
     rev = serializers.IntegerField(help_text="corrections of its minutes")
     gap = serializers.IntegerField(help_text="1 when a terminal reported rows lost in its time")
@@ -49,10 +51,11 @@ class Symbols(serializers.Serializer[Any]):
 
 
 class Error(serializers.Serializer[Any]):
+    """And `errors`, texts by field, where fields are wrong."""
+
     code = serializers.IntegerField()
     message = serializers.CharField()
     request_id = serializers.CharField()
-    errors = serializers.DictField(required=False)
 
 
 class Ticket(serializers.Serializer[Any]):
@@ -77,7 +80,7 @@ class Status(serializers.Serializer[Any]):
     redis = serializers.BooleanField()
 
 
-def pages(name: str, item: type[serializers.Serializer[Any]]) -> Any:  # noqa: ANN401 - a class made here
+def pages(name: str, item: type[serializers.Serializer[Any]]) -> Any:
     """Lists by symbol, and the token of the next page."""
     fields: dict[str, Any] = {
         name: serializers.DictField(child=item(many=True)),
@@ -86,7 +89,7 @@ def pages(name: str, item: type[serializers.Serializer[Any]]) -> Any:  # noqa: A
     return inline_serializer(f"{item.__name__}sBySymbol", fields)
 
 
-def page(name: str, item: type[serializers.Serializer[Any]]) -> Any:  # noqa: ANN401 - a class made here
+def page(name: str, item: type[serializers.Serializer[Any]]) -> Any:
     """One symbol's list, and the token of the next page."""
     fields: dict[str, Any] = {
         "symbol": serializers.CharField(),

@@ -1,4 +1,5 @@
-"""The ASGI application that Daphne serves: HTTP to Django on a few threads with lasting database connections, WebSockets to the stream."""
+"""The ASGI application that Daphne serves: HTTP to Django on a few threads with lasting database connections,
+WebSockets to the stream."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import django
 
 django.setup()
 
-from api.threads import Application  # noqa: E402 - Django must be set up first
 from api.stream.routes import Streams  # noqa: E402
+from api.threads import Application  # noqa: E402 - Django must be set up first
 
 application = Streams(http=Application())

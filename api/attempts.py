@@ -1,4 +1,5 @@
-"""Failed logins, counted in Redis by address and by key. When Redis is away nobody is locked out, and the log says so."""
+"""Failed logins, counted in Redis by address and by key. When Redis is away nobody is locked out, and the log says
+so."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ _asleep_until = 0.0
 
 def wait_s(address: str, key_id: str) -> int:
     """For how many seconds this address may not try this key again; 0 when it may."""
-    kept = _ask(lambda client: client.pipeline(transaction=False).mget(_names(address, key_id)).ttl(_names(address, key_id)[0])
-                .ttl(_names(address, key_id)[1]).execute())  # fmt: skip
+    names = _names(address, key_id)
+    kept = _ask(lambda client: client.pipeline(transaction=False).mget(names).ttl(names[0]).ttl(names[1]).execute())
     if not kept:
         return 0
     (by_address, by_key), ttl_address, ttl_key = kept
@@ -54,7 +55,7 @@ def _names(address: str, key_id: str) -> list[str]:
     return [f"{_PREFIX}address:{address}", f"{_PREFIX}key:{both}"]
 
 
-def _ask(question: Any) -> Any:  # noqa: ANN401 - whatever the command answers
+def _ask(question: Any) -> Any:
     global _asleep_until
     if time.monotonic() < _asleep_until:
         return None

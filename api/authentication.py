@@ -155,7 +155,7 @@ def page_cookie_valid(cookie: str) -> bool:
     return True
 
 
-def may_read(user: Any) -> bool:  # noqa: ANN401 - client, visitor or Django user
+def may_read(user: Any) -> bool:
     """Clients that may read, visitors of a public page, and staff."""
     return bool(getattr(user, "may_read", False) or getattr(user, "is_staff", False))
 

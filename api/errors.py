@@ -1,4 +1,5 @@
-"""Every error of the REST API has one shape: {"code","message","request_id"}, and "errors" by field where there are fields."""
+"""Every error of the REST API has one shape: {"code","message","request_id"}, and "errors" by field where there are
+fields."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ _BY_STATUS = {
 class Problem(exceptions.APIException):
     """An error of the API with a code of its own."""
 
-    status_code = status.HTTP_400_BAD_REQUEST
+    status_code: int = status.HTTP_400_BAD_REQUEST
     default_detail = "the request is malformed"
     number = MALFORMED
 
@@ -106,9 +107,12 @@ def _message(error: Exception) -> str:
     return str(getattr(error, "detail", error))
 
 
-def _plain(detail: Any) -> dict[str, list[str]]:  # noqa: ANN401 - REST framework nests lists and dictionaries
+def _plain(detail: Any) -> dict[str, list[str]]:
     if isinstance(detail, dict):
-        return {str(name): [str(text) for text in (texts if isinstance(texts, list) else [texts])] for name, texts in detail.items()}
+        return {
+            str(name): [str(text) for text in (texts if isinstance(texts, list) else [texts])]
+            for name, texts in detail.items()
+        }
     return {"request": [str(text) for text in detail]}
 
 

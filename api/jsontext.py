@@ -1,9 +1,10 @@
-"""Arrays as JSON text, exact to the digit and quickly: a thousand candles are a few thousand pieces of text, never objects."""
+"""Arrays as JSON text, exact to the digit and quickly: a thousand candles are a few thousand pieces of text, never
+objects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,8 @@ NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "
 
 
 def decimals(values: Int64, scale: int) -> list[Any]:
-    """Scaled integers as what is to stand in JSON: whole numbers where nothing has a fraction, otherwise text of numbers."""
+    """Scaled integers as what is to stand in JSON: whole numbers where nothing has a fraction, otherwise text of
+    numbers."""
     whole, part = np.divmod(values, 10**scale)
     if not part.any():
         listed: list[Any] = whole.tolist()
@@ -28,7 +30,7 @@ def decimals(values: Int64, scale: int) -> list[Any]:
     return [shown[value] for value in values.tolist()]
 
 
-def times(times_us: Int64, unit: str = "us") -> list[str]:
+def times(times_us: Int64, unit: Literal["s", "us"] = "us") -> list[str]:
     """RFC-3339 in UTC: to the second for candles, to the microsecond for ticks."""
     text: list[str] = np.datetime_as_string(times_us.astype("datetime64[us]"), unit=unit).tolist()
     return text
@@ -47,22 +49,24 @@ def average_prices(bars: Bars) -> list[int | None]:
     ]
 
 
-def bars(found: Bars, *, closed: Flags, gap: Flags) -> list[str]:
-    """The members of each candle's object, without braces."""
+def bars(found: Bars, *, closed: Flags, gap: Flags | None = None) -> list[str]:
+    """The members of each candle's object, without braces; `gap` is left out where nobody asked."""
     prices = [decimals(getattr(found, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")]
     averages = ["null" if v is None else decimal_text(v, wire.PRICE_SCALE) for v in average_prices(found)]
     columns: Sequence[Sequence[Any]] = (
         times(found.time_us, "s"), *prices, decimals(found.volume, wire.SIZE_SCALE), found.n.tolist(), averages,
-        [("false", "true")[flag] for flag in closed.tolist()], found.rev.tolist(), gap.astype(np.int8).tolist(),
+        [("false", "true")[flag] for flag in closed.tolist()], found.rev.tolist(),
+        [""] * len(found) if gap is None else [(',"gap":0', ',"gap":1')[flag] for flag in gap.tolist()],
     )  # fmt: skip
     return [
-        f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev},"gap":{g}'
+        f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev}{g}'
         for t, o, h, l, c, v, n, vw, x, rev, g in zip(*columns, strict=True)  # noqa: E741 - the dialect's own names
     ]
 
 
 def trades(found: Ticks) -> list[str]:
-    """The members of each trade's object, without braces. `z`, the tape, is a word of American markets and stays empty."""
+    """The members of each trade's object, without braces. `z`, the tape, is a word of American markets and stays
+    empty."""
     absent = found.size == ABSENT
     sizes = decimals(np.where(absent, 0, found.size), wire.SIZE_SCALE)
     conditions = [f'["{NO_SIZE}"]' if flag else "[]" for flag in absent.tolist()]

@@ -1,4 +1,5 @@
-"""Pages of trades and candles: where one ended, and reading the next. A token is opaque to the caller and checked when it comes back."""
+"""Pages of trades and candles: where one ended, and reading the next. A token is opaque to the caller and checked
+when it comes back."""
 
 from __future__ import annotations
 
@@ -70,7 +71,9 @@ def decode_token(token: str, kind: str, symbols: Sequence[str] | None) -> TickKe
     return key
 
 
-def _remaining(series: Sequence[Series], after: TickKey | None, ascending: bool) -> Iterator[tuple[Series, TickKey | None]]:
+def _remaining(
+    series: Sequence[Series], after: TickKey | None, ascending: bool
+) -> Iterator[tuple[Series, TickKey | None]]:
     ordered = sorted(series, key=lambda one: one.symbol, reverse=not ascending)
     for one in ordered:
         if after is None or one.symbol == after.symbol:

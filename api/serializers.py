@@ -22,7 +22,7 @@ _SYMBOL = re.compile(SYMBOL_PATTERN)
 
 @extend_schema_field(OpenApiTypes.STR)
 class MomentField(serializers.CharField):
-    def to_internal_value(self, data: Any) -> Any:  # noqa: ANN401 - REST framework's signature
+    def to_internal_value(self, data: Any) -> Any:
         try:
             return moments.parse(super().to_internal_value(data))
         except ValueError:
@@ -31,7 +31,7 @@ class MomentField(serializers.CharField):
 
 @extend_schema_field(OpenApiTypes.STR)
 class SymbolsField(serializers.CharField):
-    def to_internal_value(self, data: Any) -> Any:  # noqa: ANN401 - REST framework's signature
+    def to_internal_value(self, data: Any) -> Any:
         codes = list(dict.fromkeys(code.strip() for code in super().to_internal_value(data).split(",")))
         wrong = [code for code in codes if not _SYMBOL.match(code)]
         if wrong:
@@ -43,7 +43,7 @@ class SymbolsField(serializers.CharField):
 
 @extend_schema_field(OpenApiTypes.STR)
 class TimeframeField(serializers.CharField):
-    def to_internal_value(self, data: Any) -> Any:  # noqa: ANN401 - REST framework's signature
+    def to_internal_value(self, data: Any) -> Any:
         try:
             return timeframes.parse(super().to_internal_value(data))
         except timeframes.UnknownTimeframeError as error:
@@ -63,24 +63,34 @@ class Query(serializers.Serializer[Any]):
                 raise errors.UnknownParameter(f"unknown parameter {name!r}; allowed are {', '.join(allowed)}")
             if len(values) > 1:
                 raise errors.Problem(f"{name} is given {len(values)} times")
-        query = cls(data={**{name: request.query_params[name] for name in request.query_params if name in allowed}, **more})
+        query = cls(
+            data={**{name: request.query_params[name] for name in request.query_params if name in allowed}, **more}
+        )
         query.is_valid(raise_exception=True)
         return dict(query.validated_data)
 
 
 class RangeQuery(Query):
     start = MomentField(required=False, help_text=f"first time, included: {moments.RIGHT}")
-    end = MomentField(required=False, help_text="last time, included; a date means its whole day in the symbol's market")
+    end = MomentField(
+        required=False, help_text="last time, included; a date means its whole day in the symbol's market"
+    )
     limit = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=10_000)
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
     sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
-    asof = serializers.DateField(required=False, help_text="accepted for the dialect's sake; symbols are never renamed here")
+    asof = serializers.DateField(
+        required=False, help_text="accepted for the dialect's sake; symbols are never renamed here"
+    )
     currency = serializers.CharField(required=False, max_length=3, help_text="accepted for the dialect's sake")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         start, end = attrs.get("start"), attrs.get("end")
-        if isinstance(start, Moment) and isinstance(end, Moment) and start.first_us("UTC") > end.last_us("UTC") + _DAY_US:
+        if (
+            isinstance(start, Moment)
+            and isinstance(end, Moment)
+            and start.first_us("UTC") > end.last_us("UTC") + _DAY_US
+        ):
             raise errors.Unprocessable({"start": "is after end"})
         return attrs
 
@@ -125,4 +135,3 @@ class SymbolsQuery(Query):
 
 class NoQuery(Query):
     pass
-

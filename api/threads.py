@@ -20,7 +20,7 @@ class Application(ASGIHandler):
         self._idle = [ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"api-{n}") for n in range(count)]
         self._room = asyncio.Semaphore(count)
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's callables
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             raise ValueError(f"only HTTP belongs here, not {scope['type']}")
         async with self._room:

@@ -1,4 +1,5 @@
-"""One-time tickets: a browser fetches one by REST and shows it as the first message of its WebSocket. Valid once, for 60 s."""
+"""One-time tickets: a browser fetches one by REST and shows it as the first message of its WebSocket. Valid once, for
+60 s."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ VALID_S = 60
 _PREFIX = "naru:ticket:"
 
 
-def issue(user: Any) -> str:  # noqa: ANN401 - client, visitor or Django user
+def issue(user: Any) -> str:
     """A ticket for whoever this is. Redis keeps only its hash."""
     ticket = secrets.token_urlsafe(32)
     live.connection().set(_name(ticket), json.dumps(owner(user)), ex=VALID_S)
@@ -31,7 +32,7 @@ def redeem(ticket: str) -> tuple[str, int] | None:
     return str(kind), int(number)
 
 
-def owner(user: Any) -> tuple[str, int]:  # noqa: ANN401 - client, visitor or Django user
+def owner(user: Any) -> tuple[str, int]:
     """("client" | "user" | "page", primary key)."""
     if isinstance(user, Visitor):
         return "page", 0

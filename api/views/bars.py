@@ -36,9 +36,7 @@ def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.
         limit=query["limit"], ascending=query["sort"] == "asc",
     )  # fmt: skip
     now_us = time.time_ns() // 1000
-    shown = {
-        one.symbol: msgspec.Raw(jsontext.array(text_of(one, bars, timeframe, now_us))) for one, bars in page.found
-    }
+    shown = {one.symbol: msgspec.Raw(jsontext.array(text_of(one, bars, timeframe, now_us))) for one, bars in page.found}
     token = paging.encode_token(page.next, timeframe.name) if page.next else None
     return shown, token
 

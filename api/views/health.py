@@ -1,4 +1,5 @@
-"""Whether this process can serve: one look at the database and at Redis. Says yes or no, and nothing an outsider could use."""
+"""Whether this process can serve: one look at the database and at Redis. Says yes or no, and nothing an outsider
+could use."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ def _database() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-            return cursor.fetchone() == (1,)
+            return bool(cursor.fetchone() == (1,))
     except Error as error:
         log.warning("unhealthy database error=%s", type(error).__name__)
         return False
@@ -36,7 +37,8 @@ def _redis() -> bool:
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 when both answer. 503 without the database; without Redis stored data is still served, so that is 200 and said."""
+    """200 when both answer. 503 without the database; without Redis stored data is still served, so that is 200 and
+    said."""
     database, feed = _database(), _redis()
     status = "ok" if database and feed else "degraded" if database else "down"
     return JsonResponse({"status": status, "database": database, "redis": feed}, status=200 if database else 503)

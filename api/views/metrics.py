@@ -1,4 +1,5 @@
-"""Metrics for Prometheus, of all processes of this machine when METRICS_DIR is set. Needs a key (also as basic auth) or a login."""
+"""Metrics for Prometheus, of all processes of this machine when METRICS_DIR is set. Needs a key (also as basic auth)
+or a login."""
 
 from __future__ import annotations
 

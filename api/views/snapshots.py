@@ -1,4 +1,5 @@
-"""Where symbols stand: last trade, last minute, the day so far and the day before. A day is a local day of the symbol's market."""
+"""Where symbols stand: last trade, last minute, the day so far and the day before. A day is a local day of the
+symbol's market."""
 
 from __future__ import annotations
 
@@ -66,7 +67,11 @@ def snapshot(one: Series, kept: dict[str, Any] | None, now_us: int) -> dict[str,
     bars = minute[0][1]
     shown["minuteBar"] = _object(text_of(one, bars, _MINUTE, now_us)[0])
     days = paging.read_bars(
-        [replace(one, last_us=int(bars.time_us[0]) + MINUTE_US - 1)], timeframes.DAY, after=None, limit=2, ascending=False
+        [replace(one, last_us=int(bars.time_us[0]) + MINUTE_US - 1)],
+        timeframes.DAY,
+        after=None,
+        limit=2,
+        ascending=False,
     ).found
     names = ("dailyBar", "prevDailyBar")
     for name, text in zip(names, text_of(one, days[0][1], timeframes.DAY, now_us) if days else [], strict=False):

@@ -1,4 +1,5 @@
-"""How the pipeline does: counters, feeds, queues, the time from receipt to commit, and which terminals are connected."""
+"""How the pipeline does: counters, feeds, queues, the time from receipt to commit, and which terminals are
+connected."""
 
 from __future__ import annotations
 
@@ -24,14 +25,20 @@ log = logging.getLogger(__name__)
 
 RECENT_BATCHES = 200
 KEEP_S = 1.0  # however many look at the page, the pipeline is asked once a second
-_CLIENT_FIELDS = ("client", "name", "source", "feed", "state", "since", "last_seen", "rows_per_s", "rows", "batches", "inflight")
+_CLIENT_FIELDS = ("client", "source", "since", "heard", "batches", "ticks", "rejected", "rate", "paused")
 _kept: tuple[float, dict[str, Any]] = (float("-inf"), {})
 
 
 def read() -> dict[str, Any]:
     """The state of the pipeline; what Redis knows is empty while it is away."""
     now_us = time.time_ns() // 1000
-    shown: dict[str, Any] = {"t": jsontext.time(now_us), "redis": True, "commit_ms": _commit_ms(), "counters": {}, "ingest": []}
+    shown: dict[str, Any] = {
+        "t": jsontext.time(now_us),
+        "redis": True,
+        "commit_ms": _commit_ms(),
+        "counters": {},
+        "ingest": [],
+    }
     names = sorted(set(Symbol.objects.order_by().values_list("primary_feed", flat=True).distinct()))
     shown["feeds"], shown["queues"] = [{"feed": name, "nature": "unknown"} for name in names], None
     try:
@@ -56,7 +63,8 @@ def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:
         source = sources.get(entry.ticks.source_id)
         shown.append({
             "feed": name, "nature": nature(source), "source": source.code if source else None, "o": entry.last,
-            "committed": jsontext.time(entry.committed_us), "age_s": round(max(now_us - entry.committed_us, 0) / 1e6, 3),
+            "committed": jsontext.time(entry.committed_us),
+            "age_s": round(max(now_us - entry.committed_us, 0) / 1e6, 3),
             "event": jsontext.time(int(entry.ticks.time_us.max())),
         })  # fmt: skip
     return shown
@@ -77,7 +85,11 @@ def _commit_ms() -> dict[str, float] | None:
     waited = sorted((committed - received) / 1000 for received, committed in rows)
     if not waited:
         return None
-    return {"p50": round(waited[len(waited) // 2], 1), "p95": round(waited[int(len(waited) * 0.95)], 1), "batches": len(waited)}
+    return {
+        "p50": round(waited[len(waited) // 2], 1),
+        "p95": round(waited[int(len(waited) * 0.95)], 1),
+        "batches": len(waited),
+    }
 
 
 class StatusView(APIView):

@@ -1,0 +1,165 @@
+"""One feed in this process: who listens to it, and giving each listener what it wants. Each message is encoded once,
+not per socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+import numpy as np
+
+from api.stream import candles, encoding
+from api.stream.candles import Candles, Row
+from api.stream.encoding import Form, Piece
+from api.stream.subscriber import Subscriber
+from marketdata.bars import COLUMNS
+from marketdata.feed import FeedEntry
+from marketdata.ticks import Ticks
+from terminals import wire
+
+_TIME = COLUMNS.index("time_us")
+PIECE_ROWS = 128
+Chunk = tuple[Piece, int, int]  # trades with offsets from, to
+
+
+class Channel:
+    """`delivered` is the offset up to which everything was handed to the listeners; None until that is known."""
+
+    def __init__(self, feed: str, *, grace_us: int) -> None:
+        self.feed = feed
+        self.delivered: int | None = None
+        self.candles = Candles(grace_us=grace_us)
+        self.subscribers: set[Subscriber] = set()
+
+    def deliver(self, entry: FeedEntry, now_us: int) -> None:
+        """Hand an entry to everybody who is live."""
+        live = [one for one in self.subscribers if one.live]
+        give_trades(entry, [one for one in live if one.channels["trades"]])
+        _give_quotes(entry, [one for one in live if one.channels["quotes"]])
+        if len(entry.bars):
+            change = self.candles.absorb(entry.bars, _latest_us(entry), now_us)
+            self.give_bars(change.closed, kind="b", closed=True)
+            self.give_bars(change.updated, kind="u", closed=True)
+        self.delivered = entry.last
+
+    def prepare(self, entries: Iterable[FeedEntry], now_us: int) -> None:
+        """Learn the open candles from what was published before anybody listened, telling nobody."""
+        for entry in entries:
+            if len(entry.bars):
+                self.candles.absorb(entry.bars, _latest_us(entry), now_us)
+        self.candles.close(now_us)
+        self.candles.formed()
+
+    def close_bars(self, now_us: int) -> None:
+        """Announce the candles whose minute is over."""
+        self.give_bars(self.candles.close(now_us), kind="b", closed=True)
+
+    def give_forming(self) -> None:
+        """Announce the open candles that changed, to those who asked for them."""
+        rows = self.candles.formed()
+        if any(one.forming for one in self.subscribers):
+            self.give_bars(rows, kind="b", closed=False)
+
+    def give_bars(self, rows: list[Row], *, kind: str, closed: bool) -> None:
+        """Candles to those who subscribed to their kind."""
+        name = "bars" if kind == "b" else "updatedBars"
+        listeners = [one for one in self.subscribers if one.live and one.channels[name] and (closed or one.forming)]
+        wanted = set(chain.from_iterable(one.channels[name] for one in listeners))
+        rows = rows if "*" in wanted else [row for row in rows if row[0] in wanted]
+        if not rows or not listeners:
+            return
+        found = candles.bars_of(self.feed, rows)
+        pieces: dict[bool, list[Piece]] = {}
+        for one in listeners:
+            if one.form.packed not in pieces:
+                pieces[one.form.packed] = encoding.bars(one.form, found, kind=kind, closed=closed)
+            codes = one.channels[name]
+            for row, piece in zip(rows, pieces[one.form.packed], strict=True):
+                if "*" in codes or row[0] in codes:
+                    one.outbox.put_latest((kind, row[0], row[_TIME]), piece)
+
+
+def _latest_us(entry: FeedEntry) -> int:
+    """The feed's time at an entry: candles come from trades, so their clock does too."""
+    return int(entry.bars.close_time.max())
+
+
+def give_trades(entry: FeedEntry, listeners: list[Subscriber]) -> None:
+    """An entry's trades to these listeners: by symbol, or for numbered ones strictly in the order of offsets."""
+    rows, places = _rows(entry.ticks, wire.Kind.TRADE, listeners, "trades")
+    if not len(rows):
+        return
+    ticks = entry.ticks.take(rows)
+    offsets = (rows + entry.first).tolist()
+    encoded: dict[Form, list[Piece]] = {}
+    ready: dict[tuple[Form, str], list[Chunk]] = {}
+
+    def chunks(form: Form, positions: Iterable[int]) -> list[Chunk]:
+        if form not in encoded:
+            encoded[form] = encoding.trades(form, ticks, offsets)
+        return _chunks(form, encoded[form], offsets, list(positions))
+
+    for one in listeners:
+        codes = one.channels["trades"]
+        if one.after >= entry.first:  # it has a part of this entry from its replay
+            mine = range(len(rows)) if "*" in codes else sorted(chain.from_iterable(places.get(c, ()) for c in codes))
+            given = chunks(one.form, (place for place in mine if offsets[place] > one.after))
+        elif "*" in codes:
+            given = _once(ready, (one.form, "*"), lambda form=one.form: chunks(form, range(len(rows))))  # type: ignore[misc]
+        elif one.form.numbered:
+            given = chunks(one.form, sorted(chain.from_iterable(places[code] for code in places.keys() & codes)))
+        else:
+            given = list(chain.from_iterable(
+                _once(ready, (one.form, code), lambda form=one.form, code=code: chunks(form, places[code]))  # type: ignore[misc]
+                for code in places.keys() & codes
+            ))  # fmt: skip
+        for piece, first, last in given:
+            one.outbox.put_trades(piece, first, last)
+
+
+def _once(
+    ready: dict[tuple[Form, str], list[Chunk]], key: tuple[Form, str], make: Callable[[], list[Chunk]]
+) -> list[Chunk]:
+    if key not in ready:
+        ready[key] = make()
+    return ready[key]
+
+
+def _chunks(form: Form, pieces: list[Piece], offsets: list[int], positions: list[int]) -> list[Chunk]:
+    parts = [positions[start : start + PIECE_ROWS] for start in range(0, len(positions), PIECE_ROWS)]
+    return [
+        (encoding.join(form, [pieces[place] for place in part]), offsets[part[0]], offsets[part[-1]]) for part in parts
+    ]
+
+
+def _give_quotes(entry: FeedEntry, listeners: list[Subscriber]) -> None:
+    rows, places = _rows(entry.ticks, wire.Kind.QUOTE, listeners, "quotes")
+    if not len(rows):
+        return
+    ticks = entry.ticks.take(rows)
+    ready: dict[tuple[bool, str], tuple[Piece, Piece]] = {}
+    encoded: dict[bool, list[Piece]] = {}
+    for one in listeners:
+        packed, codes = one.form.packed, one.channels["quotes"]
+        if packed not in encoded:
+            encoded[packed] = encoding.quotes(one.form, ticks)
+        for code in places if "*" in codes else places.keys() & codes:
+            if (packed, code) not in ready:
+                mine = [encoded[packed][place] for place in places[code]]
+                ready[packed, code] = (encoding.join(one.form, mine), mine[-1])
+            one.outbox.put_quotes(code, *ready[packed, code])
+
+
+def _rows(
+    ticks: Ticks, kind: wire.Kind, listeners: list[Subscriber], name: str
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], dict[str, list[int]]]:
+    """The rows of a kind that somebody wants, and for each symbol the places of its rows among them."""
+    rows = np.flatnonzero((ticks.kind == kind) & (ticks.symbol >= 0)) if listeners else np.zeros(0, np.int64)
+    if len(rows):
+        wanted = set(chain.from_iterable(one.channels[name] for one in listeners))
+        if "*" not in wanted:
+            rows = rows[np.array([code in wanted for code in ticks.symbols], np.bool_)[ticks.symbol[rows]]]
+    places: dict[str, list[int]] = {}
+    for place, index in enumerate(ticks.symbol[rows].tolist()):
+        places.setdefault(ticks.symbols[index], []).append(place)
+    return rows, places

@@ -1,0 +1,213 @@
+"""The WebSocket of the stream, message by message; the dialect is told in docs/api.md. What is sent comes from the
+outbox only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+import redis
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.db import Error
+
+from api.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
+from api.stream import door, encoding, replay, requests
+from api.stream.encoding import Form
+from api.stream.outbox import Outbox, Slow
+from api.stream.pressure import Pressure
+from api.stream.requests import Auth, RequestError, Subscribe, Unsubscribe
+from api.stream.shared import shared
+from api.stream.subscriber import Identity, Subscriber
+from marketdata import metrics
+
+log = logging.getLogger(__name__)
+
+AUTH_S = 10.0
+FRAME_BYTES = 1 << 16
+CLOSE_CODES = 4000  # WebSocket close code = this + the error's code
+_PACKED = b"application/msgpack"
+
+
+class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """One socket: connected, auth, then subscriptions."""
+
+    subscriber: Subscriber
+    _pump: asyncio.Task[None] | None = None
+    _deadline: asyncio.TimerHandle | None = None
+    _replay: asyncio.Task[None] | None = None
+    _frames = 0
+
+    async def connect(self) -> None:
+        headers: dict[bytes, bytes] = dict(self.scope["headers"])
+        self._headers = headers
+        self._address = str((self.scope.get("client") or ["unknown"])[0])
+        self._pressure: Pressure = self.scope.get("pressure") or Pressure()
+        form = Form(packed=headers.get(b"content-type", b"").split(b";")[0].strip().lower() == _PACKED)
+        self.subscriber = Subscriber(
+            self.scope["url_route"]["kwargs"]["feed"], Outbox(form, max_bytes=settings.WS_OUTBOX_BYTES)
+        )
+        self._hub, self._door = shared()
+        await self.accept()
+        metrics.SOCKETS.inc()
+        self._pump = asyncio.create_task(self._send_all())
+        if not self._door.enter(self.subscriber):
+            self.subscriber.end(406, "connection limit exceeded")
+            return
+        self._deadline = asyncio.get_running_loop().call_later(
+            AUTH_S, self.subscriber.end, 404, f"auth timeout: no login within {AUTH_S:.0f} s"
+        )
+        self.subscriber.tell(T="success", msg="connected")
+        await self._enter_by_handshake()
+
+    async def disconnect(self, code: int) -> None:
+        if self._pump is None:
+            return
+        metrics.SOCKETS.dec()
+        metrics.STREAM_SKIPPED.inc(self.subscriber.outbox.skipped)
+        metrics.STREAM_OVERTAKEN.inc(self.subscriber.outbox.overtaken)
+        self.subscriber.live = False
+        self._hub.leave(self.subscriber)
+        self._door.leave(self.subscriber)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for task in (self._pump, self._replay):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self.subscriber.ending is not None:
+            return
+        try:
+            request = requests.read(text_data or bytes_data or b"", packed=self.subscriber.form.packed)
+            if isinstance(request, Auth):
+                await self._auth(request)
+            elif self.subscriber.identity is None:
+                raise RequestError(401, "not authenticated")
+            elif isinstance(request, Subscribe):
+                await self._subscribe(request)
+            else:
+                self._unsubscribe(request)
+        except RequestError as error:
+            self.subscriber.tell(T="error", code=error.code, msg=str(error))
+        except Exception:
+            log.exception("stream request failed")
+            self.subscriber.end(500, "internal error")
+
+    # --- who it is ----------------------------------------------------------------------------------------------------
+
+    async def _enter_by_handshake(self) -> None:
+        key = self._headers.get(KEY_HEADER.lower().encode())
+        secret = self._headers.get(SECRET_HEADER.lower().encode())
+        if key is not None or secret is not None:
+            await self._enter(door.by_key, (key or b"").decode("latin-1"), (secret or b"").decode("latin-1"))
+        elif door.same_origin(self._headers, settings.CSRF_TRUSTED_ORIGINS):
+            identity = await database_sync_to_async(door.by_session)(self.scope.get("user"))
+            if identity is not None:
+                self._admit(identity)
+
+    async def _auth(self, request: Auth) -> None:
+        if self.subscriber.identity is not None:
+            raise RequestError(403, "already authenticated")
+        if not request.ticket:
+            await self._enter(door.by_key, request.key, request.secret)
+        elif door.same_origin(self._headers, settings.CSRF_TRUSTED_ORIGINS):
+            await self._enter(door.by_ticket, request.ticket)
+        else:
+            self.subscriber.end(402, "auth failed: tickets are for pages of this server")
+
+    async def _enter(self, way: Any, *given: str) -> None:
+        try:
+            identity = await database_sync_to_async(way)(*given, self._address)
+        except TooManyFailuresError as error:
+            self.subscriber.end(402, f"auth failed: {error}")
+            return
+        except (Error, redis.RedisError) as error:
+            log.warning("login cannot be checked error=%s", type(error).__name__)
+            self.subscriber.end(500, "internal error: the login cannot be checked now")
+            return
+        if identity is None:
+            self.subscriber.end(402, "auth failed")
+        else:
+            self._admit(identity)
+
+    def _admit(self, identity: Identity) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self.subscriber.ending is None:
+            self._door.admit(self.subscriber, identity)
+            self.subscriber.tell(T="success", msg="authenticated")
+
+    # --- what it wants ------------------------------------------------------------------------------------------------
+
+    async def _subscribe(self, request: Subscribe) -> None:
+        one = self.subscriber
+        if request.slow is not None and request.slow not in (Slow.CLOSE, Slow.GAP):
+            raise RequestError(400, 'invalid syntax: slow is "close" or "gap"')
+        if request.from_ is not None and self._replay is not None and not self._replay.done():
+            raise RequestError(409, "a replay is going on: wait for replay_completed")
+        one.add(request.lists())
+        if request.slow is not None:
+            one.outbox.slow = Slow(request.slow)
+        if request.seq is not None:
+            one.outbox.form = Form(packed=one.form.packed, numbered=request.seq)
+        one.forming = one.forming if request.forming is None else request.forming
+        one.heartbeat = one.heartbeat if request.heartbeat is None else request.heartbeat
+        channel = await self._hub.join(one)
+        place = {"epoch": self._hub.epoch, "o": channel.delivered} if one.form.numbered else {}
+        one.outbox.put(encoding.message(one.form, {**one.subscription(), **place}))
+        if request.from_ is not None:
+            one.live = False
+            self._replay = asyncio.create_task(replay.run(self._hub, channel, one, request.from_))
+        elif not one.live and (self._replay is None or self._replay.done()):
+            replay.go_live(channel, one)
+
+    def _unsubscribe(self, request: Unsubscribe) -> None:
+        self.subscriber.remove(request.lists())
+        self.subscriber.outbox.put(encoding.message(self.subscriber.form, self.subscriber.subscription()))
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    async def _send_all(self) -> None:
+        one, outbox = self.subscriber, self.subscriber.outbox
+        while True:
+            await outbox.filled()
+            if one.ending is None and not outbox.too_slow:
+                await self._until_room()
+            if outbox.too_slow and one.ending is None:
+                one.end(407, "slow client: more waits than fits; resume by offset, or choose slow=gap")
+            pieces = outbox.take(FRAME_BYTES)
+            if pieces:
+                await self._send_frame(pieces)
+            elif one.ending is not None:
+                metrics.STREAM_CLOSED.labels(str(one.ending)).inc()
+                await self.close(code=CLOSE_CODES + one.ending)
+                return
+
+    async def _until_room(self) -> None:
+        """Wait for the network; whoever is to be closed waits no longer."""
+        if self._pressure.free:
+            return
+        room = asyncio.ensure_future(self._pressure.room())
+        ended = asyncio.ensure_future(self.subscriber.outbox.ended())
+        try:
+            await asyncio.wait((room, ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            room.cancel()
+            ended.cancel()
+
+    async def _send_frame(self, pieces: list[encoding.Piece]) -> None:
+        form = self.subscriber.form
+        if form.numbered:
+            self._frames += 1
+            pieces = [encoding.message(form, {"T": "seq", "n": self._frames}), *pieces]
+        data = encoding.frame(form, pieces)
+        if form.packed:
+            await self.send(bytes_data=data)
+        else:
+            await self.send(text_data=data.decode())

@@ -1,0 +1,102 @@
+"""Who may come in and stay: how many sockets, how many of one key, and whether its owner may still read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.contrib.auth import get_user_model
+from django.db import Error
+
+from api import authentication, tickets
+from api.stream.subscriber import Identity, Subscriber
+from marketdata.models import Client
+
+log = logging.getLogger(__name__)
+
+CHECK_EVERY_S = 15.0
+
+
+class Door:
+    """The sockets of this process."""
+
+    def __init__(self, *, most: int, most_per_key: int) -> None:
+        self._most, self._most_per_key = most, most_per_key
+        self._inside: set[Subscriber] = set()
+        self._checker: asyncio.Task[None] | None = None
+
+    def enter(self, subscriber: Subscriber) -> bool:
+        """Whether there is room for one more."""
+        if len(self._inside) >= self._most:
+            return False
+        self._inside.add(subscriber)
+        if self._checker is None or self._checker.done():
+            self._checker = asyncio.create_task(self._check())
+        return True
+
+    def leave(self, subscriber: Subscriber) -> None:
+        self._inside.discard(subscriber)
+        if not self._inside and self._checker is not None:
+            self._checker.cancel()
+            self._checker = None
+
+    def admit(self, subscriber: Subscriber, identity: Identity) -> None:
+        """Note whose socket it is; the oldest of the same key goes when there are too many."""
+        subscriber.identity = identity
+        if identity.kind != "client":
+            return
+        same = sorted(
+            (one for one in self._inside if one.identity == identity and one.ending is None), key=lambda one: one.age
+        )
+        for one in same[: max(len(same) - self._most_per_key, 0)]:
+            one.end(406, f"connection limit exceeded: a newer one took over, a key may have {self._most_per_key}")
+
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            known = {one.identity for one in self._inside if one.identity is not None}
+            try:
+                gone = await database_sync_to_async(_no_longer_allowed)(known)
+            except Error as error:
+                log.warning("sockets cannot be checked error=%s", type(error).__name__)
+                continue
+            for one in list(self._inside):
+                if one.identity in gone:
+                    one.end(402, "auth failed: this key or login may no longer read")
+
+
+def _no_longer_allowed(known: set[Identity]) -> set[Identity]:
+    clients = Client.objects.filter(is_active=True, may_read=True).values_list("pk", flat=True)
+    users = get_user_model().objects.filter(is_active=True, is_staff=True).values_list("pk", flat=True)
+    allowed = {Identity("client", int(key)) for key in clients} | {Identity("user", int(key)) for key in users}
+    return {one for one in known if one.kind != "page" and one not in allowed}
+
+
+def same_origin(headers: Mapping[bytes, bytes], trusted: list[str]) -> bool:
+    """Whether a browser's page from here opened the socket. A missing Origin is no browser, and so no."""
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if not origin:
+        return False
+    host = headers.get(b"host", b"").decode("latin-1")
+    return urllib.parse.urlsplit(origin).netloc.lower() == host.lower() or origin in trusted
+
+
+def by_key(key: str, secret: str, address: str) -> Identity | None:
+    """The reader with this key; TooManyFailuresError when its address failed too often."""
+    client = authentication.login(key, secret, address)
+    return Identity("client", client.pk) if client is not None and client.may_read else None
+
+
+def by_ticket(ticket: str, address: str) -> Identity | None:
+    """Whoever fetched this ticket."""
+    found = tickets.redeem(ticket[:100])
+    return None if found is None or _no_longer_allowed({Identity(*found)}) else Identity(*found)
+
+
+def by_session(user: Any) -> Identity | None:
+    """Staff who are logged in."""
+    return Identity("user", user.pk) if user is not None and user.is_active and user.is_staff else None

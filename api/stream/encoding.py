@@ -1,0 +1,172 @@
+"""Messages of the stream as bytes, JSON or MessagePack. A piece is one or more messages ready to be joined into a
+frame."""
+
+from __future__ import annotations
+
+import datetime
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import msgspec
+import numpy as np
+
+from api import jsontext
+from marketdata.bars import Bars
+from marketdata.ticks import ABSENT, Ticks, decimal_text
+from terminals import wire
+
+_EXACT_DIGITS = 15  # a double gives any decimal of so many digits back to the digit
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a socket wants its messages. `numbered` adds the offset `o` to trades and a counter to frames."""
+
+    packed: bool = False
+    numbered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`count` messages as bytes."""
+
+    data: bytes
+    count: int = 1
+
+
+def message(form: Form, content: dict[str, Any]) -> Piece:
+    """A message that is not market data."""
+    return Piece(msgpack.packb(content) if form.packed else msgspec.json.encode(content))
+
+
+def join(form: Form, pieces: Sequence[Piece]) -> Piece:
+    """Several pieces as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    glue = b"" if form.packed else b","
+    return Piece(glue.join(piece.data for piece in pieces), sum(piece.count for piece in pieces))
+
+
+def frame(form: Form, pieces: Sequence[Piece]) -> bytes:
+    """What goes over the socket: an array of messages."""
+    joined = join(form, pieces)
+    if not form.packed:
+        return b"[" + joined.data + b"]"
+    return _array_header(joined.count) + joined.data
+
+
+def _array_header(count: int) -> bytes:
+    if count < 16:
+        return bytes([0x90 | count])
+    return b"\xdc" + struct.pack(">H", count) if count < 1 << 16 else b"\xdd" + struct.pack(">I", count)
+
+
+def now() -> str:
+    """The time of day for a heartbeat."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def trades(form: Form, ticks: Ticks, offsets: Sequence[int]) -> list[Piece]:
+    """One piece a trade, in the order of `ticks`."""
+    names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
+    if form.packed:
+        return [Piece(msgpack.packb(content)) for content in _packed_trades(form, ticks, names, offsets)]
+    members = jsontext.trades(ticks)
+    if form.numbered:
+        return [
+            Piece(f'{{"T":"t","S":"{name}","o":{o},{text}}}'.encode())
+            for name, o, text in zip(names, offsets, members, strict=True)
+        ]
+    return [Piece(f'{{"T":"t","S":"{name}",{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+
+
+def quotes(form: Form, ticks: Ticks) -> list[Piece]:
+    """One piece a quote."""
+    names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
+    if form.packed:
+        return [Piece(msgpack.packb(content)) for content in _packed_quotes(ticks, names)]
+    members = jsontext.quotes(ticks)
+    return [Piece(f'{{"T":"q","S":"{name}",{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+
+
+def bars(form: Form, found: Bars, *, kind: str, closed: bool) -> list[Piece]:
+    """One piece a candle; `kind` is `b` or `u`."""
+    names = [found.symbols[index] for index in found.symbol.tolist()]
+    if form.packed:
+        return [Piece(msgpack.packb(content)) for content in _packed_bars(found, names, kind, closed)]
+    members = jsontext.bars(found, closed=_flags(found, closed))
+    return [Piece(f'{{"T":"{kind}","S":"{name}",{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+
+
+def _flags(found: Bars, closed: bool) -> jsontext.Flags:
+    return np.full(len(found), closed, np.bool_)
+
+
+# --- MessagePack, which has no decimals: a number that a double would not give back to the digit goes as text ---------
+
+
+def number(value: int, scale: int) -> int | float | str:
+    """A scaled integer as MessagePack shows it."""
+    if value % 10**scale == 0:
+        return int(value // 10**scale)
+    text = decimal_text(value, scale)
+    digits = text.lstrip("-0.").replace(".", "")
+    return float(text) if len(digits) <= _EXACT_DIGITS else text
+
+
+def _moment(time_us: int) -> msgpack.Timestamp:
+    seconds, rest = divmod(time_us, 1_000_000)
+    return msgpack.Timestamp(seconds, rest * 1000)
+
+
+def _packed_trades(form: Form, ticks: Ticks, names: list[str], offsets: Sequence[int]) -> Iterable[dict[str, Any]]:
+    columns = (
+        ticks.time_us.tolist(),
+        ticks.price.tolist(),
+        ticks.size.tolist(),
+        ticks.tick_id.tolist(),
+        ticks.side.tolist(),
+    )
+    for name, o, time_us, price, size, tick_id, side in zip(names, offsets, *columns, strict=True):
+        content: dict[str, Any] = {
+            "T": "t", "S": name, "i": tick_id, "x": ticks.feed, "p": number(price, wire.PRICE_SCALE),
+            "s": 0 if size == ABSENT else number(size, wire.SIZE_SCALE), "t": _moment(time_us),
+            "c": [jsontext.NO_SIZE] if size == ABSENT else [], "z": "", "tks": jsontext.TAKER[side],
+        }  # fmt: skip
+        if form.numbered:
+            content["o"] = o
+        yield content
+
+
+def _packed_quotes(ticks: Ticks, names: list[str]) -> Iterable[dict[str, Any]]:
+    columns = (ticks.time_us, ticks.bid, ticks.bid_size, ticks.ask, ticks.ask_size)
+    for name, time_us, bid, bid_size, ask, ask_size in zip(
+        names, *(column.tolist() for column in columns), strict=True
+    ):
+        yield {
+            "T": "q", "S": name, "t": _moment(time_us), "bx": ticks.feed, "ax": ticks.feed, "c": [], "z": "",
+            "bp": 0 if bid == ABSENT else number(bid, wire.PRICE_SCALE),
+            "ap": 0 if ask == ABSENT else number(ask, wire.PRICE_SCALE),
+            "bs": 0 if bid_size == ABSENT else number(bid_size, wire.SIZE_SCALE),
+            "as": 0 if ask_size == ABSENT else number(ask_size, wire.SIZE_SCALE),
+        }  # fmt: skip
+
+
+def _packed_bars(found: Bars, names: list[str], kind: str, closed: bool) -> Iterable[dict[str, Any]]:
+    columns = (found.time_us, found.open, found.high, found.low, found.close, found.volume, found.n, found.rev)
+    rows = zip(names, jsontext.average_prices(found), *(column.tolist() for column in columns), strict=True)
+    for name, average, time_us, *prices, volume, n, rev in rows:
+        content = {
+            "T": kind,
+            "S": name,
+            "t": _moment(time_us),
+            "v": number(volume, wire.SIZE_SCALE),
+            "n": n,
+            "rev": rev,
+        }
+        content |= {key: number(price, wire.PRICE_SCALE) for key, price in zip("ohlc", prices, strict=True)}
+        content |= {"vw": None if average is None else number(average, wire.PRICE_SCALE), "x": closed}
+        yield content

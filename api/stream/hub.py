@@ -1,0 +1,227 @@
+"""One reader per process: follows the feeds that somebody listens to and hands each entry out in memory.
+
+Redis may go away: sockets stay, the reader comes back with growing pauses. When it finds another Redis than before (a
+new epoch)
+everybody is told from which offset the feed goes on. What a candle's time brings about is seen to ten times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from api.stream import encoding
+from api.stream.channel import Channel
+from api.stream.subscriber import Subscriber
+from marketdata import feed as feeds
+from marketdata import metrics
+
+log = logging.getLogger(__name__)
+
+BLOCK_MS = 500
+BEAT_S = 0.1
+FORMING_EVERY_BEATS = 3  # at most 3.3 a second and symbol
+HEARTBEAT_S = 5.0
+LINGER_S = 30.0
+LEARN_OFFSETS, LEARN_ENTRIES = 20_000, 200
+PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+
+
+class Hub:
+    """The feeds of this process. Lives on one event loop; `close` ends its tasks."""
+
+    def __init__(self, redis_url: str, *, grace_us: int) -> None:
+        self._url, self._grace_us = redis_url, grace_us
+        self._channels: dict[str, Channel] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reader: Any = None
+        self._connects = self._known_connects = 0
+        self.commands: Any = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=3)
+        self.epoch = ""
+        self.away = False
+
+    def channel(self, feed: str) -> Channel:
+        """The channel of a feed, followed from now on."""
+        if feed not in self._channels:
+            self._channels[feed] = Channel(feed, grace_us=self._grace_us)
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._beat())]
+        return self._channels[feed]
+
+    async def join(self, subscriber: Subscriber) -> Channel:
+        """Let a subscriber listen. While Redis is away it waits with everybody else."""
+        channel = self.channel(subscriber.feed)
+        channel.subscribers.add(subscriber)
+        if channel.delivered is None:
+            try:
+                if not self.epoch:
+                    self.epoch = await feeds.epoch(self.commands)
+                await self._find_place(channel)
+            except (RedisError, OSError) as error:
+                log.warning("feed cannot be joined yet feed=%s error=%s", channel.feed, type(error).__name__)
+        return channel
+
+    def leave(self, subscriber: Subscriber) -> None:
+        channel = self._channels.get(subscriber.feed)
+        if channel is not None:
+            channel.subscribers.discard(subscriber)
+
+    async def close(self) -> None:
+        """End the tasks and the connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._disconnect()
+        await self.commands.aclose()
+
+    def everybody(self) -> Iterable[Subscriber]:
+        return [one for channel in self._channels.values() for one in channel.subscribers]
+
+    async def _find_place(self, channel: Channel) -> None:
+        """Set out from the newest entry, and learn the open candles from those just before it."""
+        _, last = await feeds.bounds(self.commands, channel.feed)
+        before = await feeds.replay(
+            self.commands, channel.feed, after=max(last - LEARN_OFFSETS, 0), most=LEARN_ENTRIES
+        )  # fmt: skip
+        if channel.delivered is None:
+            known = [entry for entry in before if entry.last <= last]
+            channel.prepare(known, time.time_ns() // 1000)
+            channel.delivered = last
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        pause = PAUSE_S
+        while True:
+            try:
+                await self._connect()
+                self.away, pause = False, PAUSE_S
+                while True:
+                    await self._round()
+            except (RedisError, OSError) as error:
+                self.away = True
+                log.warning("feed reader lost redis error=%s", type(error).__name__)
+            except Exception:
+                # An entry that cannot be read must not end the stream: it is skipped, and told.
+                log.exception("feed reader failed")
+                await self._skip()
+            await self._disconnect()
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads reconnects, guards nothing
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _connect(self) -> None:
+        # One connection, never quietly renewed: each new one may lead to another server.
+        self._reader = redis.asyncio.Redis.from_url(
+            self._url, socket_timeout=5, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._connected, single_connection_client=True,
+        )  # fmt: skip
+        await self._check_epoch()
+
+    async def _connected(self, connection: Any) -> None:
+        self._connects += 1
+        await connection.on_connect()
+
+    async def _disconnect(self) -> None:
+        if self._reader is not None:
+            reader, self._reader = self._reader, None
+            try:
+                await reader.aclose()
+            except (RedisError, OSError):
+                log.debug("closing a broken connection failed")
+
+    async def _check_epoch(self) -> None:
+        epoch = await feeds.epoch(self._reader)
+        self._known_connects = self._connects
+        if epoch == self.epoch:
+            return
+        before, self.epoch = self.epoch, epoch
+        if not before:
+            return
+        metrics.STREAM_RESTARTS.inc()
+        log.warning("feed has a new epoch before=%s now=%s", before, epoch)
+        for channel in list(self._channels.values()):
+            if channel.delivered is not None:
+                _, channel.delivered = await feeds.bounds(self._reader, channel.feed)
+                self._tell_gap(channel, "the feed began anew; fetch by REST what may be missing")
+
+    def _tell_gap(self, channel: Channel, message: str) -> None:
+        for one in channel.subscribers:
+            one.after = 0
+            one.tell(T="error", code=461, msg=message, epoch=self.epoch, o=channel.delivered)
+
+    async def _round(self) -> None:
+        for channel in list(self._channels.values()):
+            if channel.delivered is None:
+                await self._find_place(channel)
+        positions = {name: channel.delivered or 0 for name, channel in self._channels.items()}
+        if not positions:
+            await asyncio.sleep(BEAT_S)
+            return
+        entries = await feeds.follow(self._reader, positions, block_ms=BLOCK_MS)
+        if self._connects != self._known_connects:
+            await self._check_epoch()
+            return
+        for entry in entries:
+            channel = self._channels[entry.feed]
+            if entry.last > (channel.delivered or 0):
+                channel.deliver(entry, time.time_ns() // 1000)
+                await asyncio.sleep(0)  # sockets send between two entries
+
+    async def _skip(self) -> None:
+        try:
+            for channel in list(self._channels.values()):
+                _, channel.delivered = await feeds.bounds(self.commands, channel.feed)
+                self._tell_gap(channel, "a part of the feed could not be read; fetch it by REST")
+        except (RedisError, OSError) as error:
+            log.warning("feed cannot be skipped yet error=%s", type(error).__name__)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        beats, heartbeat_at, alone_since = 0, time.monotonic() + HEARTBEAT_S, None
+        while True:
+            await asyncio.sleep(BEAT_S)
+            beats += 1
+            now = time.monotonic()
+            for channel in list(self._channels.values()):
+                channel.close_bars(time.time_ns() // 1000)
+                if beats % FORMING_EVERY_BEATS == 0:
+                    channel.give_forming()
+            if now >= heartbeat_at:
+                heartbeat_at = now + HEARTBEAT_S
+                self._give_heartbeats()
+            if any(channel.subscribers for channel in self._channels.values()):
+                alone_since = None
+            elif alone_since is None:
+                alone_since = now
+            elif now - alone_since > LINGER_S:
+                await self._rest()
+                return
+
+    def _give_heartbeats(self) -> None:
+        for channel in self._channels.values():
+            for one in channel.subscribers:
+                if one.heartbeat and one.live:
+                    one.tell(T="hb", o=channel.delivered, t=encoding.now(), epoch=self.epoch, stalled=self.away)
+
+    async def _rest(self) -> None:
+        """Nobody listens any more: stop reading until somebody comes, which may be while this waits."""
+        tasks, self._tasks = self._tasks, []
+        reader, self._reader = self._reader, None
+        self._channels.clear()
+        others = [task for task in tasks if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if reader is not None:
+            await reader.aclose()

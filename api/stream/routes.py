@@ -1,0 +1,39 @@
+"""Which ASGI connection goes where: HTTP to Django, /v2/stream/{feed} to its consumer, any other WebSocket nowhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.routing import URLRouter
+from django.urls import re_path
+
+from api.stream import pressure
+from api.stream.consumer import StreamConsumer
+
+
+class Nowhere(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    async def connect(self) -> None:
+        await self.close()
+
+
+class Streams:
+    """The whole application, given the one for HTTP."""
+
+    def __init__(self, http: Any) -> None:
+        self._http = http
+        self._sockets = AuthMiddlewareStack(
+            URLRouter(
+                [
+                    re_path(r"^v2/stream/(?P<feed>[a-z0-9_]{1,16})/?$", StreamConsumer.as_asgi()),
+                    re_path(r"", Nowhere.as_asgi()),
+                ]
+            )
+        )
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await self._sockets({**scope, "pressure": pressure.under(send)}, receive, send)
+        else:
+            await self._http(scope, receive, send)

@@ -1,0 +1,30 @@
+"""The hub and the door of this process, made when the first socket comes. One pair per event loop, of which a server
+has one."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+
+from django.conf import settings
+
+from api.stream.door import Door
+from api.stream.hub import Hub
+
+_pairs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Hub, Door]] = weakref.WeakKeyDictionary()
+
+
+def shared() -> tuple[Hub, Door]:
+    """Those of the running loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _pairs:
+        hub = Hub(settings.REDIS_URL, grace_us=int(settings.WS_BAR_GRACE_S * 1e6))
+        _pairs[loop] = (hub, Door(most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY))
+    return _pairs[loop]
+
+
+async def close() -> None:
+    """End the running loop's hub."""
+    pair = _pairs.pop(asyncio.get_running_loop(), None)
+    if pair is not None:
+        await pair[0].close()

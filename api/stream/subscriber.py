@@ -1,0 +1,72 @@
+"""One socket as the hub sees it: who it is, what it wants, and its outbox. The socket itself belongs to the
+consumer."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from api.stream import encoding
+from api.stream.encoding import Form
+from api.stream.outbox import Outbox
+from api.stream.requests import CHANNELS, MOST_SYMBOLS, RequestError
+
+_ages = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose socket it is: ("client" | "user" | "page", primary key)."""
+
+    kind: str
+    number: int
+
+
+@dataclass(eq=False, slots=True)
+class Subscriber:
+    """`live` says whether it gets what the hub reads; only offsets above `after` are new to it."""
+
+    feed: str
+    outbox: Outbox
+    identity: Identity | None = None
+    channels: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in CHANNELS})
+    live: bool = False
+    after: int = 0
+    forming: bool = False
+    heartbeat: bool = False
+    ending: int | None = None  # the code it is being closed with
+    age: int = field(default_factory=lambda: next(_ages))
+
+    @property
+    def form(self) -> Form:
+        return self.outbox.form
+
+    def add(self, lists: Iterable[tuple[str, list[str]]]) -> None:
+        """Subscribe to more; RequestError 405 beyond the limit, and then nothing was added."""
+        wanted = {name: self.channels[name] | set(codes) for name, codes in lists}
+        if sum(map(len, wanted.values())) > MOST_SYMBOLS:
+            raise RequestError(405, f"symbol limit exceeded: at most {MOST_SYMBOLS}, or * for all")
+        self.channels |= wanted
+
+    def remove(self, lists: Iterable[tuple[str, list[str]]]) -> None:
+        """Unsubscribe; "*" takes back "*", not everything."""
+        for name, codes in lists:
+            self.channels[name] -= set(codes)
+
+    def subscription(self) -> dict[str, object]:
+        """Everything it is subscribed to now."""
+        return {"T": "subscription", **{name: sorted(codes) for name, codes in self.channels.items()}}
+
+    def tell(self, **content: object) -> None:
+        """Queue a message that is not market data."""
+        self.outbox.put(encoding.message(self.form, content))
+
+    def end(self, code: int, message: str) -> None:
+        """Tell why, and close; what else waits is forgotten."""
+        if self.ending is None:
+            self.ending = code
+            self.live = False
+            self.outbox.clear()
+            self.tell(T="error", code=code, msg=message)
+            self.outbox.end()
