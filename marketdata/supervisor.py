@@ -39,13 +39,13 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     """Naru's processes, in order. `redis` is the command of a server of our own, when we need one."""
     python = sys.executable
     celery = [python, "-m", "celery", "-A", "celery_app"]
-    quiet = ["--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     fast = [*celery, "worker", "-n", "ticks@%h", "-c", "2", "-Q", "raw_market_data,processed-data", *quiet]
     slow = [*celery, "worker", "-n", "slow@%h", "-c", "1", "-Q", "chart-data,statistics-data,maintenance", *quiet]
     listed = [
         Program("worker", fast, 20, stop_s=60, stop_group=False),
         Program("worker-slow", slow, 20, stop_s=60, stop_group=False),
-        Program("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="], 30),
+        Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], 30),
         Program("ingest", [python, "manage.py", "runingest"], 40, stop_s=30),
         Program("web", [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "api.asgi:application"], 50),
     ]
@@ -104,10 +104,13 @@ def _text(value: object) -> str:
 
 
 def redis_configuration(*, settings: Path, port: int, password: str, data: Path) -> str:
-    """Our Redis settings with a port, a folder and a password, which must not stand on a command line."""
+    """Our Redis settings with a port, a folder and a password, which must not stand on a command line.
+
+    A changed process title would overwrite the environment, and with it our MARK.
+    """
     return (
         f'include "{settings}"\nbind 127.0.0.1\nport {port}\ndir "{data}"\nrequirepass {password}\n'
-        'daemonize no\npidfile ""\nlogfile ""\n'
+        'daemonize no\npidfile ""\nlogfile ""\nset-proc-title no\n'
     )
 
 

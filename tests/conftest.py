@@ -36,6 +36,7 @@ if DB not in ("sqlite", "mariadb") or REDIS not in ("valkey", "redis"):
 
 _folder = temporary_folder("tests")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+(_folder / "var/static").mkdir(parents=True)  # whitenoise warns of a folder that is not there
 _mariadb = MariaDB(_folder / "mariadb", buffer_pool_mib=256)
 _redis: Server = Redis(_folder / "redis") if REDIS == "redis" else Valkey(_folder / "valkey")
 _absent = "mysqlclient is not installed: make setup" if DB == "mariadb" and util.find_spec("MySQLdb") is None else None

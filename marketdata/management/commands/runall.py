@@ -62,6 +62,7 @@ class Command(BaseCommand):
             signal.signal(number, _interrupt)
         home = Path(settings.VAR_DIR).absolute()
         (home / "log").mkdir(parents=True, exist_ok=True)
+        Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # whitenoise complains about a folder that is not there
         with suppress(KeyboardInterrupt), _only_run(home / "run"):
             self._run(home, options)
 
