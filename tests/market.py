@@ -1,7 +1,6 @@
 """Ticks for tests, and candles made from them by hand: one by one, in decimals, with none of the code they check."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from marketdata import ticks as ticks_module
 from marketdata.bars import Bars
 from marketdata.ticks import ABSENT, NO_DATE, TICK_BITS, Ticks
+from tests.candle import Candle
 
 MINUTE_US = 60_000_000
 DAY_US = 86_400_000_000
@@ -55,21 +55,6 @@ def rows_of(given: Ticks) -> list[dict[str, Any]]:
     columns = {name: getattr(given, name).tolist() for name in ticks_module.COLUMNS}
     columns["symbol"] = [given.symbols[index] if index >= 0 else None for index in columns["symbol"]]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-@dataclass(frozen=True, order=True)
-class Candle:
-    """A minute candle in plain decimals; all but its revision."""
-
-    symbol: str
-    minute_us: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
-    value: Decimal
-    n: int
 
 
 def candles_by_hand(given: Iterable[Ticks]) -> list[Candle]:

@@ -1,0 +1,34 @@
+"""Fixtures of the suites that use a database outside any transaction: it empty, and the road on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests import database
+from tests.servers import Server
+
+if TYPE_CHECKING:
+    from tests.road import Road
+
+
+@pytest.fixture
+def road_database(
+    django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Django points at an empty database outside any transaction: what is committed, all see."""
+    with django_db_blocker.unblock(), database.road(tmp_path_factory.getbasetemp()):
+        yield
+
+
+@pytest.fixture
+def road(road_database: None, redis_server: Server, redis: object, tmp_path: Path) -> Iterator[Road]:
+    """The road with an empty database and an empty Redis; the test starts what it needs."""
+    from tests.road import Road  # models can be imported only once Django is set up
+
+    with Road(tmp_path / "road", redis_server.url) as made:
+        yield made
