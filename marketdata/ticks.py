@@ -144,7 +144,8 @@ class Decoded:
     def record(self, row: int) -> str:
         """JSON of a row as the terminal gave it."""
         shown = self.raw[row] if self.raw is not None else self.ticks.record(row)
-        return json.dumps(shown, ensure_ascii=False, default=str)[:2000]
+        text = json.dumps(shown, ensure_ascii=False, default=str)[:2000]
+        return text.encode("utf-8", "backslashreplace").decode()  # JSON may name half a character, which no column holds
 
 
 def from_wire(payload: bytes, *, source_id: int, batch: int) -> Decoded:

@@ -150,7 +150,8 @@ class MariaDB(Storage):
         if not len(bars):
             return bars
         columns = {name: getattr(bars, name).tolist() for name in bars_module.COLUMNS}
-        symbols = [self._literal(symbol) for symbol in bars.symbols]
+        # Only those that have a candle: a batch may name others, of rows that were refused for their symbol.
+        symbols = {index: self._literal(bars.symbols[index]) for index in set(columns["symbol"])}
         lines = zip(
             [symbols[index] for index in columns["symbol"]],
             moments(bars.time_us),

@@ -377,6 +377,13 @@ class StorageContract:
         assert told.n.tolist() == [5] * 150
         assert sorted(told.symbols) == [f"{at:06d}" for at in range(150)]
 
+    def test_a_symbol_without_a_candle_does_not_matter_however_it_is_written(self, store):
+        odd = market.ticks([{"symbol": r"it's \ 100%"}, {"symbol": "005930", "tick_id": tick_id(2, 0)}])
+
+        told = merge(store, odd.take(odd.tick_id == tick_id(2, 0)))
+
+        assert told.n.tolist() == [1]
+
     # --- transactions -----------------------------------------------------------------------------------------------
 
     def test_a_transaction_that_fails_leaves_nothing_behind(self, store):

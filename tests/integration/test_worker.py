@@ -1,0 +1,382 @@
+"""The worker's transaction on a real database and a real Redis: once, whole, and told to everybody who waits for it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from ingest import notices, tasks
+from ingest.flights import Flight, Flights
+from marketdata import feed, ledger, live
+from marketdata.models import DeadLetter, Gap, IngestBatch, IngestReject, Market, Symbol
+from marketdata.storage import storage
+from marketdata.symbols import Directory
+from marketdata.ticks import batch_number
+from terminals import wire
+from tests import market
+from tests.fakes import FakeClock
+from tests.market import MINUTE_US, NINE_US
+
+ME = "test"
+REPLAY, KIS = 4, 3
+EVER = (-(2**62), 2**62)
+
+
+@pytest.fixture(autouse=True)
+def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
+    """An empty database and Redis, two symbols, and a worker that remembers nothing."""
+    settings.REDIS_URL = redis_server.url
+    live.connection.cache_clear()
+    monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
+    for code in ("005930", "000660"):
+        Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
+    feed.watched_since(live.connection(), 1)
+    yield
+    live.connection().close()
+    live.connection.cache_clear()
+
+
+def trade(**other: Any) -> dict[str, Any]:
+    return {"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **other}
+
+
+def rows(*given: dict[str, Any], seq: int = 1, name: str = "krx") -> bytes:
+    return wire.encode_rows(seq, name, 1, given)
+
+
+def message(*payloads: bytes, source: int = REPLAY, dead: str | None = None, **other: Any) -> list[list[object]]:
+    """Batches as the ingest server hands them over."""
+    return [
+        notices.batch_message(
+            batch_number(other.get("stream", 1), wire.parse_header(one).seq),
+            one,
+            other.get("received_us", ledger.now_us()),
+            source,
+            other.get("market"),
+            dead,
+        )
+        for one in payloads
+    ]
+
+
+def process(*payloads: bytes, **other: Any) -> None:
+    tasks.process_batches(batches=message(*payloads, **other), reply_to=ME)
+
+
+def told() -> list[notices.Outcome]:
+    """What the ingest server would hear."""
+    answer: Any = live.connection().xrange(notices.STREAM + ME)
+    return notices.read(answer)[1]
+
+
+def announced(name: str = "krx") -> list[feed.FeedEntry]:
+    """What subscribers of a feed would hear."""
+    answer: Any = live.connection().xrange(feed.STREAM + name)
+    return [feed.decode(name, number, values) for number, values in answer]
+
+
+def stored(symbol: str = "005930", name: str = "krx") -> list[int]:
+    return [int(price) for price in storage().read_ticks(symbol, name, *EVER).price]
+
+
+def counts() -> tuple[int, int, int]:
+    return IngestBatch.objects.count(), storage().count("temp_market_data"), storage().count("market_data_minute")
+
+
+# --- a batch that is right -----------------------------------------------------------------------------------------
+
+
+def test_a_batch_ends_in_ledger_ticks_candles_feed_and_live_state():
+    process(rows(trade(price="70000"), trade(price="70100", time=NINE_US + 1, size="2.5")))
+
+    batch = IngestBatch.objects.get()
+    assert (batch.state, batch.rows, batch.stored, batch.rejected) == ("stored", 2, 2, 0)
+    assert (batch.first_us, batch.last_us) == (NINE_US, NINE_US + 1)
+    assert stored() == [market.price("70000"), market.price("70100")]
+    assert storage().read_minutes("005930", "krx", *EVER).volume.tolist() == [market.size("3.5")]
+    assert [outcome.batch for outcome in told()] == [batch.batch]
+    (entry,) = announced()
+    assert (entry.first, entry.last, entry.committed_us) == (1, 2, batch.committed_us)
+    assert market.candles(entry.bars) == market.candles(storage().read_minutes("005930", "krx", *EVER))
+    assert live.latest("krx")["005930"]["price"] == market.price("70100")
+    assert live.status()["counters"] == {"stored": 2, "batches": 1, "commits": 1}
+
+
+def test_several_batches_of_several_feeds_are_one_transaction_and_an_entry_each_feed():
+    process(rows(trade()), rows(trade(symbol="000660"), seq=2, name="nxt"), rows(trade(), seq=3))
+
+    assert counts() == (3, 3, 2)
+    assert [len(entry.ticks) for entry in announced("krx")] == [2]
+    assert [len(entry.ticks) for entry in announced("nxt")] == [1]
+    assert live.status()["counters"]["commits"] == 1
+
+
+def test_a_batch_without_rows_is_in_the_ledger_and_nowhere_else():
+    process(wire.Columns().encode(1, "krx", 1), rows(seq=2))
+
+    assert counts() == (2, 0, 0)
+    assert announced() == []
+    assert [outcome.code for outcome in told()] == ["", ""]
+
+
+def test_what_a_terminal_had_to_drop_is_a_gap_with_bounds_and_a_count():
+    process(wire.encode_gap(1, "krx", 1, NINE_US, NINE_US + 5, 12, "disk full"))
+
+    gap = Gap.objects.get()
+    assert (gap.feed, gap.from_us, gap.to_us, gap.rows, gap.reason) == ("krx", NINE_US, NINE_US + 5, 12, "disk full")
+    assert [outcome.code for outcome in told()] == [""]
+
+
+def test_a_replay_registers_its_symbols_with_its_own_market():
+    # 23:30 UTC is 17:30 in Chicago: the next trading date has begun there.
+    evening = market.DAY_US * 20_528 + 23 * 3_600_000_000 + 30 * MINUTE_US
+
+    process(rows(trade(symbol="ESH6", time=evening)), market="CME")
+
+    assert Symbol.objects.get(code="ESH6").market_id == "CME"
+    assert storage().read_ticks("ESH6", "krx", *EVER).trade_date.tolist() == [20_529]
+
+
+def test_offsets_of_a_feed_go_on_where_the_last_entry_ended():
+    process(rows(trade(), trade()))
+    process(rows(trade(), seq=2))
+
+    assert [(entry.first, entry.last) for entry in announced()] == [(1, 2), (3, 3)]
+
+
+def test_a_candle_is_announced_as_it_is_after_all_commits_so_far():
+    for seq in (1, 2, 3):
+        process(rows(trade(time=NINE_US + seq), seq=seq))
+
+    assert [entry.bars.n.tolist() for entry in announced()] == [[1], [2], [3]]
+
+
+def test_an_older_trade_does_not_replace_the_latest_one():
+    process(rows(trade(price="2", time=NINE_US + 5)))
+    process(rows(trade(price="1", time=NINE_US), seq=2))
+
+    assert live.latest("krx", ["005930", "999999"]) == {
+        "005930": {
+            "time_us": NINE_US + 5,
+            "tick_id": market.tick_id(1, 0),
+            "price": market.price("2"),
+            "size": market.size("1"),
+        }
+    }
+
+
+# --- a batch that comes again --------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_comes_again_is_confirmed_and_counted_once():
+    process(rows(trade()))
+
+    process(rows(trade()))
+
+    assert counts() == (1, 1, 1)
+    assert len(announced()) == 1
+    assert [outcome.code for outcome in told()] == ["", ""]
+    assert storage().read_minutes("005930", "krx", *EVER).n.tolist() == [1]
+    assert not DeadLetter.objects.exists()
+
+
+def test_of_a_message_only_the_batches_not_stored_yet_are_stored():
+    process(rows(trade(price="1")), rows(trade(price="2"), seq=2))
+
+    process(*(rows(trade(price=str(seq)), seq=seq) for seq in (3, 1, 2, 4)))
+
+    assert sorted(stored()) == [market.price(str(seq)) for seq in (1, 2, 3, 4)]
+    assert [len(entry.ticks) for entry in announced()] == [2, 2]
+    assert storage().read_minutes("005930", "krx", *EVER).n.tolist() == [4]
+
+
+def test_the_same_number_with_other_content_is_kept_aside_and_changes_nothing():
+    process(rows(trade(price="70000")))
+
+    process(rows(trade(price="1")))
+
+    assert stored() == [market.price("70000")]
+    assert [outcome.code for outcome in told()] == ["", "checksum_mismatch"]
+    letter = DeadLetter.objects.get()
+    assert (letter.code, bytes(letter.payload)) == ("checksum_mismatch", rows(trade(price="1")))
+
+
+# --- rows that are wrong -------------------------------------------------------------------------------------------
+
+
+def test_one_wrong_row_stops_no_other():
+    process(rows(trade(), trade(price="-1"), trade(symbol="999999")), rows(trade(), seq=2))
+
+    assert counts() == (2, 2, 1)
+    assert [(one.code, one.rejected, dict(one.reasons or {})) for one in told()] == [
+        ("rows", 2, {"price_not_positive": 1, "symbol_unknown": 1}),
+        ("", 0, {}),
+    ]
+    assert sorted(IngestReject.objects.values_list("idx", flat=True)) == [1, 2]
+
+
+def test_the_ledger_knows_the_times_of_the_stored_rows_only():
+    process(rows(trade(time=NINE_US + 7), trade(time=NINE_US - 5, price="-1")))
+
+    batch = IngestBatch.objects.get()
+    assert (batch.first_us, batch.last_us) == (NINE_US + 7, NINE_US + 7)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\x00", "𝟙🙂", "\\N", "'; DROP TABLE temp_market_data; --", "\t\n"])
+def test_a_row_may_contain_any_text_and_still_be_kept_with_its_reason(odd):
+    payload = rows(seq=1)[:-2] + json.dumps([trade(), trade(symbol=odd, note=odd)]).encode()
+    payload = payload[:12] + (2).to_bytes(4, "little") + payload[16:]
+
+    process(payload)
+
+    assert [(outcome.code, outcome.failed) for outcome in told()] == [("rows", "")]
+    assert IngestReject.objects.get().reasons == "symbol_unknown"
+    assert len(stored()) == 1
+
+
+def test_a_symbol_that_was_just_registered_is_known_at_once():
+    process(rows(trade(symbol="035720")))
+    Symbol.objects.create(code="035720", market=Market.objects.get(code="KRX"))
+
+    process(rows(trade(symbol="035720"), seq=2))
+
+    assert len(stored("035720")) == 1
+
+
+# --- a batch that nobody can process --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def poison() -> Iterator[None]:
+    """A database that refuses the candles of symbol 000660, for a reason no retry will mend."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "mysql":
+            cursor.execute(
+                "CREATE TRIGGER poison BEFORE INSERT ON market_data_minute FOR EACH ROW"
+                " IF NEW.symbol = '000660' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'poison'; END IF"
+            )
+        else:
+            cursor.execute(
+                "CREATE TRIGGER poison BEFORE INSERT ON market_data_minute WHEN NEW.symbol = '000660'"
+                " BEGIN SELECT RAISE(ABORT, 'poison'); END"
+            )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER poison")
+
+
+def flight(payload: bytes, *, since: float) -> Flight:
+    header = wire.parse_header(payload)
+    return Flight(
+        number=batch_number(1, header.seq),
+        stream=1,
+        seq=header.seq,
+        payload=payload,
+        rows=header.rows,
+        received_us=ledger.now_us(),
+        source_id=REPLAY,
+        register_market=None,
+        since=since,
+    )
+
+
+def test_a_poisonous_batch_is_buried_after_ten_failures_and_the_others_go_on(poison):
+    clock, flights, heard = FakeClock(), Flights(4, 5000, 5.0), 0
+    deadly = rows(trade(symbol="000660"), seq=2)
+    for payload in (rows(trade()), deadly, rows(trade(), seq=3)):
+        flights.add(flight(payload, since=clock()))
+
+    attempts: list[list[int]] = []
+    settled: list[tuple[int, str]] = []
+    while len(flights) and len(attempts) < 50:
+        flights.overdue(clock.advance(5.0))
+        if chosen := flights.next_message():
+            flights.published(chosen, clock())
+            attempts.append([one.seq for one in chosen])
+            tasks.process_batches(
+                batches=[
+                    notices.batch_message(
+                        one.number, one.payload, one.received_us, one.source_id, one.register_market, one.dead
+                    )
+                    for one in chosen
+                ],
+                reply_to=ME,
+            )
+        for outcome in told()[heard:]:
+            heard += 1
+            if outcome.failed:
+                flights.fail(outcome.batch, outcome.failed, clock())
+            elif flights.settle(outcome.batch, clock()):
+                settled.append((outcome.batch & 0xFFFFFFFF, outcome.code))
+
+    assert attempts == [[1, 2, 3]] + [[2]] * 10
+    assert settled == [(1, ""), (3, ""), (2, "dead_letter")]
+    letter = DeadLetter.objects.get()
+    assert (letter.code, bytes(letter.payload)) == ("dead_letter", deadly)
+    assert "poison" in letter.error
+    assert IngestBatch.objects.get(batch=batch_number(1, 2)).state == "dead"
+    assert storage().count("temp_market_data") == 2
+    assert [len(entry.ticks) for entry in announced()] == [1, 1]
+
+
+# --- Redis that is away --------------------------------------------------------------------------------------------
+
+
+def test_what_the_feed_missed_is_published_exactly_once(redis_server):
+    process(rows(trade(price="1")))
+    redis_server.kill()
+    process(rows(trade(price="2"), trade(symbol="000660", price="5"), seq=2))
+    process(rows(trade(price="3"), seq=3))
+    redis_server.start()
+
+    tasks.announce_missed(settle_s=0.0)
+    tasks.announce_missed(settle_s=0.0)
+
+    assert counts() == (3, 4, 2)
+    prices = [sorted(entry.ticks.price.tolist()) for entry in announced()]
+    assert prices == [[market.price("1")], [market.price("2"), market.price("5")], [market.price("3")]]
+    last = announced()[-1].bars
+    assert last.n[last.symbol == last.symbols.index("005930")].tolist() == [3]
+    assert [entry.first for entry in announced()] == [1, 2, 4]
+
+
+def test_what_was_announced_is_not_announced_again():
+    process(rows(trade()))
+
+    tasks.announce_missed(settle_s=0.0)
+
+    assert len(announced()) == 1
+
+
+def test_a_batch_announced_late_is_not_announced_by_the_worker_that_was_slow(redis_server):
+    redis_server.kill()
+    process(rows(trade()))
+    redis_server.start()
+    tasks.announce_missed(settle_s=0.0)
+
+    process(rows(trade()), rows(trade(), seq=2))
+
+    assert [len(entry.ticks) for entry in announced()] == [1, 1]
+
+
+def test_a_redis_that_is_away_loses_no_tick(redis_server):
+    redis_server.kill()
+
+    process(rows(trade()))
+
+    assert counts() == (1, 1, 1)
+    redis_server.start()
+
+
+# --- room for the days to come -------------------------------------------------------------------------------------
+
+
+def test_partitions_may_be_extended_any_number_of_times():
+    tasks.extend_partitions()
+    tasks.extend_partitions()
+
+    process(rows(trade(time=ledger.now_us())), source=KIS)
+
+    assert counts() == (1, 1, 1)
