@@ -145,7 +145,8 @@ class Decoded:
         """JSON of a row as the terminal gave it."""
         shown = self.raw[row] if self.raw is not None else self.ticks.record(row)
         text = json.dumps(shown, ensure_ascii=False, default=str)[:2000]
-        return text.encode("utf-8", "backslashreplace").decode()  # JSON may name half a character, which no column holds
+        # JSON may name half a character, which no column holds.
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def from_wire(payload: bytes, *, source_id: int, batch: int) -> Decoded:
