@@ -28,7 +28,7 @@ from typing import Any
 import MySQLdb
 import redis
 
-from tests.drill import accounting, crew, evidence, plan
+from tests.drill import accounting, crew, evidence, faults, plan
 from tests.drill.evidence import Book
 from tests.drill.plan import Strike
 from tests.drill.stack import Stack, Terminal
@@ -278,7 +278,9 @@ class Drill:
             "slowest_batch_s": round(evidence.slowest_us(sent, streams, commits) / 1e6, 2),
             "pauses": self.done["pause"],
             "terms": self.done["term"],
+            "slowest_term_s": round(self.stack.slowest_term_s, 2),
             "killed": {kind: self.done[f"kill {kind}"] for kind in plan.KINDS},
+            "killed_within_a_transaction": faults.counted(self.stack.faults),
             "ended_by_themselves": sum(self.stack.own_ends.values()),
             "seed": self.seed,
             "seconds": round(time.monotonic() - self.began, 1),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from marketdata import supervisor
+from tests.drill import faults
 from tests.servers import MariaDB, Redis, Server, free_port
 from tests.servers.process import spawn
 
@@ -23,6 +24,7 @@ QUEUES = "raw_market_data,processed-data,chart-data,statistics-data,maintenance"
 STEP_S = 0.05
 PAUSE_S = 3.0
 POLITE_S = 45.0
+SELDOM = 600  # each point of a worker's transaction is fatal once in so many times
 
 
 @dataclass(slots=True)
@@ -70,6 +72,8 @@ class Stack:
         self.ingest_port, self.web_port = free_port(), free_port()
         self.programs: dict[str, Program] = {}
         self.own_ends: Counter[str] = Counter()
+        self.slowest_term_s = 0.0
+        self.faults = folder / "faults"
         (folder / "log").mkdir()
         # Every process started from here on carries the mark, so that one left behind would be found.
         os.environ.update(self._environment())
@@ -77,6 +81,7 @@ class Stack:
     def _environment(self) -> dict[str, str]:
         return {
             supervisor.MARK: str(self.folder),
+            faults.FAULTS: f"{self.faults}:{SELDOM}",
             "DATABASE_URL": self.mariadb.url,
             "REDIS_URL": self.redis.url,
             "BROKER_URL": self.redis.url,
@@ -108,7 +113,7 @@ class Stack:
         celery = [python, "-m", "celery", "-A", "celery_app"]
         quiet = ["--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
         for number in (1, 2):
-            itself = ["worker", "-n", f"worker{number}@%h", "-c", str(number), "-Q", QUEUES]
+            itself = ["worker", "-n", f"worker{number}@%h", "-c", str(number), "-Q", QUEUES, "-I", "tests.drill.faults"]
             self._add(f"worker{number}", [*celery, *itself, *quiet])
         self._add("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="])
         self._add("ingest", [python, "manage.py", "runingest"])
@@ -142,7 +147,9 @@ class Stack:
                     program.leaving_since = None
                     program.process.kill()
             elif program.wanted and now - program.since >= 0.2:
-                if program.leaving_since is None and program.process is not None:
+                if program.leaving_since is not None:
+                    self.slowest_term_s = max(self.slowest_term_s, now - program.leaving_since)
+                elif program.process is not None:
                     self.own_ends[f"{program.name} ended by itself, status {program.process.returncode}"] += 1
                 self._begin(program)
 
