@@ -1,0 +1,150 @@
+// The first page: brings chart, watch list, trades and counters together with one stream.
+import { Chart } from "./chart.js";
+import { change, dayAndTime, digitsOf, number, size, time } from "./format.js";
+import { Pipeline } from "./pipeline.js";
+import * as rest from "./rest.js";
+import { Stream } from "./stream.js";
+import { Watchlist } from "./watchlist.js";
+
+const show = (id) => document.getElementById(id);
+const STATES = { live: "실시간 연결 <small>LIVE</small>", delayed: "지연 <small>DELAYED</small>", lost: "끊김 <small>DISCONNECTED</small>", connecting: "연결 중 <small>CONNECTING</small>" };
+const NATURES = { simulated: "모의 <small>SIMULATED</small>", replay: "재생 <small>REPLAY</small>" };
+const BARS = 1000, TAPE = 40;
+
+let feed = "", code = "", frame = "1Min", stream = null, early = [], loading = 0, tapePrice = null;
+const chart = new Chart(show("chart"), show("legend"), () => load(false));
+const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), (chosen) => {
+  if (chosen) choose(chosen);
+  else want();
+});
+new Pipeline(show, ({ feeds }) => {
+  const known = feeds.filter((one) => one.nature !== "silent" && one.nature !== "unknown");
+  const names = (known.length ? known : feeds).map((one) => one.feed);
+  if (!names.includes(feed) && names.length) follow(known.sort((a, b) => b.committed.localeCompare(a.committed))[0]?.feed ?? names[0]);
+  if ([...show("feed").options].map((option) => option.value).join() !== names.join()) {
+    show("feed").replaceChildren(...names.map((name) => new Option(name, name, false, name === feed)));
+    show("feed").hidden = names.length < 2;
+  }
+  const nature = feeds.find((one) => one.feed === feed)?.nature;
+  show("nature").hidden = !(nature in NATURES);
+  if (nature in NATURES) show("nature").innerHTML = NATURES[nature];
+  if (feed && !watchlist.codes.length && !show("search").value) watchlist.load(feed, "").then(first).catch(() => {});
+});
+
+function follow(name) {
+  feed = name;
+  code = "";
+  stream?.close();
+  stream = new Stream(feed, {
+    state(state) {
+      show("link").dataset.state = state;
+      show("link").innerHTML = STATES[state];
+    },
+    ready() {
+      if (code) load(false);
+      if (code) watchlist.load(feed, show("search").value.trim()).catch(() => {});
+    },
+    message: take,
+  });
+  watchlist.load(feed, "").then(first).catch(() => {});
+}
+
+function first() {
+  if (!code && watchlist.codes.length) choose(watchlist.codes[0]);
+}
+
+function choose(next) {
+  if (next === code) return;
+  code = next;
+  watchlist.mark(code);
+  const { symbol } = watchlist.symbol(code);
+  show("name").textContent = symbol.name || symbol.symbol;
+  show("code").textContent = `${symbol.name ? `${symbol.symbol} · ` : ""}${symbol.market} · ${feed}`;
+  price();
+  show("tape").replaceChildren();
+  tapePrice = null;
+  want();
+  load(true);
+}
+
+function want() {
+  stream?.want(code ? [code] : [], watchlist.codes);
+}
+
+// A picture by REST first, then what came meanwhile, then live.
+async function load(fit) {
+  const turn = ++loading;
+  early = [];
+  const [asked, width] = [code, frame];
+  try {
+    const bars = (await rest.bars(asked, { feed, timeframe: width, limit: BARS, sort: "desc" })).reverse();
+    const begin = bars.at(-1)?.t;
+    const minutes = width === "1Min" || !begin ? [] : await rest.bars(asked, { feed, timeframe: "1Min", start: begin, limit: 2000 });
+    const trades = show("tape").children.length ? [] : await rest.trades(asked, { feed, limit: TAPE, sort: "desc" });
+    if (turn !== loading) return;
+    chart.set(width, bars, minutes, fit);
+    for (const trade of trades.reverse()) print(trade);
+  } catch {
+    if (turn === loading) setTimeout(() => turn === loading && load(fit), 3000);
+    return;
+  }
+  const waiting = early;
+  early = null;
+  for (const message of waiting) take(message);
+}
+
+function take(message) {
+  if (message.T === "b" || message.T === "u") {
+    watchlist.minute(message.S, message);
+    if (message.S !== code) return;
+    if (early) early.push(message);
+    else chart.minute(message);
+    price();
+  } else if (message.T === "t" && message.S === code && !early) {
+    print(message);
+  } else if (message.T === "gap" || message.code === 461) {
+    mark("일부 건너뜀 · gap");
+    load(false);
+  }
+}
+
+function price() {
+  const row = watchlist.symbol(code);
+  if (!row || row.last === undefined) return;
+  const digits = digitsOf(row.last);
+  const { way, arrow, difference, percent } = change(row.last, row.reference);
+  show("last").textContent = number(row.last, digits);
+  show("change").textContent = percent ? `${arrow} ${number(Math.abs(difference), Math.max(digits, digitsOf(row.reference)))} (${percent})` : "";
+  show("change").title = row.against;
+  show("last").className = show("change").className = way;
+  document.title = `${number(row.last, digits)} ${show("name").textContent} · 나루 Naru`;
+}
+
+function print(trade) {
+  const line = document.createElement("tr");
+  const way = trade.tks === "B" ? "up" : trade.tks === "S" ? "down" : tapePrice === null || trade.p === tapePrice ? "" : trade.p > tapePrice ? "up" : "down";
+  tapePrice = trade.p;
+  for (const text of [time(new Date(trade.t)), number(trade.p, digitsOf(trade.p)), size(trade.s)]) line.insertCell().textContent = text;
+  line.cells[1].className = line.cells[2].className = way;
+  show("tape").prepend(line);
+  while (show("tape").children.length > TAPE) show("tape").lastChild.remove();
+}
+
+function mark(text) {
+  const line = document.createElement("tr");
+  const cell = line.insertCell();
+  cell.colSpan = 3;
+  cell.className = "gap";
+  cell.textContent = text;
+  show("tape").prepend(line);
+}
+
+show("feed").addEventListener("change", (event) => follow(event.target.value));
+show("frames").addEventListener("click", (event) => {
+  const chosen = event.target.dataset.frame;
+  if (!chosen || chosen === frame) return;
+  frame = chosen;
+  for (const button of show("frames").children) button.setAttribute("aria-pressed", String(button.dataset.frame === frame));
+  if (code) load(true);
+});
+setInterval(() => (show("clock").textContent = dayAndTime(new Date())), 500);

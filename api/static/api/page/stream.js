@@ -1,0 +1,104 @@
+// One WebSocket to a feed: opened with a one-time ticket, opened again whenever it breaks.
+import * as rest from "./rest.js";
+
+const SILENCE_MS = 12_000; // heartbeats come every five seconds
+const LONGEST_PAUSE_MS = 10_000;
+
+export class Stream {
+  #feed; #on; #socket = null; #wanted = { trades: new Set(), bars: new Set() }; #failures = 0; #heard = 0; #stalled = false; #state = ""; #over = false; #ready = false;
+
+  // `on` has state(name), message(message) and ready(), which is called whenever messages begin to come (again).
+  constructor(feed, on) {
+    this.#feed = feed;
+    this.#on = on;
+    this.#open();
+    this.watch = setInterval(() => this.#check(), 1000);
+  }
+
+  // The whole of what is wanted; the difference is sent.
+  want(trades, bars) {
+    const next = { trades: new Set(trades), bars: new Set(bars) };
+    if (this.#ready) {
+      const more = { trades: minus(next.trades, this.#wanted.trades), bars: minus(next.bars, this.#wanted.bars) };
+      const less = { trades: minus(this.#wanted.trades, next.trades), bars: minus(this.#wanted.bars, next.bars) };
+      if (more.trades.length + more.bars.length) this.#send({ action: "subscribe", ...more, updatedBars: more.bars });
+      if (less.trades.length + less.bars.length) this.#send({ action: "unsubscribe", ...less, updatedBars: less.bars });
+    }
+    this.#wanted = next;
+  }
+
+  close() {
+    this.#over = true;
+    clearInterval(this.watch);
+    this.#socket?.close();
+  }
+
+  async #open() {
+    if (this.#over) return;
+    this.#tell(this.#failures ? "lost" : "connecting");
+    try {
+      const { ticket } = await rest.ticket();
+      if (this.#over) return;
+      const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v2/stream/${this.#feed}`;
+      const socket = (this.#socket = new WebSocket(address));
+      this.#heard = Date.now();
+      socket.onmessage = (event) => {
+        this.#heard = Date.now();
+        for (const message of JSON.parse(event.data)) this.#take(message, socket, ticket);
+      };
+      socket.onclose = () => this.#again(socket);
+    } catch {
+      this.#again(this.#socket);
+    }
+  }
+
+  #take(message, socket, ticket) {
+    if (message.T === "success" && message.msg === "connected") {
+      socket.send(JSON.stringify({ action: "auth", ticket }));
+    } else if (message.T === "success" && message.msg === "authenticated") {
+      this.#send({
+        action: "subscribe", trades: [...this.#wanted.trades], bars: [...this.#wanted.bars], updatedBars: [...this.#wanted.bars],
+        forming: true, heartbeat: true, slow: "gap",
+      });
+    } else if (message.T === "subscription") {
+      if (this.#ready) return;
+      this.#ready = true;
+      this.#failures = 0;
+      this.#tell("live");
+      this.#on.ready();
+    } else if (message.T === "hb") {
+      this.#stalled = message.stalled;
+    } else {
+      this.#on.message(message);
+    }
+  }
+
+  #check() {
+    if (!this.#ready) return;
+    const silent = Date.now() - this.#heard;
+    this.#tell(this.#stalled || silent > 7000 ? "delayed" : "live");
+    if (silent > SILENCE_MS) this.#socket.close();
+  }
+
+  #again(socket) {
+    if (this.#over || socket !== this.#socket) return;
+    this.#socket = null;
+    this.#ready = false;
+    this.#failures += 1;
+    this.#tell("lost");
+    const longest = Math.min(500 * 2 ** this.#failures, LONGEST_PAUSE_MS);
+    setTimeout(() => this.#open(), longest * (0.5 + Math.random() / 2));
+  }
+
+  #send(message) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #tell(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#on.state(state);
+  }
+}
+
+const minus = (left, right) => [...left].filter((one) => !right.has(one));

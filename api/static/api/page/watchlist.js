@@ -1,0 +1,102 @@
+// Symbols with their last price and change, moving; a search over all of the feed.
+import { change, digitsOf, number } from "./format.js";
+import * as rest from "./rest.js";
+
+const MOST = 40;
+
+export class Watchlist {
+  #body; #nothing; #select; #rows = new Map(); #feed = ""; #selected = ""; #asked = 0;
+
+  constructor(body, nothing, search, select) {
+    this.#body = body;
+    this.#nothing = nothing;
+    this.#select = select;
+    let timer = 0;
+    search.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.load(this.#feed, search.value.trim()).catch(() => {}), 200);
+    });
+    body.addEventListener("click", (event) => this.#choose(event.target.closest("tr")));
+    body.addEventListener("keydown", (event) => event.key === "Enter" && this.#choose(event.target.closest("tr")));
+  }
+
+  get codes() {
+    return [...this.#rows.keys()];
+  }
+
+  symbol(code) {
+    return this.#rows.get(code);
+  }
+
+  async load(feed, word) {
+    this.#feed = feed;
+    const asked = ++this.#asked;
+    const { symbols } = await rest.symbols({ feed, active: "true", limit: MOST, search: word || undefined });
+    const known = symbols.length ? await rest.snapshots(symbols.map((one) => one.symbol), feed) : {};
+    if (asked !== this.#asked) return; // a newer search overtook this one
+    const chosen = this.#rows.get(this.#selected);
+    this.#rows.clear();
+    this.#body.replaceChildren();
+    for (const symbol of symbols) this.#add(symbol, known[symbol.symbol] ?? {});
+    if (chosen && !this.#rows.has(this.#selected)) this.#keep(chosen);
+    this.#nothing.hidden = symbols.length > 0;
+    this.mark(this.#selected);
+    this.#select(null);
+  }
+
+  mark(code) {
+    this.#selected = code;
+    for (const [key, row] of this.#rows) row.element.setAttribute("aria-selected", String(key === code));
+  }
+
+  minute(code, bar) {
+    const row = this.#rows.get(code);
+    if (!row || (row.time && bar.t < row.time)) return;
+    row.time = bar.t;
+    if (bar.c !== row.last) {
+      row.blink = row.last === undefined ? "" : bar.c > row.last ? "blink-up" : "blink-down";
+      row.last = bar.c;
+      this.#show(row);
+    }
+  }
+
+  // The chosen symbol stays alive behind a search that does not show it.
+  #keep(row) {
+    this.#rows.set(row.symbol.symbol, row);
+  }
+
+  #add(symbol, snapshot) {
+    const element = document.createElement("tr");
+    element.tabIndex = 0;
+    element.dataset.code = symbol.symbol;
+    element.innerHTML = "<td><span></span><small></small></td><td></td><td></td>";
+    element.querySelector("span").textContent = symbol.name || symbol.symbol;
+    element.querySelector("small").textContent = symbol.name ? symbol.symbol : symbol.market;
+    const before = snapshot.prevDailyBar?.c;
+    const row = {
+      symbol, element, time: snapshot.minuteBar?.t, last: snapshot.latestTrade?.p ?? snapshot.minuteBar?.c,
+      reference: before ?? snapshot.dailyBar?.o, against: before === undefined ? "시가 대비 from the open" : "전일 대비 from the day before",
+    };
+    this.#rows.set(symbol.symbol, row);
+    this.#body.append(element);
+    this.#show(row);
+  }
+
+  #show(row) {
+    const [, price, moved] = row.element.children;
+    const { way, arrow, percent } = change(row.last, row.reference);
+    price.textContent = row.last === undefined ? "–" : number(row.last, digitsOf(row.last));
+    moved.textContent = percent ? `${arrow} ${percent}` : "–";
+    moved.title = row.against;
+    price.className = moved.className = way;
+    if (row.blink) {
+      price.getAnimations().forEach((animation) => animation.cancel());
+      void price.offsetWidth;
+      price.classList.add(row.blink);
+    }
+  }
+
+  #choose(element) {
+    if (element) this.#select(element.dataset.code);
+  }
+}
