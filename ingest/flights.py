@@ -43,7 +43,7 @@ class Flights:
     redrive_s: float
     bytes: int = 0
     by_number: dict[int, Flight] = field(default_factory=dict)
-    _waiting: deque[Flight] = field(default_factory=deque)
+    _waiting: dict[int, deque[Flight]] = field(default_factory=dict)  # by stream, the longest waiting stream first
     _open: dict[int, int] = field(default_factory=dict)  # message -> flights still in it
     _ids: itertools.count[int] = field(default_factory=itertools.count)
     _waits: deque[float] = field(default_factory=lambda: deque(maxlen=500))
@@ -54,7 +54,7 @@ class Flights:
     @property
     def waiting(self) -> int:
         """Batches not given to a worker yet."""
-        return len(self._waiting)
+        return sum(len(queue) for queue in self._waiting.values())
 
     @property
     def messages(self) -> int:
@@ -65,23 +65,30 @@ class Flights:
         """A batch that came in."""
         self.by_number[flight.number] = flight
         self.bytes += len(flight.payload)
-        self._waiting.append(flight)
+        self._waiting.setdefault(flight.stream, deque()).append(flight)
 
     def next_message(self) -> list[Flight]:
         """What goes into the next message, at most `message_ticks` rows unless one batch alone has more; empty: not
-        now."""
+        now.
+
+        Batches of one stream travel together: they touch the same candles, which are then merged once and not five
+        times.
+        """
         if len(self._open) >= self.max_messages:
             return []
         chosen: list[Flight] = []
-        rows = 0
-        while self._waiting and len(chosen) < MESSAGE_BATCHES:
-            flight = self._waiting[0]
-            if chosen and rows + flight.rows > self.message_ticks:
+        room = self.message_ticks
+        while self._waiting and room > 0 and len(chosen) < MESSAGE_BATCHES:
+            stream = next(iter(self._waiting))
+            queue = self._waiting.pop(stream)
+            while queue and len(chosen) < MESSAGE_BATCHES and (not chosen or queue[0].rows <= room):
+                flight = queue.popleft()
+                if flight.number in self.by_number:  # else it was settled while it waited
+                    chosen.append(flight)
+                    room -= flight.rows
+            if queue:
+                self._waiting[stream] = queue  # behind the streams that have not had their turn
                 break
-            self._waiting.popleft()
-            if flight.number in self.by_number:  # else it was settled while it waited
-                chosen.append(flight)
-                rows += flight.rows
         if chosen:
             message = next(self._ids)
             self._open[message] = len(chosen)
@@ -100,7 +107,7 @@ class Flights:
         """The broker did not take them: they wait again, in front."""
         for flight in flights:
             self._leave(flight)
-        self._waiting.extendleft(reversed([flight for flight in flights if flight.number in self.by_number]))
+        self._wait_again(flight for flight in flights if flight.number in self.by_number)
 
     def settle(self, number: int, now: float) -> Flight | None:
         """The batch is in the ledger. Returns its flight, or None when nothing is known of it (any more)."""
@@ -130,7 +137,7 @@ class Flights:
         for flight in late:
             self._leave(flight)
             flight.due = 0.0
-        self._waiting.extendleft(reversed(late))
+        self._wait_again(late)
         return late
 
     def unsettled(self, now: float, older_than_s: float) -> list[int]:
@@ -151,6 +158,11 @@ class Flights:
             return 0.0, 0.0
         ordered = sorted(self._waits)
         return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+
+    def _wait_again(self, flights: Iterable[Flight]) -> None:
+        """Back to the front of their streams, in their order."""
+        for flight in sorted(flights, key=lambda flight: flight.seq, reverse=True):
+            self._waiting.setdefault(flight.stream, deque()).appendleft(flight)
 
     def _leave(self, flight: Flight) -> None:
         if flight.message is not None:

@@ -47,9 +47,12 @@ def run(stack: Stack, *, seconds: float, rounds: int) -> list[Round]:
             first_batch=1 << 40,
         )
         stack.truncate()
+        before = stack.cpu_seconds()["mariadb"]
         ceiling = raw.measure(ticks)
+        alone = (stack.cpu_seconds()["mariadb"] - before) * 1e6 / sum(len(part) for part in ticks)
         stack.truncate()
         results.append(_road(stack, ceiling, seconds / rounds))
+        results[-1].cpu_us_per_tick["mariadb for LOAD DATA alone"] = alone
         last = results[-1]
         print(
             f"round {number + 1}/{rounds}: LOAD DATA {ceiling:,.0f} rows/s, committed "
