@@ -11,7 +11,7 @@ const STATES = { live: "실시간 연결 <small>LIVE</small>", delayed: "지연 
 const NATURES = { simulated: "모의 <small>SIMULATED</small>", replay: "재생 <small>REPLAY</small>" };
 const BARS = 1000, TAPE = 40;
 
-let feed = "", code = "", frame = "1Min", stream = null, early = [], loading = 0, tapePrice = null;
+let feed = "", code = "", frame = "1Min", stream = null, early = [], loading = 0, tapePrice = null, printed = new Set();
 const chart = new Chart(show("chart"), show("legend"), () => load(false));
 const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), (chosen) => {
   if (chosen) choose(chosen);
@@ -28,7 +28,7 @@ new Pipeline(show, ({ feeds }) => {
   const nature = feeds.find((one) => one.feed === feed)?.nature;
   show("nature").hidden = !(nature in NATURES);
   if (nature in NATURES) show("nature").innerHTML = NATURES[nature];
-  if (feed && !watchlist.codes.length && !show("search").value) watchlist.load(feed, "").then(first).catch(() => {});
+  if (feed && !watchlist.loading && !watchlist.codes.length && !show("search").value) fill();
 });
 
 function follow(name) {
@@ -41,12 +41,17 @@ function follow(name) {
       show("link").innerHTML = STATES[state];
     },
     ready() {
-      if (code) load(false);
-      if (code) watchlist.load(feed, show("search").value.trim()).catch(() => {});
+      if (!code) return;
+      load(false);
+      fill();
     },
     message: take,
   });
-  watchlist.load(feed, "").then(first).catch(() => {});
+  fill();
+}
+
+function fill() {
+  watchlist.load(feed, show("search").value.trim()).then(first).catch(() => {});
 }
 
 function first() {
@@ -63,6 +68,7 @@ function choose(next) {
   price();
   show("tape").replaceChildren();
   tapePrice = null;
+  printed = new Set();
   want();
   load(true);
 }
@@ -100,8 +106,9 @@ function take(message) {
     if (early) early.push(message);
     else chart.minute(message);
     price();
-  } else if (message.T === "t" && message.S === code && !early) {
-    print(message);
+  } else if (message.T === "t" && message.S === code) {
+    if (early) early.push(message);
+    else print(message);
   } else if (message.T === "gap" || message.code === 461) {
     mark("일부 건너뜀 · gap");
     load(false);
@@ -121,6 +128,8 @@ function price() {
 }
 
 function print(trade) {
+  if (printed.has(trade.i)) return;
+  printed.add(trade.i);
   const line = document.createElement("tr");
   const way = trade.tks === "B" ? "up" : trade.tks === "S" ? "down" : tapePrice === null || trade.p === tapePrice ? "" : trade.p > tapePrice ? "up" : "down";
   tapePrice = trade.p;

@@ -5,6 +5,7 @@ import * as rest from "./rest.js";
 const MOST = 40;
 
 export class Watchlist {
+  loading = false;
   #body; #nothing; #select; #rows = new Map(); #feed = ""; #selected = ""; #asked = 0;
 
   constructor(body, nothing, search, select) {
@@ -31,6 +32,15 @@ export class Watchlist {
   async load(feed, word) {
     this.#feed = feed;
     const asked = ++this.#asked;
+    this.loading = true;
+    try {
+      await this.#read(feed, word, asked);
+    } finally {
+      this.loading = asked !== this.#asked;
+    }
+  }
+
+  async #read(feed, word, asked) {
     const { symbols } = await rest.symbols({ feed, active: "true", limit: MOST, search: word || undefined });
     const known = symbols.length ? await rest.snapshots(symbols.map((one) => one.symbol), feed) : {};
     if (asked !== this.#asked) return; // a newer search overtook this one

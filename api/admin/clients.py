@@ -1,0 +1,89 @@
+"""Clients and their keys. A secret is on one page, once; the database has only what can verify it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from api import authentication
+from marketdata.models import Client
+
+
+@admin.register(Client)
+class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    list_display = ("name", "key_id", "source", "may_send", "may_read", "may_register", "is_active", "last_seen_at")
+    list_filter = ("is_active", "may_send", "may_read", "source")
+    list_select_related = ("source",)
+    search_fields = ("name", "key_id")
+    search_help_text = _("이름이나 키 ID로 찾기. Search by name or key id.")
+    fields = (
+        "name", "source", "may_send", "may_read", "may_register", "is_active", "key_id", "created_at", "last_seen_at",
+        "secret",
+    )  # fmt: skip
+    readonly_fields = ("key_id", "created_at", "last_seen_at", "secret")
+    actions = None
+
+    @admin.display(description=_("비밀키 secret"))
+    def secret(self, client: Client) -> str:
+        if client._state.adding:
+            return str(_("저장하면 한 번만 표시됩니다. Shown once, after saving."))
+        return format_html(
+            '{} <a href="{}">{}</a>', _("저장되지 않아 다시 볼 수 없습니다. Not kept, cannot be shown."),
+            reverse("admin:marketdata_client_secret", args=[client.pk]), _("새 비밀키 발급 New secret"),
+        )  # fmt: skip
+
+    def has_delete_permission(self, request: HttpRequest, obj: Client | None = None) -> bool:
+        return False  # the ledger refers to it; deactivate it
+
+    def get_fields(self, request: HttpRequest, obj: Client | None = None) -> Any:
+        return self.fields if obj else tuple(name for name in self.fields if name not in ("created_at", "last_seen_at"))
+
+    def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:
+        if not change:
+            request.new_secret = obj.renew_secret()  # type: ignore[attr-defined]  # for response_add, a moment later
+        super().save_model(request, obj, form, change)
+        authentication.forget()
+
+    def response_add(self, request: HttpRequest, obj: Client, post_url_continue: str | None = None) -> HttpResponse:
+        return self._show(request, obj, request.new_secret)  # type: ignore[attr-defined]
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path(
+            "<int:number>/secret/", self.admin_site.admin_view(self.new_secret), name="marketdata_client_secret"
+        )  # fmt: skip
+        return [own, *super().get_urls()]
+
+    def new_secret(self, request: HttpRequest, number: int) -> HttpResponse:
+        """Asks first; then the old secret is worth nothing any more."""
+        client = self.get_object(request, str(number))
+        if client is None:
+            raise Http404
+        if not self.has_change_permission(request, client):
+            raise PermissionDenied
+        if request.method != "POST":
+            return self._page(request, client, "api/admin/new_secret.html", title=_("새 비밀키 발급 New secret"))
+        secret = client.renew_secret()
+        client.save(update_fields=["stored_key", "server_key"])
+        authentication.forget()
+        self.log_change(request, client, "secret renewed")
+        return self._show(request, client, secret)
+
+    def _show(self, request: HttpRequest, client: Client, secret: str) -> HttpResponse:
+        address = request.build_absolute_uri("/").rstrip("/")
+        response = self._page(
+            request, client, "api/admin/secret.html", title=_("비밀키: 지금만 표시 Secret: shown only now"),
+            secret=secret, address=address, stream=address.replace("http", "ws", 1),
+        )  # fmt: skip
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def _page(self, request: HttpRequest, client: Client, template: str, **context: Any) -> HttpResponse:
+        shared = {**self.admin_site.each_context(request), "opts": self.opts, "client": client}
+        return TemplateResponse(request, template, shared | context)

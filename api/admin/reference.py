@@ -1,0 +1,67 @@
+"""Markets, sources and symbols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from api.admin import site
+from marketdata.models import Market, Source, Symbol
+
+__all__ = ["site"]
+
+
+@admin.register(Symbol)
+class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    list_display = ("code", "name", "name_en", "market", "primary_feed", "is_active", "created_at")
+    list_display_links = ("code", "name")
+    list_filter = ("is_active", "market", "primary_feed")
+    list_select_related = ("market",)
+    list_per_page = 100
+    search_fields = ("code", "name", "name_en")
+    search_help_text = _("코드나 이름으로 찾기. Search by code or name.")
+    actions = ("activate", "deactivate")
+    readonly_fields = ("created_at",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Symbol | None = None) -> Any:
+        return ("code", "created_at") if obj else ("created_at",)  # ticks are kept under the code
+
+    def has_delete_permission(self, request: HttpRequest, obj: Symbol | None = None) -> bool:
+        return False  # its ticks would stay behind, nameless; deactivate it
+
+    @admin.action(description=_("수집 시작 Activate"))
+    def activate(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
+        self._set(request, chosen, active=True)
+
+    @admin.action(description=_("수집 중지 Deactivate"))
+    def deactivate(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
+        self._set(request, chosen, active=False)
+
+    def _set(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:
+        count = chosen.update(is_active=active)
+        text = _("%d개 종목을 바꿨습니다. %d symbols changed; ingest follows within half a minute.") % (count, count)
+        self.message_user(request, text, messages.SUCCESS)
+
+
+@admin.register(Market)
+class MarketAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    list_display = ("code", "name", "timezone", "trade_date_shift_s")
+    search_fields = ("code", "name")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Market | None = None) -> bool:
+        return False
+
+
+@admin.register(Source)
+class SourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    list_display = ("code", "max_age_s", "is_synthetic")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Source | None = None) -> Any:
+        return ("id", "code") if obj else ()  # both are written into every tick or known to terminals
+
+    def has_delete_permission(self, request: HttpRequest, obj: Source | None = None) -> bool:
+        return False

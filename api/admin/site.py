@@ -1,0 +1,42 @@
+"""Titles of the administration pages, and what its sections have in common."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+admin.site.site_header = _("나루 Naru 관리 Administration")
+admin.site.site_title = _("나루 Naru")
+admin.site.index_title = _("관리 Administration")
+
+_SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
+
+
+def moment(time_us: int | None) -> str:
+    """A time in microseconds as people in Seoul read it."""
+    if time_us is None:
+        return "–"
+    seconds, rest = divmod(time_us, 1_000_000)
+    return f"{datetime.datetime.fromtimestamp(seconds, _SEOUL):%Y-%m-%d %H:%M:%S}.{rest:06d}"
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    """To look at, never to change: what happened has happened."""
+
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
