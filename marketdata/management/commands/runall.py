@@ -15,11 +15,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +32,7 @@ from marketdata.models import Client, Source
 
 REDIS_PORT = 6390  # not 6379: that one is often the system's own
 READY_SECONDS = 90.0
+BARS_SECONDS = 20.0
 STOP_SECONDS = 180.0
 REDIS_SETTINGS = settings.BASE_DIR / "docker/redis/naru.conf"
 ADMINISTRATOR = "admin"
@@ -97,11 +98,13 @@ class Command(BaseCommand):
         page = f"http://127.0.0.1:{port}/"
         try:
             supervisord.start()
-            if not _answers(page):
+            if not _comes(lambda: _get(page) is not None, seconds=READY_SECONDS):
                 self.stderr.write(f"{page} 응답 없음 / does not answer yet: {log / 'web.log'}")
-            self._tell(
-                page, ingest_port, home, key=(key_id, secret), password=password, sample=_sample(options["replay"])
-            )
+            sample = f"{page}v2/stocks/bars?{_sample(options['replay'])}"
+            headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
+            if terminal and not _comes(lambda: b'"o"' in (_get(sample, headers) or b""), seconds=BARS_SECONDS):
+                self.stderr.write(f"아직 봉 없음 / no bar yet: {log / terminal.name}.log")
+            self._tell(page, ingest_port, home, sample=sample, headers=headers, password=password)
             while True:
                 time.sleep(1)
                 for line in supervisord.news():
@@ -140,13 +143,14 @@ class Command(BaseCommand):
         return [str(program), str(conf)], {"REDIS_URL": url, "BROKER_URL": os.environ.get("BROKER_URL") or url}
 
     def _tell(
-        self, page: str, ingest_port: int, home: Path, *, key: tuple[str, str], password: str | None, sample: str
+        self, page: str, ingest_port: int, home: Path, *, sample: str, headers: dict[str, str], password: str | None
     ) -> None:
         login = (
             f"{ADMINISTRATOR} / {password}"
             if password
             else f"{ADMINISTRATOR} (manage.py changepassword {ADMINISTRATOR})"
         )
+        key = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
         once = "  ← 지금 한 번만 표시 / shown only now" if password else ""
         self.stdout.write(
             f"""
@@ -160,7 +164,7 @@ class Command(BaseCommand):
   상태   status    {sys.executable} -m supervisor.supervisorctl -c {home / "run/supervisord.conf"} status
 
   최근 1분봉 / the latest minute bars:
-  curl -H 'APCA-API-KEY-ID: {key[0]}' -H 'APCA-API-SECRET-KEY: {key[1]}' '{page}v2/stocks/bars?{sample}'
+  curl {key} '{sample}'
 
   중지 / stop: Ctrl-C
 """
@@ -235,11 +239,12 @@ def _sample(file: Path | None) -> str:
     """The query of the example that is shown: a symbol that will have bars."""
     if file is None:
         return "symbols=S00001&timeframe=1Min&feed=sim&sort=desc&limit=5"
-    with file.open(encoding="utf-8-sig", newline="") as opened:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as opened:
         row = next(csv.DictReader(opened), {})
-    start = time.strftime("%Y-%m-%d", time.gmtime(int(row.get("ts") or 0) // 1_000_000_000))
+    ts = row.get("ts") or ""
+    start = time.strftime("%Y-%m-%d", time.gmtime(int(ts) // 1_000_000_000 if ts.isdecimal() else 0))
     return urllib.parse.urlencode(
-        {"symbols": row.get("symbol", ""), "timeframe": "1Min", "feed": "replay", "start": start, "limit": 5}
+        {"symbols": row.get("symbol") or "", "timeframe": "1Min", "feed": "replay", "start": start, "limit": 5}
     )
 
 
@@ -294,19 +299,26 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _answers(page: str) -> bool:
-    limit = time.monotonic() + READY_SECONDS
-    while time.monotonic() < limit:
-        try:
-            with urllib.request.urlopen(page, timeout=5):  # noqa: S310  (our own http address)
-                return True
-        except urllib.error.HTTPError as error:
-            if error.code < 500:
-                return True
-        except OSError:
-            pass
+def _comes(ready: Callable[[], bool], *, seconds: float) -> bool:
+    limit = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > limit:
+            return False
         time.sleep(0.3)
-    return False
+    return True
+
+
+def _get(address: str, headers: Mapping[str, str] = MappingProxyType({})) -> bytes | None:
+    """What our own web server says, be it a refusal; None while it does not answer or fails."""
+    request = urllib.request.Request(address, headers=dict(headers))  # noqa: S310  (our own http address)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            body: bytes = answer.read()
+            return body
+    except urllib.error.HTTPError as error:
+        return None if error.code >= 500 else error.read()
+    except OSError:
+        return None
 
 
 @contextmanager
