@@ -101,12 +101,14 @@ class Connection(asyncio.Protocol):
 
     def halt(self, halted: bool) -> None:
         """Stop or go on reading: what is not read stays with the terminal, and TCP tells it to wait."""
-        if halted == self.halted or self._transport is None or self._transport.is_closing():
+        if halted == self.halted or self._transport is None:
             return
         self.halted = halted
         if self.member is not None:
             self.member.paused = halted
         metrics.READING_PAUSED.inc(1 if halted else -1)
+        if self._transport.is_closing():
+            return
         if halted:
             self._transport.pause_reading()
         else:

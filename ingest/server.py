@@ -68,7 +68,14 @@ class Server:
         """Listen; returns the port."""
         self._dispatcher.start()
         self._listener.start()
-        self._listening = await self._loop.create_server(lambda: Connection(self), host, port, ssl=tls, backlog=256)
+        self._listening = await self._loop.create_server(
+            lambda: Connection(self),
+            host,
+            port,
+            ssl=tls,
+            ssl_handshake_timeout=wire.HELLO_S if tls else None,
+            backlog=256,
+        )
         for job in (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked()):
             self._spawn(job)
         return int(self._listening.sockets[0].getsockname()[1])
@@ -124,7 +131,6 @@ class Server:
             session.refuse("too_many_connections", "too many connections have not said who they are")
         elif len(self._connections) > self.limits.max_clients + self.limits.max_strangers:
             session.refuse("too_many_connections", "the server has as many connections as it may")
-        connection.halt(self._halted)
 
     def closed(self, connection: Connection) -> None:
         """A socket is gone; what it sent stays in flight."""
@@ -202,7 +208,7 @@ class Server:
             agent=hello.agent,
             ring=Ring(max_bytes=self.limits.ring_bytes, max_age_s=self.limits.ring_age_s),
         )
-        connection.member = member
+        connection.member = member  # from here on back-pressure holds for it; what a stranger says is always heard
         self._no_stranger(connection)
         old = self.registry.join(member)
         if old is not None and old.link.session is not None:
@@ -225,6 +231,7 @@ class Server:
             stream.commit,
         )
         connection.flush()
+        self._press()
 
     async def _audit(self, connection: Connection, member: Member[Connection], audit: wire.Audit) -> None:
         ranges = [(first, last) for first, last in audit.ranges]

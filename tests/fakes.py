@@ -55,6 +55,7 @@ class FakeTerminal:
         self.acked = 0
         self.seq = 0
         self.rejects: list[wire.Reject] = []
+        self.silent = False
         self._decoder = wire.FrameDecoder()
         self._heard_at = time.monotonic()
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
@@ -66,7 +67,11 @@ class FakeTerminal:
             self.socket = wrapped
         if binding is not None:
             self.binding = binding
-        self.challenge = self.expect(wire.Challenge)
+        try:
+            self.challenge = self.expect(wire.Challenge)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -194,6 +199,6 @@ class FakeTerminal:
 
     def _stay(self) -> None:
         # Whoever waits long says so, or is taken for dead.
-        if time.monotonic() - self._heard_at > wire.HEARTBEAT_S:
+        if time.monotonic() - self._heard_at > wire.HEARTBEAT_S and not self.silent:
             self._heard_at = time.monotonic()
             self.say(wire.Heartbeat(time_us=1, last=self.seq))

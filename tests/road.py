@@ -30,6 +30,7 @@ class Road:
         self.folder = folder
         self.port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._terminals: list[FakeTerminal] = []
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metrics").mkdir(exist_ok=True)
         self._environment = {
@@ -50,8 +51,11 @@ class Road:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for terminal in self._terminals:
+            terminal.close()
+        # What is still in flight has been looked at by now; without a worker a server would wait for it.
         for name in list(self.processes):
-            self.stop(name)
+            self.kill(name)
 
     # --- processes --------------------------------------------------------------------------------------------------
 
@@ -108,9 +112,11 @@ class Road:
     # --- terminals --------------------------------------------------------------------------------------------------
 
     def terminal(self, client: str, *, source: str = "REPLAY", **options: Any) -> FakeTerminal:
-        """Connect as a registered client; registers it (once)."""
+        """Connect as a registered client; registers it (once). Closed with the road at the latest."""
         secret = options.pop("secret", None) or secret_of(client, source)
-        return FakeTerminal(self.port, client=client, secret=secret, source=source, **options)
+        terminal = FakeTerminal(self.port, client=client, secret=secret, source=source, **options)
+        self._terminals.append(terminal)
+        return terminal
 
     # --- metrics ----------------------------------------------------------------------------------------------------
 
