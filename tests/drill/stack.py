@@ -257,7 +257,7 @@ class Stack:
                 os.kill(pid, signal.SIGKILL)
         return left
 
-    def tails(self, lines: int = 25) -> str:
+    def tails(self, lines: int = 40) -> str:
         """The ends of all logs."""
         told = []
         for log in [*sorted((self.folder / "log").glob("*.log")), self.mariadb.log, self.redis.log]:
