@@ -108,7 +108,7 @@ def test_everything_starts_survives_a_killed_worker_and_ends_without_a_trace(hom
 
 def test_a_killed_run_takes_everything_with_it_and_the_next_one_keeps_the_secrets(home, database_url):
     first = Run(home, database_url, "--no-feed").ready()
-    secrets = [home / "run" / name for name in ("demo-reader.key", "valkey.key", "valkey.conf", "secret_key")]
+    secrets = [home / "run" / name for name in ("demo-reader.key", "valkey.key", "secret_key")]
     kept = [file.read_text() for file in secrets]
 
     first.end(signal.SIGKILL)
