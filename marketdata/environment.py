@@ -104,10 +104,9 @@ class Environment:
         """A Django DATABASES entry without engine options."""
 
         def parse(raw: str) -> dict[str, Any]:
-            config: dict[str, Any] = dict(environ.Env.db_url_config(raw))
-            if not config.get("ENGINE") or raw.split("://", 1)[0] not in ("mysql", "sqlite"):
+            if not raw.startswith(("mysql://", "sqlite://")):  # environ would warn of others, password and all
                 raise ValueError
-            return config
+            return dict(environ.Env.db_url_config(raw))
 
         right = "mysql://user:password@host:3306/name or sqlite:///path/to/file"
         return self._read(name, parse(default), parse, right, secret=True)

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import signal
+import ssl
 from argparse import ArgumentParser
 from typing import Any
 
@@ -34,8 +35,17 @@ class Command(BaseCommand):
                 f"INGEST_HOST={host} is not loopback: set INGEST_TLS_CERT and INGEST_TLS_KEY, or "
                 "INGEST_ALLOW_PLAIN=1 to send prices unencrypted."
             )
+        cert, key, tls, binding = settings.INGEST_TLS_CERT, settings.INGEST_TLS_KEY, None, ""
         try:
-            asyncio.run(serve(host, port))
+            if cert:
+                tls, binding = tls_context(cert, key)
+        except (OSError, ValueError) as error:
+            raise CommandError(
+                f"INGEST_TLS_CERT={cert!r} with INGEST_TLS_KEY={key!r} cannot be used ({error}): they must be "
+                "PEM files of a certificate and of its key."
+            ) from error
+        try:
+            asyncio.run(serve(host, port, tls, binding))
         except OSError as error:
             raise CommandError(
                 f"cannot listen on {host}:{port}: {error.strerror}. Choose another INGEST_PORT."
@@ -52,11 +62,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def serve(host: str, port: int) -> None:
+async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
-    tls, binding = None, ""
-    if settings.INGEST_TLS_CERT:
-        tls, binding = tls_context(settings.INGEST_TLS_CERT, settings.INGEST_TLS_KEY)
     server = Server(limits.from_settings(), channel_binding=binding)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
