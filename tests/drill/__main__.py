@@ -14,12 +14,10 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -31,6 +29,7 @@ import redis
 from tests.drill import accounting, crew, evidence, faults, plan
 from tests.drill.evidence import Book
 from tests.drill.plan import Strike
+from tests.drill.reader import Reader
 from tests.drill.stack import Stack, Terminal
 from tests.servers.process import temporary_folder
 
@@ -39,6 +38,7 @@ START_S = 90.0
 DELIVER_S = 120.0
 SETTLE_S = 2.0
 FALSE_STARTS = 5
+OK = 200
 RAW_QUEUE = "raw_market_data"
 BROKEN_ACK = ("ledger lacks acknowledged batches", "resending ranges")
 
@@ -114,18 +114,29 @@ class Drill:
             self._say("NOTE: there is no api.asgi in this tree, so no web server is started and none is killed")
         self.stack.start_servers()
         self.crew = crew.enlist(self.folder, port=self.stack.ingest_port, rate=self.rate, seed=self.seed)
+        reader = Reader(self.stack.web_port, crew.enlist_reader())
         self.stack.start(self.crew, web=self.web)
         ends = self.stack.own_ends
         self.stack.until(lambda: self._all_flow() or ends.total() >= FALSE_STARTS, seconds=START_S)
         if not self._all_flow():
             raise RuntimeError(f"not every terminal had a batch committed within {START_S:g} s; {dict(ends)}")
+        if self.web:
+            self._begin_reading(reader)
         begin_us = time.time_ns() // 1000
         self._say("every terminal has rows committed; the killing begins")
         self._strike()
         self.stack.wait(SETTLE_S)
         end_us = time.time_ns() // 1000
+        reader.stop()
+        if self.web and not self.stack.until(lambda: reader.ask() == OK, seconds=START_S):
+            self.trouble.append(f"the web server does not answer with bars any more, but with status {reader.ask()}")
         self._deliver()
-        return self._account(begin_us, end_us)
+        return self._account(begin_us, end_us) | {"web_answers": reader.answers[OK], "web_failures": _failures(reader)}
+
+    def _begin_reading(self, reader: Reader) -> None:
+        if not self.stack.until(lambda: reader.ask() == OK, seconds=START_S):
+            raise RuntimeError(f"the web server gives no bars, but status {reader.ask()}")
+        reader.start()
 
     # --- striking --------------------------------------------------------------------------------------------
 
@@ -212,32 +223,30 @@ class Drill:
         self.trouble += [f"{name} did not end when asked" for name in self.stack.end(names)]
         self._look()
         began = time.monotonic()
-        with ThreadPoolExecutor(1) as beside:  # the stack must be watched meanwhile
-            delivery = beside.submit(crew.deliver, self.crew, port=self.stack.ingest_port, seconds=DELIVER_S)
-            self.stack.until(delivery.done, seconds=2 * DELIVER_S)
-            delivered = delivery.result()
+        delivered = self._delivered()
         self.trouble += delivered
         what = "not everything spooled is committed" if delivered else "everything spooled is committed"
         self._say(f"{what}, after {time.monotonic() - began:.1f} s")
-        if self.web and not self.stack.until(self._web_answers, seconds=START_S):
-            self.trouble.append("the web server does not answer")
         self.trouble += [f"{name} did not drain" for name in self.stack.end(["ingest"])]
         if not self.stack.until(self._queue_is_empty, seconds=60.0):
             self.trouble.append(f"the queue {RAW_QUEUE} is not empty")
         self.trouble += [f"{name} did not end when asked" for name in self.stack.end([*WORKERS, "beat"])]
 
+    def _delivered(self) -> list[str]:
+        """What `crew.deliver` answers; the stack is watched meanwhile."""
+        answers: list[list[str]] = []
+
+        def deliver() -> None:
+            answers.append(crew.deliver(self.crew, port=self.stack.ingest_port, seconds=DELIVER_S))
+
+        # A daemon, so that an interrupted drill need not wait for it.
+        threading.Thread(target=deliver, name="deliver", daemon=True).start()
+        self.stack.until(lambda: bool(answers), seconds=2 * DELIVER_S)
+        return answers[0] if answers else ["the terminals could not be opened for the delivery"]
+
     def _queue_is_empty(self) -> bool:
         with redis.Redis.from_url(self.stack.redis.url) as client:
             return int(client.llen(RAW_QUEUE)) == 0
-
-    def _web_answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.stack.web_port}/", timeout=5):
-                return True
-        except urllib.error.HTTPError as error:
-            return error.code < 500
-        except OSError:
-            return False
 
     def _account(self, begin_us: int, end_us: int) -> dict[str, Any]:
         self._say("accounting")
@@ -311,6 +320,12 @@ class Drill:
 
     def _say(self, text: str) -> None:
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
+
+
+def _failures(reader: Reader) -> dict[str, int]:
+    """How often there was no answer, and how often one of each other status: a drill takes the database away, too."""
+    failed = {status: count for status, count in sorted(reader.answers.items()) if status != OK}
+    return {str(status) if status else "no answer": count for status, count in failed.items()}
 
 
 def _is_there(module: str) -> bool:

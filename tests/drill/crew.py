@@ -63,6 +63,17 @@ def _member(folder: Path, name: str, source: str, feed: str, market: str, port: 
     return Terminal(name, source, feed, command, spool, key_file, journal, market)
 
 
+def enlist_reader() -> tuple[str, str]:
+    """Key id and secret of a client that may only read; after `enlist`."""
+    from django.db import connections
+
+    from marketdata.models import Client
+
+    client, secret = Client.objects.create_with_secret(name="reader", may_send=False, may_read=True)
+    connections.close_all()
+    return client.key_id, secret
+
+
 def deliver(crew: list[Terminal], *, port: int, seconds: float) -> list[str]:
     """Open every spool once more and wait until the server has committed all of it; answers what went wrong."""
     limit, trouble = time.monotonic() + seconds, []

@@ -1,0 +1,49 @@
+"""Somebody who looks at the market all the while, so that the web server has work to be killed at."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from typing import Final
+
+QUERY: Final = "/v2/stocks/bars?symbols=S00001,S00002,S00003&timeframe=1Min&feed=sim&limit=100"
+EVERY_S: Final = 0.25
+NOBODY: Final = 0
+
+
+class Reader:
+    """Asks for bars with a key of its own, four times a second; `answers` counts by HTTP status, 0 is no answer."""
+
+    def __init__(self, port: int, key: tuple[str, str]) -> None:
+        self.answers: Counter[int] = Counter()
+        self._url = f"http://127.0.0.1:{port}{QUERY}"
+        self._headers = {"APCA-API-KEY-ID": key[0], "APCA-API-SECRET-KEY": key[1]}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopped.set()
+
+    def ask(self) -> int:
+        """The HTTP status of one question, or 0."""
+        request = urllib.request.Request(self._url, headers=self._headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                answer.read()
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+        except OSError:
+            return NOBODY
+
+    def _run(self) -> None:
+        while not self._stopped.wait(EVERY_S):
+            self.answers[self.ask()] += 1
