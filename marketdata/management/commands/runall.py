@@ -85,6 +85,8 @@ class Command(BaseCommand):
             "METRICS_DIR": os.environ.get("METRICS_DIR") or str(_emptied(run / "metrics")),
             "INGEST_HOST": "127.0.0.1",
             "INGEST_PORT": str(ingest_port),
+            # The web server listens on loopback: whoever can open the page has this machine already.
+            "PAGE_PUBLIC": os.environ.get("PAGE_PUBLIC") or "1",
             "PYTHONUNBUFFERED": "1",
         }
         terminal = _terminal(home, ingest_port, options)
