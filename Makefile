@@ -1,4 +1,5 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
+# `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all test-fast check fix imports bench drill clean servers
 
@@ -22,7 +23,7 @@ help:  ## this list
 setup: $(VENV)/dev servers  ## the environment for development and the private servers, without starting anything
 
 run: $(VENV)/embedded  ## everything, locally; PORT=8000; REPLAY=trades.csv instead of the simulated market, SPEED=60, LOOP=1
-	@$(PY) manage.py runall --port $(PORT) $(if $(REPLAY),--replay "$(REPLAY)" --speed $(SPEED) $(if $(LOOP),--loop))
+	@exec $(PY) manage.py runall --port $(PORT) $(if $(REPLAY),--replay "$(REPLAY)" --speed $(SPEED) $(if $(LOOP),--loop))
 
 test: $(VENV)/dev servers  ## every test, on SQLite with Valkey, then on MariaDB with Redis; ARGS="-k name"
 	@status=0; \
@@ -56,10 +57,10 @@ imports: $(VENV)/dev  ## who may import whom, and whether they keep to it
 	@$(VENV)/bin/lint-imports --verbose
 
 bench: $(VENV)/dev servers  ## the numbers we quote, into docs/benchmarks.md; SECONDS=20 shortens it
-	@$(PY) -m tests.bench $(if $(SECONDS),--seconds $(SECONDS))
+	@exec $(PY) -m tests.bench $(if $(SECONDS),--seconds $(SECONDS))
 
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25
-	@$(PY) -m tests.drill --kills $(KILLS)
+	@exec $(PY) -m tests.drill --kills $(KILLS)
 
 clean:  ## remove what the tools made; var/ (your data) and the cache stay
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
