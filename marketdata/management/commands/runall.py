@@ -17,7 +17,7 @@ import urllib.request
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Any
@@ -74,6 +74,8 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         password = _first_administrator()
         key_id, secret = _client(run, "demo-reader", may_read=True)
+        if not (options["replay"] or options["no_feed"]):
+            _name_simulated_symbols(run)
 
         port = self._port("웹 / web", options["port"])
         ingest_port = self._port("수집 / ingest", options["ingest_port"], taken=[port])
@@ -266,6 +268,20 @@ def _client(run: Path, name: str, *, source: str | None = None, **rights: bool) 
 
 def _key_file(run: Path, name: str) -> Path:
     return run / f"{name}.key"
+
+
+def _name_simulated_symbols(run: Path) -> None:
+    """The wire carries codes only; the names of the simulated market come from the terminal's own list."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "terminals", "symbols"],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file = run / "symbols.csv"
+    file.write_text(listed.stdout, encoding="utf-8")
+    call_command("addsymbols", str(file), market="KRX", feed="sim", stdout=StringIO())
 
 
 def _first_administrator() -> str | None:
