@@ -76,9 +76,9 @@ def split(
     """The statement that gives [start, end) a partition of its own, or None when it has one. `bounds`: (upper bound,
     name)."""
     uppers = {bound for bound, _ in bounds}
-    if start in uppers and end in uppers:
-        return None
     bound, name = next((bound, name) for bound, name in bounds if bound is None or bound > start)
+    if name == f"p{start:%Y%m%d}":
+        return None
     pieces = []
     if start not in uppers:
         pieces.append(f"PARTITION g{start:%Y%m%d} VALUES LESS THAN ('{start}')")
