@@ -1,0 +1,46 @@
+from analytics import candles
+from marketdata import bars as bars_module
+from tests import market
+from tests.market import MINUTE_US, NINE_US
+
+
+def some(symbol: str):
+    ticks = market.ticks(
+        [{"symbol": symbol, "time_us": NINE_US + at * MINUTE_US, "price": at + 1, "size": 3} for at in range(3)]
+    )
+    return candles.build(ticks)
+
+
+def test_what_is_packed_for_the_feed_is_unpacked_the_same():
+    bars = some("005930")
+
+    again = bars_module.unpack(bars_module.pack(bars))
+
+    assert market.candles(again) == market.candles(bars)
+    assert all(
+        getattr(again, name).tolist() == getattr(bars, name).tolist()
+        and getattr(again, name).dtype == getattr(bars, name).dtype
+        for name in bars_module.COLUMNS
+    )
+
+
+def test_candles_of_several_symbols_joined_keep_their_own():
+    parts = [some("005930"), some("000660"), bars_module.empty("krx")]
+
+    joined = bars_module.concatenate(parts)
+
+    assert market.candles(joined) == sorted(one for part in parts for one in market.candles(part))
+
+
+def test_candles_read_from_rows_know_their_symbols():
+    row = ("A", NINE_US, 20_528, 1, 4, 1, 2, 5, 6, 7, 8, 0, NINE_US, 9, NINE_US, 10)
+
+    bars = bars_module.from_rows("krx", [row, ("B", *row[1:]), row])
+
+    assert [bars.symbols[index] for index in bars.symbol] == ["A", "B", "A"]
+    assert (bars.close_id.tolist(), bars.n.tolist()) == ([10] * 3, [8] * 3)
+
+
+def test_no_rows_are_no_candles():
+    assert len(bars_module.from_rows("krx", [])) == 0
+    assert len(bars_module.unpack(bars_module.pack(bars_module.empty("krx")))) == 0

@@ -1,0 +1,69 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from marketdata.environment import Environment
+
+
+def said(read, *arguments, **options) -> str:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read(*arguments, **options)
+    return str(caught.value)
+
+
+def test_a_variable_that_is_missing_or_empty_has_its_default():
+    env = Environment({"EMPTY": "", "BLANK": "   "})
+
+    assert [env.integer(name, 5, low=1, high=9) for name in ("MISSING", "EMPTY", "BLANK")] == [5, 5, 5]
+
+
+def test_a_wrong_number_is_named_with_its_value_and_its_bounds():
+    env = Environment({"PORT": "70000", "AGE": "nan"})
+
+    assert said(env.integer, "PORT", 1, low=1, high=65_535) == (
+        "PORT='70000' cannot be used: it must be a whole number from 1 to 65535."
+    )
+    assert "AGE='nan'" in said(env.seconds, "AGE", 1.0, low=0.0, high=60.0)
+
+
+@pytest.mark.parametrize("value", ["1", "true", "YES", "On"])
+def test_yes_has_several_words(value):
+    assert Environment({"FLAG": value}).boolean("FLAG", False) is True
+
+
+@pytest.mark.parametrize("value", ["0", "False", "no", "OFF"])
+def test_so_has_no(value):
+    assert Environment({"FLAG": value}).boolean("FLAG", True) is False
+
+
+def test_a_secret_is_never_part_of_the_message():
+    env = Environment({"KEY": "geheim", "DATABASE_URL": "pg://u:geheim@h/d", "REDIS_URL": "geheim", "BROKER": "geheim"})
+
+    messages = [
+        said(env.text, "KEY", "", secret=True, min_length=50),
+        said(env.database, "DATABASE_URL", "sqlite:////tmp/x"),
+        said(env.redis_url, "REDIS_URL", "redis://"),
+        said(env.broker_url, "BROKER", "redis://"),
+    ]
+
+    assert not any("geheim" in message for message in messages)
+    assert all("(not shown)" in message for message in messages)
+
+
+def test_a_choice_names_what_may_be_chosen():
+    env = Environment({"LEVEL": "loud", "OTHER": "INFO"})
+
+    assert "one of INFO, ERROR" in said(env.choice, "LEVEL", "INFO", ("INFO", "ERROR"))
+    assert env.choice("OTHER", "ERROR", ("INFO", "ERROR")) == "INFO"
+
+
+def test_words_are_separated_by_commas():
+    assert Environment({"HOSTS": " a, b ,,c"}).words("HOSTS", []) == ["a", "b", "c"]
+
+
+def test_a_database_is_mariadb_or_a_file():
+    env = Environment({"A": "mysql://u:p%40ss@h:3307/n", "B": "sqlite:////var/lib/naru.sqlite3"})
+
+    server, file = env.database("A", "sqlite:////x"), env.database("B", "sqlite:////x")
+
+    assert (server["USER"], server["PASSWORD"], server["HOST"], server["PORT"]) == ("u", "p@ss", "h", 3307)
+    assert (file["ENGINE"], file["NAME"]) == ("django.db.backends.sqlite3", "/var/lib/naru.sqlite3")

@@ -1,0 +1,21 @@
+from marketdata import faults
+from marketdata.faults import Fault
+
+
+def test_every_reason_has_a_name_of_its_own_and_fits_the_array_that_carries_it():
+    names = [name for fault in Fault for name in faults.names(int(fault))]
+
+    assert len(names) == len(set(names)) == len(Fault)
+    assert all(name.isidentifier() and name.islower() for name in names)
+    assert sum(Fault) < 2**32
+
+
+def test_several_reasons_are_named_in_their_order():
+    both = int(Fault.SIZE_NEGATIVE | Fault.SYMBOL_MISSING)
+
+    assert faults.names(both) == ["symbol_missing", "size_negative"]
+    assert faults.names(0) == []
+
+
+def test_all_reasons_together_are_still_told_to_the_reject_table():
+    assert faults.names(sum(Fault)) == [str(fault.name).lower() for fault in Fault]
