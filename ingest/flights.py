@@ -29,6 +29,7 @@ class Flight:
     message: int | None = None  # the Celery message it is in, while that is counted on
     due: float = 0.0  # when it is driven again
     publishes: int = 0
+    published_at: float = 0.0  # monotonic seconds of the last publish
     failures: int = 0
     dead: str | None = None
 
@@ -46,7 +47,8 @@ class Flights:
     _waiting: dict[int, deque[Flight]] = field(default_factory=dict)  # by stream, the longest waiting stream first
     _open: dict[int, int] = field(default_factory=dict)  # message -> flights still in it
     _ids: itertools.count[int] = field(default_factory=itertools.count)
-    _waits: deque[float] = field(default_factory=lambda: deque(maxlen=500))
+    _waits: deque[float] = field(default_factory=lambda: deque(maxlen=500))  # from receipt to commit
+    _trips: deque[float] = field(default_factory=lambda: deque(maxlen=500))  # from the last publish to commit
 
     def __len__(self) -> int:
         return len(self.by_number)
@@ -101,6 +103,7 @@ class Flights:
         """The broker took them: from now on they are expected to commit."""
         for flight in flights:
             flight.publishes += 1
+            flight.published_at = now
             flight.due = now + min(self.delay_s() * 2 ** (flight.publishes - 1), GREATEST_DELAY_S)
 
     def unpublished(self, flights: list[Flight]) -> None:
@@ -116,6 +119,9 @@ class Flights:
             self.bytes -= len(flight.payload)
             self._leave(flight)
             self._waits.append(now - flight.since)
+            if flight.publishes:
+                # Not from receipt: what a lost message cost would make the next one wait three times as long.
+                self._trips.append(now - flight.published_at)
         return flight
 
     def fail(self, number: int, error: str, now: float) -> Flight | None:
@@ -147,9 +153,9 @@ class Flights:
     def delay_s(self) -> float:
         """How long a batch may take to commit: three times the slowest hundredth of the last 500, at least
         `redrive_s`."""
-        if not self._waits:
+        if not self._trips:
             return self.redrive_s
-        ordered = sorted(self._waits)
+        ordered = sorted(self._trips)
         return max(self.redrive_s, min(3 * ordered[int(len(ordered) * 0.99)], GREATEST_DELAY_S))
 
     def latency_s(self) -> tuple[float, float]:
