@@ -78,6 +78,7 @@ def parse(text: str) -> Timeframe:
     return Timeframe(text, int(match[1]) * _MINUTES[match[2]] * MINUTE_US)
 
 
+MINUTE = Timeframe("1Min", MINUTE_US)
 DAY = Timeframe("1Day", 0)
 
 

@@ -12,7 +12,7 @@ from marketdata.ticks import microseconds
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
-EARLIEST_US, LATEST_US = -2_208_988_800_000_000, 253_402_214_400_000_000  # 1900 to 9999
+EARLIEST_US, LATEST_US = -2_208_988_800_000_000, 253_370_764_800_000_000  # the years 1900 to 9998
 RIGHT = "RFC-3339 with an offset (2026-11-20T09:00:00Z, or +09:00 with + written as %2B), or a date (2026-11-20)"
 
 

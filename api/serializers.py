@@ -107,8 +107,11 @@ class SymbolTradesQuery(RangeQuery):
 
 
 class _Bars(RangeQuery):
-    timeframe = TimeframeField(required=False, default="1Min", help_text=timeframes.ALLOWED)
+    timeframe = TimeframeField(required=False, help_text=f"{timeframes.ALLOWED}; default 1Min")
     adjustment = serializers.ChoiceField(choices=["raw"], required=False, default="raw")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {"timeframe": timeframes.MINUTE, **super().validate(attrs)}
 
 
 class BarsQuery(_Bars):

@@ -56,7 +56,11 @@ FEED_RECOVERED = Counter(
 
 # API
 SOCKETS = Gauge("naru_stream_sockets", "Open WebSockets", multiprocess_mode="livesum")
-STREAM_SKIPPED = Counter("naru_stream_skipped_trades_total", "Trades skipped for slow WebSockets, each told by a gap message")
+STREAM_SKIPPED = Counter(
+    "naru_stream_skipped_trades_total", "Trades skipped for slow WebSockets, each told by a gap message"
+)
 STREAM_OVERTAKEN = Counter("naru_stream_overtaken_total", "Quotes and candles that a newer one overtook in an outbox")
 STREAM_CLOSED = Counter("naru_stream_closed_total", "WebSockets closed by the server, by error code", ["code"])
-STREAM_RESTARTS = Counter("naru_stream_feed_restarts_total", "Times the feed's Redis was found to be another one than before")
+STREAM_RESTARTS = Counter(
+    "naru_stream_feed_restarts_total", "Times the feed's Redis was found to be another one than before"
+)

@@ -26,8 +26,6 @@ from marketdata.bars import MINUTE_US
 from marketdata.ticks import decimal_text
 from terminals import wire
 
-_MINUTE = timeframes.parse("1Min")
-
 
 def _object(members: str) -> msgspec.Raw:
     return msgspec.Raw(f"{{{members}}}".encode())
@@ -61,11 +59,11 @@ def snapshot(one: Series, kept: dict[str, Any] | None, now_us: int) -> dict[str,
     trade = _latest_trade(one, kept)
     if trade is not None:
         shown["latestTrade"] = trade
-    minute = paging.read_bars([one], _MINUTE, after=None, limit=1, ascending=False).found
+    minute = paging.read_bars([one], timeframes.MINUTE, after=None, limit=1, ascending=False).found
     if not minute:
         return shown
     bars = minute[0][1]
-    shown["minuteBar"] = _object(text_of(one, bars, _MINUTE, now_us)[0])
+    shown["minuteBar"] = _object(text_of(one, bars, timeframes.MINUTE, now_us)[0])
     days = paging.read_bars(
         [replace(one, last_us=int(bars.time_us[0]) + MINUTE_US - 1)],
         timeframes.DAY,

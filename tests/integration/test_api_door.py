@@ -1,0 +1,170 @@
+"""Who gets in by HTTP, and what those are told who do not."""
+
+import json
+import re
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client as Browser
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from api import attempts, authentication, urls
+from marketdata import live
+from marketdata.models import Client
+from tests.integration.serving import serving
+
+__all__ = ["serving"]
+
+KEY, SECRET = authentication.KEY_HEADER, authentication.SECRET_HEADER
+
+
+def addresses(resolver=None, before="", names=()):
+    """(name, path) of every URL, with something in place of each parameter."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        if isinstance(entry, URLResolver):
+            inner = (*names, entry.namespace) if entry.namespace else names
+            yield from addresses(entry, before + plain(entry.pattern), inner)
+        elif isinstance(entry, URLPattern):
+            yield ":".join((*names, entry.name or "")), before + plain(entry.pattern)
+
+
+def plain(pattern):
+    """A path that the pattern matches."""
+    text = re.sub(r"<[^>]*>", "1", re.sub(r"\(\?P<[^>]*>(\[[^]]*\]|[^()])*\)", "1", str(pattern)))
+    return text.strip("^$").replace("\\Z", "")
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "delete"])
+def test_every_address_refuses_a_caller_without_a_key(serving, settings, method):
+    settings.PAGE_PUBLIC = False
+    browser = Browser(enforce_csrf_checks=False)
+    open_ones = []
+
+    for name, path in addresses():
+        if name in urls.PUBLIC or path in ("admin/login/", "admin/logout/", "logout/"):
+            continue
+        response = getattr(browser, method)("/" + path)
+        login = response.status_code == 302 and "/login/" in response["Location"]
+        if not login and response.status_code not in (401, 403):
+            open_ones.append((name, path, response.status_code))
+
+    assert open_ones == []
+
+
+def test_the_few_public_addresses_show_no_data(serving, settings):
+    settings.PAGE_PUBLIC = False
+
+    assert Browser().get("/").status_code == 302
+    assert Browser().get("/healthz").json() == {"status": "ok", "database": True, "redis": True}
+    assert Browser().get("/login/").status_code == 200
+    assert Browser().get("/v2/docs").status_code == 200
+    assert b"005930" not in Browser().get("/v2/schema").content
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/symbols", "/v2/status", "/v2/stocks/bars?symbols=005930", "/v2/stocks/005930/trades", "/metrics"]
+)
+def test_who_may_read_and_who_may_not(serving, path):
+    sender, sender_secret = Client.objects.create_with_secret(name="sender", may_read=False)
+    gone, gone_secret = Client.objects.create_with_secret(name="gone", is_active=False)
+    users = get_user_model().objects
+    staff, visitor = Browser(), Browser()
+    staff.force_login(users.create_user("staff", is_staff=True))
+    visitor.force_login(users.create_user("visitor"))
+
+    assert serving.get(path).status_code == 200
+    assert Browser().get(path).status_code == 401
+    assert Browser().get(path, headers={KEY: serving.reader.key_id, SECRET: "wrong"}).status_code == 401
+    assert Browser().get(path, headers={KEY: serving.reader.key_id}).status_code == 401
+    assert Browser().get(path, headers={KEY: gone.key_id, SECRET: gone_secret}).status_code == 401
+    assert Browser().get(path, headers={KEY: sender.key_id, SECRET: sender_secret}).status_code == 403
+    assert staff.get(path).status_code == 200
+    assert visitor.get(path).status_code == 403
+
+
+def test_a_deactivated_client_is_refused_within_seconds(serving, monkeypatch):
+    assert serving.get("/v2/symbols").status_code == 200
+    Client.objects.filter(pk=serving.reader.pk).update(is_active=False)
+
+    assert serving.get("/v2/symbols").status_code == 200  # still remembered
+    now = authentication.time.monotonic() + authentication.REMEMBER_S + 0.1
+    monkeypatch.setattr(authentication.time, "monotonic", lambda: now)
+    assert serving.get("/v2/symbols").status_code == 401
+
+
+def test_failed_logins_are_counted_and_then_refused_for_a_while(serving):
+    wrong = {KEY: serving.reader.key_id, SECRET: "wrong"}
+    for _ in range(attempts.MOST_PER_KEY):
+        assert serving.get("/v2/symbols", headers=wrong).status_code == 401
+
+    refused = serving.get("/v2/symbols", headers=wrong)
+
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= attempts.WINDOW_S
+    assert serving.get("/v2/symbols").status_code == 429  # the right secret as well: guessing must not pay
+
+
+def test_without_redis_nobody_is_locked_out(serving, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    live.connection.cache_clear()
+
+    assert serving.get("/v2/symbols").status_code == 200
+    assert serving.get("/v2/stocks/005930/trades").status_code == 200
+    assert serving.get("/v2/stocks/snapshots", symbols="005930").status_code == 200
+    assert serving.read("/v2/status")["redis"] is False
+    assert json.loads(serving.get("/healthz").content)["status"] == "degraded"
+
+
+def test_the_public_page_gives_a_cookie_that_may_read_and_nothing_else(serving, settings):
+    settings.PAGE_PUBLIC = True
+    visitor = Browser(enforce_csrf_checks=True)
+
+    assert visitor.get("/").status_code == 200
+    assert visitor.get("/v2/symbols").status_code == 200
+    assert "ticket" in visitor.post("/v2/stream/ticket").json()
+    assert visitor.get("/metrics").status_code == 401
+    assert visitor.get("/admin/").status_code == 302
+    settings.PAGE_PUBLIC = False
+    assert visitor.get("/v2/symbols").status_code == 401
+
+
+def test_a_forged_page_cookie_is_worth_nothing(serving, settings):
+    settings.PAGE_PUBLIC = True
+    visitor = Browser()
+    visitor.cookies[authentication.PAGE_COOKIE] = "visitor:1abc:forged"
+
+    assert visitor.get("/v2/symbols").status_code == 401
+
+
+def test_a_session_needs_its_csrf_token_to_fetch_a_ticket(serving):
+    staff = Browser(enforce_csrf_checks=True)
+    staff.force_login(get_user_model().objects.create_user("staff", is_staff=True))
+
+    assert staff.post("/v2/stream/ticket").status_code == 403
+    staff.get("/")
+    token = staff.cookies["csrftoken"].value
+    assert staff.post("/v2/stream/ticket", headers={"X-CSRFToken": token}).status_code == 200
+
+
+def test_logins_of_people_are_counted_too(serving):
+    get_user_model().objects.create_user("staff", password="right horse battery", is_staff=True)
+    browser = Browser()
+    for _ in range(attempts.MOST_PER_KEY):
+        assert browser.post("/admin/login/", {"username": "staff", "password": "wrong"}).status_code == 200
+
+    refused = browser.post("/login/", {"username": "staff", "password": "right horse battery"})
+
+    assert refused.status_code == 429
+    assert "Retry-After" in refused
+
+
+def test_metrics_can_be_fetched_with_basic_auth(serving):
+    import base64
+
+    word = base64.b64encode(f"{serving.reader.key_id}:{serving.secret}".encode()).decode()
+
+    response = serving.get("/metrics", headers={"Authorization": f"Basic {word}"})
+
+    assert response.status_code == 200
+    assert b"naru_stored_ticks_total" in response.content
+    assert serving.get("/metrics", headers={"Authorization": "Basic !"}).status_code == 401

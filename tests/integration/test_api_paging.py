@@ -1,0 +1,172 @@
+"""Pages concatenated are the whole: any limit, both orders, several symbols, any width."""
+
+import itertools
+from decimal import Decimal
+
+import pytest
+
+from tests.integration.serving import CODES, hub, minute, serving
+from tests.market import MINUTE_US, NINE_US
+
+__all__ = ["hub", "serving"]
+
+# Runs and holes, many trades in one microsecond, and a day's end within.
+MINUTES = (0, 1, 2, 3, 7, 8, 20, 59, 60, 61, 125, 600, 899, 900, 901, 1500, 3000)
+
+
+@pytest.fixture
+def market(serving):
+    """A little of three symbols' trading, in several batches out of order."""
+    for symbol in CODES:
+        rows = [minute(number, symbol=symbol) for number in MINUTES]
+        rows += [minute(7, symbol=symbol, price=f"70000.{digit}") for digit in range(1, 6)]
+        serving.commit(rows[::2])
+        serving.commit(rows[1::2])
+    return serving
+
+
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 21, 22, 23, 65, 66, 67])
+def test_pages_of_trades_are_the_whole(market, limit, sort):
+    whole = market.pages("/v2/stocks/trades", "trades", symbols=",".join(CODES), limit=10_000, sort=sort)
+
+    parts = market.pages("/v2/stocks/trades", "trades", symbols=",".join(CODES), limit=limit, sort=sort)
+
+    assert parts == whole
+    assert len(whole) == len(CODES) * (len(MINUTES) + 5)
+    for _, trades in itertools.groupby(whole, key=lambda pair: pair[0]):
+        keys = [(trade["t"], trade["i"]) for _, trade in trades]
+        assert keys == sorted(keys, reverse=sort == "desc")
+
+
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+@pytest.mark.parametrize("timeframe", ["1Min", "5Min", "7Min", "1Hour", "1Day"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 17, 18])
+def test_pages_of_candles_are_the_whole_and_no_candle_is_split(market, limit, timeframe, sort):
+    asked = {"symbols": ",".join(CODES), "timeframe": timeframe, "sort": sort}
+    whole = market.pages("/v2/stocks/bars", "bars", limit=10_000, **asked)
+
+    parts = market.pages("/v2/stocks/bars", "bars", limit=limit, **asked)
+
+    assert parts == whole
+    assert sum(bar["n"] for _, bar in whole) == len(CODES) * (len(MINUTES) + 5)
+    for symbol in CODES:
+        times = [bar["t"] for code, bar in whole if code == symbol]
+        assert times == sorted(set(times), reverse=sort == "desc")
+
+
+def test_many_minutes_read_in_small_pieces_make_the_same_candles(market, monkeypatch):
+    asked = {"symbols": ",".join(CODES), "timeframe": "1Hour", "limit": 3}
+    whole = market.pages("/v2/stocks/bars", "bars", **asked)
+
+    monkeypatch.setattr("api.paging.CHUNK", 3)
+    assert market.pages("/v2/stocks/bars", "bars", **asked) == whole
+    monkeypatch.setattr("api.paging.MOST_MINUTES", 1)
+    assert market.pages("/v2/stocks/bars", "bars", **asked) == whole
+
+
+def test_the_single_form_has_a_list(market):
+    page = market.read("/v2/stocks/005930/bars", timeframe="1Min", limit=2)
+
+    assert [bar["t"] for bar in page["bars"]] == ["2026-03-16T00:00:00Z", "2026-03-16T00:01:00Z"]
+    rest = market.read("/v2/stocks/005930/bars", timeframe="1Min", page_token=page["next_page_token"])
+    assert len(rest["bars"]) == len(MINUTES) - 2
+    assert rest["next_page_token"] is None
+
+
+def test_a_symbol_code_may_hold_a_slash(serving):
+    from marketdata.models import Market, Symbol
+
+    Symbol.objects.create(code="BTC/USD", market=Market.objects.get(code="KRX"), primary_feed="krx")
+    serving.commit([{"symbol": "BTC/USD"}])
+
+    assert len(serving.read("/v2/stocks/BTC/USD/trades")["trades"]) == 1
+
+
+def test_start_and_end_are_both_included(market):
+    trades = market.read(
+        "/v2/stocks/005930/trades", start="2026-03-16T00:01:00Z", end="2026-03-16T00:03:00.000000999Z"
+    )["trades"]  # fmt: skip
+
+    assert [trade["t"][14:16] for trade in trades] == ["01", "02", "03"]
+
+
+def test_a_date_is_the_day_of_the_market(market):
+    bars = market.read("/v2/stocks/005930/bars", timeframe="1Day", start="2026-03-17", end="2026-03-17")["bars"]
+
+    assert [bar["t"] for bar in bars] == ["2026-03-16T15:00:00Z"]
+    assert bars[0]["n"] == sum(900 <= number < 900 + 1440 for number in MINUTES)
+
+
+def test_a_candle_does_not_depend_on_what_was_asked_for(market):
+    (bar,) = market.read(
+        "/v2/stocks/005930/bars", timeframe="1Hour", start="2026-03-16T00:00:00Z", end="2026-03-16T00:05:00Z"
+    )["bars"]
+
+    assert bar["n"] == 13
+    none = market.read(
+        "/v2/stocks/005930/bars", timeframe="1Hour", start="2026-03-16T00:05:00Z", end="2026-03-16T00:50:00Z"
+    )
+    assert none["bars"] == []
+
+
+def test_numbers_come_out_to_the_digit(serving):
+    serving.commit(
+        [{"price": "4800.25000001", "size": "0.0001"}, {"price": "0.1", "size": "3"}, {"price": "1234567890.12345678"}]
+    )
+
+    trades = serving.read("/v2/stocks/005930/trades")["trades"]
+
+    assert [trade["p"] for trade in trades] == [
+        Decimal("4800.25000001"),
+        Decimal("0.1"),
+        Decimal("1234567890.12345678"),
+    ]
+    assert b'"p":1234567890.12345678,' in serving.get("/v2/stocks/005930/trades").content
+    assert trades[0]["s"] == Decimal("0.0001")
+
+
+def test_the_primary_feed_of_each_symbol_is_the_default(serving):
+    serving.commit([{"price": "1"}])
+    serving.commit([{"price": "2"}], name="nxt")
+
+    assert [trade["p"] for trade in serving.read("/v2/stocks/005930/trades")["trades"]] == [1]
+    assert [trade["x"] for trade in serving.read("/v2/stocks/005930/trades", feed="nxt")["trades"]] == ["nxt"]
+
+
+def test_a_candle_in_which_a_terminal_lost_rows_says_so(serving):
+    from marketdata.models import Gap
+
+    serving.commit([minute(0), minute(1), minute(2)])
+    Gap.objects.create(
+        batch=1, feed="krx", from_us=NINE_US + MINUTE_US, to_us=NINE_US + MINUTE_US, rows=3, reason="disk full"
+    )
+
+    assert [bar["gap"] for bar in serving.read("/v2/stocks/005930/bars")["bars"]] == [0, 1, 0]
+    assert [bar["gap"] for bar in serving.read("/v2/stocks/005930/bars", timeframe="1Hour")["bars"]] == [1]
+
+
+def test_a_snapshot_shows_where_a_symbol_stands(market):
+    shown = market.read("/v2/stocks/snapshots", symbols="005930,035420")
+
+    assert shown["005930"]["latestTrade"]["p"] == 73_000
+    assert shown["005930"]["minuteBar"]["c"] == 73_000
+    assert [shown["005930"][name]["t"] for name in ("dailyBar", "prevDailyBar")] == [
+        "2026-03-17T15:00:00Z",
+        "2026-03-16T15:00:00Z",
+    ]
+    assert sorted(shown) == ["005930", "035420"]
+
+
+def test_symbols_are_listed_in_pages_and_found_by_name(serving):
+    from marketdata.models import Symbol
+
+    Symbol.objects.filter(code="005930").update(name="삼성전자", name_en="Samsung Electronics")
+
+    assert serving.read("/v2/symbols/005930")["name"] == "삼성전자"
+    assert [one["symbol"] for one in serving.read("/v2/symbols", search="삼성")["symbols"]] == ["005930"]
+    assert [one["symbol"] for one in serving.read("/v2/symbols", search="electronics")["symbols"]] == ["005930"]
+    page = serving.read("/v2/symbols", limit=2)
+    rest = serving.read("/v2/symbols", limit=2, page_token=page["next_page_token"])
+    assert [one["symbol"] for one in page["symbols"] + rest["symbols"]] == list(CODES)
+    assert rest["next_page_token"] is None

@@ -1,0 +1,57 @@
+from decimal import Decimal
+
+import msgpack
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics import candles
+from api.stream import encoding
+from api.stream.encoding import Form
+from marketdata.ticks import GREATEST
+from tests import market
+
+PACKED = Form(packed=True)
+
+
+@given(st.integers(-GREATEST, GREATEST))
+def test_messagepack_numbers_come_back_to_the_digit(value):
+    shown = encoding.number(value, 8)
+
+    assert Decimal(repr(shown) if isinstance(shown, float) else shown).scaleb(8) == value
+
+
+def test_a_packed_trade_has_what_the_official_clients_read():
+    ticks = market.ticks([{"price": market.price("4800.25"), "tick_id": 9, "side": 2}])
+
+    (piece,) = encoding.trades(PACKED, ticks, [5])
+
+    trade = msgpack.unpackb(piece.data)
+    assert trade.pop("t").to_datetime().isoformat() == "2026-03-16T00:00:00+00:00"
+    assert trade == {"T": "t", "S": "005930", "i": 9, "x": "krx", "p": 4800.25, "s": 1, "c": [], "z": "", "tks": "S"}
+
+
+def test_a_packed_candle_and_quote_too():
+    (bar,) = encoding.bars(PACKED, candles.build(market.ticks([{}])), kind="u", closed=True)
+    (quote,) = encoding.quotes(PACKED, market.ticks([{"kind": 2, "bid": market.price("1")}]))
+
+    shown = msgpack.unpackb(bar.data)
+    assert [shown[name] for name in ("T", "o", "h", "l", "c", "v", "n", "vw", "x", "rev")] == [
+        "u",
+        70000,
+        70000,
+        70000,
+        70000,
+        1,
+        1,
+        70000,
+        True,
+        0,
+    ]
+    assert [msgpack.unpackb(quote.data)[name] for name in ("T", "bp", "ap", "bs", "as")] == ["q", 1, 0, 0, 0]
+
+
+def test_long_arrays_have_long_headers():
+    for count in (1, 15, 16, 65_535, 65_536):
+        pieces = [encoding.message(PACKED, {})] * count
+
+        assert len(msgpack.unpackb(encoding.frame(PACKED, pieces), max_array_len=10**6)) == count

@@ -1,0 +1,130 @@
+import json
+
+from api.stream import encoding
+from api.stream.encoding import Form, Piece
+from api.stream.outbox import Outbox, Slow
+
+JSON = Form()
+
+
+def piece(text, size=0):
+    return Piece(json.dumps(text.ljust(size, ".")).encode())
+
+
+def taken(outbox, most=10**6):
+    return [json.loads(one.data) for one in outbox.take(most)]
+
+
+def test_what_is_in_order_stays_in_order():
+    outbox = Outbox(JSON, max_bytes=1000)
+
+    outbox.put_trades(piece("a"), 1, 1)
+    outbox.put(piece("b"))
+    outbox.put_trades(piece("c"), 2, 2)
+
+    assert taken(outbox) == ["a", "b", "c"]
+    assert outbox.bytes == 0
+
+
+def test_a_newer_candle_overtakes_the_older():
+    outbox = Outbox(JSON, max_bytes=1000)
+
+    for text in ("first", "second", "third"):
+        outbox.put_latest(("b", "005930", 1), piece(text))
+
+    assert taken(outbox) == ["third"]
+    assert outbox.overtaken == 2
+
+
+def test_quotes_are_all_sent_while_there_is_room_and_conflated_when_there_is_not():
+    outbox = Outbox(JSON, max_bytes=400)
+
+    for number in range(20):
+        outbox.put_quotes("005930", piece(f"q{number}", 30), piece(f"q{number}", 30))
+
+    shown = [text.rstrip(".") for text in taken(outbox)]
+    assert shown[:3] == ["q0", "q1", "q2"]
+    assert shown[-1] == "q19"
+    assert len(shown) == 4
+    assert outbox.overtaken == 16
+
+
+def test_an_old_quote_never_comes_after_a_newer_one():
+    outbox = Outbox(JSON, max_bytes=400)
+    outbox.put(piece("x", 90))
+    outbox.put_quotes("005930", piece("old", 30), piece("old", 30))
+    outbox.take(50)
+
+    outbox.put_quotes("005930", piece("new", 30), piece("new", 30))
+
+    assert [text.rstrip(".") for text in taken(outbox)] == ["new"]
+
+
+def test_a_slow_socket_that_chose_to_close_is_given_up_and_nothing_more_is_kept():
+    outbox = Outbox(JSON, max_bytes=100)
+
+    for offset in range(1, 50):
+        outbox.put_trades(piece("t", 30), offset, offset)
+
+    assert outbox.too_slow
+    assert outbox.bytes <= 100
+
+
+def test_a_slow_socket_that_chose_gaps_is_told_of_each_from_first_to_last():
+    outbox = Outbox(JSON, max_bytes=100)
+    outbox.slow = Slow.GAP
+
+    for offset in range(1, 11):
+        outbox.put_trades(piece(f"t{offset}", 30), offset, offset)
+    first = taken(outbox)
+    outbox.put_trades(piece("t11", 30), 11, 11)
+    second = taken(outbox)
+
+    shown = [text if isinstance(text, dict) else text.rstrip(".") for text in first + second]
+    assert shown == ["t1", "t2", "t3", {"T": "gap", "from": 4, "to": 10}, "t11"]
+    assert outbox.skipped == 7
+    assert not outbox.too_slow
+
+
+def test_trades_are_not_taken_again_before_half_of_it_is_free():
+    outbox = Outbox(JSON, max_bytes=100)
+    outbox.slow = Slow.GAP
+    for offset in range(1, 5):
+        outbox.put_trades(piece(f"t{offset}", 30), offset, offset)
+
+    outbox.take(1)
+    outbox.put_trades(piece("t5", 30), 5, 5)
+
+    assert taken(outbox) + taken(outbox) == ["t2".ljust(30, "."), "t3".ljust(30, "."), {"T": "gap", "from": 4, "to": 5}]
+
+
+def test_a_frame_holds_about_as_many_bytes_as_wanted():
+    outbox = Outbox(JSON, max_bytes=10_000)
+    for offset in range(1, 101):
+        outbox.put_trades(piece("t", 48), offset, offset)
+
+    assert len(outbox.take(500)) == 10
+
+
+def test_even_things_that_can_be_conflated_have_an_end():
+    outbox = Outbox(JSON, max_bytes=100)
+
+    for minute in range(100):
+        outbox.put_latest(("b", "005930", minute), piece("bar", 30))
+        if outbox.too_slow:
+            break
+
+    assert minute < 10
+
+
+def test_frames_of_both_kinds_hold_every_message():
+    import msgpack
+
+    packed = Form(packed=True)
+    pieces = [encoding.message(packed, {"n": number}) for number in range(20)]
+
+    assert msgpack.unpackb(encoding.frame(packed, pieces)) == [{"n": number} for number in range(20)]
+    assert json.loads(encoding.frame(JSON, [encoding.message(JSON, {"n": 1}), encoding.message(JSON, {"n": 2})])) == [
+        {"n": 1},
+        {"n": 2},
+    ]

@@ -1,0 +1,82 @@
+import json
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.stream import requests
+from api.stream.encoding import Form
+from api.stream.outbox import Outbox
+from api.stream.requests import Auth, RequestError, Subscribe
+from api.stream.subscriber import Subscriber
+
+
+def test_requests_are_read_in_both_forms():
+    content = {"action": "auth", "key": "k", "secret": "s"}
+
+    assert requests.read(json.dumps(content), packed=False) == Auth(key="k", secret="s")
+    assert requests.read(msgpack.packb(content), packed=True) == Auth(key="k", secret="s")
+
+
+def test_a_subscription_may_say_where_to_go_on():
+    text = '{"action":"subscribe","trades":["*"],"seq":true,"from":{"epoch":"abc","o":7}}'
+
+    request = requests.read(text, packed=False)
+
+    assert isinstance(request, Subscribe)
+    assert request.from_ is not None
+    assert (request.from_.epoch, request.from_.o, request.seq) == ("abc", 7, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", "7", '"x"', '{"action":"dance"}',
+        '{"trades":["*"]}', '{"action":"subscribe","trades":"005930"}',
+        '{"action":"subscribe","trades":[5930]}', '{"action":"subscribe","unheard":[]}', '{"action":"auth","key":1}',
+        '{"action":"subscribe","from":{"o":1}}', '{"action":"subscribe","from":{"epoch":"a","o":1.5}}', "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_what_is_no_request_is_invalid_syntax(text):
+    with pytest.raises(RequestError) as error:
+        requests.read(text, packed=False)
+
+    assert error.value.code == 400
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_a_request_or_invalid_syntax(data, packed):
+    with pytest.raises(RequestError):
+        requests.read(b"\xc1" + data, packed=packed)
+
+
+@pytest.mark.parametrize(
+    ("channels", "code"), [({"dailyBars": ["*"]}, 409), ({"trades": ["bad symbol"]}, 400), ({"quotes": [""]}, 400)]
+)
+def test_what_cannot_be_subscribed_to_is_named(channels, code):
+    request = requests.read(json.dumps({"action": "subscribe", **channels}), packed=False)
+
+    with pytest.raises(RequestError) as error:
+        list(request.lists())
+
+    assert error.value.code == code
+
+
+def test_too_many_symbols_are_refused_as_a_whole():
+    one = Subscriber("krx", Outbox(Form(), max_bytes=1000))
+
+    with pytest.raises(RequestError) as error:
+        one.add([("trades", [str(number) for number in range(requests.MOST_SYMBOLS + 1)])])
+
+    assert error.value.code == 405
+    assert one.channels["trades"] == set()
+
+
+def test_star_is_taken_back_by_star():
+    one = Subscriber("krx", Outbox(Form(), max_bytes=1000))
+    one.add([("trades", ["*", "005930"])])
+
+    one.remove([("trades", ["*"])])
+
+    assert one.subscription()["trades"] == ["005930"]
