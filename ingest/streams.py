@@ -39,9 +39,10 @@ class Stream:
         return (seq <= self.commit or seq in self.above) and seq not in self.wanted
 
     def want(self, ranges: Sequence[tuple[int, int]], most: int = 10_000) -> None:
-        """Batches the ledger turned out not to have are to be taken when they come again."""
+        """Batches the ledger turned out not to have are to be taken when they come again: at most `most`, the next
+        audit asks for the others."""
         for first, last in ranges:
-            self.wanted.update(range(first, min(last, first + most) + 1))
+            self.wanted.update(range(first, min(last, first + most - len(self.wanted) - 1) + 1))
 
     def ranges(self) -> list[tuple[int, int]]:
         """Committed above `commit`, as closed ranges, the lowest ones."""

@@ -108,7 +108,10 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
                 groups = _without(groups, known)
             with storage().transaction():
                 committed_us = _claim(fresh)
-                merged = [(group, _store(group, committed_us)) for group in groups]
+                for group in groups:
+                    _load(group)
+                # Candles last and in key order: they are what two workers may both want to write.
+                merged = [(group, _merge(group, committed_us)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
             return merged, committed_us, known
         except ledger.AlreadyClaimedError:
             known = ledger.checksums(batch.number for batch in members)
@@ -173,15 +176,19 @@ def _claim_row(batch: Batch, committed_us: int) -> Claim:
     )
 
 
-def _store(group: Group, committed_us: int) -> Bars:
-    database, ticks = storage(), group.ticks
-    if len(ticks) and database.load("temp_market_data", ticks) != len(ticks):
+def _load(group: Group) -> None:
+    if len(group.ticks) and storage().load("temp_market_data", group.ticks) != len(group.ticks):
         raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
-    live_source = directory.max_age_s(ticks.source_id) is not None
+
+
+def _merge(group: Group, committed_us: int) -> Bars:
+    live_source = directory.max_age_s(group.ticks.source_id) is not None
     partial = candles.build(
-        ticks, now_us=committed_us if live_source else None, late_after_us=int(settings.LATE_AFTER_S * 1e6)
+        group.ticks,
+        now_us=committed_us if live_source else None,
+        late_after_us=int(settings.LATE_AFTER_S * 1e6),
     )
-    return database.merge_minutes(partial)
+    return storage().merge_minutes(partial)
 
 
 def _drop_connection() -> None:
@@ -260,16 +267,19 @@ def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:
 
 @shared_task
 def announce_missed(*, settle_s: float = 3.0, most: int = 200, **_: object) -> None:
-    """Publish what was committed within the last ten minutes but never reached the feed."""
+    """Publish what was committed but never reached the feed. Batches younger than `settle_s` may still be on their
+    way."""
     now_us = ledger.now_us()
-    since = max(feed.watched_since(live.connection(), now_us), now_us - 600_000_000)
-    rows = IngestBatch.objects.filter(
-        committed_us__gte=since, committed_us__lte=now_us - int(settle_s * 1e6), stored__gt=0
-    ).values_list("batch", "feed", "first_us", "last_us", "committed_us")
+    since, until = feed.watched_since(live.connection(), now_us), now_us - int(settle_s * 1e6)
+    rows = IngestBatch.objects.filter(committed_us__gte=since, committed_us__lte=until, stored__gt=0).values_list(
+        "batch", "feed", "first_us", "last_us", "committed_us"
+    )
     known = {row[0]: row for row in rows}
-    waiting = [known[batch] for batch in feed.unpublished(live.connection(), list(known))][:most]
+    waiting = [known[batch] for batch in feed.unpublished(live.connection(), list(known))]
     for name in sorted({row[1] for row in waiting}):
-        _publish_again([row for row in waiting if row[1] == name], name)
+        _publish_again([row for row in waiting[:most] if row[1] == name], name)
+    if until > since and len(waiting) <= most:
+        feed.all_published(live.connection(), until)
 
 
 def _publish_again(rows: list[tuple[int, str, int | None, int | None, int]], name: str) -> None:

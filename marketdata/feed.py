@@ -23,7 +23,10 @@ from marketdata.ticks import Ticks
 STREAM = "naru:feed:"
 PUBLISHED = "naru:published"
 PUBLISHED_SINCE = "naru:published:since"
-KEEP_PUBLISHED_US = 3_600_000_000
+KEEP_PUBLISHED_US = 1_200_000_000
+LOOK_BACK_US = 900_000_000  # less than what is kept, or a batch could be published again
+# A transaction may commit this long after the time it wrote into the ledger: the workers' time limit and a little.
+SLOWEST_COMMIT_US = 90_000_000
 
 # KEYS: stream, published. ARGV: ticks, oldest offset kept back, committed_us, ticks blob, bars blob, batch...
 # Returns {last offset} or, when one of the batches was published before, {-1, batch...} without doing anything.
@@ -105,12 +108,21 @@ def unpublished(connection: redis.Redis, batches: list[int]) -> list[int]:
 
 
 def watched_since(connection: redis.Redis, now_us: int) -> int:
-    """Since when this Redis remembers what was published; set now when it is new. Old marks are forgotten on the
-    way."""
+    """From which commit time on the ledger may hold batches that never reached the feed; a new Redis begins now.
+
+    Marks older than anybody asks for are forgotten on the way.
+    """
     connection.set(PUBLISHED_SINCE, now_us, nx=True)
     connection.zremrangebyscore(PUBLISHED, "-inf", now_us - KEEP_PUBLISHED_US)
     since: Any = connection.get(PUBLISHED_SINCE)
-    return int(since or now_us)
+    return max(int(since or now_us), now_us - LOOK_BACK_US)
+
+
+def all_published(connection: redis.Redis, until_us: int) -> None:
+    """Everything committed until then was published; only what was slow to commit can still turn up."""
+    since: Any = connection.get(PUBLISHED_SINCE)
+    if since is not None and int(since) < until_us - SLOWEST_COMMIT_US:  # never back to before this Redis began
+        connection.set(PUBLISHED_SINCE, until_us - SLOWEST_COMMIT_US)
 
 
 def decode(feed: str, entry_id: bytes, values: dict[bytes, bytes]) -> FeedEntry:
