@@ -5,7 +5,7 @@
 
 VENV := .venv
 PY   := $(VENV)/bin/python
-PIP  := $(PY) -m pip install --quiet --disable-pip-version-check
+PIP  := $(PY) -m pip install -qq --disable-pip-version-check
 # The suites that touch a database: run once more for each server.
 SUITES = $(wildcard tests/contract tests/integration tests/e2e)
 
@@ -42,12 +42,14 @@ test-fast: $(VENV)/dev  ## the unit tests: no server, no network
 	@$(PY) -m pytest tests/unit $(ARGS)
 
 check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own checks
-	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy
-	@$(VENV)/bin/lint-imports
-	@$(PY) manage.py makemigrations --check --dry-run
-	@$(PY) manage.py check --fail-level WARNING
+	@status=0; \
+	$(PY) -m ruff check . || status=1; \
+	$(PY) -m ruff format --check . || status=1; \
+	$(PY) -m mypy || status=1; \
+	$(VENV)/bin/lint-imports || status=1; \
+	$(PY) manage.py makemigrations --check --dry-run || status=1; \
+	$(PY) manage.py check --fail-level WARNING || status=1; \
+	exit $$status
 
 fix: $(VENV)/dev  ## format, and repair what can be
 	@$(PY) -m ruff check --fix --show-fixes .
