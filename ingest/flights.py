@@ -102,15 +102,18 @@ class Flights:
     def published(self, flights: Iterable[Flight], now: float) -> None:
         """The broker took them: from now on they are expected to commit."""
         for flight in flights:
+            if flight.message is None:  # a worker was quicker than the broker's answer
+                continue
             flight.publishes += 1
             flight.published_at = now
             flight.due = now + min(self.delay_s() * 2 ** (flight.publishes - 1), GREATEST_DELAY_S)
 
     def unpublished(self, flights: list[Flight]) -> None:
-        """The broker did not take them: they wait again, in front."""
-        for flight in flights:
+        """The broker did not take them: they wait again, in front. Those a worker has had all the same do not."""
+        back = [flight for flight in flights if flight.message is not None]
+        for flight in back:
             self._leave(flight)
-        self._wait_again(flight for flight in flights if flight.number in self.by_number)
+        self._wait_again(back)
 
     def settle(self, number: int, now: float) -> Flight | None:
         """The batch is in the ledger. Returns its flight, or None when nothing is known of it (any more)."""

@@ -1,0 +1,310 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.flights import FAILURES_TO_DEATH, GREATEST_DELAY_S, MESSAGE_BATCHES, Flight, Flights
+from tests.fakes import FakeClock
+
+REDRIVE_S = 5.0
+
+
+def flights(*, messages: int = 4, ticks: int = 5000) -> Flights:
+    return Flights(messages, ticks, REDRIVE_S)
+
+
+def flight(seq: int, *, rows: int = 1, stream: int = 1, since: float = 0.0, size: int = 100) -> Flight:
+    return Flight(
+        number=stream << 32 | seq,
+        stream=stream,
+        seq=seq,
+        payload=bytes(size),
+        rows=rows,
+        received_us=1,
+        source_id=4,
+        register_market=None,
+        since=since,
+    )
+
+
+def seqs(chosen: list[Flight]) -> list[int]:
+    return [one.seq for one in chosen]
+
+
+# --- natural batching ----------------------------------------------------------------------------------------------
+
+
+def test_a_single_batch_leaves_at_once():
+    all_flights = flights()
+    all_flights.add(flight(1))
+
+    assert seqs(all_flights.next_message()) == [1]
+    assert all_flights.next_message() == []
+
+
+def test_whatever_waits_while_messages_are_out_becomes_one_larger_message():
+    all_flights = flights(messages=1)
+    all_flights.add(flight(1))
+    first = all_flights.next_message()
+    for seq in range(2, 6):
+        all_flights.add(flight(seq))
+
+    meanwhile = all_flights.next_message()
+    all_flights.settle(first[0].number, 1.0)
+
+    assert meanwhile == []
+    assert seqs(all_flights.next_message()) == [2, 3, 4, 5]
+
+
+def test_a_message_carries_no_more_ticks_than_it_may_unless_one_batch_alone_does():
+    all_flights = flights(messages=9, ticks=1000)
+    for seq, rows in enumerate([400, 600, 1, 5000, 10], 1):
+        all_flights.add(flight(seq, rows=rows))
+
+    sent = [seqs(all_flights.next_message()) for _ in range(4)]
+
+    assert sent == [[1, 2], [3], [4], [5]]
+
+
+def test_a_message_carries_no_more_batches_than_it_may():
+    all_flights = flights()
+    for seq in range(1, MESSAGE_BATCHES + 10):
+        all_flights.add(flight(seq, rows=0))
+
+    assert len(all_flights.next_message()) == MESSAGE_BATCHES
+    assert len(all_flights.next_message()) == 9
+
+
+def test_no_more_messages_are_out_than_may_be():
+    all_flights = flights(messages=2, ticks=1)
+    for seq in range(1, 6):
+        all_flights.add(flight(seq))
+
+    sent = [seqs(all_flights.next_message()) for _ in range(3)]
+
+    assert sent == [[1], [2], []]
+    assert (all_flights.messages, all_flights.waiting, len(all_flights)) == (2, 3, 5)
+
+
+def test_a_busy_stream_does_not_starve_the_others():
+    all_flights = flights(messages=99, ticks=10)
+    for seq in range(1, 6):
+        all_flights.add(flight(seq, rows=10, stream=1))
+    all_flights.add(flight(1, rows=10, stream=2))
+
+    streams = [one.stream for _ in range(6) for one in all_flights.next_message()]
+
+    assert streams.index(2) <= 1
+
+
+def test_a_message_is_out_until_the_last_of_its_batches_is_settled():
+    all_flights = flights(messages=1)
+    for seq in (1, 2):
+        all_flights.add(flight(seq))
+    first, second = all_flights.next_message()
+
+    all_flights.settle(first.number, 1.0)
+    after_one = all_flights.messages
+    all_flights.settle(second.number, 1.0)
+
+    assert (after_one, all_flights.messages) == (1, 0)
+
+
+# --- bytes ---------------------------------------------------------------------------------------------------------
+
+
+def test_bytes_are_counted_from_receipt_to_commit():
+    all_flights = flights()
+    all_flights.add(flight(1, size=100))
+    all_flights.add(flight(2, size=50))
+    held = all_flights.bytes
+
+    all_flights.settle(1 << 32 | 1, 1.0)
+    all_flights.settle(1 << 32 | 1, 1.0)
+
+    assert (held, all_flights.bytes, len(all_flights)) == (150, 50, 1)
+
+
+def test_a_batch_nobody_knows_is_settled_without_harm():
+    assert flights().settle(77, 1.0) is None
+
+
+def test_a_batch_settled_while_it_waited_is_not_sent():
+    all_flights = flights()
+    for seq in (1, 2):
+        all_flights.add(flight(seq))
+
+    all_flights.settle(1 << 32 | 1, 1.0)
+
+    assert seqs(all_flights.next_message()) == [2]
+
+
+# --- what does not commit ------------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_does_not_commit_in_time_is_driven_again():
+    all_flights, clock = flights(), FakeClock()
+    all_flights.add(flight(1))
+    all_flights.published(all_flights.next_message(), clock())
+
+    early = all_flights.overdue(clock.advance(REDRIVE_S - 0.01))
+    late = all_flights.overdue(clock.advance(0.01))
+
+    assert (early, seqs(late)) == ([], [1])
+    assert seqs(all_flights.next_message()) == [1]
+
+
+def test_each_further_try_waits_twice_as_long_up_to_a_minute():
+    all_flights, clock = flights(), FakeClock()
+    all_flights.add(flight(1))
+    waits = []
+
+    for _ in range(7):
+        all_flights.published(all_flights.next_message(), clock())
+        begun = clock()
+        while not all_flights.overdue(clock.advance(1.0)):
+            pass
+        waits.append(clock() - begun)
+
+    assert waits == [5, 10, 20, 40, GREATEST_DELAY_S, GREATEST_DELAY_S, GREATEST_DELAY_S]
+
+
+def test_a_slow_database_is_given_three_times_its_usual_time():
+    all_flights, clock = flights(), FakeClock()
+    for seq in range(1, 101):
+        all_flights.add(flight(seq, since=clock()))
+        all_flights.published(all_flights.next_message(), clock())
+        all_flights.settle(1 << 32 | seq, clock() + 4.0)
+
+    assert all_flights.delay_s() == pytest.approx(12.0)
+    assert all_flights.latency_s() == (4.0, 4.0)
+
+
+def test_nothing_is_overdue_that_the_broker_has_not_taken():
+    all_flights, clock = flights(), FakeClock()
+    all_flights.add(flight(1))
+    all_flights.next_message()
+
+    assert all_flights.overdue(clock.advance(10_000.0)) == []
+
+
+def test_what_the_broker_did_not_take_waits_again_in_front():
+    all_flights = flights(ticks=2)
+    for seq in range(1, 5):
+        all_flights.add(flight(seq))
+    refused = all_flights.next_message()
+
+    all_flights.unpublished(refused)
+
+    assert seqs(all_flights.next_message()) == [1, 2]
+    assert all_flights.messages == 1
+
+
+def test_what_is_driven_again_goes_before_what_came_later():
+    all_flights, clock = flights(messages=1, ticks=2), FakeClock()
+    for seq in range(1, 5):
+        all_flights.add(flight(seq))
+    all_flights.published(all_flights.next_message(), clock())
+
+    all_flights.overdue(clock.advance(REDRIVE_S))
+
+    assert seqs(all_flights.next_message()) == [1, 2]
+
+
+def test_old_batches_are_worth_asking_the_ledger_about():
+    all_flights = flights()
+    all_flights.add(flight(1, since=100.0))
+    all_flights.add(flight(2, since=109.5))
+
+    assert all_flights.unsettled(110.0, 1.0) == [1 << 32 | 1]
+
+
+# --- what fails ----------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_fails_ten_times_is_dead_and_says_why():
+    all_flights, clock = flights(), FakeClock()
+    all_flights.add(flight(1))
+    number = 1 << 32 | 1
+
+    dead = []
+    for _ in range(FAILURES_TO_DEATH):
+        chosen = all_flights.next_message()
+        dead.append(chosen[0].dead)
+        all_flights.published(chosen, clock())
+        all_flights.fail(number, "no such thing", clock())
+        while not all_flights.overdue(clock.advance(1.0)):
+            pass
+
+    assert dead == [None] * 10
+    buried = all_flights.next_message()[0]
+    assert buried.dead is not None
+    assert "10 times" in buried.dead
+    assert "no such thing" in buried.dead
+
+
+def test_the_others_of_a_message_are_not_held_up_by_one_that_failed():
+    all_flights = flights(messages=1)
+    for seq in (1, 2):
+        all_flights.add(flight(seq))
+    all_flights.published(all_flights.next_message(), 0.0)
+
+    all_flights.fail(1 << 32 | 1, "poison", 1.0)
+    all_flights.settle(1 << 32 | 2, 1.0)
+    all_flights.add(flight(3))
+
+    assert seqs(all_flights.next_message()) == [3]
+
+
+def test_a_failure_told_twice_counts_once():
+    all_flights = flights()
+    all_flights.add(flight(1))
+    all_flights.published(all_flights.next_message(), 0.0)
+
+    first = all_flights.fail(1 << 32 | 1, "poison", 1.0)
+    second = all_flights.fail(1 << 32 | 1, "poison", 1.0)
+
+    assert first is not None
+    assert (first.failures, second) == (1, None)
+
+
+# --- whatever happens ----------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(["add", "send", "take", "refuse", "settle", "fail", "wait"]), max_size=150), st.data())
+def test_no_batch_is_lost_doubled_or_forgotten_whatever_happens(steps, data):
+    all_flights, clock, seq = flights(messages=2, ticks=5), FakeClock(), 0
+    handed_over: list[list[Flight]] = []  # the broker has not answered; a worker may have it all the same
+
+    for step in steps:
+        if step == "add":
+            seq += 1
+            all_flights.add(flight(seq, rows=data.draw(st.integers(0, 7)), stream=1 + seq % 3, since=clock()))
+        elif step == "send" and (chosen := all_flights.next_message()):
+            assert len({one.number for one in chosen}) == len(chosen)
+            handed_over.append(chosen)
+        elif step == "take" and handed_over:
+            all_flights.published(handed_over.pop(), clock())
+        elif step == "refuse" and handed_over:
+            all_flights.unpublished(handed_over.pop())
+        elif step in ("settle", "fail") and all_flights.by_number:
+            number = data.draw(st.sampled_from(sorted(all_flights.by_number)))
+            if step == "settle":
+                all_flights.settle(number, clock())
+            else:
+                all_flights.fail(number, "x", clock())
+        elif step == "wait":
+            all_flights.overdue(clock.advance(70.0))
+        assert all_flights.bytes == 100 * len(all_flights)
+        assert 0 <= all_flights.messages <= 2
+
+    for message in handed_over:
+        all_flights.published(message, clock())
+    for _ in range(2 * seq + 4):
+        all_flights.overdue(clock.advance(1000.0))
+        if chosen := all_flights.next_message():
+            assert len({one.number for one in chosen}) == len(chosen)
+            all_flights.published(chosen, clock())
+            for one in chosen:
+                all_flights.settle(one.number, clock())
+    assert len(all_flights) == all_flights.waiting == all_flights.bytes == all_flights.messages == 0
