@@ -4,7 +4,6 @@ outbox only."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Any
 
@@ -17,6 +16,7 @@ from django.db import Error
 from api.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
 from api.stream import door, encoding, replay, requests
 from api.stream.encoding import Form
+from api.stream.ending import end
 from api.stream.outbox import Outbox, Slow
 from api.stream.pressure import Pressure
 from api.stream.requests import Auth, RequestError, Subscribe, Unsubscribe
@@ -45,10 +45,11 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         headers: dict[bytes, bytes] = dict(self.scope["headers"])
         self._headers = headers
         self._address = str((self.scope.get("client") or ["unknown"])[0])
-        self._pressure: Pressure = self.scope.get("pressure") or Pressure()
         form = Form(packed=headers.get(b"content-type", b"").split(b";")[0].strip().lower() == _PACKED)
         self.subscriber = Subscriber(
-            self.scope["url_route"]["kwargs"]["feed"], Outbox(form, max_bytes=settings.WS_OUTBOX_BYTES)
+            self.scope["url_route"]["kwargs"]["feed"],
+            Outbox(form, max_bytes=settings.WS_OUTBOX_BYTES),
+            self.scope.get("pressure") or Pressure(),
         )
         self._hub, self._door = shared()
         await self.accept()
@@ -74,11 +75,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         self._door.leave(self.subscriber)
         if self._deadline is not None:
             self._deadline.cancel()
-        for task in (self._pump, self._replay):
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await end(self._pump, self._replay)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if self.subscriber.ending is not None:
@@ -191,9 +188,9 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
 
     async def _until_room(self) -> None:
         """Wait for the network; whoever is to be closed waits no longer."""
-        if self._pressure.free:
+        if self.subscriber.pressure.free:
             return
-        room = asyncio.ensure_future(self._pressure.room())
+        room = asyncio.ensure_future(self.subscriber.pressure.room())
         ended = asyncio.ensure_future(self.subscriber.outbox.ended())
         try:
             await asyncio.wait((room, ended), return_when=asyncio.FIRST_COMPLETED)

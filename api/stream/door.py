@@ -22,25 +22,25 @@ CHECK_EVERY_S = 15.0
 
 
 class Door:
-    """The sockets of this process."""
+    """The sockets of this process, all of them in `inside`."""
 
     def __init__(self, *, most: int, most_per_key: int) -> None:
-        self._most, self._most_per_key = most, most_per_key
-        self._inside: set[Subscriber] = set()
+        self.most, self.most_per_key = most, most_per_key
+        self.inside: set[Subscriber] = set()
         self._checker: asyncio.Task[None] | None = None
 
     def enter(self, subscriber: Subscriber) -> bool:
         """Whether there is room for one more."""
-        if len(self._inside) >= self._most:
+        if len(self.inside) >= self.most:
             return False
-        self._inside.add(subscriber)
+        self.inside.add(subscriber)
         if self._checker is None or self._checker.done():
             self._checker = asyncio.create_task(self._check())
         return True
 
     def leave(self, subscriber: Subscriber) -> None:
-        self._inside.discard(subscriber)
-        if not self._inside and self._checker is not None:
+        self.inside.discard(subscriber)
+        if not self.inside and self._checker is not None:
             self._checker.cancel()
             self._checker = None
 
@@ -50,21 +50,21 @@ class Door:
         if identity.kind != "client":
             return
         same = sorted(
-            (one for one in self._inside if one.identity == identity and one.ending is None), key=lambda one: one.age
+            (one for one in self.inside if one.identity == identity and one.ending is None), key=lambda one: one.age
         )
-        for one in same[: max(len(same) - self._most_per_key, 0)]:
-            one.end(406, f"connection limit exceeded: a newer one took over, a key may have {self._most_per_key}")
+        for one in same[: max(len(same) - self.most_per_key, 0)]:
+            one.end(406, f"connection limit exceeded: a newer one took over, a key may have {self.most_per_key}")
 
     async def _check(self) -> None:
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            known = {one.identity for one in self._inside if one.identity is not None}
+            known = {one.identity for one in self.inside if one.identity is not None}
             try:
                 gone = await database_sync_to_async(_no_longer_allowed)(known)
             except Error as error:
                 log.warning("sockets cannot be checked error=%s", type(error).__name__)
                 continue
-            for one in list(self._inside):
+            for one in list(self.inside):
                 if one.identity in gone:
                     one.end(402, "auth failed: this key or login may no longer read")
 

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from api.stream import encoding
 from api.stream.channel import Channel
+from api.stream.ending import end
 from api.stream.subscriber import Subscriber
 from marketdata import feed as feeds
 from marketdata import metrics
@@ -77,10 +78,8 @@ class Hub:
 
     async def close(self) -> None:
         """End the tasks and the connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        tasks, self._tasks = self._tasks, []
+        await end(*tasks)
         await self._disconnect()
         await self.commands.aclose()
 
@@ -219,9 +218,6 @@ class Hub:
         tasks, self._tasks = self._tasks, []
         reader, self._reader = self._reader, None
         self._channels.clear()
-        others = [task for task in tasks if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await end(*tasks)
         if reader is not None:
             await reader.aclose()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from api.stream import encoding
 from api.stream.encoding import Form
 from api.stream.outbox import Outbox
+from api.stream.pressure import Pressure
 from api.stream.requests import CHANNELS, MOST_SYMBOLS, RequestError
 
 _ages = itertools.count()
@@ -29,6 +30,7 @@ class Subscriber:
 
     feed: str
     outbox: Outbox
+    pressure: Pressure = field(default_factory=Pressure)
     identity: Identity | None = None
     channels: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in CHANNELS})
     live: bool = False

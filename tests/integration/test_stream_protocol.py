@@ -1,0 +1,245 @@
+"""The stream's dialect, word by word: who gets in, what is subscribed to, what a wrong word is told."""
+
+import asyncio
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client as Browser
+
+from api.authentication import KEY_HEADER, SECRET_HEADER
+from api.stream import consumer, shared
+from marketdata.models import Client
+from tests.integration.serving import commit, hub, minute, serving
+
+__all__ = ["hub", "serving"]
+
+
+def later(row, seconds):
+    return {**row, "time": row["time"] + seconds * 1_000_000}
+
+
+ORIGIN = {"Host": "testserver", "Origin": "http://testserver"}
+
+
+async def test_a_key_gets_in_by_message_and_trades_come(serving, hub):
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+
+        told = await socket.subscribe(trades=["005930"])
+        await commit(serving, [{"symbol": "000660"}, {"price": "70000.5", "side": "buy"}])
+        trade = await socket.next()
+
+    assert told == {"T": "subscription", "trades": ["005930"], "quotes": [], "bars": [], "updatedBars": []}
+    assert {name: str(trade[name]) for name in ("T", "S", "p", "s", "x", "tks")} == {
+        "T": "t", "S": "005930", "p": "70000.5", "s": "1", "x": "krx", "tks": "B",
+    }  # fmt: skip
+    assert "o" not in trade
+
+
+async def test_a_key_gets_in_by_headers(serving, hub):
+    async with serving.socket(**{KEY_HEADER: serving.reader.key_id, SECRET_HEADER: serving.secret}) as socket:
+        assert [(await socket.next())["msg"] for _ in range(2)] == ["connected", "authenticated"]
+        await socket.say(**serving.auth())
+        assert (await socket.next())["code"] == 403
+
+
+@pytest.mark.parametrize(
+    "auth", [{"key": "nobody", "secret": "x"}, {}, {"ticket": "forged"}, {"key": "", "secret": ""}]
+)
+async def test_nobody_else_gets_in(serving, hub, auth):
+    async with serving.socket(**ORIGIN) as socket:
+        await socket.say(action="auth", **auth)
+        heard, code = await socket.closed()
+
+    assert heard[-1]["code"] == 402
+    assert code == 4402
+
+
+async def test_a_client_that_may_not_read_does_not_get_in(serving, hub):
+    _, secret = await asyncio.to_thread(lambda: Client.objects.create_with_secret(name="sender", may_read=False))
+    client = await Client.objects.aget(name="sender")
+
+    async with serving.socket() as socket:
+        await socket.say(action="auth", key=client.key_id, secret=secret)
+        heard, _ = await socket.closed()
+
+    assert heard[-1]["code"] == 402
+
+
+async def test_nothing_is_given_before_the_login(serving, hub):
+    async with serving.socket() as socket:
+        await socket.say(action="subscribe", trades=["*"])
+        assert [(await socket.next()).get("code") for _ in range(2)] == [None, 401]
+        await commit(serving, [{}])
+        assert await socket.silent()
+
+
+async def test_who_says_nothing_is_let_go(serving, hub, monkeypatch):
+    monkeypatch.setattr(consumer, "AUTH_S", 0.2)
+
+    async with serving.socket() as socket:
+        heard, code = await socket.closed()
+
+    assert (heard[-1]["code"], code) == (404, 4404)
+
+
+async def test_staff_get_in_by_their_session_from_pages_of_this_server_only(serving, hub):
+    def log_in():
+        browser = Browser()
+        browser.force_login(get_user_model().objects.create_user("staff", is_staff=True))
+        return f"sessionid={browser.cookies['sessionid'].value}"
+
+    cookie = await asyncio.to_thread(log_in)
+
+    async with serving.socket(**ORIGIN, Cookie=cookie) as socket:
+        assert [(await socket.next())["msg"] for _ in range(2)] == ["connected", "authenticated"]
+    async with serving.socket(Host="testserver", Origin="http://elsewhere", Cookie=cookie) as socket:
+        assert (await socket.next())["msg"] == "connected"
+        assert await socket.silent()
+    async with serving.socket(Host="testserver", Cookie=cookie) as socket:
+        assert (await socket.next())["msg"] == "connected"
+        assert await socket.silent()
+
+
+async def test_a_ticket_opens_one_socket(serving, hub):
+    def fetch():
+        return Browser().post("/v2/stream/ticket", headers=serving.headers).json()["ticket"]
+
+    ticket = await asyncio.to_thread(fetch)
+
+    async with serving.socket(**ORIGIN) as socket:
+        await socket.say(action="auth", ticket=ticket)
+        assert [(await socket.next())["msg"] for _ in range(2)] == ["connected", "authenticated"]
+    async with serving.socket(**ORIGIN) as socket:
+        await socket.say(action="auth", ticket=ticket)
+        heard, _ = await socket.closed()
+        assert heard[-1]["code"] == 402
+
+
+async def test_a_wrong_word_is_told_and_the_socket_stays(serving, hub):
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        for content, code in (
+            ({"action": "dance"}, 400),
+            ({"action": "subscribe", "unheard": ["*"]}, 400),
+            ({"action": "subscribe", "trades": ["no symbol"]}, 400),
+            ({"action": "subscribe", "dailyBars": ["*"]}, 409),
+            ({"action": "subscribe", "slow": "perhaps"}, 400),
+            ({"action": "auth", "key": "k", "secret": "s"}, 403),
+        ):
+            await socket.say(**content)
+            assert (await socket.next())["code"] == code
+        await socket.subscribe(trades=["*"])
+
+
+async def test_unsubscribing_is_answered_with_what_is_left(serving, hub):
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await socket.subscribe(trades=["005930", "000660"], bars=["*"])
+        await socket.say(action="unsubscribe", trades=["000660"], bars=["*"])
+        told = (await socket.until("subscription"))[-1]
+        await commit(serving, [{"symbol": "000660"}, {}])
+
+        assert (told["trades"], told["bars"]) == (["005930"], [])
+        assert (await socket.next())["S"] == "005930"
+
+
+async def test_the_oldest_socket_of_a_key_makes_room_and_is_told(serving, hub):
+    shared.shared()[1].most_per_key = 2
+    async with serving.socket() as first, serving.socket() as second, serving.socket() as third:
+        for socket in (first, second, third):
+            await socket.enter(serving)
+
+        heard, code = await first.closed()
+
+        assert (heard[-1]["code"], code) == (406, 4406)
+        await second.subscribe(trades=["*"])
+
+
+async def test_there_is_a_limit_to_all_sockets(serving, hub):
+    shared.shared()[1].most = 1
+    async with serving.socket() as first, serving.socket() as second:
+        heard, code = await second.closed()
+        assert (heard[-1]["code"], code) == (406, 4406)
+        await first.enter(serving)
+
+
+async def test_a_revoked_key_is_let_go(serving, hub, monkeypatch):
+    monkeypatch.setattr("api.stream.door.CHECK_EVERY_S", 0.1)
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await Client.objects.filter(pk=serving.reader.pk).aupdate(is_active=False)
+
+        heard, code = await socket.closed()
+
+    assert (heard[-1]["code"], code) == (402, 4402)
+
+
+async def test_candles_close_and_late_ticks_correct_them(serving, hub):
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await socket.subscribe(bars=["*"], updatedBars=["005930"])
+        await commit(serving, [later(minute(0), 10), later(minute(0, price="71000"), 30)])
+        assert await socket.silent()
+
+        await commit(serving, [minute(2)])
+        closed = await socket.next()
+        await commit(serving, [later(minute(0, price="72000", size="2"), 20)])
+        corrected = await socket.next()
+
+    assert [closed[name] for name in ("T", "S", "t", "o", "c", "n", "x")] == [
+        "b", "005930", "2026-03-16T00:00:00Z", 70000, 71000, 2, True,
+    ]  # fmt: skip
+    assert [corrected[name] for name in ("T", "t", "h", "v", "n")] == ["u", "2026-03-16T00:00:00Z", 72000, 4, 3]
+    assert corrected["rev"] > closed["rev"]
+
+
+async def test_the_forming_candle_is_opt_in(serving, hub):
+    async with serving.socket() as eager, serving.socket() as patient:
+        for socket, forming in ((eager, True), (patient, False)):
+            await socket.enter(serving)
+            await socket.subscribe(bars=["*"], forming=forming)
+        await commit(serving, [minute(0)])
+        await commit(serving, [minute(0)])
+
+        bars = [await eager.next()]
+        while bars[-1]["n"] < 2:
+            bars.append(await eager.next())
+
+        assert all(bar["x"] is False for bar in bars)
+        assert await patient.silent()
+
+
+async def test_what_traded_before_anybody_listened_is_in_the_closed_candle(serving, hub):
+    await commit(serving, [minute(0), minute(0, symbol="000660")])
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await socket.subscribe(bars=["*"])
+        await commit(serving, [minute(2)])
+
+        assert sorted([(await socket.next())["S"] for _ in range(2)]) == ["000660", "005930"]
+
+
+async def test_who_opted_in_hears_heartbeats_with_the_place(serving, hub, monkeypatch):
+    monkeypatch.setattr("api.stream.hub.HEARTBEAT_S", 0.1)
+    await commit(serving, [{}, {}])
+    async with serving.socket() as socket, serving.socket() as quiet:
+        await socket.enter(serving)
+        await quiet.enter(serving)
+        await quiet.subscribe(trades=["*"])
+        await socket.subscribe(heartbeat=True)
+
+        beat = await socket.next()
+
+        assert (beat["T"], beat["o"], beat["epoch"], beat["stalled"]) == ("hb", 2, hub.epoch, False)
+        assert await quiet.silent()
+
+
+async def test_another_path_is_no_stream(serving, hub):
+    from channels.testing import WebsocketCommunicator
+
+    from api.asgi import application
+
+    end = WebsocketCommunicator(application, "/v2/elsewhere")
+    connected, _ = await end.connect()
+    assert not connected

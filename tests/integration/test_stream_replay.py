@@ -1,0 +1,214 @@
+"""Nothing is lost and nothing comes twice: replay from an offset, slow sockets, a Redis that goes away or comes back as another."""
+
+import asyncio
+
+import pytest
+
+from api.stream import replay, shared
+from tests.integration.serving import commit, hub, serving
+from tests.servers import Valkey
+
+__all__ = ["hub", "serving"]
+
+
+def prices(messages):
+    return [int(message["p"]) for message in messages if message["T"] == "t"]
+
+
+async def numbered(socket, serving, **content):
+    await socket.enter(serving)
+    return await socket.subscribe(trades=["*"], seq=True, **content)
+
+
+async def test_a_numbered_socket_knows_its_place(serving, hub):
+    await commit(serving, [{}])
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        await commit(serving, [{}, {"kind": "quote", "bid": "1"}, {}])
+        frame, *trades = [await socket.next() for _ in range(3)]
+
+    assert (told["epoch"], told["o"]) == (hub.epoch, 1)
+    assert frame["T"] == "seq"
+    assert [trade["o"] for trade in trades] == [2, 4]
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 4, 9, 10])
+async def test_a_replay_goes_over_into_live_without_hole_or_overlap(serving, hub, monkeypatch, after):
+    monkeypatch.setattr(replay, "ENTRIES", 1)
+    for batch in range(5):
+        await commit(serving, [{"price": str(1 + 2 * batch)}, {"price": str(2 + 2 * batch)}])
+    async with serving.socket() as first:
+        told = await numbered(first, serving)
+        async with serving.socket() as socket:
+            await numbered(socket, serving, **{"from": {"epoch": told["epoch"], "o": after}})
+            for batch in range(5, 10):
+                await commit(serving, [{"price": str(1 + 2 * batch)}, {"price": str(2 + 2 * batch)}])
+            heard = []
+            while len(prices(heard)) < 20 - after:
+                heard.append(await socket.next())
+            assert await socket.silent()
+
+    assert prices(heard) == list(range(after + 1, 21))
+    assert [message["o"] for message in heard if message["T"] == "t"] == list(range(after + 1, 21))
+    assert sum(message["T"] == "replay_completed" for message in heard) == 1
+    frames = [message["n"] for message in heard if message["T"] == "seq"]
+    assert frames == list(range(frames[0], frames[0] + len(frames)))
+
+
+async def test_commits_during_the_replay_are_neither_lost_nor_doubled(serving, hub, monkeypatch):
+    monkeypatch.setattr(replay, "ENTRIES", 2)
+    for number in range(1, 41):
+        await commit(serving, [{"price": str(number)}])
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+
+        async def go_on():
+            for number in range(41, 81):
+                await commit(serving, [{"price": str(number)}])
+
+        writer = asyncio.create_task(go_on())
+        heard = []
+        await socket.say(action="subscribe", **{"from": {"epoch": told["epoch"], "o": 0}})
+        while 80 not in prices(heard) or not any(message["T"] == "replay_completed" for message in heard):
+            heard.append(await socket.next())
+        await writer
+
+    start = next(index for index, message in enumerate(heard) if message["T"] == "subscription")
+    assert prices(heard[start:]) == list(range(1, 81))
+
+
+@pytest.mark.parametrize(("epoch", "o"), [("another", 0), (None, 7), (None, -1)])
+async def test_a_place_that_cannot_be_reached_is_told_with_the_way_round(serving, hub, epoch, o):
+    await commit(serving, [{}, {}])
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        await socket.say(action="subscribe", **{"from": {"epoch": epoch or told["epoch"], "o": o}})
+        error = (await socket.until("error"))[-1]
+        await commit(serving, [{"price": "3"}])
+        later = (await socket.until("t"))[-1]
+
+    assert (error["code"], error["earliest"], error["o"]) == (460, 1, 2)
+    assert error["rest"].startswith("/v2/stocks/trades?")
+    assert later["o"] == 3
+
+
+async def test_a_replay_from_before_the_oldest_kept_is_refused(serving, hub, settings, redis):
+    for number in range(3):
+        await commit(serving, [{"price": str(number + 1)}])
+    redis.xtrim("naru:feed:krx", minid="3-0", approximate=False)
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        await socket.say(action="subscribe", **{"from": {"epoch": told["epoch"], "o": 1}})
+        error = (await socket.until("error"))[-1]
+
+    assert (error["code"], error["earliest"]) == (460, 3)
+
+
+async def test_a_slow_socket_is_closed_with_its_code_and_slows_nobody(serving, hub, settings):
+    settings.WS_OUTBOX_BYTES = 1 << 14
+    async with serving.socket() as slow:
+        await slow.enter(serving)
+        await slow.subscribe(trades=["*"])
+        stop()
+        settings.WS_OUTBOX_BYTES = 1 << 20
+        async with serving.socket() as brisk:
+            await numbered(brisk, serving)
+            await commit(serving, [{"price": str(number)} for number in range(1, 1001)])
+            heard = []
+            while len(prices(heard)) < 1000:
+                heard.append(await brisk.next())
+            said, code = await slow.closed()
+
+    assert prices(heard) == list(range(1, 1001))
+    assert (said[-1]["code"], code) == (407, 4407)
+
+
+async def test_a_slow_socket_that_prefers_gaps_is_told_which_trades_it_missed(serving, hub, settings):
+    settings.WS_OUTBOX_BYTES = 1 << 14
+    async with serving.socket() as slow:
+        await numbered(slow, serving, slow="gap")
+        (one,) = hub.everybody()
+        go_on = stop()
+        for batch in range(10):
+            await commit(serving, [{"price": str(1 + batch * 100 + number)} for number in range(100)])
+        while hub.channel("krx").delivered < 1000:
+            await asyncio.sleep(0.02)
+        assert one.outbox.bytes <= 1 << 15
+        go_on()
+        heard = await slow.until("gap")
+        await commit(serving, [{"price": "2000"}])
+        heard += await slow.until("t")
+
+    missed = {o for message in heard if message["T"] == "gap" for o in range(message["from"], message["to"] + 1)}
+    given = [message["o"] for message in heard if message["T"] == "t"]
+    assert missed
+    assert sorted([*missed, *given]) == list(range(1, 1002))
+    assert given == sorted(given)
+
+
+def stop():
+    """Let the network below the only socket be full; the answer lets it go on."""
+    (subscriber,) = shared.shared()[1].inside
+    subscriber.pressure.pauseProducing()
+    return subscriber.pressure.resumeProducing
+
+
+@pytest.fixture
+def own_redis(tmp_path, settings, serving):
+    """A Valkey of this test's own, to be restarted."""
+    from marketdata import live
+
+    with Valkey(tmp_path / "valkey") as server:
+        settings.REDIS_URL = settings.BROKER_URL = server.url
+        live.connection.cache_clear()
+        yield server
+        live.connection.cache_clear()
+
+
+async def test_another_redis_than_before_is_told_and_the_stream_goes_on(serving, own_redis, hub_of_own):
+    hub = hub_of_own
+    async with serving.socket() as socket, serving.socket() as plain:
+        told = await numbered(socket, serving)
+        await plain.enter(serving)
+        await plain.subscribe(trades=["005930"])
+        await commit(serving, [{"price": "1"}])
+        await socket.until("t")
+        await plain.until("t")
+
+        await asyncio.to_thread(own_redis.kill)
+        await asyncio.sleep(0.5)
+        assert hub.away
+        await asyncio.to_thread(own_redis.start)
+
+        error = (await socket.until("error", seconds=15))[-1]
+        assert (await plain.until("error", seconds=15))[-1]["code"] == 461
+        await commit(serving, [{"price": "2"}])
+        trade = (await socket.until("t"))[-1]
+        assert (await plain.until("t"))[-1]["p"] == 2
+
+    assert error["code"] == 461
+    assert error["epoch"] == hub.epoch != told["epoch"]
+    assert trade["o"] == error["o"] + 1
+
+
+async def test_sockets_wait_while_redis_is_away_from_the_start(serving, own_redis, hub_of_own):
+    await asyncio.to_thread(own_redis.kill)
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        told = await socket.subscribe(trades=["*"])
+        assert told["trades"] == ["*"]
+
+        await asyncio.to_thread(own_redis.start)
+        deadline = asyncio.get_running_loop().time() + 15
+        while hub_of_own.channel("krx").delivered is None:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.05)
+        await commit(serving, [{"price": "5"}])
+
+        assert (await socket.until("t"))[-1]["p"] == 5
+
+
+@pytest.fixture
+async def hub_of_own(own_redis):
+    yield shared.shared()[0]
+    await shared.close()
