@@ -266,6 +266,8 @@ class Drill:
             self._say(f"WRONG: {line}")
         for what, count in sorted(self.stack.own_ends.items()):
             self._say(f"note: {what}, {count} times; it was started again")
+        for line in self.stack.last_words:
+            self._say(f"note: {line[:200]}")
         moments = [moment for _, moment in commits]
         stall_us = accounting.longest_pause_us(moments, begin=begin_us, end=end_us)
         return {

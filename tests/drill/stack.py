@@ -24,6 +24,7 @@ QUEUES = "raw_market_data,processed-data,chart-data,statistics-data,maintenance"
 STEP_S = 0.05
 PAUSE_S = 3.0
 POLITE_S = 45.0
+LAST_WORDS = 3
 SELDOM = 600  # each point of a worker's transaction is fatal once in so many times
 
 
@@ -72,6 +73,7 @@ class Stack:
         self.ingest_port, self.web_port = free_port(), free_port()
         self.programs: dict[str, Program] = {}
         self.own_ends: Counter[str] = Counter()
+        self.last_words: list[str] = []
         self.slowest_term_s = 0.0
         self.faults = folder / "faults"
         (folder / "log").mkdir()
@@ -151,6 +153,7 @@ class Stack:
                     self.slowest_term_s = max(self.slowest_term_s, now - program.leaving_since)
                 elif program.process is not None:
                     self.own_ends[f"{program.name} ended by itself, status {program.process.returncode}"] += 1
+                    self.last_words += [f"{program.name}: {line}" for line in _end_of(program.log, LAST_WORDS)]
                 self._begin(program)
 
     def wait(self, seconds: float) -> None:
@@ -259,9 +262,9 @@ class Stack:
 
     def tails(self, lines: int = 40) -> str:
         """The ends of all logs."""
-        told = []
-        for log in [*sorted((self.folder / "log").glob("*.log")), self.mariadb.log, self.redis.log]:
-            if log.exists():
-                text = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-                told.append(f"--- {log.name}\n" + "\n".join(text))
-        return "\n".join(told)
+        logs = [*sorted((self.folder / "log").glob("*.log")), self.mariadb.log, self.redis.log]
+        return "\n".join(line for log in logs if log.exists() for line in [f"--- {log.name}", *_end_of(log, lines)])
+
+
+def _end_of(log: Path, lines: int) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
