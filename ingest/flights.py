@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 GREATEST_DELAY_S = 60.0
 FAILURES_TO_DEATH = 10
 MESSAGE_BATCHES = 256
+ALONE_AFTER = 2
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -30,6 +31,7 @@ class Flight:
     due: float = 0.0  # when it is driven again
     publishes: int = 0
     published_at: float = 0.0  # monotonic seconds of the last publish
+    alone: bool = False  # it was sent in a message of its own
     failures: int = 0
     dead: str | None = None
 
@@ -48,6 +50,7 @@ class Flights:
     _open: dict[int, int] = field(default_factory=dict)  # message -> flights still in it
     _ids: itertools.count[int] = field(default_factory=itertools.count)
     _waits: deque[float] = field(default_factory=lambda: deque(maxlen=500))  # from receipt to commit
+    _settled_at: float = float("-inf")  # when anything was committed last
     _trips: deque[float] = field(default_factory=lambda: deque(maxlen=500))  # from the last publish to commit
 
     def __len__(self) -> int:
@@ -73,8 +76,9 @@ class Flights:
         """What goes into the next message, at most `message_ticks` rows unless one batch alone has more; empty: not
         now.
 
-        Batches of one stream travel together: they touch the same candles, which are then merged once and not five
-        times.
+        Batches of one stream travel together: they touch the same candles, which are then merged once, not five
+        times. A
+        batch that was lost twice travels alone: should it be what kills the workers, it takes no other with it.
         """
         if len(self._open) >= self.max_messages:
             return []
@@ -83,11 +87,16 @@ class Flights:
         while self._waiting and room > 0 and len(chosen) < MESSAGE_BATCHES:
             stream = next(iter(self._waiting))
             queue = self._waiting.pop(stream)
-            while queue and len(chosen) < MESSAGE_BATCHES and (not chosen or queue[0].rows <= room):
-                flight = queue.popleft()
+            while queue and len(chosen) < MESSAGE_BATCHES:
+                flight = queue[0]
+                alone = flight.publishes >= ALONE_AFTER
                 if flight.number in self.by_number:  # else it was settled while it waited
+                    if chosen and (alone or flight.rows > room):
+                        break
+                    flight.alone = alone
                     chosen.append(flight)
-                    room -= flight.rows
+                    room -= self.message_ticks if alone else flight.rows
+                queue.popleft()
             if queue:
                 self._waiting[stream] = queue  # behind the streams that have not had their turn
                 break
@@ -120,6 +129,7 @@ class Flights:
         flight = self.by_number.pop(number, None)
         if flight is not None:
             self.bytes -= len(flight.payload)
+            self._settled_at = now
             self._leave(flight)
             self._waits.append(now - flight.since)
             if flight.publishes:
@@ -133,17 +143,20 @@ class Flights:
         flight = self.by_number.get(number)
         if flight is None or flight.message is None:
             return None
-        flight.failures += 1
-        if flight.failures >= FAILURES_TO_DEATH:
-            flight.dead = f"failed {flight.failures} times, at last: {error}"
+        self._count_failure(flight, error)
         self._leave(flight)
         flight.due = now + min(0.25 * 2**flight.failures, GREATEST_DELAY_S)
         return flight
 
     def overdue(self, now: float) -> list[Flight]:
-        """Batches whose time to commit is over, moved to the front of those that wait."""
+        """Batches whose time to commit is over, moved to the front of those that wait.
+
+        One that travelled alone and was never heard of, while others were committed, has failed: its worker died of it.
+        """
         late = [flight for flight in self.by_number.values() if 0 < flight.due <= now]
         for flight in late:
+            if flight.message is not None and flight.alone and self._settled_at > flight.published_at:
+                self._count_failure(flight, "no worker finished it, while others were committed")
             self._leave(flight)
             flight.due = 0.0
         self._wait_again(late)
@@ -167,6 +180,11 @@ class Flights:
             return 0.0, 0.0
         ordered = sorted(self._waits)
         return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+
+    def _count_failure(self, flight: Flight, error: str) -> None:
+        flight.failures += 1
+        if flight.failures >= FAILURES_TO_DEATH:
+            flight.dead = f"failed {flight.failures} times, at last: {error}"
 
     def _wait_again(self, flights: Iterable[Flight]) -> None:
         """Back to the front of their streams, in their order."""

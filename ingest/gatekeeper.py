@@ -71,6 +71,9 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
     except ledger.OldEpochError:
         message = "a newer spool of this client exists; continue with that one, or begin a new spool"
         return Refused("old_epoch", message, "old_epoch")
+    if ledger.highest(stream) > hello.last:
+        message = "the server has batches of this epoch that the spool does not have; begin a new spool"
+        return Refused("spool_behind", message, "spool_behind")
     commit, ranges = ledger.committed(stream, hello.first)
     Client.objects.filter(pk=client.pk).update(last_seen_at=datetime.datetime.now(datetime.UTC))
     return Admission(

@@ -88,6 +88,15 @@ def committed_ranges(stream: int, first: int, last: int) -> list[tuple[int, int]
     return ranges
 
 
+def highest(stream: int) -> int:
+    """The highest seq of a stream in the ledger, 0 when there is none."""
+    low, high = stream << SEQ_BITS, (stream << SEQ_BITS) + SEQ_MASK
+    newest = (
+        IngestBatch.objects.filter(batch__gte=low, batch__lte=high).order_by("-batch").values_list("batch", flat=True)
+    )
+    return next((batch & SEQ_MASK for batch in newest[:1]), 0)
+
+
 def missing(stream: int, asked: Sequence[tuple[int, int]], *, most: int = 1000) -> list[tuple[int, int]]:
     """What of the asked closed ranges is not in the ledger, at most `most` ranges."""
     holes: list[tuple[int, int]] = []

@@ -64,3 +64,11 @@ STREAM_CLOSED = Counter("naru_stream_closed_total", "WebSockets closed by the se
 STREAM_RESTARTS = Counter(
     "naru_stream_feed_restarts_total", "Times the feed's Redis was found to be another one than before"
 )
+
+
+def forget_dead() -> None:
+    """Drop what processes that are gone had in their live gauges; counters and histograms stay added up."""
+    for file in Path(settings.METRICS_DIR).glob("gauge_live*_*.db"):
+        owner = file.stem.rsplit("_", 1)[1]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            file.unlink(missing_ok=True)

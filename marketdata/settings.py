@@ -136,7 +136,7 @@ INGEST_DATASET_BYTES = env.integer("INGEST_DATASET_BYTES", 64 << 20, low=1 << 20
 
 # --- what counts as a believable tick ---------------------------------------------------------------------------------
 MAX_FUTURE_S = env.seconds("MAX_FUTURE_S", 5.0, low=0.0, high=86_400.0)
-LATE_AFTER_S = env.seconds("LATE_AFTER_S", 5.0, low=0.0, high=86_400.0)
+LATE_AFTER_S = env.seconds("LATE_AFTER_S", 1.0, low=0.0, high=60.0)
 
 # --- storage ----------------------------------------------------------------------------------------------------------
 PARTITION_DAYS_AHEAD = env.integer("PARTITION_DAYS_AHEAD", 7, low=1, high=60)
@@ -173,7 +173,6 @@ LOGOUT_REDIRECT_URL = "rest_framework:login"
 API_THREADS = env.integer("API_THREADS", 8, low=1, high=256)
 WS_MAX_CONNECTIONS = env.integer("WS_MAX_CONNECTIONS", 200, low=1, high=100_000)
 WS_MAX_PER_KEY = env.integer("WS_MAX_PER_KEY", 5, low=1, high=100_000)
-WS_BAR_GRACE_S = env.seconds("WS_BAR_GRACE_S", 1.0, low=0.0, high=60.0)
 WS_OUTBOX_BYTES = env.integer("WS_OUTBOX_BYTES", 1 << 20, low=1 << 14, high=1 << 30)
 
 # --- metrics and logs -------------------------------------------------------------------------------------------------

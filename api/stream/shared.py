@@ -18,7 +18,7 @@ def shared() -> tuple[Hub, Door]:
     """Those of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _pairs:
-        hub = Hub(settings.REDIS_URL, grace_us=int(settings.WS_BAR_GRACE_S * 1e6))
+        hub = Hub(settings.REDIS_URL, grace_us=int(settings.LATE_AFTER_S * 1e6))
         _pairs[loop] = (hub, Door(most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY))
     return _pairs[loop]
 

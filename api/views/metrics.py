@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from api.authentication import BasicKeyAuthentication, KeyAuthentication, StaffOrClient
 from api.renderers import JSONRenderer
+from marketdata import metrics
 
 
 class MetricsView(APIView):
@@ -29,6 +30,7 @@ class MetricsView(APIView):
     def get(self, request: Request) -> HttpResponse:
         registry = REGISTRY
         if settings.METRICS_DIR:
+            metrics.forget_dead()
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=settings.METRICS_DIR)  # type: ignore[no-untyped-call]
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

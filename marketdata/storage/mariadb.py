@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS market_data_minute (
 # Assignments run from left to right and see what the ones before them did: open_time and close_time come last.
 _MERGE = """
 ON DUPLICATE KEY UPDATE
-    rev = rev + IF(VALUES(rev) > 0 OR (VALUES(open_time), VALUES(open_id)) < (close_time, close_id), 1, 0),
+    rev = rev + VALUES(rev),
     open = IF((VALUES(open_time), VALUES(open_id)) < (open_time, open_id), VALUES(open), open),
     close = IF((VALUES(close_time), VALUES(close_id)) > (close_time, close_id), VALUES(close), close),
     high = GREATEST(high, VALUES(high)), low = LEAST(low, VALUES(low)),

@@ -51,7 +51,7 @@ ON CONFLICT DO UPDATE SET
     value = value + excluded.value + (value_frac + excluded.value_frac) / 1000000000000,
     value_frac = (value_frac + excluded.value_frac) % 1000000000000,
     n = n + excluded.n,
-    rev = rev + (excluded.rev > 0 OR (excluded.open_time, excluded.open_id) < (close_time, close_id)),
+    rev = rev + excluded.rev,
     open_id = iif((excluded.open_time, excluded.open_id) < (open_time, open_id), excluded.open_id, open_id),
     open_time = min(open_time, excluded.open_time),
     close_id = iif((excluded.close_time, excluded.close_id) > (close_time, close_id), excluded.close_id, close_id),
