@@ -185,13 +185,25 @@ def test_an_old_epoch_is_refused_once_a_newer_spool_was_seen(road):
         assert again.last_words()[0] == "old_epoch"
 
 
+def test_a_spool_that_lost_its_end_is_refused_before_it_uses_a_number_again(road):
+    with road.terminal("behind", epoch="33" * 8) as before:
+        before.login()
+        before.rows([GOOD])
+        before.until_committed()
+
+    with counted(road, WIRE_ERRORS, code="spool_behind"), road.terminal("behind", epoch="33" * 8) as again:
+        again.say(again.hello(last=0))
+
+        assert again.last_words()[0] == "spool_behind"
+
+
 def test_a_second_login_takes_over_and_the_first_is_told_to_go_away(road):
     with road.terminal("twice", epoch="22" * 8) as first, road.terminal("twice", epoch="22" * 8) as second:
         first.login()
         first.rows([GOOD])
         first.until_committed()
         with counted(road, "naru_sessions_superseded_total"):
-            welcome = second.login()
+            welcome = second.login(last=1)
 
             code, _ = first.last_words()
         second.rows([GOOD])
