@@ -87,6 +87,26 @@ def test_a_server_told_to_end_says_so_and_has_stored_all_it_acknowledged(road):
     assert set(stored()) == {one & 0xFFFFFFFF for one in IngestBatch.objects.values_list("batch", flat=True)}
 
 
+def test_a_server_told_to_end_waits_for_what_the_workers_still_have(road):
+    road.ingest()
+    road.worker()
+    terminal = road.terminal("feeder")
+    terminal.login()
+    worker = road.processes["worker"].pid
+    os.killpg(worker, signal.SIGSTOP)
+    send(terminal, 1, 3)
+    until(lambda: road.metric("naru_received_batches_total") == 3, seconds=10, what="three batches received")
+
+    road.processes["ingest"].terminate()
+    until(lambda: "draining" in road.tail("ingest"), seconds=10, what="the server drains")
+    os.killpg(worker, signal.SIGCONT)
+
+    last = heard_by_the_end(terminal)[-1]
+    assert isinstance(last, wire.GoAway)
+    assert terminal.acked == 3
+    assert road.stop("ingest") == 0
+
+
 @pytest.mark.parametrize("victim", ["ingest", "worker"])
 def test_a_process_killed_in_the_middle_loses_nothing_and_doubles_nothing(road, victim):
     road.ingest()
