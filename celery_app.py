@@ -19,9 +19,8 @@ ROUTES = {
     "ingest.tasks.extend_partitions": {"queue": "maintenance"},
 }
 
-# Every entry is level-triggered (does whatever is still due) and expires before its next turn, so that a beat that
-# was away
-# or a second beat changes nothing.
+# Every entry is level-triggered (does whatever is still due) and expires before its next turn, so that a beat that was
+# away or a second beat changes nothing.
 TIMETABLE: dict[str, dict[str, Any]] = {
     "announce what was committed but never reached the feed": {
         "task": "ingest.tasks.announce_missed",

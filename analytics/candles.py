@@ -18,9 +18,9 @@ _SAFE = float(2**62)
 def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) -> Bars:
     """The candles these ticks make, sorted by symbol and minute.
 
-    With `now_us` a candle whose minute had ended more than `late_after_us` before carries rev=1, which the database adds to
-    the revision of the stored one: these ticks came after the candle had closed. A trade without a size counts in `n` and
-    the prices, with volume 0.
+    With `now_us` a candle whose minute had ended more than `late_after_us` before carries rev=1, which the database
+    adds to the revision of the stored one: these ticks came after the candle had closed. A trade without a size counts
+    in `n` and the prices, with volume 0.
     """
     ticks = ticks.take(ticks.kind == wire.Kind.TRADE)
     if not len(ticks):

@@ -14,8 +14,7 @@ MOST_SERIES = 65_536
 
 class Dataset:
     """A ring of recent ticks in which every row points to the one before it of the same series, so that a series is
-    read
-    without a search. Bounded in bytes and age; the index has one entry a series."""
+    read without a search. Bounded in bytes and age; the index has one entry a series."""
 
     def __init__(self, *, max_bytes: int, max_age_s: float) -> None:
         self._ring = Ring(max_bytes=max_bytes, max_age_s=max_age_s)

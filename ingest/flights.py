@@ -76,9 +76,8 @@ class Flights:
         """What goes into the next message, at most `message_ticks` rows unless one batch alone has more; empty: not
         now.
 
-        Batches of one stream travel together: they touch the same candles, which are then merged once, not five
-        times. A
-        batch that was lost twice travels alone: should it be what kills the workers, it takes no other with it.
+        Batches of one stream travel together: they touch the same candles, which are then merged once, not five times.
+        A batch that was lost twice travels alone: should it be what kills the workers, it takes no other with it.
         """
         if len(self._open) >= self.max_messages:
             return []

@@ -2,8 +2,7 @@
 parts meet.
 
 A batch is acknowledged only when the ledger has it. Until then it is kept here, and driven again when it takes too
-long; the
-terminal keeps it too, so that even this process may be killed at any moment.
+long; the terminal keeps it too, so that even this process may be killed at any moment.
 """
 
 from __future__ import annotations

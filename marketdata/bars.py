@@ -22,8 +22,8 @@ class Bars:
     1e-12.
 
     `open_time`/`open_id` and `close_time`/`close_id` are the (event time, tick_id) of the first and the last tick,
-    which is what
-    makes merging independent of order. `n` counts ticks, `rev` the corrections after the candle had closed.
+    which is what makes merging independent of order. `n` counts ticks, `rev` the corrections after the candle had
+    closed.
     """
 
     feed: str

@@ -1,10 +1,8 @@
 """The only way out to subscribers: one Redis stream a feed, one entry a commit, in the order of commits.
 
 Offset `o` numbers the ticks of a feed from 1; an entry's id is the offset of its last tick. The epoch is the identity
-of the
-Redis server process: after any restart or failover a subscriber must begin anew, because the newest entries may be
-gone.
-A batch appears once however often it is published: the script that appends also notes the batch, in one step.
+of the Redis server process: after any restart or failover a subscriber must begin anew, because the newest entries may
+be gone. A batch appears once however often it is published: the script that appends also notes the batch, in one step.
 """
 
 from __future__ import annotations

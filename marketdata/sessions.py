@@ -26,8 +26,7 @@ def trade_dates(times_us: Int64, *, timezone: str, shift_s: int) -> Int32:
     """Trading dates as days since 1970-01-01: the local date of each time moved on by `shift_s` seconds.
 
     Zones change their offset on whole UTC hours only (since 1970, in every market Naru knows), so one look-up an hour
-    is exact.
-    Times outside the years 1900 to 9999 are taken to the nearest of them.
+    is exact. Times outside the years 1900 to 9999 are taken to the nearest of them.
     """
     moved = np.clip(times_us, -2_208_988_800_000_000, 253_402_214_400_000_000) + shift_s * 1_000_000
     hours, place = np.unique(

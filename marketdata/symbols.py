@@ -1,6 +1,5 @@
 """Which symbols and sources are registered and by which rules they trade; kept in memory and asked for again when one
-is
-missing."""
+is missing."""
 
 from __future__ import annotations
 

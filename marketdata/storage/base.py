@@ -8,8 +8,7 @@ the database can
 market_data_minute    one minute candle a row, key (symbol, feed, minute_time, trade_date), partitioned by month
 
 Prices are DECIMAL(18,8) and sizes DECIMAL(18,4) where the database has exact decimals; SQLite has none and keeps the
-integers of
-`marketdata.ticks` (1e-8 and 1e-4), and times as microseconds.
+integers of `marketdata.ticks` (1e-8 and 1e-4), and times as microseconds.
 """
 
 from __future__ import annotations

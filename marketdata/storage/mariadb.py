@@ -100,8 +100,7 @@ _SELECT_TICK = ", ".join(
 _DUPLICATE = 1062
 
 # Lock wait, deadlock, node not ready, error during COMMIT (outcome unknown: the claim row answers), server gone,
-# shutting down,
-# cannot connect, too many connections, read-only after a failover.
+# shutting down, cannot connect, too many connections, read-only after a failover.
 _TRANSIENT = {1205, 1213, 1047, 1180, 2006, 2013, 2055, 1053, 1927, 2002, 2003, 1040, 1290, 1836, 1021, 1114, 1030}
 
 
