@@ -24,7 +24,7 @@ QUEUES = "raw_market_data,processed-data,chart-data,statistics-data,maintenance"
 STEP_S = 0.05
 PAUSE_S = 3.0
 POLITE_S = 45.0
-LAST_WORDS = 3
+LAST_WORDS = 12
 SELDOM = 600  # each point of a worker's transaction is fatal once in so many times
 
 
