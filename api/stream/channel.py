@@ -11,6 +11,7 @@ import numpy as np
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Row
 from api.stream.encoding import Form, Piece
+from api.stream.outbox import Chunk
 from api.stream.subscriber import Subscriber
 from marketdata.bars import COLUMNS
 from marketdata.feed import FeedEntry
@@ -19,7 +20,6 @@ from terminals import wire
 
 _TIME = COLUMNS.index("time_us")
 PIECE_ROWS = 128
-Chunk = tuple[Piece, int, int]  # trades with offsets from, to
 
 
 class Channel:
@@ -113,8 +113,7 @@ def give_trades(entry: FeedEntry, listeners: list[Subscriber]) -> None:
                 _once(ready, (one.form, code), lambda form=one.form, code=code: chunks(form, places[code]))  # type: ignore[misc]
                 for code in places.keys() & codes
             ))  # fmt: skip
-        for piece, first, last in given:
-            one.outbox.put_trades(piece, first, last)
+        one.outbox.put_trades(given)
 
 
 def _once(

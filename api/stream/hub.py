@@ -33,6 +33,7 @@ BEAT_S = 0.1
 FORMING_EVERY_BEATS = 3  # at most 3.3 a second and symbol
 HEARTBEAT_S = 5.0
 LINGER_S = 30.0
+WAITS, WAIT_S = 10, 0.002
 LEARN_OFFSETS, LEARN_ENTRIES = 20_000, 200
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
@@ -174,7 +175,18 @@ class Hub:
             channel = self._channels[entry.feed]
             if entry.last > (channel.delivered or 0):
                 channel.deliver(entry, time.time_ns() // 1000)
-                await asyncio.sleep(0)  # sockets send between two entries
+                await self._let_send(channel)
+
+    async def _let_send(self, channel: Channel) -> None:
+        """Let sockets send between two entries: those that keep up are waited for a little, one that does not only once."""
+        await asyncio.sleep(0)
+        for _ in range(WAITS):
+            full = [one for one in channel.subscribers if one.live and one.outbox.half_full]
+            if all(one.lagging for one in full):
+                break
+            await asyncio.sleep(WAIT_S)
+        for one in channel.subscribers:
+            one.lagging = one.outbox.half_full
 
     async def _skip(self) -> None:
         try:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from enum import StrEnum
 
 from api.stream import encoding
 from api.stream.encoding import Form, Piece
+
+
+Chunk = tuple[Piece, int, int]  # trades, and the offsets of the first and the last of them
 
 
 class Slow(StrEnum):
@@ -41,20 +44,20 @@ class Outbox:
         """An answer or a notice: always taken, in order."""
         self._append(piece)
 
-    def put_trades(self, piece: Piece, first: int, last: int) -> None:
-        """Trades with offsets from `first` to `last`."""
-        if self._gap is None and self.bytes + len(piece.data) > self._max_bytes:
-            if self.slow is Slow.CLOSE:
-                self.give_up()
-                return
-            self._gap = (first, last)
-        elif self._gap is not None and self.bytes > self._max_bytes // 2:
-            self._gap = (self._gap[0], last)
-        else:
-            self._close_gap()
-            self._append(piece)
+    def put_trades(self, chunks: Sequence[Chunk]) -> None:
+        """The trades of one entry, all or none. While at most half is full an entry may be of any size: bursts are not slowness."""
+        if not chunks:
             return
-        self.skipped += piece.count
+        half, size = self._max_bytes // 2, sum(len(piece.data) for piece, _, _ in chunks)
+        if self.bytes <= half or (self._gap is None and self.bytes + size <= self._max_bytes):
+            self._close_gap()
+            for piece, _, _ in chunks:
+                self._append(piece)
+        elif self.slow is Slow.CLOSE:
+            self.give_up()
+        else:
+            self._gap = (self._gap[0] if self._gap else chunks[0][1], max(last for _, _, last in chunks))
+            self.skipped += sum(piece.count for piece, _, _ in chunks)
 
     def put_quotes(self, symbol: str, piece: Piece, newest: Piece) -> None:
         """All quotes of a symbol while there is room, only the newest when it becomes scarce."""
@@ -104,6 +107,11 @@ class Outbox:
     async def filled(self) -> None:
         """Returns when there is something to send, or to end for."""
         await self._filled.wait()
+
+    @property
+    def half_full(self) -> bool:
+        """Whether more waits than a socket that keeps up would let."""
+        return not self._room.is_set()
 
     async def room(self) -> None:
         """Returns when at most half of it is full."""

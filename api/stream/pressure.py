@@ -9,6 +9,7 @@ import functools
 from typing import Any
 
 MOST_MESSAGE_BYTES = 1 << 20  # Daphne sets no limit to what a client may send
+LAST_WORDS_S = 10  # how long a slow client has to read why it is closed; then it is cut off
 
 
 class Pressure:
@@ -46,4 +47,5 @@ def under(send: Any) -> Pressure:
         transport.unregisterProducer()
         transport.registerProducer(pressure, True)
         protocol.maxMessagePayloadSize = protocol.maxFramePayloadSize = MOST_MESSAGE_BYTES
+        protocol.closeHandshakeTimeout = LAST_WORDS_S
     return pressure

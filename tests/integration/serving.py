@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client as Browser
 
@@ -26,7 +27,7 @@ from terminals import wire
 from tests.market import MINUTE_US, NINE_US
 
 CODES = ("000660", "005930", "035420")
-REPLAY, SIMULATOR = 4, 5
+KIS, REPLAY, SIMULATOR = 3, 4, 5
 SEOUL_DAY = "2026-03-16"
 
 
@@ -150,12 +151,11 @@ def minute(number: int, **other: Any) -> dict[str, Any]:
 
 async def commit(serving: Serving, rows: Sequence[Mapping[str, Any]], **other: Any) -> None:
     """As Serving.commit, beside a running event loop."""
-    await asyncio.to_thread(_commit_and_leave, serving, rows, other)
+    await asyncio.to_thread(commit_and_leave, serving, rows, other)
 
 
-def _commit_and_leave(serving: Serving, rows: Sequence[Mapping[str, Any]], other: Mapping[str, Any]) -> None:
-    from django.db import connection
-
+def commit_and_leave(serving: Serving, rows: Sequence[Mapping[str, Any]], other: Mapping[str, Any]) -> None:
+    """As Serving.commit, in a thread that then lets its connection go."""
     try:
         serving.commit(rows, **other)
     finally:

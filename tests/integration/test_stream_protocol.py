@@ -1,6 +1,7 @@
 """The stream's dialect, word by word: who gets in, what is subscribed to, what a wrong word is told."""
 
 import asyncio
+import time
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -9,13 +10,10 @@ from django.test import Client as Browser
 from api.authentication import KEY_HEADER, SECRET_HEADER
 from api.stream import consumer, shared
 from marketdata.models import Client
-from tests.integration.serving import commit, hub, minute, serving
+from tests.integration.serving import KIS, commit, hub, minute, serving
+from tests.market import MINUTE_US
 
 __all__ = ["hub", "serving"]
-
-
-def later(row, seconds):
-    return {**row, "time": row["time"] + seconds * 1_000_000}
 
 
 ORIGIN = {"Host": "testserver", "Origin": "http://testserver"}
@@ -176,21 +174,25 @@ async def test_a_revoked_key_is_let_go(serving, hub, monkeypatch):
 
 
 async def test_candles_close_and_late_ticks_correct_them(serving, hub):
+    now_us = time.time_ns() // 1000
+    begin = (now_us - 3 * MINUTE_US) // MINUTE_US * MINUTE_US
+
+    def trade(second, **other):
+        return {"time": begin + second * 1_000_000, **other}
+
     async with serving.socket() as socket:
         await socket.enter(serving)
         await socket.subscribe(bars=["*"], updatedBars=["005930"])
-        await commit(serving, [later(minute(0), 10), later(minute(0, price="71000"), 30)])
+        await commit(serving, [trade(10), trade(30, price="71000")], source=KIS)
         assert await socket.silent()
 
-        await commit(serving, [minute(2)])
+        await commit(serving, [{"time": now_us}], source=KIS)
         closed = await socket.next()
-        await commit(serving, [later(minute(0, price="72000", size="2"), 20)])
+        await commit(serving, [trade(20, price="72000", size="2")], source=KIS)
         corrected = await socket.next()
 
-    assert [closed[name] for name in ("T", "S", "t", "o", "c", "n", "x")] == [
-        "b", "005930", "2026-03-16T00:00:00Z", 70000, 71000, 2, True,
-    ]  # fmt: skip
-    assert [corrected[name] for name in ("T", "t", "h", "v", "n")] == ["u", "2026-03-16T00:00:00Z", 72000, 4, 3]
+    assert [closed[name] for name in ("T", "S", "o", "c", "n", "x")] == ["b", "005930", 70000, 71000, 2, True]
+    assert [corrected[name] for name in ("T", "t", "h", "c", "v", "n")] == ["u", closed["t"], 72000, 71000, 4, 3]
     assert corrected["rev"] > closed["rev"]
 
 

@@ -18,9 +18,9 @@ def taken(outbox, most=10**6):
 def test_what_is_in_order_stays_in_order():
     outbox = Outbox(JSON, max_bytes=1000)
 
-    outbox.put_trades(piece("a"), 1, 1)
+    outbox.put_trades([(piece("a"), 1, 1)])
     outbox.put(piece("b"))
-    outbox.put_trades(piece("c"), 2, 2)
+    outbox.put_trades([(piece("c"), 2, 2)])
 
     assert taken(outbox) == ["a", "b", "c"]
     assert outbox.bytes == 0
@@ -64,10 +64,29 @@ def test_a_slow_socket_that_chose_to_close_is_given_up_and_nothing_more_is_kept(
     outbox = Outbox(JSON, max_bytes=100)
 
     for offset in range(1, 50):
-        outbox.put_trades(piece("t", 30), offset, offset)
+        outbox.put_trades([(piece("t", 30), offset, offset)])
 
     assert outbox.too_slow
     assert outbox.bytes <= 100
+
+
+def test_a_socket_that_keeps_up_takes_one_entry_of_any_size():
+    outbox = Outbox(JSON, max_bytes=100)
+
+    outbox.put_trades([(piece(f"t{offset}", 30), offset, offset) for offset in range(1, 11)])
+
+    assert len(taken(outbox)) == 10
+    assert not outbox.too_slow
+
+
+def test_an_entry_is_skipped_as_a_whole():
+    outbox = Outbox(JSON, max_bytes=100)
+    outbox.slow = Slow.GAP
+    outbox.put(piece("x", 60))
+
+    outbox.put_trades([(piece(f"t{offset}", 30), offset, offset) for offset in range(1, 11)])
+
+    assert taken(outbox) + taken(outbox) == ["x".ljust(60, "."), {"T": "gap", "from": 1, "to": 10}]
 
 
 def test_a_slow_socket_that_chose_gaps_is_told_of_each_from_first_to_last():
@@ -75,9 +94,9 @@ def test_a_slow_socket_that_chose_gaps_is_told_of_each_from_first_to_last():
     outbox.slow = Slow.GAP
 
     for offset in range(1, 11):
-        outbox.put_trades(piece(f"t{offset}", 30), offset, offset)
+        outbox.put_trades([(piece(f"t{offset}", 30), offset, offset)])
     first = taken(outbox)
-    outbox.put_trades(piece("t11", 30), 11, 11)
+    outbox.put_trades([(piece("t11", 30), 11, 11)])
     second = taken(outbox)
 
     shown = [text if isinstance(text, dict) else text.rstrip(".") for text in first + second]
@@ -90,10 +109,10 @@ def test_trades_are_not_taken_again_before_half_of_it_is_free():
     outbox = Outbox(JSON, max_bytes=100)
     outbox.slow = Slow.GAP
     for offset in range(1, 5):
-        outbox.put_trades(piece(f"t{offset}", 30), offset, offset)
+        outbox.put_trades([(piece(f"t{offset}", 30), offset, offset)])
 
     outbox.take(1)
-    outbox.put_trades(piece("t5", 30), 5, 5)
+    outbox.put_trades([(piece("t5", 30), 5, 5)])
 
     assert taken(outbox) + taken(outbox) == ["t2".ljust(30, "."), "t3".ljust(30, "."), {"T": "gap", "from": 4, "to": 5}]
 
@@ -101,7 +120,7 @@ def test_trades_are_not_taken_again_before_half_of_it_is_free():
 def test_a_frame_holds_about_as_many_bytes_as_wanted():
     outbox = Outbox(JSON, max_bytes=10_000)
     for offset in range(1, 101):
-        outbox.put_trades(piece("t", 48), offset, offset)
+        outbox.put_trades([(piece("t", 48), offset, offset)])
 
     assert len(outbox.take(500)) == 10
 

@@ -1,0 +1,100 @@
+"""The administration pages: a secret is shown once and kept nowhere, the ledger can be read and not be changed."""
+
+import re
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client as Browser
+
+from marketdata import credentials
+from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, Symbol
+from tests.integration.serving import serving
+
+__all__ = ["serving"]
+
+LEDGER = ("ingeststream", "ingestbatch", "ingestreject", "deadletter", "gap")
+
+
+@pytest.fixture
+def browser(serving):
+    browser = Browser()
+    browser.force_login(get_user_model().objects.create_superuser("boss"))
+    return browser
+
+
+def secret_in(response):
+    return re.search(r'id="secret">([^<]+)<', response.content.decode())[1]
+
+
+def test_a_new_client_s_secret_is_shown_once_and_works(browser, serving):
+    form = {"name": "desk-1", "may_read": "on", "is_active": "on"}
+
+    response = browser.post("/admin/marketdata/client/add/", form)
+
+    client, secret = Client.objects.get(name="desk-1"), secret_in(response)
+    assert credentials.verify(client.key_id, secret) == client
+    assert f"APCA-API-KEY-ID: {client.key_id}" in response.content.decode()
+    assert "no-store" in response["Cache-Control"]
+    for path in ("", f"{client.pk}/change/", f"{client.pk}/history/"):
+        shown = browser.get(f"/admin/marketdata/client/{path}").content
+        assert secret.encode() not in shown
+        assert bytes(client.stored_key).hex().encode() not in shown
+
+
+def test_a_new_secret_replaces_the_old_one_after_asking(browser, serving):
+    path = f"/admin/marketdata/client/{serving.reader.pk}/secret/"
+    assert b"<form" in browser.get(path).content
+    assert credentials.verify(serving.reader.key_id, serving.secret)
+
+    secret = secret_in(browser.post(path))
+
+    assert credentials.verify(serving.reader.key_id, serving.secret) is None
+    assert credentials.verify(serving.reader.key_id, secret)
+    assert serving.get("/v2/symbols").status_code == 401
+
+
+def test_saving_a_client_leaves_its_secret_alone(browser, serving):
+    form = {"name": "renamed", "may_read": "on", "is_active": "on"}
+
+    assert browser.post(f"/admin/marketdata/client/{serving.reader.pk}/change/", form).status_code == 302
+
+    assert credentials.verify(serving.reader.key_id, serving.secret).name == "renamed"
+
+
+def test_symbols_are_found_and_switched_off_and_on(browser, serving):
+    Symbol.objects.filter(code="005930").update(name="삼성전자")
+    assert "005930" in browser.get("/admin/marketdata/symbol/?q=삼성").content.decode()
+
+    chosen = {"action": "deactivate", "_selected_action": ["005930", "000660"]}
+    browser.post("/admin/marketdata/symbol/", chosen)
+
+    assert sorted(Symbol.objects.filter(is_active=False).values_list("code", flat=True)) == ["000660", "005930"]
+    browser.post("/admin/marketdata/symbol/", {**chosen, "action": "activate"})
+    assert not Symbol.objects.filter(is_active=False).exists()
+
+
+def test_the_ledger_can_be_read_and_not_be_changed(browser, serving):
+    serving.commit([{}, {"price": "-1"}, {"symbol": "NOBODY"}])
+    DeadLetter.objects.create(batch=1, checksum=1, code="bad_batch", error="<b>no</b>", payload=b"\x00\xffabc")
+    Gap.objects.create(batch=2, feed="krx", from_us=0, to_us=1, rows=3, reason="disk full")
+
+    for model in LEDGER:
+        page = browser.get(f"/admin/marketdata/{model}/")
+        assert page.status_code == 200
+        assert b"delete_selected" not in page.content
+        assert browser.get(f"/admin/marketdata/{model}/add/").status_code == 403
+    for row in (*IngestBatch.objects.all(), *IngestReject.objects.all(), DeadLetter.objects.get(), Gap.objects.get()):
+        path = f"/admin/marketdata/{row._meta.model_name}/{row.pk}"
+        assert browser.get(f"{path}/change/").status_code == 200
+        assert browser.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
+        assert browser.post(f"{path}/change/", {"feed": "x"}).status_code == 403
+    letter = browser.get(f"/admin/marketdata/deadletter/{DeadLetter.objects.get().pk}/change/").content.decode()
+    assert "00 ff 61 62 63" in letter
+    assert "<b>no</b>" not in letter
+
+
+@pytest.mark.parametrize("model", ["symbol", "client", "market", "source"])
+def test_reference_data_has_pages(browser, serving, model):
+    assert browser.get(f"/admin/marketdata/{model}/").status_code == 200
+    assert browser.get(f"/admin/marketdata/{model}/add/").status_code == 200
+    assert b"delete_selected" not in browser.get(f"/admin/marketdata/{model}/").content

@@ -1,0 +1,182 @@
+"""The real thing: Daphne as a process, an ordinary WebSocket client, the dialect's official client, and a browser."""
+
+import asyncio
+import json
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from decimal import Decimal
+from socket import SO_RCVBUF, SOL_SOCKET
+
+import pytest
+import websockets
+
+from tests.integration.serving import CODES, SIMULATOR, commit, commit_and_leave, minute, serving
+from tests.market import MINUTE_US
+from tests.servers import free_port
+from tests.waiting import until
+
+__all__ = ["serving"]
+
+
+@pytest.fixture
+def web(serving, road):
+    """The address of a Daphne on the test's database and Redis, without scheme."""
+    yield from _web(road, PAGE_PUBLIC="1", WS_OUTBOX_BYTES="65536", API_THREADS="4")
+
+
+def _web(road, **environment):
+    port = free_port()
+    road._environment.update(environment)
+    road.start("web", ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "api.asgi:application"])
+    until(lambda: _healthy(port), seconds=30, what="Daphne")
+    yield f"127.0.0.1:{port}"
+
+
+def _healthy(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+async def entered(socket, serving, **content):
+    await socket.send(json.dumps(serving.auth()))
+    await socket.send(json.dumps({"action": "subscribe", **content}))
+    heard = []
+    while not heard or heard[-1]["T"] != "subscription":
+        heard += json.loads(await asyncio.wait_for(socket.recv(), 10))
+    return heard[-1]
+
+
+async def test_an_ordinary_client_gets_trades_from_daphne(web, serving):
+    async with websockets.connect(f"ws://{web}/v2/stream/krx") as socket:
+        await entered(socket, serving, trades=["*"])
+        await commit(serving, [{"price": "70000.5"}])
+
+        (trade,) = json.loads(await asyncio.wait_for(socket.recv(), 10), parse_float=Decimal)
+
+    assert trade["p"] == Decimal("70000.5")
+
+
+async def test_a_client_that_stops_reading_is_closed_while_others_get_everything(web, serving):
+    rows = [{"price": str(1 + number % 1000), "symbol": CODES[number % 3]} for number in range(4000)]
+    async with (
+        websockets.connect(f"ws://{web}/v2/stream/krx", max_queue=1, close_timeout=1) as slow,
+        websockets.connect(f"ws://{web}/v2/stream/krx", max_queue=None) as brisk,
+    ):
+        await entered(slow, serving, trades=["*"])
+        slow.transport.pause_reading()
+        slow.transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+        await entered(brisk, serving, trades=["*"], seq=True, slow="gap")
+        received = []
+        for _ in range(12):
+            await commit(serving, rows)
+            wanted = (len(received) // len(rows) + 1) * len(rows)
+            while len(received) < wanted:
+                for message in json.loads(await asyncio.wait_for(brisk.recv(), 10)):
+                    assert message["T"] in ("t", "seq")
+                    if message["T"] == "t":
+                        received.append(message["o"])
+        slow.transport.resume_reading()
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                last = json.loads(await asyncio.wait_for(slow.recv(), 10))
+
+    assert received == list(range(1, 12 * len(rows) + 1))
+    assert last[-1]["code"] == 407
+    assert slow.close_code == 4407
+
+
+async def test_a_message_beyond_any_reason_ends_that_socket_only(web, serving):
+    async with websockets.connect(f"ws://{web}/v2/stream/krx") as socket:
+        await socket.send("x" * (1 << 21))
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                await asyncio.wait_for(socket.recv(), 10)
+        assert socket.close_code in (1006, 1009)
+    async with websockets.connect(f"ws://{web}/v2/stream/krx") as socket:
+        await entered(socket, serving, trades=["*"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own use of websockets
+def test_the_official_client_reads_pages_and_the_stream(web, serving):
+    pytest.importorskip("alpaca", reason="alpaca-py is not installed")
+    from alpaca.data.historical import StockHistoricalDataClient
+    from alpaca.data.live import StockDataStream
+    from alpaca.data.requests import StockBarsRequest, StockTradesRequest
+    from alpaca.data.timeframe import TimeFrame
+
+    serving.commit([minute(number, price="4800.25") for number in range(30)])
+    client = StockHistoricalDataClient(serving.reader.key_id, serving.secret, url_override=f"http://{web}")
+    bars = client.get_stock_bars(StockBarsRequest(symbol_or_symbols="005930", timeframe=TimeFrame.Minute))
+    trades = client.get_stock_trades(StockTradesRequest(symbol_or_symbols=["005930"], limit=7))
+    stream = StockDataStream(
+        serving.reader.key_id, serving.secret, url_override=f"ws://{web}/v2/stream/krx"
+    )  # fmt: skip
+    heard = []
+
+    async def keep(message):
+        heard.append(message)
+        if len(heard) == 5:
+            await stream.stop_ws()
+
+    async def listen():
+        stream.subscribe_trades(keep, "005930")
+        stream.subscribe_bars(keep, "*")
+        running = asyncio.create_task(stream._run_forever())
+        while not stream._running:  # noqa: ASYNC110 - it offers nothing to wait for
+            await asyncio.sleep(0.05)
+        await commit(serving, [minute(40, price="4800.5")])
+        await commit(serving, [minute(42, price="4800.75")])
+        await asyncio.wait_for(running, 20)
+
+    asyncio.run(listen())
+
+    assert [bar.close for bar in bars["005930"]] == [4800.25] * 30
+    assert len(trades["005930"]) == 7
+    # The last two candles were not closed yet when we came, that of minute 40 closed while we listened.
+    assert sorted(message.close for message in heard if type(message).__name__ == "Bar") == [4800.25, 4800.25, 4800.5]
+    assert [message.price for message in heard if type(message).__name__ == "Trade"] == [4800.5, 4800.75]
+
+
+@pytest.mark.page
+def test_the_first_page_moves(web, serving, chromium):
+    from playwright.sync_api import expect, sync_playwright
+
+    begin = (time.time_ns() // 1000 - 60 * MINUTE_US) // MINUTE_US * MINUTE_US
+    rows = [(begin + number * MINUTE_US, str(70_000 + number)) for number in range(60)]
+    trades = [{"time": at, "price": text, "symbol": code} for at, text in rows for code in CODES]
+    serving.commit(trades, source=SIMULATOR)
+    wrong = []
+    # The player runs an event loop in this thread, where Django lets nobody ask the database.
+    with sync_playwright() as player, ThreadPoolExecutor(1) as aside:
+        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"http://{web}/")
+        page.wait_for_selector('#link[data-state="live"]', timeout=20_000)
+        page.wait_for_selector("#watch tr:nth-child(3)")
+        expect(page.locator("#legend")).to_contain_text("종 70,059", timeout=10_000)
+        expect(page.locator("#nature")).to_contain_text("SIMULATED")
+        page.click('#watch tr[data-code="035420"]')
+        expect(page.locator("#name")).to_have_text("035420")
+        expect(page.locator("#last")).to_have_text("70,059")
+        now = {"time": time.time_ns() // 1000, "symbol": "035420", "price": "71000"}
+        aside.submit(commit_and_leave, serving, [now], {"source": SIMULATOR}).result()
+        expect(page.locator("#last")).to_have_text("71,000", timeout=10_000)
+        expect(page.locator("#change")).to_contain_text("▲")
+        expect(page.locator("#tape tr").first).to_contain_text("71,000")
+        page.click('button[data-frame="5Min"]')
+        expect(page.locator("#legend")).to_contain_text("종 71,000", timeout=10_000)
+        narrow = browser.new_page(viewport={"width": 390, "height": 844})
+        narrow.goto(f"http://{web}/")
+        narrow.wait_for_selector('#link[data-state="live"]', timeout=20_000)
+        overflow = narrow.evaluate("document.documentElement.scrollWidth > innerWidth")
+        browser.close()
+
+    assert wrong == []
+    assert not overflow
