@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from prometheus_client import REGISTRY
 
 from ingest import notices, tasks
 from ingest.flights import Flight, Flights
@@ -362,12 +363,14 @@ def test_a_batch_announced_late_is_not_announced_by_the_worker_that_was_slow(red
 
 
 def test_a_redis_that_is_away_loses_no_tick(redis_server):
+    missed = REGISTRY.get_sample_value("naru_feed_failures_total") or 0
     redis_server.kill()
 
     process(rows(trade()))
 
-    assert counts() == (1, 1, 1)
     redis_server.start()
+    assert counts() == (1, 1, 1)
+    assert REGISTRY.get_sample_value("naru_feed_failures_total") == missed + 1
 
 
 # --- room for the days to come -------------------------------------------------------------------------------------
