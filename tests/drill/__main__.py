@@ -268,6 +268,8 @@ class Drill:
             self._say(f"note: {what}, {count} times; it was started again")
         for line in self.stack.last_words:
             self._say(f"note: {line[:200]}")
+        struck = faults.counted(self.stack.faults)
+        twice = struck.pop(faults.TWICE, 0)
         moments = [moment for _, moment in commits]
         stall_us = accounting.longest_pause_us(moments, begin=begin_us, end=end_us)
         return {
@@ -291,7 +293,8 @@ class Drill:
             "terms": self.done["term"],
             "slowest_term_s": round(self.stack.slowest_term_s, 2),
             "killed": {kind: self.done[f"kill {kind}"] for kind in plan.KINDS},
-            "killed_within_a_transaction": faults.counted(self.stack.faults),
+            "killed_within_a_transaction": struck,
+            "delivered_twice": twice,
             "ended_by_themselves": sum(self.stack.own_ends.values()),
             "seed": self.seed,
             "seconds": round(time.monotonic() - self.began, 1),

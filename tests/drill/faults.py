@@ -1,4 +1,5 @@
-"""Ends a worker's pool process at the worst moments of its transaction, where a blow from outside rarely falls.
+"""Ends a worker's pool process at the worst moments of its transaction, where a blow from outside rarely falls, and
+delivers messages twice, as a broker may.
 
 Workers of the drill import it (`celery -I`); FAULTS names a file and how seldom a point strikes.
 """
@@ -9,14 +10,19 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from celery.signals import task_prerun
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from kombu.exceptions import OperationalError
 
 FAULTS = "NARU_DRILL_FAULTS"
 AFTER = {"ingest_batch": "after the claim", "LOAD DATA": "after the ticks", "market_data_minute": "after the candles"}
+TASK = "ingest.tasks.process_batches"
+TWICE, ONCE_IN = "delivered twice", 40
 BEFORE_COMMIT, AFTER_COMMIT = "before the commit", "after the commit"
 
 
@@ -65,6 +71,16 @@ class Faults:
             self.at(AFTER_COMMIT)
 
 
+def deliver_twice(sender: Any, kwargs: dict[str, Any], **_: object) -> None:
+    """One message in forty is sent again while it is being processed, so that two workers may have it at once."""
+    if sender.name != TASK or random.SystemRandom().randrange(ONCE_IN):
+        return
+    with suppress(OperationalError):  # the broker is away just now
+        sender.apply_async(kwargs=kwargs)
+        with Path(os.environ[FAULTS].rsplit(":", 1)[0]).open("a", encoding="ascii") as file:
+            file.write(TWICE + "\n")
+
+
 def install(sender: object, connection: BaseDatabaseWrapper, **_: object) -> None:
     """A new connection to the database gets the faults, once however often it reconnects."""
     if getattr(connection, "faults", None) is not None:
@@ -84,3 +100,4 @@ def _die() -> None:
 
 if os.environ.get(FAULTS):
     connection_created.connect(install)
+    task_prerun.connect(deliver_twice)

@@ -66,3 +66,35 @@ def test_it_strikes_about_as_seldom_as_it_is_told(tmp_path):
 
     assert 60 < count < 140
     assert faults.counted(tmp_path / "struck") == {AFTER_COMMIT: count}
+
+
+class Task:
+    name = faults.TASK
+
+    def __init__(self):
+        self.sent = []
+
+    def apply_async(self, *, kwargs):
+        self.sent.append(kwargs)
+
+
+def test_now_and_then_a_message_is_delivered_twice_and_told(tmp_path, monkeypatch):
+    monkeypatch.setenv(faults.FAULTS, f"{tmp_path / 'struck'}:600")
+    task, message = Task(), {"batches": [], "reply_to": "here"}
+
+    for _ in range(2_000):
+        faults.deliver_twice(task, message)
+
+    assert 10 < len(task.sent) < 150
+    assert task.sent[0] == message
+    assert faults.counted(tmp_path / "struck") == {faults.TWICE: len(task.sent)}
+
+
+def test_other_tasks_are_delivered_once():
+    task = Task()
+    task.name = "ingest.tasks.announce_missed"
+
+    for _ in range(1_000):
+        faults.deliver_twice(task, {})
+
+    assert task.sent == []
