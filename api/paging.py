@@ -89,7 +89,7 @@ def read_trades(series: Sequence[Series], *, after: TickKey | None, limit: int, 
     for one, key in _remaining(series, after, ascending):
         ticks = storage().read_ticks(
             one.symbol, one.feed, one.first_us, one.last_us + 1,
-            kind=wire.Kind.TRADE, after=key, limit=left + 1, ascending=ascending,
+            kind=int(wire.Kind.TRADE), after=key, limit=left + 1, ascending=ascending,
         )  # fmt: skip
         more = len(ticks) > left
         if more:

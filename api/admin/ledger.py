@@ -77,7 +77,6 @@ class RejectAdmin(ReadOnly):
     list_display = ("number", "idx", "reasons", "short", "created_at")
     ordering = ("-id",)
     search_fields = ("reasons", "record", "=batch")
-    date_hierarchy = "created_at"
     fields = ("number", "idx", "reasons", "whole", "created_at")
 
     @admin.display(description=_("배치 batch"), ordering="batch")

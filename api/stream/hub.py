@@ -178,7 +178,7 @@ class Hub:
                 await self._let_send(channel)
 
     async def _let_send(self, channel: Channel) -> None:
-        """Let sockets send between two entries: those that keep up are waited for a little, one that does not only once."""
+        """Let sockets send between two entries: who keeps up is waited for a little, who does not only once."""
         await asyncio.sleep(0)
         for _ in range(WAITS):
             full = [one for one in channel.subscribers if one.live and one.outbox.half_full]

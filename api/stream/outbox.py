@@ -11,7 +11,6 @@ from enum import StrEnum
 from api.stream import encoding
 from api.stream.encoding import Form, Piece
 
-
 Chunk = tuple[Piece, int, int]  # trades, and the offsets of the first and the last of them
 
 
@@ -45,7 +44,7 @@ class Outbox:
         self._append(piece)
 
     def put_trades(self, chunks: Sequence[Chunk]) -> None:
-        """The trades of one entry, all or none. While at most half is full an entry may be of any size: bursts are not slowness."""
+        """One entry's trades, all or none. While half is free they may be of any size: a burst is no slowness."""
         if not chunks:
             return
         half, size = self._max_bytes // 2, sum(len(piece.data) for piece, _, _ in chunks)

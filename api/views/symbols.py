@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Value
+from django.db.models.functions import Concat, Upper
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,8 +37,10 @@ class SymbolsView(APIView):
         query = SymbolsQuery.read(request)
         rows = Symbol.objects.select_related("market").order_by("code")
         if query.get("search"):
-            word = query["search"]
-            rows = rows.filter(Q(code__icontains=word) | Q(name__icontains=word) | Q(name_en__icontains=word))
+            # Not icontains: a binary collation would tell upper from lower case.
+            word = query["search"].upper()
+            rows = rows.annotate(capitals=Upper(Concat("code", Value(" "), "name", Value(" "), "name_en")))
+            rows = rows.filter(capitals__contains=word)
         if query.get("market"):
             rows = rows.filter(market_id=query["market"])
         if query.get("feed"):

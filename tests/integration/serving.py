@@ -1,4 +1,4 @@
-"""What tests of the API share: ticks committed by the worker's own transaction, a key, and both ends of HTTP and WebSocket."""
+"""What tests of the API share: ticks committed as a worker commits, a key, and who reads by HTTP and WebSocket."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client as Browser
 
 from api import attempts, authentication
 from api.stream import shared
+from api.views import status
 from ingest import notices, tasks
 from marketdata import feed, ledger, live
 from marketdata.models import Client, Market, Symbol
@@ -50,28 +50,25 @@ class Serving:
         message = notices.batch_message(batch_number(1, number), payload, ledger.now_us(), source, None, None)
         tasks.process_batches(batches=[message], reply_to="test")
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None, **query: object) -> HttpResponse:
+    def get(self, path: str, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
         """An answer by HTTP."""
-        response: Any = Browser().get(
-            path, {name: str(value) for name, value in query.items()}, headers=headers or self.headers
-        )
-        return response
+        return Browser().get(path, {name: str(value) for name, value in query.items()}, headers=headers or self.headers)
 
-    def read(self, path: str, **query: object) -> dict[str, Any]:
+    def read(self, path: str, **query: Any) -> dict[str, Any]:
         """The content of an answer that must be a good one; fractions as decimals."""
         response = self.get(path, **query)
         assert response.status_code == 200, response.content
         content: dict[str, Any] = json.loads(response.content, parse_float=Decimal)
         return content
 
-    def pages(self, path: str, of: str, **query: object) -> list[tuple[str, dict[str, Any]]]:
+    def pages(self, path: str, of: str, **query: Any) -> list[tuple[str, dict[str, Any]]]:
         """(symbol, item) of every page, in the order they came."""
         found: list[tuple[str, dict[str, Any]]] = []
-        token: dict[str, object] = {}
+        token: dict[str, Any] = {}
         while True:
             page = self.read(path, **query, **token)
             found += [(symbol, item) for symbol, items in page[of].items() for item in items]
-            assert sum(len(items) for items in page[of].values()) <= int(str(query.get("limit", 1000)))
+            assert sum(len(items) for items in page[of].values()) <= query.get("limit", 1000)
             if page["next_page_token"] is None:
                 return found
             token = {"page_token": page["next_page_token"]}
@@ -173,6 +170,7 @@ def serving(
     authentication.forget()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(attempts, "_asleep_until", 0.0)
+    monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
     feed.watched_since(live.connection(), 1)
     yield Serving()
     live.connection().close()

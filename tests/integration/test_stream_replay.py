@@ -1,6 +1,7 @@
 """Nothing is lost, nothing comes twice: replay from an offset, slow sockets, a Redis that goes or is another."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ async def test_a_replay_goes_over_into_live_without_hole_or_overlap(serving, hub
             await numbered(socket, serving, **{"from": {"epoch": told["epoch"], "o": after}})
             for batch in range(5, 10):
                 await commit(serving, [{"price": str(1 + 2 * batch)}, {"price": str(2 + 2 * batch)}])
-            heard = []
+            heard: list[dict[str, Any]] = []
             while len(prices(heard)) < 20 - after:
                 heard.append(await socket.next())
             assert await socket.silent()
@@ -67,7 +68,7 @@ async def test_commits_during_the_replay_are_neither_lost_nor_doubled(serving, h
                 await commit(serving, [{"price": str(number)}])
 
         writer = asyncio.create_task(go_on())
-        heard = []
+        heard: list[dict[str, Any]] = []
         await socket.say(action="subscribe", **{"from": {"epoch": told["epoch"], "o": 0}})
         while 80 not in prices(heard) or not any(message["T"] == "replay_completed" for message in heard):
             heard.append(await socket.next())
@@ -115,7 +116,7 @@ async def test_a_slow_socket_is_closed_with_its_code_and_slows_nobody(serving, h
             await numbered(brisk, serving)
             for batch in range(10):
                 await commit(serving, [{"price": str(1 + batch * 100 + number)} for number in range(100)])
-            heard = []
+            heard: list[dict[str, Any]] = []
             while len(prices(heard)) < 1000:
                 heard.append(await brisk.next())
             said, code = await slow.closed()

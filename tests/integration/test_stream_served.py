@@ -7,6 +7,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import websockets
@@ -44,7 +45,7 @@ def _healthy(port):
 async def entered(socket, serving, **content):
     await socket.send(json.dumps(serving.auth()))
     await socket.send(json.dumps({"action": "subscribe", **content}))
-    heard = []
+    heard: list[dict[str, Any]] = []
     while not heard or heard[-1]["T"] != "subscription":
         heard += json.loads(await asyncio.wait_for(socket.recv(), 10))
     return heard[-1]
@@ -69,7 +70,7 @@ async def test_a_client_that_stops_reading_is_closed_while_others_get_everything
         await entered(slow, serving, trades=["*"])
         slow.transport.pause_reading()
         await entered(brisk, serving, trades=["*"], seq=True, slow="gap")
-        received = []
+        received: list[int] = []
         for _ in range(10):
             await commit(serving, rows)
             wanted = (len(received) // len(rows) + 1) * len(rows)
@@ -101,17 +102,18 @@ async def test_a_message_beyond_any_reason_ends_that_socket_only(web, serving):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own use of websockets
 def test_the_official_client_reads_pages_and_the_stream(web, serving):
-    pytest.importorskip("alpaca", reason="alpaca-py is not installed")
-    from alpaca.data.historical import StockHistoricalDataClient
-    from alpaca.data.live import StockDataStream
-    from alpaca.data.requests import StockBarsRequest, StockTradesRequest
-    from alpaca.data.timeframe import TimeFrame
+    historical, live, asked, timeframe = (
+        pytest.importorskip(f"alpaca.data.{name}", reason="alpaca-py is not installed", exc_type=ImportError)
+        for name in ("historical", "live", "requests", "timeframe")
+    )
 
     serving.commit([minute(number, price="4800.25") for number in range(30)])
-    client = StockHistoricalDataClient(serving.reader.key_id, serving.secret, url_override=f"http://{web}")
-    bars = client.get_stock_bars(StockBarsRequest(symbol_or_symbols="005930", timeframe=TimeFrame.Minute))
-    trades = client.get_stock_trades(StockTradesRequest(symbol_or_symbols=["005930"], limit=7))
-    stream = StockDataStream(
+    client = historical.StockHistoricalDataClient(serving.reader.key_id, serving.secret, url_override=f"http://{web}")
+    bars = client.get_stock_bars(
+        asked.StockBarsRequest(symbol_or_symbols="005930", timeframe=timeframe.TimeFrame.Minute)
+    )
+    trades = client.get_stock_trades(asked.StockTradesRequest(symbol_or_symbols=["005930"], limit=7))
+    stream = live.StockDataStream(
         serving.reader.key_id, serving.secret, url_override=f"ws://{web}/v2/stream/krx"
     )  # fmt: skip
     heard = []

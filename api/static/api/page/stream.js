@@ -5,7 +5,7 @@ const SILENCE_MS = 12_000; // heartbeats come every five seconds
 const LONGEST_PAUSE_MS = 10_000;
 
 export class Stream {
-  #feed; #on; #socket = null; #wanted = { trades: new Set(), bars: new Set() }; #failures = 0; #heard = 0; #stalled = false; #state = ""; #over = false; #ready = false;
+  #feed; #on; #socket = null; #wanted = { trades: new Set(), bars: new Set() }; #failures = 0; #heard = 0; #stalled = false; #state = ""; #over = false; #admitted = false; #ready = false;
 
   // `on` has state(name), message(message) and ready(), which is called whenever messages begin to come (again).
   constructor(feed, on) {
@@ -18,13 +18,13 @@ export class Stream {
   // The whole of what is wanted; the difference is sent.
   want(trades, bars) {
     const next = { trades: new Set(trades), bars: new Set(bars) };
-    if (this.#ready) {
-      const more = { trades: minus(next.trades, this.#wanted.trades), bars: minus(next.bars, this.#wanted.bars) };
-      const less = { trades: minus(this.#wanted.trades, next.trades), bars: minus(this.#wanted.bars, next.bars) };
-      if (more.trades.length + more.bars.length) this.#send({ action: "subscribe", ...more, updatedBars: more.bars });
-      if (less.trades.length + less.bars.length) this.#send({ action: "unsubscribe", ...less, updatedBars: less.bars });
-    }
+    const before = this.#wanted;
     this.#wanted = next;
+    if (!this.#admitted) return; // all of it is sent with the first request
+    const more = { trades: minus(next.trades, before.trades), bars: minus(next.bars, before.bars) };
+    const less = { trades: minus(before.trades, next.trades), bars: minus(before.bars, next.bars) };
+    if (more.trades.length + more.bars.length) this.#send({ action: "subscribe", ...more, updatedBars: more.bars });
+    if (less.trades.length + less.bars.length) this.#send({ action: "unsubscribe", ...less, updatedBars: less.bars });
   }
 
   close() {
@@ -56,6 +56,7 @@ export class Stream {
     if (message.T === "success" && message.msg === "connected") {
       socket.send(JSON.stringify({ action: "auth", ticket }));
     } else if (message.T === "success" && message.msg === "authenticated") {
+      this.#admitted = true;
       this.#send({
         action: "subscribe", trades: [...this.#wanted.trades], bars: [...this.#wanted.bars], updatedBars: [...this.#wanted.bars],
         forming: true, heartbeat: true, slow: "gap",
@@ -83,7 +84,7 @@ export class Stream {
   #again(socket) {
     if (this.#over || socket !== this.#socket) return;
     this.#socket = null;
-    this.#ready = false;
+    this.#ready = this.#admitted = false;
     this.#failures += 1;
     this.#tell("lost");
     const longest = Math.min(500 * 2 ** this.#failures, LONGEST_PAUSE_MS);
