@@ -56,6 +56,7 @@ def test_any_bytes_are_a_request_or_invalid_syntax(data, packed):
 )
 def test_what_cannot_be_subscribed_to_is_named(channels, code):
     request = requests.read(json.dumps({"action": "subscribe", **channels}), packed=False)
+    assert isinstance(request, Subscribe)
 
     with pytest.raises(RequestError) as error:
         list(request.lists())
