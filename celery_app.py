@@ -56,7 +56,8 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_pool_acquire_timeout": 5,
         "task_publish_retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
-        # Early ack: the ledger re-drives what did not commit, and a worker with late acks exits when Redis drops.
+        # Early ack: the ledger re-drives what did not commit. With late acks a worker exits whenever Redis drops, with
+        # early ones seldom; the supervisor then starts it again.
         "task_acks_late": False,
         "task_ignore_result": True,
         "task_create_missing_queues": False,

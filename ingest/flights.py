@@ -161,6 +161,12 @@ class Flights:
         self._wait_again(late)
         return late
 
+    def hasten(self, now: float, within_s: float) -> None:
+        """The broker was away: what it held may be gone, so what is out is due soon instead of after its whole time."""
+        for flight in self.by_number.values():
+            if flight.message is not None and flight.due > now + within_s and flight.publishes:
+                flight.due = now + within_s
+
     def unsettled(self, now: float, older_than_s: float) -> list[int]:
         """Numbers of batches received more than `older_than_s` ago: worth asking the ledger."""
         return [flight.number for flight in self.by_number.values() if now - flight.since > older_than_s]

@@ -19,12 +19,16 @@ PAUSE_S = 0.5
 
 
 class Listener(threading.Thread):
-    """Follows the notice stream of this server; `heard(outcomes)` is called from this thread."""
+    """Follows the notice stream of this server; `heard(outcomes)`, and `back()` after Redis was away, are
+    called from this thread."""
 
-    def __init__(self, instance: str, *, heard: Callable[[list[notices.Outcome]], None]) -> None:
+    def __init__(
+        self, instance: str, *, heard: Callable[[list[notices.Outcome]], None], back: Callable[[], None]
+    ) -> None:
         super().__init__(name="notices", daemon=True)
         self._stream = notices.STREAM + instance
         self._heard = heard
+        self._back = back
         self._halted = threading.Event()
 
     def stop(self) -> None:
@@ -35,10 +39,13 @@ class Listener(threading.Thread):
         client = redis.Redis.from_url(
             settings.REDIS_URL, socket_timeout=5 + BLOCK_MS / 1000, socket_connect_timeout=3, socket_keepalive=True
         )
-        last = b"0"
+        last, away = b"0", False
         while not self._halted.is_set():
             try:
                 answer: Any = client.xread({self._stream: last}, count=200, block=BLOCK_MS)
+                if away:
+                    away = False
+                    self._back()
                 client.expire(self._stream, notices.EXPIRE_S)
                 for _, rows in answer.items() if isinstance(answer, dict) else answer:
                     entry_id, outcomes = notices.read(rows)
@@ -46,6 +53,7 @@ class Listener(threading.Thread):
                     self._heard(outcomes)
             except redis.RedisError as error:
                 log.warning("notices unreadable error=%s", type(error).__name__)
+                away = True
                 last = b"0"  # a Redis that lost its data counts from the start again; hearing twice is harmless
                 self._halted.wait(PAUSE_S)
         client.close()

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 POLL_S = 1.0
 REVOKE_S = 5.0
+HASTE_S = 1.0
 RESUME_AT = 0.8
 
 
@@ -57,7 +58,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._dispatcher = dispatch.Dispatcher(reply_to=self.instance, done=self._published_from_thread)
-        self._listener = Listener(self.instance, heard=self._heard_from_thread)
+        self._listener = Listener(self.instance, heard=self._heard_from_thread, back=self._back_from_thread)
         self._listening: asyncio.Server | None = None
 
     # --- life
@@ -314,6 +315,13 @@ class Server:
 
     def _heard_from_thread(self, outcomes: list[notices.Outcome]) -> None:
         self._loop.call_soon_threadsafe(self._settle, outcomes)
+
+    def _back_from_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._redis_is_back)
+
+    def _redis_is_back(self) -> None:
+        log.warning("redis is back flights=%d", len(self.flights))
+        self.flights.hasten(time.monotonic(), HASTE_S)
 
     def _settle(self, outcomes: list[notices.Outcome]) -> None:
         now = time.monotonic()

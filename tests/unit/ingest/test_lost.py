@@ -1,4 +1,5 @@
-"""A batch that may be what kills the workers travels alone, and is given up when only it never comes back."""
+"""What becomes of batches that were lost: hastened when the broker was away, sent alone, given up when only they never
+come back."""
 
 from ingest.flights import FAILURES_TO_DEATH, Flight, Flights
 
@@ -58,3 +59,14 @@ def test_a_batch_is_not_given_up_while_nothing_at_all_is_committed():
 
     assert flights.by_number[1 << 32 | 1].dead is None
     assert flights.by_number[1 << 32 | 1].failures == 0
+
+
+def test_what_a_broker_may_have_lost_is_due_soon_after_it_is_back():
+    flights = Flights(max_messages=4, message_ticks=5_000, redrive_s=5.0)
+    flights.add(flight(1))
+    flights.published(flights.next_message(), 100.0)
+
+    flights.hasten(100.5, 1.0)
+
+    assert flights.overdue(101.4) == []
+    assert [one.seq for one in flights.overdue(101.5)] == [1]
