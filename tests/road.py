@@ -53,6 +53,8 @@ class Road:
     ) -> None:
         for terminal in self._terminals:
             terminal.close()
+        for name in ("ingest", "worker"):  # pytest shows this only of a test that failed
+            print(f"--- the end of {name}.log", *self.tail(name).splitlines()[-40:], sep="\n")
         # What is still in flight has been looked at by now; without a worker a server would wait for it.
         for name in list(self.processes):
             self.kill(name)
