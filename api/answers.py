@@ -63,13 +63,6 @@ class Ticket(serializers.Serializer[Any]):
     expires_in = serializers.IntegerField(help_text="seconds")
 
 
-class Snapshot(serializers.Serializer[Any]):
-    latestTrade = Trade(required=False)  # noqa: N815 - the dialect's name
-    minuteBar = Bar(required=False)  # noqa: N815
-    dailyBar = Bar(required=False)  # noqa: N815
-    prevDailyBar = Bar(required=False)  # noqa: N815
-
-
 class Status(serializers.Serializer[Any]):
     t = serializers.DateTimeField()
     counters = serializers.DictField(child=serializers.IntegerField())

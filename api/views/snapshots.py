@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import redis
-from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -83,7 +83,7 @@ class SnapshotsView(APIView):
     @extend_schema(
         operation_id="snapshots", parameters=[SnapshotsQuery],
         responses={
-            200: serializers.DictField(child=answers.Snapshot()),
+            200: OpenApiResponse(OpenApiTypes.OBJECT, "by symbol: latestTrade, minuteBar, dailyBar, prevDailyBar"),
             "4XX": answers.Error,
         },
     )  # fmt: skip
