@@ -56,7 +56,8 @@ _MINUTE_INSERT = (
     "INSERT INTO market_data_minute (feed, symbol, minute_time, trade_date, open, high, low, close, volume, value, n,"
     " rev, open_time, open_id, close_time, close_id) VALUES "
 )
-_MINUTE_ROW = "%s,'%s','%s',%de-8,%de-8,%de-8,%de-8,%de-4,%d.%012d,%d,%d,'%s',%d,'%s',%d)"
+# Scaled integers are quoted: bare, MariaDB reads 1e-8 as a double, which holds 15 of a DECIMAL's 18 digits.
+_MINUTE_ROW = "%s,'%s','%s','%de-8','%de-8','%de-8','%de-8','%de-4',%d.%012d,%d,%d,'%s',%d,'%s',%d)"
 
 
 def _micros(column: str) -> str:
@@ -100,8 +101,13 @@ _SELECT_TICK = ", ".join(
 _DUPLICATE = 1062
 
 # Lock wait, deadlock, node not ready, error during COMMIT (outcome unknown: the claim row answers), server gone,
-# shutting down, cannot connect, too many connections, read-only after a failover.
-_TRANSIENT = {1205, 1213, 1047, 1180, 2006, 2013, 2055, 1053, 1927, 2002, 2003, 1040, 1290, 1836, 1021, 1114, 1030}
+# shutting down, cannot connect, too many connections, read-only after a failover; then: row changed under a snapshot,
+# packets broken on the way, too many connections of a user, interrupted, statement timed out, handshake lost, TLS
+# broken.
+_TRANSIENT = {
+    1205, 1213, 1047, 1180, 2006, 2013, 2055, 1053, 1927, 2002, 2003, 1040, 1290, 1836, 1021, 1114, 1030,
+    1020, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1792, 1969, 2012, 2026,
+}  # fmt: skip
 
 
 class MariaDB(Storage):

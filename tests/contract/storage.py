@@ -346,6 +346,24 @@ class StorageContract:
 
         assert market.candles(read_bars(store)) == market.candles_by_hand(batches)
 
+    def test_a_candle_keeps_every_digit_of_a_price_and_a_volume(self, store):
+        prices = ["999999999.12345678", "999999999.87654321", "99999999.99999999", "123456789.01234567"]
+        sizes = ["999999.9999", "0.0001", "9999999999.9999", "12345678901234.5678"]
+        batches = [
+            market.ticks(
+                [{"price": market.price(one), "size": market.size("0.0001"), "tick_id": tick_id(seq, row)}
+                 for row, one in enumerate(prices)]
+                + [{"price": market.price("0.00000001"), "size": market.size(one), "tick_id": tick_id(seq, row + 9)}
+                   for row, one in enumerate(sizes)]
+            )
+            for seq in range(1, 4)
+        ]  # fmt: skip
+
+        for batch in batches:
+            merge(store, batch)
+
+        assert market.candles(read_bars(store)) == market.candles_by_hand(batches)
+
     def test_ticks_in_order_leave_the_revision_at_zero(self, store):
         for seq in range(1, 4):
             merge(store, market.ticks([{"time_us": NINE_US + seq, "tick_id": tick_id(seq, 0)}]))

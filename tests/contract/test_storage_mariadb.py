@@ -211,7 +211,7 @@ class TestMariaDB(StorageContract):
         assert store.count("temp_market_data") == 0
 
     def test_a_server_that_is_not_there_may_be_tried_again(self, store):
-        for number in (2002, 2006, 2013, 1053, 1290):
+        for number in (2002, 2006, 2013, 1053, 1290, 1158, 1203, 1969, 2012, 2026):
             assert store.is_transient(OperationalError(number, "gone"))
 
     # --- LOAD DATA --------------------------------------------------------------------------------------------------
