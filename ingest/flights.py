@@ -85,7 +85,7 @@ class Flights:
         room = self.message_ticks
         while self._waiting and room > 0 and len(chosen) < MESSAGE_BATCHES:
             stream = next(iter(self._waiting))
-            queue = self._waiting.pop(stream)
+            queue, before = self._waiting[stream], len(chosen)
             while queue and len(chosen) < MESSAGE_BATCHES:
                 flight = queue[0]
                 alone = flight.publishes >= ALONE_AFTER
@@ -96,9 +96,12 @@ class Flights:
                     chosen.append(flight)
                     room -= self.message_ticks if alone else flight.rows
                 queue.popleft()
-            if queue:
-                self._waiting[stream] = queue  # behind the streams that have not had their turn
-                break
+            if not queue:
+                del self._waiting[stream]
+                continue
+            if len(chosen) > before:
+                self._waiting[stream] = self._waiting.pop(stream)  # behind the streams that have not had their turn
+            break  # one that got nothing stays the first, or lively others would pass it for ever
         if chosen:
             message = next(self._ids)
             self._open[message] = len(chosen)
@@ -109,12 +112,13 @@ class Flights:
 
     def published(self, flights: Iterable[Flight], now: float) -> None:
         """The broker took them: from now on they are expected to commit."""
+        delay_s = self.delay_s()
         for flight in flights:
             if flight.message is None:  # a worker was quicker than the broker's answer
                 continue
             flight.publishes += 1
             flight.published_at = now
-            flight.due = now + min(self.delay_s() * 2 ** (flight.publishes - 1), GREATEST_DELAY_S)
+            flight.due = now + min(delay_s * 2 ** (flight.publishes - 1), GREATEST_DELAY_S)
 
     def unpublished(self, flights: list[Flight]) -> None:
         """The broker did not take them: they wait again, in front. Those a worker has had all the same do not."""

@@ -65,6 +65,22 @@ def test_a_message_carries_no_more_ticks_than_it_may_unless_one_batch_alone_does
     assert sent == [[1, 2], [3], [4], [5]]
 
 
+def test_a_large_batch_is_not_passed_for_ever_by_small_ones():
+    all_flights = flights()
+    for stream, rows in ((1, 10), (2, 5000), (3, 10)):
+        all_flights.add(flight(1, stream=stream, rows=rows))
+
+    sent = []
+    for seq in range(2, 5):
+        message = all_flights.next_message()
+        sent.append([one.stream for one in message])
+        for one in message:
+            all_flights.settle(one.number, 1.0)
+            all_flights.add(flight(seq, stream=one.stream, rows=10))
+
+    assert sent == [[1], [2], [3, 1, 2]]
+
+
 def test_a_message_carries_no_more_batches_than_it_may():
     all_flights = flights()
     for seq in range(1, MESSAGE_BATCHES + 10):
