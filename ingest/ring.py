@@ -67,7 +67,7 @@ class Ring:
             self._columns[name][: rows - skip - head] = kept[head:]
         self.written += rows
         self.start = max(self.start, self.written - allocated)
-        self._arrivals.append((now, self.written))
+        self._note_arrival(now)
         self.expire(now=now)
         return first
 
@@ -77,10 +77,7 @@ class Ring:
         while gone < len(self._arrivals) and now - self._arrivals[gone][0] > self.max_age_s:
             self.start = max(self.start, self._arrivals[gone][1])
             gone += 1
-        if gone:
-            del self._arrivals[:gone]
-        elif len(self._arrivals) > 4096:
-            del self._arrivals[:-4096:2]  # coarser times for the older half keep the list short
+        del self._arrivals[:gone]
 
     def row(self, number: int) -> dict[str, int]:
         """Row `number` (as counted by `append`); KeyError when it is forgotten."""
@@ -93,6 +90,14 @@ class Ring:
         """The newest `count` rows, oldest first, column by column."""
         numbers = np.arange(max(self.start, self.written - count), self.written) % len(self._columns["key"])
         return {name: column[numbers] for name, column in self._columns.items()}
+
+    def _note_arrival(self, now: float) -> None:
+        """What comes within a thousandth of the greatest age counts as having come together, so that the list stays
+        short."""
+        when = now
+        if self._arrivals and 0 <= now - self._arrivals[-1][0] < self.max_age_s / 1000:
+            when = self._arrivals.pop()[0]
+        self._arrivals.append((when, self.written))
 
     def _grow(self, rows: int) -> None:
         allocated = len(self._columns["key"])

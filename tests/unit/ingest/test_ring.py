@@ -93,3 +93,12 @@ def test_ages_stay_right_after_very_many_small_batches():
     ring.expire(now=90.0 + 60.0 - 5.0)
 
     assert 400 <= len(ring) <= 700  # the last five seconds, counted a little coarsely
+
+
+def test_a_ring_forgets_by_age_however_many_batches_come():
+    ring = Ring(max_bytes=1 << 20, max_age_s=60.0)
+
+    for at in range(9000):
+        put(ring, at, 1, now=at / 100.0)
+
+    assert 5900 <= len(ring) <= 6001
