@@ -20,15 +20,22 @@ COUNTERS = "naru:counters"
 INGEST = "naru:ingest:"
 LATEST = "naru:latest:"
 
-# A field is replaced only by a later event: the first 16 bytes are its time and tick_id, big-endian, and compare as
-# text.
+# A field is replaced only by a later event: the first 16 bytes are its time and tick_id, big-endian. They are compared
+# byte by byte, for Lua's < on strings follows the locale Redis was started in.
 _REMEMBER = """
+local function later(new, old)
+  for at = 1, 16 do
+    local a, b = new:byte(at), old:byte(at)
+    if a ~= b then return a > b end
+  end
+  return false
+end
 local kept = redis.call('HMGET', KEYS[1], unpack(ARGV, 1, #ARGV / 2))
 local half = #ARGV / 2
 local put = {}
 for i = 1, half do
   local new = ARGV[half + i]
-  if not kept[i] or kept[i]:sub(1, 16) < new:sub(1, 16) then put[#put + 1] = ARGV[i]; put[#put + 1] = new end
+  if not kept[i] or later(new, kept[i]) then put[#put + 1] = ARGV[i]; put[#put + 1] = new end
 end
 if #put > 0 then redis.call('HSET', KEYS[1], unpack(put)) end
 return #put / 2
