@@ -271,13 +271,14 @@ def announce_missed(*, settle_s: float = 3.0, most: int = 200, **_: object) -> N
     way."""
     now_us = ledger.now_us()
     since, until = feed.watched_since(live.connection(), now_us), now_us - int(settle_s * 1e6)
-    rows = IngestBatch.objects.filter(committed_us__gte=since, committed_us__lte=until, stored__gt=0).values_list(
-        "batch", "feed", "first_us", "last_us", "committed_us"
+    rows = IngestBatch.objects.filter(committed_us__gte=since, committed_us__lte=until, stored__gt=0).order_by(
+        "committed_us", "batch"
     )
-    known = {row[0]: row for row in rows}
+    known = {row[0]: row for row in rows.values_list("batch", "feed", "first_us", "last_us", "committed_us")}
     waiting = [known[batch] for batch in feed.unpublished(live.connection(), list(known))]
-    for name in sorted({row[1] for row in waiting}):
-        _publish_again([row for row in waiting[:most] if row[1] == name], name)
+    oldest = waiting[:most]
+    for name in sorted({row[1] for row in oldest}):
+        _publish_again([row for row in oldest if row[1] == name], name)
     if until > since and len(waiting) <= most:
         feed.all_published(live.connection(), until)
 
@@ -300,6 +301,8 @@ def _publish_again(rows: list[tuple[int, str, int | None, int | None, int]], nam
         if chosen:
             feed.publish_parts(pipeline, chosen, batches=[row[0]], committed_us=row[4])
             metrics.FEED_RECOVERED.inc()
+    for ticks, _ in parts:
+        live.remember(pipeline, ticks)
     pipeline.execute()
 
 

@@ -343,6 +343,32 @@ def test_what_the_feed_missed_is_published_exactly_once(redis_server):
     assert [entry.first for entry in announced()] == [1, 2, 4]
 
 
+def test_more_than_is_published_at_a_time_is_published_in_turns(redis_server):
+    process(rows(trade()))
+    redis_server.kill()
+    process(rows(trade(), seq=2, name="nxt"))
+    process(rows(trade(), seq=3, name="krx"))
+    redis_server.start()
+
+    tasks.announce_missed(settle_s=0.0, most=1)
+    tasks.announce_missed(settle_s=0.0, most=1)
+
+    assert [len(announced("nxt")), len(announced("krx"))] == [1, 2]
+
+
+def test_what_is_published_late_is_the_latest_all_the_same(redis_server):
+    redis_server.kill()
+    process(rows(trade(price="2"), trade(symbol="000660", price="5")))
+    redis_server.start()
+
+    tasks.announce_missed(settle_s=0.0)
+
+    assert {code: one["price"] for code, one in live.latest("krx").items()} == {
+        "005930": market.price("2"),
+        "000660": market.price("5"),
+    }
+
+
 def test_what_was_announced_is_not_announced_again():
     process(rows(trade()))
 
