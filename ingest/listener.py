@@ -52,8 +52,9 @@ class Listener(threading.Thread):
                     last = entry_id or last
                     self._heard(outcomes)
             except redis.RedisError as error:
+                # Not from the start again: a failure heard twice would count twice. A Redis that lost its data goes on
+                # from its clock, and what is missed for that the ledger tells.
                 log.warning("notices unreadable error=%s", type(error).__name__)
                 away = True
-                last = b"0"  # a Redis that lost its data counts from the start again; hearing twice is harmless
                 self._halted.wait(PAUSE_S)
         client.close()

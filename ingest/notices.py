@@ -81,12 +81,12 @@ def _send(client: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
 
 
 def read(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[bytes | None, list[Outcome]]:
-    """(last entry id, outcomes) of rows read from the notice stream."""
+    """(last entry id, outcomes) of rows read from the notice stream; what a worker of a later version adds is let
+    pass."""
     last, outcomes = None, []
+    names = ("batch", "code", "rejected", "reasons", "message", "failed")
     for entry_id, values in rows:
         last = entry_id
-        for batch, code, rejected, reasons, message, failure in msgpack.unpackb(values[b"o"]):
-            outcomes.append(
-                Outcome(batch=batch, code=code, rejected=rejected, reasons=reasons, message=message, failed=failure)
-            )
+        for told in msgpack.unpackb(values[b"o"]):
+            outcomes.append(Outcome(**dict(zip(names, told, strict=False))))
     return last, outcomes

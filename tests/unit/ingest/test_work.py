@@ -1,6 +1,8 @@
 import json
 from collections.abc import Iterable
 
+import msgpack
+
 from ingest import notices, work
 from ingest.validation import Recency
 from ingest.work import Batch
@@ -125,3 +127,11 @@ def test_what_became_of_a_batch_is_told_by_code():
     assert [one.code for one in told] == ["", "rows", "bad_batch_header", "dead_letter"]
     assert (told[1].rejected, told[1].reasons) == (1, {"price_not_positive": 1})
     assert [one.code for one in again] == ["", "checksum_mismatch"]
+
+
+def test_what_a_later_worker_tells_besides_is_let_pass():
+    told = msgpack.packb([[5, "rows", 2, {"symbol_unknown": 2}, "why", "", "later", 7]])
+
+    last, (heard,) = notices.read([(b"1-0", {b"o": told})])
+
+    assert (last, heard.batch, heard.code, heard.rejected, heard.message) == (b"1-0", 5, "rows", 2, "why")
