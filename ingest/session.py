@@ -48,6 +48,7 @@ class Session:
         self._opened_at = self._heard_at = self._said_at = now
         self._frame_since: float | None = None
         self._resumes_at = 1
+        self._auditing = False
         self._say(
             wire.Challenge(
                 nonce=self.nonce,
@@ -123,6 +124,9 @@ class Session:
             if isinstance(message, wire.Heartbeat):
                 return None
             if isinstance(message, wire.Audit):
+                if self._auditing:  # each costs questions to the database, so nobody may queue them
+                    raise _Refusal("unexpected_frame", "an AUDIT before the one before it was answered")
+                self._auditing = True
                 return message
         raise _Refusal("unexpected_frame", f"{message.type.name} does not belong here")
 
@@ -173,6 +177,7 @@ class Session:
 
     def missing(self, ranges: list[tuple[int, int]]) -> None:
         """Answer an AUDIT."""
+        self._auditing = False
         if self.state is State.OPEN and not self.closing:
             self._say(wire.Missing(ranges=ranges))
 

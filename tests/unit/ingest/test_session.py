@@ -392,3 +392,16 @@ def test_an_acknowledgement_tells_what_was_received_and_what_is_committed():
     line.session.ack(commit=1, ranges=[(3, 3)], credit=64, now=line.clock())
 
     assert line.messages() == [wire.Ack(recv=3, commit=1, ranges=((3, 3),), credit=64)]
+
+
+def test_a_second_audit_before_the_answer_ends_the_connection():
+    line = opened()
+    audit = wire.Audit(ranges=((1, 4),), rows=4).encode()
+
+    line.give(audit)
+    line.session.missing([])
+    answered = line.give(audit)
+    line.give(audit)
+
+    assert len(answered) == 1
+    assert line.refusal() == "unexpected_frame"
