@@ -139,8 +139,8 @@ class Spool:
     def sync(self) -> int:
         """Make all that was appended survive a power cut; answers `durable`. Appends go on meanwhile."""
         with self._mutex:
-            target, unsynced = self.last, self._unsynced
-            if not unsynced:
+            target, segment, size = self.last, self._active, self._active.size
+            if not self._unsynced:
                 return self.durable
             fd = os.dup(self._fd)
         try:
@@ -149,7 +149,8 @@ class Spool:
             os.close(fd)
         with self._mutex:
             self.durable = max(self.durable, target)
-            self._unsynced = max(0, self._unsynced - unsynced)
+            if segment is self._active:  # else a new one was begun meanwhile, of which nothing is safe yet
+                self._unsynced = min(self._unsynced, segment.size - size)
             self._synced_at = self._clock()
             return self.durable
 

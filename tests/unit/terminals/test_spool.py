@@ -111,6 +111,23 @@ def test_a_sync_is_due_after_50_ms_or_64_kib(tmp_path):
     assert spool.due(clock.now)
 
 
+def test_what_is_taken_into_a_new_segment_during_a_sync_is_synced_later(tmp_path):
+    meanwhile = []
+
+    def fsync(fd):
+        while meanwhile:
+            spool.append(meanwhile.pop())
+
+    spool = spools.Spool(tmp_path, segment_bytes=1000, fsync=fsync)
+    spool.append(batch(text="x" * 900))
+    meanwhile.append(batch(text="y" * 300))
+
+    spool.sync()
+
+    assert spool.due_at() < float("inf")
+    assert spool.sync() == spool.last == 2
+
+
 def test_a_tail_torn_at_any_byte_is_cut_back_to_the_last_whole_batch(tmp_path):
     spool = spools.Spool(tmp_path)
     ends = [HEAD_BYTES]
