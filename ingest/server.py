@@ -255,12 +255,12 @@ class Server:
         stream, number = member.stream, batch_number(member.stream.id, event.seq)
         member.batches += 1
         metrics.RECEIVED_BATCHES.inc()
-        if stream.has(event.seq):
+        repeated, waiting = stream.has(event.seq), self.flights.by_number.get(number)
+        if repeated or waiting is not None:
             metrics.REPEATED_BATCHES.inc()
-            self._ack(member)
-            return
-        if number in self.flights.by_number:
-            metrics.REPEATED_BATCHES.inc()
+        if waiting is not None:
+            if waiting.payload != event.payload and connection.session is not None:
+                connection.session.refuse("bad_seq", f"seq {event.seq} is under way with other content")
             return
         now = time.monotonic()
         flight = Flight(
@@ -276,7 +276,8 @@ class Server:
         )
         self.flights.add(flight)
         stream.bytes += len(event.payload)
-        self._watch(member, flight, now)
+        if not repeated:  # a worker compares a repeated one with the ledger: what differs is kept aside, not lost
+            self._watch(member, flight, now)
         self._press()
         self._pump()
 

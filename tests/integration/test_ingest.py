@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from django.db import connection
 
-from marketdata.models import Client, IngestBatch, Market, Symbol
+from marketdata.models import Client, DeadLetter, IngestBatch, Market, Symbol
 from marketdata.storage import storage
 from terminals import wire
 from tests.fakes import FakeTerminal
@@ -161,6 +161,33 @@ def test_a_terminal_that_comes_back_goes_on_where_the_ledger_ends(road):
     assert (welcome.commit, list(welcome.ranges)) == (5, [])
     assert stored() == one_to(9)
     assert road.metric("naru_repeated_batches_total") >= 3
+
+
+def test_a_number_used_again_for_other_content_is_kept_aside_and_told(road):
+    road.ingest()
+    road.worker()
+    with road.terminal("feeder") as terminal:
+        terminal.login()
+        send(terminal, 1, 2)
+        terminal.until_committed()
+
+        terminal.batch(batch(1, note="other"))
+        told = terminal.expect(wire.Reject)
+
+    assert (told.seq, told.code) == (1, "checksum_mismatch")
+    assert DeadLetter.objects.count() == 1
+    assert stored() == one_to(2)
+
+
+def test_a_number_under_way_cannot_be_used_for_other_content(road):
+    road.ingest()
+    with road.terminal("feeder") as terminal:
+        terminal.login()
+        terminal.batch(batch(1))
+
+        terminal.batch(batch(1, note="other"))
+
+        assert terminal.last_words()[0] == "bad_seq"
 
 
 def test_what_the_ledger_lost_is_found_by_an_audit_and_taken_again(road):
