@@ -87,6 +87,5 @@ def read(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[bytes | N
     names = ("batch", "code", "rejected", "reasons", "message", "failed")
     for entry_id, values in rows:
         last = entry_id
-        for told in msgpack.unpackb(values[b"o"]):
-            outcomes.append(Outcome(**dict(zip(names, told, strict=False))))
+        outcomes += [Outcome(**dict(zip(names, told, strict=False))) for told in msgpack.unpackb(values[b"o"])]
     return last, outcomes

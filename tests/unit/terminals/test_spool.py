@@ -112,7 +112,7 @@ def test_a_sync_is_due_after_50_ms_or_64_kib(tmp_path):
 
 
 def test_what_is_taken_into_a_new_segment_during_a_sync_is_synced_later(tmp_path):
-    meanwhile = []
+    meanwhile: list[bytes] = []
 
     def fsync(fd):
         while meanwhile:
