@@ -197,7 +197,7 @@ class MariaDB(Storage):
         params: list[object] = [symbol, feed, _moment(start_us), _moment(end_us)]
         if kind is not None:
             where.append("kind = %s")
-            params.append(kind)
+            params.append(int(kind))  # an enumeration would be quoted as text
         way, sign = ("ASC", ">") if ascending else ("DESC", "<")
         if after is not None:
             where.append(f"event_time {sign}= %s AND (event_time {sign} %s OR tick_id {sign} %s)")
