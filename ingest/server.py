@@ -27,7 +27,7 @@ from ingest.ring import Ring
 from ingest.session import BatchReceived, Event, State
 from marketdata import live, metrics
 from marketdata import ticks as ticks_module
-from marketdata.ticks import batch_number
+from marketdata.ticks import Ticks, batch_number
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ TICK_S = 0.25
 POLL_S = 1.0
 REVOKE_S = 5.0
 HASTE_S = 1.0
+WATCH_ROWS = 200
+ENCODING_AT = 8  # of a batch's payload (docs/protocol.md)
 RESUME_AT = 0.8
 
 
@@ -53,6 +55,7 @@ class Server:
         self.errors: Counter[str] = Counter()
         self._connections: set[Connection] = set()
         self._strangers: Counter[str] = Counter()
+        self.broken = asyncio.Event()
         self._halted = False
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -61,8 +64,7 @@ class Server:
         self._listener = Listener(self.instance, heard=self._heard_from_thread, back=self._back_from_thread)
         self._listening: asyncio.Server | None = None
 
-    # --- life
-    # -----------------------------------------------------------------------------------------------------------
+    # --- life ---
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen; returns the port."""
@@ -77,7 +79,7 @@ class Server:
             backlog=256,
         )
         for job in (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked()):
-            self._spawn(job)
+            self._spawn(job, vital=True)
         return int(self._listening.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -102,18 +104,23 @@ class Server:
         self._listener.stop()
         await self._loop.run_in_executor(None, self._dispatcher.join, 2.0)
 
-    def _spawn(self, job: Any) -> None:
+    def _spawn(self, job: Any, *, vital: bool = False) -> None:
         task: asyncio.Task[None] = self._loop.create_task(job)
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._vital_finished if vital else self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background job failed", exc_info=error)
 
-    # --- connections
-    # ------------------------------------------------------------------------------------------------------
+    def _vital_finished(self, task: asyncio.Task[None]) -> None:
+        """Without its timers or its ledger a server only looks alive: better it ends and is started again."""
+        self._finished(task)
+        if not task.cancelled():
+            self.broken.set()
+
+    # --- connections ---
 
     def opened(self, connection: Connection) -> None:
         """A socket was accepted."""
@@ -154,8 +161,7 @@ class Server:
         name = connection.member.admission.name if connection.member else "-"
         log.warning("refused code=%s client=%s address=%s", code, name, connection.address)
 
-    # --- what terminals say
-    # ---------------------------------------------------------------------------------------------
+    # --- what terminals say ---
 
     def handle(self, connection: Connection, event: Event) -> None:
         """An event of a connection's session."""
@@ -282,11 +288,18 @@ class Server:
         self._pump()
 
     def _watch(self, member: Member[Connection], flight: Flight, now: float) -> None:
-        """Keep the newest ticks at hand. A batch that cannot be read is not looked at here: a worker refuses it and
-        says why."""
-        try:
-            ticks = ticks_module.from_wire(flight.payload, source_id=flight.source_id, batch=flight.number).ticks
-        except wire.BatchError:
+        """Keep the newest ticks at hand. JSON rows take milliseconds a thousand, so larger ones are read in a
+        thread."""
+        if flight.rows <= WATCH_ROWS or flight.payload[ENCODING_AT] == wire.Encoding.COLUMNS:
+            self._remember(member, _ticks_of(flight), now)
+        else:
+            self._spawn(self._watch_slowly(member, flight, now))
+
+    async def _watch_slowly(self, member: Member[Connection], flight: Flight, now: float) -> None:
+        self._remember(member, await self._loop.run_in_executor(None, _ticks_of, flight), now)
+
+    def _remember(self, member: Member[Connection], ticks: Ticks | None, now: float) -> None:
+        if ticks is None:
             return
         member.ticks += len(ticks)
         metrics.RECEIVED_TICKS.inc(len(ticks))
@@ -294,8 +307,7 @@ class Server:
         keys = self.dataset.keys(ticks)
         member.ring.append(ticks, keys, now=now)
 
-    # --- to the workers and back
-    # --------------------------------------------------------------------------------------------
+    # --- to the workers and back ---
 
     def _pump(self) -> None:
         if self._dispatcher.idle:
@@ -384,8 +396,7 @@ class Server:
             keep = member.link.halted and of_client > self.limits.client_bytes * RESUME_AT
             member.link.halt(self._halted or of_client > self.limits.client_bytes or keep)
 
-    # --- once in a while
-    # -------------------------------------------------------------------------------------------------------
+    # --- once in a while ---
 
     async def _look_at_timers(self) -> None:
         while True:
@@ -480,3 +491,11 @@ class Server:
             "errors": dict(self.errors),
             "clients": [member.describe() for member in self.registry.members.values()],
         }
+
+
+def _ticks_of(flight: Flight) -> Ticks | None:
+    """The ticks of a batch; None for one that cannot be read: a worker refuses it and says why."""
+    try:
+        return ticks_module.from_wire(flight.payload, source_id=flight.source_id, batch=flight.number).ticks
+    except wire.BatchError:
+        return None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import redis
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import connection
 
@@ -40,7 +41,7 @@ def process_batches(*, batches: list[list[object]], reply_to: str = "", **_: obj
     try:
         _process(members, reply_to)
     except Exception as error:
-        if storage().is_transient(error):
+        if isinstance(error, SoftTimeLimitExceeded) or storage().is_transient(error):
             log.warning("commit failed batches=%d error=%s", len(members), type(error).__name__)
             _drop_connection()
             return  # the ledger has not heard of them, so they are driven again

@@ -1,12 +1,15 @@
 """The only way out to subscribers: one Redis stream a feed, one entry a commit, in the order of commits.
 
 Offset `o` numbers the ticks of a feed from 1; an entry's id is the offset of its last tick. The epoch is the identity
-of the Redis server process: after any restart or failover a subscriber must begin anew, because the newest entries may
-be gone. A batch appears once however often it is published: the script that appends also notes the batch, in one step.
+of the Redis server process and of what it holds: after a restart, a failover or a FLUSHALL a subscriber must begin
+anew,
+because the newest entries may be gone. A batch appears once however often it is published: the script that appends
+also notes the batch, in one step.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +22,7 @@ from marketdata.bars import Bars
 from marketdata.ticks import Ticks
 
 STREAM = "naru:feed:"
+GENERATION = "naru:feed-generation"
 PUBLISHED = "naru:published"
 PUBLISHED_SINCE = "naru:published:since"
 KEEP_PUBLISHED_US = 1_200_000_000
@@ -146,9 +150,11 @@ def newest(connection: redis.Redis, feeds: list[str]) -> dict[str, FeedEntry]:
 
 
 async def epoch(connection: Any) -> str:
-    """The identity of the Redis server process behind an asyncio client, 16 characters."""
+    """The identity of the Redis server process behind an asyncio client and of what it holds, 16 characters."""
     info: dict[str, Any] = await connection.info("server")
-    return str(info["run_id"])[:16]
+    await connection.set(GENERATION, secrets.token_hex(4), nx=True)  # gone when somebody emptied Redis
+    generation = await connection.get(GENERATION)
+    return str(info["run_id"])[:8] + (generation or b"").decode()
 
 
 async def bounds(connection: Any, feed: str) -> tuple[int, int]:

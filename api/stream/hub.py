@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 BLOCK_MS = 500
 BEAT_S = 0.1
+CHECK_EPOCH_S = 1.0  # also an emptied Redis is noticed
 FORMING_EVERY_BEATS = 3  # at most 3.3 a second and symbol
 HEARTBEAT_S = 5.0
 LINGER_S = 30.0
@@ -47,6 +48,7 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._reader: Any = None
         self._connects = self._known_connects = 0
+        self._checked_at = 0.0
         self.commands: Any = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=3)
         self.epoch = ""
         self.away = False
@@ -141,7 +143,7 @@ class Hub:
 
     async def _check_epoch(self) -> None:
         epoch = await feeds.epoch(self._reader)
-        self._known_connects = self._connects
+        self._known_connects, self._checked_at = self._connects, time.monotonic()
         if epoch == self.epoch:
             return
         before, self.epoch = self.epoch, epoch
@@ -168,12 +170,17 @@ class Hub:
             await asyncio.sleep(BEAT_S)
             return
         entries = await feeds.follow(self._reader, positions, block_ms=BLOCK_MS)
-        if self._connects != self._known_connects:
+        if self._connects != self._known_connects or time.monotonic() - self._checked_at > CHECK_EPOCH_S:
+            epoch = self.epoch
             await self._check_epoch()
-            return
+            if epoch != self.epoch:
+                return
         for entry in entries:
             channel = self._channels[entry.feed]
-            if entry.last > (channel.delivered or 0):
+            delivered = channel.delivered or 0
+            if entry.last > delivered:
+                if entry.first > delivered + 1:  # trimmed before it was read
+                    self._tell_gap(channel, "a part of the feed was overwritten before it was read; fetch it by REST")
                 channel.deliver(entry, time.time_ns() // 1000)
                 await self._let_send(channel)
 

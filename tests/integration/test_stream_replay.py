@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import redis
 
 from api.stream import replay, shared
 from tests.integration.serving import commit, hub, serving
@@ -191,6 +192,25 @@ async def test_another_redis_than_before_is_told_and_the_stream_goes_on(serving,
     assert error["code"] == 461
     assert error["epoch"] == hub.epoch != told["epoch"]
     assert trade["o"] == error["o"] + 1
+
+
+async def test_an_emptied_redis_is_told_and_the_stream_goes_on(serving, own_redis, hub_of_own):
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        for price in ("1", "2", "3"):
+            await commit(serving, [{"price": price}])
+            await socket.until("t")
+
+        with redis.Redis.from_url(own_redis.url) as client:
+            client.flushall()
+
+        error = (await socket.until("error", seconds=15))[-1]
+        await commit(serving, [{"price": "4"}])
+        trade = (await socket.until("t"))[-1]
+
+    assert error["code"] == 461
+    assert error["epoch"] == hub_of_own.epoch != told["epoch"]
+    assert (trade["p"], trade["o"]) == (4, error["o"] + 1)
 
 
 async def test_sockets_wait_while_redis_is_away_from_the_start(serving, own_redis, hub_of_own):

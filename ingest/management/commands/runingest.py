@@ -71,6 +71,9 @@ async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) 
         loop.add_signal_handler(number, stopped.set)
     port = await server.start(host, port, tls)
     log.info("listening host=%s port=%d tls=%s", host, port, tls is not None)
-    await stopped.wait()
+    waits = [asyncio.ensure_future(event.wait()) for event in (stopped, server.broken)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     log.info("draining")
     await server.stop()
+    if not stopped.is_set():
+        raise CommandError("a vital job ended; the log above says why")
