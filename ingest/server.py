@@ -64,7 +64,7 @@ class Server:
         self._listener = Listener(self.instance, heard=self._heard_from_thread, back=self._back_from_thread)
         self._listening: asyncio.Server | None = None
 
-    # --- life ---
+    # --- life -------------------------------------------------------------------------------------------------------
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen; returns the port."""
@@ -120,7 +120,7 @@ class Server:
         if not task.cancelled():
             self.broken.set()
 
-    # --- connections ---
+    # --- connections ------------------------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
         """A socket was accepted."""
@@ -161,7 +161,7 @@ class Server:
         name = connection.member.admission.name if connection.member else "-"
         log.warning("refused code=%s client=%s address=%s", code, name, connection.address)
 
-    # --- what terminals say ---
+    # --- what terminals say -----------------------------------------------------------------------------------------
 
     def handle(self, connection: Connection, event: Event) -> None:
         """An event of a connection's session."""
@@ -307,7 +307,7 @@ class Server:
         keys = self.dataset.keys(ticks)
         member.ring.append(ticks, keys, now=now)
 
-    # --- to the workers and back ---
+    # --- to the workers and back ------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
         if self._dispatcher.idle:
@@ -396,7 +396,7 @@ class Server:
             keep = member.link.halted and of_client > self.limits.client_bytes * RESUME_AT
             member.link.halt(self._halted or of_client > self.limits.client_bytes or keep)
 
-    # --- once in a while ---
+    # --- once in a while --------------------------------------------------------------------------------------------
 
     async def _look_at_timers(self) -> None:
         while True:

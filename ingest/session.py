@@ -130,8 +130,7 @@ class Session:
                 return message
         raise _Refusal("unexpected_frame", f"{message.type.name} does not belong here")
 
-    # --- what the server answers
-    # ----------------------------------------------------------------------------------------
+    # --- what the server answers ------------------------------------------------------------------------------------
 
     def auth_message(self, hello: wire.Hello) -> bytes:
         """What the client's proof must sign."""
