@@ -25,8 +25,8 @@ PACKAGES = ("celery", "kombu", "redis", "django", "channels", "daphne", "mysqlcl
 def versions(stack: Stack) -> dict[str, str]:
     """Of the servers and the packages that matter."""
     found = {"python": platform.python_version(), "mariadb": str(stack.rows("SELECT VERSION()")[0][0])}
-    found |= {"redis": stack.redis_version()}
-    return found | {name: metadata.version(name) for name in PACKAGES}
+    found |= {"redis-server": stack.redis_version()}
+    return found | {"redis-py" if name == "redis" else name: metadata.version(name) for name in PACKAGES}
 
 
 def write(
