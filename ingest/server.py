@@ -148,6 +148,7 @@ class Server:
         else:
             self.registry.leave(connection.member)
             log.info("left client=%s", connection.member.admission.name)
+            connection.member = None  # they point to each other: without this the ring waits for the garbage collector
         metrics.CONNECTIONS.set(len(self._connections))
 
     def _no_stranger(self, connection: Connection) -> None:
