@@ -4,6 +4,7 @@ broker."""
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ GREATEST_DELAY_S = 60.0
 FAILURES_TO_DEATH = 10
 MESSAGE_BATCHES = 256
 ALONE_AFTER = 2
+PATIENCE_S = 0.1
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -50,6 +52,8 @@ class Flights:
     _open: dict[int, int] = field(default_factory=dict)  # message -> flights still in it
     _ids: itertools.count[int] = field(default_factory=itertools.count)
     _waits: deque[float] = field(default_factory=lambda: deque(maxlen=500))  # from receipt to commit
+    _waiting_rows: int = 0
+    _sent_at: float = float("-inf")  # when a message was made last
     _settled_at: float = float("-inf")  # when anything was committed last
     _trips: deque[float] = field(default_factory=lambda: deque(maxlen=500))  # from the last publish to commit
 
@@ -71,15 +75,20 @@ class Flights:
         self.by_number[flight.number] = flight
         self.bytes += len(flight.payload)
         self._waiting.setdefault(flight.stream, deque()).append(flight)
+        self._waiting_rows += flight.rows
 
-    def next_message(self) -> list[Flight]:
+    def next_message(self, now: float = math.inf) -> list[Flight]:
         """What goes into the next message, at most `message_ticks` rows unless one batch alone has more; empty: not
         now.
 
+        Beside a message that is out goes another only when it is full, or when the last went a while ago: two workers
+        on the candles of the same minute hinder each other, and half-empty messages cost as much as full ones.
         Batches of one stream travel together: they touch the same candles, which are then merged once, not five times.
         A batch that was lost twice travels alone: should it be what kills the workers, it takes no other with it.
         """
         if len(self._open) >= self.max_messages:
+            return []
+        if self._open and self._waiting_rows < self.message_ticks and now < self._sent_at + PATIENCE_S:
             return []
         chosen: list[Flight] = []
         room = self.message_ticks
@@ -96,6 +105,7 @@ class Flights:
                     chosen.append(flight)
                     room -= self.message_ticks if alone else flight.rows
                 queue.popleft()
+                self._waiting_rows -= flight.rows
             if not queue:
                 del self._waiting[stream]
                 continue
@@ -103,6 +113,7 @@ class Flights:
                 self._waiting[stream] = self._waiting.pop(stream)  # behind the streams that have not had their turn
             break  # one that got nothing stays the first, or lively others would pass it for ever
         if chosen:
+            self._sent_at = now if now < math.inf else self._sent_at
             message = next(self._ids)
             self._open[message] = len(chosen)
             for flight in chosen:
@@ -199,6 +210,7 @@ class Flights:
         """Back to the front of their streams, in their order."""
         for flight in sorted(flights, key=lambda flight: flight.seq, reverse=True):
             self._waiting.setdefault(flight.stream, deque()).appendleft(flight)
+            self._waiting_rows += flight.rows
 
     def _leave(self, flight: Flight) -> None:
         if flight.message is not None:

@@ -312,7 +312,7 @@ class Server:
 
     def _pump(self) -> None:
         if self._dispatcher.idle:
-            flights = self.flights.next_message()
+            flights = self.flights.next_message(time.monotonic())
             if flights:
                 self._dispatcher.give(flights)
 

@@ -324,3 +324,33 @@ def test_no_batch_is_lost_doubled_or_forgotten_whatever_happens(steps, data):
             for one in chosen:
                 all_flights.settle(one.number, clock())
     assert len(all_flights) == all_flights.waiting == all_flights.bytes == all_flights.messages == 0
+
+
+def test_beside_a_message_that_is_out_goes_only_a_full_one_or_one_that_waited():
+    flights = Flights(max_messages=4, message_ticks=5_000, redrive_s=5.0)
+    flights.add(flight(1, rows=10))
+    flights.published(flights.next_message(100.0), 100.0)
+
+    flights.add(flight(2, rows=10))
+    at_once = flights.next_message(100.01)
+    flights.add(flight(3, rows=4_990))
+    full = flights.next_message(100.02)
+    flights.published(full, 100.02)
+    flights.add(flight(4, rows=10))
+    later = flights.next_message(100.12)
+
+    assert at_once == []
+    assert [one.seq for one in full] == [2, 3]
+    assert [one.seq for one in later] == [4]
+
+
+def test_a_settled_message_lets_what_waits_go_at_once():
+    flights = Flights(max_messages=4, message_ticks=5_000, redrive_s=5.0)
+    flights.add(flight(1, rows=10))
+    out = flights.next_message(100.0)
+    flights.published(out, 100.0)
+    flights.add(flight(2, rows=10))
+
+    flights.settle(out[0].number, 100.01)
+
+    assert [one.seq for one in flights.next_message(100.01)] == [2]
