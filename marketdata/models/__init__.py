@@ -1,18 +1,34 @@
-"""The tables of Naru, a room per kind: reference data, today's data and the ledger."""
+"""The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
+from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData
+from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
-from marketdata.models.ledger import DeadLetter, Gap, IngestBatch, IngestReject, IngestStream
-from marketdata.models.reference import Client, Market, Source, Symbol
+from marketdata.models.ledger import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
+from marketdata.models.operations import Alarm, BackupRun, JobLease, RolloverRun
+from marketdata.models.reference import CalendarOverride, Client, Market, Source, Symbol
 
 __all__ = [
+    "Alarm",
+    "BackupRun",
+    "CacheChartData",
+    "CacheRealtimeData",
+    "CacheStatsData",
+    "CalendarOverride",
     "Client",
     "DeadLetter",
     "Gap",
     "IngestBatch",
+    "IngestBatchDay",
     "IngestReject",
     "IngestStream",
+    "JobLease",
     "Market",
+    "MarketData",
     "MarketDataMinute",
+    "MarketDataTick",
+    "MarketEvent",
+    "OrderBook",
+    "RolloverRun",
     "Source",
     "Symbol",
     "TempMarketData",

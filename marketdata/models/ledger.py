@@ -55,6 +55,25 @@ class IngestBatch(models.Model):
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF}"
 
 
+class IngestBatchDay(models.Model):
+    """What a batch stored of one trading date: how many ticks and their checksum (`marketdata.figures`). Written with
+    the claim row, so that the rows of a day can be compared with what was acknowledged."""
+
+    pk = models.CompositePrimaryKey("batch", "trade_date")
+    batch = models.BigIntegerField()
+    trade_date = models.DateField()
+    rows = models.PositiveIntegerField()
+    checksum = models.BigIntegerField()
+
+    class Meta:
+        db_table = "ingest_batch_day"
+        indexes: ClassVar = [models.Index(fields=["trade_date"], name="ingest_batch_day_date")]
+        verbose_name = verbose_name_plural = _("거래일별 원장 Ledger by trading date")
+
+    def __str__(self) -> str:
+        return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.trade_date}"
+
+
 class IngestReject(models.Model):
     """A row that failed validation: kept whole, with its reasons."""
 

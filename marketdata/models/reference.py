@@ -42,6 +42,40 @@ class Market(models.Model):
         return self.code
 
 
+class CalendarOverride(models.Model):
+    """What the checked-in calendar does not know of a date: an ad-hoc closure, a late opening. Wins over it."""
+
+    market = models.ForeignKey(Market, on_delete=models.CASCADE, verbose_name=_("시장 market"))
+    date = models.DateField(_("날짜 date"))
+    is_open = models.BooleanField(_("개장 open"), default=False)
+    shift_minutes = models.SmallIntegerField(
+        _("시간 이동(분) shift, minutes"),
+        default=0,
+        help_text=_("수능일은 60. All sessions of the day move by so much; 60 on CSAT day."),
+    )
+    regular_open = models.TimeField(_("정규장 시작 regular open"), null=True, blank=True)
+    regular_close = models.TimeField(_("정규장 종료 regular close"), null=True, blank=True)
+    note = models.CharField(_("사유 reason"), max_length=200)
+    source = models.CharField(_("출처 source"), max_length=200, blank=True)
+
+    class Meta:
+        db_table = "calendar_override"
+        ordering: ClassVar = ["-date"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["market", "date"], name="calendar_override_once")]
+        verbose_name = verbose_name_plural = _("달력 예외 Calendar override")
+
+    def __str__(self) -> str:
+        return f"{self.market_id} {self.date} {self.note}"
+
+    def clean(self) -> None:
+        if not self.is_open and (self.shift_minutes or self.regular_open or self.regular_close):
+            raise ValidationError(
+                {"is_open": _("휴장일에는 시간을 정할 수 없습니다. A closed day has no times.")}
+            )
+        if self.regular_open and self.regular_close and self.regular_open >= self.regular_close:
+            raise ValidationError({"regular_close": _("시작보다 늦어야 합니다. It must be later than the opening.")})
+
+
 class Source(models.Model):
     """Where a tick was seen. `max_age_s` empty means that old events are believed (replays)."""
 

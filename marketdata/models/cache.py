@@ -1,0 +1,57 @@
+"""What a reader in SQL gets of the caches. Made by `marketdata.storage`, filled by `marketdata.caches`, and of no
+account: all of it can be made again."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class CacheRealtimeData(models.Model):
+    """The latest trade of a symbol on a feed."""
+
+    pk = models.CompositePrimaryKey("symbol", "feed")
+    symbol = models.CharField(max_length=24)
+    feed = models.CharField(max_length=16)
+
+    class Meta:
+        db_table = "cache_realtime_data"
+        managed = False
+        verbose_name = verbose_name_plural = _("실시간 캐시 Realtime cache")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.feed}"
+
+
+class CacheChartData(models.Model):
+    """Ready candles of a symbol, feed and timeframe as JSON."""
+
+    pk = models.CompositePrimaryKey("symbol", "feed", "timeframe")
+    symbol = models.CharField(max_length=24)
+    feed = models.CharField(max_length=16)
+    timeframe = models.CharField(max_length=8)
+
+    class Meta:
+        db_table = "cache_chart_data"
+        managed = False
+        verbose_name = verbose_name_plural = _("차트 캐시 Chart cache")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.feed} {self.timeframe}"
+
+
+class CacheStatsData(models.Model):
+    """Ready statistics of a symbol and feed as JSON."""
+
+    pk = models.CompositePrimaryKey("symbol", "feed", "name")
+    symbol = models.CharField(max_length=24)
+    feed = models.CharField(max_length=16)
+    name = models.CharField(max_length=32)
+
+    class Meta:
+        db_table = "cache_stats_data"
+        managed = False
+        verbose_name = verbose_name_plural = _("통계 캐시 Statistics cache")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.feed} {self.name}"

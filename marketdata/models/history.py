@@ -1,0 +1,77 @@
+"""Permanent data, as Django sees it: the ticks of finished days, daily candles, order books and events. As with today's
+ticks the tables are made by `marketdata.storage`; these models are for the admin and for looking around."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class MarketDataTick(models.Model):
+    """Ticks of days that were rolled over. Columns and units are told in `marketdata.storage.base`."""
+
+    pk = models.CompositePrimaryKey("symbol", "event_time", "tick_id", "trade_date")
+    symbol = models.CharField(max_length=24)
+    event_time = models.BigIntegerField()
+    tick_id = models.BigIntegerField()
+    trade_date = models.DateField()
+
+    class Meta:
+        db_table = "market_data_tick"
+        managed = False
+        verbose_name = verbose_name_plural = _("과거 틱 Ticks of past days")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.event_time}"
+
+
+class MarketData(models.Model):
+    """Daily candles. Columns and units are told in `marketdata.storage.base`."""
+
+    pk = models.CompositePrimaryKey("symbol", "feed", "trade_date")
+    symbol = models.CharField(max_length=24)
+    feed = models.CharField(max_length=16)
+    trade_date = models.DateField()
+
+    class Meta:
+        db_table = "market_data"
+        managed = False
+        verbose_name = verbose_name_plural = _("일봉 Daily candle")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.feed} {self.trade_date}"
+
+
+class OrderBook(models.Model):
+    """Ten levels of bids and asks. Columns and units are told in `marketdata.storage.base`."""
+
+    pk = models.CompositePrimaryKey("symbol", "event_time", "tick_id", "trade_date")
+    symbol = models.CharField(max_length=24)
+    event_time = models.BigIntegerField()
+    tick_id = models.BigIntegerField()
+    trade_date = models.DateField()
+
+    class Meta:
+        db_table = "order_books"
+        managed = False
+        verbose_name = verbose_name_plural = _("호가 Order book")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.event_time}"
+
+
+class MarketEvent(models.Model):
+    """Status, VI, index and other events with a JSON body. Columns are told in `marketdata.storage.base`."""
+
+    pk = models.CompositePrimaryKey("event_time", "event_id", "trade_date")
+    event_time = models.BigIntegerField()
+    event_id = models.BigIntegerField()
+    trade_date = models.DateField()
+
+    class Meta:
+        db_table = "market_events"
+        managed = False
+        verbose_name = verbose_name_plural = _("시장 이벤트 Market event")
+
+    def __str__(self) -> str:
+        return f"{self.event_time} {self.event_id}"
