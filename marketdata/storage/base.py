@@ -1,22 +1,34 @@
 """What every database promises. The contract suite (tests/contract) tells each promise once and runs it on each
 backend.
 
-Tables made here (all others are Django's):
+Tables made here (all others are Django's), each partitioned by range of trading date where the database can:
 
-temp_market_data      one tick a row, key (symbol, event_time, tick_id, trade_date), partitioned by trading date where
-the database can
-market_data_minute    one minute candle a row, key (symbol, feed, minute_time, trade_date), partitioned by month
+temp_market_data      today's ticks, one a row, key (symbol, event_time, tick_id, trade_date); a partition per trading
+                      date. Every tick enters here, late ones too
+market_data_tick      the ticks of finished days, the same columns; a day arrives as a whole partition
+market_data_minute    one minute candle a row, key (symbol, feed, minute_time, trade_date), by month
+market_data           one daily candle a row, key (symbol, feed, trade_date), by month. `close` is the close of the
+                      regular session (of the day, where the market has none); `last` the last price of all; open, high,
+                      low, volume, value and n are of all trades; regular_* of the regular session alone, NULL without it
+order_books           ten levels as JSON arrays of decimals as text, best first, key (symbol, event_time, tick_id,
+                      trade_date), by day
+market_events         status, VI, index and other events, key (event_time, event_id, trade_date), body in JSON, by day
+cache_realtime_data, cache_chart_data, cache_stats_data   what a reader in SQL gets of the caches; not partitioned
 
 Prices are DECIMAL(18,8) and sizes DECIMAL(18,4) where the database has exact decimals; SQLite has none and keeps the
 integers of `marketdata.ticks` (1e-8 and 1e-4), and times as microseconds.
+
+A tick lies in exactly one place at any moment: temp_market_data, market_data_tick, or (where a backend needs it for the
+way between) a table of its own. `read_ticks` asks all of them in one statement, so a day that is being moved is whole
+for every reader.
 """
 
 from __future__ import annotations
 
 import abc
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,14 +36,62 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from marketdata.bars import Bars
+from marketdata.daily import DailyBars
+from marketdata.figures import Figure
+from marketdata.records import MarketEvent, OrderBook
+from marketdata.storage.periods import DAY, MONTH, Period
 from marketdata.ticks import Ticks
 
-TICK_TABLES = ("temp_market_data",)
+TEMP, HISTORY = "temp_market_data", "market_data_tick"
+MINUTES, DAILY, BOOKS, EVENTS = "market_data_minute", "market_data", "order_books", "market_events"
+CACHES = ("cache_realtime_data", "cache_chart_data", "cache_stats_data")
+PERIODS: dict[str, Period] = {TEMP: DAY, HISTORY: DAY, MINUTES: MONTH, DAILY: MONTH, BOOKS: DAY, EVENTS: DAY}
 EPOCH_DATE = datetime.date(1970, 1, 1)
 
 
 class StorageError(Exception):
     """The database did not do what was asked; the message says what to look at."""
+
+
+class StorageBusyError(StorageError):
+    """Somebody holds what was needed, and waiting longer would have held up the writers. Worth another try later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A partition: the trading dates start <= date < end; None is no bound. `rows` is the database's own estimate."""
+
+    table: str
+    name: str
+    start: datetime.date | None
+    end: datetime.date | None
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The regular session of a market on one trading date: start_us <= time < end_us."""
+
+    market: str
+    start_us: int
+    end_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """A row of cache_realtime_data: the latest trade of a symbol on a feed. Price in 1e-8, size in 1e-4."""
+
+    symbol: str
+    feed: str
+    time_us: int
+    tick_id: int
+    price: int
+    size: int | None
+
+
+Progress = Callable[[str], None]
+"""Told now and then during long work, with a few words; may raise to end it between two steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +120,16 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def create_tables(self) -> None:
-        """Make the two tables if they are not there."""
+        """Make the tables that are not there."""
 
     @abc.abstractmethod
     def drop_tables(self) -> None:
-        """Remove the two tables and what is in them."""
+        """Remove the tables and what is in them."""
 
     @abc.abstractmethod
-    def ensure_partitions(self, dates: Iterable[datetime.date]) -> None:
-        """Make room for these trading dates. Commits, so never inside `transaction()`; cheap when the room is there."""
+    def ensure_partitions(self, dates: Iterable[datetime.date], tables: Sequence[str] = (TEMP, MINUTES)) -> None:
+        """Make room for these trading dates. Commits, so never inside `transaction()`; cheap when the room is there.
+        A row without room is kept all the same, in a partition for whatever has none."""
 
     @abc.abstractmethod
     def is_transient(self, error: BaseException) -> bool:
@@ -95,9 +156,10 @@ class Storage(abc.ABC):
         after: TickKey | None = None,
         limit: int | None = None,
         ascending: bool = True,
-        table: str = "temp_market_data",
+        table: str | None = None,
     ) -> Ticks:
-        """Ticks of a symbol and feed with start_us <= time < end_us, ordered by (time, tick_id), at most `limit`."""
+        """Ticks of a symbol and feed with start_us <= time < end_us, ordered by (time, tick_id), at most `limit`.
+        From wherever they lie, in one statement; `table` looks into that one alone."""
 
     @abc.abstractmethod
     def read_minutes(
@@ -112,6 +174,112 @@ class Storage(abc.ABC):
         ascending: bool = True,
     ) -> Bars:
         """Minute candles of a symbol and feed with start_us <= minute < end_us, ordered by minute, at most `limit`."""
+
+    # --- days -------------------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def partitions(self, table: str) -> list[Part]:
+        """The partitions of a table that hold named periods, oldest first; [] where the database has none. The empty
+        ranges between and the last one are left out."""
+
+    @abc.abstractmethod
+    def strays(self, table: str) -> int:
+        """How many rows lie in partitions for what had no room (0 where there are no partitions)."""
+
+    @abc.abstractmethod
+    def dates(self, table: str) -> list[datetime.date]:
+        """The trading dates of which a table has rows, oldest first. For TEMP that includes a day on its way."""
+
+    @abc.abstractmethod
+    def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
+        """Remove these trading dates (for a table by month: the months that start then) by dropping their partitions,
+        where there are none by deleting in pieces. Returns how many partitions (or periods) went. Commits."""
+
+    @abc.abstractmethod
+    def move_day(self, date: datetime.date, *, progress: Progress) -> int:
+        """Move all of a trading date's ticks from TEMP to HISTORY and return how many TEMP had.
+
+        Whole if HISTORY has none of that date yet, else in pieces. May be killed at any moment and called again; a
+        reader of `read_ticks` sees every row at every moment; a writer waits for no longer than a moment.
+        StorageBusyError when the tables stay in use by others. Commits, so never inside `transaction()`.
+        """
+
+    @abc.abstractmethod
+    def tick_figures(
+        self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
+    ) -> dict[tuple[str, str], Figure]:
+        """Count and checksum of a trading date's ticks by (symbol, feed), as `marketdata.figures.of_ticks` has them;
+        from wherever they lie, or from `tables` alone. `threads` connections share the work (outside a snapshot)."""
+
+    @abc.abstractmethod
+    def snapshot(self) -> AbstractContextManager[None]:
+        """All questions inside see one and the same moment."""
+
+    @abc.abstractmethod
+    def build_daily(self, date: datetime.date, windows: Sequence[Window]) -> int:
+        """Make the daily candles of a trading date from its minute candles, in place of those that are there; returns
+        how many. A symbol whose market has no window closes with its last trade. Commits as one transaction."""
+
+    @abc.abstractmethod
+    def read_daily(self, symbol: str, feed: str, start: datetime.date, end: datetime.date) -> DailyBars:
+        """Daily candles with start <= trade_date < end, ordered by date."""
+
+    @abc.abstractmethod
+    def read_day_minutes(self, date: datetime.date, feed: str) -> Bars:
+        """All minute candles of a trading date and feed, ordered by (symbol, minute)."""
+
+    @abc.abstractmethod
+    def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
+        """The (symbol, feed) pairs of a trading date that have ticks or minute candles, sorted."""
+
+    @abc.abstractmethod
+    def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
+        """Put these candles in place of the stored ones of the trading date, feed and symbols named in `bars.symbols`;
+        returns how many rows changed. Inside `transaction()`. `rev` of a candle that changes is one more than before."""
+
+    @abc.abstractmethod
+    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
+        """All ticks of a trading date, symbol and feed, ordered by (time, tick_id), from wherever they lie."""
+
+    @abc.abstractmethod
+    def table_figures(self, table: str) -> dict[str, Figure]:
+        """Count and checksum of any table's rows, over all columns: by trading date (ISO text) where it has one, else
+        under "". Only comparable between databases of one vendor."""
+
+    # --- books, events, caches --------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def store_books(self, books: Sequence[OrderBook]) -> int:
+        """Store order books; those already there are left alone. Returns how many were new."""
+
+    @abc.abstractmethod
+    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
+        """Order books with start_us <= time < end_us, ordered by (time, tick_id)."""
+
+    @abc.abstractmethod
+    def store_events(self, events: Sequence[MarketEvent]) -> int:
+        """Store events; those already there are left alone. Returns how many were new."""
+
+    @abc.abstractmethod
+    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
+        """Events with start_us <= time < end_us, ordered by (time, id)."""
+
+    @abc.abstractmethod
+    def put_latest(self, rows: Sequence[Latest]) -> None:
+        """Write rows of cache_realtime_data, in place of those that are there."""
+
+    @abc.abstractmethod
+    def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
+        """Delete rows of the named cache tables that were written before a time; how many went, by table."""
+
+    @abc.abstractmethod
+    def clock_us(self) -> int:
+        """The database's own clock, in microseconds UTC."""
+
+    @property
+    @abc.abstractmethod
+    def clock_sql(self) -> str:
+        """An expression that is `clock_us` inside a statement."""
 
     @abc.abstractmethod
     def series(self) -> list[tuple[str, str]]:

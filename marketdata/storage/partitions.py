@@ -13,23 +13,13 @@ from typing import Any
 
 from django.db import DatabaseError
 
+from marketdata.storage.periods import Period
+
 Query = Callable[..., list[tuple[Any, ...]]]
 Place = tuple[str, str, str, str]  # host, port, database, table
-Period = Callable[[datetime.date], tuple[datetime.date, datetime.date]]
 
 _known: dict[Place, set[datetime.date]] = {}
 _CONCURRENT = {1493, 1517, 1507, 1205, 1213}  # somebody else made it in the meantime, or holds the table for a moment
-
-
-def DAY(date: datetime.date) -> tuple[datetime.date, datetime.date]:  # noqa: N802 - a constant that happens to compute
-    """The trading date itself: [date, date + 1)."""
-    return date, date + datetime.timedelta(days=1)
-
-
-def MONTH(date: datetime.date) -> tuple[datetime.date, datetime.date]:  # noqa: N802 - as DAY
-    """The date's month: [first, first of the next)."""
-    first = date.replace(day=1)
-    return first, (first + datetime.timedelta(days=32)).replace(day=1)
 
 
 def forget(place: Place) -> None:

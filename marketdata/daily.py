@@ -1,0 +1,51 @@
+"""Daily candles as arrays. `close` is the regular close, `last` the last price of the day; see `marketdata.storage.base`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from marketdata.ticks import ABSENT, Int32, Int64
+
+
+@dataclass(slots=True, kw_only=True)
+class DailyBars:
+    """One row per trading date of a symbol and feed. Prices in 1e-8, volumes in 1e-4; traded value = value + value_frac x
+    1e-12. `regular_*` are ABSENT on a day without a regular trade."""
+
+    symbol: str
+    feed: str
+    trade_date: Int32
+    open: Int64
+    high: Int64
+    low: Int64
+    close: Int64
+    last: Int64
+    volume: Int64
+    value: Int64
+    value_frac: Int64
+    n: Int64
+    regular_open: Int64
+    regular_high: Int64
+    regular_low: Int64
+    regular_volume: Int64
+
+    def __len__(self) -> int:
+        return len(self.trade_date)
+
+
+COLUMNS = tuple(f.name for f in fields(DailyBars) if f.name not in ("symbol", "feed"))
+
+
+def from_rows(symbol: str, feed: str, rows: list[tuple[Any, ...]]) -> DailyBars:
+    """Daily candles from rows in the columns' order; None is ABSENT."""
+    columns: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
+    arrays = {
+        name: np.array(
+            [ABSENT if value is None else value for value in values], np.int32 if name == "trade_date" else np.int64
+        )
+        for name, values in zip(COLUMNS, columns, strict=True)
+    }
+    return DailyBars(symbol=symbol, feed=feed, **arrays)
