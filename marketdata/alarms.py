@@ -1,0 +1,42 @@
+"""What a person must look at: sounded by whoever finds it, again as long as it is so, cleared by whoever finds it mended.
+
+An alarm is a row, a log line of level ERROR and a gauge; each code is explained in docs/operations.md.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from django.db.models import F
+
+from marketdata.models import Alarm
+
+log = logging.getLogger(__name__)
+
+
+def sound(code: str, message: str, *, subject: str = "") -> None:
+    """Say that `subject` has this trouble; a second time counts up and keeps the newest message."""
+    now = datetime.datetime.now(datetime.UTC)
+    subject = subject[:80]
+    log.error("alarm code=%s subject=%s message=%s", code, subject or "-", message)
+    alarm, is_new = Alarm.objects.get_or_create(
+        code=code, subject=subject, defaults={"message": message[:2000], "raised_at": now, "seen_at": now}
+    )
+    if not is_new:
+        again = {"raised_at": now, "count": 1} if alarm.cleared_at else {"count": F("count") + 1}
+        Alarm.objects.filter(pk=alarm.pk).update(message=message[:2000], seen_at=now, cleared_at=None, **again)
+
+
+def clear(code: str, *, subject: str | None = None) -> None:
+    """The trouble is over: of `subject`, or of every subject of this code."""
+    standing = Alarm.objects.filter(code=code, cleared_at=None)
+    if subject is not None:
+        standing = standing.filter(subject=subject[:80])
+    if standing.update(cleared_at=datetime.datetime.now(datetime.UTC)):
+        log.info("alarm cleared code=%s subject=%s", code, subject or "-")
+
+
+def standing() -> list[Alarm]:
+    """What is not cleared, newest first."""
+    return list(Alarm.objects.filter(cleared_at=None).order_by("-seen_at"))
