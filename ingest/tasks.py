@@ -19,8 +19,9 @@ from django.db import connection
 from analytics import candles
 from ingest import notices, validation, work
 from ingest.work import Batch, Group
-from marketdata import feed, ledger, live, metrics
+from marketdata import feed, figures, ledger, live, metrics
 from marketdata.bars import Bars
+from marketdata.figures import Figure
 from marketdata.ledger import Claim
 from marketdata.models import IngestBatch, Symbol
 from marketdata.storage import StorageError, storage
@@ -109,6 +110,7 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
                 groups = _without(groups, known)
             with storage().transaction():
                 committed_us = _claim(fresh)
+                ledger.claim_days(_by_day(groups))
                 for group in groups:
                     _load(group)
                 # Candles last and in key order: they are what two workers may both want to write.
@@ -149,6 +151,14 @@ def _claim(fresh: list[Batch]) -> int:
         elif batch.decoded is not None and batch.decoded.gap is not None:
             ledger.keep_gap(batch.number, batch.feed, batch.decoded.gap)
     return committed_us
+
+
+def _by_day(groups: list[Group]) -> dict[tuple[int, int], Figure]:
+    """What each batch stores of each trading date; a batch is in one group only."""
+    days: dict[tuple[int, int], Figure] = {}
+    for group in groups:
+        days |= figures.by_batch(group.ticks, group.ticks.tick_id >> TICK_BITS)
+    return days
 
 
 def _claim_row(batch: Batch, committed_us: int) -> Claim:

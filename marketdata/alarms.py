@@ -1,4 +1,5 @@
-"""What a person must look at: sounded by whoever finds it, again as long as it is so, cleared by whoever finds it mended.
+"""What a person must look at: sounded by whoever finds it, again as long as it is so, cleared by whoever finds it
+mended.
 
 An alarm is a row, a log line of level ERROR and a gauge; each code is explained in docs/operations.md.
 """

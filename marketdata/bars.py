@@ -83,6 +83,24 @@ def concatenate(parts: list[Bars]) -> Bars:
     return Bars(feed=parts[0].feed, symbols=[s for part in parts for s in part.symbols], symbol=symbol, **columns)
 
 
+def changes(stored: Bars, wanted: Bars) -> tuple[list[int], Bars]:
+    """What to do so that one symbol's stored candles become the wanted ones: minutes to delete, and candles to write,
+    whose `rev` is one more than before where they differ from a stored one (which is not counted as a difference)."""
+    compared = [name for name in COLUMNS if name not in ("rev", "symbol")]
+
+    def rows(bars: Bars) -> dict[int, tuple[int, ...]]:
+        return {row[0]: row for row in zip(*(getattr(bars, name).tolist() for name in compared), strict=True)}
+
+    old, new = rows(stored), rows(wanted)
+    chosen = [at for at, minute in enumerate(wanted.time_us.tolist()) if old.get(minute) != new[minute]]
+    written = wanted.take(np.array(chosen, np.int64))
+    before = dict(zip(stored.time_us.tolist(), stored.rev.tolist(), strict=True))
+    written.rev = np.array(
+        [before[minute] + 1 if minute in before else 0 for minute in written.time_us.tolist()], np.int64
+    )
+    return sorted(old.keys() - new.keys()), written
+
+
 def pack(bars: Bars) -> bytes:
     """Candles as one msgpack blob."""
     columns = {name: np.ascontiguousarray(getattr(bars, name)).astype("<i8").tobytes() for name in COLUMNS}

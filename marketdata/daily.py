@@ -1,4 +1,5 @@
-"""Daily candles as arrays. `close` is the regular close, `last` the last price of the day; see `marketdata.storage.base`."""
+"""Daily candles as arrays. `close` is the regular close, `last` the last price of the day
+(`marketdata.storage.base`)."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from marketdata.ticks import ABSENT, Int32, Int64
 
 @dataclass(slots=True, kw_only=True)
 class DailyBars:
-    """One row per trading date of a symbol and feed. Prices in 1e-8, volumes in 1e-4; traded value = value + value_frac x
-    1e-12. `regular_*` are ABSENT on a day without a regular trade."""
+    """One row per trading date of a symbol and feed. Prices in 1e-8, volumes in 1e-4; traded value = value +
+    value_frac x 1e-12. `regular_*` are ABSENT on a day without a regular trade."""
 
     symbol: str
     feed: str
@@ -42,7 +43,7 @@ COLUMNS = tuple(f.name for f in fields(DailyBars) if f.name not in ("symbol", "f
 def from_rows(symbol: str, feed: str, rows: list[tuple[Any, ...]]) -> DailyBars:
     """Daily candles from rows in the columns' order; None is ABSENT."""
     columns: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.array(
             [ABSENT if value is None else value for value in values], np.int32 if name == "trade_date" else np.int64
         )

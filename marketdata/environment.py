@@ -3,7 +3,9 @@ lists them."""
 
 from __future__ import annotations
 
+import datetime
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -67,6 +69,16 @@ class Environment:
             return value
 
         return self._read(name, default, parse, f"a number of seconds from {low:g} to {high:g}")
+
+    def clock(self, name: str, default: str) -> datetime.time:
+        """A time of day."""
+
+        def parse(raw: str) -> datetime.time:
+            if not re.fullmatch(r"\d\d:\d\d", raw):
+                raise ValueError
+            return datetime.time.fromisoformat(raw)
+
+        return self._read(name, parse(default), parse, "a time of day such as 08:00")
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         def parse(raw: str) -> str:

@@ -87,6 +87,8 @@ def row_hashes(ticks: Ticks) -> Int64:
     return hashes
 
 
-def differences(left: Mapping[tuple[str, str], Figure], right: Mapping[tuple[str, str], Figure]) -> list[tuple[str, str]]:
+def differences(
+    left: Mapping[tuple[str, str], Figure], right: Mapping[tuple[str, str], Figure]
+) -> list[tuple[str, str]]:
     """The series in which two sets of figures differ, sorted."""
     return sorted(key for key in left.keys() | right.keys() if left.get(key, Figure()) != right.get(key, Figure()))

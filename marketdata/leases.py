@@ -1,7 +1,7 @@
 """Who may run a piece of upkeep: one at a time, by a row in the database whose fence grows with every new owner.
 
-Time is the database's own clock, so machines need not agree on theirs. A holder that was paused finds its lease lost the
-next time it asks, and what it writes with an older fence is refused.
+Time is the database's own clock, so machines need not agree on theirs. A holder that was paused finds its lease lost
+the next time it asks, and what it writes with an older fence is refused.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ UPKEEP = "upkeep"
 """The rollover, retention and backups take it: no partition changes while a backup is made."""
 
 
-class HeldElsewhere(Exception):  # noqa: N818 - it is what could not be done
+class HeldElsewhere(Exception):
     """Another process holds the lease; the message names it."""
 
 
-class LeaseLost(Exception):  # noqa: N818 - as above
+class LeaseLost(Exception):
     """The lease ran out and somebody else may have it; stop at once."""
 
 

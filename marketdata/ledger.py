@@ -3,13 +3,17 @@ on them."""
 
 from __future__ import annotations
 
+import datetime
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Sum
 
-from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, IngestStream
+from marketdata.figures import PRIME, Figure
+from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
+from marketdata.storage.base import EPOCH_DATE
 from marketdata.ticks import SEQ_BITS, STREAM_BITS
 from terminals import wire
 
@@ -136,6 +140,32 @@ def claim(claims: Sequence[Claim]) -> None:
             cursor.execute(sql, [value for row in ordered for value in astuple(row)])
     except IntegrityError as error:
         raise AlreadyClaimedError from error
+
+
+def claim_days(days: Mapping[tuple[int, int], Figure]) -> None:
+    """Note what batches stored of which trading dates: (batch, days since 1970) -> figure. With the claim rows, in one
+    transaction."""
+    if not days:
+        return
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(name) for name in ("batch", "trade_date", "rows", "checksum"))
+    values = [
+        value
+        for (batch, day), figure in sorted(days.items())
+        for value in (batch, EPOCH_DATE + datetime.timedelta(days=day), figure.rows, figure.checksum)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {quote('ingest_batch_day')} ({columns}) VALUES "
+            + ", ".join(["(%s, %s, %s, %s)"] * len(days)),
+            values,
+        )
+
+
+def day_figure(date: datetime.date) -> Figure:
+    """What was acknowledged of a trading date: the sum over all batches."""
+    found = IngestBatchDay.objects.filter(trade_date=date).aggregate(rows=Sum("rows"), checksum=Sum("checksum"))
+    return Figure(int(found["rows"] or 0), int(found["checksum"] or 0) % PRIME)
 
 
 def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:

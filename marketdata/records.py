@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +23,23 @@ class OrderBook:
     trade_date: int
     bids: Levels = ()
     asks: Levels = ()
+
+    def columns(self) -> tuple[str, str, str, str]:
+        """Bid prices, bid volumes, ask prices, ask volumes: each a JSON array of numbers, best first."""
+        sides = (self.bids, self.asks)
+        return tuple(f"[{', '.join(level[at] for level in side)}]" for side in sides for at in (0, 1))  # type: ignore[return-value]  # four of them
+
+    @classmethod
+    def of(cls, *, columns: Sequence[str], **fields: Any) -> OrderBook:
+        """The inverse of `columns`."""
+        bid_prices, bid_volumes, ask_prices, ask_volumes = (
+            json.loads(text, parse_float=str, parse_int=str) for text in columns
+        )
+        return cls(
+            bids=tuple(zip(bid_prices, bid_volumes, strict=True)),
+            asks=tuple(zip(ask_prices, ask_volumes, strict=True)),
+            **fields,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

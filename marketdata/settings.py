@@ -140,6 +140,16 @@ LATE_AFTER_S = env.seconds("LATE_AFTER_S", 1.0, low=0.0, high=60.0)
 
 # --- storage ----------------------------------------------------------------------------------------------------------
 PARTITION_DAYS_AHEAD = env.integer("PARTITION_DAYS_AHEAD", 7, low=1, high=60)
+CACHE_ENGINE = env.choice("CACHE_ENGINE", "MEMORY", ("MEMORY", "InnoDB"))
+
+# --- the trading day: rollover and retention --------------------------------------------------------------------------
+ROLLOVER_TIME = env.clock("ROLLOVER_TIME", "08:00")
+ROLLOVER_GRACE_S = env.seconds("ROLLOVER_GRACE_S", 300.0, low=0.0, high=43_200.0)
+RETENTION_TICKS_DAYS = env.integer("RETENTION_TICKS_DAYS", 365, low=1, high=36_500)
+RETENTION_MINUTES_DAYS = env.integer("RETENTION_MINUTES_DAYS", 365, low=1, high=36_500)
+RETENTION_BOOKS_DAYS = env.integer("RETENTION_BOOKS_DAYS", 30, low=1, high=36_500)
+RETENTION_EVENTS_DAYS = env.integer("RETENTION_EVENTS_DAYS", 90, low=1, high=36_500)
+RETENTION_LEDGER_DAYS = env.integer("RETENTION_LEDGER_DAYS", 400, low=2, high=36_500)
 
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {

@@ -15,9 +15,22 @@ TABLES = (
     "ingest_reject",
     "dead_letter",
     "gap",
+    "ingest_batch_day",
     "ingest_batch",
     "temp_market_data",
+    "market_data_tick",
     "market_data_minute",
+    "market_data",
+    "order_books",
+    "market_events",
+    "cache_realtime_data",
+    "cache_chart_data",
+    "cache_stats_data",
+    "rollover_run",
+    "job_lease",
+    "backup_run",
+    "alarm",
+    "calendar_override",
     "ingest_stream",
     "client",
     "symbol",
@@ -52,7 +65,8 @@ def road(folder: Path) -> Iterator[None]:
 def wipe() -> None:
     """Leave nothing but what the migrations put in."""
     with connection.cursor() as cursor:
-        for table in TABLES:
+        on_its_way = ("market_data_moving",) if connection.vendor == "mysql" else ()
+        for table in (*TABLES, *on_its_way):
             cursor.execute(f"DELETE FROM {table}")
 
 

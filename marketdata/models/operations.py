@@ -1,5 +1,5 @@
-"""Who runs the upkeep and how far it got: leases, the rollover of each trading day, backups, and what a person must look
-at."""
+"""Who runs the upkeep and how far it got: leases, the rollover of each trading day, backups, and what a person must
+look at."""
 
 from __future__ import annotations
 
@@ -80,7 +80,12 @@ class BackupRun(models.Model):
 
     kind = models.CharField(_("종류 kind"), max_length=12, choices=Kind.choices)
     base = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("기준 백업 base"), related_name="increments"
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("기준 백업 base"),
+        related_name="increments",
     )
     vendor = models.CharField(_("데이터베이스 database"), max_length=12)
     state = models.CharField(_("상태 state"), max_length=12, choices=State.choices, default=State.RUNNING)

@@ -69,9 +69,7 @@ class CalendarOverride(models.Model):
 
     def clean(self) -> None:
         if not self.is_open and (self.shift_minutes or self.regular_open or self.regular_close):
-            raise ValidationError(
-                {"is_open": _("휴장일에는 시간을 정할 수 없습니다. A closed day has no times.")}
-            )
+            raise ValidationError({"is_open": _("휴장일에는 시간을 정할 수 없습니다. A closed day has no times.")})
         if self.regular_open and self.regular_close and self.regular_open >= self.regular_close:
             raise ValidationError({"regular_close": _("시작보다 늦어야 합니다. It must be later than the opening.")})
 

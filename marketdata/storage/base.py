@@ -8,8 +8,8 @@ temp_market_data      today's ticks, one a row, key (symbol, event_time, tick_id
 market_data_tick      the ticks of finished days, the same columns; a day arrives as a whole partition
 market_data_minute    one minute candle a row, key (symbol, feed, minute_time, trade_date), by month
 market_data           one daily candle a row, key (symbol, feed, trade_date), by month. `close` is the close of the
-                      regular session (of the day, where the market has none); `last` the last price of all; open, high,
-                      low, volume, value and n are of all trades; regular_* of the regular session alone, NULL without it
+                      regular session (of the day, where the market has none); `last` the last price; open, high,
+                      low, volume, value and n are of all trades; regular_* of the regular session, NULL without it
 order_books           ten levels as JSON arrays of decimals as text, best first, key (symbol, event_time, tick_id,
                       trade_date), by day
 market_events         status, VI, index and other events, key (event_time, event_id, trade_date), body in JSON, by day
@@ -117,6 +117,11 @@ class Storage(abc.ABC):
         """Everything inside is committed when it ends, durably, or not at all."""
         with transaction.atomic(using=self.connection.alias, durable=not self.connection.in_atomic_block):
             yield
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """For upkeep: inside, a question may take an hour where a worker's would be given up after a minute."""
+        yield
 
     @abc.abstractmethod
     def create_tables(self) -> None:
@@ -233,9 +238,14 @@ class Storage(abc.ABC):
         """The (symbol, feed) pairs of a trading date that have ticks or minute candles, sorted."""
 
     @abc.abstractmethod
+    def own_minutes(self, date: datetime.date, feed: str, symbols: Sequence[str]) -> AbstractContextManager[None]:
+        """A transaction in which nobody else changes the minute candles of these symbols on that date, nor commits
+        ticks that would: what is read inside is all there is."""
+
+    @abc.abstractmethod
     def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
-        """Put these candles in place of the stored ones of the trading date, feed and symbols named in `bars.symbols`;
-        returns how many rows changed. Inside `transaction()`. `rev` of a candle that changes is one more than before."""
+        """Put these candles in place of the stored ones of the trading date, feed and symbols in `bars.symbols`;
+        returns how many rows changed. Inside `own_minutes`. `rev` of a candle that changes is one more than before."""
 
     @abc.abstractmethod
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:

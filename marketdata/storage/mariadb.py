@@ -1,26 +1,27 @@
-"""MariaDB, the main database: LOAD DATA LOCAL from memory, exact decimals, tables partitioned by trading date."""
+"""MariaDB, the main database: LOAD DATA LOCAL from memory, exact decimals, tables partitioned by trading date. Today's
+ticks and minute candles; `mariadb_history` has the rest."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterable
 from typing import ClassVar
 
-import numpy as np
 from django.db import DatabaseError, InterfaceError
 
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import partitions
-from marketdata.storage.base import Storage, StorageError, TickKey
-from marketdata.storage.loadfile import UNITS, LoadFile, date_text, moments
+from marketdata.storage.base import HISTORY, MINUTES, TEMP, StorageError, TickKey
+from marketdata.storage.loadfile import LoadFile
+from marketdata.storage.mariadb_columns import SELECT_BAR, SELECT_TICK, minute_rows, moment, nearby
+from marketdata.storage.mariadb_history import MOVING, NAMES, PARTED, MariaDBHistory, tables
 from marketdata.storage.sqlite import ticks_from_rows
-from marketdata.ticks import ABSENT, Ticks
+from marketdata.ticks import Ticks
 
 _ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
 _TICKS = f"""
-CREATE TABLE IF NOT EXISTS temp_market_data (
+CREATE TABLE IF NOT EXISTS {{table}} (
     symbol VARCHAR(24) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
     feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL,
     kind ENUM('trade','quote','snapshot','expected','book','status') NOT NULL, side ENUM('buy','sell') NULL,
@@ -28,7 +29,7 @@ CREATE TABLE IF NOT EXISTS temp_market_data (
     bid DECIMAL(18,8) NULL, ask DECIMAL(18,8) NULL, bid_size DECIMAL(18,4) NULL, ask_size DECIMAL(18,4) NULL,
     cum_volume DECIMAL(18,4) NULL,
     PRIMARY KEY (symbol, event_time, tick_id, trade_date)
-) ENGINE=InnoDB PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS THAN (MAXVALUE))
+) ENGINE=InnoDB {{parted}}
 """
 _MINUTES = f"""
 CREATE TABLE IF NOT EXISTS market_data_minute (
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS market_data_minute (
     volume DECIMAL(24,4) NOT NULL, value DECIMAL(36,12) NOT NULL, n BIGINT NOT NULL, rev INT NOT NULL,
     open_time DATETIME(6) NOT NULL, open_id BIGINT NOT NULL, close_time DATETIME(6) NOT NULL, close_id BIGINT NOT NULL,
     PRIMARY KEY (symbol, feed, minute_time, trade_date)
-) ENGINE=InnoDB PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS THAN (MAXVALUE))
+) ENGINE=InnoDB {PARTED}
 """
 # Assignments run from left to right and see what the ones before them did: open_time and close_time come last.
 _MERGE = """
@@ -52,52 +53,6 @@ ON DUPLICATE KEY UPDATE
     close_id = IF((VALUES(close_time), VALUES(close_id)) > (close_time, close_id), VALUES(close_id), close_id),
     close_time = GREATEST(close_time, VALUES(close_time))
 """
-_MINUTE_INSERT = (
-    "INSERT INTO market_data_minute (feed, symbol, minute_time, trade_date, open, high, low, close, volume, value, n,"
-    " rev, open_time, open_id, close_time, close_id) VALUES "
-)
-# Scaled integers are quoted: bare, MariaDB reads 1e-8 as a double, which holds 15 of a DECIMAL's 18 digits.
-_MINUTE_ROW = "%s,'%s','%s','%de-8','%de-8','%de-8','%de-8','%de-4',%d.%012d,%d,%d,'%s',%d,'%s',%d)"
-
-
-def _micros(column: str) -> str:
-    return f"TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {column})"
-
-
-def _scaled(column: str, unit: int) -> str:
-    return f"CAST({column} * {unit} AS SIGNED)"
-
-
-_PRICE, _SIZE = 10**8, 10**4
-_SELECT_BAR = ", ".join(
-    [
-        "symbol",
-        _micros("minute_time"),
-        "TO_DAYS(trade_date) - 719528",
-        *(_scaled(name, _PRICE) for name in ("open", "high", "low", "close")),
-        _scaled("volume", _SIZE),
-        "CAST(FLOOR(value) AS SIGNED)",
-        "CAST((value - FLOOR(value)) * 1000000000000 AS SIGNED)",
-        "n",
-        "rev",
-        _micros("open_time"),
-        "open_id",
-        _micros("close_time"),
-        "close_id",
-    ]
-)
-_SELECT_TICK = ", ".join(
-    [
-        _micros("event_time"),
-        "kind + 0",
-        "COALESCE(side + 0, 0)",
-        *(f"COALESCE({_scaled(name, unit)}, {ABSENT})" for name, unit in UNITS.items()),
-        "TO_DAYS(trade_date) - 719528",
-        "tick_id",
-        "source",
-    ]
-)
-
 _DUPLICATE = 1062
 
 # Lock wait, deadlock, node not ready, error during COMMIT (outcome unknown: the claim row answers), server gone,
@@ -110,28 +65,22 @@ _TRANSIENT = {
 }  # fmt: skip
 
 
-class MariaDB(Storage):
+class MariaDB(MariaDBHistory):
     """Ticks and candles in MariaDB >= 10.6."""
 
     vendor: ClassVar[str] = "mysql"
 
     def create_tables(self) -> None:
-        for statement in (_TICKS, _MINUTES):
+        for table in (TEMP, HISTORY):
+            self._query(_TICKS.format(table=table, parted=PARTED))
+        self._query(_TICKS.format(table=MOVING, parted=""))
+        for statement in (_MINUTES, *tables()):
             self._query(statement)
 
     def drop_tables(self) -> None:
-        for table in ("temp_market_data", "market_data_minute"):
+        for table in (TEMP, MOVING, HISTORY, MINUTES, *NAMES):
             self._query(f"DROP TABLE IF EXISTS {table}")
             partitions.forget(self._place(table))
-
-    def _place(self, table: str) -> partitions.Place:
-        settings = self.connection.settings_dict
-        return (str(settings["HOST"]), str(settings["PORT"]), str(settings["NAME"]), table)
-
-    def ensure_partitions(self, dates: Iterable[datetime.date]) -> None:
-        dates = list(dates)
-        for table, period in (("temp_market_data", partitions.DAY), ("market_data_minute", partitions.MONTH)):
-            partitions.ensure(self._query, self._place(table), dates, period)
 
     def is_transient(self, error: BaseException) -> bool:
         if isinstance(error, InterfaceError):
@@ -154,31 +103,8 @@ class MariaDB(Storage):
     def merge_minutes(self, bars: Bars) -> Bars:
         if not len(bars):
             return bars
-        columns = {name: getattr(bars, name).tolist() for name in bars_module.COLUMNS}
-        # Only those that have a candle: a batch may name others, of rows that were refused for their symbol.
-        symbols = {index: self._literal(bars.symbols[index]) for index in set(columns["symbol"])}
-        lines = zip(
-            [symbols[index] for index in columns["symbol"]],
-            moments(bars.time_us),
-            [date_text(day) for day in columns["trade_date"]],
-            *(columns[name] for name in ("open", "high", "low", "close", "volume", "value", "value_frac", "n", "rev")),
-            moments(bars.open_time),
-            columns["open_id"],
-            moments(bars.close_time),
-            columns["close_id"],
-            strict=True,
-        )
-        row = f"({self._literal(bars.feed)}," + _MINUTE_ROW
-        rows = [row % line for line in lines]
-        merged = self._query(_MINUTE_INSERT + ",".join(rows) + _MERGE + " RETURNING " + _SELECT_BAR)
+        merged = self._query(f"INSERT{minute_rows(bars)}{_MERGE} RETURNING {SELECT_BAR}")
         return bars_module.from_rows(bars.feed, merged)
-
-    def _literal(self, text: str) -> str:
-        # Feeds and symbols are ASCII without quotes or backslashes by the time they get here; anything else is a
-        # defect.
-        if not text.isascii() or "'" in text or "\\" in text or "%" in text:
-            raise StorageError(f"{text!r} cannot be a symbol or feed")
-        return f"'{text}'"
 
     def read_ticks(
         self,
@@ -191,23 +117,29 @@ class MariaDB(Storage):
         after: TickKey | None = None,
         limit: int | None = None,
         ascending: bool = True,
-        table: str = "temp_market_data",
+        table: str | None = None,
     ) -> Ticks:
         where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
-        params: list[object] = [symbol, feed, _moment(start_us), _moment(end_us)]
+        params: list[object] = [symbol, feed, moment(start_us), moment(end_us)]
         if kind is not None:
             where.append("kind = %s")
             params.append(int(kind))  # an enumeration would be quoted as text
         way, sign = ("ASC", ">") if ascending else ("DESC", "<")
         if after is not None:
             where.append(f"event_time {sign}= %s AND (event_time {sign} %s OR tick_id {sign} %s)")
-            params += [_moment(after.time_us), _moment(after.time_us), after.tick_id]
-        rows = self._query(
-            f"SELECT {_SELECT_TICK} FROM {self.connection.ops.quote_name(table)} WHERE {' AND '.join(where)}"
-            f" ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}"),
-            params,
-        )
-        return ticks_from_rows(feed, symbol, rows)
+            params += [moment(after.time_us), moment(after.time_us), after.tick_id]
+        # The trading date is the event's own within a week (ingest.validation); it is what partitions are chosen by.
+        where += ["trade_date >= %s", "trade_date <= %s"]
+        params += [nearby(start_us, -8), nearby(end_us, 8)]
+        order = f"ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}")
+        places = (TEMP, MOVING, HISTORY) if table is None else (table,)
+        parts = [
+            f"(SELECT {SELECT_TICK}, event_time FROM {self.connection.ops.quote_name(place)}"
+            f" WHERE {' AND '.join(where)} {order})"
+            for place in places
+        ]
+        rows = self._steady(f"{' UNION ALL '.join(parts)} {order}", params * len(places))
+        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
 
     def read_minutes(
         self,
@@ -221,15 +153,31 @@ class MariaDB(Storage):
         ascending: bool = True,
     ) -> Bars:
         where = ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"]
-        params: list[object] = [symbol, feed, _moment(start_us), _moment(end_us)]
+        params: list[object] = [symbol, feed, moment(start_us), moment(end_us)]
         way, sign = ("ASC", ">") if ascending else ("DESC", "<")
         if after is not None:
             where.append(f"minute_time {sign} %s")
-            params.append(_moment(after.time_us))
+            params.append(moment(after.time_us))
         rows = self._query(
-            f"SELECT {_SELECT_BAR} FROM market_data_minute WHERE {' AND '.join(where)} ORDER BY minute_time {way}"
+            f"SELECT {SELECT_BAR} FROM market_data_minute WHERE {' AND '.join(where)} ORDER BY minute_time {way}"
             + ("" if limit is None else f" LIMIT {limit:d}"),
             params,
+        )
+        return bars_module.from_rows(feed, rows)
+
+    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
+        parts = [
+            f"(SELECT {SELECT_TICK}, event_time FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s)"
+            for place in (TEMP, MOVING, HISTORY)
+        ]
+        rows = self._steady(f"{' UNION ALL '.join(parts)} ORDER BY event_time, tick_id", [symbol, feed, date] * 3)
+        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    def read_day_minutes(self, date: datetime.date, feed: str) -> Bars:
+        rows = self._query(
+            f"SELECT {SELECT_BAR} FROM market_data_minute WHERE trade_date = %s AND feed = %s"
+            " ORDER BY symbol, minute_time",
+            [date, feed],
         )
         return bars_module.from_rows(feed, rows)
 
@@ -241,11 +189,3 @@ class MariaDB(Storage):
 
     def count(self, table: str) -> int:
         return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
-
-
-# What DATETIME can hold; a question may reach further.
-_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
-
-
-def _moment(time_us: int) -> str:
-    return str(np.datetime_as_string(np.datetime64(min(max(time_us, _FIRST_US), _LAST_US), "us")))

@@ -1,10 +1,10 @@
-"""SQLite, the embedded default: exact scaled integers, clustered keys, no partitions."""
+"""SQLite, the embedded default: exact scaled integers, clustered keys, no partitions. Today's ticks and minute candles;
+`sqlite_history` has the rest."""
 
 from __future__ import annotations
 
 import datetime
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,11 +13,12 @@ from django.db import OperationalError
 from marketdata import bars as bars_module
 from marketdata import ticks as ticks_module
 from marketdata.bars import Bars
-from marketdata.storage.base import Storage, TickKey
+from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, TickKey
+from marketdata.storage.sqlite_history import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.ticks import ABSENT, NO_DATE, Ticks
 
 _TICKS = """
-CREATE TABLE IF NOT EXISTS temp_market_data (
+CREATE TABLE IF NOT EXISTS {table} (
     symbol TEXT NOT NULL, event_time INTEGER NOT NULL, tick_id INTEGER NOT NULL, trade_date INTEGER NOT NULL,
     feed TEXT NOT NULL, source INTEGER NOT NULL, kind INTEGER NOT NULL, side INTEGER NOT NULL,
     price INTEGER, size INTEGER, seq INTEGER, bid INTEGER, ask INTEGER, bid_size INTEGER, ask_size INTEGER, cum_volume
@@ -36,12 +37,8 @@ CREATE TABLE IF NOT EXISTS market_data_minute (
 ) STRICT, WITHOUT ROWID
 """
 _NULLABLE = ("price", "size", "seq", "bid", "ask", "bid_size", "ask_size", "cum_volume")
-_BAR_COLUMNS = (
-    "symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev,"
-    " open_time, open_id, close_time, close_id"
-)
 _MERGE = f"""
-INSERT INTO market_data_minute (feed, {_BAR_COLUMNS}) VALUES (?{", ?" * 16})
+INSERT INTO market_data_minute (feed, {BAR_COLUMNS}) VALUES (?{", ?" * 16})
 ON CONFLICT DO UPDATE SET
     open = iif((excluded.open_time, excluded.open_id) < (open_time, open_id), excluded.open, open),
     close = iif((excluded.close_time, excluded.close_id) > (close_time, close_id), excluded.close, close),
@@ -56,35 +53,32 @@ ON CONFLICT DO UPDATE SET
     open_time = min(open_time, excluded.open_time),
     close_id = iif((excluded.close_time, excluded.close_id) > (close_time, close_id), excluded.close_id, close_id),
     close_time = max(close_time, excluded.close_time)
-RETURNING {_BAR_COLUMNS}
+RETURNING {BAR_COLUMNS}
 """
 
 
-class SQLite(Storage):
+class SQLite(SQLiteHistory):
     """Ticks and candles in an SQLite file. One writer at a time: the file's own lock orders them."""
 
     vendor: ClassVar[str] = "sqlite"
 
     def create_tables(self) -> None:
-        for statement in (_TICKS, _MINUTES):
+        for table in (TEMP, HISTORY):
+            self._query(_TICKS.format(table=table))
+        for statement in (_MINUTES, *filter(str.strip, TABLES.split(";"))):
             self._query(statement)
 
     def drop_tables(self) -> None:
-        for table in ("temp_market_data", "market_data_minute"):
+        for table in (TEMP, HISTORY, MINUTES, *NAMES):
             self._query(f"DROP TABLE IF EXISTS {table}")
 
-    def ensure_partitions(self, dates: Iterable[datetime.date]) -> None:
+    def ensure_partitions(self, dates: Iterable[datetime.date], tables: Sequence[str] = (TEMP, MINUTES)) -> None:
         """Nothing to do: one table holds every date."""
 
     def is_transient(self, error: BaseException) -> bool:
         return isinstance(error, OperationalError) and any(
             word in str(error) for word in ("locked", "busy", "disk I/O", "disk is full")
         )
-
-    def _raw(self) -> sqlite3.Connection:
-        self.connection.ensure_connection()
-        raw: sqlite3.Connection = self.connection.connection
-        return raw
 
     def load(self, table: str, ticks: Ticks) -> int:
         names = np.array([*ticks.symbols, ""], object)
@@ -131,7 +125,7 @@ class SQLite(Storage):
         after: TickKey | None = None,
         limit: int | None = None,
         ascending: bool = True,
-        table: str = "temp_market_data",
+        table: str | None = None,
     ) -> Ticks:
         where, params = (
             ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"],
@@ -145,11 +139,17 @@ class SQLite(Storage):
             params += [after.time_us, after.tick_id]
         way = "ASC" if ascending else "DESC"
         shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in _NULLABLE)
+        places = (TEMP, HISTORY) if table is None else (table,)
+        parts = [
+            f"SELECT * FROM (SELECT event_time, kind, side, {shown}, trade_date, tick_id, source"
+            f" FROM {self.connection.ops.quote_name(place)} WHERE {' AND '.join(where)}"
+            f" ORDER BY event_time {way}, tick_id {way} LIMIT %s)"
+            for place in places
+        ]
+        most = -1 if limit is None else limit
         rows = self._query(
-            f"SELECT event_time, kind, side, {shown}, trade_date, tick_id, source"
-            f" FROM {self.connection.ops.quote_name(table)} WHERE {' AND '.join(where)}"
-            f" ORDER BY event_time {way}, tick_id {way} LIMIT %s",
-            [*params, -1 if limit is None else limit],
+            f"{' UNION ALL '.join(parts)} ORDER BY event_time {way}, tick_id {way} LIMIT %s",
+            [*[*params, most] * len(places), most],
         )
         return ticks_from_rows(feed, symbol, rows)
 
@@ -172,9 +172,27 @@ class SQLite(Storage):
             where.append(f"minute_time {'>' if ascending else '<'} %s")
             params.append(after.time_us)
         rows = self._query(
-            f"SELECT {_BAR_COLUMNS} FROM market_data_minute WHERE {' AND '.join(where)}"
+            f"SELECT {BAR_COLUMNS} FROM market_data_minute WHERE {' AND '.join(where)}"
             f" ORDER BY minute_time {'ASC' if ascending else 'DESC'} LIMIT %s",
             [*params, -1 if limit is None else limit],
+        )
+        return bars_module.from_rows(feed, rows)
+
+    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
+        shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in _NULLABLE)
+        parts = " UNION ALL ".join(
+            f"SELECT event_time, kind, side, {shown}, trade_date, tick_id, source FROM {place}"
+            " WHERE symbol = %s AND feed = %s AND trade_date = %s"
+            for place in (TEMP, HISTORY)
+        )
+        rows = self._query(f"{parts} ORDER BY event_time, tick_id", [symbol, feed, (date - EPOCH_DATE).days] * 2)
+        return ticks_from_rows(feed, symbol, rows)
+
+    def read_day_minutes(self, date: datetime.date, feed: str) -> Bars:
+        rows = self._query(
+            f"SELECT {BAR_COLUMNS} FROM market_data_minute WHERE trade_date = %s AND feed = %s"
+            " ORDER BY symbol, minute_time",
+            [(date - EPOCH_DATE).days, feed],
         )
         return bars_module.from_rows(feed, rows)
 

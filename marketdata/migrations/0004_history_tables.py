@@ -1,0 +1,54 @@
+"""The tables of history, daily candles, books, events and caches; and the ledger by trading date of what was stored
+before there was one."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.apps.registry import Apps
+from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+from marketdata import figures
+from marketdata.storage import storage_of
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.ticks import TICK_BITS
+
+FAR_US = 2**62
+
+
+def create_tables(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
+    storage_of(editor.connection).create_tables()
+
+
+def fill_ledger(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
+    """From the ticks themselves: series by series, each batch's rows of each trading date."""
+    store, model = storage_of(editor.connection), apps.get_model("marketdata", "IngestBatchDay")
+    runs = apps.get_model("marketdata", "RolloverRun")
+    found: dict[tuple[int, int], figures.Figure] = {}
+    for date in store.dates("temp_market_data"):
+        for symbol, feed in store.day_series(date):
+            ticks = store.read_day_ticks(date, symbol, feed)
+            for key, figure in figures.by_batch(ticks, ticks.tick_id >> TICK_BITS).items():
+                found[key] = found.get(key, figures.Figure()) + figure
+        runs.objects.get_or_create(trade_date=date)
+    model.objects.bulk_create(
+        [
+            model(
+                batch=batch,
+                trade_date=EPOCH_DATE + datetime.timedelta(days=day),
+                rows=figure.rows,
+                checksum=figure.checksum,
+            )
+            for (batch, day), figure in sorted(found.items())
+        ],
+        batch_size=1000,
+    )
+
+
+class Migration(migrations.Migration):
+    dependencies = [("marketdata", "0003_keeping")]
+    operations = [
+        migrations.RunPython(create_tables, migrations.RunPython.noop),
+        migrations.RunPython(fill_ledger, migrations.RunPython.noop),
+    ]

@@ -1,0 +1,109 @@
+"""How MariaDB's columns become the integers of arrays, and times the text it takes. Text only; nothing runs here."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+
+from marketdata import bars as bars_module
+from marketdata.bars import Bars
+from marketdata.storage.base import StorageError
+from marketdata.storage.loadfile import UNITS, date_text, moments
+from marketdata.ticks import ABSENT
+
+
+def micros(column: str) -> str:
+    return f"TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {column})"
+
+
+def scaled(column: str, unit: int) -> str:
+    return f"CAST({column} * {unit} AS SIGNED)"
+
+
+_PRICE, _SIZE = 10**8, 10**4
+DAY = "TO_DAYS(trade_date) - 719528"
+SELECT_BAR = ", ".join(
+    [
+        "symbol",
+        micros("minute_time"),
+        DAY,
+        *(scaled(name, _PRICE) for name in ("open", "high", "low", "close")),
+        scaled("volume", _SIZE),
+        "CAST(FLOOR(value) AS SIGNED)",
+        "CAST((value - FLOOR(value)) * 1000000000000 AS SIGNED)",
+        "n",
+        "rev",
+        micros("open_time"),
+        "open_id",
+        micros("close_time"),
+        "close_id",
+    ]
+)
+SELECT_TICK = ", ".join(
+    [
+        micros("event_time"),
+        "kind + 0",
+        "COALESCE(side + 0, 0)",
+        *(f"COALESCE({scaled(name, unit)}, {ABSENT})" for name, unit in UNITS.items()),
+        DAY,
+        "tick_id",
+        "source",
+    ]
+)
+
+
+# What DATETIME can hold; a question may reach further.
+_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+
+
+def moment(time_us: int) -> str:
+    """A time as MariaDB reads it, the nearest it can hold."""
+    return str(np.datetime_as_string(np.datetime64(min(max(time_us, _FIRST_US), _LAST_US), "us")))
+
+
+def nearby(time_us: int, days: int) -> datetime.date:
+    """The UTC date of a time, moved by so many days, the nearest there is."""
+    day = datetime.date(1970, 1, 1).toordinal() + time_us // 86_400_000_000 + days
+    return datetime.date.fromordinal(min(max(day, 1), datetime.date.max.toordinal()))
+
+
+_MINUTE_INTO = (
+    " INTO market_data_minute (feed, symbol, minute_time, trade_date, open, high, low, close, volume, value, n,"
+    " rev, open_time, open_id, close_time, close_id) VALUES "
+)
+# Scaled integers are quoted: bare, MariaDB reads 1e-8 as a double, which holds 15 of a DECIMAL's 18 digits.
+_MINUTE_ROW = "%s,'%s','%s','%de-8','%de-8','%de-8','%de-8','%de-4',%d.%012d,%d,%d,'%s',%d,'%s',%d)"
+
+
+def minute_rows(bars: Bars) -> str:
+    """What follows INSERT or REPLACE to write these candles."""
+    columns = {name: getattr(bars, name).tolist() for name in bars_module.COLUMNS}
+    # Only those that have a candle: a batch may name others, of rows that were refused for their symbol.
+    symbols = {index: _literal(bars.symbols[index]) for index in set(columns["symbol"])}
+    lines = zip(
+        [symbols[index] for index in columns["symbol"]],
+        moments(bars.time_us),
+        [date_text(day) for day in columns["trade_date"]],
+        *(columns[name] for name in ("open", "high", "low", "close", "volume", "value", "value_frac", "n", "rev")),
+        moments(bars.open_time),
+        columns["open_id"],
+        moments(bars.close_time),
+        columns["close_id"],
+        strict=True,
+    )
+    row = f"({_literal(bars.feed)}," + _MINUTE_ROW
+    rows = [row % line for line in lines]
+    return _MINUTE_INTO + ",".join(rows)
+
+
+def replace_statement(bars: Bars) -> str:
+    """Write these candles in place of those that are there."""
+    return f"REPLACE{minute_rows(bars)}"
+
+
+def _literal(text: str) -> str:
+    # Feeds and symbols are ASCII without quotes or backslashes by the time they get here; anything else is a defect.
+    if not text.isascii() or "'" in text or "\\" in text or "%" in text:
+        raise StorageError(f"{text!r} cannot be a symbol or feed")
+    return f"'{text}'"

@@ -1,0 +1,584 @@
+"""MariaDB's part of the contract beyond today's ticks: days moved by partition, figures, daily candles, books, events,
+caches (docs/adr/0010)."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connections
+
+from marketdata import bars as bars_module
+from marketdata import daily
+from marketdata.bars import Bars
+from marketdata.daily import DailyBars
+from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
+from marketdata.records import MarketEvent, OrderBook
+from marketdata.storage import partitions, portable
+from marketdata.storage.base import (
+    BOOKS,
+    DAILY,
+    EPOCH_DATE,
+    EVENTS,
+    HISTORY,
+    MINUTES,
+    PERIODS,
+    TEMP,
+    Latest,
+    Part,
+    Progress,
+    Storage,
+    StorageBusyError,
+    Window,
+)
+from marketdata.storage.loadfile import UNITS
+from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, micros, moment, replace_statement, scaled
+
+MOVING = "market_data_moving"
+"""Where a day lies between the two exchanges: the same columns, no partitions, empty save for a moment."""
+PARTED = "PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
+NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
+PIECE = 10_000
+# A change of a table waits for whoever uses it, and everybody else waits behind it: no longer than this, then again.
+BRIEF_S = 0.15
+PATIENCE_S = 60.0
+_BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
+_FOREIGN_ROWS = {1737, 1526}  # a row of another partition
+_ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
+
+
+def tables() -> list[str]:
+    """CREATE statements of all tables but ticks and minute candles."""
+    price, size = "DECIMAL(18,8)", "DECIMAL(24,4)"
+    engine = settings.CACHE_ENGINE
+    return [
+        f"""
+CREATE TABLE IF NOT EXISTS market_data (
+    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, trade_date DATE NOT NULL,
+    open {price} NOT NULL, high {price} NOT NULL, low {price} NOT NULL, close {price} NOT NULL, last {price} NOT NULL,
+    volume {size} NOT NULL, value DECIMAL(36,12) NOT NULL, n BIGINT NOT NULL,
+    regular_open {price} NULL, regular_high {price} NULL, regular_low {price} NULL, regular_volume {size} NULL,
+    PRIMARY KEY (symbol, feed, trade_date)
+) ENGINE=InnoDB {PARTED}""",
+        f"""
+CREATE TABLE IF NOT EXISTS order_books (
+    symbol VARCHAR(24) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
+    feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL,
+    bid_prices JSON NOT NULL, bid_volumes JSON NOT NULL, ask_prices JSON NOT NULL, ask_volumes JSON NOT NULL,
+    PRIMARY KEY (symbol, event_time, tick_id, trade_date)
+) ENGINE=InnoDB {PARTED}""",
+        f"""
+CREATE TABLE IF NOT EXISTS market_events (
+    event_time DATETIME(6) NOT NULL, event_id BIGINT NOT NULL, trade_date DATE NOT NULL,
+    feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL, kind VARCHAR(32) {_ASCII}, symbol VARCHAR(24) {_ASCII},
+    body JSON NOT NULL, PRIMARY KEY (event_time, event_id, trade_date)
+) ENGINE=InnoDB {PARTED}""",
+        # MEMORY holds no TEXT and gives every row its full width; it is empty after a restart and not replicated.
+        f"""
+CREATE TABLE IF NOT EXISTS cache_realtime_data (
+    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL,
+    price {price} NOT NULL, size DECIMAL(18,4) NULL, updated_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (symbol, feed), KEY cache_realtime_updated (updated_at) USING BTREE
+) ENGINE={engine}""",
+        *(
+            f"""
+CREATE TABLE IF NOT EXISTS {table} (
+    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, {key} VARCHAR(32) {_ASCII},
+    body JSON NOT NULL, updated_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (symbol, feed, {key}), KEY {table}_updated (updated_at)
+) ENGINE=InnoDB"""
+            for table, key in (("cache_chart_data", "timeframe"), ("cache_stats_data", "name"))
+        ),
+    ]
+
+
+def _hash() -> str:
+    """A row's hash as `marketdata.figures` has it; TO_SECONDS and CAST are the cheapest way MariaDB has to integers."""
+    units = UNITS | {"seq": 1}
+
+    def whole(name: str) -> str:
+        return name if units[name] == 1 else f"CAST({name} * {units[name]} AS SIGNED)"
+
+    parts = ["(TO_SECONDS(event_time) - 62167219200) * 1000000 + MICROSECOND(event_time)"]
+    parts += [f"IFNULL({whole(name)} * {factor}, -{factor})" for name, factor in WHOLE.items()]
+    parts += [f"IFNULL({whole(name)} %% {PRIME} * {factor}, -{factor})" for name, factor in REDUCED.items()]
+    parts += [f"(kind + 0) * {KIND}", f"IFNULL(side + 0, 0) * {SIDE}", f"source * {SOURCE}"]
+    return f"(tick_id %% {PRIME} + 1) * (({' + '.join(parts)}) %% {PRIME}) %% {PRIME}"
+
+
+_HASH = _hash()
+_DAILY_COLUMNS = ", ".join(
+    [
+        DAY,
+        *(scaled(name, 10**8) for name in ("open", "high", "low", "close", "last")),
+        scaled("volume", 10**4),
+        "CAST(FLOOR(value) AS SIGNED)",
+        "CAST((value - FLOOR(value)) * 1000000000000 AS SIGNED)",
+        "n",
+        *(scaled(name, 10**8) for name in ("regular_open", "regular_high", "regular_low")),
+        scaled("regular_volume", 10**4),
+    ]
+)
+
+
+class MariaDBHistory(Storage):
+    """What `MariaDB` inherits; it adds today's ticks and minute candles."""
+
+    def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return max(int(cursor.rowcount), 0)
+
+    def _steady(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """A question that may meet a table being exchanged: the server then ends one of the two, and we ask again."""
+        for attempt in range(5):
+            try:
+                return self._query(sql, params)
+            except DatabaseError as error:
+                again = error.args and error.args[0] in (1213, 1412, 1205)
+                if attempt == 4 or not again or self.connection.in_atomic_block:
+                    raise
+        raise AssertionError("unreachable")
+
+    # --- days -------------------------------------------------------------------------------------------------------
+
+    def _place(self, table: str) -> partitions.Place:
+        settings_dict = self.connection.settings_dict
+        return (str(settings_dict["HOST"]), str(settings_dict["PORT"]), str(settings_dict["NAME"]), table)
+
+    def ensure_partitions(self, dates: Iterable[datetime.date], tables: Sequence[str] = (TEMP, MINUTES)) -> None:
+        dates = list(dates)
+        for table in tables:
+            partitions.ensure(self._query, self._place(table), dates, PERIODS[table])
+
+    def partitions(self, table: str) -> list[Part]:
+        rows = self._query(
+            "SELECT PARTITION_NAME, PARTITION_DESCRIPTION, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH"
+            " FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"
+            " AND PARTITION_NAME LIKE 'p________' ORDER BY PARTITION_ORDINAL_POSITION",
+            [table],
+        )
+        return [
+            Part(
+                table=table,
+                name=name,
+                start=datetime.date.fromisoformat(f"{name[1:5]}-{name[5:7]}-{name[7:9]}"),
+                end=datetime.date.fromisoformat(str(bound).strip("'")),
+                rows=int(count or 0),
+                bytes=int(size or 0),
+            )
+            for name, bound, count, size in rows
+        ]
+
+    def strays(self, table: str) -> int:
+        rows = self._query(
+            "SELECT PARTITION_NAME FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE()"
+            " AND TABLE_NAME = %s AND PARTITION_NAME NOT LIKE 'p________'",
+            [table],
+        )
+        return sum(int(self._query(f"SELECT count(*) FROM {table} PARTITION ({name})")[0][0]) for (name,) in rows)
+
+    def dates(self, table: str) -> list[datetime.date]:
+        found: set[datetime.date] = set()
+        for part in self.partitions(table):
+            if self._query(f"SELECT 1 FROM {table} PARTITION ({part.name}) LIMIT 1"):
+                if PERIODS[table](part.start or EPOCH_DATE)[1] - (part.start or EPOCH_DATE) == datetime.timedelta(1):
+                    found.add(part.start or EPOCH_DATE)
+                else:
+                    found |= {
+                        date
+                        for (date,) in self._query(f"SELECT DISTINCT trade_date FROM {table} PARTITION ({part.name})")
+                    }
+        if table == TEMP:
+            found |= {date for (date,) in self._query(f"SELECT trade_date FROM {MOVING} LIMIT 1")}
+        if self.strays(table):
+            own = [part.name for part in self.partitions(table)]
+            names = self._query(
+                "SELECT PARTITION_NAME FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE()"
+                " AND TABLE_NAME = %s",
+                [table],
+            )
+            for (name,) in names:
+                if name not in own:
+                    found |= {
+                        date for (date,) in self._query(f"SELECT DISTINCT trade_date FROM {table} PARTITION ({name})")
+                    }
+        return sorted(found)
+
+    def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
+        dropped = 0
+        known = {part.start: part.name for part in self.partitions(table)}
+        for date in dates:
+            name = known.get(PERIODS[table](date)[0])
+            if name is not None:
+                self._brief(f"ALTER TABLE {table} DROP PARTITION {name}")
+                dropped += 1
+        partitions.forget(self._place(table))
+        return dropped
+
+    def _brief(self, statement: str, *, patience_s: float = PATIENCE_S) -> None:
+        """Change a table when nobody uses it: BRIEF_S at a time, for whoever comes meanwhile waits behind us."""
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                self._query(f"SET STATEMENT max_statement_time = {BRIEF_S}, lock_wait_timeout = 1 FOR {statement}")
+                return
+            except DatabaseError as error:
+                if not error.args or error.args[0] not in _BLOCKED:
+                    raise
+                if time.monotonic() > until:
+                    raise StorageBusyError(
+                        f"{statement.split(' PARTITION')[0]} waited {patience_s:g} s for others to let go of the table"
+                        f"; the longest in use: {self._users()}. End them or wait; nothing was changed."
+                    ) from error
+            time.sleep(random.uniform(0.02, 0.15))  # noqa: S311 - jitter, not a secret
+
+    def _users(self) -> str:
+        with contextlib.suppress(DatabaseError):
+            rows = self._query(
+                "SELECT ID, USER, TIME, COALESCE(LEFT(INFO, 80), COMMAND) FROM information_schema.PROCESSLIST"
+                " WHERE DB = DATABASE() AND ID <> CONNECTION_ID() ORDER BY TIME DESC LIMIT 3"
+            )
+            return "; ".join(f"connection {i} of {user}, {seconds} s: {info}" for i, user, seconds, info in rows)
+        return "unknown"
+
+    def _has_rows(self, table: str, date: datetime.date) -> bool:
+        return bool(self._query(f"SELECT 1 FROM {table} WHERE trade_date = %s LIMIT 1", [date]))
+
+    def move_day(self, date: datetime.date, *, progress: Progress) -> int:
+        self.ensure_partitions([date], (TEMP, HISTORY))
+        self._arrive(progress)  # whatever a killed run left on its way
+        if not self._has_rows(TEMP, date):
+            return 0
+        moved = 0
+        if not self._has_rows(HISTORY, date):
+            progress("taking the day out of temp_market_data")
+            self._brief(f"ALTER TABLE {TEMP} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}")
+            moved += self._arrive(progress)
+        return moved + self._move_in_pieces(TEMP, date, progress)
+
+    def _arrive(self, progress: Progress) -> int:
+        """Bring what lies in MOVING to HISTORY; how many rows that were."""
+        moved = 0
+        while found := self._query(f"SELECT trade_date FROM {MOVING} LIMIT 1"):
+            date: datetime.date = found[0][0]
+            self.ensure_partitions([date], (HISTORY,))
+            if self._has_rows(HISTORY, date) or not self._exchange(date, progress):
+                moved += self._move_in_pieces(MOVING, date, progress)
+            else:
+                moved += int(self._query(f"SELECT count(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
+        return moved
+
+    def _exchange(self, date: datetime.date, progress: Progress) -> bool:
+        """The whole of MOVING becomes the day's partition. The server looks at every row first; readers and the writers
+        of today go on meanwhile. False if there are rows of other dates, too."""
+        progress("bringing the day into market_data_tick")
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._query(
+                    f"SET STATEMENT lock_wait_timeout = 2 FOR"
+                    f" ALTER TABLE {HISTORY} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}"
+                )
+                return True
+            except DatabaseError as error:
+                number = error.args[0] if error.args else 0
+                if number in _FOREIGN_ROWS:
+                    return False
+                if number not in _BLOCKED:
+                    raise
+                if time.monotonic() > until:
+                    raise StorageBusyError(
+                        f"{HISTORY} stays in use by others; the longest: {self._users()}. The day is whole for every"
+                        " reader; it is moved on with the next try."
+                    ) from error
+            time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - jitter, not a secret
+
+    def _move_in_pieces(self, table: str, date: datetime.date, progress: Progress) -> int:
+        moved = 0
+        while True:
+            bound = self._query(
+                f"(SELECT symbol, event_time, tick_id FROM {table} WHERE trade_date = %s"
+                f" ORDER BY symbol, event_time, tick_id LIMIT 1 OFFSET {PIECE - 1})",
+                [date],
+            )
+            chosen, params = "t.trade_date = %s", [date]
+            if bound:
+                symbol, at, tick_id = bound[0]
+                chosen += (
+                    " AND (t.symbol < %s OR (t.symbol = %s AND (t.event_time < %s OR (t.event_time = %s AND"
+                    " t.tick_id <= %s))))"
+                )
+                params += [symbol, symbol, at, at, tick_id]
+            with self.transaction():
+                self._query(f"INSERT IGNORE INTO {HISTORY} SELECT * FROM {table} t WHERE {chosen}", params)
+                # Only what has arrived: a late tick may have come between the two statements.
+                gone = self._changed(
+                    f"DELETE t FROM {table} t JOIN {HISTORY} h USING (symbol, event_time, tick_id, trade_date)"
+                    f" WHERE {chosen}",
+                    params,
+                )
+            moved += gone
+            if gone:
+                progress(f"{moved:,} ticks moved")
+            if not bound or not gone:
+                return moved
+
+    # --- figures ----------------------------------------------------------------------------------------------------
+
+    def tick_figures(
+        self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
+    ) -> dict[tuple[str, str], Figure]:
+        if threads > 1 and not self.connection.in_atomic_block:
+            return self._shared_figures(date, tables or (TEMP, MOVING, HISTORY))
+        return self._figures(date, tables or (TEMP, MOVING, HISTORY), "")
+
+    def _shared_figures(self, date: datetime.date, tables: Sequence[str]) -> dict[tuple[str, str], Figure]:
+        """Two connections, each half of the symbols."""
+        codes = [code for (code,) in self._query("SELECT code FROM symbol ORDER BY CAST(code AS BINARY)")]
+        if len(codes) < 2:
+            return self._figures(date, tables, "")
+        middle = codes[len(codes) // 2]
+
+        def half(sign: str) -> dict[tuple[str, str], Figure]:
+            alias = self.connection.alias
+            try:
+                return type(self)(connections[alias])._figures(date, tables, f" AND symbol {sign} %s", [middle])
+            finally:
+                connections[alias].close()
+
+        with ThreadPoolExecutor(2, thread_name_prefix="figures") as pool:
+            first, second = pool.map(half, ("<", ">="))
+        return first | second
+
+    def _figures(
+        self, date: datetime.date, tables: Sequence[str], also: str, params: Sequence[Any] = ()
+    ) -> dict[tuple[str, str], Figure]:
+        parts = [
+            f"(SELECT symbol, feed, COUNT(*), SUM({_HASH}) FROM {table} WHERE trade_date = %s{also}"
+            " GROUP BY symbol, feed)"
+            for table in tables
+        ]
+        found: dict[tuple[str, str], Figure] = {}
+        for symbol, feed, count, hashes in self._steady(" UNION ALL ".join(parts), [date, *params] * len(tables)):
+            key = (symbol, feed)
+            found[key] = found.get(key, Figure()) + of_series(symbol, feed, int(count), int(hashes))
+        return found
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        if self.connection.in_atomic_block:
+            yield
+            return
+        self._query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        self._query("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(DatabaseError):  # a connection that broke has no transaction any more
+                self._query("ROLLBACK")
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        options = self.connection.settings_dict["OPTIONS"]
+        before = options.get("read_timeout")
+        self.connection.close()
+        options["read_timeout"] = 3600
+        try:
+            yield
+        finally:
+            options["read_timeout"] = before
+            self.connection.close()
+
+    # --- candles ----------------------------------------------------------------------------------------------------
+
+    def build_daily(self, date: datetime.date, windows: Sequence[Window]) -> int:
+        self.ensure_partitions([date], (DAILY,))
+        statement = portable.build_daily(windows=windows, columns="value", sums="SUM(r.value) AS value")
+        params: list[Any] = [
+            part for window in windows for part in (window.market, moment(window.start_us), moment(window.end_us))
+        ]
+        with self.transaction():
+            self._query("DELETE FROM market_data WHERE trade_date = %s", [date])
+            return self._changed(statement, [*params, date, date, date, date, date])
+
+    def read_daily(self, symbol: str, feed: str, start: datetime.date, end: datetime.date) -> DailyBars:
+        rows = self._query(
+            f"SELECT {_DAILY_COLUMNS} FROM market_data"
+            " WHERE symbol = %s AND feed = %s AND trade_date >= %s AND trade_date < %s ORDER BY trade_date",
+            [symbol, feed, start, end],
+        )
+        return daily.from_rows(symbol, feed, rows)
+
+    def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
+        parts = " UNION ".join(
+            f"(SELECT DISTINCT symbol, feed FROM {table} WHERE trade_date = %s)"
+            for table in (TEMP, MOVING, HISTORY, MINUTES)
+        )
+        return [(symbol, feed) for symbol, feed in self._steady(f"{parts} ORDER BY 1, 2", [date] * 4)]
+
+    @contextmanager
+    def own_minutes(self, date: datetime.date, feed: str, symbols: Sequence[str]) -> Iterator[None]:
+        # REPEATABLE READ locks the gaps as well: no candle of these symbols appears before we end. Who has stored ticks
+        # but not yet merged them waits here, and we do not see his ticks; who has merged them, we wait for.
+        self._query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with self.transaction():
+            marks = ", ".join(["%s"] * len(symbols))
+            self._query(
+                f"SELECT COUNT(*) FROM (SELECT 1 FROM {MINUTES} WHERE symbol IN ({marks}) AND feed = %s FOR UPDATE) l",
+                [*symbols, feed],
+            )
+            yield
+
+    def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
+        changed = 0
+        for index, symbol in enumerate(bars.symbols):
+            mine = bars.take(bars.symbol == index)
+            stored = bars_module.from_rows(
+                bars.feed,
+                self._query(
+                    f"SELECT {SELECT_BAR} FROM {MINUTES} WHERE symbol = %s AND feed = %s AND trade_date = %s",
+                    [symbol, bars.feed, date],
+                ),
+            )
+            gone, new = bars_module.changes(stored, mine)
+            for minute in gone:
+                changed += self._changed(
+                    f"DELETE FROM {MINUTES} WHERE symbol = %s AND feed = %s AND minute_time = %s AND trade_date = %s",
+                    [symbol, bars.feed, moment(minute), date],
+                )
+            if len(new):
+                self._query(replace_statement(new))
+                changed += len(new)
+        return changed
+
+    def table_figures(self, table: str) -> dict[str, Figure]:
+        columns = self._query(
+            "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
+            [table],
+        )
+        quote = self.connection.ops.quote_name
+        shown = [
+            f"IFNULL(HEX({quote(name)}), '~')" if "blob" in kind or "binary" in kind else f"IFNULL({quote(name)}, '~')"
+            for name, kind in columns
+        ]
+        group = "trade_date" if any(name == "trade_date" for name, _ in columns) else "''"
+        rows = self._query(
+            f"SELECT {group}, COUNT(*), SUM(CRC32(CONCAT_WS('|', {', '.join(shown)}))) FROM {quote(table)} GROUP BY 1"
+        )
+        return {str(date): Figure(int(count), int(total or 0) % PRIME) for date, count, total in rows if count}
+
+    # --- books, events, caches --------------------------------------------------------------------------------------
+
+    def _put(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+        if not rows:
+            return 0
+        with self.connection.cursor() as cursor:
+            cursor.executemany(statement, rows)
+            return max(int(cursor.rowcount), 0)
+
+    def store_books(self, books: Sequence[OrderBook]) -> int:
+        days = [EPOCH_DATE + datetime.timedelta(days=book.trade_date) for book in books]
+        return self._put(
+            "INSERT INTO order_books VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " ON DUPLICATE KEY UPDATE tick_id = tick_id",
+            [
+                (book.symbol, moment(book.time_us), book.tick_id, day, book.feed, book.source_id, *book.columns())
+                for book, day in zip(books, days, strict=True)
+            ],
+        )
+
+    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
+        rows = self._query(
+            f"SELECT {micros('event_time')}, tick_id, {DAY}, source, bid_prices, bid_volumes, ask_prices, ask_volumes"
+            " FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
+            " ORDER BY event_time, tick_id LIMIT %s",
+            [symbol, feed, moment(start_us), moment(end_us), limit],
+        )
+        return [
+            OrderBook.of(
+                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source, columns=texts
+            )
+            for at, i, day, source, *texts in rows
+        ]
+
+    def store_events(self, events: Sequence[MarketEvent]) -> int:
+        return self._put(
+            "INSERT INTO market_events VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+            " ON DUPLICATE KEY UPDATE event_id = event_id",
+            [
+                (
+                    moment(one.time_us),
+                    one.event_id,
+                    EPOCH_DATE + datetime.timedelta(days=one.trade_date),
+                    one.feed,
+                    one.source_id,
+                    one.kind,
+                    one.symbol,
+                    json.dumps(one.body, ensure_ascii=False),
+                )
+                for one in events
+            ],
+        )
+
+    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
+        rows = self._query(
+            f"SELECT {micros('event_time')}, event_id, {DAY}, feed, source, kind, symbol, body FROM market_events"
+            " WHERE event_time >= %s AND event_time < %s"
+            + ("" if kind is None else " AND kind = %s")
+            + " ORDER BY event_time, event_id LIMIT %s",
+            [moment(start_us), moment(end_us), *([] if kind is None else [kind]), limit],
+        )
+        return [
+            MarketEvent(
+                time_us=at,
+                event_id=i,
+                trade_date=day,
+                feed=feed,
+                source_id=source,
+                kind=what,
+                symbol=symbol,
+                body=json.loads(body),
+            )
+            for at, i, day, feed, source, what, symbol, body in rows
+        ]
+
+    def put_latest(self, rows: Sequence[Latest]) -> None:
+        self._put(
+            "REPLACE INTO cache_realtime_data VALUES (%s, %s, %s, %s, %s, %s, NOW(6))",
+            [
+                (
+                    row.symbol,
+                    row.feed,
+                    moment(row.time_us),
+                    row.tick_id,
+                    f"{row.price}e-8",
+                    None if row.size is None else f"{row.size}e-4",
+                )
+                for row in rows
+            ],
+        )
+
+    def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
+        return {
+            table: self._changed(
+                f"DELETE FROM {self.connection.ops.quote_name(table)} WHERE updated_at < %s", [moment(before)]
+            )
+            for table, before in before_us.items()
+        }
+
+    def clock_us(self) -> int:
+        return int(self._query(f"SELECT {self.clock_sql}")[0][0])
+
+    @property
+    def clock_sql(self) -> str:
+        return micros("SYSDATE(6)")

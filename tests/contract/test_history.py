@@ -1,0 +1,549 @@
+"""What every database promises of finished days: moved whole, counted alike, aggregated, dropped. Runs on the one that DB
+names."""
+
+import datetime
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from django.db import DatabaseError, connection, connections
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics import candles
+from marketdata import figures, ledger
+from marketdata.figures import Figure
+from marketdata.models import Symbol
+from marketdata.records import MarketEvent, OrderBook
+from marketdata.storage import storage
+from marketdata.storage.base import (
+    BOOKS,
+    DAILY,
+    EPOCH_DATE,
+    EVENTS,
+    HISTORY,
+    MINUTES,
+    PERIODS,
+    TEMP,
+    Latest,
+    Window,
+)
+from marketdata.ticks import ABSENT, GREATEST
+from tests import market
+from tests.contract.storage import (
+    NULLABLE,
+    elsewhere,
+    load,
+    make_room,
+    merge,
+    new_symbol,
+    on_one_database,
+    read,
+    read_bars,
+)
+from tests.market import DAY_US, MINUTE_US, NINE_US, price, tick_id
+
+DAY = datetime.date(2026, 3, 16)
+NEXT = datetime.date(2026, 3, 17)
+DAYS = (DAY - EPOCH_DATE).days
+REGULAR = Window(market="KRX", start_us=NINE_US, end_us=NINE_US + 391 * MINUTE_US)
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def trades(number: int, *, day: datetime.date = DAY, seq: int = 1, **fields):
+    """Trades of two symbols, a second apart."""
+    start = NINE_US + (day - DAY).days * DAY_US
+    return market.ticks(
+        [
+            {
+                "symbol": ("005930", "000660")[at % 2],
+                "time_us": start + at * 1_000_000,
+                "tick_id": tick_id(seq, at),
+                "price": price(str(70_000 + at)),
+                **fields,
+            }
+            for at in range(number)
+        ]
+    )
+
+
+def seen(store) -> int:
+    """How many ticks a reader sees of both symbols, each with a key of its own."""
+    keys = [
+        (symbol, *key)
+        for symbol in ("005930", "000660")
+        for found in [read(store, symbol)]
+        for key in zip(found.time_us.tolist(), found.tick_id.tolist(), strict=True)
+    ]
+    assert len(set(keys)) == len(keys)
+    return len(keys)
+
+
+# --- moving a day -----------------------------------------------------------------------------------------------------
+
+
+def test_a_moved_day_lies_in_history_and_reads_as_before(store):
+    batch = trades(20)
+    make_room(store, batch)
+    load(store, batch)
+    before = [market.rows_of(read(store, symbol)) for symbol in ("005930", "000660")]
+
+    moved = store.move_day(DAY, progress=quiet)
+
+    assert moved == 20
+    assert (store.count(TEMP), store.count(HISTORY)) == (0, 20)
+    assert [market.rows_of(read(store, symbol)) for symbol in ("005930", "000660")] == before
+
+
+def test_only_the_day_named_is_moved(store):
+    load(store, trades(6))
+    load(store, trades(4, day=NEXT, seq=2))
+
+    store.move_day(DAY, progress=quiet)
+
+    assert store.dates(TEMP) == [NEXT]
+    assert store.dates(HISTORY) == [DAY]
+    assert (store.count(TEMP), store.count(HISTORY)) == (4, 6)
+
+
+def test_late_ticks_follow_a_moved_day_without_touching_what_is_there(store):
+    load(store, trades(6))
+    store.move_day(DAY, progress=quiet)
+
+    load(store, trades(3, seq=2))
+    assert seen(store) == 9
+    moved = store.move_day(DAY, progress=quiet)
+
+    assert moved == 3
+    assert (store.count(TEMP), store.count(HISTORY), seen(store)) == (0, 9, 9)
+
+
+def test_a_day_may_be_moved_again_and_a_day_without_ticks_moves_nothing(store):
+    load(store, trades(6))
+
+    assert [store.move_day(DAY, progress=quiet) for _ in range(3)] == [6, 0, 0]
+    assert store.move_day(datetime.date(2026, 3, 10), progress=quiet) == 0
+
+
+def test_a_moved_day_takes_more_ticks_and_the_next_day_is_as_it_was(store):
+    load(store, trades(6))
+    store.move_day(DAY, progress=quiet)
+
+    assert load(store, trades(6, seq=3)) == 6
+    assert load(store, trades(6, day=NEXT, seq=4)) == 6
+    assert seen(store) == 18
+
+
+def test_a_reader_sees_every_tick_while_days_are_moved_and_a_writer_goes_on(store):
+    for number in range(4):
+        load(store, trades(300, day=DAY + datetime.timedelta(days=number), seq=number + 1))
+    ended, holes, reads, written = threading.Event(), [], [0], [0]
+
+    def look():
+        try:
+            while not ended.is_set():
+                count = seen(storage())
+                reads[0] += 1
+                if count < 1200:
+                    holes.append(count)
+        finally:
+            connections.close_all()
+
+    def write():
+        try:
+            seq = 100
+            while not ended.is_set():
+                load(storage(), trades(5, day=DAY + datetime.timedelta(days=9), seq=seq))
+                written[0] += 5
+                seq += 1
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(look), pool.submit(look), pool.submit(write)]
+        try:
+            for number in range(4):
+                store.move_day(DAY + datetime.timedelta(days=number), progress=quiet)
+        finally:
+            ended.set()
+        for job in jobs:
+            job.result(timeout=60)
+
+    assert holes == []
+    assert reads[0] > 0
+    assert written[0] > 0
+    assert store.count(HISTORY) == 1200
+    assert store.count(TEMP) == written[0]
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.data())
+@on_one_database
+def test_arrays_and_database_agree_on_every_figure(store, data):
+    number = st.one_of(st.just(ABSENT), st.integers(-GREATEST, GREATEST))
+    column = {name: number for name in NULLABLE if name != "seq"} | {"seq": st.integers(-(2**63), 2**63 - 1)}
+    row = st.fixed_dictionaries(
+        {
+            **column,
+            "kind": st.integers(1, 4),
+            "side": st.integers(0, 2),
+            "time_us": st.integers(NINE_US - 10**9, NINE_US + 10**9),
+        }
+    )
+    symbol = new_symbol()
+    drawn = data.draw(st.lists(row, min_size=1, max_size=8))
+    batch = market.ticks(
+        [{**one, "symbol": symbol, "tick_id": tick_id(at + 1, at), "trade_date": DAYS} for at, one in enumerate(drawn)]
+    )
+    load(store, batch)
+
+    found = store.tick_figures(DAY)
+
+    assert found[symbol, "krx"] == figures.of_ticks(batch)[DAYS]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_figure_of_a_day_does_not_depend_on_where_it_lies(store, threads):
+    Symbol.objects.bulk_create([Symbol(code=code, market_id="KRX") for code in ("005930", "000660")])
+    batch, late = trades(50), trades(7, seq=2, kind=2, bid=5)
+    load(store, batch)
+    before = store.tick_figures(DAY, threads=threads)
+    store.move_day(DAY, progress=quiet)
+    moved = store.tick_figures(DAY, threads=threads)
+
+    load(store, late)
+
+    whole = figures.total(store.tick_figures(DAY, threads=threads).values())
+    assert before == moved == store.tick_figures(DAY, tables=[HISTORY])
+    assert figures.total(before.values()) == figures.of_ticks(batch)[DAYS]
+    assert whole == figures.of_ticks(batch)[DAYS] + figures.of_ticks(late)[DAYS]
+
+
+def test_any_changed_value_changes_the_figure(store):
+    batch = market.ticks([dict.fromkeys(NULLABLE, 50_000_000) | {"side": 1}])
+    load(store, batch)
+    before = store.tick_figures(DAY)
+    changes = [f"{name} = {name} + 1" for name in ("seq", "price", "size", "bid", "ask", "bid_size", "ask_size")]
+    if connection.vendor != "sqlite":
+        changes += [f"{name} = {name} + 0.00000001" for name in ("price", "bid", "ask")]
+    changes += ["cum_volume = NULL", "source = source + 1", "tick_id = tick_id + 1", "symbol = 'OTHER'", "feed = 'nxt'"]
+
+    for change in changes:
+        with pytest.raises(_Undo), store.transaction(), connection.cursor() as cursor:
+            cursor.execute(f"UPDATE temp_market_data SET {change}")
+            assert store.tick_figures(DAY) != before, change
+            raise _Undo
+    assert store.tick_figures(DAY) == before
+
+
+class _Undo(Exception):
+    pass
+
+
+def test_values_that_change_places_between_two_rows_change_the_figure(store):
+    load(store, market.ticks([{"price": 5, "tick_id": tick_id(1, 0)}, {"price": 6, "tick_id": tick_id(1, 1)}]))
+    swapped = market.ticks([{"price": 6, "tick_id": tick_id(1, 0)}, {"price": 5, "tick_id": tick_id(1, 1)}])
+
+    assert figures.total(store.tick_figures(DAY).values()) != figures.of_ticks(swapped)[DAYS]
+
+
+def test_the_ledger_of_a_day_is_the_figure_of_its_rows(store):
+    one, two = trades(9), trades(5, seq=2)
+    for batch in (one, two):
+        with store.transaction():
+            ledger.claim_days(figures.by_batch(batch, batch.tick_id >> 13))
+            store.load(TEMP, batch)
+
+    assert ledger.day_figure(DAY) == figures.total(store.tick_figures(DAY).values())
+    assert ledger.day_figure(NEXT) == Figure()
+
+
+def test_inside_a_snapshot_nothing_changes(store):
+    load(store, trades(5))
+
+    with store.snapshot():
+        first = store.tick_figures(DAY)
+        elsewhere(lambda: load(storage(), trades(5, seq=2)))
+        assert store.tick_figures(DAY) == first
+
+    assert store.tick_figures(DAY) != first
+
+
+def test_a_tables_figures_tell_rows_and_any_change(store):
+    load(store, trades(6))
+    load(store, trades(4, day=NEXT, seq=2))
+    Symbol.objects.create(code="005930", market_id="KRX", name="삼성전자")
+    before = store.table_figures(TEMP)
+    names = store.table_figures("symbol")
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE temp_market_data SET seq = 9 WHERE symbol = '005930' AND trade_date = %s", [self_day(NEXT)]
+        )
+        cursor.execute("UPDATE symbol SET name = '삼성전기'")
+    after = store.table_figures(TEMP)
+
+    assert {date: figure.rows for date, figure in before.items()} == {"2026-03-16": 6, "2026-03-17": 4}
+    assert after["2026-03-16"] == before["2026-03-16"]
+    assert after["2026-03-17"] != before["2026-03-17"]
+    assert list(names) == [""]
+    assert names[""].rows == 1
+    assert store.table_figures("symbol") != names
+
+
+def self_day(date: datetime.date):
+    return (date - EPOCH_DATE).days if connection.vendor == "sqlite" else date
+
+
+# --- candles ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_daily_candle_closes_with_the_regular_session_and_remembers_the_last_price(store):
+    Symbol.objects.create(code="005930", market_id="KRX")
+    at = {
+        "pre": (NINE_US - 30 * MINUTE_US, "69000", "2"),
+        "open": (NINE_US, "70000", "10"),
+        "high": (NINE_US + 60 * MINUTE_US, "71000", "5"),
+        "auction": (NINE_US + 390 * MINUTE_US + 20_000_000, "70500", "100"),
+        "after": (NINE_US + 600 * MINUTE_US, "72000", "1.5"),
+    }
+    merge(
+        store,
+        market.ticks(
+            [
+                {"time_us": us, "price": price(text), "size": market.size(volume), "tick_id": tick_id(1, row)}
+                for row, (us, text, volume) in enumerate(at.values())
+            ]
+        ),
+    )
+
+    assert store.build_daily(DAY, [REGULAR]) == 1
+
+    bar = store.read_daily("005930", "krx", DAY, NEXT)
+    assert bar.trade_date.tolist() == [DAYS]
+    assert [int(getattr(bar, name)[0]) for name in ("open", "high", "low", "close", "last")] == [
+        price(text) for text in ("69000", "72000", "69000", "70500", "72000")
+    ]
+    assert bar.volume.tolist() == [market.size("118.5")]
+    assert bar.value.tolist() == [2 * 69_000 + 700_000 + 355_000 + 7_050_000 + 108_000]
+    assert bar.n.tolist() == [5]
+    assert [int(getattr(bar, f"regular_{name}")[0]) for name in ("open", "high", "low")] == [
+        price(text) for text in ("70000", "71000", "70000")
+    ]
+    assert bar.regular_volume.tolist() == [market.size("115")]
+
+
+def test_a_market_without_regular_session_closes_with_its_last_trade(store):
+    Symbol.objects.create(code="ESH6", market_id="CME")
+    merge(
+        store, market.ticks([{"symbol": "ESH6", "price": 5}, {"symbol": "ESH6", "price": 7, "tick_id": tick_id(2, 0)}])
+    )
+
+    store.build_daily(DAY, [REGULAR])
+
+    bar = store.read_daily("ESH6", "krx", DAY, NEXT)
+    assert (bar.close.tolist(), bar.last.tolist(), bar.regular_open.tolist()) == ([7], [7], [ABSENT])
+
+
+def test_daily_candles_are_made_again_in_place_of_the_old_and_exact(store):
+    heavy = {"price": price("999999.99999999"), "size": market.size("999999999.9999")}
+    merge(store, market.ticks([{**heavy, "tick_id": tick_id(1, 0)}, {"symbol": "B", "tick_id": tick_id(1, 1)}]))
+    store.build_daily(DAY, [])
+    merge(store, market.ticks([{**heavy, "time_us": NINE_US + MINUTE_US, "tick_id": tick_id(2, 0)}]))
+
+    assert store.build_daily(DAY, []) == 2
+
+    bar, minutes = store.read_daily("005930", "krx", DAY, NEXT), market.candles(read_bars(store))
+    whole = sum(candle.value for candle in minutes)
+    assert int(bar.value[0]) * 10**12 + int(bar.value_frac[0]) == int(whole.scaleb(12))
+    assert len(store.read_daily("005930", "krx", NEXT, NEXT + datetime.timedelta(days=9))) == 0
+
+
+def test_candles_are_put_right_and_their_revision_raised_only_where_they_were_wrong(store):
+    batch = market.ticks([{"time_us": NINE_US + at * MINUTE_US, "tick_id": tick_id(1, at)} for at in range(4)])
+    merge(store, batch)
+    wanted = candles.build(batch)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE market_data_minute SET n = 9 WHERE open_id = %s", [tick_id(1, 1)])
+        cursor.execute("DELETE FROM market_data_minute WHERE open_id = %s", [tick_id(1, 2)])
+    merge(store, market.ticks([{"time_us": NINE_US + 50 * MINUTE_US, "tick_id": tick_id(9, 0)}]))
+
+    with store.own_minutes(DAY, "krx", ["005930"]):
+        changed = store.replace_minutes(DAY, wanted)
+
+    found = read_bars(store)
+    assert changed == 3
+    assert market.candles(found) == market.candles(wanted)
+    assert found.rev.tolist() == [0, 1, 0, 0]
+    with store.own_minutes(DAY, "krx", ["005930"]):
+        assert store.replace_minutes(DAY, wanted) == 0
+
+
+def test_whoever_merges_while_minutes_are_owned_comes_after(store):
+    first, second = market.ticks([{"tick_id": 1}]), market.ticks([{"tick_id": 2, "time_us": NINE_US + MINUTE_US}])
+    load(store, first)
+    merge(store, first)
+    began = threading.Event()
+
+    def worker() -> None:
+        try:
+            with storage().transaction():
+                storage().load(TEMP, second)
+                began.set()
+                storage().merge_minutes(candles.build(second))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.own_minutes(DAY, "krx", ["005930"]):
+            job = pool.submit(worker)
+            began.wait(timeout=1.0)
+            ticks = store.read_day_ticks(DAY, "005930", "krx")
+            store.replace_minutes(DAY, candles.build(ticks))
+        job.result(timeout=60)
+
+    assert read_bars(store).n.tolist() == [1, 1]
+    assert market.candles(read_bars(store)) == market.candles_by_hand([first, second])
+
+
+def test_the_minutes_of_a_day_are_read_together(store):
+    merge(store, market.ticks([{"symbol": "B"}, {"symbol": "A", "time_us": NINE_US + MINUTE_US}, {"symbol": "A"}]))
+    merge(store, market.ticks([{"symbol": "A", "time_us": NINE_US + DAY_US}], feed="krx"))
+    merge(store, market.ticks([{"symbol": "A"}], feed="nxt"))
+
+    found = store.read_day_minutes(DAY, "krx")
+
+    rows = [(found.symbols[at], us) for at, us in zip(found.symbol.tolist(), found.time_us.tolist(), strict=True)]
+    assert rows == [("A", NINE_US), ("A", NINE_US + MINUTE_US), ("B", NINE_US)]
+    assert store.day_series(DAY) == [("A", "krx"), ("A", "nxt"), ("B", "krx")]
+
+
+def test_the_ticks_of_a_day_and_symbol_are_read_from_wherever_they_lie(store):
+    load(store, trades(10))
+    store.move_day(DAY, progress=quiet)
+    load(store, trades(10, seq=2))
+    load(store, trades(4, day=NEXT, seq=3))
+
+    found = store.read_day_ticks(DAY, "005930", "krx")
+
+    assert len(found) == 10
+    assert found.time_us.tolist() == sorted(found.time_us.tolist())
+    assert set(np.unique(found.trade_date).tolist()) == {DAYS}
+
+
+# --- dropping ---------------------------------------------------------------------------------------------------------
+
+
+def test_dropped_days_are_gone_and_no_others(store):
+    for number in range(3):
+        load(store, trades(4, day=DAY + datetime.timedelta(days=number), seq=number + 1))
+        store.move_day(DAY + datetime.timedelta(days=number), progress=quiet)
+
+    dropped = store.drop_days(HISTORY, [DAY, NEXT])
+
+    assert dropped == 2
+    assert store.dates(HISTORY) == [DAY + datetime.timedelta(days=2)]
+    assert store.count(HISTORY) == 4
+    assert store.drop_days(HISTORY, [DAY]) == 0
+
+
+def test_candles_are_dropped_by_the_month(store):
+    days = [datetime.date(2026, 3, 31), datetime.date(2026, 4, 1)]
+    store.ensure_partitions(days, (MINUTES,))
+    merge(
+        store,
+        market.ticks([{"time_us": NINE_US + (day - DAY).days * DAY_US, "tick_id": at} for at, day in enumerate(days)]),
+    )
+
+    store.drop_days(MINUTES, [datetime.date(2026, 3, 1)])
+
+    assert store.dates(MINUTES) == [datetime.date(2026, 4, 1)]
+
+
+def test_a_day_that_was_dropped_can_be_filled_again(store):
+    load(store, trades(4))
+    store.move_day(DAY, progress=quiet)
+    store.drop_days(HISTORY, [DAY])
+
+    load(store, trades(4, seq=2))
+    store.move_day(DAY, progress=quiet)
+
+    assert store.count(HISTORY) == 4
+
+
+@pytest.mark.parametrize("table", sorted(PERIODS))
+def test_every_table_by_date_can_be_given_room_ahead(store, table):
+    store.ensure_partitions([DAY, NEXT, datetime.date(2026, 9, 1)], (table,))
+
+    starts = [part.start for part in store.partitions(table)]
+    if connection.vendor != "sqlite":
+        assert {PERIODS[table](day)[0] for day in (DAY, NEXT, datetime.date(2026, 9, 1))} <= set(starts)
+    assert starts == sorted(starts)
+    assert store.strays(table) == 0
+
+
+# --- books, events, caches --------------------------------------------------------------------------------------------
+
+
+def test_an_order_book_comes_back_to_the_digit_and_once(store):
+    book = OrderBook(
+        symbol="005930",
+        feed="krx",
+        source_id=3,
+        time_us=NINE_US + 1,
+        tick_id=tick_id(1, 0),
+        trade_date=DAYS,
+        bids=(("70000.12345678", "10"), ("69900", "99999999999.9999")),
+        asks=(("70100", "3"),),
+    )
+    store.ensure_partitions([DAY], (BOOKS,))
+
+    assert [store.store_books([book]), store.store_books([book])] == [1, 0]
+    assert store.read_books("005930", "krx", NINE_US, NINE_US + 10, limit=5) == [book]
+    assert store.read_books("005930", "nxt", NINE_US, NINE_US + 10, limit=5) == []
+
+
+def test_an_event_keeps_its_body(store):
+    body = {"종류": "VI 발동", "price": "70000.5", "levels": [1, 2, {"deep": None}]}
+    event = MarketEvent(
+        time_us=NINE_US + 5, event_id=7, trade_date=DAYS, feed="krx", source_id=3, kind="vi", symbol="005930", body=body
+    )
+    store.ensure_partitions([DAY], (EVENTS,))
+
+    assert [store.store_events([event]), store.store_events([event])] == [1, 0]
+    assert store.read_events(NINE_US, NINE_US + 10, limit=5) == [event]
+    assert store.read_events(NINE_US, NINE_US + 10, limit=5, kind="status") == []
+
+
+def test_the_latest_price_is_replaced_and_what_is_old_is_purged(store):
+    row = Latest(symbol="A", feed="krx", time_us=NINE_US, tick_id=1, price=price("70000.00000001"), size=None)
+    store.put_latest([row])
+    store.put_latest([row, Latest(symbol="B", feed="krx", time_us=NINE_US, tick_id=2, price=5, size=6)])
+
+    assert store.count("cache_realtime_data") == 2
+    assert store.purge_caches({"cache_realtime_data": store.clock_us() - 10**9}) == {"cache_realtime_data": 0}
+    assert store.purge_caches({"cache_realtime_data": store.clock_us() + 10**6}) == {"cache_realtime_data": 2}
+
+
+def test_the_clock_of_the_database_is_ours_within_a_minute(store):
+    assert abs(store.clock_us() - ledger.now_us()) < 60_000_000
+
+
+def test_a_wrong_table_is_an_error_and_not_an_empty_answer(store):
+    with pytest.raises(DatabaseError):
+        store.count("nowhere")
+
+
+def test_daily_candles_of_a_month_are_dropped_with_it(store):
+    merge(store, market.ticks([{}]))
+    store.build_daily(DAY, [])
+
+    store.drop_days(DAILY, [datetime.date(2026, 3, 1)])
+
+    assert store.count(DAILY) == 0
