@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import partitions
-from marketdata.storage.base import HISTORY, MINUTES, TEMP, StorageError, TickKey
+from marketdata.storage.base import HISTORY, MINUTES, TEMP, TickKey
 from marketdata.storage.loadfile import LoadFile
 from marketdata.storage.mariadb_columns import SELECT_BAR, SELECT_TICK, minute_rows, moment, nearby
 from marketdata.storage.mariadb_history import MOVING, NAMES, PARTED, MariaDBHistory, tables
@@ -53,8 +53,6 @@ ON DUPLICATE KEY UPDATE
     close_id = IF((VALUES(close_time), VALUES(close_id)) > (close_time, close_id), VALUES(close_id), close_id),
     close_time = GREATEST(close_time, VALUES(close_time))
 """
-_DUPLICATE = 1062
-
 # Lock wait, deadlock, node not ready, error during COMMIT (outcome unknown: the claim row answers), server gone,
 # shutting down, cannot connect, too many connections, read-only after a failover; then: row changed under a snapshot,
 # packets broken on the way, too many connections of a user, interrupted, statement timed out, handshake lost, TLS
@@ -94,11 +92,6 @@ class MariaDB(MariaDBHistory):
             if stored < len(ticks) or self.connection.connection.warning_count():
                 self._explain_warnings()
             return stored
-
-    def _explain_warnings(self) -> None:
-        strange = [row for row in self._query("SHOW WARNINGS LIMIT 20") if row[1] != _DUPLICATE]
-        if strange:
-            raise StorageError(f"MariaDB refused rows: {strange[0][2]} (error {strange[0][1]})")
 
     def merge_minutes(self, bars: Bars) -> Bars:
         if not len(bars):

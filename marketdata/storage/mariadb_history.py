@@ -37,6 +37,7 @@ from marketdata.storage.base import (
     Progress,
     Storage,
     StorageBusyError,
+    StorageError,
     Window,
 )
 from marketdata.storage.loadfile import UNITS
@@ -52,6 +53,7 @@ BRIEF_S = 0.15
 PATIENCE_S = 60.0
 _BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
 _FOREIGN_ROWS = {1737, 1526}  # a row of another partition
+DUPLICATE = 1062
 _ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
 
 
@@ -110,7 +112,8 @@ def _hash() -> str:
     parts = ["(TO_SECONDS(event_time) - 62167219200) * 1000000 + MICROSECOND(event_time)"]
     parts += [f"IFNULL({whole(name)} * {factor}, -{factor})" for name, factor in WHOLE.items()]
     parts += [f"IFNULL({whole(name)} %% {PRIME} * {factor}, -{factor})" for name, factor in REDUCED.items()]
-    parts += [f"(kind + 0) * {KIND}", f"IFNULL(side + 0, 0) * {SIDE}", f"source * {SOURCE}"]
+    parts += [f"CAST(kind AS SIGNED) * {KIND}", f"IFNULL(CAST(side AS SIGNED), 0) * {SIDE}"]
+    parts.append(f"CAST(source AS SIGNED) * {SOURCE}")
     return f"(tick_id %% {PRIME} + 1) * (({' + '.join(parts)}) %% {PRIME}) %% {PRIME}"
 
 
@@ -479,22 +482,32 @@ class MariaDBHistory(Storage):
 
     # --- books, events, caches --------------------------------------------------------------------------------------
 
-    def _put(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
-        if not rows:
-            return 0
-        with self.connection.cursor() as cursor:
-            cursor.executemany(statement, rows)
-            return max(int(cursor.rowcount), 0)
+    def _put(self, statement: str, rows: Sequence[Sequence[Any]], row: str) -> int:
+        """INSERT IGNORE in statements of 500 rows; what is ignored for another reason than being there is an error."""
+        stored = 0
+        for start in range(0, len(rows), 500):
+            part = rows[start : start + 500]
+            values = [value for one in part for value in one]
+            stored += self._changed(f"{statement} VALUES {', '.join([row] * len(part))}", values)
+            self._explain_warnings()
+        return stored
+
+    def _explain_warnings(self) -> None:
+        if not self.connection.connection.warning_count():
+            return
+        strange = [row for row in self._query("SHOW WARNINGS LIMIT 20") if row[1] != DUPLICATE]
+        if strange:
+            raise StorageError(f"MariaDB refused rows: {strange[0][2]} (error {strange[0][1]})")
 
     def store_books(self, books: Sequence[OrderBook]) -> int:
         days = [EPOCH_DATE + datetime.timedelta(days=book.trade_date) for book in books]
         return self._put(
-            "INSERT INTO order_books VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-            " ON DUPLICATE KEY UPDATE tick_id = tick_id",
+            "INSERT IGNORE INTO order_books",
             [
                 (book.symbol, moment(book.time_us), book.tick_id, day, book.feed, book.source_id, *book.columns())
                 for book, day in zip(books, days, strict=True)
             ],
+            "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         )
 
     def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
@@ -513,8 +526,7 @@ class MariaDBHistory(Storage):
 
     def store_events(self, events: Sequence[MarketEvent]) -> int:
         return self._put(
-            "INSERT INTO market_events VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-            " ON DUPLICATE KEY UPDATE event_id = event_id",
+            "INSERT IGNORE INTO market_events",
             [
                 (
                     moment(one.time_us),
@@ -528,6 +540,7 @@ class MariaDBHistory(Storage):
                 )
                 for one in events
             ],
+            "(%s, %s, %s, %s, %s, %s, %s, %s)",
         )
 
     def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
@@ -554,7 +567,7 @@ class MariaDBHistory(Storage):
 
     def put_latest(self, rows: Sequence[Latest]) -> None:
         self._put(
-            "REPLACE INTO cache_realtime_data VALUES (%s, %s, %s, %s, %s, %s, NOW(6))",
+            "REPLACE INTO cache_realtime_data",
             [
                 (
                     row.symbol,
@@ -566,6 +579,7 @@ class MariaDBHistory(Storage):
                 )
                 for row in rows
             ],
+            "(%s, %s, %s, %s, %s, %s, NOW(6))",
         )
 
     def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
