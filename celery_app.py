@@ -16,7 +16,10 @@ QUEUES = ("raw_market_data", "processed-data", "chart-data", "statistics-data", 
 ROUTES = {
     "ingest.tasks.process_batches": {"queue": "raw_market_data"},
     "ingest.tasks.announce_missed": {"queue": "processed-data"},
-    "ingest.tasks.extend_partitions": {"queue": "maintenance"},
+    "marketdata.tasks.roll_over": {"queue": "maintenance"},
+    "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
+    "marketdata.tasks.keep_events": {"queue": "chart-data"},
+    "marketdata.tasks.refresh_caches": {"queue": "chart-data"},
 }
 
 # Every entry is level-triggered (does whatever is still due) and expires before its next turn, so that a beat that was
@@ -28,9 +31,26 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "options": {"expires": 5.0},
     },
     "keep partitions ahead of the calendar": {
-        "task": "ingest.tasks.extend_partitions",
+        "task": "marketdata.tasks.extend_partitions",
         "schedule": 3600.0,
         "options": {"expires": 3600.0},
+    },
+    # Not at 08:00 but every minute: a beat that was away at 08:00 misses nothing (django-celery-beat looks two hours
+    # ahead and back only).
+    "roll over the trading days that are over": {
+        "task": "marketdata.tasks.roll_over",
+        "schedule": 60.0,
+        "options": {"expires": 55.0},
+    },
+    "latest prices for readers in SQL": {
+        "task": "marketdata.tasks.refresh_caches",
+        "schedule": 10.0,
+        "options": {"expires": 10.0},
+    },
+    "the database's own clean-up events": {
+        "task": "marketdata.tasks.keep_events",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
     },
 }
 
@@ -90,4 +110,4 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
 
 app = Celery("naru")
 app.conf.update(broker_settings(settings.BROKER_URL))
-app.autodiscover_tasks(["ingest", "analytics"])
+app.autodiscover_tasks(["marketdata", "ingest", "analytics"])

@@ -315,12 +315,3 @@ def _publish_again(rows: list[tuple[int, str, int | None, int | None, int]], nam
     for ticks, _ in parts:
         live.remember(pipeline, ticks)
     pipeline.execute()
-
-
-@shared_task
-def extend_partitions(**_: object) -> None:
-    """Make partitions for today and the days ahead."""
-    today = datetime.datetime.now(datetime.UTC).date()
-    storage().ensure_partitions(
-        today + datetime.timedelta(days=day) for day in range(-1, settings.PARTITION_DAYS_AHEAD + 1)
-    )

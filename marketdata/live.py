@@ -90,6 +90,12 @@ def latest(feed: str, symbols: list[str] | None = None) -> dict[str, dict[str, i
     return result
 
 
+def feeds() -> list[str]:
+    """The feeds of which a latest trade is known, sorted."""
+    keys = connection().scan_iter(LATEST + "*", count=1000)
+    return sorted(key.decode().removeprefix(LATEST) for key in keys)
+
+
 def count(pipeline: Any, **increments: int) -> None:
     """Queue increments of the pipeline's counters (stored, rejected, batches, commits, repeated, refused, dead)."""
     for name, by in increments.items():

@@ -54,6 +54,12 @@ FEED_RECOVERED = Counter(
     "naru_feed_recovered_batches_total", "Batches announced later because the first attempt failed"
 )
 
+# upkeep
+ROLLOVER_UNDONE = Gauge(
+    "naru_rollover_undone_days", "Trading days that are over and not yet rolled over", multiprocess_mode="mostrecent"
+)
+ALARMS = Gauge("naru_alarms", "Alarms that are not cleared, by code", ["code"], multiprocess_mode="mostrecent")
+
 # API
 SOCKETS = Gauge("naru_stream_sockets", "Open WebSockets", multiprocess_mode="livesum")
 STREAM_SKIPPED = Counter(

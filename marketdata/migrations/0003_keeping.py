@@ -137,6 +137,7 @@ class Migration(migrations.Migration):
                 ('trade_date', models.DateField(primary_key=True, serialize=False, verbose_name='거래일 trading date')),
                 ('state', models.CharField(choices=[('open', '진행 중 open'), ('sealed', '마감 sealed'), ('verified', '대조 완료 verified'), ('moved', '이동 완료 moved'), ('aggregated', '일봉 완료 aggregated'), ('cleaned', '정리 완료 cleaned'), ('done', '완료 done')], default='open', max_length=12, verbose_name='상태 state')),
                 ('fence', models.PositiveBigIntegerField(default=0)),
+                ('expected', models.BooleanField(default=False, verbose_name='개장일 trading day')),
                 ('rows', models.BigIntegerField(null=True, verbose_name='틱 ticks')),
                 ('checksum', models.BigIntegerField(null=True, verbose_name='체크섬 checksum')),
                 ('late_rows', models.BigIntegerField(default=0, verbose_name='늦은 틱 late ticks')),
@@ -151,6 +152,8 @@ class Migration(migrations.Migration):
                 ('cleaned_at', models.DateTimeField(null=True, verbose_name='정리 cleaned')),
                 ('done_at', models.DateTimeField(null=True, verbose_name='완료 done')),
                 ('archived_at', models.DateTimeField(null=True, verbose_name='보관 archived')),
+                ('dropped_at', models.DateTimeField(null=True, verbose_name='기한 만료 삭제 dropped')),
+                ('accepted', models.CharField(blank=True, max_length=200, verbose_name='차이 승인 accepted difference')),
             ],
             options={
                 'verbose_name': '롤오버 Rollover',

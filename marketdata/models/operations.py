@@ -40,6 +40,7 @@ class RolloverRun(models.Model):
     trade_date = models.DateField(_("거래일 trading date"), primary_key=True)
     state = models.CharField(_("상태 state"), max_length=12, choices=State.choices, default=State.OPEN)
     fence = models.PositiveBigIntegerField(default=0)
+    expected = models.BooleanField(_("개장일 trading day"), default=False)
     rows = models.BigIntegerField(_("틱 ticks"), null=True)
     checksum = models.BigIntegerField(_("체크섬 checksum"), null=True)
     late_rows = models.BigIntegerField(_("늦은 틱 late ticks"), default=0)
@@ -54,6 +55,8 @@ class RolloverRun(models.Model):
     cleaned_at = models.DateTimeField(_("정리 cleaned"), null=True)
     done_at = models.DateTimeField(_("완료 done"), null=True)
     archived_at = models.DateTimeField(_("보관 archived"), null=True)
+    dropped_at = models.DateTimeField(_("기한 만료 삭제 dropped"), null=True)
+    accepted = models.CharField(_("차이 승인 accepted difference"), max_length=200, blank=True)
 
     class Meta:
         db_table = "rollover_run"

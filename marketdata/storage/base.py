@@ -214,7 +214,8 @@ class Storage(abc.ABC):
         self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
     ) -> dict[tuple[str, str], Figure]:
         """Count and checksum of a trading date's ticks by (symbol, feed), as `marketdata.figures.of_ticks` has them;
-        from wherever they lie, or from `tables` alone. `threads` connections share the work (outside a snapshot)."""
+        from wherever they lie, or from `tables` alone (TEMP has also what is on its way). `threads` connections share
+        the work (outside a snapshot)."""
 
     @abc.abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
@@ -281,6 +282,11 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
         """Delete rows of the named cache tables that were written before a time; how many went, by table."""
+
+    def keep_events(self) -> str:
+        """See that the database's own timed events exist and run on this node, and that the cache table has the engine
+        of CACHE_ENGINE. What is wrong and what to do, or "" if nothing is; databases without events have no trouble."""
+        return ""
 
     @abc.abstractmethod
     def clock_us(self) -> int:

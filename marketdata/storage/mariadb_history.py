@@ -22,7 +22,7 @@ from marketdata.bars import Bars
 from marketdata.daily import DailyBars
 from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
 from marketdata.records import MarketEvent, OrderBook
-from marketdata.storage import partitions, portable
+from marketdata.storage import mariadb_events, partitions, portable
 from marketdata.storage.base import (
     BOOKS,
     DAILY,
@@ -48,8 +48,7 @@ MOVING = "market_data_moving"
 PARTED = "PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
 NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
 PIECE = 10_000
-# A change of a table waits for whoever uses it, and everybody else waits behind it: no longer than this, then again.
-BRIEF_S = 0.15
+BRIEF_S = partitions.BRIEF_S
 PATIENCE_S = 60.0
 _BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
 _FOREIGN_ROWS = {1737, 1526}  # a row of another partition
@@ -258,26 +257,26 @@ class MariaDBHistory(Storage):
 
     def move_day(self, date: datetime.date, *, progress: Progress) -> int:
         self.ensure_partitions([date], (TEMP, HISTORY))
-        self._arrive(progress)  # whatever a killed run left on its way
-        if not self._has_rows(TEMP, date):
-            return 0
-        moved = 0
-        if not self._has_rows(HISTORY, date):
+        moved = self._arrive(progress).get(date, 0)  # whatever a killed run left on its way
+        own = all(any(part.start == date for part in self.partitions(table)) for table in (TEMP, HISTORY))
+        if own and self._has_rows(TEMP, date) and not self._has_rows(HISTORY, date):
             progress("taking the day out of temp_market_data")
             self._brief(f"ALTER TABLE {TEMP} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}")
-            moved += self._arrive(progress)
+            moved += self._arrive(progress).get(date, 0)
         return moved + self._move_in_pieces(TEMP, date, progress)
 
-    def _arrive(self, progress: Progress) -> int:
-        """Bring what lies in MOVING to HISTORY; how many rows that were."""
-        moved = 0
+    def _arrive(self, progress: Progress) -> dict[datetime.date, int]:
+        """Bring what lies in MOVING to HISTORY; how many rows that were, by trading date."""
+        moved: dict[datetime.date, int] = {}
         while found := self._query(f"SELECT trade_date FROM {MOVING} LIMIT 1"):
             date: datetime.date = found[0][0]
             self.ensure_partitions([date], (HISTORY,))
-            if self._has_rows(HISTORY, date) or not self._exchange(date, progress):
-                moved += self._move_in_pieces(MOVING, date, progress)
+            own = any(part.start == date for part in self.partitions(HISTORY))
+            if not own or self._has_rows(HISTORY, date) or not self._exchange(date, progress):
+                rows = self._move_in_pieces(MOVING, date, progress)
             else:
-                moved += int(self._query(f"SELECT count(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
+                rows = int(self._query(f"SELECT COUNT(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
+            moved[date] = moved.get(date, 0) + rows
         return moved
 
     def _exchange(self, date: datetime.date, progress: Progress) -> bool:
@@ -340,9 +339,10 @@ class MariaDBHistory(Storage):
     def tick_figures(
         self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
     ) -> dict[tuple[str, str], Figure]:
+        places = (TEMP, MOVING, HISTORY) if tables is None else (*tables, *([MOVING] if TEMP in tables else []))
         if threads > 1 and not self.connection.in_atomic_block:
-            return self._shared_figures(date, tables or (TEMP, MOVING, HISTORY))
-        return self._figures(date, tables or (TEMP, MOVING, HISTORY), "")
+            return self._shared_figures(date, places)
+        return self._figures(date, places, "")
 
     def _shared_figures(self, date: datetime.date, tables: Sequence[str]) -> dict[tuple[str, str], Figure]:
         """Two connections, each half of the symbols."""
@@ -589,6 +589,17 @@ class MariaDBHistory(Storage):
             )
             for table, before in before_us.items()
         }
+
+    def keep_events(self) -> str:
+        engine = self._query(
+            "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+            " AND TABLE_NAME = 'cache_realtime_data'"
+        )
+        if (
+            engine and engine[0][0] != settings.CACHE_ENGINE
+        ):  # the setting was changed; the table is filled again anyway
+            self._brief(f"ALTER TABLE cache_realtime_data ENGINE = {settings.CACHE_ENGINE}")
+        return mariadb_events.keep(self._query)
 
     def clock_us(self) -> int:
         return int(self._query(f"SELECT {self.clock_sql}")[0][0])

@@ -8,6 +8,9 @@ at the end.
 from __future__ import annotations
 
 import datetime
+import logging
+import random
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,7 +22,11 @@ Query = Callable[..., list[tuple[Any, ...]]]
 Place = tuple[str, str, str, str]  # host, port, database, table
 
 _known: dict[Place, set[datetime.date]] = {}
-_CONCURRENT = {1493, 1517, 1507, 1205, 1213}  # somebody else made it in the meantime, or holds the table for a moment
+# Somebody else made it in the meantime, or holds the table for a moment.
+_CONCURRENT = {1493, 1517, 1507, 1205, 1213, 1969}
+BRIEF_S = 0.15
+PATIENCE_S = 10.0
+log = logging.getLogger(__name__)
 
 
 def forget(place: Place) -> None:
@@ -28,24 +35,41 @@ def forget(place: Place) -> None:
 
 
 def ensure(query: Query, place: Place, dates: Iterable[datetime.date], period: Period) -> None:
-    """See that every date has its partition. What was seen once is remembered for the life of the process."""
+    """See that every date has its partition. What was seen once is remembered for the life of the process.
+
+    A change waits for whoever uses the table, and everybody else waits behind it: so it tries for BRIEF_S at a time,
+    and gives up after PATIENCE_S. Rows then lie in the empty range for the time being, which `strays` counts.
+    """
     known = _known.setdefault(place, set())
     for start, end in sorted({period(date) for date in dates}):
         if start in known:
             continue
-        for attempt in range(8):
-            bounds = _bounds(query, place)
-            statement = split(place[3], bounds, start, end)
-            if statement is None:
-                break
-            try:
-                query("SET SESSION lock_wait_timeout = 10")
-                query(statement)
-                break
-            except DatabaseError as error:
-                if attempt == 7 or not error.args or error.args[0] not in _CONCURRENT:
-                    raise
-        known.add(start)
+        if _make(query, place, start, end):
+            known.add(start)
+
+
+def _make(query: Query, place: Place, start: datetime.date, end: datetime.date) -> bool:
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        bounds = _bounds(query, place)
+        statement = split(place[3], bounds, start, end)
+        if statement is None:
+            return True
+        name = next(name for bound, name in bounds if bound is None or bound > start)
+        full = query(f"SELECT 1 FROM {place[3]} PARTITION ({name}) LIMIT 1")
+        limits = (
+            "" if full else f"max_statement_time = {BRIEF_S}, "
+        )  # a range with rows is copied, however long it takes
+        try:
+            query(f"SET STATEMENT {limits}lock_wait_timeout = 1 FOR {statement}")
+            return True
+        except DatabaseError as error:
+            if not error.args or error.args[0] not in _CONCURRENT:
+                raise
+            if time.monotonic() > until:
+                log.warning("no partition made table=%s start=%s error=%s", place[3], start, error.args[0])
+                return False
+        time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - jitter, not a secret
 
 
 def _bounds(query: Query, place: Place) -> list[tuple[datetime.date | None, str]]:

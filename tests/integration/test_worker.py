@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from ingest import notices, tasks
 from ingest.flights import Flight, Flights
 from marketdata import feed, ledger, live
+from marketdata import tasks as upkeep
 from marketdata.models import DeadLetter, Gap, IngestBatch, IngestReject, Market, Symbol
 from marketdata.storage import storage
 from marketdata.symbols import Directory
@@ -403,8 +404,8 @@ def test_a_redis_that_is_away_loses_no_tick(redis_server):
 
 
 def test_partitions_may_be_extended_any_number_of_times():
-    tasks.extend_partitions()
-    tasks.extend_partitions()
+    upkeep.extend_partitions()
+    upkeep.extend_partitions()
 
     process(rows(trade(time=ledger.now_us())), source=KIS)
 

@@ -1,0 +1,33 @@
+"""`manage.py retention`: drops what is past its time, or says what that would be."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from marketdata import leases, retention, rollover
+from marketdata.storage import storage
+
+
+class Command(BaseCommand):
+    help = "보존 기간이 지난 데이터를 지웁니다. Drop what is past its time (RETENTION_…_DAYS)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--plan", action="store_true", help="지울 것만 출력 / print what would go, do nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now = rollover.utc_now()
+        with storage().patient():
+            if options["plan"]:
+                for line in retention.plan_lines(now):
+                    self.stdout.write(line)
+                return
+            try:
+                with leases.hold(leases.UPKEEP):
+                    retention.extend(now)
+                    gone = retention.apply(now, progress=self.stdout.write)
+            except leases.HeldElsewhere as error:
+                raise CommandError(f"다른 작업이 실행 중 / other upkeep is at it: {error}") from error
+        self.stdout.write(f"{len(gone)} 구간 삭제 / periods dropped")

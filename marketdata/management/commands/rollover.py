@@ -1,0 +1,100 @@
+"""`manage.py rollover`: moves the trading days that are over to history, or one day, or says what that would do."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from marketdata import leases, rollover
+from marketdata.models import RolloverRun
+from marketdata.storage import StorageError, storage
+
+
+class Command(BaseCommand):
+    help = "지난 거래일을 과거 테이블로 옮깁니다. Move the trading days that are over to history."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--plan", action="store_true", help="할 일만 출력 / print what would be done, do nothing")
+        parser.add_argument("--date", help="이 거래일만 (YYYY-MM-DD) / only this trading date, due or not")
+        parser.add_argument(
+            "--accept",
+            default="",
+            metavar="REASON",
+            help="원장과의 차이를 승인하는 이유 / move in spite of a difference",
+        )
+        parser.add_argument("--threads", type=int, default=2, help="대조에 쓰는 연결 수 / connections that count (2)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["accept"] and not options["date"]:
+            raise CommandError("--accept 는 --date 와 함께 / --accept goes with --date: one day at a time")
+        began = time.monotonic()
+
+        def progress(words: str) -> None:
+            self.stdout.write(f"{time.monotonic() - began:8.2f} s  {words}")
+
+        try:
+            with storage().patient():
+                if options["plan"]:
+                    self._plan()
+                elif options["date"]:
+                    date = _date(options["date"])
+                    if not _known(date):
+                        raise CommandError(f"{date}: {_UNKNOWN} {_range()}")
+                    run = rollover.run_one(
+                        date, progress=progress, accept=options["accept"], threads=options["threads"]
+                    )
+                    self.stdout.write(
+                        f"{run.trade_date} {run.state}: {run.rows:,} 틱/ticks, {run.daily} 일봉/daily candles"
+                    )
+                else:
+                    done = rollover.run_due(progress=progress, threads=options["threads"])
+                    failed = self._failed()
+                    shown = ", ".join(str(date) for date in done) or "할 일 없음 / nothing was due"
+                    self.stdout.write(f"완료 / done: {shown}")
+                    if failed:
+                        raise CommandError(failed)
+        except leases.HeldElsewhere as error:
+            raise CommandError(f"다른 프로세스가 실행 중 / another process is at it: {error}") from error
+        except leases.LeaseLost as error:
+            raise CommandError(f"{error}; 다시 실행하십시오 / run it again, it goes on where it was") from error
+        except (rollover.Mismatch, StorageError) as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(
+                f"데이터베이스 오류 / the database failed: {error}. 잃은 것은 없으니 다시 실행하십시오 / nothing is lost;"
+                " run it again, it goes on where it was."
+            ) from error
+
+    def _plan(self) -> None:
+        for line in rollover.plan(rollover.utc_now()):
+            self.stdout.write(line)
+
+    def _failed(self) -> str:
+        runs = rollover.due(rollover.utc_now()) or list(
+            RolloverRun.objects.exclude(state=RolloverRun.State.DONE).filter(retry_at__isnull=False)
+        )
+        return "\n".join(f"{run.trade_date} {run.state}: {run.error or 'not done'}" for run in runs)
+
+
+_UNKNOWN = "그런 거래일이 없습니다 / no tick, ledger entry or rollover of this date is known."
+
+
+def _date(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"{text!r}: 날짜는 YYYY-MM-DD / a date is written YYYY-MM-DD, such as 2026-03-16") from None
+
+
+def _known(date: datetime.date) -> bool:
+    return RolloverRun.objects.filter(trade_date=date).exists() or bool(storage().tick_figures(date))
+
+
+def _range() -> str:
+    dates = list(RolloverRun.objects.order_by("trade_date").values_list("trade_date", flat=True))
+    return f"Known: {dates[0]} to {dates[-1]} ({len(dates)} days)." if dates else "No day is known yet."

@@ -1,0 +1,193 @@
+"""How long data is kept: room is made ahead, and what is past its time goes by whole partitions. Can be printed before
+it is done.
+
+A day is kept for its time from the later of two moments: the day itself, and when it was stored; so history that was
+loaded yesterday is not gone tomorrow.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Model, QuerySet
+
+from marketdata import alarms, ledger
+from marketdata.models import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, RolloverRun
+from marketdata.storage import StorageBusyError, storage
+from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, TEMP, Progress
+from marketdata.ticks import SEQ_BITS
+
+log = logging.getLogger(__name__)
+
+PIECE = 5_000
+SHORT_DAYS = 2  # fewer days of room ahead than this is an alarm
+EMPTY_AFTER = datetime.timedelta(days=8)  # ticks may be a week late; then an empty partition of today's ticks goes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """A period of a table that is past its time."""
+
+    table: str
+    start: datetime.date
+    end: datetime.date
+    rows: int
+    bytes: int
+    why: str
+
+
+def rules() -> dict[str, datetime.timedelta]:
+    """How long each table's days are kept; tables that are not named are kept for ever."""
+    days = {
+        HISTORY: settings.RETENTION_TICKS_DAYS,
+        MINUTES: settings.RETENTION_MINUTES_DAYS,
+        BOOKS: settings.RETENTION_BOOKS_DAYS,
+        EVENTS: settings.RETENTION_EVENTS_DAYS,
+    }
+    return {table: datetime.timedelta(days=number) for table, number in days.items()}
+
+
+# --- room ahead -------------------------------------------------------------------------------------------------------
+
+
+def extend(now: datetime.datetime) -> None:
+    """Make room for today and PARTITION_DAYS_AHEAD days in every table. An alarm if less than SHORT_DAYS are there
+    afterwards, or if rows had to be kept where there is no room for them."""
+    today = now.date()
+    days = [today + datetime.timedelta(days=day) for day in range(-1, settings.PARTITION_DAYS_AHEAD + 1)]
+    store = storage()
+    for table in PERIODS:
+        try:
+            store.ensure_partitions(days, (table,))
+        except StorageBusyError as error:
+            log.warning("no room made table=%s error=%s", table, error)
+        ends = [part.end for part in store.partitions(table) if part.end is not None]
+        if ends and max(ends) <= today + datetime.timedelta(days=SHORT_DAYS):
+            alarms.sound(
+                "partitions_short", f"room in {table} ends at {max(ends)}; see docs/operations.md", subject=table
+            )
+        else:
+            alarms.clear("partitions_short", subject=table)
+        strays = store.strays(table)
+        if strays:
+            alarms.sound("rows_without_room", f"{strays:,} rows of {table} lie outside of its periods", subject=table)
+        else:
+            alarms.clear("rows_without_room", subject=table)
+
+
+# --- what goes --------------------------------------------------------------------------------------------------------
+
+
+def plan(now: datetime.datetime) -> list[Drop]:
+    """Which periods are past their time at `now`, oldest first; changes nothing."""
+    store, found = storage(), []
+    stored_at = {run.trade_date: run.done_at for run in RolloverRun.objects.all() if run.done_at is not None}
+    unarchived = set(RolloverRun.objects.filter(archived_at=None).values_list("trade_date", flat=True))
+    for table, kept in rules().items():
+        oldest = now - kept
+        for start, end, rows, size in _periods(table):
+            days = [start + datetime.timedelta(days=day) for day in range((end - start).days)]
+            if end > oldest.date() or any(stored_at.get(day, oldest) > oldest for day in days):
+                continue
+            if settings.ARCHIVE and table == HISTORY and rows and not unarchived.isdisjoint(days):
+                alarms.sound("not_archived", "past its time but not archived, so it is kept", subject=start.isoformat())
+                continue
+            found.append(Drop(table=table, start=start, end=end, rows=rows, bytes=size, why=f"kept {kept.days} days"))
+    waiting = set(store.dates(TEMP))
+    found += [
+        Drop(table=TEMP, start=part.start, end=part.end, rows=0, bytes=part.bytes, why="moved")
+        for part in store.partitions(TEMP)
+        if part.start and part.end and part.end < (now - EMPTY_AFTER).date() and part.start not in waiting
+    ]
+    return sorted(found, key=lambda drop: (drop.table, drop.start))
+
+
+def _periods(table: str) -> Iterator[tuple[datetime.date, datetime.date, int, int]]:
+    parts = storage().partitions(table)
+    for part in parts:
+        if part.start is not None and part.end is not None:
+            yield part.start, part.end, part.rows, part.bytes
+    if not parts:  # no partitions in this database: the periods of the days that are there
+        for start, end in sorted({PERIODS[table](date) for date in storage().dates(table)}):
+            yield start, end, 0, 0
+
+
+def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
+    """Do what `plan` says; what is in use is left for the next time. Returns what went."""
+    gone = []
+    for drop in plan(now):
+        progress(f"dropping {drop.table} {drop.start}")
+        try:
+            if drop.table == TEMP and drop.start in storage().dates(TEMP):
+                continue  # something came late after all
+            storage().drop_days(drop.table, [drop.start])
+        except StorageBusyError as error:
+            log.warning("not dropped table=%s start=%s error=%s", drop.table, drop.start, error)
+            continue
+        gone.append(drop)
+        if drop.table == HISTORY:
+            RolloverRun.objects.filter(trade_date__gte=drop.start, trade_date__lt=drop.end).update(dropped_at=now)
+        log.info("dropped table=%s start=%s rows=%d bytes=%d", drop.table, drop.start, drop.rows, drop.bytes)
+    forget_ledger(now, progress=progress)
+    return gone
+
+
+def forget_ledger(now: datetime.datetime, *, progress: Progress) -> int:
+    """Delete ledger rows, refused rows, dead letters and gaps past RETENTION_LEDGER_DAYS, in pieces. The newest batch
+    of each spool stays, so that its terminal is still known; days whose ticks are there keep their ledger."""
+    oldest = now - datetime.timedelta(days=settings.RETENTION_LEDGER_DAYS)
+    oldest_us = int(oldest.timestamp() * 1e6)
+    kept = storage().dates(HISTORY)[:1] + storage().dates(TEMP)[:1]
+    first_kept = min([oldest.date(), *kept])
+    gone = 0
+    for rows in (IngestReject.objects, DeadLetter.objects, Gap.objects):
+        gone += _in_pieces(rows.filter(created_at__lt=oldest), progress)
+    after = (0, 0)
+    while True:
+        page = list(
+            IngestBatch.objects.filter(committed_us__lt=oldest_us, committed_us__gte=after[0])
+            .exclude(committed_us=after[0], batch__lte=after[1])
+            .order_by("committed_us", "batch")
+            .values_list("committed_us", "batch")[:PIECE]
+        )
+        if not page:
+            return gone
+        after = page[-1]
+        batches = [batch for _, batch in page]
+        kept_days = IngestBatchDay.objects.filter(batch__in=batches, trade_date__gte=first_kept)
+        old = set(batches) - set(kept_days.values_list("batch", flat=True)) - _newest(batches)
+        with storage().transaction():
+            IngestBatchDay.objects.filter(batch__in=old).delete()
+            gone += IngestBatch.objects.filter(batch__in=old).delete()[0]
+        progress(f"{gone:,} rows of the ledger forgotten")
+
+
+def _newest(batches: list[int]) -> set[int]:
+    """Those that are the newest of their spool."""
+    streams = {batch >> SEQ_BITS for batch in batches}
+    return {stream << SEQ_BITS | ledger.highest(stream) for stream in streams}
+
+
+def _in_pieces(rows: QuerySet[Model], progress: Progress) -> int:
+    gone = 0
+    while old := list(rows.order_by("pk").values_list("pk", flat=True)[:PIECE]):
+        gone += rows.model._default_manager.filter(pk__in=old).delete()[0]
+        progress(f"{gone:,} rows of {rows.model._meta.db_table} forgotten")
+    return gone
+
+
+def plan_lines(now: datetime.datetime) -> Iterator[str]:
+    """The plan for people."""
+    drops = plan(now)
+    for drop in drops:
+        size = f"about {drop.rows:,} rows, {drop.bytes:,} bytes"
+        yield f"drop {drop.table} {drop.start} to {drop.end}: {size} ({drop.why})"
+    if not drops:
+        yield "retention: nothing is past its time"
+    for table, kept in rules().items():
+        yield f"  {table}: {kept.days} days"
+    yield f"  {DAILY}: for ever"

@@ -1,0 +1,380 @@
+"""08:00: a finished trading day goes to history. Level-triggered (what is due and not done?), one step at a time, each
+step safe to run again; so it may be killed anywhere, be days late, or be called by two at once.
+
+    open → sealed → verified → moved → aggregated → cleaned → done
+
+Ticks that come after that enter temp_market_data like all others; a day that is done and has some again goes once more
+from `sealed` on, which moves them after the others and makes its daily candles anew.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import zoneinfo
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from marketdata import alarms, figures, leases, ledger, metrics, retention, sessions
+from marketdata.figures import Figure
+from marketdata.leases import Lease
+from marketdata.models import JobLease, Market, RolloverRun
+from marketdata.storage import StorageBusyError, StorageError, storage
+from marketdata.storage.base import CACHES, HISTORY, TEMP, Progress, Window
+
+log = logging.getLogger(__name__)
+
+SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
+MARKET = "KRX"  # whose trading days decide when a day is over
+TTL_S = 60.0
+LATE_AFTER = datetime.timedelta(minutes=30)
+REALTIME_KEPT = datetime.timedelta(days=7)
+State = RolloverRun.State
+Clock = Callable[[], datetime.datetime]
+
+
+class Mismatch(Exception):
+    """The ledger and the stored ticks of a day are not the same; nothing was moved."""
+
+
+def utc_now() -> datetime.datetime:
+    """The wall clock, for callers that bring none."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+# --- when -------------------------------------------------------------------------------------------------------------
+
+
+def current_date(now: datetime.datetime) -> datetime.date:
+    """The trading day that is current at `now`: the days before it are due. It changes on trading days only, at
+    ROLLOVER_TIME and the grace; over a weekend Friday stays current."""
+    moment = (now - datetime.timedelta(seconds=settings.ROLLOVER_GRACE_S)).astimezone(SEOUL)
+    day = moment.date() if moment.time() >= settings.ROLLOVER_TIME else moment.date() - datetime.timedelta(days=1)
+    calendar = sessions.calendar(MARKET)
+    while not calendar.is_session(day):
+        day -= datetime.timedelta(days=1)
+    return day
+
+
+def due_at(date: datetime.date) -> datetime.datetime:
+    """When the rollover of a trading date is due: ROLLOVER_TIME and the grace of the next trading day."""
+    following = sessions.calendar(MARKET).next_session(date)
+    at = datetime.datetime.combine(following, settings.ROLLOVER_TIME, SEOUL)
+    return (at + datetime.timedelta(seconds=settings.ROLLOVER_GRACE_S)).astimezone(datetime.UTC)
+
+
+def windows(date: datetime.date) -> list[Window]:
+    """The regular sessions of all markets on a trading date; markets without one are left out."""
+    found = []
+    for market in Market.objects.order_by("code").values_list("code", flat=True):
+        bounds = sessions.calendar(market).regular_window(date)
+        if bounds is not None:
+            found.append(Window(market=market, start_us=bounds[0], end_us=bounds[1]))
+    return found
+
+
+def notice(now: datetime.datetime) -> None:
+    """Know every day there is: those with ticks, and from the first call on each trading day, for a day on which
+    nothing came is a finding and not a gap in the list."""
+    current, calendar = current_date(now), sessions.calendar(MARKET)
+    newest = (
+        RolloverRun.objects.filter(expected=True).order_by("-trade_date").values_list("trade_date", flat=True).first()
+    )
+    expected = {current} if newest is None else set(calendar.sessions(newest, current))
+    known = set(RolloverRun.objects.values_list("trade_date", flat=True))
+    new = (expected | set(storage().dates(TEMP))) - known
+    RolloverRun.objects.bulk_create([RolloverRun(trade_date=date) for date in sorted(new)], ignore_conflicts=True)
+    if newest is None or newest < current:
+        RolloverRun.objects.filter(trade_date__in=expected).update(expected=True)
+
+
+def due(now: datetime.datetime) -> list[RolloverRun]:
+    """What there is to do at `now`, oldest first: days that are over and not done, and done ones with late ticks."""
+    before = current_date(now)
+    waiting = set(storage().dates(TEMP))
+    runs = RolloverRun.objects.filter(trade_date__lt=before).order_by("trade_date")
+    chosen = runs.exclude(state=State.DONE) | runs.filter(state=State.DONE, trade_date__in=waiting)
+    return [run for run in chosen if run.retry_at is None or run.retry_at <= now]
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """What the steps of one run share. `found_in_temp` is None until this process has verified the day."""
+
+    lease: Lease
+    clock: Clock
+    progress: Progress
+    accept: str = ""
+    threads: int = 2
+    found_in_temp: int | None = None
+
+
+def run_due(*, clock: Clock = utc_now, progress: Progress | None = None, threads: int = 2) -> list[datetime.date]:
+    """Do whatever is due, in order; returns the dates that became done. Nothing if another process is at it."""
+    now = clock()
+    notice(now)
+    runs = due(now)
+    done: list[datetime.date] = []
+    if runs:
+        try:
+            with leases.hold(leases.UPKEEP, ttl_s=TTL_S) as lease:
+                done = _run_all(due(now), lease, clock=clock, progress=progress or _log, threads=threads)
+        except leases.HeldElsewhere as error:
+            log.info("rollover waits reason=%s", error)
+    watch(clock())
+    return done
+
+
+def _run_all(
+    runs: list[RolloverRun], lease: Lease, *, clock: Clock, progress: Progress, threads: int
+) -> list[datetime.date]:
+    done = []
+    for run in runs:
+        context = Context(lease=lease, clock=clock, progress=progress, threads=threads)
+        try:
+            advance(run, context)
+            done.append(run.trade_date)
+        except (Mismatch, StorageError) as error:
+            _failed(run, error, clock())  # the days after it are not held up
+        except DatabaseError as error:
+            _failed(run, error, clock())
+            raise
+    return done
+
+
+def run_one(
+    date: datetime.date,
+    *,
+    clock: Clock = utc_now,
+    progress: Progress | None = None,
+    accept: str = "",
+    threads: int = 2,
+) -> RolloverRun:
+    """The rollover of one date, due or not, now. `accept` is the reason why a difference that was found is accepted.
+    HeldElsewhere, Mismatch, StorageError or DatabaseError tell why it could not be done."""
+    notice(clock())
+    run, _ = RolloverRun.objects.get_or_create(trade_date=date)
+    with leases.hold(leases.UPKEEP, ttl_s=TTL_S) as lease:
+        run.refresh_from_db()
+        context = Context(lease=lease, clock=clock, progress=progress or _log, accept=accept, threads=threads)
+        try:
+            advance(run, context)
+        except (Mismatch, StorageError, DatabaseError) as error:
+            _failed(run, error, clock())
+            raise
+    return run
+
+
+def advance(run: RolloverRun, context: Context) -> None:
+    """Take one day from the state it is in to done."""
+    if run.state == State.DONE:
+        _write(run, context, State.SEALED, late=True)
+    began = context.clock()
+    while run.state != State.DONE:
+        context.lease.check()
+        step = STEPS[State(run.state)]
+        context.progress(f"{run.trade_date} {step.__name__}")
+        following, fields = step(run, context)
+        _write(run, context, following, **fields)
+    alarms.clear("rollover_failed", subject=run.trade_date.isoformat())
+    alarms.clear("rollover_late", subject=run.trade_date.isoformat())
+    log.info(
+        "rollover done date=%s ticks=%s daily=%s seconds=%.1f",
+        run.trade_date,
+        run.rows,
+        run.daily,
+        (context.clock() - began).total_seconds(),
+    )
+
+
+def _write(run: RolloverRun, context: Context, state: str, *, late: bool = False, **fields: Any) -> None:
+    """Note the step, if the lease is still ours and the day is where we left it."""
+    stamp = {} if late else {f"{state}_at": context.clock()}
+    values = {**stamp, **fields, "state": state, "fence": context.lease.fence}
+    if late:
+        values["archived_at"] = None
+    with storage().transaction():
+        ours = JobLease.objects.select_for_update().filter(
+            job=context.lease.job, fence=context.lease.fence, owner=context.lease.owner
+        )
+        if not ours.exists() or not RolloverRun.objects.filter(
+            pk=run.pk, state=run.state, fence__lte=context.lease.fence
+        ).update(**values):
+            raise leases.LeaseLost(f"the rollover of {run.trade_date} was taken over by somebody else")
+    for name, value in values.items():
+        setattr(run, name, value)
+
+
+def _failed(run: RolloverRun, error: Exception, now: datetime.datetime) -> None:
+    """Keep the reason, try again later: soon after what passes by itself, seldom after what a person must look at."""
+    passing = isinstance(error, StorageBusyError | DatabaseError)
+    wait = datetime.timedelta(minutes=1 if passing else min(2**run.tries, 60))
+    text = f"{type(error).__name__}: {error}"
+    try:
+        RolloverRun.objects.filter(pk=run.pk).update(
+            error=text[:2000], tries=run.tries + 1, retry_at=None if passing else now + wait
+        )
+        alarms.sound("rollover_failed", text, subject=run.trade_date.isoformat())
+    except DatabaseError as gone:
+        log.error("rollover failed date=%s error=%s and could not be noted: %s", run.trade_date, text, gone)
+
+
+def watch(now: datetime.datetime) -> None:
+    """Sound an alarm for each day that should have been done for a while."""
+    undone = RolloverRun.objects.filter(trade_date__lt=current_date(now)).exclude(state=State.DONE)
+    for run in undone.order_by("trade_date"):
+        if due_at(run.trade_date) + LATE_AFTER <= now:
+            held = JobLease.objects.filter(job=leases.UPKEEP).values_list("owner", flat=True).first()
+            alarms.sound(
+                "rollover_late",
+                f"due since {due_at(run.trade_date):%Y-%m-%d %H:%M} UTC, still {run.state}: {run.error or 'not begun'}"
+                f" (upkeep was last held by {held or 'nobody'})",
+                subject=run.trade_date.isoformat(),
+            )
+    metrics.ROLLOVER_UNDONE.set(undone.count())
+
+
+def _log(words: str) -> None:
+    log.info("rollover %s", words)
+
+
+# --- the steps --------------------------------------------------------------------------------------------------------
+
+Step = Callable[[RolloverRun, Context], tuple[str, dict[str, Any]]]
+
+
+def seal(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
+    """From here on whatever comes for this date is late."""
+    return State.SEALED, {"tries": run.tries, "error": ""}
+
+
+def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
+    """The ledger and the ticks must be the same in number and checksum, else the day stays where it is."""
+    date, late = run.trade_date, run.moved_at is not None
+    expected, in_temp = ledger.day_figure(date), _stored(date, TEMP, context.threads)
+    before = Figure(run.rows or 0, run.checksum or 0) if late else _stored(date, HISTORY, context.threads)
+    if in_temp + before != expected:  # ticks may have been committed between the questions; ask at one moment
+        with storage().snapshot():
+            expected, in_temp, before = ledger.day_figure(date), _stored(date, TEMP), _stored(date, HISTORY)
+    found = in_temp + before
+    context.found_in_temp = in_temp.rows
+    fields: dict[str, Any] = {"rows": found.rows, "checksum": found.checksum}
+    if found != expected:
+        reason = context.accept or run.accepted.partition(": ")[2]
+        difference = _acceptance(expected, found, reason)
+        if not context.accept and run.accepted != difference:
+            raise Mismatch(
+                f"the ledger has {expected.rows:,} ticks of {date} (checksum {expected.checksum}), stored are"
+                f" {found.rows:,} (checksum {found.checksum}); the day was not moved. `manage.py verify_day {date}`"
+                f" names each difference; `manage.py rollover --date {date} --accept REASON` moves it as it is."
+            )
+        fields["accepted"] = difference
+    if late:
+        fields["late_rows"] = run.late_rows + in_temp.rows
+    if run.expected and not found.rows:
+        alarms.sound("day_empty", "a trading day without a single tick", subject=date.isoformat())
+    return State.VERIFIED, fields
+
+
+def _stored(date: datetime.date, table: str, threads: int = 1) -> Figure:
+    return figures.total(storage().tick_figures(date, tables=[table], threads=threads).values())
+
+
+def _acceptance(expected: Figure, found: Figure, reason: str) -> str:
+    """The accepted difference itself, so that another one is not accepted with it."""
+    rows, checksum = found.rows - expected.rows, (found.checksum - expected.checksum) % figures.PRIME
+    return f"{rows:+d} rows, {checksum:+d}: {reason}"[:200]
+
+
+def move(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
+    """The ticks go to market_data_tick. If others came between counting and moving, count once more."""
+    context.lease.check()
+    moved = storage().move_day(run.trade_date, progress=_leased(context))
+    if moved != context.found_in_temp:
+        context.progress(f"{run.trade_date} {moved:,} ticks moved, {context.found_in_temp} counted: counting again")
+        return State.SEALED, {"moved_at": None}
+    return State.MOVED, {}
+
+
+def _leased(context: Context) -> Progress:
+    """Progress that ends the work between two steps of it when the lease is gone."""
+
+    def tell(words: str) -> None:
+        context.lease.check()
+        context.progress(words)
+
+    return tell
+
+
+def aggregate(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
+    """Daily candles, from the minute candles."""
+    return State.AGGREGATED, {"daily": storage().build_daily(run.trade_date, windows(run.trade_date))}
+
+
+def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
+    """Caches of the day that is over, partitions for the days to come, and what is past its time."""
+    now = context.clock()
+    sealed_us = _us(run.sealed_at or now)
+    storage().purge_caches(
+        {name: _us(now - REALTIME_KEPT) if name == "cache_realtime_data" else sealed_us for name in CACHES}
+    )
+    retention.extend(now)
+    retention.apply(now, progress=_leased(context))
+    return State.CLEANED, {}
+
+
+def finish(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
+    """Done."""
+    return State.DONE, {"tries": 0, "error": "", "retry_at": None}
+
+
+STEPS: dict[State, Step] = {
+    State.OPEN: seal,
+    State.SEALED: verify,
+    State.VERIFIED: move,
+    State.MOVED: aggregate,
+    State.AGGREGATED: clean,
+    State.CLEANED: finish,
+}
+
+
+def _us(moment: datetime.datetime) -> int:
+    return int(moment.timestamp() * 1e6)
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+def plan(now: datetime.datetime) -> Iterator[str]:
+    """What a run at `now` would do, in lines; changes nothing."""
+    current = current_date(now)
+    known = {run.trade_date: run for run in RolloverRun.objects.all()}
+    waiting = storage().dates(TEMP)
+    following = due_at(current).astimezone(SEOUL)
+    yield f"current trading day {current}; the next rollover is due at {following:%Y-%m-%d %H:%M} KST"
+    dates = sorted(
+        {date for date in waiting if date < current}
+        | {date for date, run in known.items() if date < current and run.state != State.DONE}
+    )
+    if not dates:
+        yield "nothing is due"
+    for date in dates:
+        run = known.get(date) or RolloverRun(trade_date=date)
+        rows = _stored(date, TEMP).rows
+        late = " (late ticks of a day that is done)" if run.state == State.DONE else ""
+        state = State.SEALED if run.state == State.DONE else State(run.state)
+        names = [step.__name__ for step in list(STEPS.values())[list(STEPS).index(state) :]]
+        yield f"{date} {run.state}{late}: {rows:,} ticks in {TEMP}; {' → '.join(names)}"
+        if run.retry_at is not None and run.retry_at > now:
+            yield f"  not before {run.retry_at.astimezone(SEOUL):%H:%M} KST: {run.error}"
+        for window in windows(date):
+            begin, end = (datetime.datetime.fromtimestamp(us / 1e6, SEOUL) for us in (window.start_us, window.end_us))
+            yield f"  {window.market} regular session {begin:%H:%M} to {end:%H:%M} KST"
+    yield from retention.plan_lines(now)

@@ -1,0 +1,56 @@
+"""The upkeep that beat calls: the rollover, room and retention, caches, backups, archive. Each does whatever is still
+due, so a call that was lost or came twice changes nothing."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from celery import shared_task
+
+from marketdata import alarms, caches, leases, metrics, retention, rollover
+from marketdata.storage import storage
+
+log = logging.getLogger(__name__)
+
+HOURS_S = 3600
+
+
+@shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)
+def roll_over(**_: object) -> None:
+    """The rollover of every day that is over and not done."""
+    with storage().patient():
+        rollover.run_due()
+    standing = alarms.standing()
+    for code in sorted({alarm.code for alarm in standing} | set(_shown)):
+        metrics.ALARMS.labels(code).set(sum(alarm.code == code for alarm in standing))
+        _shown.add(code)
+
+
+_shown: set[str] = set()
+
+
+@shared_task
+def extend_partitions(**_: object) -> None:
+    """Room for today and the days ahead."""
+    try:
+        with leases.hold(leases.UPKEEP):
+            retention.extend(datetime.datetime.now(datetime.UTC))
+    except leases.HeldElsewhere as error:
+        log.info("no room made reason=%s", error)
+
+
+@shared_task
+def refresh_caches(**_: object) -> None:
+    """What changed of the latest prices, for readers in SQL."""
+    caches.refresh()
+
+
+@shared_task
+def keep_events(**_: object) -> None:
+    """See that the database's own clean-up events run on this node, and that no two of a kind do at once."""
+    trouble = storage().keep_events()
+    if trouble:
+        alarms.sound("events_off", trouble)
+    else:
+        alarms.clear("events_off")

@@ -1,0 +1,186 @@
+"""The processes of the rollover drill: who rolls over, who reads the day that is moving, who writes the new one. Each tells
+what happens in lines of JSON, and goes on when the database is away.
+
+python -m tests.drill.rollover_roles ROLE SPEC     SPEC is a JSON object (tests/drill/rollover.py)
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
+django.setup()
+
+import numpy as np
+from django.db import Error as DatabaseTrouble
+from django.db import connection
+
+from analytics import candles
+from marketdata import figures, leases, ledger, rollover
+from marketdata.ledger import Claim
+from marketdata.models import RolloverRun
+from marketdata.storage import storage
+from marketdata.storage.base import EPOCH_DATE, TEMP
+from marketdata.ticks import TICK_BITS, Ticks, batch_number, empty
+from terminals import wire
+
+FEED = "krx"
+OPEN_US = 9 * 3_600_000_000
+SESSION_US = 23_400_000_000
+LEASE_S = 3.0  # so that the drill need not wait a minute for the lease of each runner it killed
+
+
+def tell(**fields: Any) -> None:
+    """One line of JSON on standard output, at once."""
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+def symbols(number: int) -> list[str]:
+    """The drill's symbols."""
+    return [f"D{at:05d}" for at in range(number)]
+
+
+def batch_of(date: datetime.date, stream: int, seq: int, rows: int, *, of: int, share: float) -> Ticks:
+    """Batch `seq` of a stream: trades around `share` of the session, always the same for the same arguments."""
+    rng = np.random.default_rng([stream, seq])
+    ticks = empty(FEED, 4, rows, symbols(of))
+    start = (date - EPOCH_DATE).days * 86_400_000_000 - 9 * 3_600_000_000 + OPEN_US
+    ticks.time_us[:] = np.sort(start + int(share * SESSION_US) + rng.integers(0, 20_000_000, rows))
+    ticks.symbol[:] = rng.integers(0, of, rows)
+    ticks.kind[:] = wire.Kind.TRADE
+    ticks.side[:] = rng.integers(1, 3, rows)
+    ticks.price[:] = rng.integers(1_000, 90_000, rows) * 10**8
+    ticks.size[:] = rng.integers(1, 1_000, rows) * 10**4
+    ticks.seq[:] = seq * 10_000 + np.arange(rows)
+    ticks.trade_date[:] = (date - EPOCH_DATE).days
+    ticks.tick_id[:] = (batch_number(stream, seq) << TICK_BITS) + np.arange(rows)
+    return ticks
+
+
+def commit(ticks: Ticks, number: int, *, with_candles: bool = True) -> None:
+    """What a worker does with a batch: claim, ledger by date, ticks, candles, in one transaction."""
+    now = ledger.now_us()
+    claim = Claim(
+        batch=number, state="stored", feed=FEED, rows=len(ticks), stored=len(ticks), rejected=0, checksum=number,
+        first_us=int(ticks.time_us[0]), last_us=int(ticks.time_us[-1]), received_us=now, committed_us=now,
+    )  # fmt: skip
+    with storage().transaction():
+        ledger.claim([claim])
+        ledger.claim_days(figures.by_batch(ticks, ticks.tick_id >> TICK_BITS))
+        if storage().load(TEMP, ticks) != len(ticks):
+            raise RuntimeError("fewer ticks were stored than claimed")
+        if with_candles:
+            storage().merge_minutes(candles.build(ticks))
+
+
+def persistently(job: Callable[[], None]) -> None:
+    """Until it works: whatever the database says meanwhile is what the drill does to it."""
+    while True:
+        try:
+            job()
+            return
+        except ledger.AlreadyClaimedError:
+            return  # it was committed after all
+        except DatabaseTrouble as error:
+            tell(away=type(error).__name__)
+            connection.close()
+            time.sleep(0.1)
+
+
+# --- roles ------------------------------------------------------------------------------------------------------------
+
+
+def load(spec: dict[str, Any]) -> None:
+    """A share of a whole day, as fast as it goes: batches first, first + step, …"""
+    date = datetime.date.fromisoformat(spec["date"])
+    count = -(-spec["rows"] // 5_000)
+    storage().ensure_partitions([date])
+    for seq in range(1 + spec["first"], count + 1, spec["step"]):
+        rows = min(5_000, spec["rows"] - (seq - 1) * 5_000)
+        ticks = batch_of(date, spec["stream"], seq, rows, of=spec["symbols"], share=seq / count)
+        number = batch_number(spec["stream"], seq)
+        persistently(lambda ticks=ticks, number=number: commit(ticks, number))  # type: ignore[misc]
+    tell(loaded=True)
+
+
+def write(spec: dict[str, Any]) -> None:
+    """Batches of the new day at a steady pace, and now and then a late one of the days that move; how long each took."""
+    today, late = datetime.date.fromisoformat(spec["date"]), [datetime.date.fromisoformat(d) for d in spec["late"]]
+    storage().ensure_partitions([today])
+    seq, due = 0, time.monotonic()
+    while True:
+        seq += 1
+        is_late = bool(late) and seq % spec["late_every"] == 0
+        date = late[seq // spec["late_every"] % len(late)] if is_late else today
+        ticks = batch_of(date, spec["stream"], seq, 20 if is_late else spec["rows"], of=spec["symbols"], share=0.5)
+        began = time.monotonic()
+        persistently(lambda ticks=ticks: commit(ticks, batch_number(spec["stream"], seq)))  # type: ignore[misc]
+        ended = time.monotonic()
+        tell(wrote=len(ticks), date=date.isoformat(), began=began, ms=round((ended - began) * 1e3, 2), seq=seq)
+        due = max(due + spec["pause_s"], ended)
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+def read(spec: dict[str, Any]) -> None:
+    """Each symbol of the days that move, over and over: a row fewer than were committed before is a hole."""
+    least = {(date, symbol): count for date, counts in spec["counts"].items() for symbol, count in counts.items()}
+    chosen = list(least)
+    rng = random.Random(spec["seed"])
+    while True:
+        date, symbol = rng.choice(chosen)
+        start = (datetime.date.fromisoformat(date) - EPOCH_DATE).days * 86_400_000_000 - 9 * 3_600_000_000
+        began = time.monotonic()
+        try:
+            found = len(storage().read_ticks(symbol, FEED, start, start + 86_400_000_000))
+        except DatabaseTrouble as error:
+            tell(away=type(error).__name__)
+            connection.close()
+            time.sleep(0.1)
+            continue
+        tell(read=found, ms=round((time.monotonic() - began) * 1e3, 2), hole=found < least[date, symbol], of=symbol)
+
+
+def run(spec: dict[str, Any]) -> None:
+    """What beat does every minute, more often: the rollover of whatever is due, with a line for each step."""
+    rollover.TTL_S = LEASE_S
+
+    def progress(words: str) -> None:
+        tell(step=words, at=time.monotonic())
+
+    while True:
+        began = time.monotonic()
+        try:
+            with storage().patient():
+                done = rollover.run_due(progress=progress)
+            if done:
+                tell(done=[date.isoformat() for date in done], seconds=round(time.monotonic() - began, 3))
+        except (DatabaseTrouble, leases.LeaseLost) as error:
+            tell(away=f"{type(error).__name__}: {error}"[:200])
+            connection.close()
+        for trouble in _troubles():
+            tell(trouble=trouble)
+        time.sleep(spec["pause_s"])
+
+
+def _troubles() -> Iterator[str]:
+    try:
+        for run in RolloverRun.objects.exclude(error=""):
+            yield f"{run.trade_date} {run.error}"
+    except DatabaseTrouble:
+        connection.close()
+
+
+ROLES = {"load": load, "write": write, "read": read, "run": run}
+
+if __name__ == "__main__":
+    ROLES[sys.argv[1]](json.loads(sys.argv[2]))
