@@ -151,6 +151,17 @@ RETENTION_BOOKS_DAYS = env.integer("RETENTION_BOOKS_DAYS", 30, low=1, high=36_50
 RETENTION_EVENTS_DAYS = env.integer("RETENTION_EVENTS_DAYS", 90, low=1, high=36_500)
 RETENTION_LEDGER_DAYS = env.integer("RETENTION_LEDGER_DAYS", 400, low=2, high=36_500)
 
+# --- backups ------------------------------------------------------------------------------------------------------------
+BACKUP_DIR = env.text("BACKUP_DIR", str(VAR_DIR / "backups"))
+BACKUP_WORK_DIR = env.text("BACKUP_WORK_DIR", "")
+BACKUP_DATABASE = env.database("BACKUP_DATABASE_URL", env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'naru.sqlite3'}"))
+BACKUP_PROGRAMS = env.words("BACKUP_PROGRAMS", [])
+BACKUP_TIME = env.clock("BACKUP_TIME", "05:00")
+BACKUP_EVERY_H = env.integer("BACKUP_EVERY_H", 24, low=1, high=168)
+BACKUP_FULL_EVERY_DAYS = env.integer("BACKUP_FULL_EVERY_DAYS", 7, low=1, high=365)
+BACKUP_ZSTD_LEVEL = env.integer("BACKUP_ZSTD_LEVEL", 3, low=1, high=19)
+RETENTION_BACKUPS_DAYS = env.integer("RETENTION_BACKUPS_DAYS", 30, low=1, high=36_500)
+
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

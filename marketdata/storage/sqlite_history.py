@@ -237,7 +237,7 @@ class SQLiteHistory(Storage):
         found = {}
         for date, count, checksum in rows:
             if count:
-                text = "" if date is None else date if isinstance(date, str) else _date(date).isoformat()
+                text = "" if date is None else _date(date).isoformat() if isinstance(date, int) else date
                 found[str(text)] = Figure(int(count), int(checksum or 0) % PRIME)
         return found
 

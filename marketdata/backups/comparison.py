@@ -1,0 +1,256 @@
+"""Whether a restored database is what the original was while the backup was made (docs/backups.md). Writers went on, so
+it is some moment between two looks at the original; what did not change between them must be the same, and what did is
+proved by the restored database itself: ticks by its ledger, candles by its ticks."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Count, F, QuerySet, Sum
+from django.db.models.functions import Mod
+
+from marketdata import figures
+from marketdata.bars import MINUTE_US, Bars
+from marketdata.figures import PRIME, Figure
+from marketdata.models import IngestBatch, IngestBatchDay
+from marketdata.storage import Storage, storage_of
+from marketdata.storage.backups import Progress
+from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, TEMP
+from marketdata.ticks import ABSENT, Ticks
+from terminals import wire
+
+Looks = dict[str, dict[str, list[int]]]
+"""Rows and checksum by table and trading date ("" for a table that has none)."""
+
+LEDGER, DAYS = "ingest_batch", "ingest_batch_day"
+# Rows are only added to these while a backup is made: whoever removes them holds the lease that the backup holds.
+GROWING = (TEMP, HISTORY, MINUTES, BOOKS, EVENTS, LEDGER, DAYS, "ingest_reject", "dead_letter", "gap")
+PROOF = {TEMP: "ledger", HISTORY: "ledger", LEDGER: "ledger", DAYS: "ledger", MINUTES: "ticks"}
+SETTLE_US = 120_000_000
+"""No transaction lasts longer, so what the ledger has of before that is complete."""
+PIECE = 2_000
+MOST_PROBLEMS = 50
+
+
+def look(store: Storage, tables: Sequence[str], *, step: str, progress: Progress) -> Looks:
+    """Rows and checksum of all these tables; reads every row."""
+    found: Looks = {}
+    for at, table in enumerate(tables):
+        progress(step, at, len(tables))
+        found[table] = {date: [one.rows, one.checksum] for date, one in store.table_figures(table).items()}
+    return found
+
+
+def ledger_now(alias: str, now_us: int) -> dict[str, Any]:
+    """What must be in every backup that begins now: sums of what is settled, and by number what came last."""
+    until_us = now_us - SETTLE_US
+    recent = _batches(alias).filter(committed_us__gte=until_us).order_by("batch")
+    return {
+        "until_us": until_us,
+        "old": _sums(alias, until_us),
+        "recent": list(recent.values_list("batch", flat=True)),
+    }
+
+
+def first(
+    taken: Mapping[str, Any], restored: BaseDatabaseWrapper, original: str | None, *, progress: Progress
+) -> dict[str, Any]:
+    """Compare a restored database with the two looks at its original (`before`, `after`, `ledger`, `unkept` of
+    `taken`); with `original`, an alias, also each batch with its row there. Returns the report."""
+    before: Looks = taken["before"]
+    after: Looks = taken["after"]
+    store = storage_of(restored)
+    tables = sorted(before)
+    missing = sorted(set(tables) - set(restored.introspection.table_names()))
+    problems = [f"{table} 없음 / is missing" for table in missing]
+    mine = look(store, [table for table in tables if table not in missing], step="대조 / comparing", progress=progress)
+    report: dict[str, Any] = {"tables": {}, "unkept": list(taken["unkept"]), "checks": {}}
+    moved: set[str] = set()
+    for table, dates in mine.items():
+        verdicts: dict[str, list[Any]] = {}
+        for date in sorted(before[table].keys() | after[table].keys() | dates.keys()):
+            left, right, here = (
+                tuple(looks.get(date, (0, 0))) for looks in (before[table], after[table], dates)
+            )  # fmt: skip
+            verdict = "equal"
+            if left != right and table in (TEMP, HISTORY, MINUTES, DAYS):
+                moved.add(date)
+            if here not in (left, right):
+                if left == right:
+                    verdict = "different"
+                    problems.append(
+                        f"{table} {date}: {here[0]:,} rows, not {left[0]:,}, or others than in the original"
+                    )
+                elif table in GROWING and not left[0] <= here[0] <= right[0]:
+                    verdict = "different"
+                    problems.append(f"{table} {date}: {here[0]:,} rows, neither {left[0]:,} nor up to {right[0]:,}")
+                else:
+                    verdict = PROOF.get(table, "read")
+            verdicts[date] = [here[0], here[1], verdict]
+        report["tables"][table] = verdicts
+    if not missing:
+        problems += _compare_ledger(taken["ledger"], restored.alias, original, report["checks"], progress)
+        for day in sorted(datetime.date.fromisoformat(text) for text in moved if text):
+            progress(f"대조 / comparing {day}")
+            problems += _compare_ticks(store, day, report["checks"]) + _compare_candles(store, day, report["checks"])
+    report["problems"] = problems[:MOST_PROBLEMS]
+    return report
+
+
+def again(report: Mapping[str, Any], restored: BaseDatabaseWrapper, *, progress: Progress) -> dict[str, Any]:
+    """Compare a restored database with what was found the first time."""
+    wanted: dict[str, dict[str, list[Any]]] = report["tables"]
+    missing = sorted(set(wanted) - set(restored.introspection.table_names()))
+    problems = [f"{table} 없음 / is missing" for table in missing]
+    there = [table for table in sorted(wanted) if table not in missing]
+    mine = look(storage_of(restored), there, step="대조 / comparing", progress=progress)
+    tables: dict[str, dict[str, list[Any]]] = {}
+    for table, dates in mine.items():
+        tables[table] = {}
+        for date in sorted(dates.keys() | wanted[table].keys()):
+            here, then = dates.get(date, [0, 0]), wanted[table].get(date, [0, 0])[:2]
+            tables[table][date] = [*here, "equal" if here == then else "different"]
+            if here != then:
+                problems.append(
+                    f"{table} {date}: {here[0]:,} rows, not {then[0]:,}, or others than when it was verified"
+                )
+    return {**report, "tables": tables, "problems": problems[:MOST_PROBLEMS]}
+
+
+@contextmanager
+def opened(entry: Mapping[str, Any]) -> Iterator[BaseDatabaseWrapper]:
+    """A connection to a restored database under an alias of its own, as long as the block runs."""
+    alias = f"restored_{secrets.token_hex(4)}"
+    plain = {
+        "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False,
+        "TIME_ZONE": None, "NAME": "", "USER": "", "PASSWORD": "", "HOST": "", "PORT": "", "OPTIONS": {},
+        "TEST": {"CHARSET": None, "COLLATION": None, "MIGRATE": True, "MIRROR": None, "NAME": None},
+    }  # fmt: skip
+    connections.settings[alias] = plain | dict(entry)
+    try:
+        yield connections[alias]
+    finally:
+        connections[alias].close()
+        del connections[alias]
+        del connections.settings[alias]
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------------
+
+
+def _batches(alias: str) -> QuerySet[IngestBatch]:
+    return IngestBatch.objects.using(alias)
+
+
+def _sums(alias: str, until_us: int) -> list[int]:
+    """Sums that any difference in the rows of the ledger before a time would change."""
+    # Reduced before they are added up: a sum of 64-bit numbers would not fit.
+    wide = {name: Sum(Mod(F(name), PRIME)) for name in ("batch", "checksum", "received_us", "committed_us")}
+    plain = {name: Sum(name) for name in ("rows", "stored", "rejected")}
+    sums = _batches(alias).filter(committed_us__lt=until_us).aggregate(count=Count("batch"), **_named(wide | plain))
+    return [int(sums[key] or 0) for key in sorted(sums)]
+
+
+def _named(sums: Mapping[str, Any]) -> dict[str, Any]:
+    """An aggregate may not be called like a column."""
+    return {f"sum_{name}": value for name, value in sums.items()}
+
+
+def _compare_ledger(
+    then: Mapping[str, Any], alias: str, original: str | None, checks: dict[str, Any], progress: Progress
+) -> list[str]:
+    problems = []
+    if _sums(alias, then["until_us"]) != list(then["old"]):
+        problems.append("ingest_batch: the settled part is not what it was when the backup began")
+    mine = _rows(_batches(alias).filter(committed_us__gte=then["until_us"]))
+    lost = sorted(set(then["recent"]) - mine.keys())
+    if lost:
+        problems.append(f"ingest_batch: {len(lost):,} batches that were committed before are missing, first {lost[0]}")
+    checks["batches"] = then["old"][0] + len(mine)
+    if original is None:
+        return problems
+    numbers = sorted(mine)
+    for start in range(0, len(numbers), PIECE):
+        progress("원장 / ledger", start, len(numbers))
+        chosen = numbers[start : start + PIECE]
+        theirs = _rows(_batches(original).filter(batch__in=chosen))
+        wrong = [number for number in chosen if theirs.get(number) != mine[number]]
+        theirs_by_day, mine_by_day = _days(original, chosen), _days(alias, chosen)
+        wrong += [key[0] for key in theirs_by_day.keys() | mine_by_day.keys()
+                  if theirs_by_day.get(key) != mine_by_day.get(key)]  # fmt: skip
+        if wrong:
+            problems.append(f"ingest_batch: {len(wrong):,} batches are not what the original has, first {min(wrong)}")
+    checks["batches_compared"] = len(numbers)
+    return problems
+
+
+def _rows(batches: QuerySet[IngestBatch]) -> dict[int, tuple[Any, ...]]:
+    return {row[0]: row for row in batches.values_list(*(field.attname for field in IngestBatch._meta.concrete_fields))}
+
+
+def _days(alias: str, numbers: Sequence[int]) -> dict[tuple[int, datetime.date], tuple[int, int]]:
+    rows = IngestBatchDay.objects.using(alias).filter(batch__in=numbers)
+    return {
+        (batch, date): (count, checksum)
+        for batch, date, count, checksum in rows.values_list("batch", "trade_date", "rows", "checksum")
+    }
+
+
+# --- ticks and candles ------------------------------------------------------------------------------------------------
+
+
+def _compare_ticks(store: Storage, date: datetime.date, checks: dict[str, Any]) -> list[str]:
+    """Ticks and ledger commit together: a restored day has exactly the rows its ledger says."""
+    days = IngestBatchDay.objects.using(store.connection.alias).filter(trade_date=date)
+    sums = days.aggregate(count=Sum("rows"), sum_checksum=Sum("checksum"))
+    told = Figure(int(sums["count"] or 0), int(sums["sum_checksum"] or 0) % PRIME)
+    found = figures.total(store.tick_figures(date).values())
+    checks["ticks"] = checks.get("ticks", 0) + found.rows
+    if told == found:
+        return []
+    return [f"ticks {date}: {found.rows:,} rows, the ledger restored with them says {told.rows:,}, or others"]
+
+
+def _compare_candles(store: Storage, date: datetime.date, checks: dict[str, Any]) -> list[str]:
+    """What the restored trades make is what the restored minute candles say."""
+    wrong: list[str] = []
+    candles: dict[str, Bars] = {}
+    for symbol, feed in store.day_series(date):
+        if feed not in candles:
+            candles[feed] = store.read_day_minutes(date, feed)
+        bars = candles[feed]
+        mine = bars.take(np.isin(bars.symbol, [at for at, code in enumerate(bars.symbols) if code == symbol]))
+        told = dict(_by_minute(mine))
+        made = dict(_made(store.read_day_ticks(date, symbol, feed)))
+        checks["candles"] = checks.get("candles", 0) + len(made)
+        if told != made:
+            wrong.append(f"market_data_minute {date} {feed}/{symbol}: not what the restored ticks make")
+    return wrong
+
+
+def _by_minute(bars: Bars) -> Iterable[tuple[int, tuple[int, ...]]]:
+    for row in zip(*(getattr(bars, name).tolist() for name in ("time_us", "n", "volume", "high", "low")), strict=True):
+        yield row[0], row[1:]
+
+
+def _made(ticks: Ticks) -> Iterable[tuple[int, tuple[int, ...]]]:
+    """n, volume, high and low of each minute."""
+    trades = ticks.take(ticks.kind == wire.Kind.TRADE)
+    if not len(trades):
+        return
+    order = np.argsort(trades.time_us, kind="stable")
+    minute, price = trades.time_us[order] // MINUTE_US, trades.price[order]
+    size = np.where(trades.size == ABSENT, 0, trades.size)[order]
+    starts = np.flatnonzero(np.concatenate([[True], minute[1:] != minute[:-1]]))
+    counts = np.diff(np.concatenate([starts, [len(minute)]]))
+    high, low = np.maximum.reduceat(price, starts), np.minimum.reduceat(price, starts)
+    columns = (minute[starts] * MINUTE_US, counts, np.add.reduceat(size, starts), high, low)
+    for row in zip(*(column.tolist() for column in columns), strict=True):
+        yield row[0], row[1:]

@@ -1,0 +1,25 @@
+"""How each database is backed up and restored; `base` has the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marketdata.storage.backups.base import Backup, BackupError, Progress, Taken
+from marketdata.storage.backups.mariadb import MariaDBBackup
+from marketdata.storage.backups.programs import ProgramFailed, ProgramMissing, Programs
+from marketdata.storage.backups.sqlite import SQLiteBackup
+
+BACKUPS: dict[str, type[Backup]] = {"sqlite": SQLiteBackup, "mysql": MariaDBBackup}
+
+__all__ = [
+    "BACKUPS", "Backup", "BackupError", "ProgramFailed", "ProgramMissing", "Programs", "Progress", "Taken", "backup_of",
+]  # fmt: skip
+
+
+def backup_of(vendor: str, programs: Programs, account: Mapping[str, Any] | None = None) -> Backup:
+    """The backups of a kind of database; BackupError for one Naru does not know."""
+    try:
+        return BACKUPS[vendor](programs, account)
+    except KeyError:
+        raise BackupError(f"{vendor!r} has no backups here; known: {', '.join(sorted(BACKUPS))}") from None
