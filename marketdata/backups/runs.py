@@ -166,7 +166,7 @@ def _take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progre
             before = comparison.look(store, tables, step="이전 / before", progress=told)
         begun = comparison.ledger_now(connection.alias, ledger.now_us())
         folder = work / "taken"
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         since = choice.base.position if choice.base else ""
         taken = backup.take(connection, folder, since=since, progress=told)
         with store.patient():
@@ -193,6 +193,7 @@ def _take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progre
     run.state, run.position, run.bytes, run.raw_bytes = BackupRun.State.STORED, taken.position, packed, raw
     run.sha256, run.ended_at = sha256, ended
     run.save()
+    backup.stored(connection, taken.position)
     alarms.clear(FAILED)
 
 
@@ -506,7 +507,7 @@ def _upkeep() -> Iterator[leases.Lease]:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
     except OSError as error:
         raise BackupError(f"{folder} 만들 수 없음 / cannot be made: {error.strerror}. BACKUP_DIR names it") from error
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -517,6 +518,8 @@ def _make_folder(folder: Path) -> None:
 def _working(given: Options) -> Iterator[Path]:
     _make_folder(given.work)
     folder = Path(tempfile.mkdtemp(prefix=f"work-{_host()}-{os.getpid()}-", dir=given.work))
+    if os.geteuid() == 0:
+        folder.chmod(0o711)  # a server that refuses to run as root reaches what is its own below
     try:
         yield folder
     finally:

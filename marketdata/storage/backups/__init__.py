@@ -7,10 +7,11 @@ from typing import Any
 
 from marketdata.storage.backups.base import Backup, BackupError, Progress, Taken
 from marketdata.storage.backups.mariadb import MariaDBBackup
+from marketdata.storage.backups.postgresql import PostgreSQLBackup
 from marketdata.storage.backups.programs import ProgramFailed, ProgramMissing, Programs
 from marketdata.storage.backups.sqlite import SQLiteBackup
 
-BACKUPS: dict[str, type[Backup]] = {"sqlite": SQLiteBackup, "mysql": MariaDBBackup}
+BACKUPS: dict[str, type[Backup]] = {"sqlite": SQLiteBackup, "mysql": MariaDBBackup, "postgresql": PostgreSQLBackup}
 
 __all__ = [
     "BACKUPS", "Backup", "BackupError", "ProgramFailed", "ProgramMissing", "Programs", "Progress", "Taken", "backup_of",

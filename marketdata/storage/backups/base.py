@@ -67,6 +67,9 @@ class Backup(abc.ABC):
         """Put a full backup, or with `since` an increment from that position, into an empty folder. Others write
         meanwhile."""
 
+    def stored(self, connection: BaseDatabaseWrapper, position: str) -> None:  # noqa: B027 - most keep nothing
+        """A backup that ends at `position` is safe: what the database kept for it may go."""
+
     # --- restoring ----------------------------------------------------------------------------------------------------
 
     def restorable(self) -> None:  # noqa: B027 - nothing is missing where no program is needed
