@@ -1,0 +1,178 @@
+"""`manage.py calendar`: prints a year of a market's calendar, or checks the checked-in one against exchange_calendars,
+which is needed for that alone and never by a running server."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import warnings
+import zoneinfo
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from marketdata import sessions, trading_calendar
+from marketdata.trading_calendar import Base, Calendar
+
+LIBRARY = {"KRX": "XKRX"}
+CLOSED = "closed"
+Opening = Mapping[datetime.date, str]  # "09:00-15:30" by date; a date that is missing is closed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A date on which the checked-in calendar and the library do not agree. `known` is where the library's mistake was
+    recorded, or empty."""
+
+    date: datetime.date
+    ours: str
+    theirs: str
+    known: str
+
+    def __str__(self) -> str:
+        return f"{self.date:%Y-%m-%d %a}  here {self.ours:<11}  library {self.theirs:<11}  " + (
+            f"known correction ({self.known})" if self.known else "NOT EXPLAINED"
+        )
+
+
+def regular_hours(calendar: Calendar) -> Opening:
+    """The regular sessions of all checked-in dates, as opening and closing of the continuous and closing phases."""
+    zone, found = zoneinfo.ZoneInfo("Asia/Seoul"), {}
+    for date in calendar.sessions(calendar.base.first_date, calendar.base.last_date):
+        hours = calendar.regular_hours(date)
+        if hours is not None:
+            midnight = datetime.datetime.combine(date, datetime.time(), zone)
+            found[date] = "-".join(f"{midnight + at:%H:%M}" for at in hours)
+    return found
+
+
+def library_hours(market: str, first: datetime.date, last: datetime.date) -> tuple[str, Opening]:
+    """The library's version and its sessions. ImportError when it is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 4.13.2 uses what pandas 3.1 deprecates
+        library = importlib.import_module("exchange_calendars")  # 3.3 s and pandas: here only
+        found = library.get_calendar(LIBRARY[market], start=first.isoformat(), end=last.isoformat())
+        hours = {
+            session.date(): "-".join(f"{row[at].tz_convert('Asia/Seoul'):%H:%M}" for at in ("open", "close"))
+            for session, row in found.schedule.iterrows()
+        }
+    return str(library.__version__), hours
+
+
+def differences(
+    base: Base, ours: Opening, theirs: Opening, known: Mapping[datetime.date, tuple[str, str]]
+) -> Iterator[Difference]:
+    """What differs, by date; `known` has by date what a wrong library says and the source that corrects it."""
+    for ordinal in range(base.first_date.toordinal(), base.last_date.toordinal() + 1):
+        date = datetime.date.fromordinal(ordinal)
+        here, there = ours.get(date, CLOSED), theirs.get(date, CLOSED)
+        if here != there:
+            says, source = known.get(date, ("", ""))
+            yield Difference(date=date, ours=here, theirs=there, known=source if says == there else "")
+
+
+def corrections(market: str) -> dict[datetime.date, tuple[str, str]]:
+    """The library's recorded mistakes."""
+    return {
+        datetime.date.fromisoformat(row["date"]): (row["library"], row["source"])
+        for row in trading_calendar.rows("corrections", market)
+    }
+
+
+class Command(BaseCommand):
+    help = "거래 달력을 출력하거나 검사합니다. Print the trading calendar of a year, or check the checked-in one."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--market", default="KRX", help="시장 / market (KRX)")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--year", type=int, help="이 해의 휴장일·변경일·장 시간 / closed and shifted days and hours")
+        what.add_argument("--check", action="store_true", help="exchange_calendars 와 비교 / compare with the library")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"]:
+            self._check(options["market"])
+        else:
+            self._print_year(options["market"], options["year"])
+
+    def _check(self, market: str) -> None:
+        if market not in LIBRARY:
+            raise CommandError(
+                f"{market}: 저장된 달력이 없습니다 / nothing is checked in. There is: {', '.join(LIBRARY)}"
+            )
+        base = trading_calendar.base(market)
+        try:
+            version, theirs = library_hours(market, base.first_date, base.last_date)
+        except ImportError as error:
+            raise CommandError(
+                f"exchange_calendars 없음 / is not installed: pip install exchange_calendars ({error})"
+            ) from error
+        known = corrections(market)
+        found = list(differences(base, regular_hours(Calendar(base, {})), theirs, known))
+        for difference in found:
+            self.stdout.write(str(difference))
+        for date in sorted(known.keys() - {difference.date for difference in found}):
+            self.stdout.write(f"{date:%Y-%m-%d %a}  the library is right by now: the line in corrections.csv can go")
+        wrong = [difference for difference in found if not difference.known]
+        summary = (
+            f"{market} {base.first_date.year}–{base.last_date.year}, exchange_calendars {version}: {len(found)} 차이 /"
+            f" differences, {len(wrong)} 설명 없음 / not explained"
+        )
+        if wrong:
+            raise CommandError(summary)
+        self.stdout.write(summary)
+
+    def _print_year(self, market: str, year: int) -> None:
+        try:
+            calendar = sessions.calendar(market)
+        except LookupError as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            self.stderr.write(f"예외 표를 읽을 수 없음 / without calendar_override, which cannot be read: {error}")
+            calendar = Calendar(trading_calendar.base(market), {})
+        if not datetime.MINYEAR < year < datetime.MAXYEAR:
+            raise CommandError(f"{year} is no year")
+        for line in _year(calendar, year):
+            self.stdout.write(line)
+
+
+def _year(calendar: Calendar, year: int) -> Iterator[str]:
+    first, last = datetime.date(year, 1, 1), datetime.date(year, 12, 31)
+    trading = calendar.sessions(first, last)
+    known = "" if calendar.covers(first) and calendar.covers(last) else " – 추정 GUESSED: weekdays only"
+    yield f"{calendar.market} {year}: {len(trading)} 거래일 / trading days{known}"
+    for ordinal in range(first.toordinal(), last.toordinal() + 1):
+        date = datetime.date.fromordinal(ordinal)
+        day = calendar.day(date)
+        if day.is_open == (date.weekday() < 5) and not day.is_shifted and date not in calendar.overrides:
+            continue
+        state = (
+            "휴장 closed"
+            if not day.is_open
+            else f"개장 open {_moved(day.open_shift)}, 마감 close {_moved(day.close_shift)}"
+        )
+        doubt = "" if day.certain else " [예정 expected]"
+        yield f"{date:%Y-%m-%d %a}  {state}  {day.reason}{doubt}  ({day.source})"
+    before: list[str] = []
+    for date in trading:
+        hours = [] if calendar.day(date).is_shifted else list(_hours(calendar, date))
+        if hours and hours != before:
+            yield f"{date:%Y-%m-%d}부터 / from here on"
+            yield from hours
+            before = hours
+
+
+def _hours(calendar: Calendar, date: datetime.date) -> Iterator[str]:
+    for span in calendar.phases(date):
+        begin, end = (calendar.local(at).time() for at in (span.start_us, span.end_us))
+        orders = "" if span.trading else "  호가만 orders only"
+        yield f"  {span.venue} {begin:%H:%M:%S}–{end:%H:%M:%S}  {span.session:<7}  {span.phase}{orders}"
+
+
+def _moved(shift: datetime.timedelta) -> str:
+    minutes = shift // datetime.timedelta(minutes=1)
+    return f"{minutes:+d} min" if minutes else "±0"

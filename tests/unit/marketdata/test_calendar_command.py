@@ -1,0 +1,102 @@
+"""`manage.py calendar`: the checked-in calendar against the library, and what it prints."""
+
+import datetime
+import sys
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from marketdata import trading_calendar
+from marketdata.management.commands import calendar as command
+from marketdata.trading_calendar import Calendar
+
+BASE = trading_calendar.base("KRX")
+
+
+def day(text: str) -> datetime.date:
+    return datetime.date.fromisoformat(text)
+
+
+@pytest.fixture(scope="module")
+def theirs() -> command.Opening:
+    pytest.importorskip("exchange_calendars")
+    return command.library_hours("KRX", BASE.first_date, BASE.last_date)[1]
+
+
+def test_the_library_differs_from_the_calendar_in_its_known_mistakes_only(theirs):
+    found = command.differences(BASE, command.regular_hours(Calendar(BASE, {})), theirs, command.corrections("KRX"))
+
+    assert {difference.date: difference.ours for difference in found} == {
+        day("2023-11-16"): "10:00-16:30",
+        day("2024-11-14"): "10:00-16:30",
+        day("2025-11-13"): "10:00-16:30",
+        day("2026-06-03"): "closed",
+        day("2026-07-17"): "closed",
+        day("2026-11-19"): "10:00-16:30",
+        day("2027-05-03"): "closed",
+        day("2027-07-19"): "closed",
+        day("2027-11-18"): "10:00-16:30",
+    }
+
+
+def test_each_known_mistake_of_the_library_is_explained(theirs):
+    found = command.differences(BASE, command.regular_hours(Calendar(BASE, {})), theirs, command.corrections("KRX"))
+
+    assert [difference.date for difference in found if not difference.known] == []
+
+
+def test_a_difference_nobody_recorded_is_not_explained():
+    ours = {day("2026-11-25"): "09:00-15:30"}
+
+    unexplained = [d for d in command.differences(BASE, ours, {}, {}) if not d.known]
+
+    assert [str(difference) for difference in unexplained] == [
+        "2026-11-25 Wed  here 09:00-15:30  library closed       NOT EXPLAINED"
+    ]
+
+
+def test_a_recorded_mistake_explains_what_it_was_recorded_for_and_nothing_else():
+    known = {day("2026-06-03"): ("09:00-15:30", "krx-2026-06-03")}
+
+    def explained(says: str) -> bool:
+        (difference,) = command.differences(BASE, {}, {day("2026-06-03"): says}, known)
+        return bool(difference.known)
+
+    assert explained("09:00-15:30")
+    assert not explained("10:00-15:30")
+
+
+def test_the_check_names_each_difference_and_ends_well(theirs, capsys):
+    call_command("calendar", "--check")
+
+    told = capsys.readouterr().out
+    assert "2026-07-17 Fri  here closed       library 09:00-15:30  known correction (krx-2026-07-17)" in told
+    assert "0 설명 없음" in told
+
+
+def test_the_check_fails_on_a_difference_that_nobody_explained(monkeypatch, theirs):
+    monkeypatch.setattr(command, "corrections", lambda market: {})
+
+    with pytest.raises(CommandError, match=r"9 설명 없음 / not explained"):
+        call_command("calendar", "--check")
+
+
+def test_the_check_says_when_a_recorded_mistake_is_no_longer_one(monkeypatch, theirs, capsys):
+    known = {**command.corrections("KRX"), day("2026-11-25"): ("closed", "somewhere")}
+    monkeypatch.setattr(command, "corrections", lambda market: known)
+
+    call_command("calendar", "--check")
+
+    assert "2026-11-25 Wed  the library is right by now" in capsys.readouterr().out
+
+
+def test_without_the_library_the_check_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)  # what Python keeps for a module that is not there
+
+    with pytest.raises(CommandError, match="pip install exchange_calendars"):
+        call_command("calendar", "--check")
+
+
+def test_a_market_of_which_nothing_is_checked_in_cannot_be_checked():
+    with pytest.raises(CommandError, match="CME"):
+        call_command("calendar", "--check", "--market", "CME")
