@@ -198,7 +198,8 @@ def _take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progre
 
 
 def _failed(run: BackupRun, given: Options, error: str) -> None:
-    archive.remove(given.folder, run.name)
+    with _quietly("files"):
+        archive.remove(given.folder, run.name)
     log.error("backup failed name=%s error=%s", run.name, error)
     try:
         run.state, run.error, run.ended_at = BackupRun.State.FAILED, error, datetime.datetime.now(datetime.UTC)
