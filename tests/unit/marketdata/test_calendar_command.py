@@ -5,8 +5,9 @@ import sys
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
-from marketdata import trading_calendar
+from marketdata import sessions, trading_calendar
 from marketdata.management.commands import calendar as command
 from marketdata.trading_calendar import Calendar
 
@@ -100,3 +101,16 @@ def test_without_the_library_the_check_says_how_to_get_it(monkeypatch):
 def test_a_market_of_which_nothing_is_checked_in_cannot_be_checked():
     with pytest.raises(CommandError, match="CME"):
         call_command("calendar", "--check", "--market", "CME")
+
+
+def test_a_year_is_printed_without_a_database_and_the_missing_overrides_are_told(monkeypatch, capsys):
+    def unreachable(market: str) -> Calendar:
+        raise OperationalError("no such table: calendar_override")
+
+    monkeypatch.setattr(sessions, "calendar", unreachable)
+
+    call_command("calendar", "--year", "2025")
+
+    told = capsys.readouterr()
+    assert told.out.startswith("KRX 2025: 242 거래일 / trading days\n")
+    assert "without calendar_override" in told.err

@@ -360,6 +360,20 @@ def test_a_market_that_never_opens_again_is_said_so_and_not_searched_for_ever():
         calendar.next_open(at("2023-01-02T12:00:00"))
 
 
+_time = st.none() | st.times(min_value=datetime.time(7, 0), max_value=datetime.time(19, 0))
+
+
+@given(st.dates(FIRST, LAST), st.integers(-120, 240), _time, _time)
+def test_whatever_hours_are_entered_a_phase_ends_after_it_began_and_on_its_own_date(date, shift, opening, closing):
+    override = Override(is_open=True, shift_minutes=shift, regular_open=opening, regular_close=closing)
+    calendar = Calendar(trading_calendar.base("KRX"), {date: override})
+
+    for span in calendar.phases(date):
+        assert span.start_us < span.end_us
+        assert calendar.trade_date(span.start_us) == calendar.trade_date(span.end_us - 1) == date
+        assert span in calendar.phases_at(span.start_us)
+
+
 def _held(calendar: Calendar, date: str) -> list[tuple[str, str, str, str]]:
     return [
         (span.venue, span.phase, clock(span.start_us)[11:], clock(span.end_us)[11:])
