@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-fast check fix imports bench drill clean servers
+.PHONY: help setup run test test-all test-fast check fix imports bench drill drill-backup clean servers
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -63,6 +63,9 @@ bench: $(VENV)/dev servers  ## the numbers we quote, into docs/benchmarks.md; SE
 
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25
 	@exec $(PY) -m tests.drill --kills $(KILLS)
+
+drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared
+	@exec $(PY) -m tests.drill.backup
 
 clean:  ## remove what the tools made; var/ (your data) and the cache stay
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

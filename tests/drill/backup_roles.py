@@ -1,0 +1,160 @@
+"""The processes of the backup drill: who loads history, who writes while backups are made, who makes them, who judges.
+Each tells what happens in lines of JSON.
+
+python -m tests.drill.backup_roles ROLE SPEC     SPEC is a JSON object (tests/drill/backup.py)
+"""
+
+# ruff: noqa: E402 - models can be imported only once Django is set up
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import random
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
+django.setup()
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+
+from ingest import notices, tasks
+from marketdata import backups, ledger
+from marketdata.backups import comparison
+from marketdata.models import IngestBatch, Symbol
+from marketdata.storage import storage, storage_of
+from marketdata.storage.backups import backup_of
+from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
+from marketdata.ticks import TICK_BITS, batch_number, empty
+from terminals import wire
+from tests.commit import commit
+
+FEED, REPLAY = "krx", 4
+SYMBOLS = [f"B{at:04d}" for at in range(50)]
+TODAY = datetime.date(2026, 3, 18)
+FINISHED = (datetime.date(2026, 3, 16), datetime.date(2026, 3, 17))
+NINE_US = 1_773_619_200_000_000  # 2026-03-16 09:00 in Seoul
+DAY_US = 86_400_000_000
+NEW_DATE_EVERY = 40
+
+
+def tell(**fields: Any) -> None:
+    """One line of JSON on standard output, at once."""
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+def quiet(_: str) -> None:
+    """For a move that nobody watches."""
+
+
+def load(rows: int) -> None:
+    """Finished days, moved to history as a rollover does."""
+    Symbol.objects.bulk_create([Symbol(code=code, market_id="KRX") for code in SYMBOLS])
+    rng = np.random.default_rng(1)
+    total = 0
+    for at, date in enumerate(FINISHED):
+        for seq in range(1, rows // 5_000 + 1):
+            ticks = empty(FEED, REPLAY, 5_000, SYMBOLS)
+            ticks.symbol[:] = rng.integers(0, len(SYMBOLS), 5_000)
+            ticks.time_us[:] = NINE_US + at * DAY_US + np.sort(rng.integers(0, 20_000_000_000, 5_000))
+            ticks.kind[:] = wire.Kind.TRADE
+            ticks.price[:] = rng.integers(1_000, 90_000, 5_000) * 10**8
+            ticks.size[:] = rng.integers(1, 1_000, 5_000) * 10**4
+            ticks.trade_date[:] = (date - EPOCH_DATE).days
+            ticks.tick_id[:] = (batch_number(1 + at, seq) << TICK_BITS) + np.arange(5_000)
+            commit(storage(), ticks)
+            total += 5_000
+        storage().ensure_partitions([date], (HISTORY,))
+        storage().move_day(date, progress=quiet)
+    tell(ticks=total, days=len(FINISHED))
+
+
+def write(stream: int, pause_s: float) -> None:
+    """Batches by the worker's own task, for ever; tells each once it is in the ledger."""
+    chosen = random.Random(stream)
+    seq = 0
+    while True:
+        seq += 1
+        rows = chosen.randrange(50, 1_000)
+        # Now and then a date that nobody has made room for: the worker makes it, backup or not.
+        ago = seq // NEW_DATE_EVERY if seq % NEW_DATE_EVERY == 0 else 0
+        start = NINE_US + ((TODAY - FINISHED[0]).days - 3 * ago) * DAY_US
+        columns = wire.Columns()
+        for at in range(rows):
+            columns.append(
+                symbol=chosen.choice(SYMBOLS), time_us=start + seq * 1_000_000 + at * 900, size=chosen.randrange(1, 99),
+                price=chosen.randrange(1_000, 90_000) * 10**columns.price_scale,
+            )  # fmt: skip
+        number = batch_number(stream, seq)
+        message = notices.batch_message(number, columns.encode(seq, FEED, start), ledger.now_us(), REPLAY, None, None)
+        while not IngestBatch.objects.filter(batch=number).exists():
+            tasks.process_batches(batches=[message], reply_to="")
+        stored = IngestBatch.objects.get(batch=number).stored
+        if stored != rows:
+            raise RuntimeError(f"batch {seq}: {stored} of {rows} rows were stored")
+        tell(batch=number, rows=rows)
+        time.sleep(pause_s)
+
+
+def back(kind: str) -> None:
+    """Make and verify a backup."""
+    began = time.monotonic()
+    run = backups.make(datetime.datetime.now(datetime.UTC), kind=kind)
+    tell(
+        name=run.name,
+        kind=run.kind,
+        state=run.state,
+        error=run.error,
+        bytes=run.bytes,
+        checks=run.report.get("checks"),
+        seconds=time.monotonic() - began,
+    )
+
+
+def judge(name: str, acked: str, again: bool) -> None:
+    """Restore and count by batch, apart from what the backup's own verification does; `again` verifies it as well."""
+    given = backups.options()
+    target = given.work / "judged"
+    backups.restore(name, target)
+    wanted: list[list[int]] = json.loads(Path(acked).read_text())
+    trouble: list[str] = []
+    with (
+        backup_of(connection.vendor, given.programs).opened(target) as entry,
+        comparison.opened({"NAME": settings.DATABASES["default"]["NAME"], **entry}) as restored,
+    ):
+        stored = dict(IngestBatch.objects.using(restored.alias).values_list("batch", "stored"))
+        counts: Counter[int] = Counter()
+        with restored.cursor() as cursor:
+            for table in (TEMP, HISTORY):
+                cursor.execute(f"SELECT tick_id, COUNT(*) FROM {table} GROUP BY tick_id")
+                for tick_id, count in cursor.fetchall():
+                    counts[int(tick_id) >> TICK_BITS] += int(count)
+        lost = [number for number, rows in wanted if stored.get(number) != rows]
+        torn = [number for number in stored.keys() | counts.keys() if stored.get(number, 0) != counts[number]]
+        ticks = sum(counts.values())
+        if storage_of(restored).count(TEMP) + storage_of(restored).count(HISTORY) != ticks:
+            trouble.append(f"{name}: a count differs from the rows that were read")
+    shutil.rmtree(target)
+    if lost:
+        trouble.append(f"{name}: {len(lost)} batches that were committed before are missing or not whole")
+    if torn:
+        trouble.append(f"{name}: {len(torn)} batches have other rows than their ledger says")
+    if again:
+        trouble += backups.verify(name)["problems"]
+    tell(batches=len(stored), ticks=ticks, trouble=trouble)
+
+
+if __name__ == "__main__":
+    roles: dict[str, Callable[..., None]] = {"load": load, "write": write, "back": back, "judge": judge}
+    roles[sys.argv[1]](**json.loads(sys.argv[2]))
