@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from marketdata import alarms, leases, ledger
 from marketdata.backups import archive, comparison, plan
@@ -142,7 +142,10 @@ def _choose(kind: str | None, now: datetime.datetime, given: Options, backup: Ba
         return Choice(plan.FULL, why="it was asked for")
     choice = plan.choose(now, _known(given, rows_only=True), given.plan)
     if choice.base is not None:
-        obstacle = backup.obstacle(connection, choice.base.position)
+        try:
+            obstacle = backup.obstacle(connection, choice.base.position)
+        except DatabaseError as error:  # what is wrong will be told when the full one is tried
+            obstacle = f"the database said: {error}"
         if obstacle:
             choice = Choice(plan.FULL, why=obstacle)
     if kind == plan.INCREMENTAL and choice.base is None:
@@ -213,8 +216,10 @@ def _failed(run: BackupRun, given: Options, error: str) -> None:
 def _told(error: BaseException, folder: Path) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"공간 부족 / no room left on the disk of {folder}: {_free(folder)} free. Nothing was kept; make room"
-    if isinstance(error, GONE):
+    if isinstance(error, OperationalError | InterfaceError):
         return f"데이터베이스 연결 실패 / the database cannot be reached: {error}"
+    if isinstance(error, DatabaseError):
+        return f"데이터베이스 오류 / the database said: {error}"
     return str(error) or type(error).__name__
 
 

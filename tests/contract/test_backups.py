@@ -4,6 +4,8 @@ again."""
 import dataclasses
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -129,3 +131,28 @@ def test_a_backup_is_verified_and_restored_when_its_database_is_gone(store, give
 
     assert report["problems"] == []
     assert any((given.work / "target").iterdir())
+
+
+def test_an_account_with_the_documented_rights_suffices_and_its_password_is_on_no_command_line(store, given, request):
+    if connection.vendor != "mysql":
+        pytest.skip("MariaDB's own rights")
+    rights = "RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR"  # docs/backups.md
+    request.getfixturevalue("mariadb_server").sql(
+        "CREATE OR REPLACE USER backup@'127.0.0.1' IDENTIFIED BY 'p\"ä\\'ss\\\\wo#rd; x';"
+        f"GRANT {rights} ON *.* TO backup@'127.0.0.1';"
+    )
+    account = {**given.account, "USER": "backup", "PASSWORD": "p\"ä'ss\\wo#rd; x"}
+    seen: set[bytes] = set()
+
+    def look(step: str, done: int = 0, total: int | None = None) -> None:
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                seen.add(place.read_bytes())
+
+    verified(backups.make(NOW, given=dataclasses.replace(given, account=account), progress=look))
+    refused = backups.make(NOW + DAY, given=dataclasses.replace(given, account={**account, "PASSWORD": "wrong-pass"}))
+
+    assert any(b"--backup" in line for line in seen)
+    assert not any(b"wo#rd" in line for line in seen)
+    assert (refused.state, "Access denied" in refused.error) == ("failed", True)
+    assert "wrong-pass" not in refused.error

@@ -51,8 +51,8 @@ class MariaDBBackup(Backup):
             ) from error
         except OSError as error:
             raise BackupError(
-                f"{mine} 없음 / is not on this machine: mariadb-backup has to run on the database's own host. Start"
-                " the worker of the queue `backups`, or `manage.py backup`, there"
+                f"{mine} 없음 / is not on this machine: mariadb-backup has to run on the database's own host. Run"
+                " `manage.py backup`, or the worker that makes backups, there"
             ) from error
 
     def size(self, connection: BaseDatabaseWrapper) -> int:
