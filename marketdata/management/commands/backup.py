@@ -39,7 +39,7 @@ class Command(BaseCommand):
         except (DatabaseError, InterfaceError) as error:
             raise CommandError(f"데이터베이스 연결 실패 / the database cannot be reached: {error}") from error
         if run is None:
-            self.stdout.write("예정된 백업 없음 / no backup is due")
+            self.stdout.write("예정된 백업 없음 / no backup is due, or one is being made")
             return
         if run.state != BackupRun.State.VERIFIED:
             raise CommandError(f"{run.name} {run.state}: {run.error}")
