@@ -154,7 +154,8 @@ RETENTION_LEDGER_DAYS = env.integer("RETENTION_LEDGER_DAYS", 400, low=2, high=36
 # --- backups ------------------------------------------------------------------------------------------------------------
 BACKUP_DIR = env.text("BACKUP_DIR", str(VAR_DIR / "backups"))
 BACKUP_WORK_DIR = env.text("BACKUP_WORK_DIR", "")
-BACKUP_DATABASE = env.database("BACKUP_DATABASE_URL", env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'naru.sqlite3'}"))
+_url = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'naru.sqlite3'}", secret=True)
+BACKUP_DATABASE = env.database("BACKUP_DATABASE_URL", _url)
 BACKUP_PROGRAMS = env.words("BACKUP_PROGRAMS", [])
 BACKUP_TIME = env.clock("BACKUP_TIME", "05:00")
 BACKUP_EVERY_H = env.integer("BACKUP_EVERY_H", 24, low=1, high=168)

@@ -342,7 +342,7 @@ def check(name: str, *, given: Options, progress: Progress, original: str | None
     with _working(given) as work:
         target = work / "restored"
         _restore(needed, target, work, given, backup, progress)
-        progress("서버 시작 / starting a private server")
+        progress("복원본 열기 / opening what was restored")
         with (
             backup.opened(target) as entry,
             comparison.opened({"NAME": manifest.facts.get("database", ""), **entry}) as restored,
