@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-fast check fix imports bench drill drill-backup clean servers
+.PHONY: help setup run test test-all test-fast check fix imports bench drill drill-backup clean servers drill-rollover
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -14,6 +14,7 @@ SPEED   ?= 60
 LOOP    ?=
 PORT    ?= 8000
 KILLS   ?= 25
+ROWS    ?= 1000000
 SECONDS ?=
 ARGS    ?=
 
@@ -66,6 +67,9 @@ drill: $(VENV)/dev servers  ## kill anything at random under load, then account 
 
 drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared
 	@exec $(PY) -m tests.drill.backup
+
+drill-rollover: $(VENV)/dev servers  ## kill runner and database while a day of ROWS=1000000 ticks goes to history; DB=postgresql
+	@exec $(PY) -m tests.drill.rollover --rows $(ROWS) --database $(or $(DB),mariadb)
 
 clean:  ## remove what the tools made; var/ (your data) and the cache stay
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,9 +1,10 @@
-"""The processes of the rollover drill: who rolls over, who reads the day that is moving, who writes the new one. Each tells
-what happens in lines of JSON, and goes on when the database is away.
+"""The processes of the rollover drill: who rolls over, who reads the day that is moving, who writes the new one. Each
+tells what happens in lines of JSON, and goes on when the database is away.
 
 python -m tests.drill.rollover_roles ROLE SPEC     SPEC is a JSON object (tests/drill/rollover.py)
 """
 
+# ruff: noqa: E402 - models can be imported only once Django is set up
 from __future__ import annotations
 
 import datetime
@@ -25,11 +26,12 @@ from django.db import Error as DatabaseTrouble
 from django.db import connection
 
 from analytics import candles
-from marketdata import figures, leases, ledger, rollover
+from marketdata import bars as bars_module
+from marketdata import figures, leases, ledger, rollover, sessions
 from marketdata.ledger import Claim
-from marketdata.models import RolloverRun
+from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, TEMP
+from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
 from marketdata.ticks import TICK_BITS, Ticks, batch_number, empty
 from terminals import wire
 
@@ -105,6 +107,8 @@ def load(spec: dict[str, Any]) -> None:
     date = datetime.date.fromisoformat(spec["date"])
     count = -(-spec["rows"] // 5_000)
     storage().ensure_partitions([date])
+    known = [Symbol(code=code, market_id="KRX", primary_feed=FEED) for code in symbols(spec["symbols"])]
+    Symbol.objects.bulk_create(known, ignore_conflicts=True)
     for seq in range(1 + spec["first"], count + 1, spec["step"]):
         rows = min(5_000, spec["rows"] - (seq - 1) * 5_000)
         ticks = batch_of(date, spec["stream"], seq, rows, of=spec["symbols"], share=seq / count)
@@ -114,7 +118,7 @@ def load(spec: dict[str, Any]) -> None:
 
 
 def write(spec: dict[str, Any]) -> None:
-    """Batches of the new day at a steady pace, and now and then a late one of the days that move; how long each took."""
+    """Batches of the new day at a steady pace, now and then a late one of the days that move; how long each took."""
     today, late = datetime.date.fromisoformat(spec["date"]), [datetime.date.fromisoformat(d) for d in spec["late"]]
     storage().ensure_partitions([today])
     seq, due = 0, time.monotonic()
@@ -124,7 +128,8 @@ def write(spec: dict[str, Any]) -> None:
         date = late[seq // spec["late_every"] % len(late)] if is_late else today
         ticks = batch_of(date, spec["stream"], seq, 20 if is_late else spec["rows"], of=spec["symbols"], share=0.5)
         began = time.monotonic()
-        persistently(lambda ticks=ticks: commit(ticks, batch_number(spec["stream"], seq)))  # type: ignore[misc]
+        number = batch_number(spec["stream"], seq)
+        persistently(lambda ticks=ticks, number=number: commit(ticks, number))  # type: ignore[misc]
         ended = time.monotonic()
         tell(wrote=len(ticks), date=date.isoformat(), began=began, ms=round((ended - began) * 1e3, 2), seq=seq)
         due = max(due + spec["pause_s"], ended)
@@ -148,6 +153,7 @@ def read(spec: dict[str, Any]) -> None:
             time.sleep(0.1)
             continue
         tell(read=found, ms=round((time.monotonic() - began) * 1e3, 2), hole=found < least[date, symbol], of=symbol)
+        time.sleep(spec["pause_s"])
 
 
 def run(spec: dict[str, Any]) -> None:
@@ -180,7 +186,40 @@ def _troubles() -> Iterator[str]:
         connection.close()
 
 
-ROLES = {"load": load, "write": write, "read": read, "run": run}
+def judge(spec: dict[str, Any]) -> None:
+    """Whether each day ended in history, whole and once: against the ledger, and candle by candle."""
+    days = {}
+    for text in spec["dates"]:
+        date = datetime.date.fromisoformat(text)
+        told, stored = ledger.day_figure(date), figures.total(storage().tick_figures(date, tables=[HISTORY]).values())
+        left = figures.total(storage().tick_figures(date, tables=[TEMP]).values())
+        wrong = daily = 0
+        for symbol, feed in storage().day_series(date):
+            ticks = storage().read_day_ticks(date, symbol, feed)
+            made = candles.build(ticks)
+            start, end = int(made.time_us[0]), int(made.time_us[-1]) + 60_000_000
+            kept = storage().read_minutes(symbol, feed, start, end)
+            wrong += bars_module.changes(kept, made)[0] != [] or len(bars_module.changes(kept, made)[1]) > 0
+            bar = storage().read_daily(symbol, feed, date, date + datetime.timedelta(days=1))
+            daily += len(bar) == 1 and int(bar.n[0]) == len(ticks)
+        run = RolloverRun.objects.filter(trade_date=date).first()
+        days[text] = {
+            "ledger": [told.rows, told.checksum], "history": [stored.rows, stored.checksum], "left": left.rows,
+            "wrong_candles": wrong, "daily": daily, "series": len(storage().day_series(date)),
+            "state": run.state if run else None, "rows": run.rows if run else None, "late": run.late_rows if run else 0,
+        }  # fmt: skip
+    tell(days=days)
+
+
+def dates(spec: dict[str, Any]) -> None:
+    """The current trading day and those before it, by the calendar, oldest first."""
+    calendar, found = sessions.calendar(rollover.MARKET), [rollover.current_date(rollover.utc_now())]
+    for _ in range(spec["number"]):
+        found.append(calendar.previous_session(found[-1]))
+    tell(dates=[date.isoformat() for date in reversed(found)])
+
+
+ROLES = {"dates": dates, "judge": judge, "load": load, "write": write, "read": read, "run": run}
 
 if __name__ == "__main__":
     ROLES[sys.argv[1]](json.loads(sys.argv[2]))

@@ -1,0 +1,320 @@
+"""The rollover under fire: readers of the day that moves and writers of the new day go on, two runners as two beats
+would, SIGKILL of runner and database between the steps and inside them; then every row is accounted for.
+
+The last line is one JSON object; status 1 unless both days ended in history, equal, and no reader ever saw a hole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests import servers
+from tests.servers import MariaDB, Redis
+from tests.servers.mariadb import DATABASE
+from tests.servers.process import spawn, temporary_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+SYMBOLS = 200
+LATE_EVERY = 7
+SMALL_DAYS, SMALL_ROWS = 5, 20_000  # more days under fire: each is sealed and moved once only
+CALM_S = 6.0
+QUIET_S = 20.0
+FINISH_S = 180.0
+# Words of a step to wait for, and how long after them to strike, as a share of the seconds a calm verification took.
+POINTS = (
+    ("seal", 0.0), ("verify", 0.0), ("verify", 0.5), ("move", 0.0), ("taking the day", 0.0), ("bringing the day", 0.0),
+    ("bringing the day", 0.2), ("aggregate", 0.0), ("aggregate", 0.03), ("clean", 0.0), ("finish", 0.0),
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Role:
+    """A child process and what it has told so far."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    read_to: int = 0
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def news(self) -> list[dict[str, Any]]:
+        """What it told since the last call."""
+        with self.log.open("rb") as file:
+            file.seek(self.read_to)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.read_to += len(whole)
+        new = [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
+        self.lines += new
+        return new
+
+    def kill(self) -> None:
+        """SIGKILL, and its remains collected."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Drill:
+    """One run: load, roll over in calm, load, roll over under fire, judge."""
+
+    def __init__(self, folder: Path, *, rows: int, seed: int, database: str) -> None:
+        self.folder, self.rows, self.random = folder, rows, random.Random(seed)
+        self.server: Any = (
+            servers.PostgreSQL(folder / "database")
+            if database == "postgresql"
+            else MariaDB(folder / "database", buffer_pool_mib=1024)
+        )
+        self.redis = Redis(folder / "redis")
+        self.environment: dict[str, str] = {}
+        self.number = self.kills = self.missed = 0
+        self.began = time.monotonic()
+        (folder / "log").mkdir()
+
+    def say(self, words: str) -> None:
+        print(f"{time.monotonic() - self.began:7.1f} s  {words}", flush=True)
+
+    def start(self, role: str, **spec: Any) -> Role:
+        """A child of tests.drill.rollover_roles."""
+        self.number += 1
+        log = self.folder / "log" / f"{role}-{self.number}.log"
+        command = [sys.executable, "-m", "tests.drill.rollover_roles", role, json.dumps(spec)]
+        return Role(role, spawn(command, environment=self.environment, log=log, cwd=ROOT), log)
+
+    def ask(self, role: str, **spec: Any) -> dict[str, Any]:
+        """Run a child to its end; the last line it told."""
+        child = self.start(role, **spec)
+        status = child.process.wait(timeout=900)
+        child.news()
+        if status or not child.lines:
+            raise RuntimeError(f"{role} ended with {status}:\n{child.log.read_text(errors='replace')[-3000:]}")
+        return child.lines[-1]
+
+    def run(self) -> dict[str, Any]:
+        self.server.start()
+        self.redis.start()
+        self.environment = os.environ | {
+            "DATABASE_URL": self.server.url, "REDIS_URL": self.redis.url, "BROKER_URL": self.redis.url,
+            "VAR_DIR": str(self.folder / "var"), "SECRET_KEY": "only-for-the-drill-" * 3, "LOG_LEVEL": "WARNING",
+            "DJANGO_SETTINGS_MODULE": "marketdata.settings",
+        }  # fmt: skip
+        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        subprocess.run(command, env=self.environment, cwd=ROOT, check=True)
+        calm, fire, *small, today = self.ask("dates", number=SMALL_DAYS + 2)["dates"]
+        self.say(
+            f"{self.rows:,} ticks a day: {calm} is rolled over in calm, {fire} under fire, {today} is being written"
+        )
+        self.load(calm, stream=1)
+        writers = [self.writer(today, stream=10 + at, late=[]) for at in range(2)]
+        time.sleep(CALM_S)
+        usual = [line["ms"] for writer in writers for line in writer.news() if "ms" in line]
+        readers = [self.reader(calm, seed=at) for at in range(2)]
+        seconds, stall, slow = self.calm(calm, writers)
+        for child in (*writers, *readers):
+            child.news()
+            child.kill()
+        self.say(f"calm: {seconds:.2f} s, longest writer stall {stall:.0f} ms (before it {max(usual):.0f} ms)")
+
+        for at, date in enumerate(small):
+            self.load(date, stream=30 + at, rows=SMALL_ROWS)
+        self.load(fire, stream=2)
+        fire_writers = [self.writer(today, stream=20 + at, late=[calm, fire]) for at in range(2)]
+        fire_readers = [self.reader(fire, seed=10 + at) for at in range(2)]
+        runners = [self.start("run", pause_s=0.2) for _ in range(2)]
+        runners = self.strike(runners, verify_s=slow)
+        for writer in fire_writers:
+            writer.news()
+            writer.kill()
+        self.finish(runners, [*small, calm, fire])
+        for child in fire_readers:
+            child.news()
+            child.kill()
+        return self.account(
+            self.ask("judge", dates=[*small, calm, fire]),
+            readers + fire_readers,
+            fire_writers,
+            {"seconds": round(seconds, 2), "writer_stall_ms": round(stall, 1), "writer_usual_ms": max(usual)},
+        )
+
+    def sql(self, statements: str) -> str:
+        """Ask the database that the days lie in."""
+        return self.server.sql(f"USE {DATABASE};{statements}" if isinstance(self.server, MariaDB) else statements)
+
+    # --- parts ------------------------------------------------------------------------------------------------------
+
+    def load(self, date: str, *, stream: int, rows: int | None = None) -> None:
+        began, rows = time.monotonic(), rows or self.rows
+        loaders = [
+            self.start("load", date=date, stream=stream, rows=rows, symbols=SYMBOLS, first=at, step=2)
+            for at in range(2)
+        ]
+        for loader in loaders:
+            if loader.process.wait(timeout=1800):
+                raise RuntimeError(loader.log.read_text(errors="replace")[-3000:])
+        took = time.monotonic() - began
+        self.say(f"{date}: {rows:,} ticks committed in {took:.0f} s")
+
+    def writer(self, date: str, *, stream: int, late: list[str]) -> Role:
+        return self.start(
+            "write",
+            date=date,
+            stream=stream,
+            rows=1_000,
+            symbols=SYMBOLS,
+            pause_s=0.1,
+            late=late,
+            late_every=LATE_EVERY,
+        )
+
+    def reader(self, date: str, *, seed: int) -> Role:
+        told = self.sql(f"SELECT symbol, COUNT(*) FROM temp_market_data WHERE trade_date = '{date}' GROUP BY symbol;")
+        counts = {line.split()[0]: int(line.split()[-1]) for line in told.replace("|", " ").strip().splitlines()}
+        if sum(counts.values()) != self.rows:
+            raise RuntimeError(f"{sum(counts.values()):,} rows of {date} are stored, {self.rows:,} were loaded")
+        return self.start("read", counts={date: counts}, seed=seed, pause_s=0.05)
+
+    def calm(self, date: str, writers: list[Role]) -> tuple[float, float, float]:
+        """(seconds of the rollover, longest writer's transaction within it in ms, seconds of the verification)."""
+        runner = self.start("run", pause_s=0.2)
+        until = time.monotonic() + FINISH_S
+        while not any("done" in line for line in runner.lines):
+            runner.news()
+            if time.monotonic() > until or runner.process.poll() is not None:
+                raise RuntimeError(f"{date} was not rolled over:\n{runner.log.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.01)
+        time.sleep(1.0)
+        runner.kill()
+        done = next(line for line in runner.lines if "done" in line)
+        steps = [(line["step"], line["at"]) for line in runner.lines if "step" in line]
+        begin, end = steps[0][1], steps[0][1] + done["seconds"]
+        for (words, at), (_, following) in zip(steps, [*steps[1:], ("", end)], strict=True):
+            self.say(f"  {following - at:6.2f} s  {words}")
+        for writer in writers:
+            writer.news()
+        stalls = [
+            line["ms"]
+            for writer in writers
+            for line in writer.lines
+            if "ms" in line and line["began"] <= end and line["began"] + line["ms"] / 1e3 >= begin
+        ]
+        at = dict(reversed(steps))
+        return done["seconds"], max(stalls), at[f"{date} move"] - at[f"{date} verify"]
+
+    def strike(self, runners: list[Role], *, verify_s: float) -> list[Role]:
+        """Whatever step a runner is at: if a strike at it is left, strike. Ends when none is left or all is quiet."""
+        left = [(victim, *point) for point in POINTS for victim in ("runner", "database")]
+        for runner in runners:
+            runner.news()
+        quiet_since = time.monotonic()
+        while left and time.monotonic() - quiet_since < QUIET_S:
+            time.sleep(0.002)
+            told = [(runner, line["step"]) for runner in runners for line in runner.news() if "step" in line]
+            if not told:
+                continue
+            runner, words = told[-1]
+            quiet_since = time.monotonic()
+            strike = next((one for one in left if one[1] in words), None)
+            if strike is None:
+                continue
+            left.remove(strike)
+            victim, _, share = strike
+            if share:
+                time.sleep(share * verify_s * self.random.uniform(0.5, 1.5))
+            self.kills += 1
+            if victim == "runner":
+                runner.kill()
+                runners = [one for one in runners if one is not runner] + [self.start("run", pause_s=0.2)]
+            else:
+                self.server.kill()
+                self.server.start()
+            self.say(f"kill {self.kills:>2}: {victim} at {words!r}" + (" inside" if share else ""))
+            for one in runners:
+                one.news()  # what they said before the blow is past
+            quiet_since = time.monotonic()
+        self.missed = len(left)
+        return runners
+
+    def finish(self, runners: list[Role], days: list[str]) -> None:
+        """Let the runners come to rest: nothing is left of the days that moved."""
+        until = time.monotonic() + FINISH_S
+        named = ", ".join(f"'{day}'" for day in days)
+        while True:
+            left = self.sql(
+                f"SELECT COUNT(*) FROM temp_market_data WHERE trade_date IN ({named});"
+                f"SELECT COUNT(*) FROM rollover_run WHERE trade_date IN ({named}) AND state <> 'done';"
+            ).split()
+            if left == ["0", "0"] or time.monotonic() > until:
+                break
+            time.sleep(0.5)
+        time.sleep(2.0)
+        for runner in runners:
+            runner.news()
+            runner.kill()
+
+    def account(
+        self, judged: dict[str, Any], readers: list[Role], writers: list[Role], calm: dict[str, Any]
+    ) -> dict[str, Any]:
+        days = judged["days"]
+        late = sum(line["wrote"] for one in writers for line in one.lines if line.get("date") in days)
+        reads = [line for one in readers for line in one.lines if "read" in line]
+        equal = all(
+            day["ledger"] == day["history"] and day["state"] == "done" and not day["left"] and not day["wrong_candles"]
+            and day["daily"] == day["series"] == SYMBOLS and day["rows"] == day["ledger"][0]
+            for day in days.values()
+        )  # fmt: skip
+        # A writer that was killed between COMMIT and its line wrote 20 rows more than it told.
+        stored = sum(day["history"][0] for day in days.values())
+        loaded = 2 * self.rows + SMALL_DAYS * SMALL_ROWS
+        equal &= loaded + late <= stored <= loaded + late + 20 * len(writers)
+        for text, day in days.items():
+            self.say(f"{text} {day}")
+        return {
+            "rows": self.rows, "kills": self.kills, "equal": equal,
+            "reader_holes": sum(line["hole"] for line in reads), **calm,
+            "late_rows": late, "reads": len(reads), "longest_read_ms": max(line["ms"] for line in reads),
+            "missed": self.missed, "total_seconds": round(time.monotonic() - self.began, 1),
+        }  # fmt: skip
+
+    def end(self, *, keep: bool) -> None:
+        self.server.stop()
+        self.redis.stop()
+        if keep:
+            self.say(f"kept: {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the drill; answers the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.drill.rollover", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", type=int, default=1_000_000, metavar="N", help="ticks of each of the two days (1000000)"
+    )
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb")
+    given = parser.parse_args(arguments)
+    drill = Drill(temporary_folder("rollover"), rows=given.rows, seed=given.seed, database=given.database)
+    failed = True
+    try:
+        result = drill.run()
+        failed = not (result["equal"] and not result["reader_holes"] and result["kills"] >= len(POINTS))
+    finally:
+        drill.end(keep=failed)
+    print(json.dumps(result), flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
