@@ -151,7 +151,7 @@ RETENTION_BOOKS_DAYS = env.integer("RETENTION_BOOKS_DAYS", 30, low=1, high=36_50
 RETENTION_EVENTS_DAYS = env.integer("RETENTION_EVENTS_DAYS", 90, low=1, high=36_500)
 RETENTION_LEDGER_DAYS = env.integer("RETENTION_LEDGER_DAYS", 400, low=2, high=36_500)
 
-# --- backups ------------------------------------------------------------------------------------------------------------
+# --- backups --------------------------------------------------------------------------------------------------------
 BACKUP_DIR = env.text("BACKUP_DIR", str(VAR_DIR / "backups"))
 BACKUP_WORK_DIR = env.text("BACKUP_WORK_DIR", "")
 _url = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'naru.sqlite3'}", secret=True)

@@ -26,7 +26,7 @@ from marketdata.backups.archive import Manifest, Tampered
 from marketdata.backups.plan import BrokenChain, Choice, Known, Plan
 from marketdata.models import BackupRun
 from marketdata.storage import StorageError, storage
-from marketdata.storage.backups import Backup, BackupError, ProgramMissing, Programs, Progress, backup_of
+from marketdata.storage.backups import Backup, BackupError, ProgramMissing, Programs, Progress, Unable, backup_of
 
 log = logging.getLogger(__name__)
 
@@ -256,7 +256,7 @@ def _verify_row(run: BackupRun, now: datetime.datetime, given: Options, progress
         report = check(run.name, given=given, progress=progress, original=connection.alias)
         error = "; ".join(report["problems"])
         state = BackupRun.State.FAILED if error else BackupRun.State.VERIFIED
-    except (ProgramMissing, _NoRoom, OSError, leases.LeaseLost, *GONE) as reason:  # says nothing about the backup
+    except (ProgramMissing, Unable, OSError, leases.LeaseLost, *GONE) as reason:  # says nothing about the backup
         report, state, error = {}, BackupRun.State.STORED, _told(reason, given.work)
     except (StorageError, BrokenChain) as reason:
         report, state, error = {}, BackupRun.State.FAILED, str(reason)
@@ -302,7 +302,7 @@ def verify(name: str, *, given: Options | None = None, progress: Progress = sile
         if row is not None and row.sha256 and row.sha256 != manifest.sha256:
             raise Tampered(f"{name} 손상됨 / its manifest names another SHA-256 than the database")
         report = check(name, given=given, progress=progress, original=connection.alias if row is not None else None)
-    except (ProgramMissing, _NoRoom):
+    except (ProgramMissing, Unable):
         raise
     except StorageError as error:
         report = {"tables": {}, "checks": {}, "unkept": [], "problems": [str(error)]}
@@ -433,7 +433,7 @@ def _expire(now: datetime.datetime, given: Options) -> None:
 # --- what all of them need --------------------------------------------------------------------------------------------
 
 
-class _NoRoom(BackupError):
+class _NoRoom(Unable):
     """A disk has too little room; found before anything was written."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marketdata.storage.backups.base import Backup, BackupError, Progress, Taken
+from marketdata.storage.backups.base import Backup, BackupError, Progress, Taken, Unable
 from marketdata.storage.backups.mariadb import MariaDBBackup
 from marketdata.storage.backups.postgresql import PostgreSQLBackup
 from marketdata.storage.backups.programs import ProgramFailed, ProgramMissing, Programs
@@ -14,7 +14,8 @@ from marketdata.storage.backups.sqlite import SQLiteBackup
 BACKUPS: dict[str, type[Backup]] = {"sqlite": SQLiteBackup, "mysql": MariaDBBackup, "postgresql": PostgreSQLBackup}
 
 __all__ = [
-    "BACKUPS", "Backup", "BackupError", "ProgramFailed", "ProgramMissing", "Programs", "Progress", "Taken", "backup_of",
+    "BACKUPS", "Backup", "BackupError", "ProgramFailed", "ProgramMissing", "Programs", "Progress", "Taken", "Unable",
+    "backup_of",
 ]  # fmt: skip
 
 

@@ -20,6 +20,10 @@ class BackupError(StorageError):
     """A backup could not be taken or restored; the message says what to do."""
 
 
+class Unable(BackupError):
+    """This machine cannot restore as it is now; that says nothing about the backup."""
+
+
 class Progress(Protocol):
     """Told now and then, with bytes done and, where it is known, of how many. May raise to end the work."""
 

@@ -21,7 +21,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from marketdata.storage.backups import programs
-from marketdata.storage.backups.base import Backup, BackupError, Progress, Taken, folder_bytes
+from marketdata.storage.backups.base import Backup, BackupError, Progress, Taken, Unable, folder_bytes
 
 SLOT, TAKING = "naru_backup", "naru_backup_taking"
 """SLOT keeps the log from the last stored backup on. TAKING is a copy: SLOT moves only once a backup is stored."""
@@ -324,7 +324,7 @@ def _server_user() -> int | None:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_uid
-    raise BackupError("postgres 사용자 없음 / PostgreSQL does not run as root, and there is no user postgres here")
+    raise Unable("postgres 사용자 없음 / PostgreSQL does not run as root, and there is no user postgres here")
 
 
 def _hand_over(folder: Path) -> None:
@@ -343,7 +343,7 @@ def _see_reachable(folder: Path, user: int | None) -> None:
     command = programs.tethered(["test", "-x", str(folder)], user=user)
     if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
         name = pwd.getpwuid(user).pw_name
-        raise BackupError(
+        raise Unable(
             f"{folder} 접근 불가 / cannot be reached by the user {name}, as whom PostgreSQL runs: name a folder that"
             " can be in BACKUP_WORK_DIR, or run backups as that user"
         )
