@@ -163,7 +163,7 @@ BACKUP_FULL_EVERY_DAYS = env.integer("BACKUP_FULL_EVERY_DAYS", 7, low=1, high=36
 BACKUP_ZSTD_LEVEL = env.integer("BACKUP_ZSTD_LEVEL", 3, low=1, high=19)
 RETENTION_BACKUPS_DAYS = env.integer("RETENTION_BACKUPS_DAYS", 30, low=1, high=36_500)
 
-# --- archive ------------------------------------------------------------------------------------------------------------
+# --- archive ----------------------------------------------------------------------------------------------------------
 ARCHIVE = env.boolean("ARCHIVE", False)
 ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(VAR_DIR / "archive"))
 
