@@ -27,7 +27,7 @@ from django.db import connection
 
 from analytics import candles
 from marketdata import bars as bars_module
-from marketdata import figures, leases, ledger, rollover, sessions
+from marketdata import figures, leases, ledger, retention, rollover, sessions
 from marketdata.ledger import Claim
 from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage
@@ -212,7 +212,8 @@ def judge(spec: dict[str, Any]) -> None:
 
 
 def dates(spec: dict[str, Any]) -> None:
-    """The current trading day and those before it, by the calendar, oldest first."""
+    """The current trading day and those before it, by the calendar, oldest first; room is made as beat does hourly."""
+    retention.extend(rollover.utc_now())
     calendar, found = sessions.calendar(rollover.MARKET), [rollover.current_date(rollover.utc_now())]
     for _ in range(spec["number"]):
         found.append(calendar.previous_session(found[-1]))

@@ -1,0 +1,386 @@
+"""08:00: each trading day goes to history once, whole, in order, whatever beat, runner and latecomers do."""
+
+import datetime
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, connections
+
+from marketdata import figures, leases, ledger, rollover, sessions
+from marketdata.models import Alarm, CalendarOverride, JobLease, RolloverRun, Symbol
+from marketdata.storage import StorageBusyError, storage
+from marketdata.storage.base import HISTORY, TEMP
+from tests.upkeep import Clock, commit, seoul
+
+pytestmark = pytest.mark.usefixtures("road_database")
+
+MONDAY = datetime.date(2026, 3, 16)
+TUESDAY = datetime.date(2026, 3, 17)
+WEDNESDAY = datetime.date(2026, 3, 18)
+State = RolloverRun.State
+
+
+@pytest.fixture(autouse=True)
+def _symbols(road_database):
+    Symbol.objects.bulk_create([Symbol(code=code, market_id="KRX") for code in ("005930", "000660")])
+    sessions.forget()
+
+
+def run_at(text: str) -> list[datetime.date]:
+    return rollover.run_due(clock=Clock(text))
+
+
+def state_of(date: datetime.date) -> str:
+    return RolloverRun.objects.get(trade_date=date).state
+
+
+def ledger_and_history(date: datetime.date) -> tuple[figures.Figure, figures.Figure]:
+    return ledger.day_figure(date), figures.total(storage().tick_figures(date, tables=[HISTORY]).values())
+
+
+# --- when -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "current"),
+    [
+        ("2026-03-17 07:59:59", "2026-03-16"),
+        ("2026-03-17 08:04:59", "2026-03-16"),  # the grace
+        ("2026-03-17 08:05:00", "2026-03-17"),
+        ("2026-03-21 12:00:00", "2026-03-20"),  # Saturday: Friday stays current
+        ("2026-03-23 08:04:59", "2026-03-20"),
+        ("2026-03-23 08:05:00", "2026-03-23"),
+        ("2026-07-17 12:00:00", "2026-07-16"),  # Constitution Day
+        ("2027-01-01 12:00:00", "2026-12-30"),  # New Year, and the last day of the year
+    ],
+)
+def test_the_current_trading_day_changes_at_eight_and_the_grace_on_trading_days(now, current):
+    assert rollover.current_date(seoul(now)).isoformat() == current
+
+
+def test_a_closure_entered_in_the_admin_moves_the_rollover():
+    assert rollover.due_at(MONDAY) == seoul("2026-03-17 08:05")
+    CalendarOverride.objects.create(market_id="KRX", date=TUESDAY, is_open=False, note="임시 휴장")
+    sessions.forget()
+
+    assert rollover.due_at(MONDAY) == seoul("2026-03-18 08:05")
+
+
+def test_the_time_of_day_is_a_setting(settings):
+    settings.ROLLOVER_TIME, settings.ROLLOVER_GRACE_S = datetime.time(6, 30), 0.0
+
+    assert rollover.due_at(MONDAY) == seoul("2026-03-17 06:30")
+
+
+# --- once, whole, in order --------------------------------------------------------------------------------------------
+
+
+def test_a_day_is_moved_when_it_is_due_and_not_before():
+    commit(MONDAY)
+
+    assert run_at("2026-03-17 08:04") == []
+    assert storage().dates(TEMP) == [MONDAY]
+    assert run_at("2026-03-17 08:05") == [MONDAY]
+    assert run_at("2026-03-17 08:06") == []
+
+    run = RolloverRun.objects.get(trade_date=MONDAY)
+    assert (run.state, run.rows, run.daily, run.late_rows, run.error) == (State.DONE, 4, 2, 0, "")
+    assert storage().dates(TEMP) == []
+    told, stored = ledger_and_history(MONDAY)
+    assert told == stored == figures.Figure(run.rows, run.checksum)
+
+
+def test_the_daily_candle_closes_with_the_regular_session():
+    commit(MONDAY, 2)
+    commit(MONDAY, 2, time_us=seoul_us("2026-03-16 18:00"), price=1)
+
+    run_at("2026-03-17 08:05")
+
+    bar = storage().read_daily("005930", "krx", MONDAY, TUESDAY)
+    assert (bar.close.tolist(), bar.last.tolist()) == ([7_000_000_000_000], [1])
+
+
+def seoul_us(text: str) -> int:
+    return int(seoul(text).timestamp() * 1e6)
+
+
+def test_beat_that_was_away_for_days_is_made_up_for_in_order():
+    for day in range(4):
+        commit(MONDAY + datetime.timedelta(days=day))
+
+    assert run_at("2026-03-20 11:30") == [MONDAY + datetime.timedelta(days=day) for day in range(4)]
+
+
+def test_the_day_that_is_being_written_is_left_alone():
+    commit(MONDAY)
+    commit(TUESDAY)
+
+    assert run_at("2026-03-17 09:00") == [MONDAY]
+    assert storage().dates(TEMP) == [TUESDAY]
+
+
+def test_a_trading_day_without_a_tick_is_done_and_told():
+    commit(MONDAY)
+    run_at("2026-03-16 12:00")
+
+    assert run_at("2026-03-18 08:05") == [MONDAY, TUESDAY]
+    assert Alarm.objects.get(code="day_empty").subject == "2026-03-17"
+
+
+def test_two_beats_at_once_roll_a_day_over_once():
+    commit(MONDAY, 50)
+    start = threading.Barrier(2)
+
+    def beat() -> list[datetime.date]:
+        try:
+            start.wait(timeout=30)
+            return run_at("2026-03-17 08:05")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        done = [one.result(timeout=60) for one in [pool.submit(beat), pool.submit(beat)]]
+
+    assert sorted(done) == [[], [MONDAY]]
+
+
+@pytest.mark.timeout(400)
+def test_250_trading_days_are_rolled_over_once_each():
+    """A year of mornings under a clock of our own: beat comes late, is away for days, comes twice; late ticks too."""
+    number = 250 if connection.vendor == "sqlite" else 25  # making room costs the others a moment each day
+    calendar = sessions.calendar("KRX")
+    days = [datetime.date(2026, 1, 2)]
+    while len(days) < number:
+        days.append(calendar.next_session(days[-1]))
+    done: list[datetime.date] = []
+    late = 0
+    for at, day in enumerate(days):
+        commit(day, 3)
+        morning = calendar.next_session(day)
+        done += run_at(f"{day} 20:00")
+        if at % 10 in (3, 4):
+            continue  # beat is away that morning
+        for time in ("08:04:59", "08:05:00", "08:06:00"):
+            done += run_at(f"{morning} {time}")
+        if at % 25 == 7:
+            commit(day, 2)
+            late += 2
+            assert run_at(f"{morning} 08:07") == [day]  # what came late, and not the day again
+    done += run_at(f"{calendar.next_session(days[-1])} 08:05")
+
+    assert done == days
+    assert set(RolloverRun.objects.filter(trade_date__in=days).values_list("state", flat=True)) == {State.DONE}
+    assert sum(RolloverRun.objects.values_list("late_rows", flat=True)) == late
+    assert storage().count(HISTORY) == sum(run.rows for run in RolloverRun.objects.filter(dropped_at=None, rows__gt=0))
+    dropped = RolloverRun.objects.exclude(dropped_at=None).values_list("trade_date", flat=True)
+    assert sorted(dropped) == [day for day in days if day in dropped][: len(dropped)]  # the oldest, past their year
+    assert not Alarm.objects.filter(cleared_at=None).exclude(code__in=("partitions_short", "calendar_ends")).exists()
+
+
+# --- late -------------------------------------------------------------------------------------------------------------
+
+
+def test_ticks_that_come_after_their_day_was_done_follow_it_and_mend_the_daily_candle():
+    commit(MONDAY)
+    run_at("2026-03-17 08:05")
+    RolloverRun.objects.update(archived_at=seoul("2026-03-17 08:10"))
+
+    commit(MONDAY, 6)
+    assert run_at("2026-03-17 08:06") == [MONDAY]
+
+    run = RolloverRun.objects.get(trade_date=MONDAY)
+    assert (run.state, run.rows, run.late_rows, run.archived_at) == (State.DONE, 10, 6, None)
+    assert storage().read_daily("005930", "krx", MONDAY, TUESDAY).n.tolist() == [5]
+    told, stored = ledger_and_history(MONDAY)
+    assert told == stored == figures.Figure(run.rows, run.checksum)
+
+
+def test_ticks_that_come_between_counting_and_moving_are_counted_too():
+    commit(MONDAY)
+    commit(TUESDAY)
+    came = []
+
+    def progress(words: str) -> None:
+        if words == f"{MONDAY} move" and not came:
+            came.append(commit(MONDAY, 3))
+
+    rollover.run_due(clock=Clock("2026-03-17 08:05"), progress=progress)
+    run = RolloverRun.objects.get(trade_date=MONDAY)
+
+    assert run.state == State.DONE
+    told, stored = ledger_and_history(MONDAY)
+    assert told == stored == figures.Figure(run.rows, run.checksum)
+    assert stored.rows == 7
+
+
+# --- killed anywhere --------------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """What a SIGKILL is to a test: nothing catches it."""
+
+
+@pytest.mark.parametrize("step", ["seal", "verify", "move", "aggregate", "clean", "finish"])
+def test_a_runner_that_dies_at_any_step_is_followed_by_one_that_finishes(step):
+    commit(MONDAY, 9)
+
+    def progress(words: str) -> None:
+        if words == f"{MONDAY} {step}":
+            raise Killed
+
+    with pytest.raises(Killed):
+        rollover.run_due(clock=Clock("2026-03-17 08:05"), progress=progress)
+    JobLease.objects.update(until_us=0)  # it would run out by itself
+
+    assert run_at("2026-03-17 08:06") == [MONDAY]
+    told, stored = ledger_and_history(MONDAY)
+    assert told == stored
+    assert stored.rows == 9
+
+
+def test_a_day_that_cannot_be_moved_holds_up_no_other():
+    commit(MONDAY)
+    commit(TUESDAY)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM temp_market_data WHERE symbol = '000660' AND trade_date = %s", [stored_date(MONDAY)]
+        )
+
+    assert run_at("2026-03-18 08:05") == [TUESDAY]
+
+    run = RolloverRun.objects.get(trade_date=MONDAY)
+    assert run.state == State.SEALED
+    assert "the ledger has 4 ticks" in run.error
+    assert "stored are 2" in run.error
+    assert f"verify_day {MONDAY}" in run.error
+    assert Alarm.objects.get(code="rollover_failed").subject == "2026-03-16"
+    assert storage().dates(TEMP) == [MONDAY]
+    assert run_at("2026-03-18 08:05:30") == []  # not at once again
+
+
+def test_a_changed_price_is_found_and_may_be_accepted_by_name():
+    commit(MONDAY)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE temp_market_data SET price = price + 1 WHERE symbol = '000660'")
+    assert run_at("2026-03-17 08:05") == []
+
+    with pytest.raises(rollover.Mismatch):
+        rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:10"))
+    run = rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:11"), accept="the exchange corrected it")
+
+    assert run.state == State.DONE
+    assert "the exchange corrected it" in RolloverRun.objects.get(trade_date=MONDAY).accepted
+    assert not Alarm.objects.filter(code="rollover_failed", cleared_at=None).exists()
+
+
+def stored_date(date: datetime.date):
+    from marketdata.storage.base import EPOCH_DATE
+
+    return (date - EPOCH_DATE).days if connection.vendor == "sqlite" else date
+
+
+def test_a_day_that_is_not_done_in_half_an_hour_is_an_alarm():
+    commit(MONDAY)
+    JobLease.objects.create(job=leases.UPKEEP, owner="somebody", fence=7, until_us=2**62)
+
+    assert run_at("2026-03-17 08:34") == []
+    assert not Alarm.objects.filter(code="rollover_late").exists()
+    run_at("2026-03-17 08:36")
+
+    assert "somebody" in Alarm.objects.get(code="rollover_late").message
+    JobLease.objects.update(until_us=0)
+    run_at("2026-03-17 08:37")
+    assert Alarm.objects.get(code="rollover_late").cleared_at is not None
+
+
+def test_a_runner_that_was_paused_while_another_took_over_changes_nothing():
+    commit(MONDAY)
+
+    def progress(words: str) -> None:
+        if words == f"{MONDAY} aggregate":
+            JobLease.objects.update(fence=99, owner="another")
+
+    with pytest.raises(leases.LeaseLost):
+        rollover.run_due(clock=Clock("2026-03-17 08:05"), progress=progress)
+
+    assert state_of(MONDAY) == State.MOVED
+
+
+def test_a_table_that_stays_in_use_is_tried_again_the_next_minute(monkeypatch):
+    commit(MONDAY)
+    store = type(storage())
+    move_day = store.move_day
+
+    def busy(self, date, *, progress):
+        raise StorageBusyError("connection 7 holds the table; end it or wait")
+
+    monkeypatch.setattr(store, "move_day", busy)
+    assert run_at("2026-03-17 08:05") == []
+    assert "connection 7" in Alarm.objects.get(code="rollover_failed").message
+    monkeypatch.setattr(store, "move_day", move_day)
+
+    assert run_at("2026-03-17 08:06") == [MONDAY]
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def command(*arguments: str) -> str:
+    out = StringIO()
+    call_command("rollover", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_plan_says_what_would_be_done_and_does_nothing():
+    commit(MONDAY)
+
+    said = command("--plan")
+
+    assert "2026-03-16 open: 4 ticks in temp_market_data; seal → verify → move → aggregate → clean → finish" in said
+    assert "KRX regular session 09:00" in said
+    assert storage().dates(TEMP) == [MONDAY]
+    assert not RolloverRun.objects.exists()
+
+
+def test_one_date_may_be_rolled_over_by_hand():
+    commit(MONDAY)
+
+    said = command("--date", "2026-03-16")
+
+    assert "2026-03-16 done: 4" in said
+    assert state_of(MONDAY) == State.DONE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--date", "2026-13-01"], "YYYY-MM-DD"),
+        (["--date", "yesterday"], "YYYY-MM-DD"),
+        (["--date", "1999-01-04"], "no tick, ledger entry or rollover of this date is known"),
+        (["--accept", "because"], "--accept goes with --date"),
+    ],
+)
+def test_a_wrong_date_is_an_error_that_says_what_is_right(arguments, words):
+    with pytest.raises(CommandError, match=words):
+        command(*arguments)
+
+
+def test_the_command_says_that_another_is_at_it():
+    commit(MONDAY)
+    JobLease.objects.create(job=leases.UPKEEP, owner="elsewhere/77", fence=1, until_us=2**62)
+
+    with pytest.raises(CommandError, match="elsewhere/77"):
+        command("--date", "2026-03-16")
+
+
+def test_the_command_fails_when_a_day_could_not_be_moved():
+    commit(MONDAY)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM temp_market_data")
+    RolloverRun.objects.create(trade_date=MONDAY)
+
+    with pytest.raises(CommandError, match="stored are 0"):
+        command()
