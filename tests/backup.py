@@ -23,6 +23,7 @@ from tests.servers.process import temporary_folder
 NOW = datetime.datetime(2026, 3, 17, 3, 0, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
 DAY = datetime.timedelta(days=1)
+PROGRAMS = {"sqlite": (), "mysql": ("mariadbd", "mariadb-backup"), "postgresql": ("pg_basebackup",)}
 
 
 def batch(seq: int, *, rows: int = 50, days: int = 0, stream: int = 1) -> Ticks:
@@ -61,10 +62,8 @@ def given(road_database: None, tmp_path: Path) -> Iterator[backups.Options]:
 
 def folders() -> list[Path]:
     """Where the private servers' programs are."""
-    if connection.vendor != "mysql":
-        return []
     try:
-        return sorted({packages.need(program)[0].parent for program in ("mariadbd", "mariadb-backup")})
+        return sorted({packages.need(program)[0].parent for program in PROGRAMS[connection.vendor]})
     except ServerMissing as error:
         pytest.skip(str(error))
 

@@ -130,7 +130,7 @@ class Drill:
             run["ticks"] for run in runs), "seconds": [round(run["seconds"], 1) for run in runs]}  # fmt: skip
 
     def _programs(self) -> Sequence[str]:
-        return ("mariadbd", "mariadb-backup") if self.database == "mariadb" else ()
+        return ("mariadbd", "mariadb-backup") if self.database == "mariadb" else ("pg_basebackup",)
 
     def start(self, role: str, **spec: Any) -> Role:
         """A child of tests.drill.backup_roles."""

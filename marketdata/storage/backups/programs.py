@@ -15,6 +15,7 @@ from marketdata import tether
 from marketdata.storage.base import StorageError
 
 SYSTEM_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin", "/bin", "/sbin")
+SYSTEM_PREFIXES = ("/", "/usr", "/usr/local")
 LOOK_S = 0.5
 LAST_LINES = 6
 
@@ -51,13 +52,15 @@ class Programs:
 def environment(program: Path, **more: str) -> dict[str, str]:
     """What a program is started with: a tree of its own (not the system's) brings its libraries along."""
     variables = {**os.environ, "LC_ALL": "C", **more}
-    prefix = program.parents[1]
-    if str(prefix) in ("/", "/usr", "/usr/local"):
-        return variables
     triplet = f"{platform.machine()}-linux-gnu"
-    folders = [str(folder) for folder in (prefix / "lib" / triplet, prefix / "lib") if folder.is_dir()]
+    folders: list[str] = []
+    for prefix in program.parents[1:]:
+        if str(prefix) in SYSTEM_PREFIXES:
+            break
+        libraries = (prefix / "lib" / triplet, *([prefix / "lib"] if prefix == program.parents[1] else []))
+        folders += [str(folder) for folder in libraries if folder.is_dir()]
     known = variables.get("LD_LIBRARY_PATH")
-    return variables | {"LD_LIBRARY_PATH": ":".join([*folders, *([known] if known else [])])}
+    return variables | ({"LD_LIBRARY_PATH": ":".join([*folders, *([known] if known else [])])} if folders else {})
 
 
 def run(
