@@ -18,6 +18,8 @@ ROUTES = {
     "ingest.tasks.announce_missed": {"queue": "processed-data"},
     "marketdata.tasks.roll_over": {"queue": "maintenance"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
+    "marketdata.tasks.back_up": {"queue": "maintenance"},
+    "marketdata.tasks.archive_days": {"queue": "maintenance"},
     "marketdata.tasks.keep_events": {"queue": "chart-data"},
     "marketdata.tasks.refresh_caches": {"queue": "chart-data"},
 }
@@ -41,6 +43,16 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "task": "marketdata.tasks.roll_over",
         "schedule": 60.0,
         "options": {"expires": 55.0},
+    },
+    "the backup that is due": {
+        "task": "marketdata.tasks.back_up",
+        "schedule": 900.0,
+        "options": {"expires": 900.0},
+    },
+    "finished days to the archive": {
+        "task": "marketdata.tasks.archive_days",
+        "schedule": 600.0,
+        "options": {"expires": 600.0},
     },
     "latest prices for readers in SQL": {
         "task": "marketdata.tasks.refresh_caches",

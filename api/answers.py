@@ -71,6 +71,7 @@ class Status(serializers.Serializer[Any]):
     commit_ms = serializers.DictField(child=serializers.FloatField(), allow_null=True)
     ingest = serializers.ListField(child=serializers.DictField())
     redis = serializers.BooleanField()
+    upkeep = serializers.DictField()
 
 
 def pages(name: str, item: type[serializers.Serializer[Any]]) -> Any:

@@ -32,6 +32,7 @@ SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 MARKET = "KRX"  # whose trading days decide when a day is over
 TTL_S = 60.0
 LATE_AFTER = datetime.timedelta(minutes=30)
+KNOWN_AHEAD = datetime.timedelta(days=60)
 REALTIME_KEPT = datetime.timedelta(days=7)
 State = RolloverRun.State
 Clock = Callable[[], datetime.datetime]
@@ -239,6 +240,11 @@ def watch(now: datetime.datetime) -> None:
                 subject=run.trade_date.isoformat(),
             )
     metrics.ROLLOVER_UNDONE.set(undone.count())
+    ahead = current_date(now) + KNOWN_AHEAD
+    if sessions.calendar(MARKET).covers(ahead):
+        alarms.clear("calendar_ends")
+    else:
+        alarms.sound("calendar_ends", f"the calendar of {MARKET} does not reach {ahead}; see docs/calendar.md")
 
 
 def _log(words: str) -> None:

@@ -7,8 +7,9 @@ import datetime
 import logging
 
 from celery import shared_task
+from django.conf import settings
 
-from marketdata import alarms, caches, leases, metrics, retention, rollover
+from marketdata import alarms, archive, backups, caches, leases, metrics, retention, rollover
 from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,25 @@ def roll_over(**_: object) -> None:
 
 
 _shown: set[str] = set()
+
+
+@shared_task(soft_time_limit=12 * HOURS_S, time_limit=12 * HOURS_S + 60)
+def back_up(**_: object) -> None:
+    """The backup that is due, restored and compared before it counts."""
+    with storage().patient():
+        backups.run_due(rollover.utc_now())
+
+
+@shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)
+def archive_days(**_: object) -> None:
+    """Finished days to Parquet, where ARCHIVE says so."""
+    if settings.ARCHIVE:
+        with storage().patient():
+            archive.run_due(_silent)
+
+
+def _silent(_words: str) -> None:
+    """For work that nobody watches."""
 
 
 @shared_task

@@ -18,8 +18,8 @@ from api import answers, jsontext
 from api.authentication import Visitor
 from api.serializers import NoQuery
 from celery_app import QUEUES
-from marketdata import feed, live
-from marketdata.models import IngestBatch, Source, Symbol
+from marketdata import alarms, feed, live, rollover
+from marketdata.models import BackupRun, IngestBatch, RolloverRun, Source, Symbol
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def read() -> dict[str, Any]:
         "commit_ms": _commit_ms(),
         "counters": {},
         "ingest": [],
+        "upkeep": _upkeep(),
     }
     names = sorted(set(Symbol.objects.order_by().values_list("primary_feed", flat=True).distinct()))
     shown["feeds"], shown["queues"] = [{"feed": name, "nature": "unknown"} for name in names], None
@@ -68,6 +69,24 @@ def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:
             "event": jsontext.time(int(entry.ticks.time_us.max())),
         })  # fmt: skip
     return shown
+
+
+def _upkeep() -> dict[str, Any]:
+    """How the last mornings went: the day that was rolled over, days that are behind, the newest backup, alarms."""
+    state, runs = RolloverRun.State, RolloverRun.objects.order_by("-trade_date")
+    current = rollover.current_date(rollover.utc_now())
+    backup = BackupRun.objects.filter(state=BackupRun.State.VERIFIED).order_by("-verified_at").first()
+    rolled = runs.filter(state=state.DONE).values_list("trade_date", flat=True).first()
+    return {
+        "trading_day": current.isoformat(),
+        "rolled": rolled.isoformat() if rolled else None,
+        "behind": runs.filter(trade_date__lt=current).exclude(state=state.DONE).count(),
+        "backup": backup.verified_at.isoformat() if backup and backup.verified_at else None,
+        "alarms": [
+            {"code": one.code, "subject": one.subject, "since": one.raised_at.isoformat(), "message": one.message}
+            for one in alarms.standing()[:20]
+        ],
+    }
 
 
 def nature(source: Source | None) -> str:
@@ -103,7 +122,12 @@ class StatusView(APIView):
             _kept = (time.monotonic(), read())
         shown = _kept[1]
         if isinstance(request.user, Visitor):
-            shown = {**shown, "ingest": [_public(server) for server in shown["ingest"]]}
+            told = [{**one, "message": ""} for one in shown["upkeep"]["alarms"]]  # it may name addresses and users
+            shown = {
+                **shown,
+                "ingest": [_public(server) for server in shown["ingest"]],
+                "upkeep": {**shown["upkeep"], "alarms": told},
+            }
         return Response(shown)
 
 

@@ -66,8 +66,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(
-                f"데이터베이스 오류 / the database failed: {error}. 잃은 것은 없으니 다시 실행하십시오 / nothing is lost;"
-                " run it again, it goes on where it was."
+                f"데이터베이스 오류 / the database failed: {error}. 잃은 것은 없으니 다시 실행하십시오 / nothing is"
+                " lost; run it again, it goes on where it was."
             ) from error
 
     def _plan(self) -> None:

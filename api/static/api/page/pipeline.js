@@ -16,6 +16,7 @@ export class Pipeline {
         const status = await rest.status();
         this.#counters(status);
         this.#clients(status);
+        this.#upkeep(status);
         changed(status);
       } catch {
         this.#show("rate").textContent = "–";
@@ -65,6 +66,15 @@ export class Pipeline {
         return item;
       }),
     );
+  }
+
+  #upkeep({ t, upkeep }) {
+    const { rolled, behind, backup, alarms } = upkeep;
+    this.#show("rolled").textContent = rolled ? rolled.slice(5) : "–";
+    const kept = backup ? `백업 ${age((Date.parse(t) - Date.parse(backup)) / 1000)}` : "백업 없음 none";
+    this.#show("upkeep").textContent = alarms.length ? `경보 ${number(alarms.length)} · ${alarms[0].code}` : kept;
+    this.#show("upkeep").title = alarms.map(({ code, subject, message }) => `${code} ${subject} ${message}`.trim()).join("\n");
+    this.#show("rolled").closest("article").classList.toggle("alarm", Boolean(behind || alarms.length));
   }
 
   #draw() {

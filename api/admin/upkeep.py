@@ -1,0 +1,59 @@
+"""The calendar's exceptions, which an administrator enters, and what the upkeep did: rollovers, backups, alarms."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from api.admin.site import ReadOnly
+from marketdata.models import Alarm, BackupRun, CalendarOverride, JobLease, RolloverRun
+
+
+@admin.register(CalendarOverride)
+class CalendarOverrideAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    list_display = ("date", "market", "is_open", "shift_minutes", "regular_open", "regular_close", "note", "source")
+    list_filter = ("market", "is_open")
+    date_hierarchy = "date"
+    search_fields = ("note", "source")
+
+
+@admin.register(RolloverRun)
+class RolloverRunAdmin(ReadOnly):
+    list_display = ("trade_date", "state", "rows", "late_rows", "daily", "done_at", "archived_at", "error")
+    list_filter = ("state",)
+    date_hierarchy = "trade_date"
+    fields = (
+        "trade_date", "state", "expected", "rows", "checksum", "late_rows", "daily", "error", "tries", "retry_at",
+        "accepted", "sealed_at", "verified_at", "moved_at", "aggregated_at", "cleaned_at", "done_at", "archived_at",
+        "dropped_at", "fence",
+    )  # fmt: skip
+
+
+@admin.register(BackupRun)
+class BackupRunAdmin(ReadOnly):
+    list_display = ("name", "kind", "state", "bytes", "started_at", "ended_at", "verified_at", "error")
+    list_filter = ("state", "kind")
+    fields = (
+        "name", "kind", "base", "vendor", "state", "position", "bytes", "raw_bytes", "sha256", "started_at", "ended_at",
+        "verified_at", "error", "whole_report",
+    )  # fmt: skip
+
+    @admin.display(description=_("보고 report"))
+    def whole_report(self, run: BackupRun) -> str:
+        return format_html("<pre>{}</pre>", json.dumps(run.report, ensure_ascii=False, indent=1, default=str)[:100_000])
+
+
+@admin.register(Alarm)
+class AlarmAdmin(ReadOnly):
+    list_display = ("code", "subject", "message", "count", "raised_at", "seen_at", "cleared_at")
+    list_filter = (("cleared_at", admin.EmptyFieldListFilter), "code")
+    fields = ("code", "subject", "message", "count", "raised_at", "seen_at", "cleared_at")
+
+
+@admin.register(JobLease)
+class JobLeaseAdmin(ReadOnly):
+    list_display = ("job", "owner", "fence")
+    fields = ("job", "owner", "fence", "until_us")
