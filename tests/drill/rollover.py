@@ -216,7 +216,7 @@ class Drill:
         for runner in runners:
             runner.news()
         quiet_since = time.monotonic()
-        while left and time.monotonic() - quiet_since < QUIET_S:
+        while left and time.monotonic() - quiet_since < QUIET_S + 2 * verify_s:
             time.sleep(0.002)
             told = [(runner, line["step"]) for runner in runners for line in runner.news() if "step" in line]
             if not told:

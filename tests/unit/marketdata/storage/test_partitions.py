@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.storage import partitions
-from marketdata.storage.partitions import DAY, MONTH
+from marketdata.storage.periods import DAY, MONTH
 
 Bounds = list[tuple[datetime.date | None, str]]
 EMPTY: Bounds = [(None, "pmax")]
