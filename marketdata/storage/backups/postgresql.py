@@ -340,7 +340,7 @@ def _hand_over(folder: Path) -> None:
 def _see_reachable(folder: Path, user: int | None) -> None:
     if user is None:
         return
-    command = programs.tethered(["test", "-x", str(folder)], user=user)
+    command = programs.tethered(["test", "-e", str(folder / "PG_VERSION")], user=user)
     if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
         name = pwd.getpwuid(user).pw_name
         raise Unable(

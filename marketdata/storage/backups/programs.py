@@ -18,6 +18,7 @@ SYSTEM_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin", 
 SYSTEM_PREFIXES = ("/", "/usr", "/usr/local")
 LOOK_S = 0.5
 LAST_LINES = 6
+DAC_OVERRIDE = 1
 
 
 class ProgramMissing(StorageError):
@@ -106,12 +107,15 @@ def tethered(command: list[str], *, user: int | None = None) -> list[str]:
     setpriv = shutil.which("setpriv", path=os.pathsep.join(SYSTEM_FOLDERS))
     if setpriv is None:
         raise ProgramMissing("setpriv 없음 / setpriv is not installed: package util-linux")
-    # Not through Python: its folder may be closed to that user.
-    return [setpriv, f"--reuid={user}", f"--regid={_group(user)}", "--clear-groups", "--pdeathsig=KILL", *command]
-
-
-def _group(user: int) -> int:
-    return pwd.getpwuid(user).pw_gid
+    # Not through Python: its folder may be closed to that user. Where we may look into every folder, so may the
+    # program: it runs for us, and a folder for backups is closed to others.
+    held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapPrm"))
+    may = "-all,+dac_override" if int(held.split()[1], 16) >> DAC_OVERRIDE & 1 else "-all"
+    group = pwd.getpwuid(user).pw_gid
+    return [
+        setpriv, f"--reuid={user}", f"--regid={group}", "--clear-groups", f"--inh-caps={may}", f"--ambient-caps={may}",
+        "--pdeathsig=KILL", *command,
+    ]  # fmt: skip
 
 
 def last_words(log: Path, lines: int = LAST_LINES) -> str:
