@@ -1,0 +1,391 @@
+"""Finished days as Parquet files: exported, read back and compared before they count, checked whenever somebody asks.
+
+`ARCHIVE_DIR/ticks/trade_date=2026-03-16/ticks.parquet`, and beside it `_ticks.json`, which says what is in it. A file
+appears whole or not at all. What a file looks like inside is `marketdata.parquet`'s.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import hashlib
+import itertools
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from django.conf import settings
+
+from marketdata import alarms, dayticks, figures, leases, ledger, parquet
+from marketdata.figures import Figure
+from marketdata.models import RolloverRun, Source
+from marketdata.storage import storage
+from marketdata.storage.base import TEMP, Progress
+from marketdata.ticks import Ticks
+
+log = logging.getLogger(__name__)
+
+LEASE, FAILED = "archive", "archive_failed"
+FILE, MANIFEST, PART = "ticks.parquet", "_ticks.json", ".part"
+FORMAT = 1
+PIECE = 1 << 20
+TELL_ROWS = 1_000_000
+State = RolloverRun.State
+
+
+class ArchiveError(Exception):
+    """A day was not archived, or its archive cannot be used; the message says why and what to do."""
+
+
+class Tampered(ArchiveError):
+    """An archive is not what was written: changed, cut off, or not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is known of an archive without opening it. `checksum` is that of `marketdata.figures`; `accepted` the
+    difference to the ledger that a person accepted."""
+
+    trade_date: str
+    rows: int
+    checksum: int
+    sha256: str
+    bytes: int
+    bytes_per_tick: float
+    row_groups: int
+    made_at: str
+    accepted: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def figure(self) -> Figure:
+        return Figure(self.rows, self.checksum)
+
+
+def silent(_: str) -> None:
+    """For work that nobody watches."""
+
+
+def folder_of(date: datetime.date, folder: Path | None = None) -> Path:
+    """Where the archive of a trading date lies."""
+    return (folder or Path(settings.ARCHIVE_DIR)) / "ticks" / f"trade_date={date.isoformat()}"
+
+
+def path_of(date: datetime.date, folder: Path | None = None) -> Path:
+    """The Parquet file of a trading date."""
+    return folder_of(date, folder) / FILE
+
+
+# --- making -----------------------------------------------------------------------------------------------------------
+
+
+def due() -> list[datetime.date]:
+    """The finished days that are not archived, oldest first; those with late ticks wait until these are moved."""
+    days = RolloverRun.objects.filter(state=State.DONE, archived_at=None, dropped_at=None).order_by("trade_date")
+    waiting = set(storage().dates(TEMP))
+    return [date for date in days.values_list("trade_date", flat=True) if date not in waiting]
+
+
+def run_due(progress: Progress = silent) -> list[datetime.date]:
+    """Archive whatever is due, if ARCHIVE says so; returns the days that are archived now. May be called at any time by
+    anybody. A day that fails sounds an alarm and holds up no other."""
+    done: list[datetime.date] = []
+    if not settings.ARCHIVE:
+        return done
+    try:
+        for date in due():
+            try:
+                make(date, progress=progress)
+            except (ArchiveError, parquet.Missing) as error:
+                alarms.sound(FAILED, str(error), subject=date.isoformat())
+                continue
+            alarms.clear(FAILED, subject=date.isoformat())
+            done.append(date)
+    except leases.HeldElsewhere as error:
+        log.info("archive waits reason=%s", error)
+    return done
+
+
+def make(date: datetime.date, *, folder: Path | None = None, progress: Progress = silent) -> Manifest:
+    """Archive one finished day, or find that its archive is there and right. Another `folder` than ARCHIVE_DIR gets a
+    copy, which does not count as the day's archive."""
+    parquet.arrow()
+    with leases.hold(LEASE) as lease:
+
+        def tell(words: str) -> None:
+            lease.check()
+            progress(words)
+
+        run, found = _finished(date)
+        manifest = _existing(date, folder, found)
+        if manifest is None:
+            manifest = _export(run, found, folder, tell)
+        if folder is None or folder.resolve() == Path(settings.ARCHIVE_DIR).resolve():
+            lease.check()
+            _note(run)
+        log.info("archived date=%s ticks=%d bytes=%d", date, manifest.rows, manifest.bytes)
+        return manifest
+
+
+def _finished(date: datetime.date) -> tuple[RolloverRun, dict[tuple[str, str], Figure]]:
+    """The day's run and figures, if it may be archived."""
+    run = RolloverRun.objects.filter(trade_date=date).first()
+    if run is None:
+        raise ArchiveError(f"{date}: 그런 거래일이 없습니다 / no such day is known. {_range()}")
+    if run.dropped_at is not None:
+        raise ArchiveError(
+            f"{date}: 틱이 기한 만료로 삭제됨 / its ticks were dropped at {run.dropped_at:%Y-%m-%d %H:%M} UTC"
+            " (RETENTION_TICKS_DAYS), there is nothing left to archive"
+        )
+    if run.state != State.DONE:
+        raise ArchiveError(
+            f"{date}: 아직 마감되지 않음 / is {run.state}, and only a day that is done is archived:"
+            f" `manage.py rollover --date {date}` does what is left"
+        )
+    found = storage().tick_figures(date)
+    total, recorded = figures.total(found.values()), Figure(run.rows or 0, run.checksum or 0)
+    if total != recorded:
+        if date in storage().dates(TEMP):
+            raise ArchiveError(
+                f"{date}: 늦은 틱이 옮겨지기를 기다림 / late ticks wait to be moved, which the rollover does within"
+                f" minutes (`manage.py rollover --date {date}` at once); then archive it"
+            )
+        raise ArchiveError(
+            f"{date}: 기록과 다름 / {total.rows:,} ticks are stored (checksum {total.checksum}), {recorded.rows:,} were"
+            f" counted when the day was done (checksum {recorded.checksum}). `manage.py verify_day {date}` names what"
+            " differs"
+        )
+    expected = ledger.day_figure(date)
+    difference = f"{total.rows - expected.rows:+d} rows, {(total.checksum - expected.checksum) % figures.PRIME:+d}"
+    if total != expected and run.accepted.partition(": ")[0] != difference:
+        raise ArchiveError(
+            f"{date}: 원장과 다름 / the ledger has {expected.rows:,} ticks, stored are {total.rows:,}"
+            f" ({difference}). `manage.py verify_day {date}` names what differs"
+        )
+    return run, found
+
+
+def _existing(date: datetime.date, folder: Path | None, found: dict[tuple[str, str], Figure]) -> Manifest | None:
+    """The archive that is there, if it is whole and has these ticks."""
+    try:
+        manifest = manifest_of(date, folder)
+        _check_file(path_of(date, folder), manifest)
+    except ArchiveError:
+        return None
+    return manifest if manifest.figure == figures.total(found.values()) else None
+
+
+def _export(
+    run: RolloverRun, found: dict[tuple[str, str], Figure], folder: Path | None, progress: Progress
+) -> Manifest:
+    date, place = run.trade_date, folder_of(run.trade_date, folder)
+    part = place / (FILE + PART)
+    total = figures.total(found.values())
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            groups = _write(part, date, found, progress)
+            progress(f"{date} 되읽기 / reading back")
+            back = _figure_of(part)
+            if back != total:
+                raise ArchiveError(
+                    f"{date}: 내보낸 파일이 다름 / the file has {back.rows:,} ticks (checksum {back.checksum}), the"
+                    f" database {total.rows:,} (checksum {total.checksum}); nothing was kept. Ticks that come late do"
+                    " that; try again, and if it stays so check the disk"
+                )
+            size = part.stat().st_size
+            manifest = Manifest(
+                trade_date=date.isoformat(),
+                rows=back.rows,
+                checksum=back.checksum,
+                sha256=_sha256(part),
+                bytes=size,
+                bytes_per_tick=round(size / back.rows, 2) if back.rows else 0.0,
+                row_groups=groups,
+                made_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                accepted=run.accepted,
+                versions={"pyarrow": str(parquet.arrow().__version__), "parquet": "2.6"},
+            )
+            _put(place / (MANIFEST + PART), json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
+            part.replace(place / FILE)
+            (place / (MANIFEST + PART)).replace(place / MANIFEST)
+            _sync(place)
+            _sync(place.parent)
+        finally:
+            for one in (FILE, MANIFEST):
+                (place / (one + PART)).unlink(missing_ok=True)
+            if not any(place.iterdir()):
+                place.rmdir()
+    except OSError as error:
+        raise _not_written(date, place, error) from error
+    return manifest
+
+
+def _write(path: Path, date: datetime.date, found: dict[tuple[str, str], Figure], progress: Progress) -> int:
+    """Write all series of a day; returns the number of row groups. Memory holds one symbol and one row group."""
+    senders, told, rows = dayticks.sources(), 0, sum(figure.rows for figure in found.values())
+    with path.open("wb") as file:
+        writer = parquet.Writer(file, sources=dict(Source.objects.values_list("id", "code")))
+        try:
+            for symbol, pairs in itertools.groupby(sorted(found), key=lambda pair: pair[0]):
+                parts = [part for pair in pairs for part in _read(date, pair, found[pair], senders)]
+                if parts:
+                    writer.add(parts)
+                if writer.rows - told >= TELL_ROWS:
+                    told = writer.rows
+                    progress(f"{date} {symbol}: {told:,} / {rows:,} 틱 ticks")
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        file.flush()
+        os.fsync(file.fileno())
+    return writer.groups
+
+
+def _read(date: datetime.date, series: tuple[str, str], figure: Figure, senders: dict[int, int]) -> list[Ticks]:
+    try:
+        return dayticks.read(date, *series, figure=figure, sources=senders)
+    except dayticks.SourceUnclear as error:
+        raise ArchiveError(
+            f"{date}: {' '.join(series)}: 출처 불명 / has {error}, or changed while it was read: try again;"
+            f" `manage.py verify_day {date}` says more"
+        ) from error
+
+
+def _note(run: RolloverRun) -> None:
+    """The day is archived, unless late ticks came meanwhile: then it is due again."""
+    unchanged = RolloverRun.objects.filter(
+        pk=run.pk, state=State.DONE, rows=run.rows, checksum=run.checksum, dropped_at=None
+    )
+    if not unchanged.update(archived_at=datetime.datetime.now(datetime.UTC)):
+        raise ArchiveError(
+            f"{run.trade_date}: 그 사이 늦은 틱이 들어옴 / late ticks came while it was archived; the rollover moves"
+            " them, then archive it again"
+        )
+
+
+def _not_written(date: datetime.date, place: Path, error: OSError) -> ArchiveError:
+    what = (
+        "디스크 공간 부족 / no room left"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "쓸 수 없음 / cannot write"
+    )
+    return ArchiveError(
+        f"{date}: {what}: {place} ({error}). Nothing half-written was left. Make room or a right there, or name another"
+        " folder: ARCHIVE_DIR, or `--to DIR` for a copy"
+    )
+
+
+# --- checking and reading ---------------------------------------------------------------------------------------------
+
+
+def manifest_of(date: datetime.date, folder: Path | None = None) -> Manifest:
+    """What an archive says of itself; ArchiveError if there is none, Tampered if that cannot be read."""
+    path = folder_of(date, folder) / MANIFEST
+    try:
+        values = json.loads(path.read_bytes())
+        if values["format"] != FORMAT:
+            raise ArchiveError(f"{path} has format {values['format']}; this version reads {FORMAT}")
+        known = {one.name for one in fields(Manifest)}
+        manifest = Manifest(**{name: value for name, value in values.items() if name in known})
+    except FileNotFoundError:
+        raise ArchiveError(
+            f"{date}: 보관본 없음 / is not archived in {path.parents[1]}. There: {_shown(archived(folder))}"
+        ) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Tampered(f"{path} 손상됨 / cannot be read: {error}") from error
+    if manifest.trade_date != date.isoformat():
+        raise Tampered(f"{path} 손상됨 / is the manifest of {manifest.trade_date}")
+    return manifest
+
+
+def archived(folder: Path | None = None) -> list[datetime.date]:
+    """The days that have an archive in a folder, oldest first."""
+    found = []
+    for path in (folder or Path(settings.ARCHIVE_DIR)).glob(f"ticks/trade_date=*/{MANIFEST}"):
+        try:
+            found.append(datetime.date.fromisoformat(path.parent.name.removeprefix("trade_date=")))
+        except ValueError:
+            continue
+    return sorted(found)
+
+
+def verify(date: datetime.date, *, folder: Path | None = None) -> Manifest:
+    """Check an archive: its hash, then every row of it; and that the day has not changed since."""
+    parquet.arrow()
+    manifest, path = manifest_of(date, folder), path_of(date, folder)
+    _check_file(path, manifest)
+    found = _figure_of(path)
+    if found != manifest.figure:
+        raise Tampered(
+            f"{path} 손상됨 / has {found.rows:,} ticks (checksum {found.checksum}), not {manifest.rows:,} (checksum"
+            f" {manifest.checksum}) as it says"
+        )
+    run = RolloverRun.objects.filter(trade_date=date, state=State.DONE, dropped_at=None).first()
+    if run is not None and Figure(run.rows or 0, run.checksum or 0) != found:
+        raise ArchiveError(
+            f"{date}: 보관 후 변경됨 / the day has {run.rows:,} ticks by now, its archive {found.rows:,}:"
+            f" `manage.py archive {date}` makes it anew"
+        )
+    return manifest
+
+
+def read(path: Path) -> Iterator[Ticks]:
+    """The ticks of an archive in its order (symbol, time, tick_id), in parts of one feed and source."""
+    try:
+        yield from parquet.read(str(path))
+    except parquet.Unreadable as error:
+        raise Tampered(f"{path} 손상됨 / {error}") from error
+
+
+def _check_file(path: Path, manifest: Manifest) -> None:
+    try:
+        size = path.stat().st_size
+        if size != manifest.bytes:
+            raise Tampered(f"{path} 손상됨 / has {size:,} bytes, not {manifest.bytes:,} as written")
+        if _sha256(path) != manifest.sha256:
+            raise Tampered(f"{path} 손상됨 / was changed since it was written: another SHA-256")
+    except FileNotFoundError:
+        raise Tampered(f"{path} 없음 / is not there, but {MANIFEST} is") from None
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be read: {error}") from error
+
+
+def _figure_of(path: Path) -> Figure:
+    return figures.total(figure for part in read(path) for figure in figures.of_ticks(part).values())
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _put(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _range() -> str:
+    return f"Known: {_shown(list(RolloverRun.objects.order_by('trade_date').values_list('trade_date', flat=True)))}"
+
+
+def _shown(dates: Sequence[datetime.date]) -> str:
+    return f"{dates[0]} to {dates[-1]} ({len(dates)} days)" if dates else "none"

@@ -1,0 +1,87 @@
+"""`manage.py archive`: exports finished trading days to Parquet files, or checks those that are there."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from marketdata import archive, leases, parquet
+from marketdata.archive import Manifest
+from marketdata.storage import StorageError, storage
+
+
+class Command(BaseCommand):
+    help = "마감된 거래일을 Parquet로 보관합니다. Export finished trading days to Parquet files, or check them."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("date", nargs="?", help="거래일 (YYYY-MM-DD) / trading date")
+        which.add_argument("--due", action="store_true", help="보관되지 않은 모든 거래일 / every day that is due")
+        which.add_argument(
+            "--all", action="store_true", help="--verify 와 함께 / with --verify: every archive there is"
+        )
+        parser.add_argument("--to", metavar="DIR", help="다른 폴더에 사본 / a copy elsewhere, which marks nothing")
+        parser.add_argument(
+            "--verify", action="store_true", help="있는 것을 검사만 / check what is there, write nothing"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["verify"] if options["due"] else options["all"] and not options["verify"]:
+            raise CommandError(
+                "--verify 는 날짜나 --all 과 함께 / --verify goes with a date or --all, --all with --verify"
+            )
+        folder = Path(options["to"]) if options["to"] else None
+        began = time.monotonic()
+
+        def progress(words: str) -> None:
+            self.stdout.write(f"{time.monotonic() - began:8.2f} s  {words}")
+
+        failed = []
+        try:
+            with storage().patient():
+                for date in self._dates(options, folder):
+                    try:
+                        if options["verify"]:
+                            manifest = archive.verify(date, folder=folder)
+                        else:
+                            manifest = archive.make(date, folder=folder, progress=progress)
+                    except archive.ArchiveError as error:
+                        failed.append(str(error))
+                        continue
+                    self.stdout.write(_line(manifest, archive.path_of(date, folder)))
+        except parquet.Missing as error:
+            raise CommandError(str(error)) from error
+        except (leases.HeldElsewhere, leases.LeaseLost) as error:
+            raise CommandError(f"다른 프로세스가 실행 중 / another process is at it: {error}") from error
+        except (DatabaseError, StorageError) as error:
+            raise CommandError(f"데이터베이스 오류 / the database failed: {error}; try again") from error
+        if failed:
+            raise CommandError("\n".join(failed))
+
+    def _dates(self, options: dict[str, Any], folder: Path | None) -> list[datetime.date]:
+        if options["date"]:
+            return [_date(options["date"])]
+        dates = archive.archived(folder) if options["all"] else archive.due()
+        if not dates:
+            self.stdout.write("보관본 없음 / nothing is archived" if options["all"] else "할 일 없음 / nothing is due")
+        return dates
+
+
+def _line(manifest: Manifest, path: Path) -> str:
+    return (
+        f"{manifest.trade_date}: {manifest.rows:,} 틱/ticks, {manifest.bytes:,} bytes"
+        f" ({manifest.bytes_per_tick:.2f} a tick), SHA-256 {manifest.sha256[:16]}…, {path}"
+    )
+
+
+def _date(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise CommandError(f"{text!r}: 날짜는 YYYY-MM-DD / a date is written YYYY-MM-DD, such as 2026-03-16") from None
