@@ -85,15 +85,16 @@ def extend(now: datetime.datetime) -> None:
 def plan(now: datetime.datetime) -> list[Drop]:
     """Which periods are past their time at `now`, oldest first; changes nothing."""
     store, found = storage(), []
-    stored_at = {run.trade_date: run.done_at for run in RolloverRun.objects.all() if run.done_at is not None}
-    unarchived = set(RolloverRun.objects.filter(archived_at=None).values_list("trade_date", flat=True))
+    stored_at = {run.trade_date: run.done_at or now for run in RolloverRun.objects.filter(dropped_at=None)}
+    waiting_for_archive = RolloverRun.objects.filter(archived_at=None, dropped_at=None, rows__gt=0)
+    unarchived = set(waiting_for_archive.values_list("trade_date", flat=True)) if settings.ARCHIVE else set()
     for table, kept in rules().items():
         oldest = now - kept
         for start, end, rows, size in _periods(table):
             days = [start + datetime.timedelta(days=day) for day in range((end - start).days)]
             if end > oldest.date() or any(stored_at.get(day, oldest) > oldest for day in days):
                 continue
-            if settings.ARCHIVE and table == HISTORY and rows and not unarchived.isdisjoint(days):
+            if table == HISTORY and not unarchived.isdisjoint(days):
                 alarms.sound("not_archived", "past its time but not archived, so it is kept", subject=start.isoformat())
                 continue
             found.append(Drop(table=table, start=start, end=end, rows=rows, bytes=size, why=f"kept {kept.days} days"))

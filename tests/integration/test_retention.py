@@ -1,0 +1,158 @@
+"""What is past its time goes by whole periods, what was stored lately stays, and room is made ahead."""
+
+import datetime
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from marketdata import ledger, retention, rollover, sessions
+from marketdata.models import Alarm, IngestBatch, IngestBatchDay, IngestReject, RolloverRun
+from marketdata.storage import storage
+from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, PERIODS, TEMP
+from tests import market
+from tests.contract.storage import load
+from tests.upkeep import Clock, commit, seoul
+
+pytestmark = pytest.mark.usefixtures("road_database")
+
+MONDAY = datetime.date(2026, 3, 16)
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def rolled(date: datetime.date, at: str) -> None:
+    """A day in history, done at a time."""
+    commit(date)
+    sessions.forget()
+    rollover.run_one(date, clock=Clock(at))
+
+
+def test_a_day_past_its_time_goes_and_the_next_one_stays():
+    rolled(MONDAY, "2026-03-17 08:05")
+    rolled(MONDAY + datetime.timedelta(days=1), "2026-03-18 08:05")
+    now = seoul("2027-03-17 12:00")
+
+    plan = retention.plan(now)
+    starts = {drop.start for drop in plan if drop.table == HISTORY}  # empty periods beside it may go as well
+    assert MONDAY in starts
+    assert MONDAY + datetime.timedelta(days=1) not in starts
+    assert storage().count(HISTORY) == 8  # a plan changes nothing
+
+    retention.apply(now, progress=quiet)
+
+    assert storage().dates(HISTORY) == [MONDAY + datetime.timedelta(days=1)]
+    assert RolloverRun.objects.get(trade_date=MONDAY).dropped_at == now
+    assert storage().read_daily("005930", "krx", MONDAY, MONDAY + datetime.timedelta(days=1)).n.tolist() == [2]
+
+
+def test_history_that_was_loaded_lately_stays_its_whole_time():
+    old = datetime.date(2023, 12, 26)
+    rolled(old, "2026-03-17 08:05")
+
+    def planned(now: str) -> bool:
+        return old in {drop.start for drop in retention.plan(seoul(now)) if drop.table == HISTORY}
+
+    assert storage().dates(HISTORY) == [old]
+    assert not planned("2026-03-18 12:00")
+    assert planned("2027-03-19 12:00")
+
+
+def test_each_table_has_a_time_of_its_own(settings):
+    settings.RETENTION_TICKS_DAYS, settings.RETENTION_MINUTES_DAYS = 10, 100
+    rolled(MONDAY, "2026-03-17 08:05")
+
+    tables = {drop.table for drop in retention.plan(seoul("2026-04-20 12:00"))}
+
+    assert HISTORY in tables
+    assert MINUTES not in tables
+
+
+def test_a_day_that_is_to_be_archived_is_kept_until_it_is(settings):
+    settings.ARCHIVE, settings.RETENTION_TICKS_DAYS = True, 10
+    rolled(MONDAY, "2026-03-17 08:05")
+    now = seoul("2026-04-20 12:00")
+
+    assert MONDAY not in {drop.start for drop in retention.plan(now) if drop.table == HISTORY}
+    assert Alarm.objects.get(code="not_archived").subject == "2026-03-16"
+    RolloverRun.objects.update(archived_at=now)
+
+    assert MONDAY in {drop.start for drop in retention.plan(now) if drop.table == HISTORY}
+
+
+def test_ticks_that_wait_to_be_moved_are_never_dropped():
+    commit(MONDAY)
+
+    retention.apply(seoul("2029-01-02 12:00"), progress=quiet)
+
+    assert storage().dates(TEMP) == [MONDAY]
+
+
+def test_the_ledger_is_forgotten_after_its_time_but_not_the_newest_of_a_spool():
+    year = 400 * 86_400_000_000
+    now = seoul("2027-12-01 12:00")
+    long_ago = int(now.timestamp() * 1e6) - year - 1
+    for _ in range(3):
+        commit(MONDAY, committed_us=long_ago)
+    recent = commit(MONDAY, committed_us=int(now.timestamp() * 1e6) - 1000)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM temp_market_data")
+    IngestReject.objects.create(batch=1, idx=0, reasons="x", record="{}")
+    IngestReject.objects.update(created_at=now - datetime.timedelta(days=401))
+
+    retention.forget_ledger(now, progress=quiet)
+
+    left = list(IngestBatch.objects.values_list("batch", flat=True))
+    assert left == [int(recent.tick_id[0]) >> 13]
+    assert IngestBatchDay.objects.count() == 1
+    assert IngestReject.objects.count() == 0
+    assert ledger.highest(1) == left[0] & ledger.SEQ_MASK
+
+
+def test_the_ledger_of_ticks_that_are_there_stays():
+    commit(MONDAY, committed_us=1)
+
+    retention.forget_ledger(seoul("2027-12-01 12:00"), progress=quiet)
+
+    assert IngestBatch.objects.count() == 1
+
+
+def test_room_is_made_ahead_in_every_table(settings):
+    settings.PARTITION_DAYS_AHEAD = 5
+    now = seoul("2031-05-05 12:00")
+
+    retention.extend(now)
+    retention.extend(now)
+
+    assert not Alarm.objects.filter(cleared_at=None, code="partitions_short").exists()
+    if connection.vendor != "sqlite":
+        for table in (TEMP, HISTORY, BOOKS, EVENTS):
+            assert datetime.date(2031, 5, 10) in {part.start for part in storage().partitions(table)}
+        assert set(PERIODS) >= {TEMP, HISTORY, BOOKS, EVENTS, MINUTES}
+
+
+def test_rows_outside_of_all_periods_are_told_and_readable():
+    if connection.vendor == "sqlite":
+        pytest.skip("one table holds every date")
+    load(storage(), market.ticks([{"trade_date": 40_000}]))
+
+    retention.extend(seoul("2026-03-16 12:00"))
+
+    assert "1 rows of temp_market_data" in Alarm.objects.get(code="rows_without_room").message
+    assert len(storage().dates(TEMP)) == 1
+
+
+def test_the_command_prints_the_plan_and_then_does_it(settings):
+    settings.RETENTION_TICKS_DAYS = 10
+    rolled(MONDAY, "2026-03-17 08:05")
+    RolloverRun.objects.update(done_at=seoul("2026-03-17 08:05"))
+    out = StringIO()
+
+    call_command("retention", "--plan", stdout=out)
+    assert "drop market_data_tick 2026-03-16 to 2026-03-17" in out.getvalue()
+    call_command("retention", stdout=out)
+
+    assert storage().count(HISTORY) == 0
