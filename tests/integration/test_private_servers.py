@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import MariaDB, Redis, ServerMissing, Valkey
+from tests.servers import MariaDB, PostgreSQL, Redis, ServerMissing, Valkey, packages
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +39,50 @@ def test_mariadb_runs_with_the_durable_settings_of_the_house(mariadb):
     assert "STRICT" in mariadb.sql("SELECT @@sql_mode;")
 
 
+@pytest.fixture
+def postgresql(postgresql_server: PostgreSQL) -> PostgreSQL:
+    return postgresql_server.start()
+
+
+def test_postgresql_keeps_what_was_committed_when_it_is_killed(postgresql):
+    postgresql.create_database("kept")
+    postgresql.sql("CREATE TABLE t (a INT PRIMARY KEY); INSERT INTO t VALUES (1), (2);", database="kept")
+    before = postgresql.pid
+
+    postgresql.kill()
+    postgresql.start()
+
+    assert postgresql.pid != before
+    assert postgresql.sql("SELECT sum(a) FROM t;", database="kept").strip() == "3"
+    postgresql.drop_database("kept")
+
+
+def test_postgresql_runs_with_the_durable_settings_of_the_house(postgresql):
+    names = ("fsync", "synchronous_commit", "full_page_writes", "wal_level", "listen_addresses", "timezone")
+
+    shown = postgresql.sql("".join(f"SHOW {name};" for name in names)).split()
+
+    assert shown == ["on", "on", "on", "replica", "127.0.0.1", "UTC"]
+
+
+def test_postgresql_ends_though_somebody_is_still_connected(postgresql_server, tmp_path):
+    with PostgreSQL(tmp_path, shared_buffers_mib=16) as server:
+        program, environment = packages.need("psql")
+        command = [str(program), f"--host={server.sockets}", f"--port={server.port}", "--username=postgres"]
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(b"SELECT 1;\n")
+            client.stdin.flush()
+            client.stdout.readline()
+
+            server.stop()
+
+            client.stdin.close()
+
+    assert not server.running
+
+
 @pytest.mark.parametrize("kind", [Redis, Valkey])
 def test_redis_keeps_what_was_written_to_disk_when_it_is_killed(kind: type[Redis | Valkey], tmp_path):
     from redis import Redis as Client
@@ -57,8 +101,9 @@ def test_redis_keeps_what_was_written_to_disk_when_it_is_killed(kind: type[Redis
         assert client.get("tick") == b"70000"
 
 
-def test_a_killed_owner_leaves_no_server_behind(redis_server, tmp_path):
-    kind = type(redis_server).__name__
+@pytest.mark.parametrize("wanted", ["redis_server", "postgresql_server"])
+def test_a_killed_owner_leaves_no_server_behind(wanted, request, tmp_path):
+    kind = type(request.getfixturevalue(wanted)).__name__
     code = f"from tests.servers import {kind} as K; print(K({str(tmp_path)!r}).start().pid, flush=True); input()"
     pipe = subprocess.PIPE
     owner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe, text=True)

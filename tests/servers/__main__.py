@@ -2,7 +2,7 @@
 
 python -m tests.servers ready                 make ready whatever the tests want and this machine lacks
 python -m tests.servers fetch                 unpack server programs into the cache, and say where they are
-python -m tests.servers up [mariadb] [redis] [valkey]
+python -m tests.servers up [mariadb] [postgresql] [redis] [valkey]
                                               start them, print `export` lines, end them on Ctrl-C
 python -m tests.servers mysqlclient           build mysqlclient into this interpreter's environment
 """
@@ -16,11 +16,13 @@ from pathlib import Path
 
 from tests.servers import client_library, packages, system
 from tests.servers.mariadb import MariaDB
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import Server
 from tests.servers.redis import Redis, Valkey
 
 KINDS: dict[str, tuple[type[Server], str]] = {
     "mariadb": (MariaDB, "DATABASE_URL"),
+    "postgresql": (PostgreSQL, "DATABASE_URL"),
     "redis": (Redis, "REDIS_URL"),
     "valkey": (Valkey, "REDIS_URL"),
 }
@@ -33,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch")
     up = commands.add_parser("up")
-    up.add_argument("kinds", nargs="*", metavar="KIND", help="mariadb, redis, valkey; the first two when none is named")
+    up.add_argument(
+        "kinds",
+        nargs="*",
+        metavar="KIND",
+        help="mariadb, postgresql, redis, valkey; mariadb and redis when none is named",
+    )
     up.add_argument("--folder", type=Path, help="keep data below this folder; otherwise it is temporary")
     up.add_argument("--port", type=int, help="port of the only server named")
     commands.add_parser("mysqlclient")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Raise it when WANTED or the way of unpacking changes: older trees are then left alone and a new one is made.
-LAYOUT = 1
+LAYOUT = 2
 # Several names: the first that the distribution knows counts. Ubuntu 22.04 carries the version in the name.
 WANTED: tuple[tuple[str, ...], ...] = (
     ("mariadb-server-core", "mariadb-server-core-10.6"),
@@ -26,8 +26,17 @@ WANTED: tuple[tuple[str, ...], ...] = (
     ("libmariadb-dev",),
     ("redis-server",),
     ("redis-tools",),
+    ("mariadb-backup",),
+    # Debian and Ubuntu each ship one major version, and its number is part of the names.
+    tuple(f"postgresql-{major}" for major in (19, 18, 17, 16, 15, 14)),
+    tuple(f"postgresql-client-{major}" for major in (19, 18, 17, 16, 15, 14)),
 )
-PROGRAMS = ("mariadbd", "mariadb-install-db", "mariadb", "redis-server")
+PROGRAMS = (
+    "mariadbd", "mariadb-install-db", "mariadb", "mariadb-backup", "mbstream", "redis-server",
+    "postgres", "initdb", "psql", "pg_basebackup", "pg_receivewal",
+)  # fmt: skip
+STARTED = ("mariadbd", "mariadb-backup", "redis-server", "postgres")
+POSTGRESQL = "usr/lib/postgresql"
 APT_SECONDS = 600
 
 
@@ -42,8 +51,8 @@ class Tree:
     root: Path
 
     def program(self, name: str) -> Path | None:
-        for folder in ("usr/sbin", "usr/bin"):
-            path = self.root / folder / name
+        for folder in (*postgresql_folders(self.root), self.root / "usr/sbin", self.root / "usr/bin"):
+            path = folder / name
             if path.exists():
                 return path
         return None
@@ -60,12 +69,24 @@ class Tree:
         return os.environ | {"LD_LIBRARY_PATH": ":".join(folders)}
 
 
+def postgresql_folders(root: Path = Path("/")) -> list[Path]:
+    """Where Debian keeps PostgreSQL's programs, the newest version first; those with clients alone are left out."""
+    versions = [path for path in (root / POSTGRESQL).glob("*") if path.name.isdigit()]
+    folders = [path / "bin" for path in sorted(versions, key=lambda path: int(path.name), reverse=True)]
+    wanted = ("postgres", "initdb", "psql", "pg_basebackup", "pg_receivewal")
+    return [folder for folder in folders if all((folder / name).exists() for name in wanted)]
+
+
 def cache_folder() -> Path:
-    """NARU_CACHE, or `naru` in the user's cache; the system's temporary folder for a user without a home."""
+    """NARU_CACHE, or `naru` in the user's cache; the system's temporary folder for a user without a home.
+
+    Root's is the system's: PostgreSQL runs as somebody else then, who may not look into root's home.
+    """
     named = os.environ.get("NARU_CACHE")
     if named:
         return Path(named).absolute()
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    home = Path("/var/cache") if os.geteuid() == 0 else Path("~/.cache").expanduser()
+    base = Path(os.environ.get("XDG_CACHE_HOME") or home)
     try:
         (base / "naru").mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -76,7 +97,9 @@ def cache_folder() -> Path:
 def find(program: str) -> tuple[Path, dict[str, str]] | None:
     """A program and the environment it wants: the system's own if there is one, the unpacked one otherwise."""
     path = os.environ.get("PATH", os.defpath)
-    installed = shutil.which(program, path=f"{path}:/usr/local/sbin:/usr/sbin")
+    # Before PATH: there Debian has a wrapper of psql that looks for clusters of its own.
+    folders = [*map(str, postgresql_folders()), path, "/usr/local/sbin", "/usr/sbin"]
+    installed = shutil.which(program, path=os.pathsep.join(folders))
     if installed:
         return Path(installed), dict(os.environ)
     tree = Tree(_tree_folder())
@@ -110,6 +133,7 @@ def fetch() -> Tree:
             root.mkdir()
             for package in _download(work):
                 _run(["dpkg", "-x", str(package), str(root)], "unpack a package")
+            root.chmod(0o755)  # PostgreSQL may run as another user
             root.rename(tree.root)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -132,7 +156,7 @@ def _has_os_release() -> bool:
 
 
 def _starts(tree: Tree) -> bool:
-    for name in ("mariadbd", "redis-server"):
+    for name in STARTED:
         program = tree.program(name)
         if program is None:
             return False
@@ -147,10 +171,11 @@ def _download(work: Path) -> list[Path]:
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         raise ServerMissing(
             "private servers are unpacked from Debian's or Ubuntu's packages, but here are no apt-get and dpkg; "
-            "install mariadbd, redis-server and the MariaDB client headers so that they are found on PATH"
+            "install mariadbd, mariadb-backup, redis-server, postgres and the MariaDB client headers so that they are"
+            " found on PATH"
         )
     environment = _apt_environment(work)
-    print("fetching MariaDB and Redis packages into", cache_folder(), file=sys.stderr, flush=True)
+    print("fetching MariaDB, PostgreSQL and Redis packages into", cache_folder(), file=sys.stderr, flush=True)
     _run(["apt-get", "-qq", "update"], "read the package lists", environment)
     names = [_known_name(choices, environment) for choices in WANTED]
     options = ["--yes", "--no-install-recommends", "--download-only", "--reinstall", "-qq"]
