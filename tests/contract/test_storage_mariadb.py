@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 
-from marketdata.storage import Storage, StorageError, partitions, storage
+from marketdata.storage import Storage, StorageBusyError, StorageError, partitions, storage
 from marketdata.storage.base import EPOCH_DATE
 from tests import market
-from tests.contract.storage import StorageContract, elsewhere, load, merge
+from tests.contract.storage import StorageContract, elsewhere, load, merge, read
 from tests.market import NINE_US, tick_id
 
 
@@ -213,6 +213,87 @@ class TestMariaDB(StorageContract):
     def test_a_server_that_is_not_there_may_be_tried_again(self, store):
         for number in (2002, 2006, 2013, 1053, 1290, 1158, 1203, 1969, 2012, 2026):
             assert store.is_transient(OperationalError(number, "gone"))
+
+    # --- moving a day while others use the table --------------------------------------------------------------------
+
+    def test_whoever_holds_the_table_is_named_and_no_writer_waits_for_him_longer_than_a_moment(self, store):
+        load(store, ticks_of(day("2026-03-16"), day("2026-03-17")))
+        forget_partitions()
+        held, ended = threading.Event(), threading.Event()
+
+        def hold() -> int:
+            try:
+                with storage().snapshot():
+                    storage().count("temp_market_data")
+                    with connection.cursor() as cursor:
+                        cursor.execute("SELECT CONNECTION_ID()")
+                        number = cursor.fetchone()[0]
+                    held.set()
+                    ended.wait(timeout=60)
+                return number
+            finally:
+                connections.close_all()
+
+        def write() -> int:
+            try:
+                held.wait(timeout=30)
+                written = 0
+                while not ended.is_set():
+                    load(storage(), market.ticks([{"tick_id": tick_id(7, written % 5000), "trade_date": 20_530}]))
+                    written += 1
+                return written
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(2) as pool:
+            holder, writer = pool.submit(hold), pool.submit(write)
+            held.wait(timeout=30)
+            try:
+                with pytest.raises(StorageBusyError) as caught:
+                    store._brief(
+                        "ALTER TABLE temp_market_data EXCHANGE PARTITION p20260316 WITH TABLE market_data_moving",
+                        patience_s=1.0,
+                    )
+            finally:
+                ended.set()
+
+            assert f"connection {holder.result(timeout=60)} of naru" in str(caught.value)
+            assert "nothing was changed" in str(caught.value)
+            assert writer.result(timeout=60) > 1  # they went on between the attempts
+        assert store.move_day(day("2026-03-16"), progress=lambda _: None) == 1
+
+    def test_a_day_on_its_way_is_read_counted_and_brought_home(self, store):
+        load(store, ticks_of(day("2026-03-16")))
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO market_data_moving SELECT * FROM temp_market_data")
+            cursor.execute("DELETE FROM temp_market_data")
+
+        assert len(read(store)) == 1
+        assert store.dates("temp_market_data") == [day("2026-03-16")]
+        assert sum(
+            figure.rows for figure in store.tick_figures(day("2026-03-16"), tables=["temp_market_data"]).values()
+        )
+        assert store.move_day(day("2026-03-16"), progress=lambda _: None) == 1
+        assert (store.count("market_data_moving"), store.count("market_data_tick")) == (0, 1)
+
+    def test_days_that_were_mixed_on_their_way_come_home_each_to_its_own(self, store):
+        dates = [day("2026-03-16"), day("2026-03-17"), day("2026-03-18")]
+        load(store, ticks_of(*dates))
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO market_data_moving SELECT * FROM temp_market_data")
+            cursor.execute("DELETE FROM temp_market_data")
+
+        store.move_day(dates[1], progress=lambda _: None)
+
+        assert store.dates("market_data_tick") == dates
+
+    def test_ticks_that_had_no_room_are_moved_all_the_same(self, unparted):
+        load(unparted, ticks_of(day("2026-03-16"), day("2026-03-16")))
+        assert unparted.strays("temp_market_data") == 2
+
+        assert unparted.move_day(day("2026-03-16"), progress=lambda _: None) == 2
+        assert unparted.strays("temp_market_data") == 0
+        assert unparted.dates("market_data_tick") == [day("2026-03-16")]
 
     # --- LOAD DATA --------------------------------------------------------------------------------------------------
 

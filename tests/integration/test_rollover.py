@@ -3,11 +3,12 @@
 import datetime
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
 
 from marketdata import figures, leases, ledger, rollover, sessions
 from marketdata.models import Alarm, CalendarOverride, JobLease, RolloverRun, Symbol
@@ -323,6 +324,32 @@ def test_a_table_that_stays_in_use_is_tried_again_the_next_minute(monkeypatch):
     monkeypatch.setattr(store, "move_day", move_day)
 
     assert run_at("2026-03-17 08:06") == [MONDAY]
+
+
+def test_a_full_disk_leaves_the_day_whole_and_the_rollover_goes_on_when_there_is_room():
+    if connection.vendor != "sqlite":
+        pytest.skip("a file can be told how large it may become; a server cannot")
+    commit(MONDAY, 4000)
+    run = RolloverRun.objects.create(trade_date=MONDAY)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE filler (x BLOB)")
+        cursor.execute("PRAGMA page_count")
+        cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
+        for size in (100_000, 4_000, 1_000, 200):  # whatever is left free in the file
+            with suppress(DatabaseError):
+                for _ in range(10_000):
+                    cursor.execute("INSERT INTO filler VALUES (zeroblob(%s))", [size])
+
+    with pytest.raises(DatabaseError, match="full"):
+        run_at("2026-03-17 08:05")
+
+    assert figures.total(storage().tick_figures(MONDAY).values()) == ledger.day_figure(MONDAY)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE filler")
+        cursor.execute("PRAGMA max_page_count = 1073741823")
+    assert run_at("2026-03-17 08:06") == [MONDAY]
+    run.refresh_from_db()
+    assert (run.state, run.rows) == (State.DONE, 4000)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
