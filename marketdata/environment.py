@@ -13,6 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
+DATABASES = ("mysql://", "postgres://", "postgresql://", "sqlite://")
 
 
 class Environment:
@@ -116,9 +117,11 @@ class Environment:
         """A Django DATABASES entry without engine options."""
 
         def parse(raw: str) -> dict[str, Any]:
-            if not raw.startswith(("mysql://", "sqlite://")):  # environ would warn of others, password and all
+            if not raw.startswith(DATABASES):  # environ would warn of others, password and all
                 raise ValueError
             return dict(environ.Env.db_url_config(raw))
 
-        right = "mysql://user:password@host:3306/name or sqlite:///path/to/file"
+        right = (
+            "mysql://user:password@host:3306/name, postgres://user:password@host:5432/name or sqlite:///path/to/file"
+        )
         return self._read(name, parse(default), parse, right, secret=True)

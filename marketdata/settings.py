@@ -102,6 +102,19 @@ if _database["ENGINE"].endswith("mysql"):
         "write_timeout": 60,
         **_database.get("OPTIONS", {}),
     }
+elif _database["ENGINE"].endswith("postgresql"):
+    _database["OPTIONS"] = {
+        "application_name": "naru",
+        "connect_timeout": 5,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+        # A migration that needs longer is given it: DATABASE_URL=postgres://...?options=-c%20statement_timeout%3D0
+        "options": "-c statement_timeout=60s -c lock_timeout=10s -c timezone=UTC -c datestyle=ISO"
+        r" -c default_transaction_isolation=read\ committed",
+        **_database.get("OPTIONS", {}),
+    }
 elif _database["ENGINE"].endswith("sqlite3"):
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
     _database["OPTIONS"] = {

@@ -1,6 +1,7 @@
 """What every test may rely on: settings that point at private servers, which start when the first test wants them.
 
-DB=sqlite|mariadb chooses the database; REDIS=valkey|redis the other server (Valkey with SQLite, Redis with MariaDB).
+DB=sqlite|mariadb|postgresql chooses the database; REDIS=valkey|redis the other server (Valkey with SQLite, Redis with
+the others).
 A server that this machine lacks skips its tests, and fails them under CI=1 or NARU_REQUIRE_SERVERS=1.
 """
 
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.servers import MariaDB, Redis, Server, ServerMissing, Valkey, free_port
+from tests.servers import MariaDB, PostgreSQL, Redis, Server, ServerMissing, Valkey, free_port
 from tests.servers.process import temporary_folder
 from tests.servers.system import browser
 
@@ -25,19 +26,21 @@ if TYPE_CHECKING:
     import redis as redis_client
 
 DB = os.environ.get("DB", "sqlite")
-REDIS = os.environ.get("REDIS", "redis" if DB == "mariadb" else "valkey")
+REDIS = os.environ.get("REDIS", "valkey" if DB == "sqlite" else "redis")
 ON_BUILD_MACHINE = bool(os.environ.get("CI"))
 SERVERS_REQUIRED = ON_BUILD_MACHINE or bool(os.environ.get("NARU_REQUIRE_SERVERS"))
 # These folders may use a database; when theirs is missing they are skipped as a whole.
 NEED_DATABASE = ("contract", "e2e", "integration")
 
-if DB not in ("sqlite", "mariadb") or REDIS not in ("valkey", "redis"):
-    raise pytest.UsageError(f"DB={DB} REDIS={REDIS}: DB is sqlite or mariadb, REDIS is valkey or redis")
+if DB not in ("sqlite", "mariadb", "postgresql") or REDIS not in ("valkey", "redis"):
+    raise pytest.UsageError(f"DB={DB} REDIS={REDIS}: DB is sqlite, mariadb or postgresql, REDIS is valkey or redis")
 
 _folder = temporary_folder("tests")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 (_folder / "var/static").mkdir(parents=True)  # whitenoise warns of a folder that is not there
 _mariadb = MariaDB(_folder / "mariadb", buffer_pool_mib=256)
+_postgresql = PostgreSQL(_folder / "postgresql", shared_buffers_mib=256)
+_databases: dict[str, MariaDB | PostgreSQL] = {"mariadb": _mariadb, "postgresql": _postgresql}
 _redis: Server = Redis(_folder / "redis") if REDIS == "redis" else Valkey(_folder / "valkey")
 _absent = "mysqlclient is not installed: make setup" if DB == "mariadb" and util.find_spec("MySQLdb") is None else None
 if _absent and SERVERS_REQUIRED:
@@ -46,7 +49,7 @@ if _absent and SERVERS_REQUIRED:
 # Settings are read once, so the addresses are chosen now and the servers start behind them later. What the caller's
 # shell says about a database of his own must not reach a test.
 os.environ.update(
-    DATABASE_URL=_mariadb.url if DB == "mariadb" and not _absent else f"sqlite:///{_folder / 'naru.sqlite3'}",
+    DATABASE_URL=f"sqlite:///{_folder / 'naru.sqlite3'}" if DB == "sqlite" or _absent else _databases[DB].url,
     REDIS_URL=_redis.url,
     BROKER_URL=_redis.url,
     SECRET_KEY="only-for-tests-" * 4,
@@ -88,7 +91,7 @@ def _started(server: Server) -> Server:
 
 @pytest.fixture(scope="session")
 def vendor() -> str:
-    """`sqlite` or `mariadb`."""
+    """`sqlite`, `mariadb` or `postgresql`."""
     return DB
 
 
@@ -98,6 +101,14 @@ def mariadb_server() -> Iterator[MariaDB]:
     _started(_mariadb)
     yield _mariadb
     _mariadb.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQL]:
+    """The session's PostgreSQL, whatever DB says."""
+    _started(_postgresql)
+    yield _postgresql
+    _postgresql.stop()
 
 
 @pytest.fixture(scope="session")
@@ -124,8 +135,8 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
     """pytest-django's own hook: start the server, and test SQLite in a file, as it runs, not in memory."""
     from django.db import connections
 
-    if DB == "mariadb":
-        request.getfixturevalue("mariadb_server")
+    if DB in _databases:
+        request.getfixturevalue(f"{DB}_server")
     else:
         test: dict[str, Any] = connections["default"].settings_dict["TEST"]
         test["NAME"] = str(_folder / "test.sqlite3")
@@ -137,7 +148,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if DB == "sqlite":
         yield f"sqlite:///{tmp_path / 'naru.sqlite3'}"
         return
-    server: MariaDB = request.getfixturevalue("mariadb_server")
+    server: MariaDB | PostgreSQL = request.getfixturevalue(f"{DB}_server")
     name = f"t_{uuid.uuid4().hex[:12]}"
     yield server.create_database(name)
     server.drop_database(name)

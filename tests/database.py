@@ -46,9 +46,10 @@ def road(folder: Path) -> Iterator[None]:
     settings = connections.settings["default"]
     before = settings["NAME"]
     name = str(folder / f"{NAME}.sqlite3") if connection.vendor == "sqlite" else NAME
-    if name not in _made and connection.vendor == "mysql":
+    if name not in _made and connection.vendor != "sqlite":
         with connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE IF NOT EXISTS {NAME}")
+            cursor.execute(f"DROP DATABASE IF EXISTS {NAME}")
+            cursor.execute(f"CREATE DATABASE {NAME}")
         connection.close()
     settings["NAME"] = name
     try:
@@ -75,4 +76,6 @@ def url() -> str:
     settings = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{settings['NAME']}"
-    return f"mysql://{settings['USER']}:{settings['PASSWORD']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+    scheme = {"mysql": "mysql", "postgresql": "postgres"}[connection.vendor]
+    place = f"{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+    return f"{scheme}://{settings['USER']}:{settings['PASSWORD']}@{place}"

@@ -10,7 +10,9 @@ from tests.fixtures import road_database
 __all__ = ["road_database", "store"]
 
 pytest.register_assert_rewrite("tests.contract.storage")
-collect_ignore = [f"test_storage_{name}.py" for name in ("sqlite", "mariadb") if name != os.environ.get("DB", "sqlite")]
+collect_ignore = [
+    f"test_storage_{name}.py" for name in ("sqlite", "mariadb", "postgresql") if name != os.environ.get("DB", "sqlite")
+]
 
 
 @pytest.fixture

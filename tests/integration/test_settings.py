@@ -41,6 +41,8 @@ SECRET = [
     ("DATABASE_URL", "geheim", "mysql://"),
     ("DATABASE_URL", "mariadb://naru:geheim@db/naru", "mysql://"),
     ("DATABASE_URL", "mysql://naru:geheim@db:port/naru", "mysql://"),
+    ("DATABASE_URL", "postgres:naru:geheim@db/naru", "postgres://"),
+    ("DATABASE_URL", "pgsql://naru:geheim@db/naru", "postgres://"),
     ("REDIS_URL", "http://:geheim@redis/0", "redis://"),
     ("REDIS_URL", "geheim", "redis://"),
     ("BROKER_URL", "geheim", "amqp://"),
@@ -101,6 +103,17 @@ def test_mariadb_is_opened_for_load_data_and_with_strict_numbers(monkeypatch):
     assert options["isolation_level"] == "read committed"
     assert "STRICT_ALL_TABLES" in options["sql_mode"]
     assert (read["DATABASES"]["default"]["HOST"], read["DATABASES"]["default"]["PORT"]) == ("db", 3307)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_postgresql_is_opened_with_limits_on_waiting_and_keeps_what_the_url_says(monkeypatch, scheme):
+    read = read_settings(monkeypatch, DATABASE_URL=f"{scheme}://naru:pw@db:5433/market?sslmode=require")
+
+    database = read["DATABASES"]["default"]
+    assert (database["ENGINE"], database["HOST"], database["PORT"]) == ("django.db.backends.postgresql", "db", 5433)
+    assert "-c lock_timeout=10s" in database["OPTIONS"]["options"]
+    assert database["OPTIONS"]["tcp_user_timeout"] == 60_000
+    assert database["OPTIONS"]["sslmode"] == "require"
 
 
 def start(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:

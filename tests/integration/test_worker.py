@@ -259,6 +259,12 @@ def poison() -> Iterator[None]:
                 "CREATE TRIGGER poison BEFORE INSERT ON market_data_minute FOR EACH ROW"
                 " IF NEW.symbol = '000660' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'poison'; END IF"
             )
+        elif connection.vendor == "postgresql":
+            cursor.execute(
+                "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " IF NEW.symbol = '000660' THEN RAISE EXCEPTION 'poison'; END IF; RETURN NEW; END $$;"
+                " CREATE TRIGGER poison BEFORE INSERT ON market_data_minute FOR EACH ROW EXECUTE FUNCTION poison()"
+            )
         else:
             cursor.execute(
                 "CREATE TRIGGER poison BEFORE INSERT ON market_data_minute WHEN NEW.symbol = '000660'"
@@ -266,7 +272,7 @@ def poison() -> Iterator[None]:
             )
     yield
     with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER poison")
+        cursor.execute("DROP FUNCTION poison CASCADE" if connection.vendor == "postgresql" else "DROP TRIGGER poison")
 
 
 def flight(payload: bytes, *, since: float) -> Flight:

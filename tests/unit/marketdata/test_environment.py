@@ -60,10 +60,13 @@ def test_words_are_separated_by_commas():
     assert Environment({"HOSTS": " a, b ,,c"}).words("HOSTS", []) == ["a", "b", "c"]
 
 
-def test_a_database_is_mariadb_or_a_file():
-    env = Environment({"A": "mysql://u:p%40ss@h:3307/n", "B": "sqlite:////var/lib/naru.sqlite3"})
+def test_a_database_is_mariadb_or_postgresql_or_a_file():
+    env = Environment(
+        {"A": "mysql://u:p%40ss@h:3307/n", "B": "sqlite:////var/lib/naru.sqlite3", "C": "postgres://u:p%40ss@h:5433/n"}
+    )
 
-    server, file = env.database("A", "sqlite:////x"), env.database("B", "sqlite:////x")
+    server, file, other = (env.database(name, "sqlite:////x") for name in "ABC")
 
     assert (server["USER"], server["PASSWORD"], server["HOST"], server["PORT"]) == ("u", "p@ss", "h", 3307)
+    assert (other["USER"], other["PASSWORD"], other["HOST"], other["PORT"]) == ("u", "p@ss", "h", 5433)
     assert (file["ENGINE"], file["NAME"]) == ("django.db.backends.sqlite3", "/var/lib/naru.sqlite3")

@@ -1,0 +1,233 @@
+"""PostgreSQL, an equal choice beside MariaDB: binary COPY, exact decimals, tables partitioned by trading date. Today's
+ticks and minute candles; `postgresql_history` has the rest."""
+
+from __future__ import annotations
+
+import datetime
+from typing import ClassVar
+
+import numpy as np
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, transaction
+
+from marketdata import bars as bars_module
+from marketdata.bars import Bars
+from marketdata.storage import postgresql_partitions as partitions
+from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, TickKey
+from marketdata.storage.copyrows import KINDS, SIDES, CopyRows
+from marketdata.storage.postgresql_columns import (
+    INSERT_MINUTES,
+    SELECT_BAR,
+    SELECT_TICK,
+    minute_lists,
+    moment,
+    nearby,
+)
+from marketdata.storage.postgresql_history import (
+    MINUTE_LOCK,
+    NAMES,
+    PostgreSQLHistory,
+    minute_lock,
+    sqlstate,
+    tables,
+)
+from marketdata.storage.sqlite import ticks_from_rows
+from marketdata.ticks import Ticks
+
+_WORDS = {"tick_kind": KINDS[1:], "tick_side": SIDES[1:]}
+_TICKS = """
+CREATE TABLE IF NOT EXISTS {table} (
+    symbol VARCHAR(24) COLLATE "C" NOT NULL, event_time TIMESTAMPTZ(6) NOT NULL, tick_id BIGINT NOT NULL,
+    trade_date DATE NOT NULL, feed VARCHAR(16) COLLATE "C" NOT NULL, source SMALLINT NOT NULL,
+    kind tick_kind NOT NULL, side tick_side,
+    price NUMERIC(18,8), size NUMERIC(18,4), seq BIGINT,
+    bid NUMERIC(18,8), ask NUMERIC(18,8), bid_size NUMERIC(18,4), ask_size NUMERIC(18,4),
+    cum_volume NUMERIC(18,4) {parted}
+"""
+_MINUTES = f"""
+CREATE TABLE IF NOT EXISTS market_data_minute (
+    symbol VARCHAR(24) COLLATE "C" NOT NULL, feed VARCHAR(16) COLLATE "C" NOT NULL, minute_time TIMESTAMPTZ(0) NOT NULL,
+    trade_date DATE NOT NULL,
+    open NUMERIC(18,8) NOT NULL, high NUMERIC(18,8) NOT NULL, low NUMERIC(18,8) NOT NULL, close NUMERIC(18,8) NOT NULL,
+    volume NUMERIC(24,4) NOT NULL, value NUMERIC(36,12) NOT NULL, n BIGINT NOT NULL, rev INTEGER NOT NULL,
+    open_time TIMESTAMPTZ(6) NOT NULL, open_id BIGINT NOT NULL,
+    close_time TIMESTAMPTZ(6) NOT NULL, close_id BIGINT NOT NULL {partitions.parted(MINUTES)}
+"""
+_EARLIER = "(EXCLUDED.open_time, EXCLUDED.open_id) < (m.open_time, m.open_id)"
+_LATER = "(EXCLUDED.close_time, EXCLUDED.close_id) > (m.close_time, m.close_id)"
+_MERGE = f"""{INSERT_MINUTES}
+    rev = m.rev + EXCLUDED.rev,
+    open = CASE WHEN {_EARLIER} THEN EXCLUDED.open ELSE m.open END,
+    open_time = CASE WHEN {_EARLIER} THEN EXCLUDED.open_time ELSE m.open_time END,
+    open_id = CASE WHEN {_EARLIER} THEN EXCLUDED.open_id ELSE m.open_id END,
+    close = CASE WHEN {_LATER} THEN EXCLUDED.close ELSE m.close END,
+    close_time = CASE WHEN {_LATER} THEN EXCLUDED.close_time ELSE m.close_time END,
+    close_id = CASE WHEN {_LATER} THEN EXCLUDED.close_id ELSE m.close_id END,
+    high = greatest(m.high, EXCLUDED.high), low = least(m.low, EXCLUDED.low),
+    volume = m.volume + EXCLUDED.volume, value = m.value + EXCLUDED.value, n = m.n + EXCLUDED.n
+RETURNING {SELECT_BAR}
+"""
+# Connection lost, rolled back for the sake of others, out of room or connections, ended by an operator; then: read-only
+# after a failover, a lock or a statement that took too long, an error of the disk.
+_TRANSIENT_CLASSES = ("08", "40", "53", "57")
+_TRANSIENT = {"25006", "55P03", "58030"}
+_CHECK, _DUPLICATE = "23514", "23505"
+
+
+class PostgreSQL(PostgreSQLHistory):
+    """Ticks and candles in PostgreSQL >= 14."""
+
+    vendor: ClassVar[str] = "postgresql"
+
+    def create_tables(self) -> None:
+        for name, words in _WORDS.items():
+            listed = ", ".join(f"'{word}'" for word in words)
+            self._query(
+                f"DO $$ BEGIN CREATE TYPE {name} AS ENUM ({listed}); EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            )
+        for table in (TEMP, HISTORY):
+            self._query(_TICKS.format(table=table, parted=partitions.parted(table)))
+        for statement in (_MINUTES, *tables()):
+            self._query(statement)
+
+    def drop_tables(self) -> None:
+        for table in (TEMP, HISTORY, MINUTES, *NAMES):
+            self._query(f"DROP TABLE IF EXISTS {table}")
+            partitions.forget(self._place(table))
+        for name in _WORDS:
+            self._query(f"DROP TYPE IF EXISTS {name}")
+
+    def is_transient(self, error: BaseException) -> bool:
+        if isinstance(error, InterfaceError):
+            return True
+        if not isinstance(error, DatabaseError):
+            return False
+        state = sqlstate(error)
+        if state is None:
+            return isinstance(error, OperationalError)  # the connection's own
+        if state == _CHECK:  # the row's partition was made while it waited to go where rows without one go
+            return not getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+        return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT
+
+    def load(self, table: str, ticks: Ticks) -> int:
+        if not len(ticks):
+            return 0
+        rows = CopyRows(ticks)
+        quoted = self.connection.ops.quote_name(table)
+        try:
+            with transaction.atomic(using=self.connection.alias):
+                return self._copy(quoted, rows)
+        except IntegrityError as error:
+            if sqlstate(error) != _DUPLICATE:
+                raise
+        # Some are there already, which is rare: the claim of their batch is refused before it comes to this.
+        with transaction.atomic(using=self.connection.alias):
+            self._query(f"CREATE TEMPORARY TABLE arriving (LIKE {quoted}) ON COMMIT DROP")
+            self._copy("arriving", rows)
+            stored = self._changed(f"INSERT INTO {quoted} SELECT * FROM arriving ON CONFLICT DO NOTHING")
+            self._query("DROP TABLE arriving")
+            return stored
+
+    def _copy(self, table: str, rows: CopyRows) -> int:
+        statement = f"COPY {table} ({', '.join(rows.columns)}) FROM STDIN (FORMAT BINARY)"
+        with self.connection.wrap_database_errors, self.connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                copy.write(rows.data)
+            return int(cursor.rowcount)
+
+    def merge_minutes(self, bars: Bars) -> Bars:
+        if not len(bars):
+            return bars
+        # Before anything of the candles is touched: `own_minutes` of the same date and feed excludes us, and we it.
+        dates = [EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(bars.trade_date).tolist()]
+        locks = sorted({minute_lock(date, bars.feed) for date in dates})
+        self._query(
+            "SELECT pg_advisory_xact_lock_shared(%s, lock) FROM unnest(%s::int[]) AS lock", [MINUTE_LOCK, locks]
+        )
+        return bars_module.from_rows(bars.feed, self._query(_MERGE, minute_lists(bars)))
+
+    def read_ticks(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        kind: int | None = None,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+        table: str | None = None,
+    ) -> Ticks:
+        where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
+        params: list[object] = [symbol, feed, moment(start_us), moment(end_us)]
+        if kind is not None:
+            where.append("kind = %s")
+            params.append(KINDS[kind])
+        way, sign = ("ASC", ">") if ascending else ("DESC", "<")
+        if after is not None:
+            where.append(f"(event_time, tick_id) {sign} (%s, %s)")
+            params += [moment(after.time_us), after.tick_id]
+        # The trading date is the event's own within a week (ingest.validation); it is what partitions are chosen by.
+        where += ["trade_date >= %s", "trade_date <= %s"]
+        params += [nearby(start_us, -8), nearby(end_us, 8)]
+        order = f"ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}")
+        # TEMP first: it is what a moving day is taken out of, so whoever holds it sees the day in one place.
+        places = (TEMP, HISTORY) if table is None else (table,)
+        parts = [
+            f"(SELECT {SELECT_TICK}, event_time FROM {self.connection.ops.quote_name(place)}"
+            f" WHERE {' AND '.join(where)} {order})"
+            for place in places
+        ]
+        rows = self._query(f"{' UNION ALL '.join(parts)} {order}", params * len(places))
+        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    def read_minutes(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+    ) -> Bars:
+        where = ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"]
+        params: list[object] = [symbol, feed, moment(start_us), moment(end_us)]
+        way, sign = ("ASC", ">") if ascending else ("DESC", "<")
+        if after is not None:
+            where.append(f"minute_time {sign} %s")
+            params.append(moment(after.time_us))
+        where += ["trade_date >= %s", "trade_date <= %s"]
+        params += [nearby(start_us, -8), nearby(end_us, 8)]
+        rows = self._query(
+            f"SELECT {SELECT_BAR} FROM market_data_minute WHERE {' AND '.join(where)} ORDER BY minute_time {way}"
+            + ("" if limit is None else f" LIMIT {limit:d}"),
+            params,
+        )
+        return bars_module.from_rows(feed, rows)
+
+    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
+        parts = [
+            f"(SELECT {SELECT_TICK}, event_time FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s)"
+            for place in (TEMP, HISTORY)
+        ]
+        rows = self._query(f"{' UNION ALL '.join(parts)} ORDER BY event_time, tick_id", [symbol, feed, date] * 2)
+        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    def read_day_minutes(self, date: datetime.date, feed: str) -> Bars:
+        rows = self._query(
+            f"SELECT {SELECT_BAR} FROM market_data_minute WHERE trade_date = %s AND feed = %s"
+            " ORDER BY symbol, minute_time",
+            [date, feed],
+        )
+        return bars_module.from_rows(feed, rows)
+
+    def series(self) -> list[tuple[str, str]]:
+        return [
+            (row[0], row[1])
+            for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")
+        ]
+
+    def count(self, table: str) -> int:
+        return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])

@@ -1,0 +1,96 @@
+"""How PostgreSQL's columns become the integers of arrays, and arrays the lists it takes. Text only; nothing runs
+here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from marketdata import bars as bars_module
+from marketdata.bars import Bars
+from marketdata.storage import mariadb_columns
+from marketdata.storage.copyrows import KINDS, SIDES
+from marketdata.storage.loadfile import UNITS, date_text, moments
+from marketdata.ticks import ABSENT
+
+
+def micros(column: str) -> str:
+    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+
+def scaled(column: str, unit: int) -> str:
+    return column if unit == 1 else f"({column} * {unit})::bigint"
+
+
+def number(column: str, words: tuple[str, ...]) -> str:
+    """The place of an enumeration's word, 0 where there is none."""
+    cases = " ".join(f"WHEN '{word}' THEN {place}" for place, word in enumerate(words) if word)
+    return f"CASE {column} {cases} ELSE 0 END"
+
+
+_PRICE, _SIZE = 10**8, 10**4
+DAY = "trade_date - DATE '1970-01-01'"
+VALUE = "floor(value)::bigint, ((value - floor(value)) * 1000000000000)::bigint"
+SELECT_BAR = ", ".join(
+    [
+        "symbol",
+        micros("minute_time"),
+        DAY,
+        *(scaled(name, _PRICE) for name in ("open", "high", "low", "close")),
+        scaled("volume", _SIZE),
+        VALUE,
+        "n",
+        "rev",
+        micros("open_time"),
+        "open_id",
+        micros("close_time"),
+        "close_id",
+    ]
+)
+SELECT_TICK = ", ".join(
+    [
+        micros("event_time"),
+        number("kind", KINDS),
+        number("side", SIDES),
+        *(f"COALESCE({scaled(name, unit)}, '{ABSENT}'::bigint)" for name, unit in UNITS.items()),
+        DAY,
+        "tick_id",
+        "source",
+    ]
+)
+KEY = ("symbol", "feed", "minute_time", "trade_date")
+MINUTE_COLUMNS = (
+    *KEY, "open", "high", "low", "close", "volume", "value", "n", "rev", "open_time", "open_id", "close_time",
+    "close_id",
+)  # fmt: skip
+# Scaled integers travel as such and are scaled by the server, exactly: e-8 of a numeric is a numeric.
+INSERT_MINUTES = f"""
+INSERT INTO market_data_minute AS m ({", ".join(MINUTE_COLUMNS)})
+SELECT symbol, %s, minute_time::timestamptz, trade_date::date,
+    open * 1e-8::numeric, high * 1e-8::numeric, low * 1e-8::numeric, close * 1e-8::numeric, volume * 1e-4::numeric,
+    value + value_frac * 1e-12::numeric, n, rev, open_time::timestamptz, open_id, close_time::timestamptz, close_id
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+    %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::bigint[])
+    AS u (symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev, open_time,
+    open_id, close_time, close_id)
+ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET
+"""
+
+
+def minute_lists(bars: Bars) -> list[Any]:
+    """What INSERT_MINUTES wants."""
+    lists: dict[str, list[Any]] = {name: getattr(bars, name).tolist() for name in bars_module.COLUMNS}
+    lists["symbol"] = [bars.symbols[index] for index in lists["symbol"]]
+    lists["trade_date"] = [date_text(day) for day in lists["trade_date"]]
+    for name in ("time_us", "open_time", "close_time"):
+        lists[name] = [f"{text}Z" for text in moments(np.asarray(getattr(bars, name)))]
+    return [bars.feed, *lists.values()]
+
+
+def moment(time_us: int) -> str:
+    """A time as PostgreSQL reads it, the nearest that the others can hold, too."""
+    return f"{mariadb_columns.moment(time_us)}Z"
+
+
+nearby = mariadb_columns.nearby

@@ -1,0 +1,584 @@
+"""PostgreSQL's part of the contract beyond today's ticks: days moved by partition, figures, daily candles, books,
+events, caches (docs/adr/0009)."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import logging
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.db import DatabaseError
+
+from marketdata import bars as bars_module
+from marketdata import daily
+from marketdata.bars import Bars
+from marketdata.daily import DailyBars
+from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
+from marketdata.records import MarketEvent, OrderBook
+from marketdata.storage import portable
+from marketdata.storage import postgresql_partitions as partitions
+from marketdata.storage.base import (
+    BOOKS,
+    DAILY,
+    EPOCH_DATE,
+    EVENTS,
+    HISTORY,
+    MINUTES,
+    PERIODS,
+    TEMP,
+    Latest,
+    Part,
+    Progress,
+    Storage,
+    StorageBusyError,
+    Window,
+)
+from marketdata.storage.copyrows import KINDS, SIDES
+from marketdata.storage.loadfile import UNITS
+from marketdata.storage.postgresql_columns import (
+    DAY,
+    INSERT_MINUTES,
+    KEY,
+    MINUTE_COLUMNS,
+    SELECT_BAR,
+    VALUE,
+    micros,
+    minute_lists,
+    moment,
+    number,
+    scaled,
+)
+from marketdata.storage.postgresql_partitions import Bounds
+
+T = TypeVar("T")
+PIECE = 10_000
+BRIEF_MS = 150
+CALM_MS = 3_000
+PATIENCE_S = 60.0
+ROOM_S = 10.0
+LOCK_TIMEOUT, DEADLOCK, CANCELLED = "55P03", "40P01", "57014"
+MINUTE_LOCK = 0x6E617275
+"""First half of the advisory locks on minute candles: shared by whoever merges, alone for who owns them."""
+_PRICE, _SIZE, _BIG = "NUMERIC(18,8)", "NUMERIC(18,4)", "NUMERIC(24,4)"
+_WORD = 'VARCHAR({}) COLLATE "C" NOT NULL'
+_SYMBOL, _FEED, _TIME = _WORD.format(24), _WORD.format(16), "TIMESTAMPTZ(6) NOT NULL"
+NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
+log = logging.getLogger(__name__)
+
+
+def tables() -> list[str]:
+    """CREATE statements of all tables but ticks and minute candles."""
+    return [
+        f"""
+CREATE TABLE IF NOT EXISTS market_data (
+    symbol {_SYMBOL}, feed {_FEED}, trade_date DATE NOT NULL,
+    open {_PRICE} NOT NULL, high {_PRICE} NOT NULL, low {_PRICE} NOT NULL, close {_PRICE} NOT NULL,
+    last {_PRICE} NOT NULL, volume {_BIG} NOT NULL, value NUMERIC(36,12) NOT NULL, n BIGINT NOT NULL,
+    regular_open {_PRICE}, regular_high {_PRICE}, regular_low {_PRICE}, regular_volume {_BIG}
+    {partitions.parted(DAILY)}""",
+        # JSON and not JSONB: the numbers stay as they were written.
+        f"""
+CREATE TABLE IF NOT EXISTS order_books (
+    symbol {_SYMBOL}, event_time {_TIME}, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
+    feed {_FEED}, source SMALLINT NOT NULL,
+    bid_prices JSON NOT NULL, bid_volumes JSON NOT NULL, ask_prices JSON NOT NULL, ask_volumes JSON NOT NULL
+    {partitions.parted(BOOKS)}""",
+        f"""
+CREATE TABLE IF NOT EXISTS market_events (
+    event_time {_TIME}, event_id BIGINT NOT NULL, trade_date DATE NOT NULL,
+    feed {_FEED}, source SMALLINT NOT NULL, kind {_WORD.format(32)}, symbol {_SYMBOL}, body JSON NOT NULL
+    {partitions.parted(EVENTS)}""",
+        # What is unlogged is empty after a crash, and filled again; it costs no log.
+        f"""
+CREATE UNLOGGED TABLE IF NOT EXISTS cache_realtime_data (
+    symbol {_SYMBOL}, feed {_FEED}, event_time {_TIME}, tick_id BIGINT NOT NULL,
+    price {_PRICE} NOT NULL, size {_SIZE}, updated_at {_TIME}, PRIMARY KEY (symbol, feed)
+)""",
+        *(
+            f"""
+CREATE TABLE IF NOT EXISTS {table} (
+    symbol {_SYMBOL}, feed {_FEED}, {key} {_WORD.format(32)}, body JSON NOT NULL, updated_at {_TIME},
+    PRIMARY KEY (symbol, feed, {key})
+); CREATE INDEX IF NOT EXISTS {table}_updated ON {table} (updated_at)"""
+            for table, key in (("cache_chart_data", "timeframe"), ("cache_stats_data", "name"))
+        ),
+    ]
+
+
+def _hash() -> str:
+    """A row's hash as `marketdata.figures` has it, in bigints; the percent signs are doubled for parameters."""
+    units = UNITS | {"seq": 1}
+    parts = [micros("event_time")]
+    parts += [f"COALESCE({scaled(name, units[name])} * {factor}, -{factor})" for name, factor in WHOLE.items()]
+    parts += [
+        f"COALESCE({scaled(name, units[name])} %% {PRIME} * {factor}, -{factor})" for name, factor in REDUCED.items()
+    ]
+    parts += [f"{number('kind', KINDS)} * {KIND}", f"{number('side', SIDES)} * {SIDE}", f"source * {SOURCE}"]
+    return f"(tick_id %% {PRIME} + 1) * (({' + '.join(parts)}) %% {PRIME}) %% {PRIME}"
+
+
+_HASH = _hash()
+_DAILY_COLUMNS = ", ".join(
+    [
+        DAY,
+        *(scaled(name, 10**8) for name in ("open", "high", "low", "close", "last")),
+        scaled("volume", 10**4),
+        VALUE,
+        "n",
+        *(scaled(name, 10**8) for name in ("regular_open", "regular_high", "regular_low")),
+        scaled("regular_volume", 10**4),
+    ]
+)
+_REPLACE = INSERT_MINUTES + ", ".join(f"{name} = EXCLUDED.{name}" for name in MINUTE_COLUMNS if name not in KEY)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The five letters PostgreSQL gives an error; None where the error is the connection's."""
+    state: str | None = getattr(error.__cause__, "sqlstate", None)
+    return state
+
+
+class PostgreSQLHistory(Storage):
+    """What `PostgreSQL` inherits; it adds today's ticks and minute candles."""
+
+    def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params or None)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params or None)
+            return max(int(cursor.rowcount), 0)
+
+    # --- changing tables ----------------------------------------------------------------------------------------------
+
+    def _alone(self, work: Callable[[], T], *, what: str, table: str, patience_s: float) -> T:
+        """Change tables in one transaction, waiting BRIEF_MS for a lock at a time, for whoever comes meanwhile waits
+        behind us; again and again until `patience_s` is over."""
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                with self.transaction():
+                    return work()
+            except DatabaseError as error:
+                if sqlstate(error) not in (LOCK_TIMEOUT, DEADLOCK, CANCELLED):
+                    raise
+                if time.monotonic() > until:
+                    raise StorageBusyError(
+                        f"{what} waited {patience_s:g} s for others to let go of {table}; the longest in use:"
+                        f" {self._users(table)}. End them or wait; nothing was changed."
+                    ) from error
+            time.sleep(random.uniform(0.02, 0.15))  # noqa: S311 - jitter, not a secret
+
+    def _calm(self, *places: str) -> None:
+        """Keep upkeep of the server's own out of these partitions. It lets go only of who has waited for a second,
+        which nobody else notices here; the locks that others would wait behind come later, and briefly."""
+        self._query(f"SET LOCAL lock_timeout = {CALM_MS}")
+        self._query(f"LOCK TABLE {', '.join(places)} IN SHARE UPDATE EXCLUSIVE MODE")
+        self._query(f"SET LOCAL lock_timeout = {BRIEF_MS}")
+
+    def _users(self, table: str) -> str:
+        with contextlib.suppress(DatabaseError):
+            rows = self._query(
+                "SELECT a.pid, a.usename, extract(epoch FROM clock_timestamp() - a.xact_start)::int, left(a.query, 80)"
+                " FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND a.pid IN"
+                " (SELECT l.pid FROM pg_locks l WHERE l.relation = to_regclass(%s) AND l.granted)"
+                " ORDER BY a.xact_start LIMIT 3",
+                [table],
+            )
+            if rows:
+                return "; ".join(f"process {pid} of {user}, {seconds} s: {query}" for pid, user, seconds, query in rows)
+        return "unknown"
+
+    # --- days ---------------------------------------------------------------------------------------------------------
+
+    def _place(self, table: str) -> partitions.Place:
+        settings_dict = self.connection.settings_dict
+        return (str(settings_dict["HOST"]), str(settings_dict["PORT"]), str(settings_dict["NAME"]), table)
+
+    def ensure_partitions(self, dates: Iterable[datetime.date], tables: Sequence[str] = (TEMP, MINUTES)) -> None:
+        dates = list(dates)
+        for table in tables:
+            known = partitions.known(self._place(table))
+            missing = sorted({bounds for date in dates if (bounds := PERIODS[table](date))[0] not in known})
+            there = set(self._bounds(table)) if missing else set()
+            for bounds in missing:
+                if bounds in there or self._make(table, bounds):
+                    known.add(bounds[0])
+
+    def _make(self, table: str, bounds: Bounds) -> bool:
+        """A partition for a period; what fell into the one for everything else moves there. False if there was no
+        moment for it: rows have to wait there, then, and `strays` counts them."""
+
+        def work() -> None:
+            rest = partitions.rest(table)
+            self._calm(rest)  # and one maker at a time
+            if bounds in self._bounds(table):
+                return
+            self._query(partitions.create(table, bounds))
+            # Who has begun to ask knows the partitions that there were, and must not find rows gone from one of them:
+            # while rows are brought nobody may have begun.
+            if self._query(partitions.stray(table, bounds)):
+                self._query(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+            self._query(f"LOCK TABLE {rest} IN ACCESS EXCLUSIVE MODE")  # ATTACH would take it anyway
+            if self._query(partitions.stray(table, bounds)):
+                self._query(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+                self._query(partitions.bring(table, bounds))
+            self._query(partitions.attach(table, bounds))
+
+        try:
+            self._alone(work, what=f"a partition for {bounds[0]}", table=partitions.rest(table), patience_s=ROOM_S)
+        except StorageBusyError as error:
+            log.warning("no partition made table=%s start=%s error=%s", table, bounds[0], error)
+            return False
+        return True
+
+    def _bounds(self, table: str) -> list[Bounds]:
+        rows = self._query(
+            "SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+            " WHERE i.inhparent = to_regclass(%s)",
+            [table],
+        )
+        return sorted(found for (text,) in rows if (found := partitions.bounds_of(text)) is not None)
+
+    def partitions(self, table: str) -> list[Part]:
+        rows = self._query(
+            # Statistics may be missing or late, but a partition with pages is not without rows.
+            "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid), pg_total_relation_size(c.oid),"
+            " CASE WHEN c.reltuples > 0 THEN c.reltuples::bigint ELSE pg_relation_size(c.oid) / 100 END"
+            " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = to_regclass(%s)",
+            [table],
+        )
+        parts = [
+            Part(table=table, name=name, start=bounds[0], end=bounds[1], rows=int(count), bytes=int(size or 0))
+            for name, text, size, count in rows
+            if (bounds := partitions.bounds_of(text)) is not None
+        ]
+        return sorted(parts, key=lambda part: part.start or EPOCH_DATE)
+
+    def strays(self, table: str) -> int:
+        return self.count(partitions.rest(table))
+
+    def dates(self, table: str) -> list[datetime.date]:
+        asked, found = [], set()
+        for start, end in self._bounds(table):
+            inside = f"FROM {table} WHERE trade_date >= DATE '{start}' AND trade_date < DATE '{end}'"
+            if end - start == datetime.timedelta(1):
+                asked.append(f"SELECT DATE '{start}' WHERE EXISTS (SELECT 1 {inside})")
+            else:
+                asked.append(f"SELECT DISTINCT trade_date {inside}")
+        asked.append(f"SELECT DISTINCT trade_date FROM {partitions.rest(table)}")
+        for piece in range(0, len(asked), 100):
+            found |= {date for (date,) in self._query(" UNION ALL ".join(asked[piece : piece + 100]))}
+        return sorted(found)
+
+    def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
+        dropped = 0
+        there = set(self._bounds(table))
+        for bounds in dict.fromkeys(PERIODS[table](date) for date in dates):
+            if bounds in there:
+                name = partitions.name(table, bounds[0])
+
+                def work(name: str = name) -> None:
+                    self._calm(name, partitions.rest(table))
+                    self._query(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+                    self._query(f"DROP TABLE {name}")
+
+                self._alone(work, what=f"dropping {name}", table=table, patience_s=PATIENCE_S)
+                dropped += 1
+        partitions.forget(self._place(table))
+        return dropped
+
+    def move_day(self, date: datetime.date, *, progress: Progress) -> int:
+        for table in (TEMP, HISTORY):
+            partitions.forget(self._place(table))
+        self.ensure_partitions([date], (TEMP, HISTORY))
+        bounds = PERIODS[TEMP](date)
+        own = all(bounds in self._bounds(table) for table in (TEMP, HISTORY))
+        moved = 0
+        if own and self._has_rows(TEMP, date) and not self._has_rows(HISTORY, date):
+            progress("bringing the day into market_data_tick")
+            if self._alone(lambda: self._exchange(bounds), what=f"moving {date}", table=TEMP, patience_s=PATIENCE_S):
+                moved = int(self._query(f"SELECT count(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
+        return moved + self._move_in_pieces(date, progress)
+
+    def _exchange(self, bounds: Bounds) -> bool:
+        """The day's full partition and the empty one of history change places, in one transaction: whoever asks comes
+        before it or after it. False if history has rows of that day after all.
+
+        TEMP is locked first, as every reader does."""
+        both = [partitions.name(table, bounds[0]) for table in (TEMP, HISTORY)]
+        self._calm(*both, partitions.rest(TEMP), partitions.rest(HISTORY))
+        for table in (TEMP, HISTORY):
+            self._query(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+        if self._query(f"SELECT 1 FROM {both[1]} LIMIT 1"):
+            return False
+        for statement in partitions.exchange(TEMP, HISTORY, bounds):
+            self._query(statement)
+        return True
+
+    def _has_rows(self, table: str, date: datetime.date) -> bool:
+        return bool(self._query(f"SELECT 1 FROM {table} WHERE trade_date = %s LIMIT 1", [date]))
+
+    def _move_in_pieces(self, date: datetime.date, progress: Progress) -> int:
+        order = "symbol, event_time, tick_id"
+        moved = 0
+        while True:
+            bound = self._query(
+                f"SELECT {order} FROM {TEMP} WHERE trade_date = %s ORDER BY {order} LIMIT 1 OFFSET {PIECE - 1}", [date]
+            )
+            chosen, params = "trade_date = %s", [date]
+            if bound:
+                chosen += f" AND ({order}) <= (%s, %s, %s)"
+                params += bound[0]
+            # One statement: a row that it deletes is the row that it inserts, or one that was there.
+            gone = self._query(
+                f"WITH gone AS (DELETE FROM {TEMP} WHERE {chosen} RETURNING *),"
+                f" came AS (INSERT INTO {HISTORY} SELECT * FROM gone ON CONFLICT DO NOTHING)"
+                " SELECT count(*) FROM gone",
+                params,
+            )[0][0]
+            moved += int(gone)
+            if gone:
+                progress(f"{moved:,} ticks moved")
+            if not bound or not gone:
+                return moved
+
+    # --- figures ------------------------------------------------------------------------------------------------------
+
+    def tick_figures(
+        self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
+    ) -> dict[tuple[str, str], Figure]:
+        """The server shares the work among processes of its own (max_parallel_workers_per_gather); `threads` is
+        theirs to choose."""
+        places = sorted(tables or (TEMP, HISTORY), key=lambda table: table != TEMP)
+        parts = [
+            f"(SELECT symbol, feed, count(*), sum({_HASH}) FROM {self.connection.ops.quote_name(table)}"
+            " WHERE trade_date = %s GROUP BY symbol, feed)"
+            for table in places
+        ]
+        found: dict[tuple[str, str], Figure] = {}
+        for symbol, feed, count, hashes in self._query(" UNION ALL ".join(parts), [date] * len(places)):
+            key = (symbol, feed)
+            found[key] = found.get(key, Figure()) + of_series(symbol, feed, int(count), int(hashes))
+        return found
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        if self.connection.in_atomic_block:
+            yield
+            return
+        self._query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        try:
+            self._query("SELECT pg_current_snapshot()")  # the first question fixes the moment
+            yield
+        finally:
+            with contextlib.suppress(DatabaseError):  # a connection that broke has no transaction any more
+                self._query("ROLLBACK")
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        options = self.connection.settings_dict["OPTIONS"]
+        before = options.get("options", "")
+        self.connection.close()
+        options["options"] = f"{before} -c statement_timeout=1h".strip()
+        try:
+            yield
+        finally:
+            options["options"] = before
+            self.connection.close()
+
+    # --- candles ------------------------------------------------------------------------------------------------------
+
+    def build_daily(self, date: datetime.date, windows: Sequence[Window]) -> int:
+        self.ensure_partitions([date], (DAILY,))
+        statement = portable.build_daily(windows=windows, columns="value", sums="SUM(r.value) AS value")
+        params: list[Any] = [
+            part for window in windows for part in (window.market, moment(window.start_us), moment(window.end_us))
+        ]
+        with self.transaction():
+            self._query("DELETE FROM market_data WHERE trade_date = %s", [date])
+            return self._changed(statement, [*params, date, date, date, date, date])
+
+    def read_daily(self, symbol: str, feed: str, start: datetime.date, end: datetime.date) -> DailyBars:
+        rows = self._query(
+            f"SELECT {_DAILY_COLUMNS} FROM market_data"
+            " WHERE symbol = %s AND feed = %s AND trade_date >= %s AND trade_date < %s ORDER BY trade_date",
+            [symbol, feed, start, end],
+        )
+        return daily.from_rows(symbol, feed, rows)
+
+    def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
+        parts = " UNION ".join(
+            f"SELECT DISTINCT symbol, feed FROM {table} WHERE trade_date = %s" for table in (TEMP, HISTORY, MINUTES)
+        )
+        return [(symbol, feed) for symbol, feed in self._query(f"{parts} ORDER BY 1, 2", [date] * 3)]
+
+    @contextmanager
+    def own_minutes(self, date: datetime.date, feed: str, symbols: Sequence[str]) -> Iterator[None]:
+        # Who merges candles of that date and feed holds the lock until he commits, whatever the symbol. So whoever has
+        # stored ticks but not yet merged them waits for us, and we do not see his ticks; who has merged, we wait for.
+        with self.transaction():
+            self._query("SELECT pg_advisory_xact_lock(%s, %s)", [MINUTE_LOCK, minute_lock(date, feed)])
+            yield
+
+    def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
+        changed = 0
+        for index, symbol in enumerate(bars.symbols):
+            mine = bars.take(bars.symbol == index)
+            stored = bars_module.from_rows(
+                bars.feed,
+                self._query(
+                    f"SELECT {SELECT_BAR} FROM {MINUTES} WHERE symbol = %s AND feed = %s AND trade_date = %s",
+                    [symbol, bars.feed, date],
+                ),
+            )
+            gone, new = bars_module.changes(stored, mine)
+            for minute in gone:
+                changed += self._changed(
+                    f"DELETE FROM {MINUTES} WHERE symbol = %s AND feed = %s AND minute_time = %s AND trade_date = %s",
+                    [symbol, bars.feed, moment(minute), date],
+                )
+            if len(new):
+                changed += self._changed(_REPLACE, minute_lists(new))
+        return changed
+
+    def table_figures(self, table: str) -> dict[str, Figure]:
+        dated = self._query(
+            "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'trade_date' AND attnum > 0",
+            [table],
+        )
+        rows = self._query(
+            f"SELECT {'trade_date' if dated else 'NULL'}, count(*), sum(hashtextextended(t::text, 0))"
+            f" FROM {self.connection.ops.quote_name(table)} t GROUP BY 1"
+        )
+        return {
+            "" if date is None else str(date): Figure(int(count), int(total or 0) % PRIME)
+            for date, count, total in rows
+            if count
+        }
+
+    # --- books, events, caches ----------------------------------------------------------------------------------------
+
+    def _put(self, statement: str, rows: Sequence[Sequence[Any]], row: str, conflict: str = "DO NOTHING") -> int:
+        stored = 0
+        for start in range(0, len(rows), 500):
+            part = rows[start : start + 500]
+            values = [value for one in part for value in one]
+            stored += self._changed(f"{statement} VALUES {', '.join([row] * len(part))} ON CONFLICT {conflict}", values)
+        return stored
+
+    def store_books(self, books: Sequence[OrderBook]) -> int:
+        days = [EPOCH_DATE + datetime.timedelta(days=book.trade_date) for book in books]
+        return self._put(
+            "INSERT INTO order_books",
+            [
+                (book.symbol, moment(book.time_us), book.tick_id, day, book.feed, book.source_id, *book.columns())
+                for book, day in zip(books, days, strict=True)
+            ],
+            "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        )
+
+    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
+        texts = ", ".join(f"{name}::text" for name in ("bid_prices", "bid_volumes", "ask_prices", "ask_volumes"))
+        rows = self._query(
+            f"SELECT {micros('event_time')}, tick_id, {DAY}, source, {texts}"
+            " FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
+            " ORDER BY event_time, tick_id LIMIT %s",
+            [symbol, feed, moment(start_us), moment(end_us), limit],
+        )
+        return [
+            OrderBook.of(
+                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source, columns=columns
+            )
+            for at, i, day, source, *columns in rows
+        ]
+
+    def store_events(self, events: Sequence[MarketEvent]) -> int:
+        return self._put(
+            "INSERT INTO market_events",
+            [
+                (
+                    moment(one.time_us),
+                    one.event_id,
+                    EPOCH_DATE + datetime.timedelta(days=one.trade_date),
+                    one.feed,
+                    one.source_id,
+                    one.kind,
+                    one.symbol,
+                    json.dumps(one.body, ensure_ascii=False),
+                )
+                for one in events
+            ],
+            "(%s, %s, %s, %s, %s, %s, %s, %s)",
+        )
+
+    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
+        rows = self._query(
+            f"SELECT {micros('event_time')}, event_id, {DAY}, feed, source, kind, symbol, body::text"
+            " FROM market_events WHERE event_time >= %s AND event_time < %s"
+            + ("" if kind is None else " AND kind = %s")
+            + " ORDER BY event_time, event_id LIMIT %s",
+            [moment(start_us), moment(end_us), *([] if kind is None else [kind]), limit],
+        )
+        return [
+            MarketEvent(
+                time_us=at,
+                event_id=i,
+                trade_date=day,
+                feed=feed,
+                source_id=source,
+                kind=what,
+                symbol=symbol,
+                body=json.loads(body),
+            )
+            for at, i, day, feed, source, what, symbol, body in rows
+        ]
+
+    def put_latest(self, rows: Sequence[Latest]) -> None:
+        newest = {(row.symbol, row.feed): row for row in rows}  # a statement may not touch a row twice
+        changed = ("event_time", "tick_id", "price", "size", "updated_at")
+        self._put(
+            "INSERT INTO cache_realtime_data",
+            [
+                (
+                    row.symbol,
+                    row.feed,
+                    moment(row.time_us),
+                    row.tick_id,
+                    f"{row.price}e-8",
+                    None if row.size is None else f"{row.size}e-4",
+                )
+                for _, row in sorted(newest.items())
+            ],
+            "(%s, %s, %s, %s, %s, %s, clock_timestamp())",
+            f"(symbol, feed) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in changed)}",
+        )
+
+    def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
+        return {
+            table: self._changed(
+                f"DELETE FROM {self.connection.ops.quote_name(table)} WHERE updated_at < %s", [moment(before)]
+            )
+            for table, before in before_us.items()
+        }
+
+    def clock_us(self) -> int:
+        return int(self._query(f"SELECT {self.clock_sql}")[0][0])
+
+    @property
+    def clock_sql(self) -> str:
+        return micros("clock_timestamp()")
+
+
+def minute_lock(date: datetime.date, feed: str) -> int:
+    """Second half of the advisory lock on the minute candles of a date and feed: 32 bits with a sign."""
+    return zlib.crc32(f"{feed}/{date}".encode()) - 2**31
