@@ -117,9 +117,7 @@ class Drill:
             (self.folder / "acked.json").write_text(json.dumps(run["acked"]))
             acked = str(self.folder / "acked.json")
             found = self.ask("judge", name=run["name"], acked=acked, again=run is runs[-1])
-            self.say(
-                f"{run['name']}: restored {found['ticks']:,} ticks of {found['batches']:,} batches {found['trouble']}"
-            )
+            self.say(f"{run['name']}: restored, {found['ticks']:,} ticks of {found['batches']:,} batches")
             restored += 1
             trouble += found["trouble"]
         calm = [run["name"] for run in runs if not run["ticks"]]
