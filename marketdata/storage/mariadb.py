@@ -15,7 +15,7 @@ from marketdata.storage import partitions
 from marketdata.storage.base import HISTORY, MINUTES, TEMP, TickKey
 from marketdata.storage.loadfile import LoadFile
 from marketdata.storage.mariadb_columns import SELECT_BAR, SELECT_TICK, minute_rows, moment, nearby
-from marketdata.storage.mariadb_history import MOVING, NAMES, PARTED, MariaDBHistory, tables
+from marketdata.storage.mariadb_history import COMPRESSED, MOVING, NAMES, PARTED, MariaDBHistory, tables
 from marketdata.storage.sqlite import ticks_from_rows
 from marketdata.ticks import Ticks
 
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS {{table}} (
     bid DECIMAL(18,8) NULL, ask DECIMAL(18,8) NULL, bid_size DECIMAL(18,4) NULL, ask_size DECIMAL(18,4) NULL,
     cum_volume DECIMAL(18,4) NULL,
     PRIMARY KEY (symbol, event_time, tick_id, trade_date)
-) ENGINE=InnoDB {{parted}}
+) ENGINE=InnoDB {COMPRESSED} {{parted}}
 """
 _MINUTES = f"""
 CREATE TABLE IF NOT EXISTS market_data_minute (
@@ -72,8 +72,21 @@ class MariaDB(MariaDBHistory):
         for table in (TEMP, HISTORY):
             self._query(_TICKS.format(table=table, parted=PARTED))
         self._query(_TICKS.format(table=MOVING, parted=""))
+        self._compress()
         for statement in (_MINUTES, *tables()):
             self._query(statement)
+
+    def _compress(self) -> None:
+        """Give tables of ticks that were made without it the option, at once and without a copy: days are exchanged
+        between them, so they must be alike."""
+        for table in (TEMP, HISTORY, MOVING):
+            options = self._query(
+                "SELECT CREATE_OPTIONS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+                " AND TABLE_NAME = %s",
+                [table],
+            )
+            if "PAGE_COMPRESSED`=1" not in str(options):
+                self._query(f"ALTER TABLE {table} {COMPRESSED}")
 
     def drop_tables(self) -> None:
         for table in (TEMP, MOVING, HISTORY, MINUTES, *NAMES):

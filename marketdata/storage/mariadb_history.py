@@ -46,6 +46,9 @@ from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, micros, moment, 
 MOVING = "market_data_moving"
 """Where a day lies between the two exchanges: the same columns, no partitions, empty save for a moment."""
 PARTED = "PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
+# Pages are written compressed and the rest of each is punched out of the file: 44 bytes a trade on the disk instead of
+# 105, for a tenth more time to load (docs/adr/0010). A file system that cannot punch holes keeps them whole.
+COMPRESSED = "PAGE_COMPRESSED=1 PAGE_COMPRESSION_LEVEL=1"
 NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
 PIECE = 10_000
 BRIEF_S = partitions.BRIEF_S

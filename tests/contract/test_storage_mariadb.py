@@ -149,6 +149,16 @@ class TestMariaDB(StorageContract):
         with django_assert_num_queries(0):
             unparted.ensure_partitions([day("2026-03-16")])
 
+    def test_tables_made_without_compression_are_given_it_so_that_days_can_be_exchanged(self, store):
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE temp_market_data PAGE_COMPRESSED=0 PAGE_COMPRESSION_LEVEL=DEFAULT")
+        load(store, ticks_of(day("2026-03-16")))
+
+        store.create_tables()
+
+        assert store.move_day(day("2026-03-16"), progress=lambda _: None) == 1
+        assert rows_by_partition("market_data_tick")["p20260316"] == 1
+
     # --- what is worth another try ----------------------------------------------------------------------------------
 
     def test_the_loser_of_a_real_deadlock_may_try_again(self, store):
