@@ -1,0 +1,307 @@
+"""Whether a trading day is what it should be, counted from the start: ledger against ticks, ticks against minute
+candles, minute candles against daily ones. Only reads; what a difference is, `analytics.differences` says.
+
+Both sides of a comparison are of one moment, and such moments are short: what looks wrong while workers go on writing
+is looked at once more in a snapshot of its own before it is reported.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from django.db.models import Exists, F, Max, Min, OuterRef, Subquery, Sum
+
+from analytics import candles, days, differences
+from analytics.differences import BatchSums, Finding, Findings
+from marketdata import bars as bars_module
+from marketdata import dayticks, figures, ledger, rollover
+from marketdata.bars import Bars
+from marketdata.figures import PRIME, Figure
+from marketdata.models import IngestBatch, IngestBatchDay, RolloverRun, Symbol
+from marketdata.storage import storage
+from marketdata.storage.base import HISTORY, TEMP, Progress
+
+MOST = 100
+TELL_SERIES = 250
+Counted = dict[tuple[str, str], Figure]
+"""Figures by (symbol, feed)."""
+State = RolloverRun.State
+_COUNTED = (State.VERIFIED, State.MOVED, State.AGGREGATED, State.CLEANED, State.DONE)
+AGGREGATED = (State.AGGREGATED, State.CLEANED, State.DONE)
+
+
+class UnknownDay(Exception):
+    """Nothing is known of this date; the message names the dates that are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was looked at and what was found. `counts` has every finding by code, `findings` names at most so many of
+    each; `notes` are worth knowing and nothing wrong."""
+
+    date: datetime.date
+    state: str
+    ticks: int
+    series: int
+    minutes: int
+    daily: int
+    findings: tuple[Finding, ...]
+    counts: dict[str, int]
+    notes: tuple[Finding, ...]
+
+    @property
+    def is_consistent(self) -> bool:
+        return not self.counts
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {**asdict(self), "date": self.date.isoformat(), "consistent": self.is_consistent}
+
+
+def silent(_: str) -> None:
+    """For work that nobody watches."""
+
+
+def known_dates(first: datetime.date | None = None, last: datetime.date | None = None) -> list[datetime.date]:
+    """The trading dates of which there is a rollover, a ledger entry or a tick, oldest first."""
+    every = set(RolloverRun.objects.values_list("trade_date", flat=True))
+    every |= set(IngestBatchDay.objects.order_by().values_list("trade_date", flat=True).distinct())
+    every |= {*storage().dates(TEMP), *storage().dates(HISTORY)}
+    return sorted(date for date in every if (first is None or first <= date) and (last is None or date <= last))
+
+
+def verify_day(date: datetime.date, *, most: int = MOST, progress: Progress = silent) -> Report:
+    """Count a trading day from the start and compare. UnknownDay if there is nothing of it. Only reads."""
+    found, notes = Findings(most), []
+    progress(f"{date} 원장과 틱 / ledger and ticks")
+    with storage().snapshot():
+        run, counted, waiting = figures_of(date)
+        if run is not None and run.dropped_at is not None:
+            notes.append(_dropped(run))
+        else:
+            found.add(_ledger(date, counted, progress))
+            found.add(_recorded(run, counted, waiting))
+    if waiting and run is not None and run.state == State.DONE:
+        rows = figures.total(waiting.values()).rows
+        notes.append(Finding(code="waiting_to_be_moved", subject=str(date), found=f"{rows:,} late ticks in {TEMP}"))
+    if run is not None and run.accepted:
+        notes.append(Finding(code="accepted_difference", subject=str(date), found=run.accepted))
+    series = storage().day_series(date)
+    has_ticks = run is None or run.dropped_at is None
+    minutes = 0
+    if has_ticks:
+        for feed in sorted({feed for _, feed in series}):
+            symbols = [symbol for symbol, one in series if one == feed]
+            minutes += _verify_minutes(date, feed, symbols, found, progress)
+    daily = 0
+    if run is not None and run.state in AGGREGATED:
+        daily = compare_daily(date, series, set(waiting), found, progress, alone=has_ticks)
+    return Report(
+        date=date,
+        state=str(run.state) if run is not None else "",
+        ticks=figures.total(counted.values()).rows,
+        series=len(series),
+        minutes=minutes,
+        daily=daily,
+        findings=tuple(found.named),
+        counts=found.counts,
+        notes=tuple(notes),
+    )
+
+
+# --- ledger and ticks -------------------------------------------------------------------------------------------------
+
+
+def figures_of(date: datetime.date) -> tuple[RolloverRun | None, Counted, Counted]:
+    """The day's run, its figures and those of what still lies in TEMP; UnknownDay if there is nothing at all."""
+    run = RolloverRun.objects.filter(trade_date=date).first()
+    counted = storage().tick_figures(date)
+    waiting = storage().tick_figures(date, tables=[TEMP]) if counted else {}
+    if run is None and not counted and not IngestBatchDay.objects.filter(trade_date=date).exists():
+        raise UnknownDay(f"{date}: 그런 거래일이 없습니다 / no tick, ledger entry or rollover of this date. {_range()}")
+    return run, counted, waiting
+
+
+def _range() -> str:
+    ledger_range = IngestBatchDay.objects.aggregate(first=Min("trade_date"), last=Max("trade_date"))
+    runs = RolloverRun.objects.aggregate(first=Min("trade_date"), last=Max("trade_date"))
+    bounds = sorted(date for found in (ledger_range, runs) for date in found.values() if date is not None)
+    return f"Known: {bounds[0]} to {bounds[-1]}" if bounds else "No day is known yet."
+
+
+def _dropped(run: RolloverRun) -> Finding:
+    return Finding(
+        code="dropped",
+        subject=str(run.trade_date),
+        found=f"its ticks are past their time and were dropped at {run.dropped_at:%Y-%m-%d %H:%M} UTC"
+        + (f"; archived {run.archived_at:%Y-%m-%d}" if run.archived_at else ""),
+    )
+
+
+def _ledger(date: datetime.date, counted: Counted, progress: Progress) -> Iterator[Finding]:
+    """The ledger's sum against the ticks', batch by batch where they differ; and the ledger against itself."""
+    acknowledged, total = ledger.day_figure(date), figures.total(counted.values())
+    if acknowledged != total:
+        yield Finding(
+            code="ledger_differs",
+            subject=str(date),
+            expected=differences.figure_text(acknowledged),
+            found=differences.figure_text(total),
+        )
+        found, senders = BatchSums(), dayticks.sources()
+        for number, (symbol, feed) in enumerate(sorted(counted), start=1):
+            try:
+                parts = dayticks.read(date, symbol, feed, figure=counted[symbol, feed], sources=senders)
+            except dayticks.SourceUnclear as error:
+                parts = [error.ticks]
+                yield Finding(
+                    code="source_changed",
+                    subject=f"{symbol} {feed}",
+                    expected=differences.figure_text(error.explained),
+                    found=differences.figure_text(counted[symbol, feed]),
+                )
+            for part in parts:
+                found.add(part)
+            if number % TELL_SERIES == 0:
+                progress(f"{date} 배치 대조 / batches: {number:,} of {len(counted):,} series")
+        rows = IngestBatchDay.objects.filter(trade_date=date).values_list("batch", "rows", "checksum")
+        noted = differences.sums(rows.order_by("batch").iterator(10_000))
+        yield from differences.batches(noted, found.total())
+    yield from _ledger_itself(date)
+
+
+def _ledger_itself(date: datetime.date) -> Iterator[Finding]:
+    """`stored` of each batch of the day is the sum of its rows by date, and each of these has its claim."""
+    of_batch = IngestBatchDay.objects.filter(batch=OuterRef("batch")).order_by()
+    claims = (
+        IngestBatch.objects.filter(Exists(of_batch.filter(trade_date=date)))
+        .annotate(noted=Subquery(of_batch.values("batch").annotate(sum=Sum("rows")).values("sum")))
+        .exclude(stored=F("noted"))
+    )
+    for batch, stored, noted in claims.order_by("batch").values_list("batch", "stored", "noted"):
+        yield Finding(
+            code="claim_differs",
+            subject=differences.batch_text(batch),
+            expected=f"{stored:,} stored",
+            found=f"{noted:,} by trading date",
+        )
+    orphans = IngestBatchDay.objects.filter(trade_date=date).exclude(
+        Exists(IngestBatch.objects.filter(batch=OuterRef("batch")))
+    )
+    for batch, rows in orphans.order_by("batch").values_list("batch", "rows"):
+        yield Finding(
+            code="claim_missing",
+            subject=differences.batch_text(batch),
+            expected="a row of ingest_batch",
+            found=f"{rows:,} ticks by trading date alone",
+        )
+
+
+def _recorded(run: RolloverRun | None, counted: Counted, waiting: Counted) -> Iterator[Finding]:
+    """What the rollover wrote down is what lies in history (or, before it was moved, what was counted)."""
+    if run is None or run.state not in _COUNTED:
+        return
+    recorded, found = Figure(run.rows or 0, run.checksum or 0), figures.total(counted.values())
+    if run.state != State.VERIFIED:
+        late = figures.total(waiting.values())
+        found = Figure(found.rows - late.rows, (found.checksum - late.checksum) % PRIME)
+    elif found == ledger.day_figure(run.trade_date):
+        return  # ticks that came since are counted again when the day is moved
+    if recorded != found:
+        yield Finding(
+            code="recorded_differs",
+            subject=str(run.trade_date),
+            expected=differences.figure_text(recorded),
+            found=differences.figure_text(found),
+        )
+
+
+# --- candles ----------------------------------------------------------------------------------------------------------
+
+
+def _verify_minutes(date: datetime.date, feed: str, symbols: Sequence[str], found: Findings, progress: Progress) -> int:
+    """Each symbol's candles from its ticks; those that look wrong once more at one moment. Returns how many there
+    are."""
+    stored = storage().read_day_minutes(date, feed)
+    suspects = []
+    for number, (symbol, findings) in enumerate(compare_minutes(date, stored, symbols), start=1):
+        if findings:
+            suspects.append(symbol)
+        if number % TELL_SERIES == 0:
+            progress(f"{date} {feed} 분봉 / minute candles: {number:,} of {len(symbols):,} symbols")
+    if suspects:
+        with storage().snapshot():
+            for _, findings in compare_minutes(date, storage().read_day_minutes(date, feed), suspects):
+                found.add(findings)
+    return len(stored)
+
+
+def compare_minutes(date: datetime.date, stored: Bars, symbols: Sequence[str]) -> Iterator[tuple[str, list[Finding]]]:
+    for symbol, mine in by_symbol(stored, symbols):
+        yield symbol, differences.minutes(from_ticks(date, symbol, stored.feed), mine, symbol)
+
+
+def from_ticks(date: datetime.date, symbol: str, feed: str) -> Bars:
+    """The candles that the day's ticks of a symbol make."""
+    made = candles.build(storage().read_day_ticks(date, symbol, feed))
+    return made if len(made) else replace(bars_module.empty(feed), symbols=[symbol])
+
+
+def by_symbol(bars: Bars, symbols: Sequence[str]) -> Iterator[tuple[str, Bars]]:
+    """Each symbol's part of candles that are ordered by symbol, an empty one where there is none."""
+    first = np.flatnonzero(np.r_[True, bars.symbol[1:] != bars.symbol[:-1]]) if len(bars) else np.zeros(0, np.int64)
+    bounds = [*first.tolist(), len(bars)]
+    places = {bars.symbols[int(bars.symbol[bounds[at]])]: (bounds[at], bounds[at + 1]) for at in range(len(first))}
+    for symbol in symbols:
+        start, end = places.get(symbol, (0, 0))
+        part = bars.take(np.arange(start, end))
+        yield symbol, replace(part, symbols=[symbol], symbol=np.zeros(end - start, np.int32))
+
+
+def compare_daily(
+    date: datetime.date,
+    series: Sequence[tuple[str, str]],
+    waiting: set[tuple[str, str]],
+    found: Findings,
+    progress: Progress,
+    *,
+    alone: bool,
+) -> int:
+    """Each daily candle from the minute candles, at one moment; those with late ticks wait for the rollover to make
+    them anew. `alone` looks for those without minute candles as well. Returns how many there are."""
+    progress(f"{date} 일봉 / daily candles")
+    windows = {window.market: window for window in rollover.windows(date)}
+    markets = dict(Symbol.objects.values_list("code", "market_id"))
+    count = 0
+    for feed in sorted({feed for _, feed in series}):
+        symbols = [symbol for symbol, one in series if one == feed and (symbol, feed) not in waiting]
+        with storage().snapshot():
+            for symbol, minutes in by_symbol(storage().read_day_minutes(date, feed), symbols):
+                stored = storage().read_daily(symbol, feed, date, date + datetime.timedelta(days=1))
+                window = windows.get(markets.get(symbol, ""))
+                found.add(differences.days(days.build(minutes, date, window), stored))
+                count += len(stored)
+    if alone:
+        count += _daily_alone(date, set(series), markets, found)
+    return count
+
+
+def _daily_alone(date: datetime.date, series: set[tuple[str, str]], markets: dict[str, str], found: Findings) -> int:
+    """Daily candles of symbols that have neither ticks nor minute candles on that day."""
+    feeds = {feed for _, feed in series} | set(Symbol.objects.values_list("primary_feed", flat=True))
+    count = 0
+    for symbol in sorted(markets):
+        for feed in sorted(feeds):
+            if (symbol, feed) not in series:
+                stored = storage().read_daily(symbol, feed, date, date + datetime.timedelta(days=1))
+                found.add(differences.days(days.build(_no_minutes(symbol, feed), date, None), stored))
+                count += len(stored)
+    return count
+
+
+def _no_minutes(symbol: str, feed: str) -> Bars:
+    return replace(bars_module.empty(feed), symbols=[symbol])

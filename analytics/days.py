@@ -1,0 +1,50 @@
+"""Daily candles from minute candles: the definition of `marketdata.storage.base` in arithmetic of its own, to check
+what databases make of it. Pure; what is stored is made by `Storage.build_daily`."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+
+from marketdata import daily
+from marketdata.bars import VALUE_UNIT, Bars
+from marketdata.daily import DailyBars
+from marketdata.storage.base import EPOCH_DATE, Window
+
+
+def build(bars: Bars, date: datetime.date, window: Window | None) -> DailyBars:
+    """The daily candle of one symbol's minutes of a trading date; none if there are none. `window` is the regular
+    session of the symbol's market."""
+    symbol = bars.symbols[0] if bars.symbols else ""
+    if not len(bars):
+        return daily.from_rows(symbol, bars.feed, [])
+    bars = bars.take(np.argsort(bars.time_us, kind="stable"))
+    inside = np.zeros(len(bars), bool)
+    if window is not None:
+        inside = (bars.time_us >= window.start_us) & (bars.time_us < window.end_us)
+    regular = bars.take(inside)
+    whole = sum(bars.value.tolist()) * VALUE_UNIT + sum(bars.value_frac.tolist())
+    last = int(bars.close[-1])
+    row = (
+        (date - EPOCH_DATE).days,
+        int(bars.open[0]),
+        int(bars.high.max()),
+        int(bars.low.min()),
+        int(regular.close[-1]) if len(regular) else last,
+        last,
+        sum(bars.volume.tolist()),
+        *divmod(whole, VALUE_UNIT),
+        sum(bars.n.tolist()),
+        *(
+            (
+                int(regular.open[0]),
+                int(regular.high.max()),
+                int(regular.low.min()),
+                sum(regular.volume.tolist()),
+            )
+            if len(regular)
+            else (None,) * 4
+        ),
+    )
+    return daily.from_rows(symbol, bars.feed, [row])

@@ -1,0 +1,197 @@
+"""Puts candles right: minute candles from the ticks, daily candles from the minute candles, while workers go on."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from analytics import consistency, differences
+from analytics.consistency import MOST, silent
+from analytics.differences import Finding, Findings
+from marketdata import bars as bars_module
+from marketdata import leases, rollover
+from marketdata.bars import MINUTE_US, Bars
+from marketdata.figures import Figure
+from marketdata.leases import Lease
+from marketdata.models import RolloverRun
+from marketdata.storage import storage
+from marketdata.storage.base import EPOCH_DATE, Progress
+
+TRIES = 5
+GROUP_TICKS = 200_000  # whose candles are owned at a time: for a second or so workers wait
+GROUP_SYMBOLS = 50
+T = TypeVar("T")
+
+
+class NothingToBuildFrom(Exception):
+    """There are no ticks, so the candles are all that is left of the day; or no such symbol or feed on that day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """Which candles of a day were (or, with `dry_run`, would be) put right, as `analytics.consistency.Report` has it.
+    `changed` minute candles were written or deleted; `daily` candles were made, None if it was not their time."""
+
+    date: datetime.date
+    dry_run: bool
+    series: int
+    changed: int
+    daily: int | None
+    findings: tuple[Finding, ...]
+    counts: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {**asdict(self), "date": self.date.isoformat()}
+
+
+def rebuild_candles(
+    date: datetime.date,
+    *,
+    symbols: Sequence[str] | None = None,
+    feed: str | None = None,
+    dry_run: bool = False,
+    most: int = MOST,
+    progress: Progress = silent,
+) -> Rebuilt:
+    """Make the minute candles of a trading date what its ticks make, all or those of some symbols or of one feed, and
+    then its daily candles if the rollover had made them. Only what is wrong is written. A worker who is about to change
+    one of these candles waits a moment; nothing of his is lost or counted twice.
+
+    consistency.UnknownDay, NothingToBuildFrom, leases.HeldElsewhere (the rollover is at it) and LeaseLost say why not.
+    """
+    if dry_run:
+        return _Repair(date, None, most, progress).run(symbols, feed)
+    with leases.hold(leases.UPKEEP) as lease:  # nobody moves or drops the day meanwhile
+        return _Repair(date, lease, most, progress).run(symbols, feed)
+
+
+class _Repair:
+    """One call of `rebuild_candles`; without a lease it only looks."""
+
+    def __init__(self, date: datetime.date, lease: Lease | None, most: int, progress: Progress) -> None:
+        self._date, self._lease, self._progress = date, lease, progress
+        self._found, self._changed = Findings(most), 0
+
+    def run(self, symbols: Sequence[str] | None, feed: str | None) -> Rebuilt:
+        date = self._date
+        run, counted, waiting = consistency.figures_of(date)
+        if not counted or (run is not None and run.dropped_at is not None):
+            raise NothingToBuildFrom(
+                f"{date}: 틱이 없음 / there are no ticks to build from: they are past their time (RETENTION_TICKS_DAYS)"
+                " or never came; the candles stay as they are"
+            )
+        series = storage().day_series(date)
+        chosen = [
+            (symbol, one)
+            for symbol, one in series
+            if (feed is None or one == feed) and (symbols is None or symbol in symbols)
+        ]
+        _all_there(date, series, symbols, feed)
+        for one in sorted({one for _, one in chosen}):
+            self._minutes(one, [symbol for symbol, other in chosen if other == one], counted)
+        return Rebuilt(
+            date=date,
+            dry_run=self._lease is None,
+            series=len(chosen),
+            changed=self._changed,
+            daily=self._daily(run, series, set(waiting)),
+            findings=tuple(self._found.named),
+            counts=self._found.counts,
+        )
+
+    def _minutes(self, feed: str, symbols: Sequence[str], counted: Mapping[tuple[str, str], Figure]) -> None:
+        self._progress(f"{self._date} {feed}: {len(symbols):,} 종목 비교 / symbols to compare")
+        stored = storage().read_day_minutes(self._date, feed)
+        wrong = [s for s, findings in consistency.compare_minutes(self._date, stored, symbols) if findings]
+        before = dict(consistency.by_symbol(stored, wrong))
+        for group in _groups(wrong, {symbol: counted.get((symbol, feed), Figure()).rows for symbol in wrong}):
+            self._check()
+            written, findings = _patiently(functools.partial(self._put_right, feed, group, before))
+            self._changed += written
+            self._found.add(findings)
+            self._progress(f"{self._date} {feed} {group[0]}–{group[-1]}: {len(findings):,} 차이 / differences")
+
+    def _put_right(self, feed: str, symbols: Sequence[str], before: Mapping[str, Bars]) -> tuple[int, list[Finding]]:
+        """The candles of these symbols, in one transaction that owns them."""
+        store, findings = storage(), []
+        only_looking = self._lease is None
+        with store.snapshot() if only_looking else store.own_minutes(self._date, feed, symbols):
+            wanted = [consistency.from_ticks(self._date, symbol, feed) for symbol in symbols]
+            for bars in wanted:
+                findings += differences.minutes(bars, self._stored(bars, before[bars.symbols[0]]), bars.symbols[0])
+            written = 0 if only_looking else store.replace_minutes(self._date, bars_module.concatenate(wanted))
+        return written, findings
+
+    def _stored(self, wanted: Bars, before: Bars) -> Bars:
+        """A symbol's candles as they are by now, between the first and the last minute that was or should be there:
+        what a worker added beyond them since then is right."""
+        times = [*wanted.time_us.tolist(), *before.time_us.tolist()]
+        bars = storage().read_minutes(wanted.symbols[0], wanted.feed, min(times), max(times) + MINUTE_US)
+        return bars.take(bars.trade_date == (self._date - EPOCH_DATE).days)
+
+    def _daily(
+        self, run: RolloverRun | None, series: Sequence[tuple[str, str]], waiting: set[tuple[str, str]]
+    ) -> int | None:
+        if run is None or run.state not in consistency.AGGREGATED:
+            return None  # the rollover will make them
+        consistency.compare_daily(self._date, series, waiting, self._found, self._progress, alone=True)
+        if self._lease is None:
+            return None
+        self._check()
+        daily = _patiently(lambda: storage().build_daily(self._date, rollover.windows(self._date)))
+        RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
+        return daily
+
+    def _check(self) -> None:
+        if self._lease is not None:
+            self._lease.check()
+
+
+def _all_there(
+    date: datetime.date, series: Sequence[tuple[str, str]], symbols: Sequence[str] | None, feed: str | None
+) -> None:
+    """NothingToBuildFrom unless each symbol and the feed that were asked for are there on that day."""
+    feeds = sorted({one for _, one in series})
+    if feed is not None and feed not in feeds:
+        raise NothingToBuildFrom(f"{feed}: 그 날 없는 피드 / no such feed on {date}. There: {', '.join(feeds)}")
+    there = {symbol for symbol, one in series if feed in (None, one)}
+    if unknown := [symbol for symbol in symbols or () if symbol not in there]:
+        raise NothingToBuildFrom(
+            f"{', '.join(unknown)}: 그 날 없는 종목 / has neither ticks nor candles on {date}"
+            + (f" in {feed}" if feed else "")
+        )
+
+
+def _groups(symbols: Sequence[str], ticks: Mapping[str, int]) -> Iterator[list[str]]:
+    """Symbols together as long as they are few and have few ticks."""
+    group: list[str] = []
+    held = 0
+    for symbol in symbols:
+        if group and (held + ticks[symbol] > GROUP_TICKS or len(group) == GROUP_SYMBOLS):
+            yield group
+            group, held = [], 0
+        group.append(symbol)
+        held += ticks[symbol]
+    if group:
+        yield group
+
+
+def _patiently(job: Callable[[], T]) -> T:
+    """A transaction that may meet a deadlock or lose its connection, repeated as a whole."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return job()
+        except (DatabaseError, InterfaceError) as error:
+            if attempt == TRIES or not storage().is_transient(error):
+                raise
+            connection.close()
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
+    raise AssertionError("unreachable")
