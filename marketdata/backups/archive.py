@@ -20,7 +20,7 @@ from marketdata.backups.plan import Known
 from marketdata.storage.backups import BackupError, Progress
 
 SUFFIX, MANIFEST, PART = ".tar.zst", ".json", ".part"
-PIECE = 1 << 20
+PIECE, HOLE = 1 << 20, 4096
 FORMAT = 1
 
 
@@ -202,9 +202,10 @@ def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress
                 content = tar.extractfile(info)
                 with place.open("wb") as output:
                     for piece in _pieces(content):
-                        output.write(piece)
+                        _write_sparse(output, piece)
                         done += len(piece)
                         progress("풀기 / unpacking", done, manifest.raw_bytes)
+                    output.truncate(info.size)
                 place.chmod(info.mode | 0o600)
     except (zstandard.ZstdError, tarfile.TarError, EOFError) as error:
         raise Tampered(f"{path_of(folder, manifest.name)} 손상됨 / cannot be unpacked: {error}") from error
@@ -215,6 +216,16 @@ def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress
 def _pieces(content: IO[bytes] | None) -> Iterator[bytes]:
     while content is not None and (piece := content.read(PIECE)):
         yield piece
+
+
+def _write_sparse(file: IO[bytes], piece: bytes) -> None:
+    """Blocks of zeros become holes again: MariaDB punches them into the files of compressed pages."""
+    for at in range(0, len(piece), HOLE):
+        block = piece[at : at + HOLE]
+        if block.count(0) == len(block):
+            file.seek(len(block), os.SEEK_CUR)
+        else:
+            file.write(block)
 
 
 def _create(path: Path) -> IO[bytes]:

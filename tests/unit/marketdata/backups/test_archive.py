@@ -66,6 +66,18 @@ def test_what_is_packed_comes_out_again(source, folder, tmp_path):
     assert (target / "private").stat().st_mode & 0o777 == 0o600
 
 
+def test_holes_come_out_as_holes(source, folder, tmp_path):
+    content = b"page" + bytes(3 << 20) + b"page" + bytes(1 << 20)
+    (source / "sparse").write_bytes(content)
+    target = tmp_path / "target"
+    target.mkdir()
+
+    archive.unpack(folder, stored(source, folder), target, progress=quiet)
+
+    assert (target / "sparse").read_bytes() == content
+    assert (target / "sparse").stat().st_blocks * 512 < len(content) // 10
+
+
 def test_only_this_user_may_read_a_backup(source, folder):
     stored(source, folder)
 
