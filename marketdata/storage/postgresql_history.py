@@ -378,6 +378,9 @@ class PostgreSQLHistory(Storage):
             return
         self._query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         try:
+            # Held first, and in the order of whoever moves a day: rows that are brought from one partition into another
+            # are seen in neither by a moment that is older.
+            self._query(f"LOCK TABLE ONLY {', ONLY '.join(PERIODS)} IN ACCESS SHARE MODE")
             self._query("SELECT pg_current_snapshot()")  # the first question fixes the moment
             yield
         finally:

@@ -145,6 +145,22 @@ class TestPostgreSQL(StorageContract):
         assert set(seen) == {len(dates) * 40}
         assert unparted.strays(TEMP) == 0
 
+    def test_a_snapshot_sees_every_tick_although_room_is_made_for_it_meanwhile(self, unparted, monkeypatch):
+        # A question goes to the partitions that there are now; there, rows that were brought later are not seen.
+        monkeypatch.setattr(postgresql_history, "ROOM_S", 0.5)
+        date = day("2026-03-16")
+        load(unparted, ticks_of(date))
+
+        def make_room() -> None:
+            storage().ensure_partitions([date])
+
+        with unparted.snapshot():
+            elsewhere(make_room)
+            assert len(unparted.tick_figures(date)) == 1
+        unparted.ensure_partitions([date])
+
+        assert rows_by_partition(TEMP) == {"temp_market_data_p20260316": 1}
+
     def test_two_workers_may_make_the_same_room_at_once(self, unparted):
         # Two processes do not share what they remember of partitions; here they are two threads that forget.
         dates = [day("2026-03-16") + datetime.timedelta(days=2 * at) for at in range(6)]
