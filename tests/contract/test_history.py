@@ -4,6 +4,7 @@ DB names."""
 import datetime
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -356,7 +357,7 @@ def test_daily_candles_are_made_again_in_place_of_the_old_and_exact(store):
     assert store.build_daily(DAY, []) == 2
 
     bar, minutes = store.read_daily("005930", "krx", DAY, NEXT), market.candles(read_bars(store))
-    whole = sum(candle.value for candle in minutes)
+    whole = sum((candle.value for candle in minutes), Decimal(0))
     assert int(bar.value[0]) * 10**12 + int(bar.value_frac[0]) == int(whole.scaleb(12))
     assert len(store.read_daily("005930", "krx", NEXT, NEXT + datetime.timedelta(days=9))) == 0
 

@@ -237,7 +237,7 @@ class TestMariaDB(StorageContract):
                     storage().count("temp_market_data")
                     with connection.cursor() as cursor:
                         cursor.execute("SELECT CONNECTION_ID()")
-                        number = cursor.fetchone()[0]
+                        number = int(cursor.fetchone()[0])
                     held.set()
                     ended.wait(timeout=60)
                 return number

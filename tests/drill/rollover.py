@@ -143,12 +143,25 @@ class Drill:
             self.ask("judge", dates=[*small, calm, fire]),
             readers + fire_readers,
             fire_writers,
-            {"seconds": round(seconds, 2), "writer_stall_ms": round(stall, 1), "writer_usual_ms": max(usual)},
+            {
+                "bytes_per_tick": self.bytes_per_tick(calm),
+                "seconds": round(seconds, 2),
+                "writer_stall_ms": round(stall, 1),
+                "writer_usual_ms": max(usual),
+            },
         )
 
     def sql(self, statements: str) -> str:
         """Ask the database that the days lie in."""
-        return self.server.sql(f"USE {DATABASE};{statements}" if isinstance(self.server, MariaDB) else statements)
+        return str(self.server.sql(f"USE {DATABASE};{statements}" if isinstance(self.server, MariaDB) else statements))
+
+    def bytes_per_tick(self, date: str) -> float | None:
+        """What the calm day takes on the disk by itself, where the database tells it."""
+        if not isinstance(self.server, MariaDB):
+            return None
+        name = f"{DATABASE}/market_data_tick#P#p{date.replace('-', '')}"
+        told = self.sql(f"SELECT ALLOCATED_SIZE FROM information_schema.INNODB_SYS_TABLESPACES WHERE NAME = '{name}';")
+        return round(int(told) / self.rows, 1)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ def remember(**row) -> None:
     pipeline.execute()
 
 
-def cached() -> list[tuple]:
+def cached() -> list[tuple[str, str, int, float]]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT symbol, feed, tick_id, price FROM cache_realtime_data ORDER BY symbol")
         return [(symbol, feed, tick, float(value)) for symbol, feed, tick, value in cursor.fetchall()]
@@ -98,7 +98,7 @@ def test_the_events_are_made_enabled_and_clean_what_is_old(redis):
 def body_of(name: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT EVENT_DEFINITION FROM information_schema.EVENTS WHERE EVENT_NAME = %s", [name])
-        return cursor.fetchone()[0]
+        return str(cursor.fetchone()[0])
 
 
 def run_body(name: str) -> None:

@@ -34,6 +34,11 @@ def run_at(text: str) -> list[datetime.date]:
     return rollover.run_due(clock=Clock(text))
 
 
+def noted(run: RolloverRun) -> figures.Figure:
+    """What the run wrote down of its day."""
+    return figures.Figure(run.rows or 0, run.checksum or 0)
+
+
 def state_of(date: datetime.date) -> str:
     return RolloverRun.objects.get(trade_date=date).state
 
@@ -91,7 +96,7 @@ def test_a_day_is_moved_when_it_is_due_and_not_before():
     assert (run.state, run.rows, run.daily, run.late_rows, run.error) == (State.DONE, 4, 2, 0, "")
     assert storage().dates(TEMP) == []
     told, stored = ledger_and_history(MONDAY)
-    assert told == stored == figures.Figure(run.rows, run.checksum)
+    assert told == stored == noted(run)
 
 
 def test_the_daily_candle_closes_with_the_regular_session():
@@ -175,7 +180,7 @@ def test_250_trading_days_are_rolled_over_once_each():
     assert done == days
     assert set(RolloverRun.objects.filter(trade_date__in=days).values_list("state", flat=True)) == {State.DONE}
     assert sum(RolloverRun.objects.values_list("late_rows", flat=True)) == late
-    assert storage().count(HISTORY) == sum(run.rows for run in RolloverRun.objects.filter(dropped_at=None, rows__gt=0))
+    assert storage().count(HISTORY) == sum(run.rows or 0 for run in RolloverRun.objects.filter(dropped_at=None))
     dropped = RolloverRun.objects.exclude(dropped_at=None).values_list("trade_date", flat=True)
     assert sorted(dropped) == [day for day in days if day in dropped][: len(dropped)]  # the oldest, past their year
     assert not Alarm.objects.filter(cleared_at=None).exclude(code__in=("partitions_short", "calendar_ends")).exists()
@@ -196,13 +201,13 @@ def test_ticks_that_come_after_their_day_was_done_follow_it_and_mend_the_daily_c
     assert (run.state, run.rows, run.late_rows, run.archived_at) == (State.DONE, 10, 6, None)
     assert storage().read_daily("005930", "krx", MONDAY, TUESDAY).n.tolist() == [5]
     told, stored = ledger_and_history(MONDAY)
-    assert told == stored == figures.Figure(run.rows, run.checksum)
+    assert told == stored == noted(run)
 
 
 def test_ticks_that_come_between_counting_and_moving_are_counted_too():
     commit(MONDAY)
     commit(TUESDAY)
-    came = []
+    came: list[object] = []
 
     def progress(words: str) -> None:
         if words == f"{MONDAY} move" and not came:
@@ -213,7 +218,7 @@ def test_ticks_that_come_between_counting_and_moving_are_counted_too():
 
     assert run.state == State.DONE
     told, stored = ledger_and_history(MONDAY)
-    assert told == stored == figures.Figure(run.rows, run.checksum)
+    assert told == stored == noted(run)
     assert stored.rows == 7
 
 
