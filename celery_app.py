@@ -11,15 +11,15 @@ from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 
-QUEUES = ("raw_market_data", "processed-data", "chart-data", "statistics-data", "maintenance")
+QUEUES = ("raw_market_data", "processed-data", "chart-data", "statistics-data", "maintenance", "backups")
 
 ROUTES = {
     "ingest.tasks.process_batches": {"queue": "raw_market_data"},
     "ingest.tasks.announce_missed": {"queue": "processed-data"},
     "marketdata.tasks.roll_over": {"queue": "maintenance"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
-    "marketdata.tasks.back_up": {"queue": "maintenance"},
-    "marketdata.tasks.archive_days": {"queue": "maintenance"},
+    "marketdata.tasks.back_up": {"queue": "backups"},
+    "marketdata.tasks.archive_days": {"queue": "backups"},
     "marketdata.tasks.keep_events": {"queue": "chart-data"},
     "marketdata.tasks.refresh_caches": {"queue": "chart-data"},
 }

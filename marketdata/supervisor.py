@@ -43,10 +43,12 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     fast = [*celery, "worker", "-n", "ticks@%h", "-c", "2", "-Q", "raw_market_data,processed-data", *quiet]
     slow = [*celery, "worker", "-n", "slow@%h", "-c", "1", "-Q", "chart-data,statistics-data", *quiet]
     upkeep = [*celery, "worker", "-n", "upkeep@%h", "-c", "1", "-Q", "maintenance", *quiet]
+    backups = [*celery, "worker", "-n", "backups@%h", "-c", "1", "-Q", "backups", *quiet]
     listed = [
         Program("worker", fast, 20, stop_s=60, stop_group=False),
         Program("worker-slow", slow, 20, stop_s=60, stop_group=False),
-        Program("worker-upkeep", upkeep, 20, stop_s=60, stop_group=False),  # a backup takes long and holds up no chart
+        Program("worker-upkeep", upkeep, 20, stop_s=60, stop_group=False),
+        Program("worker-backups", backups, 20, stop_s=60, stop_group=False),  # hours, and 08:00 does not wait for them
         Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], 30),
         Program("ingest", [python, "manage.py", "runingest"], 40, stop_s=30),
         Program("web", [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "api.asgi:application"], 50),
