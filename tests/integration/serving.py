@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from channels.testing import WebsocketCommunicator
@@ -26,6 +26,7 @@ from marketdata.ticks import batch_number
 from terminals import wire
 from tests.market import MINUTE_US, NINE_US
 
+T = TypeVar("T")
 CODES = ("000660", "005930", "035420")
 KIS, REPLAY, SIMULATOR = 3, 4, 5
 SEOUL_DAY = "2026-03-16"
@@ -148,13 +149,19 @@ def minute(number: int, **other: Any) -> dict[str, Any]:
 
 async def commit(serving: Serving, rows: Sequence[Mapping[str, Any]], **other: Any) -> None:
     """As Serving.commit, beside a running event loop."""
-    await asyncio.to_thread(commit_and_leave, serving, rows, other)
+    await beside(lambda: serving.commit(rows, **other))
 
 
-def commit_and_leave(serving: Serving, rows: Sequence[Mapping[str, Any]], other: Mapping[str, Any]) -> None:
-    """As Serving.commit, in a thread that then lets its connection go."""
+async def beside(job: Callable[[], T]) -> T:
+    """Do something with the database beside a running event loop, in a thread that then lets its connection go."""
+
+    return await asyncio.to_thread(and_leave, job)
+
+
+def and_leave(job: Callable[[], T]) -> T:
+    """Do something in a thread that then lets its connection go."""
     try:
-        serving.commit(rows, **other)
+        return job()
     finally:
         connection.close()
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from django.db import connection
 
-from marketdata.models import Client, DeadLetter, IngestBatch, Market, Symbol
+from marketdata.models import Client, DeadLetter, IngestBatch, IngestBatchDay, Market, Symbol
 from marketdata.storage import storage
 from terminals import wire
 from tests.fakes import FakeTerminal
@@ -199,8 +199,9 @@ def test_what_the_ledger_lost_is_found_by_an_audit_and_taken_again(road):
         terminal.until_committed()
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM temp_market_data WHERE seq IN (2, 3)")
-        IngestBatch.objects.order_by("batch")[1].delete()
-        IngestBatch.objects.order_by("batch")[1].delete()
+        lost = list(IngestBatch.objects.order_by("batch").values_list("batch", flat=True))[1:3]
+        for ledger in (IngestBatch, IngestBatchDay):
+            ledger.objects.filter(batch__in=lost).delete()
 
         terminal.say(wire.Audit(ranges=((1, 4),), rows=4))
         missing = terminal.expect(wire.Missing)

@@ -1,6 +1,5 @@
 """The stream's dialect, word by word: who gets in, what is subscribed to, what a wrong word is told."""
 
-import asyncio
 import time
 
 import pytest
@@ -10,7 +9,7 @@ from django.test import Client as Browser
 from api.authentication import KEY_HEADER, SECRET_HEADER
 from api.stream import consumer, shared
 from marketdata.models import Client
-from tests.integration.serving import KIS, commit, hub, minute, serving
+from tests.integration.serving import KIS, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US
 
 __all__ = ["hub", "serving"]
@@ -54,7 +53,7 @@ async def test_nobody_else_gets_in(serving, hub, auth):
 
 
 async def test_a_client_that_may_not_read_does_not_get_in(serving, hub):
-    _, secret = await asyncio.to_thread(lambda: Client.objects.create_with_secret(name="sender", may_read=False))
+    _, secret = await beside(lambda: Client.objects.create_with_secret(name="sender", may_read=False))
     client = await Client.objects.aget(name="sender")
 
     async with serving.socket() as socket:
@@ -87,7 +86,7 @@ async def test_staff_get_in_by_their_session_from_pages_of_this_server_only(serv
         browser.force_login(get_user_model().objects.create_user("staff", is_staff=True))
         return f"sessionid={browser.cookies['sessionid'].value}"
 
-    cookie = await asyncio.to_thread(log_in)
+    cookie = await beside(log_in)
 
     async with serving.socket(**ORIGIN, Cookie=cookie) as socket:
         assert [(await socket.next())["msg"] for _ in range(2)] == ["connected", "authenticated"]
@@ -103,7 +102,7 @@ async def test_a_ticket_opens_one_socket(serving, hub):
     def fetch():
         return Browser().post("/v2/stream/ticket", headers=serving.headers).json()["ticket"]
 
-    ticket = await asyncio.to_thread(fetch)
+    ticket = await beside(fetch)
 
     async with serving.socket(**ORIGIN) as socket:
         await socket.say(action="auth", ticket=ticket)

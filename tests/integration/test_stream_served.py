@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import websockets
 
-from tests.integration.serving import CODES, SIMULATOR, commit, commit_and_leave, minute, serving
+from tests.integration.serving import CODES, SIMULATOR, and_leave, commit, minute, serving
 from tests.market import MINUTE_US
 from tests.servers import free_port
 from tests.waiting import until
@@ -166,7 +166,7 @@ def test_the_first_page_moves(web, serving, chromium):
         expect(page.locator("#name")).to_have_text("035420")
         expect(page.locator("#last")).to_have_text("70,059")
         now = {"time": time.time_ns() // 1000, "symbol": "035420", "price": "71000"}
-        aside.submit(commit_and_leave, serving, [now], {"source": SIMULATOR}).result()
+        aside.submit(and_leave, lambda: serving.commit([now], source=SIMULATOR)).result()
         expect(page.locator("#last")).to_have_text("71,000", timeout=10_000)
         expect(page.locator("#change")).to_contain_text("▲")
         expect(page.locator("#tape tr").first).to_contain_text("71,000")
