@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 
 from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, TEMP
 
@@ -24,12 +25,19 @@ KEYS = {
     EVENTS: "event_time, event_id, trade_date",
 }
 _FOR = re.compile(r"FROM \('(\d{4}-\d\d-\d\d)'\) TO \('(\d{4}-\d\d-\d\d)'\)")
-_known: dict[Place, set[datetime.date]] = {}
+REMEMBERED_S = 600.0
+"""Another process may drop a partition: this one hears of it by asking again after so long."""
+_known: dict[Place, tuple[float, set[datetime.date]]] = {}
 
 
 def known(place: Place) -> set[datetime.date]:
-    """The periods, by their start, that this process has seen."""
-    return _known.setdefault(place, set())
+    """The periods, by their start, that this process has seen lately."""
+    now = time.monotonic()
+    since, seen = _known.get(place, (now, set()))
+    if now - since > REMEMBERED_S:
+        since, seen = now, set()
+    _known[place] = (since, seen)
+    return seen
 
 
 def forget(place: Place) -> None:

@@ -188,6 +188,19 @@ class TestPostgreSQL(StorageContract):
         with django_assert_num_queries(0):
             unparted.ensure_partitions([day("2026-03-16")])
 
+    def test_room_that_another_process_took_away_is_made_again_after_a_while(self, unparted, monkeypatch):
+        date = day("2026-03-16")
+        unparted.ensure_partitions([date])
+        with connection.cursor() as cursor:  # `drop_days` of this process would forget it at once
+            cursor.execute("DROP TABLE temp_market_data_p20260316")
+        load(unparted, ticks_of(date))
+        assert unparted.strays(TEMP) == 1
+
+        monkeypatch.setattr(partitions, "REMEMBERED_S", 0.0)
+        unparted.ensure_partitions([date])
+
+        assert rows_by_partition(TEMP) == {"temp_market_data_p20260316": 1}
+
     def test_room_is_made_while_others_read_and_write_in_open_transactions(self, unparted):
         unparted.ensure_partitions([day("2026-03-16")])
         load(unparted, ticks_of(day("2026-03-16")))
