@@ -182,15 +182,20 @@ def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
 def keep_gap(batch: int, feed: str, gap: wire.Gap) -> None:
     """Store what a terminal says it had to drop."""
     Gap.objects.create(
-        batch=batch, feed=feed, from_us=gap.from_us, to_us=gap.to_us, rows=gap.rows, reason=gap.reason[:200]
+        batch=batch, feed=feed, from_us=gap.from_us, to_us=gap.to_us, rows=gap.rows, reason=_text(gap.reason, 200)
     )
 
 
 def bury(batch: int, *, checksum: int, code: str, error: str, payload: bytes) -> None:
     """Keep a whole batch that cannot be stored, once however often it comes."""
     DeadLetter.objects.get_or_create(
-        batch=batch, checksum=checksum, code=code, defaults={"error": error[:2000], "payload": payload}
+        batch=batch, checksum=checksum, code=code, defaults={"error": _text(error, 2000), "payload": payload}
     )
+
+
+def _text(text: str, most: int) -> str:
+    """What a column of text takes: PostgreSQL has no NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:most]
 
 
 def now_us() -> int:

@@ -9,9 +9,12 @@ import pytest
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, connections
 
 from analytics import candles
+from marketdata import ledger
+from marketdata.models import DeadLetter, Gap
 from marketdata.storage import Storage, StorageBusyError, postgresql_history, storage
 from marketdata.storage import postgresql_partitions as partitions
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
+from terminals import wire
 from tests import market
 from tests.contract.storage import StorageContract, elsewhere, load, merge, read
 from tests.market import NINE_US, tick_id
@@ -420,6 +423,14 @@ class TestPostgreSQL(StorageContract):
 
         assert numbers == [5, 0, 0, 1]
         assert store.count("temp_market_data") == 6
+
+    def test_words_of_a_terminal_are_kept_though_postgresql_knows_no_nul(self, store):
+        ledger.keep_gap(7, "krx", wire.Gap(1, 2, 3, "spool\0full"))
+        ledger.bury(7, checksum=1, code="bad_batch", error="spool\0full", payload=b"spool\0full")
+
+        assert Gap.objects.get().reason == "spool\ufffdfull"
+        letter = DeadLetter.objects.get()
+        assert (letter.error, bytes(letter.payload)) == ("spool\ufffdfull", b"spool\0full")
 
     def test_a_reader_in_sql_sees_words_and_decimals(self, store):
         load(store, market.ticks([{"price": market.price("70000.5"), "side": 2, "size": 1}]))
