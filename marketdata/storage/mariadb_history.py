@@ -43,6 +43,7 @@ from marketdata.storage.base import (
 from marketdata.storage.loadfile import UNITS
 from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, micros, moment, replace_statement, scaled
 
+DAY_PERIOD = PERIODS[TEMP]
 MOVING = "market_data_moving"
 """Where a day lies between the two exchanges: the same columns, no partitions, empty save for a moment."""
 PARTED = "PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
@@ -57,6 +58,13 @@ _BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
 _FOREIGN_ROWS = {1737, 1526}  # a row of another partition
 DUPLICATE = 1062
 _ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
+
+
+def _start_of(name: str) -> datetime.date | None:
+    """The first date of partition pYYYYMMDD; None of the ranges between."""
+    if not name.startswith("p") or not name[1:].isdigit():
+        return None
+    return datetime.date.fromisoformat(f"{name[1:5]}-{name[5:7]}-{name[7:9]}")
 
 
 def tables() -> list[str]:
@@ -175,7 +183,7 @@ class MariaDBHistory(Storage):
             Part(
                 table=table,
                 name=name,
-                start=datetime.date.fromisoformat(f"{name[1:5]}-{name[5:7]}-{name[7:9]}"),
+                start=_start_of(name),
                 end=datetime.date.fromisoformat(str(bound).strip("'")),
                 rows=int(count or 0),
                 bytes=int(size or 0),
@@ -192,31 +200,26 @@ class MariaDBHistory(Storage):
         return sum(int(self._query(f"SELECT count(*) FROM {table} PARTITION ({name})")[0][0]) for (name,) in rows)
 
     def dates(self, table: str) -> list[datetime.date]:
+        """A partition of one day behind another has rows of that day alone. Any other is asked: of a month, of what has
+        no room, and the first behind a dropped one, which takes what belongs before it."""
         found: set[datetime.date] = set()
-        for part in self.partitions(table):
-            if self._query(f"SELECT 1 FROM {table} PARTITION ({part.name}) LIMIT 1"):
-                if PERIODS[table](part.start or EPOCH_DATE)[1] - (part.start or EPOCH_DATE) == datetime.timedelta(1):
-                    found.add(part.start or EPOCH_DATE)
+        before: datetime.date | None = None
+        for bound, name in self._bounds(table):
+            if self._query(f"SELECT 1 FROM {table} PARTITION ({name}) LIMIT 1"):
+                start = _start_of(name)
+                if start is not None and before == start and PERIODS[table] is DAY_PERIOD:
+                    found.add(start)
                 else:
-                    found |= {
-                        date
-                        for (date,) in self._query(f"SELECT DISTINCT trade_date FROM {table} PARTITION ({part.name})")
-                    }
+                    rows = self._query(f"SELECT DISTINCT trade_date FROM {table} PARTITION ({name})")
+                    found |= {date for (date,) in rows}
+            before = bound
         if table == TEMP:
             found |= {date for (date,) in self._query(f"SELECT trade_date FROM {MOVING} LIMIT 1")}
-        if self.strays(table):
-            own = [part.name for part in self.partitions(table)]
-            names = self._query(
-                "SELECT PARTITION_NAME FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE()"
-                " AND TABLE_NAME = %s",
-                [table],
-            )
-            for (name,) in names:
-                if name not in own:
-                    found |= {
-                        date for (date,) in self._query(f"SELECT DISTINCT trade_date FROM {table} PARTITION ({name})")
-                    }
         return sorted(found)
+
+    def _bounds(self, table: str) -> list[tuple[datetime.date | None, str]]:
+        """Upper bounds and names of all partitions, in order."""
+        return partitions.bounds(self._query, self._place(table))
 
     def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
         dropped = 0

@@ -51,11 +51,11 @@ def ensure(query: Query, place: Place, dates: Iterable[datetime.date], period: P
 def _make(query: Query, place: Place, start: datetime.date, end: datetime.date) -> bool:
     until = time.monotonic() + PATIENCE_S
     while True:
-        bounds = _bounds(query, place)
-        statement = split(place[3], bounds, start, end)
+        there = bounds(query, place)
+        statement = split(place[3], there, start, end)
         if statement is None:
             return True
-        name = next(name for bound, name in bounds if bound is None or bound > start)
+        name = next(name for bound, name in there if bound is None or bound > start)
         full = query(f"SELECT 1 FROM {place[3]} PARTITION ({name}) LIMIT 1")
         limits = (
             "" if full else f"max_statement_time = {BRIEF_S}, "
@@ -72,7 +72,8 @@ def _make(query: Query, place: Place, start: datetime.date, end: datetime.date) 
         time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - jitter, not a secret
 
 
-def _bounds(query: Query, place: Place) -> list[tuple[datetime.date | None, str]]:
+def bounds(query: Query, place: Place) -> list[tuple[datetime.date | None, str]]:
+    """Upper bounds (None: none) and names of a table's partitions, in order."""
     rows = query(
         "SELECT PARTITION_DESCRIPTION, PARTITION_NAME FROM information_schema.PARTITIONS"
         " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY PARTITION_ORDINAL_POSITION",

@@ -450,6 +450,22 @@ def test_dropped_days_are_gone_and_no_others(store):
     assert store.drop_days(HISTORY, [DAY]) == 0
 
 
+def test_ticks_of_a_day_whose_room_was_dropped_are_found_and_moved(store):
+    """As by a worker that still remembers the room it had made."""
+    later = [DAY + datetime.timedelta(days=day) for day in range(3)]
+    store.ensure_partitions(later, (TEMP,))
+    elsewhere(lambda: storage().drop_days(TEMP, [DAY]))
+
+    assert load(store, trades(4)) == 4
+    assert load(store, trades(2, day=NEXT, seq=2)) == 2
+
+    assert store.dates(TEMP) == [DAY, NEXT]
+    assert seen(store) == 6
+    assert store.move_day(DAY, progress=quiet) == 4
+    assert store.move_day(NEXT, progress=quiet) == 2
+    assert store.dates(HISTORY) == [DAY, NEXT]
+
+
 def test_candles_are_dropped_by_the_month(store):
     days = [datetime.date(2026, 3, 31), datetime.date(2026, 4, 1)]
     store.ensure_partitions(days, (MINUTES,))
