@@ -82,10 +82,11 @@ def extend(now: datetime.datetime) -> None:
 # --- what goes --------------------------------------------------------------------------------------------------------
 
 
-def plan(now: datetime.datetime) -> list[Drop]:
-    """Which periods are past their time at `now`, oldest first; changes nothing."""
+def plan(now: datetime.datetime, *, held: list[datetime.date] | None = None) -> list[Drop]:
+    """Which periods are past their time at `now`, oldest first; changes nothing. `held` is given the days that stay
+    because they are not archived yet."""
     store, found = storage(), []
-    stored_at = {run.trade_date: run.done_at or now for run in RolloverRun.objects.filter(dropped_at=None)}
+    stored_at = {run.trade_date: run.done_at or now for run in RolloverRun.objects.all()}
     waiting_for_archive = RolloverRun.objects.filter(archived_at=None, dropped_at=None, rows__gt=0)
     unarchived = set(waiting_for_archive.values_list("trade_date", flat=True)) if settings.ARCHIVE else set()
     for table, kept in rules().items():
@@ -95,7 +96,8 @@ def plan(now: datetime.datetime) -> list[Drop]:
             if end > oldest.date() or any(stored_at.get(day, oldest) > oldest for day in days):
                 continue
             if table == HISTORY and not unarchived.isdisjoint(days):
-                alarms.sound("not_archived", "past its time but not archived, so it is kept", subject=start.isoformat())
+                if held is not None:
+                    held.append(start)
                 continue
             found.append(Drop(table=table, start=start, end=end, rows=rows, bytes=size, why=f"kept {kept.days} days"))
     waiting = set(store.dates(TEMP))
@@ -119,13 +121,19 @@ def _periods(table: str) -> Iterator[tuple[datetime.date, datetime.date, int, in
 
 def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
     """Do what `plan` says; what is in use is left for the next time. Returns what went."""
-    gone = []
-    for drop in plan(now):
+    gone: list[Drop] = []
+    held: list[datetime.date] = []
+    drops = plan(now, held=held)
+    if held:
+        words = f"{len(held)} days are past their time and not archived, so they are kept: {held[0]} to {held[-1]}"
+        alarms.sound("not_archived", words)
+    else:
+        alarms.clear("not_archived")
+    for drop in drops:
         progress(f"dropping {drop.table} {drop.start}")
         try:
-            if drop.table == TEMP and drop.start in storage().dates(TEMP):
+            if not storage().drop_days(drop.table, [drop.start]):
                 continue  # something came late after all
-            storage().drop_days(drop.table, [drop.start])
         except StorageBusyError as error:
             log.warning("not dropped table=%s start=%s error=%s", drop.table, drop.start, error)
             continue

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from marketdata import alarms, figures, leases, ledger, metrics, retention, sessions
 from marketdata.figures import Figure
@@ -146,7 +146,9 @@ def _run_all(
             _failed(run, error, clock())  # the days after it are not held up
         except DatabaseError as error:
             _failed(run, error, clock())
-            raise
+            if storage().is_transient(error):
+                raise  # the database is away or busy: the others would fare no better
+            connection.close()
     return done
 
 
@@ -199,8 +201,8 @@ def _write(run: RolloverRun, context: Context, state: str, *, late: bool = False
     """Note the step, if the lease is still ours and the day is where we left it."""
     stamp = {} if late else {f"{state}_at": context.clock()}
     values = {**stamp, **fields, "state": state, "fence": context.lease.fence}
-    if late:
-        values["archived_at"] = None
+    if late:  # kept its whole time again, and to be archived again
+        values |= {"archived_at": None, "dropped_at": None, "done_at": None}
     with storage().transaction():
         ours = JobLease.objects.select_for_update().filter(
             job=context.lease.job, fence=context.lease.fence, owner=context.lease.owner
@@ -215,7 +217,7 @@ def _write(run: RolloverRun, context: Context, state: str, *, late: bool = False
 
 def _failed(run: RolloverRun, error: Exception, now: datetime.datetime) -> None:
     """Keep the reason, try again later: soon after what passes by itself, seldom after what a person must look at."""
-    passing = isinstance(error, StorageBusyError | DatabaseError)
+    passing = isinstance(error, StorageBusyError) or storage().is_transient(error)
     wait = datetime.timedelta(minutes=1 if passing else min(2**run.tries, 60))
     text = f"{type(error).__name__}: {error}"
     try:
@@ -268,7 +270,9 @@ def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     before = Figure(run.rows or 0, run.checksum or 0) if late else _stored(date, HISTORY, context.threads)
     if in_temp + before != expected:  # ticks may have been committed between the questions; ask at one moment
         with storage().snapshot():
-            expected, in_temp, before = ledger.day_figure(date), _stored(date, TEMP), _stored(date, HISTORY)
+            expected, in_temp = ledger.day_figure(date), _stored(date, TEMP)
+            if not late or in_temp + before != expected:  # of what was dropped the ledger may be forgotten, too
+                before = _stored(date, HISTORY)
     found = in_temp + before
     context.found_in_temp = in_temp.rows
     fields: dict[str, Any] = {"rows": found.rows, "checksum": found.checksum}
@@ -284,7 +288,9 @@ def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
         fields["accepted"] = difference
     if late:
         fields["late_rows"] = run.late_rows + in_temp.rows
-    if run.expected and not found.rows:
+    if found.rows:
+        alarms.clear("day_empty", subject=date.isoformat())
+    elif run.expected:
         alarms.sound("day_empty", "a trading day without a single tick", subject=date.isoformat())
     return State.VERIFIED, fields
 

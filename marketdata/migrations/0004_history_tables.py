@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 
+import numpy as np
 from django.apps.registry import Apps
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -12,7 +13,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from marketdata import figures
 from marketdata.storage import storage_of
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import TICK_BITS
+from marketdata.ticks import SEQ_BITS, TICK_BITS
 
 FAR_US = 2**62
 
@@ -26,11 +27,16 @@ def fill_ledger(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
     store, model = storage_of(editor.connection), apps.get_model("marketdata", "IngestBatchDay")
     runs = apps.get_model("marketdata", "RolloverRun")
     found: dict[tuple[int, int], figures.Figure] = {}
+    sources = dict(apps.get_model("marketdata", "IngestStream").objects.values_list("id", "client__source_id"))
     for date in store.dates("temp_market_data"):
         for symbol, feed in store.day_series(date):
             ticks = store.read_day_ticks(date, symbol, feed)
-            for key, figure in figures.by_batch(ticks, ticks.tick_id >> TICK_BITS).items():
-                found[key] = found.get(key, figures.Figure()) + figure
+            streams = ticks.tick_id >> (TICK_BITS + SEQ_BITS)
+            for stream in np.unique(streams).tolist():  # a series may have come from several sources
+                part = ticks.take(streams == stream)
+                part.source_id = sources.get(stream) or part.source_id
+                for key, figure in figures.by_batch(part, part.tick_id >> TICK_BITS).items():
+                    found[key] = found.get(key, figures.Figure()) + figure
         runs.objects.get_or_create(trade_date=date)
     model.objects.bulk_create(
         [

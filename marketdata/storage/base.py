@@ -198,7 +198,8 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
         """Remove these trading dates (for a table by month: the months that start then) by dropping their partitions,
-        where there are none by deleting in pieces. Returns how many partitions (or periods) went. Commits."""
+        where there are none by deleting in pieces. Of TEMP only what is empty goes. Returns how many partitions (or
+        periods) went. Commits."""
 
     @abc.abstractmethod
     def move_day(self, date: datetime.date, *, progress: Progress) -> int:

@@ -226,11 +226,34 @@ class MariaDBHistory(Storage):
         known = {part.start: part.name for part in self.partitions(table)}
         for date in dates:
             name = known.get(PERIODS[table](date)[0])
-            if name is not None:
+            if name is not None and table == TEMP:
+                dropped += self._drop_empty(name)
+            elif name is not None:
                 self._brief(f"ALTER TABLE {table} DROP PARTITION {name}")
                 dropped += 1
         partitions.forget(self._place(table))
         return dropped
+
+    def _drop_empty(self, name: str) -> bool:
+        """Drop a partition of TEMP that is empty while nobody can write; a worker may just have committed to it."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._query(f"LOCK TABLES {TEMP} WRITE NOWAIT")
+                break
+            except DatabaseError as error:
+                if not error.args or error.args[0] not in _BLOCKED:
+                    raise
+                if time.monotonic() > until:
+                    raise StorageBusyError(f"{TEMP} stays in use: {self._users()}; nothing was changed") from error
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
+        try:
+            if self._query(f"SELECT 1 FROM {TEMP} PARTITION ({name}) LIMIT 1"):
+                return False
+            self._query(f"ALTER TABLE {TEMP} DROP PARTITION {name}")
+            return True
+        finally:
+            self._query("UNLOCK TABLES")
 
     def _brief(self, statement: str, *, patience_s: float = PATIENCE_S) -> None:
         """Change a table when nobody uses it: BRIEF_S at a time, for whoever comes meanwhile waits behind us."""
@@ -262,6 +285,8 @@ class MariaDBHistory(Storage):
         return bool(self._query(f"SELECT 1 FROM {table} WHERE trade_date = %s LIMIT 1", [date]))
 
     def move_day(self, date: datetime.date, *, progress: Progress) -> int:
+        for table in (TEMP, HISTORY):
+            partitions.forget(self._place(table))  # another process may have dropped what we made
         self.ensure_partitions([date], (TEMP, HISTORY))
         moved = self._arrive(progress).get(date, 0)  # whatever a killed run left on its way
         own = all(any(part.start == date for part in self.partitions(table)) for table in (TEMP, HISTORY))
@@ -276,6 +301,7 @@ class MariaDBHistory(Storage):
         moved: dict[datetime.date, int] = {}
         while found := self._query(f"SELECT trade_date FROM {MOVING} LIMIT 1"):
             date: datetime.date = found[0][0]
+            partitions.forget(self._place(HISTORY))
             self.ensure_partitions([date], (HISTORY,))
             own = any(part.start == date for part in self.partitions(HISTORY))
             if not own or self._has_rows(HISTORY, date) or not self._exchange(date, progress):

@@ -56,12 +56,11 @@ def _make(query: Query, place: Place, start: datetime.date, end: datetime.date) 
         if statement is None:
             return True
         name = next(name for bound, name in there if bound is None or bound > start)
-        full = query(f"SELECT 1 FROM {place[3]} PARTITION ({name}) LIMIT 1")
-        limits = (
-            "" if full else f"max_statement_time = {BRIEF_S}, "
-        )  # a range with rows is copied, however long it takes
+        if query(f"SELECT 1 FROM {place[3]} PARTITION ({name}) LIMIT 1"):
+            log.warning("no partition made, its range has rows table=%s start=%s", place[3], start)
+            return False  # copying them would keep writers out; they are moved in pieces like others
         try:
-            query(f"SET STATEMENT {limits}lock_wait_timeout = 1 FOR {statement}")
+            query(f"SET STATEMENT max_statement_time = {BRIEF_S}, lock_wait_timeout = 1 FOR {statement}")
             return True
         except DatabaseError as error:
             if not error.args or error.args[0] not in _CONCURRENT:

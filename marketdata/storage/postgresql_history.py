@@ -287,13 +287,18 @@ class PostgreSQLHistory(Storage):
             if bounds in there:
                 name = partitions.name(table, bounds[0])
 
-                def work(name: str = name) -> None:
+                gone: list[str] = []
+
+                def work(name: str = name, gone: list[str] = gone) -> None:
                     self._calm(name, partitions.rest(table))
                     self._query(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+                    if table == TEMP and self._query(f"SELECT 1 FROM {name} LIMIT 1"):
+                        return  # a worker has just committed to it
                     self._query(f"DROP TABLE {name}")
+                    gone.append(name)
 
                 self._alone(work, what=f"dropping {name}", table=table, patience_s=PATIENCE_S)
-                dropped += 1
+                dropped += len(gone)
         partitions.forget(self._place(table))
         return dropped
 

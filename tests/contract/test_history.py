@@ -450,6 +450,13 @@ def test_dropped_days_are_gone_and_no_others(store):
     assert store.drop_days(HISTORY, [DAY]) == 0
 
 
+def test_ticks_that_are_not_yet_moved_are_never_dropped(store):
+    load(store, trades(4))
+
+    assert store.drop_days(TEMP, [DAY]) == 0
+    assert store.count(TEMP) == 4
+
+
 def test_ticks_of_a_day_whose_room_was_dropped_are_found_and_moved(store):
     """As by a worker that still remembers the room it had made."""
     later = [DAY + datetime.timedelta(days=day) for day in range(3)]

@@ -61,6 +61,30 @@ def test_history_that_was_loaded_lately_stays_its_whole_time():
     assert planned("2027-03-19 12:00")
 
 
+def test_a_day_that_was_dropped_and_is_loaded_again_stays_its_whole_time_again():
+    rolled(MONDAY, "2026-03-17 08:05")
+    retention.apply(seoul("2027-03-20 12:00"), progress=quiet)
+    assert storage().dates(HISTORY) == []
+
+    commit(MONDAY, 6)
+    rollover.run_one(MONDAY, clock=Clock("2027-03-21 09:00"))
+
+    assert storage().dates(HISTORY) == [MONDAY]
+    assert RolloverRun.objects.get(trade_date=MONDAY).dropped_at is None
+    assert MONDAY not in {drop.start for drop in retention.plan(seoul("2027-12-01 12:00")) if drop.table == HISTORY}
+
+
+def test_late_ticks_of_a_dropped_day_are_moved_though_its_ledger_is_forgotten():
+    rolled(MONDAY, "2026-03-17 08:05")
+    retention.apply(seoul("2027-03-20 12:00"), progress=quiet)
+    IngestBatchDay.objects.all().delete()
+
+    commit(MONDAY, 6)
+    run = rollover.run_one(MONDAY, clock=Clock("2027-03-21 09:00"))
+
+    assert (run.state, run.rows) == (RolloverRun.State.DONE, 6)
+
+
 def test_each_table_has_a_time_of_its_own(settings):
     settings.RETENTION_TICKS_DAYS, settings.RETENTION_MINUTES_DAYS = 10, 100
     rolled(MONDAY, "2026-03-17 08:05")
@@ -77,7 +101,9 @@ def test_a_day_that_is_to_be_archived_is_kept_until_it_is(settings):
     now = seoul("2026-04-20 12:00")
 
     assert MONDAY not in {drop.start for drop in retention.plan(now) if drop.table == HISTORY}
-    assert Alarm.objects.get(code="not_archived").subject == "2026-03-16"
+    retention.apply(now, progress=quiet)
+    assert "2026-03-16" in Alarm.objects.get(code="not_archived").message
+    assert storage().dates(HISTORY) == [MONDAY]
     RolloverRun.objects.update(archived_at=now)
 
     assert MONDAY in {drop.start for drop in retention.plan(now) if drop.table == HISTORY}

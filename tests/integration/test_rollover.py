@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, DataError, connection, connections
 
 from marketdata import figures, leases, ledger, rollover, sessions
 from marketdata.models import Alarm, CalendarOverride, JobLease, RolloverRun, Symbol
@@ -329,6 +329,25 @@ def test_a_table_that_stays_in_use_is_tried_again_the_next_minute(monkeypatch):
     monkeypatch.setattr(store, "move_day", move_day)
 
     assert run_at("2026-03-17 08:06") == [MONDAY]
+
+
+def test_a_day_whose_candles_the_database_refuses_holds_up_no_other(monkeypatch):
+    commit(MONDAY)
+    commit(TUESDAY)
+    store = type(storage())
+    build_daily = store.build_daily
+
+    def refused(self, date, windows):
+        if date == MONDAY:
+            raise DataError("out of range for a column")
+        return build_daily(self, date, windows)
+
+    monkeypatch.setattr(store, "build_daily", refused)
+
+    assert run_at("2026-03-18 08:05") == [TUESDAY]
+    run = RolloverRun.objects.get(trade_date=MONDAY)
+    assert (run.state, run.retry_at is not None) == (State.MOVED, True)
+    assert "out of range" in run.error
 
 
 def test_a_full_disk_leaves_the_day_whole_and_the_rollover_goes_on_when_there_is_room():
