@@ -326,6 +326,7 @@ def push(terminal: FakeTerminal, seqs: range) -> bytes:
     with contextlib.suppress(TimeoutError):
         while view:
             view = view[terminal.socket.send(view[: 64 << 10]) :]
+    terminal.socket.settimeout(terminal.seconds)  # whoever sends the rest may wait until the server reads again
     return bytes(view)
 
 
@@ -336,9 +337,9 @@ def test_a_full_server_stops_reading_and_goes_on_when_workers_come(full):
     left = push(terminal, range(1, 121))
     held = full.metric("naru_inflight_bytes")
     paused = full.metric("naru_reading_paused")
-    full.worker()
 
-    sender = _sending(terminal, left)
+    sender = _sending(terminal, left)  # a frame it has begun goes on as soon as the server reads again
+    full.worker()
     terminal.until_committed(120)
     sender.join()
     assert left, "the server took 24 MB though it may hold one"
@@ -358,9 +359,9 @@ def test_while_the_server_is_full_another_client_is_still_let_in_though_not_read
         latecomer.login()
         latecomer.batch(batch(1))
         held = full.metric("naru_inflight_bytes")
+        sender = _sending(eager, left)
         full.worker()
         latecomer.until_committed(1)
-    sender = _sending(eager, left)
     eager.until_committed(120)
     sender.join()
 
