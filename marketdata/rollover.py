@@ -107,14 +107,14 @@ def due(now: datetime.datetime) -> list[RolloverRun]:
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """What the steps of one run share. `found_in_temp` is None until this process has verified the day."""
+    """What the steps of one run share. `ledger` is what it said when this process verified the day, None before."""
 
     lease: Lease
     clock: Clock
     progress: Progress
     accept: str = ""
     threads: int = 2
-    found_in_temp: int | None = None
+    ledger: Figure | None = None
 
 
 def run_due(*, clock: Clock = utc_now, progress: Progress | None = None, threads: int = 2) -> list[datetime.date]:
@@ -274,7 +274,7 @@ def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
             if not late or in_temp + before != expected:  # of what was dropped the ledger may be forgotten, too
                 before = _stored(date, HISTORY)
     found = in_temp + before
-    context.found_in_temp = in_temp.rows
+    context.ledger = expected
     fields: dict[str, Any] = {"rows": found.rows, "checksum": found.checksum}
     if found != expected:
         reason = context.accept or run.accepted.partition(": ")[2]
@@ -306,11 +306,12 @@ def _acceptance(expected: Figure, found: Figure, reason: str) -> str:
 
 
 def move(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
-    """The ticks go to market_data_tick. If others came between counting and moving, count once more."""
+    """The ticks go to market_data_tick. If the ledger says that others came since they were counted, or this process
+    has not counted them, count once more."""
     context.lease.check()
-    moved = storage().move_day(run.trade_date, progress=_leased(context))
-    if moved != context.found_in_temp:
-        context.progress(f"{run.trade_date} {moved:,} ticks moved, {context.found_in_temp} counted: counting again")
+    storage().move_day(run.trade_date, progress=_leased(context), count=False)
+    if ledger.day_figure(run.trade_date) != context.ledger:
+        context.progress(f"{run.trade_date} more ticks came, or another run counted: counting again")
         return State.SEALED, {"moved_at": None}
     return State.MOVED, {}
 

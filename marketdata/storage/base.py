@@ -202,8 +202,9 @@ class Storage(abc.ABC):
         periods) went. Commits."""
 
     @abc.abstractmethod
-    def move_day(self, date: datetime.date, *, progress: Progress) -> int:
-        """Move all of a trading date's ticks from TEMP to HISTORY and return how many TEMP had.
+    def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:
+        """Move all of a trading date's ticks from TEMP to HISTORY and return how many TEMP had (without `count`, what
+        is known of it without looking at every row).
 
         Whole if HISTORY has none of that date yet, else in pieces. May be killed at any moment and called again; a
         reader of `read_ticks` sees every row at every moment; a writer waits for no longer than a moment.

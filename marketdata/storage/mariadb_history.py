@@ -284,19 +284,19 @@ class MariaDBHistory(Storage):
     def _has_rows(self, table: str, date: datetime.date) -> bool:
         return bool(self._query(f"SELECT 1 FROM {table} WHERE trade_date = %s LIMIT 1", [date]))
 
-    def move_day(self, date: datetime.date, *, progress: Progress) -> int:
+    def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:
         for table in (TEMP, HISTORY):
             partitions.forget(self._place(table))  # another process may have dropped what we made
         self.ensure_partitions([date], (TEMP, HISTORY))
-        moved = self._arrive(progress).get(date, 0)  # whatever a killed run left on its way
+        moved = self._arrive(progress, count=count).get(date, 0)  # whatever a killed run left on its way
         own = all(any(part.start == date for part in self.partitions(table)) for table in (TEMP, HISTORY))
         if own and self._has_rows(TEMP, date) and not self._has_rows(HISTORY, date):
             progress("taking the day out of temp_market_data")
             self._brief(f"ALTER TABLE {TEMP} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}")
-            moved += self._arrive(progress).get(date, 0)
+            moved += self._arrive(progress, count=count).get(date, 0)
         return moved + self._move_in_pieces(TEMP, date, progress)
 
-    def _arrive(self, progress: Progress) -> dict[datetime.date, int]:
+    def _arrive(self, progress: Progress, *, count: bool) -> dict[datetime.date, int]:
         """Bring what lies in MOVING to HISTORY; how many rows that were, by trading date."""
         moved: dict[datetime.date, int] = {}
         while found := self._query(f"SELECT trade_date FROM {MOVING} LIMIT 1"):
@@ -306,6 +306,8 @@ class MariaDBHistory(Storage):
             own = any(part.start == date for part in self.partitions(HISTORY))
             if not own or self._has_rows(HISTORY, date) or not self._exchange(date, progress):
                 rows = self._move_in_pieces(MOVING, date, progress)
+            elif not count:
+                rows = 0
             else:
                 rows = int(self._query(f"SELECT COUNT(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
             moved[date] = moved.get(date, 0) + rows

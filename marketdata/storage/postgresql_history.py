@@ -302,7 +302,7 @@ class PostgreSQLHistory(Storage):
         partitions.forget(self._place(table))
         return dropped
 
-    def move_day(self, date: datetime.date, *, progress: Progress) -> int:
+    def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:
         for table in (TEMP, HISTORY):
             partitions.forget(self._place(table))
         self.ensure_partitions([date], (TEMP, HISTORY))
@@ -311,7 +311,8 @@ class PostgreSQLHistory(Storage):
         moved = 0
         if own and self._has_rows(TEMP, date) and not self._has_rows(HISTORY, date):
             progress("bringing the day into market_data_tick")
-            if self._alone(lambda: self._exchange(bounds), what=f"moving {date}", table=TEMP, patience_s=PATIENCE_S):
+            gone = self._alone(lambda: self._exchange(bounds), what=f"moving {date}", table=TEMP, patience_s=PATIENCE_S)
+            if gone and count:
                 moved = int(self._query(f"SELECT count(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
         return moved + self._move_in_pieces(date, progress)
 

@@ -134,7 +134,7 @@ class SQLiteHistory(Storage):
             dropped += gone > 0
         return dropped
 
-    def move_day(self, date: datetime.date, *, progress: Progress) -> int:
+    def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:
         key, last, moved = "(symbol, event_time, tick_id)", ("", 0, 0), 0
         while True:
             with self.transaction():

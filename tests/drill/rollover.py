@@ -25,7 +25,7 @@ from tests.servers.mariadb import DATABASE
 from tests.servers.process import spawn, temporary_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-SYMBOLS = 200
+SYMBOLS = 1_000
 LATE_EVERY = 7
 SMALL_DAYS, SMALL_ROWS = 5, 20_000  # more days under fire: each is sealed and moved once only
 CALM_S = 6.0

@@ -320,7 +320,7 @@ def test_a_table_that_stays_in_use_is_tried_again_the_next_minute(monkeypatch):
     store = type(storage())
     move_day = store.move_day
 
-    def busy(self, date, *, progress):
+    def busy(self, date, *, progress, count):
         raise StorageBusyError("connection 7 holds the table; end it or wait")
 
     monkeypatch.setattr(store, "move_day", busy)
