@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.servers import MariaDB, PostgreSQL, Redis, ServerMissing, Valkey, packages
 from tests.waiting import until
@@ -37,6 +38,20 @@ def test_mariadb_runs_with_the_durable_settings_of_the_house(mariadb):
     assert durable == ["1", "1"]
     assert other == ["1", "ON", "127.0.0.1"]
     assert "STRICT" in mariadb.sql("SELECT @@sql_mode;")
+
+
+@pytest.mark.parametrize("kind", [Redis, Valkey])
+def test_a_server_that_is_started_again_serves_at_once(kind, tmp_path):
+    with kind(tmp_path) as server:
+        client = redis.Redis(port=server.port, retry=None)
+        client.eval("for at = 1, 200000 do redis.call('SET', 'key-' .. at, string.rep('x', 200)) end", 0)
+        client.close()
+        server.kill()
+
+        server.start()
+
+        assert client.set("key", "value")
+        assert client.dbsize() == 200_001
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """A private Redis or Valkey with the settings of docker/redis/naru.conf: appended to disk, nothing evicted."""
 
 import os
-import socket
 from abc import abstractmethod
 from pathlib import Path
+
+import redis
 
 from marketdata import supervisor
 from tests.servers import packages
@@ -42,13 +43,16 @@ class _Resp(Server):
         return [str(program), *options], environment
 
     def _answers(self) -> bool:
-        """Whether it is ours that answers: somebody else's server on the same port would greet as kindly."""
+        """Whether it is ours that answers, with its data: somebody else's server on the same port would greet as
+        kindly, and one that still reads its file refuses every command but this."""
+        client = redis.Redis(port=self.port, socket_timeout=1, retry=None)
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as link:
-                link.sendall(b"INFO server\r\n")
-                return f"process_id:{self.pid}\r\n".encode() in link.recv(16384)
-        except OSError:
+            told = client.info()
+            return told["process_id"] == self.pid and not told["loading"]
+        except redis.RedisError:
             return False
+        finally:
+            client.close()
 
 
 class Redis(_Resp):
