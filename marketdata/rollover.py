@@ -32,6 +32,7 @@ SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 MARKET = "KRX"  # whose trading days decide when a day is over
 TTL_S = 60.0
 LATE_AFTER = datetime.timedelta(minutes=30)
+COUNT_AGAIN = datetime.timedelta(minutes=10)
 KNOWN_AHEAD = datetime.timedelta(days=60)
 REALTIME_KEPT = datetime.timedelta(days=7)
 State = RolloverRun.State
@@ -129,6 +130,8 @@ def run_due(*, clock: Clock = utc_now, progress: Progress | None = None, threads
                 done = _run_all(due(now), lease, clock=clock, progress=progress or _log, threads=threads)
         except leases.HeldElsewhere as error:
             log.info("rollover waits reason=%s", error)
+    else:
+        count_ahead(now, clock=clock, progress=progress or _log)
     watch(clock())
     return done
 
@@ -253,6 +256,62 @@ def _log(words: str) -> None:
     log.info("rollover %s", words)
 
 
+# --- counting before it is due ----------------------------------------------------------------------------------------
+
+
+def count_ahead(now: datetime.datetime, *, clock: Clock = utc_now, progress: Progress | None = None) -> bool:
+    """Within ROLLOVER_COUNT_AHEAD_S before the current day is due: compare it with the ledger while nobody waits, and
+    again when more came. What differs is known before it is due, and `verify` need only see that nothing was added
+    since. Answers whether it counted."""
+    date = current_date(now)
+    run = RolloverRun.objects.filter(trade_date=date, state=State.OPEN).first()
+    if run is None or now < due_at(date) - datetime.timedelta(seconds=settings.ROLLOVER_COUNT_AHEAD_S):
+        return False
+    if run.counted_at is not None and (now - run.counted_at < COUNT_AGAIN or _counted(run) == ledger.day_figure(date)):
+        return False
+    try:
+        with leases.hold(leases.UPKEEP, ttl_s=TTL_S) as lease:
+            return count(run, Context(lease=lease, clock=clock, progress=progress or _log, threads=1))
+    except leases.HeldElsewhere:
+        return False  # the day is counted next minute, or when it is due
+
+
+def count(run: RolloverRun, context: Context) -> bool:
+    """Count a day that is still open and note what was found; an alarm if the ledger says otherwise."""
+    context.progress(f"{run.trade_date} count ahead")
+    subject = run.trade_date.isoformat()
+    expected, in_temp, before = _compare(run.trade_date, context.threads)
+    found = in_temp + before
+    noted = {"rows": found.rows, "checksum": found.checksum, "counted_at": context.clock()}
+    context.lease.check()
+    if not RolloverRun.objects.filter(pk=run.pk, state=State.OPEN, fence__lte=context.lease.fence).update(**noted):
+        return False
+    if found == expected:
+        alarms.clear("rollover_failed", subject=subject)
+    else:
+        alarms.sound("rollover_failed", _differs(run.trade_date, expected, found), subject=subject)
+    return True
+
+
+def _counted(run: RolloverRun) -> Figure | None:
+    """What was found when the day was counted ahead, if it was and has not moved since."""
+    if run.counted_at is None or run.moved_at is not None or run.rows is None:
+        return None
+    return Figure(run.rows, run.checksum or 0)
+
+
+def _compare(date: datetime.date, threads: int, before: Figure | None = None) -> tuple[Figure, Figure, Figure]:
+    """What the ledger says of a day, what TEMP has of it, and what HISTORY has (`before`, if that is known)."""
+    expected, in_temp = ledger.day_figure(date), _stored(date, TEMP, threads)
+    known = _stored(date, HISTORY, threads) if before is None else before
+    if in_temp + known != expected:  # ticks may have been committed between the questions; ask at one moment
+        with storage().snapshot():
+            expected, in_temp = ledger.day_figure(date), _stored(date, TEMP)
+            if before is None or in_temp + known != expected:  # of what was dropped the ledger may be forgotten, too
+                known = _stored(date, HISTORY)
+    return expected, in_temp, known
+
+
 # --- the steps --------------------------------------------------------------------------------------------------------
 
 Step = Callable[[RolloverRun, Context], tuple[str, dict[str, Any]]]
@@ -266,25 +325,20 @@ def seal(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
 def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     """The ledger and the ticks must be the same in number and checksum, else the day stays where it is."""
     date, late = run.trade_date, run.moved_at is not None
-    expected, in_temp = ledger.day_figure(date), _stored(date, TEMP, context.threads)
-    before = Figure(run.rows or 0, run.checksum or 0) if late else _stored(date, HISTORY, context.threads)
-    if in_temp + before != expected:  # ticks may have been committed between the questions; ask at one moment
-        with storage().snapshot():
-            expected, in_temp = ledger.day_figure(date), _stored(date, TEMP)
-            if not late or in_temp + before != expected:  # of what was dropped the ledger may be forgotten, too
-                before = _stored(date, HISTORY)
-    found = in_temp + before
+    expected, counted, in_temp = ledger.day_figure(date), _counted(run), Figure()
+    if counted == expected and storage().day_rows(date) == expected.rows:
+        found = expected  # each value was compared when it was counted ahead, and nothing was added since
+    else:
+        before = Figure(run.rows or 0, run.checksum or 0) if late else None
+        expected, in_temp, before = _compare(date, context.threads, before)
+        found = in_temp + before
     context.ledger = expected
     fields: dict[str, Any] = {"rows": found.rows, "checksum": found.checksum}
     if found != expected:
         reason = context.accept or run.accepted.partition(": ")[2]
         difference = _acceptance(expected, found, reason)
         if not context.accept and run.accepted != difference:
-            raise Mismatch(
-                f"the ledger has {expected.rows:,} ticks of {date} (checksum {expected.checksum}), stored are"
-                f" {found.rows:,} (checksum {found.checksum}); the day was not moved. `manage.py verify_day {date}`"
-                f" names each difference; `manage.py rollover --date {date} --accept REASON` moves it as it is."
-            )
+            raise Mismatch(_differs(date, expected, found))
         fields["accepted"] = difference
     if late:
         fields["late_rows"] = run.late_rows + in_temp.rows
@@ -297,6 +351,14 @@ def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
 
 def _stored(date: datetime.date, table: str, threads: int = 1) -> Figure:
     return figures.total(storage().tick_figures(date, tables=[table], threads=threads).values())
+
+
+def _differs(date: datetime.date, expected: Figure, found: Figure) -> str:
+    return (
+        f"the ledger has {expected.rows:,} ticks of {date} (checksum {expected.checksum}), stored are"
+        f" {found.rows:,} (checksum {found.checksum}); the day was not moved. `manage.py verify_day {date}`"
+        f" names each difference; `manage.py rollover --date {date} --accept REASON` moves it as it is."
+    )
 
 
 def _acceptance(expected: Figure, found: Figure, reason: str) -> str:
@@ -385,6 +447,8 @@ def plan(now: datetime.datetime) -> Iterator[str]:
         state = State.SEALED if run.state == State.DONE else State(run.state)
         names = [step.__name__ for step in list(STEPS.values())[list(STEPS).index(state) :]]
         yield f"{date} {run.state}{late}: {rows:,} ticks in {TEMP}; {' → '.join(names)}"
+        if run.state == State.OPEN and run.counted_at is not None:
+            yield f"  counted ahead at {run.counted_at.astimezone(SEOUL):%m-%d %H:%M} KST: {run.rows:,} ticks"
         if run.retry_at is not None and run.retry_at > now:
             yield f"  not before {run.retry_at.astimezone(SEOUL):%H:%M} KST: {run.error}"
         for window in windows(date):

@@ -157,6 +157,7 @@ CACHE_ENGINE = env.choice("CACHE_ENGINE", "MEMORY", ("MEMORY", "InnoDB"))
 
 # --- the trading day: rollover and retention --------------------------------------------------------------------------
 ROLLOVER_TIME = env.clock("ROLLOVER_TIME", "08:00")
+ROLLOVER_COUNT_AHEAD_S = env.seconds("ROLLOVER_COUNT_AHEAD_S", 3600.0, low=0.0, high=43_200.0)
 ROLLOVER_GRACE_S = env.seconds("ROLLOVER_GRACE_S", 300.0, low=0.0, high=43_200.0)
 RETENTION_TICKS_DAYS = env.integer("RETENTION_TICKS_DAYS", 365, low=1, high=36_500)
 RETENTION_MINUTES_DAYS = env.integer("RETENTION_MINUTES_DAYS", 365, low=1, high=36_500)

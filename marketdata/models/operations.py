@@ -48,6 +48,7 @@ class RolloverRun(models.Model):
     tries = models.PositiveIntegerField(_("시도 tries"), default=0)
     error = models.TextField(_("오류 error"), blank=True)
     retry_at = models.DateTimeField(_("다음 시도 next try"), null=True)
+    counted_at = models.DateTimeField(_("미리 대조 counted ahead"), null=True)
     sealed_at = models.DateTimeField(_("마감 sealed"), null=True)
     verified_at = models.DateTimeField(_("대조 verified"), null=True)
     moved_at = models.DateTimeField(_("이동 moved"), null=True)

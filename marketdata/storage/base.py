@@ -220,6 +220,10 @@ class Storage(abc.ABC):
         the work (outside a snapshot)."""
 
     @abc.abstractmethod
+    def day_rows(self, date: datetime.date) -> int:
+        """How many ticks of a trading date there are, from wherever they lie: a fifth of the work of `tick_figures`."""
+
+    @abc.abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
         """All questions inside see one and the same moment."""
 

@@ -410,6 +410,12 @@ class MariaDBHistory(Storage):
             found[key] = found.get(key, Figure()) + of_series(symbol, feed, int(count), int(hashes))
         return found
 
+    def day_rows(self, date: datetime.date) -> int:
+        parts = " UNION ALL ".join(
+            f"(SELECT COUNT(*) FROM {table} WHERE trade_date = %s)" for table in (TEMP, MOVING, HISTORY)
+        )
+        return sum(int(rows) for (rows,) in self._steady(parts, [date] * 3))
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         if self.connection.in_atomic_block:

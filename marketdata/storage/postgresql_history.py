@@ -377,6 +377,10 @@ class PostgreSQLHistory(Storage):
             found[key] = found.get(key, Figure()) + of_series(symbol, feed, int(count), int(hashes))
         return found
 
+    def day_rows(self, date: datetime.date) -> int:
+        parts = " UNION ALL ".join(f"(SELECT count(*) FROM {table} WHERE trade_date = %s)" for table in (TEMP, HISTORY))
+        return sum(int(rows) for (rows,) in self._query(parts, [date] * 2))
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         if self.connection.in_atomic_block:

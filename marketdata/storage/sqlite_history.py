@@ -162,6 +162,12 @@ class SQLiteHistory(Storage):
         rows = self._query(f"SELECT symbol, feed, count(*), sum(h) FROM ({parts}) GROUP BY symbol, feed")
         return {(symbol, feed): of_series(symbol, feed, count, hashes) for symbol, feed, count, hashes in rows}
 
+    def day_rows(self, date: datetime.date) -> int:
+        parts = " UNION ALL ".join(
+            f"SELECT count(*) FROM {table} WHERE trade_date = {_day(date)}" for table in (TEMP, HISTORY)
+        )
+        return sum(rows for (rows,) in self._query(parts))
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         if self.connection.in_atomic_block:

@@ -222,6 +222,7 @@ def test_the_figure_of_a_day_does_not_depend_on_where_it_lies(store, threads):
 
     whole = figures.total(store.tick_figures(DAY, threads=threads).values())
     assert before == moved == store.tick_figures(DAY, tables=[HISTORY])
+    assert (store.day_rows(DAY), store.day_rows(NEXT)) == (57, 0)
     assert figures.total(before.values()) == figures.of_ticks(batch)[DAYS]
     assert whole == figures.of_ticks(batch)[DAYS] + figures.of_ticks(late)[DAYS]
 

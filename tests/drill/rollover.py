@@ -65,6 +65,17 @@ class Role:
         self.process.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """A rollover that nothing was done to: seconds, longest writer's transaction in it and before it (ms)."""
+
+    seconds: float
+    stall_ms: float
+    usual_ms: float
+    verify_s: float
+    readers: list[Role]
+
+
 class Drill:
     """One run: load, roll over in calm, load, roll over under fire, judge."""
 
@@ -110,20 +121,14 @@ class Drill:
         }  # fmt: skip
         command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(command, env=self.environment, cwd=ROOT, check=True)
-        calm, fire, *small, today = self.ask("dates", number=SMALL_DAYS + 2)["dates"]
+        unseen, calm, fire, *small, today = self.ask("dates", number=SMALL_DAYS + 3)["dates"]
         self.say(
-            f"{self.rows:,} ticks a day: {calm} is rolled over in calm, {fire} under fire, {today} is being written"
+            f"{self.rows:,} ticks a day: {unseen} and {calm} are rolled over in calm, {fire} under fire,"
+            f" {today} is being written"
         )
-        self.load(calm, stream=1)
-        writers = [self.writer(today, stream=10 + at, late=[]) for at in range(2)]
-        time.sleep(CALM_S)
-        usual = [line["ms"] for writer in writers for line in writer.news() if "ms" in line]
-        readers = [self.reader(calm, seed=at) for at in range(2)]
-        seconds, stall, slow = self.calm(calm, writers)
-        for child in (*writers, *readers):
-            child.news()
-            child.kill()
-        self.say(f"calm: {seconds:.2f} s, longest writer stall {stall:.0f} ms (before it {max(usual):.0f} ms)")
+        uncounted = self.calm(unseen, today, stream=3, ahead=False)
+        counted = self.calm(calm, today, stream=1, ahead=True)
+        readers = [*uncounted.readers, *counted.readers]
 
         for at, date in enumerate(small):
             self.load(date, stream=30 + at, rows=SMALL_ROWS)
@@ -131,23 +136,25 @@ class Drill:
         fire_writers = [self.writer(today, stream=20 + at, late=[calm, fire]) for at in range(2)]
         fire_readers = [self.reader(fire, seed=10 + at) for at in range(2)]
         runners = [self.start("run", pause_s=0.2) for _ in range(2)]
-        runners = self.strike(runners, verify_s=slow)
+        runners = self.strike(runners, verify_s=uncounted.verify_s)
         for writer in fire_writers:
             writer.news()
             writer.kill()
-        self.finish(runners, [*small, calm, fire])
+        days = [*small, unseen, calm, fire]
+        self.finish(runners, days)
         for child in fire_readers:
             child.news()
             child.kill()
         return self.account(
-            self.ask("judge", dates=[*small, calm, fire]),
+            self.ask("judge", dates=days),
             readers + fire_readers,
             fire_writers,
             {
                 "bytes_per_tick": self.bytes_per_tick(calm),
-                "seconds": round(seconds, 2),
-                "writer_stall_ms": round(stall, 1),
-                "writer_usual_ms": max(usual),
+                "seconds": round(counted.seconds, 2),
+                "seconds_uncounted": round(uncounted.seconds, 2),
+                "writer_stall_ms": round(max(counted.stall_ms, uncounted.stall_ms), 1),
+                "writer_usual_ms": max(counted.usual_ms, uncounted.usual_ms),
             },
         )
 
@@ -196,8 +203,15 @@ class Drill:
             raise RuntimeError(f"{sum(counts.values()):,} rows of {date} are stored, {self.rows:,} were loaded")
         return self.start("read", counts={date: counts}, seed=seed, pause_s=0.05)
 
-    def calm(self, date: str, writers: list[Role]) -> tuple[float, float, float]:
-        """(seconds of the rollover, longest writer's transaction within it in ms, seconds of the verification)."""
+    def calm(self, date: str, today: str, *, stream: int, ahead: bool) -> Calm:
+        """One day goes to history, nothing is killed. `ahead`: it was counted in the hour before, as every morning."""
+        self.load(date, stream=stream)
+        writers = [self.writer(today, stream=100 * stream + at, late=[]) for at in range(2)]
+        time.sleep(CALM_S)
+        usual = [line["ms"] for writer in writers for line in writer.news() if "ms" in line]
+        readers = [self.reader(date, seed=100 * stream + at) for at in range(2)]
+        if ahead:
+            self.say(f"counted ahead in {self.ask('count', date=date)['seconds']} s")
         runner = self.start("run", pause_s=0.2)
         until = time.monotonic() + FINISH_S
         while not any("done" in line for line in runner.lines):
@@ -214,14 +228,25 @@ class Drill:
             self.say(f"  {following - at:6.2f} s  {words}")
         for writer in writers:
             writer.news()
-        stalls = [
-            line["ms"]
+        stalls = sorted(
+            (line["ms"], line["began"])
             for writer in writers
             for line in writer.lines
             if "ms" in line and line["began"] <= end and line["began"] + line["ms"] / 1e3 >= begin
-        ]
+        )
+        for ms, began in stalls[-3:]:
+            words = next((words for words, at in reversed(steps) if at <= began + ms / 1e3), "")
+            self.say(f"  a writer took {ms:.0f} ms from {began - begin:.2f} s on: {words}")
+        for child in (*writers, *readers):
+            child.news()
+            child.kill()
         at = dict(reversed(steps))
-        return done["seconds"], max(stalls), at[f"{date} move"] - at[f"{date} verify"]
+        calm = Calm(done["seconds"], stalls[-1][0], max(usual), at[f"{date} move"] - at[f"{date} verify"], readers)
+        self.say(
+            f"{date}: {calm.seconds:.2f} s, longest writer stall {calm.stall_ms:.0f} ms of {len(stalls)}"
+            f" (before it {calm.usual_ms:.0f} ms)"
+        )
+        return calm
 
     def strike(self, runners: list[Role], *, verify_s: float) -> list[Role]:
         """Whatever step a runner is at: if a strike at it is left, strike. Ends when none is left or all is quiet."""
@@ -287,7 +312,7 @@ class Drill:
         )  # fmt: skip
         # A writer that was killed between COMMIT and its line wrote 20 rows more than it told.
         stored = sum(day["history"][0] for day in days.values())
-        loaded = 2 * self.rows + SMALL_DAYS * SMALL_ROWS
+        loaded = 3 * self.rows + SMALL_DAYS * SMALL_ROWS
         equal &= loaded + late <= stored <= loaded + late + 20 * len(writers)
         for text, day in days.items():
             self.say(f"{text} {day}")
@@ -313,7 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.drill.rollover", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--rows", type=int, default=1_000_000, metavar="N", help="ticks of each of the two days (1000000)"
+        "--rows", type=int, default=1_000_000, metavar="N", help="ticks of each of the three days (1000000)"
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb")

@@ -186,6 +186,16 @@ def _troubles() -> Iterator[str]:
         connection.close()
 
 
+def count(spec: dict[str, Any]) -> None:
+    """What upkeep does in the hour before the day is due: compare it with the ledger."""
+    date, began = datetime.date.fromisoformat(spec["date"]), time.monotonic()
+    run, _ = RolloverRun.objects.get_or_create(trade_date=date)
+    with storage().patient(), leases.hold(leases.UPKEEP) as lease:
+        context = rollover.Context(lease=lease, clock=rollover.utc_now, progress=lambda _words: None, threads=1)
+        counted = rollover.count(run, context)
+    tell(counted=counted, seconds=round(time.monotonic() - began, 2))
+
+
 def judge(spec: dict[str, Any]) -> None:
     """Whether each day ended in history, whole and once: against the ledger, and candle by candle."""
     days = {}
@@ -220,7 +230,7 @@ def dates(spec: dict[str, Any]) -> None:
     tell(dates=[date.isoformat() for date in reversed(found)])
 
 
-ROLES = {"dates": dates, "judge": judge, "load": load, "write": write, "read": read, "run": run}
+ROLES = {"dates": dates, "judge": judge, "load": load, "write": write, "read": read, "run": run, "count": count}
 
 if __name__ == "__main__":
     ROLES[sys.argv[1]](json.loads(sys.argv[2]))

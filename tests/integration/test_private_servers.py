@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.servers import MariaDB, PostgreSQL, Redis, ServerMissing, Valkey, packages
 from tests.waiting import until
@@ -43,7 +45,7 @@ def test_mariadb_runs_with_the_durable_settings_of_the_house(mariadb):
 @pytest.mark.parametrize("kind", [Redis, Valkey])
 def test_a_server_that_is_started_again_serves_at_once(kind, tmp_path):
     with kind(tmp_path) as server:
-        client = redis.Redis(port=server.port, retry=None)
+        client = redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
         client.eval("for at = 1, 200000 do redis.call('SET', 'key-' .. at, string.rep('x', 200)) end", 0)
         client.close()
         server.kill()

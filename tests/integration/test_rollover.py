@@ -282,6 +282,81 @@ def test_a_changed_price_is_found_and_may_be_accepted_by_name():
     assert not Alarm.objects.filter(code="rollover_failed", cleared_at=None).exists()
 
 
+# --- counted before it is due -----------------------------------------------------------------------------------------
+
+
+def counted(text: str) -> tuple[int | None, bool]:
+    """Rows noted by what runs at that time, and whether an alarm stands."""
+    assert run_at(text) == []
+    rows = RolloverRun.objects.get(trade_date=MONDAY).rows
+    return rows, Alarm.objects.filter(code="rollover_failed", cleared_at=None).exists()
+
+
+def test_a_day_is_counted_in_the_hour_before_it_is_due_and_not_again(monkeypatch):
+    commit(MONDAY)
+
+    assert counted("2026-03-17 07:04") == (None, False)
+    assert counted("2026-03-17 07:05") == (4, False)
+
+    monkeypatch.setattr(rollover, "_stored", lambda *_: pytest.fail("the day was counted again"))
+    assert run_at("2026-03-17 08:05") == [MONDAY]
+    monkeypatch.undo()
+    told, stored = ledger_and_history(MONDAY)
+    assert told == stored == noted(RolloverRun.objects.get(trade_date=MONDAY))
+
+
+def test_what_comes_after_the_day_was_counted_is_counted_within_ten_minutes():
+    commit(MONDAY)
+    assert counted("2026-03-17 07:10") == (4, False)
+    commit(MONDAY)
+
+    assert counted("2026-03-17 07:19") == (4, False)
+    assert counted("2026-03-17 07:20") == (8, False)
+
+
+def test_what_comes_between_counting_and_the_rollover_is_in_history():
+    commit(MONDAY)
+    counted("2026-03-17 08:00")
+    commit(MONDAY, 3)
+
+    assert run_at("2026-03-17 08:05") == [MONDAY]
+    told, stored = ledger_and_history(MONDAY)
+    assert told == stored == noted(RolloverRun.objects.get(trade_date=MONDAY))
+    assert told.rows == 7
+
+
+def test_a_tick_that_is_lost_after_the_day_was_counted_is_found():
+    commit(MONDAY)
+    assert counted("2026-03-17 08:00") == (4, False)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM temp_market_data WHERE price = (SELECT MIN(price) FROM temp_market_data t)")
+
+    assert run_at("2026-03-17 08:05") == []
+    assert state_of(MONDAY) == State.SEALED
+    assert "stored are 3" in Alarm.objects.get(code="rollover_failed").message
+
+
+def test_a_difference_is_an_alarm_before_the_day_is_due_until_it_is_mended():
+    commit(MONDAY)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE temp_market_data SET price = price + 1")
+    assert counted("2026-03-17 07:30") == (4, True)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE temp_market_data SET price = price - 1")
+
+    assert counted("2026-03-17 07:39") == (4, True)
+    assert counted("2026-03-17 07:40") == (4, False)
+    assert run_at("2026-03-17 08:05") == [MONDAY]
+
+
+def test_a_day_is_not_counted_ahead_where_nobody_wants_it(settings):
+    settings.ROLLOVER_COUNT_AHEAD_S = 0.0
+    commit(MONDAY)
+
+    assert counted("2026-03-17 08:04") == (None, False)
+    assert run_at("2026-03-17 08:05") == [MONDAY]
+
+
 def stored_date(date: datetime.date):
     from marketdata.storage.base import EPOCH_DATE
 

@@ -5,6 +5,8 @@ from abc import abstractmethod
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from marketdata import supervisor
 from tests.servers import packages
@@ -45,7 +47,7 @@ class _Resp(Server):
     def _answers(self) -> bool:
         """Whether it is ours that answers, with its data: somebody else's server on the same port would greet as
         kindly, and one that still reads its file refuses every command but this."""
-        client = redis.Redis(port=self.port, socket_timeout=1, retry=None)
+        client = redis.Redis(port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             told = client.info()
             return told["process_id"] == self.pid and not told["loading"]
