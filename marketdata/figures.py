@@ -32,6 +32,9 @@ class Figure:
     def __add__(self, other: Figure) -> Figure:
         return Figure(self.rows + other.rows, (self.checksum + other.checksum) % PRIME)
 
+    def __sub__(self, other: Figure) -> Figure:
+        return Figure(self.rows - other.rows, (self.checksum - other.checksum) % PRIME)
+
 
 def weight(symbol: str, feed: str) -> int:
     """What the hashes of a series are multiplied with: 1 to PRIME - 1."""

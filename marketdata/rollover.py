@@ -295,9 +295,12 @@ def count(run: RolloverRun, context: Context) -> bool:
 
 def _counted(run: RolloverRun) -> Figure | None:
     """What was found when the day was counted ahead, if it was and has not moved since."""
-    if run.counted_at is None or run.moved_at is not None or run.rows is None:
-        return None
-    return Figure(run.rows, run.checksum or 0)
+    return None if run.counted_at is None or run.moved_at is not None else _noted(run)
+
+
+def _noted(run: RolloverRun) -> Figure | None:
+    """What was last found of the day."""
+    return None if run.rows is None else Figure(run.rows, run.checksum or 0)
 
 
 def _compare(date: datetime.date, threads: int, before: Figure | None = None) -> tuple[Figure, Figure, Figure]:
@@ -332,14 +335,8 @@ def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
         before = Figure(run.rows or 0, run.checksum or 0) if late else None
         expected, in_temp, before = _compare(date, context.threads, before)
         found = in_temp + before
+    fields = _judged(run, context, expected, found)
     context.ledger = expected
-    fields: dict[str, Any] = {"rows": found.rows, "checksum": found.checksum}
-    if found != expected:
-        reason = context.accept or run.accepted.partition(": ")[2]
-        difference = _acceptance(expected, found, reason)
-        if not context.accept and run.accepted != difference:
-            raise Mismatch(_differs(date, expected, found))
-        fields["accepted"] = difference
     if late:
         fields["late_rows"] = run.late_rows + in_temp.rows
     if found.rows:
@@ -349,6 +346,18 @@ def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     return State.VERIFIED, fields
 
 
+def _judged(run: RolloverRun, context: Context, expected: Figure, found: Figure) -> dict[str, Any]:
+    """What to note of a day whose ticks were compared with the ledger. Mismatch unless they are the same or just this
+    difference is accepted."""
+    fields: dict[str, Any] = {"rows": found.rows, "checksum": found.checksum}
+    if found != expected:
+        difference = _acceptance(expected, found, context.accept or run.accepted.partition(": ")[2])
+        if not context.accept and run.accepted != difference:
+            raise Mismatch(_differs(run.trade_date, expected, found))
+        fields["accepted"] = difference
+    return fields
+
+
 def _stored(date: datetime.date, table: str, threads: int = 1) -> Figure:
     return figures.total(storage().tick_figures(date, tables=[table], threads=threads).values())
 
@@ -356,8 +365,8 @@ def _stored(date: datetime.date, table: str, threads: int = 1) -> Figure:
 def _differs(date: datetime.date, expected: Figure, found: Figure) -> str:
     return (
         f"the ledger has {expected.rows:,} ticks of {date} (checksum {expected.checksum}), stored are"
-        f" {found.rows:,} (checksum {found.checksum}); the day was not moved. `manage.py verify_day {date}`"
-        f" names each difference; `manage.py rollover --date {date} --accept REASON` moves it as it is."
+        f" {found.rows:,} (checksum {found.checksum}); the rollover of this day stops. `manage.py verify_day {date}`"
+        f" names each difference; `manage.py rollover --date {date} --accept REASON` goes on with it as it is."
     )
 
 
@@ -368,14 +377,22 @@ def _acceptance(expected: Figure, found: Figure, reason: str) -> str:
 
 
 def move(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
-    """The ticks go to market_data_tick. If the ledger says that others came since they were counted, or this process
-    has not counted them, count once more."""
+    """The ticks go to market_data_tick. Others may have been committed after the comparison and gone with them; what
+    has arrived is then compared again. It lies still, for ticks that come now enter TEMP and are moved next minute."""
     context.lease.check()
-    storage().move_day(run.trade_date, progress=_leased(context), count=False)
-    if ledger.day_figure(run.trade_date) != context.ledger:
-        context.progress(f"{run.trade_date} more ticks came, or another run counted: counting again")
-        return State.SEALED, {"moved_at": None}
-    return State.MOVED, {}
+    date, late = run.trade_date, run.moved_at is not None
+    storage().move_day(date, progress=_leased(context), count=False)
+    with storage().snapshot():
+        told, waiting = ledger.day_figure(date), _stored(date, TEMP)
+    expected = told - waiting
+    if expected == context.ledger or (expected == _noted(run) and storage().day_rows(date) == told.rows):
+        return State.MOVED, {}
+    context.progress(f"{date} more ticks came, or another run compared: comparing what was moved")
+    found = _stored(date, HISTORY, context.threads)
+    fields = _judged(run, context, expected, found)
+    if late:
+        fields["late_rows"] = run.late_rows + found.rows - (run.rows or 0)
+    return State.MOVED, fields
 
 
 def _leased(context: Context) -> Progress:

@@ -72,7 +72,10 @@ def pytest_report_header() -> str:
     return f"naru: database {DB}, {REDIS}, private servers below {_folder}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if DB != "sqlite":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("once")])
+        items[:] = [item for item in items if not item.get_closest_marker("once")]
     if _absent:
         here = Path(__file__).parent
         for item in items:

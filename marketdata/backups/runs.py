@@ -166,14 +166,15 @@ def _take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progre
         unkept = sorted(backup.unkept(connection))
         tables = sorted(set(connection.introspection.table_names()) - set(unkept))
         with store.patient():
-            before = comparison.look(store, tables, step="이전 / before", progress=told)
+            done = comparison.rolled_over()
+            before = comparison.look(store, tables, step="이전 / before", progress=told, known=done)
         begun = comparison.ledger_now(connection.alias, ledger.now_us())
         folder = work / "taken"
         folder.mkdir(mode=0o700)
         since = choice.base.position if choice.base else ""
         taken = backup.take(connection, folder, since=since, progress=told)
         with store.patient():
-            after = comparison.look(store, tables, step="이후 / after", progress=told)
+            after = comparison.look(store, tables, step="이후 / after", progress=told, known=done)
         lease.check()
         lease_ended.close()
         packed, raw, sha256 = archive.pack(folder, given.folder, run.name, level=given.level, progress=progress)

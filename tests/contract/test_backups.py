@@ -11,12 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from marketdata import backups
+from marketdata import backups, rollover
 from marketdata.backups import comparison
-from marketdata.models import Alarm, BackupRun, IngestBatch
+from marketdata.models import Alarm, BackupRun, IngestBatch, RolloverRun
 from marketdata.storage import storage
 from marketdata.storage.backups import Programs, backup_of
 from marketdata.storage.base import TEMP
+from tests import upkeep
 from tests.backup import DAY, NOW, batch, given, verified
 from tests.commit import commit
 
@@ -82,6 +83,27 @@ def test_what_is_committed_while_a_backup_is_made_is_in_it_wholly_or_not_at_all(
     for run in runs:
         assert run.report["checks"]["batches"] > 0
     assert runs[1].report["checks"]["batches"] > runs[0].report["checks"]["batches"]
+
+
+def test_a_day_of_history_is_compared_with_what_its_rollover_found(store, given):
+    upkeep.commit(upkeep.FIRST)
+    rollover.run_due(clock=upkeep.Clock("2026-03-17 08:05"))
+    date = upkeep.FIRST.isoformat()
+    run = verified(backups.make(NOW, given=given))
+    assert run.report["tables"]["market_data_tick"][date] == [*row_of(date), "equal"]
+
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE market_data_tick SET price = price + 1 WHERE symbol = '000660'")
+    changed = backups.make(NOW + DAY, given=given)
+
+    assert changed.state != "verified"
+    assert f"market_data_tick {date}: 4 rows" in changed.error
+    assert Alarm.objects.get(code="backup_unverified", subject=changed.name).cleared_at is None
+
+
+def row_of(date: str) -> tuple[int | None, int | None]:
+    run = RolloverRun.objects.get(trade_date=date)
+    return run.rows, run.checksum
 
 
 def test_a_restored_backup_is_the_database_that_was_backed_up(store, given, tmp_path):

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SYMBOLS = 1_000
 LATE_EVERY = 7
 SMALL_DAYS, SMALL_ROWS = 5, 20_000  # more days under fire: each is sealed and moved once only
+WRITERS, PAUSE_S = 2, 0.1
 CALM_S = 6.0
 QUIET_S = 20.0
 FINISH_S = 180.0
@@ -79,12 +80,12 @@ class Calm:
 class Drill:
     """One run: load, roll over in calm, load, roll over under fire, judge."""
 
-    def __init__(self, folder: Path, *, rows: int, seed: int, database: str) -> None:
-        self.folder, self.rows, self.random = folder, rows, random.Random(seed)
+    def __init__(self, folder: Path, *, rows: int, rate: int, seed: int, database: str) -> None:
+        self.folder, self.rows, self.rate, self.random = folder, rows, rate, random.Random(seed)
         self.server: Any = (
             servers.PostgreSQL(folder / "database")
             if database == "postgresql"
-            else MariaDB(folder / "database", buffer_pool_mib=1024)
+            else MariaDB(folder / "database", buffer_pool_mib=1024 + rows // 1_000)  # it holds the days, as it should
         )
         self.redis = Redis(folder / "redis")
         self.environment: dict[str, str] = {}
@@ -133,7 +134,7 @@ class Drill:
         for at, date in enumerate(small):
             self.load(date, stream=30 + at, rows=SMALL_ROWS)
         self.load(fire, stream=2)
-        fire_writers = [self.writer(today, stream=20 + at, late=[calm, fire]) for at in range(2)]
+        fire_writers = [self.writer(today, stream=20 + at, late=[calm, fire]) for at in range(WRITERS)]
         fire_readers = [self.reader(fire, seed=10 + at) for at in range(2)]
         runners = [self.start("run", pause_s=0.2) for _ in range(2)]
         runners = self.strike(runners, verify_s=uncounted.verify_s)
@@ -189,9 +190,9 @@ class Drill:
             "write",
             date=date,
             stream=stream,
-            rows=1_000,
+            rows=int(self.rate * PAUSE_S / WRITERS),
             symbols=SYMBOLS,
-            pause_s=0.1,
+            pause_s=PAUSE_S,
             late=late,
             late_every=LATE_EVERY,
         )
@@ -206,7 +207,7 @@ class Drill:
     def calm(self, date: str, today: str, *, stream: int, ahead: bool) -> Calm:
         """One day goes to history, nothing is killed. `ahead`: it was counted in the hour before, as every morning."""
         self.load(date, stream=stream)
-        writers = [self.writer(today, stream=100 * stream + at, late=[]) for at in range(2)]
+        writers = [self.writer(today, stream=100 * stream + at, late=[]) for at in range(WRITERS)]
         time.sleep(CALM_S)
         usual = [line["ms"] for writer in writers for line in writer.news() if "ms" in line]
         readers = [self.reader(date, seed=100 * stream + at) for at in range(2)]
@@ -317,7 +318,7 @@ class Drill:
         for text, day in days.items():
             self.say(f"{text} {day}")
         return {
-            "rows": self.rows, "kills": self.kills, "equal": equal,
+            "rows": self.rows, "rate": self.rate, "kills": self.kills, "equal": equal,
             "reader_holes": sum(line["hole"] for line in reads), **calm,
             "late_rows": late, "reads": len(reads), "longest_read_ms": max(line["ms"] for line in reads),
             "missed": self.missed, "total_seconds": round(time.monotonic() - self.began, 1),
@@ -340,10 +341,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--rows", type=int, default=1_000_000, metavar="N", help="ticks of each of the three days (1000000)"
     )
+    parser.add_argument(
+        "--rate", type=int, default=5_000, metavar="N", help="ticks a second of the day that is being written (5000)"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb")
     given = parser.parse_args(arguments)
-    drill = Drill(temporary_folder("rollover"), rows=given.rows, seed=given.seed, database=given.database)
+    drill = Drill(
+        temporary_folder("rollover"), rows=given.rows, rate=given.rate, seed=given.seed, database=given.database
+    )
     failed = True
     try:
         result = drill.run()

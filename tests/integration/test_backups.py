@@ -23,7 +23,7 @@ from tests.commit import commit
 
 __all__ = ["given"]
 
-pytestmark = pytest.mark.skipif(os.environ.get("DB", "sqlite") != "sqlite", reason="told once, on SQLite")
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture

@@ -330,6 +330,7 @@ def push(terminal: FakeTerminal, seqs: range) -> bytes:
     return bytes(view)
 
 
+@pytest.mark.once
 def test_a_full_server_stops_reading_and_goes_on_when_workers_come(full):
     terminal = full.terminal("eager", seconds=60)
     terminal.login()
@@ -350,6 +351,7 @@ def test_a_full_server_stops_reading_and_goes_on_when_workers_come(full):
     assert full.metric("naru_reading_paused") == 0
 
 
+@pytest.mark.once
 def test_while_the_server_is_full_another_client_is_still_let_in_though_not_read(full):
     eager = full.terminal("eager", seconds=60)
     eager.login()
@@ -369,6 +371,7 @@ def test_while_the_server_is_full_another_client_is_still_let_in_though_not_read
     assert sorted(stored()) == sorted([1, *one_to(120)])
 
 
+@pytest.mark.once
 def test_a_client_that_leaves_while_it_is_not_read_is_no_longer_counted_as_paused(full):
     terminal = full.terminal("eager")
     terminal.login()
@@ -449,6 +452,7 @@ def test_a_real_terminal_delivers_over_tls_to_a_server_whose_certificate_it_was_
     assert storage().read_ticks("A", "replay", *EVER).seq.tolist() == [1, 2]
 
 
+@pytest.mark.once
 def test_a_proof_made_for_another_certificate_is_worth_nothing(secure, certificate):
     with secure.terminal("feeder", ca_file=str(certificate[0]), binding="ab" * 32) as between:
         between.say(between.hello())
@@ -456,6 +460,7 @@ def test_a_proof_made_for_another_certificate_is_worth_nothing(secure, certifica
         assert between.last_words()[0] == "not_authorised"
 
 
+@pytest.mark.once
 def test_a_plain_connection_to_a_tls_server_learns_nothing(secure):
     with socket.create_connection(("127.0.0.1", secure.port), timeout=20) as plain:
         plain.sendall(wire.Heartbeat(time_us=1, last=0).encode())

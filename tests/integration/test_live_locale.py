@@ -12,6 +12,8 @@ from tests import market
 from tests.market import NINE_US
 from tests.servers import Redis
 
+pytestmark = pytest.mark.once
+
 KOREAN = "ko_KR.UTF-8"
 
 

@@ -12,6 +12,8 @@ from redis.retry import Retry
 from tests.servers import MariaDB, PostgreSQL, Redis, ServerMissing, Valkey, packages
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

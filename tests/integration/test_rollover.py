@@ -222,6 +222,45 @@ def test_ticks_that_come_between_counting_and_moving_are_counted_too():
     assert stored.rows == 7
 
 
+def test_ticks_that_never_stop_coming_for_an_old_day_hold_up_neither_it_nor_the_next():
+    commit(MONDAY)
+    commit(TUESDAY)
+    came: list[object] = []
+
+    def progress(words: str) -> None:
+        if "2026-03-16" in words:
+            came.append(commit(MONDAY, 3))
+            assert len(came) < 30
+
+    done = rollover.run_due(clock=Clock("2026-03-18 08:05"), progress=progress)
+    assert done == [MONDAY, TUESDAY]
+
+    for minute in range(6, 9):
+        rollover.run_due(clock=Clock(f"2026-03-18 08:0{minute}"), progress=progress)
+    assert run_at("2026-03-18 08:09") == [MONDAY]
+    told, stored = ledger_and_history(MONDAY)
+    run = RolloverRun.objects.get(trade_date=MONDAY)
+    assert told == stored == noted(run)
+    assert (told.rows, run.late_rows > 0) == (4 + 3 * len(came), True)
+
+
+def test_a_tick_that_changed_while_it_was_moved_with_others_that_came_is_found():
+    commit(MONDAY)
+
+    def progress(words: str) -> None:
+        if words == f"{MONDAY} move":
+            commit(MONDAY, 3)
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE temp_market_data SET price = price + 1 WHERE symbol = '000660'")
+
+    rollover.run_due(clock=Clock("2026-03-17 08:05"), progress=progress)
+
+    assert state_of(MONDAY) == State.VERIFIED
+    assert "stored are 7" in Alarm.objects.get(code="rollover_failed").message
+    run = rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:11"), accept="known")
+    assert (run.state, run.rows) == (State.DONE, 7)
+
+
 # --- killed anywhere --------------------------------------------------------------------------------------------------
 
 
@@ -298,7 +337,9 @@ def test_a_day_is_counted_in_the_hour_before_it_is_due_and_not_again(monkeypatch
     assert counted("2026-03-17 07:04") == (None, False)
     assert counted("2026-03-17 07:05") == (4, False)
 
-    monkeypatch.setattr(rollover, "_stored", lambda *_: pytest.fail("the day was counted again"))
+    for name in ("_compare", "_stored"):  # but for what is left in TEMP after the move: nothing
+        real = getattr(rollover, name)
+        monkeypatch.setattr(rollover, name, lambda *given, real=real: real(*given) if TEMP in given else pytest.fail())
     assert run_at("2026-03-17 08:05") == [MONDAY]
     monkeypatch.undo()
     told, stored = ledger_and_history(MONDAY)

@@ -11,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tests.road import ROOT
 
+pytestmark = pytest.mark.once
+
 WRONG = [
     ("DEBUG", "maybe", "true"),
     ("BEHIND_TLS", "2", "false"),

@@ -5,8 +5,12 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from marketdata import supervisor, tether
 from tests.waiting import until
+
+pytestmark = pytest.mark.once
 
 SLEEPER = [sys.executable, "-c", "input()"]
 

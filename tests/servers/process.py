@@ -20,7 +20,9 @@ from marketdata import tether
 from tests.waiting import until
 
 # Below the range the kernel takes for outgoing connections, so that a port is still free when its server comes back.
-PORTS = range(15_000, 32_000)
+# The suites of two databases may run at the same time, each with ports of its own.
+_SUITE = {"mariadb": 1, "postgresql": 2}.get(os.environ.get("DB", ""), 0)
+PORTS = range(15_000 + 5_600 * _SUITE, 20_600 + 5_600 * _SUITE)
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
