@@ -14,7 +14,9 @@ _NOBODY = wire.verifier(wire.new_secret())
 
 def verify(key_id: str, secret: str) -> Client | None:
     """The active client of this key, or None."""
-    client = Client.objects.select_related("source").filter(key_id=key_id, is_active=True).first()
+    asked = key_id.replace("\0", "")  # PostgreSQL refuses a question with NUL; no key has one
+    client = Client.objects.select_related("source").filter(key_id=asked, is_active=True).first()
+    client = client if client and client.key_id == key_id else None
     stored_key = bytes(client.stored_key) if client else _NOBODY.stored_key
     try:
         presented = wire.verifier(secret).stored_key

@@ -52,6 +52,13 @@ def test_every_address_refuses_a_caller_without_a_key(serving, settings, method)
     assert open_ones == []
 
 
+@pytest.mark.parametrize("key", ["nobody", "no\0body", "\0", "아무도"])
+def test_a_key_that_nobody_has_is_refused_whatever_is_in_it(serving, key):
+    answer = Browser().get("/v2/status", headers={KEY: key, SECRET: "secret\0"})
+
+    assert answer.status_code == 401
+
+
 def test_the_few_public_addresses_show_no_data(serving, settings):
     settings.PAGE_PUBLIC = False
 

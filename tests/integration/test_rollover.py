@@ -339,7 +339,9 @@ def test_a_day_is_counted_in_the_hour_before_it_is_due_and_not_again(monkeypatch
 
     for name in ("_compare", "_stored"):  # but for what is left in TEMP after the move: nothing
         real = getattr(rollover, name)
-        monkeypatch.setattr(rollover, name, lambda *given, real=real: real(*given) if TEMP in given else pytest.fail())
+        monkeypatch.setattr(
+            rollover, name, lambda *given, real=real: real(*given) if TEMP in given else pytest.fail("counted again")
+        )
     assert run_at("2026-03-17 08:05") == [MONDAY]
     monkeypatch.undo()
     told, stored = ledger_and_history(MONDAY)
