@@ -130,8 +130,11 @@ def run_due(*, clock: Clock = utc_now, progress: Progress | None = None, threads
                 done = _run_all(due(now), lease, clock=clock, progress=progress or _log, threads=threads)
         except leases.HeldElsewhere as error:
             log.info("rollover waits reason=%s", error)
-    else:
+    try:
         count_ahead(now, clock=clock, progress=progress or _log)
+    except (DatabaseError, StorageError, leases.LeaseLost) as error:  # it is counted next minute, or when it is due
+        log.warning("not counted ahead error=%s: %s", type(error).__name__, error)
+        connection.close()
     watch(clock())
     return done
 
@@ -181,7 +184,7 @@ def run_one(
 def advance(run: RolloverRun, context: Context) -> None:
     """Take one day from the state it is in to done."""
     if run.state == State.DONE:
-        _write(run, context, State.SEALED, late=True)
+        _write(run, context, State.SEALED, late=True, **_without_dropped(run))
     began = context.clock()
     while run.state != State.DONE:
         context.lease.check()
@@ -198,6 +201,14 @@ def advance(run: RolloverRun, context: Context) -> None:
         run.daily,
         (context.clock() - began).total_seconds(),
     )
+
+
+def _without_dropped(run: RolloverRun) -> dict[str, Any]:
+    """Of a day whose ticks retention dropped nothing is stored, though its ledger may still have them."""
+    if run.dropped_at is None or not run.rows:
+        return {}
+    gone = Figure(run.rows, run.checksum or 0)
+    return {"rows": 0, "checksum": 0, "accepted": _acceptance(gone, Figure(), "dropped when its time was over")}
 
 
 def _write(run: RolloverRun, context: Context, state: str, *, late: bool = False, **fields: Any) -> None:
@@ -224,10 +235,12 @@ def _failed(run: RolloverRun, error: Exception, now: datetime.datetime) -> None:
     wait = datetime.timedelta(minutes=1 if passing else min(2**run.tries, 60))
     text = f"{type(error).__name__}: {error}"
     try:
-        RolloverRun.objects.filter(pk=run.pk).update(
-            error=text[:2000], tries=run.tries + 1, retry_at=None if passing else now + wait
-        )
-        alarms.sound("rollover_failed", text, subject=run.trade_date.isoformat())
+        if (
+            RolloverRun.objects.filter(pk=run.pk)
+            .exclude(state=State.DONE)
+            .update(error=text[:2000], tries=run.tries + 1, retry_at=None if passing else now + wait)
+        ):  # else somebody else has done it meanwhile
+            alarms.sound("rollover_failed", text, subject=run.trade_date.isoformat())
     except DatabaseError as gone:
         log.error("rollover failed date=%s error=%s and could not be noted: %s", run.trade_date, text, gone)
 
@@ -332,29 +345,30 @@ def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     if counted == expected and storage().day_rows(date) == expected.rows:
         found = expected  # each value was compared when it was counted ahead, and nothing was added since
     else:
-        before = Figure(run.rows or 0, run.checksum or 0) if late else None
+        before = Figure(run.rows or 0, run.checksum or 0) if late and not context.accept else None
         expected, in_temp, before = _compare(date, context.threads, before)
         found = in_temp + before
-    fields = _judged(run, context, expected, found)
+    fields = _judged(run, expected, found, accept=context.accept)
     context.ledger = expected
     if late:
         fields["late_rows"] = run.late_rows + in_temp.rows
-    if found.rows:
-        alarms.clear("day_empty", subject=date.isoformat())
-    elif run.expected:
-        alarms.sound("day_empty", "a trading day without a single tick", subject=date.isoformat())
     return State.VERIFIED, fields
 
 
-def _judged(run: RolloverRun, context: Context, expected: Figure, found: Figure) -> dict[str, Any]:
-    """What to note of a day whose ticks were compared with the ledger. Mismatch unless they are the same or just this
-    difference is accepted."""
-    fields: dict[str, Any] = {"rows": found.rows, "checksum": found.checksum}
+def _judged(run: RolloverRun, expected: Figure, found: Figure, *, accept: str) -> dict[str, Any]:
+    """What to note of a day whose ticks were compared with the ledger. Mismatch unless they are the same, or a
+    difference is to be accepted, or just this one was."""
+    subject = run.trade_date.isoformat()
+    fields: dict[str, Any] = {"rows": found.rows, "checksum": found.checksum, "accepted": ""}
     if found != expected:
-        difference = _acceptance(expected, found, context.accept or run.accepted.partition(": ")[2])
-        if not context.accept and run.accepted != difference:
+        difference = _acceptance(expected, found, accept or run.accepted.partition(": ")[2])
+        if not accept and run.accepted != difference:
             raise Mismatch(_differs(run.trade_date, expected, found))
         fields["accepted"] = difference
+    if found.rows:
+        alarms.clear("day_empty", subject=subject)
+    elif run.expected:
+        alarms.sound("day_empty", "a trading day without a single tick", subject=subject)
     return fields
 
 
@@ -385,11 +399,12 @@ def move(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     with storage().snapshot():
         told, waiting = ledger.day_figure(date), _stored(date, TEMP)
     expected = told - waiting
-    if expected == context.ledger or (expected == _noted(run) and storage().day_rows(date) == told.rows):
+    if expected == _noted(run) and (expected == context.ledger or storage().day_rows(date) == told.rows):
         return State.MOVED, {}
     context.progress(f"{date} more ticks came, or another run compared: comparing what was moved")
     found = _stored(date, HISTORY, context.threads)
-    fields = _judged(run, context, expected, found)
+    context.lease.check()  # without it, somebody else may have moved what came since
+    fields = _judged(run, expected, found, accept="" if context.ledger else context.accept)
     if late:
         fields["late_rows"] = run.late_rows + found.rows - (run.rows or 0)
     return State.MOVED, fields

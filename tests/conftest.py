@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from importlib import util
@@ -66,6 +67,7 @@ def pytest_configure() -> None:
     from django.conf import settings
 
     assert settings.DATABASES
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then, too
 
 
 def pytest_report_header() -> str:

@@ -65,7 +65,7 @@ def _history(
 ) -> dict[str, Figure]:
     """Day by day: all of a year in one statement would take longer than a statement may."""
     found = {}
-    for date in store.dates(HISTORY):
+    for date in sorted({*store.dates(HISTORY), *known}):
         if date not in known:
             progress(f"{date}")
         found[date.isoformat()] = known.get(date) or figures.total(store.tick_figures(date, tables=[HISTORY]).values())
@@ -75,7 +75,7 @@ def _history(
 def rolled_over() -> dict[datetime.date, Figure]:
     """The days that are done, as the rollover found them: from then on nothing changes them but the next rollover, for
     which whoever looks holds the lease."""
-    runs = RolloverRun.objects.filter(state=RolloverRun.State.DONE, rows__gt=0, checksum__isnull=False)
+    runs = RolloverRun.objects.filter(state=RolloverRun.State.DONE, rows__gt=0, dropped_at=None)
     return {
         date: Figure(rows or 0, checksum or 0)
         for date, rows, checksum in runs.values_list("trade_date", "rows", "checksum")
@@ -97,7 +97,8 @@ def first(
     taken: Mapping[str, Any], restored: BaseDatabaseWrapper, original: str | None, *, progress: Progress
 ) -> dict[str, Any]:
     """Compare a restored database with the two looks at its original (`before`, `after`, `ledger`, `unkept` of
-    `taken`); with `original`, an alias, also each batch with its row there. Returns the report."""
+    `taken`); with `original`, an alias, also each batch with its row there. Returns the report: `problems` of the copy,
+    and in `changed` the days of history that are no longer what their rollover found, in the original as well."""
     before: Looks = taken["before"]
     after: Looks = taken["after"]
     store = storage_of(restored)
@@ -105,7 +106,7 @@ def first(
     missing = sorted(set(tables) - set(restored.introspection.table_names()))
     problems = [f"{table} 없음 / is missing" for table in missing]
     mine = look(store, [table for table in tables if table not in missing], step="대조 / comparing", progress=progress)
-    report: dict[str, Any] = {"tables": {}, "unkept": list(taken["unkept"]), "checks": {}}
+    report: dict[str, Any] = {"tables": {}, "unkept": list(taken["unkept"]), "checks": {}, "changed": []}
     moved: set[str] = set()
     for table, dates in mine.items():
         verdicts: dict[str, list[Any]] = {}
@@ -116,7 +117,10 @@ def first(
             verdict = "equal"
             if left != right and table in (TEMP, HISTORY, MINUTES, DAYS):
                 moved.add(date)
-            if here not in (left, right):
+            if table == HISTORY and left == right != here and _same_there(original, date, here):
+                there, then = (f"{count:,} ticks (checksum {checksum})" for count, checksum in (here, left))
+                report["changed"].append(f"{date}: {there}, its rollover found {then}")
+            elif here not in (left, right):
                 if left == right:
                     verdict = "different"
                     problems.append(
@@ -137,6 +141,17 @@ def first(
             problems += _compare_ticks(store, day, report["checks"]) + _compare_candles(store, day, report["checks"])
     report["problems"] = problems[:MOST_PROBLEMS]
     return report
+
+
+def _same_there(original: str | None, date: str, here: tuple[int, ...]) -> bool:
+    """Whether the original has this of a day of history: then the copy is good, and the day is not what its rollover
+    found."""
+    if original is None:
+        return False
+    store = storage_of(connections[original])
+    with store.patient():
+        told = figures.total(store.tick_figures(datetime.date.fromisoformat(date), tables=[HISTORY]).values())
+    return (told.rows, told.checksum) == here
 
 
 def again(report: Mapping[str, Any], restored: BaseDatabaseWrapper, *, progress: Progress) -> dict[str, Any]:

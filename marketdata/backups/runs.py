@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 LEASE = "backup"
 FAILED, UNVERIFIED, OVERDUE = "backup_failed", "backup_unverified", "backup_overdue"
+CHANGED = "history_changed"
 """Codes of alarms."""
 UPKEEP_PATIENCE_S = 900.0
 LEASE_TTL_S = 60.0
@@ -275,6 +276,9 @@ def _verify_row(run: BackupRun, now: datetime.datetime, given: Options, progress
         else:
             alarms.clear(UNVERIFIED)
             alarms.clear(OVERDUE)
+            alarms.clear(CHANGED)
+            for words in report.get("changed", []):
+                alarms.sound(CHANGED, words, subject=words.partition(":")[0])
     except GONE as gone:
         log.warning("backup not noted name=%s error=%s", run.name, type(gone).__name__)
         connection.close()

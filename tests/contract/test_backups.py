@@ -94,11 +94,14 @@ def test_a_day_of_history_is_compared_with_what_its_rollover_found(store, given)
 
     with connection.cursor() as cursor:
         cursor.execute("UPDATE market_data_tick SET price = price + 1 WHERE symbol = '000660'")
-    changed = backups.make(NOW + DAY, given=given)
+    verified(backups.make(NOW + DAY, given=given))  # it is what the original is
 
-    assert changed.state != "verified"
-    assert f"market_data_tick {date}: 4 rows" in changed.error
-    assert Alarm.objects.get(code="backup_unverified", subject=changed.name).cleared_at is None
+    alarm = Alarm.objects.get(code="history_changed", subject=date)
+    assert (alarm.cleared_at, "4 ticks" in alarm.message) == (None, True)
+    rollover.run_one(upkeep.FIRST, clock=upkeep.Clock("2026-03-18 09:00"), accept="the exchange corrected it")
+    assert RolloverRun.objects.get(trade_date=date).accepted.startswith("+0 rows")
+    verified(backups.make(NOW + 2 * DAY, given=given))
+    assert not Alarm.objects.filter(code="history_changed", cleared_at=None).exists()
 
 
 def row_of(date: str) -> tuple[int | None, int | None]:

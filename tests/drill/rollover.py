@@ -213,7 +213,10 @@ class Drill:
         usual = [line["ms"] for writer in writers for line in writer.news() if "ms" in line]
         readers = [self.reader(date, seed=100 * stream + at) for at in range(2)]
         if ahead:
-            self.say(f"counted ahead in {self.ask('count', date=date)['seconds']} s")
+            counted = self.ask("count", date=date)
+            if not counted["equal"]:
+                raise RuntimeError(f"{date} was counted ahead and differs from the ledger")
+            self.say(f"counted ahead in {counted['seconds']} s")
         runner = self.start("run", pause_s=0.2)
         until = time.monotonic() + FINISH_S
         while not any("done" in line for line in runner.lines):

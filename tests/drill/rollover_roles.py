@@ -193,7 +193,12 @@ def count(spec: dict[str, Any]) -> None:
     with storage().patient(), leases.hold(leases.UPKEEP) as lease:
         context = rollover.Context(lease=lease, clock=rollover.utc_now, progress=lambda _words: None, threads=1)
         counted = rollover.count(run, context)
-    tell(counted=counted, seconds=round(time.monotonic() - began, 2))
+    run.refresh_from_db()
+    told = ledger.day_figure(date)
+    tell(
+        equal=counted and told == figures.Figure(run.rows or 0, run.checksum or 0),
+        seconds=round(time.monotonic() - began, 2),
+    )
 
 
 def judge(spec: dict[str, Any]) -> None:

@@ -69,8 +69,9 @@ def test_a_day_that_was_dropped_and_is_loaded_again_stays_its_whole_time_again()
     commit(MONDAY, 6)
     rollover.run_one(MONDAY, clock=Clock("2027-03-21 09:00"))
 
+    run = RolloverRun.objects.get(trade_date=MONDAY)
     assert storage().dates(HISTORY) == [MONDAY]
-    assert RolloverRun.objects.get(trade_date=MONDAY).dropped_at is None
+    assert (run.dropped_at, run.rows, run.accepted.startswith("-4 rows")) == (None, 6, True)
     assert MONDAY not in {drop.start for drop in retention.plan(seoul("2027-12-01 12:00")) if drop.table == HISTORY}
 
 

@@ -241,7 +241,8 @@ def test_ticks_that_never_stop_coming_for_an_old_day_hold_up_neither_it_nor_the_
     told, stored = ledger_and_history(MONDAY)
     run = RolloverRun.objects.get(trade_date=MONDAY)
     assert told == stored == noted(run)
-    assert (told.rows, run.late_rows > 0) == (4 + 3 * len(came), True)
+    # What came as the day was sealed, compared and moved for the first time went with the others.
+    assert (told.rows, run.late_rows) == (4 + 3 * len(came), 3 * (len(came) - 3))
 
 
 def test_a_tick_that_changed_while_it_was_moved_with_others_that_came_is_found():
@@ -259,6 +260,37 @@ def test_a_tick_that_changed_while_it_was_moved_with_others_that_came_is_found()
     assert "stored are 7" in Alarm.objects.get(code="rollover_failed").message
     run = rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:11"), accept="known")
     assert (run.state, run.rows) == (State.DONE, 7)
+
+
+def test_an_accepted_difference_is_not_in_the_way_of_ticks_that_come_meanwhile():
+    commit(MONDAY)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE temp_market_data SET price = price + 1 WHERE symbol = '000660'")
+
+    def progress(words: str) -> None:
+        if words == f"{MONDAY} move":
+            commit(MONDAY, 3)
+
+    run = rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:05"), progress=progress, accept="known")
+
+    assert (run.state, run.rows, run.accepted.partition(": ")[2]) == (State.DONE, 7, "known")
+    told, stored = ledger_and_history(MONDAY)
+    assert (stored, told != stored) == (noted(run), True)
+
+
+def test_what_is_accepted_is_not_accepted_for_what_happens_later():
+    commit(MONDAY)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE temp_market_data SET price = price + 1 WHERE symbol = '000660'")
+
+    def progress(words: str) -> None:
+        if words == f"{MONDAY} move":
+            commit(MONDAY, 3)
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE temp_market_data SET price = price + 1 WHERE symbol = '005930'")
+
+    with pytest.raises(rollover.Mismatch):
+        rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:05"), progress=progress, accept="known")
 
 
 # --- killed anywhere --------------------------------------------------------------------------------------------------
@@ -284,6 +316,25 @@ def test_a_runner_that_dies_at_any_step_is_followed_by_one_that_finishes(step):
     told, stored = ledger_and_history(MONDAY)
     assert told == stored
     assert stored.rows == 9
+
+
+def test_a_runner_that_dies_as_it_moves_is_followed_by_one_that_compares_what_it_finds():
+    commit(MONDAY, 9)
+
+    def progress(words: str) -> None:
+        if words == f"{MONDAY} aggregate":
+            raise Killed
+
+    with pytest.raises(Killed):
+        rollover.run_due(clock=Clock("2026-03-17 08:05"), progress=progress)
+    JobLease.objects.update(until_us=0)
+    RolloverRun.objects.update(state=State.VERIFIED, moved_at=None)  # as if it had died before it wrote that down
+    commit(MONDAY, 2)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM market_data_tick WHERE price = (SELECT MIN(price) FROM market_data_tick t)")
+
+    assert run_at("2026-03-17 08:06") == []
+    assert "stored are 10" in Alarm.objects.get(code="rollover_failed").message
 
 
 def test_a_day_that_cannot_be_moved_holds_up_no_other():
@@ -319,6 +370,20 @@ def test_a_changed_price_is_found_and_may_be_accepted_by_name():
     assert run.state == State.DONE
     assert "the exchange corrected it" in RolloverRun.objects.get(trade_date=MONDAY).accepted
     assert not Alarm.objects.filter(code="rollover_failed", cleared_at=None).exists()
+
+
+def test_a_day_that_somebody_else_has_done_is_not_noted_as_failed():
+    commit(MONDAY)
+
+    def progress(words: str) -> None:
+        if words == f"{MONDAY} move":
+            RolloverRun.objects.update(state=State.DONE)
+            raise StorageBusyError("too late")
+
+    rollover.run_due(clock=Clock("2026-03-17 08:05"), progress=progress)
+
+    assert RolloverRun.objects.get(trade_date=MONDAY).error == ""
+    assert not Alarm.objects.filter(code="rollover_failed").exists()
 
 
 # --- counted before it is due -----------------------------------------------------------------------------------------
@@ -390,6 +455,30 @@ def test_a_difference_is_an_alarm_before_the_day_is_due_until_it_is_mended():
     assert counted("2026-03-17 07:39") == (4, True)
     assert counted("2026-03-17 07:40") == (4, False)
     assert run_at("2026-03-17 08:05") == [MONDAY]
+
+
+def test_a_day_is_counted_though_an_older_one_cannot_be_done():
+    commit(MONDAY)
+    commit(TUESDAY)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE temp_market_data SET price = price + 1 WHERE trade_date = %s", [stored_date(MONDAY)])
+
+    assert run_at("2026-03-18 07:30") == []
+    assert RolloverRun.objects.get(trade_date=TUESDAY).rows == 4
+
+
+def test_a_count_that_fails_does_not_keep_the_alarms_quiet(monkeypatch):
+    commit(MONDAY)
+    commit(TUESDAY)
+    RolloverRun.objects.create(trade_date=MONDAY, retry_at=seoul("2026-03-18 12:00"))
+
+    def broken(*_: object) -> None:
+        raise DataError("broken")
+
+    monkeypatch.setattr(rollover, "count", broken)
+    run_at("2026-03-18 07:30")
+
+    assert Alarm.objects.filter(code="rollover_late", subject="2026-03-16").exists()
 
 
 def test_a_day_is_not_counted_ahead_where_nobody_wants_it(settings):
