@@ -404,7 +404,7 @@ def move(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     context.progress(f"{date} more ticks came, or another run compared: comparing what was moved")
     found = _stored(date, HISTORY, context.threads)
     context.lease.check()  # without it, somebody else may have moved what came since
-    fields = _judged(run, expected, found, accept="" if context.ledger else context.accept)
+    fields = _judged(run, expected, found, accept="" if context.ledger is not None else context.accept)
     if late:
         fields["late_rows"] = run.late_rows + found.rows - (run.rows or 0)
     return State.MOVED, fields
