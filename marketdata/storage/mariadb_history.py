@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +20,6 @@ from marketdata import daily
 from marketdata.bars import Bars
 from marketdata.daily import DailyBars
 from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
-from marketdata.records import MarketEvent, OrderBook
 from marketdata.storage import mariadb_events, partitions, portable
 from marketdata.storage.base import (
     BOOKS,
@@ -32,16 +30,15 @@ from marketdata.storage.base import (
     MINUTES,
     PERIODS,
     TEMP,
-    Latest,
     Part,
     Progress,
-    Storage,
     StorageBusyError,
     StorageError,
     Window,
 )
 from marketdata.storage.loadfile import UNITS
 from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, micros, moment, replace_statement, scaled
+from marketdata.storage.sidetables import SideTables
 
 DAY_PERIOD = PERIODS[TEMP]
 MOVING = "market_data_moving"
@@ -142,8 +139,10 @@ _DAILY_COLUMNS = ", ".join(
 )
 
 
-class MariaDBHistory(Storage):
+class MariaDBHistory(SideTables):
     """What `MariaDB` inherits; it adds today's ticks and minute candles."""
+
+    TIME_US, DAYS = micros("event_time"), DAY
 
     def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
         with self.connection.cursor() as cursor:
@@ -522,13 +521,35 @@ class MariaDBHistory(Storage):
 
     # --- books, events, caches --------------------------------------------------------------------------------------
 
-    def _put(self, statement: str, rows: Sequence[Sequence[Any]], row: str) -> int:
-        """INSERT IGNORE in statements of 500 rows; what is ignored for another reason than being there is an error."""
+    def _moment(self, us: int) -> str:
+        return moment(us)
+
+    def _day(self, days: int) -> datetime.date:
+        return EPOCH_DATE + datetime.timedelta(days=days)
+
+    def _decimal(self, value: int, places: int) -> str:
+        return f"{value}e-{places}"
+
+    def _put(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        replace: Sequence[str] = (),
+        stamp: str = "",
+    ) -> int:
+        """In statements of 500 rows; what is ignored for another reason than being there is an error."""
         stored = 0
+        names = ", ".join([*columns, stamp] if stamp else columns)
+        row = f"({', '.join(['%s'] * len(columns))}{', NOW(6)' if stamp else ''})"
         for start in range(0, len(rows), 500):
             part = rows[start : start + 500]
-            values = [value for one in part for value in one]
-            stored += self._changed(f"{statement} VALUES {', '.join([row] * len(part))}", values)
+            stored += self._changed(
+                f"{'REPLACE' if replace else 'INSERT IGNORE'} INTO {table} ({names}) VALUES"
+                f" {', '.join([row] * len(part))}",
+                [value for one in part for value in one],
+            )
             self._explain_warnings()
         return stored
 
@@ -538,97 +559,6 @@ class MariaDBHistory(Storage):
         strange = [row for row in self._query("SHOW WARNINGS LIMIT 20") if row[1] != DUPLICATE]
         if strange:
             raise StorageError(f"MariaDB refused rows: {strange[0][2]} (error {strange[0][1]})")
-
-    def store_books(self, books: Sequence[OrderBook]) -> int:
-        days = [EPOCH_DATE + datetime.timedelta(days=book.trade_date) for book in books]
-        return self._put(
-            "INSERT IGNORE INTO order_books",
-            [
-                (book.symbol, moment(book.time_us), book.tick_id, day, book.feed, book.source_id, *book.columns())
-                for book, day in zip(books, days, strict=True)
-            ],
-            "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        )
-
-    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
-        rows = self._query(
-            f"SELECT {micros('event_time')}, tick_id, {DAY}, source, bid_prices, bid_volumes, ask_prices, ask_volumes"
-            " FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
-            " ORDER BY event_time, tick_id LIMIT %s",
-            [symbol, feed, moment(start_us), moment(end_us), limit],
-        )
-        return [
-            OrderBook.of(
-                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source, columns=texts
-            )
-            for at, i, day, source, *texts in rows
-        ]
-
-    def store_events(self, events: Sequence[MarketEvent]) -> int:
-        return self._put(
-            "INSERT IGNORE INTO market_events",
-            [
-                (
-                    moment(one.time_us),
-                    one.event_id,
-                    EPOCH_DATE + datetime.timedelta(days=one.trade_date),
-                    one.feed,
-                    one.source_id,
-                    one.kind,
-                    one.symbol,
-                    json.dumps(one.body, ensure_ascii=False),
-                )
-                for one in events
-            ],
-            "(%s, %s, %s, %s, %s, %s, %s, %s)",
-        )
-
-    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
-        rows = self._query(
-            f"SELECT {micros('event_time')}, event_id, {DAY}, feed, source, kind, symbol, body FROM market_events"
-            " WHERE event_time >= %s AND event_time < %s"
-            + ("" if kind is None else " AND kind = %s")
-            + " ORDER BY event_time, event_id LIMIT %s",
-            [moment(start_us), moment(end_us), *([] if kind is None else [kind]), limit],
-        )
-        return [
-            MarketEvent(
-                time_us=at,
-                event_id=i,
-                trade_date=day,
-                feed=feed,
-                source_id=source,
-                kind=what,
-                symbol=symbol,
-                body=json.loads(body),
-            )
-            for at, i, day, feed, source, what, symbol, body in rows
-        ]
-
-    def put_latest(self, rows: Sequence[Latest]) -> None:
-        self._put(
-            "REPLACE INTO cache_realtime_data",
-            [
-                (
-                    row.symbol,
-                    row.feed,
-                    moment(row.time_us),
-                    row.tick_id,
-                    f"{row.price}e-8",
-                    None if row.size is None else f"{row.size}e-4",
-                )
-                for row in rows
-            ],
-            "(%s, %s, %s, %s, %s, %s, NOW(6))",
-        )
-
-    def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
-        return {
-            table: self._changed(
-                f"DELETE FROM {self.connection.ops.quote_name(table)} WHERE updated_at < %s", [moment(before)]
-            )
-            for table, before in before_us.items()
-        }
 
     def keep_events(self) -> str:
         engine = self._query(

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import logging
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -21,7 +20,6 @@ from marketdata import daily
 from marketdata.bars import Bars
 from marketdata.daily import DailyBars
 from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
-from marketdata.records import MarketEvent, OrderBook
 from marketdata.storage import portable
 from marketdata.storage import postgresql_partitions as partitions
 from marketdata.storage.base import (
@@ -33,10 +31,8 @@ from marketdata.storage.base import (
     MINUTES,
     PERIODS,
     TEMP,
-    Latest,
     Part,
     Progress,
-    Storage,
     StorageBusyError,
     Window,
 )
@@ -56,6 +52,7 @@ from marketdata.storage.postgresql_columns import (
     scaled,
 )
 from marketdata.storage.postgresql_partitions import Bounds
+from marketdata.storage.sidetables import SideTables
 
 T = TypeVar("T")
 PIECE = 10_000
@@ -145,8 +142,10 @@ def sqlstate(error: BaseException) -> str | None:
     return state
 
 
-class PostgreSQLHistory(Storage):
+class PostgreSQLHistory(SideTables):
     """What `PostgreSQL` inherits; it adds today's ticks and minute candles."""
+
+    TIME_US, DAYS, AS_TEXT = micros("event_time"), DAY, "{}::text"
 
     def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
@@ -481,108 +480,35 @@ class PostgreSQLHistory(Storage):
 
     # --- books, events, caches ----------------------------------------------------------------------------------------
 
-    def _put(self, statement: str, rows: Sequence[Sequence[Any]], row: str, conflict: str = "DO NOTHING") -> int:
+    def _moment(self, us: int) -> str:
+        return moment(us)
+
+    def _day(self, days: int) -> datetime.date:
+        return EPOCH_DATE + datetime.timedelta(days=days)
+
+    def _decimal(self, value: int, places: int) -> str:
+        return f"{value}e-{places}"
+
+    def _put(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        replace: Sequence[str] = (),
+        stamp: str = "",
+    ) -> int:
         stored = 0
+        names = [*columns, stamp] if stamp else list(columns)
+        row = f"({', '.join(['%s'] * len(columns))}{', clock_timestamp()' if stamp else ''})"
+        changed = ", ".join(f"{name} = EXCLUDED.{name}" for name in names if name not in replace)
+        conflict = f"({', '.join(replace)}) DO UPDATE SET {changed}" if replace else "DO NOTHING"
+        insert = f"INSERT INTO {table} ({', '.join(names)}) VALUES"
         for start in range(0, len(rows), 500):
             part = rows[start : start + 500]
             values = [value for one in part for value in one]
-            stored += self._changed(f"{statement} VALUES {', '.join([row] * len(part))} ON CONFLICT {conflict}", values)
+            stored += self._changed(f"{insert} {', '.join([row] * len(part))} ON CONFLICT {conflict}", values)
         return stored
-
-    def store_books(self, books: Sequence[OrderBook]) -> int:
-        days = [EPOCH_DATE + datetime.timedelta(days=book.trade_date) for book in books]
-        return self._put(
-            "INSERT INTO order_books",
-            [
-                (book.symbol, moment(book.time_us), book.tick_id, day, book.feed, book.source_id, *book.columns())
-                for book, day in zip(books, days, strict=True)
-            ],
-            "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        )
-
-    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
-        texts = ", ".join(f"{name}::text" for name in ("bid_prices", "bid_volumes", "ask_prices", "ask_volumes"))
-        rows = self._query(
-            f"SELECT {micros('event_time')}, tick_id, {DAY}, source, {texts}"
-            " FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
-            " ORDER BY event_time, tick_id LIMIT %s",
-            [symbol, feed, moment(start_us), moment(end_us), limit],
-        )
-        return [
-            OrderBook.of(
-                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source, columns=columns
-            )
-            for at, i, day, source, *columns in rows
-        ]
-
-    def store_events(self, events: Sequence[MarketEvent]) -> int:
-        return self._put(
-            "INSERT INTO market_events",
-            [
-                (
-                    moment(one.time_us),
-                    one.event_id,
-                    EPOCH_DATE + datetime.timedelta(days=one.trade_date),
-                    one.feed,
-                    one.source_id,
-                    one.kind,
-                    one.symbol,
-                    json.dumps(one.body, ensure_ascii=False),
-                )
-                for one in events
-            ],
-            "(%s, %s, %s, %s, %s, %s, %s, %s)",
-        )
-
-    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
-        rows = self._query(
-            f"SELECT {micros('event_time')}, event_id, {DAY}, feed, source, kind, symbol, body::text"
-            " FROM market_events WHERE event_time >= %s AND event_time < %s"
-            + ("" if kind is None else " AND kind = %s")
-            + " ORDER BY event_time, event_id LIMIT %s",
-            [moment(start_us), moment(end_us), *([] if kind is None else [kind]), limit],
-        )
-        return [
-            MarketEvent(
-                time_us=at,
-                event_id=i,
-                trade_date=day,
-                feed=feed,
-                source_id=source,
-                kind=what,
-                symbol=symbol,
-                body=json.loads(body),
-            )
-            for at, i, day, feed, source, what, symbol, body in rows
-        ]
-
-    def put_latest(self, rows: Sequence[Latest]) -> None:
-        newest = {(row.symbol, row.feed): row for row in rows}  # a statement may not touch a row twice
-        changed = ("event_time", "tick_id", "price", "size", "updated_at")
-        self._put(
-            "INSERT INTO cache_realtime_data",
-            [
-                (
-                    row.symbol,
-                    row.feed,
-                    moment(row.time_us),
-                    row.tick_id,
-                    f"{row.price}e-8",
-                    None if row.size is None else f"{row.size}e-4",
-                )
-                for _, row in sorted(newest.items())
-            ],
-            "(%s, %s, %s, %s, %s, %s, clock_timestamp())",
-            f"(symbol, feed) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in changed)}",
-        )
-
-    def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
-        return {
-            table: self._changed(
-                f"DELETE FROM {self.connection.ops.quote_name(table)} WHERE updated_at < %s", [moment(before)]
-            )
-            for table, before in before_us.items()
-        }
 
     def clock_us(self) -> int:
         return int(self._query(f"SELECT {self.clock_sql}")[0][0])

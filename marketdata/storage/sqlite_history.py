@@ -6,11 +6,10 @@ There are no partitions: a day is moved and dropped in pieces, each a transactio
 from __future__ import annotations
 
 import datetime
-import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +18,6 @@ from marketdata import daily
 from marketdata.bars import Bars
 from marketdata.daily import DailyBars
 from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
-from marketdata.records import MarketEvent, OrderBook
 from marketdata.storage import portable
 from marketdata.storage.base import (
     EPOCH_DATE,
@@ -27,12 +25,11 @@ from marketdata.storage.base import (
     HISTORY,
     PERIODS,
     TEMP,
-    Latest,
     Part,
     Progress,
-    Storage,
     Window,
 )
+from marketdata.storage.sidetables import SideTables
 
 PIECE = 20_000  # rows of a transaction while a day is moved: a fraction of a second
 TABLES = """
@@ -78,6 +75,7 @@ BAR_COLUMNS = (
     "symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev,"
     " open_time, open_id, close_time, close_id"
 )
+_BAR_KEY = ("symbol", "feed", "minute_time", "trade_date")
 _DAILY_COLUMNS = (
     "trade_date, open, high, low, close, last, volume, value, value_frac, n,"
     " regular_open, regular_high, regular_low, regular_volume"
@@ -92,8 +90,10 @@ def _date(days: int) -> datetime.date:
     return EPOCH_DATE + datetime.timedelta(days=days)
 
 
-class SQLiteHistory(Storage):
+class SQLiteHistory(SideTables):
     """What `SQLite` inherits; it adds today's ticks and minute candles."""
+
+    TIME_US, DAYS = "event_time", "trade_date"
 
     def _raw(self) -> sqlite3.Connection:
         self.connection.ensure_connection()
@@ -226,11 +226,13 @@ class SQLiteHistory(Storage):
                 )
             names = bars_module.COLUMNS[1:]
             changed += self._put(
-                f"INSERT OR REPLACE INTO market_data_minute (feed, {BAR_COLUMNS}) VALUES (?{', ?' * 16})",
+                "market_data_minute",
+                ["feed", *BAR_COLUMNS.split(", ")],
                 [
                     (bars.feed, symbol, *row)
                     for row in zip(*(getattr(new, name).tolist() for name in names), strict=True)
                 ],
+                replace=_BAR_KEY,
             )
         return changed
 
@@ -251,69 +253,29 @@ class SQLiteHistory(Storage):
 
     # --- books, events, caches --------------------------------------------------------------------------------------
 
-    def _put(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> int:
+    def _moment(self, us: int) -> int:
+        return us
+
+    def _day(self, days: int) -> int:
+        return days
+
+    def _decimal(self, value: int, places: int) -> int:
+        return value
+
+    def _put(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        replace: Sequence[str] = (),
+        stamp: str = "",
+    ) -> int:
+        names = [*columns, stamp] if stamp else columns
+        marks = ", ".join(["?"] * len(columns) + ([self.clock_sql] if stamp else []))
+        statement = f"INSERT OR {'REPLACE' if replace else 'IGNORE'} INTO {table} ({', '.join(names)}) VALUES ({marks})"
         with self.connection.wrap_database_errors:
             return max(self._raw().executemany(statement, rows).rowcount, 0)
-
-    def store_books(self, books: Sequence[OrderBook]) -> int:
-        return self._put(
-            f"INSERT OR IGNORE INTO order_books VALUES (?{', ?' * 9})",
-            [
-                (book.symbol, book.time_us, book.tick_id, book.trade_date, book.feed, book.source_id, *book.columns())
-                for book in books
-            ],
-        )
-
-    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
-        rows = self._query(
-            "SELECT event_time, tick_id, trade_date, source, bid_prices, bid_volumes, ask_prices, ask_volumes"
-            " FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
-            " ORDER BY event_time, tick_id LIMIT %s",
-            [symbol, feed, start_us, end_us, limit],
-        )
-        return [
-            OrderBook.of(
-                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source, columns=texts
-            )
-            for at, i, day, source, *texts in rows
-        ]
-
-    def store_events(self, events: Sequence[MarketEvent]) -> int:
-        return self._put(
-            f"INSERT OR IGNORE INTO market_events VALUES (?{', ?' * 7})",
-            [
-                (one.time_us, one.event_id, one.trade_date, one.feed, one.source_id, one.kind, one.symbol,
-                 json.dumps(one.body, ensure_ascii=False))
-                for one in events
-            ],
-        )  # fmt: skip
-
-    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
-        rows = self._query(
-            "SELECT event_time, event_id, trade_date, feed, source, kind, symbol, body FROM market_events"
-            " WHERE event_time >= %s AND event_time < %s"
-            + ("" if kind is None else " AND kind = %s")
-            + " ORDER BY event_time, event_id LIMIT %s",
-            [start_us, end_us, *([] if kind is None else [kind]), limit],
-        )
-        return [
-            MarketEvent(time_us=at, event_id=i, trade_date=day, feed=feed, source_id=source, kind=what, symbol=symbol,
-                        body=json.loads(body))
-            for at, i, day, feed, source, what, symbol, body in rows
-        ]  # fmt: skip
-
-    def put_latest(self, rows: Sequence[Latest]) -> None:
-        now = self.clock_us()
-        self._put(
-            "INSERT OR REPLACE INTO cache_realtime_data VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(row.symbol, row.feed, row.time_us, row.tick_id, row.price, row.size, now) for row in rows],
-        )
-
-    def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
-        return {
-            table: self._changed(f"DELETE FROM {self.connection.ops.quote_name(table)} WHERE updated_at < %s", [before])
-            for table, before in before_us.items()
-        }
 
     def clock_us(self) -> int:
         return time.time_ns() // 1000

@@ -1,0 +1,128 @@
+"""Order books, market events and the caches: the same questions to every database, which brings its own words for a
+time, a date, a decimal and for leaving alone what is there."""
+
+from __future__ import annotations
+
+import abc
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from marketdata.records import MarketEvent, OrderBook
+from marketdata.storage.base import Latest, Storage
+
+_LATEST_KEY = ("symbol", "feed")
+_LATEST = (*_LATEST_KEY, "event_time", "tick_id", "price", "size")
+_SIDES = ("bid_prices", "bid_volumes", "ask_prices", "ask_volumes")
+_BOOK = ("symbol", "event_time", "tick_id", "trade_date", "feed", "source", *_SIDES)
+_EVENT = ("event_time", "event_id", "trade_date", "feed", "source", "kind", "symbol", "body")
+
+
+class SideTables(Storage):
+    """What a backend inherits once it has the words."""
+
+    TIME_US: ClassVar[str]
+    """`event_time` as microseconds since 1970."""
+    DAYS: ClassVar[str]
+    """`trade_date` as days since 1970."""
+    AS_TEXT: ClassVar[str] = "{}"
+    """A column of JSON as the text that was stored."""
+
+    @abc.abstractmethod
+    def _moment(self, us: int) -> Any:
+        """A time as a parameter."""
+
+    @abc.abstractmethod
+    def _day(self, days: int) -> Any:
+        """A trading date as a parameter."""
+
+    @abc.abstractmethod
+    def _decimal(self, value: int, places: int) -> Any:
+        """`value` / 10**places as a parameter."""
+
+    @abc.abstractmethod
+    def _put(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        replace: Sequence[str] = (),
+        stamp: str = "",
+    ) -> int:
+        """Insert rows; those whose key is there are left alone, or replaced where `replace` names the key. The column
+        `stamp` gets the database's own time. How many rows changed."""
+
+    @abc.abstractmethod
+    def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Run a statement; how many rows it changed."""
+
+    def store_books(self, books: Sequence[OrderBook]) -> int:
+        rows = [
+            (
+                book.symbol, self._moment(book.time_us), book.tick_id, self._day(book.trade_date), book.feed,
+                book.source_id, *book.columns(),
+            )
+            for book in books
+        ]  # fmt: skip
+        return self._put("order_books", _BOOK, rows)
+
+    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
+        sides = ", ".join(self.AS_TEXT.format(name) for name in _SIDES)
+        rows = self._query(
+            f"SELECT {self.TIME_US}, tick_id, {self.DAYS}, source, {sides}"
+            " FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
+            " ORDER BY event_time, tick_id LIMIT %s",
+            [symbol, feed, self._moment(start_us), self._moment(end_us), limit],
+        )
+        return [
+            OrderBook.of(
+                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source, columns=texts
+            )
+            for at, i, day, source, *texts in rows
+        ]
+
+    def store_events(self, events: Sequence[MarketEvent]) -> int:
+        rows = [
+            (
+                self._moment(one.time_us), one.event_id, self._day(one.trade_date), one.feed, one.source_id, one.kind,
+                one.symbol, json.dumps(one.body, ensure_ascii=False),
+            )
+            for one in events
+        ]  # fmt: skip
+        return self._put("market_events", _EVENT, rows)
+
+    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
+        rows = self._query(
+            f"SELECT {self.TIME_US}, event_id, {self.DAYS}, feed, source, kind, symbol, {self.AS_TEXT.format('body')}"
+            " FROM market_events WHERE event_time >= %s AND event_time < %s"
+            + ("" if kind is None else " AND kind = %s")
+            + " ORDER BY event_time, event_id LIMIT %s",
+            [self._moment(start_us), self._moment(end_us), *([] if kind is None else [kind]), limit],
+        )
+        return [
+            MarketEvent(
+                time_us=at, event_id=i, trade_date=day, feed=feed, source_id=source, kind=what, symbol=symbol,
+                body=json.loads(body),
+            )
+            for at, i, day, feed, source, what, symbol, body in rows
+        ]  # fmt: skip
+
+    def put_latest(self, rows: Sequence[Latest]) -> None:
+        newest = {(row.symbol, row.feed): row for row in rows}  # a statement may not touch a row twice
+        values = [
+            (
+                row.symbol, row.feed, self._moment(row.time_us), row.tick_id, self._decimal(row.price, 8),
+                None if row.size is None else self._decimal(row.size, 4),
+            )
+            for _, row in sorted(newest.items())
+        ]  # fmt: skip
+        self._put("cache_realtime_data", _LATEST, values, replace=_LATEST_KEY, stamp="updated_at")
+
+    def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
+        return {
+            table: self._changed(
+                f"DELETE FROM {self.connection.ops.quote_name(table)} WHERE updated_at < %s", [self._moment(before)]
+            )
+            for table, before in before_us.items()
+        }
