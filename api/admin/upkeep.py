@@ -27,8 +27,8 @@ class RolloverRunAdmin(ReadOnly):
     date_hierarchy = "trade_date"
     fields = (
         "trade_date", "state", "expected", "rows", "checksum", "late_rows", "daily", "error", "tries", "retry_at",
-        "accepted", "counted_at", "sealed_at", "verified_at", "moved_at", "aggregated_at", "cleaned_at", "done_at", "archived_at",
-        "dropped_at", "fence",
+        "accepted", "counted_at", "sealed_at", "verified_at", "moved_at", "aggregated_at", "cleaned_at", "done_at",
+        "archived_at", "dropped_at", "fence",
     )  # fmt: skip
 
 
