@@ -99,7 +99,7 @@ def test_everything_starts_survives_a_killed_worker_and_ends_without_a_trace(hom
 
         until(lambda: run.worker() not in (0, worker), seconds=60, what="another worker")
         until(lambda: run.trades() > before, seconds=60, what="more trades")
-        assert "terminated by SIGKILL" in run.text()
+        until(lambda: "terminated by SIGKILL" in run.text(), seconds=30, what="the reason on the screen")
     finally:
         status = run.end()
     assert status == 0, run.text()
