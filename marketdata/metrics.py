@@ -8,8 +8,10 @@ from pathlib import Path
 
 from django.conf import settings
 
+from marketdata import private
+
 if settings.METRICS_DIR:
-    Path(settings.METRICS_DIR).mkdir(parents=True, exist_ok=True)
+    private.make(Path(settings.METRICS_DIR))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = settings.METRICS_DIR
 
 from prometheus_client import Counter, Gauge, Histogram

@@ -6,11 +6,13 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from marketdata import private
 from marketdata.environment import Environment
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var")))
+private.begin(VAR_DIR)  # every process of the server side reads its settings before it makes a file
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG", False)
@@ -70,6 +72,7 @@ TEMPLATES = [
     }
 ]
 ROOT_URLCONF = "api.urls"
+SESSION_ENGINE = "api.sessions"
 ASGI_APPLICATION = "api.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
@@ -116,7 +119,7 @@ elif _database["ENGINE"].endswith("postgresql"):
         **_database.get("OPTIONS", {}),
     }
 elif _database["ENGINE"].endswith("sqlite3"):
-    Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)  # private by the umask
     _database["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",

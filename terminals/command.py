@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from terminals import private
 from terminals import spool as spools
 from terminals.connection import Address
 from terminals.link import Config, Failed, Identity, Interrupted, Stats, Terminal
@@ -37,6 +38,7 @@ log = logging.getLogger("naru")
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; answers the exit code."""
+    private.begin()
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     if arguments.command == "symbols":

@@ -5,6 +5,7 @@ import os
 import zlib
 from pathlib import Path
 
+from terminals import private
 from terminals.spool import Spool
 from terminals.wire import parse_header
 
@@ -14,7 +15,7 @@ class Journal:
 
     def __init__(self, path: Path, spool: Spool) -> None:
         self._epoch = spool.epoch
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, private.FILE_MODE)
         for seq in range(max(self._last_noted(path) + 1, spool.first), spool.last + 1):
             self.note(seq, spool.get(seq))
 

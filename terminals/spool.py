@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from terminals import segments
+from terminals import private, segments
 from terminals.lock import FileLock
 from terminals.segments import Segment, SpoolDamaged
 from terminals.wire import limits
@@ -65,7 +65,7 @@ class Spool:
         self.last = self.durable = self.committed = self.torn_bytes = 0
         self._unsynced, self._synced_at, self._marked_at = 0, float("-inf"), float("-inf")
         self._closed = False
-        self.path.mkdir(parents=True, exist_ok=True)
+        private.make(self.path)
         self._lock = FileLock(self.path / "lock")
         try:
             self._open()

@@ -518,7 +518,9 @@ def _upkeep() -> Iterator[leases.Lease]:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.geteuid() == 0:
+            folder.chmod(0o711)  # as below: not to be read, but to be passed through
     except OSError as error:
         raise BackupError(f"{folder} 만들 수 없음 / cannot be made: {error.strerror}. BACKUP_DIR names it") from error
     if not os.access(folder, os.W_OK | os.X_OK):

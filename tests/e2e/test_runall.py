@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -82,6 +83,15 @@ class Run:
         return self.process.wait(120)
 
 
+def open_to_others(path: Path) -> bool:
+    """Whether another user of this machine may do anything with it."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False  # a file of the database that was there for a moment
+    return not stat.S_ISLNK(mode) and bool(mode & 0o077)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
@@ -100,6 +110,7 @@ def test_everything_starts_survives_a_killed_worker_and_ends_without_a_trace(hom
         until(lambda: run.worker() not in (0, worker), seconds=60, what="another worker")
         until(lambda: run.trades() > before, seconds=60, what="more trades")
         until(lambda: "terminated by SIGKILL" in run.text(), seconds=30, what="the reason on the screen")
+        assert [path for path in (home, *home.rglob("*")) if open_to_others(path)] == []
     finally:
         status = run.end()
     assert status == 0, run.text()

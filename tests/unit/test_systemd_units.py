@@ -1,0 +1,76 @@
+"""The units that a server is given: each process of the one-command run has one, and all are closed alike."""
+
+import configparser
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketdata import supervisor
+
+FOLDER = Path(__file__).resolve().parents[2] / "docker/systemd"
+UNITS = sorted(FOLDER.glob("naru-*.service"))
+CLOSED = {
+    "UMask": "0077",
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "PrivateTmp": "yes",
+    "LimitNOFILE": "65536",
+    "User": "naru",
+}
+
+
+class Repeated(dict[str, Any]):
+    """systemd adds up what configparser would overwrite."""
+
+    def __setitem__(self, key, value):
+        if isinstance(value, list) and isinstance(self.get(key), list):
+            value = self[key] + value
+        super().__setitem__(key, value)
+
+
+def service(*files):
+    """The [Service] section of a unit and its drop-ins."""
+    parsed = configparser.RawConfigParser(dict_type=Repeated, strict=False, interpolation=None)
+    parsed.optionxform = str  # type: ignore[method-assign,assignment]  # as the documentation has it
+    for file in files:
+        parsed.read(file, encoding="utf-8")
+    return dict(parsed["Service"])
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_closed_to_the_rest_of_the_machine(unit):
+    whole = service(unit, FOLDER / "naru-.service.d/naru.conf")
+
+    assert CLOSED.items() <= whole.items()
+    assert "/srv/naru/var" in whole["ReadWritePaths"]
+
+
+def test_the_units_start_what_the_one_command_starts():
+    wanted = {
+        f"naru-{program.name}": {word for word in program.command[1:] if word not in ("--loglevel", "WARNING")}
+        for program in supervisor.programs(port=8000, redis=None, terminal=None)
+    }
+
+    started = {
+        unit.stem: {word.replace("%%", "%") for word in shlex.split(service(unit)["ExecStart"])[1:]} for unit in UNITS
+    }
+    started["naru-web"].remove("--proxy-headers")  # the one command has no proxy in front
+
+    assert started == wanted
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_itself_finds_nothing_wrong_with_a_unit(unit):
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", str(unit)],
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{FOLDER}:"}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    absent = "/srv/naru/app/.venv/bin/python is not executable"  # there is none on this machine
+    assert [line for line in done.stderr.splitlines() if absent not in line] == []
