@@ -3,6 +3,7 @@ is missing."""
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 
 from marketdata.models import Market, Source, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN
+from terminals import wire
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,14 @@ class Directory:
         return self._max_age_s[source_id]
 
     def register(self, codes: Iterable[str], market: str, feed: str) -> None:
-        """Add the well-formed ones of `codes` to `market`, which must exist; those already registered stay as they
+        """Add those of `codes` that can be codes of `market`, which must exist; those already registered stay as they
         are."""
         if not Market.objects.filter(code=market).exists():
             return
         new = [
             Symbol(code=code, market_id=market, primary_feed=feed)
             for code in codes
-            if re.fullmatch(SYMBOL_PATTERN, code)
+            if re.fullmatch(SYMBOL_PATTERN, code) and _may_be(code, market)
         ]
         Symbol.objects.bulk_create(new, ignore_conflicts=True)
         self._read()
@@ -66,3 +70,12 @@ class Directory:
         self._rules = {code: Rules(active, timezone, shift) for code, active, timezone, shift in rows}
         self._max_age_s = dict(Source.objects.values_list("id", "max_age_s"))
         self._read_at = self._clock()
+
+
+def _may_be(code: str, market: str) -> bool:
+    try:
+        wire.codes.check_code(code, market)
+    except wire.codes.CodeError as error:
+        log.warning("symbol not registered market=%s reason=%s", market, error)
+        return False
+    return True

@@ -69,14 +69,24 @@ def main(argv: Sequence[str]) -> int:
         with terminal:
             if source.run(terminal, RealPace(stop)):
                 terminal.wait_committed()
+                code = _judge(terminal.stats())
     except Interrupted:
         pass
+    except BadFile as error:
+        code = _say(str(error), WRONG_INPUT)
     except Failed as error:
         code = _say(str(error), FAILED if error.ended.code in ("uplink_died", "spool_error") else REFUSED)
     finally:
         stop.set()
     log.info("done %s", _fields(terminal.stats()))
     return code
+
+
+def _judge(stats: Stats) -> int:
+    """Whether it went well when everything was sent: not if the server refused each row."""
+    if stats.rows_sent and stats.rows_rejected >= stats.rows_sent:
+        return _say(f"the server refused all {stats.rows_sent} rows; the lines above say why", WRONG_INPUT)
+    return OK
 
 
 def _report(terminal: Terminal, stop: threading.Event) -> None:

@@ -1,12 +1,13 @@
 """Trades from a CSV file at their own pace, faster, or without pauses. Prices are read as decimals, never as floats.
 
 Columns `symbol,ts,price` and, if there, `size,side,seq`. `ts` is nanoseconds since 1970 UTC and is cut to microseconds;
-side B is a buyer's, A a seller's aggression, N unknown.
+side B is a buyer's, A a seller's aggression, N unknown. A line that cannot be read is told and left out.
 """
 
 import argparse
-import csv
 import itertools
+import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Final
 
 from terminals import exact
 from terminals.batcher import Row
-from terminals.position import Position
+from terminals.position import AlreadySent, Position
 from terminals.sources.contract import Pace, Receiver
-from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side
+from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side, codes, tables
+
+log = logging.getLogger("naru")
 
 CODE: Final = "REPLAY"
 FEED: Final = "replay"
@@ -24,12 +27,17 @@ MARKET: Final[str | None] = None
 HELP: Final = "CSV 파일의 체결을 다시 보냅니다 / replay the trades of a CSV file"
 _SIDES: Final = {"B": Side.BUY, "A": Side.SELL, "N": Side.UNKNOWN, "": None}
 _NEEDED: Final = ("symbol", "ts", "price")
+_KNOWN: Final = ("size", "side", "seq")
+_TOLD: Final = 20  # lines named one by one; the rest is counted
+# Nanoseconds before 1973-03-03 are milliseconds or microseconds of today. No trade of a feed is older.
+_EARLIEST_NS: Final = 10**17
+_OTHER_UNITS: Final = ((10**11, "seconds", 9), (10**14, "milliseconds", 6), (_EARLIEST_NS, "microseconds", 3))
 _MINUTE_US: Final = 60_000_000
 _CHUNK: Final = 500
 
 
 class BadFile(Exception):
-    """This file cannot be replayed; the message names the line."""
+    """This file cannot be replayed; the message names the line, or says what to do."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Content:
     rows: int
     first_us: int
     last_us: int
+    unreadable: int = 0  # lines that were left out
 
     @property
     def span_us(self) -> int:
@@ -54,30 +63,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-start", action="store_true", help="중단된 재생을 잇지 않음 / do not resume a broken replay"
     )
+    parser.add_argument(
+        "--again", action="store_true", help="이미 보낸 파일을 한 번 더 보냄 / send once more what was sent already"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="잘못된 줄이 있으면 보내지 않음 / send nothing if a line is wrong"
+    )
 
 
 class Replay:
     """A file that was checked from end to end before its first row is sent."""
 
-    def __init__(self, file: Path, *, speed: float = 1.0, loop: bool = False, from_start: bool = False) -> None:
-        self._file, self._speed, self._loop, self._from_start = file, speed, loop, from_start
-        self.content = check(file)
+    def __init__(
+        self,
+        file: Path,
+        *,
+        speed: float = 1.0,
+        loop: bool = False,
+        from_start: bool = False,
+        again: bool = False,
+        strict: bool = False,
+        market: str | None = None,
+    ) -> None:
+        self._file, self._speed, self._loop, self._market = file, speed, loop, market
+        self._from_start, self._again = from_start, again
+        self.content = check(file, strict=strict, market=market)
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "Replay":
         """BadFile if it cannot be replayed."""
         given = arguments
-        return cls(given.file, speed=given.speed, loop=given.loop, from_start=given.from_start)
+        return cls(
+            given.file,
+            speed=given.speed,
+            loop=given.loop,
+            from_start=given.from_start,
+            again=given.again,
+            strict=given.strict,
+            market=given.register_market,
+        )
 
     def describe(self) -> str:
         """One line for the log."""
         again = f" loop moves_times_on_s={self.content.span_us // 1_000_000}" if self._loop else ""
-        return f"replay file={self._file.name} rows={self.content.rows} speed={self._speed:g}{again}"
+        left_out = f" unreadable_lines={self.content.unreadable}" if self.content.unreadable else ""
+        return f"replay file={self._file.name} rows={self.content.rows}{left_out} speed={self._speed:g}{again}"
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
-        """Send it all; True when the end of the file was reached."""
+        """Send it all; True when the end of the file was reached. BadFile if it was sent before."""
         position = Position(terminal.spool, self._file)
-        for rows in self.produce(pace, skip=position.begin(anew=self._from_start)):
+        try:
+            skip = position.begin(self.content.rows, anew=self._from_start, again=self._again)
+        except AlreadySent as error:
+            raise BadFile(f"{self._file}: {error}") from None
+        for rows in self.produce(pace, skip=skip):
             terminal.send(rows)
             if not pace.wait(0.0):
                 return False
@@ -93,7 +132,7 @@ class Replay:
         passes = itertools.count(skip // self.content.rows) if self._loop else range(1)
         left_out = skip % self.content.rows if self._loop else skip
         for number in passes:
-            for row in itertools.islice(read(self._file, moved_us=number * self.content.span_us), left_out, None):
+            for row in itertools.islice(self._pass(number), left_out, None):
                 first_us = row["time_us"] if first_us is None else first_us
                 if self._speed:
                     wait_s = began + (row["time_us"] - first_us) / 1e6 / self._speed - pace.now()
@@ -110,74 +149,98 @@ class Replay:
         if chunk:
             yield chunk
 
+    def _pass(self, number: int) -> Iterator[Row]:
+        return read(self._file, moved_us=number * self.content.span_us, market=self._market)
 
-def check(file: Path) -> Content:
-    """Read the whole file once; BadFile naming the first line that is wrong."""
-    count, first_us, last_us = 0, 0, 0
-    for row in read(file):
-        time_us = row["time_us"]
+
+def check(file: Path, *, strict: bool = False, market: str | None = None) -> Content:
+    """Read the whole file once and tell each line that cannot be read. BadFile if no line can, or with `strict` at the
+    first that cannot."""
+    count, first_us, last_us, unreadable, first_wrong = 0, 0, 0, 0, ""
+    for number, found in _read(file, market):
+        if isinstance(found, str):
+            if strict:
+                raise BadFile(f"{file} line {number}: {found}")
+            unreadable += 1
+            if unreadable <= _TOLD:
+                log.warning("%s line %d is left out: %s", file, number, found)
+                if unreadable == 1:
+                    first_wrong = f"line {number}: {found}"
+            continue
+        time_us = found["time_us"]
         first_us, last_us = (min(first_us, time_us), max(last_us, time_us)) if count else (time_us, time_us)
         count += 1
+    if unreadable > _TOLD:
+        log.warning("%s has %d more lines that cannot be read", file, unreadable - _TOLD)
     if not count:
-        raise BadFile(f"{file} has no rows")
-    return Content(count, first_us, last_us)
+        raise BadFile(f"{file} {first_wrong}" if unreadable else f"{file} has no rows")
+    return Content(count, first_us, last_us, unreadable)
 
 
-def read(file: Path, *, moved_us: int = 0) -> Iterator[Row]:
-    """The rows of a file, event times moved on by `moved_us`."""
+def read(file: Path, *, moved_us: int = 0, market: str | None = None) -> Iterator[Row]:
+    """The rows of a file that can be read, event times moved on by `moved_us`. BadFile if it is no table of trades."""
+    for _number, found in _read(file, market):
+        if not isinstance(found, str):
+            yield {**found, "time_us": found["time_us"] + moved_us} if moved_us else found
+
+
+def _read(file: Path, market: str | None) -> Iterator[tuple[int, Row | str]]:
+    """The number of each line, and its row or why it is none."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            lines = csv.DictReader(opened, strict=True)
-            missing = [name for name in _NEEDED if name not in (lines.fieldnames or ())]
-            if missing:
-                raise BadFile(f"{file} line 1: column {', '.join(missing)} is missing")
-            for line in lines:
-                try:
-                    yield _row(line, moved_us)
-                except ValueError as error:
-                    raise BadFile(f"{file} line {lines.line_num}: {error}") from None
+        for line in tables.read(file, needed=_NEEDED, known=_KNOWN):
+            if line.problem is not None:
+                yield line.number, line.problem
+                continue
+            try:
+                yield line.number, _row(line.cells, market)
+            except ValueError as error:
+                yield line.number, str(error)
     except OSError as error:
         raise BadFile(f"{file} cannot be read: {error.strerror}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadFile(f"{file} is no CSV file: {error}") from None
+    except tables.TableError as error:
+        raise BadFile(f"{file} is no CSV file of trades: {error}") from None
 
 
-def _row(line: dict[str | None, str | None], moved_us: int) -> Row:
-    if None in line or None in line.values():
-        raise ValueError("has more or fewer cells than the first line")
-    cells = {str(name): str(cell).strip() for name, cell in line.items()}
-    symbol, side = cells["symbol"], cells.get("side", "")
-    if not symbol.isascii() or not symbol.isprintable() or not 1 <= len(symbol) <= 24:
-        raise ValueError(f"symbol {symbol!r} must be 1 to 24 printable ASCII characters")
+def _row(cells: dict[str, str], market: str | None) -> Row:
+    side = cells.get("side", "")
     if side not in _SIDES:
         raise ValueError(f"side {side!r} must be B, A, N or empty")
-    try:
-        time_us = _whole(cells["ts"]) // 1000
-        price = exact.mantissa(cells["price"], PRICE_SCALE)
-        size = exact.mantissa(cells["size"], SIZE_SCALE) if cells.get("size") else None
-        seq = _whole(cells["seq"]) if cells.get("seq") else None
-    except ValueError as error:
-        raise ValueError(f"ts, price, size or seq: {error}") from None
     return {
-        "symbol": symbol,
-        "time_us": time_us + moved_us,
+        "symbol": codes.read_code(cells["symbol"], market),
+        "time_us": _nanoseconds(cells["ts"]) // 1000,
         "kind": Kind.TRADE,
-        "price": price,
-        "size": size,
+        "price": _number("price", cells["price"], PRICE_SCALE),
+        "size": _number("size", cells["size"], SIZE_SCALE) if cells.get("size") else None,
         "side": _SIDES[side],
-        "seq": seq,
+        "seq": _whole("seq", cells["seq"]) if cells.get("seq") else None,
     }
 
 
-def _whole(text: str) -> int:
+def _number(name: str, text: str, scale: int) -> int:
+    try:
+        return exact.mantissa(text, scale)
+    except ValueError as error:
+        comma = ": no separators of thousands, and a point before decimals" if "," in text else ""
+        raise ValueError(f"{name} {error}{comma}") from None
+
+
+def _nanoseconds(text: str) -> int:
+    value = _whole("ts", text)
+    if value < _EARLIEST_NS:
+        unit, zeros = next((unit, zeros) for below, unit, zeros in _OTHER_UNITS if value < below)
+        raise ValueError(f"ts {text} looks like {unit}: nanoseconds since 1970 UTC are wanted, {zeros} more zeros")
+    return value
+
+
+def _whole(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63):
-        raise ValueError(f"{text!r} is no whole number of 63 bits")
+        raise ValueError(f"{name} {text!r} is no whole number of 63 bits")
     return int(text)
 
 
 def _speed(text: str) -> float:
-    speed = float(text)
-    if not 0 <= speed < float("inf"):
+    speed = float(text) if text.isascii() and "_" not in text else math.nan
+    if not 0 <= speed < math.inf:
         raise argparse.ArgumentTypeError("0 or more")
     return speed
 

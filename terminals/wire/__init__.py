@@ -1,5 +1,6 @@
 """The language between terminals and the server: frames, messages, batches, proofs, limits. Standard library only."""
 
+from terminals.wire import codes, tables
 from terminals.wire.batches import (
     WIDTHS,
     BatchError,
@@ -122,6 +123,7 @@ __all__ = [
     "check_client",
     "check_server",
     "client_proof",
+    "codes",
     "decode",
     "decode_columns",
     "encode",
@@ -135,5 +137,6 @@ __all__ = [
     "parse_rows",
     "reseq",
     "server_proof",
+    "tables",
     "verifier",
 ]

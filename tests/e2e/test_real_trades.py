@@ -14,6 +14,7 @@ import pytest
 from marketdata import feed
 from marketdata.models import IngestBatch, IngestReject, Symbol
 from marketdata.storage import storage
+from terminals.command import WRONG_INPUT
 from tests import market
 from tests.e2e import recomputed
 from tests.road import ROOT, Road, secret_of
@@ -72,13 +73,13 @@ def read_trades(path: Path) -> list[Trade]:
         ]
 
 
-def replay(road: Road, file: Path, secret: str) -> subprocess.CompletedProcess[str]:
+def replay(road: Road, file: Path, secret: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Replay without pauses, until everything is committed."""
     key = road.folder / "replay.key"
     key.write_text(secret)
     command = ["-m", "terminals", "replay", str(file), "--speed", "0", "--register-market", "CME", "--batch-rows", "97"]
     link = ["--server", f"127.0.0.1:{road.port}", "--client", "replayer", "--key-file", str(key)]
-    spool = ["--spool", str(road.folder / "spool"), "--from-start"]
+    spool = ["--spool", str(road.folder / "spool"), *options]
     return subprocess.run(
         [sys.executable, *command, *link, *spool], cwd=ROOT, capture_output=True, text=True, timeout=100
     )
@@ -110,18 +111,36 @@ def test_a_file_of_trades_is_stored_exactly_and_its_candles_are_those_of_polars(
     assert announced(redis) == sorted(sent)
 
 
-def test_the_same_file_replayed_again_is_new_trades_and_double_the_volume(road, tmp_path):
+def test_a_file_is_replayed_a_second_time_on_purpose_only_and_then_doubles_the_volume(road, tmp_path):
     road.ingest()
     road.worker()
     file, secret = write_trades(tmp_path / "few.csv", rows=50), secret_of("replayer")
 
-    first, second = replay(road, file, secret), replay(road, file, secret)
+    first, refused = replay(road, file, secret), replay(road, file, secret)
 
-    assert (first.returncode, second.returncode) == (0, 0), second.stderr
+    assert (first.returncode, refused.returncode) == (0, WRONG_INPUT), refused.stderr
+    assert "--again" in refused.stderr
+    assert sorted(stored_trades("ESH4")) == sorted(read_trades(file))
+    second = replay(road, file, secret, "--again")
+
+    assert second.returncode == 0, second.stderr
     assert sorted(stored_trades("ESH4")) == sorted(read_trades(file) * 2)
     once, twice = recomputed.candles(file), market.candles(storage().read_minutes("ESH4", "replay", *EVER))
     assert [one.volume * 2 for one in once] == [two.volume for two in twice]
     assert [one.close for one in once] == [two.close for two in twice]
+
+
+def test_a_replay_of_which_the_server_refuses_every_row_fails(road, tmp_path):
+    road.ingest()
+    road.worker()
+    file = tmp_path / "before.csv"
+    file.write_text("symbol,ts,price,size\nESH4,157000000000000000,100,1\nESH4,157000000000000001,100,1\n")
+
+    done = replay(road, file, secret_of("replayer"))
+
+    assert done.returncode == WRONG_INPUT
+    assert "refused all 2 rows" in done.stderr
+    assert IngestReject.objects.count() == 2
 
 
 def stored_trades(symbol: str) -> list[Trade]:

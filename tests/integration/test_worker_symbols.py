@@ -67,6 +67,12 @@ def test_a_symbol_registered_by_a_replay_belongs_to_the_market_it_named(director
     assert Symbol.objects.count() == 2
 
 
+def test_a_code_that_lost_its_zeros_is_not_registered_as_another_symbol(directory):
+    directory.register(["5930", "A000660", "00499k", "00499K", "Q500001", "101V3000"], "KRX", "krx")
+
+    assert set(Symbol.objects.values_list("code", flat=True)) == {"005930", "00499K", "Q500001", "101V3000"}
+
+
 def test_nothing_is_registered_in_a_market_that_does_not_exist(directory):
     directory.register(["ESH6"], "MARS", "replay")
 

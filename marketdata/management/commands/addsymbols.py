@@ -6,6 +6,7 @@ import csv
 import re
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +15,87 @@ from django.db import connection
 
 from marketdata.models import Market, Symbol
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
+from terminals.wire import codes, tables
+
+# What the first cell of a heading says.
+HEADINGS = {"code", "symbol", "ticker", "isin", "종목코드", "단축코드", "종목", "코드"}
+TOLD = 20
 
 
 class Command(BaseCommand):
     help = "CSV 파일의 종목을 등록합니다. Register the symbols of a CSV file: code[,name[,English name]]."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="CSV (UTF-8) 또는 - / or -")
+        parser.add_argument("file", help="CSV (UTF-8, UTF-16, cp949) 또는 - / or -")
         parser.add_argument("--market", default="KRX", help="시장 / market (KRX)")
         parser.add_argument("--feed", default="krx", help="주 피드 / primary feed (krx)")
+        parser.add_argument(
+            "--strict",
+            action="store_true",
+            help="잘못된 줄이 있으면 등록 안 함 / register nothing if a line is wrong",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not Market.objects.filter(code=options["market"]).exists():
+        market, feed = options["market"], options["feed"]
+        if not Market.objects.filter(code=market).exists():
             known = ", ".join(Market.objects.values_list("code", flat=True))
-            raise CommandError(f"{options['market']}: 그런 시장이 없습니다 / no such market. Known: {known}")
-        if not re.fullmatch(FEED_PATTERN, options["feed"]):
-            raise CommandError(f"{options['feed']!r} is no feed: 1 to 16 of a-z, 0-9, _")
+            raise CommandError(f"{market}: 그런 시장이 없습니다 / no such market. Known: {known}")
+        if not re.fullmatch(FEED_PATTERN, feed):
+            raise CommandError(f"{feed!r} is no feed: 1 to 16 of a-z, 0-9, _")
         try:
-            text = sys.stdin.read() if options["file"] == "-" else Path(options["file"]).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            file = options["file"]
+            text = tables.text_of(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+        except (OSError, tables.TableError) as error:
             raise CommandError(f"{options['file']}: {error}") from error
-        symbols = []
-        for number, row in enumerate(csv.reader(text.splitlines()), start=1):
-            code, name, name_en = (*(field.strip() for field in row), "", "", "")[:3]
-            if not code:
+        named: dict[str, tuple[str, str]] = {}  # a code that comes twice has its last name
+        wrong = []
+        for number, cells in _lines(text):
+            try:
+                code = codes.read_code(cells[0], market)
+                if not re.fullmatch(SYMBOL_PATTERN, code):
+                    raise ValueError(f"{code!r} is no symbol code ({SYMBOL_PATTERN})")
+                named[code] = (cells[1][:80], cells[2][:80])
+            except ValueError as error:
+                wrong.append(f"line {number}: {error}")
+        for line in wrong[:TOLD]:
+            self.stderr.write(line)
+        if len(wrong) > TOLD:
+            self.stderr.write(f"… {len(wrong) - TOLD} more lines are wrong")
+        if wrong and (options["strict"] or not named):
+            raise CommandError(f"{len(wrong)} lines are wrong; nothing was registered")
+        _register(named, market, feed)
+        left_out = f", {len(wrong)} 줄 제외 / lines left out" if wrong else ""
+        self.stdout.write(f"{len(named)} 종목 등록 / symbols registered{left_out}")
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The number and three cells of each line, without blank ones and the heading."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(tables.SEPARATORS, key=first.count)
+    reader = csv.reader(text.replace("\0", "\N{REPLACEMENT CHARACTER}").splitlines(keepends=True), delimiter=separator)
+    heading = True
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
                 continue
-            if not re.fullmatch(SYMBOL_PATTERN, code):
-                raise CommandError(f"line {number}: {code!r} is no symbol code (1 to 24 of 0-9 A-Z a-z . _ : / -)")
-            symbols.append(
-                Symbol(
-                    code=code,
-                    name=name[:80],
-                    name_en=name_en[:80],
-                    market_id=options["market"],
-                    primary_feed=options["feed"],
-                )
-            )
-        # MariaDB finds the conflicting key by itself and refuses to be told.
-        named = ["code"] if connection.features.supports_update_conflicts_with_target else None
-        Symbol.objects.bulk_create(
-            symbols, update_conflicts=True, update_fields=["name", "name_en"], unique_fields=named, batch_size=1000
-        )
-        self.stdout.write(f"{len(symbols)} 종목 등록 / symbols registered")
+            if not (heading and cells[0].lower() in HEADINGS):
+                yield reader.line_num, [*cells, "", "", ""][:3]
+            heading = False
+    except csv.Error as error:
+        raise CommandError(f"line {reader.line_num}: {error}") from error
+
+
+def _register(named: dict[str, tuple[str, str]], market: str, feed: str) -> None:
+    # MariaDB finds the conflicting key by itself and refuses to be told.
+    unique = ["code"] if connection.features.supports_update_conflicts_with_target else None
+    Symbol.objects.bulk_create(
+        [
+            Symbol(code=code, name=name, name_en=name_en, market_id=market, primary_feed=feed)
+            for code, (name, name_en) in named.items()
+        ],
+        update_conflicts=True,
+        update_fields=["name", "name_en"],
+        unique_fields=unique,
+        batch_size=1000,
+    )
