@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import MariaDB, PostgreSQL, Redis, Server, ServerMissing, Valkey, free_port
 from tests.servers.process import temporary_folder
@@ -25,6 +26,10 @@ from tests.servers.system import browser
 
 if TYPE_CHECKING:
     import redis as redis_client
+
+# The machine may be busy with something else: a slow example is no failure.
+settings.register_profile("naru", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("naru")
 
 DB = os.environ.get("DB", "sqlite")
 REDIS = os.environ.get("REDIS", "valkey" if DB == "sqlite" else "redis")
