@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from celery import Celery
@@ -110,16 +111,18 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
         "worker_max_memory_per_child": 300_000,
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
-        # Celery's Django fixup reads it under this very name; without it every task connects to the database anew.
-        "CELERY_DB_REUSE_MAX": 500,
+        # Celery's Django fixup reads it under this very name; without it every task connects to the database anew, and
+        # with a number it keeps a lost connection until so many tasks failed. `marketdata.connections.Task` sees to
+        # connections, so the fixup never closes one.
+        "CELERY_DB_REUSE_MAX": sys.maxsize,
         "timezone": "Asia/Seoul",
         "enable_utc": True,
         "beat_schedule": TIMETABLE,
-        "beat_scheduler": "django_celery_beat.schedulers:DatabaseScheduler",
+        "beat_scheduler": "marketdata.beat:Scheduler",
         "beat_max_loop_interval": 5,
     }
 
 
-app = Celery("naru")
+app = Celery("naru", task_cls="marketdata.connections:Task")
 app.conf.update(broker_settings(settings.BROKER_URL))
 app.autodiscover_tasks(["marketdata", "ingest", "analytics"])

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import datetime
 import functools
-import random
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
-
-from django.db import DatabaseError, InterfaceError, connection
+from typing import Any
 
 from analytics import consistency, differences
 from analytics.consistency import MOST, silent
 from analytics.differences import Finding, Findings
 from marketdata import bars as bars_module
-from marketdata import leases, rollover
+from marketdata import connections, leases, rollover
 from marketdata.bars import MINUTE_US, Bars
 from marketdata.figures import Figure
 from marketdata.leases import Lease
@@ -24,10 +21,9 @@ from marketdata.models import RolloverRun
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Progress
 
-TRIES = 5
 GROUP_TICKS = 200_000  # whose candles are owned at a time: for a second or so workers wait
 GROUP_SYMBOLS = 50
-T = TypeVar("T")
+again = functools.partial(connections.steadily, give_up_s=math.inf)  # a group may take minutes
 
 
 class NothingToBuildFrom(Exception):
@@ -114,7 +110,7 @@ class _Repair:
         before = dict(consistency.by_symbol(stored, wrong))
         for group in _groups(wrong, {symbol: counted.get((symbol, feed), Figure()).rows for symbol in wrong}):
             self._check()
-            written, findings = _patiently(functools.partial(self._put_right, feed, group, before))
+            written, findings = again(functools.partial(self._put_right, feed, group, before))
             self._changed += written
             self._found.add(findings)
             self._progress(f"{self._date} {feed} {group[0]}–{group[-1]}: {len(findings):,} 차이 / differences")
@@ -146,7 +142,7 @@ class _Repair:
         if self._lease is None:
             return None
         self._check()
-        daily = _patiently(lambda: storage().build_daily(self._date, rollover.windows(self._date)))
+        daily = again(lambda: storage().build_daily(self._date, rollover.windows(self._date)))
         RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
         return daily
 
@@ -182,16 +178,3 @@ def _groups(symbols: Sequence[str], ticks: Mapping[str, int]) -> Iterator[list[s
         held += ticks[symbol]
     if group:
         yield group
-
-
-def _patiently(job: Callable[[], T]) -> T:
-    """A transaction that may meet a deadlock or lose its connection, repeated as a whole."""
-    for attempt in range(1, TRIES + 1):
-        try:
-            return job()
-        except (DatabaseError, InterfaceError) as error:
-            if attempt == TRIES or not storage().is_transient(error):
-                raise
-            connection.close()
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
-    raise AssertionError("unreachable")

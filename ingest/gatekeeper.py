@@ -6,9 +6,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from django.db import close_old_connections
-
-from marketdata import ledger
+from marketdata import connections, ledger
 from marketdata.models import Client, Market
 from terminals import wire
 
@@ -40,7 +38,7 @@ class Refused:
 
 def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
     """Check identity first, then what it asks for. An unknown client and a wrong proof look the same from outside."""
-    close_old_connections()
+    connections.refresh()
     client = Client.objects.select_related("source").filter(name=hello.client).first()
     stored_key = bytes(client.stored_key) if client else _NOBODY.stored_key
     proven = wire.check_client(stored_key, auth_message, hello.proof)
@@ -90,20 +88,20 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
 
 def revoked(client_ids: list[int]) -> list[int]:
     """Which of these clients may no longer send."""
-    close_old_connections()
+    connections.refresh()
     allowed = set(Client.objects.filter(pk__in=client_ids, is_active=True, may_send=True).values_list("pk", flat=True))
     return [client_id for client_id in client_ids if client_id not in allowed]
 
 
 def audit(stream: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """What of the client's ranges the ledger does not have."""
-    close_old_connections()
+    connections.refresh()
     return ledger.missing(stream, ranges)
 
 
 def settled(numbers: list[int]) -> dict[int, tuple[str, int]]:
     """Which of these batches the ledger has."""
-    close_old_connections()
+    connections.refresh()
     found: dict[int, tuple[str, int]] = {}
     for start in range(0, len(numbers), 500):
         found.update(ledger.settled(numbers[start : start + 500]))

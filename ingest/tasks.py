@@ -4,8 +4,8 @@ repeats harmless."""
 from __future__ import annotations
 
 import datetime
+import functools
 import logging
-import random
 import time
 from collections.abc import Sequence
 
@@ -14,12 +14,11 @@ import redis
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import connection
 
 from analytics import candles
 from ingest import notices, validation, work
 from ingest.work import Batch, Group
-from marketdata import feed, figures, ledger, live, metrics
+from marketdata import connections, feed, figures, ledger, live, metrics
 from marketdata.bars import Bars
 from marketdata.figures import Figure
 from marketdata.ledger import Claim
@@ -31,7 +30,6 @@ from marketdata.ticks import TICK_BITS, Ticks
 
 log = logging.getLogger(__name__)
 
-TRIES = 5
 directory = Directory()
 
 
@@ -44,7 +42,7 @@ def process_batches(*, batches: list[list[object]], reply_to: str = "", **_: obj
     except Exception as error:
         if isinstance(error, SoftTimeLimitExceeded) or storage().is_transient(error):
             log.warning("commit failed batches=%d error=%s", len(members), type(error).__name__)
-            _drop_connection()
+            connections.drop()
             return  # the ledger has not heard of them, so they are driven again
         if len(members) > 1:
             _one_by_one(members, reply_to)  # so that one poisonous batch stops no other
@@ -67,16 +65,22 @@ def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
 
 def _process(members: list[Batch], reply_to: str) -> None:
     work.decode(members)
-    _register_symbols(members)
-    groups = work.group(members, find=directory.find, recency=_recency)
-    storage().ensure_partitions(
-        {EPOCH_DATE + datetime.timedelta(days=day) for g in groups for day in np.unique(g.ticks.trade_date).tolist()}
-    )
+    groups = connections.steadily(lambda: _judge(members))
     started = time.perf_counter()
     merged, committed_us, repeated = _commit(members, groups)
     metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
     fresh = [batch for batch in members if batch.number not in repeated]
     _announce(members, fresh, merged, committed_us, repeated, reply_to)
+
+
+def _judge(members: list[Batch]) -> list[Group]:
+    """What is good of the batches, and room for it."""
+    _register_symbols(members)
+    groups = work.group(members, find=directory.find, recency=_recency)
+    storage().ensure_partitions(
+        {EPOCH_DATE + datetime.timedelta(days=day) for g in groups for day in np.unique(g.ticks.trade_date).tolist()}
+    )
+    return groups
 
 
 def _register_symbols(members: list[Batch]) -> None:
@@ -101,30 +105,28 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
     """One transaction: claim, rejects, ticks, candles. Returns merged candles by group, the time, and batches stored
     before."""
     known: dict[int, int] = {}
-    for attempt in range(1, TRIES + 1):
+    for _ in range(connections.TRIES):
+        fresh = [batch for batch in members if batch.number not in known]
+        if not fresh:
+            return [], ledger.now_us(), known
         try:
-            fresh = [batch for batch in members if batch.number not in known]
-            if not fresh:
-                return [], ledger.now_us(), known
-            if known:
-                groups = _without(groups, known)
-            with storage().transaction():
-                committed_us = _claim(fresh)
-                ledger.claim_days(_by_day(groups))
-                for group in groups:
-                    _load(group)
-                # Candles last and in key order: they are what two workers may both want to write.
-                merged = [(group, _merge(group, committed_us)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
+            left = _without(groups, known) if known else groups
+            merged, committed_us = connections.steadily(functools.partial(_store, fresh, left))
             return merged, committed_us, known
         except ledger.AlreadyClaimedError:
-            known = ledger.checksums(batch.number for batch in members)
-        except Exception as error:
-            if attempt == TRIES or not storage().is_transient(error):
-                raise
-            metrics.TRANSACTION_RETRIES.inc()
-            _drop_connection()
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
+            known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
     raise StorageError("the ledger changed under every attempt to claim these batches")
+
+
+def _store(fresh: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group, Bars]], int]:
+    with storage().transaction():
+        committed_us = _claim(fresh)
+        ledger.claim_days(_by_day(groups))
+        for group in groups:
+            _load(group)
+        # Candles last and in key order: they are what two workers may both want to write.
+        merged = [(group, _merge(group, committed_us)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
+    return merged, committed_us
 
 
 def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:
@@ -200,14 +202,6 @@ def _merge(group: Group, committed_us: int) -> Bars:
         late_after_us=int(settings.LATE_AFTER_S * 1e6),
     )
     return storage().merge_minutes(partial)
-
-
-def _drop_connection() -> None:
-    try:
-        connection.close()
-    except Exception as error:  # noqa: BLE001 - a connection that cannot even be closed is gone as well
-        log.debug("closing a broken connection failed error=%s", type(error).__name__)
-        connection.connection = None
 
 
 def _announce(

@@ -97,6 +97,8 @@ def group(
 def _note(batch: Batch, decoded: Decoded, faults: validation.Faults, good: ticks_module.Mask) -> None:
     batch.stored = int(good.sum())
     batch.rejected = len(good) - batch.stored
+    batch.reasons.clear()  # judged again, when the database failed while another feed's symbols were read
+    batch.rejects.clear()
     for row in np.flatnonzero(~good).tolist():
         names = faults_module.names(int(faults[row]))
         batch.reasons.update(names)

@@ -193,7 +193,7 @@ def test_what_workers_store_meanwhile_is_neither_lost_nor_counted_twice():
 
 def sql_patiently(text: str) -> None:
     """SQL that may meet a worker's lock."""
-    repair._patiently(lambda: sql(text))
+    repair.again(lambda: sql(text))
 
 
 def test_late_ticks_that_arrive_between_reading_and_writing_are_merged_after(done):

@@ -1,0 +1,85 @@
+"""Every piece of work begins with a usable database connection, and is tried again by one rule when the database
+failed for a moment.
+
+Django looks after connections at the begin and end of a web request only. Here is what everything else does: Celery's
+tasks by their base class `Task`, the ingest server's threads by `refresh`, long commands by `steadily`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from celery.contrib.django.task import DjangoTask
+from django.db import close_old_connections, connections
+
+from marketdata import metrics
+from marketdata.storage import storage
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+TRIES = 5
+GIVE_UP_S = 15.0
+"""Work that began longer ago than this is not tried again at once. Whoever asked for it does so later: the ledger for
+batches, the timetable for everything else."""
+
+
+def refresh() -> None:
+    """Let go of this thread's connections that failed, are too old or do not answer. Not inside a transaction."""
+    close_old_connections()
+    for one in connections.all(initialized_only=True):
+        if not one.in_atomic_block:
+            one.close_if_health_check_failed()
+
+
+def drop() -> None:
+    """Close this thread's connections, also those that are too broken to be closed. Not inside a transaction."""
+    for one in connections.all(initialized_only=True):
+        if one.in_atomic_block:
+            continue
+        try:
+            one.close()
+        except Exception as error:  # noqa: BLE001 - a connection that cannot even be closed is gone as well
+            log.debug("closing a broken connection failed error=%s", type(error).__name__)
+            one.connection = None
+
+
+def steadily(work: Callable[[], T], *, give_up_s: float = GIVE_UP_S) -> T:
+    """Do something that is whole or not done at all, again on a new connection while the database fails for a moment
+    (`Storage.is_transient`): at most `TRIES` times, and not once `give_up_s` are over. Then the error is raised.
+
+    Inside a transaction it is done once: only the whole transaction can be repeated.
+    """
+    began = time.monotonic()
+    for attempt in range(1, TRIES + 1):
+        try:
+            return work()
+        except Exception as error:
+            inside = any(one.in_atomic_block for one in connections.all(initialized_only=True))
+            if inside or not storage().is_transient(error):
+                raise
+            drop()
+            if attempt == TRIES or time.monotonic() - began > give_up_s:
+                raise
+            metrics.TRANSACTION_RETRIES.inc()
+            log.info("database failed for a moment attempt=%d error=%s", attempt, type(error).__name__)
+            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
+    raise AssertionError("the last attempt returns or raises")
+
+
+class Task(DjangoTask):  # type: ignore[type-arg]  # takes none when it runs
+    """The base of every task. All tasks do whatever is still due, so each may be repeated as a whole."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        refresh()
+        try:
+            return steadily(lambda: self.run(*args, **kwargs))
+        except BaseException:
+            drop()  # a task that was interrupted may leave its connection in the middle of an answer
+            raise

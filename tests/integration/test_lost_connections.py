@@ -1,0 +1,204 @@
+"""A database connection that is lost is lost once: every kind of process does its next piece of work on another."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from celery_app import app
+from marketdata import connections as rule
+from marketdata.models import Client, Market, Symbol
+from marketdata.storage import storage
+from terminals import wire
+from tests.market import NINE_US
+from tests.road import Road
+from tests.servers import free_port
+from tests.waiting import until
+
+WORKERS = {
+    "worker": ("raw_market_data,processed-data", "ingest.tasks.announce_missed"),
+    "worker-slow": ("chart-data,statistics-data", "marketdata.tasks.refresh_caches"),
+    "worker-upkeep": ("maintenance", "marketdata.tasks.extend_partitions"),
+    "worker-backups": ("backups", "marketdata.tasks.archive_days"),
+}
+OTHERS = {
+    "mysql": "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID != CONNECTION_ID()",
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()",
+}
+
+
+@pytest.fixture(autouse=True)
+def _servers_only(vendor: str) -> None:
+    if vendor == "sqlite":
+        pytest.skip("a file has no connection to lose")
+
+
+def cut() -> int:
+    """End every connection to this database but ours, as a restarted proxy or a failover does; how many."""
+    return end_all(connection)
+
+
+def end_all(mine: Any) -> int:
+    """End every connection to the database but this one; how many."""
+    end = {"mysql": "KILL %s", "postgresql": "SELECT pg_terminate_backend(%s)"}[mine.vendor]
+    with mine.cursor() as cursor:
+        cursor.execute(OTHERS[mine.vendor])
+        found = [number for (number,) in cursor.fetchall()]
+        for number in found:
+            with suppress(DatabaseError):  # it ended by itself
+                cursor.execute(end, [number])
+    return len(found)
+
+
+@contextmanager
+def elsewhere() -> Iterator[Any]:
+    """Another connection to the same database."""
+    other = connection.copy()
+    try:
+        yield other
+    finally:
+        other.close()
+
+
+def connected() -> int:
+    """How many others are connected."""
+    with connection.cursor() as cursor:
+        cursor.execute(OTHERS[connection.vendor])
+        return len(cursor.fetchall())
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_whose_connection_was_cut_does_its_next_task(road: Road, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ARCHIVE", "1")  # or the archive's task has nothing to ask
+    queues, task = WORKERS[name]
+    road.worker("-c", "1", "-Q", queues)
+
+    def succeeded() -> int:
+        return sum(f"Task {task}[" in line and "succeeded" in line for line in road.tail("worker").splitlines())
+
+    def ask() -> None:
+        before = succeeded()
+        app.send_task(task)
+        until(lambda: succeeded() > before, seconds=30, what=f"{task}\n{road.tail('worker')}")
+
+    ask()
+    kept = connected()
+    for _ in range(3):
+        assert cut() == kept
+        ask()
+
+    assert "raised unexpected" not in road.tail("worker")
+    # One connection for all tasks, not one for each; only work that wants a patient one begins and ends with its own.
+    assert kept == connected() == (name != "worker-backups")
+
+
+def test_a_worker_whose_connection_was_cut_stores_the_next_batch(road: Road):
+    Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+    road.ingest()
+    road.worker("-c", "1")
+    terminal = road.terminal("feeder")
+    terminal.login()
+
+    for seq in range(1, 5):
+        terminal.batch(
+            wire.encode_rows(seq, "krx", 1, [{"symbol": "005930", "time": NINE_US + seq, "price": "1", "size": "1"}])
+        )
+        terminal.until_committed()
+        cut()
+
+    assert storage().count("temp_market_data") == 4
+    assert road.metric("naru_transaction_retries_total") == 0, "it began with a connection that lives"
+
+
+def test_the_ingest_server_lets_terminals_in_after_its_connections_were_cut(road: Road):
+    road.ingest()
+
+    for _ in range(3):
+        terminal = road.terminal("feeder")
+        terminal.login()
+        terminal.close()
+        cut()
+
+    assert "Error" not in road.tail("ingest")
+
+
+def test_the_web_server_answers_after_its_connections_were_cut(road: Road, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("API_THREADS", "2")
+    port = free_port()
+    client, secret = Client.objects.create_with_secret(name="reader", may_read=True)
+    road.start("web", ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "api.asgi:application"])
+    ask = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v2/symbols",
+        headers={"APCA-API-KEY-ID": client.key_id, "APCA-API-SECRET-KEY": secret},
+    )
+
+    def answered() -> int | None:
+        try:
+            with urllib.request.urlopen(ask, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None
+
+    until(lambda: answered() == 200, seconds=60, what=f"web\n{road.tail('web')}")
+    for _ in range(3):
+        assert answered() == answered() == 200
+        assert cut() >= 1
+    assert [answered() for _ in range(4)] == [200] * 4
+
+
+def test_beat_goes_on_calling_after_its_connection_was_cut(road: Road, redis):
+    road.start("beat", ["-m", "celery", "-A", "celery_app", "beat", "--pidfile=", "-l", "INFO"])
+
+    def calls() -> int:
+        return road.tail("beat").count("Sending due task")
+
+    def reached(number: int) -> bool:
+        return calls() >= number
+
+    until(calls, seconds=60, what=f"beat\n{road.tail('beat')}")
+    for _ in range(2):
+        assert cut() >= 1
+        wanted = calls() + 2
+        until(partial(reached, wanted), seconds=60, what=f"beat\n{road.tail('beat')}")
+
+    assert road.processes["beat"].poll() is None
+    assert "Traceback" not in road.tail("beat")
+
+
+def test_work_that_met_a_cut_connection_is_done_again_on_another(road_database: None):
+    done: list[int] = []
+
+    def work() -> int:
+        if not done:
+            done.append(Market.objects.count())
+            with elsewhere() as other:
+                end_all(other)
+        done.append(Market.objects.count())
+        return len(done)
+
+    assert rule.steadily(work) == 2
+
+
+def test_inside_a_transaction_nothing_is_done_twice(road_database: None):
+    tries: list[int] = []
+
+    def work() -> None:
+        tries.append(1)
+        with elsewhere() as other:
+            end_all(other)
+        Market.objects.count()
+
+    with pytest.raises(DatabaseError), transaction.atomic(durable=True):
+        rule.steadily(work)
+
+    assert tries == [1]
+    assert rule.steadily(Market.objects.count) > 0
