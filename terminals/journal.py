@@ -1,11 +1,13 @@
 """The terminal's own list of what it accepted: one JSON line per spooled batch, for accounting tests and drills."""
 
+import contextlib
 import json
 import os
 import zlib
 from pathlib import Path
 
 from terminals import private
+from terminals.segments import SpoolDamaged
 from terminals.spool import Spool
 from terminals.wire import parse_header
 
@@ -17,7 +19,8 @@ class Journal:
         self._epoch = spool.epoch
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, private.FILE_MODE)
         for seq in range(max(self._last_noted(path) + 1, spool.first), spool.last + 1):
-            self.note(seq, spool.get(seq))
+            with contextlib.suppress(SpoolDamaged):  # it leaves as a gap, so it is no line of the list
+                self.note(seq, spool.get(seq))
 
     def note(self, seq: int, payload: bytes) -> None:
         """One batch was spooled. The checksum leaves out the first eight bytes, which hold `seq`."""

@@ -1,5 +1,6 @@
 """A terminal for programs: `Terminal(config).send(rows)` puts ticks into a spool and sees them committed."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -93,7 +94,7 @@ class Terminal:
         self._failure: sessions.Ended | None = None
         self._rows_sent = self._rows_committed = self._rows_rejected = 0
         self._counted_upto = self.spool.last
-        self._warned_at = float("-inf")
+        self._warned_at = self._sync_again_at = float("-inf")
         batches = MendedSpool(self.spool, config.feed)
         self._uplink = Uplink(config.address, config.identity, batches, self._on_event, clock=clock, wall=wall)
         self._keeper = threading.Thread(target=self._keep, name="naru-keeper", daemon=True)
@@ -169,7 +170,8 @@ class Terminal:
         self._work.set()
         if self._keeper.ident is not None:
             self._keeper.join()
-        self.spool.sync()
+        with contextlib.suppress(spools.SpoolFull):  # closing the spool says so
+            self.spool.sync()
         self._uplink.stop()
         self.spool.close()
         if self._journal:
@@ -198,9 +200,7 @@ class Terminal:
         except spools.SpoolFull as error:
             if self.config.when_full == "block":
                 return False
-            if self._clock() >= self._warned_at + 5.0:
-                self._warned_at = self._clock()
-                log.error("dropping reason=%r", str(error))
+            self._warn("dropping", str(error))
             self._drop_batch()
             return True
         self._rows_sent += len(batcher)
@@ -208,6 +208,11 @@ class Terminal:
         # Not before the batch: into a nearly full spool a gap still fits, and each dropped batch would bring its own.
         self._write_gap()
         return True
+
+    def _warn(self, what: str, reason: str) -> None:
+        if self._clock() >= self._warned_at + 5.0:
+            self._warned_at = self._clock()
+            log.error("%s reason=%r", what, reason)
 
     def _drop_batch(self) -> None:
         batcher, now_us = self._batcher, self._now_us()
@@ -248,14 +253,18 @@ class Terminal:
             if self._dropped.due(now):
                 self._write_gap()
             self.spool.trim()
-        if self.spool.due(now):
-            self.spool.sync()
+        if self.spool.due(now) and now >= self._sync_again_at:
+            try:
+                self.spool.sync()
+            except spools.SpoolFull as error:
+                self._sync_again_at = now + 1.0
+                self._warn("not_synced", str(error))
             self._uplink.wake()
         due_at = self._batcher.due_at()
         if self._batcher.full:
             # Full and still here means that the spool is: the next ACK or the next second may change that.
             due_at = now + 1.0
-        return max(0.001, min(1.0, due_at - now, self.spool.due_at() - now))
+        return max(0.001, min(1.0, due_at - now, max(self.spool.due_at(), self._sync_again_at) - now))
 
     def _on_event(self, event: sessions.Event) -> None:
         match event:

@@ -1,12 +1,8 @@
 """The spool as the session sees it: a batch whose bytes rotted on the disk leaves as a gap with its number."""
 
-import logging
-
 from terminals.segments import SpoolDamaged
 from terminals.spool import Spool
-from terminals.wire import encode_gap
-
-log = logging.getLogger("naru.spool")
+from terminals.wire import encode_gap, encode_rows
 
 
 class MendedSpool:
@@ -14,7 +10,6 @@ class MendedSpool:
 
     def __init__(self, spool: Spool, feed: str) -> None:
         self._spool, self._feed = spool, feed
-        self._told: set[int] = set()
 
     @property
     def epoch(self) -> str:
@@ -44,16 +39,17 @@ class MendedSpool:
     def get(self, seq: int) -> bytes:
         try:
             return self._spool.get(seq)
-        except SpoolDamaged as error:
-            if seq not in self._told:
-                self._told.add(seq)
-                log.error("damaged seq=%d sent_as=gap reason=%r", seq, str(error))
-        begin = self._captured_us(seq - 1, self._spool.created_us)
-        end = max(begin, self._captured_us(seq + 1, begin))
-        return encode_gap(seq, self._feed, begin, begin, end, self._spool.rows(seq, seq), "spool_damaged")
+        except SpoolDamaged:
+            return self.stand_in(seq)
 
-    def _captured_us(self, seq: int, otherwise: int) -> int:
-        try:
-            return int.from_bytes(self._spool.get(seq)[16:24], "little", signed=True)
-        except (SpoolDamaged, KeyError):
-            return otherwise
+    def stand_in(self, seq: int) -> bytes:
+        """What leaves in place of a batch whose bytes are gone. Of several that went together the last one is the gap
+        that tells of all of them, and the others are empty."""
+        lost = self._spool.lost_at(seq)
+        feed = lost.feed or self._feed
+        if seq != lost.last:
+            return encode_rows(seq, feed, lost.from_us, [])
+        reason = "spool_damaged"
+        if lost.first != lost.last:
+            reason += f": batches {lost.first} to {lost.last}"
+        return encode_gap(seq, feed, lost.from_us, lost.from_us, lost.to_us, lost.rows, reason)

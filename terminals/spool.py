@@ -2,11 +2,13 @@
 
 A batch gets its number here and never another one, so a re-send is the same bytes. Thread-safe; starts no thread:
 somebody calls `sync` when it is `due`, and only batches up to `durable` may leave the machine.
+
+Whatever bytes rot or vanish, every batch that is still whole is kept under its number. A batch that is not whole any
+more keeps its number too: `get` raises SpoolDamaged and `lost_at` says what is known of it.
 """
 
 import contextlib
-import errno
-import json
+import logging
 import os
 import secrets
 import threading
@@ -16,10 +18,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from terminals import private, segments
+from terminals import private, segments, spool_state
 from terminals.lock import FileLock
-from terminals.segments import Segment, SpoolDamaged
-from terminals.wire import limits
+from terminals.segments import LOST, Segment, SpoolDamaged
+from terminals.spool_state import Header, Lost, Mark, SpoolError, SpoolFull
+from terminals.wire import limits, parse_header
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 CAPACITY_BYTES: Final = 2 * 1024 * 1024 * 1024
@@ -27,17 +30,10 @@ KEEP_S: Final = 86_400.0
 SYNC_S: Final = 0.05
 SYNC_BYTES: Final = 64 * 1024
 _BINARY: Final = getattr(os, "O_BINARY", 0)
-_HEADER_NAME: Final = "spool.json"
-_MARK_NAME: Final = "committed.json"
 _MARK_EVERY_S: Final = 1.0
+_NEIGHBOURHOOD: Final = 1000
 
-
-class SpoolFull(Exception):
-    """There is no room for this batch, within the capacity or on the disk. Nothing was written."""
-
-
-class SpoolError(Exception):
-    """This directory cannot be used as a spool."""
+log = logging.getLogger("naru.spool")
 
 
 class Spool:
@@ -66,6 +62,8 @@ class Spool:
         self._unsynced, self._synced_at, self._marked_at = 0, float("-inf"), float("-inf")
         self._closed = False
         private.make(self.path)
+        self._suspect = self._closed = False
+        self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.path / "lock")
         try:
             self._open()
@@ -82,8 +80,8 @@ class Spool:
 
     @property
     def rows_total(self) -> int:
-        """Rows ever taken in this epoch, trimmed batches included."""
-        return self._active.rows_before + sum(self._active_index.rows)
+        """Rows ever taken in this epoch, trimmed and lost batches included."""
+        return self._rows_total
 
     @property
     def size(self) -> int:
@@ -97,7 +95,23 @@ class Spool:
             if not self.first <= seq <= self.last:
                 raise KeyError(f"batch {seq} is not in {self.path}: it has {self.first} to {self.last}")
             segment = self._segments[self._position(seq)]
-            return segments.read_record(segment, self._index(segment), seq)
+            index = self._index(segment)
+            try:
+                return segments.read_record(segment, index, seq)
+            except SpoolDamaged:
+                if index.offsets[seq - segment.first] != LOST:
+                    index.offsets[seq - segment.first] = LOST
+                    self._note_lost(segment, index)
+                raise
+
+    def lost_at(self, seq: int) -> Lost:
+        """What is known of a batch whose bytes are gone, and of those around it that went with it; KeyError if it is
+        not known to be lost."""
+        with self._mutex:
+            for one in reversed(self._lost):
+                if one.first <= seq <= one.last:
+                    return one
+        raise KeyError(f"batch {seq} of {self.path} is not lost")
 
     def rows(self, first: int, last: int) -> int:
         """The rows of the batches first to last (both included), as far as they are here."""
@@ -123,6 +137,7 @@ class Spool:
             self._active_index.rows.append(segments.rows_of(payload))
             self._active.size += len(data)
             self._unsynced += len(data)
+            self._rows_total += segments.rows_of(payload)
             self.last = seq
             return seq
 
@@ -137,14 +152,20 @@ class Spool:
         return float("-inf") if self._unsynced >= self._sync_bytes else self._synced_at + self._sync_s
 
     def sync(self) -> int:
-        """Make all that was appended survive a power cut; answers `durable`. Appends go on meanwhile."""
+        """Make all that was appended survive a power cut; answers `durable`. Appends go on meanwhile. SpoolFull if the
+        disk is: nothing is lost, and the next call tries again. OSError if the disk does not take it."""
         with self._mutex:
-            target, segment, size = self.last, self._active, self._active.size
+            if self._suspect:
+                self._write_again()
             if not self._unsynced:
                 return self.durable
+            target, segment, size, rows = self.last, self._active, self._active.size, self._rows_total
             fd = os.dup(self._fd)
         try:
             self._fsync(fd)
+        except OSError as error:
+            self._distrust(segment, error)
+            return self.sync()
         finally:
             os.close(fd)
         with self._mutex:
@@ -152,6 +173,9 @@ class Spool:
             if segment is self._active:  # else a new one was begun meanwhile, of which nothing is safe yet
                 self._unsynced = min(self._unsynced, segment.size - size)
             self._synced_at = self._clock()
+            self._durable_rows = max(self._durable_rows, rows)
+            if self._clock() >= self._marked_at + _MARK_EVERY_S:
+                self._mark()
             return self.durable
 
     # Forgetting batches
@@ -188,39 +212,158 @@ class Spool:
         with self._mutex:
             if self._closed:
                 return
-            self.sync()
-            self._mark()
-            self._closed = True
-            os.close(self._fd)
-            self._lock.release()
+            try:
+                self.sync()
+            except SpoolFull as error:
+                log.error("not_synced batches=%d reason=%r", self.last - self.durable, str(error))
+            finally:
+                self._mark()
+                self._closed = True
+                os.close(self._fd)
+                self._lock.release()
 
     # Inside
 
     def _open(self) -> None:
         for leftover in self.path.glob("*.new"):
             leftover.unlink()
-        paths = sorted(self.path.glob("*" + segments.SUFFIX))
-        if not (self.path / _HEADER_NAME).exists():
-            if paths:
-                raise SpoolError(f"{self.path} has segments but no {_HEADER_NAME}: it cannot tell their epoch")
-            content = {"naru_spool": 1, "epoch": secrets.token_hex(8), "created_us": int(self._wall() * 1_000_000)}
-            self._put(_HEADER_NAME, json.dumps(content).encode(), durable=True)
-        self.epoch, self.created_us = _header(self.path)
-        if not paths:
-            paths = [self._put(segments.file_name(1), segments.head(self.epoch, 1, 0), durable=True)]
-        self._segments = [segments.open_segment(path, self.epoch) for path in paths]
+        header = self._read_or_make_header()
+        self.epoch, self.created_us, self._folder = header.epoch, header.created_us, self.path / header.folder
+        mark = spool_state.read_mark(self.path, self.epoch)
+        self._lost = spool_state.read_lost(self.path, self.epoch)
+        self.committed = mark.committed
+        self._segments = [segments.open_segment(path, self.epoch) for path in segments.files(self._folder)]
+        if not self._segments or self._segments[0].first > mark.committed + 1 <= mark.durable:
+            self._replace_missing_beginning(mark)
+        self._mend_heads()
         self._active = self._segments[-1]
-        self._active_index, end = segments.build_index(self._active, verify=True)
-        self._active.index = self._active_index
-        self.torn_bytes = self._active.size - end
+        self._active_index = self._active.index = segments.build_index(self._active, None)
+        self.torn_bytes = self._active.size - self._active_index.end
         self._fd = os.open(self._active.path, os.O_RDWR | os.O_APPEND | _BINARY)
-        if self.torn_bytes:
-            os.ftruncate(self._fd, end)
-            self._active.size = end
+        self._cut_tail(mark)
+        # Nothing may be appended behind bytes of which it is not known that they are on the disk.
         self._fsync(self._fd)
-        self.last = self._active.first + len(self._active_index.offsets) - 1
         self.durable = self.last
-        self.committed = min(_read_mark(self.path, self.epoch), self.last)
+        self.committed = min(mark.committed, self.last)
+        self._note_lost(self._active, self._active_index)
+
+    def _read_or_make_header(self) -> Header:
+        exists = (self.path / spool_state.HEADER_NAME).exists()
+        if not exists and not segments.files(self.path):
+            header = Header(secrets.token_hex(8), int(self._wall() * 1_000_000))
+            spool_state.write_header(self.path, header, self._fsync)
+            return header
+        header = spool_state.read_header(self.path)
+        damaged = (self.path / spool_state.HEADER_NAME).read_bytes() if exists else b""
+        if header != spool_state.header_in(damaged):
+            spool_state.quarantine(self.path, spool_state.HEADER_NAME, damaged)
+            spool_state.write_header(self.path, header, self._fsync)
+        return header
+
+    def _replace_missing_beginning(self, mark: Mark) -> None:
+        """Files with batches that were not committed are gone: an empty one takes their numbers, so that each is told
+        as lost."""
+        first = mark.committed + 1 if mark.durable else 1
+        rows = (self._segments[0].rows_before if self._segments else mark.rows) or 0
+        path = self._put_segment(first, rows)
+        self._segments.insert(0, Segment(path, first, rows, segments.HEAD_BYTES))
+
+    def _mend_heads(self) -> None:
+        """Write damaged heads again from what the neighbours say."""
+        for position, segment in enumerate(self._segments):
+            if segment.rows_before is not None:
+                continue
+            data = segments.read_bytes(segment.path)
+            spool_state.quarantine(self.path, f"{segment.path.stem}-head", data[: segments.HEAD_BYTES])
+            if position:
+                before = self._segments[position - 1]
+                segment.rows_before = (before.rows_before or 0) + sum(self._index(before).rows)
+            else:
+                found = segments.build_index(segment, self._last_of(0) if len(self._segments) > 1 else None)
+                behind = self._segments[1].rows_before if len(self._segments) > 1 else None
+                mark = spool_state.read_mark(self.path, self.epoch)
+                known = mark.rows if behind is None else behind
+                segment.rows_before = max(0, known - sum(found.rows))
+            content = segments.head(self.epoch, segment.first, segment.rows_before)
+            log.error("damaged head=%s rows_before=%d", segment.path.name, segment.rows_before)
+            fd = os.open(segment.path, os.O_RDWR | _BINARY)
+            try:
+                os.write(fd, content)
+                self._fsync(fd)
+            finally:
+                os.close(fd)
+            segment.size = max(segment.size, len(content))
+
+    def _cut_tail(self, mark: Mark) -> None:
+        """Cut off what no record follows. What was synced once and is not there any more is lost, not torn."""
+        index, active = self._active_index, self._active
+        self._rows_total = (active.rows_before or 0) + sum(index.rows)
+        self.last = active.first + len(index.offsets) - 1
+        synced = max(mark.durable, mark.committed)
+        if self.torn_bytes:
+            if self.last < synced:
+                with active.path.open("rb") as file:
+                    file.seek(index.end)
+                    spool_state.quarantine(self.path, f"{active.path.stem}-{index.end}", file.read())
+            os.ftruncate(self._fd, index.end)
+            active.size = index.end
+        if self.last < synced:
+            index.offsets.extend([LOST] * (synced - self.last))
+            index.rows.extend([0] * (synced - self.last))
+            self.last = synced
+        if mark.durable >= self.last and mark.rows > self._rows_total and LOST in index.offsets:
+            index.rows[len(index.offsets) - 1 - index.offsets[::-1].index(LOST)] += mark.rows - self._rows_total
+            self._rows_total = mark.rows
+        self._durable_rows = self._rows_total
+
+    def _note_lost(self, segment: Segment, index: segments.Index) -> None:
+        """Remember which batches of a segment are gone, keep their damaged bytes, and say so; once for each."""
+        for start, end in index.damage:
+            with segment.path.open("rb") as file:
+                file.seek(start)
+                spool_state.quarantine(self.path, f"{segment.path.stem}-{start}", file.read(end - start))
+        known, number, before = len(self._lost), 0, self.committed
+        while number < len(index.offsets):
+            first = segment.first + number
+            noted = next((one for one in self._lost if one.first <= first <= one.last), None)
+            if noted is not None or index.offsets[number] != LOST:
+                number = noted.last + 1 - segment.first if noted else number + 1
+                continue
+            end = number + 1
+            # What was committed needs no gap, so the two are not told together.
+            while end < len(index.offsets) and index.offsets[end] == LOST and segment.first + end != before + 1:
+                end += 1
+            self._lost.append(self._describe_lost(first, segment.first + end - 1, sum(index.rows[number:end])))
+            number = end
+        if len(self._lost) > known:
+            for one in self._lost[known:]:
+                log.error(
+                    "damaged first=%d last=%d rows=%d committed=%s spool=%s",
+                    one.first, one.last, one.rows, one.last <= before, self.path,
+                )  # fmt: skip
+            # In memory they are known all the same; after a restart they would be found again.
+            with contextlib.suppress(OSError, SpoolFull):
+                spool_state.write_lost(self.path, self.epoch, self._lost, self._fsync)
+
+    def _describe_lost(self, first: int, last: int, rows: int) -> Lost:
+        before, behind = self._neighbour(first - 1, -1), self._neighbour(last + 1, 1)
+        from_us = before[0] if before else self.created_us
+        to_us = behind[0] if behind else int(self._wall() * 1_000_000)
+        feed = (before or behind or (0, ""))[1]
+        return Lost(first, last, rows, from_us, max(from_us, to_us), feed)
+
+    def _neighbour(self, seq: int, step: int) -> tuple[int, str] | None:
+        """(captured, feed) of the nearest whole batch from `seq` on, if there is one not too far away."""
+        for _ in range(_NEIGHBOURHOOD):
+            try:
+                header = parse_header(self.get(seq))
+            except SpoolDamaged:
+                seq += step
+            except KeyError:
+                return None
+            else:
+                return header.captured_us, header.feed
+        return None
 
     def _position(self, seq: int) -> int:
         return bisect_right(self._segments, seq, key=lambda one: one.first) - 1
@@ -230,16 +373,22 @@ class Spool:
 
     def _index(self, segment: Segment) -> segments.Index:
         if segment.index is None:
-            segment.index, _end = segments.build_index(segment, verify=False)
+            position = self._segments.index(segment)
+            index = segment.index = segments.build_index(segment, self._last_of(position))
+            behind = self._segments[position + 1].rows_before
+            if LOST in index.offsets and behind is not None and segment.rows_before is not None:
+                # How many rows are gone is known: the next file says how many there were.
+                gone = max(0, behind - segment.rows_before - sum(index.rows))
+                index.rows[len(index.offsets) - 1 - index.offsets[::-1].index(LOST)] += gone
+            self._note_lost(segment, index)
         return segment.index
 
     def _rows_below(self, seq: int) -> int:
         if seq > self.last:
             return self.rows_total
         segment = self._segments[self._position(seq)]
-        if seq == segment.first:
-            return segment.rows_before
-        return segment.rows_before + sum(self._index(segment).rows[: seq - segment.first])
+        before = segment.rows_before or 0
+        return before if seq == segment.first else before + sum(self._index(segment).rows[: seq - segment.first])
 
     def _make_room(self, needed: int) -> None:
         while self.size + needed > self._capacity:
@@ -253,110 +402,101 @@ class Spool:
         return len(self._segments) > 1 and self._last_of(0) <= self.committed
 
     def _drop_oldest(self) -> None:
+        # First the mark: a file that is gone below it was let go, one above it was lost.
+        self._mark(durable=True)
         self._segments.pop(0).path.unlink()
-        self._sync_directory()
+        spool_state.sync_folder(self._folder, self._fsync)
 
     def _roll(self) -> None:
-        self._fsync(self._fd)
-        first, rows_before = self.last + 1, self.rows_total
-        path = self._put(segments.file_name(first), segments.head(self.epoch, first, rows_before), durable=True)
+        try:
+            self._fsync(self._fd)
+        except OSError as error:
+            self._distrust(self._active, error)
+            self._write_again()
+            return
+        self._begin_segment(self.last + 1, self._rows_total)
+        self.durable, self._durable_rows = self.last, self._rows_total
+
+    def _begin_segment(self, first: int, rows_before: int, content: bytes = b"") -> None:
+        """Write on in a new file that begins with these records, which survive a power cut."""
+        path = self._put_segment(first, rows_before, content)
         fd = os.open(path, os.O_RDWR | os.O_APPEND | _BINARY)
         os.close(self._fd)
-        self._fd, self._unsynced, self.durable = fd, 0, self.last
-        self._active_index = segments.Index()
-        self._active = Segment(path, first, rows_before, segments.HEAD_BYTES, self._active_index)
+        self._fd, self._unsynced = fd, 0
+        self._active = Segment(path, first, rows_before, segments.HEAD_BYTES + len(content), segments.Index())
+        self._active_index = segments.build_index(self._active, None) if content else segments.Index()
+        self._active.index = self._active_index
+        if self._segments and self._segments[-1].first == first:
+            self._segments.pop()
         self._segments.append(self._active)
 
+    def _put_segment(self, first: int, rows_before: int, content: bytes = b"") -> Path:
+        head = segments.head(self.epoch, first, rows_before)
+        return spool_state.put(self._folder, segments.file_name(first), head + content, self._fsync)
+
+    def _distrust(self, segment: Segment, error: OSError) -> None:
+        """An fsync failed: the system may have dropped what it was to write and will not say so again, so what is not
+        known to be on the disk must be written again, into another file."""
+        log.error("fsync_failed file=%s error=%s", segment.path.name, error.strerror)
+        with self._mutex:
+            self._suspect = self._suspect or segment is self._active
+            if segment is not self._active:
+                raise error
+
+    def _write_again(self) -> None:
+        """Leave a file that cannot be trusted any more for a new one, with the batches that are not synced."""
+        first = self.durable + 1
+        records = [segments.record(seq, self.get(seq)) for seq in range(first, self.last + 1)]
+        old = self._active
+        self._begin_segment(first, self._durable_rows, b"".join(records))
+        if old.first < first:
+            old.index = None  # it ends with what was synced
+        self.durable, self._durable_rows, self._suspect = self.last, self._rows_total, False
+        log.warning("written_again first=%d last=%d file=%s", first, self.last, self._active.path.name)
+
     def _write(self, data: bytes) -> None:
+        if self._suspect:
+            self._write_again()
         view = memoryview(data)
         try:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError as error:
-            os.ftruncate(self._fd, self._active.size)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise SpoolFull(f"the disk under {self.path} is full") from None
-            raise
+            try:
+                os.ftruncate(self._fd, self._active.size)
+            except OSError:
+                self._suspect = True
+            raise spool_state.full_or(error, self.path) from None
 
-    def _mark(self) -> None:
-        content = json.dumps({"epoch": self.epoch, "committed": self.committed}).encode()
+    def _mark(self, *, durable: bool = False) -> None:
+        mark = Mark(self.committed, 0, self.durable, self._durable_rows)
         # Only a hint: the server tells again when the next session begins.
         with contextlib.suppress(OSError, SpoolFull):
-            self._put(_MARK_NAME, content, durable=False)
+            spool_state.write_mark(self.path, self.epoch, mark, self._fsync if durable else None)
         self._marked_at = self._clock()
-
-    def _put(self, name: str, content: bytes, *, durable: bool) -> Path:
-        new, path = self.path / (name + ".new"), self.path / name
-        try:
-            with new.open("wb") as file:
-                file.write(content)
-                file.flush()
-                if durable:
-                    self._fsync(file.fileno())
-        except OSError as error:
-            new.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise SpoolFull(f"the disk under {self.path} is full") from None
-            raise
-        new.replace(path)
-        if durable:
-            self._sync_directory()
-        return path
-
-    def _sync_directory(self) -> None:
-        if os.name == "nt":
-            # Windows has no fsync of a directory; NTFS journals the rename itself.
-            return
-        fd = os.open(self.path, os.O_RDONLY)
-        try:
-            self._fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def read(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """(seq, payload) of every batch in a spool directory, oldest first; also while a terminal writes to it.
+    """(seq, payload) of every whole batch in a spool directory, oldest first; also while a terminal writes to it.
 
-    Ends at the last whole record. SpoolDamaged if bytes before that are not what was written.
+    Numbers that are left out are batches whose bytes are damaged. SpoolError if this is no spool directory.
     """
-    root = Path(path)
-    epoch, _created_us = _header(root)
-    paths = sorted(root.glob("*" + segments.SUFFIX))
+    header = spool_state.read_header(Path(path))
+    paths = segments.files(Path(path) / header.folder)
     for position, one in enumerate(paths):
         try:
-            first = segments.open_segment(one, epoch).first
-            data = one.read_bytes()
+            first = segments.open_segment(one, header.epoch).first
+            data = segments.read_bytes(one)
         except FileNotFoundError:
             continue
-        seq = first - 1
-        for _at, seq, payload in segments.scan(data, first, verify=True):
+        last = int(paths[position + 1].stem) - 1 if position + 1 < len(paths) else limits.MAX_SEQ
+        for _at, seq, payload in segments.scan(data, first, last):
             yield seq, bytes(payload)
-        if position + 1 < len(paths) and segments.file_name(seq + 1) != paths[position + 1].name:
-            raise SpoolDamaged(f"{one}: batch {seq + 1} is damaged")
 
 
 def epoch_of(path: str | Path) -> str:
     """The epoch of a spool directory, without opening it."""
-    return _header(Path(path))[0]
+    return spool_state.read_header(Path(path)).epoch
 
 
-def _header(path: Path) -> tuple[str, int]:
-    try:
-        content = json.loads((path / _HEADER_NAME).read_bytes())
-        epoch, created_us = content["epoch"], content["created_us"]
-        if content["naru_spool"] != 1 or len(bytes.fromhex(epoch)) != 8 or type(created_us) is not int:
-            raise ValueError
-    except FileNotFoundError:
-        raise SpoolError(f"{path} is no spool directory: it has no {_HEADER_NAME}") from None
-    except (ValueError, KeyError, TypeError):
-        raise SpoolError(f"{path / _HEADER_NAME} is damaged") from None
-    return epoch, created_us
-
-
-def _read_mark(path: Path, epoch: str) -> int:
-    try:
-        content = json.loads((path / _MARK_NAME).read_bytes())
-        committed = content["committed"] if content["epoch"] == epoch else 0
-        return committed if type(committed) is int and committed >= 0 else 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
+__all__ = ["CAPACITY_BYTES", "KEEP_S", "SYNC_S", "Spool", "SpoolError", "SpoolFull", "epoch_of", "read"]

@@ -1,6 +1,7 @@
 """The spool keeps what it took through kills, power cuts, full disks and rotten bytes, and says what it lost."""
 
 import contextlib
+import json
 import os
 import stat
 
@@ -45,6 +46,12 @@ class Disk:
         for file in path.glob("*.seg"):
             safe = self.safe[file.stat().st_ino]
             os.truncate(file, safe + int((file.stat().st_size - safe) * keep))
+
+
+def killed(spool):
+    """The process is gone: no sync, no mark, only the lock is lifted by the system."""
+    os.close(spool._fd)
+    spool._lock.release()
 
 
 def contents(spool):
@@ -135,12 +142,13 @@ def test_a_tail_torn_at_any_byte_is_cut_back_to_the_last_whole_batch(tmp_path):
         spool.append(batch(rows))
         ends.append(spool.size)
     kept = contents(spool)
-    spool.close()
+    killed(spool)
     file = next(tmp_path.glob("*.seg"))
     whole = file.read_bytes()
 
     for length in range(HEAD_BYTES, len(whole) + 1):
         file.write_bytes(whole[:length])
+        (tmp_path / "committed.json").unlink(missing_ok=True)  # nothing of it was ever synced
         again = spools.Spool(tmp_path)
         survivors = sum(end <= length for end in ends[1:])
         assert again.last == survivors
@@ -152,7 +160,7 @@ def test_a_tail_torn_at_any_byte_is_cut_back_to_the_last_whole_batch(tmp_path):
 
 def test_every_flipped_bit_of_a_record_is_noticed(tmp_path):
     spool = spools.Spool(tmp_path)
-    spool.append(batch())
+    spool.append(batch(3))
     spool.close()
     file = next(tmp_path.glob("*.seg"))
     whole = file.read_bytes()
@@ -163,20 +171,27 @@ def test_every_flipped_bit_of_a_record_is_noticed(tmp_path):
         file.write_bytes(damaged)
         assert list(spools.read(tmp_path)) == []
     again = spools.Spool(tmp_path)
-    assert (again.last, again.torn_bytes) == (0, len(whole) - HEAD_BYTES)
+    assert (again.last, again.rows_total) == (1, 3), "it was synced once, so its number is not given again"
+    assert again.lost_at(1).rows == 3
 
 
-def test_every_flipped_bit_of_a_head_is_noticed(tmp_path):
-    spools.Spool(tmp_path).close()
-    file = next(tmp_path.glob("*.seg"))
-    whole = file.read_bytes()
-
-    for bit in range(36 * 8):
-        damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << bit % 8
-        file.write_bytes(damaged)
-        with pytest.raises(SpoolDamaged):
-            spools.Spool(tmp_path)
+def test_every_flipped_bit_of_a_head_is_noticed_and_mended(tmp_path):
+    spool = spools.Spool(tmp_path, segment_bytes=100)
+    for _ in range(3):
+        spool.append(batch(2))
+    kept = contents(spool)
+    spool.close()
+    for file in sorted(tmp_path.glob("*.seg")):
+        whole = file.read_bytes()
+        for bit in range(0, 36 * 8, 5):
+            damaged = bytearray(whole)
+            damaged[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(damaged)
+            again = spools.Spool(tmp_path)
+            assert contents(again) == kept
+            assert again.rows_total == 6
+            again.close()
+            assert file.read_bytes() == whole
 
 
 def test_a_batch_that_rotted_in_an_older_segment_is_known_by_its_number(tmp_path):
@@ -193,8 +208,8 @@ def test_a_batch_that_rotted_in_an_older_segment_is_known_by_its_number(tmp_path
         spool.get(last_of_first)
 
     assert spool.get(last_of_first + 1)
-    with pytest.raises(SpoolDamaged):
-        list(spools.read(tmp_path))
+    assert [seq for seq, _ in spools.read(tmp_path)] == [seq for seq in range(1, 7) if seq != last_of_first]
+    assert spool.lost_at(last_of_first).rows == 2
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -221,9 +236,7 @@ def test_whatever_happens_in_whatever_order_a_synced_batch_survives(tmp_path_fac
             spool.commit(data.draw(st.integers(0, spool.durable)))
         elif step in ("kill", "power cut"):
             synced = spool.durable
-            # The process is gone: no sync, no mark, only the lock is lifted by the system.
-            os.close(spool._fd)
-            spool._lock.release()
+            killed(spool)
             if step == "power cut":
                 disk.cut(path, data.draw(st.floats(0, 1)))
             spool = opened()
@@ -320,18 +333,36 @@ def test_a_spool_is_readable_while_a_terminal_writes_to_it(tmp_path):
     assert spools.epoch_of(tmp_path) == spool.epoch
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"naru_spool":1,"epoch":"xyz","created_us":1}', b"[1]"])
-def test_a_damaged_header_is_told_and_not_replaced(tmp_path, content):
-    spools.Spool(tmp_path).close()
-    (tmp_path / "spool.json").write_bytes(content)
+@pytest.mark.parametrize("content", [None, b"", b"{}", b'{"naru_spool":1,"epoch":"xyz","created_us":1}', b"[1]"])
+def test_a_damaged_header_is_made_up_from_the_segments(tmp_path, content):
+    before = spools.Spool(tmp_path)
+    before.append(batch())
+    kept = contents(before)
+    before.close()
+    (tmp_path / "spool.json").unlink()
+    if content is not None:
+        (tmp_path / "spool.json").write_bytes(content)
 
+    assert spools.epoch_of(tmp_path) == before.epoch
+    after = spools.Spool(tmp_path)
+
+    assert (after.epoch, contents(after)) == (before.epoch, kept)
+    assert json.loads((tmp_path / "spool.json").read_bytes())["epoch"] == before.epoch
+
+
+def test_a_folder_that_tells_no_epoch_is_no_spool(tmp_path):
+    spools.Spool(tmp_path).close()
+    (tmp_path / "committed.json").unlink()
+    (tmp_path / "0000000001.seg").write_bytes(b"nothing")
+    (tmp_path / "spool.json").write_bytes(b"nothing")
     with pytest.raises(spools.SpoolError, match="damaged"):
         spools.Spool(tmp_path)
+
     (tmp_path / "spool.json").unlink()
-    with pytest.raises(spools.SpoolError, match="cannot tell their epoch"):
+    with pytest.raises(spools.SpoolError, match="tell no epoch"):
         spools.Spool(tmp_path)
     with pytest.raises(spools.SpoolError, match="no spool directory"):
-        list(spools.read(tmp_path))
+        list(spools.read(tmp_path / "elsewhere"))
 
 
 def test_a_segment_of_another_spool_is_not_taken_for_ours(tmp_path):
