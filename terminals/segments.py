@@ -157,10 +157,10 @@ def _next_record(data: bytes, view: memoryview, at: int, seq: int, last: int) ->
 
 def _is_record(data: bytes, view: memoryview, at: int, seq: int, last: int) -> bool:
     length, checksum, number = _RECORD.unpack_from(data, at)
-    end = at + RECORD_BYTES + length
+    end: int = at + RECORD_BYTES + length
     if not seq <= number <= last or length > limits.FRAME_BYTES or end > len(data):
         return False
-    return zlib.crc32(view[at + RECORD_BYTES : end], zlib.crc32(_KEY.pack(length, number))) == checksum
+    return bool(zlib.crc32(view[at + RECORD_BYTES : end], zlib.crc32(_KEY.pack(length, number))) == checksum)
 
 
 def build_index(segment: Segment, last: int | None) -> Index:

@@ -59,6 +59,7 @@ class Spool:
         self._clock, self._wall, self._fsync = clock, wall, fsync
         self._mutex = threading.RLock()
         self.last = self.durable = self.committed = self.torn_bytes = 0
+        self._rows_total = self._durable_rows = 0
         self._unsynced, self._synced_at, self._marked_at = 0, float("-inf"), float("-inf")
         self._closed = False
         private.make(self.path)
