@@ -21,6 +21,7 @@ class Bar(serializers.Serializer[Any]):
     )
     x = serializers.BooleanField(help_text="closed: its time is over by the wall clock")
     rev = serializers.IntegerField(help_text="corrections of its minutes")
+    td = serializers.DateField(help_text="trading date; the newest one of a candle of several")
     gap = serializers.IntegerField(help_text="1 when a terminal reported rows lost in its time")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marketdata.bars import VALUE_UNIT, Bars
-from marketdata.ticks import ABSENT, Int64, Ticks, decimal_text
+from marketdata.ticks import ABSENT, Int32, Int64, Ticks, decimal_text
 from terminals import wire
 
 Flags = npt.NDArray[np.bool_]
@@ -36,6 +36,12 @@ def times(times_us: Int64, unit: Literal["s", "us"] = "us") -> list[str]:
     return text
 
 
+def dates(days: Int32) -> list[str]:
+    """Trading dates as 2026-03-16."""
+    text: list[str] = np.datetime_as_string(days.astype("datetime64[D]")).tolist()
+    return text
+
+
 def time(time_us: int) -> str:
     """One time, to the microsecond."""
     return times(np.array([time_us], np.int64))[0] + "Z"
@@ -55,12 +61,12 @@ def bars(found: Bars, *, closed: Flags, gap: Flags | None = None) -> list[str]:
     averages = ["null" if v is None else decimal_text(v, wire.PRICE_SCALE) for v in average_prices(found)]
     columns: Sequence[Sequence[Any]] = (
         times(found.time_us, "s"), *prices, decimals(found.volume, wire.SIZE_SCALE), found.n.tolist(), averages,
-        [("false", "true")[flag] for flag in closed.tolist()], found.rev.tolist(),
+        [("false", "true")[flag] for flag in closed.tolist()], found.rev.tolist(), dates(found.trade_date),
         [""] * len(found) if gap is None else [(',"gap":0', ',"gap":1')[flag] for flag in gap.tolist()],
     )  # fmt: skip
     return [
-        f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev}{g}'
-        for t, o, h, l, c, v, n, vw, x, rev, g in zip(*columns, strict=True)  # noqa: E741 - the dialect's own names
+        f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev},"td":"{td}"{g}'
+        for t, o, h, l, c, v, n, vw, x, rev, td, g in zip(*columns, strict=True)  # noqa: E741 - the dialect's own names
     ]
 
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from analytics import timeframes
-from analytics.timeframes import Timeframe
+from analytics import series_days, timeframes
+from analytics.timeframes import DateFrame, Timeframe
 from marketdata import bars as bars_module
+from marketdata import sessions
 from marketdata.bars import Bars
+from marketdata.daily import DailyBars
 from marketdata.storage import TickKey, storage
+from marketdata.storage.base import EPOCH_DATE
 from marketdata.ticks import Ticks
 from terminals import wire
 
 CHUNK = 12_000
 MOST_MINUTES = 240_000  # read for one page of wide candles; a page may then be shorter than its limit, with a token
+MOST_DAYS = 20_000  # the same for candles of days and wider
 TRADES = "trades"
 _GREATEST_US = 253_402_300_799_999_999
 
@@ -30,11 +35,14 @@ class BadTokenError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One symbol in one feed, between two times (the last one included), in a market's time zone."""
+    """One symbol in one feed, between two times (the last one included), in a market's time zone. A trading date of
+    the market begins `shift_s` seconds before its local midnight."""
 
     symbol: str
     feed: str
+    market: str
     timezone: str
+    shift_s: int
     first_us: int
     last_us: int
 
@@ -104,19 +112,21 @@ def read_trades(series: Sequence[Series], *, after: TickKey | None, limit: int, 
 
 
 def read_bars(
-    series: Sequence[Series], timeframe: Timeframe, *, after: TickKey | None, limit: int, ascending: bool
+    series: Sequence[Series], timeframe: Timeframe | DateFrame, *, after: TickKey | None, limit: int, ascending: bool
 ) -> BarPage:
     """At most `limit` whole candles, symbol after symbol in the order asked for, each in the order of time."""
+    reader: _Minutes | _Days = (
+        _Days(timeframe, series, ascending) if isinstance(timeframe, DateFrame) else _Minutes(timeframe, ascending)
+    )
     found: list[tuple[Series, Bars]] = []
     last: TickKey | None = after
-    left, minutes = limit, MOST_MINUTES
+    left = limit
     for one, key in _remaining(series, after, ascending):
-        if left <= 0 or minutes <= 0:
-            if _any_left(one, timeframe, ascending):
+        if left <= 0 or reader.spent:
+            if reader.any_left(one):
                 return BarPage(found, last)
             continue
-        bars, more, used = _read_series(one, timeframe, key, left, minutes, ascending)
-        minutes -= used
+        bars, more = reader.read(one, key, left)
         if len(bars):
             found.append((one, bars))
             left -= len(bars)
@@ -126,63 +136,143 @@ def read_bars(
     return BarPage(found, None)
 
 
-def _bounds(one: Series, timeframe: Timeframe, after: TickKey | None, ascending: bool) -> tuple[int, int]:
-    """The minutes [start, end) of the candles that open within the series' times and lie beyond `after`."""
-    start = timeframe.start(one.first_us, one.timezone)
-    if start < one.first_us:
-        start = timeframe.end(one.first_us, one.timezone)
-    end = timeframe.end(one.last_us, one.timezone)
-    if after is not None and ascending:
-        start = max(start, timeframe.end(after.time_us, one.timezone))
-    elif after is not None:
-        end = min(end, timeframe.start(after.time_us, one.timezone))
-    return start, end
+class _Minutes:
+    """Candles of minutes and hours, from minute candles."""
+
+    def __init__(self, timeframe: Timeframe, ascending: bool) -> None:
+        self._timeframe, self._ascending = timeframe, ascending
+        self._left = MOST_MINUTES
+
+    @property
+    def spent(self) -> bool:
+        """Whether no more is read for this page."""
+        return self._left <= 0
+
+    def any_left(self, one: Series) -> bool:
+        """Whether a series has any candle that was asked for."""
+        start, end = self._bounds(one, None)
+        return start < end and len(storage().read_minutes(one.symbol, one.feed, start, end, limit=1)) > 0
+
+    def _bounds(self, one: Series, after: TickKey | None) -> tuple[int, int]:
+        """The minutes [start, end) of the candles that open within the series' times and lie beyond `after`."""
+        frame = self._timeframe
+        start = frame.start(one.first_us, one.timezone)
+        if start < one.first_us:
+            start = frame.end(one.first_us, one.timezone)
+        end = frame.end(one.last_us, one.timezone)
+        if after is not None and self._ascending:
+            start = max(start, frame.end(after.time_us, one.timezone))
+        elif after is not None:
+            end = min(end, frame.start(after.time_us, one.timezone))
+        return start, end
+
+    def read(self, one: Series, after: TickKey | None, limit: int) -> tuple[Bars, bool]:
+        """(candles in the order asked for, whether there are more)."""
+        frame, ascending = self._timeframe, self._ascending
+        start, end = self._bounds(one, after)
+        # One candle more than wanted: the last one read may not be whole, and tells that there is more.
+        wanted = min((limit + 1) * frame.most_minutes, max(self._left, 2 * frame.most_minutes))
+        parts: list[Bars] = []
+        used, exhausted = 0, start >= end
+        while not exhausted and used < wanted:
+            size = min(CHUNK, wanted - used)
+            chunk = storage().read_minutes(one.symbol, one.feed, start, end, limit=size, ascending=ascending)
+            used += len(chunk)
+            exhausted = len(chunk) < size
+            if len(chunk):  # a minute comes with the candles of all its trading dates
+                parts.append(chunk)
+                minute = int(chunk.time_us[-1])
+                start, end = (minute + 1, end) if ascending else (start, minute)
+        self._left -= used
+        if not parts:
+            return bars_module.empty(one.feed), False
+        minutes = bars_module.joined(parts)
+        bars = timeframes.widen(minutes if ascending else _reversed(minutes), frame, one.timezone)
+        if not ascending:
+            bars = _reversed(bars)
+        if not exhausted and len(bars) > 1:
+            bars = bars.take(np.arange(len(bars) - 1))
+        more = not exhausted or len(bars) > limit
+        return bars.take(np.arange(min(limit, len(bars)))), more
 
 
-def _any_left(one: Series, timeframe: Timeframe, ascending: bool) -> bool:
-    start, end = _bounds(one, timeframe, None, ascending)
-    return start < end and len(storage().read_minutes(one.symbol, one.feed, start, end, limit=1)) > 0
+class _Days:
+    """Candles of days, weeks and months, by trading date."""
+
+    def __init__(self, frame: DateFrame, series: Sequence[Series], ascending: bool) -> None:
+        self._frame, self._ascending = frame, ascending
+        self._left = MOST_DAYS
+        bounds = [self._bounds(one, None) for one in series]
+        start, end = min(start for start, _ in bounds), max(end for _, end in bounds)
+        self._known = series_days.dates(_date(start), _date(max(start, end)), datetime.datetime.now(datetime.UTC))
+
+    @property
+    def spent(self) -> bool:
+        """Whether no more is read for this page."""
+        return self._left <= 0
+
+    def any_left(self, one: Series) -> bool:
+        """Whether a series has any candle that was asked for."""
+        start, end = self._bounds(one, None)
+        return start < end and len(self._days(one, start, end, 1)[0]) > 0
+
+    def _bounds(self, one: Series, after: TickKey | None) -> tuple[int, int]:
+        """The trading dates [start, end) of the candles whose stamp lies within the series' times and beyond
+        `after`."""
+        frame, day = self._frame, _local_day(one.first_us, one.timezone)
+        if timeframes.midnight_us(day, one.timezone) < one.first_us:
+            day += 1
+        start = frame.first(day)
+        if start < day:
+            start = frame.following(day)
+        end = frame.following(_local_day(one.last_us, one.timezone))
+        if after is not None and self._ascending:
+            start = max(start, frame.following(_local_day(after.time_us, one.timezone)))
+        elif after is not None:
+            end = min(end, frame.first(_local_day(after.time_us, one.timezone)))
+        return start, end
+
+    def read(self, one: Series, after: TickKey | None, limit: int) -> tuple[Bars, bool]:
+        """(candles in the order asked for, whether there are more)."""
+        start, end = self._bounds(one, after)
+        if start >= end:
+            return bars_module.empty(one.feed), False
+        most = self._frame.most_dates
+        # One candle more than wanted: the last one read may not be whole, and tells that there is more.
+        days, exhausted = self._days(one, start, end, min((limit + 1) * most, max(self._left, 2 * most)))
+        self._left -= len(days)
+        if not self._ascending:
+            days = days.take(slice(None, None, -1))
+        bars = series_days.widen(days, self._frame, one.timezone)
+        if not self._ascending:
+            bars = _reversed(bars)
+        if not exhausted and len(bars) > 1:
+            bars = bars.take(np.arange(len(bars) - 1))
+        more = not exhausted or len(bars) > limit
+        return bars.take(np.arange(min(limit, len(bars)))), more
+
+    def _days(self, one: Series, start: int, end: int, limit: int) -> tuple[DailyBars, bool]:
+        return series_days.read(
+            one.symbol, one.feed, one.market, self._known, _date(start), _date(end),
+            limit=limit, ascending=self._ascending,
+        )  # fmt: skip
 
 
-def _read_series(
-    one: Series, timeframe: Timeframe, after: TickKey | None, limit: int, minutes: int, ascending: bool
-) -> tuple[Bars, bool, int]:
-    """(candles in the order asked for, whether there are more, minute candles read)."""
-    start, end = _bounds(one, timeframe, after, ascending)
-    # One candle more than wanted: the last one read may not be whole, and tells that there is more.
-    wanted = min((limit + 1) * timeframe.most_minutes, max(minutes, 2 * timeframe.most_minutes))
-    parts: list[Bars] = []
-    used, exhausted = 0, start >= end
-    while not exhausted and used < wanted:
-        size = min(CHUNK, wanted - used)
-        if parts:  # go on with the last minute read: it may have a second candle, of another trading date
-            minute = int(parts[-1].time_us[-1])
-            parts[-1] = parts[-1].take(parts[-1].time_us != minute)
-            start, end = (minute, end) if ascending else (start, minute + 1)
-        chunk = storage().read_minutes(one.symbol, one.feed, start, end, limit=size, ascending=ascending)
-        used += len(chunk)
-        exhausted = len(chunk) < size
-        if len(chunk):
-            parts.append(chunk)
-    if not parts:
-        return bars_module.empty(one.feed), False, used
-    minutes_read = _joined(parts)
-    bars = timeframes.widen(minutes_read if ascending else _reversed(minutes_read), timeframe, one.timezone)
-    if not ascending:
-        bars = _reversed(bars)
-    if not exhausted and len(bars) > 1:
-        bars = bars.take(np.arange(len(bars) - 1))
-    more = not exhausted or len(bars) > limit
-    return bars.take(np.arange(min(limit, len(bars)))), more, used
+def newest_days(series: Sequence[Series], most: int) -> Iterator[tuple[Series, Bars]]:
+    """The newest daily candles of each series, at most `most`, newest first."""
+    reader = _Days(timeframes.DAY, series, ascending=False)
+    for one in series:
+        yield one, reader.read(one, None, most)[0]
+
+
+def _local_day(time_us: int, timezone: str) -> int:
+    """The local date of a time, in days since 1970-01-01."""
+    return int(sessions.trade_dates(np.array([time_us], np.int64), timezone=timezone, shift_s=0)[0])
+
+
+def _date(day: int) -> datetime.date:
+    return EPOCH_DATE + datetime.timedelta(days=day)
 
 
 def _reversed(bars: Bars) -> Bars:
-    return bars.take(np.arange(len(bars))[::-1])
-
-
-def _joined(parts: list[Bars]) -> Bars:
-    """Candles of the same symbol after each other."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in bars_module.COLUMNS}
-    return Bars(feed=parts[0].feed, symbols=parts[0].symbols, **columns)
+    return bars.take(slice(None, None, -1))

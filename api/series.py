@@ -16,9 +16,9 @@ MOST_GAPS = 1000
 def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
     """The series asked for. An unregistered symbol is an error: a typing mistake must not look like silence."""
     rows = {
-        code: (feed, timezone)
-        for code, feed, timezone in Symbol.objects.filter(code__in=symbols).values_list(
-            "code", "primary_feed", "market__timezone"
+        code: (feed, market, timezone, shift_s)
+        for code, feed, market, timezone, shift_s in Symbol.objects.filter(code__in=symbols).values_list(
+            "code", "primary_feed", "market_id", "market__timezone", "market__trade_date_shift_s"
         )
     }
     unknown = [symbol for symbol in symbols if symbol not in rows]
@@ -26,13 +26,13 @@ def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
         raise errors.UnknownSymbol(f"not registered: {', '.join(unknown)}")
     found = []
     for symbol in symbols:
-        feed, timezone = rows[symbol]
+        feed, market, timezone, shift_s = rows[symbol]
         start, end = query.get("start"), query.get("end")
         first_us = start.first_us(timezone) if start else EARLIEST_US
         last_us = end.last_us(timezone) if end else LATEST_US
         if first_us > last_us:
             raise errors.Unprocessable({"start": "is after end"})
-        found.append(Series(symbol, query.get("feed") or feed, timezone, first_us, last_us))
+        found.append(Series(symbol, query.get("feed") or feed, market, timezone, shift_s, first_us, last_us))
     return found
 
 

@@ -48,8 +48,8 @@ class Bars:
     def __len__(self) -> int:
         return len(self.time_us)
 
-    def take(self, chosen: npt.NDArray[Any]) -> Bars:
-        """The rows of a mask or of indices, in that order."""
+    def take(self, chosen: npt.NDArray[Any] | slice) -> Bars:
+        """The rows of a mask, of indices or of a slice, in that order."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
 
@@ -81,6 +81,15 @@ def concatenate(parts: list[Bars]) -> Bars:
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS if name != "symbol"}
     symbol = np.concatenate([part.symbol + np.int32(offset) for part, offset in zip(parts, offsets, strict=True)])
     return Bars(feed=parts[0].feed, symbols=[s for part in parts for s in part.symbols], symbol=symbol, **columns)
+
+
+def joined(parts: list[Bars]) -> Bars:
+    """Candles of one symbol after each other."""
+    full = [part for part in parts if len(part)]
+    if len(full) < 2:
+        return full[0] if full else parts[0]
+    columns = {name: np.concatenate([getattr(part, name) for part in full]) for name in COLUMNS}
+    return Bars(feed=full[0].feed, symbols=full[0].symbols, **columns)
 
 
 def changes(stored: Bars, wanted: Bars) -> tuple[list[int], Bars]:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from marketdata.ticks import ABSENT, Int32, Int64
 
@@ -36,8 +37,17 @@ class DailyBars:
     def __len__(self) -> int:
         return len(self.trade_date)
 
+    def take(self, chosen: npt.NDArray[Any] | slice) -> DailyBars:
+        """The rows of a mask, of indices or of a slice, in that order."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
+
 
 COLUMNS = tuple(f.name for f in fields(DailyBars) if f.name not in ("symbol", "feed"))
+
+
+def rows(bars: DailyBars) -> list[tuple[int, ...]]:
+    """The inverse of `from_rows`; what is absent stays ABSENT."""
+    return list(zip(*(getattr(bars, name).tolist() for name in COLUMNS), strict=True))
 
 
 def from_rows(symbol: str, feed: str, rows: list[tuple[Any, ...]]) -> DailyBars:

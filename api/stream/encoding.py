@@ -157,8 +157,10 @@ def _packed_quotes(ticks: Ticks, names: list[str]) -> Iterable[dict[str, Any]]:
 
 def _packed_bars(found: Bars, names: list[str], kind: str, closed: bool) -> Iterable[dict[str, Any]]:
     columns = (found.time_us, found.open, found.high, found.low, found.close, found.volume, found.n, found.rev)
-    rows = zip(names, jsontext.average_prices(found), *(column.tolist() for column in columns), strict=True)
-    for name, average, time_us, *prices, volume, n, rev in rows:
+    told = (names, jsontext.average_prices(found), jsontext.dates(found.trade_date))
+    for name, average, date, time_us, *prices, volume, n, rev in zip(
+        *told, *(column.tolist() for column in columns), strict=True
+    ):
         content = {
             "T": kind,
             "S": name,
@@ -166,6 +168,7 @@ def _packed_bars(found: Bars, names: list[str], kind: str, closed: bool) -> Iter
             "v": number(volume, wire.SIZE_SCALE),
             "n": n,
             "rev": rev,
+            "td": date,
         }
         content |= {key: number(price, wire.PRICE_SCALE) for key, price in zip("ohlc", prices, strict=True)}
         content |= {"vw": None if average is None else number(average, wire.PRICE_SCALE), "x": closed}

@@ -12,25 +12,36 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics.timeframes import Timeframe
+from analytics import timeframes
+from analytics.timeframes import DateFrame, Timeframe
 from api import answers, jsontext, paging, series
 from api.paging import Series
 from api.serializers import BarsQuery, SymbolBarsQuery
 from marketdata.bars import Bars
+from marketdata.ticks import Int64
 
 
-def text_of(one: Series, bars: Bars, timeframe: Timeframe, now_us: int) -> list[str]:
+def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: int) -> list[str]:
     """The members of candles' objects, with whether each is closed and whether something in it was lost."""
-    ends = timeframe.ends(bars.time_us, one.timezone)
+    starts, ends = _spans(one, bars, timeframe)
     lost = np.zeros(len(bars), np.bool_)
     if len(bars):
-        for from_us, to_us in series.gaps(one.feed, int(bars.time_us.min()), int(ends.max())):
-            lost |= (ends > from_us) & (bars.time_us <= to_us)
+        for from_us, to_us in series.gaps(one.feed, int(starts.min()), int(ends.max())):
+            lost |= (ends > from_us) & (starts <= to_us)
     return jsontext.bars(bars, closed=ends <= now_us, gap=lost)
 
 
+def _spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[Int64, Int64]:
+    """When each candle's time begins and ends. Trading dates begin `shift_s` before their local midnight."""
+    if isinstance(timeframe, Timeframe):
+        return bars.time_us, timeframe.ends(bars.time_us, one.timezone)
+    following = [timeframe.following(day) for day in bars.trade_date.tolist()]
+    ends = np.array([timeframes.midnight_us(day, one.timezone) for day in following], np.int64)
+    return bars.time_us - one.shift_s * 1_000_000, ends - one.shift_s * 1_000_000
+
+
 def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
-    timeframe: Timeframe = query["timeframe"]
+    timeframe: Timeframe | DateFrame = query["timeframe"]
     page = paging.read_bars(
         series.of(symbols, query), timeframe, after=series.after(query, timeframe.name, symbols),
         limit=query["limit"], ascending=query["sort"] == "asc",

@@ -1,5 +1,4 @@
-"""Where symbols stand: last trade, last minute, the day so far and the day before. A day is a local day of the
-symbol's market."""
+"""Where symbols stand: last trade, last minute, the newest trading date and the one before."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ from api.paging import Series
 from api.serializers import SnapshotsQuery
 from api.views.bars import text_of
 from marketdata import live
-from marketdata.bars import MINUTE_US
+from marketdata.bars import Bars
 from marketdata.ticks import decimal_text
 from terminals import wire
 
@@ -53,26 +52,16 @@ def _latest_trade(one: Series, kept: dict[str, Any] | None) -> msgspec.Raw | Non
     return _object(jsontext.trades(page.found[0][1])[0]) if page.found else None
 
 
-def snapshot(one: Series, kept: dict[str, Any] | None, now_us: int) -> dict[str, msgspec.Raw]:
-    """One symbol's snapshot; what there is nothing of is left out."""
+def snapshot(one: Series, kept: dict[str, Any] | None, days: Bars, now_us: int) -> dict[str, msgspec.Raw]:
+    """One symbol's snapshot, given its newest days; what there is nothing of is left out."""
     shown: dict[str, msgspec.Raw] = {}
     trade = _latest_trade(one, kept)
     if trade is not None:
         shown["latestTrade"] = trade
     minute = paging.read_bars([one], timeframes.MINUTE, after=None, limit=1, ascending=False).found
-    if not minute:
-        return shown
-    bars = minute[0][1]
-    shown["minuteBar"] = _object(text_of(one, bars, timeframes.MINUTE, now_us)[0])
-    days = paging.read_bars(
-        [replace(one, last_us=int(bars.time_us[0]) + MINUTE_US - 1)],
-        timeframes.DAY,
-        after=None,
-        limit=2,
-        ascending=False,
-    ).found
-    names = ("dailyBar", "prevDailyBar")
-    for name, text in zip(names, text_of(one, days[0][1], timeframes.DAY, now_us) if days else [], strict=False):
+    if minute:
+        shown["minuteBar"] = _object(text_of(one, minute[0][1], timeframes.MINUTE, now_us)[0])
+    for name, text in zip(("dailyBar", "prevDailyBar"), text_of(one, days, timeframes.DAY, now_us), strict=False):
         shown[name] = _object(text)
     return shown
 
@@ -92,4 +81,9 @@ class SnapshotsView(APIView):
         found = [replace(one, first_us=EARLIEST_US) for one in series.of(query["symbols"], query)]
         kept = _latest_from_memory(found)
         now_us = time.time_ns() // 1000
-        return Response({one.symbol: snapshot(one, kept.get((one.symbol, one.feed)), now_us) for one in found})
+        return Response(
+            {
+                one.symbol: snapshot(one, kept.get((one.symbol, one.feed)), days, now_us)
+                for one, days in paging.newest_days(found, 2)
+            }
+        )

@@ -178,7 +178,14 @@ class Storage(abc.ABC):
         limit: int | None = None,
         ascending: bool = True,
     ) -> Bars:
-        """Minute candles of a symbol and feed with start_us <= minute < end_us, ordered by minute, at most `limit`."""
+        """Minute candles of a symbol and feed with start_us <= minute < end_us, ordered by (minute, trading date), at
+        most `limit`. Two trading dates that share a minute have a candle each, and those of the last minute come
+        together: the limit is then exceeded by them, so that a page may go on after a minute."""
+
+    @abc.abstractmethod
+    def read_minutes_of(self, symbols: Sequence[str], feed: str, start_us: int, end_us: int) -> Bars:
+        """Minute candles of several symbols of a feed with start_us <= minute < end_us, ordered by (minute, trading
+        date) within each symbol."""
 
     # --- days -------------------------------------------------------------------------------------------------------
 
@@ -233,12 +240,25 @@ class Storage(abc.ABC):
         how many. A symbol whose market has no window closes with its last trade. Commits as one transaction."""
 
     @abc.abstractmethod
-    def read_daily(self, symbol: str, feed: str, start: datetime.date, end: datetime.date) -> DailyBars:
-        """Daily candles with start <= trade_date < end, ordered by date."""
+    def read_daily(
+        self,
+        symbol: str,
+        feed: str,
+        start: datetime.date,
+        end: datetime.date,
+        *,
+        limit: int | None = None,
+        ascending: bool = True,
+    ) -> DailyBars:
+        """Daily candles with start <= trade_date < end, ordered by date, at most `limit`."""
 
     @abc.abstractmethod
-    def read_day_minutes(self, date: datetime.date, feed: str) -> Bars:
-        """All minute candles of a trading date and feed, ordered by (symbol, minute)."""
+    def read_day_minutes(self, date: datetime.date, feed: str, symbol: str | None = None) -> Bars:
+        """All minute candles of a trading date and feed (of one symbol), ordered by (symbol, minute)."""
+
+    @abc.abstractmethod
+    def minute_dates(self, symbol: str, feed: str, dates: Sequence[datetime.date]) -> list[datetime.date]:
+        """On which of these trading dates a symbol and feed has minute candles, oldest first."""
 
     @abc.abstractmethod
     def day_series(self, date: datetime.date) -> list[tuple[str, str]]:

@@ -147,30 +147,6 @@ class MariaDB(MariaDBHistory):
         rows = self._steady(f"{' UNION ALL '.join(parts)} {order}", params * len(places))
         return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
 
-    def read_minutes(
-        self,
-        symbol: str,
-        feed: str,
-        start_us: int,
-        end_us: int,
-        *,
-        after: TickKey | None = None,
-        limit: int | None = None,
-        ascending: bool = True,
-    ) -> Bars:
-        where = ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"]
-        params: list[object] = [symbol, feed, moment(start_us), moment(end_us)]
-        way, sign = ("ASC", ">") if ascending else ("DESC", "<")
-        if after is not None:
-            where.append(f"minute_time {sign} %s")
-            params.append(moment(after.time_us))
-        rows = self._query(
-            f"SELECT {SELECT_BAR} FROM market_data_minute WHERE {' AND '.join(where)} ORDER BY minute_time {way}"
-            + ("" if limit is None else f" LIMIT {limit:d}"),
-            params,
-        )
-        return bars_module.from_rows(feed, rows)
-
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
         parts = [
             f"(SELECT {SELECT_TICK}, event_time FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s)"
@@ -178,14 +154,6 @@ class MariaDB(MariaDBHistory):
         ]
         rows = self._steady(f"{' UNION ALL '.join(parts)} ORDER BY event_time, tick_id", [symbol, feed, date] * 3)
         return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
-
-    def read_day_minutes(self, date: datetime.date, feed: str) -> Bars:
-        rows = self._query(
-            f"SELECT {SELECT_BAR} FROM market_data_minute WHERE trade_date = %s AND feed = %s"
-            " ORDER BY symbol, minute_time",
-            [date, feed],
-        )
-        return bars_module.from_rows(feed, rows)
 
     def series(self) -> list[tuple[str, str]]:
         return [

@@ -16,9 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from marketdata import bars as bars_module
-from marketdata import daily
 from marketdata.bars import Bars
-from marketdata.daily import DailyBars
 from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
 from marketdata.storage import mariadb_events, partitions, portable
 from marketdata.storage.base import (
@@ -36,9 +34,9 @@ from marketdata.storage.base import (
     StorageError,
     Window,
 )
+from marketdata.storage.candlereads import CandleReads
 from marketdata.storage.loadfile import UNITS
 from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, micros, moment, replace_statement, scaled
-from marketdata.storage.sidetables import SideTables
 
 DAY_PERIOD = PERIODS[TEMP]
 MOVING = "market_data_moving"
@@ -139,10 +137,11 @@ _DAILY_COLUMNS = ", ".join(
 )
 
 
-class MariaDBHistory(SideTables):
+class MariaDBHistory(CandleReads):
     """What `MariaDB` inherits; it adds today's ticks and minute candles."""
 
     TIME_US, DAYS = micros("event_time"), DAY
+    BAR, DAILY_BAR = SELECT_BAR, _DAILY_COLUMNS
 
     def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
         with self.connection.cursor() as cursor:
@@ -451,14 +450,6 @@ class MariaDBHistory(SideTables):
         with self.transaction():
             self._query("DELETE FROM market_data WHERE trade_date = %s", [date])
             return self._changed(statement, [*params, date, date, date, date, date])
-
-    def read_daily(self, symbol: str, feed: str, start: datetime.date, end: datetime.date) -> DailyBars:
-        rows = self._query(
-            f"SELECT {_DAILY_COLUMNS} FROM market_data"
-            " WHERE symbol = %s AND feed = %s AND trade_date >= %s AND trade_date < %s ORDER BY trade_date",
-            [symbol, feed, start, end],
-        )
-        return daily.from_rows(symbol, feed, rows)
 
     def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
         parts = " UNION ".join(

@@ -16,9 +16,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError
 
 from marketdata import bars as bars_module
-from marketdata import daily
 from marketdata.bars import Bars
-from marketdata.daily import DailyBars
 from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
 from marketdata.storage import portable
 from marketdata.storage import postgresql_partitions as partitions
@@ -36,6 +34,7 @@ from marketdata.storage.base import (
     StorageBusyError,
     Window,
 )
+from marketdata.storage.candlereads import CandleReads
 from marketdata.storage.copyrows import KINDS, SIDES
 from marketdata.storage.loadfile import UNITS
 from marketdata.storage.postgresql_columns import (
@@ -52,7 +51,6 @@ from marketdata.storage.postgresql_columns import (
     scaled,
 )
 from marketdata.storage.postgresql_partitions import Bounds
-from marketdata.storage.sidetables import SideTables
 
 T = TypeVar("T")
 PIECE = 10_000
@@ -142,10 +140,11 @@ def sqlstate(error: BaseException) -> str | None:
     return state
 
 
-class PostgreSQLHistory(SideTables):
+class PostgreSQLHistory(CandleReads):
     """What `PostgreSQL` inherits; it adds today's ticks and minute candles."""
 
     TIME_US, DAYS, AS_TEXT = micros("event_time"), DAY, "{}::text"
+    BAR, DAILY_BAR = SELECT_BAR, _DAILY_COLUMNS
 
     def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
@@ -419,14 +418,6 @@ class PostgreSQLHistory(SideTables):
         with self.transaction():
             self._query("DELETE FROM market_data WHERE trade_date = %s", [date])
             return self._changed(statement, [*params, date, date, date, date, date])
-
-    def read_daily(self, symbol: str, feed: str, start: datetime.date, end: datetime.date) -> DailyBars:
-        rows = self._query(
-            f"SELECT {_DAILY_COLUMNS} FROM market_data"
-            " WHERE symbol = %s AND feed = %s AND trade_date >= %s AND trade_date < %s ORDER BY trade_date",
-            [symbol, feed, start, end],
-        )
-        return daily.from_rows(symbol, feed, rows)
 
     def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
         parts = " UNION ".join(

@@ -153,31 +153,6 @@ class SQLite(SQLiteHistory):
         )
         return ticks_from_rows(feed, symbol, rows)
 
-    def read_minutes(
-        self,
-        symbol: str,
-        feed: str,
-        start_us: int,
-        end_us: int,
-        *,
-        after: TickKey | None = None,
-        limit: int | None = None,
-        ascending: bool = True,
-    ) -> Bars:
-        where, params = (
-            ["symbol = %s", "feed = %s", "minute_time >= %s", "minute_time < %s"],
-            [symbol, feed, start_us, end_us],
-        )
-        if after is not None:
-            where.append(f"minute_time {'>' if ascending else '<'} %s")
-            params.append(after.time_us)
-        rows = self._query(
-            f"SELECT {BAR_COLUMNS} FROM market_data_minute WHERE {' AND '.join(where)}"
-            f" ORDER BY minute_time {'ASC' if ascending else 'DESC'} LIMIT %s",
-            [*params, -1 if limit is None else limit],
-        )
-        return bars_module.from_rows(feed, rows)
-
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
         shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in _NULLABLE)
         parts = " UNION ALL ".join(
@@ -187,14 +162,6 @@ class SQLite(SQLiteHistory):
         )
         rows = self._query(f"{parts} ORDER BY event_time, tick_id", [symbol, feed, (date - EPOCH_DATE).days] * 2)
         return ticks_from_rows(feed, symbol, rows)
-
-    def read_day_minutes(self, date: datetime.date, feed: str) -> Bars:
-        rows = self._query(
-            f"SELECT {BAR_COLUMNS} FROM market_data_minute WHERE trade_date = %s AND feed = %s"
-            " ORDER BY symbol, minute_time",
-            [(date - EPOCH_DATE).days, feed],
-        )
-        return bars_module.from_rows(feed, rows)
 
     def series(self) -> list[tuple[str, str]]:
         return [

@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from marketdata import bars as bars_module
-from marketdata import daily
 from marketdata.bars import Bars
-from marketdata.daily import DailyBars
 from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
 from marketdata.storage import portable
 from marketdata.storage.base import (
@@ -29,7 +27,7 @@ from marketdata.storage.base import (
     Progress,
     Window,
 )
-from marketdata.storage.sidetables import SideTables
+from marketdata.storage.candlereads import CandleReads
 
 PIECE = 20_000  # rows of a transaction while a day is moved: a fraction of a second
 TABLES = """
@@ -90,10 +88,11 @@ def _date(days: int) -> datetime.date:
     return EPOCH_DATE + datetime.timedelta(days=days)
 
 
-class SQLiteHistory(SideTables):
+class SQLiteHistory(CandleReads):
     """What `SQLite` inherits; it adds today's ticks and minute candles."""
 
     TIME_US, DAYS = "event_time", "trade_date"
+    BAR, DAILY_BAR = BAR_COLUMNS, _DAILY_COLUMNS
 
     def _raw(self) -> sqlite3.Connection:
         self.connection.ensure_connection()
@@ -191,14 +190,6 @@ class SQLiteHistory(SideTables):
         with self.transaction():
             self._query("DELETE FROM market_data WHERE trade_date = %s", [day])
             return self._changed(statement, [*params, day, day, day, day, day])
-
-    def read_daily(self, symbol: str, feed: str, start: datetime.date, end: datetime.date) -> DailyBars:
-        rows = self._query(
-            f"SELECT {_DAILY_COLUMNS} FROM market_data"
-            " WHERE symbol = %s AND feed = %s AND trade_date >= %s AND trade_date < %s ORDER BY trade_date",
-            [symbol, feed, _day(start), _day(end)],
-        )
-        return daily.from_rows(symbol, feed, rows)
 
     def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
         parts = " UNION ".join(

@@ -9,6 +9,7 @@ from tests import market
 from tests.market import DAY_US, MINUTE_US, NINE_US
 
 SEOUL, CHICAGO = "Asia/Seoul", "America/Chicago"
+EPOCH = datetime.date(1970, 1, 1)
 HOUR_US = 60 * MINUTE_US
 
 
@@ -24,21 +25,46 @@ def utc(text):
     return int(datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC).timestamp()) * 1_000_000
 
 
-@pytest.mark.parametrize("name", ["1Min", "59Min", "1Hour", "23Hour", "1Day"])
+@pytest.mark.parametrize(
+    "name", ["1Min", "59Min", "1Hour", "23Hour", "1Day", "1Week", "1Month", "2Month", "6Month", "12Month"]
+)
 def test_the_timeframes_of_the_dialect_are_known(name):
     assert timeframes.parse(name).name == name
 
 
 @pytest.mark.parametrize(
-    "name", ["", "0Min", "60Min", "24Hour", "2Day", "1Week", "1min", "01Min", " 1Min", "1Min ", "-1Min", "1"]
+    "name",
+    [
+        "",
+        "0Min",
+        "60Min",
+        "24Hour",
+        "2Day",
+        "2Week",
+        "5Month",
+        "13Month",
+        "1min",
+        "01Min",
+        " 1Min",
+        "1Min ",
+        "-1Min",
+        "1",
+    ],
 )
 def test_an_unknown_timeframe_is_refused_and_the_allowed_are_named(name):
     with pytest.raises(timeframes.UnknownTimeframeError, match="1Min to 59Min"):
         timeframes.parse(name)
 
 
+def frame(name):
+    """A width within a day."""
+    found = timeframes.parse(name)
+    assert isinstance(found, timeframes.Timeframe)
+    return found
+
+
 def test_a_wide_candle_opens_with_its_first_minute_and_closes_with_its_last():
-    wide = timeframes.widen(minutes(0, 1, 4, 5), timeframes.parse("5Min"), SEOUL)
+    wide = timeframes.widen(minutes(0, 1, 4, 5), frame("5Min"), SEOUL)
 
     assert wide.time_us.tolist() == [NINE_US, NINE_US + 5 * MINUTE_US]
     assert wide.open.tolist() == [market.price("70000"), market.price("70005")]
@@ -55,7 +81,7 @@ def test_a_candle_of_any_width_is_the_candle_of_its_ticks():
     ]  # fmt: skip
     found = candles.build(market.ticks(rows))
 
-    wide = timeframes.widen(found, timeframes.parse("1Hour"), SEOUL)
+    wide = timeframes.widen(found, frame("1Hour"), SEOUL)
 
     hours = [[row for row in rows if (row["time_us"] - NINE_US) // HOUR_US == hour] for hour in range(len(wide))]
     assert wide.open.tolist() == [hour[0]["price"] for hour in hours]
@@ -67,7 +93,7 @@ def test_a_candle_of_any_width_is_the_candle_of_its_ticks():
 
 
 def test_widths_that_do_not_fill_the_day_start_anew_at_local_midnight():
-    seven = timeframes.parse("7Min")
+    seven = frame("7Min")
     midnight = NINE_US - 9 * HOUR_US
 
     assert seven.start(midnight - 1, SEOUL) == midnight - 5 * MINUTE_US
@@ -75,27 +101,37 @@ def test_widths_that_do_not_fill_the_day_start_anew_at_local_midnight():
     assert seven.start(midnight, SEOUL) == midnight
 
 
-def test_a_day_is_the_market_s_own_day():
-    assert timeframes.DAY.start(NINE_US, SEOUL) == NINE_US - 9 * HOUR_US
-    assert timeframes.DAY.start(NINE_US, CHICAGO) == NINE_US - 19 * HOUR_US  # 19:00 the day before, in summer time
+def test_a_day_a_week_and_a_month_are_periods_of_trading_dates():
+    def of(name, text):
+        found = timeframes.parse(name)
+        assert isinstance(found, timeframes.DateFrame)
+        given = datetime.date.fromisoformat(text)
+        days = (found.first(day(given)), found.following(day(given)))
+        return [str(EPOCH + datetime.timedelta(days=number)) for number in days]
+
+    assert of("1Day", "2026-03-16") == ["2026-03-16", "2026-03-17"]
+    assert of("1Week", "2026-03-16") == ["2026-03-16", "2026-03-23"]  # a Monday
+    assert of("1Week", "2026-03-22") == ["2026-03-16", "2026-03-23"]
+    assert of("1Month", "2026-12-31") == ["2026-12-01", "2027-01-01"]
+    assert of("3Month", "2026-12-31") == ["2026-10-01", "2027-01-01"]
+    assert of("12Month", "2026-01-01") == ["2026-01-01", "2027-01-01"]
+    assert of("1Week", "1969-12-31") == ["1969-12-29", "1970-01-05"]
 
 
-def test_a_day_with_a_clock_change_has_an_hour_less():
-    start = utc("2026-03-08 06:00")  # midnight in Chicago, still in winter time
-
-    assert timeframes.DAY.end(start, CHICAGO) - start == 23 * HOUR_US
+def day(date):
+    return (date - EPOCH).days
 
 
-@pytest.mark.parametrize("name", ["1Min", "7Min", "1Hour", "5Hour", "1Day"])
+@pytest.mark.parametrize("name", ["1Min", "7Min", "1Hour", "5Hour"])
 def test_buckets_follow_each_other_without_gap_or_overlap(name):
-    frame = timeframes.parse(name)
+    width = frame(name)
     times = np.arange(utc("2026-03-07 00:00"), utc("2026-03-10 00:00"), 7 * MINUTE_US, dtype=np.int64)
 
-    starts, ends = frame.starts(times, CHICAGO), frame.ends(times, CHICAGO)
+    starts, ends = width.starts(times, CHICAGO), width.ends(times, CHICAGO)
 
     assert ((starts <= times) & (times < ends)).all()
-    assert (frame.starts(ends, CHICAGO) == ends).all()
-    assert (frame.starts(ends - 1, CHICAGO) == starts).all()
+    assert (width.starts(ends, CHICAGO) == ends).all()
+    assert (width.starts(ends - 1, CHICAGO) == starts).all()
 
 
 def test_two_candles_of_one_minute_become_one_in_the_order_of_their_ticks():
@@ -104,7 +140,7 @@ def test_two_candles_of_one_minute_become_one_in_the_order_of_their_ticks():
     second = minutes(0, tick_id=market.tick_id(2, 0), trade_date=days + 1)
     both = market_join(second, first)
 
-    wide = timeframes.widen(both, timeframes.parse("1Min"), SEOUL)
+    wide = timeframes.widen(both, frame("1Min"), SEOUL)
 
     assert len(wide) == 1
     assert wide.n.tolist() == [2]
@@ -116,6 +152,23 @@ def market_join(left, right):
 
     columns = {name: np.concatenate([getattr(left, name), getattr(right, name)]) for name in COLUMNS}
     return Bars(feed=left.feed, symbols=left.symbols, **columns)
+
+
+def test_minutes_of_several_symbols_that_two_trading_dates_share_become_one_each():
+    rows = [
+        {"symbol": symbol, "time_us": NINE_US + minute * MINUTE_US + date, "price": market.price(f"{100 + date}"),
+         "trade_date": 20_000 + date, "tick_id": market.tick_id(1, number)}
+        for number, (symbol, minute, date) in enumerate(
+            [("A", 0, 0), ("A", 0, 1), ("A", 1, 1), ("B", 0, 1), ("B", 1, 0), ("B", 1, 1)]
+        )
+    ]  # fmt: skip
+    merged = timeframes.by_minute(candles.build(market.ticks(rows)))
+
+    shown = zip(merged.symbol.tolist(), merged.time_us.tolist(), merged.n.tolist(), merged.close.tolist(), strict=True)
+    assert [
+        (merged.symbols[symbol], (at - NINE_US) // MINUTE_US, n, close // 10**8) for symbol, at, n, close in shown
+    ] == [("A", 0, 2, 101), ("A", 1, 1, 101), ("B", 0, 1, 101), ("B", 1, 2, 101)]
+    assert merged.trade_date.tolist() == [20_001] * 4
 
 
 def test_midnight_is_the_zone_s_own():

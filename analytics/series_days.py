@@ -1,0 +1,137 @@
+"""The days of a series: the one definition of a daily candle that REST, snapshots and the page share with SQL.
+
+A day is a trading date. A finished one is its row in market_data. One that is not rolled over yet, or again has ticks
+to be moved, is made from its minute candles by the same definition (`analytics.days`); where it has a row as well, the
+one with more trades counts, so a day is never taken from what retention left of its minutes.
+
+Read in this order: which dates there are, then the rows, then the minutes. A day that is rolled over meanwhile is then
+found in one of the two, and never in both.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analytics import days, timeframes
+from analytics.timeframes import DateFrame
+from marketdata import bars as bars_module
+from marketdata import daily, ledger, rollover, sessions
+from marketdata.bars import Bars
+from marketdata.daily import DailyBars
+from marketdata.models import RolloverRun
+from marketdata.storage import storage
+from marketdata.storage.base import EPOCH_DATE, Window
+from marketdata.ticks import ABSENT
+
+MOST_DATES = 4_000  # of one reading
+MOST_MADE = 500  # made from minute candles in one reading
+_SETTLED = (RolloverRun.State.AGGREGATED, RolloverRun.State.CLEANED, RolloverRun.State.DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """Trading dates on which anything was stored, oldest first, and those of them that are not settled in
+    market_data."""
+
+    known: list[datetime.date]
+    unsettled: frozenset[datetime.date]
+
+
+def dates(start: datetime.date, end: datetime.date, now: datetime.datetime) -> Dates:
+    """The trading dates with start <= date < end, as the ledger and the rollover have them; asked once for all series
+    of a request. `now` decides which trading day is still going on."""
+    states = dict(
+        RolloverRun.objects.filter(trade_date__gte=start, trade_date__lt=end).values_list("trade_date", "state")
+    )
+    known = sorted(states.keys() | set(ledger.trading_dates(start, end)))
+    current = rollover.current_date(now)
+    return Dates(known, frozenset(date for date in known if date >= current or states.get(date) not in _SETTLED))
+
+
+def read(
+    symbol: str,
+    feed: str,
+    market: str,
+    known: Dates,
+    start: datetime.date,
+    end: datetime.date,
+    *,
+    limit: int,
+    ascending: bool = True,
+) -> tuple[DailyBars, bool]:
+    """(daily candles with start <= trade_date < end in the order asked for, at most `limit`; whether there are no
+    more). Fewer than `limit` with more to come where too many days would have to be made from minute candles."""
+    limit = min(limit, MOST_DATES)
+    stored = storage().read_daily(symbol, feed, start, end, limit=limit, ascending=ascending)
+    rows = {row[0]: row for row in daily.rows(stored)}
+    complete = len(stored) < limit
+    if not complete:  # nothing beyond the last row is asked for
+        edge = EPOCH_DATE + datetime.timedelta(days=int(stored.trade_date[-1]))
+        start, end = (start, edge + datetime.timedelta(days=1)) if ascending else (edge, end)
+    asked = [
+        date
+        for date in known.known
+        if start <= date < end and (date in known.unsettled or (date - EPOCH_DATE).days not in rows)
+    ]
+    found = storage().minute_dates(symbol, feed, asked) if asked else []
+    if not ascending:
+        found.reverse()
+    for date in found[:MOST_MADE]:
+        for made in daily.rows(_from_minutes(symbol, feed, market, date)):
+            if made[0] not in rows or rows[made[0]][_N] < made[_N]:
+                rows[made[0]] = made
+    ordered = [rows[day] for day in sorted(rows, reverse=not ascending)]
+    if len(found) > MOST_MADE:
+        beyond = (found[MOST_MADE] - EPOCH_DATE).days
+        ordered, complete = [row for row in ordered if (row[0] < beyond) == ascending and row[0] != beyond], False
+    return daily.from_rows(symbol, feed, ordered[:limit]), complete and len(ordered) <= limit
+
+
+_N = daily.COLUMNS.index("n")
+
+
+def _from_minutes(symbol: str, feed: str, market: str, date: datetime.date) -> DailyBars:
+    bounds = sessions.calendar(market).regular_window(date)
+    window = None if bounds is None else Window(market=market, start_us=bounds[0], end_us=bounds[1])
+    return days.build(storage().read_day_minutes(date, feed, symbol), date, window)
+
+
+def as_bars(found: DailyBars, timezone: str) -> Bars:
+    """Daily candles as the API shows them: open, high and low of the regular session (of all trades on a day without
+    one), the regular close, and volume, value and number of all trades; stamped with the date's local midnight."""
+    regular = found.regular_open != ABSENT
+    nothing = np.zeros(len(found), np.int64)
+    times = [timeframes.midnight_us(day, timezone) for day in found.trade_date.tolist()]
+    return replace(
+        bars_module.empty(found.feed),
+        symbols=[found.symbol],
+        symbol=np.zeros(len(found), np.int32),
+        time_us=np.array(times, np.int64),
+        trade_date=found.trade_date,
+        open=np.where(regular, found.regular_open, found.open),
+        high=np.where(regular, found.regular_high, found.high),
+        low=np.where(regular, found.regular_low, found.low),
+        close=found.close,
+        volume=found.volume,
+        value=found.value,
+        value_frac=found.value_frac,
+        n=found.n,
+        rev=nothing,
+        open_time=nothing,
+        open_id=nothing,
+        close_time=nothing,
+        close_id=nothing,
+    )
+
+
+def widen(found: DailyBars, frame: DateFrame, timezone: str) -> Bars:
+    """Candles of a width in trading dates from daily candles, which are oldest first."""
+    made = as_bars(found, timezone)
+    if not len(made):
+        return made
+    firsts = frame.firsts(made.trade_date)
+    made.time_us = np.array([timeframes.midnight_us(day, timezone) for day in firsts.tolist()], np.int64)
+    return timeframes.fold(made, firsts[1:] != firsts[:-1])

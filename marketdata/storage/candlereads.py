@@ -1,0 +1,143 @@
+"""Reading minute and daily candles: the same questions to every database, which brings its own words for columns."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from marketdata import bars as bars_module
+from marketdata import daily
+from marketdata.bars import Bars
+from marketdata.daily import DailyBars
+from marketdata.storage.base import EPOCH_DATE, TickKey
+from marketdata.storage.sidetables import SideTables
+
+_DAY_US = 86_400_000_000
+# A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
+_NEAR_DAYS = 8
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # the years 1 to 9999
+_SYMBOLS = 500  # of one statement
+_DATES = 1_000
+
+
+class CandleReads(SideTables):
+    """What a backend inherits once it has the words."""
+
+    BAR: ClassVar[str]
+    """The symbol and the other columns of `marketdata.bars.COLUMNS`."""
+    DAILY_BAR: ClassVar[str]
+    """The columns of `marketdata.daily.COLUMNS`."""
+
+    def read_minutes(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+    ) -> Bars:
+        if after is not None and ascending:
+            start_us = max(start_us, after.time_us + 1)
+        elif after is not None:
+            end_us = min(end_us, after.time_us)
+        if limit is None:
+            return self._minutes([symbol], feed, start_us, end_us, ascending=ascending)
+        found = self._minutes([symbol], feed, start_us, end_us, limit=limit + 1, ascending=ascending)
+        if len(found) <= limit:
+            return found
+        times = found.time_us
+        if limit and times[limit] == times[limit - 1]:  # the limit falls between two trading dates of one minute
+            minute = int(times[limit])
+            whole = self._minutes([symbol], feed, minute, minute + 1, ascending=ascending)
+            return bars_module.joined([found.take(times != minute), whole])
+        return found.take(slice(limit))
+
+    def read_minutes_of(self, symbols: Sequence[str], feed: str, start_us: int, end_us: int) -> Bars:
+        parts = [
+            self._minutes(symbols[at : at + _SYMBOLS], feed, start_us, end_us, by_symbol=True)
+            for at in range(0, len(symbols), _SYMBOLS)
+        ]
+        return bars_module.concatenate(parts) if parts else bars_module.empty(feed)
+
+    def _minutes(
+        self,
+        symbols: Sequence[str],
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        limit: int | None = None,
+        ascending: bool = True,
+        by_symbol: bool = False,
+    ) -> Bars:
+        way = "ASC" if ascending else "DESC"
+        order = f"minute_time {way}, trade_date {way}"
+        rows = self._query(
+            f"SELECT {self.BAR} FROM market_data_minute"
+            f" WHERE symbol IN ({', '.join(['%s'] * len(symbols))}) AND feed = %s"
+            " AND minute_time >= %s AND minute_time < %s AND trade_date >= %s AND trade_date <= %s"
+            f" ORDER BY {'symbol, ' if by_symbol else ''}{order}" + ("" if limit is None else f" LIMIT {limit:d}"),
+            [
+                *symbols, feed, self._moment(start_us), self._moment(end_us),
+                self._near(start_us, -_NEAR_DAYS), self._near(end_us, _NEAR_DAYS),
+            ],
+        )  # fmt: skip
+        return bars_module.from_rows(feed, rows)
+
+    def _near(self, time_us: int, days: int) -> Any:
+        """The UTC date of a time moved by so many days, the nearest there is, as a parameter."""
+        return self._day(min(max(time_us // _DAY_US + days, _FIRST_DAY), _LAST_DAY))
+
+    def read_day_minutes(self, date: datetime.date, feed: str, symbol: str | None = None) -> Bars:
+        day = (date - EPOCH_DATE).days
+        where, params = ["trade_date = %s", "feed = %s"], [self._day(day), feed]
+        if symbol is not None:
+            where += ["symbol = %s", "minute_time >= %s", "minute_time < %s"]
+            params += [symbol, *self._around(day, day)]
+        rows = self._query(
+            f"SELECT {self.BAR} FROM market_data_minute WHERE {' AND '.join(where)} ORDER BY symbol, minute_time",
+            params,
+        )
+        return bars_module.from_rows(feed, rows)
+
+    def minute_dates(self, symbol: str, feed: str, dates: Sequence[datetime.date]) -> list[datetime.date]:
+        days = sorted((date - EPOCH_DATE).days for date in dates)
+        found: set[int] = set()
+        for at in range(0, len(days), _DATES):
+            asked = days[at : at + _DATES]
+            rows = self._query(
+                f"SELECT DISTINCT {self.DAYS} FROM market_data_minute WHERE symbol = %s AND feed = %s"
+                " AND minute_time >= %s AND minute_time < %s"
+                f" AND trade_date IN ({', '.join(['%s'] * len(asked))})",
+                [symbol, feed, *self._around(asked[0], asked[-1]), *map(self._day, asked)],
+            )
+            found |= {int(day) for (day,) in rows}
+        return [EPOCH_DATE + datetime.timedelta(days=day) for day in sorted(found)]
+
+    def _around(self, first: int, last: int) -> tuple[Any, Any]:
+        """Between which times the minutes of trading dates first..last (days since 1970) lie, as parameters."""
+        start, end = max(first - _NEAR_DAYS, _FIRST_DAY), min(last + _NEAR_DAYS + 1, _LAST_DAY)
+        return self._moment(start * _DAY_US), self._moment(end * _DAY_US)
+
+    def read_daily(
+        self,
+        symbol: str,
+        feed: str,
+        start: datetime.date,
+        end: datetime.date,
+        *,
+        limit: int | None = None,
+        ascending: bool = True,
+    ) -> DailyBars:
+        first, last = ((date - EPOCH_DATE).days for date in (start, end))
+        rows = self._query(
+            f"SELECT {self.DAILY_BAR} FROM market_data"
+            " WHERE symbol = %s AND feed = %s AND trade_date >= %s AND trade_date < %s"
+            f" ORDER BY trade_date {'ASC' if ascending else 'DESC'}" + ("" if limit is None else f" LIMIT {limit:d}"),
+            [symbol, feed, self._day(first), self._day(last)],
+        )
+        return daily.from_rows(symbol, feed, rows)
