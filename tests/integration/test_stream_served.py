@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import websockets
 
-from tests.integration.serving import CODES, SIMULATOR, and_leave, commit, minute, serving
-from tests.market import MINUTE_US
+from tests.integration.serving import CODES, REPLAY, SIMULATOR, and_leave, commit, minute, serving
+from tests.market import DAY_US, MINUTE_US, NINE_US
 from tests.servers import free_port
 from tests.waiting import until
 
@@ -180,3 +180,40 @@ def test_the_first_page_moves(web, serving, chromium):
 
     assert wrong == []
     assert not overflow
+
+
+@pytest.mark.page
+def test_a_new_day_is_compared_with_the_day_before_without_a_reload(web, serving, chromium):
+    from playwright.sync_api import expect, sync_playwright
+
+    def day(number, *trades):
+        return [{"time": NINE_US + number * DAY_US + at * MINUTE_US, "price": price} for at, price in trades]
+
+    # The session ends at 15:30; what is printed at 16:30 is no close.
+    serving.commit(day(0, (0, "100"), (389, "200"), (450, "150")), source=REPLAY)
+    serving.commit(day(1, (0, "210"), (389, "300"), (450, "250")), source=REPLAY)
+    wrong = []
+    with sync_playwright() as player, ThreadPoolExecutor(1) as aside:
+        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"http://{web}/")
+        page.click('#watch tr[data-code="005930"]', timeout=20_000)
+        page.wait_for_selector('#link[data-state="live"]', timeout=20_000)
+        expect(page.locator("#change")).to_contain_text("25.00%", timeout=10_000)  # 250 against 200
+        page.click('button[data-frame="1Day"]')
+        expect(page.locator("#legend")).to_contain_text("시 210  고 300  저 210  종 300", timeout=10_000)
+        page.evaluate("window.untouched = true")
+
+        aside.submit(and_leave, lambda: serving.commit(day(2, (0, "330")), source=REPLAY)).result()
+        expect(page.locator("#last")).to_have_text("330", timeout=10_000)
+        expect(page.locator("#change")).to_contain_text("10.00%", timeout=10_000)  # 330 against 300
+        expect(page.locator('#watch tr[data-code="005930"] td').nth(2)).to_contain_text("10.00%")
+        expect(page.locator("#legend")).to_contain_text("시 330  고 330  저 330  종 330", timeout=10_000)
+        aside.submit(and_leave, lambda: serving.commit(day(2, (1, "360")), source=REPLAY)).result()
+        expect(page.locator("#change")).to_contain_text("20.00%", timeout=10_000)
+        expect(page.locator("#legend")).to_contain_text("시 330  고 360  저 330  종 360", timeout=10_000)
+        assert page.evaluate("window.untouched")
+        browser.close()
+
+    assert wrong == []

@@ -2,16 +2,18 @@
 import { chartTime, digitsOf, number, seconds, size } from "./format.js";
 
 const UP = "#f6465d", DOWN = "#4b8bf5";
-const WIDTH_S = { "1Min": 60, "5Min": 300, "15Min": 900, "1Hour": 3600, "1Day": 86400 };
+const WIDTH_S = { "1Min": 60, "5Min": 300, "15Min": 900, "1Hour": 3600 };
 
 export class Chart {
-  #chart; #candles; #volume; #legend; #frame = "1Min"; #bars = new Map(); #last = null; #minutes = new Map(); #digits = 0; #reload;
+  #chart; #candles; #volume; #legend; #frame = "1Min"; #bars = new Map(); #last = null; #minutes = new Map(); #digits = 0; #reload; #renew;
 
-  // `reload` is called when a new wide candle begins: only the server knows where.
-  constructor(place, legend, reload) {
+  // `reload` is called when a new wide candle begins: only the server knows where. `renew` is called when the newest day
+  // changed: only the server knows what counts for a day, and its candle comes back by `newest`.
+  constructor(place, legend, reload, renew) {
     const { createChart, CandlestickSeries, HistogramSeries, CrosshairMode } = window.LightweightCharts;
     this.#legend = legend;
     this.#reload = reload;
+    this.#renew = renew;
     this.#chart = createChart(place, {
       autoSize: true,
       layout: { background: { color: "transparent" }, textColor: "#8c9ab0", attributionLogo: true, fontFamily: getComputedStyle(document.body).fontFamily },
@@ -50,12 +52,18 @@ export class Chart {
   // A minute candle as it is now; one from before the last candle is only a correction of what cannot be drawn again cheaply.
   minute(bar) {
     if (this.#frame === "1Min") return this.#put(bar);
+    if (this.#frame === "1Day") return this.#renew();
     if (!this.#last) return this.#reload();
     const begin = seconds(this.#last.t);
     if (seconds(bar.t) >= begin + WIDTH_S[this.#frame]) return this.#reload();
     if (seconds(bar.t) < begin) return undefined;
     this.#minutes.set(bar.t, bar);
     return this.#put(merged(this.#last.t, [...this.#minutes.values()].sort((a, b) => (a.t < b.t ? -1 : 1))));
+  }
+
+  // The newest candle as the server has it.
+  newest(bar) {
+    this.#put(bar);
   }
 
   #put(bar) {

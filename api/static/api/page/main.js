@@ -9,14 +9,14 @@ import { Watchlist } from "./watchlist.js";
 const show = (id) => document.getElementById(id);
 const STATES = { live: "실시간 연결 <small>LIVE</small>", delayed: "지연 <small>DELAYED</small>", lost: "끊김 <small>DISCONNECTED</small>", connecting: "연결 중 <small>CONNECTING</small>" };
 const NATURES = { simulated: "모의 <small>SIMULATED</small>", replay: "재생 <small>REPLAY</small>" };
-const BARS = 1000, TAPE = 40;
+const BARS = 1000, TAPE = 40, RENEW_MS = 2000;
 
-let feed = "", code = "", frame = "1Min", stream = null, early = [], loading = 0, tapePrice = null, printed = new Set();
-const chart = new Chart(show("chart"), show("legend"), () => load(false));
+let feed = "", code = "", frame = "1Min", stream = null, early = [], loading = 0, tapePrice = null, printed = new Set(), renewing = 0;
+const chart = new Chart(show("chart"), show("legend"), () => load(false), renew);
 const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), (chosen) => {
   if (chosen) choose(chosen);
   else want();
-});
+}, price);
 new Pipeline(show, ({ feeds }) => {
   const known = feeds.filter((one) => one.nature !== "silent" && one.nature !== "unknown");
   const names = (known.length ? known : feeds).map((one) => one.feed);
@@ -85,7 +85,7 @@ async function load(fit) {
   try {
     const bars = (await rest.bars(asked, { feed, timeframe: width, limit: BARS, sort: "desc" })).reverse();
     const begin = bars.at(-1)?.t;
-    const minutes = width === "1Min" || !begin ? [] : await rest.bars(asked, { feed, timeframe: "1Min", start: begin, limit: 2000 });
+    const minutes = width === "1Min" || width === "1Day" || !begin ? [] : await rest.bars(asked, { feed, timeframe: "1Min", start: begin, limit: 2000 });
     const trades = show("tape").children.length ? [] : await rest.trades(asked, { feed, limit: TAPE, sort: "desc" });
     if (turn !== loading) return;
     chart.set(width, bars, minutes, fit);
@@ -97,6 +97,17 @@ async function load(fit) {
   const waiting = early;
   early = null;
   for (const message of waiting) take(message);
+}
+
+// The newest day is asked for again, at most every other second while it trades.
+function renew() {
+  if (renewing) return;
+  renewing = setTimeout(async () => {
+    renewing = 0;
+    const [asked, width, turn] = [code, frame, loading];
+    const [bar] = await rest.bars(asked, { feed, timeframe: width, limit: 1, sort: "desc" }).catch(() => []);
+    if (bar && turn === loading && asked === code && width === frame) chart.newest(bar);
+  }, RENEW_MS);
 }
 
 function take(message) {

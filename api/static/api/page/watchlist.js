@@ -6,12 +6,14 @@ const MOST = 40;
 
 export class Watchlist {
   loading = false;
-  #body; #nothing; #select; #rows = new Map(); #feed = ""; #selected = ""; #asked = 0;
+  #body; #nothing; #select; #changed; #old = new Set(); #rows = new Map(); #feed = ""; #selected = ""; #asked = 0;
 
-  constructor(body, nothing, search, select) {
+  // `select` is called with the code that was chosen, or null when the list is another; `changed` when a reference is.
+  constructor(body, nothing, search, select, changed) {
     this.#body = body;
     this.#nothing = nothing;
     this.#select = select;
+    this.#changed = changed;
     let timer = 0;
     search.addEventListener("input", () => {
       clearTimeout(timer);
@@ -63,11 +65,33 @@ export class Watchlist {
     const row = this.#rows.get(code);
     if (!row || (row.time && bar.t < row.time)) return;
     row.time = bar.t;
+    if (bar.td > row.day) this.#renew(code);
     if (bar.c !== row.last) {
       row.blink = row.last === undefined ? "" : bar.c > row.last ? "blink-up" : "blink-down";
       row.last = bar.c;
       this.#show(row);
     }
+  }
+
+  // A new trading date: what it is compared with is another day now, and the server knows which.
+  #renew(code) {
+    if (this.#old.has(code)) return;
+    this.#old.add(code);
+    if (this.#old.size > 1) return; // they are asked for together
+    setTimeout(async () => {
+      const codes = [...this.#old];
+      const feed = this.#feed;
+      this.#old.clear();
+      const known = await rest.snapshots(codes, feed).catch(() => ({}));
+      if (feed !== this.#feed) return;
+      for (const one of codes) {
+        const row = this.#rows.get(one);
+        if (!row || !known[one]) continue;
+        Object.assign(row, reference(known[one]));
+        this.#show(row);
+      }
+      this.#changed();
+    }, 500);
   }
 
   // The chosen symbol stays alive behind a search that does not show it.
@@ -82,10 +106,9 @@ export class Watchlist {
     element.innerHTML = "<td><span></span><small></small></td><td></td><td></td>";
     element.querySelector("span").textContent = symbol.name || symbol.symbol;
     element.querySelector("small").textContent = symbol.name ? symbol.symbol : symbol.market;
-    const before = snapshot.prevDailyBar?.c;
     const row = {
       symbol, element, time: snapshot.minuteBar?.t, last: snapshot.latestTrade?.p ?? snapshot.minuteBar?.c,
-      reference: before ?? snapshot.dailyBar?.o, against: before === undefined ? "시가 대비 from the open" : "전일 대비 from the day before",
+      blink: "", ...reference(snapshot),
     };
     this.#rows.set(symbol.symbol, row);
     this.#body.append(element);
@@ -109,4 +132,13 @@ export class Watchlist {
   #choose(element) {
     if (element) this.#select(element.dataset.code);
   }
+}
+
+// The newest trading date that is known, and what the last price is compared with: the regular close of the date before.
+function reference({ dailyBar, prevDailyBar }) {
+  const before = prevDailyBar?.c;
+  return {
+    day: dailyBar?.td ?? "", reference: before ?? dailyBar?.o,
+    against: before === undefined ? "시가 대비 from the open" : "전일 대비 from the day before",
+  };
 }
