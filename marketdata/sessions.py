@@ -80,15 +80,19 @@ class Calendars:
                 note=row.note,
                 source=row.source,
             )
-        markets = Market.objects.values_list("code", "timezone", "trade_date_shift_s")
-        made_of = {code: (timezone, shift_s, overrides.get(code, {})) for code, timezone, shift_s in markets}
+        markets = Market.objects.values_list("code", "timezone", "trade_date_shift_s", "open_on_weekends")
+        made_of = {code: (*rules, overrides.get(code, {})) for code, *rules in markets}
         self._calendars = {
             code: self._calendars[code]
             if self._made_of.get(code) == made_of[code]
             else Calendar(
-                trading_calendar.base(code), overrides.get(code, {}), timezone=timezone, trade_date_shift_s=shift_s
+                trading_calendar.base(code),
+                overrides.get(code, {}),
+                timezone=timezone,
+                trade_date_shift_s=shift_s,
+                open_on_weekends=weekends,
             )
-            for code, (timezone, shift_s, _overrides) in made_of.items()
+            for code, (timezone, shift_s, weekends, _overrides) in made_of.items()
         }
         self._made_of = dict(made_of)
         self._read_at = self._clock()

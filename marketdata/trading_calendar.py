@@ -148,7 +148,8 @@ class Calendar:
     """What is asked of a market's calendar. Instants are UTC microseconds, dates are trading dates.
 
     A market without hours is open on weekdays all day and has no phases. Beyond the checked-in years weekdays are
-    ordinary trading days, and `covers` says that this is a guess.
+    ordinary trading days, and `covers` says that this is a guess. A market that is open on weekends never closes: each
+    date is a trading day, which is known.
     """
 
     def __init__(
@@ -158,25 +159,28 @@ class Calendar:
         *,
         timezone: str = "Asia/Seoul",
         trade_date_shift_s: int = 0,
+        open_on_weekends: bool = False,
     ) -> None:
         self.base, self.overrides = base, dict(overrides)
         self.market = base.market
         self._zone = zoneinfo.ZoneInfo(timezone)
         self._shift = datetime.timedelta(seconds=trade_date_shift_s)
+        self._open_on_weekends = open_on_weekends
         self._spans: dict[datetime.date, tuple[Span, ...]] = {}
 
     # --- dates --------------------------------------------------------------------------------------------------------
 
     def covers(self, date: datetime.date) -> bool:
         """Whether this date is known, and not guessed by its weekday."""
-        return date in self.overrides or self.base.first_date <= date <= self.base.last_date
+        known = self.base.first_date <= date <= self.base.last_date
+        return known or date in self.overrides or self._open_on_weekends
 
     def day(self, date: datetime.date) -> Day:
         override = self.overrides.get(date)
         if override is not None:
             return self._overridden(date, override)
         known = self.base.days.get(date)
-        return known or Day(is_open=date.weekday() < 5, certain=self.covers(date))
+        return known or Day(is_open=date.weekday() < 5 or self._open_on_weekends, certain=self.covers(date))
 
     def is_session(self, date: datetime.date) -> bool:
         """Whether this date is a trading day."""

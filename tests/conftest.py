@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests.servers import MariaDB, PostgreSQL, Redis, Server, ServerMissing, Valkey, free_port
 from tests.servers.process import temporary_folder
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     import redis as redis_client
 
 # The machine may be busy with something else: a slow example is no failure.
-settings.register_profile("naru", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("naru")
+hypothesis_settings.register_profile("naru", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("naru")
 
 DB = os.environ.get("DB", "sqlite")
 REDIS = os.environ.get("REDIS", "valkey" if DB == "sqlite" else "redis")

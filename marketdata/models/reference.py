@@ -33,6 +33,7 @@ class Market(models.Model):
         _("시간대 time zone"), max_length=48, default="Asia/Seoul", validators=[validate_timezone]
     )
     trade_date_shift_s = models.IntegerField(_("거래일 이동(초) trading date shift, s"), default=0)
+    open_on_weekends = models.BooleanField(_("주말 개장 open on weekends"), default=False)
 
     class Meta:
         db_table = "market"

@@ -1,5 +1,9 @@
+from pathlib import Path
+
 from marketdata import faults
 from marketdata.faults import Fault
+
+PROTOCOL = (Path(__file__).resolve().parents[3] / "docs/protocol.md").read_text(encoding="utf-8")
 
 
 def test_every_reason_has_a_name_of_its_own_and_fits_the_array_that_carries_it():
@@ -19,3 +23,9 @@ def test_several_reasons_are_named_in_their_order():
 
 def test_all_reasons_together_are_still_told_to_the_reject_table():
     assert faults.names(sum(Fault)) == [str(fault.name).lower() for fault in Fault]
+
+
+def test_every_reason_is_listed_in_the_protocol():
+    listed = PROTOCOL.split("### 5.4 ")[1].split("\n## ")[0]
+
+    assert [name for fault in Fault for name in faults.names(int(fault)) if f"`{name}`" not in listed] == []

@@ -429,6 +429,43 @@ def test_such_a_market_may_be_closed_by_an_administrator():
     assert not christmas.is_open(at("2026-12-25T10:00:00", CHICAGO))
 
 
+CRYPTO = Calendar(trading_calendar.base("CRYPTO"), {}, timezone="UTC", open_on_weekends=True)
+NEW_YORK = zoneinfo.ZoneInfo("America/New_York")
+FX = Calendar(trading_calendar.base("FX"), {}, timezone="America/New_York", trade_date_shift_s=7 * 3600)
+
+
+@pytest.mark.parametrize("date", ["2026-11-27", "2026-11-28", "2026-11-29", "2030-01-01"])
+def test_a_market_that_never_closes_trades_on_each_date_and_this_is_known(date):
+    assert CRYPTO.is_session(day(date))
+    assert CRYPTO.covers(day(date))
+    assert CRYPTO.is_open(at(f"{date}T23:59:59", datetime.UTC))
+    assert CRYPTO.next_session(day(date)) == day(date) + datetime.timedelta(days=1)
+
+
+def test_a_market_that_never_closes_may_still_be_closed_by_an_administrator():
+    closed = Calendar(
+        trading_calendar.base("CRYPTO"), {day("2026-11-28"): Override(is_open=False)}, open_on_weekends=True
+    )
+
+    assert not closed.is_session(day("2026-11-28"))
+
+
+@pytest.mark.parametrize(
+    ("moment", "date", "is_open"),
+    [
+        ("2026-11-29T16:59:59", "2026-11-29", False),  # a Sunday
+        ("2026-11-29T17:00:00", "2026-11-30", True),
+        ("2026-12-04T16:59:59", "2026-12-04", True),
+        ("2026-12-04T17:00:00", "2026-12-05", False),
+    ],
+)
+def test_currencies_trade_from_sunday_evening_to_friday_evening_in_new_york(moment, date, is_open):
+    time_us = at(moment, NEW_YORK)
+
+    assert FX.trade_date(time_us) == day(date)
+    assert FX.is_open(time_us) is is_open
+
+
 def test_a_running_server_never_loads_the_library_or_pandas():
     program = "import django, sys; django.setup(); import marketdata.sessions; print(*sys.modules)"
 
