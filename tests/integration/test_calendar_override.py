@@ -95,7 +95,7 @@ def test_a_market_trades_by_its_own_time_zone_and_shift(calendars):
 
 
 def test_a_market_nobody_registered_has_no_calendar(calendars):
-    with pytest.raises(LookupError, match="no market 'NYSE'; there are: CME, KRX"):
+    with pytest.raises(LookupError, match="no market 'NYSE'; there are: CME, CRYPTO, FX, KRX, US"):
         calendars.find("NYSE")
 
 
