@@ -66,8 +66,8 @@ imports: $(VENV)/dev  ## who may import whom, and whether they keep to it
 bench: $(VENV)/dev servers  ## the numbers we quote, into docs/benchmarks.md; SECONDS=20 shortens it
 	@exec $(PY) -m tests.bench $(if $(SECONDS),--seconds $(SECONDS))
 
-drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25
-	@exec $(PY) -m tests.drill --kills $(KILLS)
+drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql
+	@exec $(PY) -m tests.drill --kills $(KILLS) --database $(or $(DB),mariadb)
 
 drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared
 	@exec $(PY) -m tests.drill.backup

@@ -81,7 +81,9 @@ class Calendars:
                 source=row.source,
             )
         markets = Market.objects.values_list("code", "timezone", "trade_date_shift_s", "open_on_weekends")
-        made_of = {code: (*rules, overrides.get(code, {})) for code, *rules in markets}
+        made_of = {
+            code: (timezone, shift_s, weekends, overrides.get(code, {})) for code, timezone, shift_s, weekends in markets
+        }
         self._calendars = {
             code: self._calendars[code]
             if self._made_of.get(code) == made_of[code]

@@ -23,14 +23,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import MySQLdb
 import redis
 
+from terminals import spool
 from tests.drill import accounting, crew, evidence, faults, plan
-from tests.drill.evidence import Book
+from tests.drill.evidence import Book, Spools
 from tests.drill.plan import Strike
 from tests.drill.reader import Reader
 from tests.drill.stack import Stack, Terminal
+from tests.drill.troubles import Troubles
 from tests.servers.process import temporary_folder
 
 WORKERS = ("worker1", "worker2")
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="the same seed, the same order of kills")
     parser.add_argument("--rate", type=int, default=2_400, metavar="N", help="rows a second of all terminals (2400)")
     parser.add_argument("--seconds", type=float, default=240.0, metavar="S", help="no more kills after this long (240)")
+    parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb", help="(mariadb)")
     parser.add_argument("--keep", action="store_true", help="keep the folder; a drill that fails keeps it anyway")
     given = parser.parse_args(arguments)
     if given.kills < 1 or given.rate < 10:
@@ -59,7 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _interrupted)
-    drill = Drill(temporary_folder("drill"), kills=given.kills, seed=seed, rate=given.rate, most_s=given.seconds)
+    drill = Drill(
+        temporary_folder("drill"),
+        kills=given.kills,
+        seed=seed,
+        rate=given.rate,
+        most_s=given.seconds,
+        database=given.database,
+    )
     try:
         result = drill.run()
     except KeyboardInterrupt:
@@ -96,11 +105,14 @@ JUDGED = (
 class Drill:
     """One run: start, strike, deliver, account."""
 
-    def __init__(self, folder: Path, *, kills: int, seed: int, rate: int, most_s: float) -> None:
-        self.stack = Stack(folder)
+    def __init__(
+        self, folder: Path, *, kills: int, seed: int, rate: int, most_s: float, database: str = "mariadb"
+    ) -> None:
+        self.stack = Stack(folder, database)
         self.kills, self.seed, self.rate, self.most_s = kills, seed, rate, most_s
         self.folder = folder
         self.crew: list[Terminal] = []
+        self.spools: dict[str, Spools] = {}
         self.web = _is_there("api.asgi")
         self.done: Counter[str] = Counter()
         self.acked_early = 0
@@ -114,6 +126,8 @@ class Drill:
             self._say("NOTE: there is no api.asgi in this tree, so no web server is started and none is killed")
         self.stack.start_servers()
         self.crew = crew.enlist(self.folder, port=self.stack.ingest_port, rate=self.rate, seed=self.seed)
+        self.spools = {member.name: Spools() for member in self.crew}
+        self.troubles = Troubles(self.stack, {member.name: member for member in self.crew}, self.spools)
         reader = Reader(self.stack.web_port, crew.enlist_reader())
         self.stack.start(self.crew, web=self.web)
         ends = self.stack.own_ends
@@ -148,6 +162,9 @@ class Drill:
             if time.monotonic() > limit:
                 self._say(f"--seconds {self.most_s:g} is over")
                 return
+            if strike.way == "trouble":
+                self._trouble(strike)
+                continue
             began = time.monotonic()
             name, pid = self._hit(strike)
             self.done[strike.way] += 1
@@ -157,6 +174,21 @@ class Drill:
             word = {"kill": "SIGKILL", "pause": "SIGSTOP+SIGCONT", "term": "SIGTERM"}[strike.way]
             shown = f"{committed:,} rows committed" if committed is not None else "the database is away"
             self._say(f"{self.done['kill']:>3}/{self.kills} {word:<15} {name:<14} pid {pid:<7} {took:5.2f} s  {shown}")
+
+    def _trouble(self, strike: Strike) -> None:
+        """The database may be starting just now: a trouble that needs it waits for it."""
+        began, limit = time.monotonic(), time.monotonic() + START_S
+        while True:
+            try:
+                told = self.troubles.cause(strike.kind, strike.pick)
+                break
+            except evidence.Away:
+                if time.monotonic() > limit:
+                    raise
+                self.stack.wait(0.5)
+        self.done[f"trouble {strike.kind}"] += 1
+        self._look()
+        self._say(f"        {strike.kind:<15} {told}, {time.monotonic() - began:.2f} s")
 
     def _hit(self, strike: Strike) -> tuple[str, int]:
         if strike.kind == "child":
@@ -190,29 +222,35 @@ class Drill:
     def _all_flow(self) -> bool:
         sending = "SELECT COUNT(DISTINCT batch >> 32) FROM ingest_batch WHERE stored > 0"
         try:
-            with evidence.book(self.stack.mariadb) as book:
+            with evidence.book(self.stack.database) as book:
                 return book.number(sending) == len(self.crew)
-        except MySQLdb.Error:
+        except evidence.Away:
             return False
 
     def _look(self) -> int | None:
         """Rows committed so far; and whether each terminal's acknowledgements are true at this moment."""
-        told = {member.name: evidence.acked(member.spool) for member in self.crew}
+        told = {
+            (member.name, spool.epoch_of(member.spool)): evidence.acked(member.spool)
+            for member in self.crew
+            if member.spool.exists()
+        }
         try:
-            with evidence.book(self.stack.mariadb) as book:
+            with evidence.book(self.stack.database) as book:
                 self._check_acks(book, told)
                 return book.number("SELECT COALESCE(SUM(stored), 0) FROM ingest_batch")
-        except MySQLdb.Error:
+        except evidence.Away:
             return None
 
-    def _check_acks(self, book: Book, told: dict[str, int]) -> None:
+    def _check_acks(self, book: Book, told: dict[tuple[str, str], int]) -> None:
         """`told` was read before the ledger is asked, so whatever it names must be there."""
-        streams = {name: number for (name, _), number in book.streams().items()}
-        for name, upto in told.items():
-            absent = book.absent(streams[name], upto) if upto else 0
+        streams = book.streams()
+        for place, upto in told.items():
+            absent = book.absent(streams.get(place, 0), upto) if upto else 0
             if absent:
                 self.acked_early += absent
-                self._say(f"BROKEN PROMISE: {name} was told that batches 1 to {upto} are committed, {absent} are not")
+                self._say(
+                    f"BROKEN PROMISE: {place[0]} was told that batches 1 to {upto} are committed, {absent} are not"
+                )
 
     # --- the end ---------------------------------------------------------------------------------------------
 
@@ -250,16 +288,24 @@ class Drill:
 
     def _account(self, begin_us: int, end_us: int) -> dict[str, Any]:
         self._say("accounting")
-        sent = {member.name: evidence.sent_by(member.spool) for member in self.crew}
-        gone = sum(evidence.missing_from_spool(member.journal, sent[member.name]) for member in self.crew)
-        breaks = sum(crew.skipped(member, sent[member.name]) for member in self.crew)
+        now = {member.name: self.spools[member.name].look(member.spool) for member in self.crew}
+        gone = sum(self.spools[member.name].missing(member.journal) for member in self.crew)
+        untouched = [member for member in self.crew if member.name not in self.troubles.touched]
+        breaks = sum(crew.skipped(member, now[member.name]) for member in untouched)
         candles = accounting.Candles()
-        with evidence.book(self.stack.mariadb) as book:
+        with evidence.book(self.stack.database) as book:
             streams, refused, commits = book.streams(), book.refused(), book.commits()
-            rows = accounting.rows(evidence.keyed(sent, streams), accounting.through(book.ticks(), candles), refused)
+            excused = evidence.excused(self.spools, streams)
+            rows = accounting.rows(
+                evidence.keyed(self.spools, streams),
+                accounting.through(book.ticks(), candles),
+                refused,
+                excused=excused,
+            )
             wrong = accounting.mismatches(candles.all(), book.candles())
             reasons = list(book.rows("SELECT reasons, COUNT(*) FROM ingest_reject GROUP BY reasons"))
-            gaps, dead = book.number("SELECT COUNT(*) FROM gap"), book.number("SELECT COUNT(*) FROM dead_letter")
+            told = {(int(batch) >> 32, int(batch) & 0xFFFFFFFF) for (batch,) in book.rows("SELECT batch FROM gap")}
+            dead = book.number("SELECT COUNT(*) FROM dead_letter")
         said = self._broken_acks_in_logs()
         self.trouble += [f"{count} rows were refused: {reason}" for reason, count in reasons]
         for line in [*rows.examples, *wrong[: accounting.EXAMPLES], *self.trouble, *said]:
@@ -280,18 +326,21 @@ class Drill:
             "candle_mismatches": len(wrong),
             "rows_stored": rows.stored,
             "candles": len(candles.all()),
-            "batches": sum(len(one.batches) for one in sent.values()),
+            "batches": sum(len(sent.batches) for one in self.spools.values() for sent in one.sent.values()),
             "rejected": rows.rejected,
-            "gaps": gaps + sum(one.gaps for one in sent.values()),
+            "gaps": len(told - excused),
             "dead_letters": dead,
             "acked_early": self.acked_early + len(said),
             "source_breaks": breaks,
             "unfinished": len(self.trouble),
             "longest_stall_s": round(stall_us / 1e6, 2),
-            "slowest_batch_s": round(evidence.slowest_us(sent, streams, commits) / 1e6, 2),
+            "slowest_batch_s": round(evidence.slowest_us(self.spools, streams, commits) / 1e6, 2),
             "pauses": self.done["pause"],
             "terms": self.done["term"],
             "slowest_term_s": round(self.stack.slowest_term_s, 2),
+            "troubles": {kind: self.done[f"trouble {kind}"] for kind in plan.TROUBLES},
+            "rows_taken_from_disks": rows.excused,
+            "gaps_told_of_damage": len(told & excused),
             "killed": {kind: self.done[f"kill {kind}"] for kind in plan.KINDS},
             "killed_within_a_transaction": struck,
             "delivered_twice": twice,

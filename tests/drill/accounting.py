@@ -65,6 +65,7 @@ class Rows:
     lost: int = 0
     duplicated: int = 0
     rejected: int = 0
+    excused: int = 0
     examples: list[str] = field(default_factory=list)
 
     def _note(self, what: str) -> None:
@@ -77,14 +78,21 @@ def of_key(tick_id: int) -> Key:
     return tick_id >> 45, tick_id >> 13 & 0xFFFFFFFF, tick_id & 0x1FFF
 
 
-def rows(sent: Mapping[Key, Tick], stored: Iterable[tuple[Key, Tick]], refused: Collection[Key] = ()) -> Rows:
-    """Lost: sent, and neither stored as it was sent nor refused with a reason.
+def rows(
+    sent: Mapping[Key, Tick],
+    stored: Iterable[tuple[Key, Tick]],
+    refused: Collection[Key] = (),
+    *,
+    excused: Collection[tuple[int, int]] = (),
+) -> Rows:
+    """Lost: sent, and neither stored as it was sent nor refused with a reason, nor in a batch (stream, seq) that is
+    `excused`: its disk was taken away before the server had it.
 
     Duplicated: stored once more, stored although refused, or stored though no terminal has it with that content.
     """
     account = Rows(sent=len(sent))
     found: set[Key] = set()
-    refusals = set(refused)
+    refusals, excuses = set(refused), set(excused)
     for key, tick in stored:
         account.stored += 1
         if key in found or key in refusals or sent.get(key) != tick:
@@ -95,6 +103,8 @@ def rows(sent: Mapping[Key, Tick], stored: Iterable[tuple[Key, Tick]], refused: 
     for key in sent:
         if key in refusals:
             account.rejected += 1
+        elif key not in found and key[:2] in excuses:
+            account.excused += 1
         elif key not in found:
             account.lost += 1
             account._note(f"lost: {key} {sent[key]}")

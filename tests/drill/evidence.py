@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
@@ -14,10 +15,11 @@ from typing import Any
 
 import MySQLdb
 import MySQLdb.cursors
+import psycopg
 
 from terminals import spool, wire
 from tests.drill.accounting import Candle, Key, Series, Tick, of_key
-from tests.servers import MariaDB
+from tests.servers import MariaDB, PostgreSQL
 from tests.servers.mariadb import DATABASE, PASSWORD, USER
 
 KINDS = {"trade": 1, "quote": 2, "snapshot": 3, "expected": 4, "book": 5, "status": 6}
@@ -39,7 +41,11 @@ class Sent:
     batches: dict[int, int] = field(default_factory=dict)  # seq -> CRC-32 of the payload behind its seq
     captured_us: dict[int, int] = field(default_factory=dict)
     rows: dict[tuple[int, int], Tick] = field(default_factory=dict)  # (seq, index)
-    gaps: int = 0
+    gap_seqs: set[int] = field(default_factory=set)
+
+    @property
+    def gaps(self) -> int:
+        return len(self.gap_seqs)
 
 
 def sent_by(folder: Path) -> Sent:
@@ -50,7 +56,7 @@ def sent_by(folder: Path) -> Sent:
         sent.batches[seq] = zlib.crc32(payload[8:])
         sent.captured_us[seq] = header.captured_us
         if header.encoding == wire.Encoding.GAP:
-            sent.gaps += 1
+            sent.gap_seqs.add(seq)
         else:
             sent.rows.update(((seq, index), tick) for index, tick in enumerate(_ticks(payload, header)))
     return sent
@@ -72,14 +78,35 @@ def _ticks(payload: bytes, header: wire.BatchHeader) -> Iterator[Tick]:
         )  # fmt: skip
 
 
-def missing_from_spool(journal: Path, sent: Sent) -> int:
-    """Rows that the terminal's journal lists and its spool has not, or not any more the same."""
-    gone = 0
-    for line in journal.read_text(encoding="ascii").splitlines():
-        noted = json.loads(line)
-        if noted["epoch"] != sent.epoch or sent.batches.get(noted["seq"]) != noted["crc32"]:
-            gone += noted["rows"]
-    return gone
+@dataclass(slots=True)
+class Spools:
+    """What one terminal's disk has held: its spool now, and what was in it whenever bytes of it were to be changed."""
+
+    sent: dict[str, Sent] = field(default_factory=dict)  # by epoch
+    excused: set[tuple[str, int]] = field(default_factory=set)  # (epoch, seq) taken from the disk before it was safe
+    damaged: set[tuple[str, int]] = field(default_factory=set)  # (epoch, seq) whose bytes were changed
+
+    def look(self, folder: Path) -> Sent:
+        """Read the spool and remember it; what it holds now."""
+        now = sent_by(folder)
+        before = self.sent.setdefault(now.epoch, now)
+        for seq, checksum in now.batches.items():
+            if seq not in before.batches:
+                before.batches[seq], before.captured_us[seq] = checksum, now.captured_us[seq]
+                before.rows.update({place: tick for place, tick in now.rows.items() if place[0] == seq})
+                before.gap_seqs |= now.gap_seqs & {seq}
+        return now
+
+    def missing(self, journal: Path) -> int:
+        """Rows that the terminal's journal lists and its disk has never held so, save what was taken or damaged."""
+        known = {checksum for one in self.sent.values() for checksum in one.batches.values()}
+        gone = 0
+        for line in journal.read_text(encoding="ascii").splitlines():
+            noted = json.loads(line)
+            place = noted["epoch"], noted["seq"]
+            if noted["crc32"] not in known and place not in self.excused | self.damaged:
+                gone += noted["rows"]
+        return gone
 
 
 def acked(folder: Path) -> int:
@@ -99,20 +126,26 @@ def sources_words(sent: Sent) -> Iterator[Tick]:
 
 
 class Book:
-    """Questions to the drill's MariaDB over a connection of its own, asked in plain SQL."""
+    """Questions to the drill's database over a connection of its own, in the plain SQL that both servers speak."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, connection: Any, cursor: Callable[[], Any], tables: Sequence[str]) -> None:
+        self._connection, self._cursor, self._tables = connection, cursor, tables
 
     def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
         """Row by row: the answer may be longer than memory should hold."""
-        cursor = self._connection.cursor(MySQLdb.cursors.SSCursor)
+        cursor = self._cursor()
         try:
             cursor.execute(sql)
             while chunk := cursor.fetchmany(_FETCH):
                 yield from chunk
         finally:
             cursor.close()
+
+    def do(self, sql: str) -> None:
+        """A statement without an answer."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+        self._connection.commit()
 
     def number(self, sql: str) -> int:
         """The only number of an answer."""
@@ -124,11 +157,12 @@ class Book:
         return {(name, epoch): number for name, epoch, number in told}
 
     def ticks(self) -> Iterator[tuple[Key, str, Tick]]:
-        """(key, trading date, row) of every row in temp_market_data, in no order."""
-        sql = (
-            "SELECT tick_id, trade_date, feed, symbol, event_time, kind, price, size, side, seq,"
-            " bid, ask, bid_size, ask_size, cum_volume FROM temp_market_data"
+        """(key, trading date, row) of every row wherever it lies, in no order: a day may have gone to history."""
+        columns = (
+            "tick_id, trade_date, feed, symbol, event_time, kind, price, size, side, seq,"
+            " bid, ask, bid_size, ask_size, cum_volume"
         )
+        sql = " UNION ALL ".join(f"SELECT {columns} FROM {table}" for table in self._tables)
         for tick_id, date, feed, symbol, at, kind, price, size, side, seq, *quote in self.rows(sql):
             bid, ask, bids, asks, volume = quote
             yield of_key(tick_id), date.isoformat(), Tick(
@@ -164,22 +198,33 @@ class Book:
         return upto - self.number(f"SELECT COUNT(*) FROM ingest_batch WHERE batch BETWEEN {low} AND {high}")
 
 
+Away: tuple[type[Exception], ...] = (MySQLdb.Error, psycopg.Error)
+"""What a question raises while the database is away."""
+
+
 @contextmanager
-def book(server: MariaDB) -> Iterator[Book]:
-    """Open the database for questions; MySQLdb.Error while it is away."""
-    connection = MySQLdb.connect(
-        host="127.0.0.1", port=server.port, user=USER, password=PASSWORD, database=DATABASE, charset="utf8mb4",
-        connect_timeout=2, read_timeout=60, autocommit=True,
-    )  # fmt: skip
+def book(server: MariaDB | PostgreSQL) -> Iterator[Book]:
+    """Open the database for questions; `Away` while it does not answer."""
+    where = ["temp_market_data", "market_data_tick"]
+    if isinstance(server, MariaDB):
+        connection: Any = MySQLdb.connect(
+            host="127.0.0.1", port=server.port, user=USER, password=PASSWORD, database=DATABASE, charset="utf8mb4",
+            connect_timeout=2, read_timeout=60, autocommit=True,
+        )  # fmt: skip
+        made = Book(connection, lambda: connection.cursor(MySQLdb.cursors.SSCursor), [*where, "market_data_moving"])
+    else:
+        connection = psycopg.connect(server.url, connect_timeout=2, options="-c TimeZone=UTC")
+        names = itertools.count()
+        made = Book(connection, lambda: connection.cursor(f"drill{next(names)}"), where)
     try:
-        yield Book(connection)
+        yield made
     finally:
         connection.close()
 
 
 def micros(moment: datetime.datetime) -> int:
-    """A DATETIME(6) in UTC as microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+    """A time in UTC as microseconds since 1970."""
+    return (moment.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
 
 
 def exactly(value: Decimal, scale: int) -> int:
@@ -195,26 +240,38 @@ def scaled(value: Decimal | None, scale: int) -> int | None:
     return None if value is None else exactly(value, scale)
 
 
-def keyed(sent: Mapping[str, Sent], streams: Mapping[tuple[str, str], int]) -> dict[Key, Tick]:
+def keyed(spools: Mapping[str, Spools], streams: Mapping[tuple[str, str], int]) -> dict[Key, Tick]:
     """All terminals' rows by the keys they must be stored under; a spool unknown to the ledger gets keys of its own."""
     all_rows: dict[Key, Tick] = {}
-    for number, (client, one) in enumerate(sorted(sent.items())):
-        stream = streams.get((client, one.epoch), -1 - number)
+    for client, epoch, one in _every(spools):
+        stream = streams.get((client, epoch), -1 - len(all_rows))
         all_rows.update(((stream, seq, index), tick) for (seq, index), tick in one.rows.items())
     return all_rows
 
 
+def excused(spools: Mapping[str, Spools], streams: Mapping[tuple[str, str], int]) -> set[tuple[int, int]]:
+    """(stream, seq) of the batches that the drill itself took from a disk before the server had them."""
+    return {
+        (streams.get((client, epoch), 0), seq)
+        for client, one in spools.items()
+        for epoch, seq in one.excused | one.damaged
+    }
+
+
 def slowest_us(
-    sent: Mapping[str, Sent], streams: Mapping[tuple[str, str], int], commits: Iterable[tuple[int, int]]
+    spools: Mapping[str, Spools], streams: Mapping[tuple[str, str], int], commits: Iterable[tuple[int, int]]
 ) -> int:
     """The longest time from a terminal's taking a batch to its commit."""
-    clients = {stream: client for (client, _), stream in streams.items()}
-    return max(
-        (
-            committed_us - captured
-            for batch, committed_us in commits
-            if (one := sent.get(clients.get(batch >> 32, ""))) is not None
-            and (captured := one.captured_us.get(batch & 0xFFFFFFFF)) is not None
-        ),
-        default=0,
-    )
+    captured = {
+        (streams.get((client, epoch), 0), seq): captured_us
+        for client, epoch, one in _every(spools)
+        for seq, captured_us in one.captured_us.items()
+    }
+    known = ((captured.get((batch >> 32, batch & 0xFFFFFFFF)), committed_us) for batch, committed_us in commits)
+    return max((committed_us - taken_us for taken_us, committed_us in known if taken_us is not None), default=0)
+
+
+def _every(spools: Mapping[str, Spools]) -> Iterator[tuple[str, str, Sent]]:
+    for client, one in sorted(spools.items()):
+        for epoch, sent in sorted(one.sent.items()):
+            yield client, epoch, sent

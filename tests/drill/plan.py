@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-KINDS = ("ingest", "worker", "child", "web", "redis", "mariadb", "terminal")
+KINDS = ("ingest", "worker", "child", "web", "redis", "database", "terminal")
+TROUBLES = ("cut", "rot", "restore", "flags", "rollover")
+"""What happens besides: `tests.drill.troubles` says what each is."""
+TROUBLES_A_ROUND = 2
 SHORTEST_S, LONGEST_S = 0.3, 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """`way`: kill (SIGKILL), pause (SIGSTOP, later SIGCONT) or term (SIGTERM). `pick` in [0, 1) says which one."""
+    """`way`: kill (SIGKILL), pause (SIGSTOP, later SIGCONT), term (SIGTERM) or `trouble`, of which `kind` says which.
+    `pick` in [0, 1) says which one of a kind."""
 
     kind: str
     way: str
@@ -21,8 +26,10 @@ class Strike:
 
 
 def strikes(kills: int, *, seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Strike]:
-    """`kills` kills, each round of which meets every kind once; a pause and a polite end are added to each round."""
+    """`kills` kills, each round of which meets every kind once; a pause, a polite end and two troubles are added to
+    each round, so that three rounds meet each trouble."""
     chance = random.Random(seed)
+    troubles = itertools.cycle(chance.sample(TROUBLES, len(TROUBLES)))
     left = kills
     while left > 0:
         dealt = chance.sample(kinds, min(left, len(kinds)))
@@ -31,5 +38,7 @@ def strikes(kills: int, *, seed: int, kinds: Sequence[str] = KINDS) -> Iterator[
         if len(dealt) == len(kinds):
             for way in ("pause", "term"):
                 order.insert(chance.randint(1, len(order)), (chance.choice(kinds), way))
+            for trouble in itertools.islice(troubles, TROUBLES_A_ROUND):
+                order.insert(chance.randint(1, len(order)), (trouble, "trouble"))
         for kind, way in order:
             yield Strike(kind, way, chance.uniform(SHORTEST_S, LONGEST_S), chance.random())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from marketdata import supervisor
 from tests.drill import faults
-from tests.servers import MariaDB, Redis, Server, free_port
+from tests.servers import MariaDB, PostgreSQL, Redis, Server, free_port
 from tests.servers.process import spawn
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,9 +66,13 @@ class Program:
 class Stack:
     """`start` and `stop` everything; in between call `watch` often."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str = "mariadb") -> None:
         self.folder = folder
-        self.mariadb = MariaDB(folder / "mariadb", buffer_pool_mib=256)
+        self.database: MariaDB | PostgreSQL = (
+            PostgreSQL(folder / "postgresql", shared_buffers_mib=256)
+            if database == "postgresql"
+            else MariaDB(folder / "mariadb", buffer_pool_mib=256)
+        )
         self.redis = Redis(folder / "redis")
         self.ingest_port, self.web_port = free_port(), free_port()
         self.programs: dict[str, Program] = {}
@@ -84,7 +88,7 @@ class Stack:
         return {
             supervisor.MARK: str(self.folder),
             faults.FAULTS: f"{self.faults}:{SELDOM}",
-            "DATABASE_URL": self.mariadb.url,
+            "DATABASE_URL": self.database.url,
             "REDIS_URL": self.redis.url,
             "BROKER_URL": self.redis.url,
             "INGEST_HOST": "127.0.0.1",
@@ -101,8 +105,8 @@ class Stack:
     # --- starting --------------------------------------------------------------------------------------------
 
     def start_servers(self) -> None:
-        """MariaDB with its tables, and Redis."""
-        self.mariadb.start()
+        """The database with its tables, and Redis."""
+        self.database.start()
         self.redis.start()
         command = [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -138,7 +142,7 @@ class Stack:
     def watch(self) -> None:
         """Start again whatever ended, and insist where a polite request was not heard."""
         now = time.monotonic()
-        for server in (self.mariadb, self.redis):
+        for server in (self.database, self.redis):
             if not server.running:
                 self.own_ends[f"{server.name} ended by itself"] += 1
                 server.start()
@@ -225,7 +229,18 @@ class Stack:
             return []
 
     def _server(self, name: str) -> Server | None:
-        return {"mariadb": self.mariadb, "redis": self.redis}.get(name)
+        return {"database": self.database, "redis": self.redis}.get(name)
+
+    def hold(self, name: str) -> None:
+        """SIGKILL a program and leave it down until `resume`."""
+        program = self.programs[name]
+        program.wanted = False
+        self._cut(program)
+
+    def resume(self, name: str) -> None:
+        """Start again what was held."""
+        self.programs[name].wanted = True
+        self._begin(self.programs[name])
 
     # --- ending ----------------------------------------------------------------------------------------------
 
@@ -251,7 +266,7 @@ class Stack:
         for program in self.programs.values():
             self._cut(program)
         self.redis.stop()
-        self.mariadb.stop()
+        self.database.stop()
         limit = time.monotonic() + 3.0
         while (left := supervisor.processes_of(self.folder)) and time.monotonic() < limit:
             time.sleep(STEP_S)
@@ -262,7 +277,7 @@ class Stack:
 
     def tails(self, lines: int = 40) -> str:
         """The ends of all logs."""
-        logs = [*sorted((self.folder / "log").glob("*.log")), self.mariadb.log, self.redis.log]
+        logs = [*sorted((self.folder / "log").glob("*.log")), self.database.log, self.redis.log]
         return "\n".join(line for log in logs if log.exists() for line in [f"--- {log.name}", *_end_of(log, lines)])
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 import zlib
 from decimal import Decimal
 
@@ -53,30 +54,73 @@ def test_a_gap_is_counted_and_has_no_rows(folder):
     assert (sent.gaps, len(sent.rows)) == (1, 5)
 
 
-def test_rows_are_named_as_the_ledger_names_their_spool(folder):
-    sent = {"market1": evidence.sent_by(folder)}
+@pytest.fixture
+def spools(folder):
+    one = evidence.Spools()
+    one.look(folder)
+    return {"market1": one}
 
-    known = evidence.keyed(sent, {("market1", sent["market1"].epoch): 9})
-    unknown = evidence.keyed(sent, {("market1", "0" * 16): 9})
+
+def only(spools):
+    [(epoch, sent)] = spools["market1"].sent.items()
+    return epoch, sent
+
+
+def test_rows_are_named_as_the_ledger_names_their_spool(spools):
+    epoch, _sent = only(spools)
+
+    known = evidence.keyed(spools, {("market1", epoch): 9})
+    unknown = evidence.keyed(spools, {("market1", "0" * 16): 9})
 
     assert min(known) == (9, 1, 0)
     assert accounting.rows(unknown, [(key, tick) for key, tick in known.items()]).lost == 5
 
 
-def journal(path, sent, batches):
-    lines = [{"epoch": sent.epoch, "seq": seq, "rows": rows, "crc32": crc} for seq, rows, crc in batches]
+def journal(path, epoch, batches):
+    lines = [{"epoch": epoch, "seq": seq, "rows": rows, "crc32": crc} for seq, rows, crc in batches]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="ascii")
     return path
 
 
-def test_what_the_journal_lists_and_the_spool_lacks_is_missing(folder, tmp_path):
-    sent = evidence.sent_by(folder)
+def test_what_the_journal_lists_and_the_disk_never_had_is_missing(spools, tmp_path):
+    epoch, sent = only(spools)
+    one, path = spools["market1"], tmp_path / "journal"
     good = [(seq, rows, sent.batches[seq]) for seq, rows in ((1, 2), (2, 3))]
-    path = tmp_path / "journal"
 
-    assert evidence.missing_from_spool(journal(path, sent, good), sent) == 0
-    assert evidence.missing_from_spool(journal(path, sent, [*good, (3, 7, 1)]), sent) == 7
-    assert evidence.missing_from_spool(journal(path, sent, [good[0], (2, 3, 1)]), sent) == 3
+    assert one.missing(journal(path, epoch, good)) == 0
+    assert one.missing(journal(path, epoch, [*good, (3, 7, 1)])) == 7
+    assert one.missing(journal(path, epoch, [good[0], (2, 3, 1)])) == 3
+    one.damaged.add((epoch, 3))
+    assert one.missing(journal(path, epoch, [*good, (3, 7, 1)])) == 0
+
+
+def test_what_a_disk_held_before_it_was_restored_is_remembered(spools, folder, tmp_path):
+    epoch, _sent = only(spools)
+    shutil.copytree(folder, tmp_path / "image")
+    spool = Spool(folder)
+    spool.append(payload(4))
+    spool.close()
+    spools["market1"].look(folder)
+
+    now = spools["market1"].look(tmp_path / "image")
+
+    assert set(now.batches) == {1, 2}
+    assert set(spools["market1"].sent[epoch].batches) == {1, 2, 3}
+    assert len(evidence.keyed(spools, {("market1", epoch): 9})) == 9
+
+
+def test_a_batch_that_the_drill_took_from_the_disk_is_no_loss_unless_it_was_stored_otherwise(spools):
+    epoch, _sent = only(spools)
+    streams = {("market1", epoch): 9}
+    spools["market1"].excused.add((epoch, 2))
+    rows = evidence.keyed(spools, streams)
+    excused = evidence.excused(spools, streams)
+
+    account = accounting.rows(rows, [(key, tick) for key, tick in rows.items() if key[1] == 1], excused=excused)
+    other = accounting.rows(rows, [((9, 2, 0), rows[9, 2, 1])], excused=excused)
+
+    assert (account.lost, account.excused, account.duplicated) == (0, 3, 0)
+    assert (other.lost, other.duplicated) == (2, 1)
 
 
 def test_a_checksum_of_the_spool_is_the_one_the_journal_notes(folder):
@@ -114,10 +158,9 @@ def test_times_are_exact_to_the_microsecond():
     assert evidence.micros(datetime.datetime(2023, 12, 25, 23, 0, 0, 85275)) == 1_703_545_200_085_275
 
 
-def test_the_slowest_batch_is_measured_from_its_capture(folder):
-    sent = {"market1": evidence.sent_by(folder)}
-    streams = {("market1", sent["market1"].epoch): 9}
+def test_the_slowest_batch_is_measured_from_its_capture(spools):
+    streams = {("market1", only(spools)[0]): 9}
 
     commits = [(9 << 32 | 1, AT + 5_000), (9 << 32 | 2, AT + 9_000), (8 << 32 | 1, AT + 10**9)]
 
-    assert evidence.slowest_us(sent, streams, commits) == 9_000
+    assert evidence.slowest_us(spools, streams, commits) == 9_000

@@ -21,7 +21,14 @@ def test_ten_kills_meet_every_kind_and_none_more_than_twice(seed):
 def test_a_long_drill_also_pauses_and_ends_politely():
     ways = Counter(strike.way for strike in plan.strikes(25, seed=4))
 
-    assert ways == {"kill": 25, "pause": 3, "term": 3}
+    assert ways == {"kill": 25, "pause": 3, "term": 3, "trouble": 6}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_long_drill_meets_every_trouble(seed):
+    met = {strike.kind for strike in plan.strikes(25, seed=seed) if strike.way == "trouble"}
+
+    assert met == set(plan.TROUBLES)
 
 
 def test_the_same_seed_is_the_same_drill_and_another_seed_another():

@@ -438,7 +438,7 @@ FX = Calendar(trading_calendar.base("FX"), {}, timezone="America/New_York", trad
 def test_a_market_that_never_closes_trades_on_each_date_and_this_is_known(date):
     assert CRYPTO.is_session(day(date))
     assert CRYPTO.covers(day(date))
-    assert CRYPTO.is_open(at(f"{date}T23:59:59", datetime.UTC))
+    assert CRYPTO.is_open(at(f"{date}T23:59:59", zoneinfo.ZoneInfo("UTC")))
     assert CRYPTO.next_session(day(date)) == day(date) + datetime.timedelta(days=1)
 
 
