@@ -80,9 +80,9 @@ class Calendars:
                 note=row.note,
                 source=row.source,
             )
-        markets = Market.objects.values_list("code", "timezone", "trade_date_shift_s", "open_on_weekends")
+        rules = Market.objects.values_list("code", "timezone", "trade_date_shift_s", "open_on_weekends")
         made_of = {
-            code: (timezone, shift_s, weekends, overrides.get(code, {})) for code, timezone, shift_s, weekends in markets
+            code: (timezone, shift_s, weekends, overrides.get(code, {})) for code, timezone, shift_s, weekends in rules
         }
         self._calendars = {
             code: self._calendars[code]
