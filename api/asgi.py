@@ -11,7 +11,11 @@ import django
 
 django.setup()
 
-from api.stream.routes import Streams  # noqa: E402
-from api.threads import Application  # noqa: E402 - Django must be set up first
+from django.conf import settings  # noqa: E402 - Django must be set up first
 
-application = Streams(http=Application())
+from api.proxies import Behind, Proxies  # noqa: E402
+from api.stream.routes import Streams  # noqa: E402
+from api.threads import Application  # noqa: E402
+
+proxies = Proxies(settings.TRUSTED_PROXIES)
+application = Behind(Streams(http=Application()), proxies)

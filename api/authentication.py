@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import signing
+from django.db import DatabaseError
 from django.http import HttpRequest
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
@@ -138,6 +139,19 @@ def _client(request: Request, key_id: str, secret: str) -> tuple[Client, str]:
 def address_of(request: Request | HttpRequest) -> str:
     """The caller's address. Behind a proxy Daphne's --proxy-headers puts the real one here."""
     return str(request.META.get("REMOTE_ADDR") or "unknown")
+
+
+def is_known(request: HttpRequest) -> bool:
+    """Whether a key or a login that may read came with a request, outside of the REST framework."""
+    key_id, secret = request.headers.get(KEY_HEADER), request.headers.get(SECRET_HEADER)
+    try:
+        asking = login(key_id, secret or "", address_of(request)) if key_id is not None else request.user
+    except (TooManyFailuresError, DatabaseError):
+        return False
+    try:
+        return may_read(asking)
+    except DatabaseError:  # a session could not be looked up
+        return False
 
 
 def page_cookie() -> str:

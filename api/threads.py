@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,22 +12,34 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
 
-class Application(ASGIHandler):
-    """Each request borrows one of `API_THREADS` threads for as long as it runs; further ones wait their turn."""
+class Threads:
+    """Some threads; whoever comes when all are busy waits his turn."""
 
-    def __init__(self, threads: int | None = None) -> None:
-        super().__init__()
-        count = threads or settings.API_THREADS
-        self._idle = [ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"api-{n}") for n in range(count)]
+    def __init__(self, count: int, name: str) -> None:
+        self._idle = [ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-{n}") for n in range(count)]
         self._room = asyncio.Semaphore(count)
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            raise ValueError(f"only HTTP belongs here, not {scope['type']}")
+    async def run(self, handler: ASGIHandler, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """One request on one thread from its beginning to its end."""
         async with self._room:
             executor = self._idle.pop()
             try:
                 async with ThreadSensitiveContext(executor=executor):
-                    await self.handle(scope, receive, send)
+                    await handler.handle(scope, receive, send)
             finally:
                 self._idle.append(executor)
+
+
+class Application(ASGIHandler):
+    """Each request borrows one of `API_THREADS` threads for as long as it runs. Whether the process lives and whether
+    it can serve are asked on threads of their own, so that both are answered while all others are busy."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        super().__init__()
+        self._threads = Threads(threads or settings.API_THREADS, "api")
+        self._apart: Mapping[str, Threads] = {path: Threads(1, path) for path in ("/healthz", "/readyz")}
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"only HTTP belongs here, not {scope['type']}")
+        await self._apart.get(scope["path"], self._threads).run(self, scope, receive, send)

@@ -8,7 +8,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from api.views.bars import BarsView, SymbolBarsView
-from api.views.health import healthz
+from api.views.health import healthz, readyz
 from api.views.metrics import MetricsView
 from api.views.page import Login, page
 from api.views.snapshots import SnapshotsView
@@ -18,7 +18,7 @@ from api.views.tickets import TicketView
 from api.views.trades import SymbolTradesView, TradesView
 
 # The page itself asks for a login unless PAGE_PUBLIC; the schema describes and holds no data.
-PUBLIC = ("page", "healthz", "rest_framework:login", "schema", "docs")
+PUBLIC = ("page", "healthz", "readyz", "rest_framework:login", "schema", "docs")
 SYMBOL = r"(?P<symbol>[0-9A-Za-z._:/-]{1,24})"
 
 handler400 = "api.errors.malformed"
@@ -45,6 +45,7 @@ v2 = [
 urlpatterns = [
     path("", page, name="page"),
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("", include((sessions, "rest_framework"))),
     path("v2/", include(v2)),

@@ -30,16 +30,52 @@ class Connection(asyncio.Protocol):
         self.address = "?"
         self.halted = False
         self._transport: asyncio.Transport | None = None
+        self._handshake: asyncio.Task[None] | None = None
         self._congested_since: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=self.server.limits.write_bytes)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else "?"
+        self.server.accepted(self)  # counted from here on: a handshake that never comes takes a place as well
+        if self.server.tls is None:
+            self._begin(self._transport)
+        elif not transport.is_closing():
+            self._handshake = asyncio.get_running_loop().create_task(self._secure(self._transport, self.server.tls))
+
+    async def _secure(self, plain: asyncio.Transport, tls: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            secured = await loop.start_tls(
+                plain,
+                self,
+                tls,
+                server_side=True,
+                ssl_handshake_timeout=wire.HELLO_S,
+                ssl_shutdown_timeout=wire.HELLO_S,
+            )
+        except (OSError, ssl.SSLError) as error:
+            metrics.WIRE_ERRORS.labels("tls_handshake").inc()
+            log.info("no TLS address=%s error=%s", self.address, type(error).__name__)
+            plain.abort()
+            return
+        if secured is not None and not secured.is_closing():
+            self._begin(secured)
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=self.server.limits.write_bytes)
         self.session = Session(now=time.monotonic(), channel_binding=self.server.channel_binding)
         self.server.opened(self)
         self.flush()
+
+    def turn_away(self) -> None:
+        """Somebody else needs the place: say so where a session can."""
+        if self.session is not None:
+            self.session.refuse("too_many_connections", "too many connections have not said who they are")
+            self.flush()
+        elif self._transport is not None:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         session = self.session
@@ -59,6 +95,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.session is not None:
             self.session.state = State.CLOSED
+        if self._handshake is not None:
+            self._handshake.cancel()
         self.server.closed(self)
 
     def pause_writing(self) -> None:

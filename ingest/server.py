@@ -28,6 +28,7 @@ from ingest.session import BatchReceived, Event, State
 from marketdata import live, metrics
 from marketdata import ticks as ticks_module
 from marketdata.ticks import Ticks, batch_number
+from marketdata.unauthenticated import Unauthenticated
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,10 @@ class Server:
         self.dataset = Dataset(max_bytes=limits.dataset_bytes, max_age_s=limits.ring_age_s)
         self.errors: Counter[str] = Counter()
         self._connections: set[Connection] = set()
-        self._strangers: Counter[str] = Counter()
+        self.tls: ssl.SSLContext | None = None
+        self._unauthenticated: Unauthenticated[Connection] = Unauthenticated(
+            most=limits.max_strangers, most_of_caller=limits.max_strangers_of_address
+        )
         self.broken = asyncio.Event()
         self._halted = False
         self._draining = False
@@ -70,14 +74,8 @@ class Server:
         """Listen; returns the port."""
         self._dispatcher.start()
         self._listener.start()
-        self._listening = await self._loop.create_server(
-            lambda: Connection(self),
-            host,
-            port,
-            ssl=tls,
-            ssl_handshake_timeout=wire.HELLO_S if tls else None,
-            backlog=256,
-        )
+        self.tls = tls
+        self._listening = await self._loop.create_server(lambda: Connection(self), host, port, backlog=256)
         for job in (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked()):
             self._spawn(job, vital=True)
         return int(self._listening.sockets[0].getsockname()[1])
@@ -122,20 +120,23 @@ class Server:
 
     # --- connections ------------------------------------------------------------------------------------------------
 
-    def opened(self, connection: Connection) -> None:
-        """A socket was accepted."""
+    def accepted(self, connection: Connection) -> None:
+        """A socket was accepted; who it is is not known. When there are too many of those, an older one has to go."""
         self._connections.add(connection)
-        self._strangers[connection.address] += 1
+        gone = self._unauthenticated.enter(connection, connection.address)
+        if gone is not None:
+            metrics.TURNED_AWAY.labels("terminal").inc()
+            gone.turn_away()
+        metrics.UNAUTHENTICATED.labels("terminal").set(len(self._unauthenticated))
         metrics.CONNECTIONS.set(len(self._connections))
+
+    def opened(self, connection: Connection) -> None:
+        """A socket can be spoken to."""
         session = connection.session
         if session is None:
             return
         if self._draining:
             session.go_away("shutting_down", "the server restarts", 1.0)
-        elif self._strangers.total() > self.limits.max_strangers or (
-            self._strangers[connection.address] > self.limits.max_strangers_of_address
-        ):
-            session.refuse("too_many_connections", "too many connections have not said who they are")
         elif len(self._connections) > self.limits.max_clients + self.limits.max_strangers:
             session.refuse("too_many_connections", "the server has as many connections as it may")
 
@@ -143,18 +144,16 @@ class Server:
         """A socket is gone; what it sent stays in flight."""
         connection.halt(False)
         self._connections.discard(connection)
-        if connection.member is None:
-            self._no_stranger(connection)
-        else:
+        self._is_known(connection)
+        if connection.member is not None:
             self.registry.leave(connection.member)
             log.info("left client=%s", connection.member.admission.name)
             connection.member = None  # they point to each other: without this the ring waits for the garbage collector
         metrics.CONNECTIONS.set(len(self._connections))
 
-    def _no_stranger(self, connection: Connection) -> None:
-        self._strangers[connection.address] -= 1
-        if self._strangers[connection.address] <= 0:
-            del self._strangers[connection.address]
+    def _is_known(self, connection: Connection) -> None:
+        self._unauthenticated.leave(connection)
+        metrics.UNAUTHENTICATED.labels("terminal").set(len(self._unauthenticated))
 
     def note_error(self, connection: Connection, code: str) -> None:
         """A connection ended for an error."""
@@ -216,7 +215,7 @@ class Server:
             ring=Ring(max_bytes=self.limits.ring_bytes, max_age_s=self.limits.ring_age_s),
         )
         connection.member = member  # from here on back-pressure holds for it; what a stranger says is always heard
-        self._no_stranger(connection)
+        self._is_known(connection)
         old = self.registry.join(member)
         if old is not None and old.link.session is not None:
             metrics.SUPERSEDED.inc()

@@ -4,6 +4,7 @@ lists them."""
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -96,6 +97,14 @@ class Environment:
             lambda raw: [word.strip() for word in raw.split(",") if word.strip()],
             "words separated by commas",
         )
+
+    def networks(self, name: str, default: list[str]) -> list[str]:
+        """IP addresses and networks."""
+
+        def parse(raw: str) -> list[str]:
+            return [str(ipaddress.ip_network(word.strip())) for word in raw.split(",") if word.strip()]
+
+        return self._read(name, default, parse, "addresses or networks separated by commas, such as 10.0.0.5,fd00::/8")
 
     def redis_url(self, name: str, default: str) -> str:
         def parse(raw: str) -> str:

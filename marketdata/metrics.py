@@ -63,6 +63,15 @@ ROLLOVER_UNDONE = Gauge(
 ALARMS = Gauge("naru_alarms", "Alarms that are not cleared, by code", ["code"], multiprocess_mode="mostrecent")
 
 # API
+HTTP_REFUSED = Counter(
+    "naru_http_refused_total", "HTTP connections ended before their request was read, by status or reason", ["reason"]
+)
+UNAUTHENTICATED = Gauge(
+    "naru_unauthenticated_connections", "Connections that have not logged in", ["kind"], multiprocess_mode="livesum"
+)
+TURNED_AWAY = Counter(
+    "naru_turned_away_total", "Connections that had not logged in and gave way to newer ones", ["kind"]
+)
 SOCKETS = Gauge("naru_stream_sockets", "Open WebSockets", multiprocess_mode="livesum")
 STREAM_SKIPPED = Counter(
     "naru_stream_skipped_trades_total", "Trades skipped for slow WebSockets, each told by a gap message"

@@ -51,7 +51,7 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
         Program("worker-backups", backups, 20, stop_s=60, stop_group=False),  # hours, and 08:00 does not wait for them
         Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], 30),
         Program("ingest", [python, "manage.py", "runingest"], 40, stop_s=30),
-        Program("web", [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "api.asgi:application"], 50),
+        Program("web", [python, "manage.py", "runweb", "--port", str(port)], 50),
     ]
     ours = [Program("valkey", redis, 10, stop_s=30)] if redis else []
     return [*ours, *listed, *([terminal] if terminal else [])]

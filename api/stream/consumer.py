@@ -55,9 +55,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         await self.accept()
         metrics.SOCKETS.inc()
         self._pump = asyncio.create_task(self._send_all())
-        if not self._door.enter(self.subscriber):
-            self.subscriber.end(406, "connection limit exceeded")
-            return
+        self._door.enter(self.subscriber, self._address)
         self._deadline = asyncio.get_running_loop().call_later(
             AUTH_S, self.subscriber.end, 404, f"auth timeout: no login within {AUTH_S:.0f} s"
         )
@@ -103,7 +101,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         secret = self._headers.get(SECRET_HEADER.lower().encode())
         if key is not None or secret is not None:
             await self._enter(door.by_key, (key or b"").decode("latin-1"), (secret or b"").decode("latin-1"))
-        elif door.same_origin(self._headers, settings.CSRF_TRUSTED_ORIGINS):
+        elif self._same_origin():
             identity = await database_sync_to_async(door.by_session)(self.scope.get("user"))
             if identity is not None:
                 self._admit(identity)
@@ -113,7 +111,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             raise RequestError(403, "already authenticated")
         if not request.ticket:
             await self._enter(door.by_key, request.key, request.secret)
-        elif door.same_origin(self._headers, settings.CSRF_TRUSTED_ORIGINS):
+        elif self._same_origin():
             await self._enter(door.by_ticket, request.ticket)
         else:
             self.subscriber.end(402, "auth failed: tickets are for pages of this server")
@@ -136,9 +134,16 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
     def _admit(self, identity: Identity) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        if self.subscriber.ending is None:
-            self._door.admit(self.subscriber, identity)
+        if self.subscriber.ending is not None:
+            return
+        if self._door.admit(self.subscriber, identity):
             self.subscriber.tell(T="success", msg="authenticated")
+        else:
+            self.subscriber.end(406, "connection limit exceeded")
+
+    def _same_origin(self) -> bool:
+        secure = self.scope.get("scheme") == "wss"
+        return door.same_origin(self._headers, settings.CSRF_TRUSTED_ORIGINS, secure=secure)
 
     # --- what it wants ------------------------------------------------------------------------------------------------
 

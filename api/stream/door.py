@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,9 @@ from django.db import Error
 
 from api import authentication, tickets
 from api.stream.subscriber import Identity, Subscriber
+from marketdata import metrics
 from marketdata.models import Client
+from marketdata.unauthenticated import Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -22,38 +23,48 @@ CHECK_EVERY_S = 15.0
 
 
 class Door:
-    """The sockets of this process, all of them in `inside`."""
+    """The sockets of this process: those of readers in `inside`, those that have not logged in in `waiting`."""
 
-    def __init__(self, *, most: int, most_per_key: int) -> None:
+    def __init__(self, *, most: int, most_per_key: int, waiting: Unauthenticated[Subscriber]) -> None:
         self.most, self.most_per_key = most, most_per_key
         self.inside: set[Subscriber] = set()
+        self.waiting = waiting
         self._checker: asyncio.Task[None] | None = None
 
-    def enter(self, subscriber: Subscriber) -> bool:
-        """Whether there is room for one more."""
-        if len(self.inside) >= self.most:
-            return False
-        self.inside.add(subscriber)
-        if self._checker is None or self._checker.done():
-            self._checker = asyncio.create_task(self._check())
-        return True
+    def enter(self, subscriber: Subscriber, address: str) -> None:
+        """A socket that may log in now; an older one has to go when too many wait."""
+        gone = self.waiting.enter(subscriber, address)
+        if gone is not None:
+            metrics.TURNED_AWAY.labels("websocket").inc()
+            gone.end(406, "connection limit exceeded: too many connections have not logged in")
+        metrics.UNAUTHENTICATED.labels("websocket").set(len(self.waiting))
 
     def leave(self, subscriber: Subscriber) -> None:
+        self.waiting.leave(subscriber)
+        metrics.UNAUTHENTICATED.labels("websocket").set(len(self.waiting))
         self.inside.discard(subscriber)
         if not self.inside and self._checker is not None:
             self._checker.cancel()
             self._checker = None
 
-    def admit(self, subscriber: Subscriber, identity: Identity) -> None:
-        """Note whose socket it is; the oldest of the same key goes when there are too many."""
-        subscriber.identity = identity
-        if identity.kind != "client":
-            return
+    def admit(self, subscriber: Subscriber, identity: Identity) -> bool:
+        """Note whose socket it is, unless there is no room. The oldest of the same key goes when there are too many,
+        and the oldest of the public page's when those have half of all: visitors leave room for readers."""
         same = sorted(
             (one for one in self.inside if one.identity == identity and one.ending is None), key=lambda one: one.age
         )
-        for one in same[: max(len(same) - self.most_per_key, 0)]:
-            one.end(406, f"connection limit exceeded: a newer one took over, a key may have {self.most_per_key}")
+        most = {"client": self.most_per_key, "page": max(self.most // 2, 1)}.get(identity.kind, self.most)
+        if len(self.inside) >= self.most and len(same) < most:
+            return False
+        for one in same[: max(len(same) + 1 - most, 0)]:
+            one.end(406, f"connection limit exceeded: a newer one took over, there may be {most} of them")
+        self.waiting.leave(subscriber)
+        metrics.UNAUTHENTICATED.labels("websocket").set(len(self.waiting))
+        self.inside.add(subscriber)
+        if self._checker is None or self._checker.done():
+            self._checker = asyncio.create_task(self._check())
+        subscriber.identity = identity
+        return True
 
     async def _check(self) -> None:
         while True:
@@ -76,13 +87,14 @@ def _no_longer_allowed(known: set[Identity]) -> set[Identity]:
     return {one for one in known if one.kind != "page" and one not in allowed}
 
 
-def same_origin(headers: Mapping[bytes, bytes], trusted: list[str]) -> bool:
-    """Whether a browser's page from here opened the socket. A missing Origin is no browser, and so no."""
+def same_origin(headers: Mapping[bytes, bytes], trusted: list[str], *, secure: bool) -> bool:
+    """Whether a browser's page from here opened the socket: same scheme, host and port. A missing Origin is no browser,
+    and so no. `secure` says whether the socket came by TLS, as far as the last proxy."""
     origin = headers.get(b"origin", b"").decode("latin-1")
-    if not origin:
-        return False
     host = headers.get(b"host", b"").decode("latin-1")
-    return urllib.parse.urlsplit(origin).netloc.lower() == host.lower() or origin in trusted
+    if not origin or not host:
+        return False
+    return origin.lower() == f"{'https' if secure else 'http'}://{host}".lower() or origin in trusted
 
 
 def by_key(key: str, secret: str, address: str) -> Identity | None:

@@ -25,7 +25,7 @@ class Outbox:
     """Ordered pieces (trades, answers), and the newest of each thing that can be conflated.
 
     Above `max_bytes` trades are skipped, told by one gap message with the first and last offset skipped, or
-    `too_slow` is set.
+    `too_slow` is set. Answers that wait may have `max_bytes`, and one more answer.
     """
 
     def __init__(self, form: Form, *, max_bytes: int) -> None:
@@ -33,6 +33,8 @@ class Outbox:
         self._queue: deque[Piece] = deque()
         self._latest: dict[Hashable, Piece] = {}
         self._gap: tuple[int, int] | None = None
+        self._answers: deque[Piece] = deque()  # those in the queue
+        self._answer_bytes = 0
         self._filled, self._room, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._room.set()
         self.bytes = 0
@@ -40,7 +42,12 @@ class Outbox:
         self.too_slow = False
 
     def put(self, piece: Piece) -> None:
-        """An answer or a notice: always taken, in order."""
+        """An answer or a notice, in order. Whoever asks and does not read the answers is too slow as well."""
+        if self._answer_bytes > self._max_bytes:
+            self.give_up()
+            return
+        self._answers.append(piece)
+        self._answer_bytes += len(piece.data)
         self._append(piece)
 
     def put_trades(self, chunks: Sequence[Chunk]) -> None:
@@ -83,6 +90,8 @@ class Outbox:
         while size < most_bytes and (self._queue or self._latest):
             if self._queue:
                 piece = self._queue.popleft()
+                if self._answers and piece is self._answers[0]:
+                    self._answer_bytes -= len(self._answers.popleft().data)
             else:
                 piece = self._latest.pop(next(iter(self._latest)))
             taken.append(piece)
@@ -100,7 +109,8 @@ class Outbox:
         """Forget everything that waits."""
         self._queue.clear()
         self._latest.clear()
-        self._gap, self.bytes = None, 0
+        self._answers.clear()
+        self._gap, self.bytes, self._answer_bytes = None, 0, 0
         self._room.set()
 
     async def filled(self) -> None:

@@ -10,6 +10,8 @@ from django.conf import settings
 
 from api.stream.door import Door
 from api.stream.hub import Hub
+from api.stream.subscriber import Subscriber
+from marketdata.unauthenticated import Unauthenticated
 
 _pairs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Hub, Door]] = weakref.WeakKeyDictionary()
 
@@ -19,7 +21,11 @@ def shared() -> tuple[Hub, Door]:
     loop = asyncio.get_running_loop()
     if loop not in _pairs:
         hub = Hub(settings.REDIS_URL, grace_us=int(settings.LATE_AFTER_S * 1e6))
-        _pairs[loop] = (hub, Door(most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY))
+        waiting: Unauthenticated[Subscriber] = Unauthenticated(
+            most=settings.WS_MAX_UNAUTHENTICATED, most_of_caller=settings.WS_MAX_UNAUTHENTICATED_OF_ADDRESS
+        )
+        door = Door(most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY, waiting=waiting)
+        _pairs[loop] = (hub, door)
     return _pairs[loop]
 
 

@@ -74,9 +74,7 @@ class Stack:
                 "WARNING",
             ],
         )
-        self._start(
-            "web", [python, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.web_port), "api.asgi:application"]
-        )
+        self._start("web", [python, "manage.py", "runweb", "--port", str(self.web_port)])
         self._wait()
         return self
 

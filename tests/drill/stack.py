@@ -124,8 +124,7 @@ class Stack:
         self._add("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="])
         self._add("ingest", [python, "manage.py", "runingest"])
         if web:
-            where = ["-b", "127.0.0.1", "-p", str(self.web_port)]
-            self._add("web", [python, "-m", "daphne", *where, "api.asgi:application"])
+            self._add("web", [python, "manage.py", "runweb", "--port", str(self.web_port)])
         for terminal in terminals:
             self._add(terminal.name, terminal.command)
 

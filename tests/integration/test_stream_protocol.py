@@ -153,12 +153,17 @@ async def test_the_oldest_socket_of_a_key_makes_room_and_is_told(serving, hub):
         await second.subscribe(trades=["*"])
 
 
-async def test_there_is_a_limit_to_all_sockets(serving, hub):
+async def test_there_is_a_limit_to_all_readers(serving, hub):
     shared.shared()[1].most = 1
+    other, secret = await beside(lambda: Client.objects.create_with_secret(name="other"))
     async with serving.socket() as first, serving.socket() as second:
-        heard, code = await second.closed()
-        assert (heard[-1]["code"], code) == (406, 4406)
         await first.enter(serving)
+        await second.say(action="auth", key=other.key_id, secret=secret)
+
+        heard, code = await second.closed()
+
+        assert (heard[-1]["code"], code) == (406, 4406)
+        await first.subscribe(trades=["*"])
 
 
 async def test_a_revoked_key_is_let_go(serving, hub, monkeypatch):

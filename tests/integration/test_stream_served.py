@@ -29,7 +29,7 @@ def web(serving, road):
 def _web(road, **environment):
     port = free_port()
     road._environment.update(environment)
-    road.start("web", ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "api.asgi:application"])
+    road.start("web", ["manage.py", "runweb", "--port", str(port)])
     until(lambda: _healthy(port), seconds=30, what="Daphne")
     yield f"127.0.0.1:{port}"
 

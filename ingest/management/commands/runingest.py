@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ingest import limits
 from ingest.connection import tls_context
 from ingest.server import Server
+from marketdata import open_files
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ def is_loopback(host: str) -> bool:
 
 async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
-    server = Server(limits.from_settings(), channel_binding=binding)
+    held = limits.from_settings()
+    open_files.allow_most(held.max_clients + 2 * held.max_strangers)
+    server = Server(held, channel_binding=binding)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -79,7 +79,7 @@ def test_a_folder_of_somebody_else_is_left_alone():
 ENTRIES = {
     "manage.py": "import sys, manage; sys.argv = ['manage.py', 'diffsettings']; manage.main()",
     "celery -A celery_app": "import celery_app",
-    "daphne api.asgi:application": "import api.asgi",
+    "api.asgi": "import api.asgi",
 }
 
 

@@ -147,3 +147,25 @@ def test_frames_of_both_kinds_hold_every_message():
         {"n": 1},
         {"n": 2},
     ]
+
+
+def test_answers_that_nobody_reads_end_the_socket():
+    outbox = Outbox(JSON, max_bytes=1000)
+
+    for _ in range(100):
+        outbox.put(piece("answer", size=400))
+
+    assert outbox.too_slow
+    assert outbox.bytes < 2000
+
+
+def test_answers_that_are_read_may_be_as_many_as_one_likes():
+    outbox = Outbox(JSON, max_bytes=1000)
+    outbox.put_trades([(piece("a burst", size=5000), 1, 1)])
+
+    for _ in range(100):
+        outbox.put(piece("answer", size=400))
+        outbox.take(10**6)
+
+    assert not outbox.too_slow
+    assert outbox.bytes == 0

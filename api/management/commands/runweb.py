@@ -1,0 +1,48 @@
+"""`manage.py runweb`: the web server for REST, WebSocket, the admin and the page."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from marketdata import open_files
+
+
+class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL; the first request does
+    help = "Serve REST, WebSocket, the admin and the page (docs/api.md). SIGTERM closes the sockets and ends."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from daphne.access import AccessLogGenerator
+        from daphne.endpoints import build_endpoint_description_strings
+
+        from api.asgi import application, proxies
+        from api.webserver import Limits, Server
+
+        limits = Limits(
+            connections=settings.WEB_MAX_CONNECTIONS,
+            of_caller=settings.WEB_MAX_CONNECTIONS_OF_ADDRESS,
+            body_bytes=settings.WEB_MAX_BODY_BYTES,
+        )
+        sockets = settings.WS_MAX_CONNECTIONS + settings.WS_MAX_UNAUTHENTICATED
+        open_files.allow_most(limits.connections + sockets)
+        server = Server(
+            application,
+            limits=limits,
+            is_shared=proxies.trusted,
+            endpoints=build_endpoint_description_strings(host=options["host"], port=options["port"]),
+            action_logger=AccessLogGenerator(sys.stdout),
+            websocket_connect_timeout=5,
+            server_name="naru",
+        )
+        server.run()
+        if server.abort_start:
+            raise CommandError(f"cannot listen on {options['host']}:{options['port']}. Choose another --port.")
