@@ -18,10 +18,11 @@ from django.db.models import Exists, F, Max, Min, OuterRef, Subquery, Sum
 from analytics import candles, days, differences
 from analytics.differences import BatchSums, Finding, Findings
 from marketdata import bars as bars_module
-from marketdata import dayticks, figures, ledger, rollover
+from marketdata import dayticks, dropped, figures, rollover
 from marketdata.bars import Bars
+from marketdata.dropped import Kind
 from marketdata.figures import PRIME, Figure
-from marketdata.models import IngestBatch, IngestBatchDay, RolloverRun, Symbol
+from marketdata.models import DroppedDay, IngestBatch, IngestBatchDay, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import HISTORY, TEMP, Progress
 
@@ -76,30 +77,31 @@ def known_dates(first: datetime.date | None = None, last: datetime.date | None =
 
 def verify_day(date: datetime.date, *, most: int = MOST, progress: Progress = silent) -> Report:
     """Count a trading day from the start and compare. UnknownDay if there is nothing of it. Only reads."""
-    found, notes = Findings(most), []
+    found = Findings(most)
+    notes: list[Finding] = []
     progress(f"{date} 원장과 틱 / ledger and ticks")
     with storage().snapshot():
         run, counted, waiting = figures_of(date)
-        if run is not None and run.dropped_at is not None:
-            notes.append(_dropped(run))
-        else:
-            found.add(_ledger(date, counted, progress))
-            found.add(_recorded(run, counted, waiting))
+        gone = dropped.kinds(date)
+        if gone:
+            notes += _dropped(date, run, counted)
+        found.add(_ledger(date, counted, progress, whole=not gone))
+        found.add(_recorded(run, counted, waiting))
     if waiting and run is not None and run.state == State.DONE:
         rows = figures.total(waiting.values()).rows
         notes.append(Finding(code="waiting_to_be_moved", subject=str(date), found=f"{rows:,} late ticks in {TEMP}"))
     if run is not None and run.accepted:
         notes.append(Finding(code="accepted_difference", subject=str(date), found=run.accepted))
     series = storage().day_series(date)
-    has_ticks = run is None or run.dropped_at is None
+    whole = not gone  # else candles are what is left of the day, or the ticks are
     minutes = 0
-    if has_ticks:
+    if whole:
         for feed in sorted({feed for _, feed in series}):
             symbols = [symbol for symbol, one in series if one == feed]
             minutes += _verify_minutes(date, feed, symbols, found, progress)
     daily = 0
-    if run is not None and run.state in AGGREGATED:
-        daily = compare_daily(date, series, set(waiting), found, progress, alone=has_ticks)
+    if run is not None and run.state in AGGREGATED and Kind.MINUTES not in gone:
+        daily = compare_daily(date, series, set(waiting), found, progress, alone=whole)
     return Report(
         date=date,
         state=str(run.state) if run is not None else "",
@@ -133,18 +135,33 @@ def _range() -> str:
     return f"Known: {bounds[0]} to {bounds[-1]}" if bounds else "No day is known yet."
 
 
-def _dropped(run: RolloverRun) -> Finding:
-    return Finding(
-        code="dropped",
-        subject=str(run.trade_date),
-        found=f"its ticks are past their time and were dropped at {run.dropped_at:%Y-%m-%d %H:%M} UTC"
-        + (f"; archived {run.archived_at:%Y-%m-%d}" if run.archived_at else ""),
-    )
+def _dropped(date: datetime.date, run: RolloverRun | None, counted: Counted) -> Iterator[Finding]:
+    """What is gone of the day, and that what is there came later."""
+    names = {Kind.TICKS: "ticks", Kind.MINUTES: "minute candles", Kind.LEDGER: "ledger rows"}
+    marks = DroppedDay.objects.filter(trade_date=date).order_by("-kind")
+    archived = f"; archived {run.archived_at:%Y-%m-%d}" if run is not None and run.archived_at else ""
+    for mark in marks:
+        rows = f"{mark.rows:,} " if mark.rows else ""
+        yield Finding(
+            code="dropped",
+            subject=str(date),
+            found=f"{rows}{names[Kind(mark.kind)]} are past their time and were dropped at"
+            f" {mark.dropped_at:%Y-%m-%d %H:%M} UTC{archived}",
+        )
+    late = figures.total(counted.values()).rows
+    if late and any(mark.kind == Kind.TICKS for mark in marks):
+        yield Finding(
+            code="late_after_drop",
+            subject=str(date),
+            found=f"{late:,} ticks came after the others had been dropped; they are kept, and are not the whole of"
+            " the day",
+        )
 
 
-def _ledger(date: datetime.date, counted: Counted, progress: Progress) -> Iterator[Finding]:
-    """The ledger's sum against the ticks', batch by batch where they differ; and the ledger against itself."""
-    acknowledged, total = ledger.day_figure(date), figures.total(counted.values())
+def _ledger(date: datetime.date, counted: Counted, progress: Progress, *, whole: bool) -> Iterator[Finding]:
+    """The ledger's sum against the ticks', batch by batch where they differ (of a `whole` day: of another one the
+    ledger has batches whose ticks were dropped); and the ledger against itself."""
+    acknowledged, total = dropped.expected(date), figures.total(counted.values())
     if acknowledged != total:
         yield Finding(
             code="ledger_differs",
@@ -152,6 +169,7 @@ def _ledger(date: datetime.date, counted: Counted, progress: Progress) -> Iterat
             expected=differences.figure_text(acknowledged),
             found=differences.figure_text(total),
         )
+    if acknowledged != total and whole:
         found, senders = BatchSums(), dayticks.sources()
         for number, (symbol, feed) in enumerate(sorted(counted), start=1):
             try:
@@ -206,10 +224,12 @@ def _recorded(run: RolloverRun | None, counted: Counted, waiting: Counted) -> It
     if run is None or run.state not in _COUNTED:
         return
     recorded, found = Figure(run.rows or 0, run.checksum or 0), figures.total(counted.values())
+    if run.dropped_at is not None:
+        recorded = Figure()
     if run.state != State.VERIFIED:
         late = figures.total(waiting.values())
         found = Figure(found.rows - late.rows, (found.checksum - late.checksum) % PRIME)
-    elif found == ledger.day_figure(run.trade_date):
+    elif found == dropped.expected(run.trade_date):
         return  # ticks that came since are counted again when the day is moved
     if recorded != found:
         yield Finding(

@@ -12,13 +12,13 @@ from typing import Any
 from analytics import consistency, differences
 from analytics.consistency import MOST, silent
 from analytics.differences import Finding, Findings
+from marketdata import alarms, connections, dropped, figures, leases, rollover
 from marketdata import bars as bars_module
-from marketdata import connections, leases, rollover
 from marketdata.bars import MINUTE_US, Bars
 from marketdata.figures import Figure
 from marketdata.leases import Lease
 from marketdata.models import RolloverRun
-from marketdata.storage import storage
+from marketdata.storage import NotWholeError, storage
 from marketdata.storage.base import EPOCH_DATE, Progress
 
 GROUP_TICKS = 200_000  # whose candles are owned at a time: for a second or so workers wait
@@ -27,7 +27,8 @@ again = functools.partial(connections.steadily, give_up_s=math.inf)  # a group m
 
 
 class NothingToBuildFrom(Exception):
-    """There are no ticks, so the candles are all that is left of the day; or no such symbol or feed on that day."""
+    """There are no ticks or only some of them, so the candles are all that is left of the day; or no such symbol or
+    feed on that day. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +79,15 @@ class _Repair:
 
     def run(self, symbols: Sequence[str] | None, feed: str | None) -> Rebuilt:
         date = self._date
-        run, counted, waiting = consistency.figures_of(date)
-        if not counted or (run is not None and run.dropped_at is not None):
+        with storage().snapshot():
+            run, counted, waiting = consistency.figures_of(date)
+            _all_ticks_there(date, run, counted)
+        gone = dropped.kinds(date)
+        if gone and (symbols is not None or feed is not None):
             raise NothingToBuildFrom(
-                f"{date}: 틱이 없음 / there are no ticks to build from: they are past their time (RETENTION_TICKS_DAYS)"
-                " or never came; the candles stay as they are"
+                f"{date}: 분봉이 기한 만료로 삭제됨 / its minute candles were dropped when their time was over"
+                " (RETENTION_MINUTES_DAYS), and a daily candle needs all of them: build the whole day, without --symbol"
+                " and --feed"
             )
         series = storage().day_series(date)
         chosen = [
@@ -98,7 +103,7 @@ class _Repair:
             dry_run=self._lease is None,
             series=len(chosen),
             changed=self._changed,
-            daily=self._daily(run, series, set(waiting)),
+            daily=self._daily(run, series, set(waiting), None if chosen == series else set(chosen)),
             findings=tuple(self._found.named),
             counts=self._found.counts,
         )
@@ -134,21 +139,58 @@ class _Repair:
         return bars.take(bars.trade_date == (self._date - EPOCH_DATE).days)
 
     def _daily(
-        self, run: RolloverRun | None, series: Sequence[tuple[str, str]], waiting: set[tuple[str, str]]
+        self,
+        run: RolloverRun | None,
+        series: Sequence[tuple[str, str]],
+        waiting: set[tuple[str, str]],
+        built: set[tuple[str, str]] | None,
     ) -> int | None:
+        """`built` are the series whose minute candles were just made what all of their ticks make, None: all."""
         if run is None or run.state not in consistency.AGGREGATED:
             return None  # the rollover will make them
         consistency.compare_daily(self._date, series, waiting, self._found, self._progress, alone=True)
         if self._lease is None:
             return None
         self._check()
-        daily = again(lambda: storage().build_daily(self._date, rollover.windows(self._date)))
+        try:
+            daily = again(lambda: storage().build_daily(self._date, rollover.windows(self._date), proven=built))
+        except NotWholeError as error:
+            raise NothingToBuildFrom(
+                f"{self._date}: 분봉은 고침, 일봉은 그대로 / the minute candles were put right, the daily candles stay"
+                f" as they are: {error}. Without --symbol and --feed all of them are built"
+            ) from error
         RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
+        alarms.clear(rollover.NOT_WHOLE, subject=self._date.isoformat())
         return daily
 
     def _check(self) -> None:
         if self._lease is not None:
             self._lease.check()
+
+
+def _all_ticks_there(date: datetime.date, run: RolloverRun | None, counted: Mapping[tuple[str, str], Figure]) -> None:
+    """NothingToBuildFrom unless every tick that was acknowledged of the day is stored. A difference that a person
+    accepted is no hindrance, save for ticks that are missing: the candles still have them."""
+    if not counted:
+        raise NothingToBuildFrom(
+            f"{date}: 틱이 없음 / there are no ticks to build from: they are past their time (RETENTION_TICKS_DAYS)"
+            " or never came; the candles stay as they are"
+        )
+    total = figures.total(counted.values())
+    if dropped.Kind.TICKS in dropped.kinds(date):
+        raise NothingToBuildFrom(
+            f"{date}: 틱이 기한 만료로 삭제된 날 / the ticks of this day were dropped when their time was over"
+            f" (RETENTION_TICKS_DAYS), and the {total.rows:,} that are there came later: they are not the whole of it."
+            " The candles stay as they are; the whole day may be in the archive or in a backup"
+        )
+    expected = dropped.expected(date)
+    if total.rows < expected.rows or (total != expected and not (run is not None and run.accepted)):
+        raise NothingToBuildFrom(
+            f"{date}: 틱이 원장과 다름 / the ledger has {expected.rows:,} ticks (checksum {expected.checksum}), stored"
+            f" are {total.rows:,} (checksum {total.checksum}), so the candles may know more than the ticks and stay as"
+            f" they are. `manage.py verify_day {date}` names each difference and docs/consistency.md says what to do;"
+            " when the ticks are whole again, build the candles"
+        )
 
 
 def _all_there(

@@ -18,7 +18,7 @@ from django.conf import settings
 from analytics import candles
 from ingest import notices, validation, work
 from ingest.work import Batch, Group
-from marketdata import connections, feed, figures, ledger, live, metrics
+from marketdata import connections, dropped, feed, figures, ledger, live, metrics
 from marketdata.bars import Bars
 from marketdata.figures import Figure
 from marketdata.ledger import Claim
@@ -30,6 +30,7 @@ from marketdata.ticks import TICK_BITS, Ticks
 
 log = logging.getLogger(__name__)
 
+DAY_US = 86_400_000_000
 directory = Directory()
 
 
@@ -105,27 +106,35 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
     """One transaction: claim, rejects, ticks, candles. Returns merged candles by group, the time, and batches stored
     before."""
     known: dict[int, int] = {}
+    closed: set[datetime.date] = set()
     for _ in range(connections.TRIES):
         fresh = [batch for batch in members if batch.number not in known]
         if not fresh:
             return [], ledger.now_us(), known
         try:
             left = _without(groups, known) if known else groups
-            merged, committed_us = connections.steadily(functools.partial(_store, fresh, left))
+            merged, committed_us = connections.steadily(functools.partial(_store, fresh, left, closed))
             return merged, committed_us, known
+        except _CandlesGoneError as error:
+            log.warning("ticks kept without candles dates=%s", ",".join(map(str, sorted(error.dates))))
+            closed |= error.dates
         except ledger.AlreadyClaimedError:
             known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
     raise StorageError("the ledger changed under every attempt to claim these batches")
 
 
-def _store(fresh: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group, Bars]], int]:
+def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) -> tuple[list[tuple[Group, Bars]], int]:
+    """`closed` are the trading dates whose ticks make no candles; _CandlesGoneError if there are more of them."""
     with storage().transaction():
         committed_us = _claim(fresh)
         ledger.claim_days(_by_day(groups))
         for group in groups:
             _load(group)
         # Candles last and in key order: they are what two workers may both want to write.
-        merged = [(group, _merge(group, committed_us)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
+        merged = [(group, _merge(group, committed_us, closed)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
+        # Asked last: what is noted from now on is removed after we commit, and our candles with it.
+        if late := dropped.without_candles(_long_ago(groups, committed_us) - closed):
+            raise _CandlesGoneError(late)
     return merged, committed_us
 
 
@@ -194,10 +203,29 @@ def _load(group: Group) -> None:
         raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
 
 
-def _merge(group: Group, committed_us: int) -> Bars:
+class _CandlesGoneError(Exception):
+    """Minute candles of these trading dates were removed, or the ledger that tells a repeat from what is new: their
+    ticks are stored, and make no candles."""
+
+    def __init__(self, dates: set[datetime.date]) -> None:
+        super().__init__(dates)
+        self.dates = dates
+
+
+def _long_ago(groups: list[Group], now_us: int) -> set[datetime.date]:
+    """The trading dates of the ticks that retention may have got to: it keeps everything for a day at least."""
+    today = now_us // DAY_US
+    days = {day for group in groups for day in np.unique(group.ticks.trade_date).tolist() if day < today - 1}
+    return {EPOCH_DATE + datetime.timedelta(days=day) for day in days}
+
+
+def _merge(group: Group, committed_us: int, closed: set[datetime.date]) -> Bars:
     live_source = directory.max_age_s(group.ticks.source_id) is not None
+    ticks = group.ticks
+    if closed:
+        ticks = ticks.take(~np.isin(ticks.trade_date, [(date - EPOCH_DATE).days for date in closed]))
     partial = candles.build(
-        group.ticks,
+        ticks,
         now_us=committed_us if live_source else None,
         late_after_us=int(settings.LATE_AFTER_S * 1e6),
     )

@@ -1,7 +1,9 @@
 """Finished days as Parquet files: exported, read back and compared before they count, checked whenever somebody asks.
 
 `ARCHIVE_DIR/ticks/trade_date=2026-03-16/ticks.parquet`, and beside it `_ticks.json`, which says what is in it. A file
-appears whole or not at all. What a file looks like inside is `marketdata.parquet`'s.
+appears whole or not at all, and is never replaced by one with fewer ticks. Ticks that came after those of the day were
+dropped are a further part beside the first, `ticks-2.parquet` with `_ticks-2.json`; the parts together are the day.
+What a file looks like inside is `marketdata.parquet`'s.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ import itertools
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from django.conf import settings
 
-from marketdata import alarms, dayticks, figures, leases, ledger, parquet
+from marketdata import alarms, dayticks, dropped, figures, leases, parquet
 from marketdata.figures import Figure
 from marketdata.models import RolloverRun, Source
 from marketdata.storage import storage
@@ -29,7 +32,7 @@ from marketdata.ticks import Ticks
 log = logging.getLogger(__name__)
 
 LEASE, FAILED = "archive", "archive_failed"
-FILE, MANIFEST, PART = "ticks.parquet", "_ticks.json", ".part"
+TEMPORARY = ".part"
 FORMAT = 1
 PIECE = 1 << 20
 TELL_ROWS = 1_000_000
@@ -47,7 +50,7 @@ class Tampered(ArchiveError):
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What is known of an archive without opening it. `checksum` is that of `marketdata.figures`; `accepted` the
-    difference to the ledger that a person accepted."""
+    difference to the ledger that a person accepted; `part` counts the files of the day from 1."""
 
     trade_date: str
     rows: int
@@ -60,6 +63,7 @@ class Manifest:
     accepted: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
+    part: int = 1
 
     @property
     def figure(self) -> Figure:
@@ -75,9 +79,22 @@ def folder_of(date: datetime.date, folder: Path | None = None) -> Path:
     return (folder or Path(settings.ARCHIVE_DIR)) / "ticks" / f"trade_date={date.isoformat()}"
 
 
-def path_of(date: datetime.date, folder: Path | None = None) -> Path:
-    """The Parquet file of a trading date."""
-    return folder_of(date, folder) / FILE
+def path_of(date: datetime.date, folder: Path | None = None, part: int = 1) -> Path:
+    """The Parquet file of a trading date, or of a further part of it."""
+    return folder_of(date, folder) / ("ticks.parquet" if part == 1 else f"ticks-{part}.parquet")
+
+
+def _manifest_path(date: datetime.date, folder: Path | None, part: int) -> Path:
+    return folder_of(date, folder) / ("_ticks.json" if part == 1 else f"_ticks-{part}.json")
+
+
+def parts_of(date: datetime.date, folder: Path | None = None) -> list[int]:
+    """The parts of a trading date that are archived; ticks of a day that was dropped before it was archived may have no
+    first part."""
+    names = [
+        re.fullmatch(r"_ticks(?:-(\d+))?\.json", path.name) for path in folder_of(date, folder).glob("_ticks*.json")
+    ]
+    return sorted(int(name[1] or 1) for name in names if name)
 
 
 # --- making -----------------------------------------------------------------------------------------------------------
@@ -121,9 +138,11 @@ def make(date: datetime.date, *, folder: Path | None = None, progress: Progress 
             progress(words)
 
         run, found = _finished(date)
-        manifest = _existing(date, folder, found)
+        part = dropped.ticks_gone(date) + 1
+        manifest = _existing(date, folder, part, found)
         if manifest is None:
-            manifest = _export(run, found, folder, tell)
+            _refuse_fewer(date, folder, part, figures.total(found.values()))
+            manifest = _export(run, found, folder, part, tell)
         if folder is None or folder.resolve() == Path(settings.ARCHIVE_DIR).resolve():
             lease.check()
             _note(run)
@@ -159,7 +178,7 @@ def _finished(date: datetime.date) -> tuple[RolloverRun, dict[tuple[str, str], F
             f" counted when the day was done (checksum {recorded.checksum}). `manage.py verify_day {date}` names what"
             " differs"
         )
-    expected = ledger.day_figure(date)
+    expected = dropped.expected(date)
     difference = f"{total.rows - expected.rows:+d} rows, {(total.checksum - expected.checksum) % figures.PRIME:+d}"
     if total != expected and run.accepted.partition(": ")[0] != difference:
         raise ArchiveError(
@@ -169,21 +188,41 @@ def _finished(date: datetime.date) -> tuple[RolloverRun, dict[tuple[str, str], F
     return run, found
 
 
-def _existing(date: datetime.date, folder: Path | None, found: dict[tuple[str, str], Figure]) -> Manifest | None:
+def _existing(
+    date: datetime.date, folder: Path | None, part: int, found: dict[tuple[str, str], Figure]
+) -> Manifest | None:
     """The archive that is there, if it is whole and has these ticks."""
     try:
-        manifest = manifest_of(date, folder)
-        _check_file(path_of(date, folder), manifest)
+        manifest = manifest_of(date, folder, part)
+        _check_file(path_of(date, folder, part), manifest)
     except ArchiveError:
         return None
     return manifest if manifest.figure == figures.total(found.values()) else None
 
 
+def _refuse_fewer(date: datetime.date, folder: Path | None, part: int, total: Figure) -> None:
+    """ArchiveError if the file that is there has more ticks than the database: what it would be replaced by is not the
+    whole of it."""
+    path = path_of(date, folder, part)
+    try:
+        rows = manifest_of(date, folder, part).rows
+    except ArchiveError:
+        rows = parquet.count(str(path)) if path.exists() else 0
+    if rows > total.rows:
+        raise ArchiveError(
+            f"{date}: 보관본이 더 많음 / {path} has {rows:,} ticks, the database only {total.rows:,}, so it is kept"
+            f" as it is. Was an older database restored, or were ticks deleted? `manage.py verify_day {date}` names"
+            " what is missing. To archive what the database has all the same, move that file and its manifest"
+            " elsewhere, or name another folder with `--to DIR`"
+        )
+
+
 def _export(
-    run: RolloverRun, found: dict[tuple[str, str], Figure], folder: Path | None, progress: Progress
+    run: RolloverRun, found: dict[tuple[str, str], Figure], folder: Path | None, number: int, progress: Progress
 ) -> Manifest:
     date, place = run.trade_date, folder_of(run.trade_date, folder)
-    part = place / (FILE + PART)
+    file, described = path_of(date, folder, number), _manifest_path(date, folder, number)
+    part, description = (path.with_name(path.name + TEMPORARY) for path in (file, described))
     total = figures.total(found.values())
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -209,15 +248,16 @@ def _export(
                 made_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 accepted=run.accepted,
                 versions={"pyarrow": str(parquet.arrow().__version__), "parquet": "2.6"},
+                part=number,
             )
-            _put(place / (MANIFEST + PART), json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
-            part.replace(place / FILE)
-            (place / (MANIFEST + PART)).replace(place / MANIFEST)
+            _put(description, json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
+            part.replace(file)
+            description.replace(described)
             _sync(place)
             _sync(place.parent)
         finally:
-            for one in (FILE, MANIFEST):
-                (place / (one + PART)).unlink(missing_ok=True)
+            for one in (part, description):
+                one.unlink(missing_ok=True)
             if not any(place.iterdir()):
                 place.rmdir()
     except OSError as error:
@@ -284,9 +324,9 @@ def _not_written(date: datetime.date, place: Path, error: OSError) -> ArchiveErr
 # --- checking and reading ---------------------------------------------------------------------------------------------
 
 
-def manifest_of(date: datetime.date, folder: Path | None = None) -> Manifest:
+def manifest_of(date: datetime.date, folder: Path | None = None, part: int = 1) -> Manifest:
     """What an archive says of itself; ArchiveError if there is none, Tampered if that cannot be read."""
-    path = folder_of(date, folder) / MANIFEST
+    path = _manifest_path(date, folder, part)
     try:
         values = json.loads(path.read_bytes())
         if values["format"] != FORMAT:
@@ -299,26 +339,26 @@ def manifest_of(date: datetime.date, folder: Path | None = None) -> Manifest:
         ) from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise Tampered(f"{path} 손상됨 / cannot be read: {error}") from error
-    if manifest.trade_date != date.isoformat():
-        raise Tampered(f"{path} 손상됨 / is the manifest of {manifest.trade_date}")
+    if (manifest.trade_date, manifest.part) != (date.isoformat(), part):
+        raise Tampered(f"{path} 손상됨 / is the manifest of {manifest.trade_date}, part {manifest.part}")
     return manifest
 
 
 def archived(folder: Path | None = None) -> list[datetime.date]:
     """The days that have an archive in a folder, oldest first."""
-    found = []
-    for path in (folder or Path(settings.ARCHIVE_DIR)).glob(f"ticks/trade_date=*/{MANIFEST}"):
+    found = set()
+    for path in (folder or Path(settings.ARCHIVE_DIR)).glob("ticks/trade_date=*/_ticks*.json"):
         try:
-            found.append(datetime.date.fromisoformat(path.parent.name.removeprefix("trade_date=")))
+            found.add(datetime.date.fromisoformat(path.parent.name.removeprefix("trade_date=")))
         except ValueError:
             continue
     return sorted(found)
 
 
-def verify(date: datetime.date, *, folder: Path | None = None) -> Manifest:
-    """Check an archive: its hash, then every row of it; and that the day has not changed since."""
+def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest:
+    """Check a part of an archive: its hash, then every row of it; and that the day has not changed since."""
     parquet.arrow()
-    manifest, path = manifest_of(date, folder), path_of(date, folder)
+    manifest, path = manifest_of(date, folder, part), path_of(date, folder, part)
     _check_file(path, manifest)
     found = _figure_of(path)
     if found != manifest.figure:
@@ -327,7 +367,8 @@ def verify(date: datetime.date, *, folder: Path | None = None) -> Manifest:
             f" {manifest.checksum}) as it says"
         )
     run = RolloverRun.objects.filter(trade_date=date, state=State.DONE, dropped_at=None).first()
-    if run is not None and Figure(run.rows or 0, run.checksum or 0) != found:
+    current = part == dropped.ticks_gone(date) + 1
+    if current and run is not None and Figure(run.rows or 0, run.checksum or 0) != found:
         raise ArchiveError(
             f"{date}: 보관 후 변경됨 / the day has {run.rows:,} ticks by now, its archive {found.rows:,}:"
             f" `manage.py archive {date}` makes it anew"
@@ -351,7 +392,7 @@ def _check_file(path: Path, manifest: Manifest) -> None:
         if _sha256(path) != manifest.sha256:
             raise Tampered(f"{path} 손상됨 / was changed since it was written: another SHA-256")
     except FileNotFoundError:
-        raise Tampered(f"{path} 없음 / is not there, but {MANIFEST} is") from None
+        raise Tampered(f"{path} 없음 / is not there, but its manifest is") from None
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read: {error}") from error
 

@@ -63,6 +63,15 @@ class Environment:
 
         return self._read(name, default, parse, f"a whole number from {low} to {high}")
 
+    def not_below(self, name: str, value: int, others: Mapping[str, int], why: str) -> None:
+        """Refuse a number that is smaller than others it has to do with; `why` says what for."""
+        other, least = max(others.items(), key=lambda item: item[1], default=(name, value))
+        if value < least:
+            raise ImproperlyConfigured(
+                f"{name}={value} cannot be used: it must be at least {least}, because {other} is {least}: {why}."
+                f" Set {name} to {least} or more, or {other} to {value} or less."
+            )
+
     def seconds(self, name: str, default: float, *, low: float, high: float) -> float:
         def parse(raw: str) -> float:
             value = float(raw)

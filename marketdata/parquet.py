@@ -174,6 +174,15 @@ def _column(name: str, values: npt.NDArray[Any], words: list[str] | None) -> Any
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
+def count(file: str) -> int:
+    """How many rows a file says it has; 0 if it cannot be read."""
+    pa = arrow()
+    try:
+        return int(arrow(".parquet").read_metadata(file).num_rows)
+    except (pa.ArrowException, OSError, ValueError):
+        return 0
+
+
 def read(file: IO[bytes] | str) -> Iterator[Ticks]:
     """The ticks of a file in its order, as parts of one feed and source each. Unreadable if it is not as written."""
     pa, parquet = arrow(), arrow(".parquet")

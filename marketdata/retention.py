@@ -2,20 +2,22 @@
 it is done.
 
 A day is kept for its time from the later of two moments: the day itself, and when it was stored; so history that was
-loaded yesterday is not gone tomorrow.
+loaded yesterday is not gone tomorrow. What goes is noted first, for ever (`marketdata.dropped`).
 """
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, Sum
 
-from marketdata import alarms, ledger
+from marketdata import alarms, dropped, ledger
+from marketdata.figures import PRIME, Figure
 from marketdata.models import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, RolloverRun
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, TEMP, Progress
@@ -86,21 +88,26 @@ def plan(now: datetime.datetime, *, held: list[datetime.date] | None = None) -> 
     """Which periods are past their time at `now`, oldest first; changes nothing. `held` is given the days that stay
     because they are not archived yet."""
     store, found = storage(), []
-    stored_at = {run.trade_date: run.done_at or now for run in RolloverRun.objects.all()}
-    waiting_for_archive = RolloverRun.objects.filter(archived_at=None, dropped_at=None, rows__gt=0)
-    unarchived = set(waiting_for_archive.values_list("trade_date", flat=True)) if settings.ARCHIVE else set()
+    runs = list(RolloverRun.objects.values_list("trade_date", "done_at", "archived_at", "dropped_at", "rows"))
+    stored_at = {date: done_at or now for date, done_at, *_ in runs}
+    unarchived: set[datetime.date] = set()
+    if settings.ARCHIVE:  # whatever is there and is not known to be archived, or known to be on its way out
+        safe = {date for date, _, archived_at, dropped_at, rows in runs if archived_at or dropped_at or rows == 0}
+        unarchived = set(store.dates(HISTORY)) - safe
+    waiting = set(store.dates(TEMP))
     for table, kept in rules().items():
         oldest = now - kept
         for start, end, rows, size in _periods(table):
             days = [start + datetime.timedelta(days=day) for day in range((end - start).days)]
             if end > oldest.date() or any(stored_at.get(day, oldest) > oldest for day in days):
                 continue
+            if not waiting.isdisjoint(days):
+                continue  # its late ticks are moved first
             if table == HISTORY and not unarchived.isdisjoint(days):
                 if held is not None:
                     held.append(start)
                 continue
             found.append(Drop(table=table, start=start, end=end, rows=rows, bytes=size, why=f"kept {kept.days} days"))
-    waiting = set(store.dates(TEMP))
     found += [
         Drop(table=TEMP, start=part.start, end=part.end, rows=0, bytes=part.bytes, why="moved")
         for part in store.partitions(TEMP)
@@ -131,26 +138,40 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
         alarms.clear("not_archived")
     for drop in drops:
         progress(f"dropping {drop.table} {drop.start}")
+        noted = _note(drop, now)
         try:
             if not storage().drop_days(drop.table, [drop.start]):
                 continue  # something came late after all
         except StorageBusyError as error:
             log.warning("not dropped table=%s start=%s error=%s", drop.table, drop.start, error)
+            if noted:
+                dropped.withdraw(_KINDS[drop.table], noted)
             continue
         gone.append(drop)
-        if drop.table == HISTORY:
-            RolloverRun.objects.filter(trade_date__gte=drop.start, trade_date__lt=drop.end).update(dropped_at=now)
         log.info("dropped table=%s start=%s rows=%d bytes=%d", drop.table, drop.start, drop.rows, drop.bytes)
     forget_ledger(now, progress=progress)
     return gone
 
 
+_KINDS = {HISTORY: dropped.Kind.TICKS, MINUTES: dropped.Kind.MINUTES}
+
+
+def _note(drop: Drop, now: datetime.datetime) -> list[datetime.date]:
+    """Remember which days are about to be no longer whole; those of which it is new."""
+    if drop.table not in _KINDS:
+        return []
+    dates = storage().dates_within(drop.table, drop.start, drop.end)
+    return dropped.note_ticks(dates, now) if drop.table == HISTORY else dropped.note_minutes(dates, now)
+
+
 def forget_ledger(now: datetime.datetime, *, progress: Progress) -> int:
     """Delete ledger rows, refused rows, dead letters and gaps past RETENTION_LEDGER_DAYS, in pieces. The newest batch
-    of each spool stays, so that its terminal is still known; days whose ticks are there keep their ledger."""
+    of each spool stays, so that its terminal is still known; days whose ticks or minute candles are there keep their
+    ledger, for it is what recognises a tick that is sent again."""
     oldest = now - datetime.timedelta(days=settings.RETENTION_LEDGER_DAYS)
     oldest_us = int(oldest.timestamp() * 1e6)
     kept = storage().dates(HISTORY)[:1] + storage().dates(TEMP)[:1]
+    kept += [start for start, *_ in itertools.islice(_periods(MINUTES), 1)]
     first_kept = min([oldest.date(), *kept])
     gone = 0
     for rows in (IngestReject.objects, DeadLetter.objects, Gap.objects):
@@ -170,7 +191,12 @@ def forget_ledger(now: datetime.datetime, *, progress: Progress) -> int:
         kept_days = IngestBatchDay.objects.filter(batch__in=batches, trade_date__gte=first_kept)
         old = set(batches) - set(kept_days.values_list("batch", flat=True)) - _newest(batches)
         with storage().transaction():
-            IngestBatchDay.objects.filter(batch__in=old).delete()
+            days = IngestBatchDay.objects.filter(batch__in=old)
+            sums = days.order_by().values("trade_date").annotate(sum_rows=Sum("rows"), sum_checksum=Sum("checksum"))
+            dropped.note_ledger(
+                {one["trade_date"]: Figure(int(one["sum_rows"]), int(one["sum_checksum"]) % PRIME) for one in sums}, now
+            )
+            days.delete()
             gone += IngestBatch.objects.filter(batch__in=old).delete()[0]
         progress(f"{gone:,} rows of the ledger forgotten")
 

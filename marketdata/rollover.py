@@ -4,26 +4,28 @@ step safe to run again; so it may be killed anywhere, be days late, or be called
     open → sealed → verified → moved → aggregated → cleaned → done
 
 Ticks that come after that enter temp_market_data like all others; a day that is done and has some again goes once more
-from `sealed` on, which moves them after the others and makes its daily candles anew.
+from `sealed` on, which moves them after the others and makes its daily candles anew. Where retention has removed what
+they belong to (`marketdata.dropped`), they are kept and told, and nothing is made of them.
 """
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import logging
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from marketdata import alarms, figures, leases, ledger, metrics, retention, sessions
+from marketdata import alarms, dropped, figures, leases, metrics, retention, sessions
 from marketdata.figures import Figure
 from marketdata.leases import Lease
 from marketdata.models import JobLease, Market, RolloverRun
-from marketdata.storage import StorageBusyError, StorageError, storage
+from marketdata.storage import NotWholeError, StorageBusyError, StorageError, storage
 from marketdata.storage.base import CACHES, HISTORY, TEMP, Progress, Window
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ LATE_AFTER = datetime.timedelta(minutes=30)
 COUNT_AGAIN = datetime.timedelta(minutes=10)
 KNOWN_AHEAD = datetime.timedelta(days=60)
 REALTIME_KEPT = datetime.timedelta(days=7)
+LATE_AFTER_DROP, NOT_WHOLE = "late_after_drop", "daily_not_whole"
 State = RolloverRun.State
 Clock = Callable[[], datetime.datetime]
 
@@ -194,6 +197,8 @@ def advance(run: RolloverRun, context: Context) -> None:
         _write(run, context, following, **fields)
     alarms.clear("rollover_failed", subject=run.trade_date.isoformat())
     alarms.clear("rollover_late", subject=run.trade_date.isoformat())
+    if run.trade_date in (late := dropped.late_days()):
+        alarms.sound(LATE_AFTER_DROP, _late_after_drop(late))
     log.info(
         "rollover done date=%s ticks=%s daily=%s seconds=%.1f",
         run.trade_date,
@@ -204,11 +209,18 @@ def advance(run: RolloverRun, context: Context) -> None:
 
 
 def _without_dropped(run: RolloverRun) -> dict[str, Any]:
-    """Of a day whose ticks retention dropped nothing is stored, though its ledger may still have them."""
-    if run.dropped_at is None or not run.rows:
-        return {}
-    gone = Figure(run.rows, run.checksum or 0)
-    return {"rows": 0, "checksum": 0, "accepted": _acceptance(gone, Figure(), "dropped when its time was over")}
+    """Of a day whose ticks retention dropped nothing is stored."""
+    return {} if run.dropped_at is None else {"rows": 0, "checksum": 0}
+
+
+def _late_after_drop(late: Mapping[datetime.date, int]) -> str:
+    shown = ", ".join(f"{date}: {rows:,}" for date, rows in itertools.islice(late.items(), 10))
+    return (
+        f"{sum(late.values()):,} ticks came for {len(late):,} days whose ticks retention had dropped ({shown}"
+        f"{', …' if len(late) > 10 else ''}). They are kept in market_data_tick and are not the whole of their day:"
+        " daily candles without minute candles stay as they were. `manage.py archive DATE` keeps them beside the"
+        " archive of the day"
+    )
 
 
 def _write(run: RolloverRun, context: Context, state: str, *, late: bool = False, **fields: Any) -> None:
@@ -258,6 +270,8 @@ def watch(now: datetime.datetime) -> None:
                 subject=run.trade_date.isoformat(),
             )
     metrics.ROLLOVER_UNDONE.set(undone.count())
+    if not dropped.late_days():
+        alarms.clear(LATE_AFTER_DROP)
     ahead = current_date(now) + KNOWN_AHEAD
     if sessions.calendar(MARKET).covers(ahead):
         alarms.clear("calendar_ends")
@@ -280,7 +294,7 @@ def count_ahead(now: datetime.datetime, *, clock: Clock = utc_now, progress: Pro
     run = RolloverRun.objects.filter(trade_date=date, state=State.OPEN).first()
     if run is None or now < due_at(date) - datetime.timedelta(seconds=settings.ROLLOVER_COUNT_AHEAD_S):
         return False
-    if run.counted_at is not None and (now - run.counted_at < COUNT_AGAIN or _counted(run) == ledger.day_figure(date)):
+    if run.counted_at is not None and (now - run.counted_at < COUNT_AGAIN or _counted(run) == dropped.expected(date)):
         return False
     try:
         with leases.hold(leases.UPKEEP, ttl_s=TTL_S) as lease:
@@ -318,12 +332,12 @@ def _noted(run: RolloverRun) -> Figure | None:
 
 def _compare(date: datetime.date, threads: int, before: Figure | None = None) -> tuple[Figure, Figure, Figure]:
     """What the ledger says of a day, what TEMP has of it, and what HISTORY has (`before`, if that is known)."""
-    expected, in_temp = ledger.day_figure(date), _stored(date, TEMP, threads)
+    expected, in_temp = dropped.expected(date), _stored(date, TEMP, threads)
     known = _stored(date, HISTORY, threads) if before is None else before
     if in_temp + known != expected:  # ticks may have been committed between the questions; ask at one moment
         with storage().snapshot():
-            expected, in_temp = ledger.day_figure(date), _stored(date, TEMP)
-            if before is None or in_temp + known != expected:  # of what was dropped the ledger may be forgotten, too
+            expected, in_temp = dropped.expected(date), _stored(date, TEMP)
+            if before is None or in_temp + known != expected:
                 known = _stored(date, HISTORY)
     return expected, in_temp, known
 
@@ -341,7 +355,7 @@ def seal(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
 def verify(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     """The ledger and the ticks must be the same in number and checksum, else the day stays where it is."""
     date, late = run.trade_date, run.moved_at is not None
-    expected, counted, in_temp = ledger.day_figure(date), _counted(run), Figure()
+    expected, counted, in_temp = dropped.expected(date), _counted(run), Figure()
     if counted == expected and storage().day_rows(date) == expected.rows:
         found = expected  # each value was compared when it was counted ahead, and nothing was added since
     else:
@@ -397,7 +411,7 @@ def move(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     date, late = run.trade_date, run.moved_at is not None
     storage().move_day(date, progress=_leased(context), count=False)
     with storage().snapshot():
-        told, waiting = ledger.day_figure(date), _stored(date, TEMP)
+        told, waiting = dropped.expected(date), _stored(date, TEMP)
     expected = told - waiting
     if expected == _noted(run) and (expected == context.ledger or storage().day_rows(date) == told.rows):
         return State.MOVED, {}
@@ -421,8 +435,17 @@ def _leased(context: Context) -> Progress:
 
 
 def aggregate(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
-    """Daily candles, from the minute candles."""
-    return State.AGGREGATED, {"daily": storage().build_daily(run.trade_date, windows(run.trade_date))}
+    """Daily candles, from the minute candles, if these are the whole of the day: else they stay as they are."""
+    date = run.trade_date
+    if dropped.Kind.MINUTES in dropped.kinds(date):
+        return State.AGGREGATED, {}
+    try:
+        daily = storage().build_daily(date, windows(date))
+    except NotWholeError as error:
+        alarms.sound(NOT_WHOLE, f"{date}: {error}", subject=date.isoformat())
+        return State.AGGREGATED, {}
+    alarms.clear(NOT_WHOLE, subject=date.isoformat())
+    return State.AGGREGATED, {"daily": daily}
 
 
 def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:

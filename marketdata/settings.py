@@ -166,7 +166,19 @@ RETENTION_TICKS_DAYS = env.integer("RETENTION_TICKS_DAYS", 365, low=1, high=36_5
 RETENTION_MINUTES_DAYS = env.integer("RETENTION_MINUTES_DAYS", 365, low=1, high=36_500)
 RETENTION_BOOKS_DAYS = env.integer("RETENTION_BOOKS_DAYS", 30, low=1, high=36_500)
 RETENTION_EVENTS_DAYS = env.integer("RETENTION_EVENTS_DAYS", 90, low=1, high=36_500)
-RETENTION_LEDGER_DAYS = env.integer("RETENTION_LEDGER_DAYS", 400, low=2, high=36_500)
+RETENTION_LEDGER_DAYS = env.integer("RETENTION_LEDGER_DAYS", 400, low=31, high=36_500)
+env.not_below(
+    "RETENTION_MINUTES_DAYS",
+    RETENTION_MINUTES_DAYS,
+    {"RETENTION_TICKS_DAYS": RETENTION_TICKS_DAYS},
+    "a tick that comes late belongs into its minute candle, and daily candles are made from these",
+)
+env.not_below(
+    "RETENTION_LEDGER_DAYS",
+    RETENTION_LEDGER_DAYS,
+    {"RETENTION_TICKS_DAYS": RETENTION_TICKS_DAYS, "RETENTION_MINUTES_DAYS": RETENTION_MINUTES_DAYS},
+    "the ledger is what recognises a tick that is sent again, and without it the tick would be counted twice",
+)
 
 # --- backups --------------------------------------------------------------------------------------------------------
 BACKUP_DIR = env.text("BACKUP_DIR", str(VAR_DIR / "backups"))

@@ -27,6 +27,7 @@ TABLES = (
     "cache_chart_data",
     "cache_stats_data",
     "rollover_run",
+    "dropped_day",
     "job_lease",
     "backup_run",
     "alarm",

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from api.admin.site import ReadOnly
-from marketdata.models import Alarm, BackupRun, CalendarOverride, JobLease, RolloverRun
+from marketdata.models import Alarm, BackupRun, CalendarOverride, DroppedDay, JobLease, RolloverRun
 
 
 @admin.register(CalendarOverride)
@@ -30,6 +30,14 @@ class RolloverRunAdmin(ReadOnly):
         "accepted", "counted_at", "sealed_at", "verified_at", "moved_at", "aggregated_at", "cleaned_at", "done_at",
         "archived_at", "dropped_at", "fence",
     )  # fmt: skip
+
+
+@admin.register(DroppedDay)
+class DroppedDayAdmin(ReadOnly):
+    list_display = ("trade_date", "kind", "rows", "times", "dropped_at")
+    list_filter = ("kind",)
+    date_hierarchy = "trade_date"
+    fields = ("trade_date", "kind", "rows", "checksum", "times", "dropped_at")
 
 
 @admin.register(BackupRun)

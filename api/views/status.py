@@ -18,7 +18,7 @@ from api import answers, jsontext
 from api.authentication import Visitor
 from api.serializers import NoQuery
 from celery_app import QUEUES
-from marketdata import alarms, feed, live, rollover
+from marketdata import alarms, dropped, feed, live, rollover
 from marketdata.models import BackupRun, IngestBatch, RolloverRun, Source, Symbol
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,8 @@ def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:
 
 
 def _upkeep() -> dict[str, Any]:
-    """How the last mornings went: the day that was rolled over, days that are behind, the newest backup, alarms."""
+    """How the last mornings went: the day that was rolled over, days that are behind, days with ticks that came
+    after theirs had been dropped, the newest backup, alarms."""
     state, runs = RolloverRun.State, RolloverRun.objects.order_by("-trade_date")
     current = rollover.current_date(rollover.utc_now())
     backup = BackupRun.objects.filter(state=BackupRun.State.VERIFIED).order_by("-verified_at").first()
@@ -80,6 +81,7 @@ def _upkeep() -> dict[str, Any]:
     return {
         "trading_day": current.isoformat(),
         "rolled": rolled.isoformat() if rolled else None,
+        "late_after_drop": len(dropped.late_days()),
         "behind": runs.filter(trade_date__lt=current).exclude(state=state.DONE).count(),
         "backup": backup.verified_at.isoformat() if backup and backup.verified_at else None,
         "alarms": [

@@ -4,7 +4,7 @@ from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStat
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
-from marketdata.models.operations import Alarm, BackupRun, JobLease, RolloverRun
+from marketdata.models.operations import Alarm, BackupRun, DroppedDay, JobLease, RolloverRun
 from marketdata.models.reference import CalendarOverride, Client, Market, Source, Symbol
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "CalendarOverride",
     "Client",
     "DeadLetter",
+    "DroppedDay",
     "Gap",
     "IngestBatch",
     "IngestBatchDay",

@@ -68,6 +68,33 @@ class RolloverRun(models.Model):
         return f"{self.trade_date} {self.state}"
 
 
+class DroppedDay(models.Model):
+    """That retention once removed a trading date's ticks, minute candles or ledger rows. Never deleted: what comes for
+    such a day later is not the whole of it. `rows` and `checksum` add up what went (ticks and ledger rows), `times` how
+    often; all of it is written before anything is removed."""
+
+    class Kind(models.TextChoices):
+        TICKS = "ticks", _("틱 ticks")
+        MINUTES = "minutes", _("분봉 minute candles")
+        LEDGER = "ledger", _("원장 ledger")
+
+    trade_date = models.DateField(_("거래일 trading date"))
+    kind = models.CharField(_("종류 kind"), max_length=8, choices=Kind.choices)
+    rows = models.BigIntegerField(_("행 rows"), default=0)
+    checksum = models.BigIntegerField(_("체크섬 checksum"), default=0)
+    times = models.PositiveIntegerField(_("횟수 times"), default=0)
+    dropped_at = models.DateTimeField(_("최근 삭제 last dropped"))
+
+    class Meta:
+        db_table = "dropped_day"
+        ordering: ClassVar = ["-trade_date", "kind"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["trade_date", "kind"], name="dropped_day_once")]
+        verbose_name = verbose_name_plural = _("기한 만료 삭제 Dropped day")
+
+    def __str__(self) -> str:
+        return f"{self.trade_date} {self.kind}"
+
+
 class BackupRun(models.Model):
     """One backup: where it lies, and whether it was restored and compared. Only `verified` ones count."""
 

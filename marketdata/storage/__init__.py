@@ -5,14 +5,23 @@ from __future__ import annotations
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from marketdata.storage.base import Storage, StorageBusyError, StorageError, TickKey
+from marketdata.storage.base import NotWholeError, Storage, StorageBusyError, StorageError, TickKey
 from marketdata.storage.mariadb import MariaDB
 from marketdata.storage.postgresql import PostgreSQL
 from marketdata.storage.sqlite import SQLite
 
 BACKENDS: dict[str, type[Storage]] = {"sqlite": SQLite, "mysql": MariaDB, "postgresql": PostgreSQL}
 
-__all__ = ["BACKENDS", "Storage", "StorageBusyError", "StorageError", "TickKey", "storage", "storage_of"]
+__all__ = [
+    "BACKENDS",
+    "NotWholeError",
+    "Storage",
+    "StorageBusyError",
+    "StorageError",
+    "TickKey",
+    "storage",
+    "storage_of",
+]
 
 
 def storage_of(connection: BaseDatabaseWrapper) -> Storage:

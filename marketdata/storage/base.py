@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import abc
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -47,6 +47,8 @@ MINUTES, DAILY, BOOKS, EVENTS = "market_data_minute", "market_data", "order_book
 CACHES = ("cache_realtime_data", "cache_chart_data", "cache_stats_data")
 PERIODS: dict[str, Period] = {TEMP: DAY, HISTORY: DAY, MINUTES: MONTH, DAILY: MONTH, BOOKS: DAY, EVENTS: DAY}
 EPOCH_DATE = datetime.date(1970, 1, 1)
+Series = tuple[str, str]
+"""Symbol and feed."""
 
 
 class StorageError(Exception):
@@ -55,6 +57,10 @@ class StorageError(Exception):
 
 class StorageBusyError(StorageError):
     """Somebody holds what was needed, and waiting longer would have held up the writers. Worth another try later."""
+
+
+class NotWholeError(StorageError):
+    """What was to be replaced has more in it than what would replace it; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +209,15 @@ class Storage(abc.ABC):
         """The trading dates of which a table has rows, oldest first. For TEMP that includes a day on its way."""
 
     @abc.abstractmethod
+    def dates_within(self, table: str, start: datetime.date, end: datetime.date) -> list[datetime.date]:
+        """The trading dates start <= date < end of which a table has rows, oldest first. Reads the period, save for a
+        single day, of which one row is enough."""
+
+    @abc.abstractmethod
     def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
         """Remove these trading dates (for a table by month: the months that start then) by dropping their partitions,
-        where there are none by deleting in pieces. Of TEMP only what is empty goes. Returns how many partitions (or
-        periods) went. Commits."""
+        where there are none by deleting in pieces. Rows of other dates stay. Of TEMP only what is empty goes. Returns
+        how many partitions (or periods) went. Commits."""
 
     @abc.abstractmethod
     def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:
@@ -235,9 +246,15 @@ class Storage(abc.ABC):
         """All questions inside see one and the same moment."""
 
     @abc.abstractmethod
-    def build_daily(self, date: datetime.date, windows: Sequence[Window]) -> int:
+    def build_daily(
+        self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
+    ) -> int:
         """Make the daily candles of a trading date from its minute candles, in place of those that are there; returns
-        how many. A symbol whose market has no window closes with its last trade. Commits as one transaction."""
+        how many. A symbol whose market has no window closes with its last trade. Commits as one transaction.
+
+        NotWholeError, and nothing is changed, if a candle that is there would be gone or have fewer trades: its minute
+        candles are a remainder. `proven` names the (symbol, feed) of which the minute candles are known to be whole,
+        None says so of all."""
 
     @abc.abstractmethod
     def read_daily(

@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +30,7 @@ from marketdata.storage.base import (
     TEMP,
     Part,
     Progress,
+    Series,
     StorageBusyError,
     StorageError,
     Window,
@@ -227,10 +228,37 @@ class MariaDBHistory(CandleReads):
             if name is not None and table == TEMP:
                 dropped += self._drop_empty(name)
             elif name is not None:
-                self._brief(f"ALTER TABLE {table} DROP PARTITION {name}")
+                self._drop_period(table, name, PERIODS[table](date))
                 dropped += 1
         partitions.forget(self._place(table))
         return dropped
+
+    def _drop_period(self, table: str, name: str, period: tuple[datetime.date, datetime.date]) -> None:
+        """Empty the partition of a period and leave its range as an empty one, joined with the one before it. Without
+        it, what comes later for that period would lie in the partition behind, and go with it one day."""
+        there = self._bounds(table)
+        at = next(index for index, (_, known) in enumerate(there) if known == name)
+        if (there[at - 1][0] if at else None) != period[0] and self._query(
+            f"SELECT 1 FROM {table} PARTITION ({name}) WHERE trade_date < %s LIMIT 1", [period[0]]
+        ):  # from before there were empty ranges: it holds rows of other dates, which stay
+            self._delete_period(table, name, period)
+            return
+        self._brief(f"ALTER TABLE {table} TRUNCATE PARTITION {name}")
+        joined = [name]
+        if at and there[at - 1][1].startswith("g"):
+            before = there[at - 1][1]
+            if not self._query(f"SELECT 1 FROM {table} PARTITION ({before}) LIMIT 1"):
+                joined.insert(0, before)
+        self._brief(
+            f"ALTER TABLE {table} REORGANIZE PARTITION {', '.join(joined)} INTO"
+            f" (PARTITION g{period[1]:%Y%m%d} VALUES LESS THAN ('{period[1]}'))"
+        )
+
+    def _delete_period(self, table: str, name: str, period: tuple[datetime.date, datetime.date]) -> None:
+        while self._changed(
+            f"DELETE FROM {table} PARTITION ({name}) WHERE trade_date >= %s AND trade_date < %s LIMIT {PIECE}", period
+        ):
+            pass
 
     def _drop_empty(self, name: str) -> bool:
         """Drop a partition of TEMP that is empty while nobody can write; a worker may just have committed to it."""
@@ -441,15 +469,15 @@ class MariaDBHistory(CandleReads):
 
     # --- candles ----------------------------------------------------------------------------------------------------
 
-    def build_daily(self, date: datetime.date, windows: Sequence[Window]) -> int:
+    def build_daily(
+        self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
+    ) -> int:
         self.ensure_partitions([date], (DAILY,))
         statement = portable.build_daily(windows=windows, columns="value", sums="SUM(r.value) AS value")
         params: list[Any] = [
             part for window in windows for part in (window.market, moment(window.start_us), moment(window.end_us))
         ]
-        with self.transaction():
-            self._query("DELETE FROM market_data WHERE trade_date = %s", [date])
-            return self._changed(statement, [*params, date, date, date, date, date])
+        return self._replace_daily(date, statement, [*params, date, date, date, date, date], proven)
 
     def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
         parts = " UNION ".join(

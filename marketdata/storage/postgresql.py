@@ -178,7 +178,9 @@ class PostgreSQL(PostgreSQLHistory):
             f" WHERE {' AND '.join(where)} {order})"
             for place in places
         ]
-        rows = self._query(f"{' UNION ALL '.join(parts)} {order}", params * len(places))
+        # One part in brackets is ordered already, and may not be so once more.
+        ordered = f"{' UNION ALL '.join(parts)} {order}" if len(parts) > 1 else parts[0]
+        rows = self._query(ordered, params * len(places))
         return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
 
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:

@@ -9,7 +9,7 @@ import logging
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from marketdata.storage.base import (
     TEMP,
     Part,
     Progress,
+    Series,
     StorageBusyError,
     Window,
 )
@@ -409,15 +410,15 @@ class PostgreSQLHistory(CandleReads):
 
     # --- candles ------------------------------------------------------------------------------------------------------
 
-    def build_daily(self, date: datetime.date, windows: Sequence[Window]) -> int:
+    def build_daily(
+        self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
+    ) -> int:
         self.ensure_partitions([date], (DAILY,))
         statement = portable.build_daily(windows=windows, columns="value", sums="SUM(r.value) AS value")
         params: list[Any] = [
             part for window in windows for part in (window.market, moment(window.start_us), moment(window.end_us))
         ]
-        with self.transaction():
-            self._query("DELETE FROM market_data WHERE trade_date = %s", [date])
-            return self._changed(statement, [*params, date, date, date, date, date])
+        return self._replace_daily(date, statement, [*params, date, date, date, date, date], proven)
 
     def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
         parts = " UNION ".join(

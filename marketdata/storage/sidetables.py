@@ -1,15 +1,16 @@
-"""Order books, market events and the caches: the same questions to every database, which brings its own words for a
-time, a date, a decimal and for leaving alone what is there."""
+"""Order books, market events, the caches, and what else is the same question to every database, which brings its own
+words for a time, a date, a decimal and for leaving alone what is there."""
 
 from __future__ import annotations
 
 import abc
+import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from marketdata.records import MarketEvent, OrderBook
-from marketdata.storage.base import Latest, Storage
+from marketdata.storage.base import EPOCH_DATE, Latest, NotWholeError, Series, Storage
 
 _LATEST_KEY = ("symbol", "feed")
 _LATEST = (*_LATEST_KEY, "event_time", "tick_id", "price", "size")
@@ -56,6 +57,36 @@ class SideTables(Storage):
     @abc.abstractmethod
     def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it changed."""
+
+    def dates_within(self, table: str, start: datetime.date, end: datetime.date) -> list[datetime.date]:
+        bounds = [self._day((bound - EPOCH_DATE).days) for bound in (start, end)]
+        rows = f"FROM {self.connection.ops.quote_name(table)} WHERE trade_date >= %s AND trade_date < %s"
+        if end - start == datetime.timedelta(days=1):
+            return [start] if self._query(f"SELECT 1 {rows} LIMIT 1", bounds) else []
+        found = self._query(f"SELECT DISTINCT {self.DAYS} {rows}", bounds)
+        return sorted(EPOCH_DATE + datetime.timedelta(days=int(days)) for (days,) in found)
+
+    def _replace_daily(
+        self, date: datetime.date, statement: str, params: Sequence[Any], proven: Collection[Series] | None
+    ) -> int:
+        """What `build_daily` does, with the statement that fills the date."""
+        day = [self._day((date - EPOCH_DATE).days)]
+        trades = "SELECT symbol, feed, n FROM market_data WHERE trade_date = %s"
+        with self.transaction():
+            before = {(symbol, feed): int(n) for symbol, feed, n in self._query(trades, day)}
+            self._changed("DELETE FROM market_data WHERE trade_date = %s", day)
+            made = self._changed(statement, params)
+            after = {(symbol, feed): int(n) for symbol, feed, n in self._query(trades, day)} if before else {}
+            fewer = sorted(one for one, n in before.items() if after.get(one, 0) < n)
+            if proven is not None and (unproven := [one for one in fewer if one not in proven]):
+                symbol, feed = unproven[0]
+                raise NotWholeError(
+                    f"{len(unproven):,} daily candles have more trades than their minute candles, first {symbol}"
+                    f" {feed}: {before[unproven[0]]:,}, not {after.get(unproven[0], 0):,}. All daily candles of the day"
+                    f" stay as they are. `manage.py rebuild_candles {date}` makes both from the ticks, if these are"
+                    " whole"
+                )
+        return made
 
     def store_books(self, books: Sequence[OrderBook]) -> int:
         rows = [

@@ -9,7 +9,7 @@ import datetime
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from marketdata.storage.base import (
     TEMP,
     Part,
     Progress,
+    Series,
     Window,
 )
 from marketdata.storage.candlereads import CandleReads
@@ -178,7 +179,9 @@ class SQLiteHistory(CandleReads):
         finally:
             self._query("ROLLBACK")
 
-    def build_daily(self, date: datetime.date, windows: Sequence[Window]) -> int:
+    def build_daily(
+        self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
+    ) -> int:
         day = _day(date)
         statement = portable.build_daily(
             windows=windows,
@@ -187,9 +190,7 @@ class SQLiteHistory(CandleReads):
             " SUM(r.value_frac) % 1000000000000 AS value_frac",
         )
         params: list[Any] = [part for window in windows for part in (window.market, window.start_us, window.end_us)]
-        with self.transaction():
-            self._query("DELETE FROM market_data WHERE trade_date = %s", [day])
-            return self._changed(statement, [*params, day, day, day, day, day])
+        return self._replace_daily(date, statement, [*params, day, day, day, day, day], proven)
 
     def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
         parts = " UNION ".join(

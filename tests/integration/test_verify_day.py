@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
 from analytics import consistency
-from marketdata import ledger, rollover
+from marketdata import dropped, ledger, rollover
 from marketdata.models import Client, IngestStream, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
@@ -351,8 +351,8 @@ def test_a_daily_candle_of_a_symbol_that_never_traded_is_found(done):
 
 
 def test_a_day_whose_ticks_were_dropped_in_time_says_so(done):
-    sql(f"DELETE FROM {HISTORY}")
-    RolloverRun.objects.update(dropped_at=datetime.datetime(2027, 3, 17, tzinfo=datetime.UTC))
+    dropped.note_ticks([DAY], datetime.datetime(2027, 3, 17, tzinfo=datetime.UTC))
+    storage().drop_days(HISTORY, [DAY])
 
     report = consistency.verify_day(DAY)
 

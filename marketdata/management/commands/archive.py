@@ -46,15 +46,17 @@ class Command(BaseCommand):
         try:
             with storage().patient():
                 for date in self._dates(options, folder):
-                    try:
-                        if options["verify"]:
-                            manifest = archive.verify(date, folder=folder)
-                        else:
-                            manifest = archive.make(date, folder=folder, progress=progress)
-                    except archive.ArchiveError as error:
-                        failed.append(str(error))
-                        continue
-                    self.stdout.write(_line(manifest, archive.path_of(date, folder)))
+                    parts = (archive.parts_of(date, folder) or [1]) if options["verify"] else [0]
+                    for part in parts:
+                        try:
+                            if options["verify"]:
+                                manifest = archive.verify(date, folder=folder, part=part)
+                            else:
+                                manifest = archive.make(date, folder=folder, progress=progress)
+                        except archive.ArchiveError as error:
+                            failed.append(str(error))
+                            continue
+                        self.stdout.write(_line(manifest, archive.path_of(date, folder, manifest.part)))
         except parquet.Missing as error:
             raise CommandError(str(error)) from error
         except (leases.HeldElsewhere, leases.LeaseLost) as error:
