@@ -307,6 +307,7 @@ class Drill:
             told = {(int(batch) >> 32, int(batch) & 0xFFFFFFFF) for (batch,) in book.rows("SELECT batch FROM gap")}
             dead = book.number("SELECT COUNT(*) FROM dead_letter")
         said = self._broken_acks_in_logs()
+        self.trouble += self.troubles.broken
         self.trouble += [f"{count} rows were refused: {reason}" for reason, count in reasons]
         for line in [*rows.examples, *wrong[: accounting.EXAMPLES], *self.trouble, *said]:
             self._say(f"WRONG: {line}")

@@ -21,7 +21,7 @@ from tests.servers import MariaDB
 
 SICK_S = 6.0
 BETWEEN_S = 2.0
-ROLLOVER_S = (2.0, 6.0)
+ROLLOVER_S = (3.0, 9.0)
 RECOVER_S = 60.0
 NEWEST = 40
 
@@ -32,6 +32,7 @@ class Troubles:
     def __init__(self, stack: Stack, crew: Mapping[str, Terminal], spools: Mapping[str, Spools]) -> None:
         self.stack, self.crew, self.spools = stack, crew, spools
         self.touched: set[str] = set()  # terminals whose disk was changed
+        self.broken: list[str] = []  # promises that were not kept at once
         self._causes: dict[str, Callable[[float], str]] = {
             "cut": self.cut,
             "flags": self.flags,
@@ -75,12 +76,12 @@ class Troubles:
             finally:
                 server.sql("SET GLOBAL local_infile = ON;")
             return f"local_infile off for {SICK_S:g} s"
-        server.sql("ALTER DATABASE naru SET default_transaction_read_only = on;")
+        server.sql("ALTER ROLE naru SET default_transaction_read_only = on;")
         try:
             self.cut(0.0)
             self.stack.wait(SICK_S)
         finally:
-            server.sql("ALTER DATABASE naru RESET default_transaction_read_only;")
+            server.sql("ALTER ROLE naru RESET default_transaction_read_only;")
             self.cut(0.0)
         return f"read-only for {SICK_S:g} s"
 
@@ -126,7 +127,8 @@ class Troubles:
         finally:
             self.stack.resume(name)
         if not self.stack.until(lambda: spool.epoch_of(member.spool) != before, seconds=RECOVER_S):
-            return f"{name} was restored and kept its epoch"
+            self.broken.append(f"{name} was restored from an older copy and kept its epoch for {RECOVER_S:g} s")
+            return self.broken[-1]
         return f"{name} was restored {len(lost.batches) - len(kept)} batches back and began a new epoch"
 
     def rollover(self, pick: float) -> str:
