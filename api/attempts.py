@@ -1,67 +1,73 @@
-"""Failed logins, counted in Redis by address and by key. When Redis is away nobody is locked out, and the log says
-so."""
+"""Failed logins, counted by address, by account and by both, whoever asks; and who may not try for a while."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import time
-from typing import Any
+import unicodedata
 
 import redis
 
+from api import counters
 from marketdata import live, metrics
+from marketdata.unauthenticated import caller
 
 log = logging.getLogger(__name__)
 
 WINDOW_S = 300
 MOST_PER_ADDRESS = 30
-MOST_PER_KEY = 10  # of one key from one address: a stranger elsewhere cannot lock its owner out
-_PREFIX = "naru:failed:"
-_REST_S = 5.0
-_COUNT = """
-for _, key in ipairs(KEYS) do
-  if redis.call('INCR', key) == 1 then redis.call('EXPIRE', key, ARGV[1]) end
-end
-"""
-_asleep_until = 0.0
+MOST_PER_KEY = 10  # of one account from one address: a stranger elsewhere cannot lock its owner out
+MOST_PER_PERSON = 50  # of one person's account from anywhere; addresses it was used from before may still try
+KNOWN_S = 30 * 86_400
+_KNOWN = "naru:known:"
 
 
-def wait_s(address: str, key_id: str) -> int:
-    """For how many seconds this address may not try this key again; 0 when it may."""
-    names = _names(address, key_id)
-    kept = _ask(lambda client: client.pipeline(transaction=False).mget(names).ttl(names[0]).ttl(names[1]).execute())
-    if not kept:
-        return 0
-    (by_address, by_key), ttl_address, ttl_key = kept
-    wait = 0
-    if by_address is not None and int(by_address) >= MOST_PER_ADDRESS:
-        wait = max(wait, int(ttl_address))
-    if by_key is not None and int(by_key) >= MOST_PER_KEY:
-        wait = max(wait, int(ttl_key))
-    return wait
+def wait_s(address: str, account: str, *, person: bool = False) -> int:
+    """For how many seconds this address may not try this account again; 0 when it may.
+
+    `person` says that a password is asked for, which can be guessed from many addresses; a key cannot.
+    """
+    limits = _limits(address, account, person=person)
+    counts = counters.look([name for name, _ in limits])
+    waits = [one.left_s if one.count >= most else 0.0 for one, (_, most) in zip(counts, limits, strict=True)]
+    if person and waits[2] > 0 and _is_known(address, account):
+        waits[2] = 0.0
+    longest = max(waits)
+    return int(longest) + 1 if longest > 0 else 0
 
 
-def failed(address: str, key_id: str) -> None:
+def failed(address: str, account: str, *, person: bool = False) -> None:
     """Count a refused login."""
     metrics.AUTH_FAILURES.labels("api").inc()
-    log.warning("login refused address=%s", address)
-    names = _names(address, key_id)
-    _ask(lambda client: client.eval(_COUNT, len(names), *names, str(WINDOW_S)))
+    log.warning("login refused address=%s", caller(address))
+    counters.add([(name, WINDOW_S) for name, _ in _limits(address, account, person=person)])
 
 
-def _names(address: str, key_id: str) -> list[str]:
-    both = hashlib.sha256(f"{address}|{key_id}".encode()).hexdigest()[:32]
-    return [f"{_PREFIX}address:{address}", f"{_PREFIX}key:{both}"]
-
-
-def _ask(question: Any) -> Any:
-    global _asleep_until
-    if time.monotonic() < _asleep_until:
-        return None
+def succeeded(address: str, account: str) -> None:
+    """This person logged in from here; for a while failures elsewhere do not lock this address out."""
     try:
-        return question(live.connection())
+        live.connection().set(_KNOWN + _mark(address, account), "1", ex=KNOWN_S)
     except redis.RedisError as error:
-        _asleep_until = time.monotonic() + _REST_S
-        log.warning("failed logins are not counted: redis is away error=%s", type(error).__name__)
-        return None
+        log.warning("address of a login is not remembered error=%s", type(error).__name__)
+
+
+def _is_known(address: str, account: str) -> bool:
+    try:
+        return bool(live.connection().exists(_KNOWN + _mark(address, account)))
+    except redis.RedisError:
+        return False
+
+
+def _limits(address: str, account: str, *, person: bool) -> list[tuple[str, int]]:
+    """(name of a count, how many failures it allows)."""
+    limits = [
+        (f"failed:address:{caller(address)}", MOST_PER_ADDRESS),
+        (f"failed:key:{_mark(address, account)}", MOST_PER_KEY),
+    ]
+    return [*limits, (f"failed:person:{_mark('', account)}", MOST_PER_PERSON)] if person else limits
+
+
+def _mark(address: str, account: str) -> str:
+    """A short name of an account as seen from an address. What differs for the eye only is one account."""
+    plain = unicodedata.normalize("NFKC", account).strip().casefold()
+    return hashlib.sha256(f"{caller(address)}|{plain}".encode("utf-8", "replace")).hexdigest()[:32]

@@ -20,7 +20,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from api import attempts
+from api import attempts, rates
 from marketdata import credentials
 from marketdata.models import Client
 
@@ -133,11 +133,19 @@ def _client(request: Request, key_id: str, secret: str) -> tuple[Client, str]:
         raise exceptions.Throttled(error.wait_s, str(error)) from error
     if client is None:
         raise exceptions.AuthenticationFailed("unknown key or wrong secret")
+    rate = rates.of_known(request, f"key:{client.pk}")
+    if rate.exceeded:
+        raise exceptions.Throttled(rate.reset_s, "too many requests")
     return client, client.key_id
 
 
+def brings_key(request: HttpRequest) -> bool:
+    """Whether a key came with a request, right or wrong: in the dialect's headers or as basic authentication."""
+    return any(name in request.headers for name in (KEY_HEADER, SECRET_HEADER, "Authorization"))
+
+
 def address_of(request: Request | HttpRequest) -> str:
-    """The caller's address. Behind a proxy Daphne's --proxy-headers puts the real one here."""
+    """The caller's address; behind a proxy of ours `api.proxies` has put the real one here."""
     return str(request.META.get("REMOTE_ADDR") or "unknown")
 
 

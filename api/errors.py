@@ -133,6 +133,11 @@ def malformed(request: HttpRequest, exception: Exception | None = None) -> HttpR
     return _page(request, 400, MALFORMED, "the request is malformed")
 
 
+def too_many(request: HttpRequest, wait_s: int) -> HttpResponse:
+    """More requests than this caller may make."""
+    return _page(request, 429, TOO_MANY, f"too many requests; try again in {wait_s} s")
+
+
 def internal(request: HttpRequest) -> HttpResponse:
     """Django's handler for our own mistakes; what went wrong is in the log under the request's id."""
     log.error("request failed request_id=%s path=%s", getattr(request, "request_id", ""), request.path)

@@ -1,4 +1,4 @@
-"""What every answer carries: an id to find it again in the log, and what a browser may load."""
+"""What every answer carries: an id to find it again in the log, what a browser may load, how many requests are left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import re
 import uuid
 from collections.abc import Callable
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
+
+from api import authentication, errors, rates, urls
+from marketdata.unauthenticated import caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # Styles in attributes are what the chart and the REST framework's pages use; scripts come from files only.
@@ -30,3 +34,43 @@ class Envelope:
         response["X-Request-ID"] = request_id
         response.setdefault("Content-Security-Policy", _POLICY)
         return response
+
+
+class RateLimit:
+    """Every request is counted once. One with a key is counted by authentication, when the key is proven right, and a
+    session or the page's cookie here before the view; whoever was not counted by then is a stranger."""
+
+    NOT_COUNTED = ("/healthz", "/readyz")
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        if request.path in self.NOT_COUNTED:
+            return response
+        if rates.of(request) is None:
+            rate = rates.of_stranger(request, authentication.address_of(request))
+            response = errors.too_many(request, rate.reset_s) if rate.exceeded else response
+        rates.show(request, response)
+        return response
+
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
+        """Before the view does its work. Where no key is asked for none counts, or it would be a way around."""
+        match = request.resolver_match
+        public = match is not None and match.view_name in urls.PUBLIC
+        if request.path in self.NOT_COUNTED or (authentication.brings_key(request) and not public):
+            return None
+        rate = self._count(request)
+        return errors.too_many(request, rate.reset_s) if rate.exceeded else None
+
+    def _count(self, request: HttpRequest) -> rates.Rate:
+        address = authentication.address_of(request)
+        try:
+            if request.user.is_authenticated:
+                return rates.of_known(request, f"user:{request.user.pk}")
+        except DatabaseError:  # whose session it is cannot be found out now
+            return rates.of_stranger(request, address)
+        if authentication.page_cookie_valid(request.COOKIES.get(authentication.PAGE_COOKIE, "")):
+            return rates.of_known(request, f"page:{caller(address)}")
+        return rates.of_stranger(request, address)

@@ -63,6 +63,8 @@ ROLLOVER_UNDONE = Gauge(
 ALARMS = Gauge("naru_alarms", "Alarms that are not cleared, by code", ["code"], multiprocess_mode="mostrecent")
 
 # API
+RATE_LIMITED = Counter("naru_rate_limited_total", "Requests refused with 429, by kind of caller", ["kind"])
+COUNTED_LOCALLY = Counter("naru_counted_locally_total", "Times Redis could not count logins or requests")
 HTTP_REFUSED = Counter(
     "naru_http_refused_total", "HTTP connections ended before their request was read, by status or reason", ["reason"]
 )

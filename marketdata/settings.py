@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "api.middleware.RateLimit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -226,6 +227,8 @@ LOGIN_URL = "rest_framework:login"
 LOGIN_REDIRECT_URL = "page"
 LOGOUT_REDIRECT_URL = "rest_framework:login"
 API_THREADS = env.integer("API_THREADS", 8, low=1, high=256)
+API_RATE_LIMIT = env.integer("API_RATE_LIMIT", 12_000, low=1, high=10_000_000)
+API_RATE_LIMIT_UNKNOWN = env.integer("API_RATE_LIMIT_UNKNOWN", 600, low=1, high=10_000_000)
 WEB_MAX_CONNECTIONS = env.integer("WEB_MAX_CONNECTIONS", 1_000, low=1, high=100_000)
 WEB_MAX_CONNECTIONS_OF_ADDRESS = env.integer("WEB_MAX_CONNECTIONS_OF_ADDRESS", 100, low=1, high=100_000)
 WEB_MAX_BODY_BYTES = env.integer("WEB_MAX_BODY_BYTES", 1 << 20, low=1 << 10, high=1 << 30)

@@ -39,14 +39,22 @@ class Login(LoginView):
     redirect_authenticated_user = False
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        address, name = authentication.address_of(request), request.POST.get("username", "")[:150]
-        wait_s = attempts.wait_s(address, name)
+        wait_s = attempts.wait_s(*self._who(), person=True)
         if wait_s > 0:
             form = self.get_form_class()(request)
             response = render(request, self.template_name, {"form": form, "wait_s": wait_s}, status=429)
             response["Retry-After"] = str(wait_s)
             return response
-        response = super().post(request, *args, **kwargs)
-        if not request.user.is_authenticated:
-            attempts.failed(address, name)
-        return response
+        return super().post(request, *args, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        attempts.succeeded(*self._who())
+        return super().form_valid(form)
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Counted whoever asks: to be logged in as somebody is no leave to guess another's password."""
+        attempts.failed(*self._who(), person=True)
+        return super().form_invalid(form)
+
+    def _who(self) -> tuple[str, str]:
+        return authentication.address_of(self.request), self.request.POST.get("username", "")[:150]

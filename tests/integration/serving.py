@@ -15,7 +15,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client as Browser
 
-from api import attempts, authentication
+from api import authentication, counters
 from api.stream import shared
 from api.views import status
 from ingest import notices, tasks
@@ -176,7 +176,7 @@ def serving(
         cache.cache_clear()
     authentication.forget()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
-    monkeypatch.setattr(attempts, "_asleep_until", 0.0)
+    counters.forget()
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
     feed.watched_since(live.connection(), 1)
     yield Serving()

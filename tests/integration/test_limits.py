@@ -1,0 +1,164 @@
+"""Requests and failed logins are counted, whoever asks and whatever state Redis is in."""
+
+import time
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client as Browser
+
+from api import attempts, authentication, counters
+from api.counters import LocalWindows
+from marketdata import live
+from tests.integration.serving import serving
+
+__all__ = ["serving"]
+
+KEY, SECRET = authentication.KEY_HEADER, authentication.SECRET_HEADER
+PASSWORD = "right horse battery"
+
+
+@pytest.fixture
+def boss(serving):
+    return get_user_model().objects.create_superuser("boss", password=PASSWORD)
+
+
+@pytest.fixture(params=["full", "away"])
+def broken_redis(request, serving, settings, redis):
+    """A Redis that takes nothing more, or is not there."""
+    if request.param == "away":
+        settings.REDIS_URL = "redis://127.0.0.1:1/0"
+        live.connection.cache_clear()
+    else:
+        redis.config_set("maxmemory", 1)
+    yield
+    redis.config_set("maxmemory", 0)
+
+
+def guess(browser, name="boss", password="wrong", address="127.0.0.1"):
+    return browser.post("/login/", {"username": name, "password": password}, REMOTE_ADDR=address).status_code
+
+
+# --- logins ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rights", [{}, {"is_staff": True}])
+def test_who_is_logged_in_cannot_guess_another_s_password_without_limit(boss, rights):
+    get_user_model().objects.create_user("plain", password=PASSWORD, **rights)
+    browser = Browser()
+    assert guess(browser, "plain", PASSWORD) == 302
+
+    guesses = [guess(browser, "boss", f"wrong {number}") for number in range(attempts.MOST_PER_KEY + 5)]
+
+    assert guesses == [200] * attempts.MOST_PER_KEY + [429] * 5
+    assert guess(browser, "boss", PASSWORD) == 429
+
+
+def test_an_account_is_not_guessed_from_many_addresses_and_its_owner_still_gets_in(boss):
+    assert guess(Browser(), "boss", PASSWORD, "192.0.2.1") == 302
+    for number in range(attempts.MOST_PER_PERSON):
+        assert guess(Browser(), "ＢＯＳＳ" if number % 2 else " boss", "wrong", f"198.51.100.{number}") == 200
+
+    assert guess(Browser(), "boss", "wrong", "203.0.113.200") == 429
+    assert guess(Browser(), "boss", PASSWORD, "203.0.113.201") == 429
+    assert guess(Browser(), "boss", PASSWORD, "192.0.2.1") == 302
+    assert guess(Browser(), "other", "wrong", "203.0.113.202") == 200
+
+
+def test_addresses_of_one_network_are_one_caller(boss):
+    for number in range(attempts.MOST_PER_KEY):
+        assert guess(Browser(), address=f"2001:db8::{number + 1:x}") == 200
+
+    assert guess(Browser(), address="2001:db8::ffff") == 429
+
+
+def test_a_right_password_is_not_counted(boss):
+    for _ in range(attempts.MOST_PER_ADDRESS + 1):
+        assert guess(Browser(), "boss", PASSWORD) == 302
+
+
+def test_wrong_keys_are_limited_while_redis_cannot_count(serving, broken_redis):
+    wrong = {KEY: serving.reader.key_id, SECRET: "wrong"}
+
+    codes = [serving.get("/v2/symbols", headers=wrong).status_code for _ in range(attempts.MOST_PER_KEY + 4)]
+
+    assert codes == [401] * attempts.MOST_PER_KEY + [429] * 4
+
+
+def test_wrong_passwords_are_limited_while_redis_cannot_count(boss, broken_redis):
+    codes = [guess(Browser()) for _ in range(attempts.MOST_PER_KEY + 4)]
+
+    assert codes == [200] * attempts.MOST_PER_KEY + [429] * 4
+
+
+def test_what_was_counted_here_counts_when_redis_is_back(serving, settings, redis_server):
+    wrong = {KEY: serving.reader.key_id, SECRET: "wrong"}
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    live.connection.cache_clear()
+    for _ in range(attempts.MOST_PER_KEY):
+        assert serving.get("/v2/symbols", headers=wrong).status_code == 401
+    settings.REDIS_URL = redis_server.url
+    live.connection.cache_clear()
+
+    assert serving.get("/v2/symbols", headers=wrong).status_code == 429
+
+
+def test_a_process_counts_a_bounded_number_of_names_and_the_rest_together():
+    windows = LocalWindows(most=3)
+    for number in range(100):
+        windows.add(f"name {number}", 60, now=0)
+
+    assert len(windows) <= 4
+    assert windows.add("name 0", 60, now=1).count == 2
+    assert windows.look("never seen", now=1).count == 97
+    assert windows.add("later", 60, now=61) == counters.Count(1, 60)
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_has_so_many_requests_a_minute_and_is_told(serving, settings):
+    settings.API_RATE_LIMIT = 3
+
+    answers = [serving.get("/v2/symbols") for _ in range(4)]
+
+    assert [one.status_code for one in answers] == [200, 200, 200, 429]
+    assert [one["X-RateLimit-Remaining"] for one in answers] == ["2", "1", "0", "0"]
+    assert {one["X-RateLimit-Limit"] for one in answers} == {"3"}
+    assert 0 <= int(answers[0]["X-RateLimit-Reset"]) - time.time() <= 61
+    assert answers[3].json()["code"] == 42910000
+    assert 0 < int(answers[3]["Retry-After"]) <= 60
+
+
+def test_strangers_use_up_their_own_requests_only(serving, settings, boss):
+    settings.API_RATE_LIMIT_UNKNOWN = 3
+    staff = Browser()
+    staff.force_login(boss)
+
+    strange = [
+        Browser().get(path).status_code for path in ("/v2/symbols", "/login/", "/nowhere", "/login/", "/v2/schema")
+    ]
+
+    assert strange == [401, 200, 404, 429, 429]
+    assert Browser().get("/v2/docs").json()["code"] == 42910000
+    assert Browser().get("/login/", REMOTE_ADDR="192.0.2.1").status_code == 200
+    assert serving.get("/v2/symbols").status_code == 200
+    assert staff.get("/admin/").status_code == 200
+    assert Browser().get("/healthz").status_code == Browser().get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v2/schema", "/v2/symbols", "/nowhere"])
+@pytest.mark.parametrize("headers", [{"Authorization": "Bearer x"}, {"Cookie": "sessionid=x; naru_page=y"}])
+def test_what_looks_like_a_login_and_is_none_is_a_stranger_s(serving, settings, path, headers):
+    settings.API_RATE_LIMIT_UNKNOWN = 2
+
+    codes = [Browser().get(path, headers=headers).status_code for _ in range(4)]
+
+    assert codes[2:] == [429, 429]
+    assert 429 not in codes[:2]
+
+
+def test_requests_are_limited_while_redis_cannot_count(serving, settings, broken_redis):
+    settings.API_RATE_LIMIT = settings.API_RATE_LIMIT_UNKNOWN = 3
+
+    assert [serving.get("/v2/symbols").status_code for _ in range(5)] == [200] * 3 + [429] * 2
+    assert [Browser().get("/login/").status_code for _ in range(5)] == [200] * 3 + [429] * 2
