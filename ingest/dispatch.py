@@ -33,6 +33,7 @@ class Dispatcher(threading.Thread):
         self._handover: queue.Queue[list[Flight] | None] = queue.Queue(maxsize=1)
         self._halted = threading.Event()
         self.idle = True
+        self.error = ""  # why the broker did not take the last message
 
     def give(self, flights: list[Flight]) -> None:
         """Hand over a message; only when idle, and only from the event loop."""
@@ -59,6 +60,7 @@ class Dispatcher(threading.Thread):
             current_app.send_task(TASK, kwargs={"batches": batches, "reply_to": self._reply_to}, queue=QUEUE)
         except Exception as error:  # noqa: BLE001 - whatever the transport raises, the batches stay with us
             metrics.PUBLISH_FAILURES.inc()
+            self.error = f"{type(error).__name__}: {error}"[:300]
             log.warning("publish failed error=%s", type(error).__name__)
             return False
         return True

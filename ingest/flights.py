@@ -14,6 +14,7 @@ FAILURES_TO_DEATH = 10
 MESSAGE_BATCHES = 256
 ALONE_AFTER = 2
 PATIENCE_S = 0.1
+LONGEST_PROBE_S = 10.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -34,20 +35,38 @@ class Flight:
     publishes: int = 0
     published_at: float = 0.0  # monotonic seconds of the last publish
     alone: bool = False  # it was sent in a message of its own
-    failures: int = 0
+    failures: int = 0  # for which its content is to blame
+    holds: int = 0  # for which what it was to be stored in is to blame
     dead: str | None = None
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Batches cannot be stored, and not for what is in them. `stalled`: nothing at all was stored since."""
+
+    error: str
+    since: float
+    failed_at: float
+    stalled: bool = False
+    probes: int = 0
+    probe_at: float = 0.0  # when one batch is tried again, while stalled
 
 
 @dataclass(slots=True)
 class Flights:
     """All flights of a server. At most `max_messages` messages are out at a time, so that whatever waits becomes one
-    larger message: quick when quiet, few and large when busy."""
+    larger message: quick when quiet, few and large when busy.
+
+    While storage refuses everything (`trouble.stalled`) one batch at a time is tried, ever more seldom up to
+    LONGEST_PROBE_S; the first one that is stored lets all others go again. For that no batch is ever given up."""
 
     max_messages: int
     message_ticks: int
     redrive_s: float
     bytes: int = 0
     by_number: dict[int, Flight] = field(default_factory=dict)
+    trouble: Trouble | None = None
+    _held: set[int] = field(default_factory=set)  # batches that trouble has held up
     _waiting: dict[int, deque[Flight]] = field(default_factory=dict)  # by stream, the longest waiting stream first
     _open: dict[int, int] = field(default_factory=dict)  # message -> flights still in it
     _ids: itertools.count[int] = field(default_factory=itertools.count)
@@ -64,6 +83,11 @@ class Flights:
     def waiting(self) -> int:
         """Batches not given to a worker yet."""
         return sum(len(queue) for queue in self._waiting.values())
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether any batch was committed yet."""
+        return self._settled_at > float("-inf")
 
     @property
     def messages(self) -> int:
@@ -86,6 +110,8 @@ class Flights:
         Batches of one stream travel together: they touch the same candles, which are then merged once, not five times.
         A batch that was lost twice travels alone: should it be what kills the workers, it takes no other with it.
         """
+        if self.trouble is not None and self.trouble.stalled:
+            return self._probe(now)
         if len(self._open) >= self.max_messages:
             return []
         if self._open and self._waiting_rows < self.message_ticks and now < self._sent_at + PATIENCE_S:
@@ -97,7 +123,7 @@ class Flights:
             queue, before = self._waiting[stream], len(chosen)
             while queue and len(chosen) < MESSAGE_BATCHES:
                 flight = queue[0]
-                alone = flight.publishes >= ALONE_AFTER
+                alone = max(flight.publishes, flight.holds) >= ALONE_AFTER
                 if flight.number in self.by_number:  # else it was settled while it waited
                     if chosen and (alone or flight.rows > room):
                         break
@@ -113,13 +139,36 @@ class Flights:
                 self._waiting[stream] = self._waiting.pop(stream)  # behind the streams that have not had their turn
             break  # one that got nothing stays the first, or lively others would pass it for ever
         if chosen:
-            self._sent_at = now if now < math.inf else self._sent_at
-            message = next(self._ids)
-            self._open[message] = len(chosen)
-            for flight in chosen:
-                flight.message = message
-                flight.due = float("inf")  # until the broker has it
+            self._send(chosen, now)
         return chosen
+
+    def _probe(self, now: float) -> list[Flight]:
+        """While nothing can be stored: one batch, another one each time, when it is time and none is out."""
+        trouble = self.trouble
+        if trouble is None or self._open or now < trouble.probe_at:
+            return []
+        waiting = [one for queue in self._waiting.values() for one in queue if one.number in self.by_number]
+        if not waiting:
+            return []
+        chosen = waiting[trouble.probes % len(waiting)]
+        queue = self._waiting[chosen.stream]
+        queue.remove(chosen)
+        self._waiting_rows -= chosen.rows
+        if not queue:
+            del self._waiting[chosen.stream]
+        chosen.alone = True
+        self._send([chosen], now)
+        return [chosen]
+
+    def _send(self, chosen: list[Flight], now: float) -> None:
+        self._sent_at = now if now < math.inf else self._sent_at
+        message = next(self._ids)
+        self._open[message] = len(chosen)
+        for flight in chosen:
+            flight.message = message
+            flight.due = float("inf")  # until the broker has it
+            if now < math.inf:
+                flight.published_at = now
 
     def published(self, flights: Iterable[Flight], now: float) -> None:
         """The broker took them: from now on they are expected to commit."""
@@ -144,6 +193,7 @@ class Flights:
         if flight is not None:
             self.bytes -= len(flight.payload)
             self._settled_at = now
+            self._recover(flight)
             self._leave(flight)
             self._waits.append(now - flight.since)
             if flight.publishes:
@@ -152,15 +202,51 @@ class Flights:
         return flight
 
     def fail(self, number: int, error: str, now: float) -> Flight | None:
-        """A worker could not process the batch. It is tried again later, and after ten failures buried as a dead
-        letter."""
+        """A worker could not process the batch for its content. It is tried again later, and after ten failures buried
+        as a dead letter. While nothing can be stored no content is to blame: it is held like any other."""
         flight = self.by_number.get(number)
         if flight is None or flight.message is None:
             return None
+        if self.trouble is not None and self.trouble.stalled:
+            self.hold([number], error, now)
+            return flight
         self._count_failure(flight, error)
         self._leave(flight)
         flight.due = now + min(0.25 * 2**flight.failures, GREATEST_DELAY_S)
         return flight
+
+    def hold(self, numbers: Iterable[int], error: str, now: float) -> list[Flight]:
+        """A worker could not store these batches for what they were to be stored in. Each is tried again, later and
+        later; if nothing was stored since they were sent, all wait for one of them to succeed. What is refused again
+        while others are stored stops nobody."""
+        held = [flight for number in numbers if (flight := self.by_number.get(number)) and flight.message is not None]
+        if not held:
+            return []
+        trouble = self.trouble = self.trouble or Trouble(error, since=now, failed_at=now)
+        trouble.error, trouble.failed_at = error, now
+        new, was_stalled = any(flight.holds == 0 for flight in held), trouble.stalled
+        if trouble.stalled or (new and self._settled_at < min(flight.published_at for flight in held)):
+            if not trouble.stalled or now >= trouble.probe_at:  # else it was out before the trouble was known
+                trouble.probes += 1
+                trouble.probe_at = now + min(0.25 * 2**trouble.probes, LONGEST_PROBE_S)
+            trouble.stalled = True
+        for flight in held:
+            flight.holds += not was_stalled  # as a probe it says nothing of itself
+            flight.publishes = max(flight.publishes - 1, 0)  # it was not lost
+            self._held.add(flight.number)
+            self._leave(flight)
+            flight.due = 0.0 if trouble.stalled else now + min(0.25 * 2**flight.holds, GREATEST_DELAY_S)
+        if trouble.stalled:
+            self._wait_again(held)
+        return held
+
+    def _recover(self, flight: Flight) -> None:
+        """A batch was stored: what was sent after the last refusal shows that storage works again."""
+        self._held.discard(flight.number)
+        if self.trouble is not None and self.trouble.stalled and flight.published_at >= self.trouble.failed_at:
+            self.trouble.stalled, self.trouble.probes = False, 0
+        if self.trouble is not None and not self.trouble.stalled and not self._held:
+            self.trouble = None
 
     def overdue(self, now: float) -> list[Flight]:
         """Batches whose time to commit is over, moved to the front of those that wait.

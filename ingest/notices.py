@@ -22,7 +22,8 @@ EXPIRE_S = 3_600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a batch. `failed` says why a worker could not process it; it is then not in the ledger."""
+    """What became of a batch. `failed` says why a worker could not process it; it is then not in the ledger.
+    `infrastructure`: not the batch is to blame, but what it was to be stored in."""
 
     batch: int
     code: str = ""
@@ -30,6 +31,7 @@ class Outcome:
     reasons: Mapping[str, int] | None = None
     message: str = ""
     failed: str = ""
+    infrastructure: bool = False
 
 
 def batch_message(
@@ -65,17 +67,18 @@ def settled(pipeline: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
     _send(pipeline, reply_to, outcomes)
 
 
-def failed(connection: redis.Redis, reply_to: str, batch: int, error: str) -> None:
-    """Tell the ingest server that a batch could not be processed; it decides how often to try."""
+def failed(connection: redis.Redis, reply_to: str, batches: Iterable[int], error: str, *, infrastructure: bool) -> None:
+    """Tell the ingest server that batches could not be processed; it decides how often to try."""
+    told = [Outcome(batch=batch, failed=error[:500], infrastructure=infrastructure) for batch in batches]
     try:
-        _send(connection, reply_to, [Outcome(batch=batch, failed=error[:500])])
+        _send(connection, reply_to, told)
     except redis.RedisError:
         return  # the batch is driven again anyway
 
 
 def _send(client: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
     packed = msgpack.packb(
-        [[o.batch, o.code, o.rejected, dict(o.reasons or {}), o.message, o.failed] for o in outcomes]
+        [[o.batch, o.code, o.rejected, dict(o.reasons or {}), o.message, o.failed, o.infrastructure] for o in outcomes]
     )
     client.xadd(STREAM + reply_to, {"o": packed}, maxlen=KEEP, approximate=True)
 
@@ -84,7 +87,7 @@ def read(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[bytes | N
     """(last entry id, outcomes) of rows read from the notice stream; what a worker of a later version adds is let
     pass."""
     last, outcomes = None, []
-    names = ("batch", "code", "rejected", "reasons", "message", "failed")
+    names = ("batch", "code", "rejected", "reasons", "message", "failed", "infrastructure")
     for entry_id, values in rows:
         last = entry_id
         outcomes += [Outcome(**dict(zip(names, told, strict=False))) for told in msgpack.unpackb(values[b"o"])]

@@ -17,6 +17,7 @@ from collections import Counter
 from typing import Any
 
 from ingest import dispatch, gatekeeper, notices
+from ingest.alarmboard import AlarmBoard
 from ingest.connection import Connection
 from ingest.dataset import Dataset
 from ingest.flights import Flight, Flights
@@ -38,6 +39,10 @@ POLL_S = 1.0
 REVOKE_S = 5.0
 HASTE_S = 1.0
 WATCH_ROWS = 200
+STALLED_CREDIT = 1
+ALARM_S = 1.0
+STORAGE_FAILING = "{}. {} batches wait, nothing is lost; they are stored when it works again"
+BROKER_FAILING = "the broker takes no message: {}. Batches wait here and in the terminals"
 ENCODING_AT = 8  # of a batch's payload (docs/protocol.md)
 RESUME_AT = 0.8
 
@@ -54,6 +59,7 @@ class Server:
         self.flights = Flights(limits.max_messages, limits.message_ticks, limits.redrive_s)
         self.dataset = Dataset(max_bytes=limits.dataset_bytes, max_age_s=limits.ring_age_s)
         self.errors: Counter[str] = Counter()
+        self.alarms = AlarmBoard()
         self._connections: set[Connection] = set()
         self.tls: ssl.SSLContext | None = None
         self._unauthenticated: Unauthenticated[Connection] = Unauthenticated(
@@ -76,7 +82,8 @@ class Server:
         self._listener.start()
         self.tls = tls
         self._listening = await self._loop.create_server(lambda: Connection(self), host, port, backlog=256)
-        for job in (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked()):
+        jobs = (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked(), self._alarm())
+        for job in jobs:
             self._spawn(job, vital=True)
         return int(self._listening.sockets[0].getsockname()[1])
 
@@ -227,7 +234,7 @@ class Server:
             proof=admission.proof,
             commit=stream.commit,
             ranges=stream.ranges(),
-            credit=wire.WINDOW_BATCHES,
+            credit=self._credit(),
         )
         log.info(
             "joined client=%s source=%s address=%s commit=%d",
@@ -320,6 +327,7 @@ class Server:
 
     def _published(self, flights: list[Flight], taken: bool) -> None:
         self._dispatcher.idle = True
+        self.alarms.set("broker_failing", "" if taken else BROKER_FAILING.format(self._dispatcher.error))
         if taken:
             self.flights.published(flights, time.monotonic())
         else:
@@ -337,9 +345,13 @@ class Server:
         self.flights.hasten(time.monotonic(), HASTE_S)
 
     def _settle(self, outcomes: list[notices.Outcome]) -> None:
-        now = time.monotonic()
+        now, credit = time.monotonic(), self._credit()
         touched: dict[int, Member[Connection] | None] = {}
+        held: dict[str, list[int]] = {}
         for outcome in outcomes:
+            if outcome.infrastructure:
+                held.setdefault(outcome.failed, []).append(outcome.batch)
+                continue
             if outcome.failed:
                 if self.flights.fail(outcome.batch, outcome.failed, now) is not None:
                     log.error("worker failed batch=%d error=%s", outcome.batch, outcome.failed)
@@ -356,7 +368,10 @@ class Server:
             member = touched[flight.stream]
             if outcome.code and member is not None:
                 self._reject(member, flight, outcome)
-        for member in touched.values():
+        for error, numbers in held.items():
+            if batches := self.flights.hold(numbers, error, now):
+                log.error("storage failing batches=%d error=%s", len(batches), error)
+        for member in self.registry.members.values() if self._credit() != credit else touched.values():
             if member is not None:
                 self._ack(member)
         self._press()
@@ -377,8 +392,13 @@ class Server:
     def _ack(self, member: Member[Connection]) -> None:
         session, stream = member.link.session, member.stream
         if session is not None:
-            session.ack(commit=stream.commit, ranges=stream.ranges(), credit=wire.WINDOW_BATCHES, now=time.monotonic())
+            session.ack(commit=stream.commit, ranges=stream.ranges(), credit=self._credit(), now=time.monotonic())
             member.link.flush()
+
+    def _credit(self) -> int:
+        """While nothing can be stored, terminals keep what they have in their spools."""
+        stalled = self.flights.trouble is not None and self.flights.trouble.stalled
+        return STALLED_CREDIT if stalled else wire.WINDOW_BATCHES
 
     def _press(self) -> None:
         """Back-pressure: read nobody above the global limit, and not a client above its own, until it has gone down
@@ -455,6 +475,19 @@ class Server:
                     member.link.session.refuse("not_authorised", "this client may no longer send")
                     member.link.flush()
 
+    async def _alarm(self) -> None:
+        """Say what is wrong as alarms, and take them back; what the database does not take now is tried again."""
+        while True:
+            await asyncio.sleep(ALARM_S)
+            trouble = self.flights.trouble
+            metrics.STORAGE_FAILING.set(trouble is not None)
+            if trouble is not None:
+                self.alarms.set("storage_failing", STORAGE_FAILING.format(trouble.error, len(self.flights)))
+            elif self.flights.has_settled:
+                self.alarms.set("storage_failing", "")
+            if self.alarms.pending(time.monotonic()):
+                await self._loop.run_in_executor(None, self.alarms.write, time.monotonic())
+
     async def _mirror(self) -> None:
         """Show the registry to the admin and the dashboard, and let old rows go."""
         while True:
@@ -489,6 +522,7 @@ class Server:
             "dataset_series": self.dataset.series,
             "dataset_bytes": self.dataset.nbytes,
             "errors": dict(self.errors),
+            "alarms": self.alarms.standing(),
             "clients": [member.describe() for member in self.registry.members.values()],
         }
 

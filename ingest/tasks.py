@@ -12,11 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 import redis
 from celery import shared_task
-from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 
 from analytics import candles
-from ingest import notices, validation, work
+from ingest import failures, notices, validation, work
 from ingest.work import Batch, Group
 from marketdata import connections, dropped, feed, figures, ledger, live, metrics
 from marketdata.bars import Bars
@@ -24,7 +23,7 @@ from marketdata.figures import Figure
 from marketdata.ledger import Claim
 from marketdata.models import IngestBatch, Symbol
 from marketdata.storage import StorageError, storage
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.storage.base import EPOCH_DATE, Blame
 from marketdata.symbols import Directory
 from marketdata.ticks import TICK_BITS, Ticks
 
@@ -41,15 +40,18 @@ def process_batches(*, batches: list[list[object]], reply_to: str = "", **_: obj
     try:
         _process(members, reply_to)
     except Exception as error:
-        if isinstance(error, SoftTimeLimitExceeded) or storage().is_transient(error):
-            log.warning("commit failed batches=%d error=%s", len(members), type(error).__name__)
+        told = f"{type(error).__name__}: {error}"
+        if failures.blame(error) is not Blame.UNKNOWN or not failures.road_is_well(members):
+            # Nothing is said against the batches: the ledger has not heard of them, so they are driven again.
+            log.warning("commit failed batches=%d error=%s", len(members), told)
             connections.drop()
-            return  # the ledger has not heard of them, so they are driven again
-        if len(members) > 1:
+            numbers, words = [batch.number for batch in members], f"{told[:300]}; {storage().remedy(error)}"
+            notices.failed(live.connection(), reply_to, numbers, words, infrastructure=True)
+        elif len(members) > 1:
             _one_by_one(members, reply_to)  # so that one poisonous batch stops no other
-            return
-        log.exception("batch cannot be processed batch=%d", members[0].number)
-        notices.failed(live.connection(), reply_to, members[0].number, f"{type(error).__name__}: {error}")
+        else:
+            log.exception("batch cannot be processed batch=%d", members[0].number)
+            notices.failed(live.connection(), reply_to, [members[0].number], told, infrastructure=False)
 
 
 def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:

@@ -34,6 +34,9 @@ INFLIGHT_BYTES = Gauge(
 )
 RING_BYTES = Gauge("naru_ring_bytes", "Bytes held by the clients' ring buffers", multiprocess_mode="livesum")
 DATASET_BYTES = Gauge("naru_dataset_bytes", "Bytes held by the unified dataset", multiprocess_mode="livesum")
+STORAGE_FAILING = Gauge(
+    "naru_storage_failing", "1 while batches cannot be stored, whatever is in them", multiprocess_mode="livemax"
+)
 READING_PAUSED = Gauge(
     "naru_reading_paused", "Connections not being read because the limit is reached", multiprocess_mode="livesum"
 )

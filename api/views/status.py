@@ -44,12 +44,21 @@ def read() -> dict[str, Any]:
     shown["feeds"], shown["queues"] = [{"feed": name, "nature": "unknown"} for name in names], None
     try:
         shown |= live.status()
+        _add_unwritten(shown)
         shown["feeds"] = _feeds(names, now_us)
         shown["queues"] = live.queue_depths(settings.BROKER_URL, QUEUES)
     except redis.RedisError as error:
         log.warning("status without redis error=%s", type(error).__name__)
         shown["redis"] = False
     return shown
+
+
+def _add_unwritten(shown: dict[str, Any]) -> None:
+    """Alarms of the ingest servers that the database did not take: it may be what is wrong."""
+    told = shown["upkeep"]["alarms"]
+    known = {(one["code"], one["subject"]) for one in told}
+    for server in shown["ingest"]:
+        told += [one for one in server.pop("alarms", []) if (one["code"], one["subject"]) not in known]
 
 
 def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:

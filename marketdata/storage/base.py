@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import abc
 import datetime
+import enum
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,19 @@ class StorageBusyError(StorageError):
 
 class NotWholeError(StorageError):
     """What was to be replaced has more in it than what would replace it; nothing was changed."""
+
+
+class Blame(enum.Enum):
+    """What an error in a transaction is to be blamed on. Only UNKNOWN can be the content of a batch, and it takes more
+    than the error to say so: a transaction of the same shape that succeeds at the same time (`ingest.failures`)."""
+
+    TRANSIENT = "transient"  # the same transaction may succeed at once: deadlock, lock wait, lost connection
+    INFRASTRUCTURE = "infrastructure"  # the database would refuse whatever it was given: a flag, a right, a table, room
+    UNKNOWN = "unknown"
+
+
+REMEDY = "the database's own log says more"
+"""What to do about an error of which nothing better is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +157,18 @@ class Storage(abc.ABC):
         A row without room is kept all the same, in a partition for whatever has none."""
 
     @abc.abstractmethod
+    def blame(self, error: BaseException) -> Blame:
+        """What to blame for an error of a transaction; UNKNOWN for whatever this database is not known to say of its
+        own state."""
+
     def is_transient(self, error: BaseException) -> bool:
         """Whether the same transaction may succeed when tried again: deadlock, lock wait, lost connection, node not
         ready."""
+        return self.blame(error) is Blame.TRANSIENT
+
+    def remedy(self, error: BaseException) -> str:
+        """What an operator should do about an error, in a few words."""
+        return REMEDY
 
     @abc.abstractmethod
     def load(self, table: str, ticks: Ticks) -> int:

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import partitions
-from marketdata.storage.base import HISTORY, MINUTES, TEMP, TickKey
+from marketdata.storage.base import HISTORY, MINUTES, REMEDY, TEMP, Blame, TickKey
 from marketdata.storage.loadfile import LoadFile
 from marketdata.storage.mariadb_columns import SELECT_BAR, SELECT_TICK, minute_rows, moment, nearby
 from marketdata.storage.mariadb_history import COMPRESSED, MOVING, NAMES, PARTED, MariaDBHistory, tables
@@ -61,6 +61,32 @@ _TRANSIENT = {
     1205, 1213, 1047, 1180, 2006, 2013, 2055, 1053, 1927, 2002, 2003, 1040, 1290, 1836, 1021, 1114, 1030,
     1020, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1792, 1969, 2012, 2026,
 }  # fmt: skip
+# LOAD DATA LOCAL switched off (4166; 1148 and 3948 in other versions, 2068 in the client); rights; database, table,
+# column or partition not there; files and tablespaces that cannot be opened, read or are broken; read-only table;
+# packet too large; out of memory, threads, locks or transactions; host blocked; key file or definition changed.
+_INFRASTRUCTURE = {
+    4166, 1148, 3948, 2068,
+    1044, 1045, 1130, 1142, 1143, 1227, 1370, 1410, 1698,
+    1046, 1049, 1051, 1054, 1136, 1146, 1305, 1364, 1526, 1735, 1748, 1932,
+    1005, 1016, 1017, 1018, 1023, 1024, 1026, 1027, 1028, 1033, 1034, 1035, 1194, 1195, 1812, 1813, 1814, 1815, 1817,
+    1036, 1153, 2020, 1037, 1038, 1041, 1135, 1206, 1637, 1129, 1412, 1467, 1615, 1665,
+}  # fmt: skip
+_REMEDIES = {
+    **dict.fromkeys(
+        (4166, 1148, 3948, 2068),
+        "SET GLOBAL local_infile=ON, and local_infile=ON in the server's configuration (docker/mariadb/naru.cnf)",
+    ),
+    **dict.fromkeys(
+        (1290, 1836, 1792), "the server is read-only: SET GLOBAL read_only=OFF, or point DATABASE_URL at the writer"
+    ),
+    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1410, 1698), "GRANT the user of DATABASE_URL what is named"),
+    **dict.fromkeys((1046, 1049, 1051, 1054, 1136, 1146, 1364), "run `manage.py migrate`, or restore what is named"),
+    **dict.fromkeys((1021, 1114, 1030), "make room on the database's disk"),
+    **dict.fromkeys((1040, 1203, 1226), "raise max_connections, or end connections that nobody needs"),
+    **dict.fromkeys((1153, 2020), "set max_allowed_packet to 64M or more"),
+    **dict.fromkeys((2002, 2003, 2006, 2013), "start the database, or see whether it can be reached"),
+    **dict.fromkeys((1205, 1969, 1317), "end the statement that holds the tables (SHOW PROCESSLIST), or wait for it"),
+}
 
 
 class MariaDB(MariaDBHistory):
@@ -93,10 +119,16 @@ class MariaDB(MariaDBHistory):
             self._query(f"DROP TABLE IF EXISTS {table}")
             partitions.forget(self._place(table))
 
-    def is_transient(self, error: BaseException) -> bool:
+    def blame(self, error: BaseException) -> Blame:
         if isinstance(error, InterfaceError):
-            return True
-        return isinstance(error, DatabaseError) and bool(error.args) and error.args[0] in _TRANSIENT
+            return Blame.TRANSIENT
+        number = _number(error)
+        if number in _TRANSIENT:
+            return Blame.TRANSIENT
+        return Blame.INFRASTRUCTURE if number in _INFRASTRUCTURE else Blame.UNKNOWN
+
+    def remedy(self, error: BaseException) -> str:
+        return _REMEDIES.get(_number(error) or 0, REMEDY)
 
     def load(self, table: str, ticks: Ticks) -> int:
         with contextlib.closing(LoadFile(ticks)) as file:
@@ -163,3 +195,9 @@ class MariaDB(MariaDBHistory):
 
     def count(self, table: str) -> int:
         return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
+
+
+def _number(error: BaseException) -> int | None:
+    """The number MariaDB or its client gives an error."""
+    number = error.args[0] if isinstance(error, DatabaseError) and error.args else None
+    return number if isinstance(number, int) else None

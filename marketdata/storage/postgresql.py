@@ -12,7 +12,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import postgresql_partitions as partitions
-from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, TickKey
+from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, REMEDY, TEMP, Blame, TickKey
 from marketdata.storage.copyrows import KINDS, SIDES, CopyRows
 from marketdata.storage.postgresql_columns import (
     INSERT_MINUTES,
@@ -70,6 +70,24 @@ RETURNING {SELECT_BAR}
 # after a failover, a lock or a statement that took too long, an error of the disk.
 _TRANSIENT_CLASSES = ("08", "40", "53", "57")
 _TRANSIENT = {"25006", "55P03", "58030"}
+# Not supported by this server; transaction in the wrong state; statement gone; who may log in; database or schema not
+# there; table, column or right not there; limits; object not ready; the system and its configuration; broken data.
+_INFRASTRUCTURE_CLASSES = ("0A", "25", "26", "28", "3D", "3F", "42", "54", "55", "58", "F0", "XX")
+_REMEDIES = {
+    "25006": "the server is read-only: promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the"
+    " writer",
+    "42501": "GRANT the user of DATABASE_URL what is named",
+    "42": "run `manage.py migrate`, or restore what is named",
+    "28": "see the user and password of DATABASE_URL, and pg_hba.conf",
+    "3D": "create the database of DATABASE_URL",
+    "53100": "make room on the database's disk",
+    "53300": "raise max_connections, or end connections that nobody needs",
+    "53": "give the database more memory or room",
+    "55P03": "end the statement that holds the tables (pg_stat_activity), or wait for it",
+    "57014": "end the statement that holds the tables (pg_stat_activity), or wait for it",
+    "57": "start the database, or see whether it can be reached",
+    "08": "start the database, or see whether it can be reached",
+}
 _CHECK, _DUPLICATE = "23514", "23505"
 
 
@@ -96,17 +114,24 @@ class PostgreSQL(PostgreSQLHistory):
         for name in _WORDS:
             self._query(f"DROP TYPE IF EXISTS {name}")
 
-    def is_transient(self, error: BaseException) -> bool:
+    def blame(self, error: BaseException) -> Blame:
         if isinstance(error, InterfaceError):
-            return True
+            return Blame.TRANSIENT
         if not isinstance(error, DatabaseError):
-            return False
+            return Blame.UNKNOWN
         state = sqlstate(error)
-        if state is None:
-            return isinstance(error, OperationalError)  # the connection's own
+        if state is None:  # the connection's own
+            return Blame.TRANSIENT if isinstance(error, OperationalError) else Blame.UNKNOWN
         if state == _CHECK:  # the row's partition was made while it waited to go where rows without one go
-            return not getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
-        return state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT
+            named = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+            return Blame.UNKNOWN if named else Blame.TRANSIENT
+        if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT:
+            return Blame.TRANSIENT
+        return Blame.INFRASTRUCTURE if state[:2] in _INFRASTRUCTURE_CLASSES else Blame.UNKNOWN
+
+    def remedy(self, error: BaseException) -> str:
+        state = sqlstate(error) or ("08" if isinstance(error, OperationalError | InterfaceError) else "")
+        return _REMEDIES.get(state) or _REMEDIES.get(state[:2]) or REMEDY
 
     def load(self, table: str, ticks: Ticks) -> int:
         if not len(ticks):

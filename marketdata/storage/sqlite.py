@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 
 from marketdata import bars as bars_module
 from marketdata import ticks as ticks_module
 from marketdata.bars import Bars
-from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, TickKey
+from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Blame, TickKey
 from marketdata.storage.sqlite_history import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.ticks import ABSENT, NO_DATE, Ticks
 
@@ -57,6 +57,38 @@ RETURNING {BAR_COLUMNS}
 """
 
 
+_TRANSIENT = ("locked", "busy", "disk I/O", "disk is full")
+_INFRASTRUCTURE = (
+    "readonly database",
+    "unable to open",
+    "no such table",
+    "no such column",
+    "has no column",
+    "columns but",
+    "malformed",
+    "not a database",
+    "out of memory",
+    "not authorized",
+    "access permission denied",
+    "schema has changed",
+    "locking protocol",
+    "large file support",
+)
+_REMEDIES = {
+    "disk is full": "make room on the disk of the database file",
+    "locked": "end the program that holds the database file",
+    "readonly": "let the user of the workers write the database file and its folder",
+    "permission denied": "let the user of the workers write the database file and its folder",
+    "unable to open": "see that the database file and its folder are there and may be written",
+    "no such": "run `manage.py migrate`, or restore the file from a backup",
+    "has no column": "run `manage.py migrate`",
+    "columns but": "run `manage.py migrate`",
+    "malformed": "the file is damaged: stop, keep it, and restore a backup (docs/backups.md)",
+    "not a database": "the file is damaged: stop, keep it, and restore a backup (docs/backups.md)",
+}
+REMEDY_FILE = "see the disk and the rights of the database file"
+
+
 class SQLite(SQLiteHistory):
     """Ticks and candles in an SQLite file. One writer at a time: the file's own lock orders them."""
 
@@ -75,10 +107,15 @@ class SQLite(SQLiteHistory):
     def ensure_partitions(self, dates: Iterable[datetime.date], tables: Sequence[str] = (TEMP, MINUTES)) -> None:
         """Nothing to do: one table holds every date."""
 
-    def is_transient(self, error: BaseException) -> bool:
-        return isinstance(error, OperationalError) and any(
-            word in str(error) for word in ("locked", "busy", "disk I/O", "disk is full")
-        )
+    def blame(self, error: BaseException) -> Blame:
+        if not isinstance(error, DatabaseError):
+            return Blame.UNKNOWN
+        if isinstance(error, OperationalError) and any(word in str(error) for word in _TRANSIENT):
+            return Blame.TRANSIENT
+        return Blame.INFRASTRUCTURE if any(word in str(error) for word in _INFRASTRUCTURE) else Blame.UNKNOWN
+
+    def remedy(self, error: BaseException) -> str:
+        return next((words for word, words in _REMEDIES.items() if word in str(error)), REMEDY_FILE)
 
     def load(self, table: str, ticks: Ticks) -> int:
         names = np.array([*ticks.symbols, ""], object)

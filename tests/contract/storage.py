@@ -19,7 +19,7 @@ from marketdata.bars import Bars
 from marketdata.ledger import AlreadyClaimedError, Claim
 from marketdata.models import IngestBatch
 from marketdata.storage import Storage, TickKey, storage
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
 from marketdata.ticks import ABSENT, GREATEST, Ticks
 from tests import market
 from tests.market import MINUTE_US, NINE_US, tick_id
@@ -483,6 +483,28 @@ class StorageContract:
         assert not store.is_transient(caught.value)
         assert not store.is_transient(IntegrityError(1062, "Duplicate entry"))
         assert not store.is_transient(ZeroDivisionError("locked"))
+
+    def test_what_is_missing_or_forbidden_is_no_fault_of_the_ticks(self, store):
+        with store.transaction():
+            store.load(TEMP, market.ticks([{}]))
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE market_data_minute RENAME TO elsewhere")
+        try:
+            with pytest.raises(DatabaseError) as caught, store.transaction():
+                store.merge_minutes(candles.build(market.ticks([{}])))
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE elsewhere RENAME TO market_data_minute")
+
+        assert store.blame(caught.value) is Blame.INFRASTRUCTURE
+        assert "migrate" in store.remedy(caught.value)
+
+    def test_a_value_that_does_not_fit_may_be_the_ticks_own_fault(self, store):
+        with pytest.raises(DatabaseError) as caught, store.transaction(), connection.cursor() as cursor:
+            cursor.execute("INSERT INTO ingest_stream (epoch, created_at) VALUES (NULL, NULL)")
+
+        assert store.blame(caught.value) is Blame.UNKNOWN
+        assert store.blame(ValueError("who knows")) is Blame.UNKNOWN
 
     def test_loading_leaves_no_file_and_no_handle_behind(self, store, tmp_path, monkeypatch):
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.flights import FAILURES_TO_DEATH, GREATEST_DELAY_S, MESSAGE_BATCHES, Flight, Flights
+from ingest.flights import FAILURES_TO_DEATH, GREATEST_DELAY_S, LONGEST_PROBE_S, MESSAGE_BATCHES, Flight, Flights
 from tests.fakes import FakeClock
 
 REDRIVE_S = 5.0
@@ -283,11 +283,129 @@ def test_a_failure_told_twice_counts_once():
     assert (first.failures, second) == (1, None)
 
 
+# --- what cannot be stored, whatever it is -------------------------------------------------------------------------
+
+
+def refuse_everything(all_flights: Flights, clock: FakeClock, *, seconds: float, step: float = 0.25) -> list[list[int]]:
+    """Workers to whom the database refuses each message; the seqs of each."""
+    sent = []
+    end = clock() + seconds
+    while clock() < end:
+        if chosen := all_flights.next_message(clock()):
+            sent.append(seqs(chosen))
+            all_flights.published(chosen, clock())
+            all_flights.hold([one.number for one in chosen], "refused", clock.advance(0.01))
+        all_flights.overdue(clock.advance(step))
+    return sent
+
+
+def test_a_database_that_refuses_everything_for_an_hour_kills_no_batch():
+    all_flights, clock = flights(), FakeClock()
+    for seq in range(1, 101):
+        all_flights.add(flight(seq))
+
+    refuse_everything(all_flights, clock, seconds=3600)
+
+    assert {one.dead for one in all_flights.by_number.values()} == {None}
+    assert {one.failures for one in all_flights.by_number.values()} == {0}
+    assert len(all_flights) == 100
+
+
+def test_while_everything_is_refused_one_batch_at_a_time_is_tried_and_not_always_the_same():
+    all_flights, clock = flights(), FakeClock()
+    for seq in range(1, 101):
+        all_flights.add(flight(seq))
+
+    sent = refuse_everything(all_flights, clock, seconds=600)
+
+    assert len(sent[0]) == 100
+    assert {len(one) for one in sent[1:]} == {1}
+    assert len({one[0] for one in sent[1:]}) > 10
+    assert 600 / LONGEST_PROBE_S - 5 < len(sent) < 600 / LONGEST_PROBE_S + 10
+
+
+def test_the_first_batch_that_is_stored_lets_all_the_others_go_at_once():
+    all_flights, clock = flights(), FakeClock()
+    for seq in range(1, 101):
+        all_flights.add(flight(seq))
+    refuse_everything(all_flights, clock, seconds=60)
+    stalled = all_flights.trouble
+
+    clock.advance(LONGEST_PROBE_S)
+    probe = all_flights.next_message(clock())
+    all_flights.published(probe, clock())
+    all_flights.settle(probe[0].number, clock.advance(0.01))
+    others = all_flights.next_message(clock())
+    still = all_flights.trouble
+    for one in others:
+        all_flights.settle(one.number, clock.advance(0.01))
+
+    assert stalled is not None
+    assert (stalled.error, stalled.stalled) == ("refused", False)
+    assert len(others) == 99
+    assert still is stalled
+    assert all_flights.trouble is None
+
+
+def test_what_alone_is_refused_while_others_are_stored_holds_up_nobody_and_is_never_given_up():
+    all_flights, clock = flights(), FakeClock()
+    all_flights.add(flight(1))
+    for seq in range(2, 200):
+        all_flights.add(flight(seq, stream=2))
+        clock.advance(LONGEST_PROBE_S)
+        while chosen := all_flights.next_message(clock()):
+            all_flights.published(chosen, clock())
+            for one in chosen:
+                if one.stream == 2:
+                    all_flights.settle(one.number, clock.advance(0.01))
+            all_flights.hold([one.number for one in chosen if one.stream == 1], "no partition", clock.advance(0.01))
+        all_flights.overdue(clock.advance(5.0))
+
+    all_flights.add(flight(200, stream=2))
+
+    assert [one.stream for one in all_flights.next_message(clock())] == [2]
+    assert [one.stream for one in all_flights.by_number.values()] == [1, 2]
+    assert all_flights.trouble is not None
+    assert not all_flights.trouble.stalled
+    assert (all_flights.by_number[1 << 32 | 1].dead, all_flights.by_number[1 << 32 | 1].failures) == (None, 0)
+
+
+def test_while_nothing_can_be_stored_no_content_is_to_blame():
+    all_flights, clock = flights(), FakeClock()
+    all_flights.add(flight(1))
+    refuse_everything(all_flights, clock, seconds=5)
+
+    for _ in range(3 * FAILURES_TO_DEATH):
+        clock.advance(LONGEST_PROBE_S)
+        all_flights.published(all_flights.next_message(clock()), clock())
+        all_flights.fail(1 << 32 | 1, "who knows", clock())
+
+    assert all_flights.by_number[1 << 32 | 1].dead is None
+
+
+def test_a_worker_quicker_than_the_brokers_answer_may_refuse_as_well():
+    all_flights, clock = flights(), FakeClock()
+    all_flights.add(flight(1))
+    out = all_flights.next_message(clock())
+
+    all_flights.hold([1 << 32 | 1], "refused", clock.advance(0.1))
+    all_flights.published(out, clock.advance(0.1))
+
+    assert all_flights.trouble is not None
+    assert all_flights.trouble.stalled
+    assert seqs(all_flights.next_message(clock.advance(LONGEST_PROBE_S))) == [1]
+
+
+STEPS = ("add", "send", "take", "refuse", "settle", "fail", "hold", "wait")
+
 # --- whatever happens ----------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.sampled_from(["add", "send", "take", "refuse", "settle", "fail", "wait"]), max_size=150), st.data())
+@given(
+    st.lists(st.sampled_from(STEPS), max_size=150),
+    st.data(),
+)
 def test_no_batch_is_lost_doubled_or_forgotten_whatever_happens(steps, data):
     all_flights, clock, seq = flights(messages=2, ticks=5), FakeClock(), 0
     handed_over: list[list[Flight]] = []  # the broker has not answered; a worker may have it all the same
@@ -296,17 +414,19 @@ def test_no_batch_is_lost_doubled_or_forgotten_whatever_happens(steps, data):
         if step == "add":
             seq += 1
             all_flights.add(flight(seq, rows=data.draw(st.integers(0, 7)), stream=1 + seq % 3, since=clock()))
-        elif step == "send" and (chosen := all_flights.next_message()):
+        elif step == "send" and (chosen := all_flights.next_message(clock())):
             assert len({one.number for one in chosen}) == len(chosen)
             handed_over.append(chosen)
         elif step == "take" and handed_over:
             all_flights.published(handed_over.pop(), clock())
         elif step == "refuse" and handed_over:
             all_flights.unpublished(handed_over.pop())
-        elif step in ("settle", "fail") and all_flights.by_number:
+        elif step in ("settle", "fail", "hold") and all_flights.by_number:
             number = data.draw(st.sampled_from(sorted(all_flights.by_number)))
             if step == "settle":
                 all_flights.settle(number, clock())
+            elif step == "hold":
+                all_flights.hold([number], "x", clock())
             else:
                 all_flights.fail(number, "x", clock())
         elif step == "wait":
@@ -318,11 +438,12 @@ def test_no_batch_is_lost_doubled_or_forgotten_whatever_happens(steps, data):
         all_flights.published(message, clock())
     for _ in range(2 * seq + 4):
         all_flights.overdue(clock.advance(1000.0))
-        if chosen := all_flights.next_message():
+        if chosen := all_flights.next_message(clock()):
             assert len({one.number for one in chosen}) == len(chosen)
             all_flights.published(chosen, clock())
             for one in chosen:
                 all_flights.settle(one.number, clock())
+    assert all_flights.trouble is None
     assert len(all_flights) == all_flights.waiting == all_flights.bytes == all_flights.messages == 0
 
 

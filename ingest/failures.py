@@ -1,0 +1,93 @@
+"""What is to blame when a batch could not be stored: its content, or what it was to be stored in.
+
+Only content is ever buried. An error whose meaning is not known is the content's only if a transaction of the same
+shape, with content beyond doubt, is stored at the same moment: a sick database then makes no dead letters.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import redis
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import transaction
+
+from analytics import candles
+from ingest.work import Batch
+from marketdata import figures, ledger
+from marketdata import ticks as ticks_module
+from marketdata.ledger import Claim
+from marketdata.models import JobLease
+from marketdata.storage import StorageBusyError, storage
+from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
+from marketdata.ticks import ABSENT, NO_DATE, PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks
+from terminals import wire
+
+log = logging.getLogger(__name__)
+
+PROBE_SYMBOL = "NARU.PROBE"
+PROBE_JOB = "probe"
+_OURS = (SoftTimeLimitExceeded, MemoryError, OSError, redis.RedisError, StorageBusyError)
+
+
+def blame(error: BaseException) -> Blame:
+    """What an error of processing batches is to be blamed on, as far as the error alone says it."""
+    return Blame.INFRASTRUCTURE if isinstance(error, _OURS) else storage().blame(error)
+
+
+def road_is_well(batches: Sequence[Batch]) -> bool:
+    """Whether a transaction like that of these batches goes through now: the same tables, feed, trading dates and
+    number of rows, with values nobody can object to. Everything of it is taken back; then one row is committed."""
+    try:
+        _try_road(_neutral(batches))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the batches are not to blame for it
+        log.warning("probe failed error=%s: %s", type(error).__name__, error)
+        return False
+    return True
+
+
+class _TakenBack(Exception):
+    """Ends the probe's transaction without a trace."""
+
+
+def _try_road(ticks: Ticks) -> None:
+    store, now_us = storage(), ledger.now_us()
+    number = int(ticks.tick_id[0]) >> TICK_BITS
+    store.ensure_partitions({EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()})
+    claim = Claim(
+        batch=number, state="stored", feed=ticks.feed, rows=len(ticks), stored=len(ticks), rejected=0, checksum=0,
+        first_us=now_us, last_us=now_us, received_us=now_us, committed_us=now_us,
+    )  # fmt: skip
+    try:
+        with store.transaction():
+            ledger.claim([claim])
+            ledger.claim_days(figures.by_batch(ticks, ticks.tick_id >> TICK_BITS))
+            store.load(TEMP, ticks)
+            store.merge_minutes(candles.build(ticks))
+            raise _TakenBack
+    except _TakenBack:
+        pass
+    with transaction.atomic():  # a commit: some troubles show only there
+        JobLease.objects.update_or_create(job=PROBE_JOB, defaults={"owner": "", "until_us": now_us})
+
+
+def _neutral(batches: Sequence[Batch]) -> Ticks:
+    """Trades at one price, as many as the largest of these batches has, on its feed, times and trading dates."""
+    decoded = [batch.decoded.ticks for batch in batches if batch.decoded is not None]
+    given = max(decoded, key=len, default=ticks_module.empty())
+    given = given.take((given.time_us > 0) & (given.time_us != ABSENT) & (given.trade_date != NO_DATE))
+    now_us = ledger.now_us()
+    rows = max(len(given), 1)
+    ticks = ticks_module.empty(given.feed or "probe", given.source_id or 1, rows, [PROBE_SYMBOL])
+    ticks.symbol[:] = 0
+    ticks.time_us[:] = given.time_us if len(given) else now_us
+    ticks.trade_date[:] = given.trade_date if len(given) else now_us // 86_400_000_000
+    ticks.kind[:] = wire.Kind.TRADE
+    ticks.price[:], ticks.size[:] = PRICE_UNIT, SIZE_UNIT
+    # Stream 0 is nobody's, and each process has a number of its own there: probes do not wait for each other.
+    ticks.tick_id[:] = (os.getpid() << TICK_BITS) + np.arange(rows)
+    return ticks

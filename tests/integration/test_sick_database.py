@@ -1,0 +1,226 @@
+"""A database that refuses what it is given: nothing is buried for it, everybody is told, and all of it is stored when it
+works again."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from marketdata.models import Alarm, DeadLetter, IngestBatch, Market, Symbol
+from marketdata.storage import storage
+from terminals import wire
+from tests import database
+from tests.conftest import DB
+from tests.fakes import FakeTerminal
+from tests.market import NINE_US
+from tests.road import Road
+from tests.servers import MariaDB, Server
+from tests.waiting import until
+
+EVER = (-(2**62), 2**62)
+CODE = "storage_failing"
+
+
+@pytest.fixture(autouse=True)
+def _symbol(road_database: None) -> None:
+    Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+
+
+def batch(seq: int) -> bytes:
+    row = {"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}
+    return wire.encode_rows(seq, "krx", 1, [row])
+
+
+def stored() -> list[int]:
+    return [int(seq) for seq in storage().read_ticks("005930", "krx", *EVER).seq]
+
+
+def sql(*statements: str) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+# --- ways to be sick --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def table_missing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Somebody restored half a backup."""
+    sql("ALTER TABLE market_data_minute RENAME TO market_data_minute_elsewhere")
+    yield
+    sql("ALTER TABLE market_data_minute_elsewhere RENAME TO market_data_minute")
+
+
+@contextmanager
+def never_heard_of(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An error nobody knows, for whatever is written."""
+    if connection.vendor == "mysql":
+        sql(
+            "CREATE TRIGGER sick BEFORE INSERT ON market_data_minute FOR EACH ROW"
+            " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the moon is in the seventh house'"
+        )
+    elif connection.vendor == "postgresql":
+        sql(
+            "CREATE FUNCTION sick() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE EXCEPTION 'the moon is in the seventh house'; END $$;"
+            " CREATE TRIGGER sick BEFORE INSERT ON market_data_minute FOR EACH ROW EXECUTE FUNCTION sick()"
+        )
+    else:
+        sql(
+            "CREATE TRIGGER sick BEFORE INSERT ON market_data_minute"
+            " BEGIN SELECT RAISE(ABORT, 'the moon is in the seventh house'); END"
+        )
+    yield
+    sql("DROP FUNCTION sick CASCADE" if connection.vendor == "postgresql" else "DROP TRIGGER sick")
+
+
+@contextmanager
+def load_data_switched_off(request: pytest.FixtureRequest) -> Iterator[None]:
+    """MariaDB was started without its configuration."""
+    server: MariaDB = request.getfixturevalue("mariadb_server")
+    server.sql("SET GLOBAL local_infile=0;")
+    yield
+    server.sql("SET GLOBAL local_infile=1;")
+
+
+@contextmanager
+def read_only(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A failover left us with the standby: it answers, and takes nothing, not even the alarm."""
+    if connection.vendor == "mysql":
+        server: MariaDB = request.getfixturevalue("mariadb_server")
+        server.sql("SET GLOBAL read_only=1;")
+        yield
+        server.sql("SET GLOBAL read_only=0;")
+        return
+    name = connection.settings_dict["NAME"]
+    sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on", END_OTHERS)
+    yield
+    sql("SET default_transaction_read_only = off")
+    sql(f"ALTER DATABASE {name} RESET default_transaction_read_only", END_OTHERS)
+
+
+END_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND pid <> pg_backend_pid()"
+)
+Sickness = Callable[[pytest.FixtureRequest], object]
+WAYS: dict[str, list[tuple[Sickness, str]]] = {
+    "sqlite": [(table_missing, "migrate"), (never_heard_of, "seventh house")],
+    "mariadb": [
+        (table_missing, "migrate"),
+        (never_heard_of, "seventh house"),
+        (load_data_switched_off, "SET GLOBAL local_infile=ON"),
+        (read_only, "read_only=OFF"),
+    ],
+    "postgresql": [
+        (table_missing, "migrate"),
+        (never_heard_of, "seventh house"),
+        (read_only, "default_transaction_read_only"),
+    ],
+}
+
+
+@pytest.fixture
+def road(
+    road_database: None, redis_server: Server, redis: object, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Road]:
+    """A road whose processes are users without privileges over the server: what is read-only is so for them."""
+    url = database.url()
+    if connection.vendor == "mysql":
+        server: MariaDB = request.getfixturevalue("mariadb_server")
+        server.sql(
+            "CREATE OR REPLACE USER limited@'127.0.0.1' IDENTIFIED BY 'naru';"
+            f"GRANT ALL ON {connection.settings_dict['NAME']}.* TO limited@'127.0.0.1';"
+        )
+        url = url.replace("//naru:", "//limited:")
+    with Road(tmp_path / "road", redis_server.url, DATABASE_URL=url) as made:
+        yield made
+
+
+def shown_alarm(redis) -> str:
+    """What the status page would say: alarms of the database, or of the ingest server while that takes none."""
+    from marketdata import live
+
+    live.connection.cache_clear()
+    held = [one for server in live.status()["ingest"] for one in server["alarms"]]
+    return next((one["message"] for one in held if one["code"] == CODE), "")
+
+
+def credit_of(terminal: FakeTerminal, credit: int) -> wire.Ack:
+    return terminal.expect(wire.Ack, such=lambda ack: ack.credit == credit)
+
+
+@pytest.mark.parametrize(("sickness", "remedy"), WAYS[DB], ids=[way.__name__ for way, _ in WAYS[DB]])
+def test_nothing_is_buried_and_everything_is_stored_when_it_works_again(
+    road, redis, redis_server, settings, request, sickness, remedy
+):
+    settings.REDIS_URL = redis_server.url
+    road.ingest()
+    road.worker()
+    terminal = road.terminal("feeder", seconds=60)
+    terminal.login()
+    terminal.batch(batch(1))
+    terminal.until_committed()
+
+    with sickness(request):
+        for seq in range(2, 12):
+            terminal.batch(batch(seq))
+        credit_of(terminal, 1)
+        told = until(lambda: shown_alarm(redis), seconds=30, what="the alarm")
+        until(lambda: road.tail("ingest").count("storage failing batches=1 ") >= 3, seconds=60, what="probes")
+        buried, claimed = DeadLetter.objects.count(), IngestBatch.objects.count()
+
+    credit_of(terminal, wire.WINDOW_BATCHES)
+    terminal.until_committed()
+    assert remedy in told
+    assert (buried, claimed) == (0, 1)
+    assert stored() == list(range(1, 12))
+    assert not DeadLetter.objects.exists()
+    assert int(storage().read_minutes("005930", "krx", *EVER).n.sum()) == 11
+    alarm = until(
+        lambda: Alarm.objects.filter(code=CODE, cleared_at__isnull=False).first() or not shown_alarm(redis),
+        seconds=30,
+        what="the alarm's end",
+    )
+    assert alarm
+    until(lambda: not Alarm.objects.filter(code=CODE, cleared_at=None).exists(), seconds=30, what="a cleared alarm")
+
+
+def test_one_batch_a_database_cannot_take_is_buried_at_last_and_holds_up_nobody(road):
+    """The other side: when the road is well and one batch alone fails, its content is to blame."""
+    Symbol.objects.create(code="000660", market=Market.objects.get(code="KRX"))
+    road.ingest()
+    road.worker()
+    terminal = road.terminal("feeder", seconds=60)
+    terminal.login()
+    if connection.vendor == "mysql":
+        sql(
+            "CREATE TRIGGER poison BEFORE INSERT ON market_data_minute FOR EACH ROW"
+            " IF NEW.symbol = '000660' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'poison'; END IF"
+        )
+    elif connection.vendor == "postgresql":
+        sql(
+            "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF NEW.symbol = '000660' THEN RAISE EXCEPTION 'poison'; END IF; RETURN NEW; END $$;"
+            " CREATE TRIGGER poison BEFORE INSERT ON market_data_minute FOR EACH ROW EXECUTE FUNCTION poison()"
+        )
+    else:
+        sql(
+            "CREATE TRIGGER poison BEFORE INSERT ON market_data_minute WHEN NEW.symbol = '000660'"
+            " BEGIN SELECT RAISE(ABORT, 'poison'); END"
+        )
+    try:
+        terminal.rows([{"symbol": "000660", "time": NINE_US, "price": "1", "size": 1}])
+        for seq in range(2, 6):
+            terminal.batch(batch(seq))
+        until(lambda: stored() == [2, 3, 4, 5], seconds=60, what="the others")
+        until(lambda: road.tail("ingest").count("worker failed batch=") >= 3, seconds=60, what="counted failures")
+    finally:
+        sql("DROP FUNCTION poison CASCADE" if connection.vendor == "postgresql" else "DROP TRIGGER poison")
+
+    terminal.until_committed(5)
+    assert not Alarm.objects.filter(code=CODE, cleared_at=None).exists()
+    assert not DeadLetter.objects.exists()
