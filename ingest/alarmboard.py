@@ -10,9 +10,9 @@ import logging
 import threading
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.db import DatabaseError, InterfaceError
 
-from marketdata import alarms
+from marketdata import alarms, connections
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class _Entry:
     message: str
     since: str = ""
     written: bool = False  # the database knows
+    ended: bool = False  # nothing more will be said of it
     again_at: float = float("-inf")
 
 
@@ -45,11 +46,11 @@ class AlarmBoard:
             else:
                 entry.message = message
 
-    def forget(self, subject: str) -> None:
-        """Nothing more will be said of this subject, a client that is gone: what stands stays in the database."""
+    def end(self, code: str, *, subject: str) -> None:
+        """The subject is gone, a client that left: what stands of it is cleared, and it is forgotten."""
         with self._lock:
-            for key in [key for key, entry in self._entries.items() if key[1] == subject and entry.written]:
-                del self._entries[key]
+            if (code, subject) in self._entries:
+                self._entries[code, subject] = _Entry("", ended=True)
 
     def standing(self) -> list[dict[str, str]]:
         """What is wrong now, whether the database knows it or not."""
@@ -67,7 +68,7 @@ class AlarmBoard:
 
     def write(self, now: float) -> None:
         """Bring the database up to date; what it refuses is tried again a little later. In a thread."""
-        close_old_connections()
+        connections.refresh()
         with self._lock:
             due = [(key, entry, entry.message) for key, entry in self._entries.items() if _is_due(entry, now)]
         for (code, subject), entry, message in due:
@@ -80,6 +81,9 @@ class AlarmBoard:
                 log.warning("alarm not written code=%s error=%s", code, type(error).__name__)
                 return
             entry.written, entry.again_at = True, now + REPEAT_S
+            with self._lock:
+                if entry.ended and self._entries.get((code, subject)) is entry:
+                    del self._entries[code, subject]
 
 
 def _is_due(entry: _Entry, now: float) -> bool:

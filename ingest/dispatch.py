@@ -54,7 +54,8 @@ class Dispatcher(threading.Thread):
 
     def _publish(self, flights: list[Flight]) -> bool:
         batches = [
-            batch_message(f.number, f.payload, f.received_us, f.source_id, f.register_market, f.dead) for f in flights
+            batch_message(f.number, f.payload, f.received_us, f.source_id, f.register_market, f.dead, f.offset_us)
+            for f in flights
         ]
         try:
             current_app.send_task(TASK, kwargs={"batches": batches, "reply_to": self._reply_to}, queue=QUEUE)

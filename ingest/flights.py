@@ -30,6 +30,7 @@ class Flight:
     source_id: int
     register_market: str | None
     since: float  # monotonic seconds of receipt
+    offset_us: int | None = None  # the terminal's clock minus ours
     message: int | None = None  # the Celery message it is in, while that is counted on
     due: float = 0.0  # when it is driven again
     publishes: int = 0

@@ -106,3 +106,10 @@ def settled(numbers: list[int]) -> dict[int, tuple[str, int]]:
     for start in range(0, len(numbers), 500):
         found.update(ledger.settled(numbers[start : start + 500]))
     return found
+
+
+def keep_offsets(offsets_us: dict[int, int]) -> None:
+    """Note how far clients' clocks are from ours, by client."""
+    connections.refresh()
+    for client_id, offset_us in offsets_us.items():
+        Client.objects.filter(pk=client_id).update(clock_offset_us=offset_us)

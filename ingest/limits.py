@@ -24,6 +24,7 @@ class Limits:
     dataset_bytes: int = 64 << 20
     write_bytes: int = 256 << 10
     drain_s: float = 10.0
+    clock_offset_s: float = 2.0  # further apart than this is an alarm
 
 
 def from_settings() -> Limits:
@@ -37,4 +38,5 @@ def from_settings() -> Limits:
         ring_bytes=settings.INGEST_RING_BYTES,
         ring_age_s=settings.INGEST_RING_AGE_S,
         dataset_bytes=settings.INGEST_DATASET_BYTES,
+        clock_offset_s=settings.CLOCK_OFFSET_ALARM_S,
     )

@@ -35,15 +35,21 @@ class Outcome:
 
 
 def batch_message(
-    number: int, payload: bytes, received_us: int, source_id: int, register_market: str | None, dead: str | None
+    number: int,
+    payload: bytes,
+    received_us: int,
+    source_id: int,
+    register_market: str | None,
+    dead: str | None,
+    offset_us: int | None = None,
 ) -> list[object]:
     """A batch as it travels in a Celery message; later versions may append fields."""
-    return [number, payload, received_us, source_id, register_market, dead]
+    return [number, payload, received_us, source_id, register_market, dead, offset_us]
 
 
 def batch_fields(message: list[Any]) -> dict[str, Any]:
     """The inverse of `batch_message`, as arguments of `work.Batch`."""
-    names = ("number", "payload", "received_us", "source_id", "register_market", "dead")
+    names = ("number", "payload", "received_us", "source_id", "register_market", "dead", "offset_us")
     return dict(zip(names, message, strict=False))
 
 

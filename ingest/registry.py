@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from ingest.clocks import ClockOffset
 from ingest.gatekeeper import Admission
 from ingest.ring import Ring
 from ingest.streams import Stream
@@ -25,6 +26,7 @@ class Member(Generic[Link]):
     address: str
     agent: str
     ring: Ring
+    clock: ClockOffset = field(default_factory=ClockOffset)
     since: float = field(default_factory=time.time)
     heard: float = field(default_factory=time.time)
     batches: int = 0
@@ -55,6 +57,7 @@ class Member(Generic[Link]):
             "rejected": self.rejected,
             "rate": round(self.rate, 1),
             "commit": self.stream.commit,
+            "clock_offset_ms": None if self.clock.us is None else round(self.clock.us / 1000, 1),
             "paused": self.paused,
             "ring_rows": len(self.ring),
             "ring_bytes": self.ring.nbytes,

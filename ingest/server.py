@@ -18,6 +18,7 @@ from typing import Any
 
 from ingest import dispatch, gatekeeper, notices
 from ingest.alarmboard import AlarmBoard
+from ingest.clocks import ClockOffset
 from ingest.connection import Connection
 from ingest.dataset import Dataset
 from ingest.flights import Flight, Flights
@@ -26,7 +27,7 @@ from ingest.listener import Listener
 from ingest.registry import Member, Registry
 from ingest.ring import Ring
 from ingest.session import BatchReceived, Event, State
-from marketdata import live, metrics
+from marketdata import ledger, live, metrics
 from marketdata import ticks as ticks_module
 from marketdata.ticks import Ticks, batch_number
 from marketdata.unauthenticated import Unauthenticated
@@ -41,6 +42,11 @@ HASTE_S = 1.0
 WATCH_ROWS = 200
 STALLED_CREDIT = 1
 ALARM_S = 1.0
+CLOCKS_S = 5.0
+CLOCK_STEP_US = 50_000  # a change worth writing down
+SEVERAL = 3
+CLOCK_OFFSET = "its clock is {:.1f} s {} this server's: set it by NTP. Events too far from their capture are refused"
+SERVER_CLOCK = "the clocks of all {} terminals are far from this server's, so it is probably this one: set it by NTP"
 STORAGE_FAILING = "{}. {} batches wait, nothing is lost; they are stored when it works again"
 BROKER_FAILING = "the broker takes no message: {}. Batches wait here and in the terminals"
 ENCODING_AT = 8  # of a batch's payload (docs/protocol.md)
@@ -53,7 +59,8 @@ class Server:
 
     def __init__(self, limits: Limits, *, instance: str | None = None, channel_binding: str = "") -> None:
         self.limits = limits
-        self.instance = instance or f"{socket.gethostname()}-{os.getpid()}"
+        self.host = socket.gethostname()
+        self.instance = instance or f"{self.host}-{os.getpid()}"
         self.channel_binding = channel_binding
         self.registry: Registry[Connection] = Registry()
         self.flights = Flights(limits.max_messages, limits.message_ticks, limits.redrive_s)
@@ -83,7 +90,7 @@ class Server:
         self.tls = tls
         self._listening = await self._loop.create_server(lambda: Connection(self), host, port, backlog=256)
         jobs = (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked(), self._alarm())
-        for job in jobs:
+        for job in (*jobs, self._keep_clocks()):
             self._spawn(job, vital=True)
         return int(self._listening.sockets[0].getsockname()[1])
 
@@ -154,6 +161,8 @@ class Server:
         self._is_known(connection)
         if connection.member is not None:
             self.registry.leave(connection.member)
+            if connection.member.admission.client_id not in self.registry.members:
+                self.alarms.end("clock_offset", subject=connection.member.admission.name)
             log.info("left client=%s", connection.member.admission.name)
             connection.member = None  # they point to each other: without this the ring waits for the garbage collector
         metrics.CONNECTIONS.set(len(self._connections))
@@ -174,12 +183,17 @@ class Server:
         """An event of a connection's session."""
         if isinstance(event, BatchReceived):
             self._batch(connection, event)
+        elif isinstance(event, wire.Heartbeat):
+            if connection.member is not None:
+                connection.member.clock.add(event.time_us, ledger.now_us())
         elif isinstance(event, wire.Hello):
-            self._spawn(self._admit(connection, event))
+            clock = ClockOffset()
+            clock.add(event.time_us, ledger.now_us())
+            self._spawn(self._admit(connection, event, clock))
         elif isinstance(event, wire.Audit) and connection.member is not None:
             self._spawn(self._audit(connection, connection.member, event))
 
-    async def _admit(self, connection: Connection, hello: wire.Hello) -> None:
+    async def _admit(self, connection: Connection, hello: wire.Hello, clock: ClockOffset) -> None:
         session = connection.session
         if session is None:
             return
@@ -204,9 +218,11 @@ class Server:
             session.refuse("too_many_connections", "the server has as many clients as it may")
             connection.flush()
             return
-        self._welcome(connection, hello, answer)
+        self._welcome(connection, hello, answer, clock)
 
-    def _welcome(self, connection: Connection, hello: wire.Hello, admission: gatekeeper.Admission) -> None:
+    def _welcome(
+        self, connection: Connection, hello: wire.Hello, admission: gatekeeper.Admission, clock: ClockOffset
+    ) -> None:
         session = connection.session
         if session is None:
             return
@@ -220,6 +236,7 @@ class Server:
             address=connection.address,
             agent=hello.agent,
             ring=Ring(max_bytes=self.limits.ring_bytes, max_age_s=self.limits.ring_age_s),
+            clock=clock,
         )
         connection.member = member  # from here on back-pressure holds for it; what a stranger says is always heard
         self._is_known(connection)
@@ -282,10 +299,11 @@ class Server:
             seq=event.seq,
             payload=event.payload,
             rows=event.rows,
-            received_us=time.time_ns() // 1000,
+            received_us=ledger.now_us(),
             source_id=member.admission.source_id,
             register_market=member.register_market,
             since=now,
+            offset_us=member.clock.us,
         )
         self.flights.add(flight)
         stream.bytes += len(event.payload)
@@ -485,8 +503,37 @@ class Server:
                 self.alarms.set("storage_failing", STORAGE_FAILING.format(trouble.error, len(self.flights)))
             elif self.flights.has_settled:
                 self.alarms.set("storage_failing", "")
+            self._watch_clocks()
             if self.alarms.pending(time.monotonic()):
                 await self._loop.run_in_executor(None, self.alarms.write, time.monotonic())
+
+    def _watch_clocks(self) -> None:
+        """Terminals whose clock is far from ours: their events would be refused, or ours is wrong."""
+        limit_us, far, known = int(self.limits.clock_offset_s * 1e6), 0, 0
+        for member in self.registry.members.values():
+            offset_us = member.clock.us
+            if offset_us is None:
+                continue
+            known, name = known + 1, member.admission.name
+            metrics.CLOCK_OFFSET.labels(name).set(offset_us / 1e6)
+            far += abs(offset_us) > limit_us
+            words = CLOCK_OFFSET.format(abs(offset_us) / 1e6, "ahead of" if offset_us > 0 else "behind")
+            self.alarms.set("clock_offset", words if abs(offset_us) > limit_us else "", subject=name)
+        everybody = known >= SEVERAL and far == known
+        self.alarms.set("server_clock", SERVER_CLOCK.format(known) if everybody else "", subject=self.host)
+
+    async def _keep_clocks(self) -> None:
+        """Write the measured offsets where requeue and the admin find them."""
+        kept: dict[int, int] = {}
+        while True:
+            await asyncio.sleep(CLOCKS_S)
+            now = {number: one.clock.us for number, one in self.registry.members.items() if one.clock.us is not None}
+            changed = {number: us for number, us in now.items() if abs(us - kept.get(number, 2**62)) > CLOCK_STEP_US}
+            try:
+                await self._loop.run_in_executor(None, gatekeeper.keep_offsets, changed)
+                kept = kept | changed
+            except Exception as error:  # noqa: BLE001 - the database is away; the next turn writes them
+                log.debug("offsets not kept error=%s", type(error).__name__)
 
     async def _mirror(self) -> None:
         """Show the registry to the admin and the dashboard, and let old rows go."""

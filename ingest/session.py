@@ -29,7 +29,7 @@ class BatchReceived:
     payload: bytes
 
 
-Event = wire.Hello | BatchReceived | wire.Audit | wire.Bye
+Event = wire.Hello | BatchReceived | wire.Audit | wire.Heartbeat | wire.Bye
 
 
 class Session:
@@ -122,7 +122,7 @@ class Session:
             return message
         if self.state is State.OPEN:
             if isinstance(message, wire.Heartbeat):
-                return None
+                return message
             if isinstance(message, wire.Audit):
                 if self._auditing:  # each costs questions to the database, so nobody may queue them
                     raise _Refusal("unexpected_frame", "an AUDIT before the one before it was answered")

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from analytics import candles
 from ingest import failures, notices, validation, work
+from ingest.clocks import Trust
 from ingest.work import Batch, Group
 from marketdata import connections, dropped, feed, figures, ledger, live, metrics
 from marketdata.bars import Bars
@@ -59,7 +60,13 @@ def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
         process_batches(
             batches=[
                 notices.batch_message(
-                    batch.number, batch.payload, batch.received_us, batch.source_id, batch.register_market, batch.dead
+                    batch.number,
+                    batch.payload,
+                    batch.received_us,
+                    batch.source_id,
+                    batch.register_market,
+                    batch.dead,
+                    batch.offset_us,
                 )
             ],
             reply_to=reply_to,
@@ -79,7 +86,7 @@ def _process(members: list[Batch], reply_to: str) -> None:
 def _judge(members: list[Batch]) -> list[Group]:
     """What is good of the batches, and room for it."""
     _register_symbols(members)
-    groups = work.group(members, find=directory.find, recency=_recency)
+    groups = work.group(members, find=directory.find, recency=_recency, trust=_trust())
     storage().ensure_partitions(
         {EPOCH_DATE + datetime.timedelta(days=day) for g in groups for day in np.unique(g.ticks.trade_date).tolist()}
     )
@@ -95,6 +102,10 @@ def _register_symbols(members: list[Batch]) -> None:
             unknown = [code for code in wanted if code not in known]
             if unknown:
                 directory.register(unknown, batch.register_market, batch.feed)
+
+
+def _trust() -> Trust:
+    return Trust(longest_us=settings.MAX_SPOOL_DAYS * DAY_US, tolerance_us=int(settings.MAX_FUTURE_S * 1e6))
 
 
 def _recency(source_id: int) -> validation.Recency:
@@ -197,6 +208,7 @@ def _claim_row(batch: Batch, committed_us: int) -> Claim:
         last_us=int(times.max()) if times is not None else None,
         received_us=batch.received_us,
         committed_us=committed_us,
+        captured_us=batch.captured_us,
     )
 
 

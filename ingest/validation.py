@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ingest.clocks import EARLIEST_US
 from marketdata import sessions
 from marketdata.faults import Fault
 from marketdata.symbols import Rules
@@ -20,22 +21,22 @@ Faults = npt.NDArray[np.uint32]
 GREATEST_PRICE = 10**9 * PRICE_UNIT
 GREATEST_SIZE = 10**10 * SIZE_UNIT
 GREATEST_VALUE = 1e15  # price x size; 9,000 such trades in a minute still fit the 64 bits of a candle's traded value
-EARLIEST_US = 631_152_000_000_000  # 1990-01-01: before that it is a wrong clock, not history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recency:
-    """How far from the moment of receiving an event may lie, in microseconds. No `max_age_us`: a replay, any past
+    """How far from the moment of its capture an event may lie, in microseconds. No `max_age_us`: a replay, any past
     will do."""
 
     max_future_us: int
     max_age_us: int | None
 
 
-def judge(ticks: Ticks, faults: Faults, *, rules: Mapping[str, Rules], received_us: Int64, recency: Recency) -> Mask:
-    """Add each row's faults to `faults`, set the trading dates, and say which rows are good."""
+def judge(ticks: Ticks, faults: Faults, *, rules: Mapping[str, Rules], captured_us: Int64, recency: Recency) -> Mask:
+    """Add each row's faults to `faults`, set the trading dates, and say which rows are good. `captured_us`: when each
+    row was captured, by the server's clock (`ingest.clocks`); how long it lay in a spool since does not matter."""
     _judge_symbols(ticks, faults, rules)
-    _judge_times(ticks, faults, received_us, recency)
+    _judge_times(ticks, faults, captured_us, recency)
     _judge_numbers(ticks, faults)
     good: Mask = faults == 0
     return good
@@ -72,13 +73,13 @@ def _set_trade_dates(ticks: Ticks, kinds: Mapping[tuple[str, int], list[int]]) -
     ticks.trade_date = dates
 
 
-def _judge_times(ticks: Ticks, faults: Faults, received_us: Int64, recency: Recency) -> None:
+def _judge_times(ticks: Ticks, faults: Faults, captured_us: Int64, recency: Recency) -> None:
     given = ticks.time_us != ABSENT
     _mark(faults, ~given & ~_said(faults, Fault.TIME_MALFORMED | Fault.NOT_AN_OBJECT), Fault.TIME_MISSING)
-    _mark(faults, ticks.time_us > received_us + recency.max_future_us, Fault.TIME_FUTURE)
-    oldest = np.full_like(received_us, EARLIEST_US)
+    _mark(faults, ticks.time_us > captured_us + recency.max_future_us, Fault.TIME_FUTURE)
+    oldest = np.full_like(captured_us, EARLIEST_US)
     if recency.max_age_us is not None:
-        oldest = np.maximum(oldest, received_us - recency.max_age_us)
+        oldest = np.maximum(oldest, captured_us - recency.max_age_us)
     _mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)
     # A date of its own may differ from the event's local date by a night session or a week-end, not by more.
     far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // sessions.DAY_US) > 7

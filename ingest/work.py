@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ingest import validation
+from ingest import clocks, validation
+from ingest.clocks import Trust
 from marketdata import faults as faults_module
 from marketdata import ticks as ticks_module
 from marketdata.symbols import Rules
@@ -28,6 +29,7 @@ class Batch:
     source_id: int
     register_market: str | None = None
     dead: str | None = None  # why it is given up, when it failed too often
+    offset_us: int | None = None  # the terminal's clock minus the ingest server's, as measured when it came
 
     decoded: Decoded | None = None
     refusal: wire.BatchError | None = None
@@ -40,6 +42,11 @@ class Batch:
     def checksum(self) -> int:
         """CRC-32 of the payload above its length: equal for a batch sent again, which is byte-identical."""
         return len(self.payload) << 32 | zlib.crc32(self.payload)
+
+    @property
+    def captured_us(self) -> int | None:
+        """When it was closed, by the terminal's clock."""
+        return self.decoded.header.captured_us if self.decoded else None
 
     @property
     def feed(self) -> str:
@@ -69,6 +76,7 @@ def group(
     *,
     find: Callable[[list[str]], Mapping[str, Rules]],
     recency: Callable[[int], validation.Recency],
+    trust: Trust,
 ) -> list[Group]:
     """Judge the decoded batches' rows; returns the good ones by feed and source, and notes the refused ones on their
     batch."""
@@ -82,9 +90,10 @@ def group(
         ticks = ticks_module.concatenate([part.ticks for part in decoded])
         faults = np.concatenate([part.faults for part in decoded])
         lengths = [len(part.ticks) for part in decoded]
-        received_us = np.repeat(np.array([batch.received_us for batch in members], np.int64), lengths)
+        moments = [clocks.captured_at(b.captured_us or 0, b.offset_us, b.received_us, trust) for b in members]
+        captured_us = np.repeat(np.array(moments, np.int64), lengths)
         good = validation.judge(
-            ticks, faults, rules=find(ticks.symbols), received_us=received_us, recency=recency(source_id)
+            ticks, faults, rules=find(ticks.symbols), captured_us=captured_us, recency=recency(source_id)
         )
         start = 0
         for batch, part, rows in zip(members, decoded, lengths, strict=True):
@@ -95,6 +104,7 @@ def group(
 
 
 def _note(batch: Batch, decoded: Decoded, faults: validation.Faults, good: ticks_module.Mask) -> None:
+    batch.rejects, batch.reasons = [], Counter()  # judged once more after a lost connection
     batch.stored = int(good.sum())
     batch.rejected = len(good) - batch.stored
     batch.reasons.clear()  # judged again, when the database failed while another feed's symbols were read

@@ -47,6 +47,7 @@ class Claim:
     last_us: int | None
     received_us: int
     committed_us: int
+    captured_us: int | None = None  # by the terminal's clock
 
 
 def open_stream(client: Client, epoch: str) -> int:

@@ -37,6 +37,12 @@ DATASET_BYTES = Gauge("naru_dataset_bytes", "Bytes held by the unified dataset",
 STORAGE_FAILING = Gauge(
     "naru_storage_failing", "1 while batches cannot be stored, whatever is in them", multiprocess_mode="livemax"
 )
+CLOCK_OFFSET = Gauge(
+    "naru_clock_offset_seconds",
+    "A terminal's clock minus the ingest server's, by client",
+    ["client"],
+    multiprocess_mode="livemostrecent",
+)
 READING_PAUSED = Gauge(
     "naru_reading_paused", "Connections not being read because the limit is reached", multiprocess_mode="livesum"
 )

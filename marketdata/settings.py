@@ -153,6 +153,7 @@ INGEST_DATASET_BYTES = env.integer("INGEST_DATASET_BYTES", 64 << 20, low=1 << 20
 
 # --- what counts as a believable tick ---------------------------------------------------------------------------------
 MAX_FUTURE_S = env.seconds("MAX_FUTURE_S", 5.0, low=0.0, high=86_400.0)
+CLOCK_OFFSET_ALARM_S = env.seconds("CLOCK_OFFSET_ALARM_S", 2.0, low=0.01, high=86_400.0)
 LATE_AFTER_S = env.seconds("LATE_AFTER_S", 1.0, low=0.0, high=60.0)
 
 # --- storage ----------------------------------------------------------------------------------------------------------
@@ -180,6 +181,8 @@ env.not_below(
     {"RETENTION_TICKS_DAYS": RETENTION_TICKS_DAYS, "RETENTION_MINUTES_DAYS": RETENTION_MINUTES_DAYS},
     "the ledger is what recognises a tick that is sent again, and without it the tick would be counted twice",
 )
+# Not longer than the ledger remembers: what is older could be stored twice.
+MAX_SPOOL_DAYS = env.integer("MAX_SPOOL_DAYS", min(90, RETENTION_LEDGER_DAYS), low=1, high=RETENTION_LEDGER_DAYS)
 
 # --- backups --------------------------------------------------------------------------------------------------------
 BACKUP_DIR = env.text("BACKUP_DIR", str(VAR_DIR / "backups"))

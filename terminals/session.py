@@ -103,7 +103,7 @@ class Session:
         self._state = "challenge"
         self._nonce = proof.new_nonce()
         self._auth = b""
-        self._heard_at = self._said_at = self._began_at = now
+        self._heard_at = self._said_at = self._began_at = self._clock_said_at = now
         self._time_us = time_us
         self._heartbeat_s, self._dead_s = limits.HEARTBEAT_S, limits.DEAD_S
         self._window_batches, self._window_bytes = limits.WINDOW_BATCHES, limits.WINDOW_BYTES
@@ -154,7 +154,12 @@ class Session:
             self._end("handshake_timeout", f"no WELCOME within {HANDSHAKE_S:g} s")
         elif self.is_open and now >= self._heard_at + self._dead_s:
             self._end("dead_peer", f"nothing heard for {self._dead_s:g} s")
-        elif self.is_open and now >= self._said_at + self._heartbeat_s and not self._out:
+        elif (
+            self.is_open
+            and not self._out
+            and (now >= self._said_at + self._heartbeat_s or now >= self._clock_said_at + limits.CLOCK_S)
+        ):
+            self._clock_said_at = now
             self._out += messages.Heartbeat(time_us, self._next - 1).encode()
         return self._take_events()
 

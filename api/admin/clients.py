@@ -18,7 +18,9 @@ from marketdata.models import Client
 
 @admin.register(Client)
 class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
-    list_display = ("name", "key_id", "source", "may_send", "may_read", "may_register", "is_active", "last_seen_at")
+    list_display = (
+        "name", "key_id", "source", "may_send", "may_read", "may_register", "is_active", "last_seen_at", "clock_offset",
+    )  # fmt: skip
     list_filter = ("is_active", "may_send", "may_read", "source")
     list_select_related = ("source",)
     search_fields = ("name", "key_id")
@@ -29,6 +31,10 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     )  # fmt: skip
     readonly_fields = ("key_id", "created_at", "last_seen_at", "secret")
     actions = None
+
+    @admin.display(description=_("시계 차이 ms clock offset, ms"), ordering="clock_offset_us")
+    def clock_offset(self, client: Client) -> str:
+        return "" if client.clock_offset_us is None else f"{client.clock_offset_us / 1000:+.0f}"
 
     @admin.display(description=_("비밀키 secret"))
     def secret(self, client: Client) -> str:

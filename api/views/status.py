@@ -25,7 +25,18 @@ log = logging.getLogger(__name__)
 
 RECENT_BATCHES = 200
 KEEP_S = 1.0  # however many look at the page, the pipeline is asked once a second
-_CLIENT_FIELDS = ("client", "source", "since", "heard", "batches", "ticks", "rejected", "rate", "paused")
+_CLIENT_FIELDS = (
+    "client",
+    "source",
+    "since",
+    "heard",
+    "batches",
+    "ticks",
+    "rejected",
+    "rate",
+    "paused",
+    "clock_offset_ms",
+)
 _kept: tuple[float, dict[str, Any]] = (float("-inf"), {})
 
 

@@ -46,6 +46,7 @@ class IngestBatch(models.Model):
     last_us = models.BigIntegerField(null=True)
     received_us = models.BigIntegerField()
     committed_us = models.BigIntegerField(db_index=True)
+    captured_us = models.BigIntegerField(null=True)  # by the terminal's clock, as the batch says
 
     class Meta:
         db_table = "ingest_batch"

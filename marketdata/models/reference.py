@@ -152,6 +152,7 @@ class Client(models.Model):
     is_active = models.BooleanField(_("사용 active"), default=True)
     created_at = models.DateTimeField(_("등록 created"), auto_now_add=True)
     last_seen_at = models.DateTimeField(_("최근 접속 last seen"), null=True, blank=True, editable=False)
+    clock_offset_us = models.BigIntegerField(_("시계 차이 µs clock offset, µs"), null=True, blank=True, editable=False)
 
     objects = ClientManager()
 

@@ -31,4 +31,6 @@ RANGES = 4096
 HELLO_S = 5.0
 FRAME_S = 10.0
 HEARTBEAT_S = 1.0
+CLOCK_S = 10.0
+"""A client says what its clock is at least this often, busy or not."""
 DEAD_S = 15.0

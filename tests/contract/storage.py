@@ -501,7 +501,7 @@ class StorageContract:
 
     def test_a_value_that_does_not_fit_may_be_the_ticks_own_fault(self, store):
         with pytest.raises(DatabaseError) as caught, store.transaction(), connection.cursor() as cursor:
-            cursor.execute("INSERT INTO ingest_stream (epoch, created_at) VALUES (NULL, NULL)")
+            cursor.execute("UPDATE market SET code = 'KRX' WHERE code <> 'KRX'")
 
         assert store.blame(caught.value) is Blame.UNKNOWN
         assert store.blame(ValueError("who knows")) is Blame.UNKNOWN

@@ -1,5 +1,4 @@
-"""A database that refuses what it is given: nothing is buried for it, everybody is told, and all of it is stored when it
-works again."""
+"""A database that refuses what it is given: nothing is buried for it, all are told, and everything is stored later."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -58,9 +58,15 @@ def message(*payloads: bytes, source: int = REPLAY, dead: str | None = None, **o
             source,
             other.get("market"),
             dead,
+            other.get("offset_us"),
         )
         for one in payloads
     ]
+
+
+def captured(captured_us: int, *given: dict[str, Any], seq: int = 1) -> bytes:
+    """A batch whose header says when it was captured."""
+    return wire.encode_rows(seq, "krx", captured_us, given)
 
 
 def process(*payloads: bytes, **other: Any) -> None:
@@ -245,6 +251,58 @@ def test_a_symbol_that_was_just_registered_is_known_at_once():
     process(rows(trade(symbol="035720"), seq=2))
 
     assert len(stored("035720")) == 1
+
+
+# --- age ------------------------------------------------------------------------------------------------------------
+
+DAY_US = 86_400_000_000
+
+
+def test_what_was_captured_in_time_is_stored_however_late_it_comes():
+    now = ledger.now_us()
+    then = now - 8 * DAY_US - 17 * 3600 * 1_000_000
+
+    process(captured(then, trade(time=then - 1_000_000)), source=KIS, received_us=now)
+
+    assert counts() == (1, 1, 1)
+    assert IngestBatch.objects.get().captured_us == then
+
+
+def test_what_was_old_at_its_capture_is_refused_however_soon_it_comes():
+    now = ledger.now_us()
+    then = now - 3 * DAY_US
+
+    process(captured(then, trade(time=then - 7 * DAY_US - 1)), source=KIS, received_us=now)
+    process(captured(now, trade(time=now - 7 * DAY_US - 1), seq=2), source=KIS, received_us=now)
+
+    assert set(IngestReject.objects.values_list("reasons", flat=True)) == {"time_past"}
+    assert storage().count("temp_market_data") == 0
+
+
+def test_a_terminal_whose_clock_is_an_hour_behind_is_understood():
+    now, hour = ledger.now_us(), 3_600_000_000
+    then = now - 8 * DAY_US
+
+    process(captured(then - hour, trade(time=then)), source=KIS, received_us=now, offset_us=-hour)
+
+    assert counts() == (1, 1, 1)
+
+
+def test_an_event_later_than_its_capture_is_refused_even_if_it_is_in_the_past_by_now():
+    now = ledger.now_us()
+
+    process(captured(now - 8 * DAY_US, trade(time=now - 4 * DAY_US)), source=KIS, received_us=now)
+
+    assert IngestReject.objects.get().reasons == "time_future"
+
+
+def test_a_capture_that_cannot_be_does_not_make_old_events_young():
+    now = ledger.now_us()
+
+    process(captured(now - 500 * DAY_US, trade(time=now - 500 * DAY_US)), source=KIS, received_us=now)
+    process(captured(now + DAY_US, trade(time=now + DAY_US), seq=2), source=KIS, received_us=now)
+
+    assert sorted(IngestReject.objects.values_list("reasons", flat=True)) == ["time_future", "time_past"]
 
 
 # --- a batch that nobody can process --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 
+from ingest.clocks import ClockOffset
 from ingest.connection import Connection
 from ingest.gatekeeper import Admission
 from ingest.limits import Limits
@@ -46,7 +47,7 @@ async def test_the_ring_of_a_client_that_left_is_free_at_once():
     admission = Admission(
         client_id=1, name="kis", source_id=3, source="KIS", stream=1, commit=0, ranges=[], proof="00" * 32
     )
-    server._welcome(connection, hello, admission)
+    server._welcome(connection, hello, admission, ClockOffset())
     assert connection.member is not None
     ring = weakref.ref(connection.member.ring)
 

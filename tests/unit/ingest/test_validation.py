@@ -32,8 +32,8 @@ def judge(*rows: Any, recency: validation.Recency = LIVE, received_us: int = NIN
 def judged(
     decoded: ticks_module.Decoded, recency: validation.Recency = LIVE, received_us: int = NINE_US
 ) -> list[list[str]]:
-    received = np.full(len(decoded.ticks), received_us, np.int64)
-    good = validation.judge(decoded.ticks, decoded.faults, rules=RULES, received_us=received, recency=recency)
+    captured = np.full(len(decoded.ticks), received_us, np.int64)
+    good = validation.judge(decoded.ticks, decoded.faults, rules=RULES, captured_us=captured, recency=recency)
     assert good.tolist() == [not fault for fault in decoded.faults.tolist()]
     return [faults_module.names(fault) for fault in decoded.faults.tolist()]
 

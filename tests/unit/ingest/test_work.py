@@ -4,12 +4,14 @@ from collections.abc import Iterable
 import msgpack
 
 from ingest import notices, work
+from ingest.clocks import Trust
 from ingest.validation import Recency
 from ingest.work import Batch
 from marketdata.symbols import Rules
 from terminals import wire
 from tests.market import NINE_US
 
+TRUST = Trust(longest_us=30 * 86_400_000_000, tolerance_us=0)
 KOREA = Rules(is_active=True, timezone="Asia/Seoul", trade_date_shift_s=0)
 
 
@@ -34,7 +36,7 @@ def find(codes: Iterable[str]) -> dict[str, Rules]:
 
 def grouped(*batches: Batch) -> list[work.Group]:
     work.decode(batches)
-    return work.group(batches, find=find, recency=lambda _: Recency(max_future_us=0, max_age_us=None))
+    return work.group(batches, find=find, recency=lambda _: Recency(max_future_us=0, max_age_us=None), trust=TRUST)
 
 
 def test_batches_of_one_feed_and_source_are_stored_together_and_others_apart():

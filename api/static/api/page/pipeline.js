@@ -62,6 +62,7 @@ export class Pipeline {
       ...clients.map((one) => {
         const item = document.createElement("li");
         const parts = [["b", one.client], ["span", `${number(one.rate ?? 0)}/s`], ["small", one.source], ["small", age(now - one.heard)]];
+        if (Math.abs(one.clock_offset_ms ?? 0) >= 1000) parts.push(["small", `시계 ${(one.clock_offset_ms / 1000).toFixed(1)} s`]);
         item.append(...parts.map(([tag, text]) => Object.assign(document.createElement(tag), { textContent: text })));
         return item;
       }),
