@@ -27,6 +27,7 @@ class Connection(asyncio.Protocol):
         self.server = server
         self.session: Session | None = None
         self.member: Member[Connection] | None = None
+        self.audit: asyncio.Task[None] | None = None
         self.address = "?"
         self.halted = False
         self._transport: asyncio.Transport | None = None
@@ -119,7 +120,7 @@ class Connection(asyncio.Protocol):
                 self.server.note_error(self, session.error)
             transport.close()
 
-    def tick(self, now: float, time_us: int) -> None:
+    def tick(self, now: float, time_us: int, audit: int = 0) -> None:
         """Timers; a peer that does not read what we write for long is given up."""
         if self.session is None or self._transport is None:
             return
@@ -128,7 +129,7 @@ class Connection(asyncio.Protocol):
             return
         if self.halted:
             self.session.paused(now)
-        self.session.tick(now, time_us)
+        self.session.tick(now, time_us, audit)
         self.flush()
         if self.session.closing and self._transport.is_closing() and now - self._opened_close(now) > wire.HELLO_S:
             self._transport.abort()

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from terminals import wire
+
 GREATEST_DELAY_S = 60.0
 FAILURES_TO_DEATH = 10
 MESSAGE_BATCHES = 256
@@ -39,6 +41,10 @@ class Flight:
     failures: int = 0  # for which its content is to blame
     holds: int = 0  # for which what it was to be stored in is to blame
     dead: str | None = None
+    checksum: int = field(init=False)  # what is said of the number counts only for the content with this checksum
+
+    def __post_init__(self) -> None:
+        self.checksum = wire.checksum(self.payload)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from marketdata import connections, ledger
+from marketdata import comparisons, connections, ledger
+from marketdata.comparisons import Difference
 from marketdata.models import Client, Market
 from terminals import wire
 
@@ -25,6 +26,7 @@ class Admission:
     commit: int
     ranges: list[tuple[int, int]]
     proof: str
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,13 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
     except ledger.OldEpochError:
         message = "a newer spool of this client exists; continue with that one, or begin a new spool"
         return Refused("old_epoch", message, "old_epoch")
-    if ledger.highest(stream) > hello.last:
+    top = ledger.highest(stream)
+    if top > hello.last and hello.compares:
+        comparisons.tell_differs(client, hello.epoch, f"the spool ends at batch {hello.last}, the ledger has {top}")
+    elif top > hello.last:
         message = "the server has batches of this epoch that the spool does not have; begin a new spool"
         return Refused("spool_behind", message, "spool_behind")
+    comparisons.tell_holes(client, stream, hello.first - 1)
     commit, ranges = ledger.committed(stream, hello.first)
     Client.objects.filter(pk=client.pk).update(last_seen_at=datetime.datetime.now(datetime.UTC))
     return Admission(
@@ -83,6 +89,7 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
         commit=commit,
         ranges=ranges,
         proof=wire.server_proof(bytes(client.server_key), auth_message),
+        epoch=hello.epoch,
     )
 
 
@@ -93,16 +100,33 @@ def revoked(client_ids: list[int]) -> list[int]:
     return [client_id for client_id in client_ids if client_id not in allowed]
 
 
-def audit(stream: int, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """What of the client's ranges the ledger does not have."""
+def audit(admission: Admission, asked: wire.Audit) -> Difference:
+    """What of the client's batches the ledger does not have, or has with other content."""
     connections.refresh()
-    return ledger.missing(stream, ranges)
+    if not asked.checksums:
+        return Difference(ledger.missing(admission.stream, asked.ranges), [])
+    seqs = [seq for first, last in asked.ranges for seq in range(first, last + 1) if seq <= wire.MAX_SEQ]
+    if asked.closing:
+        comparisons.give_up(admission.stream, seqs)
+    found = comparisons.compare(admission.stream, dict(zip(seqs, wire.unpack_checksums(asked.checksums), strict=False)))
+    if found.differs and not asked.closing:
+        client = Client.objects.get(pk=admission.client_id)
+        comparisons.tell_differs(
+            client, admission.epoch, f"batch {found.differs[0][0]} has other content in the ledger"
+        )
+    return found
 
 
-def settled(numbers: list[int]) -> dict[int, tuple[str, int]]:
-    """Which of these batches the ledger has."""
+def keep_aside(number: int, checksum: int, payload: bytes) -> None:
+    """Keep the content of a batch whose number was committed with other content."""
     connections.refresh()
-    found: dict[int, tuple[str, int]] = {}
+    ledger.keep_aside(number, checksum=checksum, payload=payload)
+
+
+def settled(numbers: list[int]) -> dict[int, tuple[str, int, int]]:
+    """Which of these batches the ledger has: (state, rejected rows, checksum)."""
+    connections.refresh()
+    found: dict[int, tuple[str, int, int]] = {}
     for start in range(0, len(numbers), 500):
         found.update(ledger.settled(numbers[start : start + 500]))
     return found

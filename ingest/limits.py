@@ -25,6 +25,7 @@ class Limits:
     write_bytes: int = 256 << 10
     drain_s: float = 10.0
     clock_offset_s: float = 2.0  # further apart than this is an alarm
+    audit_s: float = 15.0  # how often a connected client compares what it keeps
 
 
 def from_settings() -> Limits:
@@ -39,4 +40,5 @@ def from_settings() -> Limits:
         ring_age_s=settings.INGEST_RING_AGE_S,
         dataset_bytes=settings.INGEST_DATASET_BYTES,
         clock_offset_s=settings.CLOCK_OFFSET_ALARM_S,
+        audit_s=settings.INGEST_AUDIT_S,
     )

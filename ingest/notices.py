@@ -14,6 +14,7 @@ import msgpack
 import redis
 
 from ingest.work import Batch
+from marketdata import ledger
 
 STREAM = "naru:notices:"
 KEEP = 5_000
@@ -23,7 +24,8 @@ EXPIRE_S = 3_600
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of a batch. `failed` says why a worker could not process it; it is then not in the ledger.
-    `infrastructure`: not the batch is to blame, but what it was to be stored in."""
+    `infrastructure`: not the batch is to blame, but what it was to be stored in. All of it is said of the content with
+    this checksum (0: the worker did not say), and of no other under the same number."""
 
     batch: int
     code: str = ""
@@ -32,6 +34,7 @@ class Outcome:
     message: str = ""
     failed: str = ""
     infrastructure: bool = False
+    checksum: int = 0
 
 
 def batch_message(
@@ -55,17 +58,27 @@ def batch_fields(message: list[Any]) -> dict[str, Any]:
 
 def outcome(batch: Batch, repeated: Mapping[int, int]) -> Outcome:
     """What to tell of a batch that is in the ledger now."""
+    code, message, rejected, reasons = "", "", 0, {}
     if batch.number in repeated:
-        changed = repeated[batch.number] != batch.checksum
-        message = "this seq was committed before with other content; the new content is kept aside" if changed else ""
-        return Outcome(batch=batch.number, code="checksum_mismatch" if changed else "", message=message)
-    if batch.refusal is not None:
-        return Outcome(batch=batch.number, code=batch.refusal.code, message=batch.refusal.message)
-    if batch.dead is not None:
-        return Outcome(batch=batch.number, code="dead_letter", message=batch.dead)
-    if batch.rejected:
-        return Outcome(batch=batch.number, code="rows", rejected=batch.rejected, reasons=dict(batch.reasons))
-    return Outcome(batch=batch.number)
+        code, message = known_already(repeated[batch.number], batch.checksum)
+    elif batch.refusal is not None:
+        code, message = batch.refusal.code, batch.refusal.message
+    elif batch.dead is not None:
+        code, message = "dead_letter", batch.dead
+    elif batch.rejected:
+        code, rejected, reasons = "rows", batch.rejected, dict(batch.reasons)
+    return Outcome(
+        batch=batch.number, code=code, rejected=rejected, reasons=reasons, message=message, checksum=batch.checksum
+    )
+
+
+def known_already(known: int, checksum: int) -> tuple[str, str]:
+    """(code, message) for a batch whose number was in the ledger before, with the checksum `known`."""
+    if known == checksum:
+        return "", ""
+    if known == ledger.GIVEN_UP:
+        return "checksum_mismatch", "this client gave the number up, to send the batch in a new epoch"
+    return "checksum_mismatch", "this seq was committed before with other content; the new content is kept aside"
 
 
 def settled(pipeline: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
@@ -73,9 +86,14 @@ def settled(pipeline: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
     _send(pipeline, reply_to, outcomes)
 
 
-def failed(connection: redis.Redis, reply_to: str, batches: Iterable[int], error: str, *, infrastructure: bool) -> None:
+def failed(
+    connection: redis.Redis, reply_to: str, batches: Iterable[Batch], error: str, *, infrastructure: bool
+) -> None:
     """Tell the ingest server that batches could not be processed; it decides how often to try."""
-    told = [Outcome(batch=batch, failed=error[:500], infrastructure=infrastructure) for batch in batches]
+    told = [
+        Outcome(batch=batch.number, failed=error[:500], infrastructure=infrastructure, checksum=batch.checksum)
+        for batch in batches
+    ]
     try:
         _send(connection, reply_to, told)
     except redis.RedisError:
@@ -84,7 +102,10 @@ def failed(connection: redis.Redis, reply_to: str, batches: Iterable[int], error
 
 def _send(client: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:
     packed = msgpack.packb(
-        [[o.batch, o.code, o.rejected, dict(o.reasons or {}), o.message, o.failed, o.infrastructure] for o in outcomes]
+        [
+            [o.batch, o.code, o.rejected, dict(o.reasons or {}), o.message, o.failed, o.infrastructure, o.checksum]
+            for o in outcomes
+        ]
     )
     client.xadd(STREAM + reply_to, {"o": packed}, maxlen=KEEP, approximate=True)
 
@@ -93,7 +114,7 @@ def read(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> tuple[bytes | N
     """(last entry id, outcomes) of rows read from the notice stream; what a worker of a later version adds is let
     pass."""
     last, outcomes = None, []
-    names = ("batch", "code", "rejected", "reasons", "message", "failed", "infrastructure")
+    names = ("batch", "code", "rejected", "reasons", "message", "failed", "infrastructure", "checksum")
     for entry_id, values in rows:
         last = entry_id
         outcomes += [Outcome(**dict(zip(names, told, strict=False))) for told in msgpack.unpackb(values[b"o"])]

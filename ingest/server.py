@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ingest import dispatch, gatekeeper, notices
@@ -39,6 +40,7 @@ TICK_S = 0.25
 POLL_S = 1.0
 REVOKE_S = 5.0
 HASTE_S = 1.0
+AUDITORS = 2
 WATCH_ROWS = 200
 STALLED_CREDIT = 1
 ALARM_S = 1.0
@@ -80,6 +82,10 @@ class Server:
         self._dispatcher = dispatch.Dispatcher(reply_to=self.instance, done=self._published_from_thread)
         self._listener = Listener(self.instance, heard=self._heard_from_thread, back=self._back_from_thread)
         self._listening: asyncio.Server | None = None
+        # Audits have threads of their own: however much clients ask, nobody's login waits for them.
+        self._auditors = ThreadPoolExecutor(AUDITORS, thread_name_prefix="audit")
+        self._audits = 0  # goes up when the database was away: whoever is connected compares again
+        self._database_away = False
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -114,12 +120,14 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._dispatcher.stop()
         self._listener.stop()
+        self._auditors.shutdown(wait=False, cancel_futures=True)
         await self._loop.run_in_executor(None, self._dispatcher.join, 2.0)
 
-    def _spawn(self, job: Any, *, vital: bool = False) -> None:
+    def _spawn(self, job: Any, *, vital: bool = False) -> asyncio.Task[None]:
         task: asyncio.Task[None] = self._loop.create_task(job)
         self._tasks.add(task)
         task.add_done_callback(self._vital_finished if vital else self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -157,6 +165,8 @@ class Server:
     def closed(self, connection: Connection) -> None:
         """A socket is gone; what it sent stays in flight."""
         connection.halt(False)
+        if connection.audit is not None:
+            connection.audit.cancel()
         self._connections.discard(connection)
         self._is_known(connection)
         if connection.member is not None:
@@ -191,7 +201,7 @@ class Server:
             clock.add(event.time_us, ledger.now_us())
             self._spawn(self._admit(connection, event, clock))
         elif isinstance(event, wire.Audit) and connection.member is not None:
-            self._spawn(self._audit(connection, connection.member, event))
+            connection.audit = self._spawn(self._audit(connection, connection.member, event))
 
     async def _admit(self, connection: Connection, hello: wire.Hello, clock: ClockOffset) -> None:
         session = connection.session
@@ -201,6 +211,7 @@ class Server:
             answer = await self._loop.run_in_executor(None, gatekeeper.admit, hello, session.auth_message(hello))
         except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
             log.warning("login impossible error=%s", type(error).__name__)
+            self._database_away = True
             session.refuse("server_busy", "the database does not answer; come again")
             connection.flush()
             return
@@ -252,6 +263,7 @@ class Server:
             commit=stream.commit,
             ranges=stream.ranges(),
             credit=self._credit(),
+            audit_s=self.limits.audit_s,
         )
         log.info(
             "joined client=%s source=%s address=%s commit=%d",
@@ -264,19 +276,34 @@ class Server:
         self._press()
 
     async def _audit(self, connection: Connection, member: Member[Connection], audit: wire.Audit) -> None:
-        ranges = [(first, last) for first, last in audit.ranges]
+        name = member.admission.name
         try:
-            holes = await self._loop.run_in_executor(None, gatekeeper.audit, member.stream.id, ranges)
+            found = await self._loop.run_in_executor(self._auditors, gatekeeper.audit, member.admission, audit)
         except Exception as error:  # noqa: BLE001 - the client audits again when it reconnects
             log.warning("audit impossible error=%s", type(error).__name__)
+            self._database_away = True
+            if audit.checksums and connection.session is not None:  # it waits for the answer before it goes on
+                connection.session.refuse("server_busy", "the database does not answer; come again")
+                connection.flush()
             return
+        self._database_answers()
+        holes = found.missing
+        if found.differs and not audit.closing:
+            log.error("spool differs from the ledger client=%s first=%d", name, found.differs[0][0])
         lost = [(first, last) for first, last in holes if first <= member.stream.commit]
         if lost:
-            log.error("ledger lacks acknowledged batches client=%s ranges=%s", member.admission.name, lost[:5])
+            log.error("ledger lacks acknowledged batches client=%s ranges=%s", name, lost[:5])
         member.stream.want(holes)
         if connection.session is not None:
-            connection.session.missing(holes)
+            connection.session.missing(holes, found.differs)
             connection.flush()
+
+    def _database_answers(self) -> None:
+        """It may be another one than before, which lacks what was acknowledged last."""
+        if self._database_away:
+            self._database_away = False
+            self._audits += 1
+            log.warning("the database is back clients=%d", len(self.registry.members))
 
     def _batch(self, connection: Connection, event: BatchReceived) -> None:
         member = connection.member
@@ -367,6 +394,9 @@ class Server:
         touched: dict[int, Member[Connection] | None] = {}
         held: dict[str, list[int]] = {}
         for outcome in outcomes:
+            waiting = self.flights.by_number.get(outcome.batch)
+            if waiting is None or waiting.checksum != outcome.checksum:
+                continue  # it is said of other content under this number: the ledger is asked about this one
             if outcome.infrastructure:
                 held.setdefault(outcome.failed, []).append(outcome.batch)
                 continue
@@ -441,7 +471,7 @@ class Server:
             await asyncio.sleep(TICK_S)
             now, time_us = time.monotonic(), time.time_ns() // 1000
             for connection in list(self._connections):
-                connection.tick(now, time_us)
+                connection.tick(now, time_us, self._audits)
             self._pump()
 
     async def _poll_ledger(self) -> None:
@@ -453,27 +483,40 @@ class Server:
             if not waiting:
                 continue
             try:
-                found = await self._loop.run_in_executor(None, gatekeeper.settled, waiting[:5000])
+                outcomes = await self._ask_ledger(waiting[:5000])
+                self._database_answers()
                 depth = await self._loop.run_in_executor(None, dispatch.queue_depth)
             except Exception as error:  # noqa: BLE001 - the database is away; the next turn asks again
                 log.warning("ledger does not answer error=%s", type(error).__name__)
+                self._database_away = True
                 continue
-            self._settle(
-                [
-                    notices.Outcome(
-                        batch=batch,
-                        code={"stored": "rows" if rejected else "", "dead": "dead_letter"}.get(state, "bad_batch"),
-                        rejected=rejected,
-                    )
-                    for batch, (state, rejected) in found.items()
-                ]
-            )
+            self._settle(outcomes)
             if depth is not None and depth < self.limits.max_messages:  # else they are only waiting for a worker
                 late = self.flights.overdue(time.monotonic())
                 if late:
                     metrics.REDRIVEN.inc(sum(flight.publishes > 0 for flight in late))
                     log.warning("driven again batches=%d", len(late))
                     self._pump()
+
+    async def _ask_ledger(self, numbers: list[int]) -> list[notices.Outcome]:
+        """What became of these batches. The number alone proves nothing: a batch with other content than the ledger
+        has is kept aside."""
+        outcomes = []
+        for batch, (state, rejected, checksum) in (
+            await self._loop.run_in_executor(None, gatekeeper.settled, numbers)
+        ).items():
+            flight = self.flights.by_number.get(batch)
+            if flight is None:
+                continue
+            code, message = notices.known_already(checksum, flight.checksum)
+            if ledger.changed(checksum, flight.checksum):
+                await self._loop.run_in_executor(None, gatekeeper.keep_aside, batch, flight.checksum, flight.payload)
+            if not code:
+                code = {"stored": "rows" if rejected else "", "dead": "dead_letter"}.get(state, "bad_batch")
+            outcomes.append(
+                notices.Outcome(batch=batch, code=code, rejected=rejected, message=message, checksum=flight.checksum)
+            )
+        return outcomes
 
     async def _look_for_revoked(self) -> None:
         """End the sessions of clients that were switched off in the admin."""
@@ -486,7 +529,9 @@ class Server:
                 gone = await self._loop.run_in_executor(None, gatekeeper.revoked, clients)
             except Exception as error:  # noqa: BLE001 - the database is away; the next turn asks again
                 log.warning("rights unknown error=%s", type(error).__name__)
+                self._database_away = True
                 continue
+            self._database_answers()
             for client_id in gone:
                 member = self.registry.members.get(client_id)
                 if member is not None and member.link.session is not None:

@@ -6,6 +6,7 @@ No sockets, clocks or databases; `docs/protocol.md` tells the rules it keeps.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from terminals import wire
@@ -126,6 +127,7 @@ class Session:
             if isinstance(message, wire.Audit):
                 if self._auditing:  # each costs questions to the database, so nobody may queue them
                     raise _Refusal("unexpected_frame", "an AUDIT before the one before it was answered")
+                _check_audit(message)
                 self._auditing = True
                 return message
         raise _Refusal("unexpected_frame", f"{message.type.name} does not belong here")
@@ -146,7 +148,16 @@ class Session:
             channel_binding=self.channel_binding,
         )
 
-    def welcome(self, *, session: str, proof: str, commit: int, ranges: list[tuple[int, int]], credit: int) -> None:
+    def welcome(
+        self,
+        *,
+        session: str,
+        proof: str,
+        commit: int,
+        ranges: list[tuple[int, int]],
+        credit: int,
+        audit_s: float = wire.AUDIT_S,
+    ) -> None:
         """The client is known: from now on it may send batches from `commit + 1` (or earlier ones again)."""
         self.state = State.OPEN
         self._decoder.max_payload = wire.FRAME_BYTES
@@ -160,6 +171,8 @@ class Session:
                 credit=credit,
                 heartbeat_s=wire.HEARTBEAT_S,
                 dead_s=wire.DEAD_S,
+                audit_batches=wire.AUDIT_BATCHES,
+                audit_s=audit_s,
             )
         )
 
@@ -174,11 +187,11 @@ class Session:
         if self.state is State.OPEN and not self.closing:
             self._say(wire.Reject(seq=seq, code=code, message=message[:1000], rows=rows, reasons=reasons))
 
-    def missing(self, ranges: list[tuple[int, int]]) -> None:
+    def missing(self, ranges: Sequence[tuple[int, int]], differs: Sequence[tuple[int, int]] = ()) -> None:
         """Answer an AUDIT."""
         self._auditing = False
         if self.state is State.OPEN and not self.closing:
-            self._say(wire.Missing(ranges=ranges))
+            self._say(wire.Missing(ranges=ranges, differs=differs))
 
     def go_away(self, code: str, message: str, retry_after_s: float) -> None:
         """End the session without blame."""
@@ -193,8 +206,9 @@ class Session:
             self.closing = True
             self._say(wire.Error(code=code, message=message[:1000]))
 
-    def tick(self, now: float, time_us: int) -> None:
-        """Look at the timers; call it about twice a second. `time_us` is the wall clock, for the heartbeat."""
+    def tick(self, now: float, time_us: int, audit: int = 0) -> None:
+        """Look at the timers; call it about twice a second. `time_us` is the wall clock, for the heartbeat; `audit`
+        changes when clients are to compare again what they keep."""
         if self.closing or self.state is State.CLOSED:
             return
         if self.state is State.STRANGER and now - self._opened_at > wire.HELLO_S:
@@ -205,7 +219,7 @@ class Session:
             self.refuse("idle_timeout", f"nothing was heard for {wire.DEAD_S:g} s")
         elif self.state is State.OPEN and now - self._said_at >= wire.HEARTBEAT_S:
             self._said_at = now
-            self._say(wire.Heartbeat(time_us=time_us, last=self.last or 0))
+            self._say(wire.Heartbeat(time_us=time_us, last=self.last or 0, audit=audit))
 
     def paused(self, now: float) -> None:
         """The server itself is not reading: silence is not the client's fault."""
@@ -215,6 +229,19 @@ class Session:
 
     def _say(self, message: wire.Message) -> None:
         self.outbox += message.encode()
+
+
+def _check_audit(audit: wire.Audit) -> None:
+    if audit.checksums:
+        asked, given = (
+            sum(last - first + 1 for first, last in audit.ranges),
+            len(wire.unpack_checksums(audit.checksums)),
+        )
+        if asked != given or asked > wire.AUDIT_BATCHES:
+            message = f"AUDIT has {given} checksums for {asked} batches; at most {wire.AUDIT_BATCHES} at a time"
+            raise _Refusal("bad_message", message)
+    elif audit.closing:
+        raise _Refusal("bad_message", "AUDIT that closes an epoch must have checksums")
 
 
 class _Refusal(Exception):

@@ -46,13 +46,13 @@ def process_batches(*, batches: list[list[object]], reply_to: str = "", **_: obj
             # Nothing is said against the batches: the ledger has not heard of them, so they are driven again.
             log.warning("commit failed batches=%d error=%s", len(members), told)
             connections.drop()
-            numbers, words = [batch.number for batch in members], f"{told[:300]}; {storage().remedy(error)}"
-            notices.failed(live.connection(), reply_to, numbers, words, infrastructure=True)
+            words = f"{told[:300]}; {storage().remedy(error)}"
+            notices.failed(live.connection(), reply_to, members, words, infrastructure=True)
         elif len(members) > 1:
             _one_by_one(members, reply_to)  # so that one poisonous batch stops no other
         else:
             log.exception("batch cannot be processed batch=%d", members[0].number)
-            notices.failed(live.connection(), reply_to, [members[0].number], told, infrastructure=False)
+            notices.failed(live.connection(), reply_to, members[:1], told, infrastructure=False)
 
 
 def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
@@ -300,16 +300,8 @@ def _announce(
 def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:
     """A seq that comes again with other content is kept aside: one of the two is a lie."""
     for batch in members:
-        if repeated.get(batch.number, batch.checksum) != batch.checksum:
-            log.error("batch came again with other content batch=%d", batch.number)
-            metrics.REFUSED_BATCHES.labels("checksum_mismatch").inc()
-            ledger.bury(
-                batch.number,
-                checksum=batch.checksum,
-                code="checksum_mismatch",
-                payload=batch.payload,
-                error="the ledger holds this seq with another checksum",
-            )
+        if ledger.changed(repeated.get(batch.number, batch.checksum), batch.checksum):
+            ledger.keep_aside(batch.number, checksum=batch.checksum, payload=batch.payload)
 
 
 @shared_task

@@ -3,7 +3,6 @@ database writes."""
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,8 +39,8 @@ class Batch:
 
     @property
     def checksum(self) -> int:
-        """CRC-32 of the payload above its length: equal for a batch sent again, which is byte-identical."""
-        return len(self.payload) << 32 | zlib.crc32(self.payload)
+        """Equal for a batch sent again, which is byte-identical."""
+        return wire.checksum(self.payload)
 
     @property
     def captured_us(self) -> int | None:

@@ -4,13 +4,15 @@ on them."""
 from __future__ import annotations
 
 import datetime
+import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Sum
+from django.db.models import Count, Max, Min, Sum
 
+from marketdata import alarms, metrics
 from marketdata.figures import PRIME, Figure
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
 from marketdata.storage.base import EPOCH_DATE
@@ -18,6 +20,8 @@ from marketdata.ticks import SEQ_BITS, STREAM_BITS
 from terminals import wire
 
 SEQ_MASK = (1 << SEQ_BITS) - 1
+GIVEN_UP = 0
+"""The checksum in the claim row of a number that its client gave up. No content has it, so nothing is stored."""
 
 
 class OldEpochError(Exception):
@@ -65,32 +69,60 @@ def open_stream(client: Client, epoch: str) -> int:
 
 
 def committed(stream: int, first: int) -> tuple[int, list[tuple[int, int]]]:
-    """(highest seq up to which everything from `first` on is committed, committed ranges above it)."""
-    ranges = committed_ranges(stream, first, SEQ_MASK)
-    if ranges and ranges[0][0] == first:
-        return ranges[0][1], ranges[1:]
-    return first - 1, ranges
+    """(highest seq up to which everything from `first` on is committed, committed ranges above it, the lowest ones).
+
+    What was whole at an earlier login is not looked at again: it is for the client to compare.
+    """
+    top = highest(stream)
+    whole = min(whole_upto(stream), top)
+    start = max(first, whole + 1)
+    ranges = committed_ranges(stream, start, top) if start <= top else []
+    commit = start - 1
+    if ranges and ranges[0][0] == start:
+        commit, ranges = ranges[0][1], ranges[1:]
+    if commit > whole >= first - 1:
+        IngestStream.objects.filter(pk=stream).update(whole_upto=commit)
+    return commit, ranges
 
 
-def committed_ranges(stream: int, first: int, last: int) -> list[tuple[int, int]]:
-    """The seqs between `first` and `last` that are in the ledger, as closed ranges."""
+def whole_upto(stream: int) -> int:
+    """The seq up to which the stream was found whole, or what it lacks was told."""
+    return next(iter(IngestStream.objects.filter(pk=stream).values_list("whole_upto", flat=True)), 0)
+
+
+def committed_ranges(stream: int, first: int, last: int, *, most: int = 1000) -> list[tuple[int, int]]:
+    """The seqs between `first` and `last` that are in the ledger, as closed ranges, at most the lowest `most`."""
+    ranges, at = [], first
+    for low, high in holes(stream, first, last, most=most + 1):
+        if low > at:
+            ranges.append((at, low - 1))
+        at = high + 1
+    if at <= last and len(ranges) < most:
+        ranges.append((at, last))
+    return ranges[:most]
+
+
+def holes(stream: int, first: int, last: int, *, most: int) -> list[tuple[int, int]]:
+    """The seqs between `first` and `last` that the ledger does not have, as closed ranges, at most the lowest `most`.
+    The database looks for them, so that a long stream takes neither memory nor time of this process."""
     low, high = (stream << SEQ_BITS) + first, (stream << SEQ_BITS) + last
     rows = IngestBatch.objects.filter(batch__gte=low, batch__lte=high)
-    count = rows.count()
-    if not count:
-        return []
-    lowest = rows.order_by("batch").values_list("batch", flat=True)[0]
-    highest = rows.order_by("-batch").values_list("batch", flat=True)[0]
-    if highest - lowest + 1 == count:  # the usual case needs no walk
-        return [(lowest & SEQ_MASK, highest & SEQ_MASK)]
-    ranges: list[tuple[int, int]] = []
-    for batch in rows.order_by("batch").values_list("batch", flat=True).iterator(10_000):
-        seq = batch & SEQ_MASK
-        if ranges and ranges[-1][1] == seq - 1:
-            ranges[-1] = (ranges[-1][0], seq)
-        else:
-            ranges.append((seq, seq))
-    return ranges
+    found = rows.aggregate(count=Count("batch"), least=Min("batch"), greatest=Max("batch"))
+    if not found["count"]:
+        return [(first, last)] if first <= last else []
+    least, greatest = found["least"], found["greatest"]
+    between: list[tuple[int, int]] = []
+    if greatest - least + 1 != found["count"]:  # the usual case needs no walk
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT batch, following FROM (SELECT batch, LEAD(batch) OVER (ORDER BY batch) AS following"
+                " FROM ingest_batch WHERE batch BETWEEN %s AND %s) AS ordered"
+                " WHERE following <> batch + 1 ORDER BY batch LIMIT %s",
+                [low, high, most],
+            )
+            between = [(before + 1, behind - 1) for before, behind in cursor.fetchall()]
+    edges = [(low, least - 1), *between, *([(greatest + 1, high)] if len(between) < most else [])]
+    return [(start & SEQ_MASK, end & SEQ_MASK) for start, end in edges if start <= end][:most]
 
 
 def highest(stream: int) -> int:
@@ -103,25 +135,33 @@ def highest(stream: int) -> int:
 
 
 def missing(stream: int, asked: Sequence[tuple[int, int]], *, most: int = 1000) -> list[tuple[int, int]]:
-    """What of the asked closed ranges is not in the ledger, at most `most` ranges."""
-    holes: list[tuple[int, int]] = []
-    for first, last in asked:
-        if first > SEQ_MASK:
-            continue
-        at, last = first, min(last, SEQ_MASK)  # noqa: PLW2901 - beyond it there is no batch
-        for low, high in committed_ranges(stream, first, last):
-            if low > at:
-                holes.append((at, low - 1))
-            at = high + 1
-        if at <= last:
-            holes.append((at, last))
-    return holes[:most]
+    """What of the asked closed ranges is not in the ledger, at most `most` ranges. However many ranges there are and
+    however they overlap, the ledger is walked once."""
+    wanted = [(first, min(last, SEQ_MASK)) for first, last in sorted(asked) if first <= SEQ_MASK]
+    if not wanted:
+        return []
+    merged = [wanted[0]]
+    for first, last in wanted[1:]:
+        if first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    found: list[tuple[int, int]] = []
+    at = 0
+    for low, high in holes(stream, merged[0][0], merged[-1][1], most=10 * most):
+        while at < len(merged) and merged[at][1] < low:
+            at += 1
+        for first, last in itertools.islice(merged, at, None):
+            if first > high or len(found) == most:
+                break
+            found.append((max(first, low), min(last, high)))
+    return found
 
 
-def settled(batches: Iterable[int]) -> dict[int, tuple[str, int]]:
-    """Of these batches the ones in the ledger: (state, rejected rows)."""
-    rows = IngestBatch.objects.filter(batch__in=list(batches)).values_list("batch", "state", "rejected")
-    return {batch: (state, rejected) for batch, state, rejected in rows}
+def settled(batches: Iterable[int]) -> dict[int, tuple[str, int, int]]:
+    """Of these batches the ones in the ledger: (state, rejected rows, checksum)."""
+    rows = IngestBatch.objects.filter(batch__in=list(batches)).values_list("batch", "state", "rejected", "checksum")
+    return {batch: (state, rejected, checksum) for batch, state, rejected, checksum in rows}
 
 
 def checksums(batches: Iterable[int]) -> dict[int, int]:
@@ -208,15 +248,46 @@ def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
 
 def keep_gap(batch: int, feed: str, gap: wire.Gap) -> None:
     """Store what a terminal says it had to drop."""
-    Gap.objects.create(
-        batch=batch, feed=feed, from_us=gap.from_us, to_us=gap.to_us, rows=gap.rows, reason=_text(gap.reason, 200)
-    )
+    told = {
+        "feed": feed,
+        "from_us": gap.from_us,
+        "to_us": gap.to_us,
+        "rows": gap.rows,
+        "reason": _text(gap.reason, 200),
+    }
+    Gap.objects.update_or_create(batch=batch, defaults=told)
 
 
 def bury(batch: int, *, checksum: int, code: str, error: str, payload: bytes) -> None:
     """Keep a whole batch that cannot be stored, once however often it comes."""
     DeadLetter.objects.get_or_create(
         batch=batch, checksum=checksum, code=code, defaults={"error": _text(error, 2000), "payload": payload}
+    )
+
+
+def changed(known: int, checksum: int) -> bool:
+    """Whether a batch with this checksum has other content than what its number was committed with (`known`)."""
+    return known not in (checksum, GIVEN_UP)
+
+
+def keep_aside(batch: int, *, checksum: int, payload: bytes) -> None:
+    """Keep the content of a batch whose number was committed with other content, and raise an alarm: two spools send
+    under one name, or one was put back."""
+    bury(
+        batch,
+        checksum=checksum,
+        code="checksum_mismatch",
+        error="the ledger holds this seq with another checksum",
+        payload=payload,
+    )
+    metrics.REFUSED_BATCHES.labels("checksum_mismatch").inc()
+    owner = IngestStream.objects.select_related("client").filter(pk=batch >> SEQ_BITS).first()
+    name, epoch = (owner.client.name, owner.epoch) if owner else ("?", "?")
+    alarms.sound(
+        "checksum_mismatch",
+        f"batch {batch & SEQ_MASK} of epoch {epoch} of client {name} came with other content than was committed; it is"
+        " kept as a dead letter and not stored",
+        subject=name,
     )
 
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db.models import Model, QuerySet, Sum
 
-from marketdata import alarms, dropped, ledger
+from marketdata import alarms, comparisons, dropped, ledger
 from marketdata.figures import PRIME, Figure
-from marketdata.models import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, RolloverRun
+from marketdata.models import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream, RolloverRun
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, TEMP, Progress
 from marketdata.ticks import SEQ_BITS
@@ -190,6 +190,7 @@ def forget_ledger(now: datetime.datetime, *, progress: Progress) -> int:
         batches = [batch for _, batch in page]
         kept_days = IngestBatchDay.objects.filter(batch__in=batches, trade_date__gte=first_kept)
         old = set(batches) - set(kept_days.values_list("batch", flat=True)) - _newest(batches)
+        _tell_holes_before(old)
         with storage().transaction():
             days = IngestBatchDay.objects.filter(batch__in=old)
             sums = days.order_by().values("trade_date").annotate(sum_rows=Sum("rows"), sum_checksum=Sum("checksum"))
@@ -205,6 +206,15 @@ def _newest(batches: list[int]) -> set[int]:
     """Those that are the newest of their spool."""
     streams = {batch >> SEQ_BITS for batch in batches}
     return {stream << SEQ_BITS | ledger.highest(stream) for stream in streams}
+
+
+def _tell_holes_before(batches: set[int]) -> None:
+    """What is forgotten is no hole: those that are there already are told first, and then nobody looks below."""
+    upto: dict[int, int] = {}
+    for batch in batches:
+        upto[batch >> SEQ_BITS] = max(upto.get(batch >> SEQ_BITS, 0), batch & ledger.SEQ_MASK)
+    for owner in IngestStream.objects.select_related("client").filter(pk__in=upto):
+        comparisons.tell_holes(owner.client, owner.pk, upto[owner.pk])
 
 
 def _in_pieces(rows: QuerySet[Model], progress: Progress) -> int:

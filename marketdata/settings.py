@@ -147,6 +147,7 @@ INGEST_MAX_INFLIGHT_BYTES = env.integer("INGEST_MAX_INFLIGHT_BYTES", 256 << 20, 
 INGEST_MAX_MESSAGES = env.integer("INGEST_MAX_MESSAGES", 4, low=1, high=1000)
 INGEST_MESSAGE_TICKS = env.integer("INGEST_MESSAGE_TICKS", 5_000, low=1, high=100_000)
 INGEST_REDRIVE_S = env.seconds("INGEST_REDRIVE_S", 5.0, low=0.1, high=600.0)
+INGEST_AUDIT_S = env.seconds("INGEST_AUDIT_S", 15.0, low=0.5, high=86_400.0)
 INGEST_RING_BYTES = env.integer("INGEST_RING_BYTES", 2 << 20, low=1 << 16, high=1 << 32)
 INGEST_RING_AGE_S = env.seconds("INGEST_RING_AGE_S", 60.0, low=1.0, high=86_400.0)
 INGEST_DATASET_BYTES = env.integer("INGEST_DATASET_BYTES", 64 << 20, low=1 << 20, high=1 << 40)

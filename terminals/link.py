@@ -93,9 +93,9 @@ class Terminal:
         self._interrupted = threading.Event()
         self._failure: sessions.Ended | None = None
         self._rows_sent = self._rows_committed = self._rows_rejected = 0
-        self._counted_upto = self.spool.last
+        self._counted_epoch, self._counted_upto = self.spool.epoch, self.spool.last
         self._warned_at = self._sync_again_at = float("-inf")
-        batches = MendedSpool(self.spool, config.feed)
+        batches = MendedSpool(self.spool, config.feed, guard=self._changed, renewed=self._on_renewed)
         self._uplink = Uplink(config.address, config.identity, batches, self._on_event, clock=clock, wall=wall)
         self._keeper = threading.Thread(target=self._keep, name="naru-keeper", daemon=True)
 
@@ -132,9 +132,13 @@ class Terminal:
         self.flush()
         deadline = None if timeout_s is None else self._clock() + timeout_s
         with self._changed:
-            upto = self.spool.last
-            self._wait(lambda: self.spool.committed >= upto, "", deadline)
-            return self.spool.committed >= upto
+            epoch, upto = self.spool.epoch, self.spool.last
+
+            def committed() -> bool:
+                return self.spool.committed >= self.spool.renumbered(epoch, upto)
+
+            self._wait(committed, "", deadline)
+            return committed()
 
     def stats(self) -> Stats:
         """How it stands."""
@@ -280,6 +284,14 @@ class Terminal:
                 self._fail(event)
             case _:
                 pass
+
+    def _on_renewed(self) -> None:
+        """A new epoch has taken over: the same batches have other numbers. Called with `_changed` held."""
+        self._counted_upto = self.spool.renumbered(self._counted_epoch, self._counted_upto)
+        self._counted_epoch = self.spool.epoch
+        if self._journal:
+            self._journal.renewed()
+        self._changed.notify_all()
 
     def _fail(self, ended: sessions.Ended) -> None:
         with self._changed:

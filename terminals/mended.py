@@ -1,5 +1,8 @@
 """The spool as the session sees it: a batch whose bytes rotted on the disk leaves as a gap with its number."""
 
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+
 from terminals.segments import SpoolDamaged
 from terminals.spool import Spool
 from terminals.wire import encode_gap, encode_rows
@@ -8,8 +11,17 @@ from terminals.wire import encode_gap, encode_rows
 class MendedSpool:
     """Delegates to a spool; never raises SpoolDamaged. The stand-in is the same bytes each time it is made."""
 
-    def __init__(self, spool: Spool, feed: str) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        feed: str,
+        *,
+        guard: AbstractContextManager[object] | None = None,
+        renewed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`guard` is held while a new epoch takes over, and `renewed` is called then."""
         self._spool, self._feed = spool, feed
+        self._guard, self._renewed = guard or nullcontext(), renewed
 
     @property
     def epoch(self) -> str:
@@ -26,6 +38,31 @@ class MendedSpool:
     @property
     def committed(self) -> int:
         return self._spool.committed
+
+    @property
+    def confirmed(self) -> int:
+        return self._spool.confirmed
+
+    @property
+    def pressed(self) -> bool:
+        return self._spool.pressed
+
+    def confirm(self, first: int, last: int) -> None:
+        self._spool.confirm(first, last)
+
+    def doubt(self, seq: int) -> None:
+        self._spool.doubt(seq)
+
+    def checksum(self, seq: int) -> int:
+        return self._spool.checksum(seq)
+
+    def piece(self, first: int, last: int, most: int) -> int:
+        return self._spool.piece(first, last, most)
+
+    def renew(self, taken: Iterable[tuple[int, int]], upto: int) -> None:
+        with self._guard:
+            self._spool.renew(taken, upto, self.get)
+            self._renewed()
 
     def rows(self, first: int, last: int) -> int:
         return self._spool.rows(first, last)

@@ -40,7 +40,7 @@ class Position:
         """
         files = self._read()
         kept = files.get(self._file)
-        if kept is not None and kept["epoch"] != self._spool.epoch and not kept["done"]:
+        if kept is not None and kept["epoch"] != self._spool.origin and not kept["done"]:
             if not again:
                 raise AlreadySent(
                     "it was interrupted, and the spool has begun a new epoch since, so it is not known how many rows"
@@ -56,7 +56,7 @@ class Position:
             raise AlreadySent(f"{taken} of its rows were sent before; --from-start --again sends them once more")
         if kept is None or kept["done"] or anew:
             taken = 0
-        self._write(files, _Kept(epoch=self._spool.epoch, rows=taken, since=self._spool.rows_total, done=False))
+        self._write(files, _Kept(epoch=self._spool.origin, rows=taken, since=self._spool.rows_total, done=False))
         return taken
 
     def finish(self) -> None:
@@ -65,7 +65,7 @@ class Position:
         kept = files.get(self._file)
         if kept is None or not kept["done"]:
             taken = 0 if kept is None else self._taken(kept)
-            self._write(files, _Kept(epoch=self._spool.epoch, rows=taken, since=None, done=True))
+            self._write(files, _Kept(epoch=self._spool.origin, rows=taken, since=None, done=True))
 
     def _taken(self, kept: _Kept) -> int:
         since = kept["since"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from terminals.wire import limits
+from terminals.wire import checksum, limits
 
 _MAGIC = b"NARUSPL1"
 _HEAD = struct.Struct("<8s8sQQI4x")
@@ -37,14 +37,28 @@ class SpoolDamaged(Exception):
 
 @dataclass(slots=True)
 class Index:
-    """Where each record of a segment starts (LOST if its bytes are gone), and how many rows it has."""
+    """Where each record of a segment starts (LOST if its bytes are gone), how many rows it has, and the checksum by
+    which it is compared (0 if lost)."""
 
     offsets: "array[int]" = field(default_factory=lambda: array("Q"))
     rows: "array[int]" = field(default_factory=lambda: array("L"))
+    checksums: "array[int]" = field(default_factory=lambda: array("Q"))
     damage: list[tuple[int, int]] = field(default_factory=list)
     """Stretches [start, end) of the file that hold no record although records follow or a number is missing."""
     end: int = HEAD_BYTES
     """The offset behind the last good record."""
+
+    def add(self, offset: int, payload: bytes | memoryview) -> None:
+        """One more record."""
+        self.offsets.append(offset)
+        self.rows.append(rows_of(payload))
+        self.checksums.append(checksum(payload))
+
+    def add_lost(self, rows: int = 0) -> None:
+        """One more batch whose bytes are gone."""
+        self.offsets.append(LOST)
+        self.rows.append(rows)
+        self.checksums.append(0)
 
 
 @dataclass(slots=True)
@@ -172,8 +186,7 @@ def build_index(segment: Segment, last: int | None) -> Index:
         if at > index.end:
             index.damage.append((index.end, at))
         _pad(index, seq - segment.first, data)
-        index.offsets.append(at)
-        index.rows.append(rows_of(payload))
+        index.add(at, payload)
         index.end = at + RECORD_BYTES + len(payload)
     if last is not None and len(index.offsets) < last - segment.first + 1:
         if index.end < len(data):
@@ -190,11 +203,9 @@ def _pad(index: Index, count: int, data: bytes) -> None:
         if start == index.end and end - start > RECORD_BYTES + _ROWS_AT + 4:
             length = int.from_bytes(data[start : start + 4], "little")
             guess = rows_of(data[start + RECORD_BYTES : end])
-            index.offsets.append(LOST)
-            index.rows.append(guess if length == end - start - RECORD_BYTES and guess <= limits.BATCH_ROWS else 0)
+            index.add_lost(guess if length == end - start - RECORD_BYTES and guess <= limits.BATCH_ROWS else 0)
     while len(index.offsets) < count:
-        index.offsets.append(LOST)
-        index.rows.append(0)
+        index.add_lost()
 
 
 def read_record(segment: Segment, index: Index, seq: int) -> bytes:

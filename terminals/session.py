@@ -1,14 +1,19 @@
 """One session with the server as a state machine: bytes and times in, bytes and events out. No sockets, no clock."""
 
+import itertools
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from terminals.wire import frames, limits, messages, proof
+from terminals.audits import Audits
+from terminals.spool_state import SpoolFull
+from terminals.wire import frames, limits, messages, pack_checksums, proof
 
 AGENT: Final = f"naru-terminal/1 python/{platform.python_version()}"
 HANDSHAKE_S: Final = 10.0
+LACKING_S: Final = 1.0
+"""When what the ledger lacked is compared again."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,23 @@ class Batches(Protocol):
 
     def get(self, seq: int) -> bytes: ...
 
+    @property
+    def confirmed(self) -> int: ...
+
+    @property
+    def pressed(self) -> bool: ...
+
     def rows(self, first: int, last: int) -> int: ...
+
+    def checksum(self, seq: int) -> int: ...
+
+    def piece(self, first: int, last: int, most: int) -> int: ...
+
+    def confirm(self, first: int, last: int) -> None: ...
+
+    def doubt(self, seq: int) -> None: ...
+
+    def renew(self, taken: Iterable[tuple[int, int]], upto: int) -> None: ...
 
     def resume(self, committed: int) -> None: ...
 
@@ -79,6 +100,14 @@ class Resending:
 
 
 @dataclass(frozen=True)
+class Renewed:
+    """Spool and ledger had different content; what the ledger does not have is in the spool's new epoch now."""
+
+    epoch: str
+    batches: int
+
+
+@dataclass(frozen=True)
 class Ended:
     """The session is over. `code` is the server's, or one of ours (see docs/protocol.md); close the connection."""
 
@@ -87,7 +116,7 @@ class Ended:
     retry_after_s: float = 0.0
 
 
-Event = Welcomed | Committed | Rejected | Resending | Ended
+Event = Welcomed | Committed | Rejected | Resending | Renewed | Ended
 
 
 class Session:
@@ -114,6 +143,11 @@ class Session:
         self._in_flight_bytes = 0
         self._resend: Iterator[int] = iter(())
         self._resend_next: int | None = None
+        self._audits: Audits | None = None  # of a server that compares
+        self._audit_s, self._audit_at = limits.AUDIT_S, float("inf")
+        self._commit = 0  # what the server says; counts as committed when it was compared
+        self._generation: int | None = None
+        self._lacking = 0  # the lowest batch the ledger turned out not to have
 
     @property
     def is_open(self) -> bool:
@@ -161,16 +195,20 @@ class Session:
         ):
             self._clock_said_at = now
             self._out += messages.Heartbeat(time_us, self._next - 1).encode()
+        if self._audits is not None and (now >= self._audit_at or (self._batches.pressed and now >= self._heard_at)):
+            self._audit_at = now + self._audit_s
+            self._audits.again(min(self._commit, self._next - 1))
         return self._take_events()
 
     def next_deadline(self) -> float:
         """When `tick` has to be called at the latest."""
         if not self.is_open:
             return self._began_at + HANDSHAKE_S
-        return min(self._said_at + self._heartbeat_s, self._heard_at + self._dead_s)
+        return min(self._said_at + self._heartbeat_s, self._heard_at + self._dead_s, self._audit_at)
 
     def outgoing(self, *, now: float, max_bytes: int = 256 * 1024) -> bytes:
         """The bytes to write now: control frames, then as many batches as the window and `max_bytes` let through."""
+        self._ask()
         while self.is_open and len(self._out) < max_bytes and self._send_one():
             pass
         data = bytes(self._out)
@@ -203,9 +241,13 @@ class Session:
             case messages.Reject() if self._state in ("open", "leaving"):
                 self._events.append(Rejected(message))
             case messages.Missing() if self._state in ("open", "leaving"):
-                self._queue_missing(message.ranges)
+                self._take_answer(message)
             case messages.Heartbeat():
-                pass
+                if self._generation is None:
+                    self._generation = message.audit
+                elif message.audit != self._generation and self._audits is not None:
+                    self._generation = message.audit
+                    self._audits.everything()
             case _:
                 self._end("unexpected_frame", f"{message.type.name} while waiting for {self._state}")
 
@@ -240,6 +282,7 @@ class Session:
             agent=who.agent,
             time_us=self._time_us,
             proof=mine,
+            compares=True,
         ).encode()
         self._state = "welcome"
 
@@ -249,28 +292,99 @@ class Session:
             return
         first, last = self._hello
         known = max([welcome.commit, *(end for _start, end in welcome.ranges)])
-        if known > last:
+        compares = welcome.audit_batches > 0
+        if known > last and not compares:
             self._end("spool_behind", f"the server has batches up to {known} of this epoch, the spool ends at {last}")
             return
         self._state = "open"
         self._credit = welcome.credit
         self._heartbeat_s, self._dead_s = welcome.heartbeat_s or limits.HEARTBEAT_S, welcome.dead_s or limits.DEAD_S
-        self._batches.resume(welcome.commit)
+        self._commit = welcome.commit
+        # What the server says is a number. It counts as committed when its content was compared.
+        self._batches.resume(min(welcome.commit, self._batches.confirmed) if compares else welcome.commit)
         # Every batch from the first uncommitted one is sent, those in `ranges` too: numbers go up by one.
         self._next = max(welcome.commit + 1, first)
-        self._events.append(Welcomed(welcome.session, welcome.commit))
-        if first <= welcome.commit:
+        self._events.append(Welcomed(welcome.session, self._batches.committed))
+        if compares:
+            self._audits = Audits(self._batches, min(welcome.audit_batches, limits.AUDIT_BATCHES))
+            self._audit_s = welcome.audit_s or limits.AUDIT_S
+            self._audit_at = self._heard_at + self._audit_s
+            if known > last:
+                self._audits.close()
+                self._renew_if_closed(self._audits)
+            else:
+                self._audits.begin(welcome.commit)
+                self._release()
+        elif first <= welcome.commit:
             audited = self._batches.rows(first, welcome.commit)
             self._out += messages.Audit(((first, welcome.commit),), audited).encode()
 
+    def _ask(self) -> None:
+        """The next piece of a comparison."""
+        if self._audits is not None and self.is_open and (piece := self._audits.next_piece()) is not None:
+            sums = [self._batches.checksum(seq) for seq in range(piece.first, piece.last + 1)]
+            rows = self._batches.rows(piece.first, piece.last)
+            self._out += messages.Audit(
+                ((piece.first, piece.last),), rows, pack_checksums(sums), piece.closing
+            ).encode()
+
+    def _take_answer(self, answer: messages.Missing) -> None:
+        if self._audits is None:
+            self._queue_missing(answer.ranges)
+            if not answer.ranges:
+                self._batches.confirm(self._batches.first, self._batches.committed)
+            return
+        piece = self._audits.answered(answer.ranges, answer.differs)
+        if self._audits.closing:
+            self._renew_if_closed(self._audits)
+            return
+        if answer.ranges:
+            lacking = min(first for first, _last in answer.ranges)
+            self._lacking = min(lacking, self._lacking or lacking)
+            self._batches.doubt(lacking)
+            self._queue_missing(answer.ranges)
+            self._audit_at = min(self._audit_at, self._heard_at + LACKING_S)
+        elif piece is not None and piece.first <= self._lacking <= piece.last:
+            self._lacking = 0
+        self._release(compared=piece.last if piece else 0)
+        if piece is not None:
+            self._batches.confirm(piece.first, piece.last)
+
+    def _release(self, compared: int = 0) -> None:
+        """Count as committed what was compared, and what the server said when all of it was."""
+        if self._audits is None:
+            return
+        upto = min(compared, self._commit) if self._audits.held else min(self._commit, self._next - 1)
+        if self._lacking:  # it is being sent again; the next comparison sees it there
+            upto = min(upto, self._lacking - 1)
+        if upto > self._batches.committed:
+            self._batches.commit(upto)
+            self._events.append(Committed(upto))
+
+    def _renew_if_closed(self, audits: Audits) -> None:
+        """The new epoch, when all is known that it has to take over."""
+        if not audits.closed:
+            return
+        try:
+            self._batches.renew(audits.taken, audits.upto)
+        except SpoolFull as error:
+            self._end("spool_full", f"no room to begin a new epoch: {error}", 5.0)
+            return
+        self._events.append(Renewed(self._batches.epoch, self._batches.durable))
+        self._end("new_epoch", "the server had other content under this spool's numbers; it goes on in a new epoch")
+
     def _settle(self, commit: int, ranges: messages.Ranges) -> None:
-        if commit > max(self._next - 1, self._hello[1]):
+        if commit > max(self._next - 1, self._hello[1], self._commit):
             self._end("bad_server_frame", f"ACK of batch {commit}, the last one sent is {self._next - 1}")
             return
         for seq in [seq for seq in self._in_flight if seq <= commit or _within(seq, ranges)]:
             self._in_flight_bytes -= self._in_flight.pop(seq)
-        if commit > self._batches.committed:
+        self._commit = max(self._commit, commit)
+        if self._audits is not None:
+            self._release()
+        elif commit > self._batches.committed:
             self._batches.commit(commit)
+            self._batches.confirm(self._batches.first, commit)  # by a server that does not compare there is no more
             self._events.append(Committed(commit))
 
     def _queue_missing(self, ranges: messages.Ranges) -> None:
@@ -278,10 +392,15 @@ class Session:
         kept = tuple((max(start, first), min(end, last)) for start, end in ranges if end >= first and start <= last)
         if kept:
             self._events.append(Resending(kept))
-            self._resend = (seq for start, end in kept for seq in range(start, end + 1))
-            self._resend_next = next(self._resend, None)
+            # Behind those an earlier answer named: none of them is forgotten for the next.
+            more = (seq for start, end in kept for seq in range(start, end + 1))
+            self._resend = itertools.chain(self._resend, more)
+            if self._resend_next is None:
+                self._resend_next = next(self._resend, None)
 
     def _send_one(self) -> bool:
+        if self._audits is not None and self._audits.held:
+            return False
         if self._resend_next is not None:
             if not self._has_room():
                 return False

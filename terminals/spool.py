@@ -14,11 +14,11 @@ import secrets
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from terminals import private, segments, spool_state
+from terminals import epochs, private, segments, spool_state
 from terminals.lock import FileLock
 from terminals.segments import LOST, Segment, SpoolDamaged
 from terminals.spool_state import Header, Lost, Mark, SpoolError, SpoolFull
@@ -58,7 +58,9 @@ class Spool:
         self._keep_s, self._sync_s, self._sync_bytes = keep_s, sync_s, sync_bytes
         self._clock, self._wall, self._fsync = clock, wall, fsync
         self._mutex = threading.RLock()
-        self.last = self.durable = self.committed = self.torn_bytes = 0
+        self.last = self.durable = self.committed = self.confirmed = self.torn_bytes = 0
+        self.pressed = False
+        self._renewals: list[tuple[str, tuple[tuple[int, int], ...], str]] = []
         self._rows_total = self._durable_rows = 0
         self._unsynced, self._synced_at, self._marked_at = 0, float("-inf"), float("-inf")
         self._closed = False
@@ -101,7 +103,7 @@ class Spool:
                 return segments.read_record(segment, index, seq)
             except SpoolDamaged:
                 if index.offsets[seq - segment.first] != LOST:
-                    index.offsets[seq - segment.first] = LOST
+                    index.offsets[seq - segment.first], index.checksums[seq - segment.first] = LOST, 0
                     self._note_lost(segment, index)
                 raise
 
@@ -134,8 +136,7 @@ class Spool:
             if self._active_index.offsets and self._active.size + len(data) > self._segment_bytes:
                 self._roll()
             self._write(data)
-            self._active_index.offsets.append(self._active.size)
-            self._active_index.rows.append(segments.rows_of(payload))
+            self._active_index.add(self._active.size, data[segments.RECORD_BYTES :])
             self._active.size += len(data)
             self._unsynced += len(data)
             self._rows_total += segments.rows_of(payload)
@@ -185,10 +186,12 @@ class Spool:
         """What the server says is committed when a session begins; lower than before if the server lost some."""
         with self._mutex:
             self.committed = min(self.committed, committed)
+            self.confirmed = min(self.confirmed, committed)
             self.commit(committed)
 
     def commit(self, upto: int) -> None:
-        """The server has committed every batch up to this one. They stay a day, unless room is needed."""
+        """The server has committed every batch up to this one. They stay until a comparison with its ledger has
+        confirmed it, and then for a day, unless room is needed."""
         with self._mutex:
             before, self.committed = self.committed, max(self.committed, min(upto, self.last))
             for position, segment in enumerate(self._segments[:-1]):
@@ -199,6 +202,29 @@ class Spool:
             if self._clock() >= self._marked_at + _MARK_EVERY_S:
                 self._mark()
 
+    def confirm(self, first: int, last: int) -> None:
+        """Batches `first` to `last` were compared with the ledger, which has them as they are here."""
+        with self._mutex:
+            if first <= self.confirmed + 1:
+                self.confirmed = max(self.confirmed, min(last, self.committed))
+                self.pressed = False
+
+    def doubt(self, seq: int) -> None:
+        """The ledger does not have batch `seq`: nothing from there on may be let go."""
+        with self._mutex:
+            self.confirmed = min(self.confirmed, seq - 1)
+
+    def checksum(self, seq: int) -> int:
+        """What batch `seq` is compared by; 0 if its bytes are gone."""
+        with self._mutex:
+            segment = self._segments[self._position(seq)]
+            return self._index(segment).checksums[seq - segment.first]
+
+    def piece(self, first: int, last: int, most: int) -> int:
+        """The end of a piece of `first` to `last` that lies in one file and has at most `most` batches."""
+        with self._mutex:
+            return min(last, first + most - 1, self._last_of(self._position(first)))
+
     def trim(self) -> int:
         """Delete segments that were committed more than `keep_s` ago; answers how many."""
         count = 0
@@ -206,7 +232,34 @@ class Spool:
             while self._droppable() and self._segments[0].path.stat().st_mtime + self._keep_s <= self._wall():
                 self._drop_oldest()
                 count += 1
+            epochs.forget_replaced(self.path, self._wall() - self._keep_s)
         return count
+
+    # A new epoch
+
+    def renew(self, taken: Iterable[tuple[int, int]], upto: int, payload_of: Callable[[int], bytes]) -> None:
+        """Begin a new epoch with the batches in `taken` and all behind `upto`, numbered anew from 1; `payload_of` gives
+        each. A kill at any moment leaves the old epoch or the new one, whole. SpoolFull if there is no room."""
+        with self._mutex:
+            self.sync()
+            ranges = (*taken, *([(upto + 1, self.last)] if self.last > upto else []))
+            old = self.epoch
+            rows = sum(self._whole_rows(seq) for first, last in ranges for seq in range(first, last + 1))
+            payloads = (payload_of(seq) for first, last in ranges for seq in range(first, last + 1))
+            header = Header(secrets.token_hex(8), int(self._wall() * 1_000_000), "", self.origin)
+            epochs.write(self.path, header, payloads, self._rows_total - rows, self._segment_bytes, self._fsync)
+            os.close(self._fd)
+            self._open()
+            self._renewals.append((old, ranges, self.epoch))
+            log.warning("new_epoch old=%s new=%s batches=%d", old, self.epoch, self.last)
+
+    def renumbered(self, epoch: str, seq: int) -> int:
+        """What batch `seq` of `epoch` is called now, or the last before it that was taken into a new epoch."""
+        for old, ranges, new in self._renewals:
+            if old == epoch:
+                seq = sum(max(0, min(last, seq) - first + 1) for first, last in ranges)
+                epoch = new
+        return seq
 
     def close(self) -> None:
         """Sync, note what is committed, let another process in."""
@@ -230,6 +283,8 @@ class Spool:
             leftover.unlink()
         header = self._read_or_make_header()
         self.epoch, self.created_us, self._folder = header.epoch, header.created_us, self.path / header.folder
+        self.origin = header.origin
+        epochs.set_aside_replaced(self.path, header)
         mark = spool_state.read_mark(self.path, self.epoch)
         self._lost = spool_state.read_lost(self.path, self.epoch)
         self.committed = mark.committed
@@ -246,12 +301,14 @@ class Spool:
         self._fsync(self._fd)
         self.durable = self.last
         self.committed = min(mark.committed, self.last)
+        self.confirmed = min(mark.confirmed, self.committed)
         self._note_lost(self._active, self._active_index)
 
     def _read_or_make_header(self) -> Header:
         exists = (self.path / spool_state.HEADER_NAME).exists()
         if not exists and not segments.files(self.path):
-            header = Header(secrets.token_hex(8), int(self._wall() * 1_000_000))
+            epoch = secrets.token_hex(8)
+            header = Header(epoch, int(self._wall() * 1_000_000), origin=epoch)
             spool_state.write_header(self.path, header, self._fsync)
             return header
         header = spool_state.read_header(self.path)
@@ -309,8 +366,8 @@ class Spool:
             os.ftruncate(self._fd, index.end)
             active.size = index.end
         if self.last < synced:
-            index.offsets.extend([LOST] * (synced - self.last))
-            index.rows.extend([0] * (synced - self.last))
+            for _ in range(synced - self.last):
+                index.add_lost()
             self.last = synced
         if mark.durable >= self.last and mark.rows > self._rows_total and LOST in index.offsets:
             index.rows[len(index.offsets) - 1 - index.offsets[::-1].index(LOST)] += mark.rows - self._rows_total
@@ -391,16 +448,22 @@ class Spool:
         before = segment.rows_before or 0
         return before if seq == segment.first else before + sum(self._index(segment).rows[: seq - segment.first])
 
+    def _whole_rows(self, seq: int) -> int:
+        segment = self._segments[self._position(seq)]
+        index = self._index(segment)
+        return index.rows[seq - segment.first] if index.checksums[seq - segment.first] else 0
+
     def _make_room(self, needed: int) -> None:
         while self.size + needed > self._capacity:
-            if len(self._segments) == 1 and self._active_index.offsets and self.last <= self.committed:
+            if len(self._segments) == 1 and self._active_index.offsets and self.last <= self.confirmed:
                 self._roll()
             if not self._droppable():
+                self.pressed = self.confirmed < self.committed
                 raise SpoolFull(f"{self.path} holds {self.size} of {self._capacity} bytes, none committed yet")
             self._drop_oldest()
 
     def _droppable(self) -> bool:
-        return len(self._segments) > 1 and self._last_of(0) <= self.committed
+        return len(self._segments) > 1 and self._last_of(0) <= self.confirmed
 
     def _drop_oldest(self) -> None:
         # First the mark: a file that is gone below it was let go, one above it was lost.
@@ -470,7 +533,7 @@ class Spool:
             raise spool_state.full_or(error, self.path) from None
 
     def _mark(self, *, durable: bool = False) -> None:
-        mark = Mark(self.committed, 0, self.durable, self._durable_rows)
+        mark = Mark(self.committed, self.confirmed, self.durable, self._durable_rows)
         # Only a hint: the server tells again when the next session begins.
         with contextlib.suppress(OSError, SpoolFull):
             spool_state.write_mark(self.path, self.epoch, mark, self._fsync if durable else None)

@@ -32,11 +32,13 @@ class SpoolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Which epoch a spool holds, since when (microseconds), and in which folder below it (empty: in itself)."""
+    """Which epoch a spool holds, since when (microseconds), and in which folder below it (empty: in itself). `origin`
+    is the first epoch of this spool: a position in what was sent stays valid when a new epoch takes over the rest."""
 
     epoch: str
     created_us: int
     folder: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,10 @@ def read_header(root: Path) -> Header:
         return header
     if len(told) == 1:
         log.error("header_damaged path=%s epoch=%s told_by=segments", root / HEADER_NAME, *told)
-        return Header(told.pop(), int((root / HEADER_NAME).stat().st_mtime * 1e6) if data is not None else 0)
+        epoch = told.pop()
+        created_us = int((root / HEADER_NAME).stat().st_mtime * 1e6) if data is not None else 0
+        folder = folder_of(epoch)
+        return Header(epoch, created_us, folder if (root / folder).is_dir() else "", epoch)
     if data is None:
         raise SpoolError(f"{root} is no spool directory, or has lost its {HEADER_NAME}: its segments tell no epoch")
     raise SpoolError(f"{root / HEADER_NAME} is damaged, and the segments do not tell the epoch")
@@ -93,15 +98,18 @@ def header_in(data: bytes) -> Header | None:
 def _header(content: dict[str, Any]) -> Header | None:
     try:
         epoch, created_us, folder = content["epoch"], content["created_us"], content.get("folder", "")
+        origin = content.get("origin", epoch)
         if content["naru_spool"] not in (1, 2) or len(bytes.fromhex(epoch)) != 8 or type(created_us) is not int:
             return None
     except (ValueError, KeyError, TypeError):
         return None
-    return Header(epoch, created_us, folder) if type(folder) is str and "/" not in folder else None
+    return Header(epoch, created_us, folder, origin) if type(folder) is str and "/" not in folder else None
 
 
 def _epochs_told(root: Path, folder: str) -> set[str]:
-    heads = [segments.read_head(path) for path in segments.files(root / folder)]
+    # Of several folders the newest was being made, or has taken over.
+    folders = sorted(root.glob("epoch-*"), key=lambda path: path.stat().st_mtime) or [root / folder]
+    heads = [segments.read_head(path) for path in segments.files(folders[-1] if not folder else root / folder)]
     told = {found[0] for found in heads if found is not None}
     mark = _unseal(_read(root / MARK_NAME))
     if not told and mark is not None and "crc32" in mark and type(mark.get("epoch")) is str:
@@ -113,7 +121,14 @@ def write_header(root: Path, header: Header, fsync: Callable[[int], None]) -> No
     """The moment from which the spool is what the header says; survives a power cut."""
     # Version 2 keeps a program that knows no folders from beginning a second spool beside the first.
     content = {"naru_spool": 2 if header.folder else 1, "epoch": header.epoch, "created_us": header.created_us}
-    put(root, HEADER_NAME, _seal(content | ({"folder": header.folder} if header.folder else {})), fsync)
+    if header.folder:
+        content |= {"folder": header.folder, "origin": header.origin}
+    put(root, HEADER_NAME, _seal(content), fsync)
+
+
+def folder_of(epoch: str) -> str:
+    """The folder in which an epoch lies that took over from another."""
+    return f"epoch-{epoch}"
 
 
 def read_mark(root: Path, epoch: str) -> Mark:

@@ -167,6 +167,8 @@ class Uplink:
                     "rejected seq=%d code=%s rows=%d reasons=%s message=%r",
                     reject.seq, reject.code, reject.rows, dict(reject.reasons), reject.message,
                 )  # fmt: skip
+            case sessions.Renewed(epoch, batches):
+                log.error("spool_differs new_epoch=%s batches=%d", epoch, batches)
             case sessions.Resending(ranges):
                 log.warning("resending ranges=%s", list(ranges))
             case _:

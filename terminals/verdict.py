@@ -33,7 +33,7 @@ _BUG: Final = frozenset(
 
 
 def verdict(code: str, *, was_welcomed: bool) -> Verdict:
-    """A code nobody knows is worth a retry."""
+    """A code nobody knows is worth a retry, and so is a session that ended because a new epoch was begun."""
     if code in _STOP or (code in _PERMISSION and not was_welcomed):
         return Verdict.STOP
     return Verdict.SLOW if code in _PERMISSION or code in _BUG else Verdict.RETRY

@@ -16,6 +16,8 @@ class IngestStream(models.Model):
 
     client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="streams")
     epoch = models.CharField(max_length=16)
+    # Up to this seq the ledger was found whole, or what it lacks was told as gaps.
+    whole_upto = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -34,6 +36,7 @@ class IngestBatch(models.Model):
         STORED = "stored", _("저장 stored")
         REFUSED = "refused", _("거부 refused")
         DEAD = "dead", _("처리 불가 dead letter")
+        GIVEN_UP = "given_up", _("포기 given up for a new epoch")
 
     batch = models.BigIntegerField(primary_key=True)
     state = models.CharField(max_length=8, choices=State.choices)

@@ -12,6 +12,7 @@ from terminals.wire.batches import (
     Gap,
     Kind,
     Side,
+    checksum,
     decode_columns,
     encode_gap,
     encode_rows,
@@ -21,11 +22,14 @@ from terminals.wire.batches import (
     parse_rows,
     reseq,
 )
+from terminals.wire.checksums import pack_checksums, unpack_checksums
 from terminals.wire.frames import Frame, FrameDecoder, FrameType, FramingError, encode
 from terminals.wire.limits import (
     ABSENT,
     ABSENT_DATE,
     ABSENT_SYMBOL,
+    AUDIT_BATCHES,
+    AUDIT_S,
     BATCH_ROWS,
     DEAD_S,
     FRAME_BYTES,
@@ -75,6 +79,8 @@ __all__ = [
     "ABSENT",
     "ABSENT_DATE",
     "ABSENT_SYMBOL",
+    "AUDIT_BATCHES",
+    "AUDIT_S",
     "BATCH_ROWS",
     "DEAD_S",
     "FRAME_BYTES",
@@ -122,6 +128,7 @@ __all__ = [
     "certificate_binding",
     "check_client",
     "check_server",
+    "checksum",
     "client_proof",
     "codes",
     "decode",
@@ -131,6 +138,7 @@ __all__ = [
     "encode_rows",
     "new_nonce",
     "new_secret",
+    "pack_checksums",
     "parse_columns",
     "parse_gap",
     "parse_header",
@@ -138,5 +146,6 @@ __all__ = [
     "reseq",
     "server_proof",
     "tables",
+    "unpack_checksums",
     "verifier",
 ]

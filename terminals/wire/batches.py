@@ -7,6 +7,7 @@ import json
 import re
 import struct
 import sys
+import zlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -216,6 +217,11 @@ def encode_gap(seq: int, feed: str, captured_us: int, from_us: int, to_us: int, 
     gap = {"from_us": from_us, "to_us": to_us, "rows": rows, "reason": reason}
     body = json.dumps(gap, ensure_ascii=False, separators=(",", ":")).encode()
     return _pack_header(seq, Encoding.GAP, feed, 0, captured_us) + body
+
+
+def checksum(payload: _Buffer) -> int:
+    """What two batches are compared by: CRC-32 of the payload, its length above it. Never 0."""
+    return len(payload) << 32 | zlib.crc32(payload)
 
 
 def parse_columns(payload: _Buffer, header: BatchHeader) -> ColumnsLayout:

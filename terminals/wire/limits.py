@@ -27,6 +27,10 @@ FEED_LENGTH = 16
 SYMBOL_LENGTH = 24
 RANGES = 4096
 """The most [first, last] pairs in one control frame."""
+AUDIT_BATCHES = 4096
+"""The most batches in one AUDIT with checksums."""
+AUDIT_S = 15.0
+"""How often a connected client compares what it keeps, in seconds."""
 
 HELLO_S = 5.0
 FRAME_S = 10.0

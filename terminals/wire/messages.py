@@ -4,10 +4,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Final, NoReturn, get_type_hints
 
-from terminals.wire import frames, limits
+from terminals.wire import checksums, frames, limits
 
 Ranges = Sequence[tuple[int, int]]
 """[first, last] pairs of batch numbers, both included."""
@@ -82,6 +83,19 @@ def _ranges(value: Any) -> Ranges:
     return tuple(pairs)
 
 
+def _packed(value: Any) -> str:
+    if type(value) is not str or len(value) > limits.AUDIT_BATCHES * 11:
+        raise ValueError(f"must be the checksums of at most {limits.AUDIT_BATCHES} batches")
+    checksums.unpack_checksums(value)
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError("must be true or false")
+    return value
+
+
 def _protocols(value: Any) -> Sequence[int]:
     if type(value) is not list or not 1 <= len(value) <= 16 or any(type(one) is not int for one in value):
         raise ValueError("must be a list of version numbers")
@@ -110,20 +124,27 @@ _Count = Annotated[int, _whole()]
 _Seq = Annotated[int, _whole(1)]
 _Seconds = Annotated[float, _seconds]
 _Ranges = Annotated[Ranges, _ranges]
+_Packed = Annotated[str, _packed]
+_Flag = Annotated[bool, _flag]
 _Protocols = Annotated[Sequence[int], _protocols]
 _Counts = Annotated[Mapping[str, int], _named(_whole())]
 _Timers = Annotated[Mapping[str, float], _named(_seconds)]
 
 
 class _Encodable:
-    """Gives each message its `encode`; the field names are the JSON names, in their order."""
+    """Gives each message its `encode`; the field names are the JSON names, in their order. A field with a default came
+    later than the others: it is left out where it says nothing, and may be missing."""
 
     __slots__ = ()
     type: ClassVar[frames.FrameType]
 
     def encode(self) -> bytes:
         """The whole frame."""
-        content = {name: getattr(self, name) for name, _check in _CHECKS[self.type]}
+        content = {
+            name: getattr(self, name)
+            for name, _check, default in _CHECKS[self.type]
+            if default is NO_DEFAULT or getattr(self, name) != default
+        }
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return frames.encode(self.type, text.encode("utf-8", "replace"))
 
@@ -141,7 +162,8 @@ class Challenge(_Encodable):
 
 @dataclass(frozen=True, slots=True)
 class Hello(_Encodable):
-    """Client: who it is, which spool it has, and the proof. An empty spool has last = first - 1."""
+    """Client: who it is, which spool it has, and the proof. An empty spool has last = first - 1. `compares`: it
+    compares checksums, and begins a new epoch by itself where its spool and the ledger differ."""
 
     type: ClassVar[frames.FrameType] = frames.FrameType.HELLO
     client: _Name
@@ -154,11 +176,13 @@ class Hello(_Encodable):
     agent: _Line
     time_us: _Count
     proof: _Hex256
+    compares: _Flag = False
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome(_Encodable):
-    """Server: its own proof, and where to resume. `commit` is cumulative, `ranges` are committed above it."""
+    """Server: its own proof, and where to resume. `commit` is cumulative, `ranges` are committed above it.
+    `audit_batches` is how many batches it compares by one AUDIT (0: it compares none), every `audit_s` seconds."""
 
     type: ClassVar[frames.FrameType] = frames.FrameType.WELCOME
     proof: _Hex256
@@ -168,6 +192,8 @@ class Welcome(_Encodable):
     credit: _Count
     heartbeat_s: _Seconds
     dead_s: _Seconds
+    audit_batches: _Count = 0
+    audit_s: _Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,28 +221,35 @@ class Reject(_Encodable):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat(_Encodable):
-    """Either: still there. `last` is the last batch number sent (client) or received (server)."""
+    """Either: still there. `last` is the last batch number sent (client) or received (server). When the server's
+    `audit` changes, its database was away: everything kept is to be compared again."""
 
     type: ClassVar[frames.FrameType] = frames.FrameType.HEARTBEAT
     time_us: _Count
     last: _Count
+    audit: _Count = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Audit(_Encodable):
-    """Client: these batches are in my spool and I believe them committed; `rows` is their sum."""
+    """Client: these batches are in my spool and I believe them committed; `rows` is their sum. `checksums` has one for
+    each batch, in the order of the ranges (0: the bytes are damaged here). `closing`: what the ledger lacks is never
+    to enter it under this epoch, for it is sent in the next one."""
 
     type: ClassVar[frames.FrameType] = frames.FrameType.AUDIT
     ranges: _Ranges
     rows: _Count
+    checksums: _Packed = ""
+    closing: _Flag = False
 
 
 @dataclass(frozen=True, slots=True)
 class Missing(_Encodable):
-    """Server: of the audited batches these are not in the ledger."""
+    """Server: of the audited batches these are not in the ledger, and `differs` are there with another checksum."""
 
     type: ClassVar[frames.FrameType] = frames.FrameType.MISSING
     ranges: _Ranges
+    differs: _Ranges = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +285,9 @@ _CLASSES: Final[dict[frames.FrameType, type[Any]]] = {
 }
 
 
-def _checks(cls: type[Any]) -> tuple[tuple[str, _Check], ...]:
+def _checks(cls: type[Any]) -> tuple[tuple[str, _Check, Any], ...]:
     hints = get_type_hints(cls, include_extras=True)
-    return tuple((one.name, hints[one.name].__metadata__[0]) for one in fields(cls))
+    return tuple((one.name, hints[one.name].__metadata__[0], one.default) for one in fields(cls))
 
 
 _CHECKS = {kind: _checks(cls) for kind, cls in _CLASSES.items()}
@@ -265,7 +298,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def decode(frame: frames.Frame) -> Message:
-    """The message in a control frame. A missing field is an error, an unknown one is let pass."""
+    """The message in a control frame. A missing field is an error unless it has a default, an unknown one is let
+    pass."""
     cls = _CLASSES.get(frame.type)
     if cls is None:
         raise MessageError("unexpected_frame", f"{frame.type.name} carries no control message")
@@ -276,8 +310,10 @@ def decode(frame: frames.Frame) -> Message:
     if type(content) is not dict:
         raise MessageError("bad_json", f"{frame.type.name} must be one JSON object")
     values = {}
-    for name, check in _CHECKS[frame.type]:
+    for name, check, default in _CHECKS[frame.type]:
         if name not in content:
+            if default is not NO_DEFAULT:
+                continue
             raise MessageError("bad_message", f"{frame.type.name} lacks the field {name}")
         try:
             values[name] = check(content[name])

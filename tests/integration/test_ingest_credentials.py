@@ -152,5 +152,5 @@ def test_what_was_asked_for_and_is_not_there_is_missing():
 def test_settled_batches_are_told_with_their_state():
     claim(9, 1)
 
-    assert gatekeeper.settled([9 << 32 | 1, 9 << 32 | 2]) == {9 << 32 | 1: ("stored", 0)}
+    assert gatekeeper.settled([9 << 32 | 1, 9 << 32 | 2]) == {9 << 32 | 1: ("stored", 0, 1)}
     assert json.dumps(gatekeeper.settled([])) == "{}"

@@ -1,18 +1,24 @@
 """Terminals with spools of their own on the road: what rots, is restored or grows offline is stored once or told."""
 
+import os
+import shutil
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
-from marketdata.models import Gap, Market, Symbol
+from marketdata.models import Alarm, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestStream, Market, Symbol
 from marketdata.storage import storage
-from terminals import segments
+from marketdata.ticks import SEQ_BITS, TICK_BITS
+from terminals import segments, wire
 from terminals import spool as spools
 from terminals.connection import Address
 from terminals.link import Config, Identity, Terminal
 from tests.market import NINE_US, price, size
 from tests.road import Road, secret_of
+from tests.waiting import until
 
 EVER = (-(2**62), 2**62)
 NOWHERE = 1
@@ -105,3 +111,192 @@ def test_a_segment_that_vanished_is_one_gap_and_the_rest_goes_on(road, tmp_path)
     assert gap.batch & 0xFFFFFFFF == first_kept - 1
     assert gap.rows == first_kept - first_lost
     assert len(stored()) == last - gap.rows
+
+
+def restored(road: Road, path: Path, *, first: int = 5, last: int = 10) -> None:
+    """A spool put back to the image that was made when it had `first` batches; `last` were committed since."""
+    with terminal(road, path) as sender:
+        take(sender, range(1, first + 1))
+        assert sender.wait_committed(60)
+    shutil.copytree(path, path.with_name("image"))
+    with terminal(road, path) as sender:
+        take(sender, range(first + 1, last + 1))
+        assert sender.wait_committed(60)
+    shutil.rmtree(path)
+    shutil.move(path.with_name("image"), path)
+
+
+def alarms() -> list[tuple[str, str]]:
+    return sorted(Alarm.objects.values_list("code", "subject"))
+
+
+def forget(stream: int, above: int) -> None:
+    """What a replica that lagged does not have when it takes over."""
+    low = (stream << SEQ_BITS) + above
+    IngestBatchDay.objects.filter(batch__gt=low).delete()
+    IngestBatch.objects.filter(batch__gt=low).delete()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM temp_market_data WHERE tick_id >= %s", [(low + 1) << TICK_BITS])
+        cursor.execute("DELETE FROM market_data_minute")
+
+
+def test_a_restored_spool_that_grew_offline_is_stored_under_a_new_epoch(road, tmp_path):
+    road.ingest()
+    road.worker()
+    path = tmp_path / "spool"
+    restored(road, path)
+    with terminal(road, path, port=NOWHERE) as sender:
+        take(sender, range(101, 109))
+        old = sender.spool.epoch
+
+    with terminal(road, path) as sender:
+        assert sender.wait_committed(90)
+        take(sender, [201])
+        assert sender.wait_committed(60)
+        stats = sender.stats()
+
+    assert stored() == [*range(1, 11), *range(101, 109), 201]
+    assert alarms() == [("spool_differs", "desk")]
+    alarm = Alarm.objects.get()
+    assert old in alarm.message
+    assert "batch 6 " in alarm.message
+    assert (DeadLetter.objects.count(), Gap.objects.count(), IngestStream.objects.count()) == (0, 0, 2)
+    assert spools.epoch_of(path) != old
+    assert stats.rows_rejected == 0
+
+
+def test_a_restored_spool_that_is_only_behind_loses_nothing_of_what_comes_next(road, tmp_path):
+    road.ingest()
+    road.worker()
+    path = tmp_path / "spool"
+    restored(road, path)
+
+    with terminal(road, path) as sender:
+        take(sender, [101])
+        assert sender.wait_committed(90)
+
+    assert stored() == [*range(1, 11), 101]
+    assert alarms() == [("spool_differs", "desk")]
+
+
+def test_a_spool_restored_again_and_again_stores_each_row_once(road, tmp_path):
+    road.ingest()
+    road.worker()
+    path = tmp_path / "spool"
+    restored(road, path)
+    with terminal(road, path, port=NOWHERE) as sender:
+        take(sender, range(101, 104))
+    # The machine dies between the round that closed the old epoch and the beginning of the new one.
+    with road.terminal("desk", epoch=spools.epoch_of(path)) as fake:
+        fake.login(first=1, last=8, compares=True)
+        known = [payload for _, payload in spools.read(path)]
+        packed = wire.pack_checksums([wire.checksum(payload) for payload in known])
+        fake.say(wire.Audit(((1, 8),), 8, packed, closing=True))
+        answer = fake.expect(wire.Missing)
+        assert (list(answer.ranges), list(answer.differs)) == ([], [(6, 8)])
+
+    with terminal(road, path) as sender:
+        assert sender.wait_committed(90)
+
+    assert stored() == [*range(1, 11), *range(101, 104)]
+
+
+def test_a_failover_under_connected_terminals_is_made_good(road, tmp_path):
+    road.ingest()
+    road.worker()
+    with terminal(road, tmp_path / "spool") as sender:
+        take(sender, range(1, 21))
+        assert sender.wait_committed(60)
+        forget(IngestStream.objects.get().pk, 10)
+        take(sender, range(21, 31))
+        assert sender.wait_committed(60)
+
+        until(lambda: stored() == list(range(1, 31)), seconds=90, what="what the failover lost")
+        until(lambda: sender.spool.confirmed == 30, seconds=60, what="a comparison of all of it")
+
+    assert not Gap.objects.exists()
+
+
+def test_nothing_is_let_go_before_a_comparison_confirmed_it(road, tmp_path):
+    road.ingest()
+    road.worker()
+    with terminal(road, tmp_path / "spool") as sender:
+        take(sender, range(1, 4))
+        assert sender.wait_committed(60)
+
+        until(lambda: sender.spool.confirmed == 3, seconds=60, what="the comparison after the acknowledgement")
+
+    assert spools.Spool(tmp_path / "spool").confirmed == 3
+
+
+def test_other_content_under_a_known_number_is_kept_aside_while_workers_are_busy(road):
+    road.ingest()
+    road.worker()
+    first = road.terminal("feeder")
+    first.login()
+    for seq in range(1, 4):
+        first.rows([{"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}])
+    first.until_committed()
+    first.close()
+    os.killpg(road.processes["worker"].pid, signal.SIGSTOP)
+    with road.terminal("feeder", secret=first.secret, epoch=first.epoch) as again:
+        again.login(last=10)
+        other = [{"symbol": "005930", "time": NINE_US + 9, "price": "1", "size": 1, "seq": 333}]
+
+        again.batch(wire.encode_rows(3, "krx", 1, other))  # nobody but the poll of the ledger can answer
+
+        told = again.expect(wire.Reject)
+    os.killpg(road.processes["worker"].pid, signal.SIGCONT)
+
+    assert (told.seq, told.code) == (3, "checksum_mismatch")
+    assert list(DeadLetter.objects.values_list("code", flat=True)) == ["checksum_mismatch"]
+    assert alarms() == [("checksum_mismatch", "feeder")]
+    assert stored() == [1, 2, 3]
+
+
+def test_a_hole_that_no_spool_fills_any_more_is_told_once(road):
+    road.ingest()
+    road.worker()
+    first = road.terminal("feeder")
+    first.login()
+    for seq in range(1, 21):
+        first.rows([{"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}])
+    first.until_committed()
+    first.close()
+    forget(IngestStream.objects.get().pk, 5)
+    road.kill("ingest")
+    road.ingest()
+
+    for _ in range(2):
+        with road.terminal("feeder", secret=first.secret, epoch=first.epoch) as again:
+            assert again.login(first=16, last=20).commit == 15
+
+    (gap,) = Gap.objects.all()
+    assert (gap.batch & 0xFFFFFFFF, gap.feed, gap.rows) == (6, "krx", 0)
+    assert gap.reason == f"ledger_hole: batches 6 to 15 of epoch {first.epoch}"
+    assert gap.from_us == NINE_US + 5
+    assert alarms() == [("ledger_hole", "feeder")]
+    assert Alarm.objects.get().count == 1
+
+
+def test_a_long_ledger_with_a_hole_at_its_start_is_told_in_spans(road):
+    road.ingest()
+    road.worker()
+    first = road.terminal("feeder")
+    first.login()
+    first.close()
+    stream, count = IngestStream.objects.get().pk, 100_000
+    row = {"state": "stored", "feed": "krx", "rows": 0, "stored": 0, "rejected": 0, "checksum": 1}
+    IngestBatch.objects.bulk_create(
+        [
+            IngestBatch(batch=(stream << SEQ_BITS) + seq, received_us=1, committed_us=1, **row)
+            for seq in range(2, count + 2)
+        ],
+        batch_size=500,
+    )
+
+    with road.terminal("feeder", secret=first.secret, epoch=first.epoch) as again:
+        welcome = again.login(first=1, last=count + 10)
+        assert (welcome.commit, list(welcome.ranges)) == (0, [(2, count + 1)])
+        again.rows([{"symbol": "005930", "time": NINE_US, "price": "70000", "size": 1, "seq": 1}])
+        again.until_committed(count + 1)

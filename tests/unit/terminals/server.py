@@ -19,6 +19,9 @@ class FakeServer:
     proves_itself: bool = True
     committed: int = 0
     binding: str = ""
+    compares: int = 0
+    """How many batches it compares by one AUDIT; 0 like a server of before, which compares none."""
+    given_up: set[int] = field(default_factory=set)
     held: dict[int, bytes] = field(default_factory=dict)
     ahead: set[int] = field(default_factory=set)
     got: list[object] = field(default_factory=list)
@@ -59,6 +62,8 @@ class FakeServer:
     def _control(self, frame: wire.Frame) -> bytes:
         message = wire.decode(frame)
         self.got.append(message)
+        if isinstance(message, wire.Audit) and message.checksums:
+            return self._compare(message)
         if not isinstance(message, wire.Hello):
             return b""
         if self.refuse:
@@ -79,7 +84,23 @@ class FakeServer:
         if not wire.check_client(verifier.stored_key, signed, message.proof):
             return wire.Error("not_authorised", "not authorised").encode()
         mine = proof.server_proof(verifier.server_key, signed) if self.proves_itself else "00" * 32
-        return wire.Welcome(mine, "s-1", self.committed, self._above(), self.credit, 1.0, 15.0).encode()
+        every_s = 15.0 if self.compares else 0.0
+        return wire.Welcome(
+            mine, "s-1", self.committed, self._above(), self.credit, 1.0, 15.0, self.compares, every_s
+        ).encode()
+
+    def _compare(self, audit: wire.Audit) -> bytes:
+        """What a ledger with these batches answers."""
+        missing, differs = [], []
+        seqs = [seq for first, last in audit.ranges for seq in range(first, last + 1)]
+        for seq, checksum in zip(seqs, wire.unpack_checksums(audit.checksums), strict=True):
+            if seq not in self.held and audit.closing:
+                self.given_up.add(seq)
+            if seq in self.given_up or (seq in self.held and checksum not in (0, wire.checksum(self.held[seq]))):
+                differs.append((seq, seq))
+            elif seq not in self.held:
+                missing.append((seq, seq))
+        return wire.Missing(missing, differs).encode()
 
     def _above(self) -> tuple[tuple[int, int], ...]:
         return tuple((seq, seq) for seq in sorted(self.ahead) if seq > self.committed)

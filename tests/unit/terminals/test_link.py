@@ -93,6 +93,7 @@ def test_a_gap_is_reported_as_soon_as_there_is_room_again(tmp_path):
     terminal = Terminal(config(tmp_path, capacity_bytes=200_000, when_full="drop", batch_rows=100))
     terminal.send(rows(10_000))
     terminal.spool.commit(terminal.spool.last)
+    terminal.spool.confirm(1, terminal.spool.last)
 
     terminal.send(rows(100, first=20_000))
 

@@ -16,9 +16,10 @@ class MemorySpool:
     """Batches in a dictionary, all durable unless told otherwise."""
 
     epoch = "0123456789abcdef"
+    pressed = False
 
     def __init__(self, count=0, first=1, rows=2):
-        self.first, self.committed = first, 0
+        self.first, self.committed, self.confirmed = first, 0, 0
         self.payloads = {}
         self.durable = first - 1
         for _ in range(count):
@@ -39,6 +40,26 @@ class MemorySpool:
 
     def commit(self, upto):
         self.committed = max(self.committed, upto)
+
+    def checksum(self, seq):
+        return wire.checksum(self.payloads[seq])
+
+    def piece(self, first, last, most):
+        return min(last, first + most - 1)
+
+    def confirm(self, first, last):
+        if first <= self.confirmed + 1:
+            self.confirmed = max(self.confirmed, min(last, self.committed))
+
+    def doubt(self, seq):
+        self.confirmed = min(self.confirmed, seq - 1)
+
+    def renew(self, taken, upto):
+        ranges = [*taken, (upto + 1, self.durable)]
+        kept = [self.payloads[seq] for first, last in ranges for seq in range(first, last + 1)]
+        self.payloads = {seq: wire.reseq(payload, seq) for seq, payload in enumerate(kept, 1)}
+        self.epoch, self.first, self.durable = "fedcba9876543210", 1, len(kept)
+        self.committed = self.confirmed = 0
 
 
 class Pair:

@@ -263,6 +263,8 @@ def test_a_committed_segment_stays_a_day_after_its_commit(tmp_path):
     spool.commit(spool.last)
     assert spool.trim() == 0, "committed just now"
     wall.now += DAY_S + 1
+    assert spool.trim() == 0, "no comparison has confirmed it yet"
+    spool.confirm(1, spool.last)
     assert spool.trim() > 0
 
     assert spool.first == spool.last + 1 or spool.get(spool.first)
@@ -283,6 +285,10 @@ def test_a_full_spool_refuses_until_something_is_committed(tmp_path):
 
     assert spool.append(batch(), beyond_capacity=True) == taken + 1
     spool.commit(spool.last)
+    with pytest.raises(spools.SpoolFull):
+        spool.append(batch())
+    assert spool.pressed, "the next comparison is wanted at once"
+    spool.confirm(1, spool.last)
     assert spool.append(batch()) == taken + 2
     assert spool.rows_total == taken + 2
 

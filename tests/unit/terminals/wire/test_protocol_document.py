@@ -40,7 +40,9 @@ def examples():
             "desk-1", EPOCH, CLIENT_NONCE, 1, 2, "REPLAY", "CME", "example/1", 1703545200200000,
             proof.client_proof(SECRET, message),
         ).encode(),
-        "welcome": wire.Welcome(proof.server_proof(verifier.server_key, message), "s-7", 0, (), 64, 1.0, 15.0).encode(),
+        "welcome": wire.Welcome(
+            proof.server_proof(verifier.server_key, message), "s-7", 0, (), 64, 1.0, 15.0, 4096, 15.0
+        ).encode(),
         "batch-columns": wire.encode(frame, columns_payload()),
         "batch-rows": wire.encode(frame, wire.encode_rows(2, "replay", 1703545200150000, [row])),
         "ack": wire.Ack(2, 2, (), 64).encode(),
@@ -124,7 +126,8 @@ def test_the_terminal_does_what_the_document_tells_clients_to_do():
     ("name", "text"),
     [
         ("HELLO_BYTES", "4,096"), ("FRAME_BYTES", "1,048,576"), ("BATCH_ROWS", "5,000"), ("WINDOW_BATCHES", "64"),
-        ("WINDOW_BYTES", "4,194,304"), ("MAX_SEQ", "4,294,967,295"), ("RANGES", "4,096"), ("HELLO_S", "5 s"),
+        ("WINDOW_BYTES", "4,194,304"), ("MAX_SEQ", "4,294,967,295"), ("RANGES", "4,096"), ("AUDIT_S", "15 s"),
+        ("AUDIT_BATCHES", "4,096"), ("HELLO_S", "5 s"),
         ("FRAME_S", "10 s"), ("HEARTBEAT_S", "1 s"), ("DEAD_S", "15 s"), ("FEED_LENGTH", "16"), ("SYMBOL_LENGTH", "24"),
     ],
 )  # fmt: skip
