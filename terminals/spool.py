@@ -291,7 +291,7 @@ class Spool:
         self._segments = [segments.open_segment(path, self.epoch) for path in segments.files(self._folder)]
         if not self._segments or self._segments[0].first > mark.committed + 1 <= mark.durable:
             self._replace_missing_beginning(mark)
-        self._mend_heads()
+        self._mend_heads(mark)
         self._active = self._segments[-1]
         self._active_index = self._active.index = segments.build_index(self._active, None)
         self.torn_bytes = self._active.size - self._active_index.end
@@ -326,22 +326,15 @@ class Spool:
         path = self._put_segment(first, rows)
         self._segments.insert(0, Segment(path, first, rows, segments.HEAD_BYTES))
 
-    def _mend_heads(self) -> None:
-        """Write damaged heads again from what the neighbours say."""
+    def _mend_heads(self, mark: Mark) -> None:
+        """Write damaged heads again. How many rows came before a file, the next one knows (for the last one the mark)
+        less the rows of the file itself; if some of those are lost, the file before it knows what it had."""
         for position, segment in enumerate(self._segments):
             if segment.rows_before is not None:
                 continue
             data = segments.read_bytes(segment.path)
             spool_state.quarantine(self.path, f"{segment.path.stem}-head", data[: segments.HEAD_BYTES])
-            if position:
-                before = self._segments[position - 1]
-                segment.rows_before = (before.rows_before or 0) + sum(self._index(before).rows)
-            else:
-                found = segments.build_index(segment, self._last_of(0) if len(self._segments) > 1 else None)
-                behind = self._segments[1].rows_before if len(self._segments) > 1 else None
-                mark = spool_state.read_mark(self.path, self.epoch)
-                known = mark.rows if behind is None else behind
-                segment.rows_before = max(0, known - sum(found.rows))
+            segment.rows_before = self._rows_before(position, mark)
             content = segments.head(self.epoch, segment.first, segment.rows_before)
             log.error("damaged head=%s rows_before=%d", segment.path.name, segment.rows_before)
             fd = os.open(segment.path, os.O_RDWR | _BINARY)
@@ -351,6 +344,19 @@ class Spool:
             finally:
                 os.close(fd)
             segment.size = max(segment.size, len(content))
+
+    def _rows_before(self, position: int, mark: Mark) -> int:
+        segment, is_last = self._segments[position], position == len(self._segments) - 1
+        index = segments.build_index(segment, None if is_last else self._last_of(position))
+        behind, count = (None, 0) if is_last else (self._segments[position + 1].rows_before, len(index.rows))
+        if is_last and segment.first - 1 <= mark.durable < segment.first + len(index.rows):
+            behind, count = mark.rows, mark.durable + 1 - segment.first
+        if behind is not None and LOST not in index.offsets[:count]:
+            return max(0, behind - sum(index.rows[:count]))
+        if position:
+            before = self._segments[position - 1]
+            return (before.rows_before or 0) + sum(self._index(before).rows)
+        return max(0, (mark.rows if behind is None else behind) - sum(index.rows))
 
     def _cut_tail(self, mark: Mark) -> None:
         """Cut off what no record follows. What was synced once and is not there any more is lost, not torn."""

@@ -14,7 +14,7 @@ from tests.unit.terminals.test_spool import Clock, batch, contents, killed
 
 COMMITTED = 7
 BATCHES = 20
-SETTINGS = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def filled(path, *, segment_bytes=600, **options):
@@ -144,6 +144,20 @@ def test_a_changed_byte_beside_the_segments_costs_no_batch(tmp_path_factory, nam
     assert (again.epoch, contents(again), again.durable) == (spool.epoch, kept, BATCHES)
     assert again.committed in (0, COMMITTED)
     again.close()
+
+
+def test_heads_and_a_record_that_rot_together_cost_no_count(tmp_path):
+    spool, kept = filled(tmp_path)
+    spool.close()
+    where, files = places(tmp_path), sorted(tmp_path.glob("*.seg"))
+    middle = files[len(files) // 2]
+    victim, (_, start, _) = next((seq, place) for seq, place in where.items() if place[0] == middle)
+    for file, at in ((files[0], 0), (files[-1], 0), (middle, start + segments.RECORD_BYTES + 12)):
+        content = bytearray(file.read_bytes())
+        content[at] ^= 1
+        file.write_bytes(content)
+
+    check(tmp_path, kept, set(kept) - {victim})
 
 
 def test_a_length_that_rotted_hides_no_record_behind_it(tmp_path):
