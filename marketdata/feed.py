@@ -167,6 +167,12 @@ async def bounds(connection: Any, feed: str) -> tuple[int, int]:
     return int(entry_id.split(b"-")[0]) - int(values[b"n"]) + 1, int(newest[0][0].split(b"-")[0])
 
 
+async def newest_entries(connection: Any, feed: str, *, most: int) -> list[FeedEntry]:
+    """The newest entries of a feed, newest first, at most `most`."""
+    rows = await connection.xrevrange(STREAM + feed, count=most)
+    return [decode(feed, entry_id, values) for entry_id, values in rows]
+
+
 async def replay(connection: Any, feed: str, *, after: int, most: int = 100) -> list[FeedEntry]:
     """Entries that have a tick with an offset above `after`, oldest first, at most `most`."""
     rows = await connection.xrange(STREAM + feed, min=f"({after}-0", count=most)

@@ -89,6 +89,9 @@ STREAM_SKIPPED = Counter(
 )
 STREAM_OVERTAKEN = Counter("naru_stream_overtaken_total", "Quotes and candles that a newer one overtook in an outbox")
 STREAM_CLOSED = Counter("naru_stream_closed_total", "WebSockets closed by the server, by error code", ["code"])
+STREAM_CANDLES_UNREAD = Counter(
+    "naru_stream_candles_unread_total", "Candles for the stream that could not be read from the database at once"
+)
 STREAM_RESTARTS = Counter(
     "naru_stream_feed_restarts_total", "Times the feed's Redis was found to be another one than before"
 )

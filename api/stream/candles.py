@@ -1,43 +1,83 @@
-"""When a minute candle of a feed is closed, by the feed's own clock; what changed since is a correction. Knows no
-wall clock.
+"""Which minute candles of a feed are to be read and announced, by the feed's own clock. Knows no wall clock and no
+database.
+
+A closed candle is never told from what entries brought, for they may be a part of it: when its minute is over it is
+read from the database, and read again when an entry says that it changed. So what is told is what the database has,
+whatever was missed of the feed. Open candles are told from the merged states in the entries, on top of what the
+database had when the feed was joined.
 
 The feed's clock is the latest event time seen plus the time that passed since it moved, and never ahead of now: right
-for a live
-feed, which goes on when nothing trades, and for a replay of an old day alike.
+for a live feed, which goes on when nothing trades, and for a replay of an old day alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from analytics import timeframes
 from marketdata import bars as bars_module
 from marketdata.bars import COLUMNS, MINUTE_US, Bars
 
 Row = tuple[Any, ...]  # symbol, then as bars.COLUMNS[1:]
-_TIME, _N = COLUMNS.index("time_us"), COLUMNS.index("n")
-KEEP_MINUTES = 30
+Key = tuple[str, int]  # symbol, minute
+_TIME, _DATE, _N = COLUMNS.index("time_us"), COLUMNS.index("trade_date"), COLUMNS.index("n")
+KEEP_US = 30 * MINUTE_US
+FAR_US = 253_370_764_800_000_000
+MOST_CHANGED = 65_536
+MOST_READ = 5_000
+ALL = "*"
 
 
 @dataclass(slots=True)
 class Change:
-    """What an entry or the passing of time brought about."""
+    """What a reading brought about."""
 
     closed: list[Row] = field(default_factory=list)
     updated: list[Row] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Minutes start_us <= minute < end_us to be read from the database, of these symbols (None: of all).
+
+    What for: `opens`, to begin open candles with; `ending`, the minutes that are over; `changed`, closed candles of
+    which an entry said that they changed; nothing of these, to compare what was told.
+    """
+
+    start_us: int
+    end_us: int
+    symbols: frozenset[str] | None
+    opens: bool = False
+    ending: frozenset[int] = frozenset()
+    changed: frozenset[Key] = frozenset()
+
+
 class Candles:
-    """The newest state of the candles of one feed: open ones, and those closed within the last half hour."""
+    """The candles of one feed: what is open, what was told within the last half hour, and what is to be read.
+
+    `advance` and `absorb` say what happened, `due` what to read now, and `done` takes the answer, or `failed` gives the
+    reading back. One reading is under way at a time.
+    """
 
     def __init__(self, *, grace_us: int) -> None:
         self._grace_us = grace_us
         self._event_us: int | None = None
         self._moved_us = 0
-        self._open: dict[int, dict[str, Row]] = {}
-        self._closed: dict[int, dict[str, Row]] = {}
-        self._ended_us = -(2**63)  # minutes that start before this are closed
-        self._formed: dict[tuple[str, int], Row] = {}
+        self._ended_us: int | None = None  # minutes that start before this are closed
+        self._open: dict[Key, dict[int, Row]] = {}  # by trading date
+        self._formed: set[Key] = set()
+        self._opened = False  # whether open candles begin with what the database had
+        self._opens_us = 0  # the minutes that were open when it was to be asked
+        self._minutes: set[int] = set()  # that are open and have a candle
+        self._ending: set[int] = set()
+        self._changed: set[Key] = set()
+        self._check = False
+        self._told: dict[Key, Row] = {}
+        self._watched: dict[str, int] = {}  # from which minute on closed candles of a symbol are told
+        self.overflowed = False
+        """More closed candles changed than can be kept in mind, so some corrections are not told."""
 
     def clock_us(self, now_us: int) -> int | None:
         """The feed's time; None before its first event."""
@@ -45,57 +85,139 @@ class Candles:
             return None
         return min(now_us, self._event_us + max(now_us - self._moved_us, 0))
 
-    def absorb(self, bars: Bars, event_us: int, now_us: int) -> Change:
-        """Take over the merged candles of a commit whose latest event is `event_us`."""
+    def begin(self, event_us: int | None, now_us: int) -> None:
+        """The feed is followed from now on; `event_us` is its latest event, None if there was none. What closed before
+        is not told."""
+        if event_us is not None:
+            self._tick(event_us, now_us)
+            self.advance(now_us)
+
+    def _tick(self, event_us: int, now_us: int) -> None:
         if self._event_us is None or event_us > self._event_us:
             self._event_us, self._moved_us = event_us, now_us
-        change = Change()
+
+    def advance(self, now_us: int) -> None:
+        """Close the minutes that are over now."""
+        clock = self.clock_us(now_us)
+        ended_us = None if clock is None else (clock - self._grace_us) // MINUTE_US * MINUTE_US
+        if ended_us is None or (self._ended_us is not None and ended_us <= self._ended_us):
+            return
+        if self._ended_us is None:
+            self._opens_us = ended_us
+        self._ended_us = ended_us
+        over = {minute for minute in self._minutes if minute < ended_us}
+        self._minutes -= over
+        self._ending |= over
+        self._open = {key: rows for key, rows in self._open.items() if key[1] >= ended_us}
+        self._formed = {key for key in self._formed if key[1] >= ended_us}
+        self._told = {key: row for key, row in self._told.items() if key[1] >= ended_us - KEEP_US}
+
+    def absorb(self, bars: Bars, event_us: int, now_us: int, watched: Collection[str]) -> None:
+        """Take over the merged candles of a commit whose latest event is `event_us`. Closed ones of `watched` symbols
+        are to be read again."""
+        self._tick(event_us, now_us)
         for row in rows_of(bars):
-            self._absorb_row(row, change)
+            key = (row[0], row[_TIME])
+            if self._ended_us is None or key[1] >= self._ended_us:
+                self._remember(key, row)
+            elif ALL in watched or key[0] in watched:
+                self._changed.add(key)
+        if len(self._changed) > MOST_CHANGED:
+            self._changed.clear()
+            self.overflowed = True
+
+    def _remember(self, key: Key, row: Row) -> None:
+        """Of two states of an open candle the one with more trades is the newer."""
+        self._minutes.add(key[1])
+        known = self._open.setdefault(key, {})
+        if row[_DATE] not in known or known[row[_DATE]][_N] < row[_N]:
+            known[row[_DATE]] = row
+            self._formed.add(key)
+
+    def missed(self) -> None:
+        """A part of the feed was not seen: open candles begin anew, and what was told is to be compared."""
+        self._open.clear()
+        self._formed.clear()
+        if self._opened:
+            self._opens_us = self._ended_us or 0
+        self._opened, self._check = False, True
+
+    def due(self, watched: Collection[str]) -> Reading | None:
+        """What to read next for those who listen to `watched` symbols; None when nothing is."""
+        ended_us = self._ended_us
+        if ended_us is None:
+            return None
+        if not watched:
+            self._ending.clear()
+            self._changed.clear()
+            self._told.clear()
+            self._watched.clear()
+            self._check = False
+            return None
+        symbols = None if ALL in watched else frozenset(watched)
+        if not self._opened:
+            return Reading(self._opens_us, FAR_US, None, opens=True)
+        if self._ending:
+            first = min(self._ending)
+            ending = frozenset(minute for minute in self._ending if minute < first + KEEP_US)
+            self._ending -= ending
+            self._watched = {symbol: self._watched.get(symbol, first) for symbol in watched}
+            return Reading(first, max(ending) + 1, symbols, ending=ending)
+        if self._check:
+            self._check = False
+            return Reading(ended_us - KEEP_US, ended_us, symbols)
+        if self._changed:
+            first = min(minute for _, minute in self._changed)
+            changed = [key for key in self._changed if key[1] < first + KEEP_US][:MOST_READ]
+            self._changed.difference_update(changed)
+            last = max(minute for _, minute in changed)
+            return Reading(
+                first, last + 1, frozenset(symbol for symbol, _ in changed), changed=frozenset(changed)
+            )  # fmt: skip
+        return None
+
+    def failed(self, reading: Reading) -> None:
+        """It could not be read, and is due again."""
+        self._ending |= reading.ending
+        self._changed |= reading.changed
+        self._check |= not (reading.opens or reading.ending or reading.changed)
+
+    def done(self, reading: Reading, found: Bars) -> Change:
+        """What of the minute candles that were read is news."""
+        change = Change()
+        ended_us = self._ended_us or 0
+        if reading.opens:
+            self._opened = True
+            for row in rows_of(found):
+                if row[_TIME] >= ended_us:
+                    self._remember((row[0], row[_TIME]), row)
+                else:  # it ended meanwhile
+                    self._ending.add(row[_TIME])
+            return change
+        for row in rows_of(timeframes.by_minute(found)):
+            key = (row[0], row[_TIME])
+            if reading.changed and key not in reading.changed:
+                continue
+            told, mine = self._told.get(key), key[1] >= self._since(key[0])
+            known = mine and key[1] >= ended_us - KEEP_US
+            if known:
+                self._told[key] = row
+            if (reading.ending and told is None and mine) or (known and told is None):
+                change.closed.append(row)
+            elif told != row and (told is not None or reading.changed):
+                change.updated.append(row)  # or it closed before it was watched, or too long ago to know what was told
         return change
 
-    def _absorb_row(self, row: Row, change: Change) -> None:
-        symbol, minute = row[0], row[_TIME]
-        if minute >= self._ended_us:
-            known = self._open.setdefault(minute, {})
-            if symbol not in known or known[symbol][_N] < row[_N]:
-                known[symbol] = row
-                self._formed[symbol, minute] = row
-            return
-        kept = self._closed.get(minute)
-        if kept is None:  # too old to know what was said of it
-            change.updated.append(row)
-        elif symbol not in kept:
-            kept[symbol] = row
-            change.closed.append(row)
-        elif kept[symbol][_N] < row[_N]:
-            kept[symbol] = row
-            change.updated.append(row)
-
-    def close(self, now_us: int) -> list[Row]:
-        """The candles whose minute is over now, each once."""
-        clock = self.clock_us(now_us)
-        if clock is None:
-            return []
-        ended_us = (clock - self._grace_us) // MINUTE_US * MINUTE_US
-        if ended_us <= self._ended_us:
-            return []
-        self._ended_us = ended_us
-        rows: list[Row] = []
-        for minute in sorted(minute for minute in self._open if minute < ended_us):
-            candles = self._open.pop(minute)
-            self._closed[minute] = candles
-            rows.extend(candles.values())
-        for minute in [minute for minute in self._closed if minute < ended_us - KEEP_MINUTES * MINUTE_US]:
-            del self._closed[minute]
-        self._formed = {key: row for key, row in self._formed.items() if key[1] >= ended_us}
-        return rows
+    def _since(self, symbol: str) -> int:
+        return min(self._watched.get(symbol, FAR_US), self._watched.get(ALL, FAR_US))
 
     def formed(self) -> list[Row]:
-        """Open candles that changed since this was last asked."""
-        rows = list(self._formed.values())
+        """Open candles that changed since this was last asked; none as long as their beginning is not known."""
+        if not self._opened:
+            return []
+        rows = [row for key in self._formed for row in self._open[key].values()]
         self._formed.clear()
-        return rows
+        return rows_of(timeframes.by_minute(bars_module.from_rows("", rows)))
 
 
 def rows_of(bars: Bars) -> list[Row]:

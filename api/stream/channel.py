@@ -3,23 +3,25 @@ not per socket."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 
 import numpy as np
 
 from api.stream import candles, encoding
-from api.stream.candles import Candles, Row
+from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import Form, Piece
 from api.stream.outbox import Chunk
 from api.stream.subscriber import Subscriber
-from marketdata.bars import COLUMNS
+from marketdata.bars import COLUMNS, Bars
 from marketdata.feed import FeedEntry
 from marketdata.ticks import Ticks
 from terminals import wire
 
 _TIME = COLUMNS.index("time_us")
 PIECE_ROWS = 128
+_BARS = ("bars", "updatedBars")
+Read = Callable[[str, Reading], Awaitable[Bars]]  # the minute candles of a feed, from the database
 
 
 class Channel:
@@ -37,22 +39,42 @@ class Channel:
         give_trades(entry, [one for one in live if one.channels["trades"]])
         _give_quotes(entry, [one for one in live if one.channels["quotes"]])
         if len(entry.bars):
-            change = self.candles.absorb(entry.bars, _latest_us(entry), now_us)
-            self.give_bars(change.closed, kind="b", closed=True)
-            self.give_bars(change.updated, kind="u", closed=True)
+            self.candles.absorb(entry.bars, _latest_us(entry), now_us, self.watched())
         self.delivered = entry.last
 
-    def prepare(self, entries: Iterable[FeedEntry], now_us: int) -> None:
-        """Learn the open candles from what was published before anybody listened, telling nobody."""
-        for entry in entries:
-            if len(entry.bars):
-                self.candles.absorb(entry.bars, _latest_us(entry), now_us)
-        self.candles.close(now_us)
-        self.candles.formed()
+    def begin(self, delivered: int, newest: Iterable[FeedEntry], now_us: int) -> None:
+        """Set out behind offset `delivered`; the newest entries before it tell the feed's time."""
+        times = [_latest_us(entry) for entry in newest if len(entry.bars)]
+        self.candles.begin(max(times, default=None), now_us)
+        self.delivered = delivered
 
-    def close_bars(self, now_us: int) -> None:
-        """Announce the candles whose minute is over."""
-        self.give_bars(self.candles.close(now_us), kind="b", closed=True)
+    def missed(self, delivered: int) -> None:
+        """A part of the feed was not seen: go on behind offset `delivered`."""
+        self.delivered = delivered
+        self.candles.missed()
+
+    def watched(self) -> set[str]:
+        """The symbols whose candles somebody listens to; "*" for all."""
+        return set(chain.from_iterable(one.channels[name] for one in self.subscribers for name in _BARS))
+
+    async def announce(self, read: Read, now_us: int) -> None:
+        """Tell the candles whose minute is over and those that changed since, as `read` finds them. What `read` raises
+        is passed on, and what it was to read stays due."""
+        self.candles.advance(now_us)
+        while (reading := self.candles.due(self.watched())) is not None:
+            try:
+                found = await read(self.feed, reading)
+            except BaseException:
+                self.candles.failed(reading)
+                raise
+            change = self.candles.done(reading, found)
+            self.give_bars(change.closed, kind="b", closed=True)
+            self.give_bars(change.updated, kind="u", closed=True)
+        if self.candles.overflowed:
+            self.candles.overflowed = False
+            message = "more closed candles changed than could be read; fetch them by REST"
+            for one in self.subscribers:
+                one.tell(T="error", code=461, msg=message, o=self.delivered)
 
     def give_forming(self) -> None:
         """Announce the open candles that changed, to those who asked for them."""
@@ -63,7 +85,9 @@ class Channel:
     def give_bars(self, rows: list[Row], *, kind: str, closed: bool) -> None:
         """Candles to those who subscribed to their kind."""
         name = "bars" if kind == "b" else "updatedBars"
-        listeners = [one for one in self.subscribers if one.live and one.channels[name] and (closed or one.forming)]
+        listeners = [
+            one for one in self.subscribers if one.listening and one.channels[name] and (closed or one.forming)
+        ]
         wanted = set(chain.from_iterable(one.channels[name] for one in listeners))
         rows = rows if "*" in wanted else [row for row in rows if row[0] in wanted]
         if not rows or not listeners:

@@ -68,7 +68,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         metrics.SOCKETS.dec()
         metrics.STREAM_SKIPPED.inc(self.subscriber.outbox.skipped)
         metrics.STREAM_OVERTAKEN.inc(self.subscriber.outbox.overtaken)
-        self.subscriber.live = False
+        self.subscriber.leave()
         self._hub.leave(self.subscriber)
         self._door.leave(self.subscriber)
         if self._deadline is not None:
@@ -164,7 +164,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         place = {"epoch": self._hub.epoch, "o": channel.delivered} if one.form.numbered else {}
         one.outbox.put(encoding.message(one.form, {**one.subscription(), **place}))
         if request.from_ is not None:
-            one.live = False
+            one.live, one.replaying = False, one.ending is None
             self._replay = asyncio.create_task(replay.run(self._hub, channel, one, request.from_))
         elif not one.live and (self._replay is None or self._replay.done()):
             replay.go_live(channel, one)

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from api.stream import encoding
+from api.stream.candlereader import CandleReader
 from api.stream.channel import Channel
 from api.stream.ending import end
 from api.stream.subscriber import Subscriber
@@ -35,20 +36,27 @@ FORMING_EVERY_BEATS = 3  # at most 3.3 a second and symbol
 HEARTBEAT_S = 5.0
 LINGER_S = 30.0
 WAITS, WAIT_S = 10, 0.002
-LEARN_OFFSETS, LEARN_ENTRIES = 20_000, 200
+NEWEST = 10  # entries that tell the feed's time
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
 
 class Hub:
-    """The feeds of this process. Lives on one event loop; `close` ends its tasks."""
+    """The feeds of this process. Lives on one event loop; `close` ends its tasks.
+
+    `_channels` is emptied only while no task reads, and a channel is followed only once its place is known: nothing
+    else may happen to it between two awaits of the reader.
+    """
 
     def __init__(self, redis_url: str, *, grace_us: int) -> None:
         self._url, self._grace_us = redis_url, grace_us
         self._channels: dict[str, Channel] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._reading: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._reader: Any = None
         self._connects = self._known_connects = 0
         self._checked_at = 0.0
+        self.database = CandleReader()
         self.commands: Any = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=3)
         self.epoch = ""
         self.away = False
@@ -57,9 +65,14 @@ class Hub:
         """The channel of a feed, followed from now on."""
         if feed not in self._channels:
             self._channels[feed] = Channel(feed, grace_us=self._grace_us)
-        if not self._tasks:
-            self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._beat())]
+        if self._beating is None:
+            self._beating = asyncio.create_task(self._beat())
+            self._follow()
         return self._channels[feed]
+
+    def _follow(self) -> None:
+        self._reading = asyncio.create_task(self._read())
+        self._announcing = asyncio.create_task(self._announce())
 
     async def join(self, subscriber: Subscriber) -> Channel:
         """Let a subscriber listen. While Redis is away it waits with everybody else."""
@@ -81,28 +94,31 @@ class Hub:
 
     async def close(self) -> None:
         """End the tasks and the connections."""
-        tasks, self._tasks = self._tasks, []
-        await end(*tasks)
-        await self._disconnect()
+        await end(self._beating, self._reading, self._announcing)
+        self._beating = self._reading = self._announcing = None
+        await self.database.close()
         await self.commands.aclose()
 
     def everybody(self) -> Iterable[Subscriber]:
         return [one for channel in self._channels.values() for one in channel.subscribers]
 
     async def _find_place(self, channel: Channel) -> None:
-        """Set out from the newest entry, and learn the open candles from those just before it."""
+        """Set out from the newest entry. Candles are read from the database after this, and so have at least what was
+        published before it."""
         _, last = await feeds.bounds(self.commands, channel.feed)
-        before = await feeds.replay(
-            self.commands, channel.feed, after=max(last - LEARN_OFFSETS, 0), most=LEARN_ENTRIES
-        )  # fmt: skip
+        newest = await feeds.newest_entries(self.commands, channel.feed, most=NEWEST)
         if channel.delivered is None:
-            known = [entry for entry in before if entry.last <= last]
-            channel.prepare(known, time.time_ns() // 1000)
-            channel.delivered = last
+            channel.begin(last, newest, time.time_ns() // 1000)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
+        try:
+            await self._read_on()
+        finally:
+            await self._disconnect()
+
+    async def _read_on(self) -> None:
         pause = PAUSE_S
         while True:
             try:
@@ -146,26 +162,31 @@ class Hub:
         self._known_connects, self._checked_at = self._connects, time.monotonic()
         if epoch == self.epoch:
             return
+        # Asked before anything changes: when Redis goes away meanwhile, the new epoch is noticed once more.
+        followed = [channel for channel in self._channels.values() if channel.delivered is not None]
+        ends = [(await feeds.bounds(self._reader, channel.feed))[1] for channel in followed] if self.epoch else []
         before, self.epoch = self.epoch, epoch
         if not before:
             return
         metrics.STREAM_RESTARTS.inc()
         log.warning("feed has a new epoch before=%s now=%s", before, epoch)
-        for channel in list(self._channels.values()):
-            if channel.delivered is not None:
-                _, channel.delivered = await feeds.bounds(self._reader, channel.feed)
-                self._tell_gap(channel, "the feed began anew; fetch by REST what may be missing")
+        for channel, last in zip(followed, ends, strict=True):
+            channel.missed(last)
+            for one in channel.subscribers:
+                one.after = 0  # offsets are counted anew
+            self._tell_gap(channel, "the feed began anew; fetch by REST what may be missing")
 
     def _tell_gap(self, channel: Channel, message: str) -> None:
         for one in channel.subscribers:
-            one.after = 0
             one.tell(T="error", code=461, msg=message, epoch=self.epoch, o=channel.delivered)
 
     async def _round(self) -> None:
         for channel in list(self._channels.values()):
             if channel.delivered is None:
                 await self._find_place(channel)
-        positions = {name: channel.delivered or 0 for name, channel in self._channels.items()}
+        positions = {
+            name: channel.delivered for name, channel in self._channels.items() if channel.delivered is not None
+        }
         if not positions:
             await asyncio.sleep(BEAT_S)
             return
@@ -180,6 +201,7 @@ class Hub:
             delivered = channel.delivered or 0
             if entry.last > delivered:
                 if entry.first > delivered + 1:  # trimmed before it was read
+                    channel.missed(entry.first - 1)
                     self._tell_gap(channel, "a part of the feed was overwritten before it was read; fetch it by REST")
                 channel.deliver(entry, time.time_ns() // 1000)
                 await self._let_send(channel)
@@ -198,12 +220,31 @@ class Hub:
     async def _skip(self) -> None:
         try:
             for channel in list(self._channels.values()):
-                _, channel.delivered = await feeds.bounds(self.commands, channel.feed)
+                _, last = await feeds.bounds(self.commands, channel.feed)
+                if channel.delivered is None:
+                    continue  # it has not set out yet
+                channel.missed(last)
                 self._tell_gap(channel, "a part of the feed could not be read; fetch it by REST")
         except (RedisError, OSError) as error:
             log.warning("feed cannot be skipped yet error=%s", type(error).__name__)
 
     # --- time ---------------------------------------------------------------------------------------------------------
+
+    async def _announce(self) -> None:
+        """Candles, beside the reader: a slow database holds up no trade."""
+        failing = ""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for channel in list(self._channels.values()):
+                try:
+                    await channel.announce(self.database.read, time.time_ns() // 1000)
+                    failing = ""
+                except Exception as error:
+                    if failing != type(error).__name__:
+                        failing = type(error).__name__
+                        log.warning("candles cannot be read yet feed=%s", channel.feed, exc_info=True)
+                    metrics.STREAM_CANDLES_UNREAD.inc()
+                    await asyncio.sleep(PAUSE_S)
 
     async def _beat(self) -> None:
         beats, heartbeat_at, alone_since = 0, time.monotonic() + HEARTBEAT_S, None
@@ -211,20 +252,20 @@ class Hub:
             await asyncio.sleep(BEAT_S)
             beats += 1
             now = time.monotonic()
-            for channel in list(self._channels.values()):
-                channel.close_bars(time.time_ns() // 1000)
-                if beats % FORMING_EVERY_BEATS == 0:
+            if beats % FORMING_EVERY_BEATS == 0:
+                for channel in self._channels.values():
                     channel.give_forming()
             if now >= heartbeat_at:
                 heartbeat_at = now + HEARTBEAT_S
                 self._give_heartbeats()
-            if any(channel.subscribers for channel in self._channels.values()):
+            if self.everybody():
                 alone_since = None
             elif alone_since is None:
                 alone_since = now
             elif now - alone_since > LINGER_S:
-                await self._rest()
-                return
+                if await self._rest():
+                    return
+                alone_since = None
 
     def _give_heartbeats(self) -> None:
         for channel in self._channels.values():
@@ -232,11 +273,14 @@ class Hub:
                 if one.heartbeat and one.live:
                     one.tell(T="hb", o=channel.delivered, t=encoding.now(), epoch=self.epoch, stalled=self.away)
 
-    async def _rest(self) -> None:
-        """Nobody listens any more: stop reading until somebody comes, which may be while this waits."""
-        tasks, self._tasks = self._tasks, []
-        reader, self._reader = self._reader, None
+    async def _rest(self) -> bool:
+        """Nobody listens any more: stop reading until somebody comes. False if somebody came while this waited; then
+        reading goes on where it stopped."""
+        await end(self._reading, self._announcing)
+        await self.database.close()
+        if self.everybody():
+            self._follow()
+            return False
         self._channels.clear()
-        await end(*tasks)
-        if reader is not None:
-            await reader.aclose()
+        self._beating = self._reading = self._announcing = None
+        return True

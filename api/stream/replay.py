@@ -29,15 +29,13 @@ async def run(hub: Hub, channel: Channel, subscriber: Subscriber, since: From) -
         subscriber.tell(
             T="error", code=460, msg="the replay broke off: Redis is away", **_where(hub, channel, subscriber, 1)
         )
-    if channel.delivered is not None and subscriber.after < channel.delivered:
-        subscriber.after = channel.delivered
-    subscriber.live = True
+    if not subscriber.live:
+        subscriber.go_live(max(subscriber.after, channel.delivered or 0))
 
 
 def go_live(channel: Channel, subscriber: Subscriber) -> None:
     """Everything the channel delivers from now on."""
-    subscriber.after = channel.delivered or 0
-    subscriber.live = True
+    subscriber.go_live(channel.delivered or 0)
 
 
 async def _possible(hub: Hub, channel: Channel, subscriber: Subscriber, since: From) -> bool:
@@ -79,6 +77,6 @@ async def _replay(hub: Hub, channel: Channel, subscriber: Subscriber, offset: in
                 subscriber.tell(T="gap", **{"from": subscriber.after + 1, "to": channel.delivered})
                 subscriber.after = channel.delivered
             subscriber.tell(T="replay_completed", o=subscriber.after)
-            subscriber.live = True
+            subscriber.go_live(subscriber.after)
             return
         missed = not entries

@@ -26,7 +26,8 @@ class Identity:
 
 @dataclass(eq=False, slots=True)
 class Subscriber:
-    """`live` says whether it gets what the hub reads; only offsets above `after` are new to it."""
+    """`live` says whether it gets what the hub reads; only offsets above `after` are new to it. While it is `replaying`
+    it gets no trades and quotes of the hub, but candles, which are states."""
 
     feed: str
     outbox: Outbox
@@ -34,6 +35,7 @@ class Subscriber:
     identity: Identity | None = None
     channels: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in CHANNELS})
     live: bool = False
+    replaying: bool = False
     after: int = 0
     forming: bool = False
     heartbeat: bool = False
@@ -44,6 +46,20 @@ class Subscriber:
     @property
     def form(self) -> Form:
         return self.outbox.form
+
+    @property
+    def listening(self) -> bool:
+        """Whether candles are given to it."""
+        return self.live or self.replaying
+
+    def go_live(self, after: int) -> None:
+        """Everything above an offset from now on, unless it is being closed."""
+        self.after, self.replaying = after, False
+        self.live = self.ending is None
+
+    def leave(self) -> None:
+        """Nothing more."""
+        self.live = self.replaying = False
 
     def add(self, lists: Iterable[tuple[str, list[str]]]) -> None:
         """Subscribe to more; RequestError 405 beyond the limit, and then nothing was added."""
@@ -69,7 +85,7 @@ class Subscriber:
         """Tell why, and close; what else waits is forgotten."""
         if self.ending is None:
             self.ending = code
-            self.live = False
+            self.leave()
             self.outbox.clear()
             self.tell(T="error", code=code, msg=message)
             self.outbox.end()

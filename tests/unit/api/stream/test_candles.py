@@ -1,5 +1,8 @@
+import pytest
+
 from analytics import candles as candles_of_ticks
-from api.stream.candles import Candles, Row
+from api.stream.candles import KEEP_US, Candles, Row
+from marketdata import bars as bars_module
 from marketdata.bars import COLUMNS
 from tests import market
 from tests.market import MINUTE_US, NINE_US
@@ -8,16 +11,63 @@ GRACE_US = 1_000_000
 SECOND_US = 1_000_000
 OLD = NINE_US  # the time of a replayed day
 NOW = NINE_US + 365 * 86_400 * SECOND_US
+ALL = {"*"}
+DATE = 20_528  # days since 1970-01-01
 
 
-def bars(*seconds, n=1, symbol="005930"):
+def bars(*seconds, n=1, symbol="005930", date=DATE):
     """A candle with `n` ticks a place, each place seconds after nine."""
-    rows = [{"time_us": OLD + second * SECOND_US, "symbol": symbol} for second in seconds for _ in range(n)]
+    rows = [
+        {"time_us": OLD + second * SECOND_US, "symbol": symbol, "trade_date": date}
+        for second in seconds
+        for _ in range(n)
+    ]
     return candles_of_ticks.build(market.ticks(rows))
 
 
-def absorb(candles, found, now_us):
-    return candles.absorb(found, int(found.close_time.max()), now_us)
+class Feed:
+    """Candles between a feed and a database, which has what was stored in it by `store`."""
+
+    def __init__(self, watched=frozenset(ALL), event_us=OLD):
+        self.candles, self.watched, self.stored = Candles(grace_us=GRACE_US), watched, {}
+        self.candles.begin(event_us, NOW)
+        self.readings = []
+
+    def store(self, found):
+        """Commit candles, in place of those of the same minute and trading date."""
+        for row in zip(*(getattr(found, name).tolist() for name in COLUMNS), strict=True):
+            name = found.symbols[row[0]]
+            self.stored[name, row[COLUMNS.index("time_us")], row[COLUMNS.index("trade_date")]] = (name, *row[1:])
+
+    def publish(self, found, now_us=NOW):
+        self.candles.absorb(found, int(found.close_time.max()), now_us, self.watched)
+
+    def commit(self, found, now_us=NOW):
+        self.store(found)
+        self.publish(found, now_us)
+
+    def due(self):
+        """What is to be read now, and it is something."""
+        reading = self.candles.due(self.watched)
+        assert reading is not None
+        return reading
+
+    def read(self, reading):
+        rows = [
+            row for (symbol, minute, _), row in sorted(self.stored.items())
+            if reading.start_us <= minute < reading.end_us and (reading.symbols is None or symbol in reading.symbols)
+        ]  # fmt: skip
+        return bars_module.from_rows("krx", rows)
+
+    def tell(self, now_us=NOW):
+        """What is told now: (b or u, symbol, minute after nine, n)."""
+        self.candles.advance(now_us)
+        told = []
+        while (reading := self.candles.due(self.watched)) is not None:
+            self.readings.append(reading)
+            change = self.candles.done(reading, self.read(reading))
+            told += [("b", *name) for name in names(change.closed)] + [("u", *name) for name in names(change.updated)]
+        return told
 
 
 def names(rows: list[Row]):
@@ -25,100 +75,266 @@ def names(rows: list[Row]):
 
 
 def test_a_candle_closes_once_when_its_minute_and_a_little_grace_are_over():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10), OLD + 10 * SECOND_US)
+    feed = Feed()
+    feed.commit(bars(10), OLD + 10 * SECOND_US)
 
-    assert candles.close(OLD + 60 * SECOND_US) == []
-    assert candles.close(OLD + 61 * SECOND_US - 1) == []
-    assert names(candles.close(OLD + 61 * SECOND_US)) == [("005930", 0, 1)]
-    assert candles.close(OLD + 70 * SECOND_US) == []
+    assert feed.tell(OLD + 60 * SECOND_US) == []
+    assert feed.tell(OLD + 61 * SECOND_US - 1) == []
+    assert feed.tell(OLD + 61 * SECOND_US) == [("b", "005930", 0, 1)]
+    assert feed.tell(OLD + 70 * SECOND_US) == []
+
+
+def test_what_is_told_is_what_the_database_has_not_what_an_entry_said():
+    feed = Feed()
+    feed.store(bars(10, n=13))
+    feed.publish(bars(10))
+    feed.store(bars(20, symbol="000660"))  # of which no entry came
+    feed.commit(bars(70))
+
+    assert feed.tell() == [("b", "000660", 0, 1), ("b", "005930", 0, 13)]
 
 
 def test_a_replay_of_an_old_day_closes_by_its_own_times():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10), NOW)
+    feed = Feed()
+    feed.commit(bars(10))
 
-    assert candles.close(NOW) == []
-    absorb(candles, bars(62), NOW)
-    assert names(candles.close(NOW)) == [("005930", 0, 1)]
+    assert feed.tell() == []
+    feed.commit(bars(62))
+    assert feed.tell() == [("b", "005930", 0, 1)]
+
+
+def test_a_replay_that_runs_through_a_day_at_once_tells_every_minute():
+    feed = Feed()
+    for second in (10, 3_000, 7_200, 20_000, 20_070):
+        feed.commit(bars(second))
+
+    assert [(kind, minute) for kind, _, minute, _ in feed.tell()] == [("b", 0), ("b", 50), ("b", 120), ("b", 333)]
+
+
+def test_the_first_entries_of_a_feed_are_told_whatever_minutes_they_have():
+    feed = Feed(event_us=None)
+    feed.commit(bars(10, 70, 130))
+
+    assert feed.tell() == [("b", "005930", 0, 1), ("b", "005930", 1, 1)]
+
+
+def test_what_closed_before_the_feed_was_followed_is_not_told():
+    feed = Feed(event_us=OLD + 130 * SECOND_US)
+    feed.store(bars(10))
+    feed.commit(bars(200))
+
+    assert feed.tell() == []
+
+
+def test_what_was_open_when_the_feed_was_followed_is_told_when_it_closes():
+    feed = Feed(event_us=OLD + 10 * SECOND_US)
+    feed.store(bars(5, n=3))
+    assert feed.tell() == []
+
+    feed.commit(bars(70))
+    assert feed.tell() == [("b", "005930", 0, 3)]
+
+
+def test_what_ended_before_the_open_candles_were_read_is_told():
+    feed = Feed(event_us=OLD + 10 * SECOND_US)
+    feed.store(bars(5, n=3))
+    feed.commit(bars(130))
+
+    assert feed.tell() == [("b", "005930", 0, 3)]
+    feed.candles.missed()
+    feed.store(bars(140, n=2))
+    feed.commit(bars(250))
+    assert feed.tell() == [("b", "005930", 2, 2)]
+
+
+def test_what_ended_while_the_open_candles_were_read_is_told():
+    feed = Feed(event_us=OLD + 10 * SECOND_US)
+    feed.store(bars(5, n=3))
+    reading = feed.due()
+    found = feed.read(reading)
+    feed.commit(bars(130))
+    feed.candles.advance(NOW)
+    feed.candles.done(reading, found)
+
+    assert feed.tell() == [("b", "005930", 0, 3)]
 
 
 def test_when_nothing_trades_the_feed_s_clock_goes_on_with_ours():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(59), NOW)
+    feed = Feed()
+    feed.commit(bars(59))
 
-    assert candles.close(NOW + SECOND_US) == []
-    assert names(candles.close(NOW + 2 * SECOND_US)) == [("005930", 0, 1)]
+    assert feed.tell(NOW + SECOND_US) == []
+    assert feed.tell(NOW + 2 * SECOND_US) == [("b", "005930", 0, 1)]
 
 
 def test_a_source_whose_clock_is_ahead_does_not_close_before_time():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10, 64), OLD + 60 * SECOND_US)
+    feed = Feed()
+    feed.commit(bars(10, 64), OLD + 60 * SECOND_US)
 
-    assert candles.close(OLD + 60 * SECOND_US) == []
-
-
-def test_a_late_tick_makes_a_correction_of_the_closed_candle():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10), NOW)
-    absorb(candles, bars(70), NOW)
-    candles.close(NOW)
-
-    change = absorb(candles, bars(10, n=2), NOW)
-
-    assert names(change.updated) == [("005930", 0, 2)]
-    assert change.closed == []
+    assert feed.tell(OLD + 60 * SECOND_US) == []
 
 
-def test_an_older_state_of_a_candle_that_comes_later_is_forgotten():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10, n=3), NOW)
-    absorb(candles, bars(10, n=2), NOW)
-    absorb(candles, bars(70), NOW)
+def test_a_late_tick_makes_a_correction_of_the_closed_candle_once():
+    feed = Feed()
+    feed.commit(bars(10))
+    feed.commit(bars(70))
+    feed.tell()
 
-    assert names(candles.close(NOW)) == [("005930", 0, 3)]
-    change = absorb(candles, bars(10, n=3), NOW)
-    assert (change.closed, change.updated) == ([], [])
+    feed.commit(bars(10, n=2))
+    feed.publish(bars(10))  # an older entry that comes later
+    assert feed.tell() == [("u", "005930", 0, 2)]
+    feed.publish(bars(10, n=2))
+    assert feed.tell() == []
 
 
 def test_a_candle_that_first_appears_after_its_time_is_announced_as_closed():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10), NOW)
-    absorb(candles, bars(70), NOW)
-    candles.close(NOW)
+    feed = Feed()
+    feed.commit(bars(10))
+    feed.commit(bars(70))
+    feed.tell()
 
-    change = absorb(candles, bars(10, symbol="000660"), NOW)
+    feed.commit(bars(10, symbol="000660"))
 
-    assert names(change.closed) == [("000660", 0, 1)]
+    assert feed.tell() == [("b", "000660", 0, 1)]
+
+
+def test_what_came_while_a_closed_candle_was_read_is_a_correction():
+    feed = Feed()
+    feed.commit(bars(10))
+    feed.tell()
+    feed.commit(bars(70))
+    feed.candles.advance(NOW)
+    reading = feed.due()
+    found = feed.read(reading)
+    feed.commit(bars(10, n=2))
+
+    assert names(feed.candles.done(reading, found).closed) == [("005930", 0, 1)]
+    assert feed.tell() == [("u", "005930", 0, 2)]
 
 
 def test_what_happened_long_ago_is_a_correction():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10), NOW)
-    absorb(candles, bars(3600), NOW)
-    candles.close(NOW)
-    absorb(candles, bars(7200), NOW)
-    candles.close(NOW)
+    feed = Feed()
+    feed.commit(bars(10))
+    feed.commit(bars(3600))
+    feed.commit(bars(7200))
+    feed.tell()
 
-    assert names(absorb(candles, bars(10, n=2), NOW).updated) == [("005930", 0, 2)]
+    feed.commit(bars(10, n=2))
+    assert feed.tell() == [("u", "005930", 0, 2)]
+
+
+def test_a_candle_that_closed_before_it_was_watched_is_only_ever_corrected():
+    feed = Feed(watched={"000660"})
+    feed.commit(bars(10))
+    feed.commit(bars(70))
+    feed.tell()
+    feed.watched = {"000660", "005930"}
+
+    feed.commit(bars(10, n=2))
+    assert feed.tell() == [("u", "005930", 0, 2)]
+    feed.commit(bars(130))
+    assert feed.tell() == [("b", "005930", 1, 1)]
+
+
+def test_nothing_is_read_for_nobody():
+    feed = Feed(watched=set())
+    feed.commit(bars(10))
+    feed.commit(bars(70))
+
+    assert feed.tell() == []
+    assert feed.readings == []
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_reading_that_failed_is_due_again(step):
+    feed = Feed()
+    feed.commit(bars(10))
+    if step:
+        feed.tell()
+    feed.commit(bars(70))
+    if step > 1:
+        feed.tell()
+        feed.commit(bars(10, n=2))
+    if step == 3:
+        feed.candles.missed()
+    feed.candles.advance(NOW)
+    reading = feed.due()
+    if step == 3:
+        feed.candles.done(reading, feed.read(reading))
+        reading = feed.due()
+    feed.candles.failed(reading)
+
+    assert feed.tell() == [("b", "005930", 0, 1) if step < 2 else ("u", "005930", 0, 2)]
+
+
+def test_what_was_told_is_compared_when_a_part_of_the_feed_was_missed():
+    feed = Feed()
+    feed.commit(bars(10))
+    feed.commit(bars(70))
+    feed.tell()
+    feed.store(bars(10, n=4))
+    feed.store(bars(30, symbol="000660"))
+    feed.store(bars(70, n=3))
+    feed.candles.missed()
+
+    assert sorted(feed.tell()) == [("b", "000660", 0, 1), ("u", "005930", 0, 4)]
+    feed.commit(bars(130))
+    assert feed.tell() == [("b", "005930", 1, 3)]
+
+
+def test_a_minute_of_two_trading_dates_is_told_as_one_candle():
+    feed = Feed()
+    feed.commit(bars(10, n=2))
+    feed.commit(bars(30, date=DATE + 1))
+    feed.tell()
+
+    (open_row,) = feed.candles.formed()
+    assert names([open_row]) == [("005930", 0, 3)]
+    feed.commit(bars(70))
+    assert feed.tell() == [("b", "005930", 0, 3)]
+    feed.commit(bars(30, n=2, date=DATE + 1))
+    assert feed.tell() == [("u", "005930", 0, 4)]
 
 
 def test_a_forming_candle_is_told_once_for_each_change():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10), NOW)
-    absorb(candles, bars(10, n=2), NOW)
+    feed = Feed()
+    feed.commit(bars(10))
+    feed.commit(bars(10, n=2))
+    feed.publish(bars(10))
+    assert feed.candles.formed() == []  # the database was not asked yet what is open
+    feed.tell()
 
-    assert names(candles.formed()) == [("005930", 0, 2)]
-    assert candles.formed() == []
+    assert names(feed.candles.formed()) == [("005930", 0, 2)]
+    feed.publish(bars(10))
+    assert feed.candles.formed() == []
+
+
+def test_a_forming_candle_begins_with_what_the_database_had():
+    feed = Feed()
+    feed.store(bars(10, n=3))
+    feed.tell()
+    feed.publish(bars(20, date=DATE + 1))
+
+    assert names(feed.candles.formed()) == [("005930", 0, 4)]
 
 
 def test_a_closed_candle_is_no_longer_forming():
-    candles = Candles(grace_us=GRACE_US)
-    absorb(candles, bars(10, 70), NOW)
-    candles.close(NOW)
+    feed = Feed()
+    feed.tell()
+    feed.commit(bars(10, 70))
+    feed.tell()
 
-    assert names(candles.formed()) == [("005930", 1, 1)]
+    assert names(feed.candles.formed()) == [("005930", 1, 1)]
 
 
-def test_before_the_first_event_nothing_closes():
-    assert Candles(grace_us=GRACE_US).close(NOW) == []
+def test_before_the_first_event_nothing_is_due():
+    assert Feed(event_us=None).tell() == []
+
+
+def test_more_changes_than_can_be_kept_in_mind_are_told(monkeypatch):
+    monkeypatch.setattr("api.stream.candles.MOST_CHANGED", 2)
+    feed = Feed(event_us=OLD + KEEP_US // SECOND_US * SECOND_US)
+    feed.commit(bars(10, 70))
+    assert not feed.candles.overflowed
+    feed.commit(bars(130))
+    assert feed.candles.overflowed

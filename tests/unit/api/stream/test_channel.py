@@ -1,5 +1,7 @@
+import asyncio
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,7 +81,7 @@ def test_who_is_not_live_gets_nothing():
     made = channel(one)
 
     made.deliver(entry([{}]), NINE_US)
-    made.close_bars(NINE_US + MINUTE_US)
+    asyncio.run(made.announce(database({}), NINE_US + MINUTE_US))
 
     assert messages(one) == []
     assert made.delivered == 1
@@ -94,17 +96,64 @@ def test_quotes_go_to_those_who_want_quotes():
     assert [(message["T"], message["bp"]) for message in messages(one)] == [("q", 70000), ("q", 70100)]
 
 
+def database(*rows):
+    """A database that has the candles of these trades."""
+
+    async def read(feed, reading):
+        found = candles.build(market.ticks([{"tick_id": market.tick_id(1, at), **row} for at, row in enumerate(rows)]))
+        return found.take((found.time_us >= reading.start_us) & (found.time_us < reading.end_us))
+
+    return read
+
+
 def test_a_closed_candle_goes_out_once_and_a_late_tick_corrects_it():
     one, plain = subscriber(bars=["005930"], updatedBars=["005930"]), subscriber(bars=["*"])
     made = channel(one, plain)
     made.deliver(entry([{}]), NINE_US)
 
-    made.close_bars(NINE_US + MINUTE_US)
-    made.close_bars(NINE_US + MINUTE_US + 1)
-    made.deliver(entry([{}, {"price": market.price("71000")}], first=2), NINE_US + 2 * MINUTE_US)
+    asyncio.run(made.announce(database({}), NINE_US + MINUTE_US))
+    asyncio.run(made.announce(database({}), NINE_US + MINUTE_US + 1))
+    later = [{}, {"price": market.price("71000")}]
+    made.deliver(entry(later, first=2), NINE_US + 2 * MINUTE_US)
+    asyncio.run(made.announce(database(*later), NINE_US + 2 * MINUTE_US))
 
     assert [(m["T"], m["x"], m["n"], m["c"]) for m in messages(one)] == [("b", True, 1, 70000), ("u", True, 2, 71000)]
     assert [(m["T"], m["n"]) for m in messages(plain)] == [("b", 1)]
+
+
+def test_a_database_that_fails_delays_candles_and_nothing_is_lost():
+    one = subscriber(bars=["*"])
+    made = channel(one)
+    made.deliver(entry([{}]), NINE_US)
+
+    async def failing(feed, reading):
+        raise OSError("gone")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="gone"):
+            asyncio.run(made.announce(failing, NINE_US + MINUTE_US))
+    assert messages(one) == []
+    asyncio.run(made.announce(database({}), NINE_US + MINUTE_US))
+    assert [message["n"] for message in messages(one)] == [1]
+
+
+def test_who_replays_gets_candles_but_no_trades_of_the_hub():
+    one = subscriber(trades=["*"], bars=["*"])
+    one.live, one.replaying = False, True
+    made = channel(one)
+    made.deliver(entry([{}]), NINE_US)
+    asyncio.run(made.announce(database({}), NINE_US + MINUTE_US))
+
+    assert [message["T"] for message in messages(one)] == ["b"]
+
+
+def test_who_is_being_closed_does_not_go_live_any_more():
+    one = subscriber(trades=["*"])
+    one.end(406, "enough")
+    one.go_live(0)
+    channel(one).deliver(entry([{}]), NINE_US)
+
+    assert [message["T"] for message in messages(one)] == ["error"]
 
 
 def test_the_forming_candle_is_for_those_who_asked():
@@ -112,18 +161,20 @@ def test_the_forming_candle_is_for_those_who_asked():
     made = channel(one, plain)
 
     made.deliver(entry([{}]), NINE_US)
+    asyncio.run(made.announce(database({}), NINE_US))
     made.give_forming()
 
     assert [(message["T"], message["x"]) for message in messages(one)] == [("b", False)]
     assert messages(plain) == []
 
 
-def test_what_was_before_anybody_listened_is_known_and_not_told():
-    one = subscriber(bars=["*"])
+def test_more_corrections_than_can_be_read_are_told(monkeypatch):
+    monkeypatch.setattr("api.stream.candles.MOST_CHANGED", 0)
+    one = subscriber(updatedBars=["*"])
     made = channel(one)
+    made.deliver(entry([{"time_us": NINE_US + 5 * MINUTE_US}]), NINE_US + 5 * MINUTE_US)
+    asyncio.run(made.announce(database({}), NINE_US + 5 * MINUTE_US))
+    made.deliver(entry([{}], first=2), NINE_US + 5 * MINUTE_US)
+    asyncio.run(made.announce(database({}), NINE_US + 5 * MINUTE_US))
 
-    made.prepare([entry([{}])], NINE_US)
-    assert messages(one) == []
-    made.close_bars(NINE_US + MINUTE_US)
-
-    assert [message["n"] for message in messages(one)] == [1]
+    assert [(message["code"], message["o"]) for message in messages(one)] == [(461, 2)]
