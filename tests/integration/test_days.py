@@ -3,6 +3,7 @@ when retention has dropped the minutes."""
 
 import datetime
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,7 @@ from marketdata import retention, rollover
 from marketdata.models import Market, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
-from tests.integration.serving import CODES, SEOUL_DAY, serving
+from tests.integration.serving import CODES, SEOUL_DAY, and_leave, serving
 from tests.market import MINUTE_US, NINE_US
 
 __all__ = ["serving"]
@@ -156,6 +157,30 @@ def test_the_current_trading_day_goes_on_after_an_early_rollover(serving, monkey
     monkeypatch.setattr(rollover, "current_date", lambda now: MONDAY)
 
     assert ohlc(days(serving)[0]) == (70000, 70500, 70000, 70300, 1136, 7)
+
+
+def test_a_day_is_there_once_at_every_moment_of_its_rollover(serving):
+    dates = [MONDAY + datetime.timedelta(days=day) for day in range(4)]
+    for day in range(4):
+        serving.commit(session(day, add=day))
+    whole = days(serving)
+    assert [bar["n"] for bar in whole] == [7, 7, 7, 7]
+
+    looked = 0
+    with ThreadPoolExecutor(1) as aside:
+        moving = aside.submit(and_leave, lambda: roll(*dates))
+        while not moving.done():
+            assert days(serving) == whole
+            looked += 1
+        moving.result()
+        assert looked
+        serving.commit([{"time": at("10:00:00", day), "price": "70100"} for day in range(4)])
+        moving = aside.submit(and_leave, lambda: roll(*dates))
+        while not moving.done():  # the late trade counts as soon as the day is being moved again
+            assert all(bar["n"] in (7, 8) for bar in days(serving))
+            assert len(days(serving)) == 4
+        moving.result()
+    assert [bar["n"] for bar in days(serving)] == [8, 8, 8, 8]
 
 
 @pytest.fixture
