@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from marketdata import comparisons, connections, ledger
+from marketdata import comparisons, connections, ledger, quotas, scopes
 from marketdata.comparisons import Difference
 from marketdata.models import Client, Market
 from terminals import wire
@@ -16,7 +16,7 @@ _NOBODY = wire.verifier(wire.new_secret())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """A client that is let in."""
+    """A client that is let in. `stream` 0: its spool is new and gets a number with its first batch."""
 
     client_id: int
     name: str
@@ -60,6 +60,12 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
         return Refused(
             "register_refused", "this client may not register symbols; allow it in the admin", "register_refused"
         )
+    if hello.register_market and not scopes.allows(client.markets, hello.register_market):
+        return Refused(
+            "register_refused",
+            f"this client may send symbols of {client.markets or 'no market'} only",
+            "market_refused",
+        )
     if hello.register_market and not Market.objects.filter(code=hello.register_market).exists():
         return Refused(
             "register_refused", f"there is no market {hello.register_market}; add it in the admin", "unknown_market"
@@ -67,18 +73,25 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
     if hello.first > wire.MAX_SEQ + 1:
         return Refused("bad_message", f"first must be at most {wire.MAX_SEQ + 1}", "bad_first")
     try:
-        stream = ledger.open_stream(client, hello.epoch)
+        stream = ledger.find_stream(client, hello.epoch) or 0
+        if not stream and hello.first > 1:  # it sent to a ledger that was lost: what it no longer has is to be told
+            stream = ledger.open_stream(client, hello.epoch)
     except ledger.OldEpochError:
         message = "a newer spool of this client exists; continue with that one, or begin a new spool"
         return Refused("old_epoch", message, "old_epoch")
-    top = ledger.highest(stream)
-    if top > hello.last and hello.compares:
-        comparisons.tell_differs(client, hello.epoch, f"the spool ends at batch {hello.last}, the ledger has {top}")
-    elif top > hello.last:
-        message = "the server has batches of this epoch that the spool does not have; begin a new spool"
-        return Refused("spool_behind", message, "spool_behind")
-    comparisons.tell_holes(client, stream, hello.first - 1)
-    commit, ranges = ledger.committed(stream, hello.first)
+    except quotas.QuotaReached as error:
+        return Refused("quota_reached", f"no new spool: {error}", "quota_reached")
+    commit: int = hello.first - 1
+    ranges: list[tuple[int, int]] = []
+    if stream:
+        top = ledger.highest(stream)
+        if top > hello.last and hello.compares:
+            comparisons.tell_differs(client, hello.epoch, f"the spool ends at batch {hello.last}, the ledger has {top}")
+        elif top > hello.last:
+            message = "the server has batches of this epoch that the spool does not have; begin a new spool"
+            return Refused("spool_behind", message, "spool_behind")
+        comparisons.tell_holes(client, stream, hello.first - 1)
+        commit, ranges = ledger.committed(stream, hello.first)
     Client.objects.filter(pk=client.pk).update(last_seen_at=datetime.datetime.now(datetime.UTC))
     return Admission(
         client_id=client.pk,
@@ -93,6 +106,17 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
     )
 
 
+def open_stream(client_id: int, epoch: str) -> int | Refused:
+    """The number of a new spool whose first batch is there."""
+    connections.refresh()
+    try:
+        return ledger.open_stream(Client.objects.get(pk=client_id), epoch)
+    except ledger.OldEpochError:
+        return Refused("old_epoch", "a newer spool of this client has begun; continue with that one", "old_epoch")
+    except quotas.QuotaReached as error:
+        return Refused("quota_reached", f"no new spool: {error}", "quota_reached")
+
+
 def revoked(client_ids: list[int]) -> list[int]:
     """Which of these clients may no longer send."""
     connections.refresh()
@@ -103,18 +127,27 @@ def revoked(client_ids: list[int]) -> list[int]:
 def audit(admission: Admission, asked: wire.Audit) -> Difference:
     """What of the client's batches the ledger does not have, or has with other content."""
     connections.refresh()
+    stream = admission.stream or _stream(admission, closing=bool(asked.closing))
     if not asked.checksums:
-        return Difference(ledger.missing(admission.stream, asked.ranges), [])
+        return Difference(ledger.missing(stream, asked.ranges), [])
     seqs = [seq for first, last in asked.ranges for seq in range(first, last + 1) if seq <= wire.MAX_SEQ]
     if asked.closing:
-        comparisons.give_up(admission.stream, seqs)
-    found = comparisons.compare(admission.stream, dict(zip(seqs, wire.unpack_checksums(asked.checksums), strict=False)))
+        comparisons.give_up(stream, seqs)
+    found = comparisons.compare(stream, dict(zip(seqs, wire.unpack_checksums(asked.checksums), strict=False)))
     if found.differs and not asked.closing:
         client = Client.objects.get(pk=admission.client_id)
         comparisons.tell_differs(
             client, admission.epoch, f"batch {found.differs[0][0]} has other content in the ledger"
         )
     return found
+
+
+def _stream(admission: Admission, *, closing: bool) -> int:
+    """The number of a spool that had none at its login. What is to be given up needs one."""
+    client = Client.objects.get(pk=admission.client_id)
+    if closing:
+        return ledger.open_stream(client, admission.epoch)
+    return ledger.find_stream(client, admission.epoch) or 0
 
 
 def keep_aside(number: int, checksum: int, payload: bytes) -> None:

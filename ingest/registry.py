@@ -27,6 +27,7 @@ class Member(Generic[Link]):
     agent: str
     ring: Ring
     clock: ClockOffset = field(default_factory=ClockOffset)
+    held: list[Any] = field(default_factory=list)  # batches of a spool whose number is being asked for
     since: float = field(default_factory=time.time)
     heard: float = field(default_factory=time.time)
     batches: int = 0
@@ -83,9 +84,15 @@ class Registry(Generic[Link]):
             del self.members[member.admission.client_id]
 
     def stream(self, number: int) -> Stream:
-        """The stream of this number, remembered."""
-        return self.streams.setdefault(number, Stream(number))
+        """The stream of this number, remembered; 0 is a spool without a number and each time another one."""
+        return self.streams.setdefault(number, Stream(number)) if number else Stream(0)
+
+    def number(self, member: Member[Link], number: int) -> None:
+        """The member's new spool has its number now."""
+        waited, member.stream = member.stream, self.stream(number)
+        member.stream.merge(waited.commit, [])
+        member.stream.wanted |= waited.wanted
 
     def of_stream(self, number: int) -> Member[Link] | None:
         """The member now sending this stream."""
-        return next((member for member in self.members.values() if member.stream.id == number), None)
+        return next((one for one in self.members.values() if one.stream.id == number), None) if number else None

@@ -309,6 +309,12 @@ class Server:
         member = connection.member
         if member is None:
             return
+        if not member.stream.id:
+            member.held.append(event)
+            if len(member.held) == 1:  # what was read with it waits as well, and no more is read
+                connection.halt(True)
+                self._spawn(self._number(connection, member))
+            return
         stream, number = member.stream, batch_number(member.stream.id, event.seq)
         member.batches += 1
         metrics.RECEIVED_BATCHES.inc()
@@ -338,6 +344,29 @@ class Server:
             self._watch(member, flight, now)
         self._press()
         self._pump()
+
+    async def _number(self, connection: Connection, member: Member[Connection]) -> None:
+        """A new spool gets its number with its first batch: who only logs in uses none up."""
+        try:
+            answer = await self._loop.run_in_executor(
+                None, gatekeeper.open_stream, member.admission.client_id, member.admission.epoch
+            )
+        except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
+            log.warning("no number for a spool error=%s", type(error).__name__)
+            answer = gatekeeper.Refused("server_busy", "the database does not answer; come again", "server_busy")
+        held, member.held = member.held, []
+        if connection.member is not member or connection.session is None or connection.session.closing:
+            return  # the terminal has them and sends them again
+        if isinstance(answer, gatekeeper.Refused):
+            log.warning("no number for a spool client=%s reason=%s", member.admission.name, answer.reason)
+            connection.session.refuse(answer.code, answer.message)
+            connection.flush()
+            return
+        self.registry.number(member, answer)
+        for event in held:
+            self._batch(connection, event)
+        self._press()
+        connection.flush()
 
     def _watch(self, member: Member[Connection], flight: Flight, now: float) -> None:
         """Keep the newest ticks at hand. JSON rows take milliseconds a thousand, so larger ones are read in a
@@ -462,7 +491,7 @@ class Server:
         for member in self.registry.members.values():
             of_client = member.stream.bytes
             keep = member.link.halted and of_client > self.limits.client_bytes * RESUME_AT
-            member.link.halt(self._halted or of_client > self.limits.client_bytes or keep)
+            member.link.halt(self._halted or bool(member.held) or of_client > self.limits.client_bytes or keep)
 
     # --- once in a while --------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from django.conf import settings
 from analytics import candles
 from ingest import failures, notices, validation, work
 from ingest.clocks import Trust
+from ingest.rights import Rights
 from ingest.work import Batch, Group
 from marketdata import connections, dropped, feed, figures, ledger, live, metrics
 from marketdata.bars import Bars
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 DAY_US = 86_400_000_000
 directory = Directory()
+rights = Rights()
 
 
 @shared_task
@@ -85,23 +87,15 @@ def _process(members: list[Batch], reply_to: str) -> None:
 
 def _judge(members: list[Batch]) -> list[Group]:
     """What is good of the batches, and room for it."""
-    _register_symbols(members)
-    groups = work.group(members, find=directory.find, recency=_recency, trust=_trust())
+    rights.refuse(members)
+    for batch in members:  # a replay may bring symbols nobody registered; its client was given that right
+        rights.register(batch, directory)
+    judge = functools.partial(rights.judge, find=directory.find)
+    groups = work.group(members, find=directory.find, recency=_recency, trust=_trust(), rights=judge)
     storage().ensure_partitions(
         {EPOCH_DATE + datetime.timedelta(days=day) for g in groups for day in np.unique(g.ticks.trade_date).tolist()}
     )
     return groups
-
-
-def _register_symbols(members: list[Batch]) -> None:
-    """A replay may bring symbols nobody registered; its client was given that right."""
-    for batch in members:
-        if batch.register_market and batch.decoded is not None:
-            wanted = batch.decoded.ticks.symbols
-            known = directory.find(wanted)
-            unknown = [code for code in wanted if code not in known]
-            if unknown:
-                directory.register(unknown, batch.register_market, batch.feed)
 
 
 def _trust() -> Trust:

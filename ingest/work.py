@@ -36,6 +36,7 @@ class Batch:
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     rejects: list[tuple[int, int, str, str]] = field(default_factory=list)
+    over_quota: set[str] = field(default_factory=set)  # symbols its client may not register any more
 
     @property
     def checksum(self) -> int:
@@ -76,9 +77,10 @@ def group(
     find: Callable[[list[str]], Mapping[str, Rules]],
     recency: Callable[[int], validation.Recency],
     trust: Trust,
+    rights: Callable[[list[Batch], Ticks, validation.Faults], None] | None = None,
 ) -> list[Group]:
-    """Judge the decoded batches' rows; returns the good ones by feed and source, and notes the refused ones on their
-    batch."""
+    """Judge the decoded batches' rows, first by themselves, then by what their client may (`rights`); returns the good
+    ones by feed and source, and notes the refused ones on their batch."""
     by_kind: dict[tuple[str, int], list[Batch]] = {}
     for batch in batches:
         if batch.decoded is not None and batch.decoded.gap is None:
@@ -94,6 +96,9 @@ def group(
         good = validation.judge(
             ticks, faults, rules=find(ticks.symbols), captured_us=captured_us, recency=recency(source_id)
         )
+        if rights is not None:
+            rights(members, ticks, faults)
+            good = faults == 0
         start = 0
         for batch, part, rows in zip(members, decoded, lengths, strict=True):
             _note(batch, part, faults[start : start + rows], good[start : start + rows])

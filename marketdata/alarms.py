@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import datetime
 import logging
+import time
 
 from django.db.models import F
 
 from marketdata.models import Alarm
 
 log = logging.getLogger(__name__)
+
+TELL_EVERY_S, MOST_TOLD = 60.0, 1_000
+told: dict[tuple[str, str], float] = {}
 
 
 def sound(code: str, message: str, *, subject: str = "") -> None:
@@ -29,8 +33,29 @@ def sound(code: str, message: str, *, subject: str = "") -> None:
         Alarm.objects.filter(pk=alarm.pk).update(message=message[:2000], seen_at=now, cleared_at=None, **again)
 
 
+def sound_often(code: str, message: str, *, subject: str = "") -> None:
+    """As `sound`, for what may be found many times a second: at most once a minute from this process."""
+    now = time.monotonic()
+    if now - told.get((code, subject), -TELL_EVERY_S) >= TELL_EVERY_S:
+        if len(told) > MOST_TOLD:
+            told.clear()
+        told[code, subject] = now
+        sound(code, message, subject=subject)
+
+
+def clear_old(code: str, older_than: datetime.timedelta) -> None:
+    """What was not found again for so long is over."""
+    limit = datetime.datetime.now(datetime.UTC) - older_than
+    for subject in Alarm.objects.filter(code=code, cleared_at=None, seen_at__lt=limit).values_list(
+        "subject", flat=True
+    ):
+        clear(code, subject=subject)
+
+
 def clear(code: str, *, subject: str | None = None) -> None:
     """The trouble is over: of `subject`, or of every subject of this code."""
+    for key in [key for key in told if key[0] == code and subject in (None, key[1])]:
+        del told[key]
     standing = Alarm.objects.filter(code=code, cleared_at=None)
     if subject is not None:
         standing = standing.filter(subject=subject[:80])

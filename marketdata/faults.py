@@ -34,6 +34,10 @@ class Fault(IntFlag):
     SEQ_MALFORMED = auto()
     TRADE_DATE_MALFORMED = auto()
     QUOTE_EMPTY = auto()
+    QUOTA_REACHED = auto()
+    FEED_REFUSED = auto()
+    MARKET_REFUSED = auto()
+    KIND_REFUSED = auto()
 
 
 def names(faults: int) -> list[str]:

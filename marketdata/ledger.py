@@ -12,13 +12,14 @@ from dataclasses import astuple, dataclass, fields
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Max, Min, Sum
 
-from marketdata import alarms, metrics
+from marketdata import alarms, metrics, quotas
 from marketdata.figures import PRIME, Figure
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
-from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import SEQ_BITS, STREAM_BITS
+from marketdata.storage.base import EPOCH_DATE, StorageBusyError
+from marketdata.ticks import SEQ_BITS
 from terminals import wire
 
+NUMBER_TRIES = 20
 SEQ_MASK = (1 << SEQ_BITS) - 1
 GIVEN_UP = 0
 """The checksum in the claim row of a number that its client gave up. No content has it, so nothing is stored."""
@@ -26,10 +27,6 @@ GIVEN_UP = 0
 
 class OldEpochError(Exception):
     """The client has since opened a newer spool; only that one may send."""
-
-
-class LedgerFullError(Exception):
-    """There are no more numbers for spools (262,143 of them)."""
 
 
 class AlreadyClaimedError(Exception):
@@ -54,18 +51,37 @@ class Claim:
     captured_us: int | None = None  # by the terminal's clock
 
 
+def find_stream(client: Client, epoch: str) -> int | None:
+    """The number of the client's spool `epoch`, None if it has none yet. OldEpochError unless it is the newest of the
+    client."""
+    newest = IngestStream.objects.filter(client=client).order_by("-id").first()
+    if newest is not None and newest.epoch == epoch:
+        return int(newest.pk)
+    if IngestStream.objects.filter(client=client, epoch=epoch).exists():
+        raise OldEpochError(epoch)
+    return None
+
+
 def open_stream(client: Client, epoch: str) -> int:
-    """The number of the client's spool `epoch`, new or known. OldEpochError unless it is the newest of the client."""
-    with transaction.atomic():
-        newest = IngestStream.objects.filter(client=client).order_by("-id").first()
-        if newest is not None and newest.epoch == epoch:
-            return int(newest.pk)
-        if IngestStream.objects.filter(client=client, epoch=epoch).exists():
-            raise OldEpochError(epoch)
-        stream = int(IngestStream.objects.create(client=client, epoch=epoch).pk)
-        if stream >= 1 << STREAM_BITS:
-            raise LedgerFullError("every stream number is used; new spools cannot be taken")
-        return stream
+    """As `find_stream`, and a spool that has no number is given one: when its first batch is there, for numbers are
+    never used again. quotas.QuotaReached if the client may not have one more today, or nobody ever."""
+    found = find_stream(client, epoch)
+    if found is not None:
+        return found
+    for quota in (quotas.STREAMS, quotas.SPOOLS):
+        if not quota.take(1, client):
+            raise quota.reached(client)
+    for _ in range(NUMBER_TRIES):
+        # Not the database's own sequence, which leaves out a number for each transaction that is rolled back.
+        number = quotas.STREAMS.used(None) + 1
+        try:
+            with transaction.atomic():
+                return int(IngestStream.objects.create(pk=number, client=client, epoch=epoch).pk)
+        except IntegrityError:  # somebody else was quicker, perhaps another connection of this very terminal
+            found = find_stream(client, epoch)
+            if found is not None:
+                return found
+    raise StorageBusyError("other clients take every number for a spool; come again")
 
 
 def committed(stream: int, first: int) -> tuple[int, list[tuple[int, int]]]:

@@ -65,6 +65,11 @@ FEED_RECOVERED = Counter(
     "naru_feed_recovered_batches_total", "Batches announced later because the first attempt failed"
 )
 
+# what clients named into being (marketdata/quotas.py)
+QUOTA_USED = Gauge("naru_quota_used", "Names of a kind in use", ["quota", "client"], multiprocess_mode="mostrecent")
+QUOTA_LIMIT = Gauge("naru_quota_limit", "The most there may be", ["quota", "client"], multiprocess_mode="mostrecent")
+QUOTA_REFUSED = Counter("naru_quota_refused_total", "Names refused because a quota was reached", ["quota"])
+
 # upkeep
 ROLLOVER_UNDONE = Gauge(
     "naru_rollover_undone_days", "Trading days that are over and not yet rolled over", multiprocess_mode="mostrecent"

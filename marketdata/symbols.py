@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from marketdata.models import Market, Source, Symbol
+from django.db.models import QuerySet
+
+from marketdata.models import Client, Market, Source, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN
 from terminals import wire
 
@@ -23,11 +25,12 @@ class Rules:
     is_active: bool
     timezone: str
     trade_date_shift_s: int
+    market: str = ""
 
 
 class Directory:
-    """Rules by symbol. Everything is read again after `keep_s`; a missing symbol is asked for at most every
-    `retry_s`."""
+    """Rules by symbol. Everything is read again after `keep_s`; missing symbols are asked for, and only they, at most
+    every `retry_s`."""
 
     def __init__(
         self, *, keep_s: float = 30.0, retry_s: float = 1.0, clock: Callable[[], float] = time.monotonic
@@ -35,14 +38,19 @@ class Directory:
         self._keep_s, self._retry_s, self._clock = keep_s, retry_s, clock
         self._rules: dict[str, Rules] = {}
         self._max_age_s: dict[int, int | None] = {}
-        self._read_at = float("-inf")
+        self._read_at = self._asked_at = float("-inf")
 
     def find(self, codes: Iterable[str]) -> dict[str, Rules]:
         """The rules of those codes that are registered."""
         codes = list(codes)
-        age = self._clock() - self._read_at
-        if age > self._keep_s or (age > self._retry_s and any(code not in self._rules for code in codes)):
+        now = self._clock()
+        if now - self._read_at > self._keep_s:
             self._read()
+        elif now - self._asked_at > self._retry_s:
+            missing = [code for code in codes if code not in self._rules]
+            if missing:
+                self._asked_at = now
+                self._ask(missing)
         return {code: self._rules[code] for code in codes if code in self._rules}
 
     def max_age_s(self, source_id: int) -> int | None:
@@ -52,24 +60,37 @@ class Directory:
             self._read()
         return self._max_age_s[source_id]
 
-    def register(self, codes: Iterable[str], market: str, feed: str) -> None:
+    @staticmethod
+    def can_register(code: str, market: str) -> bool:
+        """Whether this can be the code of a symbol of the market."""
+        return re.fullmatch(SYMBOL_PATTERN, code) is not None and _may_be(code, market)
+
+    def register(self, codes: Iterable[str], market: str, feed: str, client: Client | None = None) -> None:
         """Add those of `codes` that can be codes of `market`, which must exist; those already registered stay as they
         are."""
         if not Market.objects.filter(code=market).exists():
             return
         new = [
-            Symbol(code=code, market_id=market, primary_feed=feed)
+            Symbol(code=code, market_id=market, primary_feed=feed, registered_by=client)
             for code in codes
-            if re.fullmatch(SYMBOL_PATTERN, code) and _may_be(code, market)
+            if self.can_register(code, market)
         ]
-        Symbol.objects.bulk_create(new, ignore_conflicts=True)
-        self._read()
+        Symbol.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
+        self._ask([symbol.code for symbol in new])
 
     def _read(self) -> None:
-        rows = Symbol.objects.values_list("code", "is_active", "market__timezone", "market__trade_date_shift_s")
-        self._rules = {code: Rules(active, timezone, shift) for code, active, timezone, shift in rows}
+        self._rules = self._found(Symbol.objects.all())
         self._max_age_s = dict(Source.objects.values_list("id", "max_age_s"))
-        self._read_at = self._clock()
+        self._read_at = self._asked_at = self._clock()
+
+    def _ask(self, codes: list[str]) -> None:
+        for start in range(0, len(codes), 500):
+            self._rules |= self._found(Symbol.objects.filter(code__in=codes[start : start + 500]))
+
+    @staticmethod
+    def _found(symbols: QuerySet[Symbol]) -> dict[str, Rules]:
+        rows = symbols.values_list("code", "is_active", "market__timezone", "market__trade_date_shift_s", "market_id")
+        return {code: Rules(active, timezone, shift, market) for code, active, timezone, shift, market in rows}
 
 
 def _may_be(code: str, market: str) -> bool:

@@ -9,12 +9,13 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from marketdata import alarms, archive, backups, caches, leases, metrics, retention, rollover
+from marketdata import alarms, archive, backups, caches, leases, metrics, quotas, retention, rollover
 from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
 
 HOURS_S = 3600
+QUIET = datetime.timedelta(minutes=10)  # a refusal that did not come again for so long is over
 
 
 @shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)
@@ -22,6 +23,9 @@ def roll_over(**_: object) -> None:
     """The rollover of every day that is over and not done."""
     with storage().patient():
         rollover.run_due()
+    quotas.watch()
+    for code in ("feed_refused", "scope_refused"):
+        alarms.clear_old(code, QUIET)
     standing = alarms.standing()
     for code in sorted({alarm.code for alarm in standing} | set(_shown)):
         metrics.ALARMS.labels(code).set(sum(alarm.code == code for alarm in standing))

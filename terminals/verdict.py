@@ -15,7 +15,9 @@ class Verdict(Enum):
 # A person has to change something at the terminal before these can go away.
 _STOP: Final = frozenset({"superseded", "old_epoch", "spool_behind", "unknown_version", "refused_by_rule"})
 # An administrator may mend these: final before the first WELCOME (somebody mistyped), worth waiting for after it.
-_PERMISSION: Final = frozenset({"not_authorised", "source_mismatch", "register_refused", "server_proof_wrong"})
+_PERMISSION: Final = frozenset(
+    {"not_authorised", "source_mismatch", "register_refused", "server_proof_wrong", "quota_reached"}
+)
 # One of the two programs is wrong; a quick retry would only repeat it.
 _BUG: Final = frozenset(
     {

@@ -33,8 +33,11 @@ TABLES = (
     "alarm",
     "calendar_override",
     "ingest_stream",
-    "client",
+    "trade_date",
+    "feed_owner",
     "symbol",
+    "feed WHERE created_by_id IS NOT NULL",  # the others come with the migrations
+    "client",
 )
 NAME = "naru_road"
 _made: set[str] = set()

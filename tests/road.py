@@ -134,9 +134,10 @@ _secrets: dict[str, str] = {}
 
 
 def secret_of(name: str, source: str = "REPLAY", **fields: Any) -> str:
-    """The secret of a client that may send and register symbols; made when it is not there."""
+    """The secret of a client that may send anything, also what others send, and register symbols; made when it is not
+    there."""
     if not Client.objects.filter(name=name).exists():
-        rights = {"may_send": True, "may_register": True, **fields}
+        rights = {"may_send": True, "may_register": True, "feeds": "*", "shares_feeds": True, **fields}
         _, _secrets[name] = Client.objects.create_with_secret(
             name=name, source=Source.objects.get(code=source), **rights
         )

@@ -19,15 +19,17 @@ from marketdata.models import Client
 @admin.register(Client)
 class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
     list_display = (
-        "name", "key_id", "source", "may_send", "may_read", "may_register", "is_active", "last_seen_at", "clock_offset",
+        "name", "key_id", "source", "may_send", "feeds", "may_read", "may_register", "is_active", "last_seen_at",
+        "clock_offset",
     )  # fmt: skip
     list_filter = ("is_active", "may_send", "may_read", "source")
     list_select_related = ("source",)
     search_fields = ("name", "key_id")
     search_help_text = _("이름이나 키 ID로 찾기. Search by name or key id.")
     fields = (
-        "name", "source", "may_send", "may_read", "may_register", "is_active", "key_id", "created_at", "last_seen_at",
-        "secret",
+        "name", "source", "may_send", "feeds", "markets", "kinds", "shares_feeds", "may_read", "may_register",
+        "quotas", "is_active", "key_id", "created_at",
+        "last_seen_at", "secret",
     )  # fmt: skip
     readonly_fields = ("key_id", "created_at", "last_seen_at", "secret")
     actions = None

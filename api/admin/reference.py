@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from api.admin import site
-from marketdata.models import Market, Source, Symbol
+from marketdata import owners
+from marketdata.models import Feed, FeedOwner, Market, Source, Symbol
 
 __all__ = ["site"]
 
@@ -54,6 +55,34 @@ class MarketAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
 
     def has_delete_permission(self, request: HttpRequest, obj: Market | None = None) -> bool:
         return False
+
+
+@admin.register(Feed)
+class FeedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    list_display = ("name", "shared", "created_by", "created_at")
+    list_select_related = ("created_by",)
+    search_fields = ("name",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Feed | None = None) -> Any:
+        return ("name", "created_by", "created_at") if obj else ()
+
+
+@admin.register(FeedOwner)
+class FeedOwnerAdmin(site.ReadOnly):
+    list_display = ("feed", "symbol", "client")
+    list_filter = ("feed", "client")
+    list_select_related = ("client",)
+    search_fields = ("=symbol",)
+    actions = ("release",)
+
+    @admin.action(description=_("소유 해제 Release: the next who sends it owns it"), permissions=("change_owner",))
+    def release(self, request: HttpRequest, chosen: QuerySet[FeedOwner]) -> None:
+        count = owners.release_rows(chosen)
+        text = _("%d개를 해제했습니다. %d released; workers follow within seconds.") % (count, count)
+        self.message_user(request, text, messages.SUCCESS)
+
+    def has_change_owner_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("marketdata.change_feedowner")
 
 
 @admin.register(Source)

@@ -28,7 +28,7 @@ def moment(time_us: int | None) -> str:
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
     """To look at, never to change: what happened has happened."""
 
-    actions = None
+    actions: Any = None
     list_per_page = 50
     show_full_result_count = False
 

@@ -40,6 +40,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
     _deadline: asyncio.TimerHandle | None = None
     _replay: asyncio.Task[None] | None = None
     _frames = 0
+    _feed_known = False
 
     async def connect(self) -> None:
         headers: dict[bytes, bytes] = dict(self.scope["headers"])
@@ -153,6 +154,11 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             raise RequestError(400, 'invalid syntax: slow is "close" or "gap"')
         if request.from_ is not None and self._replay is not None and not self._replay.done():
             raise RequestError(409, "a replay is going on: wait for replay_completed")
+        if not self._feed_known:
+            self._feed_known = await database_sync_to_async(door.feed_exists)(one.feed)
+        if not self._feed_known:
+            one.end(409, f"insufficient subscription: there is no feed {one.feed}")
+            return
         one.add(request.lists())
         if request.slow is not None:
             one.outbox.slow = Slow(request.slow)

@@ -14,7 +14,7 @@ from django.db import Error
 from api import authentication, tickets
 from api.stream.subscriber import Identity, Subscriber
 from marketdata import metrics
-from marketdata.models import Client
+from marketdata.models import Client, Feed
 from marketdata.unauthenticated import Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,11 @@ def _no_longer_allowed(known: set[Identity]) -> set[Identity]:
     users = get_user_model().objects.filter(is_active=True, is_staff=True).values_list("pk", flat=True)
     allowed = {Identity("client", int(key)) for key in clients} | {Identity("user", int(key)) for key in users}
     return {one for one in known if one.kind != "page" and one not in allowed}
+
+
+def feed_exists(name: str) -> bool:
+    """Whether anybody ever wrote this feed or means to: what readers make up gets no room in the hub."""
+    return Feed.objects.filter(name=name).exists()
 
 
 def same_origin(headers: Mapping[bytes, bytes], trusted: list[str], *, secure: bool) -> bool:

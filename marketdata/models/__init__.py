@@ -3,9 +3,9 @@
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
-from marketdata.models.ledger import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
+from marketdata.models.ledger import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream, TradeDate
 from marketdata.models.operations import Alarm, BackupRun, DroppedDay, JobLease, RolloverRun
-from marketdata.models.reference import CalendarOverride, Client, Market, Source, Symbol
+from marketdata.models.reference import CalendarOverride, Client, Feed, FeedOwner, Market, Source, Symbol
 
 __all__ = [
     "Alarm",
@@ -17,6 +17,8 @@ __all__ = [
     "Client",
     "DeadLetter",
     "DroppedDay",
+    "Feed",
+    "FeedOwner",
     "Gap",
     "IngestBatch",
     "IngestBatchDay",
@@ -33,4 +35,5 @@ __all__ = [
     "Source",
     "Symbol",
     "TempMarketData",
+    "TradeDate",
 ]

@@ -29,6 +29,21 @@ class IngestStream(models.Model):
         return f"{self.client_id}/{self.epoch}"
 
 
+class TradeDate(models.Model):
+    """A trading date that has or had ticks, and the client that named it first: what the quota of dates counts."""
+
+    trade_date = models.DateField(primary_key=True)
+    client = models.ForeignKey(Client, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "trade_date"
+        verbose_name = verbose_name_plural = _("거래일 Trading date")
+
+    def __str__(self) -> str:
+        return str(self.trade_date)
+
+
 class IngestBatch(models.Model):
     """The claim row of a batch, written in the transaction that stores its ticks. `batch` = stream << 32 | seq."""
 

@@ -11,6 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from marketdata import scopes
 from terminals import wire
 
 SYMBOL_PATTERN = r"^[0-9A-Za-z._:/-]{1,24}$"
@@ -22,6 +23,21 @@ def validate_timezone(name: str) -> None:
         zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError) as error:
         raise ValidationError(_("%(name)s is no IANA time zone, such as Asia/Seoul."), params={"name": name}) from error
+
+
+CLIENT_QUOTAS = ("spools", "symbols", "dates")
+"""The quotas a client can have limits of its own for (`marketdata.quotas`)."""
+
+
+def validate_quotas(given: object) -> None:
+    if not isinstance(given, dict) or not all(
+        name in CLIENT_QUOTAS and isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
+        for name, limit in given.items()
+    ):
+        raise ValidationError(
+            _('%(names)s의 한도만 정할 수 있습니다. Only whole numbers for %(names)s, such as {"symbols": 50000}.'),
+            params={"names": ", ".join(CLIENT_QUOTAS)},
+        )
 
 
 class Market(models.Model):
@@ -105,6 +121,15 @@ class Symbol(models.Model):
     )
     is_active = models.BooleanField(_("수집 active"), default=True)
     created_at = models.DateTimeField(_("등록 created"), auto_now_add=True)
+    registered_by = models.ForeignKey(
+        "Client",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("등록한 클라이언트 registered by"),
+    )
 
     class Meta:
         db_table = "symbol"
@@ -115,9 +140,55 @@ class Symbol(models.Model):
         return f"{self.code} {self.name}".strip()
 
 
+class Feed(models.Model):
+    """A feed that is or was written. Only such feeds can be read; a client that names a new one adds it, within its
+    quota."""
+
+    name = models.CharField(_("이름 name"), max_length=16, primary_key=True, validators=[RegexValidator(FEED_PATTERN)])
+    created_by = models.ForeignKey(
+        "Client", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+",
+        verbose_name=_("만든 클라이언트 created by"),
+    )  # fmt: skip
+    created_at = models.DateTimeField(_("등록 created"), auto_now_add=True)
+    shared = models.BooleanField(
+        _("공유 shared"),
+        default=False,
+        help_text=_("여러 클라이언트가 같은 종목을 보냅니다. Several clients send the same symbols, on purpose."),
+    )
+
+    class Meta:
+        db_table = "feed"
+        ordering: ClassVar = ["name"]
+        verbose_name = verbose_name_plural = _("피드 Feed")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FeedOwner(models.Model):
+    """The one client that sends a symbol of a feed (`marketdata.owners`). `client` is empty after a release."""
+
+    feed = models.CharField(_("피드 feed"), max_length=16)
+    symbol = models.CharField(_("종목 symbol"), max_length=24)
+    client = models.ForeignKey(
+        "Client", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("소유 client")
+    )
+    changed_us = models.BigIntegerField(db_index=True)
+
+    class Meta:
+        db_table = "feed_owner"
+        ordering: ClassVar = ["feed", "symbol"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["feed", "symbol"], name="feed_owner_one")]
+        verbose_name = verbose_name_plural = _("피드 소유 Feed owner")
+
+    def __str__(self) -> str:
+        return f"{self.feed}/{self.symbol}"
+
+
 class ClientManager(models.Manager["Client"]):
     def create_with_secret(self, *, name: str, **fields: Any) -> tuple[Client, str]:
         """A new client and its secret, which is nowhere stored and cannot be shown again."""
+        fields.setdefault("may_read", not fields.get("may_send", False))  # who sends reads only when that is said
         client = Client(name=name, key_id=new_key_id(), **fields)
         secret = client.renew_secret()
         client.full_clean()
@@ -147,8 +218,43 @@ class Client(models.Model):
         help_text=_("보내는 클라이언트만. Only for clients that send."),
     )
     may_send = models.BooleanField(_("송신 may send"), default=False)
-    may_read = models.BooleanField(_("조회 may read"), default=True)
+    may_read = models.BooleanField(
+        _("조회 may read"),
+        default=False,
+        help_text=_("REST, WebSocket, 지표를 읽습니다. Reads by REST and WebSocket, and metrics."),
+    )
+    feeds = models.CharField(
+        _("보낼 피드 feeds"),
+        max_length=400,
+        blank=True,
+        help_text=_(
+            "보낼 수 있는 피드. What it may send to: names separated by blanks, sim* for all that begin so, * for any. "
+            "New senders get those of their source when this is left empty."
+        ),
+    )
+    markets = models.CharField(
+        _("보낼 시장 markets"), max_length=400, default="*", blank=True,
+        help_text=_("그 시장의 종목만. Only symbols of these markets, * for any."),
+    )  # fmt: skip
+    kinds = models.CharField(
+        _("보낼 종류 kinds"), max_length=400, default="*", blank=True,
+        help_text=_("그 종류의 틱만. Only ticks of these kinds (trade quote snapshot expected), * for any."),
+    )  # fmt: skip
+    shares_feeds = models.BooleanField(
+        _("피드 공유 shares feeds"),
+        default=False,
+        help_text=_("다른 클라이언트의 종목도 보냅니다. May send symbols of a feed that belong to another client."),
+    )
     may_register = models.BooleanField(_("종목 등록 may register symbols"), default=False)
+    quotas = models.JSONField(
+        _("한도 quotas"),
+        default=dict,
+        blank=True,
+        validators=[validate_quotas],
+        help_text=_(
+            '이 클라이언트만의 한도. Limits of its own, such as {"symbols": 50000}; others are those of the settings.'
+        ),
+    )
     is_active = models.BooleanField(_("사용 active"), default=True)
     created_at = models.DateTimeField(_("등록 created"), auto_now_add=True)
     last_seen_at = models.DateTimeField(_("최근 접속 last seen"), null=True, blank=True, editable=False)
@@ -171,6 +277,22 @@ class Client(models.Model):
     def clean(self) -> None:
         if self.may_send and self.source_id is None:
             raise ValidationError({"source": _("송신하려면 소스가 필요합니다. A client that sends needs a source.")})
+        if self.may_send and self.source is not None and self._state.adding and not self.feeds:
+            self.feeds = scopes.feeds_of_source(self.source.code)
+        kinds = [kind.name.lower() for kind in wire.Kind]
+        for name, known in (
+            ("feeds", None),
+            ("markets", list(Market.objects.values_list("pk", flat=True))),
+            ("kinds", kinds),
+        ):
+            setattr(self, name, scopes.tidy(getattr(self, name)))
+            if wrong := scopes.malformed(getattr(self, name), known):
+                words = {"wrong": ", ".join(wrong), "known": ", ".join(known or ["krx", "sim*", "*"])}
+                raise ValidationError({name: _("%(wrong)s: 모르는 이름입니다. Not known; such as %(known)s.") % words})
+
+    def may_write(self, feed: str) -> bool:
+        """Whether the client may send to this feed."""
+        return scopes.allows(self.feeds, feed)
 
     def renew_secret(self) -> str:
         """Give the client a new secret, unsaved; the old one no longer works once saved."""

@@ -51,7 +51,11 @@ def _member(folder: Path, name: str, source: str, feed: str, market: str, port: 
     from marketdata.models import Client, Source
 
     _, secret = Client.objects.create_with_secret(
-        name=name, source=Source.objects.get(code=source), may_send=True, may_read=False, may_register=True
+        name=name,
+        source=Source.objects.get(code=source),
+        may_send=True,
+        may_register=True,
+        shares_feeds=True,  # the simulated markets have the same symbols
     )
     home = folder / "terminals"
     spool, key_file, journal = home / name, home / f"{name}.key", home / f"{name}.journal"

@@ -19,6 +19,7 @@ from api import authentication, counters
 from api.stream import shared
 from api.views import status
 from ingest import notices, tasks
+from ingest.rights import Rights
 from marketdata import feed, ledger, live
 from marketdata.models import Client, Market, Symbol
 from marketdata.symbols import Directory
@@ -177,6 +178,7 @@ def serving(
     authentication.forget()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     counters.forget()
+    monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
     feed.watched_since(live.connection(), 1)
     yield Serving()

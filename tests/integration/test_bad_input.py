@@ -173,11 +173,12 @@ def test_symbols_are_registered_only_by_those_who_may(road):
         assert terminal.last_words()[0] == "register_refused"
 
 
-def test_an_old_epoch_is_refused_once_a_newer_spool_was_seen(road):
-    with road.terminal("moved", epoch="00" * 8) as old:
-        old.login()
-    with road.terminal("moved", epoch="11" * 8) as new:
-        new.login()
+def test_an_old_epoch_is_refused_once_a_newer_spool_has_sent(road):
+    for epoch in ("00" * 8, "11" * 8):
+        with road.terminal("moved", epoch=epoch) as one:
+            one.login()
+            one.rows([GOOD])
+            one.until_committed()
 
     with counted(road, WIRE_ERRORS, code="old_epoch"), road.terminal("moved", epoch="00" * 8) as again:
         again.say(again.hello())

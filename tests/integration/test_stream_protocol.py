@@ -63,6 +63,16 @@ async def test_a_client_that_may_not_read_does_not_get_in(serving, hub):
     assert heard[-1]["code"] == 402
 
 
+async def test_a_feed_that_nobody_ever_wrote_gets_no_room_in_the_hub(serving, hub):
+    async with serving.socket("made_up") as socket:
+        await socket.enter(serving)
+        await socket.say(action="subscribe", trades=["*"])
+        heard, code = await socket.closed()
+
+    assert (heard[-1]["code"], code) == (409, 4409)
+    assert list(hub._channels) == []
+
+
 async def test_nothing_is_given_before_the_login(serving, hub):
     async with serving.socket() as socket:
         await socket.say(action="subscribe", trades=["*"])

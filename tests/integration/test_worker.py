@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from ingest import notices, tasks
 from ingest.flights import Flight, Flights
+from ingest.rights import Rights
 from marketdata import feed, ledger, live
 from marketdata import tasks as upkeep
 from marketdata.models import DeadLetter, Gap, IngestBatch, IngestReject, Market, Symbol
@@ -32,6 +33,7 @@ def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterato
     settings.REDIS_URL = redis_server.url
     live.connection.cache_clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
+    monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     for code in ("005930", "000660"):
         Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
     feed.watched_since(live.connection(), 1)

@@ -18,6 +18,18 @@ class Command(BaseCommand):
         parser.add_argument("name", help="이름 / name, such as desk3-infomax")
         parser.add_argument("--source", help="보낼 소스 / what it sends: INFOMAX, BLOOMBERG, KIS, REPLAY, SIMULATOR")
         parser.add_argument("--register", action="store_true", help="종목 등록 허용 / may register unknown symbols")
+        parser.add_argument(
+            "--quota",
+            action="append",
+            default=[],
+            metavar="NAME=N",
+            help="이 클라이언트만의 한도 / a limit of its own, such as symbols=50000 (spools, symbols, dates)",
+        )
+        parser.add_argument("--feeds", default="", help="보낼 피드 / feeds it may write (those of its source)")
+        parser.add_argument("--markets", default="*", help="보낼 시장 / markets whose symbols it may send (*)")
+        parser.add_argument("--kinds", default="*", help="보낼 종류 / kinds of ticks it may send (*)")
+        parser.add_argument("--share", action="store_true", help="피드 공유 / may send what others own")
+        parser.add_argument("--read", action="store_true", help="조회 허용 / may read although it sends")
         parser.add_argument("--no-read", action="store_true", help="조회 금지 / may not read by REST and WebSocket")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,6 +39,8 @@ class Command(BaseCommand):
             if source is None:
                 known = ", ".join(Source.objects.values_list("code", flat=True))
                 raise CommandError(f"{options['source']}: 그런 소스가 없습니다 / no such source. Known: {known}")
+        if options["read"] and options["no_read"]:
+            raise CommandError("--read 와 --no-read 중 하나만 / --read or --no-read, not both")
         if options["register"] and source is None:
             raise CommandError("--register 에는 --source 가 필요합니다 / --register needs --source")
         try:
@@ -34,10 +48,25 @@ class Command(BaseCommand):
                 name=options["name"],
                 source=source,
                 may_send=source is not None,
-                may_read=not options["no_read"],
+                may_read=options["read"] or (source is None and not options["no_read"]),
+                feeds=options["feeds"],
+                markets=options["markets"],
+                kinds=options["kinds"],
+                shares_feeds=options["share"],
                 may_register=options["register"],
+                quotas=_quotas(options["quota"]),
             )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         self.stdout.write(f"name    {client.name}\nkey id  {client.key_id}\nsecret  {secret}")
         self.stderr.write("비밀 키는 다시 볼 수 없습니다. The secret cannot be shown again.")
+
+
+def _quotas(given: list[str]) -> dict[str, int]:
+    found = {}
+    for text in given:
+        name, _, limit = text.partition("=")
+        if not limit.isascii() or not limit.isdecimal():
+            raise CommandError(f"{text}: 이름=숫자 여야 합니다 / must be NAME=N, such as symbols=50000")
+        found[name] = int(limit)
+    return found

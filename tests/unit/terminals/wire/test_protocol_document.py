@@ -116,7 +116,7 @@ def test_the_terminal_does_what_the_document_tells_clients_to_do():
     told = DOCUMENT.split("**ERROR** —")[1].split("**REJECT** —")[0] + DOCUMENT.split("**GOAWAY**")[1]
     table = re.findall(r"^\| `(\w+)` \| .+ \| (\w+)(.*) \|$", told, re.MULTILINE)
 
-    assert len(table) == 23
+    assert len(table) == 24
     for code, word, rest in table:
         assert verdict(code, was_welcomed=True).value == word
         assert verdict(code, was_welcomed=False).value == ("stop" if "or stop if it never worked" in rest else word)

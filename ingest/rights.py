@@ -1,0 +1,197 @@
+"""What a client may write of what it sends: judged in the worker before anything is stored. What it may not is refused
+like any other row, with its reason.
+
+A worker remembers what it was told for some seconds; what is remembered too long is only too strict or one of a few too
+many, and the database has the last word where two may not have the same.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ingest.validation import Faults
+from ingest.work import Batch
+from marketdata import alarms, quotas, scopes
+from marketdata.faults import Fault
+from marketdata.models import Client, Feed, IngestStream, TradeDate
+from marketdata.owners import Owners
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.symbols import Directory, Rules
+from marketdata.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
+from terminals import wire
+
+STREAM_SHIFT = SEQ_BITS + TICK_BITS
+NEAR_DAYS = 10  # dates this near to today are ordinary business and use up no quota
+REMEMBERED = 10_000
+ALLOW = "If that is right, allow it in the admin (clients)"
+Find = Callable[[list[str]], Mapping[str, Rules]]
+
+
+@dataclass(slots=True)
+class _Known:
+    """A client as it was in the database some seconds ago."""
+
+    client: Client
+    read_at: float
+
+
+class Rights:
+    """The rights of all clients as one worker process knows them."""
+
+    def __init__(self, *, keep_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keep_s, self._clock = keep_s, clock
+        self._client_of: dict[int, int] = {}
+        self._clients: dict[int, _Known] = {}
+        self._feeds: dict[str, bool] = {}  # name -> shared
+        self._feeds_read_at = float("-inf")
+        self._owners = Owners(keep_s=min(keep_s, 2.0), clock=clock)
+        self._dates: set[int] = set()
+
+    def client(self, stream: int) -> Client | None:
+        """Whose spool this is; None if nobody knows it."""
+        number = self._client_of.get(stream)
+        if number is None:
+            number = IngestStream.objects.filter(pk=stream).values_list("client", flat=True).first()
+            if number is None:
+                return None
+            if len(self._client_of) >= REMEMBERED:
+                self._client_of.clear()
+            self._client_of[stream] = number
+        known = self._clients.get(number)
+        if known is None or self._clock() - known.read_at > self._keep_s:
+            known = self._clients[number] = _Known(Client.objects.get(pk=number), self._clock())
+        return known.client
+
+    # --- whole batches ------------------------------------------------------------------------------------------------
+
+    def refuse(self, batches: Iterable[Batch]) -> None:
+        """Mark the batches of feeds that may not be written as refused."""
+        for batch in batches:
+            if batch.decoded is not None and (error := self._feed(batch.feed, self.client(batch.number >> SEQ_BITS))):
+                batch.refusal, batch.decoded = error, None
+
+    def _feed(self, name: str, client: Client | None) -> wire.BatchError | None:
+        if client is not None and not client.may_write(name):
+            told = f"this client may not write the feed {name}, but: {client.feeds or 'none'}"
+            message = f"{client.name} sends to {name} and may write: {client.feeds or 'none'}. {ALLOW}"
+            alarms.sound_often("feed_refused", message, subject=f"{client.name} {name}")
+            return wire.BatchError("feed_refused", f"{told}. An administrator may allow it")
+        if name not in self._feeds:
+            self._read_feeds()
+        if name not in self._feeds:
+            if not quotas.FEEDS.take(1, client):
+                return wire.BatchError("quota_reached", f"no new feed {name}: {quotas.FEEDS.reached()}")
+            Feed.objects.get_or_create(name=name, defaults={"created_by": client})
+            self._read_feeds()
+        return None
+
+    def _read_feeds(self) -> None:
+        self._feeds = dict(Feed.objects.values_list("name", "shared"))
+        self._feeds_read_at = self._clock()
+
+    # --- symbols ------------------------------------------------------------------------------------------------------
+
+    def register(self, batch: Batch, directory: Directory) -> None:
+        """Register the symbols a batch brings, as far as its client's quota goes."""
+        if not batch.register_market or batch.decoded is None:
+            return
+        wanted = batch.decoded.ticks.symbols
+        known = directory.find(wanted)
+        unknown = [code for code in wanted if code not in known and directory.can_register(code, batch.register_market)]
+        if not unknown:
+            return
+        client = self.client(batch.number >> SEQ_BITS)
+        granted = quotas.SYMBOLS.take(len(unknown), client) if client is not None else len(unknown)
+        if granted:
+            directory.register(unknown[:granted], batch.register_market, batch.feed, client)
+        batch.over_quota.update(unknown[granted:])
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def judge(self, batches: list[Batch], ticks: Ticks, faults: Faults, find: Find) -> None:
+        """Add to the rows' faults what their client may not write. `ticks` are those of `batches`, of one feed; `find`
+        gives the rules of symbols."""
+        stream = ticks.tick_id >> STREAM_SHIFT
+        for number in sorted({batch.number >> SEQ_BITS for batch in batches}):
+            mine = np.ones(len(ticks), bool) if len(batches) == 1 else stream == number
+            over = set().union(*(one.over_quota for one in batches if one.number >> SEQ_BITS == number))
+            if over:
+                named = np.array([code in over for code in ticks.symbols] + [False])
+                faults |= np.where(mine & named[ticks.symbol], np.uint32(Fault.QUOTA_REACHED), np.uint32(0))
+            client = self.client(number)
+            if client is not None:
+                self._judge_scope(client, ticks, mine, faults, find)
+            self._judge_dates(client, ticks, mine & (faults == 0), faults)
+            if client is not None:
+                self._judge_owner(client, ticks, mine & (faults == 0), faults)
+
+    def _judge_scope(self, client: Client, ticks: Ticks, rows: Mask, faults: Faults, find: Find) -> None:
+        refused = []
+        if client.kinds != scopes.ANY:
+            kinds = [kind for kind in wire.Kind if scopes.allows(client.kinds, kind.name.lower())]
+            wrong = rows & (faults == 0) & ~np.isin(ticks.kind, kinds)
+            faults |= np.where(wrong, np.uint32(Fault.KIND_REFUSED), np.uint32(0))
+            refused += ["kinds"] if wrong.any() else []
+        if client.markets != scopes.ANY:
+            rules = find(ticks.symbols)
+            allowed = [code in rules and scopes.allows(client.markets, rules[code].market) for code in ticks.symbols]
+            wrong = rows & (faults == 0) & ~np.array([*allowed, False])[ticks.symbol]
+            faults |= np.where(wrong, np.uint32(Fault.MARKET_REFUSED), np.uint32(0))
+            refused += ["markets"] if wrong.any() else []
+        for name in refused:
+            message = f"{client.name} sends other {name} than it may: {getattr(client, name) or 'none'}. {ALLOW}"
+            alarms.sound_often("scope_refused", message, subject=f"{client.name} {name}")
+
+    def _judge_owner(self, client: Client, ticks: Ticks, rows: Mask, faults: Faults) -> None:
+        if client.shares_feeds or self._shared(ticks.feed):
+            return
+        sent = np.unique(ticks.symbol[rows]).tolist()
+        codes = [ticks.symbols[index] for index in sent]
+        owned = self._owners.owned(ticks.feed, codes, client)
+        if len(owned) == len(codes):
+            return
+        others = [index for index, code in zip(sent, codes, strict=True) if code not in owned]
+        faults |= np.where(rows & np.isin(ticks.symbol, others), np.uint32(Fault.FEED_REFUSED), np.uint32(0))
+        names = ", ".join(ticks.symbols[index] for index in others[:5])
+        alarms.sound_often(
+            "feed_refused",
+            f"{client.name} sends {len(others):,} symbols of {ticks.feed} that belong to other clients ({names}, …)."
+            " If it is to take over: `manage.py feeds transfer`; if both are to send: *shared* in the admin",
+            subject=f"{client.name} {ticks.feed}",
+        )
+
+    def _shared(self, feed: str) -> bool:
+        if self._clock() - self._feeds_read_at > self._keep_s:
+            self._read_feeds()
+        return self._feeds.get(feed, False)
+
+    def _judge_dates(self, client: Client | None, ticks: Ticks, rows: Mask, faults: Faults) -> None:
+        days = np.unique(ticks.trade_date[rows]).tolist()
+        new = [day for day in days if day not in self._dates]
+        if not new:
+            return
+        dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in new}
+        known = TradeDate.objects.filter(trade_date__in=dates.values()).values_list("trade_date", flat=True)
+        self._dates |= {(date - EPOCH_DATE).days for date in known}
+        new = [day for day in new if day not in self._dates]
+        today = int(time.time()) // 86_400
+        near = [day for day in new if abs(day - today) <= NEAR_DAYS]
+        far = [day for day in new if abs(day - today) > NEAR_DAYS]
+        if far and client is not None:
+            far = far[: quotas.DATES_OF_CLIENT.take(len(far), client)]
+        if far:
+            far = far[: quotas.DATES.take(len(far), client)]
+        granted = [*near, *far]
+        TradeDate.objects.bulk_create(
+            [TradeDate(trade_date=dates[day], client=client if day in far else None) for day in granted],
+            ignore_conflicts=True,
+        )
+        self._dates |= set(granted)
+        refused = [day for day in new if day not in self._dates]
+        if refused:
+            faults |= np.where(rows & np.isin(ticks.trade_date, refused), np.uint32(Fault.QUOTA_REACHED), np.uint32(0))

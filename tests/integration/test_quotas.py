@@ -1,0 +1,272 @@
+"""What clients name into being has a limit: beyond it rows are refused and kept, and somebody is told."""
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from prometheus_client import REGISTRY
+
+from ingest import gatekeeper, notices, tasks
+from ingest.rights import Rights
+from marketdata import alarms as alarms_module
+from marketdata import ledger, live, quotas
+from marketdata.models import (
+    Alarm,
+    Client,
+    DeadLetter,
+    Feed,
+    IngestReject,
+    IngestStream,
+    Market,
+    RolloverRun,
+    Source,
+    Symbol,
+    TradeDate,
+)
+from marketdata.storage import storage
+from marketdata.symbols import Directory
+from marketdata.ticks import batch_number
+from terminals import wire
+from tests.market import DAY_US, NINE_US
+
+EVER = (-(2**62), 2**62)
+
+
+@pytest.fixture(autouse=True)
+def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
+    settings.REDIS_URL = redis_server.url
+    live.connection.cache_clear()
+    alarms_module.told.clear()
+    monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
+    monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
+    Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+    yield
+    live.connection().close()
+    live.connection.cache_clear()
+
+
+def client(name: str = "backfill", **fields: Any) -> Client:
+    rights = {"may_send": True, "may_register": True, "feeds": "*", **fields}
+    return Client.objects.create_with_secret(name=name, source=Source.objects.get(code="REPLAY"), **rights)[0]
+
+
+class Sender:
+    """A client's batches, processed as a worker does."""
+
+    def __init__(self, owner: Client) -> None:
+        self.stream = ledger.open_stream(owner, f"{owner.pk:016x}")
+        self.seq = 0
+
+    def send(self, *rows: dict[str, Any], feed: str = "krx", market: str | None = None) -> None:
+        self.seq += 1
+        given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
+        payload = wire.encode_rows(self.seq, feed, 1, given)
+        number = batch_number(self.stream, self.seq)
+        message = notices.batch_message(number, payload, ledger.now_us(), 4, market, None)
+        tasks.process_batches(batches=[message], reply_to="test")
+
+
+def alarms() -> set[tuple[str, str]]:
+    return set(Alarm.objects.filter(cleared_at=None).values_list("code", "subject"))
+
+
+def rejected() -> list[str]:
+    return list(IngestReject.objects.order_by("batch", "idx").values_list("reasons", flat=True))
+
+
+def stored(symbol: str = "005930", feed: str = "krx") -> int:
+    return len(storage().read_ticks(symbol, feed, *EVER))
+
+
+# --- spools --------------------------------------------------------------------------------------------------------
+
+
+def test_logging_in_with_ever_new_spools_uses_up_no_number(road):
+    road.ingest()
+    for _ in range(5):
+        terminal = road.terminal("crashy")
+        terminal.login()
+        terminal.close()
+
+    assert not IngestStream.objects.exists()
+
+
+def test_a_new_spool_gets_its_number_with_its_first_batch_and_is_committed(road):
+    road.ingest()
+    road.worker()
+    terminal = road.terminal("feeder")
+    terminal.login()
+
+    for seq in (1, 2, 3):
+        terminal.batch(wire.encode_rows(seq, "krx", 1, [{"symbol": "005930", "time": NINE_US, "price": 1, "size": 1}]))
+    terminal.until_committed(3)
+
+    assert IngestStream.objects.get().epoch == terminal.epoch
+    assert stored() == 3
+
+
+def test_a_client_that_begins_too_many_spools_is_told_what_to_do():
+    owner = client("crashy", quotas={"spools": 1})
+    ledger.open_stream(owner, "00" * 8)
+
+    answer = gatekeeper.open_stream(owner.pk, "11" * 8)
+
+    assert isinstance(answer, gatekeeper.Refused)
+    assert answer.code == "quota_reached"
+    assert "lasting disk" in answer.message
+    assert ("quota_reached", "spools crashy") in alarms()
+    assert isinstance(gatekeeper.open_stream(client("innocent").pk, "22" * 8), int)
+
+
+def test_spools_of_the_day_before_do_not_count():
+    owner = client("old", quotas={"spools": 1})
+    ledger.open_stream(owner, "00" * 8)
+    IngestStream.objects.update(created_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=25))
+
+    assert ledger.open_stream(owner, "11" * 8) == IngestStream.objects.get(epoch="11" * 8).pk
+
+
+def test_half_of_all_numbers_of_spools_is_an_alarm_and_the_last_one_the_end():
+    owner = client()
+    IngestStream.objects.create(pk=140_000, client=owner, epoch="00" * 8)
+
+    quotas.watch()
+
+    assert alarms() == {("quota_near", "streams")}
+    assert REGISTRY.get_sample_value("naru_quota_used", {"quota": "streams", "client": ""}) == 140_000
+    IngestStream.objects.create(pk=(1 << 18) - 1, client=owner, epoch="01" * 8)
+    with pytest.raises(quotas.QuotaReached):
+        ledger.open_stream(client("innocent"), "02" * 8)
+    assert IngestStream.objects.count() == 2
+
+
+# --- symbols -------------------------------------------------------------------------------------------------------
+
+
+def test_symbols_beyond_the_quota_are_refused_and_kept_with_the_reason():
+    owner = client(quotas={"symbols": 2})
+
+    Sender(owner).send(*({"symbol": f"NEW{n}"} for n in range(5)), market="KRX")
+
+    assert Symbol.objects.filter(registered_by=owner).count() == 2
+    assert rejected() == ["symbol_unknown quota_reached"] * 3
+    assert ("quota_reached", "symbols backfill") in alarms()
+    assert [stored(f"NEW{n}") for n in range(5)] == [1, 1, 0, 0, 0]
+
+
+def test_known_symbols_go_on_when_the_quota_is_used_up_and_a_raised_one_takes_more():
+    owner = client(quotas={"symbols": 0})
+    sender = Sender(owner)
+    sender.send({}, {"symbol": "NEW1"}, market="KRX")
+    owner.quotas = {"symbols": 1}
+    owner.save()
+
+    sender.send({"symbol": "NEW1"}, market="KRX")
+
+    assert (stored(), stored("NEW1")) == (1, 1)
+
+
+# --- trading dates -------------------------------------------------------------------------------------------------
+
+
+def test_dates_beyond_the_quota_are_refused_and_make_no_room_and_no_rollover():
+    Sender(client(quotas={"dates": 3})).send(*({"time": NINE_US - n * 7 * DAY_US} for n in range(10)))
+
+    assert stored() == 3
+    assert rejected() == ["quota_reached"] * 7
+    assert TradeDate.objects.count() == 3
+    assert storage().dates("temp_market_data") == sorted(TradeDate.objects.values_list("trade_date", flat=True))
+    assert ("quota_reached", "dates_per_day backfill") in alarms()
+
+
+def test_today_is_always_taken(settings):
+    settings.QUOTA_DATES = 0
+    sender = Sender(client(quotas={"dates": 0}))
+
+    sender.send({"time": ledger.now_us()}, {"time": NINE_US})
+
+    assert stored() == 1
+    assert rejected() == ["quota_reached"]
+
+
+def test_a_known_date_uses_no_quota_for_anybody():
+    Sender(client("first")).send({})
+
+    Sender(client("second", quotas={"dates": 0})).send({}, feed="nxt")
+
+    assert stored(feed="nxt") == 1
+
+
+def test_all_dates_together_have_a_limit_and_dropped_ones_do_not_count(settings):
+    settings.QUOTA_DATES = 2
+    sender = Sender(client())
+    sender.send(*({"time": NINE_US - n * 7 * DAY_US} for n in range(3)))
+    assert stored() == 2
+    gone = TradeDate.objects.order_by("trade_date").values_list("trade_date", flat=True)[0]
+    RolloverRun.objects.create(trade_date=gone, dropped_at=datetime.datetime.now(datetime.UTC))
+
+    sender.send({"time": NINE_US - 21 * DAY_US})
+
+    assert stored() == 3
+    assert ("quota_reached", "dates") in alarms()
+
+
+# --- feeds ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_feed_beyond_the_quota_is_refused_with_its_batch_and_kept(settings):
+    sender = Sender(client())
+    sender.send({}, feed="mine")
+    settings.QUOTA_FEEDS = Feed.objects.count()
+
+    sender.send({}, feed="more")
+    sender.send({}, feed="mine")
+
+    assert (stored(feed="mine"), stored(feed="more")) == (2, 0)
+    assert DeadLetter.objects.get().code == "quota_reached"
+    assert "QUOTA_FEEDS" in DeadLetter.objects.get().error
+    assert live.connection().exists("naru:feed:more") == 0
+    assert ("quota_reached", "feeds") in alarms()
+
+
+# --- for people ----------------------------------------------------------------------------------------------------
+
+
+def test_an_alarm_is_cleared_when_the_limit_is_raised(settings):
+    settings.QUOTA_FEEDS = Feed.objects.count()
+    Sender(client()).send({}, feed="more")
+    assert ("quota_reached", "feeds") in alarms()
+
+    settings.QUOTA_FEEDS = 1000
+    quotas.watch()
+
+    assert alarms() == set()
+
+
+def test_an_alarm_of_a_client_is_cleared_when_its_own_limit_is_raised():
+    owner = client(quotas={"symbols": 1})
+    Sender(owner).send({"symbol": "A"}, {"symbol": "B"}, market="KRX")
+    owner.quotas = {"symbols": 100}
+    owner.save()
+
+    quotas.watch()
+
+    assert alarms() == set()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("wrong", [["symbols"], {"symbol": 1}, {"symbols": -1}, {"symbols": "many"}, {"symbols": True}])
+def test_limits_that_mean_nothing_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        client(quotas=wrong)
+
+
+@pytest.mark.once
+def test_limits_of_its_own_are_given_by_command(capsys):
+    limits = ("--quota", "symbols=50000", "--quota", "dates=4000")
+    call_command("addclient", "bulk", "--source", "REPLAY", "--register", *limits)
+
+    assert Client.objects.get(name="bulk").quotas == {"symbols": 50_000, "dates": 4_000}
