@@ -129,16 +129,15 @@ def audit(admission: Admission, asked: wire.Audit) -> Difference:
     connections.refresh()
     stream = admission.stream or _stream(admission, closing=bool(asked.closing))
     if not asked.checksums:
-        return Difference(ledger.missing(stream, asked.ranges), [])
-    seqs = [seq for first, last in asked.ranges for seq in range(first, last + 1) if seq <= wire.MAX_SEQ]
-    if asked.closing:
-        comparisons.give_up(stream, seqs)
-    found = comparisons.compare(stream, dict(zip(seqs, wire.unpack_checksums(asked.checksums), strict=False)))
-    if found.differs and not asked.closing:
-        client = Client.objects.get(pk=admission.client_id)
-        comparisons.tell_differs(
-            client, admission.epoch, f"batch {found.differs[0][0]} has other content in the ledger"
-        )
+        found = Difference(ledger.missing(stream, asked.ranges), [])
+    else:
+        seqs = [seq for first, last in asked.ranges for seq in range(first, last + 1) if seq <= wire.MAX_SEQ]
+        if asked.closing:
+            comparisons.give_up(stream, seqs)
+        sums = wire.unpack_checksums(asked.checksums)
+        found = comparisons.compare(stream, dict(zip(seqs, sums, strict=False)))
+    if stream and not asked.closing:
+        comparisons.tell(admission.client_id, admission.epoch, found)
     return found
 
 

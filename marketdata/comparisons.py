@@ -38,7 +38,7 @@ def compare(stream: int, asked: Mapping[int, int]) -> Difference:
     differs = [
         seq
         for number, seq in numbers.items()
-        if number in known and known[number] != asked[seq] and (asked[seq] or known[number] == ledger.GIVEN_UP)
+        if number in known and (known[number] == ledger.GIVEN_UP or known[number] != asked[seq] != 0)
     ]
     return Difference(as_ranges(missing), as_ranges(differs))
 
@@ -64,6 +64,23 @@ def give_up(stream: int, seqs: Iterable[int]) -> None:
                 for seq in piece
             ],
             ignore_conflicts=True,
+        )
+
+
+def tell(client_id: int, epoch: str, found: Difference) -> None:
+    """Raise the alarms that belong to what a comparison found."""
+    if not found.differs and not found.missing:
+        return
+    client = Client.objects.get(pk=client_id)
+    if found.differs:
+        tell_differs(client, epoch, f"batch {found.differs[0][0]} has other content in the ledger")
+    if found.missing:
+        lost = sum(last - first + 1 for first, last in found.missing)
+        alarms.sound(
+            "ledger_lost",
+            f"client {client.name}, epoch {epoch}: the ledger lacks {lost} acknowledged batches from"
+            f" {found.missing[0][0]} to {found.missing[-1][1]}; the client sends them again",
+            subject=client.name,
         )
 
 

@@ -366,12 +366,19 @@ class Session:
         if not audits.closed:
             return
         try:
-            self._batches.renew(audits.taken, audits.upto)
+            self._batches.renew(self._with_lost(audits.taken, audits.upto), audits.upto)
         except SpoolFull as error:
             self._end("spool_full", f"no room to begin a new epoch: {error}", 5.0)
             return
         self._events.append(Renewed(self._batches.epoch, self._batches.durable))
         self._end("new_epoch", "the server had other content under this spool's numbers; it goes on in a new epoch")
+
+    def _with_lost(self, taken: list[tuple[int, int]], upto: int) -> list[tuple[int, int]]:
+        """A batch whose bytes rotted cannot be compared. Behind the first one that differs it is most likely another
+        one than the ledger's, so it goes along, to be told as a gap."""
+        start = taken[0][0] if taken else upto + 1
+        lost = [seq for seq in range(start, upto + 1) if not self._batches.checksum(seq) and not _within(seq, taken)]
+        return sorted([*taken, *((seq, seq) for seq in lost)])
 
     def _settle(self, commit: int, ranges: messages.Ranges) -> None:
         if commit > max(self._next - 1, self._hello[1], self._commit):

@@ -32,6 +32,7 @@ SYNC_BYTES: Final = 64 * 1024
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _MARK_EVERY_S: Final = 1.0
 _NEIGHBOURHOOD: Final = 1000
+_INDEXED: Final = 300_000  # batches, of finished files whose index is kept in memory
 
 log = logging.getLogger("naru.spool")
 
@@ -66,6 +67,7 @@ class Spool:
         self._closed = False
         private.make(self.path)
         self._suspect = self._closed = False
+        self._indexed: list[Segment] = []
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.path / "lock")
         try:
@@ -221,9 +223,17 @@ class Spool:
             return self._index(segment).checksums[seq - segment.first]
 
     def piece(self, first: int, last: int, most: int) -> int:
-        """The end of a piece of `first` to `last` that lies in one file and has at most `most` batches."""
+        """The end of a piece of `first` to `last` that lies in one file and has at most `most` batches. Its checksums
+        are at hand after this: a finished file is read here, while appends go on."""
         with self._mutex:
-            return min(last, first + most - 1, self._last_of(self._position(first)))
+            segment, end = self._segments[self._position(first)], self._last_of(self._position(first))
+            is_ready = segment.index is not None
+        if not is_ready:
+            index = segments.build_index(segment, end)
+            with self._mutex:
+                if segment.index is None and segment in self._segments[:-1]:
+                    self._keep_index(segment, index)
+        return min(last, first + most - 1, end)
 
     def trim(self) -> int:
         """Delete segments that were committed more than `keep_s` ago; answers how many."""
@@ -293,6 +303,7 @@ class Spool:
             self._replace_missing_beginning(mark)
         self._mend_heads(mark)
         self._active = self._segments[-1]
+        self._indexed = [one for one in self._segments[:-1] if one.index is not None]
         self._active_index = self._active.index = segments.build_index(self._active, None)
         self.torn_bytes = self._active.size - self._active_index.end
         self._fd = os.open(self._active.path, os.O_RDWR | os.O_APPEND | _BINARY)
@@ -438,14 +449,24 @@ class Spool:
     def _index(self, segment: Segment) -> segments.Index:
         if segment.index is None:
             position = self._segments.index(segment)
-            index = segment.index = segments.build_index(segment, self._last_of(position))
-            behind = self._segments[position + 1].rows_before
-            if LOST in index.offsets and behind is not None and segment.rows_before is not None:
-                # How many rows are gone is known: the next file says how many there were.
-                gone = max(0, behind - segment.rows_before - sum(index.rows))
-                index.rows[len(index.offsets) - 1 - index.offsets[::-1].index(LOST)] += gone
-            self._note_lost(segment, index)
+            return self._keep_index(segment, segments.build_index(segment, self._last_of(position)))
         return segment.index
+
+    def _keep_index(self, segment: Segment, index: segments.Index) -> segments.Index:
+        """Keep the index of a finished file at hand, and let go of those that were read longest ago if there are many
+        batches in them."""
+        segment.index = index
+        behind = self._segments[self._segments.index(segment) + 1].rows_before
+        if LOST in index.offsets and behind is not None and segment.rows_before is not None:
+            # How many rows are gone is known: the next file says how many there were.
+            gone = max(0, behind - segment.rows_before - sum(index.rows))
+            index.rows[len(index.offsets) - 1 - index.offsets[::-1].index(LOST)] += gone
+        self._indexed = [one for one in self._indexed if one is not segment and one.index is not None]
+        self._indexed.append(segment)
+        while len(self._indexed) > 1 and sum(len(one.index.rows) for one in self._indexed if one.index) > _INDEXED:
+            self._indexed.pop(0).index = None
+        self._note_lost(segment, index)
+        return index
 
     def _rows_below(self, seq: int) -> int:
         if seq > self.last:

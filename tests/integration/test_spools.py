@@ -179,6 +179,24 @@ def test_a_restored_spool_that_is_only_behind_loses_nothing_of_what_comes_next(r
     assert alarms() == [("spool_differs", "desk")]
 
 
+def test_a_batch_that_rotted_in_a_restored_spool_is_told_as_a_gap(road, tmp_path):
+    road.ingest()
+    road.worker()
+    path = tmp_path / "spool"
+    restored(road, path)
+    with terminal(road, path, port=NOWHERE) as sender:
+        take(sender, range(101, 109))
+    rot(path, 7)
+    rot(path, 12)
+
+    with terminal(road, path) as sender:
+        assert sender.wait_committed(90)
+
+    # Under one of the two numbers the ledger has something: what was here is lost and told all the same.
+    assert stored() == [*range(1, 11), *(number for number in range(101, 109) if number not in (102, 107))]
+    assert list(Gap.objects.values_list("reason", "rows")) == [("spool_damaged", 1)] * 2
+
+
 def test_a_spool_restored_again_and_again_stores_each_row_once(road, tmp_path):
     road.ingest()
     road.worker()
@@ -215,6 +233,7 @@ def test_a_failover_under_connected_terminals_is_made_good(road, tmp_path):
         until(lambda: sender.spool.confirmed == 30, seconds=60, what="a comparison of all of it")
 
     assert not Gap.objects.exists()
+    assert alarms() == [("ledger_lost", "desk")]
 
 
 def test_nothing_is_let_go_before_a_comparison_confirmed_it(road, tmp_path):

@@ -328,6 +328,23 @@ def test_a_server_that_lost_commits_gets_them_again(tmp_path):
     assert spool.committed == 5, "nobody commits what is not there"
 
 
+def test_the_indexes_of_finished_files_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(spools, "_INDEXED", 5)
+    spool = spools.Spool(tmp_path, segment_bytes=300)
+    for _ in range(40):
+        spool.append(batch())
+    spool.commit(spool.last)
+
+    for seq in range(1, 41):
+        end = spool.piece(seq, 40, 10)
+        assert seq <= end <= seq + 9
+        assert spool.checksum(seq) == wire.checksum(spool.get(seq))
+
+    kept = [len(one.index.rows) for one in spool._segments[:-1] if one.index is not None]
+    assert 1 <= len(kept) < len(spool._segments) // 2
+    assert sum(kept) <= 5 + kept[0]
+
+
 def test_a_spool_is_readable_while_a_terminal_writes_to_it(tmp_path):
     spool = spools.Spool(tmp_path, segment_bytes=300)
     for rows in range(1, 6):
