@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from marketdata.models import Alarm, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestStream, Market, Symbol
+from marketdata import ledger
+from marketdata.models import Alarm, Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestStream, Market, Symbol
 from marketdata.storage import storage
 from marketdata.ticks import SEQ_BITS, TICK_BITS
 from terminals import segments, wire
@@ -304,7 +305,7 @@ def test_a_long_ledger_with_a_hole_at_its_start_is_told_in_spans(road):
     first = road.terminal("feeder")
     first.login()
     first.close()
-    stream, count = IngestStream.objects.get().pk, 100_000
+    stream, count = ledger.open_stream(Client.objects.get(name="feeder"), first.epoch), 100_000
     row = {"state": "stored", "feed": "krx", "rows": 0, "stored": 0, "rejected": 0, "checksum": 1}
     IngestBatch.objects.bulk_create(
         [
