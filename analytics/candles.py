@@ -69,13 +69,14 @@ def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) ->
 
 
 def _traded_value(price: Int64, size: Int64, first: Int64) -> tuple[Int64, Int64]:
-    """Sums of price x size per group as (whole, 1e-12ths), exact; Python integers where 64 bits could overflow."""
+    """Sums of price x size per group as (whole, 1e-14ths), exact; Python integers where 64 bits could overflow."""
     whole, part = np.divmod(price, PRICE_UNIT)
     rows = float(len(price))
     largest = float(size.max())
-    if float(whole.max()) * largest * rows < _SAFE and float(part.max()) * largest * rows < _SAFE / 2:
-        of_whole = np.add.reduceat(whole * size, first)  # in 1e-4
-        of_part = np.add.reduceat(part * size, first)  # in 1e-12
+    farthest = float(max(whole.max(), -whole.min()))
+    if farthest * largest * rows < _SAFE and float(part.max()) * largest * rows < _SAFE / 2:
+        of_whole = np.add.reduceat(whole * size, first)  # in 1e-6
+        of_part = np.add.reduceat(part * size, first)  # in 1e-14
         carried, rest = np.divmod(of_whole, SIZE_UNIT)
         extra, fraction = np.divmod(rest * PRICE_UNIT + of_part, VALUE_UNIT)
         return carried + extra, fraction

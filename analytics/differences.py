@@ -223,7 +223,7 @@ def _text(candle: Bars | DailyBars, row: int, name: str) -> str:
     if value == ABSENT:
         return "none"
     if name == "value":
-        return decimal_text(value * VALUE_UNIT + int(candle.value_frac[row]), 12)
+        return decimal_text(value * VALUE_UNIT + int(candle.value_frac[row]), wire.VALUE_SCALE)
     if name in _PRICES:
         return decimal_text(value, wire.PRICE_SCALE)
     if name in _SIZES:

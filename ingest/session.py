@@ -60,6 +60,7 @@ class Session:
                     "batch_rows": wire.BATCH_ROWS,
                     "window_batches": wire.WINDOW_BATCHES,
                     "window_bytes": wire.WINDOW_BYTES,
+                    "size_scale": wire.SIZE_SCALE,
                 },
                 timers={
                     "hello_s": wire.HELLO_S,

@@ -256,6 +256,8 @@ def _announce(
     for batch in fresh:
         for reason, number in batch.reasons.items():
             metrics.REJECTED_ROWS.labels(reason).inc(number)
+        if batch.noise:
+            metrics.FLOAT_NOISE.labels(directory.source(batch.source_id)).inc(batch.noise)
         if batch.refusal is not None:
             metrics.REFUSED_BATCHES.labels(batch.refusal.code).inc()
     _quarantine_changed(members, repeated)
@@ -277,6 +279,7 @@ def _announce(
             pipeline,
             stored=rows,
             rejected=sum(b.rejected for b in fresh),
+            float_noise=sum(b.noise for b in fresh),
             batches=len(fresh),
             commits=1 if fresh else 0,
             repeated=len(repeated),

@@ -34,6 +34,7 @@ class Batch:
     refusal: wire.BatchError | None = None
     stored: int = 0
     rejected: int = 0
+    noise: int = 0  # rows in which float noise was taken off a number
     reasons: Counter[str] = field(default_factory=Counter)
     rejects: list[tuple[int, int, str, str]] = field(default_factory=list)
     over_quota: set[str] = field(default_factory=set)  # symbols its client may not register any more
@@ -67,6 +68,7 @@ def decode(batches: Iterable[Batch]) -> None:
         if batch.dead is None:
             try:
                 batch.decoded = ticks_module.from_wire(batch.payload, source_id=batch.source_id, batch=batch.number)
+                batch.noise = batch.decoded.noise
             except wire.BatchError as error:
                 batch.refusal = error
 

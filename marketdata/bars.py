@@ -10,16 +10,17 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.ticks import Int32, Int64
+from marketdata.ticks import Int32, Int64, packed_ratio
+from terminals import wire
 
 MINUTE_US = 60_000_000
-VALUE_UNIT = 10**12  # value is price x size: 1e-8 times 1e-4
+VALUE_UNIT = 10**wire.VALUE_SCALE  # value is price x size: 1e-8 times 1e-6
 
 
 @dataclass(slots=True, kw_only=True)
 class Bars:
-    """One row per (symbol, minute) of a feed. Prices in 1e-8, volume in 1e-4; traded value = value + value_frac x
-    1e-12.
+    """One row per (symbol, minute) of a feed. Prices in 1e-8, volume in 1e-6; traded value = value + value_frac x
+    1e-14, where value is rounded down and value_frac never negative.
 
     `open_time`/`open_id` and `close_time`/`close_id` are the (event time, tick_id) of the first and the last tick,
     which is what makes merging independent of order. `n` counts ticks, `rev` the corrections after the candle had
@@ -113,14 +114,16 @@ def changes(stored: Bars, wanted: Bars) -> tuple[list[int], Bars]:
 def pack(bars: Bars) -> bytes:
     """Candles as one msgpack blob."""
     columns = {name: np.ascontiguousarray(getattr(bars, name)).astype("<i8").tobytes() for name in COLUMNS}
-    packed: bytes = msgpack.packb([bars.feed, bars.symbols, columns])
+    packed: bytes = msgpack.packb([bars.feed, bars.symbols, columns, wire.SIZE_SCALE])
     return packed
 
 
 def unpack(blob: bytes) -> Bars:
     """The inverse of `pack`."""
-    feed, symbols, columns = msgpack.unpackb(blob)
+    feed, symbols, columns, *scale = msgpack.unpackb(blob)
     arrays = {
         name: np.frombuffer(columns[name], "<i8").astype(_DTYPES.get(name, np.int64), copy=False) for name in COLUMNS
     }
+    if (factor := packed_ratio(*scale)) != 1:
+        arrays["volume"], arrays["value_frac"] = arrays["volume"] * factor, arrays["value_frac"] * factor
     return Bars(feed=feed, symbols=symbols, **arrays)

@@ -14,8 +14,8 @@ from marketdata.ticks import ABSENT, Int32, Int64
 
 @dataclass(slots=True, kw_only=True)
 class DailyBars:
-    """One row per trading date of a symbol and feed. Prices in 1e-8, volumes in 1e-4; traded value = value +
-    value_frac x 1e-12. `regular_*` are ABSENT on a day without a regular trade."""
+    """One row per trading date of a symbol and feed. Prices in 1e-8, volumes in 1e-6; traded value = value +
+    value_frac x 1e-14. `regular_*` are ABSENT on a day without a regular trade."""
 
     symbol: str
     feed: str

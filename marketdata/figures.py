@@ -13,13 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marketdata.ticks import ABSENT, Int64, Ticks
+from marketdata.ticks import ABSENT, SIZES, Int64, Ticks
+from terminals import wire
 
 PRIME = 2**31 - 1
-# Factors of the columns in a row's hash. Price and size are not reduced before they are multiplied: 8 x 10^18 fits.
-WHOLE = {"price": 3, "size": 5}
-REDUCED = {"seq": 7, "bid": 11, "ask": 13, "bid_size": 17, "ask_size": 19, "cum_volume": 23}
-KIND, SIDE, SOURCE = 29, 31, 37
+# A row's hash is a sum of its columns, each times a factor. Sizes were integers of 1e-4 when the first checksums were
+# kept, and those stay comparable (docs/adr/0013): a size of 1e-6 counts a hundredth, so here everything else counts a
+# hundredfold, and the weight of a series takes that back, modulo PRIME.
+_RATIO = 10**wire.SIZE_SCALE // 10**4
+_FIRST = {"price": 3, "size": 5, "seq": 7, "bid": 11, "ask": 13, "bid_size": 17, "ask_size": 19, "cum_volume": 23}
+FACTORS = {name: (factor if name in SIZES else factor * _RATIO, factor * _RATIO) for name, factor in _FIRST.items()}
+"""Of each column: what its value (reduced modulo PRIME first) is multiplied with, and what is taken off if there is
+none."""
+TIME, KIND, SIDE, SOURCE = _RATIO, 29 * _RATIO, 31 * _RATIO, 37 * _RATIO
+_PER_RATIO: int = pow(_RATIO, -1, PRIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Figure:
 
 def weight(symbol: str, feed: str) -> int:
     """What the hashes of a series are multiplied with: 1 to PRIME - 1."""
-    return zlib.crc32(f"{feed}/{symbol}".encode()) % (PRIME - 1) + 1
+    return (zlib.crc32(f"{feed}/{symbol}".encode()) % (PRIME - 1) + 1) * _PER_RATIO % PRIME
 
 
 def of_series(symbol: str, feed: str, rows: int, hashes: int) -> Figure:
@@ -77,14 +84,11 @@ def by_batch(ticks: Ticks, batch: Int64) -> dict[tuple[int, int], Figure]:
 
 def row_hashes(ticks: Ticks) -> Int64:
     """A hash per row, between -PRIME and PRIME. Remainders are cut towards zero, as every database does it."""
-    mixed = ticks.time_us.astype(np.int64, copy=True)
-    for name, factor in WHOLE.items():
-        values = getattr(ticks, name)
-        mixed += np.where(values == ABSENT, -factor, values * factor)
-    for name, factor in REDUCED.items():
+    mixed = np.fmod(ticks.time_us, PRIME) * TIME
+    for name, (factor, unless) in FACTORS.items():
         values = getattr(ticks, name)
         absent = values == ABSENT
-        mixed += -factor if absent.all() else np.where(absent, -factor, np.fmod(values, PRIME) * factor)
+        mixed += -unless if absent.all() else np.where(absent, -unless, np.fmod(values, PRIME) * factor)
     mixed += ticks.kind.astype(np.int64) * KIND + ticks.side.astype(np.int64) * SIDE + ticks.source_id * SOURCE
     hashes: Int64 = np.fmod((np.fmod(ticks.tick_id, PRIME) + 1) * np.fmod(mixed, PRIME), PRIME)
     return hashes

@@ -13,7 +13,7 @@ import numpy as np
 import redis
 from django.conf import settings
 
-from marketdata.ticks import ABSENT, Ticks
+from marketdata.ticks import ABSENT, Ticks, packed_ratio
 from terminals import wire
 
 COUNTERS = "naru:counters"
@@ -59,7 +59,8 @@ def remember(pipeline: Any, ticks: Ticks) -> None:
     last = order[np.append(ticks.symbol[order][1:] != ticks.symbol[order][:-1], True)]
     names = [ticks.symbols[index] for index in ticks.symbol[last].tolist()]
     values = [
-        struct.pack(">QQ", time_us + (1 << 63), tick_id) + msgpack.packb([price, None if size == ABSENT else size])
+        struct.pack(">QQ", time_us + (1 << 63), tick_id)
+        + msgpack.packb([price, None if size == ABSENT else size, wire.SIZE_SCALE])
         for time_us, tick_id, price, size in zip(
             ticks.time_us[last].tolist(),
             ticks.tick_id[last].tolist(),
@@ -74,7 +75,7 @@ def remember(pipeline: Any, ticks: Ticks) -> None:
 
 
 def latest(feed: str, symbols: list[str] | None = None) -> dict[str, dict[str, int | None]]:
-    """The latest trade of symbols (all of the feed by default): time_us, tick_id, price (1e-8), size (1e-4)."""
+    """The latest trade of symbols (all of the feed by default): time_us, tick_id, price (1e-8), size (1e-6)."""
     if symbols == []:
         return {}
     if symbols is None:
@@ -85,7 +86,8 @@ def latest(feed: str, symbols: list[str] | None = None) -> dict[str, dict[str, i
     for symbol, value in found.items():
         if value is not None:
             time_us, tick_id = struct.unpack_from(">QQ", value)
-            price, size = msgpack.unpackb(value[16:])
+            price, size, *scale = msgpack.unpackb(value[16:])
+            size = None if size is None else size * packed_ratio(*scale)
             result[symbol.decode()] = {"time_us": time_us - (1 << 63), "tick_id": tick_id, "price": price, "size": size}
     return result
 
@@ -97,7 +99,8 @@ def feeds() -> list[str]:
 
 
 def count(pipeline: Any, **increments: int) -> None:
-    """Queue increments of the pipeline's counters (stored, rejected, batches, commits, repeated, refused, dead)."""
+    """Queue increments of the pipeline's counters (stored, rejected, float_noise, batches, commits, repeated, refused,
+    dead)."""
     for name, by in increments.items():
         if by:
             pipeline.hincrby(COUNTERS, name, by)

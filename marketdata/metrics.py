@@ -55,6 +55,9 @@ COMMIT_SECONDS = Histogram("naru_commit_seconds", "From receiving a batch to kno
 # worker
 STORED_TICKS = Counter("naru_stored_ticks_total", "Ticks committed")
 REJECTED_ROWS = Counter("naru_rejected_rows_total", "Rows refused, by reason", ["reason"])
+FLOAT_NOISE = Counter(
+    "naru_float_noise_rows_total", "Rows in which float noise was taken off a number, by source", ["source"]
+)
 REFUSED_BATCHES = Counter("naru_refused_batches_total", "Batches refused as a whole, by code", ["code"])
 TRANSACTION_SECONDS = Histogram("naru_transaction_seconds", "One worker transaction, begin to commit", buckets=SECONDS)
 TRANSACTION_RETRIES = Counter(

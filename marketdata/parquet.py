@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from marketdata import ticks as ticks_module
-from marketdata.ticks import ABSENT, KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks
+from marketdata.ticks import ABSENT, GREATEST, KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks
 from terminals import wire
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = {1: wire.OLDEST_SIZE_SCALE, 2: wire.SIZE_SCALE}
+"""Decimal places of sizes in each format that can be read."""
 GROUP_ROWS = 1 << 18  # about 90 MB while a group is written
 LEVEL = 9
 NAMES = ("symbol", "feed", "kind", "side", "source")
@@ -51,12 +53,13 @@ def arrow(part: str = "") -> ModuleType:
         raise Missing(f"pyarrow 없음 / is not installed: pip install -r requirements/archive.txt ({error})") from error
 
 
-def schema(metadata: Mapping[str, str] | None = None) -> Any:
+def schema(metadata: Mapping[str, str] | None = None, *, size_scale: int = wire.SIZE_SCALE) -> Any:
     """The columns of a file."""
     pa = arrow()
+    scales = {**_SCALES, **dict.fromkeys(SIZES, size_scale)}
     types = {
         **dict.fromkeys(NAMES, pa.dictionary(pa.int32(), pa.string())),
-        **{name: pa.decimal128(_DIGITS, scale) for name, scale in _SCALES.items()},
+        **{name: pa.decimal128(_DIGITS, scale) for name, scale in scales.items()},
         "event_time": pa.timestamp("us", "UTC"),
         "trade_date": pa.date32(),
         "seq": pa.int64(),
@@ -188,27 +191,32 @@ def read(file: IO[bytes] | str) -> Iterator[Ticks]:
     pa, parquet = arrow(), arrow(".parquet")
     try:
         with parquet.ParquetFile(file) as opened:
-            sources = _sources(opened.schema_arrow)
+            sources, ratio = _said(opened.schema_arrow)
             for group in range(opened.num_row_groups):
-                rows, words = _rows(opened.read_row_group(group, use_threads=False))
+                rows, words = _rows(opened.read_row_group(group, use_threads=False), ratio)
                 yield from _parts(rows, words, sources)
     except (pa.ArrowException, OSError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
-def _sources(found: Any) -> dict[str, int]:
-    if not found.equals(schema(), check_metadata=False):
+def _said(found: Any) -> tuple[dict[str, int], int]:
+    """What a file says of itself: its sources by code, and what its sizes are multiplied with."""
+    if list(found.names) != list(COLUMNS):
         raise Unreadable(f"its columns are not those of an archive: {', '.join(found.names)}")
     try:
-        known = json.loads(found.metadata[b"naru"])
-        if known["format"] != FORMAT:
-            raise Unreadable(f"it has format {known['format']}; this version reads {FORMAT}")
-        return {str(code): int(number) for code, number in known["sources"].items()}
+        known = json.loads((found.metadata or {})[b"naru"])
+        size_scale = FORMATS.get(known["format"])
+        sources = {str(code): int(number) for code, number in known["sources"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Unreadable(f"what it says of itself cannot be read: {error!r}") from error
+    if size_scale is None:
+        raise Unreadable(f"it has format {known['format']}; this version reads {', '.join(map(str, FORMATS))}")
+    if not found.equals(schema(size_scale=size_scale), check_metadata=False):
+        raise Unreadable(f"its columns are not those of an archive: {', '.join(found.names)}")
+    return sources, 10 ** (wire.SIZE_SCALE - size_scale)
 
 
-def _rows(table: Any) -> tuple[Rows, dict[str, list[str]]]:
+def _rows(table: Any, ratio: int) -> tuple[Rows, dict[str, list[str]]]:
     rows: Rows = {}
     words: dict[str, list[str]] = {}
     table = table.unify_dictionaries().combine_chunks()
@@ -222,6 +230,11 @@ def _rows(table: Any) -> tuple[Rows, dict[str, list[str]]]:
                 raise Unreadable(f"it has rows without {name}")
         elif name in _SCALES:
             rows[name] = _integers(values)
+            if ratio != 1 and name in SIZES:
+                given = rows[name][rows[name] != ABSENT]
+                if (np.abs(given) > GREATEST // ratio).any():
+                    raise Unreadable(f"it has a {name} of 10^12 or more, which this version cannot hold")
+                rows[name] = np.where(rows[name] == ABSENT, ABSENT, rows[name] * ratio)
         else:
             plain = values.cast("int32") if name == "trade_date" else values.cast("int64")
             rows[name] = plain.fill_null(ABSENT).to_numpy(zero_copy_only=False) if name == "seq" else plain.to_numpy()

@@ -39,6 +39,7 @@ class Directory:
         self._rules: dict[str, Rules] = {}
         self._max_age_s: dict[int, int | None] = {}
         self._read_at = self._asked_at = float("-inf")
+        self._sources: dict[int, str] = {}
 
     def find(self, codes: Iterable[str]) -> dict[str, Rules]:
         """The rules of those codes that are registered."""
@@ -60,6 +61,10 @@ class Directory:
             self._read()
         return self._max_age_s[source_id]
 
+    def source(self, source_id: int) -> str:
+        """The code of a source, its number if it is not known."""
+        return self._sources.get(source_id, str(source_id))
+
     @staticmethod
     def can_register(code: str, market: str) -> bool:
         """Whether this can be the code of a symbol of the market."""
@@ -80,7 +85,9 @@ class Directory:
 
     def _read(self) -> None:
         self._rules = self._found(Symbol.objects.all())
-        self._max_age_s = dict(Source.objects.values_list("id", "max_age_s"))
+        sources = list(Source.objects.values_list("id", "max_age_s", "code"))
+        self._max_age_s = {number: max_age_s for number, max_age_s, _ in sources}
+        self._sources = {number: code for number, _, code in sources}
         self._read_at = self._asked_at = self._clock()
 
     def _ask(self, codes: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Ticks as arrays, exact and in one unit: the form they have from the cable to the table.
 
-Prices are int64 in 1e-8, sizes int64 in 1e-4, times int64 microseconds UTC; ABSENT (the least int64) says a value was
+Prices are int64 in 1e-8, sizes int64 in 1e-6, times int64 microseconds UTC; ABSENT (the least int64) says a value was
 not given.
 """
 
@@ -133,13 +133,14 @@ def decimal_text(value: int, scale: int) -> str:
 @dataclass(slots=True, kw_only=True)
 class Decoded:
     """A batch off the wire: its ticks, and per row the faults found while reading it (0 = none). A gap batch has no
-    rows."""
+    rows. `noise` counts the rows in which float noise was taken off a number (`terminals.wire.numbers`)."""
 
     header: wire.BatchHeader
     ticks: Ticks
     faults: npt.NDArray[np.uint32]
     raw: list[object] | None = None
     gap: wire.Gap | None = None
+    noise: int = 0
 
     def record(self, row: int) -> str:
         """JSON of a row as the terminal gave it."""
@@ -214,6 +215,7 @@ def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Deco
     ticks = empty(header.feed, source_id, rows)
     faults = np.zeros(rows, np.uint32)
     index: dict[str, int] = {}
+    noise = 0
     for row, record in enumerate(records):
         if not isinstance(record, dict):
             faults[row] |= np.uint32(Fault.NOT_AN_OBJECT)
@@ -223,26 +225,31 @@ def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Deco
             ticks.symbol[row] = index.setdefault(symbol, len(index))
         elif symbol is not None and symbol != "":
             faults[row] |= np.uint32(Fault.SYMBOL_UNKNOWN)
-        faults[row] |= np.uint32(_read_row(ticks, row, record))
+        found, noisy = _read_row(ticks, row, record)
+        faults[row] |= np.uint32(found)
+        noise += noisy
     ticks.symbols = list(index)
-    return Decoded(header=header, ticks=ticks, faults=faults, raw=records)
+    return Decoded(header=header, ticks=ticks, faults=faults, raw=records, noise=noise)
 
 
-def _read_row(ticks: Ticks, row: int, record: dict[str, Any]) -> int:
-    found = 0
+def _read_row(ticks: Ticks, row: int, record: dict[str, Any]) -> tuple[int, bool]:
+    """The row's faults, and whether a number had float noise."""
+    found, noisy = 0, False
     for name, read, wrong in _ROW_READERS:
         value = record.get(name)
         if value is None or value == "":
             continue
         try:
-            getattr(ticks, name if name != "time" else "time_us")[row] = read(value)
+            number, seen_through = read(value)
+            getattr(ticks, name if name != "time" else "time_us")[row] = number
+            noisy |= seen_through
         except _Unusable as unusable:
             found |= unusable.fault
         except (ValueError, TypeError, OverflowError):
             found |= wrong
     if record.get("kind") in (None, ""):
         ticks.kind[row] = wire.Kind.TRADE
-    return found
+    return found, noisy
 
 
 class _Unusable(Exception):
@@ -250,67 +257,41 @@ class _Unusable(Exception):
         self.fault = fault
 
 
-_NUMBER = re.compile(r"([+-]?)(\d{1,40})(?:\.(\d{0,40}))?(?:[eE]([+-]?\d{1,3}))?\Z", re.ASCII)
-_INFINITE = ("nan", "inf", "infinity")
+Read = Callable[[object], tuple[int, bool]]
+"""Reads a value of a row: the integer, and whether a spreadsheet's way to write it was seen through."""
 
 
-def scaled(value: object, scale: int, *, not_finite: Fault, too_precise: Fault, out_of_range: Fault) -> int:
-    """Decimal text or a whole number as an integer in 10**-scale, exactly; raises `_Unusable` or ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise ValueError(value)
-    text = str(value).strip() if isinstance(value, str) or abs(value) < 1 << 200 else "1e999"
-    if text.lstrip("+-").lower() in _INFINITE:
-        raise _Unusable(not_finite)
-    match = _NUMBER.match(text)
-    if match is None:
-        raise ValueError(value)
-    sign, whole, fraction, power = match[1], match[2], match[3] or "", int(match[4] or 0)
-    digits, exponent = int(whole + fraction), scale - len(fraction) + power
-    if digits == 0:
-        return 0
-    if exponent > 40:
-        raise _Unusable(out_of_range)
-    if exponent < 0:
-        unit = int(10 ** min(-exponent, 200))
-        if digits % unit:
-            raise _Unusable(too_precise)
-        result = digits // unit
-    else:
-        result = digits * int(10**exponent)
-    if result > GREATEST:
-        raise _Unusable(out_of_range)
-    return -result if sign == "-" else result
+def _number(scale: int, not_finite: Fault, too_precise: Fault, out_of_range: Fault) -> Read:
+    """Decimal text or a JSON number (which comes as text or an integer) in 10**-scale, exactly."""
+
+    def read(value: object) -> tuple[int, bool]:
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise ValueError(value)
+        try:
+            return wire.numbers.read(value if isinstance(value, str) else str(value), scale)
+        except wire.numbers.NotFiniteError:
+            raise _Unusable(not_finite) from None
+        except wire.numbers.TooPreciseError:
+            raise _Unusable(too_precise) from None
+        except wire.numbers.TooLargeError:
+            raise _Unusable(out_of_range) from None
+
+    return read
 
 
-def _price(value: object) -> int:
-    return scaled(
-        value,
-        wire.PRICE_SCALE,
-        not_finite=Fault.PRICE_NOT_FINITE,
-        too_precise=Fault.PRICE_TOO_PRECISE,
-        out_of_range=Fault.PRICE_OUT_OF_RANGE,
-    )
+_price = _number(wire.PRICE_SCALE, Fault.PRICE_NOT_FINITE, Fault.PRICE_TOO_PRECISE, Fault.PRICE_OUT_OF_RANGE)
+_size = _number(wire.SIZE_SCALE, Fault.SIZE_NOT_FINITE, Fault.SIZE_TOO_PRECISE, Fault.SIZE_OUT_OF_RANGE)
+# RFC 3339. The seconds may have any number of decimal places; what is finer than a microsecond is cut off.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,40})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-def _size(value: object) -> int:
-    return scaled(
-        value,
-        wire.SIZE_SCALE,
-        not_finite=Fault.SIZE_NOT_FINITE,
-        too_precise=Fault.SIZE_TOO_PRECISE,
-        out_of_range=Fault.SIZE_OUT_OF_RANGE,
-    )
-
-
-def _time(value: object) -> int:
+def _time(value: object) -> tuple[int, bool]:
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, str):
-        raise TypeError(value)
-    moment = datetime.datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError("a time needs an offset, such as Z or +09:00")
-    return microseconds(moment)
+        return value, False
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise ValueError("a time has an offset, such as Z or +09:00")
+    return microseconds(datetime.datetime.fromisoformat(value.upper())), False
 
 
 def microseconds(moment: datetime.datetime) -> int:
@@ -321,31 +302,28 @@ def microseconds(moment: datetime.datetime) -> int:
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-def _named(names: tuple[str, ...], fault: Fault) -> Callable[[object], int]:
-    def read(value: object) -> int:
+def _named(names: tuple[str, ...], fault: Fault) -> Read:
+    def read(value: object) -> tuple[int, bool]:
         if not isinstance(value, str) or value not in names:
             raise _Unusable(fault)
-        return names.index(value)
+        return names.index(value), False
 
     return read
 
 
-def _whole(value: object) -> int:
+def _whole(value: object) -> tuple[int, bool]:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError(value)
-    number = int(value)
-    if not -(2**63) < number < 2**63:
+    return wire.numbers.read_whole(str(value))
+
+
+def _date(value: object) -> tuple[int, bool]:
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
         raise ValueError(value)
-    return number
+    return datetime.date.fromisoformat(value).toordinal() - _EPOCH.toordinal(), False
 
 
-def _date(value: object) -> int:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return datetime.date.fromisoformat(value).toordinal() - _EPOCH.toordinal()
-
-
-_ROW_READERS: tuple[tuple[str, Callable[[object], int], Fault], ...] = (
+_ROW_READERS: tuple[tuple[str, Read, Fault], ...] = (
     ("time", _time, Fault.TIME_MALFORMED),
     ("kind", _named(KIND_NAMES, Fault.KIND_UNKNOWN), Fault.KIND_UNKNOWN),
     ("side", _named(SIDE_NAMES, Fault.SIDE_UNKNOWN), Fault.SIDE_UNKNOWN),
@@ -366,19 +344,29 @@ def pack(ticks: Ticks) -> bytes:
         values = getattr(ticks, name)
         if len(values) and not (values == _NOTHING.get(name, ABSENT)).all():
             columns[name] = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
-    packed: bytes = msgpack.packb([ticks.feed, ticks.source_id, len(ticks), ticks.symbols, columns])
+    packed: bytes = msgpack.packb([ticks.feed, ticks.source_id, len(ticks), ticks.symbols, columns, wire.SIZE_SCALE])
     return packed
 
 
 def unpack(blob: bytes) -> Ticks:
     """The inverse of `pack`."""
-    feed, source_id, rows, symbols, columns = msgpack.unpackb(blob)
+    feed, source_id, rows, symbols, columns, *scale = msgpack.unpackb(blob)
     ticks = empty(feed, source_id, rows, symbols)
+    factor = packed_ratio(*scale)
     for name, data in columns.items():
         if name in COLUMNS:
             dtype = np.dtype(_DTYPES.get(name, np.int64)).newbyteorder("<")
-            setattr(ticks, name, np.frombuffer(data, dtype).astype(_DTYPES.get(name, np.int64), copy=False))
+            values = np.frombuffer(data, dtype).astype(_DTYPES.get(name, np.int64), copy=False)
+            if factor != 1 and name in SIZES:
+                values = np.where(values == ABSENT, ABSENT, values * factor)
+            setattr(ticks, name, values)
     return ticks
+
+
+def packed_ratio(scale: int = wire.OLDEST_SIZE_SCALE) -> int:
+    """What packed sizes of this scale are multiplied with. Blobs did not say theirs when it was the oldest; a Redis may
+    still hold such."""
+    return int(10 ** (wire.SIZE_SCALE - scale))
 
 
 def used_symbols(ticks: Ticks) -> Iterable[str]:

@@ -13,7 +13,7 @@ _BOUNDS = {
 _KNOWN_SYMBOLS = 100_000
 
 Row = Mapping[str, Any]
-"""One tick: the keyword arguments of `Columns.append`, prices as integers of 1e-8, sizes of 1e-4."""
+"""One tick: the keyword arguments of `Columns.append`, prices as integers of 1e-8, sizes of 1e-6."""
 
 
 class Batcher:

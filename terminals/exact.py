@@ -1,20 +1,16 @@
-"""Decimal text to integers without a float in between."""
+"""Cells of a file as the integers of a tick: numbers as `terminals.wire.numbers` has them, without exponents."""
 
-import re
-
-_DECIMAL = re.compile(r"([+-]?)(\d{1,18})(?:\.(\d{1,18}))?", re.ASCII)
-_MOST = 10**18 - 1
+from terminals.wire import numbers
 
 
 def mantissa(text: str, scale: int) -> int:
-    """`text` x 10^scale as an integer; ValueError if it is no plain decimal number or does not fit exactly."""
-    match = _DECIMAL.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is no decimal number")
-    sign, whole, fraction = match.group(1), match.group(2), (match.group(3) or "").rstrip("0")
-    if len(fraction) > scale:
-        raise ValueError(f"{text!r} has more than {scale} decimal places")
-    value = int(whole + fraction.ljust(scale, "0"))
-    if value > _MOST:
-        raise ValueError(f"{text!r} has more than {18 - scale} digits before the point")
-    return -value if sign == "-" else value
+    """`text` x 10^scale as an integer, float noise taken off; ValueError if it is no plain decimal number or does not
+    fit."""
+    return read(text, scale)[0]
+
+
+def read(text: str, scale: int) -> tuple[int, bool]:
+    """As `mantissa`, and whether there was float noise."""
+    if "e" in text.lower() or text != text.strip(" ") or text.endswith("."):
+        raise ValueError(f"{text!r} is no plain decimal number")
+    return numbers.read(text, scale)

@@ -47,7 +47,7 @@ def price(text: str) -> int:
 
 def size(text: str) -> int:
     """A size as the arrays hold it."""
-    return int(Decimal(text).scaleb(4))
+    return int(Decimal(text).scaleb(6))
 
 
 def rows_of(given: Ticks) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def candles_by_hand(given: Iterable[Ticks]) -> list[Candle]:
 def _candle(symbol: str, minute_us: int, rows: list[dict[str, Any]]) -> Candle:
     ordered = sorted(rows, key=lambda row: (row["time_us"], row["tick_id"]))
     prices = [Decimal(row["price"]).scaleb(-8) for row in ordered]
-    sizes = [Decimal(0 if row["size"] == ABSENT else row["size"]).scaleb(-4) for row in ordered]
+    sizes = [Decimal(0 if row["size"] == ABSENT else row["size"]).scaleb(-6) for row in ordered]
     return Candle(
         symbol=symbol,
         minute_us=minute_us,
@@ -99,8 +99,8 @@ def candles(bars: Bars) -> list[Candle]:
                 high=number("high", row, 8),
                 low=number("low", row, 8),
                 close=number("close", row, 8),
-                volume=number("volume", row, 4),
-                value=number("value", row) + number("value_frac", row, 12),
+                volume=number("volume", row, 6),
+                value=number("value", row) + number("value_frac", row, 14),
                 n=int(bars.n[row]),
             )
             for row in range(len(bars))

@@ -13,7 +13,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from marketdata import figures
 from marketdata.storage import storage_of
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import SEQ_BITS, TICK_BITS
+from marketdata.ticks import ABSENT, SEQ_BITS, SIZES, TICK_BITS, packed_ratio
 
 FAR_US = 2**62
 
@@ -31,6 +31,10 @@ def fill_ledger(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
     for date in store.dates("temp_market_data"):
         for symbol, feed in store.day_series(date):
             ticks = store.read_day_ticks(date, symbol, feed)
+            if store.vendor == "sqlite":  # which holds integers of 1e-4 until 0013
+                for name in SIZES:
+                    values = getattr(ticks, name)
+                    setattr(ticks, name, np.where(values == ABSENT, ABSENT, values * packed_ratio()))
             streams = ticks.tick_id >> (TICK_BITS + SEQ_BITS)
             for stream in np.unique(streams).tolist():  # a series may have come from several sources
                 part = ticks.take(streams == stream)

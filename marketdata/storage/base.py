@@ -15,8 +15,8 @@ order_books           ten levels as JSON arrays of decimals as text, best first,
 market_events         status, VI, index and other events, key (event_time, event_id, trade_date), body in JSON, by day
 cache_realtime_data, cache_chart_data, cache_stats_data   what a reader in SQL gets of the caches; not partitioned
 
-Prices are DECIMAL(18,8) and sizes DECIMAL(18,4) where the database has exact decimals; SQLite has none and keeps the
-integers of `marketdata.ticks` (1e-8 and 1e-4), and times as microseconds.
+Prices are DECIMAL(18,8) and sizes DECIMAL(18,6) where the database has exact decimals; SQLite has none and keeps the
+integers of `marketdata.ticks` (1e-8 and 1e-6), and times as microseconds.
 
 A tick lies in exactly one place at any moment: temp_market_data, market_data_tick, or (where a backend needs it for the
 way between) a table of its own. `read_ticks` asks all of them in one statement, so a day that is being moved is whole
@@ -41,7 +41,8 @@ from marketdata.daily import DailyBars
 from marketdata.figures import Figure
 from marketdata.records import MarketEvent, OrderBook
 from marketdata.storage.periods import DAY, MONTH, Period
-from marketdata.ticks import Ticks
+from marketdata.ticks import SIZES, Ticks
+from terminals import wire
 
 TEMP, HISTORY = "temp_market_data", "market_data_tick"
 MINUTES, DAILY, BOOKS, EVENTS = "market_data_minute", "market_data", "order_books", "market_events"
@@ -50,6 +51,11 @@ PERIODS: dict[str, Period] = {TEMP: DAY, HISTORY: DAY, MINUTES: MONTH, DAILY: MO
 EPOCH_DATE = datetime.date(1970, 1, 1)
 Series = tuple[str, str]
 """Symbol and feed."""
+# Digits in all and behind the point, of prices, sizes, sums of sizes and traded values.
+PRICE_DIGITS = f"(18,{wire.PRICE_SCALE})"
+SIZE_DIGITS = f"(18,{wire.SIZE_SCALE})"
+VOLUME_DIGITS = f"({20 + wire.SIZE_SCALE},{wire.SIZE_SCALE})"
+VALUE_DIGITS = f"({24 + wire.VALUE_SCALE},{wire.VALUE_SCALE})"
 
 
 class StorageError(Exception):
@@ -100,7 +106,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:
-    """A row of cache_realtime_data: the latest trade of a symbol on a feed. Price in 1e-8, size in 1e-4."""
+    """A row of cache_realtime_data: the latest trade of a symbol on a feed. Price in 1e-8, size in 1e-6."""
 
     symbol: str
     feed: str
@@ -146,6 +152,12 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def create_tables(self) -> None:
         """Make the tables that are not there."""
+
+    @abc.abstractmethod
+    def refine_sizes(self) -> None:
+        """Give tables that were made when sizes had four decimal places those of now, with what is in them; does
+        nothing where that is done. For a migration: nobody may write meanwhile. StorageError, with nothing changed, if
+        a number does not fit any more."""
 
     @abc.abstractmethod
     def drop_tables(self) -> None:
@@ -370,6 +382,19 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def count(self, table: str) -> int:
         """How many rows a table has, exactly."""
+
+    def _refuse_what_is_too_large(self, most: int | str) -> None:
+        """For `refine_sizes`; `most` is what a size may be, in the table's own unit."""
+        for table in (TEMP, HISTORY):
+            places = " OR ".join(f"{name} >= {most} OR {name} <= -{most}" for name in SIZES)
+            rows = self._query(f"SELECT symbol, feed, trade_date, tick_id FROM {table} WHERE {places} LIMIT 1")
+            if rows:
+                symbol, feed, date, tick_id = rows[0]
+                raise StorageError(
+                    f"{table}: 소수 여섯 자리로 옮길 수 없는 수량 / a size or cumulative volume of 10^12 or more cannot"
+                    f" have six decimal places (symbol {symbol}, feed {feed}, trading date {date}, tick {tick_id});"
+                    " nothing was changed. Keep a backup, set such values to NULL, then migrate again."
+                )
 
     def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:

@@ -83,12 +83,15 @@ def _numeric(values: Int64, unit: int) -> npt.NDArray[Any]:
     """Scaled integers as PostgreSQL's numeric: how many digits, the weight of the first, sign, scale, then digits of
     base 10,000. It strips the leading zeros itself."""
     fraction = len(str(unit)) - 1
+    groups = -(-fraction // 4)  # of base 10,000 behind the point; the last may have fewer decimal digits
     made = np.empty((len(values), 4 + _DIGITS), ">u2")
     made[:, 0] = _DIGITS
-    made[:, 1] = _DIGITS - fraction // 4 - 1
+    made[:, 1] = _DIGITS - groups - 1
     made[:, 2] = np.where(values < 0, _NEGATIVE, 0)
     made[:, 3] = fraction
-    left = np.abs(values)
-    for place in range(3 + _DIGITS, 3, -1):
+    short = 10 ** (groups * 4 - fraction)
+    left, last = np.divmod(np.abs(values), 10_000 // short)
+    made[:, 3 + _DIGITS] = last * short
+    for place in range(2 + _DIGITS, 3, -1):
         left, made[:, place] = np.divmod(left, 10_000)
     return made

@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
+from terminals import wire
 
 UNITS = {
     "price": PRICE_UNIT,
@@ -25,7 +26,7 @@ UNITS = {
     "ask_size": SIZE_UNIT,
     "cum_volume": SIZE_UNIT,
 }
-_EXPONENTS = {PRICE_UNIT: "e-8", SIZE_UNIT: "e-4", 1: ""}
+_EXPONENTS = {PRICE_UNIT: f"e-{wire.PRICE_SCALE}", SIZE_UNIT: f"e-{wire.SIZE_SCALE}", 1: ""}
 
 
 class LoadFile:

@@ -12,30 +12,43 @@ from django.db import DatabaseError, InterfaceError
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import partitions
-from marketdata.storage.base import HISTORY, MINUTES, REMEDY, TEMP, Blame, TickKey
+from marketdata.storage.base import (
+    HISTORY,
+    MINUTES,
+    PRICE_DIGITS,
+    REMEDY,
+    SIZE_DIGITS,
+    TEMP,
+    VALUE_DIGITS,
+    VOLUME_DIGITS,
+    Blame,
+    TickKey,
+)
 from marketdata.storage.loadfile import LoadFile
 from marketdata.storage.mariadb_columns import SELECT_BAR, SELECT_TICK, minute_rows, moment, nearby
 from marketdata.storage.mariadb_history import COMPRESSED, MOVING, NAMES, PARTED, MariaDBHistory, tables
 from marketdata.storage.sqlite import ticks_from_rows
-from marketdata.ticks import Ticks
+from marketdata.ticks import SIZES, Ticks
 
+_PRICE, _SIZE = f"DECIMAL{PRICE_DIGITS}", f"DECIMAL{SIZE_DIGITS}"
+_VOLUME, _VALUE = f"DECIMAL{VOLUME_DIGITS}", f"DECIMAL{VALUE_DIGITS}"
 _ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
 _TICKS = f"""
 CREATE TABLE IF NOT EXISTS {{table}} (
     symbol VARCHAR(24) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
     feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL,
     kind ENUM('trade','quote','snapshot','expected','book','status') NOT NULL, side ENUM('buy','sell') NULL,
-    price DECIMAL(18,8) NULL, size DECIMAL(18,4) NULL, seq BIGINT NULL,
-    bid DECIMAL(18,8) NULL, ask DECIMAL(18,8) NULL, bid_size DECIMAL(18,4) NULL, ask_size DECIMAL(18,4) NULL,
-    cum_volume DECIMAL(18,4) NULL,
+    price {_PRICE} NULL, size {_SIZE} NULL, seq BIGINT NULL,
+    bid {_PRICE} NULL, ask {_PRICE} NULL, bid_size {_SIZE} NULL, ask_size {_SIZE} NULL,
+    cum_volume {_SIZE} NULL,
     PRIMARY KEY (symbol, event_time, tick_id, trade_date)
 ) ENGINE=InnoDB {COMPRESSED} {{parted}}
 """
 _MINUTES = f"""
 CREATE TABLE IF NOT EXISTS market_data_minute (
     symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, minute_time DATETIME NOT NULL, trade_date DATE NOT NULL,
-    open DECIMAL(18,8) NOT NULL, high DECIMAL(18,8) NOT NULL, low DECIMAL(18,8) NOT NULL, close DECIMAL(18,8) NOT NULL,
-    volume DECIMAL(24,4) NOT NULL, value DECIMAL(36,12) NOT NULL, n BIGINT NOT NULL, rev INT NOT NULL,
+    open {_PRICE} NOT NULL, high {_PRICE} NOT NULL, low {_PRICE} NOT NULL, close {_PRICE} NOT NULL,
+    volume {_VOLUME} NOT NULL, value {_VALUE} NOT NULL, n BIGINT NOT NULL, rev INT NOT NULL,
     open_time DATETIME(6) NOT NULL, open_id BIGINT NOT NULL, close_time DATETIME(6) NOT NULL, close_id BIGINT NOT NULL,
     PRIMARY KEY (symbol, feed, minute_time, trade_date)
 ) ENGINE=InnoDB {PARTED}
@@ -87,6 +100,7 @@ _REMEDIES = {
     **dict.fromkeys((2002, 2003, 2006, 2013), "start the database, or see whether it can be reached"),
     **dict.fromkeys((1205, 1969, 1317), "end the statement that holds the tables (SHOW PROCESSLIST), or wait for it"),
 }
+_SIZED = (TEMP, MOVING, HISTORY, MINUTES, "market_data", "cache_realtime_data")
 
 
 class MariaDB(MariaDBHistory):
@@ -101,6 +115,23 @@ class MariaDB(MariaDBHistory):
         self._compress()
         for statement in (_MINUTES, *tables()):
             self._query(statement)
+
+    def refine_sizes(self) -> None:
+        rows = self._query(
+            "SELECT TABLE_NAME, COLUMN_NAME, IS_NULLABLE, COLUMN_TYPE FROM information_schema.COLUMNS"
+            " WHERE TABLE_SCHEMA = DATABASE() AND DATA_TYPE = 'decimal'"
+        )
+        wanted = dict.fromkeys(SIZES, SIZE_DIGITS)
+        wanted |= {"volume": VOLUME_DIGITS, "regular_volume": VOLUME_DIGITS, "value": VALUE_DIGITS}
+        changes: dict[str, list[str]] = {}
+        for table, name, nullable, now in rows:
+            if table in _SIZED and name in wanted and now != f"decimal{wanted[name]}":
+                null = "NULL" if nullable == "YES" else "NOT NULL"
+                changes.setdefault(table, []).append(f"MODIFY {name} DECIMAL{wanted[name]} {null}")
+        if TEMP in changes or HISTORY in changes:
+            self._refuse_what_is_too_large(10**12)
+        for table, modified in sorted(changes.items()):
+            self._query(f"ALTER TABLE {table} {', '.join(modified)}")
 
     def _compress(self) -> None:
         """Give tables of ticks that were made without it the option, at once and without a copy: days are exchanged

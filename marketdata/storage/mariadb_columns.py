@@ -7,10 +7,11 @@ import datetime
 import numpy as np
 
 from marketdata import bars as bars_module
-from marketdata.bars import Bars
+from marketdata.bars import VALUE_UNIT, Bars
 from marketdata.storage.base import StorageError
 from marketdata.storage.loadfile import UNITS, date_text, moments
-from marketdata.ticks import ABSENT
+from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, decimal_text
+from terminals import wire
 
 
 def micros(column: str) -> str:
@@ -21,17 +22,17 @@ def scaled(column: str, unit: int) -> str:
     return f"CAST({column} * {unit} AS SIGNED)"
 
 
-_PRICE, _SIZE = 10**8, 10**4
+# Rounded down, and what remains: -0.5 is -1 and 0.5.
+VALUE = f"CAST(FLOOR(value) AS SIGNED), CAST((value - FLOOR(value)) * {VALUE_UNIT} AS SIGNED)"
 DAY = "TO_DAYS(trade_date) - 719528"
 SELECT_BAR = ", ".join(
     [
         "symbol",
         micros("minute_time"),
         DAY,
-        *(scaled(name, _PRICE) for name in ("open", "high", "low", "close")),
-        scaled("volume", _SIZE),
-        "CAST(FLOOR(value) AS SIGNED)",
-        "CAST((value - FLOOR(value)) * 1000000000000 AS SIGNED)",
+        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")),
+        scaled("volume", SIZE_UNIT),
+        VALUE,
         "n",
         "rev",
         micros("open_time"),
@@ -73,7 +74,8 @@ _MINUTE_INTO = (
     " rev, open_time, open_id, close_time, close_id) VALUES "
 )
 # Scaled integers are quoted: bare, MariaDB reads 1e-8 as a double, which holds 15 of a DECIMAL's 18 digits.
-_MINUTE_ROW = "%s,'%s','%s','%de-8','%de-8','%de-8','%de-8','%de-4',%d.%012d,%d,%d,'%s',%d,'%s',%d)"
+_PRICE, _SIZE = f"'%de-{wire.PRICE_SCALE}'", f"'%de-{wire.SIZE_SCALE}'"
+_MINUTE_ROW = f"%s,'%s','%s',{_PRICE},{_PRICE},{_PRICE},{_PRICE},{_SIZE},%s,%d,%d,'%s',%d,'%s',%d)"
 
 
 def minute_rows(bars: Bars) -> str:
@@ -85,7 +87,9 @@ def minute_rows(bars: Bars) -> str:
         [symbols[index] for index in columns["symbol"]],
         moments(bars.time_us),
         [date_text(day) for day in columns["trade_date"]],
-        *(columns[name] for name in ("open", "high", "low", "close", "volume", "value", "value_frac", "n", "rev")),
+        *(columns[name] for name in ("open", "high", "low", "close", "volume")),
+        [value_text(whole, part) for whole, part in zip(columns["value"], columns["value_frac"], strict=True)],
+        *(columns[name] for name in ("n", "rev")),
         moments(bars.open_time),
         columns["open_id"],
         moments(bars.close_time),
@@ -95,6 +99,11 @@ def minute_rows(bars: Bars) -> str:
     row = f"({_literal(bars.feed)}," + _MINUTE_ROW
     rows = [row % line for line in lines]
     return _MINUTE_INTO + ",".join(rows)
+
+
+def value_text(whole: int, part: int) -> str:
+    """A traded value as a decimal: (-1, half of VALUE_UNIT) is -0.5."""
+    return decimal_text(whole * VALUE_UNIT + part, wire.VALUE_SCALE)
 
 
 def replace_statement(bars: Bars) -> str:

@@ -17,7 +17,7 @@ from django.db import DatabaseError, connections
 
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
-from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
+from marketdata.figures import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure, of_series
 from marketdata.storage import mariadb_events, partitions, portable
 from marketdata.storage.base import (
     BOOKS,
@@ -27,7 +27,11 @@ from marketdata.storage.base import (
     HISTORY,
     MINUTES,
     PERIODS,
+    PRICE_DIGITS,
+    SIZE_DIGITS,
     TEMP,
+    VALUE_DIGITS,
+    VOLUME_DIGITS,
     Part,
     Progress,
     Series,
@@ -37,7 +41,8 @@ from marketdata.storage.base import (
 )
 from marketdata.storage.candlereads import CandleReads
 from marketdata.storage.loadfile import UNITS
-from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, micros, moment, replace_statement, scaled
+from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, VALUE, micros, moment, replace_statement, scaled
+from marketdata.ticks import PRICE_UNIT, SIZE_UNIT
 
 DAY_PERIOD = PERIODS[TEMP]
 MOVING = "market_data_moving"
@@ -65,15 +70,15 @@ def _start_of(name: str) -> datetime.date | None:
 
 def tables() -> list[str]:
     """CREATE statements of all tables but ticks and minute candles."""
-    price, size = "DECIMAL(18,8)", "DECIMAL(24,4)"
+    price, size, volume = f"DECIMAL{PRICE_DIGITS}", f"DECIMAL{SIZE_DIGITS}", f"DECIMAL{VOLUME_DIGITS}"
     engine = settings.CACHE_ENGINE
     return [
         f"""
 CREATE TABLE IF NOT EXISTS market_data (
     symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, trade_date DATE NOT NULL,
     open {price} NOT NULL, high {price} NOT NULL, low {price} NOT NULL, close {price} NOT NULL, last {price} NOT NULL,
-    volume {size} NOT NULL, value DECIMAL(36,12) NOT NULL, n BIGINT NOT NULL,
-    regular_open {price} NULL, regular_high {price} NULL, regular_low {price} NULL, regular_volume {size} NULL,
+    volume {volume} NOT NULL, value DECIMAL{VALUE_DIGITS} NOT NULL, n BIGINT NOT NULL,
+    regular_open {price} NULL, regular_high {price} NULL, regular_low {price} NULL, regular_volume {volume} NULL,
     PRIMARY KEY (symbol, feed, trade_date)
 ) ENGINE=InnoDB {PARTED}""",
         f"""
@@ -93,7 +98,7 @@ CREATE TABLE IF NOT EXISTS market_events (
         f"""
 CREATE TABLE IF NOT EXISTS cache_realtime_data (
     symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL,
-    price {price} NOT NULL, size DECIMAL(18,4) NULL, updated_at DATETIME(6) NOT NULL,
+    price {price} NOT NULL, size {size} NULL, updated_at DATETIME(6) NOT NULL,
     PRIMARY KEY (symbol, feed), KEY cache_realtime_updated (updated_at) USING BTREE
 ) ENGINE={engine}""",
         *(
@@ -115,9 +120,9 @@ def _hash() -> str:
     def whole(name: str) -> str:
         return name if units[name] == 1 else f"CAST({name} * {units[name]} AS SIGNED)"
 
-    parts = ["(TO_SECONDS(event_time) - 62167219200) * 1000000 + MICROSECOND(event_time)"]
-    parts += [f"IFNULL({whole(name)} * {factor}, -{factor})" for name, factor in WHOLE.items()]
-    parts += [f"IFNULL({whole(name)} %% {PRIME} * {factor}, -{factor})" for name, factor in REDUCED.items()]
+    micros = "(TO_SECONDS(event_time) - 62167219200) * 1000000 + MICROSECOND(event_time)"
+    parts = [f"({micros}) %% {PRIME} * {TIME}"]
+    parts += [f"IFNULL({whole(name)} %% {PRIME} * {factor}, -{absent})" for name, (factor, absent) in FACTORS.items()]
     parts += [f"CAST(kind AS SIGNED) * {KIND}", f"IFNULL(CAST(side AS SIGNED), 0) * {SIDE}"]
     parts.append(f"CAST(source AS SIGNED) * {SOURCE}")
     return f"(tick_id %% {PRIME} + 1) * (({' + '.join(parts)}) %% {PRIME}) %% {PRIME}"
@@ -127,13 +132,12 @@ _HASH = _hash()
 _DAILY_COLUMNS = ", ".join(
     [
         DAY,
-        *(scaled(name, 10**8) for name in ("open", "high", "low", "close", "last")),
-        scaled("volume", 10**4),
-        "CAST(FLOOR(value) AS SIGNED)",
-        "CAST((value - FLOOR(value)) * 1000000000000 AS SIGNED)",
+        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close", "last")),
+        scaled("volume", SIZE_UNIT),
+        VALUE,
         "n",
-        *(scaled(name, 10**8) for name in ("regular_open", "regular_high", "regular_low")),
-        scaled("regular_volume", 10**4),
+        *(scaled(name, PRICE_UNIT) for name in ("regular_open", "regular_high", "regular_low")),
+        scaled("regular_volume", SIZE_UNIT),
     ]
 )
 

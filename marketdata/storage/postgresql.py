@@ -12,7 +12,19 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import postgresql_partitions as partitions
-from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, REMEDY, TEMP, Blame, TickKey
+from marketdata.storage.base import (
+    EPOCH_DATE,
+    HISTORY,
+    MINUTES,
+    PRICE_DIGITS,
+    REMEDY,
+    SIZE_DIGITS,
+    TEMP,
+    VALUE_DIGITS,
+    VOLUME_DIGITS,
+    Blame,
+    TickKey,
+)
 from marketdata.storage.copyrows import KINDS, SIDES, CopyRows
 from marketdata.storage.postgresql_columns import (
     INSERT_MINUTES,
@@ -31,24 +43,26 @@ from marketdata.storage.postgresql_history import (
     tables,
 )
 from marketdata.storage.sqlite import ticks_from_rows
-from marketdata.ticks import Ticks
+from marketdata.ticks import SIZES, Ticks
 
 _WORDS = {"tick_kind": KINDS[1:], "tick_side": SIDES[1:]}
-_TICKS = """
-CREATE TABLE IF NOT EXISTS {table} (
+_PRICE, _SIZE = f"NUMERIC{PRICE_DIGITS}", f"NUMERIC{SIZE_DIGITS}"
+_VOLUME, _VALUE = f"NUMERIC{VOLUME_DIGITS}", f"NUMERIC{VALUE_DIGITS}"
+_TICKS = f"""
+CREATE TABLE IF NOT EXISTS {{table}} (
     symbol VARCHAR(24) COLLATE "C" NOT NULL, event_time TIMESTAMPTZ(6) NOT NULL, tick_id BIGINT NOT NULL,
     trade_date DATE NOT NULL, feed VARCHAR(16) COLLATE "C" NOT NULL, source SMALLINT NOT NULL,
     kind tick_kind NOT NULL, side tick_side,
-    price NUMERIC(18,8), size NUMERIC(18,4), seq BIGINT,
-    bid NUMERIC(18,8), ask NUMERIC(18,8), bid_size NUMERIC(18,4), ask_size NUMERIC(18,4),
-    cum_volume NUMERIC(18,4) {parted}
+    price {_PRICE}, size {_SIZE}, seq BIGINT,
+    bid {_PRICE}, ask {_PRICE}, bid_size {_SIZE}, ask_size {_SIZE},
+    cum_volume {_SIZE} {{parted}}
 """
 _MINUTES = f"""
 CREATE TABLE IF NOT EXISTS market_data_minute (
     symbol VARCHAR(24) COLLATE "C" NOT NULL, feed VARCHAR(16) COLLATE "C" NOT NULL, minute_time TIMESTAMPTZ(0) NOT NULL,
     trade_date DATE NOT NULL,
-    open NUMERIC(18,8) NOT NULL, high NUMERIC(18,8) NOT NULL, low NUMERIC(18,8) NOT NULL, close NUMERIC(18,8) NOT NULL,
-    volume NUMERIC(24,4) NOT NULL, value NUMERIC(36,12) NOT NULL, n BIGINT NOT NULL, rev INTEGER NOT NULL,
+    open {_PRICE} NOT NULL, high {_PRICE} NOT NULL, low {_PRICE} NOT NULL, close {_PRICE} NOT NULL,
+    volume {_VOLUME} NOT NULL, value {_VALUE} NOT NULL, n BIGINT NOT NULL, rev INTEGER NOT NULL,
     open_time TIMESTAMPTZ(6) NOT NULL, open_id BIGINT NOT NULL,
     close_time TIMESTAMPTZ(6) NOT NULL, close_id BIGINT NOT NULL {partitions.parted(MINUTES)}
 """
@@ -89,6 +103,7 @@ _REMEDIES = {
     "08": "start the database, or see whether it can be reached",
 }
 _CHECK, _DUPLICATE = "23514", "23505"
+_SIZED = (TEMP, HISTORY, MINUTES, "market_data", "cache_realtime_data")
 
 
 class PostgreSQL(PostgreSQLHistory):
@@ -106,6 +121,24 @@ class PostgreSQL(PostgreSQLHistory):
             self._query(_TICKS.format(table=table, parted=partitions.parted(table)))
         for statement in (_MINUTES, *tables()):
             self._query(statement)
+
+    def refine_sizes(self) -> None:
+        rows = self._query(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+            " AND data_type = 'numeric' AND numeric_scale IN (4, 12)"
+        )
+        wanted = dict.fromkeys(SIZES, SIZE_DIGITS)
+        wanted |= {"volume": VOLUME_DIGITS, "regular_volume": VOLUME_DIGITS, "value": VALUE_DIGITS}
+        changes: dict[str, list[str]] = {}
+        for table, name in rows:
+            if table in _SIZED and name in wanted:  # partitions follow their table
+                changes.setdefault(table, []).append(f"ALTER COLUMN {name} TYPE NUMERIC{wanted[name]}")
+        with transaction.atomic(using=self.connection.alias):
+            self._query("SET LOCAL statement_timeout = 0")
+            if TEMP in changes or HISTORY in changes:
+                self._refuse_what_is_too_large(10**12)
+            for table, modified in sorted(changes.items()):
+                self._query(f"ALTER TABLE {table} {', '.join(modified)}")
 
     def drop_tables(self) -> None:
         for table in (TEMP, HISTORY, MINUTES, *NAMES):

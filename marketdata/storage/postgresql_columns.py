@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from marketdata import bars as bars_module
-from marketdata.bars import Bars
+from marketdata.bars import VALUE_UNIT, Bars
 from marketdata.storage import mariadb_columns
 from marketdata.storage.copyrows import KINDS, SIDES
 from marketdata.storage.loadfile import UNITS, date_text, moments
-from marketdata.ticks import ABSENT
+from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT
+from terminals import wire
 
 
 def micros(column: str) -> str:
@@ -29,16 +30,15 @@ def number(column: str, words: tuple[str, ...]) -> str:
     return f"CASE {column} {cases} ELSE 0 END"
 
 
-_PRICE, _SIZE = 10**8, 10**4
 DAY = "trade_date - DATE '1970-01-01'"
-VALUE = "floor(value)::bigint, ((value - floor(value)) * 1000000000000)::bigint"
+VALUE = f"floor(value)::bigint, ((value - floor(value)) * {VALUE_UNIT})::bigint"
 SELECT_BAR = ", ".join(
     [
         "symbol",
         micros("minute_time"),
         DAY,
-        *(scaled(name, _PRICE) for name in ("open", "high", "low", "close")),
-        scaled("volume", _SIZE),
+        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")),
+        scaled("volume", SIZE_UNIT),
         VALUE,
         "n",
         "rev",
@@ -65,11 +65,13 @@ MINUTE_COLUMNS = (
     "close_id",
 )  # fmt: skip
 # Scaled integers travel as such and are scaled by the server, exactly: e-8 of a numeric is a numeric.
+_PRICE = f"1e-{wire.PRICE_SCALE}::numeric"
 INSERT_MINUTES = f"""
 INSERT INTO market_data_minute AS m ({", ".join(MINUTE_COLUMNS)})
 SELECT symbol, %s, minute_time::timestamptz, trade_date::date,
-    open * 1e-8::numeric, high * 1e-8::numeric, low * 1e-8::numeric, close * 1e-8::numeric, volume * 1e-4::numeric,
-    value + value_frac * 1e-12::numeric, n, rev, open_time::timestamptz, open_id, close_time::timestamptz, close_id
+    open * {_PRICE}, high * {_PRICE}, low * {_PRICE}, close * {_PRICE}, volume * 1e-{wire.SIZE_SCALE}::numeric,
+    value + value_frac * 1e-{wire.VALUE_SCALE}::numeric, n, rev, open_time::timestamptz, open_id,
+    close_time::timestamptz, close_id
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
     %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::bigint[])
     AS u (symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev, open_time,

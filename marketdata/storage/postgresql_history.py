@@ -17,7 +17,7 @@ from django.db import DatabaseError
 
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
-from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
+from marketdata.figures import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure, of_series
 from marketdata.storage import portable
 from marketdata.storage import postgresql_partitions as partitions
 from marketdata.storage.base import (
@@ -28,7 +28,11 @@ from marketdata.storage.base import (
     HISTORY,
     MINUTES,
     PERIODS,
+    PRICE_DIGITS,
+    SIZE_DIGITS,
     TEMP,
+    VALUE_DIGITS,
+    VOLUME_DIGITS,
     Part,
     Progress,
     Series,
@@ -52,6 +56,7 @@ from marketdata.storage.postgresql_columns import (
     scaled,
 )
 from marketdata.storage.postgresql_partitions import Bounds
+from marketdata.ticks import PRICE_UNIT, SIZE_UNIT
 
 T = TypeVar("T")
 PIECE = 10_000
@@ -62,7 +67,7 @@ ROOM_S = 10.0
 LOCK_TIMEOUT, DEADLOCK, CANCELLED = "55P03", "40P01", "57014"
 MINUTE_LOCK = 0x6E617275
 """First half of the advisory locks on minute candles: shared by whoever merges, alone for who owns them."""
-_PRICE, _SIZE, _BIG = "NUMERIC(18,8)", "NUMERIC(18,4)", "NUMERIC(24,4)"
+_PRICE, _SIZE, _BIG = f"NUMERIC{PRICE_DIGITS}", f"NUMERIC{SIZE_DIGITS}", f"NUMERIC{VOLUME_DIGITS}"
 _WORD = 'VARCHAR({}) COLLATE "C" NOT NULL'
 _SYMBOL, _FEED, _TIME = _WORD.format(24), _WORD.format(16), "TIMESTAMPTZ(6) NOT NULL"
 NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
@@ -76,7 +81,7 @@ def tables() -> list[str]:
 CREATE TABLE IF NOT EXISTS market_data (
     symbol {_SYMBOL}, feed {_FEED}, trade_date DATE NOT NULL,
     open {_PRICE} NOT NULL, high {_PRICE} NOT NULL, low {_PRICE} NOT NULL, close {_PRICE} NOT NULL,
-    last {_PRICE} NOT NULL, volume {_BIG} NOT NULL, value NUMERIC(36,12) NOT NULL, n BIGINT NOT NULL,
+    last {_PRICE} NOT NULL, volume {_BIG} NOT NULL, value NUMERIC{VALUE_DIGITS} NOT NULL, n BIGINT NOT NULL,
     regular_open {_PRICE}, regular_high {_PRICE}, regular_low {_PRICE}, regular_volume {_BIG}
     {partitions.parted(DAILY)}""",
         # JSON and not JSONB: the numbers stay as they were written.
@@ -111,10 +116,10 @@ CREATE TABLE IF NOT EXISTS {table} (
 def _hash() -> str:
     """A row's hash as `marketdata.figures` has it, in bigints; the percent signs are doubled for parameters."""
     units = UNITS | {"seq": 1}
-    parts = [micros("event_time")]
-    parts += [f"COALESCE({scaled(name, units[name])} * {factor}, -{factor})" for name, factor in WHOLE.items()]
+    parts = [f"{micros('event_time')} %% {PRIME} * {TIME}"]
     parts += [
-        f"COALESCE({scaled(name, units[name])} %% {PRIME} * {factor}, -{factor})" for name, factor in REDUCED.items()
+        f"COALESCE({scaled(name, units[name])} %% {PRIME} * {factor}, -{absent})"
+        for name, (factor, absent) in FACTORS.items()
     ]
     parts += [f"{number('kind', KINDS)} * {KIND}", f"{number('side', SIDES)} * {SIDE}", f"source * {SOURCE}"]
     return f"(tick_id %% {PRIME} + 1) * (({' + '.join(parts)}) %% {PRIME}) %% {PRIME}"
@@ -124,12 +129,12 @@ _HASH = _hash()
 _DAILY_COLUMNS = ", ".join(
     [
         DAY,
-        *(scaled(name, 10**8) for name in ("open", "high", "low", "close", "last")),
-        scaled("volume", 10**4),
+        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close", "last")),
+        scaled("volume", SIZE_UNIT),
         VALUE,
         "n",
-        *(scaled(name, 10**8) for name in ("regular_open", "regular_high", "regular_low")),
-        scaled("regular_volume", 10**4),
+        *(scaled(name, PRICE_UNIT) for name in ("regular_open", "regular_high", "regular_low")),
+        scaled("regular_volume", SIZE_UNIT),
     ]
 )
 _REPLACE = INSERT_MINUTES + ", ".join(f"{name} = EXCLUDED.{name}" for name in MINUTE_COLUMNS if name not in KEY)

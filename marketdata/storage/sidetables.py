@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from marketdata.records import MarketEvent, OrderBook
 from marketdata.storage.base import EPOCH_DATE, Latest, NotWholeError, Series, Storage
+from terminals import wire
 
 _LATEST_KEY = ("symbol", "feed")
 _LATEST = (*_LATEST_KEY, "event_time", "tick_id", "price", "size")
@@ -143,8 +144,9 @@ class SideTables(Storage):
         newest = {(row.symbol, row.feed): row for row in rows}  # a statement may not touch a row twice
         values = [
             (
-                row.symbol, row.feed, self._moment(row.time_us), row.tick_id, self._decimal(row.price, 8),
-                None if row.size is None else self._decimal(row.size, 4),
+                row.symbol, row.feed, self._moment(row.time_us), row.tick_id,
+                self._decimal(row.price, wire.PRICE_SCALE),
+                None if row.size is None else self._decimal(row.size, wire.SIZE_SCALE),
             )
             for _, row in sorted(newest.items())
         ]  # fmt: skip

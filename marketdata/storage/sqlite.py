@@ -12,10 +12,11 @@ from django.db import DatabaseError, OperationalError
 
 from marketdata import bars as bars_module
 from marketdata import ticks as ticks_module
-from marketdata.bars import Bars
+from marketdata.bars import VALUE_UNIT, Bars
 from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Blame, TickKey
 from marketdata.storage.sqlite_history import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
-from marketdata.ticks import ABSENT, NO_DATE, Ticks
+from marketdata.ticks import ABSENT, GREATEST, NO_DATE, SIZES, Ticks, packed_ratio
+from terminals import wire
 
 _TICKS = """
 CREATE TABLE IF NOT EXISTS {table} (
@@ -36,6 +37,13 @@ CREATE TABLE IF NOT EXISTS market_data_minute (
     PRIMARY KEY (symbol, feed, minute_time, trade_date)
 ) STRICT, WITHOUT ROWID
 """
+_SIZED: dict[str, tuple[str, ...]] = {
+    TEMP: SIZES,
+    HISTORY: SIZES,
+    MINUTES: ("volume", "value_frac"),
+    "market_data": ("volume", "value_frac", "regular_volume"),
+    "cache_realtime_data": ("size",),
+}
 _NULLABLE = ("price", "size", "seq", "bid", "ask", "bid_size", "ask_size", "cum_volume")
 _MERGE = f"""
 INSERT INTO market_data_minute (feed, {BAR_COLUMNS}) VALUES (?{", ?" * 16})
@@ -45,8 +53,8 @@ ON CONFLICT DO UPDATE SET
     high = max(high, excluded.high),
     low = min(low, excluded.low),
     volume = volume + excluded.volume,
-    value = value + excluded.value + (value_frac + excluded.value_frac) / 1000000000000,
-    value_frac = (value_frac + excluded.value_frac) % 1000000000000,
+    value = value + excluded.value + (value_frac + excluded.value_frac) / {VALUE_UNIT},
+    value_frac = (value_frac + excluded.value_frac) % {VALUE_UNIT},
     n = n + excluded.n,
     rev = rev + excluded.rev,
     open_id = iif((excluded.open_time, excluded.open_id) < (open_time, open_id), excluded.open_id, open_id),
@@ -99,6 +107,15 @@ class SQLite(SQLiteHistory):
             self._query(_TICKS.format(table=table))
         for statement in (_MINUTES, *filter(str.strip, TABLES.split(";"))):
             self._query(statement)
+
+    def refine_sizes(self) -> None:
+        if self._query("PRAGMA user_version")[0][0] >= wire.SIZE_SCALE:
+            return
+        ratio = packed_ratio()
+        self._refuse_what_is_too_large((GREATEST + 1) // ratio)
+        for table, names in _SIZED.items():
+            self._query(f"UPDATE {table} SET {', '.join(f'{name} = {name} * {ratio}' for name in names)}")
+        self._query(f"PRAGMA user_version = {wire.SIZE_SCALE:d}")
 
     def drop_tables(self) -> None:
         for table in (TEMP, HISTORY, MINUTES, *NAMES):

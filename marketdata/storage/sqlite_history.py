@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from marketdata import bars as bars_module
-from marketdata.bars import Bars
-from marketdata.figures import KIND, PRIME, REDUCED, SIDE, SOURCE, WHOLE, Figure, of_series
+from marketdata.bars import VALUE_UNIT, Bars
+from marketdata.figures import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure, of_series
 from marketdata.storage import portable
 from marketdata.storage.base import (
     EPOCH_DATE,
@@ -65,9 +65,8 @@ CREATE TABLE IF NOT EXISTS cache_stats_data (
 """
 NAMES = ("market_data", "order_books", "market_events", "cache_realtime_data", "cache_chart_data", "cache_stats_data")
 _HASH = (
-    f"(tick_id % {PRIME} + 1) * ((event_time"
-    + "".join(f" + coalesce({name} * {factor}, -{factor})" for name, factor in WHOLE.items())
-    + "".join(f" + coalesce({name} % {PRIME} * {factor}, -{factor})" for name, factor in REDUCED.items())
+    f"(tick_id % {PRIME} + 1) * ((event_time % {PRIME} * {TIME}"
+    + "".join(f" + coalesce({name} % {PRIME} * {factor}, -{absent})" for name, (factor, absent) in FACTORS.items())
     + f" + kind * {KIND} + side * {SIDE} + source * {SOURCE}) % {PRIME}) % {PRIME}"
 )
 BAR_COLUMNS = (
@@ -186,8 +185,8 @@ class SQLiteHistory(CandleReads):
         statement = portable.build_daily(
             windows=windows,
             columns="value, value_frac",
-            sums="SUM(r.value) + SUM(r.value_frac) / 1000000000000 AS value,"
-            " SUM(r.value_frac) % 1000000000000 AS value_frac",
+            sums=f"SUM(r.value) + SUM(r.value_frac) / {VALUE_UNIT} AS value,"
+            f" SUM(r.value_frac) % {VALUE_UNIT} AS value_frac",
         )
         params: list[Any] = [part for window in windows for part in (window.market, window.start_us, window.end_us)]
         return self._replace_daily(date, statement, [*params, day, day, day, day, day], proven)

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from terminals.batcher import Row
-from terminals.wire import Kind, Side
+from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side
 
 # Tick sizes of KOSPI, KOSDAQ and KONEX since 2023-01-25, in won: below the price, the step.
 TICK_SIZES: Final = ((2_000, 1), (5_000, 5), (20_000, 10), (50_000, 50), (200_000, 100), (500_000, 500))
 _LARGEST_STEP: Final = 1_000
 # Daily limits of +-30 % of the base price since 2015-06-15.
 LIMIT_PERCENT: Final = 30
-_PRICE: Final = 10**8
-_SIZE: Final = 10**4
+_PRICE: Final = 10**PRICE_SCALE
+_SIZE: Final = 10**SIZE_SCALE
 _QUOTE_SHARE: Final = 0.3
 _HEADS: Final = (
     ("가람", "Garam"), ("나래", "Narae"), ("다온", "Daon"), ("라온", "Raon"), ("마루", "Maru"), ("바른", "Bareun"),

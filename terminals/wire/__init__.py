@@ -1,6 +1,6 @@
 """The language between terminals and the server: frames, messages, batches, proofs, limits. Standard library only."""
 
-from terminals.wire import codes, tables
+from terminals.wire import codes, numbers, tables
 from terminals.wire.batches import (
     WIDTHS,
     BatchError,
@@ -39,9 +39,11 @@ from terminals.wire.limits import (
     HELLO_BYTES,
     HELLO_S,
     MAX_SEQ,
+    OLDEST_SIZE_SCALE,
     PRICE_SCALE,
     PROTOCOL,
     SIZE_SCALE,
+    VALUE_SCALE,
     WINDOW_BATCHES,
     WINDOW_BYTES,
 )
@@ -90,9 +92,11 @@ __all__ = [
     "HELLO_BYTES",
     "HELLO_S",
     "MAX_SEQ",
+    "OLDEST_SIZE_SCALE",
     "PRICE_SCALE",
     "PROTOCOL",
     "SIZE_SCALE",
+    "VALUE_SCALE",
     "WIDTHS",
     "WINDOW_BATCHES",
     "WINDOW_BYTES",
@@ -138,6 +142,7 @@ __all__ = [
     "encode_rows",
     "new_nonce",
     "new_secret",
+    "numbers",
     "pack_checksums",
     "parse_columns",
     "parse_gap",

@@ -76,6 +76,7 @@ class Column(IntEnum):
 WIDTHS: Mapping[Column, int] = {
     one: {Column.SYMBOL: 2, Column.KIND: 1, Column.SIDE: 1, Column.TRADE_DATE: 4}.get(one, 8) for one in Column
 }
+_SIZES = (Column.SIZE, Column.BID_SIZE, Column.ASK_SIZE, Column.CUM_VOLUME)
 _TYPECODES = {1: "B", 2: "H", 4: "i", 8: "q"}
 _COLUMNS = {int(one): one for one in Column}
 _NAMES = tuple(one.name.lower() for one in Column)
@@ -185,10 +186,13 @@ class Columns:
     def encode(self, seq: int, feed: str, captured_us: int) -> bytes:
         """The payload of the batch; BatchError if a value fits no column. The row limit is the caller's to keep."""
         rows = len(self._rows)
-        columns = list(zip(*self._rows, strict=True)) if rows else [()] * len(Column)
+        columns: list[Sequence[Any]] = list(zip(*self._rows, strict=True)) if rows else [()] * len(Column)
         symbols = [one for one in dict.fromkeys(columns[0]) if one is not None]
         if len(symbols) >= limits.ABSENT_SYMBOL:
             raise BatchError("bad_batch", f"{len(symbols)} different symbols")
+        size_scale = self.size_scale
+        if size_scale > limits.OLDEST_SIZE_SCALE and (coarser := _coarser(columns, size_scale)):
+            columns, size_scale = coarser, limits.OLDEST_SIZE_SCALE
         parts = [b""]
         count = 0
         for column, values in zip(Column, columns, strict=True):
@@ -201,7 +205,7 @@ class Columns:
             parts.append(packed)
             parts.append(bytes(-len(packed) % 8))
             count += 1
-        body = _BODY.pack(len(symbols), self.price_scale, self.size_scale, count, 0)
+        body = _BODY.pack(len(symbols), self.price_scale, size_scale, count, 0)
         parts[0] = _pack_header(seq, Encoding.COLUMNS, feed, rows, captured_us) + body + _pack_dictionary(symbols)
         return b"".join(parts)
 
@@ -231,7 +235,11 @@ def parse_columns(payload: _Buffer, header: BatchHeader) -> ColumnsLayout:
         raise BatchError("bad_batch", "the columns body is shorter than its header")
     symbol_count, price_scale, size_scale, column_count, reserved = _BODY.unpack_from(payload, header.body_offset)
     if price_scale > limits.PRICE_SCALE or size_scale > limits.SIZE_SCALE or reserved:
-        raise BatchError("bad_batch", f"price_scale {price_scale} (0..8), size_scale {size_scale} (0..4), reserved 0")
+        raise BatchError(
+            "bad_batch",
+            f"price_scale {price_scale} (0 to {limits.PRICE_SCALE}),"
+            f" size_scale {size_scale} (0 to {limits.SIZE_SCALE}), reserved 0",
+        )
     symbols, at = _parse_dictionary(payload, header.body_offset + _BODY.size, symbol_count)
     offsets: dict[Column, int] = {}
     for _ in range(column_count):
@@ -304,6 +312,23 @@ def parse_gap(payload: _Buffer, header: BatchHeader) -> Gap:
     if rows < 0 or from_us > to_us or not 1 <= len(reason) <= 200:
         raise BatchError("bad_batch", "a gap has rows >= 0, from_us <= to_us and a reason of 1 to 200 characters")
     return Gap(from_us, to_us, rows, reason.encode("utf-8", "replace").decode())
+
+
+def _coarser(columns: Sequence[Sequence[Any]], size_scale: int) -> list[Sequence[Any]] | None:
+    """The columns with sizes in the oldest scale, which a server of any version reads; None if a size is finer."""
+    ratio = 10 ** (size_scale - limits.OLDEST_SIZE_SCALE)
+    changed = list(columns)
+    for column in _SIZES:
+        values = columns[column - 1]
+        try:
+            if any(value % ratio for value in values if value is not None and value != limits.ABSENT):
+                return None
+            changed[column - 1] = [
+                value if value is None or value == limits.ABSENT else value // ratio for value in values
+            ]
+        except TypeError:
+            return None  # told when the column is packed
+    return changed
 
 
 def _padded(length: int) -> int:

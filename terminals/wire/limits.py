@@ -2,8 +2,12 @@
 
 PRICE_SCALE = 8
 """Prices are held as integers of 1e-8: DECIMAL(18,8)."""
-SIZE_SCALE = 4
-"""Sizes and volumes are held as integers of 1e-4: DECIMAL(18,4)."""
+SIZE_SCALE = 6
+"""Sizes and volumes are held as integers of 1e-6: DECIMAL(18,6) (docs/adr/0013)."""
+VALUE_SCALE = PRICE_SCALE + SIZE_SCALE
+"""A traded value, price x size, is exact in 1e-14."""
+OLDEST_SIZE_SCALE = 4
+"""The finest size scale that every version of the protocol knows. A finer one is used only where a size needs it."""
 ABSENT = -(2**63)
 """A 64-bit field without a value."""
 ABSENT_DATE = -(2**31)

@@ -4,7 +4,7 @@ DB names."""
 import datetime
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from analytics import candles
 from marketdata import figures, ledger
+from marketdata.bars import VALUE_UNIT
 from marketdata.figures import Figure
 from marketdata.models import Symbol
 from marketdata.records import MarketEvent, OrderBook
@@ -350,7 +351,7 @@ def test_a_market_without_regular_session_closes_with_its_last_trade(store):
 
 
 def test_daily_candles_are_made_again_in_place_of_the_old_and_exact(store):
-    heavy = {"price": price("999999.99999999"), "size": market.size("999999999.9999")}
+    heavy = {"price": price("999999.99999999"), "size": market.size("999999999.999999")}
     merge(store, market.ticks([{**heavy, "tick_id": tick_id(1, 0)}, {"symbol": "B", "tick_id": tick_id(1, 1)}]))
     store.build_daily(DAY, [])
     merge(store, market.ticks([{**heavy, "time_us": NINE_US + MINUTE_US, "tick_id": tick_id(2, 0)}]))
@@ -358,8 +359,9 @@ def test_daily_candles_are_made_again_in_place_of_the_old_and_exact(store):
     assert store.build_daily(DAY, []) == 2
 
     bar, minutes = store.read_daily("005930", "krx", DAY, NEXT), market.candles(read_bars(store))
-    whole = sum((candle.value for candle in minutes), Decimal(0))
-    assert int(bar.value[0]) * 10**12 + int(bar.value_frac[0]) == int(whole.scaleb(12))
+    with localcontext(prec=80):
+        whole = sum((candle.value for candle in minutes), Decimal(0)).scaleb(14)
+    assert int(bar.value[0]) * VALUE_UNIT + int(bar.value_frac[0]) == whole
     assert len(store.read_daily("005930", "krx", NEXT, NEXT + datetime.timedelta(days=9))) == 0
 
 

@@ -439,7 +439,7 @@ class TestPostgreSQL(StorageContract):
             cursor.execute("SELECT kind::text, side::text, price::text, size::text, event_time FROM temp_market_data")
             row = cursor.fetchone()
 
-        assert row[:4] == ("trade", "sell", "70000.50000000", "0.0001")
+        assert row[:4] == ("trade", "sell", "70000.50000000", "0.000001")
         assert row[4] == datetime.datetime(2026, 3, 16, tzinfo=datetime.UTC)
 
 

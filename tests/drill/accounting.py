@@ -18,7 +18,7 @@ Key = tuple[int, int, int]
 
 
 class Tick(NamedTuple):
-    """All a terminal can say of an event. Prices in 1e-8, sizes in 1e-4, None where nothing was said."""
+    """All a terminal can say of an event. Prices in 1e-8, sizes in 1e-6, None where nothing was said."""
 
     feed: str
     symbol: str
@@ -36,7 +36,7 @@ class Tick(NamedTuple):
 
 
 class Candle(NamedTuple):
-    """Prices in 1e-8, volume in 1e-4, value in 1e-12."""
+    """Prices in 1e-8, volume in 1e-6, value in 1e-14."""
 
     open: int
     high: int

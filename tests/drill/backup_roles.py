@@ -70,7 +70,7 @@ def load(rows: int) -> None:
             ticks.time_us[:] = NINE_US + at * DAY_US + np.sort(rng.integers(0, 20_000_000_000, 5_000))
             ticks.kind[:] = wire.Kind.TRADE
             ticks.price[:] = rng.integers(1_000, 90_000, 5_000) * 10**8
-            ticks.size[:] = rng.integers(1, 1_000, 5_000) * 10**4
+            ticks.size[:] = rng.integers(1, 1_000, 5_000) * 10**6
             ticks.trade_date[:] = (date - EPOCH_DATE).days
             ticks.tick_id[:] = (batch_number(1 + at, seq) << TICK_BITS) + np.arange(5_000)
             commit(storage(), ticks)

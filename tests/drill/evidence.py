@@ -22,6 +22,7 @@ from tests.drill.accounting import Candle, Key, Series, Tick, of_key
 from tests.servers import MariaDB, PostgreSQL
 from tests.servers.mariadb import DATABASE, PASSWORD, USER
 
+PRICE, SIZE, VALUE = wire.PRICE_SCALE, wire.SIZE_SCALE, wire.VALUE_SCALE
 KINDS = {"trade": 1, "quote": 2, "snapshot": 3, "expected": 4, "book": 5, "status": 6}
 SIDES = {None: None, "buy": 1, "sell": 2}
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -166,8 +167,8 @@ class Book:
         for tick_id, date, feed, symbol, at, kind, price, size, side, seq, *quote in self.rows(sql):
             bid, ask, bids, asks, volume = quote
             yield of_key(tick_id), date.isoformat(), Tick(
-                feed, symbol, micros(at), KINDS[kind], scaled(price, 8), scaled(size, 4), SIDES[side], seq,
-                scaled(bid, 8), scaled(ask, 8), scaled(bids, 4), scaled(asks, 4), scaled(volume, 4),
+                feed, symbol, micros(at), KINDS[kind], scaled(price, PRICE), scaled(size, SIZE), SIDES[side], seq,
+                scaled(bid, PRICE), scaled(ask, PRICE), scaled(bids, SIZE), scaled(asks, SIZE), scaled(volume, SIZE),
             )  # fmt: skip
 
     def candles(self) -> Iterator[tuple[Series, Candle]]:
@@ -180,7 +181,15 @@ class Book:
             prices = [exactly(price, 8) for price in numbers]
             yield (
                 Series(symbol, feed, micros(at), date.isoformat()),
-                Candle(prices[0], prices[1], prices[2], prices[3], exactly(volume, 4), exactly(value, 12), n),
+                Candle(
+                    prices[0],
+                    prices[1],
+                    prices[2],
+                    prices[3],
+                    exactly(volume, SIZE),
+                    exactly(value, wire.VALUE_SCALE),
+                    n,
+                ),
             )
 
     def refused(self) -> set[Key]:

@@ -62,7 +62,7 @@ def batch_of(date: datetime.date, stream: int, seq: int, rows: int, *, of: int, 
     ticks.kind[:] = wire.Kind.TRADE
     ticks.side[:] = rng.integers(1, 3, rows)
     ticks.price[:] = rng.integers(1_000, 90_000, rows) * 10**8
-    ticks.size[:] = rng.integers(1, 1_000, rows) * 10**4
+    ticks.size[:] = rng.integers(1, 1_000, rows) * 10**6
     ticks.seq[:] = seq * 10_000 + np.arange(rows)
     ticks.trade_date[:] = (date - EPOCH_DATE).days
     ticks.tick_id[:] = (batch_number(stream, seq) << TICK_BITS) + np.arange(rows)

@@ -34,7 +34,7 @@ def main(file: str) -> None:
     import polars as pl
 
     trades = pl.read_csv(file, schema_overrides={"price": pl.String, "size": pl.String, "ts": pl.Int64})
-    price, size = pl.col("price").cast(pl.Decimal(38, 8)), pl.col("size").cast(pl.Decimal(38, 4))
+    price, size = pl.col("price").cast(pl.Decimal(38, 8)), pl.col("size").cast(pl.Decimal(38, 6))
     minutes = (
         trades.with_columns(minute=pl.col("ts") // 60_000_000_000 * 60_000_000, price=price, size=size)
         .with_columns(value=pl.col("price") * pl.col("size"))

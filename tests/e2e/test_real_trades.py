@@ -160,7 +160,7 @@ def plain(rows: list[dict[str, int]]) -> list[Trade]:
             str(row["symbol"]),
             row["time_us"],
             Decimal(row["price"]).scaleb(-8),
-            Decimal(row["size"]).scaleb(-4),
+            Decimal(row["size"]).scaleb(-6),
             row["side"],
             row["seq"],
         )

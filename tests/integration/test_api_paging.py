@@ -112,7 +112,7 @@ def test_a_candle_does_not_depend_on_what_was_asked_for(market):
 
 def test_numbers_come_out_to_the_digit(serving):
     serving.commit(
-        [{"price": "4800.25000001", "size": "0.0001"}, {"price": "0.1", "size": "3"}, {"price": "123456789.12345678"}]
+        [{"price": "4800.25000001", "size": "0.000001"}, {"price": "0.1", "size": "3"}, {"price": "123456789.12345678"}]
     )
 
     trades = serving.read("/v2/stocks/005930/trades")["trades"]
@@ -123,7 +123,7 @@ def test_numbers_come_out_to_the_digit(serving):
         Decimal("123456789.12345678"),
     ]
     assert b'"p":123456789.12345678,' in serving.get("/v2/stocks/005930/trades").content
-    assert trades[0]["s"] == Decimal("0.0001")
+    assert trades[0]["s"] == Decimal("0.000001")
 
 
 def test_the_primary_feed_of_each_symbol_is_the_default(serving):

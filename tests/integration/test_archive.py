@@ -148,7 +148,7 @@ def test_duckdb_and_polars_read_the_same_numbers():
             (None, "buy", "sell")[row["side"]],
             "REPLAY",
             decimal(row["price"], 8),
-            decimal(row["size"], 4),
+            decimal(row["size"], 6),
             decimal(row["bid"], 8),
             decimal(row["ask"], 8),
             str(row["seq"]),

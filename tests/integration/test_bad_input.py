@@ -384,6 +384,13 @@ ROWS: dict[str, tuple[Any, str]] = {
     "a price that is true": (but(price=True), "price_not_a_number"),
     "a price that is a list": (but(price=[70000]), "price_not_a_number"),
     "a price of nine decimals": (but(price="70000.123456789"), "price_too_precise"),
+    "a price with thousands separated": (but(price="70,000"), "price_not_a_number"),
+    "a price in full-width digits": (but(price="７００００"), "price_not_a_number"),
+    "a price with its unit": (but(price="70,100원"), "price_not_a_number"),
+    "a price that is a spreadsheet's error": (but(price="#N/A"), "price_not_a_number"),
+    "a price that is a spreadsheet's error code": (but(price=-2146826246), "price_not_positive"),
+    "a size that is a spreadsheet's error code": (but(size=-2146826246), "size_negative"),
+    "a size with an underscore": (but(size="1_200"), "size_not_a_number"),
     "a price beyond DECIMAL(18,8)": (but(price="1e11"), "price_out_of_range"),
     "a price beyond belief": (but(price="1000000001"), "price_out_of_range"),
     "an exponent beyond reason": (but(price="1e999"), "price_out_of_range"),
@@ -392,7 +399,7 @@ ROWS: dict[str, tuple[Any, str]] = {
     "a size that is NaN": (but(size=float("nan")), "size_not_finite"),
     "a negative size": (but(size=-1), "size_negative"),
     "no size": (but(size=None), "size_missing"),
-    "a size of five decimals": (but(size="0.00001"), "size_too_precise"),
+    "a size of seven decimals": (but(size="0.0000001"), "size_too_precise"),
     "a size beyond belief": (but(size="1e15"), "size_out_of_range"),
     "a trade worth more than all money": (but(price="1e9", size="1e10"), "size_out_of_range"),
     "no time": (but(time=None), "time_missing"),
@@ -406,6 +413,22 @@ ROWS: dict[str, tuple[Any, str]] = {
     "a side nobody knows": (but(side="left"), "side_unknown"),
     "a sequence in words": (but(seq="first"), "seq_malformed"),
     "a sequence of 65 bits": (but(seq=2**64), "seq_malformed"),
+    "a sequence with an underscore": (but(seq="1_000"), "seq_malformed"),
+    "a sequence in full-width digits": (but(seq="１２３"), "seq_malformed"),
+    "a sequence with spaces": (but(seq=" 7 "), "seq_malformed"),
+    "a sequence with a plus": (but(seq="+5"), "seq_malformed"),
+    "a sequence with a fraction": (but(seq=12.5), "seq_malformed"),
+    "a time without separators": (but(time="20260316T090000+0900"), "time_malformed"),
+    "a time by week": (but(time="2026-W12-1T09:00:00+09:00"), "time_malformed"),
+    "a time with a decimal comma": (but(time="2026-03-16T09:00:00,5+09:00"), "time_malformed"),
+    "a time with an offset in seconds": (but(time="2026-03-16T09:00:00+09:00:30"), "time_malformed"),
+    "a time in full-width digits": (but(time="２０２６-03-16T09:00:00+09:00"), "time_malformed"),
+    "a time at twenty-four o'clock": (but(time="2026-03-16T24:00:00+09:00"), "time_malformed"),
+    "a leap second": (but(time="2026-03-16T08:59:60+09:00"), "time_malformed"),
+    "a time followed by a line break": (but(time="2026-03-16T09:00:00+09:00\n"), "time_malformed"),
+    "a trading date without dashes": (but(trade_date="20260316"), "trade_date_malformed"),
+    "a trading date by week": (but(trade_date="2026-W12-1"), "trade_date_malformed"),
+    "a trading date with a time": (but(trade_date="2026-03-16T00:00:00"), "trade_date_malformed"),
     "a trading date in words": (but(trade_date="Monday"), "trade_date_malformed"),
     "a trading date a month away": (but(trade_date="2026-04-16"), "trade_date_malformed"),
     "an empty quote": (but(kind="quote", price=None, size=None), "quote_empty"),
@@ -438,6 +461,27 @@ def test_a_refused_row_is_kept_as_the_terminal_wrote_it(road, terminal):
 
     assert json.loads(kept.record) == but(price="-70000", size="ten", note="from cell B7")
     assert set(kept.reasons.split()) == {"price_not_positive", "size_not_a_number"}
+
+
+def test_what_a_spreadsheet_calculated_is_stored_as_it_was_meant_and_counted(road, terminal):
+    at = NINE_US + 3_600_000_000
+    rows = [
+        but(time=at, price=1993.3000000000002, size=12.0, seq=12.0),
+        but(time=at + 1, price="70000.00000000001", size=0.30000000000000004),
+        but(time=at + 2, price="70000.5", size="0.000001", seq=13),
+        but(time="2026-03-16t01:00:00.000003999z"),
+    ]
+    with counted(road, "naru_float_noise_rows_total", source="REPLAY"):
+        before = road.metric("naru_float_noise_rows_total", source="REPLAY")
+        terminal.rows(rows)
+        terminal.until_committed()
+
+    assert terminal.rejects == []
+    stored = storage().read_ticks("005930", "krx", at, at + 4)
+    assert stored.price.tolist() == [199_330_000_000, 7_000_000_000_000, 7_000_050_000_000, 7_000_000_000_000]
+    assert stored.size.tolist() == [12_000_000, 300_000, 1, 1_000_000]
+    assert stored.seq.tolist()[0] == 12
+    assert road.metric("naru_float_noise_rows_total", source="REPLAY") == before + 2
 
 
 def test_a_live_source_is_not_believed_about_last_year_and_a_replay_is(road):

@@ -12,6 +12,7 @@ from analytics import candles, days, differences
 from analytics.differences import BatchSums, Finding, Findings, sums
 from marketdata import bars as bars_module
 from marketdata import daily, figures
+from marketdata.bars import VALUE_UNIT
 from marketdata.figures import Figure
 from marketdata.storage.base import Window
 from marketdata.ticks import ABSENT, TICK_BITS
@@ -118,9 +119,9 @@ def test_equal_candles_are_no_finding_whatever_their_revision():
         ("high", -1, "70000.00000001", "70000"),
         ("low", 10**8, "70000", "70001"),
         ("close", 1, "70000.00000001", "70000.00000002"),
-        ("volume", 1, "2", "2.0001"),
+        ("volume", 1, "2", "2.000001"),
         ("value", 1, "140000.00000001", "140001.00000001"),
-        ("value_frac", 1, "140000.00000001", "140000.010000010001"),
+        ("value_frac", 1, "140000.00000001", "140000.01000001000001"),
         ("n", 1, "2", "3"),
         ("open_time", 1, "2026-03-16T09:01:00+09:00", "2026-03-16T09:01:00.000001+09:00"),
         ("open_id", 1, str(tick_id(1, 2)), str(tick_id(1, 3))),
@@ -218,11 +219,11 @@ def test_without_a_regular_trade_the_close_is_the_last_price(window):
 
 
 def test_the_traded_value_of_a_day_is_exact_beyond_sixty_four_bits():
-    huge = (0, "999999.99999999", "999999999.9999")
-    found = values(day(huge, (1, *huge[1:]), (2, "0.00000001", "0.0001")))
+    huge = (0, "999999.99999999", "999999999.999999")
+    found = values(day(huge, (1, *huge[1:]), (2, "0.00000001", "0.000001")))
 
     whole = 2 * price(huge[1]) * size(huge[2]) + 1
-    assert found["value"] * 10**12 + found["value_frac"] == whole
+    assert found["value"] * VALUE_UNIT + found["value_frac"] == whole
 
 
 def test_a_daily_candle_that_differs_is_named_by_field():
@@ -233,7 +234,7 @@ def test_a_daily_candle_that_differs_is_named_by_field():
     findings = differences.days(expected, stored)
 
     assert [(one.code, one.subject, one.expected, one.found) for one in findings] == [
-        ("daily_differs", "005930 krx 2026-03-16 volume", "118.5", "118.5001"),
+        ("daily_differs", "005930 krx 2026-03-16 volume", "118.5", "118.500001"),
         ("daily_differs", "005930 krx 2026-03-16 regular_high", "71000", "none"),
     ]
     assert differences.days(expected, day(*ALL)) == []

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from analytics import candles, timeframes
+from marketdata.bars import VALUE_UNIT
 from tests import market
 from tests.market import DAY_US, MINUTE_US, NINE_US
 
@@ -76,7 +77,7 @@ def test_a_wide_candle_opens_with_its_first_minute_and_closes_with_its_last():
 def test_a_candle_of_any_width_is_the_candle_of_its_ticks():
     rows = [
         {"time_us": NINE_US + index * 17_000_000, "price": market.price(f"{(index * 7919) % 97}.12345678"),
-         "size": market.size(f"{index % 13}.0{index % 7}"), "tick_id": market.tick_id(1, index)}
+         "size": market.size(f"{index % 13}.00000{index % 7}"), "tick_id": market.tick_id(1, index)}
         for index in range(900)
     ]  # fmt: skip
     found = candles.build(market.ticks(rows))
@@ -88,7 +89,8 @@ def test_a_candle_of_any_width_is_the_candle_of_its_ticks():
     assert wide.close.tolist() == [hour[-1]["price"] for hour in hours]
     assert wide.high.tolist() == [max(row["price"] for row in hour) for hour in hours]
     assert wide.volume.tolist() == [sum(row["size"] for row in hour) for hour in hours]
-    values = [value * 10**12 + part for value, part in zip(wide.value.tolist(), wide.value_frac.tolist(), strict=True)]
+    halves = zip(wide.value.tolist(), wide.value_frac.tolist(), strict=True)
+    values = [value * VALUE_UNIT + part for value, part in halves]
     assert values == [sum(row["price"] * row["size"] for row in hour) for hour in hours]
 
 

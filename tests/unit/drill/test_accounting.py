@@ -9,7 +9,7 @@ from tests.drill import accounting
 from tests.drill.accounting import Candle, Candles, Series, Tick
 
 MINUTE = 1_795_315_920_000_000
-WON, SHARE = 10**8, 10**4
+WON, SHARE = 10**8, 10**6
 
 
 def trade(price=70_000, size=5, *, after_us=0, symbol="S00001", feed="sim", seq=1):
@@ -172,8 +172,8 @@ def test_values_are_exact_beyond_what_a_float_or_a_short_decimal_holds():
     made = built([trade(999_999_999, 99_999_999, after_us=place) for place in range(3)])
 
     (candle,) = made.values()
-    assert candle.value == 3 * 999_999_999 * 99_999_999 * 10**12
-    assert Fraction(candle.value, 10**12) == 3 * 999_999_999 * 99_999_999
+    assert candle.value == 3 * 999_999_999 * 99_999_999 * 10**14
+    assert Fraction(candle.value, 10**14) == 3 * 999_999_999 * 99_999_999
 
 
 @pytest.mark.parametrize("field", Candle._fields)

@@ -17,7 +17,7 @@ from tests.drill import accounting, evidence
 AT = 1_795_315_920_000_000
 
 
-def payload(rows, *, price_scale=8, size_scale=4):
+def payload(rows, *, price_scale=8, size_scale=6):
     columns = Columns(price_scale=price_scale, size_scale=size_scale)
     for number in range(rows):
         columns.append(
@@ -40,7 +40,7 @@ def test_every_row_of_a_spool_is_there_in_the_units_of_the_accounts(folder):
 
     assert sorted(sent.rows) == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
     assert (sent.rows[1, 0].price, sent.rows[1, 0].size) == (700, 3)
-    assert (sent.rows[2, 0].price, sent.rows[2, 0].size) == (700 * 10**6, 3 * 10**4)
+    assert (sent.rows[2, 0].price, sent.rows[2, 0].size) == (700 * 10**6, 3 * 10**6)
     assert sent.gaps == 0
 
 

@@ -82,9 +82,9 @@ MISTAKES: dict[Fault, list[Any]] = {
     Fault.SIZE_MISSING: [but(size=None), but(size="")],
     Fault.SIZE_NOT_A_NUMBER: [but(size="ten"), but(bid_size=False), but(cum_volume="many")],
     Fault.SIZE_NOT_FINITE: [but(size="inf"), but(ask_size=float("nan"))],
-    Fault.SIZE_NEGATIVE: [but(size=-1), but(bid_size="-0.0001"), but(cum_volume=-5)],
+    Fault.SIZE_NEGATIVE: [but(size=-1), but(bid_size="-0.000001"), but(cum_volume=-5)],
     Fault.SIZE_OUT_OF_RANGE: [but(size="1e14"), but(size=10**10 + 1), but(price=10**9, size=10**7)],
-    Fault.SIZE_TOO_PRECISE: [but(size="0.00001")],
+    Fault.SIZE_TOO_PRECISE: [but(size="0.0000001")],
     Fault.SEQ_MALFORMED: [but(seq="first"), but(seq=2**63), but(seq=True), but(seq=1.5)],
     Fault.TRADE_DATE_MALFORMED: [but(trade_date="Monday"), but(trade_date=20_528), but(trade_date="2026-03-25")],
     Fault.QUOTE_EMPTY: [but(kind="quote", price=None, size=None), but(kind="quote")],
@@ -125,7 +125,7 @@ def test_several_mistakes_of_a_row_are_all_told():
         but(seq=-(2**63) + 1),
         but(trade_date="2026-03-17"),
         but(trade_date="2026-03-20"),
-        but(cum_volume=10**13),
+        but(cum_volume=10**12 - 1),
     ],
 )
 def test_what_lies_just_within_the_bounds_is_believed(row):

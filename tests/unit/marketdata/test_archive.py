@@ -1,6 +1,7 @@
 """Ticks in a Parquet file: every digit comes back, sorted, and a file that is not as written says so."""
 
 import io
+import json
 from typing import Any
 
 import numpy as np
@@ -116,11 +117,25 @@ def test_prices_are_decimals_that_lie_as_integers_and_times_are_utc():
     assert {inside[name] for name in (*PRICES, *SIZES, "tick_id", "event_time", "seq")} == {"INT64"}
     types = {field.name: str(field.type) for field in file.schema_arrow}
     assert types["price"] == "decimal128(18, 8)"
-    assert types["size"] == "decimal128(18, 4)"
+    assert types["size"] == "decimal128(18, 6)"
     assert types["event_time"] == "timestamp[us, tz=UTC]"
     assert types["trade_date"] == "date32[day]"
     assert types["symbol"].startswith("dictionary<values=string")
     assert str(pq.read_table(io.BytesIO(data)).column("price")[0].as_py()) == "70000.00000000"
+
+
+def test_a_file_of_the_time_when_sizes_had_four_places_is_read_in_the_unit_of_now():
+    ticks = of("005930", 3)
+    ticks.size[:] = [market.size("0.0001"), market.size("12.5"), ABSENT]
+    ticks.cum_volume[:] = [market.size("1"), market.size("98765.4321"), market.size("-3")]
+    old = {name: pa.decimal128(18, 4) for name in SIZES}
+    table = pq.read_table(io.BytesIO(written([ticks])))
+    said = json.loads(table.schema.metadata[b"naru"]) | {"format": 1}
+    fields = [pa.field(one.name, old.get(one.name, one.type)) for one in table.schema]
+    file = io.BytesIO()
+    pq.write_table(table.cast(pa.schema(fields, {"naru": json.dumps(said)})), file, store_decimal_as_integer=True)
+
+    assert rows(file.getvalue()) == market.rows_of(ticks)
 
 
 def test_a_day_without_ticks_is_a_file_without_rows():

@@ -1,3 +1,6 @@
+import msgpack
+import numpy as np
+
 from analytics import candles
 from marketdata import bars as bars_module
 from tests import market
@@ -44,3 +47,15 @@ def test_candles_read_from_rows_know_their_symbols():
 def test_no_rows_are_no_candles():
     assert len(bars_module.from_rows("krx", [])) == 0
     assert len(bars_module.unpack(bars_module.pack(bars_module.empty("krx")))) == 0
+
+
+def test_candles_that_were_packed_when_sizes_had_four_places_have_six_now():
+    bars = candles.build(market.ticks([{"price": market.price("70000.5"), "size": market.size("1.0003")}]))
+    feed, symbols, columns, scale = msgpack.unpackb(bars_module.pack(bars))
+    for name in ("volume", "value_frac"):
+        columns[name] = (np.frombuffer(columns[name], "<i8") // 100).astype("<i8").tobytes()
+
+    again = bars_module.unpack(msgpack.packb([feed, symbols, columns]))
+
+    assert scale == 6
+    assert market.candles(again) == market.candles(bars)

@@ -2,6 +2,7 @@ import json
 import struct
 from decimal import Decimal, localcontext
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,7 +66,7 @@ def test_columns_become_arrays_with_every_value_in_its_place(rows):
     assert (found.ticks.feed, found.ticks.source_id) == ("krx", 4)
 
 
-@given(st.integers(0, 8), st.integers(0, 4), st.integers(-(2**63) + 1, 2**63 - 1))
+@given(st.integers(0, 8), st.integers(0, 6), st.integers(-(2**63) + 1, 2**63 - 1))
 def test_a_number_of_any_scale_is_rescaled_exactly_or_said_to_be_out_of_range(price_scale, size_scale, mantissa):
     columns = wire.Columns(price_scale, size_scale)
     columns.append(symbol="A", time_us=1, price=mantissa, size=mantissa)
@@ -74,7 +75,7 @@ def test_a_number_of_any_scale_is_rescaled_exactly_or_said_to_be_out_of_range(pr
 
     for name, scale, least, fault in (
         ("price", price_scale, 8, Fault.PRICE_OUT_OF_RANGE),
-        ("size", size_scale, 4, Fault.SIZE_OUT_OF_RANGE),
+        ("size", size_scale, 6, Fault.SIZE_OUT_OF_RANGE),
     ):
         exact = mantissa * 10 ** (least - scale)
         value = int(getattr(found.ticks, name)[0])
@@ -292,3 +293,16 @@ def test_only_symbols_that_occur_are_named():
     ticks = market.ticks([{"symbol": "A"}, {"symbol": "B"}, {"symbol": "C"}]).take(np.array([0, 2]))
 
     assert list(ticks_module.used_symbols(ticks)) == ["A", "C"]
+
+
+def test_ticks_that_were_packed_when_sizes_had_four_places_have_six_now():
+    ticks = market.ticks([{"size": market.size("12.0001"), "cum_volume": market.size("7")}, {"size": ABSENT}])
+    feed, source_id, rows, symbols, columns, scale = msgpack.unpackb(ticks_module.pack(ticks))
+    for name in ("size", "cum_volume"):
+        values = np.frombuffer(columns[name], "<i8")
+        columns[name] = np.where(values == ABSENT, ABSENT, values // 100).astype("<i8").tobytes()
+
+    again = ticks_module.unpack(msgpack.packb([feed, source_id, rows, symbols, columns]))
+
+    assert scale == 6
+    assert market.same(again, ticks)

@@ -72,7 +72,7 @@ def test_every_cell_arrives_exactly(file):
             assert row["symbol"] == line["symbol"]
             assert row["time_us"] == int(line["ts"]) // 1000
             assert Decimal(row["price"]).scaleb(-8) == Decimal(line["price"])
-            assert Decimal(row["size"]).scaleb(-4) == Decimal(line["size"])
+            assert Decimal(row["size"]).scaleb(-6) == Decimal(line["size"])
             assert row["side"] == {"B": wire.Side.BUY, "A": wire.Side.SELL, "N": wire.Side.UNKNOWN}[line["side"]]
             assert row["seq"] == int(line["seq"])
     assert rows[2] == rows[3], "two equal trades are two trades"
@@ -98,7 +98,8 @@ def test_empty_cells_and_missing_columns_are_absent(tmp_path):
 TS = "1703545200000000000"
 WRONG = [
     (f"ESH4,{TS},NaN,1,B,1", "NaN"), (f"ESH4,{TS},1e3,1,B,1", "1e3"), ("ESH4,x,1,1,B,1", "'x'"),
-    (f"ESH4,{TS},1.123456789,1,B,1", "8 decimal places"), ("ESH4,-1,1,1,B,1", "'-1'"),
+    (f"ESH4,{TS},1.123456789,1,B,1", "8 decimal places"), (f"ESH4,{TS},1,1.2345678,B,1", "6 decimal places"),
+    ("ESH4,-1,1,1,B,1", "'-1'"),
     (f"ESH4,{TS},1,1,X,1", "side 'X'"), (f",{TS},1,1,B,1", "symbol ''"), (f"삼성,{TS},1,1,B,1", "symbol"),
     (f"ESH4,{TS},1,1,B", "has 5 cells where the first line has 6"), (f"ESH4,{TS},1,1,B,1,2", "has 7 cells"),
     ("ESH4,,1,1,B,1", "''"), (f"ESH4,{2**63},1,1,B,1", "63 bits"), (f"ESH4,{TS},1,1,B,1_000", "seq '1_000'"),

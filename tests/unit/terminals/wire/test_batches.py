@@ -42,7 +42,27 @@ def test_columns_come_back_as_they_were(rows, seq):
     header = wire.parse_header(payload)
     assert (header.seq, header.feed, header.rows, header.captured_us) == (seq, "krx", len(rows), 123)
     assert header.encoding is wire.Encoding.COLUMNS
-    assert wire.decode_columns(payload) == rows
+    assert in_the_finest_scale(payload) == rows
+
+
+def in_the_finest_scale(payload):
+    """The rows, sizes of a coarser scale multiplied."""
+    ratio = 10 ** (wire.SIZE_SCALE - wire.parse_columns(payload, wire.parse_header(payload)).size_scale)
+    sizes = ("size", "bid_size", "ask_size", "cum_volume")
+    return [
+        {name: value * ratio if name in sizes and value is not None else value for name, value in row.items()}
+        for row in wire.decode_columns(payload)
+    ]
+
+
+@pytest.mark.parametrize(("sizes", "scale"), [((10**6, 100, 0), 4), ((10**6, 101), 6), ((), 4), ((-100, None), 4)])
+def test_sizes_go_in_the_scale_that_servers_of_any_version_read_unless_one_is_finer(sizes, scale):
+    payload = columns(
+        [{"symbol": "A", "time_us": 1, "price": 1, "size": one, "ask_size": one} for one in sizes]
+    ).encode(1, "krx", 0)
+
+    assert wire.parse_columns(payload, wire.parse_header(payload)).size_scale == scale
+    assert [row["size"] for row in in_the_finest_scale(payload)] == list(sizes)
 
 
 @given(st.lists(ROW, max_size=5), st.sampled_from(["a", "krx", "abcdefgh", "abcdefgh_1234567"[:16]]))
@@ -72,7 +92,7 @@ def test_other_scales_are_carried_along():
     assert (layout.price_scale, layout.size_scale) == (2, 0)
 
 
-@pytest.mark.parametrize("scales", [{"price_scale": 9}, {"price_scale": -1}, {"size_scale": 5}])
+@pytest.mark.parametrize("scales", [{"price_scale": 9}, {"price_scale": -1}, {"size_scale": 7}])
 def test_a_scale_beyond_the_database_is_refused(scales):
     with pytest.raises(ValueError, match="price_scale is 0 to 8"):
         wire.Columns(**scales)
