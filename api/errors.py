@@ -20,6 +20,7 @@ UNKNOWN_PARAMETER = 40010001
 BAD_TOKEN = 40010002
 NOT_AUTHENTICATED = 40110000
 FORBIDDEN = 40310000
+CSRF = 40310001
 NOT_FOUND = 40410000
 UNKNOWN_SYMBOL = 40410001
 NOT_ALLOWED = 40510000
@@ -126,6 +127,12 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler for what is not allowed."""
     return _page(request, 403, FORBIDDEN, "you may not do this")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's view for forms without their token, or from another site."""
+    log.warning("form refused path=%s reason=%s", request.path, reason)
+    return _page(request, 403, CSRF, "the form's token is missing or wrong: load the page again and repeat")
 
 
 def malformed(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -6,8 +6,8 @@ import re
 import uuid
 from collections.abc import Callable
 
-from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.db import DatabaseError, DataError
+from django.http import HttpRequest, HttpResponse, QueryDict
 
 from api import authentication, errors, rates, urls
 from marketdata.unauthenticated import caller
@@ -34,6 +34,31 @@ class Envelope:
         response["X-Request-ID"] = request_id
         response.setdefault("Content-Security-Policy", _POLICY)
         return response
+
+
+class NoNul:
+    """400 for a NUL in the path, the query, a cookie or a form: PostgreSQL would refuse it with an error, the other
+    databases take it, and nothing of Naru's has one. The dialect's key headers are judged by authentication."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = [request.path_info, *request.COOKIES.values(), *_words(request.GET)]
+        if request.method == "POST" and request.content_type == "application/x-www-form-urlencoded":
+            given += _words(request.POST)
+        if any("\0" in text for text in given):
+            return errors.malformed(request)
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """One that came another way, such as inside JSON."""
+        return errors.malformed(request) if isinstance(error, DataError) and "NUL (0x00)" in str(error) else None
+
+
+def _words(given: QueryDict) -> list[str]:
+    """Names and values."""
+    return [text for name, values in given.lists() for text in (name, *map(str, values))]
 
 
 class RateLimit:

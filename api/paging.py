@@ -73,6 +73,8 @@ def decode_token(token: str, kind: str, symbols: Sequence[str] | None) -> TickKe
         key = TickKey(symbol, int(time_us), int(tick_id))
     except (binascii.Error, ValueError) as error:
         raise BadTokenError("page_token is not one that this API gave") from error
+    if "\0" in symbol:
+        raise BadTokenError("page_token is not one that this API gave")
     foreign = of_kind != kind or (symbols is not None and symbol not in symbols)
     if foreign or abs(key.time_us) > _GREATEST_US or not 0 <= key.tick_id < 1 << 63:
         raise BadTokenError("page_token belongs to another request: repeat the first one's parameters")

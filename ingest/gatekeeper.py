@@ -4,9 +4,10 @@ event loop."""
 from __future__ import annotations
 
 import datetime
+import time
 from dataclasses import dataclass
 
-from marketdata import comparisons, connections, ledger, quotas, scopes
+from marketdata import comparisons, connections, ledger, quotas, redis_health, scopes
 from marketdata.comparisons import Difference
 from marketdata.models import Client, Market
 from terminals import wire
@@ -115,6 +116,13 @@ def open_stream(client_id: int, epoch: str) -> int | Refused:
         return Refused("old_epoch", "a newer spool of this client has begun; continue with that one", "old_epoch")
     except quotas.QuotaReached as error:
         return Refused("quota_reached", f"no new spool: {error}", "quota_reached")
+
+
+def watch_redis(watches: list[redis_health.Watch]) -> None:
+    """Look at each Redis, and sound or clear its alarms."""
+    connections.refresh()
+    for watch in watches:
+        watch.step(time.monotonic())
 
 
 def revoked(client_ids: list[int]) -> list[int]:

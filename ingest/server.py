@@ -28,7 +28,7 @@ from ingest.listener import Listener
 from ingest.registry import Member, Registry
 from ingest.ring import Ring
 from ingest.session import BatchReceived, Event, State
-from marketdata import ledger, live, metrics
+from marketdata import ledger, live, metrics, redis_health
 from marketdata import ticks as ticks_module
 from marketdata.ticks import Ticks, batch_number
 from marketdata.unauthenticated import Unauthenticated
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.25
 POLL_S = 1.0
 REVOKE_S = 5.0
+WATCH_S = 5.0
 HASTE_S = 1.0
 AUDITORS = 2
 WATCH_ROWS = 200
@@ -96,7 +97,7 @@ class Server:
         self.tls = tls
         self._listening = await self._loop.create_server(lambda: Connection(self), host, port, backlog=256)
         jobs = (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked(), self._alarm())
-        for job in (*jobs, self._keep_clocks()):
+        for job in (*jobs, self._keep_clocks(), self._watch_redis()):
             self._spawn(job, vital=True)
         return int(self._listening.sockets[0].getsockname()[1])
 
@@ -624,6 +625,16 @@ class Server:
                 await self._loop.run_in_executor(None, live.show_ingest, self.instance, self.describe())
             except Exception as error:  # noqa: BLE001 - a mirror that is missing for a moment harms nothing
                 log.debug("mirror failed error=%s", type(error).__name__)
+
+    async def _watch_redis(self) -> None:
+        """A Redis that is away, full or slow is an alarm; its own tasks could not say so."""
+        watches = redis_health.watches()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                await self._loop.run_in_executor(None, gatekeeper.watch_redis, watches)
+            except Exception as error:  # noqa: BLE001 - the database is away: a later look tells it
+                log.warning("state of redis cannot be told error=%s", type(error).__name__)
 
     def describe(self) -> dict[str, Any]:
         """The state of this server, for people."""

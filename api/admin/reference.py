@@ -43,7 +43,10 @@ class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         self._set(request, chosen, active=False)
 
     def _set(self, request: HttpRequest, chosen: QuerySet[Symbol], *, active: bool) -> None:
+        changed = list(chosen.exclude(is_active=active))
         count = chosen.update(is_active=active)
+        for symbol in changed:
+            self.log_change(request, symbol, f"is_active = {active}")
         text = _("%d개 종목을 바꿨습니다. %d symbols changed; ingest follows within half a minute.") % (count, count)
         self.message_user(request, text, messages.SUCCESS)
 

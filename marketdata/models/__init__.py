@@ -4,11 +4,12 @@ from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStat
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream, TradeDate
-from marketdata.models.operations import Alarm, BackupRun, DroppedDay, JobLease, RolloverRun
+from marketdata.models.operations import Alarm, AuditEntry, BackupRun, DroppedDay, JobLease, RolloverRun
 from marketdata.models.reference import CalendarOverride, Client, Feed, FeedOwner, Market, Source, Symbol
 
 __all__ = [
     "Alarm",
+    "AuditEntry",
     "BackupRun",
     "CacheChartData",
     "CacheRealtimeData",

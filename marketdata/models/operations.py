@@ -159,3 +159,21 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.subject}".strip()
+
+
+class AuditEntry(models.Model):
+    """A command that somebody ran by hand. Changes in the admin are in Django's log (`django_admin_log`)."""
+
+    at = models.DateTimeField(_("때 at"), auto_now_add=True, db_index=True)
+    actor = models.CharField(_("누가 who"), max_length=100)
+    action = models.CharField(_("명령 command"), max_length=64)
+    text = models.TextField(_("인자 arguments"))
+    outcome = models.CharField(_("결과 outcome"), max_length=300)
+
+    class Meta:
+        db_table = "audit_entry"
+        ordering: ClassVar = ["-id"]
+        verbose_name = verbose_name_plural = _("명령 기록 Audit of commands")
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.text}"[:200]

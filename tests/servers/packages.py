@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Raise it when WANTED or the way of unpacking changes: older trees are then left alone and a new one is made.
-LAYOUT = 2
+LAYOUT = 3
 # Several names: the first that the distribution knows counts. Ubuntu 22.04 carries the version in the name.
 WANTED: tuple[tuple[str, ...], ...] = (
     ("mariadb-server-core", "mariadb-server-core-10.6"),
@@ -27,12 +27,13 @@ WANTED: tuple[tuple[str, ...], ...] = (
     ("redis-server",),
     ("redis-tools",),
     ("mariadb-backup",),
+    ("nginx",),
     # Debian and Ubuntu each ship one major version, and its number is part of the names.
     tuple(f"postgresql-{major}" for major in (19, 18, 17, 16, 15, 14)),
     tuple(f"postgresql-client-{major}" for major in (19, 18, 17, 16, 15, 14)),
 )
 PROGRAMS = (
-    "mariadbd", "mariadb-install-db", "mariadb", "mariadb-backup", "mbstream", "redis-server",
+    "mariadbd", "mariadb-install-db", "mariadb", "mariadb-backup", "mbstream", "redis-server", "nginx",
     "postgres", "initdb", "psql", "pg_basebackup", "pg_receivewal",
 )  # fmt: skip
 STARTED = ("mariadbd", "mariadb-backup", "redis-server", "postgres")
@@ -171,8 +172,8 @@ def _download(work: Path) -> list[Path]:
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         raise ServerMissing(
             "private servers are unpacked from Debian's or Ubuntu's packages, but here are no apt-get and dpkg; "
-            "install mariadbd, mariadb-backup, redis-server, postgres and the MariaDB client headers so that they are"
-            " found on PATH"
+            "install mariadbd, mariadb-backup, redis-server, nginx, postgres and the MariaDB client headers so that"
+            " they are found on PATH"
         )
     environment = _apt_environment(work)
     print("fetching MariaDB, PostgreSQL and Redis packages into", cache_folder(), file=sys.stderr, flush=True)
