@@ -80,19 +80,19 @@ clean:  ## remove what the tools made; var/ (your data) and the cache stay
 	@find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
 
 # What is installed, with the file's own name as the stamp.
-$(VENV)/made: requirements/make-venv
+$(VENV)/made: requirements/make-venv requirements/tools.lock
 	@echo "1/2 파이썬 가상환경 / virtual environment"
 	@requirements/make-venv $(VENV)
 	@touch $@
 
-$(VENV)/embedded: $(VENV)/made requirements/embedded.txt requirements/constraints.txt
+$(VENV)/embedded: $(VENV)/made requirements/embedded.lock
 	@echo "2/2 패키지 설치, 처음 한 번 1분 안팎 / installing packages, once, about a minute"
-	@$(PIP) --prefer-binary -r requirements/embedded.txt
+	@$(PIP) --require-hashes --prefer-binary -r requirements/embedded.lock
 	@touch $@
 
-$(VENV)/dev: $(VENV)/embedded requirements/dev.txt
+$(VENV)/dev: $(VENV)/embedded requirements/dev.lock
 	@echo "개발 도구 설치 / installing the development tools"
-	@$(PIP) --prefer-binary -r requirements/dev.txt
+	@$(PIP) --require-hashes --prefer-binary -r requirements/dev.lock
 	@touch $@
 
 # Asked every time: it takes a moment, and the cache may have been emptied since.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.servers import packages, system
 
-CONSTRAINTS = Path(__file__).resolve().parents[2] / "requirements/constraints.txt"
+LOCK = Path(__file__).resolve().parents[2] / "requirements/mysqlclient.lock"
 
 
 def install() -> None:
@@ -21,8 +21,9 @@ def install() -> None:
     print("building mysqlclient", file=sys.stderr, flush=True)
     # Not from pip's cache: what was built there once may point to libraries that are gone.
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--force-reinstall", "--no-deps"]
+    # Built with the environment's own setuptools: what pip would fetch for the build is compared with nothing.
     done = subprocess.run(
-        [*command, "--constraint", str(CONSTRAINTS), "mysqlclient"],
+        [*command, "--no-build-isolation", "--require-hashes", "-r", str(LOCK)],
         env=os.environ | variables,
         capture_output=True,
         text=True,
