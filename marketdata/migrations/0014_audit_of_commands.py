@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketdata', '0012_scopes'),
+        ('marketdata', '0013_sizes_of_six_places'),
     ]
 
     operations = [
