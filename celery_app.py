@@ -18,6 +18,7 @@ ROUTES = {
     "ingest.tasks.process_batches": {"queue": "raw_market_data"},
     "ingest.tasks.announce_missed": {"queue": "processed-data"},
     "marketdata.tasks.roll_over": {"queue": "maintenance"},
+    "analytics.tasks.finish_voids": {"queue": "maintenance"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
     "marketdata.tasks.back_up": {"queue": "backups"},
     "marketdata.tasks.archive_days": {"queue": "backups"},
@@ -44,6 +45,11 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "task": "marketdata.tasks.roll_over",
         "schedule": 60.0,
         "options": {"expires": 55.0},
+    },
+    "voiding that was interrupted, and subscribers that were not told": {
+        "task": "analytics.tasks.finish_voids",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
     },
     "the backup that is due": {
         "task": "marketdata.tasks.back_up",

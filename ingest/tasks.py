@@ -15,7 +15,7 @@ from celery import shared_task
 from django.conf import settings
 
 from analytics import candles
-from ingest import failures, notices, validation, work
+from ingest import failures, notices, repeats, validation, work
 from ingest.clocks import Trust
 from ingest.rights import Rights
 from ingest.work import Batch, Group
@@ -133,6 +133,7 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
 def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) -> tuple[list[tuple[Group, Bars]], int]:
     """`closed` are the trading dates whose ticks make no candles; _CandlesGoneError if there are more of them."""
     with storage().transaction():
+        groups = repeats.set_aside(groups, rights.client)
         committed_us = _claim(fresh)
         ledger.claim_days(_by_day(groups))
         for group in groups:

@@ -38,6 +38,7 @@ class Fault(IntFlag):
     FEED_REFUSED = auto()
     MARKET_REFUSED = auto()
     KIND_REFUSED = auto()
+    REPEATED_RECORD = auto()
 
 
 def names(faults: int) -> list[str]:

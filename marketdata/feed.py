@@ -22,6 +22,8 @@ from marketdata.bars import Bars
 from marketdata.ticks import Ticks
 
 STREAM = "naru:feed:"
+CANCELLED = 200
+"""The kind, in an entry alone, of a trade that was taken back."""
 GENERATION = "naru:feed-generation"
 PUBLISHED = "naru:published"
 PUBLISHED_SINCE = "naru:published:since"

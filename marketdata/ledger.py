@@ -15,7 +15,7 @@ from django.db.models import Count, Max, Min, Sum
 from marketdata import alarms, metrics, quotas
 from marketdata.figures import PRIME, Figure
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
-from marketdata.storage.base import EPOCH_DATE, StorageBusyError
+from marketdata.storage.base import EPOCH_DATE, StorageBusyError, StorageError
 from marketdata.ticks import SEQ_BITS
 from terminals import wire
 
@@ -217,6 +217,35 @@ def claim_days(days: Mapping[tuple[int, int], Figure]) -> None:
             + ", ".join(["(%s, %s, %s, %s)"] * len(days)),
             values,
         )
+
+
+def adjust_days(changes: Mapping[tuple[int, int], Figure], sign: int) -> None:
+    """Ticks were taken away (`sign` -1) or put back (+1): (batch, days since 1970) -> figure. In the transaction that
+    does it. A batch that has nothing left of a date has no row of it, as if it had stored none."""
+    quote = connection.ops.quote_name
+    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for _, day in changes}
+    rows = IngestBatchDay.objects.filter(batch__in={batch for batch, _ in changes}, trade_date__in=dates.values())
+    there = set(rows.values_list("batch", "trade_date"))
+    new = {(batch, day): figure for (batch, day), figure in changes.items() if (batch, dates[day]) not in there}
+    if new and sign < 0:
+        raise StorageError("the ledger does not know what is to be taken from it; nothing was changed")
+    claim_days(new)
+    known = [(key, figure) for key, figure in changes.items() if key not in new]
+    with connection.cursor() as cursor:
+        if known:
+            cursor.executemany(
+                f"UPDATE {quote('ingest_batch_day')} SET {quote('rows')} = {quote('rows')} + %s,"
+                f" checksum = (checksum + %s) %% {PRIME} WHERE batch = %s AND trade_date = %s",
+                [
+                    (sign * figure.rows, sign * figure.checksum % PRIME, batch, dates[day])
+                    for (batch, day), figure in known
+                ],
+            )
+        cursor.executemany(
+            f"UPDATE {quote('ingest_batch')} SET stored = stored + %s WHERE batch = %s",
+            [(sign * figure.rows, batch) for (batch, _), figure in changes.items()],
+        )
+    rows.filter(rows=0).delete()
 
 
 def day_figure(date: datetime.date) -> Figure:

@@ -42,6 +42,12 @@ return #put / 2
 """
 
 
+_FORGET = """
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0
+"""
+
+
 @lru_cache(maxsize=1)
 def connection() -> redis.Redis:
     """This process' client for short commands. Times out rather than waits: nothing here may hold up a commit."""
@@ -72,6 +78,18 @@ def remember(pipeline: Any, ticks: Ticks) -> None:
     for start in range(0, len(names), 2000):
         part = slice(start, start + 2000)
         pipeline.eval(_REMEMBER, 1, LATEST + ticks.feed, *names[part], *values[part])
+
+
+def replace(feed: str, symbol: str, tick_id: int, valid: Ticks) -> None:
+    """Put the last trade of `valid` (nothing, if it has none) in place of the latest trade of this tick_id, unless that
+    was overtaken meanwhile."""
+    old: Any = connection().hget(LATEST + feed, symbol)
+    if old is None or struct.unpack_from(">QQ", old)[1] != tick_id:
+        return
+    pipeline = connection().pipeline(transaction=True)
+    pipeline.eval(_FORGET, 1, LATEST + feed, symbol, old)
+    remember(pipeline, valid)
+    pipeline.execute()
 
 
 def latest(feed: str, symbols: list[str] | None = None) -> dict[str, dict[str, int | None]]:

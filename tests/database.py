@@ -12,6 +12,9 @@ from django.db import connection, connections
 
 # Children before parents. Markets and sources come with the migrations and are nobody's to change.
 TABLES = (
+    "feed_notice",
+    "voided_tick",
+    "void_order",
     "ingest_reject",
     "dead_letter",
     "gap",

@@ -27,8 +27,8 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     search_fields = ("name", "key_id")
     search_help_text = _("이름이나 키 ID로 찾기. Search by name or key id.")
     fields = (
-        "name", "source", "may_send", "feeds", "markets", "kinds", "shares_feeds", "may_read", "may_register",
-        "quotas", "is_active", "key_id", "created_at",
+        "name", "source", "may_send", "feeds", "markets", "kinds", "shares_feeds", "unique_by", "may_read",
+        "may_register", "quotas", "is_active", "key_id", "created_at",
         "last_seen_at", "secret",
     )  # fmt: skip
     readonly_fields = ("key_id", "created_at", "last_seen_at", "secret")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable
 
-from django.contrib import admin
+import redis
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from analytics import voids
 from api.admin.site import ReadOnly, moment
-from marketdata.models import DeadLetter, Gap, IngestBatch, IngestReject, IngestStream
+from marketdata import leases
+from marketdata.models import DeadLetter, Gap, IngestBatch, IngestReject, IngestStream, VoidedTick, VoidOrder
+
+log = logging.getLogger(__name__)
 
 _PAYLOAD_SHOWN = 256
 
@@ -26,8 +35,55 @@ class StreamAdmin(ReadOnly):
     search_fields = ("client__name", "epoch")
 
 
+@admin.register(VoidOrder)
+class VoidOrderAdmin(ReadOnly):
+    list_display = ("id", "created_at", "reason", "ordered_by", "selection", "done_at", "restored_at")
+    ordering = ("-id",)
+    actions = ("restore",)
+
+    @admin.action(description=_("되돌리기 Put back what was voided"), permissions=("change_order",))
+    def restore(self, request: HttpRequest, chosen: QuerySet[VoidOrder]) -> None:
+        for order in chosen:
+            count = _carried_out(self, request, lambda order=order: voids.restore(order, by=str(request.user)))  # type: ignore[misc]
+            if count is not None:
+                self.log_change(request, order, f"restored {count} ticks")
+                text = _("%(count)d개 틱을 되돌렸습니다. %(count)d ticks put back.") % {"count": count}
+                self.message_user(request, text, messages.SUCCESS)
+
+    def has_change_order_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("marketdata.change_voidorder")
+
+
+@admin.register(VoidedTick)
+class VoidedTickAdmin(ReadOnly):
+    list_display = ("order", "symbol", "feed", "trade_date", "time", "record")
+    list_filter = ("feed",)
+    list_select_related = ("order",)
+    ordering = ("-order", "time_us")
+    search_fields = ("=symbol",)
+
+    @admin.display(description=_("시각 time"), ordering="time_us")
+    def time(self, tick: VoidedTick) -> str:
+        return moment(tick.time_us)
+
+
+def _carried_out(page: ReadOnly, request: HttpRequest, job: Callable[[], int]) -> int | None:
+    """What a job of voiding answers; None and a message if it cannot be done now."""
+    try:
+        count = job()
+    except (voids.NothingChosen, leases.HeldElsewhere, leases.LeaseLost) as error:
+        page.message_user(request, str(error), messages.ERROR)
+        return None
+    try:
+        voids.announce()
+    except redis.RedisError:
+        log.info("subscribers are told of voided ticks later")  # by analytics.tasks.finish_voids
+    return count
+
+
 @admin.register(IngestBatch)
 class BatchAdmin(ReadOnly):
+    actions = ("void",)
     list_display = ("number", "feed", "state", "rows", "stored", "rejected", "received", "committed", "waited")
     list_filter = ("state", "feed")
     ordering = ("-committed_us",)
@@ -46,6 +102,23 @@ class BatchAdmin(ReadOnly):
         "received",
         "committed",
     )
+
+    @admin.action(description=_("틱 무효화 Void the ticks of these batches"), permissions=("void",))
+    def void(self, request: HttpRequest, chosen: QuerySet[IngestBatch]) -> None:
+        selection, by = voids.of_batches(chosen), str(request.user)
+
+        def job() -> int:
+            return voids.void(selection, reason="chosen in the admin", by=by).ticks
+
+        count = _carried_out(self, request, job)
+        if count is not None:
+            for batch in chosen:
+                self.log_change(request, batch, "ticks voided")
+            text = _("%(count)d개 틱을 무효로 했습니다. %(count)d ticks voided.") % {"count": count}
+            self.message_user(request, text, messages.SUCCESS)
+
+    def has_void_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("marketdata.add_voidorder")
 
     @admin.display(description=_("배치 batch"), ordering="batch")
     def number(self, batch: IngestBatch) -> str:

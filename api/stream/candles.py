@@ -12,7 +12,7 @@ for a live feed, which goes on when nothing trades, and for a replay of an old d
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +125,21 @@ class Candles:
         if len(self._changed) > MOST_CHANGED:
             self._changed.clear()
             self.overflowed = True
+
+    def correct(self, bars: Bars, touched: Iterable[Key], watched: Collection[str]) -> None:
+        """Trades were taken back: `bars` are the candles of the touched (symbol, minute) as they are now, with fewer
+        trades than before; what is not among them has no trade left. Closed ones are to be read again."""
+        now: dict[Key, dict[int, Row]] = {}
+        for row in rows_of(bars):
+            now.setdefault((row[0], row[_TIME]), {})[row[_DATE]] = row
+        for key in touched:
+            if self._ended_us is None or key[1] >= self._ended_us:
+                self._open.pop(key, None)
+                self._formed.discard(key)
+                for row in now.get(key, {}).values():
+                    self._remember(key, row)
+            elif ALL in watched or key[0] in watched:
+                self._changed.add(key)
 
     def _remember(self, key: Key, row: Row) -> None:
         """Of two states of an open candle the one with more trades is the newer."""

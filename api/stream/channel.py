@@ -13,8 +13,8 @@ from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import Form, Piece
 from api.stream.outbox import Chunk
 from api.stream.subscriber import Subscriber
-from marketdata.bars import COLUMNS, Bars
-from marketdata.feed import FeedEntry
+from marketdata.bars import COLUMNS, MINUTE_US, Bars
+from marketdata.feed import CANCELLED, FeedEntry
 from marketdata.ticks import Ticks
 from terminals import wire
 
@@ -36,6 +36,15 @@ class Channel:
     def deliver(self, entry: FeedEntry, now_us: int) -> None:
         """Hand an entry to everybody who is live."""
         live = [one for one in self.subscribers if one.live]
+        cancelled = entry.ticks.kind == CANCELLED
+        if cancelled.any():
+            give_cancels(entry, [one for one in live if one.channels["trades"]])
+            ticks = entry.ticks.take(cancelled)
+            names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
+            touched = set(zip(names, (ticks.time_us // MINUTE_US * MINUTE_US).tolist(), strict=True))
+            self.candles.correct(entry.bars, sorted(touched), self.watched())
+            self.delivered = entry.last
+            return
         give_trades(entry, [one for one in live if one.channels["trades"]])
         _give_quotes(entry, [one for one in live if one.channels["quotes"]])
         if len(entry.bars):
@@ -106,6 +115,21 @@ class Channel:
 def _latest_us(entry: FeedEntry) -> int:
     """The feed's time at an entry: candles come from trades, so their clock does too."""
     return int(entry.bars.close_time.max())
+
+
+def give_cancels(entry: FeedEntry, listeners: list[Subscriber]) -> None:
+    """Tell those who subscribed to the trades which ones were taken back. In order with them; an entry has only
+    such."""
+    ticks = entry.ticks.take(entry.ticks.kind == CANCELLED)
+    pieces: dict[bool, list[Piece]] = {}
+    for one in listeners:
+        codes = one.channels["trades"]
+        packed = one.form.packed
+        if packed not in pieces:
+            pieces[packed] = encoding.cancels(one.form, ticks)
+        for index, piece in zip(ticks.symbol.tolist(), pieces[packed], strict=True):
+            if "*" in codes or ticks.symbols[index] in codes:
+                one.outbox.put(piece)
 
 
 def give_trades(entry: FeedEntry, listeners: list[Subscriber]) -> None:

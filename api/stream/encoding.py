@@ -83,6 +83,18 @@ def trades(form: Form, ticks: Ticks, offsets: Sequence[int]) -> list[Piece]:
     return [Piece(f'{{"T":"t","S":"{name}",{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
 
 
+def cancels(form: Form, ticks: Ticks) -> list[Piece]:
+    """One piece a trade that was taken back, as the dialect's cancel: its id, price and size."""
+    pieces = []
+    names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
+    for content in _packed_trades(Form(packed=True), ticks, names, range(len(ticks))):
+        told = {"T": "x", **{name: content[name] for name in ("S", "i", "x", "p", "s", "z", "t")}, "a": "C"}
+        if not form.packed:
+            told["t"] = jsontext.time(told["t"].to_unix_nano() // 1000)
+        pieces.append(message(form, told))
+    return pieces
+
+
 def quotes(form: Form, ticks: Ticks) -> list[Piece]:
     """One piece a quote."""
     names = [ticks.symbols[index] for index in ticks.symbol.tolist()]

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from api.stream.channel import Channel, give_trades
+from api.stream.channel import Channel, give_cancels, give_trades
 from api.stream.hub import Hub
 from api.stream.requests import From
 from api.stream.subscriber import Subscriber
@@ -69,6 +69,7 @@ async def _replay(hub: Hub, channel: Channel, subscriber: Subscriber, offset: in
             if hub.epoch != epoch or subscriber.ending is not None:
                 return
             give_trades(entry, [subscriber])
+            give_cancels(entry, [subscriber])
             subscriber.after = entry.last
         # Nothing may be awaited between this comparison and `live`: the hub delivers in between.
         behind = channel.delivered is not None and subscriber.after < channel.delivered

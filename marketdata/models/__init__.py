@@ -6,6 +6,7 @@ from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream, TradeDate
 from marketdata.models.operations import Alarm, AuditEntry, BackupRun, DroppedDay, JobLease, RolloverRun
 from marketdata.models.reference import CalendarOverride, Client, Feed, FeedOwner, Market, Source, Symbol
+from marketdata.models.voids import FeedNotice, VoidedTick, VoidOrder
 
 __all__ = [
     "Alarm",
@@ -19,6 +20,7 @@ __all__ = [
     "DeadLetter",
     "DroppedDay",
     "Feed",
+    "FeedNotice",
     "FeedOwner",
     "Gap",
     "IngestBatch",
@@ -37,4 +39,6 @@ __all__ = [
     "Symbol",
     "TempMarketData",
     "TradeDate",
+    "VoidOrder",
+    "VoidedTick",
 ]

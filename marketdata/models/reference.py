@@ -240,6 +240,20 @@ class Client(models.Model):
         _("보낼 종류 kinds"), max_length=400, default="*", blank=True,
         help_text=_("그 종류의 틱만. Only ticks of these kinds (trade quote snapshot expected), * for any."),
     )  # fmt: skip
+    unique_by = models.CharField(
+        _("중복 구분 unique by"),
+        max_length=10,
+        blank=True,
+        default="",
+        choices=[
+            ("", _("없음 nothing: every record is a trade of its own")),
+            ("seq", _("seq: no two events of a symbol and feed have the same")),
+            ("cum_volume", _("cum_volume: it moves with each trade")),
+        ],
+        help_text=_(
+            "같은 기록이 다시 오면 repeated_record로 따로 둡니다. How a repeated record is recognised and set aside."
+        ),
+    )
     shares_feeds = models.BooleanField(
         _("피드 공유 shares feeds"),
         default=False,

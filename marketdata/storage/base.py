@@ -134,6 +134,8 @@ class Storage(abc.ABC):
     `transaction()`."""
 
     vendor: ClassVar[str]
+    tick_tables: ClassVar[tuple[str, ...]] = (TEMP, HISTORY)
+    """Every table a tick may lie in."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -329,6 +331,38 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
         """All ticks of a trading date, symbol and feed, ordered by (time, tick_id), from wherever they lie."""
+
+    def tick_places(self, date: datetime.date, symbol: str, feed: str) -> dict[str, dict[int, int]]:
+        """Where the ticks of a trading date, symbol and feed lie: table -> tick_id -> source."""
+        found: dict[str, dict[int, int]] = {}
+        for place in self.tick_tables:
+            rows = self._query(
+                f"SELECT tick_id, source FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s",
+                [symbol, feed, self._day((date - EPOCH_DATE).days)],
+            )
+            if rows:
+                found[place] = {int(tick_id): int(source) for tick_id, source in rows}
+        return found
+
+    def delete_ticks(self, place: str, ticks: Ticks) -> int:
+        """Remove these ticks from a table of `tick_tables`, each by its whole key, so that nobody else is held up;
+        returns how many were there."""
+        symbols = [ticks.symbols[index] for index in ticks.symbol.tolist()]
+        times, dates = map(self._moment, ticks.time_us.tolist()), map(self._day, ticks.trade_date.tolist())
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                f"DELETE FROM {place} WHERE symbol = %s AND event_time = %s AND tick_id = %s AND trade_date = %s",
+                list(zip(symbols, times, ticks.tick_id.tolist(), dates, strict=True)),
+            )
+            return int(cursor.rowcount)
+
+    @abc.abstractmethod
+    def _moment(self, us: int) -> Any:
+        """A time in microseconds as a parameter of a question."""
+
+    @abc.abstractmethod
+    def _day(self, days: int) -> Any:
+        """A date in days since 1970 as a parameter of a question."""
 
     @abc.abstractmethod
     def table_figures(self, table: str) -> dict[str, Figure]:

@@ -106,6 +106,7 @@ _SIZED = (TEMP, MOVING, HISTORY, MINUTES, "market_data", "cache_realtime_data")
 class MariaDB(MariaDBHistory):
     """Ticks and candles in MariaDB >= 10.6."""
 
+    tick_tables: ClassVar[tuple[str, ...]] = (TEMP, MOVING, HISTORY)
     vendor: ClassVar[str] = "mysql"
 
     def create_tables(self) -> None:

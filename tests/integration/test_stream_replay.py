@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 import redis
 
+from analytics import voids
+from analytics.voids import Selection
 from api.stream import replay, shared
-from tests.integration.serving import commit, hub, serving
+from marketdata.ticks import batch_number
+from tests.integration.serving import beside, commit, hub, serving
+from tests.market import MINUTE_US, NINE_US
 from tests.servers import Valkey
 
 __all__ = ["hub", "serving"]
@@ -77,6 +81,35 @@ async def test_commits_during_the_replay_are_neither_lost_nor_doubled(serving, h
 
     start = next(index for index, message in enumerate(heard) if message["T"] == "subscription")
     assert prices(heard[start:]) == list(range(1, 81))
+
+
+async def test_a_trade_that_was_taken_back_is_told_with_its_candle_and_again_in_a_replay(serving, hub):
+    def void():
+        voids.void(Selection(batches=(batch_number(1, 1),), end_us=NINE_US + 1), reason="wrong", by="boss")
+        voids.announce()
+
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await socket.say(action="subscribe", trades=["005930"], bars=["*"], updatedBars=["*"])
+        await socket.until("subscription")
+        await commit(serving, [{"price": "999999"}, {"price": "70000", "time": NINE_US + 1}])
+        await commit(serving, [{"symbol": "000660", "time": NINE_US + 2 * MINUTE_US}])
+        closed = (await socket.until("b"))[-1]
+        await beside(void)
+        heard = await socket.until("u")
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        await socket.say(action="subscribe", trades=["*"], **{"from": {"epoch": told["epoch"], "o": 0}})
+        replayed = await socket.until("replay_completed")
+
+    assert (closed["h"], closed["n"]) == (999_999, 2)
+    (cancel,) = [message for message in heard if message["T"] == "x"]
+    assert {name: cancel[name] for name in ("S", "p", "s", "x", "a")} == {
+        "S": "005930", "p": 999_999, "s": 1, "x": "krx", "a": "C",
+    }  # fmt: skip
+    assert (heard[-1]["h"], heard[-1]["n"], heard[-1]["rev"]) == (70_000, 1, 1)
+    assert [message["i"] for message in replayed if message["T"] == "x"] == [cancel["i"]]
+    assert cancel["i"] in [message["i"] for message in replayed if message["T"] == "t"]
 
 
 @pytest.mark.parametrize(("epoch", "o"), [("another", 0), (None, 7), (None, -1)])

@@ -28,6 +28,12 @@ class Command(BaseCommand):
         parser.add_argument("--feeds", default="", help="보낼 피드 / feeds it may write (those of its source)")
         parser.add_argument("--markets", default="*", help="보낼 시장 / markets whose symbols it may send (*)")
         parser.add_argument("--kinds", default="*", help="보낼 종류 / kinds of ticks it may send (*)")
+        parser.add_argument(
+            "--unique-by",
+            choices=("seq", "cum_volume"),
+            default="",
+            help="중복 기록 구분 / what differs between any two of its trades, so that a repeated record is recognised",
+        )
         parser.add_argument("--share", action="store_true", help="피드 공유 / may send what others own")
         parser.add_argument("--read", action="store_true", help="조회 허용 / may read although it sends")
         parser.add_argument("--no-read", action="store_true", help="조회 금지 / may not read by REST and WebSocket")
@@ -52,6 +58,7 @@ class Command(BaseCommand):
                 feeds=options["feeds"],
                 markets=options["markets"],
                 kinds=options["kinds"],
+                unique_by=options["unique_by"],
                 shares_feeds=options["share"],
                 may_register=options["register"],
                 quotas=_quotas(options["quota"]),

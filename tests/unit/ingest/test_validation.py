@@ -43,8 +43,8 @@ def but(**other: Any) -> dict[str, Any]:
 
 
 # One mistake each, and the one name it has.
-# Judged by ingest/rights.py, for they depend on who sends.
-OF_RIGHTS = {Fault.QUOTA_REACHED, Fault.FEED_REFUSED, Fault.MARKET_REFUSED, Fault.KIND_REFUSED}
+# Judged by ingest/rights.py and ingest/repeats.py, for they depend on who sends and what is stored.
+OF_RIGHTS = {Fault.QUOTA_REACHED, Fault.FEED_REFUSED, Fault.MARKET_REFUSED, Fault.KIND_REFUSED, Fault.REPEATED_RECORD}
 
 MISTAKES: dict[Fault, list[Any]] = {
     Fault.NOT_AN_OBJECT: [5, "text", None, []],

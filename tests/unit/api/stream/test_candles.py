@@ -338,3 +338,47 @@ def test_more_changes_than_can_be_kept_in_mind_are_told(monkeypatch):
     assert not feed.candles.overflowed
     feed.commit(bars(130))
     assert feed.candles.overflowed
+
+
+# --- trades that were taken back -----------------------------------------------------------------------------------
+
+
+def test_an_open_candle_with_fewer_trades_takes_the_place_of_the_one_before():
+    feed = Feed()
+    feed.tell()
+    feed.commit(bars(10, n=3))
+    feed.tell()
+
+    feed.store(bars(10, n=2))
+    feed.candles.correct(bars(10, n=2), [("005930", OLD)], feed.watched)
+
+    assert names(feed.candles.formed()) == [("005930", 0, 2)]
+    feed.commit(bars(70))
+    assert feed.tell() == [("b", "005930", 0, 2)]
+
+
+def test_a_closed_candle_with_fewer_trades_is_told_as_changed():
+    feed = Feed()
+    feed.tell()
+    feed.commit(bars(10, n=3))
+    feed.commit(bars(70))
+    assert feed.tell() == [("b", "005930", 0, 3)]
+
+    feed.store(bars(10, n=2))
+    feed.candles.correct(bars(10, n=2), [("005930", OLD)], feed.watched)
+
+    assert feed.tell() == [("u", "005930", 0, 2)]
+
+
+def test_an_open_candle_that_has_no_trade_left_is_not_told():
+    feed = Feed()
+    feed.tell()
+    feed.commit(bars(10))
+    feed.tell()
+    feed.stored.clear()
+
+    feed.candles.correct(bars(), [("005930", OLD)], feed.watched)
+
+    assert feed.candles.formed() == []
+    feed.commit(bars(70))
+    assert feed.tell() == []

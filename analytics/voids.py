@@ -1,0 +1,401 @@
+"""Taking wrong ticks back, and putting them back again. A voided tick is moved out of the tables of ticks into
+`voided_tick`, whole; so candles stay a pure function of the stored ticks, and the ledger, the counts of a day, archive
+and answers need not know of it.
+
+Each series of a day is one transaction: ticks, ledger, candles, and what subscribers are to be told. An order that was
+interrupted is gone on with by `resume`; what was committed is never done twice, for those ticks are not there any more.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from django.db.models import Count
+
+from analytics import consistency, repair
+from marketdata import bars as bars_module
+from marketdata import dropped, figures, leases, ledger, live, rollover
+from marketdata import feed as feeds
+from marketdata import ticks as ticks_module
+from marketdata.bars import MINUTE_US
+from marketdata.figures import Figure
+from marketdata.models import (
+    Client,
+    FeedNotice,
+    IngestBatch,
+    IngestBatchDay,
+    IngestStream,
+    RolloverRun,
+    VoidedTick,
+    VoidOrder,
+)
+from marketdata.storage import StorageError, storage
+from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP, Progress
+from marketdata.ticks import KIND_NAMES, PRICES, SEQ_BITS, SIDE_NAMES, SIZES, TICK_BITS, Mask, Ticks
+from terminals import wire
+
+log = logging.getLogger(__name__)
+
+NEAR = datetime.timedelta(days=8)  # a trading date differs from its event's own date by no more
+LATEST_US = 40 * 86_400_000_000  # a trade older than that is nobody's latest
+MOST_NOTICES = 100
+RECHECKED = datetime.timedelta(minutes=5)
+State = RolloverRun.State
+MOVED = (State.MOVED, State.AGGREGATED, State.CLEANED, State.DONE)
+
+
+class NothingChosen(Exception):
+    """A selection that names nothing, or something that there is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Ticks that fit everything that is given. start_us <= time < end_us. At least one of batches, client and symbols
+    is given: nobody voids a whole market by leaving a word out."""
+
+    batches: tuple[int, ...] = ()
+    client: str = ""
+    symbols: tuple[str, ...] = ()
+    feed: str = ""
+    start_us: int | None = None
+    end_us: int | None = None
+
+    def as_json(self) -> str:
+        """As an order keeps it."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value not in ("", (), None)})
+
+    @classmethod
+    def of_json(cls, text: str) -> Selection:
+        """The inverse of `as_json`."""
+        given = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
+        found: Any = given
+        return cls(**found)
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How many ticks of which series went (or would go), and the order, if one was made."""
+
+    series: dict[tuple[datetime.date, str, str], int]
+    order: int | None = None
+
+    @property
+    def ticks(self) -> int:
+        return sum(self.series.values())
+
+
+def void(selection: Selection, *, reason: str, by: str, progress: Progress = consistency.silent) -> Outcome:
+    """Void what was selected. NothingChosen; leases.HeldElsewhere and LeaseLost: the order is gone on with later."""
+    _check(selection)
+    order = VoidOrder.objects.create(selection=selection.as_json(), reason=reason[:200], ordered_by=by[:150])
+    log.warning("ticks are voided order=%d by=%s reason=%r selection=%s", order.pk, by, reason, order.selection)
+    return _carry_out(order, progress)
+
+
+def preview(selection: Selection) -> Outcome:
+    """What `void` would take; changes nothing."""
+    _check(selection)
+    found = Outcome(series={})
+    chosen = _Chosen(selection)
+    for date in chosen.dates():
+        for symbol, feed in chosen.series(date):
+            if count := len(chosen.ticks(date, symbol, feed)):
+                found.series[date, symbol, feed] = count
+    return found
+
+
+def resume(progress: Progress = consistency.silent) -> int:
+    """Go on with orders that were interrupted; how many."""
+    orders = list(VoidOrder.objects.filter(done_at=None).order_by("pk"))
+    for order in orders:
+        _carry_out(order, progress)
+    return len(orders)
+
+
+def _check(selection: Selection) -> None:
+    if not (selection.batches or selection.client or selection.symbols):
+        raise NothingChosen("배치, 클라이언트, 종목 중 하나는 필요합니다 / name a batch, a client or a symbol")
+    if selection.client and not Client.objects.filter(name=selection.client).exists():
+        raise NothingChosen(f"{selection.client}: 그런 클라이언트가 없습니다 / no such client")
+    missing = set(selection.batches) - set(ledger.checksums(selection.batches))
+    if missing:
+        names = ", ".join(f"{number >> SEQ_BITS}/{number & ledger.SEQ_MASK}" for number in sorted(missing))
+        raise NothingChosen(f"{names}: 원장에 없는 배치 / no such batch in the ledger")
+
+
+class _Chosen:
+    """A selection, looked up."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._given = selection
+        streams = IngestStream.objects.filter(client__name=selection.client).values_list("pk", flat=True)
+        self._streams = list(streams) if selection.client else None
+
+    def dates(self) -> list[datetime.date]:
+        """The trading dates that may have some."""
+        given, days = self._given, IngestBatchDay.objects.order_by()
+        if given.batches:
+            days = days.filter(batch__in=given.batches)
+        if given.start_us is not None:
+            days = days.filter(trade_date__gte=_date(given.start_us) - NEAR)
+        if given.end_us is not None:
+            days = days.filter(trade_date__lte=_date(given.end_us) + NEAR)
+        found: set[datetime.date] = set()
+        if self._streams is None:
+            found |= set(days.values_list("trade_date", flat=True).distinct())
+        for stream in self._streams or ():
+            low = stream << SEQ_BITS
+            mine = days.filter(batch__gte=low, batch__lte=low | ledger.SEQ_MASK)
+            found |= set(mine.values_list("trade_date", flat=True).distinct())
+        # What is left of a day whose ticks or candles were dropped is not the whole of it: nothing is made of it.
+        return sorted(date for date in found if not dropped.kinds(date))
+
+    def series(self, date: datetime.date) -> list[tuple[str, str]]:
+        """The (symbol, feed) pairs of the date that may have some."""
+        given = self._given
+        return [
+            (symbol, feed)
+            for symbol, feed in storage().day_series(date)
+            if (not given.symbols or symbol in given.symbols) and given.feed in ("", feed)
+        ]
+
+    def ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
+        """The chosen ticks of a series."""
+        found = storage().read_day_ticks(date, symbol, feed)
+        chosen: Mask = np.ones(len(found), bool)
+        if self._given.batches:
+            chosen &= np.isin(found.tick_id >> TICK_BITS, np.array(self._given.batches, np.int64))
+        if self._streams is not None:
+            chosen &= np.isin(found.tick_id >> (TICK_BITS + SEQ_BITS), np.array(self._streams, np.int64))
+        if self._given.start_us is not None:
+            chosen &= found.time_us >= self._given.start_us
+        if self._given.end_us is not None:
+            chosen &= found.time_us < self._given.end_us
+        return found.take(chosen)
+
+
+def _date(time_us: int) -> datetime.date:
+    return EPOCH_DATE + datetime.timedelta(microseconds=time_us)
+
+
+def _carry_out(order: VoidOrder, progress: Progress) -> Outcome:
+    chosen, found = _Chosen(Selection.of_json(order.selection)), Outcome(series={}, order=order.pk)
+    with leases.hold(leases.UPKEEP) as lease:  # nobody moves or drops the day meanwhile
+        for date in chosen.dates():
+            for symbol, feed in chosen.series(date):
+                lease.check()
+                job = functools.partial(_void_series, order, chosen, date, symbol, feed)
+                if count := repair.again(job):
+                    found.series[date, symbol, feed] = count
+                    progress(f"{date} {feed} {symbol}: {count:,} 틱 / ticks")
+            lease.check()
+            _daily(date, order)
+        VoidOrder.objects.filter(pk=order.pk).update(done_at=datetime.datetime.now(datetime.UTC))
+    return found
+
+
+def _daily(date: datetime.date, order: VoidOrder) -> None:
+    run = RolloverRun.objects.filter(trade_date=date).first()
+    if run is not None and run.state in consistency.AGGREGATED:
+        # Their minute candles have fewer trades because we took them, not because something is missing.
+        taken = VoidedTick.objects.filter(order=order, trade_date=date).order_by().values_list("symbol", "feed")
+        proven = set(taken.distinct())
+        daily = repair.again(lambda: storage().build_daily(date, rollover.windows(date), proven=proven))
+        RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
+
+
+def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol: str, feed: str) -> int:
+    """One transaction: what is chosen of a series goes."""
+    store = storage()
+    with store.own_minutes(date, feed, [symbol]):
+        ticks = chosen.ticks(date, symbol, feed)
+        if not len(ticks):
+            return 0
+        wanted = set(ticks.tick_id.tolist())
+        places = store.tick_places(date, symbol, feed)
+        sources = {tick_id: source for place in places.values() for tick_id, source in place.items()}
+        for place, known in places.items():
+            mine = ticks.take(np.array([tick_id in known for tick_id in ticks.tick_id.tolist()], bool))
+            if len(mine) and store.delete_ticks(place, mine) != len(mine):
+                raise StorageError("ticks went while they were voided; nothing was changed")
+            if place == HISTORY:
+                _adjust_run(date, _figure(mine, sources), -1)
+        VoidedTick.objects.bulk_create(
+            [
+                VoidedTick(
+                    tick_id=tick_id, order=order, symbol=symbol, feed=feed, source_id=sources[tick_id],
+                    trade_date=date, time_us=int(ticks.time_us[row]), record=json.dumps(ticks.record(row)),
+                )
+                for row, tick_id in enumerate(ticks.tick_id.tolist())
+            ],
+            batch_size=500,
+        )  # fmt: skip
+        _adjust_ledger(date, ticks, sources, -1)
+        store.replace_minutes(date, consistency.from_ticks(date, symbol, feed))
+        cancels = ticks.take(ticks.kind == wire.Kind.TRADE)
+        cancels.kind[:] = feeds.CANCELLED
+        _note(cancels)
+        return len(wanted)
+
+
+def _parts(ticks: Ticks, sources: dict[int, int]) -> Iterator[Ticks]:
+    """The ticks by source, for arrays have one."""
+    of = np.array([sources[tick_id] for tick_id in ticks.tick_id.tolist()], np.int64)
+    for source in np.unique(of).tolist():
+        yield replace(ticks.take(of == source), source_id=int(source))
+
+
+def _figure(ticks: Ticks, sources: dict[int, int]) -> Figure:
+    return figures.total(figure for part in _parts(ticks, sources) for figure in figures.of_ticks(part).values())
+
+
+def _adjust_run(date: datetime.date, figure: Figure, sign: int) -> None:
+    """What the rollover noted of a day in history follows, so that the next comparison finds what it expects."""
+    run = RolloverRun.objects.filter(trade_date=date, state__in=MOVED).first()
+    if run is not None and figure.rows:
+        before = Figure(run.rows or 0, run.checksum or 0)
+        now = before + figure if sign > 0 else before - figure
+        RolloverRun.objects.filter(pk=run.pk).update(rows=now.rows, checksum=now.checksum)
+
+
+def _adjust_ledger(date: datetime.date, ticks: Ticks, sources: dict[int, int], sign: int) -> None:
+    changes: dict[tuple[int, int], Figure] = {}
+    for part in _parts(ticks, sources):
+        for key, figure in figures.by_batch(part, part.tick_id >> TICK_BITS).items():
+            changes[key] = changes.get(key, Figure()) + figure
+    ledger.adjust_days(changes, sign)
+
+
+def _note(ticks: Ticks) -> None:
+    """Subscribers are to hear of it, a thousand ticks at a time."""
+    for start in range(0, len(ticks), 1000):
+        part = ticks.take(np.arange(start, min(start + 1000, len(ticks))))
+        FeedNotice.objects.create(payload=ticks_module.pack(part), committed_us=ledger.now_us())
+
+
+# --- back again -------------------------------------------------------------------------------------------------------
+
+
+def restore(order: VoidOrder, *, by: str, progress: Progress = consistency.silent) -> int:
+    """Put back every tick an order took; how many. They enter the day like late ticks. May be called again."""
+    log.warning("voided ticks are put back order=%d by=%s", order.pk, by)
+    count = 0
+    with leases.hold(leases.UPKEEP) as lease:
+        groups = VoidedTick.objects.filter(order=order).order_by("trade_date", "feed", "symbol")
+        keys = groups.values_list("trade_date", "feed", "symbol").annotate(ticks=Count("tick_id"))
+        for date, feed, symbol, ticks in list(keys):
+            if dropped.kinds(date):
+                raise NothingChosen(f"{date}: 보존 기간이 지난 날 / the day's ticks were dropped, so it stays as it is")
+            storage().ensure_partitions([date], (TEMP,))
+            lease.check()
+            repair.again(functools.partial(_restore_series, order, date, symbol, feed))
+            progress(f"{date} {feed} {symbol}: {ticks:,} 틱 / ticks")
+            count += ticks
+        VoidOrder.objects.filter(pk=order.pk).update(
+            restored_at=datetime.datetime.now(datetime.UTC), done_at=order.done_at or order.created_at
+        )
+    return count
+
+
+def _restore_series(order: VoidOrder, date: datetime.date, symbol: str, feed: str) -> None:
+    store = storage()
+    with store.own_minutes(date, feed, [symbol]):
+        rows = VoidedTick.objects.filter(order=order, trade_date=date, symbol=symbol, feed=feed)
+        kept = list(rows.order_by("time_us", "tick_id"))
+        ticks = _ticks(kept)
+        sources = {row.tick_id: row.source_id for row in kept}
+        for part in _parts(ticks, sources):
+            if store.load(TEMP, part) != len(part):
+                raise StorageError("a voided tick is stored as well; nothing was changed")
+        _adjust_ledger(date, ticks, sources, +1)
+        rows.delete()
+        store.replace_minutes(date, consistency.from_ticks(date, symbol, feed))
+        for part in _parts(ticks, sources):
+            _note(part.take(part.kind == wire.Kind.TRADE))
+
+
+def _ticks(rows: Sequence[VoidedTick]) -> Ticks:
+    """Voided ticks of one series as they were."""
+    ticks = ticks_module.empty(rows[0].feed, rows[0].source_id, len(rows), [rows[0].symbol])
+    ticks.symbol[:] = 0
+    for at, row in enumerate(rows):
+        record: dict[str, Any] = json.loads(row.record)
+        ticks.tick_id[at], ticks.time_us[at] = row.tick_id, row.time_us
+        ticks.trade_date[at] = (row.trade_date - EPOCH_DATE).days
+        ticks.kind[at] = KIND_NAMES.index(record["kind"]) if isinstance(record["kind"], str) else record["kind"]
+        side = record.get("side", "")
+        ticks.side[at] = SIDE_NAMES.index(side) if isinstance(side, str) else side
+        for names, scale in ((PRICES, wire.PRICE_SCALE), (SIZES, wire.SIZE_SCALE)):
+            for name in names:
+                if name in record:
+                    getattr(ticks, name)[at] = int(Decimal(record[name]).scaleb(scale))
+        if "seq" in record:
+            ticks.seq[at] = record["seq"]
+    return ticks
+
+
+# --- telling it -------------------------------------------------------------------------------------------------------
+
+
+def announce(*, most: int = MOST_NOTICES) -> int:
+    """Tell the feed what was voided or put back, each once, in the order it was decided; how many notices."""
+    notices = list(FeedNotice.objects.order_by("pk")[:most])
+    for notice in notices:
+        ticks = ticks_module.unpack(bytes(notice.payload))
+        pipeline = live.connection().pipeline(transaction=False)
+        # Notices have numbers of their own below zero, where no batch is: the feed takes each once.
+        feeds.publish(pipeline, ticks, _bars(ticks), batches=[-notice.pk], committed_us=notice.committed_us)
+        live.remember(pipeline, ticks)
+        pipeline.execute()
+        _correct_latest(ticks.feed, set(ticks.symbols))
+        notice.delete()
+    _recheck_latest()
+    return len(notices)
+
+
+def _bars(ticks: Ticks) -> bars_module.Bars:
+    """The candles of these ticks' minutes as they are now; a minute that has none any more is left out."""
+    parts = []
+    for index, symbol in enumerate(ticks.symbols):
+        minutes = np.unique(ticks.time_us[ticks.symbol == index] // MINUTE_US) * MINUTE_US
+        if len(minutes):
+            found = storage().read_minutes(symbol, ticks.feed, int(minutes[0]), int(minutes[-1]) + 1)
+            parts.append(found.take(np.isin(found.time_us, minutes)))
+    return bars_module.concatenate(parts) if parts else bars_module.empty(ticks.feed)
+
+
+def _correct_latest(feed: str, symbols: Iterable[str]) -> None:
+    """A latest trade that was voided gives way to the latest that is valid."""
+    known = live.latest(feed, sorted(symbols))
+    ids = {symbol: int(found["tick_id"] or 0) for symbol, found in known.items()}
+    gone = set(VoidedTick.objects.filter(tick_id__in=ids.values()).values_list("tick_id", flat=True))
+    for symbol, tick_id in ids.items():
+        if tick_id in gone:
+            end_us = int(known[symbol]["time_us"] or 0) + 1
+            start_us = end_us - LATEST_US
+            valid = storage().read_ticks(symbol, feed, start_us, end_us, kind=wire.Kind.TRADE, limit=1, ascending=False)
+            live.replace(feed, symbol, tick_id, valid)
+
+
+def _recheck_latest() -> None:
+    """A worker that stored a tick before it was voided may have told of it after: look again for a while."""
+    recent = datetime.datetime.now(datetime.UTC) - RECHECKED
+    series: dict[str, set[str]] = {}
+    rows = VoidedTick.objects.filter(order__created_at__gte=recent).order_by().values_list("feed", "symbol")
+    for feed, symbol in rows.distinct():
+        series.setdefault(feed, set()).add(symbol)
+    for feed, symbols in series.items():
+        _correct_latest(feed, symbols)
+
+
+def of_batches(rows: Iterable[IngestBatch]) -> Selection:
+    """The selection of these batches."""
+    return Selection(batches=tuple(sorted(row.batch for row in rows)))
