@@ -16,6 +16,7 @@ PORT    ?= 8000
 KILLS   ?= 25
 ROWS    ?= 1000000
 SECONDS ?=
+JOBS    ?= 2
 ARGS    ?=
 
 help:  ## this list
@@ -29,7 +30,7 @@ run: $(VENV)/embedded  ## everything, locally; PORT=8000; REPLAY=trades.csv inst
 # The two servers' suites run at the same time: alone, either leaves a core idle. Status 5: ARGS chose none of theirs.
 test: $(VENV)/dev servers  ## every test on SQLite with Valkey, then MariaDB and PostgreSQL with Redis; ARGS="-k name"
 	@status=0; \
-	NARU_REQUIRE_SERVERS=1 DB=sqlite $(PY) -m pytest $(ARGS) || status=1; \
+	NARU_REQUIRE_SERVERS=1 DB=sqlite $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS) || status=1; \
 	log=$$(mktemp); NARU_REQUIRE_SERVERS=1 DB=postgresql $(PY) -m pytest $(SUITES) $(ARGS) >"$$log" 2>&1 & other=$$!; \
 	trap 'kill $$other; wait $$other; rm -f "$$log"; exit 130' INT TERM; \
 	NARU_REQUIRE_SERVERS=1 DB=mariadb $(PY) -m pytest $(SUITES) $(ARGS) || [ $$? -eq 5 ] || status=1; \
