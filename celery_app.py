@@ -17,12 +17,15 @@ QUEUES = ("raw_market_data", "processed-data", "chart-data", "statistics-data", 
 ROUTES = {
     "ingest.tasks.process_batches": {"queue": "raw_market_data"},
     "ingest.tasks.announce_missed": {"queue": "processed-data"},
+    "ingest.refusals.watch_refusals": {"queue": "processed-data"},
+    "ingest.requeue.announce_requeued": {"queue": "processed-data"},
     "marketdata.tasks.roll_over": {"queue": "maintenance"},
     "analytics.tasks.finish_voids": {"queue": "maintenance"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
     "marketdata.tasks.back_up": {"queue": "backups"},
     "marketdata.tasks.archive_days": {"queue": "backups"},
     "marketdata.tasks.keep_events": {"queue": "chart-data"},
+    "marketdata.tasks.recheck": {"queue": "chart-data"},
     "marketdata.tasks.refresh_caches": {"queue": "chart-data"},
 }
 
@@ -31,6 +34,16 @@ ROUTES = {
 TIMETABLE: dict[str, dict[str, Any]] = {
     "announce what was committed but never reached the feed": {
         "task": "ingest.tasks.announce_missed",
+        "schedule": 5.0,
+        "options": {"expires": 5.0},
+    },
+    "announce what a requeue stored and did not announce": {
+        "task": "ingest.requeue.announce_requeued",
+        "schedule": 60.0,
+        "options": {"expires": 55.0},
+    },
+    "rows refused in masses, batches given up": {
+        "task": "ingest.refusals.watch_refusals",
         "schedule": 5.0,
         "options": {"expires": 5.0},
     },
@@ -65,6 +78,11 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "task": "marketdata.tasks.refresh_caches",
         "schedule": 10.0,
         "options": {"expires": 10.0},
+    },
+    "flags of database and Redis, room and clocks": {
+        "task": "marketdata.tasks.recheck",
+        "schedule": 60.0,
+        "options": {"expires": 55.0},
     },
     "the database's own clean-up events": {
         "task": "marketdata.tasks.keep_events",
@@ -132,3 +150,4 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
 app = Celery("naru", task_cls="marketdata.connections:Task")
 app.conf.update(broker_settings(settings.BROKER_URL))
 app.autodiscover_tasks(["marketdata", "ingest", "analytics"])
+app.autodiscover_tasks(["ingest"], related_name="requeue")

@@ -17,6 +17,7 @@ from django.conf import settings
 from analytics import candles
 from ingest import failures, notices, repeats, validation, work
 from ingest.clocks import Trust
+from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
 from ingest.work import Batch, Group
 from marketdata import connections, dropped, feed, figures, ledger, live, metrics
@@ -91,18 +92,18 @@ def _judge(members: list[Batch]) -> list[Group]:
     for batch in members:  # a replay may bring symbols nobody registered; its client was given that right
         rights.register(batch, directory)
     judge = functools.partial(rights.judge, find=directory.find)
-    groups = work.group(members, find=directory.find, recency=_recency, trust=_trust(), rights=judge)
+    groups = work.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
     storage().ensure_partitions(
         {EPOCH_DATE + datetime.timedelta(days=day) for g in groups for day in np.unique(g.ticks.trade_date).tolist()}
     )
     return groups
 
 
-def _trust() -> Trust:
+def trust() -> Trust:
     return Trust(longest_us=settings.MAX_SPOOL_DAYS * DAY_US, tolerance_us=int(settings.MAX_FUTURE_S * 1e6))
 
 
-def _recency(source_id: int) -> validation.Recency:
+def recency(source_id: int) -> validation.Recency:
     max_age_s = directory.max_age_s(source_id)
     return validation.Recency(
         max_future_us=int(settings.MAX_FUTURE_S * 1e6), max_age_us=None if max_age_s is None else max_age_s * 1_000_000
@@ -122,7 +123,7 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
             left = _without(groups, known) if known else groups
             merged, committed_us = connections.steadily(functools.partial(_store, fresh, left, closed))
             return merged, committed_us, known
-        except _CandlesGoneError as error:
+        except CandlesGoneError as error:
             log.warning("ticks kept without candles dates=%s", ",".join(map(str, sorted(error.dates))))
             closed |= error.dates
         except ledger.AlreadyClaimedError:
@@ -131,19 +132,26 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
 
 
 def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) -> tuple[list[tuple[Group, Bars]], int]:
-    """`closed` are the trading dates whose ticks make no candles; _CandlesGoneError if there are more of them."""
+    """`closed` are the trading dates whose ticks make no candles; CandlesGoneError if there are more of them."""
     with storage().transaction():
         groups = repeats.set_aside(groups, rights.client)
         committed_us = _claim(fresh)
         ledger.claim_days(_by_day(groups))
-        for group in groups:
-            _load(group)
-        # Candles last and in key order: they are what two workers may both want to write.
-        merged = [(group, _merge(group, committed_us, closed)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
-        # Asked last: what is noted from now on is removed after we commit, and our candles with it.
-        if late := dropped.without_candles(_long_ago(groups, committed_us) - closed):
-            raise _CandlesGoneError(late)
+        merged = store_ticks(groups, committed_us, closed)
     return merged, committed_us
+
+
+def store_ticks(groups: list[Group], now_us: int, closed: set[datetime.date]) -> list[tuple[Group, Bars]]:
+    """Within a transaction: ticks and candles, and the candles as they will be. `closed` are the trading dates whose
+    ticks make no candles; CandlesGoneError if there are more of them."""
+    for group in groups:
+        _load(group)
+    # Candles last and in key order: they are what two workers may both want to write.
+    merged = [(group, _merge(group, now_us, closed)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
+    # Asked last: what is noted from now on is removed after we commit, and our candles with it.
+    if late := dropped.without_candles(_long_ago(groups, now_us) - closed):
+        raise CandlesGoneError(late)
+    return merged
 
 
 def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:
@@ -212,7 +220,7 @@ def _load(group: Group) -> None:
         raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
 
 
-class _CandlesGoneError(Exception):
+class CandlesGoneError(Exception):
     """Minute candles of these trading dates were removed, or the ledger that tells a repeat from what is new: their
     ticks are stored, and make no candles."""
 

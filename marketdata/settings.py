@@ -169,6 +169,7 @@ QUOTA_FEEDS = env.integer("QUOTA_FEEDS", 64, low=1, high=10_000)
 
 # --- storage ----------------------------------------------------------------------------------------------------------
 PARTITION_DAYS_AHEAD = env.integer("PARTITION_DAYS_AHEAD", 7, low=1, high=60)
+ALLOW_UNSAFE_DATABASE = env.boolean("ALLOW_UNSAFE_DATABASE", False)
 CACHE_ENGINE = env.choice("CACHE_ENGINE", "MEMORY", ("MEMORY", "InnoDB"))
 
 # --- the trading day: rollover and retention --------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from marketdata import alarms, archive, backups, caches, leases, metrics, quotas, retention, rollover
+from marketdata import alarms, archive, backups, caches, doctor, leases, metrics, quotas, retention, rollover
 from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,12 @@ def extend_partitions(**_: object) -> None:
 def refresh_caches(**_: object) -> None:
     """What changed of the latest prices, for readers in SQL."""
     caches.refresh()
+
+
+@shared_task
+def recheck(**_: object) -> None:
+    """Whether the flags of database and Redis, the room on the disks and the clocks are still right."""
+    doctor.recheck()
 
 
 @shared_task

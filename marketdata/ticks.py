@@ -141,11 +141,14 @@ class Decoded:
     raw: list[object] | None = None
     gap: wire.Gap | None = None
     noise: int = 0
+    given_dates: Int32 | None = None  # trading dates as they came; judging fills in the others
 
     def record(self, row: int) -> str:
         """JSON of a row as the terminal gave it."""
-        shown = self.raw[row] if self.raw is not None else self.ticks.record(row)
-        text = json.dumps(shown, ensure_ascii=False, default=str)[:2000]
+        shown: Any = self.raw[row] if self.raw is not None else self.ticks.record(row)
+        if self.raw is None and self.given_dates is not None and self.given_dates[row] != NO_DATE:
+            shown["trade_date"] = str(_EPOCH.date() + datetime.timedelta(days=int(self.given_dates[row])))
+        text = json.dumps(shown, ensure_ascii=False, default=str)  # whole, so that it can be judged again
         # JSON may name half a character, which no column holds.
         return text.encode("utf-8", "backslashreplace").decode()
 
@@ -163,6 +166,7 @@ def from_wire(payload: bytes, *, source_id: int, batch: int) -> Decoded:
             header=header, ticks=nothing, faults=np.zeros(0, np.uint32), gap=wire.parse_gap(payload, header)
         )
     rows = len(decoded.ticks)
+    decoded.given_dates = decoded.ticks.trade_date
     decoded.ticks.tick_id = (batch << TICK_BITS) + np.arange(rows, dtype=np.int64)
     return decoded
 

@@ -16,6 +16,7 @@ TABLES = (
     "voided_tick",
     "void_order",
     "ingest_reject",
+    "ingest_requeue",
     "dead_letter",
     "gap",
     "ingest_batch_day",

@@ -16,7 +16,16 @@ from django.utils.translation import gettext_lazy as _
 from analytics import voids
 from api.admin.site import ReadOnly, moment
 from marketdata import leases
-from marketdata.models import DeadLetter, Gap, IngestBatch, IngestReject, IngestStream, VoidedTick, VoidOrder
+from marketdata.models import (
+    DeadLetter,
+    Gap,
+    IngestBatch,
+    IngestReject,
+    IngestRequeue,
+    IngestStream,
+    VoidedTick,
+    VoidOrder,
+)
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +202,18 @@ class DeadLetterAdmin(ReadOnly):
             for at in range(0, len(shown), 16)
         ]
         return format_html("<pre>{}</pre>", "\n".join(lines))
+
+
+@admin.register(IngestRequeue)
+class RequeueAdmin(ReadOnly):
+    list_display = ("created_at", "number", "asked_by", "selection", "judged", "stored", "announced")
+    list_filter = ("asked_by",)
+    ordering = ("-id",)
+    fields = list_display
+
+    @admin.display(description=_("배치 batch"), ordering="batch")
+    def number(self, requeue: IngestRequeue) -> str:
+        return _number(requeue.batch)
 
 
 @admin.register(Gap)

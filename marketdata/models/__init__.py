@@ -3,7 +3,16 @@
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
-from marketdata.models.ledger import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream, TradeDate
+from marketdata.models.ledger import (
+    DeadLetter,
+    Gap,
+    IngestBatch,
+    IngestBatchDay,
+    IngestReject,
+    IngestRequeue,
+    IngestStream,
+    TradeDate,
+)
 from marketdata.models.operations import Alarm, AuditEntry, BackupRun, DroppedDay, JobLease, RolloverRun
 from marketdata.models.reference import CalendarOverride, Client, Feed, FeedOwner, Market, Source, Symbol
 from marketdata.models.voids import FeedNotice, VoidedTick, VoidOrder
@@ -26,6 +35,7 @@ __all__ = [
     "IngestBatch",
     "IngestBatchDay",
     "IngestReject",
+    "IngestRequeue",
     "IngestStream",
     "JobLease",
     "Market",

@@ -130,6 +130,30 @@ class DeadLetter(models.Model):
         return f"{self.batch} {self.code}"
 
 
+class IngestRequeue(models.Model):
+    """That refused rows or a dead letter of a batch were judged again: who asked, for what, and what came of it.
+    Written with what it stored; `announced` once the feed has it."""
+
+    batch = models.BigIntegerField(_("배치 batch"), db_index=True)
+    feed = models.CharField(max_length=16)
+    asked_by = models.CharField(_("요청자 asked by"), max_length=80)
+    selection = models.CharField(_("선택 selection"), max_length=300)
+    judged = models.PositiveIntegerField(_("재판정 judged"))
+    stored = models.PositiveIntegerField(_("저장 stored"))
+    whole = models.BooleanField(default=False)  # nothing of the batch had been stored before
+    spans = models.JSONField(default=list)  # where the stored ticks lie: [symbol, first_us, last_us, [row, ...]]
+    at_us = models.BigIntegerField()
+    announced = models.BooleanField(_("알림 announced"), default=False, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "ingest_requeue"
+        verbose_name = verbose_name_plural = _("재처리 Requeue")
+
+    def __str__(self) -> str:
+        return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.stored} of {self.judged}"
+
+
 class Gap(models.Model):
     """Something known to be missing: what a terminal had to drop, with bounds and a count."""
 

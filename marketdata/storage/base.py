@@ -79,6 +79,19 @@ class Blame(enum.Enum):
     UNKNOWN = "unknown"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """A setting of the database that a promise rests on. `is_vital`: with it wrong, what was acknowledged may be lost
+    or wrong; with others batches only wait, or something is slower."""
+
+    name: str
+    value: str
+    wanted: str
+    is_right: bool
+    remedy: str
+    is_vital: bool = True
+
+
 REMEDY = "the database's own log says more"
 """What to do about an error of which nothing better is known."""
 
@@ -183,6 +196,10 @@ class Storage(abc.ABC):
     def remedy(self, error: BaseException) -> str:
         """What an operator should do about an error, in a few words."""
         return REMEDY
+
+    @abc.abstractmethod
+    def flags(self) -> list[Flag]:
+        """The settings of the server and of this session that the promises rest on, and whether they are right."""
 
     @abc.abstractmethod
     def load(self, table: str, ticks: Ticks) -> int:

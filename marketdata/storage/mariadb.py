@@ -22,6 +22,7 @@ from marketdata.storage.base import (
     VALUE_DIGITS,
     VOLUME_DIGITS,
     Blame,
+    Flag,
     TickKey,
 )
 from marketdata.storage.loadfile import LoadFile
@@ -161,6 +162,60 @@ class MariaDB(MariaDBHistory):
 
     def remedy(self, error: BaseException) -> str:
         return _REMEDIES.get(_number(error) or 0, REMEDY)
+
+    def flags(self) -> list[Flag]:
+        names = (
+            "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin", "sync_binlog", "local_infile",
+            "innodb_strict_mode", "max_allowed_packet", "sql_mode", "time_zone", "tx_isolation", "read_only",
+        )  # fmt: skip
+        session = {"sql_mode", "time_zone", "tx_isolation", "innodb_strict_mode"}
+        places = ", ".join(f"@@{'session' if name in session else 'global'}.{name}" for name in names)
+        found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
+        on = {name: value.upper() in ("1", "ON", "TRUE") for name, value in found.items()}
+
+        def flag(name: str, wanted: str, is_right: bool, remedy: str, *, is_vital: bool = True) -> Flag:
+            return Flag(
+                name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital
+            )
+
+        ours, theirs = "take it out of DATABASE_URL: Naru sets it itself", "and in docker/mariadb/naru.cnf's place"
+        return [
+            flag(
+                "innodb_flush_log_at_trx_commit", "1", found["innodb_flush_log_at_trx_commit"] == "1",
+                f"SET GLOBAL innodb_flush_log_at_trx_commit=1, {theirs}: a commit must survive a power cut",
+            ),
+            flag(
+                "innodb_doublewrite", "ON", found["innodb_doublewrite"].upper() not in ("0", "OFF"),
+                "innodb_doublewrite=ON in the server's configuration: a page torn by a power cut must be mendable",
+            ),
+            flag(
+                "sync_binlog", "1 where log_bin is on", not on["log_bin"] or found["sync_binlog"] == "1",
+                f"SET GLOBAL sync_binlog=1, {theirs}: with the binary log on, a commit is only as durable as it",
+            ),
+            flag(
+                "sql_mode", "strict",
+                any(mode in found["sql_mode"] for mode in ("STRICT_ALL_TABLES", "STRICT_TRANS_TABLES")), ours,
+            ),
+            flag("time_zone", "+00:00", found["time_zone"] in ("+00:00", "UTC"), ours),
+            flag("tx_isolation", "READ-COMMITTED", found["tx_isolation"] == "READ-COMMITTED", ours),
+            flag(
+                "local_infile", "ON", on["local_infile"],
+                f"SET GLOBAL local_infile=ON, {theirs}: without it no batch can be stored, and all wait",
+                is_vital=False,
+            ),
+            flag(
+                "read_only", "OFF", found["read_only"].upper() in ("0", "OFF"),
+                "SET GLOBAL read_only=OFF, or point DATABASE_URL at the writer", is_vital=False,
+            ),
+            flag(
+                "innodb_strict_mode", "ON", on["innodb_strict_mode"], f"SET GLOBAL innodb_strict_mode=ON, {theirs}",
+                is_vital=False,
+            ),
+            flag(
+                "max_allowed_packet", "16777216 or more", int(found["max_allowed_packet"]) >= 16 << 20,
+                f"SET GLOBAL max_allowed_packet=67108864, {theirs}", is_vital=False,
+            ),
+        ]  # fmt: skip
 
     def load(self, table: str, ticks: Ticks) -> int:
         with contextlib.closing(LoadFile(ticks)) as file:

@@ -23,6 +23,7 @@ from marketdata.storage.base import (
     VALUE_DIGITS,
     VOLUME_DIGITS,
     Blame,
+    Flag,
     TickKey,
 )
 from marketdata.storage.copyrows import KINDS, SIDES, CopyRows
@@ -165,6 +166,43 @@ class PostgreSQL(PostgreSQLHistory):
     def remedy(self, error: BaseException) -> str:
         state = sqlstate(error) or ("08" if isinstance(error, OperationalError | InterfaceError) else "")
         return _REMEDIES.get(state) or _REMEDIES.get(state[:2]) or REMEDY
+
+    def flags(self) -> list[Flag]:
+        names = (
+            "fsync", "synchronous_commit", "full_page_writes", "TimeZone", "transaction_isolation",
+            "default_transaction_read_only",
+        )  # fmt: skip
+        places = ", ".join(f"current_setting('{name}')" for name in names)
+        found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
+        standby = bool(self._query("SELECT pg_is_in_recovery()")[0][0])
+
+        def flag(name: str, wanted: str, is_right: bool, remedy: str, *, is_vital: bool = True) -> Flag:
+            return Flag(
+                name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital
+            )
+
+        ours, reload = "take it out of DATABASE_URL: Naru sets it itself", "and SELECT pg_reload_conf()"
+        return [
+            flag("fsync", "on", found["fsync"] == "on", f"ALTER SYSTEM SET fsync=on, {reload}: a commit must survive a"
+                 " power cut"),
+            flag(
+                "synchronous_commit", "on", found["synchronous_commit"] != "off",
+                f"ALTER SYSTEM (or ALTER ROLE, ALTER DATABASE) SET synchronous_commit=on, {reload}: a commit must"
+                " survive a power cut",
+            ),
+            flag(
+                "full_page_writes", "on", found["full_page_writes"] == "on",
+                f"ALTER SYSTEM SET full_page_writes=on, {reload}: a page torn by a power cut must be mendable",
+            ),
+            flag("TimeZone", "UTC", found["TimeZone"].upper() in ("UTC", "ETC/UTC", "GMT"), ours),
+            flag("transaction_isolation", "read committed", found["transaction_isolation"] == "read committed", ours),
+            Flag(
+                name="read-only", value="on" if standby or found["default_transaction_read_only"] == "on" else "off",
+                wanted="off", is_right=not standby and found["default_transaction_read_only"] == "off",
+                remedy="promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the writer",
+                is_vital=False,
+            ),
+        ]  # fmt: skip
 
     def load(self, table: str, ticks: Ticks) -> int:
         if not len(ticks):

@@ -13,7 +13,7 @@ from django.db import DatabaseError, OperationalError
 from marketdata import bars as bars_module
 from marketdata import ticks as ticks_module
 from marketdata.bars import VALUE_UNIT, Bars
-from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Blame, TickKey
+from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Blame, Flag, TickKey
 from marketdata.storage.sqlite_history import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.ticks import ABSENT, GREATEST, NO_DATE, SIZES, Ticks, packed_ratio
 from terminals import wire
@@ -133,6 +133,20 @@ class SQLite(SQLiteHistory):
 
     def remedy(self, error: BaseException) -> str:
         return next((words for word, words in _REMEDIES.items() if word in str(error)), REMEDY_FILE)
+
+    def flags(self) -> list[Flag]:
+        journal, synchronous = (str(self._query(f"PRAGMA {name}")[0][0]) for name in ("journal_mode", "synchronous"))
+        ours = "nothing but Naru's settings may set it; see that the file is on a local disk"
+        return [
+            Flag(
+                name="synchronous", value=synchronous, wanted="2 (FULL)", is_right=synchronous in ("2", "3"),
+                remedy=f"{ours}: a commit must survive a power cut",
+            ),
+            Flag(
+                name="journal_mode", value=journal, wanted="wal", is_right=journal == "wal", is_vital=False,
+                remedy=f"{ours}: readers would hold up the writer",
+            ),
+        ]  # fmt: skip
 
     def load(self, table: str, ticks: Ticks) -> int:
         names = np.array([*ticks.symbols, ""], object)

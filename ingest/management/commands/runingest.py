@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ingest import limits
 from ingest.connection import tls_context
 from ingest.server import Server
-from marketdata import open_files
+from marketdata import doctor, open_files
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,13 @@ class Command(BaseCommand):
                 f"INGEST_HOST={host} is not loopback: set INGEST_TLS_CERT and INGEST_TLS_KEY, or "
                 "INGEST_ALLOW_PLAIN=1 to send prices unencrypted."
             )
+        try:
+            doctor.refuse_unsafe()
+        except doctor.UnsafeDatabase as error:
+            raise CommandError(
+                f"what would be acknowledged could be lost or wrong:\n{error}\n"
+                "`manage.py doctor` shows everything; ALLOW_UNSAFE_DATABASE=1 starts all the same."
+            ) from error
         cert, key, tls, binding = settings.INGEST_TLS_CERT, settings.INGEST_TLS_KEY, None, ""
         try:
             if cert:

@@ -1,0 +1,108 @@
+"""`manage.py requeue`: judges refused rows and dead letters again, and stores what passes now."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+from argparse import ArgumentParser
+from collections import Counter
+from typing import Any
+
+import redis
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from ingest import requeue
+from marketdata.faults import Fault
+from marketdata.models import Client
+from marketdata.ticks import SEQ_BITS, batch_number
+
+
+class Command(BaseCommand):
+    help = (
+        "거부된 행과 처리 못한 배치를 다시 판정합니다. Judge refused rows and dead letters again: what passes now is"
+        " stored under its own number, once, however often this runs."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--batch", action="append", default=[], metavar="STREAM/SEQ", help="이 배치만 / this batch")
+        parser.add_argument("--client", default="", help="이 클라이언트만 / of this client")
+        parser.add_argument("--reason", default="", help="이 사유의 행만 / rows with this reason, such as time_future")
+        parser.add_argument("--code", default="", help=f"처리 못한 배치만 / dead letters: {', '.join(requeue.CODES)}")
+        parser.add_argument("--from", dest="since", default="", metavar="TIME", help="거부 시각부터 / refused from")
+        parser.add_argument("--to", dest="until", default="", metavar="TIME", help="거부 시각까지 / refused before")
+        parser.add_argument("--all", action="store_true", help="모두 / everything that was refused")
+        parser.add_argument("--dry-run", action="store_true", help="판정만 / judge, store nothing")
+        parser.add_argument("--by", default="", metavar="NAME", help="요청자 / who asks (the user of this machine)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        selection = _selection(options)
+        if str(selection) == "everything" and not options["all"]:
+            raise CommandError("무엇을 / say what: --batch, --client, --reason, --code, --from, --to, or --all")
+        total: Counter[str] = Counter()
+        failed = 0
+        reasons: Counter[str] = Counter()
+        try:
+            for result in requeue.run(
+                selection, asked_by=options["by"] or getpass.getuser(), dry_run=options["dry_run"]
+            ):
+                name = f"{result.batch >> SEQ_BITS}/{result.batch & ((1 << SEQ_BITS) - 1)}"
+                if result.error:
+                    failed += 1
+                    self.stderr.write(f"{name}: {result.error}")
+                elif result.judged or result.stored:
+                    total.update(judged=result.judged, stored=result.stored, batches=1)
+                    reasons.update(result.reasons)
+                    if options["verbosity"] > 1:
+                        self.stdout.write(f"{name}: {result.stored} of {result.judged} {dict(result.reasons) or ''}")
+        except redis.RedisError as error:
+            self.stderr.write(f"저장됨, 알림은 나중에 / stored; subscribers hear of it when Redis is back: {error}")
+        done = "저장될 것 / would be stored" if options["dry_run"] else "저장 / stored"
+        judged = f"배치 / batches {total['batches']:,}, 재판정 / judged again {total['judged']:,}"
+        self.stdout.write(f"{judged}, {done} {total['stored']:,}")
+        if reasons:
+            shown = ", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common())
+            self.stdout.write(f"여전히 거부 / still refused: {shown}")
+        if failed:
+            raise CommandError(f"{failed} 배치 실패 / batches could not be judged; they are as they were")
+
+
+def _selection(options: dict[str, Any]) -> requeue.Selection:
+    known = {fault.name.lower() for fault in Fault if fault.name}
+    if options["reason"] and options["reason"] not in known:
+        raise CommandError(f"--reason {options['reason']}: one of {', '.join(sorted(known))}")
+    if options["code"] and options["code"] not in requeue.CODES:
+        raise CommandError(f"--code {options['code']}: one of {', '.join(requeue.CODES)}")
+    if options["client"] and not Client.objects.filter(name=options["client"]).exists():
+        raise CommandError(f"--client {options['client']}: 그런 클라이언트가 없습니다 / there is no such client")
+    return requeue.Selection(
+        batches=tuple(_batch(text) for text in options["batch"]),
+        client=options["client"],
+        reason=options["reason"],
+        code=options["code"],
+        since=_moment("--from", options["since"]),
+        until=_moment("--to", options["until"]),
+    )
+
+
+def _batch(text: str) -> int:
+    stream, slash, seq = text.partition("/")
+    try:
+        return batch_number(int(stream), int(seq)) if slash else batch_number(int(text) >> SEQ_BITS, int(text) % 2**32)
+    except ValueError:
+        raise CommandError(f"--batch {text}: STREAM/SEQ, 예 / such as 3/1042, as the admin shows it") from None
+
+
+def _moment(option: str, text: str) -> datetime.datetime | None:
+    if not text:
+        return None
+    try:
+        moment = parse_datetime(text) or datetime.datetime.combine(parse_date(text) or _no_date(), datetime.time())
+    except ValueError:
+        raise CommandError(f"{option} {text}: 2026-03-16 또는 / or 2026-03-16T09:00, Seoul without an offset") from None
+    return timezone.make_aware(moment) if moment.tzinfo is None else moment
+
+
+def _no_date() -> datetime.date:
+    raise ValueError

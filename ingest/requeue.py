@@ -1,0 +1,395 @@
+"""Judges refused rows and dead letters again, and stores what passes under the number it came with.
+
+One transaction a batch, under a lock on its claim row: the ticks, their candles, the ledger's figures and the row of
+`ingest_requeue` that says who asked are written, and what was refused is removed, all of it or nothing. So it may be
+killed, run twice or run by two at once. The feed hears of it by that row, once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from celery import shared_task
+from django.db import transaction
+from django.db.models import F
+
+from ingest import tasks, validation, work
+from ingest.clocks import EARLIEST_US, Trust
+from ingest.work import Batch, Group
+from marketdata import bars as bars_module
+from marketdata import connections, feed, figures, ledger, live
+from marketdata import faults as faults_module
+from marketdata import ticks as ticks_module
+from marketdata.figures import PRIME
+from marketdata.models import DeadLetter, IngestBatch, IngestBatchDay, IngestReject, IngestRequeue, IngestStream
+from marketdata.storage import StorageError, storage
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.ticks import SEQ_BITS, TICK_BITS, Decoded, Int64, Ticks
+from terminals import wire
+
+CODES = ("dead_letter", "bad_batch", "too_many_rows", "feed_refused", "quota_reached")
+"""Dead letters that may be stored after all. `checksum_mismatch` is not: its number belongs to other content."""
+MINUTE_US = 60_000_000
+PAGE = 5_000
+State = IngestBatch.State
+NOT_STORED = (State.REFUSED, State.DEAD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What to judge again. Times are when it was refused; nothing given selects everything."""
+
+    batches: tuple[int, ...] = ()
+    client: str = ""
+    reason: str = ""  # a reason of a row; then no dead letters
+    code: str = ""  # a code of a dead letter; then no rows
+    since: datetime.datetime | None = None
+    until: datetime.datetime | None = None
+
+    def __str__(self) -> str:
+        said = {
+            "batch": ",".join(f"{one >> SEQ_BITS}/{one & ledger.SEQ_MASK}" for one in self.batches),
+            "client": self.client,
+            "reason": self.reason,
+            "code": self.code,
+            "from": self.since.isoformat() if self.since else "",
+            "to": self.until.isoformat() if self.until else "",
+        }
+        return " ".join(f"{name}={value}" for name, value in said.items() if value) or "everything"
+
+    def rejects(self) -> Any:
+        """The refused rows."""
+        rows = self._narrowed(IngestReject.objects.all())
+        return rows.filter(reasons__contains=self.reason) if self.reason else (rows.none() if self.code else rows)
+
+    def letters(self) -> Any:
+        """The dead letters."""
+        rows = self._narrowed(DeadLetter.objects.filter(code__in=CODES))
+        return rows.filter(code=self.code) if self.code else (rows.none() if self.reason else rows)
+
+    def _narrowed(self, rows: Any) -> Any:
+        if self.batches:
+            rows = rows.filter(batch__in=self.batches)
+        if self.since:
+            rows = rows.filter(created_at__gte=self.since)
+        if self.until:
+            rows = rows.filter(created_at__lt=self.until)
+        if self.client:
+            chosen = rows.none()
+            for stream in IngestStream.objects.filter(client__name=self.client).values_list("pk", flat=True):
+                chosen |= rows.filter(batch__gte=stream << SEQ_BITS, batch__lt=(stream + 1) << SEQ_BITS)
+            rows = chosen
+        return rows
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """What became of one batch: rows judged again, rows stored, and why the others stay refused."""
+
+    batch: int
+    judged: int = 0
+    stored: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    error: str = ""
+
+
+def run(selection: Selection, *, asked_by: str, dry_run: bool = False) -> Iterator[Result]:
+    """Judge what is selected again, batch by batch in the order of their numbers. What cannot be processed is told in
+    its result and stops no other. Announces what was stored at the end, and whatever an earlier run left."""
+    for number in _batches(selection):
+        try:
+            yield connections.steadily(partial(_one, number, selection, asked_by, dry_run))
+        except Exception as error:  # noqa: BLE001 - told with the batch; nothing of it was changed
+            yield Result(batch=number, error=f"{type(error).__name__}: {error}"[:500])
+    if not dry_run:
+        announce()
+
+
+def _batches(selection: Selection) -> Iterator[int]:
+    after = -1
+    while True:
+        page: set[int] = set()
+        for rows in (selection.rejects(), selection.letters()):
+            numbers = rows.filter(batch__gt=after).order_by("batch").values_list("batch", flat=True).distinct()
+            page.update(numbers[:PAGE])
+        if not page:
+            return
+        # Of each kind the first PAGE numbers: what lies behind the end of a full page comes with the next one.
+        chosen = sorted(page)[:PAGE]
+        yield from chosen
+        after = chosen[-1]
+
+
+# --- one batch --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class _Judged:
+    """The outcome for the rows of a batch: `indices` of those that were looked at, `ticks` of the good ones."""
+
+    indices: list[int]
+    ticks: Ticks
+    bad: dict[int, tuple[str, str]]  # index -> (reasons, record)
+    gap: wire.Gap | None = None
+
+
+def _one(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Result:
+    claim = IngestBatch.objects.filter(pk=number).first()
+    if claim is None:
+        return Result(batch=number, error="not in the ledger any more, so nothing can be stored under its number once")
+    letter = selection.letters().filter(batch=number, checksum=claim.checksum).first()
+    chosen = list(selection.rejects().filter(batch=number).order_by("idx"))
+    if selection.reason:
+        chosen = [row for row in chosen if selection.reason in row.reasons.split()]
+    if letter is not None and claim.state in NOT_STORED:
+        judged = _judge_letter(claim, bytes(letter.payload))
+    elif chosen:
+        judged = _judge_rows(claim, chosen)
+    else:
+        return Result(batch=number)
+    if not dry_run:
+        days = np.unique(judged.ticks.trade_date).tolist()
+        storage().ensure_partitions({EPOCH_DATE + datetime.timedelta(days=day) for day in days})
+        judged = _store_whole(number, judged, letter, selection, asked_by)
+    result = Result(batch=number, judged=len(judged.indices), stored=len(judged.ticks))
+    for reasons, _ in judged.bad.values():
+        for reason in reasons.split():
+            result.reasons[reason] = result.reasons.get(reason, 0) + 1
+    return result
+
+
+def _judge_letter(claim: IngestBatch, payload: bytes) -> _Judged:
+    batch = Batch(number=claim.pk, payload=payload, received_us=claim.received_us, source_id=_source(claim.pk))
+    work.decode([batch])
+    tasks.rights.refuse([batch])
+    if batch.decoded is None:
+        raise ValueError(f"it is still no batch: {batch.refusal}")
+    claim.captured_us, claim.feed = batch.captured_us, batch.feed
+    return _judge(claim, batch.decoded, list(range(len(batch.decoded.ticks))))
+
+
+def _judge_rows(claim: IngestBatch, rows: list[IngestReject]) -> _Judged:
+    records: list[Any] = []
+    for row in rows:
+        try:
+            records.append(_read(row.record))
+        except ValueError:
+            records.append(None)  # a row that older versions cut short: it stays refused, as no object
+    payload = wire.encode_rows(1, claim.feed, claim.captured_us or 0, records)
+    decoded = ticks_module.from_wire(payload, source_id=_source(claim.pk), batch=claim.pk)
+    judged = _judge(claim, decoded, [row.idx for row in rows])
+    kept = {row.idx: row.record for row in rows}
+    judged.bad = {index: (reasons, kept[index]) for index, (reasons, _) in judged.bad.items()}
+    return judged
+
+
+def _read(record: str) -> Any:
+    """A row as it was kept, every number exact. Of packed columns the time is called `time_us`, and an absent kind is
+    none: in rows it would mean a trade."""
+    shown = json.loads(record, parse_float=str, parse_constant=str, parse_int=lambda t: int(t) if len(t) <= 25 else t)
+    if isinstance(shown, dict) and "time_us" in shown and "time" not in shown:
+        shown["time"] = shown.pop("time_us")
+        shown["kind"] = shown.get("kind") or "absent"
+    return shown
+
+
+def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
+    """As a worker does it, by today's rules, symbols, rights and clock offset."""
+    ticks = decoded.ticks
+    ticks.tick_id = (claim.pk << TICK_BITS) + np.array(indices, np.int64)
+    if decoded.gap is not None:
+        return _Judged(indices=[], ticks=ticks, bad={}, gap=decoded.gap)
+    validation.judge(
+        ticks,
+        decoded.faults,
+        rules=tasks.directory.find(ticks.symbols),
+        captured_us=_captured(claim, ticks.time_us, tasks.trust()),
+        recency=tasks.recency(ticks.source_id),
+    )
+    batch = Batch(number=claim.pk, payload=b"", received_us=claim.received_us, source_id=ticks.source_id)
+    tasks.rights.judge([batch], ticks, decoded.faults, find=tasks.directory.find)
+    good = decoded.faults == 0
+    bad = {
+        indices[row]: (" ".join(faults_module.names(int(decoded.faults[row]))), decoded.record(row))
+        for row in np.flatnonzero(~good).tolist()
+    }
+    return _Judged(indices=indices, ticks=ticks.take(good), bad=bad)
+
+
+def _captured(claim: IngestBatch, times_us: Int64, trust: Trust) -> Int64:
+    """When the rows were captured, by the server's clock as it is now: the clock they were refused by may have been the
+    wrong one. Of a batch that does not say it, an event may be as late as now and as old as it may be on arrival."""
+    now_us, captured_us = ledger.now_us(), claim.captured_us or 0
+    moment_us = captured_us - (_offset(claim.pk) or 0)
+    if captured_us >= EARLIEST_US and claim.received_us - trust.longest_us <= moment_us <= now_us + trust.tolerance_us:
+        return np.full(len(times_us), min(moment_us, now_us), np.int64)
+    return np.clip(times_us, min(claim.received_us, now_us), now_us)
+
+
+def _source(number: int) -> int:
+    stream = IngestStream.objects.select_related("client").get(pk=number >> SEQ_BITS)
+    if stream.client.source_id is None:
+        raise ValueError(f"client {stream.client.name} has no source any more; give it one in the admin")
+    return int(stream.client.source_id)
+
+
+def _offset(number: int) -> int | None:
+    found = IngestStream.objects.filter(pk=number >> SEQ_BITS).values_list("client__clock_offset_us", flat=True)
+    return next(iter(found), None)
+
+
+# --- the transaction --------------------------------------------------------------------------------------------------
+
+
+def _store_whole(
+    number: int, judged: _Judged, letter: DeadLetter | None, selection: Selection, asked_by: str
+) -> _Judged:
+    """Days whose candles were removed meanwhile make no new ones, as on arrival."""
+    closed: set[datetime.date] = set()
+    for _ in range(connections.TRIES):
+        try:
+            with storage().transaction():
+                return _store(number, judged, letter, selection, asked_by, closed)
+        except tasks.CandlesGoneError as error:
+            closed |= error.dates
+    raise StorageError("candles of more and more days were removed under every attempt")
+
+
+def _store(
+    number: int,
+    judged: _Judged,
+    letter: DeadLetter | None,
+    selection: Selection,
+    asked_by: str,
+    closed: set[datetime.date],
+) -> _Judged:
+    """What of the outcome is still to be done, done. Whoever was quicker with a row has it."""
+    claim = IngestBatch.objects.select_for_update().get(pk=number)
+    ticks = judged.ticks
+    now_us = ledger.now_us()
+    whole = claim.stored == 0
+    if letter is not None:
+        if claim.state not in NOT_STORED or not DeadLetter.objects.filter(pk=letter.pk).delete()[0]:
+            return _Judged(indices=[], ticks=ticks.take(np.zeros(len(ticks), bool)), bad={})
+        claim.state = str(State.STORED)
+        claim.feed = ticks.feed
+        claim.rejected = len(judged.bad)
+        ledger.keep_rejects((number, index, reasons, record) for index, (reasons, record) in judged.bad.items())
+        if judged.gap is not None:
+            ledger.keep_gap(number, ticks.feed, judged.gap)
+    else:
+        waiting = set(IngestReject.objects.filter(batch=number).values_list("idx", flat=True))
+        rows = ticks.tick_id & ((1 << TICK_BITS) - 1)
+        ticks = ticks.take(np.isin(rows, np.array(sorted(waiting), np.int64)))
+        _forget_rejects(number, (ticks.tick_id & ((1 << TICK_BITS) - 1)).tolist())
+        claim.rejected -= len(ticks)
+        _note_reasons(number, judged.bad)
+    if len(ticks):
+        tasks.store_ticks([Group(batches=[], ticks=ticks)], now_us, closed)
+        _add_days(ticks)
+        claim.first_us = min(int(ticks.time_us.min()), claim.first_us or 2**62)
+        claim.last_us = max(int(ticks.time_us.max()), claim.last_us or -(2**62))
+    claim.stored += len(ticks)
+    claim.rows = claim.stored + claim.rejected
+    claim.save(update_fields=["state", "feed", "rows", "stored", "rejected", "first_us", "last_us"])
+    IngestRequeue.objects.create(
+        batch=number, feed=ticks.feed, asked_by=asked_by[:80], selection=str(selection)[:300],
+        judged=len(judged.indices), stored=len(ticks), whole=whole, spans=_spans(ticks), at_us=now_us,
+        announced=not len(ticks),
+    )  # fmt: skip
+    return _Judged(indices=judged.indices, ticks=ticks, bad=judged.bad, gap=judged.gap)
+
+
+def _forget_rejects(number: int, indices: list[int]) -> None:
+    for start in range(0, len(indices), 500):
+        IngestReject.objects.filter(batch=number, idx__in=indices[start : start + 500]).delete()
+
+
+def _note_reasons(number: int, bad: dict[int, tuple[str, str]]) -> None:
+    """Rows that stay refused may have other reasons by now."""
+    for reasons in {reasons for reasons, _ in bad.values()}:
+        indices = [index for index, (found, _) in bad.items() if found == reasons]
+        for start in range(0, len(indices), 500):
+            rows = IngestReject.objects.filter(batch=number, idx__in=indices[start : start + 500])
+            rows.exclude(reasons=reasons[:200]).update(reasons=reasons[:200])
+
+
+def _add_days(ticks: Ticks) -> None:
+    """Add what is stored now to the ledger by trading date."""
+    new = {}
+    for (number, day), figure in figures.by_batch(ticks, ticks.tick_id >> TICK_BITS).items():
+        date = EPOCH_DATE + datetime.timedelta(days=day)
+        rows = IngestBatchDay.objects.filter(batch=number, trade_date=date)
+        known = rows.values_list("checksum", flat=True).first()
+        if known is None:
+            new[number, day] = figure
+        else:
+            rows.update(rows=F("rows") + figure.rows, checksum=(known + figure.checksum) % PRIME)
+    ledger.claim_days(new)
+
+
+# --- the feed ---------------------------------------------------------------------------------------------------------
+
+
+def _spans(ticks: Ticks) -> list[list[Any]]:
+    """Where the ticks lie: symbol, first and last event time, and their rows in the batch."""
+    found = []
+    for index in np.unique(ticks.symbol).tolist():
+        of_symbol = ticks.take(ticks.symbol == index)
+        rows = (of_symbol.tick_id & ((1 << TICK_BITS) - 1)).tolist()
+        times = of_symbol.time_us
+        found.append([ticks.symbols[index], int(times.min()), int(times.max()), rows])
+    return found
+
+
+@shared_task
+def announce_requeued(**_: object) -> None:
+    """What a requeue that was killed, or found Redis away, has stored and not announced."""
+    announce()
+
+
+def announce() -> int:
+    """Publish what was stored by a requeue and the feed does not have yet; returns of how many batches. Once, whoever
+    else does the same. redis.RedisError: Redis is away, and it is done later."""
+    done = 0
+    for requeued in IngestRequeue.objects.filter(announced=False).order_by("pk").iterator(100):
+        parts = [part for span in requeued.spans if len(part := _read_back(requeued, *span))]
+        if parts:  # else they were dropped again meanwhile
+            _publish(requeued, parts)
+        with transaction.atomic():
+            IngestRequeue.objects.filter(pk=requeued.pk).update(announced=True)
+        done += 1
+    return done
+
+
+def _publish(requeued: IngestRequeue, parts: list[Ticks]) -> None:
+    """The ticks of each symbol, with their candles as they are now."""
+    bars = []
+    for part in parts:
+        minutes = np.unique(part.time_us // MINUTE_US) * MINUTE_US
+        symbol = part.symbols[int(part.symbol[0])]
+        found = storage().read_minutes(symbol, requeued.feed, int(minutes[0]), int(minutes[-1]) + 1)
+        bars.append(found.take(np.isin(found.time_us, minutes)))
+    ticks = ticks_module.concatenate(parts)
+    pipeline = live.connection().pipeline(transaction=False)
+    feed.publish(
+        pipeline,
+        ticks.take(ticks.tick_id.argsort(kind="stable")),
+        bars_module.concatenate(bars),
+        # A number of its own: the batch's may be noted as published already. Of a batch of which nothing was, both.
+        batches=[-requeued.pk, *([requeued.batch] if requeued.whole else [])],
+        committed_us=requeued.at_us,
+    )
+    live.remember(pipeline, ticks)
+    pipeline.execute()
+
+
+def _read_back(requeued: IngestRequeue, symbol: str, first_us: int, last_us: int, rows: list[int]) -> Ticks:
+    ticks = storage().read_ticks(symbol, requeued.feed, first_us, last_us + 1)
+    return ticks.take(np.isin(ticks.tick_id, (requeued.batch << TICK_BITS) + np.array(rows, np.int64)))

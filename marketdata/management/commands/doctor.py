@@ -1,0 +1,40 @@
+"""`manage.py doctor`: looks at everything the promises rest on, and says what is wrong and how to set it."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from marketdata import doctor
+
+
+class Command(BaseCommand):
+    requires_system_checks = ()
+    help = "설정과 환경을 점검합니다. Check what the promises rest on; status 1 if one of them cannot be kept."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="기계용 / for programs")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = doctor.examine()
+        if options["json"]:
+            shown = [
+                {
+                    "what": one.what,
+                    "value": one.value,
+                    "wanted": one.wanted,
+                    "level": one.level.value,
+                    "remedy": one.remedy,
+                }
+                for one in found
+            ]
+            self.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2))
+        else:
+            for line in doctor.table(found):
+                self.stdout.write(line)
+        errors = sum(one.level is doctor.Level.ERROR for one in found)
+        if errors:
+            raise CommandError(f"{errors} 건 잘못됨 / {errors} of {len(found)} are wrong; each line says what to do")

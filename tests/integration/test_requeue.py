@@ -1,0 +1,397 @@
+"""Refused rows and dead letters judged again: what passes now is stored once, under the number it came with, and
+everything that counts ticks agrees."""
+
+import datetime
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from analytics import consistency
+from ingest import notices, refusals, requeue, tasks
+from ingest.rights import Rights
+from marketdata import feed, ledger, live, rollover
+from marketdata.models import (
+    Alarm,
+    Client,
+    DeadLetter,
+    IngestBatch,
+    IngestReject,
+    IngestRequeue,
+    IngestStream,
+    RolloverRun,
+    Source,
+    Symbol,
+)
+from marketdata.storage import storage
+from marketdata.symbols import Directory
+from marketdata.ticks import batch_number
+from terminals import wire
+from tests import database, market
+from tests.market import MINUTE_US, NINE_US, price
+from tests.road import ROOT
+from tests.upkeep import Clock
+from tests.waiting import until
+
+DAY = datetime.date(2026, 3, 16)
+EVER = (-(2**62), 2**62)
+REPLAY, KIS = 4, 3
+
+
+@pytest.fixture(autouse=True)
+def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
+    """An empty database and Redis, a symbol, two clients with a stream each, and a worker that remembers nothing."""
+    settings.REDIS_URL = redis_server.url
+    live.connection.cache_clear()
+    monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
+    monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
+    Symbol.objects.create(code="005930", market_id="KRX")
+    for number, code in ((1, "REPLAY"), (2, "KIS")):
+        client, _ = Client.objects.create_with_secret(
+            name=code.lower(), source=Source.objects.get(code=code), may_send=True, feeds="*", shares_feeds=True
+        )
+        IngestStream.objects.create(id=number, client=client, epoch=f"{number:016x}")
+    yield
+    live.connection().close()
+    live.connection.cache_clear()
+
+
+def trade(at: int = 0, **other: Any) -> dict[str, Any]:
+    return {"symbol": "005930", "time": NINE_US + at, "price": str(70_000 + at), "size": "1", **other}
+
+
+def process(payload: bytes, *, stream: int = 1, dead: str | None = None, **other: Any) -> int:
+    number = batch_number(stream, wire.parse_header(payload).seq)
+    source = {1: REPLAY, 2: KIS}[stream]
+    received_us = other.pop("received_us", ledger.now_us())
+    tasks.process_batches(
+        batches=[notices.batch_message(number, payload, received_us, source, None, dead, other.get("offset_us"))],
+        reply_to="test",
+    )
+    return number
+
+
+def rows(*given: dict[str, Any], seq: int = 1, captured_us: int = 1) -> bytes:
+    return wire.encode_rows(seq, "krx", captured_us, given)
+
+
+def register(code: str = "000660") -> None:
+    Symbol.objects.create(code=code, market_id="KRX")
+
+
+def run(*words: str) -> str:
+    out = StringIO()
+    call_command("requeue", *words, stdout=out, stderr=StringIO())
+    return out.getvalue()
+
+
+def stored(symbol: str = "000660") -> list[int]:
+    return [int(one) for one in storage().read_ticks(symbol, "krx", *EVER).tick_id]
+
+
+def announced() -> list[list[int]]:
+    answer: Any = live.connection().xrange(feed.STREAM + "krx")
+    return [feed.decode("krx", entry, values).ticks.tick_id.tolist() for entry, values in answer]
+
+
+def consistent() -> bool:
+    report = consistency.verify_day(DAY)
+    assert report.is_consistent, report.findings
+    return True
+
+
+MIXED = (trade(0), trade(1, symbol="000660"), trade(MINUTE_US, symbol="000660"), trade(2, price="x"))
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_passes_now_is_stored_under_its_own_number_and_everything_that_counts_agrees():
+    number = process(rows(*MIXED))
+    register()
+
+    said = run("--reason", "symbol_unknown")
+
+    batch = IngestBatch.objects.get()
+    assert stored() == [number << 13 | 1, number << 13 | 2]
+    assert (batch.rows, batch.stored, batch.rejected) == (4, 3, 1)
+    assert batch.last_us == NINE_US + MINUTE_US
+    assert list(IngestReject.objects.values_list("idx", "reasons")) == [(3, "price_not_a_number")]
+    assert storage().read_minutes("000660", "krx", *EVER).n.tolist() == [1, 1]
+    assert consistent()
+    assert announced() == [[number << 13], [number << 13 | 1, number << 13 | 2]]
+    assert "2" in said
+    asked = IngestRequeue.objects.get()
+    assert (asked.batch, asked.judged, asked.stored, asked.announced) == (number, 2, 2, True)
+    assert asked.asked_by
+    assert asked.selection == "reason=symbol_unknown"
+
+
+def test_a_dry_run_says_the_same_and_changes_nothing():
+    process(rows(*MIXED))
+    register()
+
+    said = run("--all", "--dry-run")
+
+    assert "2" in said
+    assert "price_not_a_number 1" in said
+    assert stored() == []
+    assert IngestReject.objects.count() == 3
+    assert not IngestRequeue.objects.exists()
+
+
+def test_twice_is_as_good_as_once():
+    process(rows(*MIXED))
+    register()
+
+    run("--all")
+    run("--all")
+
+    assert len(stored()) == 2
+    assert storage().read_minutes("000660", "krx", *EVER).n.tolist() == [1, 1]
+    assert consistent()
+    assert len(announced()) == 2
+
+
+def test_many_at_once_are_as_good_as_one():
+    for seq in range(1, 6):
+        process(rows(*(trade(at, symbol="000660") for at in range(20)), seq=seq))
+    register()
+    start = threading.Barrier(4)
+
+    def work() -> int:
+        start.wait(timeout=30)
+        try:
+            return sum(one.stored for one in requeue.run(requeue.Selection(), asked_by="test"))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        counted = [one.result(timeout=100) for one in [pool.submit(work) for _ in range(4)]]
+
+    assert sum(counted) == 100
+    assert len(stored()) == 100
+    assert len(set(stored())) == 100
+    assert consistent()
+    assert sorted(one for entry in announced() for one in entry) == sorted(stored())
+
+
+def test_killed_anywhere_and_begun_again_it_loses_no_row_and_doubles_none(redis_server):
+    for seq in range(1, 41):
+        process(rows(*(trade(at, symbol="000660") for at in range(10)), seq=seq))
+    register()
+    environment = {
+        **os.environ, "DATABASE_URL": database.url(), "REDIS_URL": redis_server.url, "BROKER_URL": redis_server.url,
+        "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+
+    def begun(process: subprocess.Popen[bytes], wanted: int) -> bool:
+        return IngestRequeue.objects.count() >= wanted or process.poll() is not None
+
+    kills = 0
+    for wanted in (1, 10, 25):
+        process_ = subprocess.Popen(
+            [sys.executable, "manage.py", "requeue", "--all"], env=environment, cwd=ROOT,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        until(partial(begun, process_, wanted), seconds=60, what="some batches", every=0.005)
+        if process_.poll() is None:
+            os.killpg(process_.pid, signal.SIGKILL)
+            kills += 1
+        process_.wait()
+    run("--all")
+
+    assert kills >= 1
+    assert len(stored()) == len(set(stored())) == 400
+    assert consistent()
+    assert sorted(one for entry in announced() for one in entry) == sorted(stored())
+    assert not IngestReject.objects.exists()
+
+
+def test_rows_in_packed_columns_are_kept_well_enough_to_be_judged_again():
+    columns = wire.Columns()
+    columns.append(
+        symbol="000660", time_us=NINE_US, price=70_000 * 10**wire.PRICE_SCALE + 1, size=10**wire.SIZE_SCALE, side=1,
+        seq=7, bid=3, ask=4, bid_size=5, ask_size=6, cum_volume=8, trade_date=market.ticks([{}]).trade_date[0] + 1,
+    )  # fmt: skip
+    columns.append(symbol="000660", time_us=NINE_US, kind=None, price=1, size=1)
+    number = process(columns.encode(1, "krx", 1))
+    register()
+
+    run("--all")
+
+    ticks = storage().read_ticks("000660", "krx", *EVER)
+    assert ticks.tick_id.tolist() == [number << 13]
+    shown = {
+        name: int(getattr(ticks, name)[0]) for name in ("price", "size", "side", "seq", "bid", "ask", "cum_volume")
+    }
+    assert shown == {
+        "price": price("70000.00000001"), "size": 10**wire.SIZE_SCALE, "side": 1, "seq": 7, "bid": 3, "ask": 4,
+        "cum_volume": 8,
+    }  # fmt: skip
+    assert ticks.trade_date[0] == market.ticks([{}]).trade_date[0] + 1
+    assert IngestReject.objects.get().reasons == "kind_unknown"
+
+
+def test_a_long_row_is_kept_whole():
+    process(rows(trade(symbol="000660", note="x" * 50_000)))
+    register()
+
+    run("--all")
+
+    assert len(stored()) == 1
+
+
+def test_what_is_selected_and_nothing_else_is_judged():
+    process(rows(trade(symbol="000660")))
+    process(rows(trade(symbol="000660", time=NINE_US)), stream=2, received_us=NINE_US)
+    process(rows(trade(symbol="000660"), seq=2))
+    register()
+
+    run("--client", "kis")
+    first = stored()
+    run("--batch", "1/2")
+    second = stored()
+    run("--from", "2020-01-01", "--to", "2020-01-02T09:00")
+    third = stored()
+
+    assert [one >> 13 >> 32 for one in first] == [2]
+    assert sorted(one >> 13 for one in second) == [batch_number(1, 2), batch_number(2, 1)]
+    assert third == second
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--reason", "no_such"), ("--code", "checksum_mismatch"), ("--client", "nobody"), ("--from", "noon")]
+)
+def test_what_cannot_be_meant_is_refused_with_what_may_be(words):
+    with pytest.raises(CommandError):
+        run(*words)
+
+
+def test_a_day_that_was_rolled_over_is_rolled_over_again_and_still_agrees():
+    process(rows(*MIXED))
+    rollover.run_due(clock=Clock("2026-03-17 09:00"))
+    register()
+
+    run("--all")
+    rollover.run_due(clock=Clock("2026-03-17 09:05"))
+
+    run_ = RolloverRun.objects.get(trade_date=DAY)
+    assert (run_.state, run_.rows, run_.late_rows) == ("done", 3, 2)
+    assert storage().count("temp_market_data") == 0
+    assert consistent()
+
+
+# --- dead letters -----------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_letter_is_stored_like_any_batch_and_its_bad_rows_are_kept():
+    number = process(rows(trade(0), trade(1), trade(2, price="x")), dead="failed 10 times")
+    before = IngestBatch.objects.get().state
+
+    run("--code", "dead_letter")
+
+    batch = IngestBatch.objects.get()
+    assert (before, batch.state) == ("dead", "stored")
+    assert (batch.rows, batch.stored, batch.rejected, batch.feed) == (3, 2, 1, "krx")
+    assert stored("005930") == [number << 13, number << 13 | 1]
+    assert not DeadLetter.objects.exists()
+    assert IngestReject.objects.get().idx == 2
+    assert consistent()
+    assert announced() == [[number << 13, number << 13 | 1]]
+
+
+def test_what_is_still_no_batch_stays_where_it_is_and_stops_no_other():
+    bad = process(rows(trade())[:-3], dead=None)
+    process(rows(trade(), seq=2), dead="failed 10 times")
+
+    with pytest.raises(CommandError, match="1 "):
+        run("--all")
+
+    assert stored("005930") == [batch_number(1, 2) << 13]
+    assert DeadLetter.objects.get().batch == bad
+    assert IngestBatch.objects.get(batch=bad).state == "refused"
+
+
+def test_other_content_under_a_number_that_is_taken_is_never_stored():
+    process(rows(trade(0)))
+    process(rows(trade(1)))
+
+    run("--all")
+
+    assert len(stored("005930")) == 1
+    assert DeadLetter.objects.get().code == "checksum_mismatch"
+
+
+# --- a wrong clock ----------------------------------------------------------------------------------------------------
+
+
+def test_a_server_whose_clock_was_behind_is_alarmed_with_reason_and_offset_and_made_good():
+    """Six seconds: every live row looks as if it came from the future."""
+    true_us = ledger.now_us()
+    behind_us = true_us - 6_500_000
+    Client.objects.filter(name="kis").update(clock_offset_us=6_500_000)
+    for seq in range(1, 4):
+        process(
+            rows(*(trade(time=true_us + at, seq=at) for at in range(100)), seq=seq, captured_us=true_us),
+            stream=2, received_us=behind_us, offset_us=6_500_000,
+        )  # fmt: skip
+
+    refusals.watch_refusals()
+    alarm = Alarm.objects.get(code="mass_refusal")
+    refused = storage().count("temp_market_data")
+    Client.objects.filter(name="kis").update(clock_offset_us=0)  # NTP has done its work
+    run("--reason", "time_future")
+    process(rows(*(trade(time=true_us + at) for at in range(400)), seq=9, captured_us=true_us), stream=2)
+    refusals.watch_refusals()
+
+    assert refused == 0
+    assert alarm.subject == "kis"
+    assert "300 of 300" in alarm.message
+    assert "time_future" in alarm.message
+    assert "+6.5 s" in alarm.message
+    assert len(stored("005930")) == 700
+    assert not IngestReject.objects.exists()
+    assert Alarm.objects.get(code="mass_refusal").cleared_at is not None
+
+
+def test_a_terminal_whose_clock_is_still_ahead_is_refused_again():
+    now = ledger.now_us()
+    Client.objects.filter(name="kis").update(clock_offset_us=3_600_000_000)
+    ahead = now + 3_600_000_000
+    process(rows(trade(time=ahead), captured_us=ahead), stream=2, offset_us=3_600_000_000, received_us=now)
+
+    run("--all")
+
+    assert stored("005930") == []
+    assert IngestReject.objects.get().reasons == "time_future"
+
+
+def test_a_few_wrong_rows_are_no_alarm():
+    process(rows(*(trade(at) for at in range(100)), *(trade(at, price="x") for at in range(19))))
+
+    refusals.watch_refusals()
+
+    assert not Alarm.objects.exists()
+
+
+def test_batches_that_were_given_up_are_an_alarm_until_they_are_judged_again():
+    process(rows(trade()), dead="failed 10 times, at last: poison")
+
+    refusals.watch_refusals()
+    alarm = Alarm.objects.get(code="dead_letters")
+    run("--code", "dead_letter")
+    refusals.watch_refusals()
+
+    assert "poison" in alarm.message
+    assert Alarm.objects.get(code="dead_letters").cleared_at is not None
