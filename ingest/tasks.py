@@ -15,7 +15,7 @@ from celery import shared_task
 from django.conf import settings
 
 from analytics import candles
-from ingest import failures, notices, repeats, validation, work
+from ingest import failures, lost_claims, notices, repeats, validation, work
 from ingest.clocks import Trust
 from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
@@ -25,7 +25,7 @@ from marketdata.bars import Bars
 from marketdata.figures import Figure
 from marketdata.ledger import Claim
 from marketdata.models import IngestBatch, Symbol
-from marketdata.storage import StorageError, storage
+from marketdata.storage import StorageBusyError, StorageError, storage
 from marketdata.storage.base import EPOCH_DATE, Blame
 from marketdata.symbols import Directory
 from marketdata.ticks import TICK_BITS, Ticks
@@ -33,6 +33,8 @@ from marketdata.ticks import TICK_BITS, Ticks
 log = logging.getLogger(__name__)
 
 DAY_US = 86_400_000_000
+ROOM_S = 5.0
+"""So long a message waits for partitions to be made, a fraction of what a task may take."""
 directory = Directory()
 rights = Rights()
 
@@ -43,6 +45,11 @@ def process_batches(*, batches: list[list[object]], reply_to: str = "", **_: obj
     members = [Batch(**notices.batch_fields(fields)) for fields in batches]
     try:
         _process(members, reply_to)
+    except _NoRoomYetError as error:
+        if len(members) > 1:
+            _one_by_one(members, reply_to)  # the others need not wait
+        else:
+            log.info("batch comes again for its room batch=%d reason=%s", members[0].number, error)
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
         if failures.blame(error) is not Blame.UNKNOWN or not failures.road_is_well(members):
@@ -93,10 +100,22 @@ def _judge(members: list[Batch]) -> list[Group]:
         rights.register(batch, directory)
     judge = functools.partial(rights.judge, find=directory.find)
     groups = work.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
-    storage().ensure_partitions(
-        {EPOCH_DATE + datetime.timedelta(days=day) for g in groups for day in np.unique(g.ticks.trade_date).tolist()}
-    )
+    _make_room({day for group in groups for day in np.unique(group.ticks.trade_date).tolist()})
     return groups
+
+
+class _NoRoomYetError(StorageBusyError):
+    """Not all partitions that a message needs are made yet."""
+
+
+def _make_room(days: set[int]) -> None:
+    """Partitions for these trading dates, as days since 1970. What is known costs nothing, a new one a moment each;
+    _NoRoomYetError when that takes ROOM_S: what was made stays, and the batch comes again for the rest."""
+    began = time.monotonic()
+    for number, day in enumerate(sorted(days, reverse=True)):
+        if number and time.monotonic() - began > ROOM_S:
+            raise _NoRoomYetError(f"room was made for {number:,} of {len(days):,} trading dates; the rest comes next")
+        storage().ensure_partitions([EPOCH_DATE + datetime.timedelta(days=day)])
 
 
 def trust() -> Trust:
@@ -126,6 +145,9 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
         except CandlesGoneError as error:
             log.warning("ticks kept without candles dates=%s", ",".join(map(str, sorted(error.dates))))
             closed |= error.dates
+        except ledger.ClaimLostError:
+            connections.steadily(functools.partial(_claim_again, fresh, left))
+            known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
         except ledger.AlreadyClaimedError:
             known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
     raise StorageError("the ledger changed under every attempt to claim these batches")
@@ -152,6 +174,10 @@ def store_ticks(groups: list[Group], now_us: int, closed: set[datetime.date]) ->
     if late := dropped.without_candles(_long_ago(groups, now_us) - closed):
         raise CandlesGoneError(late)
     return merged
+
+
+def _claim_again(fresh: list[Batch], groups: list[Group]) -> None:
+    lost_claims.restore([_claim_row(batch, ledger.now_us()) for batch in fresh], _by_day(groups), groups)
 
 
 def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
 
 from marketdata import alarms, metrics, quotas
 from marketdata.figures import PRIME, Figure
@@ -31,6 +31,11 @@ class OldEpochError(Exception):
 
 class AlreadyClaimedError(Exception):
     """Some of the batches are in the ledger already; nothing was written."""
+
+
+class ClaimLostError(Exception):
+    """Of some of the batches the ledger by trading date has rows, though they were not claimed: their claim rows were
+    lost. Nothing was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +206,7 @@ def claim(claims: Sequence[Claim]) -> None:
 
 def claim_days(days: Mapping[tuple[int, int], Figure]) -> None:
     """Note what batches stored of which trading dates: (batch, days since 1970) -> figure. With the claim rows, in one
-    transaction."""
+    transaction. ClaimLostError if something is noted of them already."""
     if not days:
         return
     quote = connection.ops.quote_name
@@ -211,12 +216,27 @@ def claim_days(days: Mapping[tuple[int, int], Figure]) -> None:
         for (batch, day), figure in sorted(days.items())
         for value in (batch, EPOCH_DATE + datetime.timedelta(days=day), figure.rows, figure.checksum)
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {quote('ingest_batch_day')} ({columns}) VALUES "
-            + ", ".join(["(%s, %s, %s, %s)"] * len(days)),
-            values,
-        )
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {quote('ingest_batch_day')} ({columns}) VALUES "
+                + ", ".join(["(%s, %s, %s, %s)"] * len(days)),
+                values,
+            )
+    except IntegrityError as error:
+        raise ClaimLostError from error
+
+
+def unclaimed_days(batches: Iterable[int]) -> dict[int, dict[tuple[int, int], Figure]]:
+    """Of these batches the ones without a claim row of which the ledger by trading date knows something: what, by
+    (batch, days since 1970)."""
+    rows = IngestBatchDay.objects.filter(batch__in=list(batches)).exclude(
+        Exists(IngestBatch.objects.filter(batch=OuterRef("batch")))
+    )
+    found: dict[int, dict[tuple[int, int], Figure]] = {}
+    for batch, date, count, checksum in rows.values_list("batch", "trade_date", "rows", "checksum"):
+        found.setdefault(batch, {})[batch, (date - EPOCH_DATE).days] = Figure(count, checksum)
+    return found
 
 
 def adjust_days(changes: Mapping[tuple[int, int], Figure], sign: int) -> None:

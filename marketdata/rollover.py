@@ -24,7 +24,7 @@ from django.db import DatabaseError, connection
 from marketdata import alarms, dropped, figures, leases, metrics, retention, sessions
 from marketdata.figures import Figure
 from marketdata.leases import Lease
-from marketdata.models import JobLease, Market, RolloverRun
+from marketdata.models import JobLease, Market, RolloverRun, Symbol
 from marketdata.storage import NotWholeError, StorageBusyError, StorageError, storage
 from marketdata.storage.base import CACHES, HISTORY, TEMP, Progress, Window
 
@@ -34,6 +34,8 @@ SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 MARKET = "KRX"  # whose trading days decide when a day is over
 TTL_S = 60.0
 LATE_AFTER = datetime.timedelta(minutes=30)
+OLD_DAYS_TIME = datetime.timedelta(seconds=30)  # so long a run begins older days
+LONG_BACKLOG, BACKLOG = 30, "old days"  # runs that the older days need, from which on a person is told
 COUNT_AGAIN = datetime.timedelta(minutes=10)
 KNOWN_AHEAD = datetime.timedelta(days=60)
 REALTIME_KEPT = datetime.timedelta(days=7)
@@ -98,12 +100,36 @@ def notice(now: datetime.datetime) -> None:
 
 
 def due(now: datetime.datetime) -> list[RolloverRun]:
-    """What there is to do at `now`, oldest first: days that are over and not done, and done ones with late ticks."""
-    before = current_date(now)
+    """What there is to do at `now`: the day that became due last, then the others, newest first. Days that are over and
+    not done, and done ones with late ticks, which wait until the day is over in every market they are of."""
+    before, newest = current_date(now), newest_due(now)
     waiting = set(storage().dates(TEMP))
-    runs = RolloverRun.objects.filter(trade_date__lt=before).order_by("trade_date")
+    runs = RolloverRun.objects.filter(trade_date__lt=before).order_by("-trade_date")
     chosen = runs.exclude(state=State.DONE) | runs.filter(state=State.DONE, trade_date__in=waiting)
-    return [run for run in chosen if run.retry_at is None or run.retry_at <= now]
+    ready = [run for run in chosen if run.retry_at is None or run.retry_at <= now]
+    found = [run for run in ready if run.state != State.DONE or going_on(run.trade_date, now) is None]
+    return sorted(found, key=lambda run: run.trade_date != newest)
+
+
+def newest_due(now: datetime.datetime) -> datetime.date:
+    """The trading day that became due last; what is older than it is done a few at a time."""
+    return sessions.calendar(MARKET).previous_session(current_date(now))
+
+
+def going_on(date: datetime.date, now: datetime.datetime) -> datetime.datetime | None:
+    """Until when ticks of a trading date may still be coming that are not late: of the markets that have ticks in TEMP,
+    the last at which the date is over, and the grace. None when that is past. The evening of New York is after 08:00 in
+    Seoul: its day is moved once at 08:00 and once when it has ended, not every minute in between."""
+    if now >= datetime.datetime.combine(date + datetime.timedelta(days=2), datetime.time(), datetime.UTC):
+        return None  # nowhere on earth
+    codes = {symbol for symbol, _ in storage().tick_figures(date, tables=[TEMP])}
+    markets = Symbol.objects.filter(code__in=codes).order_by().values_list("market_id", flat=True).distinct()
+    ends = [sessions.calendar(market).ends_us(date) for market in markets]
+    if not ends:
+        return None
+    until = datetime.datetime.fromtimestamp(max(ends) / 1e6, datetime.UTC)
+    until += datetime.timedelta(seconds=settings.ROLLOVER_GRACE_S)
+    return until if until > now else None
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
@@ -119,10 +145,16 @@ class Context:
     accept: str = ""
     threads: int = 2
     ledger: Figure | None = None
+    tidy: bool = False
+    """Whether this run has purged, made room and dropped already: once is enough, however many days it does."""
 
 
-def run_due(*, clock: Clock = utc_now, progress: Progress | None = None, threads: int = 2) -> list[datetime.date]:
-    """Do whatever is due, in order; returns the dates that became done. Nothing if another process is at it."""
+def run_due(
+    *, clock: Clock = utc_now, progress: Progress | None = None, threads: int = 2, old_days: int | None = None
+) -> list[datetime.date]:
+    """Do whatever is due: the day that became due last, and what came after it, first; then at most `old_days` older
+    ones (None: ROLLOVER_OLD_DAYS), newest first, so that old days which a replay brought never keep the newest waiting.
+    Returns the dates that became done. Nothing if another process is at it."""
     now = clock()
     notice(now)
     runs = due(now)
@@ -130,7 +162,8 @@ def run_due(*, clock: Clock = utc_now, progress: Progress | None = None, threads
     if runs:
         try:
             with leases.hold(leases.UPKEEP, ttl_s=TTL_S) as lease:
-                done = _run_all(due(now), lease, clock=clock, progress=progress or _log, threads=threads)
+                most = settings.ROLLOVER_OLD_DAYS if old_days is None else old_days
+                done = _run_all(due(now), lease, clock=clock, progress=progress or _log, threads=threads, most=most)
         except leases.HeldElsewhere as error:
             log.info("rollover waits reason=%s", error)
     try:
@@ -143,14 +176,20 @@ def run_due(*, clock: Clock = utc_now, progress: Progress | None = None, threads
 
 
 def _run_all(
-    runs: list[RolloverRun], lease: Lease, *, clock: Clock, progress: Progress, threads: int
+    runs: list[RolloverRun], lease: Lease, *, clock: Clock, progress: Progress, threads: int, most: int
 ) -> list[datetime.date]:
-    done = []
-    for run in runs:
-        context = Context(lease=lease, clock=clock, progress=progress, threads=threads)
+    done: list[datetime.date] = []
+    began, tidy = clock(), False
+    newest, current = newest_due(began), current_date(began)
+    first_old = next((at for at, run in enumerate(runs) if run.trade_date < newest), len(runs))
+    for at, run in enumerate(runs[: first_old + most]):
+        if at >= first_old and (clock() - began > OLD_DAYS_TIME or current_date(clock()) != current):
+            break  # the rest with the next turn; a day that has just become due is first then
+        context = Context(lease=lease, clock=clock, progress=progress, threads=threads, tidy=tidy)
         try:
             advance(run, context)
             done.append(run.trade_date)
+            tidy = context.tidy
         except (Mismatch, StorageError) as error:
             _failed(run, error, clock())  # the days after it are not held up
         except DatabaseError as error:
@@ -258,9 +297,22 @@ def _failed(run: RolloverRun, error: Exception, now: datetime.datetime) -> None:
 
 
 def watch(now: datetime.datetime) -> None:
-    """Sound an alarm for each day that should have been done for a while."""
+    """Sound an alarm for each day that should have been done for a while, and one for all old days that only wait for
+    their turn, if that takes long."""
     undone = RolloverRun.objects.filter(trade_date__lt=current_date(now)).exclude(state=State.DONE)
-    for run in undone.order_by("trade_date"):
+    newest = newest_due(now)
+    queued = undone.filter(trade_date__lt=newest, error="", state=State.OPEN)
+    backlog = queued.count()
+    if backlog > LONG_BACKLOG * max(settings.ROLLOVER_OLD_DAYS, 1):
+        alarms.sound(
+            "rollover_late",
+            f"{backlog:,} old trading dates wait to be rolled over, at most {settings.ROLLOVER_OLD_DAYS} a minute"
+            " (ROLLOVER_OLD_DAYS) and after the newest; a replay of years does that",
+            subject=BACKLOG,
+        )
+    else:
+        alarms.clear("rollover_late", subject=BACKLOG)
+    for run in undone.exclude(pk__in=queued.values("pk")).order_by("trade_date"):
         if due_at(run.trade_date) + LATE_AFTER <= now:
             held = JobLease.objects.filter(job=leases.UPKEEP).values_list("owner", flat=True).first()
             alarms.sound(
@@ -450,6 +502,8 @@ def aggregate(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
 
 def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     """Caches of the day that is over, partitions for the days to come, and what is past its time."""
+    if context.tidy:
+        return State.CLEANED, {}
     now = context.clock()
     sealed_us = _us(run.sealed_at or now)
     storage().purge_caches(
@@ -457,6 +511,7 @@ def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     )
     retention.extend(now)
     retention.apply(now, progress=_leased(context))
+    context.tidy = True
     return State.CLEANED, {}
 
 
@@ -495,7 +550,7 @@ def plan(now: datetime.datetime) -> Iterator[str]:
     )
     if not dates:
         yield "nothing is due"
-    for date in dates:
+    for date in reversed(dates):
         run = known.get(date) or RolloverRun(trade_date=date)
         rows = _stored(date, TEMP).rows
         late = " (late ticks of a day that is done)" if run.state == State.DONE else ""
@@ -506,6 +561,8 @@ def plan(now: datetime.datetime) -> Iterator[str]:
             yield f"  counted ahead at {run.counted_at.astimezone(SEOUL):%m-%d %H:%M} KST: {run.rows:,} ticks"
         if run.retry_at is not None and run.retry_at > now:
             yield f"  not before {run.retry_at.astimezone(SEOUL):%H:%M} KST: {run.error}"
+        if run.state == State.DONE and (until := going_on(date, now)) is not None:
+            yield f"  not before {until.astimezone(SEOUL):%m-%d %H:%M} KST: the day is not over in every market"
         for window in windows(date):
             begin, end = (datetime.datetime.fromtimestamp(us / 1e6, SEOUL) for us in (window.start_us, window.end_us))
             yield f"  {window.market} regular session {begin:%H:%M} to {end:%H:%M} KST"

@@ -250,6 +250,11 @@ class Calendar:
         """The trading date of an event, as `sessions.trade_dates` has it for arrays."""
         return (self.local(time_us) + self._shift).date()
 
+    def ends_us(self, date: datetime.date) -> int:
+        """From when on no event of this market belongs to that trading date any more: its local date, moved on by the
+        market's shift, is over. Whether trading goes on until then is another question."""
+        return self._instant(date, DAY - self._shift)
+
     def phases(self, date: datetime.date, venue: str | None = None) -> tuple[Span, ...]:
         """What is held on that date, at one venue or at all, by start; () on a closed day."""
         found = self._spans.get(date)

@@ -10,10 +10,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, DataError, connection, connections
 
-from marketdata import figures, leases, ledger, rollover, sessions
-from marketdata.models import Alarm, CalendarOverride, JobLease, RolloverRun, Symbol
+from marketdata import figures, leases, ledger, retention, rollover, sessions
+from marketdata.models import Alarm, CalendarOverride, JobLease, Market, RolloverRun, Symbol
 from marketdata.storage import StorageBusyError, storage
-from marketdata.storage.base import HISTORY, TEMP
+from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
+from tests import market
+from tests.commit import commit as commit_ticks
 from tests.upkeep import Clock, commit, seoul
 
 pytestmark = pytest.mark.usefixtures("road_database")
@@ -117,7 +119,7 @@ def test_beat_that_was_away_for_days_is_made_up_for_in_order():
     for day in range(4):
         commit(MONDAY + datetime.timedelta(days=day))
 
-    assert run_at("2026-03-20 11:30") == [MONDAY + datetime.timedelta(days=day) for day in range(4)]
+    assert run_at("2026-03-20 11:30") == [MONDAY + datetime.timedelta(days=day) for day in (3, 2, 1, 0)]
 
 
 def test_the_day_that_is_being_written_is_left_alone():
@@ -132,7 +134,7 @@ def test_a_trading_day_without_a_tick_is_done_and_told():
     commit(MONDAY)
     run_at("2026-03-16 12:00")
 
-    assert run_at("2026-03-18 08:05") == [MONDAY, TUESDAY]
+    assert run_at("2026-03-18 08:05") == [TUESDAY, MONDAY]
     assert Alarm.objects.get(code="day_empty").subject == "2026-03-17"
 
 
@@ -177,13 +179,148 @@ def test_250_trading_days_are_rolled_over_once_each():
             assert run_at(f"{morning} 08:07") == [day]  # what came late, and not the day again
     done += run_at(f"{calendar.next_session(days[-1])} 08:05")
 
-    assert done == days
+    assert sorted(done) == days
     assert set(RolloverRun.objects.filter(trade_date__in=days).values_list("state", flat=True)) == {State.DONE}
     assert sum(RolloverRun.objects.values_list("late_rows", flat=True)) == late
     assert storage().count(HISTORY) == sum(run.rows or 0 for run in RolloverRun.objects.filter(dropped_at=None))
     dropped = RolloverRun.objects.exclude(dropped_at=None).values_list("trade_date", flat=True)
     assert sorted(dropped) == [day for day in days if day in dropped][: len(dropped)]  # the oldest, past their year
     assert not Alarm.objects.filter(cleared_at=None).exclude(code__in=("partitions_short", "calendar_ends")).exists()
+
+
+# --- old days ---------------------------------------------------------------------------------------------------------
+
+OLD = [datetime.date(2024, 1, 2) + datetime.timedelta(days=7 * week) for week in range(5)]
+
+
+def test_old_days_of_a_replay_follow_the_newest_a_few_at_a_time(settings, monkeypatch):
+    settings.ROLLOVER_OLD_DAYS = 2
+    for date in (*OLD, MONDAY):
+        commit(date, 1)
+    applied: list[object] = []
+    monkeypatch.setattr(retention, "apply", lambda *given, **_: applied.append(given))
+
+    assert run_at("2026-03-17 08:05") == [MONDAY, OLD[4], OLD[3]]
+    assert len(applied) == 1  # not once for each day
+    assert run_at("2026-03-17 08:06") == [OLD[2], OLD[1]]
+    commit(MONDAY)
+    assert run_at("2026-03-17 08:07") == [MONDAY, OLD[0]]
+    assert run_at("2026-03-17 08:08") == []
+    assert not Alarm.objects.filter(cleared_at=None).exists()
+
+
+def test_a_day_that_becomes_due_while_old_ones_are_done_is_next():
+    for date in (*OLD, MONDAY):
+        commit(date, 1)
+    clock = Clock("2026-03-17 08:04:50")
+
+    def progress(words: str) -> None:
+        if words == f"{OLD[3]} clean":
+            clock.now = seoul("2026-03-17 08:05:10")
+
+    assert rollover.run_due(clock=clock, progress=progress) == [OLD[4], OLD[3]]
+    assert rollover.run_due(clock=clock) == [MONDAY, OLD[2], OLD[1], OLD[0]]
+
+
+def test_old_days_are_not_begun_for_longer_than_half_a_minute():
+    for date in OLD:
+        commit(date, 1)
+    clock = Clock("2026-03-17 12:00")
+
+    def progress(words: str) -> None:
+        if words.endswith(" seal"):
+            clock.now += datetime.timedelta(seconds=20)
+
+    assert rollover.run_due(clock=clock, progress=progress) == [OLD[4], OLD[3]]
+
+
+def test_many_old_days_that_wait_are_one_alarm_and_not_one_each(settings):
+    settings.ROLLOVER_OLD_DAYS = 1
+    RolloverRun.objects.bulk_create(
+        [RolloverRun(trade_date=OLD[0] + datetime.timedelta(days=day)) for day in range(32)]
+    )
+
+    run_at("2026-03-17 12:00")
+
+    (alarm,) = Alarm.objects.filter(code="rollover_late", cleared_at=None)
+    assert (alarm.subject, alarm.message.partition(" ")[0]) == ("old days", "31")
+    run_at("2026-03-17 12:01")
+    assert not Alarm.objects.filter(code="rollover_late", cleared_at=None).exists()
+
+
+def test_the_command_does_all_of_them(settings):
+    settings.ROLLOVER_OLD_DAYS = 1
+    for date in OLD:
+        commit(date, 1)
+
+    said = command()
+
+    assert f"완료 / done: {', '.join(str(date) for date in reversed(OLD))}" in said
+
+
+# --- markets that are open at eight -----------------------------------------------------------------------------------
+
+
+def trade_of(symbol: str, at: str, seq: int) -> None:
+    """A trade of 2026-03-19 in its market, at a time in New York."""
+    moment = datetime.datetime.fromisoformat(f"{at}-04:00")
+    commit_ticks(
+        storage(),
+        market.ticks(
+            [
+                {
+                    "symbol": symbol,
+                    "time_us": int(moment.timestamp() * 1e6),
+                    "tick_id": market.tick_id(seq, 0, stream=7),
+                    "trade_date": (datetime.date(2026, 3, 19) - EPOCH_DATE).days,
+                }
+            ]
+        ),
+    )
+
+
+def test_the_evening_of_new_york_is_moved_once_when_its_day_is_over():
+    """Its after hours end at 20:00 there, which is 09:00 in Seoul; the date ends at midnight, 13:00 in Seoul."""
+    date = datetime.date(2026, 3, 19)
+    Market.objects.get_or_create(code="NASDAQ", defaults={"name": "Nasdaq", "timezone": "America/New_York"})
+    Symbol.objects.create(code="AAPL", market_id="NASDAQ", primary_feed="krx")
+    sessions.forget()
+    trade_of("AAPL", "2026-03-19 15:00", 1)
+
+    assert run_at("2026-03-20 08:06") == [date]
+    for seq, minute in enumerate((11, 12, 40), start=2):
+        trade_of("AAPL", f"2026-03-19 19:{minute}", seq)
+        trade_of("005930", f"2026-03-19 19:{minute}", seq + 10)
+        assert run_at(f"2026-03-20 08:{minute + 1}") == []
+    out = StringIO()
+    out.writelines(rollover.plan(seoul("2026-03-20 08:50")))
+    assert "not before 03-20 13:05 KST" in out.getvalue()
+    assert run_at("2026-03-20 13:04") == []
+    assert run_at("2026-03-20 13:05") == [date]
+
+    run = RolloverRun.objects.get(trade_date=date)
+    assert (run.rows, run.late_rows) == (7, 6)
+    Symbol.objects.filter(code="AAPL").delete()
+    Market.objects.filter(code="NASDAQ").delete()
+    sessions.forget()
+
+
+@pytest.mark.parametrize(
+    ("code", "date", "ends"),
+    [
+        ("KRX", "2026-03-19", "2026-03-20 00:00"),
+        ("CME", "2026-03-19", "2026-03-20 07:00"),  # 17:00 in Chicago
+        ("US", "2026-01-15", "2026-01-16 14:00"),  # midnight in New York, in winter
+        ("CRYPTO", "2026-03-19", "2026-03-20 09:00"),  # midnight in UTC
+    ],
+)
+def test_a_trading_date_is_over_in_each_market_at_its_own_time(code, date, ends):
+    calendar = sessions.calendar(code)
+    end = calendar.ends_us(datetime.date.fromisoformat(date))
+
+    assert end == seoul_us(ends)
+    assert calendar.trade_date(end - 1).isoformat() == date
+    assert calendar.trade_date(end).isoformat() > date
 
 
 # --- late -------------------------------------------------------------------------------------------------------------
@@ -233,7 +370,7 @@ def test_ticks_that_never_stop_coming_for_an_old_day_hold_up_neither_it_nor_the_
             assert len(came) < 30
 
     done = rollover.run_due(clock=Clock("2026-03-18 08:05"), progress=progress)
-    assert done == [MONDAY, TUESDAY]
+    assert done == [TUESDAY, MONDAY]
 
     for minute in range(6, 9):
         rollover.run_due(clock=Clock(f"2026-03-18 08:0{minute}"), progress=progress)
@@ -490,8 +627,6 @@ def test_a_day_is_not_counted_ahead_where_nobody_wants_it(settings):
 
 
 def stored_date(date: datetime.date):
-    from marketdata.storage.base import EPOCH_DATE
-
     return (date - EPOCH_DATE).days if connection.vendor == "sqlite" else date
 
 

@@ -1,5 +1,6 @@
 """The worker's transaction on a real database and a real Redis: once, whole, and told to everybody who waits for it."""
 
+import datetime
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from ingest.flights import Flight, Flights
 from ingest.rights import Rights
 from marketdata import feed, ledger, live
 from marketdata import tasks as upkeep
-from marketdata.models import DeadLetter, Gap, IngestBatch, IngestReject, Market, Symbol
+from marketdata.models import Alarm, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, Market, Symbol
 from marketdata.storage import storage
 from marketdata.symbols import Directory
 from marketdata.ticks import batch_number
@@ -93,6 +94,74 @@ def stored(symbol: str = "005930", name: str = "krx") -> list[int]:
 
 def counts() -> tuple[int, int, int]:
     return IngestBatch.objects.count(), storage().count("temp_market_data"), storage().count("market_data_minute")
+
+
+# --- a claim row that is gone -------------------------------------------------------------------------------------
+
+
+def without_claim(payload: bytes) -> None:
+    """A batch was stored, and then its row of the ledger was lost."""
+    process(payload)
+    IngestBatch.objects.all().delete()
+    assert IngestBatchDay.objects.count() == 1
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_a_batch_whose_claim_was_lost_is_claimed_again_and_counts_no_second_time(rolled):
+    payload = rows(trade(), trade(time=NINE_US + 1))
+    without_claim(payload)
+    if rolled:
+        storage().move_day(datetime.date(2026, 3, 16), progress=print)
+
+    process(payload, rows(trade(symbol="000660"), seq=2))
+
+    assert list(IngestBatch.objects.order_by("batch").values_list("state", "stored")) == [("stored", 2), ("stored", 1)]
+    assert len(stored()) == 2
+    assert storage().read_minutes("005930", "krx", *EVER).n.tolist() == [2]
+    assert sorted(outcome.batch & 0xFFFFFFFF for outcome in told()) == [1, 1, 2]
+    assert not DeadLetter.objects.exists()
+    assert "with 0 ticks that were gone" in Alarm.objects.get(code="claim_restored").message
+
+
+def test_ticks_that_were_lost_with_their_claim_are_stored_again_and_candles_stay():
+    payload = rows(trade(), trade(time=NINE_US + 1))
+    without_claim(payload)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM temp_market_data WHERE tick_id % 2 = 1")
+
+    process(payload)
+
+    assert len(stored()) == 2
+    assert storage().read_minutes("005930", "krx", *EVER).n.tolist() == [2]
+    assert "with 1 ticks that were gone" in Alarm.objects.get(code="claim_restored").message
+
+
+def test_another_content_under_a_lost_claim_is_set_aside():
+    without_claim(rows(trade()))
+
+    process(rows(trade(price="1")))
+
+    assert stored() == [market.price("70000")]
+    assert (IngestBatch.objects.get().stored, DeadLetter.objects.get().code) == (1, "checksum_mismatch")
+    assert storage().read_minutes("005930", "krx", *EVER).n.tolist() == [1]
+
+
+# --- room -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_of_many_dates_gets_its_room_in_pieces_and_holds_up_no_other(monkeypatch):
+    day_us = 24 * 60 * MINUTE_US
+    many = rows(*[trade(time=NINE_US - 7 * week * day_us) for week in range(3)], seq=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "ROOM_S", -1.0)
+        process(many, rows(trade(), seq=2))
+        assert [batch & 0xFFFFFFFF for batch in IngestBatch.objects.values_list("batch", flat=True)] == [2]
+        assert not DeadLetter.objects.exists()
+
+    process(many)
+
+    assert IngestBatch.objects.count() == 2
+    assert len(storage().dates("temp_market_data")) == 3
 
 
 # --- a batch that is right -----------------------------------------------------------------------------------------

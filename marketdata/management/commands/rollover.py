@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 import time
 from argparse import ArgumentParser
 from typing import Any
@@ -52,7 +53,7 @@ class Command(BaseCommand):
                         f"{run.trade_date} {run.state}: {run.rows:,} 틱/ticks, {run.daily} 일봉/daily candles"
                     )
                 else:
-                    done = rollover.run_due(progress=progress, threads=options["threads"])
+                    done = rollover.run_due(progress=progress, threads=options["threads"], old_days=sys.maxsize)
                     failed = self._failed()
                     shown = ", ".join(str(date) for date in done) or "할 일 없음 / nothing was due"
                     self.stdout.write(f"완료 / done: {shown}")

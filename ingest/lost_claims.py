@@ -1,0 +1,79 @@
+"""Batches whose claim row is gone from the ledger, while what they stored by trading date is still noted there: the
+claim is made again from what came again."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ingest.work import Group
+from marketdata import alarms, dropped, figures, ledger
+from marketdata.figures import Figure
+from marketdata.ledger import Claim
+from marketdata.storage import storage
+from marketdata.storage.base import EPOCH_DATE, TEMP
+from marketdata.ticks import SEQ_BITS, TICK_BITS
+
+
+def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], groups: Sequence[Group]) -> None:
+    """Of these batches, claim those again that were committed before and have lost their claim row.
+
+    `days` is what the batches would store now, by (batch, days since 1970). Where that is what is noted, ticks that are
+    gone as well are stored; no candles are merged, for these were committed with the rest. A batch with another content
+    gets a claim that this content does not fit, so it is set aside like any that comes again changed.
+    """
+    lost = ledger.unclaimed_days(claim.batch for claim in claims)
+    for claim in claims:
+        noted = lost.get(claim.batch)
+        if noted is None:
+            continue
+        same = noted == {key: figure for key, figure in days.items() if key[0] == claim.batch}
+        again = replace(
+            claim,
+            stored=figures.total(noted.values()).rows,
+            checksum=claim.checksum if same else _another(claim.checksum),
+        )
+        try:
+            with storage().transaction():
+                ledger.claim([again])
+                stored = sum(_load_missing(group, claim.batch) for group in groups) if same else 0
+        except ledger.AlreadyClaimedError:
+            continue  # another worker was faster
+        _tell(claim.batch, same, stored)
+
+
+def _another(checksum: int) -> int:
+    """A checksum that is not this one: that of the first content is not known any more."""
+    return max(checksum ^ 1, ledger.GIVEN_UP + 2)
+
+
+def _tell(batch: int, same: bool, stored: int) -> None:
+    became = (
+        f"It came again with the same content and is in the ledger again, with {stored:,} ticks that were gone as well"
+        if same
+        else "It came again with another content, which is kept as a dead letter"
+    )
+    alarms.sound(
+        "claim_restored",
+        f"batch {batch >> SEQ_BITS}/{batch & ledger.SEQ_MASK}: its row of ingest_batch was gone, its rows of"
+        f" ingest_batch_day were not. {became}. Who deleted rows of the ledger?",
+        subject=f"stream {batch >> SEQ_BITS}",
+    )
+
+
+def _load_missing(group: Group, batch: int) -> int:
+    """Store what is not stored of a batch's ticks, without the dates that retention dropped; how many those were."""
+    ticks = group.ticks.take(group.ticks.tick_id >> TICK_BITS == batch)
+    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()}
+    gone = [day for day, date in dates.items() if dropped.ticks_gone(date)]
+    ticks = ticks.take(~np.isin(ticks.trade_date, gone))
+    there: list[int] = []
+    for index in np.unique(ticks.symbol).tolist():
+        times = ticks.time_us[ticks.symbol == index]
+        found = storage().read_ticks(ticks.symbols[index], ticks.feed, int(times.min()), int(times.max()) + 1)
+        there += found.tick_id.tolist()
+    missing = ticks.take(~np.isin(ticks.tick_id, there))
+    return storage().load(TEMP, missing) if len(missing) else 0
