@@ -179,7 +179,7 @@ def _finished(date: datetime.date) -> tuple[RolloverRun, dict[tuple[str, str], F
             " differs"
         )
     expected = dropped.expected(date)
-    difference = f"{total.rows - expected.rows:+d} rows, {(total.checksum - expected.checksum) % figures.PRIME:+d}"
+    difference = figures.difference(expected, total)
     if total != expected and run.accepted.partition(": ")[0] != difference:
         raise ArchiveError(
             f"{date}: 원장과 다름 / the ledger has {expected.rows:,} ticks, stored are {total.rows:,}"

@@ -21,9 +21,9 @@ from marketdata.storage.base import HISTORY
 Kind = DroppedDay.Kind
 
 
-def kinds(date: datetime.date) -> frozenset[str]:
-    """What was ever removed of a trading date: some of Kind."""
-    return frozenset(DroppedDay.objects.filter(trade_date=date).values_list("kind", flat=True))
+def kinds(date: datetime.date, *, using: str | None = None) -> frozenset[str]:
+    """What was ever removed of a trading date: some of Kind. `using` is the alias of a database."""
+    return frozenset(DroppedDay.objects.using(using).filter(trade_date=date).values_list("kind", flat=True))
 
 
 def without_candles(dates: Iterable[datetime.date]) -> set[datetime.date]:

@@ -94,6 +94,11 @@ def row_hashes(ticks: Ticks) -> Int64:
     return hashes
 
 
+def difference(expected: Figure, found: Figure) -> str:
+    """How two figures differ, as it is written beside the reason why that was accepted."""
+    return f"{found.rows - expected.rows:+d} rows, {(found.checksum - expected.checksum) % PRIME:+d}"
+
+
 def differences(
     left: Mapping[tuple[str, str], Figure], right: Mapping[tuple[str, str], Figure]
 ) -> list[tuple[str, str]]:

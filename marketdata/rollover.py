@@ -452,8 +452,7 @@ def _differs(date: datetime.date, expected: Figure, found: Figure) -> str:
 
 def _acceptance(expected: Figure, found: Figure, reason: str) -> str:
     """The accepted difference itself, so that another one is not accepted with it."""
-    rows, checksum = found.rows - expected.rows, (found.checksum - expected.checksum) % figures.PRIME
-    return f"{rows:+d} rows, {checksum:+d}: {reason}"[:200]
+    return f"{figures.difference(expected, found)}: {reason}"[:200]
 
 
 def move(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from marketdata.backups.plan import BrokenChain, Choice, Known, Plan
 from marketdata.models import BackupRun
 from marketdata.storage import StorageError, storage
 from marketdata.storage.backups import Backup, BackupError, ProgramMissing, Programs, Progress, Unable, backup_of
+from marketdata.storage.base import DAILY
 
 log = logging.getLogger(__name__)
 
 LEASE = "backup"
 FAILED, UNVERIFIED, OVERDUE = "backup_failed", "backup_unverified", "backup_overdue"
-CHANGED = "history_changed"
+CHANGED, SHRUNK = "history_changed", "backup_shrunk"
 """Codes of alarms."""
 UPKEEP_PATIENCE_S = 900.0
 LEASE_TTL_S = 60.0
@@ -427,12 +428,63 @@ def _restore(
 def _expire(now: datetime.datetime, given: Options) -> None:
     known = {one.name: one for one in archive.everything(given.folder).values()}
     known |= {one.name: one for one in _known(given, rows_only=True)}
+    wanted = _still_wanted(known, given)
     for name in plan.expired(now, list(known.values()), given.plan):
+        if name in wanted:
+            continue
         archive.remove(given.folder, name)
         BackupRun.objects.filter(name=name).update(state=BackupRun.State.EXPIRED, report={})
         log.info("backup expired name=%s", name)
     old = BackupRun.objects.filter(state=BackupRun.State.FAILED, started_at__lt=now - given.plan.keep)
     old.exclude(report={}).update(report={})
+
+
+def _still_wanted(known: Mapping[str, Known], given: Options) -> set[str]:
+    """Backups that have what the newest verified one lacks, with what they need: they stay whatever their age, for a
+    good copy of a database that lost something is no copy of what it lost.
+
+    Daily candles are kept for ever, so a backup with more of them is of a fuller database (an alarm); and one of before
+    history was found changed may have the days as they were.
+    """
+    verified = sorted(
+        (one for one in known.values() if one.state == plan.VERIFIED and one.has_archive),
+        key=lambda one: one.started_at,
+        reverse=True,
+    )
+    reports = {one.name: _report(given.folder, one.name) for one in verified}
+    if not verified:
+        return set()
+    newest = verified[0].name
+    fuller = [one.name for one in verified if _daily(reports[one.name]) > _daily(reports[newest])]
+    wanted = sorted(fuller, key=lambda name: -_daily(reports[name]))[:1]
+    if wanted:
+        alarms.sound(
+            SHRUNK,
+            f"{newest} has {_daily(reports[newest]):,} daily candles, {wanted[0]} has {_daily(reports[wanted[0]]):,}:"
+            " was the database lost or begun anew? That backup is kept whatever its age. If nobody wants it, remove its"
+            f" two files from {given.folder}",
+        )
+    else:
+        alarms.clear(SHRUNK)
+    if reports[newest].get("changed"):
+        wanted += [one.name for one in verified if not reports[one.name].get("changed")][:1]
+    needed: set[str] = set()
+    for name in wanted:
+        with suppress(BrokenChain):
+            needed |= {one.name for one in plan.chain(name, known)}
+    return needed
+
+
+def _report(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        return archive.read(folder, name).report
+    except BackupError:
+        return {}
+
+
+def _daily(report: Mapping[str, Any]) -> int:
+    """How many daily candles a backup was found to have."""
+    return sum(int(rows) for rows, *_ in report.get("tables", {}).get(DAILY, {}).values())
 
 
 # --- what all of them need --------------------------------------------------------------------------------------------

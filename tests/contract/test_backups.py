@@ -11,12 +11,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from marketdata import backups, rollover
+from marketdata import backups, dropped, rollover
 from marketdata.backups import comparison
 from marketdata.models import Alarm, BackupRun, IngestBatch, RolloverRun
 from marketdata.storage import storage
 from marketdata.storage.backups import Programs, backup_of
-from marketdata.storage.base import TEMP
+from marketdata.storage.base import HISTORY, TEMP
 from tests import upkeep
 from tests.backup import DAY, NOW, batch, given, verified
 from tests.commit import commit
@@ -83,6 +83,23 @@ def test_what_is_committed_while_a_backup_is_made_is_in_it_wholly_or_not_at_all(
     for run in runs:
         assert run.report["checks"]["batches"] > 0
     assert runs[1].report["checks"]["batches"] > runs[0].report["checks"]["batches"]
+
+
+def test_late_ticks_of_a_dropped_day_that_come_meanwhile_are_no_difference(store, given):
+    upkeep.commit(upkeep.FIRST)
+    rollover.run_one(upkeep.FIRST, clock=upkeep.Clock("2026-03-17 08:05"))
+    dropped.note_ticks([upkeep.FIRST], NOW)
+    store.drop_days(HISTORY, [upkeep.FIRST])
+    came: list[object] = []
+
+    def progress(step: str, done: int = 0, total: int | None = None) -> None:
+        if step.startswith("이후") and not came:
+            came.append(upkeep.commit(upkeep.FIRST, 3))
+
+    run = verified(backups.make(NOW, given=given, progress=progress))
+
+    assert len(came) == 1
+    assert run.report["tables"]["dropped_day"][upkeep.FIRST.isoformat()][2] == "equal"
 
 
 def test_a_day_of_history_is_compared_with_what_its_rollover_found(store, given):

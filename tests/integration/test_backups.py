@@ -13,11 +13,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketdata import backups, leases
+from marketdata import backups, leases, rollover
 from marketdata.backups import archive, runs
 from marketdata.models import Alarm, BackupRun, JobLease
 from marketdata.storage import StorageError, storage
-from marketdata.storage.base import TEMP
+from marketdata.storage.base import DAILY, HISTORY, TEMP
+from tests import upkeep
 from tests.backup import DAY, HOUR, NOW, batch, given, verified
 from tests.commit import commit
 
@@ -163,6 +164,47 @@ def test_old_backups_go_and_the_last_good_one_stays(store, given):
     assert archive.names(given.folder) == [new.name]
 
     last = verified(backups.make(NOW + 90 * DAY, kind="full", given=given))
+    assert archive.names(given.folder) == [last.name]
+
+
+def rolled_over() -> None:
+    upkeep.commit(upkeep.FIRST)
+    rollover.run_one(upkeep.FIRST, clock=upkeep.Clock("2026-03-17 08:05"))
+
+
+def test_a_backup_of_a_fuller_database_outlives_those_of_one_that_was_begun_anew(store, given):
+    rolled_over()
+    old = verified(backups.make(NOW - 60 * DAY, given=given))
+    with connection.cursor() as cursor:
+        for table in (DAILY, HISTORY, "market_data_minute", "ingest_batch", "ingest_batch_day", "rollover_run"):
+            cursor.execute(f"DELETE FROM {table}")
+
+    new = verified(backups.make(NOW, kind="full", given=given))
+    last = verified(backups.make(NOW + 40 * DAY, kind="full", given=given))
+
+    assert archive.names(given.folder) == [old.name, last.name]
+    old.refresh_from_db()
+    new.refresh_from_db()
+    assert (old.state, new.state) == ("verified", "expired")
+    assert f"{old.name} has 2" in Alarm.objects.get(code="backup_shrunk", cleared_at=None).message
+
+    rolled_over()
+    end = verified(backups.make(NOW + 80 * DAY, kind="full", given=given))
+    assert archive.names(given.folder) == [end.name]
+    assert not Alarm.objects.filter(code="backup_shrunk", cleared_at=None).exists()
+
+
+def test_a_backup_of_before_history_was_found_changed_stays_until_that_is_settled(store, given):
+    rolled_over()
+    old = verified(backups.make(NOW - 60 * DAY, given=given))
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {HISTORY} WHERE symbol = '000660'")
+
+    new = verified(backups.make(NOW, kind="full", given=given))
+    assert archive.names(given.folder) == [old.name, new.name]
+    rollover.run_one(upkeep.FIRST, clock=upkeep.Clock("2026-03-18 09:00"), accept="it stays so")
+
+    last = verified(backups.make(NOW + 40 * DAY, kind="full", given=given))
     assert archive.names(given.folder) == [last.name]
 
 
