@@ -12,11 +12,19 @@ from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 
-QUEUES = ("raw_market_data", "processed-data", "chart-data", "statistics-data", "maintenance", "backups")
+QUEUES = (
+    "raw_market_data",
+    "processed-data",
+    "feed-recovery",
+    "chart-data",
+    "statistics-data",
+    "maintenance",
+    "backups",
+)
 
 ROUTES = {
     "ingest.tasks.process_batches": {"queue": "raw_market_data"},
-    "ingest.tasks.announce_missed": {"queue": "processed-data"},
+    "ingest.recovery.announce_missed": {"queue": "feed-recovery"},
     "ingest.refusals.watch_refusals": {"queue": "processed-data"},
     "ingest.requeue.announce_requeued": {"queue": "processed-data"},
     "marketdata.tasks.roll_over": {"queue": "maintenance"},
@@ -33,7 +41,7 @@ ROUTES = {
 # away or a second beat changes nothing.
 TIMETABLE: dict[str, dict[str, Any]] = {
     "announce what was committed but never reached the feed": {
-        "task": "ingest.tasks.announce_missed",
+        "task": "ingest.recovery.announce_missed",
         "schedule": 5.0,
         "options": {"expires": 5.0},
     },

@@ -15,7 +15,7 @@ from celery import shared_task
 from django.conf import settings
 
 from analytics import candles
-from ingest import failures, lost_claims, notices, repeats, validation, work
+from ingest import failures, lost_claims, notices, recovery, repeats, validation, work
 from ingest.clocks import Trust
 from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
@@ -24,11 +24,11 @@ from marketdata import connections, dropped, feed, figures, ledger, live, metric
 from marketdata.bars import Bars
 from marketdata.figures import Figure
 from marketdata.ledger import Claim
-from marketdata.models import IngestBatch, Symbol
+from marketdata.models import IngestBatch
 from marketdata.storage import StorageBusyError, StorageError, storage
 from marketdata.storage.base import EPOCH_DATE, Blame
 from marketdata.symbols import Directory
-from marketdata.ticks import TICK_BITS, Ticks
+from marketdata.ticks import TICK_BITS
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +159,7 @@ def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) 
         groups = repeats.set_aside(groups, rights.client)
         committed_us = _claim(fresh)
         ledger.claim_days(_by_day(groups))
+        recovery.expect([group.ticks for group in groups], committed_us)
         merged = store_ticks(groups, committed_us, closed)
     return merged, committed_us
 
@@ -283,7 +284,7 @@ def _announce(
     repeated: dict[int, int],
     reply_to: str,
 ) -> None:
-    """Tell feed, live state and the ingest server. A failure loses nothing: `announce_missed` and the ledger make up
+    """Tell feed, live state and the ingest server. A failure loses nothing: `ingest.recovery` and the ledger make up
     for it."""
     outcome = [notices.outcome(batch, repeated) for batch in members]
     rows = sum(batch.stored for batch in fresh)
@@ -322,8 +323,9 @@ def _announce(
             dead=sum(b.dead is not None for b in fresh),
         )
         answers = pipeline.execute()
-        if any(feed.repeated(answer) for answer in answers[1 : 1 + len(published)]):
-            announce_missed(settle_s=0.0)
+        for (group, _), answer in zip(published, answers[1 : 1 + len(published)], strict=True):
+            if not feed.repeated(answer):  # else some were announced late meanwhile, and so will the others be
+                recovery.announced(batch.number for batch in group.batches)
     except redis.RedisError as error:
         metrics.FEED_FAILURES.inc()
         log.warning("announcing failed batches=%d error=%s", len(members), type(error).__name__)
@@ -334,44 +336,3 @@ def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:
     for batch in members:
         if ledger.changed(repeated.get(batch.number, batch.checksum), batch.checksum):
             ledger.keep_aside(batch.number, checksum=batch.checksum, payload=batch.payload)
-
-
-@shared_task
-def announce_missed(*, settle_s: float = 3.0, most: int = 200, **_: object) -> None:
-    """Publish what was committed but never reached the feed. Batches younger than `settle_s` may still be on their
-    way."""
-    now_us = ledger.now_us()
-    since, until = feed.watched_since(live.connection(), now_us), now_us - int(settle_s * 1e6)
-    rows = IngestBatch.objects.filter(committed_us__gte=since, committed_us__lte=until, stored__gt=0).order_by(
-        "committed_us", "batch"
-    )
-    known = {row[0]: row for row in rows.values_list("batch", "feed", "first_us", "last_us", "committed_us")}
-    waiting = [known[batch] for batch in feed.unpublished(live.connection(), list(known))]
-    oldest = waiting[:most]
-    for name in sorted({row[1] for row in oldest}):
-        _publish_again([row for row in oldest if row[1] == name], name)
-    if until > since and len(waiting) <= most:
-        feed.all_published(live.connection(), until)
-
-
-def _publish_again(rows: list[tuple[int, str, int | None, int | None, int]], name: str) -> None:
-    first, last = min(row[2] or 0 for row in rows), max(row[3] or 0 for row in rows) + 1
-    numbers = np.array([row[0] for row in rows], np.int64)
-    pipeline = live.connection().pipeline(transaction=False)
-    parts: list[tuple[Ticks, Bars]] = []
-    for symbol in Symbol.objects.values_list("code", flat=True):
-        ticks = storage().read_ticks(symbol, name, first, last)
-        ticks = ticks.take(np.isin(ticks.tick_id >> TICK_BITS, numbers))
-        if len(ticks):
-            minutes = np.unique(ticks.time_us // 60_000_000) * 60_000_000
-            bars = storage().read_minutes(symbol, name, int(minutes[0]), int(minutes[-1]) + 1)
-            parts.append((ticks, bars.take(np.isin(bars.time_us, minutes))))
-    for row in rows:
-        chosen = [(t.take((t.tick_id >> TICK_BITS) == row[0]), b) for t, b in parts]
-        chosen = [(t, b) for t, b in chosen if len(t)]
-        if chosen:
-            feed.publish_parts(pipeline, chosen, batches=[row[0]], committed_us=row[4])
-            metrics.FEED_RECOVERED.inc()
-    for ticks, _ in parts:
-        live.remember(pipeline, ticks)
-    pipeline.execute()

@@ -3,14 +3,13 @@ and filled again when a restart emptied them."""
 
 from __future__ import annotations
 
-import datetime
 import logging
 
 import redis
 
-from marketdata import live
+from marketdata import live, seeding
 from marketdata.storage import storage
-from marketdata.storage.base import MINUTES, Latest
+from marketdata.storage.base import Latest
 
 log = logging.getLogger(__name__)
 
@@ -32,42 +31,25 @@ def refresh() -> int:
 
 
 def _latest() -> dict[tuple[str, str], Latest]:
-    """Of every symbol and feed: from Redis, or from the newest day's candles when Redis is away or knows nothing."""
-    found: dict[tuple[str, str], Latest] = {}
+    """Of every symbol and feed: from Redis, or from the database when Redis is away or was emptied."""
     try:
-        for feed in live.feeds():
-            for symbol, row in live.latest(feed).items():
-                found[symbol, feed] = Latest(
-                    symbol=symbol,
-                    feed=feed,
-                    time_us=int(row["time_us"] or 0),
-                    tick_id=int(row["tick_id"] or 0),
-                    price=int(row["price"] or 0),
-                    size=row["size"],
-                )
+        if live.seeded():
+            return _from_redis()
     except redis.RedisError as error:
         log.warning("cache filled without redis error=%s", type(error).__name__)
-    return found or _from_candles()
+    return {(trade.symbol, trade.feed): trade for trade in seeding.from_database()}
 
 
-def _from_candles() -> dict[tuple[str, str], Latest]:
-    if _written:
-        return dict(_written)  # better than anything a candle knows
+def _from_redis() -> dict[tuple[str, str], Latest]:
     found: dict[tuple[str, str], Latest] = {}
-    dates = storage().dates(MINUTES)
-    if not dates:
-        return found
-    newest: datetime.date = dates[-1]
-    for feed in sorted({feed for _, feed in storage().day_series(newest)}):
-        bars = storage().read_day_minutes(newest, feed)  # by symbol and minute: the last one of a symbol stays
-        for row in range(len(bars)):
-            symbol = bars.symbols[int(bars.symbol[row])]
+    for feed in live.feeds():
+        for symbol, row in live.latest(feed).items():
             found[symbol, feed] = Latest(
                 symbol=symbol,
                 feed=feed,
-                time_us=int(bars.close_time[row]),
-                tick_id=int(bars.close_id[row]),
-                price=int(bars.close[row]),
-                size=None,
+                time_us=int(row["time_us"] or 0),
+                tick_id=int(row["tick_id"] or 0),
+                price=int(row["price"] or 0),
+                size=row["size"],
             )
     return found

@@ -10,6 +10,7 @@ also notes the batch, in one step.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,23 +26,26 @@ STREAM = "naru:feed:"
 CANCELLED = 200
 """The kind, in an entry alone, of a trade that was taken back."""
 GENERATION = "naru:feed-generation"
-PUBLISHED = "naru:published"
-PUBLISHED_SINCE = "naru:published:since"
-KEEP_PUBLISHED_US = 1_200_000_000
-LOOK_BACK_US = 900_000_000  # less than what is kept, or a batch could be published again
-# A transaction may commit this long after the time it wrote into the ledger: the workers' time limit and a little.
-SLOWEST_COMMIT_US = 90_000_000
+ANNOUNCED = "naru:announced"
+# Batches noted as announced. A batch asks for its note as long as its row is in `feed_pending`, which is until the next
+# commit of its worker; the rest is for a worker that was frozen on its way. Some 100 bytes each.
+KEEP_ANNOUNCED = 200_000
 
-# KEYS: stream, published. ARGV: ticks, oldest offset kept back, committed_us, ticks blob, bars blob, batch...
-# Returns {last offset} or, when one of the batches was published before, {-1, batch...} without doing anything.
+# KEYS: stream, announced.
+# ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, batch...
+# Returns {last offset} or, when one of the batches was published before, {-1, batch...} without doing anything. Notes
+# are numbered as they come, so that the oldest can be let go whatever any clock says.
 _PUBLISH = """
-local seen = redis.call('ZMSCORE', KEYS[2], unpack(ARGV, 6))
+local seen = redis.call('ZMSCORE', KEYS[2], unpack(ARGV, 7))
 local old = {-1}
-for i, score in ipairs(seen) do if score then old[#old + 1] = ARGV[5 + i] end end
+for i, score in ipairs(seen) do if score then old[#old + 1] = ARGV[6 + i] end end
 if #old > 1 then return old end
-local marks = {}
-for i = 6, #ARGV do marks[#marks + 1] = ARGV[3]; marks[#marks + 1] = ARGV[i] end
-redis.call('ZADD', KEYS[2], unpack(marks))
+local newest = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
+local number = tonumber(newest[2] or 0)
+local notes = {}
+for i = 7, #ARGV do number = number + 1; notes[#notes + 1] = number; notes[#notes + 1] = ARGV[i] end
+redis.call('ZADD', KEYS[2], unpack(notes))
+redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - tonumber(ARGV[4]))
 local count = tonumber(ARGV[1])
 if count == 0 then return {0} end
 local info = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
@@ -51,7 +55,7 @@ last = last + count
 local least = last - tonumber(ARGV[2])
 if least < 0 then least = 0 end
 redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', least), string.format('%.0f-0', last),
-  'n', ARGV[1], 'c', ARGV[3], 't', ARGV[4], 'b', ARGV[5])
+  'n', ARGV[1], 'c', ARGV[3], 't', ARGV[5], 'b', ARGV[6])
 return {last}
 """
 
@@ -75,26 +79,14 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, batches: list[int], comm
         _PUBLISH,
         2,
         STREAM + ticks.feed,
-        PUBLISHED,
+        ANNOUNCED,
         len(ticks),
         settings.FEED_MAX_TICKS,
         committed_us,
+        KEEP_ANNOUNCED,
         ticks_module.pack(ticks),
         bars_module.pack(bars),
         *batches,
-    )
-
-
-def publish_parts(pipeline: Any, parts: list[tuple[Ticks, Bars]], *, batches: list[int], committed_us: int) -> None:
-    """As `publish`, from ticks and candles read back symbol by symbol."""
-    ticks = ticks_module.concatenate([ticks for ticks, _ in parts])
-    ticks = ticks.take(ticks.tick_id.argsort(kind="stable"))
-    publish(
-        pipeline,
-        ticks,
-        bars_module.concatenate([bars for _, bars in parts]),
-        batches=batches,
-        committed_us=committed_us,
     )
 
 
@@ -103,30 +95,12 @@ def repeated(answer: Any) -> list[int]:
     return [int(batch) for batch in answer[1:]] if answer[0] == -1 else []
 
 
-def unpublished(connection: redis.Redis, batches: list[int]) -> list[int]:
+def unpublished(connection: redis.Redis, batches: Sequence[int]) -> list[int]:
     """Which of these batches never reached the feed."""
     if not batches:
         return []
-    scores: Any = connection.zmscore(PUBLISHED, [str(batch) for batch in batches])
+    scores: Any = connection.zmscore(ANNOUNCED, [str(batch) for batch in batches])
     return [batch for batch, score in zip(batches, scores, strict=True) if score is None]
-
-
-def watched_since(connection: redis.Redis, now_us: int) -> int:
-    """From which commit time on the ledger may hold batches that never reached the feed; a new Redis begins now.
-
-    Marks older than anybody asks for are forgotten on the way.
-    """
-    connection.set(PUBLISHED_SINCE, now_us, nx=True)
-    connection.zremrangebyscore(PUBLISHED, "-inf", now_us - KEEP_PUBLISHED_US)
-    since: Any = connection.get(PUBLISHED_SINCE)
-    return max(int(since or now_us), now_us - LOOK_BACK_US)
-
-
-def all_published(connection: redis.Redis, until_us: int) -> None:
-    """Everything committed until then was published; only what was slow to commit can still turn up."""
-    since: Any = connection.get(PUBLISHED_SINCE)
-    if since is not None and int(since) < until_us - SLOWEST_COMMIT_US:  # never back to before this Redis began
-        connection.set(PUBLISHED_SINCE, until_us - SLOWEST_COMMIT_US)
 
 
 def decode(feed: str, entry_id: bytes, values: dict[bytes, bytes]) -> FeedEntry:
@@ -155,7 +129,18 @@ async def epoch(connection: Any) -> str:
     """The identity of the Redis server process behind an asyncio client and of what it holds, 16 characters."""
     info: dict[str, Any] = await connection.info("server")
     await connection.set(GENERATION, secrets.token_hex(4), nx=True)  # gone when somebody emptied Redis
-    generation = await connection.get(GENERATION)
+    return _epoch(info, await connection.get(GENERATION))
+
+
+def current_epoch(connection: redis.Redis) -> str:
+    """As `epoch`, behind a client that waits."""
+    info: Any = connection.info("server")
+    connection.set(GENERATION, secrets.token_hex(4), nx=True)
+    generation: Any = connection.get(GENERATION)
+    return _epoch(info, generation)
+
+
+def _epoch(info: dict[str, Any], generation: bytes | None) -> str:
     return str(info["run_id"])[:8] + (generation or b"").decode()
 
 

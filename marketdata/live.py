@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import msgpack
@@ -13,12 +14,16 @@ import numpy as np
 import redis
 from django.conf import settings
 
+from marketdata.storage.base import Latest
 from marketdata.ticks import ABSENT, Ticks, packed_ratio
 from terminals import wire
 
 COUNTERS = "naru:counters"
 INGEST = "naru:ingest:"
 LATEST = "naru:latest:"
+SEEDED = "naru:latest-seeded"
+"""The feed's epoch in which the latest trades were filled from the database. Without it they are of no account: all
+that came before this Redis is missing, so a late trade may stand where a later one belongs."""
 
 # A field is replaced only by a later event: the first 16 bytes are its time and tick_id, big-endian. They are compared
 # byte by byte, for Lua's < on strings follows the locale Redis was started in.
@@ -63,21 +68,35 @@ def remember(pipeline: Any, ticks: Ticks) -> None:
         return
     order = trades[np.lexsort((ticks.tick_id[trades], ticks.time_us[trades], ticks.symbol[trades]))]
     last = order[np.append(ticks.symbol[order][1:] != ticks.symbol[order][:-1], True)]
-    names = [ticks.symbols[index] for index in ticks.symbol[last].tolist()]
-    values = [
-        struct.pack(">QQ", time_us + (1 << 63), tick_id)
-        + msgpack.packb([price, None if size == ABSENT else size, wire.SIZE_SCALE])
-        for time_us, tick_id, price, size in zip(
-            ticks.time_us[last].tolist(),
-            ticks.tick_id[last].tolist(),
-            ticks.price[last].tolist(),
-            ticks.size[last].tolist(),
-            strict=True,
-        )
-    ]
-    for start in range(0, len(names), 2000):
-        part = slice(start, start + 2000)
-        pipeline.eval(_REMEMBER, 1, LATEST + ticks.feed, *names[part], *values[part])
+    rows = zip(
+        [ticks.symbols[index] for index in ticks.symbol[last].tolist()],
+        ticks.time_us[last].tolist(),
+        ticks.tick_id[last].tolist(),
+        ticks.price[last].tolist(),
+        ticks.size[last].tolist(),
+        strict=True,
+    )
+    remember_trades(
+        pipeline,
+        [
+            Latest(symbol=symbol, feed=ticks.feed, time_us=at, tick_id=tick_id, price=price, size=size)
+            for symbol, at, tick_id, price, size in ((*row[:4], None if row[4] == ABSENT else row[4]) for row in rows)
+        ],
+    )
+
+
+def remember_trades(pipeline: Any, trades: Iterable[Latest]) -> None:
+    """Queue these trades as the latest of their symbols and feeds, where nothing later is known."""
+    for feed, part in groupby(sorted(trades, key=lambda one: (one.feed, one.symbol)), key=lambda one: one.feed):
+        rows = list(part)
+        for start in range(0, len(rows), 2000):
+            some = rows[start : start + 2000]
+            values = [
+                struct.pack(">QQ", one.time_us + (1 << 63), one.tick_id)
+                + msgpack.packb([one.price, one.size, wire.SIZE_SCALE])
+                for one in some
+            ]
+            pipeline.eval(_REMEMBER, 1, LATEST + feed, *(one.symbol for one in some), *values)
 
 
 def replace(feed: str, symbol: str, tick_id: int, valid: Ticks) -> None:
@@ -93,13 +112,20 @@ def replace(feed: str, symbol: str, tick_id: int, valid: Ticks) -> None:
 
 
 def latest(feed: str, symbols: list[str] | None = None) -> dict[str, dict[str, int | None]]:
-    """The latest trade of symbols (all of the feed by default): time_us, tick_id, price (1e-8), size (1e-6)."""
+    """The latest trade of symbols (all of the feed by default): time_us, tick_id, price (1e-8), size (1e-6). A symbol
+    that is not in the answer has to be asked of the database: it has no trade, or this Redis is not seeded yet."""
     if symbols == []:
         return {}
+    pipeline = connection().pipeline(transaction=False)
+    pipeline.exists(SEEDED)
     if symbols is None:
-        found: dict[Any, Any] = connection().hgetall(LATEST + feed)
+        pipeline.hgetall(LATEST + feed)
     else:
-        found = dict(zip((s.encode() for s in symbols), connection().hmget(LATEST + feed, symbols), strict=True))
+        pipeline.hmget(LATEST + feed, symbols)
+    seeded, kept = pipeline.execute()
+    if not seeded:
+        return {}
+    found = kept if symbols is None else dict(zip((s.encode() for s in symbols), kept, strict=True))
     result: dict[str, dict[str, int | None]] = {}
     for symbol, value in found.items():
         if value is not None:
@@ -108,6 +134,11 @@ def latest(feed: str, symbols: list[str] | None = None) -> dict[str, dict[str, i
             size = None if size is None else size * packed_ratio(*scale)
             result[symbol.decode()] = {"time_us": time_us - (1 << 63), "tick_id": tick_id, "price": price, "size": size}
     return result
+
+
+def seeded() -> bool:
+    """Whether the latest trades are all there are."""
+    return bool(connection().exists(SEEDED))
 
 
 def feeds() -> list[str]:

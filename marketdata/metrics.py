@@ -67,6 +67,11 @@ FEED_FAILURES = Counter("naru_feed_failures_total", "Commits that could not be a
 FEED_RECOVERED = Counter(
     "naru_feed_recovered_batches_total", "Batches announced later because the first attempt failed"
 )
+FEED_PENDING = Gauge(
+    "naru_feed_pending_batches",
+    "Committed batches that have not reached the feed, when last looked",
+    multiprocess_mode="mostrecent",
+)
 
 # what clients named into being (marketdata/quotas.py)
 QUOTA_USED = Gauge("naru_quota_used", "Names of a kind in use", ["quota", "client"], multiprocess_mode="mostrecent")

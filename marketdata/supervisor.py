@@ -41,11 +41,13 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     celery = [python, "-m", "celery", "-A", "celery_app"]
     quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     fast = [*celery, "worker", "-n", "ticks@%h", "-c", "2", "-Q", "raw_market_data,processed-data", *quiet]
+    recovery = [*celery, "worker", "-n", "recovery@%h", "-c", "1", "-Q", "feed-recovery", *quiet]
     slow = [*celery, "worker", "-n", "slow@%h", "-c", "1", "-Q", "chart-data,statistics-data", *quiet]
     upkeep = [*celery, "worker", "-n", "upkeep@%h", "-c", "1", "-Q", "maintenance", *quiet]
     backups = [*celery, "worker", "-n", "backups@%h", "-c", "1", "-Q", "backups", *quiet]
     listed = [
         Program("worker", fast, 20, stop_s=60, stop_group=False),
+        Program("worker-recovery", recovery, 20, stop_s=60, stop_group=False),  # hours of it slow no batch down
         Program("worker-slow", slow, 20, stop_s=60, stop_group=False),
         Program("worker-upkeep", upkeep, 20, stop_s=60, stop_group=False),
         Program("worker-backups", backups, 20, stop_s=60, stop_group=False),  # hours, and 08:00 does not wait for them

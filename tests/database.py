@@ -20,6 +20,7 @@ TABLES = (
     "dead_letter",
     "gap",
     "ingest_batch_day",
+    "feed_pending",
     "ingest_batch",
     "temp_market_data",
     "market_data_tick",

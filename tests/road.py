@@ -20,7 +20,7 @@ from tests.servers.process import spawn
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
-QUEUES = "raw_market_data,processed-data,chart-data,statistics-data,maintenance"
+QUEUES = "raw_market_data,processed-data,feed-recovery,chart-data,statistics-data,maintenance"
 
 
 class Road:

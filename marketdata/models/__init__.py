@@ -5,6 +5,7 @@ from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, O
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import (
     DeadLetter,
+    FeedPending,
     Gap,
     IngestBatch,
     IngestBatchDay,
@@ -31,6 +32,7 @@ __all__ = [
     "Feed",
     "FeedNotice",
     "FeedOwner",
+    "FeedPending",
     "Gap",
     "IngestBatch",
     "IngestBatchDay",

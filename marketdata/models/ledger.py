@@ -93,6 +93,26 @@ class IngestBatchDay(models.Model):
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.trade_date}"
 
 
+class FeedPending(models.Model):
+    """A committed batch that the feed may not have yet: written with the claim row, removed once the feed has it.
+
+    What is here is what may have to be announced again. Nothing else decides that: no clock, no order of commits.
+    """
+
+    batch = models.BigIntegerField(primary_key=True)
+    feed = models.CharField(max_length=16)
+    ticks = models.PositiveIntegerField()
+    committed_us = models.BigIntegerField()
+    spans = models.BinaryField()  # where its ticks lie: msgpack of [[symbol, day, first_us, last_us], ...]
+
+    class Meta:
+        db_table = "feed_pending"
+        verbose_name = verbose_name_plural = _("알림 대기 Feed pending")
+
+    def __str__(self) -> str:
+        return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.feed}"
+
+
 class IngestReject(models.Model):
     """A row that failed validation: kept whole, with its reasons."""
 

@@ -31,7 +31,7 @@ import enum
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -127,6 +127,15 @@ class Latest:
     tick_id: int
     price: int
     size: int | None
+
+
+class Span(NamedTuple):
+    """A stretch of a symbol's events: of one trading date (days since 1970), first_us <= time <= last_us."""
+
+    symbol: str
+    day: int
+    first_us: int
+    last_us: int
 
 
 Progress = Callable[[str], None]
@@ -246,6 +255,20 @@ class Storage(abc.ABC):
     def read_minutes_of(self, symbols: Sequence[str], feed: str, start_us: int, end_us: int) -> Bars:
         """Minute candles of several symbols of a feed with start_us <= minute < end_us, ordered by (minute, trading
         date) within each symbol."""
+
+    @abc.abstractmethod
+    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+        """All ticks of these stretches, which do not overlap, by source and in no order; each from wherever it lies, in
+        one statement. Reads no more of the tables than the stretches."""
+
+    @abc.abstractmethod
+    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
+        """All minute candles of these stretches, which do not overlap, in no order."""
+
+    @abc.abstractmethod
+    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
+        """The newest trade, by (time, tick_id), of each of these symbols on each of its feeds. `size` is None where
+        only the candle is left of it. A few steps down an index each, however much is stored."""
 
     # --- days -------------------------------------------------------------------------------------------------------
 

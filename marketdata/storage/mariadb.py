@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from django.db import DatabaseError, InterfaceError
@@ -12,6 +13,7 @@ from django.db import DatabaseError, InterfaceError
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import partitions
+from marketdata.storage import spans as spans_module
 from marketdata.storage.base import (
     HISTORY,
     MINUTES,
@@ -23,9 +25,11 @@ from marketdata.storage.base import (
     VOLUME_DIGITS,
     Blame,
     Flag,
+    Latest,
+    Span,
     TickKey,
 )
-from marketdata.storage.loadfile import LoadFile
+from marketdata.storage.loadfile import LoadFile, date_text
 from marketdata.storage.mariadb_columns import SELECT_BAR, SELECT_TICK, minute_rows, moment, nearby
 from marketdata.storage.mariadb_history import COMPRESSED, MOVING, NAMES, PARTED, MariaDBHistory, tables
 from marketdata.storage.sqlite import ticks_from_rows
@@ -102,6 +106,10 @@ _REMEDIES = {
     **dict.fromkeys((1205, 1969, 1317), "end the statement that holds the tables (SHOW PROCESSLIST), or wait for it"),
 }
 _SIZED = (TEMP, MOVING, HISTORY, MINUTES, "market_data", "cache_realtime_data")
+
+_DIALECT = spans_module.Dialect(
+    places=(TEMP, MOVING, HISTORY), tick=SELECT_TICK, bar=SELECT_BAR, time=moment, date=date_text
+)
 
 
 class MariaDB(MariaDBHistory):
@@ -265,6 +273,15 @@ class MariaDB(MariaDBHistory):
         ]
         rows = self._steady(f"{' UNION ALL '.join(parts)} {order}", params * len(places))
         return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+        return spans_module.read_ticks(self._steady, _DIALECT, feed, spans)
+
+    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
+        return spans_module.read_minutes(self._steady, _DIALECT, feed, spans)
+
+    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
+        return spans_module.newest_trades(self._steady, _DIALECT, symbols)
 
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
         parts = [

@@ -4,6 +4,7 @@ ticks and minute candles; `postgresql_history` has the rest."""
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
 from marketdata.storage import postgresql_partitions as partitions
+from marketdata.storage import spans as spans_module
 from marketdata.storage.base import (
     EPOCH_DATE,
     HISTORY,
@@ -24,9 +26,12 @@ from marketdata.storage.base import (
     VOLUME_DIGITS,
     Blame,
     Flag,
+    Latest,
+    Span,
     TickKey,
 )
 from marketdata.storage.copyrows import KINDS, SIDES, CopyRows
+from marketdata.storage.loadfile import date_text
 from marketdata.storage.postgresql_columns import (
     INSERT_MINUTES,
     SELECT_BAR,
@@ -105,6 +110,8 @@ _REMEDIES = {
 }
 _CHECK, _DUPLICATE = "23514", "23505"
 _SIZED = (TEMP, HISTORY, MINUTES, "market_data", "cache_realtime_data")
+
+_DIALECT = spans_module.Dialect(places=(TEMP, HISTORY), tick=SELECT_TICK, bar=SELECT_BAR, time=moment, date=date_text)
 
 
 class PostgreSQL(PostgreSQLHistory):
@@ -278,6 +285,15 @@ class PostgreSQL(PostgreSQLHistory):
         ordered = f"{' UNION ALL '.join(parts)} {order}" if len(parts) > 1 else parts[0]
         rows = self._query(ordered, params * len(places))
         return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+        return spans_module.read_ticks(self._query, _DIALECT, feed, spans)
+
+    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
+        return spans_module.read_minutes(self._query, _DIALECT, feed, spans)
+
+    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
+        return spans_module.newest_trades(self._query, _DIALECT, symbols)
 
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
         parts = [

@@ -13,7 +13,8 @@ from django.db import DatabaseError, OperationalError
 from marketdata import bars as bars_module
 from marketdata import ticks as ticks_module
 from marketdata.bars import VALUE_UNIT, Bars
-from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Blame, Flag, TickKey
+from marketdata.storage import spans as spans_module
+from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Blame, Flag, Latest, Span, TickKey
 from marketdata.storage.sqlite_history import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.ticks import ABSENT, GREATEST, NO_DATE, SIZES, Ticks, packed_ratio
 from terminals import wire
@@ -63,6 +64,15 @@ ON CONFLICT DO UPDATE SET
     close_time = max(close_time, excluded.close_time)
 RETURNING {BAR_COLUMNS}
 """
+
+_GIVEN = ", ".join(f"coalesce({name}, {ABSENT})" for name in _NULLABLE)
+_DIALECT = spans_module.Dialect(
+    places=(TEMP, HISTORY),
+    tick=f"event_time, kind, side, {_GIVEN}, trade_date, tick_id, source",
+    bar=BAR_COLUMNS,
+    time=int,
+    date=int,
+)
 
 
 _TRANSIENT = ("locked", "busy", "disk I/O", "disk is full")
@@ -220,6 +230,15 @@ class SQLite(SQLiteHistory):
             [*[*params, most] * len(places), most],
         )
         return ticks_from_rows(feed, symbol, rows)
+
+    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+        return spans_module.read_ticks(self._query, _DIALECT, feed, spans)
+
+    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
+        return spans_module.read_minutes(self._query, _DIALECT, feed, spans)
+
+    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
+        return spans_module.newest_trades(self._query, _DIALECT, symbols)
 
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
         shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in _NULLABLE)

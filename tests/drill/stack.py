@@ -20,7 +20,7 @@ from tests.servers import MariaDB, PostgreSQL, Redis, Server, free_port
 from tests.servers.process import spawn
 
 ROOT = Path(__file__).resolve().parents[2]
-QUEUES = "raw_market_data,processed-data,chart-data,statistics-data,maintenance"
+QUEUES = "raw_market_data,processed-data,feed-recovery,chart-data,statistics-data,maintenance"
 STEP_S = 0.05
 PAUSE_S = 3.0
 POLITE_S = 45.0

@@ -20,7 +20,7 @@ from api.stream import shared
 from api.views import status
 from ingest import notices, tasks
 from ingest.rights import Rights
-from marketdata import feed, ledger, live
+from marketdata import ledger, live
 from marketdata.models import Client, Market, Symbol
 from marketdata.symbols import Directory
 from marketdata.ticks import batch_number
@@ -180,7 +180,6 @@ def serving(
     counters.forget()
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
-    feed.watched_since(live.connection(), 1)
     yield Serving()
     live.connection().close()
     live.connection.cache_clear()

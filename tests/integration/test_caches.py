@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 
 from analytics import candles
-from marketdata import caches, live
-from marketdata.models import JobLease
+from marketdata import caches, live, seeding
+from marketdata.models import JobLease, Market, Symbol
 from marketdata.storage import storage
 from tests import market
 from tests.market import MINUTE_US, NINE_US, price, tick_id
@@ -16,8 +16,10 @@ pytestmark = pytest.mark.usefixtures("road_database")
 
 
 @pytest.fixture(autouse=True)
-def _a_new_process():
+def _a_new_process(road_database, redis):
+    """A process that has written nothing, and a Redis that was seeded from the empty database."""
     caches._written.clear()
+    seeding.seed()
 
 
 def remember(**row) -> None:
@@ -58,6 +60,8 @@ def test_a_table_that_a_restart_emptied_is_warmed_again(redis):
 
 
 def test_without_redis_the_newest_candles_fill_it(redis):
+    Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+    redis.flushall()
     bars = candles.build(
         market.ticks([{"price": 5}, {"price": 7, "time_us": NINE_US + MINUTE_US, "tick_id": tick_id(2, 0)}])
     )

@@ -23,7 +23,7 @@ from tests.servers import free_port
 from tests.waiting import until
 
 WORKERS = {
-    "worker": ("raw_market_data,processed-data", "ingest.tasks.announce_missed"),
+    "worker-recovery": ("feed-recovery", "ingest.recovery.announce_missed"),
     "worker-slow": ("chart-data,statistics-data", "marketdata.tasks.refresh_caches"),
     "worker-upkeep": ("maintenance", "marketdata.tasks.extend_partitions"),
     "worker-backups": ("backups", "marketdata.tasks.archive_days"),

@@ -9,10 +9,10 @@ import pytest
 from django.db import connection
 from prometheus_client import REGISTRY
 
-from ingest import notices, tasks
+from ingest import notices, recovery, tasks
 from ingest.flights import Flight, Flights
 from ingest.rights import Rights
-from marketdata import feed, ledger, live
+from marketdata import feed, ledger, live, seeding
 from marketdata import tasks as upkeep
 from marketdata.models import Alarm, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, Market, Symbol
 from marketdata.storage import storage
@@ -37,7 +37,7 @@ def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterato
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     for code in ("005930", "000660"):
         Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
-    feed.watched_since(live.connection(), 1)
+    seeding.seed()
     yield
     live.connection().close()
     live.connection.cache_clear()
@@ -468,8 +468,8 @@ def test_what_the_feed_missed_is_published_exactly_once(redis_server):
     process(rows(trade(price="3"), seq=3))
     redis_server.start()
 
-    tasks.announce_missed(settle_s=0.0)
-    tasks.announce_missed(settle_s=0.0)
+    recovery.announce_missed(settle_s=0.0)
+    recovery.announce_missed(settle_s=0.0)
 
     assert counts() == (3, 4, 2)
     prices = [sorted(entry.ticks.price.tolist()) for entry in announced()]
@@ -486,8 +486,8 @@ def test_more_than_is_published_at_a_time_is_published_in_turns(redis_server):
     process(rows(trade(), seq=3, name="krx"))
     redis_server.start()
 
-    tasks.announce_missed(settle_s=0.0, most=1)
-    tasks.announce_missed(settle_s=0.0, most=1)
+    recovery.announce_missed(settle_s=0.0, budget_s=0.0)
+    recovery.announce_missed(settle_s=0.0, budget_s=0.0)
 
     assert [len(announced("nxt")), len(announced("krx"))] == [1, 2]
 
@@ -497,7 +497,7 @@ def test_what_is_published_late_is_the_latest_all_the_same(redis_server):
     process(rows(trade(price="2"), trade(symbol="000660", price="5")))
     redis_server.start()
 
-    tasks.announce_missed(settle_s=0.0)
+    recovery.announce_missed(settle_s=0.0)
 
     assert {code: one["price"] for code, one in live.latest("krx").items()} == {
         "005930": market.price("2"),
@@ -508,7 +508,7 @@ def test_what_is_published_late_is_the_latest_all_the_same(redis_server):
 def test_what_was_announced_is_not_announced_again():
     process(rows(trade()))
 
-    tasks.announce_missed(settle_s=0.0)
+    recovery.announce_missed(settle_s=0.0)
 
     assert len(announced()) == 1
 
@@ -517,7 +517,7 @@ def test_a_batch_announced_late_is_not_announced_by_the_worker_that_was_slow(red
     redis_server.kill()
     process(rows(trade()))
     redis_server.start()
-    tasks.announce_missed(settle_s=0.0)
+    recovery.announce_missed(settle_s=0.0)
 
     process(rows(trade()), rows(trade(), seq=2))
 

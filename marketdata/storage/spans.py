@@ -1,0 +1,152 @@
+"""Many short stretches of ticks or candles in few statements, and the newest trades: the same text on every database,
+given its own way to write columns and times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any, TypeVar
+
+import numpy as np
+
+from marketdata import bars as bars_module
+from marketdata import ticks as ticks_module
+from marketdata.bars import Bars
+from marketdata.storage.base import MINUTES, Latest, Span
+from marketdata.ticks import ABSENT, NO_DATE, Ticks
+
+_TOGETHER = 100  # stretches a statement
+T = TypeVar("T")
+Ask = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a database writes what is asked for here.
+
+    `tick` selects what `ticks_from_rows` reads, `bar` what `bars.from_rows` does; `places` are the tables that may
+    have a tick. `time` takes microseconds, `date` days since 1970.
+    """
+
+    places: tuple[str, ...]
+    tick: str
+    bar: str
+    time: Callable[[int], object]
+    date: Callable[[int], object]
+
+
+def read_ticks(ask: Ask, dialect: Dialect, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+    """The ticks of these stretches, by source; from wherever they lie, in one statement a stretch."""
+    rows: list[tuple[Any, ...]] = []
+    for day, part in _by_day(spans):
+        where, params = _where(dialect, "event_time", feed, day, part)
+        # The first place is what a moving day is taken out of, so whoever holds it sees the day in one place.
+        parts = [f"SELECT symbol, {dialect.tick} FROM {place} WHERE {where}" for place in dialect.places]
+        rows += ask(" UNION ALL ".join(parts), params * len(parts))
+    rows.sort(key=_source)
+    return [_ticks(feed, source, list(part)) for source, part in groupby(rows, key=_source)]
+
+
+def read_minutes(ask: Ask, dialect: Dialect, feed: str, spans: Iterable[Span]) -> Bars:
+    """The minute candles of these stretches."""
+    rows: list[tuple[Any, ...]] = []
+    for day, part in _by_day(spans):
+        where, params = _where(dialect, "minute_time", feed, day, part)
+        rows += ask(f"SELECT {dialect.bar} FROM {MINUTES} WHERE {where}", params)
+    return bars_module.from_rows(feed, rows)
+
+
+def newest_trades(ask: Ask, dialect: Dialect, symbols: Sequence[str]) -> list[Latest]:
+    """The newest trade of each of these symbols on each of its feeds: what its newest candle closed with."""
+    found: list[Latest] = []
+    for part in _chunks(symbols, _TOGETHER):
+        bars = _newest_minutes(ask, dialect, _series(ask, part))
+        for feed, rows in bars.items():
+            found += _latest(ask, dialect, feed, rows)
+    return found
+
+
+def _series(ask: Ask, symbols: Sequence[str]) -> list[tuple[str, str]]:
+    """The (symbol, feed) pairs that have candles: from one to the next in the table's key, for a count of all would
+    read years."""
+    found: list[tuple[str, str]] = []
+    after = [(symbol, "") for symbol in symbols]
+    while after:
+        each = f"SELECT symbol, feed FROM {MINUTES} WHERE symbol = %s AND feed > %s ORDER BY feed LIMIT 1"
+        after = [(symbol, feed) for symbol, feed in ask(_all(each, len(after)), [x for pair in after for x in pair])]
+        found += after
+    return found
+
+
+def _newest_minutes(ask: Ask, dialect: Dialect, series: Sequence[tuple[str, str]]) -> dict[str, Bars]:
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    # Two, for two trading dates may share a minute.
+    each = (
+        f"SELECT {dialect.bar}, feed FROM {MINUTES} WHERE symbol = %s AND feed = %s ORDER BY minute_time DESC LIMIT 2"
+    )
+    for part in _chunks(series, _TOGETHER):
+        for row in ask(_all(each, len(part)), [x for pair in part for x in pair]):
+            found.setdefault(row[-1], []).append(row[:-1])
+    return {feed: bars_module.from_rows(feed, rows) for feed, rows in found.items()}
+
+
+def _latest(ask: Ask, dialect: Dialect, feed: str, bars: Bars) -> list[Latest]:
+    order = np.lexsort((bars.close_id, bars.close_time, bars.symbol))
+    bars = bars.take(order[np.append(bars.symbol[order][1:] != bars.symbol[order][:-1], True)])
+    names = [bars.symbols[index] for index in bars.symbol.tolist()]
+    dates, times = bars.trade_date.tolist(), bars.close_time.tolist()
+    spans = [Span(name, day, at, at) for name, day, at in zip(names, dates, times, strict=True)]
+    sizes = {
+        tick_id: size
+        for ticks in read_ticks(ask, dialect, feed, spans)
+        for tick_id, size in zip(ticks.tick_id.tolist(), ticks.size.tolist(), strict=True)
+        if size != ABSENT
+    }
+    rows = zip(names, times, bars.close_id.tolist(), bars.close.tolist(), strict=True)
+    return [
+        Latest(symbol=name, feed=feed, time_us=at, tick_id=tick_id, price=price, size=sizes.get(tick_id))
+        for name, at, tick_id, price in rows
+    ]
+
+
+def _by_day(spans: Iterable[Span]) -> Iterator[tuple[int, list[Span]]]:
+    """Stretches of one trading date, so that the database looks into one partition, and not too many at a time."""
+    for day, part in groupby(sorted(spans, key=lambda one: one.day), key=lambda one: one.day):
+        for some in _chunks(part, _TOGETHER):
+            yield day, some
+
+
+def _where(dialect: Dialect, column: str, feed: str, day: int, spans: Sequence[Span]) -> tuple[str, list[Any]]:
+    each = " OR ".join([f"(symbol = %s AND {column} >= %s AND {column} <= %s)"] * len(spans))
+    values = [x for one in spans for x in (one.symbol, dialect.time(one.first_us), dialect.time(one.last_us))]
+    return f"feed = %s AND trade_date = %s AND ({each})", [feed, dialect.date(day), *values]
+
+
+def _all(each: str, count: int) -> str:
+    return " UNION ALL ".join(f"SELECT * FROM ({each}) AS q{number}" for number in range(count))
+
+
+def _chunks(items: Iterable[T], most: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while part := list(islice(rest, most)):
+        yield part
+
+
+def _source(row: tuple[Any, ...]) -> int:
+    return int(row[-1])
+
+
+def _ticks(feed: str, source: int, rows: Sequence[tuple[Any, ...]]) -> Ticks:
+    """Ticks from rows (symbol, then as `ticks_from_rows` has them)."""
+    index: dict[str, int] = {}
+    places = [index.setdefault(row[0], len(index)) for row in rows]
+    ticks = ticks_module.empty(feed, source, len(rows), list(index))
+    ticks.symbol[:] = places
+    names = (
+        "time_us", "kind", "side", "price", "size", "seq", "bid", "ask", "bid_size", "ask_size", "cum_volume",
+        "trade_date", "tick_id",
+    )  # fmt: skip
+    for name, values in zip(names, zip(*(row[1:-1] for row in rows), strict=True), strict=True):
+        getattr(ticks, name)[:] = [NO_DATE if value is None else value for value in values]
+    return ticks
