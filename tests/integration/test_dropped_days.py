@@ -10,7 +10,7 @@ from django.db import connection
 
 from analytics import consistency, repair
 from ingest import notices, tasks
-from marketdata import archive, dropped, feed, ledger, live, retention, rollover, sessions
+from marketdata import archive, dropped, ledger, live, retention, rollover, sessions
 from marketdata.models import Alarm, DroppedDay, IngestBatch, IngestBatchDay, Market, RolloverRun, Symbol
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
@@ -36,7 +36,6 @@ def _worker(road_database, redis, redis_server, settings, monkeypatch):
     for code in ("005930", "000660"):
         Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"), primary_feed="krx")
     sessions.forget()
-    feed.watched_since(live.connection(), 1)
     yield
     live.connection().close()
     live.connection.cache_clear()
