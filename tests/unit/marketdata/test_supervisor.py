@@ -46,7 +46,7 @@ def test_every_program_dies_with_the_supervisor():
     conf = written(*supervisor.programs(port=8000, redis=["valkey-server"], terminal=None))
 
     commands = [shlex.split(conf[section]["command"]) for section in conf.sections() if section.startswith("program:")]
-    assert len(commands) == 8
+    assert len(commands) == 9
     assert all(Path(command[3]).name == "tether.py" for command in commands)
 
 
