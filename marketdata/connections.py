@@ -9,23 +9,46 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from celery.contrib.django.task import DjangoTask
 from django.db import close_old_connections, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from marketdata import metrics
-from marketdata.storage import storage
+from marketdata.storage import storage, storage_of
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 TRIES = 5
-GIVE_UP_S = 15.0
-"""Work that began longer ago than this is not tried again at once. Whoever asked for it does so later: the ledger for
-batches, the timetable for everything else."""
+GIVE_UP_S = 10.0
+"""Work that began longer ago than this is not tried again at once, and with it what it is a part of: a database that is
+frozen costs DATABASE_SILENCE_S and one try to connect, together less than 15 s. Whoever asked for the work does so
+later: the ledger for batches, the timetable for everything else."""
+_work = threading.local()
+
+
+@contextmanager
+def _counted() -> Iterator[float]:
+    """When the outermost piece of work of this thread began (monotonic)."""
+    outermost = not hasattr(_work, "began")
+    if outermost:
+        _work.began = time.monotonic()
+    try:
+        yield _work.began
+    finally:
+        if outermost:
+            del _work.began
+
+
+def notice_silence(connection: BaseDatabaseWrapper, **_: object) -> None:
+    """Receives Django's signal of a new connection: every one fails when its server falls silent."""
+    storage_of(connection).notice_silence()
 
 
 def refresh() -> None:
@@ -54,20 +77,20 @@ def steadily(work: Callable[[], T], *, give_up_s: float = GIVE_UP_S) -> T:
 
     Inside a transaction it is done once: only the whole transaction can be repeated.
     """
-    began = time.monotonic()
-    for attempt in range(1, TRIES + 1):
-        try:
-            return work()
-        except Exception as error:
-            inside = any(one.in_atomic_block for one in connections.all(initialized_only=True))
-            if inside or not storage().is_transient(error):
-                raise
-            drop()
-            if attempt == TRIES or time.monotonic() - began > give_up_s:
-                raise
-            metrics.TRANSACTION_RETRIES.inc()
-            log.info("database failed for a moment attempt=%d error=%s", attempt, type(error).__name__)
-            time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
+    with _counted() as began:
+        for attempt in range(1, TRIES + 1):
+            try:
+                return work()
+            except Exception as error:
+                inside = any(one.in_atomic_block for one in connections.all(initialized_only=True))
+                if inside or not storage().is_transient(error):
+                    raise
+                drop()
+                if attempt == TRIES or time.monotonic() - began > give_up_s:
+                    raise
+                metrics.TRANSACTION_RETRIES.inc()
+                log.info("database failed for a moment attempt=%d error=%s", attempt, type(error).__name__)
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -77,9 +100,10 @@ class Task(DjangoTask):  # type: ignore[type-arg]  # takes none when it runs
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        refresh()
-        try:
-            return steadily(lambda: self.run(*args, **kwargs))
-        except BaseException:
-            drop()  # a task that was interrupted may leave its connection in the middle of an answer
-            raise
+        with _counted():
+            refresh()
+            try:
+                return steadily(lambda: self.run(*args, **kwargs))
+            except BaseException:
+                drop()  # a task that was interrupted may leave its connection in the middle of an answer
+                raise

@@ -96,6 +96,10 @@ STATIC_ROOT = VAR_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 
 # --- database -------------------------------------------------------------------------------------------------------
+# How long a database may be silent before its connection is given up. With one more try to connect, a worker is free
+# again within 15 s. Locks and the server's own limit end a little earlier, so that a slow one has an error of its own.
+DATABASE_SILENCE_S = env.seconds("DATABASE_SILENCE_S", 9.0, low=3.0, high=3600.0)
+DATABASE_CONNECT_S = 4
 _database: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'naru.sqlite3'}")
 if _database["ENGINE"].endswith("mysql"):
     _database["OPTIONS"] = {
@@ -103,23 +107,22 @@ if _database["ENGINE"].endswith("mysql"):
         "local_infile": 1,  # ticks are loaded by LOAD DATA LOCAL (docs/adr/0003)
         "isolation_level": "read committed",
         "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE",
-        "init_command": "SET time_zone='+00:00', innodb_lock_wait_timeout=10",
-        "connect_timeout": 5,
-        "read_timeout": 60,
-        "write_timeout": 60,
+        "init_command": f"SET time_zone='+00:00', innodb_lock_wait_timeout={int(DATABASE_SILENCE_S) - 2}",
+        "connect_timeout": DATABASE_CONNECT_S,
+        "read_timeout": int(DATABASE_SILENCE_S),
+        "write_timeout": int(DATABASE_SILENCE_S),
         **_database.get("OPTIONS", {}),
     }
 elif _database["ENGINE"].endswith("postgresql"):
     _database["OPTIONS"] = {
         "application_name": "naru",
-        "connect_timeout": 5,
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
+        "connect_timeout": DATABASE_CONNECT_S,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
         "keepalives_count": 3,
-        "tcp_user_timeout": 60_000,
-        # A migration that needs longer is given it: DATABASE_URL=postgres://...?options=-c%20statement_timeout%3D0
-        "options": "-c statement_timeout=60s -c lock_timeout=10s -c timezone=UTC -c datestyle=ISO"
-        r" -c default_transaction_isolation=read\ committed",
+        "tcp_user_timeout": 10_000,
+        "options": f"-c statement_timeout={int(DATABASE_SILENCE_S) - 1}s -c lock_timeout={int(DATABASE_SILENCE_S) - 2}s"
+        r" -c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\ committed",
         **_database.get("OPTIONS", {}),
     }
 elif _database["ENGINE"].endswith("sqlite3"):
@@ -130,6 +133,7 @@ elif _database["ENGINE"].endswith("sqlite3"):
         # FULL, not NORMAL: an acknowledged batch must survive a power cut.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=20000;",
     }
+_database["SILENCE_S"] = DATABASE_SILENCE_S
 _database["CONN_MAX_AGE"] = 60
 _database["CONN_HEALTH_CHECKS"] = True
 DATABASES = {"default": _database}

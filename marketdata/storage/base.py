@@ -168,9 +168,13 @@ class Storage(abc.ABC):
         with transaction.atomic(using=self.connection.alias, durable=not self.connection.in_atomic_block):
             yield
 
+    def notice_silence(self) -> None:  # noqa: B027 - a file has no server to fall silent
+        """Of a new connection: see that it fails when the server falls silent (settings_dict["SILENCE_S"], seconds)
+        or its host is gone, whatever the client library would do."""
+
     @contextmanager
     def patient(self) -> Iterator[None]:
-        """For upkeep: inside, a question may take an hour where a worker's would be given up after a minute."""
+        """For upkeep: inside, a question may take an hour where a worker's would be given up after seconds."""
         yield
 
     @abc.abstractmethod

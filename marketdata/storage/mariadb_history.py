@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import random
+import socket
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -459,16 +461,28 @@ class MariaDBHistory(CandleReads):
             with contextlib.suppress(DatabaseError):  # a connection that broke has no transaction any more
                 self._query("ROLLBACK")
 
+    def notice_silence(self) -> None:
+        """The library's own time-outs notice a silent server; a host that is gone while an hour is allowed, the
+        kernel."""
+        with socket.socket(fileno=os.dup(self.connection.connection.fileno())) as wire:
+            if wire.family in (socket.AF_INET, socket.AF_INET6):
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
+
     @contextmanager
     def patient(self) -> Iterator[None]:
         options = self.connection.settings_dict["OPTIONS"]
-        before = options.get("read_timeout")
+        before = dict(options)
         self.connection.close()
-        options["read_timeout"] = 3600
+        options.update(read_timeout=3600, write_timeout=3600)
         try:
             yield
         finally:
-            options["read_timeout"] = before
+            options.clear()
+            options.update(before)
             self.connection.close()
 
     # --- candles ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import logging
 import random
 import time
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from django.db import DatabaseError
+from psycopg import OperationalError
+from psycopg.pq import TransactionStatus
 
 from marketdata import bars as bars_module
 from marketdata.bars import Bars
@@ -144,6 +147,18 @@ def sqlstate(error: BaseException) -> str | None:
     """The five letters PostgreSQL gives an error; None where the error is the connection's."""
     state: str | None = getattr(error.__cause__, "sqlstate", None)
     return state
+
+
+def _wait(raw: Any, wait: Callable[..., Any], silence_s: float, gen: Any, **how: Any) -> Any:
+    """As psycopg's own wait, and no longer than `silence_s`; a server that is silent leaves no usable connection."""
+    how["timeout"] = silence_s if how.get("timeout") is None else how["timeout"]
+    try:
+        return wait(gen, **how)
+    except OperationalError as error:
+        if raw.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            raise
+        raw.pgconn.finish()
+        raise OperationalError(f"the database did not answer within {how['timeout']:g} s") from error
 
 
 class PostgreSQLHistory(CandleReads):
@@ -401,16 +416,24 @@ class PostgreSQLHistory(CandleReads):
             with contextlib.suppress(DatabaseError):  # a connection that broke has no transaction any more
                 self._query("ROLLBACK")
 
+    def notice_silence(self) -> None:
+        """libpq has no time-out for an answer: psycopg's waits get one, and a connection that met it is at its end."""
+        silence_s = self.connection.settings_dict.get("SILENCE_S")
+        if silence_s is not None:
+            raw = self.connection.connection
+            raw.wait = functools.partial(_wait, raw, raw.wait, silence_s)
+
     @contextmanager
     def patient(self) -> Iterator[None]:
-        options = self.connection.settings_dict["OPTIONS"]
-        before = options.get("options", "")
+        settings, options = self.connection.settings_dict, self.connection.settings_dict["OPTIONS"]
+        before, silence_s = options.get("options", ""), settings.get("SILENCE_S")
         self.connection.close()
         options["options"] = f"{before} -c statement_timeout=1h".strip()
+        settings["SILENCE_S"] = None if silence_s is None else 3660.0
         try:
             yield
         finally:
-            options["options"] = before
+            options["options"], settings["SILENCE_S"] = before, silence_s
             self.connection.close()
 
     # --- candles ------------------------------------------------------------------------------------------------------

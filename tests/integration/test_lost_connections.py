@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from django.db import DatabaseError, connection, transaction
 
 from celery_app import app
 from marketdata import connections as rule
-from marketdata.models import Client, Market, Symbol
+from marketdata.models import Client, DeadLetter, Market, Symbol
 from marketdata.storage import storage
 from terminals import wire
 from tests.market import NINE_US
@@ -172,6 +175,81 @@ def test_beat_goes_on_calling_after_its_connection_was_cut(road: Road, redis):
 
     assert road.processes["beat"].poll() is None
     assert "Traceback" not in road.tail("beat")
+
+
+@contextmanager
+def frozen(server: Any) -> Iterator[None]:
+    """The server and its children do nothing meanwhile, and its host goes on taking connections."""
+    tree, found = [server.pid], []
+    while tree:
+        found.append(tree.pop())
+        for children in Path("/proc", str(found[-1]), "task").glob("*/children"):
+            tree += [int(word) for word in children.read_text(encoding="ascii").split()]
+    for process in found:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in reversed(found):
+            os.kill(process, signal.SIGCONT)
+
+
+def test_a_frozen_database_holds_a_worker_for_a_while_and_buries_nothing(
+    road: Road, vendor: str, request: pytest.FixtureRequest
+):
+    server = request.getfixturevalue(f"{vendor}_server")
+    Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+    road.ingest()
+    road.worker("-c", "1")
+    terminal = road.terminal("feeder", seconds=60)
+    terminal.login()
+    batches = [
+        wire.encode_rows(seq, "krx", 1, [{"symbol": "005930", "time": NINE_US + seq, "price": "1", "size": "1"}])
+        for seq in range(1, 4)
+    ]
+    terminal.batch(batches[0])
+    terminal.until_committed(1)
+    given_up = road.tail("worker").count("commit failed")
+
+    with frozen(server):
+        terminal.batch(batches[1])
+        terminal.batch(batches[2])
+        # The task ends while the server is still frozen, by itself and not by Celery's time limit.
+        until(
+            lambda: road.tail("worker").count("commit failed") > given_up,
+            seconds=120,
+            what=f"a task given up\n{road.tail('worker')}",
+        )
+
+    assert "Soft time limit" not in road.tail("worker")
+    terminal.until_committed(3)
+    assert storage().count("temp_market_data") == 3
+    assert not DeadLetter.objects.exists()
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_only_patient_work_waits_long_for_an_answer(road_database: None, settings: Any, patient: bool):
+    sleep = {"mysql": "SELECT SLEEP(4)", "postgresql": "SELECT pg_sleep(4)"}[connection.vendor]
+    options, before = connection.settings_dict["OPTIONS"], dict(connection.settings_dict["OPTIONS"])
+    connection.close()
+    options["read_timeout"] = 1
+    if connection.vendor == "postgresql":
+        del options["read_timeout"]
+        connection.settings_dict["SILENCE_S"] = 1.0
+    try:
+        with storage().patient() if patient else nullcontext(), connection.cursor() as cursor:
+            if patient:
+                cursor.execute(sleep)
+                return
+            with pytest.raises(DatabaseError) as caught:
+                cursor.execute(sleep)
+        assert storage().is_transient(caught.value)
+        assert rule.steadily(Market.objects.count) > 0
+    finally:
+        options.clear()
+        options.update(before)
+        connection.settings_dict["SILENCE_S"] = settings.DATABASE_SILENCE_S
+        connection.close()
 
 
 def test_work_that_met_a_cut_connection_is_done_again_on_another(road_database: None):
