@@ -113,8 +113,8 @@ def test_postgresql_is_opened_with_limits_on_waiting_and_keeps_what_the_url_says
 
     database = read["DATABASES"]["default"]
     assert (database["ENGINE"], database["HOST"], database["PORT"]) == ("django.db.backends.postgresql", "db", 5433)
-    assert "-c lock_timeout=10s" in database["OPTIONS"]["options"]
-    assert database["OPTIONS"]["tcp_user_timeout"] == 60_000
+    assert "-c lock_timeout=7s" in database["OPTIONS"]["options"]
+    assert database["OPTIONS"]["tcp_user_timeout"] == 10_000
     assert database["OPTIONS"]["sslmode"] == "require"
 
 
