@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketdata', '0016_unique_by'),
+        ('marketdata', '0017_requeue'),
     ]
 
     operations = [
