@@ -1,5 +1,5 @@
-"""Minute candles from ticks: pure arithmetic on arrays. Only trades count; merging with what is stored happens in the
-database."""
+"""Minute candles from ticks: pure arithmetic on arrays. Only trades count, and only those in which something changed
+hands; merging with what is stored happens in the database."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.bars import MINUTE_US, VALUE_UNIT, Bars, empty
-from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
-from terminals import wire
+from marketdata.bars import MINUTE_US, MOST, VALUE_UNIT, Bars, believable, empty, sums
+from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, trades
 
 _SAFE = float(2**62)
 
@@ -20,9 +19,10 @@ def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) ->
 
     With `now_us` a candle whose minute had ended more than `late_after_us` before carries rev=1, which the database
     adds to the revision of the stored one: these ticks came after the candle had closed. A trade without a size counts
-    in `n` and the prices, with volume 0.
+    in `n` and the prices, with volume 0; one of size 0 counts for nothing. SumTooLargeError if volume or traded value
+    of a candle reach MOST.
     """
-    ticks = ticks.take(ticks.kind == wire.Kind.TRADE)
+    ticks = ticks.take(trades(ticks))
     if not len(ticks):
         return empty(ticks.feed)
     rank = np.empty(len(ticks.symbols), np.int32)
@@ -42,11 +42,12 @@ def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) ->
     first = np.concatenate([[0], np.flatnonzero(changes) + 1])
     last = np.concatenate([first[1:], [len(order)]]) - 1
     value, value_frac = _traded_value(price, size, first)
+    volume = sums(size, first)
     opened = minute[first] * MINUTE_US
     late = np.zeros(len(first), np.int64)
     if now_us is not None:
         late = (opened + MINUTE_US + late_after_us < now_us).astype(np.int64)
-    return Bars(
+    made = Bars(
         feed=ticks.feed,
         symbols=ticks.symbols,
         symbol=symbol[first],
@@ -56,7 +57,7 @@ def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) ->
         high=np.maximum.reduceat(price, first),
         low=np.minimum.reduceat(price, first),
         close=price[last],
-        volume=np.add.reduceat(size, first),
+        volume=volume,
         value=value,
         value_frac=value_frac,
         n=last - first + 1,
@@ -66,10 +67,12 @@ def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) ->
         close_time=time_us[last],
         close_id=tick_id[last],
     )
+    return believable(made)
 
 
 def _traded_value(price: Int64, size: Int64, first: Int64) -> tuple[Int64, Int64]:
-    """Sums of price x size per group as (whole, 1e-14ths), exact; Python integers where 64 bits could overflow."""
+    """Sums of price x size per group as (whole, 1e-14ths), exact; Python integers where 64 bits could overflow. A sum
+    beyond MOST stays there."""
     whole, part = np.divmod(price, PRICE_UNIT)
     rows = float(len(price))
     largest = float(size.max())
@@ -82,4 +85,5 @@ def _traded_value(price: Int64, size: Int64, first: Int64) -> tuple[Int64, Int64
         return carried + extra, fraction
     products = np.add.reduceat(price.astype(object) * size.astype(object), first)
     pairs = [divmod(int(total), VALUE_UNIT) for total in products]
-    return np.array([pair[0] for pair in pairs], np.int64), np.array([pair[1] for pair in pairs], np.int64)
+    bounded = [min(max(whole_part, -MOST), MOST) for whole_part, _ in pairs]
+    return np.array(bounded, np.int64), np.array([pair[1] for pair in pairs], np.int64)

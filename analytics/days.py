@@ -8,7 +8,7 @@ import datetime
 import numpy as np
 
 from marketdata import daily
-from marketdata.bars import VALUE_UNIT, Bars
+from marketdata.bars import MOST, VALUE_UNIT, Bars
 from marketdata.daily import DailyBars
 from marketdata.storage.base import EPOCH_DATE, Window
 
@@ -33,18 +33,23 @@ def build(bars: Bars, date: datetime.date, window: Window | None) -> DailyBars:
         int(bars.low.min()),
         int(regular.close[-1]) if len(regular) else last,
         last,
-        sum(bars.volume.tolist()),
-        *divmod(whole, VALUE_UNIT),
+        _bounded(sum(bars.volume.tolist())),
+        _bounded(whole // VALUE_UNIT),
+        whole % VALUE_UNIT,
         sum(bars.n.tolist()),
         *(
             (
                 int(regular.open[0]),
                 int(regular.high.max()),
                 int(regular.low.min()),
-                sum(regular.volume.tolist()),
+                _bounded(sum(regular.volume.tolist())),
             )
             if len(regular)
             else (None,) * 4
         ),
     )
     return daily.from_rows(symbol, bars.feed, [row])
+
+
+def _bounded(total: int) -> int:
+    return min(max(total, -MOST), MOST)

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 
 from marketdata import sessions
-from marketdata.bars import MINUTE_US, VALUE_UNIT, Bars
+from marketdata.bars import MINUTE_US, VALUE_UNIT, Bars, sums
 from marketdata.ticks import Int32, Int64
 
 ALLOWED = "1Min to 59Min, 1Hour to 23Hour, 1Day, 1Week, and 1, 2, 3, 4, 6 or 12Month"
@@ -154,8 +154,8 @@ def fold(bars: Bars, new: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Bars:
         high=np.maximum.reduceat(bars.high, first),
         low=np.minimum.reduceat(bars.low, first),
         close=bars.close[last],
-        volume=np.add.reduceat(bars.volume, first),
-        value=np.add.reduceat(bars.value, first) + carried,
+        volume=sums(bars.volume, first),
+        value=sums(bars.value, first) + carried,
         value_frac=fraction,
         n=np.add.reduceat(bars.n, first),
         rev=np.add.reduceat(bars.rev, first),

@@ -16,6 +16,7 @@ from terminals import wire
 Flags = npt.NDArray[np.bool_]
 
 TAKER = ("-", "B", "S")  # by wire.Side: unknown, buyer, seller
+ZERO_SIZE = "zero_size"  # the condition of a print at which nothing changed hands; it counts for no candle
 NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "s" is 0
 
 
@@ -75,7 +76,7 @@ def trades(found: Ticks) -> list[str]:
     empty."""
     absent = found.size == ABSENT
     sizes = decimals(np.where(absent, 0, found.size), wire.SIZE_SCALE)
-    conditions = [f'["{NO_SIZE}"]' if flag else "[]" for flag in absent.tolist()]
+    conditions = [f'["{word}"]' if word else "[]" for word in map(condition, found.size.tolist())]
     columns: Sequence[Sequence[Any]] = (
         times(found.time_us), decimals(found.price, wire.PRICE_SCALE), sizes, found.tick_id.tolist(), conditions,
         [TAKER[side] for side in found.side.tolist()],
@@ -85,6 +86,11 @@ def trades(found: Ticks) -> list[str]:
         f'"t":"{t}Z","p":{p},"s":{s},"x":"{feed}","i":{i},"c":{c},"z":"","tks":"{k}"'
         for t, p, s, i, c, k in zip(*columns, strict=True)
     ]
+
+
+def condition(size: int) -> str:
+    """What is unusual about a trade of this size, "" if nothing is."""
+    return NO_SIZE if size == ABSENT else ZERO_SIZE if size == 0 else ""
 
 
 def quotes(found: Ticks) -> list[str]:

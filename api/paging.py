@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ CHUNK = 12_000
 MOST_MINUTES = 240_000  # read for one page of wide candles; a page may then be shorter than its limit, with a token
 MOST_DAYS = 20_000  # the same for candles of days and wider
 TRADES = "trades"
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
 _GREATEST_US = 253_402_300_799_999_999
 
 
@@ -69,8 +71,10 @@ def decode_token(token: str, kind: str, symbols: Sequence[str] | None) -> TickKe
     """The inverse of `encode_token`; BadTokenError unless it is a token of the same question."""
     try:
         text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
-        symbol, of_kind, time_us, tick_id = text.split("|")
-        key = TickKey(symbol, int(time_us), int(tick_id))
+        symbol, of_kind, *numbers = text.rsplit("|", 3)
+        if len(numbers) != 2 or not all(_WHOLE.fullmatch(number) for number in numbers):
+            raise ValueError(text)
+        key = TickKey(symbol, *map(int, numbers))
     except (binascii.Error, ValueError) as error:
         raise BadTokenError("page_token is not one that this API gave") from error
     if "\0" in symbol:

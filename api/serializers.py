@@ -33,7 +33,7 @@ class MomentField(serializers.CharField):
 class SymbolsField(serializers.CharField):
     def to_internal_value(self, data: Any) -> Any:
         codes = list(dict.fromkeys(code.strip() for code in super().to_internal_value(data).split(",")))
-        wrong = [code for code in codes if not _SYMBOL.match(code)]
+        wrong = [code for code in codes if not _SYMBOL.fullmatch(code)]
         if wrong:
             raise serializers.ValidationError(f"{wrong[0]!r} is no symbol code; separate codes by commas")
         if len(codes) > MOST_SYMBOLS:

@@ -19,7 +19,7 @@ from api.views.trades import SymbolTradesView, TradesView
 
 # The page itself asks for a login unless PAGE_PUBLIC; the schema describes and holds no data.
 PUBLIC = ("page", "healthz", "readyz", "rest_framework:login", "schema", "docs")
-SYMBOL = r"(?P<symbol>[0-9A-Za-z._:/-]{1,24})"
+SYMBOL = r"(?P<symbol>[!-+\--~](?:[ -+\--~]{0,22}[!-+\--~])?)"  # as marketdata.models.reference has it
 
 handler400 = "api.errors.malformed"
 handler403 = "api.errors.forbidden"
@@ -32,10 +32,10 @@ v2 = [
     path("stocks/bars", BarsView.as_view(), name="bars"),
     path("stocks/trades", TradesView.as_view(), name="trades"),
     path("stocks/snapshots", SnapshotsView.as_view(), name="snapshots"),
-    re_path(rf"^stocks/{SYMBOL}/bars$", SymbolBarsView.as_view(), name="symbol-bars"),
-    re_path(rf"^stocks/{SYMBOL}/trades$", SymbolTradesView.as_view(), name="symbol-trades"),
+    re_path(rf"^stocks/{SYMBOL}/bars\Z", SymbolBarsView.as_view(), name="symbol-bars"),
+    re_path(rf"^stocks/{SYMBOL}/trades\Z", SymbolTradesView.as_view(), name="symbol-trades"),
     path("symbols", SymbolsView.as_view(), name="symbols"),
-    re_path(rf"^symbols/{SYMBOL.replace('symbol', 'code')}$", SymbolView.as_view(), name="symbol"),
+    re_path(rf"^symbols/{SYMBOL.replace('symbol', 'code')}\Z", SymbolView.as_view(), name="symbol"),
     path("status", StatusView.as_view(), name="status"),
     path("stream/ticket", TicketView.as_view(), name="ticket"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),

@@ -21,7 +21,7 @@ from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
 from ingest.work import Batch, Group
 from marketdata import connections, dropped, feed, figures, ledger, live, metrics
-from marketdata.bars import Bars
+from marketdata.bars import Bars, SumTooLargeError
 from marketdata.figures import Figure
 from marketdata.ledger import Claim
 from marketdata.models import IngestBatch
@@ -134,7 +134,8 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
     before."""
     known: dict[int, int] = {}
     closed: set[datetime.date] = set()
-    for _ in range(connections.TRIES):
+    tries = 0
+    while tries < connections.TRIES:
         fresh = [batch for batch in members if batch.number not in known]
         if not fresh:
             return [], ledger.now_us(), known
@@ -143,12 +144,17 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
             merged, committed_us = connections.steadily(functools.partial(_store, fresh, left, closed))
             return merged, committed_us, known
         except CandlesGoneError as error:
+            tries += 1
             log.warning("ticks kept without candles dates=%s", ",".join(map(str, sorted(error.dates))))
             closed |= error.dates
+        except SumTooLargeError as error:  # some rows fewer each time, so it ends
+            groups = work.without_candles(groups, error.feed, error.keys)
         except ledger.ClaimLostError:
+            tries += 1
             connections.steadily(functools.partial(_claim_again, fresh, left))
             known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
         except ledger.AlreadyClaimedError:
+            tries += 1
             known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
     raise StorageError("the ledger changed under every attempt to claim these batches")
 

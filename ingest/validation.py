@@ -20,7 +20,7 @@ Faults = npt.NDArray[np.uint32]
 
 GREATEST_PRICE = 10**9 * PRICE_UNIT
 GREATEST_SIZE = 10**10 * SIZE_UNIT
-GREATEST_VALUE = 1e15  # price x size; 9,000 such trades in a minute still fit the 64 bits of a candle's traded value
+GREATEST_VALUE = 1e15  # price x size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +35,18 @@ class Recency:
 def judge(ticks: Ticks, faults: Faults, *, rules: Mapping[str, Rules], captured_us: Int64, recency: Recency) -> Mask:
     """Add each row's faults to `faults`, set the trading dates, and say which rows are good. `captured_us`: when each
     row was captured, by the server's clock (`ingest.clocks`); how long it lay in a spool since does not matter."""
-    _judge_symbols(ticks, faults, rules)
+    below = _judge_symbols(ticks, faults, rules)
     _judge_times(ticks, faults, captured_us, recency)
-    _judge_numbers(ticks, faults)
+    _judge_numbers(ticks, faults, below)
     good: Mask = faults == 0
     return good
 
 
-def _judge_symbols(ticks: Ticks, faults: Faults, rules: Mapping[str, Rules]) -> None:
+def _judge_symbols(ticks: Ticks, faults: Faults, rules: Mapping[str, Rules]) -> Mask:
+    """Also sets the trading dates. Returns which rows are of a market that has prices of zero and below."""
     of_symbol = np.zeros(len(ticks.symbols) + 1, np.uint32)
     of_symbol[-1] = np.uint32(Fault.SYMBOL_MISSING)
+    below = np.zeros(len(ticks.symbols) + 1, np.bool_)
     kinds: dict[tuple[str, int], list[int]] = {}
     for index, code in enumerate(ticks.symbols):
         rule = rules.get(code)
@@ -53,11 +55,14 @@ def _judge_symbols(ticks: Ticks, faults: Faults, rules: Mapping[str, Rules]) -> 
             continue
         if not rule.is_active:
             of_symbol[index] = np.uint32(Fault.SYMBOL_INACTIVE)
+        below[index] = rule.nonpositive_prices
         kinds.setdefault((rule.timezone, rule.trade_date_shift_s), []).append(index)
     found = of_symbol[ticks.symbol]
     told = _said(faults, Fault.SYMBOL_UNKNOWN | Fault.NOT_AN_OBJECT) & (ticks.symbol < 0)
     faults |= np.where(told, np.uint32(0), found)
     _set_trade_dates(ticks, kinds)
+    of_rows: Mask = below[ticks.symbol]
+    return of_rows
 
 
 def _set_trade_dates(ticks: Ticks, kinds: Mapping[tuple[str, int], list[int]]) -> None:
@@ -103,7 +108,7 @@ _SIZE_UNREADABLE = (
 )
 
 
-def _judge_numbers(ticks: Ticks, faults: Faults) -> None:
+def _judge_numbers(ticks: Ticks, faults: Faults, below: Mask) -> None:
     kind = ticks.kind
     unknown = (kind == 0) | (kind >= len(KIND_NAMES))
     _mark(faults, unknown & ~_said(faults, Fault.KIND_UNKNOWN | Fault.NOT_AN_OBJECT), Fault.KIND_UNKNOWN)
@@ -116,17 +121,34 @@ def _judge_numbers(ticks: Ticks, faults: Faults) -> None:
     _mark(faults, unsized & ~_said(faults, _SIZE_UNREADABLE), Fault.SIZE_MISSING)
     empty = quote & (ticks.bid == ABSENT) & (ticks.ask == ABSENT)
     _mark(faults, empty & ~_said(faults, _PRICE_UNREADABLE), Fault.QUOTE_EMPTY)
+    for side in ("bid", "ask"):
+        _clear_side(ticks, side, below)
 
     for values in (ticks.price, ticks.bid, ticks.ask):
-        _mark(faults, (values <= 0) & (values != ABSENT), Fault.PRICE_NOT_POSITIVE)
-        _mark(faults, values > GREATEST_PRICE, Fault.PRICE_OUT_OF_RANGE)
+        given = values != ABSENT
+        _mark(faults, (values <= 0) & given & ~below, Fault.PRICE_NOT_POSITIVE)
+        _mark(
+            faults, ((values > GREATEST_PRICE) | ((values < -GREATEST_PRICE) & below)) & given, Fault.PRICE_OUT_OF_RANGE
+        )
     for values in (ticks.size, ticks.bid_size, ticks.ask_size):
         _mark(faults, (values < 0) & (values != ABSENT), Fault.SIZE_NEGATIVE)
         _mark(faults, values > GREATEST_SIZE, Fault.SIZE_OUT_OF_RANGE)
     _mark(faults, (ticks.cum_volume < 0) & (ticks.cum_volume != ABSENT), Fault.SIZE_NEGATIVE)
-    value = (ticks.price / PRICE_UNIT) * (ticks.size / SIZE_UNIT)
-    sane = (ticks.price > 0) & (ticks.size > 0) & ~_said(faults, Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
+    value = np.abs(ticks.price / PRICE_UNIT) * (ticks.size / SIZE_UNIT)
+    sane = (
+        (ticks.price != ABSENT) & (ticks.size > 0) & ~_said(faults, Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
+    )
     _mark(faults, sane & (value > GREATEST_VALUE), Fault.SIZE_OUT_OF_RANGE)
+
+
+def _clear_side(ticks: Ticks, side: str, below: Mask) -> None:
+    """Make a side of the book at which nobody is absent: one with a size of 0, or with a price of 0 (docs/protocol.md).
+    Where 0 is a price like any other, a size tells that somebody is there."""
+    prices, sizes = getattr(ticks, side), getattr(ticks, f"{side}_size")
+    nobody = (sizes == 0) | ((prices == 0) & ~(below & (sizes > 0)))
+    if nobody.any():
+        setattr(ticks, side, np.where(nobody, ABSENT, prices))
+        setattr(ticks, f"{side}_size", np.where(nobody, ABSENT, sizes))
 
 
 def _mark(faults: Faults, rows: Mask, fault: Fault) -> None:

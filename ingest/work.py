@@ -4,7 +4,7 @@ database writes."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +13,10 @@ from ingest import clocks, validation
 from ingest.clocks import Trust
 from marketdata import faults as faults_module
 from marketdata import ticks as ticks_module
+from marketdata.bars import MINUTE_US, Key
+from marketdata.faults import Fault
 from marketdata.symbols import Rules
-from marketdata.ticks import Decoded, Ticks
+from marketdata.ticks import TICK_BITS, Decoded, Ticks
 from terminals import wire
 
 
@@ -107,6 +109,37 @@ def group(
             start += rows
         groups.append(Group(batches=members, ticks=ticks if good.all() else ticks.take(good)))
     return groups
+
+
+def without_candles(groups: Iterable[Group], feed: str, keys: Collection[Key]) -> list[Group]:
+    """The groups without the trades of these candles of a feed, which are noted on their batches as refused: their sums
+    would leave what a candle can hold."""
+    left, taken = [], 0
+    for group in groups:
+        ticks = group.ticks
+        codes = dict(enumerate(ticks.symbols))
+        minutes = ticks.time_us // MINUTE_US * MINUTE_US
+        named = zip(ticks.symbol.tolist(), minutes.tolist(), ticks.trade_date.tolist(), strict=True)
+        chosen = np.array([(codes.get(index), minute, date) in keys for index, minute, date in named], np.bool_)
+        chosen &= ticks_module.trades(ticks) & (ticks.feed == feed)
+        taken += int(chosen.sum())
+        _refuse(group.batches, ticks.tick_id[chosen].tolist(), Fault.SUM_OUT_OF_RANGE)
+        left.append(Group(batches=group.batches, ticks=ticks.take(~chosen)))
+    if not taken:
+        raise ValueError(f"no trade of {feed} is of these candles: {sorted(keys)[:5]}")
+    return left
+
+
+def _refuse(batches: Iterable[Batch], tick_ids: Iterable[int], fault: Fault) -> None:
+    members = {batch.number: batch for batch in batches}
+    for tick_id in tick_ids:
+        batch, row = members[tick_id >> TICK_BITS], tick_id & ((1 << TICK_BITS) - 1)
+        if batch.decoded is not None:
+            names = faults_module.names(int(fault))
+            batch.stored -= 1
+            batch.rejected += 1
+            batch.reasons.update(names)
+            batch.rejects.append((batch.number, row, " ".join(names), batch.decoded.record(row)))
 
 
 def _note(batch: Batch, decoded: Decoded, faults: validation.Faults, good: ticks_module.Mask) -> None:

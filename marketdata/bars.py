@@ -3,6 +3,7 @@ associative."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -15,6 +16,21 @@ from terminals import wire
 
 MINUTE_US = 60_000_000
 VALUE_UNIT = 10**wire.VALUE_SCALE  # value is price x size: 1e-8 times 1e-6
+
+
+MOST = 9 * 10**18
+"""Volume (1e-6) and traded value (whole) of a minute candle are below this, either way: what would go beyond is refused
+(docs/adr/0013). Sums of many candles stay there."""
+Key = tuple[str, int, int]
+"""Symbol, minute and trading date (days since 1970) of a candle."""
+
+
+class SumTooLargeError(Exception):
+    """Trades would take the volume or traded value of these candles of a feed to MOST; nothing may be kept of them."""
+
+    def __init__(self, feed: str, keys: Iterable[Key]) -> None:
+        self.feed, self.keys = feed, frozenset(keys)
+        super().__init__(f"the volume or traded value of {len(self.keys)} candles of {feed} would be too large")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +72,28 @@ class Bars:
 
 COLUMNS = tuple(f.name for f in fields(Bars) if f.name not in ("feed", "symbols"))
 _DTYPES: dict[str, Any] = {"symbol": np.int32, "trade_date": np.int32}
+
+
+def sums(values: Int64, first: Int64) -> Int64:
+    """The sums of the groups that begin at `first`; one that would be beyond MOST, either way, stays there."""
+    if float(np.abs(values).max()) * len(values) < MOST:
+        return np.add.reduceat(values, first)
+    exact = np.add.reduceat(values.astype(object), first)
+    return np.array([min(max(int(total), -MOST), MOST) for total in exact], np.int64)
+
+
+def believable(bars: Bars) -> Bars:
+    """The same candles; SumTooLargeError if a sum of one has reached MOST."""
+    wrong = (bars.volume >= MOST) | (np.abs(bars.value) >= MOST)
+    if wrong.any():
+        raise SumTooLargeError(bars.feed, keys(bars.take(wrong)))
+    return bars
+
+
+def keys(bars: Bars) -> list[Key]:
+    """What each candle is called."""
+    columns = (bars.symbol.tolist(), bars.time_us.tolist(), bars.trade_date.tolist())
+    return [(bars.symbols[index], minute, date) for index, minute, date in zip(*columns, strict=True)]
 
 
 def empty(feed: str = "") -> Bars:

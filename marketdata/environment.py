@@ -56,6 +56,8 @@ class Environment:
 
     def integer(self, name: str, default: int, *, low: int, high: int) -> int:
         def parse(raw: str) -> int:
+            if not re.fullmatch(r"-?[0-9]{1,18}", raw):
+                raise ValueError
             value = int(raw)
             if not low <= value <= high:
                 raise ValueError
@@ -74,6 +76,8 @@ class Environment:
 
     def seconds(self, name: str, default: float, *, low: float, high: float) -> float:
         def parse(raw: str) -> float:
+            if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", raw):
+                raise ValueError
             value = float(raw)
             if not low <= value <= high:  # also refuses NaN
                 raise ValueError
@@ -85,7 +89,7 @@ class Environment:
         """A time of day."""
 
         def parse(raw: str) -> datetime.time:
-            if not re.fullmatch(r"\d\d:\d\d", raw):
+            if not re.fullmatch(r"[0-9]{2}:[0-9]{2}", raw):
                 raise ValueError
             return datetime.time.fromisoformat(raw)
 

@@ -39,6 +39,7 @@ class Fault(IntFlag):
     MARKET_REFUSED = auto()
     KIND_REFUSED = auto()
     REPEATED_RECORD = auto()
+    SUM_OUT_OF_RANGE = auto()
 
 
 def names(faults: int) -> list[str]:

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from marketdata.storage.base import Latest
 from marketdata.ticks import ABSENT, Ticks, packed_ratio
+from marketdata.ticks import trades as trades_of
 from terminals import wire
 
 COUNTERS = "naru:counters"
@@ -63,7 +64,7 @@ def connection() -> redis.Redis:
 
 def remember(pipeline: Any, ticks: Ticks) -> None:
     """Queue the latest trade of each symbol on a pipeline, 2,000 symbols a command."""
-    trades = np.flatnonzero((ticks.kind == wire.Kind.TRADE) & (ticks.symbol >= 0))
+    trades = np.flatnonzero(trades_of(ticks) & (ticks.symbol >= 0))
     if not len(trades):
         return
     order = trades[np.lexsort((ticks.tick_id[trades], ticks.time_us[trades], ticks.symbol[trades]))]

@@ -26,6 +26,7 @@ class Rules:
     timezone: str
     trade_date_shift_s: int
     market: str = ""
+    nonpositive_prices: bool = False
 
 
 class Directory:
@@ -96,8 +97,13 @@ class Directory:
 
     @staticmethod
     def _found(symbols: QuerySet[Symbol]) -> dict[str, Rules]:
-        rows = symbols.values_list("code", "is_active", "market__timezone", "market__trade_date_shift_s", "market_id")
-        return {code: Rules(active, timezone, shift, market) for code, active, timezone, shift, market in rows}
+        rows = symbols.values_list(
+            "code", "is_active", "market__timezone", "market__trade_date_shift_s", "market_id",
+            "market__nonpositive_prices",
+        )  # fmt: skip
+        return {
+            code: Rules(active, timezone, shift, market, below) for code, active, timezone, shift, market, below in rows
+        }
 
 
 def _may_be(code: str, market: str) -> bool:

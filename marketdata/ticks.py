@@ -120,6 +120,13 @@ def concatenate(parts: Sequence[Ticks]) -> Ticks:
     )
 
 
+def trades(ticks: Ticks) -> Mask:
+    """Which ticks are trades that count: for candles, and as the latest trade. A print of size 0 tells a price at which
+    nothing changed hands; it is kept and shown, and counts for nothing (docs/protocol.md)."""
+    counted: Mask = (ticks.kind == wire.Kind.TRADE) & (ticks.size != 0)
+    return counted
+
+
 def decimal_text(value: int, scale: int) -> str:
     """A scaled integer as plain decimal text without trailing zeros: (480025000000, 8) is "4800.25"."""
     sign = "-" if value < 0 else ""

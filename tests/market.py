@@ -61,7 +61,7 @@ def candles_by_hand(given: Iterable[Ticks]) -> list[Candle]:
     """The candles of all these ticks together."""
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in [row for part in given for row in rows_of(part)]:
-        if row["kind"] == TRADE:
+        if row["kind"] == TRADE and row["size"] != 0:
             groups.setdefault((row["symbol"], row["time_us"] // MINUTE_US * MINUTE_US), []).append(row)
     with localcontext(prec=80):
         return sorted(_candle(symbol, minute_us, rows) for (symbol, minute_us), rows in groups.items())

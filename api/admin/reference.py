@@ -53,7 +53,7 @@ class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
 
 @admin.register(Market)
 class MarketAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
-    list_display = ("code", "name", "timezone", "trade_date_shift_s", "open_on_weekends")
+    list_display = ("code", "name", "timezone", "trade_date_shift_s", "open_on_weekends", "nonpositive_prices")
     search_fields = ("code", "name")
 
     def has_delete_permission(self, request: HttpRequest, obj: Market | None = None) -> bool:

@@ -7,6 +7,7 @@ import datetime
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgpack
@@ -75,12 +76,13 @@ def trades(form: Form, ticks: Ticks, offsets: Sequence[int]) -> list[Piece]:
     if form.packed:
         return [Piece(msgpack.packb(content)) for content in _packed_trades(form, ticks, names, offsets)]
     members = jsontext.trades(ticks)
+    names = [_quoted(name) for name in names]
     if form.numbered:
         return [
-            Piece(f'{{"T":"t","S":"{name}","o":{o},{text}}}'.encode())
+            Piece(f'{{"T":"t","S":{name},"o":{o},{text}}}'.encode())
             for name, o, text in zip(names, offsets, members, strict=True)
         ]
-    return [Piece(f'{{"T":"t","S":"{name}",{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+    return [Piece(f'{{"T":"t","S":{name},{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
 
 
 def cancels(form: Form, ticks: Ticks) -> list[Piece]:
@@ -101,7 +103,8 @@ def quotes(form: Form, ticks: Ticks) -> list[Piece]:
     if form.packed:
         return [Piece(msgpack.packb(content)) for content in _packed_quotes(ticks, names)]
     members = jsontext.quotes(ticks)
-    return [Piece(f'{{"T":"q","S":"{name}",{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+    names = [_quoted(name) for name in names]
+    return [Piece(f'{{"T":"q","S":{name},{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
 
 
 def bars(form: Form, found: Bars, *, kind: str, closed: bool) -> list[Piece]:
@@ -110,7 +113,14 @@ def bars(form: Form, found: Bars, *, kind: str, closed: bool) -> list[Piece]:
     if form.packed:
         return [Piece(msgpack.packb(content)) for content in _packed_bars(found, names, kind, closed)]
     members = jsontext.bars(found, closed=_flags(found, closed))
-    return [Piece(f'{{"T":"{kind}","S":"{name}",{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+    names = [_quoted(name) for name in names]
+    return [Piece(f'{{"T":"{kind}","S":{name},{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+
+
+@lru_cache(maxsize=65_536)
+def _quoted(name: str) -> str:
+    """A symbol as JSON text: it may have quotation marks in it."""
+    return msgspec.json.encode(name).decode()
 
 
 def _flags(found: Bars, closed: bool) -> jsontext.Flags:
@@ -146,7 +156,7 @@ def _packed_trades(form: Form, ticks: Ticks, names: list[str], offsets: Sequence
         content: dict[str, Any] = {
             "T": "t", "S": name, "i": tick_id, "x": ticks.feed, "p": number(price, wire.PRICE_SCALE),
             "s": 0 if size == ABSENT else number(size, wire.SIZE_SCALE), "t": _moment(time_us),
-            "c": [jsontext.NO_SIZE] if size == ABSENT else [], "z": "", "tks": jsontext.TAKER[side],
+            "c": [word] if (word := jsontext.condition(size)) else [], "z": "", "tks": jsontext.TAKER[side],
         }  # fmt: skip
         if form.numbered:
             content["o"] = o

@@ -57,7 +57,7 @@ class _Channels(msgspec.Struct, forbid_unknown_fields=True):
             raise RequestError(409, f"insufficient subscription: {', '.join(refused)} is not offered")
         for name in CHANNELS:
             codes: list[str] = getattr(self, name)
-            wrong = next((code for code in codes if code != "*" and not _SYMBOL.match(code)), None)
+            wrong = next((code for code in codes if code != "*" and not _SYMBOL.fullmatch(code)), None)
             if wrong is not None:
                 raise RequestError(400, f"invalid syntax: {wrong[:40]!r} is no symbol")
             yield name, codes

@@ -26,7 +26,7 @@ class Streams:
         self._sockets = AuthMiddlewareStack(
             URLRouter(
                 [
-                    re_path(r"^v2/stream/(?P<feed>[a-z0-9_]{1,16})/?$", StreamConsumer.as_asgi()),
+                    re_path(r"^v2/stream/(?P<feed>[a-z0-9_]{1,16})/?\Z", StreamConsumer.as_asgi()),
                     re_path(r"", Nowhere.as_asgi()),
                 ]
             )

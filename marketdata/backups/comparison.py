@@ -24,7 +24,7 @@ from marketdata.storage import Storage, storage_of
 from marketdata.storage.backups import Progress
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, TEMP
 from marketdata.ticks import ABSENT, Ticks
-from terminals import wire
+from marketdata.ticks import trades as trades_of
 
 Looks = dict[str, dict[str, list[int]]]
 """Rows and checksum by table and trading date ("" for a table that has none)."""
@@ -296,7 +296,7 @@ def _by_minute(bars: Bars) -> Iterable[tuple[int, tuple[int, ...]]]:
 
 def _made(ticks: Ticks) -> Iterable[tuple[int, tuple[int, ...]]]:
     """n, volume, high and low of each minute."""
-    trades = ticks.take(ticks.kind == wire.Kind.TRADE)
+    trades = ticks.take(trades_of(ticks))
     if not len(trades):
         return
     order = np.argsort(trades.time_us, kind="stable")

@@ -14,8 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from marketdata import scopes
 from terminals import wire
 
-SYMBOL_PATTERN = r"^[0-9A-Za-z._:/-]{1,24}$"
-FEED_PATTERN = r"^[a-z0-9_]{1,16}$"
+# 1 to 24 printable ASCII characters without a comma (which separates codes in a request), not a lone asterisk (which is
+# all of them) and without a space at either end (which MariaDB does not tell apart).
+SYMBOL_PATTERN = r"\A(?!\*\Z)[!-+\--~](?:[ -+\--~]{0,22}[!-+\--~])?\Z"
+SYMBOL_MEANING = "1 to 24 printable ASCII characters, no comma, no space at either end"
+FEED_PATTERN = r"\A[a-z0-9_]{1,16}\Z"
+CLIENT_PATTERN = r"\A[0-9A-Za-z._-]{1,32}\Z"
 
 
 def validate_timezone(name: str) -> None:
@@ -50,6 +54,11 @@ class Market(models.Model):
     )
     trade_date_shift_s = models.IntegerField(_("거래일 이동(초) trading date shift, s"), default=0)
     open_on_weekends = models.BooleanField(_("주말 개장 open on weekends"), default=False)
+    nonpositive_prices = models.BooleanField(
+        _("0 이하 가격 prices of zero and below"),
+        default=False,
+        help_text=_("선물·스프레드·금리처럼 가격이 0이나 음수일 수 있는 시장. Where a price may be zero or negative."),
+    )
 
     class Meta:
         db_table = "market"
@@ -203,9 +212,7 @@ def new_key_id() -> str:
 class Client(models.Model):
     """Somebody who may send or read. Of the secret only a verifier is kept (`terminals.wire.proof`)."""
 
-    name = models.CharField(
-        _("이름 name"), max_length=32, unique=True, validators=[RegexValidator(r"^[0-9A-Za-z._-]{1,32}$")]
-    )
+    name = models.CharField(_("이름 name"), max_length=32, unique=True, validators=[RegexValidator(CLIENT_PATTERN)])
     key_id = models.CharField(_("키 ID key id"), max_length=20, unique=True, default=new_key_id, editable=False)
     stored_key = models.BinaryField(max_length=32, editable=False)
     server_key = models.BinaryField(max_length=32, editable=False)

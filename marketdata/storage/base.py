@@ -220,7 +220,8 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def merge_minutes(self, bars: Bars) -> Bars:
-        """Merge partial candles into the stored ones and return the merged state of each, as it will be committed."""
+        """Merge partial candles into the stored ones and return the merged state of each, as it will be committed.
+        `marketdata.bars.SumTooLargeError`, after which the transaction must not commit, if a sum reaches its bound."""
 
     @abc.abstractmethod
     def read_ticks(

@@ -47,7 +47,8 @@ class LoadFile:
 
     def _describe(self, ticks: Ticks) -> None:
         names = np.array([*ticks.symbols, ""], object)
-        self._add("symbol", "%s", names[ticks.symbol].tolist())
+        escaped = np.array([name.replace("\\", "\\\\") for name in names.tolist()], object)
+        self._add("symbol", "%s", escaped[ticks.symbol].tolist())
         self._add("event_time", "%s", moments(ticks.time_us))
         self._add("tick_id", "%d", ticks.tick_id.tolist())
         if not self._same("trade_date", ticks.trade_date, date_text):

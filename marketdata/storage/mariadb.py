@@ -237,7 +237,7 @@ class MariaDB(MariaDBHistory):
         if not len(bars):
             return bars
         merged = self._query(f"INSERT{minute_rows(bars)}{_MERGE} RETURNING {SELECT_BAR}")
-        return bars_module.from_rows(bars.feed, merged)
+        return bars_module.believable(bars_module.from_rows(bars.feed, merged))
 
     def read_ticks(
         self,

@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 
 from marketdata import bars as bars_module
-from marketdata.bars import VALUE_UNIT, Bars
+from marketdata.bars import MOST, VALUE_UNIT, Bars
 from marketdata.storage.base import StorageError
 from marketdata.storage.loadfile import UNITS, date_text, moments
 from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, decimal_text
@@ -18,12 +18,20 @@ def micros(column: str) -> str:
     return f"TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {column})"
 
 
+def total(column: str) -> str:
+    """A sum of sizes; what is beyond MOST stays there."""
+    return f"CAST(LEAST({column} * {SIZE_UNIT}, {MOST}) AS SIGNED)"
+
+
 def scaled(column: str, unit: int) -> str:
     return f"CAST({column} * {unit} AS SIGNED)"
 
 
 # Rounded down, and what remains: -0.5 is -1 and 0.5.
-VALUE = f"CAST(FLOOR(value) AS SIGNED), CAST((value - FLOOR(value)) * {VALUE_UNIT} AS SIGNED)"
+VALUE = (
+    f"CAST(GREATEST(LEAST(FLOOR(value), {MOST}), -{MOST}) AS SIGNED),"
+    f" CAST((value - FLOOR(value)) * {VALUE_UNIT} AS SIGNED)"
+)
 DAY = "TO_DAYS(trade_date) - 719528"
 SELECT_BAR = ", ".join(
     [
@@ -31,7 +39,7 @@ SELECT_BAR = ", ".join(
         micros("minute_time"),
         DAY,
         *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")),
-        scaled("volume", SIZE_UNIT),
+        total("volume"),
         VALUE,
         "n",
         "rev",
@@ -112,7 +120,8 @@ def replace_statement(bars: Bars) -> str:
 
 
 def _literal(text: str) -> str:
-    # Feeds and symbols are ASCII without quotes or backslashes by the time they get here; anything else is a defect.
-    if not text.isascii() or "'" in text or "\\" in text or "%" in text:
+    # Feeds and symbols are printable ASCII by the time they get here; anything else is a defect. Percent signs are
+    # doubled because the driver fills in parameters.
+    if not text.isascii() or not text.isprintable():
         raise StorageError(f"{text!r} cannot be a symbol or feed")
-    return f"'{text}'"
+    return "'" + text.replace("\\", "\\\\").replace("'", "''").replace("%", "%%") + "'"

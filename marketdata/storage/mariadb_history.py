@@ -43,8 +43,8 @@ from marketdata.storage.base import (
 )
 from marketdata.storage.candlereads import CandleReads
 from marketdata.storage.loadfile import UNITS
-from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, VALUE, micros, moment, replace_statement, scaled
-from marketdata.ticks import PRICE_UNIT, SIZE_UNIT
+from marketdata.storage.mariadb_columns import DAY, SELECT_BAR, VALUE, micros, moment, replace_statement, scaled, total
+from marketdata.ticks import PRICE_UNIT
 
 DAY_PERIOD = PERIODS[TEMP]
 MOVING = "market_data_moving"
@@ -135,11 +135,11 @@ _DAILY_COLUMNS = ", ".join(
     [
         DAY,
         *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close", "last")),
-        scaled("volume", SIZE_UNIT),
+        total("volume"),
         VALUE,
         "n",
         *(scaled(name, PRICE_UNIT) for name in ("regular_open", "regular_high", "regular_low")),
-        scaled("regular_volume", SIZE_UNIT),
+        total("regular_volume"),
     ]
 )
 

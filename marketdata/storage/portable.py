@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from marketdata.storage.base import Window
 
@@ -11,11 +11,19 @@ DAILY_COLUMNS = (
 )
 
 
-def build_daily(*, windows: Sequence[Window], sums: str, columns: str, code: str = "s.code") -> str:
+def build_daily(
+    *,
+    windows: Sequence[Window],
+    sums: str,
+    columns: str,
+    code: str = "s.code",
+    total: Callable[[str], str] = "SUM({})".format,
+) -> str:
     """The statement that fills market_data for one date from market_data_minute.
 
     Parameters: market, start and end of each window, then the date five times.
-    `sums` aggregates the traded value as its `columns`; `code` is the symbol's code in a form that joins.
+    `sums` aggregates the traded value as its `columns`; `code` is the symbol's code in a form that joins,
+    `total` adds up volumes.
     """
     inside = "(" + " OR ".join(["s.market_id = %s AND m.minute_time >= %s AND m.minute_time < %s"] * len(windows)) + ")"
     regular = inside if windows else "(1 = 0)"
@@ -27,11 +35,11 @@ def build_daily(*, windows: Sequence[Window], sums: str, columns: str, code: str
         " SELECT g.symbol, g.feed, g.trade_date, a.open, g.high, g.low, COALESCE(rz.close, z.close), z.close, g.volume,"
         f" {value}, g.n, ra.open, g.rhigh, g.rlow, g.rvolume FROM ("
         " SELECT r.symbol, r.feed, r.trade_date, MIN(r.minute_time) AS first_at, MAX(r.minute_time) AS last_at,"
-        f" MAX(r.high) AS high, MIN(r.low) AS low, SUM(r.volume) AS volume, {sums}, SUM(r.n) AS n,"
+        f" MAX(r.high) AS high, MIN(r.low) AS low, {total('r.volume')} AS volume, {sums}, SUM(r.n) AS n,"
         " MIN(CASE WHEN r.is_regular THEN r.minute_time END) AS rfirst,"
         " MAX(CASE WHEN r.is_regular THEN r.minute_time END) AS rlast,"
         " MAX(CASE WHEN r.is_regular THEN r.high END) AS rhigh, MIN(CASE WHEN r.is_regular THEN r.low END) AS rlow,"
-        " SUM(CASE WHEN r.is_regular THEN r.volume END) AS rvolume"
+        f" {total('CASE WHEN r.is_regular THEN r.volume END')} AS rvolume"
         f" FROM (SELECT m.*, {regular} AS is_regular FROM market_data_minute m LEFT JOIN symbol s ON {code} = m.symbol"
         " WHERE m.trade_date = %s) r GROUP BY r.symbol, r.feed, r.trade_date) g"
         f" JOIN market_data_minute a ON {at.format('a', 'first_at')}"

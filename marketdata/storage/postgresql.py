@@ -246,7 +246,7 @@ class PostgreSQL(PostgreSQLHistory):
         self._query(
             "SELECT pg_advisory_xact_lock_shared(%s, lock) FROM unnest(%s::int[]) AS lock", [MINUTE_LOCK, locks]
         )
-        return bars_module.from_rows(bars.feed, self._query(_MERGE, minute_lists(bars)))
+        return bars_module.believable(bars_module.from_rows(bars.feed, self._query(_MERGE, minute_lists(bars))))
 
     def read_ticks(
         self,

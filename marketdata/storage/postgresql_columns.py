@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from marketdata import bars as bars_module
-from marketdata.bars import VALUE_UNIT, Bars
+from marketdata.bars import MOST, VALUE_UNIT, Bars
 from marketdata.storage import mariadb_columns
 from marketdata.storage.copyrows import KINDS, SIDES
 from marketdata.storage.loadfile import UNITS, date_text, moments
@@ -24,6 +24,11 @@ def scaled(column: str, unit: int) -> str:
     return column if unit == 1 else f"({column} * {unit})::bigint"
 
 
+def total(column: str) -> str:
+    """A sum of sizes; what is beyond MOST stays there. Not `least`, which is not NULL when its column is."""
+    return f"CASE WHEN {column} * {SIZE_UNIT} > {MOST} THEN {MOST} ELSE ({column} * {SIZE_UNIT})::bigint END"
+
+
 def number(column: str, words: tuple[str, ...]) -> str:
     """The place of an enumeration's word, 0 where there is none."""
     cases = " ".join(f"WHEN '{word}' THEN {place}" for place, word in enumerate(words) if word)
@@ -31,14 +36,14 @@ def number(column: str, words: tuple[str, ...]) -> str:
 
 
 DAY = "trade_date - DATE '1970-01-01'"
-VALUE = f"floor(value)::bigint, ((value - floor(value)) * {VALUE_UNIT})::bigint"
+VALUE = f"greatest(least(floor(value), {MOST}), -{MOST})::bigint, ((value - floor(value)) * {VALUE_UNIT})::bigint"
 SELECT_BAR = ", ".join(
     [
         "symbol",
         micros("minute_time"),
         DAY,
         *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")),
-        scaled("volume", SIZE_UNIT),
+        total("volume"),
         VALUE,
         "n",
         "rev",

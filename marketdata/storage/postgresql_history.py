@@ -57,9 +57,10 @@ from marketdata.storage.postgresql_columns import (
     moment,
     number,
     scaled,
+    total,
 )
 from marketdata.storage.postgresql_partitions import Bounds
-from marketdata.ticks import PRICE_UNIT, SIZE_UNIT
+from marketdata.ticks import PRICE_UNIT
 
 T = TypeVar("T")
 PIECE = 10_000
@@ -133,11 +134,11 @@ _DAILY_COLUMNS = ", ".join(
     [
         DAY,
         *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close", "last")),
-        scaled("volume", SIZE_UNIT),
+        total("volume"),
         VALUE,
         "n",
         *(scaled(name, PRICE_UNIT) for name in ("regular_open", "regular_high", "regular_low")),
-        scaled("regular_volume", SIZE_UNIT),
+        total("regular_volume"),
     ]
 )
 _REPLACE = INSERT_MINUTES + ", ".join(f"{name} = EXCLUDED.{name}" for name in MINUTE_COLUMNS if name not in KEY)

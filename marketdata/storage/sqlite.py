@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -189,8 +190,17 @@ class SQLite(SQLiteHistory):
         columns += [getattr(bars, name).tolist() for name in bars_module.COLUMNS[1:]]
         raw = self._raw()
         with self.connection.wrap_database_errors:
-            merged = [raw.execute(_MERGE, (bars.feed, *row)).fetchone() for row in zip(*columns, strict=True)]
-        return bars_module.from_rows(bars.feed, merged)
+            merged, beyond = [], []
+            for key, row in zip(bars_module.keys(bars), zip(*columns, strict=True), strict=True):
+                try:
+                    merged.append(raw.execute(_MERGE, (bars.feed, *row)).fetchone())
+                except sqlite3.IntegrityError as error:
+                    if "REAL" not in str(error):  # what 64 bits do not hold becomes a float, which the table refuses
+                        raise
+                    beyond.append(key)
+        if beyond:
+            raise bars_module.SumTooLargeError(bars.feed, beyond)
+        return bars_module.believable(bars_module.from_rows(bars.feed, merged))
 
     def read_ticks(
         self,

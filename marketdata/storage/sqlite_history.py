@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from marketdata import bars as bars_module
-from marketdata.bars import VALUE_UNIT, Bars
+from marketdata.bars import MOST, VALUE_UNIT, Bars
 from marketdata.figures import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure, of_series
 from marketdata.storage import portable
 from marketdata.storage.base import (
@@ -73,6 +73,7 @@ BAR_COLUMNS = (
     "symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev,"
     " open_time, open_id, close_time, close_id"
 )
+_HALF = 10**9
 _BAR_KEY = ("symbol", "feed", "minute_time", "trade_date")
 _DAILY_COLUMNS = (
     "trade_date, open, high, low, close, last, volume, value, value_frac, n,"
@@ -86,6 +87,16 @@ def _day(date: datetime.date) -> int:
 
 def _date(days: int) -> datetime.date:
     return EPOCH_DATE + datetime.timedelta(days=days)
+
+
+def _total(column: str) -> str:
+    """A sum that stays at MOST, either way; SUM alone ends the statement when it leaves 64 bits."""
+    high, low = f"SUM(({column}) / {_HALF})", f"SUM(({column}) % {_HALF})"
+    over = f"{high} + {low} / {_HALF}"
+    return (
+        f"CASE WHEN {over} >= {MOST // _HALF} THEN {MOST} WHEN {over} <= {-MOST // _HALF} THEN {-MOST}"
+        f" ELSE {high} * {_HALF} + {low} END"
+    )
 
 
 class SQLiteHistory(CandleReads):
@@ -185,8 +196,9 @@ class SQLiteHistory(CandleReads):
         statement = portable.build_daily(
             windows=windows,
             columns="value, value_frac",
-            sums=f"SUM(r.value) + SUM(r.value_frac) / {VALUE_UNIT} AS value,"
+            sums=f"{_total('r.value')} + SUM(r.value_frac) / {VALUE_UNIT} AS value,"
             f" SUM(r.value_frac) % {VALUE_UNIT} AS value_frac",
+            total=_total,
         )
         params: list[Any] = [part for window in windows for part in (window.market, window.start_us, window.end_us)]
         return self._replace_daily(date, statement, [*params, day, day, day, day, day], proven)

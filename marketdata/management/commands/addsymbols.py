@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from marketdata.models import Market, Symbol
-from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
+from marketdata.models.reference import FEED_PATTERN, SYMBOL_MEANING, SYMBOL_PATTERN
 from terminals.wire import codes, tables
 
 # What the first cell of a heading says.
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             try:
                 code = codes.read_code(cells[0], market)
                 if not re.fullmatch(SYMBOL_PATTERN, code):
-                    raise ValueError(f"{code!r} is no symbol code ({SYMBOL_PATTERN})")
+                    raise ValueError(f"{code!r} is no symbol code ({SYMBOL_MEANING})")
                 named[code] = (cells[1][:80], cells[2][:80])
             except ValueError as error:
                 wrong.append(f"line {number}: {error}")

@@ -52,7 +52,7 @@ def test_any_bytes_are_a_request_or_invalid_syntax(data, packed):
 
 
 @pytest.mark.parametrize(
-    ("channels", "code"), [({"dailyBars": ["*"]}, 409), ({"trades": ["bad symbol"]}, 400), ({"quotes": [""]}, 400)]
+    ("channels", "code"), [({"dailyBars": ["*"]}, 409), ({"trades": ["bad,symbol"]}, 400), ({"quotes": [""]}, 400)]
 )
 def test_what_cannot_be_subscribed_to_is_named(channels, code):
     request = requests.read(json.dumps({"action": "subscribe", **channels}), packed=False)
