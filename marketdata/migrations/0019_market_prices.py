@@ -12,7 +12,7 @@ def declare(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("marketdata", "0013_sizes_of_six_places")]
+    dependencies = [("marketdata", "0018_feed_pending")]
     operations = [
         migrations.AddField(
             model_name="market",

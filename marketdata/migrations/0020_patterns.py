@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketdata', '0014_market_prices'),
+        ('marketdata', '0019_market_prices'),
     ]
 
     operations = [
