@@ -68,6 +68,12 @@ os.environ.update(
 )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Each process of `-n` reads the settings after it has chosen its own addresses, as the first one did."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
 def pytest_configure() -> None:
     """Read the settings, so that pytest-django sets Django up before test modules import models."""
     from django.conf import settings

@@ -15,7 +15,7 @@ from marketdata.models import Alarm, DroppedDay, IngestBatch, IngestBatchDay, Ma
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
 from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.ticks import SIZE_UNIT, batch_number
 from terminals import wire
 from tests.market import MINUTE_US, NINE_US
 from tests.upkeep import Clock, seoul
@@ -70,8 +70,9 @@ def expire(at: str) -> None:
 
 
 def daily(symbol: str) -> list[tuple[int, int]]:
+    """Trades and whole shares of each daily candle."""
     bars = storage().read_daily(symbol, "krx", DAY, NEXT)
-    return list(zip(bars.n.tolist(), bars.volume.tolist(), strict=True))
+    return list(zip(bars.n.tolist(), (bars.volume // SIZE_UNIT).tolist(), strict=True))
 
 
 def minutes(symbol: str = "005930") -> list[int]:
@@ -101,7 +102,7 @@ def test_a_late_tick_of_a_day_past_its_time_leaves_every_daily_candle_as_it_was(
     process(2, trade(7))
     assert roll_over("2027-06-02 10:00") == [DAY]
 
-    assert (daily("005930"), daily("000660")) == ([(2, 60_000)], [(1, 10_000)])
+    assert (daily("005930"), daily("000660")) == ([(2, 6)], [(1, 1)])
     assert storage().table_figures(DAILY) == before
     assert storage().count(MINUTES) == 0  # no part of a minute comes back
     run = run_of()
@@ -120,7 +121,7 @@ def test_it_is_remembered_however_often_the_rollover_runs_and_ticks_come():
     rollover.run_one(DAY, clock=Clock("2027-06-02 10:01"), accept="by hand")
     rollover.run_one(DAY, clock=Clock("2027-06-02 10:02"))
 
-    assert daily("000660") == [(1, 10_000)]
+    assert daily("000660") == [(1, 1)]
     assert dropped.kinds(DAY) == {TICKS, MINUTE_CANDLES}
     assert (run_of().rows, run_of().accepted) == (2, "")
 
@@ -140,7 +141,7 @@ def test_late_ticks_of_a_dropped_day_go_once_more_when_their_own_time_is_over():
 
     process(3, trade(8))
     assert roll_over("2028-06-10 10:00") == [DAY]
-    assert (run_of().rows, daily("000660")) == (1, [(1, 10_000)])
+    assert (run_of().rows, daily("000660")) == (1, [(1, 1)])
     mark = DroppedDay.objects.get(trade_date=DAY, kind=TICKS)
     assert (mark.rows, mark.times) == (4, 2)
 
@@ -155,7 +156,7 @@ def test_a_late_tick_follows_into_the_candles_as_long_as_these_are_whole(setting
     roll_over("2027-06-02 10:00")
 
     assert minutes() == [1, 2, 1]
-    assert (daily("005930"), daily("000660")) == ([(4, 80_000)], [(1, 10_000)])
+    assert (daily("005930"), daily("000660")) == ([(4, 8)], [(1, 1)])
     assert consistency.verify_day(DAY).is_consistent
 
 
@@ -167,10 +168,10 @@ def test_daily_candles_are_not_made_from_minute_candles_that_somebody_deleted():
     process(2, trade(7))
     assert roll_over("2026-03-17 09:05") == [DAY]
 
-    assert daily("000660") == [(1, 10_000)]
+    assert daily("000660") == [(1, 1)]
     assert "first 000660 krx: 1, not 0" in Alarm.objects.get(code="daily_not_whole", cleared_at=None).message
     repair.rebuild_candles(DAY)
-    assert (daily("005930"), daily("000660")) == ([(3, 70_000)], [(1, 10_000)])
+    assert (daily("005930"), daily("000660")) == ([(3, 7)], [(1, 1)])
     assert not Alarm.objects.filter(code="daily_not_whole", cleared_at=None).exists()
 
 
@@ -206,7 +207,7 @@ def test_candles_are_not_rebuilt_from_ticks_of_which_some_are_missing():
         repair.rebuild_candles(DAY)
 
     assert storage().table_figures(MINUTES) == before
-    assert daily("000660") == [(1, 10_000)]
+    assert daily("000660") == [(1, 1)]
 
 
 def test_candles_follow_ticks_that_somebody_corrected_and_another_accepted():
@@ -228,7 +229,7 @@ def test_minute_candles_that_were_dropped_come_back_only_as_a_whole_day(settings
     assert (storage().count(HISTORY), storage().count(MINUTES)) == (3, 0)
     process(2, trade(2), trade(7))
     roll_over("2027-06-02 10:00")
-    assert (minutes(), daily("005930")) == ([], [(2, 60_000)])
+    assert (minutes(), daily("005930")) == ([], [(2, 6)])
     assert consistency.verify_day(DAY).is_consistent
 
     with pytest.raises(repair.NothingToBuildFrom, match="without --symbol"):
@@ -236,7 +237,7 @@ def test_minute_candles_that_were_dropped_come_back_only_as_a_whole_day(settings
     repair.rebuild_candles(DAY)
 
     assert (minutes(), minutes("000660")) == ([1, 2, 1], [1])
-    assert (daily("005930"), daily("000660")) == ([(4, 80_000)], [(1, 10_000)])
+    assert (daily("005930"), daily("000660")) == ([(4, 8)], [(1, 1)])
 
 
 def test_a_worker_that_is_about_to_write_a_candle_of_a_month_that_goes_does_without(monkeypatch):
@@ -277,7 +278,7 @@ def test_what_is_sent_again_after_the_ledger_forgot_it_counts_no_second_time(set
         process(seq, trade(seq))
     assert roll_over("2027-06-02 10:00") == [DAY]
 
-    assert (minutes(), daily("005930")) == ([], [(5, 50_000)])
+    assert (minutes(), daily("005930")) == ([], [(5, 5)])
     assert run_of().rows == 4
     assert "2026-03-16: 4" in Alarm.objects.get(code="late_after_drop").message
     assert consistency.verify_day(DAY).is_consistent
@@ -315,7 +316,7 @@ def test_candles_take_no_tick_whose_ledger_was_forgotten_before_them(settings):
         process(seq, trade(seq))
     roll_over("2026-03-17 09:05")
 
-    assert (minutes(), daily("005930")) == ([1] * 5, [(5, 50_000)])
+    assert (minutes(), daily("005930")) == ([1] * 5, [(5, 5)])
     assert run_of().state == "done"
     assert Alarm.objects.filter(code="late_after_drop", cleared_at=None).exists()
 
@@ -354,7 +355,7 @@ def test_a_runner_that_dies_between_noting_and_dropping_is_followed_by_one_that_
     roll_over("2027-06-02 10:00")
 
     assert (run_of().state, run_of().rows) == ("done", 1)
-    assert daily("000660") == [(1, 10_000)]
+    assert daily("000660") == [(1, 1)]
 
 
 def test_days_that_share_a_month_with_a_dropped_one_and_had_nothing_are_whole():

@@ -77,7 +77,7 @@ def test_a_wide_candle_opens_with_its_first_minute_and_closes_with_its_last():
 def test_a_candle_of_any_width_is_the_candle_of_its_ticks():
     rows = [
         {"time_us": NINE_US + index * 17_000_000, "price": market.price(f"{(index * 7919) % 97}.12345678"),
-         "size": market.size(f"{index % 13}.00000{index % 7}"), "tick_id": market.tick_id(1, index)}
+         "size": market.size(f"{index % 13 + 1}.00000{index % 7}"), "tick_id": market.tick_id(1, index)}
         for index in range(900)
     ]  # fmt: skip
     found = candles.build(market.ticks(rows))

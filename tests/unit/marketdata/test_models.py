@@ -45,13 +45,15 @@ def test_a_client_that_sends_needs_a_source():
     assert "source" in caught.value.message_dict
 
 
-@pytest.mark.parametrize("code", ["005930", "0001A0", "BRK.B", "ES=F"[:2], "KRW-BTC", "a/b:c_d"])
+@pytest.mark.parametrize(
+    "code", ["005930", "0001A0", "BRK.B", "ES=F", "KRW-BTC", "a/b:c_d", "ESM6 Index", "BRK/A", "it's"]
+)
 def test_a_symbol_is_text_and_keeps_its_zeros(code):
     Symbol(code=code, market_id="KRX").clean_fields(exclude=["market"])
 
 
-@pytest.mark.parametrize("code", ["", "has space", "삼성전자", "it's", "a%b", "back\\slash", "x" * 25])
-def test_what_could_be_mistaken_in_a_statement_is_no_symbol(code):
+@pytest.mark.parametrize("code", ["", " ", " ES", "ES ", "삼성전자", "A,B", "*", "A\n", "x" * 25])
+def test_what_no_list_of_symbols_could_name_is_no_symbol(code):
     with pytest.raises(ValidationError):
         Symbol(code=code, market_id="KRX").clean_fields(exclude=["market"])
 
