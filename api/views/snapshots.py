@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from api.serializers import SnapshotsQuery
 from api.views.bars import text_of
 from marketdata import live
 from marketdata.bars import Bars
+from marketdata.storage import storage
 from marketdata.ticks import decimal_text
 from terminals import wire
 
@@ -30,34 +31,34 @@ def _object(members: str) -> msgspec.Raw:
     return msgspec.Raw(f"{{{members}}}".encode())
 
 
-def _latest_from_memory(found: list[Series]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The last trades as Redis has them; nothing when it is away, and then the database is asked."""
+def _latest(found: list[Series]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The last trade of each series: as Redis has it, and of the database where Redis is away or has none."""
     kept: dict[tuple[str, str], dict[str, Any]] = {}
     try:
         for feed in sorted({one.feed for one in found}):
             rows = live.latest(feed, [one.symbol for one in found if one.feed == feed])
             kept |= {(symbol, feed): row for symbol, row in rows.items()}
     except redis.RedisError:
-        return {}
+        kept = {}
+    absent = {(one.symbol, one.feed) for one in found} - kept.keys()
+    for trade in storage().newest_trades(sorted({symbol for symbol, _feed in absent})) if absent else ():
+        if (trade.symbol, trade.feed) in absent:
+            kept[trade.symbol, trade.feed] = asdict(trade)
     return kept
 
 
-def _latest_trade(one: Series, kept: dict[str, Any] | None) -> msgspec.Raw | None:
-    if kept is not None:
-        price, size = decimal_text(kept["price"], wire.PRICE_SCALE), decimal_text(kept["size"] or 0, wire.SIZE_SCALE)
-        return _object(
-            f'"t":"{jsontext.time(kept["time_us"])}","p":{price},"s":{size},"x":"{one.feed}","i":{kept["tick_id"]},"c":[],"z":""'
-        )
-    page = paging.read_trades([one], after=None, limit=1, ascending=False)
-    return _object(jsontext.trades(page.found[0][1])[0]) if page.found else None
+def _latest_trade(one: Series, kept: dict[str, Any]) -> msgspec.Raw:
+    price, size = decimal_text(kept["price"], wire.PRICE_SCALE), decimal_text(kept["size"] or 0, wire.SIZE_SCALE)
+    return _object(
+        f'"t":"{jsontext.time(kept["time_us"])}","p":{price},"s":{size},"x":"{one.feed}","i":{kept["tick_id"]},"c":[],"z":""'
+    )
 
 
 def snapshot(one: Series, kept: dict[str, Any] | None, days: Bars, now_us: int) -> dict[str, msgspec.Raw]:
     """One symbol's snapshot, given its newest days; what there is nothing of is left out."""
     shown: dict[str, msgspec.Raw] = {}
-    trade = _latest_trade(one, kept)
-    if trade is not None:
-        shown["latestTrade"] = trade
+    if kept is not None:
+        shown["latestTrade"] = _latest_trade(one, kept)
     minute = paging.read_bars([one], timeframes.MINUTE, after=None, limit=1, ascending=False).found
     if minute:
         shown["minuteBar"] = _object(text_of(one, minute[0][1], timeframes.MINUTE, now_us)[0])
@@ -79,7 +80,7 @@ class SnapshotsView(APIView):
     def get(self, request: Request) -> Response:
         query = SnapshotsQuery.read(request)
         found = [replace(one, first_us=EARLIEST_US) for one in series.of(query["symbols"], query)]
-        kept = _latest_from_memory(found)
+        kept = _latest(found)
         now_us = time.time_ns() // 1000
         return Response(
             {

@@ -17,7 +17,7 @@ from analytics import tasks as voiding
 from analytics.voids import Selection
 from ingest import notices, tasks
 from ingest.rights import Rights
-from marketdata import alarms, feed, leases, ledger, live, rollover
+from marketdata import alarms, feed, leases, ledger, live, rollover, seeding
 from marketdata.models import (
     Client,
     DroppedDay,
@@ -50,6 +50,7 @@ def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterato
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     for code in ("005930", "000660"):
         Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
+    assert seeding.seed()  # this Redis knows all there is: nothing yet
     yield
     live.connection().close()
     live.connection.cache_clear()
