@@ -248,11 +248,12 @@ class Flights:
         return held
 
     def _recover(self, flight: Flight) -> None:
-        """A batch was stored: what was sent after the last refusal shows that storage works again."""
+        """A batch was stored: what was sent after the last refusal shows that storage works again, and so does that
+        each batch which was refused is stored after all."""
         self._held.discard(flight.number)
         if self.trouble is not None and self.trouble.stalled and flight.published_at >= self.trouble.failed_at:
             self.trouble.stalled, self.trouble.probes = False, 0
-        if self.trouble is not None and not self.trouble.stalled and not self._held:
+        if not self._held:
             self.trouble = None
 
     def overdue(self, now: float) -> list[Flight]:

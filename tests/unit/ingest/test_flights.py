@@ -447,6 +447,17 @@ def test_no_batch_is_lost_doubled_or_forgotten_whatever_happens(steps, data):
     assert len(all_flights) == all_flights.waiting == all_flights.bytes == all_flights.messages == 0
 
 
+def test_trouble_is_over_when_the_only_batch_that_was_refused_turns_out_to_be_stored():
+    all_flights = flights(messages=2, ticks=5)
+    all_flights.add(flight(1))
+    all_flights.published(all_flights.next_message(100.0), 100.0)
+    [held] = all_flights.hold([all_flights.unsettled(200.0, 1.0)[0]], "connection lost during the commit", 170.0)
+
+    all_flights.settle(held.number, 171.0)
+
+    assert all_flights.trouble is None
+
+
 def test_beside_a_message_that_is_out_goes_only_a_full_one_or_one_that_waited():
     flights = Flights(max_messages=4, message_ticks=5_000, redrive_s=5.0)
     flights.add(flight(1, rows=10))
