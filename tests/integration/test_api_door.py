@@ -31,7 +31,10 @@ def addresses(resolver=None, before="", names=()):
 
 def plain(pattern):
     """A path that the pattern matches."""
-    text = re.sub(r"<[^>]*>", "1", re.sub(r"\(\?P<[^>]*>(\[[^]]*\]|[^()])*\)", "1", str(pattern)))
+    text = str(pattern)
+    for name in ("symbol", "code"):
+        text = text.replace(urls.SYMBOL.replace("symbol", name), "1")
+    text = re.sub(r"<[^>]*>", "1", re.sub(r"\(\?P<[^>]*>(\[[^]]*\]|[^()])*\)", "1", text))
     return text.strip("^$").replace("\\Z", "")
 
 

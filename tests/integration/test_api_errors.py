@@ -28,7 +28,7 @@ BARS, TRADES = "/v2/stocks/bars", "/v2/stocks/trades"
         (BARS, {"symbols": "005930", "asof": "x"}, 400, "asof"),
         (BARS, {"symbols": "005930", "feed": "KRX!"}, 400, "feed"),
         (BARS, {"symbols": "005930,,"}, 400, "no symbol code"),
-        (BARS, {"symbols": "a b"}, 400, "no symbol code"),
+        (BARS, {"symbols": "삼성전자"}, 400, "no symbol code"),
         (BARS, {"symbols": "005930", "page_token": "AAAA"}, 400, "page_token"),
         (BARS, {"symbols": "005930", "start": "2026-03-17", "end": "2026-03-16"}, 422, "after end"),
         (BARS, {"symbols": "005930", "start": "2026-03-16T01:00:00Z", "end": "2026-03-16T00:00:00Z"}, 422, "after end"),

@@ -129,7 +129,7 @@ async def test_a_wrong_word_is_told_and_the_socket_stays(serving, hub):
         for content, code in (
             ({"action": "dance"}, 400),
             ({"action": "subscribe", "unheard": ["*"]}, 400),
-            ({"action": "subscribe", "trades": ["no symbol"]}, 400),
+            ({"action": "subscribe", "trades": [" no symbol"]}, 400),
             ({"action": "subscribe", "dailyBars": ["*"]}, 409),
             ({"action": "subscribe", "slow": "perhaps"}, 400),
             ({"action": "auth", "key": "k", "secret": "s"}, 403),

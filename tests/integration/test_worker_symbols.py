@@ -59,7 +59,7 @@ def test_a_symbol_switched_off_is_noticed_within_half_a_minute(directory, clock)
 
 
 def test_a_symbol_registered_by_a_replay_belongs_to_the_market_it_named(directory):
-    directory.register(["ESH6", "005930", "it's", "x" * 25], "CME", "replay")
+    directory.register(["ESH6", "005930", "A,B", "x" * 25], "CME", "replay")
 
     assert directory.find(["ESH6"])["ESH6"].timezone == "America/Chicago"
     assert Symbol.objects.get(code="ESH6").primary_feed == "replay"
