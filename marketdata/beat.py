@@ -16,6 +16,11 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
         connections.refresh()
         return bool(super().schedule_changed())
 
+    def sync(self) -> None:
+        """Write down when entries ran last."""
+        connections.refresh()
+        super().sync()
+
     def all_as_schedule(self) -> dict[str, Any]:
         """All entries by name; asked again when the database fails for a moment, for here beat would end."""
         found: dict[str, Any] = connections.steadily(super().all_as_schedule)

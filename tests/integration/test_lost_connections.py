@@ -81,6 +81,7 @@ def connected() -> int:
 def test_a_worker_whose_connection_was_cut_does_its_next_task(road: Road, name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ARCHIVE", "1")  # or the archive's task has nothing to ask
     queues, task = WORKERS[name]
+    cut()  # what a test before left
     road.worker("-c", "1", "-Q", queues)
 
     def succeeded() -> int:
