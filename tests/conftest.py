@@ -107,6 +107,12 @@ def _started(server: Server) -> Server:
 
 
 @pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """pytest-django's own hook: the database goes with its server; a thread of a test may still be connected to it."""
+    return True
+
+
+@pytest.fixture(scope="session")
 def vendor() -> str:
     """`sqlite`, `mariadb` or `postgresql`."""
     return DB

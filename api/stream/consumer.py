@@ -8,7 +8,6 @@ import logging
 from typing import Any
 
 import redis
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import Error
@@ -103,7 +102,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if key is not None or secret is not None:
             await self._enter(door.by_key, (key or b"").decode("latin-1"), (secret or b"").decode("latin-1"))
         elif self._same_origin():
-            identity = await database_sync_to_async(door.by_session)(self.scope.get("user"))
+            identity = await door.asked(door.by_session, self.scope.get("user"))
             if identity is not None:
                 self._admit(identity)
 
@@ -119,7 +118,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
 
     async def _enter(self, way: Any, *given: str) -> None:
         try:
-            identity = await database_sync_to_async(way)(*given, self._address)
+            identity = await door.asked(way, *given, self._address)
         except TooManyFailuresError as error:
             self.subscriber.end(402, f"auth failed: {error}")
             return
@@ -155,7 +154,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if request.from_ is not None and self._replay is not None and not self._replay.done():
             raise RequestError(409, "a replay is going on: wait for replay_completed")
         if not self._feed_known:
-            self._feed_known = await database_sync_to_async(door.feed_exists)(one.feed)
+            self._feed_known = await door.asked(door.feed_exists, one.feed)
         if not self._feed_known:
             one.end(409, f"insufficient subscription: there is no feed {one.feed}")
             return

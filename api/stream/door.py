@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
@@ -13,11 +13,13 @@ from django.db import Error
 
 from api import authentication, tickets
 from api.stream.subscriber import Identity, Subscriber
-from marketdata import metrics
+from marketdata import connections, metrics
 from marketdata.models import Client, Feed
 from marketdata.unauthenticated import Unauthenticated
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CHECK_EVERY_S = 15.0
 
@@ -71,13 +73,20 @@ class Door:
             await asyncio.sleep(CHECK_EVERY_S)
             known = {one.identity for one in self.inside if one.identity is not None}
             try:
-                gone = await database_sync_to_async(_no_longer_allowed)(known)
+                gone = await asked(_no_longer_allowed, known)
             except Error as error:
                 log.warning("sockets cannot be checked error=%s", type(error).__name__)
                 continue
             for one in list(self.inside):
                 if one.identity in gone:
                     one.end(402, "auth failed: this key or login may no longer read")
+
+
+async def asked(question: Callable[..., T], *given: Any) -> T:
+    """A question to the database from the event loop, again on a new connection while the database fails for a
+    moment. It may be asked twice."""
+    answer: T = await database_sync_to_async(lambda: connections.steadily(lambda: question(*given)))()
+    return answer
 
 
 def _no_longer_allowed(known: set[Identity]) -> set[Identity]:
