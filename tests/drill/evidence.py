@@ -92,7 +92,11 @@ class Spools:
         now = sent_by(folder)
         before = self.sent.setdefault(now.epoch, now)
         for seq, checksum in now.batches.items():
-            if seq not in before.batches:
+            replaced = before.batches.get(seq) not in (None, checksum) and (now.epoch, seq) in self.excused
+            if replaced:  # what was taken from the disk was never sent, so another batch has its number
+                self.excused.discard((now.epoch, seq))
+                before.rows = {place: tick for place, tick in before.rows.items() if place[0] != seq}
+            if replaced or seq not in before.batches:
                 before.batches[seq], before.captured_us[seq] = checksum, now.captured_us[seq]
                 before.rows.update({place: tick for place, tick in now.rows.items() if place[0] == seq})
                 before.gap_seqs |= now.gap_seqs & {seq}
@@ -111,9 +115,10 @@ class Spools:
 
 
 def acked(folder: Path) -> int:
-    """Up to which batch the terminal was told that all is committed, as it last noted."""
+    """Up to which batch of its epoch the terminal was told that all is committed, as it last noted."""
     try:
-        return int(json.loads((folder / "committed.json").read_bytes())["committed"])
+        noted = json.loads((folder / "committed.json").read_bytes())
+        return int(noted["committed"]) if noted["epoch"] == spool.epoch_of(folder) else 0
     except (OSError, ValueError, KeyError):
         return 0
 
