@@ -21,8 +21,8 @@ import numpy as np
 from django.db.models import Count
 
 from analytics import consistency, repair
+from marketdata import alarms, dropped, figures, leases, ledger, live, rollover
 from marketdata import bars as bars_module
-from marketdata import dropped, figures, leases, ledger, live, rollover
 from marketdata import feed as feeds
 from marketdata import ticks as ticks_module
 from marketdata.bars import MINUTE_US
@@ -113,10 +113,16 @@ def preview(selection: Selection) -> Outcome:
 
 
 def resume(progress: Progress = consistency.silent) -> int:
-    """Go on with orders that were interrupted; how many."""
+    """Go on with orders that were interrupted; how many. One that cannot be carried out is the alarm `void_failed` and
+    holds up no other."""
     orders = list(VoidOrder.objects.filter(done_at=None).order_by("pk"))
     for order in orders:
-        _carry_out(order, progress)
+        try:
+            _carry_out(order, progress)
+        except (StorageError, LookupError) as error:
+            alarms.sound("void_failed", f"order {order.pk}: {type(error).__name__}: {error}", subject=str(order.pk))
+        else:
+            alarms.clear("void_failed", subject=str(order.pk))
     return len(orders)
 
 
@@ -351,8 +357,8 @@ def announce(*, most: int = MOST_NOTICES) -> int:
     for notice in notices:
         ticks = ticks_module.unpack(bytes(notice.payload))
         pipeline = live.connection().pipeline(transaction=False)
-        # Notices have numbers of their own below zero, where no batch is: the feed takes each once.
-        feeds.publish(pipeline, ticks, _bars(ticks), batches=[-notice.pk], committed_us=notice.committed_us)
+        number = feeds.void_number(notice.pk)  # the feed takes each once
+        feeds.publish(pipeline, ticks, _bars(ticks), batches=[number], committed_us=notice.committed_us)
         live.remember(pipeline, ticks)
         pipeline.execute()
         _correct_latest(ticks.feed, set(ticks.symbols))

@@ -69,6 +69,8 @@ def _repeated(ticks: Ticks, rows: Mask, column: str) -> Mask:
         stored = storage().read_ticks(
             ticks.symbols[index], ticks.feed, int(times.min()), int(times.max()) + 1, kind=wire.Kind.TRADE
         )
+        # Of a batch that lost its claim row the ticks are there: it does not repeat itself.
+        stored = stored.take(~np.isin(stored.tick_id, ticks.tick_id[places]))
         seen = set(_keys(stored, column))
         for place, key in zip(places.tolist(), _keys(ticks.take(places), column), strict=True):
             found[place] = key in seen

@@ -19,7 +19,7 @@ from celery import shared_task
 from django.db import transaction
 from django.db.models import F
 
-from ingest import tasks, validation, work
+from ingest import repeats, tasks, validation, work
 from ingest.clocks import EARLIEST_US, Trust
 from ingest.work import Batch, Group
 from marketdata import bars as bars_module
@@ -64,8 +64,8 @@ class Selection:
         return " ".join(f"{name}={value}" for name, value in said.items() if value) or "everything"
 
     def rejects(self) -> Any:
-        """The refused rows."""
-        rows = self._narrowed(IngestReject.objects.all())
+        """The refused rows. A repeated record is stored already: judged by itself it would count twice."""
+        rows = self._narrowed(IngestReject.objects.exclude(reasons__contains=repeats.REASON))
         return rows.filter(reasons__contains=self.reason) if self.reason else (rows.none() if self.code else rows)
 
     def letters(self) -> Any:
@@ -383,7 +383,7 @@ def _publish(requeued: IngestRequeue, parts: list[Ticks]) -> None:
         ticks.take(ticks.tick_id.argsort(kind="stable")),
         bars_module.concatenate(bars),
         # A number of its own: the batch's may be noted as published already. Of a batch of which nothing was, both.
-        batches=[-requeued.pk, *([requeued.batch] if requeued.whole else [])],
+        batches=[feed.requeue_number(requeued.pk), *([requeued.batch] if requeued.whole else [])],
         committed_us=requeued.at_us,
     )
     live.remember(pipeline, ticks)

@@ -156,7 +156,7 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
         except ledger.AlreadyClaimedError:
             tries += 1
             known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
-    raise StorageError("the ledger changed under every attempt to claim these batches")
+    raise StorageBusyError("the ledger changed under every attempt to claim these batches")
 
 
 def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) -> tuple[list[tuple[Group, Bars]], int]:

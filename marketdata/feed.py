@@ -90,6 +90,16 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, batches: list[int], comm
     )
 
 
+def void_number(notice: int) -> int:
+    """What `publish` takes for a notice of voided ticks: odd numbers below zero, where no batch is."""
+    return -2 * notice - 1
+
+
+def requeue_number(requeued: int) -> int:
+    """What `publish` takes for rows that were judged again: even numbers below zero, where nothing else is."""
+    return -2 * requeued
+
+
 def repeated(answer: Any) -> list[int]:
     """The batches for which `publish` appended nothing, because they had been published before."""
     return [int(batch) for batch in answer[1:]] if answer[0] == -1 else []

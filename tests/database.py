@@ -40,6 +40,7 @@ TABLES = (
     "ingest_stream",
     "trade_date",
     "feed_owner",
+    "audit_entry",
     "symbol",
     "feed WHERE created_by_id IS NOT NULL",  # the others come with the migrations
     "client",

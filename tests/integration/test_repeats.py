@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from ingest import notices, repeats, tasks
+from ingest import notices, repeats, requeue, tasks
 from ingest.rights import Rights
 from marketdata import alarms, ledger, live
 from marketdata.models import Client, IngestBatch, IngestReject, Market, Source, Symbol
@@ -92,6 +92,30 @@ def test_a_repeated_record_is_set_aside_in_a_batch_across_batches_and_across_spo
     answer: Any = live.connection().xrange(notices.STREAM + "test")
     told = notices.read(answer)[1]
     assert [outcome.reasons for outcome in told] == [{"repeated_record": 1}] * 3
+
+
+def test_a_repeated_record_that_is_judged_again_stays_aside():
+    sender = Sender("seq")
+    sender.send({"seq": 1}, {"seq": 1}, {"seq": 2})
+
+    for selection in (requeue.Selection(), requeue.Selection(reason="repeated_record")):
+        assert list(requeue.run(selection, asked_by="test")) == []
+
+    assert stored() == volume() == 2
+    assert reasons() == ["repeated_record"]
+
+
+def test_a_batch_that_lost_its_claim_row_does_not_repeat_itself():
+    sender = Sender("seq")
+    message = sender.message({"seq": 1}, {"seq": 2})
+    process(message)
+    IngestBatch.objects.all().delete()
+
+    process(message)
+
+    assert stored() == volume() == 2
+    assert reasons() == []
+    assert IngestBatch.objects.get().stored == 2
 
 
 @pytest.mark.parametrize("unique_by", ["", "cum_volume"])

@@ -19,6 +19,7 @@ from ingest import notices, tasks
 from ingest.rights import Rights
 from marketdata import alarms, feed, leases, ledger, live, rollover, seeding
 from marketdata.models import (
+    Alarm,
     Client,
     DroppedDay,
     FeedNotice,
@@ -30,7 +31,7 @@ from marketdata.models import (
     VoidedTick,
     VoidOrder,
 )
-from marketdata.storage import storage
+from marketdata.storage import StorageError, storage
 from marketdata.symbols import Directory
 from marketdata.ticks import batch_number
 from terminals import wire
@@ -402,3 +403,26 @@ def test_batches_are_voided_and_put_back_in_the_admin():
 
     assert prices() == [999_999]
     get_user_model().objects.all().delete()
+
+
+def test_what_is_voided_and_what_is_judged_again_never_share_a_number_of_the_feed():
+    numbers = [feed.void_number(pk) for pk in range(1, 50)] + [feed.requeue_number(pk) for pk in range(1, 50)]
+
+    assert len(set(numbers)) == len(numbers)
+    assert all(number < 0 for number in numbers)
+
+
+def test_an_order_that_cannot_be_carried_out_is_an_alarm_and_holds_up_no_other(monkeypatch):
+    orders = [VoidOrder.objects.create(reason="x", ordered_by="test", selection="{}") for _ in range(2)]
+    done = []
+
+    def carry_out(order, progress):
+        if order.pk == orders[0].pk:
+            raise StorageError("a day is not whole")
+        done.append(order.pk)
+
+    monkeypatch.setattr(voids, "_carry_out", carry_out)
+
+    assert voids.resume() == 2
+    assert done == [orders[1].pk]
+    assert Alarm.objects.get(code="void_failed", cleared_at=None).subject == str(orders[0].pk)
