@@ -386,9 +386,14 @@ class Spool:
             for _ in range(synced - self.last):
                 index.add_lost()
             self.last = synced
-        if mark.durable >= self.last and mark.rows > self._rows_total and LOST in index.offsets:
-            index.rows[len(index.offsets) - 1 - index.offsets[::-1].index(LOST)] += mark.rows - self._rows_total
-            self._rows_total = mark.rows
+        lost = [number for number, offset in enumerate(index.offsets) if offset == LOST]
+        if lost and mark.durable >= self.last and (mark.durable == self.last or mark.rows > self._rows_total):
+            # What damaged bytes say of their rows is a guess; the mark was written when the batches were whole.
+            guessed = sum(index.rows[number] for number in lost)
+            for number in lost:
+                index.rows[number] = 0
+            index.rows[lost[-1]] = max(mark.rows - (self._rows_total - guessed), 0)
+            self._rows_total += index.rows[lost[-1]] - guessed
         self._durable_rows = self._rows_total
 
     def _note_lost(self, segment: Segment, index: segments.Index) -> None:

@@ -330,3 +330,14 @@ def test_a_disk_that_cannot_read_a_block_costs_the_batches_in_it(tmp_path, monke
     monkeypatch.setattr(segments, "_BLOCK", 512)
     monkeypatch.setattr(segments, "_opened", Sick)
     check(tmp_path, kept, whole)
+
+
+def test_a_changed_number_of_rows_in_the_newest_segment_is_not_believed(tmp_path):
+    spool, kept = filled(tmp_path / "spool")
+    spool.close()
+    file, start, _end = places(tmp_path / "spool")[BATCHES - 1]
+    content = bytearray(file.read_bytes())
+    content[start + segments.RECORD_BYTES + 13] ^= 1  # 256 rows more
+    file.write_bytes(content)
+
+    check(tmp_path / "spool", kept, set(kept) - {BATCHES - 1})
