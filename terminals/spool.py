@@ -389,11 +389,15 @@ class Spool:
         lost = [number for number, offset in enumerate(index.offsets) if offset == LOST]
         if lost and mark.durable >= self.last and (mark.durable == self.last or mark.rows > self._rows_total):
             # What damaged bytes say of their rows is a guess; the mark was written when the batches were whole.
-            guessed = sum(index.rows[number] for number in lost)
-            for number in lost:
-                index.rows[number] = 0
-            index.rows[lost[-1]] = max(mark.rows - (self._rows_total - guessed), 0)
-            self._rows_total += index.rows[lost[-1]] - guessed
+            excess = self._rows_total - mark.rows
+            self._rows_total = mark.rows
+            for number in sorted(lost, key=lambda number: index.rows[number], reverse=True):
+                # The largest guess is the likeliest to be wrong.
+                taken = min(max(excess, 0), index.rows[number])
+                index.rows[number] -= taken
+                excess -= taken
+            if excess < 0:
+                index.rows[lost[-1]] -= excess
         self._durable_rows = self._rows_total
 
     def _note_lost(self, segment: Segment, index: segments.Index) -> None:

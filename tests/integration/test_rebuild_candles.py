@@ -2,6 +2,7 @@
 workers store meanwhile is lost or counted twice."""
 
 import datetime
+import functools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -170,7 +171,7 @@ def test_what_workers_store_meanwhile_is_neither_lost_nor_counted_twice():
         seq = 1
         try:
             while not ended.is_set():
-                commit(storage(), batch(seq, stream=stream))
+                repair.again(functools.partial(commit, storage(), batch(seq, stream=stream)))
                 seq += 1
         finally:
             connections.close_all()

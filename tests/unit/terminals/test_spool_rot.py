@@ -332,12 +332,33 @@ def test_a_disk_that_cannot_read_a_block_costs_the_batches_in_it(tmp_path, monke
     check(tmp_path, kept, whole)
 
 
+def claim_more_rows(path, seq):
+    """Damage that says of a batch it had 256 rows more."""
+    file, start, _end = places(path)[seq]
+    content = bytearray(file.read_bytes())
+    content[start + segments.RECORD_BYTES + 13] ^= 1
+    file.write_bytes(content)
+
+
 def test_a_changed_number_of_rows_in_the_newest_segment_is_not_believed(tmp_path):
     spool, kept = filled(tmp_path / "spool")
     spool.close()
-    file, start, _end = places(tmp_path / "spool")[BATCHES - 1]
-    content = bytearray(file.read_bytes())
-    content[start + segments.RECORD_BYTES + 13] ^= 1  # 256 rows more
-    file.write_bytes(content)
+    claim_more_rows(tmp_path / "spool", BATCHES - 1)
 
     check(tmp_path / "spool", kept, set(kept) - {BATCHES - 1})
+
+
+@pytest.mark.parametrize("liar", [9, 14])
+def test_of_several_damaged_batches_the_one_with_a_changed_number_of_rows_takes_nothing_from_the_other(tmp_path, liar):
+    spool, kept = filled(tmp_path / "spool", segment_bytes=1_000_000)
+    spool.close()
+    claim_more_rows(tmp_path / "spool", liar)
+    file, _start, end = places(tmp_path / "spool")[23 - liar]
+    content = bytearray(file.read_bytes())
+    content[end - 1] ^= 1
+    file.write_bytes(content)
+
+    spool = spools.Spool(tmp_path / "spool", segment_bytes=1_000_000)
+
+    assert [(one.first, one.rows) for one in (spool.lost_at(9), spool.lost_at(14))] == [(9, 2), (14, 3)]
+    assert spool.rows_total == sum(wire.parse_header(payload).rows for payload in kept.values())
