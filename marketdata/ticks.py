@@ -127,6 +127,17 @@ def trades(ticks: Ticks) -> Mask:
     return counted
 
 
+def symbol_ranks(ticks: Ticks) -> npt.NDArray[Any]:
+    """The place of each row's symbol in alphabetical order, the last where none is given. In 16 bits unless there are
+    more symbols than that: a stable sort of numpy counts those instead of comparing them."""
+    count = len(ticks.symbols)
+    ranks = np.empty(count + 1, np.uint16 if count < 1 << 16 else np.int32)
+    ranks[sorted(range(count), key=ticks.symbols.__getitem__)] = np.arange(count)
+    ranks[-1] = count
+    ranked: npt.NDArray[Any] = ranks[ticks.symbol]
+    return ranked
+
+
 def decimal_text(value: int, scale: int) -> str:
     """A scaled integer as plain decimal text without trailing zeros: (480025000000, 8) is "4800.25"."""
     sign = "-" if value < 0 else ""

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
 import pytest
@@ -20,6 +21,7 @@ from marketdata.ledger import AlreadyClaimedError, Claim
 from marketdata.models import IngestBatch
 from marketdata.storage import Storage, TickKey, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
+from marketdata.storage.loadfile import MANY_ROWS
 from marketdata.ticks import ABSENT, GREATEST, Ticks
 from tests import market
 from tests.market import MINUTE_US, NINE_US, tick_id
@@ -193,6 +195,30 @@ class StorageContract:
 
         found = read(store, symbol)
         assert market.rows_of(found) == sorted(market.rows_of(batch), key=lambda one: (one["time_us"], one["tick_id"]))
+
+    def test_many_ticks_at_once_come_back_as_they_went_in(self, store):
+        random = Random(1)
+        numbers = (ABSENT, GREATEST, -GREATEST, 0, -1, 1, 5 * 10**7, 70_000 * 10**8)
+        codes = ["005930", "BRK.B", "\\", "B\\N", "x" * 24]
+        rows = [
+            {
+                **{name: random.choice([*numbers, random.randint(-GREATEST, GREATEST)]) for name in NULLABLE},
+                "symbol": random.choice(codes),
+                "kind": random.randint(1, 4),
+                "side": random.randint(0, 2),
+                "time_us": NINE_US + random.randint(-(10**9), 10**9),
+                "tick_id": at,
+                "trade_date": random.choice([20_528, 20_529]),
+            }
+            for at in range(3 * MANY_ROWS)
+        ]
+        batch = market.ticks(rows)
+        make_room(store, batch)
+
+        assert load(store, batch) == len(batch)
+
+        wanted = sorted(market.rows_of(batch), key=lambda one: (one["symbol"], one["time_us"], one["tick_id"]))
+        assert [row for code in sorted(codes) for row in market.rows_of(read(store, code))] == wanted
 
     def test_symbols_that_differ_only_in_case_are_two(self, store):
         codes = ["brk.b", "BRK.B", "0001A0", "0001a0", "A/B", "A:B", "x" * 24]
