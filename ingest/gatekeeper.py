@@ -157,21 +157,6 @@ def _stream(admission: Admission, *, closing: bool) -> int:
     return ledger.find_stream(client, admission.epoch) or 0
 
 
-def keep_aside(number: int, checksum: int, payload: bytes) -> None:
-    """Keep the content of a batch whose number was committed with other content."""
-    connections.refresh()
-    ledger.keep_aside(number, checksum=checksum, payload=payload)
-
-
-def settled(numbers: list[int]) -> dict[int, tuple[str, int, int]]:
-    """Which of these batches the ledger has: (state, rejected rows, checksum)."""
-    connections.refresh()
-    found: dict[int, tuple[str, int, int]] = {}
-    for start in range(0, len(numbers), 500):
-        found.update(ledger.settled(numbers[start : start + 500]))
-    return found
-
-
 def keep_offsets(offsets_us: dict[int, int]) -> None:
     """Note how far clients' clocks are from ours, by client."""
     connections.refresh()

@@ -17,7 +17,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ingest import dispatch, gatekeeper, notices
+from ingest import dispatch, gatekeeper, ledger_outcomes, notices
 from ingest.alarmboard import AlarmBoard
 from ingest.clocks import ClockOffset
 from ingest.connection import Connection
@@ -280,12 +280,15 @@ class Server:
         name = member.admission.name
         try:
             found = await self._loop.run_in_executor(self._auditors, gatekeeper.audit, member.admission, audit)
-        except Exception as error:  # noqa: BLE001 - the client audits again when it reconnects
+        except Exception as error:  # noqa: BLE001 - the client audits again
             log.warning("audit impossible error=%s", type(error).__name__)
             self._database_away = True
-            if audit.checksums and connection.session is not None:  # it waits for the answer before it goes on
-                connection.session.refuse("server_busy", "the database does not answer; come again")
-                connection.flush()
+            if connection.session is not None:
+                if audit.checksums:  # it waits for the answer before it goes on
+                    connection.session.refuse("server_busy", "the database does not answer; come again")
+                    connection.flush()
+                else:
+                    connection.session.leave_unanswered()
             return
         self._database_answers()
         holes = found.missing
@@ -513,7 +516,8 @@ class Server:
             if not waiting:
                 continue
             try:
-                outcomes = await self._ask_ledger(waiting[:5000])
+                asked = [self.flights.by_number[number] for number in waiting[:5000]]
+                outcomes = await self._loop.run_in_executor(None, ledger_outcomes.look_up, asked)
                 self._database_answers()
                 depth = await self._loop.run_in_executor(None, dispatch.queue_depth)
             except Exception as error:  # noqa: BLE001 - the database is away; the next turn asks again
@@ -527,26 +531,6 @@ class Server:
                     metrics.REDRIVEN.inc(sum(flight.publishes > 0 for flight in late))
                     log.warning("driven again batches=%d", len(late))
                     self._pump()
-
-    async def _ask_ledger(self, numbers: list[int]) -> list[notices.Outcome]:
-        """What became of these batches. The number alone proves nothing: a batch with other content than the ledger
-        has is kept aside."""
-        outcomes = []
-        for batch, (state, rejected, checksum) in (
-            await self._loop.run_in_executor(None, gatekeeper.settled, numbers)
-        ).items():
-            flight = self.flights.by_number.get(batch)
-            if flight is None:
-                continue
-            code, message = notices.known_already(checksum, flight.checksum)
-            if ledger.changed(checksum, flight.checksum):
-                await self._loop.run_in_executor(None, gatekeeper.keep_aside, batch, flight.checksum, flight.payload)
-            if not code:
-                code = {"stored": "rows" if rejected else "", "dead": "dead_letter"}.get(state, "bad_batch")
-            outcomes.append(
-                notices.Outcome(batch=batch, code=code, rejected=rejected, message=message, checksum=flight.checksum)
-            )
-        return outcomes
 
     async def _look_for_revoked(self) -> None:
         """End the sessions of clients that were switched off in the admin."""

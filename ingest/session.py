@@ -194,6 +194,10 @@ class Session:
         if self.state is State.OPEN and not self.closing:
             self._say(wire.Missing(ranges=ranges, differs=differs))
 
+    def leave_unanswered(self) -> None:
+        """There is no answer to an AUDIT; the client may ask again."""
+        self._auditing = False
+
     def go_away(self, code: str, message: str, retry_after_s: float) -> None:
         """End the session without blame."""
         if not self.closing:

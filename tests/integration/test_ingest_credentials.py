@@ -1,13 +1,10 @@
 """Who may read: a key id and a secret, of which the database holds a verifier only."""
 
-import json
-
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection
 
-from ingest import gatekeeper
 from marketdata import credentials, ledger
 from marketdata.models import Client, IngestStream, Source
 from terminals import wire
@@ -147,10 +144,3 @@ def test_what_was_asked_for_and_is_not_there_is_missing():
     assert ledger.missing(9, [(1, 5), (7, 10)]) == [(3, 3), (5, 5), (7, 7), (9, 10)]
     assert ledger.missing(9, [(1, 2), (4, 4)]) == []
     assert ledger.missing(9, [(1, 10)], most=2) == [(3, 3), (5, 7)]
-
-
-def test_settled_batches_are_told_with_their_state():
-    claim(9, 1)
-
-    assert gatekeeper.settled([9 << 32 | 1, 9 << 32 | 2]) == {9 << 32 | 1: ("stored", 0, 1)}
-    assert json.dumps(gatekeeper.settled([])) == "{}"

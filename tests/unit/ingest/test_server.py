@@ -27,27 +27,53 @@ class Line(asyncio.Transport):
     def is_closing(self):
         return False
 
+    def close(self):
+        pass
 
-async def test_the_ring_of_a_client_that_left_is_free_at_once():
-    server = Server(Limits(), instance="test")
+
+def opened(server):
+    """A connection whose client was let in."""
     connection = Connection(server)
     connection.connection_made(Line())
     hello = wire.Hello(
-        client="kis",
-        epoch="00" * 8,
-        nonce="00" * 32,
-        first=1,
-        last=0,
-        source="KIS",
-        register_market=None,
-        agent="test",
-        time_us=0,
-        proof="00" * 32,
-    )
+        client="kis", epoch="00" * 8, nonce="00" * 32, first=1, last=0, source="KIS", register_market=None,
+        agent="test", time_us=0, proof="00" * 32,
+    )  # fmt: skip
     admission = Admission(
         client_id=1, name="kis", source_id=3, source="KIS", stream=1, commit=0, ranges=[], proof="00" * 32
     )
+    assert connection.session is not None
+    connection.session.receive(hello.encode(), 0.0)
     server._welcome(connection, hello, admission, ClockOffset())
+    return connection
+
+
+async def test_an_audit_without_checksums_may_be_asked_again_when_the_database_did_not_answer():
+    server = Server(Limits(), instance="test")
+    connection = opened(server)
+    audit = wire.Audit(ranges=((1, 1),), rows=1).encode()
+
+    for _ in range(2):  # a unit test has no database
+        connection.data_received(audit)
+        await connection.audit
+
+    assert connection.session.error is None
+    assert server.errors == {}
+
+
+async def test_an_audit_with_checksums_that_the_database_did_not_answer_ends_the_session():
+    server = Server(Limits(), instance="test")
+    connection = opened(server)
+
+    connection.data_received(wire.Audit(ranges=((1, 1),), rows=1, checksums=wire.pack_checksums([7])).encode())
+    await connection.audit
+
+    assert connection.session.error == "server_busy"
+
+
+async def test_the_ring_of_a_client_that_left_is_free_at_once():
+    server = Server(Limits(), instance="test")
+    connection = opened(server)
     assert connection.member is not None
     ring = weakref.ref(connection.member.ring)
 

@@ -1,0 +1,75 @@
+"""What became of batches by the ledger, for when the worker's own word was lost: the same as the worker would have
+said. Runs in a thread, never on the event loop."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from ingest import notices
+from ingest.flights import Flight
+from ingest.notices import Outcome
+from marketdata import connections, faults, ledger
+from marketdata.models import DeadLetter, IngestBatch, IngestReject
+
+PIECE = 500
+# Only where what was kept of a batch is gone again, after an operator took it out.
+_CODES = {str(IngestBatch.State.REFUSED): "bad_batch", str(IngestBatch.State.DEAD): "dead_letter"}
+
+
+def look_up(flights: Sequence[Flight]) -> list[Outcome]:
+    """The outcomes of those batches that the ledger has. The number alone proves nothing: content other than the
+    ledger's is kept aside, and said to be."""
+    connections.refresh()
+    return [outcome for piece in _pieces(flights) for outcome in _look_up(piece)]
+
+
+def _look_up(flights: Sequence[Flight]) -> Iterator[Outcome]:
+    known = ledger.settled(flight.number for flight in flights)
+    reasons = _reasons([batch for batch, (_, rejected, _) in known.items() if rejected])
+    letters = _letters([batch for batch, (state, _, _) in known.items() if state in _CODES])
+    for flight in flights:
+        if flight.number not in known:
+            continue
+        state, rejected, checksum = known[flight.number]
+        if ledger.changed(checksum, flight.checksum):
+            ledger.keep_aside(flight.number, checksum=flight.checksum, payload=flight.payload)
+        code, message = notices.known_already(checksum, flight.checksum)
+        counted: Mapping[str, int] = {}
+        if not code and state in _CODES:
+            code, message = letters.get((flight.number, checksum), (_CODES[state], ""))
+        elif not code and rejected:
+            code, counted = "rows", reasons.get(flight.number, {})
+        yield Outcome(
+            batch=flight.number,
+            code=code,
+            rejected=rejected if code == "rows" else 0,
+            reasons=counted,
+            message=message,
+            checksum=flight.checksum,
+        )
+
+
+def _reasons(batches: Collection[int]) -> dict[int, Counter[str]]:
+    """How many rows were refused for which reason, by batch."""
+    counted: dict[int, Counter[str]] = {}
+    if batches:
+        names = {str(fault.name).lower() for fault in faults.Fault}  # the last of very many may be cut short
+        for batch, text in IngestReject.objects.filter(batch__in=batches).values_list("batch", "reasons"):
+            counted.setdefault(batch, Counter()).update(name for name in text.split() if name in names)
+    return counted
+
+
+def _letters(batches: Collection[int]) -> dict[tuple[int, int], tuple[str, str]]:
+    """(batch, checksum) -> code and message of batches that were refused as a whole."""
+    if not batches:
+        return {}
+    rows = DeadLetter.objects.filter(batch__in=batches).exclude(code="checksum_mismatch")
+    return {
+        (batch, checksum): (code, error)
+        for batch, checksum, code, error in rows.values_list("batch", "checksum", "code", "error")
+    }
+
+
+def _pieces(flights: Sequence[Flight]) -> Iterable[Sequence[Flight]]:
+    return (flights[start : start + PIECE] for start in range(0, len(flights), PIECE))
