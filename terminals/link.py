@@ -19,7 +19,7 @@ from terminals.journal import Journal
 from terminals.mended import MendedSpool
 from terminals.session import Identity
 from terminals.uplink import Uplink
-from terminals.wire import reseq
+from terminals.wire import BatchError, reseq
 
 log = logging.getLogger("naru.terminal")
 
@@ -112,15 +112,25 @@ class Terminal:
         self.close()
 
     def send(self, rows: Iterable[Row]) -> None:
-        """Take rows. Blocks while the spool is full (or drops and counts, if so configured); Failed if it never can."""
+        """Take rows. Blocks while the spool is full (or drops and counts, if so configured); Failed if it never can.
+
+        BatchError names the first row that fits no column and says how many do not; all others are taken.
+        """
+        wrong: list[str] = []
         with self._changed:
-            for row in rows:
+            for place, row in enumerate(rows):
                 self._wait(lambda: not self._batcher.full or self._spool_batch(), "spool_full")
                 if not self._batcher:
                     self._work.set()
-                self._batcher.add(row, now=self._clock(), now_us=self._now_us())
+                try:
+                    self._batcher.add(row, now=self._clock(), now_us=self._now_us())
+                except BatchError as error:
+                    wrong.append(f"rows[{place}]: {error.message}")
                 if self._batcher.full:
                     self._spool_batch()
+        if wrong:
+            others = f" ({len(wrong)} rows do not fit; all others were taken)"
+            raise BatchError("bad_batch", wrong[0] + others)
 
     def flush(self) -> None:
         """Put what has been collected into the spool without waiting for more."""

@@ -129,6 +129,19 @@ def test_a_row_that_fits_no_column_is_the_programs_error_and_spoils_no_other(tmp
     assert [wire.parse_header(payload).rows for _seq, payload in spools.read(tmp_path / "spool")] == [2]
 
 
+def test_of_rows_sent_together_those_that_fit_are_taken_and_the_others_are_named(tmp_path):
+    terminal = Terminal(config(tmp_path))
+    sent = rows(6)
+    sent[2]["price"] = sent[4]["price"] = 70000.5
+
+    with pytest.raises(wire.BatchError, match=r"rows\[2\]: price .* \(2 rows do not fit; all others were taken\)"):
+        terminal.send(sent)
+
+    terminal.close()
+    ((_seq, payload),) = spools.read(tmp_path / "spool")
+    assert [row["time_us"] for row in wire.decode_columns(payload)] == [0, 1, 3, 5]
+
+
 def test_what_is_sent_is_committed_at_the_server(tmp_path):
     server = Server()
     with Terminal(config(tmp_path, server.address)) as terminal:
