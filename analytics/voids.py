@@ -357,8 +357,8 @@ def announce(*, most: int = MOST_NOTICES) -> int:
     for notice in notices:
         ticks = ticks_module.unpack(bytes(notice.payload))
         pipeline = live.connection().pipeline(transaction=False)
-        number = feeds.void_number(notice.pk)  # the feed takes each once
-        feeds.publish(pipeline, ticks, _bars(ticks), batches=[number], committed_us=notice.committed_us)
+        note = feeds.void_note(notice.pk, notice.committed_us)  # the feed takes each once
+        feeds.publish(pipeline, ticks, _bars(ticks), notes=[note], committed_us=notice.committed_us)
         live.remember(pipeline, ticks)
         pipeline.execute()
         _correct_latest(ticks.feed, set(ticks.symbols))

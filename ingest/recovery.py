@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from celery import shared_task
 from django.db import transaction
 from redis.exceptions import LockError
 
-from marketdata import feed, live, metrics, seeding
+from marketdata import feed, ledger, live, metrics, seeding
 from marketdata.bars import MINUTE_US, Bars
 from marketdata.models import FeedPending
 from marketdata.storage import storage
@@ -122,7 +122,11 @@ def announce_missed(*, settle_s: float = 3.0, budget_s: float = BUDGET_S, **_: o
 def _catch_up(settle_s: float, until: float) -> None:
     pending = FeedPending.objects.order_by("committed_us", "batch").values_list("batch", "ticks")[:LOOKED_AT]
     ticks_of = dict(pending)
-    missing = [batch for part in _chunks(list(ticks_of), 1000) for batch in feed.unpublished(live.connection(), part)]
+    missing: list[int] = []
+    for part in _chunks(list(ticks_of), 1000):
+        notes = _feed_notes(part)
+        unknown = set(feed.unpublished(live.connection(), list(notes.values())))
+        missing += [batch for batch, note in notes.items() if note in unknown]
     _remove(sorted(ticks_of.keys() - set(missing)))
     now = time.monotonic()
     since = {batch: _waiting.get(batch, now) for batch in missing}
@@ -148,15 +152,16 @@ def _publish(batches: Sequence[int]) -> None:
     ]
     order = {batch: place for place, batch in enumerate(batches)}
     rows.sort(key=lambda row: order[row.batch])
+    notes = _feed_notes(batches)
     pipeline = live.connection().pipeline(transaction=False)
     for name in sorted({row.feed for row in rows}):
-        _queue(pipeline, name, [row for row in rows if row.feed == name])
+        _queue(pipeline, name, [row for row in rows if row.feed == name], notes)
     pipeline.execute()
     _remove(sorted(row.batch for row in rows))
     metrics.FEED_RECOVERED.inc(len(rows))
 
 
-def _queue(pipeline: redis.client.Pipeline, name: str, rows: Sequence[Pending]) -> None:
+def _queue(pipeline: redis.client.Pipeline, name: str, rows: Sequence[Pending], notes: Mapping[int, str]) -> None:
     spans = list(_joined(Span(*span) for row in rows for span in msgpack.unpackb(row.spans)))
     parts = storage().read_spans(name, spans)
     if not parts:
@@ -175,9 +180,15 @@ def _queue(pipeline: redis.client.Pipeline, name: str, rows: Sequence[Pending]) 
             if len(own) != row.ticks:
                 log.warning("feed recovery found a part batch=%d ticks=%d of=%d", row.batch, len(own), row.ticks)
             touched = bars.take(np.array(sorted({place[key] for key in _candles(own) if key in place}), np.int64))
-            feed.publish(pipeline, own, touched, batches=[row.batch], committed_us=row.committed_us)
+            feed.publish(pipeline, own, touched, notes=[notes[row.batch]], committed_us=row.committed_us)
         numbers = np.array([row.batch for row in rows], np.int64)
         live.remember(pipeline, ticks.take(np.isin(number, numbers)))
+
+
+def _feed_notes(batches: Sequence[int]) -> dict[int, str]:
+    """By which the feed knows these batches. One that has lost its claim row is known by its number alone."""
+    checksums = {batch: known for part in _chunks(batches, 500) for batch, known in ledger.checksums(part).items()}
+    return {batch: feed.batch_note(batch, checksums.get(batch, ledger.GIVEN_UP)) for batch in batches}
 
 
 def _candles(ticks: Ticks) -> set[tuple[str, int, int]]:

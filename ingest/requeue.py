@@ -382,12 +382,16 @@ def _publish(requeued: IngestRequeue, parts: list[Ticks]) -> None:
         pipeline,
         ticks.take(ticks.tick_id.argsort(kind="stable")),
         bars_module.concatenate(bars),
-        # A number of its own: the batch's may be noted as published already. Of a batch of which nothing was, both.
-        batches=[feed.requeue_number(requeued.pk), *([requeued.batch] if requeued.whole else [])],
+        # A note of its own: the batch's may be there already. Of a batch of which nothing was published, both.
+        notes=[feed.requeue_note(requeued.pk, requeued.at_us), *(_batch_notes(requeued) if requeued.whole else [])],
         committed_us=requeued.at_us,
     )
     live.remember(pipeline, ticks)
     pipeline.execute()
+
+
+def _batch_notes(requeued: IngestRequeue) -> list[str]:
+    return [feed.batch_note(batch, checksum) for batch, checksum in ledger.checksums([requeued.batch]).items()]
 
 
 def _read_back(requeued: IngestRequeue, symbol: str, first_us: int, last_us: int, rows: list[int]) -> Ticks:

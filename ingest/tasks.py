@@ -312,7 +312,7 @@ def _announce(
                 pipeline,
                 group.ticks,
                 bars,
-                batches=[b.number for b in group.batches if b.stored],
+                notes=[feed.batch_note(b.number, b.checksum) for b in group.batches if b.stored],
                 committed_us=committed_us,
             )
         for group, _ in published:

@@ -4,7 +4,8 @@ Offset `o` numbers the ticks of a feed from 1; an entry's id is the offset of it
 of the Redis server process and of what it holds: after a restart, a failover or a FLUSHALL a subscriber must begin
 anew,
 because the newest entries may be gone. A batch appears once however often it is published: the script that appends
-also notes the batch, in one step.
+also notes the batch and its checksum, in one step. Not the number alone: a database put back to an older state gives
+numbers again, and Redis remembers.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ ANNOUNCED = "naru:announced"
 KEEP_ANNOUNCED = 200_000
 
 # KEYS: stream, announced.
-# ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, batch...
-# Returns {last offset} or, when one of the batches was published before, {-1, batch...} without doing anything. Notes
+# ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, note...
+# Returns {last offset} or, when one of the notes is there already, {-1, note...} without doing anything. Notes
 # are numbered as they come, so that the oldest can be let go whatever any clock says.
 _PUBLISH = """
 local seen = redis.call('ZMSCORE', KEYS[2], unpack(ARGV, 7))
@@ -73,8 +74,9 @@ class FeedEntry:
     bars: Bars
 
 
-def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, batches: list[int], committed_us: int) -> None:
-    """Queue appending a commit to its feed on a Redis pipeline; `repeated` reads the answer."""
+def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], committed_us: int) -> None:
+    """Queue appending a commit to its feed on a Redis pipeline; `repeated` reads the answer. `notes` tell what it is
+    made of: `batch_note` of each batch, `void_note` or `requeue_note`."""
     pipeline.eval(
         _PUBLISH,
         2,
@@ -86,31 +88,36 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, batches: list[int], comm
         KEEP_ANNOUNCED,
         ticks_module.pack(ticks),
         bars_module.pack(bars),
-        *batches,
+        *notes,
     )
 
 
-def void_number(notice: int) -> int:
-    """What `publish` takes for a notice of voided ticks: odd numbers below zero, where no batch is."""
-    return -2 * notice - 1
+def batch_note(batch: int, checksum: int) -> str:
+    """What `publish` takes for a batch: its number and the checksum of its content."""
+    return f"{batch}:{checksum}"
 
 
-def requeue_number(requeued: int) -> int:
-    """What `publish` takes for rows that were judged again: even numbers below zero, where nothing else is."""
-    return -2 * requeued
+def void_note(notice: int, at_us: int) -> str:
+    """What `publish` takes for a notice of voided ticks, decided at this moment."""
+    return f"void:{notice}:{at_us}"
 
 
-def repeated(answer: Any) -> list[int]:
-    """The batches for which `publish` appended nothing, because they had been published before."""
-    return [int(batch) for batch in answer[1:]] if answer[0] == -1 else []
+def requeue_note(requeued: int, at_us: int) -> str:
+    """What `publish` takes for rows that were judged again at this moment."""
+    return f"requeue:{requeued}:{at_us}"
 
 
-def unpublished(connection: redis.Redis, batches: Sequence[int]) -> list[int]:
-    """Which of these batches never reached the feed."""
-    if not batches:
+def repeated(answer: Any) -> list[str]:
+    """The notes for which `publish` appended nothing, because they were there already."""
+    return [note.decode() for note in answer[1:]] if answer[0] == -1 else []
+
+
+def unpublished(connection: redis.Redis, notes: Sequence[str]) -> list[str]:
+    """Which of these never reached the feed."""
+    if not notes:
         return []
-    scores: Any = connection.zmscore(ANNOUNCED, [str(batch) for batch in batches])
-    return [batch for batch, score in zip(batches, scores, strict=True) if score is None]
+    scores: Any = connection.zmscore(ANNOUNCED, list(notes))
+    return [note for note, score in zip(notes, scores, strict=True) if score is None]
 
 
 def decode(feed: str, entry_id: bytes, values: dict[bytes, bytes]) -> FeedEntry:

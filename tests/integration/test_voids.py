@@ -405,11 +405,11 @@ def test_batches_are_voided_and_put_back_in_the_admin():
     get_user_model().objects.all().delete()
 
 
-def test_what_is_voided_and_what_is_judged_again_never_share_a_number_of_the_feed():
-    numbers = [feed.void_number(pk) for pk in range(1, 50)] + [feed.requeue_number(pk) for pk in range(1, 50)]
+def test_batches_what_is_voided_and_what_is_judged_again_never_share_a_note_of_the_feed():
+    makers = (feed.void_note, feed.requeue_note, feed.batch_note)
+    notes = [make(number, moment) for make in makers for number in range(1, 50) for moment in (1, 2)]
 
-    assert len(set(numbers)) == len(numbers)
-    assert all(number < 0 for number in numbers)
+    assert len(set(notes)) == len(notes)
 
 
 def test_an_order_that_cannot_be_carried_out_is_an_alarm_and_holds_up_no_other(monkeypatch):
