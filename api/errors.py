@@ -4,15 +4,23 @@ fields."""
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
+import redis
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from marketdata.storage import storage
+from marketdata.storage.base import Blame
+
 log = logging.getLogger(__name__)
+
+RETRY_S = 5  # what Retry-After says while the database or Redis is away: neither tells when it will be back
 
 # The first three digits are the HTTP status, the rest tells cases of it apart.
 MALFORMED = 40010000
@@ -23,6 +31,7 @@ FORBIDDEN = 40310000
 CSRF = 40310001
 NOT_FOUND = 40410000
 UNKNOWN_SYMBOL = 40410001
+UNKNOWN_FEED = 40410002
 NOT_ALLOWED = 40510000
 NOT_ACCEPTABLE = 40610000
 TOO_SLOW = 40810000
@@ -59,6 +68,11 @@ class UnknownSymbol(Problem):
     number = UNKNOWN_SYMBOL
 
 
+class UnknownFeed(Problem):
+    status_code = status.HTTP_404_NOT_FOUND
+    number = UNKNOWN_FEED
+
+
 class Unprocessable(Problem):
     """Well written, and yet not to be answered; `fields` says which parameter is the matter."""
 
@@ -73,6 +87,40 @@ class Unprocessable(Problem):
 class Unavailable(Problem):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     number = UNAVAILABLE
+    wait = RETRY_S  # REST framework makes Retry-After of it
+
+
+def outage(error: BaseException | None) -> str | None:
+    """Who cannot be asked now when that is all an error says, "the database" or "Redis"; None for any other error,
+    such as a wrong statement (ProgrammingError)."""
+    if isinstance(error, redis.RedisError):
+        return "Redis"
+    if isinstance(error, OperationalError | InterfaceError) and storage().blame(error) is not Blame.UNKNOWN:
+        return "the database"
+    return None
+
+
+def unavailable(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """The answer to an error that is an outage, which one line of the log tells; None for any other error."""
+    who = outage(error)
+    if who is None:
+        return None
+    _note_outage(request, error)
+    response = _page(request, 503, UNAVAILABLE, _away(who))
+    response["Retry-After"] = str(RETRY_S)
+    return response
+
+
+def _away(who: str) -> str:
+    return f"{who} does not answer now; try again in {RETRY_S} s"
+
+
+def _note_outage(request: HttpRequest, error: BaseException | None) -> None:
+    text = " ".join(str(error).split())[:200]
+    log.warning(
+        "not served while something is away request_id=%s path=%s error=%s %s",
+        getattr(request, "request_id", ""), request.path, type(error).__name__, text,
+    )  # fmt: skip
 
 
 def body(code: int, message: str, request_id: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -85,11 +133,15 @@ def body(code: int, message: str, request_id: str, fields: dict[str, Any] | None
 
 def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's exception handler; what it does not know is an error 500 and goes on to the log."""
+    request = context["request"]._request
+    who = outage(error)
+    if who is not None:
+        _note_outage(request, error)
+        error = Unavailable(_away(who))
     response = exception_handler(error, context)
     if response is None:
         return None
-    request = context.get("request")
-    request_id = getattr(getattr(request, "_request", request), "request_id", "")
+    request_id = getattr(request, "request_id", "")
     fields: dict[str, Any] | None = None
     if isinstance(error, exceptions.ValidationError):
         number, fields = MALFORMED, _plain(error.detail)
@@ -146,7 +198,11 @@ def too_many(request: HttpRequest, wait_s: int) -> HttpResponse:
 
 
 def internal(request: HttpRequest) -> HttpResponse:
-    """Django's handler for our own mistakes; what went wrong is in the log under the request's id."""
+    """Django's handler for our own mistakes; what went wrong is in the log under the request's id. What a middleware
+    raised comes here too, and may be an outage: a session that could not be saved."""
+    away = unavailable(request, sys.exc_info()[1])
+    if away is not None:
+        return away
     log.error("request failed request_id=%s path=%s", getattr(request, "request_id", ""), request.path)
     return _page(request, 500, INTERNAL, "something went wrong here; the log knows it by this request_id")
 

@@ -56,6 +56,20 @@ class NoNul:
         return errors.malformed(request) if isinstance(error, DataError) and "NUL (0x00)" in str(error) else None
 
 
+class Outage:
+    """503 with Retry-After, in the API's shape, when a view found the database or Redis away. The REST framework's
+    views do the same by `api.errors.handler`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return errors.unavailable(request, error)
+
+
 def _words(given: QueryDict) -> list[str]:
     """Names and values."""
     return [text for name, values in given.lists() for text in (name, *map(str, values))]

@@ -32,10 +32,17 @@ class Moment:
         return _within(self.time_us if self.day is None else timeframes.midnight_us(self.day + 1, timezone) - 1)
 
 
+def parse_day(text: str) -> datetime.date:
+    """A date as callers write it; ValueError for anything else, also for the other forms of ISO 8601."""
+    if not _DATE.fullmatch(text):
+        raise ValueError(text)
+    return datetime.date.fromisoformat(text)
+
+
 def parse(text: str) -> Moment:
     """Nanoseconds are cut to microseconds. ValueError when it is neither a time nor a date."""
     if _DATE.fullmatch(text):
-        day = datetime.date.fromisoformat(text).toordinal() - _EPOCH_DAY
+        day = parse_day(text).toordinal() - _EPOCH_DAY
         if not EARLIEST_US // 86_400_000_000 <= day < LATEST_US // 86_400_000_000:
             raise ValueError(text)
         return Moment(day=day)

@@ -18,15 +18,43 @@ from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 MOST_SYMBOLS = 200
 OURS = ("format",)  # REST framework's own: which renderer
 _SYMBOL = re.compile(SYMBOL_PATTERN)
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 @extend_schema_field(OpenApiTypes.STR)
 class MomentField(serializers.CharField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
     def to_internal_value(self, data: Any) -> Any:
         try:
             return moments.parse(super().to_internal_value(data))
         except ValueError:
             raise serializers.ValidationError(f"must be {moments.RIGHT}") from None
+
+
+@extend_schema_field(OpenApiTypes.DATE)
+class DayField(serializers.CharField):
+    """A date, written as in `start` and `end`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return moments.parse_day(super().to_internal_value(data))
+        except ValueError:
+            raise serializers.ValidationError("must be a date (2026-11-20)") from None
+
+
+class WholeNumberField(serializers.IntegerField):
+    """Digits 0 to 9 only. REST framework's own takes whatever Python's int() does: 1_000, 1000.0, full-width digits,
+    blanks around."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not _WHOLE.fullmatch(str(data)):
+            raise serializers.ValidationError("must be a whole number written with the digits 0 to 9 only")
+        return super().to_internal_value(data)
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -43,6 +71,9 @@ class SymbolsField(serializers.CharField):
 
 @extend_schema_field(OpenApiTypes.STR)
 class TimeframeField(serializers.CharField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
     def to_internal_value(self, data: Any) -> Any:
         try:
             return timeframes.parse(super().to_internal_value(data))
@@ -75,13 +106,11 @@ class RangeQuery(Query):
     end = MomentField(
         required=False, help_text="last time, included; a date means its whole day in the symbol's market"
     )
-    limit = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=10_000)
+    limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
     sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
-    asof = serializers.DateField(
-        required=False, help_text="accepted for the dialect's sake; symbols are never renamed here"
-    )
+    asof = DayField(required=False, help_text="accepted for the dialect's sake; symbols are never renamed here")
     currency = serializers.CharField(required=False, max_length=3, help_text="accepted for the dialect's sake")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +161,7 @@ class SymbolsQuery(Query):
     market = serializers.CharField(required=False, max_length=8)
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="primary feed")
     active = serializers.BooleanField(required=False, allow_null=True, default=None)
-    limit = serializers.IntegerField(required=False, default=1000, min_value=1, max_value=10_000)
+    limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
     page_token = serializers.CharField(required=False, max_length=200)
 
 

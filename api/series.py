@@ -7,14 +7,15 @@ from typing import Any
 from api import errors, paging
 from api.moments import EARLIEST_US, LATEST_US
 from api.paging import Series
-from marketdata.models import Gap, Symbol
+from marketdata.models import Feed, Gap, Symbol
 from marketdata.storage import TickKey
 
 MOST_GAPS = 1000
 
 
 def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
-    """The series asked for. An unregistered symbol is an error: a typing mistake must not look like silence."""
+    """The series asked for. An unregistered symbol or feed is an error: a typing mistake must not look like silence.
+    The feed of a symbol that none was asked for is its primary one, whether anything came by it or not."""
     rows = {
         code: (feed, market, timezone, shift_s)
         for code, feed, market, timezone, shift_s in Symbol.objects.filter(code__in=symbols).values_list(
@@ -24,6 +25,8 @@ def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
     unknown = [symbol for symbol in symbols if symbol not in rows]
     if unknown:
         raise errors.UnknownSymbol(f"not registered: {', '.join(unknown)}")
+    if query.get("feed") and not feed_exists(query["feed"]):
+        raise errors.UnknownFeed(f"no such feed: {query['feed']}; /v2/status names the feeds of the symbols")
     found = []
     for symbol in symbols:
         feed, market, timezone, shift_s = rows[symbol]
@@ -34,6 +37,11 @@ def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
             raise errors.Unprocessable({"start": "is after end"})
         found.append(Series(symbol, query.get("feed") or feed, market, timezone, shift_s, first_us, last_us))
     return found
+
+
+def feed_exists(name: str) -> bool:
+    """Whether anybody ever wrote this feed or means to. What readers make up is told, and gets no room in the hub."""
+    return Feed.objects.filter(name=name).exists()
 
 
 def after(query: dict[str, Any], kind: str, symbols: list[str]) -> TickKey | None:

@@ -7,11 +7,10 @@ import asyncio
 import logging
 from typing import Any
 
-import redis
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
-from django.db import Error
 
+from api import errors, series
 from api.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
 from api.stream import door, encoding, replay, requests
 from api.stream.encoding import Form
@@ -90,9 +89,18 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
                 self._unsubscribe(request)
         except RequestError as error:
             self.subscriber.tell(T="error", code=error.code, msg=str(error))
-        except Exception:
-            log.exception("stream request failed")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the socket is told and closed
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Close, and say whether it is worth coming back: something is away, or it is our mistake."""
+        who = errors.outage(error)
+        if who is None:
+            log.error("stream request failed", exc_info=error)
             self.subscriber.end(500, "internal error")
+        else:
+            log.warning("stream request failed: %s does not answer error=%s", who, type(error).__name__)
+            self.subscriber.end(500, f"internal error: {who} does not answer now; come back in {errors.RETRY_S} s")
 
     # --- who it is ----------------------------------------------------------------------------------------------------
 
@@ -102,9 +110,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if key is not None or secret is not None:
             await self._enter(door.by_key, (key or b"").decode("latin-1"), (secret or b"").decode("latin-1"))
         elif self._same_origin():
-            identity = await door.asked(door.by_session, self.scope.get("user"))
-            if identity is not None:
-                self._admit(identity)
+            await self._enter(door.by_session, self.scope["session"], required=False)
 
     async def _auth(self, request: Auth) -> None:
         if self.subscriber.identity is not None:
@@ -116,20 +122,20 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         else:
             self.subscriber.end(402, "auth failed: tickets are for pages of this server")
 
-    async def _enter(self, way: Any, *given: str) -> None:
+    async def _enter(self, way: Any, *given: object, required: bool = True) -> None:
+        """Find out who it is. One that is not `required` to be known may still log in by a message."""
         try:
             identity = await door.asked(way, *given, self._address)
         except TooManyFailuresError as error:
             self.subscriber.end(402, f"auth failed: {error}")
             return
-        except (Error, redis.RedisError) as error:
-            log.warning("login cannot be checked error=%s", type(error).__name__)
-            self.subscriber.end(500, "internal error: the login cannot be checked now")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the socket is told and closed
+            self._fail(error)
             return
-        if identity is None:
-            self.subscriber.end(402, "auth failed")
-        else:
+        if identity is not None:
             self._admit(identity)
+        elif required:
+            self.subscriber.end(402, "auth failed")
 
     def _admit(self, identity: Identity) -> None:
         if self._deadline is not None:
@@ -154,7 +160,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if request.from_ is not None and self._replay is not None and not self._replay.done():
             raise RequestError(409, "a replay is going on: wait for replay_completed")
         if not self._feed_known:
-            self._feed_known = await door.asked(door.feed_exists, one.feed)
+            self._feed_known = await door.asked(series.feed_exists, one.feed)
         if not self._feed_known:
             one.end(409, f"insufficient subscription: there is no feed {one.feed}")
             return

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user, get_user_model
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import Error
+from django.http import HttpRequest
 
 from api import authentication, tickets
 from api.stream.subscriber import Identity, Subscriber
 from marketdata import connections, metrics
-from marketdata.models import Client, Feed
+from marketdata.models import Client
 from marketdata.unauthenticated import Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -96,11 +98,6 @@ def _no_longer_allowed(known: set[Identity]) -> set[Identity]:
     return {one for one in known if one.kind != "page" and one not in allowed}
 
 
-def feed_exists(name: str) -> bool:
-    """Whether anybody ever wrote this feed or means to: what readers make up gets no room in the hub."""
-    return Feed.objects.filter(name=name).exists()
-
-
 def same_origin(headers: Mapping[bytes, bytes], trusted: list[str], *, secure: bool) -> bool:
     """Whether a browser's page from here opened the socket: same scheme, host and port. A missing Origin is no browser,
     and so no. `secure` says whether the socket came by TLS, as far as the last proxy."""
@@ -123,6 +120,9 @@ def by_ticket(ticket: str, address: str) -> Identity | None:
     return None if found is None or _no_longer_allowed({Identity(*found)}) else Identity(*found)
 
 
-def by_session(user: Any) -> Identity | None:
+def by_session(session: SessionBase, _address: str) -> Identity | None:
     """Staff who are logged in."""
-    return Identity("user", user.pk) if user is not None and user.is_active and user.is_staff else None
+    request = HttpRequest()
+    request.session = session
+    user = get_user(request)
+    return Identity("user", user.pk) if user.is_active and user.is_staff else None

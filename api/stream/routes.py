@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import URLRouter
+from channels.sessions import SessionMiddlewareStack
 from django.urls import re_path
 
 from api.stream import pressure
@@ -23,7 +23,7 @@ class Streams:
 
     def __init__(self, http: Any) -> None:
         self._http = http
-        self._sockets = AuthMiddlewareStack(
+        self._sockets = SessionMiddlewareStack(
             URLRouter(
                 [
                     re_path(r"^v2/stream/(?P<feed>[a-z0-9_]{1,16})/?\Z", StreamConsumer.as_asgi()),
@@ -34,6 +34,7 @@ class Streams:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            await self._sockets({**scope, "pressure": pressure.under(send)}, receive, send)
+            below = pressure.under(send)
+            await self._sockets({**scope, "pressure": below}, below.counting(receive), send)
         else:
             await self._http(scope, receive, send)

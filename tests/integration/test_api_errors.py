@@ -10,7 +10,12 @@ from tests.integration.serving import serving
 
 __all__ = ["serving"]
 
-BARS, TRADES = "/v2/stocks/bars", "/v2/stocks/trades"
+BARS, TRADES, SNAPSHOTS = "/v2/stocks/bars", "/v2/stocks/trades", "/v2/stocks/snapshots"
+# Which addresses take which numbers and dates.
+NUMBERS = [
+    (path, "limit") for path in (BARS, TRADES, "/v2/stocks/005930/bars", "/v2/stocks/005930/trades", "/v2/symbols")
+]
+DATES = [(path, name) for path, _ in NUMBERS[:-1] for name in ("start", "end", "asof")]
 
 
 @pytest.mark.parametrize(
@@ -23,6 +28,11 @@ BARS, TRADES = "/v2/stocks/bars", "/v2/stocks/trades"
         (BARS, {"symbols": "005930", "limit": 0}, 400, "limit"),
         (BARS, {"symbols": "005930", "limit": 10_001}, 400, "limit"),
         (BARS, {"symbols": "005930", "limit": "ten"}, 400, "limit"),
+        (BARS, {"symbols": "005930", "feed": "nobody"}, 404, "no such feed: nobody"),
+        (TRADES, {"symbols": "005930", "feed": "nobody"}, 404, "no such feed: nobody"),
+        (SNAPSHOTS, {"symbols": "005930", "feed": "nobody"}, 404, "no such feed: nobody"),
+        ("/v2/stocks/005930/bars", {"feed": "nobody"}, 404, "no such feed: nobody"),
+        ("/v2/stocks/005930/trades", {"feed": "nobody"}, 404, "no such feed: nobody"),
         (BARS, {"symbols": "005930", "sort": "up"}, 400, "sort"),
         (BARS, {"symbols": "005930", "start": "yesterday"}, 400, "RFC-3339"),
         (BARS, {"symbols": "005930", "asof": "x"}, 400, "asof"),
@@ -50,6 +60,50 @@ def test_a_wrong_question_is_told_what_would_be_right(serving, path, query, stat
     assert says in content["message"]
     assert content["request_id"] == response["X-Request-ID"]
     assert str(content["code"]).startswith(str(status))
+
+
+def ask(serving, path, name, text):
+    """The status for one parameter, beside the symbols where they are wanted."""
+    symbols = {"symbols": "005930"} if path in (BARS, TRADES) else {}
+    return serving.get(path, **symbols, **{name: text}).status_code
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("path", "name"), NUMBERS)
+def test_a_number_is_written_with_digits_only(serving, path, name):
+    wrong = ["1_000", "１０", "٣", " 10", "10 ", "+10", "-1", "1e1", "10.0", "0x10", "", "10\n"]
+
+    assert {text: ask(serving, path, name, text) for text in wrong} == dict.fromkeys(wrong, 400)
+    assert [ask(serving, path, name, text) for text in ("10", "010", "1", "10000")] == [200] * 4
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("path", "name"), DATES)
+def test_a_date_is_written_in_one_way(serving, path, name):
+    wrong = [
+        "2026-3-16",
+        "20260316",
+        "2026-W12-1",
+        "２０２６-03-16",
+        " 2026-03-16",
+        "2026-03-16 ",
+        "2026-02-30",
+        "2026",
+    ]
+    wrong += ["1773619200", "2026-03-16\n", "2026-03-16T00:00", "2026-03-16 00:00:00Z"]
+
+    assert {text: ask(serving, path, name, text) for text in wrong} == dict.fromkeys(wrong, 400)
+    assert ask(serving, path, name, "2026-03-16") == 200
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("text", ["１Min", " 1Min", "1Min ", "1_0Min", "01Min", "1min"])
+def test_a_timeframe_is_written_in_one_way(serving, text):
+    assert ask(serving, BARS, "timeframe", text) == 400
+
+
+def test_a_feed_that_is_known_and_silent_is_no_error(serving):
+    assert serving.read(BARS, symbols="005930", feed="nxt") == {"bars": {}, "next_page_token": None}
 
 
 def test_a_token_of_another_question_is_refused(serving):

@@ -137,7 +137,7 @@ def test_the_web_server_answers_after_its_connections_were_cut(road: Road, monke
     monkeypatch.setenv("API_THREADS", "2")
     port = free_port()
     client, secret = Client.objects.create_with_secret(name="reader", may_read=True)
-    road.start("web", ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "api.asgi:application"])
+    road.start("web", ["manage.py", "runweb", "--port", str(port)])
     ask = urllib.request.Request(
         f"http://127.0.0.1:{port}/v2/symbols",
         headers={"APCA-API-KEY-ID": client.key_id, "APCA-API-SECRET-KEY": secret},

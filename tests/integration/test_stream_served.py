@@ -7,12 +7,14 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
 
 from tests.integration.serving import CODES, REPLAY, SIMULATOR, and_leave, commit, minute, serving
+from tests.integration.test_lost_connections import frozen
 from tests.market import DAY_US, MINUTE_US, NINE_US
 from tests.servers import free_port
 from tests.waiting import until
@@ -98,6 +100,43 @@ async def test_a_message_beyond_any_reason_ends_that_socket_only(web, serving):
         assert socket.close_code in (1006, 1009)
     async with websockets.connect(f"ws://{web}/v2/stream/krx") as socket:
         await entered(socket, serving, trades=["*"])
+
+
+def _resident_mib(pid):
+    (line,) = (one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
+
+
+@pytest.mark.once
+async def test_what_a_client_says_while_nobody_listens_waits_at_the_client(web, serving, road, redis_server):
+    """A frozen Redis holds each `subscribe` for seconds; what follows must not pile up in the server."""
+    request = '{"action":"subscribe"}' + " " * 60_000
+    pid = road.processes["web"].pid
+    async with websockets.connect(
+        f"ws://{web}/v2/stream/krx", additional_headers=serving.headers, ping_interval=None, compression=None
+    ) as one:
+        assert [json.loads(await asyncio.wait_for(one.recv(), 20)) for _ in range(2)][1][0]["msg"] == "authenticated"
+        with frozen(redis_server):
+            before = _resident_mib(pid)
+            flood = asyncio.create_task(_say_often(one, request, 4_000))  # 240 MB
+            done, _ = await asyncio.wait([flood], timeout=10)
+            after = _resident_mib(pid)
+            async with websockets.connect(f"ws://{web}/v2/stream/krx") as other:
+                assert json.loads(await asyncio.wait_for(other.recv(), 20))[0]["msg"] == "connected"
+
+        assert not done
+        assert after - before < 48
+        heard = []
+        while not heard or heard[-1]["T"] != "subscription":  # it is read on
+            heard += json.loads(await asyncio.wait_for(one.recv(), 60))
+        flood.cancel()
+        one.transport.abort()
+
+
+async def _say_often(socket, text, times):
+    with suppress(websockets.ConnectionClosed):
+        for _ in range(times):
+            await socket.send(text)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own use of websockets
