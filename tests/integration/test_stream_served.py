@@ -126,7 +126,7 @@ async def test_what_a_client_says_while_nobody_listens_waits_at_the_client(web, 
 
         assert not done
         assert after - before < 48
-        heard = []
+        heard: list[dict[str, Any]] = []
         while not heard or heard[-1]["T"] != "subscription":  # it is read on
             heard += json.loads(await asyncio.wait_for(one.recv(), 60))
         flood.cancel()
