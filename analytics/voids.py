@@ -12,16 +12,15 @@ import datetime
 import functools
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from analytics import consistency, repair
-from marketdata import alarms, dropped, figures, leases, ledger, live, rollover
+from marketdata import alarms, dropped, figures, leases, ledger, live, rollover, voided
 from marketdata import bars as bars_module
 from marketdata import feed as feeds
 from marketdata import ticks as ticks_module
@@ -37,16 +36,17 @@ from marketdata.models import (
     VoidedTick,
     VoidOrder,
 )
-from marketdata.storage import StorageError, storage
+from marketdata.storage import NotWholeError, StorageError, storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP, Progress
-from marketdata.ticks import KIND_NAMES, PRICES, SEQ_BITS, SIDE_NAMES, SIZES, TICK_BITS, Mask, Ticks
+from marketdata.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
 from terminals import wire
 
 log = logging.getLogger(__name__)
 
 NEAR = datetime.timedelta(days=8)  # a trading date differs from its event's own date by no more
 LATEST_US = 40 * 86_400_000_000  # a trade older than that is nobody's latest
-MOST_NOTICES = 100
+MOST_NOTICES, MOST_NAMED = 100, 5
+FAILED = "void_failed"
 RECHECKED = datetime.timedelta(minutes=5)
 State = RolloverRun.State
 MOVED = (State.MOVED, State.AGGREGATED, State.CLEANED, State.DONE)
@@ -54,6 +54,10 @@ MOVED = (State.MOVED, State.AGGREGATED, State.CLEANED, State.DONE)
 
 class NothingChosen(Exception):
     """A selection that names nothing, or something that there is not."""
+
+
+class NotDone(Exception):
+    """Part of an order could not be carried out; the message says what, why and what to do. The rest is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +86,11 @@ class Selection:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """How many ticks of which series went (or would go), and the order, if one was made."""
+    """How many ticks of which series went (or would go), and the order, if one was made. `dropped` are the days that
+    stay as they are, for retention has been at them."""
 
     series: dict[tuple[datetime.date, str, str], int]
+    dropped: list[datetime.date]
     order: int | None = None
 
     @property
@@ -93,7 +99,8 @@ class Outcome:
 
 
 def void(selection: Selection, *, reason: str, by: str, progress: Progress = consistency.silent) -> Outcome:
-    """Void what was selected. NothingChosen; leases.HeldElsewhere and LeaseLost: the order is gone on with later."""
+    """Void what was selected. NothingChosen; leases.HeldElsewhere, LeaseLost and NotDone: the order is gone on with
+    later."""
     _check(selection)
     order = VoidOrder.objects.create(selection=selection.as_json(), reason=reason[:200], ordered_by=by[:150])
     log.warning("ticks are voided order=%d by=%s reason=%r selection=%s", order.pk, by, reason, order.selection)
@@ -103,9 +110,10 @@ def void(selection: Selection, *, reason: str, by: str, progress: Progress = con
 def preview(selection: Selection) -> Outcome:
     """What `void` would take; changes nothing."""
     _check(selection)
-    found = Outcome(series={})
     chosen = _Chosen(selection)
-    for date in chosen.dates():
+    dates, gone = chosen.dates()
+    found = Outcome(series={}, dropped=gone)
+    for date in dates:
         for symbol, feed in chosen.series(date):
             if count := len(chosen.ticks(date, symbol, feed)):
                 found.series[date, symbol, feed] = count
@@ -119,10 +127,10 @@ def resume(progress: Progress = consistency.silent) -> int:
     for order in orders:
         try:
             _carry_out(order, progress)
+        except NotDone as error:
+            alarms.sound(FAILED, str(error), subject=str(order.pk))
         except (StorageError, LookupError) as error:
-            alarms.sound("void_failed", f"order {order.pk}: {type(error).__name__}: {error}", subject=str(order.pk))
-        else:
-            alarms.clear("void_failed", subject=str(order.pk))
+            alarms.sound(FAILED, f"order {order.pk}: {type(error).__name__}: {error}", subject=str(order.pk))
     return len(orders)
 
 
@@ -145,8 +153,9 @@ class _Chosen:
         streams = IngestStream.objects.filter(client__name=selection.client).values_list("pk", flat=True)
         self._streams = list(streams) if selection.client else None
 
-    def dates(self) -> list[datetime.date]:
-        """The trading dates that may have some."""
+    def dates(self) -> tuple[list[datetime.date], list[datetime.date]]:
+        """The trading dates that may have some; and those of them that stay as they are, for their ticks or candles
+        were dropped: what is left of such a day is not the whole of it, and nothing is made of it."""
         given, days = self._given, IngestBatchDay.objects.order_by()
         if given.batches:
             days = days.filter(batch__in=given.batches)
@@ -161,8 +170,8 @@ class _Chosen:
             low = stream << SEQ_BITS
             mine = days.filter(batch__gte=low, batch__lte=low | ledger.SEQ_MASK)
             found |= set(mine.values_list("trade_date", flat=True).distinct())
-        # What is left of a day whose ticks or candles were dropped is not the whole of it: nothing is made of it.
-        return sorted(date for date in found if not dropped.kinds(date))
+        gone = {date for date in found if dropped.kinds(date)}
+        return sorted(found - gone), sorted(gone)
 
     def series(self, date: datetime.date) -> list[tuple[str, str]]:
         """The (symbol, feed) pairs of the date that may have some."""
@@ -193,38 +202,83 @@ def _date(time_us: int) -> datetime.date:
 
 
 def _carry_out(order: VoidOrder, progress: Progress) -> Outcome:
-    chosen, found = _Chosen(Selection.of_json(order.selection)), Outcome(series={}, order=order.pk)
+    """NotDone names what of the order is left; nothing of it holds up the rest."""
+    chosen, left = _Chosen(Selection.of_json(order.selection)), list[str]()
     with leases.hold(leases.UPKEEP) as lease:  # nobody moves or drops the day meanwhile
-        for date in chosen.dates():
-            for symbol, feed in chosen.series(date):
+        dates, gone = chosen.dates()
+        found = Outcome(series={}, dropped=gone, order=order.pk)
+        # Days of which all was taken before an interruption are in the ledger no more.
+        begun = set(VoidedTick.objects.filter(order=order).order_by().values_list("trade_date", flat=True).distinct())
+        for date in sorted(begun.union(dates)):
+            for symbol, feed in chosen.series(date) if date in dates else ():
                 lease.check()
                 job = functools.partial(_void_series, order, chosen, date, symbol, feed)
-                if count := repair.again(job):
+                try:
+                    count = repair.again(job)
+                except NotWholeError as error:
+                    left.append(str(error))
+                    continue
+                if count:
                     found.series[date, symbol, feed] = count
                     progress(f"{date} {feed} {symbol}: {count:,} 틱 / ticks")
             lease.check()
-            _daily(date, order)
+            try:
+                _daily(date, order)
+            except NotWholeError as error:
+                left.append(f"{date} 일봉 / daily candles: {error}")
+        if left:
+            raise NotDone(
+                f"지시 {order.pk}: 일부 남음 / of order {order.pk} is left: {_few(left)}. It is tried again every half"
+                f" minute; `manage.py void --restore {order.pk}` puts back what it took and gives it up"
+            )
         VoidOrder.objects.filter(pk=order.pk).update(done_at=datetime.datetime.now(datetime.UTC))
+    alarms.clear(FAILED, subject=str(order.pk))
     return found
 
 
+def _few(words: Sequence[str]) -> str:
+    return "; ".join(words[:MOST_NAMED]) + (f"; and {len(words) - MOST_NAMED:,} more" if words[MOST_NAMED:] else "")
+
+
 def _daily(date: datetime.date, order: VoidOrder) -> None:
-    run = RolloverRun.objects.filter(trade_date=date).first()
-    if run is not None and run.state in consistency.AGGREGATED:
-        # Their minute candles have fewer trades because we took them, not because something is missing.
-        taken = VoidedTick.objects.filter(order=order, trade_date=date).order_by().values_list("symbol", "feed")
-        proven = set(taken.distinct())
-        daily = repair.again(lambda: storage().build_daily(date, rollover.windows(date), proven=proven))
-        RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
+    """The daily candles of a day of which this order took ticks, if there are any. NotWholeError: they stay as they
+    are."""
+    run = RolloverRun.objects.filter(trade_date=date, aggregated_at__isnull=False).first()
+    if run is None or not VoidedTick.objects.filter(order=order, trade_date=date).exists():
+        return
+    if dropped.Kind.MINUTES in dropped.kinds(date):  # since the order took them
+        log.warning("daily candles keep what was voided date=%s order=%d: no minute candles", date, order.pk)
+        return
+    # Minute candles have fewer trades because orders took them, not because something is missing; another order that
+    # is not through may have taken some as well.
+    taken = VoidedTick.objects.filter(trade_date=date).filter(Q(order=order) | Q(order__done_at=None))
+    proven = set(taken.order_by().values_list("symbol", "feed").distinct())
+    daily = repair.again(lambda: storage().build_daily(date, rollover.windows(date), proven=proven))
+    RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
+    alarms.clear(rollover.NOT_WHOLE, subject=date.isoformat())
+
+
+def _refuse_remainder(date: datetime.date, symbol: str, feed: str) -> None:
+    """NotWholeError if a minute candle has more trades than the ticks that are stored make: made anew from them it
+    would lose what they do not know. Inside `own_minutes`."""
+    made = consistency.from_ticks(date, symbol, feed)
+    trades = dict(zip(made.time_us.tolist(), made.n.tolist(), strict=True))
+    stored = storage().read_day_minutes(date, feed, symbol)
+    if more := sum(n > trades.get(at, 0) for at, n in zip(stored.time_us.tolist(), stored.n.tolist(), strict=True)):
+        raise NotWholeError(
+            f"{date} {feed} {symbol}: {more:,} minute candles have more trades than the ticks that are stored, so"
+            f" nothing of this series was changed. `manage.py verify_day {date}` names what is missing"
+        )
 
 
 def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol: str, feed: str) -> int:
-    """One transaction: what is chosen of a series goes."""
+    """One transaction: what is chosen of a series goes. NotWholeError: nothing of it went."""
     store = storage()
     with store.own_minutes(date, feed, [symbol]):
         ticks = chosen.ticks(date, symbol, feed)
         if not len(ticks):
             return 0
+        _refuse_remainder(date, symbol, feed)
         wanted = set(ticks.tick_id.tolist())
         places = store.tick_places(date, symbol, feed)
         sources = {tick_id: source for place in places.values() for tick_id, source in place.items()}
@@ -233,7 +287,7 @@ def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol:
             if len(mine) and store.delete_ticks(place, mine) != len(mine):
                 raise StorageError("ticks went while they were voided; nothing was changed")
             if place == HISTORY:
-                _adjust_run(date, _figure(mine, sources), -1)
+                _adjust_run(date, _figure(voided.by_source(mine, sources)))
         VoidedTick.objects.bulk_create(
             [
                 VoidedTick(
@@ -244,7 +298,7 @@ def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol:
             ],
             batch_size=500,
         )  # fmt: skip
-        _adjust_ledger(date, ticks, sources, -1)
+        _adjust_ledger(voided.by_source(ticks, sources), -1)
         store.replace_minutes(date, consistency.from_ticks(date, symbol, feed))
         cancels = ticks.take(ticks.kind == wire.Kind.TRADE)
         cancels.kind[:] = feeds.CANCELLED
@@ -252,29 +306,22 @@ def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol:
         return len(wanted)
 
 
-def _parts(ticks: Ticks, sources: dict[int, int]) -> Iterator[Ticks]:
-    """The ticks by source, for arrays have one."""
-    of = np.array([sources[tick_id] for tick_id in ticks.tick_id.tolist()], np.int64)
-    for source in np.unique(of).tolist():
-        yield replace(ticks.take(of == source), source_id=int(source))
+def _figure(parts: Iterable[Ticks]) -> Figure:
+    return figures.total(figure for part in parts for figure in figures.of_ticks(part).values())
 
 
-def _figure(ticks: Ticks, sources: dict[int, int]) -> Figure:
-    return figures.total(figure for part in _parts(ticks, sources) for figure in figures.of_ticks(part).values())
-
-
-def _adjust_run(date: datetime.date, figure: Figure, sign: int) -> None:
-    """What the rollover noted of a day in history follows, so that the next comparison finds what it expects."""
+def _adjust_run(date: datetime.date, gone: Figure) -> None:
+    """What the rollover noted of a day in history follows, so that the next comparison finds what it expects; and its
+    archive has ticks that do not count any more, so it is made anew."""
     run = RolloverRun.objects.filter(trade_date=date, state__in=MOVED).first()
-    if run is not None and figure.rows:
-        before = Figure(run.rows or 0, run.checksum or 0)
-        now = before + figure if sign > 0 else before - figure
-        RolloverRun.objects.filter(pk=run.pk).update(rows=now.rows, checksum=now.checksum)
+    if run is not None and gone.rows:
+        now = Figure(run.rows or 0, run.checksum or 0) - gone
+        RolloverRun.objects.filter(pk=run.pk).update(rows=now.rows, checksum=now.checksum, archived_at=None)
 
 
-def _adjust_ledger(date: datetime.date, ticks: Ticks, sources: dict[int, int], sign: int) -> None:
+def _adjust_ledger(parts: Iterable[Ticks], sign: int) -> None:
     changes: dict[tuple[int, int], Figure] = {}
-    for part in _parts(ticks, sources):
+    for part in parts:
         for key, figure in figures.by_batch(part, part.tick_id >> TICK_BITS).items():
             changes[key] = changes.get(key, Figure()) + figure
     ledger.adjust_days(changes, sign)
@@ -291,61 +338,50 @@ def _note(ticks: Ticks) -> None:
 
 
 def restore(order: VoidOrder, *, by: str, progress: Progress = consistency.silent) -> int:
-    """Put back every tick an order took; how many. They enter the day like late ticks. May be called again."""
+    """Put back every tick an order took; how many. They enter the day like late ticks. May be called again. NotDone
+    names what stays voided; nothing of it holds up the rest. leases.HeldElsewhere and LeaseLost: call it again."""
     log.warning("voided ticks are put back order=%d by=%s", order.pk, by)
-    count = 0
+    count, left = 0, list[str]()
     with leases.hold(leases.UPKEEP) as lease:
         groups = VoidedTick.objects.filter(order=order).order_by("trade_date", "feed", "symbol")
         keys = groups.values_list("trade_date", "feed", "symbol").annotate(ticks=Count("tick_id"))
         for date, feed, symbol, ticks in list(keys):
             if dropped.kinds(date):
-                raise NothingChosen(f"{date}: 보존 기간이 지난 날 / the day's ticks were dropped, so it stays as it is")
+                left.append(f"{date} {feed} {symbol}: 보존 기간이 지난 날 / of this day ticks or candles were dropped")
+                continue
             storage().ensure_partitions([date], (TEMP,))
             lease.check()
-            repair.again(functools.partial(_restore_series, order, date, symbol, feed))
+            try:
+                repair.again(functools.partial(_restore_series, order, date, symbol, feed))
+            except NotWholeError as error:
+                left.append(str(error))
+                continue
             progress(f"{date} {feed} {symbol}: {ticks:,} 틱 / ticks")
             count += ticks
+        now = datetime.datetime.now(datetime.UTC)
         VoidOrder.objects.filter(pk=order.pk).update(
-            restored_at=datetime.datetime.now(datetime.UTC), done_at=order.done_at or order.created_at
+            restored_at=None if left else now, done_at=order.done_at or order.created_at
         )
+    alarms.clear(FAILED, subject=str(order.pk))
+    if left:
+        raise NotDone(f"{count:,} 복원, 일부 그대로 / put back; these stay voided: {_few(left)}")
     return count
 
 
 def _restore_series(order: VoidOrder, date: datetime.date, symbol: str, feed: str) -> None:
     store = storage()
     with store.own_minutes(date, feed, [symbol]):
+        _refuse_remainder(date, symbol, feed)
         rows = VoidedTick.objects.filter(order=order, trade_date=date, symbol=symbol, feed=feed)
-        kept = list(rows.order_by("time_us", "tick_id"))
-        ticks = _ticks(kept)
-        sources = {row.tick_id: row.source_id for row in kept}
-        for part in _parts(ticks, sources):
+        parts = voided.parts(list(rows.order_by("time_us", "tick_id")))
+        for part in parts:
             if store.load(TEMP, part) != len(part):
                 raise StorageError("a voided tick is stored as well; nothing was changed")
-        _adjust_ledger(date, ticks, sources, +1)
+        _adjust_ledger(parts, +1)
         rows.delete()
         store.replace_minutes(date, consistency.from_ticks(date, symbol, feed))
-        for part in _parts(ticks, sources):
+        for part in parts:
             _note(part.take(part.kind == wire.Kind.TRADE))
-
-
-def _ticks(rows: Sequence[VoidedTick]) -> Ticks:
-    """Voided ticks of one series as they were."""
-    ticks = ticks_module.empty(rows[0].feed, rows[0].source_id, len(rows), [rows[0].symbol])
-    ticks.symbol[:] = 0
-    for at, row in enumerate(rows):
-        record: dict[str, Any] = json.loads(row.record)
-        ticks.tick_id[at], ticks.time_us[at] = row.tick_id, row.time_us
-        ticks.trade_date[at] = (row.trade_date - EPOCH_DATE).days
-        ticks.kind[at] = KIND_NAMES.index(record["kind"]) if isinstance(record["kind"], str) else record["kind"]
-        side = record.get("side", "")
-        ticks.side[at] = SIDE_NAMES.index(side) if isinstance(side, str) else side
-        for names, scale in ((PRICES, wire.PRICE_SCALE), (SIZES, wire.SIZE_SCALE)):
-            for name in names:
-                if name in record:
-                    getattr(ticks, name)[at] = int(Decimal(record[name]).scaleb(scale))
-        if "seq" in record:
-            ticks.seq[at] = record["seq"]
-    return ticks
 
 
 # --- telling it -------------------------------------------------------------------------------------------------------

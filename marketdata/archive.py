@@ -1,8 +1,9 @@
 """Finished days as Parquet files: exported, read back and compared before they count, checked whenever somebody asks.
 
 `ARCHIVE_DIR/ticks/trade_date=2026-03-16/ticks.parquet`, and beside it `_ticks.json`, which says what is in it. A file
-appears whole or not at all, and is never replaced by one with fewer ticks. Ticks that came after those of the day were
-dropped are a further part beside the first, `ticks-2.parquet` with `_ticks-2.json`; the parts together are the day.
+appears whole or not at all, and is only replaced by one that has every tick of it, save for those that were voided.
+Ticks that came after those of the day were dropped are a further part beside the first, `ticks-2.parquet` with
+`_ticks-2.json`; the parts together are the day.
 What a file looks like inside is `marketdata.parquet`'s.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import functools
 import hashlib
 import itertools
 import json
@@ -20,14 +22,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
 from django.conf import settings
 
-from marketdata import alarms, dayticks, dropped, figures, leases, parquet
+from marketdata import alarms, dayticks, dropped, figures, leases, parquet, voided
 from marketdata.figures import Figure
-from marketdata.models import RolloverRun, Source
+from marketdata.models import RolloverRun, Source, VoidedTick
 from marketdata.storage import storage
 from marketdata.storage.base import TEMP, Progress
-from marketdata.ticks import Ticks
+from marketdata.ticks import Mask, Ticks
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,11 @@ FORMAT = 1
 PIECE = 1 << 20
 TELL_ROWS = 1_000_000
 State = RolloverRun.State
+_KEPT = (
+    "Was an older database restored, or were ticks deleted or changed? `manage.py verify_day {}` names what differs"
+    " from the ledger. To archive what the database has all the same, move that file and its manifest elsewhere, or"
+    " name another folder with `--to DIR`"
+)
 
 
 class ArchiveError(Exception):
@@ -120,7 +128,6 @@ def run_due(progress: Progress = silent) -> list[datetime.date]:
             except (ArchiveError, parquet.Missing) as error:
                 alarms.sound(FAILED, str(error), subject=date.isoformat())
                 continue
-            alarms.clear(FAILED, subject=date.isoformat())
             done.append(date)
     except leases.HeldElsewhere as error:
         log.info("archive waits reason=%s", error)
@@ -139,13 +146,18 @@ def make(date: datetime.date, *, folder: Path | None = None, progress: Progress 
 
         run, found = _finished(date)
         part = dropped.ticks_gone(date) + 1
-        manifest = _existing(date, folder, part, found)
+        manifest = _intact(date, folder, part)
         if manifest is None:
             _refuse_fewer(date, folder, part, figures.total(found.values()))
+        elif manifest.figure != figures.total(found.values()):
+            _refuse_loss(date, path_of(date, folder, part), manifest.rows, found)
+            manifest = None
+        if manifest is None:
             manifest = _export(run, found, folder, part, tell)
         if folder is None or folder.resolve() == Path(settings.ARCHIVE_DIR).resolve():
             lease.check()
             _note(run)
+            alarms.clear(FAILED, subject=date.isoformat())
         log.info("archived date=%s ticks=%d bytes=%d", date, manifest.rows, manifest.bytes)
         return manifest
 
@@ -188,21 +200,19 @@ def _finished(date: datetime.date) -> tuple[RolloverRun, dict[tuple[str, str], F
     return run, found
 
 
-def _existing(
-    date: datetime.date, folder: Path | None, part: int, found: dict[tuple[str, str], Figure]
-) -> Manifest | None:
-    """The archive that is there, if it is whole and has these ticks."""
+def _intact(date: datetime.date, folder: Path | None, part: int) -> Manifest | None:
+    """What the archive that is there says of itself, if its file is as it was written."""
     try:
         manifest = manifest_of(date, folder, part)
         _check_file(path_of(date, folder, part), manifest)
     except ArchiveError:
         return None
-    return manifest if manifest.figure == figures.total(found.values()) else None
+    return manifest
 
 
 def _refuse_fewer(date: datetime.date, folder: Path | None, part: int, total: Figure) -> None:
-    """ArchiveError if the file that is there has more ticks than the database: what it would be replaced by is not the
-    whole of it."""
+    """ArchiveError if a file that was damaged or lost, so that its ticks cannot be compared, had more of them than the
+    database."""
     path = path_of(date, folder, part)
     try:
         rows = manifest_of(date, folder, part).rows
@@ -210,11 +220,44 @@ def _refuse_fewer(date: datetime.date, folder: Path | None, part: int, total: Fi
         rows = parquet.count(str(path)) if path.exists() else 0
     if rows > total.rows:
         raise ArchiveError(
-            f"{date}: 보관본이 더 많음 / {path} has {rows:,} ticks, the database only {total.rows:,}, so it is kept"
-            f" as it is. Was an older database restored, or were ticks deleted? `manage.py verify_day {date}` names"
-            " what is missing. To archive what the database has all the same, move that file and its manifest"
-            " elsewhere, or name another folder with `--to DIR`"
+            f"{date}: 보관본이 더 많음 / {path} has {rows:,} ticks, the database only {total.rows:,}, and the file or"
+            f" its manifest was changed or lost, so they cannot be compared and stay as they are. {_KEPT.format(date)}"
         )
+
+
+def _refuse_loss(date: datetime.date, path: Path, rows: int, found: dict[tuple[str, str], Figure]) -> None:
+    """ArchiveError if an archive has ticks that are neither stored just as they are there nor voided: what it would be
+    replaced by is not the whole of it. Memory holds a row group and a few series."""
+    senders, lost = dayticks.sources(), 0
+
+    @functools.lru_cache(maxsize=4)  # a series may go on in the next row group
+    def stored(symbol: str, feed: str) -> list[Ticks]:
+        return _read(date, (symbol, feed), found[symbol, feed], senders) if (symbol, feed) in found else []
+
+    for part in read(path):
+        for index in np.unique(part.symbol).tolist():
+            symbol, mine = part.symbols[index], part.take(part.symbol == index)
+            mine = mine.take(_not_among(mine, stored(symbol, part.feed)))
+            if len(mine):
+                taken = VoidedTick.objects.filter(trade_date=date, symbol=symbol, feed=part.feed)
+                lost += int(_not_among(mine, voided.parts(list(taken))).sum())
+    if lost:
+        raise ArchiveError(
+            f"{date}: 보관본에만 있는 틱 / {path} has {rows:,} ticks, and {lost:,} of them are not in the database as"
+            f" they are there and were not voided, so it is kept as it is. {_KEPT.format(date)}"
+        )
+
+
+def _not_among(ticks: Ticks, parts: Sequence[Ticks]) -> Mask:
+    """Which of these ticks of one series are in none of the others with the same tick_id and content."""
+    known = np.concatenate([np.zeros(0, np.int64), *(part.tick_id for part in parts)])
+    if not len(known):
+        return np.ones(len(ticks), bool)
+    hashes = np.concatenate([figures.row_hashes(part) for part in parts])
+    order = known.argsort()
+    place = order[np.searchsorted(known[order], ticks.tick_id).clip(max=len(known) - 1)]
+    differs: Mask = (known[place] != ticks.tick_id) | (hashes[place] != figures.row_hashes(ticks))
+    return differs
 
 
 def _export(
@@ -298,14 +341,14 @@ def _read(date: datetime.date, series: tuple[str, str], figure: Figure, senders:
 
 
 def _note(run: RolloverRun) -> None:
-    """The day is archived, unless late ticks came meanwhile: then it is due again."""
+    """The day is archived, unless late ticks came or ticks were voided meanwhile: then it is due again."""
     unchanged = RolloverRun.objects.filter(
         pk=run.pk, state=State.DONE, rows=run.rows, checksum=run.checksum, dropped_at=None
     )
     if not unchanged.update(archived_at=datetime.datetime.now(datetime.UTC)):
         raise ArchiveError(
-            f"{run.trade_date}: 그 사이 늦은 틱이 들어옴 / late ticks came while it was archived; the rollover moves"
-            " them, then archive it again"
+            f"{run.trade_date}: 그 사이 틱이 바뀜 / late ticks came or ticks were voided while it was archived; the"
+            " rollover moves those that came, then archive it again"
         )
 
 

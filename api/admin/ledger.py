@@ -26,6 +26,7 @@ from marketdata.models import (
     VoidedTick,
     VoidOrder,
 )
+from marketdata.storage import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def _carried_out(page: ReadOnly, request: HttpRequest, job: Callable[[], int]) -
     """What a job of voiding answers; None and a message if it cannot be done now."""
     try:
         count = job()
-    except (voids.NothingChosen, leases.HeldElsewhere, leases.LeaseLost) as error:
+    except (voids.NothingChosen, voids.NotDone, StorageError, leases.HeldElsewhere, leases.LeaseLost) as error:
         page.message_user(request, str(error), messages.ERROR)
         return None
     try:

@@ -477,9 +477,10 @@ def test_an_archive_is_never_replaced_by_one_with_fewer_ticks():
     rollover.run_due(clock=Clock(DONE))
 
     assert archive.run_due() == []
-    assert "has 1,000 ticks, the database only 1" in Alarm.objects.get(code="archive_failed").message
+    assert "has 1,000 ticks, and 1,000 of them are not" in Alarm.objects.get(code="archive_failed").message
     (archive.folder_of(DAY) / "_ticks.json").rename(archive.folder_of(DAY) / "lost")
     assert archive.run_due() == []
+    assert "has 1,000 ticks, the database only 1" in Alarm.objects.get(code="archive_failed").message
     (archive.folder_of(DAY) / "lost").rename(archive.folder_of(DAY) / "_ticks.json")
 
     assert archive.manifest_of(DAY) == before

@@ -3,7 +3,6 @@ and put back again to the digit."""
 
 import datetime
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -15,68 +14,25 @@ from django.test import Client as Browser
 from analytics import consistency, voids
 from analytics import tasks as voiding
 from analytics.voids import Selection
-from ingest import notices, tasks
-from ingest.rights import Rights
-from marketdata import alarms, feed, leases, ledger, live, rollover, seeding
+from marketdata import feed, leases, live, rollover
 from marketdata.models import (
     Alarm,
-    Client,
     DroppedDay,
     FeedNotice,
     IngestBatch,
-    Market,
     RolloverRun,
-    Source,
-    Symbol,
     VoidedTick,
     VoidOrder,
 )
 from marketdata.storage import StorageError, storage
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
-from terminals import wire
 from tests import market
+from tests.integration.senders import Sender
 from tests.market import MINUTE_US, NINE_US
+
+pytestmark = pytest.mark.usefixtures("worker")
 
 EVER = (-(2**62), 2**62)
 DAY = datetime.date(2026, 3, 16)
-
-
-@pytest.fixture(autouse=True)
-def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
-    settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
-    alarms.told.clear()
-    monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
-    monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
-    for code in ("005930", "000660"):
-        Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
-    assert seeding.seed()  # this Redis knows all there is: nothing yet
-    yield
-    live.connection().close()
-    live.connection.cache_clear()
-
-
-class Sender:
-    """A client's batches, processed as a worker does."""
-
-    def __init__(self, name: str) -> None:
-        source = Source.objects.get(code="REPLAY")
-        self.client, _ = Client.objects.create_with_secret(
-            name=name, source=source, may_send=True, feeds="*", shares_feeds=True
-        )
-        self.stream = ledger.open_stream(self.client, f"{self.client.pk:016x}")
-        self.seq = 0
-
-    def send(self, *rows: dict[str, Any], feed: str = "krx") -> int:
-        """The batch's number."""
-        self.seq += 1
-        given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
-        number = batch_number(self.stream, self.seq)
-        payload = wire.encode_rows(self.seq, feed, 1, given)
-        message = notices.batch_message(number, payload, ledger.now_us(), 4, None, None)
-        tasks.process_batches(batches=[message], reply_to="test")
-        return number
 
 
 def prices(symbol: str = "005930") -> list[int]:
@@ -283,7 +239,7 @@ def test_what_is_left_of_a_dropped_day_is_neither_voided_nor_put_back():
     before = candle()
 
     assert void(client="desk").ticks == 0
-    with pytest.raises(voids.NothingChosen):
+    with pytest.raises(voids.NotDone):
         voids.restore(VoidOrder.objects.order_by("pk")[0], by="boss")
 
     assert (prices(), candle()) == ([1], before)

@@ -42,7 +42,7 @@ class Command(BaseCommand):
         try:
             with storage().patient():
                 self._do(options)
-        except voids.NothingChosen as error:
+        except (voids.NothingChosen, voids.NotDone) as error:
             raise CommandError(str(error)) from error
         except (leases.HeldElsewhere, leases.LeaseLost) as error:
             raise CommandError(
@@ -80,6 +80,11 @@ class Command(BaseCommand):
                 self.stdout.write(f"{date} {feed:<16} {symbol:<24} {count:>9,}")
             done = "무효가 될 틱 / would be voided" if options["dry_run"] else f"무효 / voided, order {found.order}"
             self.stdout.write(f"{found.ticks:,} {done}")
+            if found.dropped:
+                self.stdout.write(
+                    f"그대로 / as they are: {len(found.dropped):,} days from {found.dropped[0]} to {found.dropped[-1]},"
+                    " whose ticks, minute candles or ledger rows were dropped (RETENTION_…_DAYS)"
+                )
             if options["dry_run"]:
                 return
         try:
