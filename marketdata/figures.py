@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class Figure:
         return Figure(self.rows - other.rows, (self.checksum - other.checksum) % PRIME)
 
 
+@lru_cache(maxsize=10_000)
 def weight(symbol: str, feed: str) -> int:
     """What the hashes of a series are multiplied with: 1 to PRIME - 1."""
     return (zlib.crc32(f"{feed}/{symbol}".encode()) % (PRIME - 1) + 1) * _PER_RATIO % PRIME
@@ -60,26 +62,23 @@ def total(figures: Iterable[Figure]) -> Figure:
 
 def of_ticks(ticks: Ticks) -> dict[int, Figure]:
     """Figures by trading date (days since 1970)."""
-    hashes = row_hashes(ticks)
-    weights = np.array([weight(symbol, ticks.feed) for symbol in ticks.symbols], np.int64)
-    weighted = np.mod(hashes, PRIME) * weights[ticks.symbol] % PRIME if len(ticks) else hashes
-    found = {}
-    for date in np.unique(ticks.trade_date).tolist():
-        chosen = weighted[ticks.trade_date == date]
-        found[date] = Figure(len(chosen), int(chosen.sum()) % PRIME)
-    return found
+    return {date: figure for (_, date), figure in by_batch(ticks, np.zeros(len(ticks), np.int64)).items()}
 
 
 def by_batch(ticks: Ticks, batch: Int64) -> dict[tuple[int, int], Figure]:
-    """Figures by (batch, trading date), `batch` naming each row's."""
-    found: dict[tuple[int, int], Figure] = {}
-    numbers, first = np.unique(batch, return_index=True)
-    if len(numbers) == 1:
-        return {(int(numbers[0]), date): figure for date, figure in of_ticks(ticks).items()}
-    for number in numbers[np.argsort(first)].tolist():
-        for date, figure in of_ticks(ticks.take(batch == number)).items():
-            found[number, date] = figure
-    return found
+    """Figures by (batch, trading date), sorted; `batch` names each row's."""
+    if not len(ticks):
+        return {}
+    weights = np.array([weight(symbol, ticks.feed) for symbol in ticks.symbols], np.int64)
+    weighted = np.mod(row_hashes(ticks), PRIME) * weights[ticks.symbol] % PRIME
+    order = np.lexsort((ticks.trade_date, batch))
+    numbers, dates = batch[order], ticks.trade_date[order]
+    changes = (numbers[1:] != numbers[:-1]) | (dates[1:] != dates[:-1])
+    first = np.append(0, np.flatnonzero(changes) + 1)
+    sums = np.add.reduceat(weighted[order], first) % PRIME
+    counts = np.diff(first, append=len(order))
+    keys = zip(numbers[first].tolist(), dates[first].tolist(), strict=True)
+    return dict(zip(keys, map(Figure, counts.tolist(), sums.tolist()), strict=True))
 
 
 def row_hashes(ticks: Ticks) -> Int64:

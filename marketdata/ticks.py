@@ -105,6 +105,19 @@ def empty(feed: str = "", source_id: int = 0, rows: int = 0, symbols: list[str] 
     return Ticks(feed=feed, source_id=source_id, symbols=symbols or [], **columns)
 
 
+def _nothing_given() -> dict[str, npt.NDArray[Any]]:
+    columns = {
+        name: np.full(wire.BATCH_ROWS, _NOTHING.get(name, ABSENT), _DTYPES.get(name, np.int64)) for name in COLUMNS
+    }
+    for column in columns.values():
+        column.flags.writeable = False
+    return columns
+
+
+_NOTHING_GIVEN = _nothing_given()
+"""The columns of the longest batch, for all batches to share: what was not given need not be made for each."""
+
+
 def concatenate(parts: Sequence[Ticks]) -> Ticks:
     """Ticks of one feed and source after each other; symbols are merged into one list."""
     if len(parts) == 1:
@@ -192,43 +205,41 @@ def from_wire(payload: bytes, *, source_id: int, batch: int) -> Decoded:
 def _from_columns(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:
     layout = wire.parse_columns(payload, header)
     rows = header.rows
-    ticks = empty(header.feed, source_id, rows, layout.symbols)
+    columns = {name: column[:rows] for name, column in _NOTHING_GIVEN.items()}
     faults = np.zeros(rows, np.uint32)
     for column, offset in layout.offsets.items():
-        name = column.name.lower()
-        if column == wire.Column.SYMBOL:
-            index = np.frombuffer(payload, "<u2", rows, offset).astype(np.int32)
-            ticks.symbol = np.where(index < len(layout.symbols), index, np.int32(-1))
-        elif column in (wire.Column.KIND, wire.Column.SIDE):
-            setattr(ticks, name, np.frombuffer(payload, "u1", rows, offset))
-        elif column == wire.Column.TRADE_DATE:
-            ticks.trade_date = np.frombuffer(payload, "<i4", rows, offset).astype(np.int32)
-        else:
-            values = np.frombuffer(payload, "<i8", rows, offset).astype(np.int64, copy=False)
-            if name in PRICES:
-                values = _rescale(values, wire.PRICE_SCALE - layout.price_scale, faults, Fault.PRICE_OUT_OF_RANGE)
-            elif name in SIZES:
-                values = _rescale(values, wire.SIZE_SCALE - layout.size_scale, faults, Fault.SIZE_OUT_OF_RANGE)
-            setattr(ticks, name, values)
+        name = _COLUMN_NAMES[column]
+        values = np.frombuffer(payload, _WIRE_DTYPES[name], rows, offset)
+        if name == "symbol":
+            values = values.astype(np.int32)
+            values[values >= len(layout.symbols)] = -1
+        elif name in PRICES:
+            values = _rescale(values, wire.PRICE_SCALE - layout.price_scale, faults, Fault.PRICE_OUT_OF_RANGE)
+        elif name in SIZES:
+            values = _rescale(values, wire.SIZE_SCALE - layout.size_scale, faults, Fault.SIZE_OUT_OF_RANGE)
+        columns[name] = values.astype(_DTYPES.get(name, np.int64), copy=False)
+    ticks = Ticks(feed=header.feed, source_id=source_id, symbols=layout.symbols, **columns)
     return Decoded(header=header, ticks=ticks, faults=faults)
+
+
+_COLUMN_NAMES = {column: column.name.lower() for column in wire.Column}
+_WIRE_DTYPES = {
+    name: {2: "<u2", 1: "u1", 4: "<i4", 8: "<i8"}[wire.WIDTHS[column]] for column, name in _COLUMN_NAMES.items()
+}
 
 
 def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint32], fault: Fault) -> Int64:
     factor = 10**exponent
-    absent = values == ABSENT
     limit = GREATEST // factor
-    far = ((values > limit) | (values < -limit)) & ~absent
-    if far.any():
+    absent: Mask | None = None
+    if len(values) and (values.min() < -limit or values.max() > limit):  # something is absent, or too large
+        absent = values == ABSENT
+        far = ((values > limit) | (values < -limit)) & ~absent
         faults[far] |= np.uint32(fault)
-        values = np.where(far, ABSENT, values)
         absent |= far
-    if factor == 1:
-        return values
-    if absent.any():
         values = np.where(absent, 0, values)
-        return np.where(absent, ABSENT, values * factor)
     scaled_up: Int64 = values * factor
-    return scaled_up
+    return scaled_up if absent is None else np.where(absent, ABSENT, scaled_up)
 
 
 def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:

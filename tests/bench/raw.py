@@ -24,7 +24,7 @@ def statements(
     for index, codes in enumerate(symbols):
         payload, _ = load.batch(codes, batch_rows, index)
         ticks = ticks_module.from_wire(bytes(payload), source_id=5, batch=1).ticks
-        ticks.trade_date[:] = day
+        ticks.trade_date = np.full(len(ticks), day, np.int32)
         templates.append(ticks)
     made = []
     sent = 0

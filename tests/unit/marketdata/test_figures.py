@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from marketdata import figures
 from marketdata.figures import PRIME, Figure
+from marketdata.ticks import ABSENT, GREATEST, TICK_BITS
 from tests import market
 from tests.market import tick_id
 
@@ -43,6 +44,49 @@ def test_a_batch_is_counted_by_trading_date():
     }  # fmt: skip
     by_hand = figures.of_ticks(whole.take(numbers == 7))
     assert {date: found[7, date] for date in by_hand} == by_hand
+
+
+_number = st.one_of(st.just(ABSENT), st.integers(-GREATEST, GREATEST), st.sampled_from([0, 1, -1, PRIME, -PRIME]))
+_row = st.fixed_dictionaries(
+    {
+        "batch": st.integers(1, 3),
+        "trade_date": st.integers(20_528, 20_530),
+        "symbol": st.sampled_from(["A", "B", "005930"]),
+        "time_us": st.integers(-(2**62), 2**62),
+        "kind": st.integers(1, 4),
+        "side": st.integers(0, 2),
+        **dict.fromkeys(figures.FACTORS, _number),
+    }
+)
+
+
+def remainder(value: int) -> int:
+    """Cut towards zero, as every database does it."""
+    return value % PRIME if value >= 0 else -(-value % PRIME)
+
+
+def hash_by_hand(row: dict[str, int], number: int) -> int:
+    mixed = remainder(row["time_us"]) * figures.TIME + row["kind"] * figures.KIND + row["side"] * figures.SIDE
+    mixed += 4 * figures.SOURCE
+    for name, (factor, unless) in figures.FACTORS.items():
+        mixed += -unless if row[name] == ABSENT else remainder(row[name]) * factor
+    return (remainder(number) + 1) * remainder(mixed)
+
+
+@given(st.lists(_row, max_size=40))
+def test_all_batches_in_one_go_have_the_figures_that_their_rows_add_up_to(rows):
+    given_rows = [{**row, "tick_id": tick_id(row["batch"], at)} for at, row in enumerate(rows)]
+    whole = market.ticks([{name: row[name] for name in row if name != "batch"} for row in given_rows])
+
+    found = figures.by_batch(whole, whole.tick_id >> TICK_BITS)
+
+    wanted: dict[tuple[int, int], Figure] = {}
+    for row in given_rows:
+        one = figures.of_series(row["symbol"], "krx", 1, hash_by_hand(row, row["tick_id"]))
+        key = row["tick_id"] >> TICK_BITS, row["trade_date"]
+        wanted[key] = wanted.get(key, Figure()) + one
+    assert found == wanted
+    assert list(found) == sorted(found)
 
 
 def test_the_name_of_a_series_is_part_of_its_checksum():

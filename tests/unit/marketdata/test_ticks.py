@@ -66,6 +66,35 @@ def test_columns_become_arrays_with_every_value_in_its_place(rows):
     assert (found.ticks.feed, found.ticks.source_id) == ("krx", 4)
 
 
+def test_what_was_not_given_is_shared_by_all_batches_so_nobody_can_write_into_it():
+    columns = wire.Columns()
+    for _ in range(wire.BATCH_ROWS):
+        columns.append(symbol="A", time_us=1, price=1)
+
+    found = decoded(columns.encode(1, "krx", 1)).ticks
+
+    assert (found.bid == ABSENT).all()
+    assert (len(found.bid), (found.trade_date == NO_DATE).all()) == (wire.BATCH_ROWS, True)
+    with pytest.raises(ValueError, match="read-only"):
+        found.bid[0] = 1
+
+
+@given(st.integers(0, 8), st.integers(0, 6), st.lists(st.one_of(st.none(), st.integers(-(2**63) + 1, 2**63 - 1))))
+def test_rescaling_a_column_is_rescaling_each_of_its_numbers(price_scale, size_scale, mantissas):
+    columns, alone = wire.Columns(price_scale, size_scale), []
+    for mantissa in mantissas:
+        one = wire.Columns(price_scale, size_scale)
+        for rows in (columns, one):
+            rows.append(symbol="A", time_us=1, price=mantissa, size=mantissa)
+        alone.append(decoded(one.encode(1, "krx", 1)))
+
+    found = decoded(columns.encode(1, "krx", 1))
+
+    assert found.ticks.price.tolist() == [int(one.ticks.price[0]) for one in alone]
+    assert found.ticks.size.tolist() == [int(one.ticks.size[0]) for one in alone]
+    assert faults(found) == [faults(one)[0] for one in alone]
+
+
 @given(st.integers(0, 8), st.integers(0, 6), st.integers(-(2**63) + 1, 2**63 - 1))
 def test_a_number_of_any_scale_is_rescaled_exactly_or_said_to_be_out_of_range(price_scale, size_scale, mantissa):
     columns = wire.Columns(price_scale, size_scale)
