@@ -3,13 +3,10 @@ hands; merging with what is stored happens in the database."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from marketdata.bars import MINUTE_US, MOST, VALUE_UNIT, Bars, believable, empty, sums
-from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, trades
+from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, symbol_ranks, trades
 
 _SAFE = float(2**62)
 
@@ -22,17 +19,12 @@ def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) ->
     in `n` and the prices, with volume 0; one of size 0 counts for nothing. SumTooLargeError if volume or traded value
     of a candle reach MOST.
     """
-    ticks = ticks.take(trades(ticks))
+    counted = trades(ticks)
+    if not counted.all():
+        ticks = ticks.take(counted)
     if not len(ticks):
         return empty(ticks.feed)
-    rank = np.empty(len(ticks.symbols), np.int32)
-    rank[np.array(sorted(range(len(ticks.symbols)), key=ticks.symbols.__getitem__), np.int64)] = np.arange(
-        len(ticks.symbols)
-    )
-    keys: list[npt.NDArray[Any]] = [ticks.tick_id, ticks.time_us, rank[ticks.symbol]]
-    if (ticks.trade_date != ticks.trade_date[0]).any():
-        keys.insert(2, ticks.trade_date)
-    order = np.lexsort(keys)
+    order = np.lexsort((ticks.tick_id, ticks.time_us, ticks.trade_date, symbol_ranks(ticks)))
     symbol, time_us, tick_id = ticks.symbol[order], ticks.time_us[order], ticks.tick_id[order]
     price, size, trade_date = ticks.price[order], ticks.size[order], ticks.trade_date[order]
     size = np.where(size == ABSENT, 0, size)

@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import candles
+from marketdata import bars
 from marketdata.ticks import ABSENT, GREATEST
 from tests import market
 from tests.market import MINUTE_US, NINE_US
@@ -13,6 +14,15 @@ _small = st.fixed_dictionaries(
         "price": st.integers(1, 50),
         "size": st.one_of(st.integers(0, 50), st.just(ABSENT)),
         "kind": st.sampled_from([1, 1, 1, 2, 3, 4]),
+    }
+)
+_dated = st.fixed_dictionaries(
+    {
+        "symbol": st.sampled_from(["B", "A", "000660"]),
+        "time_us": st.sampled_from([0, 0, 1, 59_999_999, 60_000_000]).map(NINE_US.__add__),
+        "trade_date": st.sampled_from([20_529, 20_528]),
+        "price": st.one_of(st.integers(-(10**17), 10**17), st.sampled_from([GREATEST, -GREATEST])),
+        "size": st.one_of(st.integers(0, 10**6), st.just(ABSENT)),
     }
 )
 _large = st.fixed_dictionaries(
@@ -37,6 +47,18 @@ def test_candles_of_an_array_are_those_made_one_by_one(data, rows):
     ticks, made = built(rows, order)
 
     assert market.candles(made) == market.candles_by_hand([ticks])
+
+
+@given(st.data(), st.lists(_dated, min_size=1, max_size=60))
+def test_the_order_in_which_ticks_come_makes_no_difference_to_any_column(data, rows):
+    order = data.draw(st.permutations(range(len(rows))))
+    keys = [(row["symbol"], row["trade_date"], row["time_us"], at) for at, row in enumerate(rows)]
+
+    _, made = built(rows, order)
+    _, sorted_made = built(rows, sorted(range(len(rows)), key=keys.__getitem__))
+
+    for name in bars.COLUMNS:
+        assert getattr(made, name).tolist() == getattr(sorted_made, name).tolist(), name
 
 
 @given(st.lists(_large, min_size=1, max_size=30))
