@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from api import errors
 from api.stream import encoding
 from api.stream.candlereader import CandleReader
 from api.stream.channel import Channel
@@ -232,17 +233,19 @@ class Hub:
 
     async def _announce(self) -> None:
         """Candles, beside the reader: a slow database holds up no trade."""
-        failing = ""
+        failing: dict[str, str] = {}  # by feed: the error that was logged last
         while True:
             await asyncio.sleep(BEAT_S)
             for channel in list(self._channels.values()):
                 try:
                     await channel.announce(self.database.read, time.time_ns() // 1000)
-                    failing = ""
+                    failing.pop(channel.feed, None)
                 except Exception as error:
-                    if failing != type(error).__name__:
-                        failing = type(error).__name__
-                        log.warning("candles cannot be read yet feed=%s", channel.feed, exc_info=True)
+                    name = type(error).__name__
+                    if failing.get(channel.feed) != name:
+                        failing[channel.feed] = name
+                        unknown = errors.outage(error) is None
+                        log.warning("candles cannot be read yet feed=%s error=%s", channel.feed, name, exc_info=unknown)
                     metrics.STREAM_CANDLES_UNREAD.inc()
                     await asyncio.sleep(PAUSE_S)
 

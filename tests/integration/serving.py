@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from importlib import import_module
 from typing import Any, TypeVar
 
 import pytest
@@ -172,6 +173,7 @@ def serving(
     road_database: None, redis: Any, redis_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Serving]:
     """An empty database and Redis, three symbols and somebody with a key."""
+    import_module("api.asgi")  # here: it sets logging up anew, which in a test would take caplog's handler away
     settings.REDIS_URL = settings.BROKER_URL = redis_server.url
     for cache in (live.connection, live._broker):
         cache.cache_clear()

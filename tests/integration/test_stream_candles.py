@@ -6,12 +6,15 @@ import datetime
 import random
 
 import pytest
+from django.db import connection, connections
+from prometheus_client import REGISTRY
 
 from api.stream import shared
 from api.stream.ending import end
 from marketdata import feed, live
 from tests.integration.serving import CODES, SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
+from tests.waiting import until
 
 __all__ = ["hub", "serving"]
 
@@ -190,6 +193,36 @@ async def test_who_comes_while_the_hub_goes_to_rest_gets_every_trade_once(servin
         await asyncio.sleep(0.02 * (number % 3))
 
     assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_candles_that_cannot_be_read_are_told_once_while_another_feed_is_well(serving, hub, caplog, tmp_path):
+    def unread():
+        return REGISTRY.get_sample_value("naru_stream_candles_unread_total") or 0.0
+
+    database = connections.settings["default"]
+    async with serving.socket() as socket, serving.socket("nxt") as other:
+        for one in (socket, other):
+            await one.enter(serving)
+            await one.subscribe(bars=["*"], updatedBars=["*"])
+        await commit(serving, [minute(0)])
+        await commit(serving, [minute(2)])
+        await socket.until("b")
+        await commit(serving, [minute(2)], name="nxt")
+        await settled()
+        name, before = database["NAME"], unread()
+        database["NAME"] = str(tmp_path / "not/there") if connection.vendor == "sqlite" else "not_there"
+        try:
+            await hub.database.close()  # its next connection is to a database that is not there
+            hub._channels["krx"].candles.missed()
+            await asyncio.to_thread(until, lambda: unread() >= before + 6, seconds=60, what="readings that fail")
+        finally:
+            database["NAME"] = name
+        await commit(serving, [minute(4)])
+        assert (await socket.until("b", 30))[-1]["T"] == "b"
+
+    (line,) = (record for record in caplog.records if "candles cannot be read yet" in record.message)
+    assert "feed=krx" in line.message
+    assert not line.exc_info
 
 
 def _minute(text):
