@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from analytics.differences import Finding, Findings
 from marketdata import alarms, connections, dropped, figures, leases, rollover
 from marketdata import bars as bars_module
 from marketdata.bars import MINUTE_US, Bars
+from marketdata.dropped import Kind
 from marketdata.figures import Figure
 from marketdata.leases import Lease
 from marketdata.models import RolloverRun
@@ -23,6 +24,13 @@ from marketdata.storage.base import EPOCH_DATE, Progress
 
 GROUP_TICKS = 200_000  # whose candles are owned at a time: for a second or so workers wait
 GROUP_SYMBOLS = 50
+_WHOLE_DAY = {
+    Kind.MINUTES: "분봉이 기한 만료로 삭제됨 / its minute candles were dropped when their time was over"
+    " (RETENTION_MINUTES_DAYS), and a daily candle needs all of them: build the whole day, without --symbol and --feed",
+    Kind.LEDGER: "원장이 기한 만료로 삭제됨 / its ledger rows were forgotten when their time was over"
+    " (RETENTION_LEDGER_DAYS). Since then ticks that came made no minute candles, of any symbol, and daily candles need"
+    " them: build the whole day, without --symbol and --feed. It is compared with what the ledger had",
+}
 again = functools.partial(connections.steadily, give_up_s=math.inf)  # a group may take minutes
 
 
@@ -84,11 +92,7 @@ class _Repair:
             _all_ticks_there(date, run, counted)
         gone = dropped.kinds(date)
         if gone and (symbols is not None or feed is not None):
-            raise NothingToBuildFrom(
-                f"{date}: 분봉이 기한 만료로 삭제됨 / its minute candles were dropped when their time was over"
-                " (RETENTION_MINUTES_DAYS), and a daily candle needs all of them: build the whole day, without --symbol"
-                " and --feed"
-            )
+            raise NothingToBuildFrom(f"{date}: {_WHOLE_DAY[_first(gone)]}")
         series = storage().day_series(date)
         chosen = [
             (symbol, one)
@@ -168,16 +172,27 @@ class _Repair:
             self._lease.check()
 
 
+def _first(gone: Collection[str]) -> Kind:
+    """Of what was dropped of a day the kind whose absence weighs most for its candles; ticks are refused before."""
+    return Kind.MINUTES if Kind.MINUTES in gone else Kind.LEDGER
+
+
 def _all_ticks_there(date: datetime.date, run: RolloverRun | None, counted: Mapping[tuple[str, str], Figure]) -> None:
     """NothingToBuildFrom unless every tick that was acknowledged of the day is stored. A difference that a person
     accepted is no hindrance, save for ticks that are missing: the candles still have them."""
+    gone = Kind.TICKS in dropped.kinds(date)
     if not counted:
+        why = (
+            "they were dropped when their time was over (RETENTION_TICKS_DAYS). The whole day may be in the archive or"
+            " in a backup"
+            if gone
+            else "none came, or all were voided"
+        )
         raise NothingToBuildFrom(
-            f"{date}: 틱이 없음 / there are no ticks to build from: they are past their time (RETENTION_TICKS_DAYS)"
-            " or never came; the candles stay as they are"
+            f"{date}: 틱이 없음 / there are no ticks to build from: {why}; the candles stay as they are"
         )
     total = figures.total(counted.values())
-    if dropped.Kind.TICKS in dropped.kinds(date):
+    if gone:
         raise NothingToBuildFrom(
             f"{date}: 틱이 기한 만료로 삭제된 날 / the ticks of this day were dropped when their time was over"
             f" (RETENTION_TICKS_DAYS), and the {total.rows:,} that are there came later: they are not the whole of it."

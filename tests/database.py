@@ -52,21 +52,38 @@ _made: set[str] = set()
 @contextmanager
 def road(folder: Path) -> Iterator[None]:
     """Point Django at the shared database, in every thread, until the block ends. The server must be running."""
-    connections.close_all()
-    settings = connections.settings["default"]
-    before = settings["NAME"]
-    name = str(folder / f"{NAME}.sqlite3") if connection.vendor == "sqlite" else NAME
-    if name not in _made and connection.vendor != "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE IF EXISTS {NAME}")
-            cursor.execute(f"CREATE DATABASE {NAME}")
-        connection.close()
-    settings["NAME"] = name
-    try:
+    name = _name(folder, NAME)
+    with _pointed_at(name, new=name not in _made):
         if name not in _made:
             call_command("migrate", verbosity=0)
             _made.add(name)
         wipe()
+        yield
+
+
+@contextmanager
+def without_tables(folder: Path) -> Iterator[None]:
+    """As `road`, at a database of its own in which no migration has run yet."""
+    with _pointed_at(_name(folder, "naru_without_tables"), new=True):
+        yield
+
+
+def _name(folder: Path, name: str) -> str:
+    return str(folder / f"{name}.sqlite3") if connection.vendor == "sqlite" else name
+
+
+@contextmanager
+def _pointed_at(name: str, *, new: bool) -> Iterator[None]:
+    connections.close_all()
+    settings = connections.settings["default"]
+    before = settings["NAME"]
+    if new and connection.vendor != "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+            cursor.execute(f"CREATE DATABASE {name}")
+        connection.close()
+    settings["NAME"] = name
+    try:
         yield
     finally:
         connections.close_all()

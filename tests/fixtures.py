@@ -26,6 +26,15 @@ def road_database(
 
 
 @pytest.fixture
+def database_without_tables(
+    django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker, tmp_path: Path
+) -> Iterator[None]:
+    """Django points at a database of its own in which no migration has run yet."""
+    with django_db_blocker.unblock(), database.without_tables(tmp_path):
+        yield
+
+
+@pytest.fixture
 def road(road_database: None, redis_server: Server, redis: object, tmp_path: Path) -> Iterator[Road]:
     """The road with an empty database and an empty Redis; the test starts what it needs."""
     from tests.road import Road  # models can be imported only once Django is set up

@@ -240,6 +240,38 @@ def test_minute_candles_that_were_dropped_come_back_only_as_a_whole_day(settings
     assert (daily("005930"), daily("000660")) == ([(4, 8)], [(1, 1)])
 
 
+def test_why_a_day_is_built_only_as_a_whole_says_what_is_gone_of_it():
+    whole_day()
+    with storage().transaction():
+        dropped.note_ledger({DAY: ledger.day_figure(DAY)}, seoul(DONE))
+        IngestBatchDay.objects.all().delete()
+        IngestBatch.objects.all().delete()
+    process(2, trade(7))
+    assert roll_over("2026-03-17 09:05") == [DAY]
+    assert minutes() == [1, 1]  # what comes since makes none
+
+    for one in ({"symbols": ["005930"]}, {"feed": "krx"}):
+        with pytest.raises(repair.NothingToBuildFrom) as caught:
+            repair.rebuild_candles(DAY, **one)
+        assert "its ledger rows were forgotten" in str(caught.value)
+        assert "RETENTION_MINUTES_DAYS" not in str(caught.value)
+    repair.rebuild_candles(DAY)
+
+    assert (minutes(), daily("005930"), daily("000660")) == ([1, 1, 1], [(3, 7)], [(1, 1)])
+
+
+def test_candles_without_ticks_are_told_why_there_are_none():
+    whole_day()
+    dropped.note_ticks([DAY], seoul(DONE))
+    storage().drop_days(HISTORY, [DAY])
+    with pytest.raises(repair.NothingToBuildFrom, match="RETENTION_TICKS_DAYS"):
+        repair.rebuild_candles(DAY)
+
+    DroppedDay.objects.all().delete()
+    with pytest.raises(repair.NothingToBuildFrom, match="none came, or all were voided"):
+        repair.rebuild_candles(DAY)
+
+
 def test_a_worker_that_is_about_to_write_a_candle_of_a_month_that_goes_does_without(monkeypatch):
     whole_day()
     real = tasks._merge

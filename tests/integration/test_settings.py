@@ -79,6 +79,39 @@ def test_a_wrong_secret_is_named_but_not_shown(monkeypatch, name, value, right):
     assert "geheim" not in said
 
 
+def retention(ticks: int, minutes: int, ledger: int) -> dict[str, str]:
+    names = ("RETENTION_TICKS_DAYS", "RETENTION_MINUTES_DAYS", "RETENTION_LEDGER_DAYS")
+    return dict(zip(names, map(str, (ticks, minutes, ledger)), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("kept", "shorter", "longer", "why"),
+    [
+        (retention(101, 100, 200), "RETENTION_MINUTES_DAYS", "RETENTION_TICKS_DAYS", "belongs into its minute candle"),
+        (retention(101, 101, 100), "RETENTION_LEDGER_DAYS", "RETENTION_TICKS_DAYS", "sent again"),
+        (retention(50, 101, 100), "RETENTION_LEDGER_DAYS", "RETENTION_MINUTES_DAYS", "sent again"),
+    ],
+)
+def test_what_protects_something_is_not_kept_for_a_shorter_time(monkeypatch, kept, shorter, longer, why):
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_settings(monkeypatch, **kept)
+
+    said = str(caught.value)
+    assert said.startswith(f"{shorter}=100 cannot be used: it must be at least 101, because {longer} is 101")
+    assert why in said
+
+
+def test_what_protects_something_may_be_kept_just_as_long(monkeypatch):
+    assert read_settings(monkeypatch, **retention(100, 100, 100))["RETENTION_LEDGER_DAYS"] == 100
+
+
+def test_a_spool_is_not_taken_from_before_what_the_ledger_remembers(monkeypatch):
+    with pytest.raises(ImproperlyConfigured, match=r"MAX_SPOOL_DAYS='61' .*1 to 60"):
+        read_settings(monkeypatch, MAX_SPOOL_DAYS="61", **retention(60, 60, 60))
+    monkeypatch.delenv("MAX_SPOOL_DAYS")
+    assert read_settings(monkeypatch, **retention(60, 60, 60))["MAX_SPOOL_DAYS"] == 60
+
+
 @pytest.mark.parametrize("name", sorted({name for name, _, _ in WRONG + SECRET}))
 def test_an_empty_variable_is_as_good_as_none(monkeypatch, name):
     read_settings(monkeypatch, **{name: "  "})
