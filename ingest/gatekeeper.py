@@ -3,6 +3,7 @@ event loop."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from dataclasses import dataclass
@@ -39,8 +40,10 @@ class Refused:
     reason: str
 
 
-def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
-    """Check identity first, then what it asks for. An unknown client and a wrong proof look the same from outside."""
+def admit(hello: wire.Hello, auth_message: bytes, *, given: int = 0, above: int = 0) -> Admission | Refused:
+    """Check identity first, then what it asks for. An unknown client and a wrong proof look the same from outside.
+
+    `given` is the number this server knows the spool by, `above` the greatest one it knows."""
     connections.refresh()
     client = Client.objects.select_related("source").filter(name=hello.client).first()
     stored_key = bytes(client.stored_key) if client else _NOBODY.stored_key
@@ -73,10 +76,13 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
         )
     if hello.first > wire.MAX_SEQ + 1:
         return Refused("bad_message", f"first must be at most {wire.MAX_SEQ + 1}", "bad_first")
+    if given:
+        with contextlib.suppress(ledger.NumberTakenError):  # it begins anew under another
+            ledger.keep_number(client.pk, hello.epoch, given)
     try:
         stream = ledger.find_stream(client, hello.epoch) or 0
         if not stream and hello.first > 1:  # it sent to a ledger that was lost: what it no longer has is to be told
-            stream = ledger.open_stream(client, hello.epoch)
+            stream = ledger.open_stream(client, hello.epoch, above=above)
     except ledger.OldEpochError:
         message = "a newer spool of this client exists; continue with that one, or begin a new spool"
         return Refused("old_epoch", message, "old_epoch")
@@ -107,11 +113,11 @@ def admit(hello: wire.Hello, auth_message: bytes) -> Admission | Refused:
     )
 
 
-def open_stream(client_id: int, epoch: str) -> int | Refused:
-    """The number of a new spool whose first batch is there."""
+def open_stream(client_id: int, epoch: str, *, above: int = 0) -> int | Refused:
+    """The number of a new spool whose first batch is there; `above` is the greatest one this server knows."""
     connections.refresh()
     try:
-        return ledger.open_stream(Client.objects.get(pk=client_id), epoch)
+        return ledger.open_stream(Client.objects.get(pk=client_id), epoch, above=above)
     except ledger.OldEpochError:
         return Refused("old_epoch", "a newer spool of this client has begun; continue with that one", "old_epoch")
     except quotas.QuotaReached as error:
@@ -132,10 +138,15 @@ def revoked(client_ids: list[int]) -> list[int]:
     return [client_id for client_id in client_ids if client_id not in allowed]
 
 
-def audit(admission: Admission, asked: wire.Audit) -> Difference:
-    """What of the client's batches the ledger does not have, or has with other content."""
+def audit(admission: Admission, asked: wire.Audit, *, given: int = 0) -> Difference:
+    """What of the client's batches the ledger does not have, or has with other content. `given` is the number its spool
+    has by now; ledger.NumberTakenError if the database has given it to another."""
     connections.refresh()
-    stream = admission.stream or _stream(admission, closing=bool(asked.closing))
+    stream = given or admission.stream
+    if stream:
+        ledger.keep_number(admission.client_id, admission.epoch, stream)
+    else:
+        stream = _stream(admission, closing=bool(asked.closing))
     if not asked.checksums:
         found = Difference(ledger.missing(stream, asked.ranges), [])
     else:

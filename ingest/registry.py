@@ -71,11 +71,14 @@ class Registry(Generic[Link]):
     def __init__(self) -> None:
         self.members: dict[int, Member[Link]] = {}
         self.streams: dict[int, Stream] = {}
+        self.numbers: dict[tuple[str, str], int] = {}  # of the spools that were here, by client and epoch
 
     def join(self, member: Member[Link]) -> Member[Link] | None:
         """Enter a member; returns the one it takes over from."""
         old = self.members.get(member.admission.client_id)
         self.members[member.admission.client_id] = member
+        if member.stream.id:
+            self.numbers[member.admission.name, member.admission.epoch] = member.stream.id
         return old
 
     def leave(self, member: Member[Link]) -> None:
@@ -89,9 +92,15 @@ class Registry(Generic[Link]):
 
     def number(self, member: Member[Link], number: int) -> None:
         """The member's new spool has its number now."""
+        self.numbers[member.admission.name, member.admission.epoch] = number
         waited, member.stream = member.stream, self.stream(number)
         member.stream.merge(waited.commit, [])
         member.stream.wanted |= waited.wanted
+
+    @property
+    def greatest_number(self) -> int:
+        """The greatest number of a spool known here; whatever a failover lost of them is given to no other."""
+        return max(self.streams, default=0)
 
     def of_stream(self, number: int) -> Member[Link] | None:
         """The member now sending this stream."""

@@ -8,6 +8,7 @@ long; the terminal keeps it too, so that even this process may be killed at any 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import socket
@@ -209,7 +210,9 @@ class Server:
         if session is None:
             return
         try:
-            answer = await self._loop.run_in_executor(None, gatekeeper.admit, hello, session.auth_message(hello))
+            known = self.registry.numbers.get((hello.client, hello.epoch), 0)
+            admit = functools.partial(gatekeeper.admit, given=known, above=self.registry.greatest_number)
+            answer = await self._loop.run_in_executor(None, admit, hello, session.auth_message(hello))
         except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
             log.warning("login impossible error=%s", type(error).__name__)
             self._database_away = True
@@ -279,7 +282,8 @@ class Server:
     async def _audit(self, connection: Connection, member: Member[Connection], audit: wire.Audit) -> None:
         name = member.admission.name
         try:
-            found = await self._loop.run_in_executor(self._auditors, gatekeeper.audit, member.admission, audit)
+            look = functools.partial(gatekeeper.audit, given=member.stream.id)
+            found = await self._loop.run_in_executor(self._auditors, look, member.admission, audit)
         except Exception as error:  # noqa: BLE001 - the client audits again
             log.warning("audit impossible error=%s", type(error).__name__)
             self._database_away = True
@@ -352,9 +356,8 @@ class Server:
     async def _number(self, connection: Connection, member: Member[Connection]) -> None:
         """A new spool gets its number with its first batch: who only logs in uses none up."""
         try:
-            answer = await self._loop.run_in_executor(
-                None, gatekeeper.open_stream, member.admission.client_id, member.admission.epoch
-            )
+            give = functools.partial(gatekeeper.open_stream, above=self.registry.greatest_number)
+            answer = await self._loop.run_in_executor(None, give, member.admission.client_id, member.admission.epoch)
         except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
             log.warning("no number for a spool error=%s", type(error).__name__)
             answer = gatekeeper.Refused("server_busy", "the database does not answer; come again", "server_busy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -19,6 +20,8 @@ from marketdata.storage.base import EPOCH_DATE, StorageBusyError, StorageError
 from marketdata.ticks import SEQ_BITS
 from terminals import wire
 
+log = logging.getLogger(__name__)
+
 NUMBER_TRIES = 20
 SEQ_MASK = (1 << SEQ_BITS) - 1
 GIVEN_UP = 0
@@ -27,6 +30,10 @@ GIVEN_UP = 0
 
 class OldEpochError(Exception):
     """The client has since opened a newer spool; only that one may send."""
+
+
+class NumberTakenError(Exception):
+    """The number of a spool is another one's in the database as it is now."""
 
 
 class AlreadyClaimedError(Exception):
@@ -67,9 +74,23 @@ def find_stream(client: Client, epoch: str) -> int | None:
     return None
 
 
-def open_stream(client: Client, epoch: str) -> int:
+def keep_number(client_id: int, epoch: str, number: int) -> None:
+    """A spool is known to have this number. A failover to a replica that lagged may have lost it, while batches under
+    it are stored: then it is put back. NumberTakenError if it was given to another spool meanwhile."""
+    if IngestStream.objects.filter(pk=number, client=client_id, epoch=epoch).exists():
+        return
+    try:
+        with transaction.atomic():
+            IngestStream.objects.create(pk=number, client_id=client_id, epoch=epoch)
+    except IntegrityError as error:
+        raise NumberTakenError(f"number {number} of epoch {epoch} was given to another spool") from error
+    log.error("the database had lost the number of a spool stream=%d epoch=%s", number, epoch)
+
+
+def open_stream(client: Client, epoch: str, *, above: int = 0) -> int:
     """As `find_stream`, and a spool that has no number is given one: when its first batch is there, for numbers are
-    never used again. quotas.QuotaReached if the client may not have one more today, or nobody ever."""
+    never used again. It is greater than `above` and the number of any batch. quotas.QuotaReached if the client may not
+    have one more today, or nobody ever."""
     found = find_stream(client, epoch)
     if found is not None:
         return found
@@ -78,7 +99,7 @@ def open_stream(client: Client, epoch: str) -> int:
             raise quota.reached(client)
     for _ in range(NUMBER_TRIES):
         # Not the database's own sequence, which leaves out a number for each transaction that is rolled back.
-        number = quotas.STREAMS.used(None) + 1
+        number = max(quotas.STREAMS.used(None), _highest_stream(), above) + 1
         try:
             with transaction.atomic():
                 return int(IngestStream.objects.create(pk=number, client=client, epoch=epoch).pk)
@@ -87,6 +108,11 @@ def open_stream(client: Client, epoch: str) -> int:
             if found is not None:
                 return found
     raise StorageBusyError("other clients take every number for a spool; come again")
+
+
+def _highest_stream() -> int:
+    newest = IngestBatch.objects.order_by("-batch").values_list("batch", flat=True).first()
+    return 0 if newest is None else int(newest) >> SEQ_BITS
 
 
 def committed(stream: int, first: int) -> tuple[int, list[tuple[int, int]]]:

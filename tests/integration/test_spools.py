@@ -237,6 +237,38 @@ def test_a_failover_under_connected_terminals_is_made_good(road, tmp_path):
     assert alarms() == [("ledger_lost", "desk")]
 
 
+@pytest.mark.parametrize("comes_again", [False, True])
+def test_a_spool_whose_number_a_failover_lost_keeps_it_and_shares_it_with_nobody(road, tmp_path, comes_again):
+    """It was numbered a moment ago, so the replica knows neither the number nor the first batches."""
+    road.ingest()
+    road.worker()
+    sender = terminal(road, tmp_path / "spool").start()
+    take(sender, range(1, 4))
+    assert sender.wait_committed(60)
+    number = IngestStream.objects.get().pk
+    forget(number, 0)
+    IngestStream.objects.all().delete()
+    take(sender, range(4, 6))
+    assert sender.wait_committed(60)
+    if comes_again:
+        sender.close()
+        sender = terminal(road, tmp_path / "spool").start()
+
+    with road.terminal("another") as another:
+        another.login()
+        for seq in range(101, 106):
+            another.rows([{"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}])
+        another.until_committed()
+        take(sender, range(6, 8))
+
+        until(lambda: stored() == [*range(1, 8), *range(101, 106)], seconds=90, what="all rows of both, each once")
+        until(lambda: sender.spool.confirmed == 7, seconds=60, what="a comparison of all of it")
+
+    sender.close()
+    assert IngestStream.objects.get(client__name="desk").pk == number
+    assert not DeadLetter.objects.exists()
+
+
 def test_nothing_is_let_go_before_a_comparison_confirmed_it(road, tmp_path):
     road.ingest()
     road.worker()
