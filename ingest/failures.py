@@ -17,6 +17,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
 from analytics import candles
+from ingest import recovery
 from ingest.work import Batch
 from marketdata import figures, ledger
 from marketdata import ticks as ticks_module
@@ -40,8 +41,9 @@ def blame(error: BaseException) -> Blame:
 
 
 def road_is_well(batches: Sequence[Batch]) -> bool:
-    """Whether a transaction like that of these batches goes through now: the same tables, feed, trading dates and
-    number of rows, with values nobody can object to. Everything of it is taken back; then one row is committed."""
+    """Whether a transaction like that of these batches goes through now: all tables that batches are written to, the
+    same feed, trading dates and number of rows, with values nobody can object to. Everything of it is taken back; then
+    one row is committed."""
     try:
         _try_road(_neutral(batches))
     except Exception as error:  # noqa: BLE001 - whatever it is, the batches are not to blame for it
@@ -65,7 +67,11 @@ def _try_road(ticks: Ticks) -> None:
     try:
         with store.transaction():
             ledger.claim([claim])
+            ledger.keep_rejects([(number, 0, "", "")])
+            ledger.bury(number, checksum=0, code="", error="", payload=b"")
+            ledger.keep_gap(number, ticks.feed, wire.Gap(from_us=now_us, to_us=now_us, rows=0, reason=""))
             ledger.claim_days(figures.by_batch(ticks, ticks.tick_id >> TICK_BITS))
+            recovery.expect([ticks], now_us)
             store.load(TEMP, ticks)
             store.merge_minutes(candles.build(ticks))
             raise _TakenBack

@@ -2,8 +2,9 @@
 
 A worker notes each batch in `feed_pending`, in the transaction that stores it, and removes the note with a later one
 once Redis has taken the announcement. What stays belongs to a worker that died between the two, or to a Redis that was
-away: `announce_missed` reads those batches back and publishes them. Which batch was announced is a matter of rows and
-of the feed's own notes, so no clock that was wrong and no order of commits can lose one or announce one twice.
+away: `announce_missed` reads those batches back and publishes them, without the rows that a requeue added: it announces
+those itself. Which batch was announced is a matter of rows and of the feed's own notes, so no clock that was wrong and
+no order of commits can lose one or announce one twice.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from redis.exceptions import LockError
 
 from marketdata import feed, ledger, live, metrics, seeding
 from marketdata.bars import MINUTE_US, Bars
-from marketdata.models import FeedPending
+from marketdata.models import FeedPending, IngestRequeue
 from marketdata.storage import storage
 from marketdata.storage.base import Span
 from marketdata.ticks import TICK_BITS, Ticks
@@ -170,7 +171,9 @@ def _queue(pipeline: redis.client.Pipeline, name: str, rows: Sequence[Pending], 
     minutes = _joined(span._replace(first_us=_minute(span.first_us), last_us=_minute(span.last_us)) for span in spans)
     bars = storage().read_minute_spans(name, minutes)
     place = _candle_places(bars)
+    added = _requeued([row.batch for row in rows])  # asked after the ticks were read: whatever is among them is known
     for ticks in parts:
+        ticks = ticks.take(~np.isin(ticks.tick_id, added))  # noqa: PLW2901
         ticks = ticks.take(np.argsort(ticks.tick_id, kind="stable"))  # noqa: PLW2901 - in the order of its source
         number = ticks.tick_id >> TICK_BITS
         for row in rows:
@@ -189,6 +192,12 @@ def _feed_notes(batches: Sequence[int]) -> dict[int, str]:
     """By which the feed knows these batches. One that has lost its claim row is known by its number alone."""
     checksums = {batch: known for part in _chunks(batches, 500) for batch, known in ledger.checksums(part).items()}
     return {batch: feed.batch_note(batch, checksums.get(batch, ledger.GIVEN_UP)) for batch in batches}
+
+
+def _requeued(batches: Sequence[int]) -> list[int]:
+    """The tick_ids that a requeue added to these batches."""
+    given = IngestRequeue.objects.filter(batch__in=batches, stored__gt=0).values_list("batch", "spans")
+    return [batch << TICK_BITS | row for batch, spans in given for *_, rows in spans for row in rows]
 
 
 def _candles(ticks: Ticks) -> set[tuple[str, int, int]]:

@@ -9,7 +9,7 @@ kept. It is asked in the transaction that stores, one of a client at a time, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -31,30 +31,42 @@ ClientOf = Callable[[int], Client | None]
 def set_aside(groups: list[Group], client_of: ClientOf) -> list[Group]:
     """The groups without repeated records, which are noted on their batches. Inside the transaction, before anything is
     written; may be called again for the same groups when the transaction is."""
-    declared = _declared(groups, client_of)
+    streams = {batch.number >> SEQ_BITS for group in groups for batch in group.batches}
+    declared = declarations(streams, client_of)
     if not declared:
         return groups
-    # Another worker with records of the same client waits here, and then sees what this one stored.
-    list(Client.objects.select_for_update().filter(pk__in=set(declared.values())).order_by("pk").values_list("pk"))
-    return [_without_repeats(group, declared, client_of) for group in groups]
+    lock(declared)
+    return [_without_repeats(group, declared) for group in groups]
 
 
-def _declared(groups: Iterable[Group], client_of: ClientOf) -> dict[int, int]:
-    """Stream -> client, of those who declared something."""
-    streams = {batch.number >> SEQ_BITS for group in groups for batch in group.batches}
+def declarations(streams: Iterable[int], client_of: ClientOf) -> dict[int, Client]:
+    """The clients of these streams who declared something, by stream."""
     clients = {stream: client_of(stream) for stream in sorted(streams)}
-    return {stream: client.pk for stream, client in clients.items() if client is not None and client.unique_by}
+    return {stream: client for stream, client in clients.items() if client is not None and client.unique_by}
 
 
-def _without_repeats(group: Group, declared: dict[int, int], client_of: ClientOf) -> Group:
-    repeated: Mask = np.zeros(len(group.ticks), bool)
-    stream = group.ticks.tick_id >> (SEQ_BITS + TICK_BITS)
+def lock(declared: Mapping[int, Client]) -> None:
+    """Inside the transaction, before anything is written: another one with records of the same clients waits here, and
+    then sees what this one stored."""
+    clients = {client.pk for client in declared.values()}
+    list(Client.objects.select_for_update().filter(pk__in=clients).order_by("pk").values_list("pk"))
+
+
+def among(ticks: Ticks, declared: Mapping[int, Client]) -> Mask:
+    """Which of these ticks are repeated records: of stored ones, or of earlier ones among themselves."""
+    repeated: Mask = np.zeros(len(ticks), bool)
+    stream = ticks.tick_id >> (SEQ_BITS + TICK_BITS)
     for column in ("seq", "cum_volume"):
-        mine = [one for one in declared if (client := client_of(one)) is not None and client.unique_by == column]
+        mine = [one for one, client in declared.items() if client.unique_by == column]
         if mine:
-            number = getattr(group.ticks, column)
-            rows = np.isin(stream, mine) & (group.ticks.kind == wire.Kind.TRADE) & (number != ABSENT)
-            repeated |= _repeated(group.ticks, rows, column)
+            number = getattr(ticks, column)
+            rows = np.isin(stream, mine) & (ticks.kind == wire.Kind.TRADE) & (number != ABSENT)
+            repeated |= _repeated(ticks, rows, column)
+    return repeated
+
+
+def _without_repeats(group: Group, declared: Mapping[int, Client]) -> Group:
+    repeated = among(group.ticks, declared)
     _note(group.batches, group.ticks.tick_id[repeated])
     return replace(group, ticks=group.ticks.take(~repeated)) if repeated.any() else group
 

@@ -2,15 +2,17 @@
 
 One transaction a batch, under a lock on its claim row: the ticks, their candles, the ledger's figures and the row of
 `ingest_requeue` that says who asked are written, and what was refused is removed, all of it or nothing. So it may be
-killed, run twice or run by two at once. The feed hears of it by that row, once.
+killed, run twice or run by two at once. The feed hears of it by that row, once. While the rollover, retention or a
+backup is at it, a requeue waits: what a backup compares does not change meanwhile.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,20 +25,33 @@ from ingest import repeats, tasks, validation, work
 from ingest.clocks import EARLIEST_US, Trust
 from ingest.work import Batch, Group
 from marketdata import bars as bars_module
-from marketdata import connections, feed, figures, ledger, live
+from marketdata import connections, feed, figures, leases, ledger, live
 from marketdata import faults as faults_module
 from marketdata import ticks as ticks_module
+from marketdata.bars import SumTooLargeError
+from marketdata.faults import Fault
 from marketdata.figures import PRIME
-from marketdata.models import DeadLetter, IngestBatch, IngestBatchDay, IngestReject, IngestRequeue, IngestStream
+from marketdata.models import (
+    Client,
+    DeadLetter,
+    IngestBatch,
+    IngestBatchDay,
+    IngestReject,
+    IngestRequeue,
+    IngestStream,
+)
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import SEQ_BITS, TICK_BITS, Decoded, Int64, Ticks
+from marketdata.ticks import SEQ_BITS, TICK_BITS, Decoded, Int64, Mask, Ticks
 from terminals import wire
 
 CODES = ("dead_letter", "bad_batch", "too_many_rows", "feed_refused", "quota_reached")
 """Dead letters that may be stored after all. `checksum_mismatch` is not: its number belongs to other content."""
 MINUTE_US = 60_000_000
+ROW_MASK = (1 << TICK_BITS) - 1
 PAGE = 5_000
+UPKEEP_PATIENCE_S = 60.0
+"""So long a batch waits for the upkeep: rollovers last seconds, a large backup longer."""
 State = IngestBatch.State
 NOT_STORED = (State.REFUSED, State.DEAD)
 
@@ -101,14 +116,34 @@ class Result:
 
 def run(selection: Selection, *, asked_by: str, dry_run: bool = False) -> Iterator[Result]:
     """Judge what is selected again, batch by batch in the order of their numbers. What cannot be processed is told in
-    its result and stops no other. Announces what was stored at the end, and whatever an earlier run left."""
+    its result and stops no other. Announces what was stored at the end, and whatever an earlier run left.
+
+    leases.HeldElsewhere, after the announcing, when the upkeep lasts longer than UPKEEP_PATIENCE_S."""
+    held: leases.HeldElsewhere | None = None
     for number in _batches(selection):
         try:
-            yield connections.steadily(partial(_one, number, selection, asked_by, dry_run))
+            yield _patiently(number, selection, asked_by, dry_run)
+        except leases.HeldElsewhere as error:
+            held = error
+            break
         except Exception as error:  # noqa: BLE001 - told with the batch; nothing of it was changed
             yield Result(batch=number, error=f"{type(error).__name__}: {error}"[:500])
     if not dry_run:
         announce()
+    if held is not None:
+        raise held
+
+
+def _patiently(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Result:
+    """As `_one`, when the upkeep lets it."""
+    limit = time.monotonic() + UPKEEP_PATIENCE_S
+    while True:
+        try:
+            return connections.steadily(partial(_one, number, selection, asked_by, dry_run))
+        except leases.HeldElsewhere:
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.5)
 
 
 def _batches(selection: Selection) -> Iterator[int]:
@@ -131,12 +166,25 @@ def _batches(selection: Selection) -> Iterator[int]:
 
 @dataclass(slots=True, kw_only=True)
 class _Judged:
-    """The outcome for the rows of a batch: `indices` of those that were looked at, `ticks` of the good ones."""
+    """The outcome for the rows of a batch: `indices` of those that were looked at, `ticks` of the good ones, and why
+    the others are `bad`: index -> reasons."""
 
+    decoded: Decoded
     indices: list[int]
     ticks: Ticks
-    bad: dict[int, tuple[str, str]]  # index -> (reasons, record)
-    gap: wire.Gap | None = None
+    bad: dict[int, str]
+
+    def without(self, chosen: Mask, fault: Fault) -> _Judged:
+        """Of these good ticks it is found that they are not."""
+        reasons = " ".join(faults_module.names(int(fault)))
+        found = dict.fromkeys(_rows(self.ticks.take(chosen)), reasons)
+        return replace(self, ticks=self.ticks.take(~chosen), bad=self.bad | found)
+
+
+def _rows(ticks: Ticks) -> list[int]:
+    """Their places in their batch."""
+    rows: list[int] = (ticks.tick_id & ROW_MASK).tolist()
+    return rows
 
 
 def _one(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Result:
@@ -153,12 +201,15 @@ def _one(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Res
         judged = _judge_rows(claim, chosen)
     else:
         return Result(batch=number)
-    if not dry_run:
+    declared = repeats.declarations([number >> SEQ_BITS], tasks.rights.client)
+    if dry_run:
+        judged = _without_repeats(judged, declared)
+    else:
         days = np.unique(judged.ticks.trade_date).tolist()
         storage().ensure_partitions({EPOCH_DATE + datetime.timedelta(days=day) for day in days})
-        judged = _store_whole(number, judged, letter, selection, asked_by)
+        judged = _store_whole(number, judged, letter, declared, selection, asked_by)
     result = Result(batch=number, judged=len(judged.indices), stored=len(judged.ticks))
-    for reasons, _ in judged.bad.values():
+    for reasons in judged.bad.values():
         for reason in reasons.split():
             result.reasons[reason] = result.reasons.get(reason, 0) + 1
     return result
@@ -183,10 +234,7 @@ def _judge_rows(claim: IngestBatch, rows: list[IngestReject]) -> _Judged:
             records.append(None)  # a row that older versions cut short: it stays refused, as no object
     payload = wire.encode_rows(1, claim.feed, claim.captured_us or 0, records)
     decoded = ticks_module.from_wire(payload, source_id=_source(claim.pk), batch=claim.pk)
-    judged = _judge(claim, decoded, [row.idx for row in rows])
-    kept = {row.idx: row.record for row in rows}
-    judged.bad = {index: (reasons, kept[index]) for index, (reasons, _) in judged.bad.items()}
-    return judged
+    return _judge(claim, decoded, [row.idx for row in rows])
 
 
 def _read(record: str) -> Any:
@@ -204,7 +252,7 @@ def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
     ticks = decoded.ticks
     ticks.tick_id = (claim.pk << TICK_BITS) + np.array(indices, np.int64)
     if decoded.gap is not None:
-        return _Judged(indices=[], ticks=ticks, bad={}, gap=decoded.gap)
+        return _Judged(decoded=decoded, indices=[], ticks=ticks, bad={})
     validation.judge(
         ticks,
         decoded.faults,
@@ -215,11 +263,13 @@ def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
     batch = Batch(number=claim.pk, payload=b"", received_us=claim.received_us, source_id=ticks.source_id)
     tasks.rights.judge([batch], ticks, decoded.faults, find=tasks.directory.find)
     good = decoded.faults == 0
-    bad = {
-        indices[row]: (" ".join(faults_module.names(int(decoded.faults[row]))), decoded.record(row))
-        for row in np.flatnonzero(~good).tolist()
-    }
-    return _Judged(indices=indices, ticks=ticks.take(good), bad=bad)
+    bad = {indices[row]: " ".join(faults_module.names(int(decoded.faults[row]))) for row in np.flatnonzero(~good)}
+    return _Judged(decoded=decoded, indices=indices, ticks=ticks.take(good), bad=bad)
+
+
+def _without_repeats(judged: _Judged, declared: Mapping[int, Client]) -> _Judged:
+    repeated = repeats.among(judged.ticks, declared)
+    return judged.without(repeated, Fault.REPEATED_RECORD) if repeated.any() else judged
 
 
 def _captured(claim: IngestBatch, times_us: Int64, trust: Trust) -> Int64:
@@ -248,16 +298,32 @@ def _offset(number: int) -> int | None:
 
 
 def _store_whole(
-    number: int, judged: _Judged, letter: DeadLetter | None, selection: Selection, asked_by: str
+    number: int,
+    judged: _Judged,
+    letter: DeadLetter | None,
+    declared: Mapping[int, Client],
+    selection: Selection,
+    asked_by: str,
 ) -> _Judged:
-    """Days whose candles were removed meanwhile make no new ones, as on arrival."""
+    """Days whose candles were removed meanwhile make no new ones, and what a candle cannot hold stays refused, as on
+    arrival."""
     closed: set[datetime.date] = set()
-    for _ in range(connections.TRIES):
+    tries = 0
+    while tries < connections.TRIES:
         try:
             with storage().transaction():
-                return _store(number, judged, letter, selection, asked_by, closed)
+                leases.keep_free(leases.UPKEEP)
+                repeats.lock(declared)
+                found = _without_repeats(judged, declared)
+                return _store(number, found, letter, selection, asked_by, closed)
         except tasks.CandlesGoneError as error:
+            tries += 1
             closed |= error.dates
+        except SumTooLargeError as error:  # some rows fewer each time, so it ends
+            beyond = work.trades_of(judged.ticks, error.feed, error.keys)
+            if not beyond.any():
+                raise StorageError(str(error)) from error
+            judged = judged.without(beyond, Fault.SUM_OUT_OF_RANGE)
     raise StorageError("candles of more and more days were removed under every attempt")
 
 
@@ -273,21 +339,20 @@ def _store(
     claim = IngestBatch.objects.select_for_update().get(pk=number)
     ticks = judged.ticks
     now_us = ledger.now_us()
-    whole = claim.stored == 0
     if letter is not None:
         if claim.state not in NOT_STORED or not DeadLetter.objects.filter(pk=letter.pk).delete()[0]:
-            return _Judged(indices=[], ticks=ticks.take(np.zeros(len(ticks), bool)), bad={})
+            return replace(judged, indices=[], ticks=ticks.take(np.zeros(len(ticks), bool)), bad={})
+        decoded = judged.decoded
         claim.state = str(State.STORED)
-        claim.feed = ticks.feed
+        claim.feed, claim.captured_us = ticks.feed, decoded.header.captured_us
         claim.rejected = len(judged.bad)
-        ledger.keep_rejects((number, index, reasons, record) for index, (reasons, record) in judged.bad.items())
-        if judged.gap is not None:
-            ledger.keep_gap(number, ticks.feed, judged.gap)
+        ledger.keep_rejects((number, row, reasons, decoded.record(row)) for row, reasons in sorted(judged.bad.items()))
+        if decoded.gap is not None:
+            ledger.keep_gap(number, ticks.feed, decoded.gap)
     else:
         waiting = set(IngestReject.objects.filter(batch=number).values_list("idx", flat=True))
-        rows = ticks.tick_id & ((1 << TICK_BITS) - 1)
-        ticks = ticks.take(np.isin(rows, np.array(sorted(waiting), np.int64)))
-        _forget_rejects(number, (ticks.tick_id & ((1 << TICK_BITS) - 1)).tolist())
+        ticks = ticks.take(np.isin(ticks.tick_id & ROW_MASK, np.array(sorted(waiting), np.int64)))
+        _forget_rejects(number, _rows(ticks))
         claim.rejected -= len(ticks)
         _note_reasons(number, judged.bad)
     if len(ticks):
@@ -297,13 +362,12 @@ def _store(
         claim.last_us = max(int(ticks.time_us.max()), claim.last_us or -(2**62))
     claim.stored += len(ticks)
     claim.rows = claim.stored + claim.rejected
-    claim.save(update_fields=["state", "feed", "rows", "stored", "rejected", "first_us", "last_us"])
+    claim.save(update_fields=["state", "feed", "captured_us", "rows", "stored", "rejected", "first_us", "last_us"])
     IngestRequeue.objects.create(
         batch=number, feed=ticks.feed, asked_by=asked_by[:80], selection=str(selection)[:300],
-        judged=len(judged.indices), stored=len(ticks), whole=whole, spans=_spans(ticks), at_us=now_us,
-        announced=not len(ticks),
+        judged=len(judged.indices), stored=len(ticks), spans=_spans(ticks), at_us=now_us, announced=not len(ticks),
     )  # fmt: skip
-    return _Judged(indices=judged.indices, ticks=ticks, bad=judged.bad, gap=judged.gap)
+    return replace(judged, ticks=ticks)
 
 
 def _forget_rejects(number: int, indices: list[int]) -> None:
@@ -311,10 +375,10 @@ def _forget_rejects(number: int, indices: list[int]) -> None:
         IngestReject.objects.filter(batch=number, idx__in=indices[start : start + 500]).delete()
 
 
-def _note_reasons(number: int, bad: dict[int, tuple[str, str]]) -> None:
+def _note_reasons(number: int, bad: dict[int, str]) -> None:
     """Rows that stay refused may have other reasons by now."""
-    for reasons in {reasons for reasons, _ in bad.values()}:
-        indices = [index for index, (found, _) in bad.items() if found == reasons]
+    for reasons in set(bad.values()):
+        indices = [index for index, found in bad.items() if found == reasons]
         for start in range(0, len(indices), 500):
             rows = IngestReject.objects.filter(batch=number, idx__in=indices[start : start + 500])
             rows.exclude(reasons=reasons[:200]).update(reasons=reasons[:200])
@@ -342,9 +406,8 @@ def _spans(ticks: Ticks) -> list[list[Any]]:
     found = []
     for index in np.unique(ticks.symbol).tolist():
         of_symbol = ticks.take(ticks.symbol == index)
-        rows = (of_symbol.tick_id & ((1 << TICK_BITS) - 1)).tolist()
         times = of_symbol.time_us
-        found.append([ticks.symbols[index], int(times.min()), int(times.max()), rows])
+        found.append([ticks.symbols[index], int(times.min()), int(times.max()), _rows(of_symbol)])
     return found
 
 
@@ -382,16 +445,12 @@ def _publish(requeued: IngestRequeue, parts: list[Ticks]) -> None:
         pipeline,
         ticks.take(ticks.tick_id.argsort(kind="stable")),
         bars_module.concatenate(bars),
-        # A note of its own: the batch's may be there already. Of a batch of which nothing was published, both.
-        notes=[feed.requeue_note(requeued.pk, requeued.at_us), *(_batch_notes(requeued) if requeued.whole else [])],
+        # A note of its own: the batch's is for what was stored when it came (`ingest.recovery`).
+        notes=[feed.requeue_note(requeued.pk, requeued.at_us)],
         committed_us=requeued.at_us,
     )
     live.remember(pipeline, ticks)
     pipeline.execute()
-
-
-def _batch_notes(requeued: IngestRequeue) -> list[str]:
-    return [feed.batch_note(batch, checksum) for batch, checksum in ledger.checksums([requeued.batch]).items()]
 
 
 def _read_back(requeued: IngestRequeue, symbol: str, first_us: int, last_us: int, rows: list[int]) -> Ticks:

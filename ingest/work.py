@@ -117,17 +117,22 @@ def without_candles(groups: Iterable[Group], feed: str, keys: Collection[Key]) -
     left, taken = [], 0
     for group in groups:
         ticks = group.ticks
-        codes = dict(enumerate(ticks.symbols))
-        minutes = ticks.time_us // MINUTE_US * MINUTE_US
-        named = zip(ticks.symbol.tolist(), minutes.tolist(), ticks.trade_date.tolist(), strict=True)
-        chosen = np.array([(codes.get(index), minute, date) in keys for index, minute, date in named], np.bool_)
-        chosen &= ticks_module.trades(ticks) & (ticks.feed == feed)
+        chosen = trades_of(ticks, feed, keys)
         taken += int(chosen.sum())
         _refuse(group.batches, ticks.tick_id[chosen].tolist(), Fault.SUM_OUT_OF_RANGE)
         left.append(Group(batches=group.batches, ticks=ticks.take(~chosen)))
     if not taken:
         raise ValueError(f"no trade of {feed} is of these candles: {sorted(keys)[:5]}")
     return left
+
+
+def trades_of(ticks: Ticks, feed: str, keys: Collection[Key]) -> ticks_module.Mask:
+    """Which of the ticks are trades of these candles of a feed."""
+    codes = dict(enumerate(ticks.symbols))
+    minutes = ticks.time_us // MINUTE_US * MINUTE_US
+    named = zip(ticks.symbol.tolist(), minutes.tolist(), ticks.trade_date.tolist(), strict=True)
+    chosen = np.array([(codes.get(index), minute, date) in keys for index, minute, date in named], np.bool_)
+    return chosen & ticks_module.trades(ticks) & (ticks.feed == feed)
 
 
 def _refuse(batches: Iterable[Batch], tick_ids: Iterable[int], fault: Fault) -> None:

@@ -22,7 +22,8 @@ from marketdata.storage import storage
 log = logging.getLogger(__name__)
 
 UPKEEP = "upkeep"
-"""The rollover, retention and backups take it: no partition changes while a backup is made."""
+"""The rollover, retention, voids and backups take it, and a requeue waits for it (`keep_free`): while a backup is made
+no partition changes, and of what counts ticks nothing goes and nothing that is settled changes."""
 
 
 class HeldElsewhere(Exception):
@@ -74,8 +75,7 @@ def hold(job: str, *, ttl_s: float = 60.0) -> Iterator[Lease]:
 
 def _take(job: str, ttl_s: float) -> Lease:
     owner = f"{socket.gethostname()[:40]}/{os.getpid()}/{secrets.token_hex(4)}"
-    if not JobLease.objects.filter(job=job).exists():
-        JobLease.objects.bulk_create([JobLease(job=job)], ignore_conflicts=True)
+    _make_row(job)
     clock = storage().clock_sql
     with storage().transaction(), connection.cursor() as cursor:
         cursor.execute(
@@ -86,8 +86,31 @@ def _take(job: str, ttl_s: float) -> Lease:
         taken = cursor.rowcount
         row = JobLease.objects.get(job=job)
     if not taken:
-        raise HeldElsewhere(f"{job!r} is being run by {row.owner or 'somebody'} (fence {row.fence})")
+        raise _held(row)
     return Lease(job, owner, row.fence, ttl_s)
+
+
+def keep_free(job: str) -> None:
+    """Inside a transaction: nobody takes the lease before that ends; who wants it waits so long. HeldElsewhere if
+    somebody has it. For work that is done in many short transactions and must not keep the holders from theirs."""
+    _make_row(job)
+    with connection.cursor() as cursor:
+        # The row is written, not only locked: the nodes of a Galera cluster do not know of each other's locks.
+        cursor.execute(
+            f"UPDATE job_lease SET fence = fence + 1 WHERE job = %s AND until_us < {storage().clock_sql}",  # noqa: S608
+            [job],
+        )
+        if cursor.rowcount == 0:
+            raise _held(JobLease.objects.get(job=job))
+
+
+def _make_row(job: str) -> None:
+    if not JobLease.objects.filter(job=job).exists():
+        JobLease.objects.bulk_create([JobLease(job=job)], ignore_conflicts=True)
+
+
+def _held(row: JobLease) -> HeldElsewhere:
+    return HeldElsewhere(f"{row.job!r} is being run by {row.owner or 'somebody'} (fence {row.fence})")
 
 
 def _keep(lease: Lease, ended: threading.Event) -> None:

@@ -19,24 +19,28 @@ from django.db.models.functions import Mod
 from marketdata import dropped, figures
 from marketdata.bars import MINUTE_US, Bars
 from marketdata.figures import PRIME, Figure
-from marketdata.models import IngestBatch, IngestBatchDay, RolloverRun
+from marketdata.models import IngestBatch, IngestBatchDay, IngestRequeue, RolloverRun, VoidedTick
 from marketdata.storage import Storage, storage_of
 from marketdata.storage.backups import Progress
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, TEMP
-from marketdata.ticks import ABSENT, Ticks
+from marketdata.ticks import ABSENT, TICK_BITS, Ticks
 from marketdata.ticks import trades as trades_of
 
 Looks = dict[str, dict[str, list[int]]]
 """Rows and checksum by table and trading date ("" for a table that has none)."""
 
 LEDGER, DAYS = "ingest_batch", "ingest_batch_day"
-# Rows are only added to these while a backup is made: whoever removes them holds the lease that the backup holds.
+# Rows are only added to these while a backup is made: whoever removes them, or changes what is settled, waits for the
+# lease that the backup holds.
 GROWING = (TEMP, HISTORY, MINUTES, BOOKS, EVENTS, LEDGER, DAYS, "ingest_reject", "dead_letter", "gap")
 # Rows that come and go within seconds: whether a copy has some says nothing of the copy.
 FLEETING = ("feed_pending", "feed_notice")
 PROOF = {TEMP: "ledger", HISTORY: "ledger", LEDGER: "ledger", DAYS: "ledger", MINUTES: "ticks"}
 SETTLE_US = 120_000_000
 """No transaction lasts longer, so what the ledger has of before that is complete."""
+Row = tuple[Any, ...]
+FIXED = ("batch", "checksum", "received_us", "committed_us")
+"""What never changes of a row of the ledger."""
 PIECE = 2_000
 MOST_PROBLEMS = 50
 
@@ -235,17 +239,42 @@ def _compare_ledger(
         progress("원장 / ledger", start, len(numbers))
         chosen = numbers[start : start + PIECE]
         theirs = _rows(_batches(original).filter(batch__in=chosen))
-        wrong = [number for number in chosen if theirs.get(number) != mine[number]]
+        wrong = {number for number in chosen if theirs.get(number) != mine[number]}
         theirs_by_day, mine_by_day = _days(original, chosen), _days(alias, chosen)
-        wrong += [key[0] for key in theirs_by_day.keys() | mine_by_day.keys()
-                  if theirs_by_day.get(key) != mine_by_day.get(key)]  # fmt: skip
+        wrong |= {key[0] for key in theirs_by_day.keys() | mine_by_day.keys()
+                  if theirs_by_day.get(key) != mine_by_day.get(key)}  # fmt: skip
+        wrong -= _changed_since(alias, original, wrong, mine, theirs)
         if wrong:
             problems.append(f"ingest_batch: {len(wrong):,} batches are not what the original has, first {min(wrong)}")
     checks["batches_compared"] = len(numbers)
     return problems
 
 
-def _rows(batches: QuerySet[IngestBatch]) -> dict[int, tuple[Any, ...]]:
+def _changed_since(
+    alias: str, original: str, wrong: Iterable[int], mine: Mapping[int, Row], theirs: Mapping[int, Row]
+) -> set[int]:
+    """Those of the batches whose ticks were voided, put back or added by a requeue after the copy was made: their
+    figures are others by now, and the rest of their rows is the same."""
+    fixed = [at for at, field in enumerate(IngestBatch._meta.concrete_fields) if field.attname in FIXED]
+    return {
+        number
+        for number in wrong
+        if number in theirs
+        and all(theirs[number][at] == mine[number][at] for at in fixed)
+        and _corrections(alias, number) != _corrections(original, number)
+    }
+
+
+def _corrections(alias: str, batch: int) -> tuple[set[int], set[int]]:
+    """What was done to a batch after it was stored: its requeues, and its ticks that are voided."""
+    requeues = IngestRequeue.objects.using(alias).filter(batch=batch)
+    voided = VoidedTick.objects.using(alias).filter(
+        tick_id__gte=batch << TICK_BITS, tick_id__lt=(batch + 1) << TICK_BITS
+    )
+    return set(requeues.values_list("pk", flat=True)), set(voided.values_list("pk", flat=True))
+
+
+def _rows(batches: QuerySet[IngestBatch]) -> dict[int, Row]:
     return {row[0]: row for row in batches.values_list(*(field.attname for field in IngestBatch._meta.concrete_fields))}
 
 

@@ -160,7 +160,6 @@ class IngestRequeue(models.Model):
     selection = models.CharField(_("선택 selection"), max_length=300)
     judged = models.PositiveIntegerField(_("재판정 judged"))
     stored = models.PositiveIntegerField(_("저장 stored"))
-    whole = models.BooleanField(default=False)  # nothing of the batch had been stored before
     spans = models.JSONField(default=list)  # where the stored ticks lie: [symbol, first_us, last_us, [row, ...]]
     at_us = models.BigIntegerField()
     announced = models.BooleanField(_("알림 announced"), default=False, db_index=True)

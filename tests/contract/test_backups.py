@@ -2,21 +2,28 @@
 again."""
 
 import dataclasses
+import json
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from marketdata import backups, dropped, rollover
+from analytics import voids
+from ingest import requeue, tasks
+from ingest.rights import Rights
+from marketdata import backups, dropped, leases, ledger, rollover
 from marketdata.backups import comparison
-from marketdata.models import Alarm, BackupRun, IngestBatch, RolloverRun
+from marketdata.models import Alarm, BackupRun, Client, IngestBatch, IngestStream, RolloverRun, Source
 from marketdata.storage import storage
 from marketdata.storage.backups import Programs, backup_of
 from marketdata.storage.base import HISTORY, TEMP
+from marketdata.symbols import Directory
+from marketdata.ticks import TICK_BITS, batch_number
 from tests import upkeep
 from tests.backup import DAY, NOW, batch, given, verified
 from tests.commit import commit
@@ -83,6 +90,64 @@ def test_what_is_committed_while_a_backup_is_made_is_in_it_wholly_or_not_at_all(
     for run in runs:
         assert run.report["checks"]["batches"] > 0
     assert runs[1].report["checks"]["batches"] > runs[0].report["checks"]["batches"]
+
+
+def refused(seq: int) -> None:
+    """A stored batch, one row of which was refused and would pass now."""
+    ticks = batch(seq, rows=3)
+    commit(storage(), ticks.take(np.arange(2)))
+    number = int(ticks.tick_id[2]) >> TICK_BITS
+    row = {"symbol": "005930", "time": int(ticks.time_us[2]), "price": "70002", "size": "1"}
+    ledger.keep_rejects([(number, 2, "symbol_unknown", json.dumps(row))])
+    IngestBatch.objects.filter(pk=number).update(rows=3, rejected=1, captured_us=1)
+
+
+def test_what_is_judged_again_or_voided_while_a_backup_is_made_is_no_difference(store, given, redis, monkeypatch):
+    """While it is copied that waits, and what it changes before the comparison is known."""
+    client, _ = Client.objects.create_with_secret(
+        name="desk", source=Source.objects.get(code="REPLAY"), may_send=True, feeds="*", shares_feeds=True
+    )
+    IngestStream.objects.create(id=1, client=client, epoch="1" * 16)
+    monkeypatch.setattr(requeue, "UPKEEP_PATIENCE_S", 0.0)
+    monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
+    monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
+    for seq in range(1, 4):
+        refused(seq)
+    waited: list[str] = []
+    changed: list[int] = []
+
+    def judged_again(seq: int) -> int:
+        chosen = requeue.Selection(batches=(batch_number(1, seq),))
+        return sum(one.stored for one in requeue.run(chosen, asked_by="test"))
+
+    def progress(step: str, done: int = 0, total: int | None = None) -> None:
+        copying = step.startswith(("이전", "이후"))
+        if copying and step not in waited:
+            waited.append(step)
+            with pytest.raises(leases.HeldElsewhere):
+                judged_again(1)
+        if step.startswith("압축") and not changed:
+            changed.append(judged_again(2))
+            changed.append(voids.void(voids.Selection(batches=(batch_number(1, 3),)), reason="wrong", by="boss").ticks)
+
+    run = verified(backups.make(NOW, given=given, progress=progress))
+
+    assert (len(waited), changed) == (2, [1, 2])
+    assert run.report["checks"]["batches_compared"] == 3
+    assert judged_again(1) == 1
+    assert verified(backups.make(NOW + DAY, given=given)).report["tables"][TEMP]["2026-03-16"][0] == 6
+
+
+def test_a_batch_that_differs_from_the_original_and_was_not_corrected_makes_the_backup_fail(store, given):
+    commit(store, batch(1))
+
+    def progress(step: str, done: int = 0, total: int | None = None) -> None:
+        if step.startswith("압축"):
+            IngestBatch.objects.update(stored=49)
+
+    run = backups.make(NOW, given=given, progress=progress)
+
+    assert (run.state, "1 batches are not what the original has" in run.error) == ("failed", True)
 
 
 def test_late_ticks_of_a_dropped_day_that_come_meanwhile_are_no_difference(store, given):

@@ -8,6 +8,7 @@ from django.db import connections
 
 from marketdata import leases
 from marketdata.models import JobLease
+from marketdata.storage import storage
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("road_database")
@@ -80,3 +81,39 @@ def test_of_many_that_want_it_at_once_one_gets_it():
         got = [one.result(timeout=60) for one in [pool.submit(want) for _ in range(6)]]
 
     assert sorted(got) == [False] * 5 + [True]
+
+
+def test_a_transaction_keeps_a_lease_free_until_its_end():
+    order: list[str] = []
+    began = threading.Event()
+
+    def take() -> None:
+        began.set()
+        try:
+            with leases.hold("job"):
+                order.append("taken")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with storage().transaction():
+            leases.keep_free("job")
+            taken = pool.submit(take)
+            began.wait(30)
+            with pytest.raises(TimeoutError):
+                taken.result(timeout=0.5)
+            order.append("ended")
+        taken.result(timeout=60)
+
+    assert order == ["ended", "taken"]
+
+
+def test_a_lease_that_somebody_has_cannot_be_kept_free_and_stays_his():
+    with leases.hold("job") as lease:
+        with pytest.raises(leases.HeldElsewhere, match=lease.owner), storage().transaction():
+            leases.keep_free("job")
+        lease.check()
+    with storage().transaction():
+        leases.keep_free("job")
+    with leases.hold("job") as following:
+        assert following.fence > lease.fence

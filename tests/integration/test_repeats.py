@@ -51,11 +51,11 @@ class Sender:
         self.stream = ledger.open_stream(self.client, f"{self.epochs:016x}")
         self.seq = 0
 
-    def message(self, *rows: dict[str, Any], feed: str = "krx") -> list[object]:
+    def message(self, *rows: dict[str, Any], feed: str = "krx", dead: str | None = None) -> list[object]:
         self.seq += 1
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         payload = wire.encode_rows(self.seq, feed, 1, given)
-        return notices.batch_message(batch_number(self.stream, self.seq), payload, ledger.now_us(), 4, None, None)
+        return notices.batch_message(batch_number(self.stream, self.seq), payload, ledger.now_us(), 4, None, dead)
 
     def send(self, *rows: dict[str, Any], feed: str = "krx") -> None:
         process(self.message(*rows, feed=feed))
@@ -103,6 +103,43 @@ def test_a_repeated_record_that_is_judged_again_stays_aside():
 
     assert stored() == volume() == 2
     assert reasons() == ["repeated_record"]
+
+
+@pytest.mark.parametrize("column", ["seq", "cum_volume"])
+def test_repeated_records_of_a_dead_letter_that_is_judged_again_are_set_aside(column):
+    sender = Sender(column)
+    sender.send({column: "1"})
+    process(sender.message({column: "1"}, {column: "2"}, {column: "2"}, {column: "3"}, dead="failed 10 times"))
+
+    assert said_again(dry_run=True) == [(4, 2, {"repeated_record": 2})]
+    assert stored() == 1
+    assert said_again() == [(4, 2, {"repeated_record": 2})]
+
+    assert stored() == volume() == 3
+    assert reasons() == ["repeated_record"] * 2
+    batch = IngestBatch.objects.latest("batch")
+    assert (batch.state, batch.rows, batch.stored, batch.rejected) == ("stored", 4, 2, 2)
+    assert said_again() == []
+
+
+def test_a_refused_row_whose_record_came_again_meanwhile_is_a_repeat_when_it_is_judged_again():
+    sender = Sender("seq")
+    sender.send({"seq": 1, "symbol": "000990"}, {"seq": 2, "symbol": "000990"})
+    Symbol.objects.create(code="000990", market=Market.objects.get(code="KRX"))
+    sender.again()
+    sender.send({"seq": 1, "symbol": "000990"})
+
+    assert said_again() == [(2, 1, {"repeated_record": 1})]
+
+    assert stored("000990") == 2
+    assert reasons() == ["repeated_record"]
+    assert said_again() == []
+
+
+def said_again(*, dry_run: bool = False) -> list[tuple[int, int, dict[str, int]]]:
+    """What a requeue of everything says of each batch."""
+    found = requeue.run(requeue.Selection(), asked_by="test", dry_run=dry_run)
+    return [(one.judged, one.stored, one.reasons) for one in found]
 
 
 def test_a_batch_that_lost_its_claim_row_does_not_repeat_itself():

@@ -12,15 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import StringIO
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
+from redis.exceptions import ConnectionError as RedisGone
 
-from analytics import consistency
-from ingest import notices, refusals, requeue, tasks
+from analytics import consistency, voids
+from ingest import notices, recovery, refusals, requeue, tasks
 from ingest.rights import Rights
-from marketdata import feed, ledger, live, rollover
+from marketdata import feed, leases, ledger, live, rollover
 from marketdata.models import (
     Alarm,
     Client,
@@ -102,6 +104,11 @@ def stored(symbol: str = "000660") -> list[int]:
 def announced() -> list[list[int]]:
     answer: Any = live.connection().xrange(feed.STREAM + "krx")
     return [feed.decode("krx", entry, values).ticks.tick_id.tolist() for entry, values in answer]
+
+
+def told() -> list[int]:
+    """Every tick that subscribers heard of, as often as they did."""
+    return sorted(one for entry in announced() for one in entry)
 
 
 def consistent() -> bool:
@@ -218,6 +225,45 @@ def test_killed_anywhere_and_begun_again_it_loses_no_row_and_doubles_none(redis_
     assert not IngestReject.objects.exists()
 
 
+def test_while_a_backup_or_the_rollover_is_at_it_nothing_is_stored_and_the_command_says_so(monkeypatch):
+    process(rows(*MIXED))
+    register()
+    monkeypatch.setattr(requeue, "UPKEEP_PATIENCE_S", 0.0)
+
+    with leases.hold(leases.UPKEEP) as lease:
+        with pytest.raises(CommandError, match="a backup is at it"):
+            run("--all")
+        lease.check()
+    refused = IngestReject.objects.count()
+    run("--all")
+
+    assert refused == 3
+    assert len(stored()) == 2
+    assert consistent()
+
+
+def test_a_requeue_goes_on_by_itself_when_the_upkeep_is_over():
+    process(rows(*MIXED))
+    register()
+    began = threading.Event()
+
+    def work() -> int:
+        began.set()
+        try:
+            return sum(one.stored for one in requeue.run(requeue.Selection(), asked_by="test"))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with leases.hold(leases.UPKEEP):
+            result = pool.submit(work)
+            began.wait(30)
+            meanwhile = stored()
+        count = result.result(timeout=100)
+
+    assert (meanwhile, count, len(stored())) == ([], 2, 2)
+
+
 def test_rows_in_packed_columns_are_kept_well_enough_to_be_judged_again():
     columns = wire.Columns()
     columns.append(
@@ -250,6 +296,33 @@ def test_a_long_row_is_kept_whole():
     run("--all")
 
     assert len(stored()) == 1
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_trades_whose_sums_a_candle_cannot_hold_stay_refused_by_name_and_the_rest_is_stored(dead):
+    def great(start: int, count: int) -> list[dict[str, Any]]:
+        return [trade(at, symbol="000660", price="0.01", size=str(10**10)) for at in range(start, start + count)]
+
+    later = trade(MINUTE_US, symbol="000660")
+    if dead:
+        register()
+        process(rows(*great(0, 500), seq=1))
+        process(rows(*great(500, 500), later, seq=2), dead="failed 10 times")
+    else:
+        process(rows(*great(500, 500), later, seq=2))
+        register()
+        tasks.directory = Directory(retry_s=0.0)
+        process(rows(*great(0, 500), seq=1))
+
+    run("--all")
+
+    batch = IngestBatch.objects.get(batch=batch_number(1, 2))
+    assert (batch.state, batch.rows, batch.stored, batch.rejected) == ("stored", 501, 1, 500)
+    assert set(IngestReject.objects.values_list("reasons", flat=True)) == {"sum_out_of_range"}
+    assert IngestReject.objects.count() == 500
+    assert storage().read_minutes("000660", "krx", *EVER).n.tolist() == [500, 1]
+    assert not DeadLetter.objects.exists()
+    assert consistent()
 
 
 def test_what_is_selected_and_nothing_else_is_judged():
@@ -290,6 +363,42 @@ def test_a_day_that_was_rolled_over_is_rolled_over_again_and_still_agrees():
     assert (run_.state, run_.rows, run_.late_rows) == ("done", 3, 2)
     assert storage().count("temp_market_data") == 0
     assert consistent()
+
+
+# --- the feed ---------------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_a_batch_whose_stored_ticks_were_all_voided_are_announced():
+    number = process(rows(*MIXED))
+    voids.void(voids.Selection(batches=(number,)), reason="wrong", by="boss")
+    voids.announce()
+    register()
+
+    run("--all")
+
+    assert IngestBatch.objects.get().stored == 2
+    assert announced() == [[number << 13], [number << 13], [number << 13 | 1, number << 13 | 2]]
+
+
+@pytest.mark.parametrize("recovered_first", [False, True])
+def test_rows_that_are_stored_while_their_batch_waits_to_be_announced_are_told_once(recovered_first):
+    """A quote between two trades, which its client might not send, when Redis was away."""
+    Client.objects.filter(name="replay").update(kinds="trade")
+    quote = trade(1, kind="quote", price=None, size=None, bid="1")
+    with mock.patch.object(feed, "publish", side_effect=RedisGone("gone")):
+        number = process(rows(trade(0), quote, trade(2)))
+        Client.objects.filter(name="replay").update(kinds="*")
+        if recovered_first:
+            run("--all")
+    assert IngestReject.objects.count() == (0 if recovered_first else 1)
+    assert told() == []
+
+    if recovered_first:
+        recovery.announce_missed(settle_s=0.0)
+    run("--all")
+    recovery.announce_missed(settle_s=0.0)
+
+    assert sorted(stored("005930")) == told() == [number << 13, number << 13 | 1, number << 13 | 2]
 
 
 # --- dead letters -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from ingest import failures, recovery, work
+from ingest.work import Batch
 from marketdata.models import Alarm, DeadLetter, IngestBatch, Market, Symbol
 from marketdata.storage import storage
 from terminals import wire
@@ -56,24 +58,33 @@ def table_missing(request: pytest.FixtureRequest) -> Iterator[None]:
 @contextmanager
 def never_heard_of(request: pytest.FixtureRequest) -> Iterator[None]:
     """An error nobody knows, for whatever is written."""
+    with failing("market_data_minute"):
+        yield
+
+
+@contextmanager
+def failing(table: str) -> Iterator[None]:
+    """Nothing can be added to the table, for a reason that nobody knows."""
     if connection.vendor == "mysql":
         sql(
-            "CREATE TRIGGER sick BEFORE INSERT ON market_data_minute FOR EACH ROW"
+            f"CREATE TRIGGER sick BEFORE INSERT ON {table} FOR EACH ROW"
             " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the moon is in the seventh house'"
         )
     elif connection.vendor == "postgresql":
         sql(
             "CREATE FUNCTION sick() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             " RAISE EXCEPTION 'the moon is in the seventh house'; END $$;"
-            " CREATE TRIGGER sick BEFORE INSERT ON market_data_minute FOR EACH ROW EXECUTE FUNCTION sick()"
+            f" CREATE TRIGGER sick BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION sick()"
         )
     else:
         sql(
-            "CREATE TRIGGER sick BEFORE INSERT ON market_data_minute"
+            f"CREATE TRIGGER sick BEFORE INSERT ON {table}"
             " BEGIN SELECT RAISE(ABORT, 'the moon is in the seventh house'); END"
         )
-    yield
-    sql("DROP FUNCTION sick CASCADE" if connection.vendor == "postgresql" else "DROP TRIGGER sick")
+    try:
+        yield
+    finally:
+        sql("DROP FUNCTION sick CASCADE" if connection.vendor == "postgresql" else "DROP TRIGGER sick")
 
 
 @contextmanager
@@ -223,3 +234,30 @@ def test_one_batch_a_database_cannot_take_is_buried_at_last_and_holds_up_nobody(
     terminal.until_committed(5)
     assert not Alarm.objects.filter(code=CODE, cleared_at=None).exists()
     assert not DeadLetter.objects.exists()
+
+
+TABLES = (
+    "ingest_batch", "ingest_batch_day", "ingest_reject", "dead_letter", "gap", "feed_pending", "temp_market_data",
+    "market_data_minute", "job_lease",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_that_takes_nothing_is_found_by_the_probe_and_a_well_database_keeps_nothing_of_it(table):
+    given = [Batch(number=1 << 32 | 1, payload=batch(1), received_us=NINE_US, source_id=4)]
+    work.decode(given)
+
+    with failing(table):
+        sick = failures.road_is_well(given)
+
+    assert not sick
+    assert failures.road_is_well(given)
+    assert [storage().count(one) for one in TABLES[:-1]] == [0] * (len(TABLES) - 1)
+
+
+def test_what_a_worker_has_announced_is_not_forgotten_by_a_probe(monkeypatch):
+    monkeypatch.setattr(recovery, "_announced", {1})
+
+    assert failures.road_is_well([Batch(number=1 << 32 | 1, payload=batch(1), received_us=NINE_US, source_id=4)])
+
+    assert recovery._announced == {1}

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from ingest import requeue
+from marketdata import leases
 from marketdata.faults import Fault
 from marketdata.models import Client
 from marketdata.ticks import SEQ_BITS, batch_number
@@ -43,6 +44,7 @@ class Command(BaseCommand):
         total: Counter[str] = Counter()
         failed = 0
         reasons: Counter[str] = Counter()
+        held: leases.HeldElsewhere | None = None
         try:
             for result in requeue.run(
                 selection, asked_by=options["by"] or getpass.getuser(), dry_run=options["dry_run"]
@@ -56,6 +58,8 @@ class Command(BaseCommand):
                     reasons.update(result.reasons)
                     if options["verbosity"] > 1:
                         self.stdout.write(f"{name}: {result.stored} of {result.judged} {dict(result.reasons) or ''}")
+        except leases.HeldElsewhere as error:
+            held = error
         except redis.RedisError as error:
             self.stderr.write(f"저장됨, 알림은 나중에 / stored; subscribers hear of it when Redis is back: {error}")
         done = "저장될 것 / would be stored" if options["dry_run"] else "저장 / stored"
@@ -64,6 +68,11 @@ class Command(BaseCommand):
         if reasons:
             shown = ", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common())
             self.stdout.write(f"여전히 거부 / still refused: {shown}")
+        if held is not None:
+            raise CommandError(
+                f"다른 유지 작업이 실행 중 / the rollover or a backup is at it: {held}."
+                " 저장된 것은 그대로입니다, 나중에 다시 / what was stored stays; run it again for the rest"
+            ) from held
         if failed:
             raise CommandError(f"{failed} 배치 실패 / batches could not be judged; they are as they were")
 
