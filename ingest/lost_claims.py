@@ -1,36 +1,40 @@
 """Batches whose claim row is gone from the ledger, while what they stored by trading date is still noted there: the
-claim is made again from what came again."""
+claim is made again from what came again. Ticks of theirs that were voided since stay voided."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ingest.work import Group
 from marketdata import alarms, dropped, figures, ledger
+from marketdata import voided as voided_ticks
 from marketdata.figures import Figure
 from marketdata.ledger import Claim
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, TEMP
-from marketdata.ticks import SEQ_BITS, TICK_BITS
+from marketdata.ticks import SEQ_BITS, TICK_BITS, Ticks
 
 
 def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], groups: Sequence[Group]) -> None:
     """Of these batches, claim those again that were committed before and have lost their claim row.
 
-    `days` is what the batches would store now, by (batch, days since 1970). Where that is what is noted, ticks that are
-    gone as well are stored; no candles are merged, for these were committed with the rest. A batch with another content
-    gets a claim that this content does not fit, so it is set aside like any that comes again changed.
+    `days` is what the batches would store now, by (batch, days since 1970). Where that is what is noted and what was
+    voided, ticks that are gone as well are stored; no candles are merged, for these were committed with the rest. A
+    batch with another content gets a claim that this content does not fit, so it is set aside like any that comes again
+    changed.
     """
     lost = ledger.unclaimed_days(claim.batch for claim in claims)
     for claim in claims:
         noted = lost.get(claim.batch)
         if noted is None:
             continue
-        same = noted == {key: figure for key, figure in days.items() if key[0] == claim.batch}
+        voided = voided_ticks.of_batch(claim.batch)
+        first = _together([noted, *(figures.by_batch(part, part.tick_id >> TICK_BITS) for part in voided)])
+        same = first == {key: figure for key, figure in days.items() if key[0] == claim.batch}
         again = replace(
             claim,
             stored=figures.total(noted.values()).rows,
@@ -39,10 +43,18 @@ def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], gro
         try:
             with storage().transaction():
                 ledger.claim([again])
-                stored = sum(_load_missing(group, claim.batch) for group in groups) if same else 0
+                stored = sum(_load_missing(group, claim.batch, voided) for group in groups) if same else 0
         except ledger.AlreadyClaimedError:
             continue  # another worker was faster
         _tell(claim.batch, same, stored)
+
+
+def _together(parts: Iterable[Mapping[tuple[int, int], Figure]]) -> dict[tuple[int, int], Figure]:
+    found: dict[tuple[int, int], Figure] = {}
+    for part in parts:
+        for key, figure in part.items():
+            found[key] = found.get(key, Figure()) + figure
+    return {key: figure for key, figure in found.items() if figure.rows}
 
 
 def _another(checksum: int) -> int:
@@ -64,13 +76,14 @@ def _tell(batch: int, same: bool, stored: int) -> None:
     )
 
 
-def _load_missing(group: Group, batch: int) -> int:
-    """Store what is not stored of a batch's ticks, without the dates that retention dropped; how many those were."""
+def _load_missing(group: Group, batch: int, voided: Sequence[Ticks]) -> int:
+    """Store what is neither stored nor voided of a batch's ticks, without the dates that retention dropped; how many
+    those were."""
     ticks = group.ticks.take(group.ticks.tick_id >> TICK_BITS == batch)
     dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()}
     gone = [day for day, date in dates.items() if dropped.ticks_gone(date)]
     ticks = ticks.take(~np.isin(ticks.trade_date, gone))
-    there: list[int] = []
+    there = [tick_id for part in voided for tick_id in part.tick_id.tolist()]
     for index in np.unique(ticks.symbol).tolist():
         times = ticks.time_us[ticks.symbol == index]
         found = storage().read_ticks(ticks.symbols[index], ticks.feed, int(times.min()), int(times.max()) + 1)

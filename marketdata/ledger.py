@@ -267,7 +267,8 @@ def unclaimed_days(batches: Iterable[int]) -> dict[int, dict[tuple[int, int], Fi
 
 def adjust_days(changes: Mapping[tuple[int, int], Figure], sign: int) -> None:
     """Ticks were taken away (`sign` -1) or put back (+1): (batch, days since 1970) -> figure. In the transaction that
-    does it. A batch that has nothing left of a date has no row of it, as if it had stored none."""
+    does it. A batch that has nothing left of a date keeps a row that says so: it is how one whose claim row is lost is
+    known to have been stored."""
     quote = connection.ops.quote_name
     dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for _, day in changes}
     rows = IngestBatchDay.objects.filter(batch__in={batch for batch, _ in changes}, trade_date__in=dates.values())
@@ -291,7 +292,6 @@ def adjust_days(changes: Mapping[tuple[int, int], Figure], sign: int) -> None:
             f"UPDATE {quote('ingest_batch')} SET stored = stored + %s WHERE batch = %s",
             [(sign * figure.rows, batch) for (batch, _), figure in changes.items()],
         )
-    rows.filter(rows=0).delete()
 
 
 def day_figure(date: datetime.date) -> Figure:

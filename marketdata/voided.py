@@ -13,7 +13,7 @@ import numpy as np
 from marketdata import ticks as ticks_module
 from marketdata.models import VoidedTick
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks
+from marketdata.ticks import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, TICK_BITS, Ticks
 from terminals import wire
 
 
@@ -37,6 +37,14 @@ def parts(rows: Sequence[VoidedTick]) -> list[Ticks]:
         if "seq" in record:
             ticks.seq[at] = record["seq"]
     return list(by_source(ticks, {row.tick_id: row.source_id for row in rows}))
+
+
+def of_batch(batch: int) -> list[Ticks]:
+    """The ticks of a batch that are voided now, as they were: by symbol, feed and source."""
+    series: dict[tuple[str, str], list[VoidedTick]] = {}
+    for row in VoidedTick.objects.filter(tick_id__gte=batch << TICK_BITS, tick_id__lt=(batch + 1) << TICK_BITS):
+        series.setdefault((row.symbol, row.feed), []).append(row)
+    return [part for rows in series.values() for part in parts(rows)]
 
 
 def by_source(ticks: Ticks, sources: Mapping[int, int]) -> Iterator[Ticks]:

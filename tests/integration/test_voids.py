@@ -17,6 +17,7 @@ from analytics.voids import Selection
 from marketdata import feed, leases, live, rollover
 from marketdata.models import (
     Alarm,
+    DeadLetter,
     DroppedDay,
     FeedNotice,
     IngestBatch,
@@ -195,6 +196,38 @@ def test_a_repeat_of_a_voided_batch_is_recognised_and_stays_out():
 
     assert prices() == [70_000]
     assert consistent() == {}
+
+
+@pytest.mark.parametrize(("symbols", "left"), [((), []), (("000660",), [70_000])])
+def test_a_voided_batch_that_lost_its_claim_row_is_known_when_it_comes_again_and_stays_voided(symbols, left):
+    sender = Sender("desk")
+    rows = ({"price": "70000"}, {"symbol": "000660", "price": "2", "size": "0.25", "seq": 9})
+    number = sender.send(*rows)
+    void(batches=(number,), symbols=symbols)
+    IngestBatch.objects.all().delete()
+    sender.seq -= 1
+
+    assert sender.send(*rows) == number
+
+    batch = IngestBatch.objects.get()
+    assert (prices(), prices("000660"), batch.state, batch.stored) == (left, [], "stored", len(left))
+    assert not DeadLetter.objects.exists()
+    assert "came again with the same content" in Alarm.objects.get(code="claim_restored").message
+    assert consistent() == {}
+    voids.restore(VoidOrder.objects.get(), by="boss")
+    assert (prices(), prices("000660"), IngestBatch.objects.get().stored) == ([70_000], [2], 2)
+    assert consistent() == {}
+
+
+def test_other_content_under_the_number_of_a_voided_batch_that_lost_its_claim_row_is_set_aside():
+    sender = Sender("desk")
+    void(batches=(sender.send({"price": "999999"}),))
+    IngestBatch.objects.all().delete()
+    sender.seq -= 1
+
+    sender.send({"price": "70000"})
+
+    assert (prices(), DeadLetter.objects.get().code) == ([], "checksum_mismatch")
 
 
 def test_a_day_in_history_is_corrected_with_its_daily_candle_and_its_count(settings):
