@@ -219,6 +219,34 @@ def test_a_row_that_is_judged_again_after_its_day_was_archived_comes_into_the_fi
     assert consistency.verify_day(DAY).counts == {}
 
 
+@pytest.mark.usefixtures("archiving")
+def test_ticks_voided_in_history_and_while_they_wait_to_be_moved_leave_the_rest_everywhere():
+    sender = Sender("desk")
+    sender.send(*trades(10))
+    rollover.run_one(DAY, clock=Clock(DONE))
+    archive.run_due()
+    sender.send(*trades(3, first=4, price=999_000))
+
+    assert void(client="desk", end_us=NINE_US + 5 * MINUTE_US).ticks == 6
+    assert consistency.verify_day(DAY).counts == {}
+    rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
+
+    assert archive.run_due() == [DAY]
+    assert (in_file(), len(stored())) == (stored(), 7)
+    assert consistency.verify_day(DAY).counts == {}
+
+
+def test_after_a_void_there_is_nothing_for_rebuilding_to_mend(archived):
+    _, wrong = archived
+    void(batches=(wrong,))
+    before = storage().table_figures(MINUTES), storage().table_figures(DAILY)
+
+    rebuilt = repair.rebuild_candles(DAY)
+
+    assert (rebuilt.changed, rebuilt.counts) == (0, {})
+    assert (storage().table_figures(MINUTES), storage().table_figures(DAILY)) == before
+
+
 # --- days past their time ---------------------------------------------------------------------------------------------
 
 
@@ -258,6 +286,30 @@ def test_late_ticks_of_a_day_past_its_time_are_not_voided_and_change_no_candle(s
     assert [storage().table_figures(table) for table in (HISTORY, MINUTES, DAILY)] == before
     assert (told(), FeedNotice.objects.count(), VoidedTick.objects.count()) == (announced, 0, 0)
     assert consistency.verify_day(DAY).is_consistent
+
+
+@pytest.mark.usefixtures("archiving")
+@pytest.mark.parametrize(
+    ("kept", "trades_of_day", "parts"),
+    [({}, 3, [3, 1]), ({"candles": 3650}, 4, [3, 1]), ({"ticks": 3650}, 3, [4])],
+)
+def test_a_row_judged_again_after_its_day_was_dropped_replaces_nothing(settings, kept, trades_of_day, parts):
+    sender = Sender("desk")
+    sender.send(*trades(3), {"price": "-1", "time": NINE_US + 9 * MINUTE_US})
+    rollover.run_one(DAY, clock=Clock(DONE))
+    archive.run_due()
+    expire(settings, **kept)
+    reject = IngestReject.objects.get()
+    reject.record = json.dumps({**json.loads(reject.record), "price": "70001"})
+    reject.save()
+
+    assert [result.stored for result in requeue.run(requeue.Selection(), asked_by="test")] == [1]
+    rollover.run_one(DAY, clock=Clock("2027-06-02 10:01"))
+
+    assert archive.run_due() == [DAY]
+    assert [archive.verify(DAY, part=part).rows for part in archive.parts_of(DAY)] == parts
+    assert daily() == [(trades_of_day, 70_002)]
+    assert consistency.verify_day(DAY).counts == {}
 
 
 def test_a_day_past_its_time_stays_voided_and_the_others_of_the_order_are_put_back(settings):
