@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from terminals import wire
+
 T = TypeVar("T")
 DATABASES = ("mysql://", "postgres://", "postgresql://", "sqlite://")
 
@@ -56,12 +58,7 @@ class Environment:
 
     def integer(self, name: str, default: int, *, low: int, high: int) -> int:
         def parse(raw: str) -> int:
-            if not re.fullmatch(r"-?[0-9]{1,18}", raw):
-                raise ValueError
-            value = int(raw)
-            if not low <= value <= high:
-                raise ValueError
-            return value
+            return wire.numbers.whole(raw, low, high)
 
         return self._read(name, default, parse, f"a whole number from {low} to {high}")
 
@@ -76,12 +73,7 @@ class Environment:
 
     def seconds(self, name: str, default: float, *, low: float, high: float) -> float:
         def parse(raw: str) -> float:
-            if not re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", raw):
-                raise ValueError
-            value = float(raw)
-            if not low <= value <= high:  # also refuses NaN
-                raise ValueError
-            return value
+            return wire.numbers.plain(raw, low, high)
 
         return self._read(name, default, parse, f"a number of seconds from {low:g} to {high:g}")
 

@@ -15,7 +15,6 @@ from terminals import spool as spools
 from terminals.connection import Address
 from terminals.link import Config, Failed, Identity, Interrupted, Stats, Terminal
 from terminals.lock import Locked
-from terminals.options import between
 from terminals.pacing import RealPace
 from terminals.segments import SpoolDamaged
 from terminals.signals import StopSignals
@@ -24,6 +23,7 @@ from terminals.sources.contract import Source
 from terminals.sources.market import names
 from terminals.sources.replay import BadFile
 from terminals.wire import BATCH_ROWS
+from terminals.wire.options import between, decimal
 from terminals.wire.proof import secret_bytes
 
 OK, FAILED, WRONG_INPUT, REFUSED = 0, 1, 2, 3
@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
         code = _say(str(error), FAILED if error.ended.code in ("uplink_died", "spool_error") else REFUSED)
     finally:
         stop.set()
-    log.info("done %s", _fields(terminal.stats()))
+    log.info("done %s; %s", _fields(terminal.stats()), source.describe())
     return code
 
 
@@ -158,7 +158,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "simulate":
             command.add_argument("--when-full", choices=("block", "drop"), default="block", help="저장소가 차면 / full")
     listing = commands.add_parser("symbols", help="모의 종목 목록 (CSV) / list the simulated symbols as CSV")
-    listing.add_argument("--symbols", type=int, default=300, metavar="N", help="종목 수 / how many (300)")
+    listing.add_argument(
+        "--symbols", type=between(1, 50_000), default=300, metavar="N", help="종목 수 / how many (300)"
+    )
     return parser
 
 
@@ -180,7 +182,9 @@ def _add_link_arguments(parser: argparse.ArgumentParser, *, feed: str, market: s
     kept = parser.add_argument_group("저장소 spool")
     kept.add_argument("--spool", type=Path, required=True, metavar="DIR", help="보낼 것을 담아 두는 폴더 / its folder")
     kept.add_argument("--spool-mib", type=between(8, 1 << 24), default=2048, metavar="MIB", help="최대 크기 / (2048)")
-    kept.add_argument("--keep-h", type=float, default=24.0, metavar="H", help="확정 후 보관 / hours after commit (24)")
+    kept.add_argument(
+        "--keep-h", type=decimal(0, 24 * 365), default=24.0, metavar="H", help="확정 후 보관 / hours after commit (24)"
+    )
     kept.add_argument("--journal", type=Path, metavar="FILE", help="배치마다 JSON 한 줄 / a line per batch")
     kept.add_argument("--batch-rows", type=between(1, BATCH_ROWS), default=1000, metavar="N", help="배치 크기 / (1000)")
     kept.add_argument("--flush-ms", type=between(1, 10_000), default=50, metavar="MS", help="배치 대기 / wait (50)")

@@ -5,7 +5,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from terminals.wire import proof
+from terminals.wire import numbers, proof
 
 CONNECT_S = 5.0
 _CHUNK = 64 * 1024
@@ -34,9 +34,13 @@ class Address:
         """From `host:port` or `[v6]:port`; ValueError if it is neither."""
         host, colon, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        try:
+            number = numbers.whole(port, 1, 65535)
+        except ValueError:
+            number = 0
+        if not colon or not host or not number:
             raise ValueError(f"{text!r} is no address: write host:port, for instance 127.0.0.1:9700")
-        return cls(host, int(port), tls or ca_file is not None, ca_file, plain)
+        return cls(host, number, tls or ca_file is not None, ca_file, plain)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

@@ -3,14 +3,9 @@
 from terminals.wire import numbers
 
 
-def mantissa(text: str, scale: int) -> int:
-    """`text` x 10^scale as an integer, float noise taken off; ValueError if it is no plain decimal number or does not
-    fit."""
-    return read(text, scale)[0]
-
-
 def read(text: str, scale: int) -> tuple[int, bool]:
-    """As `mantissa`, and whether there was float noise."""
+    """`text` x 10^scale as an integer, and whether float noise was taken off; ValueError if it is no plain decimal
+    number or does not fit."""
     if "e" in text.lower() or text != text.strip(" ") or text.endswith("."):
         raise ValueError(f"{text!r} is no plain decimal number")
     return numbers.read(text, scale)

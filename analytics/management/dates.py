@@ -11,24 +11,33 @@ from django.core.management.base import CommandError
 
 from analytics import consistency
 from analytics.differences import Finding
+from terminals import wire
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Dates one by one, or a range."""
-    parser.add_argument("dates", nargs="*", metavar="DATE", help="거래일 (YYYY-MM-DD) / trading dates")
     parser.add_argument(
-        "--from", dest="first", metavar="DATE", help="이 날부터 있는 모든 거래일 / every day known from here"
+        "dates", nargs="*", type=wire.options.date, metavar="DATE", help="거래일 (YYYY-MM-DD) / trading dates"
     )
-    parser.add_argument("--to", dest="last", metavar="DATE", help="이 날까지, 포함 / to this one, included")
+    parser.add_argument(
+        "--from",
+        dest="first",
+        type=wire.options.date,
+        metavar="DATE",
+        help="이 날부터 있는 모든 거래일 / every day known from here",
+    )
+    parser.add_argument(
+        "--to", dest="last", type=wire.options.date, metavar="DATE", help="이 날까지, 포함 / to this one, included"
+    )
 
 
 def chosen(options: Mapping[str, Any]) -> list[datetime.date]:
     """The dates that were asked for; CommandError if that makes no sense."""
-    first, last = (parse(options[name]) if options[name] else None for name in ("first", "last"))
+    first, last = options["first"], options["last"]
     if bool(options["dates"]) == bool(first or last):
         raise CommandError("날짜 또는 --from/--to 중 하나 / either dates, or --from and --to, such as 2026-03-16")
     if options["dates"]:
-        return [parse(text) for text in options["dates"]]
+        return list(options["dates"])
     if first and last and first > last:
         raise CommandError(f"--from {first} 이 --to {last} 보다 늦음 / is later than --to")
     known = consistency.known_dates(first, last)
@@ -37,14 +46,6 @@ def chosen(options: Mapping[str, Any]) -> list[datetime.date]:
         there = f"Known: {every[0]} to {every[-1]}" if every else "No day is known yet."
         raise CommandError(f"그 사이에 거래일이 없습니다 / no day is known in that range. {there}")
     return known
-
-
-def parse(text: str) -> datetime.date:
-    """A date as people write it; CommandError if it is none."""
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise CommandError(f"{text!r}: 날짜는 YYYY-MM-DD / a date is written YYYY-MM-DD, such as 2026-03-16") from None
 
 
 def lines(findings: Sequence[Finding], counts: Mapping[str, int]) -> Iterator[str]:

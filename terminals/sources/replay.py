@@ -7,7 +7,6 @@ side B is a buyer's, A a seller's aggression, N unknown. A line that cannot be r
 import argparse
 import itertools
 import logging
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from terminals import exact
 from terminals.batcher import Row
 from terminals.position import AlreadySent, Position
 from terminals.sources.contract import Pace, Receiver
-from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side, codes, tables
+from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side, codes, numbers, options, tables
 
 log = logging.getLogger("naru")
 
@@ -48,6 +47,7 @@ class Content:
     first_us: int
     last_us: int
     unreadable: int = 0  # lines that were left out
+    float_noise: int = 0  # rows in which float noise was taken off a number
 
     @property
     def span_us(self) -> int:
@@ -58,7 +58,9 @@ class Content:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this source."""
     parser.add_argument("file", type=Path, metavar="FILE.csv", help="symbol,ts,price,size,side,seq (ts: ns UTC)")
-    parser.add_argument("--speed", type=_speed, default=1.0, metavar="N", help="배속, 0 = 최대한 빨리 / 0 = no pauses")
+    parser.add_argument(
+        "--speed", type=options.decimal(0), default=1.0, metavar="N", help="배속, 0 = 최대한 빨리 / 0 = no pauses"
+    )
     parser.add_argument("--loop", action="store_true", help="반복, 시각은 파일 길이만큼 뒤로 / repeat, times moved on")
     parser.add_argument(
         "--from-start", action="store_true", help="중단된 재생을 잇지 않음 / do not resume a broken replay"
@@ -107,7 +109,8 @@ class Replay:
         """One line for the log."""
         again = f" loop moves_times_on_s={self.content.span_us // 1_000_000}" if self._loop else ""
         left_out = f" unreadable_lines={self.content.unreadable}" if self.content.unreadable else ""
-        return f"replay file={self._file.name} rows={self.content.rows}{left_out} speed={self._speed:g}{again}"
+        noise = f" float_noise_rows={self.content.float_noise}" if self.content.float_noise else ""
+        return f"replay file={self._file.name} rows={self.content.rows}{left_out}{noise} speed={self._speed:g}{again}"
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
         """Send it all; True when the end of the file was reached. BadFile if it was sent before."""
@@ -156,8 +159,8 @@ class Replay:
 def check(file: Path, *, strict: bool = False, market: str | None = None) -> Content:
     """Read the whole file once and tell each line that cannot be read. BadFile if no line can, or with `strict` at the
     first that cannot."""
-    count, first_us, last_us, unreadable, first_wrong = 0, 0, 0, 0, ""
-    for number, found in _read(file, market):
+    count, first_us, last_us, unreadable, first_wrong, float_noise = 0, 0, 0, 0, "", 0
+    for number, found, noisy in _read(file, market):
         if isinstance(found, str):
             if strict:
                 raise BadFile(f"{file} line {number}: {found}")
@@ -170,79 +173,80 @@ def check(file: Path, *, strict: bool = False, market: str | None = None) -> Con
         time_us = found["time_us"]
         first_us, last_us = (min(first_us, time_us), max(last_us, time_us)) if count else (time_us, time_us)
         count += 1
+        float_noise += noisy
     if unreadable > _TOLD:
         log.warning("%s has %d more lines that cannot be read", file, unreadable - _TOLD)
     if not count:
         raise BadFile(f"{file} {first_wrong}" if unreadable else f"{file} has no rows")
-    return Content(count, first_us, last_us, unreadable)
+    return Content(count, first_us, last_us, unreadable, float_noise)
 
 
 def read(file: Path, *, moved_us: int = 0, market: str | None = None) -> Iterator[Row]:
     """The rows of a file that can be read, event times moved on by `moved_us`. BadFile if it is no table of trades."""
-    for _number, found in _read(file, market):
+    for _number, found, _noisy in _read(file, market):
         if not isinstance(found, str):
             yield {**found, "time_us": found["time_us"] + moved_us} if moved_us else found
 
 
-def _read(file: Path, market: str | None) -> Iterator[tuple[int, Row | str]]:
-    """The number of each line, and its row or why it is none."""
+def _read(file: Path, market: str | None) -> Iterator[tuple[int, Row | str, bool]]:
+    """The number of each line, its row or why it is none, and whether float noise was taken off a number of it."""
     try:
         for line in tables.read(file, needed=_NEEDED, known=_KNOWN):
             if line.problem is not None:
-                yield line.number, line.problem
+                yield line.number, line.problem, False
                 continue
             try:
-                yield line.number, _row(line.cells, market)
+                yield line.number, *_row(line.cells, market)
             except ValueError as error:
-                yield line.number, str(error)
+                yield line.number, str(error), False
     except OSError as error:
         raise BadFile(f"{file} cannot be read: {error.strerror}") from None
     except tables.TableError as error:
         raise BadFile(f"{file} is no CSV file of trades: {error}") from None
 
 
-def _row(cells: dict[str, str], market: str | None) -> Row:
+def _row(cells: dict[str, str], market: str | None) -> tuple[Row, bool]:
     side = cells.get("side", "")
     if side not in _SIDES:
         raise ValueError(f"side {side!r} must be B, A, N or empty")
-    return {
+    price, noisy_price = _number("price", cells["price"], PRICE_SCALE)
+    size, noisy_size = _number("size", cells["size"], SIZE_SCALE) if cells.get("size") else (None, False)
+    seq, noisy_seq = _seq(cells["seq"]) if cells.get("seq") else (None, False)
+    row: Row = {
         "symbol": codes.read_code(cells["symbol"], market),
         "time_us": _nanoseconds(cells["ts"]) // 1000,
         "kind": Kind.TRADE,
-        "price": _number("price", cells["price"], PRICE_SCALE),
-        "size": _number("size", cells["size"], SIZE_SCALE) if cells.get("size") else None,
+        "price": price,
+        "size": size,
         "side": _SIDES[side],
-        "seq": _whole("seq", cells["seq"]) if cells.get("seq") else None,
+        "seq": seq,
     }
+    return row, noisy_price or noisy_size or noisy_seq
 
 
-def _number(name: str, text: str, scale: int) -> int:
+def _number(name: str, text: str, scale: int) -> tuple[int, bool]:
     try:
-        return exact.mantissa(text, scale)
+        return exact.read(text, scale)
     except ValueError as error:
         comma = ": no separators of thousands, and a point before decimals" if "," in text else ""
         raise ValueError(f"{name} {error}{comma}") from None
 
 
+def _seq(text: str) -> tuple[int, bool]:
+    try:
+        return numbers.read_whole(text)
+    except ValueError as error:
+        raise ValueError(f"seq {error}") from None
+
+
 def _nanoseconds(text: str) -> int:
-    value = _whole("ts", text)
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63):
+        raise ValueError(f"ts {text!r} is no whole number of 63 bits: nanoseconds since 1970 UTC are wanted")
+    value = int(text)
     if value < _EARLIEST_NS:
         unit, zeros = next((unit, zeros) for below, unit, zeros in _OTHER_UNITS if value < below)
         raise ValueError(f"ts {text} looks like {unit}: nanoseconds since 1970 UTC are wanted, {zeros} more zeros")
     return value
-
-
-def _whole(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63):
-        raise ValueError(f"{name} {text!r} is no whole number of 63 bits")
-    return int(text)
-
-
-def _speed(text: str) -> float:
-    speed = float(text) if text.isascii() and "_" not in text else math.nan
-    if not 0 <= speed < math.inf:
-        raise argparse.ArgumentTypeError("0 or more")
-    return speed
 
 
 open_source = Replay.from_arguments

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from terminals.batcher import Row
-from terminals.options import between
 from terminals.sources.contract import Pace, Receiver
 from terminals.sources.market import SimulatedMarket
+from terminals.wire.options import between
 
 CODE: Final = "SIMULATOR"
 FEED: Final = "sim"
@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=between(1, 1_000_000), default=2000, metavar="N", help="초당 체결 / trades a second"
     )
     parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="난수 씨앗, 같으면 같은 시세 / same seed, same day"
+        "--seed",
+        type=between(0, 2**31 - 1),
+        default=1,
+        metavar="N",
+        help="난수 씨앗, 같으면 같은 시세 / same seed, same day",
     )
     parser.add_argument("--trades", type=between(1, 10**12), metavar="N", help="이만큼 보내고 끝 / end after N trades")
 

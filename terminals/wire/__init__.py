@@ -1,6 +1,6 @@
 """The language between terminals and the server: frames, messages, batches, proofs, limits. Standard library only."""
 
-from terminals.wire import codes, numbers, tables
+from terminals.wire import codes, numbers, options, tables
 from terminals.wire.batches import (
     WIDTHS,
     BatchError,
@@ -143,6 +143,7 @@ __all__ = [
     "new_nonce",
     "new_secret",
     "numbers",
+    "options",
     "pack_checksums",
     "parse_columns",
     "parse_gap",

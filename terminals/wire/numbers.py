@@ -18,6 +18,8 @@ from decimal import Context, Decimal
 
 _NUMBER = re.compile(r"([+-]?)([0-9]{1,40})(?:\.([0-9]{0,40}))?(?:[eE]([+-]?[0-9]{1,3}))?")
 _WHOLE = re.compile(r"(-?[0-9]{1,19})(\.0+)?")
+_DIGITS = re.compile(r"-?[0-9]{1,18}")
+_PLAIN = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _NOT_FINITE = ("nan", "inf", "infinity")
 _FIFTEEN = Context(prec=15)
 _EXACT = Context(prec=100)
@@ -93,3 +95,21 @@ def read_whole(text: str) -> tuple[int, bool]:
     if match is None or not -(2**63) < value < 2**63:
         raise ValueError(f"{text!r} is no whole number of 64 bits")
     return value, match[2] is not None
+
+
+def whole(text: str, low: int, high: int) -> int:
+    """A number of an option or a setting: digits, with a minus in front if it has to be. ValueError if it is none, or
+    not between `low` and `high`."""
+    value = int(text) if _DIGITS.fullmatch(text) else None
+    if value is None or not low <= value <= high:
+        raise ValueError(f"{text!r} is no whole number from {low} to {high}")
+    return value
+
+
+def plain(text: str, low: float, high: float) -> float:
+    """As `whole`, with a point and more digits if it has to be, and never below 0."""
+    value = float(text) if _PLAIN.fullmatch(text) else None
+    if value is None or not low <= value <= high:
+        upto = f" to {high:g}" if high < math.inf else ""
+        raise ValueError(f"{text!r} is no number from {low:g}{upto}")
+    return value

@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 
+from terminals import wire
 from tests.bench import latency, report, throughput
 from tests.bench.stack import Stack
 
@@ -16,9 +17,16 @@ LATENCY_RATE = latency.RATE
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of sustained load in all rounds together (60)")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"alternations of LOAD DATA and the road ({ROUNDS})")
-    parser.add_argument("--workers", type=int, default=2, help="worker processes (2)")
+    parser.add_argument(
+        "--seconds", type=wire.options.decimal(0), default=60.0, help="of sustained load in all rounds together (60)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=wire.options.between(1, 10**9),
+        default=ROUNDS,
+        help=f"alternations of LOAD DATA and the road ({ROUNDS})",
+    )
+    parser.add_argument("--workers", type=wire.options.between(1, 10**9), default=2, help="worker processes (2)")
     given = parser.parse_args()
     if given.seconds < 5 or not 1 <= given.rounds <= given.seconds:
         parser.error("--seconds is at least 5 and --rounds from 1 to --seconds")

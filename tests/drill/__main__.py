@@ -25,7 +25,7 @@ from typing import Any
 
 import redis
 
-from terminals import spool
+from terminals import spool, wire
 from tests.drill import accounting, crew, evidence, faults, plan
 from tests.drill.evidence import Book, Spools
 from tests.drill.plan import Strike
@@ -49,10 +49,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.drill", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=25, metavar="N", help="how many SIGKILLs (25)")
-    parser.add_argument("--seed", type=int, help="the same seed, the same order of kills")
-    parser.add_argument("--rate", type=int, default=2_400, metavar="N", help="rows a second of all terminals (2400)")
-    parser.add_argument("--seconds", type=float, default=240.0, metavar="S", help="no more kills after this long (240)")
+    parser.add_argument(
+        "--kills", type=wire.options.between(0, 10**9), default=25, metavar="N", help="how many SIGKILLs (25)"
+    )
+    parser.add_argument(
+        "--seed", type=wire.options.between(0, 2**31 - 1), help="the same seed, the same order of kills"
+    )
+    parser.add_argument(
+        "--rate",
+        type=wire.options.between(1, 10**9),
+        default=2_400,
+        metavar="N",
+        help="rows a second of all terminals (2400)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=wire.options.decimal(0),
+        default=240.0,
+        metavar="S",
+        help="no more kills after this long (240)",
+    )
     parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb", help="(mariadb)")
     parser.add_argument("--keep", action="store_true", help="keep the folder; a drill that fails keeps it anyway")
     given = parser.parse_args(arguments)

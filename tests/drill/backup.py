@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from terminals import wire
 from tests import servers
 from tests.servers import MariaDB, Redis, packages
 from tests.servers.process import Server, spawn, temporary_folder
@@ -163,7 +164,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.drill.backup", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--databases", nargs="+", choices=DATABASES, default=DATABASES)
-    parser.add_argument("--rows", type=int, default=60_000, metavar="N", help="ticks of each finished day (60000)")
+    parser.add_argument(
+        "--rows",
+        type=wire.options.between(1, 10**9),
+        default=60_000,
+        metavar="N",
+        help="ticks of each finished day (60000)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder; a drill that fails keeps it anyway")
     given = parser.parse_args(arguments)
     began = time.monotonic()

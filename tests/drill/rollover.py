@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from terminals import wire
 from tests import servers
 from tests.servers import MariaDB, Redis
 from tests.servers.mariadb import DATABASE
@@ -351,12 +352,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m tests.drill.rollover", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--rows", type=int, default=1_000_000, metavar="N", help="ticks of each of the three days (1000000)"
+        "--rows",
+        type=wire.options.between(1, 10**9),
+        default=1_000_000,
+        metavar="N",
+        help="ticks of each of the three days (1000000)",
     )
     parser.add_argument(
-        "--rate", type=int, default=5_000, metavar="N", help="ticks a second of the day that is being written (5000)"
+        "--rate",
+        type=wire.options.between(1, 10**9),
+        default=5_000,
+        metavar="N",
+        help="ticks a second of the day that is being written (5000)",
     )
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument(
+        "--seed", type=wire.options.between(0, 2**31 - 1), default=random.SystemRandom().randrange(10**6)
+    )
     parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb")
     given = parser.parse_args(arguments)
     drill = Drill(

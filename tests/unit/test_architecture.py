@@ -104,3 +104,14 @@ def _exists(path: str) -> bool:
     if path.startswith(("var/", ".venv/")) or "NAME" in path:
         return True
     return (ROOT / path).exists() or ("/" not in path and any(ROOT.glob(f"*/**/{path}")))
+
+
+def test_options_read_numbers_and_dates_by_the_definitions_of_the_house():
+    loose = []
+    for path in [*ROOT.glob("*/**/commands/*.py"), *ROOT.glob("terminals/**/*.py"), *ROOT.glob("tests/*/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("add_argument"):
+                kinds = [ast.unparse(word.value) for word in node.keywords if word.arg == "type"]
+                loose += [f"{path}:{node.lineno}" for kind in kinds if kind in ("int", "float", "Decimal")]
+
+    assert not loose, f"use terminals.wire.options, which refuses 1_000 and full-width digits: {loose}"

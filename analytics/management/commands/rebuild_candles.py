@@ -15,6 +15,7 @@ from analytics.management import dates
 from analytics.repair import Rebuilt
 from marketdata import leases
 from marketdata.storage import StorageError, storage
+from terminals import wire
 
 
 class Command(BaseCommand):
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--most",
-            type=int,
+            type=wire.options.between(0, 10**6),
             default=consistency.MOST,
             metavar="N",
             help="종류마다 이만큼 이름을 밝히고 나머지는 셈 / of each kind so many are named, the others counted (100)",

@@ -14,6 +14,7 @@ from analytics import consistency
 from analytics.consistency import Report
 from analytics.management import dates
 from marketdata.storage import StorageError, storage
+from terminals import wire
 
 
 class Command(BaseCommand):
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--most",
-            type=int,
+            type=wire.options.between(0, 10**6),
             default=consistency.MOST,
             metavar="N",
             help="종류마다 이만큼 이름을 밝히고 나머지는 셈 / of each kind so many are named, the others counted (100)",

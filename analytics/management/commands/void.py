@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import getpass
 from argparse import ArgumentParser
 from typing import Any
@@ -14,9 +13,11 @@ from django.db import DatabaseError
 from analytics import voids
 from analytics.voids import Selection
 from marketdata import leases
+from marketdata.management.options import batch
 from marketdata.models import VoidOrder
 from marketdata.storage import StorageError, storage
-from marketdata.ticks import SEQ_BITS
+from marketdata.ticks import microseconds
+from terminals import wire
 
 
 class Command(BaseCommand):
@@ -24,19 +25,35 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--batch", action="append", default=[], metavar="STREAM/SEQ", help="이 배치 / of this batch, repeatable"
+            "--batch",
+            action="append",
+            type=batch,
+            default=[],
+            metavar="STREAM/SEQ",
+            help="이 배치 / of this batch, repeatable",
         )
         parser.add_argument("--client", default="", help="이 클라이언트 / sent by this client")
         parser.add_argument("--symbol", action="append", default=[], metavar="CODE", help="이 종목 / of this symbol")
         parser.add_argument("--feed", default="", help="이 피드만 / of this feed only")
         parser.add_argument(
-            "--from", dest="start", metavar="TIME", help="이때부터 / from, such as 2026-03-16T09:00+09:00"
+            "--from",
+            dest="start",
+            type=wire.options.moment(None),
+            metavar="TIME",
+            help="이때부터 / from, such as 2026-03-16T09:00+09:00",
         )
-        parser.add_argument("--to", dest="end", metavar="TIME", help="이때 전까지 / to, not included")
+        parser.add_argument(
+            "--to", dest="end", type=wire.options.moment(None), metavar="TIME", help="이때 전까지 / to, not included"
+        )
         parser.add_argument("--reason", default="", help="사유 / why; kept with the ticks")
         parser.add_argument("--dry-run", action="store_true", help="무엇이 무효가 되는지만 / only say what would go")
         parser.add_argument("--list", action="store_true", help="지금까지의 무효화 / the orders so far")
-        parser.add_argument("--restore", type=int, metavar="ORDER", help="되돌리기 / put back what an order took")
+        parser.add_argument(
+            "--restore",
+            type=wire.options.between(1, 2**63 - 1),
+            metavar="ORDER",
+            help="되돌리기 / put back what an order took",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -98,29 +115,10 @@ class Command(BaseCommand):
 
 def _selection(options: dict[str, Any]) -> Selection:
     return Selection(
-        batches=tuple(_batch(text) for text in options["batch"]),
+        batches=tuple(options["batch"]),
         client=options["client"],
         symbols=tuple(options["symbol"]),
         feed=options["feed"],
-        start_us=_time(options["start"]),
-        end_us=_time(options["end"]),
+        start_us=microseconds(options["start"]) if options["start"] else None,
+        end_us=microseconds(options["end"]) if options["end"] else None,
     )
-
-
-def _batch(text: str) -> int:
-    stream, _, seq = text.partition("/")
-    if not (stream.isascii() and stream.isdecimal() and seq.isascii() and seq.isdecimal()):
-        raise CommandError(f"{text}: STREAM/SEQ 여야 합니다 / must be STREAM/SEQ, as the admin shows batches")
-    return int(stream) << SEQ_BITS | int(seq)
-
-
-def _time(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CommandError(f"{text}: 시각이 아닙니다 / no time such as 2026-03-16T09:00+09:00") from error
-    if moment.tzinfo is None:
-        raise CommandError(f"{text}: 시간대를 붙이십시오 / say the time zone, such as +09:00")
-    return (moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import getpass
 from argparse import ArgumentParser
 from collections import Counter
@@ -11,13 +10,14 @@ from typing import Any
 import redis
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 
 from ingest import requeue
 from marketdata import leases
 from marketdata.faults import Fault
+from marketdata.management.options import batch
 from marketdata.models import Client
-from marketdata.ticks import SEQ_BITS, batch_number
+from marketdata.ticks import SEQ_BITS
+from terminals import wire
 
 
 class Command(BaseCommand):
@@ -27,12 +27,15 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--batch", action="append", default=[], metavar="STREAM/SEQ", help="이 배치만 / this batch")
+        moment = wire.options.moment(timezone.get_default_timezone())
+        parser.add_argument(
+            "--batch", action="append", type=batch, default=[], metavar="STREAM/SEQ", help="이 배치만 / this batch"
+        )
         parser.add_argument("--client", default="", help="이 클라이언트만 / of this client")
         parser.add_argument("--reason", default="", help="이 사유의 행만 / rows with this reason, such as time_future")
         parser.add_argument("--code", default="", help=f"처리 못한 배치만 / dead letters: {', '.join(requeue.CODES)}")
-        parser.add_argument("--from", dest="since", default="", metavar="TIME", help="거부 시각부터 / refused from")
-        parser.add_argument("--to", dest="until", default="", metavar="TIME", help="거부 시각까지 / refused before")
+        parser.add_argument("--from", dest="since", type=moment, metavar="TIME", help="거부 시각부터 / refused from")
+        parser.add_argument("--to", dest="until", type=moment, metavar="TIME", help="거부 시각까지 / refused before")
         parser.add_argument("--all", action="store_true", help="모두 / everything that was refused")
         parser.add_argument("--dry-run", action="store_true", help="판정만 / judge, store nothing")
         parser.add_argument("--by", default="", metavar="NAME", help="요청자 / who asks (the user of this machine)")
@@ -86,32 +89,10 @@ def _selection(options: dict[str, Any]) -> requeue.Selection:
     if options["client"] and not Client.objects.filter(name=options["client"]).exists():
         raise CommandError(f"--client {options['client']}: 그런 클라이언트가 없습니다 / there is no such client")
     return requeue.Selection(
-        batches=tuple(_batch(text) for text in options["batch"]),
+        batches=tuple(options["batch"]),
         client=options["client"],
         reason=options["reason"],
         code=options["code"],
-        since=_moment("--from", options["since"]),
-        until=_moment("--to", options["until"]),
+        since=options["since"],
+        until=options["until"],
     )
-
-
-def _batch(text: str) -> int:
-    stream, slash, seq = text.partition("/")
-    try:
-        return batch_number(int(stream), int(seq)) if slash else batch_number(int(text) >> SEQ_BITS, int(text) % 2**32)
-    except ValueError:
-        raise CommandError(f"--batch {text}: STREAM/SEQ, 예 / such as 3/1042, as the admin shows it") from None
-
-
-def _moment(option: str, text: str) -> datetime.datetime | None:
-    if not text:
-        return None
-    try:
-        moment = parse_datetime(text) or datetime.datetime.combine(parse_date(text) or _no_date(), datetime.time())
-    except ValueError:
-        raise CommandError(f"{option} {text}: 2026-03-16 또는 / or 2026-03-16T09:00, Seoul without an offset") from None
-    return timezone.make_aware(moment) if moment.tzinfo is None else moment
-
-
-def _no_date() -> datetime.date:
-    raise ValueError

@@ -17,6 +17,7 @@ from ingest import limits
 from ingest.connection import tls_context
 from ingest.server import Server
 from marketdata import doctor, open_files
+from terminals import wire
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.INGEST_HOST)
-        parser.add_argument("--port", type=int, default=settings.INGEST_PORT)
+        parser.add_argument("--port", type=wire.options.port, default=settings.INGEST_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]

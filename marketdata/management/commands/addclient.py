@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from marketdata.models import Client, Source
+from terminals import wire
 
 
 class Command(BaseCommand):
@@ -73,7 +74,8 @@ def _quotas(given: list[str]) -> dict[str, int]:
     found = {}
     for text in given:
         name, _, limit = text.partition("=")
-        if not limit.isascii() or not limit.isdecimal():
-            raise CommandError(f"{text}: 이름=숫자 여야 합니다 / must be NAME=N, such as symbols=50000")
-        found[name] = int(limit)
+        try:
+            found[name] = wire.numbers.whole(limit, 0, 2**31 - 1)
+        except ValueError:
+            raise CommandError(f"{text}: 이름=숫자 여야 합니다 / must be NAME=N, such as symbols=50000") from None
     return found

@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from marketdata import archive, leases, parquet
 from marketdata.archive import Manifest
 from marketdata.storage import StorageError, storage
+from terminals import wire
 
 
 class Command(BaseCommand):
@@ -21,7 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("date", nargs="?", help="거래일 (YYYY-MM-DD) / trading date")
+        which.add_argument("date", nargs="?", type=wire.options.date, help="거래일 (YYYY-MM-DD) / trading date")
         which.add_argument("--due", action="store_true", help="보관되지 않은 모든 거래일 / every day that is due")
         which.add_argument(
             "--all", action="store_true", help="--verify 와 함께 / with --verify: every archive there is"
@@ -68,7 +69,7 @@ class Command(BaseCommand):
 
     def _dates(self, options: dict[str, Any], folder: Path | None) -> list[datetime.date]:
         if options["date"]:
-            return [_date(options["date"])]
+            return [options["date"]]
         dates = archive.archived(folder) if options["all"] else archive.due()
         if not dates:
             self.stdout.write("보관본 없음 / nothing is archived" if options["all"] else "할 일 없음 / nothing is due")
@@ -80,10 +81,3 @@ def _line(manifest: Manifest, path: Path) -> str:
         f"{manifest.trade_date}: {manifest.rows:,} 틱/ticks, {manifest.bytes:,} bytes"
         f" ({manifest.bytes_per_tick:.2f} a tick), SHA-256 {manifest.sha256[:16]}…, {path}"
     )
-
-
-def _date(text: str) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise CommandError(f"{text!r}: 날짜는 YYYY-MM-DD / a date is written YYYY-MM-DD, such as 2026-03-16") from None

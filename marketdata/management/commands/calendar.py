@@ -17,6 +17,7 @@ from django.db import DatabaseError
 
 from marketdata import sessions, trading_calendar
 from marketdata.trading_calendar import Base, Calendar
+from terminals import wire
 
 LIBRARY = {"KRX": "XKRX"}
 CLOSED = "closed"
@@ -90,7 +91,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--market", default="KRX", help="시장 / market (KRX)")
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--year", type=int, help="이 해의 휴장일·변경일·장 시간 / closed and shifted days and hours")
+        what.add_argument(
+            "--year",
+            type=wire.options.between(1900, 2200),
+            help="이 해의 휴장일·변경일·장 시간 / closed and shifted days and hours",
+        )
         what.add_argument("--check", action="store_true", help="exchange_calendars 와 비교 / compare with the library")
 
     def handle(self, *args: Any, **options: Any) -> None:

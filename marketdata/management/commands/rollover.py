@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from marketdata import leases, rollover
 from marketdata.models import RolloverRun
 from marketdata.storage import StorageError, storage
+from terminals import wire
 
 
 class Command(BaseCommand):
@@ -21,14 +22,21 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--plan", action="store_true", help="할 일만 출력 / print what would be done, do nothing")
-        parser.add_argument("--date", help="이 거래일만 (YYYY-MM-DD) / only this trading date, due or not")
+        parser.add_argument(
+            "--date", type=wire.options.date, help="이 거래일만 (YYYY-MM-DD) / only this trading date, due or not"
+        )
         parser.add_argument(
             "--accept",
             default="",
             metavar="REASON",
             help="원장과의 차이를 승인하는 이유 / move in spite of a difference",
         )
-        parser.add_argument("--threads", type=int, default=2, help="대조에 쓰는 연결 수 / connections that count (2)")
+        parser.add_argument(
+            "--threads",
+            type=wire.options.between(1, 64),
+            default=2,
+            help="대조에 쓰는 연결 수 / connections that count (2)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["accept"] and not options["date"]:
@@ -43,7 +51,7 @@ class Command(BaseCommand):
                 if options["plan"]:
                     self._plan()
                 elif options["date"]:
-                    date = _date(options["date"])
+                    date = options["date"]
                     if not _known(date):
                         raise CommandError(f"{date}: {_UNKNOWN} {_range()}")
                     run = rollover.run_one(
@@ -83,13 +91,6 @@ class Command(BaseCommand):
 
 
 _UNKNOWN = "그런 거래일이 없습니다 / no tick, ledger entry or rollover of this date is known."
-
-
-def _date(text: str) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise CommandError(f"{text!r}: 날짜는 YYYY-MM-DD / a date is written YYYY-MM-DD, such as 2026-03-16") from None
 
 
 def _known(date: datetime.date) -> bool:

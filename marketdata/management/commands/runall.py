@@ -29,6 +29,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from marketdata import credentials, supervisor, tether
 from marketdata.models import Client, Source
+from terminals import wire
 
 REDIS_PORT = 6390  # not 6379: that one is often the system's own
 READY_SECONDS = 90.0
@@ -45,13 +46,22 @@ class Command(BaseCommand):
         feed = parser.add_mutually_exclusive_group()
         feed.add_argument("--replay", type=Path, metavar="FILE", help="이 CSV 파일을 재생 / replay this CSV file")
         feed.add_argument("--no-feed", action="store_true", help="데이터 없이 실행 / start no terminal")
-        parser.add_argument("--rate", type=int, default=300, help="모의 초당 체결 / simulated trades a second: 300")
-        parser.add_argument("--speed", type=float, default=60.0, help="재생 배속 / pace of the replay, 60 by default")
+        parser.add_argument(
+            "--rate",
+            type=wire.options.between(1, 1_000_000),
+            default=300,
+            help="모의 초당 체결 / simulated trades a second: 300",
+        )
+        parser.add_argument(
+            "--speed", type=wire.options.decimal(0), default=60.0, help="재생 배속 / pace of the replay, 60 by default"
+        )
         parser.add_argument("--loop", action="store_true", help="반복 재생 / repeat the replay, times moved on")
         parser.add_argument("--market", default="CME", help="재생 종목의 시장 / market of the replay's symbols: CME")
-        parser.add_argument("--port", type=int, default=8000, help="웹 포트 / port of the pages, 8000 by default")
         parser.add_argument(
-            "--ingest-port", type=int, default=settings.INGEST_PORT, help="수집 포트 / port for terminals"
+            "--port", type=wire.options.port, default=8000, help="웹 포트 / port of the pages, 8000 by default"
+        )
+        parser.add_argument(
+            "--ingest-port", type=wire.options.port, default=settings.INGEST_PORT, help="수집 포트 / port for terminals"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -11,7 +11,7 @@ from terminals import exact
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=8))
 def test_every_digit_is_kept(value):
-    assert exact.mantissa(f"{value:f}", 8) == int(value.scaleb(8))
+    assert exact.read(f"{value:f}", 8)[0] == int(value.scaleb(8))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_every_digit_is_kept(value):
      ("9999999999.99999999", 10**18 - 1)],
 )  # fmt: skip
 def test_plain_decimals_are_read(text, mantissa):
-    assert exact.mantissa(text, 8) == mantissa
+    assert exact.read(text, 8)[0] == mantissa
     assert Decimal(mantissa).scaleb(-8) == Decimal(text)
 
 
@@ -29,4 +29,4 @@ def test_plain_decimals_are_read(text, mantissa):
 )
 def test_what_is_no_exact_decimal_is_refused(text):
     with pytest.raises(ValueError, match="'"):
-        exact.mantissa(text, 8)
+        exact.read(text, 8)[0]

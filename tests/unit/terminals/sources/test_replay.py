@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from marketdata import ticks
 from terminals import spool as spools
 from terminals import wire
 from terminals.batcher import Row
@@ -340,3 +341,30 @@ def test_what_an_earlier_version_noted_is_understood(file, tmp_path):
 
 def test_a_stop_ends_the_waiting(file):
     assert sent(Replay(file, speed=0.001).produce(FakePace(stop_after=1))) == list(read(file))[:1]
+
+
+NOISY = ["1993.3000000000002", "0.30000000000000004", "70000.00000000001", "1993.3", "12.0", "70000"]
+
+
+@pytest.mark.parametrize("price", NOISY)
+@pytest.mark.parametrize("seq", ["12.0", "12", ""])
+def test_float_noise_is_counted_by_rows_as_the_server_counts_it(price, seq, tmp_path):
+    path = tmp_path / "noisy.csv"
+    path.write_text(f"{HEADER}ESH4,1703545200000000000,{price},12.0,N,{seq}\n" + SAMPLE.removeprefix(HEADER))
+    row = {"symbol": "ESH4", "time": 1703545200000000, "price": price, "size": "12.0", "seq": seq}
+    served = ticks.from_wire(wire.encode_rows(1, "replay", 0, [row]), source_id=1, batch=1 << 32 | 1)
+
+    first, *_ = read(path)
+
+    assert check(path).float_noise == served.noise
+    assert (first["price"], first["size"], first["seq"] or 0) == (
+        served.ticks.price[0], served.ticks.size[0], 12 if seq else 0
+    )  # fmt: skip
+
+
+def test_float_noise_is_told_and_a_file_without_it_says_nothing_of_it(file, tmp_path):
+    noisy = tmp_path / "noisy.csv"
+    noisy.write_text(HEADER + "ESH4,1703545200000000000,1993.3000000000002,1,N,1\n" * 3)
+
+    assert "float_noise_rows=3" in Replay(noisy).describe()
+    assert "float_noise" not in Replay(file).describe()

@@ -1,0 +1,21 @@
+"""Options of management commands that are words of Naru; numbers and times are in `terminals.wire.options`."""
+
+from __future__ import annotations
+
+import argparse
+
+from marketdata.ticks import SEQ_BITS, STREAM_BITS, batch_number
+from terminals import wire
+
+
+def batch(text: str) -> int:
+    """The ledger's number of a batch written STREAM/SEQ, as the admin shows it."""
+    stream, _, seq = text.partition("/")
+    try:
+        return batch_number(
+            wire.numbers.whole(stream, 1, (1 << STREAM_BITS) - 1), wire.numbers.whole(seq, 1, (1 << SEQ_BITS) - 1)
+        )
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: STREAM/SEQ, 관리 화면의 배치 번호 / as the admin shows batches, such as 3/1042"
+        ) from None

@@ -1,0 +1,72 @@
+"""Numbers, dates and times on a command line: what they allow is all they take. For `type=` of argparse."""
+
+import argparse
+import datetime
+import math
+import re
+from collections.abc import Callable
+
+from terminals.wire import numbers
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+
+
+def between(low: int, high: int) -> Callable[[str], int]:
+    """A whole number from `low` to `high`."""
+
+    def number(text: str) -> int:
+        try:
+            return numbers.whole(text, low, high)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return number
+
+
+def decimal(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """A number from `low` to `high`, in digits with a point if it has to be."""
+
+    def number(text: str) -> float:
+        try:
+            return numbers.plain(text, low, high)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return number
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    return between(1, 65535)(text)
+
+
+def date(text: str) -> datetime.date:
+    """A day written YYYY-MM-DD."""
+    if _DATE.fullmatch(text):
+        try:
+            return datetime.date.fromisoformat(text)
+        except ValueError:  # no such day
+            pass
+    raise argparse.ArgumentTypeError(f"{text!r}: 날짜는 YYYY-MM-DD / a date is written YYYY-MM-DD, such as 2026-03-16")
+
+
+def moment(zone: datetime.tzinfo | None) -> Callable[[str], datetime.datetime]:
+    """A time written YYYY-MM-DDThh:mm, with seconds if it has to be, and its offset; in `zone` where the offset is left
+    out, and there a day alone is its midnight. Without a zone the offset must be there."""
+
+    def aware(text: str) -> datetime.datetime:
+        if not _MOMENT.fullmatch(text) and not (zone and _DATE.fullmatch(text)):
+            example = "2026-03-16" if zone else "2026-03-16T09:00+09:00"
+            raise argparse.ArgumentTypeError(f"{text!r}: 시각이 아닙니다 / no time such as {example}")
+        try:
+            found = datetime.datetime.fromisoformat(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r}: 그런 시각이 없습니다 / there is no such time") from None
+        if found.tzinfo is None and zone is None:
+            raise argparse.ArgumentTypeError(f"{text!r}: 시간대를 붙이십시오 / say the time zone, such as +09:00")
+        return found if found.tzinfo else found.replace(tzinfo=zone)
+
+    return aware
