@@ -35,7 +35,7 @@ class Admission:
 class Refused:
     """A client that is not: the code it is told, and the reason only the operator sees."""
 
-    code: str
+    code: wire.ErrorCode
     message: str
     reason: str
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 from ingest import notices
 from ingest.flights import Flight
@@ -14,7 +15,10 @@ from marketdata.models import DeadLetter, IngestBatch, IngestReject
 
 PIECE = 500
 # Only where what was kept of a batch is gone again, after an operator took it out.
-_CODES = {str(IngestBatch.State.REFUSED): "bad_batch", str(IngestBatch.State.DEAD): "dead_letter"}
+_CODES: Mapping[str, notices.Code] = {
+    str(IngestBatch.State.REFUSED): "bad_batch",
+    str(IngestBatch.State.DEAD): "dead_letter",
+}
 
 
 def look_up(flights: Sequence[Flight]) -> list[Outcome]:
@@ -34,6 +38,7 @@ def _look_up(flights: Sequence[Flight]) -> Iterator[Outcome]:
         state, rejected, checksum = known[flight.number]
         if ledger.changed(checksum, flight.checksum):
             ledger.keep_aside(flight.number, checksum=flight.checksum, payload=flight.payload)
+        code: notices.Code
         code, message = notices.known_already(checksum, flight.checksum)
         counted: Mapping[str, int] = {}
         if not code and state in _CODES:
@@ -60,13 +65,13 @@ def _reasons(batches: Collection[int]) -> dict[int, Counter[str]]:
     return counted
 
 
-def _letters(batches: Collection[int]) -> dict[tuple[int, int], tuple[str, str]]:
+def _letters(batches: Collection[int]) -> dict[tuple[int, int], tuple[notices.Code, str]]:
     """(batch, checksum) -> code and message of batches that were refused as a whole."""
     if not batches:
         return {}
     rows = DeadLetter.objects.filter(batch__in=batches).exclude(code="checksum_mismatch")
     return {
-        (batch, checksum): (code, error)
+        (batch, checksum): (cast(notices.Code, code), error)  # written from one
         for batch, checksum, code, error in rows.values_list("batch", "checksum", "code", "error")
     }
 

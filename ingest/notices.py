@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgpack
 import redis
 
 from ingest.work import Batch
 from marketdata import ledger
+from terminals import wire
 
 STREAM = "naru:notices:"
 KEEP = 5_000
 EXPIRE_S = 3_600
+Code = wire.RejectCode | wire.BatchCode | Literal[""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class Outcome:
     this checksum (0: the worker did not say), and of no other under the same number."""
 
     batch: int
-    code: str = ""
+    code: Code = ""
     rejected: int = 0
     reasons: Mapping[str, int] | None = None
     message: str = ""
@@ -58,7 +60,8 @@ def batch_fields(message: list[Any]) -> dict[str, Any]:
 
 def outcome(batch: Batch, repeated: Mapping[int, int]) -> Outcome:
     """What to tell of a batch that is in the ledger now."""
-    code, message, rejected, reasons = "", "", 0, {}
+    code: Code = ""
+    message, rejected, reasons = "", 0, {}
     if batch.number in repeated:
         code, message = known_already(repeated[batch.number], batch.checksum)
     elif batch.refusal is not None:
@@ -72,7 +75,7 @@ def outcome(batch: Batch, repeated: Mapping[int, int]) -> Outcome:
     )
 
 
-def known_already(known: int, checksum: int) -> tuple[str, str]:
+def known_already(known: int, checksum: int) -> tuple[Literal["", "checksum_mismatch"], str]:
     """(code, message) for a batch whose number was in the ledger before, with the checksum `known`."""
     if known == checksum:
         return "", ""

@@ -464,7 +464,7 @@ class Server:
     def _reject(self, member: Member[Connection], flight: Flight, outcome: notices.Outcome) -> None:
         rows = outcome.rejected if outcome.code == "rows" else flight.rows
         member.rejected += rows
-        if member.link.session is not None:
+        if outcome.code and member.link.session is not None:
             member.link.session.reject(
                 seq=flight.seq,
                 code=outcome.code,

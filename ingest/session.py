@@ -183,7 +183,9 @@ class Session:
             self._said_at = now
             self._say(wire.Ack(recv=self.last or commit, commit=commit, ranges=ranges, credit=credit))
 
-    def reject(self, *, seq: int, code: str, message: str, rows: int, reasons: dict[str, int]) -> None:
+    def reject(
+        self, *, seq: int, code: wire.RejectCode | wire.BatchCode, message: str, rows: int, reasons: dict[str, int]
+    ) -> None:
         """Tell that rows of a batch, or all of it, were refused and kept aside."""
         if self.state is State.OPEN and not self.closing:
             self._say(wire.Reject(seq=seq, code=code, message=message[:1000], rows=rows, reasons=reasons))
@@ -198,13 +200,13 @@ class Session:
         """There is no answer to an AUDIT; the client may ask again."""
         self._auditing = False
 
-    def go_away(self, code: str, message: str, retry_after_s: float) -> None:
+    def go_away(self, code: wire.GoAwayCode, message: str, retry_after_s: float) -> None:
         """End the session without blame."""
         if not self.closing:
             self._say(wire.GoAway(code=code, message=message, retry_after_s=retry_after_s))
             self.closing = True
 
-    def refuse(self, code: str, message: str) -> None:
+    def refuse(self, code: wire.ErrorCode, message: str) -> None:
         """End the connection for an error."""
         if not self.closing:
             self.error = code
@@ -250,6 +252,6 @@ def _check_audit(audit: wire.Audit) -> None:
 
 
 class _Refusal(Exception):
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
+    def __init__(self, code: wire.ErrorCode, message: str) -> None:
+        self.code: wire.ErrorCode = code
         self.message = message

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from terminals.audits import Audits
 from terminals.spool_state import SpoolFull
 from terminals.wire import frames, limits, messages, pack_checksums, proof
+from terminals.wire.batches import size_scale
 
 AGENT: Final = f"naru-terminal/1 python/{platform.python_version()}"
 HANDSHAKE_S: Final = 10.0
@@ -136,6 +137,7 @@ class Session:
         self._time_us = time_us
         self._heartbeat_s, self._dead_s = limits.HEARTBEAT_S, limits.DEAD_S
         self._window_batches, self._window_bytes = limits.WINDOW_BATCHES, limits.WINDOW_BYTES
+        self._size_scale = limits.SIZE_SCALE
         self._credit = 0
         self._next = 0
         self._hello = (1, 0)
@@ -257,6 +259,7 @@ class Session:
             return
         self._window_batches = challenge.limits.get("window_batches", self._window_batches)
         self._window_bytes = challenge.limits.get("window_bytes", self._window_bytes)
+        self._size_scale = challenge.limits.get("size_scale", limits.OLDEST_SIZE_SCALE)
         who, epoch = self._identity, self._batches.epoch
         first, last = self._hello = self._batches.first, self._batches.durable
         self._auth = proof.auth_message(
@@ -412,18 +415,34 @@ class Session:
             if not self._has_room():
                 return False
             seq, self._resend_next = self._resend_next, next(self._resend, None)
-            if seq >= self._batches.first:
+            if seq >= self._batches.first and (payload := self._readable(seq)) is not None:
                 # The ledger lacks it although it lies below `commit`: no ACK will name it, so it takes no window.
-                self._out += frames.encode(frames.FrameType.BATCH, self._batches.get(seq))
+                self._out += frames.encode(frames.FrameType.BATCH, payload)
             return True
         if self._next > self._batches.durable or not self._has_room():
             return False
-        payload = self._batches.get(self._next)
+        payload = self._readable(self._next)
+        if payload is None:
+            return False
         self._in_flight[self._next] = len(payload)
         self._in_flight_bytes += len(payload)
         self._out += frames.encode(frames.FrameType.BATCH, payload)
         self._next += 1
         return True
+
+    def _readable(self, seq: int) -> bytes | None:
+        """The batch; None, and the end of the session, if its sizes are finer than this server reads: it would refuse
+        the batch for good."""
+        payload = self._batches.get(seq)
+        scale = size_scale(payload)
+        if scale <= self._size_scale:
+            return payload
+        self._end(
+            "size_scale_refused",
+            f"batch {seq} has sizes of {scale} decimal places, this server reads {self._size_scale}: update the server."
+            " The batch stays in the spool",
+        )
+        return None
 
     def _has_room(self) -> bool:
         batches = min(self._credit, self._window_batches)

@@ -27,6 +27,7 @@ _BUG: Final = frozenset(
         "bad_seq",
         "bad_server_frame",
         "frame_too_long",
+        "size_scale_refused",
         "unexpected_frame",
         "unknown_flags",
         "unknown_type",

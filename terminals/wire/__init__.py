@@ -1,6 +1,7 @@
 """The language between terminals and the server: frames, messages, batches, proofs, limits. Standard library only."""
 
 from terminals.wire import codes, numbers, options, tables
+from terminals.wire.answer_codes import BatchCode, ErrorCode, GoAwayCode, RejectCode
 from terminals.wire.batches import (
     WIDTHS,
     BatchError,
@@ -102,6 +103,7 @@ __all__ = [
     "WINDOW_BYTES",
     "Ack",
     "Audit",
+    "BatchCode",
     "BatchError",
     "BatchHeader",
     "Bye",
@@ -111,12 +113,14 @@ __all__ = [
     "ColumnsLayout",
     "Encoding",
     "Error",
+    "ErrorCode",
     "Frame",
     "FrameDecoder",
     "FrameType",
     "FramingError",
     "Gap",
     "GoAway",
+    "GoAwayCode",
     "Heartbeat",
     "Hello",
     "Kind",
@@ -125,6 +129,7 @@ __all__ = [
     "Missing",
     "Ranges",
     "Reject",
+    "RejectCode",
     "Side",
     "Verifier",
     "Welcome",

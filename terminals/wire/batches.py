@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any
 
 from terminals.wire import limits
+from terminals.wire.answer_codes import BatchCode
 
 _Buffer = bytes | bytearray | memoryview
 
@@ -86,9 +87,9 @@ _MISSING_AS = {1: 0, 4: limits.ABSENT_DATE, 8: limits.ABSENT}
 class BatchError(Exception):
     """A batch whose structure is wrong: `bad_batch_header`, `bad_batch` or `too_many_rows`."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: BatchCode, message: str) -> None:
         super().__init__(f"{code}: {message}")
-        self.code = code
+        self.code: BatchCode = code
         self.message = message
 
 
@@ -146,6 +147,12 @@ def parse_header(payload: _Buffer) -> BatchHeader:
     if len(payload) < body_offset or not _FEED.fullmatch(feed) or any(padding):
         raise BatchError("bad_batch_header", "feed must be 1 to 16 of a-z, 0-9, _ padded with zeros to 8 bytes")
     return BatchHeader(seq, Encoding(encoding), feed.decode("ascii"), rows, captured_us, body_offset)
+
+
+def size_scale(payload: _Buffer) -> int:
+    """The decimal places of the sizes of a batch of columns, whose header and body are right; 0 of any other."""
+    header = parse_header(payload)
+    return int(payload[header.body_offset + 3]) if header.encoding is Encoding.COLUMNS else 0
 
 
 class Columns:

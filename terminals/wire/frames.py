@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from terminals.wire import limits
+from terminals.wire.answer_codes import ErrorCode
 
 _HEADER = struct.Struct("<IBBHI")
 _CHECKED_HEAD = struct.Struct("<IBBH")
@@ -42,9 +43,9 @@ class Frame:
 class FramingError(Exception):
     """These bytes cannot be a frame; the stream cannot be resynchronised, so the connection ends."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(f"{code}: {message}")
-        self.code = code
+        self.code: ErrorCode = code
         self.message = message
 
 
@@ -119,6 +120,6 @@ class FrameDecoder:
             elif buffer[6] or buffer[7]:
                 self._fail("unknown_flags", f"flags {buffer[6] | buffer[7] << 8:#06x}, must be 0")
 
-    def _fail(self, code: str, message: str) -> None:
+    def _fail(self, code: ErrorCode, message: str) -> None:
         self._error = FramingError(code, message)
         self._buffer = bytearray()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Final, NoReturn, get_type_hints
 
 from terminals.wire import checksums, frames, limits
+from terminals.wire.answer_codes import ErrorCode
 
 Ranges = Sequence[tuple[int, int]]
 """[first, last] pairs of batch numbers, both included."""
@@ -19,9 +20,9 @@ _Check = Callable[[Any], Any]
 class MessageError(Exception):
     """A control frame that says nothing we understand; `code` is what goes into ERROR."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(f"{code}: {message}")
-        self.code = code
+        self.code: ErrorCode = code
         self.message = message
 
 

@@ -19,6 +19,8 @@ class FakeServer:
     proves_itself: bool = True
     committed: int = 0
     binding: str = ""
+    size_scale: int | None = None
+    """The finest it reads; None: it does not say, like a server of before."""
     compares: int = 0
     """How many batches it compares by one AUDIT; 0 like a server of before, which compares none."""
     given_up: set[int] = field(default_factory=set)
@@ -34,6 +36,8 @@ class FakeServer:
         limits = {"hello_bytes": 4096, "frame_bytes": 1 << 20, "batch_rows": 5000, "window_batches": 64}
         timers = {"hello_s": 5.0, "frame_s": 10.0, "heartbeat_s": 1.0, "dead_s": 15.0}
         self.decoder = wire.FrameDecoder(wire.HELLO_BYTES)
+        if self.size_scale is not None:
+            limits["size_scale"] = self.size_scale
         return wire.Challenge(NONCE, (1,), {**limits, "window_bytes": 4 << 20}, timers).encode()
 
     def receive(self, data: bytes) -> bytes:

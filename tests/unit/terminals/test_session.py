@@ -6,6 +6,7 @@ import pytest
 
 from terminals import session as sessions
 from terminals import wire
+from terminals.verdict import Verdict, verdict
 from tests.unit.terminals.server import NONCE, FakeServer
 
 SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -397,3 +398,23 @@ def test_however_often_the_line_is_cut_everything_arrives_once_and_in_order():
         assert cut < 20_000
 
     assert held == spool.payloads
+
+
+@pytest.mark.parametrize("scale", [None, 4, 5])
+def test_a_batch_finer_than_the_server_reads_is_kept_and_the_session_ends_for_it(scale):
+    spool = MemorySpool(1)
+    for size in (1, 100):  # 0.000001 needs six places, 0.0001 four
+        fine = wire.Columns()
+        fine.append(symbol="ESH4", time_us=1, price=1, size=size)
+        spool.durable += 1
+        spool.payloads[spool.durable] = fine.encode(spool.durable, "x", 0)
+    spool.payloads[2], spool.payloads[3] = wire.reseq(spool.payloads[3], 2), wire.reseq(spool.payloads[2], 3)
+
+    pair = Pair(spool, size_scale=scale).start()
+
+    (ended,) = pair.of(sessions.Ended)
+    assert ended.code == "size_scale_refused"
+    assert f"batch 3 has sizes of 6 decimal places, this server reads {scale or 4}" in ended.message
+    assert verdict(ended.code, was_welcomed=True) is verdict(ended.code, was_welcomed=False) is Verdict.SLOW
+    assert pair.server.held == {seq: spool.payloads[seq] for seq in (1, 2)}
+    assert spool.committed < 3
