@@ -1,6 +1,7 @@
 """Rules of the house that no other tool sees to."""
 
 import ast
+import itertools
 import re
 import sys
 import tomllib
@@ -108,7 +109,8 @@ def _exists(path: str) -> bool:
 
 def test_options_read_numbers_and_dates_by_the_definitions_of_the_house():
     loose = []
-    for path in [*ROOT.glob("*/**/commands/*.py"), *ROOT.glob("terminals/**/*.py"), *ROOT.glob("tests/*/*.py")]:
+    packages = [*PROJECT["tool"]["importlinter"]["root_packages"], "tests"]
+    for path in itertools.chain.from_iterable((ROOT / package).rglob("*.py") for package in packages):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("add_argument"):
                 kinds = [ast.unparse(word.value) for word in node.keywords if word.arg == "type"]
