@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from terminals.wire import options
 from tests.servers import client_library, packages, system
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="mariadb, postgresql, redis, valkey; mariadb and redis when none is named",
     )
     up.add_argument("--folder", type=Path, help="keep data below this folder; otherwise it is temporary")
-    up.add_argument("--port", type=int, help="port of the only server named")
+    up.add_argument("--port", type=options.port, help="port of the only server named")
     commands.add_parser("mysqlclient")
     commands.add_parser("ready")
     given = parser.parse_args(arguments)
