@@ -19,7 +19,7 @@ class FakeServer:
     proves_itself: bool = True
     committed: int = 0
     binding: str = ""
-    size_scale: int | None = None
+    size_scale: int | None = wire.SIZE_SCALE
     """The finest it reads; None: it does not say, like a server of before."""
     compares: int = 0
     """How many batches it compares by one AUDIT; 0 like a server of before, which compares none."""
