@@ -7,6 +7,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from api import schema  # noqa: F401 - its extensions register themselves
 from api.views.bars import BarsView, SymbolBarsView
 from api.views.health import healthz, readyz
 from api.views.metrics import MetricsView
@@ -42,6 +43,7 @@ v2 = [
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
 
+admin.autodiscover()
 urlpatterns = [
     path("", page, name="page"),
     path("healthz", healthz, name="healthz"),

@@ -1,6 +1,8 @@
 """Django's entry for the marketdata package."""
 
 from django.apps import AppConfig
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 
 class MarketdataConfig(AppConfig):
@@ -8,8 +10,11 @@ class MarketdataConfig(AppConfig):
     verbose_name = "시세 Market data"
 
     def ready(self) -> None:
-        from django.db.backends.signals import connection_created
+        connection_created.connect(notice_silence)
 
-        from marketdata import connections  # only when Django's apps are ready
 
-        connection_created.connect(connections.notice_silence)
+def notice_silence(connection: BaseDatabaseWrapper, **_: object) -> None:
+    """Receives Django's signal of a new connection: every one fails when its server falls silent."""
+    from marketdata.storage import storage_of  # only whoever makes a connection waits for it
+
+    storage_of(connection).notice_silence()

@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 
 from celery.contrib.django.task import DjangoTask
 from django.db import close_old_connections, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from marketdata import metrics
-from marketdata.storage import storage, storage_of
+from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +43,6 @@ def _counted() -> Iterator[float]:
     finally:
         if outermost:
             del _work.began
-
-
-def notice_silence(connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Receives Django's signal of a new connection: every one fails when its server falls silent."""
-    storage_of(connection).notice_silence()
 
 
 def refresh() -> None:

@@ -29,8 +29,8 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", ["127.0.0.1", "::1"] if BEHIND
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
-    "daphne",
-    "django.contrib.admin",
+    "api",  # before the apps that have a `runserver` of their own
+    "api.adminapp.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -45,7 +45,6 @@ INSTALLED_APPS = [
     "marketdata",
     "analytics",
     "ingest",
-    "api",
 ]
 MIDDLEWARE = [
     "api.middleware.Envelope",

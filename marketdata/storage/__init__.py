@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.module_loading import import_string
 
 from marketdata.storage.base import NotWholeError, Storage, StorageBusyError, StorageError, TickKey
-from marketdata.storage.mariadb import MariaDB
-from marketdata.storage.postgresql import PostgreSQL
-from marketdata.storage.sqlite import SQLite
 
-BACKENDS: dict[str, type[Storage]] = {"sqlite": SQLite, "mysql": MariaDB, "postgresql": PostgreSQL}
+# By Django's name of the database; imported when it is asked for, so that nobody waits for the other two's drivers.
+BACKENDS = {
+    "sqlite": "marketdata.storage.sqlite.SQLite",
+    "mysql": "marketdata.storage.mariadb.MariaDB",
+    "postgresql": "marketdata.storage.postgresql.PostgreSQL",
+}
 
 __all__ = [
     "BACKENDS",
@@ -26,13 +29,13 @@ __all__ = [
 
 def storage_of(connection: BaseDatabaseWrapper) -> Storage:
     """The backend for a Django connection; StorageError for a database Naru does not know."""
-    try:
-        return BACKENDS[connection.vendor](connection)
-    except KeyError:
+    if connection.vendor not in BACKENDS:
         known = ", ".join(sorted(BACKENDS))
         raise StorageError(
             f"database {connection.vendor!r} has no storage backend; DATABASE_URL may name one of: {known}"
-        ) from None
+        )
+    backend: type[Storage] = import_string(BACKENDS[connection.vendor])
+    return backend(connection)
 
 
 def storage(alias: str = "default") -> Storage:

@@ -19,6 +19,7 @@ from terminals import wire
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "틱에서 캔들을 다시 만듭니다. Make candles anew from the ticks; only what is wrong is written."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from terminals import wire
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = (
         "원장·틱·캔들을 다시 세어 차이를 모두 밝힙니다."
         " Recount ledger, ticks and candles of trading days and name each difference."

@@ -21,6 +21,7 @@ from terminals import wire
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "잘못된 틱을 무효로 합니다. Void wrong ticks: kept aside, candles corrected, subscribers told."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

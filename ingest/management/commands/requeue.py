@@ -21,6 +21,7 @@ from terminals import wire
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = (
         "거부된 행과 처리 못한 배치를 다시 판정합니다. Judge refused rows and dead letters again: what passes now is"
         " stored under its own number, once, however often this runs."

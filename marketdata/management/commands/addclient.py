@@ -13,6 +13,7 @@ from terminals import wire
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "클라이언트를 등록하고 키를 한 번만 보여줍니다. Register a client; its secret is shown this once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -23,6 +23,7 @@ TOLD = 20
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "CSV 파일의 종목을 등록합니다. Register the symbols of a CSV file: code[,name[,English name]]."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from terminals import wire
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "마감된 거래일을 Parquet로 보관합니다. Export finished trading days to Parquet files, or check them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from marketdata.storage import StorageError
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "백업하고, 복원해서 대조합니다. Take a backup, restore it beside the original and compare."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

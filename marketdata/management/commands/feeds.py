@@ -13,6 +13,7 @@ from marketdata.models import Client, Feed, FeedOwner
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "피드의 소유 클라이언트. Which client owns the symbols of a feed; release them, or give them to another."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

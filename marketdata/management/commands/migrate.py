@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.commands import migrate
 
 from marketdata.storage import storage
 
 
 class Command(migrate.Command):
+    requires_system_checks = (Tags.database, Tags.models)  # the others load every URL
+
     def handle(self, *args: Any, **options: Any) -> None:
         with storage(options["database"]).patient():
             super().handle(*args, **options)

@@ -12,6 +12,7 @@ from marketdata.storage import storage
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "보존 기간이 지난 데이터를 지웁니다. Drop what is past its time (RETENTION_…_DAYS)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from terminals import wire
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "지난 거래일을 과거 테이블로 옮깁니다. Move the trading days that are over to history."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

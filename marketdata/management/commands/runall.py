@@ -40,6 +40,7 @@ ADMINISTRATOR = "admin"
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # they load every URL
     help = "모든 프로세스를 이 컴퓨터에서 실행합니다. Run everything here, with a simulated market or a file's replay."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
