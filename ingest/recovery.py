@@ -1,10 +1,11 @@
 """What was committed and may not be in the feed yet, and how it gets there.
 
-A worker notes each batch in `feed_pending`, in the transaction that stores it, and removes the note with a later one
-once Redis has taken the announcement. What stays belongs to a worker that died between the two, or to a Redis that was
-away: `announce_missed` reads those batches back and publishes them, without the rows that a requeue added: it announces
-those itself. Which batch was announced is a matter of rows and of the feed's own notes, so no clock that was wrong and
-no order of commits can lose one or announce one twice.
+A worker notes each batch in `feed_pending`, in the transaction that stores it. Once Redis has taken the announcement it
+removes the note, many together in a later transaction. What stays is a few seconds old, or belongs to a worker that
+died between the two, or to a Redis that was away: `announce_missed` reads those batches back and publishes them,
+without the rows that a requeue added: it announces those itself. It also removes the notes of what was announced. Which
+batch was is a matter of rows and of the feed's own notes, so no clock that was wrong and no order of commits can lose
+one or announce one twice.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ LEASE, LEASE_S = "naru:feed-recovery", 60
 BUDGET_S = 20.0
 LOOKED_AT = 20_000  # batches a run
 PAGE_TICKS, PAGE_BATCHES = 50_000, 500  # read and published together
+REMOVED_TOGETHER = 100  # notes; one statement less in most commits, and 100 rows go as quickly as a few
 NEAR_US = 10_000_000  # stretches of a symbol that are nearer than this are read as one
 
 _announced: set[int] = set()
@@ -59,16 +61,17 @@ class Pending(NamedTuple):
 
 def expect(stored: Iterable[Ticks], committed_us: int) -> None:
     """In the transaction that stores these ticks: note that the feed has to get them, and let go of what it has got."""
-    if gone := sorted(_announced):
+    if len(_announced) >= REMOVED_TOGETHER:
+        gone = sorted(_announced)
         _remove(gone)
         transaction.on_commit(partial(_announced.difference_update, gone))
     rows = [
-        FeedPending(batch=batch, feed=ticks.feed, ticks=count, committed_us=committed_us, spans=msgpack.packb(spans))
+        Pending(batch=batch, feed=ticks.feed, ticks=count, committed_us=committed_us, spans=msgpack.packb(spans))
         for ticks in stored
         if len(ticks)
         for batch, count, spans in _places(ticks)
     ]
-    FeedPending.objects.bulk_create(sorted(rows, key=lambda row: row.batch), batch_size=500)
+    ledger.insert("feed_pending", Pending._fields, sorted(rows))
 
 
 def announced(batches: Iterable[int]) -> None:

@@ -29,7 +29,10 @@ def kinds(date: datetime.date, *, using: str | None = None) -> frozenset[str]:
 def without_candles(dates: Iterable[datetime.date]) -> set[datetime.date]:
     """Of these trading dates the ones whose minute candles take no more ticks: they were removed, so that a tick would
     make a part of one; or the ledger no longer knows every tick that is in them, so that a repeat would count twice."""
-    marks = DroppedDay.objects.filter(trade_date__in=list(dates), kind__in=(Kind.MINUTES, Kind.LEDGER))
+    dates = list(dates)
+    if not dates:
+        return set()
+    marks = DroppedDay.objects.filter(trade_date__in=dates, kind__in=(Kind.MINUTES, Kind.LEDGER))
     return set(marks.values_list("trade_date", flat=True))
 
 

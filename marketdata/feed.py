@@ -28,8 +28,8 @@ CANCELLED = 200
 """The kind, in an entry alone, of a trade that was taken back."""
 GENERATION = "naru:feed-generation"
 ANNOUNCED = "naru:announced"
-# Batches noted as announced. A batch asks for its note as long as its row is in `feed_pending`, which is until the next
-# commit of its worker; the rest is for a worker that was frozen on its way. Some 100 bytes each.
+# Batches noted as announced. A batch asks for its note as long as its row is in `feed_pending`, which is for some 100
+# batches of its worker at most; the rest is for a worker that was frozen on its way. Some 100 bytes each.
 KEEP_ANNOUNCED = 200_000
 
 # KEYS: stream, announced.

@@ -31,6 +31,7 @@ def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterato
     settings.REDIS_URL = redis_server.url
     live.connection.cache_clear()
     caches._written.clear()
+    recovery._announced.clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     for code in CODES:
@@ -130,14 +131,28 @@ def test_what_a_worker_announced_before_it_died_is_not_announced_again_however_t
 # --- notes ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_note_goes_with_the_next_commit_of_the_worker_that_announced():
-    process(trade())
-    process(trade(price="2"), seq=2)
+def test_notes_go_together_with_a_later_commit_of_the_worker_that_announced(monkeypatch):
+    monkeypatch.setattr(recovery, "REMOVED_TOGETHER", 3)
+    for seq in (1, 2, 3):
+        process(trade(price=str(seq)), seq=seq)
+    assert FeedPending.objects.count() == 3
 
-    assert list(FeedPending.objects.values_list("batch", flat=True)) == [batch_number(1, 2)]
+    process(trade(price="4"), seq=4)
+
+    assert list(FeedPending.objects.values_list("batch", flat=True)) == [batch_number(1, 4)]
+
+
+def test_notes_of_a_worker_that_has_nothing_to_do_are_taken_away_by_the_recovery():
+    process(trade())
+    assert FeedPending.objects.count() == 1
+
+    recover()
+
+    assert (FeedPending.objects.count(), len(announced())) == (0, 1)
 
 
 def test_a_note_stays_when_the_transaction_that_would_take_it_away_fails(monkeypatch):
+    monkeypatch.setattr(recovery, "REMOVED_TOGETHER", 1)
     process(trade())
     with monkeypatch.context() as patched:
         patched.setattr(tasks, "_load", mock.Mock(side_effect=ZeroDivisionError))

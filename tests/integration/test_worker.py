@@ -2,11 +2,13 @@
 
 import datetime
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from prometheus_client import REGISTRY
 
 from ingest import notices, recovery, tasks
@@ -14,7 +16,19 @@ from ingest.flights import Flight, Flights
 from ingest.rights import Rights
 from marketdata import feed, ledger, live, seeding
 from marketdata import tasks as upkeep
-from marketdata.models import Alarm, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, Market, Symbol
+from marketdata.models import (
+    Alarm,
+    Client,
+    DeadLetter,
+    Gap,
+    IngestBatch,
+    IngestBatchDay,
+    IngestReject,
+    IngestStream,
+    Market,
+    Source,
+    Symbol,
+)
 from marketdata.storage import storage
 from marketdata.symbols import Directory
 from marketdata.ticks import batch_number
@@ -144,6 +158,45 @@ def test_another_content_under_a_lost_claim_is_set_aside():
     assert stored() == [market.price("70000")]
     assert (IngestBatch.objects.get().stored, DeadLetter.objects.get().code) == (1, "checksum_mismatch")
     assert storage().read_minutes("005930", "krx", *EVER).n.tolist() == [1]
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+
+# Loading ticks and merging candles go past Django on SQLite.
+STATEMENTS = {
+    "mariadb": ["LOAD DATA", "INSERT INTO market_data_minute"],
+    "postgresql": [
+        "SAVEPOINT",
+        "COPY temp_market_data",
+        "RELEASE SAVEPOINT",
+        "SELECT pg_advisory_xact_lock_shared",
+        "INSERT INTO market_data_minute",
+    ],
+    "sqlite": [],
+}
+
+
+@pytest.mark.parametrize("batches", [1, 5])
+def test_a_commit_takes_the_same_few_statements_however_many_batches_it_has(vendor, batches, monkeypatch):
+    source = Source.objects.get(code="REPLAY")
+    client, _ = Client.objects.create_with_secret(name="t", source=source, may_send=True, feeds="*")
+    IngestStream.objects.create(pk=1, client=client, epoch="e")
+    monkeypatch.setattr(tasks, "directory", Directory(clock=lambda: 0.0))
+    monkeypatch.setattr(tasks, "rights", Rights(clock=lambda: 0.0))
+    recovery._announced.clear()
+    given = [trade(time=ledger.now_us()), trade(time=ledger.now_us(), symbol="000660")]
+    process(rows(*given))  # what a worker remembers is known from here on
+
+    with CaptureQueriesContext(connection) as asked:
+        process(*[rows(*given, seq=2 + seq) for seq in range(batches)])
+
+    notes = ["ingest_batch", "ingest_batch_day", "feed_pending"]
+    expected = ["BEGIN", *(f"INSERT INTO {table}" for table in notes), *STATEMENTS[vendor], "COMMIT"]
+    statements = [re.sub(r'["`]', "", query["sql"]).strip() for query in asked.captured_queries]
+    assert len(statements) == len(expected), statements
+    for found, start in zip(statements, expected, strict=True):
+        assert found.startswith(start)
+    assert IngestBatch.objects.count() == 1 + batches
 
 
 # --- room -----------------------------------------------------------------------------------------------------------
