@@ -80,7 +80,7 @@ def _set_trade_dates(ticks: Ticks, kinds: Mapping[tuple[str, int], list[int]]) -
 
 def _judge_times(ticks: Ticks, faults: Faults, captured_us: Int64, recency: Recency) -> None:
     given = ticks.time_us != ABSENT
-    _mark(faults, ~given & ~_said(faults, Fault.TIME_MALFORMED | Fault.NOT_AN_OBJECT), Fault.TIME_MISSING)
+    _mark(faults, ~given, Fault.TIME_MISSING, unless=Fault.TIME_MALFORMED | Fault.NOT_AN_OBJECT)
     _mark(faults, ticks.time_us > captured_us + recency.max_future_us, Fault.TIME_FUTURE)
     oldest = np.full_like(captured_us, EARLIEST_US)
     if recency.max_age_us is not None:
@@ -88,8 +88,8 @@ def _judge_times(ticks: Ticks, faults: Faults, captured_us: Int64, recency: Rece
     _mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)
     # A date of its own may differ from the event's local date by a night session or a week-end, not by more.
     far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // sessions.DAY_US) > 7
-    far &= given & (ticks.trade_date != NO_DATE) & ~_said(faults, Fault.TIME_FUTURE | Fault.TIME_PAST)
-    _mark(faults, far, Fault.TRADE_DATE_MALFORMED)
+    far &= given & (ticks.trade_date != NO_DATE)
+    _mark(faults, far, Fault.TRADE_DATE_MALFORMED, unless=Fault.TIME_FUTURE | Fault.TIME_PAST)
 
 
 _PRICE_UNREADABLE = (
@@ -111,51 +111,52 @@ _SIZE_UNREADABLE = (
 def _judge_numbers(ticks: Ticks, faults: Faults, below: Mask) -> None:
     kind = ticks.kind
     unknown = (kind == 0) | (kind >= len(KIND_NAMES))
-    _mark(faults, unknown & ~_said(faults, Fault.KIND_UNKNOWN | Fault.NOT_AN_OBJECT), Fault.KIND_UNKNOWN)
+    _mark(faults, unknown, Fault.KIND_UNKNOWN, unless=Fault.KIND_UNKNOWN | Fault.NOT_AN_OBJECT)
     _mark(faults, ticks.side > wire.Side.SELL, Fault.SIDE_UNKNOWN)
 
     quote = kind == wire.Kind.QUOTE
-    unpriced = ~quote & ~unknown & (ticks.price == ABSENT)
-    _mark(faults, unpriced & ~_said(faults, _PRICE_UNREADABLE), Fault.PRICE_MISSING)
-    unsized = (kind == wire.Kind.TRADE) & (ticks.size == ABSENT)
-    _mark(faults, unsized & ~_said(faults, _SIZE_UNREADABLE), Fault.SIZE_MISSING)
+    _mark(faults, ~quote & ~unknown & (ticks.price == ABSENT), Fault.PRICE_MISSING, unless=_PRICE_UNREADABLE)
+    _mark(faults, (kind == wire.Kind.TRADE) & (ticks.size == ABSENT), Fault.SIZE_MISSING, unless=_SIZE_UNREADABLE)
     empty = quote & (ticks.bid == ABSENT) & (ticks.ask == ABSENT)
-    _mark(faults, empty & ~_said(faults, _PRICE_UNREADABLE), Fault.QUOTE_EMPTY)
+    _mark(faults, empty, Fault.QUOTE_EMPTY, unless=_PRICE_UNREADABLE)
     for side in ("bid", "ask"):
         _clear_side(ticks, side, below)
 
     for values in (ticks.price, ticks.bid, ticks.ask):
         given = values != ABSENT
-        _mark(faults, (values <= 0) & given & ~below, Fault.PRICE_NOT_POSITIVE)
-        _mark(
-            faults, ((values > GREATEST_PRICE) | ((values < -GREATEST_PRICE) & below)) & given, Fault.PRICE_OUT_OF_RANGE
-        )
-    for values in (ticks.size, ticks.bid_size, ticks.ask_size):
-        _mark(faults, (values < 0) & (values != ABSENT), Fault.SIZE_NEGATIVE)
-        _mark(faults, values > GREATEST_SIZE, Fault.SIZE_OUT_OF_RANGE)
-    _mark(faults, (ticks.cum_volume < 0) & (ticks.cum_volume != ABSENT), Fault.SIZE_NEGATIVE)
+        if given.any():
+            _mark(faults, (values <= 0) & given & ~below, Fault.PRICE_NOT_POSITIVE)
+            far = (values > GREATEST_PRICE) | ((values < -GREATEST_PRICE) & below)
+            _mark(faults, far & given, Fault.PRICE_OUT_OF_RANGE)
+    for values in (ticks.size, ticks.bid_size, ticks.ask_size, ticks.cum_volume):
+        given = values != ABSENT
+        if given.any():
+            _mark(faults, (values < 0) & given, Fault.SIZE_NEGATIVE)
+            if values is not ticks.cum_volume:
+                _mark(faults, values > GREATEST_SIZE, Fault.SIZE_OUT_OF_RANGE)
     value = np.abs(ticks.price / PRICE_UNIT) * (ticks.size / SIZE_UNIT)
-    sane = (
-        (ticks.price != ABSENT) & (ticks.size > 0) & ~_said(faults, Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
-    )
-    _mark(faults, sane & (value > GREATEST_VALUE), Fault.SIZE_OUT_OF_RANGE)
+    large = (value > GREATEST_VALUE) & (ticks.price != ABSENT) & (ticks.size > 0)
+    _mark(faults, large, Fault.SIZE_OUT_OF_RANGE, unless=Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
 
 
 def _clear_side(ticks: Ticks, side: str, below: Mask) -> None:
     """Make a side of the book at which nobody is absent: one with a size of 0, or with a price of 0 (docs/protocol.md).
     Where 0 is a price like any other, a size tells that somebody is there."""
     prices, sizes = getattr(ticks, side), getattr(ticks, f"{side}_size")
+    if not ((sizes == 0) | (prices == 0)).any():
+        return
     nobody = (sizes == 0) | ((prices == 0) & ~(below & (sizes > 0)))
-    if nobody.any():
-        setattr(ticks, side, np.where(nobody, ABSENT, prices))
-        setattr(ticks, f"{side}_size", np.where(nobody, ABSENT, sizes))
+    setattr(ticks, side, np.where(nobody, ABSENT, prices))
+    setattr(ticks, f"{side}_size", np.where(nobody, ABSENT, sizes))
 
 
-def _mark(faults: Faults, rows: Mask, fault: Fault) -> None:
-    faults |= np.where(rows, np.uint32(fault), np.uint32(0))
+def _mark(faults: Faults, rows: Mask, fault: Fault, *, unless: int = 0) -> None:
+    """Add a fault to these rows, but not to those that have one of `unless` already: one mistake is not told twice."""
+    if rows.any():
+        faults |= np.where(rows & ~_said(faults, unless), np.uint32(fault), np.uint32(0))
 
 
-def _said(faults: Faults, any_of: Fault) -> Mask:
-    """Which rows have one of these faults already, so that one mistake is not told twice."""
+def _said(faults: Faults, any_of: int) -> Mask:
+    """Which rows have one of these faults already."""
     said: Mask = (faults & np.uint32(any_of)) != 0
     return said

@@ -148,12 +148,10 @@ def _refuse(batches: Iterable[Batch], tick_ids: Iterable[int], fault: Fault) -> 
 
 
 def _note(batch: Batch, decoded: Decoded, faults: validation.Faults, good: ticks_module.Mask) -> None:
-    batch.rejects, batch.reasons = [], Counter()  # judged once more after a lost connection
-    batch.stored = int(good.sum())
+    batch.rejects, batch.reasons = [], Counter()  # it may be judged again, when the database failed meanwhile
+    batch.stored = int(np.count_nonzero(good))
     batch.rejected = len(good) - batch.stored
-    batch.reasons.clear()  # judged again, when the database failed while another feed's symbols were read
-    batch.rejects.clear()
-    for row in np.flatnonzero(~good).tolist():
+    for row in np.flatnonzero(~good).tolist() if batch.rejected else ():
         names = faults_module.names(int(faults[row]))
         batch.reasons.update(names)
         batch.rejects.append((batch.number, row, " ".join(names), decoded.record(row)))

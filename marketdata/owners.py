@@ -32,6 +32,13 @@ class Owners:
         self._read_at = float("-inf")
         self._changed_us = 0
 
+    def owns(self, feed: str, symbols: Iterable[str], client: Client) -> bool:
+        """Whether the feed of all these symbols is known to belong to the client; takes nothing that belongs to
+        nobody."""
+        self._refresh()
+        number = client.pk
+        return all(self._owner.get((feed, symbol)) == number for symbol in symbols)
+
     def owned(self, feed: str, symbols: Sequence[str], client: Client) -> set[str]:
         """Those of the symbols whose feed belongs to the client, which now includes those that belonged to nobody."""
         self._refresh()

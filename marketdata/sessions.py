@@ -35,12 +35,14 @@ def trade_dates(times_us: Int64, *, timezone: str, shift_s: int) -> Int32:
     Zones change their offset on whole UTC hours only (since 1970, in every market Naru knows), so one look-up an hour
     is exact. Times outside the years 1900 to 9999 are taken to the nearest of them.
     """
-    moved = np.clip(times_us, -2_208_988_800_000_000, 253_402_214_400_000_000) + shift_s * 1_000_000
-    hours, place = np.unique(
-        np.clip(times_us, -2_208_988_800_000_000, 253_402_214_400_000_000) // HOUR_US, return_inverse=True
-    )
-    offsets = np.array([_offset_us(timezone, hour) for hour in hours.tolist()], np.int64)
-    dates: Int32 = ((moved + offsets[place]) // DAY_US).astype(np.int32)
+    times_us = np.clip(times_us, -2_208_988_800_000_000, 253_402_214_400_000_000)
+    hours = times_us // HOUR_US
+    if len(hours) and hours.min() == hours.max():  # nearly always: live ticks are of one moment
+        offsets: Int64 | int = _offset_us(timezone, int(hours[0]))
+    else:
+        known, place = np.unique(hours, return_inverse=True)
+        offsets = np.array([_offset_us(timezone, hour) for hour in known.tolist()], np.int64)[place]
+    dates: Int32 = ((times_us + shift_s * 1_000_000 + offsets) // DAY_US).astype(np.int32)
     return dates
 
 

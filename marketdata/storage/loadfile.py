@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -246,6 +247,7 @@ def moments(times_us: Int64) -> list[str]:
     return texts
 
 
+@lru_cache(maxsize=1000)
 def date_text(days: int) -> str:
     """Days since 1970 as YYYY-MM-DD."""
     return (EPOCH_DATE + datetime.timedelta(days=days)).isoformat()

@@ -2,6 +2,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest import validation
 from marketdata import faults as faults_module
@@ -186,6 +188,40 @@ def test_columns_are_judged_like_rows():
         ["symbol_inactive", "quote_empty"],
         ["price_out_of_range", "size_out_of_range", "trade_date_malformed"],
     ]
+
+
+_NIL = RULES | {"CL": Rules(is_active=True, timezone="America/Chicago", trade_date_shift_s=0, nonpositive_prices=True)}
+_value = st.one_of(st.none(), st.integers(-(10**18), 10**18), st.sampled_from([0, 0, 1, -1, 10**8, -(10**8)]))
+_any_row = st.fixed_dictionaries(
+    {
+        "symbol": st.one_of(st.none(), st.sampled_from([*_NIL, "999999"])),
+        "time_us": st.one_of(
+            st.none(), st.sampled_from([0, 2**62, -(2**62)]), st.integers(NINE_US - 10**12, NINE_US + 10**7)
+        ),
+        "kind": st.integers(0, 6),
+        "side": st.integers(0, 3),
+        **dict.fromkeys(("price", "size", "bid", "ask", "bid_size", "ask_size", "cum_volume"), _value),
+        "trade_date": st.one_of(st.none(), st.none(), st.integers(20_520, 20_540)),
+    }
+)
+
+
+@given(st.lists(_any_row, min_size=1, max_size=12))
+def test_rows_together_are_judged_as_each_would_be_alone(rows):
+    def verdict(*some: dict[str, Any]) -> tuple[list[int], list[dict[str, Any]]]:
+        columns = wire.Columns()
+        for row in some:
+            columns.append(**row)
+        found = ticks_module.from_wire(columns.encode(1, "krx", 1), source_id=3, batch=1 << 32 | 1)
+        captured = np.full(len(some), NINE_US, np.int64)
+        good = validation.judge(found.ticks, found.faults, rules=_NIL, captured_us=captured, recency=LIVE)
+        return found.faults.tolist(), [{**row, "tick_id": 0} for row in market.rows_of(found.ticks.take(good))]
+
+    faults, ticks = verdict(*rows)
+
+    alone = [verdict(row) for row in rows]
+    assert faults == [fault for one, _ in alone for fault in one]
+    assert ticks == [tick for _, one in alone for tick in one]
 
 
 def test_no_rows_are_no_trouble():
