@@ -20,14 +20,18 @@ from marketdata import tether
 MARK = "NARU_RUN"
 _SOCKET_BYTES = 100  # the path of a Unix socket must stay below 108
 
+# In the order of starting; they end the other way round, each at once: what takes ticks in drains while there are
+# workers, and these finish while there is a broker.
+STAGES = ("broker", "workers", "doors")
+
 
 @dataclass(frozen=True)
 class Program:
-    """One process of the run. Lower `order` starts earlier and stops later."""
+    """One process of the run, in one of the `STAGES`."""
 
     name: str
     command: list[str]
-    order: int
+    stage: str
     stop_s: int = 10
     # Celery stops its own children when they are done; a signal to the whole group would cut them off.
     stop_group: bool = True
@@ -46,29 +50,30 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     upkeep = [*celery, "worker", "-n", "upkeep@%h", "-c", "1", "-Q", "maintenance", *quiet]
     backups = [*celery, "worker", "-n", "backups@%h", "-c", "1", "-Q", "backups", *quiet]
     listed = [
-        Program("worker", fast, 20, stop_s=60, stop_group=False),
-        Program("worker-recovery", recovery, 20, stop_s=60, stop_group=False),  # hours of it slow no batch down
-        Program("worker-slow", slow, 20, stop_s=60, stop_group=False),
-        Program("worker-upkeep", upkeep, 20, stop_s=60, stop_group=False),
-        Program("worker-backups", backups, 20, stop_s=60, stop_group=False),  # hours, and 08:00 does not wait for them
-        Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], 30),
-        Program("ingest", [python, "manage.py", "runingest"], 40, stop_s=30),
-        Program("web", [python, "manage.py", "runweb", "--port", str(port)], 50),
+        Program("worker", fast, "workers", stop_s=60, stop_group=False),
+        Program("worker-recovery", recovery, "workers", stop_s=60, stop_group=False),  # hours of it slow no batch down
+        Program("worker-slow", slow, "workers", stop_s=60, stop_group=False),
+        Program("worker-upkeep", upkeep, "workers", stop_s=60, stop_group=False),
+        # Hours, and 08:00 does not wait for them.
+        Program("worker-backups", backups, "workers", stop_s=60, stop_group=False),
+        Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], "doors"),
+        Program("ingest", [python, "manage.py", "runingest"], "doors", stop_s=30),
+        Program("web", [python, "manage.py", "runweb", "--port", str(port)], "doors"),
     ]
-    ours = [Program("valkey", redis, 10, stop_s=30)] if redis else []
+    ours = [Program("valkey", redis, "broker", stop_s=30)] if redis else []
     return [*ours, *listed, *([terminal] if terminal else [])]
 
 
 def simulated_market(link: list[str], *, trades_per_s: int) -> Program:
     """A made-up market day; `link` is how a terminal reaches the ingest server."""
     what = ["simulate", "--rate", str(trades_per_s)]
-    return Program("market", [sys.executable, "-m", "terminals", *what, *link], 60)
+    return Program("market", [sys.executable, "-m", "terminals", *what, *link], "doors")
 
 
 def replayed_file(file: Path, link: list[str], *, speed: float, loop: bool, market: str) -> Program:
     """The rows of a file at `speed` times their own pace, their symbols registered with `market`."""
     what = ["replay", str(file), "--speed", f"{speed:g}", *(["--loop"] if loop else []), "--register-market", market]
-    return Program("replay", [sys.executable, "-m", "terminals", *what, *link], 60, may_end=True)
+    return Program("replay", [sys.executable, "-m", "terminals", *what, *link], "doors", may_end=True)
 
 
 def terminal_link(*, ingest_port: int, client: str, key: Path, spool: Path) -> list[str]:
@@ -90,10 +95,15 @@ def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path
             "", "[rpcinterface:supervisor]",
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
         ]  # fmt: skip
+    listed = list(listed)
+    for order, stage in enumerate(STAGES):
+        names = [program.name for program in listed if program.stage == stage]
+        # supervisord ends group after group and a group's programs together.
+        lines += ["", f"[group:{stage}]", f"programs={','.join(names)}", f"priority={order}"] if names else []
     for program in listed:
         lines += [
             "", f"[program:{program.name}]", f"command={_text(shlex.join(tether.command(program.command, parent=0)))}",
-            f"priority={program.order}", f"autorestart={'unexpected' if program.may_end else 'true'}", "exitcodes=0,2",
+            f"autorestart={'unexpected' if program.may_end else 'true'}", "exitcodes=0,2",
             # The pause before another try grows by a second each time, and is forgotten once one second went well.
             "startsecs=1", "startretries=1000000",
             "stopsignal=TERM", f"stopwaitsecs={program.stop_s}",

@@ -17,7 +17,7 @@ def written(*programs: Program, run: Path = Path("/srv/run")) -> RawConfigParser
 
 
 def test_whatever_dies_is_started_again_however_often():
-    conf = written(Program("web", ["daphne"], 50))
+    conf = written(Program("web", ["daphne"], "doors"))
 
     assert conf["program:web"]["autorestart"] == "true"
     assert int(conf["program:web"]["startretries"]) > 100_000
@@ -50,14 +50,19 @@ def test_every_program_dies_with_the_supervisor():
     assert all(Path(command[3]).name == "tether.py" for command in commands)
 
 
-def test_the_broker_starts_first_and_the_market_last():
+def test_the_workers_end_together_after_what_gives_them_work_and_before_the_broker():
     listed = supervisor.programs(
         port=8000, redis=["valkey-server"], terminal=supervisor.simulated_market(LINK, trades_per_s=300)
     )
 
-    names = [program.name for program in sorted(listed, key=lambda program: program.order)]
-    assert names[0] == "valkey"
-    assert names[-1] == "market"
+    conf = written(*listed)
+
+    groups = [section for section in conf.sections() if section.startswith("group:")]
+    ends = sorted(groups, key=lambda group: int(conf[group]["priority"]), reverse=True)
+    doors, workers, broker = (set(conf[group]["programs"].split(",")) for group in ends)
+    assert doors == {"beat", "ingest", "web", "market"}
+    assert workers == {"worker", "worker-recovery", "worker-slow", "worker-upkeep", "worker-backups"}
+    assert broker == {"valkey"}
 
 
 def test_every_queue_of_the_house_has_a_worker():
@@ -70,7 +75,7 @@ def test_every_queue_of_the_house_has_a_worker():
 
 
 def test_a_path_with_spaces_and_percent_signs_survives():
-    odd = Program("odd", ["/opt/a b/100%/run", "it's"], 1)
+    odd = Program("odd", ["/opt/a b/100%/run", "it's"], "doors")
 
     command = written(odd)["program:odd"]["command"]
 
@@ -78,7 +83,7 @@ def test_a_path_with_spaces_and_percent_signs_survives():
 
 
 def test_without_room_for_a_socket_there_is_no_control_socket():
-    conf = written(Program("web", ["daphne"], 50), run=Path("/srv") / ("deep/" * 30))
+    conf = written(Program("web", ["daphne"], "doors"), run=Path("/srv") / ("deep/" * 30))
 
     assert "unix_http_server" not in conf
 
