@@ -11,6 +11,7 @@ from django.conf import settings
 from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks load every URL; a worker serves none
 
 QUEUES = (
     "raw_market_data",

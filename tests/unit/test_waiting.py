@@ -61,3 +61,13 @@ def test_the_check_of_the_admin_finds_its_pages():
     modules = imported_by_command("check", "--tag", "admin")
 
     assert {"api.admin.clients", "api.admin.ledger", "django_celery_beat.admin"} <= modules
+
+
+def test_a_worker_imports_no_pages():
+    modules = imported_by(
+        "import celery_app\nfrom celery import signals\nsignals.import_modules.send(sender=celery_app.app)\n"
+        "celery_app.app.WorkController(app=celery_app.app, pool='solo')"
+    )
+
+    assert {"ingest.tasks", "analytics.tasks", "marketdata.tasks"} <= modules
+    assert modules & WEB == set()
