@@ -10,6 +10,8 @@ from celery import Celery
 from django.conf import settings
 from kombu import Exchange, Queue
 
+from marketdata import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks load every URL; a worker serves none
 
@@ -22,6 +24,9 @@ QUEUES = (
     "maintenance",
     "backups",
 )
+
+WITHOUT_ACK = "raw_market_data"
+"""The queue of batches: the ledger sends again what did not commit, so Redis need not remember what was fetched."""
 
 ROUTES = {
     "ingest.tasks.process_batches": {"queue": "raw_market_data"},
@@ -105,6 +110,7 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
     """Celery's settings for the broker at `broker_url`; the measured reasons are in docs/adr/0002."""
     redis = broker_url.startswith(("redis", "unix", "valkey"))
     transport = {
+        "priority_steps": [0],  # each step would be one more key per queue in every BRPOP
         "visibility_timeout": 120,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
@@ -127,7 +133,9 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
         "task_acks_late": False,
         "task_ignore_result": True,
         "task_create_missing_queues": False,
-        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
+        "task_queues": [
+            Queue(name, Exchange(name), routing_key=name, no_ack=redis and name == WITHOUT_ACK) for name in QUEUES
+        ],
         "task_default_queue": "maintenance",
         "task_routes": ROUTES,
         "task_time_limit": 60,
@@ -156,6 +164,7 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
     }
 
 
+broker.use_transport()
 app = Celery("naru", task_cls="marketdata.connections:Task")
 app.conf.update(broker_settings(settings.BROKER_URL))
 app.autodiscover_tasks(["marketdata", "ingest", "analytics"])

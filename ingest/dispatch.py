@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from kombu.exceptions import ChannelError
 
+from ingest.bodies import Bodies
 from ingest.flights import Flight
 from ingest.notices import batch_message
-from marketdata import metrics
+from marketdata import broker, metrics
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +28,12 @@ PAUSE_S = 0.5
 class Dispatcher(threading.Thread):
     """Takes one message at a time: `idle` says whether it would. `done(flights, taken)` is called from this thread."""
 
-    def __init__(self, *, reply_to: str, done: Callable[[list[Flight], bool], None]) -> None:
+    def __init__(self, *, reply_to: str, max_messages: int, done: Callable[[list[Flight], bool], None]) -> None:
         super().__init__(name="dispatch", daemon=True)
         self._reply_to = reply_to
         self._done = done
-        self._handover: queue.Queue[list[Flight] | None] = queue.Queue(maxsize=1)
+        self._bodies = Bodies(reply_to, max_messages) if broker.is_redis(settings.BROKER_URL) else None
+        self._handover: queue.Queue[tuple[int | None, list[Flight]] | None] = queue.Queue(maxsize=1)
         self._halted = threading.Event()
         self.idle = True
         self.error = ""  # why the broker did not take the last message
@@ -38,7 +41,7 @@ class Dispatcher(threading.Thread):
     def give(self, flights: list[Flight]) -> None:
         """Hand over a message; only when idle, and only from the event loop."""
         self.idle = False
-        self._handover.put_nowait(flights)
+        self._handover.put_nowait((flights[0].message, flights))
 
     def stop(self) -> None:
         """End after the message in hand."""
@@ -46,19 +49,28 @@ class Dispatcher(threading.Thread):
         self._handover.put(None)
 
     def run(self) -> None:
-        while (flights := self._handover.get()) is not None:
-            taken = self._publish(flights)
+        while (given := self._handover.get()) is not None:
+            message, flights = given
+            taken = self._publish(message, flights)
             if not taken:
                 self._halted.wait(PAUSE_S)
             self._done(flights, taken)
 
-    def _publish(self, flights: list[Flight]) -> bool:
+    def _publish(self, message: int | None, flights: list[Flight]) -> bool:
         batches = [
             batch_message(f.number, f.payload, f.received_us, f.source_id, f.register_market, f.dead, f.offset_us)
             for f in flights
         ]
         try:
-            current_app.send_task(TASK, kwargs={"batches": batches, "reply_to": self._reply_to}, queue=QUEUE)
+            body = self._bodies.put(batches, flights, message) if self._bodies is not None else None
+            what: dict[str, object] = {"batches": batches} if body is None else {"body": body}
+            current_app.send_task(
+                TASK,
+                kwargs={**what, "reply_to": self._reply_to},
+                queue=QUEUE,
+                argsrepr="()",  # else Celery makes a text of all the bytes
+                kwargsrepr=f"<{len(batches)} batches>",
+            )
         except Exception as error:  # noqa: BLE001 - whatever the transport raises, the batches stay with us
             metrics.PUBLISH_FAILURES.inc()
             self.error = f"{type(error).__name__}: {error}"[:300]

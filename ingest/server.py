@@ -81,7 +81,9 @@ class Server:
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        self._dispatcher = dispatch.Dispatcher(reply_to=self.instance, done=self._published_from_thread)
+        self._dispatcher = dispatch.Dispatcher(
+            reply_to=self.instance, max_messages=limits.max_messages, done=self._published_from_thread
+        )
         self._listener = Listener(self.instance, heard=self._heard_from_thread, back=self._back_from_thread)
         self._listening: asyncio.Server | None = None
         # Audits have threads of their own: however much clients ask, nobody's login waits for them.

@@ -15,7 +15,7 @@ from celery import shared_task
 from django.conf import settings
 
 from analytics import candles
-from ingest import failures, lost_claims, notices, recovery, repeats, validation, work
+from ingest import bodies, failures, lost_claims, notices, recovery, repeats, validation, work
 from ingest.clocks import Trust
 from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
@@ -40,8 +40,14 @@ rights = Rights()
 
 
 @shared_task
-def process_batches(*, batches: list[list[object]], reply_to: str = "", **_: object) -> None:
-    """Check, store and announce what terminals sent."""
+def process_batches(
+    *, batches: list[list[object]] | None = None, body: list[object] | None = None, reply_to: str = "", **_: object
+) -> None:
+    """Check, store and announce what terminals sent: `batches`, or what lies where `body` says."""
+    if body is not None:
+        batches = bodies.take(body)
+    if batches is None:
+        return  # nobody was told of these batches, so they are driven again
     members = [Batch(**notices.batch_fields(fields)) for fields in batches]
     try:
         _process(members, reply_to)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -172,18 +172,3 @@ def status() -> dict[str, Any]:
         if text:
             servers.append(json.loads(text))
     return {"counters": counters, "ingest": servers}
-
-
-def queue_depths(broker_url: str, queues: Sequence[str]) -> dict[str, int] | None:
-    """How many messages wait in each queue, where the broker is a Redis; None where it is something else."""
-    if not broker_url.startswith(("redis://", "rediss://", "unix://")):
-        return None
-    pipeline = _broker(broker_url).pipeline(transaction=False)
-    for queue in queues:
-        pipeline.llen(queue)
-    return dict(zip(queues, (int(depth) for depth in pipeline.execute()), strict=True))
-
-
-@lru_cache(maxsize=1)
-def _broker(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)

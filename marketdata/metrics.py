@@ -53,6 +53,9 @@ REDRIVEN = Counter(
 COMMIT_SECONDS = Histogram("naru_commit_seconds", "From receiving a batch to knowing it is committed", buckets=SECONDS)
 
 # worker
+MISSING_BODIES = Counter(
+    "naru_missing_bodies_total", "Messages whose batches were gone from Redis; these are sent to the workers again"
+)
 STORED_TICKS = Counter("naru_stored_ticks_total", "Ticks committed")
 REJECTED_ROWS = Counter("naru_rejected_rows_total", "Rows refused, by reason", ["reason"])
 FLOAT_NOISE = Counter(

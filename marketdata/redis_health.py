@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import redis
 from django.conf import settings
 
-from marketdata import alarms
+from marketdata import alarms, broker
 
 FULL_AT = 0.85  # of maxmemory; with `noeviction` writes fail at 1.0
 SLOW_S = 0.5  # one small write; it takes a tenth of a millisecond when all is well
@@ -75,7 +75,7 @@ class Watch:
 def watches() -> list[Watch]:
     """One for each Redis that is used: that of the live state, and the broker's when it is another."""
     places = {settings.REDIS_URL: "live state"}
-    if settings.BROKER_URL.startswith(("redis://", "rediss://", "unix://")):
+    if broker.is_redis(settings.BROKER_URL):
         places.setdefault(settings.BROKER_URL, "broker")
     return [
         Watch(subject, redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3))

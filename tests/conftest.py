@@ -147,10 +147,11 @@ def redis(redis_server: Server) -> Iterator[redis_client.Redis]:
     """A client of the session's Redis, which is empty."""
     from redis import Redis as Client
 
-    from marketdata import live
+    from marketdata import broker, live
 
     redis_server.start()
-    live.connection.cache_clear()  # another test may have pointed it elsewhere
+    for one in (live.connection, broker.connection):
+        one.cache_clear()  # another test may have pointed it elsewhere
     with Client.from_url(redis_server.url) as client:
         client.flushall()
         yield client

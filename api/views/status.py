@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import redis
-from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +16,7 @@ from rest_framework.views import APIView
 from api import answers, jsontext
 from api.serializers import NoQuery
 from celery_app import QUEUES
-from marketdata import alarms, dropped, feed, live, rollover
+from marketdata import alarms, broker, dropped, feed, live, rollover
 from marketdata.models import BackupRun, IngestBatch, RolloverRun, Source, Symbol
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ def read() -> dict[str, Any]:
         shown |= live.status()
         _add_unwritten(shown)
         shown["feeds"] = _feeds(names, now_us)
-        shown["queues"] = live.queue_depths(settings.BROKER_URL, QUEUES)
+        shown["queues"] = broker.queue_depths(QUEUES)
     except redis.RedisError as error:
         log.warning("status without redis error=%s", type(error).__name__)
         shown["redis"] = False

@@ -21,7 +21,7 @@ from api.stream import shared
 from api.views import status
 from ingest import notices, tasks
 from ingest.rights import Rights
-from marketdata import ledger, live
+from marketdata import broker, ledger, live
 from marketdata.models import Client, Market, Symbol
 from marketdata.symbols import Directory
 from marketdata.ticks import batch_number
@@ -175,7 +175,7 @@ def serving(
     """An empty database and Redis, three symbols and somebody with a key."""
     import_module("api.asgi")  # here: it sets logging up anew, which in a test would take caplog's handler away
     settings.REDIS_URL = settings.BROKER_URL = redis_server.url
-    for cache in (live.connection, live._broker):
+    for cache in (live.connection, broker.connection):
         cache.cache_clear()
     authentication.forget()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))

@@ -1,0 +1,117 @@
+"""The broker's Redis: kombu's transport with what batches do not need left out, and a client of our own beside it.
+
+docs/adr/0014 has the measurements. Another broker (RabbitMQ) runs on kombu's transport as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as kombu_redis
+from kombu.transport.virtual import QoS as CountingQoS
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+def is_redis(url: str) -> bool:
+    """Whether a URL names a single Redis or Valkey, which `connection` can speak to."""
+    return url.startswith(("redis://", "rediss://", "unix://"))
+
+
+@lru_cache(maxsize=1)
+def connection() -> redis.Redis:
+    """This process' client for short commands to the Redis of BROKER_URL."""
+    return redis.Redis.from_url(
+        settings.BROKER_URL,
+        socket_timeout=5,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        health_check_interval=5,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def queue_depths(queues: Sequence[str]) -> dict[str, int] | None:
+    """How many messages wait in each queue, where the broker is a Redis; None where it is something else."""
+    if not is_redis(settings.BROKER_URL):
+        return None
+    pipeline = connection().pipeline(transaction=False)
+    for queue in queues:
+        pipeline.llen(queue)
+    return dict(zip(queues, (int(depth) for depth in pipeline.execute()), strict=True))
+
+
+class QoS(kombu_redis.QoS):
+    """Counts what a worker has fetched and not begun, as kombu does. For queues without acknowledgement it leaves out
+    the record in Redis of which message that is: two round trips a message, the first with all of its text."""
+
+    channel: Any
+    _delivered: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.unrecorded_queues: set[str] = set()
+        self._unrecorded: set[str] = set()  # delivery tags
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """A message was fetched. Celery publishes with a queue's name as routing key."""
+        if message.delivery_info["routing_key"] in self.unrecorded_queues:
+            self._unrecorded.add(delivery_tag)
+            CountingQoS.append(self, message, delivery_tag)
+        else:
+            super().append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """A pool process has begun with the message."""
+        if delivery_tag in self._unrecorded:
+            self._unrecorded.discard(delivery_tag)
+            CountingQoS.ack(self, delivery_tag)
+        else:
+            super().ack(delivery_tag)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """A worker that ends puts back what it has not begun with."""
+        with self.channel.conn_or_acquire(client) as client:
+            for tag in self._unrecorded & self._delivered.keys():
+                message = self._delivered.pop(tag)
+                where = message.delivery_info
+                self.channel._do_restore_message(message._raw, where["exchange"], where["routing_key"], client)
+            super().restore_unacked(client)
+
+
+class Channel(kombu_redis.Channel):
+    """Keeps its client instead of making one for each command, and a prefetch limit for queues without
+    acknowledgement, too: without one a worker would fetch all there is, however busy it is."""
+
+    QoS = QoS
+    qos: Any
+    _kept: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        if asynchronous:
+            return super()._create_client(asynchronous=True)  # type: ignore[misc]  # kombu is untyped
+        if self._kept is None or self._kept.connection_pool is not self.pool:  # a new pool after a lost connection
+            self._kept = super()._create_client()  # type: ignore[misc]  # kombu is untyped
+        return self._kept
+
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
+        """Begin to fetch from a queue."""
+        if no_ack:
+            self.qos.unrecorded_queues.add(queue)
+        return super().basic_consume(queue, False, *args, **kwargs)
+
+
+class Transport(kombu_redis.Transport):
+    """What `redis://` and `rediss://` mean to Celery in this project."""
+
+    Channel = Channel
+
+
+def use_transport() -> None:
+    """Make it so. By alias: naming the class in Celery's settings would lose what `rediss://` says of TLS."""
+    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{Transport.__name__}"))
