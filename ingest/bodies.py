@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 KEY = "naru:body:"
 EXPIRE_S = 300
 """How long a body is kept when nobody writes over it: after that its ingest server is gone, or no worker runs."""
-FROM_BYTES = 32 << 10
+FROM_BYTES = 48 << 10
 """Smaller bodies travel within the message: a second command costs more than their base64 (docs/adr/0014)."""
 UP_TO_BYTES = 1 << 20
 """Larger ones as well, so that the keys of an ingest server have at most so many bytes each."""

@@ -28,7 +28,7 @@ from tests.road import Road
 from tests.waiting import until
 
 EVER = (-(2**62), 2**62)
-ROWS = 600
+ROWS = 800
 RAW = "raw_market_data"
 UNACKED = "unacked"
 
