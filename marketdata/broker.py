@@ -56,31 +56,33 @@ class QoS(kombu_redis.QoS):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.unrecorded_queues: set[str] = set()
-        self._unrecorded: set[str] = set()  # delivery tags
+
+    def _is_recorded(self, message: Any) -> bool:
+        """Celery publishes with a queue's name as routing key."""
+        return message is None or message.delivery_info["routing_key"] not in self.unrecorded_queues
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """A message was fetched. Celery publishes with a queue's name as routing key."""
-        if message.delivery_info["routing_key"] in self.unrecorded_queues:
-            self._unrecorded.add(delivery_tag)
-            CountingQoS.append(self, message, delivery_tag)
-        else:
+        """A message was fetched."""
+        if self._is_recorded(message):
             super().append(message, delivery_tag)
+        else:
+            CountingQoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
         """A pool process has begun with the message."""
-        if delivery_tag in self._unrecorded:
-            self._unrecorded.discard(delivery_tag)
-            CountingQoS.ack(self, delivery_tag)
-        else:
+        if self._is_recorded(self._delivered.get(delivery_tag)):
             super().ack(delivery_tag)
+        else:
+            CountingQoS.ack(self, delivery_tag)
 
     def restore_unacked(self, client: Any = None) -> None:
         """A worker that ends puts back what it has not begun with."""
         with self.channel.conn_or_acquire(client) as client:
-            for tag in self._unrecorded & self._delivered.keys():
-                message = self._delivered.pop(tag)
-                where = message.delivery_info
-                self.channel._do_restore_message(message._raw, where["exchange"], where["routing_key"], client)
+            for tag, message in list(self._delivered.items()):
+                if not self._is_recorded(message):
+                    del self._delivered[tag]
+                    where = message.delivery_info
+                    self.channel._do_restore_message(message._raw, where["exchange"], where["routing_key"], client)
             super().restore_unacked(client)
 
 
