@@ -8,7 +8,7 @@ import json
 import sys
 
 from terminals import wire
-from tests.bench import latency, report, throughput
+from tests.bench import latency, report, throughput, waiting
 from tests.bench.stack import Stack
 
 ROUNDS = 5
@@ -27,9 +27,16 @@ def main() -> int:
         help=f"alternations of LOAD DATA and the road ({ROUNDS})",
     )
     parser.add_argument("--workers", type=wire.options.between(1, 10**9), default=2, help="worker processes (2)")
+    parser.add_argument("--only-waiting", action="store_true", help="what a person waits for, and nothing else")
     given = parser.parse_args()
     if given.seconds < 5 or not 1 <= given.rounds <= given.seconds:
         parser.error("--seconds is at least 5 and --rounds from 1 to --seconds")
+    print("commands, the second run and Ctrl-C", flush=True)
+    waits_of_a_person = waiting.run()
+    if given.only_waiting:
+        report.write_waiting(waits_of_a_person)
+        print(waiting.section(waits_of_a_person))
+        return 0
     print(f"starting private MariaDB, Redis, ingest, {given.workers} workers and the web server", flush=True)
     with Stack(workers=given.workers) as stack:
         print(f"latency at {LATENCY_RATE:,} ticks/s", flush=True)
@@ -40,6 +47,7 @@ def main() -> int:
     figures = throughput.summary(rounds)
     memory = max([waits.rss_mib, *(one.rss_mib for one in rounds)])
     report.write(rounds, waits, figures, versions, seconds=given.seconds, workers=given.workers)
+    report.write_waiting(waits_of_a_person)
     print(f"written: {report.PAGE.relative_to(report.ROOT)}", flush=True)
     print(json.dumps({**figures, "latency_ms": {"p50": waits.p50, "p99": waits.p99}, "rss_mib": round(memory)}))
     return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import latency, raw, throughput
+from tests.bench import latency, raw, throughput, waiting
 from tests.bench.latency import Latency
 from tests.bench.stack import SYMBOLS_EACH, TERMINALS, Stack
 from tests.bench.throughput import Round
@@ -86,6 +86,13 @@ def write(
         ),
         encoding="utf-8",
     )
+
+
+def write_waiting(waits: waiting.Waits) -> None:
+    """Put what a person waits for at the end of the page, in place of what stood there."""
+    section = waiting.section(waits)
+    kept = PAGE.read_text(encoding="utf-8").partition(section.partition("\n")[0])[0].rstrip()
+    PAGE.write_text(f"{kept}\n\n{section}", encoding="utf-8")
 
 
 def _spread(values: list[float]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from marketdata import supervisor
+from terminals.spool import Spool
 from tests.servers import free_port
 from tests.waiting import until
 
@@ -140,6 +141,55 @@ def test_a_folder_has_one_run_and_a_killed_one_takes_everything_with_it_but_the_
     finally:
         second.end(signal.SIGINT)
     assert supervisor.processes_of(home / "run") == []
+
+
+def sent(home: Path) -> tuple[str, int, int]:
+    """Epoch of the market's spool, its last acknowledged batch and its last batch. All of them are still there."""
+    spool = Spool(home / "spool/demo-market")
+    try:
+        assert spool.first == 1
+        return spool.epoch, spool.committed, spool.last
+    finally:
+        spool.close()
+
+
+def stored(database_url: str, epoch: str) -> tuple[list[int], int, int]:
+    """The batches of this epoch in the ledger, the ticks they stored as it says, and the ticks that are there."""
+    program = (
+        "from marketdata.models import *\n"
+        f"stream = IngestStream.objects.get(epoch={epoch!r}).pk\n"
+        "found = IngestBatch.objects.filter(batch__gt=stream << 32, batch__lt=(stream + 1) << 32)\n"
+        "batches = sorted((one.batch & 0xFFFFFFFF, one.stored) for one in found)\n"
+        "there = TempMarketData.objects.count() + MarketDataTick.objects.count()\n"
+        "print(json.dumps([[seq for seq, _ in batches], sum(stored for _, stored in batches), there]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"import django, json\ndjango.setup()\n{program}"], cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "marketdata.settings"},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    batches, rows, there = json.loads(done.stdout)
+    return batches, rows, there
+
+
+@pytest.mark.once
+def test_ctrl_c_loses_nothing_and_the_next_run_sends_what_was_left(home, database_url):
+    run = Run(home, database_url).ready()
+    until(run.trades, seconds=60, what="a simulated trade in a bar")
+    assert run.end(signal.SIGINT) == 0, run.text()
+    assert supervisor.processes_of(home / "run") == []
+
+    epoch, acknowledged, last = sent(home)
+    batches, rows, there = stored(database_url, epoch)
+    assert acknowledged > 0
+    assert set(range(1, acknowledged + 1)) <= set(batches) <= set(range(1, last + 1))
+    assert rows == there
+
+    again = Run(home, database_url).ready()
+    until(lambda: set(range(1, last + 1)) <= set(stored(database_url, epoch)[0]), seconds=60, what="what was left")
+    again.end(signal.SIGINT)
+    _, rows, there = stored(database_url, epoch)
+    assert rows == there
 
 
 @pytest.mark.once
