@@ -9,8 +9,7 @@ from typing import Any
 from celery import Celery
 from django.conf import settings
 from kombu import Exchange, Queue
-
-from marketdata import broker
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks load every URL; a worker serves none
@@ -164,7 +163,8 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
     }
 
 
-broker.use_transport()
+# Imported by whoever connects. By alias: naming the class in the settings would lose what `rediss://` says of TLS.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "marketdata.broker:Transport"))
 app = Celery("naru", task_cls="marketdata.connections:Task")
 app.conf.update(broker_settings(settings.BROKER_URL))
 app.autodiscover_tasks(["marketdata", "ingest", "analytics"])

@@ -11,7 +11,6 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 from kombu.transport.virtual import QoS as CountingQoS
 from redis.backoff import NoBackoff
@@ -109,11 +108,6 @@ class Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """What `redis://` and `rediss://` mean to Celery in this project."""
+    """What `redis://` and `rediss://` mean to Celery in this project (`celery_app`)."""
 
     Channel = Channel
-
-
-def use_transport() -> None:
-    """Make it so. By alias: naming the class in Celery's settings would lose what `rediss://` says of TLS."""
-    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{Transport.__name__}"))
