@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from ingest.clocks import ClockOffset
 from ingest.gatekeeper import Admission
-from ingest.ring import Ring
+from ingest.recent import Recent
 from ingest.streams import Stream
 
 Link = TypeVar("Link")
@@ -25,7 +25,7 @@ class Member(Generic[Link]):
     register_market: str | None
     address: str
     agent: str
-    ring: Ring
+    recent: Recent
     clock: ClockOffset = field(default_factory=ClockOffset)
     held: list[Any] = field(default_factory=list)  # batches of a spool whose number is being asked for
     since: float = field(default_factory=time.time)
@@ -60,8 +60,8 @@ class Member(Generic[Link]):
             "commit": self.stream.commit,
             "clock_offset_ms": None if self.clock.us is None else round(self.clock.us / 1000, 1),
             "paused": self.paused,
-            "ring_rows": len(self.ring),
-            "ring_bytes": self.ring.nbytes,
+            "ring_rows": len(self.recent),
+            "ring_bytes": self.recent.nbytes,
         }
 
 

@@ -26,12 +26,11 @@ from ingest.dataset import Dataset
 from ingest.flights import Flight, Flights
 from ingest.limits import Limits
 from ingest.listener import Listener
+from ingest.recent import Recent, RecentBatch
 from ingest.registry import Member, Registry
-from ingest.ring import Ring
 from ingest.session import BatchReceived, Event, State
 from marketdata import ledger, live, metrics, redis_health
-from marketdata import ticks as ticks_module
-from marketdata.ticks import Ticks, batch_number
+from marketdata.ticks import batch_number
 from marketdata.unauthenticated import Unauthenticated
 from terminals import wire
 
@@ -43,7 +42,6 @@ REVOKE_S = 5.0
 WATCH_S = 5.0
 HASTE_S = 1.0
 AUDITORS = 2
-WATCH_ROWS = 200
 STALLED_CREDIT = 1
 ALARM_S = 1.0
 CLOCKS_S = 5.0
@@ -53,7 +51,6 @@ CLOCK_OFFSET = "its clock is {:.1f} s {} this server's: set it by NTP. Events to
 SERVER_CLOCK = "the clocks of all {} terminals are far from this server's, so it is probably this one: set it by NTP"
 STORAGE_FAILING = "{}. {} batches wait, nothing is lost; they are stored when it works again"
 BROKER_FAILING = "the broker takes no message: {}. Batches wait here and in the terminals"
-ENCODING_AT = 8  # of a batch's payload (docs/protocol.md)
 RESUME_AT = 0.8
 
 
@@ -252,7 +249,7 @@ class Server:
             register_market=hello.register_market,
             address=connection.address,
             agent=hello.agent,
-            ring=Ring(max_bytes=self.limits.ring_bytes, max_age_s=self.limits.ring_age_s),
+            recent=Recent(max_bytes=self.limits.ring_bytes, max_age_s=self.limits.ring_age_s),
             clock=clock,
         )
         connection.member = member  # from here on back-pressure holds for it; what a stranger says is always heard
@@ -351,7 +348,7 @@ class Server:
         self.flights.add(flight)
         stream.bytes += len(event.payload)
         if not repeated:  # a worker compares a repeated one with the ledger: what differs is kept aside, not lost
-            self._watch(member, flight, now)
+            self._remember(member, flight, now)
         self._press()
         self._pump()
 
@@ -377,25 +374,13 @@ class Server:
         self._press()
         connection.flush()
 
-    def _watch(self, member: Member[Connection], flight: Flight, now: float) -> None:
-        """Keep the newest ticks at hand. JSON rows take milliseconds a thousand, so larger ones are read in a
-        thread."""
-        if flight.rows <= WATCH_ROWS or flight.payload[ENCODING_AT] == wire.Encoding.COLUMNS:
-            self._remember(member, _ticks_of(flight), now)
-        else:
-            self._spawn(self._watch_slowly(member, flight, now))
-
-    async def _watch_slowly(self, member: Member[Connection], flight: Flight, now: float) -> None:
-        self._remember(member, await self._loop.run_in_executor(None, _ticks_of, flight), now)
-
-    def _remember(self, member: Member[Connection], ticks: Ticks | None, now: float) -> None:
-        if ticks is None:
-            return
-        member.ticks += len(ticks)
-        metrics.RECEIVED_TICKS.inc(len(ticks))
-        self.dataset.add(ticks, now=now)
-        keys = self.dataset.keys(ticks)
-        member.ring.append(ticks, keys, now=now)
+    def _remember(self, member: Member[Connection], flight: Flight, now: float) -> None:
+        """Keep the newest batches at hand, unopened: what is in them is told to those who ask."""
+        member.ticks += flight.rows
+        metrics.RECEIVED_TICKS.inc(flight.rows)
+        batch = RecentBatch(flight.payload, number=flight.number, source_id=flight.source_id, rows=flight.rows)
+        self.dataset.keep(batch, now=now)
+        member.recent.add(batch, now=now)
 
     # --- to the workers and back ------------------------------------------------------------------------------------
 
@@ -606,9 +591,9 @@ class Server:
             now = time.time()
             for member in self.registry.members.values():
                 member.measure(now)
-                member.ring.expire(now=time.monotonic())
+                member.recent.expire(now=time.monotonic())
             self.dataset.expire(now=time.monotonic())
-            metrics.RING_BYTES.set(sum(member.ring.nbytes for member in self.registry.members.values()))
+            metrics.RING_BYTES.set(sum(member.recent.nbytes for member in self.registry.members.values()))
             metrics.DATASET_BYTES.set(self.dataset.nbytes)
             try:
                 await self._loop.run_in_executor(None, live.show_ingest, self.instance, self.describe())
@@ -640,17 +625,8 @@ class Server:
             "commit_ms_p50": round(median * 1e3, 2),
             "commit_ms_p99": round(slow * 1e3, 2),
             "dataset_rows": len(self.dataset),
-            "dataset_series": self.dataset.series,
             "dataset_bytes": self.dataset.nbytes,
             "errors": dict(self.errors),
             "alarms": self.alarms.standing(),
             "clients": [member.describe() for member in self.registry.members.values()],
         }
-
-
-def _ticks_of(flight: Flight) -> Ticks | None:
-    """The ticks of a batch; None for one that cannot be read: a worker refuses it and says why."""
-    try:
-        return ticks_module.from_wire(flight.payload, source_id=flight.source_id, batch=flight.number).ticks
-    except wire.BatchError:
-        return None

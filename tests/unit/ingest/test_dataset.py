@@ -2,15 +2,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.dataset import Dataset
+from ingest.recent import RecentBatch
 from ingest.ring import ROW
 from tests import market
-from tests.market import NINE_US
+from tests.market import NINE_US, price
+from tests.unit.ingest.test_recent import recent
 
 FEEDS = ("krx", "nxt")
 
 
 def dataset(*, rows: int = 1000, max_age_s: float = 60.0) -> Dataset:
-    return Dataset(max_bytes=rows * ROW.itemsize, max_age_s=max_age_s)
+    """Room for so many rows that were opened."""
+    return Dataset(max_bytes=2 * rows * ROW.itemsize, max_age_s=max_age_s)
 
 
 def ticks(symbols, *, first: int = 0, feed: str = "krx"):
@@ -88,6 +91,35 @@ def test_memory_is_told_and_stays_within_the_limit():
 
     assert 0 < kept.nbytes < 100_000 + 20_000
     assert kept.series == 3
+
+
+def test_batches_are_opened_when_somebody_asks_and_then_tell_what_opened_ones_would_have():
+    kept, opened = dataset(rows=10_000), dataset(rows=10_000)
+    batches = [recent(seq, [("A", seq), ("B", 10 * seq)]) for seq in range(1, 30)]
+    for seq, batch in enumerate(batches):
+        kept.keep(batch, now=float(seq))
+        ticks_of = batch.ticks()
+        assert ticks_of is not None
+        opened.add(ticks_of, now=float(seq))
+
+    assert len(kept) == len(opened) == 58
+    for symbol in ("A", "B"):
+        assert kept.recent("krx", symbol, 100) == opened.recent("krx", symbol, 100) != []
+    assert len(kept) == 58
+    kept.keep(recent(30, [("A", 7)]), now=30.0)
+    latest = kept.latest("krx", "A")
+    assert latest is not None
+    assert latest["price"] == price("7")
+
+
+def test_a_batch_that_cannot_be_read_hides_no_other():
+    kept = dataset()
+    kept.keep(recent(1, [("A", 1)]), now=0.0)
+    kept.keep(RecentBatch(b"no batch", number=2, source_id=4, rows=9), now=0.0)
+    kept.keep(recent(3, [("A", 3)]), now=0.0)
+
+    assert prices(kept, "krx", "A") == [price("3"), price("1")]
+    assert len(kept) == 2
 
 
 def test_thousands_of_series_are_kept_apart():

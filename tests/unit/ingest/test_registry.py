@@ -1,8 +1,8 @@
 import json
 
 from ingest.gatekeeper import Admission
+from ingest.recent import Recent
 from ingest.registry import Member, Registry
-from ingest.ring import Ring
 from ingest.streams import Stream
 
 
@@ -17,7 +17,7 @@ def member(registry: Registry[str], link: str, *, client: int = 1, stream: int =
         register_market=None,
         address="127.0.0.1",
         agent="test",
-        ring=Ring(max_bytes=10_000, max_age_s=60.0),
+        recent=Recent(max_bytes=10_000, max_age_s=60.0),
     )
 
 

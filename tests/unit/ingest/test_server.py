@@ -71,16 +71,16 @@ async def test_an_audit_with_checksums_that_the_database_did_not_answer_ends_the
     assert connection.session.error == "server_busy"
 
 
-async def test_the_ring_of_a_client_that_left_is_free_at_once():
+async def test_what_was_kept_of_a_client_that_left_is_free_at_once():
     server = Server(Limits(), instance="test")
     connection = opened(server)
     assert connection.member is not None
-    ring = weakref.ref(connection.member.ring)
+    recent = weakref.ref(connection.member.recent)
 
     gc.disable()
     try:
         connection.connection_lost(None)
 
-        assert ring() is None
+        assert recent() is None
     finally:
         gc.enable()
