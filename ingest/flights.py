@@ -16,6 +16,13 @@ FAILURES_TO_DEATH = 10
 MESSAGE_BATCHES = 256
 ALONE_AFTER = 2
 PATIENCE_S = 0.1
+"""So long a message that is not full waits beside one that is out (seconds).
+
+Measured in batches of 12 rows. On a machine with time to spare 0.02 is quicker than 0.1 (at 5,000 ticks/s a median of
+49 ms against 67), and 0 is worse again. On a busy one (1,500 ticks/s, load above 10 on 2 cores, two or three turns of
+8 s each) 0.1 is the quickest and the cheapest: medians of 85 to 158 ms, 290 to 364 us of CPU a tick; 0.05: 117 to 424,
+342 to 387; 0.02: 132 to 280, 318 to 460; 0: 250 to 263, 329 to 407. So it stays where it costs least when it matters.
+"""
 LONGEST_PROBE_S = 10.0
 
 
