@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from marketdata.bars import MINUTE_US, MOST, VALUE_UNIT, Bars, believable, empty, sums
-from marketdata.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, symbol_ranks, trades
+from marketdata.types.minute_bars import MINUTE_US, MOST, VALUE_UNIT, Bars, believable, empty, sums
+from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, symbol_ranks, trades
 
 _SAFE = float(2**62)
 

@@ -17,14 +17,15 @@ from django.db.models import Exists, F, Max, Min, OuterRef, Subquery, Sum
 
 from analytics import candles, days, differences
 from analytics.differences import BatchSums, Finding, Findings
-from marketdata import bars as bars_module
-from marketdata import dayticks, dropped, figures, rollover
-from marketdata.bars import Bars
-from marketdata.dropped import Kind
-from marketdata.figures import PRIME, Figure
+from marketdata.ledger import day_ticks
+from marketdata.maintenance import dropped, rollover
+from marketdata.maintenance.dropped import Kind
 from marketdata.models import DroppedDay, IngestBatch, IngestBatchDay, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import HISTORY, TEMP, Progress
+from marketdata.types import checksums, minute_bars
+from marketdata.types.checksums import PRIME, Figure
+from marketdata.types.minute_bars import Bars
 
 MOST = 100
 TELL_SERIES = 250
@@ -88,7 +89,7 @@ def verify_day(date: datetime.date, *, most: int = MOST, progress: Progress = si
         found.add(_ledger(date, counted, progress, whole=not gone))
         found.add(_recorded(run, counted, waiting))
     if waiting and run is not None and run.state == State.DONE:
-        rows = figures.total(waiting.values()).rows
+        rows = checksums.total(waiting.values()).rows
         notes.append(Finding(code="waiting_to_be_moved", subject=str(date), found=f"{rows:,} late ticks in {TEMP}"))
     if run is not None and run.accepted:
         notes.append(Finding(code="accepted_difference", subject=str(date), found=run.accepted))
@@ -105,7 +106,7 @@ def verify_day(date: datetime.date, *, most: int = MOST, progress: Progress = si
     return Report(
         date=date,
         state=str(run.state) if run is not None else "",
-        ticks=figures.total(counted.values()).rows,
+        ticks=checksums.total(counted.values()).rows,
         series=len(series),
         minutes=minutes,
         daily=daily,
@@ -148,7 +149,7 @@ def _dropped(date: datetime.date, run: RolloverRun | None, counted: Counted) -> 
             found=f"{rows}{names[Kind(mark.kind)]} are past their time and were dropped at"
             f" {mark.dropped_at:%Y-%m-%d %H:%M} UTC{archived}",
         )
-    late = figures.total(counted.values()).rows
+    late = checksums.total(counted.values()).rows
     if late and any(mark.kind == Kind.TICKS for mark in marks):
         yield Finding(
             code="late_after_drop",
@@ -161,7 +162,7 @@ def _dropped(date: datetime.date, run: RolloverRun | None, counted: Counted) -> 
 def _ledger(date: datetime.date, counted: Counted, progress: Progress, *, whole: bool) -> Iterator[Finding]:
     """The ledger's sum against the ticks', batch by batch where they differ (of a `whole` day: of another one the
     ledger has batches whose ticks were dropped); and the ledger against itself."""
-    acknowledged, total = dropped.expected(date), figures.total(counted.values())
+    acknowledged, total = dropped.expected(date), checksums.total(counted.values())
     if acknowledged != total:
         yield Finding(
             code="ledger_differs",
@@ -170,11 +171,11 @@ def _ledger(date: datetime.date, counted: Counted, progress: Progress, *, whole:
             found=differences.figure_text(total),
         )
     if acknowledged != total and whole:
-        found, senders = BatchSums(), dayticks.sources()
+        found, senders = BatchSums(), day_ticks.sources()
         for number, (symbol, feed) in enumerate(sorted(counted), start=1):
             try:
-                parts = dayticks.read(date, symbol, feed, figure=counted[symbol, feed], sources=senders)
-            except dayticks.SourceUnclear as error:
+                parts = day_ticks.read(date, symbol, feed, figure=counted[symbol, feed], sources=senders)
+            except day_ticks.SourceUnclear as error:
                 parts = [error.ticks]
                 yield Finding(
                     code="source_changed",
@@ -223,11 +224,11 @@ def _recorded(run: RolloverRun | None, counted: Counted, waiting: Counted) -> It
     """What the rollover wrote down is what lies in history (or, before it was moved, what was counted)."""
     if run is None or run.state not in _COUNTED:
         return
-    recorded, found = Figure(run.rows or 0, run.checksum or 0), figures.total(counted.values())
+    recorded, found = Figure(run.rows or 0, run.checksum or 0), checksums.total(counted.values())
     if run.dropped_at is not None:
         recorded = Figure()
     if run.state != State.VERIFIED:
-        late = figures.total(waiting.values())
+        late = checksums.total(waiting.values())
         found = Figure(found.rows - late.rows, (found.checksum - late.checksum) % PRIME)
     elif found == dropped.expected(run.trade_date):
         return  # ticks that came since are counted again when the day is moved
@@ -268,7 +269,7 @@ def compare_minutes(date: datetime.date, stored: Bars, symbols: Sequence[str]) -
 def from_ticks(date: datetime.date, symbol: str, feed: str) -> Bars:
     """The candles that the day's ticks of a symbol make."""
     made = candles.build(storage().read_day_ticks(date, symbol, feed))
-    return made if len(made) else replace(bars_module.empty(feed), symbols=[symbol])
+    return made if len(made) else replace(minute_bars.empty(feed), symbols=[symbol])
 
 
 def by_symbol(bars: Bars, symbols: Sequence[str]) -> Iterator[tuple[str, Bars]]:
@@ -324,4 +325,4 @@ def _daily_alone(date: datetime.date, series: set[tuple[str, str]], markets: dic
 
 
 def _no_minutes(symbol: str, feed: str) -> Bars:
-    return replace(bars_module.empty(feed), symbols=[symbol])
+    return replace(minute_bars.empty(feed), symbols=[symbol])

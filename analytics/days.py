@@ -7,10 +7,10 @@ import datetime
 
 import numpy as np
 
-from marketdata import daily
-from marketdata.bars import MOST, VALUE_UNIT, Bars
-from marketdata.daily import DailyBars
 from marketdata.storage.base import EPOCH_DATE, Window
+from marketdata.types import daily_bars
+from marketdata.types.daily_bars import DailyBars
+from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
 
 
 def build(bars: Bars, date: datetime.date, window: Window | None) -> DailyBars:
@@ -18,7 +18,7 @@ def build(bars: Bars, date: datetime.date, window: Window | None) -> DailyBars:
     session of the symbol's market."""
     symbol = bars.symbols[0] if bars.symbols else ""
     if not len(bars):
-        return daily.from_rows(symbol, bars.feed, [])
+        return daily_bars.from_rows(symbol, bars.feed, [])
     bars = bars.take(np.argsort(bars.time_us, kind="stable"))
     inside = np.zeros(len(bars), bool)
     if window is not None:
@@ -48,7 +48,7 @@ def build(bars: Bars, date: datetime.date, window: Window | None) -> DailyBars:
             else (None,) * 4
         ),
     )
-    return daily.from_rows(symbol, bars.feed, [row])
+    return daily_bars.from_rows(symbol, bars.feed, [row])
 
 
 def _bounded(total: int) -> int:

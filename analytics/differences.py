@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marketdata import bars as bars_module
-from marketdata import daily, figures
-from marketdata.bars import VALUE_UNIT, Bars
-from marketdata.daily import DailyBars
-from marketdata.figures import PRIME, Figure
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import ABSENT, SEQ_BITS, TICK_BITS, Int64, Ticks, decimal_text
+from marketdata.types import checksums, daily_bars, minute_bars
+from marketdata.types.checksums import PRIME, Figure
+from marketdata.types.daily_bars import DailyBars
+from marketdata.types.minute_bars import VALUE_UNIT, Bars
+from marketdata.types.ticks import ABSENT, SEQ_BITS, TICK_BITS, Int64, Ticks, decimal_text
 from terminals import wire
 
 SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
@@ -23,8 +22,8 @@ COMPACT_AT = 2_000_000  # sums kept before those of the same batch are added up:
 _PRICES = ("open", "high", "low", "close", "last", "regular_open", "regular_high", "regular_low")
 _SIZES = ("volume", "regular_volume")
 _TIMES = ("open_time", "close_time")
-_FIELDS = tuple(name for name in bars_module.COLUMNS if name not in ("symbol", "time_us", "trade_date", "rev"))
-_DAILY_FIELDS = tuple(name for name in daily.COLUMNS if name != "trade_date")
+_FIELDS = tuple(name for name in minute_bars.COLUMNS if name not in ("symbol", "time_us", "trade_date", "rev"))
+_DAILY_FIELDS = tuple(name for name in daily_bars.COLUMNS if name != "trade_date")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +106,8 @@ class BatchSums:
 
     def add(self, ticks: Ticks) -> None:
         """Ticks of one symbol, feed and source."""
-        weight = figures.weight(ticks.symbols[0], ticks.feed)
-        hashes = np.mod(figures.row_hashes(ticks), PRIME) * weight % PRIME
+        weight = checksums.weight(ticks.symbols[0], ticks.feed)
+        hashes = np.mod(checksums.row_hashes(ticks), PRIME) * weight % PRIME
         part = _added(ticks.tick_id >> TICK_BITS, np.ones(len(ticks), np.int64), hashes)
         self._parts.append(part)
         self._kept += len(part)

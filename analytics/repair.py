@@ -12,15 +12,16 @@ from typing import Any
 from analytics import consistency, differences
 from analytics.consistency import MOST, silent
 from analytics.differences import Finding, Findings
-from marketdata import alarms, connections, dropped, figures, leases, rollover
-from marketdata import bars as bars_module
-from marketdata.bars import MINUTE_US, Bars
-from marketdata.dropped import Kind
-from marketdata.figures import Figure
-from marketdata.leases import Lease
+from marketdata import alarms, connections
+from marketdata.maintenance import dropped, leases, rollover
+from marketdata.maintenance.dropped import Kind
+from marketdata.maintenance.leases import Lease
 from marketdata.models import RolloverRun
 from marketdata.storage import NotWholeError, storage
 from marketdata.storage.base import EPOCH_DATE, Progress
+from marketdata.types import checksums, minute_bars
+from marketdata.types.checksums import Figure
+from marketdata.types.minute_bars import MINUTE_US, Bars
 
 GROUP_TICKS = 200_000  # whose candles are owned at a time: for a second or so workers wait
 GROUP_SYMBOLS = 50
@@ -132,7 +133,7 @@ class _Repair:
             wanted = [consistency.from_ticks(self._date, symbol, feed) for symbol in symbols]
             for bars in wanted:
                 findings += differences.minutes(bars, self._stored(bars, before[bars.symbols[0]]), bars.symbols[0])
-            written = 0 if only_looking else store.replace_minutes(self._date, bars_module.concatenate(wanted))
+            written = 0 if only_looking else store.replace_minutes(self._date, minute_bars.concatenate(wanted))
         return written, findings
 
     def _stored(self, wanted: Bars, before: Bars) -> Bars:
@@ -191,7 +192,7 @@ def _all_ticks_there(date: datetime.date, run: RolloverRun | None, counted: Mapp
         raise NothingToBuildFrom(
             f"{date}: 틱이 없음 / there are no ticks to build from: {why}; the candles stay as they are"
         )
-    total = figures.total(counted.values())
+    total = checksums.total(counted.values())
     if gone:
         raise NothingToBuildFrom(
             f"{date}: 틱이 기한 만료로 삭제된 날 / the ticks of this day were dropped when their time was over"

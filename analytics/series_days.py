@@ -17,14 +17,16 @@ import numpy as np
 
 from analytics import days, timeframes
 from analytics.timeframes import DateFrame
-from marketdata import bars as bars_module
-from marketdata import daily, ledger, rollover, sessions
-from marketdata.bars import Bars
-from marketdata.daily import DailyBars
+from marketdata.calendar import trading_dates
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import rollover
 from marketdata.models import RolloverRun
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Window
-from marketdata.ticks import ABSENT
+from marketdata.types import daily_bars, minute_bars
+from marketdata.types.daily_bars import DailyBars
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import ABSENT
 
 MOST_DATES = 4_000  # of one reading
 MOST_MADE = 500  # made from minute candles in one reading
@@ -46,7 +48,7 @@ def dates(start: datetime.date, end: datetime.date, now: datetime.datetime) -> D
     states = dict(
         RolloverRun.objects.filter(trade_date__gte=start, trade_date__lt=end).values_list("trade_date", "state")
     )
-    known = sorted(states.keys() | set(ledger.trading_dates(start, end)))
+    known = sorted(states.keys() | set(batch_ledger.trading_dates(start, end)))
     current = rollover.current_date(now)
     return Dates(known, frozenset(date for date in known if date >= current or states.get(date) not in _SETTLED))
 
@@ -66,7 +68,7 @@ def read(
     more). Fewer than `limit` with more to come where too many days would have to be made from minute candles."""
     limit = min(limit, MOST_DATES)
     stored = storage().read_daily(symbol, feed, start, end, limit=limit, ascending=ascending)
-    rows = {row[0]: row for row in daily.rows(stored)}
+    rows = {row[0]: row for row in daily_bars.rows(stored)}
     complete = len(stored) < limit
     if not complete:  # nothing beyond the last row is asked for
         edge = EPOCH_DATE + datetime.timedelta(days=int(stored.trade_date[-1]))
@@ -80,21 +82,21 @@ def read(
     if not ascending:
         found.reverse()
     for date in found[:MOST_MADE]:
-        for made in daily.rows(_from_minutes(symbol, feed, market, date)):
+        for made in daily_bars.rows(_from_minutes(symbol, feed, market, date)):
             if made[0] not in rows or rows[made[0]][_N] < made[_N]:
                 rows[made[0]] = made
     ordered = [rows[day] for day in sorted(rows, reverse=not ascending)]
     if len(found) > MOST_MADE:
         beyond = (found[MOST_MADE] - EPOCH_DATE).days
         ordered, complete = [row for row in ordered if (row[0] < beyond) == ascending and row[0] != beyond], False
-    return daily.from_rows(symbol, feed, ordered[:limit]), complete and len(ordered) <= limit
+    return daily_bars.from_rows(symbol, feed, ordered[:limit]), complete and len(ordered) <= limit
 
 
-_N = daily.COLUMNS.index("n")
+_N = daily_bars.COLUMNS.index("n")
 
 
 def _from_minutes(symbol: str, feed: str, market: str, date: datetime.date) -> DailyBars:
-    bounds = sessions.calendar(market).regular_window(date)
+    bounds = trading_dates.calendar(market).regular_window(date)
     window = None if bounds is None else Window(market=market, start_us=bounds[0], end_us=bounds[1])
     return days.build(storage().read_day_minutes(date, feed, symbol), date, window)
 
@@ -106,7 +108,7 @@ def as_bars(found: DailyBars, timezone: str) -> Bars:
     nothing = np.zeros(len(found), np.int64)
     times = [timeframes.midnight_us(day, timezone) for day in found.trade_date.tolist()]
     return replace(
-        bars_module.empty(found.feed),
+        minute_bars.empty(found.feed),
         symbols=[found.symbol],
         symbol=np.zeros(len(found), np.int32),
         time_us=np.array(times, np.int64),

@@ -7,7 +7,7 @@ import logging
 from celery import shared_task
 
 from analytics import voids
-from marketdata import leases
+from marketdata.maintenance import leases
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from marketdata import sessions
-from marketdata.bars import MINUTE_US, VALUE_UNIT, Bars, sums
-from marketdata.ticks import Int32, Int64
+from marketdata.calendar import trading_dates
+from marketdata.types.minute_bars import MINUTE_US, VALUE_UNIT, Bars, sums
+from marketdata.types.ticks import Int32, Int64
 
 ALLOWED = "1Min to 59Min, 1Hour to 23Hour, 1Day, 1Week, and 1, 2, 3, 4, 6 or 12Month"
 _PATTERN = re.compile(r"([1-9][0-9]?)(Min|Hour|Day|Week|Month)", re.ASCII)
@@ -175,7 +175,7 @@ def _in_order(bars: Bars) -> Bars:
 
 def _days(times_us: Int64, timezone: str) -> tuple[Int64, Int64]:
     """Local midnight before (or at) each time, and the one after."""
-    days = sessions.trade_dates(times_us, timezone=timezone, shift_s=0)
+    days = trading_dates.trade_dates(times_us, timezone=timezone, shift_s=0)
     distinct, place = np.unique(days, return_inverse=True)
     bounds = np.array(
         [[midnight_us(day, timezone), midnight_us(day + 1, timezone)] for day in distinct.tolist()], np.int64

@@ -20,12 +20,9 @@ import numpy as np
 from django.db.models import Count, Q
 
 from analytics import consistency, repair
-from marketdata import alarms, dropped, figures, leases, ledger, live, rollover, voided
-from marketdata import bars as bars_module
-from marketdata import feed as feeds
-from marketdata import ticks as ticks_module
-from marketdata.bars import MINUTE_US
-from marketdata.figures import Figure
+from marketdata import alarms
+from marketdata.ledger import batch_ledger, voided
+from marketdata.maintenance import dropped, leases, rollover
 from marketdata.models import (
     Client,
     FeedNotice,
@@ -36,9 +33,15 @@ from marketdata.models import (
     VoidedTick,
     VoidOrder,
 )
+from marketdata.realtime import feed as feeds
+from marketdata.realtime import live_state
 from marketdata.storage import NotWholeError, StorageError, storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP, Progress
-from marketdata.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
+from marketdata.types import checksums, minute_bars
+from marketdata.types import ticks as ticks_module
+from marketdata.types.checksums import Figure
+from marketdata.types.minute_bars import MINUTE_US
+from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -139,9 +142,9 @@ def _check(selection: Selection) -> None:
         raise NothingChosen("배치, 클라이언트, 종목 중 하나는 필요합니다 / name a batch, a client or a symbol")
     if selection.client and not Client.objects.filter(name=selection.client).exists():
         raise NothingChosen(f"{selection.client}: 그런 클라이언트가 없습니다 / no such client")
-    missing = set(selection.batches) - set(ledger.checksums(selection.batches))
+    missing = set(selection.batches) - set(batch_ledger.checksums(selection.batches))
     if missing:
-        names = ", ".join(f"{number >> SEQ_BITS}/{number & ledger.SEQ_MASK}" for number in sorted(missing))
+        names = ", ".join(f"{number >> SEQ_BITS}/{number & batch_ledger.SEQ_MASK}" for number in sorted(missing))
         raise NothingChosen(f"{names}: 원장에 없는 배치 / no such batch in the ledger")
 
 
@@ -168,7 +171,7 @@ class _Chosen:
             found |= set(days.values_list("trade_date", flat=True).distinct())
         for stream in self._streams or ():
             low = stream << SEQ_BITS
-            mine = days.filter(batch__gte=low, batch__lte=low | ledger.SEQ_MASK)
+            mine = days.filter(batch__gte=low, batch__lte=low | batch_ledger.SEQ_MASK)
             found |= set(mine.values_list("trade_date", flat=True).distinct())
         gone = {date for date in found if dropped.kinds(date)}
         return sorted(found - gone), sorted(gone)
@@ -307,7 +310,7 @@ def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol:
 
 
 def _figure(parts: Iterable[Ticks]) -> Figure:
-    return figures.total(figure for part in parts for figure in figures.of_ticks(part).values())
+    return checksums.total(figure for part in parts for figure in checksums.of_ticks(part).values())
 
 
 def _adjust_run(date: datetime.date, gone: Figure) -> None:
@@ -322,16 +325,16 @@ def _adjust_run(date: datetime.date, gone: Figure) -> None:
 def _adjust_ledger(parts: Iterable[Ticks], sign: int) -> None:
     changes: dict[tuple[int, int], Figure] = {}
     for part in parts:
-        for key, figure in figures.by_batch(part, part.tick_id >> TICK_BITS).items():
+        for key, figure in checksums.by_batch(part, part.tick_id >> TICK_BITS).items():
             changes[key] = changes.get(key, Figure()) + figure
-    ledger.adjust_days(changes, sign)
+    batch_ledger.adjust_days(changes, sign)
 
 
 def _note(ticks: Ticks) -> None:
     """Subscribers are to hear of it, a thousand ticks at a time."""
     for start in range(0, len(ticks), 1000):
         part = ticks.take(np.arange(start, min(start + 1000, len(ticks))))
-        FeedNotice.objects.create(payload=ticks_module.pack(part), committed_us=ledger.now_us())
+        FeedNotice.objects.create(payload=ticks_module.pack(part), committed_us=batch_ledger.now_us())
 
 
 # --- back again -------------------------------------------------------------------------------------------------------
@@ -392,10 +395,10 @@ def announce(*, most: int = MOST_NOTICES) -> int:
     notices = list(FeedNotice.objects.order_by("pk")[:most])
     for notice in notices:
         ticks = ticks_module.unpack(bytes(notice.payload))
-        pipeline = live.connection().pipeline(transaction=False)
+        pipeline = live_state.connection().pipeline(transaction=False)
         note = feeds.void_note(notice.pk, notice.committed_us)  # the feed takes each once
         feeds.publish(pipeline, ticks, _bars(ticks), notes=[note], committed_us=notice.committed_us)
-        live.remember(pipeline, ticks)
+        live_state.remember(pipeline, ticks)
         pipeline.execute()
         _correct_latest(ticks.feed, set(ticks.symbols))
         notice.delete()
@@ -403,7 +406,7 @@ def announce(*, most: int = MOST_NOTICES) -> int:
     return len(notices)
 
 
-def _bars(ticks: Ticks) -> bars_module.Bars:
+def _bars(ticks: Ticks) -> minute_bars.Bars:
     """The candles of these ticks' minutes as they are now; a minute that has none any more is left out."""
     parts = []
     for index, symbol in enumerate(ticks.symbols):
@@ -411,12 +414,12 @@ def _bars(ticks: Ticks) -> bars_module.Bars:
         if len(minutes):
             found = storage().read_minutes(symbol, ticks.feed, int(minutes[0]), int(minutes[-1]) + 1)
             parts.append(found.take(np.isin(found.time_us, minutes)))
-    return bars_module.concatenate(parts) if parts else bars_module.empty(ticks.feed)
+    return minute_bars.concatenate(parts) if parts else minute_bars.empty(ticks.feed)
 
 
 def _correct_latest(feed: str, symbols: Iterable[str]) -> None:
     """A latest trade that was voided gives way to the latest that is valid."""
-    known = live.latest(feed, sorted(symbols))
+    known = live_state.latest(feed, sorted(symbols))
     ids = {symbol: int(found["tick_id"] or 0) for symbol, found in known.items()}
     gone = set(VoidedTick.objects.filter(tick_id__in=ids.values()).values_list("tick_id", flat=True))
     for symbol, tick_id in ids.items():
@@ -424,7 +427,7 @@ def _correct_latest(feed: str, symbols: Iterable[str]) -> None:
             end_us = int(known[symbol]["time_us"] or 0) + 1
             start_us = end_us - LATEST_US
             valid = storage().read_ticks(symbol, feed, start_us, end_us, kind=wire.Kind.TRADE, limit=1, ascending=False)
-            live.replace(feed, symbol, tick_id, valid)
+            live_state.replace(feed, symbol, tick_id, valid)
 
 
 def _recheck_latest() -> None:

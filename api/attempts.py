@@ -9,8 +9,9 @@ import unicodedata
 import redis
 
 from api import counters
-from marketdata import live, metrics
-from marketdata.unauthenticated import caller
+from marketdata import metrics
+from marketdata.limits.unauthenticated import caller
+from marketdata.realtime import live_state
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +47,14 @@ def failed(address: str, account: str, *, person: bool = False) -> None:
 def succeeded(address: str, account: str) -> None:
     """This person logged in from here; for a while failures elsewhere do not lock this address out."""
     try:
-        live.connection().set(_KNOWN + _mark(address, account), "1", ex=KNOWN_S)
+        live_state.connection().set(_KNOWN + _mark(address, account), "1", ex=KNOWN_S)
     except redis.RedisError as error:
         log.warning("address of a login is not remembered error=%s", type(error).__name__)
 
 
 def _is_known(address: str, account: str) -> bool:
     try:
-        return bool(live.connection().exists(_KNOWN + _mark(address, account)))
+        return bool(live_state.connection().exists(_KNOWN + _mark(address, account)))
     except redis.RedisError:
         return False
 

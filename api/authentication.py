@@ -21,8 +21,8 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from api import attempts, rates
-from marketdata import credentials
 from marketdata.models import Client
+from marketdata.reference import credentials
 
 KEY_HEADER, SECRET_HEADER = "APCA-API-KEY-ID", "APCA-API-SECRET-KEY"
 REMEMBER_S = 3.0  # how long a deactivated client may still be let in

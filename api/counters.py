@@ -13,7 +13,8 @@ from typing import Any
 
 import redis
 
-from marketdata import live, metrics
+from marketdata import metrics
+from marketdata.realtime import live_state
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def _ask(question: Callable[[Any], Any]) -> Any:
     if time.monotonic() < _asleep_until:
         return None
     try:
-        return question(live.connection())
+        return question(live_state.connection())
     except redis.RedisError as error:
         _asleep_until = time.monotonic() + REST_S
         metrics.COUNTED_LOCALLY.inc()

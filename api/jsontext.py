@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.bars import VALUE_UNIT, Bars
-from marketdata.ticks import ABSENT, Int32, Int64, Ticks, decimal_text
+from marketdata.types.minute_bars import VALUE_UNIT, Bars
+from marketdata.types.ticks import ABSENT, Int32, Int64, Ticks, decimal_text
 from terminals import wire
 
 Flags = npt.NDArray[np.bool_]

@@ -10,7 +10,7 @@ from django.db import DatabaseError, DataError
 from django.http import HttpRequest, HttpResponse, QueryDict
 
 from api import authentication, errors, rates, urls
-from marketdata.unauthenticated import caller
+from marketdata.limits.unauthenticated import caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # Styles in attributes are what the chart and the REST framework's pages use; scripts come from files only.

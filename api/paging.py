@@ -14,13 +14,13 @@ import numpy as np
 
 from analytics import series_days, timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from marketdata import bars as bars_module
-from marketdata import sessions
-from marketdata.bars import Bars
-from marketdata.daily import DailyBars
+from marketdata.calendar import trading_dates
 from marketdata.storage import TickKey, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import Ticks
+from marketdata.types import minute_bars
+from marketdata.types.daily_bars import DailyBars
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import Ticks
 from terminals import wire
 
 CHUNK = 12_000
@@ -191,8 +191,8 @@ class _Minutes:
                 start, end = (minute + 1, end) if ascending else (start, minute)
         self._left -= used
         if not parts:
-            return bars_module.empty(one.feed), False
-        minutes = bars_module.joined(parts)
+            return minute_bars.empty(one.feed), False
+        minutes = minute_bars.joined(parts)
         bars = timeframes.widen(minutes if ascending else _reversed(minutes), frame, one.timezone)
         if not ascending:
             bars = _reversed(bars)
@@ -242,7 +242,7 @@ class _Days:
         """(candles in the order asked for, whether there are more)."""
         start, end = self._bounds(one, after)
         if start >= end:
-            return bars_module.empty(one.feed), False
+            return minute_bars.empty(one.feed), False
         most = self._frame.most_dates
         # One candle more than wanted: the last one read may not be whole, and tells that there is more.
         days, exhausted = self._days(one, start, end, min((limit + 1) * most, max(self._left, 2 * most)))
@@ -273,7 +273,7 @@ def newest_days(series: Sequence[Series], most: int) -> Iterator[tuple[Series, B
 
 def _local_day(time_us: int, timezone: str) -> int:
     """The local date of a time, in days since 1970-01-01."""
-    return int(sessions.trade_dates(np.array([time_us], np.int64), timezone=timezone, shift_s=0)[0])
+    return int(trading_dates.trade_dates(np.array([time_us], np.int64), timezone=timezone, shift_s=0)[0])
 
 
 def _date(day: int) -> datetime.date:

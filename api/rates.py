@@ -13,7 +13,7 @@ from rest_framework.request import Request
 
 from api import counters
 from marketdata import metrics
-from marketdata.unauthenticated import caller
+from marketdata.limits.unauthenticated import caller
 
 WINDOW_S = 60
 

@@ -9,8 +9,8 @@ import secrets
 from typing import Any
 
 from api.authentication import Visitor
-from marketdata import live
 from marketdata.models import Client
+from marketdata.realtime import live_state
 
 VALID_S = 60
 _PREFIX = "naru:ticket:"
@@ -19,13 +19,13 @@ _PREFIX = "naru:ticket:"
 def issue(user: Any) -> str:
     """A ticket for whoever this is. Redis keeps only its hash."""
     ticket = secrets.token_urlsafe(32)
-    live.connection().set(_name(ticket), json.dumps(owner(user)), ex=VALID_S)
+    live_state.connection().set(_name(ticket), json.dumps(owner(user)), ex=VALID_S)
     return ticket
 
 
 def redeem(ticket: str) -> tuple[str, int] | None:
     """Whose ticket it is, as `owner` names them; None when it is unknown, used or too old."""
-    kept: Any = live.connection().getdel(_name(ticket))
+    kept: Any = live_state.connection().getdel(_name(ticket))
     if not kept:
         return None
     kind, number = json.loads(kept)

@@ -22,7 +22,7 @@ from twisted.web.http import HTTPChannel
 
 from api import errors
 from marketdata import metrics
-from marketdata.unauthenticated import Unauthenticated
+from marketdata.limits.unauthenticated import Unauthenticated
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ import msgpack
 import redis
 
 from ingest.flights import Flight
-from marketdata import broker, metrics
+from marketdata import metrics
+from marketdata.realtime import broker
 
 log = logging.getLogger(__name__)
 

@@ -7,23 +7,49 @@ import asyncio
 import logging
 import ssl
 import time
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
+from ingest.limits import Limits
 from ingest.registry import Member
-from ingest.session import Session, State
+from ingest.session import Event, Session, State
 from marketdata import metrics
 from terminals import wire
 
-if TYPE_CHECKING:
-    from ingest.server import Server
-
 log = logging.getLogger(__name__)
+
+
+class Owner(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def tls(self) -> ssl.SSLContext | None: ...
+
+    @property
+    def channel_binding(self) -> str: ...
+
+    def accepted(self, connection: Connection) -> None:
+        """A socket was accepted; who it is is not known yet."""
+
+    def opened(self, connection: Connection) -> None:
+        """It may speak now: after the TLS handshake, where there is one."""
+
+    def handle(self, connection: Connection, event: Event) -> None:
+        """Something a terminal said was understood."""
+
+    def note_error(self, connection: Connection, code: str) -> None:
+        """A session ends with an error of this code."""
+
+    def closed(self, connection: Connection) -> None:
+        """The socket is gone."""
 
 
 class Connection(asyncio.Protocol):
     """One accepted socket."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Owner) -> None:
         self.server = server
         self.session: Session | None = None
         self.member: Member[Connection] | None = None

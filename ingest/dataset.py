@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ingest.recent import Recent, RecentBatch
 from ingest.ring import Ring
-from marketdata.ticks import Ticks
+from marketdata.types.ticks import Ticks
 
 MOST_SERIES = 65_536
 

@@ -16,7 +16,8 @@ from kombu.exceptions import ChannelError
 from ingest.bodies import Bodies
 from ingest.flights import Flight
 from ingest.notices import batch_message
-from marketdata import broker, metrics
+from marketdata import metrics
+from marketdata.realtime import broker
 
 log = logging.getLogger(__name__)
 

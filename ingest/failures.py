@@ -19,13 +19,14 @@ from django.db import transaction
 from analytics import candles
 from ingest import recovery
 from ingest.work import Batch
-from marketdata import figures, ledger
-from marketdata import ticks as ticks_module
-from marketdata.ledger import Claim
+from marketdata.ledger import batch_ledger
+from marketdata.ledger.batch_ledger import Claim
 from marketdata.models import JobLease
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
-from marketdata.ticks import ABSENT, NO_DATE, PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks
+from marketdata.types import checksums
+from marketdata.types import ticks as ticks_module
+from marketdata.types.ticks import ABSENT, NO_DATE, PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class _TakenBack(Exception):
 
 
 def _try_road(ticks: Ticks) -> None:
-    store, now_us = storage(), ledger.now_us()
+    store, now_us = storage(), batch_ledger.now_us()
     number = int(ticks.tick_id[0]) >> TICK_BITS
     store.ensure_partitions({EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()})
     claim = Claim(
@@ -66,11 +67,11 @@ def _try_road(ticks: Ticks) -> None:
     )  # fmt: skip
     try:
         with store.transaction():
-            ledger.claim([claim])
-            ledger.keep_rejects([(number, 0, "", "")])
-            ledger.bury(number, checksum=0, code="", error="", payload=b"")
-            ledger.keep_gap(number, ticks.feed, wire.Gap(from_us=now_us, to_us=now_us, rows=0, reason=""))
-            ledger.claim_days(figures.by_batch(ticks, ticks.tick_id >> TICK_BITS))
+            batch_ledger.claim([claim])
+            batch_ledger.keep_rejects([(number, 0, "", "")])
+            batch_ledger.bury(number, checksum=0, code="", error="", payload=b"")
+            batch_ledger.keep_gap(number, ticks.feed, wire.Gap(from_us=now_us, to_us=now_us, rows=0, reason=""))
+            batch_ledger.claim_days(checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS))
             recovery.expect([ticks], now_us)
             store.load(TEMP, ticks)
             store.merge_minutes(candles.build(ticks))
@@ -86,7 +87,7 @@ def _neutral(batches: Sequence[Batch]) -> Ticks:
     decoded = [batch.decoded.ticks for batch in batches if batch.decoded is not None]
     given = max(decoded, key=len, default=ticks_module.empty())
     given = given.take((given.time_us > 0) & (given.time_us != ABSENT) & (given.trade_date != NO_DATE))
-    now_us = ledger.now_us()
+    now_us = batch_ledger.now_us()
     rows = max(len(given), 1)
     ticks = ticks_module.empty(given.feed or "probe", given.source_id or 1, rows, [PROBE_SYMBOL])
     ticks.symbol[:] = 0

@@ -8,9 +8,13 @@ import datetime
 import time
 from dataclasses import dataclass
 
-from marketdata import comparisons, connections, ledger, quotas, redis_health, scopes
-from marketdata.comparisons import Difference
+from marketdata import connections
+from marketdata.ledger import batch_ledger, comparisons
+from marketdata.ledger.comparisons import Difference
+from marketdata.limits import quotas
 from marketdata.models import Client, Market
+from marketdata.realtime import redis_health
+from marketdata.types import scopes
 from terminals import wire
 
 _NOBODY = wire.verifier(wire.new_secret())
@@ -77,13 +81,13 @@ def admit(hello: wire.Hello, auth_message: bytes, *, given: int = 0, above: int 
     if hello.first > wire.MAX_SEQ + 1:
         return Refused("bad_message", f"first must be at most {wire.MAX_SEQ + 1}", "bad_first")
     if given:
-        with contextlib.suppress(ledger.NumberTakenError):  # it begins anew under another
-            ledger.keep_number(client.pk, hello.epoch, given)
+        with contextlib.suppress(batch_ledger.NumberTakenError):  # it begins anew under another
+            batch_ledger.keep_number(client.pk, hello.epoch, given)
     try:
-        stream = ledger.find_stream(client, hello.epoch) or 0
+        stream = batch_ledger.find_stream(client, hello.epoch) or 0
         if not stream and hello.first > 1:  # it sent to a ledger that was lost: what it no longer has is to be told
-            stream = ledger.open_stream(client, hello.epoch, above=above)
-    except ledger.OldEpochError:
+            stream = batch_ledger.open_stream(client, hello.epoch, above=above)
+    except batch_ledger.OldEpochError:
         message = "a newer spool of this client exists; continue with that one, or begin a new spool"
         return Refused("old_epoch", message, "old_epoch")
     except quotas.QuotaReached as error:
@@ -91,14 +95,14 @@ def admit(hello: wire.Hello, auth_message: bytes, *, given: int = 0, above: int 
     commit: int = hello.first - 1
     ranges: list[tuple[int, int]] = []
     if stream:
-        top = ledger.highest(stream)
+        top = batch_ledger.highest(stream)
         if top > hello.last and hello.compares:
             comparisons.tell_differs(client, hello.epoch, f"the spool ends at batch {hello.last}, the ledger has {top}")
         elif top > hello.last:
             message = "the server has batches of this epoch that the spool does not have; begin a new spool"
             return Refused("spool_behind", message, "spool_behind")
         comparisons.tell_holes(client, stream, hello.first - 1)
-        commit, ranges = ledger.committed(stream, hello.first)
+        commit, ranges = batch_ledger.committed(stream, hello.first)
     Client.objects.filter(pk=client.pk).update(last_seen_at=datetime.datetime.now(datetime.UTC))
     return Admission(
         client_id=client.pk,
@@ -117,8 +121,8 @@ def open_stream(client_id: int, epoch: str, *, above: int = 0) -> int | Refused:
     """The number of a new spool whose first batch is there; `above` is the greatest one this server knows."""
     connections.refresh()
     try:
-        return ledger.open_stream(Client.objects.get(pk=client_id), epoch, above=above)
-    except ledger.OldEpochError:
+        return batch_ledger.open_stream(Client.objects.get(pk=client_id), epoch, above=above)
+    except batch_ledger.OldEpochError:
         return Refused("old_epoch", "a newer spool of this client has begun; continue with that one", "old_epoch")
     except quotas.QuotaReached as error:
         return Refused("quota_reached", f"no new spool: {error}", "quota_reached")
@@ -144,11 +148,11 @@ def audit(admission: Admission, asked: wire.Audit, *, given: int = 0) -> Differe
     connections.refresh()
     stream = given or admission.stream
     if stream:
-        ledger.keep_number(admission.client_id, admission.epoch, stream)
+        batch_ledger.keep_number(admission.client_id, admission.epoch, stream)
     else:
         stream = _stream(admission, closing=bool(asked.closing))
     if not asked.checksums:
-        found = Difference(ledger.missing(stream, asked.ranges), [])
+        found = Difference(batch_ledger.missing(stream, asked.ranges), [])
     else:
         seqs = [seq for first, last in asked.ranges for seq in range(first, last + 1) if seq <= wire.MAX_SEQ]
         if asked.closing:
@@ -164,8 +168,8 @@ def _stream(admission: Admission, *, closing: bool) -> int:
     """The number of a spool that had none at its login. What is to be given up needs one."""
     client = Client.objects.get(pk=admission.client_id)
     if closing:
-        return ledger.open_stream(client, admission.epoch)
-    return ledger.find_stream(client, admission.epoch) or 0
+        return batch_ledger.open_stream(client, admission.epoch)
+    return batch_ledger.find_stream(client, admission.epoch) or 0
 
 
 def keep_offsets(offsets_us: dict[int, int]) -> None:

@@ -10,8 +10,10 @@ from typing import cast
 from ingest import notices
 from ingest.flights import Flight
 from ingest.notices import Outcome
-from marketdata import connections, faults, ledger
+from marketdata import connections
+from marketdata.ledger import batch_ledger
 from marketdata.models import DeadLetter, IngestBatch, IngestReject
+from marketdata.types import reject_reasons
 
 PIECE = 500
 # Only where what was kept of a batch is gone again, after an operator took it out.
@@ -29,15 +31,15 @@ def look_up(flights: Sequence[Flight]) -> list[Outcome]:
 
 
 def _look_up(flights: Sequence[Flight]) -> Iterator[Outcome]:
-    known = ledger.settled(flight.number for flight in flights)
+    known = batch_ledger.settled(flight.number for flight in flights)
     reasons = _reasons([batch for batch, (_, rejected, _) in known.items() if rejected])
     letters = _letters([batch for batch, (state, _, _) in known.items() if state in _CODES])
     for flight in flights:
         if flight.number not in known:
             continue
         state, rejected, checksum = known[flight.number]
-        if ledger.changed(checksum, flight.checksum):
-            ledger.keep_aside(flight.number, checksum=flight.checksum, payload=flight.payload)
+        if batch_ledger.changed(checksum, flight.checksum):
+            batch_ledger.keep_aside(flight.number, checksum=flight.checksum, payload=flight.payload)
         code: notices.Code
         code, message = notices.known_already(checksum, flight.checksum)
         counted: Mapping[str, int] = {}
@@ -59,7 +61,7 @@ def _reasons(batches: Collection[int]) -> dict[int, Counter[str]]:
     """How many rows were refused for which reason, by batch."""
     counted: dict[int, Counter[str]] = {}
     if batches:
-        names = {str(fault.name).lower() for fault in faults.Fault}  # the last of very many may be cut short
+        names = {str(fault.name).lower() for fault in reject_reasons.Fault}  # the last of very many may be cut short
         for batch, text in IngestReject.objects.filter(batch__in=batches).values_list("batch", "reasons"):
             counted.setdefault(batch, Counter()).update(name for name in text.split() if name in names)
     return counted

@@ -10,13 +10,16 @@ from dataclasses import replace
 import numpy as np
 
 from ingest.work import Group
-from marketdata import alarms, dropped, figures, ledger
-from marketdata import voided as voided_ticks
-from marketdata.figures import Figure
-from marketdata.ledger import Claim
+from marketdata import alarms
+from marketdata.ledger import batch_ledger
+from marketdata.ledger import voided as voided_ticks
+from marketdata.ledger.batch_ledger import Claim
+from marketdata.maintenance import dropped
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, TEMP
-from marketdata.ticks import SEQ_BITS, TICK_BITS, Ticks
+from marketdata.types import checksums
+from marketdata.types.checksums import Figure
+from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Ticks
 
 
 def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], groups: Sequence[Group]) -> None:
@@ -27,24 +30,24 @@ def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], gro
     batch with another content gets a claim that this content does not fit, so it is set aside like any that comes again
     changed.
     """
-    lost = ledger.unclaimed_days(claim.batch for claim in claims)
+    lost = batch_ledger.unclaimed_days(claim.batch for claim in claims)
     for claim in claims:
         noted = lost.get(claim.batch)
         if noted is None:
             continue
         voided = voided_ticks.of_batch(claim.batch)
-        first = _together([noted, *(figures.by_batch(part, part.tick_id >> TICK_BITS) for part in voided)])
+        first = _together([noted, *(checksums.by_batch(part, part.tick_id >> TICK_BITS) for part in voided)])
         same = first == {key: figure for key, figure in days.items() if key[0] == claim.batch}
         again = replace(
             claim,
-            stored=figures.total(noted.values()).rows,
+            stored=checksums.total(noted.values()).rows,
             checksum=claim.checksum if same else _another(claim.checksum),
         )
         try:
             with storage().transaction():
-                ledger.claim([again])
+                batch_ledger.claim([again])
                 stored = sum(_load_missing(group, claim.batch, voided) for group in groups) if same else 0
-        except ledger.AlreadyClaimedError:
+        except batch_ledger.AlreadyClaimedError:
             continue  # another worker was faster
         _tell(claim.batch, same, stored)
 
@@ -59,7 +62,7 @@ def _together(parts: Iterable[Mapping[tuple[int, int], Figure]]) -> dict[tuple[i
 
 def _another(checksum: int) -> int:
     """A checksum that is not this one: that of the first content is not known any more."""
-    return max(checksum ^ 1, ledger.GIVEN_UP + 2)
+    return max(checksum ^ 1, batch_ledger.GIVEN_UP + 2)
 
 
 def _tell(batch: int, same: bool, stored: int) -> None:
@@ -70,7 +73,7 @@ def _tell(batch: int, same: bool, stored: int) -> None:
     )
     alarms.sound(
         "claim_restored",
-        f"batch {batch >> SEQ_BITS}/{batch & ledger.SEQ_MASK}: its row of ingest_batch was gone, its rows of"
+        f"batch {batch >> SEQ_BITS}/{batch & batch_ledger.SEQ_MASK}: its row of ingest_batch was gone, its rows of"
         f" ingest_batch_day were not. {became}. Who deleted rows of the ledger?",
         subject=f"stream {batch >> SEQ_BITS}",
     )

@@ -14,7 +14,7 @@ import msgpack
 import redis
 
 from ingest.work import Batch
-from marketdata import ledger
+from marketdata.ledger import batch_ledger
 from terminals import wire
 
 STREAM = "naru:notices:"
@@ -79,7 +79,7 @@ def known_already(known: int, checksum: int) -> tuple[Literal["", "checksum_mism
     """(code, message) for a batch whose number was in the ledger before, with the checksum `known`."""
     if known == checksum:
         return "", ""
-    if known == ledger.GIVEN_UP:
+    if known == batch_ledger.GIVEN_UP:
         return "checksum_mismatch", "this client gave the number up, to send the batch in a new epoch"
     return "checksum_mismatch", "this seq was committed before with other content; the new content is kept aside"
 

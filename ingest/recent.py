@@ -10,7 +10,7 @@ from collections import deque
 import numpy as np
 
 from marketdata import ticks as ticks_module
-from marketdata.ticks import Ticks
+from marketdata.types.ticks import Ticks
 from terminals import wire
 
 BATCH_BYTES = 400

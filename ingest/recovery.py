@@ -24,12 +24,14 @@ from celery import shared_task
 from django.db import transaction
 from redis.exceptions import LockError
 
-from marketdata import feed, ledger, live, metrics, seeding
-from marketdata.bars import MINUTE_US, Bars
+from marketdata import metrics
+from marketdata.ledger import batch_ledger
 from marketdata.models import FeedPending, IngestRequeue
+from marketdata.realtime import feed, live_state, seeding
 from marketdata.storage import storage
 from marketdata.storage.base import Span
-from marketdata.ticks import TICK_BITS, Ticks
+from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.ticks import TICK_BITS, Ticks
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def expect(stored: Iterable[Ticks], committed_us: int) -> None:
         if len(ticks)
         for batch, count, spans in _places(ticks)
     ]
-    ledger.insert("feed_pending", Pending._fields, sorted(rows))
+    batch_ledger.insert("feed_pending", Pending._fields, sorted(rows))
 
 
 def announced(batches: Iterable[int]) -> None:
@@ -109,7 +111,7 @@ def announce_missed(*, settle_s: float = 3.0, budget_s: float = BUDGET_S, **_: o
     A batch may still be on its way for `settle_s` after it was first seen here.
     """
     until = time.monotonic() + budget_s
-    lease = live.connection().lock(LEASE, timeout=LEASE_S, blocking=False)
+    lease = live_state.connection().lock(LEASE, timeout=LEASE_S, blocking=False)
     try:
         if not lease.acquire():
             return
@@ -129,7 +131,7 @@ def _catch_up(settle_s: float, until: float) -> None:
     missing: list[int] = []
     for part in _chunks(list(ticks_of), 1000):
         notes = _feed_notes(part)
-        unknown = set(feed.unpublished(live.connection(), list(notes.values())))
+        unknown = set(feed.unpublished(live_state.connection(), list(notes.values())))
         missing += [batch for batch, note in notes.items() if note in unknown]
     _remove(sorted(ticks_of.keys() - set(missing)))
     now = time.monotonic()
@@ -157,7 +159,7 @@ def _publish(batches: Sequence[int]) -> None:
     order = {batch: place for place, batch in enumerate(batches)}
     rows.sort(key=lambda row: order[row.batch])
     notes = _feed_notes(batches)
-    pipeline = live.connection().pipeline(transaction=False)
+    pipeline = live_state.connection().pipeline(transaction=False)
     for name in sorted({row.feed for row in rows}):
         _queue(pipeline, name, [row for row in rows if row.feed == name], notes)
     pipeline.execute()
@@ -188,13 +190,15 @@ def _queue(pipeline: redis.client.Pipeline, name: str, rows: Sequence[Pending], 
             touched = bars.take(np.array(sorted({place[key] for key in _candles(own) if key in place}), np.int64))
             feed.publish(pipeline, own, touched, notes=[notes[row.batch]], committed_us=row.committed_us)
         numbers = np.array([row.batch for row in rows], np.int64)
-        live.remember(pipeline, ticks.take(np.isin(number, numbers)))
+        live_state.remember(pipeline, ticks.take(np.isin(number, numbers)))
 
 
 def _feed_notes(batches: Sequence[int]) -> dict[int, str]:
     """By which the feed knows these batches. One that has lost its claim row is known by its number alone."""
-    checksums = {batch: known for part in _chunks(batches, 500) for batch, known in ledger.checksums(part).items()}
-    return {batch: feed.batch_note(batch, checksums.get(batch, ledger.GIVEN_UP)) for batch in batches}
+    checksums = {
+        batch: known for part in _chunks(batches, 500) for batch, known in batch_ledger.checksums(part).items()
+    }
+    return {batch: feed.batch_note(batch, checksums.get(batch, batch_ledger.GIVEN_UP)) for batch in batches}
 
 
 def _requeued(batches: Sequence[int]) -> list[int]:

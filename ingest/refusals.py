@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from celery import shared_task
 
-from marketdata import alarms, ledger
+from marketdata import alarms
+from marketdata.ledger import batch_ledger
 from marketdata.models import Alarm, DeadLetter, IngestBatch, IngestReject, IngestStream
-from marketdata.ticks import SEQ_BITS
+from marketdata.types.ticks import SEQ_BITS
 
 WINDOW_US = 15_000_000
 FEWEST = 20  # refused rows; fewer are a few wrong rows
@@ -39,7 +40,7 @@ class _Sum:
 @shared_task
 def watch_refusals(**_: object) -> None:
     """Raise and clear the alarms `mass_refusal`, by client, and `dead_letters`."""
-    now_us = ledger.now_us()
+    now_us = batch_ledger.now_us()
     sums = _sums(now_us - WINDOW_US, now_us)
     clients = {stream.pk: stream for stream in IngestStream.objects.select_related("client").filter(pk__in=list(sums))}
     standing = set(Alarm.objects.filter(code=MASS, cleared_at=None).values_list("subject", flat=True))

@@ -15,14 +15,14 @@ from dataclasses import replace
 import numpy as np
 
 from ingest.work import Batch, Group
-from marketdata import faults
-from marketdata.faults import Fault
 from marketdata.models import Client
 from marketdata.storage import storage
-from marketdata.ticks import ABSENT, SEQ_BITS, TICK_BITS, Mask, Ticks
+from marketdata.types import reject_reasons
+from marketdata.types.reject_reasons import Fault
+from marketdata.types.ticks import ABSENT, SEQ_BITS, TICK_BITS, Mask, Ticks
 from terminals import wire
 
-REASON = faults.names(int(Fault.REPEATED_RECORD))[0]
+REASON = reject_reasons.names(int(Fault.REPEATED_RECORD))[0]
 ROW_MASK = (1 << TICK_BITS) - 1
 Key = tuple[int, int, int, int, int]
 ClientOf = Callable[[int], Client | None]

@@ -24,13 +24,9 @@ from django.db.models import F
 from ingest import repeats, tasks, validation, work
 from ingest.clocks import EARLIEST_US, Trust
 from ingest.work import Batch, Group
-from marketdata import bars as bars_module
-from marketdata import connections, feed, figures, leases, ledger, live
-from marketdata import faults as faults_module
-from marketdata import ticks as ticks_module
-from marketdata.bars import SumTooLargeError
-from marketdata.faults import Fault
-from marketdata.figures import PRIME
+from marketdata import connections
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import leases
 from marketdata.models import (
     Client,
     DeadLetter,
@@ -40,9 +36,16 @@ from marketdata.models import (
     IngestRequeue,
     IngestStream,
 )
+from marketdata.realtime import feed, live_state
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import SEQ_BITS, TICK_BITS, Decoded, Int64, Mask, Ticks
+from marketdata.types import checksums, minute_bars
+from marketdata.types import reject_reasons as faults_module
+from marketdata.types import ticks as ticks_module
+from marketdata.types.checksums import PRIME
+from marketdata.types.minute_bars import SumTooLargeError
+from marketdata.types.reject_reasons import Fault
+from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Decoded, Int64, Mask, Ticks
 from terminals import wire
 
 CODES = ("dead_letter", "bad_batch", "too_many_rows", "feed_refused", "quota_reached")
@@ -69,7 +72,7 @@ class Selection:
 
     def __str__(self) -> str:
         said = {
-            "batch": ",".join(f"{one >> SEQ_BITS}/{one & ledger.SEQ_MASK}" for one in self.batches),
+            "batch": ",".join(f"{one >> SEQ_BITS}/{one & batch_ledger.SEQ_MASK}" for one in self.batches),
             "client": self.client,
             "reason": self.reason,
             "code": self.code,
@@ -275,7 +278,7 @@ def _without_repeats(judged: _Judged, declared: Mapping[int, Client]) -> _Judged
 def _captured(claim: IngestBatch, times_us: Int64, trust: Trust) -> Int64:
     """When the rows were captured, by the server's clock as it is now: the clock they were refused by may have been the
     wrong one. Of a batch that does not say it, an event may be as late as now and as old as it may be on arrival."""
-    now_us, captured_us = ledger.now_us(), claim.captured_us or 0
+    now_us, captured_us = batch_ledger.now_us(), claim.captured_us or 0
     moment_us = captured_us - (_offset(claim.pk) or 0)
     if captured_us >= EARLIEST_US and claim.received_us - trust.longest_us <= moment_us <= now_us + trust.tolerance_us:
         return np.full(len(times_us), min(moment_us, now_us), np.int64)
@@ -338,7 +341,7 @@ def _store(
     """What of the outcome is still to be done, done. Whoever was quicker with a row has it."""
     claim = IngestBatch.objects.select_for_update().get(pk=number)
     ticks = judged.ticks
-    now_us = ledger.now_us()
+    now_us = batch_ledger.now_us()
     if letter is not None:
         if claim.state not in NOT_STORED or not DeadLetter.objects.filter(pk=letter.pk).delete()[0]:
             return replace(judged, indices=[], ticks=ticks.take(np.zeros(len(ticks), bool)), bad={})
@@ -346,9 +349,11 @@ def _store(
         claim.state = str(State.STORED)
         claim.feed, claim.captured_us = ticks.feed, decoded.header.captured_us
         claim.rejected = len(judged.bad)
-        ledger.keep_rejects((number, row, reasons, decoded.record(row)) for row, reasons in sorted(judged.bad.items()))
+        batch_ledger.keep_rejects(
+            (number, row, reasons, decoded.record(row)) for row, reasons in sorted(judged.bad.items())
+        )
         if decoded.gap is not None:
-            ledger.keep_gap(number, ticks.feed, decoded.gap)
+            batch_ledger.keep_gap(number, ticks.feed, decoded.gap)
     else:
         waiting = set(IngestReject.objects.filter(batch=number).values_list("idx", flat=True))
         ticks = ticks.take(np.isin(ticks.tick_id & ROW_MASK, np.array(sorted(waiting), np.int64)))
@@ -387,7 +392,7 @@ def _note_reasons(number: int, bad: dict[int, str]) -> None:
 def _add_days(ticks: Ticks) -> None:
     """Add what is stored now to the ledger by trading date."""
     new = {}
-    for (number, day), figure in figures.by_batch(ticks, ticks.tick_id >> TICK_BITS).items():
+    for (number, day), figure in checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS).items():
         date = EPOCH_DATE + datetime.timedelta(days=day)
         rows = IngestBatchDay.objects.filter(batch=number, trade_date=date)
         known = rows.values_list("checksum", flat=True).first()
@@ -395,7 +400,7 @@ def _add_days(ticks: Ticks) -> None:
             new[number, day] = figure
         else:
             rows.update(rows=F("rows") + figure.rows, checksum=(known + figure.checksum) % PRIME)
-    ledger.claim_days(new)
+    batch_ledger.claim_days(new)
 
 
 # --- the feed ---------------------------------------------------------------------------------------------------------
@@ -440,16 +445,16 @@ def _publish(requeued: IngestRequeue, parts: list[Ticks]) -> None:
         found = storage().read_minutes(symbol, requeued.feed, int(minutes[0]), int(minutes[-1]) + 1)
         bars.append(found.take(np.isin(found.time_us, minutes)))
     ticks = ticks_module.concatenate(parts)
-    pipeline = live.connection().pipeline(transaction=False)
+    pipeline = live_state.connection().pipeline(transaction=False)
     feed.publish(
         pipeline,
         ticks.take(ticks.tick_id.argsort(kind="stable")),
-        bars_module.concatenate(bars),
+        minute_bars.concatenate(bars),
         # A note of its own: the batch's is for what was stored when it came (`ingest.recovery`).
         notes=[feed.requeue_note(requeued.pk, requeued.at_us)],
         committed_us=requeued.at_us,
     )
-    live.remember(pipeline, ticks)
+    live_state.remember(pipeline, ticks)
     pipeline.execute()
 
 

@@ -16,13 +16,15 @@ import numpy as np
 
 from ingest.validation import Faults
 from ingest.work import Batch
-from marketdata import alarms, quotas, scopes
-from marketdata.faults import Fault
+from marketdata import alarms
+from marketdata.limits import quotas
 from marketdata.models import Client, Feed, IngestStream, TradeDate
-from marketdata.owners import Owners
+from marketdata.reference.owners import Owners
+from marketdata.reference.symbols import Directory, Rules
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.symbols import Directory, Rules
-from marketdata.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
+from marketdata.types import scopes
+from marketdata.types.reject_reasons import Fault
+from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
 from terminals import wire
 
 STREAM_SHIFT = SEQ_BITS + TICK_BITS

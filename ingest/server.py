@@ -29,9 +29,11 @@ from ingest.listener import Listener
 from ingest.recent import Recent, RecentBatch
 from ingest.registry import Member, Registry
 from ingest.session import BatchReceived, Event, State
-from marketdata import ledger, live, metrics, redis_health
-from marketdata.ticks import batch_number
-from marketdata.unauthenticated import Unauthenticated
+from marketdata import metrics
+from marketdata.ledger import batch_ledger
+from marketdata.limits.unauthenticated import Unauthenticated
+from marketdata.realtime import live_state, redis_health
+from marketdata.types.ticks import batch_number
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -196,10 +198,10 @@ class Server:
             self._batch(connection, event)
         elif isinstance(event, wire.Heartbeat):
             if connection.member is not None:
-                connection.member.clock.add(event.time_us, ledger.now_us())
+                connection.member.clock.add(event.time_us, batch_ledger.now_us())
         elif isinstance(event, wire.Hello):
             clock = ClockOffset()
-            clock.add(event.time_us, ledger.now_us())
+            clock.add(event.time_us, batch_ledger.now_us())
             self._spawn(self._admit(connection, event, clock))
         elif isinstance(event, wire.Audit) and connection.member is not None:
             connection.audit = self._spawn(self._audit(connection, connection.member, event))
@@ -339,7 +341,7 @@ class Server:
             seq=event.seq,
             payload=event.payload,
             rows=event.rows,
-            received_us=ledger.now_us(),
+            received_us=batch_ledger.now_us(),
             source_id=member.admission.source_id,
             register_market=member.register_market,
             since=now,
@@ -596,7 +598,7 @@ class Server:
             metrics.RING_BYTES.set(sum(member.recent.nbytes for member in self.registry.members.values()))
             metrics.DATASET_BYTES.set(self.dataset.nbytes)
             try:
-                await self._loop.run_in_executor(None, live.show_ingest, self.instance, self.describe())
+                await self._loop.run_in_executor(None, live_state.show_ingest, self.instance, self.describe())
             except Exception as error:  # noqa: BLE001 - a mirror that is missing for a moment harms nothing
                 log.debug("mirror failed error=%s", type(error).__name__)
 

@@ -20,15 +20,19 @@ from ingest.clocks import Trust
 from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
 from ingest.work import Batch, Group
-from marketdata import connections, dropped, feed, figures, ledger, live, metrics
-from marketdata.bars import Bars, SumTooLargeError
-from marketdata.figures import Figure
-from marketdata.ledger import Claim
+from marketdata import connections, metrics
+from marketdata.ledger import batch_ledger
+from marketdata.ledger.batch_ledger import Claim
+from marketdata.maintenance import dropped
 from marketdata.models import IngestBatch
+from marketdata.realtime import feed, live_state
+from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, StorageError, storage
 from marketdata.storage.base import EPOCH_DATE, Blame
-from marketdata.symbols import Directory
-from marketdata.ticks import TICK_BITS
+from marketdata.types import checksums
+from marketdata.types.checksums import Figure
+from marketdata.types.minute_bars import Bars, SumTooLargeError
+from marketdata.types.ticks import TICK_BITS
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +67,12 @@ def process_batches(
             log.warning("commit failed batches=%d error=%s", len(members), told)
             connections.drop()
             words = f"{told[:300]}; {storage().remedy(error)}"
-            notices.failed(live.connection(), reply_to, members, words, infrastructure=True)
+            notices.failed(live_state.connection(), reply_to, members, words, infrastructure=True)
         elif len(members) > 1:
             _one_by_one(members, reply_to)  # so that one poisonous batch stops no other
         else:
             log.exception("batch cannot be processed batch=%d", members[0].number)
-            notices.failed(live.connection(), reply_to, members[:1], told, infrastructure=False)
+            notices.failed(live_state.connection(), reply_to, members[:1], told, infrastructure=False)
 
 
 def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
@@ -144,7 +148,7 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
     while tries < connections.TRIES:
         fresh = [batch for batch in members if batch.number not in known]
         if not fresh:
-            return [], ledger.now_us(), known
+            return [], batch_ledger.now_us(), known
         try:
             left = _without(groups, known) if known else groups
             merged, committed_us = connections.steadily(functools.partial(_store, fresh, left, closed))
@@ -155,13 +159,13 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
             closed |= error.dates
         except SumTooLargeError as error:  # some rows fewer each time, so it ends
             groups = work.without_candles(groups, error.feed, error.keys)
-        except ledger.ClaimLostError:
+        except batch_ledger.ClaimLostError:
             tries += 1
             connections.steadily(functools.partial(_claim_again, fresh, left))
-            known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
-        except ledger.AlreadyClaimedError:
+            known = connections.steadily(lambda: batch_ledger.checksums(batch.number for batch in members))
+        except batch_ledger.AlreadyClaimedError:
             tries += 1
-            known = connections.steadily(lambda: ledger.checksums(batch.number for batch in members))
+            known = connections.steadily(lambda: batch_ledger.checksums(batch.number for batch in members))
     raise StorageBusyError("the ledger changed under every attempt to claim these batches")
 
 
@@ -170,7 +174,7 @@ def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) 
     with storage().transaction():
         groups = repeats.set_aside(groups, rights.client)
         committed_us = _claim(fresh)
-        ledger.claim_days(_by_day(groups))
+        batch_ledger.claim_days(_by_day(groups))
         recovery.expect([group.ticks for group in groups], committed_us)
         merged = store_ticks(groups, committed_us, closed)
     return merged, committed_us
@@ -190,7 +194,7 @@ def store_ticks(groups: list[Group], now_us: int, closed: set[datetime.date]) ->
 
 
 def _claim_again(fresh: list[Batch], groups: list[Group]) -> None:
-    lost_claims.restore([_claim_row(batch, ledger.now_us()) for batch in fresh], _by_day(groups), groups)
+    lost_claims.restore([_claim_row(batch, batch_ledger.now_us()) for batch in fresh], _by_day(groups), groups)
 
 
 def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:
@@ -204,18 +208,18 @@ def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:
 
 
 def _claim(fresh: list[Batch]) -> int:
-    committed_us = ledger.now_us()
-    ledger.claim([_claim_row(batch, committed_us) for batch in fresh])
+    committed_us = batch_ledger.now_us()
+    batch_ledger.claim([_claim_row(batch, committed_us) for batch in fresh])
     rejects = [reject for batch in fresh for reject in batch.rejects]
     if rejects:
-        ledger.keep_rejects(rejects)
+        batch_ledger.keep_rejects(rejects)
     for batch in fresh:
         if batch.refusal is not None or batch.dead is not None:
             code = batch.refusal.code if batch.refusal else "dead_letter"
             error = batch.refusal.message if batch.refusal else str(batch.dead)
-            ledger.bury(batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload)
+            batch_ledger.bury(batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload)
         elif batch.decoded is not None and batch.decoded.gap is not None:
-            ledger.keep_gap(batch.number, batch.feed, batch.decoded.gap)
+            batch_ledger.keep_gap(batch.number, batch.feed, batch.decoded.gap)
     return committed_us
 
 
@@ -223,7 +227,7 @@ def _by_day(groups: list[Group]) -> dict[tuple[int, int], Figure]:
     """What each batch stores of each trading date; a batch is in one group only."""
     days: dict[tuple[int, int], Figure] = {}
     for group in groups:
-        days |= figures.by_batch(group.ticks, group.ticks.tick_id >> TICK_BITS)
+        days |= checksums.by_batch(group.ticks, group.ticks.tick_id >> TICK_BITS)
     return days
 
 
@@ -310,7 +314,7 @@ def _announce(
             metrics.REFUSED_BATCHES.labels(batch.refusal.code).inc()
     _quarantine_changed(members, repeated)
     try:
-        pipeline = live.connection().pipeline(transaction=False)
+        pipeline = live_state.connection().pipeline(transaction=False)
         notices.settled(pipeline, reply_to, outcome)
         published = [(group, bars) for group, bars in merged if len(group.ticks)]
         for group, bars in published:
@@ -322,8 +326,8 @@ def _announce(
                 committed_us=committed_us,
             )
         for group, _ in published:
-            live.remember(pipeline, group.ticks)
-        live.count(
+            live_state.remember(pipeline, group.ticks)
+        live_state.count(
             pipeline,
             stored=rows,
             rejected=sum(b.rejected for b in fresh),
@@ -346,5 +350,5 @@ def _announce(
 def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:
     """A seq that comes again with other content is kept aside: one of the two is a lie."""
     for batch in members:
-        if ledger.changed(repeated.get(batch.number, batch.checksum), batch.checksum):
-            ledger.keep_aside(batch.number, checksum=batch.checksum, payload=batch.payload)
+        if batch_ledger.changed(repeated.get(batch.number, batch.checksum), batch.checksum):
+            batch_ledger.keep_aside(batch.number, checksum=batch.checksum, payload=batch.payload)

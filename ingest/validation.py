@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ingest.clocks import EARLIEST_US
-from marketdata import sessions
-from marketdata.faults import Fault
-from marketdata.symbols import Rules
-from marketdata.ticks import ABSENT, KIND_NAMES, NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Mask, Ticks
+from marketdata.calendar import trading_dates
+from marketdata.reference.symbols import Rules
+from marketdata.types.reject_reasons import Fault
+from marketdata.types.ticks import ABSENT, KIND_NAMES, NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Mask, Ticks
 from terminals import wire
 
 Faults = npt.NDArray[np.uint32]
@@ -72,9 +72,9 @@ def _set_trade_dates(ticks: Ticks, kinds: Mapping[tuple[str, int], list[int]]) -
         if len(kinds) > 1:
             rows &= np.isin(ticks.symbol, np.array(indices))
         if rows.all():
-            dates = sessions.trade_dates(ticks.time_us, timezone=timezone, shift_s=shift_s)
+            dates = trading_dates.trade_dates(ticks.time_us, timezone=timezone, shift_s=shift_s)
         elif rows.any():
-            dates[rows] = sessions.trade_dates(ticks.time_us[rows], timezone=timezone, shift_s=shift_s)
+            dates[rows] = trading_dates.trade_dates(ticks.time_us[rows], timezone=timezone, shift_s=shift_s)
     ticks.trade_date = dates
 
 
@@ -87,7 +87,7 @@ def _judge_times(ticks: Ticks, faults: Faults, captured_us: Int64, recency: Rece
         oldest = np.maximum(oldest, captured_us - recency.max_age_us)
     _mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)
     # A date of its own may differ from the event's local date by a night session or a week-end, not by more.
-    far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // sessions.DAY_US) > 7
+    far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // trading_dates.DAY_US) > 7
     far &= given & (ticks.trade_date != NO_DATE)
     _mark(faults, far, Fault.TRADE_DATE_MALFORMED, unless=Fault.TIME_FUTURE | Fault.TIME_PAST)
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from ingest import clocks, validation
 from ingest.clocks import Trust
-from marketdata import faults as faults_module
-from marketdata import ticks as ticks_module
-from marketdata.bars import MINUTE_US, Key
-from marketdata.faults import Fault
-from marketdata.symbols import Rules
-from marketdata.ticks import TICK_BITS, Decoded, Ticks
+from marketdata.reference.symbols import Rules
+from marketdata.types import reject_reasons as faults_module
+from marketdata.types import ticks as ticks_module
+from marketdata.types.minute_bars import MINUTE_US, Key
+from marketdata.types.reject_reasons import Fault
+from marketdata.types.ticks import TICK_BITS, Decoded, Ticks
 from terminals import wire
 
 

@@ -20,7 +20,9 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from marketdata import alarms, rollover, sessions
+from marketdata import alarms
+from marketdata.calendar import trading_dates
+from marketdata.maintenance import rollover
 from marketdata.storage import storage
 
 UNSAFE = "unsafe_setting"
@@ -178,7 +180,7 @@ def migrations() -> Iterator[Finding]:
 def calendar() -> Iterator[Finding]:
     """Whether the trading calendar reaches far enough."""
     ahead = rollover.current_date(rollover.utc_now()) + rollover.KNOWN_AHEAD
-    covers = sessions.calendar(rollover.MARKET).covers(ahead)
+    covers = trading_dates.calendar(rollover.MARKET).covers(ahead)
     yield Finding(
         what=f"calendar of {rollover.MARKET}", value=f"{'reaches' if covers else 'does not reach'} {ahead}",
         wanted="two months ahead", level=Level.OK if covers else Level.WARNING, remedy="docs/calendar.md",

@@ -76,7 +76,7 @@ FEED_PENDING = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-# what clients named into being (marketdata/quotas.py)
+# what clients named into being (marketdata/limits/quotas.py)
 QUOTA_USED = Gauge("naru_quota_used", "Names of a kind in use", ["quota", "client"], multiprocess_mode="mostrecent")
 QUOTA_LIMIT = Gauge("naru_quota_limit", "The most there may be", ["quota", "client"], multiprocess_mode="mostrecent")
 QUOTA_REFUSED = Counter("naru_quota_refused_total", "Names refused because a quota was reached", ["quota"])

@@ -164,7 +164,7 @@ MAX_FUTURE_S = env.seconds("MAX_FUTURE_S", 5.0, low=0.0, high=86_400.0)
 CLOCK_OFFSET_ALARM_S = env.seconds("CLOCK_OFFSET_ALARM_S", 2.0, low=0.01, high=86_400.0)
 LATE_AFTER_S = env.seconds("LATE_AFTER_S", 1.0, low=0.0, high=60.0)
 
-# --- how much a client may name into being (marketdata/quotas.py) -----------------------------------------------------
+# --- how much a client may name into being (marketdata/limits/quotas.py) ----------------------------------------------
 QUOTA_SPOOLS_PER_DAY = env.integer("QUOTA_SPOOLS_PER_DAY", 100, low=1, high=262_143)
 QUOTA_SYMBOLS_PER_CLIENT = env.integer("QUOTA_SYMBOLS_PER_CLIENT", 10_000, low=1, high=10_000_000)
 QUOTA_DATES_PER_DAY = env.integer("QUOTA_DATES_PER_DAY", 300, low=1, high=100_000)

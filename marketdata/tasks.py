@@ -9,7 +9,11 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from marketdata import alarms, archive, backups, caches, doctor, leases, metrics, quotas, retention, rollover
+from marketdata import alarms, backups, doctor, metrics
+from marketdata.archive import exports
+from marketdata.limits import quotas
+from marketdata.maintenance import leases, retention, rollover
+from marketdata.realtime import cache_tables
 from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
@@ -47,7 +51,7 @@ def archive_days(**_: object) -> None:
     """Finished days to Parquet, where ARCHIVE says so."""
     if settings.ARCHIVE:
         with storage().patient():
-            archive.run_due(_silent)
+            exports.run_due(_silent)
 
 
 def _silent(_words: str) -> None:
@@ -67,7 +71,7 @@ def extend_partitions(**_: object) -> None:
 @shared_task
 def refresh_caches(**_: object) -> None:
     """What changed of the latest prices, for readers in SQL."""
-    caches.refresh()
+    cache_tables.refresh()
 
 
 @shared_task

@@ -14,7 +14,7 @@ from django.db import connection
 from marketdata import backups
 from marketdata.models import BackupRun, Symbol
 from marketdata.storage.backups import Programs
-from marketdata.ticks import Ticks
+from marketdata.types.ticks import Ticks
 from tests import market
 from tests.market import DAY_US, NINE_US, price, tick_id
 from tests.servers import ServerMissing, packages

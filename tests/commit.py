@@ -7,11 +7,12 @@ import datetime
 import numpy as np
 
 from analytics import candles
-from marketdata import figures, ledger
-from marketdata.ledger import Claim
+from marketdata.ledger import batch_ledger
+from marketdata.ledger.batch_ledger import Claim
 from marketdata.storage import Storage
 from marketdata.storage.base import EPOCH_DATE, TEMP
-from marketdata.ticks import TICK_BITS, Ticks
+from marketdata.types import checksums
+from marketdata.types.ticks import TICK_BITS, Ticks
 
 
 def commit(store: Storage, ticks: Ticks) -> None:
@@ -21,7 +22,7 @@ def commit(store: Storage, ticks: Ticks) -> None:
     claims = []
     for number, count in zip(*(part.tolist() for part in np.unique(batch, return_counts=True)), strict=True):
         times = ticks.time_us[batch == number]
-        now_us = ledger.now_us()
+        now_us = batch_ledger.now_us()
         claims.append(
             Claim(
                 batch=number, state="stored", feed=ticks.feed, rows=count, stored=count, rejected=0,
@@ -30,7 +31,7 @@ def commit(store: Storage, ticks: Ticks) -> None:
             )
         )  # fmt: skip
     with store.transaction():
-        ledger.claim(claims)
-        ledger.claim_days(figures.by_batch(ticks, batch))
+        batch_ledger.claim(claims)
+        batch_ledger.claim_days(checksums.by_batch(ticks, batch))
         store.load(TEMP, ticks)
         store.merge_minutes(candles.build(ticks))

@@ -147,10 +147,10 @@ def redis(redis_server: Server) -> Iterator[redis_client.Redis]:
     """A client of the session's Redis, which is empty."""
     from redis import Redis as Client
 
-    from marketdata import broker, live
+    from marketdata.realtime import broker, live_state
 
     redis_server.start()
-    for one in (live.connection, broker.connection):
+    for one in (live_state.connection, broker.connection):
         one.cache_clear()  # another test may have pointed it elsewhere
     with Client.from_url(redis_server.url) as client:
         client.flushall()

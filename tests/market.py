@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from marketdata import ticks as ticks_module
-from marketdata.bars import Bars
-from marketdata.ticks import ABSENT, NO_DATE, TICK_BITS, Ticks
+from marketdata.types import ticks as ticks_module
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import ABSENT, NO_DATE, TICK_BITS, Ticks
 from tests.candle import Candle
 
 MINUTE_US = 60_000_000

@@ -6,11 +6,12 @@ import itertools
 import numpy as np
 
 from analytics import candles
-from marketdata import figures, ledger
-from marketdata.ledger import Claim
+from marketdata.ledger import batch_ledger
+from marketdata.ledger.batch_ledger import Claim
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, TEMP
-from marketdata.ticks import TICK_BITS, Ticks, batch_number
+from marketdata.types import checksums
+from marketdata.types.ticks import TICK_BITS, Ticks, batch_number
 from tests import market
 from tests.market import DAY_US, NINE_US, price
 
@@ -40,15 +41,15 @@ def commit(date: datetime.date, rows: int = 4, *, committed_us: int | None = Non
     """A batch of that trading date in the database, as if a terminal had sent it."""
     seq = next(_seqs)
     ticks, number = day_ticks(date, rows, seq=seq, **fields), batch_number(1, seq)
-    now = ledger.now_us() if committed_us is None else committed_us
+    now = batch_ledger.now_us() if committed_us is None else committed_us
     claim = Claim(
         batch=number, state="stored", feed="krx", rows=rows, stored=rows, rejected=0, checksum=number,
         first_us=int(ticks.time_us[0]), last_us=int(ticks.time_us[-1]), received_us=now, committed_us=now,
     )  # fmt: skip
     storage().ensure_partitions([date])
     with storage().transaction():
-        ledger.claim([claim])
-        ledger.claim_days(figures.by_batch(ticks, np.full(rows, number, np.int64)))
+        batch_ledger.claim([claim])
+        batch_ledger.claim_days(checksums.by_batch(ticks, np.full(rows, number, np.int64)))
         storage().load(TEMP, ticks)
         storage().merge_minutes(candles.build(ticks))
     return ticks

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from analytics import voids
 from api.admin.site import ReadOnly, moment
-from marketdata import leases
+from marketdata.maintenance import leases
 from marketdata.models import (
     DeadLetter,
     Gap,

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from api.admin import site
-from marketdata import owners
 from marketdata.models import Feed, FeedOwner, Market, Source, Symbol
+from marketdata.reference import owners
 
 __all__ = ["site"]
 

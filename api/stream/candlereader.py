@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from api.stream.candles import Reading
 from marketdata import connections
-from marketdata.bars import Bars
 from marketdata.models import Symbol
 from marketdata.storage import storage
+from marketdata.types.minute_bars import Bars
 
 
 class CandleReader:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analytics import timeframes
-from marketdata import bars as bars_module
-from marketdata.bars import COLUMNS, MINUTE_US, Bars
+from marketdata.types import minute_bars
+from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
 
 Row = tuple[Any, ...]  # symbol, then as bars.COLUMNS[1:]
 Key = tuple[str, int]  # symbol, minute
@@ -232,7 +232,7 @@ class Candles:
             return []
         rows = [row for key in self._formed for row in self._open[key].values()]
         self._formed.clear()
-        return rows_of(timeframes.by_minute(bars_module.from_rows("", rows)))
+        return rows_of(timeframes.by_minute(minute_bars.from_rows("", rows)))
 
 
 def rows_of(bars: Bars) -> list[Row]:
@@ -244,4 +244,4 @@ def rows_of(bars: Bars) -> list[Row]:
 
 def bars_of(feed: str, rows: list[Row]) -> Bars:
     """The inverse of `rows_of`."""
-    return bars_module.from_rows(feed, rows)
+    return minute_bars.from_rows(feed, rows)

@@ -13,9 +13,9 @@ from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import Form, Piece
 from api.stream.outbox import Chunk
 from api.stream.subscriber import Subscriber
-from marketdata.bars import COLUMNS, MINUTE_US, Bars
-from marketdata.feed import CANCELLED, FeedEntry
-from marketdata.ticks import Ticks
+from marketdata.realtime.feed import CANCELLED, FeedEntry
+from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
+from marketdata.types.ticks import Ticks
 from terminals import wire
 
 _TIME = COLUMNS.index("time_us")

@@ -16,8 +16,8 @@ from django.http import HttpRequest
 from api import authentication, tickets
 from api.stream.subscriber import Identity, Subscriber
 from marketdata import connections, metrics
+from marketdata.limits.unauthenticated import Unauthenticated
 from marketdata.models import Client
-from marketdata.unauthenticated import Unauthenticated
 
 log = logging.getLogger(__name__)
 

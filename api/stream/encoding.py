@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from api import jsontext
-from marketdata.bars import Bars
-from marketdata.ticks import ABSENT, Ticks, decimal_text
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import ABSENT, Ticks, decimal_text
 from terminals import wire
 
 _EXACT_DIGITS = 15  # a double gives any decimal of so many digits back to the digit

@@ -25,8 +25,8 @@ from api.stream.candlereader import CandleReader
 from api.stream.channel import Channel
 from api.stream.ending import end
 from api.stream.subscriber import Subscriber
-from marketdata import feed as feeds
 from marketdata import metrics
+from marketdata.realtime import feed as feeds
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from api.stream.channel import Channel, give_cancels, give_trades
 from api.stream.hub import Hub
 from api.stream.requests import From
 from api.stream.subscriber import Subscriber
-from marketdata import feed as feeds
+from marketdata.realtime import feed as feeds
 
 ENTRIES = 20
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from api.stream.door import Door
 from api.stream.hub import Hub
 from api.stream.subscriber import Subscriber
-from marketdata.unauthenticated import Unauthenticated
+from marketdata.limits.unauthenticated import Unauthenticated
 
 _pairs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Hub, Door]] = weakref.WeakKeyDictionary()
 

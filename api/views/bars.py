@@ -17,8 +17,8 @@ from analytics.timeframes import DateFrame, Timeframe
 from api import answers, jsontext, paging, series
 from api.paging import Series
 from api.serializers import BarsQuery, SymbolBarsQuery
-from marketdata.bars import Bars
-from marketdata.ticks import Int64
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import Int64
 
 
 def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: int) -> list[str]:

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from api import authentication
-from marketdata import live
+from marketdata.realtime import live_state
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def _migrations() -> str:
 def _redis() -> str:
     """Answers, and takes what is written: a full one refuses."""
     try:
-        live.connection().set("naru:readyz", "1", ex=60)
+        live_state.connection().set("naru:readyz", "1", ex=60)
         return ""
     except redis.RedisError as error:
         return f"Redis does not answer or is full: {_said(error)}"

@@ -20,10 +20,10 @@ from api.moments import EARLIEST_US
 from api.paging import Series
 from api.serializers import SnapshotsQuery
 from api.views.bars import text_of
-from marketdata import live
-from marketdata.bars import Bars
+from marketdata.realtime import live_state
 from marketdata.storage import storage
-from marketdata.ticks import decimal_text
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import decimal_text
 from terminals import wire
 
 
@@ -36,7 +36,7 @@ def _latest(found: list[Series]) -> dict[tuple[str, str], dict[str, Any]]:
     kept: dict[tuple[str, str], dict[str, Any]] = {}
     try:
         for feed in sorted({one.feed for one in found}):
-            rows = live.latest(feed, [one.symbol for one in found if one.feed == feed])
+            rows = live_state.latest(feed, [one.symbol for one in found if one.feed == feed])
             kept |= {(symbol, feed): row for symbol, row in rows.items()}
     except redis.RedisError:
         kept = {}

@@ -16,8 +16,10 @@ from rest_framework.views import APIView
 from api import answers, jsontext
 from api.serializers import NoQuery
 from celery_app import QUEUES
-from marketdata import alarms, broker, dropped, feed, live, rollover
+from marketdata import alarms
+from marketdata.maintenance import dropped, rollover
 from marketdata.models import BackupRun, IngestBatch, RolloverRun, Source, Symbol
+from marketdata.realtime import broker, feed, live_state
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ def read() -> dict[str, Any]:
     names = sorted(set(Symbol.objects.order_by().values_list("primary_feed", flat=True).distinct()))
     shown["feeds"], shown["queues"] = [{"feed": name, "nature": "unknown"} for name in names], None
     try:
-        shown |= live.status()
+        shown |= live_state.status()
         _add_unwritten(shown)
         shown["feeds"] = _feeds(names, now_us)
         shown["queues"] = broker.queue_depths(QUEUES)
@@ -71,7 +73,7 @@ def _add_unwritten(shown: dict[str, Any]) -> None:
 
 
 def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:
-    newest = feed.newest(live.connection(), names)
+    newest = feed.newest(live_state.connection(), names)
     sources = {source.pk: source for source in Source.objects.all()}
     shown: list[dict[str, Any]] = []
     for name in names:

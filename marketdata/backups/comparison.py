@@ -16,15 +16,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Mod
 
-from marketdata import dropped, figures
-from marketdata.bars import MINUTE_US, Bars
-from marketdata.figures import PRIME, Figure
+from marketdata.maintenance import dropped
 from marketdata.models import IngestBatch, IngestBatchDay, IngestRequeue, RolloverRun, VoidedTick
 from marketdata.storage import Storage, storage_of
 from marketdata.storage.backups import Progress
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, TEMP
-from marketdata.ticks import ABSENT, TICK_BITS, Ticks
-from marketdata.ticks import trades as trades_of
+from marketdata.types import checksums
+from marketdata.types.checksums import PRIME, Figure
+from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.ticks import ABSENT, TICK_BITS, Ticks
+from marketdata.types.ticks import trades as trades_of
 
 Looks = dict[str, dict[str, list[int]]]
 """Rows and checksum by table and trading date ("" for a table that has none)."""
@@ -74,7 +75,9 @@ def _history(
     for date in sorted({*store.dates(HISTORY), *known}):
         if date not in known:
             progress(f"{date}")
-        found[date.isoformat()] = known.get(date) or figures.total(store.tick_figures(date, tables=[HISTORY]).values())
+        found[date.isoformat()] = known.get(date) or checksums.total(
+            store.tick_figures(date, tables=[HISTORY]).values()
+        )
     return found
 
 
@@ -158,7 +161,7 @@ def _same_there(original: str | None, date: str, here: tuple[int, ...]) -> bool:
         return False
     store = storage_of(connections[original])
     with store.patient():
-        told = figures.total(store.tick_figures(datetime.date.fromisoformat(date), tables=[HISTORY]).values())
+        told = checksums.total(store.tick_figures(datetime.date.fromisoformat(date), tables=[HISTORY]).values())
     return (told.rows, told.checksum) == here
 
 
@@ -294,10 +297,10 @@ def _compare_ticks(store: Storage, date: datetime.date, checks: dict[str, Any]) 
     dropped; or the difference that a person accepted."""
     alias = store.connection.alias
     told = dropped.expected(date, using=alias)
-    found = figures.total(store.tick_figures(date).values())
+    found = checksums.total(store.tick_figures(date).values())
     checks["ticks"] = checks.get("ticks", 0) + found.rows
     accepted = RolloverRun.objects.using(alias).filter(trade_date=date).values_list("accepted", flat=True).first()
-    if told == found or (accepted and accepted.partition(": ")[0] == figures.difference(told, found)):
+    if told == found or (accepted and accepted.partition(": ")[0] == checksums.difference(told, found)):
         return []
     return [f"ticks {date}: {found.rows:,} rows, the ledger restored with them says {told.rows:,}, or others"]
 

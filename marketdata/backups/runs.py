@@ -20,10 +20,12 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from marketdata import alarms, leases, ledger
-from marketdata.backups import archive, comparison, plan
-from marketdata.backups.archive import Manifest, Tampered
+from marketdata import alarms
+from marketdata.backups import comparison, container, plan
+from marketdata.backups.container import Manifest, Tampered
 from marketdata.backups.plan import BrokenChain, Choice, Known, Plan
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import leases
 from marketdata.models import BackupRun
 from marketdata.storage import StorageError, storage
 from marketdata.storage.backups import Backup, BackupError, ProgramMissing, Programs, Progress, Unable, backup_of
@@ -170,7 +172,7 @@ def _take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progre
         with store.patient():
             done = comparison.rolled_over()
             before = comparison.look(store, tables, step="이전 / before", progress=told, known=done)
-        begun = comparison.ledger_now(connection.alias, ledger.now_us())
+        begun = comparison.ledger_now(connection.alias, batch_ledger.now_us())
         folder = work / "taken"
         folder.mkdir(mode=0o700)
         since = choice.base.position if choice.base else ""
@@ -179,7 +181,7 @@ def _take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progre
             after = comparison.look(store, tables, step="이후 / after", progress=told, known=done)
         lease.check()
         lease_ended.close()
-        packed, raw, sha256 = archive.pack(folder, given.folder, run.name, level=given.level, progress=progress)
+        packed, raw, sha256 = container.pack(folder, given.folder, run.name, level=given.level, progress=progress)
     ended = datetime.datetime.now(datetime.UTC)
     manifest = Manifest(
         name=run.name,
@@ -195,7 +197,7 @@ def _take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progre
         facts={**taken.facts, "database": str(connection.settings_dict["NAME"])},
         taken={"before": before, "after": after, "ledger": begun, "unkept": unkept},
     )
-    archive.write(given.folder, manifest)
+    container.write(given.folder, manifest)
     run.state, run.position, run.bytes, run.raw_bytes = BackupRun.State.STORED, taken.position, packed, raw
     run.sha256, run.ended_at = sha256, ended
     run.save()
@@ -205,7 +207,7 @@ def _take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progre
 
 def _failed(run: BackupRun, given: Options, error: str) -> None:
     with _quietly("files"):
-        archive.remove(given.folder, run.name)
+        container.remove(given.folder, run.name)
     log.error("backup failed name=%s error=%s", run.name, error)
     try:
         run.state, run.error, run.ended_at = BackupRun.State.FAILED, error, datetime.datetime.now(datetime.UTC)
@@ -230,7 +232,7 @@ def _reconcile(given: Options) -> None:
     """Set right what a run left that ended before its end. We hold the lease, so nobody is running."""
     for run in BackupRun.objects.filter(state=BackupRun.State.RUNNING):
         try:
-            manifest = archive.read(given.folder, run.name)
+            manifest = container.read(given.folder, run.name)
         except BackupError:
             _failed(run, given, "끝나기 전에 종료됨 / ended before its end")
             continue
@@ -253,7 +255,7 @@ def _verify_row(run: BackupRun, now: datetime.datetime, given: Options, progress
     """Restore and compare, and write down what came of it, in the row and beside the archive."""
     started = time.monotonic()
     try:
-        manifest = archive.read(given.folder, run.name)
+        manifest = container.read(given.folder, run.name)
         if run.sha256 and manifest.sha256 != run.sha256:
             raise Tampered(f"{run.name} 손상됨 / its manifest names another SHA-256 than the database")
         report = check(run.name, given=given, progress=progress, original=connection.alias)
@@ -284,17 +286,17 @@ def _verify_row(run: BackupRun, now: datetime.datetime, given: Options, progress
         log.warning("backup not noted name=%s error=%s", run.name, type(gone).__name__)
         connection.close()
     with _quietly("manifest"):
-        manifest = archive.read(given.folder, run.name)
+        manifest = container.read(given.folder, run.name)
         manifest.state, manifest.report = str(state), run.report
         manifest.verified_at = run.verified_at.isoformat() if run.verified_at else ""
-        archive.write(given.folder, manifest)
+        container.write(given.folder, manifest)
 
 
 def verify(name: str, *, given: Options | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Restore a backup once more and compare it with what was found the first time; without a database that knows of
     it, too. The report; its `problems` are empty when all is well."""
     given = given or options()
-    manifest = archive.read(given.folder, name)
+    manifest = container.read(given.folder, name)
     row = _row(name)
     if row is not None and row.state == BackupRun.State.STORED:
         with leases.hold(LEASE, ttl_s=LEASE_TTL_S) as lease:
@@ -323,7 +325,7 @@ def _note(row: BackupRun | None, manifest: Manifest, report: dict[str, Any], giv
         manifest.state = plan.FAILED if error else plan.VERIFIED
         if not error:
             manifest.report, manifest.verified_at = manifest.report or report, now.isoformat()
-        archive.write(given.folder, manifest)
+        container.write(given.folder, manifest)
     if row is None:
         return
     with _quietly("row"):
@@ -389,16 +391,16 @@ def restore(name: str, target: Path, *, given: Options | None = None, progress: 
 def latest(given: Options | None = None) -> str:
     """The name of the newest verified backup; BackupError if there is none."""
     given = given or options()
-    verified = [one for one in archive.everything(given.folder).values() if one.state == plan.VERIFIED]
+    verified = [one for one in container.everything(given.folder).values() if one.state == plan.VERIFIED]
     if not verified:
         raise BackupError(f"검증된 백업 없음 / there is no verified backup in {given.folder}")
     return max(verified, key=lambda one: one.started_at).name
 
 
 def _chain(name: str, given: Options) -> list[Manifest]:
-    archive.read(given.folder, name)
+    container.read(given.folder, name)
     try:
-        return [archive.read(given.folder, one.name) for one in plan.chain(name, archive.everything(given.folder))]
+        return [container.read(given.folder, one.name) for one in plan.chain(name, container.everything(given.folder))]
     except BrokenChain as error:
         raise BackupError(f"{name} 복원 불가 / cannot be restored: {error} from {given.folder}") from error
 
@@ -407,16 +409,16 @@ def _restore(
     needed: list[Manifest], target: Path, work: Path, given: Options, backup: Backup, progress: Progress
 ) -> None:
     for manifest in needed:
-        archive.check(given.folder, manifest, progress=progress)
+        container.check(given.folder, manifest, progress=progress)
     target.mkdir(exist_ok=True, mode=0o700)
     for manifest in needed:
         if manifest.kind == plan.FULL:
-            archive.unpack(given.folder, manifest, target, progress=progress)
+            container.unpack(given.folder, manifest, target, progress=progress)
             backup.begin(target, progress=progress)
             continue
         increment = work / "increment"
         increment.mkdir(mode=0o700)
-        archive.unpack(given.folder, manifest, increment, progress=progress)
+        container.unpack(given.folder, manifest, increment, progress=progress)
         backup.apply(target, increment, progress=progress)
         shutil.rmtree(increment)
     backup.finish(target, progress=progress)
@@ -426,13 +428,13 @@ def _restore(
 
 
 def _expire(now: datetime.datetime, given: Options) -> None:
-    known = {one.name: one for one in archive.everything(given.folder).values()}
+    known = {one.name: one for one in container.everything(given.folder).values()}
     known |= {one.name: one for one in _known(given, rows_only=True)}
     wanted = _still_wanted(known, given)
     for name in plan.expired(now, list(known.values()), given.plan):
         if name in wanted:
             continue
-        archive.remove(given.folder, name)
+        container.remove(given.folder, name)
         BackupRun.objects.filter(name=name).update(state=BackupRun.State.EXPIRED, report={})
         log.info("backup expired name=%s", name)
     old = BackupRun.objects.filter(state=BackupRun.State.FAILED, started_at__lt=now - given.plan.keep)
@@ -477,7 +479,7 @@ def _still_wanted(known: Mapping[str, Known], given: Options) -> set[str]:
 
 def _report(folder: Path, name: str) -> dict[str, Any]:
     try:
-        return archive.read(folder, name).report
+        return container.read(folder, name).report
     except BackupError:
         return {}
 
@@ -506,7 +508,7 @@ def _known(given: Options, *, rows_only: bool = False) -> list[Known]:
             started_at=started_at,
             base=base or "",
             position=position,
-            has_archive=archive.path_of(given.folder, name).is_file(),
+            has_archive=container.path_of(given.folder, name).is_file(),
         )
         for name, kind, state, started_at, base, position in rows.values_list(*fields)
     ]
@@ -532,7 +534,7 @@ def _quietly(what: str) -> Iterator[None]:
 def _name(kind: str, now: datetime.datetime, given: Options) -> str:
     stem = f"naru-{now.astimezone(datetime.UTC):%Y%m%dT%H%M%SZ}-{kind}"
     taken = {
-        *archive.names(given.folder),
+        *container.names(given.folder),
         *BackupRun.objects.filter(name__startswith=stem).values_list("name", flat=True),
     }
     return next(name for number in range(1, 1000) if (name := f"{stem}-{number}" if number > 1 else stem) not in taken)

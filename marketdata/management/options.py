@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from marketdata.ticks import SEQ_BITS, STREAM_BITS, batch_number
+from marketdata.types.ticks import SEQ_BITS, STREAM_BITS, batch_number
 from terminals import wire
 
 

@@ -10,10 +10,10 @@ from django.apps.registry import Apps
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-from marketdata import figures
+from marketdata.types import checksums
 from marketdata.storage import storage_of
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import ABSENT, SEQ_BITS, SIZES, TICK_BITS, packed_ratio
+from marketdata.types.ticks import ABSENT, SEQ_BITS, SIZES, TICK_BITS, packed_ratio
 
 FAR_US = 2**62
 
@@ -26,7 +26,7 @@ def fill_ledger(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
     """From the ticks themselves: series by series, each batch's rows of each trading date."""
     store, model = storage_of(editor.connection), apps.get_model("marketdata", "IngestBatchDay")
     runs = apps.get_model("marketdata", "RolloverRun")
-    found: dict[tuple[int, int], figures.Figure] = {}
+    found: dict[tuple[int, int], checksums.Figure] = {}
     sources = dict(apps.get_model("marketdata", "IngestStream").objects.values_list("id", "client__source_id"))
     for date in store.dates("temp_market_data"):
         for symbol, feed in store.day_series(date):
@@ -39,8 +39,8 @@ def fill_ledger(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
             for stream in np.unique(streams).tolist():  # a series may have come from several sources
                 part = ticks.take(streams == stream)
                 part.source_id = sources.get(stream) or part.source_id
-                for key, figure in figures.by_batch(part, part.tick_id >> TICK_BITS).items():
-                    found[key] = found.get(key, figures.Figure()) + figure
+                for key, figure in checksums.by_batch(part, part.tick_id >> TICK_BITS).items():
+                    found[key] = found.get(key, checksums.Figure()) + figure
         runs.objects.get_or_create(trade_date=date)
     model.objects.bulk_create(
         [

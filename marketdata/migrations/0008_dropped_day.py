@@ -10,7 +10,7 @@ from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import Q, Sum
 
-from marketdata.figures import PRIME, Figure
+from marketdata.types.checksums import PRIME, Figure
 from marketdata.storage import storage_of
 from marketdata.storage.base import MINUTES
 

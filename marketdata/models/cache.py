@@ -1,5 +1,5 @@
-"""What a reader in SQL gets of the caches. Made by `marketdata.storage`, filled by `marketdata.caches`, and of no
-account: all of it can be made again."""
+"""What a reader in SQL gets of the caches. Made by `marketdata.storage`, filled by `marketdata.realtime.cache_tables`,
+and of no account: all of it can be made again."""
 
 from __future__ import annotations
 

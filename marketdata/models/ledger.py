@@ -75,8 +75,8 @@ class IngestBatch(models.Model):
 
 
 class IngestBatchDay(models.Model):
-    """What a batch stored of one trading date: how many ticks and their checksum (`marketdata.figures`). Written with
-    the claim row, so that the rows of a day can be compared with what was acknowledged."""
+    """What a batch stored of one trading date: how many ticks and their checksum (`marketdata.types.checksums`).
+    Written with the claim row, so that the rows of a day can be compared with what was acknowledged."""
 
     pk = models.CompositePrimaryKey("batch", "trade_date")
     batch = models.BigIntegerField()

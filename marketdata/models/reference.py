@@ -11,7 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from marketdata import scopes
+from marketdata.types import scopes
 from terminals import wire
 
 # 1 to 24 printable ASCII characters without a comma (which separates codes in a request), not a lone asterisk (which is
@@ -30,7 +30,7 @@ def validate_timezone(name: str) -> None:
 
 
 CLIENT_QUOTAS = ("spools", "symbols", "dates")
-"""The quotas a client can have limits of its own for (`marketdata.quotas`)."""
+"""The quotas a client can have limits of its own for (`marketdata.limits.quotas`)."""
 
 
 def validate_quotas(given: object) -> None:
@@ -175,7 +175,8 @@ class Feed(models.Model):
 
 
 class FeedOwner(models.Model):
-    """The one client that sends a symbol of a feed (`marketdata.owners`). `client` is empty after a release."""
+    """The one client that sends a symbol of a feed (`marketdata.reference.owners`). `client` is empty after a
+    release."""
 
     feed = models.CharField(_("피드 feed"), max_length=16)
     symbol = models.CharField(_("종목 symbol"), max_length=24)

@@ -10,9 +10,9 @@ from marketdata.storage.base import NotWholeError, Storage, StorageBusyError, St
 
 # By Django's name of the database; imported when it is asked for, so that nobody waits for the other two's drivers.
 BACKENDS = {
-    "sqlite": "marketdata.storage.sqlite.SQLite",
-    "mysql": "marketdata.storage.mariadb.MariaDB",
-    "postgresql": "marketdata.storage.postgresql.PostgreSQL",
+    "sqlite": "marketdata.storage.sqlite.ticks.SQLite",
+    "mysql": "marketdata.storage.mariadb.ticks.MariaDB",
+    "postgresql": "marketdata.storage.postgresql.ticks.PostgreSQL",
 }
 
 __all__ = [

@@ -16,7 +16,7 @@ market_events         status, VI, index and other events, key (event_time, event
 cache_realtime_data, cache_chart_data, cache_stats_data   what a reader in SQL gets of the caches; not partitioned
 
 Prices are DECIMAL(18,8) and sizes DECIMAL(18,6) where the database has exact decimals; SQLite has none and keeps the
-integers of `marketdata.ticks` (1e-8 and 1e-6), and times as microseconds.
+integers of `marketdata.types.ticks` (1e-8 and 1e-6), and times as microseconds.
 
 A tick lies in exactly one place at any moment: temp_market_data, market_data_tick, or (where a backend needs it for the
 way between) a table of its own. `read_ticks` asks all of them in one statement, so a day that is being moved is whole
@@ -36,12 +36,12 @@ from typing import Any, ClassVar, NamedTuple
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from marketdata.bars import Bars
-from marketdata.daily import DailyBars
-from marketdata.figures import Figure
-from marketdata.records import MarketEvent, OrderBook
 from marketdata.storage.periods import DAY, MONTH, Period
-from marketdata.ticks import SIZES, Ticks
+from marketdata.types.checksums import Figure
+from marketdata.types.daily_bars import DailyBars
+from marketdata.types.minute_bars import Bars
+from marketdata.types.order_books import MarketEvent, OrderBook
+from marketdata.types.ticks import SIZES, Ticks
 from terminals import wire
 
 TEMP, HISTORY = "temp_market_data", "market_data_tick"
@@ -221,7 +221,8 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def merge_minutes(self, bars: Bars) -> Bars:
         """Merge partial candles into the stored ones and return the merged state of each, as it will be committed.
-        `marketdata.bars.SumTooLargeError`, after which the transaction must not commit, if a sum reaches its bound."""
+        `marketdata.types.minute_bars.SumTooLargeError`, after which the transaction must not commit, if a sum reaches
+        its bound."""
 
     @abc.abstractmethod
     def read_ticks(
@@ -315,9 +316,9 @@ class Storage(abc.ABC):
     def tick_figures(
         self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
     ) -> dict[tuple[str, str], Figure]:
-        """Count and checksum of a trading date's ticks by (symbol, feed), as `marketdata.figures.of_ticks` has them;
-        from wherever they lie, or from `tables` alone (TEMP has also what is on its way). `threads` connections share
-        the work (outside a snapshot)."""
+        """Count and checksum of a trading date's ticks by (symbol, feed), as `marketdata.types.checksums.of_ticks` has
+        them; from wherever they lie, or from `tables` alone (TEMP has also what is on its way). `threads` connections
+        share the work (outside a snapshot)."""
 
     @abc.abstractmethod
     def day_rows(self, date: datetime.date) -> int:

@@ -6,12 +6,11 @@ import datetime
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from marketdata import bars as bars_module
-from marketdata import daily
-from marketdata.bars import Bars
-from marketdata.daily import DailyBars
 from marketdata.storage.base import EPOCH_DATE, TickKey
 from marketdata.storage.sidetables import SideTables
+from marketdata.types import daily_bars, minute_bars
+from marketdata.types.daily_bars import DailyBars
+from marketdata.types.minute_bars import Bars
 
 _DAY_US = 86_400_000_000
 # A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
@@ -25,9 +24,9 @@ class CandleReads(SideTables):
     """What a backend inherits once it has the words."""
 
     BAR: ClassVar[str]
-    """The symbol and the other columns of `marketdata.bars.COLUMNS`."""
+    """The symbol and the other columns of `marketdata.types.minute_bars.COLUMNS`."""
     DAILY_BAR: ClassVar[str]
-    """The columns of `marketdata.daily.COLUMNS`."""
+    """The columns of `marketdata.types.daily_bars.COLUMNS`."""
 
     def read_minutes(
         self,
@@ -53,7 +52,7 @@ class CandleReads(SideTables):
         if limit and times[limit] == times[limit - 1]:  # the limit falls between two trading dates of one minute
             minute = int(times[limit])
             whole = self._minutes([symbol], feed, minute, minute + 1, ascending=ascending)
-            return bars_module.joined([found.take(times != minute), whole])
+            return minute_bars.joined([found.take(times != minute), whole])
         return found.take(slice(limit))
 
     def read_minutes_of(self, symbols: Sequence[str], feed: str, start_us: int, end_us: int) -> Bars:
@@ -61,7 +60,7 @@ class CandleReads(SideTables):
             self._minutes(symbols[at : at + _SYMBOLS], feed, start_us, end_us, by_symbol=True)
             for at in range(0, len(symbols), _SYMBOLS)
         ]
-        return bars_module.concatenate(parts) if parts else bars_module.empty(feed)
+        return minute_bars.concatenate(parts) if parts else minute_bars.empty(feed)
 
     def _minutes(
         self,
@@ -86,7 +85,7 @@ class CandleReads(SideTables):
                 self._near(start_us, -_NEAR_DAYS), self._near(end_us, _NEAR_DAYS),
             ],
         )  # fmt: skip
-        return bars_module.from_rows(feed, rows)
+        return minute_bars.from_rows(feed, rows)
 
     def _near(self, time_us: int, days: int) -> Any:
         """The UTC date of a time moved by so many days, the nearest there is, as a parameter."""
@@ -102,7 +101,7 @@ class CandleReads(SideTables):
             f"SELECT {self.BAR} FROM market_data_minute WHERE {' AND '.join(where)} ORDER BY symbol, minute_time",
             params,
         )
-        return bars_module.from_rows(feed, rows)
+        return minute_bars.from_rows(feed, rows)
 
     def minute_dates(self, symbol: str, feed: str, dates: Sequence[datetime.date]) -> list[datetime.date]:
         days = sorted((date - EPOCH_DATE).days for date in dates)
@@ -140,4 +139,4 @@ class CandleReads(SideTables):
             f" ORDER BY trade_date {'ASC' if ascending else 'DESC'}" + ("" if limit is None else f" LIMIT {limit:d}"),
             [symbol, feed, self._day(first), self._day(last)],
         )
-        return daily.from_rows(symbol, feed, rows)
+        return daily_bars.from_rows(symbol, feed, rows)

@@ -9,8 +9,8 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from marketdata.records import MarketEvent, OrderBook
 from marketdata.storage.base import EPOCH_DATE, Latest, NotWholeError, Series, Storage
+from marketdata.types.order_books import MarketEvent, OrderBook
 from terminals import wire
 
 _LATEST_KEY = ("symbol", "feed")

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from marketdata import bars as bars_module
-from marketdata import ticks as ticks_module
-from marketdata.bars import Bars
 from marketdata.storage.base import MINUTES, Latest, Span
-from marketdata.ticks import ABSENT, NO_DATE, Ticks
+from marketdata.types import minute_bars
+from marketdata.types import ticks as ticks_module
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import ABSENT, NO_DATE, Ticks
 
 _TOGETHER = 100  # stretches a statement
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def read_minutes(ask: Ask, dialect: Dialect, feed: str, spans: Iterable[Span]) -
     for day, part in _by_day(spans):
         where, params = _where(dialect, "minute_time", feed, day, part)
         rows += ask(f"SELECT {dialect.bar} FROM {MINUTES} WHERE {where}", params)
-    return bars_module.from_rows(feed, rows)
+    return minute_bars.from_rows(feed, rows)
 
 
 def newest_trades(ask: Ask, dialect: Dialect, symbols: Sequence[str]) -> list[Latest]:
@@ -88,7 +88,7 @@ def _newest_minutes(ask: Ask, dialect: Dialect, series: Sequence[tuple[str, str]
     for part in _chunks(series, _TOGETHER):
         for row in ask(_all(each, len(part)), [x for pair in part for x in pair]):
             found.setdefault(row[-1], []).append(row[:-1])
-    return {feed: bars_module.from_rows(feed, rows) for feed, rows in found.items()}
+    return {feed: minute_bars.from_rows(feed, rows) for feed, rows in found.items()}
 
 
 def _latest(ask: Ask, dialect: Dialect, feed: str, bars: Bars) -> list[Latest]:

@@ -23,7 +23,7 @@ from celery import Celery
 from celery_app import QUEUES, broker_settings
 from ingest import bodies
 from ingest.flights import Flight
-from marketdata import broker
+from marketdata.realtime import broker
 from tests.bench.load import batch
 from tests.servers import Redis
 from tests.servers.process import spawn, temporary_folder

@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 
-from marketdata import ticks as ticks_module
 from marketdata.storage import storage
-from marketdata.storage.loadfile import LoadFile
-from marketdata.ticks import Ticks
+from marketdata.storage.mariadb.load_data import LoadFile
+from marketdata.types import ticks as ticks_module
+from marketdata.types.ticks import Ticks
 from tests.bench import load
 
 STATEMENT_ROWS = 5_000

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from marketdata import supervisor
+from marketdata.launcher import supervisor
 from tests.servers import free_port
 from tests.servers.process import spawn, temporary_folder
 from tests.waiting import until

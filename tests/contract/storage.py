@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics import candles
-from marketdata import ledger
-from marketdata.bars import Bars
-from marketdata.ledger import AlreadyClaimedError, Claim
+from marketdata.ledger import batch_ledger
+from marketdata.ledger.batch_ledger import AlreadyClaimedError, Claim
 from marketdata.models import IngestBatch
 from marketdata.storage import Storage, TickKey, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
-from marketdata.storage.loadfile import MANY_ROWS
-from marketdata.ticks import ABSENT, GREATEST, Ticks
+from marketdata.storage.mariadb.load_data import MANY_ROWS
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import ABSENT, GREATEST, Ticks
 from tests import market
 from tests.market import MINUTE_US, NINE_US, tick_id
 
@@ -439,7 +439,7 @@ class StorageContract:
     def test_a_transaction_that_fails_leaves_nothing_behind(self, store):
         def fail() -> None:
             with store.transaction():
-                ledger.claim([claim_of(1)])
+                batch_ledger.claim([claim_of(1)])
                 store.load("temp_market_data", market.ticks([{}]))
                 store.merge_minutes(candles.build(market.ticks([{}])))
                 raise ZeroDivisionError
@@ -468,21 +468,21 @@ class StorageContract:
 
     def test_a_batch_can_be_claimed_once(self, store):
         with store.transaction():
-            ledger.claim([claim_of(1), claim_of(2)])
+            batch_ledger.claim([claim_of(1), claim_of(2)])
 
         def again() -> None:
             with store.transaction():
-                ledger.claim([claim_of(3), claim_of(2, checksum=8)])
+                batch_ledger.claim([claim_of(3), claim_of(2, checksum=8)])
 
         with pytest.raises(AlreadyClaimedError):
             again()
-        assert ledger.checksums([1, 2, 3]) == {1: 7, 2: 7}
+        assert batch_ledger.checksums([1, 2, 3]) == {1: 7, 2: 7}
 
     def test_of_two_workers_that_claim_one_batch_at_once_one_stores_it(self, store):
         def work() -> bool:
             try:
                 with storage().transaction():
-                    ledger.claim([claim_of(5), claim_of(6)])
+                    batch_ledger.claim([claim_of(5), claim_of(6)])
                     storage().load("temp_market_data", market.ticks([{}]))
                     merged = storage().merge_minutes(candles.build(market.ticks([{}])))
                 return bool(merged.n.tolist() == [1])

@@ -16,14 +16,16 @@ from django.db import connection, connections
 from analytics import voids
 from ingest import requeue, tasks
 from ingest.rights import Rights
-from marketdata import backups, dropped, leases, ledger, rollover
+from marketdata import backups
 from marketdata.backups import comparison
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import dropped, leases, rollover
 from marketdata.models import Alarm, BackupRun, Client, IngestBatch, IngestStream, RolloverRun, Source
+from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
 from marketdata.storage.backups import Programs, backup_of
 from marketdata.storage.base import HISTORY, TEMP
-from marketdata.symbols import Directory
-from marketdata.ticks import TICK_BITS, batch_number
+from marketdata.types.ticks import TICK_BITS, batch_number
 from tests import upkeep
 from tests.backup import DAY, NOW, batch, given, verified
 from tests.commit import commit
@@ -98,7 +100,7 @@ def refused(seq: int) -> None:
     commit(storage(), ticks.take(np.arange(2)))
     number = int(ticks.tick_id[2]) >> TICK_BITS
     row = {"symbol": "005930", "time": int(ticks.time_us[2]), "price": "70002", "size": "1"}
-    ledger.keep_rejects([(number, 2, "symbol_unknown", json.dumps(row))])
+    batch_ledger.keep_rejects([(number, 2, "symbol_unknown", json.dumps(row))])
     IngestBatch.objects.filter(pk=number).update(rows=3, rejected=1, captured_us=1)
 
 
@@ -209,7 +211,7 @@ def test_a_program_that_is_missing_is_named_and_leaves_nothing_behind(store, giv
     if connection.vendor == "sqlite":
         pytest.skip("SQLite needs no program")
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("marketdata.storage.backups.programs.SYSTEM_FOLDERS", ())
+    monkeypatch.setattr("marketdata.storage.programs.SYSTEM_FOLDERS", ())
     commit(store, batch(1))
 
     run = backups.make(NOW, given=dataclasses.replace(given, programs=Programs([])))

@@ -13,11 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import candles
-from marketdata import figures, ledger
-from marketdata.bars import VALUE_UNIT
-from marketdata.figures import Figure
+from marketdata.ledger import batch_ledger
 from marketdata.models import Symbol
-from marketdata.records import MarketEvent, OrderBook
 from marketdata.storage import storage
 from marketdata.storage.base import (
     BOOKS,
@@ -31,7 +28,11 @@ from marketdata.storage.base import (
     Latest,
     Window,
 )
-from marketdata.ticks import ABSENT, GREATEST
+from marketdata.types import checksums
+from marketdata.types.checksums import Figure
+from marketdata.types.minute_bars import VALUE_UNIT
+from marketdata.types.order_books import MarketEvent, OrderBook
+from marketdata.types.ticks import ABSENT, GREATEST
 from tests import market
 from tests.contract.storage import (
     NULLABLE,
@@ -207,7 +208,7 @@ def test_arrays_and_database_agree_on_every_figure(store, data):
 
     found = store.tick_figures(DAY)
 
-    assert found[symbol, "krx"] == figures.of_ticks(batch)[DAYS]
+    assert found[symbol, "krx"] == checksums.of_ticks(batch)[DAYS]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -221,11 +222,11 @@ def test_the_figure_of_a_day_does_not_depend_on_where_it_lies(store, threads):
 
     load(store, late)
 
-    whole = figures.total(store.tick_figures(DAY, threads=threads).values())
+    whole = checksums.total(store.tick_figures(DAY, threads=threads).values())
     assert before == moved == store.tick_figures(DAY, tables=[HISTORY])
     assert (store.day_rows(DAY), store.day_rows(NEXT)) == (57, 0)
-    assert figures.total(before.values()) == figures.of_ticks(batch)[DAYS]
-    assert whole == figures.of_ticks(batch)[DAYS] + figures.of_ticks(late)[DAYS]
+    assert checksums.total(before.values()) == checksums.of_ticks(batch)[DAYS]
+    assert whole == checksums.of_ticks(batch)[DAYS] + checksums.of_ticks(late)[DAYS]
 
 
 def test_any_changed_value_changes_the_figure(store):
@@ -249,18 +250,18 @@ def test_values_that_change_places_between_two_rows_change_the_figure(store):
     load(store, market.ticks([{"price": 5, "tick_id": tick_id(1, 0)}, {"price": 6, "tick_id": tick_id(1, 1)}]))
     swapped = market.ticks([{"price": 6, "tick_id": tick_id(1, 0)}, {"price": 5, "tick_id": tick_id(1, 1)}])
 
-    assert figures.total(store.tick_figures(DAY).values()) != figures.of_ticks(swapped)[DAYS]
+    assert checksums.total(store.tick_figures(DAY).values()) != checksums.of_ticks(swapped)[DAYS]
 
 
 def test_the_ledger_of_a_day_is_the_figure_of_its_rows(store):
     one, two = trades(9), trades(5, seq=2)
     for batch in (one, two):
         with store.transaction():
-            ledger.claim_days(figures.by_batch(batch, batch.tick_id >> 13))
+            batch_ledger.claim_days(checksums.by_batch(batch, batch.tick_id >> 13))
             store.load(TEMP, batch)
 
-    assert ledger.day_figure(DAY) == figures.total(store.tick_figures(DAY).values())
-    assert ledger.day_figure(NEXT) == Figure()
+    assert batch_ledger.day_figure(DAY) == checksums.total(store.tick_figures(DAY).values())
+    assert batch_ledger.day_figure(NEXT) == Figure()
 
 
 def test_inside_a_snapshot_nothing_changes(store):
@@ -555,7 +556,7 @@ def test_the_latest_price_is_replaced_and_what_is_old_is_purged(store):
 
 
 def test_the_clock_of_the_database_is_ours_within_a_minute(store):
-    assert abs(store.clock_us() - ledger.now_us()) < 60_000_000
+    assert abs(store.clock_us() - batch_ledger.now_us()) < 60_000_000
 
 
 def test_a_wrong_table_is_an_error_and_not_an_empty_answer(store):

@@ -9,12 +9,12 @@ from django.apps import apps
 from django.db import connection
 
 from analytics import candles
-from marketdata import figures
-from marketdata.figures import Figure
 from marketdata.models import IngestBatchDay
 from marketdata.storage import StorageError
 from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Latest
-from marketdata.ticks import SIZES, TICK_BITS
+from marketdata.types import checksums
+from marketdata.types.checksums import Figure
+from marketdata.types.ticks import SIZES, TICK_BITS
 from tests import market
 from tests.contract.storage import load, make_room, merge, read, read_bars
 from tests.market import NINE_US, price, size, tick_id
@@ -100,12 +100,12 @@ def one_day() -> datetime.timedelta:
 
 
 def test_the_checksum_of_a_tick_is_what_it_was_when_sizes_had_four_places():
-    assert figures.of_ticks(of_then()) == {DAYS: THEN}
+    assert checksums.of_ticks(of_then()) == {DAYS: THEN}
 
 
 def test_a_day_that_is_open_during_the_upgrade_is_what_it_was(store, old):
     ticks, bars, daily = old
-    for (batch, day), figure in figures.by_batch(of_then(), of_then().tick_id >> TICK_BITS).items():
+    for (batch, day), figure in checksums.by_batch(of_then(), of_then().tick_id >> TICK_BITS).items():
         IngestBatchDay.objects.create(
             batch=batch, trade_date=EPOCH_DATE + datetime.timedelta(days=day), rows=figure.rows,
             checksum=figure.checksum,
@@ -113,7 +113,7 @@ def test_a_day_that_is_open_during_the_upgrade_is_what_it_was(store, old):
 
     store.refine_sizes()
 
-    assert figures.total(store.tick_figures(DAY).values()) == THEN
+    assert checksums.total(store.tick_figures(DAY).values()) == THEN
     assert market.same(read(store, "005930"), ticks)
     assert market.candles(read_bars(store)) == market.candles(bars)
     again = store.read_daily("005930", "krx", DAY, DAY + one_day())
@@ -134,7 +134,7 @@ def test_after_it_a_size_has_six_places_and_joins_the_candle_of_before(store, ol
 
     found = read(store, "005930")
     assert size("0.000001") in found.size.tolist()
-    assert figures.total(store.tick_figures(DAY).values()) == THEN + figures.of_ticks(fine)[DAYS]
+    assert checksums.total(store.tick_figures(DAY).values()) == THEN + checksums.of_ticks(fine)[DAYS]
     assert market.candles(read_bars(store)) == market.candles_by_hand([of_then(), fine])
 
 
@@ -172,7 +172,7 @@ def test_the_ledger_of_a_database_older_than_the_ledger_by_day_counts_in_the_sam
     import_module("marketdata.migrations.0004_history_tables").fill_ledger(apps, _Editor())
 
     noted = IngestBatchDay.objects.values_list("rows", "checksum")
-    assert figures.total(Figure(*one) for one in noted) == THEN
+    assert checksums.total(Figure(*one) for one in noted) == THEN
 
 
 class _Editor:

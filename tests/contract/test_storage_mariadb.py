@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 
-from marketdata.storage import Storage, StorageBusyError, StorageError, partitions, storage
+from marketdata.storage import Storage, StorageBusyError, StorageError, storage
 from marketdata.storage.base import EPOCH_DATE
+from marketdata.storage.mariadb import partitions
 from tests import market
 from tests.contract.storage import StorageContract, elsewhere, load, merge, read
 from tests.market import NINE_US, tick_id

@@ -9,11 +9,11 @@ import pytest
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, connections
 
 from analytics import candles
-from marketdata import ledger
+from marketdata.ledger import batch_ledger
 from marketdata.models import DeadLetter, Gap
-from marketdata.storage import Storage, StorageBusyError, postgresql_history, storage
-from marketdata.storage import postgresql_partitions as partitions
+from marketdata.storage import Storage, StorageBusyError, storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
+from marketdata.storage.postgresql import days, partitions
 from terminals import wire
 from tests import market
 from tests.contract.storage import StorageContract, elsewhere, load, merge, read
@@ -150,7 +150,7 @@ class TestPostgreSQL(StorageContract):
 
     def test_a_snapshot_sees_every_tick_although_room_is_made_for_it_meanwhile(self, unparted, monkeypatch):
         # A question goes to the partitions that there are now; there, rows that were brought later are not seen.
-        monkeypatch.setattr(postgresql_history, "ROOM_S", 0.5)
+        monkeypatch.setattr(days, "ROOM_S", 0.5)
         date = day("2026-03-16")
         load(unparted, ticks_of(date))
 
@@ -215,7 +215,7 @@ class TestPostgreSQL(StorageContract):
         assert unparted.strays(TEMP) == 0
 
     def test_rows_wait_without_room_while_somebody_holds_the_table(self, unparted, monkeypatch):
-        monkeypatch.setattr(postgresql_history, "ROOM_S", 0.5)
+        monkeypatch.setattr(days, "ROOM_S", 0.5)
 
         with in_use("SELECT count(*) FROM temp_market_data"):
             unparted.ensure_partitions([day("2026-03-16")])
@@ -231,7 +231,7 @@ class TestPostgreSQL(StorageContract):
             try:
                 load(storage(), ticks_of(date))
             except DatabaseError as error:
-                return postgresql_history.sqlstate(error), storage().is_transient(error)
+                return days.sqlstate(error), storage().is_transient(error)
             finally:
                 connections.close_all()
             return None, False
@@ -277,7 +277,7 @@ class TestPostgreSQL(StorageContract):
             return str(cursor.fetchone()[0])
 
     def test_a_move_that_others_keep_waiting_names_them_and_changes_nothing(self, unparted, monkeypatch):
-        monkeypatch.setattr(postgresql_history, "PATIENCE_S", 0.5)
+        monkeypatch.setattr(days, "PATIENCE_S", 0.5)
         unparted.ensure_partitions([day("2026-03-16")])
         load(unparted, ticks_of(day("2026-03-16")))
 
@@ -326,7 +326,7 @@ class TestPostgreSQL(StorageContract):
                     both_hold_one.wait(timeout=30)
                     cursor.execute(change, [second])
             except OperationalError as error:
-                return postgresql_history.sqlstate(error), storage().is_transient(error)
+                return days.sqlstate(error), storage().is_transient(error)
             finally:
                 connections.close_all()
             return None
@@ -346,7 +346,7 @@ class TestPostgreSQL(StorageContract):
                 cursor.execute(f"SET {limit} = 200")
             with pytest.raises(OperationalError) as caught, connection.cursor() as cursor:
                 cursor.execute(change)
-            return postgresql_history.sqlstate(caught.value), storage().is_transient(caught.value)
+            return days.sqlstate(caught.value), storage().is_transient(caught.value)
 
         with store.transaction(), connection.cursor() as cursor:
             cursor.execute(change)
@@ -425,8 +425,8 @@ class TestPostgreSQL(StorageContract):
         assert store.count("temp_market_data") == 6
 
     def test_words_of_a_terminal_are_kept_though_postgresql_knows_no_nul(self, store):
-        ledger.keep_gap(7, "krx", wire.Gap(1, 2, 3, "spool\0full"))
-        ledger.bury(7, checksum=1, code="bad_batch", error="spool\0full", payload=b"spool\0full")
+        batch_ledger.keep_gap(7, "krx", wire.Gap(1, 2, 3, "spool\0full"))
+        batch_ledger.bury(7, checksum=1, code="bad_batch", error="spool\0full", payload=b"spool\0full")
 
         assert Gap.objects.get().reason == "spool\ufffdfull"
         letter = DeadLetter.objects.get()

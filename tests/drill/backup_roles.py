@@ -29,13 +29,14 @@ from django.conf import settings
 from django.db import connection
 
 from ingest import notices, tasks
-from marketdata import backups, ledger
+from marketdata import backups
 from marketdata.backups import comparison
+from marketdata.ledger import batch_ledger
 from marketdata.models import IngestBatch, Symbol
 from marketdata.storage import storage, storage_of
 from marketdata.storage.backups import backup_of
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
-from marketdata.ticks import TICK_BITS, batch_number, empty
+from marketdata.types.ticks import TICK_BITS, batch_number, empty
 from terminals import wire
 from tests.commit import commit
 
@@ -97,7 +98,9 @@ def write(stream: int, pause_s: float) -> None:
                 price=chosen.randrange(1_000, 90_000) * 10**columns.price_scale,
             )  # fmt: skip
         number = batch_number(stream, seq)
-        message = notices.batch_message(number, columns.encode(seq, FEED, start), ledger.now_us(), REPLAY, None, None)
+        message = notices.batch_message(
+            number, columns.encode(seq, FEED, start), batch_ledger.now_us(), REPLAY, None, None
+        )
         while not IngestBatch.objects.filter(batch=number).exists():
             tasks.process_batches(batches=[message], reply_to="")
         stored = IngestBatch.objects.get(batch=number).stored

@@ -26,13 +26,15 @@ from django.db import Error as DatabaseTrouble
 from django.db import connection
 
 from analytics import candles
-from marketdata import bars as bars_module
-from marketdata import figures, leases, ledger, retention, rollover, sessions
-from marketdata.ledger import Claim
+from marketdata.calendar import trading_dates
+from marketdata.ledger import batch_ledger
+from marketdata.ledger.batch_ledger import Claim
+from marketdata.maintenance import leases, retention, rollover
 from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
-from marketdata.ticks import TICK_BITS, Ticks, batch_number, empty
+from marketdata.types import checksums, minute_bars
+from marketdata.types.ticks import TICK_BITS, Ticks, batch_number, empty
 from terminals import wire
 
 FEED = "krx"
@@ -71,14 +73,14 @@ def batch_of(date: datetime.date, stream: int, seq: int, rows: int, *, of: int, 
 
 def commit(ticks: Ticks, number: int, *, with_candles: bool = True) -> None:
     """What a worker does with a batch: claim, ledger by date, ticks, candles, in one transaction."""
-    now = ledger.now_us()
+    now = batch_ledger.now_us()
     claim = Claim(
         batch=number, state="stored", feed=FEED, rows=len(ticks), stored=len(ticks), rejected=0, checksum=number,
         first_us=int(ticks.time_us[0]), last_us=int(ticks.time_us[-1]), received_us=now, committed_us=now,
     )  # fmt: skip
     with storage().transaction():
-        ledger.claim([claim])
-        ledger.claim_days(figures.by_batch(ticks, ticks.tick_id >> TICK_BITS))
+        batch_ledger.claim([claim])
+        batch_ledger.claim_days(checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS))
         if storage().load(TEMP, ticks) != len(ticks):
             raise RuntimeError("fewer ticks were stored than claimed")
         if with_candles:
@@ -91,7 +93,7 @@ def persistently(job: Callable[[], None]) -> None:
         try:
             job()
             return
-        except ledger.AlreadyClaimedError:
+        except batch_ledger.AlreadyClaimedError:
             return  # it was committed after all
         except DatabaseTrouble as error:
             tell(away=type(error).__name__)
@@ -194,9 +196,9 @@ def count(spec: dict[str, Any]) -> None:
         context = rollover.Context(lease=lease, clock=rollover.utc_now, progress=lambda _words: None, threads=1)
         counted = rollover.count(run, context)
     run.refresh_from_db()
-    told = ledger.day_figure(date)
+    told = batch_ledger.day_figure(date)
     tell(
-        equal=counted and told == figures.Figure(run.rows or 0, run.checksum or 0),
+        equal=counted and told == checksums.Figure(run.rows or 0, run.checksum or 0),
         seconds=round(time.monotonic() - began, 2),
     )
 
@@ -206,15 +208,18 @@ def judge(spec: dict[str, Any]) -> None:
     days = {}
     for text in spec["dates"]:
         date = datetime.date.fromisoformat(text)
-        told, stored = ledger.day_figure(date), figures.total(storage().tick_figures(date, tables=[HISTORY]).values())
-        left = figures.total(storage().tick_figures(date, tables=[TEMP]).values())
+        told, stored = (
+            batch_ledger.day_figure(date),
+            checksums.total(storage().tick_figures(date, tables=[HISTORY]).values()),
+        )
+        left = checksums.total(storage().tick_figures(date, tables=[TEMP]).values())
         wrong = daily = 0
         for symbol, feed in storage().day_series(date):
             ticks = storage().read_day_ticks(date, symbol, feed)
             made = candles.build(ticks)
             start, end = int(made.time_us[0]), int(made.time_us[-1]) + 60_000_000
             kept = storage().read_minutes(symbol, feed, start, end)
-            wrong += bars_module.changes(kept, made)[0] != [] or len(bars_module.changes(kept, made)[1]) > 0
+            wrong += minute_bars.changes(kept, made)[0] != [] or len(minute_bars.changes(kept, made)[1]) > 0
             bar = storage().read_daily(symbol, feed, date, date + datetime.timedelta(days=1))
             daily += len(bar) == 1 and int(bar.n[0]) == len(ticks)
         run = RolloverRun.objects.filter(trade_date=date).first()
@@ -229,7 +234,7 @@ def judge(spec: dict[str, Any]) -> None:
 def dates(spec: dict[str, Any]) -> None:
     """The current trading day and those before it, by the calendar, oldest first; room is made as beat does hourly."""
     retention.extend(rollover.utc_now())
-    calendar, found = sessions.calendar(rollover.MARKET), [rollover.current_date(rollover.utc_now())]
+    calendar, found = trading_dates.calendar(rollover.MARKET), [rollover.current_date(rollover.utc_now())]
     for _ in range(spec["number"]):
         found.append(calendar.previous_session(found[-1]))
     tell(dates=[date.isoformat() for date in reversed(found)])

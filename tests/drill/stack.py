@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marketdata import supervisor
+from marketdata.launcher import supervisor
 from tests.drill import faults
 from tests.servers import MariaDB, PostgreSQL, Redis, Server, free_port
 from tests.servers.process import spawn

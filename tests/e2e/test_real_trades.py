@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from marketdata import feed
 from marketdata.models import IngestBatch, IngestReject, Symbol
+from marketdata.realtime import feed
 from marketdata.storage import storage
 from terminals.command import WRONG_INPUT
 from tests import market

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from marketdata import supervisor
+from marketdata.launcher import supervisor
 from terminals.spool import Spool
 from tests.servers import free_port
 from tests.waiting import until

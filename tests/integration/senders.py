@@ -9,10 +9,12 @@ from django.test import override_settings
 
 from ingest import notices, tasks
 from ingest.rights import Rights
-from marketdata import alarms, ledger, live, seeding
+from marketdata import alarms
+from marketdata.ledger import batch_ledger
 from marketdata.models import Client, Market, Source, Symbol
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.realtime import live_state, seeding
+from marketdata.reference.symbols import Directory
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests.market import NINE_US
 
@@ -21,7 +23,7 @@ from tests.market import NINE_US
 def worker_of(redis_url: str) -> Iterator[None]:
     """This process is a worker that knows 005930 and 000660 of KRX; database and Redis are empty."""
     with override_settings(REDIS_URL=redis_url), pytest.MonkeyPatch.context() as patched:
-        live.connection.cache_clear()
+        live_state.connection.cache_clear()
         alarms.told.clear()
         patched.setattr(tasks, "directory", Directory(retry_s=0.0))
         patched.setattr(tasks, "rights", Rights(keep_s=-1.0))
@@ -29,8 +31,8 @@ def worker_of(redis_url: str) -> Iterator[None]:
             Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
         assert seeding.seed()  # this Redis knows all there is: nothing yet
         yield
-        live.connection().close()
-        live.connection.cache_clear()
+        live_state.connection().close()
+        live_state.connection.cache_clear()
 
 
 class Sender:
@@ -41,7 +43,7 @@ class Sender:
         self.client, _ = Client.objects.create_with_secret(
             name=name, source=source, may_send=True, feeds="*", shares_feeds=True
         )
-        self.stream = ledger.open_stream(self.client, f"{self.client.pk:016x}")
+        self.stream = batch_ledger.open_stream(self.client, f"{self.client.pk:016x}")
         self.seq = 0
 
     def send(self, *rows: dict[str, Any], feed: str = "krx") -> int:
@@ -50,6 +52,6 @@ class Sender:
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         number = batch_number(self.stream, self.seq)
         payload = wire.encode_rows(self.seq, feed, 1, given)
-        message = notices.batch_message(number, payload, ledger.now_us(), 4, None, None)
+        message = notices.batch_message(number, payload, batch_ledger.now_us(), 4, None, None)
         tasks.process_batches(batches=[message], reply_to="test")
         return number

@@ -21,10 +21,11 @@ from api.stream import shared
 from api.views import status
 from ingest import notices, tasks
 from ingest.rights import Rights
-from marketdata import broker, ledger, live
+from marketdata.ledger import batch_ledger
 from marketdata.models import Client, Market, Symbol
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.realtime import broker, live_state
+from marketdata.reference.symbols import Directory
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests.market import MINUTE_US, NINE_US
 
@@ -50,7 +51,7 @@ class Serving:
         number = next(self._seqs)
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         payload = wire.encode_rows(number, name, 1, given)
-        message = notices.batch_message(batch_number(1, number), payload, ledger.now_us(), source, None, None)
+        message = notices.batch_message(batch_number(1, number), payload, batch_ledger.now_us(), source, None, None)
         tasks.process_batches(batches=[message], reply_to="test")
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, **query: Any) -> Any:
@@ -175,7 +176,7 @@ def serving(
     """An empty database and Redis, three symbols and somebody with a key."""
     import_module("api.asgi")  # here: it sets logging up anew, which in a test would take caplog's handler away
     settings.REDIS_URL = settings.BROKER_URL = redis_server.url
-    for cache in (live.connection, broker.connection):
+    for cache in (live_state.connection, broker.connection):
         cache.cache_clear()
     authentication.forget()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
@@ -183,8 +184,8 @@ def serving(
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
     yield Serving()
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 @pytest.fixture

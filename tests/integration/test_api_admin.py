@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 
-from marketdata import credentials
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, Symbol
+from marketdata.reference import credentials
 from tests.integration.serving import serving
 
 __all__ = ["serving"]

@@ -10,8 +10,8 @@ from django.test import Client as Browser
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from api import attempts, authentication, urls
-from marketdata import live
 from marketdata.models import Client
+from marketdata.realtime import live_state
 from tests.integration.serving import serving
 
 __all__ = ["serving"]
@@ -118,7 +118,7 @@ def test_failed_logins_are_counted_and_then_refused_for_a_while(serving):
 
 def test_without_redis_nobody_is_locked_out(serving, settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
 
     assert serving.get("/v2/symbols").status_code == 200
     assert serving.get("/v2/stocks/005930/trades").status_code == 200

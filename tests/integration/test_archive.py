@@ -16,12 +16,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketdata import archive, figures, leases, parquet, rollover
-from marketdata.figures import Figure
+from marketdata.archive import exports, parquet
+from marketdata.maintenance import leases, rollover
 from marketdata.models import Alarm, Client, IngestStream, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import HISTORY
-from marketdata.ticks import ABSENT
+from marketdata.types import checksums
+from marketdata.types.checksums import Figure
+from marketdata.types.ticks import ABSENT
 from tests import market
 from tests.commit import commit
 from tests.integration import readers
@@ -76,7 +78,7 @@ def finished(*batches) -> None:
 
 
 def everything(path: Path) -> Figure:
-    return figures.total(one for part in archive.read(path) for one in figures.of_ticks(part).values())
+    return checksums.total(one for part in exports.read(path) for one in checksums.of_ticks(part).values())
 
 
 def run(*words: str) -> str:
@@ -91,40 +93,40 @@ def run(*words: str) -> str:
 def test_an_archived_day_has_every_tick_of_the_database_to_the_last_digit():
     finished()
 
-    manifest = archive.make(DAY)
+    manifest = exports.make(DAY)
 
     stored = {
         (symbol, feed): market.rows_of(storage().read_day_ticks(DAY, symbol, feed))
         for symbol, feed in storage().day_series(DAY)
     }
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for part in archive.read(archive.path_of(DAY)):
+    for part in exports.read(exports.path_of(DAY)):
         for row in market.rows_of(part):
             found.setdefault((row["symbol"], part.feed), []).append(row)
     assert found == stored
-    assert manifest.figure == figures.total(storage().tick_figures(DAY).values()) == everything(archive.path_of(DAY))
-    assert archive.path_of(DAY).parent.name == "trade_date=2026-03-16"
+    assert manifest.figure == checksums.total(storage().tick_figures(DAY).values()) == everything(exports.path_of(DAY))
+    assert exports.path_of(DAY).parent.name == "trade_date=2026-03-16"
     assert RolloverRun.objects.get(trade_date=DAY).archived_at is not None
 
 
 def test_the_manifest_says_what_is_in_the_file():
     finished()
 
-    manifest = archive.make(DAY)
+    manifest = exports.make(DAY)
 
-    said = json.loads((archive.folder_of(DAY) / "_ticks.json").read_text())
+    said = json.loads((exports.folder_of(DAY) / "_ticks.json").read_text())
     assert (said["trade_date"], said["rows"], said["row_groups"], said["format"]) == ("2026-03-16", 120, 1, 1)
-    assert said["bytes"] == archive.path_of(DAY).stat().st_size == manifest.bytes
+    assert said["bytes"] == exports.path_of(DAY).stat().st_size == manifest.bytes
     assert said["versions"].keys() == {"pyarrow", "parquet"}
-    assert sorted(path.name for path in archive.folder_of(DAY).iterdir()) == ["_ticks.json", "ticks.parquet"]
-    assert archive.verify(DAY) == manifest
+    assert sorted(path.name for path in exports.folder_of(DAY).iterdir()) == ["_ticks.json", "ticks.parquet"]
+    assert exports.verify(DAY) == manifest
 
 
 def test_duckdb_and_polars_read_the_same_numbers():
     finished()
-    archive.make(DAY)
+    exports.make(DAY)
 
-    duck, bear = readers.ask(str(archive.folder_of(DAY).parent / "*/*.parquet"))
+    duck, bear = readers.ask(str(exports.folder_of(DAY).parent / "*/*.parquet"))
 
     assert duck == bear
     every = sorted(
@@ -166,20 +168,20 @@ def test_a_series_that_two_sources_fed_keeps_both():
         IngestStream.objects.create(id=stream, client=client, epoch=f"{stream:016x}")
     finished(batch(1), batch(1, source_id=3, stream=2))
 
-    archive.make(DAY)
+    exports.make(DAY)
 
-    sources = {part.source_id: len(part) for part in archive.read(archive.path_of(DAY)) if part.symbols}
+    sources = {part.source_id: len(part) for part in exports.read(exports.path_of(DAY)) if part.symbols}
     assert sources == {3: 40, 4: 40}
-    assert everything(archive.path_of(DAY)) == figures.total(storage().tick_figures(DAY).values())
+    assert everything(exports.path_of(DAY)) == checksums.total(storage().tick_figures(DAY).values())
 
 
 def test_a_day_without_ticks_is_archived_as_a_file_without_rows():
     RolloverRun.objects.create(trade_date=DAY, state="done", rows=0, checksum=0)
 
-    assert archive.make(DAY).rows == 0
+    assert exports.make(DAY).rows == 0
 
-    assert list(archive.read(archive.path_of(DAY))) == []
-    assert archive.verify(DAY).rows == 0
+    assert list(exports.read(exports.path_of(DAY))) == []
+    assert exports.verify(DAY).rows == 0
 
 
 # --- when -------------------------------------------------------------------------------------------------------------
@@ -188,37 +190,37 @@ def test_a_day_without_ticks_is_archived_as_a_file_without_rows():
 def test_what_is_due_is_archived_once_however_often_it_is_asked_for():
     finished()
 
-    assert archive.run_due() == [DAY]
-    assert archive.run_due() == []
+    assert exports.run_due() == [DAY]
+    assert exports.run_due() == []
 
     RolloverRun.objects.update(archived_at=None)  # as if killed between the file and the note
-    before = archive.path_of(DAY).stat().st_mtime_ns
-    assert archive.run_due() == [DAY]
-    assert archive.path_of(DAY).stat().st_mtime_ns == before
+    before = exports.path_of(DAY).stat().st_mtime_ns
+    assert exports.run_due() == [DAY]
+    assert exports.path_of(DAY).stat().st_mtime_ns == before
 
 
 def test_nothing_is_archived_by_itself_unless_the_setting_says_so(settings):
     settings.ARCHIVE = False
     finished()
 
-    assert archive.run_due() == []
-    assert archive.due() == [DAY]
+    assert exports.run_due() == []
+    assert exports.due() == [DAY]
 
 
 def test_late_ticks_make_the_day_due_again_once_they_are_moved():
     finished()
-    archive.run_due()
+    exports.run_due()
     commit(storage(), batch(9, rows=6))
 
-    assert archive.due() == []
-    with pytest.raises(archive.ArchiveError, match="late ticks wait to be moved"):
-        archive.make(DAY)
+    assert exports.due() == []
+    with pytest.raises(exports.ArchiveError, match="late ticks wait to be moved"):
+        exports.make(DAY)
     rollover.run_due(clock=Clock("2026-03-17 10:00"))
-    with pytest.raises(archive.ArchiveError, match="makes it anew"):
-        archive.verify(DAY)
+    with pytest.raises(exports.ArchiveError, match="makes it anew"):
+        exports.verify(DAY)
 
-    assert archive.run_due() == [DAY]
-    assert archive.verify(DAY).rows == 126
+    assert exports.run_due() == [DAY]
+    assert exports.verify(DAY).rows == 126
 
 
 def test_a_copy_elsewhere_is_no_archive_of_the_day(tmp_path):
@@ -226,25 +228,25 @@ def test_a_copy_elsewhere_is_no_archive_of_the_day(tmp_path):
 
     run("2026-03-16", "--to", str(tmp_path / "copy"))
 
-    assert archive.verify(DAY, folder=tmp_path / "copy").rows == 120
-    assert archive.due() == [DAY]
+    assert exports.verify(DAY, folder=tmp_path / "copy").rows == 120
+    assert exports.due() == [DAY]
 
 
 def test_only_one_process_archives_at_a_time():
     finished()
 
-    with leases.hold(archive.LEASE):
-        assert archive.run_due() == []
+    with leases.hold(exports.LEASE):
+        assert exports.run_due() == []
         with pytest.raises(CommandError, match="another process is at it"):
             run("2026-03-16")
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
 
 
 def test_a_day_that_fails_rings_and_holds_up_no_other():
     finished()
     RolloverRun.objects.create(trade_date=datetime.date(2026, 3, 13), state="done", rows=5, checksum=1)
 
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
 
     alarm = Alarm.objects.get(code="archive_failed", cleared_at=None)
     assert alarm.subject == "2026-03-13"
@@ -269,7 +271,7 @@ def test_a_day_that_is_not_finished_or_not_whole_is_refused(state, fields, says)
 
     with pytest.raises(CommandError, match=says):
         run("2026-03-16")
-    assert not archive.folder_of(DAY).exists()
+    assert not exports.folder_of(DAY).exists()
 
 
 @pytest.mark.parametrize(
@@ -294,8 +296,8 @@ def test_ticks_that_the_ledger_does_not_have_are_not_archived():
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM ingest_batch_day WHERE batch = %s", [tick_id(1, 0) >> 13])
 
-    with pytest.raises(archive.ArchiveError, match=r"ledger has 80 ticks, stored are 120"):
-        archive.make(DAY)
+    with pytest.raises(exports.ArchiveError, match=r"ledger has 80 ticks, stored are 120"):
+        exports.make(DAY)
 
 
 def test_a_difference_that_a_person_accepted_is_archived_and_remembered():
@@ -305,7 +307,7 @@ def test_a_difference_that_a_person_accepted_is_archived_and_remembered():
         cursor.execute("DELETE FROM ingest_batch_day WHERE batch = %s", [tick_id(1, 0) >> 13])
     rollover.run_one(DAY, clock=Clock(TUESDAY), accept="disk replaced")
 
-    manifest = archive.make(DAY)
+    manifest = exports.make(DAY)
 
     assert manifest.rows == 80
     assert manifest.accepted.endswith(": disk replaced")
@@ -315,18 +317,18 @@ def test_a_row_whose_source_is_not_its_clients_is_not_archived():
     finished()
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {HISTORY} SET source = 3 WHERE tick_id = %s", [tick_id(1, 4)])
-    total = figures.total(storage().tick_figures(DAY).values())
+    total = checksums.total(storage().tick_figures(DAY).values())
     RolloverRun.objects.update(checksum=total.checksum, accepted=f"+0 rows, {_off(total):+d}: tested")
 
-    with pytest.raises(archive.ArchiveError, match="whose source is not that of their client"):
-        archive.make(DAY)
-    assert not archive.folder_of(DAY).exists()
+    with pytest.raises(exports.ArchiveError, match="whose source is not that of their client"):
+        exports.make(DAY)
+    assert not exports.folder_of(DAY).exists()
 
 
 def _off(total: Figure) -> int:
-    from marketdata import ledger
+    from marketdata.ledger import batch_ledger
 
-    return (total.checksum - ledger.day_figure(DAY).checksum) % figures.PRIME
+    return (total.checksum - batch_ledger.day_figure(DAY).checksum) % checksums.PRIME
 
 
 def test_without_pyarrow_the_message_says_how_to_get_it(monkeypatch):
@@ -338,8 +340,8 @@ def test_without_pyarrow_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", missing)
 
     with pytest.raises(parquet.Missing, match=r"pip install -r requirements/archive\.txt"):
-        archive.make(DAY)
-    assert archive.run_due() == []
+        exports.make(DAY)
+    assert exports.run_due() == []
     assert "requirements/archive.txt" in Alarm.objects.get(code="archive_failed").message
 
 
@@ -392,9 +394,9 @@ def flip(path: Path, at: int) -> None:
 @pytest.mark.parametrize("at", [0, 100, -1, -9])
 def test_a_changed_byte_is_found(at):
     finished()
-    archive.make(DAY)
+    exports.make(DAY)
 
-    flip(archive.path_of(DAY), at)
+    flip(exports.path_of(DAY), at)
 
     with pytest.raises(CommandError, match="another SHA-256"):
         run("2026-03-16", "--verify")
@@ -412,20 +414,20 @@ def test_a_changed_byte_is_found(at):
 )
 def test_whatever_happened_to_an_archive_is_named_and_it_can_be_made_anew(harm, says):
     finished()
-    archive.make(DAY)
+    exports.make(DAY)
 
-    harm(archive.folder_of(DAY))
+    harm(exports.folder_of(DAY))
 
     with pytest.raises(CommandError, match=says):
         run("--all", "--verify") if "cannot" not in says else run("2026-03-16", "--verify")
     run("2026-03-16")
-    assert archive.verify(DAY).rows == 120
+    assert exports.verify(DAY).rows == 120
 
 
 def test_a_file_with_other_ticks_is_found_even_if_its_hash_was_made_to_fit():
     finished()
-    archive.make(DAY)
-    place = archive.folder_of(DAY)
+    exports.make(DAY)
+    place = exports.folder_of(DAY)
     other = batch(1)
     other.price[0] += 1
     with (place / "ticks.parquet").open("wb") as file:
@@ -436,11 +438,11 @@ def test_a_file_with_other_ticks_is_found_even_if_its_hash_was_made_to_fit():
             writer.add([part])
         writer.close()
     said = json.loads((place / "_ticks.json").read_text())
-    said |= {"sha256": archive._sha256(place / "ticks.parquet"), "bytes": (place / "ticks.parquet").stat().st_size}
+    said |= {"sha256": exports._sha256(place / "ticks.parquet"), "bytes": (place / "ticks.parquet").stat().st_size}
     (place / "_ticks.json").write_text(json.dumps(said))
 
-    with pytest.raises(archive.Tampered, match="not 120"):
-        archive.verify(DAY)
+    with pytest.raises(exports.Tampered, match="not 120"):
+        exports.verify(DAY)
 
 
 def test_the_command_tells_what_it_did():

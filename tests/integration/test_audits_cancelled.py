@@ -11,7 +11,7 @@ from ingest.connection import Connection
 from ingest.gatekeeper import Admission
 from ingest.limits import Limits
 from ingest.server import AUDITORS, Server
-from marketdata import ledger
+from marketdata.ledger import batch_ledger
 from marketdata.models import Client, IngestBatch, Source
 from terminals import wire
 from tests.road import secret_of
@@ -50,7 +50,7 @@ def spool(name: str) -> Admission:
     client = Client.objects.get(name=name)
     return Admission(
         client_id=client.pk, name=name, source_id=Source.objects.get(code="REPLAY").pk, source="REPLAY",
-        stream=ledger.open_stream(client, EPOCH), commit=0, ranges=[], proof="00" * 32, epoch=EPOCH,
+        stream=batch_ledger.open_stream(client, EPOCH), commit=0, ranges=[], proof="00" * 32, epoch=EPOCH,
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def opened(server: Server, admission: Admission) -> tuple[Connection, Line]:
 def given_up(stream: int) -> list[int]:
     """The batches that a `closing` AUDIT wrote into the ledger, which shows that it was looked at."""
     batches = IngestBatch.objects.filter(state="given_up").order_by("batch").values_list("batch", flat=True)
-    return [batch & ledger.SEQ_MASK for batch in batches if batch >> 32 == stream]
+    return [batch & batch_ledger.SEQ_MASK for batch in batches if batch >> 32 == stream]
 
 
 def test_an_audit_that_waits_for_its_turn_is_cancelled_when_its_connection_ends():

@@ -13,8 +13,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketdata import backups, leases, rollover
-from marketdata.backups import archive, runs
+from marketdata import backups
+from marketdata.backups import container, runs
+from marketdata.maintenance import leases, rollover
 from marketdata.models import Alarm, BackupRun, JobLease
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import DAILY, HISTORY, TEMP
@@ -53,7 +54,7 @@ def test_nothing_is_restored_over_something(store, given, tmp_path):
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_a_changed_archive_is_found_and_nothing_of_it_is_restored(store, given, tmp_path, harm):
     run = verified(backups.make(NOW, given=given))
-    path = archive.path_of(given.folder, run.name)
+    path = container.path_of(given.folder, run.name)
     content = path.read_bytes()
     if harm == "flip":
         middle = len(content) // 2
@@ -67,7 +68,7 @@ def test_a_changed_archive_is_found_and_nothing_of_it_is_restored(store, given, 
         with pytest.raises(StorageError, match="is missing"):
             backups.restore(run.name, tmp_path / "target", given=given)
     else:
-        with pytest.raises(archive.Tampered):
+        with pytest.raises(container.Tampered):
             backups.restore(run.name, tmp_path / "target", given=given)
     report = backups.verify(run.name, given=given)
 
@@ -80,12 +81,12 @@ def test_a_changed_archive_is_found_and_nothing_of_it_is_restored(store, given, 
 
 def test_a_manifest_that_was_made_to_fit_a_changed_archive_is_found(store, given):
     run = verified(backups.make(NOW, given=given))
-    path = archive.path_of(given.folder, run.name)
+    path = container.path_of(given.folder, run.name)
     path.write_bytes(path.read_bytes()[:-1])
-    manifest = archive.read(given.folder, run.name)
+    manifest = container.read(given.folder, run.name)
     manifest.bytes -= 1
     manifest.sha256 = "0" * 64
-    archive.write(given.folder, manifest)
+    container.write(given.folder, manifest)
 
     assert "another SHA-256" in backups.verify(run.name, given=given)["problems"][0]
 
@@ -104,11 +105,11 @@ def test_a_backup_is_verified_again_without_its_database_having_changed_nothing(
 def test_a_row_that_differs_from_the_original_makes_the_backup_fail(store, given):
     commit(store, batch(1))
     run = verified(backups.make(NOW, given=given))
-    manifest = archive.read(given.folder, run.name)
+    manifest = container.read(given.folder, run.name)
     for look in ("before", "after"):
         manifest.taken[look][TEMP]["2026-03-16"][1] ^= 1
     manifest.report = {}
-    archive.write(given.folder, manifest)
+    container.write(given.folder, manifest)
 
     report = backups.verify(run.name, given=given)
 
@@ -161,10 +162,10 @@ def test_old_backups_go_and_the_last_good_one_stays(store, given):
 
     old.refresh_from_db()
     assert old.state == "expired"
-    assert archive.names(given.folder) == [new.name]
+    assert container.names(given.folder) == [new.name]
 
     last = verified(backups.make(NOW + 90 * DAY, kind="full", given=given))
-    assert archive.names(given.folder) == [last.name]
+    assert container.names(given.folder) == [last.name]
 
 
 def rolled_over() -> None:
@@ -182,7 +183,7 @@ def test_a_backup_of_a_fuller_database_outlives_those_of_one_that_was_begun_anew
     new = verified(backups.make(NOW, kind="full", given=given))
     last = verified(backups.make(NOW + 40 * DAY, kind="full", given=given))
 
-    assert archive.names(given.folder) == [old.name, last.name]
+    assert container.names(given.folder) == [old.name, last.name]
     old.refresh_from_db()
     new.refresh_from_db()
     assert (old.state, new.state) == ("verified", "expired")
@@ -190,7 +191,7 @@ def test_a_backup_of_a_fuller_database_outlives_those_of_one_that_was_begun_anew
 
     rolled_over()
     end = verified(backups.make(NOW + 80 * DAY, kind="full", given=given))
-    assert archive.names(given.folder) == [end.name]
+    assert container.names(given.folder) == [end.name]
     assert not Alarm.objects.filter(code="backup_shrunk", cleared_at=None).exists()
 
 
@@ -201,11 +202,11 @@ def test_a_backup_of_before_history_was_found_changed_stays_until_that_is_settle
         cursor.execute(f"DELETE FROM {HISTORY} WHERE symbol = '000660'")
 
     new = verified(backups.make(NOW, kind="full", given=given))
-    assert archive.names(given.folder) == [old.name, new.name]
+    assert container.names(given.folder) == [old.name, new.name]
     rollover.run_one(upkeep.FIRST, clock=upkeep.Clock("2026-03-18 09:00"), accept="it stays so")
 
     last = verified(backups.make(NOW + 40 * DAY, kind="full", given=given))
-    assert archive.names(given.folder) == [last.name]
+    assert container.names(given.folder) == [last.name]
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------

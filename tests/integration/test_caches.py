@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 
 from analytics import candles
-from marketdata import caches, live, seeding
 from marketdata.models import JobLease, Market, Symbol
+from marketdata.realtime import cache_tables, live_state, seeding
 from marketdata.storage import storage
 from tests import market
 from tests.market import MINUTE_US, NINE_US, price, tick_id
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.usefixtures("road_database")
 @pytest.fixture(autouse=True)
 def _a_new_process(road_database, redis):
     """A process that has written nothing, and a Redis that was seeded from the empty database."""
-    caches._written.clear()
+    cache_tables._written.clear()
     seeding.seed()
 
 
 def remember(**row) -> None:
-    pipeline = live.connection().pipeline()
-    live.remember(pipeline, market.ticks([row]))
+    pipeline = live_state.connection().pipeline()
+    live_state.remember(pipeline, market.ticks([row]))
     pipeline.execute()
 
 
@@ -40,22 +40,22 @@ def shown(text: str) -> float:
 
 def test_the_latest_price_is_written_once_and_again_when_it_changes(redis):
     remember(symbol="A", price=price("70000"))
-    assert [caches.refresh(), caches.refresh()] == [1, 0]
+    assert [cache_tables.refresh(), cache_tables.refresh()] == [1, 0]
 
     remember(symbol="A", price=price("70100"), tick_id=tick_id(2, 0))
 
-    assert caches.refresh() == 1
+    assert cache_tables.refresh() == 1
     assert cached() == [("A", "krx", tick_id(2, 0), shown("70100"))]
 
 
 def test_a_table_that_a_restart_emptied_is_warmed_again(redis):
     remember(symbol="A")
     remember(symbol="B")
-    caches.refresh()
+    cache_tables.refresh()
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM cache_realtime_data")
 
-    assert caches.refresh() == 2
+    assert cache_tables.refresh() == 2
     assert len(cached()) == 2
 
 
@@ -69,7 +69,7 @@ def test_without_redis_the_newest_candles_fill_it(redis):
     with storage().transaction():
         storage().merge_minutes(bars)
 
-    assert caches.refresh() == 1
+    assert cache_tables.refresh() == 1
     assert [row[:3] for row in cached()] == [("005930", "krx", tick_id(2, 0))]
 
 
@@ -78,13 +78,13 @@ def test_the_memory_table_of_a_restarted_server_is_filled_again(redis, request):
         pytest.skip("only MariaDB keeps it in memory")
     server = request.getfixturevalue("mariadb_server")
     remember(symbol="A")
-    caches.refresh()
+    cache_tables.refresh()
     connection.close()
     server.kill()
     server.start()
 
     assert storage().count("cache_realtime_data") == 0
-    assert caches.refresh() == 1
+    assert cache_tables.refresh() == 1
 
 
 def test_the_events_are_made_enabled_and_clean_what_is_old(redis):

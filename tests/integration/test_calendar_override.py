@@ -5,9 +5,9 @@ import datetime
 import pytest
 from django.core.management import CommandError, call_command
 
-from marketdata import sessions
+from marketdata.calendar import trading_dates
+from marketdata.calendar.trading_dates import Calendars
 from marketdata.models import CalendarOverride, Market
-from marketdata.sessions import Calendars
 from tests.fakes import FakeClock
 
 MONDAY = datetime.date(2026, 11, 30)
@@ -25,9 +25,9 @@ def calendars(road_database: None, clock: FakeClock) -> Calendars:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered():
-    sessions.forget()
+    trading_dates.forget()
     yield
-    sessions.forget()
+    trading_dates.forget()
 
 
 def close(market: str = "KRX", date: datetime.date = MONDAY, **fields: object) -> CalendarOverride:
@@ -100,12 +100,12 @@ def test_a_market_nobody_registered_has_no_calendar(calendars):
 
 
 def test_the_calendar_in_force_is_read_anew_after_a_change_that_was_told(road_database):
-    assert sessions.calendar("KRX").is_session(MONDAY)
+    assert trading_dates.calendar("KRX").is_session(MONDAY)
     close()
 
-    sessions.forget()
+    trading_dates.forget()
 
-    assert not sessions.calendar("KRX").is_session(MONDAY)
+    assert not trading_dates.calendar("KRX").is_session(MONDAY)
 
 
 def test_the_command_prints_the_unusual_days_of_a_year_with_what_was_entered(road_database, capsys):

@@ -2,8 +2,9 @@
 
 import pytest
 
-from marketdata import ledger, live
+from marketdata.ledger import batch_ledger
 from marketdata.models import Alarm, Client, Market, Symbol
+from marketdata.realtime import live_state
 from tests.road import Road
 from tests.waiting import until
 
@@ -13,12 +14,12 @@ HOUR_US = 3_600_000_000
 @pytest.fixture(autouse=True)
 def _symbol(road: Road, redis_server, settings) -> None:
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
 
 
 def shown(client: str) -> float | None:
-    for server in live.status()["ingest"]:
+    for server in live_state.status()["ingest"]:
         for one in server["clients"]:
             if one["client"] == client:
                 return float(one["clock_offset_ms"])
@@ -32,8 +33,8 @@ def standing(code: str) -> list[str]:
 def test_a_terminal_whose_clock_is_off_is_shown_and_alarmed_until_it_leaves(road):
     road.ingest()
     right, ahead = road.terminal("right"), road.terminal("ahead")
-    right.login(time_us=ledger.now_us())
-    ahead.login(time_us=ledger.now_us() + HOUR_US)
+    right.login(time_us=batch_ledger.now_us())
+    ahead.login(time_us=batch_ledger.now_us() + HOUR_US)
 
     until(lambda: standing("clock_offset") == ["ahead"], seconds=30, what="the alarm")
     until(lambda: shown("ahead"), seconds=30, what="the page")
@@ -54,7 +55,7 @@ def test_a_terminal_whose_clock_is_off_is_shown_and_alarmed_until_it_leaves(road
 def test_when_all_terminals_disagree_with_the_server_its_own_clock_is_suspected(road):
     road.ingest()
     for number in range(3):
-        road.terminal(f"t{number}").login(time_us=ledger.now_us() - HOUR_US)
+        road.terminal(f"t{number}").login(time_us=batch_ledger.now_us() - HOUR_US)
 
     until(lambda: len(standing("server_clock")) == 1, seconds=30, what="the alarm")
     assert standing("clock_offset") == ["t0", "t1", "t2"]

@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from marketdata import comparisons, ledger, retention
+from marketdata.ledger import batch_ledger, comparisons
+from marketdata.maintenance import retention
 from marketdata.models import Client, Gap, IngestBatch, Source
 
 
@@ -17,20 +18,20 @@ def _database(road_database: None) -> None:
 
 def claim(stream: int, *seqs: int) -> None:
     rows = [
-        ledger.Claim(
+        batch_ledger.Claim(
             batch=stream << 32 | seq, state="stored", feed="krx", rows=1, stored=1, rejected=0, checksum=1,
             first_us=1, last_us=1, received_us=1, committed_us=1,
         )
         for seq in seqs
     ]  # fmt: skip
-    ledger.claim(rows)
+    batch_ledger.claim(rows)
 
 
 def test_an_audit_of_everything_again_and_again_walks_the_ledger_once():
     claim(9, 1, 2, 4, 8)
 
     with CaptureQueriesContext(connection) as asked:
-        found = ledger.missing(9, [(1, 2**32 - 1)] * 4096)
+        found = batch_ledger.missing(9, [(1, 2**32 - 1)] * 4096)
 
     assert found == [(3, 3), (5, 7), (9, 2**32 - 1)]
     assert len(asked) == 2
@@ -43,21 +44,21 @@ def test_a_comparison_names_what_is_missing_and_what_is_other():
     found = comparisons.compare(9, {1: 1, 2: 7, 3: 1, 4: 0, 5: 0})
 
     assert (found.missing, found.differs) == ([(3, 3)], [(2, 2), (5, 5)])
-    assert IngestBatch.objects.get(batch=9 << 32 | 5).checksum == ledger.GIVEN_UP
+    assert IngestBatch.objects.get(batch=9 << 32 | 5).checksum == batch_ledger.GIVEN_UP
     assert IngestBatch.objects.get(batch=9 << 32 | 4).checksum == 1
 
 
 def test_what_retention_forgot_is_no_hole_and_what_was_lost_before_is_told():
     client = Client.objects.create_with_secret(name="kept", source=Source.objects.get(code="REPLAY"))[0]
-    stream = ledger.open_stream(client, "0" * 16)
+    stream = batch_ledger.open_stream(client, "0" * 16)
     claim(stream, *range(1, 5), *range(8, 21))
-    IngestBatch.objects.filter(batch=stream << 32 | 20).update(committed_us=ledger.now_us())
+    IngestBatch.objects.filter(batch=stream << 32 | 20).update(committed_us=batch_ledger.now_us())
 
     retention.forget_ledger(datetime.datetime.now(datetime.UTC), progress=lambda _: None)
     again = comparisons.tell_holes(client, stream, 15)
 
     assert again == 0
-    assert [(gap.batch & ledger.SEQ_MASK, gap.reason) for gap in Gap.objects.all()] == [
+    assert [(gap.batch & batch_ledger.SEQ_MASK, gap.reason) for gap in Gap.objects.all()] == [
         (5, "ledger_hole: batches 5 to 7 of epoch " + "0" * 16)
     ]
     assert IngestBatch.objects.filter(batch__gt=stream << 32).count() == 1

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from analytics import series_days
-from marketdata import retention, rollover
+from marketdata.maintenance import retention, rollover
 from marketdata.models import Market, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE

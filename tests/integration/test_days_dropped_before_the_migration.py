@@ -9,11 +9,11 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from analytics import candles
-from marketdata import dropped
-from marketdata.figures import Figure
+from marketdata.maintenance import dropped
 from marketdata.models import DroppedDay, RolloverRun
 from marketdata.storage import storage
 from marketdata.storage.base import MINUTES
+from marketdata.types.checksums import Figure
 from tests import market
 from tests.market import NINE_US
 

@@ -10,12 +10,16 @@ from django.db import connection
 
 from analytics import consistency, repair
 from ingest import notices, tasks
-from marketdata import archive, dropped, ledger, live, retention, rollover, sessions
+from marketdata.archive import exports
+from marketdata.calendar import trading_dates
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import dropped, retention, rollover
 from marketdata.models import Alarm, DroppedDay, IngestBatch, IngestBatchDay, Market, RolloverRun, Symbol
+from marketdata.realtime import live_state
+from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
-from marketdata.symbols import Directory
-from marketdata.ticks import SIZE_UNIT, batch_number
+from marketdata.types.ticks import SIZE_UNIT, batch_number
 from terminals import wire
 from tests.market import MINUTE_US, NINE_US
 from tests.upkeep import Clock, seoul
@@ -31,14 +35,14 @@ TICKS, MINUTE_CANDLES, LEDGER = dropped.Kind.TICKS, dropped.Kind.MINUTES, droppe
 @pytest.fixture(autouse=True)
 def _worker(road_database, redis, redis_server, settings, monkeypatch):
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     for code in ("005930", "000660"):
         Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"), primary_feed="krx")
-    sessions.forget()
+    trading_dates.forget()
     yield
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 def trade(at: int, symbol: str = "005930", **other: object) -> dict[str, object]:
@@ -49,7 +53,7 @@ def trade(at: int, symbol: str = "005930", **other: object) -> dict[str, object]
 def process(seq: int, *given: dict[str, object]) -> None:
     payload = wire.encode_rows(seq, "krx", 1, given)
     number = batch_number(1, wire.parse_header(payload).seq)
-    tasks.process_batches(batches=[notices.batch_message(number, payload, ledger.now_us(), REPLAY, None, None)])
+    tasks.process_batches(batches=[notices.batch_message(number, payload, batch_ledger.now_us(), REPLAY, None, None)])
 
 
 def whole_day() -> None:
@@ -243,7 +247,7 @@ def test_minute_candles_that_were_dropped_come_back_only_as_a_whole_day(settings
 def test_why_a_day_is_built_only_as_a_whole_says_what_is_gone_of_it():
     whole_day()
     with storage().transaction():
-        dropped.note_ledger({DAY: ledger.day_figure(DAY)}, seoul(DONE))
+        dropped.note_ledger({DAY: batch_ledger.day_figure(DAY)}, seoul(DONE))
         IngestBatchDay.objects.all().delete()
         IngestBatch.objects.all().delete()
     process(2, trade(7))
@@ -338,7 +342,7 @@ def test_candles_take_no_tick_whose_ledger_was_forgotten_before_them(settings):
         process(seq, trade(seq))
     rollover.run_one(DAY, clock=Clock(DONE))
     with storage().transaction():
-        dropped.note_ledger({DAY: ledger.day_figure(DAY)}, seoul(DONE))
+        dropped.note_ledger({DAY: batch_ledger.day_figure(DAY)}, seoul(DONE))
         IngestBatchDay.objects.all().delete()
         IngestBatch.objects.all().delete()
     dropped.note_ticks([DAY], seoul(DONE))
@@ -460,38 +464,38 @@ def _archived(settings, tmp_path):
     settings.ARCHIVE, settings.ARCHIVE_DIR = True, str(tmp_path / "archive")
     process(1, *[trade(0, time=NINE_US + at, seq=at) for at in range(1000)])
     rollover.run_due(clock=Clock(DONE))
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
     long_ago()
 
 
 @pytest.mark.usefixtures("_archived")
 def test_late_ticks_of_an_archived_and_dropped_day_are_a_further_part_of_its_archive():
-    first = archive.manifest_of(DAY)
+    first = exports.manifest_of(DAY)
     expire("2028-06-01 10:00")
     process(2, trade(7))
     roll_over("2028-06-01 10:00")
     assert Alarm.objects.filter(code="late_after_drop", cleared_at=None).exists()
 
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
 
-    assert archive.verify(DAY) == first
-    assert (first.rows, archive.parts_of(DAY)) == (1000, [1, 2])
-    assert archive.verify(DAY, part=2).rows == 1
-    paths = sorted(path.name for path in archive.folder_of(DAY).glob("*.parquet"))
+    assert exports.verify(DAY) == first
+    assert (first.rows, exports.parts_of(DAY)) == (1000, [1, 2])
+    assert exports.verify(DAY, part=2).rows == 1
+    paths = sorted(path.name for path in exports.folder_of(DAY).glob("*.parquet"))
     assert paths == ["ticks-2.parquet", "ticks.parquet"]
     roll_over("2028-06-01 10:01")
     assert not Alarm.objects.filter(code="late_after_drop", cleared_at=None).exists()
 
     process(3, trade(8))
     roll_over("2028-06-01 10:02")
-    assert (archive.run_due(), archive.manifest_of(DAY, part=2).rows) == ([DAY], 2)
+    assert (exports.run_due(), exports.manifest_of(DAY, part=2).rows) == ([DAY], 2)
     expire("2029-08-01 10:00")
     assert storage().count(HISTORY) == 0
     process(4, trade(9))
     roll_over("2029-08-01 10:02")
-    archive.run_due()
-    assert [archive.verify(DAY, part=part).rows for part in archive.parts_of(DAY)] == [1000, 2, 1]
-    assert archive.archived() == [DAY]
+    exports.run_due()
+    assert [exports.verify(DAY, part=part).rows for part in exports.parts_of(DAY)] == [1000, 2, 1]
+    assert exports.archived() == [DAY]
     out = StringIO()
     call_command("archive", "--all", "--verify", stdout=out)
     assert out.getvalue().count("2026-03-16: ") == 3
@@ -500,7 +504,7 @@ def test_late_ticks_of_an_archived_and_dropped_day_are_a_further_part_of_its_arc
 @pytest.mark.usefixtures("_archived")
 def test_an_archive_is_never_replaced_by_one_with_fewer_ticks():
     """As after an older database was restored, whose ledger agrees with its ticks."""
-    before = archive.manifest_of(DAY)
+    before = exports.manifest_of(DAY)
     for table in ("ingest_batch", "ingest_batch_day", HISTORY):
         with connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM {table}")
@@ -508,13 +512,13 @@ def test_an_archive_is_never_replaced_by_one_with_fewer_ticks():
     process(2, trade(7))
     rollover.run_due(clock=Clock(DONE))
 
-    assert archive.run_due() == []
+    assert exports.run_due() == []
     assert "has 1,000 ticks, and 1,000 of them are not" in Alarm.objects.get(code="archive_failed").message
-    (archive.folder_of(DAY) / "_ticks.json").rename(archive.folder_of(DAY) / "lost")
-    assert archive.run_due() == []
+    (exports.folder_of(DAY) / "_ticks.json").rename(exports.folder_of(DAY) / "lost")
+    assert exports.run_due() == []
     assert "has 1,000 ticks, the database only 1" in Alarm.objects.get(code="archive_failed").message
-    (archive.folder_of(DAY) / "lost").rename(archive.folder_of(DAY) / "_ticks.json")
+    (exports.folder_of(DAY) / "lost").rename(exports.folder_of(DAY) / "_ticks.json")
 
-    assert archive.manifest_of(DAY) == before
-    assert sum(len(part) for part in archive.read(archive.path_of(DAY))) == 1000
+    assert exports.manifest_of(DAY) == before
+    assert sum(len(part) for part in exports.read(exports.path_of(DAY))) == 1000
     assert run_of().archived_at is None

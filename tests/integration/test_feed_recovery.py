@@ -11,11 +11,13 @@ from redis.exceptions import ConnectionError as RedisGone
 
 from ingest import notices, recovery, tasks
 from ingest.rights import Rights
-from marketdata import caches, feed, ledger, live, rollover, seeding
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import rollover
 from marketdata.models import FeedPending, Market, Symbol
+from marketdata.realtime import cache_tables, feed, live_state, seeding
+from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests import market
 from tests.market import MINUTE_US, NINE_US, price
@@ -29,16 +31,16 @@ EVER = (-(2**62), 2**62)
 @pytest.fixture(autouse=True)
 def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
-    caches._written.clear()
+    live_state.connection.cache_clear()
+    cache_tables._written.clear()
     recovery._announced.clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     for code in CODES:
         Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
     yield
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 def trade(**other: Any) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def trade(**other: Any) -> dict[str, Any]:
 def process(*rows: dict[str, Any], seq: int = 1, name: str = "krx", source: int = REPLAY, stream: int = 1) -> None:
     """A batch of these rows, as a worker does it."""
     payload = wire.encode_rows(seq, name, 1, rows)
-    message = notices.batch_message(batch_number(stream, seq), payload, ledger.now_us(), source, None, None)
+    message = notices.batch_message(batch_number(stream, seq), payload, batch_ledger.now_us(), source, None, None)
     tasks.process_batches(batches=[message], reply_to="test")
 
 
@@ -63,7 +65,7 @@ def recover() -> None:
 
 
 def announced(name: str = "krx") -> list[feed.FeedEntry]:
-    rows: Any = live.connection().xrange(feed.STREAM + name)
+    rows: Any = live_state.connection().xrange(feed.STREAM + name)
     return [feed.decode(name, number, values) for number, values in rows]
 
 
@@ -80,7 +82,7 @@ def prices(entries: Sequence[feed.FeedEntry]) -> list[list[int]]:
 
 
 def clock_moved(by_us: int) -> Any:
-    return mock.patch.object(ledger, "now_us", side_effect=lambda now=ledger.now_us: now() + by_us)
+    return mock.patch.object(batch_ledger, "now_us", side_effect=lambda now=batch_ledger.now_us: now() + by_us)
 
 
 # --- clocks ---------------------------------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ def test_the_oldest_notes_of_the_feed_are_let_go_by_number(monkeypatch):
     for seq in range(1, 6):
         process(trade(), seq=seq)
 
-    kept: Any = live.connection().zrange(feed.ANNOUNCED, 0, -1)
+    kept: Any = live_state.connection().zrange(feed.ANNOUNCED, 0, -1)
     assert [int(note.split(b":")[0]) & 0xFFFF for note in kept] == [3, 4, 5]
 
 
@@ -186,7 +188,7 @@ def test_a_batch_that_has_just_been_seen_may_still_be_on_its_way():
 def test_what_a_worker_announces_in_one_with_a_batch_that_was_recovered_is_recovered_too():
     payloads = [(seq, wire.encode_rows(seq, "krx", 1, [trade(price=str(seq))])) for seq in (1, 2)]
     batches = [
-        notices.batch_message(batch_number(1, seq), payload, ledger.now_us(), REPLAY, None, None)
+        notices.batch_message(batch_number(1, seq), payload, batch_ledger.now_us(), REPLAY, None, None)
         for seq, payload in payloads
     ]
     announce = tasks._announce
@@ -223,7 +225,7 @@ def test_what_comes_under_the_numbers_of_commits_that_the_database_lost_is_annou
 
 def test_two_recoveries_do_not_run_at_the_same_time():
     unannounced(trade())
-    with live.connection().lock(recovery.LEASE, timeout=60):
+    with live_state.connection().lock(recovery.LEASE, timeout=60):
         recover()
         assert announced() == []
     recover()
@@ -241,7 +243,7 @@ def test_a_recovered_batch_is_as_the_worker_would_have_announced_it():
     process(*rows, trade(kind="quote", time=NINE_US + 2, price=None, size=None, bid="9", ask="10"))
     unannounced(trade(time=NINE_US + 1, price="5"), seq=2)
     storage_only = announced()
-    live.connection().flushall()
+    live_state.connection().flushall()
     FeedPending.objects.all().delete()
     for table in ("ingest_batch", "ingest_batch_day", "temp_market_data", "market_data_minute"):
         with connection.cursor() as cursor:
@@ -257,7 +259,7 @@ def test_a_recovered_batch_is_as_the_worker_would_have_announced_it():
 
 
 def test_batches_of_many_symbols_feeds_and_sources_are_recovered_each_for_itself():
-    start_us = ledger.now_us() - HOUR_US
+    start_us = batch_ledger.now_us() - HOUR_US
     for seq in range(1, 30):
         unannounced(
             *(
@@ -317,32 +319,32 @@ def test_a_recovery_reads_only_the_stretches_of_its_batches(monkeypatch):
 
 
 def latest() -> dict[str, int]:
-    return {code: int(one["price"] or 0) for code, one in live.latest("krx").items()}
+    return {code: int(one["price"] or 0) for code, one in live_state.latest("krx").items()}
 
 
 def test_after_an_emptied_redis_a_late_tick_is_not_the_latest():
     process(trade(time=NINE_US + HOUR_US, price="71000", size="3"))
     process(trade(symbol="000660", price="5"), seq=2)
     recover()
-    live.connection().flushall()
+    live_state.connection().flushall()
 
     process(trade(price="70000"), seq=3)  # an hour older
     assert latest() == {}, "a Redis that is not seeded knows nothing"
     recover()
 
     assert latest() == {"005930": price("71000"), "000660": price("5")}
-    assert live.latest("krx", ["005930"])["005930"]["size"] == market.size("3")
+    assert live_state.latest("krx", ["005930"])["005930"]["size"] == market.size("3")
 
 
 def test_the_cache_table_has_the_latest_of_the_database_while_redis_has_not():
     process(trade(time=NINE_US + HOUR_US, price="71000"))
     recover()
-    caches.refresh()
-    live.connection().flushall()
+    cache_tables.refresh()
+    live_state.connection().flushall()
     process(trade(price="70000"), seq=2)
-    caches._written.clear()
+    cache_tables._written.clear()
 
-    caches.refresh()
+    cache_tables.refresh()
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT tick_id FROM cache_realtime_data")

@@ -7,7 +7,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client as Browser
 
 from api.views import health
-from marketdata import live
+from marketdata.realtime import live_state
 from tests.integration.serving import serving
 
 __all__ = ["serving"]
@@ -31,7 +31,7 @@ def test_all_is_well(serving):
 
 def test_a_stranger_learns_no_reason_and_staff_does(serving, settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     staff = Browser()
     staff.force_login(get_user_model().objects.create_user("staff", is_staff=True))
 

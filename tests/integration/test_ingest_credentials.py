@@ -5,8 +5,9 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection
 
-from marketdata import credentials, ledger
+from marketdata.ledger import batch_ledger
 from marketdata.models import Client, IngestStream, Source
+from marketdata.reference import credentials
 from terminals import wire
 
 
@@ -89,27 +90,27 @@ def sender() -> Client:
 
 def test_a_spool_keeps_its_number_and_a_newer_one_ends_it():
     client = sender()
-    first = ledger.open_stream(client, "00" * 8)
+    first = batch_ledger.open_stream(client, "00" * 8)
 
-    again = ledger.open_stream(client, "00" * 8)
-    second = ledger.open_stream(client, "11" * 8)
+    again = batch_ledger.open_stream(client, "00" * 8)
+    second = batch_ledger.open_stream(client, "11" * 8)
 
     assert first == again != second
-    with pytest.raises(ledger.OldEpochError):
-        ledger.open_stream(client, "00" * 8)
+    with pytest.raises(batch_ledger.OldEpochError):
+        batch_ledger.open_stream(client, "00" * 8)
     assert IngestStream.objects.count() == 2
 
 
 def test_two_clients_may_have_spools_of_the_same_name():
     first, second = sender(), reader("second", may_send=True, source=Source.objects.get(code="KIS"))[0]
 
-    assert ledger.open_stream(first, "00" * 8) != ledger.open_stream(second, "00" * 8)
+    assert batch_ledger.open_stream(first, "00" * 8) != batch_ledger.open_stream(second, "00" * 8)
 
 
 def claim(stream: int, *seqs: int) -> None:
-    ledger.claim(
+    batch_ledger.claim(
         [
-            ledger.Claim(
+            batch_ledger.Claim(
                 batch=stream << 32 | seq, state="stored", feed="krx", rows=1, stored=1, rejected=0, checksum=1,
                 first_us=1, last_us=1, received_us=1, committed_us=1,
             )
@@ -135,12 +136,12 @@ def test_the_ledger_says_how_far_everything_is_committed_and_what_lies_above(seq
         claim(9, *seqs)
     claim(10, 1, 2)
 
-    assert ledger.committed(9, first) == (commit, ranges)
+    assert batch_ledger.committed(9, first) == (commit, ranges)
 
 
 def test_what_was_asked_for_and_is_not_there_is_missing():
     claim(9, 1, 2, 4, 8)
 
-    assert ledger.missing(9, [(1, 5), (7, 10)]) == [(3, 3), (5, 5), (7, 7), (9, 10)]
-    assert ledger.missing(9, [(1, 2), (4, 4)]) == []
-    assert ledger.missing(9, [(1, 10)], most=2) == [(3, 3), (5, 7)]
+    assert batch_ledger.missing(9, [(1, 5), (7, 10)]) == [(3, 3), (5, 5), (7, 7), (9, 10)]
+    assert batch_ledger.missing(9, [(1, 2), (4, 4)]) == []
+    assert batch_ledger.missing(9, [(1, 10)], most=2) == [(3, 3), (5, 7)]

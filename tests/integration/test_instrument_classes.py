@@ -10,12 +10,12 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from analytics import consistency, repair
-from marketdata import rollover
-from marketdata.bars import MOST
+from marketdata.maintenance import rollover
 from marketdata.models import Feed, IngestBatch, IngestReject, Market, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.ticks import ABSENT
+from marketdata.types.minute_bars import MOST
+from marketdata.types.ticks import ABSENT
 from tests import market
 from tests.integration.serving import Serving, beside, commit, hub, serving
 from tests.market import NINE_US, price, size

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connections
 
-from marketdata import leases
+from marketdata.maintenance import leases
 from marketdata.models import JobLease
 from marketdata.storage import storage
 from tests.waiting import until

@@ -8,10 +8,11 @@ import pytest
 from ingest import ledger_outcomes, notices, tasks
 from ingest.flights import Flight
 from ingest.rights import Rights
-from marketdata import ledger, live, seeding
+from marketdata.ledger import batch_ledger
 from marketdata.models import Client, DeadLetter, Feed, Market, Source, Symbol
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.realtime import live_state, seeding
+from marketdata.reference.symbols import Directory
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests.market import NINE_US
 
@@ -23,14 +24,14 @@ GOOD: dict[str, Any] = {"symbol": "005930", "time": NINE_US, "price": "70000", "
 def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
     """An empty database and Redis, a symbol, and a worker that remembers nothing."""
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
     seeding.seed()
     yield
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 @pytest.fixture
@@ -38,12 +39,13 @@ def stream() -> int:
     """The spool of a client that may send the feeds krx and new only."""
     fields = {"may_send": True, "feeds": "krx new"}
     client, _ = Client.objects.create_with_secret(name="desk", source=Source.objects.get(code="REPLAY"), **fields)
-    return ledger.open_stream(client, "0" * 16)
+    return batch_ledger.open_stream(client, "0" * 16)
 
 
 def flight(stream: int, payload: bytes, *, dead: str | None = None) -> Flight:
     made = Flight(
-        number=batch_number(stream, 1), stream=stream, seq=1, payload=payload, rows=1, received_us=ledger.now_us(),
+        number=batch_number(stream, 1), stream=stream, seq=1, payload=payload, rows=1,
+        received_us=batch_ledger.now_us(),
         source_id=Source.objects.get(code="REPLAY").pk, register_market=None, since=0.0,
     )  # fmt: skip
     made.dead = dead
@@ -56,7 +58,7 @@ def process(one: Flight) -> notices.Outcome:
         one.number, one.payload, one.received_us, one.source_id, one.register_market, one.dead, one.offset_us
     )
     tasks.process_batches(batches=[message], reply_to=ME)
-    answer: Any = live.connection().xrange(notices.STREAM + ME)
+    answer: Any = live_state.connection().xrange(notices.STREAM + ME)
     return notices.read(answer)[1][-1]
 
 

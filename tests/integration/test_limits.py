@@ -8,7 +8,7 @@ from django.test import Client as Browser
 
 from api import attempts, authentication, counters
 from api.counters import LocalWindows
-from marketdata import live
+from marketdata.realtime import live_state
 from tests.integration.serving import serving
 
 __all__ = ["serving"]
@@ -27,7 +27,7 @@ def broken_redis(request, serving, settings, redis):
     """A Redis that takes nothing more, or is not there."""
     if request.param == "away":
         settings.REDIS_URL = "redis://127.0.0.1:1/0"
-        live.connection.cache_clear()
+        live_state.connection.cache_clear()
     else:
         redis.config_set("maxmemory", 1)
     yield
@@ -93,11 +93,11 @@ def test_wrong_passwords_are_limited_while_redis_cannot_count(boss, broken_redis
 def test_what_was_counted_here_counts_when_redis_is_back(serving, settings, redis_server):
     wrong = {KEY: serving.reader.key_id, SECRET: "wrong"}
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     for _ in range(attempts.MOST_PER_KEY):
         assert serving.get("/v2/symbols", headers=wrong).status_code == 401
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
 
     assert serving.get("/v2/symbols", headers=wrong).status_code == 429
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from marketdata import live
+from marketdata.realtime import live_state
 from tests import market
 from tests.market import NINE_US
 from tests.servers import Redis
@@ -37,18 +37,18 @@ def korean(tmp_path, settings) -> Iterator[None]:
         pytest.skip("this machine has no description of the Korean locale")
     with KoreanRedis(tmp_path) as server:
         settings.REDIS_URL = server.url
-        live.connection.cache_clear()
-        live.connection().set(live.SEEDED, "by the test")  # from a database that has nothing
+        live_state.connection.cache_clear()
+        live_state.connection().set(live_state.SEEDED, "by the test")  # from a database that has nothing
         yield
-        live.connection().close()
-        live.connection.cache_clear()
+        live_state.connection().close()
+        live_state.connection.cache_clear()
 
 
 def test_an_earlier_trade_never_replaces_a_later_one(korean):
     for at in range(0, 3_000_000, 9_973):
         for time_us, price in ((NINE_US + at, 1), (NINE_US - 7 * at - 1, 2)):
-            pipeline = live.connection().pipeline(transaction=False)
-            live.remember(pipeline, market.ticks([{"symbol": f"S{at}", "time_us": time_us, "price": price}]))
+            pipeline = live_state.connection().pipeline(transaction=False)
+            live_state.remember(pipeline, market.ticks([{"symbol": f"S{at}", "time_us": time_us, "price": price}]))
             pipeline.execute()
 
-    assert {one["price"] for one in live.latest("krx").values()} == {1}
+    assert {one["price"] for one in live_state.latest("krx").values()} == {1}

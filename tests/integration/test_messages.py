@@ -19,8 +19,8 @@ from ingest import bodies
 from ingest.bodies import Bodies
 from ingest.flights import Flight
 from ingest.notices import batch_message
-from marketdata import broker, live
 from marketdata.models import IngestBatch, Market, Symbol
+from marketdata.realtime import broker, live_state
 from marketdata.storage import storage
 from terminals import wire
 from tests.market import NINE_US
@@ -249,7 +249,7 @@ def at_broker(redis, redis_server, settings) -> Iterator[None]:
     settings.REDIS_URL = settings.BROKER_URL = redis_server.url
     broker.connection.cache_clear()
     yield
-    for one in (live.connection, broker.connection):
+    for one in (live_state.connection, broker.connection):
         one.cache_clear()
 
 

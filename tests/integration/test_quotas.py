@@ -12,7 +12,8 @@ from prometheus_client import REGISTRY
 from ingest import gatekeeper, notices, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module
-from marketdata import ledger, live, quotas
+from marketdata.ledger import batch_ledger
+from marketdata.limits import quotas
 from marketdata.models import (
     Alarm,
     Client,
@@ -26,9 +27,10 @@ from marketdata.models import (
     Symbol,
     TradeDate,
 )
+from marketdata.realtime import live_state
+from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests.market import DAY_US, NINE_US
 
@@ -38,14 +40,14 @@ EVER = (-(2**62), 2**62)
 @pytest.fixture(autouse=True)
 def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     alarms_module.told.clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
     yield
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 def client(name: str = "backfill", **fields: Any) -> Client:
@@ -57,7 +59,7 @@ class Sender:
     """A client's batches, processed as a worker does."""
 
     def __init__(self, owner: Client) -> None:
-        self.stream = ledger.open_stream(owner, f"{owner.pk:016x}")
+        self.stream = batch_ledger.open_stream(owner, f"{owner.pk:016x}")
         self.seq = 0
 
     def send(self, *rows: dict[str, Any], feed: str = "krx", market: str | None = None) -> None:
@@ -65,7 +67,7 @@ class Sender:
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         payload = wire.encode_rows(self.seq, feed, 1, given)
         number = batch_number(self.stream, self.seq)
-        message = notices.batch_message(number, payload, ledger.now_us(), 4, market, None)
+        message = notices.batch_message(number, payload, batch_ledger.now_us(), 4, market, None)
         tasks.process_batches(batches=[message], reply_to="test")
 
 
@@ -110,7 +112,7 @@ def test_a_new_spool_gets_its_number_with_its_first_batch_and_is_committed(road)
 
 def test_a_client_that_begins_too_many_spools_is_told_what_to_do():
     owner = client("crashy", quotas={"spools": 1})
-    ledger.open_stream(owner, "00" * 8)
+    batch_ledger.open_stream(owner, "00" * 8)
 
     answer = gatekeeper.open_stream(owner.pk, "11" * 8)
 
@@ -123,10 +125,10 @@ def test_a_client_that_begins_too_many_spools_is_told_what_to_do():
 
 def test_spools_of_the_day_before_do_not_count():
     owner = client("old", quotas={"spools": 1})
-    ledger.open_stream(owner, "00" * 8)
+    batch_ledger.open_stream(owner, "00" * 8)
     IngestStream.objects.update(created_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=25))
 
-    assert ledger.open_stream(owner, "11" * 8) == IngestStream.objects.get(epoch="11" * 8).pk
+    assert batch_ledger.open_stream(owner, "11" * 8) == IngestStream.objects.get(epoch="11" * 8).pk
 
 
 def test_half_of_all_numbers_of_spools_is_an_alarm_and_the_last_one_the_end():
@@ -139,7 +141,7 @@ def test_half_of_all_numbers_of_spools_is_an_alarm_and_the_last_one_the_end():
     assert REGISTRY.get_sample_value("naru_quota_used", {"quota": "streams", "client": ""}) == 140_000
     IngestStream.objects.create(pk=(1 << 18) - 1, client=owner, epoch="01" * 8)
     with pytest.raises(quotas.QuotaReached):
-        ledger.open_stream(client("innocent"), "02" * 8)
+        batch_ledger.open_stream(client("innocent"), "02" * 8)
     assert IngestStream.objects.count() == 2
 
 
@@ -186,7 +188,7 @@ def test_today_is_always_taken(settings):
     settings.QUOTA_DATES = 0
     sender = Sender(client(quotas={"dates": 0}))
 
-    sender.send({"time": ledger.now_us()}, {"time": NINE_US})
+    sender.send({"time": batch_ledger.now_us()}, {"time": NINE_US})
 
     assert stored() == 1
     assert rejected() == ["quota_reached"]
@@ -228,7 +230,7 @@ def test_a_new_feed_beyond_the_quota_is_refused_with_its_batch_and_kept(settings
     assert (stored(feed="mine"), stored(feed="more")) == (2, 0)
     assert DeadLetter.objects.get().code == "quota_reached"
     assert "QUOTA_FEEDS" in DeadLetter.objects.get().error
-    assert live.connection().exists("naru:feed:more") == 0
+    assert live_state.connection().exists("naru:feed:more") == 0
     assert ("quota_reached", "feeds") in alarms()
 
 

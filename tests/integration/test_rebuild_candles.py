@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from analytics import candles, consistency, repair
-from marketdata import leases, rollover
+from marketdata.maintenance import leases, rollover
 from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES

@@ -3,8 +3,9 @@
 import pytest
 import redis as redis_library
 
-from marketdata import alarms, redis_health
-from marketdata.redis_health import Trouble, Watch, look
+from marketdata import alarms
+from marketdata.realtime import redis_health
+from marketdata.realtime.redis_health import Trouble, Watch, look
 from tests.integration.serving import serving
 from tests.waiting import until
 

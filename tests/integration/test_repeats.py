@@ -10,11 +10,13 @@ from django.db import connection
 
 from ingest import notices, repeats, requeue, tasks
 from ingest.rights import Rights
-from marketdata import alarms, ledger, live
+from marketdata import alarms
+from marketdata.ledger import batch_ledger
 from marketdata.models import Client, IngestBatch, IngestReject, Market, Source, Symbol
+from marketdata.realtime import live_state
+from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests.market import NINE_US
 
@@ -24,15 +26,15 @@ EVER = (-(2**62), 2**62)
 @pytest.fixture(autouse=True)
 def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     alarms.told.clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     for code in ("005930", "000660"):
         Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
     yield
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 class Sender:
@@ -48,14 +50,14 @@ class Sender:
 
     def again(self) -> None:
         self.epochs += 1
-        self.stream = ledger.open_stream(self.client, f"{self.epochs:016x}")
+        self.stream = batch_ledger.open_stream(self.client, f"{self.epochs:016x}")
         self.seq = 0
 
     def message(self, *rows: dict[str, Any], feed: str = "krx", dead: str | None = None) -> list[object]:
         self.seq += 1
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         payload = wire.encode_rows(self.seq, feed, 1, given)
-        return notices.batch_message(batch_number(self.stream, self.seq), payload, ledger.now_us(), 4, None, dead)
+        return notices.batch_message(batch_number(self.stream, self.seq), payload, batch_ledger.now_us(), 4, None, dead)
 
     def send(self, *rows: dict[str, Any], feed: str = "krx") -> None:
         process(self.message(*rows, feed=feed))
@@ -89,7 +91,7 @@ def test_a_repeated_record_is_set_aside_in_a_batch_across_batches_and_across_spo
     assert reasons() == ["repeated_record"] * 3
     counts = IngestBatch.objects.order_by("batch").values_list("rows", "stored", "rejected")
     assert list(counts) == [(3, 2, 1), (2, 1, 1), (2, 1, 1)]
-    answer: Any = live.connection().xrange(notices.STREAM + "test")
+    answer: Any = live_state.connection().xrange(notices.STREAM + "test")
     told = notices.read(answer)[1]
     assert [outcome.reasons for outcome in told] == [{"repeated_record": 1}] * 3
 
@@ -221,7 +223,7 @@ def test_a_batch_driven_again_has_the_same_answer():
 def test_a_transaction_that_is_repeated_notes_each_repeat_once(monkeypatch):
     sender = Sender("seq")
     sender.send({"seq": 1})
-    real, tries = ledger.claim_days, []
+    real, tries = batch_ledger.claim_days, []
 
     def breaks_once(*given: Any) -> None:
         tries.append(given)
@@ -229,7 +231,7 @@ def test_a_transaction_that_is_repeated_notes_each_repeat_once(monkeypatch):
             raise ConnectionResetError
         real(*given)
 
-    monkeypatch.setattr(ledger, "claim_days", breaks_once)
+    monkeypatch.setattr(batch_ledger, "claim_days", breaks_once)
     monkeypatch.setattr(type(storage()), "is_transient", lambda _, error: isinstance(error, ConnectionResetError))
 
     sender.send({"seq": 1}, {"seq": 2})

@@ -22,7 +22,8 @@ from redis.exceptions import ConnectionError as RedisGone
 from analytics import consistency, voids
 from ingest import notices, recovery, refusals, requeue, tasks
 from ingest.rights import Rights
-from marketdata import feed, leases, ledger, live, rollover
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import leases, rollover
 from marketdata.models import (
     Alarm,
     Client,
@@ -35,9 +36,10 @@ from marketdata.models import (
     Source,
     Symbol,
 )
+from marketdata.realtime import feed, live_state
+from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests import database, market
 from tests.market import MINUTE_US, NINE_US, price
@@ -54,7 +56,7 @@ REPLAY, KIS = 4, 3
 def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
     """An empty database and Redis, a symbol, two clients with a stream each, and a worker that remembers nothing."""
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     Symbol.objects.create(code="005930", market_id="KRX")
@@ -64,8 +66,8 @@ def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterato
         )
         IngestStream.objects.create(id=number, client=client, epoch=f"{number:016x}")
     yield
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 def trade(at: int = 0, **other: Any) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def trade(at: int = 0, **other: Any) -> dict[str, Any]:
 def process(payload: bytes, *, stream: int = 1, dead: str | None = None, **other: Any) -> int:
     number = batch_number(stream, wire.parse_header(payload).seq)
     source = {1: REPLAY, 2: KIS}[stream]
-    received_us = other.pop("received_us", ledger.now_us())
+    received_us = other.pop("received_us", batch_ledger.now_us())
     tasks.process_batches(
         batches=[notices.batch_message(number, payload, received_us, source, None, dead, other.get("offset_us"))],
         reply_to="test",
@@ -102,7 +104,7 @@ def stored(symbol: str = "000660") -> list[int]:
 
 
 def announced() -> list[list[int]]:
-    answer: Any = live.connection().xrange(feed.STREAM + "krx")
+    answer: Any = live_state.connection().xrange(feed.STREAM + "krx")
     return [feed.decode("krx", entry, values).ticks.tick_id.tolist() for entry, values in answer]
 
 
@@ -447,7 +449,7 @@ def test_other_content_under_a_number_that_is_taken_is_never_stored():
 
 def test_a_server_whose_clock_was_behind_is_alarmed_with_reason_and_offset_and_made_good():
     """Six seconds: every live row looks as if it came from the future."""
-    true_us = ledger.now_us()
+    true_us = batch_ledger.now_us()
     behind_us = true_us - 6_500_000
     Client.objects.filter(name="kis").update(clock_offset_us=6_500_000)
     for seq in range(1, 4):
@@ -475,7 +477,7 @@ def test_a_server_whose_clock_was_behind_is_alarmed_with_reason_and_offset_and_m
 
 
 def test_a_terminal_whose_clock_is_still_ahead_is_refused_again():
-    now = ledger.now_us()
+    now = batch_ledger.now_us()
     Client.objects.filter(name="kis").update(clock_offset_us=3_600_000_000)
     ahead = now + 3_600_000_000
     process(rows(trade(time=ahead), captured_us=ahead), stream=2, offset_us=3_600_000_000, received_us=now)

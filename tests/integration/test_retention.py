@@ -7,7 +7,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from marketdata import ledger, retention, rollover, sessions
+from marketdata.calendar import trading_dates
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import retention, rollover
 from marketdata.models import Alarm, IngestBatch, IngestBatchDay, IngestReject, RolloverRun
 from marketdata.storage import storage
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, PERIODS, TEMP
@@ -27,7 +29,7 @@ def quiet(_: str) -> None:
 def rolled(date: datetime.date, at: str) -> None:
     """A day in history, done at a time."""
     commit(date)
-    sessions.forget()
+    trading_dates.forget()
     rollover.run_one(date, clock=Clock(at))
 
 
@@ -141,7 +143,7 @@ def test_the_ledger_is_forgotten_after_its_time_but_not_the_newest_of_a_spool():
     assert left == [int(recent.tick_id[0]) >> 13]
     assert IngestBatchDay.objects.count() == 1
     assert IngestReject.objects.count() == 0
-    assert ledger.highest(1) == left[0] & ledger.SEQ_MASK
+    assert batch_ledger.highest(1) == left[0] & batch_ledger.SEQ_MASK
 
 
 def test_the_ledger_of_ticks_that_are_there_stays():

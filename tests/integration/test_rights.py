@@ -17,8 +17,8 @@ from api import authentication
 from ingest import gatekeeper, notices, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module
-from marketdata import ledger, live, owners
 from marketdata import tasks as upkeep
+from marketdata.ledger import batch_ledger
 from marketdata.models import (
     Alarm,
     Client,
@@ -31,10 +31,12 @@ from marketdata.models import (
     Source,
     Symbol,
 )
-from marketdata.owners import Owners
+from marketdata.realtime import live_state
+from marketdata.reference import owners
+from marketdata.reference.owners import Owners
+from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests.market import NINE_US
 
@@ -45,7 +47,7 @@ ONCE = pytest.mark.once
 @pytest.fixture(autouse=True)
 def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     alarms_module.told.clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
@@ -53,8 +55,8 @@ def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterato
         Symbol.objects.create(code=code, market=Market.objects.get(code=market))
     yield
     Feed.objects.update(shared=False)
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 def client(name: str, *, source: str = "KIS", **fields: Any) -> Client:
@@ -66,7 +68,7 @@ class Sender:
     """A client's batches, processed as a worker does; a replay's source, so that any time will do."""
 
     def __init__(self, owner: Client) -> None:
-        self.stream = ledger.open_stream(owner, f"{owner.pk:016x}")
+        self.stream = batch_ledger.open_stream(owner, f"{owner.pk:016x}")
         self.seq = 0
 
     def send(self, *rows: dict[str, Any], feed: str = "krx", source: int = 4) -> None:
@@ -76,7 +78,7 @@ class Sender:
 
     def process(self, payload: bytes, source: int = 4) -> None:
         number = batch_number(self.stream, self.seq)
-        message = notices.batch_message(number, payload, ledger.now_us(), source, None, None)
+        message = notices.batch_message(number, payload, batch_ledger.now_us(), source, None, None)
         tasks.process_batches(batches=[message], reply_to="test")
 
 
@@ -119,7 +121,7 @@ def test_a_terminal_hears_by_name_that_its_batch_was_refused_and_goes_on(road):
     )
     terminal = road.terminal("toy", source="SIMULATOR", secret=secret)
     terminal.login()
-    now = ledger.now_us()
+    now = batch_ledger.now_us()
 
     terminal.rows([{"symbol": "005930", "time": now, "price": "999999", "size": "1"}])
     terminal.until_committed()
@@ -353,7 +355,7 @@ def test_a_sender_reads_nothing_unless_it_was_said():
 def test_a_reader_sees_the_terminals_and_not_where_they_are():
     reader, secret = Client.objects.create_with_secret(name="reader")
     shown = {"client": "desk", "address": "10.1.2.3", "agent": "naru/1 (PC-KIM)", "rate": 5}
-    live.show_ingest("one", {"instance": "one", "clients": [shown]})
+    live_state.show_ingest("one", {"instance": "one", "clients": [shown]})
     headers = {authentication.KEY_HEADER: reader.key_id, authentication.SECRET_HEADER: secret}
 
     answer = Browser().get("/v2/status", headers=headers)

@@ -10,10 +10,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, DataError, connection, connections
 
-from marketdata import figures, leases, ledger, retention, rollover, sessions
+from marketdata.calendar import trading_dates
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import leases, retention, rollover
 from marketdata.models import Alarm, CalendarOverride, JobLease, Market, RolloverRun, Symbol
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
+from marketdata.types import checksums
 from tests import market
 from tests.commit import commit as commit_ticks
 from tests.upkeep import Clock, commit, seoul
@@ -29,24 +32,24 @@ State = RolloverRun.State
 @pytest.fixture(autouse=True)
 def _symbols(road_database):
     Symbol.objects.bulk_create([Symbol(code=code, market_id="KRX") for code in ("005930", "000660")])
-    sessions.forget()
+    trading_dates.forget()
 
 
 def run_at(text: str) -> list[datetime.date]:
     return rollover.run_due(clock=Clock(text))
 
 
-def noted(run: RolloverRun) -> figures.Figure:
+def noted(run: RolloverRun) -> checksums.Figure:
     """What the run wrote down of its day."""
-    return figures.Figure(run.rows or 0, run.checksum or 0)
+    return checksums.Figure(run.rows or 0, run.checksum or 0)
 
 
 def state_of(date: datetime.date) -> str:
     return RolloverRun.objects.get(trade_date=date).state
 
 
-def ledger_and_history(date: datetime.date) -> tuple[figures.Figure, figures.Figure]:
-    return ledger.day_figure(date), figures.total(storage().tick_figures(date, tables=[HISTORY]).values())
+def ledger_and_history(date: datetime.date) -> tuple[checksums.Figure, checksums.Figure]:
+    return batch_ledger.day_figure(date), checksums.total(storage().tick_figures(date, tables=[HISTORY]).values())
 
 
 # --- when -------------------------------------------------------------------------------------------------------------
@@ -72,7 +75,7 @@ def test_the_current_trading_day_changes_at_eight_and_the_grace_on_trading_days(
 def test_a_closure_entered_in_the_admin_moves_the_rollover():
     assert rollover.due_at(MONDAY) == seoul("2026-03-17 08:05")
     CalendarOverride.objects.create(market_id="KRX", date=TUESDAY, is_open=False, note="임시 휴장")
-    sessions.forget()
+    trading_dates.forget()
 
     assert rollover.due_at(MONDAY) == seoul("2026-03-18 08:05")
 
@@ -159,7 +162,7 @@ def test_two_beats_at_once_roll_a_day_over_once():
 def test_250_trading_days_are_rolled_over_once_each():
     """A year of mornings under a clock of our own: beat comes late, is away for days, comes twice; late ticks too."""
     number = 250 if connection.vendor == "sqlite" else 25  # making room costs the others a moment each day
-    calendar = sessions.calendar("KRX")
+    calendar = trading_dates.calendar("KRX")
     days = [datetime.date(2026, 1, 2)]
     while len(days) < number:
         days.append(calendar.next_session(days[-1]))
@@ -284,7 +287,7 @@ def test_the_evening_of_new_york_is_moved_once_when_its_day_is_over():
     date = datetime.date(2026, 3, 19)
     Market.objects.get_or_create(code="NASDAQ", defaults={"name": "Nasdaq", "timezone": "America/New_York"})
     Symbol.objects.create(code="AAPL", market_id="NASDAQ", primary_feed="krx")
-    sessions.forget()
+    trading_dates.forget()
     trade_of("AAPL", "2026-03-19 15:00", 1)
 
     assert run_at("2026-03-20 08:06") == [date]
@@ -302,7 +305,7 @@ def test_the_evening_of_new_york_is_moved_once_when_its_day_is_over():
     assert (run.rows, run.late_rows) == (7, 6)
     Symbol.objects.filter(code="AAPL").delete()
     Market.objects.filter(code="NASDAQ").delete()
-    sessions.forget()
+    trading_dates.forget()
 
 
 @pytest.mark.parametrize(
@@ -315,7 +318,7 @@ def test_the_evening_of_new_york_is_moved_once_when_its_day_is_over():
     ],
 )
 def test_a_trading_date_is_over_in_each_market_at_its_own_time(code, date, ends):
-    calendar = sessions.calendar(code)
+    calendar = trading_dates.calendar(code)
     end = calendar.ends_us(datetime.date.fromisoformat(date))
 
     assert end == seoul_us(ends)
@@ -709,7 +712,7 @@ def test_a_full_disk_leaves_the_day_whole_and_the_rollover_goes_on_when_there_is
     with pytest.raises(DatabaseError, match="full"):
         run_at("2026-03-17 08:05")
 
-    assert figures.total(storage().tick_figures(MONDAY).values()) == ledger.day_figure(MONDAY)
+    assert checksums.total(storage().tick_figures(MONDAY).values()) == batch_ledger.day_figure(MONDAY)
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE filler")
         cursor.execute("PRAGMA max_page_count = 1073741823")

@@ -152,10 +152,10 @@ def road(
 
 def shown_alarm(redis) -> str:
     """What the status page would say: alarms of the database, or of the ingest server while that takes none."""
-    from marketdata import live
+    from marketdata.realtime import live_state
 
-    live.connection.cache_clear()
-    held = [one for server in live.status()["ingest"] for one in server["alarms"]]
+    live_state.connection.cache_clear()
+    held = [one for server in live_state.status()["ingest"] for one in server["alarms"]]
     return next((one["message"] for one in held if one["code"] == CODE), "")
 
 

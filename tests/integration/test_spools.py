@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from marketdata import ledger
+from marketdata.ledger import batch_ledger
 from marketdata.models import Alarm, Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestStream, Market, Symbol
 from marketdata.storage import storage
-from marketdata.ticks import SEQ_BITS, TICK_BITS
+from marketdata.types.ticks import SEQ_BITS, TICK_BITS
 from terminals import segments, wire
 from terminals import spool as spools
 from terminals.connection import Address
@@ -337,7 +337,7 @@ def test_a_long_ledger_with_a_hole_at_its_start_is_told_in_spans(road):
     first = road.terminal("feeder")
     first.login()
     first.close()
-    stream, count = ledger.open_stream(Client.objects.get(name="feeder"), first.epoch), 100_000
+    stream, count = batch_ledger.open_stream(Client.objects.get(name="feeder"), first.epoch), 100_000
     row = {"state": "stored", "feed": "krx", "rows": 0, "stored": 0, "rejected": 0, "checksum": 1}
     IngestBatch.objects.bulk_create(
         [

@@ -11,7 +11,7 @@ import websockets
 
 from api.stream import shared
 from api.threads import Application
-from marketdata.unauthenticated import Unauthenticated
+from marketdata.limits.unauthenticated import Unauthenticated
 from tests.integration.serving import hub, serving
 from tests.integration.test_ingest import certificate, secure
 from tests.integration.test_stream_served import _web

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from api.stream import shared
 from api.stream.ending import end
-from marketdata import feed, live
+from marketdata.realtime import feed, live_state
 from tests.integration.serving import CODES, SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
 from tests.waiting import until
@@ -105,7 +105,7 @@ def trades(chance, current):
 
 async def trim():
     """Everything but the newest entry was overwritten while the hub read nothing."""
-    await asyncio.to_thread(live.connection().xtrim, feed.STREAM + "krx", maxlen=1, approximate=False)
+    await asyncio.to_thread(live_state.connection().xtrim, feed.STREAM + "krx", maxlen=1, approximate=False)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -137,7 +137,7 @@ async def test_what_is_told_of_closed_candles_is_what_rest_says(serving, hub, mo
                 await trim()
                 hub._reading = asyncio.create_task(hub._read())
             elif fault < 0.12 and listeners:
-                await asyncio.to_thread(live.connection().flushall)
+                await asyncio.to_thread(live_state.connection().flushall)
             elif fault < 0.2 and listeners:
                 await listeners.pop(chance.randrange(len(listeners))).socket.__aexit__()
             await trade()

@@ -9,7 +9,7 @@ import redis
 from analytics import voids
 from analytics.voids import Selection
 from api.stream import replay, shared
-from marketdata.ticks import batch_number
+from marketdata.types.ticks import batch_number
 from tests.integration.serving import beside, commit, hub, serving
 from tests.market import MINUTE_US, NINE_US
 from tests.servers import Valkey
@@ -192,13 +192,13 @@ def stop():
 @pytest.fixture
 def own_redis(tmp_path, settings, serving):
     """A Valkey of this test's own, to be restarted."""
-    from marketdata import live
+    from marketdata.realtime import live_state
 
     with Valkey(tmp_path / "valkey") as server:
         settings.REDIS_URL = settings.BROKER_URL = server.url
-        live.connection.cache_clear()
+        live_state.connection.cache_clear()
         yield server
-        live.connection.cache_clear()
+        live_state.connection.cache_clear()
 
 
 async def test_another_redis_than_before_is_told_and_the_stream_goes_on(serving, own_redis, hub_of_own):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from marketdata import supervisor, tether
+from marketdata.launcher import child_process, supervisor
 from tests.waiting import until
 
 pytestmark = pytest.mark.once
@@ -37,13 +37,13 @@ def test_what_a_run_left_is_found_by_its_mark(tmp_path):
 
 
 def test_a_tethered_program_is_the_program_itself():
-    done = subprocess.run(tether.command(["cat", "/proc/self/comm"]), capture_output=True, text=True)
+    done = subprocess.run(child_process.command(["cat", "/proc/self/comm"]), capture_output=True, text=True)
 
     assert done.stdout == "cat\n"
 
 
 def test_a_tether_whose_starter_is_gone_starts_nothing():
-    done = subprocess.run(tether.command(["echo", "started"], parent=1), capture_output=True, text=True)
+    done = subprocess.run(child_process.command(["echo", "started"], parent=1), capture_output=True, text=True)
 
     assert done.returncode == 1
     assert done.stdout == ""

@@ -11,11 +11,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
 from analytics import consistency
-from marketdata import dropped, ledger, rollover
+from marketdata.ledger import batch_ledger
+from marketdata.maintenance import dropped, rollover
 from marketdata.models import Client, IngestStream, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
-from marketdata.ticks import TICK_BITS, Ticks
+from marketdata.types.ticks import TICK_BITS, Ticks
 from tests import market
 from tests.commit import commit
 from tests.market import MINUTE_US, NINE_US, price, tick_id
@@ -253,7 +254,7 @@ def test_what_the_rollover_wrote_down_is_compared(done):
 
 def test_ticks_that_came_between_counting_and_moving_are_no_difference():
     commit(storage(), batch(1))
-    total = ledger.day_figure(DAY)
+    total = batch_ledger.day_figure(DAY)
     RolloverRun.objects.create(trade_date=DAY, state="verified", rows=total.rows, checksum=total.checksum)
     commit(storage(), batch(2))
 

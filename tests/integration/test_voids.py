@@ -14,7 +14,7 @@ from django.test import Client as Browser
 from analytics import consistency, voids
 from analytics import tasks as voiding
 from analytics.voids import Selection
-from marketdata import feed, leases, live, rollover
+from marketdata.maintenance import leases, rollover
 from marketdata.models import (
     Alarm,
     DeadLetter,
@@ -25,6 +25,7 @@ from marketdata.models import (
     VoidedTick,
     VoidOrder,
 )
+from marketdata.realtime import feed, live_state
 from marketdata.storage import StorageError, storage
 from tests import market
 from tests.integration.senders import Sender
@@ -50,12 +51,12 @@ def candle(minute_us: int = NINE_US, symbol: str = "005930") -> tuple[int, ...] 
 
 
 def entries() -> list[feed.FeedEntry]:
-    answer: Any = live.connection().xrange(feed.STREAM + "krx")
+    answer: Any = live_state.connection().xrange(feed.STREAM + "krx")
     return [feed.decode("krx", number, values) for number, values in answer]
 
 
 def latest(symbol: str = "005930") -> int | None:
-    found = live.latest("krx", [symbol]).get(symbol)
+    found = live_state.latest("krx", [symbol]).get(symbol)
     return None if found is None else int(found["price"] or 0) // 10**8
 
 
@@ -324,8 +325,8 @@ def test_a_latest_price_told_late_by_a_worker_is_corrected_at_the_next_look():
     wrong = sender.send({"price": "999999", "time": NINE_US + 1})
     ticks = storage().read_ticks("005930", "krx", *EVER)
     void(batches=(wrong,))
-    pipeline = live.connection().pipeline()
-    live.remember(pipeline, ticks)
+    pipeline = live_state.connection().pipeline()
+    live_state.remember(pipeline, ticks)
     pipeline.execute()
     assert latest() == 999_999
 

@@ -14,8 +14,10 @@ from analytics import consistency, repair, voids
 from analytics import tasks as voiding
 from analytics.voids import Selection
 from ingest import requeue
-from marketdata import archive, dropped, feed, live, retention, rollover
+from marketdata.archive import exports
+from marketdata.maintenance import dropped, retention, rollover
 from marketdata.models import Alarm, FeedNotice, IngestReject, RolloverRun, VoidedTick, VoidOrder
+from marketdata.realtime import feed, live_state
 from marketdata.storage import storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES
 from tests.integration.senders import Sender
@@ -70,7 +72,7 @@ def failed(code: str) -> str:
 
 def told() -> int:
     """How many entries the feed has."""
-    return int(live.connection().xlen(feed.STREAM + "krx"))
+    return int(live_state.connection().xlen(feed.STREAM + "krx"))
 
 
 def execute(sql: str, *params: Any) -> None:
@@ -94,24 +96,24 @@ def archived(archiving) -> tuple[Sender, int]:
     sender.send(*trades(40), *trades(10, "000660"))
     wrong = sender.send(*trades(5, first=20, price=999_000), *trades(5, "000660", first=4, price=999_000))
     rollover.run_one(DAY, clock=Clock(DONE))
-    assert archive.run_due() == [DAY]
-    assert archive.verify(DAY).rows == 60
+    assert exports.run_due() == [DAY]
+    assert exports.verify(DAY).rows == 60
     return sender, wrong
 
 
 def in_file() -> set[int]:
-    return {int(i) for part in archive.read(archive.path_of(DAY)) for i in part.tick_id}
+    return {int(i) for part in exports.read(exports.path_of(DAY)) for i in part.tick_id}
 
 
 def test_a_day_whose_ticks_were_voided_is_archived_again_with_exactly_the_rest(archived):
     _, wrong = archived
     void(batches=(wrong,))
-    assert archive.due() == [DAY]
+    assert exports.due() == [DAY]
 
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
 
     assert in_file() == stored()
-    assert archive.verify(DAY).rows == 50
+    assert exports.verify(DAY).rows == 50
     assert failed("archive_failed") == ""
     assert run_of().archived_at is not None
     assert consistency.verify_day(DAY).counts == {}
@@ -123,32 +125,32 @@ def test_ticks_that_come_late_after_a_void_are_archived_with_the_rest(archived):
     sender.send(*trades(3, first=100))
     rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
 
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
 
-    assert (in_file(), archive.verify(DAY).rows) == (stored(), 53)
+    assert (in_file(), exports.verify(DAY).rows) == (stored(), 53)
 
 
 def test_what_is_put_back_after_the_archive_was_made_anew_is_in_it_again(archived):
     _, wrong = archived
-    before = archive.manifest_of(DAY).figure
+    before = exports.manifest_of(DAY).figure
     void(batches=(wrong,))
-    archive.run_due()
+    exports.run_due()
 
     voids.restore(VoidOrder.objects.get(), by="boss")
-    assert archive.due() == []  # it waits to be moved
+    assert exports.due() == []  # it waits to be moved
     rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
 
-    assert archive.run_due() == [DAY]
-    assert archive.verify(DAY).figure == before
+    assert exports.run_due() == [DAY]
+    assert exports.verify(DAY).figure == before
     assert consistency.verify_day(DAY).counts == {}
 
 
 def test_a_day_of_which_everything_was_voided_is_a_file_without_rows(archived):
     void(client="desk")
 
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
 
-    assert (archive.verify(DAY).rows, in_file(), daily()) == (0, set(), [])
+    assert (exports.verify(DAY).rows, in_file(), daily()) == (0, set(), [])
 
 
 def _one_more_is_gone(tick: VoidedTick) -> None:
@@ -166,19 +168,19 @@ def _another_was_voided(tick: VoidedTick) -> None:
 def test_one_tick_more_than_the_voids_explain_keeps_the_archive_as_it_is(archived, harm, late):
     """However many came late: what is compared is what the file has, not how much."""
     sender, wrong = archived
-    before = archive.path_of(DAY).read_bytes(), archive.manifest_of(DAY)
+    before = exports.path_of(DAY).read_bytes(), exports.manifest_of(DAY)
     void(batches=(wrong,))
     if late:
         sender.send(*trades(late, first=100))
         rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
     harm(VoidedTick.objects.order_by("tick_id")[0])
 
-    assert archive.run_due() == []
+    assert exports.run_due() == []
 
     assert "has 60 ticks, and 1 of them are not in the database" in failed("archive_failed")
-    assert (archive.path_of(DAY).read_bytes(), archive.manifest_of(DAY)) == before
+    assert (exports.path_of(DAY).read_bytes(), exports.manifest_of(DAY)) == before
     assert run_of().archived_at is None
-    archive.folder_of(DAY).rename(archive.folder_of(DAY).with_name("elsewhere"))
+    exports.folder_of(DAY).rename(exports.folder_of(DAY).with_name("elsewhere"))
     out = StringIO()
     call_command("archive", "2026-03-16", stdout=out)
     assert f"{50 + late} 틱" in out.getvalue()
@@ -187,17 +189,17 @@ def test_one_tick_more_than_the_voids_explain_keeps_the_archive_as_it_is(archive
 
 def test_a_void_while_the_day_is_archived_makes_it_due_again(archived):
     _, wrong = archived
-    (archive.folder_of(DAY) / "_ticks.json").unlink()
-    archive.path_of(DAY).unlink()
+    (exports.folder_of(DAY) / "_ticks.json").unlink()
+    exports.path_of(DAY).unlink()
 
     def meanwhile(words: str) -> None:
         if "reading back" in words:
             voids.void(Selection(batches=(wrong,)), reason="wrong", by="boss")
 
-    with pytest.raises(archive.ArchiveError, match="were voided while it was archived"):
-        archive.make(DAY, progress=meanwhile)
+    with pytest.raises(exports.ArchiveError, match="were voided while it was archived"):
+        exports.make(DAY, progress=meanwhile)
 
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
     assert in_file() == stored()
 
 
@@ -206,7 +208,7 @@ def test_a_row_that_is_judged_again_after_its_day_was_archived_comes_into_the_fi
     sender = Sender("desk")
     sender.send(*trades(3), {"price": "-1", "time": NINE_US + 9 * MINUTE_US})
     rollover.run_one(DAY, clock=Clock(DONE))
-    archive.run_due()
+    exports.run_due()
     reject = IngestReject.objects.get()
     reject.record = json.dumps({**json.loads(reject.record), "price": "70001"})
     reject.save()
@@ -214,8 +216,8 @@ def test_a_row_that_is_judged_again_after_its_day_was_archived_comes_into_the_fi
     assert [result.stored for result in requeue.run(requeue.Selection(), asked_by="test")] == [1]
     rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
 
-    assert archive.run_due() == [DAY]
-    assert (in_file(), archive.verify(DAY).rows, daily()[0][0]) == (stored(), 4, 4)
+    assert exports.run_due() == [DAY]
+    assert (in_file(), exports.verify(DAY).rows, daily()[0][0]) == (stored(), 4, 4)
     assert consistency.verify_day(DAY).counts == {}
 
 
@@ -224,14 +226,14 @@ def test_ticks_voided_in_history_and_while_they_wait_to_be_moved_leave_the_rest_
     sender = Sender("desk")
     sender.send(*trades(10))
     rollover.run_one(DAY, clock=Clock(DONE))
-    archive.run_due()
+    exports.run_due()
     sender.send(*trades(3, first=4, price=999_000))
 
     assert void(client="desk", end_us=NINE_US + 5 * MINUTE_US).ticks == 6
     assert consistency.verify_day(DAY).counts == {}
     rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
 
-    assert archive.run_due() == [DAY]
+    assert exports.run_due() == [DAY]
     assert (in_file(), len(stored())) == (stored(), 7)
     assert consistency.verify_day(DAY).counts == {}
 
@@ -297,7 +299,7 @@ def test_a_row_judged_again_after_its_day_was_dropped_replaces_nothing(settings,
     sender = Sender("desk")
     sender.send(*trades(3), {"price": "-1", "time": NINE_US + 9 * MINUTE_US})
     rollover.run_one(DAY, clock=Clock(DONE))
-    archive.run_due()
+    exports.run_due()
     expire(settings, **kept)
     reject = IngestReject.objects.get()
     reject.record = json.dumps({**json.loads(reject.record), "price": "70001"})
@@ -306,8 +308,8 @@ def test_a_row_judged_again_after_its_day_was_dropped_replaces_nothing(settings,
     assert [result.stored for result in requeue.run(requeue.Selection(), asked_by="test")] == [1]
     rollover.run_one(DAY, clock=Clock("2027-06-02 10:01"))
 
-    assert archive.run_due() == [DAY]
-    assert [archive.verify(DAY, part=part).rows for part in archive.parts_of(DAY)] == parts
+    assert exports.run_due() == [DAY]
+    assert [exports.verify(DAY, part=part).rows for part in exports.parts_of(DAY)] == parts
     assert daily() == [(trades_of_day, 70_002)]
     assert consistency.verify_day(DAY).counts == {}
 

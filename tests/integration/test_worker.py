@@ -14,8 +14,8 @@ from prometheus_client import REGISTRY
 from ingest import notices, recovery, tasks
 from ingest.flights import Flight, Flights
 from ingest.rights import Rights
-from marketdata import feed, ledger, live, seeding
 from marketdata import tasks as upkeep
+from marketdata.ledger import batch_ledger
 from marketdata.models import (
     Alarm,
     Client,
@@ -29,9 +29,10 @@ from marketdata.models import (
     Source,
     Symbol,
 )
+from marketdata.realtime import feed, live_state, seeding
+from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.symbols import Directory
-from marketdata.ticks import batch_number
+from marketdata.types.ticks import batch_number
 from terminals import wire
 from tests import market
 from tests.fakes import FakeClock
@@ -46,15 +47,15 @@ EVER = (-(2**62), 2**62)
 def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
     """An empty database and Redis, two symbols, and a worker that remembers nothing."""
     settings.REDIS_URL = redis_server.url
-    live.connection.cache_clear()
+    live_state.connection.cache_clear()
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     for code in ("005930", "000660"):
         Symbol.objects.create(code=code, market=Market.objects.get(code="KRX"))
     seeding.seed()
     yield
-    live.connection().close()
-    live.connection.cache_clear()
+    live_state.connection().close()
+    live_state.connection.cache_clear()
 
 
 def trade(**other: Any) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def message(*payloads: bytes, source: int = REPLAY, dead: str | None = None, **o
         notices.batch_message(
             batch_number(other.get("stream", 1), wire.parse_header(one).seq),
             one,
-            other.get("received_us", ledger.now_us()),
+            other.get("received_us", batch_ledger.now_us()),
             source,
             other.get("market"),
             dead,
@@ -92,13 +93,13 @@ def process(*payloads: bytes, **other: Any) -> None:
 
 def told() -> list[notices.Outcome]:
     """What the ingest server would hear."""
-    answer: Any = live.connection().xrange(notices.STREAM + ME)
+    answer: Any = live_state.connection().xrange(notices.STREAM + ME)
     return notices.read(answer)[1]
 
 
 def announced(name: str = "krx") -> list[feed.FeedEntry]:
     """What subscribers of a feed would hear."""
-    answer: Any = live.connection().xrange(feed.STREAM + name)
+    answer: Any = live_state.connection().xrange(feed.STREAM + name)
     return [feed.decode(name, number, values) for number, values in answer]
 
 
@@ -184,7 +185,7 @@ def test_a_commit_takes_the_same_few_statements_however_many_batches_it_has(vend
     monkeypatch.setattr(tasks, "directory", Directory(clock=lambda: 0.0))
     monkeypatch.setattr(tasks, "rights", Rights(clock=lambda: 0.0))
     recovery._announced.clear()
-    given = [trade(time=ledger.now_us()), trade(time=ledger.now_us(), symbol="000660")]
+    given = [trade(time=batch_ledger.now_us()), trade(time=batch_ledger.now_us(), symbol="000660")]
     process(rows(*given))  # what a worker remembers is known from here on
 
     with CaptureQueriesContext(connection) as asked:
@@ -232,8 +233,8 @@ def test_a_batch_ends_in_ledger_ticks_candles_feed_and_live_state():
     (entry,) = announced()
     assert (entry.first, entry.last, entry.committed_us) == (1, 2, batch.committed_us)
     assert market.candles(entry.bars) == market.candles(storage().read_minutes("005930", "krx", *EVER))
-    assert live.latest("krx")["005930"]["price"] == market.price("70100")
-    assert live.status()["counters"] == {"stored": 2, "batches": 1, "commits": 1}
+    assert live_state.latest("krx")["005930"]["price"] == market.price("70100")
+    assert live_state.status()["counters"] == {"stored": 2, "batches": 1, "commits": 1}
 
 
 def test_several_batches_of_several_feeds_are_one_transaction_and_an_entry_each_feed():
@@ -242,7 +243,7 @@ def test_several_batches_of_several_feeds_are_one_transaction_and_an_entry_each_
     assert counts() == (3, 3, 2)
     assert [len(entry.ticks) for entry in announced("krx")] == [2]
     assert [len(entry.ticks) for entry in announced("nxt")] == [1]
-    assert live.status()["counters"]["commits"] == 1
+    assert live_state.status()["counters"]["commits"] == 1
 
 
 def test_a_batch_without_rows_is_in_the_ledger_and_nowhere_else():
@@ -289,7 +290,7 @@ def test_an_older_trade_does_not_replace_the_latest_one():
     process(rows(trade(price="2", time=NINE_US + 5)))
     process(rows(trade(price="1", time=NINE_US), seq=2))
 
-    assert live.latest("krx", ["005930", "999999"]) == {
+    assert live_state.latest("krx", ["005930", "999999"]) == {
         "005930": {
             "time_us": NINE_US + 5,
             "tick_id": market.tick_id(1, 0),
@@ -383,7 +384,7 @@ DAY_US = 86_400_000_000
 
 
 def test_what_was_captured_in_time_is_stored_however_late_it_comes():
-    now = ledger.now_us()
+    now = batch_ledger.now_us()
     then = now - 8 * DAY_US - 17 * 3600 * 1_000_000
 
     process(captured(then, trade(time=then - 1_000_000)), source=KIS, received_us=now)
@@ -393,7 +394,7 @@ def test_what_was_captured_in_time_is_stored_however_late_it_comes():
 
 
 def test_what_was_old_at_its_capture_is_refused_however_soon_it_comes():
-    now = ledger.now_us()
+    now = batch_ledger.now_us()
     then = now - 3 * DAY_US
 
     process(captured(then, trade(time=then - 7 * DAY_US - 1)), source=KIS, received_us=now)
@@ -404,7 +405,7 @@ def test_what_was_old_at_its_capture_is_refused_however_soon_it_comes():
 
 
 def test_a_terminal_whose_clock_is_an_hour_behind_is_understood():
-    now, hour = ledger.now_us(), 3_600_000_000
+    now, hour = batch_ledger.now_us(), 3_600_000_000
     then = now - 8 * DAY_US
 
     process(captured(then - hour, trade(time=then)), source=KIS, received_us=now, offset_us=-hour)
@@ -413,7 +414,7 @@ def test_a_terminal_whose_clock_is_an_hour_behind_is_understood():
 
 
 def test_an_event_later_than_its_capture_is_refused_even_if_it_is_in_the_past_by_now():
-    now = ledger.now_us()
+    now = batch_ledger.now_us()
 
     process(captured(now - 8 * DAY_US, trade(time=now - 4 * DAY_US)), source=KIS, received_us=now)
 
@@ -421,7 +422,7 @@ def test_an_event_later_than_its_capture_is_refused_even_if_it_is_in_the_past_by
 
 
 def test_a_capture_that_cannot_be_does_not_make_old_events_young():
-    now = ledger.now_us()
+    now = batch_ledger.now_us()
 
     process(captured(now - 500 * DAY_US, trade(time=now - 500 * DAY_US)), source=KIS, received_us=now)
     process(captured(now + DAY_US, trade(time=now + DAY_US), seq=2), source=KIS, received_us=now)
@@ -465,7 +466,7 @@ def flight(payload: bytes, *, since: float) -> Flight:
         seq=header.seq,
         payload=payload,
         rows=header.rows,
-        received_us=ledger.now_us(),
+        received_us=batch_ledger.now_us(),
         source_id=REPLAY,
         register_market=None,
         since=since,
@@ -552,7 +553,7 @@ def test_what_is_published_late_is_the_latest_all_the_same(redis_server):
 
     recovery.announce_missed(settle_s=0.0)
 
-    assert {code: one["price"] for code, one in live.latest("krx").items()} == {
+    assert {code: one["price"] for code, one in live_state.latest("krx").items()} == {
         "005930": market.price("2"),
         "000660": market.price("5"),
     }
@@ -595,6 +596,6 @@ def test_partitions_may_be_extended_any_number_of_times():
     upkeep.extend_partitions()
     upkeep.extend_partitions()
 
-    process(rows(trade(time=ledger.now_us())), source=KIS)
+    process(rows(trade(time=batch_ledger.now_us())), source=KIS)
 
     assert counts() == (1, 1, 1)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from analytics import candles
-from marketdata import feed
+from marketdata.realtime import feed
 from tests import market
 from tests.market import NINE_US
 

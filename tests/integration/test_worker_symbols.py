@@ -3,7 +3,7 @@
 import pytest
 
 from marketdata.models import Market, Source, Symbol
-from marketdata.symbols import Directory
+from marketdata.reference.symbols import Directory
 from tests.fakes import FakeClock
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from marketdata import tether
+from marketdata.launcher import child_process
 from tests.waiting import until
 
 # Below the range the kernel takes for outgoing connections, so that a port is still free when its server comes back.
@@ -26,7 +26,8 @@ PORTS = range(15_000 + 5_600 * _SUITE, 20_600 + 5_600 * _SUITE)
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
-# A tether ends with the thread that made it (marketdata/tether.py). This one lives as long as the interpreter.
+# A tether ends with the thread that made it (marketdata/launcher/child_process.py). This one lives as long as the
+# interpreter.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="servers")
 
 
@@ -59,7 +60,7 @@ def spawn(command: list[str], *, environment: dict[str, str], log: Path, cwd: Pa
     def start() -> subprocess.Popen[bytes]:
         with log.open("ab") as output:
             return subprocess.Popen(
-                tether.command(command),
+                child_process.command(command),
                 env=environment,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,

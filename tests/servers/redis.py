@@ -8,7 +8,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from marketdata import supervisor
+from marketdata.launcher import supervisor
 from tests.servers import packages
 from tests.servers.process import Server
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from marketdata import supervisor
+from marketdata.launcher import supervisor
 
 FOLDER = Path(__file__).resolve().parents[2] / "docker/systemd"
 UNITS = sorted(FOLDER.glob("naru-*.service"))

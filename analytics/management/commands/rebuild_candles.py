@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from analytics import consistency, repair
 from analytics.management import dates
 from analytics.repair import Rebuilt
-from marketdata import leases
+from marketdata.maintenance import leases
 from marketdata.storage import StorageError, storage
 from terminals import wire
 

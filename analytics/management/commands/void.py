@@ -12,11 +12,11 @@ from django.db import DatabaseError
 
 from analytics import voids
 from analytics.voids import Selection
-from marketdata import leases
+from marketdata.maintenance import leases
 from marketdata.management.options import batch
 from marketdata.models import VoidOrder
 from marketdata.storage import StorageError, storage
-from marketdata.ticks import microseconds
+from marketdata.types.ticks import microseconds
 from terminals import wire
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from marketdata import open_files
+from marketdata.limits import open_files
 from terminals import wire
 
 

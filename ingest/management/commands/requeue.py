@@ -12,11 +12,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from ingest import requeue
-from marketdata import leases
-from marketdata.faults import Fault
+from marketdata.maintenance import leases
 from marketdata.management.options import batch
 from marketdata.models import Client
-from marketdata.ticks import SEQ_BITS
+from marketdata.types.reject_reasons import Fault
+from marketdata.types.ticks import SEQ_BITS
 from terminals import wire
 
 

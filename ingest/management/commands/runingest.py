@@ -16,7 +16,8 @@ from django.core.management.base import BaseCommand, CommandError
 from ingest import limits
 from ingest.connection import tls_context
 from ingest.server import Server
-from marketdata import doctor, open_files
+from marketdata import doctor
+from marketdata.limits import open_files
 from terminals import wire
 
 log = logging.getLogger(__name__)

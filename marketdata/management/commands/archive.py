@@ -11,8 +11,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from marketdata import archive, leases, parquet
-from marketdata.archive import Manifest
+from marketdata.archive import exports, parquet
+from marketdata.archive.exports import Manifest
+from marketdata.maintenance import leases
 from marketdata.storage import StorageError, storage
 from terminals import wire
 
@@ -48,17 +49,17 @@ class Command(BaseCommand):
         try:
             with storage().patient():
                 for date in self._dates(options, folder):
-                    parts = (archive.parts_of(date, folder) or [1]) if options["verify"] else [0]
+                    parts = (exports.parts_of(date, folder) or [1]) if options["verify"] else [0]
                     for part in parts:
                         try:
                             if options["verify"]:
-                                manifest = archive.verify(date, folder=folder, part=part)
+                                manifest = exports.verify(date, folder=folder, part=part)
                             else:
-                                manifest = archive.make(date, folder=folder, progress=progress)
-                        except archive.ArchiveError as error:
+                                manifest = exports.make(date, folder=folder, progress=progress)
+                        except exports.ArchiveError as error:
                             failed.append(str(error))
                             continue
-                        self.stdout.write(_line(manifest, archive.path_of(date, folder, manifest.part)))
+                        self.stdout.write(_line(manifest, exports.path_of(date, folder, manifest.part)))
         except parquet.Missing as error:
             raise CommandError(str(error)) from error
         except (leases.HeldElsewhere, leases.LeaseLost) as error:
@@ -71,7 +72,7 @@ class Command(BaseCommand):
     def _dates(self, options: dict[str, Any], folder: Path | None) -> list[datetime.date]:
         if options["date"]:
             return [options["date"]]
-        dates = archive.archived(folder) if options["all"] else archive.due()
+        dates = exports.archived(folder) if options["all"] else exports.due()
         if not dates:
             self.stdout.write("보관본 없음 / nothing is archived" if options["all"] else "할 일 없음 / nothing is due")
         return dates

@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError
 
 from marketdata import backups
 from marketdata.backups.progress import Lines
-from marketdata.leases import HeldElsewhere
+from marketdata.maintenance.leases import HeldElsewhere
 from marketdata.models import BackupRun
 from marketdata.storage import StorageError
 

@@ -15,8 +15,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from marketdata import sessions, trading_calendar
-from marketdata.trading_calendar import Base, Calendar
+from marketdata.calendar import trading_calendar, trading_dates
+from marketdata.calendar.trading_calendar import Base, Calendar
 from terminals import wire
 
 LIBRARY = {"KRX": "XKRX"}
@@ -133,7 +133,7 @@ class Command(BaseCommand):
 
     def _print_year(self, market: str, year: int) -> None:
         try:
-            calendar = sessions.calendar(market)
+            calendar = trading_dates.calendar(market)
         except LookupError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
-from marketdata import owners
 from marketdata.models import Client, Feed, FeedOwner
+from marketdata.reference import owners
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from marketdata import leases, retention, rollover
+from marketdata.maintenance import leases, retention, rollover
 from marketdata.storage import storage
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from marketdata import leases, rollover
+from marketdata.maintenance import leases, rollover
 from marketdata.models import RolloverRun
 from marketdata.storage import StorageError, storage
 from terminals import wire

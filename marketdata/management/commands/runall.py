@@ -27,8 +27,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from marketdata import credentials, supervisor, tether
+from marketdata.launcher import child_process, supervisor
 from marketdata.models import Client, Source
+from marketdata.reference import credentials
 from terminals import wire
 
 REDIS_PORT = 6390  # not 6379: that one is often the system's own
@@ -190,7 +191,7 @@ class _Supervisord:
     """The supervisor's process: started again if somebody kills it, and what it has to tell."""
 
     def __init__(self, conf: Path, log: Path, environment: dict[str, str]) -> None:
-        self._command = tether.command([sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)])
+        self._command = child_process.command([sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)])
         self._environment = environment
         self._output = log / "supervisord.out"
         self._log = log / "supervisord.log"

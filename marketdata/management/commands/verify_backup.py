@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from marketdata import backups
 from marketdata.backups.progress import Lines
-from marketdata.leases import HeldElsewhere
+from marketdata.maintenance.leases import HeldElsewhere
 from marketdata.storage import StorageError
 
 

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import candles
-from marketdata import bars
-from marketdata.ticks import ABSENT, GREATEST
+from marketdata.types import minute_bars
+from marketdata.types.ticks import ABSENT, GREATEST
 from tests import market
 from tests.market import MINUTE_US, NINE_US
 
@@ -57,7 +57,7 @@ def test_the_order_in_which_ticks_come_makes_no_difference_to_any_column(data, r
     _, made = built(rows, order)
     _, sorted_made = built(rows, sorted(range(len(rows)), key=keys.__getitem__))
 
-    for name in bars.COLUMNS:
+    for name in minute_bars.COLUMNS:
         assert getattr(made, name).tolist() == getattr(sorted_made, name).tolist(), name
 
 

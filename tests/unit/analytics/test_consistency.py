@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from analytics import candles, days, differences
 from analytics.differences import BatchSums, Finding, Findings, sums
-from marketdata import bars as bars_module
-from marketdata import daily, figures
-from marketdata.bars import VALUE_UNIT
-from marketdata.figures import Figure
 from marketdata.storage.base import Window
-from marketdata.ticks import ABSENT, TICK_BITS
+from marketdata.types import checksums, daily_bars, minute_bars
+from marketdata.types.checksums import Figure
+from marketdata.types.minute_bars import VALUE_UNIT
+from marketdata.types.ticks import ABSENT, TICK_BITS
 from tests import market
 from tests.market import MINUTE_US, NINE_US, price, size, tick_id
 
@@ -55,7 +54,7 @@ def test_sums_by_batch_are_the_figures_the_ledger_has(rows, compact):
             for at, (seq, late) in enumerate(rows)
         ]
     )
-    ledger = figures.by_batch(ticks, ticks.tick_id >> TICK_BITS)
+    ledger = checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS)
 
     added = BatchSums()
     limit = differences.COMPACT_AT
@@ -109,7 +108,7 @@ def test_equal_candles_are_no_finding_whatever_their_revision():
     stored.rev += 7
 
     assert differences.minutes(minutes(), stored, "005930") == []
-    assert differences.minutes(bars_module.empty("krx"), bars_module.empty("krx"), "005930") == []
+    assert differences.minutes(minute_bars.empty("krx"), minute_bars.empty("krx"), "005930") == []
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_a_field_of_a_candle_is_named_with_what_it_should_be(name, by, expected,
 
 
 def test_every_field_but_the_revision_is_compared():
-    for name in bars_module.COLUMNS:
+    for name in minute_bars.COLUMNS:
         if name in ("rev", "symbol", "time_us", "trade_date"):
             continue
         stored = minutes()
@@ -165,8 +164,8 @@ def test_missing_and_superfluous_candles_are_named():
         ("candle_superfluous", "005930 krx 2026-03-16T09:02:00+09:00"),
     ]
     assert findings[0].expected == "open 70000 high 70000.00000001 low 70000 close 70000.00000001 volume 2 n 2"
-    assert differences.minutes(bars_module.empty("krx"), whole, "005930")[0].code == "candle_superfluous"
-    assert differences.minutes(whole, bars_module.empty("krx"), "005930")[3].code == "candle_missing"
+    assert differences.minutes(minute_bars.empty("krx"), whole, "005930")[0].code == "candle_superfluous"
+    assert differences.minutes(whole, minute_bars.empty("krx"), "005930")[3].code == "candle_missing"
 
 
 # --- daily candles ----------------------------------------------------------------------------------------------------
@@ -187,7 +186,7 @@ ALL = ((-30, "69000", "2"), (0, "70000", "10"), (60, "71000", "5"), (390, "70500
 
 
 def values(bar) -> dict[str, int]:
-    return {name: int(getattr(bar, name)[0]) for name in daily.COLUMNS}
+    return {name: int(getattr(bar, name)[0]) for name in daily_bars.COLUMNS}
 
 
 def test_a_daily_candle_closes_with_the_regular_session_and_remembers_the_last_price():
@@ -241,14 +240,14 @@ def test_a_daily_candle_that_differs_is_named_by_field():
 
 
 def test_a_daily_candle_without_minutes_and_minutes_without_a_daily_candle_are_named():
-    nothing = daily.from_rows("005930", "krx", [])
+    nothing = daily_bars.from_rows("005930", "krx", [])
 
     assert [one.code for one in differences.days(day(*ALL), nothing)] == ["daily_missing"]
     assert [(one.code, one.subject) for one in differences.days(nothing, day(*ALL))] == [
         ("daily_superfluous", "005930 krx 2026-03-16")
     ]
     assert differences.days(nothing, nothing) == []
-    assert len(days.build(replace(bars_module.empty("krx"), symbols=["005930"]), DAY, REGULAR)) == 0
+    assert len(days.build(replace(minute_bars.empty("krx"), symbols=["005930"]), DAY, REGULAR)) == 0
 
 
 def test_figures_are_shown_with_rows_and_checksum():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analytics import candles, timeframes
-from marketdata.bars import VALUE_UNIT
+from marketdata.types.minute_bars import VALUE_UNIT
 from tests import market
 from tests.market import DAY_US, MINUTE_US, NINE_US
 
@@ -150,7 +150,7 @@ def test_two_candles_of_one_minute_become_one_in_the_order_of_their_ticks():
 
 
 def market_join(left, right):
-    from marketdata.bars import COLUMNS, Bars
+    from marketdata.types.minute_bars import COLUMNS, Bars
 
     columns = {name: np.concatenate([getattr(left, name), getattr(right, name)]) for name in COLUMNS}
     return Bars(feed=left.feed, symbols=left.symbols, **columns)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analytics import candles
 from api import jsontext, renderers
-from marketdata.ticks import ABSENT, GREATEST
+from marketdata.types.ticks import ABSENT, GREATEST
 from tests import market
 
 prices = st.integers(-GREATEST, GREATEST)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import validation
-from marketdata import faults as faults_module
-from marketdata import ticks as ticks_module
-from marketdata.faults import Fault
-from marketdata.symbols import Rules
+from marketdata.reference.symbols import Rules
+from marketdata.types import reject_reasons as faults_module
+from marketdata.types import ticks as ticks_module
+from marketdata.types.reject_reasons import Fault
 from terminals import wire
 from tests import market
 from tests.market import NINE_US

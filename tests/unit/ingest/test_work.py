@@ -7,7 +7,7 @@ from ingest import notices, work
 from ingest.clocks import Trust
 from ingest.validation import Recency
 from ingest.work import Batch
-from marketdata.symbols import Rules
+from marketdata.reference.symbols import Rules
 from terminals import wire
 from tests.market import NINE_US
 

@@ -7,9 +7,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
-from marketdata import sessions, trading_calendar
+from marketdata.calendar import trading_calendar, trading_dates
+from marketdata.calendar.trading_calendar import Calendar
 from marketdata.management.commands import calendar as command
-from marketdata.trading_calendar import Calendar
 
 BASE = trading_calendar.base("KRX")
 
@@ -107,7 +107,7 @@ def test_a_year_is_printed_without_a_database_and_the_missing_overrides_are_told
     def unreachable(market: str) -> Calendar:
         raise OperationalError("no such table: calendar_override")
 
-    monkeypatch.setattr(sessions, "calendar", unreachable)
+    monkeypatch.setattr(trading_dates, "calendar", unreachable)
 
     call_command("calendar", "--year", "2025")
 

@@ -2,8 +2,8 @@ import pytest
 
 from analytics import candles as candles_of_ticks
 from api.stream.candles import KEEP_US, Candles, Row
-from marketdata import bars as bars_module
-from marketdata.bars import COLUMNS
+from marketdata.types import minute_bars
+from marketdata.types.minute_bars import COLUMNS
 from tests import market
 from tests.market import MINUTE_US, NINE_US
 
@@ -57,7 +57,7 @@ class Feed:
             row for (symbol, minute, _), row in sorted(self.stored.items())
             if reading.start_us <= minute < reading.end_us and (reading.symbols is None or symbol in reading.symbols)
         ]  # fmt: skip
-        return bars_module.from_rows("krx", rows)
+        return minute_bars.from_rows("krx", rows)
 
     def tell(self, now_us=NOW):
         """What is told now: (b or u, symbol, minute after nine, n)."""

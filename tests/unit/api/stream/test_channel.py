@@ -11,7 +11,7 @@ from api.stream.channel import Channel
 from api.stream.encoding import Form
 from api.stream.outbox import Outbox
 from api.stream.subscriber import Subscriber
-from marketdata.feed import FeedEntry
+from marketdata.realtime.feed import FeedEntry
 from tests import market
 from tests.market import MINUTE_US, NINE_US
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from analytics import candles
 from api.stream import encoding
 from api.stream.encoding import Form
-from marketdata.ticks import GREATEST
+from marketdata.types.ticks import GREATEST
 from tests import market
 
 PACKED = Form(packed=True)

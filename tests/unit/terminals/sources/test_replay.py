@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from marketdata import ticks
+from marketdata.types import ticks
 from terminals import spool as spools
 from terminals import wire
 from terminals.batcher import Row

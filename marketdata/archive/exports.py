@@ -1,0 +1,479 @@
+"""Finished days as Parquet files: exported, read back and compared before they count, checked whenever somebody asks.
+
+`ARCHIVE_DIR/ticks/trade_date=2026-03-16/ticks.parquet`, and beside it `_ticks.json`, which says what is in it. A file
+appears whole or not at all, and is only replaced by one that has every tick of it, save for those that were voided.
+Ticks that came after those of the day were dropped are a further part beside the first, `ticks-2.parquet` with
+`_ticks-2.json`; the parts together are the day.
+What a file looks like inside is `marketdata.archive.parquet`'s.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import functools
+import hashlib
+import itertools
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+
+from marketdata import alarms
+from marketdata.archive import parquet
+from marketdata.ledger import day_ticks, voided
+from marketdata.maintenance import dropped, leases
+from marketdata.models import RolloverRun, Source, VoidedTick
+from marketdata.storage import storage
+from marketdata.storage.base import TEMP, Progress
+from marketdata.types import checksums
+from marketdata.types.checksums import Figure
+from marketdata.types.ticks import Mask, Ticks
+
+log = logging.getLogger(__name__)
+
+LEASE, FAILED = "archive", "archive_failed"
+TEMPORARY = ".part"
+FORMAT = 1
+PIECE = 1 << 20
+TELL_ROWS = 1_000_000
+State = RolloverRun.State
+_KEPT = (
+    "Was an older database restored, or were ticks deleted or changed? `manage.py verify_day {}` names what differs"
+    " from the ledger. To archive what the database has all the same, move that file and its manifest elsewhere, or"
+    " name another folder with `--to DIR`"
+)
+
+
+class ArchiveError(Exception):
+    """A day was not archived, or its archive cannot be used; the message says why and what to do."""
+
+
+class Tampered(ArchiveError):
+    """An archive is not what was written: changed, cut off, or not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is known of an archive without opening it. `checksum` is that of `marketdata.types.checksums`; `accepted`
+    the difference to the ledger that a person accepted; `part` counts the files of the day from 1."""
+
+    trade_date: str
+    rows: int
+    checksum: int
+    sha256: str
+    bytes: int
+    bytes_per_tick: float
+    row_groups: int
+    made_at: str
+    accepted: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+    part: int = 1
+
+    @property
+    def figure(self) -> Figure:
+        return Figure(self.rows, self.checksum)
+
+
+def silent(_: str) -> None:
+    """For work that nobody watches."""
+
+
+def folder_of(date: datetime.date, folder: Path | None = None) -> Path:
+    """Where the archive of a trading date lies."""
+    return (folder or Path(settings.ARCHIVE_DIR)) / "ticks" / f"trade_date={date.isoformat()}"
+
+
+def path_of(date: datetime.date, folder: Path | None = None, part: int = 1) -> Path:
+    """The Parquet file of a trading date, or of a further part of it."""
+    return folder_of(date, folder) / ("ticks.parquet" if part == 1 else f"ticks-{part}.parquet")
+
+
+def _manifest_path(date: datetime.date, folder: Path | None, part: int) -> Path:
+    return folder_of(date, folder) / ("_ticks.json" if part == 1 else f"_ticks-{part}.json")
+
+
+def parts_of(date: datetime.date, folder: Path | None = None) -> list[int]:
+    """The parts of a trading date that are archived; ticks of a day that was dropped before it was archived may have no
+    first part."""
+    names = [
+        re.fullmatch(r"_ticks(?:-(\d+))?\.json", path.name) for path in folder_of(date, folder).glob("_ticks*.json")
+    ]
+    return sorted(int(name[1] or 1) for name in names if name)
+
+
+# --- making -----------------------------------------------------------------------------------------------------------
+
+
+def due() -> list[datetime.date]:
+    """The finished days that are not archived, oldest first; those with late ticks wait until these are moved."""
+    days = RolloverRun.objects.filter(state=State.DONE, archived_at=None, dropped_at=None).order_by("trade_date")
+    waiting = set(storage().dates(TEMP))
+    return [date for date in days.values_list("trade_date", flat=True) if date not in waiting]
+
+
+def run_due(progress: Progress = silent) -> list[datetime.date]:
+    """Archive whatever is due, if ARCHIVE says so; returns the days that are archived now. May be called at any time by
+    anybody. A day that fails sounds an alarm and holds up no other."""
+    done: list[datetime.date] = []
+    if not settings.ARCHIVE:
+        return done
+    try:
+        for date in due():
+            try:
+                make(date, progress=progress)
+            except (ArchiveError, parquet.Missing) as error:
+                alarms.sound(FAILED, str(error), subject=date.isoformat())
+                continue
+            done.append(date)
+    except leases.HeldElsewhere as error:
+        log.info("archive waits reason=%s", error)
+    return done
+
+
+def make(date: datetime.date, *, folder: Path | None = None, progress: Progress = silent) -> Manifest:
+    """Archive one finished day, or find that its archive is there and right. Another `folder` than ARCHIVE_DIR gets a
+    copy, which does not count as the day's archive."""
+    parquet.arrow()
+    with leases.hold(LEASE) as lease:
+
+        def tell(words: str) -> None:
+            lease.check()
+            progress(words)
+
+        run, found = _finished(date)
+        part = dropped.ticks_gone(date) + 1
+        manifest = _intact(date, folder, part)
+        if manifest is None:
+            _refuse_fewer(date, folder, part, checksums.total(found.values()))
+        elif manifest.figure != checksums.total(found.values()):
+            _refuse_loss(date, path_of(date, folder, part), manifest.rows, found)
+            manifest = None
+        if manifest is None:
+            manifest = _export(run, found, folder, part, tell)
+        if folder is None or folder.resolve() == Path(settings.ARCHIVE_DIR).resolve():
+            lease.check()
+            _note(run)
+            alarms.clear(FAILED, subject=date.isoformat())
+        log.info("archived date=%s ticks=%d bytes=%d", date, manifest.rows, manifest.bytes)
+        return manifest
+
+
+def _finished(date: datetime.date) -> tuple[RolloverRun, dict[tuple[str, str], Figure]]:
+    """The day's run and figures, if it may be archived."""
+    run = RolloverRun.objects.filter(trade_date=date).first()
+    if run is None:
+        raise ArchiveError(f"{date}: 그런 거래일이 없습니다 / no such day is known. {_range()}")
+    if run.dropped_at is not None:
+        raise ArchiveError(
+            f"{date}: 틱이 기한 만료로 삭제됨 / its ticks were dropped at {run.dropped_at:%Y-%m-%d %H:%M} UTC"
+            " (RETENTION_TICKS_DAYS), there is nothing left to archive"
+        )
+    if run.state != State.DONE:
+        raise ArchiveError(
+            f"{date}: 아직 마감되지 않음 / is {run.state}, and only a day that is done is archived:"
+            f" `manage.py rollover --date {date}` does what is left"
+        )
+    found = storage().tick_figures(date)
+    total, recorded = checksums.total(found.values()), Figure(run.rows or 0, run.checksum or 0)
+    if total != recorded:
+        if date in storage().dates(TEMP):
+            raise ArchiveError(
+                f"{date}: 늦은 틱이 옮겨지기를 기다림 / late ticks wait to be moved, which the rollover does within"
+                f" minutes (`manage.py rollover --date {date}` at once); then archive it"
+            )
+        raise ArchiveError(
+            f"{date}: 기록과 다름 / {total.rows:,} ticks are stored (checksum {total.checksum}), {recorded.rows:,} were"
+            f" counted when the day was done (checksum {recorded.checksum}). `manage.py verify_day {date}` names what"
+            " differs"
+        )
+    expected = dropped.expected(date)
+    difference = checksums.difference(expected, total)
+    if total != expected and run.accepted.partition(": ")[0] != difference:
+        raise ArchiveError(
+            f"{date}: 원장과 다름 / the ledger has {expected.rows:,} ticks, stored are {total.rows:,}"
+            f" ({difference}). `manage.py verify_day {date}` names what differs"
+        )
+    return run, found
+
+
+def _intact(date: datetime.date, folder: Path | None, part: int) -> Manifest | None:
+    """What the archive that is there says of itself, if its file is as it was written."""
+    try:
+        manifest = manifest_of(date, folder, part)
+        _check_file(path_of(date, folder, part), manifest)
+    except ArchiveError:
+        return None
+    return manifest
+
+
+def _refuse_fewer(date: datetime.date, folder: Path | None, part: int, total: Figure) -> None:
+    """ArchiveError if a file that was damaged or lost, so that its ticks cannot be compared, had more of them than the
+    database."""
+    path = path_of(date, folder, part)
+    try:
+        rows = manifest_of(date, folder, part).rows
+    except ArchiveError:
+        rows = parquet.count(str(path)) if path.exists() else 0
+    if rows > total.rows:
+        raise ArchiveError(
+            f"{date}: 보관본이 더 많음 / {path} has {rows:,} ticks, the database only {total.rows:,}, and the file or"
+            f" its manifest was changed or lost, so they cannot be compared and stay as they are. {_KEPT.format(date)}"
+        )
+
+
+def _refuse_loss(date: datetime.date, path: Path, rows: int, found: dict[tuple[str, str], Figure]) -> None:
+    """ArchiveError if an archive has ticks that are neither stored just as they are there nor voided: what it would be
+    replaced by is not the whole of it. Memory holds a row group and a few series."""
+    senders, lost = day_ticks.sources(), 0
+
+    @functools.lru_cache(maxsize=4)  # a series may go on in the next row group
+    def stored(symbol: str, feed: str) -> list[Ticks]:
+        return _read(date, (symbol, feed), found[symbol, feed], senders) if (symbol, feed) in found else []
+
+    for part in read(path):
+        for index in np.unique(part.symbol).tolist():
+            symbol, mine = part.symbols[index], part.take(part.symbol == index)
+            mine = mine.take(_not_among(mine, stored(symbol, part.feed)))
+            if len(mine):
+                taken = VoidedTick.objects.filter(trade_date=date, symbol=symbol, feed=part.feed)
+                lost += int(_not_among(mine, voided.parts(list(taken))).sum())
+    if lost:
+        raise ArchiveError(
+            f"{date}: 보관본에만 있는 틱 / {path} has {rows:,} ticks, and {lost:,} of them are not in the database as"
+            f" they are there and were not voided, so it is kept as it is. {_KEPT.format(date)}"
+        )
+
+
+def _not_among(ticks: Ticks, parts: Sequence[Ticks]) -> Mask:
+    """Which of these ticks of one series are in none of the others with the same tick_id and content."""
+    known = np.concatenate([np.zeros(0, np.int64), *(part.tick_id for part in parts)])
+    if not len(known):
+        return np.ones(len(ticks), bool)
+    hashes = np.concatenate([checksums.row_hashes(part) for part in parts])
+    order = known.argsort()
+    place = order[np.searchsorted(known[order], ticks.tick_id).clip(max=len(known) - 1)]
+    differs: Mask = (known[place] != ticks.tick_id) | (hashes[place] != checksums.row_hashes(ticks))
+    return differs
+
+
+def _export(
+    run: RolloverRun, found: dict[tuple[str, str], Figure], folder: Path | None, number: int, progress: Progress
+) -> Manifest:
+    date, place = run.trade_date, folder_of(run.trade_date, folder)
+    file, described = path_of(date, folder, number), _manifest_path(date, folder, number)
+    part, description = (path.with_name(path.name + TEMPORARY) for path in (file, described))
+    total = checksums.total(found.values())
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            groups = _write(part, date, found, progress)
+            progress(f"{date} 되읽기 / reading back")
+            back = _figure_of(part)
+            if back != total:
+                raise ArchiveError(
+                    f"{date}: 내보낸 파일이 다름 / the file has {back.rows:,} ticks (checksum {back.checksum}), the"
+                    f" database {total.rows:,} (checksum {total.checksum}); nothing was kept. Ticks that come late do"
+                    " that; try again, and if it stays so check the disk"
+                )
+            size = part.stat().st_size
+            manifest = Manifest(
+                trade_date=date.isoformat(),
+                rows=back.rows,
+                checksum=back.checksum,
+                sha256=_sha256(part),
+                bytes=size,
+                bytes_per_tick=round(size / back.rows, 2) if back.rows else 0.0,
+                row_groups=groups,
+                made_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                accepted=run.accepted,
+                versions={"pyarrow": str(parquet.arrow().__version__), "parquet": "2.6"},
+                part=number,
+            )
+            _put(description, json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
+            part.replace(file)
+            description.replace(described)
+            _sync(place)
+            _sync(place.parent)
+        finally:
+            for one in (part, description):
+                one.unlink(missing_ok=True)
+            if not any(place.iterdir()):
+                place.rmdir()
+    except OSError as error:
+        raise _not_written(date, place, error) from error
+    return manifest
+
+
+def _write(path: Path, date: datetime.date, found: dict[tuple[str, str], Figure], progress: Progress) -> int:
+    """Write all series of a day; returns the number of row groups. Memory holds one symbol and one row group."""
+    senders, told, rows = day_ticks.sources(), 0, sum(figure.rows for figure in found.values())
+    with path.open("wb") as file:
+        writer = parquet.Writer(file, sources=dict(Source.objects.values_list("id", "code")))
+        try:
+            for symbol, pairs in itertools.groupby(sorted(found), key=lambda pair: pair[0]):
+                parts = [part for pair in pairs for part in _read(date, pair, found[pair], senders)]
+                if parts:
+                    writer.add(parts)
+                if writer.rows - told >= TELL_ROWS:
+                    told = writer.rows
+                    progress(f"{date} {symbol}: {told:,} / {rows:,} 틱 ticks")
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        file.flush()
+        os.fsync(file.fileno())
+    return writer.groups
+
+
+def _read(date: datetime.date, series: tuple[str, str], figure: Figure, senders: dict[int, int]) -> list[Ticks]:
+    try:
+        return day_ticks.read(date, *series, figure=figure, sources=senders)
+    except day_ticks.SourceUnclear as error:
+        raise ArchiveError(
+            f"{date}: {' '.join(series)}: 출처 불명 / has {error}, or changed while it was read: try again;"
+            f" `manage.py verify_day {date}` says more"
+        ) from error
+
+
+def _note(run: RolloverRun) -> None:
+    """The day is archived, unless late ticks came or ticks were voided meanwhile: then it is due again."""
+    unchanged = RolloverRun.objects.filter(
+        pk=run.pk, state=State.DONE, rows=run.rows, checksum=run.checksum, dropped_at=None
+    )
+    if not unchanged.update(archived_at=datetime.datetime.now(datetime.UTC)):
+        raise ArchiveError(
+            f"{run.trade_date}: 그 사이 틱이 바뀜 / late ticks came or ticks were voided while it was archived; the"
+            " rollover moves those that came, then archive it again"
+        )
+
+
+def _not_written(date: datetime.date, place: Path, error: OSError) -> ArchiveError:
+    what = (
+        "디스크 공간 부족 / no room left"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "쓸 수 없음 / cannot write"
+    )
+    return ArchiveError(
+        f"{date}: {what}: {place} ({error}). Nothing half-written was left. Make room or a right there, or name another"
+        " folder: ARCHIVE_DIR, or `--to DIR` for a copy"
+    )
+
+
+# --- checking and reading ---------------------------------------------------------------------------------------------
+
+
+def manifest_of(date: datetime.date, folder: Path | None = None, part: int = 1) -> Manifest:
+    """What an archive says of itself; ArchiveError if there is none, Tampered if that cannot be read."""
+    path = _manifest_path(date, folder, part)
+    try:
+        values = json.loads(path.read_bytes())
+        if values["format"] != FORMAT:
+            raise ArchiveError(f"{path} has format {values['format']}; this version reads {FORMAT}")
+        known = {one.name for one in fields(Manifest)}
+        manifest = Manifest(**{name: value for name, value in values.items() if name in known})
+    except FileNotFoundError:
+        raise ArchiveError(
+            f"{date}: 보관본 없음 / is not archived in {path.parents[1]}. There: {_shown(archived(folder))}"
+        ) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Tampered(f"{path} 손상됨 / cannot be read: {error}") from error
+    if (manifest.trade_date, manifest.part) != (date.isoformat(), part):
+        raise Tampered(f"{path} 손상됨 / is the manifest of {manifest.trade_date}, part {manifest.part}")
+    return manifest
+
+
+def archived(folder: Path | None = None) -> list[datetime.date]:
+    """The days that have an archive in a folder, oldest first."""
+    found = set()
+    for path in (folder or Path(settings.ARCHIVE_DIR)).glob("ticks/trade_date=*/_ticks*.json"):
+        try:
+            found.add(datetime.date.fromisoformat(path.parent.name.removeprefix("trade_date=")))
+        except ValueError:
+            continue
+    return sorted(found)
+
+
+def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest:
+    """Check a part of an archive: its hash, then every row of it; and that the day has not changed since."""
+    parquet.arrow()
+    manifest, path = manifest_of(date, folder, part), path_of(date, folder, part)
+    _check_file(path, manifest)
+    found = _figure_of(path)
+    if found != manifest.figure:
+        raise Tampered(
+            f"{path} 손상됨 / has {found.rows:,} ticks (checksum {found.checksum}), not {manifest.rows:,} (checksum"
+            f" {manifest.checksum}) as it says"
+        )
+    run = RolloverRun.objects.filter(trade_date=date, state=State.DONE, dropped_at=None).first()
+    current = part == dropped.ticks_gone(date) + 1
+    if current and run is not None and Figure(run.rows or 0, run.checksum or 0) != found:
+        raise ArchiveError(
+            f"{date}: 보관 후 변경됨 / the day has {run.rows:,} ticks by now, its archive {found.rows:,}:"
+            f" `manage.py archive {date}` makes it anew"
+        )
+    return manifest
+
+
+def read(path: Path) -> Iterator[Ticks]:
+    """The ticks of an archive in its order (symbol, time, tick_id), in parts of one feed and source."""
+    try:
+        yield from parquet.read(str(path))
+    except parquet.Unreadable as error:
+        raise Tampered(f"{path} 손상됨 / {error}") from error
+
+
+def _check_file(path: Path, manifest: Manifest) -> None:
+    try:
+        size = path.stat().st_size
+        if size != manifest.bytes:
+            raise Tampered(f"{path} 손상됨 / has {size:,} bytes, not {manifest.bytes:,} as written")
+        if _sha256(path) != manifest.sha256:
+            raise Tampered(f"{path} 손상됨 / was changed since it was written: another SHA-256")
+    except FileNotFoundError:
+        raise Tampered(f"{path} 없음 / is not there, but its manifest is") from None
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be read: {error}") from error
+
+
+def _figure_of(path: Path) -> Figure:
+    return checksums.total(figure for part in read(path) for figure in checksums.of_ticks(part).values())
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _put(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _range() -> str:
+    return f"Known: {_shown(list(RolloverRun.objects.order_by('trade_date').values_list('trade_date', flat=True)))}"
+
+
+def _shown(dates: Sequence[datetime.date]) -> str:
+    return f"{dates[0]} to {dates[-1]} ({len(dates)} days)" if dates else "none"

@@ -1,0 +1,396 @@
+"""Who sent which batch and what became of it: the claim rows that make every batch count once, and the answers built
+on them."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
+
+from marketdata import alarms, metrics
+from marketdata.limits import quotas
+from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
+from marketdata.storage.base import EPOCH_DATE, StorageBusyError, StorageError
+from marketdata.types.checksums import PRIME, Figure
+from marketdata.types.ticks import SEQ_BITS
+from terminals import wire
+
+log = logging.getLogger(__name__)
+
+NUMBER_TRIES = 20
+SEQ_MASK = (1 << SEQ_BITS) - 1
+GIVEN_UP = 0
+"""The checksum in the claim row of a number that its client gave up. No content has it, so nothing is stored."""
+
+
+class OldEpochError(Exception):
+    """The client has since opened a newer spool; only that one may send."""
+
+
+class NumberTakenError(Exception):
+    """The number of a spool is another one's in the database as it is now."""
+
+
+class AlreadyClaimedError(Exception):
+    """Some of the batches are in the ledger already; nothing was written."""
+
+
+class ClaimLostError(Exception):
+    """Of some of the batches the ledger by trading date has rows, though they were not claimed: their claim rows were
+    lost. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A row of `ingest_batch`; the fields are its columns in order."""
+
+    batch: int
+    state: str
+    feed: str
+    rows: int
+    stored: int
+    rejected: int
+    checksum: int
+    first_us: int | None
+    last_us: int | None
+    received_us: int
+    committed_us: int
+    captured_us: int | None = None  # by the terminal's clock
+
+
+_CLAIM_COLUMNS = tuple(field.name for field in fields(Claim))
+
+
+def find_stream(client: Client, epoch: str) -> int | None:
+    """The number of the client's spool `epoch`, None if it has none yet. OldEpochError unless it is the newest of the
+    client."""
+    newest = IngestStream.objects.filter(client=client).order_by("-id").first()
+    if newest is not None and newest.epoch == epoch:
+        return int(newest.pk)
+    if IngestStream.objects.filter(client=client, epoch=epoch).exists():
+        raise OldEpochError(epoch)
+    return None
+
+
+def keep_number(client_id: int, epoch: str, number: int) -> None:
+    """A spool is known to have this number. A failover to a replica that lagged may have lost it, while batches under
+    it are stored: then it is put back. NumberTakenError if it was given to another spool meanwhile."""
+    if IngestStream.objects.filter(pk=number, client=client_id, epoch=epoch).exists():
+        return
+    try:
+        with transaction.atomic():
+            IngestStream.objects.create(pk=number, client_id=client_id, epoch=epoch)
+    except IntegrityError as error:
+        raise NumberTakenError(f"number {number} of epoch {epoch} was given to another spool") from error
+    log.error("the database had lost the number of a spool stream=%d epoch=%s", number, epoch)
+
+
+def open_stream(client: Client, epoch: str, *, above: int = 0) -> int:
+    """As `find_stream`, and a spool that has no number is given one: when its first batch is there, for numbers are
+    never used again. It is greater than `above` and the number of any batch. quotas.QuotaReached if the client may not
+    have one more today, or nobody ever."""
+    found = find_stream(client, epoch)
+    if found is not None:
+        return found
+    for quota in (quotas.STREAMS, quotas.SPOOLS):
+        if not quota.take(1, client):
+            raise quota.reached(client)
+    for _ in range(NUMBER_TRIES):
+        # Not the database's own sequence, which leaves out a number for each transaction that is rolled back.
+        number = max(quotas.STREAMS.used(None), _highest_stream(), above) + 1
+        try:
+            with transaction.atomic():
+                return int(IngestStream.objects.create(pk=number, client=client, epoch=epoch).pk)
+        except IntegrityError:  # somebody else was quicker, perhaps another connection of this very terminal
+            found = find_stream(client, epoch)
+            if found is not None:
+                return found
+    raise StorageBusyError("other clients take every number for a spool; come again")
+
+
+def _highest_stream() -> int:
+    newest = IngestBatch.objects.order_by("-batch").values_list("batch", flat=True).first()
+    return 0 if newest is None else int(newest) >> SEQ_BITS
+
+
+def committed(stream: int, first: int) -> tuple[int, list[tuple[int, int]]]:
+    """(highest seq up to which everything from `first` on is committed, committed ranges above it, the lowest ones).
+
+    What was whole at an earlier login is not looked at again: it is for the client to compare.
+    """
+    top = highest(stream)
+    whole = min(whole_upto(stream), top)
+    start = max(first, whole + 1)
+    ranges = committed_ranges(stream, start, top) if start <= top else []
+    commit = start - 1
+    if ranges and ranges[0][0] == start:
+        commit, ranges = ranges[0][1], ranges[1:]
+    if commit > whole >= first - 1:
+        IngestStream.objects.filter(pk=stream).update(whole_upto=commit)
+    return commit, ranges
+
+
+def whole_upto(stream: int) -> int:
+    """The seq up to which the stream was found whole, or what it lacks was told."""
+    return next(iter(IngestStream.objects.filter(pk=stream).values_list("whole_upto", flat=True)), 0)
+
+
+def committed_ranges(stream: int, first: int, last: int, *, most: int = 1000) -> list[tuple[int, int]]:
+    """The seqs between `first` and `last` that are in the ledger, as closed ranges, at most the lowest `most`."""
+    ranges, at = [], first
+    for low, high in holes(stream, first, last, most=most + 1):
+        if low > at:
+            ranges.append((at, low - 1))
+        at = high + 1
+    if at <= last and len(ranges) < most:
+        ranges.append((at, last))
+    return ranges[:most]
+
+
+def holes(stream: int, first: int, last: int, *, most: int) -> list[tuple[int, int]]:
+    """The seqs between `first` and `last` that the ledger does not have, as closed ranges, at most the lowest `most`.
+    The database looks for them, so that a long stream takes neither memory nor time of this process."""
+    low, high = (stream << SEQ_BITS) + first, (stream << SEQ_BITS) + last
+    rows = IngestBatch.objects.filter(batch__gte=low, batch__lte=high)
+    found = rows.aggregate(count=Count("batch"), least=Min("batch"), greatest=Max("batch"))
+    if not found["count"]:
+        return [(first, last)] if first <= last else []
+    least, greatest = found["least"], found["greatest"]
+    between: list[tuple[int, int]] = []
+    if greatest - least + 1 != found["count"]:  # the usual case needs no walk
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT batch, following FROM (SELECT batch, LEAD(batch) OVER (ORDER BY batch) AS following"
+                " FROM ingest_batch WHERE batch BETWEEN %s AND %s) AS ordered"
+                " WHERE following <> batch + 1 ORDER BY batch LIMIT %s",
+                [low, high, most],
+            )
+            between = [(before + 1, behind - 1) for before, behind in cursor.fetchall()]
+    edges = [(low, least - 1), *between, *([(greatest + 1, high)] if len(between) < most else [])]
+    return [(start & SEQ_MASK, end & SEQ_MASK) for start, end in edges if start <= end][:most]
+
+
+def highest(stream: int) -> int:
+    """The highest seq of a stream in the ledger, 0 when there is none."""
+    low, high = stream << SEQ_BITS, (stream << SEQ_BITS) + SEQ_MASK
+    newest = (
+        IngestBatch.objects.filter(batch__gte=low, batch__lte=high).order_by("-batch").values_list("batch", flat=True)
+    )
+    return next((batch & SEQ_MASK for batch in newest[:1]), 0)
+
+
+def missing(stream: int, asked: Sequence[tuple[int, int]], *, most: int = 1000) -> list[tuple[int, int]]:
+    """What of the asked closed ranges is not in the ledger, at most `most` ranges. However many ranges there are and
+    however they overlap, the ledger is walked once."""
+    wanted = [(first, min(last, SEQ_MASK)) for first, last in sorted(asked) if first <= SEQ_MASK]
+    if not wanted:
+        return []
+    merged = [wanted[0]]
+    for first, last in wanted[1:]:
+        if first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    found: list[tuple[int, int]] = []
+    at = 0
+    for low, high in holes(stream, merged[0][0], merged[-1][1], most=10 * most):
+        while at < len(merged) and merged[at][1] < low:
+            at += 1
+        for first, last in itertools.islice(merged, at, None):
+            if first > high or len(found) == most:
+                break
+            found.append((max(first, low), min(last, high)))
+    return found
+
+
+def settled(batches: Iterable[int]) -> dict[int, tuple[str, int, int]]:
+    """Of these batches the ones in the ledger: (state, rejected rows, checksum)."""
+    rows = IngestBatch.objects.filter(batch__in=list(batches)).values_list("batch", "state", "rejected", "checksum")
+    return {batch: (state, rejected, checksum) for batch, state, rejected, checksum in rows}
+
+
+def checksums(batches: Iterable[int]) -> dict[int, int]:
+    """Of these batches the ones in the ledger: the checksum of what was committed."""
+    return dict(IngestBatch.objects.filter(batch__in=list(batches)).values_list("batch", "checksum"))
+
+
+def claim(claims: Sequence[Claim]) -> None:
+    """Write the claim rows, in key order so that two workers cannot deadlock. AlreadyClaimedError if any is there."""
+    try:
+        insert("ingest_batch", _CLAIM_COLUMNS, sorted(map(attrgetter(*_CLAIM_COLUMNS), claims)))
+    except IntegrityError as error:
+        raise AlreadyClaimedError from error
+
+
+def claim_days(days: Mapping[tuple[int, int], Figure]) -> None:
+    """Note what batches stored of which trading dates: (batch, days since 1970) -> figure. With the claim rows, in one
+    transaction. ClaimLostError if something is noted of them already."""
+    rows = [
+        (batch, EPOCH_DATE + datetime.timedelta(days=day), figure.rows, figure.checksum)
+        for (batch, day), figure in sorted(days.items())
+    ]
+    try:
+        insert("ingest_batch_day", ("batch", "trade_date", "rows", "checksum"), rows)
+    except IntegrityError as error:
+        raise ClaimLostError from error
+
+
+def insert(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows with one statement, in the given order; none at all takes none. For what every commit writes: the ORM
+    takes several times as long to make such a statement, and a driver to fill in numbers."""
+    if not rows:
+        return
+    quote = connection.ops.quote_name
+    values = ", ".join(f"({', '.join(str(one) if type(one) is int else '%s' for one in row)})" for row in rows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES {values}",
+            [one for row in rows for one in row if type(one) is not int],
+        )
+
+
+def unclaimed_days(batches: Iterable[int]) -> dict[int, dict[tuple[int, int], Figure]]:
+    """Of these batches the ones without a claim row of which the ledger by trading date knows something: what, by
+    (batch, days since 1970)."""
+    rows = IngestBatchDay.objects.filter(batch__in=list(batches)).exclude(
+        Exists(IngestBatch.objects.filter(batch=OuterRef("batch")))
+    )
+    found: dict[int, dict[tuple[int, int], Figure]] = {}
+    for batch, date, count, checksum in rows.values_list("batch", "trade_date", "rows", "checksum"):
+        found.setdefault(batch, {})[batch, (date - EPOCH_DATE).days] = Figure(count, checksum)
+    return found
+
+
+def adjust_days(changes: Mapping[tuple[int, int], Figure], sign: int) -> None:
+    """Ticks were taken away (`sign` -1) or put back (+1): (batch, days since 1970) -> figure. In the transaction that
+    does it. A batch that has nothing left of a date keeps a row that says so: it is how one whose claim row is lost is
+    known to have been stored."""
+    quote = connection.ops.quote_name
+    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for _, day in changes}
+    rows = IngestBatchDay.objects.filter(batch__in={batch for batch, _ in changes}, trade_date__in=dates.values())
+    there = set(rows.values_list("batch", "trade_date"))
+    new = {(batch, day): figure for (batch, day), figure in changes.items() if (batch, dates[day]) not in there}
+    if new and sign < 0:
+        raise StorageError("the ledger does not know what is to be taken from it; nothing was changed")
+    claim_days(new)
+    known = [(key, figure) for key, figure in changes.items() if key not in new]
+    with connection.cursor() as cursor:
+        if known:
+            cursor.executemany(
+                f"UPDATE {quote('ingest_batch_day')} SET {quote('rows')} = {quote('rows')} + %s,"
+                f" checksum = (checksum + %s) %% {PRIME} WHERE batch = %s AND trade_date = %s",
+                [
+                    (sign * figure.rows, sign * figure.checksum % PRIME, batch, dates[day])
+                    for (batch, day), figure in known
+                ],
+            )
+        cursor.executemany(
+            f"UPDATE {quote('ingest_batch')} SET stored = stored + %s WHERE batch = %s",
+            [(sign * figure.rows, batch) for (batch, _), figure in changes.items()],
+        )
+
+
+def day_figure(date: datetime.date) -> Figure:
+    """What was acknowledged of a trading date: the sum over all batches."""
+    found = IngestBatchDay.objects.filter(trade_date=date).aggregate(rows=Sum("rows"), checksum=Sum("checksum"))
+    return Figure(int(found["rows"] or 0), int(found["checksum"] or 0) % PRIME)
+
+
+# From each date to the next by the index: as many look-ups as there are dates, however many batches there are.
+_DATES = """
+WITH RECURSIVE known (day, number) AS (
+    SELECT MIN(trade_date), 1 FROM ingest_batch_day WHERE trade_date >= %s AND trade_date < %s
+    UNION ALL
+    SELECT (SELECT MIN(b.trade_date) FROM ingest_batch_day b WHERE b.trade_date > known.day AND b.trade_date < %s),
+        known.number + 1
+    FROM known WHERE known.day IS NOT NULL AND known.number < %s
+) SELECT day FROM known WHERE day IS NOT NULL
+"""
+_DATES_AT_ONCE = 500
+
+
+def trading_dates(start: datetime.date, end: datetime.date) -> list[datetime.date]:
+    """The trading dates with start <= date < end of which a batch stored anything, oldest first."""
+    found: list[datetime.date] = []
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_DATES, [start.isoformat(), end.isoformat(), end.isoformat(), _DATES_AT_ONCE])
+            rows = [datetime.date.fromisoformat(str(day)) for (day,) in cursor.fetchall()]
+        found += rows
+        if len(rows) < _DATES_AT_ONCE:
+            return found
+        start = rows[-1] + datetime.timedelta(days=1)
+
+
+def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
+    """Store refused rows: (batch, index, reasons, record)."""
+    IngestReject.objects.bulk_create(
+        [
+            IngestReject(batch=batch, idx=idx, reasons=reasons[:200], record=record)
+            for batch, idx, reasons, record in rows
+        ],
+        batch_size=500,
+    )
+
+
+def keep_gap(batch: int, feed: str, gap: wire.Gap) -> None:
+    """Store what a terminal says it had to drop."""
+    told = {
+        "feed": feed,
+        "from_us": gap.from_us,
+        "to_us": gap.to_us,
+        "rows": gap.rows,
+        "reason": _text(gap.reason, 200),
+    }
+    Gap.objects.update_or_create(batch=batch, defaults=told)
+
+
+def bury(batch: int, *, checksum: int, code: str, error: str, payload: bytes) -> None:
+    """Keep a whole batch that cannot be stored, once however often it comes."""
+    DeadLetter.objects.get_or_create(
+        batch=batch, checksum=checksum, code=code, defaults={"error": _text(error, 2000), "payload": payload}
+    )
+
+
+def changed(known: int, checksum: int) -> bool:
+    """Whether a batch with this checksum has other content than what its number was committed with (`known`)."""
+    return known not in (checksum, GIVEN_UP)
+
+
+def keep_aside(batch: int, *, checksum: int, payload: bytes) -> None:
+    """Keep the content of a batch whose number was committed with other content, and raise an alarm: two spools send
+    under one name, or one was put back."""
+    bury(
+        batch,
+        checksum=checksum,
+        code="checksum_mismatch",
+        error="the ledger holds this seq with another checksum",
+        payload=payload,
+    )
+    metrics.REFUSED_BATCHES.labels("checksum_mismatch").inc()
+    owner = IngestStream.objects.select_related("client").filter(pk=batch >> SEQ_BITS).first()
+    name, epoch = (owner.client.name, owner.epoch) if owner else ("?", "?")
+    alarms.sound(
+        "checksum_mismatch",
+        f"batch {batch & SEQ_MASK} of epoch {epoch} of client {name} came with other content than was committed; it is"
+        " kept as a dead letter and not stored",
+        subject=name,
+    )
+
+
+def _text(text: str, most: int) -> str:
+    """What a column of text takes: PostgreSQL has no NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:most]
+
+
+def now_us() -> int:
+    """Wall clock in microseconds, for committed_us."""
+    return time.time_ns() // 1000

@@ -1,0 +1,162 @@
+"""What a client's spool and the ledger have of each other: compared by checksum, never by number alone.
+
+A batch is what (stream, seq, checksum) says. A client names what it keeps, the ledger answers what it lacks and what it
+has with other content; what the ledger lacks and no spool has any more is told as a gap.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from marketdata import alarms
+from marketdata.ledger import batch_ledger
+from marketdata.models import Client, Gap, IngestBatch, IngestStream
+from marketdata.types.ticks import SEQ_BITS
+
+PIECE = 500
+MOST_HOLES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of the batches asked about: those the ledger lacks and those it has with other content, as closed ranges."""
+
+    missing: list[tuple[int, int]]
+    differs: list[tuple[int, int]]
+
+
+def compare(stream: int, asked: Mapping[int, int]) -> Difference:
+    """Compare seq -> checksum with the ledger. A checksum of 0 is unknown to the client, and differs from nothing."""
+    numbers = {stream << SEQ_BITS | seq: seq for seq in asked}
+    known: dict[int, int] = {}
+    for piece in _pieces(sorted(numbers)):
+        known.update(batch_ledger.checksums(piece))
+    missing = [seq for number, seq in numbers.items() if number not in known]
+    differs = [
+        seq
+        for number, seq in numbers.items()
+        if number in known and (known[number] == batch_ledger.GIVEN_UP or known[number] != asked[seq] != 0)
+    ]
+    return Difference(as_ranges(missing), as_ranges(differs))
+
+
+def give_up(stream: int, seqs: Iterable[int]) -> None:
+    """See to it that those of these batches which are not in the ledger never enter it: a late message of theirs finds
+    a claim row that no content has. Those that are there stay."""
+    now_us = batch_ledger.now_us()
+    for piece in _pieces(sorted(seqs)):
+        IngestBatch.objects.bulk_create(
+            [
+                IngestBatch(
+                    batch=stream << SEQ_BITS | seq,
+                    state=IngestBatch.State.GIVEN_UP,
+                    feed="",
+                    rows=0,
+                    stored=0,
+                    rejected=0,
+                    checksum=batch_ledger.GIVEN_UP,
+                    received_us=now_us,
+                    committed_us=now_us,
+                )
+                for seq in piece
+            ],
+            ignore_conflicts=True,
+        )
+
+
+def tell(client_id: int, epoch: str, found: Difference) -> None:
+    """Raise the alarms that belong to what a comparison found."""
+    if not found.differs and not found.missing:
+        return
+    client = Client.objects.get(pk=client_id)
+    if found.differs:
+        tell_differs(client, epoch, f"batch {found.differs[0][0]} has other content in the ledger")
+    if found.missing:
+        lost = sum(last - first + 1 for first, last in found.missing)
+        alarms.sound(
+            "ledger_lost",
+            f"client {client.name}, epoch {epoch}: the ledger lacks {lost} acknowledged batches from"
+            f" {found.missing[0][0]} to {found.missing[-1][1]}; the client sends them again",
+            subject=client.name,
+        )
+
+
+def tell_differs(client: Client, epoch: str, why: str) -> None:
+    """Raise the alarm that a client's spool and the ledger are not of one mind: it begins a new epoch."""
+    alarms.sound(
+        "spool_differs",
+        f"client {client.name}, epoch {epoch}: {why}. The spool was restored or copied; what the ledger does not have"
+        " is stored under a new epoch, what was committed before stays as it is",
+        subject=client.name,
+    )
+
+
+def tell_holes(client: Client, stream: int, upto: int) -> int:
+    """What the ledger lacks up to `upto`, which the client's spool does not keep any more, becomes gaps and an alarm;
+    once. Returns how many gaps."""
+    whole = _told_upto(stream)
+    if upto <= whole:
+        return 0
+    found = batch_ledger.holes(stream, whole + 1, upto, most=MOST_HOLES)
+    if len(found) == MOST_HOLES:  # a sieve is told as one
+        found[-1] = (found[-1][0], upto)
+    owner = IngestStream.objects.get(pk=stream)
+    with transaction.atomic():
+        for first, last in found:
+            Gap.objects.get_or_create(batch=stream << SEQ_BITS | first, defaults=_gap(owner, first, last))
+        IngestStream.objects.filter(pk=stream).update(whole_upto=upto)
+    if found:
+        lost = sum(last - first + 1 for first, last in found)
+        alarms.sound(
+            "ledger_hole",
+            f"client {client.name}, epoch {owner.epoch}: the ledger lacks {lost} batches from {found[0][0]} to"
+            f" {found[-1][1]}, and the spool does not keep them any more; they are told as gaps",
+            subject=client.name,
+        )
+    return len(found)
+
+
+def _told_upto(stream: int) -> int:
+    """Up to which seq the ledger was whole or what it lacks was told. A ledger that has since lost its end (and was not
+    told of) is looked at again."""
+    whole, top = batch_ledger.whole_upto(stream), batch_ledger.highest(stream)
+    if whole <= top:
+        return whole
+    above = Gap.objects.filter(batch__gt=stream << SEQ_BITS | top, batch__lte=stream << SEQ_BITS | whole)
+    return whole if above.exists() else top
+
+
+def _gap(owner: IngestStream, first: int, last: int) -> dict[str, object]:
+    rows = IngestBatch.objects.filter(batch__in=[owner.pk << SEQ_BITS | seq for seq in (first - 1, last + 1)])
+    around = {row.batch & batch_ledger.SEQ_MASK: row for row in rows}
+    before, behind = around.get(first - 1), around.get(last + 1)
+    since, now = int(owner.created_at.timestamp() * 1e6), int(datetime.datetime.now(datetime.UTC).timestamp() * 1e6)
+    from_us = next((us for us in (before and before.last_us, before and before.received_us) if us), since)
+    to_us = next((us for us in (behind and behind.first_us, behind and behind.received_us) if us), now)
+    return {
+        "feed": next((row.feed for row in (before, behind) if row is not None), ""),
+        "from_us": from_us,
+        "to_us": max(from_us, to_us),
+        "rows": 0,
+        "reason": f"ledger_hole: batches {first} to {last} of epoch {owner.epoch}",
+    }
+
+
+def as_ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as closed ranges, in order."""
+    ranges: list[tuple[int, int]] = []
+    for seq in sorted(seqs):
+        if ranges and ranges[-1][1] == seq - 1:
+            ranges[-1] = (ranges[-1][0], seq)
+        else:
+            ranges.append((seq, seq))
+    return ranges
+
+
+def _pieces(numbers: list[int]) -> Iterable[list[int]]:
+    for start in range(0, len(numbers), PIECE):
+        yield numbers[start : start + PIECE]

@@ -1,0 +1,54 @@
+"""Voided ticks as arrays again, exactly as they were; and ticks of several sources as parts of one source each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from marketdata.models import VoidedTick
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.types import ticks as ticks_module
+from marketdata.types.ticks import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, TICK_BITS, Ticks
+from terminals import wire
+
+
+def parts(rows: Sequence[VoidedTick]) -> list[Ticks]:
+    """Voided ticks of one symbol and feed as they were, in their order, a part for each source."""
+    if not rows:
+        return []
+    ticks = ticks_module.empty(rows[0].feed, rows[0].source_id, len(rows), [rows[0].symbol])
+    ticks.symbol[:] = 0
+    for at, row in enumerate(rows):
+        record: dict[str, Any] = json.loads(row.record)
+        ticks.tick_id[at], ticks.time_us[at] = row.tick_id, row.time_us
+        ticks.trade_date[at] = (row.trade_date - EPOCH_DATE).days
+        ticks.kind[at] = KIND_NAMES.index(record["kind"]) if isinstance(record["kind"], str) else record["kind"]
+        side = record.get("side", "")
+        ticks.side[at] = SIDE_NAMES.index(side) if isinstance(side, str) else side
+        for names, scale in ((PRICES, wire.PRICE_SCALE), (SIZES, wire.SIZE_SCALE)):
+            for name in names:
+                if name in record:
+                    getattr(ticks, name)[at] = int(Decimal(record[name]).scaleb(scale))
+        if "seq" in record:
+            ticks.seq[at] = record["seq"]
+    return list(by_source(ticks, {row.tick_id: row.source_id for row in rows}))
+
+
+def of_batch(batch: int) -> list[Ticks]:
+    """The ticks of a batch that are voided now, as they were: by symbol, feed and source."""
+    series: dict[tuple[str, str], list[VoidedTick]] = {}
+    for row in VoidedTick.objects.filter(tick_id__gte=batch << TICK_BITS, tick_id__lt=(batch + 1) << TICK_BITS):
+        series.setdefault((row.symbol, row.feed), []).append(row)
+    return [part for rows in series.values() for part in parts(rows)]
+
+
+def by_source(ticks: Ticks, sources: Mapping[int, int]) -> Iterator[Ticks]:
+    """The ticks by source, for arrays have one. `sources` names it for each tick_id."""
+    of = np.array([sources[tick_id] for tick_id in ticks.tick_id.tolist()], np.int64)
+    for source in np.unique(of).tolist():
+        yield replace(ticks.take(of == source), source_id=int(source))

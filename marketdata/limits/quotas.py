@@ -1,0 +1,163 @@
+"""How much clients may name into being. One mechanism for every kind of name: a limit, the current use, a metric, an
+alarm near the limit and at it, and words that say what to do.
+
+What is beyond a quota is refused and kept like any other refused row. Two processes that ask at the same moment may go
+beyond a limit by what each of them was just granted; the limit guards against a flood, not against one more.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from marketdata import alarms, metrics
+from marketdata.models import Alarm, Client, Feed, IngestStream, RolloverRun, Symbol, TradeDate
+from marketdata.types.ticks import STREAM_BITS
+
+DAY = datetime.timedelta(days=1)
+NEAR, REACHED = "quota_near", "quota_reached"
+
+
+class QuotaReached(Exception):
+    """There may be no more; the message names the quota and says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """`limit` and `used` take the client (None for a quota of the whole installation); `share` is when the alarm
+    begins; `own` is the key in `Client.quotas` of a limit of the client's own."""
+
+    name: str
+    what: str
+    limit: Callable[[], int]
+    used: Callable[[Client | None], int]
+    advice: str
+    own: str = ""
+    share: float = 0.8
+
+    def limit_of(self, client: Client | None) -> int:
+        """How many there may be."""
+        own = client.quotas.get(self.own) if client is not None and self.own else None
+        return int(own) if own is not None else self.limit()
+
+    def take(self, wanted: int, client: Client | None = None) -> int:
+        """How many of `wanted` new names are granted. Tells metrics and alarms; call it outside a transaction."""
+        of = client if self.own else None
+        used, limit = self.used(of), self.limit_of(of)
+        granted = max(min(wanted, limit - used), 0)
+        if granted < wanted:
+            metrics.QUOTA_REFUSED.labels(self.name).inc(wanted - granted)
+        self.tell(used + granted, limit, of, refused=wanted - granted, by=client)
+        return granted
+
+    def tell(
+        self, used: int, limit: int, client: Client | None = None, *, refused: int = 0, by: Client | None = None
+    ) -> None:
+        """Show the use of this quota, and sound or clear its alarms (a standing one at most once a minute)."""
+        name = client.name if client is not None else ""
+        metrics.QUOTA_USED.labels(self.name, name).set(used)
+        metrics.QUOTA_LIMIT.labels(self.name, name).set(limit)
+        subject = f"{self.name} {name}".strip()
+        message = f"{used:,} of {limit:,} {self.what}{f' by {name}' if name else ''}. {self.advice}"
+        if refused:
+            asked = f" of {by.name}" if by is not None and client is None else ""
+            alarms.sound_often(REACHED, f"{refused:,} more{asked} refused: {message}", subject=subject)
+        elif used >= limit * self.share:
+            alarms.sound_often(NEAR, message, subject=subject)
+
+    def reached(self, client: Client | None = None) -> QuotaReached:
+        """The error for whoever asked for more."""
+        limit = self.limit_of(client if self.own else None)
+        return QuotaReached(f"there may be {limit:,} {self.what}. {self.advice}")
+
+
+def _since() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) - DAY
+
+
+def _dates(_: Client | None) -> int:
+    dropped = RolloverRun.objects.exclude(dropped_at=None).values("trade_date")
+    return TradeDate.objects.exclude(trade_date__in=dropped).count()
+
+
+def _raise(setting: str, own: str = "") -> str:
+    where = f", or the client's own limit `{own}` in the admin" if own else ""
+    return f"If that is on purpose, raise {setting}{where}; else look at what the client sends"
+
+
+SPOOLS = Quota(
+    name="spools",
+    what="new spools within 24 h",
+    limit=lambda: settings.QUOTA_SPOOLS_PER_DAY,
+    used=lambda client: IngestStream.objects.filter(client=client, created_at__gt=_since()).count(),
+    own="spools",
+    advice="A terminal that loses its spool at each start should keep it on a lasting disk. "
+    + _raise("QUOTA_SPOOLS_PER_DAY", "spools"),
+)
+STREAMS = Quota(
+    name="streams",
+    what="numbers of spools",
+    limit=lambda: (1 << STREAM_BITS) - 1,
+    used=lambda _: int(IngestStream.objects.order_by("-pk").values_list("pk", flat=True).first() or 0),
+    advice="They are given once. Find the client that begins so many spools (admin, ingest streams) and mend it",
+    share=0.5,
+)
+SYMBOLS = Quota(
+    name="symbols",
+    what="registered symbols",
+    limit=lambda: settings.QUOTA_SYMBOLS_PER_CLIENT,
+    used=lambda client: Symbol.objects.filter(registered_by=client).count(),
+    own="symbols",
+    advice=_raise("QUOTA_SYMBOLS_PER_CLIENT", "symbols") + "; `manage.py addsymbols` has no limit",
+)
+DATES_OF_CLIENT = Quota(
+    name="dates_per_day",
+    what="trading dates first written within 24 h",
+    limit=lambda: settings.QUOTA_DATES_PER_DAY,
+    used=lambda client: TradeDate.objects.filter(client=client, created_at__gt=_since()).count(),
+    own="dates",
+    advice=_raise("QUOTA_DATES_PER_DAY", "dates") + ". A long history is loaded in portions, a day each",
+)
+DATES = Quota(
+    name="dates",
+    what="trading dates with ticks",
+    limit=lambda: settings.QUOTA_DATES,
+    used=_dates,
+    advice=_raise("QUOTA_DATES") + ", or keep ticks for a shorter time (RETENTION_TICKS_DAYS)",
+)
+FEEDS = Quota(
+    name="feeds",
+    what="feeds",
+    limit=lambda: settings.QUOTA_FEEDS,
+    used=lambda _: Feed.objects.count(),
+    advice=_raise("QUOTA_FEEDS") + "; a feed that is not used any more is deleted in the admin",
+)
+OF_ALL = (STREAMS, DATES, FEEDS)
+OF_CLIENT = {quota.name: quota for quota in (SPOOLS, SYMBOLS, DATES_OF_CLIENT)}
+
+
+def watch() -> None:
+    """Show every quota of the installation, and clear the alarms of those that are below their share again."""
+    standing = [one for one in alarms.standing() if one.code in (NEAR, REACHED)]
+    for quota in OF_ALL:
+        used, limit = quota.used(None), quota.limit_of(None)
+        quota.tell(used, limit)
+        if used < limit * quota.share:
+            _clear(standing, quota.name)
+    for subject in {one.subject for one in standing}:
+        name, _, who = subject.partition(" ")
+        client = Client.objects.filter(name=who).first()
+        if client is not None and name in OF_CLIENT:
+            used, limit = OF_CLIENT[name].used(client), OF_CLIENT[name].limit_of(client)
+            OF_CLIENT[name].tell(used, limit, client)
+            if used < limit * OF_CLIENT[name].share:
+                _clear(standing, subject)
+
+
+def _clear(standing: list[Alarm], subject: str) -> None:
+    for one in standing:
+        if one.subject == subject:
+            alarms.clear(one.code, subject=subject)

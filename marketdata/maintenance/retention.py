@@ -1,0 +1,240 @@
+"""How long data is kept: room is made ahead, and what is past its time goes by whole partitions. Can be printed before
+it is done.
+
+A day is kept for its time from the later of two moments: the day itself, and when it was stored; so history that was
+loaded yesterday is not gone tomorrow. What goes is noted first, for ever (`marketdata.maintenance.dropped`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Model, QuerySet, Sum
+
+from marketdata import alarms
+from marketdata.ledger import batch_ledger, comparisons
+from marketdata.maintenance import dropped
+from marketdata.models import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream, RolloverRun
+from marketdata.storage import StorageBusyError, storage
+from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, TEMP, Progress
+from marketdata.types.checksums import PRIME, Figure
+from marketdata.types.ticks import SEQ_BITS
+
+log = logging.getLogger(__name__)
+
+PIECE = 5_000
+SHORT_DAYS = 2  # fewer days of room ahead than this is an alarm
+EMPTY_AFTER = datetime.timedelta(days=8)  # ticks may be a week late; then an empty partition of today's ticks goes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """A period of a table that is past its time."""
+
+    table: str
+    start: datetime.date
+    end: datetime.date
+    rows: int
+    bytes: int
+    why: str
+
+
+def rules() -> dict[str, datetime.timedelta]:
+    """How long each table's days are kept; tables that are not named are kept for ever."""
+    days = {
+        HISTORY: settings.RETENTION_TICKS_DAYS,
+        MINUTES: settings.RETENTION_MINUTES_DAYS,
+        BOOKS: settings.RETENTION_BOOKS_DAYS,
+        EVENTS: settings.RETENTION_EVENTS_DAYS,
+    }
+    return {table: datetime.timedelta(days=number) for table, number in days.items()}
+
+
+# --- room ahead -------------------------------------------------------------------------------------------------------
+
+
+def extend(now: datetime.datetime) -> None:
+    """Make room for today and PARTITION_DAYS_AHEAD days in every table. An alarm if less than SHORT_DAYS are there
+    afterwards, or if rows had to be kept where there is no room for them."""
+    today = now.date()
+    days = [today + datetime.timedelta(days=day) for day in range(-1, settings.PARTITION_DAYS_AHEAD + 1)]
+    store = storage()
+    for table in PERIODS:
+        try:
+            store.ensure_partitions(days, (table,))
+        except StorageBusyError as error:
+            log.warning("no room made table=%s error=%s", table, error)
+        ends = [part.end for part in store.partitions(table) if part.end is not None]
+        if ends and max(ends) <= today + datetime.timedelta(days=SHORT_DAYS):
+            alarms.sound(
+                "partitions_short", f"room in {table} ends at {max(ends)}; see docs/operations.md", subject=table
+            )
+        else:
+            alarms.clear("partitions_short", subject=table)
+        strays = store.strays(table)
+        if strays:
+            alarms.sound("rows_without_room", f"{strays:,} rows of {table} lie outside of its periods", subject=table)
+        else:
+            alarms.clear("rows_without_room", subject=table)
+
+
+# --- what goes --------------------------------------------------------------------------------------------------------
+
+
+def plan(now: datetime.datetime, *, held: list[datetime.date] | None = None) -> list[Drop]:
+    """Which periods are past their time at `now`, oldest first; changes nothing. `held` is given the days that stay
+    because they are not archived yet."""
+    store, found = storage(), []
+    runs = list(RolloverRun.objects.values_list("trade_date", "done_at", "archived_at", "dropped_at", "rows"))
+    stored_at = {date: done_at or now for date, done_at, *_ in runs}
+    unarchived: set[datetime.date] = set()
+    if settings.ARCHIVE:  # whatever is there and is not known to be archived, or known to be on its way out
+        safe = {date for date, _, archived_at, dropped_at, rows in runs if archived_at or dropped_at or rows == 0}
+        unarchived = set(store.dates(HISTORY)) - safe
+    waiting = set(store.dates(TEMP))
+    for table, kept in rules().items():
+        oldest = now - kept
+        for start, end, rows, size in _periods(table):
+            days = [start + datetime.timedelta(days=day) for day in range((end - start).days)]
+            if end > oldest.date() or any(stored_at.get(day, oldest) > oldest for day in days):
+                continue
+            if not waiting.isdisjoint(days):
+                continue  # its late ticks are moved first
+            if table == HISTORY and not unarchived.isdisjoint(days):
+                if held is not None:
+                    held.append(start)
+                continue
+            found.append(Drop(table=table, start=start, end=end, rows=rows, bytes=size, why=f"kept {kept.days} days"))
+    found += [
+        Drop(table=TEMP, start=part.start, end=part.end, rows=0, bytes=part.bytes, why="moved")
+        for part in store.partitions(TEMP)
+        if part.start and part.end and part.end < (now - EMPTY_AFTER).date() and part.start not in waiting
+    ]
+    return sorted(found, key=lambda drop: (drop.table, drop.start))
+
+
+def _periods(table: str) -> Iterator[tuple[datetime.date, datetime.date, int, int]]:
+    parts = storage().partitions(table)
+    for part in parts:
+        if part.start is not None and part.end is not None:
+            yield part.start, part.end, part.rows, part.bytes
+    if not parts:  # no partitions in this database: the periods of the days that are there
+        for start, end in sorted({PERIODS[table](date) for date in storage().dates(table)}):
+            yield start, end, 0, 0
+
+
+def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
+    """Do what `plan` says; what is in use is left for the next time. Returns what went."""
+    gone: list[Drop] = []
+    held: list[datetime.date] = []
+    drops = plan(now, held=held)
+    if held:
+        words = f"{len(held)} days are past their time and not archived, so they are kept: {held[0]} to {held[-1]}"
+        alarms.sound("not_archived", words)
+    else:
+        alarms.clear("not_archived")
+    for drop in drops:
+        progress(f"dropping {drop.table} {drop.start}")
+        noted = _note(drop, now)
+        try:
+            if not storage().drop_days(drop.table, [drop.start]):
+                continue  # something came late after all
+        except StorageBusyError as error:
+            log.warning("not dropped table=%s start=%s error=%s", drop.table, drop.start, error)
+            if noted:
+                dropped.withdraw(_KINDS[drop.table], noted)
+            continue
+        gone.append(drop)
+        log.info("dropped table=%s start=%s rows=%d bytes=%d", drop.table, drop.start, drop.rows, drop.bytes)
+    forget_ledger(now, progress=progress)
+    return gone
+
+
+_KINDS = {HISTORY: dropped.Kind.TICKS, MINUTES: dropped.Kind.MINUTES}
+
+
+def _note(drop: Drop, now: datetime.datetime) -> list[datetime.date]:
+    """Remember which days are about to be no longer whole; those of which it is new."""
+    if drop.table not in _KINDS:
+        return []
+    dates = storage().dates_within(drop.table, drop.start, drop.end)
+    return dropped.note_ticks(dates, now) if drop.table == HISTORY else dropped.note_minutes(dates, now)
+
+
+def forget_ledger(now: datetime.datetime, *, progress: Progress) -> int:
+    """Delete ledger rows, refused rows, dead letters and gaps past RETENTION_LEDGER_DAYS, in pieces. The newest batch
+    of each spool stays, so that its terminal is still known; days whose ticks or minute candles are there keep their
+    ledger, for it is what recognises a tick that is sent again."""
+    oldest = now - datetime.timedelta(days=settings.RETENTION_LEDGER_DAYS)
+    oldest_us = int(oldest.timestamp() * 1e6)
+    kept = storage().dates(HISTORY)[:1] + storage().dates(TEMP)[:1]
+    kept += [start for start, *_ in itertools.islice(_periods(MINUTES), 1)]
+    first_kept = min([oldest.date(), *kept])
+    gone = 0
+    for rows in (IngestReject.objects, DeadLetter.objects, Gap.objects):
+        gone += _in_pieces(rows.filter(created_at__lt=oldest), progress)
+    after = (0, 0)
+    while True:
+        page = list(
+            IngestBatch.objects.filter(committed_us__lt=oldest_us, committed_us__gte=after[0])
+            .exclude(committed_us=after[0], batch__lte=after[1])
+            .order_by("committed_us", "batch")
+            .values_list("committed_us", "batch")[:PIECE]
+        )
+        if not page:
+            return gone
+        after = page[-1]
+        batches = [batch for _, batch in page]
+        kept_days = IngestBatchDay.objects.filter(batch__in=batches, trade_date__gte=first_kept)
+        old = set(batches) - set(kept_days.values_list("batch", flat=True)) - _newest(batches)
+        _tell_holes_before(old)
+        with storage().transaction():
+            days = IngestBatchDay.objects.filter(batch__in=old)
+            sums = days.order_by().values("trade_date").annotate(sum_rows=Sum("rows"), sum_checksum=Sum("checksum"))
+            dropped.note_ledger(
+                {one["trade_date"]: Figure(int(one["sum_rows"]), int(one["sum_checksum"]) % PRIME) for one in sums}, now
+            )
+            days.delete()
+            gone += IngestBatch.objects.filter(batch__in=old).delete()[0]
+        progress(f"{gone:,} rows of the ledger forgotten")
+
+
+def _newest(batches: list[int]) -> set[int]:
+    """Those that are the newest of their spool."""
+    streams = {batch >> SEQ_BITS for batch in batches}
+    return {stream << SEQ_BITS | batch_ledger.highest(stream) for stream in streams}
+
+
+def _tell_holes_before(batches: set[int]) -> None:
+    """What is forgotten is no hole: those that are there already are told first, and then nobody looks below."""
+    upto: dict[int, int] = {}
+    for batch in batches:
+        upto[batch >> SEQ_BITS] = max(upto.get(batch >> SEQ_BITS, 0), batch & batch_ledger.SEQ_MASK)
+    for owner in IngestStream.objects.select_related("client").filter(pk__in=upto):
+        comparisons.tell_holes(owner.client, owner.pk, upto[owner.pk])
+
+
+def _in_pieces(rows: QuerySet[Model], progress: Progress) -> int:
+    gone = 0
+    while old := list(rows.order_by("pk").values_list("pk", flat=True)[:PIECE]):
+        gone += rows.model._default_manager.filter(pk__in=old).delete()[0]
+        progress(f"{gone:,} rows of {rows.model._meta.db_table} forgotten")
+    return gone
+
+
+def plan_lines(now: datetime.datetime) -> Iterator[str]:
+    """The plan for people."""
+    drops = plan(now)
+    for drop in drops:
+        size = f"about {drop.rows:,} rows, {drop.bytes:,} bytes"
+        yield f"drop {drop.table} {drop.start} to {drop.end}: {size} ({drop.why})"
+    if not drops:
+        yield "retention: nothing is past its time"
+    for table, kept in rules().items():
+        yield f"  {table}: {kept.days} days"
+    yield f"  {DAILY}: for ever"

@@ -1,0 +1,84 @@
+"""Whether Redis answers in time and takes what is written, and the alarm when it does not.
+
+The look is taken by the ingest server, not by a task: a broker that is full takes no task to say so.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import redis
+from django.conf import settings
+
+from marketdata import alarms
+from marketdata.realtime import broker
+
+FULL_AT = 0.85  # of maxmemory; with `noeviction` writes fail at 1.0
+SLOW_S = 0.5  # one small write; it takes a tenth of a millisecond when all is well
+LOOKS = 2  # in a row, before it is an alarm
+AGAIN_S = 60.0  # an alarm that stands is told again so often
+CODES = ("redis_away", "redis_full", "redis_slow")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A code of `CODES`, and what a person is told."""
+
+    code: str
+    message: str
+
+
+def look(client: redis.Redis) -> Trouble | None:
+    """One write and one question; None when all is well."""
+    begin = time.monotonic()
+    try:
+        client.set("naru:written", "1", ex=60)
+        took_s = time.monotonic() - begin
+        memory = client.info("memory")
+    except redis.OutOfMemoryError:
+        return Trouble("redis_full", "Redis refuses writes: its memory is used up")
+    except redis.RedisError as error:
+        return Trouble("redis_away", f"Redis does not answer: {type(error).__name__}")
+    used, most = int(memory["used_memory"]), int(memory.get("maxmemory") or 0)
+    if most and used >= most * FULL_AT:
+        return Trouble("redis_full", f"Redis uses {used >> 20} of {most >> 20} MiB; writes fail when it is full")
+    if took_s > SLOW_S:
+        return Trouble("redis_slow", f"one write to Redis took {took_s:.1f} s")
+    return None
+
+
+@dataclass(slots=True)
+class Watch:
+    """Sounds and clears the alarms of one Redis."""
+
+    subject: str
+    client: redis.Redis
+    _seen: int = 0
+    _told: dict[str, float] = field(default_factory=dict)
+    _is_known: bool = False  # whether the alarms of before this process were looked at
+
+    def step(self, now: float) -> None:
+        """Look once. Errors of the database pass through: what could not be told is told by a later look."""
+        trouble = look(self.client)
+        self._seen = 0 if trouble is None else self._seen + 1
+        if trouble is not None and self._seen >= LOOKS and now - self._told.get(trouble.code, -AGAIN_S) >= AGAIN_S:
+            alarms.sound(trouble.code, trouble.message, subject=self.subject)
+            self._told[trouble.code] = now
+        over = [code for code in CODES if trouble is None or code != trouble.code]
+        for code in over:
+            if code in self._told or not self._is_known:
+                alarms.clear(code, subject=self.subject)
+                self._told.pop(code, None)
+        self._is_known = True
+
+
+def watches() -> list[Watch]:
+    """One for each Redis that is used: that of the live state, and the broker's when it is another."""
+    places = {settings.REDIS_URL: "live state"}
+    if broker.is_redis(settings.BROKER_URL):
+        places.setdefault(settings.BROKER_URL, "broker")
+    return [
+        Watch(subject, redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3))
+        for url, subject in places.items()
+    ]

@@ -1,0 +1,618 @@
+"""MariaDB's part of the contract beyond today's ticks: days moved by partition, figures, daily candles, books, events,
+caches (docs/adr/0010)."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import random
+import socket
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connections
+
+from marketdata.storage import portable
+from marketdata.storage.base import (
+    BOOKS,
+    DAILY,
+    EPOCH_DATE,
+    EVENTS,
+    HISTORY,
+    MINUTES,
+    PERIODS,
+    PRICE_DIGITS,
+    SIZE_DIGITS,
+    TEMP,
+    VALUE_DIGITS,
+    VOLUME_DIGITS,
+    Part,
+    Progress,
+    Series,
+    StorageBusyError,
+    StorageError,
+    Window,
+)
+from marketdata.storage.candlereads import CandleReads
+from marketdata.storage.mariadb import events, partitions
+from marketdata.storage.mariadb.columns import DAY, SELECT_BAR, VALUE, micros, replace_statement, scaled, total
+from marketdata.storage.rows import UNITS, moment
+from marketdata.types import minute_bars
+from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure, of_series
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import PRICE_UNIT
+
+DAY_PERIOD = PERIODS[TEMP]
+MOVING = "market_data_moving"
+"""Where a day lies between the two exchanges: the same columns, no partitions, empty save for a moment."""
+PARTED = "PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
+# Pages are written compressed and the rest of each is punched out of the file: 44 bytes a trade on the disk instead of
+# 105, for a tenth more time to load (docs/adr/0010). A file system that cannot punch holes keeps them whole.
+COMPRESSED = "PAGE_COMPRESSED=1 PAGE_COMPRESSION_LEVEL=1"
+NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
+PIECE = 10_000
+BRIEF_S = partitions.BRIEF_S
+PATIENCE_S = 60.0
+_BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
+_FOREIGN_ROWS = {1737, 1526}  # a row of another partition
+DUPLICATE = 1062
+_ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
+
+
+def _start_of(name: str) -> datetime.date | None:
+    """The first date of partition pYYYYMMDD; None of the ranges between."""
+    if not name.startswith("p") or not name[1:].isdigit():
+        return None
+    return datetime.date.fromisoformat(f"{name[1:5]}-{name[5:7]}-{name[7:9]}")
+
+
+def tables() -> list[str]:
+    """CREATE statements of all tables but ticks and minute candles."""
+    price, size, volume = f"DECIMAL{PRICE_DIGITS}", f"DECIMAL{SIZE_DIGITS}", f"DECIMAL{VOLUME_DIGITS}"
+    engine = settings.CACHE_ENGINE
+    return [
+        f"""
+CREATE TABLE IF NOT EXISTS market_data (
+    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, trade_date DATE NOT NULL,
+    open {price} NOT NULL, high {price} NOT NULL, low {price} NOT NULL, close {price} NOT NULL, last {price} NOT NULL,
+    volume {volume} NOT NULL, value DECIMAL{VALUE_DIGITS} NOT NULL, n BIGINT NOT NULL,
+    regular_open {price} NULL, regular_high {price} NULL, regular_low {price} NULL, regular_volume {volume} NULL,
+    PRIMARY KEY (symbol, feed, trade_date)
+) ENGINE=InnoDB {PARTED}""",
+        f"""
+CREATE TABLE IF NOT EXISTS order_books (
+    symbol VARCHAR(24) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
+    feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL,
+    bid_prices JSON NOT NULL, bid_volumes JSON NOT NULL, ask_prices JSON NOT NULL, ask_volumes JSON NOT NULL,
+    PRIMARY KEY (symbol, event_time, tick_id, trade_date)
+) ENGINE=InnoDB {PARTED}""",
+        f"""
+CREATE TABLE IF NOT EXISTS market_events (
+    event_time DATETIME(6) NOT NULL, event_id BIGINT NOT NULL, trade_date DATE NOT NULL,
+    feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL, kind VARCHAR(32) {_ASCII}, symbol VARCHAR(24) {_ASCII},
+    body JSON NOT NULL, PRIMARY KEY (event_time, event_id, trade_date)
+) ENGINE=InnoDB {PARTED}""",
+        # MEMORY holds no TEXT and gives every row its full width; it is empty after a restart and not replicated.
+        f"""
+CREATE TABLE IF NOT EXISTS cache_realtime_data (
+    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL,
+    price {price} NOT NULL, size {size} NULL, updated_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (symbol, feed), KEY cache_realtime_updated (updated_at) USING BTREE
+) ENGINE={engine}""",
+        *(
+            f"""
+CREATE TABLE IF NOT EXISTS {table} (
+    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, {key} VARCHAR(32) {_ASCII},
+    body JSON NOT NULL, updated_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (symbol, feed, {key}), KEY {table}_updated (updated_at)
+) ENGINE=InnoDB"""
+            for table, key in (("cache_chart_data", "timeframe"), ("cache_stats_data", "name"))
+        ),
+    ]
+
+
+def _hash() -> str:
+    """A row's hash as `marketdata.types.checksums` has it; TO_SECONDS and CAST are the cheapest way MariaDB has to
+    integers."""
+    units = UNITS | {"seq": 1}
+
+    def whole(name: str) -> str:
+        return name if units[name] == 1 else f"CAST({name} * {units[name]} AS SIGNED)"
+
+    micros = "(TO_SECONDS(event_time) - 62167219200) * 1000000 + MICROSECOND(event_time)"
+    parts = [f"({micros}) %% {PRIME} * {TIME}"]
+    parts += [f"IFNULL({whole(name)} %% {PRIME} * {factor}, -{absent})" for name, (factor, absent) in FACTORS.items()]
+    parts += [f"CAST(kind AS SIGNED) * {KIND}", f"IFNULL(CAST(side AS SIGNED), 0) * {SIDE}"]
+    parts.append(f"CAST(source AS SIGNED) * {SOURCE}")
+    return f"(tick_id %% {PRIME} + 1) * (({' + '.join(parts)}) %% {PRIME}) %% {PRIME}"
+
+
+_HASH = _hash()
+_DAILY_COLUMNS = ", ".join(
+    [
+        DAY,
+        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close", "last")),
+        total("volume"),
+        VALUE,
+        "n",
+        *(scaled(name, PRICE_UNIT) for name in ("regular_open", "regular_high", "regular_low")),
+        total("regular_volume"),
+    ]
+)
+
+
+class MariaDBHistory(CandleReads):
+    """What `MariaDB` inherits; it adds today's ticks and minute candles."""
+
+    TIME_US, DAYS = micros("event_time"), DAY
+    BAR, DAILY_BAR = SELECT_BAR, _DAILY_COLUMNS
+
+    def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return max(int(cursor.rowcount), 0)
+
+    def _steady(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """A question that may meet a table being exchanged: the server then ends one of the two, and we ask again."""
+        for attempt in range(5):
+            try:
+                return self._query(sql, params)
+            except DatabaseError as error:
+                again = error.args and error.args[0] in (1213, 1412, 1205)
+                if attempt == 4 or not again or self.connection.in_atomic_block:
+                    raise
+        raise AssertionError("unreachable")
+
+    # --- days -------------------------------------------------------------------------------------------------------
+
+    def _place(self, table: str) -> partitions.Place:
+        settings_dict = self.connection.settings_dict
+        return (str(settings_dict["HOST"]), str(settings_dict["PORT"]), str(settings_dict["NAME"]), table)
+
+    def ensure_partitions(self, dates: Iterable[datetime.date], tables: Sequence[str] = (TEMP, MINUTES)) -> None:
+        dates = list(dates)
+        for table in tables:
+            partitions.ensure(self._query, self._place(table), dates, PERIODS[table])
+
+    def partitions(self, table: str) -> list[Part]:
+        rows = self._query(
+            "SELECT PARTITION_NAME, PARTITION_DESCRIPTION, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH"
+            " FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"
+            " AND PARTITION_NAME LIKE 'p________' ORDER BY PARTITION_ORDINAL_POSITION",
+            [table],
+        )
+        return [
+            Part(
+                table=table,
+                name=name,
+                start=_start_of(name),
+                end=datetime.date.fromisoformat(str(bound).strip("'")),
+                rows=int(count or 0),
+                bytes=int(size or 0),
+            )
+            for name, bound, count, size in rows
+        ]
+
+    def strays(self, table: str) -> int:
+        rows = self._query(
+            "SELECT PARTITION_NAME FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE()"
+            " AND TABLE_NAME = %s AND PARTITION_NAME NOT LIKE 'p________'",
+            [table],
+        )
+        return sum(int(self._query(f"SELECT count(*) FROM {table} PARTITION ({name})")[0][0]) for (name,) in rows)
+
+    def dates(self, table: str) -> list[datetime.date]:
+        """A partition of one day behind another has rows of that day alone. Any other is asked: of a month, of what has
+        no room, and the first behind a dropped one, which takes what belongs before it."""
+        found: set[datetime.date] = set()
+        before: datetime.date | None = None
+        for bound, name in self._bounds(table):
+            if self._query(f"SELECT 1 FROM {table} PARTITION ({name}) LIMIT 1"):
+                start = _start_of(name)
+                if start is not None and before == start and PERIODS[table] is DAY_PERIOD:
+                    found.add(start)
+                else:
+                    rows = self._query(f"SELECT DISTINCT trade_date FROM {table} PARTITION ({name})")
+                    found |= {date for (date,) in rows}
+            before = bound
+        if table == TEMP:
+            found |= {date for (date,) in self._query(f"SELECT trade_date FROM {MOVING} LIMIT 1")}
+        return sorted(found)
+
+    def _bounds(self, table: str) -> list[tuple[datetime.date | None, str]]:
+        """Upper bounds and names of all partitions, in order."""
+        return partitions.bounds(self._query, self._place(table))
+
+    def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
+        dropped = 0
+        known = {part.start: part.name for part in self.partitions(table)}
+        for date in dates:
+            name = known.get(PERIODS[table](date)[0])
+            if name is not None and table == TEMP:
+                dropped += self._drop_empty(name)
+            elif name is not None:
+                self._drop_period(table, name, PERIODS[table](date))
+                dropped += 1
+        partitions.forget(self._place(table))
+        return dropped
+
+    def _drop_period(self, table: str, name: str, period: tuple[datetime.date, datetime.date]) -> None:
+        """Empty the partition of a period and leave its range as an empty one, joined with the one before it. Without
+        it, what comes later for that period would lie in the partition behind, and go with it one day."""
+        there = self._bounds(table)
+        at = next(index for index, (_, known) in enumerate(there) if known == name)
+        if (there[at - 1][0] if at else None) != period[0] and self._query(
+            f"SELECT 1 FROM {table} PARTITION ({name}) WHERE trade_date < %s LIMIT 1", [period[0]]
+        ):  # from before there were empty ranges: it holds rows of other dates, which stay
+            self._delete_period(table, name, period)
+            return
+        self._brief(f"ALTER TABLE {table} TRUNCATE PARTITION {name}")
+        joined = [name]
+        if at and there[at - 1][1].startswith("g"):
+            before = there[at - 1][1]
+            if not self._query(f"SELECT 1 FROM {table} PARTITION ({before}) LIMIT 1"):
+                joined.insert(0, before)
+        self._brief(
+            f"ALTER TABLE {table} REORGANIZE PARTITION {', '.join(joined)} INTO"
+            f" (PARTITION g{period[1]:%Y%m%d} VALUES LESS THAN ('{period[1]}'))"
+        )
+
+    def _delete_period(self, table: str, name: str, period: tuple[datetime.date, datetime.date]) -> None:
+        while self._changed(
+            f"DELETE FROM {table} PARTITION ({name}) WHERE trade_date >= %s AND trade_date < %s LIMIT {PIECE}", period
+        ):
+            pass
+
+    def _drop_empty(self, name: str) -> bool:
+        """Drop a partition of TEMP that is empty while nobody can write; a worker may just have committed to it."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._query(f"LOCK TABLES {TEMP} WRITE NOWAIT")
+                break
+            except DatabaseError as error:
+                if not error.args or error.args[0] not in _BLOCKED:
+                    raise
+                if time.monotonic() > until:
+                    raise StorageBusyError(f"{TEMP} stays in use: {self._users()}; nothing was changed") from error
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
+        try:
+            if self._query(f"SELECT 1 FROM {TEMP} PARTITION ({name}) LIMIT 1"):
+                return False
+            self._query(f"ALTER TABLE {TEMP} DROP PARTITION {name}")
+            return True
+        finally:
+            self._query("UNLOCK TABLES")
+
+    def _brief(self, statement: str, *, patience_s: float = PATIENCE_S) -> None:
+        """Change a table when nobody uses it: BRIEF_S at a time, for whoever comes meanwhile waits behind us."""
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                self._query(f"SET STATEMENT max_statement_time = {BRIEF_S}, lock_wait_timeout = 1 FOR {statement}")
+                return
+            except DatabaseError as error:
+                if not error.args or error.args[0] not in _BLOCKED:
+                    raise
+                if time.monotonic() > until:
+                    raise StorageBusyError(
+                        f"{statement.split(' PARTITION')[0]} waited {patience_s:g} s for others to let go of the table"
+                        f"; the longest in use: {self._users()}. End them or wait; nothing was changed."
+                    ) from error
+            time.sleep(random.uniform(0.02, 0.15))  # noqa: S311 - jitter, not a secret
+
+    def _users(self) -> str:
+        with contextlib.suppress(DatabaseError):
+            rows = self._query(
+                "SELECT ID, USER, TIME, COALESCE(LEFT(INFO, 80), COMMAND) FROM information_schema.PROCESSLIST"
+                " WHERE DB = DATABASE() AND ID <> CONNECTION_ID() ORDER BY TIME DESC LIMIT 3"
+            )
+            return "; ".join(f"connection {i} of {user}, {seconds} s: {info}" for i, user, seconds, info in rows)
+        return "unknown"
+
+    def _has_rows(self, table: str, date: datetime.date) -> bool:
+        return bool(self._query(f"SELECT 1 FROM {table} WHERE trade_date = %s LIMIT 1", [date]))
+
+    def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:
+        for table in (TEMP, HISTORY):
+            partitions.forget(self._place(table))  # another process may have dropped what we made
+        self.ensure_partitions([date], (TEMP, HISTORY))
+        moved = self._arrive(progress, count=count).get(date, 0)  # whatever a killed run left on its way
+        own = all(any(part.start == date for part in self.partitions(table)) for table in (TEMP, HISTORY))
+        if own and self._has_rows(TEMP, date) and not self._has_rows(HISTORY, date):
+            progress("taking the day out of temp_market_data")
+            self._brief(f"ALTER TABLE {TEMP} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}")
+            moved += self._arrive(progress, count=count).get(date, 0)
+        return moved + self._move_in_pieces(TEMP, date, progress)
+
+    def _arrive(self, progress: Progress, *, count: bool) -> dict[datetime.date, int]:
+        """Bring what lies in MOVING to HISTORY; how many rows that were, by trading date."""
+        moved: dict[datetime.date, int] = {}
+        while found := self._query(f"SELECT trade_date FROM {MOVING} LIMIT 1"):
+            date: datetime.date = found[0][0]
+            partitions.forget(self._place(HISTORY))
+            self.ensure_partitions([date], (HISTORY,))
+            own = any(part.start == date for part in self.partitions(HISTORY))
+            if not own or self._has_rows(HISTORY, date) or not self._exchange(date, progress):
+                rows = self._move_in_pieces(MOVING, date, progress)
+            elif not count:
+                rows = 0
+            else:
+                rows = int(self._query(f"SELECT COUNT(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
+            moved[date] = moved.get(date, 0) + rows
+        return moved
+
+    def _exchange(self, date: datetime.date, progress: Progress) -> bool:
+        """The whole of MOVING becomes the day's partition. The server looks at every row first; readers and the writers
+        of today go on meanwhile. False if there are rows of other dates, too."""
+        progress("bringing the day into market_data_tick")
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._query(
+                    f"SET STATEMENT lock_wait_timeout = 2 FOR"
+                    f" ALTER TABLE {HISTORY} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}"
+                )
+                return True
+            except DatabaseError as error:
+                number = error.args[0] if error.args else 0
+                if number in _FOREIGN_ROWS:
+                    return False
+                if number not in _BLOCKED:
+                    raise
+                if time.monotonic() > until:
+                    raise StorageBusyError(
+                        f"{HISTORY} stays in use by others; the longest: {self._users()}. The day is whole for every"
+                        " reader; it is moved on with the next try."
+                    ) from error
+            time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - jitter, not a secret
+
+    def _move_in_pieces(self, table: str, date: datetime.date, progress: Progress) -> int:
+        moved = 0
+        while True:
+            bound = self._query(
+                f"(SELECT symbol, event_time, tick_id FROM {table} WHERE trade_date = %s"
+                f" ORDER BY symbol, event_time, tick_id LIMIT 1 OFFSET {PIECE - 1})",
+                [date],
+            )
+            chosen, params = "t.trade_date = %s", [date]
+            if bound:
+                symbol, at, tick_id = bound[0]
+                chosen += (
+                    " AND (t.symbol < %s OR (t.symbol = %s AND (t.event_time < %s OR (t.event_time = %s AND"
+                    " t.tick_id <= %s))))"
+                )
+                params += [symbol, symbol, at, at, tick_id]
+            with self.transaction():
+                self._query(f"INSERT IGNORE INTO {HISTORY} SELECT * FROM {table} t WHERE {chosen}", params)
+                # Only what has arrived: a late tick may have come between the two statements.
+                gone = self._changed(
+                    f"DELETE t FROM {table} t JOIN {HISTORY} h USING (symbol, event_time, tick_id, trade_date)"
+                    f" WHERE {chosen}",
+                    params,
+                )
+            moved += gone
+            if gone:
+                progress(f"{moved:,} ticks moved")
+            if not bound or not gone:
+                return moved
+
+    # --- figures ----------------------------------------------------------------------------------------------------
+
+    def tick_figures(
+        self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
+    ) -> dict[tuple[str, str], Figure]:
+        places = (TEMP, MOVING, HISTORY) if tables is None else (*tables, *([MOVING] if TEMP in tables else []))
+        if threads > 1 and not self.connection.in_atomic_block:
+            return self._shared_figures(date, places)
+        return self._figures(date, places, "")
+
+    def _shared_figures(self, date: datetime.date, tables: Sequence[str]) -> dict[tuple[str, str], Figure]:
+        """Two connections, each half of the symbols."""
+        codes = [code for (code,) in self._query("SELECT code FROM symbol ORDER BY CAST(code AS BINARY)")]
+        if len(codes) < 2:
+            return self._figures(date, tables, "")
+        middle = codes[len(codes) // 2]
+
+        def half(sign: str) -> dict[tuple[str, str], Figure]:
+            alias = self.connection.alias
+            try:
+                return type(self)(connections[alias])._figures(date, tables, f" AND symbol {sign} %s", [middle])
+            finally:
+                connections[alias].close()
+
+        with ThreadPoolExecutor(2, thread_name_prefix="figures") as pool:
+            first, second = pool.map(half, ("<", ">="))
+        return first | second
+
+    def _figures(
+        self, date: datetime.date, tables: Sequence[str], also: str, params: Sequence[Any] = ()
+    ) -> dict[tuple[str, str], Figure]:
+        parts = [
+            f"(SELECT symbol, feed, COUNT(*), SUM({_HASH}) FROM {table} WHERE trade_date = %s{also}"
+            " GROUP BY symbol, feed)"
+            for table in tables
+        ]
+        found: dict[tuple[str, str], Figure] = {}
+        for symbol, feed, count, hashes in self._steady(" UNION ALL ".join(parts), [date, *params] * len(tables)):
+            key = (symbol, feed)
+            found[key] = found.get(key, Figure()) + of_series(symbol, feed, int(count), int(hashes))
+        return found
+
+    def day_rows(self, date: datetime.date) -> int:
+        parts = " UNION ALL ".join(
+            f"(SELECT COUNT(*) FROM {table} WHERE trade_date = %s)" for table in (TEMP, MOVING, HISTORY)
+        )
+        return sum(int(rows) for (rows,) in self._steady(parts, [date] * 3))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        if self.connection.in_atomic_block:
+            yield
+            return
+        self._query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        self._query("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(DatabaseError):  # a connection that broke has no transaction any more
+                self._query("ROLLBACK")
+
+    def notice_silence(self) -> None:
+        """The library's own time-outs notice a silent server; a host that is gone while an hour is allowed, the
+        kernel."""
+        with socket.socket(fileno=os.dup(self.connection.connection.fileno())) as wire:
+            if wire.family in (socket.AF_INET, socket.AF_INET6):
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        options = self.connection.settings_dict["OPTIONS"]
+        before = dict(options)
+        self.connection.close()
+        options.update(read_timeout=3600, write_timeout=3600)
+        try:
+            yield
+        finally:
+            options.clear()
+            options.update(before)
+            self.connection.close()
+
+    # --- candles ----------------------------------------------------------------------------------------------------
+
+    def build_daily(
+        self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
+    ) -> int:
+        self.ensure_partitions([date], (DAILY,))
+        statement = portable.build_daily(windows=windows, columns="value", sums="SUM(r.value) AS value")
+        params: list[Any] = [
+            part for window in windows for part in (window.market, moment(window.start_us), moment(window.end_us))
+        ]
+        return self._replace_daily(date, statement, [*params, date, date, date, date, date], proven)
+
+    def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
+        parts = " UNION ".join(
+            f"(SELECT DISTINCT symbol, feed FROM {table} WHERE trade_date = %s)"
+            for table in (TEMP, MOVING, HISTORY, MINUTES)
+        )
+        return [(symbol, feed) for symbol, feed in self._steady(f"{parts} ORDER BY 1, 2", [date] * 4)]
+
+    @contextmanager
+    def own_minutes(self, date: datetime.date, feed: str, symbols: Sequence[str]) -> Iterator[None]:
+        # REPEATABLE READ locks the gaps as well: no candle of these symbols appears before we end. Who has stored ticks
+        # but not yet merged them waits here, and we do not see his ticks; who has merged them, we wait for.
+        self._query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with self.transaction():
+            marks = ", ".join(["%s"] * len(symbols))
+            self._query(
+                f"SELECT COUNT(*) FROM (SELECT 1 FROM {MINUTES} WHERE symbol IN ({marks}) AND feed = %s FOR UPDATE) l",
+                [*symbols, feed],
+            )
+            yield
+
+    def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
+        changed = 0
+        for index, symbol in enumerate(bars.symbols):
+            mine = bars.take(bars.symbol == index)
+            stored = minute_bars.from_rows(
+                bars.feed,
+                self._query(
+                    f"SELECT {SELECT_BAR} FROM {MINUTES} WHERE symbol = %s AND feed = %s AND trade_date = %s",
+                    [symbol, bars.feed, date],
+                ),
+            )
+            gone, new = minute_bars.changes(stored, mine)
+            for minute in gone:
+                changed += self._changed(
+                    f"DELETE FROM {MINUTES} WHERE symbol = %s AND feed = %s AND minute_time = %s AND trade_date = %s",
+                    [symbol, bars.feed, moment(minute), date],
+                )
+            if len(new):
+                self._query(replace_statement(new))
+                changed += len(new)
+        return changed
+
+    def table_figures(self, table: str) -> dict[str, Figure]:
+        columns = self._query(
+            "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
+            [table],
+        )
+        quote = self.connection.ops.quote_name
+        shown = [
+            f"IFNULL(HEX({quote(name)}), '~')" if "blob" in kind or "binary" in kind else f"IFNULL({quote(name)}, '~')"
+            for name, kind in columns
+        ]
+        group = "trade_date" if any(name == "trade_date" for name, _ in columns) else "''"
+        rows = self._query(
+            f"SELECT {group}, COUNT(*), SUM(CRC32(CONCAT_WS('|', {', '.join(shown)}))) FROM {quote(table)} GROUP BY 1"
+        )
+        return {str(date): Figure(int(count), int(total or 0) % PRIME) for date, count, total in rows if count}
+
+    # --- books, events, caches --------------------------------------------------------------------------------------
+
+    def _moment(self, us: int) -> str:
+        return moment(us)
+
+    def _day(self, days: int) -> datetime.date:
+        return EPOCH_DATE + datetime.timedelta(days=days)
+
+    def _decimal(self, value: int, places: int) -> str:
+        return f"{value}e-{places}"
+
+    def _put(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        replace: Sequence[str] = (),
+        stamp: str = "",
+    ) -> int:
+        """In statements of 500 rows; what is ignored for another reason than being there is an error."""
+        stored = 0
+        names = ", ".join([*columns, stamp] if stamp else columns)
+        row = f"({', '.join(['%s'] * len(columns))}{', NOW(6)' if stamp else ''})"
+        for start in range(0, len(rows), 500):
+            part = rows[start : start + 500]
+            stored += self._changed(
+                f"{'REPLACE' if replace else 'INSERT IGNORE'} INTO {table} ({names}) VALUES"
+                f" {', '.join([row] * len(part))}",
+                [value for one in part for value in one],
+            )
+            self._explain_warnings()
+        return stored
+
+    def _explain_warnings(self) -> None:
+        if not self.connection.connection.warning_count():
+            return
+        strange = [row for row in self._query("SHOW WARNINGS LIMIT 20") if row[1] != DUPLICATE]
+        if strange:
+            raise StorageError(f"MariaDB refused rows: {strange[0][2]} (error {strange[0][1]})")
+
+    def keep_events(self) -> str:
+        engine = self._query(
+            "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+            " AND TABLE_NAME = 'cache_realtime_data'"
+        )
+        if (
+            engine and engine[0][0] != settings.CACHE_ENGINE
+        ):  # the setting was changed; the table is filled again anyway
+            self._brief(f"ALTER TABLE cache_realtime_data ENGINE = {settings.CACHE_ENGINE}")
+        return events.keep(self._query)
+
+    def clock_us(self) -> int:
+        return int(self._query(f"SELECT {self.clock_sql}")[0][0])
+
+    @property
+    def clock_sql(self) -> str:
+        return micros("SYSDATE(6)")

@@ -1,0 +1,100 @@
+"""How PostgreSQL's columns become the integers of arrays, and arrays the lists it takes. Text only; nothing runs
+here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from marketdata.storage import rows
+from marketdata.storage.postgresql.copy_rows import KINDS, SIDES
+from marketdata.storage.rows import UNITS, date_text, moments
+from marketdata.types import minute_bars
+from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
+from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT
+from terminals import wire
+
+
+def micros(column: str) -> str:
+    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+
+def scaled(column: str, unit: int) -> str:
+    return column if unit == 1 else f"({column} * {unit})::bigint"
+
+
+def total(column: str) -> str:
+    """A sum of sizes; what is beyond MOST stays there. Not `least`, which is not NULL when its column is."""
+    return f"CASE WHEN {column} * {SIZE_UNIT} > {MOST} THEN {MOST} ELSE ({column} * {SIZE_UNIT})::bigint END"
+
+
+def number(column: str, words: tuple[str, ...]) -> str:
+    """The place of an enumeration's word, 0 where there is none."""
+    cases = " ".join(f"WHEN '{word}' THEN {place}" for place, word in enumerate(words) if word)
+    return f"CASE {column} {cases} ELSE 0 END"
+
+
+DAY = "trade_date - DATE '1970-01-01'"
+VALUE = f"greatest(least(floor(value), {MOST}), -{MOST})::bigint, ((value - floor(value)) * {VALUE_UNIT})::bigint"
+SELECT_BAR = ", ".join(
+    [
+        "symbol",
+        micros("minute_time"),
+        DAY,
+        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")),
+        total("volume"),
+        VALUE,
+        "n",
+        "rev",
+        micros("open_time"),
+        "open_id",
+        micros("close_time"),
+        "close_id",
+    ]
+)
+SELECT_TICK = ", ".join(
+    [
+        micros("event_time"),
+        number("kind", KINDS),
+        number("side", SIDES),
+        *(f"COALESCE({scaled(name, unit)}, '{ABSENT}'::bigint)" for name, unit in UNITS.items()),
+        DAY,
+        "tick_id",
+        "source",
+    ]
+)
+KEY = ("symbol", "feed", "minute_time", "trade_date")
+MINUTE_COLUMNS = (
+    *KEY, "open", "high", "low", "close", "volume", "value", "n", "rev", "open_time", "open_id", "close_time",
+    "close_id",
+)  # fmt: skip
+# Scaled integers travel as such and are scaled by the server, exactly: e-8 of a numeric is a numeric.
+_PRICE = f"1e-{wire.PRICE_SCALE}::numeric"
+INSERT_MINUTES = f"""
+INSERT INTO market_data_minute AS m ({", ".join(MINUTE_COLUMNS)})
+SELECT symbol, %s, minute_time::timestamptz, trade_date::date,
+    open * {_PRICE}, high * {_PRICE}, low * {_PRICE}, close * {_PRICE}, volume * 1e-{wire.SIZE_SCALE}::numeric,
+    value + value_frac * 1e-{wire.VALUE_SCALE}::numeric, n, rev, open_time::timestamptz, open_id,
+    close_time::timestamptz, close_id
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+    %s::bigint[], %s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::bigint[])
+    AS u (symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev, open_time,
+    open_id, close_time, close_id)
+ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET
+"""
+
+
+def minute_lists(bars: Bars) -> list[Any]:
+    """What INSERT_MINUTES wants."""
+    lists: dict[str, list[Any]] = {name: getattr(bars, name).tolist() for name in minute_bars.COLUMNS}
+    lists["symbol"] = [bars.symbols[index] for index in lists["symbol"]]
+    lists["trade_date"] = [date_text(day) for day in lists["trade_date"]]
+    for name in ("time_us", "open_time", "close_time"):
+        lists[name] = [f"{text}Z" for text in moments(np.asarray(getattr(bars, name)))]
+    return [bars.feed, *lists.values()]
+
+
+def moment(time_us: int) -> str:
+    """A time as PostgreSQL reads it, the nearest that the others can hold, too."""
+    return f"{rows.moment(time_us)}Z"

@@ -1,0 +1,311 @@
+"""PostgreSQL, an equal choice beside MariaDB: binary COPY, exact decimals, tables partitioned by trading date. Today's
+ticks and minute candles; `days` has the rest."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import numpy as np
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, transaction
+
+from marketdata.storage import spans as spans_module
+from marketdata.storage.base import (
+    EPOCH_DATE,
+    HISTORY,
+    MINUTES,
+    PRICE_DIGITS,
+    REMEDY,
+    SIZE_DIGITS,
+    TEMP,
+    VALUE_DIGITS,
+    VOLUME_DIGITS,
+    Blame,
+    Flag,
+    Latest,
+    Span,
+    TickKey,
+)
+from marketdata.storage.postgresql import partitions
+from marketdata.storage.postgresql.columns import (
+    INSERT_MINUTES,
+    SELECT_BAR,
+    SELECT_TICK,
+    minute_lists,
+    moment,
+)
+from marketdata.storage.postgresql.copy_rows import KINDS, SIDES, CopyRows
+from marketdata.storage.postgresql.days import (
+    MINUTE_LOCK,
+    NAMES,
+    PostgreSQLHistory,
+    minute_lock,
+    sqlstate,
+    tables,
+)
+from marketdata.storage.rows import date_text, nearby, ticks_from_rows
+from marketdata.types import minute_bars
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import SIZES, Ticks
+
+_WORDS = {"tick_kind": KINDS[1:], "tick_side": SIDES[1:]}
+_PRICE, _SIZE = f"NUMERIC{PRICE_DIGITS}", f"NUMERIC{SIZE_DIGITS}"
+_VOLUME, _VALUE = f"NUMERIC{VOLUME_DIGITS}", f"NUMERIC{VALUE_DIGITS}"
+_TICKS = f"""
+CREATE TABLE IF NOT EXISTS {{table}} (
+    symbol VARCHAR(24) COLLATE "C" NOT NULL, event_time TIMESTAMPTZ(6) NOT NULL, tick_id BIGINT NOT NULL,
+    trade_date DATE NOT NULL, feed VARCHAR(16) COLLATE "C" NOT NULL, source SMALLINT NOT NULL,
+    kind tick_kind NOT NULL, side tick_side,
+    price {_PRICE}, size {_SIZE}, seq BIGINT,
+    bid {_PRICE}, ask {_PRICE}, bid_size {_SIZE}, ask_size {_SIZE},
+    cum_volume {_SIZE} {{parted}}
+"""
+_MINUTES = f"""
+CREATE TABLE IF NOT EXISTS market_data_minute (
+    symbol VARCHAR(24) COLLATE "C" NOT NULL, feed VARCHAR(16) COLLATE "C" NOT NULL, minute_time TIMESTAMPTZ(0) NOT NULL,
+    trade_date DATE NOT NULL,
+    open {_PRICE} NOT NULL, high {_PRICE} NOT NULL, low {_PRICE} NOT NULL, close {_PRICE} NOT NULL,
+    volume {_VOLUME} NOT NULL, value {_VALUE} NOT NULL, n BIGINT NOT NULL, rev INTEGER NOT NULL,
+    open_time TIMESTAMPTZ(6) NOT NULL, open_id BIGINT NOT NULL,
+    close_time TIMESTAMPTZ(6) NOT NULL, close_id BIGINT NOT NULL {partitions.parted(MINUTES)}
+"""
+_EARLIER = "(EXCLUDED.open_time, EXCLUDED.open_id) < (m.open_time, m.open_id)"
+_LATER = "(EXCLUDED.close_time, EXCLUDED.close_id) > (m.close_time, m.close_id)"
+_MERGE = f"""{INSERT_MINUTES}
+    rev = m.rev + EXCLUDED.rev,
+    open = CASE WHEN {_EARLIER} THEN EXCLUDED.open ELSE m.open END,
+    open_time = CASE WHEN {_EARLIER} THEN EXCLUDED.open_time ELSE m.open_time END,
+    open_id = CASE WHEN {_EARLIER} THEN EXCLUDED.open_id ELSE m.open_id END,
+    close = CASE WHEN {_LATER} THEN EXCLUDED.close ELSE m.close END,
+    close_time = CASE WHEN {_LATER} THEN EXCLUDED.close_time ELSE m.close_time END,
+    close_id = CASE WHEN {_LATER} THEN EXCLUDED.close_id ELSE m.close_id END,
+    high = greatest(m.high, EXCLUDED.high), low = least(m.low, EXCLUDED.low),
+    volume = m.volume + EXCLUDED.volume, value = m.value + EXCLUDED.value, n = m.n + EXCLUDED.n
+RETURNING {SELECT_BAR}
+"""
+# Connection lost, rolled back for the sake of others, out of room or connections, ended by an operator; then: read-only
+# after a failover, a lock or a statement that took too long, an error of the disk.
+_TRANSIENT_CLASSES = ("08", "40", "53", "57")
+_TRANSIENT = {"25006", "55P03", "58030"}
+# Not supported by this server; transaction in the wrong state; statement gone; who may log in; database or schema not
+# there; table, column or right not there; limits; object not ready; the system and its configuration; broken data.
+_INFRASTRUCTURE_CLASSES = ("0A", "25", "26", "28", "3D", "3F", "42", "54", "55", "58", "F0", "XX")
+_REMEDIES = {
+    "25006": "the server is read-only: promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the"
+    " writer",
+    "42501": "GRANT the user of DATABASE_URL what is named",
+    "42": "run `manage.py migrate`, or restore what is named",
+    "28": "see the user and password of DATABASE_URL, and pg_hba.conf",
+    "3D": "create the database of DATABASE_URL",
+    "53100": "make room on the database's disk",
+    "53300": "raise max_connections, or end connections that nobody needs",
+    "53": "give the database more memory or room",
+    "55P03": "end the statement that holds the tables (pg_stat_activity), or wait for it",
+    "57014": "end the statement that holds the tables (pg_stat_activity), or wait for it",
+    "57": "start the database, or see whether it can be reached",
+    "08": "start the database, or see whether it can be reached",
+}
+_CHECK, _DUPLICATE = "23514", "23505"
+_SIZED = (TEMP, HISTORY, MINUTES, "market_data", "cache_realtime_data")
+
+_DIALECT = spans_module.Dialect(places=(TEMP, HISTORY), tick=SELECT_TICK, bar=SELECT_BAR, time=moment, date=date_text)
+
+
+class PostgreSQL(PostgreSQLHistory):
+    """Ticks and candles in PostgreSQL >= 14."""
+
+    vendor: ClassVar[str] = "postgresql"
+
+    def create_tables(self) -> None:
+        for name, words in _WORDS.items():
+            listed = ", ".join(f"'{word}'" for word in words)
+            self._query(
+                f"DO $$ BEGIN CREATE TYPE {name} AS ENUM ({listed}); EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            )
+        for table in (TEMP, HISTORY):
+            self._query(_TICKS.format(table=table, parted=partitions.parted(table)))
+        for statement in (_MINUTES, *tables()):
+            self._query(statement)
+
+    def refine_sizes(self) -> None:
+        rows = self._query(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+            " AND data_type = 'numeric' AND numeric_scale IN (4, 12)"
+        )
+        wanted = dict.fromkeys(SIZES, SIZE_DIGITS)
+        wanted |= {"volume": VOLUME_DIGITS, "regular_volume": VOLUME_DIGITS, "value": VALUE_DIGITS}
+        changes: dict[str, list[str]] = {}
+        for table, name in rows:
+            if table in _SIZED and name in wanted:  # partitions follow their table
+                changes.setdefault(table, []).append(f"ALTER COLUMN {name} TYPE NUMERIC{wanted[name]}")
+        with transaction.atomic(using=self.connection.alias):
+            self._query("SET LOCAL statement_timeout = 0")
+            if TEMP in changes or HISTORY in changes:
+                self._refuse_what_is_too_large(10**12)
+            for table, modified in sorted(changes.items()):
+                self._query(f"ALTER TABLE {table} {', '.join(modified)}")
+
+    def drop_tables(self) -> None:
+        for table in (TEMP, HISTORY, MINUTES, *NAMES):
+            self._query(f"DROP TABLE IF EXISTS {table}")
+            partitions.forget(self._place(table))
+        for name in _WORDS:
+            self._query(f"DROP TYPE IF EXISTS {name}")
+
+    def blame(self, error: BaseException) -> Blame:
+        if isinstance(error, InterfaceError):
+            return Blame.TRANSIENT
+        if not isinstance(error, DatabaseError):
+            return Blame.UNKNOWN
+        state = sqlstate(error)
+        if state is None:  # the connection's own
+            return Blame.TRANSIENT if isinstance(error, OperationalError) else Blame.UNKNOWN
+        if state == _CHECK:  # the row's partition was made while it waited to go where rows without one go
+            named = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+            return Blame.UNKNOWN if named else Blame.TRANSIENT
+        if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT:
+            return Blame.TRANSIENT
+        return Blame.INFRASTRUCTURE if state[:2] in _INFRASTRUCTURE_CLASSES else Blame.UNKNOWN
+
+    def remedy(self, error: BaseException) -> str:
+        state = sqlstate(error) or ("08" if isinstance(error, OperationalError | InterfaceError) else "")
+        return _REMEDIES.get(state) or _REMEDIES.get(state[:2]) or REMEDY
+
+    def flags(self) -> list[Flag]:
+        names = (
+            "fsync", "synchronous_commit", "full_page_writes", "TimeZone", "transaction_isolation",
+            "default_transaction_read_only",
+        )  # fmt: skip
+        places = ", ".join(f"current_setting('{name}')" for name in names)
+        found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
+        standby = bool(self._query("SELECT pg_is_in_recovery()")[0][0])
+
+        def flag(name: str, wanted: str, is_right: bool, remedy: str, *, is_vital: bool = True) -> Flag:
+            return Flag(
+                name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital
+            )
+
+        ours, reload = "take it out of DATABASE_URL: Naru sets it itself", "and SELECT pg_reload_conf()"
+        return [
+            flag("fsync", "on", found["fsync"] == "on", f"ALTER SYSTEM SET fsync=on, {reload}: a commit must survive a"
+                 " power cut"),
+            flag(
+                "synchronous_commit", "on", found["synchronous_commit"] != "off",
+                f"ALTER SYSTEM (or ALTER ROLE, ALTER DATABASE) SET synchronous_commit=on, {reload}: a commit must"
+                " survive a power cut",
+            ),
+            flag(
+                "full_page_writes", "on", found["full_page_writes"] == "on",
+                f"ALTER SYSTEM SET full_page_writes=on, {reload}: a page torn by a power cut must be mendable",
+            ),
+            flag("TimeZone", "UTC", found["TimeZone"].upper() in ("UTC", "ETC/UTC", "GMT"), ours),
+            flag("transaction_isolation", "read committed", found["transaction_isolation"] == "read committed", ours),
+            Flag(
+                name="read-only", value="on" if standby or found["default_transaction_read_only"] == "on" else "off",
+                wanted="off", is_right=not standby and found["default_transaction_read_only"] == "off",
+                remedy="promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the writer",
+                is_vital=False,
+            ),
+        ]  # fmt: skip
+
+    def load(self, table: str, ticks: Ticks) -> int:
+        if not len(ticks):
+            return 0
+        rows = CopyRows(ticks)
+        quoted = self.connection.ops.quote_name(table)
+        try:
+            with transaction.atomic(using=self.connection.alias):
+                return self._copy(quoted, rows)
+        except IntegrityError as error:
+            if sqlstate(error) != _DUPLICATE:
+                raise
+        # Some are there already, which is rare: the claim of their batch is refused before it comes to this.
+        with transaction.atomic(using=self.connection.alias):
+            self._query(f"CREATE TEMPORARY TABLE arriving (LIKE {quoted}) ON COMMIT DROP")
+            self._copy("arriving", rows)
+            stored = self._changed(f"INSERT INTO {quoted} SELECT * FROM arriving ON CONFLICT DO NOTHING")
+            self._query("DROP TABLE arriving")
+            return stored
+
+    def _copy(self, table: str, rows: CopyRows) -> int:
+        statement = f"COPY {table} ({', '.join(rows.columns)}) FROM STDIN (FORMAT BINARY)"
+        with self.connection.wrap_database_errors, self.connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                copy.write(rows.data)
+            return int(cursor.rowcount)
+
+    def merge_minutes(self, bars: Bars) -> Bars:
+        if not len(bars):
+            return bars
+        # Before anything of the candles is touched: `own_minutes` of the same date and feed excludes us, and we it.
+        dates = [EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(bars.trade_date).tolist()]
+        locks = sorted({minute_lock(date, bars.feed) for date in dates})
+        self._query(
+            "SELECT pg_advisory_xact_lock_shared(%s, lock) FROM unnest(%s::int[]) AS lock", [MINUTE_LOCK, locks]
+        )
+        return minute_bars.believable(minute_bars.from_rows(bars.feed, self._query(_MERGE, minute_lists(bars))))
+
+    def read_ticks(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        kind: int | None = None,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+        table: str | None = None,
+    ) -> Ticks:
+        where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
+        params: list[object] = [symbol, feed, moment(start_us), moment(end_us)]
+        if kind is not None:
+            where.append("kind = %s")
+            params.append(KINDS[kind])
+        way, sign = ("ASC", ">") if ascending else ("DESC", "<")
+        if after is not None:
+            where.append(f"(event_time, tick_id) {sign} (%s, %s)")
+            params += [moment(after.time_us), after.tick_id]
+        # The trading date is the event's own within a week (ingest.validation); it is what partitions are chosen by.
+        where += ["trade_date >= %s", "trade_date <= %s"]
+        params += [nearby(start_us, -8), nearby(end_us, 8)]
+        order = f"ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}")
+        # TEMP first: it is what a moving day is taken out of, so whoever holds it sees the day in one place.
+        places = (TEMP, HISTORY) if table is None else (table,)
+        parts = [
+            f"(SELECT {SELECT_TICK}, event_time FROM {self.connection.ops.quote_name(place)}"
+            f" WHERE {' AND '.join(where)} {order})"
+            for place in places
+        ]
+        # One part in brackets is ordered already, and may not be so once more.
+        ordered = f"{' UNION ALL '.join(parts)} {order}" if len(parts) > 1 else parts[0]
+        rows = self._query(ordered, params * len(places))
+        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+        return spans_module.read_ticks(self._query, _DIALECT, feed, spans)
+
+    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
+        return spans_module.read_minutes(self._query, _DIALECT, feed, spans)
+
+    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
+        return spans_module.newest_trades(self._query, _DIALECT, symbols)
+
+    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
+        parts = [
+            f"(SELECT {SELECT_TICK}, event_time FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s)"
+            for place in (TEMP, HISTORY)
+        ]
+        rows = self._query(f"{' UNION ALL '.join(parts)} ORDER BY event_time, tick_id", [symbol, feed, date] * 2)
+        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    def series(self) -> list[tuple[str, str]]:
+        return [
+            (row[0], row[1])
+            for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")
+        ]
+
+    def count(self, table: str) -> int:
+        return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])

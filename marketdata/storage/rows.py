@@ -1,0 +1,61 @@
+"""What the tables of every database have in common: a tick's nullable columns, dates and times as text, and rows that
+become arrays."""
+
+from __future__ import annotations
+
+import datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.types import ticks as ticks_module
+from marketdata.types.ticks import NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
+
+UNITS = {
+    "price": PRICE_UNIT,
+    "size": SIZE_UNIT,
+    "seq": 1,
+    "bid": PRICE_UNIT,
+    "ask": PRICE_UNIT,
+    "bid_size": SIZE_UNIT,
+    "ask_size": SIZE_UNIT,
+    "cum_volume": SIZE_UNIT,
+}
+"""The nullable columns of a tick, and how many of the arrays' integers make one of the table's unit."""
+# What DATETIME can hold; a question may reach further.
+_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+
+
+def moments(times_us: Int64) -> list[str]:
+    """UTC microseconds as ISO 8601 without a zone, microseconds included."""
+    texts: list[str] = np.datetime_as_string(times_us.astype("datetime64[us]")).tolist()
+    return texts
+
+
+def moment(time_us: int) -> str:
+    """One time as `moments` writes it, the nearest that every database can hold."""
+    return str(np.datetime_as_string(np.datetime64(min(max(time_us, _FIRST_US), _LAST_US), "us")))
+
+
+@lru_cache(maxsize=1000)
+def date_text(days: int) -> str:
+    """Days since 1970 as YYYY-MM-DD."""
+    return (EPOCH_DATE + datetime.timedelta(days=days)).isoformat()
+
+
+def nearby(time_us: int, days: int) -> datetime.date:
+    """The UTC date of a time, moved by so many days, the nearest there is."""
+    day = EPOCH_DATE.toordinal() + time_us // 86_400_000_000 + days
+    return datetime.date.fromordinal(min(max(day, 1), datetime.date.max.toordinal()))
+
+
+def ticks_from_rows(feed: str, symbol: str, rows: list[tuple[Any, ...]]) -> Ticks:
+    """Ticks of one symbol from rows (time, kind, side, the eight nullable values, trade_date, tick_id, source)."""
+    ticks = ticks_module.empty(feed, int(rows[0][-1]) if rows else 0, len(rows), [symbol])
+    ticks.symbol[:] = 0
+    names = ("time_us", "kind", "side", *UNITS, "trade_date", "tick_id")
+    for name, values in zip(names, zip(*rows, strict=True), strict=False):
+        getattr(ticks, name)[:] = [NO_DATE if value is None else value for value in values]
+    return ticks

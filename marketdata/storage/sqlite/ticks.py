@@ -1,0 +1,269 @@
+"""SQLite, the embedded default: exact scaled integers, clustered keys, no partitions. Today's ticks and minute candles;
+`days` has the rest."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from django.db import DatabaseError, OperationalError
+
+from marketdata.storage import spans as spans_module
+from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Blame, Flag, Latest, Span, TickKey
+from marketdata.storage.rows import UNITS, ticks_from_rows
+from marketdata.storage.sqlite.days import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
+from marketdata.types import minute_bars
+from marketdata.types.minute_bars import VALUE_UNIT, Bars
+from marketdata.types.ticks import ABSENT, GREATEST, SIZES, Ticks, packed_ratio
+from terminals import wire
+
+_TICKS = """
+CREATE TABLE IF NOT EXISTS {table} (
+    symbol TEXT NOT NULL, event_time INTEGER NOT NULL, tick_id INTEGER NOT NULL, trade_date INTEGER NOT NULL,
+    feed TEXT NOT NULL, source INTEGER NOT NULL, kind INTEGER NOT NULL, side INTEGER NOT NULL,
+    price INTEGER, size INTEGER, seq INTEGER, bid INTEGER, ask INTEGER, bid_size INTEGER, ask_size INTEGER, cum_volume
+    INTEGER,
+    PRIMARY KEY (symbol, event_time, tick_id, trade_date)
+) STRICT, WITHOUT ROWID
+"""
+_MINUTES = """
+CREATE TABLE IF NOT EXISTS market_data_minute (
+    symbol TEXT NOT NULL, feed TEXT NOT NULL, minute_time INTEGER NOT NULL, trade_date INTEGER NOT NULL,
+    open INTEGER NOT NULL, high INTEGER NOT NULL, low INTEGER NOT NULL, close INTEGER NOT NULL,
+    volume INTEGER NOT NULL, value INTEGER NOT NULL, value_frac INTEGER NOT NULL, n INTEGER NOT NULL, rev INTEGER NOT
+    NULL,
+    open_time INTEGER NOT NULL, open_id INTEGER NOT NULL, close_time INTEGER NOT NULL, close_id INTEGER NOT NULL,
+    PRIMARY KEY (symbol, feed, minute_time, trade_date)
+) STRICT, WITHOUT ROWID
+"""
+_SIZED: dict[str, tuple[str, ...]] = {
+    TEMP: SIZES,
+    HISTORY: SIZES,
+    MINUTES: ("volume", "value_frac"),
+    "market_data": ("volume", "value_frac", "regular_volume"),
+    "cache_realtime_data": ("size",),
+}
+_MERGE = f"""
+INSERT INTO market_data_minute (feed, {BAR_COLUMNS}) VALUES (?{", ?" * 16})
+ON CONFLICT DO UPDATE SET
+    open = iif((excluded.open_time, excluded.open_id) < (open_time, open_id), excluded.open, open),
+    close = iif((excluded.close_time, excluded.close_id) > (close_time, close_id), excluded.close, close),
+    high = max(high, excluded.high),
+    low = min(low, excluded.low),
+    volume = volume + excluded.volume,
+    value = value + excluded.value + (value_frac + excluded.value_frac) / {VALUE_UNIT},
+    value_frac = (value_frac + excluded.value_frac) % {VALUE_UNIT},
+    n = n + excluded.n,
+    rev = rev + excluded.rev,
+    open_id = iif((excluded.open_time, excluded.open_id) < (open_time, open_id), excluded.open_id, open_id),
+    open_time = min(open_time, excluded.open_time),
+    close_id = iif((excluded.close_time, excluded.close_id) > (close_time, close_id), excluded.close_id, close_id),
+    close_time = max(close_time, excluded.close_time)
+RETURNING {BAR_COLUMNS}
+"""
+
+_GIVEN = ", ".join(f"coalesce({name}, {ABSENT})" for name in UNITS)
+_DIALECT = spans_module.Dialect(
+    places=(TEMP, HISTORY),
+    tick=f"event_time, kind, side, {_GIVEN}, trade_date, tick_id, source",
+    bar=BAR_COLUMNS,
+    time=int,
+    date=int,
+)
+
+
+_TRANSIENT = ("locked", "busy", "disk I/O", "disk is full")
+_INFRASTRUCTURE = (
+    "readonly database",
+    "unable to open",
+    "no such table",
+    "no such column",
+    "has no column",
+    "columns but",
+    "malformed",
+    "not a database",
+    "out of memory",
+    "not authorized",
+    "access permission denied",
+    "schema has changed",
+    "locking protocol",
+    "large file support",
+)
+_REMEDIES = {
+    "disk is full": "make room on the disk of the database file",
+    "locked": "end the program that holds the database file",
+    "readonly": "let the user of the workers write the database file and its folder",
+    "permission denied": "let the user of the workers write the database file and its folder",
+    "unable to open": "see that the database file and its folder are there and may be written",
+    "no such": "run `manage.py migrate`, or restore the file from a backup",
+    "has no column": "run `manage.py migrate`",
+    "columns but": "run `manage.py migrate`",
+    "malformed": "the file is damaged: stop, keep it, and restore a backup (docs/backups.md)",
+    "not a database": "the file is damaged: stop, keep it, and restore a backup (docs/backups.md)",
+}
+REMEDY_FILE = "see the disk and the rights of the database file"
+
+
+class SQLite(SQLiteHistory):
+    """Ticks and candles in an SQLite file. One writer at a time: the file's own lock orders them."""
+
+    vendor: ClassVar[str] = "sqlite"
+
+    def create_tables(self) -> None:
+        for table in (TEMP, HISTORY):
+            self._query(_TICKS.format(table=table))
+        for statement in (_MINUTES, *filter(str.strip, TABLES.split(";"))):
+            self._query(statement)
+
+    def refine_sizes(self) -> None:
+        if self._query("PRAGMA user_version")[0][0] >= wire.SIZE_SCALE:
+            return
+        ratio = packed_ratio()
+        self._refuse_what_is_too_large((GREATEST + 1) // ratio)
+        for table, names in _SIZED.items():
+            self._query(f"UPDATE {table} SET {', '.join(f'{name} = {name} * {ratio}' for name in names)}")
+        self._query(f"PRAGMA user_version = {wire.SIZE_SCALE:d}")
+
+    def drop_tables(self) -> None:
+        for table in (TEMP, HISTORY, MINUTES, *NAMES):
+            self._query(f"DROP TABLE IF EXISTS {table}")
+
+    def ensure_partitions(self, dates: Iterable[datetime.date], tables: Sequence[str] = (TEMP, MINUTES)) -> None:
+        """Nothing to do: one table holds every date."""
+
+    def blame(self, error: BaseException) -> Blame:
+        if not isinstance(error, DatabaseError):
+            return Blame.UNKNOWN
+        if isinstance(error, OperationalError) and any(word in str(error) for word in _TRANSIENT):
+            return Blame.TRANSIENT
+        return Blame.INFRASTRUCTURE if any(word in str(error) for word in _INFRASTRUCTURE) else Blame.UNKNOWN
+
+    def remedy(self, error: BaseException) -> str:
+        return next((words for word, words in _REMEDIES.items() if word in str(error)), REMEDY_FILE)
+
+    def flags(self) -> list[Flag]:
+        journal, synchronous = (str(self._query(f"PRAGMA {name}")[0][0]) for name in ("journal_mode", "synchronous"))
+        ours = "nothing but Naru's settings may set it; see that the file is on a local disk"
+        return [
+            Flag(
+                name="synchronous", value=synchronous, wanted="2 (FULL)", is_right=synchronous in ("2", "3"),
+                remedy=f"{ours}: a commit must survive a power cut",
+            ),
+            Flag(
+                name="journal_mode", value=journal, wanted="wal", is_right=journal == "wal", is_vital=False,
+                remedy=f"{ours}: readers would hold up the writer",
+            ),
+        ]  # fmt: skip
+
+    def load(self, table: str, ticks: Ticks) -> int:
+        names = np.array([*ticks.symbols, ""], object)
+        columns: list[list[Any]] = [
+            names[ticks.symbol].tolist(),
+            ticks.time_us.tolist(),
+            ticks.tick_id.tolist(),
+            ticks.trade_date.tolist(),
+            [ticks.feed] * len(ticks),
+            [ticks.source_id] * len(ticks),
+            ticks.kind.tolist(),
+            ticks.side.tolist(),
+        ]
+        for name in UNITS:
+            values = getattr(ticks, name)
+            shown = values.tolist()
+            if (values == ABSENT).any():
+                shown = [None if value == ABSENT else value for value in shown]
+            columns.append(shown)
+        with self.connection.wrap_database_errors:
+            marks = ", ".join("?" * len(columns))
+            cursor = self._raw().executemany(
+                f"INSERT OR IGNORE INTO {self.connection.ops.quote_name(table)} VALUES ({marks})",
+                zip(*columns, strict=True),
+            )
+        return max(cursor.rowcount, 0)
+
+    def merge_minutes(self, bars: Bars) -> Bars:
+        columns: list[list[Any]] = [[bars.symbols[index] for index in bars.symbol.tolist()]]
+        columns += [getattr(bars, name).tolist() for name in minute_bars.COLUMNS[1:]]
+        raw = self._raw()
+        with self.connection.wrap_database_errors:
+            merged, beyond = [], []
+            for key, row in zip(minute_bars.keys(bars), zip(*columns, strict=True), strict=True):
+                try:
+                    merged.append(raw.execute(_MERGE, (bars.feed, *row)).fetchone())
+                except sqlite3.IntegrityError as error:
+                    if "REAL" not in str(error):  # what 64 bits do not hold becomes a float, which the table refuses
+                        raise
+                    beyond.append(key)
+        if beyond:
+            raise minute_bars.SumTooLargeError(bars.feed, beyond)
+        return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))
+
+    def read_ticks(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        kind: int | None = None,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+        table: str | None = None,
+    ) -> Ticks:
+        where, params = (
+            ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"],
+            [symbol, feed, start_us, end_us],
+        )
+        if kind is not None:
+            where.append("kind = %s")
+            params.append(kind)
+        if after is not None:
+            where.append(f"(event_time, tick_id) {'>' if ascending else '<'} (%s, %s)")
+            params += [after.time_us, after.tick_id]
+        way = "ASC" if ascending else "DESC"
+        shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in UNITS)
+        places = (TEMP, HISTORY) if table is None else (table,)
+        parts = [
+            f"SELECT * FROM (SELECT event_time, kind, side, {shown}, trade_date, tick_id, source"
+            f" FROM {self.connection.ops.quote_name(place)} WHERE {' AND '.join(where)}"
+            f" ORDER BY event_time {way}, tick_id {way} LIMIT %s)"
+            for place in places
+        ]
+        most = -1 if limit is None else limit
+        rows = self._query(
+            f"{' UNION ALL '.join(parts)} ORDER BY event_time {way}, tick_id {way} LIMIT %s",
+            [*[*params, most] * len(places), most],
+        )
+        return ticks_from_rows(feed, symbol, rows)
+
+    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+        return spans_module.read_ticks(self._query, _DIALECT, feed, spans)
+
+    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
+        return spans_module.read_minutes(self._query, _DIALECT, feed, spans)
+
+    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
+        return spans_module.newest_trades(self._query, _DIALECT, symbols)
+
+    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
+        shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in UNITS)
+        parts = " UNION ALL ".join(
+            f"SELECT event_time, kind, side, {shown}, trade_date, tick_id, source FROM {place}"
+            " WHERE symbol = %s AND feed = %s AND trade_date = %s"
+            for place in (TEMP, HISTORY)
+        )
+        rows = self._query(f"{parts} ORDER BY event_time, tick_id", [symbol, feed, (date - EPOCH_DATE).days] * 2)
+        return ticks_from_rows(feed, symbol, rows)
+
+    def series(self) -> list[tuple[str, str]]:
+        return [
+            (row[0], row[1])
+            for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")
+        ]
+
+    def count(self, table: str) -> int:
+        return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])

@@ -1,0 +1,407 @@
+"""Ticks as arrays, exact and in one unit: the form they have from the cable to the table.
+
+Prices are int64 in 1e-8, sizes int64 in 1e-6, times int64 microseconds UTC; ABSENT (the least int64) says a value was
+not given.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.types.reject_reasons import Fault
+from terminals import wire
+
+Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]
+UInt8 = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+ABSENT = wire.ABSENT
+NO_DATE = -(2**31)
+PRICE_UNIT = 10**wire.PRICE_SCALE
+SIZE_UNIT = 10**wire.SIZE_SCALE
+GREATEST = 10**18 - 1  # what DECIMAL(18, x) holds
+TICK_BITS = 13  # a batch has at most 5,000 rows
+SEQ_BITS = 32
+STREAM_BITS = 18
+KIND_NAMES = ("", "trade", "quote", "snapshot", "expected")
+SIDE_NAMES = ("", "buy", "sell")
+
+PRICES = ("price", "bid", "ask")
+SIZES = ("size", "bid_size", "ask_size", "cum_volume")
+
+
+def batch_number(stream: int, seq: int) -> int:
+    """The ledger's number of batch `seq` of an ingest stream; `tick_id` = this << 13 | row keeps the order the source
+    gave."""
+    if not 0 < stream < 1 << STREAM_BITS or not 0 < seq < 1 << SEQ_BITS:
+        raise ValueError(f"stream {stream}, seq {seq}: a batch number holds 18 bits of stream and 32 bits of seq")
+    return stream << SEQ_BITS | seq
+
+
+@dataclass(slots=True, kw_only=True)
+class Ticks:
+    """`len(ticks)` events of one feed and source, column by column; `symbol` indexes `symbols`."""
+
+    feed: str
+    source_id: int
+    symbols: list[str]
+    symbol: Int32
+    time_us: Int64
+    kind: UInt8
+    side: UInt8
+    price: Int64
+    size: Int64
+    seq: Int64
+    bid: Int64
+    ask: Int64
+    bid_size: Int64
+    ask_size: Int64
+    cum_volume: Int64
+    trade_date: Int32
+    tick_id: Int64
+
+    def __len__(self) -> int:
+        return len(self.time_us)
+
+    def take(self, chosen: npt.NDArray[Any]) -> Ticks:
+        """The rows of a mask or of indices, in that order."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
+
+    def record(self, row: int) -> dict[str, object]:
+        """One row as a person would write it, absent values left out."""
+        index = int(self.symbol[row])
+        record: dict[str, object] = {"symbol": self.symbols[index] if 0 <= index < len(self.symbols) else None}
+        record["time_us"] = None if self.time_us[row] == ABSENT else int(self.time_us[row])
+        record["kind"] = KIND_NAMES[self.kind[row]] if self.kind[row] < len(KIND_NAMES) else int(self.kind[row])
+        if self.side[row]:
+            record["side"] = SIDE_NAMES[self.side[row]] if self.side[row] < len(SIDE_NAMES) else int(self.side[row])
+        for name, scale in [*((n, wire.PRICE_SCALE) for n in PRICES), *((n, wire.SIZE_SCALE) for n in SIZES)]:
+            value = int(getattr(self, name)[row])
+            if value != ABSENT:
+                record[name] = decimal_text(value, scale)
+        if self.seq[row] != ABSENT:
+            record["seq"] = int(self.seq[row])
+        return record
+
+
+COLUMNS = tuple(f.name for f in fields(Ticks) if f.name not in ("feed", "source_id", "symbols"))
+_DTYPES: dict[str, Any] = {"symbol": np.int32, "kind": np.uint8, "side": np.uint8, "trade_date": np.int32}
+_NOTHING: dict[str, int] = {"symbol": -1, "kind": 0, "side": 0, "trade_date": NO_DATE}
+
+
+def empty(feed: str = "", source_id: int = 0, rows: int = 0, symbols: list[str] | None = None) -> Ticks:
+    """`rows` rows in which nothing is given."""
+    columns = {name: np.full(rows, _NOTHING.get(name, ABSENT), _DTYPES.get(name, np.int64)) for name in COLUMNS}
+    return Ticks(feed=feed, source_id=source_id, symbols=symbols or [], **columns)
+
+
+def _nothing_given() -> dict[str, npt.NDArray[Any]]:
+    columns = {
+        name: np.full(wire.BATCH_ROWS, _NOTHING.get(name, ABSENT), _DTYPES.get(name, np.int64)) for name in COLUMNS
+    }
+    for column in columns.values():
+        column.flags.writeable = False
+    return columns
+
+
+_NOTHING_GIVEN = _nothing_given()
+"""The columns of the longest batch, for all batches to share: what was not given need not be made for each."""
+
+
+def concatenate(parts: Sequence[Ticks]) -> Ticks:
+    """Ticks of one feed and source after each other; symbols are merged into one list."""
+    if len(parts) == 1:
+        return parts[0]
+    index: dict[str, int] = {}
+    moved = []
+    for part in parts:
+        places = np.array([index.setdefault(symbol, len(index)) for symbol in part.symbols] + [-1], np.int32)
+        moved.append(places[part.symbol])  # -1 (absent) picks the last place, which is -1
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS if name != "symbol"}
+    return Ticks(
+        feed=parts[0].feed, source_id=parts[0].source_id, symbols=list(index), symbol=np.concatenate(moved), **columns
+    )
+
+
+def trades(ticks: Ticks) -> Mask:
+    """Which ticks are trades that count: for candles, and as the latest trade. A print of size 0 tells a price at which
+    nothing changed hands; it is kept and shown, and counts for nothing (docs/protocol.md)."""
+    counted: Mask = (ticks.kind == wire.Kind.TRADE) & (ticks.size != 0)
+    return counted
+
+
+def symbol_ranks(ticks: Ticks) -> npt.NDArray[Any]:
+    """The place of each row's symbol in alphabetical order, the last where none is given. In 16 bits unless there are
+    more symbols than that: a stable sort of numpy counts those instead of comparing them."""
+    count = len(ticks.symbols)
+    ranks = np.empty(count + 1, np.uint16 if count < 1 << 16 else np.int32)
+    ranks[sorted(range(count), key=ticks.symbols.__getitem__)] = np.arange(count)
+    ranks[-1] = count
+    ranked: npt.NDArray[Any] = ranks[ticks.symbol]
+    return ranked
+
+
+def decimal_text(value: int, scale: int) -> str:
+    """A scaled integer as plain decimal text without trailing zeros: (480025000000, 8) is "4800.25"."""
+    sign = "-" if value < 0 else ""
+    whole, fraction = divmod(abs(value), 10**scale)
+    return f"{sign}{whole}.{fraction:0{scale}d}".rstrip("0").rstrip(".") if fraction else f"{sign}{whole}"
+
+
+# --- from the wire ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Decoded:
+    """A batch off the wire: its ticks, and per row the faults found while reading it (0 = none). A gap batch has no
+    rows. `noise` counts the rows in which float noise was taken off a number (`terminals.wire.numbers`)."""
+
+    header: wire.BatchHeader
+    ticks: Ticks
+    faults: npt.NDArray[np.uint32]
+    raw: list[object] | None = None
+    gap: wire.Gap | None = None
+    noise: int = 0
+    given_dates: Int32 | None = None  # trading dates as they came; judging fills in the others
+
+    def record(self, row: int) -> str:
+        """JSON of a row as the terminal gave it."""
+        shown: Any = self.raw[row] if self.raw is not None else self.ticks.record(row)
+        if self.raw is None and self.given_dates is not None and self.given_dates[row] != NO_DATE:
+            shown["trade_date"] = str(_EPOCH.date() + datetime.timedelta(days=int(self.given_dates[row])))
+        text = json.dumps(shown, ensure_ascii=False, default=str)  # whole, so that it can be judged again
+        # JSON may name half a character, which no column holds.
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
+def from_wire(payload: bytes, *, source_id: int, batch: int) -> Decoded:
+    """Decode a batch. `wire.BatchError` when the batch as a whole is unreadable; a wrong row is only a fault."""
+    header = wire.parse_header(payload)
+    if header.encoding == wire.Encoding.COLUMNS:
+        decoded = _from_columns(payload, header, source_id)
+    elif header.encoding == wire.Encoding.ROWS:
+        decoded = _from_rows(payload, header, source_id)
+    else:
+        nothing = empty(header.feed, source_id)
+        decoded = Decoded(
+            header=header, ticks=nothing, faults=np.zeros(0, np.uint32), gap=wire.parse_gap(payload, header)
+        )
+    rows = len(decoded.ticks)
+    decoded.given_dates = decoded.ticks.trade_date
+    decoded.ticks.tick_id = (batch << TICK_BITS) + np.arange(rows, dtype=np.int64)
+    return decoded
+
+
+def _from_columns(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:
+    layout = wire.parse_columns(payload, header)
+    rows = header.rows
+    columns = {name: column[:rows] for name, column in _NOTHING_GIVEN.items()}
+    faults = np.zeros(rows, np.uint32)
+    for column, offset in layout.offsets.items():
+        name = _COLUMN_NAMES[column]
+        values = np.frombuffer(payload, _WIRE_DTYPES[name], rows, offset)
+        if name == "symbol":
+            values = values.astype(np.int32)
+            values[values >= len(layout.symbols)] = -1
+        elif name in PRICES:
+            values = _rescale(values, wire.PRICE_SCALE - layout.price_scale, faults, Fault.PRICE_OUT_OF_RANGE)
+        elif name in SIZES:
+            values = _rescale(values, wire.SIZE_SCALE - layout.size_scale, faults, Fault.SIZE_OUT_OF_RANGE)
+        columns[name] = values.astype(_DTYPES.get(name, np.int64), copy=False)
+    ticks = Ticks(feed=header.feed, source_id=source_id, symbols=layout.symbols, **columns)
+    return Decoded(header=header, ticks=ticks, faults=faults)
+
+
+_COLUMN_NAMES = {column: column.name.lower() for column in wire.Column}
+_WIRE_DTYPES = {
+    name: {2: "<u2", 1: "u1", 4: "<i4", 8: "<i8"}[wire.WIDTHS[column]] for column, name in _COLUMN_NAMES.items()
+}
+
+
+def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint32], fault: Fault) -> Int64:
+    factor = 10**exponent
+    limit = GREATEST // factor
+    absent: Mask | None = None
+    if len(values) and (values.min() < -limit or values.max() > limit):  # something is absent, or too large
+        absent = values == ABSENT
+        far = ((values > limit) | (values < -limit)) & ~absent
+        faults[far] |= np.uint32(fault)
+        absent |= far
+        values = np.where(absent, 0, values)
+    scaled_up: Int64 = values * factor
+    return scaled_up if absent is None else np.where(absent, ABSENT, scaled_up)
+
+
+def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:
+    records = wire.parse_rows(payload, header)
+    rows = len(records)
+    ticks = empty(header.feed, source_id, rows)
+    faults = np.zeros(rows, np.uint32)
+    index: dict[str, int] = {}
+    noise = 0
+    for row, record in enumerate(records):
+        if not isinstance(record, dict):
+            faults[row] |= np.uint32(Fault.NOT_AN_OBJECT)
+            continue
+        symbol = record.get("symbol")
+        if isinstance(symbol, str) and 0 < len(symbol) <= 24 and symbol.isascii() and symbol.isprintable():
+            ticks.symbol[row] = index.setdefault(symbol, len(index))
+        elif symbol is not None and symbol != "":
+            faults[row] |= np.uint32(Fault.SYMBOL_UNKNOWN)
+        found, noisy = _read_row(ticks, row, record)
+        faults[row] |= np.uint32(found)
+        noise += noisy
+    ticks.symbols = list(index)
+    return Decoded(header=header, ticks=ticks, faults=faults, raw=records, noise=noise)
+
+
+def _read_row(ticks: Ticks, row: int, record: dict[str, Any]) -> tuple[int, bool]:
+    """The row's faults, and whether a number had float noise."""
+    found, noisy = 0, False
+    for name, read, wrong in _ROW_READERS:
+        value = record.get(name)
+        if value is None or value == "":
+            continue
+        try:
+            number, seen_through = read(value)
+            getattr(ticks, name if name != "time" else "time_us")[row] = number
+            noisy |= seen_through
+        except _Unusable as unusable:
+            found |= unusable.fault
+        except (ValueError, TypeError, OverflowError):
+            found |= wrong
+    if record.get("kind") in (None, ""):
+        ticks.kind[row] = wire.Kind.TRADE
+    return found, noisy
+
+
+class _Unusable(Exception):
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+
+Read = Callable[[object], tuple[int, bool]]
+"""Reads a value of a row: the integer, and whether a spreadsheet's way to write it was seen through."""
+
+
+def _number(scale: int, not_finite: Fault, too_precise: Fault, out_of_range: Fault) -> Read:
+    """Decimal text or a JSON number (which comes as text or an integer) in 10**-scale, exactly."""
+
+    def read(value: object) -> tuple[int, bool]:
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            raise ValueError(value)
+        try:
+            return wire.numbers.read(value if isinstance(value, str) else str(value), scale)
+        except wire.numbers.NotFiniteError:
+            raise _Unusable(not_finite) from None
+        except wire.numbers.TooPreciseError:
+            raise _Unusable(too_precise) from None
+        except wire.numbers.TooLargeError:
+            raise _Unusable(out_of_range) from None
+
+    return read
+
+
+_price = _number(wire.PRICE_SCALE, Fault.PRICE_NOT_FINITE, Fault.PRICE_TOO_PRECISE, Fault.PRICE_OUT_OF_RANGE)
+_size = _number(wire.SIZE_SCALE, Fault.SIZE_NOT_FINITE, Fault.SIZE_TOO_PRECISE, Fault.SIZE_OUT_OF_RANGE)
+# RFC 3339. The seconds may have any number of decimal places; what is finer than a microsecond is cut off.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,40})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _time(value: object) -> tuple[int, bool]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, False
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise ValueError("a time has an offset, such as Z or +09:00")
+    return microseconds(datetime.datetime.fromisoformat(value.upper())), False
+
+
+def microseconds(moment: datetime.datetime) -> int:
+    """An aware datetime as microseconds since 1970, without going through a float."""
+    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def _named(names: tuple[str, ...], fault: Fault) -> Read:
+    def read(value: object) -> tuple[int, bool]:
+        if not isinstance(value, str) or value not in names:
+            raise _Unusable(fault)
+        return names.index(value), False
+
+    return read
+
+
+def _whole(value: object) -> tuple[int, bool]:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(value)
+    return wire.numbers.read_whole(str(value))
+
+
+def _date(value: object) -> tuple[int, bool]:
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        raise ValueError(value)
+    return datetime.date.fromisoformat(value).toordinal() - _EPOCH.toordinal(), False
+
+
+_ROW_READERS: tuple[tuple[str, Read, Fault], ...] = (
+    ("time", _time, Fault.TIME_MALFORMED),
+    ("kind", _named(KIND_NAMES, Fault.KIND_UNKNOWN), Fault.KIND_UNKNOWN),
+    ("side", _named(SIDE_NAMES, Fault.SIDE_UNKNOWN), Fault.SIDE_UNKNOWN),
+    *((name, _price, Fault.PRICE_NOT_A_NUMBER) for name in PRICES),
+    *((name, _size, Fault.SIZE_NOT_A_NUMBER) for name in SIZES),
+    ("seq", _whole, Fault.SEQ_MALFORMED),
+    ("trade_date", _date, Fault.TRADE_DATE_MALFORMED),
+)
+
+
+# --- packed, for the feed ---------------------------------------------------------------------------------------------
+
+
+def pack(ticks: Ticks) -> bytes:
+    """Ticks as one msgpack blob; columns in which nothing is given are left out."""
+    columns = {}
+    for name in COLUMNS:
+        values = getattr(ticks, name)
+        if len(values) and not (values == _NOTHING.get(name, ABSENT)).all():
+            columns[name] = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+    packed: bytes = msgpack.packb([ticks.feed, ticks.source_id, len(ticks), ticks.symbols, columns, wire.SIZE_SCALE])
+    return packed
+
+
+def unpack(blob: bytes) -> Ticks:
+    """The inverse of `pack`."""
+    feed, source_id, rows, symbols, columns, *scale = msgpack.unpackb(blob)
+    ticks = empty(feed, source_id, rows, symbols)
+    factor = packed_ratio(*scale)
+    for name, data in columns.items():
+        if name in COLUMNS:
+            dtype = np.dtype(_DTYPES.get(name, np.int64)).newbyteorder("<")
+            values = np.frombuffer(data, dtype).astype(_DTYPES.get(name, np.int64), copy=False)
+            if factor != 1 and name in SIZES:
+                values = np.where(values == ABSENT, ABSENT, values * factor)
+            setattr(ticks, name, values)
+    return ticks
+
+
+def packed_ratio(scale: int = wire.OLDEST_SIZE_SCALE) -> int:
+    """What packed sizes of this scale are multiplied with. Blobs did not say theirs when it was the oldest; a Redis may
+    still hold such."""
+    return int(10 ** (wire.SIZE_SCALE - scale))
+
+
+def used_symbols(ticks: Ticks) -> Iterable[str]:
+    """The symbols that really occur, each once."""
+    return (ticks.symbols[index] for index in np.unique(ticks.symbol).tolist() if index >= 0)
