@@ -31,9 +31,9 @@ run: $(VENV)/embedded  ## everything, locally; PORT=8000; REPLAY=trades.csv inst
 test: $(VENV)/dev servers  ## every test on SQLite with Valkey, then MariaDB and PostgreSQL with Redis; ARGS="-k name"
 	@status=0; \
 	NARU_REQUIRE_SERVERS=1 DB=sqlite $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS) || status=1; \
-	log=$$(mktemp); NARU_REQUIRE_SERVERS=1 DB=postgresql $(PY) -m pytest $(SUITES) $(ARGS) >"$$log" 2>&1 & other=$$!; \
+	log=$$(mktemp); NARU_REQUIRE_SERVERS=1 DB=postgresql $(PY) -m pytest -n $(JOBS) --dist loadfile $(SUITES) $(ARGS) >"$$log" 2>&1 & other=$$!; \
 	trap 'kill $$other; wait $$other; rm -f "$$log"; exit 130' INT TERM; \
-	NARU_REQUIRE_SERVERS=1 DB=mariadb $(PY) -m pytest $(SUITES) $(ARGS) || [ $$? -eq 5 ] || status=1; \
+	NARU_REQUIRE_SERVERS=1 DB=mariadb $(PY) -m pytest -n $(JOBS) --dist loadfile $(SUITES) $(ARGS) || [ $$? -eq 5 ] || status=1; \
 	echo "the same on PostgreSQL, begun at the same time:"; wait $$other || [ $$? -eq 5 ] || status=1; cat "$$log"; rm -f "$$log"; \
 	exit $$status
 

@@ -9,7 +9,7 @@ from collections import deque
 
 import numpy as np
 
-from marketdata import ticks as ticks_module
+from marketdata.types import ticks as ticks_module
 from marketdata.types.ticks import Ticks
 from terminals import wire
 
