@@ -73,7 +73,8 @@ def expect(stored: Iterable[Ticks], committed_us: int) -> None:
         if len(ticks)
         for batch, count, spans in _places(ticks)
     ]
-    batch_ledger.insert("feed_pending", Pending._fields, sorted(rows))
+    # The note of a batch that the ledger has lost may still be there when the batch is stored again.
+    batch_ledger.insert("feed_pending", Pending._fields, sorted(rows), key="batch")
 
 
 def announced(batches: Iterable[int]) -> None:

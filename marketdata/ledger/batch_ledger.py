@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
+from django.db.models.constants import OnConflict
 
 from marketdata import alarms, metrics
 from marketdata.limits import quotas
@@ -243,16 +244,18 @@ def claim_days(days: Mapping[tuple[int, int], Figure]) -> None:
         raise ClaimLostError from error
 
 
-def insert(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write rows with one statement, in the given order; none at all takes none. For what every commit writes: the ORM
-    takes several times as long to make such a statement, and a driver to fill in numbers."""
+def insert(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, key: str | None = None) -> None:
+    """Write rows with one statement, in the given order; none at all takes none. With `key`, a row of the same is
+    replaced. For what every commit writes: the ORM takes several times as long to make such a statement, and a driver
+    to fill in numbers."""
     if not rows:
         return
     quote = connection.ops.quote_name
     values = ", ".join(f"({', '.join(str(one) if type(one) is int else '%s' for one in row)})" for row in rows)
+    replaced = connection.ops.on_conflict_suffix_sql(columns, OnConflict.UPDATE, columns, [key]) if key else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES {values}",
+            f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES {values} {replaced}",
             [one for row in rows for one in row if type(one) is not int],
         )
 

@@ -288,8 +288,8 @@ def test_a_backup_that_is_killed_leaves_nothing_that_the_next_one_minds(store, g
     commit(store, batch(1))
     script = (
         "import os, signal, django; django.setup()\n"
-        "from marketdata.backups import archive\n"
-        "archive.pack = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from marketdata.backups import container\n"
+        "container.pack = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "from django.core.management import call_command; call_command('backup')\n"
     )
     environment = {
