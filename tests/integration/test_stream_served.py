@@ -237,7 +237,10 @@ def test_a_new_day_is_compared_with_the_day_before_without_a_reload(web, serving
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(f"http://{web}/")
-        page.click('#watch tr[data-code="005930"]', timeout=20_000)
+        page.hover('#watch tr[data-code="005930"]', timeout=20_000)
+        page.mouse.down()  # the list may be drawn anew before the button is let go
+        expect(page.locator('#watch tr[data-code="005930"]')).to_have_attribute("aria-selected", "true")
+        page.mouse.up()
         page.wait_for_selector('#link[data-state="live"]', timeout=20_000)
         expect(page.locator("#change")).to_contain_text("25.00%", timeout=10_000)  # 250 against 200
         page.click('button[data-frame="1Day"]')

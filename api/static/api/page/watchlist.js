@@ -19,7 +19,10 @@ export class Watchlist {
       clearTimeout(timer);
       timer = setTimeout(() => this.load(this.#feed, search.value.trim()).catch(() => {}), 200);
     });
-    body.addEventListener("click", (event) => this.#choose(event.target.closest("tr")));
+    // The press counts: by its end the list may have been drawn anew, and then there is no click. A click without one
+    // is a screen reader's.
+    for (const kind of ["mousedown", "click"])
+      body.addEventListener(kind, (event) => event.button === 0 && this.#choose(event.target.closest("tr")));
     body.addEventListener("keydown", (event) => event.key === "Enter" && this.#choose(event.target.closest("tr")));
   }
 
