@@ -248,7 +248,7 @@ class Calendar:
         return (EPOCH + datetime.timedelta(microseconds=time_us)).astimezone(self._zone).replace(tzinfo=None)
 
     def trade_date(self, time_us: int) -> datetime.date:
-        """The trading date of an event, as `sessions.trade_dates` has it for arrays."""
+        """The trading date of an event, as `trading_dates.trade_dates` has it for arrays."""
         return (self.local(time_us) + self._shift).date()
 
     def ends_us(self, date: datetime.date) -> int:
