@@ -1,20 +1,45 @@
-"""The timetable's scheduler: django-celery-beat's, beginning each look into the database with a usable connection."""
+"""The timetable's scheduler: django-celery-beat's, with a usable connection for each look into the database, and asked
+again when the database fails for a moment."""
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime
 from typing import Any
 
-from django_celery_beat.schedulers import DatabaseScheduler
+from django.db import DatabaseError, InterfaceError
+from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from marketdata import connections
 
+log = logging.getLogger(__name__)
+
+
+class Entry(ModelEntry):  # type: ignore[misc]  # untyped upstream
+    """An entry whose last run is written down although its connection was lost; upstream would forget that run."""
+
+    def save(self) -> None:
+        """Write down when it ran last."""
+        connections.steadily(super().save)
+
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
-    """Its commit before each look would otherwise be the first to notice a lost connection, too late to renew it."""
+    """Upstream's commit before each look would be the first to notice a lost connection, too late to renew it."""
+
+    Entry = Entry
+    _last_timestamp: datetime | None
 
     def schedule_changed(self) -> bool:
+        """Whether an entry was changed since the last look. No while the database cannot tell: it is asked soon again,
+        and the timetable that is known goes on."""
         connections.refresh()
-        return bool(super().schedule_changed())
+        try:
+            newest = connections.steadily(self.Changes.last_change)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("changes of the timetable cannot be read error=%s", type(error).__name__)
+            return False
+        before, self._last_timestamp = self._last_timestamp, newest
+        return bool(newest and newest > (before or newest))
 
     def sync(self) -> None:
         """Write down when entries ran last."""
@@ -22,6 +47,6 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
         super().sync()
 
     def all_as_schedule(self) -> dict[str, Any]:
-        """All entries by name; asked again when the database fails for a moment, for here beat would end."""
+        """All entries by name; here beat would end when the database fails."""
         found: dict[str, Any] = connections.steadily(super().all_as_schedule)
         return found

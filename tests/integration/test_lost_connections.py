@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from celery_app import app
 from marketdata import connections as rule
+from marketdata.beat import Scheduler
 from marketdata.models import Client, DeadLetter, Market, Symbol
 from marketdata.storage import storage
 from terminals import wire
@@ -176,6 +178,44 @@ def test_beat_goes_on_calling_after_its_connection_was_cut(road: Road, redis):
 
     assert road.processes["beat"].poll() is None
     assert "Traceback" not in road.tail("beat")
+
+
+@contextmanager
+def cut_before(statement: str) -> Iterator[list[str]]:
+    """Our own connection is cut just before its first statement that holds this text, once; what was cut."""
+    cuts: list[str] = []
+
+    def wrapper(execute: Any, sql: str, *rest: Any) -> Any:
+        if statement in sql and not cuts:
+            cuts.append(sql)
+            with elsewhere() as other:
+                end_all(other)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(wrapper):
+        yield cuts
+
+
+def test_beat_reads_and_writes_its_timetable_although_a_statement_was_cut(
+    road_database: None, caplog: pytest.LogCaptureFixture
+):
+    scheduler = Scheduler(app, lazy=True)
+    scheduler.setup_schedule()
+    name, entry = next(iter(scheduler.schedule.items()))
+    scheduler.schedule_changed()
+    assert not scheduler.schedule_changed()
+    PeriodicTasks.update_changed()
+
+    with cut_before("django_celery_beat_periodictasks") as cuts:
+        assert scheduler.schedule_changed()
+    assert len(cuts) == 1
+
+    scheduler.reserve(entry)
+    with cut_before("UPDATE") as cuts:
+        scheduler.sync()
+    assert len(cuts) == 1
+    assert PeriodicTask.objects.get(name=name).total_run_count == 1
+    assert "Traceback" not in caplog.text
 
 
 @contextmanager
