@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-fast check fix imports bench drill drill-backup clean servers drill-rollover
+.PHONY: help setup run test test-all test-fast coverage check fix imports bench drill drill-backup clean servers drill-rollover
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -46,6 +46,10 @@ endif
 
 test-fast: $(VENV)/dev  ## the unit tests: no server, no network
 	@$(PY) -m pytest tests/unit $(ARGS)
+
+coverage: $(VENV)/dev  ## the unit tests with a count of what they walk through; fails below the floor of pyproject.toml
+	@$(PY) -m coverage run -m pytest -q tests/unit $(ARGS)
+	@$(PY) -m coverage report
 
 check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own checks
 	@status=0; \

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from marketdata import private
+from marketdata import __version__, private
 
 if settings.METRICS_DIR:
     private.make(Path(settings.METRICS_DIR))
@@ -17,6 +17,10 @@ if settings.METRICS_DIR:
 from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+# every process
+BUILD = Gauge("naru_build_info", "1, with the version that runs", ["version"], multiprocess_mode="livemax")
+BUILD.labels(version=__version__).set(1)
 
 # ingest server
 WIRE_ERRORS = Counter("naru_wire_errors_total", "Connections ended for an error, by its code", ["code"])

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from marketdata import private
+from marketdata import __version__, private
 from marketdata.environment import Environment
 
 env = Environment()
@@ -233,7 +233,7 @@ REST_FRAMEWORK: dict[str, Any] = {
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Naru 나루",
     "DESCRIPTION": "실시간 시세 저장소의 REST API. Market data REST API in the Alpaca v2 dialect.",
-    "VERSION": "0.1.0",
+    "VERSION": __version__,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],  # it describes; it holds no data
     "SCHEMA_PATH_PREFIX": "/v2",

@@ -10,10 +10,17 @@ from pathlib import Path
 import pytest
 
 import celery_app
+from marketdata import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 DOCUMENTS = [ROOT / name for name in ("README.md", "README.ko.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+
+
+def test_the_version_that_runs_is_the_newest_of_the_changelog():
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert headings[0] == __version__
 
 
 def test_every_package_at_the_top_has_a_floor():
