@@ -19,6 +19,8 @@ from marketdata.types import checksums
 from marketdata.types.checksums import PRIME, Figure
 
 Kind = DroppedDay.Kind
+LATE_AFTER_DROP = "late_after_drop"
+"""Code of the alarm for ticks that came for days whose ticks had been removed."""
 
 
 def kinds(date: datetime.date, *, using: str | None = None) -> frozenset[str]:

@@ -30,6 +30,7 @@ from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.maintenance import leases, retention, rollover
+from marketdata.maintenance.rollover import count_ahead, run_context
 from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
@@ -160,7 +161,7 @@ def read(spec: dict[str, Any]) -> None:
 
 def run(spec: dict[str, Any]) -> None:
     """What beat does every minute, more often: the rollover of whatever is due, with a line for each step."""
-    rollover.TTL_S = LEASE_S
+    run_context.TTL_S = LEASE_S
 
     def progress(words: str) -> None:
         tell(step=words, at=time.monotonic())
@@ -193,8 +194,8 @@ def count(spec: dict[str, Any]) -> None:
     date, began = datetime.date.fromisoformat(spec["date"]), time.monotonic()
     run, _ = RolloverRun.objects.get_or_create(trade_date=date)
     with storage().patient(), leases.hold(leases.UPKEEP) as lease:
-        context = rollover.Context(lease=lease, clock=rollover.utc_now, progress=lambda _words: None, threads=1)
-        counted = rollover.count(run, context)
+        context = run_context.Context(lease=lease, clock=rollover.utc_now, progress=lambda _words: None, threads=1)
+        counted = count_ahead.count(run, context)
     run.refresh_from_db()
     told = batch_ledger.day_figure(date)
     tell(

@@ -13,6 +13,7 @@ from django.db import DatabaseError, DataError, connection, connections
 from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import leases, retention, rollover
+from marketdata.maintenance.rollover import comparison, count_ahead
 from marketdata.models import Alarm, CalendarOverride, JobLease, Market, RolloverRun, Symbol
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
@@ -296,7 +297,7 @@ def test_the_evening_of_new_york_is_moved_once_when_its_day_is_over():
         trade_of("005930", f"2026-03-19 19:{minute}", seq + 10)
         assert run_at(f"2026-03-20 08:{minute + 1}") == []
     out = StringIO()
-    out.writelines(rollover.plan(seoul("2026-03-20 08:50")))
+    out.writelines(rollover.plan_lines(seoul("2026-03-20 08:50")))
     assert "not before 03-20 13:05 KST" in out.getvalue()
     assert run_at("2026-03-20 13:04") == []
     assert run_at("2026-03-20 13:05") == [date]
@@ -542,10 +543,10 @@ def test_a_day_is_counted_in_the_hour_before_it_is_due_and_not_again(monkeypatch
     assert counted("2026-03-17 07:04") == (None, False)
     assert counted("2026-03-17 07:05") == (4, False)
 
-    for name in ("_compare", "_stored"):  # but for what is left in TEMP after the move: nothing
-        real = getattr(rollover, name)
+    for name in ("compare", "stored"):  # but for what is left in TEMP after the move: nothing
+        real = getattr(comparison, name)
         monkeypatch.setattr(
-            rollover, name, lambda *given, real=real: real(*given) if TEMP in given else pytest.fail("counted again")
+            comparison, name, lambda *given, real=real: real(*given) if TEMP in given else pytest.fail("counted again")
         )
     assert run_at("2026-03-17 08:05") == [MONDAY]
     monkeypatch.undo()
@@ -615,7 +616,7 @@ def test_a_count_that_fails_does_not_keep_the_alarms_quiet(monkeypatch):
     def broken(*_: object) -> None:
         raise DataError("broken")
 
-    monkeypatch.setattr(rollover, "count", broken)
+    monkeypatch.setattr(count_ahead, "count", broken)
     run_at("2026-03-18 07:30")
 
     assert Alarm.objects.filter(code="rollover_late", subject="2026-03-16").exists()

@@ -81,7 +81,7 @@ class Command(BaseCommand):
             ) from error
 
     def _plan(self) -> None:
-        for line in rollover.plan(rollover.utc_now()):
+        for line in rollover.plan_lines(rollover.utc_now()):
             self.stdout.write(line)
 
     def _failed(self) -> str:
