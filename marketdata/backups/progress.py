@@ -1,10 +1,15 @@
-"""How far a backup is, as lines for a person: step, percent, bytes, seconds; not more often than it can be read."""
+"""How far a backup is: for nobody, with a look at the lease, or as lines for a person (step, percent, bytes, seconds),
+not more often than they can be read."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from marketdata.maintenance.leases import Lease
+from marketdata.storage.backups import Progress
+
+CHECK_S = 5.0
 EVERY_S = 1.0
 FEWEST_BYTES = 100_000
 """Smaller numbers count tables or batches, not bytes."""
@@ -34,3 +39,21 @@ def line(elapsed_s: float, step: str, done: int, total: int | None) -> str:
     percent = f"{min(done * 100 // total, 100):3d} %" if total else "     "
     amount = f"{done / 1e6:,.1f} MB" if done >= FEWEST_BYTES else ""
     return f"{elapsed_s:7.1f} s  {percent}  {amount:>12}  {step}"
+
+
+def silent(step: str, done: int = 0, total: int | None = None) -> None:
+    """For work that nobody watches."""
+
+
+def watched(progress: Progress, lease: Lease) -> Progress:
+    """Progress that also sees, every few seconds, that the lease is still ours; LeaseLost ends the work."""
+    last = time.monotonic()
+
+    def tell(step: str, done: int = 0, total: int | None = None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= CHECK_S:
+            lease.check()
+            last = time.monotonic()
+        progress(step, done, total)
+
+    return tell

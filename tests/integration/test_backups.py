@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from marketdata import backups
-from marketdata.backups import container, runs
+from marketdata.backups import container, taking
 from marketdata.maintenance import leases, rollover
 from marketdata.models import Alarm, BackupRun, JobLease
 from marketdata.storage import StorageError, storage
@@ -312,7 +312,7 @@ def test_a_backup_that_is_killed_leaves_nothing_that_the_next_one_minds(store, g
 
 
 def test_a_backup_waits_for_a_rollover_only_so_long(store, given, monkeypatch):
-    monkeypatch.setattr(runs, "UPKEEP_PATIENCE_S", 0.0)
+    monkeypatch.setattr(taking, "UPKEEP_PATIENCE_S", 0.0)
 
     with leases.hold(leases.UPKEEP):
         run = backups.make(NOW, given=given)
