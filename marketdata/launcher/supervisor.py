@@ -147,17 +147,27 @@ def bundled_valkey() -> Path | None:
     return program if program.is_file() else None
 
 
-def port_near(wanted: int, *, taken: Iterable[int] = ()) -> int:
-    """The wanted port of 127.0.0.1, or the next one that is free."""
+_promises: list[socket.socket] = []
+
+
+def port_near(wanted: int) -> int:
+    """The wanted port of 127.0.0.1, or the next one that is free. Promised to this process until it ends: another run
+    that looks before our server listens there is given another."""
     for port in range(wanted, min(wanted + 1000, 65_536)):
-        if port in taken:
-            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        # A name in Linux' abstract namespace: one holder at a time, and gone with its process.
+        promise = socket.socket(socket.AF_UNIX)
+        try:
+            promise.bind(f"\0naru-port-{port}")
+        except OSError:
+            promise.close()
+            continue
+        _promises.append(promise)
         return port
     raise OSError(f"no free port from {wanted} on")
 

@@ -22,16 +22,30 @@ def test_a_port_that_is_taken_gives_way_to_the_next():
         assert supervisor.port_near(wanted) > wanted
 
 
-def test_a_port_promised_to_another_process_is_not_given_twice():
-    first = supervisor.port_near(20_000)
+def test_a_port_is_promised_to_one_run_until_it_ends():
+    """Long before a server listens there."""
+    program = "from marketdata.launcher import supervisor; print(supervisor.port_near({}), flush=True); input()"
 
-    assert supervisor.port_near(first, taken=[first]) != first
+    def asked(wanted: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", program.format(wanted)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    with asked(20_000) as one:
+        assert one.stdout is not None
+        first = int(one.stdout.readline())
+        mine = supervisor.port_near(first)
+        one.communicate("\n")
+
+    assert mine != first
+    assert supervisor.port_near(mine) not in (first, mine)
+    assert supervisor.port_near(first) == first
 
 
 def test_what_a_run_left_is_found_by_its_mark(tmp_path):
     environment = os.environ | {supervisor.MARK: str(tmp_path)}
     with subprocess.Popen(SLEEPER, env=environment, stdin=subprocess.PIPE) as left:
-        until(lambda: left.pid in supervisor.processes_of(tmp_path), seconds=5, what="the marked process")
+        until(lambda: left.pid in supervisor.processes_of(tmp_path), seconds=60, what="the marked process")
 
         assert supervisor.processes_of(tmp_path / "other") == []
 

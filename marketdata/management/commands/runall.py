@@ -15,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import StringIO, TextIOWrapper
 from pathlib import Path
@@ -90,8 +90,8 @@ class Command(BaseCommand):
             _name_simulated_symbols(run)
 
         port = self._port("웹 / web", options["port"])
-        ingest_port = self._port("수집 / ingest", options["ingest_port"], taken=[port])
-        redis, environment = self._redis(home, taken=[port, ingest_port])
+        ingest_port = self._port("수집 / ingest", options["ingest_port"])
+        redis, environment = self._redis(home)
         environment |= {
             supervisor.MARK: str(run),
             "SECRET_KEY": os.environ.get("SECRET_KEY") or _kept(run / "secret_key", secrets.token_urlsafe(50)),
@@ -133,13 +133,13 @@ class Command(BaseCommand):
             with suppress(OSError):
                 self.stdout.write("중지 완료 / stopped; nothing is left running")
 
-    def _port(self, purpose: str, wanted: int, taken: Iterable[int] = ()) -> int:
-        port = supervisor.port_near(wanted, taken=taken)
+    def _port(self, purpose: str, wanted: int) -> int:
+        port = supervisor.port_near(wanted)
         if port != wanted:
             self.stdout.write(f"{purpose}: 포트 {wanted} 사용 중, {port} 사용 / port {wanted} is taken, using {port}")
         return port
 
-    def _redis(self, home: Path, taken: Iterable[int]) -> tuple[list[str] | None, dict[str, str]]:
+    def _redis(self, home: Path) -> tuple[list[str] | None, dict[str, str]]:
         """The command of a server of our own and the addresses that follow, or nothing when REDIS_URL names one."""
         if os.environ.get("REDIS_URL"):
             return None, {}
@@ -148,7 +148,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "Valkey가 없습니다. No valkey-server or redis-server here: set REDIS_URL to use another's."
             )
-        port = self._port("Valkey", REDIS_PORT, taken)
+        port = self._port("Valkey", REDIS_PORT)
         data, password = home / "valkey", _kept(home / "run/valkey.key", secrets.token_urlsafe(32))
         data.mkdir(mode=0o700, exist_ok=True)
         conf = home / "run/valkey.conf"
