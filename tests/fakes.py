@@ -47,7 +47,7 @@ class FakeTerminal:
         epoch: str | None = None,
         ca_file: str | None = None,
         binding: str | None = None,
-        seconds: float = 20.0,
+        seconds: float = 60.0,
     ) -> None:
         self.client, self.secret, self.source, self.register_market = client, secret, source, register_market
         self.epoch = epoch or secrets.token_hex(8)
@@ -56,8 +56,10 @@ class FakeTerminal:
         self.seq = 0
         self.rejects: list[wire.Reject] = []
         self.silent = False
+        self._is_in = False
+        self._ahead_us: int | None = None
         self._decoder = wire.FrameDecoder()
-        self._heard_at = time.monotonic()
+        self._said_at = time.monotonic()
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.binding = ""
         if ca_file is not None:
@@ -83,6 +85,7 @@ class FakeTerminal:
 
     def close(self) -> None:
         """Go without a word."""
+        self.silent = True
         self.socket.close()
 
     # --- saying -----------------------------------------------------------------------------------------------------
@@ -116,7 +119,9 @@ class FakeTerminal:
         return wire.Hello(**{**fields, **other})
 
     def login(self, **fields: Any) -> wire.Welcome:
-        """Say HELLO and be welcomed; numbers go on behind what is committed."""
+        """Say HELLO and be welcomed; numbers go on behind what is committed. Its clock goes on from `time_us`."""
+        if "time_us" in fields:
+            self._ahead_us = fields["time_us"] - time.time_ns() // 1000
         self.say(self.hello(**fields))
         welcome = self.expect(wire.Welcome)
         self.acked = self.seq = welcome.commit
@@ -158,7 +163,9 @@ class FakeTerminal:
             if time.monotonic() > limit:
                 raise TimeoutError
         message = wire.decode(frame)
-        if isinstance(message, wire.Ack):
+        if isinstance(message, wire.Welcome):
+            self._is_in = True
+        elif isinstance(message, wire.Ack):
             self.acked = message.commit
         elif isinstance(message, wire.Reject):
             self.rejects.append(message)
@@ -173,7 +180,7 @@ class FakeTerminal:
                 return message
             if isinstance(message, wire.Error):
                 raise AssertionError(f"expected {kind.__name__}, the server said {message}")
-            self._stay()
+            self.stay()
         raise TimeoutError(f"no {kind.__name__}")
 
     def until_committed(self, seq: int | None = None) -> None:
@@ -197,8 +204,9 @@ class FakeTerminal:
             raise AssertionError(f"the server closed after {last}")
         return last.code, last.message
 
-    def _stay(self) -> None:
-        # Whoever waits long says so, or is taken for dead.
-        if time.monotonic() - self._heard_at > wire.HEARTBEAT_S and not self.silent:
-            self._heard_at = time.monotonic()
-            self.say(wire.Heartbeat(time_us=1, last=self.seq))
+    def stay(self) -> None:
+        """Say now and then that it lives, if it was let in: whoever says nothing for long is taken for dead."""
+        if self._is_in and not self.silent and time.monotonic() - self._said_at > wire.HEARTBEAT_S:
+            self._said_at = time.monotonic()
+            now_us = 1 if self._ahead_us is None else time.time_ns() // 1000 + self._ahead_us
+            self.say(wire.Heartbeat(time_us=now_us, last=self.seq))

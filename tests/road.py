@@ -5,9 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -19,6 +20,7 @@ from tests.servers import free_port
 from tests.servers.process import spawn
 from tests.waiting import until
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 QUEUES = "raw_market_data,processed-data,feed-recovery,chart-data,statistics-data,maintenance"
 
@@ -71,7 +73,7 @@ class Road:
     def ingest(self) -> None:
         """Start the ingest server and wait until it listens."""
         self.start("ingest", ["manage.py", "runingest"])
-        until(self._listens, seconds=60, what=f"ingest server\n{self.tail('ingest')}")
+        self.until(self._listens, seconds=60, what="ingest server")
 
     def worker(self, *options: str) -> None:
         """Start a worker and wait until it takes tasks."""
@@ -79,7 +81,7 @@ class Road:
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
         celery = ["-m", "celery", "-A", "celery_app", "worker", f"-n{self.folder.name}@%h", "-Q", QUEUES]
         self.start("worker", [*celery, *quiet, *(options or ("-P", "solo"))])
-        until(lambda: self.tail("worker").count(" ready.") > before, seconds=60, what="worker")
+        self.until(lambda: self.tail("worker").count(" ready.") > before, seconds=60, what="worker")
 
     def kill(self, name: str) -> None:
         """SIGKILL the process and its children, which are in a session of their own."""
@@ -87,7 +89,7 @@ class Road:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def stop(self, name: str, *, seconds: float = 40.0) -> int:
+    def stop(self, name: str, *, seconds: float = 90.0) -> int:
         """SIGTERM, and wait; the exit status."""
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
@@ -119,6 +121,16 @@ class Road:
         terminal = FakeTerminal(self.port, client=client, secret=secret, source=source, **options)
         self._terminals.append(terminal)
         return terminal
+
+    def until(self, ready: Callable[[], T], *, seconds: float, what: str) -> T:
+        """As `tests.waiting.until`, while the road's terminals say that they live."""
+
+        def asked() -> T:
+            for terminal in self._terminals:
+                terminal.stay()
+            return ready()
+
+        return until(asked, seconds=seconds, what=what)
 
     # --- metrics ----------------------------------------------------------------------------------------------------
 

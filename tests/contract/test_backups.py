@@ -83,11 +83,11 @@ def test_what_is_committed_while_a_backup_is_made_is_in_it_wholly_or_not_at_all(
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert done.wait(20)
+        assert done.wait(60)
         runs = [verified(backups.make(NOW + number * DAY, given=given)) for number in range(2)]
     finally:
         stop.set()
-        writer.join(30)
+        writer.join(60)
 
     for run in runs:
         assert run.report["checks"]["batches"] > 0

@@ -46,6 +46,7 @@ from tests.contract.storage import (
     read_bars,
 )
 from tests.market import DAY_US, MINUTE_US, NINE_US, price, tick_id
+from tests.waiting import until
 
 DAY = datetime.date(2026, 3, 16)
 NEXT = datetime.date(2026, 3, 17)
@@ -169,6 +170,7 @@ def test_a_reader_sees_every_tick_while_days_are_moved_and_a_writer_goes_on(stor
     with ThreadPoolExecutor(3) as pool:
         jobs = [pool.submit(look), pool.submit(look), pool.submit(write)]
         try:
+            until(lambda: reads[0] and written[0], seconds=60, what="readers and a writer at work")
             for number in range(4):
                 store.move_day(DAY + datetime.timedelta(days=number), progress=quiet)
         finally:
@@ -177,8 +179,6 @@ def test_a_reader_sees_every_tick_while_days_are_moved_and_a_writer_goes_on(stor
             job.result(timeout=60)
 
     assert holes == []
-    assert reads[0] > 0
-    assert written[0] > 0
     assert store.count(HISTORY) == 1200
     assert store.count(TEMP) == written[0]
 

@@ -18,6 +18,7 @@ from terminals.command import WRONG_INPUT
 from tests import market
 from tests.e2e import recomputed
 from tests.road import ROOT, Road, secret_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 EVER = (-(2**62), 2**62)
@@ -81,7 +82,7 @@ def replay(road: Road, file: Path, secret: str, *options: str) -> subprocess.Com
     link = ["--server", f"127.0.0.1:{road.port}", "--client", "replayer", "--key-file", str(key)]
     spool = ["--spool", str(road.folder / "spool"), *options]
     return subprocess.run(
-        [sys.executable, *command, *link, *spool], cwd=ROOT, capture_output=True, text=True, timeout=100
+        [sys.executable, *command, *link, *spool], cwd=ROOT, capture_output=True, text=True, timeout=200
     )
 
 
@@ -108,6 +109,8 @@ def test_a_file_of_trades_is_stored_exactly_and_its_candles_are_those_of_polars(
     assert not IngestReject.objects.exists()
     assert {batch.state for batch in IngestBatch.objects.all()} == {"stored"}
     assert sum(batch.stored for batch in IngestBatch.objects.all()) == len(sent)
+    # A terminal hears of the commit a moment before the subscribers do.
+    until(lambda: len(announced(redis)) >= len(sent), seconds=60, what="everything in the feed")
     assert announced(redis) == sorted(sent)
 
 

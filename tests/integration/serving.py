@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 import pytest
+import websockets
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -33,6 +34,7 @@ T = TypeVar("T")
 CODES = ("000660", "005930", "035420")
 KIS, REPLAY, SIMULATOR = 3, 4, 5
 SEOUL_DAY = "2026-03-16"
+PATIENCE_S = 60.0  # for what comes at once unless the machine is busy with something else
 
 
 class Serving:
@@ -85,6 +87,11 @@ class Serving:
         return {"action": "auth", "key": self.reader.key_id, "secret": self.secret}
 
 
+def connect(address: str, **options: Any) -> Any:
+    """`websockets.connect`, which gives up no handshake and no server early because the machine is busy."""
+    return websockets.connect(address, **{"open_timeout": PATIENCE_S, "ping_interval": None, **options})
+
+
 class Socket:
     """A WebSocket whose messages come one by one, however they were framed."""
 
@@ -96,7 +103,7 @@ class Socket:
         self._waiting: list[dict[str, Any]] = []
 
     async def __aenter__(self) -> Socket:
-        connected, _ = await self._end.connect(timeout=5)
+        connected, _ = await self._end.connect(timeout=PATIENCE_S)
         assert connected
         return self
 
@@ -106,12 +113,12 @@ class Socket:
     async def say(self, **content: Any) -> None:
         await self._end.send_to(text_data=json.dumps(content))
 
-    async def next(self, seconds: float = 5) -> dict[str, Any]:
+    async def next(self, seconds: float = PATIENCE_S) -> dict[str, Any]:
         while not self._waiting:
             self._waiting = json.loads(await self._end.receive_from(timeout=seconds), parse_float=Decimal)
         return self._waiting.pop(0)
 
-    async def until(self, kind: str, seconds: float = 5) -> list[dict[str, Any]]:
+    async def until(self, kind: str, seconds: float = PATIENCE_S) -> list[dict[str, Any]]:
         """Every message up to the first of a kind."""
         heard: list[dict[str, Any]] = []
         while not heard or heard[-1]["T"] != kind:
@@ -131,7 +138,7 @@ class Socket:
         await self.say(action="subscribe", **content)
         return (await self.until("subscription"))[-1]
 
-    async def closed(self, seconds: float = 5) -> tuple[list[dict[str, Any]], int]:
+    async def closed(self, seconds: float = PATIENCE_S) -> tuple[list[dict[str, Any]], int]:
         """What is still said, and the code it is closed with."""
         heard = self._waiting
         while True:

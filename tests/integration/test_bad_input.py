@@ -17,7 +17,6 @@ from tests import database
 from tests.fakes import FakeTerminal
 from tests.market import NINE_US
 from tests.road import Road, secret_of
-from tests.waiting import until
 
 GOOD = {"symbol": "005930", "time": "2026-03-16T09:00:00+09:00", "price": "70000", "size": 1}
 WIRE_ERRORS = "naru_wire_errors_total"
@@ -68,7 +67,7 @@ def counted(road: Road, metric: str, **labels: str) -> Iterator[None]:
     """The metric goes up by one (or more) while the block runs."""
     before = road.metric(metric, **labels)
     yield
-    until(lambda: road.metric(metric, **labels) > before, seconds=10, what=f"{metric} {labels}")
+    road.until(lambda: road.metric(metric, **labels) > before, seconds=60, what=f"{metric} {labels}")
 
 
 def frame(
@@ -199,16 +198,19 @@ def test_a_spool_that_lost_its_end_is_refused_before_it_uses_a_number_again(road
 
 
 def test_a_second_login_takes_over_and_the_first_is_told_to_go_away(road):
-    with road.terminal("twice", epoch="22" * 8) as first, road.terminal("twice", epoch="22" * 8) as second:
+    with road.terminal("twice", epoch="22" * 8) as first:
         first.login()
         first.rows([GOOD])
         first.until_committed()
-        with counted(road, "naru_sessions_superseded_total"):
+        with (
+            counted(road, "naru_sessions_superseded_total"),
+            road.terminal("twice", epoch="22" * 8) as second,
+        ):
             welcome = second.login(last=1)
 
             code, _ = first.last_words()
-        second.rows([GOOD])
-        second.until_committed()
+            second.rows([GOOD])
+            second.until_committed()
 
     assert code == "superseded"
     assert welcome.commit == 1
@@ -290,7 +292,7 @@ def test_a_connection_cut_anywhere_leaves_nothing_behind(road, at):
 
         terminal.close()
 
-    until(lambda: road.metric("naru_connections") <= connections, seconds=10, what="the connection is forgotten")
+    road.until(lambda: road.metric("naru_connections") <= connections, seconds=60, what="the connection is forgotten")
     assert not IngestBatch.objects.filter(feed="cut").exists()
 
 

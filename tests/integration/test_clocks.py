@@ -6,7 +6,6 @@ from marketdata.ledger import batch_ledger
 from marketdata.models import Alarm, Client, Market, Symbol
 from marketdata.realtime import live_state
 from tests.road import Road
-from tests.waiting import until
 
 HOUR_US = 3_600_000_000
 
@@ -36,15 +35,15 @@ def test_a_terminal_whose_clock_is_off_is_shown_and_alarmed_until_it_leaves(road
     right.login(time_us=batch_ledger.now_us())
     ahead.login(time_us=batch_ledger.now_us() + HOUR_US)
 
-    until(lambda: standing("clock_offset") == ["ahead"], seconds=30, what="the alarm")
-    until(lambda: shown("ahead"), seconds=30, what="the page")
+    road.until(lambda: standing("clock_offset") == ["ahead"], seconds=60, what="the alarm")
+    road.until(lambda: shown("ahead"), seconds=60, what="the page")
     offsets = (shown("right"), shown("ahead"))
-    kept = until(
-        lambda: Client.objects.get(name="ahead").clock_offset_us, seconds=30, what="the offset in the database"
+    kept = road.until(
+        lambda: Client.objects.get(name="ahead").clock_offset_us, seconds=60, what="the offset in the database"
     )
     message = Alarm.objects.get(code="clock_offset").message
     ahead.close()
-    until(lambda: not standing("clock_offset"), seconds=30, what="the alarm's end")
+    road.until(lambda: not standing("clock_offset"), seconds=60, what="the alarm's end")
 
     assert offsets[0] == pytest.approx(0, abs=2_000)
     assert offsets[1] == pytest.approx(HOUR_US / 1000, abs=2_000)
@@ -57,5 +56,5 @@ def test_when_all_terminals_disagree_with_the_server_its_own_clock_is_suspected(
     for number in range(3):
         road.terminal(f"t{number}").login(time_us=batch_ledger.now_us() - HOUR_US)
 
-    until(lambda: len(standing("server_clock")) == 1, seconds=30, what="the alarm")
+    road.until(lambda: len(standing("server_clock")) == 1, seconds=60, what="the alarm")
     assert standing("clock_offset") == ["t0", "t1", "t2"]

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -86,7 +87,7 @@ def test_a_large_message_carries_the_name_of_its_body(road, symbol, redis):
     terminal = road.terminal("feeder")
     terminal.login()
     terminal.batch(batch(1))
-    (message,) = until(lambda: waiting(redis), seconds=20, what="a message")
+    message = road.until(lambda: waiting(redis), seconds=60, what="a message")[0]  # after a second it is sent again
 
     (key,) = keys(redis)
     assert 0 < int(redis.ttl(key)) <= bodies.EXPIRE_S
@@ -105,7 +106,7 @@ def test_a_small_batch_travels_within_its_message(road, symbol, redis):
     terminal = road.terminal("feeder")
     terminal.login()
     terminal.batch(batch(1, rows=12))
-    until(lambda: waiting(redis), seconds=20, what="a message")
+    road.until(lambda: waiting(redis), seconds=60, what="a message")
 
     assert keys(redis) == []
 
@@ -132,7 +133,7 @@ def test_a_body_that_is_gone_is_counted_and_its_batches_are_sent_again(road, sym
     terminal = road.terminal("feeder")
     terminal.login()
     terminal.batch(batch(1))
-    until(lambda: waiting(redis), seconds=20, what="a message")
+    road.until(lambda: waiting(redis), seconds=60, what="a message")
     (key,) = keys(redis)
 
     harm(redis, key)
@@ -170,7 +171,7 @@ def test_redis_may_be_killed_between_body_and_message(road, symbol, redis, redis
     terminal.login()
     for seq in range(1, 5):
         terminal.batch(batch(seq))
-    until(lambda: waiting(redis), seconds=20, what="a message")
+    road.until(lambda: waiting(redis), seconds=60, what="a message")
 
     redis_server.kill()
     redis_server.start()
@@ -184,7 +185,7 @@ def stopped_pool(road: Road) -> int:
     """A worker of one pool process, which is stopped: its main process fetches messages and nobody begins with them."""
     road.worker("-c", "1")
     main = psutil.Process(road.processes["worker"].pid)
-    (child,) = until(main.children, seconds=20, what="the pool process")
+    (child,) = until(main.children, seconds=60, what="the pool process")
     os.kill(child.pid, signal.SIGSTOP)
     return int(child.pid)
 
@@ -195,7 +196,7 @@ def test_a_worker_killed_with_messages_it_had_fetched_loses_nothing(road, symbol
     terminal = road.terminal("feeder", seconds=60)
     terminal.login()
     terminal.batch(batch(1))
-    until(lambda: keys(redis) and not waiting(redis), seconds=20, what="the message was fetched")
+    road.until(lambda: keys(redis) and not waiting(redis), seconds=60, what="the message was fetched")
     assert not redis.exists(UNACKED)
 
     road.kill("worker")
@@ -213,7 +214,7 @@ def test_a_busy_worker_leaves_messages_to_others(tmp_path, road_database, symbol
         terminal.login()
         for seq in range(1, 13):  # one message each: a smaller one would wait for the next
             terminal.batch(batch(seq))
-            until(lambda n=seq: len(keys(redis)) == n, seconds=20, what="a message of its own")  # type: ignore[misc]
+            road.until(lambda n=seq: len(keys(redis)) == n, seconds=60, what="a message of its own")  # type: ignore[misc]
 
         assert len(waiting(redis)) >= 8
         os.kill(child, signal.SIGCONT)
@@ -308,19 +309,24 @@ def test_without_acknowledgement_there_is_a_prefetch_limit_no_record_and_what_is
         assert isinstance(channel, broker.Channel)
         channel.basic_qos(0, 2, False)
 
-        def fetch() -> None:
-            while True:
-                try:
+        def drained() -> None:
+            with suppress(TimeoutError):
+                while True:
                     connection.drain_events(timeout=0.5)
-                except TimeoutError:
-                    return
+
+        def fetched(number: int) -> tuple[int, int]:
+            def came() -> bool:
+                drained()
+                return len(got) >= number
+
+            until(came, seconds=60, what=f"{number} messages")
+            drained()
+            return len(got), redis.llen(RAW)
 
         with Consumer(channel, [queue], on_message=got.append, accept=["msgpack", "json"]):
-            fetch()
-            assert (len(got), redis.llen(RAW)) == (2, 3)
+            assert fetched(2) == (2, 3)
             got[0].ack()
-            fetch()
-            assert (len(got), redis.llen(RAW)) == (3, 2)
+            assert fetched(3) == (3, 2)
             assert not redis.exists(UNACKED)
         channel.close()
 

@@ -12,12 +12,11 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-import websockets
 from django.contrib.auth import get_user_model
 from websockets.typing import Origin
 
 from api import attempts
-from tests.integration.serving import serving
+from tests.integration.serving import PATIENCE_S, connect, serving
 from tests.integration.test_ingest import certificate
 from tests.integration.test_stream_served import _web
 from tests.road import ROOT
@@ -73,7 +72,7 @@ class Nginx:
 
     def start(self) -> subprocess.Popen[bytes]:
         process = spawn(self.command, environment=self.environment, log=self.folder / "log", cwd=self.folder)
-        until(lambda: process.poll() is not None or self._listens(), seconds=30, what="nginx")
+        until(lambda: process.poll() is not None or self._listens(), seconds=60, what="nginx")
         assert process.poll() is None, (self.folder / "error.log").read_text()
         return process
 
@@ -97,7 +96,7 @@ def nginx(serving, road, certificate, tmp_path):
         process = made.start()
         yield made
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture
@@ -139,16 +138,17 @@ async def test_people_log_in_through_the_proxy_and_their_page_hears_the_stream(n
     cookie = await asyncio.to_thread(logged_in, nginx, trust)
     address = f"wss://127.0.0.1:{nginx.port}/v2/stream/krx"
 
-    async with websockets.connect(
+    async with connect(
         address, ssl=trust, origin=Origin(f"https://127.0.0.1:{nginx.port}"), additional_headers={"Cookie": cookie}
     ) as page:
-        heard = [json.loads(await asyncio.wait_for(page.recv(), 20)) for _ in range(2)]
-    async with websockets.connect(
+        heard = [json.loads(await asyncio.wait_for(page.recv(), PATIENCE_S)) for _ in range(2)]
+    async with connect(
         address, ssl=trust, origin=Origin(f"http://127.0.0.1:{nginx.port}"), additional_headers={"Cookie": cookie}
     ) as other_scheme:
-        assert json.loads(await asyncio.wait_for(other_scheme.recv(), 20)) == [{"T": "success", "msg": "connected"}]
+        greeting = json.loads(await asyncio.wait_for(other_scheme.recv(), PATIENCE_S))
+        assert greeting == [{"T": "success", "msg": "connected"}]
         await other_scheme.send('{"action":"subscribe","trades":["*"]}')
-        (refused,) = json.loads(await asyncio.wait_for(other_scheme.recv(), 20))
+        (refused,) = json.loads(await asyncio.wait_for(other_scheme.recv(), PATIENCE_S))
 
     assert heard[1] == [{"T": "success", "msg": "authenticated"}]
     assert refused["code"] == 401

@@ -16,7 +16,7 @@ from django.test import Client as Browser
 
 from api import sessions
 from marketdata.models import Client
-from tests.integration.serving import beside, serving
+from tests.integration.serving import PATIENCE_S, beside, connect, serving
 from tests.integration.test_stream_served import _web
 from tests.waiting import until
 
@@ -77,10 +77,10 @@ def assert_unavailable(answer, who):
 async def refused(web, **headers):
     """(the last message, the close code) of a WebSocket that is not let in."""
     heard = []
-    async with websockets.connect(f"ws://{web}/v2/stream/krx", additional_headers=headers) as socket:
+    async with connect(f"ws://{web}/v2/stream/krx", additional_headers=headers) as socket:
         with suppress(websockets.ConnectionClosed):
             while True:
-                heard += json.loads(await asyncio.wait_for(socket.recv(), 60))
+                heard += json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S))
     return heard[-1], socket.close_code
 
 
@@ -116,19 +116,19 @@ async def test_a_killed_database_closes_a_socket_with_a_reason_and_those_that_li
 ):
     address = f"ws://{web}/v2/stream/krx"
     async with (
-        websockets.connect(address, additional_headers=serving.headers) as listening,
-        websockets.connect(address, additional_headers=serving.headers) as quiet,
+        connect(address, additional_headers=serving.headers) as listening,
+        connect(address, additional_headers=serving.headers) as quiet,
     ):
         await listening.send('{"action":"subscribe","trades":["*"]}')
-        heard = [json.loads(await asyncio.wait_for(listening.recv(), 30)) for _ in range(3)]
+        heard = [json.loads(await asyncio.wait_for(listening.recv(), PATIENCE_S)) for _ in range(3)]
         assert heard[-1][0]["T"] == "subscription"
-        assert [json.loads(await asyncio.wait_for(quiet.recv(), 30)) for _ in range(2)]
+        assert [json.loads(await asyncio.wait_for(quiet.recv(), PATIENCE_S)) for _ in range(2)]
         await beside(server.kill)
 
         by_key = await refused(web, **fresh)
         by_session = await refused(web, Origin=f"http://{web}", **staff)
         await quiet.send('{"action":"subscribe","trades":["*"]}')
-        (late,) = json.loads(await asyncio.wait_for(quiet.recv(), 60))
+        (late,) = json.loads(await asyncio.wait_for(quiet.recv(), PATIENCE_S))
 
         for message in (by_key[0], by_session[0], late):
             assert message["code"] == 500
@@ -136,7 +136,7 @@ async def test_a_killed_database_closes_a_socket_with_a_reason_and_those_that_li
         assert by_key[1] == by_session[1] == 4500
         await beside(server.start)
         await listening.send('{"action":"subscribe","quotes":["*"]}')
-        (again,) = json.loads(await asyncio.wait_for(listening.recv(), 30))
+        (again,) = json.loads(await asyncio.wait_for(listening.recv(), PATIENCE_S))
         assert again["quotes"] == ["*"]
     assert "stream request failed: the database" in road.tail("web")
     assert "Exception inside application" not in road.tail("web")

@@ -132,7 +132,7 @@ def test_a_killed_owner_leaves_no_server_behind(wanted, request, tmp_path):
 
         owner.kill()
 
-    until(lambda: _gone(server), seconds=5, what="the end of the server")
+    until(lambda: _gone(server), seconds=60, what="the end of the server")
 
 
 def test_a_server_that_cannot_start_says_why(redis_server, tmp_path):

@@ -179,8 +179,8 @@ def test_nothing_is_buried_and_everything_is_stored_when_it_works_again(
         for seq in range(2, 12):
             terminal.batch(batch(seq))
         credit_of(terminal, 1)
-        told = until(lambda: shown_alarm(redis), seconds=30, what="the alarm")
-        until(lambda: road.tail("ingest").count("storage failing batches=1 ") >= 3, seconds=60, what="probes")
+        told = road.until(lambda: shown_alarm(redis), seconds=60, what="the alarm")
+        road.until(lambda: road.tail("ingest").count("storage failing batches=1 ") >= 3, seconds=60, what="probes")
         buried, claimed = DeadLetter.objects.count(), IngestBatch.objects.count()
 
     credit_of(terminal, wire.WINDOW_BATCHES)
@@ -192,11 +192,11 @@ def test_nothing_is_buried_and_everything_is_stored_when_it_works_again(
     assert int(storage().read_minutes("005930", "krx", *EVER).n.sum()) == 11
     alarm = until(
         lambda: Alarm.objects.filter(code=CODE, cleared_at__isnull=False).first() or not shown_alarm(redis),
-        seconds=30,
+        seconds=60,
         what="the alarm's end",
     )
     assert alarm
-    until(lambda: not Alarm.objects.filter(code=CODE, cleared_at=None).exists(), seconds=30, what="a cleared alarm")
+    until(lambda: not Alarm.objects.filter(code=CODE, cleared_at=None).exists(), seconds=60, what="a cleared alarm")
 
 
 def test_one_batch_a_database_cannot_take_is_buried_at_last_and_holds_up_nobody(road):
@@ -226,8 +226,8 @@ def test_one_batch_a_database_cannot_take_is_buried_at_last_and_holds_up_nobody(
         terminal.rows([{"symbol": "000660", "time": NINE_US, "price": "1", "size": 1}])
         for seq in range(2, 6):
             terminal.batch(batch(seq))
-        until(lambda: stored() == [2, 3, 4, 5], seconds=60, what="the others")
-        until(lambda: road.tail("ingest").count("worker failed batch=") >= 3, seconds=60, what="counted failures")
+        road.until(lambda: stored() == [2, 3, 4, 5], seconds=60, what="the others")
+        road.until(lambda: road.tail("ingest").count("worker failed batch=") >= 3, seconds=60, what="counted failures")
     finally:
         sql("DROP FUNCTION poison CASCADE" if connection.vendor == "postgresql" else "DROP TRIGGER poison")
 

@@ -128,7 +128,8 @@ def restored(road: Road, path: Path, *, first: int = 5, last: int = 10) -> None:
 
 
 def alarms() -> list[tuple[str, str]]:
-    return sorted(Alarm.objects.values_list("code", "subject"))
+    """Those of spools: a busy machine may have a slow Redis as well."""
+    return sorted(Alarm.objects.exclude(code__startswith="redis_").values_list("code", "subject"))
 
 
 def forget(stream: int, above: int) -> None:
@@ -158,7 +159,7 @@ def test_a_restored_spool_that_grew_offline_is_stored_under_a_new_epoch(road, tm
 
     assert stored() == [*range(1, 11), *range(101, 109), 201]
     assert alarms() == [("spool_differs", "desk")]
-    alarm = Alarm.objects.get()
+    alarm = Alarm.objects.get(code="spool_differs")
     assert old in alarm.message
     assert "batch 6 " in alarm.message
     assert (DeadLetter.objects.count(), Gap.objects.count(), IngestStream.objects.count()) == (0, 0, 2)
@@ -328,7 +329,7 @@ def test_a_hole_that_no_spool_fills_any_more_is_told_once(road):
     assert gap.reason == f"ledger_hole: batches 6 to 15 of epoch {first.epoch}"
     assert gap.from_us == NINE_US + 5
     assert alarms() == [("ledger_hole", "feeder")]
-    assert Alarm.objects.get().count == 1
+    assert Alarm.objects.get(code="ledger_hole").count == 1
 
 
 def test_a_long_ledger_with_a_hole_at_its_start_is_told_in_spans(road):

@@ -12,7 +12,7 @@ import websockets
 from api.stream import shared
 from api.threads import Application
 from marketdata.limits.unauthenticated import Unauthenticated
-from tests.integration.serving import hub, serving
+from tests.integration.serving import PATIENCE_S, connect, hub, serving
 from tests.integration.test_ingest import certificate, secure
 from tests.integration.test_stream_served import _web
 from tests.road import secret_of
@@ -125,13 +125,13 @@ async def ask(application, path):
 async def test_whether_a_process_lives_is_answered_while_every_thread_is_busy(serving):
     application = Application(threads=1)
     async with application._threads._room:
-        assert await asyncio.wait_for(ask(application, "/healthz"), 20) == 200
-        assert await asyncio.wait_for(ask(application, "/readyz"), 20) == 200
+        assert await asyncio.wait_for(ask(application, "/healthz"), PATIENCE_S) == 200
+        assert await asyncio.wait_for(ask(application, "/readyz"), PATIENCE_S) == 200
         waiting = asyncio.ensure_future(ask(application, "/login/"))
-        assert await asyncio.wait_for(ask(application, "/healthz"), 20) == 200
+        assert await asyncio.wait_for(ask(application, "/healthz"), PATIENCE_S) == 200
         assert not waiting.done()
 
-    assert await asyncio.wait_for(waiting, 20) == 200
+    assert await asyncio.wait_for(waiting, PATIENCE_S) == 200
 
 
 # --- WebSockets ------------------------------------------------------------------------------------------------------
@@ -140,11 +140,11 @@ async def test_whether_a_process_lives_is_answered_while_every_thread_is_busy(se
 async def test_a_reader_enters_while_sockets_that_never_log_in_fill_their_limit(web, serving):
     async with AsyncHeld() as held:
         for _ in range(60):
-            await held.hold(await websockets.connect(f"ws://{web}/v2/stream/krx", ping_interval=None))
+            await held.hold(await connect(f"ws://{web}/v2/stream/krx"))
 
         for _ in range(3):
-            async with websockets.connect(f"ws://{web}/v2/stream/krx", additional_headers=serving.headers) as reader:
-                heard = [json.loads(await asyncio.wait_for(reader.recv(), 20)) for _ in range(2)]
+            async with connect(f"ws://{web}/v2/stream/krx", additional_headers=serving.headers) as reader:
+                heard = [json.loads(await asyncio.wait_for(reader.recv(), PATIENCE_S)) for _ in range(2)]
                 assert heard[-1] == [{"T": "success", "msg": "authenticated"}]
 
 
@@ -177,8 +177,8 @@ async def test_the_oldest_socket_that_has_not_logged_in_gives_way_and_is_told(se
 
 async def test_who_asks_and_never_reads_the_answers_is_closed(web, serving, road):
     codes = [f"S{number:05d}" for number in range(4000)]
-    async with websockets.connect(
-        f"ws://{web}/v2/stream/krx", additional_headers=serving.headers, max_queue=1, max_size=None, ping_interval=None
+    async with connect(
+        f"ws://{web}/v2/stream/krx", additional_headers=serving.headers, max_queue=1, max_size=None
     ) as one:
         await one.send(json.dumps({"action": "subscribe", "trades": codes}))
         one.transport.pause_reading()
@@ -190,6 +190,6 @@ async def test_who_asks_and_never_reads_the_answers_is_closed(web, serving, road
         one.transport.resume_reading()
         with suppress(websockets.ConnectionClosed):
             while True:
-                last = json.loads(await asyncio.wait_for(one.recv(), 20))
+                last = json.loads(await asyncio.wait_for(one.recv(), PATIENCE_S))
 
     assert (last[-1].get("code"), one.close_code) == (407, 4407)

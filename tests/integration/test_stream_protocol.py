@@ -9,7 +9,7 @@ from django.test import Client as Browser
 from api.authentication import KEY_HEADER, SECRET_HEADER
 from api.stream import consumer, shared
 from marketdata.models import Client
-from tests.integration.serving import KIS, beside, commit, hub, minute, serving
+from tests.integration.serving import KIS, PATIENCE_S, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US
 
 __all__ = ["hub", "serving"]
@@ -257,5 +257,5 @@ async def test_another_path_is_no_stream(serving, hub):
     from api.asgi import application
 
     end = WebsocketCommunicator(application, "/v2/elsewhere")
-    connected, _ = await end.connect()
+    connected, _ = await end.connect(timeout=PATIENCE_S)
     assert not connected

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import websockets
 
-from tests.integration.serving import CODES, REPLAY, SIMULATOR, and_leave, commit, minute, serving
+from tests.integration.serving import CODES, PATIENCE_S, REPLAY, SIMULATOR, and_leave, commit, connect, minute, serving
 from tests.integration.test_lost_connections import frozen
 from tests.market import DAY_US, MINUTE_US, NINE_US
 from tests.servers import free_port
@@ -32,7 +32,7 @@ def _web(road, **environment):
     port = free_port()
     road._environment.update(environment)
     road.start("web", ["manage.py", "runweb", "--port", str(port)])
-    until(lambda: _healthy(port), seconds=30, what="Daphne")
+    until(lambda: _healthy(port), seconds=60, what="Daphne")
     yield f"127.0.0.1:{port}"
 
 
@@ -49,16 +49,16 @@ async def entered(socket, serving, **content):
     await socket.send(json.dumps({"action": "subscribe", **content}))
     heard: list[dict[str, Any]] = []
     while not heard or heard[-1]["T"] != "subscription":
-        heard += json.loads(await asyncio.wait_for(socket.recv(), 10))
+        heard += json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S))
     return heard[-1]
 
 
 async def test_an_ordinary_client_gets_trades_from_daphne(web, serving):
-    async with websockets.connect(f"ws://{web}/v2/stream/krx") as socket:
+    async with connect(f"ws://{web}/v2/stream/krx") as socket:
         await entered(socket, serving, trades=["*"])
         await commit(serving, [{"price": "70000.5"}])
 
-        (trade,) = json.loads(await asyncio.wait_for(socket.recv(), 10), parse_float=Decimal)
+        (trade,) = json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S), parse_float=Decimal)
 
     assert trade["p"] == Decimal("70000.5")
 
@@ -66,8 +66,8 @@ async def test_an_ordinary_client_gets_trades_from_daphne(web, serving):
 async def test_a_client_that_stops_reading_is_closed_while_others_get_everything(web, serving):
     rows = [{"price": str(1 + number % 1000), "symbol": CODES[number % 3]} for number in range(4000)]
     async with (
-        websockets.connect(f"ws://{web}/v2/stream/krx", max_queue=1, ping_interval=None) as slow,
-        websockets.connect(f"ws://{web}/v2/stream/krx", max_queue=None) as brisk,
+        connect(f"ws://{web}/v2/stream/krx", max_queue=1) as slow,
+        connect(f"ws://{web}/v2/stream/krx", max_queue=None) as brisk,
     ):
         await entered(slow, serving, trades=["*"])
         slow.transport.pause_reading()
@@ -77,14 +77,14 @@ async def test_a_client_that_stops_reading_is_closed_while_others_get_everything
             await commit(serving, rows)
             wanted = (len(received) // len(rows) + 1) * len(rows)
             while len(received) < wanted:
-                for message in json.loads(await asyncio.wait_for(brisk.recv(), 10)):
+                for message in json.loads(await asyncio.wait_for(brisk.recv(), PATIENCE_S)):
                     assert message["T"] in ("t", "seq")
                     if message["T"] == "t":
                         received.append(message["o"])
         slow.transport.resume_reading()
         with suppress(websockets.ConnectionClosed):
             while True:
-                last = json.loads(await asyncio.wait_for(slow.recv(), 10))
+                last = json.loads(await asyncio.wait_for(slow.recv(), PATIENCE_S))
 
     assert received == list(range(1, 10 * len(rows) + 1))
     assert (last[-1].get("code"), slow.close_code) == (407, 4407)
@@ -92,13 +92,13 @@ async def test_a_client_that_stops_reading_is_closed_while_others_get_everything
 
 
 async def test_a_message_beyond_any_reason_ends_that_socket_only(web, serving):
-    async with websockets.connect(f"ws://{web}/v2/stream/krx") as socket:
+    async with connect(f"ws://{web}/v2/stream/krx") as socket:
         await socket.send("x" * (1 << 21))
         with suppress(websockets.ConnectionClosed):
             while True:
-                await asyncio.wait_for(socket.recv(), 10)
+                await asyncio.wait_for(socket.recv(), PATIENCE_S)
         assert socket.close_code in (1006, 1009)
-    async with websockets.connect(f"ws://{web}/v2/stream/krx") as socket:
+    async with connect(f"ws://{web}/v2/stream/krx") as socket:
         await entered(socket, serving, trades=["*"])
 
 
@@ -112,23 +112,22 @@ async def test_what_a_client_says_while_nobody_listens_waits_at_the_client(web, 
     """A frozen Redis holds each `subscribe` for seconds; what follows must not pile up in the server."""
     request = '{"action":"subscribe"}' + " " * 60_000
     pid = road.processes["web"].pid
-    async with websockets.connect(
-        f"ws://{web}/v2/stream/krx", additional_headers=serving.headers, ping_interval=None, compression=None
-    ) as one:
-        assert [json.loads(await asyncio.wait_for(one.recv(), 20)) for _ in range(2)][1][0]["msg"] == "authenticated"
+    async with connect(f"ws://{web}/v2/stream/krx", additional_headers=serving.headers, compression=None) as one:
+        told = [json.loads(await asyncio.wait_for(one.recv(), PATIENCE_S)) for _ in range(2)]
+        assert told[1][0]["msg"] == "authenticated"
         with frozen(redis_server):
             before = _resident_mib(pid)
             flood = asyncio.create_task(_say_often(one, request, 4_000))  # 240 MB
             done, _ = await asyncio.wait([flood], timeout=10)
             after = _resident_mib(pid)
-            async with websockets.connect(f"ws://{web}/v2/stream/krx") as other:
-                assert json.loads(await asyncio.wait_for(other.recv(), 20))[0]["msg"] == "connected"
+            async with connect(f"ws://{web}/v2/stream/krx") as other:
+                assert json.loads(await asyncio.wait_for(other.recv(), PATIENCE_S))[0]["msg"] == "connected"
 
         assert not done
         assert after - before < 48
         heard: list[dict[str, Any]] = []
         while not heard or heard[-1]["T"] != "subscription":  # it is read on
-            heard += json.loads(await asyncio.wait_for(one.recv(), 60))
+            heard += json.loads(await asyncio.wait_for(one.recv(), PATIENCE_S))
         flood.cancel()
         one.transport.abort()
 
@@ -140,7 +139,8 @@ async def _say_often(socket, text, times):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own use of websockets
-def test_the_official_client_reads_pages_and_the_stream(web, serving):
+def test_the_official_client_reads_pages_and_the_stream(web, serving, caplog):
+    caplog.set_level("INFO", logger="alpaca")
     historical, live, asked, timeframe = (
         pytest.importorskip(f"alpaca.data.{name}", reason="alpaca-py is not installed", exc_type=ImportError)
         for name in ("historical", "live", "requests", "timeframe")
@@ -166,11 +166,11 @@ def test_the_official_client_reads_pages_and_the_stream(web, serving):
         stream.subscribe_trades(keep, "005930")
         stream.subscribe_bars(keep, "*")
         running = asyncio.create_task(stream._run_forever())
-        while not stream._running:  # noqa: ASYNC110 - it offers nothing to wait for
+        while "subscribed to" not in caplog.text:  # noqa: ASYNC110 - it offers nothing to wait for
             await asyncio.sleep(0.05)
         await commit(serving, [minute(40, price="4800.5")])
         await commit(serving, [minute(42, price="4800.75")])
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, PATIENCE_S)
 
     asyncio.run(listen())
 
@@ -185,6 +185,8 @@ def test_the_official_client_reads_pages_and_the_stream(web, serving):
 def test_the_first_page_moves(web, serving, chromium):
     from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)
+
     begin = (time.time_ns() // 1000 - 60 * MINUTE_US) // MINUTE_US * MINUTE_US
     rows = [(begin + number * MINUTE_US, str(70_000 + number)) for number in range(60)]
     trades = [{"time": at, "price": text, "symbol": code} for at, text in rows for code in CODES]
@@ -197,23 +199,23 @@ def test_the_first_page_moves(web, serving, chromium):
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(f"http://{web}/")
-        page.wait_for_selector('#link[data-state="live"]', timeout=20_000)
+        page.wait_for_selector('#link[data-state="live"]', timeout=60_000)
         page.wait_for_selector("#watch tr:nth-child(3)")
-        expect(page.locator("#legend")).to_contain_text("종 70,059", timeout=10_000)
+        expect(page.locator("#legend")).to_contain_text("종 70,059", timeout=60_000)
         expect(page.locator("#nature")).to_contain_text("SIMULATED")
         page.click('#watch tr[data-code="035420"]')
         expect(page.locator("#name")).to_have_text("035420")
         expect(page.locator("#last")).to_have_text("70,059")
         now = {"time": time.time_ns() // 1000, "symbol": "035420", "price": "71000"}
         aside.submit(and_leave, lambda: serving.commit([now], source=SIMULATOR)).result()
-        expect(page.locator("#last")).to_have_text("71,000", timeout=10_000)
+        expect(page.locator("#last")).to_have_text("71,000", timeout=60_000)
         expect(page.locator("#change")).to_contain_text("▲")
         expect(page.locator("#tape tr").first).to_contain_text("71,000")
         page.click('button[data-frame="5Min"]')
-        expect(page.locator("#legend")).to_contain_text("종 71,000", timeout=10_000)
+        expect(page.locator("#legend")).to_contain_text("종 71,000", timeout=60_000)
         narrow = browser.new_page(viewport={"width": 390, "height": 844})
         narrow.goto(f"http://{web}/")
-        narrow.wait_for_selector('#link[data-state="live"]', timeout=20_000)
+        narrow.wait_for_selector('#link[data-state="live"]', timeout=60_000)
         overflow = narrow.evaluate("document.documentElement.scrollWidth > innerWidth")
         browser.close()
 
@@ -224,6 +226,8 @@ def test_the_first_page_moves(web, serving, chromium):
 @pytest.mark.page
 def test_a_new_day_is_compared_with_the_day_before_without_a_reload(web, serving, chromium):
     from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=60_000)
 
     def day(number, *trades):
         return [{"time": NINE_US + number * DAY_US + at * MINUTE_US, "price": price} for at, price in trades]
@@ -237,24 +241,24 @@ def test_a_new_day_is_compared_with_the_day_before_without_a_reload(web, serving
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(f"http://{web}/")
-        page.hover('#watch tr[data-code="005930"]', timeout=20_000)
+        page.hover('#watch tr[data-code="005930"]', timeout=60_000)
         page.mouse.down()  # the list may be drawn anew before the button is let go
         expect(page.locator('#watch tr[data-code="005930"]')).to_have_attribute("aria-selected", "true")
         page.mouse.up()
-        page.wait_for_selector('#link[data-state="live"]', timeout=20_000)
-        expect(page.locator("#change")).to_contain_text("25.00%", timeout=10_000)  # 250 against 200
+        page.wait_for_selector('#link[data-state="live"]', timeout=60_000)
+        expect(page.locator("#change")).to_contain_text("25.00%", timeout=60_000)  # 250 against 200
         page.click('button[data-frame="1Day"]')
-        expect(page.locator("#legend")).to_contain_text("시 210  고 300  저 210  종 300", timeout=10_000)
+        expect(page.locator("#legend")).to_contain_text("시 210  고 300  저 210  종 300", timeout=60_000)
         page.evaluate("window.untouched = true")
 
         aside.submit(and_leave, lambda: serving.commit(day(2, (0, "330")), source=REPLAY)).result()
-        expect(page.locator("#last")).to_have_text("330", timeout=10_000)
-        expect(page.locator("#change")).to_contain_text("10.00%", timeout=10_000)  # 330 against 300
+        expect(page.locator("#last")).to_have_text("330", timeout=60_000)
+        expect(page.locator("#change")).to_contain_text("10.00%", timeout=60_000)  # 330 against 300
         expect(page.locator('#watch tr[data-code="005930"] td').nth(2)).to_contain_text("10.00%")
-        expect(page.locator("#legend")).to_contain_text("시 330  고 330  저 330  종 330", timeout=10_000)
+        expect(page.locator("#legend")).to_contain_text("시 330  고 330  저 330  종 330", timeout=60_000)
         aside.submit(and_leave, lambda: serving.commit(day(2, (1, "360")), source=REPLAY)).result()
-        expect(page.locator("#change")).to_contain_text("20.00%", timeout=10_000)
-        expect(page.locator("#legend")).to_contain_text("시 330  고 360  저 330  종 360", timeout=10_000)
+        expect(page.locator("#change")).to_contain_text("20.00%", timeout=60_000)
+        expect(page.locator("#legend")).to_contain_text("시 330  고 360  저 330  종 360", timeout=60_000)
         assert page.evaluate("window.untouched")
         browser.close()
 

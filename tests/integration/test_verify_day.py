@@ -21,6 +21,7 @@ from tests import market
 from tests.commit import commit
 from tests.market import MINUTE_US, NINE_US, price, tick_id
 from tests.upkeep import Clock
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("road_database")
 
@@ -366,28 +367,29 @@ def test_a_day_whose_ticks_were_dropped_in_time_says_so(done):
 
 def test_a_day_that_is_being_written_is_consistent_at_every_moment():
     commit(storage(), batch(1))
-    ended = threading.Event()
+    ended, written = threading.Event(), [0]
+    findings: list[object] = []
 
-    def work() -> int:
-        seq = 100
+    def work() -> None:
         try:
             while not ended.is_set():
-                commit(storage(), batch(seq))
-                seq += 1
+                commit(storage(), batch(100 + written[0]))
+                written[0] += 1
         finally:
             connections.close_all()
-        return seq - 100
 
     with ThreadPoolExecutor(1) as pool:
         worker = pool.submit(work)
         try:
-            reports = [consistency.verify_day(DAY) for _ in range(12)]
+            until(lambda: written[0], seconds=60, what="a worker that writes")
+            before = written[0]
+            while len(findings) < 12 or written[0] == before:
+                findings.append(consistency.verify_day(DAY).findings)
         finally:
             ended.set()
-        written = worker.result(timeout=60)
+        worker.result(timeout=60)
 
-    assert [report.findings for report in reports] == [()] * 12
-    assert written > 1
+    assert findings == [()] * len(findings)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -20,9 +20,12 @@ from marketdata.launcher import child_process
 from tests.waiting import until
 
 # Below the range the kernel takes for outgoing connections, so that a port is still free when its server comes back.
-# The suites of two databases may run at the same time, each with ports of its own.
+# The suites of two databases may run at the same time, and each in several processes (pytest's -n): each has ports of
+# its own, for one that is promised is not listened on for a while.
 _SUITE = {"mariadb": 1, "postgresql": 2}.get(os.environ.get("DB", ""), 0)
-PORTS = range(15_000 + 5_600 * _SUITE, 20_600 + 5_600 * _SUITE)
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_FIRST = 15_000 + 5_600 * _SUITE + 1_400 * _PROCESS
+PORTS = range(_FIRST, _FIRST + 1_400)
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -31,15 +34,21 @@ STOP_SECONDS = 30.0
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="servers")
 
 
+_promised: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
-    for port in random.sample(PORTS, 200):
+    """A port of 127.0.0.1 that nothing listens on now, and that this process did not ask for before."""
+    for port in random.sample(PORTS, len(PORTS)):
+        if port in _promised:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _promised.add(port)
             return port
     raise RuntimeError(f"no free port between {PORTS.start} and {PORTS.stop}")
 
