@@ -16,6 +16,7 @@ PORT    ?= 8000
 KILLS   ?= 25
 ROWS    ?= 1000000
 SECONDS ?=
+ONLY    ?=
 JOBS    ?= 2
 ARGS    ?=
 
@@ -68,8 +69,8 @@ fix: $(VENV)/dev  ## format, and repair what can be
 imports: $(VENV)/dev  ## who may import whom, and whether they keep to it
 	@$(VENV)/bin/lint-imports --verbose
 
-bench: $(VENV)/dev servers  ## the numbers we quote, into docs/benchmarks.md; SECONDS=20 shortens it
-	@exec $(PY) -m tests.bench $(if $(SECONDS),--seconds $(SECONDS))
+bench: $(VENV)/bench servers  ## the numbers we quote, into docs/benchmarks.md; SECONDS=20 shortens it, ONLY=peers shows one part
+	@exec $(PY) -m tests.bench $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY))
 
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql
 	@exec $(PY) -m tests.drill --kills $(KILLS) --database $(or $(DB),mariadb)
@@ -98,6 +99,11 @@ $(VENV)/embedded: $(VENV)/made requirements/embedded.lock
 $(VENV)/dev: $(VENV)/embedded requirements/dev.lock
 	@echo "개발 도구 설치 / installing the development tools"
 	@$(PIP) --require-hashes --prefer-binary -r requirements/dev.lock
+	@touch $@
+
+$(VENV)/bench: $(VENV)/dev requirements/bench.lock
+	@echo "비교 대상 설치 / installing what the benchmarks compare with"
+	@$(PIP) --require-hashes --prefer-binary -r requirements/bench.lock
 	@touch $@
 
 # Asked every time: it takes a moment, and the cache may have been emptied since.

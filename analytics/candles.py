@@ -24,7 +24,7 @@ def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) ->
         ticks = ticks.take(counted)
     if not len(ticks):
         return empty(ticks.feed)
-    order = np.lexsort((ticks.tick_id, ticks.time_us, ticks.trade_date, symbol_ranks(ticks)))
+    order = _order(ticks)
     symbol, time_us, tick_id = ticks.symbol[order], ticks.time_us[order], ticks.tick_id[order]
     price, size, trade_date = ticks.price[order], ticks.size[order], ticks.trade_date[order]
     size = np.where(size == ABSENT, 0, size)
@@ -62,11 +62,23 @@ def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) ->
     return believable(made)
 
 
+def _order(ticks: Ticks) -> Int64:
+    """Where the rows lie by (symbol, trading date, time, tick_id), by stable sorts from the last of these to the first.
+    Terminals send in order of time; then only the symbols are left, which are counted and not compared."""
+    time_us, tick_id = ticks.time_us, ticks.tick_id
+    earlier = (time_us[:-1] < time_us[1:]) | ((time_us[:-1] == time_us[1:]) & (tick_id[:-1] < tick_id[1:]))
+    order: Int64 = np.arange(len(ticks)) if earlier.all() else np.lexsort((tick_id, time_us))
+    dates = ticks.trade_date[order]
+    if (dates[:-1] > dates[1:]).any():
+        order = order[np.argsort(dates, kind="stable")]
+    return order[np.argsort(symbol_ranks(ticks)[order], kind="stable")]
+
+
 def _traded_value(price: Int64, size: Int64, first: Int64) -> tuple[Int64, Int64]:
     """Sums of price x size per group as (whole, 1e-14ths), exact; Python integers where 64 bits could overflow. A sum
     beyond MOST stays there."""
     whole, part = np.divmod(price, PRICE_UNIT)
-    rows = float(len(price))
+    rows = float(np.diff(first, append=len(price)).max())  # of the largest group: no sum has more terms
     largest = float(size.max())
     farthest = float(max(whole.max(), -whole.min()))
     if farthest * largest * rows < _SAFE and float(part.max()) * largest * rows < _SAFE / 2:

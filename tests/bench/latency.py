@@ -11,18 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 import websockets
 
-from tests.bench.stack import TERMINALS, Stack
+from tests.bench.rows import TERMINALS
+from tests.bench.stack import Stack
+from tests.bench.window import Window
 
 RATE = 5_000
 FLUSH_S = 0.05  # a terminal's own pause between batches; not part of the latency, it ends when a batch is sent
 BATCH_ROWS = int(RATE * FLUSH_S / TERMINALS)
 SETTLE_S = 3.0
+ARRIVE_S = 30.0  # for the last ticks, when the terminals have ended
 
 
 @dataclass(slots=True)
 class Latency:
-    """Milliseconds over all ticks that arrived, and how many those were."""
+    """Milliseconds over all ticks that arrived, how many those were, and what they cost (microseconds a tick)."""
 
+    database: str
     p50: float
     p99: float
     worst: float
@@ -30,12 +34,23 @@ class Latency:
     sent: int
     per_s: float
     rss_mib: float
+    cpu_us: dict[str, float]
+    workers: int
+    versions: dict[str, str]
 
 
-def run(stack: Stack, *, seconds: float) -> Latency:
+def run(database: str, *, seconds: float, workers: int) -> Latency:
     """Send RATE ticks a second for `seconds` and listen to all of them."""
-    stack.truncate()
-    return asyncio.run(_measure(stack, seconds))
+    print(f"starting private servers, ingest, {workers} workers and the web server", flush=True)
+    with Stack(database, workers=workers) as stack:
+        print(f"{RATE:,} ticks/s in batches of {BATCH_ROWS} for {seconds + SETTLE_S:g} s", flush=True)
+        found = asyncio.run(_measure(stack, seconds))
+    print(
+        f"p50 {found.p50} ms, p99 {found.p99} ms, worst {found.worst} ms over {found.ticks:,} ticks, CPU us/tick "
+        + " ".join(f"{name} {value:.0f}" for name, value in found.cpu_us.items()),
+        flush=True,
+    )
+    return found
 
 
 async def _measure(stack: Stack, seconds: float) -> Latency:
@@ -50,25 +65,38 @@ async def _measure(stack: Stack, seconds: float) -> Latency:
         _expect(await socket.recv(), "subscription")
         load = stack.load(seconds=seconds + SETTLE_S, batch_rows=BATCH_ROWS, rate=RATE)
         listener = asyncio.create_task(_listen(socket, waits))
-        memory = []
-        while load.poll() is None:
+        await asyncio.sleep(SETTLE_S)
+        window = await asyncio.to_thread(Window, stack, load.pid)
+        memory, ends = [], time.monotonic() + seconds - 0.5
+        while load.poll() is None and time.monotonic() < ends:
             memory.append(await asyncio.to_thread(stack.memory_mib))
             await asyncio.sleep(1.0)
-        output, _ = load.communicate(timeout=10)
-        await asyncio.sleep(1.0)
+        await asyncio.to_thread(window.close)
+        output, _ = await asyncio.to_thread(load.communicate, timeout=120)
+        if load.returncode != 0:
+            raise RuntimeError(f"the terminals failed; the end of ingest's log:\n{stack.tail('ingest')}")
+        result = json.loads(output)
+        for _ in range(int(ARRIVE_S / 0.1)):
+            if len(waits) >= result["sent"] or listener.done():
+                break
+            await asyncio.sleep(0.1)
         listener.cancel()
-    result = json.loads(output)
     if len(waits) != result["sent"]:
         raise RuntimeError(f"{result['sent']} ticks were sent and {len(waits)} arrived: these must be equal")
     settled = np.array(waits[int(RATE * SETTLE_S) :])
+    spent = await asyncio.to_thread(window.spent)
     return Latency(
+        database=stack.name,
         p50=round(float(np.percentile(settled, 50)), 2),
         p99=round(float(np.percentile(settled, 99)), 2),
         worst=round(float(settled.max()), 2),
         ticks=len(settled),
         sent=result["sent"],
-        rss_mib=max(memory, default=0.0),
         per_s=round(result["sent"] / (result["end"] - result["begin"])),
+        rss_mib=max(memory, default=0.0),
+        cpu_us=spent.us_per_tick,
+        workers=stack.workers,
+        versions=await asyncio.to_thread(stack.versions),
     )
 
 

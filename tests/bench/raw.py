@@ -1,59 +1,58 @@
-"""The ceiling: the same rows into the same table by LOAD DATA alone, text made ahead, one connection, a commit a
-statement."""
+"""The ceiling: the same rows into the same table by the database's own bulk statement alone (LOAD DATA, COPY), its
+input made ahead, one connection, a commit a statement."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 
-import numpy as np
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from marketdata.storage import storage
 from marketdata.storage.mariadb.load_data import LoadFile
-from marketdata.types import ticks as ticks_module
+from marketdata.storage.postgresql.copy_rows import CopyRows
 from marketdata.types.ticks import Ticks
-from tests.bench import load
 
-STATEMENT_ROWS = 5_000
-
-
-def statements(
-    symbols: list[list[str]], *, batch_rows: int, count: int, day: int, start_us: int, first_batch: int
-) -> list[Ticks]:
-    """`count` statements' worth of the rows the terminals send, terminal after terminal as they arrive."""
-    templates = []
-    for index, codes in enumerate(symbols):
-        payload, _ = load.batch(codes, batch_rows, index)
-        ticks = ticks_module.from_wire(bytes(payload), source_id=5, batch=1).ticks
-        ticks.trade_date = np.full(len(ticks), day, np.int32)
-        templates.append(ticks)
-    made = []
-    sent = 0
-    for _ in range(count):
-        parts: list[Ticks] = []
-        while sum(len(part) for part in parts) < STATEMENT_ROWS:
-            part = templates[sent % len(templates)]
-            part = part.take(np.arange(len(part)))
-            part.time_us = start_us + sent * batch_rows + np.arange(len(part))
-            part.tick_id = (((first_batch + sent) << 13) + np.arange(len(part))).astype(np.int64)
-            parts.append(part)
-            sent += 1
-        made.append(ticks_module.concatenate(parts))
-    return made
+TABLE = "temp_market_data"
+STATEMENTS = {"mariadb": "LOAD DATA", "postgresql": "COPY"}
 
 
 def measure(ticks: list[Ticks]) -> float:
-    """Rows a second of loading these statements, committing each."""
+    """Rows a second of loading these statements, committing each. RuntimeError when rows are missing afterwards."""
     backend = storage()
     backend.ensure_partitions([])
-    files = [LoadFile(part) for part in ticks]
-    try:
+    with ExitStack() as files:
+        prepared = [_PREPARED[backend.vendor](backend.connection, part, files) for part in ticks]
         started = time.perf_counter()
-        for part, file in zip(ticks, files, strict=True):
+        stored = 0
+        for load in prepared:
             with backend.transaction():
-                if file.load(backend.connection, "temp_market_data") != len(part):
-                    raise RuntimeError("LOAD DATA stored fewer rows than it was given")
+                stored += load()
         seconds = time.perf_counter() - started
-    finally:
-        for file in files:
-            file.close()
-    return sum(len(part) for part in ticks) / seconds
+    rows = sum(len(part) for part in ticks)
+    if stored != rows:
+        raise RuntimeError(f"{stored} of {rows} rows were stored")
+    return rows / seconds
+
+
+def copy(connection: BaseDatabaseWrapper, rows: CopyRows) -> int:
+    """One COPY into TABLE; the number of its rows."""
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY {TABLE} ({', '.join(rows.columns)}) FROM STDIN (FORMAT BINARY)") as into:
+            into.write(rows.data)
+        return int(cursor.rowcount)
+
+
+def _prepared_load_data(connection: BaseDatabaseWrapper, ticks: Ticks, files: ExitStack) -> Callable[[], int]:
+    file = LoadFile(ticks)
+    files.callback(file.close)
+    return lambda: file.load(connection, TABLE)
+
+
+def _prepared_copy(connection: BaseDatabaseWrapper, ticks: Ticks, _files: ExitStack) -> Callable[[], int]:
+    rows = CopyRows(ticks)
+    return lambda: copy(connection, rows)
+
+
+_PREPARED = {"mysql": _prepared_load_data, "postgresql": _prepared_copy}

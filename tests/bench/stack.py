@@ -1,4 +1,4 @@
-"""The processes a benchmark needs: private MariaDB and Redis, ingest, workers and the web server, as an operator
+"""The processes a benchmark needs: a private database and Redis, ingest, workers and the web server, as an operator
 would run them."""
 
 from __future__ import annotations
@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,31 +19,52 @@ from typing import Any, Self
 import psutil
 import redis
 
+from marketdata.launcher import child_process
+from tests.bench import rows
 from tests.bench.load import Plan
-from tests.servers import MariaDB, Redis, free_port
+from tests.bench.processes import family, family_cpu_s
+from tests.servers import MariaDB, PostgreSQL, Redis, free_port
 from tests.servers.process import spawn, temporary_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-TERMINALS = 20
-SYMBOLS_EACH = 50
+DATABASES: dict[str, type[MariaDB] | type[PostgreSQL]] = {"mariadb": MariaDB, "postgresql": PostgreSQL}
+_VERSION = {"mariadb": "SELECT VERSION()", "postgresql": "SHOW server_version"}
 
 
 class Stack:
-    """`with Stack() as stack:` everything runs; `stack.load(...)` sends, `stack.sql(...)` asks the database."""
+    """`with Stack("mariadb") as stack:` everything runs; `stack.load(...)` sends, `stack.rows(...)` asks the database.
 
-    def __init__(self, *, workers: int = 2) -> None:
+    A process can have one, for Django has one configuration.
+    """
+
+    def __init__(self, database: str, *, workers: int) -> None:
         self.folder = temporary_folder("bench")
-        self.mariadb = MariaDB(self.folder / "mariadb")
+        self.name = database
+        self.database = DATABASES[database](self.folder / database)
         self.redis = Redis(self.folder / "redis")
         self.ingest_port, self.web_port = free_port(), free_port()
         self.workers = workers
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.clients: list[list[str]] = []
-        self.symbols = [[f"{t:02d}{i:04d}" for i in range(SYMBOLS_EACH)] for t in range(TERMINALS)]
+        self.symbols = rows.symbols()
         self._epoch = 0
+        self._loads: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
-        self.mariadb.start()
+        try:
+            self._begin()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _begin(self) -> None:
+        self.database.start()
         self.redis.start()
         os.environ.update(self._environment())
         import django
@@ -76,11 +98,12 @@ class Stack:
         )
         self._start("web", [python, "manage.py", "runweb", "--port", str(self.web_port)])
         self._wait()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _end(self) -> None:
+        for load in self._loads:
+            if load.poll() is None:
+                load.kill()
+                load.wait()
         for process in self.processes.values():
             process.send_signal(signal.SIGTERM)
         for process in self.processes.values():
@@ -88,15 +111,17 @@ class Stack:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
-        from django.db import connections
+        if "DJANGO_SETTINGS_MODULE" in os.environ:
+            from django.db import connections
 
-        connections.close_all()
+            connections.close_all()
         self.redis.stop()
-        self.mariadb.stop()
+        self.database.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _environment(self) -> dict[str, str]:
         return {
-            "DATABASE_URL": self.mariadb.url,
+            "DATABASE_URL": self.database.url,
             "REDIS_URL": self.redis.url,
             "BROKER_URL": self.redis.url,
             "INGEST_PORT": str(self.ingest_port),
@@ -121,7 +146,7 @@ class Stack:
         from marketdata.models import Client, Source, Symbol
 
         source = Source.objects.get(code="SIMULATOR")
-        for number in range(TERMINALS):
+        for number in range(rows.TERMINALS):
             client, secret = Client.objects.create_with_secret(
                 name=f"bench{number:02d}", source=source, may_send=True, may_read=True
             )
@@ -135,13 +160,17 @@ class Stack:
         while time.monotonic() < limit:
             for name, process in self.processes.items():
                 if process.poll() is not None:
-                    raise RuntimeError(f"{name} ended at once:\n{(self.folder / f'{name}.log').read_text()[-3000:]}")
+                    raise RuntimeError(f"{name} ended at once:\n{self.tail(name)}")
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/healthz", timeout=1).close()
                 return
             except OSError:
                 time.sleep(0.2)
-        raise RuntimeError("the web server does not answer; see " + str(self.folder))
+        raise RuntimeError(f"the web server does not answer:\n{self.tail('web')}")
+
+    def tail(self, name: str) -> str:
+        """The end of a process's log; its file goes with the folder."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def load(self, *, seconds: float, batch_rows: int, rate: float = 0.0) -> subprocess.Popen[str]:
         """Start the terminals; their result comes as one JSON line."""
@@ -156,12 +185,14 @@ class Stack:
             epoch=f"{self._epoch:012x}",
         )
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.load"],
+            child_process.command([sys.executable, "-m", "tests.bench.load"]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
+            start_new_session=True,
         )
+        self._loads.append(process)
         if process.stdin is None:
             raise RuntimeError("the terminals have no standard input")
         process.stdin.write(json.dumps({name: getattr(plan, name) for name in Plan.__dataclass_fields__}))
@@ -185,34 +216,36 @@ class Stack:
             for table in ("temp_market_data", "market_data_minute", "ingest_batch", "ingest_reject"):
                 cursor.execute(f"TRUNCATE TABLE {table}")
 
-    def redis_version(self) -> str:
-        """The version of the private Redis."""
+    def versions(self) -> dict[str, str]:
+        """Of the two servers."""
         with redis.Redis.from_url(self.redis.url) as client:
             info: Any = client.info("server")
-        return str(info["redis_version"])
+        return {
+            self.name: str(self.rows(_VERSION[self.name])[0][0]).split(" ")[0],
+            "redis-server": str(info["redis_version"]),
+        }
+
+    def committed(self, from_us: int, until_us: int) -> int:
+        """How many ticks were committed at a time in this range (microseconds UTC), by the ledger."""
+        asked = "SELECT COALESCE(SUM(stored), 0) FROM ingest_batch WHERE committed_us >= %s AND committed_us < %s"
+        return int(self.rows(asked, from_us, until_us)[0][0])
 
     def memory_mib(self) -> float:
         """Memory of all our processes (not of the servers), pages shared by several counted once (PSS)."""
         total = 0
         for process in self.processes.values():
-            family = [psutil.Process(process.pid)]
-            family += family[0].children(recursive=True)
-            for member in family:
+            for member in family(process.pid):
                 try:
-                    total += member.memory_full_info().pss
+                    total += psutil.Process(member).memory_full_info().pss
                 except psutil.Error:
                     continue
         return total / 2**20
 
-    def cpu_seconds(self) -> dict[str, float]:
-        """User and system seconds so far, by process with its children, and of the servers."""
-        seconds = {}
+    def database_cpu_s(self) -> float:
+        """Seconds of CPU the database used so far."""
+        return family_cpu_s({self.name: self.database.pid})[self.name]
+
+    def cpu_s(self, terminals: int) -> dict[str, float]:
+        """Seconds of CPU used so far by each kind of process; `terminals` is the process that plays them."""
         pids = {name: process.pid for name, process in self.processes.items()}
-        for name, pid in {**pids, "mariadb": self.mariadb.pid, "redis": self.redis.pid}.items():
-            parent = psutil.Process(pid)
-            used = 0.0
-            for member in [parent, *parent.children(recursive=True)]:
-                times = member.cpu_times()
-                used += times.user + times.system
-            seconds[name] = used
-        return seconds
+        return family_cpu_s({"terminals": terminals, **pids, self.name: self.database.pid, "redis": self.redis.pid})

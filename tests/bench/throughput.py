@@ -3,110 +3,110 @@ process."""
 
 from __future__ import annotations
 
-import datetime
 import json
 import statistics
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tests.bench import raw
-from tests.bench.stack import SYMBOLS_EACH, TERMINALS, Stack
+from tests.bench import raw, rows
+from tests.bench.stack import Stack
+from tests.bench.window import Window
 
-BATCH_ROWS = 1_000
-RAW_STATEMENTS = 200
+RAW_STATEMENTS = 100
+FIRST_BATCH = 1 << 40  # numbers of batches that no terminal reaches
 SETTLE_S = 2.0  # at the start of a round: caches fill, the window opens
 
 
 @dataclass(slots=True)
 class Round:
-    """One alternation: the ceiling, then the road."""
+    """One alternation: the ceiling, then the road. CPU in microseconds a row or tick."""
 
     raw_per_s: float
+    raw_cpu_us: float
     committed_per_s: float
     sent: int
     stored: int
-    rejected: int
     rss_mib: float
-    cpu_us_per_tick: dict[str, float] = field(default_factory=dict)
+    cpu_us: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        return self.committed_per_s / self.raw_per_s
 
 
-def run(stack: Stack, *, seconds: float, rounds: int) -> list[Round]:
-    """`rounds` times: LOAD DATA alone, then the road for `seconds` / `rounds`. Tables are emptied before each part."""
-    results = []
-    for number in range(rounds):
-        today = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=9)).date()
-        from marketdata.storage import storage
+@dataclass(slots=True)
+class Throughput:
+    """All rounds on one database."""
 
-        storage().ensure_partitions([today])
-        ticks = raw.statements(
-            stack.symbols,
-            batch_rows=BATCH_ROWS,
-            count=RAW_STATEMENTS,
-            day=(today - datetime.date(1970, 1, 1)).days,
-            start_us=time.time_ns() // 1000,
-            first_batch=1 << 40,
-        )
-        stack.truncate()
-        before = stack.cpu_seconds()["mariadb"]
-        ceiling = raw.measure(ticks)
-        alone = (stack.cpu_seconds()["mariadb"] - before) * 1e6 / sum(len(part) for part in ticks)
-        stack.truncate()
-        results.append(_road(stack, ceiling, seconds / rounds))
-        results[-1].cpu_us_per_tick["mariadb for LOAD DATA alone"] = alone
-        last = results[-1]
-        print(
-            f"round {number + 1}/{rounds}: LOAD DATA {ceiling:,.0f} rows/s, committed "
-            f"{last.committed_per_s:,.0f} ticks/s (ratio {last.committed_per_s / ceiling:.2f}), "
-            f"{last.rss_mib:.0f} MiB, CPU us/tick "
-            + " ".join(f"{name} {value:.1f}" for name, value in last.cpu_us_per_tick.items()),
-            flush=True,
-        )
-    return results
+    database: str
+    seconds: float
+    workers: int
+    rounds: list[Round]
+    versions: dict[str, str]
+
+    def median(self, name: str) -> float:
+        """Of a figure of the rounds."""
+        values: list[float] = [getattr(one, name) for one in self.rounds]
+        return statistics.median(values)
+
+    def cpu_us(self) -> dict[str, float]:
+        """Per tick by kind of process, medians of the rounds."""
+        return {name: statistics.median(one.cpu_us[name] for one in self.rounds) for name in self.rounds[0].cpu_us}
 
 
-def _road(stack: Stack, ceiling: float, seconds: float) -> Round:
-    load = stack.load(seconds=seconds + SETTLE_S, batch_rows=BATCH_ROWS)
+def run(database: str, *, seconds: float, rounds: int, workers: int) -> Throughput:
+    """`rounds` times: the ceiling, then the road for `seconds` / `rounds`. Tables are emptied before each part."""
+    print(f"starting private servers, ingest, {workers} workers and the web server", flush=True)
+    found = []
+    with Stack(database, workers=workers) as stack:
+        for number in range(rounds):
+            one = _round(stack, seconds / rounds)
+            found.append(one)
+            print(
+                f"round {number + 1}/{rounds}: {raw.STATEMENTS[database]} alone {one.raw_per_s:,.0f} rows/s, committed "
+                f"{one.committed_per_s:,.0f} ticks/s (ratio {one.ratio:.2f}), {one.rss_mib:.0f} MiB, CPU us/tick "
+                + " ".join(f"{name} {value:.1f}" for name, value in one.cpu_us.items())
+                + f", {database} for {raw.STATEMENTS[database]} alone {one.raw_cpu_us:.1f}",
+                flush=True,
+            )
+        versions = stack.versions()
+    return Throughput(database, seconds, workers, found, versions)
+
+
+def _round(stack: Stack, seconds: float) -> Round:
+    from marketdata.storage import storage
+
+    storage().ensure_partitions([rows.today()])
+    ticks = rows.statements(RAW_STATEMENTS, first_batch=FIRST_BATCH)
+    stack.truncate()
+    before = stack.database_cpu_s()
+    ceiling = raw.measure(ticks)
+    alone = (stack.database_cpu_s() - before) * 1e6 / sum(len(part) for part in ticks)
+    stack.truncate()
+    load = stack.load(seconds=seconds + SETTLE_S, batch_rows=rows.BATCH_ROWS)
     time.sleep(SETTLE_S + 0.5)
-    before, memory, started = stack.cpu_seconds(), [], time.time()
-    while load.poll() is None and time.time() < started + seconds - 0.5:
+    memory, ends = [], time.monotonic() + seconds - 0.5
+    window = Window(stack, load.pid)
+    while load.poll() is None and time.monotonic() < ends:
         memory.append(stack.memory_mib())
-        time.sleep(1.0)
-    after = stack.cpu_seconds()
+        time.sleep(min(1.0, max(0.0, ends - time.monotonic())))
+    window.close()
     output, _ = load.communicate(timeout=120)
     if load.returncode != 0:
-        raise RuntimeError(f"the terminals failed; logs are in {stack.folder}")
+        raise RuntimeError(f"the terminals failed; the end of ingest's log:\n{stack.tail('ingest')}")
     result = json.loads(output)
-    begin_us, end_us = int((result["begin"] + SETTLE_S) * 1e6), int(result["end"] * 1e6)
-    window = stack.rows(
-        "SELECT COALESCE(SUM(stored), 0) FROM ingest_batch WHERE committed_us >= %s AND committed_us < %s",
-        begin_us,
-        end_us,
-    )
     stored = int(stack.rows("SELECT COUNT(*) FROM temp_market_data")[0][0])
-    per_s = float(window[0][0]) / ((end_us - begin_us) / 1e6)
-    ticks = per_s * seconds
     if stored != result["sent"] or result["committed"] != result["sent"]:
         raise RuntimeError(
             f"sent {result['sent']}, acknowledged {result['committed']}, stored {stored}: these must be equal"
         )
+    begin_us, end_us = int((result["begin"] + SETTLE_S) * 1e6), int(result["end"] * 1e6)
     return Round(
         raw_per_s=ceiling,
-        committed_per_s=per_s,
+        raw_cpu_us=alone,
+        committed_per_s=stack.committed(begin_us, end_us) / ((end_us - begin_us) / 1e6),
         sent=result["sent"],
         stored=stored,
-        rejected=result["rejected"],
         rss_mib=max(memory, default=0.0),
-        cpu_us_per_tick={name: (after[name] - before[name]) * 1e6 / ticks for name in after} if ticks else {},
+        cpu_us=window.spent().us_per_tick,
     )
-
-
-def summary(rounds: list[Round]) -> dict[str, float]:
-    """Medians over the rounds; the ratio is the median of each round's own."""
-    return {
-        "committed_per_s": round(statistics.median(r.committed_per_s for r in rounds)),
-        "raw_load_per_s": round(statistics.median(r.raw_per_s for r in rounds)),
-        "ratio": round(statistics.median(r.committed_per_s / r.raw_per_s for r in rounds), 3),
-    }
-
-
-__all__ = ["BATCH_ROWS", "SYMBOLS_EACH", "TERMINALS", "Round", "run", "summary"]

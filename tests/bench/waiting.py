@@ -13,13 +13,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from marketdata.launcher import supervisor
+from tests.bench.processes import cpu_s
 from tests.servers import free_port
 from tests.servers.process import spawn, temporary_folder
 from tests.waiting import until
@@ -113,12 +111,7 @@ def _trades(sample: urllib.request.Request) -> int:
 
 def _cpu(run: Path) -> float:
     """User and system seconds of every process of a run, and of their children that ended."""
-    used = 0.0
-    for process in supervisor.processes_of(run):
-        with suppress(psutil.NoSuchProcess):
-            times = psutil.Process(process).cpu_times()
-            used += times.user + times.system + times.children_user + times.children_system
-    return used
+    return cpu_s(supervisor.processes_of(run))
 
 
 def _command(command: str, environment: dict[str, str]) -> tuple[float, float]:

@@ -46,6 +46,19 @@ class ServerMissing(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Packages that are unpacked together into a tree of their own: what the tree is called and when it is whole."""
+
+    name: str
+    packages: tuple[tuple[str, ...], ...]
+    version_of: tuple[tuple[str, ...], ...]  # commands that succeed when the programs start
+
+
+TESTS = Wanted("packages", WANTED, tuple((name, "--version") for name in STARTED))
+BENCHMARKS = Wanted("benchmarks", (("influxdb",),), (("influxd", "version"),))
+
+
+@dataclass(frozen=True)
 class Tree:
     """An unpacked set of packages: where it lies, and how its programs find their libraries."""
 
@@ -95,7 +108,7 @@ def cache_folder() -> Path:
     return base / "naru"
 
 
-def find(program: str) -> tuple[Path, dict[str, str]] | None:
+def find(program: str, wanted: Wanted = TESTS) -> tuple[Path, dict[str, str]] | None:
     """A program and the environment it wants: the system's own if there is one, the unpacked one otherwise."""
     path = os.environ.get("PATH", os.defpath)
     # Before PATH: there Debian has a wrapper of psql that looks for clusters of its own.
@@ -103,71 +116,71 @@ def find(program: str) -> tuple[Path, dict[str, str]] | None:
     installed = shutil.which(program, path=os.pathsep.join(folders))
     if installed:
         return Path(installed), dict(os.environ)
-    tree = Tree(_tree_folder())
+    tree = Tree(_tree_folder(wanted))
     private = tree.program(program)
     return (private, tree.environment()) if private else None
 
 
-def need(program: str) -> tuple[Path, dict[str, str]]:
+def need(program: str, wanted: Wanted = TESTS) -> tuple[Path, dict[str, str]]:
     """`find`, fetching the packages first if it must."""
-    found = find(program)
+    found = find(program, wanted)
     if found is None:
-        fetch()
-        found = find(program)
+        fetch(wanted)
+        found = find(program, wanted)
     if found is None:
         raise ServerMissing(f"{program} is not installed and not in the fetched packages either")
     return found
 
 
-def fetch() -> Tree:
+def fetch(wanted: Wanted = TESTS) -> Tree:
     """Make sure that the tree is there and that its programs start; safe to call from several processes at once."""
-    tree = Tree(_tree_folder())
+    tree = Tree(_tree_folder(wanted))
     tree.root.parent.mkdir(parents=True, exist_ok=True)
     with _lock(tree.root.parent / f"{tree.root.name}.lock"):
         if tree.root.is_dir():
-            if _starts(tree):
+            if _starts(tree, wanted):
                 return tree
             shutil.rmtree(tree.root)
         work = Path(tempfile.mkdtemp(prefix="unpack-", dir=tree.root.parent))
         try:
             root = work / "root"
             root.mkdir()
-            for package in _download(work):
+            for package in _download(work, wanted):
                 _run(["dpkg", "-x", str(package), str(root)], "unpack a package")
             root.chmod(0o755)  # PostgreSQL may run as another user
             root.rename(tree.root)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        if not _starts(tree):
+        if not _starts(tree, wanted):
             raise ServerMissing(f"the programs unpacked into {tree.root} do not start on this machine")
     return tree
 
 
-def _tree_folder() -> Path:
+def _tree_folder(wanted: Wanted) -> Path:
     release = {}
     for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines() if _has_os_release() else ():
         name, _, value = line.partition("=")
         release[name] = value.strip("\"'")
     system = f"{release.get('ID', 'unknown')}-{release.get('VERSION_ID', release.get('VERSION_CODENAME', '0'))}"
-    return cache_folder() / f"packages-{system}-{platform.machine()}-{LAYOUT}"
+    return cache_folder() / f"{wanted.name}-{system}-{platform.machine()}-{LAYOUT}"
 
 
 def _has_os_release() -> bool:
     return Path("/etc/os-release").is_file()
 
 
-def _starts(tree: Tree) -> bool:
-    for name in STARTED:
+def _starts(tree: Tree, wanted: Wanted) -> bool:
+    for name, *arguments in wanted.version_of:
         program = tree.program(name)
         if program is None:
             return False
-        done = subprocess.run([program, "--version"], env=tree.environment(), capture_output=True, check=False)
+        done = subprocess.run([program, *arguments], env=tree.environment(), capture_output=True, check=False)
         if done.returncode != 0:
             return False
     return True
 
 
-def _download(work: Path) -> list[Path]:
+def _download(work: Path, wanted: Wanted) -> list[Path]:
     """Every wanted package and whatever of its dependencies this machine lacks."""
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         raise ServerMissing(
@@ -176,9 +189,9 @@ def _download(work: Path) -> list[Path]:
             " they are found on PATH"
         )
     environment = _apt_environment(work)
-    print("fetching MariaDB, PostgreSQL and Redis packages into", cache_folder(), file=sys.stderr, flush=True)
+    print("fetching", ", ".join(choices[0] for choices in wanted.packages), "into", cache_folder(), file=sys.stderr)
     _run(["apt-get", "-qq", "update"], "read the package lists", environment)
-    names = [_known_name(choices, environment) for choices in WANTED]
+    names = [_known_name(choices, environment) for choices in wanted.packages]
     options = ["--yes", "--no-install-recommends", "--download-only", "--reinstall", "-qq"]
     _run(["apt-get", *options, "install", *names], "download packages", environment)
     return sorted((work / "apt/cache/archives").glob("*.deb"))

@@ -12,6 +12,7 @@ LOCKS = {
     "embedded": ["embedded.txt"],
     "archive": ["archive.txt"],
     "dev": ["dev.txt", "embedded.txt", "archive.txt"],
+    "bench": ["bench.txt"],
     "server": ["../requirements.txt", "embedded.txt", "archive.txt"],
     "mysqlclient": [],
     "tools": [],
@@ -73,6 +74,13 @@ def test_the_environment_is_made_from_the_locks_alone():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     installs = re.findall(r"\$\(PIP\) (.+)", makefile)
 
-    assert len(installs) == 2
+    assert len(installs) == 3
     assert all("--require-hashes" in line and line.endswith(".lock") for line in installs)
     assert "--require-hashes" in (FOLDER / "make-venv").read_text(encoding="utf-8").splitlines()[-1]
+
+
+def test_what_the_benchmarks_compare_with_runs_nowhere_else():
+    assert "asyncpg" in locked("bench")[0]
+    assert [name for name in LOCKS if name != "bench" and "asyncpg" in locked(name)[0]] == []
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.findall(r"^([a-z-]+):.*\$\(VENV\)/bench\b", makefile, re.MULTILINE) == ["bench"]

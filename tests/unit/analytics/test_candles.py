@@ -68,6 +68,14 @@ def test_sums_too_large_for_64_bits_in_between_are_exact_all_the_same(rows):
     assert market.candles(made) == market.candles_by_hand([ticks])
 
 
+def test_the_group_with_the_most_trades_says_whether_64_bits_hold_the_traded_value():
+    many = {"price": market.price("1000000000"), "size": market.size("1000")}  # 1e18 each, ten are more than 64 bits
+    ticks, made = built([{**many, "symbol": symbol} for symbol in ("A", *["B"] * 10, "C")])
+
+    assert market.candles(made) == market.candles_by_hand([ticks])
+    assert made.value.tolist() == [10**12, 10**13, 10**12]
+
+
 def test_the_greatest_numbers_are_no_exception():
     ticks, made = built([{"price": GREATEST, "size": 10**9 - 1}, {"price": GREATEST, "size": 1}])
 
