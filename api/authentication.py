@@ -54,7 +54,8 @@ class Visitor:
 
 
 def login(key_id: str, secret: str, address: str) -> Client | None:
-    """The active client of this key, or None, which is counted; a success is remembered for `REMEMBER_S`."""
+    """The active client of this key, or None, which is counted; a success is remembered for `REMEMBER_S`.
+    TooManyFailuresError while the address or the key has to wait."""
     mark = hashlib.blake2b(f"{key_id}\0{secret}".encode(), key=_pepper).digest()
     kept = _remembered.get(mark)
     now = time.monotonic()

@@ -86,7 +86,8 @@ class Query(serializers.Serializer[Any]):
 
     @classmethod
     def read(cls, request: Request, **more: str) -> dict[str, Any]:
-        """The checked parameters of a request."""
+        """The checked parameters of a request. UnknownParameter, Problem for one that is given twice, and REST
+        framework's ValidationError say what is wrong with them."""
         query = cls()
         allowed = sorted(query.fields)
         for name, values in request.query_params.lists():

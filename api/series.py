@@ -15,7 +15,8 @@ MOST_GAPS = 1000
 
 def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
     """The series asked for. An unregistered symbol or feed is an error: a typing mistake must not look like silence.
-    The feed of a symbol that none was asked for is its primary one, whether anything came by it or not."""
+    The feed of a symbol that none was asked for is its primary one, whether anything came by it or not. UnknownSymbol,
+    UnknownFeed, or Unprocessable when there is nothing to choose."""
     rows = {
         code: (feed, market, timezone, shift_s)
         for code, feed, market, timezone, shift_s in Symbol.objects.filter(code__in=symbols).values_list(
@@ -45,7 +46,7 @@ def feed_exists(name: str) -> bool:
 
 
 def after(query: dict[str, Any], kind: str, symbols: list[str]) -> TickKey | None:
-    """Where the page before ended."""
+    """Where the page before ended. BadToken if that is not one of ours or belongs to another question."""
     if not query.get("page_token"):
         return None
     try:

@@ -113,7 +113,7 @@ def group(
 
 def without_candles(groups: Iterable[Group], feed: str, keys: Collection[Key]) -> list[Group]:
     """The groups without the trades of these candles of a feed, which are noted on their batches as refused: their sums
-    would leave what a candle can hold."""
+    would leave what a candle can hold. ValueError if there is no such trade."""
     left, taken = [], 0
     for group in groups:
         ticks = group.ticks

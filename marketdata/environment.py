@@ -63,7 +63,8 @@ class Environment:
         return self._read(name, default, parse, f"a whole number from {low} to {high}")
 
     def not_below(self, name: str, value: int, others: Mapping[str, int], why: str) -> None:
-        """Refuse a number that is smaller than others it has to do with; `why` says what for."""
+        """Refuse a number that is smaller than others it has to do with; `why` says what for. ImproperlyConfigured if
+        it is below."""
         other, least = max(others.items(), key=lambda item: item[1], default=(name, value))
         if value < least:
             raise ImproperlyConfigured(

@@ -95,7 +95,8 @@ class Spool:
             return sum(one.size for one in self._segments)
 
     def get(self, seq: int) -> bytes:
-        """The payload of a batch that is here; SpoolDamaged if its bytes changed on the disk."""
+        """The payload of a batch that is here; SpoolDamaged if its bytes changed on the disk. KeyError for one that is
+        not."""
         with self._mutex:
             if not self.first <= seq <= self.last:
                 raise KeyError(f"batch {seq} is not in {self.path}: it has {self.first} to {self.last}")
@@ -127,7 +128,8 @@ class Spool:
     # Taking batches
 
     def append(self, payload: bytes, *, beyond_capacity: bool = False) -> int:
-        """Give a batch its number and write it down. `beyond_capacity` is for the few bytes that report a gap."""
+        """Give a batch its number and write it down. `beyond_capacity` is for the few bytes that report a gap.
+        SpoolError when the numbers are used up, SpoolFull when there is no room."""
         with self._mutex:
             seq = self.last + 1
             if seq > limits.MAX_SEQ:

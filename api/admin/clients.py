@@ -69,7 +69,8 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         return [own, *super().get_urls()]
 
     def new_secret(self, request: HttpRequest, number: int) -> HttpResponse:
-        """Asks first; then the old secret is worth nothing any more."""
+        """Asks first; then the old secret is worth nothing any more. Http404 for a client that is not there,
+        PermissionDenied for who may not change it."""
         client = self.get_object(request, str(number))
         if client is None:
             raise Http404

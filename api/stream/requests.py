@@ -83,7 +83,8 @@ _packed = msgspec.msgpack.Decoder(Request)
 
 
 def read(data: str | bytes, *, packed: bool) -> Request:
-    """A request from text (JSON) or bytes (MessagePack where the socket speaks it, otherwise JSON)."""
+    """A request from text (JSON) or bytes (MessagePack where the socket speaks it, otherwise JSON). RequestError when
+    it is neither."""
     try:
         if packed and isinstance(data, bytes):
             from_packed: Request = _packed.decode(data)

@@ -403,7 +403,8 @@ def archived(folder: Path | None = None) -> list[datetime.date]:
 
 
 def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest:
-    """Check a part of an archive: its hash, then every row of it; and that the day has not changed since."""
+    """Check a part of an archive: its hash, then every row of it; and that the day has not changed since. Tampered if
+    the file is not what was written, ArchiveError if the day has changed since."""
     parquet.arrow()
     manifest, path = manifest_of(date, folder, part), path_of(date, folder, part)
     _check_file(path, manifest)
@@ -424,7 +425,8 @@ def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) ->
 
 
 def read(path: Path) -> Iterator[Ticks]:
-    """The ticks of an archive in its order (symbol, time, tick_id), in parts of one feed and source."""
+    """The ticks of an archive in its order (symbol, time, tick_id), in parts of one feed and source. Tampered if it is
+    no such file."""
     try:
         yield from parquet.read(str(path))
     except parquet.Unreadable as error:

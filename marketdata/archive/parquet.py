@@ -46,7 +46,8 @@ class Unreadable(Exception):
 
 
 def arrow(part: str = "") -> ModuleType:
-    """pyarrow or a part of it, imported when it is needed: it is large, it has threads, and a server may lack it."""
+    """pyarrow or a part of it, imported when it is needed: it is large, it has threads, and a server may lack it.
+    Missing if it lacks it."""
     try:
         return importlib.import_module(f"pyarrow{part}")
     except ImportError as error:
@@ -98,7 +99,8 @@ class Writer:
         )
 
     def add(self, parts: Sequence[Ticks]) -> None:
-        """All ticks of one symbol, a part for each feed and source. Symbols come in ascending order."""
+        """All ticks of one symbol, a part for each feed and source. Symbols come in ascending order. ValueError for a
+        symbol out of order."""
         symbol = parts[0].symbols[0]
         if symbol <= self._last or any(part.symbols != [symbol] for part in parts):
             raise ValueError(f"symbols come one by one, in ascending order: {symbol!r} came after {self._last!r}")

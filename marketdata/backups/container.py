@@ -121,7 +121,8 @@ def remove(folder: Path, name: str) -> None:
 
 
 def pack(source: Path, folder: Path, name: str, *, level: int, progress: Progress) -> tuple[int, int, str]:
-    """Pack a folder's files into NAME.tar.zst; (packed bytes, bytes before, SHA-256 of what was written)."""
+    """Pack a folder's files into NAME.tar.zst; (packed bytes, bytes before, SHA-256 of what was written). BackupError
+    if one of them is neither a file nor a folder."""
     paths = sorted(source.rglob("*"))
     total = sum(path.stat().st_size for path in paths if path.is_file())
     path = path_of(folder, name)
@@ -181,7 +182,7 @@ def check(folder: Path, manifest: Manifest, *, progress: Progress) -> None:
 
 
 def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress) -> None:
-    """Put the files of a backup into `target`, which is there."""
+    """Put the files of a backup into `target`, which is there. Tampered if it is not what was packed."""
     done = 0
     try:
         with (

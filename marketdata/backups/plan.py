@@ -97,7 +97,7 @@ def choose(now: datetime.datetime, backups: Sequence[Known], plan: Plan) -> Choi
 
 
 def chain(name: str, backups: Mapping[str, Known]) -> list[Known]:
-    """The backups that restoring `name` needs, the full one first."""
+    """The backups that restoring `name` needs, the full one first. BrokenChain if one of them is gone."""
     found: list[Known] = []
     while True:
         one = backups.get(name)

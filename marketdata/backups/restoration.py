@@ -16,7 +16,8 @@ from marketdata.storage.backups import Backup, BackupError, Progress, backup_of
 
 
 def restore(name: str, target: Path, *, given: Options | None = None, progress: Progress = silent) -> str:
-    """Restore a backup into a folder that is empty or not there; what to do next, for a person. Needs no database."""
+    """Restore a backup into a folder that is empty or not there; what to do next, for a person. Needs no database.
+    BackupError if the folder is not empty or something cannot be restored."""
     given = given or options()
     needed = chain(name, given)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -67,7 +67,8 @@ def verify_row(run: BackupRun, now: datetime.datetime, given: Options, progress:
 
 def verify(name: str, *, given: Options | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Restore a backup once more and compare it with what was found the first time; without a database that knows of
-    it, too. The report; its `problems` are empty when all is well."""
+    it, too. The report; its `problems` are empty when all is well. Tampered if the archive is not what was written,
+    BackupError if it cannot be restored here."""
     given = given or options()
     manifest = container.read(given.folder, name)
     row = register.row_of(name)

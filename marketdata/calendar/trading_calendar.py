@@ -279,7 +279,8 @@ class Calendar:
         return any(start <= time_us < end for start, end in self._trading(self.trade_date(time_us), venue))
 
     def next_open(self, time_us: int, venue: str | None = None) -> int:
-        """The first moment after this one at which trading begins, at one venue or at any."""
+        """The first moment after this one at which trading begins, at one venue or at any. LookupError if there is none
+        for LONGEST_CLOSURE days."""
         date = self.trade_date(time_us)
         for _ in range(LONGEST_CLOSURE):
             for start, _end in self._trading(date, venue):

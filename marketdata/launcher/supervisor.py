@@ -152,7 +152,7 @@ _promises: list[socket.socket] = []
 
 def port_near(wanted: int) -> int:
     """The wanted port of 127.0.0.1, or the next one that is free. Promised to this process until it ends: another run
-    that looks before our server listens there is given another."""
+    that looks before our server listens there is given another. OSError if none is free."""
     for port in range(wanted, min(wanted + 1000, 65_536)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

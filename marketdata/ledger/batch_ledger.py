@@ -97,7 +97,7 @@ def keep_number(client_id: int, epoch: str, number: int) -> None:
 def open_stream(client: Client, epoch: str, *, above: int = 0) -> int:
     """As `find_stream`, and a spool that has no number is given one: when its first batch is there, for numbers are
     never used again. It is greater than `above` and the number of any batch. quotas.QuotaReached if the client may not
-    have one more today, or nobody ever."""
+    have one more today, or nobody ever. StorageBusyError if others were quicker each time."""
     found = find_stream(client, epoch)
     if found is not None:
         return found
@@ -275,7 +275,7 @@ def unclaimed_days(batches: Iterable[int]) -> dict[int, dict[tuple[int, int], Fi
 def adjust_days(changes: Mapping[tuple[int, int], Figure], sign: int) -> None:
     """Ticks were taken away (`sign` -1) or put back (+1): (batch, days since 1970) -> figure. In the transaction that
     does it. A batch that has nothing left of a date keeps a row that says so: it is how one whose claim row is lost is
-    known to have been stored."""
+    known to have been stored. StorageError if more is taken away than the ledger knows."""
     quote = connection.ops.quote_name
     dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for _, day in changes}
     rows = IngestBatchDay.objects.filter(batch__in={batch for batch, _ in changes}, trade_date__in=dates.values())

@@ -9,7 +9,7 @@ from terminals import wire
 
 
 def batch(text: str) -> int:
-    """The ledger's number of a batch written STREAM/SEQ, as the admin shows it."""
+    """The ledger's number of a batch written STREAM/SEQ, as the admin shows it. ArgumentTypeError for anything else."""
     stream, _, seq = text.partition("/")
     try:
         return batch_number(

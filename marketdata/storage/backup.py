@@ -84,7 +84,8 @@ class Backup(abc.ABC):
         """`target` has the files of a full backup: make increments possible."""
 
     def apply(self, target: Path, increment: Path, *, progress: Progress) -> None:
-        """Bring the files of an increment into `target`; what is left of `increment` is of no more use."""
+        """Bring the files of an increment into `target`; what is left of `increment` is of no more use. BackupError
+        where the database has none."""
         raise BackupError(f"{self.vendor} has no increments")
 
     @abc.abstractmethod

@@ -36,7 +36,7 @@ class Programs:
         self._folders = [str(folder) for folder in folders]
 
     def find(self, *names: str, package: str, also: Sequence[str | Path] = ()) -> Path:
-        """The first of these names (a program and its older ones) that is anywhere."""
+        """The first of these names (a program and its older ones) that is anywhere. ProgramMissing if there is none."""
         path = os.pathsep.join(
             [*self._folders, *map(str, also), os.environ.get("PATH", os.defpath), *map(str, SYSTEM_FOLDERS)]
         )
@@ -101,7 +101,8 @@ def run(
 
 
 def tethered(command: list[str], *, user: int | None = None) -> list[str]:
-    """The command line of a program that dies with this process; as another user when we are root."""
+    """The command line of a program that dies with this process; as another user when we are root. ProgramMissing
+    without setpriv."""
     if user is None:
         return child_process.command(command)
     setpriv = shutil.which("setpriv", path=os.pathsep.join(SYSTEM_FOLDERS))

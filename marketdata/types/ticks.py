@@ -42,7 +42,7 @@ SIZES = ("size", "bid_size", "ask_size", "cum_volume")
 
 def batch_number(stream: int, seq: int) -> int:
     """The ledger's number of batch `seq` of an ingest stream; `tick_id` = this << 13 | row keeps the order the source
-    gave."""
+    gave. ValueError if one of them is out of range."""
     if not 0 < stream < 1 << STREAM_BITS or not 0 < seq < 1 << SEQ_BITS:
         raise ValueError(f"stream {stream}, seq {seq}: a batch number holds 18 bits of stream and 32 bits of seq")
     return stream << SEQ_BITS | seq

@@ -236,7 +236,8 @@ def checksum(payload: _Buffer) -> int:
 
 
 def parse_columns(payload: _Buffer, header: BatchHeader) -> ColumnsLayout:
-    """Where each column lies. Checks every length, so that a reader may take the bytes without looking again."""
+    """Where each column lies. Checks every length, so that a reader may take the bytes without looking again.
+    BatchError says what is wrong."""
     _check_rows(header.rows)
     if len(payload) < header.body_offset + _BODY.size:
         raise BatchError("bad_batch", "the columns body is shorter than its header")
@@ -288,8 +289,8 @@ def decode_columns(payload: _Buffer) -> list[dict[str, Any]]:
 def parse_rows(payload: _Buffer, header: BatchHeader) -> list[object]:
     """The JSON rows. Fractions come back as text and integers as int (as text beyond 25 digits): nothing is rounded.
 
-    NaN and Infinity come back as those words, so that they spoil their row and not the batch.
-    """
+    NaN and Infinity come back as those words, so that they spoil their row and not the batch. BatchError if the payload
+    holds anything else."""
     _check_rows(header.rows)
     try:
         text = bytes(payload[header.body_offset :]).decode("utf-8")
@@ -305,7 +306,7 @@ def parse_rows(payload: _Buffer, header: BatchHeader) -> list[object]:
 
 
 def parse_gap(payload: _Buffer, header: BatchHeader) -> Gap:
-    """The gap a terminal reports."""
+    """The gap a terminal reports. BatchError if it says none."""
     try:
         content: Any = json.loads(bytes(payload[header.body_offset :]).decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -50,7 +50,7 @@ class FramingError(Exception):
 
 
 def encode(type: FrameType, payload: bytes) -> bytes:
-    """The bytes of one frame."""
+    """The bytes of one frame. FramingError if the payload is too long."""
     if len(payload) > limits.FRAME_BYTES:
         raise FramingError("frame_too_long", f"payload of {len(payload)} bytes, at most {limits.FRAME_BYTES}")
     head = _CHECKED_HEAD.pack(len(payload), limits.PROTOCOL, type, 0)
@@ -84,7 +84,7 @@ class FrameDecoder:
         self._check_head()
 
     def next(self) -> Frame | None:
-        """The next whole frame, or None while it is not all there."""
+        """The next whole frame, or None while it is not all there. FramingError if the bytes are no frame."""
         self._check_head()
         if self._error is not None:
             raise FramingError(self._error.code, self._error.message)

@@ -299,8 +299,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def decode(frame: frames.Frame) -> Message:
-    """The message in a control frame. A missing field is an error unless it has a default, an unknown one is let
-    pass."""
+    """The message in a control frame. A missing field is an error unless it has a default, an unknown one is let pass.
+    MessageError says what is wrong."""
     cls = _CLASSES.get(frame.type)
     if cls is None:
         raise MessageError("unexpected_frame", f"{frame.type.name} carries no control message")

@@ -41,7 +41,7 @@ class TooLargeError(ValueError):
 
 def read(text: str, scale: int) -> tuple[int, bool]:
     """`text` x 10^scale as an integer, and whether float noise was taken off. A ValueError, one of the above where it
-    is a number at all."""
+    is a number at all. NotFiniteError, TooLargeError or another ValueError."""
     text = text.strip(" ")
     match = _NUMBER.fullmatch(text)
     if match is None:
@@ -107,7 +107,7 @@ def whole(text: str, low: int, high: int) -> int:
 
 
 def plain(text: str, low: float, high: float) -> float:
-    """As `whole`, with a point and more digits if it has to be, and never below 0."""
+    """As `whole`, with a point and more digits if it has to be, and never below 0. ValueError for anything else."""
     value = float(text) if _PLAIN.fullmatch(text) else None
     if value is None or not low <= value <= high:
         upto = f" to {high:g}" if high < math.inf else ""

@@ -44,7 +44,7 @@ def port(text: str) -> int:
 
 
 def date(text: str) -> datetime.date:
-    """A day written YYYY-MM-DD."""
+    """A day written YYYY-MM-DD. ArgumentTypeError for anything else."""
     if _DATE.fullmatch(text):
         try:
             return datetime.date.fromisoformat(text)

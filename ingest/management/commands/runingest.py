@@ -73,7 +73,7 @@ def is_loopback(host: str) -> bool:
 
 
 async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) -> None:
-    """Run until SIGTERM or SIGINT, then drain."""
+    """Run until SIGTERM or SIGINT, then drain. CommandError when a part of the server ended by itself."""
     held = limits.from_settings()
     open_files.allow_most(held.max_clients + 2 * held.max_strangers)
     server = Server(held, channel_binding=binding)
