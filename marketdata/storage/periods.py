@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Callable
 
 Period = Callable[[datetime.date], tuple[datetime.date, datetime.date]]
+Place = tuple[str, str, str, str]
+"""Host, port, database and table whose partitions a process remembers."""
 
 
 def DAY(date: datetime.date) -> tuple[datetime.date, datetime.date]:  # noqa: N802 - a constant that happens to compute

@@ -5,10 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from marketdata.storage.base import Window
+from marketdata.types.ticks import PRICE_UNIT
 
-DAILY_COLUMNS = (
-    "open, high, low, close, last, volume, value, n, regular_open, regular_high, regular_low, regular_volume"
-)
+
+def bar_columns(
+    *,
+    day: str,
+    value: str,
+    micros: Callable[[str], str],
+    scaled: Callable[[str, int], str],
+    total: Callable[[str], str],
+) -> str:
+    """What `minute_bars.from_rows` reads of a minute candle. `day` is `trade_date` in days, `value` the traded value in
+    its two columns; `micros` gives a time in microseconds, `scaled` a decimal in the arrays' unit, `total` a volume."""
+    prices = [scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")]
+    ends = [micros("open_time"), "open_id", micros("close_time"), "close_id"]
+    return ", ".join(["symbol", micros("minute_time"), day, *prices, total("volume"), value, "n", "rev", *ends])
+
+
+def daily_columns(*, day: str, value: str, scaled: Callable[[str, int], str], total: Callable[[str], str]) -> str:
+    """What `daily_bars.from_rows` reads of a daily candle; arguments as of `bar_columns`."""
+    prices = [scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close", "last")]
+    regular = [scaled(f"regular_{name}", PRICE_UNIT) for name in ("open", "high", "low")]
+    return ", ".join([day, *prices, total("volume"), value, "n", *regular, total("regular_volume")])
 
 
 def build_daily(

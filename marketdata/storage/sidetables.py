@@ -55,9 +55,11 @@ class SideTables(Storage):
         """Insert rows; those whose key is there are left alone, or replaced where `replace` names the key. The column
         `stamp` gets the database's own time. How many rows changed."""
 
-    @abc.abstractmethod
     def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it changed."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return max(int(cursor.rowcount), 0)
 
     def dates_within(self, table: str, start: datetime.date, end: datetime.date) -> list[datetime.date]:
         bounds = [self._day((bound - EPOCH_DATE).days) for bound in (start, end)]

@@ -266,7 +266,7 @@ class TestMariaDB(StorageContract):
                     tries += 1
                     assert tries < 60
                     with pytest.raises(StorageBusyError) as caught:
-                        store._brief(
+                        store._alter(
                             "ALTER TABLE temp_market_data EXCHANGE PARTITION p20260316 WITH TABLE market_data_moving",
                             patience_s=1.0,
                         )

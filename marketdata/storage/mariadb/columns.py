@@ -6,11 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from marketdata.storage import portable
 from marketdata.storage.base import StorageError
 from marketdata.storage.rows import UNITS, date_text, moments
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, decimal_text
+from marketdata.types.ticks import ABSENT, SIZE_UNIT, Int64, decimal_text
 from terminals import wire
 
 
@@ -33,22 +34,8 @@ VALUE = (
     f" CAST((value - FLOOR(value)) * {VALUE_UNIT} AS SIGNED)"
 )
 DAY = "TO_DAYS(trade_date) - 719528"
-SELECT_BAR = ", ".join(
-    [
-        "symbol",
-        micros("minute_time"),
-        DAY,
-        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")),
-        total("volume"),
-        VALUE,
-        "n",
-        "rev",
-        micros("open_time"),
-        "open_id",
-        micros("close_time"),
-        "close_id",
-    ]
-)
+SELECT_BAR = portable.bar_columns(day=DAY, value=VALUE, micros=micros, scaled=scaled, total=total)
+SELECT_DAILY = portable.daily_columns(day=DAY, value=VALUE, scaled=scaled, total=total)
 SELECT_TICK = ", ".join(
     [
         micros("event_time"),

@@ -6,10 +6,8 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import random
 import socket
-import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -17,51 +15,30 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connections
 
-from marketdata.storage import portable
 from marketdata.storage.base import (
-    BOOKS,
-    DAILY,
-    EPOCH_DATE,
-    EVENTS,
     HISTORY,
     MINUTES,
     PERIODS,
-    PRICE_DIGITS,
-    SIZE_DIGITS,
     TEMP,
-    VALUE_DIGITS,
-    VOLUME_DIGITS,
     Part,
     Progress,
-    Series,
-    StorageBusyError,
     StorageError,
-    Window,
+    TickKey,
 )
-from marketdata.storage.candlereads import CandleReads
 from marketdata.storage.mariadb import events, partitions
-from marketdata.storage.mariadb.columns import DAY, SELECT_BAR, VALUE, micros, replace_statement, scaled, total
+from marketdata.storage.mariadb.columns import DAY, SELECT_BAR, SELECT_DAILY, SELECT_TICK, micros, replace_statement
+from marketdata.storage.mariadb.tables import MOVING
 from marketdata.storage.rows import UNITS, moment
-from marketdata.types import minute_bars
-from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure, of_series
+from marketdata.storage.sql import PATIENCE_S, ServerSQL
+from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import PRICE_UNIT
 
 DAY_PERIOD = PERIODS[TEMP]
-MOVING = "market_data_moving"
-"""Where a day lies between the two exchanges: the same columns, no partitions, empty save for a moment."""
-PARTED = "PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS THAN (MAXVALUE))"
-# Pages are written compressed and the rest of each is punched out of the file: 44 bytes a trade on the disk instead of
-# 105, for a tenth more time to load (docs/adr/0010). A file system that cannot punch holes keeps them whole.
-COMPRESSED = "PAGE_COMPRESSED=1 PAGE_COMPRESSION_LEVEL=1"
-NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
 PIECE = 10_000
 BRIEF_S = partitions.BRIEF_S
-PATIENCE_S = 60.0
 _BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
 _FOREIGN_ROWS = {1737, 1526}  # a row of another partition
 DUPLICATE = 1062
-_ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
 
 
 def _start_of(name: str) -> datetime.date | None:
@@ -69,51 +46,6 @@ def _start_of(name: str) -> datetime.date | None:
     if not name.startswith("p") or not name[1:].isdigit():
         return None
     return datetime.date.fromisoformat(f"{name[1:5]}-{name[5:7]}-{name[7:9]}")
-
-
-def tables() -> list[str]:
-    """CREATE statements of all tables but ticks and minute candles."""
-    price, size, volume = f"DECIMAL{PRICE_DIGITS}", f"DECIMAL{SIZE_DIGITS}", f"DECIMAL{VOLUME_DIGITS}"
-    engine = settings.CACHE_ENGINE
-    return [
-        f"""
-CREATE TABLE IF NOT EXISTS market_data (
-    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, trade_date DATE NOT NULL,
-    open {price} NOT NULL, high {price} NOT NULL, low {price} NOT NULL, close {price} NOT NULL, last {price} NOT NULL,
-    volume {volume} NOT NULL, value DECIMAL{VALUE_DIGITS} NOT NULL, n BIGINT NOT NULL,
-    regular_open {price} NULL, regular_high {price} NULL, regular_low {price} NULL, regular_volume {volume} NULL,
-    PRIMARY KEY (symbol, feed, trade_date)
-) ENGINE=InnoDB {PARTED}""",
-        f"""
-CREATE TABLE IF NOT EXISTS order_books (
-    symbol VARCHAR(24) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
-    feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL,
-    bid_prices JSON NOT NULL, bid_volumes JSON NOT NULL, ask_prices JSON NOT NULL, ask_volumes JSON NOT NULL,
-    PRIMARY KEY (symbol, event_time, tick_id, trade_date)
-) ENGINE=InnoDB {PARTED}""",
-        f"""
-CREATE TABLE IF NOT EXISTS market_events (
-    event_time DATETIME(6) NOT NULL, event_id BIGINT NOT NULL, trade_date DATE NOT NULL,
-    feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL, kind VARCHAR(32) {_ASCII}, symbol VARCHAR(24) {_ASCII},
-    body JSON NOT NULL, PRIMARY KEY (event_time, event_id, trade_date)
-) ENGINE=InnoDB {PARTED}""",
-        # MEMORY holds no TEXT and gives every row its full width; it is empty after a restart and not replicated.
-        f"""
-CREATE TABLE IF NOT EXISTS cache_realtime_data (
-    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL,
-    price {price} NOT NULL, size {size} NULL, updated_at DATETIME(6) NOT NULL,
-    PRIMARY KEY (symbol, feed), KEY cache_realtime_updated (updated_at) USING BTREE
-) ENGINE={engine}""",
-        *(
-            f"""
-CREATE TABLE IF NOT EXISTS {table} (
-    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, {key} VARCHAR(32) {_ASCII},
-    body JSON NOT NULL, updated_at DATETIME(6) NOT NULL,
-    PRIMARY KEY (symbol, feed, {key}), KEY {table}_updated (updated_at)
-) ENGINE=InnoDB"""
-            for table, key in (("cache_chart_data", "timeframe"), ("cache_stats_data", "name"))
-        ),
-    ]
 
 
 def _hash() -> str:
@@ -132,32 +64,26 @@ def _hash() -> str:
     return f"(tick_id %% {PRIME} + 1) * (({' + '.join(parts)}) %% {PRIME}) %% {PRIME}"
 
 
-_HASH = _hash()
-_DAILY_COLUMNS = ", ".join(
-    [
-        DAY,
-        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close", "last")),
-        total("volume"),
-        VALUE,
-        "n",
-        *(scaled(name, PRICE_UNIT) for name in ("regular_open", "regular_high", "regular_low")),
-        total("regular_volume"),
-    ]
-)
-
-
-class MariaDBHistory(CandleReads):
+class MariaDBHistory(ServerSQL):
     """What `MariaDB` inherits; it adds today's ticks and minute candles."""
 
+    tick_tables = (TEMP, MOVING, HISTORY)
     TIME_US, DAYS = micros("event_time"), DAY
-    BAR, DAILY_BAR = SELECT_BAR, _DAILY_COLUMNS
+    NOW = "NOW(6)"
+    TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, SELECT_BAR, SELECT_DAILY, _hash()
 
-    def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            return max(int(cursor.rowcount), 0)
+    def _kind(self, kind: int) -> int:
+        return int(kind)  # an enumeration would be quoted as text
 
-    def _steady(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _beyond(self, sign: str, key: TickKey) -> tuple[str, list[Any]]:
+        # Not as a pair, of which the server makes no range of the key.
+        at = moment(key.time_us)
+        return f"event_time {sign}= %s AND (event_time {sign} %s OR tick_id {sign} %s)", [at, at, key.tick_id]
+
+    def _is_locked(self, error: DatabaseError) -> bool:
+        return bool(error.args) and error.args[0] in _BLOCKED
+
+    def _query_with_retry(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         """A question that may meet a table being exchanged: the server then ends one of the two, and we ask again."""
         for attempt in range(5):
             try:
@@ -169,10 +95,6 @@ class MariaDBHistory(CandleReads):
         raise AssertionError("unreachable")
 
     # --- days -------------------------------------------------------------------------------------------------------
-
-    def _place(self, table: str) -> partitions.Place:
-        settings_dict = self.connection.settings_dict
-        return (str(settings_dict["HOST"]), str(settings_dict["PORT"]), str(settings_dict["NAME"]), table)
 
     def ensure_partitions(self, dates: Iterable[datetime.date], tables: Sequence[str] = (TEMP, MINUTES)) -> None:
         dates = list(dates)
@@ -251,13 +173,13 @@ class MariaDBHistory(CandleReads):
         ):  # from before there were empty ranges: it holds rows of other dates, which stay
             self._delete_period(table, name, period)
             return
-        self._brief(f"ALTER TABLE {table} TRUNCATE PARTITION {name}")
+        self._alter(f"ALTER TABLE {table} TRUNCATE PARTITION {name}")
         joined = [name]
         if at and there[at - 1][1].startswith("g"):
             before = there[at - 1][1]
             if not self._query(f"SELECT 1 FROM {table} PARTITION ({before}) LIMIT 1"):
                 joined.insert(0, before)
-        self._brief(
+        self._alter(
             f"ALTER TABLE {table} REORGANIZE PARTITION {', '.join(joined)} INTO"
             f" (PARTITION g{period[1]:%Y%m%d} VALUES LESS THAN ('{period[1]}'))"
         )
@@ -270,17 +192,12 @@ class MariaDBHistory(CandleReads):
 
     def _drop_empty(self, name: str) -> bool:
         """Drop a partition of TEMP that is empty while nobody can write; a worker may just have committed to it."""
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                self._query(f"LOCK TABLES {TEMP} WRITE NOWAIT")
-                break
-            except DatabaseError as error:
-                if not error.args or error.args[0] not in _BLOCKED:
-                    raise
-                if time.monotonic() > until:
-                    raise StorageBusyError(f"{TEMP} stays in use: {self._users()}; nothing was changed") from error
-            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter, not a secret
+        self._with_lock_retry(
+            lambda: self._query(f"LOCK TABLES {TEMP} WRITE NOWAIT"),
+            busy=lambda: f"{TEMP} stays in use: {self._users()}; nothing was changed",
+            patience_s=PATIENCE_S,
+            pause_s=(0.005, 0.05),
+        )
         try:
             if self._query(f"SELECT 1 FROM {TEMP} PARTITION ({name}) LIMIT 1"):
                 return False
@@ -289,22 +206,16 @@ class MariaDBHistory(CandleReads):
         finally:
             self._query("UNLOCK TABLES")
 
-    def _brief(self, statement: str, *, patience_s: float = PATIENCE_S) -> None:
+    def _alter(self, statement: str, *, patience_s: float = PATIENCE_S) -> None:
         """Change a table when nobody uses it: BRIEF_S at a time, for whoever comes meanwhile waits behind us."""
-        until = time.monotonic() + patience_s
-        while True:
-            try:
-                self._query(f"SET STATEMENT max_statement_time = {BRIEF_S}, lock_wait_timeout = 1 FOR {statement}")
-                return
-            except DatabaseError as error:
-                if not error.args or error.args[0] not in _BLOCKED:
-                    raise
-                if time.monotonic() > until:
-                    raise StorageBusyError(
-                        f"{statement.split(' PARTITION')[0]} waited {patience_s:g} s for others to let go of the table"
-                        f"; the longest in use: {self._users()}. End them or wait; nothing was changed."
-                    ) from error
-            time.sleep(random.uniform(0.02, 0.15))  # noqa: S311 - jitter, not a secret
+        self._with_lock_retry(
+            lambda: self._query(f"SET STATEMENT max_statement_time = {BRIEF_S}, lock_wait_timeout = 1 FOR {statement}"),
+            busy=lambda: (
+                f"{statement.split(' PARTITION')[0]} waited {patience_s:g} s for others to let go of the table; the"
+                f" longest in use: {self._users()}. End them or wait; nothing was changed."
+            ),
+            patience_s=patience_s,
+        )
 
     def _users(self) -> str:
         with contextlib.suppress(DatabaseError):
@@ -315,9 +226,6 @@ class MariaDBHistory(CandleReads):
             return "; ".join(f"connection {i} of {user}, {seconds} s: {info}" for i, user, seconds, info in rows)
         return "unknown"
 
-    def _has_rows(self, table: str, date: datetime.date) -> bool:
-        return bool(self._query(f"SELECT 1 FROM {table} WHERE trade_date = %s LIMIT 1", [date]))
-
     def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:
         for table in (TEMP, HISTORY):
             partitions.forget(self._place(table))  # another process may have dropped what we made
@@ -326,7 +234,7 @@ class MariaDBHistory(CandleReads):
         own = all(any(part.start == date for part in self.partitions(table)) for table in (TEMP, HISTORY))
         if own and self._has_rows(TEMP, date) and not self._has_rows(HISTORY, date):
             progress("taking the day out of temp_market_data")
-            self._brief(f"ALTER TABLE {TEMP} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}")
+            self._alter(f"ALTER TABLE {TEMP} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}")
             moved += self._arrive(progress, count=count).get(date, 0)
         return moved + self._move_in_pieces(TEMP, date, progress)
 
@@ -343,7 +251,7 @@ class MariaDBHistory(CandleReads):
             elif not count:
                 rows = 0
             else:
-                rows = int(self._query(f"SELECT COUNT(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
+                rows = self._count_moved(date)
             moved[date] = moved.get(date, 0) + rows
         return moved
 
@@ -351,26 +259,28 @@ class MariaDBHistory(CandleReads):
         """The whole of MOVING becomes the day's partition. The server looks at every row first; readers and the writers
         of today go on meanwhile. False if there are rows of other dates, too."""
         progress("bringing the day into market_data_tick")
-        until = time.monotonic() + PATIENCE_S
-        while True:
+
+        def exchange() -> bool:
             try:
                 self._query(
                     f"SET STATEMENT lock_wait_timeout = 2 FOR"
                     f" ALTER TABLE {HISTORY} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}"
                 )
-                return True
             except DatabaseError as error:
-                number = error.args[0] if error.args else 0
-                if number in _FOREIGN_ROWS:
+                if error.args and error.args[0] in _FOREIGN_ROWS:
                     return False
-                if number not in _BLOCKED:
-                    raise
-                if time.monotonic() > until:
-                    raise StorageBusyError(
-                        f"{HISTORY} stays in use by others; the longest: {self._users()}. The day is whole for every"
-                        " reader; it is moved on with the next try."
-                    ) from error
-            time.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - jitter, not a secret
+                raise
+            return True
+
+        return self._with_lock_retry(
+            exchange,
+            busy=lambda: (
+                f"{HISTORY} stays in use by others; the longest: {self._users()}. The day is whole for every reader; it"
+                " is moved on with the next try."
+            ),
+            patience_s=PATIENCE_S,
+            pause_s=(0.05, 0.3),
+        )
 
     def _move_in_pieces(self, table: str, date: datetime.date, progress: Progress) -> int:
         moved = 0
@@ -410,13 +320,13 @@ class MariaDBHistory(CandleReads):
         places = (TEMP, MOVING, HISTORY) if tables is None else (*tables, *([MOVING] if TEMP in tables else []))
         if threads > 1 and not self.connection.in_atomic_block:
             return self._shared_figures(date, places)
-        return self._figures(date, places, "")
+        return self._figures(date, places)
 
     def _shared_figures(self, date: datetime.date, tables: Sequence[str]) -> dict[tuple[str, str], Figure]:
         """Two connections, each half of the symbols."""
         codes = [code for (code,) in self._query("SELECT code FROM symbol ORDER BY CAST(code AS BINARY)")]
         if len(codes) < 2:
-            return self._figures(date, tables, "")
+            return self._figures(date, tables)
         middle = codes[len(codes) // 2]
 
         def half(sign: str) -> dict[tuple[str, str], Figure]:
@@ -429,26 +339,6 @@ class MariaDBHistory(CandleReads):
         with ThreadPoolExecutor(2, thread_name_prefix="figures") as pool:
             first, second = pool.map(half, ("<", ">="))
         return first | second
-
-    def _figures(
-        self, date: datetime.date, tables: Sequence[str], also: str, params: Sequence[Any] = ()
-    ) -> dict[tuple[str, str], Figure]:
-        parts = [
-            f"(SELECT symbol, feed, COUNT(*), SUM({_HASH}) FROM {table} WHERE trade_date = %s{also}"
-            " GROUP BY symbol, feed)"
-            for table in tables
-        ]
-        found: dict[tuple[str, str], Figure] = {}
-        for symbol, feed, count, hashes in self._steady(" UNION ALL ".join(parts), [date, *params] * len(tables)):
-            key = (symbol, feed)
-            found[key] = found.get(key, Figure()) + of_series(symbol, feed, int(count), int(hashes))
-        return found
-
-    def day_rows(self, date: datetime.date) -> int:
-        parts = " UNION ALL ".join(
-            f"(SELECT COUNT(*) FROM {table} WHERE trade_date = %s)" for table in (TEMP, MOVING, HISTORY)
-        )
-        return sum(int(rows) for (rows,) in self._steady(parts, [date] * 3))
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -489,23 +379,6 @@ class MariaDBHistory(CandleReads):
 
     # --- candles ----------------------------------------------------------------------------------------------------
 
-    def build_daily(
-        self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
-    ) -> int:
-        self.ensure_partitions([date], (DAILY,))
-        statement = portable.build_daily(windows=windows, columns="value", sums="SUM(r.value) AS value")
-        params: list[Any] = [
-            part for window in windows for part in (window.market, moment(window.start_us), moment(window.end_us))
-        ]
-        return self._replace_daily(date, statement, [*params, date, date, date, date, date], proven)
-
-    def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
-        parts = " UNION ".join(
-            f"(SELECT DISTINCT symbol, feed FROM {table} WHERE trade_date = %s)"
-            for table in (TEMP, MOVING, HISTORY, MINUTES)
-        )
-        return [(symbol, feed) for symbol, feed in self._steady(f"{parts} ORDER BY 1, 2", [date] * 4)]
-
     @contextmanager
     def own_minutes(self, date: datetime.date, feed: str, symbols: Sequence[str]) -> Iterator[None]:
         # REPEATABLE READ locks the gaps as well: no candle of these symbols appears before we end. Who has stored ticks
@@ -519,27 +392,9 @@ class MariaDBHistory(CandleReads):
             )
             yield
 
-    def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
-        changed = 0
-        for index, symbol in enumerate(bars.symbols):
-            mine = bars.take(bars.symbol == index)
-            stored = minute_bars.from_rows(
-                bars.feed,
-                self._query(
-                    f"SELECT {SELECT_BAR} FROM {MINUTES} WHERE symbol = %s AND feed = %s AND trade_date = %s",
-                    [symbol, bars.feed, date],
-                ),
-            )
-            gone, new = minute_bars.changes(stored, mine)
-            for minute in gone:
-                changed += self._changed(
-                    f"DELETE FROM {MINUTES} WHERE symbol = %s AND feed = %s AND minute_time = %s AND trade_date = %s",
-                    [symbol, bars.feed, moment(minute), date],
-                )
-            if len(new):
-                self._query(replace_statement(new))
-                changed += len(new)
-        return changed
+    def _write_minutes(self, bars: Bars) -> int:
+        self._query(replace_statement(bars))  # of a row that was there the server counts two
+        return len(bars)
 
     def table_figures(self, table: str) -> dict[str, Figure]:
         columns = self._query(
@@ -563,36 +418,11 @@ class MariaDBHistory(CandleReads):
     def _moment(self, us: int) -> str:
         return moment(us)
 
-    def _day(self, days: int) -> datetime.date:
-        return EPOCH_DATE + datetime.timedelta(days=days)
-
-    def _decimal(self, value: int, places: int) -> str:
-        return f"{value}e-{places}"
-
-    def _put(
-        self,
-        table: str,
-        columns: Sequence[str],
-        rows: Sequence[Sequence[Any]],
-        *,
-        replace: Sequence[str] = (),
-        stamp: str = "",
-    ) -> int:
-        """In statements of 500 rows; what is ignored for another reason than being there is an error."""
-        stored = 0
-        names = ", ".join([*columns, stamp] if stamp else columns)
-        row = f"({', '.join(['%s'] * len(columns))}{', NOW(6)' if stamp else ''})"
-        for start in range(0, len(rows), 500):
-            part = rows[start : start + 500]
-            stored += self._changed(
-                f"{'REPLACE' if replace else 'INSERT IGNORE'} INTO {table} ({names}) VALUES"
-                f" {', '.join([row] * len(part))}",
-                [value for one in part for value in one],
-            )
-            self._explain_warnings()
-        return stored
+    def _insertion(self, table: str, names: Sequence[str], replace: Sequence[str]) -> tuple[str, str]:
+        return f"{'REPLACE' if replace else 'INSERT IGNORE'} INTO {table} ({', '.join(names)}) VALUES", ""
 
     def _explain_warnings(self) -> None:
+        """What is ignored for another reason than being there is an error."""
         if not self.connection.connection.warning_count():
             return
         strange = [row for row in self._query("SHOW WARNINGS LIMIT 20") if row[1] != DUPLICATE]
@@ -607,11 +437,8 @@ class MariaDBHistory(CandleReads):
         if (
             engine and engine[0][0] != settings.CACHE_ENGINE
         ):  # the setting was changed; the table is filled again anyway
-            self._brief(f"ALTER TABLE cache_realtime_data ENGINE = {settings.CACHE_ENGINE}")
+            self._alter(f"ALTER TABLE cache_realtime_data ENGINE = {settings.CACHE_ENGINE}")
         return events.keep(self._query)
-
-    def clock_us(self) -> int:
-        return int(self._query(f"SELECT {self.clock_sql}")[0][0])
 
     @property
     def clock_sql(self) -> str:

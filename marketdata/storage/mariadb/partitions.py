@@ -16,10 +16,9 @@ from typing import Any
 
 from django.db import DatabaseError
 
-from marketdata.storage.periods import Period
+from marketdata.storage.periods import Period, Place
 
 Query = Callable[..., list[tuple[Any, ...]]]
-Place = tuple[str, str, str, str]  # host, port, database, table
 
 _known: dict[Place, set[datetime.date]] = {}
 # Somebody else made it in the meantime, or holds the table for a moment.

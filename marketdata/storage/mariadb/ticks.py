@@ -4,17 +4,13 @@ ticks and minute candles; `days` has the rest."""
 from __future__ import annotations
 
 import contextlib
-import datetime
-from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from django.db import DatabaseError, InterfaceError
 
-from marketdata.storage import spans as spans_module
 from marketdata.storage.base import (
     HISTORY,
     MINUTES,
-    PRICE_DIGITS,
     REMEDY,
     SIZE_DIGITS,
     TEMP,
@@ -22,42 +18,15 @@ from marketdata.storage.base import (
     VOLUME_DIGITS,
     Blame,
     Flag,
-    Latest,
-    Span,
-    TickKey,
 )
-from marketdata.storage.mariadb import partitions
-from marketdata.storage.mariadb.columns import SELECT_BAR, SELECT_TICK, minute_rows
-from marketdata.storage.mariadb.days import COMPRESSED, MOVING, NAMES, PARTED, MariaDBHistory, tables
+from marketdata.storage.mariadb import partitions, tables
+from marketdata.storage.mariadb.columns import SELECT_BAR, minute_rows
+from marketdata.storage.mariadb.days import MariaDBHistory
 from marketdata.storage.mariadb.load_data import LoadFile
-from marketdata.storage.rows import date_text, moment, nearby, ticks_from_rows
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import SIZES, Ticks
 
-_PRICE, _SIZE = f"DECIMAL{PRICE_DIGITS}", f"DECIMAL{SIZE_DIGITS}"
-_VOLUME, _VALUE = f"DECIMAL{VOLUME_DIGITS}", f"DECIMAL{VALUE_DIGITS}"
-_ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
-_TICKS = f"""
-CREATE TABLE IF NOT EXISTS {{table}} (
-    symbol VARCHAR(24) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
-    feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL,
-    kind ENUM('trade','quote','snapshot','expected','book','status') NOT NULL, side ENUM('buy','sell') NULL,
-    price {_PRICE} NULL, size {_SIZE} NULL, seq BIGINT NULL,
-    bid {_PRICE} NULL, ask {_PRICE} NULL, bid_size {_SIZE} NULL, ask_size {_SIZE} NULL,
-    cum_volume {_SIZE} NULL,
-    PRIMARY KEY (symbol, event_time, tick_id, trade_date)
-) ENGINE=InnoDB {COMPRESSED} {{parted}}
-"""
-_MINUTES = f"""
-CREATE TABLE IF NOT EXISTS market_data_minute (
-    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, minute_time DATETIME NOT NULL, trade_date DATE NOT NULL,
-    open {_PRICE} NOT NULL, high {_PRICE} NOT NULL, low {_PRICE} NOT NULL, close {_PRICE} NOT NULL,
-    volume {_VOLUME} NOT NULL, value {_VALUE} NOT NULL, n BIGINT NOT NULL, rev INT NOT NULL,
-    open_time DATETIME(6) NOT NULL, open_id BIGINT NOT NULL, close_time DATETIME(6) NOT NULL, close_id BIGINT NOT NULL,
-    PRIMARY KEY (symbol, feed, minute_time, trade_date)
-) ENGINE=InnoDB {PARTED}
-"""
 # Assignments run from left to right and see what the ones before them did: open_time and close_time come last.
 _MERGE = """
 ON DUPLICATE KEY UPDATE
@@ -105,25 +74,20 @@ _REMEDIES = {
     **dict.fromkeys((2002, 2003, 2006, 2013), "start the database, or see whether it can be reached"),
     **dict.fromkeys((1205, 1969, 1317), "end the statement that holds the tables (SHOW PROCESSLIST), or wait for it"),
 }
-_SIZED = (TEMP, MOVING, HISTORY, MINUTES, "market_data", "cache_realtime_data")
-
-_DIALECT = spans_module.Dialect(
-    places=(TEMP, MOVING, HISTORY), tick=SELECT_TICK, bar=SELECT_BAR, time=moment, date=date_text
-)
+_SIZED = (TEMP, tables.MOVING, HISTORY, MINUTES, "market_data", "cache_realtime_data")
 
 
 class MariaDB(MariaDBHistory):
     """Ticks and candles in MariaDB >= 10.6."""
 
-    tick_tables: ClassVar[tuple[str, ...]] = (TEMP, MOVING, HISTORY)
     vendor: ClassVar[str] = "mysql"
 
     def create_tables(self) -> None:
         for table in (TEMP, HISTORY):
-            self._query(_TICKS.format(table=table, parted=PARTED))
-        self._query(_TICKS.format(table=MOVING, parted=""))
+            self._query(tables.TICKS.format(table=table, parted=tables.PARTED))
+        self._query(tables.TICKS.format(table=tables.MOVING, parted=""))
         self._compress()
-        for statement in (_MINUTES, *tables()):
+        for statement in (tables.MINUTE_CANDLES, *tables.others()):
             self._query(statement)
 
     def refine_sizes(self) -> None:
@@ -146,17 +110,17 @@ class MariaDB(MariaDBHistory):
     def _compress(self) -> None:
         """Give tables of ticks that were made without it the option, at once and without a copy: days are exchanged
         between them, so they must be alike."""
-        for table in (TEMP, HISTORY, MOVING):
+        for table in (TEMP, HISTORY, tables.MOVING):
             options = self._query(
                 "SELECT CREATE_OPTIONS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
                 " AND TABLE_NAME = %s",
                 [table],
             )
             if "PAGE_COMPRESSED`=1" not in str(options):
-                self._query(f"ALTER TABLE {table} {COMPRESSED}")
+                self._query(f"ALTER TABLE {table} {tables.COMPRESSED}")
 
     def drop_tables(self) -> None:
-        for table in (TEMP, MOVING, HISTORY, MINUTES, *NAMES):
+        for table in (TEMP, tables.MOVING, HISTORY, MINUTES, *tables.NAMES):
             self._query(f"DROP TABLE IF EXISTS {table}")
             partitions.forget(self._place(table))
 
@@ -238,67 +202,6 @@ class MariaDB(MariaDBHistory):
             return bars
         merged = self._query(f"INSERT{minute_rows(bars)}{_MERGE} RETURNING {SELECT_BAR}")
         return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))
-
-    def read_ticks(
-        self,
-        symbol: str,
-        feed: str,
-        start_us: int,
-        end_us: int,
-        *,
-        kind: int | None = None,
-        after: TickKey | None = None,
-        limit: int | None = None,
-        ascending: bool = True,
-        table: str | None = None,
-    ) -> Ticks:
-        where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
-        params: list[object] = [symbol, feed, moment(start_us), moment(end_us)]
-        if kind is not None:
-            where.append("kind = %s")
-            params.append(int(kind))  # an enumeration would be quoted as text
-        way, sign = ("ASC", ">") if ascending else ("DESC", "<")
-        if after is not None:
-            where.append(f"event_time {sign}= %s AND (event_time {sign} %s OR tick_id {sign} %s)")
-            params += [moment(after.time_us), moment(after.time_us), after.tick_id]
-        # The trading date is the event's own within a week (ingest.validation); it is what partitions are chosen by.
-        where += ["trade_date >= %s", "trade_date <= %s"]
-        params += [nearby(start_us, -8), nearby(end_us, 8)]
-        order = f"ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}")
-        places = (TEMP, MOVING, HISTORY) if table is None else (table,)
-        parts = [
-            f"(SELECT {SELECT_TICK}, event_time FROM {self.connection.ops.quote_name(place)}"
-            f" WHERE {' AND '.join(where)} {order})"
-            for place in places
-        ]
-        rows = self._steady(f"{' UNION ALL '.join(parts)} {order}", params * len(places))
-        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
-
-    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
-        return spans_module.read_ticks(self._steady, _DIALECT, feed, spans)
-
-    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
-        return spans_module.read_minutes(self._steady, _DIALECT, feed, spans)
-
-    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
-        return spans_module.newest_trades(self._steady, _DIALECT, symbols)
-
-    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
-        parts = [
-            f"(SELECT {SELECT_TICK}, event_time FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s)"
-            for place in (TEMP, MOVING, HISTORY)
-        ]
-        rows = self._steady(f"{' UNION ALL '.join(parts)} ORDER BY event_time, tick_id", [symbol, feed, date] * 3)
-        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
-
-    def series(self) -> list[tuple[str, str]]:
-        return [
-            (row[0], row[1])
-            for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")
-        ]
-
-    def count(self, table: str) -> int:
-        return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
 
 
 def _number(error: BaseException) -> int | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from marketdata.storage import rows
+from marketdata.storage import portable, rows
 from marketdata.storage.postgresql.copy_rows import KINDS, SIDES
 from marketdata.storage.rows import UNITS, date_text, moments
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT
+from marketdata.types.ticks import ABSENT, SIZE_UNIT
 from terminals import wire
 
 
@@ -37,22 +37,8 @@ def number(column: str, words: tuple[str, ...]) -> str:
 
 DAY = "trade_date - DATE '1970-01-01'"
 VALUE = f"greatest(least(floor(value), {MOST}), -{MOST})::bigint, ((value - floor(value)) * {VALUE_UNIT})::bigint"
-SELECT_BAR = ", ".join(
-    [
-        "symbol",
-        micros("minute_time"),
-        DAY,
-        *(scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")),
-        total("volume"),
-        VALUE,
-        "n",
-        "rev",
-        micros("open_time"),
-        "open_id",
-        micros("close_time"),
-        "close_id",
-    ]
-)
+SELECT_BAR = portable.bar_columns(day=DAY, value=VALUE, micros=micros, scaled=scaled, total=total)
+SELECT_DAILY = portable.daily_columns(day=DAY, value=VALUE, scaled=scaled, total=total)
 SELECT_TICK = ", ".join(
     [
         micros("event_time"),

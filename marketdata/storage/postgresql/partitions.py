@@ -11,8 +11,8 @@ import re
 import time
 
 from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, TEMP
+from marketdata.storage.periods import Place
 
-Place = tuple[str, str, str, str]  # host, port, database, table
 Bounds = tuple[datetime.date, datetime.date]
 
 TICK_KEY = "symbol, event_time, tick_id, trade_date"

@@ -4,18 +4,15 @@ ticks and minute candles; `days` has the rest."""
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import numpy as np
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, transaction
 
-from marketdata.storage import spans as spans_module
 from marketdata.storage.base import (
     EPOCH_DATE,
     HISTORY,
     MINUTES,
-    PRICE_DIGITS,
     REMEDY,
     SIZE_DIGITS,
     TEMP,
@@ -23,53 +20,25 @@ from marketdata.storage.base import (
     VOLUME_DIGITS,
     Blame,
     Flag,
-    Latest,
-    Span,
-    TickKey,
 )
-from marketdata.storage.postgresql import partitions
+from marketdata.storage.postgresql import partitions, tables
 from marketdata.storage.postgresql.columns import (
     INSERT_MINUTES,
     SELECT_BAR,
-    SELECT_TICK,
     minute_lists,
-    moment,
 )
 from marketdata.storage.postgresql.copy_rows import KINDS, SIDES, CopyRows
 from marketdata.storage.postgresql.days import (
     MINUTE_LOCK,
-    NAMES,
     PostgreSQLHistory,
     minute_lock,
     sqlstate,
-    tables,
 )
-from marketdata.storage.rows import date_text, nearby, ticks_from_rows
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import SIZES, Ticks
 
 _WORDS = {"tick_kind": KINDS[1:], "tick_side": SIDES[1:]}
-_PRICE, _SIZE = f"NUMERIC{PRICE_DIGITS}", f"NUMERIC{SIZE_DIGITS}"
-_VOLUME, _VALUE = f"NUMERIC{VOLUME_DIGITS}", f"NUMERIC{VALUE_DIGITS}"
-_TICKS = f"""
-CREATE TABLE IF NOT EXISTS {{table}} (
-    symbol VARCHAR(24) COLLATE "C" NOT NULL, event_time TIMESTAMPTZ(6) NOT NULL, tick_id BIGINT NOT NULL,
-    trade_date DATE NOT NULL, feed VARCHAR(16) COLLATE "C" NOT NULL, source SMALLINT NOT NULL,
-    kind tick_kind NOT NULL, side tick_side,
-    price {_PRICE}, size {_SIZE}, seq BIGINT,
-    bid {_PRICE}, ask {_PRICE}, bid_size {_SIZE}, ask_size {_SIZE},
-    cum_volume {_SIZE} {{parted}}
-"""
-_MINUTES = f"""
-CREATE TABLE IF NOT EXISTS market_data_minute (
-    symbol VARCHAR(24) COLLATE "C" NOT NULL, feed VARCHAR(16) COLLATE "C" NOT NULL, minute_time TIMESTAMPTZ(0) NOT NULL,
-    trade_date DATE NOT NULL,
-    open {_PRICE} NOT NULL, high {_PRICE} NOT NULL, low {_PRICE} NOT NULL, close {_PRICE} NOT NULL,
-    volume {_VOLUME} NOT NULL, value {_VALUE} NOT NULL, n BIGINT NOT NULL, rev INTEGER NOT NULL,
-    open_time TIMESTAMPTZ(6) NOT NULL, open_id BIGINT NOT NULL,
-    close_time TIMESTAMPTZ(6) NOT NULL, close_id BIGINT NOT NULL {partitions.parted(MINUTES)}
-"""
 _EARLIER = "(EXCLUDED.open_time, EXCLUDED.open_id) < (m.open_time, m.open_id)"
 _LATER = "(EXCLUDED.close_time, EXCLUDED.close_id) > (m.close_time, m.close_id)"
 _MERGE = f"""{INSERT_MINUTES}
@@ -109,8 +78,6 @@ _REMEDIES = {
 _CHECK, _DUPLICATE = "23514", "23505"
 _SIZED = (TEMP, HISTORY, MINUTES, "market_data", "cache_realtime_data")
 
-_DIALECT = spans_module.Dialect(places=(TEMP, HISTORY), tick=SELECT_TICK, bar=SELECT_BAR, time=moment, date=date_text)
-
 
 class PostgreSQL(PostgreSQLHistory):
     """Ticks and candles in PostgreSQL >= 14."""
@@ -124,8 +91,8 @@ class PostgreSQL(PostgreSQLHistory):
                 f"DO $$ BEGIN CREATE TYPE {name} AS ENUM ({listed}); EXCEPTION WHEN duplicate_object THEN NULL; END $$"
             )
         for table in (TEMP, HISTORY):
-            self._query(_TICKS.format(table=table, parted=partitions.parted(table)))
-        for statement in (_MINUTES, *tables()):
+            self._query(tables.TICKS.format(table=table, parted=partitions.parted(table)))
+        for statement in (tables.MINUTE_CANDLES, *tables.others()):
             self._query(statement)
 
     def refine_sizes(self) -> None:
@@ -147,7 +114,7 @@ class PostgreSQL(PostgreSQLHistory):
                 self._query(f"ALTER TABLE {table} {', '.join(modified)}")
 
     def drop_tables(self) -> None:
-        for table in (TEMP, HISTORY, MINUTES, *NAMES):
+        for table in (TEMP, HISTORY, MINUTES, *tables.NAMES):
             self._query(f"DROP TABLE IF EXISTS {table}")
             partitions.forget(self._place(table))
         for name in _WORDS:
@@ -245,67 +212,3 @@ class PostgreSQL(PostgreSQLHistory):
             "SELECT pg_advisory_xact_lock_shared(%s, lock) FROM unnest(%s::int[]) AS lock", [MINUTE_LOCK, locks]
         )
         return minute_bars.believable(minute_bars.from_rows(bars.feed, self._query(_MERGE, minute_lists(bars))))
-
-    def read_ticks(
-        self,
-        symbol: str,
-        feed: str,
-        start_us: int,
-        end_us: int,
-        *,
-        kind: int | None = None,
-        after: TickKey | None = None,
-        limit: int | None = None,
-        ascending: bool = True,
-        table: str | None = None,
-    ) -> Ticks:
-        where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
-        params: list[object] = [symbol, feed, moment(start_us), moment(end_us)]
-        if kind is not None:
-            where.append("kind = %s")
-            params.append(KINDS[kind])
-        way, sign = ("ASC", ">") if ascending else ("DESC", "<")
-        if after is not None:
-            where.append(f"(event_time, tick_id) {sign} (%s, %s)")
-            params += [moment(after.time_us), after.tick_id]
-        # The trading date is the event's own within a week (ingest.validation); it is what partitions are chosen by.
-        where += ["trade_date >= %s", "trade_date <= %s"]
-        params += [nearby(start_us, -8), nearby(end_us, 8)]
-        order = f"ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}")
-        # TEMP first: it is what a moving day is taken out of, so whoever holds it sees the day in one place.
-        places = (TEMP, HISTORY) if table is None else (table,)
-        parts = [
-            f"(SELECT {SELECT_TICK}, event_time FROM {self.connection.ops.quote_name(place)}"
-            f" WHERE {' AND '.join(where)} {order})"
-            for place in places
-        ]
-        # One part in brackets is ordered already, and may not be so once more.
-        ordered = f"{' UNION ALL '.join(parts)} {order}" if len(parts) > 1 else parts[0]
-        rows = self._query(ordered, params * len(places))
-        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
-
-    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
-        return spans_module.read_ticks(self._query, _DIALECT, feed, spans)
-
-    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
-        return spans_module.read_minutes(self._query, _DIALECT, feed, spans)
-
-    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
-        return spans_module.newest_trades(self._query, _DIALECT, symbols)
-
-    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
-        parts = [
-            f"(SELECT {SELECT_TICK}, event_time FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s)"
-            for place in (TEMP, HISTORY)
-        ]
-        rows = self._query(f"{' UNION ALL '.join(parts)} ORDER BY event_time, tick_id", [symbol, feed, date] * 2)
-        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
-
-    def series(self) -> list[tuple[str, str]]:
-        return [
-            (row[0], row[1])
-            for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")
-        ]
-
-    def count(self, table: str) -> int:
-        return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])

@@ -9,26 +9,26 @@ import datetime
 import sqlite3
 import time
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from marketdata.storage import portable
 from marketdata.storage.base import (
     EPOCH_DATE,
     EVENTS,
     HISTORY,
+    MINUTES,
     PERIODS,
     TEMP,
     Part,
     Progress,
-    Series,
-    Window,
 )
-from marketdata.storage.candlereads import CandleReads
+from marketdata.storage.rows import UNITS
+from marketdata.storage.sql import SharedSQL
 from marketdata.types import minute_bars
-from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure, of_series
+from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
+from marketdata.types.ticks import ABSENT
 
 PIECE = 20_000  # rows of a transaction while a day is moved: a fraction of a second
 TABLES = """
@@ -65,13 +65,18 @@ CREATE TABLE IF NOT EXISTS cache_stats_data (
 """
 NAMES = ("market_data", "order_books", "market_events", "cache_realtime_data", "cache_chart_data", "cache_stats_data")
 _HASH = (
-    f"(tick_id % {PRIME} + 1) * ((event_time % {PRIME} * {TIME}"
-    + "".join(f" + coalesce({name} % {PRIME} * {factor}, -{absent})" for name, (factor, absent) in FACTORS.items())
-    + f" + kind * {KIND} + side * {SIDE} + source * {SOURCE}) % {PRIME}) % {PRIME}"
+    f"(tick_id %% {PRIME} + 1) * ((event_time %% {PRIME} * {TIME}"
+    + "".join(f" + coalesce({name} %% {PRIME} * {factor}, -{absent})" for name, (factor, absent) in FACTORS.items())
+    + f" + kind * {KIND} + side * {SIDE} + source * {SOURCE}) %% {PRIME}) %% {PRIME}"
 )
 BAR_COLUMNS = (
     "symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev,"
     " open_time, open_id, close_time, close_id"
+)
+SELECT_TICK = (
+    "event_time, kind, side, "
+    + "".join(f"coalesce({name}, {ABSENT}), " for name in UNITS)
+    + "trade_date, tick_id, source"
 )
 _HALF = 10**9
 _BAR_KEY = ("symbol", "feed", "minute_time", "trade_date")
@@ -99,21 +104,22 @@ def _total(column: str) -> str:
     )
 
 
-class SQLiteHistory(CandleReads):
+class SQLiteHistory(SharedSQL):
     """What `SQLite` inherits; it adds today's ticks and minute candles."""
 
     TIME_US, DAYS = "event_time", "trade_date"
-    BAR, DAILY_BAR = BAR_COLUMNS, _DAILY_COLUMNS
+    TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, BAR_COLUMNS, _DAILY_COLUMNS, _HASH
+    VALUE = "value, value_frac"
+    SUM_VALUE = (
+        f"{_total('r.value')} + SUM(r.value_frac) / {VALUE_UNIT} AS value,"
+        f" SUM(r.value_frac) % {VALUE_UNIT} AS value_frac"
+    )
+    SUM = _total("{0}")
 
     def _raw(self) -> sqlite3.Connection:
         self.connection.ensure_connection()
         raw: sqlite3.Connection = self.connection.connection
         return raw
-
-    def _changed(self, sql: str, params: Sequence[Any] = ()) -> int:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, params)
-            return max(int(cursor.rowcount), 0)
 
     # --- days -------------------------------------------------------------------------------------------------------
 
@@ -162,22 +168,6 @@ class SQLiteHistory(CandleReads):
             last = found[-1]
             progress(f"{moved:,} ticks moved")
 
-    def tick_figures(
-        self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
-    ) -> dict[tuple[str, str], Figure]:
-        parts = " UNION ALL ".join(
-            f"SELECT symbol, feed, {_HASH} AS h FROM {table} WHERE trade_date = {_day(date)}"
-            for table in tables or (TEMP, HISTORY)
-        )
-        rows = self._query(f"SELECT symbol, feed, count(*), sum(h) FROM ({parts}) GROUP BY symbol, feed")
-        return {(symbol, feed): of_series(symbol, feed, count, hashes) for symbol, feed, count, hashes in rows}
-
-    def day_rows(self, date: datetime.date) -> int:
-        parts = " UNION ALL ".join(
-            f"SELECT count(*) FROM {table} WHERE trade_date = {_day(date)}" for table in (TEMP, HISTORY)
-        )
-        return sum(rows for (rows,) in self._query(parts))
-
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         if self.connection.in_atomic_block:
@@ -189,55 +179,20 @@ class SQLiteHistory(CandleReads):
         finally:
             self._query("ROLLBACK")
 
-    def build_daily(
-        self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
-    ) -> int:
-        day = _day(date)
-        statement = portable.build_daily(
-            windows=windows,
-            columns="value, value_frac",
-            sums=f"{_total('r.value')} + SUM(r.value_frac) / {VALUE_UNIT} AS value,"
-            f" SUM(r.value_frac) % {VALUE_UNIT} AS value_frac",
-            total=_total,
-        )
-        params: list[Any] = [part for window in windows for part in (window.market, window.start_us, window.end_us)]
-        return self._replace_daily(date, statement, [*params, day, day, day, day, day], proven)
-
-    def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
-        parts = " UNION ".join(
-            f"SELECT symbol, feed FROM {table} WHERE trade_date = %s" for table in (TEMP, HISTORY, "market_data_minute")
-        )
-        return [(symbol, feed) for symbol, feed in self._query(f"{parts} ORDER BY 1, 2", [_day(date)] * 3)]
-
     @contextmanager
     def own_minutes(self, date: datetime.date, feed: str, symbols: Sequence[str]) -> Iterator[None]:
         with self.transaction():  # whoever writes has the file to himself
             yield
 
-    def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
-        changed = 0
-        for index, symbol in enumerate(bars.symbols):
-            where = "symbol = %s AND feed = %s AND trade_date = %s"
-            rows = self._query(
-                f"SELECT {BAR_COLUMNS} FROM market_data_minute WHERE {where}", [symbol, bars.feed, _day(date)]
-            )
-            gone, new = minute_bars.changes(minute_bars.from_rows(bars.feed, rows), bars.take(bars.symbol == index))
-            for minute in gone:
-                changed += self._changed(
-                    f"DELETE FROM market_data_minute WHERE {where} AND minute_time = %s",
-                    [symbol, bars.feed, _day(date), minute],
-                )
-            names = minute_bars.COLUMNS[1:]
-            changed += self._put(
-                "market_data_minute",
-                ["feed", *BAR_COLUMNS.split(", ")],
-                [
-                    (bars.feed, symbol, *row)
-                    for row in zip(*(getattr(new, name).tolist() for name in names), strict=True)
-                ],
-                replace=_BAR_KEY,
-            )
-        return changed
+    def _write_minutes(self, bars: Bars) -> int:
+        columns = [getattr(bars, name).tolist() for name in minute_bars.COLUMNS[1:]]
+        names = [bars.symbols[index] for index in bars.symbol.tolist()]
+        return self._put(
+            MINUTES,
+            ["feed", *BAR_COLUMNS.split(", ")],
+            [(bars.feed, *row) for row in zip(names, *columns, strict=True)],
+            replace=_BAR_KEY,
+        )
 
     def table_figures(self, table: str) -> dict[str, Figure]:
         raw = self._raw()

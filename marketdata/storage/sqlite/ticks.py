@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from django.db import DatabaseError, OperationalError
 
-from marketdata.storage import spans as spans_module
-from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Blame, Flag, Latest, Span, TickKey
+from marketdata.storage.base import HISTORY, MINUTES, TEMP, Blame, Flag, TickKey
 from marketdata.storage.rows import UNITS, ticks_from_rows
 from marketdata.storage.sqlite.days import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.types import minute_bars
@@ -64,16 +63,6 @@ ON CONFLICT DO UPDATE SET
     close_time = max(close_time, excluded.close_time)
 RETURNING {BAR_COLUMNS}
 """
-
-_GIVEN = ", ".join(f"coalesce({name}, {ABSENT})" for name in UNITS)
-_DIALECT = spans_module.Dialect(
-    places=(TEMP, HISTORY),
-    tick=f"event_time, kind, side, {_GIVEN}, trade_date, tick_id, source",
-    bar=BAR_COLUMNS,
-    time=int,
-    date=int,
-)
-
 
 _TRANSIENT = ("locked", "busy", "disk I/O", "disk is full")
 _INFRASTRUCTURE = (
@@ -225,12 +214,10 @@ class SQLite(SQLiteHistory):
             where.append(f"(event_time, tick_id) {'>' if ascending else '<'} (%s, %s)")
             params += [after.time_us, after.tick_id]
         way = "ASC" if ascending else "DESC"
-        shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in UNITS)
         places = (TEMP, HISTORY) if table is None else (table,)
         parts = [
-            f"SELECT * FROM (SELECT event_time, kind, side, {shown}, trade_date, tick_id, source"
-            f" FROM {self.connection.ops.quote_name(place)} WHERE {' AND '.join(where)}"
-            f" ORDER BY event_time {way}, tick_id {way} LIMIT %s)"
+            f"SELECT * FROM (SELECT {self.TICK} FROM {self.connection.ops.quote_name(place)}"
+            f" WHERE {' AND '.join(where)} ORDER BY event_time {way}, tick_id {way} LIMIT %s)"
             for place in places
         ]
         most = -1 if limit is None else limit
@@ -239,31 +226,3 @@ class SQLite(SQLiteHistory):
             [*[*params, most] * len(places), most],
         )
         return ticks_from_rows(feed, symbol, rows)
-
-    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
-        return spans_module.read_ticks(self._query, _DIALECT, feed, spans)
-
-    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
-        return spans_module.read_minutes(self._query, _DIALECT, feed, spans)
-
-    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
-        return spans_module.newest_trades(self._query, _DIALECT, symbols)
-
-    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
-        shown = ", ".join(f"coalesce({name}, {ABSENT})" for name in UNITS)
-        parts = " UNION ALL ".join(
-            f"SELECT event_time, kind, side, {shown}, trade_date, tick_id, source FROM {place}"
-            " WHERE symbol = %s AND feed = %s AND trade_date = %s"
-            for place in (TEMP, HISTORY)
-        )
-        rows = self._query(f"{parts} ORDER BY event_time, tick_id", [symbol, feed, (date - EPOCH_DATE).days] * 2)
-        return ticks_from_rows(feed, symbol, rows)
-
-    def series(self) -> list[tuple[str, str]]:
-        return [
-            (row[0], row[1])
-            for row in self._query("SELECT DISTINCT symbol, feed FROM market_data_minute ORDER BY 1, 2")
-        ]
-
-    def count(self, table: str) -> int:
-        return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])

@@ -1,0 +1,296 @@
+"""SQL that databases share: what each is asked in the same words (`SharedSQL`), and what only the servers have in
+common (`ServerSQL`). A backend brings its words for columns, times and dates."""
+
+from __future__ import annotations
+
+import abc
+import datetime
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from django.db import DatabaseError
+
+from marketdata.storage import portable
+from marketdata.storage import spans as spans_module
+from marketdata.storage.base import (
+    DAILY,
+    EPOCH_DATE,
+    HISTORY,
+    MINUTES,
+    TEMP,
+    Latest,
+    Series,
+    Span,
+    StorageBusyError,
+    TickKey,
+    Window,
+)
+from marketdata.storage.candlereads import CandleReads
+from marketdata.storage.periods import Place
+from marketdata.storage.rows import nearby, ticks_from_rows
+from marketdata.types import checksums, minute_bars
+from marketdata.types.checksums import Figure
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import Ticks
+
+T = TypeVar("T")
+ROWS_A_STATEMENT = 500
+PATIENCE_S = 60.0
+"""How long the upkeep waits for others to let go of a table."""
+
+
+class SharedSQL(CandleReads):
+    """What every backend inherits once it has the words."""
+
+    TICK: ClassVar[str]
+    """What `rows.ticks_from_rows` reads of a tick."""
+    HASH: ClassVar[str]
+    """A tick's hash as `marketdata.types.checksums` has it; percent signs are doubled."""
+    VALUE: ClassVar[str] = "value"
+    """The columns of a traded value."""
+    SUM_VALUE: ClassVar[str] = "SUM(r.value) AS value"
+    """The sum of a traded value, by the names of VALUE."""
+    SUM: ClassVar[str] = "SUM({0})"
+    """The sum of a volume."""
+
+    @abc.abstractmethod
+    def _write_minutes(self, bars: Bars) -> int:
+        """Write minute candles of one feed in place of those that are there; how many."""
+
+    def _query_with_retry(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """A question about days that may be moved meanwhile; where that ends a question, it is asked again."""
+        return self._query(sql, params)
+
+    def series(self) -> list[tuple[str, str]]:
+        rows = self._query(f"SELECT DISTINCT symbol, feed FROM {MINUTES} ORDER BY 1, 2")
+        return [(symbol, feed) for symbol, feed in rows]
+
+    def count(self, table: str) -> int:
+        return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
+
+    # --- ticks ------------------------------------------------------------------------------------------------------
+
+    def _dialect(self) -> spans_module.Dialect:
+        return spans_module.Dialect(
+            places=self.tick_tables, tick=self.TICK, bar=self.BAR, time=self._moment, date=self._day
+        )
+
+    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+        return spans_module.read_ticks(self._query_with_retry, self._dialect(), feed, spans)
+
+    def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
+        return spans_module.read_minutes(self._query_with_retry, self._dialect(), feed, spans)
+
+    def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
+        return spans_module.newest_trades(self._query_with_retry, self._dialect(), symbols)
+
+    def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
+        parts = [
+            f"SELECT {self.TICK}, event_time AS at FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s"
+            for place in self.tick_tables
+        ]
+        params = [symbol, feed, self._day_of(date)] * len(parts)
+        rows = self._query_with_retry(f"{' UNION ALL '.join(parts)} ORDER BY at, tick_id", params)
+        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    # --- days -------------------------------------------------------------------------------------------------------
+
+    def _day_of(self, date: datetime.date) -> Any:
+        """A trading date as a parameter."""
+        return self._day((date - EPOCH_DATE).days)
+
+    def tick_figures(
+        self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
+    ) -> dict[tuple[str, str], Figure]:
+        """`threads` is for a database that does not share such work among threads by itself."""
+        return self._figures(date, sorted(tables or self.tick_tables, key=lambda table: table != TEMP))
+
+    def _figures(
+        self, date: datetime.date, tables: Sequence[str], also: str = "", params: Sequence[Any] = ()
+    ) -> dict[tuple[str, str], Figure]:
+        """The figures of a trading date in these tables, each named once; `also` narrows them with its `params`."""
+        parts = [
+            f"SELECT symbol, feed, count(*), sum({self.HASH}) FROM {self.connection.ops.quote_name(table)}"
+            f" WHERE trade_date = %s{also} GROUP BY symbol, feed"
+            for table in tables
+        ]
+        rows = self._query_with_retry(" UNION ALL ".join(parts), [self._day_of(date), *params] * len(parts))
+        found: dict[tuple[str, str], Figure] = {}
+        for symbol, feed, count, hashes in rows:
+            figure = checksums.of_series(symbol, feed, int(count), int(hashes))
+            found[symbol, feed] = found.get((symbol, feed), Figure()) + figure
+        return found
+
+    def day_rows(self, date: datetime.date) -> int:
+        parts = [f"SELECT count(*) FROM {table} WHERE trade_date = %s" for table in self.tick_tables]
+        rows = self._query_with_retry(" UNION ALL ".join(parts), [self._day_of(date)] * len(parts))
+        return sum(int(count) for (count,) in rows)
+
+    def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
+        parts = [
+            f"SELECT DISTINCT symbol, feed FROM {table} WHERE trade_date = %s" for table in (*self.tick_tables, MINUTES)
+        ]
+        rows = self._query_with_retry(f"{' UNION '.join(parts)} ORDER BY 1, 2", [self._day_of(date)] * len(parts))
+        return [(symbol, feed) for symbol, feed in rows]
+
+    # --- candles ----------------------------------------------------------------------------------------------------
+
+    def build_daily(
+        self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
+    ) -> int:
+        self.ensure_partitions([date], (DAILY,))
+        statement = portable.build_daily(
+            windows=windows, columns=self.VALUE, sums=self.SUM_VALUE, total=self.SUM.format
+        )
+        params: list[Any] = [
+            part
+            for window in windows
+            for part in (window.market, self._moment(window.start_us), self._moment(window.end_us))
+        ]
+        return self._replace_daily(date, statement, [*params, *[self._day_of(date)] * 5], proven)
+
+    def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
+        changed = 0
+        of_date = "symbol = %s AND feed = %s AND trade_date = %s"
+        for index, symbol in enumerate(bars.symbols):
+            chosen = [symbol, bars.feed, self._day_of(date)]
+            rows = self._query(f"SELECT {self.BAR} FROM {MINUTES} WHERE {of_date}", chosen)
+            stored = minute_bars.from_rows(bars.feed, rows)
+            gone, new = minute_bars.changes(stored, bars.take(bars.symbol == index))
+            for minute in gone:
+                changed += self._changed(
+                    f"DELETE FROM {MINUTES} WHERE {of_date} AND minute_time = %s", [*chosen, self._moment(minute)]
+                )
+            if len(new):
+                changed += self._write_minutes(new)
+        return changed
+
+
+class ServerSQL(SharedSQL):
+    """What the backends of servers inherit."""
+
+    NOW: ClassVar[str]
+    """The server's own time, as a column holds it."""
+
+    @abc.abstractmethod
+    def _insertion(self, table: str, names: Sequence[str], replace: Sequence[str]) -> tuple[str, str]:
+        """What stands before and behind the rows of a statement that inserts these columns. Rows whose key is there are
+        left alone, or replaced where `replace` names the key."""
+
+    @abc.abstractmethod
+    def _kind(self, kind: int) -> Any:
+        """A kind of tick as a parameter."""
+
+    @abc.abstractmethod
+    def _beyond(self, sign: str, key: TickKey) -> tuple[str, list[Any]]:
+        """Ticks behind (`sign` is >) or before (<) a key, as a condition with its parameters."""
+
+    @abc.abstractmethod
+    def _is_locked(self, error: DatabaseError) -> bool:
+        """Whether others held what was wanted, so that it may be tried again."""
+
+    def _day(self, days: int) -> datetime.date:
+        return EPOCH_DATE + datetime.timedelta(days=days)
+
+    def _decimal(self, value: int, places: int) -> str:
+        return f"{value}e-{places}"
+
+    def _put(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        replace: Sequence[str] = (),
+        stamp: str = "",
+    ) -> int:
+        stored = 0
+        before, behind = self._insertion(table, [*columns, stamp] if stamp else list(columns), replace)
+        row = f"({', '.join(['%s'] * len(columns))}{f', {self.NOW}' if stamp else ''})"
+        for start in range(0, len(rows), ROWS_A_STATEMENT):
+            part = rows[start : start + ROWS_A_STATEMENT]
+            values = [value for one in part for value in one]
+            stored += self._changed(f"{before} {', '.join([row] * len(part))} {behind}", values)
+            self._explain_warnings()
+        return stored
+
+    def _explain_warnings(self) -> None:
+        """StorageError if the last statement left out rows for another reason than that they were there; for a server
+        that says so in a warning only."""
+
+    def clock_us(self) -> int:
+        return int(self._query(f"SELECT {self.clock_sql}")[0][0])
+
+    def read_ticks(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        kind: int | None = None,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+        table: str | None = None,
+    ) -> Ticks:
+        where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
+        params: list[Any] = [symbol, feed, self._moment(start_us), self._moment(end_us)]
+        if kind is not None:
+            where.append("kind = %s")
+            params.append(self._kind(kind))
+        way, sign = ("ASC", ">") if ascending else ("DESC", "<")
+        if after is not None:
+            condition, values = self._beyond(sign, after)
+            where.append(condition)
+            params += values
+        # The trading date is the event's own within a week (ingest.validation); it is what partitions are chosen by.
+        where += ["trade_date >= %s", "trade_date <= %s"]
+        params += [nearby(start_us, -8), nearby(end_us, 8)]
+        order = f"ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}")
+        # The first place is what a moving day is taken out of, so whoever holds it sees the day in one place.
+        places = self.tick_tables if table is None else (table,)
+        parts = [
+            f"(SELECT {self.TICK}, event_time FROM {self.connection.ops.quote_name(place)}"
+            f" WHERE {' AND '.join(where)} {order})"
+            for place in places
+        ]
+        # One part in brackets is ordered already, and may not be so once more.
+        ordered = f"{' UNION ALL '.join(parts)} {order}" if len(parts) > 1 else parts[0]
+        rows = self._query_with_retry(ordered, params * len(places))
+        return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
+
+    def _place(self, table: str) -> Place:
+        """By what a process remembers the partitions of a table."""
+        settings_dict = self.connection.settings_dict
+        return (str(settings_dict["HOST"]), str(settings_dict["PORT"]), str(settings_dict["NAME"]), table)
+
+    def _has_rows(self, table: str, date: datetime.date) -> bool:
+        return bool(self._query(f"SELECT 1 FROM {table} WHERE trade_date = %s LIMIT 1", [date]))
+
+    def _count_moved(self, date: datetime.date) -> int:
+        """How many ticks of a trading date lie in history."""
+        return int(self._query(f"SELECT count(*) FROM {HISTORY} WHERE trade_date = %s", [date])[0][0])
+
+    def _with_lock_retry(
+        self,
+        work: Callable[[], T],
+        *,
+        busy: Callable[[], str],
+        patience_s: float,
+        pause_s: tuple[float, float] = (0.02, 0.15),
+    ) -> T:
+        """Do what waits for a lock only briefly, for whoever comes meanwhile waits behind us; again and again, with a
+        pause between these bounds, until `patience_s` is over. StorageBusyError then, in the words of `busy`."""
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                return work()
+            except DatabaseError as error:
+                if not self._is_locked(error):
+                    raise
+                if time.monotonic() > until:
+                    raise StorageBusyError(busy()) from error
+            time.sleep(random.uniform(*pause_s))  # noqa: S311 - jitter, not a secret
