@@ -17,3 +17,13 @@ def worker(road_database: None, redis: object, redis_server: Server) -> Iterator
 
     with worker_of(redis_server.url):
         yield
+
+
+@pytest.fixture
+def krx_symbols(road_database: None) -> None:
+    """005930 and 000660 of KRX in an empty database; no calendar is remembered."""
+    from marketdata.calendar import trading_dates
+    from marketdata.models import Symbol
+
+    Symbol.objects.bulk_create([Symbol(code=code, market_id="KRX") for code in ("005930", "000660")])
+    trading_dates.forget()

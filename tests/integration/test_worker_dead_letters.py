@@ -1,0 +1,100 @@
+"""A batch that nobody can process is kept aside after so many failures, and the others go on."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+from ingest import notices, tasks
+from ingest.flights import Flight, Flights
+from marketdata.ledger import batch_ledger
+from marketdata.models import (
+    DeadLetter,
+    IngestBatch,
+)
+from marketdata.storage import storage
+from marketdata.types.ticks import batch_number
+from terminals import wire
+from tests.fakes import FakeClock
+from tests.integration.processing import ME, REPLAY, announced, rows, told, trade
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+@pytest.fixture
+def poison() -> Iterator[None]:
+    """A database that refuses the candles of symbol 000660, for a reason no retry will mend."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "mysql":
+            cursor.execute(
+                "CREATE TRIGGER poison BEFORE INSERT ON market_data_minute FOR EACH ROW"
+                " IF NEW.symbol = '000660' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'poison'; END IF"
+            )
+        elif connection.vendor == "postgresql":
+            cursor.execute(
+                "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " IF NEW.symbol = '000660' THEN RAISE EXCEPTION 'poison'; END IF; RETURN NEW; END $$;"
+                " CREATE TRIGGER poison BEFORE INSERT ON market_data_minute FOR EACH ROW EXECUTE FUNCTION poison()"
+            )
+        else:
+            cursor.execute(
+                "CREATE TRIGGER poison BEFORE INSERT ON market_data_minute WHEN NEW.symbol = '000660'"
+                " BEGIN SELECT RAISE(ABORT, 'poison'); END"
+            )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION poison CASCADE" if connection.vendor == "postgresql" else "DROP TRIGGER poison")
+
+
+def flight(payload: bytes, *, since: float) -> Flight:
+    header = wire.parse_header(payload)
+    return Flight(
+        number=batch_number(1, header.seq),
+        stream=1,
+        seq=header.seq,
+        payload=payload,
+        rows=header.rows,
+        received_us=batch_ledger.now_us(),
+        source_id=REPLAY,
+        register_market=None,
+        since=since,
+    )
+
+
+def test_a_poisonous_batch_is_buried_after_ten_failures_and_the_others_go_on(poison):
+    clock, flights, heard = FakeClock(), Flights(4, 5000, 5.0), 0
+    deadly = rows(trade(symbol="000660"), seq=2)
+    for payload in (rows(trade()), deadly, rows(trade(), seq=3)):
+        flights.add(flight(payload, since=clock()))
+
+    attempts: list[list[int]] = []
+    settled: list[tuple[int, str]] = []
+    while len(flights) and len(attempts) < 50:
+        flights.overdue(clock.advance(5.0))
+        if chosen := flights.next_message():
+            flights.published(chosen, clock())
+            attempts.append([one.seq for one in chosen])
+            tasks.process_batches(
+                batches=[
+                    notices.batch_message(
+                        one.number, one.payload, one.received_us, one.source_id, one.register_market, one.dead
+                    )
+                    for one in chosen
+                ],
+                reply_to=ME,
+            )
+        for outcome in told()[heard:]:
+            heard += 1
+            if outcome.failed:
+                flights.fail(outcome.batch, outcome.failed, clock())
+            elif flights.settle(outcome.batch, clock()):
+                settled.append((outcome.batch & 0xFFFFFFFF, outcome.code))
+
+    assert attempts == [[1, 2, 3]] + [[2]] * 10
+    assert settled == [(1, ""), (3, ""), (2, "dead_letter")]
+    letter = DeadLetter.objects.get()
+    assert (letter.code, bytes(letter.payload)) == ("dead_letter", deadly)
+    assert "poison" in letter.error
+    assert IngestBatch.objects.get(batch=batch_number(1, 2)).state == "dead"
+    assert storage().count("temp_market_data") == 2
+    assert [len(entry.ticks) for entry in announced()] == [1, 1]
