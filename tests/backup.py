@@ -15,8 +15,8 @@ from marketdata import backups
 from marketdata.models import BackupRun, Symbol
 from marketdata.storage.backups import Programs
 from marketdata.types.ticks import Ticks
-from tests import market
-from tests.market import DAY_US, NINE_US, price, tick_id
+from tests import builders
+from tests.market import DAY_US, NINE_US
 from tests.servers import ServerMissing, packages
 from tests.servers.process import temporary_folder
 
@@ -27,18 +27,9 @@ PROGRAMS = {"sqlite": (), "mysql": ("mariadbd", "mariadb-backup"), "postgresql":
 
 
 def batch(seq: int, *, rows: int = 50, days: int = 0, stream: int = 1) -> Ticks:
-    """Trades of two symbols."""
-    return market.ticks(
-        [
-            {
-                "symbol": ("005930", "000660")[at % 2],
-                "time_us": NINE_US + days * DAY_US + (seq * rows + at) * 100_000,
-                "tick_id": tick_id(seq, at, stream=stream),
-                "price": price(str(70_000 + at)),
-            }
-            for at in range(rows)
-        ]
-    )
+    """Trades of two symbols, ten a second, so many days after the first."""
+    start_us = NINE_US + days * DAY_US + seq * rows * 100_000
+    return builders.trades(rows, seq=seq, stream=stream, start_us=start_us, step_us=100_000)
 
 
 @pytest.fixture

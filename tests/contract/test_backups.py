@@ -28,7 +28,7 @@ from marketdata.storage.base import HISTORY, TEMP
 from marketdata.types.ticks import TICK_BITS, batch_number
 from tests import upkeep
 from tests.backup import DAY, NOW, batch, given, verified
-from tests.commit import commit
+from tests.builders import commit
 
 __all__ = ["given"]
 

@@ -33,7 +33,7 @@ from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import VALUE_UNIT
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import ABSENT, GREATEST
-from tests import market
+from tests import builders, market
 from tests.contract.storage import (
     NULLABLE,
     elsewhere,
@@ -60,19 +60,7 @@ def quiet(_: str) -> None:
 
 def trades(number: int, *, day: datetime.date = DAY, seq: int = 1, **fields):
     """Trades of two symbols, a second apart."""
-    start = NINE_US + (day - DAY).days * DAY_US
-    return market.ticks(
-        [
-            {
-                "symbol": ("005930", "000660")[at % 2],
-                "time_us": start + at * 1_000_000,
-                "tick_id": tick_id(seq, at),
-                "price": price(str(70_000 + at)),
-                **fields,
-            }
-            for at in range(number)
-        ]
-    )
+    return builders.trades(number, seq=seq, start_us=NINE_US + (day - DAY).days * DAY_US, **fields)
 
 
 def seen(store) -> int:

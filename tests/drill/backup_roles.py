@@ -38,7 +38,7 @@ from marketdata.storage.backups import backup_of
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
 from marketdata.types.ticks import TICK_BITS, batch_number, empty
 from terminals import wire
-from tests.commit import commit
+from tests.builders import commit
 
 FEED, REPLAY = "krx", 4
 SYMBOLS = [f"B{at:04d}" for at in range(50)]

@@ -25,7 +25,7 @@ from marketdata.types import checksums
 from marketdata.types.checksums import Figure
 from marketdata.types.ticks import ABSENT
 from tests import market
-from tests.commit import commit
+from tests.builders import commit
 from tests.integration import readers
 from tests.market import NINE_US, price, tick_id
 from tests.upkeep import Clock

@@ -21,7 +21,7 @@ from marketdata.storage import StorageError, storage
 from marketdata.storage.base import DAILY, HISTORY, TEMP
 from tests import upkeep
 from tests.backup import DAY, HOUR, NOW, batch, given, verified
-from tests.commit import commit
+from tests.builders import commit
 
 __all__ = ["given"]
 

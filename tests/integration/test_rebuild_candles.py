@@ -18,7 +18,7 @@ from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES
 from tests import market
-from tests.commit import commit
+from tests.builders import commit
 from tests.integration.test_verify_day import CODES, DAY, batch, done, sql, unit
 from tests.market import MINUTE_US, NINE_US, tick_id
 from tests.upkeep import Clock

@@ -11,7 +11,7 @@ from marketdata.models import CalendarOverride, Market, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from tests import market
-from tests.commit import commit as commit_ticks
+from tests.builders import commit as commit_ticks
 from tests.integration.rolling import MONDAY, TUESDAY, run_at, seoul_us
 from tests.upkeep import seoul
 

@@ -18,7 +18,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
 from marketdata.types.ticks import TICK_BITS, Ticks
 from tests import market
-from tests.commit import commit
+from tests.builders import commit
 from tests.market import MINUTE_US, NINE_US, price, tick_id
 from tests.upkeep import Clock
 from tests.waiting import until
