@@ -20,6 +20,7 @@ from typing import Final
 
 from terminals import epochs, private, segments, spool_state
 from terminals.lock import FileLock
+from terminals.lost_batches import LostBatches
 from terminals.segments import LOST, Segment, SpoolDamaged
 from terminals.spool_state import Header, Lost, Mark, SpoolError, SpoolFull
 from terminals.wire import limits, parse_header
@@ -114,10 +115,10 @@ class Spool:
         """What is known of a batch whose bytes are gone, and of those around it that went with it; KeyError if it is
         not known to be lost."""
         with self._mutex:
-            for one in reversed(self._lost):
-                if one.first <= seq <= one.last:
-                    return one
-        raise KeyError(f"batch {seq} of {self.path} is not lost")
+            found = self._lost.at(seq)
+        if found is None:
+            raise KeyError(f"batch {seq} of {self.path} is not lost")
+        return found
 
     def rows(self, first: int, last: int) -> int:
         """The rows of the batches first to last (both included), as far as they are here."""
@@ -298,7 +299,7 @@ class Spool:
         self.origin = header.origin
         epochs.set_aside_replaced(self.path, header)
         mark = spool_state.read_mark(self.path, self.epoch)
-        self._lost = spool_state.read_lost(self.path, self.epoch)
+        self._lost = LostBatches(self.path, self.epoch, self._fsync)
         self.committed = mark.committed
         self._segments = [segments.open_segment(path, self.epoch) for path in segments.files(self._folder)]
         if not self._segments or self._segments[0].first > mark.committed + 1 <= mark.durable:
@@ -403,33 +404,7 @@ class Spool:
         self._durable_rows = self._rows_total
 
     def _note_lost(self, segment: Segment, index: segments.Index) -> None:
-        """Remember which batches of a segment are gone, keep their damaged bytes, and say so; once for each."""
-        for start, end in index.damage:
-            with segment.path.open("rb") as file:
-                file.seek(start)
-                spool_state.quarantine(self.path, f"{segment.path.stem}-{start}", file.read(end - start))
-        known, number, before = len(self._lost), 0, self.committed
-        while number < len(index.offsets):
-            first = segment.first + number
-            noted = next((one for one in self._lost if one.first <= first <= one.last), None)
-            if noted is not None or index.offsets[number] != LOST:
-                number = noted.last + 1 - segment.first if noted else number + 1
-                continue
-            end = number + 1
-            # What was committed needs no gap, so the two are not told together.
-            while end < len(index.offsets) and index.offsets[end] == LOST and segment.first + end != before + 1:
-                end += 1
-            self._lost.append(self._describe_lost(first, segment.first + end - 1, sum(index.rows[number:end])))
-            number = end
-        if len(self._lost) > known:
-            for one in self._lost[known:]:
-                log.error(
-                    "damaged first=%d last=%d rows=%d committed=%s spool=%s",
-                    one.first, one.last, one.rows, one.last <= before, self.path,
-                )  # fmt: skip
-            # In memory they are known all the same; after a restart they would be found again.
-            with contextlib.suppress(OSError, SpoolFull):
-                spool_state.write_lost(self.path, self.epoch, self._lost, self._fsync)
+        self._lost.note(segment, index, self.committed, self._describe_lost)
 
     def _describe_lost(self, first: int, last: int, rows: int) -> Lost:
         before, behind = self._neighbour(first - 1, -1), self._neighbour(last + 1, 1)
