@@ -66,12 +66,12 @@ async def _measure(stack: Stack, seconds: float) -> Latency:
         load = stack.load(seconds=seconds + SETTLE_S, batch_rows=BATCH_ROWS, rate=RATE)
         listener = asyncio.create_task(_listen(socket, waits))
         await asyncio.sleep(SETTLE_S)
-        window = await asyncio.to_thread(Window, stack, load.pid)
+        window = await asyncio.to_thread(Window, stack, load)
         memory, ends = [], time.monotonic() + seconds - 0.5
         while load.poll() is None and time.monotonic() < ends:
             memory.append(await asyncio.to_thread(stack.memory_mib))
-            await asyncio.sleep(1.0)
-        await asyncio.to_thread(window.close)
+            await asyncio.sleep(min(1.0, max(0.0, ends - time.monotonic())))
+            await asyncio.to_thread(window.mark)
         output, _ = await asyncio.to_thread(load.communicate, timeout=120)
         if load.returncode != 0:
             raise RuntimeError(f"the terminals failed; the end of ingest's log:\n{stack.tail('ingest')}")

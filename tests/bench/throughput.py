@@ -86,11 +86,11 @@ def _round(stack: Stack, seconds: float) -> Round:
     load = stack.load(seconds=seconds + SETTLE_S, batch_rows=rows.BATCH_ROWS)
     time.sleep(SETTLE_S + 0.5)
     memory, ends = [], time.monotonic() + seconds - 0.5
-    window = Window(stack, load.pid)
+    window = Window(stack, load)
     while load.poll() is None and time.monotonic() < ends:
         memory.append(stack.memory_mib())
         time.sleep(min(1.0, max(0.0, ends - time.monotonic())))
-    window.close()
+        window.mark()
     output, _ = load.communicate(timeout=120)
     if load.returncode != 0:
         raise RuntimeError(f"the terminals failed; the end of ingest's log:\n{stack.tail('ingest')}")

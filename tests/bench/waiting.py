@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,7 @@ def run() -> Waits:
         ending = time.monotonic() - began
         commands = {command: [_command(command, environment) for _ in range(TIMES)] for command in COMMANDS}
     finally:
-        for process in supervisor.processes_of(home / "run"):
-            os.kill(process, signal.SIGKILL)
+        _end(home / "run")
         shutil.rmtree(home, ignore_errors=True)
     return Waits(load, commands, moving, used, ending)
 
@@ -107,6 +107,15 @@ def _trades(sample: urllib.request.Request) -> int:
             return sum(int(bar["n"]) for bars in json.load(answer)["bars"].values() for bar in bars)
     except OSError:
         return 0
+
+
+def _end(run: Path) -> None:
+    """Kill every process of a run; one that was being started meanwhile is found the next time."""
+    while processes := supervisor.processes_of(run):
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.1)
 
 
 def _cpu(run: Path) -> float:

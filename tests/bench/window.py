@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from dataclasses import dataclass
 
@@ -17,16 +18,18 @@ class Spent:
 
 
 class Window:
-    """Begins when it is made; `close` while the terminals still run, `spent` when everything is committed."""
+    """Begins when it is made, ends at the last `mark` before the terminals end; `spent` when all is committed."""
 
-    def __init__(self, stack: Stack, terminals: int) -> None:
+    def __init__(self, stack: Stack, terminals: subprocess.Popen[str]) -> None:
         self._stack, self._terminals = stack, terminals
-        self._from_us, self._before = time.time_ns() // 1000, stack.cpu_s(terminals)
+        self._from_us, self._before = time.time_ns() // 1000, stack.cpu_s(terminals.pid)
         self._until_us, self._after = self._from_us, self._before
 
-    def close(self) -> None:
-        """The end of the stretch."""
-        self._until_us, self._after = time.time_ns() // 1000, self._stack.cpu_s(self._terminals)
+    def mark(self) -> None:
+        """Now is the end of the stretch, unless the terminals have ended."""
+        now_us, used = time.time_ns() // 1000, self._stack.cpu_s(self._terminals.pid)
+        if self._terminals.poll() is None:
+            self._until_us, self._after = now_us, used
 
     def spent(self) -> Spent:
         """What was used between the two. RuntimeError when nothing was committed in it."""

@@ -155,7 +155,7 @@ def test_the_picture_has_titles_units_a_figure_at_each_bar_and_the_hour(results)
         "a second, median of the rounds; more is better",
         "90,000",
         "CPU by process, batches of 12 at 5,000 ticks a second",
-        "microseconds a tick; less is better",
+        "microseconds a tick, without the terminals; less is better",
         "milliseconds; less is better",
         "worker",
         "asyncpg COPY 1,000",
