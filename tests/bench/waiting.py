@@ -51,16 +51,20 @@ def run() -> Waits:
     program = [sys.executable, "manage.py", "runall", "--port", str(free_port()), "--ingest-port", str(free_port())]
     printed = home / "printed"
     try:
+        print("a first run makes everything, which is not measured", flush=True)
         sample = _first(spawn(program, environment=environment, log=printed, cwd=ROOT), printed)
+        print("the second run, until a bar moves", flush=True)
         began = time.monotonic()
         second = spawn(program, environment=environment, log=printed, cwd=ROOT)
         before = until(lambda: _trades(sample), seconds=LIMIT_S, what="a bar of the second run")
         until(lambda: _trades(sample) not in (0, before), seconds=LIMIT_S, what="a bar that moves")
         moving, used = time.monotonic() - began, _cpu(home / "run")
+        print(f"{moving:.1f} s; Ctrl-C", flush=True)
         began = time.monotonic()
         second.send_signal(signal.SIGINT)
         second.wait(LIMIT_S)
         ending = time.monotonic() - began
+        print(f"{ending:.1f} s; {len(COMMANDS)} commands, {TIMES} times each", flush=True)
         commands = {command: [_command(command, environment) for _ in range(TIMES)] for command in COMMANDS}
     finally:
         _end(home / "run")
