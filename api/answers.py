@@ -75,6 +75,50 @@ class Status(serializers.Serializer[Any]):
     upkeep = serializers.DictField()
 
 
+class ReceivedRow(serializers.Serializer[Any]):
+    """And what else the terminal gave: `side`, `price`, `size`, `bid`, `ask`, `bid_size`, `ask_size`, `cum_volume`,
+    `seq`."""
+
+    received = serializers.DateTimeField(help_text="when its batch came")
+    batch = serializers.CharField(help_text="stream/seq, as in the ledger")
+    feed = serializers.CharField()
+    symbol = serializers.CharField(allow_null=True)
+    time = serializers.DateTimeField(allow_null=True)
+    kind = serializers.CharField()
+
+
+class ReceivedRows(serializers.Serializer[Any]):
+    client = serializers.CharField()
+    rows = ReceivedRow(many=True)
+
+
+class _LatestEvent(serializers.Serializer[Any]):
+    feed = serializers.CharField()
+    client = serializers.CharField(help_text="who sent it")
+    time = serializers.DateTimeField(allow_null=True)
+    kind = serializers.CharField()
+    price = serializers.DecimalField(18, 8, coerce_to_string=False, allow_null=True)
+    size = serializers.DecimalField(18, 6, coerce_to_string=False, allow_null=True)
+
+
+class LatestSeries(_LatestEvent):
+    symbol = serializers.CharField()
+    owner = serializers.CharField(allow_null=True, help_text="the client that the symbol belongs to in the feed")
+    rows = serializers.IntegerField(help_text="ticks in the window")
+
+
+class LatestTick(_LatestEvent):
+    side = serializers.CharField(allow_blank=True)
+
+
+class LatestSent(serializers.Serializer[Any]):
+    series = LatestSeries(many=True)
+    total = serializers.IntegerField(help_text="how many series there are")
+    owners = serializers.BooleanField(help_text="false while the database does not answer: owners are null")
+    silent = serializers.ListField(child=serializers.CharField(), help_text="ingest servers that did not answer")
+    ticks = LatestTick(many=True, required=False)
+
+
 def pages(name: str, item: type[serializers.Serializer[Any]]) -> Any:
     """Lists by symbol, and the token of the next page."""
     fields: dict[str, Any] = {

@@ -32,6 +32,7 @@ CSRF = 40310001
 NOT_FOUND = 40410000
 UNKNOWN_SYMBOL = 40410001
 UNKNOWN_FEED = 40410002
+NOT_CONNECTED = 40410003
 NOT_ALLOWED = 40510000
 NOT_ACCEPTABLE = 40610000
 TOO_SLOW = 40810000
@@ -71,6 +72,11 @@ class UnknownSymbol(Problem):
 class UnknownFeed(Problem):
     status_code = status.HTTP_404_NOT_FOUND
     number = UNKNOWN_FEED
+
+
+class NotConnected(Problem):
+    status_code = status.HTTP_404_NOT_FOUND
+    number = NOT_CONNECTED
 
 
 class Unprocessable(Problem):

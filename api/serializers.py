@@ -14,6 +14,7 @@ from analytics import timeframes
 from api import errors, moments
 from api.moments import Moment
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
+from marketdata.realtime import inspection
 
 MOST_SYMBOLS = 200
 OURS = ("format",)  # REST framework's own: which renderer
@@ -164,6 +165,11 @@ class SymbolsQuery(Query):
     active = serializers.BooleanField(required=False, allow_null=True, default=None)
     limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
     page_token = serializers.CharField(required=False, max_length=200)
+
+
+class InMemoryQuery(Query):
+    symbol = serializers.RegexField(SYMBOL_PATTERN, required=False, help_text="only this symbol")
+    limit = WholeNumberField(required=False, default=100, min_value=1, max_value=inspection.MOST_ROWS)
 
 
 class NoQuery(Query):

@@ -10,6 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from api import schema  # noqa: F401 - its extensions register themselves
 from api.views.bars import BarsView, SymbolBarsView
 from api.views.health import healthz, readyz
+from api.views.inmemory import LatestView, RecentView
 from api.views.metrics import MetricsView
 from api.views.page import Login, page
 from api.views.snapshots import SnapshotsView
@@ -38,6 +39,8 @@ v2 = [
     path("symbols", SymbolsView.as_view(), name="symbols"),
     re_path(rf"^symbols/{SYMBOL.replace('symbol', 'code')}\Z", SymbolView.as_view(), name="symbol"),
     path("status", StatusView.as_view(), name="status"),
+    path("status/clients/<str:client>/recent", RecentView.as_view(), name="recent"),
+    path("status/latest", LatestView.as_view(), name="latest"),
     path("stream/ticket", TicketView.as_view(), name="ticket"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

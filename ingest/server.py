@@ -24,6 +24,7 @@ from ingest.clocks import ClockOffset
 from ingest.connection import Connection
 from ingest.dataset import Dataset
 from ingest.flights import Flight, Flights
+from ingest.inspector import Inspector
 from ingest.limits import Limits
 from ingest.listener import Listener
 from ingest.recent import Recent, RecentBatch
@@ -84,6 +85,7 @@ class Server:
             reply_to=self.instance, max_messages=limits.max_messages, done=self._published_from_thread
         )
         self._listener = Listener(self.instance, heard=self._heard_from_thread, back=self._back_from_thread)
+        self._inspector = Inspector(self.instance, self.registry, self.dataset)
         self._listening: asyncio.Server | None = None
         # Audits have threads of their own: however much clients ask, nobody's login waits for them.
         self._auditors = ThreadPoolExecutor(AUDITORS, thread_name_prefix="audit")
@@ -96,6 +98,7 @@ class Server:
         """Listen; returns the port."""
         self._dispatcher.start()
         self._listener.start()
+        self._inspector.start()
         self.tls = tls
         self._listening = await self._loop.create_server(lambda: Connection(self), host, port, backlog=256)
         jobs = (self._look_at_timers(), self._poll_ledger(), self._mirror(), self._look_for_revoked(), self._alarm())
@@ -123,6 +126,7 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._dispatcher.stop()
         self._listener.stop()
+        self._inspector.stop()
         self._auditors.shutdown(wait=False, cancel_futures=True)
         await self._loop.run_in_executor(None, self._dispatcher.join, 2.0)
 
@@ -380,7 +384,14 @@ class Server:
         """Keep the newest batches at hand, unopened: what is in them is told to those who ask."""
         member.ticks += flight.rows
         metrics.RECEIVED_TICKS.inc(flight.rows)
-        batch = RecentBatch(flight.payload, number=flight.number, source_id=flight.source_id, rows=flight.rows)
+        batch = RecentBatch(
+            payload=flight.payload,
+            number=flight.number,
+            source_id=flight.source_id,
+            rows=flight.rows,
+            client=member.admission.name,
+            received_us=flight.received_us,
+        )
         self.dataset.keep(batch, now=now)
         member.recent.add(batch, now=now)
 

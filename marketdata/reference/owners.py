@@ -7,7 +7,7 @@ An owner that is switched off, or may not send any more, owns nothing: whoever s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from django.db.models import Q, QuerySet
 
@@ -70,6 +70,18 @@ class Owners:
             self._owner[feed, symbol] = client
             self._changed_us = max(self._changed_us, changed_us)
         self._read_at = now
+
+
+def names(series: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The name of the client that owns each (feed, symbol), without those that nobody owns."""
+    symbols = sorted({symbol for _, symbol in series})
+    found: dict[tuple[str, str], str] = {}
+    for start in range(0, len(symbols), PIECE):
+        rows = FeedOwner.objects.filter(symbol__in=symbols[start : start + PIECE]).exclude(client=None)
+        for feed, symbol, name in rows.values_list("feed", "symbol", "client__name"):
+            if (feed, symbol) in series:
+                found[feed, symbol] = name
+    return found
 
 
 def claim(feed: str, symbols: Sequence[str], client: Client) -> dict[str, int | None]:

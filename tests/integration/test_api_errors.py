@@ -163,8 +163,9 @@ def test_the_schema_is_made_from_the_code_and_names_every_resource(serving, recw
     schema = json.loads(Browser().get("/v2/schema?format=json").content)
 
     assert sorted(schema["paths"]) == [
-        "/v2/status", "/v2/stocks/bars", "/v2/stocks/snapshots", "/v2/stocks/trades", "/v2/stocks/{symbol}/bars",
-        "/v2/stocks/{symbol}/trades", "/v2/stream/ticket", "/v2/symbols", "/v2/symbols/{code}",
+        "/v2/status", "/v2/status/clients/{client}/recent", "/v2/status/latest", "/v2/stocks/bars",
+        "/v2/stocks/snapshots", "/v2/stocks/trades", "/v2/stocks/{symbol}/bars", "/v2/stocks/{symbol}/trades",
+        "/v2/stream/ticket", "/v2/symbols", "/v2/symbols/{code}",
     ]  # fmt: skip
     names = {parameter["name"] for parameter in schema["paths"]["/v2/stocks/bars"]["get"]["parameters"]}
     assert {
