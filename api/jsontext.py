@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, Int32, Int64, Ticks, decimal_text
+from marketdata.types.ticks import ABSENT, Int32, Int64, Ticks, decimal_text, decimal_texts
 from terminals import wire
 
 Flags = npt.NDArray[np.bool_]
@@ -27,8 +27,7 @@ def decimals(values: Int64, scale: int) -> list[Any]:
     if not part.any():
         listed: list[Any] = whole.tolist()
         return listed
-    shown = {value: decimal_text(value, scale) for value in set(values.tolist())}
-    return [shown[value] for value in values.tolist()]
+    return list(decimal_texts(values, scale))
 
 
 def times(times_us: Int64, unit: Literal["s", "us"] = "us") -> list[str]:
@@ -39,8 +38,9 @@ def times(times_us: Int64, unit: Literal["s", "us"] = "us") -> list[str]:
 
 def dates(days: Int32) -> list[str]:
     """Trading dates as 2026-03-16."""
-    text: list[str] = np.datetime_as_string(days.astype("datetime64[D]")).tolist()
-    return text
+    distinct, places = np.unique(days, return_inverse=True)  # mostly one or two
+    text: list[str] = np.datetime_as_string(distinct.astype("datetime64[D]")).tolist()
+    return [text[place] for place in places.tolist()]
 
 
 def time(time_us: int) -> str:
@@ -50,18 +50,53 @@ def time(time_us: int) -> str:
 
 def average_prices(bars: Bars) -> list[int | None]:
     """Volume-weighted average prices in 1e-8, rounded half up; None for a candle without volume."""
+    averages, volumes = _averages(bars), bars.volume.tolist()
+    if averages is not None:
+        return [average if volume else None for average, volume in zip(averages.tolist(), volumes, strict=True)]
     return [
         ((value * VALUE_UNIT + part) * 2 + volume) // (2 * volume) if volume else None
-        for value, part, volume in zip(bars.value.tolist(), bars.value_frac.tolist(), bars.volume.tolist(), strict=True)
+        for value, part, volume in zip(bars.value.tolist(), bars.value_frac.tolist(), volumes, strict=True)
     ]
+
+
+def _averages(bars: Bars) -> Int64 | None:
+    """`average_prices` as an array, with anything where there is no volume; None where 64 bits would not do.
+
+    A long division: 1e14 times the value by the volume, in digits of 10,000, so that no product is beyond 1e4 volumes.
+    """
+    if not len(bars):
+        return bars.volume
+    volume = np.maximum(bars.volume, 1)
+    largest = (np.abs(bars.value.astype(np.float64)) + 1) * VALUE_UNIT / volume
+    if bars.volume.min() < 0 or volume.max() >= _MOST_DIVISOR or largest.max() >= _SAFE:
+        return None
+    average, rest = np.divmod(bars.value, volume)
+    below = VALUE_UNIT
+    for digits in (10_000, 10_000, 10_000, VALUE_UNIT // 10**12):
+        below //= digits
+        more, rest = np.divmod(rest * digits + bars.value_frac // below % digits, volume)
+        average = average * digits + more
+    rounded: Int64 = average + (2 * rest >= volume)
+    return rounded
+
+
+_MOST_DIVISOR, _SAFE = 9 * 10**14, float(2**62)
+
+
+def _average_texts(found: Bars) -> list[str]:
+    averages = _averages(found)
+    if averages is None:
+        return ["null" if v is None else decimal_text(v, wire.PRICE_SCALE) for v in average_prices(found)]
+    texts = decimal_texts(averages, wire.PRICE_SCALE)
+    return [text if volume else "null" for text, volume in zip(texts, found.volume.tolist(), strict=True)]
 
 
 def bars(found: Bars, *, closed: Flags, gap: Flags | None = None) -> list[str]:
     """The members of each candle's object, without braces; `gap` is left out where nobody asked."""
     prices = [decimals(getattr(found, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")]
-    averages = ["null" if v is None else decimal_text(v, wire.PRICE_SCALE) for v in average_prices(found)]
     columns: Sequence[Sequence[Any]] = (
-        times(found.time_us, "s"), *prices, decimals(found.volume, wire.SIZE_SCALE), found.n.tolist(), averages,
+        times(found.time_us, "s"), *prices, decimals(found.volume, wire.SIZE_SCALE), found.n.tolist(),
+        _average_texts(found),
         [("false", "true")[flag] for flag in closed.tolist()], found.rev.tolist(), dates(found.trade_date),
         [""] * len(found) if gap is None else [(',"gap":0', ',"gap":1')[flag] for flag in gap.tolist()],
     )  # fmt: skip

@@ -157,7 +157,7 @@ class _Minutes:
     def any_left(self, one: Series) -> bool:
         """Whether a series has any candle that was asked for."""
         start, end = self._bounds(one, None)
-        return start < end and len(storage().read_minutes(one.symbol, one.feed, start, end, limit=1)) > 0
+        return start < end and len(storage().read_minutes(one.symbol, one.feed, start, end, limit=1, ends=False)) > 0
 
     def _bounds(self, one: Series, after: TickKey | None) -> tuple[int, int]:
         """The minutes [start, end) of the candles that open within the series' times and lie beyond `after`."""
@@ -182,7 +182,9 @@ class _Minutes:
         used, exhausted = 0, start >= end
         while not exhausted and used < wanted:
             size = min(CHUNK, wanted - used)
-            chunk = storage().read_minutes(one.symbol, one.feed, start, end, limit=size, ascending=ascending)
+            chunk = storage().read_minutes(
+                one.symbol, one.feed, start, end, limit=size, ascending=ascending, ends=False
+            )
             used += len(chunk)
             exhausted = len(chunk) < size
             if len(chunk):  # a minute comes with the candles of all its trading dates

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 
 class Threads:
@@ -36,6 +38,9 @@ class Application(ASGIHandler):
 
     def __init__(self, threads: int | None = None) -> None:
         super().__init__()
+        # Every middleware and every view here is plain: in a chain of coroutines each would cross between the loop and
+        # the thread twice.
+        self.load_middleware(is_async=False)
         self._threads = Threads(threads or settings.API_THREADS, "api")
         self._apart: Mapping[str, Threads] = {path: Threads(1, path) for path in ("/healthz", "/readyz")}
 
@@ -43,3 +48,8 @@ class Application(ASGIHandler):
         if scope["type"] != "http":
             raise ValueError(f"only HTTP belongs here, not {scope['type']}")
         await self._apart.get(scope["path"], self._threads).run(self, scope, receive, send)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        """The whole chain on the request's thread."""
+        response: HttpResponseBase = await sync_to_async(self.get_response, thread_sensitive=True)(request)
+        return response

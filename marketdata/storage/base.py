@@ -252,10 +252,13 @@ class Storage(abc.ABC):
         after: TickKey | None = None,
         limit: int | None = None,
         ascending: bool = True,
+        ends: bool = True,
     ) -> Bars:
         """Minute candles of a symbol and feed with start_us <= minute < end_us, ordered by (minute, trading date), at
         most `limit`. Two trading dates that share a minute have a candle each, and those of the last minute come
-        together: the limit is then exceeded by them, so that a page may go on after a minute."""
+        together: the limit is then exceeded by them, so that a page may go on after a minute. Without `ends`, by which
+        ticks each opened and closed is left out (`open_time` to `close_id` are 0), unless two candles share a minute,
+        whose order that decides."""
 
     @abc.abstractmethod
     def read_minutes_of(self, symbols: Sequence[str], feed: str, start_us: int, end_us: int) -> Bars:

@@ -15,12 +15,13 @@ def bar_columns(
     micros: Callable[[str], str],
     scaled: Callable[[str, int], str],
     total: Callable[[str], str],
-) -> str:
+) -> list[str]:
     """What `minute_bars.from_rows` reads of a minute candle. `day` is `trade_date` in days, `value` the traded value in
-    its two columns; `micros` gives a time in microseconds, `scaled` a decimal in the arrays' unit, `total` a volume."""
+    its two columns; `micros` gives a time in microseconds, `scaled` a decimal in the arrays' unit, `total` a volume.
+    The symbol is the first; the last four say by which ticks it opened and closed."""
     prices = [scaled(name, PRICE_UNIT) for name in ("open", "high", "low", "close")]
     ends = [micros("open_time"), "open_id", micros("close_time"), "close_id"]
-    return ", ".join(["symbol", micros("minute_time"), day, *prices, total("volume"), value, "n", "rev", *ends])
+    return ["symbol", micros("minute_time"), day, *prices, total("volume"), value, "n", "rev", *ends]
 
 
 def daily_columns(*, day: str, value: str, scaled: Callable[[str, int], str], total: Callable[[str], str]) -> str:

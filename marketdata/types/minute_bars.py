@@ -114,6 +114,17 @@ def from_rows(feed: str, rows: list[tuple[Any, ...]]) -> Bars:
     return Bars(feed=feed, symbols=list(index), **columns)
 
 
+def from_numbers(feed: str, symbol: str, numbers: Int64) -> Bars:
+    """Candles of one symbol, a row each, with the columns after the symbol in their order; those left out at the end
+    become 0."""
+    names = COLUMNS[1:]
+    columns: dict[str, Any] = {
+        name: np.ascontiguousarray(column, _DTYPES.get(name)) for name, column in zip(names, numbers.T, strict=False)
+    }
+    columns |= {name: np.zeros(len(numbers), np.int64) for name in names if name not in columns}
+    return Bars(feed=feed, symbols=[symbol], symbol=np.zeros(len(numbers), np.int32), **columns)
+
+
 def concatenate(parts: list[Bars]) -> Bars:
     """Candles of one feed after each other; no two parts may share a symbol."""
     offsets = np.cumsum([0, *(len(part.symbols) for part in parts[:-1])])

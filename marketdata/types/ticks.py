@@ -158,6 +158,17 @@ def decimal_text(value: int, scale: int) -> str:
     return f"{sign}{whole}.{fraction:0{scale}d}".rstrip("0").rstrip(".") if fraction else f"{sign}{whole}"
 
 
+def decimal_texts(values: Int64, scale: int) -> list[str]:
+    """`decimal_text` of each."""
+    whole, part = np.divmod(np.abs(values), 10**scale)
+    form = f"%d.%0{scale}d"
+    pairs = zip(whole.tolist(), part.tolist(), strict=True)
+    texts = [(form % (units, rest)).rstrip("0") if rest else str(units) for units, rest in pairs]
+    if (values < 0).any():
+        texts = [f"-{text}" if below else text for text, below in zip(texts, (values < 0).tolist(), strict=True)]
+    return texts
+
+
 # --- from the wire ----------------------------------------------------------------------------------------------------
 
 

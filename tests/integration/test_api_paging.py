@@ -170,3 +170,25 @@ def test_symbols_are_listed_in_pages_and_found_by_name(serving):
     rest = serving.read("/v2/symbols", limit=2, page_token=page["next_page_token"])
     assert [one["symbol"] for one in page["symbols"] + rest["symbols"]] == list(CODES)
     assert rest["next_page_token"] is None
+
+
+def test_what_changes_shows_in_the_very_next_answer(serving):
+    from marketdata.models import Gap, Symbol
+
+    def candle():
+        (found,) = serving.read("/v2/stocks/005930/bars")["bars"]
+        return found["c"], found["n"], found["gap"]
+
+    serving.commit([{"price": "1"}])
+    serving.commit([{"price": "2"}], name="nxt")
+    assert candle() == (1, 1, 0)
+    Symbol.objects.filter(code="005930").update(primary_feed="nxt")
+    assert candle() == (2, 1, 0)
+    gap = Gap.objects.create(batch=1, feed="nxt", from_us=NINE_US, to_us=NINE_US, rows=3, reason="disk full")
+    assert candle() == (2, 1, 1)
+    serving.commit([{"price": "3", "time": NINE_US + 1}], name="nxt")
+    assert candle() == (3, 2, 1)
+    gap.delete()
+    assert candle() == (3, 2, 0)
+    Symbol.objects.filter(code="005930").delete()
+    assert serving.get("/v2/stocks/005930/bars").status_code == 404

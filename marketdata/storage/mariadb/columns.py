@@ -34,7 +34,9 @@ VALUE = (
     f" CAST((value - FLOOR(value)) * {VALUE_UNIT} AS SIGNED)"
 )
 DAY = "TO_DAYS(trade_date) - 719528"
-SELECT_BAR = portable.bar_columns(day=DAY, value=VALUE, micros=micros, scaled=scaled, total=total)
+_BAR = portable.bar_columns(day=DAY, value=VALUE, micros=micros, scaled=scaled, total=total)
+SELECT_BAR = ", ".join(_BAR)
+BAR_LINE, SHOWN_LINE = (f"CONCAT_WS(' ', {', '.join(columns)})" for columns in (_BAR[1:], _BAR[1:-4]))
 SELECT_DAILY = portable.daily_columns(day=DAY, value=VALUE, scaled=scaled, total=total)
 SELECT_TICK = ", ".join(
     [

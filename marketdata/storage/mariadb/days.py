@@ -26,7 +26,16 @@ from marketdata.storage.base import (
     TickKey,
 )
 from marketdata.storage.mariadb import events, partitions
-from marketdata.storage.mariadb.columns import DAY, SELECT_BAR, SELECT_DAILY, SELECT_TICK, micros, replace_statement
+from marketdata.storage.mariadb.columns import (
+    BAR_LINE,
+    DAY,
+    SELECT_BAR,
+    SELECT_DAILY,
+    SELECT_TICK,
+    SHOWN_LINE,
+    micros,
+    replace_statement,
+)
 from marketdata.storage.mariadb.tables import MOVING
 from marketdata.storage.rows import UNITS, moment
 from marketdata.storage.sql import PATIENCE_S, ServerSQL
@@ -71,6 +80,7 @@ class MariaDBHistory(ServerSQL):
     TIME_US, DAYS = micros("event_time"), DAY
     NOW = "NOW(6)"
     TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, SELECT_BAR, SELECT_DAILY, _hash()
+    NUMBERS, SHOWN = BAR_LINE, SHOWN_LINE
 
     def _kind(self, kind: int) -> int:
         return int(kind)  # an enumeration would be quoted as text

@@ -37,7 +37,9 @@ def number(column: str, words: tuple[str, ...]) -> str:
 
 DAY = "trade_date - DATE '1970-01-01'"
 VALUE = f"greatest(least(floor(value), {MOST}), -{MOST})::bigint, ((value - floor(value)) * {VALUE_UNIT})::bigint"
-SELECT_BAR = portable.bar_columns(day=DAY, value=VALUE, micros=micros, scaled=scaled, total=total)
+_BAR = portable.bar_columns(day=DAY, value=VALUE, micros=micros, scaled=scaled, total=total)
+SELECT_BAR = ", ".join(_BAR)
+BAR_LINE, SHOWN_LINE = (f"CONCAT_WS(' ', {', '.join(columns)})" for columns in (_BAR[1:], _BAR[1:-4]))
 SELECT_DAILY = portable.daily_columns(day=DAY, value=VALUE, scaled=scaled, total=total)
 SELECT_TICK = ", ".join(
     [

@@ -29,6 +29,7 @@ from marketdata.storage.base import (
 )
 from marketdata.storage.postgresql import partitions
 from marketdata.storage.postgresql.columns import (
+    BAR_LINE,
     DAY,
     INSERT_MINUTES,
     KEY,
@@ -36,6 +37,7 @@ from marketdata.storage.postgresql.columns import (
     SELECT_BAR,
     SELECT_DAILY,
     SELECT_TICK,
+    SHOWN_LINE,
     micros,
     minute_lists,
     moment,
@@ -99,6 +101,7 @@ class PostgreSQLHistory(ServerSQL):
     TIME_US, DAYS, AS_TEXT = micros("event_time"), DAY, "{}::text"
     NOW = "clock_timestamp()"
     TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, SELECT_BAR, SELECT_DAILY, _hash()
+    NUMBERS, SHOWN = BAR_LINE, SHOWN_LINE
 
     def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:

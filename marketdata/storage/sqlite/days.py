@@ -109,6 +109,8 @@ class SQLiteHistory(SharedSQL):
 
     TIME_US, DAYS = "event_time", "trade_date"
     TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, BAR_COLUMNS, _DAILY_COLUMNS, _HASH
+    NUMBERS = BAR_COLUMNS.partition(", ")[2]
+    SHOWN = NUMBERS.partition(", open_time")[0]
     VALUE = "value, value_frac"
     SUM_VALUE = (
         f"{_total('r.value')} + SUM(r.value_frac) / {VALUE_UNIT} AS value,"

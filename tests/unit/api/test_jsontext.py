@@ -1,5 +1,5 @@
 import json
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import msgspec
 import numpy as np
@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from analytics import candles
 from api import jsontext, renderers
+from marketdata.types import minute_bars
+from marketdata.types.minute_bars import MOST, VALUE_UNIT
 from marketdata.types.ticks import ABSENT, GREATEST
 from tests import market
 
@@ -59,6 +61,35 @@ def test_a_candle_carries_its_average_price_exactly():
     assert bar["vw"] == Decimal("10.66666667")
     assert (bar["o"], bar["h"], bar["l"], bar["c"], bar["v"], bar["n"], bar["x"]) == (10, 11, 10, 11, 3, 2, True)
     assert "gap" not in bar
+
+
+_values = st.one_of(st.integers(-(10**4), 10**4), st.integers(-MOST, MOST))
+_volumes = st.one_of(st.integers(0, 3), st.integers(0, 10**12), st.integers(0, MOST))
+
+
+@given(st.lists(st.tuples(_values, st.integers(0, VALUE_UNIT - 1), _volumes), min_size=1, max_size=6))
+def test_average_prices_are_those_of_whole_numbers_without_bounds(rows):
+    found = candles.build(
+        market.ticks([{"time_us": market.NINE_US + at * market.MINUTE_US} for at in range(len(rows))])
+    )
+    found.value, found.value_frac, found.volume = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+
+    shown = json.loads(
+        jsontext.array(jsontext.bars(found, closed=np.ones(len(rows), np.bool_))),
+        parse_int=Decimal,
+        parse_float=Decimal,
+    )
+
+    exact = [
+        ((value * VALUE_UNIT + part) * 2 + volume) // (2 * volume) if volume else None for value, part, volume in rows
+    ]
+    assert jsontext.average_prices(found) == exact
+    with localcontext(prec=80):
+        assert [None if bar["vw"] is None else bar["vw"].scaleb(8) for bar in shown] == exact
+
+
+def test_no_candles_have_no_average_prices():
+    assert jsontext.average_prices(minute_bars.empty()) == []
 
 
 def test_a_candle_without_volume_has_no_average_price():

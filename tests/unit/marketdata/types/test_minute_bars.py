@@ -44,6 +44,22 @@ def test_candles_read_from_rows_know_their_symbols():
     assert (bars.close_id.tolist(), bars.n.tolist()) == ([10] * 3, [8] * 3)
 
 
+def test_candles_of_one_symbol_from_numbers_are_those_from_rows():
+    most = 2**63 - 1
+    rows = [
+        ("A", NINE_US, 20_528, 1, 4, -1, 2, 5, -6, 7, 8, 0, NINE_US, 9, NINE_US, 10),
+        ("A", NINE_US + 60_000_000, -3, most, most, -most - 1, most, most, most, most, most, 1, most, most, most, most),
+    ]
+
+    bars = minute_bars.from_numbers("krx", "A", np.array([row[1:] for row in rows], np.int64))
+    shown = minute_bars.from_numbers("krx", "A", np.array([row[1:12] for row in rows], np.int64))
+
+    assert market.candles(bars) == market.candles(minute_bars.from_rows("krx", rows)) == market.candles(shown)
+    assert bars.close_id.tolist() == [10, most]
+    assert [getattr(shown, name).tolist() for name in minute_bars.COLUMNS[12:]] == [[0, 0]] * 4
+    assert bars.trade_date.dtype == shown.trade_date.dtype == np.int32
+
+
 def test_no_rows_are_no_candles():
     assert len(minute_bars.from_rows("krx", [])) == 0
     assert len(minute_bars.unpack(minute_bars.pack(minute_bars.empty("krx")))) == 0

@@ -271,6 +271,10 @@ def test_a_batch_number_that_would_not_fit_is_refused(stream, seq):
 def test_a_number_as_text_is_the_number(value, scale):
     text = ticks_module.decimal_text(value, scale)
 
+    assert ticks_module.decimal_texts(np.array([value, 0, -value], np.int64), scale) == [
+        text, "0", ticks_module.decimal_text(-value, scale)
+    ]  # fmt: skip
+
     assert Decimal(text) == Decimal(value).scaleb(-scale)
     assert "E" not in text
     assert not text.endswith((".", "-0")) or value == 0
