@@ -82,7 +82,7 @@ def announced(batches: Iterable[int]) -> None:
     _announced.update(batches)
 
 
-def _places(ticks: Ticks) -> Iterator[tuple[int, int, list[Span]]]:
+def _places(ticks: Ticks) -> Iterator[tuple[int, int, list[tuple[str, int, int, int]]]]:
     """Of each batch how many ticks it has, and where: by symbol and trading date from the first to the last."""
     number = ticks.tick_id >> TICK_BITS
     order = np.lexsort((ticks.time_us, ticks.symbol, ticks.trade_date, number))
@@ -90,13 +90,13 @@ def _places(ticks: Ticks) -> Iterator[tuple[int, int, list[Span]]]:
     new = (number[1:] != number[:-1]) | (symbol[1:] != symbol[:-1]) | (day[1:] != day[:-1])
     starts = np.flatnonzero(np.append(True, new))
     ends = np.append(starts[1:], len(order)) - 1
-    spans: dict[int, list[Span]] = {}
+    spans: dict[int, list[tuple[str, int, int, int]]] = {}  # those of `Span`
     rows = zip(
         number[starts].tolist(), symbol[starts].tolist(), day[starts].tolist(), at[starts].tolist(), at[ends].tolist(),
         strict=True,
     )  # fmt: skip
     for batch, index, date, first_us, last_us in rows:
-        spans.setdefault(batch, []).append(Span(ticks.symbols[index], date, first_us, last_us))
+        spans.setdefault(batch, []).append((ticks.symbols[index], date, first_us, last_us))
     counts = dict(zip(*(part.tolist() for part in np.unique(number, return_counts=True)), strict=True))
     for batch, where in spans.items():
         yield batch, counts[batch], where

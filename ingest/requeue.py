@@ -263,7 +263,9 @@ def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
         captured_us=_captured(claim, ticks.time_us, tasks.trust()),
         recency=tasks.recency(ticks.source_id),
     )
-    batch = Batch(number=claim.pk, payload=b"", received_us=claim.received_us, source_id=ticks.source_id)
+    batch = Batch(
+        number=claim.pk, payload=b"", received_us=claim.received_us, source_id=ticks.source_id, decoded=decoded
+    )
     tasks.rights.judge([batch], ticks, decoded.faults, find=tasks.directory.find)
     good = decoded.faults == 0
     bad = {indices[row]: " ".join(faults_module.names(int(decoded.faults[row]))) for row in np.flatnonzero(~good)}

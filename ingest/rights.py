@@ -73,9 +73,14 @@ class Rights:
 
     def refuse(self, batches: Iterable[Batch]) -> None:
         """Mark the batches of feeds that may not be written as refused."""
+        of_stream: dict[tuple[int, str], list[Batch]] = {}
         for batch in batches:
-            if batch.decoded is not None and (error := self._feed(batch.feed, self.client(batch.number >> SEQ_BITS))):
-                batch.refusal, batch.decoded = error, None
+            if batch.decoded is not None:
+                of_stream.setdefault((batch.number >> SEQ_BITS, batch.feed), []).append(batch)
+        for (stream, feed), sent in of_stream.items():
+            if error := self._feed(feed, self.client(stream)):
+                for batch in sent:
+                    batch.refusal, batch.decoded = error, None
 
     def _feed(self, name: str, client: Client | None) -> wire.BatchError | None:
         if client is not None and not client.may_write(name):
@@ -102,7 +107,7 @@ class Rights:
         """Register the symbols a batch brings, as far as its client's quota goes."""
         if not batch.register_market or batch.decoded is None:
             return
-        wanted = batch.decoded.ticks.symbols
+        wanted = batch.decoded.symbols
         known = directory.find(wanted)
         unknown = [code for code in wanted if code not in known and directory.can_register(code, batch.register_market)]
         if not unknown:
@@ -147,8 +152,10 @@ class Rights:
             return True
         if client.kinds != scopes.ANY or client.markets != scopes.ANY:
             return False
-        named = (code for batch in batches if batch.decoded is not None for code in batch.decoded.ticks.symbols)
-        return client.shares_feeds or self._shared(feed) or self._owners.owns(feed, named, client)
+        if client.shares_feeds or self._shared(feed):
+            return True
+        named = {code for batch in batches if batch.decoded is not None for code in batch.decoded.symbols}
+        return self._owners.owns(feed, named, client)
 
     def _judge_scope(self, client: Client, ticks: Ticks, rows: Mask, faults: Faults, find: Find) -> None:
         refused = []

@@ -173,7 +173,7 @@ def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) 
     """`closed` are the trading dates whose ticks make no candles; CandlesGoneError if there are more of them."""
     with storage().transaction():
         groups = repeats.set_aside(groups, rights.client)
-        committed_us = _claim(fresh)
+        committed_us = _claim(fresh, groups)
         batch_ledger.claim_days(_by_day(groups))
         recovery.expect([group.ticks for group in groups], committed_us)
         merged = store_ticks(groups, committed_us, closed)
@@ -194,7 +194,7 @@ def store_ticks(groups: list[Group], now_us: int, closed: set[datetime.date]) ->
 
 
 def _claim_again(fresh: list[Batch], groups: list[Group]) -> None:
-    lost_claims.restore([_claim_row(batch, batch_ledger.now_us()) for batch in fresh], _by_day(groups), groups)
+    lost_claims.restore(_claim_rows(fresh, groups, batch_ledger.now_us()), _by_day(groups), groups)
 
 
 def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:
@@ -207,9 +207,9 @@ def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:
     return kept
 
 
-def _claim(fresh: list[Batch]) -> int:
+def _claim(fresh: list[Batch], groups: list[Group]) -> int:
     committed_us = batch_ledger.now_us()
-    batch_ledger.claim([_claim_row(batch, committed_us) for batch in fresh])
+    batch_ledger.claim(_claim_rows(fresh, groups, committed_us))
     rejects = [reject for batch in fresh for reject in batch.rejects]
     if rejects:
         batch_ledger.keep_rejects(rejects)
@@ -231,12 +231,13 @@ def _by_day(groups: list[Group]) -> dict[tuple[int, int], Figure]:
     return days
 
 
-def _claim_row(batch: Batch, committed_us: int) -> Claim:
-    ticks = batch.decoded.ticks if batch.decoded else None
-    times = ticks.time_us if ticks is not None and batch.stored == len(ticks) and len(ticks) else None
-    if times is None and ticks is not None and batch.stored:
-        good = np.setdiff1d(np.arange(len(ticks)), [index for _, index, _, _ in batch.rejects])
-        times = ticks.time_us[good]
+def _claim_rows(fresh: list[Batch], groups: list[Group], committed_us: int) -> list[Claim]:
+    times = {batch: between for group in groups for batch, between in work.times_of_batches(group.ticks).items()}
+    return [_claim_row(batch, times.get(batch.number, (None, None)), committed_us) for batch in fresh]
+
+
+def _claim_row(batch: Batch, times_us: tuple[int | None, int | None], committed_us: int) -> Claim:
+    """`times_us` are the first and the last event time of what is stored of the batch."""
     state = IngestBatch.State.STORED
     if batch.dead is not None:
         state = IngestBatch.State.DEAD
@@ -250,8 +251,8 @@ def _claim_row(batch: Batch, committed_us: int) -> Claim:
         stored=batch.stored,
         rejected=batch.rejected,
         checksum=batch.checksum,
-        first_us=int(times.min()) if times is not None else None,
-        last_us=int(times.max()) if times is not None else None,
+        first_us=times_us[0],
+        last_us=times_us[1],
         received_us=batch.received_us,
         committed_us=committed_us,
         captured_us=batch.captured_us,

@@ -16,7 +16,7 @@ from marketdata.types import reject_reasons as faults_module
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import MINUTE_US, Key
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import TICK_BITS, Decoded, Ticks
+from marketdata.types.ticks import TICK_BITS, Decoded, Ticks, WireBatch
 from terminals import wire
 
 
@@ -65,14 +65,14 @@ class Group:
 
 
 def decode(batches: Iterable[Batch]) -> None:
-    """Read each payload; an unreadable one is marked refused."""
-    for batch in batches:
-        if batch.dead is None:
-            try:
-                batch.decoded = ticks_module.from_wire(batch.payload, source_id=batch.source_id, batch=batch.number)
-                batch.noise = batch.decoded.noise
-            except wire.BatchError as error:
-                batch.refusal = error
+    """Read the payloads of all batches together; an unreadable one is marked refused."""
+    alive = [batch for batch in batches if batch.dead is None]
+    found = ticks_module.decode_together([WireBatch(one.payload, one.source_id, one.number) for one in alive])
+    for batch, decoded in zip(alive, found, strict=True):
+        if isinstance(decoded, wire.BatchError):
+            batch.refusal = decoded
+        else:
+            batch.decoded, batch.noise = decoded, decoded.noise
 
 
 def group(
@@ -92,9 +92,8 @@ def group(
     groups = []
     for (_, source_id), members in by_kind.items():
         decoded = [batch.decoded for batch in members if batch.decoded is not None]
-        ticks = ticks_module.concatenate([part.ticks for part in decoded])
-        faults = np.concatenate([part.faults for part in decoded])
-        lengths = [len(part.ticks) for part in decoded]
+        ticks, faults = ticks_module.joined(decoded)
+        lengths = [len(part.faults) for part in decoded]
         moments = [clocks.captured_at(b.captured_us or 0, b.offset_us, b.received_us, trust) for b in members]
         captured_us = np.repeat(np.array(moments, np.int64), lengths)
         good = validation.judge(
@@ -103,12 +102,24 @@ def group(
         if rights is not None:
             rights(members, ticks, faults)
             good = faults == 0
-        start = 0
+        all_good, start = bool(good.all()), 0
         for batch, part, rows in zip(members, decoded, lengths, strict=True):
-            _note(batch, part, faults[start : start + rows], good[start : start + rows])
+            rejected = () if all_good else np.flatnonzero(~good[start : start + rows]).tolist()
+            part.ticks.trade_date = ticks.trade_date[start : start + rows]
+            _note(batch, part, rows, {row: int(faults[start + row]) for row in rejected})
             start += rows
-        groups.append(Group(batches=members, ticks=ticks if good.all() else ticks.take(good)))
+        groups.append(Group(batches=members, ticks=ticks if all_good else ticks.take(good)))
     return groups
+
+
+def times_of_batches(ticks: Ticks) -> dict[int, tuple[int, int]]:
+    """The first and the last event time (UTC microseconds) of each batch, which lie one after the other in `ticks`."""
+    if not len(ticks):
+        return {}
+    number = ticks.tick_id >> TICK_BITS
+    starts = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
+    first, last = np.minimum.reduceat(ticks.time_us, starts), np.maximum.reduceat(ticks.time_us, starts)
+    return dict(zip(number[starts].tolist(), zip(first.tolist(), last.tolist(), strict=True), strict=True))
 
 
 def without_candles(groups: Iterable[Group], feed: str, keys: Collection[Key]) -> list[Group]:
@@ -147,11 +158,13 @@ def _refuse(batches: Iterable[Batch], tick_ids: Iterable[int], fault: Fault) -> 
             batch.rejects.append((batch.number, row, " ".join(names), batch.decoded.record(row)))
 
 
-def _note(batch: Batch, decoded: Decoded, faults: validation.Faults, good: ticks_module.Mask) -> None:
-    batch.rejects, batch.reasons = [], Counter()  # it may be judged again, when the database failed meanwhile
-    batch.stored = int(np.count_nonzero(good))
-    batch.rejected = len(good) - batch.stored
-    for row in np.flatnonzero(~good).tolist() if batch.rejected else ():
-        names = faults_module.names(int(faults[row]))
+def _note(batch: Batch, decoded: Decoded, rows: int, rejected: Mapping[int, int]) -> None:
+    """How many rows are stored, and which are not: row -> faults."""
+    if batch.rejects or batch.reasons:
+        batch.rejects, batch.reasons = [], Counter()  # it is judged again, when the database failed meanwhile
+    batch.rejected = len(rejected)
+    batch.stored = rows - batch.rejected
+    for row, faults in rejected.items():
+        names = faults_module.names(faults)
         batch.reasons.update(names)
         batch.rejects.append((batch.number, row, " ".join(names), decoded.record(row)))

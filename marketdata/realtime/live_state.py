@@ -11,6 +11,7 @@ from typing import Any
 
 import msgpack
 import numpy as np
+import numpy.typing as npt
 import redis
 from django.conf import settings
 
@@ -69,8 +70,12 @@ def remember(pipeline: Any, ticks: Ticks) -> None:
         return
     order = trades[np.lexsort((ticks.tick_id[trades], ticks.time_us[trades], ticks.symbol[trades]))]
     last = order[np.append(ticks.symbol[order][1:] != ticks.symbol[order][:-1], True)]
+    symbols = [ticks.symbols[index] for index in ticks.symbol[last].tolist()]
+    if (ticks.size[last] != ABSENT).all():
+        _queue_latest(pipeline, ticks.feed, symbols, _latest_values(ticks, last))
+        return
     rows = zip(
-        [ticks.symbols[index] for index in ticks.symbol[last].tolist()],
+        symbols,
         ticks.time_us[last].tolist(),
         ticks.tick_id[last].tolist(),
         ticks.price[last].tolist(),
@@ -86,19 +91,42 @@ def remember(pipeline: Any, ticks: Ticks) -> None:
     )
 
 
+_LATEST_ROW = np.dtype(
+    {
+        "names": ("time", "id", "array", "p", "price", "s", "size", "scale"),
+        "formats": (">u8", ">u8", "S1", "S1", ">i8", "S1", ">i8", "u1"),
+    }
+)
+"""A value of the latest trades, of which all are equally long: msgpack takes numbers in their longest form as well."""
+
+
+def _latest_values(ticks: Ticks, rows: npt.NDArray[np.int64]) -> list[bytes]:
+    """What `remember_trades` writes of these rows, which all have a size."""
+    values = np.empty(len(rows), _LATEST_ROW)
+    values["time"] = ticks.time_us[rows].astype(np.uint64) + np.uint64(1 << 63)
+    values["id"] = ticks.tick_id[rows]
+    values["array"], values["p"], values["s"], values["scale"] = b"\x93", b"\xd3", b"\xd3", wire.SIZE_SCALE
+    values["price"], values["size"] = ticks.price[rows], ticks.size[rows]
+    text, width = values.tobytes(), _LATEST_ROW.itemsize
+    return [text[at : at + width] for at in range(0, len(text), width)]
+
+
 def remember_trades(pipeline: Any, trades: Iterable[Latest]) -> None:
     """Queue these trades as the latest of their symbols and feeds, where nothing later is known."""
     for feed, part in groupby(sorted(trades, key=lambda one: (one.feed, one.symbol)), key=lambda one: one.feed):
         rows = list(part)
-        for start in range(0, len(rows), 2000):
-            some = rows[start : start + 2000]
-            values = [
-                struct.pack(">QQ", one.time_us + (1 << 63), one.tick_id)
-                + msgpack.packb([one.price, one.size, wire.SIZE_SCALE])
-                for one in some
-            ]
-            symbols = [one.symbol for one in some]
-            pipeline.eval(_REMEMBER, 1, LATEST + feed, msgpack.packb([symbols, values], use_bin_type=False))
+        values = [
+            struct.pack(">QQ", one.time_us + (1 << 63), one.tick_id)
+            + msgpack.packb([one.price, one.size, wire.SIZE_SCALE])
+            for one in rows
+        ]
+        _queue_latest(pipeline, feed, [one.symbol for one in rows], values)
+
+
+def _queue_latest(pipeline: Any, feed: str, symbols: list[str], values: list[bytes]) -> None:
+    for start in range(0, len(symbols), 2000):
+        some = [symbols[start : start + 2000], values[start : start + 2000]]
+        pipeline.eval(_REMEMBER, 1, LATEST + feed, msgpack.packb(some, use_bin_type=False))
 
 
 def replace(feed: str, symbol: str, tick_id: int, valid: Ticks) -> None:

@@ -27,7 +27,7 @@ class Owners:
 
     def __init__(self, *, keep_s: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._keep_s, self._clock = keep_s, clock
-        self._owner: dict[tuple[str, str], int | None] = {}
+        self._owner: dict[str, dict[str, int | None]] = {}  # feed -> symbol -> client
         self._refused: dict[tuple[str, str, int], float] = {}
         self._read_at = float("-inf")
         self._changed_us = 0
@@ -36,13 +36,13 @@ class Owners:
         """Whether the feed of all these symbols is known to belong to the client; takes nothing that belongs to
         nobody."""
         self._refresh()
-        number = client.pk
-        return all(self._owner.get((feed, symbol)) == number for symbol in symbols)
+        return {client.pk}.issuperset(map(self._owner.get(feed, {}).get, symbols))
 
     def owned(self, feed: str, symbols: Sequence[str], client: Client) -> set[str]:
         """Those of the symbols whose feed belongs to the client, which now includes those that belonged to nobody."""
         self._refresh()
-        mine = {symbol for symbol in symbols if self._owner.get((feed, symbol)) == client.pk}
+        known = self._owner.setdefault(feed, {})
+        mine = {symbol for symbol in symbols if known.get(symbol) == client.pk}
         now = self._clock()
         asked = [
             symbol
@@ -52,7 +52,7 @@ class Owners:
         for start in range(0, len(asked), PIECE):
             part = asked[start : start + PIECE]
             found = claim(feed, part, client)
-            self._owner |= {(feed, symbol): owner for symbol, owner in found.items()}
+            known |= found
             mine |= {symbol for symbol, owner in found.items() if owner == client.pk}
         if len(self._refused) > 100_000:
             self._refused.clear()
@@ -67,7 +67,7 @@ class Owners:
             return
         rows = FeedOwner.objects.filter(changed_us__gte=self._changed_us - OVERLAP_US)
         for feed, symbol, client, changed_us in rows.values_list("feed", "symbol", "client", "changed_us").iterator():
-            self._owner[feed, symbol] = client
+            self._owner.setdefault(feed, {})[symbol] = client
             self._changed_us = max(self._changed_us, changed_us)
         self._read_at = now
 

@@ -7,11 +7,12 @@ not given.
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import numpy as np
@@ -77,6 +78,11 @@ class Ticks:
         """The rows of a mask or of indices, in that order."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
+    def between(self, start: int, end: int) -> Ticks:
+        """The rows from `start` up to `end`, in the same memory."""
+        columns = {name: getattr(self, name)[start:end] for name in COLUMNS}
+        return Ticks(feed=self.feed, source_id=self.source_id, symbols=self.symbols, **columns)
+
     def record(self, row: int) -> dict[str, object]:
         """One row as a person would write it, absent values left out."""
         index = int(self.symbol[row])
@@ -105,17 +111,18 @@ def empty(feed: str = "", source_id: int = 0, rows: int = 0, symbols: list[str] 
     return Ticks(feed=feed, source_id=source_id, symbols=symbols or [], **columns)
 
 
-def _nothing_given() -> dict[str, npt.NDArray[Any]]:
-    columns = {
-        name: np.full(wire.BATCH_ROWS, _NOTHING.get(name, ABSENT), _DTYPES.get(name, np.int64)) for name in COLUMNS
-    }
-    for column in columns.values():
-        column.flags.writeable = False
-    return columns
+def _nothing(rows: int) -> dict[str, npt.NDArray[Any]]:
+    """Columns of at least so many rows in which nothing is given, for reading only."""
+    if rows <= wire.BATCH_ROWS:
+        return _NOTHING_GIVEN
+    return {name: np.full(rows, _NOTHING.get(name, ABSENT), _DTYPES.get(name, np.int64)) for name in COLUMNS}
 
 
-_NOTHING_GIVEN = _nothing_given()
+_NOTHING_GIVEN: dict[str, npt.NDArray[Any]] = {}
 """The columns of the longest batch, for all batches to share: what was not given need not be made for each."""
+for _name in COLUMNS:
+    _NOTHING_GIVEN[_name] = np.full(wire.BATCH_ROWS, _NOTHING.get(_name, ABSENT), _DTYPES.get(_name, np.int64))
+    _NOTHING_GIVEN[_name].flags.writeable = False
 
 
 def concatenate(parts: Sequence[Ticks]) -> Ticks:
@@ -172,18 +179,30 @@ def decimal_texts(values: Int64, scale: int) -> list[str]:
 # --- from the wire ----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The ticks of several batches and their faults, in arrays that the batches share."""
+
+    ticks: Ticks
+    faults: npt.NDArray[np.uint32]
+
+
 @dataclass(slots=True, kw_only=True)
 class Decoded:
     """A batch off the wire: its ticks, and per row the faults found while reading it (0 = none). A gap batch has no
-    rows. `noise` counts the rows in which float noise was taken off a number (`terminals.wire.numbers`)."""
+    rows. `noise` counts the rows in which float noise was taken off a number (`terminals.wire.numbers`). Batches that
+    were decoded together share arrays and the list of symbols of their ticks; `symbols` are the batch's own."""
 
     header: wire.BatchHeader
     ticks: Ticks
     faults: npt.NDArray[np.uint32]
+    symbols: list[str]
     raw: list[object] | None = None
     gap: wire.Gap | None = None
     noise: int = 0
     given_dates: Int32 | None = None  # trading dates as they came; judging fills in the others
+    shared: _Shared
+    start: int = 0  # the row in `shared` with which it begins
 
     def record(self, row: int) -> str:
         """JSON of a row as the terminal gave it."""
@@ -195,45 +214,146 @@ class Decoded:
         return text.encode("utf-8", "backslashreplace").decode()
 
 
+class WireBatch(NamedTuple):
+    """What came, and what it is called."""
+
+    payload: bytes
+    source_id: int
+    batch: int
+
+
 def from_wire(payload: bytes, *, source_id: int, batch: int) -> Decoded:
     """Decode a batch. `wire.BatchError` when the batch as a whole is unreadable; a wrong row is only a fault."""
-    header = wire.parse_header(payload)
-    if header.encoding == wire.Encoding.COLUMNS:
-        decoded = _from_columns(payload, header, source_id)
-    elif header.encoding == wire.Encoding.ROWS:
-        decoded = _from_rows(payload, header, source_id)
-    else:
-        nothing = empty(header.feed, source_id)
-        decoded = Decoded(
-            header=header, ticks=nothing, faults=np.zeros(0, np.uint32), gap=wire.parse_gap(payload, header)
-        )
-    rows = len(decoded.ticks)
-    decoded.given_dates = decoded.ticks.trade_date
-    decoded.ticks.tick_id = (batch << TICK_BITS) + np.arange(rows, dtype=np.int64)
+    (decoded,) = decode_together([WireBatch(payload, source_id, batch)])
+    if isinstance(decoded, wire.BatchError):
+        raise decoded
     return decoded
 
 
-def _from_columns(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:
-    layout = wire.parse_columns(payload, header)
-    rows = header.rows
-    columns = {name: column[:rows] for name, column in _NOTHING_GIVEN.items()}
+def decode_together(batches: Sequence[WireBatch]) -> list[Decoded | wire.BatchError]:
+    """Decode batches, each as `from_wire` does, with the error in the place of one that is unreadable. Batches of
+    columns of one feed, source and scale become the same arrays: a step costs the same for twelve rows as for all."""
+    answers: dict[int, Decoded | wire.BatchError] = {}
+    alike: dict[tuple[str, int, int, int], list[tuple[int, _ColumnsBatch]]] = {}
+    for place, one in enumerate(batches):
+        try:
+            header = wire.parse_header(one.payload)
+            if header.encoding == wire.Encoding.COLUMNS:
+                layout = wire.parse_columns(one.payload, header)
+                kind = (header.feed, one.source_id, layout.price_scale, layout.size_scale)
+                alike.setdefault(kind, []).append((place, _ColumnsBatch(one, header, layout)))
+            else:
+                answers[place] = _decode_one(one, header)
+        except wire.BatchError as error:
+            answers[place] = error
+    for members in alike.values():
+        answers |= zip((place for place, _ in members), _from_columns([one for _, one in members]), strict=True)
+    return [answers[place] for place in range(len(batches))]
+
+
+def joined(parts: Sequence[Decoded]) -> tuple[Ticks, npt.NDArray[np.uint32]]:
+    """The ticks of decoded batches of one feed and source after each other, and their faults, to be changed by the
+    caller. What lies side by side already is not copied together."""
+    pieces: list[tuple[_Shared, int, int]] = []
+    for part in parts:
+        shared, start, end = part.shared, part.start, part.start + len(part.faults)
+        if pieces and pieces[-1][0] is shared and pieces[-1][2] == start:
+            start = pieces.pop()[1]
+        pieces.append((shared, start, end))
+    ticks = concatenate([shared.ticks.between(start, end) for shared, start, end in pieces])
+    return ticks, np.concatenate([shared.faults[start:end] for shared, start, end in pieces])
+
+
+class _ColumnsBatch(NamedTuple):
+    given: WireBatch
+    header: wire.BatchHeader
+    layout: wire.ColumnsLayout
+
+
+def _decode_one(one: WireBatch, header: wire.BatchHeader) -> Decoded:
+    if header.encoding == wire.Encoding.ROWS:
+        return _from_rows(one, header)
+    nothing, faults = empty(header.feed, one.source_id), np.zeros(0, np.uint32)
+    gap = wire.parse_gap(one.payload, header)
+    return Decoded(header=header, ticks=nothing, faults=faults, symbols=[], gap=gap, shared=_Shared(nothing, faults))
+
+
+def _from_columns(batches: Sequence[_ColumnsBatch]) -> list[Decoded]:
+    """Batches of one feed, source and scale. A column that only some of them have is absent in the others' rows."""
+    lengths = [header.rows for _, header, _ in batches]
+    ends = list(itertools.accumulate(lengths))
+    rows, layout = ends[-1], batches[0].layout
+    columns = {name: column[:rows] for name, column in _nothing(rows).items()}
     faults = np.zeros(rows, np.uint32)
-    for column, offset in layout.offsets.items():
+    symbols: list[str] = []
+    for column in sorted({column for one in batches for column in one.layout.offsets}):
         name = _COLUMN_NAMES[column]
-        values = np.frombuffer(payload, _WIRE_DTYPES[name], rows, offset)
+        values = np.frombuffer(_column_bytes(column, batches), _WIRE_DTYPES[name])
         if name == "symbol":
-            values = values.astype(np.int32)
-            values[values >= len(layout.symbols)] = -1
+            values, symbols = _common_symbols(values, lengths, [one.layout.symbols for one in batches])
         elif name in PRICES:
             values = _rescale(values, wire.PRICE_SCALE - layout.price_scale, faults, Fault.PRICE_OUT_OF_RANGE)
         elif name in SIZES:
             values = _rescale(values, wire.SIZE_SCALE - layout.size_scale, faults, Fault.SIZE_OUT_OF_RANGE)
         columns[name] = values.astype(_DTYPES.get(name, np.int64), copy=False)
-    ticks = Ticks(feed=header.feed, source_id=source_id, symbols=layout.symbols, **columns)
-    return Decoded(header=header, ticks=ticks, faults=faults)
+    feed, source_id = batches[0].header.feed, batches[0].given.source_id
+    columns["tick_id"] = _tick_ids([one.given.batch for one in batches], lengths)
+    shared = _Shared(Ticks(feed=feed, source_id=source_id, symbols=symbols, **columns), faults)
+    return [
+        Decoded(
+            header=one.header,
+            ticks=shared.ticks.between(end - one.header.rows, end),
+            faults=faults[end - one.header.rows : end],
+            symbols=one.layout.symbols,
+            given_dates=shared.ticks.trade_date[end - one.header.rows : end],
+            shared=shared,
+            start=end - one.header.rows,
+        )
+        for one, end in zip(batches, ends, strict=True)
+    ]
+
+
+def _column_bytes(column: wire.Column, batches: Sequence[_ColumnsBatch]) -> bytes:
+    """The column of all batches as it is on the wire."""
+    width = wire.WIDTHS[column]
+    parts = []
+    for (payload, _, _), header, layout in batches:
+        at = layout.offsets.get(column)
+        size = header.rows * width
+        parts.append(payload[at : at + size] if at is not None else _ABSENT_BYTES[column][:size])
+    return b"".join(parts)
+
+
+def _common_symbols(
+    chosen: npt.NDArray[np.uint16], lengths: Sequence[int], symbols: Sequence[list[str]]
+) -> tuple[Int32, list[str]]:
+    """The rows' places in one list of symbols instead of each batch's own, -1 where none is given, and that list."""
+    index: dict[str, int] = {}
+    places = [index.setdefault(symbol, len(index)) for own in symbols for symbol in own]
+    counts = np.array([len(own) for own in symbols])
+    given = chosen < np.repeat(counts, lengths)
+    at = chosen + np.repeat(np.cumsum(counts) - counts, lengths)
+    found = np.array([*places, -1], np.int32)[np.where(given, at, len(places))]
+    return found, list(index)
+
+
+def _tick_ids(numbers: Sequence[int], lengths: Sequence[int]) -> Int64:
+    ends = np.cumsum(lengths, dtype=np.int64)
+    first = (np.array(numbers, np.int64) << TICK_BITS) - ends + lengths
+    ids: Int64 = np.repeat(first, lengths) + np.arange(ends[-1])
+    return ids
 
 
 _COLUMN_NAMES = {column: column.name.lower() for column in wire.Column}
+_ABSENT_BYTES = {
+    column: np.full(
+        wire.BATCH_ROWS,
+        wire.ABSENT_SYMBOL if column is wire.Column.SYMBOL else _NOTHING.get(name, ABSENT),
+        {2: "<u2", 1: "u1", 4: "<i4", 8: "<i8"}[wire.WIDTHS[column]],
+    ).tobytes()
+    for column, name in _COLUMN_NAMES.items()
+}
+"""Of each column what a batch of the greatest length would have if nothing were given."""
 _WIRE_DTYPES = {
     name: {2: "<u2", 1: "u1", 4: "<i4", 8: "<i8"}[wire.WIDTHS[column]] for column, name in _COLUMN_NAMES.items()
 }
@@ -253,10 +373,10 @@ def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint32], fault
     return scaled_up if absent is None else np.where(absent, ABSENT, scaled_up)
 
 
-def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Decoded:
-    records = wire.parse_rows(payload, header)
+def _from_rows(one: WireBatch, header: wire.BatchHeader) -> Decoded:
+    records = wire.parse_rows(one.payload, header)
     rows = len(records)
-    ticks = empty(header.feed, source_id, rows)
+    ticks = empty(header.feed, one.source_id, rows)
     faults = np.zeros(rows, np.uint32)
     index: dict[str, int] = {}
     noise = 0
@@ -273,7 +393,17 @@ def _from_rows(payload: bytes, header: wire.BatchHeader, source_id: int) -> Deco
         faults[row] |= np.uint32(found)
         noise += noisy
     ticks.symbols = list(index)
-    return Decoded(header=header, ticks=ticks, faults=faults, raw=records, noise=noise)
+    ticks.tick_id = _tick_ids([one.batch], [rows])
+    return Decoded(
+        header=header,
+        ticks=ticks,
+        faults=faults,
+        symbols=ticks.symbols,
+        raw=records,
+        noise=noise,
+        given_dates=ticks.trade_date,
+        shared=_Shared(ticks, faults),
+    )
 
 
 def _read_row(ticks: Ticks, row: int, record: dict[str, Any]) -> tuple[int, bool]:

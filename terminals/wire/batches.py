@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 from terminals.wire import limits
@@ -80,6 +81,7 @@ WIDTHS: Mapping[Column, int] = {
 _SIZES = (Column.SIZE, Column.BID_SIZE, Column.ASK_SIZE, Column.CUM_VOLUME)
 _TYPECODES = {1: "B", 2: "H", 4: "i", 8: "q"}
 _COLUMNS = {int(one): one for one in Column}
+_ENCODINGS = {int(one): one for one in Encoding}
 _NAMES = tuple(one.name.lower() for one in Column)
 _MISSING_AS = {1: 0, 4: limits.ABSENT_DATE, 8: limits.ABSENT}
 
@@ -142,11 +144,10 @@ def parse_header(payload: _Buffer) -> BatchHeader:
     if reserved or reserve != _NO_RESERVE:
         raise BatchError("bad_batch_header", "reserved bytes must be 0")
     body_offset = _HEADER.size + _padded(feed_length)
-    feed = bytes(payload[_HEADER.size : _HEADER.size + feed_length])
-    padding = bytes(payload[_HEADER.size + feed_length : body_offset])
-    if len(payload) < body_offset or not _FEED.fullmatch(feed) or any(padding):
+    feed = _feed(bytes(payload[_HEADER.size : body_offset]), feed_length)
+    if len(payload) < body_offset or feed is None:
         raise BatchError("bad_batch_header", "feed must be 1 to 16 of a-z, 0-9, _ padded with zeros to 8 bytes")
-    return BatchHeader(seq, Encoding(encoding), feed.decode("ascii"), rows, captured_us, body_offset)
+    return BatchHeader(seq, _ENCODINGS[encoding], feed, rows, captured_us, body_offset)
 
 
 def size_scale(payload: _Buffer) -> int:
@@ -260,7 +261,7 @@ def parse_columns(payload: _Buffer, header: BatchHeader) -> ColumnsLayout:
         offsets[column] = at + _COLUMN.size
         end = offsets[column] + header.rows * width
         at = end + -end % 8
-        if at > len(payload) or any(payload[end:at]):
+        if at > len(payload) or (at > end and any(payload[end:at])):
             raise BatchError("bad_batch", f"column {column.name.lower()} is cut short or not padded with zeros")
     if at != len(payload):
         raise BatchError("bad_batch", f"{len(payload) - at} bytes behind the last column")
@@ -339,6 +340,19 @@ def _coarser(columns: Sequence[Sequence[Any]], size_scale: int) -> list[Sequence
     return changed
 
 
+@lru_cache(maxsize=1000)
+def _feed(padded: bytes, length: int) -> str | None:
+    """A feed of a header; None if it cannot be one."""
+    feed = padded[:length]
+    return feed.decode("ascii") if _FEED.fullmatch(feed) and not any(padded[length:]) else None
+
+
+@lru_cache(maxsize=20_000)
+def _symbol(name: bytes) -> str | None:
+    """A symbol of a dictionary; None if it cannot be one."""
+    return name.decode("ascii") if _SYMBOL.fullmatch(name) else None
+
+
 def _padded(length: int) -> int:
     return length + -length % 8
 
@@ -377,9 +391,10 @@ def _parse_dictionary(payload: _Buffer, at: int, count: int) -> tuple[list[str],
     for _ in range(count):
         length = payload[at] if at < len(payload) else 0
         name = bytes(payload[at + 1 : at + 1 + length])
-        if len(name) != length or not _SYMBOL.fullmatch(name):
+        symbol = _symbol(name)
+        if len(name) != length or symbol is None:
             raise BatchError("bad_batch", f"symbol {len(symbols)} must be 1 to 24 printable ASCII characters")
-        symbols.append(name.decode("ascii"))
+        symbols.append(symbol)
         at += 1 + length
     end = start + _padded(at - start)
     if end > len(payload) or any(payload[at:end]):

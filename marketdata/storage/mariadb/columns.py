@@ -91,7 +91,7 @@ def _numbers(values: Int64, scale: int) -> tuple[str, list[int]]:
 
 def value_text(whole: int, part: int) -> str:
     """A traded value as a decimal: (-1, half of VALUE_UNIT) is -0.5."""
-    return decimal_text(whole * VALUE_UNIT + part, wire.VALUE_SCALE)
+    return decimal_text(whole * VALUE_UNIT + part, wire.VALUE_SCALE) if part else str(whole)
 
 
 def replace_statement(bars: Bars) -> str:
