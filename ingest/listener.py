@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 BLOCK_MS = 1_000
 PAUSE_S = 0.5
+KEEP_EACH_S = 60.0
+"""So often the stream is told to stay, once there is one."""
 
 
 class Listener(threading.Thread):
@@ -39,14 +42,15 @@ class Listener(threading.Thread):
         client = redis.Redis.from_url(
             settings.REDIS_URL, socket_timeout=5 + BLOCK_MS / 1000, socket_connect_timeout=3, socket_keepalive=True
         )
-        last, away = b"0", False
+        last, away, kept_at = b"0", False, float("-inf")
         while not self._halted.is_set():
             try:
                 answer: Any = client.xread({self._stream: last}, count=200, block=BLOCK_MS)
                 if away:
                     away = False
                     self._back()
-                client.expire(self._stream, notices.EXPIRE_S)
+                if time.monotonic() - kept_at > KEEP_EACH_S and client.expire(self._stream, notices.EXPIRE_S):
+                    kept_at = time.monotonic()
                 for _, rows in answer.items() if isinstance(answer, dict) else answer:
                     entry_id, outcomes = notices.read(rows)
                     last = entry_id or last

@@ -105,7 +105,3 @@ class Registry(Generic[Link]):
     def recent(self, client: str) -> Recent | None:
         """The recent batches of a client by its name, if it is here. From any thread."""
         return next((one.recent for one in list(self.members.values()) if one.admission.name == client), None)
-
-    def of_stream(self, number: int) -> Member[Link] | None:
-        """The member now sending this stream."""
-        return next((one for one in self.members.values() if one.stream.id == number), None) if number else None

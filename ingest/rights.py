@@ -69,6 +69,14 @@ class Rights:
             known = self._clients[number] = _Known(Client.objects.get(pk=number), self._clock())
         return known.client
 
+    def _read_clients(self, streams: Iterable[int]) -> None:
+        """Read those of the clients of these streams together that have to be read again."""
+        now = self._clock()
+        numbers = {number for stream in streams if (number := self._client_of.get(stream)) is not None}
+        old = [n for n in numbers if n not in self._clients or now - self._clients[n].read_at > self._keep_s]
+        for client in Client.objects.filter(pk__in=old) if old else ():
+            self._clients[client.pk] = _Known(client, now)
+
     # --- whole batches ------------------------------------------------------------------------------------------------
 
     def refuse(self, batches: Iterable[Batch]) -> None:
@@ -77,6 +85,7 @@ class Rights:
         for batch in batches:
             if batch.decoded is not None:
                 of_stream.setdefault((batch.number >> SEQ_BITS, batch.feed), []).append(batch)
+        self._read_clients({stream for stream, _ in of_stream})
         for (stream, feed), sent in of_stream.items():
             if error := self._feed(feed, self.client(stream)):
                 for batch in sent:

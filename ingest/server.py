@@ -282,7 +282,7 @@ class Server:
             stream.commit,
         )
         connection.flush()
-        self._press()
+        self._press(member)
 
     async def _audit(self, connection: Connection, member: Member[Connection], audit: wire.Audit) -> None:
         name = member.admission.name
@@ -355,7 +355,7 @@ class Server:
         stream.bytes += len(event.payload)
         if not repeated:  # a worker compares a repeated one with the ledger: what differs is kept aside, not lost
             self._remember(member, flight, now)
-        self._press()
+        self._press(member)
         self._pump()
 
     async def _number(self, connection: Connection, member: Member[Connection]) -> None:
@@ -377,7 +377,7 @@ class Server:
         self.registry.number(member, answer)
         for event in held:
             self._batch(connection, event)
-        self._press()
+        self._press(member)
         connection.flush()
 
     def _remember(self, member: Member[Connection], flight: Flight, now: float) -> None:
@@ -427,7 +427,8 @@ class Server:
 
     def _settle(self, outcomes: list[notices.Outcome]) -> None:
         now, credit = time.monotonic(), self._credit()
-        touched: dict[int, Member[Connection] | None] = {}
+        members = {member.stream.id: member for member in self.registry.members.values()}
+        touched: dict[int, Member[Connection]] = {}
         held: dict[str, list[int]] = {}
         for outcome in outcomes:
             waiting = self.flights.by_number.get(outcome.batch)
@@ -447,18 +448,18 @@ class Server:
             stream = self.registry.stream(flight.stream)
             stream.bytes -= len(flight.payload)
             stream.settle(flight.seq)
-            if flight.stream not in touched:
-                touched[flight.stream] = self.registry.of_stream(flight.stream)
-            member = touched[flight.stream]
-            if outcome.code and member is not None:
+            member = members.get(flight.stream)
+            if member is None:
+                continue
+            touched[flight.stream] = member
+            if outcome.code:
                 self._reject(member, flight, outcome)
         for error, numbers in held.items():
             if batches := self.flights.hold(numbers, error, now):
                 log.error("storage failing batches=%d error=%s", len(batches), error)
         for member in self.registry.members.values() if self._credit() != credit else touched.values():
-            if member is not None:
-                self._ack(member)
-        self._press()
+            self._ack(member)
+        self._press(*touched.values())
         self._pump()
 
     def _reject(self, member: Member[Connection], flight: Flight, outcome: notices.Outcome) -> None:
@@ -484,18 +485,18 @@ class Server:
         stalled = self.flights.trouble is not None and self.flights.trouble.stalled
         return STALLED_CREDIT if stalled else wire.WINDOW_BATCHES
 
-    def _press(self) -> None:
+    def _press(self, *changed: Member[Connection]) -> None:
         """Back-pressure: read nobody above the global limit, and not a client above its own, until it has gone down
-        by a fifth."""
+        by a fifth. `changed` are the clients whose batches came or were committed."""
         metrics.INFLIGHT_BYTES.set(self.flights.bytes)
-        limit = self.limits.inflight_bytes
+        limit, was_halted = self.limits.inflight_bytes, self._halted
         if self.flights.bytes > limit:
             self._halted = True
         elif self.flights.bytes < limit * RESUME_AT:
             self._halted = False
         if self._draining:
             return
-        for member in self.registry.members.values():
+        for member in changed if self._halted == was_halted else self.registry.members.values():
             of_client = member.stream.bytes
             keep = member.link.halted and of_client > self.limits.client_bytes * RESUME_AT
             member.link.halt(self._halted or bool(member.held) or of_client > self.limits.client_bytes or keep)

@@ -37,6 +37,7 @@ from marketdata.models import (
     Symbol,
 )
 from marketdata.realtime import feed, live_state
+from marketdata.reference import owners
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
 from marketdata.types.ticks import batch_number
@@ -242,6 +243,18 @@ def test_while_a_backup_or_the_rollover_is_at_it_nothing_is_stored_and_the_comma
     assert refused == 3
     assert len(stored()) == 2
     assert consistent()
+
+
+def test_rows_whose_feed_belongs_to_another_client_by_now_stay_refused():
+    Client.objects.update(shares_feeds=False)
+    process(rows(trade(), trade(1, symbol="000660")))
+    register()
+    owners.claim("krx", ["000660"], Client.objects.get(name="kis"))
+
+    run("--all")
+
+    assert stored() == []
+    assert IngestReject.objects.get().reasons == "feed_refused"
 
 
 def test_a_requeue_goes_on_by_itself_when_the_upkeep_is_over():

@@ -34,6 +34,78 @@ def faults(of: ticks_module.Decoded) -> list[int]:
     return [int(fault) for fault in of.faults]
 
 
+# --- several batches at once ----------------------------------------------------------------------------------------
+
+
+def packed(rows: list[dict[str, object]], seq: int, *, feed: str = "krx", price_scale: int = 8) -> bytes:
+    columns = wire.Columns(price_scale=price_scale)
+    for row in rows:
+        columns.append(**row)  # type: ignore[arg-type]
+    return columns.encode(seq, feed, 1)
+
+
+def named(ticks: ticks_module.Ticks) -> list[tuple[object, ...]]:
+    """Rows with the symbol's name in place of its number."""
+    names = [*ticks.symbols, None]
+    rest = [getattr(ticks, name).tolist() for name in ticks_module.COLUMNS if name != "symbol"]
+    return list(zip([names[index] for index in ticks.symbol.tolist()], *rest, strict=True))
+
+
+def test_batches_decoded_together_are_what_each_is_alone_and_keep_their_order():
+    trades: list[dict[str, object]] = [
+        {"symbol": code, "time_us": at, "price": at, "size": 5} for at, code in enumerate(("A", "B", "A"), 1)
+    ]
+    quotes: list[dict[str, object]] = [
+        {"symbol": "C", "time_us": 9, "kind": 2, "bid": 1, "ask_size": 3},
+        {"time_us": 8, "trade_date": 20_000},
+    ]
+    payloads = [
+        packed(trades, 1),
+        packed(quotes, 2),  # columns the first does not have, and a row without a symbol
+        packed([{"symbol": "B", "time_us": 7, "price": GREATEST}], 3, price_scale=2),  # too large: a fault of its own
+        wire.encode_rows(4, "krx", 1, [{"symbol": "A", "time": 6, "price": "1"}, {"symbol": 5}]),
+        packed([], 5),
+        packed(trades[:1], 6, feed="nxt"),
+        packed(trades[1:], 7)[:-8],  # cut short
+        packed(trades[:2], 8),
+        wire.encode_gap(9, "krx", 1, 5, 6, 7, "disk full"),
+    ]
+    given = [
+        ticks_module.WireBatch(payload, source_id=4, batch=ticks_module.batch_number(7, seq))
+        for seq, payload in enumerate(payloads, 1)
+    ]
+
+    together = ticks_module.decode_together(given)
+
+    assert isinstance(together[6], wire.BatchError)
+    found = [one for one in together if isinstance(one, ticks_module.Decoded)]
+    alone = [ticks_module.from_wire(one.payload, source_id=4, batch=one.batch) for one in given if one is not given[6]]
+    for one, other in zip(found, alone, strict=True):
+        assert one.header == other.header
+        assert one.symbols == other.symbols
+        assert one.gap == other.gap
+        assert named(one.ticks) == named(other.ticks)
+        assert one.faults.tolist() == other.faults.tolist()
+        assert [one.record(row) for row in range(len(one.ticks))] == [other.record(r) for r in range(len(other.ticks))]
+    of_feed = [one for one in found if one.header.feed == "krx"]
+    ticks, faults_found = ticks_module.joined(of_feed)
+    assert named(ticks) == [row for one in of_feed for row in named(one.ticks)]
+    assert faults_found.tolist() == [fault for one in of_feed for fault in one.faults.tolist()]
+
+
+def test_more_rows_than_the_longest_batch_are_decoded_together():
+    rows: list[dict[str, object]] = [{"symbol": f"S{at % 3}", "time_us": at} for at in range(wire.BATCH_ROWS)]
+    given = [ticks_module.WireBatch(packed(rows, seq), 4, ticks_module.batch_number(7, seq)) for seq in (1, 2)]
+
+    found = [one for one in ticks_module.decode_together(given) if isinstance(one, ticks_module.Decoded)]
+
+    ticks, _ = ticks_module.joined(found)
+    assert len(ticks) == 2 * wire.BATCH_ROWS
+    assert ticks.symbols == ["S0", "S1", "S2"]
+    assert (ticks.price == ABSENT).all()
+    assert ticks.tick_id[wire.BATCH_ROWS] == ticks_module.batch_number(7, 2) << ticks_module.TICK_BITS
+
+
 # --- columns -------------------------------------------------------------------------------------------------------
 
 _number = st.one_of(st.none(), st.integers(-GREATEST, GREATEST))
