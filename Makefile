@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all test-fast coverage check fix imports bench drill drill-backup clean servers drill-rollover
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill drill-backup clean servers drill-rollover
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -61,6 +61,14 @@ check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own che
 	$(PY) manage.py makemigrations --check --dry-run || status=1; \
 	$(PY) manage.py check --fail-level WARNING || status=1; \
 	exit $$status
+
+# The compiled catalogues are kept in the repository, so that a machine without GNU gettext needs nothing.
+texts: $(VENV)/dev  ## collect the texts of the code (with GNU gettext) and compile the Korean catalogues
+	@if command -v xgettext >/dev/null; then \
+	$(PY) manage.py makemessages --locale ko --no-location --no-obsolete --ignore .venv --ignore tests; \
+	else echo "GNU gettext is not installed: compiled only"; fi
+	@$(PY) -c 'import pathlib, polib; [polib.pofile(str(one)).save_as_mofile(str(one.with_suffix(".mo"))) \
+	for folder in ("locale", "terminals/locale") for one in pathlib.Path(folder).rglob("*.po")]'
 
 fix: $(VENV)/dev  ## format, and repair what can be
 	@$(PY) -m ruff check --fix --show-fixes .

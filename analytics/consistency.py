@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Exists, F, Max, Min, OuterRef, Subquery, Sum
+from django.utils.translation import gettext as _
 
 from analytics import candles, days, differences
 from analytics.differences import BatchSums, Finding, Findings
@@ -80,7 +81,7 @@ def verify_day(date: datetime.date, *, most: int = MOST, progress: Progress = si
     """Count a trading day from the start and compare. UnknownDay if there is nothing of it. Only reads."""
     found = Findings(most)
     notes: list[Finding] = []
-    progress(f"{date} 원장과 틱 / ledger and ticks")
+    progress(_("{date} ledger and ticks").format(date=date))
     with storage().snapshot():
         run, counted, waiting = figures_of(date)
         gone = dropped.kinds(date)
@@ -125,7 +126,9 @@ def figures_of(date: datetime.date) -> tuple[RolloverRun | None, Counted, Counte
     counted = storage().tick_figures(date)
     waiting = storage().tick_figures(date, tables=[TEMP]) if counted else {}
     if run is None and not counted and not IngestBatchDay.objects.filter(trade_date=date).exists():
-        raise UnknownDay(f"{date}: 그런 거래일이 없습니다 / no tick, ledger entry or rollover of this date. {_range()}")
+        raise UnknownDay(
+            _("{date}: no tick, ledger entry or rollover of this date. {known}").format(date=date, known=_range())
+        )
     return run, counted, waiting
 
 
@@ -133,7 +136,9 @@ def _range() -> str:
     ledger_range = IngestBatchDay.objects.aggregate(first=Min("trade_date"), last=Max("trade_date"))
     runs = RolloverRun.objects.aggregate(first=Min("trade_date"), last=Max("trade_date"))
     bounds = sorted(date for found in (ledger_range, runs) for date in found.values() if date is not None)
-    return f"Known: {bounds[0]} to {bounds[-1]}" if bounds else "No day is known yet."
+    if not bounds:
+        return _("No day is known yet.")
+    return _("Known: {first} to {last}").format(first=bounds[0], last=bounds[-1])
 
 
 def _dropped(date: datetime.date, run: RolloverRun | None, counted: Counted) -> Iterator[Finding]:
@@ -186,7 +191,11 @@ def _ledger(date: datetime.date, counted: Counted, progress: Progress, *, whole:
             for part in parts:
                 found.add(part)
             if number % TELL_SERIES == 0:
-                progress(f"{date} 배치 대조 / batches: {number:,} of {len(counted):,} series")
+                progress(
+                    _("{date} batches: {number:,} of {total:,} series").format(
+                        date=date, number=number, total=len(counted)
+                    )
+                )
         rows = IngestBatchDay.objects.filter(trade_date=date).values_list("batch", "rows", "checksum")
         noted = differences.sums(rows.order_by("batch").iterator(10_000))
         yield from differences.batches(noted, found.total())
@@ -253,10 +262,14 @@ def _verify_minutes(date: datetime.date, feed: str, symbols: Sequence[str], foun
         if findings:
             suspects.append(symbol)
         if number % TELL_SERIES == 0:
-            progress(f"{date} {feed} 분봉 / minute candles: {number:,} of {len(symbols):,} symbols")
+            progress(
+                _("{date} {feed} minute candles: {number:,} of {total:,} symbols").format(
+                    date=date, feed=feed, number=number, total=len(symbols)
+                )
+            )
     if suspects:
         with storage().snapshot():
-            for _, findings in compare_minutes(date, storage().read_day_minutes(date, feed), suspects):
+            for _symbols, findings in compare_minutes(date, storage().read_day_minutes(date, feed), suspects):
                 found.add(findings)
     return len(stored)
 
@@ -294,11 +307,11 @@ def compare_daily(
 ) -> int:
     """Each daily candle from the minute candles, at one moment; those with late ticks wait for the rollover to make
     them anew. `alone` looks for those without minute candles as well. Returns how many there are."""
-    progress(f"{date} 일봉 / daily candles")
+    progress(_("{date} daily candles").format(date=date))
     windows = {window.market: window for window in rollover.windows(date)}
     markets = dict(Symbol.objects.values_list("code", "market_id"))
     count = 0
-    for feed in sorted({feed for _, feed in series}):
+    for feed in sorted({feed for _symbol, feed in series}):
         symbols = [symbol for symbol, one in series if one == feed and (symbol, feed) not in waiting]
         with storage().snapshot():
             for symbol, minutes in by_symbol(storage().read_day_minutes(date, feed), symbols):

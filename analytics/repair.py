@@ -9,6 +9,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from analytics import consistency, differences
 from analytics.consistency import MOST, silent
 from analytics.differences import Finding, Findings
@@ -26,11 +29,15 @@ from marketdata.types.minute_bars import MINUTE_US, Bars
 GROUP_TICKS = 200_000  # whose candles are owned at a time: for a second or so workers wait
 GROUP_SYMBOLS = 50
 _WHOLE_DAY = {
-    Kind.MINUTES: "분봉이 기한 만료로 삭제됨 / its minute candles were dropped when their time was over"
-    " (RETENTION_MINUTES_DAYS), and a daily candle needs all of them: build the whole day, without --symbol and --feed",
-    Kind.LEDGER: "원장이 기한 만료로 삭제됨 / its ledger rows were forgotten when their time was over"
-    " (RETENTION_LEDGER_DAYS). Since then ticks that came made no minute candles, of any symbol, and daily candles need"
-    " them: build the whole day, without --symbol and --feed. It is compared with what the ledger had",
+    Kind.MINUTES: gettext_lazy(
+        "its minute candles were dropped when their time was over (RETENTION_MINUTES_DAYS), and a daily candle needs"
+        " all of them: build the whole day, without --symbol and --feed"
+    ),
+    Kind.LEDGER: gettext_lazy(
+        "its ledger rows were forgotten when their time was over (RETENTION_LEDGER_DAYS). Since then ticks that came"
+        " made no minute candles, of any symbol, and daily candles need them: build the whole day, without --symbol and"
+        " --feed. It is compared with what the ledger had"
+    ),
 }
 again = functools.partial(connections.steadily, give_up_s=math.inf)  # a group may take minutes
 
@@ -101,7 +108,7 @@ class _Repair:
             if (feed is None or one == feed) and (symbols is None or symbol in symbols)
         ]
         _all_there(date, series, symbols, feed)
-        for one in sorted({one for _, one in chosen}):
+        for one in sorted({one for _symbol, one in chosen}):
             self._minutes(one, [symbol for symbol, other in chosen if other == one], counted)
         return Rebuilt(
             date=date,
@@ -114,7 +121,9 @@ class _Repair:
         )
 
     def _minutes(self, feed: str, symbols: Sequence[str], counted: Mapping[tuple[str, str], Figure]) -> None:
-        self._progress(f"{self._date} {feed}: {len(symbols):,} 종목 비교 / symbols to compare")
+        self._progress(
+            _("{date} {feed}: {number:,} symbols to compare").format(date=self._date, feed=feed, number=len(symbols))
+        )
         stored = storage().read_day_minutes(self._date, feed)
         wrong = [s for s, findings in consistency.compare_minutes(self._date, stored, symbols) if findings]
         before = dict(consistency.by_symbol(stored, wrong))
@@ -123,7 +132,11 @@ class _Repair:
             written, findings = again(functools.partial(self._put_right, feed, group, before))
             self._changed += written
             self._found.add(findings)
-            self._progress(f"{self._date} {feed} {group[0]}–{group[-1]}: {len(findings):,} 차이 / differences")
+            self._progress(
+                _("{date} {feed} {first}–{last}: {number:,} differences").format(
+                    date=self._date, feed=feed, first=group[0], last=group[-1], number=len(findings)
+                )
+            )
 
     def _put_right(self, feed: str, symbols: Sequence[str], before: Mapping[str, Bars]) -> tuple[int, list[Finding]]:
         """The candles of these symbols, in one transaction that owns them."""
@@ -161,8 +174,10 @@ class _Repair:
             daily = again(lambda: storage().build_daily(self._date, rollover.windows(self._date), proven=built))
         except NotWholeError as error:
             raise NothingToBuildFrom(
-                f"{self._date}: 분봉은 고침, 일봉은 그대로 / the minute candles were put right, the daily candles stay"
-                f" as they are: {error}. Without --symbol and --feed all of them are built"
+                _(
+                    "{date}: the minute candles were put right, the daily candles stay as they are: "
+                    "{error}. Without --symbol and --feed all of them are built"
+                ).format(date=self._date, error=error)
             ) from error
         RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
         alarms.clear(rollover.NOT_WHOLE, subject=self._date.isoformat())
@@ -190,22 +205,35 @@ def _all_ticks_there(date: datetime.date, run: RolloverRun | None, counted: Mapp
             else "none came, or all were voided"
         )
         raise NothingToBuildFrom(
-            f"{date}: 틱이 없음 / there are no ticks to build from: {why}; the candles stay as they are"
+            _("{date}: there are no ticks to build from: {why}; the candles stay as they are").format(
+                date=date, why=why
+            )
         )
     total = checksums.total(counted.values())
     if gone:
         raise NothingToBuildFrom(
-            f"{date}: 틱이 기한 만료로 삭제된 날 / the ticks of this day were dropped when their time was over"
-            f" (RETENTION_TICKS_DAYS), and the {total.rows:,} that are there came later: they are not the whole of it."
-            " The candles stay as they are; the whole day may be in the archive or in a backup"
+            _(
+                "{date}: the ticks of this day were dropped when their time was over "
+                "(RETENTION_TICKS_DAYS), and the {rows:,} that are there came later: they are not the "
+                "whole of it. The candles stay as they are; the whole day may be in the archive or in "
+                "a backup"
+            ).format(date=date, rows=total.rows)
         )
     expected = dropped.expected(date)
     if total.rows < expected.rows or (total != expected and not (run is not None and run.accepted)):
         raise NothingToBuildFrom(
-            f"{date}: 틱이 원장과 다름 / the ledger has {expected.rows:,} ticks (checksum {expected.checksum}), stored"
-            f" are {total.rows:,} (checksum {total.checksum}), so the candles may know more than the ticks and stay as"
-            f" they are. `manage.py verify_day {date}` names each difference and docs/consistency.md says what to do;"
-            " when the ticks are whole again, build the candles"
+            _(
+                "{date}: the ledger has {rows:,} ticks (checksum {checksum}), stored are "
+                "{total_rows:,} (checksum {total_checksum}), so the candles may know more than the "
+                "ticks and stay as they are. `manage.py verify_day {date}` names each difference and "
+                "docs/consistency.md says what to do; when the ticks are whole again, build the candles"
+            ).format(
+                date=date,
+                rows=expected.rows,
+                checksum=expected.checksum,
+                total_rows=total.rows,
+                total_checksum=total.checksum,
+            )
         )
 
 
@@ -215,11 +243,13 @@ def _all_there(
     """NothingToBuildFrom unless each symbol and the feed that were asked for are there on that day."""
     feeds = sorted({one for _, one in series})
     if feed is not None and feed not in feeds:
-        raise NothingToBuildFrom(f"{feed}: 그 날 없는 피드 / no such feed on {date}. There: {', '.join(feeds)}")
+        raise NothingToBuildFrom(
+            _("{feed}: no such feed on {date}. There: {feeds}").format(feed=feed, date=date, feeds=", ".join(feeds))
+        )
     there = {symbol for symbol, one in series if feed in (None, one)}
     if unknown := [symbol for symbol in symbols or () if symbol not in there]:
         raise NothingToBuildFrom(
-            f"{', '.join(unknown)}: 그 날 없는 종목 / has neither ticks nor candles on {date}"
+            _("{unknown}: has neither ticks nor candles on {date}").format(unknown=", ".join(unknown), date=date)
             + (f" in {feed}" if feed else "")
         )
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Count, Q
+from django.utils.translation import gettext as _
 
 from analytics import consistency, repair
 from marketdata import alarms
@@ -139,13 +140,13 @@ def resume(progress: Progress = consistency.silent) -> int:
 
 def _check(selection: Selection) -> None:
     if not (selection.batches or selection.client or selection.symbols):
-        raise NothingChosen("배치, 클라이언트, 종목 중 하나는 필요합니다 / name a batch, a client or a symbol")
+        raise NothingChosen(_("name a batch, a client or a symbol"))
     if selection.client and not Client.objects.filter(name=selection.client).exists():
-        raise NothingChosen(f"{selection.client}: 그런 클라이언트가 없습니다 / no such client")
+        raise NothingChosen(_("{client}: no such client").format(client=selection.client))
     missing = set(selection.batches) - set(batch_ledger.checksums(selection.batches))
     if missing:
         names = ", ".join(f"{number >> SEQ_BITS}/{number & batch_ledger.SEQ_MASK}" for number in sorted(missing))
-        raise NothingChosen(f"{names}: 원장에 없는 배치 / no such batch in the ledger")
+        raise NothingChosen(_("{names}: no such batch in the ledger").format(names=names))
 
 
 class _Chosen:
@@ -223,16 +224,22 @@ def _carry_out(order: VoidOrder, progress: Progress) -> Outcome:
                     continue
                 if count:
                     found.series[date, symbol, feed] = count
-                    progress(f"{date} {feed} {symbol}: {count:,} 틱 / ticks")
+                    progress(
+                        _("{date} {feed} {symbol}: {count:,} ticks").format(
+                            date=date, feed=feed, symbol=symbol, count=count
+                        )
+                    )
             lease.check()
             try:
                 _daily(date, order)
             except NotWholeError as error:
-                left.append(f"{date} 일봉 / daily candles: {error}")
+                left.append(_("{date} daily candles: {error}").format(date=date, error=error))
         if left:
             raise NotDone(
-                f"지시 {order.pk}: 일부 남음 / of order {order.pk} is left: {_few(left)}. It is tried again every half"
-                f" minute; `manage.py void --restore {order.pk}` puts back what it took and gives it up"
+                _(
+                    "of order {pk} is left: {few}. It is tried again every half minute; `manage.py void "
+                    "--restore {pk}` puts back what it took and gives it up"
+                ).format(pk=order.pk, few=_few(left))
             )
         VoidOrder.objects.filter(pk=order.pk).update(done_at=datetime.datetime.now(datetime.UTC))
     alarms.clear(FAILED, subject=str(order.pk))
@@ -350,7 +357,11 @@ def restore(order: VoidOrder, *, by: str, progress: Progress = consistency.silen
         keys = groups.values_list("trade_date", "feed", "symbol").annotate(ticks=Count("tick_id"))
         for date, feed, symbol, ticks in list(keys):
             if dropped.kinds(date):
-                left.append(f"{date} {feed} {symbol}: 보존 기간이 지난 날 / of this day ticks or candles were dropped")
+                left.append(
+                    _("{date} {feed} {symbol}: of this day ticks or candles were dropped").format(
+                        date=date, feed=feed, symbol=symbol
+                    )
+                )
                 continue
             storage().ensure_partitions([date], (TEMP,))
             lease.check()
@@ -359,7 +370,9 @@ def restore(order: VoidOrder, *, by: str, progress: Progress = consistency.silen
             except NotWholeError as error:
                 left.append(str(error))
                 continue
-            progress(f"{date} {feed} {symbol}: {ticks:,} 틱 / ticks")
+            progress(
+                _("{date} {feed} {symbol}: {count:,} ticks").format(date=date, feed=feed, symbol=symbol, count=ticks)
+            )
             count += ticks
         now = datetime.datetime.now(datetime.UTC)
         VoidOrder.objects.filter(pk=order.pk).update(
@@ -367,7 +380,7 @@ def restore(order: VoidOrder, *, by: str, progress: Progress = consistency.silen
         )
     alarms.clear(FAILED, subject=str(order.pk))
     if left:
-        raise NotDone(f"{count:,} 복원, 일부 그대로 / put back; these stay voided: {_few(left)}")
+        raise NotDone(_("{count:,} put back; these stay voided: {few}").format(count=count, few=_few(left)))
     return count
 
 

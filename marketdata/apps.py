@@ -3,11 +3,12 @@
 from django.apps import AppConfig
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.utils.translation import gettext_lazy as _
 
 
 class MarketdataConfig(AppConfig):
     name = "marketdata"
-    verbose_name = "시세 Market data"
+    verbose_name = _("Market data")
 
     def ready(self) -> None:
         connection_created.connect(notice_silence)

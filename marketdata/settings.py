@@ -6,6 +6,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from marketdata import __version__, private
 from marketdata.environment import Environment
 
@@ -85,8 +87,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # --- language and time ----------------------------------------------------------------------------------------------
-LANGUAGE_CODE = "ko"
+LANGUAGE_CODE = env.choice("NARU_LANG", "ko", ("ko", "en"))
 LANGUAGES = [("ko", "한국어"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = USE_TZ = True
 TIME_ZONE = "Asia/Seoul"
 
@@ -231,8 +234,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_RATES": {},
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
-    "TITLE": "Naru 나루",
-    "DESCRIPTION": "실시간 시세 저장소의 REST API. Market data REST API in the Alpaca v2 dialect.",
+    "TITLE": _("Naru"),
+    "DESCRIPTION": _("Market data REST API in the Alpaca v2 dialect."),
     "VERSION": __version__,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],  # it describes; it holds no data

@@ -23,15 +23,16 @@ from terminals.sources.contract import Source
 from terminals.sources.market import names
 from terminals.sources.replay import BadFile
 from terminals.wire import BATCH_ROWS
+from terminals.wire.language import gettext as _
 from terminals.wire.options import between, decimal
 from terminals.wire.proof import secret_bytes
 
 OK, FAILED, WRONG_INPUT, REFUSED = 0, 1, 2, 3
 _PROGRESS_S: Final = 5.0
-_EXITS: Final = """\
-종료 코드 exit codes: 0 끝남 done, 1 장애 failed, 2 잘못된 입력 wrong option, file or key, 3 서버가 거부 refused
-키는 --key-file 또는 환경변수 NARU_KEY 로만 받습니다. The key comes from --key-file or NARU_KEY only.
-"""
+_EXITS: Final = _(
+    "exit codes: 0 done, 1 failed, 2 wrong option, file or key, 3 refused by the server\n"
+    "The key comes from --key-file or the environment variable NARU_KEY only.\n"
+)
 
 log = logging.getLogger("naru")
 
@@ -138,7 +139,7 @@ def _key(file: Path | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m terminals",
-        description="나루로 시세를 보냅니다. Sends market data to Naru.",
+        description=_("Sends market data to Naru."),
         epilog=_EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -156,36 +157,49 @@ def _parser() -> argparse.ArgumentParser:
         module.add_arguments(command)
         _add_link_arguments(command, feed=module.FEED, market=module.MARKET)
         if name == "simulate":
-            command.add_argument("--when-full", choices=("block", "drop"), default="block", help="저장소가 차면 / full")
-    listing = commands.add_parser("symbols", help="모의 종목 목록 (CSV) / list the simulated symbols as CSV")
+            command.add_argument(
+                "--when-full",
+                choices=("block", "drop"),
+                default="block",
+                help=_("what to do when the spool is full (block)"),
+            )
+    listing = commands.add_parser("symbols", help=_("list the simulated symbols as CSV"))
     listing.add_argument(
-        "--symbols", type=between(1, 50_000), default=300, metavar="N", help="종목 수 / how many (300)"
+        "--symbols", type=between(1, 50_000), default=300, metavar="N", help=_("number of symbols (300)")
     )
     return parser
 
 
 def _add_link_arguments(parser: argparse.ArgumentParser, *, feed: str, market: str | None) -> None:
-    to = parser.add_argument_group("서버 server")
-    to.add_argument("--server", required=True, metavar="HOST:PORT", help="수집 서버 / ingest server")
-    to.add_argument("--client", required=True, metavar="NAME", help="등록된 단말 이름 / registered client")
-    to.add_argument("--key-file", type=Path, metavar="PATH", help="키 파일, 없으면 NARU_KEY / else NARU_KEY")
-    to.add_argument("--tls", action="store_true", help="TLS 사용, 인증서 확인 / TLS with certificate check")
-    to.add_argument("--ca-file", metavar="PEM", help="사설 인증기관 (--tls 포함) / private CA, implies --tls")
-    to.add_argument("--plain", action="store_true", help="다른 컴퓨터로 평문 허용 / plain text to others")
-    to.add_argument("--feed", default=feed, metavar="NAME", help=f"피드 이름 / feed ({feed})")
+    to = parser.add_argument_group(_("server"))
+    to.add_argument("--server", required=True, metavar="HOST:PORT", help=_("ingest server"))
+    to.add_argument("--client", required=True, metavar="NAME", help=_("registered client"))
+    to.add_argument("--key-file", type=Path, metavar="PATH", help=_("file with the key; NARU_KEY if left out"))
+    to.add_argument("--tls", action="store_true", help=_("TLS with certificate check"))
+    to.add_argument("--ca-file", metavar="PEM", help=_("private CA, implies --tls"))
+    to.add_argument("--plain", action="store_true", help=_("allow plain text to another machine"))
+    to.add_argument("--feed", default=feed, metavar="NAME", help=_("feed ({feed})").format(feed=feed))
     to.add_argument(
         "--register-market",
         default=market,
         metavar="CODE",
-        help=f"모르는 종목을 등록할 시장, - 는 안 함 / registers unknown symbols there ({market or '-'})",
+        help=_("market to register unknown symbols in, - for none ({market})").format(market=market or "-"),
     )
-    kept = parser.add_argument_group("저장소 spool")
-    kept.add_argument("--spool", type=Path, required=True, metavar="DIR", help="보낼 것을 담아 두는 폴더 / its folder")
-    kept.add_argument("--spool-mib", type=between(8, 1 << 24), default=2048, metavar="MIB", help="최대 크기 / (2048)")
+    kept = parser.add_argument_group(_("spool"))
+    kept.add_argument("--spool", type=Path, required=True, metavar="DIR", help=_("folder for what is to be sent"))
     kept.add_argument(
-        "--keep-h", type=decimal(0, 24 * 365), default=24.0, metavar="H", help="확정 후 보관 / hours after commit (24)"
+        "--spool-mib", type=between(8, 1 << 24), default=2048, metavar="MIB", help=_("largest size (2048)")
     )
-    kept.add_argument("--journal", type=Path, metavar="FILE", help="배치마다 JSON 한 줄 / a line per batch")
-    kept.add_argument("--batch-rows", type=between(1, BATCH_ROWS), default=1000, metavar="N", help="배치 크기 / (1000)")
-    kept.add_argument("--flush-ms", type=between(1, 10_000), default=50, metavar="MS", help="배치 대기 / wait (50)")
-    kept.add_argument("--sync-ms", type=between(1, 1_000), default=50, metavar="MS", help="fsync 간격 / at most (50)")
+    kept.add_argument(
+        "--keep-h", type=decimal(0, 24 * 365), default=24.0, metavar="H", help=_("hours kept after commit (24)")
+    )
+    kept.add_argument("--journal", type=Path, metavar="FILE", help=_("write a line of JSON for each batch"))
+    kept.add_argument(
+        "--batch-rows", type=between(1, BATCH_ROWS), default=1000, metavar="N", help=_("most rows of a batch (1000)")
+    )
+    kept.add_argument(
+        "--flush-ms", type=between(1, 10_000), default=50, metavar="MS", help=_("longest wait of a batch (50)")
+    )
+    kept.add_argument(
+        "--sync-ms", type=between(1, 1_000), default=50, metavar="MS", help=_("longest time between fsyncs (50)")
+    )

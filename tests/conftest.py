@@ -63,6 +63,7 @@ os.environ.update(
     VAR_DIR=str(_folder / "var"),
     METRICS_DIR="",
     LOG_LEVEL="WARNING",
+    NARU_LANG="en",  # the texts as the code has them; tests/unit/test_catalogues.py compares the Korean ones
     INGEST_PORT=str(free_port()),
     DJANGO_SETTINGS_MODULE="marketdata.settings",
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.utils.translation import gettext as _
 
 from analytics import consistency
 from analytics.differences import Finding
@@ -17,34 +18,34 @@ from terminals import wire
 def add_arguments(parser: ArgumentParser) -> None:
     """Dates one by one, or a range."""
     parser.add_argument(
-        "dates", nargs="*", type=wire.options.date, metavar="DATE", help="거래일 (YYYY-MM-DD) / trading dates"
+        "dates", nargs="*", type=wire.options.date, metavar="DATE", help=_("trading dates (YYYY-MM-DD)")
     )
     parser.add_argument(
         "--from",
         dest="first",
         type=wire.options.date,
         metavar="DATE",
-        help="이 날부터 있는 모든 거래일 / every day known from here",
+        help=_("every day known from here"),
     )
-    parser.add_argument(
-        "--to", dest="last", type=wire.options.date, metavar="DATE", help="이 날까지, 포함 / to this one, included"
-    )
+    parser.add_argument("--to", dest="last", type=wire.options.date, metavar="DATE", help=_("to this one, included"))
 
 
 def chosen(options: Mapping[str, Any]) -> list[datetime.date]:
     """The dates that were asked for; CommandError if that makes no sense."""
     first, last = options["first"], options["last"]
     if bool(options["dates"]) == bool(first or last):
-        raise CommandError("날짜 또는 --from/--to 중 하나 / either dates, or --from and --to, such as 2026-03-16")
+        raise CommandError(_("either dates, or --from and --to, such as 2026-03-16"))
     if options["dates"]:
         return list(options["dates"])
     if first and last and first > last:
-        raise CommandError(f"--from {first} 이 --to {last} 보다 늦음 / is later than --to")
+        raise CommandError(_("--from {first} is later than --to {last}").format(first=first, last=last))
     known = consistency.known_dates(first, last)
     if not known:
         every = consistency.known_dates()
-        there = f"Known: {every[0]} to {every[-1]}" if every else "No day is known yet."
-        raise CommandError(f"그 사이에 거래일이 없습니다 / no day is known in that range. {there}")
+        there = (
+            _("Known: {first} to {last}").format(first=every[0], last=every[-1]) if every else _("No day is known yet.")
+        )
+        raise CommandError(_("no day is known in that range. {there}").format(there=there))
     return known
 
 
@@ -56,4 +57,4 @@ def lines(findings: Sequence[Finding], counts: Mapping[str, int]) -> Iterator[st
         yield f"  {finding}"
     for code, count in counts.items():
         if count > named.get(code, 0):
-            yield f"  {code}  … {count - named.get(code, 0):,} 더 있음 / more of these"
+            yield _("  {code}  … {count:,} more of these").format(code=code, count=count - named.get(code, 0))

@@ -18,11 +18,11 @@ class LogEntryAdmin(ReadOnly):
     search_fields = ("object_repr", "change_message", "user__username")
     fields = ("action_time", "user", "what", "content_type", "object_id", "object_repr", "message")
 
-    @admin.display(description=_("무엇을 what"), ordering="action_flag")
+    @admin.display(description=_("what"), ordering="action_flag")
     def what(self, entry: LogEntry) -> str:
         return str(entry.get_action_flag_display())
 
-    @admin.display(description=_("내용 message"))
+    @admin.display(description=_("message"))
     def message(self, entry: LogEntry) -> str:
         return str(entry.get_change_message())
 

@@ -25,7 +25,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     list_filter = ("is_active", "may_send", "may_read", "source")
     list_select_related = ("source",)
     search_fields = ("name", "key_id")
-    search_help_text = _("이름이나 키 ID로 찾기. Search by name or key id.")
+    search_help_text = _("Search by name or key id.")
     fields = (
         "name", "source", "may_send", "feeds", "markets", "kinds", "shares_feeds", "unique_by", "may_read",
         "may_register", "quotas", "is_active", "key_id", "created_at",
@@ -34,17 +34,17 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     readonly_fields = ("key_id", "created_at", "last_seen_at", "secret")
     actions = None
 
-    @admin.display(description=_("시계 차이 ms clock offset, ms"), ordering="clock_offset_us")
+    @admin.display(description=_("clock offset, ms"), ordering="clock_offset_us")
     def clock_offset(self, client: Client) -> str:
         return "" if client.clock_offset_us is None else f"{client.clock_offset_us / 1000:+.0f}"
 
-    @admin.display(description=_("비밀키 secret"))
+    @admin.display(description=_("secret"))
     def secret(self, client: Client) -> str:
         if client._state.adding:
-            return str(_("저장하면 한 번만 표시됩니다. Shown once, after saving."))
+            return str(_("Shown once, after saving."))
         return format_html(
-            '{} <a href="{}">{}</a>', _("저장되지 않아 다시 볼 수 없습니다. Not kept, cannot be shown."),
-            reverse("admin:marketdata_client_secret", args=[client.pk]), _("새 비밀키 발급 New secret"),
+            '{} <a href="{}">{}</a>', _("Not kept, cannot be shown."),
+            reverse("admin:marketdata_client_secret", args=[client.pk]), _("New secret"),
         )  # fmt: skip
 
     def has_delete_permission(self, request: HttpRequest, obj: Client | None = None) -> bool:
@@ -77,7 +77,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         if not self.has_change_permission(request, client):
             raise PermissionDenied
         if request.method != "POST":
-            return self._page(request, client, "api/admin/new_secret.html", title=_("새 비밀키 발급 New secret"))
+            return self._page(request, client, "api/admin/new_secret.html", title=_("New secret"))
         secret = client.renew_secret()
         client.save(update_fields=["stored_key", "server_key"])
         authentication.forget()
@@ -87,7 +87,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     def _show(self, request: HttpRequest, client: Client, secret: str) -> HttpResponse:
         address = request.build_absolute_uri("/").rstrip("/")
         response = self._page(
-            request, client, "api/admin/secret.html", title=_("비밀키: 지금만 표시 Secret: shown only now"),
+            request, client, "api/admin/secret.html", title=_("Secret: shown only now"),
             secret=secret, address=address, stream=address.replace("http", "ws", 1),
         )  # fmt: skip
         response["Cache-Control"] = "no-store"

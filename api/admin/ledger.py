@@ -51,13 +51,13 @@ class VoidOrderAdmin(ReadOnly):
     ordering = ("-id",)
     actions = ("restore",)
 
-    @admin.action(description=_("되돌리기 Put back what was voided"), permissions=("change_order",))
+    @admin.action(description=_("Put back what was voided"), permissions=("change_order",))
     def restore(self, request: HttpRequest, chosen: QuerySet[VoidOrder]) -> None:
         for order in chosen:
             count = _carried_out(self, request, lambda order=order: voids.restore(order, by=str(request.user)))  # type: ignore[misc]
             if count is not None:
                 self.log_change(request, order, f"restored {count} ticks")
-                text = _("%(count)d개 틱을 되돌렸습니다. %(count)d ticks put back.") % {"count": count}
+                text = _("%(count)d ticks put back.") % {"count": count}
                 self.message_user(request, text, messages.SUCCESS)
 
     def has_change_order_permission(self, request: HttpRequest) -> bool:
@@ -72,7 +72,7 @@ class VoidedTickAdmin(ReadOnly):
     ordering = ("-order", "time_us")
     search_fields = ("=symbol",)
 
-    @admin.display(description=_("시각 time"), ordering="time_us")
+    @admin.display(description=_("time"), ordering="time_us")
     def time(self, tick: VoidedTick) -> str:
         return moment(tick.time_us)
 
@@ -113,7 +113,7 @@ class BatchAdmin(ReadOnly):
         "committed",
     )
 
-    @admin.action(description=_("틱 무효화 Void the ticks of these batches"), permissions=("void",))
+    @admin.action(description=_("Void the ticks of these batches"), permissions=("void",))
     def void(self, request: HttpRequest, chosen: QuerySet[IngestBatch]) -> None:
         selection, by = voids.of_batches(chosen), str(request.user)
 
@@ -124,33 +124,33 @@ class BatchAdmin(ReadOnly):
         if count is not None:
             for batch in chosen:
                 self.log_change(request, batch, "ticks voided")
-            text = _("%(count)d개 틱을 무효로 했습니다. %(count)d ticks voided.") % {"count": count}
+            text = _("%(count)d ticks voided.") % {"count": count}
             self.message_user(request, text, messages.SUCCESS)
 
     def has_void_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("marketdata.add_voidorder")
 
-    @admin.display(description=_("배치 batch"), ordering="batch")
+    @admin.display(description=_("batch"), ordering="batch")
     def number(self, batch: IngestBatch) -> str:
         return _number(batch.batch)
 
-    @admin.display(description=_("수신 received"), ordering="received_us")
+    @admin.display(description=_("received"), ordering="received_us")
     def received(self, batch: IngestBatch) -> str:
         return moment(batch.received_us)
 
-    @admin.display(description=_("커밋 committed"), ordering="committed_us")
+    @admin.display(description=_("committed"), ordering="committed_us")
     def committed(self, batch: IngestBatch) -> str:
         return moment(batch.committed_us)
 
-    @admin.display(description=_("지연 ms waited, ms"))
+    @admin.display(description=_("waited, ms"))
     def waited(self, batch: IngestBatch) -> str:
         return f"{(batch.committed_us - batch.received_us) / 1000:.1f}"
 
-    @admin.display(description=_("첫 틱 first tick"))
+    @admin.display(description=_("first tick"))
     def first(self, batch: IngestBatch) -> str:
         return moment(batch.first_us)
 
-    @admin.display(description=_("마지막 틱 last tick"))
+    @admin.display(description=_("last tick"))
     def last(self, batch: IngestBatch) -> str:
         return moment(batch.last_us)
 
@@ -162,15 +162,15 @@ class RejectAdmin(ReadOnly):
     search_fields = ("reasons", "record", "=batch")
     fields = ("number", "idx", "reasons", "whole", "created_at")
 
-    @admin.display(description=_("배치 batch"), ordering="batch")
+    @admin.display(description=_("batch"), ordering="batch")
     def number(self, reject: IngestReject) -> str:
         return _number(reject.batch)
 
-    @admin.display(description=_("행 row"))
+    @admin.display(description=_("row"))
     def short(self, reject: IngestReject) -> str:
         return reject.record[:100]
 
-    @admin.display(description=_("행 row"))
+    @admin.display(description=_("row"))
     def whole(self, reject: IngestReject) -> str:
         try:
             text = json.dumps(json.loads(reject.record), ensure_ascii=False, indent=2)
@@ -186,15 +186,15 @@ class DeadLetterAdmin(ReadOnly):
     ordering = ("-id",)
     fields = ("number", "code", "error", "checksum", "size", "begin", "created_at")
 
-    @admin.display(description=_("배치 batch"), ordering="batch")
+    @admin.display(description=_("batch"), ordering="batch")
     def number(self, letter: DeadLetter) -> str:
         return _number(letter.batch)
 
-    @admin.display(description=_("바이트 bytes"))
+    @admin.display(description=_("bytes"))
     def size(self, letter: DeadLetter) -> int:
         return len(letter.payload)
 
-    @admin.display(description=_("내용 앞부분 payload, its begin"))
+    @admin.display(description=_("payload, its begin"))
     def begin(self, letter: DeadLetter) -> str:
         shown = bytes(letter.payload[:_PAYLOAD_SHOWN])
         lines = [
@@ -212,7 +212,7 @@ class RequeueAdmin(ReadOnly):
     ordering = ("-id",)
     fields = list_display
 
-    @admin.display(description=_("배치 batch"), ordering="batch")
+    @admin.display(description=_("batch"), ordering="batch")
     def number(self, requeue: IngestRequeue) -> str:
         return _number(requeue.batch)
 
@@ -224,10 +224,10 @@ class GapAdmin(ReadOnly):
     ordering = ("-id",)
     fields = ("feed", "begins", "ends", "rows", "reason", "created_at")
 
-    @admin.display(description=_("부터 from"), ordering="from_us")
+    @admin.display(description=_("from"), ordering="from_us")
     def begins(self, gap: Gap) -> str:
         return moment(gap.from_us)
 
-    @admin.display(description=_("까지 to"), ordering="to_us")
+    @admin.display(description=_("to"), ordering="to_us")
     def ends(self, gap: Gap) -> str:
         return moment(gap.to_us)

@@ -24,7 +24,7 @@ class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     list_select_related = ("market",)
     list_per_page = 100
     search_fields = ("code", "name", "name_en")
-    search_help_text = _("코드나 이름으로 찾기. Search by code or name.")
+    search_help_text = _("Search by code or name.")
     actions = ("activate", "deactivate")
     readonly_fields = ("created_at",)
 
@@ -34,11 +34,11 @@ class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     def has_delete_permission(self, request: HttpRequest, obj: Symbol | None = None) -> bool:
         return False  # its ticks would stay behind, nameless; deactivate it
 
-    @admin.action(description=_("수집 시작 Activate"))
+    @admin.action(description=_("Activate"))
     def activate(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
         self._set(request, chosen, active=True)
 
-    @admin.action(description=_("수집 중지 Deactivate"))
+    @admin.action(description=_("Deactivate"))
     def deactivate(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:
         self._set(request, chosen, active=False)
 
@@ -47,7 +47,7 @@ class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         count = chosen.update(is_active=active)
         for symbol in changed:
             self.log_change(request, symbol, f"is_active = {active}")
-        text = _("%d개 종목을 바꿨습니다. %d symbols changed; ingest follows within half a minute.") % (count, count)
+        text = _("%(count)d symbols changed; ingest follows within half a minute.") % {"count": count}
         self.message_user(request, text, messages.SUCCESS)
 
 
@@ -78,10 +78,10 @@ class FeedOwnerAdmin(site.ReadOnly):
     search_fields = ("=symbol",)
     actions = ("release",)
 
-    @admin.action(description=_("소유 해제 Release: the next who sends it owns it"), permissions=("change_owner",))
+    @admin.action(description=_("Release: the next who sends it owns it"), permissions=("change_owner",))
     def release(self, request: HttpRequest, chosen: QuerySet[FeedOwner]) -> None:
         count = owners.release_rows(chosen)
-        text = _("%d개를 해제했습니다. %d released; workers follow within seconds.") % (count, count)
+        text = _("%(count)d released; workers follow within seconds.") % {"count": count}
         self.message_user(request, text, messages.SUCCESS)
 
     def has_change_owner_permission(self, request: HttpRequest) -> bool:

@@ -10,9 +10,9 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-admin.site.site_header = _("나루 Naru 관리 Administration")
-admin.site.site_title = _("나루 Naru")
-admin.site.index_title = _("관리 Administration")
+admin.site.site_header = _("Naru Administration")
+admin.site.site_title = _("Naru")
+admin.site.index_title = _("Administration")
 
 _SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 

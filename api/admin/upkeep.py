@@ -49,7 +49,7 @@ class BackupRunAdmin(ReadOnly):
         "verified_at", "error", "whole_report",
     )  # fmt: skip
 
-    @admin.display(description=_("보고 report"))
+    @admin.display(description=_("report"))
     def whole_report(self, run: BackupRun) -> str:
         return format_html("<pre>{}</pre>", json.dumps(run.report, ensure_ascii=False, indent=1, default=str)[:100_000])
 

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
 from marketdata.archive import parquet
@@ -44,8 +46,8 @@ FORMAT = 1
 PIECE = 1 << 20
 TELL_ROWS = 1_000_000
 State = RolloverRun.State
-_KEPT = (
-    "Was an older database restored, or were ticks deleted or changed? `manage.py verify_day {}` names what differs"
+_KEPT = gettext_lazy(
+    "Was an older database restored, or were ticks deleted or changed? `manage.py verify_day {date}` names what differs"
     " from the ledger. To archive what the database has all the same, move that file and its manifest elsewhere, or"
     " name another folder with `--to DIR`"
 )
@@ -170,36 +172,52 @@ def _finished(date: datetime.date) -> tuple[RolloverRun, dict[tuple[str, str], F
     """The day's run and figures, if it may be archived."""
     run = RolloverRun.objects.filter(trade_date=date).first()
     if run is None:
-        raise ArchiveError(f"{date}: 그런 거래일이 없습니다 / no such day is known. {_range()}")
+        raise ArchiveError(_("{date}: no such day is known. {known}").format(date=date, known=_range()))
     if run.dropped_at is not None:
         raise ArchiveError(
-            f"{date}: 틱이 기한 만료로 삭제됨 / its ticks were dropped at {run.dropped_at:%Y-%m-%d %H:%M} UTC"
-            " (RETENTION_TICKS_DAYS), there is nothing left to archive"
+            _(
+                "{date}: its ticks were dropped at {dropped_at:%Y-%m-%d %H:%M} UTC "
+                "(RETENTION_TICKS_DAYS), there is nothing left to archive"
+            ).format(date=date, dropped_at=run.dropped_at)
         )
     if run.state != State.DONE:
         raise ArchiveError(
-            f"{date}: 아직 마감되지 않음 / is {run.state}, and only a day that is done is archived:"
-            f" `manage.py rollover --date {date}` does what is left"
+            _(
+                "{date}: is {state}, and only a day that is done is archived: `manage.py rollover "
+                "--date {date}` does what is left"
+            ).format(date=date, state=run.state)
         )
     found = storage().tick_figures(date)
     total, recorded = checksums.total(found.values()), Figure(run.rows or 0, run.checksum or 0)
     if total != recorded:
         if date in storage().dates(TEMP):
             raise ArchiveError(
-                f"{date}: 늦은 틱이 옮겨지기를 기다림 / late ticks wait to be moved, which the rollover does within"
-                f" minutes (`manage.py rollover --date {date}` at once); then archive it"
+                _(
+                    "{date}: late ticks wait to be moved, which the rollover does within minutes "
+                    "(`manage.py rollover --date {date}` at once); then archive it"
+                ).format(date=date)
             )
         raise ArchiveError(
-            f"{date}: 기록과 다름 / {total.rows:,} ticks are stored (checksum {total.checksum}), {recorded.rows:,} were"
-            f" counted when the day was done (checksum {recorded.checksum}). `manage.py verify_day {date}` names what"
-            " differs"
+            _(
+                "{date}: {rows:,} ticks are stored (checksum {checksum}), {recorded_rows:,} were "
+                "counted when the day was done (checksum {recorded_checksum}). `manage.py verify_day "
+                "{date}` names what differs"
+            ).format(
+                date=date,
+                rows=total.rows,
+                checksum=total.checksum,
+                recorded_rows=recorded.rows,
+                recorded_checksum=recorded.checksum,
+            )
         )
     expected = dropped.expected(date)
     difference = checksums.difference(expected, total)
     if total != expected and run.accepted.partition(": ")[0] != difference:
         raise ArchiveError(
-            f"{date}: 원장과 다름 / the ledger has {expected.rows:,} ticks, stored are {total.rows:,}"
-            f" ({difference}). `manage.py verify_day {date}` names what differs"
+            _(
+                "{date}: the ledger has {rows:,} ticks, stored are {total_rows:,} ({difference}). "
+                "`manage.py verify_day {date}` names what differs"
+            ).format(date=date, rows=expected.rows, total_rows=total.rows, difference=difference)
         )
     return run, found
 
@@ -224,8 +242,11 @@ def _refuse_fewer(date: datetime.date, folder: Path | None, part: int, total: Fi
         rows = parquet.count(str(path)) if path.exists() else 0
     if rows > total.rows:
         raise ArchiveError(
-            f"{date}: 보관본이 더 많음 / {path} has {rows:,} ticks, the database only {total.rows:,}, and the file or"
-            f" its manifest was changed or lost, so they cannot be compared and stay as they are. {_KEPT.format(date)}"
+            _(
+                "{date}: {path} has {rows:,} ticks, the database only {total_rows:,}, and the file or "
+                "its manifest was changed or lost, so they cannot be compared and stay as they are. "
+                "{advice}"
+            ).format(date=date, path=path, rows=rows, total_rows=total.rows, advice=_KEPT.format(date=date))
         )
 
 
@@ -247,8 +268,10 @@ def _refuse_loss(date: datetime.date, path: Path, rows: int, found: dict[tuple[s
                 lost += int(_not_among(mine, voided.parts(list(taken))).sum())
     if lost:
         raise ArchiveError(
-            f"{date}: 보관본에만 있는 틱 / {path} has {rows:,} ticks, and {lost:,} of them are not in the database as"
-            f" they are there and were not voided, so it is kept as it is. {_KEPT.format(date)}"
+            _(
+                "{date}: {path} has {rows:,} ticks, and {lost:,} of them are not in the database as "
+                "they are there and were not voided, so it is kept as it is. {advice}"
+            ).format(date=date, path=path, rows=rows, lost=lost, advice=_KEPT.format(date=date))
         )
 
 
@@ -275,13 +298,21 @@ def _export(
         place.mkdir(parents=True, exist_ok=True)
         try:
             groups = _write(part, date, found, progress)
-            progress(f"{date} 되읽기 / reading back")
+            progress(_("{date} reading back").format(date=date))
             back = _figure_of(part)
             if back != total:
                 raise ArchiveError(
-                    f"{date}: 내보낸 파일이 다름 / the file has {back.rows:,} ticks (checksum {back.checksum}), the"
-                    f" database {total.rows:,} (checksum {total.checksum}); nothing was kept. Ticks that come late do"
-                    " that; try again, and if it stays so check the disk"
+                    _(
+                        "{date}: the file has {rows:,} ticks (checksum {checksum}), the database "
+                        "{total_rows:,} (checksum {total_checksum}); nothing was kept. Ticks that come late do "
+                        "that; try again, and if it stays so check the disk"
+                    ).format(
+                        date=date,
+                        rows=back.rows,
+                        checksum=back.checksum,
+                        total_rows=total.rows,
+                        total_checksum=total.checksum,
+                    )
                 )
             size = part.stat().st_size
             manifest = Manifest(
@@ -324,7 +355,11 @@ def _write(path: Path, date: datetime.date, found: dict[tuple[str, str], Figure]
                     writer.add(parts)
                 if writer.rows - told >= TELL_ROWS:
                     told = writer.rows
-                    progress(f"{date} {symbol}: {told:,} / {rows:,} 틱 ticks")
+                    progress(
+                        _("{date} {symbol}: {told:,} / {rows:,} ticks").format(
+                            date=date, symbol=symbol, told=told, rows=rows
+                        )
+                    )
             writer.close()
         except BaseException:
             writer.abandon()
@@ -339,8 +374,10 @@ def _read(date: datetime.date, series: tuple[str, str], figure: Figure, senders:
         return day_ticks.read(date, *series, figure=figure, sources=senders)
     except day_ticks.SourceUnclear as error:
         raise ArchiveError(
-            f"{date}: {' '.join(series)}: 출처 불명 / has {error}, or changed while it was read: try again;"
-            f" `manage.py verify_day {date}` says more"
+            _(
+                "{date}: {series}: has {error}, or changed while it was read: try again; `manage.py "
+                "verify_day {date}` says more"
+            ).format(date=date, series=" ".join(series), error=error)
         ) from error
 
 
@@ -351,17 +388,15 @@ def _note(run: RolloverRun) -> None:
     )
     if not unchanged.update(archived_at=datetime.datetime.now(datetime.UTC)):
         raise ArchiveError(
-            f"{run.trade_date}: 그 사이 틱이 바뀜 / late ticks came or ticks were voided while it was archived; the"
-            " rollover moves those that came, then archive it again"
+            _(
+                "{trade_date}: late ticks came or ticks were voided while it was archived; the "
+                "rollover moves those that came, then archive it again"
+            ).format(trade_date=run.trade_date)
         )
 
 
 def _not_written(date: datetime.date, place: Path, error: OSError) -> ArchiveError:
-    what = (
-        "디스크 공간 부족 / no room left"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT)
-        else "쓸 수 없음 / cannot write"
-    )
+    what = _("no room left") if error.errno in (errno.ENOSPC, errno.EDQUOT) else _("cannot write")
     return ArchiveError(
         f"{date}: {what}: {place} ({error}). Nothing half-written was left. Make room or a right there, or name another"
         " folder: ARCHIVE_DIR, or `--to DIR` for a copy"
@@ -382,12 +417,18 @@ def manifest_of(date: datetime.date, folder: Path | None = None, part: int = 1) 
         manifest = Manifest(**{name: value for name, value in values.items() if name in known})
     except FileNotFoundError:
         raise ArchiveError(
-            f"{date}: 보관본 없음 / is not archived in {path.parents[1]}. There: {_shown(archived(folder))}"
+            _("{date}: is not archived in {folder}. There: {shown}").format(
+                date=date, folder=path.parents[1], shown=_shown(archived(folder))
+            )
         ) from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Tampered(f"{path} 손상됨 / cannot be read: {error}") from error
+        raise Tampered(_("{path} cannot be read: {error}").format(path=path, error=error)) from error
     if (manifest.trade_date, manifest.part) != (date.isoformat(), part):
-        raise Tampered(f"{path} 손상됨 / is the manifest of {manifest.trade_date}, part {manifest.part}")
+        raise Tampered(
+            _("{path} is the manifest of {trade_date}, part {part}").format(
+                path=path, trade_date=manifest.trade_date, part=manifest.part
+            )
+        )
     return manifest
 
 
@@ -411,15 +452,25 @@ def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) ->
     found = _figure_of(path)
     if found != manifest.figure:
         raise Tampered(
-            f"{path} 손상됨 / has {found.rows:,} ticks (checksum {found.checksum}), not {manifest.rows:,} (checksum"
-            f" {manifest.checksum}) as it says"
+            _(
+                "{path} has {rows:,} ticks (checksum {checksum}), not {manifest_rows:,} (checksum "
+                "{manifest_checksum}) as it says"
+            ).format(
+                path=path,
+                rows=found.rows,
+                checksum=found.checksum,
+                manifest_rows=manifest.rows,
+                manifest_checksum=manifest.checksum,
+            )
         )
     run = RolloverRun.objects.filter(trade_date=date, state=State.DONE, dropped_at=None).first()
     current = part == dropped.ticks_gone(date) + 1
     if current and run is not None and Figure(run.rows or 0, run.checksum or 0) != found:
         raise ArchiveError(
-            f"{date}: 보관 후 변경됨 / the day has {run.rows:,} ticks by now, its archive {found.rows:,}:"
-            f" `manage.py archive {date}` makes it anew"
+            _(
+                "{date}: the day has {rows:,} ticks by now, its archive {found_rows:,}: `manage.py "
+                "archive {date}` makes it anew"
+            ).format(date=date, rows=run.rows, found_rows=found.rows)
         )
     return manifest
 
@@ -430,18 +481,22 @@ def read(path: Path) -> Iterator[Ticks]:
     try:
         yield from parquet.read(str(path))
     except parquet.Unreadable as error:
-        raise Tampered(f"{path} 손상됨 / {error}") from error
+        raise Tampered(_("{path} is damaged: {error}").format(path=path, error=error)) from error
 
 
 def _check_file(path: Path, manifest: Manifest) -> None:
     try:
         size = path.stat().st_size
         if size != manifest.bytes:
-            raise Tampered(f"{path} 손상됨 / has {size:,} bytes, not {manifest.bytes:,} as written")
+            raise Tampered(
+                _("{path} has {size:,} bytes, not {bytes:,} as written").format(
+                    path=path, size=size, bytes=manifest.bytes
+                )
+            )
         if _sha256(path) != manifest.sha256:
-            raise Tampered(f"{path} 손상됨 / was changed since it was written: another SHA-256")
+            raise Tampered(_("{path} was changed since it was written: another SHA-256").format(path=path))
     except FileNotFoundError:
-        raise Tampered(f"{path} 없음 / is not there, but its manifest is") from None
+        raise Tampered(_("{path} is not there, but its manifest is").format(path=path)) from None
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read: {error}") from error
 
@@ -474,8 +529,11 @@ def _sync(folder: Path) -> None:
 
 
 def _range() -> str:
-    return f"Known: {_shown(list(RolloverRun.objects.order_by('trade_date').values_list('trade_date', flat=True)))}"
+    dates = list(RolloverRun.objects.order_by("trade_date").values_list("trade_date", flat=True))
+    return _("Known: {dates}").format(dates=_shown(dates))
 
 
 def _shown(dates: Sequence[datetime.date]) -> str:
-    return f"{dates[0]} to {dates[-1]} ({len(dates)} days)" if dates else "none"
+    if not dates:
+        return _("none")
+    return _("{first} to {last} ({number} days)").format(first=dates[0], last=dates[-1], number=len(dates))

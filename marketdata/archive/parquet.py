@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from django.utils.translation import gettext as _
 
 from marketdata.types import ticks as ticks_module
 from marketdata.types.ticks import ABSENT, GREATEST, KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks
@@ -51,7 +52,9 @@ def arrow(part: str = "") -> ModuleType:
     try:
         return importlib.import_module(f"pyarrow{part}")
     except ImportError as error:
-        raise Missing(f"pyarrow 없음 / is not installed: pip install -r requirements/archive.txt ({error})") from error
+        raise Missing(
+            _("pyarrow is not installed: pip install -r requirements/archive.txt ({error})").format(error=error)
+        ) from error
 
 
 def schema(metadata: Mapping[str, str] | None = None, *, size_scale: int = wire.SIZE_SCALE) -> Any:

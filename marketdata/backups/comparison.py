@@ -15,6 +15,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import Mod
+from django.utils.translation import gettext as _
 
 from marketdata.maintenance import dropped
 from marketdata.models import IngestBatch, IngestBatchDay, IngestRequeue, RolloverRun, VoidedTick
@@ -113,8 +114,8 @@ def first(
     store = storage_of(restored)
     tables = sorted(before)
     missing = sorted(set(tables) - set(restored.introspection.table_names()))
-    problems = [f"{table} 없음 / is missing" for table in missing]
-    mine = look(store, [table for table in tables if table not in missing], step="대조 / comparing", progress=progress)
+    problems = [_("{table} is missing").format(table=table) for table in missing]
+    mine = look(store, [table for table in tables if table not in missing], step=_("comparing"), progress=progress)
     report: dict[str, Any] = {"tables": {}, "unkept": list(taken["unkept"]), "checks": {}, "changed": []}
     moved: set[str] = set()
     for table, dates in mine.items():
@@ -148,7 +149,7 @@ def first(
     if not missing:
         problems += _compare_ledger(taken["ledger"], restored.alias, original, report["checks"], progress)
         for day in sorted(datetime.date.fromisoformat(text) for text in moved if text):
-            progress(f"대조 / comparing {day}")
+            progress(_("comparing {day}").format(day=day))
             problems += _compare_ticks(store, day, report["checks"]) + _compare_candles(store, day, report["checks"])
     report["problems"] = problems[:MOST_PROBLEMS]
     return report
@@ -169,9 +170,9 @@ def again(report: Mapping[str, Any], restored: BaseDatabaseWrapper, *, progress:
     """Compare a restored database with what was found the first time."""
     wanted: dict[str, dict[str, list[Any]]] = report["tables"]
     missing = sorted(set(wanted) - set(restored.introspection.table_names()))
-    problems = [f"{table} 없음 / is missing" for table in missing]
+    problems = [_("{table} is missing").format(table=table) for table in missing]
     there = [table for table in sorted(wanted) if table not in missing]
-    mine = look(storage_of(restored), there, step="대조 / comparing", progress=progress)
+    mine = look(storage_of(restored), there, step=_("comparing"), progress=progress)
     tables: dict[str, dict[str, list[Any]]] = {}
     for table, dates in mine.items():
         tables[table] = {}
@@ -239,7 +240,7 @@ def _compare_ledger(
         return problems
     numbers = sorted(mine)
     for start in range(0, len(numbers), PIECE):
-        progress("원장 / ledger", start, len(numbers))
+        progress(_("ledger"), start, len(numbers))
         chosen = numbers[start : start + PIECE]
         theirs = _rows(_batches(original).filter(batch__in=chosen))
         wrong = {number for number in chosen if theirs.get(number) != mine[number]}

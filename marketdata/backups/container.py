@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
 import zstandard
+from django.utils.translation import gettext as _
 
 from marketdata.backups.plan import Known
 from marketdata.storage.backups import BackupError, Progress
@@ -75,8 +76,12 @@ def read(folder: Path, name: str) -> Manifest:
     """The manifest of a backup; BackupError if there is none, Tampered if it cannot be read."""
     path = folder / f"{name}{MANIFEST}"
     if PurePosixPath(name).name != name or not path.is_file():
-        there = ", ".join(names(folder)[-5:]) or "none"
-        raise BackupError(f"{name}: 그런 백업이 없습니다 / there is no such backup in {folder}. The latest: {there}")
+        there = ", ".join(names(folder)[-5:]) or _("none")
+        raise BackupError(
+            _("{name}: there is no such backup in {folder}. The latest: {there}").format(
+                name=name, folder=folder, there=there
+            )
+        )
     try:
         values = json.loads(path.read_bytes())
         if values["format"] != FORMAT:
@@ -85,9 +90,9 @@ def read(folder: Path, name: str) -> Manifest:
         manifest = Manifest(**{key: value for key, value in values.items() if key in known})
         datetime.datetime.fromisoformat(manifest.started_at)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Tampered(f"{path} 손상됨 / cannot be read: {error}") from error
+        raise Tampered(_("{path} cannot be read: {error}").format(path=path, error=error)) from error
     if manifest.name != name:
-        raise Tampered(f"{path} 손상됨 / is the manifest of another backup, {manifest.name}")
+        raise Tampered(_("{path} is the manifest of another backup, {name}").format(path=path, name=manifest.name))
     return manifest
 
 
@@ -148,7 +153,7 @@ def pack(source: Path, folder: Path, name: str, *, level: int, progress: Progres
                             before = done
 
                             def tell(at: int, before: int = before) -> None:
-                                progress("압축 / packing", before + at, total)
+                                progress(_("packing"), before + at, total)
 
                             tar.addfile(info, cast(IO[bytes], _Told(content, tell)))
                         done += info.size
@@ -160,7 +165,7 @@ def pack(source: Path, folder: Path, name: str, *, level: int, progress: Progres
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    progress("압축 / packing", total, total)
+    progress(_("packing"), total, total)
     return hashed.bytes, total, hashed.hash.hexdigest()
 
 
@@ -168,17 +173,19 @@ def check(folder: Path, manifest: Manifest, *, progress: Progress) -> None:
     """Tampered unless the archive has the SHA-256 that was stored."""
     path = path_of(folder, manifest.name)
     if not path.is_file():
-        raise Tampered(f"{path} 없음 / is not there")
+        raise Tampered(_("{path} is not there").format(path=path))
     size, done, digest = path.stat().st_size, 0, hashlib.sha256()
     if size != manifest.bytes:
-        raise Tampered(f"{path} 손상됨 / has {size:,} bytes, not {manifest.bytes:,} as stored")
+        raise Tampered(
+            _("{path} has {size:,} bytes, not {bytes:,} as stored").format(path=path, size=size, bytes=manifest.bytes)
+        )
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             digest.update(piece)
             done += len(piece)
-            progress("확인 / checking", done, size)
+            progress(_("checking"), done, size)
     if digest.hexdigest() != manifest.sha256:
-        raise Tampered(f"{path} 손상됨 / was changed since it was stored: another SHA-256")
+        raise Tampered(_("{path} was changed since it was stored: another SHA-256").format(path=path))
 
 
 def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress) -> None:
@@ -205,13 +212,19 @@ def unpack(folder: Path, manifest: Manifest, target: Path, *, progress: Progress
                     for piece in _pieces(content):
                         _write_sparse(output, piece)
                         done += len(piece)
-                        progress("풀기 / unpacking", done, manifest.raw_bytes)
+                        progress(_("unpacking"), done, manifest.raw_bytes)
                     output.truncate(info.size)
                 place.chmod(info.mode | 0o600)
     except (zstandard.ZstdError, tarfile.TarError, EOFError) as error:
-        raise Tampered(f"{path_of(folder, manifest.name)} 손상됨 / cannot be unpacked: {error}") from error
+        raise Tampered(
+            _("{path} cannot be unpacked: {error}").format(path=path_of(folder, manifest.name), error=error)
+        ) from error
     if done != manifest.raw_bytes:
-        raise Tampered(f"{manifest.name} 손상됨 / holds {done:,} bytes, not {manifest.raw_bytes:,}")
+        raise Tampered(
+            _("{name} holds {done:,} bytes, not {raw_bytes:,}").format(
+                name=manifest.name, done=done, raw_bytes=manifest.raw_bytes
+            )
+        )
 
 
 def _pieces(content: IO[bytes] | None) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ class Lines:
 
 
 def line(elapsed_s: float, step: str, done: int, total: int | None) -> str:
-    """Such as `  12.3 s  45 %  12.3 MB  압축 / packing`."""
+    """Such as `  12.3 s  45 %  12.3 MB  packing`."""
     percent = f"{min(done * 100 // total, 100):3d} %" if total else "     "
     amount = f"{done / 1e6:,.1f} MB" if done >= FEWEST_BYTES else ""
     return f"{elapsed_s:7.1f} s  {percent}  {amount:>12}  {step}"

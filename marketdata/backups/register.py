@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.utils.translation import gettext as _
 
 from marketdata.backups import container, workspace
 from marketdata.backups.plan import Known
@@ -76,9 +77,11 @@ def explain(error: BaseException, folder: Path) -> str:
     """What a person is told of an error; `folder` is where there may be no room."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         free = workspace.free(folder)
-        return f"공간 부족 / no room left on the disk of {folder}: {free} free. Nothing was kept; make room"
+        return _("no room left on the disk of {folder}: {free} free. Nothing was kept; make room").format(
+            folder=folder, free=free
+        )
     if isinstance(error, OperationalError | InterfaceError):
-        return f"데이터베이스 연결 실패 / the database cannot be reached: {error}"
+        return _("the database cannot be reached: {error}").format(error=error)
     if isinstance(error, DatabaseError):
-        return f"데이터베이스 오류 / the database said: {error}"
+        return _("the database said: {error}").format(error=error)
     return str(error) or type(error).__name__

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 from marketdata.backups import container, plan, workspace
 from marketdata.backups.container import Manifest
 from marketdata.backups.plan import BrokenChain
@@ -21,13 +23,15 @@ def restore(name: str, target: Path, *, given: Options | None = None, progress: 
     given = given or options()
     needed = chain(name, given)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BackupError(f"{target} 비어 있지 않음 / is not empty: nothing is ever overwritten. Name an empty folder")
+        raise BackupError(
+            _("{target} is not empty: nothing is ever overwritten. Name an empty folder").format(target=target)
+        )
     backup = backup_of(needed[-1].vendor, given.programs, given.account)
     backup.restorable()
     existed = target.exists()
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        workspace.need_room(target, sum(one.raw_bytes for one in needed), "복원 / restoring")
+        workspace.need_room(target, sum(one.raw_bytes for one in needed), _("restoring"))
         with tempfile.TemporaryDirectory(prefix=".restoring-", dir=target.parent) as beside:
             restore_chain(needed, target, Path(beside), given, backup, progress)
         os.sync()
@@ -45,7 +49,7 @@ def latest(given: Options | None = None) -> str:
     given = given or options()
     verified = [one for one in container.everything(given.folder).values() if one.state == plan.VERIFIED]
     if not verified:
-        raise BackupError(f"검증된 백업 없음 / there is no verified backup in {given.folder}")
+        raise BackupError(_("there is no verified backup in {folder}").format(folder=given.folder))
     return max(verified, key=lambda one: one.started_at).name
 
 
@@ -55,7 +59,9 @@ def chain(name: str, given: Options) -> list[Manifest]:
     try:
         return [container.read(given.folder, one.name) for one in plan.chain(name, container.everything(given.folder))]
     except BrokenChain as error:
-        raise BackupError(f"{name} 복원 불가 / cannot be restored: {error} from {given.folder}") from error
+        raise BackupError(
+            _("{name} cannot be restored: {error} from {folder}").format(name=name, error=error, folder=given.folder)
+        ) from error
 
 
 def restore_chain(

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from marketdata import alarms
 from marketdata.backups import container, expiry, plan, register, taking, verification, workspace
@@ -75,7 +76,7 @@ def _make(kind: str | None, now: datetime.datetime, given: Options, progress: Pr
         _failed(run, given, register.explain(error, given.folder))
         return run
     except BaseException as error:  # a time limit, Ctrl-C: leave nothing half done, and go
-        _failed(run, given, f"중단됨 / interrupted: {type(error).__name__}")
+        _failed(run, given, _("interrupted: {reason}").format(reason=type(error).__name__))
         raise
     verification.verify_row(run, now, given, progress)
     if run.state == BackupRun.State.VERIFIED:
@@ -102,7 +103,7 @@ def _reconcile(given: Options) -> None:
         try:
             manifest = container.read(given.folder, run.name)
         except BackupError:
-            _failed(run, given, "끝나기 전에 종료됨 / ended before its end")
+            _failed(run, given, _("ended before its end"))
             continue
         # Stored, but the row does not say so: killed in between, or this database was restored from that very backup.
         # Without a position nothing will build on it.

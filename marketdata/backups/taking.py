@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from django.db import DatabaseError, connection
+from django.utils.translation import gettext as _
 
 from marketdata import alarms
 from marketdata.backups import comparison, container, plan, register, workspace
@@ -38,7 +39,7 @@ def choose(kind: str | None, now: datetime.datetime, given: Options, backup: Bac
         if obstacle:
             choice = Choice(plan.FULL, why=obstacle)
     if kind == plan.INCREMENTAL and choice.base is None:
-        raise BackupError(f"증분 백업 불가 / no increment is possible, take a full one: {choice.why}")
+        raise BackupError(_("no increment is possible, take a full one: {why}").format(why=choice.why))
     return choice
 
 
@@ -49,7 +50,7 @@ def take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progres
     workspace.make_folder(given.folder)
     size = backup.size(connection)
     if choice.base is None:
-        workspace.need_room(given.work, size, "복사 / copying")
+        workspace.need_room(given.work, size, _("copying"))
     store = storage()
     with workspace.working(given) as work, ExitStack() as lease_ended:
         lease = lease_ended.enter_context(_upkeep())
@@ -58,14 +59,14 @@ def take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progres
         tables = sorted(set(connection.introspection.table_names()) - set(unkept))
         with store.patient():
             done = comparison.rolled_over()
-            before = comparison.look(store, tables, step="이전 / before", progress=told, known=done)
+            before = comparison.look(store, tables, step=_("before"), progress=told, known=done)
         begun = comparison.ledger_now(connection.alias, batch_ledger.now_us())
         folder = work / "taken"
         folder.mkdir(mode=0o700)
         since = choice.base.position if choice.base else ""
         taken = backup.take(connection, folder, since=since, progress=told)
         with store.patient():
-            after = comparison.look(store, tables, step="이후 / after", progress=told, known=done)
+            after = comparison.look(store, tables, step=_("after"), progress=told, known=done)
         lease.check()
         lease_ended.close()
         packed, raw, sha256 = container.pack(folder, given.folder, run.name, level=given.level, progress=progress)

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from marketdata import alarms
 from marketdata.backups import comparison, container, plan, register, restoration, workspace
@@ -29,7 +30,7 @@ def verify_row(run: BackupRun, now: datetime.datetime, given: Options, progress:
     try:
         manifest = container.read(given.folder, run.name)
         if run.sha256 and manifest.sha256 != run.sha256:
-            raise Tampered(f"{run.name} 손상됨 / its manifest names another SHA-256 than the database")
+            raise Tampered(_("{name}: its manifest names another SHA-256 than the database").format(name=run.name))
         report = check(run.name, given=given, progress=progress, original=connection.alias)
         error = "; ".join(report["problems"])
         state = BackupRun.State.FAILED if error else BackupRun.State.VERIFIED
@@ -82,7 +83,7 @@ def verify(name: str, *, given: Options | None = None, progress: Progress = sile
         }
     try:
         if row is not None and row.sha256 and row.sha256 != manifest.sha256:
-            raise Tampered(f"{name} 손상됨 / its manifest names another SHA-256 than the database")
+            raise Tampered(_("{name}: its manifest names another SHA-256 than the database").format(name=name))
         report = check(name, given=given, progress=progress, original=connection.alias if row is not None else None)
     except (ProgramMissing, Unable):
         raise
@@ -120,11 +121,11 @@ def check(name: str, *, given: Options, progress: Progress, original: str | None
     backup = backup_of(manifest.vendor, given.programs, given.account)
     backup.restorable()
     workspace.make_folder(given.work)
-    workspace.need_room(given.work, sum(one.raw_bytes for one in needed), "복원 / restoring")
+    workspace.need_room(given.work, sum(one.raw_bytes for one in needed), _("restoring"))
     with workspace.working(given) as work:
         target = work / "restored"
         restoration.restore_chain(needed, target, work, given, backup, progress)
-        progress("복원본 열기 / opening what was restored")
+        progress(_("opening what was restored"))
         with (
             backup.opened(target) as entry,
             comparison.opened({"NAME": manifest.facts.get("database", ""), **entry}) as restored,

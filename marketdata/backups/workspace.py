@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from marketdata.backups.plan import Plan
 from marketdata.storage.backups import BackupError, Programs, Unable
@@ -59,9 +60,11 @@ def make_folder(folder: Path) -> None:
         if os.geteuid() == 0:
             folder.chmod(0o711)  # as below: not to be read, but to be passed through
     except OSError as error:
-        raise BackupError(f"{folder} 만들 수 없음 / cannot be made: {error.strerror}. BACKUP_DIR names it") from error
+        raise BackupError(
+            _("{folder} cannot be made: {strerror}. BACKUP_DIR names it").format(folder=folder, strerror=error.strerror)
+        ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BackupError(f"{folder} 쓰기 권한 없음 / may not be written by this user. BACKUP_DIR names it")
+        raise BackupError(_("{folder} may not be written by this user. BACKUP_DIR names it").format(folder=folder))
 
 
 @contextmanager
@@ -89,8 +92,10 @@ def need_room(folder: Path, wanted: int, purpose: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise NoRoom(
-            f"공간 부족 / not enough room on the disk of {folder} for {purpose}: about {wanted / 1e6:,.0f} MB wanted,"
-            f" {free / 1e6:,.0f} MB free"
+            _(
+                "not enough room on the disk of {folder} for {purpose}: about {wanted:,.0f} MB wanted, "
+                "{free:,.0f} MB free"
+            ).format(folder=folder, purpose=purpose, wanted=wanted / 1e6, free=free / 1e6)
         )
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 
+from django.utils.translation import gettext as _
+
 from marketdata.types.ticks import SEQ_BITS, STREAM_BITS, batch_number
 from terminals import wire
 
 
 def batch(text: str) -> int:
     """The ledger's number of a batch written STREAM/SEQ, as the admin shows it. ArgumentTypeError for anything else."""
-    stream, _, seq = text.partition("/")
+    stream, _slash, seq = text.partition("/")
     try:
         return batch_number(
             wire.numbers.whole(stream, 1, (1 << STREAM_BITS) - 1), wire.numbers.whole(seq, 1, (1 << SEQ_BITS) - 1)
         )
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r}: STREAM/SEQ, 관리 화면의 배치 번호 / as the admin shows batches, such as 3/1042"
+            _("{text!r}: STREAM/SEQ as the admin shows batches, such as 3/1042").format(text=text)
         ) from None

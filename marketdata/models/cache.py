@@ -17,7 +17,7 @@ class CacheRealtimeData(models.Model):
     class Meta:
         db_table = "cache_realtime_data"
         managed = False
-        verbose_name = verbose_name_plural = _("실시간 캐시 Realtime cache")
+        verbose_name = verbose_name_plural = _("Realtime cache")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed}"
@@ -34,7 +34,7 @@ class CacheChartData(models.Model):
     class Meta:
         db_table = "cache_chart_data"
         managed = False
-        verbose_name = verbose_name_plural = _("차트 캐시 Chart cache")
+        verbose_name = verbose_name_plural = _("Chart cache")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.timeframe}"
@@ -51,7 +51,7 @@ class CacheStatsData(models.Model):
     class Meta:
         db_table = "cache_stats_data"
         managed = False
-        verbose_name = verbose_name_plural = _("통계 캐시 Statistics cache")
+        verbose_name = verbose_name_plural = _("Statistics cache")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.name}"

@@ -19,7 +19,7 @@ class MarketDataTick(models.Model):
     class Meta:
         db_table = "market_data_tick"
         managed = False
-        verbose_name = verbose_name_plural = _("과거 틱 Ticks of past days")
+        verbose_name = verbose_name_plural = _("Ticks of past days")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.event_time}"
@@ -36,7 +36,7 @@ class MarketData(models.Model):
     class Meta:
         db_table = "market_data"
         managed = False
-        verbose_name = verbose_name_plural = _("일봉 Daily candle")
+        verbose_name = verbose_name_plural = _("Daily candle")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.trade_date}"
@@ -54,7 +54,7 @@ class OrderBook(models.Model):
     class Meta:
         db_table = "order_books"
         managed = False
-        verbose_name = verbose_name_plural = _("호가 Order book")
+        verbose_name = verbose_name_plural = _("Order book")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.event_time}"
@@ -71,7 +71,7 @@ class MarketEvent(models.Model):
     class Meta:
         db_table = "market_events"
         managed = False
-        verbose_name = verbose_name_plural = _("시장 이벤트 Market event")
+        verbose_name = verbose_name_plural = _("Market event")
 
     def __str__(self) -> str:
         return f"{self.event_time} {self.event_id}"

@@ -19,7 +19,7 @@ class TempMarketData(models.Model):
     class Meta:
         db_table = "temp_market_data"
         managed = False
-        verbose_name = verbose_name_plural = _("당일 틱 Today's ticks")
+        verbose_name = verbose_name_plural = _("Today's ticks")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.event_time}"
@@ -37,7 +37,7 @@ class MarketDataMinute(models.Model):
     class Meta:
         db_table = "market_data_minute"
         managed = False
-        verbose_name = verbose_name_plural = _("분봉 Minute candle")
+        verbose_name = verbose_name_plural = _("Minute candle")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.minute_time}"

@@ -23,7 +23,7 @@ class IngestStream(models.Model):
     class Meta:
         db_table = "ingest_stream"
         constraints: ClassVar = [models.UniqueConstraint(fields=["client", "epoch"], name="ingest_stream_client_epoch")]
-        verbose_name = verbose_name_plural = _("수신 스트림 Ingest stream")
+        verbose_name = verbose_name_plural = _("Ingest stream")
 
     def __str__(self) -> str:
         return f"{self.client_id}/{self.epoch}"
@@ -38,7 +38,7 @@ class TradeDate(models.Model):
 
     class Meta:
         db_table = "trade_date"
-        verbose_name = verbose_name_plural = _("거래일 Trading date")
+        verbose_name = verbose_name_plural = _("Trading date")
 
     def __str__(self) -> str:
         return str(self.trade_date)
@@ -48,10 +48,10 @@ class IngestBatch(models.Model):
     """The claim row of a batch, written in the transaction that stores its ticks. `batch` = stream << 32 | seq."""
 
     class State(models.TextChoices):
-        STORED = "stored", _("저장 stored")
-        REFUSED = "refused", _("거부 refused")
-        DEAD = "dead", _("처리 불가 dead letter")
-        GIVEN_UP = "given_up", _("포기 given up for a new epoch")
+        STORED = "stored", _("stored")
+        REFUSED = "refused", _("refused")
+        DEAD = "dead", _("dead letter")
+        GIVEN_UP = "given_up", _("given up for a new epoch")
 
     batch = models.BigIntegerField(primary_key=True)
     state = models.CharField(max_length=8, choices=State.choices)
@@ -68,7 +68,7 @@ class IngestBatch(models.Model):
 
     class Meta:
         db_table = "ingest_batch"
-        verbose_name = verbose_name_plural = _("수신 원장 Ingest ledger")
+        verbose_name = verbose_name_plural = _("Ingest ledger")
 
     def __str__(self) -> str:
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF}"
@@ -87,7 +87,7 @@ class IngestBatchDay(models.Model):
     class Meta:
         db_table = "ingest_batch_day"
         indexes: ClassVar = [models.Index(fields=["trade_date"], name="ingest_batch_day_date")]
-        verbose_name = verbose_name_plural = _("거래일별 원장 Ledger by trading date")
+        verbose_name = verbose_name_plural = _("Ledger by trading date")
 
     def __str__(self) -> str:
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.trade_date}"
@@ -107,7 +107,7 @@ class FeedPending(models.Model):
 
     class Meta:
         db_table = "feed_pending"
-        verbose_name = verbose_name_plural = _("알림 대기 Feed pending")
+        verbose_name = verbose_name_plural = _("Feed pending")
 
     def __str__(self) -> str:
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.feed}"
@@ -125,7 +125,7 @@ class IngestReject(models.Model):
     class Meta:
         db_table = "ingest_reject"
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "idx"], name="ingest_reject_batch_idx")]
-        verbose_name = verbose_name_plural = _("거부된 행 Rejected row")
+        verbose_name = verbose_name_plural = _("Rejected row")
 
     def __str__(self) -> str:
         return f"{self.batch}[{self.idx}] {self.reasons}"
@@ -144,7 +144,7 @@ class DeadLetter(models.Model):
     class Meta:
         db_table = "dead_letter"
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "checksum", "code"], name="dead_letter_once")]
-        verbose_name = verbose_name_plural = _("처리 불가 배치 Dead letter")
+        verbose_name = verbose_name_plural = _("Dead letter")
 
     def __str__(self) -> str:
         return f"{self.batch} {self.code}"
@@ -154,20 +154,20 @@ class IngestRequeue(models.Model):
     """That refused rows or a dead letter of a batch were judged again: who asked, for what, and what came of it.
     Written with what it stored; `announced` once the feed has it."""
 
-    batch = models.BigIntegerField(_("배치 batch"), db_index=True)
+    batch = models.BigIntegerField(_("batch"), db_index=True)
     feed = models.CharField(max_length=16)
-    asked_by = models.CharField(_("요청자 asked by"), max_length=80)
-    selection = models.CharField(_("선택 selection"), max_length=300)
-    judged = models.PositiveIntegerField(_("재판정 judged"))
-    stored = models.PositiveIntegerField(_("저장 stored"))
+    asked_by = models.CharField(_("asked by"), max_length=80)
+    selection = models.CharField(_("selection"), max_length=300)
+    judged = models.PositiveIntegerField(_("judged"))
+    stored = models.PositiveIntegerField(_("stored"))
     spans = models.JSONField(default=list)  # where the stored ticks lie: [symbol, first_us, last_us, [row, ...]]
     at_us = models.BigIntegerField()
-    announced = models.BooleanField(_("알림 announced"), default=False, db_index=True)
+    announced = models.BooleanField(_("announced"), default=False, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         db_table = "ingest_requeue"
-        verbose_name = verbose_name_plural = _("재처리 Requeue")
+        verbose_name = verbose_name_plural = _("Requeue")
 
     def __str__(self) -> str:
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.stored} of {self.judged}"
@@ -186,7 +186,7 @@ class Gap(models.Model):
 
     class Meta:
         db_table = "gap"
-        verbose_name = verbose_name_plural = _("누락 구간 Gap")
+        verbose_name = verbose_name_plural = _("Gap")
 
     def __str__(self) -> str:
         return f"{self.feed} {self.rows} rows: {self.reason}"

@@ -39,7 +39,7 @@ def validate_quotas(given: object) -> None:
         for name, limit in given.items()
     ):
         raise ValidationError(
-            _('%(names)s의 한도만 정할 수 있습니다. Only whole numbers for %(names)s, such as {"symbols": 50000}.'),
+            _('Only whole numbers for %(names)s, such as {"symbols": 50000}.'),
             params={"names": ", ".join(CLIENT_QUOTAS)},
         )
 
@@ -47,22 +47,20 @@ def validate_quotas(given: object) -> None:
 class Market(models.Model):
     """Where symbols trade. The trading date of an event is its local date after adding `trade_date_shift_s` seconds."""
 
-    code = models.CharField(_("코드 code"), max_length=8, primary_key=True)
-    name = models.CharField(_("이름 name"), max_length=64)
-    timezone = models.CharField(
-        _("시간대 time zone"), max_length=48, default="Asia/Seoul", validators=[validate_timezone]
-    )
-    trade_date_shift_s = models.IntegerField(_("거래일 이동(초) trading date shift, s"), default=0)
-    open_on_weekends = models.BooleanField(_("주말 개장 open on weekends"), default=False)
+    code = models.CharField(_("code"), max_length=8, primary_key=True)
+    name = models.CharField(_("name"), max_length=64)
+    timezone = models.CharField(_("time zone"), max_length=48, default="Asia/Seoul", validators=[validate_timezone])
+    trade_date_shift_s = models.IntegerField(_("trading date shift, s"), default=0)
+    open_on_weekends = models.BooleanField(_("open on weekends"), default=False)
     nonpositive_prices = models.BooleanField(
-        _("0 이하 가격 prices of zero and below"),
+        _("prices of zero and below"),
         default=False,
-        help_text=_("선물·스프레드·금리처럼 가격이 0이나 음수일 수 있는 시장. Where a price may be zero or negative."),
+        help_text=_("Where a price may be zero or negative: futures, spreads, rates."),
     )
 
     class Meta:
         db_table = "market"
-        verbose_name = verbose_name_plural = _("시장 Market")
+        verbose_name = verbose_name_plural = _("Market")
 
     def __str__(self) -> str:
         return self.code
@@ -71,46 +69,46 @@ class Market(models.Model):
 class CalendarOverride(models.Model):
     """What the checked-in calendar does not know of a date: an ad-hoc closure, a late opening. Wins over it."""
 
-    market = models.ForeignKey(Market, on_delete=models.CASCADE, verbose_name=_("시장 market"))
-    date = models.DateField(_("날짜 date"))
-    is_open = models.BooleanField(_("개장 open"), default=False)
+    market = models.ForeignKey(Market, on_delete=models.CASCADE, verbose_name=_("market"))
+    date = models.DateField(_("date"))
+    is_open = models.BooleanField(_("open"), default=False)
     shift_minutes = models.SmallIntegerField(
-        _("시간 이동(분) shift, minutes"),
+        _("shift, minutes"),
         default=0,
-        help_text=_("수능일은 60. All sessions of the day move by so much; 60 on CSAT day."),
+        help_text=_("All sessions of the day move by so much; 60 on CSAT day."),
     )
-    regular_open = models.TimeField(_("정규장 시작 regular open"), null=True, blank=True)
-    regular_close = models.TimeField(_("정규장 종료 regular close"), null=True, blank=True)
-    note = models.CharField(_("사유 reason"), max_length=200)
-    source = models.CharField(_("출처 source"), max_length=200, blank=True)
+    regular_open = models.TimeField(_("regular open"), null=True, blank=True)
+    regular_close = models.TimeField(_("regular close"), null=True, blank=True)
+    note = models.CharField(_("reason"), max_length=200)
+    source = models.CharField(_("source of the notice"), max_length=200, blank=True)
 
     class Meta:
         db_table = "calendar_override"
         ordering: ClassVar = ["-date"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["market", "date"], name="calendar_override_once")]
-        verbose_name = verbose_name_plural = _("달력 예외 Calendar override")
+        verbose_name = verbose_name_plural = _("Calendar override")
 
     def __str__(self) -> str:
         return f"{self.market_id} {self.date} {self.note}"
 
     def clean(self) -> None:
         if not self.is_open and (self.shift_minutes or self.regular_open or self.regular_close):
-            raise ValidationError({"is_open": _("휴장일에는 시간을 정할 수 없습니다. A closed day has no times.")})
+            raise ValidationError({"is_open": _("A closed day has no times.")})
         if self.regular_open and self.regular_close and self.regular_open >= self.regular_close:
-            raise ValidationError({"regular_close": _("시작보다 늦어야 합니다. It must be later than the opening.")})
+            raise ValidationError({"regular_close": _("It must be later than the opening.")})
 
 
 class Source(models.Model):
     """Where a tick was seen. `max_age_s` empty means that old events are believed (replays)."""
 
     id = models.PositiveSmallIntegerField(primary_key=True)
-    code = models.CharField(_("코드 code"), max_length=16, unique=True)
-    max_age_s = models.PositiveIntegerField(_("허용 지연(초) greatest age, s"), null=True, blank=True)
-    is_synthetic = models.BooleanField(_("모의 데이터 synthetic"), default=False)
+    code = models.CharField(_("code"), max_length=16, unique=True)
+    max_age_s = models.PositiveIntegerField(_("greatest age, s"), null=True, blank=True)
+    is_synthetic = models.BooleanField(_("synthetic"), default=False)
 
     class Meta:
         db_table = "source"
-        verbose_name = verbose_name_plural = _("소스 Source")
+        verbose_name = verbose_name_plural = _("Source")
 
     def __str__(self) -> str:
         return self.code
@@ -120,16 +118,16 @@ class Symbol(models.Model):
     """A tradable thing. Codes are text: Korean ones are six characters, not six digits."""
 
     code = models.CharField(
-        _("종목코드 code"), max_length=24, primary_key=True, validators=[RegexValidator(SYMBOL_PATTERN)]
+        _("symbol code"), max_length=24, primary_key=True, validators=[RegexValidator(SYMBOL_PATTERN)]
     )
-    name = models.CharField(_("종목명 name"), max_length=80, blank=True)
-    name_en = models.CharField(_("영문명 English name"), max_length=80, blank=True)
-    market = models.ForeignKey(Market, on_delete=models.PROTECT, verbose_name=_("시장 market"))
+    name = models.CharField(_("symbol name"), max_length=80, blank=True)
+    name_en = models.CharField(_("English name"), max_length=80, blank=True)
+    market = models.ForeignKey(Market, on_delete=models.PROTECT, verbose_name=_("market"))
     primary_feed = models.CharField(
-        _("주 피드 primary feed"), max_length=16, default="krx", validators=[RegexValidator(FEED_PATTERN)]
+        _("primary feed"), max_length=16, default="krx", validators=[RegexValidator(FEED_PATTERN)]
     )
-    is_active = models.BooleanField(_("수집 active"), default=True)
-    created_at = models.DateTimeField(_("등록 created"), auto_now_add=True)
+    is_active = models.BooleanField(_("collected"), default=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     registered_by = models.ForeignKey(
         "Client",
         on_delete=models.SET_NULL,
@@ -137,13 +135,13 @@ class Symbol(models.Model):
         blank=True,
         editable=False,
         related_name="+",
-        verbose_name=_("등록한 클라이언트 registered by"),
+        verbose_name=_("registered by"),
     )
 
     class Meta:
         db_table = "symbol"
         ordering: ClassVar = ["code"]
-        verbose_name = verbose_name_plural = _("종목 Symbol")
+        verbose_name = verbose_name_plural = _("Symbol")
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}".strip()
@@ -153,22 +151,22 @@ class Feed(models.Model):
     """A feed that is or was written. Only such feeds can be read; a client that names a new one adds it, within its
     quota."""
 
-    name = models.CharField(_("이름 name"), max_length=16, primary_key=True, validators=[RegexValidator(FEED_PATTERN)])
+    name = models.CharField(_("name"), max_length=16, primary_key=True, validators=[RegexValidator(FEED_PATTERN)])
     created_by = models.ForeignKey(
         "Client", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+",
-        verbose_name=_("만든 클라이언트 created by"),
+        verbose_name=_("created by"),
     )  # fmt: skip
-    created_at = models.DateTimeField(_("등록 created"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     shared = models.BooleanField(
-        _("공유 shared"),
+        _("shared"),
         default=False,
-        help_text=_("여러 클라이언트가 같은 종목을 보냅니다. Several clients send the same symbols, on purpose."),
+        help_text=_("Several clients send the same symbols, on purpose."),
     )
 
     class Meta:
         db_table = "feed"
         ordering: ClassVar = ["name"]
-        verbose_name = verbose_name_plural = _("피드 Feed")
+        verbose_name = verbose_name_plural = _("Feed")
 
     def __str__(self) -> str:
         return self.name
@@ -178,10 +176,10 @@ class FeedOwner(models.Model):
     """The one client that sends a symbol of a feed (`marketdata.reference.owners`). `client` is empty after a
     release."""
 
-    feed = models.CharField(_("피드 feed"), max_length=16)
-    symbol = models.CharField(_("종목 symbol"), max_length=24)
+    feed = models.CharField(_("feed"), max_length=16)
+    symbol = models.CharField(_("symbol"), max_length=24)
     client = models.ForeignKey(
-        "Client", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("소유 client")
+        "Client", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owning client")
     )
     changed_us = models.BigIntegerField(db_index=True)
 
@@ -189,7 +187,7 @@ class FeedOwner(models.Model):
         db_table = "feed_owner"
         ordering: ClassVar = ["feed", "symbol"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["feed", "symbol"], name="feed_owner_one")]
-        verbose_name = verbose_name_plural = _("피드 소유 Feed owner")
+        verbose_name = verbose_name_plural = _("Feed owner")
 
     def __str__(self) -> str:
         return f"{self.feed}/{self.symbol}"
@@ -213,8 +211,8 @@ def new_key_id() -> str:
 class Client(models.Model):
     """Somebody who may send or read. Of the secret only a verifier is kept (`terminals.wire.proof`)."""
 
-    name = models.CharField(_("이름 name"), max_length=32, unique=True, validators=[RegexValidator(CLIENT_PATTERN)])
-    key_id = models.CharField(_("키 ID key id"), max_length=20, unique=True, default=new_key_id, editable=False)
+    name = models.CharField(_("name"), max_length=32, unique=True, validators=[RegexValidator(CLIENT_PATTERN)])
+    key_id = models.CharField(_("key id"), max_length=20, unique=True, default=new_key_id, editable=False)
     stored_key = models.BinaryField(max_length=32, editable=False)
     server_key = models.BinaryField(max_length=32, editable=False)
     source = models.ForeignKey(
@@ -222,72 +220,68 @@ class Client(models.Model):
         on_delete=models.PROTECT,
         null=True,
         blank=True,
-        verbose_name=_("소스 source"),
-        help_text=_("보내는 클라이언트만. Only for clients that send."),
+        verbose_name=_("source"),
+        help_text=_("Only for clients that send."),
     )
-    may_send = models.BooleanField(_("송신 may send"), default=False)
+    may_send = models.BooleanField(_("may send"), default=False)
     may_read = models.BooleanField(
-        _("조회 may read"),
+        _("may read"),
         default=False,
-        help_text=_("REST, WebSocket, 지표를 읽습니다. Reads by REST and WebSocket, and metrics."),
+        help_text=_("Reads by REST and WebSocket, and metrics."),
     )
     feeds = models.CharField(
-        _("보낼 피드 feeds"),
+        _("feeds it may send to"),
         max_length=400,
         blank=True,
         help_text=_(
-            "보낼 수 있는 피드. What it may send to: names separated by blanks, sim* for all that begin so, * for any. "
-            "New senders get those of their source when this is left empty."
+            "Names separated by blanks, sim* for all that begin so, * for any. New senders get "
+            "those of their source when this is left empty."
         ),
     )
     markets = models.CharField(
-        _("보낼 시장 markets"), max_length=400, default="*", blank=True,
-        help_text=_("그 시장의 종목만. Only symbols of these markets, * for any."),
+        _("markets it may send"), max_length=400, default="*", blank=True,
+        help_text=_("Only symbols of these markets, * for any."),
     )  # fmt: skip
     kinds = models.CharField(
-        _("보낼 종류 kinds"), max_length=400, default="*", blank=True,
-        help_text=_("그 종류의 틱만. Only ticks of these kinds (trade quote snapshot expected), * for any."),
+        _("kinds of ticks it may send"), max_length=400, default="*", blank=True,
+        help_text=_("Only ticks of these kinds (trade quote snapshot expected), * for any."),
     )  # fmt: skip
     unique_by = models.CharField(
-        _("중복 구분 unique by"),
+        _("unique by"),
         max_length=10,
         blank=True,
         default="",
         choices=[
-            ("", _("없음 nothing: every record is a trade of its own")),
+            ("", _("nothing: every record is a trade of its own")),
             ("seq", _("seq: no two events of a symbol and feed have the same")),
             ("cum_volume", _("cum_volume: it moves with each trade")),
         ],
-        help_text=_(
-            "같은 기록이 다시 오면 repeated_record로 따로 둡니다. How a repeated record is recognised and set aside."
-        ),
+        help_text=_("How a repeated record is recognised and set aside."),
     )
     shares_feeds = models.BooleanField(
-        _("피드 공유 shares feeds"),
+        _("shares feeds"),
         default=False,
-        help_text=_("다른 클라이언트의 종목도 보냅니다. May send symbols of a feed that belong to another client."),
+        help_text=_("May send symbols of a feed that belong to another client."),
     )
-    may_register = models.BooleanField(_("종목 등록 may register symbols"), default=False)
+    may_register = models.BooleanField(_("may register symbols"), default=False)
     quotas = models.JSONField(
-        _("한도 quotas"),
+        _("quotas"),
         default=dict,
         blank=True,
         validators=[validate_quotas],
-        help_text=_(
-            '이 클라이언트만의 한도. Limits of its own, such as {"symbols": 50000}; others are those of the settings.'
-        ),
+        help_text=_('Limits of its own, such as {"symbols": 50000}; others are those of the settings.'),
     )
-    is_active = models.BooleanField(_("사용 active"), default=True)
-    created_at = models.DateTimeField(_("등록 created"), auto_now_add=True)
-    last_seen_at = models.DateTimeField(_("최근 접속 last seen"), null=True, blank=True, editable=False)
-    clock_offset_us = models.BigIntegerField(_("시계 차이 µs clock offset, µs"), null=True, blank=True, editable=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    last_seen_at = models.DateTimeField(_("last connected"), null=True, blank=True, editable=False)
+    clock_offset_us = models.BigIntegerField(_("clock offset, µs"), null=True, blank=True, editable=False)
 
     objects = ClientManager()
 
     class Meta:
         db_table = "client"
         ordering: ClassVar = ["name"]
-        verbose_name = verbose_name_plural = _("클라이언트 Client")
+        verbose_name = verbose_name_plural = _("Client")
 
     def __str__(self) -> str:
         return self.name
@@ -298,7 +292,7 @@ class Client(models.Model):
 
     def clean(self) -> None:
         if self.may_send and self.source_id is None:
-            raise ValidationError({"source": _("송신하려면 소스가 필요합니다. A client that sends needs a source.")})
+            raise ValidationError({"source": _("A client that sends needs a source.")})
         if self.may_send and self.source is not None and self._state.adding and not self.feeds:
             self.feeds = scopes.feeds_of_source(self.source.code)
         kinds = [kind.name.lower() for kind in wire.Kind]
@@ -310,7 +304,7 @@ class Client(models.Model):
             setattr(self, name, scopes.tidy(getattr(self, name)))
             if wrong := scopes.malformed(getattr(self, name), known):
                 words = {"wrong": ", ".join(wrong), "known": ", ".join(known or ["krx", "sim*", "*"])}
-                raise ValidationError({name: _("%(wrong)s: 모르는 이름입니다. Not known; such as %(known)s.") % words})
+                raise ValidationError({name: _("%(wrong)s: not known; such as %(known)s.") % words})
 
     def may_write(self, feed: str) -> bool:
         """Whether the client may send to this feed."""

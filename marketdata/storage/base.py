@@ -35,6 +35,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext as _
 
 from marketdata.storage.periods import DAY, MONTH, Period
 from marketdata.types.checksums import Figure
@@ -474,9 +475,11 @@ class Storage(abc.ABC):
             if rows:
                 symbol, feed, date, tick_id = rows[0]
                 raise StorageError(
-                    f"{table}: 소수 여섯 자리로 옮길 수 없는 수량 / a size or cumulative volume of 10^12 or more cannot"
-                    f" have six decimal places (symbol {symbol}, feed {feed}, trading date {date}, tick {tick_id});"
-                    " nothing was changed. Keep a backup, set such values to NULL, then migrate again."
+                    _(
+                        "{table}: a size or cumulative volume of 10^12 or more cannot have six decimal places "
+                        "(symbol {symbol}, feed {feed}, trading date {date}, tick {tick_id}); nothing was "
+                        "changed. Keep a backup, set such values to NULL, then migrate again."
+                    ).format(table=table, symbol=symbol, feed=feed, date=date, tick_id=tick_id)
                 )
 
     def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 from marketdata.launcher import child_process
 from marketdata.storage.base import StorageError
 
@@ -45,8 +47,9 @@ class Programs:
             if found:
                 return Path(found)
         raise ProgramMissing(
-            f"{names[0]} 없음 / {names[0]} is not installed on this machine. Install {package}, or name its folder in"
-            " BACKUP_PROGRAMS"
+            _(
+                "{program} is not installed on this machine. Install {package}, or name its folder in BACKUP_PROGRAMS"
+            ).format(program=names[0], package=package)
         )
 
 
@@ -97,7 +100,11 @@ def run(
             process.kill()
             process.wait()
     if process.returncode:
-        raise ProgramFailed(f"{program.name} 실패 / failed, status {process.returncode}: {last_words(log)}")
+        raise ProgramFailed(
+            _("{name} failed, status {returncode}: {last_words}").format(
+                name=program.name, returncode=process.returncode, last_words=last_words(log)
+            )
+        )
 
 
 def tethered(command: list[str], *, user: int | None = None) -> list[str]:
@@ -107,7 +114,7 @@ def tethered(command: list[str], *, user: int | None = None) -> list[str]:
         return child_process.command(command)
     setpriv = shutil.which("setpriv", path=os.pathsep.join(SYSTEM_FOLDERS))
     if setpriv is None:
-        raise ProgramMissing("setpriv 없음 / setpriv is not installed: package util-linux")
+        raise ProgramMissing(_("setpriv is not installed: package util-linux"))
     # Not through Python: its folder may be closed to that user. Where we may look into every folder, so may the
     # program: it runs for us, and a folder for backups is closed to others.
     held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapPrm"))
@@ -135,8 +142,12 @@ def wait(answers: Callable[[], bool], process: subprocess.Popen[bytes], *, secon
     while not answers():
         if process.poll() is not None:
             raise ProgramFailed(
-                f"서버 종료됨 / the private server ended, status {process.returncode}: {last_words(log)}"
+                _("the private server ended, status {returncode}: {last_words}").format(
+                    returncode=process.returncode, last_words=last_words(log)
+                )
             )
         if time.monotonic() > limit:
-            raise ProgramFailed(f"서버 응답 없음 / the private server does not answer: {last_words(log)}")
+            raise ProgramFailed(
+                _("the private server does not answer: {last_words}").format(last_words=last_words(log))
+            )
         time.sleep(0.05)

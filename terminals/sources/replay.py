@@ -17,13 +17,14 @@ from terminals.batcher import Row
 from terminals.position import AlreadySent, Position
 from terminals.sources.contract import Pace, Receiver
 from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side, codes, numbers, options, tables
+from terminals.wire.language import gettext as _
 
 log = logging.getLogger("naru")
 
 CODE: Final = "REPLAY"
 FEED: Final = "replay"
 MARKET: Final[str | None] = None
-HELP: Final = "CSV 파일의 체결을 다시 보냅니다 / replay the trades of a CSV file"
+HELP: Final = _("replay the trades of a CSV file")
 _SIDES: Final = {"B": Side.BUY, "A": Side.SELL, "N": Side.UNKNOWN, "": None}
 _NEEDED: Final = ("symbol", "ts", "price")
 _KNOWN: Final = ("size", "side", "seq")
@@ -59,18 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this source."""
     parser.add_argument("file", type=Path, metavar="FILE.csv", help="symbol,ts,price,size,side,seq (ts: ns UTC)")
     parser.add_argument(
-        "--speed", type=options.decimal(0), default=1.0, metavar="N", help="배속, 0 = 최대한 빨리 / 0 = no pauses"
+        "--speed", type=options.decimal(0), default=1.0, metavar="N", help=_("pace of the replay, 0 = no pauses")
     )
-    parser.add_argument("--loop", action="store_true", help="반복, 시각은 파일 길이만큼 뒤로 / repeat, times moved on")
-    parser.add_argument(
-        "--from-start", action="store_true", help="중단된 재생을 잇지 않음 / do not resume a broken replay"
-    )
-    parser.add_argument(
-        "--again", action="store_true", help="이미 보낸 파일을 한 번 더 보냄 / send once more what was sent already"
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="잘못된 줄이 있으면 보내지 않음 / send nothing if a line is wrong"
-    )
+    parser.add_argument("--loop", action="store_true", help=_("repeat, times moved on"))
+    parser.add_argument("--from-start", action="store_true", help=_("do not resume a broken replay"))
+    parser.add_argument("--again", action="store_true", help=_("send once more what was sent already"))
+    parser.add_argument("--strict", action="store_true", help=_("send nothing if a line is wrong"))
 
 
 class Replay:

@@ -8,30 +8,31 @@ from typing import Final
 from terminals.batcher import Row
 from terminals.sources.contract import Pace, Receiver
 from terminals.sources.market import SimulatedMarket
+from terminals.wire.language import gettext as _
 from terminals.wire.options import between
 
 CODE: Final = "SIMULATOR"
 FEED: Final = "sim"
 MARKET: Final[str | None] = "KRX"
-HELP: Final = "모의 시세를 만들어 보냅니다 (실제 시세 아님) / send a simulated market, nothing in it is real"
+HELP: Final = _("send a simulated market, nothing in it is real")
 _STEP_S: Final = 0.01
 _LATE_S: Final = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this source."""
-    parser.add_argument("--symbols", type=between(1, 50_000), default=300, metavar="N", help="종목 수 / symbols (300)")
     parser.add_argument(
-        "--rate", type=between(1, 1_000_000), default=2000, metavar="N", help="초당 체결 / trades a second"
+        "--symbols", type=between(1, 50_000), default=300, metavar="N", help=_("number of symbols (300)")
     )
+    parser.add_argument("--rate", type=between(1, 1_000_000), default=2000, metavar="N", help=_("trades a second"))
     parser.add_argument(
         "--seed",
         type=between(0, 2**31 - 1),
         default=1,
         metavar="N",
-        help="난수 씨앗, 같으면 같은 시세 / same seed, same day",
+        help=_("random seed: same seed, same day"),
     )
-    parser.add_argument("--trades", type=between(1, 10**12), metavar="N", help="이만큼 보내고 끝 / end after N trades")
+    parser.add_argument("--trades", type=between(1, 10**12), metavar="N", help=_("end after N trades"))
 
 
 class Simulation:
@@ -49,7 +50,7 @@ class Simulation:
     def describe(self) -> str:
         """One line for the log."""
         what = f"symbols={self._symbols} rate_per_s={self._rate} seed={self._seed}"
-        return f"SIMULATED 모의 시세 (nothing of this is real) {what}"
+        return _("SIMULATED (nothing of this is real) {what}").format(what=what)
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
         """Send until stopped, or until `trades` are sent: then True."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from terminals.wire import numbers
+from terminals.wire.language import gettext as _
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
@@ -50,7 +51,7 @@ def date(text: str) -> datetime.date:
             return datetime.date.fromisoformat(text)
         except ValueError:  # no such day
             pass
-    raise argparse.ArgumentTypeError(f"{text!r}: 날짜는 YYYY-MM-DD / a date is written YYYY-MM-DD, such as 2026-03-16")
+    raise argparse.ArgumentTypeError(_("{text!r}: a date is written YYYY-MM-DD, such as 2026-03-16").format(text=text))
 
 
 def moment(zone: datetime.tzinfo | None) -> Callable[[str], datetime.datetime]:
@@ -60,13 +61,15 @@ def moment(zone: datetime.tzinfo | None) -> Callable[[str], datetime.datetime]:
     def aware(text: str) -> datetime.datetime:
         if not _MOMENT.fullmatch(text) and not (zone and _DATE.fullmatch(text)):
             example = "2026-03-16" if zone else "2026-03-16T09:00+09:00"
-            raise argparse.ArgumentTypeError(f"{text!r}: 시각이 아닙니다 / no time such as {example}")
+            raise argparse.ArgumentTypeError(
+                _("{text!r}: no time such as {example}").format(text=text, example=example)
+            )
         try:
             found = datetime.datetime.fromisoformat(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r}: 그런 시각이 없습니다 / there is no such time") from None
+            raise argparse.ArgumentTypeError(_("{text!r}: there is no such time").format(text=text)) from None
         if found.tzinfo is None and zone is None:
-            raise argparse.ArgumentTypeError(f"{text!r}: 시간대를 붙이십시오 / say the time zone, such as +09:00")
+            raise argparse.ArgumentTypeError(_("{text!r}: say the time zone, such as +09:00").format(text=text))
         return found if found.tzinfo else found.replace(tzinfo=zone)
 
     return aware

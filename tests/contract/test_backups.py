@@ -123,12 +123,12 @@ def test_what_is_judged_again_or_voided_while_a_backup_is_made_is_no_difference(
         return sum(one.stored for one in requeue.run(chosen, asked_by="test"))
 
     def progress(step: str, done: int = 0, total: int | None = None) -> None:
-        copying = step.startswith(("이전", "이후"))
+        copying = step.startswith(("before", "after"))
         if copying and step not in waited:
             waited.append(step)
             with pytest.raises(leases.HeldElsewhere):
                 judged_again(1)
-        if step.startswith("압축") and not changed:
+        if step.startswith("packing") and not changed:
             changed.append(judged_again(2))
             changed.append(voids.void(voids.Selection(batches=(batch_number(1, 3),)), reason="wrong", by="boss").ticks)
 
@@ -144,7 +144,7 @@ def test_a_batch_that_differs_from_the_original_and_was_not_corrected_makes_the_
     commit(store, batch(1))
 
     def progress(step: str, done: int = 0, total: int | None = None) -> None:
-        if step.startswith("압축"):
+        if step.startswith("packing"):
             IngestBatch.objects.update(stored=49)
 
     run = backups.make(NOW, given=given, progress=progress)
@@ -160,7 +160,7 @@ def test_late_ticks_of_a_dropped_day_that_come_meanwhile_are_no_difference(store
     came: list[object] = []
 
     def progress(step: str, done: int = 0, total: int | None = None) -> None:
-        if step.startswith("이후") and not came:
+        if step.startswith("after") and not came:
             came.append(upkeep.commit(upkeep.FIRST, 3))
 
     run = verified(backups.make(NOW, given=given, progress=progress))

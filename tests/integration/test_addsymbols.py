@@ -67,7 +67,7 @@ def test_a_line_that_is_wrong_is_named_and_the_others_are_registered(tmp_path):
     assert "051910 was probably meant" in err
     assert "line 3" in err
     assert "00499K was probably meant" in err
-    assert "2 줄 제외" in out
+    assert "2 lines left out" in out
 
 
 @pytest.mark.parametrize(("content", "options"), [("51910,x\n", ()), ("51910,x\n000880,y\n", ("--strict",))])

@@ -342,11 +342,11 @@ def test_the_commands_make_verify_and_restore_and_say_how_far_they_are(store, gi
     call_command("restore", "latest", "--to", str(given.work / "target"))
 
     said = capsys.readouterr().out
-    assert "검증됨 / verified: naru-" in said
+    assert "verified: naru-" in said
     assert "no backup is due" in said
     assert "temp_market_data           2026-03-16             50" in said
-    assert "복원됨 / restored: naru-" in said
-    assert "압축 / packing" in said
+    assert "restored: naru-" in said
+    assert "packing" in said
 
 
 @pytest.mark.parametrize(
@@ -382,4 +382,4 @@ def test_a_changed_archive_ends_verify_backup_with_an_error(given, commands, cap
     with pytest.raises(CommandError, match="is not what was backed up"):
         call_command("verify_backup")
 
-    assert "손상됨" in capsys.readouterr().err
+    assert "as stored" in capsys.readouterr().err

@@ -114,19 +114,19 @@ def test_the_command_prints_the_unusual_days_of_a_year_with_what_was_entered(roa
     call_command("calendar", "--year", "2026")
 
     told = capsys.readouterr().out
-    assert told.startswith("KRX 2026: 243 거래일 / trading days\n")
-    assert "2026-01-02 Fri  개장 open +60 min, 마감 close ±0  첫 거래일 10시 개장" in told
-    assert "2026-07-17 Fri  휴장 closed  제헌절 Constitution Day  (krx-2026-07-17)" in told
-    assert "2026-11-30 Mon  휴장 closed  임시공휴일 temporary holiday  (https://open.krx.co.kr/)" in told
-    assert "2026-12-31 Thu  휴장 closed  연말 휴장 year-end closing [예정 expected]" in told
-    assert "2026-09-14부터 / from here on" in told
+    assert told.startswith("KRX 2026: 243 trading days\n")
+    assert "2026-01-02 Fri  open +60 min, close ±0  첫 거래일 10시 개장" in told
+    assert "2026-07-17 Fri  closed  제헌절 Constitution Day  (krx-2026-07-17)" in told
+    assert "2026-11-30 Mon  closed  임시공휴일 temporary holiday  (https://open.krx.co.kr/)" in told
+    assert "2026-12-31 Thu  closed  연말 휴장 year-end closing [expected]" in told
+    assert "2026-09-14 from here on" in told
     assert "  KRX 16:00:00–20:00:00  after    after_market" in told
 
 
 def test_the_command_says_that_a_year_beyond_the_data_is_a_guess(road_database, capsys):
     call_command("calendar", "--year", "2030")
 
-    assert "추정 GUESSED" in capsys.readouterr().out
+    assert "GUESSED" in capsys.readouterr().out
 
 
 def test_the_command_knows_registered_markets_only(road_database):

@@ -269,7 +269,7 @@ def test_the_command_tells_how_many_and_which(done):
     text = run("--from", "2026-03-16", "--to", "2026-03-16")
 
     assert "candle_differs  005930 krx 2026-03-16T09:02:00+09:00 n  expected 2, found 9" in text
-    assert "2026-03-16: 4 종목/series, 1 분봉 고침 / minute candles put right, 4 일봉 다시 만듦" in text
+    assert "2026-03-16: 4 series, 1 minute candles put right, 4 daily candles made anew" in text
 
 
 def test_the_command_speaks_to_machines(done):

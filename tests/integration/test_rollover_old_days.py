@@ -77,4 +77,4 @@ def test_the_command_does_all_of_them(settings):
 
     said = command()
 
-    assert f"완료 / done: {', '.join(str(date) for date in reversed(OLD))}" in said
+    assert f"done: {', '.join(str(date) for date in reversed(OLD))}" in said

@@ -396,7 +396,7 @@ def test_a_day_that_is_being_written_is_consistent_at_every_moment():
 
 
 def test_the_command_ends_well_when_all_is_well(done):
-    assert "2026-03-16 done: 이상 없음 / consistent. 36 틱/ticks" in run("2026-03-16")
+    assert "2026-03-16 done: consistent. 36 ticks" in run("2026-03-16")
     assert "consistent" in run("--from", "2026-03-01", "--to", "2026-03-16")
 
 
@@ -432,7 +432,7 @@ def test_what_is_not_named_is_counted(done):
     with pytest.raises(CommandError):
         call_command("verify_day", "2026-03-16", "--most", "2", stdout=out)
 
-    assert "candle_missing  … 10 더 있음 / more of these" in out.getvalue()
+    assert "candle_missing  … 10 more of these" in out.getvalue()
 
 
 @pytest.mark.parametrize(

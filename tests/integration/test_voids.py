@@ -345,7 +345,7 @@ def test_the_command_shows_voids_lists_and_restores(capsys):
     name = f"{wrong >> 32}/{wrong & 0xFFFFFFFF}"
 
     call_command("void", "--batch", name, "--dry-run")
-    assert "1 무효가 될 틱" in capsys.readouterr().out
+    assert "1 ticks would be voided" in capsys.readouterr().out
     assert prices() == [999_999]
     call_command("void", "--batch", name, "--reason", "fat finger")
     assert prices() == []

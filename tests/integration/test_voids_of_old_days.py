@@ -183,7 +183,7 @@ def test_one_tick_more_than_the_voids_explain_keeps_the_archive_as_it_is(archive
     exports.folder_of(DAY).rename(exports.folder_of(DAY).with_name("elsewhere"))
     out = StringIO()
     call_command("archive", "2026-03-16", stdout=out)
-    assert f"{50 + late} 틱" in out.getvalue()
+    assert f"{50 + late} ticks" in out.getvalue()
     assert failed("archive_failed") == ""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from analytics import consistency
 from analytics.consistency import Report
@@ -19,22 +20,17 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = (
-        "원장·틱·캔들을 다시 세어 차이를 모두 밝힙니다."
-        " Recount ledger, ticks and candles of trading days and name each difference."
-    )
+    help = _("Recount ledger, ticks and candles of trading days and name each difference.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         dates.add_arguments(parser)
-        parser.add_argument(
-            "--json", action="store_true", help="기계용 출력 / one JSON object a day, progress on stderr"
-        )
+        parser.add_argument("--json", action="store_true", help=_("one JSON object a day, progress on stderr"))
         parser.add_argument(
             "--most",
             type=wire.options.between(0, 10**6),
             default=consistency.MOST,
             metavar="N",
-            help="종류마다 이만큼 이름을 밝히고 나머지는 셈 / of each kind so many are named, the others counted (100)",
+            help=_("of each kind so many are named, the others counted (100)"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -59,22 +55,32 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except (DatabaseError, StorageError) as error:
             raise CommandError(
-                f"데이터베이스 오류 / the database failed: {error}. 읽기만 했으니 다시 실행하십시오 / it was only read;"
-                " run it again"
+                _("the database failed: {error}. It was only read; run it again").format(error=error)
             ) from error
         if wrong:
             raise CommandError(
-                f"차이 있음 / differences found – {'; '.join(wrong)}. What each means and what to"
-                " do: docs/consistency.md"
+                _("differences found – {wrong}. What each means and what to do: docs/consistency.md").format(
+                    wrong="; ".join(wrong)
+                )
             )
 
     def _print(self, report: Report) -> None:
         for line in dates.lines(report.findings, report.counts):
             self.stdout.write(line)
         for note in report.notes:
-            self.stdout.write(f"  참고 / note: {note.code}  {note.found}")
-        verdict = "이상 없음 / consistent" if report.is_consistent else "차이 있음 / differs"
+            self.stdout.write(_("  note: {code}  {found}").format(code=note.code, found=note.found))
+        verdict = _("consistent") if report.is_consistent else _("differs")
         self.stdout.write(
-            f"{report.date} {report.state or 'open'}: {verdict}. {report.ticks:,} 틱/ticks,"
-            f" {report.series:,} 종목/series, {report.minutes:,} 분봉/minute, {report.daily:,} 일봉/daily candles"
+            _(
+                "{date} {state}: {verdict}. {ticks:,} ticks, {series:,} series, {minutes:,} minute, "
+                "{daily:,} daily candles"
+            ).format(
+                date=report.date,
+                state=report.state or "open",
+                verdict=verdict,
+                ticks=report.ticks,
+                series=report.series,
+                minutes=report.minutes,
+                daily=report.daily,
+            )
         )

@@ -10,6 +10,7 @@ from typing import Any
 import redis
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ingest import requeue
 from marketdata.maintenance import leases
@@ -22,29 +23,31 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = (
-        "거부된 행과 처리 못한 배치를 다시 판정합니다. Judge refused rows and dead letters again: what passes now is"
-        " stored under its own number, once, however often this runs."
+    help = _(
+        "Judge refused rows and dead letters again: what passes now is stored under its own "
+        "number, once, however often this runs."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         moment = wire.options.moment(timezone.get_default_timezone())
         parser.add_argument(
-            "--batch", action="append", type=batch, default=[], metavar="STREAM/SEQ", help="이 배치만 / this batch"
+            "--batch", action="append", type=batch, default=[], metavar="STREAM/SEQ", help=_("this batch")
         )
-        parser.add_argument("--client", default="", help="이 클라이언트만 / of this client")
-        parser.add_argument("--reason", default="", help="이 사유의 행만 / rows with this reason, such as time_future")
-        parser.add_argument("--code", default="", help=f"처리 못한 배치만 / dead letters: {', '.join(requeue.CODES)}")
-        parser.add_argument("--from", dest="since", type=moment, metavar="TIME", help="거부 시각부터 / refused from")
-        parser.add_argument("--to", dest="until", type=moment, metavar="TIME", help="거부 시각까지 / refused before")
-        parser.add_argument("--all", action="store_true", help="모두 / everything that was refused")
-        parser.add_argument("--dry-run", action="store_true", help="판정만 / judge, store nothing")
-        parser.add_argument("--by", default="", metavar="NAME", help="요청자 / who asks (the user of this machine)")
+        parser.add_argument("--client", default="", help=_("of this client"))
+        parser.add_argument("--reason", default="", help=_("rows with this reason, such as time_future"))
+        parser.add_argument(
+            "--code", default="", help=_("dead letters: {codes}").format(codes=", ".join(requeue.CODES))
+        )
+        parser.add_argument("--from", dest="since", type=moment, metavar="TIME", help=_("refused from"))
+        parser.add_argument("--to", dest="until", type=moment, metavar="TIME", help=_("refused before"))
+        parser.add_argument("--all", action="store_true", help=_("everything that was refused"))
+        parser.add_argument("--dry-run", action="store_true", help=_("judge, store nothing"))
+        parser.add_argument("--by", default="", metavar="NAME", help=_("who asks (the user of this machine)"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         selection = _selection(options)
         if str(selection) == "everything" and not options["all"]:
-            raise CommandError("무엇을 / say what: --batch, --client, --reason, --code, --from, --to, or --all")
+            raise CommandError(_("say what: --batch, --client, --reason, --code, --from, --to, or --all"))
         total: Counter[str] = Counter()
         failed = 0
         reasons: Counter[str] = Counter()
@@ -65,20 +68,23 @@ class Command(BaseCommand):
         except leases.HeldElsewhere as error:
             held = error
         except redis.RedisError as error:
-            self.stderr.write(f"저장됨, 알림은 나중에 / stored; subscribers hear of it when Redis is back: {error}")
-        done = "저장될 것 / would be stored" if options["dry_run"] else "저장 / stored"
-        judged = f"배치 / batches {total['batches']:,}, 재판정 / judged again {total['judged']:,}"
+            self.stderr.write(_("stored; subscribers hear of it when Redis is back: {error}").format(error=error))
+        done = _("would be stored") if options["dry_run"] else _("stored")
+        judged = _("batches {batches:,}, judged again {judged:,}").format(
+            batches=total["batches"], judged=total["judged"]
+        )
         self.stdout.write(f"{judged}, {done} {total['stored']:,}")
         if reasons:
             shown = ", ".join(f"{reason} {number:,}" for reason, number in reasons.most_common())
-            self.stdout.write(f"여전히 거부 / still refused: {shown}")
+            self.stdout.write(_("still refused: {shown}").format(shown=shown))
         if held is not None:
             raise CommandError(
-                f"다른 유지 작업이 실행 중 / the rollover or a backup is at it: {held}."
-                " 저장된 것은 그대로입니다, 나중에 다시 / what was stored stays; run it again for the rest"
+                _("the rollover or a backup is at it: {held}. What was stored stays; run it again for the rest").format(
+                    held=held
+                )
             ) from held
         if failed:
-            raise CommandError(f"{failed} 배치 실패 / batches could not be judged; they are as they were")
+            raise CommandError(_("{failed} batches could not be judged; they are as they were").format(failed=failed))
 
 
 def _selection(options: dict[str, Any]) -> requeue.Selection:
@@ -88,7 +94,7 @@ def _selection(options: dict[str, Any]) -> requeue.Selection:
     if options["code"] and options["code"] not in requeue.CODES:
         raise CommandError(f"--code {options['code']}: one of {', '.join(requeue.CODES)}")
     if options["client"] and not Client.objects.filter(name=options["client"]).exists():
-        raise CommandError(f"--client {options['client']}: 그런 클라이언트가 없습니다 / there is no such client")
+        raise CommandError(_("--client {client}: there is no such client").format(client=options["client"]))
     return requeue.Selection(
         batches=tuple(options["batch"]),
         client=options["client"],

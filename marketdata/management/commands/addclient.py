@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from marketdata.models import Client, Source
 from terminals import wire
@@ -14,31 +15,31 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = "클라이언트를 등록하고 키를 한 번만 보여줍니다. Register a client; its secret is shown this once."
+    help = _("Register a client; its secret is shown this once.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="이름 / name, such as desk3-infomax")
-        parser.add_argument("--source", help="보낼 소스 / what it sends: INFOMAX, BLOOMBERG, KIS, REPLAY, SIMULATOR")
-        parser.add_argument("--register", action="store_true", help="종목 등록 허용 / may register unknown symbols")
+        parser.add_argument("name", help=_("name, such as desk3-infomax"))
+        parser.add_argument("--source", help=_("what it sends: INFOMAX, BLOOMBERG, KIS, REPLAY, SIMULATOR"))
+        parser.add_argument("--register", action="store_true", help=_("may register unknown symbols"))
         parser.add_argument(
             "--quota",
             action="append",
             default=[],
             metavar="NAME=N",
-            help="이 클라이언트만의 한도 / a limit of its own, such as symbols=50000 (spools, symbols, dates)",
+            help=_("a limit of its own, such as symbols=50000 (spools, symbols, dates)"),
         )
-        parser.add_argument("--feeds", default="", help="보낼 피드 / feeds it may write (those of its source)")
-        parser.add_argument("--markets", default="*", help="보낼 시장 / markets whose symbols it may send (*)")
-        parser.add_argument("--kinds", default="*", help="보낼 종류 / kinds of ticks it may send (*)")
+        parser.add_argument("--feeds", default="", help=_("feeds it may write (those of its source)"))
+        parser.add_argument("--markets", default="*", help=_("markets whose symbols it may send (*)"))
+        parser.add_argument("--kinds", default="*", help=_("kinds of ticks it may send (*)"))
         parser.add_argument(
             "--unique-by",
             choices=("seq", "cum_volume"),
             default="",
-            help="중복 기록 구분 / what differs between any two of its trades, so that a repeated record is recognised",
+            help=_("what differs between any two of its trades, so that a repeated record is recognised"),
         )
-        parser.add_argument("--share", action="store_true", help="피드 공유 / may send what others own")
-        parser.add_argument("--read", action="store_true", help="조회 허용 / may read although it sends")
-        parser.add_argument("--no-read", action="store_true", help="조회 금지 / may not read by REST and WebSocket")
+        parser.add_argument("--share", action="store_true", help=_("may send what others own"))
+        parser.add_argument("--read", action="store_true", help=_("may read although it sends"))
+        parser.add_argument("--no-read", action="store_true", help=_("may not read by REST and WebSocket"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         source = None
@@ -46,11 +47,13 @@ class Command(BaseCommand):
             source = Source.objects.filter(code=options["source"]).first()
             if source is None:
                 known = ", ".join(Source.objects.values_list("code", flat=True))
-                raise CommandError(f"{options['source']}: 그런 소스가 없습니다 / no such source. Known: {known}")
+                raise CommandError(
+                    _("{source}: no such source. Known: {known}").format(source=options["source"], known=known)
+                )
         if options["read"] and options["no_read"]:
-            raise CommandError("--read 와 --no-read 중 하나만 / --read or --no-read, not both")
+            raise CommandError(_("--read or --no-read, not both"))
         if options["register"] and source is None:
-            raise CommandError("--register 에는 --source 가 필요합니다 / --register needs --source")
+            raise CommandError(_("--register needs --source"))
         try:
             client, secret = Client.objects.create_with_secret(
                 name=options["name"],
@@ -68,15 +71,15 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         self.stdout.write(f"name    {client.name}\nkey id  {client.key_id}\nsecret  {secret}")
-        self.stderr.write("비밀 키는 다시 볼 수 없습니다. The secret cannot be shown again.")
+        self.stderr.write(_("The secret cannot be shown again."))
 
 
 def _quotas(given: list[str]) -> dict[str, int]:
     found = {}
     for text in given:
-        name, _, limit = text.partition("=")
+        name, _equals, limit = text.partition("=")
         try:
             found[name] = wire.numbers.whole(limit, 0, 2**31 - 1)
         except ValueError:
-            raise CommandError(f"{text}: 이름=숫자 여야 합니다 / must be NAME=N, such as symbols=50000") from None
+            raise CommandError(_("{text}: must be NAME=N, such as symbols=50000").format(text=text)) from None
     return found

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from marketdata.models import Market, Symbol
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_MEANING, SYMBOL_PATTERN
@@ -24,23 +25,23 @@ TOLD = 20
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = "CSV 파일의 종목을 등록합니다. Register the symbols of a CSV file: code[,name[,English name]]."
+    help = _("Register the symbols of a CSV file: code[,name[,English name]].")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="CSV (UTF-8, UTF-16, cp949) 또는 - / or -")
-        parser.add_argument("--market", default="KRX", help="시장 / market (KRX)")
-        parser.add_argument("--feed", default="krx", help="주 피드 / primary feed (krx)")
+        parser.add_argument("file", help=_("CSV (UTF-8, UTF-16, cp949) or -"))
+        parser.add_argument("--market", default="KRX", help=_("market (KRX)"))
+        parser.add_argument("--feed", default="krx", help=_("primary feed (krx)"))
         parser.add_argument(
             "--strict",
             action="store_true",
-            help="잘못된 줄이 있으면 등록 안 함 / register nothing if a line is wrong",
+            help=_("register nothing if a line is wrong"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         market, feed = options["market"], options["feed"]
         if not Market.objects.filter(code=market).exists():
             known = ", ".join(Market.objects.values_list("code", flat=True))
-            raise CommandError(f"{market}: 그런 시장이 없습니다 / no such market. Known: {known}")
+            raise CommandError(_("{market}: no such market. Known: {known}").format(market=market, known=known))
         if not re.fullmatch(FEED_PATTERN, feed):
             raise CommandError(f"{feed!r} is no feed: 1 to 16 of a-z, 0-9, _")
         try:
@@ -65,8 +66,8 @@ class Command(BaseCommand):
         if wrong and (options["strict"] or not named):
             raise CommandError(f"{len(wrong)} lines are wrong; nothing was registered")
         _register(named, market, feed)
-        left_out = f", {len(wrong)} 줄 제외 / lines left out" if wrong else ""
-        self.stdout.write(f"{len(named)} 종목 등록 / symbols registered{left_out}")
+        left_out = _(", {number:,} lines left out").format(number=len(wrong)) if wrong else ""
+        self.stdout.write(_("{number:,} symbols registered{left_out}").format(number=len(named), left_out=left_out))
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:

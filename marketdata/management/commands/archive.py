@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from marketdata.archive import exports, parquet
 from marketdata.archive.exports import Manifest
@@ -20,25 +21,19 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = "마감된 거래일을 Parquet로 보관합니다. Export finished trading days to Parquet files, or check them."
+    help = _("Export finished trading days to Parquet files, or check them.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("date", nargs="?", type=wire.options.date, help="거래일 (YYYY-MM-DD) / trading date")
-        which.add_argument("--due", action="store_true", help="보관되지 않은 모든 거래일 / every day that is due")
-        which.add_argument(
-            "--all", action="store_true", help="--verify 와 함께 / with --verify: every archive there is"
-        )
-        parser.add_argument("--to", metavar="DIR", help="다른 폴더에 사본 / a copy elsewhere, which marks nothing")
-        parser.add_argument(
-            "--verify", action="store_true", help="있는 것을 검사만 / check what is there, write nothing"
-        )
+        which.add_argument("date", nargs="?", type=wire.options.date, help=_("trading date (YYYY-MM-DD)"))
+        which.add_argument("--due", action="store_true", help=_("every day that is due"))
+        which.add_argument("--all", action="store_true", help=_("with --verify: every archive there is"))
+        parser.add_argument("--to", metavar="DIR", help=_("a copy elsewhere, which marks nothing"))
+        parser.add_argument("--verify", action="store_true", help=_("check what is there, write nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verify"] if options["due"] else options["all"] and not options["verify"]:
-            raise CommandError(
-                "--verify 는 날짜나 --all 과 함께 / --verify goes with a date or --all, --all with --verify"
-            )
+            raise CommandError(_("--verify goes with a date or --all, --all with --verify"))
         folder = Path(options["to"]) if options["to"] else None
         began = time.monotonic()
 
@@ -63,9 +58,9 @@ class Command(BaseCommand):
         except parquet.Missing as error:
             raise CommandError(str(error)) from error
         except (leases.HeldElsewhere, leases.LeaseLost) as error:
-            raise CommandError(f"다른 프로세스가 실행 중 / another process is at it: {error}") from error
+            raise CommandError(_("another process is at it: {error}").format(error=error)) from error
         except (DatabaseError, StorageError) as error:
-            raise CommandError(f"데이터베이스 오류 / the database failed: {error}; try again") from error
+            raise CommandError(_("the database failed: {error}; try again").format(error=error)) from error
         if failed:
             raise CommandError("\n".join(failed))
 
@@ -74,12 +69,18 @@ class Command(BaseCommand):
             return [options["date"]]
         dates = exports.archived(folder) if options["all"] else exports.due()
         if not dates:
-            self.stdout.write("보관본 없음 / nothing is archived" if options["all"] else "할 일 없음 / nothing is due")
+            self.stdout.write(_("nothing is archived") if options["all"] else _("nothing is due"))
         return dates
 
 
 def _line(manifest: Manifest, path: Path) -> str:
-    return (
-        f"{manifest.trade_date}: {manifest.rows:,} 틱/ticks, {manifest.bytes:,} bytes"
-        f" ({manifest.bytes_per_tick:.2f} a tick), SHA-256 {manifest.sha256[:16]}…, {path}"
+    return _(
+        "{trade_date}: {rows:,} ticks, {bytes:,} bytes ({bytes_per_tick:.2f} a tick), SHA-256 {sha256}…, {path}"
+    ).format(
+        trade_date=manifest.trade_date,
+        rows=manifest.rows,
+        bytes=manifest.bytes,
+        bytes_per_tick=manifest.bytes_per_tick,
+        sha256=manifest.sha256[:16],
+        path=path,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
+from django.utils.translation import gettext as _
 
 from marketdata import backups
 from marketdata.backups.progress import Lines
@@ -18,13 +19,13 @@ from marketdata.storage import StorageError
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = "백업하고, 복원해서 대조합니다. Take a backup, restore it beside the original and compare."
+    help = _("Take a backup, restore it beside the original and compare.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         kind = parser.add_mutually_exclusive_group()
-        kind.add_argument("--full", action="store_true", help="전체 백업 / a full one, whatever is due")
-        kind.add_argument("--incremental", action="store_true", help="증분 백업 / an increment, or fail")
-        kind.add_argument("--due", action="store_true", help="예정된 경우에만 / only if one is due")
+        kind.add_argument("--full", action="store_true", help=_("a full one, whatever is due"))
+        kind.add_argument("--incremental", action="store_true", help=_("an increment, or fail"))
+        kind.add_argument("--due", action="store_true", help=_("only if one is due"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = datetime.datetime.now(datetime.UTC)
@@ -38,14 +39,15 @@ class Command(BaseCommand):
         except (StorageError, HeldElsewhere) as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:
-            raise CommandError(f"데이터베이스 연결 실패 / the database cannot be reached: {error}") from error
+            raise CommandError(_("the database cannot be reached: {error}").format(error=error)) from error
         if run is None:
-            self.stdout.write("예정된 백업 없음 / no backup is due, or one is being made")
+            self.stdout.write(_("no backup is due, or one is being made"))
             return
         if run.state != BackupRun.State.VERIFIED:
             raise CommandError(f"{run.name} {run.state}: {run.error}")
         packed, raw = run.bytes or 0, run.raw_bytes or 0
         self.stdout.write(
-            f"검증됨 / verified: {run.name} ({packed / 1e6:,.1f} MB, 압축 전 / unpacked {raw / 1e6:,.1f} MB,"
-            f" {lines.elapsed_s:.1f} s)"
+            _("verified: {name} ({packed:,.1f} MB, unpacked {raw:,.1f} MB, {elapsed_s:.1f} s)").format(
+                name=run.name, packed=packed / 1e6, raw=raw / 1e6, elapsed_s=lines.elapsed_s
+            )
         )

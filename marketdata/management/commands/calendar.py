@@ -14,6 +14,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from marketdata.calendar import trading_calendar, trading_dates
 from marketdata.calendar.trading_calendar import Base, Calendar
@@ -85,18 +86,18 @@ def corrections(market: str) -> dict[datetime.date, tuple[str, str]]:
 
 
 class Command(BaseCommand):
-    help = "거래 달력을 출력하거나 검사합니다. Print the trading calendar of a year, or check the checked-in one."
+    help = _("Print the trading calendar of a year, or check the checked-in one.")
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--market", default="KRX", help="시장 / market (KRX)")
+        parser.add_argument("--market", default="KRX", help=_("market (KRX)"))
         what = parser.add_mutually_exclusive_group(required=True)
         what.add_argument(
             "--year",
             type=wire.options.between(1900, 2200),
-            help="이 해의 휴장일·변경일·장 시간 / closed and shifted days and hours",
+            help=_("closed and shifted days and hours"),
         )
-        what.add_argument("--check", action="store_true", help="exchange_calendars 와 비교 / compare with the library")
+        what.add_argument("--check", action="store_true", help=_("compare with the library"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["check"]:
@@ -107,14 +108,14 @@ class Command(BaseCommand):
     def _check(self, market: str) -> None:
         if market not in LIBRARY:
             raise CommandError(
-                f"{market}: 저장된 달력이 없습니다 / nothing is checked in. There is: {', '.join(LIBRARY)}"
+                _("{market}: nothing is checked in. There is: {there}").format(market=market, there=", ".join(LIBRARY))
             )
         base = trading_calendar.base(market)
         try:
             version, theirs = library_hours(market, base.first_date, base.last_date)
         except ImportError as error:
             raise CommandError(
-                f"exchange_calendars 없음 / is not installed: pip install exchange_calendars ({error})"
+                _("exchange_calendars is not installed: pip install exchange_calendars ({error})").format(error=error)
             ) from error
         known = corrections(market)
         found = list(differences(base, regular_hours(Calendar(base, {})), theirs, known))
@@ -123,9 +124,16 @@ class Command(BaseCommand):
         for date in sorted(known.keys() - {difference.date for difference in found}):
             self.stdout.write(f"{date:%Y-%m-%d %a}  the library is right by now: the line in corrections.csv can go")
         wrong = [difference for difference in found if not difference.known]
-        summary = (
-            f"{market} {base.first_date.year}–{base.last_date.year}, exchange_calendars {version}: {len(found)} 차이 /"
-            f" differences, {len(wrong)} 설명 없음 / not explained"
+        summary = _(
+            "{market} {first}–{last}, exchange_calendars {version}: {differences} differences, "
+            "{unexplained} not explained"
+        ).format(
+            market=market,
+            first=base.first_date.year,
+            last=base.last_date.year,
+            version=version,
+            differences=len(found),
+            unexplained=len(wrong),
         )
         if wrong:
             raise CommandError(summary)
@@ -137,7 +145,7 @@ class Command(BaseCommand):
         except LookupError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
-            self.stderr.write(f"예외 표를 읽을 수 없음 / without calendar_override, which cannot be read: {error}")
+            self.stderr.write(_("without calendar_override, which cannot be read: {error}").format(error=error))
             calendar = Calendar(trading_calendar.base(market), {})
         if not datetime.MINYEAR < year < datetime.MAXYEAR:
             raise CommandError(f"{year} is no year")
@@ -148,25 +156,27 @@ class Command(BaseCommand):
 def _year(calendar: Calendar, year: int) -> Iterator[str]:
     first, last = datetime.date(year, 1, 1), datetime.date(year, 12, 31)
     trading = calendar.sessions(first, last)
-    known = "" if calendar.covers(first) and calendar.covers(last) else " – 추정 GUESSED: weekdays only"
-    yield f"{calendar.market} {year}: {len(trading)} 거래일 / trading days{known}"
+    known = "" if calendar.covers(first) and calendar.covers(last) else _(" – GUESSED: weekdays only")
+    yield _("{market} {year}: {number} trading days{known}").format(
+        market=calendar.market, year=year, number=len(trading), known=known
+    )
     for ordinal in range(first.toordinal(), last.toordinal() + 1):
         date = datetime.date.fromordinal(ordinal)
         day = calendar.day(date)
         if day.is_open == (date.weekday() < 5) and not day.is_shifted and date not in calendar.overrides:
             continue
         state = (
-            "휴장 closed"
+            _("closed")
             if not day.is_open
-            else f"개장 open {_moved(day.open_shift)}, 마감 close {_moved(day.close_shift)}"
+            else _("open {opens}, close {closes}").format(opens=_moved(day.open_shift), closes=_moved(day.close_shift))
         )
-        doubt = "" if day.certain else " [예정 expected]"
+        doubt = "" if day.certain else _(" [expected]")
         yield f"{date:%Y-%m-%d %a}  {state}  {day.reason}{doubt}  ({day.source})"
     before: list[str] = []
     for date in trading:
         hours = [] if calendar.day(date).is_shifted else list(_hours(calendar, date))
         if hours and hours != before:
-            yield f"{date:%Y-%m-%d}부터 / from here on"
+            yield _("{date:%Y-%m-%d} from here on").format(date=date)
             yield from hours
             before = hours
 
@@ -174,7 +184,7 @@ def _year(calendar: Calendar, year: int) -> Iterator[str]:
 def _hours(calendar: Calendar, date: datetime.date) -> Iterator[str]:
     for span in calendar.phases(date):
         begin, end = (calendar.local(at).time() for at in (span.start_us, span.end_us))
-        orders = "" if span.trading else "  호가만 orders only"
+        orders = "" if span.trading else _("  orders only")
         yield f"  {span.venue} {begin:%H:%M:%S}–{end:%H:%M:%S}  {span.session:<7}  {span.phase}{orders}"
 
 

@@ -7,16 +7,17 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from marketdata import doctor
 
 
 class Command(BaseCommand):
     requires_system_checks = ()
-    help = "설정과 환경을 점검합니다. Check what the promises rest on; status 1 if one of them cannot be kept."
+    help = _("Check what the promises rest on; status 1 if one of them cannot be kept.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="기계용 / for programs")
+        parser.add_argument("--json", action="store_true", help=_("for programs"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = doctor.examine()
@@ -37,4 +38,6 @@ class Command(BaseCommand):
                 self.stdout.write(line)
         errors = sum(one.level is doctor.Level.ERROR for one in found)
         if errors:
-            raise CommandError(f"{errors} 건 잘못됨 / {errors} of {len(found)} are wrong; each line says what to do")
+            raise CommandError(
+                _("{errors} of {number} are wrong; each line says what to do").format(errors=errors, number=len(found))
+            )

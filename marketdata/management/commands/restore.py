@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from marketdata import backups
 from marketdata.backups.progress import Lines
@@ -14,12 +15,12 @@ from marketdata.storage import StorageError
 
 
 class Command(BaseCommand):
-    help = "백업을 빈 폴더에 복원합니다. Restore a backup into an empty folder; the running database is not touched."
+    help = _("Restore a backup into an empty folder; the running database is not touched.")
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="백업 이름 또는 latest / the backup's name, or latest")
-        parser.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="빈 폴더 / an empty folder")
+        parser.add_argument("name", help=_("the backup's name, or latest"))
+        parser.add_argument("--to", required=True, type=Path, metavar="FOLDER", help=_("an empty folder"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         lines = Lines(self.stdout.write)
@@ -28,4 +29,8 @@ class Command(BaseCommand):
             advice = backups.restore(name, options["to"].absolute(), progress=lines)
         except (StorageError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"복원됨 / restored: {name} → {options['to']} ({lines.elapsed_s:.1f} s)\n{advice}")
+        self.stdout.write(
+            _("restored: {name} → {to} ({elapsed_s:.1f} s)\n{advice}").format(
+                name=name, to=options["to"], elapsed_s=lines.elapsed_s, advice=advice
+            )
+        )

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from marketdata.maintenance import leases, retention, rollover
 from marketdata.storage import storage
@@ -13,10 +14,10 @@ from marketdata.storage import storage
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = "보존 기간이 지난 데이터를 지웁니다. Drop what is past its time (RETENTION_…_DAYS)."
+    help = _("Drop what is past its time (RETENTION_…_DAYS).")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--plan", action="store_true", help="지울 것만 출력 / print what would go, do nothing")
+        parser.add_argument("--plan", action="store_true", help=_("print what would go, do nothing"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = rollover.utc_now()
@@ -30,5 +31,5 @@ class Command(BaseCommand):
                     retention.extend(now)
                     gone = retention.apply(now, progress=self.stdout.write)
             except leases.HeldElsewhere as error:
-                raise CommandError(f"다른 작업이 실행 중 / other upkeep is at it: {error}") from error
-        self.stdout.write(f"{len(gone)} 구간 삭제 / periods dropped")
+                raise CommandError(_("other upkeep is at it: {error}").format(error=error)) from error
+        self.stdout.write(_("{number} periods dropped").format(number=len(gone)))

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils.translation import gettext as _
 
 from marketdata.maintenance import leases, rollover
 from marketdata.models import RolloverRun
@@ -19,29 +20,27 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = "지난 거래일을 과거 테이블로 옮깁니다. Move the trading days that are over to history."
+    help = _("Move the trading days that are over to history.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--plan", action="store_true", help="할 일만 출력 / print what would be done, do nothing")
-        parser.add_argument(
-            "--date", type=wire.options.date, help="이 거래일만 (YYYY-MM-DD) / only this trading date, due or not"
-        )
+        parser.add_argument("--plan", action="store_true", help=_("print what would be done, do nothing"))
+        parser.add_argument("--date", type=wire.options.date, help=_("only this trading date (YYYY-MM-DD), due or not"))
         parser.add_argument(
             "--accept",
             default="",
             metavar="REASON",
-            help="원장과의 차이를 승인하는 이유 / move in spite of a difference",
+            help=_("move in spite of a difference, and why"),
         )
         parser.add_argument(
             "--threads",
             type=wire.options.between(1, 64),
             default=2,
-            help="대조에 쓰는 연결 수 / connections that count (2)",
+            help=_("connections that count (2)"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["accept"] and not options["date"]:
-            raise CommandError("--accept 는 --date 와 함께 / --accept goes with --date: one day at a time")
+            raise CommandError(_("--accept goes with --date: one day at a time"))
         began = time.monotonic()
 
         def progress(words: str) -> None:
@@ -59,25 +58,28 @@ class Command(BaseCommand):
                         date, progress=progress, accept=options["accept"], threads=options["threads"]
                     )
                     self.stdout.write(
-                        f"{run.trade_date} {run.state}: {run.rows:,} 틱/ticks, {run.daily} 일봉/daily candles"
+                        _("{trade_date} {state}: {rows:,} ticks, {daily:,} daily candles").format(
+                            trade_date=run.trade_date, state=run.state, rows=run.rows, daily=run.daily
+                        )
                     )
                 else:
                     done = rollover.run_due(progress=progress, threads=options["threads"], old_days=sys.maxsize)
                     failed = self._failed()
-                    shown = ", ".join(str(date) for date in done) or "할 일 없음 / nothing was due"
-                    self.stdout.write(f"완료 / done: {shown}")
+                    shown = ", ".join(str(date) for date in done) or _("nothing was due")
+                    self.stdout.write(_("done: {shown}").format(shown=shown))
                     if failed:
                         raise CommandError(failed)
         except leases.HeldElsewhere as error:
-            raise CommandError(f"다른 프로세스가 실행 중 / another process is at it: {error}") from error
+            raise CommandError(_("another process is at it: {error}").format(error=error)) from error
         except leases.LeaseLost as error:
-            raise CommandError(f"{error}; 다시 실행하십시오 / run it again, it goes on where it was") from error
+            raise CommandError(_("{error}; run it again, it goes on where it was").format(error=error)) from error
         except (rollover.Mismatch, StorageError) as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(
-                f"데이터베이스 오류 / the database failed: {error}. 잃은 것은 없으니 다시 실행하십시오 / nothing is"
-                " lost; run it again, it goes on where it was."
+                _("the database failed: {error}. Nothing is lost; run it again, it goes on where it was.").format(
+                    error=error
+                )
             ) from error
 
     def _plan(self) -> None:
@@ -91,7 +93,7 @@ class Command(BaseCommand):
         return "\n".join(f"{run.trade_date} {run.state}: {run.error or 'not done'}" for run in runs)
 
 
-_UNKNOWN = "그런 거래일이 없습니다 / no tick, ledger entry or rollover of this date is known."
+_UNKNOWN = _("no tick, ledger entry or rollover of this date is known.")
 
 
 def _known(date: datetime.date) -> bool:

@@ -26,6 +26,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from marketdata.launcher import child_process, supervisor
 from marketdata.models import Client, Source
@@ -42,33 +43,33 @@ ADMINISTRATOR = "admin"
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = "모든 프로세스를 이 컴퓨터에서 실행합니다. Run everything here, with a simulated market or a file's replay."
+    help = _("Run everything here, with a simulated market or a file's replay.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         feed = parser.add_mutually_exclusive_group()
-        feed.add_argument("--replay", type=Path, metavar="FILE", help="이 CSV 파일을 재생 / replay this CSV file")
-        feed.add_argument("--no-feed", action="store_true", help="데이터 없이 실행 / start no terminal")
+        feed.add_argument("--replay", type=Path, metavar="FILE", help=_("replay this CSV file"))
+        feed.add_argument("--no-feed", action="store_true", help=_("start no terminal"))
         parser.add_argument(
             "--rate",
             type=wire.options.between(1, 1_000_000),
             default=300,
-            help="모의 초당 체결 / simulated trades a second: 300",
+            help=_("simulated trades a second: 300"),
         )
         parser.add_argument(
-            "--speed", type=wire.options.decimal(0), default=60.0, help="재생 배속 / pace of the replay, 60 by default"
+            "--speed", type=wire.options.decimal(0), default=60.0, help=_("pace of the replay, 60 by default")
         )
-        parser.add_argument("--loop", action="store_true", help="반복 재생 / repeat the replay, times moved on")
-        parser.add_argument("--market", default="CME", help="재생 종목의 시장 / market of the replay's symbols: CME")
+        parser.add_argument("--loop", action="store_true", help=_("repeat the replay, times moved on"))
+        parser.add_argument("--market", default="CME", help=_("market of the replay's symbols: CME"))
         parser.add_argument(
-            "--port", type=wire.options.port, default=8000, help="웹 포트 / port of the pages, 8000 by default"
+            "--port", type=wire.options.port, default=8000, help=_("port of the pages, 8000 by default")
         )
         parser.add_argument(
-            "--ingest-port", type=wire.options.port, default=settings.INGEST_PORT, help="수집 포트 / port for terminals"
+            "--ingest-port", type=wire.options.port, default=settings.INGEST_PORT, help=_("port for terminals")
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["replay"] and not options["replay"].is_file():
-            raise CommandError(f"{options['replay']}: 그런 파일이 없습니다 / there is no such file")
+            raise CommandError(_("{replay}: there is no such file").format(replay=options["replay"]))
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True, errors="replace")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -82,15 +83,15 @@ class Command(BaseCommand):
     def _run(self, home: Path, options: dict[str, Any]) -> None:
         run, log = home / "run", home / "log"
         _end_processes(run)
-        self.stdout.write("데이터베이스 준비 / preparing the database")
+        self.stdout.write(_("preparing the database"))
         call_command("migrate", verbosity=0, interactive=False)
         password = _first_administrator()
         key_id, secret = _client(run, "demo-reader", may_read=True)
         if not (options["replay"] or options["no_feed"]):
             _name_simulated_symbols(run)
 
-        port = self._port("웹 / web", options["port"])
-        ingest_port = self._port("수집 / ingest", options["ingest_port"])
+        port = self._port(_("web"), options["port"])
+        ingest_port = self._port(_("ingest"), options["ingest_port"])
         redis, environment = self._redis(home)
         environment |= {
             supervisor.MARK: str(run),
@@ -109,17 +110,17 @@ class Command(BaseCommand):
         conf.write_text(supervisor.configuration(listed, root=settings.BASE_DIR, run=run, log=log), encoding="utf-8")
 
         names = ", ".join(program.name for program in listed)
-        self.stdout.write(f"시작 / starting: {names}")
+        self.stdout.write(_("starting: {names}").format(names=names))
         supervisord = _Supervisord(conf, log, os.environ | environment)
         page = f"http://127.0.0.1:{port}/"
         try:
             supervisord.start()
             if not _comes(lambda: _get(page) is not None, seconds=READY_SECONDS):
-                self.stderr.write(f"{page} 응답 없음 / does not answer yet: {log / 'web.log'}")
+                self.stderr.write(_("{page} does not answer yet: {log}").format(page=page, log=log / "web.log"))
             sample = f"{page}v2/stocks/bars?{_sample(options['replay'])}"
             headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
             if terminal and not _comes(lambda: b'"o"' in (_get(sample, headers) or b""), seconds=BARS_SECONDS):
-                self.stderr.write(f"아직 봉 없음 / no bar yet: {log / terminal.name}.log")
+                self.stderr.write(_("no bar yet: {log}.log").format(log=log / terminal.name))
             self._tell(page, ingest_port, home, sample=sample, headers=headers, password=password)
             while True:
                 time.sleep(1)
@@ -127,16 +128,18 @@ class Command(BaseCommand):
                     self.stdout.write(line)
         finally:
             with suppress(OSError):  # the terminal may be gone
-                self.stdout.write("\n모두 중지하는 중 / stopping everything (once more: at once)")
+                self.stdout.write(_("\nstopping everything (once more: at once)"))
             supervisord.stop()
             _end_processes(run)
             with suppress(OSError):
-                self.stdout.write("중지 완료 / stopped; nothing is left running")
+                self.stdout.write(_("stopped; nothing is left running"))
 
     def _port(self, purpose: str, wanted: int) -> int:
         port = supervisor.port_near(wanted)
         if port != wanted:
-            self.stdout.write(f"{purpose}: 포트 {wanted} 사용 중, {port} 사용 / port {wanted} is taken, using {port}")
+            self.stdout.write(
+                _("{purpose}: port {wanted} is taken, using {port}").format(purpose=purpose, wanted=wanted, port=port)
+            )
         return port
 
     def _redis(self, home: Path) -> tuple[list[str] | None, dict[str, str]]:
@@ -145,9 +148,7 @@ class Command(BaseCommand):
             return None, {}
         program = supervisor.redis_program()
         if program is None:
-            raise CommandError(
-                "Valkey가 없습니다. No valkey-server or redis-server here: set REDIS_URL to use another's."
-            )
+            raise CommandError(_("No valkey-server or redis-server here: set REDIS_URL to use another's."))
         port = self._port("Valkey", REDIS_PORT)
         data, password = home / "valkey", _kept(home / "run/valkey.key", secrets.token_urlsafe(32))
         data.mkdir(mode=0o700, exist_ok=True)
@@ -167,23 +168,34 @@ class Command(BaseCommand):
             else f"{ADMINISTRATOR} (manage.py changepassword {ADMINISTRATOR})"
         )
         key = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
-        once = "  ← 지금 한 번만 표시 / shown only now" if password else ""
+        once = _("  ← shown only now") if password else ""
         self.stdout.write(
-            f"""
-  나루 Naru 실행 중 / is running
-
-  화면   page      {page}
-  관리   admin     {page}admin/
-  로그인 login     {login}{once}
-  단말   terminals 127.0.0.1:{ingest_port}
-  로그   logs      {home / "log"}
-  상태   status    {sys.executable} -m supervisor.supervisorctl -c {home / "run/supervisord.conf"} status
-
-  최근 1분봉 / the latest minute bars:
-  curl {key} '{sample}'
-
-  중지 / stop: Ctrl-C
-"""
+            _(
+                "\n"
+                "  Naru is running\n"
+                "\n"
+                "  page      {page}\n"
+                "  admin     {page}admin/\n"
+                "  login     {login}{once}\n"
+                "  terminals 127.0.0.1:{ingest_port}\n"
+                "  logs      {logs}\n"
+                "  status    {executable} -m supervisor.supervisorctl -c {conf} status\n"
+                "\n"
+                "  the latest minute bars:\n"
+                "  curl {key} '{sample}'\n"
+                "\n"
+                "  stop: Ctrl-C\n"
+            ).format(
+                page=page,
+                login=login,
+                once=once,
+                ingest_port=ingest_port,
+                logs=home / "log",
+                executable=sys.executable,
+                conf=home / "run/supervisord.conf",
+                key=key,
+                sample=sample,
+            )
         )
 
 
@@ -209,7 +221,9 @@ class _Supervisord:
         """What died and was started again since the last call."""
         told = []
         if self._process and self._process.poll() is not None:
-            told.append(f"{_clock()} supervisord 종료, 다시 시작 / ended, starting again: {self._output}")
+            told.append(
+                _("{clock} supervisord ended, starting again: {output}").format(clock=_clock(), output=self._output)
+            )
             self.start()
         if self._log.exists():
             if self._log.stat().st_size < self._read:
@@ -219,7 +233,7 @@ class _Supervisord:
                 text = file.read()
             self._read += len(text)
             exits = [line.partition("exited: ")[2] for line in text.decode(errors="replace").splitlines()]
-            told += [f"{_clock()} 종료됨 / ended: {line}" for line in exits if line]
+            told += [_("{clock} ended: {line}").format(clock=_clock(), line=line) for line in exits if line]
         return told
 
     def stop(self) -> None:
@@ -360,7 +374,7 @@ def _only_run(run: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise CommandError(f"이미 실행 중입니다 / already running in {run.parent}") from error
+            raise CommandError(_("already running in {parent}").format(parent=run.parent)) from error
         yield
 
 

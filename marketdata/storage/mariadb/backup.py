@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext as _
 
 from marketdata.storage import programs
 from marketdata.storage.backup import Backup, BackupError, Progress, Taken, folder_bytes
@@ -46,13 +47,17 @@ class MariaDBBackup(Backup):
             list(mine.iterdir())
         except PermissionError as error:
             raise BackupError(
-                f"{mine} 읽기 권한 없음 / may not be read by this user: mariadb-backup reads the server's files."
-                " docs/backups.md says how to allow it"
+                _(
+                    "{mine} may not be read by this user: mariadb-backup reads the server's files. "
+                    "docs/backups.md says how to allow it"
+                ).format(mine=mine)
             ) from error
         except OSError as error:
             raise BackupError(
-                f"{mine} 없음 / is not on this machine: mariadb-backup has to run on the database's own host. Run"
-                " `manage.py backup`, or the worker that makes backups, there"
+                _(
+                    "{mine} is not on this machine: mariadb-backup has to run on the database's own host. "
+                    "Run `manage.py backup`, or the worker that makes backups, there"
+                ).format(mine=mine)
             ) from error
 
     def size(self, connection: BaseDatabaseWrapper) -> int:
@@ -89,13 +94,13 @@ class MariaDBBackup(Backup):
                 *([f"--incremental-lsn={since}"] if since else []),
                 *(["--galera-info"] if _variable(connection, "wsrep_on") in ("1", "ON") else []),
             ]  # fmt: skip
-            programs.run(command, log=log, look=lambda: progress("복사 / copying", folder_bytes(folder), total))
+            programs.run(command, log=log, look=lambda: progress(_("copying"), folder_bytes(folder), total))
         end = _checkpoints(folder).get("to_lsn", "")
         if not end.isdigit():
             raise BackupError("mariadb-backup left no log sequence number; the backup cannot be used")
         names = int(_variable(connection, "lower_case_table_names"))
         folder.joinpath(FACTS).write_text(f"lower_case_table_names={names}\n", encoding="utf-8")
-        progress("복사 / copying", folder_bytes(folder), None)
+        progress(_("copying"), folder_bytes(folder), None)
         return Taken(position=end, facts={"version": _variable(connection, "version"), "from": since or "0"})
 
     def _account(self) -> str:
@@ -140,7 +145,7 @@ class MariaDBBackup(Backup):
                 f"--open-files-limit={OPEN_FILES}", f"--tmpdir={private}",
                 *([f"--incremental-dir={increment}"] if increment else []),
             ]  # fmt: skip
-            programs.run(command, log=Path(private, "log"), look=lambda: progress("준비 / preparing"))
+            programs.run(command, log=Path(private, "log"), look=lambda: progress(_("preparing")))
 
     def finish(self, target: Path, *, progress: Progress) -> None:
         if not any((target / name).exists() for name in CHECKPOINTS):
@@ -186,18 +191,18 @@ class MariaDBBackup(Backup):
     def examine(self, connection: BaseDatabaseWrapper) -> list[str]:
         wrong = []
         for table in connection.introspection.table_names():
-            for name, _, kind, text in _query(connection, f"CHECK TABLE {connection.ops.quote_name(table)}"):
+            for name, _operation, kind, text in _query(connection, f"CHECK TABLE {connection.ops.quote_name(table)}"):
                 if kind == "error" or (kind == "status" and text not in ("OK", "Table is already up to date")):
                     wrong.append(f"{name}: {text}")
         return wrong
 
     def advice(self, target: Path) -> str:
-        return (
-            f"1. MariaDB 중지 / stop MariaDB and move its old data folder aside\n"
-            f"2. {target} 를 데이터 폴더로 / put {target} in its place; chown -R mysql:mysql\n"
-            f"3. MariaDB 시작 / start MariaDB, then manage.py migrate --check\n"
-            f"4. 나루 시작 / start Naru: terminals send again what the restored ledger lacks (24 h)"
-        )
+        return _(
+            "1. stop MariaDB and move its old data folder aside\n"
+            "2. put {target} in its place; chown -R mysql:mysql\n"
+            "3. start MariaDB, then manage.py migrate --check\n"
+            "4. start Naru: terminals send again what the restored ledger lacks (24 h)"
+        ).format(target=target)
 
 
 def _query(connection: BaseDatabaseWrapper, sql: str) -> list[tuple[Any, ...]]:

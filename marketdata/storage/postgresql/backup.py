@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext as _
 
 from marketdata.storage import programs
 from marketdata.storage.backup import Backup, BackupError, Progress, Taken, Unable, folder_bytes
@@ -46,18 +47,24 @@ class PostgreSQLBackup(Backup):
         with self._as_account(connection) as account:
             for name, least in (("max_wal_senders", 3), ("max_replication_slots", 2)):
                 if int(_one(account, f"SHOW {name}")) < least:
-                    raise BackupError(f"{name} 부족 / must be at least {least} in postgresql.conf, for backups")
+                    raise BackupError(
+                        _("{name} must be at least {least} in postgresql.conf, for backups").format(
+                            name=name, least=least
+                        )
+                    )
             if _one(account, "SHOW wal_level") == "minimal":
                 raise BackupError("wal_level=minimal: must be replica in postgresql.conf, for backups")
             if not _one(account, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user"):
                 role = _one(account, "SELECT current_user")
                 raise BackupError(
-                    f"복제 권한 없음 / the role {role} may not take backups: ALTER ROLE {role} REPLICATION, or name"
-                    " another in BACKUP_DATABASE_URL"
+                    _(
+                        "the role {role} may not take backups: ALTER ROLE {role} REPLICATION, or name another "
+                        "in BACKUP_DATABASE_URL"
+                    ).format(role=role)
                 )
             spaces = _one(account, "SELECT count(*) FROM pg_tablespace WHERE spcname NOT IN ('pg_default','pg_global')")
             if spaces:
-                raise BackupError("테이블스페이스 미지원 / backups know no tablespaces beyond the default one")
+                raise BackupError(_("backups know no tablespaces beyond the default one"))
 
     def size(self, connection: BaseDatabaseWrapper) -> int:
         return int(_one(connection, "SELECT sum(pg_database_size(oid)) FROM pg_database WHERE datallowconn"))
@@ -114,7 +121,7 @@ class PostgreSQLBackup(Backup):
                 [program, "--pgdata", folder, "--wal-method=stream", "--checkpoint=fast", "--no-password"],
                 log=Path(private, "log"),
                 variables=programs.environment(program, **variables),
-                look=lambda: progress("복사 / copying", folder_bytes(folder), total),
+                look=lambda: progress(_("copying"), folder_bytes(folder), total),
             )
         manifest = json.loads((folder / "backup_manifest").read_text(encoding="utf-8"))
         return str(manifest["WAL-Ranges"][-1]["End-LSN"])
@@ -139,7 +146,7 @@ class PostgreSQLBackup(Backup):
                     ],
                     log=Path(private, "log"),
                     variables=programs.environment(program, **variables),
-                    look=lambda: progress("복사 / copying", folder_bytes(folder)),
+                    look=lambda: progress(_("copying"), folder_bytes(folder)),
                 )  # fmt: skip
         finally:
             with contextlib.suppress(DatabaseError):  # it may take the server a moment to see that nobody uses it
@@ -197,7 +204,7 @@ class PostgreSQLBackup(Backup):
     def finish(self, target: Path, *, progress: Progress) -> None:
         (target / "recovery.signal").touch()
         _hand_over(target)
-        with self._running(target, RECOVERY_S, lambda: progress("재생 / replaying the log")):
+        with self._running(target, RECOVERY_S, lambda: progress(_("replaying the log"))):
             pass
         shutil.rmtree(target / WAL)
 
@@ -269,12 +276,12 @@ class PostgreSQLBackup(Backup):
         return wrong
 
     def advice(self, target: Path) -> str:
-        return (
-            f"1. PostgreSQL 중지 / stop PostgreSQL and move its old data folder aside\n"
-            f"2. {target} 를 데이터 폴더로 / put {target} in its place; chown -R postgres:postgres\n"
-            f"3. PostgreSQL 시작 / start PostgreSQL, then manage.py migrate --check\n"
-            f"4. 나루 시작 / start Naru: terminals send again what the restored ledger lacks (24 h)"
-        )
+        return _(
+            "1. stop PostgreSQL and move its old data folder aside\n"
+            "2. put {target} in its place; chown -R postgres:postgres\n"
+            "3. start PostgreSQL, then manage.py migrate --check\n"
+            "4. start Naru: terminals send again what the restored ledger lacks (24 h)"
+        ).format(target=target)
 
 
 def _major_of(target: Path) -> str:
@@ -324,7 +331,7 @@ def _server_user() -> int | None:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_uid
-    raise Unable("postgres 사용자 없음 / PostgreSQL does not run as root, and there is no user postgres here")
+    raise Unable(_("PostgreSQL does not run as root, and there is no user postgres here"))
 
 
 def _hand_over(folder: Path) -> None:
@@ -344,8 +351,10 @@ def _see_reachable(folder: Path, user: int | None) -> None:
     if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
         name = pwd.getpwuid(user).pw_name
         raise Unable(
-            f"{folder} 접근 불가 / cannot be reached by the user {name}, as whom PostgreSQL runs: name a folder that"
-            " can be in BACKUP_WORK_DIR, or run backups as that user"
+            _(
+                "{folder} cannot be reached by the user {name}, as whom PostgreSQL runs: name a folder "
+                "that can be in BACKUP_WORK_DIR, or run backups as that user"
+            ).format(folder=folder, name=name)
         )
 
 

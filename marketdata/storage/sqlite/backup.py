@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext as _
 
 from marketdata.storage.backup import Backup, BackupError, Progress, Taken
 
@@ -27,7 +28,7 @@ class SQLiteBackup(Backup):
     def ready(self, connection: BaseDatabaseWrapper) -> None:
         path = Path(str(connection.settings_dict["NAME"]))
         if not path.is_file():
-            raise BackupError(f"{path} 없음 / there is no such database file: DATABASE_URL names it")
+            raise BackupError(_("{path}: there is no such database file: DATABASE_URL names it").format(path=path))
 
     def size(self, connection: BaseDatabaseWrapper) -> int:
         return _pragma(connection, "page_size") * _pragma(connection, "page_count")
@@ -44,12 +45,12 @@ class SQLiteBackup(Backup):
             page = int(source.execute("PRAGMA page_size").fetchone()[0])
 
             def tell(status: int, remaining: int, total: int) -> None:
-                progress("복사 / copying", (total - remaining) * page, total * page)
+                progress(_("copying"), (total - remaining) * page, total * page)
 
             try:
                 source.backup(copy, pages=PAGES, progress=tell, sleep=0)
             except sqlite3.Error as error:
-                raise BackupError(f"SQLite 복사 실패 / could not be copied: {error}") from error
+                raise BackupError(_("SQLite could not be copied: {error}").format(error=error)) from error
         descriptor = os.open(target, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -83,11 +84,11 @@ class SQLiteBackup(Backup):
         return [text for text in said if text != "ok"]
 
     def advice(self, target: Path) -> str:
-        return (
-            f"1. 나루 중지 / stop Naru and move the old database file aside, with its -wal and -shm\n"
-            f"2. {target / NAME} 를 그 자리로 / put {target / NAME} in its place (DATABASE_URL names it)\n"
-            f"3. 나루 시작 / start Naru: terminals send again what the restored ledger lacks (24 h)"
-        )
+        return _(
+            "1. stop Naru and move the old database file aside, with its -wal and -shm\n"
+            "2. put {target} in its place (DATABASE_URL names it)\n"
+            "3. start Naru: terminals send again what the restored ledger lacks (24 h)"
+        ).format(target=target / NAME)
 
 
 def _pragma(connection: BaseDatabaseWrapper, name: str) -> int:

@@ -72,13 +72,13 @@ def test_the_check_names_each_difference_and_ends_well(theirs, capsys):
 
     told = capsys.readouterr().out
     assert "2026-07-17 Fri  here closed       library 09:00-15:30  known correction (krx-2026-07-17)" in told
-    assert "0 설명 없음" in told
+    assert "0 not explained" in told
 
 
 def test_the_check_fails_on_a_difference_that_nobody_explained(monkeypatch, theirs):
     monkeypatch.setattr(command, "corrections", lambda market: {})
 
-    with pytest.raises(CommandError, match=r"9 설명 없음 / not explained"):
+    with pytest.raises(CommandError, match=r"9 not explained"):
         call_command("calendar", "--check")
 
 
@@ -112,5 +112,5 @@ def test_a_year_is_printed_without_a_database_and_the_missing_overrides_are_told
     call_command("calendar", "--year", "2025")
 
     told = capsys.readouterr()
-    assert told.out.startswith("KRX 2025: 242 거래일 / trading days\n")
+    assert told.out.startswith("KRX 2025: 242 trading days\n")
     assert "without calendar_override" in told.err

@@ -1,5 +1,6 @@
 """The folder runs on a Python with nothing installed: isolated, without site-packages."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,15 @@ MODULES = sorted(
 )
 
 
-def bare(code, *argv):
+def bare(code, *argv, language="ko"):
     """Run code in a child that sees the standard library and this project, nothing else."""
     start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-    return subprocess.run([sys.executable, "-I", "-S", "-c", start + code, *argv], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", start + code, *argv],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"NARU_LANG": language},
+    )
 
 
 def test_every_module_imports_and_brings_nothing_but_the_standard_library():
@@ -36,3 +42,7 @@ def test_the_help_is_there_in_korean_and_english(words):
     assert found.returncode == 0, found.stderr
     assert "usage: " in found.stdout
     assert any("가" <= letter <= "힣" for letter in found.stdout)
+    in_english = bare(run, *words, "--help", language="en")
+    assert in_english.returncode == 0, in_english.stderr
+    assert "usage: " in in_english.stdout
+    assert in_english.stdout.isascii()

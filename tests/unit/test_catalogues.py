@@ -1,0 +1,136 @@
+"""Texts for people are English in the code and Korean in the catalogues, never both in one string."""
+
+import ast
+import os
+import re
+import string
+import subprocess
+import sys
+from pathlib import Path
+
+import polib
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("analytics", "api", "ingest", "marketdata")
+CATALOGUES = {
+    "server": ROOT / "locale/ko/LC_MESSAGES/django.po",
+    "terminals": ROOT / "terminals/locale/ko/LC_MESSAGES/django.po",
+}
+CALLS = ("_", "gettext", "gettext_lazy")
+HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+# Korean that is no text of the interface: headings of files that are read, names of the simulated market, a language.
+DATA = (
+    "marketdata/management/commands/addsymbols.py",
+    "terminals/sources/market.py",
+    "marketdata/settings.py",
+)
+
+
+def sources(*folders):
+    """Every module of these folders but migrations, which keep what they once said, with its tree."""
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if "migrations" not in path.parts:
+                yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def texts_in_code(*folders):
+    """What the modules look up, each with one place where they do."""
+    found: dict[str, str] = {}
+    for path, tree in sources(*folders):
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in CALLS:
+                text, place = call.args[0], f"{path}:{call.lineno}"
+                assert isinstance(text, ast.Constant), f"{place}: the text must stand there whole"
+                assert isinstance(text.value, str), place
+                found.setdefault(text.value, place)
+    return found
+
+
+def placeholders(text):
+    """Names of {these} with their format and of %(those)s, each as often as it occurs."""
+    braces = []
+    if not text.lstrip().startswith("{") or "}" in text:
+        plain = re.sub(r'\{"[^}]*\}', "", text)  # JSON in an explanation
+        braces = [
+            f"{name}!{conversion}:{form}" for _, name, form, conversion in string.Formatter().parse(plain) if name
+        ]
+    return sorted(braces + re.findall(r"%\((\w+)\)(.)", text), key=str)
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "used"),
+    [("server", texts_in_code(*PACKAGES)), ("terminals", texts_in_code("terminals"))],
+    ids=["server", "terminals"],
+)
+def test_every_text_of_the_code_has_a_korean_one_and_no_other_is_kept(catalogue, used):
+    known = {entry.msgid: entry for entry in polib.pofile(str(CATALOGUES[catalogue]))}
+
+    assert {text: place for text, place in used.items() if text not in known} == {}
+    assert sorted(set(known) - set(used)) == []
+    assert [text for text, entry in known.items() if not entry.translated() or entry.fuzzy] == []
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES.values(), ids=CATALOGUES)
+def test_a_translation_fills_in_what_the_text_fills_in(catalogue):
+    entries = polib.pofile(str(catalogue))
+
+    assert entries
+    assert [one.msgid for one in entries if placeholders(one.msgid) != placeholders(one.msgstr)] == []
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES.values(), ids=CATALOGUES)
+def test_the_compiled_catalogue_says_what_its_source_says(catalogue):
+    source = polib.pofile(str(catalogue))
+
+    compiled = polib.mofile(str(catalogue.with_suffix(".mo")))
+
+    assert {one.msgid: one.msgstr for one in compiled} == {one.msgid: one.msgstr for one in source}
+
+
+def test_no_text_of_the_code_is_korean():
+    found = []
+    for path, tree in sources(*PACKAGES, "terminals"):
+        described = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        found += [
+            f"{path}:{node.lineno}: {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and HANGUL.search(node.value)
+            and id(node) not in described
+            and path not in DATA
+        ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("command", "korean", "english"),
+    [
+        (["-m", "terminals", "simulate", "--help"], "모의 시세를 만들어 보냅니다", "send a simulated market"),
+        (["manage.py", "retention", "--help"], "보존 기간(RETENTION_…_DAYS)이 지난", "Drop what is past its time"),
+    ],
+    ids=["terminals", "server"],
+)
+def test_a_command_speaks_korean_unless_the_environment_says_english(tmp_path, command, korean, english):
+    def run(**language):
+        environment = {name: value for name, value in os.environ.items() if name != "NARU_LANG"}
+        return subprocess.run(
+            [sys.executable, *command], cwd=ROOT, env=environment | {"PYTHONIOENCODING": "utf-8"} | language,
+            capture_output=True, text=True, encoding="utf-8", check=True,
+        ).stdout  # fmt: skip
+
+    by_default, switched = run(), run(NARU_LANG="en")
+
+    assert korean in by_default
+    assert english not in by_default
+    assert english in switched
+    assert not HANGUL.search(switched)
