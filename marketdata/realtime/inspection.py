@@ -41,9 +41,10 @@ class NotConnected(Exception):
     """No ingest server has a session of this client; the text names the clients that are connected."""
 
     def __init__(self, client: str, connected: Iterable[str]) -> None:
-        names = sorted(connected)
+        self.client, names = client, sorted(connected)
         more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-        super().__init__(f"{client} is not connected; connected are: {', '.join(names[:MOST_NAMES]) or 'none'}{more}")
+        self.connected = f"{', '.join(names[:MOST_NAMES]) or 'none'}{more}"
+        super().__init__(f"{client} is not connected; connected are: {self.connected}")
 
 
 class NoAnswer(Exception):

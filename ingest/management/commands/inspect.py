@@ -11,6 +11,7 @@ import msgspec
 import redis
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from marketdata.realtime import inspection
 from terminals import wire
@@ -18,19 +19,19 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = (
-        "터미널이 방금 보낸 행, 또는 종목마다 누가 보내는지. The newest rows of a connected terminal; without a client"
-        " what each terminal last sent of each symbol, and who owns it."
+    help = _(
+        "The newest rows of a connected terminal; without a client what each terminal last sent of each symbol, and "
+        "who owns it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("client", nargs="?", metavar="CLIENT", help="클라이언트 이름 / a client's name")
+        parser.add_argument("client", nargs="?", metavar="CLIENT", help=_("a client's name"))
         parser.add_argument(
             "--rows", type=wire.options.between(1, inspection.MOST_ROWS), default=20, metavar="N",
-            help=f"최대 행 수 / at most so many, 1 to {inspection.MOST_ROWS:,} (20)",
+            help=_("at most so many, 1 to {most:,} (20)").format(most=inspection.MOST_ROWS),
         )  # fmt: skip
-        parser.add_argument("--symbol", metavar="CODE", help="그 종목만 / only this symbol")
-        parser.add_argument("--json", action="store_true", help="프로그램용 JSON / JSON for programs")
+        parser.add_argument("--symbol", metavar="CODE", help=_("only this symbol"))
+        parser.add_argument("--json", action="store_true", help=_("JSON for programs"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         asked = {"rows": options["rows"], "symbol": options["symbol"]}
@@ -40,20 +41,20 @@ class Command(BaseCommand):
             else:
                 self._latest(options["json"], asked)
         except inspection.NotConnected as error:
-            raise CommandError(f"연결되어 있지 않습니다 / {error}") from error
+            text = _("{client} is not connected; connected are: {names}")
+            raise CommandError(text.format(client=error.client, names=error.connected)) from error
         except inspection.NoAnswer as error:
-            raise CommandError(f"수집 서버가 답하지 않습니다 / {error}") from error
+            raise CommandError(_("no ingest server answers: {error}").format(error=error)) from error
         except redis.RedisError as error:
-            raise CommandError(f"Redis가 답하지 않습니다 / Redis does not answer: {error}") from error
+            raise CommandError(_("Redis does not answer: {error}").format(error=error)) from error
 
     def _recent(self, client: str, as_json: bool, asked: dict[str, Any]) -> None:
         rows = inspection.shown_rows(inspection.recent(client, **asked), _local_time)
         if as_json:
             self._write_json({"client": client, "rows": rows})
         else:
-            self.stdout.write(
-                f"{client}: {len(rows)} 행, 오래된 것부터 / rows, oldest first ({timezone.get_default_timezone()})"
-            )
+            text = _("{client}: {rows} rows, oldest first ({timezone})")
+            self.stdout.write(text.format(client=client, rows=len(rows), timezone=timezone.get_default_timezone()))
             self._write_table(rows)
 
     def _latest(self, as_json: bool, asked: dict[str, Any]) -> None:
@@ -66,18 +67,14 @@ class Command(BaseCommand):
             self._write_json(shown | ({"ticks": ticks} if asked["symbol"] else {}))
             return
         if found.silent:
-            self.stderr.write(f"답하지 않는 서버 / servers that do not answer: {', '.join(found.silent)}")
+            self.stderr.write(_("servers that do not answer: {names}").format(names=", ".join(found.silent)))
         if owners is None:
-            self.stderr.write(
-                "데이터베이스가 답하지 않아 소유자를 모릅니다 / the database does not answer: owners unknown"
-            )
-        self.stdout.write(
-            f"{found.total:,} 중 {len(series):,} / {len(series):,} of {found.total:,} series"
-            f" ({timezone.get_default_timezone()})"
-        )
+            self.stderr.write(_("the database does not answer: owners unknown"))
+        text = _("{shown:,} of {total:,} series ({timezone})")
+        self.stdout.write(text.format(shown=len(series), total=found.total, timezone=timezone.get_default_timezone()))
         self._write_table(series)
         if ticks:
-            self.stdout.write(f"\n최근 {len(ticks)} 틱, 새것부터 / the last {len(ticks)} ticks, newest first")
+            self.stdout.write("\n" + _("the last {ticks} ticks, newest first").format(ticks=len(ticks)))
             self._write_table(ticks)
 
     def _write_json(self, shown: dict[str, Any]) -> None:
