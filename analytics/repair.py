@@ -180,7 +180,7 @@ class _Repair:
                 ).format(date=self._date, error=error)
             ) from error
         RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
-        alarms.clear(rollover.NOT_WHOLE, subject=self._date.isoformat())
+        alarms.resolve(rollover.NOT_WHOLE, subject=self._date.isoformat())
         return daily
 
     def _check(self) -> None:

@@ -17,7 +17,7 @@ def finish_voids(**_: object) -> None:
     """Go on with voiding that was interrupted, and tell subscribers what they have not heard."""
     try:
         voids.resume()
-    except leases.HeldElsewhere as error:
+    except leases.LeaseHeld as error:
         log.info("voiding waits reason=%s", error)
     while voids.announce() == voids.MOST_NOTICES:
         pass

@@ -132,9 +132,9 @@ def resume(progress: Progress = consistency.silent) -> int:
         try:
             _carry_out(order, progress)
         except NotDone as error:
-            alarms.sound(FAILED, str(error), subject=str(order.pk))
+            alarms.raise_alarm(FAILED, str(error), subject=str(order.pk))
         except (StorageError, LookupError) as error:
-            alarms.sound(FAILED, f"order {order.pk}: {type(error).__name__}: {error}", subject=str(order.pk))
+            alarms.raise_alarm(FAILED, f"order {order.pk}: {type(error).__name__}: {error}", subject=str(order.pk))
     return len(orders)
 
 
@@ -242,7 +242,7 @@ def _carry_out(order: VoidOrder, progress: Progress) -> Outcome:
                 ).format(pk=order.pk, few=_few(left))
             )
         VoidOrder.objects.filter(pk=order.pk).update(done_at=datetime.datetime.now(datetime.UTC))
-    alarms.clear(FAILED, subject=str(order.pk))
+    alarms.resolve(FAILED, subject=str(order.pk))
     return found
 
 
@@ -265,7 +265,7 @@ def _daily(date: datetime.date, order: VoidOrder) -> None:
     proven = set(taken.order_by().values_list("symbol", "feed").distinct())
     daily = repair.again(lambda: storage().build_daily(date, rollover.windows(date), proven=proven))
     RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
-    alarms.clear(rollover.NOT_WHOLE, subject=date.isoformat())
+    alarms.resolve(rollover.NOT_WHOLE, subject=date.isoformat())
 
 
 def _refuse_remainder(date: datetime.date, symbol: str, feed: str) -> None:
@@ -378,7 +378,7 @@ def restore(order: VoidOrder, *, by: str, progress: Progress = consistency.silen
         VoidOrder.objects.filter(pk=order.pk).update(
             restored_at=None if left else now, done_at=order.done_at or order.created_at
         )
-    alarms.clear(FAILED, subject=str(order.pk))
+    alarms.resolve(FAILED, subject=str(order.pk))
     if left:
         raise NotDone(_("{count:,} put back; these stay voided: {few}").format(count=count, few=_few(left)))
     return count

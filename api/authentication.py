@@ -20,7 +20,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from api import attempts, rates
+from api import login_throttle, rates
 from marketdata.models import Client
 from marketdata.reference import credentials
 
@@ -62,13 +62,13 @@ def login(key_id: str, secret: str, address: str) -> Client | None:
     now = time.monotonic()
     if kept is not None and now - kept[0] < REMEMBER_S:
         return kept[1]
-    wait_s = attempts.wait_s(address, key_id)
+    wait_s = login_throttle.wait_s(address, key_id)
     if wait_s > 0:
         raise TooManyFailuresError(wait_s)
     client = credentials.verify(key_id[:64], secret[:256])
     if client is None:
         _remembered.pop(mark, None)
-        attempts.failed(address, key_id)
+        login_throttle.failed(address, key_id)
         return None
     if len(_remembered) >= _MOST_REMEMBERED:
         _remembered.clear()

@@ -12,8 +12,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from analytics import timeframes
-from api import errors, moments
-from api.moments import Moment
+from api import errors, timestamps
+from api.timestamps import Timestamp
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection
 
@@ -24,15 +24,15 @@ _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 @extend_schema_field(OpenApiTypes.STR)
-class MomentField(serializers.CharField):
+class TimestampField(serializers.CharField):
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return moments.parse(super().to_internal_value(data))
+            return timestamps.parse(super().to_internal_value(data))
         except ValueError:
-            raise serializers.ValidationError(f"must be {moments.RIGHT}") from None
+            raise serializers.ValidationError(f"must be {timestamps.RIGHT}") from None
 
 
 @extend_schema_field(OpenApiTypes.DATE)
@@ -44,7 +44,7 @@ class DayField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return moments.parse_day(super().to_internal_value(data))
+            return timestamps.parse_day(super().to_internal_value(data))
         except ValueError:
             raise serializers.ValidationError("must be a date (2026-11-20)") from None
 
@@ -110,8 +110,8 @@ class Query(serializers.Serializer[Any]):
 
 
 class RangeQuery(Query):
-    start = MomentField(required=False, help_text=f"first time, included: {moments.RIGHT}")
-    end = MomentField(
+    start = TimestampField(required=False, help_text=f"first time, included: {timestamps.RIGHT}")
+    end = TimestampField(
         required=False, help_text="last time, included; a date means its whole day in the symbol's market"
     )
     limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
@@ -124,8 +124,8 @@ class RangeQuery(Query):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         start, end = attrs.get("start"), attrs.get("end")
         if (
-            isinstance(start, Moment)
-            and isinstance(end, Moment)
+            isinstance(start, Timestamp)
+            and isinstance(end, Timestamp)
             and start.first_us("UTC") > end.last_us("UTC") + _DAY_US
         ):
             raise errors.Unprocessable({"start": "is after end"})

@@ -8,8 +8,8 @@ from typing import Any
 from django.db import connection
 
 from api import errors, paging
-from api.moments import EARLIEST_US, LATEST_US
 from api.paging import Series
+from api.timestamps import EARLIEST_US, LATEST_US
 from marketdata.models import Feed
 from marketdata.storage import TickKey
 

@@ -52,7 +52,7 @@ class AlarmBoard:
             if (code, subject) in self._entries:
                 self._entries[code, subject] = _Entry("", ended=True)
 
-    def standing(self) -> list[dict[str, str]]:
+    def active(self) -> list[dict[str, str]]:
         """What is wrong now, whether the database knows it or not."""
         with self._lock:
             return [
@@ -74,9 +74,9 @@ class AlarmBoard:
         for (code, subject), entry, message in due:
             try:
                 if message:
-                    alarms.sound(code, message, subject=subject)
+                    alarms.raise_alarm(code, message, subject=subject)
                 else:
-                    alarms.clear(code, subject=subject)
+                    alarms.resolve(code, subject=subject)
             except (DatabaseError, InterfaceError) as error:
                 log.warning("alarm not written code=%s error=%s", code, type(error).__name__)
                 return

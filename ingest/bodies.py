@@ -15,7 +15,7 @@ from typing import Any
 import msgpack
 import redis
 
-from ingest.flights import Flight
+from ingest.in_flight import InFlightBatch
 from marketdata import metrics
 from marketdata.realtime import broker
 
@@ -36,26 +36,28 @@ class Bodies:
 
     def __init__(self, owner: str, most: int) -> None:
         self._owner = owner
-        self._users: list[tuple[int | None, list[Flight]]] = [(None, [])] * most
+        self._users: list[tuple[int | None, list[InFlightBatch]]] = [(None, [])] * most
 
-    def put(self, batches: list[list[object]], flights: list[Flight], message: int | None) -> list[object] | None:
+    def put(
+        self, batches: list[list[object]], entries: list[InFlightBatch], message: int | None
+    ) -> list[object] | None:
         """Write a body; [key, token] for the message that is to carry it, None for one that has to carry its batches
         itself. redis.RedisError when that fails."""
-        size = sum(len(flight.payload) for flight in flights)
-        if not FROM_BYTES <= size <= UP_TO_BYTES or message is None or any(flight.publishes for flight in flights):
+        size = sum(len(entry.payload) for entry in entries)
+        if not FROM_BYTES <= size <= UP_TO_BYTES or message is None or any(entry.publishes for entry in entries):
             return None
         slot = self._free()
         if slot is None:
             return None
         key, token = f"{KEY}{self._owner}:{slot}", secrets.token_bytes(TOKEN_BYTES)
         broker.connection().set(key, token + msgpack.packb(batches), ex=EXPIRE_S)
-        self._users[slot] = (message, flights)
+        self._users[slot] = (message, entries)
         return [key, token]
 
     def _free(self) -> int | None:
         """A key whose message is settled, given up or being sent again."""
-        for slot, (message, flights) in enumerate(self._users):
-            if all(flight.message != message for flight in flights):
+        for slot, (message, entries) in enumerate(self._users):
+            if all(entry.message != message for entry in entries):
                 return slot
         return None
 

@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
             return
         metrics.RECEIVED_BYTES.inc(len(data))
         if self.member is not None:
-            self.member.heard = time.time()
+            self.member.last_received = time.time()
         try:
             for event in session.receive(data, time.monotonic()):
                 self.server.handle(self, event)

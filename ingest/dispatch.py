@@ -14,8 +14,8 @@ from django.conf import settings
 from kombu.exceptions import ChannelError
 
 from ingest.bodies import Bodies
-from ingest.flights import Flight
-from ingest.notices import batch_message
+from ingest.in_flight import InFlightBatch
+from ingest.notifications import batch_message
 from marketdata import metrics
 from marketdata.realtime import broker
 
@@ -29,20 +29,20 @@ PAUSE_S = 0.5
 class Dispatcher(threading.Thread):
     """Takes one message at a time: `idle` says whether it would. `done(flights, taken)` is called from this thread."""
 
-    def __init__(self, *, reply_to: str, max_messages: int, done: Callable[[list[Flight], bool], None]) -> None:
+    def __init__(self, *, reply_to: str, max_messages: int, done: Callable[[list[InFlightBatch], bool], None]) -> None:
         super().__init__(name="dispatch", daemon=True)
         self._reply_to = reply_to
         self._done = done
         self._bodies = Bodies(reply_to, max_messages) if broker.is_redis(settings.BROKER_URL) else None
-        self._handover: queue.Queue[tuple[int | None, list[Flight]] | None] = queue.Queue(maxsize=1)
+        self._handover: queue.Queue[tuple[int | None, list[InFlightBatch]] | None] = queue.Queue(maxsize=1)
         self._halted = threading.Event()
         self.idle = True
         self.error = ""  # why the broker did not take the last message
 
-    def give(self, flights: list[Flight]) -> None:
+    def give(self, entries: list[InFlightBatch]) -> None:
         """Hand over a message; only when idle, and only from the event loop."""
         self.idle = False
-        self._handover.put_nowait((flights[0].message, flights))
+        self._handover.put_nowait((entries[0].message, entries))
 
     def stop(self) -> None:
         """End after the message in hand."""
@@ -51,19 +51,19 @@ class Dispatcher(threading.Thread):
 
     def run(self) -> None:
         while (given := self._handover.get()) is not None:
-            message, flights = given
-            taken = self._publish(message, flights)
+            message, entries = given
+            taken = self._publish(message, entries)
             if not taken:
                 self._halted.wait(PAUSE_S)
-            self._done(flights, taken)
+            self._done(entries, taken)
 
-    def _publish(self, message: int | None, flights: list[Flight]) -> bool:
+    def _publish(self, message: int | None, entries: list[InFlightBatch]) -> bool:
         batches = [
             batch_message(f.number, f.payload, f.received_us, f.source_id, f.register_market, f.dead, f.offset_us)
-            for f in flights
+            for f in entries
         ]
         try:
-            body = self._bodies.put(batches, flights, message) if self._bodies is not None else None
+            body = self._bodies.put(batches, entries, message) if self._bodies is not None else None
             what: dict[str, object] = {"batches": batches} if body is None else {"body": body}
             current_app.send_task(
                 TASK,

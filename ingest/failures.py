@@ -18,7 +18,7 @@ from django.db import transaction
 
 from analytics import candles
 from ingest import recovery
-from ingest.work import Batch
+from ingest.batch_decoding import Batch
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.models import JobLease
@@ -69,7 +69,7 @@ def _try_road(ticks: Ticks) -> None:
         with store.transaction():
             batch_ledger.claim([claim])
             batch_ledger.keep_rejects([(number, 0, "", "")])
-            batch_ledger.bury(number, checksum=0, code="", error="", payload=b"")
+            batch_ledger.add_dead_letter(number, checksum=0, code="", error="", payload=b"")
             batch_ledger.keep_gap(number, ticks.feed, wire.Gap(from_us=now_us, to_us=now_us, rows=0, reason=""))
             batch_ledger.claim_days(checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS))
             recovery.expect([ticks], now_us)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
-from ingest import notices
-from ingest.flights import Flight
-from ingest.notices import Outcome
+from ingest import notifications
+from ingest.in_flight import InFlightBatch
+from ingest.notifications import Outcome
 from marketdata import connections
 from marketdata.ledger import batch_ledger
 from marketdata.models import DeadLetter, IngestBatch, IngestReject
@@ -17,43 +17,43 @@ from marketdata.types import reject_reasons
 
 PIECE = 500
 # Only where what was kept of a batch is gone again, after an operator took it out.
-_CODES: Mapping[str, notices.Code] = {
+_CODES: Mapping[str, notifications.Code] = {
     str(IngestBatch.State.REFUSED): "bad_batch",
     str(IngestBatch.State.DEAD): "dead_letter",
 }
 
 
-def look_up(flights: Sequence[Flight]) -> list[Outcome]:
+def look_up(entries: Sequence[InFlightBatch]) -> list[Outcome]:
     """The outcomes of those batches that the ledger has. The number alone proves nothing: content other than the
     ledger's is kept aside, and said to be."""
     connections.refresh()
-    return [outcome for piece in _pieces(flights) for outcome in _look_up(piece)]
+    return [outcome for piece in _pieces(entries) for outcome in _look_up(piece)]
 
 
-def _look_up(flights: Sequence[Flight]) -> Iterator[Outcome]:
-    known = batch_ledger.settled(flight.number for flight in flights)
+def _look_up(entries: Sequence[InFlightBatch]) -> Iterator[Outcome]:
+    known = batch_ledger.settled(entry.number for entry in entries)
     reasons = _reasons([batch for batch, (_, rejected, _) in known.items() if rejected])
     letters = _letters([batch for batch, (state, _, _) in known.items() if state in _CODES])
-    for flight in flights:
-        if flight.number not in known:
+    for entry in entries:
+        if entry.number not in known:
             continue
-        state, rejected, checksum = known[flight.number]
-        if batch_ledger.changed(checksum, flight.checksum):
-            batch_ledger.keep_aside(flight.number, checksum=flight.checksum, payload=flight.payload)
-        code: notices.Code
-        code, message = notices.known_already(checksum, flight.checksum)
+        state, rejected, checksum = known[entry.number]
+        if batch_ledger.changed(checksum, entry.checksum):
+            batch_ledger.keep_aside(entry.number, checksum=entry.checksum, payload=entry.payload)
+        code: notifications.Code
+        code, message = notifications.known_already(checksum, entry.checksum)
         counted: Mapping[str, int] = {}
         if not code and state in _CODES:
-            code, message = letters.get((flight.number, checksum), (_CODES[state], ""))
+            code, message = letters.get((entry.number, checksum), (_CODES[state], ""))
         elif not code and rejected:
-            code, counted = "rows", reasons.get(flight.number, {})
+            code, counted = "rows", reasons.get(entry.number, {})
         yield Outcome(
-            batch=flight.number,
+            batch=entry.number,
             code=code,
             rejected=rejected if code == "rows" else 0,
             reasons=counted,
             message=message,
-            checksum=flight.checksum,
+            checksum=entry.checksum,
         )
 
 
@@ -67,16 +67,16 @@ def _reasons(batches: Collection[int]) -> dict[int, Counter[str]]:
     return counted
 
 
-def _letters(batches: Collection[int]) -> dict[tuple[int, int], tuple[notices.Code, str]]:
+def _letters(batches: Collection[int]) -> dict[tuple[int, int], tuple[notifications.Code, str]]:
     """(batch, checksum) -> code and message of batches that were refused as a whole."""
     if not batches:
         return {}
     rows = DeadLetter.objects.filter(batch__in=batches).exclude(code="checksum_mismatch")
     return {
-        (batch, checksum): (cast(notices.Code, code), error)  # written from one
+        (batch, checksum): (cast(notifications.Code, code), error)  # written from one
         for batch, checksum, code, error in rows.values_list("batch", "checksum", "code", "error")
     }
 
 
-def _pieces(flights: Sequence[Flight]) -> Iterable[Sequence[Flight]]:
-    return (flights[start : start + PIECE] for start in range(0, len(flights), PIECE))
+def _pieces(entries: Sequence[InFlightBatch]) -> Iterable[Sequence[InFlightBatch]]:
+    return (entries[start : start + PIECE] for start in range(0, len(entries), PIECE))

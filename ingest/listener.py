@@ -11,7 +11,7 @@ from typing import Any
 import redis
 from django.conf import settings
 
-from ingest import notices
+from ingest import notifications
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +26,10 @@ class Listener(threading.Thread):
     called from this thread."""
 
     def __init__(
-        self, instance: str, *, heard: Callable[[list[notices.Outcome]], None], back: Callable[[], None]
+        self, instance: str, *, heard: Callable[[list[notifications.Outcome]], None], back: Callable[[], None]
     ) -> None:
         super().__init__(name="notices", daemon=True)
-        self._stream = notices.STREAM + instance
+        self._stream = notifications.STREAM + instance
         self._heard = heard
         self._back = back
         self._halted = threading.Event()
@@ -49,10 +49,10 @@ class Listener(threading.Thread):
                 if away:
                     away = False
                     self._back()
-                if time.monotonic() - kept_at > KEEP_EACH_S and client.expire(self._stream, notices.EXPIRE_S):
+                if time.monotonic() - kept_at > KEEP_EACH_S and client.expire(self._stream, notifications.EXPIRE_S):
                     kept_at = time.monotonic()
                 for _, rows in answer.items() if isinstance(answer, dict) else answer:
-                    entry_id, outcomes = notices.read(rows)
+                    entry_id, outcomes = notifications.read(rows)
                     last = entry_id or last
                     self._heard(outcomes)
             except redis.RedisError as error:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ingest.work import Group
+from ingest.batch_decoding import TickGroup
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
 from marketdata.ledger import voided as voided_ticks
@@ -22,7 +22,7 @@ from marketdata.types.checksums import Figure
 from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Ticks
 
 
-def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], groups: Sequence[Group]) -> None:
+def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], groups: Sequence[TickGroup]) -> None:
     """Of these batches, claim those again that were committed before and have lost their claim row.
 
     `days` is what the batches would store now, by (batch, days since 1970). Where that is what is noted and what was
@@ -71,7 +71,7 @@ def _tell(batch: int, same: bool, stored: int) -> None:
         if same
         else "It came again with another content, which is kept as a dead letter"
     )
-    alarms.sound(
+    alarms.raise_alarm(
         "claim_restored",
         f"batch {batch >> SEQ_BITS}/{batch & batch_ledger.SEQ_MASK}: its row of ingest_batch was gone, its rows of"
         f" ingest_batch_day were not. {became}. Who deleted rows of the ledger?",
@@ -79,7 +79,7 @@ def _tell(batch: int, same: bool, stored: int) -> None:
     )
 
 
-def _load_missing(group: Group, batch: int, voided: Sequence[Ticks]) -> int:
+def _load_missing(group: TickGroup, batch: int, voided: Sequence[Ticks]) -> int:
     """Store what is neither stored nor voided of a batch's ticks, without the dates that retention dropped; how many
     those were."""
     ticks = group.ticks.take(group.ticks.tick_id >> TICK_BITS == batch)

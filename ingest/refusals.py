@@ -43,17 +43,17 @@ def watch_refusals(**_: object) -> None:
     now_us = batch_ledger.now_us()
     sums = _sums(now_us - WINDOW_US, now_us)
     clients = {stream.pk: stream for stream in IngestStream.objects.select_related("client").filter(pk__in=list(sums))}
-    standing = set(Alarm.objects.filter(code=MASS, cleared_at=None).values_list("subject", flat=True))
+    active = set(Alarm.objects.filter(code=MASS, cleared_at=None).values_list("subject", flat=True))
     for stream, total in sums.items():
         name = clients[stream].client.name if stream in clients else str(stream)
         if total.is_mass:
             offset_us = clients[stream].client.clock_offset_us if stream in clients else None
-            alarms.sound(MASS, _words(total, offset_us), subject=name)
-        elif name in standing:
-            alarms.clear(MASS, subject=name)
+            alarms.raise_alarm(MASS, _words(total, offset_us), subject=name)
+        elif name in active:
+            alarms.resolve(MASS, subject=name)
     old = Alarm.objects.filter(code=MASS, cleared_at=None, seen_at__lt=datetime.datetime.now(datetime.UTC) - FORGET)
     for subject in old.values_list("subject", flat=True):
-        alarms.clear(MASS, subject=subject)
+        alarms.resolve(MASS, subject=subject)
     _watch_letters()
 
 
@@ -93,9 +93,9 @@ def _watch_letters() -> None:
     newest = letters.values_list("error", flat=True).first()
     if newest is None:
         if Alarm.objects.filter(code=GIVEN_UP, cleared_at=None).exists():
-            alarms.clear(GIVEN_UP)
+            alarms.resolve(GIVEN_UP)
         return
-    alarms.sound(
+    alarms.raise_alarm(
         GIVEN_UP,
         f"{letters.count():,} batches could not be processed; the newest: {newest[:300]}. Mend the cause, then"
         " `manage.py requeue --code dead_letter`",

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from ingest.authenticator import ClientSession
 from ingest.clocks import ClockOffset
-from ingest.gatekeeper import Admission
 from ingest.recent import Recent
 from ingest.streams import Stream
 
@@ -20,7 +20,7 @@ class Member(Generic[Link]):
     """A client that was let in, and the connection (`link`) it came by."""
 
     link: Link
-    admission: Admission
+    admission: ClientSession
     stream: Stream
     register_market: str | None
     address: str
@@ -29,7 +29,7 @@ class Member(Generic[Link]):
     clock: ClockOffset = field(default_factory=ClockOffset)
     held: list[Any] = field(default_factory=list)  # batches of a spool whose number is being asked for
     since: float = field(default_factory=time.time)
-    heard: float = field(default_factory=time.time)
+    last_received: float = field(default_factory=time.time)
     batches: int = 0
     ticks: int = 0
     rejected: int = 0
@@ -52,7 +52,7 @@ class Member(Generic[Link]):
             "address": self.address,
             "agent": self.agent,
             "since": round(self.since, 3),
-            "heard": round(self.heard, 3),
+            "heard": round(self.last_received, 3),
             "batches": self.batches,
             "ticks": self.ticks,
             "rejected": self.rejected,

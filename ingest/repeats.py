@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ingest.work import Batch, Group
+from ingest.batch_decoding import Batch, TickGroup
 from marketdata.models import Client
 from marketdata.storage import storage
 from marketdata.types import reject_reasons
@@ -28,7 +28,7 @@ Key = tuple[int, int, int, int, int]
 ClientOf = Callable[[int], Client | None]
 
 
-def set_aside(groups: list[Group], client_of: ClientOf) -> list[Group]:
+def set_aside(groups: list[TickGroup], client_of: ClientOf) -> list[TickGroup]:
     """The groups without repeated records, which are noted on their batches. Inside the transaction, before anything is
     written; may be called again for the same groups when the transaction is."""
     streams = {batch.number >> SEQ_BITS for group in groups for batch in group.batches}
@@ -65,7 +65,7 @@ def among(ticks: Ticks, declared: Mapping[int, Client]) -> Mask:
     return repeated
 
 
-def _without_repeats(group: Group, declared: Mapping[int, Client]) -> Group:
+def _without_repeats(group: TickGroup, declared: Mapping[int, Client]) -> TickGroup:
     repeated = among(group.ticks, declared)
     _note(group.batches, group.ticks.tick_id[repeated])
     return replace(group, ticks=group.ticks.take(~repeated)) if repeated.any() else group

@@ -21,9 +21,9 @@ from celery import shared_task
 from django.db import transaction
 from django.db.models import F
 
-from ingest import repeats, tasks, validation, work
+from ingest import batch_decoding, repeats, tasks, validation
+from ingest.batch_decoding import Batch, TickGroup
 from ingest.clocks import EARLIEST_US, Trust
-from ingest.work import Batch, Group
 from marketdata import connections
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import leases
@@ -122,11 +122,11 @@ def run(selection: Selection, *, asked_by: str, dry_run: bool = False) -> Iterat
     its result and stops no other. Announces what was stored at the end, and whatever an earlier run left.
 
     leases.HeldElsewhere, after the announcing, when the upkeep lasts longer than UPKEEP_PATIENCE_S."""
-    held: leases.HeldElsewhere | None = None
+    held: leases.LeaseHeld | None = None
     for number in _batches(selection):
         try:
             yield _patiently(number, selection, asked_by, dry_run)
-        except leases.HeldElsewhere as error:
+        except leases.LeaseHeld as error:
             held = error
             break
         except Exception as error:  # noqa: BLE001 - told with the batch; nothing of it was changed
@@ -143,7 +143,7 @@ def _patiently(number: int, selection: Selection, asked_by: str, dry_run: bool) 
     while True:
         try:
             return connections.steadily(partial(_one, number, selection, asked_by, dry_run))
-        except leases.HeldElsewhere:
+        except leases.LeaseHeld:
             if time.monotonic() > limit:
                 raise
             time.sleep(0.5)
@@ -220,7 +220,7 @@ def _one(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Res
 
 def _judge_letter(claim: IngestBatch, payload: bytes) -> _Judged:
     batch = Batch(number=claim.pk, payload=payload, received_us=claim.received_us, source_id=_source(claim.pk))
-    work.decode([batch])
+    batch_decoding.decode([batch])
     tasks.rights.refuse([batch])
     if batch.decoded is None:
         raise ValueError(f"it is still no batch: {batch.refusal}")
@@ -325,7 +325,7 @@ def _store_whole(
             tries += 1
             closed |= error.dates
         except SumTooLargeError as error:  # some rows fewer each time, so it ends
-            beyond = work.trades_of(judged.ticks, error.feed, error.keys)
+            beyond = batch_decoding.trades_of(judged.ticks, error.feed, error.keys)
             if not beyond.any():
                 raise StorageError(str(error)) from error
             judged = judged.without(beyond, Fault.SUM_OUT_OF_RANGE)
@@ -363,7 +363,7 @@ def _store(
         claim.rejected -= len(ticks)
         _note_reasons(number, judged.bad)
     if len(ticks):
-        tasks.store_ticks([Group(batches=[], ticks=ticks)], now_us, closed)
+        tasks.store_ticks([TickGroup(batches=[], ticks=ticks)], now_us, closed)
         _add_days(ticks)
         claim.first_us = min(int(ticks.time_us.min()), claim.first_us or 2**62)
         claim.last_us = max(int(ticks.time_us.max()), claim.last_us or -(2**62))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ingest.batch_decoding import Batch
 from ingest.validation import Faults
-from ingest.work import Batch
 from marketdata import alarms
 from marketdata.limits import quotas
 from marketdata.models import Client, Feed, IngestStream, TradeDate
@@ -95,7 +95,7 @@ class Rights:
         if client is not None and not client.may_write(name):
             told = f"this client may not write the feed {name}, but: {client.feeds or 'none'}"
             message = f"{client.name} sends to {name} and may write: {client.feeds or 'none'}. {ALLOW}"
-            alarms.sound_often("feed_refused", message, subject=f"{client.name} {name}")
+            alarms.raise_often("feed_refused", message, subject=f"{client.name} {name}")
             return wire.BatchError("feed_refused", f"{told}. An administrator may allow it")
         if name not in self._feeds:
             self._read_feeds()
@@ -181,7 +181,7 @@ class Rights:
             refused += ["markets"] if wrong.any() else []
         for name in refused:
             message = f"{client.name} sends other {name} than it may: {getattr(client, name) or 'none'}. {ALLOW}"
-            alarms.sound_often("scope_refused", message, subject=f"{client.name} {name}")
+            alarms.raise_often("scope_refused", message, subject=f"{client.name} {name}")
 
     def _judge_owner(self, client: Client, ticks: Ticks, rows: Mask, faults: Faults) -> None:
         if client.shares_feeds or self._shared(ticks.feed):
@@ -194,7 +194,7 @@ class Rights:
         others = [index for index, code in zip(sent, codes, strict=True) if code not in owned]
         faults |= np.where(rows & np.isin(ticks.symbol, others), np.uint32(Fault.FEED_REFUSED), np.uint32(0))
         names = ", ".join(ticks.symbols[index] for index in others[:5])
-        alarms.sound_often(
+        alarms.raise_often(
             "feed_refused",
             f"{client.name} sends {len(others):,} symbols of {ticks.feed} that belong to other clients ({names}, …)."
             " If it is to take over: `manage.py feeds transfer`; if both are to send: *shared* in the admin",

@@ -18,12 +18,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ingest import dispatch, gatekeeper, ledger_outcomes, notices
+from ingest import authenticator, dispatch, ledger_outcomes, notifications
 from ingest.alarmboard import AlarmBoard
 from ingest.clocks import ClockOffset
 from ingest.connection import Connection
 from ingest.dataset import Dataset
-from ingest.flights import Flight, Flights
+from ingest.in_flight import InFlightBatch, InFlightWindow
 from ingest.inspector import Inspector
 from ingest.limits import Limits
 from ingest.listener import Listener
@@ -67,7 +67,7 @@ class Server:
         self.instance = instance or f"{self.host}-{os.getpid()}"
         self.channel_binding = channel_binding
         self.registry: Registry[Connection] = Registry()
-        self.flights = Flights(limits.max_messages, limits.message_ticks, limits.redrive_s)
+        self.in_flight = InFlightWindow(limits.max_messages, limits.message_ticks, limits.redrive_s)
         self.dataset = Dataset(max_bytes=limits.dataset_bytes, max_age_s=limits.ring_age_s)
         self.errors: Counter[str] = Counter()
         self.alarms = AlarmBoard()
@@ -114,9 +114,9 @@ class Server:
         for connection in list(self._connections):
             connection.halt(True)
         deadline = time.monotonic() + self.limits.drain_s
-        while len(self.flights) and time.monotonic() < deadline:  # noqa: ASYNC110 - a short wait at the very end
+        while len(self.in_flight) and time.monotonic() < deadline:  # noqa: ASYNC110 - a short wait at the very end
             await asyncio.sleep(0.05)
-        log.info("drained left=%d", len(self.flights))
+        log.info("drained left=%d", len(self.in_flight))
         for connection in list(self._connections):
             if connection.session is not None:
                 connection.session.go_away("shutting_down", "the server restarts; everything acknowledged is kept", 0.5)
@@ -216,8 +216,10 @@ class Server:
             return
         try:
             known = self.registry.numbers.get((hello.client, hello.epoch), 0)
-            admit = functools.partial(gatekeeper.admit, given=known, above=self.registry.greatest_number)
-            answer = await self._loop.run_in_executor(None, admit, hello, session.auth_message(hello))
+            authenticate = functools.partial(
+                authenticator.authenticate, given=known, above=self.registry.greatest_number
+            )
+            answer = await self._loop.run_in_executor(None, authenticate, hello, session.auth_message(hello))
         except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
             log.warning("login impossible error=%s", type(error).__name__)
             self._database_away = True
@@ -226,7 +228,7 @@ class Server:
             return
         if session.state is not State.CHECKING or session.closing:
             return
-        if isinstance(answer, gatekeeper.Refused):
+        if isinstance(answer, authenticator.Refused):
             metrics.AUTH_FAILURES.labels(answer.reason).inc()
             log.warning(
                 "login refused client=%.64r reason=%s address=%s", hello.client, answer.reason, connection.address
@@ -241,7 +243,7 @@ class Server:
         self._welcome(connection, hello, answer, clock)
 
     def _welcome(
-        self, connection: Connection, hello: wire.Hello, admission: gatekeeper.Admission, clock: ClockOffset
+        self, connection: Connection, hello: wire.Hello, admission: authenticator.ClientSession, clock: ClockOffset
     ) -> None:
         session = connection.session
         if session is None:
@@ -287,7 +289,7 @@ class Server:
     async def _audit(self, connection: Connection, member: Member[Connection], audit: wire.Audit) -> None:
         name = member.admission.name
         try:
-            look = functools.partial(gatekeeper.audit, given=member.stream.id)
+            look = functools.partial(authenticator.audit, given=member.stream.id)
             found = await self._loop.run_in_executor(self._auditors, look, member.admission, audit)
         except Exception as error:  # noqa: BLE001 - the client audits again
             log.warning("audit impossible error=%s", type(error).__name__)
@@ -331,7 +333,7 @@ class Server:
         stream, number = member.stream, batch_number(member.stream.id, event.seq)
         member.batches += 1
         metrics.RECEIVED_BATCHES.inc()
-        repeated, waiting = stream.has(event.seq), self.flights.by_number.get(number)
+        repeated, waiting = stream.has(event.seq), self.in_flight.by_number.get(number)
         if repeated or waiting is not None:
             metrics.REPEATED_BATCHES.inc()
         if waiting is not None:
@@ -339,7 +341,7 @@ class Server:
                 connection.session.refuse("bad_seq", f"seq {event.seq} is under way with other content")
             return
         now = time.monotonic()
-        flight = Flight(
+        entry = InFlightBatch(
             number=number,
             stream=stream.id,
             seq=event.seq,
@@ -351,25 +353,25 @@ class Server:
             since=now,
             offset_us=member.clock.us,
         )
-        self.flights.add(flight)
+        self.in_flight.add(entry)
         stream.bytes += len(event.payload)
         if not repeated:  # a worker compares a repeated one with the ledger: what differs is kept aside, not lost
-            self._remember(member, flight, now)
+            self._remember(member, entry, now)
         self._press(member)
         self._pump()
 
     async def _number(self, connection: Connection, member: Member[Connection]) -> None:
         """A new spool gets its number with its first batch: who only logs in uses none up."""
         try:
-            give = functools.partial(gatekeeper.open_stream, above=self.registry.greatest_number)
+            give = functools.partial(authenticator.open_stream, above=self.registry.greatest_number)
             answer = await self._loop.run_in_executor(None, give, member.admission.client_id, member.admission.epoch)
         except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
             log.warning("no number for a spool error=%s", type(error).__name__)
-            answer = gatekeeper.Refused("server_busy", "the database does not answer; come again", "server_busy")
+            answer = authenticator.Refused("server_busy", "the database does not answer; come again", "server_busy")
         held, member.held = member.held, []
         if connection.member is not member or connection.session is None or connection.session.closing:
             return  # the terminal has them and sends them again
-        if isinstance(answer, gatekeeper.Refused):
+        if isinstance(answer, authenticator.Refused):
             log.warning("no number for a spool client=%s reason=%s", member.admission.name, answer.reason)
             connection.session.refuse(answer.code, answer.message)
             connection.flush()
@@ -380,17 +382,17 @@ class Server:
         self._press(member)
         connection.flush()
 
-    def _remember(self, member: Member[Connection], flight: Flight, now: float) -> None:
+    def _remember(self, member: Member[Connection], entry: InFlightBatch, now: float) -> None:
         """Keep the newest batches at hand, unopened: what is in them is told to those who ask."""
-        member.ticks += flight.rows
-        metrics.RECEIVED_TICKS.inc(flight.rows)
+        member.ticks += entry.rows
+        metrics.RECEIVED_TICKS.inc(entry.rows)
         batch = RecentBatch(
-            payload=flight.payload,
-            number=flight.number,
-            source_id=flight.source_id,
-            rows=flight.rows,
+            payload=entry.payload,
+            number=entry.number,
+            source_id=entry.source_id,
+            rows=entry.rows,
             client=member.admission.name,
-            received_us=flight.received_us,
+            received_us=entry.received_us,
         )
         self.dataset.keep(batch, now=now)
         member.recent.add(batch, now=now)
@@ -399,75 +401,75 @@ class Server:
 
     def _pump(self) -> None:
         if self._dispatcher.idle:
-            flights = self.flights.next_message(time.monotonic())
-            if flights:
-                self._dispatcher.give(flights)
+            entries = self.in_flight.next_message(time.monotonic())
+            if entries:
+                self._dispatcher.give(entries)
 
-    def _published_from_thread(self, flights: list[Flight], taken: bool) -> None:
-        self._loop.call_soon_threadsafe(self._published, flights, taken)
+    def _published_from_thread(self, entries: list[InFlightBatch], taken: bool) -> None:
+        self._loop.call_soon_threadsafe(self._published, entries, taken)
 
-    def _published(self, flights: list[Flight], taken: bool) -> None:
+    def _published(self, entries: list[InFlightBatch], taken: bool) -> None:
         self._dispatcher.idle = True
         self.alarms.set("broker_failing", "" if taken else BROKER_FAILING.format(self._dispatcher.error))
         if taken:
-            self.flights.published(flights, time.monotonic())
+            self.in_flight.published(entries, time.monotonic())
         else:
-            self.flights.unpublished(flights)
+            self.in_flight.unpublished(entries)
         self._pump()
 
-    def _heard_from_thread(self, outcomes: list[notices.Outcome]) -> None:
+    def _heard_from_thread(self, outcomes: list[notifications.Outcome]) -> None:
         self._loop.call_soon_threadsafe(self._settle, outcomes)
 
     def _back_from_thread(self) -> None:
         self._loop.call_soon_threadsafe(self._redis_is_back)
 
     def _redis_is_back(self) -> None:
-        log.warning("redis is back flights=%d", len(self.flights))
-        self.flights.hasten(time.monotonic(), HASTE_S)
+        log.warning("redis is back batches=%d", len(self.in_flight))
+        self.in_flight.hasten(time.monotonic(), HASTE_S)
 
-    def _settle(self, outcomes: list[notices.Outcome]) -> None:
+    def _settle(self, outcomes: list[notifications.Outcome]) -> None:
         now, credit = time.monotonic(), self._credit()
         members = {member.stream.id: member for member in self.registry.members.values()}
         touched: dict[int, Member[Connection]] = {}
         held: dict[str, list[int]] = {}
         for outcome in outcomes:
-            waiting = self.flights.by_number.get(outcome.batch)
+            waiting = self.in_flight.by_number.get(outcome.batch)
             if waiting is None or waiting.checksum != outcome.checksum:
                 continue  # it is said of other content under this number: the ledger is asked about this one
             if outcome.infrastructure:
                 held.setdefault(outcome.failed, []).append(outcome.batch)
                 continue
             if outcome.failed:
-                if self.flights.fail(outcome.batch, outcome.failed, now) is not None:
+                if self.in_flight.fail(outcome.batch, outcome.failed, now) is not None:
                     log.error("worker failed batch=%d error=%s", outcome.batch, outcome.failed)
                 continue
-            flight = self.flights.settle(outcome.batch, now)
-            if flight is None:
+            entry = self.in_flight.settle(outcome.batch, now)
+            if entry is None:
                 continue
-            metrics.COMMIT_SECONDS.observe(now - flight.since)
-            stream = self.registry.stream(flight.stream)
-            stream.bytes -= len(flight.payload)
-            stream.settle(flight.seq)
-            member = members.get(flight.stream)
+            metrics.COMMIT_SECONDS.observe(now - entry.since)
+            stream = self.registry.stream(entry.stream)
+            stream.bytes -= len(entry.payload)
+            stream.settle(entry.seq)
+            member = members.get(entry.stream)
             if member is None:
                 continue
-            touched[flight.stream] = member
+            touched[entry.stream] = member
             if outcome.code:
-                self._reject(member, flight, outcome)
+                self._reject(member, entry, outcome)
         for error, numbers in held.items():
-            if batches := self.flights.hold(numbers, error, now):
+            if batches := self.in_flight.hold(numbers, error, now):
                 log.error("storage failing batches=%d error=%s", len(batches), error)
         for member in self.registry.members.values() if self._credit() != credit else touched.values():
             self._ack(member)
         self._press(*touched.values())
         self._pump()
 
-    def _reject(self, member: Member[Connection], flight: Flight, outcome: notices.Outcome) -> None:
-        rows = outcome.rejected if outcome.code == "rows" else flight.rows
+    def _reject(self, member: Member[Connection], entry: InFlightBatch, outcome: notifications.Outcome) -> None:
+        rows = outcome.rejected if outcome.code == "rows" else entry.rows
         member.rejected += rows
         if outcome.code and member.link.session is not None:
             member.link.session.reject(
-                seq=flight.seq,
+                seq=entry.seq,
                 code=outcome.code,
                 message=outcome.message or "rows were refused and kept with their reasons",
                 rows=rows,
@@ -482,17 +484,17 @@ class Server:
 
     def _credit(self) -> int:
         """While nothing can be stored, terminals keep what they have in their spools."""
-        stalled = self.flights.trouble is not None and self.flights.trouble.stalled
+        stalled = self.in_flight.trouble is not None and self.in_flight.trouble.stalled
         return STALLED_CREDIT if stalled else wire.WINDOW_BATCHES
 
     def _press(self, *changed: Member[Connection]) -> None:
         """Back-pressure: read nobody above the global limit, and not a client above its own, until it has gone down
         by a fifth. `changed` are the clients whose batches came or were committed."""
-        metrics.INFLIGHT_BYTES.set(self.flights.bytes)
+        metrics.INFLIGHT_BYTES.set(self.in_flight.bytes)
         limit, was_halted = self.limits.inflight_bytes, self._halted
-        if self.flights.bytes > limit:
+        if self.in_flight.bytes > limit:
             self._halted = True
-        elif self.flights.bytes < limit * RESUME_AT:
+        elif self.in_flight.bytes < limit * RESUME_AT:
             self._halted = False
         if self._draining:
             return
@@ -516,11 +518,11 @@ class Server:
         have."""
         while True:
             await asyncio.sleep(POLL_S)
-            waiting = self.flights.unsettled(time.monotonic(), POLL_S)
+            waiting = self.in_flight.unsettled(time.monotonic(), POLL_S)
             if not waiting:
                 continue
             try:
-                asked = [self.flights.by_number[number] for number in waiting[:5000]]
+                asked = [self.in_flight.by_number[number] for number in waiting[:5000]]
                 outcomes = await self._loop.run_in_executor(None, ledger_outcomes.look_up, asked)
                 self._database_answers()
                 depth = await self._loop.run_in_executor(None, dispatch.queue_depth)
@@ -530,9 +532,9 @@ class Server:
                 continue
             self._settle(outcomes)
             if depth is not None and depth < self.limits.max_messages:  # else they are only waiting for a worker
-                late = self.flights.overdue(time.monotonic())
+                late = self.in_flight.overdue(time.monotonic())
                 if late:
-                    metrics.REDRIVEN.inc(sum(flight.publishes > 0 for flight in late))
+                    metrics.REDRIVEN.inc(sum(entry.publishes > 0 for entry in late))
                     log.warning("driven again batches=%d", len(late))
                     self._pump()
 
@@ -544,7 +546,7 @@ class Server:
             if not clients:
                 continue
             try:
-                gone = await self._loop.run_in_executor(None, gatekeeper.revoked, clients)
+                gone = await self._loop.run_in_executor(None, authenticator.revoked, clients)
             except Exception as error:  # noqa: BLE001 - the database is away; the next turn asks again
                 log.warning("rights unknown error=%s", type(error).__name__)
                 self._database_away = True
@@ -560,11 +562,11 @@ class Server:
         """Say what is wrong as alarms, and take them back; what the database does not take now is tried again."""
         while True:
             await asyncio.sleep(ALARM_S)
-            trouble = self.flights.trouble
+            trouble = self.in_flight.trouble
             metrics.STORAGE_FAILING.set(trouble is not None)
             if trouble is not None:
-                self.alarms.set("storage_failing", STORAGE_FAILING.format(trouble.error, len(self.flights)))
-            elif self.flights.has_settled:
+                self.alarms.set("storage_failing", STORAGE_FAILING.format(trouble.error, len(self.in_flight)))
+            elif self.in_flight.has_settled:
                 self.alarms.set("storage_failing", "")
             self._watch_clocks()
             if self.alarms.pending(time.monotonic()):
@@ -593,7 +595,7 @@ class Server:
             now = {number: one.clock.us for number, one in self.registry.members.items() if one.clock.us is not None}
             changed = {number: us for number, us in now.items() if abs(us - kept.get(number, 2**62)) > CLOCK_STEP_US}
             try:
-                await self._loop.run_in_executor(None, gatekeeper.keep_offsets, changed)
+                await self._loop.run_in_executor(None, authenticator.keep_offsets, changed)
                 kept = kept | changed
             except Exception as error:  # noqa: BLE001 - the database is away; the next turn writes them
                 log.debug("offsets not kept error=%s", type(error).__name__)
@@ -620,27 +622,27 @@ class Server:
         while True:
             await asyncio.sleep(WATCH_S)
             try:
-                await self._loop.run_in_executor(None, gatekeeper.watch_redis, watches)
+                await self._loop.run_in_executor(None, authenticator.watch_redis, watches)
             except Exception as error:  # noqa: BLE001 - the database is away: a later look tells it
                 log.warning("state of redis cannot be told error=%s", type(error).__name__)
 
     def describe(self) -> dict[str, Any]:
         """The state of this server, for people."""
-        median, slow = self.flights.latency_s()
+        median, slow = self.in_flight.latency_s()
         return {
             "instance": self.instance,
             "time": round(time.time(), 3),
             "connections": len(self._connections),
-            "inflight_batches": len(self.flights),
-            "inflight_bytes": self.flights.bytes,
-            "waiting_batches": self.flights.waiting,
-            "messages": self.flights.messages,
+            "inflight_batches": len(self.in_flight),
+            "inflight_bytes": self.in_flight.bytes,
+            "waiting_batches": self.in_flight.waiting,
+            "messages": self.in_flight.messages,
             "paused": self._halted,
             "commit_ms_p50": round(median * 1e3, 2),
             "commit_ms_p99": round(slow * 1e3, 2),
             "dataset_rows": len(self.dataset),
             "dataset_bytes": self.dataset.nbytes,
             "errors": dict(self.errors),
-            "alarms": self.alarms.standing(),
+            "alarms": self.alarms.active(),
             "clients": [member.describe() for member in self.registry.members.values()],
         }

@@ -15,11 +15,11 @@ from celery import shared_task
 from django.conf import settings
 
 from analytics import candles
-from ingest import bodies, failures, lost_claims, notices, recovery, repeats, validation, work
+from ingest import batch_decoding, bodies, failures, lost_claims, notifications, recovery, repeats, validation
+from ingest.batch_decoding import Batch, TickGroup
 from ingest.clocks import Trust
 from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
-from ingest.work import Batch, Group
 from marketdata import connections, metrics
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim
@@ -52,7 +52,7 @@ def process_batches(
         batches = bodies.take(body)
     if batches is None:
         return  # nobody was told of these batches, so they are driven again
-    members = [Batch(**notices.batch_fields(fields)) for fields in batches]
+    members = [Batch(**notifications.batch_fields(fields)) for fields in batches]
     try:
         _process(members, reply_to)
     except _NoRoomYetError as error:
@@ -67,19 +67,19 @@ def process_batches(
             log.warning("commit failed batches=%d error=%s", len(members), told)
             connections.drop()
             words = f"{told[:300]}; {storage().remedy(error)}"
-            notices.failed(live_state.connection(), reply_to, members, words, infrastructure=True)
+            notifications.failed(live_state.connection(), reply_to, members, words, infrastructure=True)
         elif len(members) > 1:
             _one_by_one(members, reply_to)  # so that one poisonous batch stops no other
         else:
             log.exception("batch cannot be processed batch=%d", members[0].number)
-            notices.failed(live_state.connection(), reply_to, members[:1], told, infrastructure=False)
+            notifications.failed(live_state.connection(), reply_to, members[:1], told, infrastructure=False)
 
 
 def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
     for batch in members:
         process_batches(
             batches=[
-                notices.batch_message(
+                notifications.batch_message(
                     batch.number,
                     batch.payload,
                     batch.received_us,
@@ -94,7 +94,7 @@ def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
 
 
 def _process(members: list[Batch], reply_to: str) -> None:
-    work.decode(members)
+    batch_decoding.decode(members)
     groups = connections.steadily(lambda: _judge(members))
     started = time.perf_counter()
     merged, committed_us, repeated = _commit(members, groups)
@@ -103,13 +103,13 @@ def _process(members: list[Batch], reply_to: str) -> None:
     _announce(members, fresh, merged, committed_us, repeated, reply_to)
 
 
-def _judge(members: list[Batch]) -> list[Group]:
+def _judge(members: list[Batch]) -> list[TickGroup]:
     """What is good of the batches, and room for it."""
     rights.refuse(members)
     for batch in members:  # a replay may bring symbols nobody registered; its client was given that right
         rights.register(batch, directory)
     judge = functools.partial(rights.judge, find=directory.find)
-    groups = work.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
+    groups = batch_decoding.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
     _make_room({day for group in groups for day in np.unique(group.ticks.trade_date).tolist()})
     return groups
 
@@ -139,7 +139,7 @@ def recency(source_id: int) -> validation.Recency:
     )
 
 
-def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group, Bars]], int, dict[int, int]]:
+def _commit(members: list[Batch], groups: list[TickGroup]) -> tuple[list[tuple[TickGroup, Bars]], int, dict[int, int]]:
     """One transaction: claim, rejects, ticks, candles. Returns merged candles by group, the time, and batches stored
     before."""
     known: dict[int, int] = {}
@@ -158,7 +158,7 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
             log.warning("ticks kept without candles dates=%s", ",".join(map(str, sorted(error.dates))))
             closed |= error.dates
         except SumTooLargeError as error:  # some rows fewer each time, so it ends
-            groups = work.without_candles(groups, error.feed, error.keys)
+            groups = batch_decoding.without_candles(groups, error.feed, error.keys)
         except batch_ledger.ClaimLostError:
             tries += 1
             connections.steadily(functools.partial(_claim_again, fresh, left))
@@ -169,7 +169,9 @@ def _commit(members: list[Batch], groups: list[Group]) -> tuple[list[tuple[Group
     raise StorageBusyError("the ledger changed under every attempt to claim these batches")
 
 
-def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) -> tuple[list[tuple[Group, Bars]], int]:
+def _store(
+    fresh: list[Batch], groups: list[TickGroup], closed: set[datetime.date]
+) -> tuple[list[tuple[TickGroup, Bars]], int]:
     """`closed` are the trading dates whose ticks make no candles; CandlesGoneError if there are more of them."""
     with storage().transaction():
         groups = repeats.set_aside(groups, rights.client)
@@ -180,7 +182,7 @@ def _store(fresh: list[Batch], groups: list[Group], closed: set[datetime.date]) 
     return merged, committed_us
 
 
-def store_ticks(groups: list[Group], now_us: int, closed: set[datetime.date]) -> list[tuple[Group, Bars]]:
+def store_ticks(groups: list[TickGroup], now_us: int, closed: set[datetime.date]) -> list[tuple[TickGroup, Bars]]:
     """Within a transaction: ticks and candles, and the candles as they will be. `closed` are the trading dates whose
     ticks make no candles; CandlesGoneError if there are more of them."""
     for group in groups:
@@ -193,21 +195,23 @@ def store_ticks(groups: list[Group], now_us: int, closed: set[datetime.date]) ->
     return merged
 
 
-def _claim_again(fresh: list[Batch], groups: list[Group]) -> None:
+def _claim_again(fresh: list[Batch], groups: list[TickGroup]) -> None:
     lost_claims.restore(_claim_rows(fresh, groups, batch_ledger.now_us()), _by_day(groups), groups)
 
 
-def _without(groups: list[Group], known: dict[int, int]) -> list[Group]:
+def _without(groups: list[TickGroup], known: dict[int, int]) -> list[TickGroup]:
     kept = []
     for group in groups:
         left = [batch for batch in group.batches if batch.number not in known]
         if left:
             numbers = np.array([batch.number for batch in left], np.int64)
-            kept.append(Group(batches=left, ticks=group.ticks.take(np.isin(group.ticks.tick_id >> TICK_BITS, numbers))))
+            kept.append(
+                TickGroup(batches=left, ticks=group.ticks.take(np.isin(group.ticks.tick_id >> TICK_BITS, numbers)))
+            )
     return kept
 
 
-def _claim(fresh: list[Batch], groups: list[Group]) -> int:
+def _claim(fresh: list[Batch], groups: list[TickGroup]) -> int:
     committed_us = batch_ledger.now_us()
     batch_ledger.claim(_claim_rows(fresh, groups, committed_us))
     rejects = [reject for batch in fresh for reject in batch.rejects]
@@ -217,13 +221,15 @@ def _claim(fresh: list[Batch], groups: list[Group]) -> int:
         if batch.refusal is not None or batch.dead is not None:
             code = batch.refusal.code if batch.refusal else "dead_letter"
             error = batch.refusal.message if batch.refusal else str(batch.dead)
-            batch_ledger.bury(batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload)
+            batch_ledger.add_dead_letter(
+                batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload
+            )
         elif batch.decoded is not None and batch.decoded.gap is not None:
             batch_ledger.keep_gap(batch.number, batch.feed, batch.decoded.gap)
     return committed_us
 
 
-def _by_day(groups: list[Group]) -> dict[tuple[int, int], Figure]:
+def _by_day(groups: list[TickGroup]) -> dict[tuple[int, int], Figure]:
     """What each batch stores of each trading date; a batch is in one group only."""
     days: dict[tuple[int, int], Figure] = {}
     for group in groups:
@@ -231,8 +237,10 @@ def _by_day(groups: list[Group]) -> dict[tuple[int, int], Figure]:
     return days
 
 
-def _claim_rows(fresh: list[Batch], groups: list[Group], committed_us: int) -> list[Claim]:
-    times = {batch: between for group in groups for batch, between in work.times_of_batches(group.ticks).items()}
+def _claim_rows(fresh: list[Batch], groups: list[TickGroup], committed_us: int) -> list[Claim]:
+    times = {
+        batch: between for group in groups for batch, between in batch_decoding.times_of_batches(group.ticks).items()
+    }
     return [_claim_row(batch, times.get(batch.number, (None, None)), committed_us) for batch in fresh]
 
 
@@ -259,7 +267,7 @@ def _claim_row(batch: Batch, times_us: tuple[int | None, int | None], committed_
     )
 
 
-def _load(group: Group) -> None:
+def _load(group: TickGroup) -> None:
     if len(group.ticks) and storage().load("temp_market_data", group.ticks) != len(group.ticks):
         raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
 
@@ -273,14 +281,14 @@ class CandlesGoneError(Exception):
         self.dates = dates
 
 
-def _long_ago(groups: list[Group], now_us: int) -> set[datetime.date]:
+def _long_ago(groups: list[TickGroup], now_us: int) -> set[datetime.date]:
     """The trading dates of the ticks that retention may have got to: it keeps everything for a day at least."""
     today = now_us // DAY_US
     days = {day for group in groups for day in np.unique(group.ticks.trade_date).tolist() if day < today - 1}
     return {EPOCH_DATE + datetime.timedelta(days=day) for day in days}
 
 
-def _merge(group: Group, committed_us: int, closed: set[datetime.date]) -> Bars:
+def _merge(group: TickGroup, committed_us: int, closed: set[datetime.date]) -> Bars:
     live_source = directory.max_age_s(group.ticks.source_id) is not None
     ticks = group.ticks
     if closed:
@@ -296,14 +304,14 @@ def _merge(group: Group, committed_us: int, closed: set[datetime.date]) -> Bars:
 def _announce(
     members: list[Batch],
     fresh: list[Batch],
-    merged: list[tuple[Group, Bars]],
+    merged: list[tuple[TickGroup, Bars]],
     committed_us: int,
     repeated: dict[int, int],
     reply_to: str,
 ) -> None:
     """Tell feed, live state and the ingest server. A failure loses nothing: `ingest.recovery` and the ledger make up
     for it."""
-    outcome = [notices.outcome(batch, repeated) for batch in members]
+    outcome = [notifications.outcome(batch, repeated) for batch in members]
     rows = sum(batch.stored for batch in fresh)
     metrics.STORED_TICKS.inc(rows)
     for batch in fresh:
@@ -316,7 +324,7 @@ def _announce(
     _quarantine_changed(members, repeated)
     try:
         pipeline = live_state.connection().pipeline(transaction=False)
-        notices.settled(pipeline, reply_to, outcome)
+        notifications.settled(pipeline, reply_to, outcome)
         published = [(group, bars) for group, bars in merged if len(group.ticks)]
         for group, bars in published:
             feed.publish(

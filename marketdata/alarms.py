@@ -1,4 +1,4 @@
-"""What a person must look at: sounded by whoever finds it, again as long as it is so, cleared by whoever finds it
+"""What a person must look at: raised by whoever finds it, again as long as it is so, resolved by whoever finds it
 mended.
 
 An alarm is a row, a log line of level ERROR and a gauge; each code is explained in docs/operations.md.
@@ -20,7 +20,7 @@ TELL_EVERY_S, MOST_TOLD = 60.0, 1_000
 told: dict[tuple[str, str], float] = {}
 
 
-def sound(code: str, message: str, *, subject: str = "") -> None:
+def raise_alarm(code: str, message: str, *, subject: str = "") -> None:
     """Say that `subject` has this trouble; a second time counts up and keeps the newest message."""
     now = datetime.datetime.now(datetime.UTC)
     subject = subject[:80]
@@ -33,36 +33,36 @@ def sound(code: str, message: str, *, subject: str = "") -> None:
         Alarm.objects.filter(pk=alarm.pk).update(message=message[:2000], seen_at=now, cleared_at=None, **again)
 
 
-def sound_often(code: str, message: str, *, subject: str = "") -> None:
-    """As `sound`, for what may be found many times a second: at most once a minute from this process."""
+def raise_often(code: str, message: str, *, subject: str = "") -> None:
+    """As `raise_alarm`, for what may be found many times a second: at most once a minute from this process."""
     now = time.monotonic()
     if now - told.get((code, subject), -TELL_EVERY_S) >= TELL_EVERY_S:
         if len(told) > MOST_TOLD:
             told.clear()
         told[code, subject] = now
-        sound(code, message, subject=subject)
+        raise_alarm(code, message, subject=subject)
 
 
-def clear_old(code: str, older_than: datetime.timedelta) -> None:
+def resolve_old(code: str, older_than: datetime.timedelta) -> None:
     """What was not found again for so long is over."""
     limit = datetime.datetime.now(datetime.UTC) - older_than
     for subject in Alarm.objects.filter(code=code, cleared_at=None, seen_at__lt=limit).values_list(
         "subject", flat=True
     ):
-        clear(code, subject=subject)
+        resolve(code, subject=subject)
 
 
-def clear(code: str, *, subject: str | None = None) -> None:
+def resolve(code: str, *, subject: str | None = None) -> None:
     """The trouble is over: of `subject`, or of every subject of this code."""
     for key in [key for key in told if key[0] == code and subject in (None, key[1])]:
         del told[key]
-    standing = Alarm.objects.filter(code=code, cleared_at=None)
+    active = Alarm.objects.filter(code=code, cleared_at=None)
     if subject is not None:
-        standing = standing.filter(subject=subject[:80])
-    if standing.update(cleared_at=datetime.datetime.now(datetime.UTC)):
+        active = active.filter(subject=subject[:80])
+    if active.update(cleared_at=datetime.datetime.now(datetime.UTC)):
         log.info("alarm cleared code=%s subject=%s", code, subject or "-")
 
 
-def standing() -> list[Alarm]:
+def active() -> list[Alarm]:
     """What is not cleared, newest first."""
     return list(Alarm.objects.filter(cleared_at=None).order_by("-seen_at"))

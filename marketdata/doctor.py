@@ -209,15 +209,15 @@ def recheck() -> None:
     """Raise an alarm for each setting that is wrong now, and clear those that are right again."""
     for one in [*database(), *redis_servers(), *disks()]:
         if one.level in (Level.WARNING, Level.ERROR):
-            alarms.sound(UNSAFE, one.words, subject=one.what)
+            alarms.raise_alarm(UNSAFE, one.words, subject=one.what)
         elif one.level is Level.OK:
-            alarms.clear(UNSAFE, subject=one.what)
+            alarms.resolve(UNSAFE, subject=one.what)
     subject = f"{socket.gethostname()}/database"
     for one in clocks():
         if one.level is Level.OK:
-            alarms.clear(CLOCK, subject=subject)
+            alarms.resolve(CLOCK, subject=subject)
         else:
-            alarms.sound(CLOCK, one.words, subject=subject)
+            alarms.raise_alarm(CLOCK, one.words, subject=subject)
 
 
 def table(found: list[Finding]) -> Iterator[str]:

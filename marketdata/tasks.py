@@ -25,14 +25,14 @@ QUIET = datetime.timedelta(minutes=10)  # a refusal that did not come again for 
 @shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)
 def roll_over(**_: object) -> None:
     """The rollover of every day that is over and not done."""
-    with storage().patient():
+    with storage().long_running():
         rollover.run_due()
     quotas.watch()
     for code in ("feed_refused", "scope_refused"):
-        alarms.clear_old(code, QUIET)
-    standing = alarms.standing()
-    for code in sorted({alarm.code for alarm in standing} | set(_shown)):
-        metrics.ALARMS.labels(code).set(sum(alarm.code == code for alarm in standing))
+        alarms.resolve_old(code, QUIET)
+    active = alarms.active()
+    for code in sorted({alarm.code for alarm in active} | set(_shown)):
+        metrics.ALARMS.labels(code).set(sum(alarm.code == code for alarm in active))
         _shown.add(code)
 
 
@@ -42,7 +42,7 @@ _shown: set[str] = set()
 @shared_task(soft_time_limit=12 * HOURS_S, time_limit=12 * HOURS_S + 60)
 def back_up(**_: object) -> None:
     """The backup that is due, restored and compared before it counts."""
-    with storage().patient():
+    with storage().long_running():
         backups.run_due(rollover.utc_now())
 
 
@@ -50,7 +50,7 @@ def back_up(**_: object) -> None:
 def archive_days(**_: object) -> None:
     """Finished days to Parquet, where ARCHIVE says so."""
     if settings.ARCHIVE:
-        with storage().patient():
+        with storage().long_running():
             exports.run_due(_silent)
 
 
@@ -64,7 +64,7 @@ def extend_partitions(**_: object) -> None:
     try:
         with leases.hold(leases.UPKEEP):
             retention.extend(datetime.datetime.now(datetime.UTC))
-    except leases.HeldElsewhere as error:
+    except leases.LeaseHeld as error:
         log.info("no room made reason=%s", error)
 
 
@@ -85,6 +85,6 @@ def keep_events(**_: object) -> None:
     """See that the database's own clean-up events run on this node, and that no two of a kind do at once."""
     trouble = storage().keep_events()
     if trouble:
-        alarms.sound("events_off", trouble)
+        alarms.raise_alarm("events_off", trouble)
     else:
-        alarms.clear("events_off")
+        alarms.resolve("events_off")

@@ -12,10 +12,10 @@ from typing import Final
 
 from terminals import private
 from terminals import spool as spools
+from terminals.clock import Clock
 from terminals.connection import Address
 from terminals.link import Config, Failed, Identity, Interrupted, Stats, Terminal
 from terminals.lock import Locked
-from terminals.pacing import RealPace
 from terminals.segments import SpoolDamaged
 from terminals.signals import StopSignals
 from terminals.sources import SOURCES
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     code = OK
     try:
         with terminal:
-            if source.run(terminal, RealPace(stop)):
+            if source.run(terminal, Clock(stop)):
                 terminal.wait_committed()
                 code = _judge(terminal.stats())
     except Interrupted:

@@ -14,9 +14,9 @@ from terminals import session as sessions
 from terminals import spool as spools
 from terminals.batcher import Batcher, Row
 from terminals.connection import Address
-from terminals.dropped import Dropped
+from terminals.drop_counter import DropCounter
+from terminals.gap_filling import GapFillingReader
 from terminals.journal import Journal
-from terminals.mended import MendedSpool
 from terminals.session import Identity
 from terminals.uplink import Uplink
 from terminals.wire import BatchError, reseq
@@ -86,7 +86,7 @@ class Terminal:
             log.warning("torn_tail bytes=%d spool=%s", self.spool.torn_bytes, config.spool)
         self._journal = Journal(config.journal, self.spool) if config.journal else None
         self._batcher = Batcher(config.batch_rows, config.flush_s)
-        self._dropped = Dropped()
+        self._dropped = DropCounter()
         self._changed = threading.Condition()
         self._work = threading.Event()
         self._stopping = threading.Event()
@@ -95,7 +95,7 @@ class Terminal:
         self._rows_sent = self._rows_committed = self._rows_rejected = 0
         self._counted_epoch, self._counted_upto = self.spool.epoch, self.spool.last
         self._warned_at = self._sync_again_at = float("-inf")
-        batches = MendedSpool(self.spool, config.feed, guard=self._changed, renewed=self._on_renewed)
+        batches = GapFillingReader(self.spool, config.feed, guard=self._changed, renewed=self._on_renewed)
         self._uplink = Uplink(config.address, config.identity, batches, self._on_event, clock=clock, wall=wall)
         self._keeper = threading.Thread(target=self._keep, name="naru-keeper", daemon=True)
 

@@ -12,7 +12,7 @@ from typing import Final
 from terminals import session as sessions
 from terminals.backoff import Backoff
 from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
-from terminals.verdict import Verdict, verdict
+from terminals.retry_policy import RetryPolicy, policy_for
 
 log = logging.getLogger("naru.uplink")
 
@@ -84,11 +84,11 @@ class Uplink:
             if self._stopping.is_set():
                 break
             self.state = "waiting"
-            what = verdict(ended.code, was_welcomed=self._was_welcomed)
-            if what is Verdict.STOP:
+            what = policy_for(ended.code, was_welcomed=self._was_welcomed)
+            if what is RetryPolicy.STOP:
                 self._fail(ended)
                 return
-            self._stopping.wait(self._pause(ended, _SLOW_S if what is Verdict.SLOW else 0.0))
+            self._stopping.wait(self._pause(ended, _SLOW_S if what is RetryPolicy.SLOW else 0.0))
         self.state = "stopped"
 
     def _pause(self, ended: sessions.Ended, at_least_s: float) -> float:

@@ -81,7 +81,7 @@ def _carried_out(page: ReadOnly, request: HttpRequest, job: Callable[[], int]) -
     """What a job of voiding answers; None and a message if it cannot be done now."""
     try:
         count = job()
-    except (voids.NothingChosen, voids.NotDone, StorageError, leases.HeldElsewhere, leases.LeaseLost) as error:
+    except (voids.NothingChosen, voids.NotDone, StorageError, leases.LeaseHeld, leases.LeaseLost) as error:
         page.message_user(request, str(error), messages.ERROR)
         return None
     try:

@@ -11,7 +11,7 @@ import numpy as np
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import Form, Piece
-from api.stream.outbox import Chunk
+from api.stream.send_queue import Chunk
 from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import CANCELLED, FeedEntry
 from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
@@ -109,7 +109,7 @@ class Channel:
             codes = one.channels[name]
             for row, piece in zip(rows, pieces[one.form.packed], strict=True):
                 if "*" in codes or row[0] in codes:
-                    one.outbox.put_latest((kind, row[0], row[_TIME]), piece)
+                    one.send_queue.put_latest((kind, row[0], row[_TIME]), piece)
 
 
 def _latest_us(entry: FeedEntry) -> int:
@@ -129,7 +129,7 @@ def give_cancels(entry: FeedEntry, listeners: list[Subscriber]) -> None:
             pieces[packed] = encoding.cancels(one.form, ticks)
         for index, piece in zip(ticks.symbol.tolist(), pieces[packed], strict=True):
             if "*" in codes or ticks.symbols[index] in codes:
-                one.outbox.put(piece)
+                one.send_queue.put(piece)
 
 
 def give_trades(entry: FeedEntry, listeners: list[Subscriber]) -> None:
@@ -161,7 +161,7 @@ def give_trades(entry: FeedEntry, listeners: list[Subscriber]) -> None:
                 _once(ready, (one.form, code), lambda form=one.form, code=code: chunks(form, places[code]))  # type: ignore[misc]
                 for code in places.keys() & codes
             ))  # fmt: skip
-        one.outbox.put_trades(given)
+        one.send_queue.put_trades(given)
 
 
 def _once(
@@ -194,7 +194,7 @@ def _give_quotes(entry: FeedEntry, listeners: list[Subscriber]) -> None:
             if (packed, code) not in ready:
                 mine = [encoded[packed][place] for place in places[code]]
                 ready[packed, code] = (encoding.join(one.form, mine), mine[-1])
-            one.outbox.put_quotes(code, *ready[packed, code])
+            one.send_queue.put_quotes(code, *ready[packed, code])
 
 
 def _rows(

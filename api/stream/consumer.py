@@ -1,5 +1,5 @@
 """The WebSocket of the stream, message by message; the dialect is told in docs/api.md. What is sent comes from the
-outbox only."""
+send queue only."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from api import errors, series
 from api.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
 from api.stream import door, encoding, replay, requests
 from api.stream.encoding import Form
-from api.stream.ending import end
-from api.stream.outbox import Outbox, Slow
-from api.stream.pressure import Pressure
+from api.stream.flow_control import FlowControl
 from api.stream.requests import Auth, RequestError, Subscribe, Unsubscribe
+from api.stream.send_queue import SendQueue, Slow
 from api.stream.shared import shared
 from api.stream.subscriber import Identity, Subscriber
+from api.stream.task_cancellation import end
 from marketdata import metrics
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         form = Form(packed=headers.get(b"content-type", b"").split(b";")[0].strip().lower() == _PACKED)
         self.subscriber = Subscriber(
             self.scope["url_route"]["kwargs"]["feed"],
-            Outbox(form, max_bytes=settings.WS_OUTBOX_BYTES),
-            self.scope.get("pressure") or Pressure(),
+            SendQueue(form, max_bytes=settings.WS_OUTBOX_BYTES),
+            self.scope.get("pressure") or FlowControl(),
         )
         self._hub, self._door = shared()
         await self.accept()
@@ -65,8 +65,8 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if self._pump is None:
             return
         metrics.SOCKETS.dec()
-        metrics.STREAM_SKIPPED.inc(self.subscriber.outbox.skipped)
-        metrics.STREAM_OVERTAKEN.inc(self.subscriber.outbox.overtaken)
+        metrics.STREAM_SKIPPED.inc(self.subscriber.send_queue.skipped)
+        metrics.STREAM_OVERTAKEN.inc(self.subscriber.send_queue.overtaken)
         self.subscriber.leave()
         self._hub.leave(self.subscriber)
         self._door.leave(self.subscriber)
@@ -142,7 +142,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             self._deadline.cancel()
         if self.subscriber.ending is not None:
             return
-        if self._door.admit(self.subscriber, identity):
+        if self._door.add_reader(self.subscriber, identity):
             self.subscriber.tell(T="success", msg="authenticated")
         else:
             self.subscriber.end(406, "connection limit exceeded")
@@ -166,14 +166,14 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             return
         one.add(request.lists())
         if request.slow is not None:
-            one.outbox.slow = Slow(request.slow)
+            one.send_queue.slow = Slow(request.slow)
         if request.seq is not None:
-            one.outbox.form = Form(packed=one.form.packed, numbered=request.seq)
+            one.send_queue.form = Form(packed=one.form.packed, numbered=request.seq)
         one.forming = one.forming if request.forming is None else request.forming
         one.heartbeat = one.heartbeat if request.heartbeat is None else request.heartbeat
         channel = await self._hub.join(one)
         place = {"epoch": self._hub.epoch, "o": channel.delivered} if one.form.numbered else {}
-        one.outbox.put(encoding.message(one.form, {**one.subscription(), **place}))
+        one.send_queue.put(encoding.message(one.form, {**one.subscription(), **place}))
         if request.from_ is not None:
             one.live, one.replaying = False, one.ending is None
             self._replay = asyncio.create_task(replay.run(self._hub, channel, one, request.from_))
@@ -182,19 +182,19 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
 
     def _unsubscribe(self, request: Unsubscribe) -> None:
         self.subscriber.remove(request.lists())
-        self.subscriber.outbox.put(encoding.message(self.subscriber.form, self.subscriber.subscription()))
+        self.subscriber.send_queue.put(encoding.message(self.subscriber.form, self.subscriber.subscription()))
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
     async def _send_all(self) -> None:
-        one, outbox = self.subscriber, self.subscriber.outbox
+        one, send_queue = self.subscriber, self.subscriber.send_queue
         while True:
-            await outbox.filled()
-            if one.ending is None and not outbox.too_slow:
+            await send_queue.filled()
+            if one.ending is None and not send_queue.too_slow:
                 await self._until_room()
-            if outbox.too_slow and one.ending is None:
+            if send_queue.too_slow and one.ending is None:
                 one.end(407, "slow client: more waits than fits; resume by offset, or choose slow=gap")
-            pieces = outbox.take(FRAME_BYTES)
+            pieces = send_queue.take(FRAME_BYTES)
             if pieces:
                 await self._send_frame(pieces)
             elif one.ending is not None:
@@ -207,7 +207,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if self.subscriber.pressure.free:
             return
         room = asyncio.ensure_future(self.subscriber.pressure.room())
-        ended = asyncio.ensure_future(self.subscriber.outbox.ended())
+        ended = asyncio.ensure_future(self.subscriber.send_queue.ended())
         try:
             await asyncio.wait((room, ended), return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 CHECK_EVERY_S = 15.0
 
 
-class Door:
+class ConnectionLimits:
     """The sockets of this process: those of readers in `inside`, those that have not logged in in `waiting`."""
 
     def __init__(self, *, most: int, most_per_key: int, waiting: Unauthenticated[Subscriber]) -> None:
@@ -51,7 +51,7 @@ class Door:
             self._checker.cancel()
             self._checker = None
 
-    def admit(self, subscriber: Subscriber, identity: Identity) -> bool:
+    def add_reader(self, subscriber: Subscriber, identity: Identity) -> bool:
         """Note whose socket it is, unless there is no room. The oldest of the same key goes when there are too many,
         and the oldest of the public page's when those have half of all: visitors leave room for readers."""
         same = sorted(

@@ -23,8 +23,8 @@ from api import errors
 from api.stream import encoding
 from api.stream.candlereader import CandleReader
 from api.stream.channel import Channel
-from api.stream.ending import end
 from api.stream.subscriber import Subscriber
+from api.stream.task_cancellation import end
 from marketdata import metrics
 from marketdata.realtime import feed as feeds
 
@@ -211,12 +211,12 @@ class Hub:
         """Let sockets send between two entries: who keeps up is waited for a little, who does not only once."""
         await asyncio.sleep(0)
         for _ in range(WAITS):
-            full = [one for one in channel.subscribers if one.live and one.outbox.half_full]
+            full = [one for one in channel.subscribers if one.live and one.send_queue.half_full]
             if all(one.lagging for one in full):
                 break
             await asyncio.sleep(WAIT_S)
         for one in channel.subscribers:
-            one.lagging = one.outbox.half_full
+            one.lagging = one.send_queue.half_full
 
     async def _skip(self) -> None:
         try:

@@ -65,7 +65,7 @@ async def _replay(hub: Hub, channel: Channel, subscriber: Subscriber, offset: in
         for entry in entries:
             if entry.first > subscriber.after + 1:
                 subscriber.tell(T="gap", **{"from": subscriber.after + 1, "to": entry.first - 1})
-            await subscriber.outbox.room()
+            await subscriber.send_queue.room()
             if hub.epoch != epoch or subscriber.ending is not None:
                 return
             give_trades(entry, [subscriber])

@@ -9,7 +9,7 @@ from channels.routing import URLRouter
 from channels.sessions import SessionMiddlewareStack
 from django.urls import re_path
 
-from api.stream import pressure
+from api.stream import flow_control
 from api.stream.consumer import StreamConsumer
 
 
@@ -34,7 +34,7 @@ class Streams:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            below = pressure.under(send)
+            below = flow_control.under(send)
             await self._sockets({**scope, "pressure": below}, below.counting(receive), send)
         else:
             await self._http(scope, receive, send)

@@ -8,15 +8,15 @@ import weakref
 
 from django.conf import settings
 
-from api.stream.door import Door
+from api.stream.door import ConnectionLimits
 from api.stream.hub import Hub
 from api.stream.subscriber import Subscriber
 from marketdata.limits.unauthenticated import Unauthenticated
 
-_pairs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Hub, Door]] = weakref.WeakKeyDictionary()
+_pairs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Hub, ConnectionLimits]] = weakref.WeakKeyDictionary()
 
 
-def shared() -> tuple[Hub, Door]:
+def shared() -> tuple[Hub, ConnectionLimits]:
     """Those of the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _pairs:
@@ -24,7 +24,7 @@ def shared() -> tuple[Hub, Door]:
         waiting: Unauthenticated[Subscriber] = Unauthenticated(
             most=settings.WS_MAX_UNAUTHENTICATED, most_of_caller=settings.WS_MAX_UNAUTHENTICATED_OF_ADDRESS
         )
-        door = Door(most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY, waiting=waiting)
+        door = ConnectionLimits(most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY, waiting=waiting)
         _pairs[loop] = (hub, door)
     return _pairs[loop]
 

@@ -1,4 +1,4 @@
-"""One socket as the hub sees it: who it is, what it wants, and its outbox. The socket itself belongs to the
+"""One socket as the hub sees it: who it is, what it wants, and its send queue. The socket itself belongs to the
 consumer."""
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from api.stream import encoding
 from api.stream.encoding import Form
-from api.stream.outbox import Outbox
-from api.stream.pressure import Pressure
+from api.stream.flow_control import FlowControl
 from api.stream.requests import CHANNELS, MOST_SYMBOLS, RequestError
+from api.stream.send_queue import SendQueue
 
 _ages = itertools.count()
 
@@ -30,8 +30,8 @@ class Subscriber:
     it gets no trades and quotes of the hub, but candles, which are states."""
 
     feed: str
-    outbox: Outbox
-    pressure: Pressure = field(default_factory=Pressure)
+    send_queue: SendQueue
+    pressure: FlowControl = field(default_factory=FlowControl)
     identity: Identity | None = None
     channels: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in CHANNELS})
     live: bool = False
@@ -45,7 +45,7 @@ class Subscriber:
 
     @property
     def form(self) -> Form:
-        return self.outbox.form
+        return self.send_queue.form
 
     @property
     def listening(self) -> bool:
@@ -79,13 +79,13 @@ class Subscriber:
 
     def tell(self, **content: object) -> None:
         """Queue a message that is not market data."""
-        self.outbox.put(encoding.message(self.form, content))
+        self.send_queue.put(encoding.message(self.form, content))
 
     def end(self, code: int, message: str) -> None:
         """Tell why, and close; what else waits is forgotten."""
         if self.ending is None:
             self.ending = code
             self.leave()
-            self.outbox.clear()
+            self.send_queue.clear()
             self.tell(T="error", code=code, msg=message)
-            self.outbox.end()
+            self.send_queue.end()

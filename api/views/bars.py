@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from analytics import timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from api import answers, jsontext, paging, series
+from api import jsontext, paging, response_schemas, series
 from api.paging import Series
 from api.serializers import BarsQuery, SymbolBarsQuery
 from marketdata.types.minute_bars import Bars
@@ -57,7 +57,7 @@ class BarsView(APIView):
 
     @extend_schema(
         operation_id="bars", parameters=[BarsQuery],
-        responses={200: answers.pages("bars", answers.Bar), "4XX": answers.Error},
+        responses={200: response_schemas.pages("bars", response_schemas.Bar), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         query = BarsQuery.read(request)
@@ -70,7 +70,7 @@ class SymbolBarsView(APIView):
 
     @extend_schema(
         operation_id="bars_of_symbol", parameters=[SymbolBarsQuery],
-        responses={200: answers.page("bars", answers.Bar), "4XX": answers.Error},
+        responses={200: response_schemas.page("bars", response_schemas.Bar), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
         query = SymbolBarsQuery.read(request)

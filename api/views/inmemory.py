@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import answers, errors, jsontext
+from api import errors, jsontext, response_schemas
 from api.authentication import KeyAuthentication, StaffOrClient
 from api.serializers import InMemoryQuery
 from marketdata.realtime import inspection
@@ -31,7 +31,7 @@ class RecentView(_InMemoryView):
 
     @extend_schema(
         operation_id="recent", parameters=[InMemoryQuery],
-        responses={200: answers.ReceivedRows, "4XX": answers.Error},
+        responses={200: response_schemas.ReceivedRows, "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request, client: str) -> Response:
         query = InMemoryQuery.read(request)
@@ -43,7 +43,9 @@ class LatestView(_InMemoryView):
     """종목마다 누가 보내는지. What each terminal last sent of each symbol, and who owns it."""
 
     @extend_schema(
-        operation_id="latest", parameters=[InMemoryQuery], responses={200: answers.LatestSent, "4XX": answers.Error}
+        operation_id="latest",
+        parameters=[InMemoryQuery],
+        responses={200: response_schemas.LatestSent, "4XX": response_schemas.Error},
     )
     def get(self, request: Request) -> Response:
         query = InMemoryQuery.read(request)

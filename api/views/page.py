@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from api import attempts, authentication
+from api import authentication, login_throttle
 
 
 @require_safe
@@ -39,7 +39,7 @@ class Login(LoginView):
     redirect_authenticated_user = False
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait_s = attempts.wait_s(*self._who(), person=True)
+        wait_s = login_throttle.wait_s(*self._who(), person=True)
         if wait_s > 0:
             form = self.get_form_class()(request)
             response = render(request, self.template_name, {"form": form, "wait_s": wait_s}, status=429)
@@ -48,12 +48,12 @@ class Login(LoginView):
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        attempts.succeeded(*self._who())
+        login_throttle.succeeded(*self._who())
         return super().form_valid(form)
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Counted whoever asks: to be logged in as somebody is no leave to guess another's password."""
-        attempts.failed(*self._who(), person=True)
+        login_throttle.failed(*self._who(), person=True)
         return super().form_invalid(form)
 
     def _who(self) -> tuple[str, str]:

@@ -15,10 +15,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from analytics import timeframes
-from api import answers, jsontext, paging, series
-from api.moments import EARLIEST_US
+from api import jsontext, paging, response_schemas, series
 from api.paging import Series
 from api.serializers import SnapshotsQuery
+from api.timestamps import EARLIEST_US
 from api.views.bars import text_of
 from marketdata.realtime import live_state
 from marketdata.storage import storage
@@ -74,7 +74,7 @@ class SnapshotsView(APIView):
         operation_id="snapshots", parameters=[SnapshotsQuery],
         responses={
             200: OpenApiResponse(OpenApiTypes.OBJECT, "by symbol: latestTrade, minuteBar, dailyBar, prevDailyBar"),
-            "4XX": answers.Error,
+            "4XX": response_schemas.Error,
         },
     )  # fmt: skip
     def get(self, request: Request) -> Response:

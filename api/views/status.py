@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import answers, jsontext
+from api import jsontext, response_schemas
 from api.serializers import NoQuery
 from celery_app import QUEUES
 from marketdata import alarms
@@ -106,7 +106,7 @@ def _upkeep() -> dict[str, Any]:
         "backup": backup.verified_at.isoformat() if backup and backup.verified_at else None,
         "alarms": [
             {"code": one.code, "subject": one.subject, "since": one.raised_at.isoformat(), "message": one.message}
-            for one in alarms.standing()[:20]
+            for one in alarms.active()[:20]
         ],
     }
 
@@ -136,7 +136,7 @@ def _commit_ms() -> dict[str, float] | None:
 class StatusView(APIView):
     """수집 상태. The state of the pipeline, at most a second old."""
 
-    @extend_schema(operation_id="status", responses={200: answers.Status, "4XX": answers.Error})
+    @extend_schema(operation_id="status", responses={200: response_schemas.Status, "4XX": response_schemas.Error})
     def get(self, request: Request) -> Response:
         global _kept
         NoQuery.read(request)

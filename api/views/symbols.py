@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import answers, errors, paging
+from api import errors, paging, response_schemas
 from api.serializers import NoQuery, SymbolsQuery
 from marketdata.models import Symbol
 from marketdata.storage import TickKey
@@ -35,7 +35,9 @@ class SymbolsView(APIView):
     """종목 목록. Registered symbols in the order of their codes."""
 
     @extend_schema(
-        operation_id="symbols", parameters=[SymbolsQuery], responses={200: answers.Symbols, "4XX": answers.Error}
+        operation_id="symbols",
+        parameters=[SymbolsQuery],
+        responses={200: response_schemas.Symbols, "4XX": response_schemas.Error},
     )
     def get(self, request: Request) -> Response:
         query = SymbolsQuery.read(request)
@@ -69,7 +71,7 @@ class SymbolsView(APIView):
 class SymbolView(APIView):
     """종목 하나. One registered symbol."""
 
-    @extend_schema(operation_id="symbol", responses={200: answers.Symbol, "4XX": answers.Error})
+    @extend_schema(operation_id="symbol", responses={200: response_schemas.Symbol, "4XX": response_schemas.Error})
     def get(self, request: Request, code: str) -> Response:
         NoQuery.read(request)
         found = shown(Symbol.objects.filter(code=code))

@@ -8,13 +8,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import answers, errors, tickets
+from api import errors, response_schemas, tickets
 
 
 class TicketView(APIView):
     """스트림 입장권. A ticket for one WebSocket: send {"action":"auth","ticket":…} as the first message."""
 
-    @extend_schema(operation_id="ticket", request=None, responses={200: answers.Ticket, "4XX": answers.Error})
+    @extend_schema(
+        operation_id="ticket", request=None, responses={200: response_schemas.Ticket, "4XX": response_schemas.Error}
+    )
     def post(self, request: Request) -> Response:
         try:
             ticket = tickets.issue(request.user)

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import answers, jsontext, paging, series
+from api import jsontext, paging, response_schemas, series
 from api.serializers import SymbolTradesQuery, TradesQuery
 
 
@@ -28,7 +28,7 @@ class TradesView(APIView):
 
     @extend_schema(
         operation_id="trades", parameters=[TradesQuery],
-        responses={200: answers.pages("trades", answers.Trade), "4XX": answers.Error},
+        responses={200: response_schemas.pages("trades", response_schemas.Trade), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         query = TradesQuery.read(request)
@@ -41,7 +41,7 @@ class SymbolTradesView(APIView):
 
     @extend_schema(
         operation_id="trades_of_symbol", parameters=[SymbolTradesQuery],
-        responses={200: answers.page("trades", answers.Trade), "4XX": answers.Error},
+        responses={200: response_schemas.page("trades", response_schemas.Trade), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
         shown, token = _read([symbol], SymbolTradesQuery.read(request))

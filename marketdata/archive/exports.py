@@ -132,10 +132,10 @@ def run_due(progress: Progress = silent) -> list[datetime.date]:
             try:
                 make(date, progress=progress)
             except (ArchiveError, parquet.Missing) as error:
-                alarms.sound(FAILED, str(error), subject=date.isoformat())
+                alarms.raise_alarm(FAILED, str(error), subject=date.isoformat())
                 continue
             done.append(date)
-    except leases.HeldElsewhere as error:
+    except leases.LeaseHeld as error:
         log.info("archive waits reason=%s", error)
     return done
 
@@ -163,7 +163,7 @@ def make(date: datetime.date, *, folder: Path | None = None, progress: Progress 
         if folder is None or folder.resolve() == Path(settings.ARCHIVE_DIR).resolve():
             lease.check()
             _note(run)
-            alarms.clear(FAILED, subject=date.isoformat())
+            alarms.resolve(FAILED, subject=date.isoformat())
         log.info("archived date=%s ticks=%d bytes=%d", date, manifest.rows, manifest.bytes)
         return manifest
 

@@ -54,14 +54,14 @@ def _still_wanted(known: Mapping[str, Known], given: Options) -> set[str]:
     fuller = [one.name for one in verified if _daily(reports[one.name]) > _daily(reports[newest])]
     wanted = sorted(fuller, key=lambda name: -_daily(reports[name]))[:1]
     if wanted:
-        alarms.sound(
+        alarms.raise_alarm(
             register.SHRUNK,
             f"{newest} has {_daily(reports[newest]):,} daily candles, {wanted[0]} has {_daily(reports[wanted[0]]):,}:"
             " was the database lost or begun anew? That backup is kept whatever its age. If nobody wants it, remove its"
             f" two files from {given.folder}",
         )
     else:
-        alarms.clear(register.SHRUNK)
+        alarms.resolve(register.SHRUNK)
     if reports[newest].get("changed"):
         wanted += [one.name for one in verified if not reports[one.name].get("changed")][:1]
     needed: set[str] = set()

@@ -28,7 +28,7 @@ def run_due(now: datetime.datetime, *, given: Options | None = None, progress: P
     given = given or options()
     known = register.known(given)
     if plan.overdue(now, known, given.plan) and any(one.has_archive for one in known):
-        alarms.sound(register.OVERDUE, f"no backup was verified for more than {given.plan.every * 1.5}")
+        alarms.raise_alarm(register.OVERDUE, f"no backup was verified for more than {given.plan.every * 1.5}")
     waiting = [one for one in known if one.state == plan.STORED and one.has_archive]
     if not plan.due(now, known, given.plan) and not waiting:
         return None
@@ -43,7 +43,7 @@ def run_due(now: datetime.datetime, *, given: Options | None = None, progress: P
             newest = BackupRun.objects.get(name=max(waiting, key=lambda one: one.started_at).name)
             verification.verify_row(newest, now, given, watched(progress, lease))
             return newest
-    except leases.HeldElsewhere as error:
+    except leases.LeaseHeld as error:
         log.info("backup put off reason=%s", error)
         return None
 
@@ -72,7 +72,7 @@ def _make(kind: str | None, now: datetime.datetime, given: Options, progress: Pr
     )
     try:
         taking.take(run, choice, given, backup, progress)
-    except (StorageError, OSError, leases.HeldElsewhere, leases.LeaseLost, *register.GONE) as error:
+    except (StorageError, OSError, leases.LeaseHeld, leases.LeaseLost, *register.GONE) as error:
         _failed(run, given, register.explain(error, given.folder))
         return run
     except BaseException as error:  # a time limit, Ctrl-C: leave nothing half done, and go
@@ -91,7 +91,7 @@ def _failed(run: BackupRun, given: Options, error: str) -> None:
     try:
         run.state, run.error, run.ended_at = BackupRun.State.FAILED, error, datetime.datetime.now(datetime.UTC)
         run.save()
-        alarms.sound(register.FAILED, f"{run.name}: {error}")
+        alarms.raise_alarm(register.FAILED, f"{run.name}: {error}")
     except register.GONE as gone:  # the database went away: its row is set right by the next run
         log.warning("backup not noted name=%s error=%s", run.name, type(gone).__name__)
         connection.close()

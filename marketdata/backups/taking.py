@@ -33,11 +33,11 @@ def choose(kind: str | None, now: datetime.datetime, given: Options, backup: Bac
     choice = plan.choose(now, register.known(given, rows_only=True), given.plan)
     if choice.base is not None:
         try:
-            obstacle = backup.obstacle(connection, choice.base.position)
+            blocking_reason = backup.blocking_reason(connection, choice.base.position)
         except DatabaseError as error:  # what is wrong will be told when the full one is tried
-            obstacle = f"the database said: {error}"
-        if obstacle:
-            choice = Choice(plan.FULL, why=obstacle)
+            blocking_reason = f"the database said: {error}"
+        if blocking_reason:
+            choice = Choice(plan.FULL, why=blocking_reason)
     if kind == plan.INCREMENTAL and choice.base is None:
         raise BackupError(_("no increment is possible, take a full one: {why}").format(why=choice.why))
     return choice
@@ -55,9 +55,9 @@ def take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progres
     with workspace.working(given) as work, ExitStack() as lease_ended:
         lease = lease_ended.enter_context(_upkeep())
         told = watched(progress, lease)
-        unkept = sorted(backup.unkept(connection))
-        tables = sorted(set(connection.introspection.table_names()) - set(unkept))
-        with store.patient():
+        excluded_tables = sorted(backup.excluded_tables(connection))
+        tables = sorted(set(connection.introspection.table_names()) - set(excluded_tables))
+        with store.long_running():
             done = comparison.rolled_over()
             before = comparison.look(store, tables, step=_("before"), progress=told, known=done)
         begun = comparison.ledger_now(connection.alias, batch_ledger.now_us())
@@ -65,7 +65,7 @@ def take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progres
         folder.mkdir(mode=0o700)
         since = choice.base.position if choice.base else ""
         taken = backup.take(connection, folder, since=since, progress=told)
-        with store.patient():
+        with store.long_running():
             after = comparison.look(store, tables, step=_("after"), progress=told, known=done)
         lease.check()
         lease_ended.close()
@@ -83,14 +83,14 @@ def take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progres
         raw_bytes=raw,
         sha256=sha256,
         facts={**taken.facts, "database": str(connection.settings_dict["NAME"])},
-        taken={"before": before, "after": after, "ledger": begun, "unkept": unkept},
+        taken={"before": before, "after": after, "ledger": begun, "unkept": excluded_tables},
     )
     container.write(given.folder, manifest)
     run.state, run.position, run.bytes, run.raw_bytes = BackupRun.State.STORED, taken.position, packed, raw
     run.sha256, run.ended_at = sha256, ended
     run.save()
     backup.stored(connection, taken.position)
-    alarms.clear(register.FAILED)
+    alarms.resolve(register.FAILED)
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def _upkeep() -> Iterator[leases.Lease]:
             try:
                 lease = stack.enter_context(leases.hold(leases.UPKEEP, ttl_s=register.LEASE_TTL_S))
                 break
-            except leases.HeldElsewhere:
+            except leases.LeaseHeld:
                 if time.monotonic() > limit:
                     raise
                 time.sleep(1.0)

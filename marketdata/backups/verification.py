@@ -19,7 +19,7 @@ from marketdata.backups.workspace import Options, options
 from marketdata.maintenance import leases
 from marketdata.models import BackupRun
 from marketdata.storage import StorageError
-from marketdata.storage.backups import BackupError, ProgramMissing, Progress, Unable, backup_of
+from marketdata.storage.backups import BackupError, BackupUnavailable, ProgramMissing, Progress, backup_of
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def verify_row(run: BackupRun, now: datetime.datetime, given: Options, progress:
         report = check(run.name, given=given, progress=progress, original=connection.alias)
         error = "; ".join(report["problems"])
         state = BackupRun.State.FAILED if error else BackupRun.State.VERIFIED
-    except (ProgramMissing, Unable, OSError, leases.LeaseLost, *register.GONE) as reason:
+    except (ProgramMissing, BackupUnavailable, OSError, leases.LeaseLost, *register.GONE) as reason:
         # says nothing about the backup
         report, state, error = {}, BackupRun.State.STORED, register.explain(reason, given.work)
     except (StorageError, BrokenChain) as reason:
@@ -49,13 +49,13 @@ def verify_row(run: BackupRun, now: datetime.datetime, given: Options, progress:
     try:
         run.save()
         if error:
-            alarms.sound(register.UNVERIFIED, f"{run.name}: {error}", subject=run.name)
+            alarms.raise_alarm(register.UNVERIFIED, f"{run.name}: {error}", subject=run.name)
         else:
-            alarms.clear(register.UNVERIFIED)
-            alarms.clear(register.OVERDUE)
-            alarms.clear(register.CHANGED)
+            alarms.resolve(register.UNVERIFIED)
+            alarms.resolve(register.OVERDUE)
+            alarms.resolve(register.CHANGED)
             for words in report.get("changed", []):
-                alarms.sound(register.CHANGED, words, subject=words.partition(":")[0])
+                alarms.raise_alarm(register.CHANGED, words, subject=words.partition(":")[0])
     except register.GONE as gone:
         log.warning("backup not noted name=%s error=%s", run.name, type(gone).__name__)
         connection.close()
@@ -85,7 +85,7 @@ def verify(name: str, *, given: Options | None = None, progress: Progress = sile
         if row is not None and row.sha256 and row.sha256 != manifest.sha256:
             raise Tampered(_("{name}: its manifest names another SHA-256 than the database").format(name=name))
         report = check(name, given=given, progress=progress, original=connection.alias if row is not None else None)
-    except (ProgramMissing, Unable):
+    except (ProgramMissing, BackupUnavailable):
         raise
     except StorageError as error:
         report = {"tables": {}, "checks": {}, "unkept": [], "problems": [str(error)]}
@@ -109,9 +109,9 @@ def _note(row: BackupRun | None, manifest: Manifest, report: dict[str, Any], giv
             row.verified_at, row.report = now, row.report or report
         row.save()
         if error:
-            alarms.sound(register.UNVERIFIED, f"{row.name}: {error}", subject=row.name)
+            alarms.raise_alarm(register.UNVERIFIED, f"{row.name}: {error}", subject=row.name)
         else:
-            alarms.clear(register.UNVERIFIED, subject=row.name)
+            alarms.resolve(register.UNVERIFIED, subject=row.name)
 
 
 def check(name: str, *, given: Options, progress: Progress, original: str | None) -> dict[str, Any]:

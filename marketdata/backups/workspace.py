@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from marketdata.backups.plan import Plan
-from marketdata.storage.backups import BackupError, Programs, Unable
+from marketdata.storage.backups import BackupError, BackupUnavailable, Programs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def options() -> Options:
     )
 
 
-class NoRoom(Unable):
+class NoRoom(BackupUnavailable):
     """A disk has too little room; found before anything was written."""
 
 

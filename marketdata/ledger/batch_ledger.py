@@ -356,7 +356,7 @@ def keep_gap(batch: int, feed: str, gap: wire.Gap) -> None:
     Gap.objects.update_or_create(batch=batch, defaults=told)
 
 
-def bury(batch: int, *, checksum: int, code: str, error: str, payload: bytes) -> None:
+def add_dead_letter(batch: int, *, checksum: int, code: str, error: str, payload: bytes) -> None:
     """Keep a whole batch that cannot be stored, once however often it comes."""
     DeadLetter.objects.get_or_create(
         batch=batch, checksum=checksum, code=code, defaults={"error": _text(error, 2000), "payload": payload}
@@ -371,7 +371,7 @@ def changed(known: int, checksum: int) -> bool:
 def keep_aside(batch: int, *, checksum: int, payload: bytes) -> None:
     """Keep the content of a batch whose number was committed with other content, and raise an alarm: two spools send
     under one name, or one was put back."""
-    bury(
+    add_dead_letter(
         batch,
         checksum=checksum,
         code="checksum_mismatch",
@@ -381,7 +381,7 @@ def keep_aside(batch: int, *, checksum: int, payload: bytes) -> None:
     metrics.REFUSED_BATCHES.labels("checksum_mismatch").inc()
     owner = IngestStream.objects.select_related("client").filter(pk=batch >> SEQ_BITS).first()
     name, epoch = (owner.client.name, owner.epoch) if owner else ("?", "?")
-    alarms.sound(
+    alarms.raise_alarm(
         "checksum_mismatch",
         f"batch {batch & SEQ_MASK} of epoch {epoch} of client {name} came with other content than was committed; it is"
         " kept as a dead letter and not stored",

@@ -77,7 +77,7 @@ def tell(client_id: int, epoch: str, found: Difference) -> None:
         tell_differs(client, epoch, f"batch {found.differs[0][0]} has other content in the ledger")
     if found.missing:
         lost = sum(last - first + 1 for first, last in found.missing)
-        alarms.sound(
+        alarms.raise_alarm(
             "ledger_lost",
             f"client {client.name}, epoch {epoch}: the ledger lacks {lost} acknowledged batches from"
             f" {found.missing[0][0]} to {found.missing[-1][1]}; the client sends them again",
@@ -87,7 +87,7 @@ def tell(client_id: int, epoch: str, found: Difference) -> None:
 
 def tell_differs(client: Client, epoch: str, why: str) -> None:
     """Raise the alarm that a client's spool and the ledger are not of one mind: it begins a new epoch."""
-    alarms.sound(
+    alarms.raise_alarm(
         "spool_differs",
         f"client {client.name}, epoch {epoch}: {why}. The spool was restored or copied; what the ledger does not have"
         " is stored under a new epoch, what was committed before stays as it is",
@@ -111,7 +111,7 @@ def tell_holes(client: Client, stream: int, upto: int) -> int:
         IngestStream.objects.filter(pk=stream).update(whole_upto=upto)
     if found:
         lost = sum(last - first + 1 for first, last in found)
-        alarms.sound(
+        alarms.raise_alarm(
             "ledger_hole",
             f"client {client.name}, epoch {owner.epoch}: the ledger lacks {lost} batches from {found[0][0]} to"
             f" {found[-1][1]}, and the spool does not keep them any more; they are told as gaps",

@@ -56,7 +56,7 @@ class Quota:
     def tell(
         self, used: int, limit: int, client: Client | None = None, *, refused: int = 0, by: Client | None = None
     ) -> None:
-        """Show the use of this quota, and sound or clear its alarms (a standing one at most once a minute)."""
+        """Show the use of this quota, and raise or resolve its alarms (an active one at most once a minute)."""
         name = client.name if client is not None else ""
         metrics.QUOTA_USED.labels(self.name, name).set(used)
         metrics.QUOTA_LIMIT.labels(self.name, name).set(limit)
@@ -64,9 +64,9 @@ class Quota:
         message = f"{used:,} of {limit:,} {self.what}{f' by {name}' if name else ''}. {self.advice}"
         if refused:
             asked = f" of {by.name}" if by is not None and client is None else ""
-            alarms.sound_often(REACHED, f"{refused:,} more{asked} refused: {message}", subject=subject)
+            alarms.raise_often(REACHED, f"{refused:,} more{asked} refused: {message}", subject=subject)
         elif used >= limit * self.share:
-            alarms.sound_often(NEAR, message, subject=subject)
+            alarms.raise_often(NEAR, message, subject=subject)
 
     def reached(self, client: Client | None = None) -> QuotaReached:
         """The error for whoever asked for more."""
@@ -141,23 +141,23 @@ OF_CLIENT = {quota.name: quota for quota in (SPOOLS, SYMBOLS, DATES_OF_CLIENT)}
 
 def watch() -> None:
     """Show every quota of the installation, and clear the alarms of those that are below their share again."""
-    standing = [one for one in alarms.standing() if one.code in (NEAR, REACHED)]
+    active = [one for one in alarms.active() if one.code in (NEAR, REACHED)]
     for quota in OF_ALL:
         used, limit = quota.used(None), quota.limit_of(None)
         quota.tell(used, limit)
         if used < limit * quota.share:
-            _clear(standing, quota.name)
-    for subject in {one.subject for one in standing}:
+            _clear(active, quota.name)
+    for subject in {one.subject for one in active}:
         name, _, who = subject.partition(" ")
         client = Client.objects.filter(name=who).first()
         if client is not None and name in OF_CLIENT:
             used, limit = OF_CLIENT[name].used(client), OF_CLIENT[name].limit_of(client)
             OF_CLIENT[name].tell(used, limit, client)
             if used < limit * OF_CLIENT[name].share:
-                _clear(standing, subject)
+                _clear(active, subject)
 
 
-def _clear(standing: list[Alarm], subject: str) -> None:
-    for one in standing:
+def _clear(active: list[Alarm], subject: str) -> None:
+    for one in active:
         if one.subject == subject:
-            alarms.clear(one.code, subject=subject)
+            alarms.resolve(one.code, subject=subject)

@@ -26,7 +26,7 @@ UPKEEP = "upkeep"
 no partition changes, and of what counts ticks nothing goes and nothing that is settled changes."""
 
 
-class HeldElsewhere(Exception):
+class LeaseHeld(Exception):
     """Another process holds the lease; the message names it."""
 
 
@@ -109,8 +109,8 @@ def _make_row(job: str) -> None:
         JobLease.objects.bulk_create([JobLease(job=job)], ignore_conflicts=True)
 
 
-def _held(row: JobLease) -> HeldElsewhere:
-    return HeldElsewhere(f"{row.job!r} is being run by {row.owner or 'somebody'} (fence {row.fence})")
+def _held(row: JobLease) -> LeaseHeld:
+    return LeaseHeld(f"{row.job!r} is being run by {row.owner or 'somebody'} (fence {row.fence})")
 
 
 def _keep(lease: Lease, ended: threading.Event) -> None:

@@ -71,16 +71,18 @@ def extend(now: datetime.datetime) -> None:
             log.warning("no room made table=%s error=%s", table, error)
         ends = [part.end for part in store.partitions(table) if part.end is not None]
         if ends and max(ends) <= today + datetime.timedelta(days=SHORT_DAYS):
-            alarms.sound(
+            alarms.raise_alarm(
                 "partitions_short", f"room in {table} ends at {max(ends)}; see docs/operations.md", subject=table
             )
         else:
-            alarms.clear("partitions_short", subject=table)
-        strays = store.strays(table)
+            alarms.resolve("partitions_short", subject=table)
+        strays = store.default_partition_rows(table)
         if strays:
-            alarms.sound("rows_without_room", f"{strays:,} rows of {table} lie outside of its periods", subject=table)
+            alarms.raise_alarm(
+                "rows_without_room", f"{strays:,} rows of {table} lie outside of its periods", subject=table
+            )
         else:
-            alarms.clear("rows_without_room", subject=table)
+            alarms.resolve("rows_without_room", subject=table)
 
 
 # --- what goes --------------------------------------------------------------------------------------------------------
@@ -135,9 +137,9 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
     drops = plan(now, held=held)
     if held:
         words = f"{len(held)} days are past their time and not archived, so they are kept: {held[0]} to {held[-1]}"
-        alarms.sound("not_archived", words)
+        alarms.raise_alarm("not_archived", words)
     else:
-        alarms.clear("not_archived")
+        alarms.resolve("not_archived")
     for drop in drops:
         progress(f"dropping {drop.table} {drop.start}")
         noted = _note(drop, now)

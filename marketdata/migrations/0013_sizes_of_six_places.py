@@ -14,7 +14,7 @@ def refine(apps: Apps, editor: BaseDatabaseSchemaEditor) -> None:
     if editor.connection.in_atomic_block:
         store.refine_sizes()
         return
-    with store.patient():
+    with store.long_running():
         store.refine_sizes()
 
 

@@ -33,7 +33,7 @@ FADE_S = 10
 MOST_WAITING = 32  # questions of a server; of more the oldest are dropped
 MOST_ROWS = 1_000  # in an answer
 MOST_NAMES = 50  # in a message
-Moment = Callable[[int], object]
+Timestamp = Callable[[int], object]
 """Writes a time (microseconds UTC) for whoever reads it."""
 
 
@@ -205,7 +205,7 @@ def tell_latest(series: Iterable[Series], total: int, rows: Iterable[Row]) -> li
 # --- as it is shown ---------------------------------------------------------------------------------------------------
 
 
-def shown_rows(found: Iterable[Received], moment: Moment) -> list[dict[str, Any]]:
+def shown_rows(found: Iterable[Received], moment: Timestamp) -> list[dict[str, Any]]:
     """Each tick as its terminal gave it, with the batch (STREAM/SEQ) it came in; prices and sizes are exact decimals,
     and what was not given is left out."""
     shown = []
@@ -222,7 +222,7 @@ def shown_rows(found: Iterable[Received], moment: Moment) -> list[dict[str, Any]
 
 
 def shown_series(
-    series: Iterable[Series], owner: dict[tuple[str, str], str] | None, moment: Moment
+    series: Iterable[Series], owner: dict[tuple[str, str], str] | None, moment: Timestamp
 ) -> list[dict[str, Any]]:
     """Each series with the client that owns its symbol in its feed; None where nobody does, or nobody can tell."""
     return [
@@ -234,7 +234,7 @@ def shown_series(
     ]  # fmt: skip
 
 
-def shown_ticks(rows: Iterable[Row], moment: Moment) -> list[dict[str, Any]]:
+def shown_ticks(rows: Iterable[Row], moment: Timestamp) -> list[dict[str, Any]]:
     """Each tick of the window with the client that sent it."""
     return [
         {"client": one.client, "feed": one.feed, **_event(one, moment), "side": _name(SIDE_NAMES, one.side)}
@@ -245,7 +245,7 @@ def shown_ticks(rows: Iterable[Row], moment: Moment) -> list[dict[str, Any]]:
 _NUMBERS = (*ticks_module.PRICES, *ticks_module.SIZES)
 
 
-def _event(one: Series | Row, moment: Moment) -> dict[str, Any]:
+def _event(one: Series | Row, moment: Timestamp) -> dict[str, Any]:
     return {
         "time": None if one.time_us is None else moment(one.time_us),
         "kind": _name(KIND_NAMES, one.kind),

@@ -63,12 +63,12 @@ class Watch:
         trouble = look(self.client)
         self._seen = 0 if trouble is None else self._seen + 1
         if trouble is not None and self._seen >= LOOKS and now - self._told.get(trouble.code, -AGAIN_S) >= AGAIN_S:
-            alarms.sound(trouble.code, trouble.message, subject=self.subject)
+            alarms.raise_alarm(trouble.code, trouble.message, subject=self.subject)
             self._told[trouble.code] = now
         over = [code for code in CODES if trouble is None or code != trouble.code]
         for code in over:
             if code in self._told or not self._is_known:
-                alarms.clear(code, subject=self.subject)
+                alarms.resolve(code, subject=self.subject)
                 self._told.pop(code, None)
         self._is_known = True
 

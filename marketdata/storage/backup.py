@@ -20,7 +20,7 @@ class BackupError(StorageError):
     """A backup could not be taken or restored; the message says what to do."""
 
 
-class Unable(BackupError):
+class BackupUnavailable(BackupError):
     """This machine cannot restore as it is now; that says nothing about the backup."""
 
 
@@ -58,11 +58,11 @@ class Backup(abc.ABC):
     def size(self, connection: BaseDatabaseWrapper) -> int:
         """About how many bytes a full backup has before it is packed."""
 
-    def unkept(self, connection: BaseDatabaseWrapper) -> set[str]:
+    def excluded_tables(self, connection: BaseDatabaseWrapper) -> set[str]:
         """Tables whose rows no backup has, because they are in memory only."""
         return set()
 
-    def obstacle(self, connection: BaseDatabaseWrapper, position: str) -> str:
+    def blocking_reason(self, connection: BaseDatabaseWrapper, position: str) -> str:
         """Why no increment can begin at `position`; "" if it can."""
         return f"{self.vendor} has full backups only"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marketdata.storage.backup import Backup, BackupError, Progress, Taken, Unable
+from marketdata.storage.backup import Backup, BackupError, BackupUnavailable, Progress, Taken
 from marketdata.storage.mariadb.backup import MariaDBBackup
 from marketdata.storage.postgresql.backup import PostgreSQLBackup
 from marketdata.storage.programs import ProgramFailed, ProgramMissing, Programs
@@ -14,7 +14,8 @@ from marketdata.storage.sqlite.backup import SQLiteBackup
 BACKUPS: dict[str, type[Backup]] = {"sqlite": SQLiteBackup, "mysql": MariaDBBackup, "postgresql": PostgreSQLBackup}
 
 __all__ = [
-    "BACKUPS", "Backup", "BackupError", "ProgramFailed", "ProgramMissing", "Programs", "Progress", "Taken", "Unable",
+    "BACKUPS", "Backup", "BackupError", "BackupUnavailable", "ProgramFailed", "ProgramMissing", "Programs", "Progress",
+    "Taken",
     "backup_of",
 ]  # fmt: skip
 

@@ -174,7 +174,7 @@ class Storage(abc.ABC):
         or its host is gone, whatever the client library would do."""
 
     @contextmanager
-    def patient(self) -> Iterator[None]:
+    def long_running(self) -> Iterator[None]:
         """For upkeep: inside, a question may take an hour where a worker's would be given up after seconds."""
         yield
 
@@ -288,7 +288,7 @@ class Storage(abc.ABC):
         ranges between and the last one are left out."""
 
     @abc.abstractmethod
-    def strays(self, table: str) -> int:
+    def default_partition_rows(self, table: str) -> int:
         """How many rows lie in partitions for what had no room (0 where there are no partitions)."""
 
     @abc.abstractmethod

@@ -81,7 +81,7 @@ def run(
     program = Path(command[0])
     with log.open("ab") as output:
         process = subprocess.Popen(
-            tethered([str(part) for part in command], user=user),
+            as_child([str(part) for part in command], user=user),
             env=dict(variables or environment(program)),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -107,7 +107,7 @@ def run(
         )
 
 
-def tethered(command: list[str], *, user: int | None = None) -> list[str]:
+def as_child(command: list[str], *, user: int | None = None) -> list[str]:
     """The command line of a program that dies with this process; as another user when we are root. ProgramMissing
     without setpriv."""
     if user is None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from terminals import exact
 from terminals.batcher import Row
-from terminals.position import AlreadySent, Position
+from terminals.checkpoint import AlreadySent, Checkpoint
 from terminals.sources.contract import Pace, Receiver
 from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side, codes, numbers, options, tables
 from terminals.wire.language import gettext as _
@@ -109,7 +109,7 @@ class Replay:
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
         """Send it all; True when the end of the file was reached. BadFile if it was sent before."""
-        position = Position(terminal.spool, self._file)
+        position = Checkpoint(terminal.spool, self._file)
         try:
             skip = position.begin(self.content.rows, anew=self._from_start, again=self._again)
         except AlreadySent as error:

@@ -22,7 +22,7 @@ from celery import Celery
 
 from celery_app import QUEUES, broker_settings
 from ingest import bodies
-from ingest.flights import Flight
+from ingest.in_flight import InFlightBatch
 from marketdata.realtime import broker
 from tests.bench.load import batch
 from tests.servers import Redis
@@ -65,10 +65,10 @@ def process_batches(*, batches: Any = None, body: Any = None, **_: object) -> No
     _client().lpush(DONE, len(found or ()))
 
 
-def _flights(batches: int, rows: int) -> list[Flight]:
+def _flights(batches: int, rows: int) -> list[InFlightBatch]:
     symbols = [f"{number:06d}" for number in range(50)]
     return [
-        Flight(
+        InFlightBatch(
             number=number,
             stream=1,
             seq=number,
@@ -83,10 +83,10 @@ def _flights(batches: int, rows: int) -> list[Flight]:
     ]
 
 
-def _publish_before(flights: list[Flight]) -> object:
-    from ingest.notices import batch_message
+def _publish_before(entries: list[InFlightBatch]) -> object:
+    from ingest.notifications import batch_message
 
-    batches = [batch_message(f.number, f.payload, f.received_us, f.source_id, None, None, 1) for f in flights]
+    batches = [batch_message(f.number, f.payload, f.received_us, f.source_id, None, None, 1) for f in entries]
     return app.send_task(TASK, kwargs={"batches": batches, "reply_to": "bench"}, queue=QUEUE)
 
 
@@ -100,12 +100,14 @@ def _cpu_s(worker: psutil.Process, server: psutil.Process) -> dict[str, float]:
 
 
 def _measure(
-    publish: Callable[[list[Flight]], object], flights: list[Flight], cpu_s: Callable[[], dict[str, float]]
+    publish: Callable[[list[InFlightBatch]], object],
+    entries: list[InFlightBatch],
+    cpu_s: Callable[[], dict[str, float]],
 ) -> dict[str, float]:
     """ms of CPU a message by process, OUT messages at a time."""
     before, out = cpu_s(), 0
     for _ in range(MESSAGES):
-        publish(flights)
+        publish(entries)
         out += 1
         while out >= OUT:
             _client().blpop([DONE])
@@ -152,15 +154,15 @@ def main() -> int:
                 log=folder / "worker.log",
                 cwd=Path.cwd(),
             )
-            dispatcher = Dispatcher(reply_to="bench", max_messages=OUT, done=lambda flights, taken: None)
-            publish: Callable[[list[Flight]], object] = _publish_before
+            dispatcher = Dispatcher(reply_to="bench", max_messages=OUT, done=lambda entries, taken: None)
+            publish: Callable[[list[InFlightBatch]], object] = _publish_before
             if not before:
                 publish = functools.partial(dispatcher._publish, 1)
             cpu_s = functools.partial(_cpu_s, psutil.Process(worker.pid), psutil.Process(server.pid))
             _measure(publish, _flights(1, 1), lambda: {})  # until it runs, and connections are made
             for size, (batches, rows) in SIZES.items():
-                flights = _flights(batches, rows)
-                cost = _measure(publish, flights, cpu_s)
+                entries = _flights(batches, rows)
+                cost = _measure(publish, entries, cpu_s)
                 found.setdefault((size, "kombu" if before else "naru"), []).append(cost)
             worker.send_signal(signal.SIGTERM)
             worker.wait(60)

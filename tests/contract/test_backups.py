@@ -126,7 +126,7 @@ def test_what_is_judged_again_or_voided_while_a_backup_is_made_is_no_difference(
         copying = step.startswith(("before", "after"))
         if copying and step not in waited:
             waited.append(step)
-            with pytest.raises(leases.HeldElsewhere):
+            with pytest.raises(leases.LeaseHeld):
                 judged_again(1)
         if step.startswith("packing") and not changed:
             changed.append(judged_again(2))

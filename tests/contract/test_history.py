@@ -497,7 +497,7 @@ def test_every_table_by_date_can_be_given_room_ahead(store, table):
     if connection.vendor != "sqlite":
         assert {PERIODS[table](day)[0] for day in (DAY, NEXT, datetime.date(2026, 9, 1))} <= set(starts)
     assert starts == sorted(starts)
-    assert store.strays(table) == 0
+    assert store.default_partition_rows(table) == 0
 
 
 # --- books, events, caches --------------------------------------------------------------------------------------------

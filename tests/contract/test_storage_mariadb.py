@@ -305,10 +305,10 @@ class TestMariaDB(StorageContract):
 
     def test_ticks_that_had_no_room_are_moved_all_the_same(self, unparted):
         load(unparted, ticks_of(day("2026-03-16"), day("2026-03-16")))
-        assert unparted.strays("temp_market_data") == 2
+        assert unparted.default_partition_rows("temp_market_data") == 2
 
         assert unparted.move_day(day("2026-03-16"), progress=lambda _: None) == 2
-        assert unparted.strays("temp_market_data") == 0
+        assert unparted.default_partition_rows("temp_market_data") == 0
         assert unparted.dates("market_data_tick") == [day("2026-03-16")]
 
     # --- LOAD DATA --------------------------------------------------------------------------------------------------

@@ -117,12 +117,12 @@ class TestPostgreSQL(StorageContract):
     def test_a_tick_without_room_is_kept_and_moves_when_there_is_room(self, unparted):
         load(unparted, ticks_of(day("2040-01-02"), day("2040-01-03")))
         assert rows_by_partition("temp_market_data") == {"temp_market_data_rest": 2}
-        assert unparted.strays(TEMP) == 2
+        assert unparted.default_partition_rows(TEMP) == 2
 
         unparted.ensure_partitions([day("2040-01-02")])
 
         assert rows_by_partition("temp_market_data") == {"temp_market_data_p20400102": 1, "temp_market_data_rest": 1}
-        assert unparted.strays(TEMP) == 1
+        assert unparted.default_partition_rows(TEMP) == 1
         assert len(read(unparted)) == 2
 
     def test_a_reader_sees_every_tick_while_room_is_made_for_it(self, unparted):
@@ -149,7 +149,7 @@ class TestPostgreSQL(StorageContract):
                 job.result(timeout=60)
 
         assert set(seen) == {len(dates) * 40}
-        assert unparted.strays(TEMP) == 0
+        assert unparted.default_partition_rows(TEMP) == 0
 
     def test_a_snapshot_sees_every_tick_although_room_is_made_for_it_meanwhile(self, unparted, monkeypatch):
         # A question goes to the partitions that there are now; there, rows that were brought later are not seen.
@@ -200,7 +200,7 @@ class TestPostgreSQL(StorageContract):
         with connection.cursor() as cursor:  # `drop_days` of this process would forget it at once
             cursor.execute("DROP TABLE temp_market_data_p20260316")
         load(unparted, ticks_of(date))
-        assert unparted.strays(TEMP) == 1
+        assert unparted.default_partition_rows(TEMP) == 1
 
         monkeypatch.setattr(partitions, "REMEMBERED_S", 0.0)
         unparted.ensure_partitions([date])
@@ -215,7 +215,7 @@ class TestPostgreSQL(StorageContract):
             unparted.ensure_partitions([day("2026-03-17")])
 
         load(unparted, ticks_of(day("2026-03-17"), seq=2))
-        assert unparted.strays(TEMP) == 0
+        assert unparted.default_partition_rows(TEMP) == 0
 
     def test_rows_wait_without_room_while_somebody_holds_the_table(self, unparted, monkeypatch):
         monkeypatch.setattr(days, "ROOM_S", 0.5)
@@ -430,7 +430,7 @@ class TestPostgreSQL(StorageContract):
 
     def test_words_of_a_terminal_are_kept_though_postgresql_knows_no_nul(self, store):
         batch_ledger.keep_gap(7, "krx", wire.Gap(1, 2, 3, "spool\0full"))
-        batch_ledger.bury(7, checksum=1, code="bad_batch", error="spool\0full", payload=b"spool\0full")
+        batch_ledger.add_dead_letter(7, checksum=1, code="bad_batch", error="spool\0full", payload=b"spool\0full")
 
         assert Gap.objects.get().reason == "spool\ufffdfull"
         letter = DeadLetter.objects.get()

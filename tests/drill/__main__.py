@@ -26,10 +26,10 @@ from typing import Any
 import redis
 
 from terminals import spool, wire
-from tests.drill import accounting, crew, evidence, faults, plan
-from tests.drill.evidence import Book, Spools
+from tests.drill import accounting, crew, faults, plan, recorded_state
 from tests.drill.plan import Strike
 from tests.drill.reader import Reader
+from tests.drill.recorded_state import Book, Spools
 from tests.drill.stack import Stack, Terminal
 from tests.drill.troubles import Troubles
 from tests.servers.process import temporary_folder
@@ -198,7 +198,7 @@ class Drill:
             try:
                 told = self.troubles.cause(strike.kind, strike.pick)
                 break
-            except evidence.Away:
+            except recorded_state.Away:
                 if time.monotonic() > limit:
                     raise
                 self.stack.wait(0.5)
@@ -238,23 +238,23 @@ class Drill:
     def _all_flow(self) -> bool:
         sending = "SELECT COUNT(DISTINCT batch >> 32) FROM ingest_batch WHERE stored > 0"
         try:
-            with evidence.book(self.stack.database) as book:
+            with recorded_state.book(self.stack.database) as book:
                 return book.number(sending) == len(self.crew)
-        except evidence.Away:
+        except recorded_state.Away:
             return False
 
     def _look(self) -> int | None:
         """Rows committed so far; and whether each terminal's acknowledgements are true at this moment."""
         told = {
-            (member.name, spool.epoch_of(member.spool)): evidence.acked(member.spool)
+            (member.name, spool.epoch_of(member.spool)): recorded_state.acked(member.spool)
             for member in self.crew
             if member.spool.exists()
         }
         try:
-            with evidence.book(self.stack.database) as book:
+            with recorded_state.book(self.stack.database) as book:
                 self._check_acks(book, told)
                 return book.number("SELECT COALESCE(SUM(stored), 0) FROM ingest_batch")
-        except evidence.Away:
+        except recorded_state.Away:
             return None
 
     def _check_acks(self, book: Book, told: dict[tuple[str, str], int]) -> None:
@@ -309,11 +309,11 @@ class Drill:
         untouched = [member for member in self.crew if member.name not in self.troubles.touched]
         breaks = sum(crew.skipped(member, now[member.name]) for member in untouched)
         candles = accounting.Candles()
-        with evidence.book(self.stack.database) as book:
+        with recorded_state.book(self.stack.database) as book:
             streams, refused, commits = book.streams(), book.refused(), book.commits()
-            excused = evidence.excused(self.spools, streams)
+            excused = recorded_state.excused(self.spools, streams)
             rows = accounting.rows(
-                evidence.keyed(self.spools, streams),
+                recorded_state.keyed(self.spools, streams),
                 accounting.through(book.ticks(), candles),
                 refused,
                 excused=excused,
@@ -356,7 +356,7 @@ class Drill:
             "source_breaks": breaks,
             "unfinished": len(self.trouble),
             "longest_stall_s": round(stall_us / 1e6, 2),
-            "slowest_batch_s": round(evidence.slowest_us(self.spools, streams, commits) / 1e6, 2),
+            "slowest_batch_s": round(recorded_state.slowest_us(self.spools, streams, commits) / 1e6, 2),
             "pauses": self.done["pause"],
             "terms": self.done["term"],
             "slowest_term_s": round(self.stack.slowest_term_s, 2),

@@ -28,7 +28,7 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 
-from ingest import notices, tasks
+from ingest import notifications, tasks
 from marketdata import backups
 from marketdata.backups import comparison
 from marketdata.ledger import batch_ledger
@@ -98,7 +98,7 @@ def write(stream: int, pause_s: float) -> None:
                 price=chosen.randrange(1_000, 90_000) * 10**columns.price_scale,
             )  # fmt: skip
         number = batch_number(stream, seq)
-        message = notices.batch_message(
+        message = notifications.batch_message(
             number, columns.encode(seq, FEED, start), batch_ledger.now_us(), REPLAY, None, None
         )
         while not IngestBatch.objects.filter(batch=number).exists():

@@ -16,7 +16,7 @@ from terminals.link import Terminal as Link
 from terminals.sources import replay
 from tests.drill import sample
 from tests.drill.accounting import MINUTE_US, Tick, breaks
-from tests.drill.evidence import Sent, sources_words
+from tests.drill.recorded_state import Sent, sources_words
 from tests.drill.stack import ROOT, Terminal
 
 REAL_TRADES = ROOT.parent / "shared/data/es_trades.csv"

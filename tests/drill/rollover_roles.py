@@ -169,7 +169,7 @@ def run(spec: dict[str, Any]) -> None:
     while True:
         began = time.monotonic()
         try:
-            with storage().patient():
+            with storage().long_running():
                 done = rollover.run_due(progress=progress)
             if done:
                 tell(done=[date.isoformat() for date in done], seconds=round(time.monotonic() - began, 3))
@@ -193,7 +193,7 @@ def count(spec: dict[str, Any]) -> None:
     """What upkeep does in the hour before the day is due: compare it with the ledger."""
     date, began = datetime.date.fromisoformat(spec["date"]), time.monotonic()
     run, _ = RolloverRun.objects.get_or_create(trade_date=date)
-    with storage().patient(), leases.hold(leases.UPKEEP) as lease:
+    with storage().long_running(), leases.hold(leases.UPKEEP) as lease:
         context = run_context.Context(lease=lease, clock=rollover.utc_now, progress=lambda _words: None, threads=1)
         counted = count_ahead.count(run, context)
     run.refresh_from_db()

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from terminals import segments, spool
-from tests.drill import evidence
-from tests.drill.evidence import Spools
+from tests.drill import recorded_state
+from tests.drill.recorded_state import Spools
 from tests.drill.stack import ROOT, Stack, Terminal
 from tests.servers import MariaDB
 
@@ -46,7 +46,7 @@ class Troubles:
 
     def cut(self, _pick: float) -> str:
         """Every connection to the database is ended by its server."""
-        with evidence.book(self.stack.database) as book:
+        with recorded_state.book(self.stack.database) as book:
             if isinstance(self.stack.database, MariaDB):
                 ids = list(
                     book.rows(
@@ -56,7 +56,7 @@ class Troubles:
                 for (number,) in ids:
                     try:
                         book.do(f"KILL {number}")
-                    except evidence.Away:  # it has ended by itself meanwhile
+                    except recorded_state.Away:  # it has ended by itself meanwhile
                         continue
                 return f"{len(ids)} connections cut"
             cut = book.number(
@@ -96,7 +96,7 @@ class Troubles:
             data = bytearray(file.read_bytes())
             data[at] ^= 1
             file.write_bytes(data)
-            if seq > evidence.acked(member.spool):  # what was acknowledged must be stored whatever rots
+            if seq > recorded_state.acked(member.spool):  # what was acknowledged must be stored whatever rots
                 spools.damaged.add((now.epoch, seq))
             self.touched.add(name)
         finally:
@@ -112,16 +112,16 @@ class Troubles:
         self.stack.hold(name)
         shutil.copytree(member.spool, image)
         self.stack.resume(name)
-        before, last = spool.epoch_of(image), max(evidence.sent_by(image).batches, default=0)
+        before, last = spool.epoch_of(image), max(recorded_state.sent_by(image).batches, default=0)
         # Only what the server has committed beyond the copy makes the two differ.
-        self.stack.until(lambda: evidence.acked(member.spool) > last, seconds=RECOVER_S)
+        self.stack.until(lambda: recorded_state.acked(member.spool) > last, seconds=RECOVER_S)
         self.stack.hold(name)
         try:
             lost = spools.look(member.spool)
-            acked = evidence.acked(member.spool)
+            acked = recorded_state.acked(member.spool)
             shutil.rmtree(member.spool)
             image.rename(member.spool)
-            kept = evidence.sent_by(member.spool).batches if lost.epoch == before else {}
+            kept = recorded_state.sent_by(member.spool).batches if lost.epoch == before else {}
             spools.excused |= {(lost.epoch, seq) for seq in lost.batches if seq > acked and seq not in kept}
             self.touched.add(name)
         finally:
@@ -133,7 +133,7 @@ class Troubles:
 
     def rollover(self, pick: float) -> str:
         """An old day of the replay goes to history, and whoever moves it is killed on the way."""
-        with evidence.book(self.stack.database) as book:
+        with recorded_state.book(self.stack.database) as book:
             days = [
                 date.isoformat()
                 for (date,) in book.rows("SELECT DISTINCT trade_date FROM ingest_batch_day ORDER BY trade_date")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingest import notices, tasks
+from ingest import notifications, tasks
 from marketdata.ledger import batch_ledger
 from marketdata.models import (
     IngestBatch,
@@ -29,7 +29,7 @@ def rows(*given: dict[str, Any], seq: int = 1, name: str = "krx") -> bytes:
 def message(*payloads: bytes, source: int = REPLAY, dead: str | None = None, **other: Any) -> list[list[object]]:
     """Batches as the ingest server hands them over."""
     return [
-        notices.batch_message(
+        notifications.batch_message(
             batch_number(other.get("stream", 1), wire.parse_header(one).seq),
             one,
             other.get("received_us", batch_ledger.now_us()),
@@ -51,10 +51,10 @@ def process(*payloads: bytes, **other: Any) -> None:
     tasks.process_batches(batches=message(*payloads, **other), reply_to=ME)
 
 
-def told() -> list[notices.Outcome]:
+def told() -> list[notifications.Outcome]:
     """What the ingest server would hear."""
-    answer: Any = live_state.connection().xrange(notices.STREAM + ME)
-    return notices.read(answer)[1]
+    answer: Any = live_state.connection().xrange(notifications.STREAM + ME)
+    return notifications.read(answer)[1]
 
 
 def announced(name: str = "krx") -> list[feed.FeedEntry]:

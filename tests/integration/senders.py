@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from ingest import notices, tasks
+from ingest import notifications, tasks
 from ingest.rights import Rights
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
@@ -52,6 +52,6 @@ class Sender:
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         number = batch_number(self.stream, self.seq)
         payload = wire.encode_rows(self.seq, feed, 1, given)
-        message = notices.batch_message(number, payload, batch_ledger.now_us(), 4, None, None)
+        message = notifications.batch_message(number, payload, batch_ledger.now_us(), 4, None, None)
         tasks.process_batches(batches=[message], reply_to="test")
         return number

@@ -20,7 +20,7 @@ from django.test import Client as Browser
 from api import authentication, counters
 from api.stream import shared
 from api.views import status
-from ingest import notices, tasks
+from ingest import notifications, tasks
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger
 from marketdata.models import Client, Market, Symbol
@@ -53,7 +53,9 @@ class Serving:
         number = next(self._seqs)
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         payload = wire.encode_rows(number, name, 1, given)
-        message = notices.batch_message(batch_number(1, number), payload, batch_ledger.now_us(), source, None, None)
+        message = notifications.batch_message(
+            batch_number(1, number), payload, batch_ledger.now_us(), source, None, None
+        )
         tasks.process_batches(batches=[message], reply_to="test")
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, **query: Any) -> Any:

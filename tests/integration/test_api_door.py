@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from api import attempts, authentication, urls
+from api import authentication, login_throttle, urls
 from marketdata.models import Client
 from marketdata.realtime import live_state
 from tests.integration.serving import serving
@@ -106,13 +106,13 @@ def test_a_deactivated_client_is_refused_within_seconds(serving, monkeypatch):
 
 def test_failed_logins_are_counted_and_then_refused_for_a_while(serving):
     wrong = {KEY: serving.reader.key_id, SECRET: "wrong"}
-    for _ in range(attempts.MOST_PER_KEY):
+    for _ in range(login_throttle.MOST_PER_KEY):
         assert serving.get("/v2/symbols", headers=wrong).status_code == 401
 
     refused = serving.get("/v2/symbols", headers=wrong)
 
     assert refused.status_code == 429
-    assert 0 < int(refused["Retry-After"]) <= attempts.WINDOW_S
+    assert 0 < int(refused["Retry-After"]) <= login_throttle.WINDOW_S
     assert serving.get("/v2/symbols").status_code == 429  # the right secret as well: guessing must not pay
 
 
@@ -161,7 +161,7 @@ def test_a_session_needs_its_csrf_token_to_fetch_a_ticket(serving):
 def test_logins_of_people_are_counted_too(serving):
     get_user_model().objects.create_user("staff", password="right horse battery", is_staff=True)
     browser = Browser()
-    for _ in range(attempts.MOST_PER_KEY):
+    for _ in range(login_throttle.MOST_PER_KEY):
         assert browser.post("/admin/login/", {"username": "staff", "password": "wrong"}).status_code == 200
 
     refused = browser.post("/login/", {"username": "staff", "password": "right horse battery"})

@@ -6,9 +6,9 @@ import threading
 import pytest
 from django.db import connections
 
+from ingest.authenticator import ClientSession
 from ingest.clocks import ClockOffset
 from ingest.connection import Connection
-from ingest.gatekeeper import Admission
 from ingest.limits import Limits
 from ingest.server import AUDITORS, Server
 from marketdata.ledger import batch_ledger
@@ -44,17 +44,17 @@ class Line(asyncio.Transport):
         return False
 
 
-def spool(name: str) -> Admission:
+def spool(name: str) -> ClientSession:
     """The spool of a registered client."""
     secret_of(name)
     client = Client.objects.get(name=name)
-    return Admission(
+    return ClientSession(
         client_id=client.pk, name=name, source_id=Source.objects.get(code="REPLAY").pk, source="REPLAY",
         stream=batch_ledger.open_stream(client, EPOCH), commit=0, ranges=[], proof="00" * 32, epoch=EPOCH,
     )  # fmt: skip
 
 
-def opened(server: Server, admission: Admission) -> tuple[Connection, Line]:
+def opened(server: Server, admission: ClientSession) -> tuple[Connection, Line]:
     connection, line = Connection(server), Line()
     connection.connection_made(line)
     hello = wire.Hello(

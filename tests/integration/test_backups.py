@@ -152,7 +152,7 @@ def test_a_backup_that_waits_to_be_verified_is_verified_and_not_made_again(store
 def test_two_cannot_be_made_at_once(store, given):
     with leases.hold("backup"):
         assert backups.run_due(NOW, given=given) is None
-        with pytest.raises(leases.HeldElsewhere):
+        with pytest.raises(leases.LeaseHeld):
             backups.make(NOW, given=given)
 
 

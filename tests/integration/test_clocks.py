@@ -25,7 +25,7 @@ def shown(client: str) -> float | None:
     return None
 
 
-def standing(code: str) -> list[str]:
+def active(code: str) -> list[str]:
     return list(Alarm.objects.filter(code=code, cleared_at=None).order_by("subject").values_list("subject", flat=True))
 
 
@@ -35,7 +35,7 @@ def test_a_terminal_whose_clock_is_off_is_shown_and_alarmed_until_it_leaves(road
     right.login(time_us=batch_ledger.now_us())
     ahead.login(time_us=batch_ledger.now_us() + HOUR_US)
 
-    road.until(lambda: standing("clock_offset") == ["ahead"], seconds=60, what="the alarm")
+    road.until(lambda: active("clock_offset") == ["ahead"], seconds=60, what="the alarm")
     road.until(lambda: shown("ahead"), seconds=60, what="the page")
     offsets = (shown("right"), shown("ahead"))
     kept = road.until(
@@ -43,7 +43,7 @@ def test_a_terminal_whose_clock_is_off_is_shown_and_alarmed_until_it_leaves(road
     )
     message = Alarm.objects.get(code="clock_offset").message
     ahead.close()
-    road.until(lambda: not standing("clock_offset"), seconds=60, what="the alarm's end")
+    road.until(lambda: not active("clock_offset"), seconds=60, what="the alarm's end")
 
     assert offsets[0] == pytest.approx(0, abs=2_000)
     assert offsets[1] == pytest.approx(HOUR_US / 1000, abs=2_000)
@@ -56,5 +56,5 @@ def test_when_all_terminals_disagree_with_the_server_its_own_clock_is_suspected(
     for number in range(3):
         road.terminal(f"t{number}").login(time_us=batch_ledger.now_us() - HOUR_US)
 
-    road.until(lambda: standing("clock_offset") == ["t0", "t1", "t2"], seconds=60, what="an alarm of each")
-    road.until(lambda: len(standing("server_clock")) == 1, seconds=60, what="the alarm of the server")
+    road.until(lambda: active("clock_offset") == ["t0", "t1", "t2"], seconds=60, what="an alarm of each")
+    road.until(lambda: len(active("server_clock")) == 1, seconds=60, what="the alarm of the server")

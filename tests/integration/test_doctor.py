@@ -113,10 +113,10 @@ def test_the_ingest_server_does_not_start_and_says_what_to_set(request, tmp_path
 def test_a_wrong_flag_is_an_alarm_until_it_is_right(request):
     with unsafe(request) as name:
         doctor.recheck()
-        standing = list(Alarm.objects.filter(code="unsafe_setting", cleared_at=None).values_list("subject", flat=True))
+        active = list(Alarm.objects.filter(code="unsafe_setting", cleared_at=None).values_list("subject", flat=True))
     doctor.recheck()
 
-    assert name in standing
+    assert name in active
     assert not Alarm.objects.filter(code="unsafe_setting", subject=name, cleared_at=None).exists()
 
 
@@ -138,8 +138,8 @@ def test_a_redis_that_may_evict_is_named(redis):
     try:
         finding = examined()["REDIS_URL: maxmemory-policy"]
         doctor.recheck()
-        standing = Alarm.objects.filter(code="unsafe_setting", cleared_at=None).values_list("subject", flat=True)
-        assert "REDIS_URL: maxmemory-policy" in standing
+        active = Alarm.objects.filter(code="unsafe_setting", cleared_at=None).values_list("subject", flat=True)
+        assert "REDIS_URL: maxmemory-policy" in active
     finally:
         redis.config_set("maxmemory-policy", "noeviction")
 

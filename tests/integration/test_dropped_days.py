@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from analytics import consistency, repair
-from ingest import notices, tasks
+from ingest import notifications, tasks
 from marketdata.archive import exports
 from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
@@ -53,7 +53,9 @@ def trade(at: int, symbol: str = "005930", **other: object) -> dict[str, object]
 def process(seq: int, *given: dict[str, object]) -> None:
     payload = wire.encode_rows(seq, "krx", 1, given)
     number = batch_number(1, wire.parse_header(payload).seq)
-    tasks.process_batches(batches=[notices.batch_message(number, payload, batch_ledger.now_us(), REPLAY, None, None)])
+    tasks.process_batches(
+        batches=[notifications.batch_message(number, payload, batch_ledger.now_us(), REPLAY, None, None)]
+    )
 
 
 def whole_day() -> None:

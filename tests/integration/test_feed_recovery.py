@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from redis.exceptions import ConnectionError as RedisGone
 
-from ingest import notices, recovery, tasks
+from ingest import notifications, recovery, tasks
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
@@ -50,7 +50,7 @@ def trade(**other: Any) -> dict[str, Any]:
 def process(*rows: dict[str, Any], seq: int = 1, name: str = "krx", source: int = REPLAY, stream: int = 1) -> None:
     """A batch of these rows, as a worker does it."""
     payload = wire.encode_rows(seq, name, 1, rows)
-    message = notices.batch_message(batch_number(stream, seq), payload, batch_ledger.now_us(), source, None, None)
+    message = notifications.batch_message(batch_number(stream, seq), payload, batch_ledger.now_us(), source, None, None)
     tasks.process_batches(batches=[message], reply_to="test")
 
 
@@ -188,7 +188,7 @@ def test_a_batch_that_has_just_been_seen_may_still_be_on_its_way():
 def test_what_a_worker_announces_in_one_with_a_batch_that_was_recovered_is_recovered_too():
     payloads = [(seq, wire.encode_rows(seq, "krx", 1, [trade(price=str(seq))])) for seq in (1, 2)]
     batches = [
-        notices.batch_message(batch_number(1, seq), payload, batch_ledger.now_us(), REPLAY, None, None)
+        notifications.batch_message(batch_number(1, seq), payload, batch_ledger.now_us(), REPLAY, None, None)
         for seq, payload in payloads
     ]
     announce = tasks._announce

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("road_database")
 
 
 def test_a_second_holder_is_told_who_the_first_is():
-    with leases.hold("job") as lease, pytest.raises(leases.HeldElsewhere, match=lease.owner), leases.hold("job"):
+    with leases.hold("job") as lease, pytest.raises(leases.LeaseHeld, match=lease.owner), leases.hold("job"):
         pass
 
 
@@ -71,7 +71,7 @@ def test_of_many_that_want_it_at_once_one_gets_it():
             with leases.hold("job"):
                 ended.wait(timeout=30)
                 return True
-        except leases.HeldElsewhere:
+        except leases.LeaseHeld:
             ended.wait(timeout=30)
             return False
         finally:
@@ -110,7 +110,7 @@ def test_a_transaction_keeps_a_lease_free_until_its_end():
 
 def test_a_lease_that_somebody_has_cannot_be_kept_free_and_stays_his():
     with leases.hold("job") as lease:
-        with pytest.raises(leases.HeldElsewhere, match=lease.owner), storage().transaction():
+        with pytest.raises(leases.LeaseHeld, match=lease.owner), storage().transaction():
             leases.keep_free("job")
         lease.check()
     with storage().transaction():

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ingest import ledger_outcomes, notices, tasks
-from ingest.flights import Flight
+from ingest import ledger_outcomes, notifications, tasks
+from ingest.in_flight import InFlightBatch
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger
 from marketdata.models import Client, DeadLetter, Feed, Market, Source, Symbol
@@ -42,8 +42,8 @@ def stream() -> int:
     return batch_ledger.open_stream(client, "0" * 16)
 
 
-def flight(stream: int, payload: bytes, *, dead: str | None = None) -> Flight:
-    made = Flight(
+def entry(stream: int, payload: bytes, *, dead: str | None = None) -> InFlightBatch:
+    made = InFlightBatch(
         number=batch_number(stream, 1), stream=stream, seq=1, payload=payload, rows=1,
         received_us=batch_ledger.now_us(),
         source_id=Source.objects.get(code="REPLAY").pk, register_market=None, since=0.0,
@@ -52,14 +52,14 @@ def flight(stream: int, payload: bytes, *, dead: str | None = None) -> Flight:
     return made
 
 
-def process(one: Flight) -> notices.Outcome:
+def process(one: InFlightBatch) -> notifications.Outcome:
     """Have a worker process it; what it says."""
-    message = notices.batch_message(
+    message = notifications.batch_message(
         one.number, one.payload, one.received_us, one.source_id, one.register_market, one.dead, one.offset_us
     )
     tasks.process_batches(batches=[message], reply_to=ME)
-    answer: Any = live_state.connection().xrange(notices.STREAM + ME)
-    return notices.read(answer)[1][-1]
+    answer: Any = live_state.connection().xrange(notifications.STREAM + ME)
+    return notifications.read(answer)[1][-1]
 
 
 def rows(*given: dict[str, Any], feed: str = "krx") -> bytes:
@@ -84,7 +84,7 @@ CASES = {
 @pytest.mark.parametrize("code", CASES)
 def test_the_ledger_says_of_a_batch_what_its_worker_said(code, stream):
     payload, dead = CASES[code]
-    one = flight(stream, payload, dead=dead)
+    one = entry(stream, payload, dead=dead)
     said = process(one)
 
     asked = ledger_outcomes.look_up([one])
@@ -95,7 +95,7 @@ def test_the_ledger_says_of_a_batch_what_its_worker_said(code, stream):
 
 
 def test_rows_are_counted_by_reason(stream):
-    one = flight(stream, BAD)
+    one = entry(stream, BAD)
     process(one)
 
     (asked,) = ledger_outcomes.look_up([one])
@@ -106,7 +106,7 @@ def test_rows_are_counted_by_reason(stream):
 
 def test_a_batch_of_a_feed_beyond_the_quota_is_told_as_such(stream, settings):
     settings.QUOTA_FEEDS = Feed.objects.count()
-    one = flight(stream, rows(GOOD, feed="new"))
+    one = entry(stream, rows(GOOD, feed="new"))
     said = process(one)
 
     assert ledger_outcomes.look_up([one]) == [said]
@@ -114,9 +114,9 @@ def test_a_batch_of_a_feed_beyond_the_quota_is_told_as_such(stream, settings):
 
 
 def test_other_content_than_the_ledgers_is_kept_aside_and_what_the_ledger_lacks_is_not_told(stream):
-    process(flight(stream, rows(GOOD, feed="nxt")))  # refused, so the ledger has a letter of its own under the number
-    other = flight(stream, rows({**GOOD, "price": "1"}))
-    unknown = flight(stream + 1, rows(GOOD))
+    process(entry(stream, rows(GOOD, feed="nxt")))  # refused, so the ledger has a letter of its own under the number
+    other = entry(stream, rows({**GOOD, "price": "1"}))
+    unknown = entry(stream + 1, rows(GOOD))
 
     (asked,) = ledger_outcomes.look_up([other, unknown])
     said = process(other)

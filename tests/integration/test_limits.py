@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 
-from api import attempts, authentication, counters
+from api import authentication, counters, login_throttle
 from api.counters import LocalWindows
 from marketdata.realtime import live_state
 from tests.integration.serving import serving
@@ -47,15 +47,15 @@ def test_who_is_logged_in_cannot_guess_another_s_password_without_limit(boss, ri
     browser = Browser()
     assert guess(browser, "plain", PASSWORD) == 302
 
-    guesses = [guess(browser, "boss", f"wrong {number}") for number in range(attempts.MOST_PER_KEY + 5)]
+    guesses = [guess(browser, "boss", f"wrong {number}") for number in range(login_throttle.MOST_PER_KEY + 5)]
 
-    assert guesses == [200] * attempts.MOST_PER_KEY + [429] * 5
+    assert guesses == [200] * login_throttle.MOST_PER_KEY + [429] * 5
     assert guess(browser, "boss", PASSWORD) == 429
 
 
 def test_an_account_is_not_guessed_from_many_addresses_and_its_owner_still_gets_in(boss):
     assert guess(Browser(), "boss", PASSWORD, "192.0.2.1") == 302
-    for number in range(attempts.MOST_PER_PERSON):
+    for number in range(login_throttle.MOST_PER_PERSON):
         assert guess(Browser(), "ＢＯＳＳ" if number % 2 else " boss", "wrong", f"198.51.100.{number}") == 200
 
     assert guess(Browser(), "boss", "wrong", "203.0.113.200") == 429
@@ -65,36 +65,36 @@ def test_an_account_is_not_guessed_from_many_addresses_and_its_owner_still_gets_
 
 
 def test_addresses_of_one_network_are_one_caller(boss):
-    for number in range(attempts.MOST_PER_KEY):
+    for number in range(login_throttle.MOST_PER_KEY):
         assert guess(Browser(), address=f"2001:db8::{number + 1:x}") == 200
 
     assert guess(Browser(), address="2001:db8::ffff") == 429
 
 
 def test_a_right_password_is_not_counted(boss):
-    for _ in range(attempts.MOST_PER_ADDRESS + 1):
+    for _ in range(login_throttle.MOST_PER_ADDRESS + 1):
         assert guess(Browser(), "boss", PASSWORD) == 302
 
 
 def test_wrong_keys_are_limited_while_redis_cannot_count(serving, broken_redis):
     wrong = {KEY: serving.reader.key_id, SECRET: "wrong"}
 
-    codes = [serving.get("/v2/symbols", headers=wrong).status_code for _ in range(attempts.MOST_PER_KEY + 4)]
+    codes = [serving.get("/v2/symbols", headers=wrong).status_code for _ in range(login_throttle.MOST_PER_KEY + 4)]
 
-    assert codes == [401] * attempts.MOST_PER_KEY + [429] * 4
+    assert codes == [401] * login_throttle.MOST_PER_KEY + [429] * 4
 
 
 def test_wrong_passwords_are_limited_while_redis_cannot_count(boss, broken_redis):
-    codes = [guess(Browser()) for _ in range(attempts.MOST_PER_KEY + 4)]
+    codes = [guess(Browser()) for _ in range(login_throttle.MOST_PER_KEY + 4)]
 
-    assert codes == [200] * attempts.MOST_PER_KEY + [429] * 4
+    assert codes == [200] * login_throttle.MOST_PER_KEY + [429] * 4
 
 
 def test_what_was_counted_here_counts_when_redis_is_back(serving, settings, redis_server):
     wrong = {KEY: serving.reader.key_id, SECRET: "wrong"}
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     live_state.connection.cache_clear()
-    for _ in range(attempts.MOST_PER_KEY):
+    for _ in range(login_throttle.MOST_PER_KEY):
         assert serving.get("/v2/symbols", headers=wrong).status_code == 401
     settings.REDIS_URL = redis_server.url
     live_state.connection.cache_clear()

@@ -285,8 +285,8 @@ def test_a_frozen_database_holds_a_worker_for_a_while_and_buries_nothing(
     assert not DeadLetter.objects.exists()
 
 
-@pytest.mark.parametrize("patient", [False, True])
-def test_only_patient_work_waits_long_for_an_answer(road_database: None, settings: Any, patient: bool):
+@pytest.mark.parametrize("long_running", [False, True])
+def test_only_patient_work_waits_long_for_an_answer(road_database: None, settings: Any, long_running: bool):
     sleep = {"mysql": "SELECT SLEEP(4)", "postgresql": "SELECT pg_sleep(4)"}[connection.vendor]
     options, before = connection.settings_dict["OPTIONS"], dict(connection.settings_dict["OPTIONS"])
     connection.close()
@@ -295,8 +295,8 @@ def test_only_patient_work_waits_long_for_an_answer(road_database: None, setting
         del options["read_timeout"]
         connection.settings_dict["SILENCE_S"] = 1.0
     try:
-        with storage().patient() if patient else nullcontext(), connection.cursor() as cursor:
-            if patient:
+        with storage().long_running() if long_running else nullcontext(), connection.cursor() as cursor:
+            if long_running:
                 cursor.execute(sleep)
                 return
             with pytest.raises(DatabaseError) as caught:

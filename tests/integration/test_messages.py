@@ -18,8 +18,8 @@ from redis import Redis
 from celery_app import WITHOUT_ACK
 from ingest import bodies
 from ingest.bodies import Bodies
-from ingest.flights import Flight
-from ingest.notices import batch_message
+from ingest.in_flight import InFlightBatch
+from ingest.notifications import batch_message
 from marketdata.models import IngestBatch, Market, Symbol
 from marketdata.realtime import broker, live_state
 from marketdata.storage import storage
@@ -225,8 +225,8 @@ def test_a_busy_worker_leaves_messages_to_others(tmp_path, road_database, symbol
 # --- the keys of one ingest server -------------------------------------------------------------------------------
 
 
-def flight(number: int, *, message: int | None, size: int = bodies.FROM_BYTES) -> Flight:
-    return Flight(
+def entry(number: int, *, message: int | None, size: int = bodies.FROM_BYTES) -> InFlightBatch:
+    return InFlightBatch(
         number=number,
         stream=1,
         seq=number,
@@ -240,7 +240,7 @@ def flight(number: int, *, message: int | None, size: int = bodies.FROM_BYTES) -
     )
 
 
-def put(all_of_them: Bodies, one: Flight) -> Any:
+def put(all_of_them: Bodies, one: InFlightBatch) -> Any:
     fields = batch_message(one.number, one.payload, 1, 1, None, None)
     return all_of_them.put([fields], [one], one.message)
 
@@ -258,7 +258,7 @@ def at_broker(redis, redis_server, settings) -> Iterator[None]:
 def test_there_are_no_more_keys_than_messages_may_be_out(redis, at_broker):
     ours = Bodies("test", 3)
     for number in range(50):
-        one = flight(number, message=number)
+        one = entry(number, message=number)
         assert bodies.take(put(ours, one)) == [batch_message(number, one.payload, 1, 1, None, None)]
         one.message = None
 
@@ -268,7 +268,7 @@ def test_there_are_no_more_keys_than_messages_may_be_out(redis, at_broker):
 @pytest.mark.once
 def test_a_key_is_not_written_over_while_its_message_is_out(redis, at_broker):
     ours = Bodies("test", 2)
-    slow, quick, third = (flight(number, message=number) for number in range(3))
+    slow, quick, third = (entry(number, message=number) for number in range(3))
     first, second = put(ours, slow), put(ours, quick)
 
     assert put(ours, third) is None
@@ -283,12 +283,12 @@ def test_a_key_is_not_written_over_while_its_message_is_out(redis, at_broker):
 @pytest.mark.once
 def test_what_is_small_huge_or_sent_again_travels_within_its_message(redis, at_broker):
     ours = Bodies("test", 2)
-    again = flight(1, message=1)
+    again = entry(1, message=1)
     again.publishes = 1
 
     assert put(ours, again) is None
-    assert put(ours, flight(2, message=2, size=bodies.FROM_BYTES - 1)) is None
-    assert put(ours, flight(3, message=3, size=bodies.UP_TO_BYTES + 1)) is None
+    assert put(ours, entry(2, message=2, size=bodies.FROM_BYTES - 1)) is None
+    assert put(ours, entry(3, message=3, size=bodies.UP_TO_BYTES + 1)) is None
     assert keys(redis) == []
 
 

@@ -15,7 +15,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from websockets.typing import Origin
 
-from api import attempts
+from api import login_throttle
 from tests.integration.serving import PATIENCE_S, connect, serving
 from tests.integration.test_ingest import certificate
 from tests.integration.test_stream_served import _web
@@ -158,10 +158,10 @@ def test_the_address_is_the_one_that_nginx_sees_whatever_the_caller_writes(nginx
     wrong = {"APCA_API_KEY_ID": serving.reader.key_id, "APCA_API_SECRET_KEY": "wrong"}
     codes = [
         ask(nginx, trust, "/v2/symbols", X_Forwarded_For=f"198.51.100.{number}, 8.8.8.8 reason=ok", **wrong)[0]
-        for number in range(attempts.MOST_PER_KEY + 3)
+        for number in range(login_throttle.MOST_PER_KEY + 3)
     ]
 
-    assert codes == [401] * attempts.MOST_PER_KEY + [429] * 3
+    assert codes == [401] * login_throttle.MOST_PER_KEY + [429] * 3
     assert ask(nginx, trust, "/v2/symbols", source="127.0.0.10", **wrong)[0] == 401
 
 

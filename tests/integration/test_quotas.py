@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from prometheus_client import REGISTRY
 
-from ingest import gatekeeper, notices, tasks
+from ingest import authenticator, notifications, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module
 from marketdata.ledger import batch_ledger
@@ -67,7 +67,7 @@ class Sender:
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         payload = wire.encode_rows(self.seq, feed, 1, given)
         number = batch_number(self.stream, self.seq)
-        message = notices.batch_message(number, payload, batch_ledger.now_us(), 4, market, None)
+        message = notifications.batch_message(number, payload, batch_ledger.now_us(), 4, market, None)
         tasks.process_batches(batches=[message], reply_to="test")
 
 
@@ -114,13 +114,13 @@ def test_a_client_that_begins_too_many_spools_is_told_what_to_do():
     owner = client("crashy", quotas={"spools": 1})
     batch_ledger.open_stream(owner, "00" * 8)
 
-    answer = gatekeeper.open_stream(owner.pk, "11" * 8)
+    answer = authenticator.open_stream(owner.pk, "11" * 8)
 
-    assert isinstance(answer, gatekeeper.Refused)
+    assert isinstance(answer, authenticator.Refused)
     assert answer.code == "quota_reached"
     assert "lasting disk" in answer.message
     assert ("quota_reached", "spools crashy") in alarms()
-    assert isinstance(gatekeeper.open_stream(client("innocent").pk, "22" * 8), int)
+    assert isinstance(authenticator.open_stream(client("innocent").pk, "22" * 8), int)
 
 
 def test_spools_of_the_day_before_do_not_count():

@@ -23,8 +23,8 @@ def full(redis):
     set_full(False)
 
 
-def standing():
-    return [(one.code, one.subject) for one in alarms.standing() if one.code in redis_health.CODES]
+def active():
+    return [(one.code, one.subject) for one in alarms.active() if one.code in redis_health.CODES]
 
 
 def found(client) -> Trouble:
@@ -65,31 +65,31 @@ def test_an_alarm_comes_with_the_second_look_is_told_once_a_minute_and_ends(serv
     watch = Watch("live state", redis)
     full()
     watch.step(0.0)
-    assert standing() == []
+    assert active() == []
 
     for now in (5.0, 10.0, 15.0, 64.0, 66.0):
         watch.step(now)
 
-    (alarm,) = (one for one in alarms.standing() if one.code == "redis_full")
+    (alarm,) = (one for one in alarms.active() if one.code == "redis_full")
     assert (alarm.subject, alarm.count) == ("live state", 2)
     full(False)
     watch.step(70.0)
-    assert standing() == []
+    assert active() == []
 
 
 def test_what_an_earlier_process_left_is_cleared_by_the_first_good_look(serving, redis):
-    alarms.sound("redis_away", "of a process that is gone", subject="live state")
+    alarms.raise_alarm("redis_away", "of a process that is gone", subject="live state")
 
     Watch("live state", redis).step(0.0)
 
-    assert standing() == []
+    assert active() == []
 
 
 def test_the_ingest_server_watches(road, redis, full):
     road.ingest()
     full()
-    until(lambda: standing() == [("redis_full", "live state")], seconds=60, what="the alarm")
+    until(lambda: active() == [("redis_full", "live state")], seconds=60, what="the alarm")
 
     full(False)
 
-    until(lambda: standing() == [], seconds=60, what="the end of the alarm")
+    until(lambda: active() == [], seconds=60, what="the end of the alarm")

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from ingest import notices, repeats, requeue, tasks
+from ingest import notifications, repeats, requeue, tasks
 from ingest.rights import Rights
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
@@ -57,7 +57,9 @@ class Sender:
         self.seq += 1
         given = [{"symbol": "005930", "time": NINE_US, "price": "70000", "size": "1", **row} for row in rows]
         payload = wire.encode_rows(self.seq, feed, 1, given)
-        return notices.batch_message(batch_number(self.stream, self.seq), payload, batch_ledger.now_us(), 4, None, dead)
+        return notifications.batch_message(
+            batch_number(self.stream, self.seq), payload, batch_ledger.now_us(), 4, None, dead
+        )
 
     def send(self, *rows: dict[str, Any], feed: str = "krx") -> None:
         process(self.message(*rows, feed=feed))
@@ -91,8 +93,8 @@ def test_a_repeated_record_is_set_aside_in_a_batch_across_batches_and_across_spo
     assert reasons() == ["repeated_record"] * 3
     counts = IngestBatch.objects.order_by("batch").values_list("rows", "stored", "rejected")
     assert list(counts) == [(3, 2, 1), (2, 1, 1), (2, 1, 1)]
-    answer: Any = live_state.connection().xrange(notices.STREAM + "test")
-    told = notices.read(answer)[1]
+    answer: Any = live_state.connection().xrange(notifications.STREAM + "test")
+    told = notifications.read(answer)[1]
     assert [outcome.reasons for outcome in told] == [{"repeated_record": 1}] * 3
 
 

@@ -20,7 +20,7 @@ from django.db import connections
 from redis.exceptions import ConnectionError as RedisGone
 
 from analytics import consistency, voids
-from ingest import notices, recovery, refusals, requeue, tasks
+from ingest import notifications, recovery, refusals, requeue, tasks
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import leases, rollover
@@ -80,7 +80,7 @@ def process(payload: bytes, *, stream: int = 1, dead: str | None = None, **other
     source = {1: REPLAY, 2: KIS}[stream]
     received_us = other.pop("received_us", batch_ledger.now_us())
     tasks.process_batches(
-        batches=[notices.batch_message(number, payload, received_us, source, None, dead, other.get("offset_us"))],
+        batches=[notifications.batch_message(number, payload, received_us, source, None, dead, other.get("offset_us"))],
         reply_to="test",
     )
     return number

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client as Browser
 
 from api import authentication
-from ingest import gatekeeper, notices, tasks
+from ingest import authenticator, notifications, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module
 from marketdata import tasks as upkeep
@@ -78,7 +78,7 @@ class Sender:
 
     def process(self, payload: bytes, source: int = 4) -> None:
         number = batch_number(self.stream, self.seq)
-        message = notices.batch_message(number, payload, batch_ledger.now_us(), source, None, None)
+        message = notifications.batch_message(number, payload, batch_ledger.now_us(), source, None, None)
         tasks.process_batches(batches=[message], reply_to="test")
 
 
@@ -198,9 +198,9 @@ def test_a_market_outside_its_scope_cannot_be_registered_in():
         agent="test", time_us=1, proof=wire.client_proof(secret, signed),
     )  # fmt: skip
 
-    answer = gatekeeper.admit(hello, signed)
+    answer = authenticator.authenticate(hello, signed)
 
-    assert isinstance(answer, gatekeeper.Refused)
+    assert isinstance(answer, authenticator.Refused)
     assert (answer.code, answer.reason) == ("register_refused", "market_refused")
     assert owner.markets == "KRX"
 

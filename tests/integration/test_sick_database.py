@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from ingest import failures, recovery, work
-from ingest.work import Batch
+from ingest import batch_decoding, failures, recovery
+from ingest.batch_decoding import Batch
 from marketdata.models import Alarm, DeadLetter, IngestBatch, Market, Symbol
 from marketdata.storage import storage
 from terminals import wire
@@ -245,7 +245,7 @@ TABLES = (
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_that_takes_nothing_is_found_by_the_probe_and_a_well_database_keeps_nothing_of_it(table):
     given = [Batch(number=1 << 32 | 1, payload=batch(1), received_us=NINE_US, source_id=4)]
-    work.decode(given)
+    batch_decoding.decode(given)
 
     with failing(table):
         sick = failures.road_is_well(given)

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from api.stream import shared
 from api.stream.candlereader import CandleReader
 from api.stream.candles import Reading
-from api.stream.ending import end
+from api.stream.task_cancellation import end
 from marketdata.realtime import feed, live_state
 from tests.integration.serving import CODES, SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
@@ -75,7 +75,7 @@ async def settled(name="krx"):
         candles = channel.candles
         behind = (channel.delivered or 0) < last or the_hub.away or _under_way
         due = candles._ending or candles._changed or candles._check or not (candles._opened or not channel.watched())
-        return not behind and not due and not any(one.outbox.bytes for one in door.inside)
+        return not behind and not due and not any(one.send_queue.bytes for one in door.inside)
 
     async with asyncio.timeout(60):
         while True:

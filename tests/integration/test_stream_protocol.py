@@ -211,8 +211,8 @@ async def test_candles_close_and_late_ticks_correct_them(serving, hub):
 
 
 async def test_the_forming_candle_is_opt_in(serving, hub):
-    async with serving.socket() as eager, serving.socket() as patient:
-        for socket, forming in ((eager, True), (patient, False)):
+    async with serving.socket() as eager, serving.socket() as long_running:
+        for socket, forming in ((eager, True), (long_running, False)):
             await socket.enter(serving)
             await socket.subscribe(bars=["*"], forming=forming)
         await commit(serving, [minute(0)])
@@ -223,7 +223,7 @@ async def test_the_forming_candle_is_opt_in(serving, hub):
             bars.append(await eager.next())
 
         assert all(bar["x"] is False for bar in bars)
-        assert await patient.silent()
+        assert await long_running.silent()
 
 
 async def test_what_traded_before_anybody_listened_is_in_the_closed_candle(serving, hub):

@@ -169,7 +169,7 @@ async def test_a_slow_socket_that_prefers_gaps_is_told_which_trades_it_missed(se
             await commit(serving, [{"price": str(1 + batch * 100 + number)} for number in range(100)])
         while hub.channel("krx").delivered < 1000:  # noqa: ASYNC110 - the hub tells nobody
             await asyncio.sleep(0.02)
-        assert one.outbox.bytes <= 1 << 15
+        assert one.send_queue.bytes <= 1 << 15
         go_on()
         heard = await slow.until("gap")
         await commit(serving, [{"price": "2000"}])

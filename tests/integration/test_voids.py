@@ -311,7 +311,7 @@ def test_an_interrupted_order_is_gone_on_with_and_nothing_is_done_twice(monkeypa
 def test_while_the_rollover_is_at_it_the_order_waits():
     wrong = Sender("desk").send({"price": "999999"})
 
-    with leases.hold(leases.UPKEEP), pytest.raises(leases.HeldElsewhere):
+    with leases.hold(leases.UPKEEP), pytest.raises(leases.LeaseHeld):
         voids.void(Selection(batches=(wrong,)), reason="wrong", by="boss")
     assert prices() == [999_999]
     voiding.finish_voids()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from ingest import notices, tasks
-from ingest.flights import Flight, Flights
+from ingest import notifications, tasks
+from ingest.in_flight import InFlightBatch, InFlightWindow
 from marketdata.ledger import batch_ledger
 from marketdata.models import (
     DeadLetter,
@@ -46,9 +46,9 @@ def poison() -> Iterator[None]:
         cursor.execute("DROP FUNCTION poison CASCADE" if connection.vendor == "postgresql" else "DROP TRIGGER poison")
 
 
-def flight(payload: bytes, *, since: float) -> Flight:
+def in_flight_batch(payload: bytes, *, since: float) -> InFlightBatch:
     header = wire.parse_header(payload)
-    return Flight(
+    return InFlightBatch(
         number=batch_number(1, header.seq),
         stream=1,
         seq=header.seq,
@@ -62,21 +62,21 @@ def flight(payload: bytes, *, since: float) -> Flight:
 
 
 def test_a_poisonous_batch_is_buried_after_ten_failures_and_the_others_go_on(poison):
-    clock, flights, heard = FakeClock(), Flights(4, 5000, 5.0), 0
+    clock, entries, heard = FakeClock(), InFlightWindow(4, 5000, 5.0), 0
     deadly = rows(trade(symbol="000660"), seq=2)
     for payload in (rows(trade()), deadly, rows(trade(), seq=3)):
-        flights.add(flight(payload, since=clock()))
+        entries.add(in_flight_batch(payload, since=clock()))
 
     attempts: list[list[int]] = []
     settled: list[tuple[int, str]] = []
-    while len(flights) and len(attempts) < 50:
-        flights.overdue(clock.advance(5.0))
-        if chosen := flights.next_message():
-            flights.published(chosen, clock())
+    while len(entries) and len(attempts) < 50:
+        entries.overdue(clock.advance(5.0))
+        if chosen := entries.next_message():
+            entries.published(chosen, clock())
             attempts.append([one.seq for one in chosen])
             tasks.process_batches(
                 batches=[
-                    notices.batch_message(
+                    notifications.batch_message(
                         one.number, one.payload, one.received_us, one.source_id, one.register_market, one.dead
                     )
                     for one in chosen
@@ -86,8 +86,8 @@ def test_a_poisonous_batch_is_buried_after_ten_failures_and_the_others_go_on(poi
         for outcome in told()[heard:]:
             heard += 1
             if outcome.failed:
-                flights.fail(outcome.batch, outcome.failed, clock())
-            elif flights.settle(outcome.batch, clock()):
+                entries.fail(outcome.batch, outcome.failed, clock())
+            elif entries.settle(outcome.batch, clock()):
                 settled.append((outcome.batch & 0xFFFFFFFF, outcome.code))
 
     assert attempts == [[1, 2, 3]] + [[2]] * 10

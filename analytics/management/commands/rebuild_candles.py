@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
         wrong = False
         try:
-            with storage().patient():
+            with storage().long_running():
                 for date in dates.chosen(options):
                     rebuilt = repair.rebuild_candles(
                         date,
@@ -63,7 +63,7 @@ class Command(BaseCommand):
                         self._print(rebuilt)
         except (consistency.UnknownDay, repair.NothingToBuildFrom) as error:
             raise CommandError(str(error)) from error
-        except (leases.HeldElsewhere, leases.LeaseLost) as error:
+        except (leases.LeaseHeld, leases.LeaseLost) as error:
             raise CommandError(
                 _("the rollover or a backup is at it: {error}. Try again in a minute").format(error=error)
             ) from error

@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
         wrong = []
         try:
-            with storage().patient():
+            with storage().long_running():
                 for date in dates.chosen(options):
                     report = consistency.verify_day(date, most=max(options["most"], 0), progress=progress)
                     if not report.is_consistent:

@@ -59,11 +59,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            with storage().patient():
+            with storage().long_running():
                 self._do(options)
         except (voids.NothingChosen, voids.NotDone) as error:
             raise CommandError(str(error)) from error
-        except (leases.HeldElsewhere, leases.LeaseLost) as error:
+        except (leases.LeaseHeld, leases.LeaseLost) as error:
             raise CommandError(
                 _(
                     "the rollover or a backup is at it: {error}. The order is kept and gone on with by "

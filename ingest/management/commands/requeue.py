@@ -51,7 +51,7 @@ class Command(BaseCommand):
         total: Counter[str] = Counter()
         failed = 0
         reasons: Counter[str] = Counter()
-        held: leases.HeldElsewhere | None = None
+        held: leases.LeaseHeld | None = None
         try:
             for result in requeue.run(
                 selection, asked_by=options["by"] or getpass.getuser(), dry_run=options["dry_run"]
@@ -65,7 +65,7 @@ class Command(BaseCommand):
                     reasons.update(result.reasons)
                     if options["verbosity"] > 1:
                         self.stdout.write(f"{name}: {result.stored} of {result.judged} {dict(result.reasons) or ''}")
-        except leases.HeldElsewhere as error:
+        except leases.LeaseHeld as error:
             held = error
         except redis.RedisError as error:
             self.stderr.write(_("stored; subscribers hear of it when Redis is back: {error}").format(error=error))

@@ -57,9 +57,9 @@ def judge(run: RolloverRun, expected: Figure, found: Figure, *, accept: str) -> 
             raise Mismatch(differs(run.trade_date, expected, found))
         fields["accepted"] = difference
     if found.rows:
-        alarms.clear("day_empty", subject=subject)
+        alarms.resolve("day_empty", subject=subject)
     elif run.expected:
-        alarms.sound("day_empty", "a trading day without a single tick", subject=subject)
+        alarms.raise_alarm("day_empty", "a trading day without a single tick", subject=subject)
     return fields
 
 

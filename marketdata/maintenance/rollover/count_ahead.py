@@ -32,7 +32,7 @@ def count_current(now: datetime.datetime, *, clock: Clock = utc_now, progress: P
     try:
         with leases.hold(leases.UPKEEP, ttl_s=run_context.TTL_S) as lease:
             return count(run, Context(lease=lease, clock=clock, progress=progress or log_progress, threads=1))
-    except leases.HeldElsewhere:
+    except leases.LeaseHeld:
         return False  # the day is counted next minute, or when it is due
 
 
@@ -47,7 +47,7 @@ def count(run: RolloverRun, context: Context) -> bool:
     if not RolloverRun.objects.filter(pk=run.pk, state=State.OPEN, fence__lte=context.lease.fence).update(**noted):
         return False
     if found == expected:
-        alarms.clear("rollover_failed", subject=subject)
+        alarms.resolve("rollover_failed", subject=subject)
     else:
-        alarms.sound("rollover_failed", comparison.differs(run.trade_date, expected, found), subject=subject)
+        alarms.raise_alarm("rollover_failed", comparison.differs(run.trade_date, expected, found), subject=subject)
     return True

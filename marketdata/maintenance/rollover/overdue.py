@@ -26,19 +26,19 @@ def check_overdue(now: datetime.datetime) -> None:
     queued = undone.filter(trade_date__lt=newest, error="", state=State.OPEN)
     backlog = queued.count()
     if backlog > LONG_BACKLOG * max(settings.ROLLOVER_OLD_DAYS, 1):
-        alarms.sound(
+        alarms.raise_alarm(
             "rollover_late",
             f"{backlog:,} old trading dates wait to be rolled over, at most {settings.ROLLOVER_OLD_DAYS} a minute"
             " (ROLLOVER_OLD_DAYS) and after the newest; a replay of years does that",
             subject=BACKLOG,
         )
     else:
-        alarms.clear("rollover_late", subject=BACKLOG)
+        alarms.resolve("rollover_late", subject=BACKLOG)
     for run in undone.exclude(pk__in=queued.values("pk")).order_by("trade_date"):
         since = schedule.due_at(run.trade_date)
         if since + LATE_AFTER <= now:
             held = JobLease.objects.filter(job=leases.UPKEEP).values_list("owner", flat=True).first()
-            alarms.sound(
+            alarms.raise_alarm(
                 "rollover_late",
                 f"due since {since:%Y-%m-%d %H:%M} UTC, still {run.state}: {run.error or 'not begun'}"
                 f" (upkeep was last held by {held or 'nobody'})",
@@ -46,9 +46,11 @@ def check_overdue(now: datetime.datetime) -> None:
             )
     metrics.ROLLOVER_UNDONE.set(undone.count())
     if not dropped.late_days():
-        alarms.clear(dropped.LATE_AFTER_DROP)
+        alarms.resolve(dropped.LATE_AFTER_DROP)
     ahead = schedule.current_date(now) + KNOWN_AHEAD
     if trading_dates.calendar(schedule.MARKET).covers(ahead):
-        alarms.clear("calendar_ends")
+        alarms.resolve("calendar_ends")
     else:
-        alarms.sound("calendar_ends", f"the calendar of {schedule.MARKET} does not reach {ahead}; see docs/calendar.md")
+        alarms.raise_alarm(
+            "calendar_ends", f"the calendar of {schedule.MARKET} does not reach {ahead}; see docs/calendar.md"
+        )

@@ -43,7 +43,7 @@ def run_due(
                 done = _run_all(
                     schedule.due(now), lease, clock=clock, progress=progress or log_progress, threads=threads, most=most
                 )
-        except leases.HeldElsewhere as error:
+        except leases.LeaseHeld as error:
             log.info("rollover waits reason=%s", error)
     try:
         count_ahead.count_current(now, clock=clock, progress=progress or log_progress)
@@ -113,10 +113,10 @@ def advance(run: RolloverRun, context: Context) -> None:
         context.progress(f"{run.trade_date} {step.__name__}")
         following, fields = step(run, context)
         _write(run, context, following, **fields)
-    alarms.clear("rollover_failed", subject=run.trade_date.isoformat())
-    alarms.clear("rollover_late", subject=run.trade_date.isoformat())
+    alarms.resolve("rollover_failed", subject=run.trade_date.isoformat())
+    alarms.resolve("rollover_late", subject=run.trade_date.isoformat())
     if run.trade_date in (late := dropped.late_days()):
-        alarms.sound(dropped.LATE_AFTER_DROP, _late_after_drop(late))
+        alarms.raise_alarm(dropped.LATE_AFTER_DROP, _late_after_drop(late))
     log.info(
         "rollover done date=%s ticks=%s daily=%s seconds=%.1f",
         run.trade_date,
@@ -170,6 +170,6 @@ def _failed(run: RolloverRun, error: Exception, now: datetime.datetime) -> None:
             .exclude(state=State.DONE)
             .update(error=text[:2000], tries=run.tries + 1, retry_at=None if passing else now + wait)
         ):  # else somebody else has done it meanwhile
-            alarms.sound("rollover_failed", text, subject=run.trade_date.isoformat())
+            alarms.raise_alarm("rollover_failed", text, subject=run.trade_date.isoformat())
     except DatabaseError as gone:
         log.error("rollover failed date=%s error=%s and could not be noted: %s", run.trade_date, text, gone)

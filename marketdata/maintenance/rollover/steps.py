@@ -71,9 +71,9 @@ def aggregate(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
     try:
         daily = storage().build_daily(date, schedule.windows(date))
     except NotWholeError as error:
-        alarms.sound(NOT_WHOLE, f"{date}: {error}", subject=date.isoformat())
+        alarms.raise_alarm(NOT_WHOLE, f"{date}: {error}", subject=date.isoformat())
         return State.AGGREGATED, {}
-    alarms.clear(NOT_WHOLE, subject=date.isoformat())
+    alarms.resolve(NOT_WHOLE, subject=date.isoformat())
     return State.AGGREGATED, {"daily": daily}
 
 

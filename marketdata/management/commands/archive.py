@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
         failed = []
         try:
-            with storage().patient():
+            with storage().long_running():
                 for date in self._dates(options, folder):
                     parts = (exports.parts_of(date, folder) or [1]) if options["verify"] else [0]
                     for part in parts:
@@ -57,7 +57,7 @@ class Command(BaseCommand):
                         self.stdout.write(_line(manifest, exports.path_of(date, folder, manifest.part)))
         except parquet.Missing as error:
             raise CommandError(str(error)) from error
-        except (leases.HeldElsewhere, leases.LeaseLost) as error:
+        except (leases.LeaseHeld, leases.LeaseLost) as error:
             raise CommandError(_("another process is at it: {error}").format(error=error)) from error
         except (DatabaseError, StorageError) as error:
             raise CommandError(_("the database failed: {error}; try again").format(error=error)) from error

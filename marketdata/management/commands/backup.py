@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from marketdata import backups
 from marketdata.backups.progress import Lines
-from marketdata.maintenance.leases import HeldElsewhere
+from marketdata.maintenance.leases import LeaseHeld
 from marketdata.models import BackupRun
 from marketdata.storage import StorageError
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
                 run = backups.run_due(now, progress=lines)
             else:
                 run = backups.make(now, kind=kind, progress=lines)
-        except (StorageError, HeldElsewhere) as error:
+        except (StorageError, LeaseHeld) as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, InterfaceError) as error:
             raise CommandError(_("the database cannot be reached: {error}").format(error=error)) from error

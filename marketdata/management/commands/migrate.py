@@ -12,5 +12,5 @@ class Command(migrate.Command):
     requires_system_checks = (Tags.database, Tags.models)  # the others load every URL
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with storage(options["database"]).patient():
+        with storage(options["database"]).long_running():
             super().handle(*args, **options)

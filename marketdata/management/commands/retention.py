@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = rollover.utc_now()
-        with storage().patient():
+        with storage().long_running():
             if options["plan"]:
                 for line in retention.plan_lines(now):
                     self.stdout.write(line)
@@ -30,6 +30,6 @@ class Command(BaseCommand):
                 with leases.hold(leases.UPKEEP):
                     retention.extend(now)
                     gone = retention.apply(now, progress=self.stdout.write)
-            except leases.HeldElsewhere as error:
+            except leases.LeaseHeld as error:
                 raise CommandError(_("other upkeep is at it: {error}").format(error=error)) from error
         self.stdout.write(_("{number} periods dropped").format(number=len(gone)))

@@ -47,7 +47,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{time.monotonic() - began:8.2f} s  {words}")
 
         try:
-            with storage().patient():
+            with storage().long_running():
                 if options["plan"]:
                     self._plan()
                 elif options["date"]:
@@ -69,7 +69,7 @@ class Command(BaseCommand):
                     self.stdout.write(_("done: {shown}").format(shown=shown))
                     if failed:
                         raise CommandError(failed)
-        except leases.HeldElsewhere as error:
+        except leases.LeaseHeld as error:
             raise CommandError(_("another process is at it: {error}").format(error=error)) from error
         except leases.LeaseLost as error:
             raise CommandError(_("{error}; run it again, it goes on where it was").format(error=error)) from error

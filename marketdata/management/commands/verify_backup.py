@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from marketdata import backups
 from marketdata.backups.progress import Lines
-from marketdata.maintenance.leases import HeldElsewhere
+from marketdata.maintenance.leases import LeaseHeld
 from marketdata.storage import StorageError
 
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         try:
             name = backups.latest() if options["name"] == "latest" else options["name"]
             report = backups.verify(name, progress=lines)
-        except (StorageError, OSError, HeldElsewhere) as error:
+        except (StorageError, OSError, LeaseHeld) as error:
             raise CommandError(str(error)) from error
         for table, dates in report["tables"].items():
             for date, (rows, checksum, verdict) in dates.items():

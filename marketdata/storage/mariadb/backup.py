@@ -63,7 +63,7 @@ class MariaDBBackup(Backup):
     def size(self, connection: BaseDatabaseWrapper) -> int:
         return folder_bytes(Path(_variable(connection, "datadir"))) - _log_bytes(connection)
 
-    def unkept(self, connection: BaseDatabaseWrapper) -> set[str]:
+    def excluded_tables(self, connection: BaseDatabaseWrapper) -> set[str]:
         return {
             name
             for (name,) in _query(
@@ -73,7 +73,7 @@ class MariaDBBackup(Backup):
             )
         }
 
-    def obstacle(self, connection: BaseDatabaseWrapper, position: str) -> str:
+    def blocking_reason(self, connection: BaseDatabaseWrapper, position: str) -> str:
         if not position.isdigit():
             return "the last backup has no log sequence number"
         now = _query(connection, "SHOW GLOBAL STATUS LIKE 'Innodb_lsn_current'")
@@ -168,7 +168,7 @@ class MariaDBBackup(Backup):
             ]  # fmt: skip
             with log.open("ab") as output:
                 process = subprocess.Popen(
-                    programs.tethered(command), env=programs.environment(program), stdin=subprocess.DEVNULL,
+                    programs.as_child(command), env=programs.environment(program), stdin=subprocess.DEVNULL,
                     stdout=output, stderr=output, cwd=private,
                 )  # fmt: skip
             try:

@@ -130,7 +130,7 @@ class MariaDBHistory(ServerSQL):
             for name, bound, count, size in rows
         ]
 
-    def strays(self, table: str) -> int:
+    def default_partition_rows(self, table: str) -> int:
         rows = self._query(
             "SELECT PARTITION_NAME FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE()"
             " AND TABLE_NAME = %s AND PARTITION_NAME NOT LIKE 'p________'",
@@ -375,7 +375,7 @@ class MariaDBHistory(ServerSQL):
                 wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000)
 
     @contextmanager
-    def patient(self) -> Iterator[None]:
+    def long_running(self) -> Iterator[None]:
         options = self.connection.settings_dict["OPTIONS"]
         before = dict(options)
         self.connection.close()

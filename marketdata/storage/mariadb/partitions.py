@@ -37,7 +37,8 @@ def ensure(query: Query, place: Place, dates: Iterable[datetime.date], period: P
     """See that every date has its partition. What was seen once is remembered for the life of the process.
 
     A change waits for whoever uses the table, and everybody else waits behind it: so it tries for BRIEF_S at a time,
-    and gives up after PATIENCE_S. Rows then lie in the empty range for the time being, which `strays` counts.
+    and gives up after PATIENCE_S. Rows then lie in the empty range for the time being, which
+    `default_partition_rows` counts.
     """
     known = _known.setdefault(place, set())
     for start, end in sorted({period(date) for date in dates}):

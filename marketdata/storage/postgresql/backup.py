@@ -22,7 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext as _
 
 from marketdata.storage import programs
-from marketdata.storage.backup import Backup, BackupError, Progress, Taken, Unable, folder_bytes
+from marketdata.storage.backup import Backup, BackupError, BackupUnavailable, Progress, Taken, folder_bytes
 
 SLOT, TAKING = "naru_backup", "naru_backup_taking"
 """SLOT keeps the log from the last stored backup on. TAKING is a copy: SLOT moves only once a backup is stored."""
@@ -69,11 +69,11 @@ class PostgreSQLBackup(Backup):
     def size(self, connection: BaseDatabaseWrapper) -> int:
         return int(_one(connection, "SELECT sum(pg_database_size(oid)) FROM pg_database WHERE datallowconn"))
 
-    def unkept(self, connection: BaseDatabaseWrapper) -> set[str]:
+    def excluded_tables(self, connection: BaseDatabaseWrapper) -> set[str]:
         rows = _query(connection, "SELECT relname FROM pg_class WHERE relpersistence = 'u' AND relkind IN ('r', 'p')")
         return {name for (name,) in rows}
 
-    def obstacle(self, connection: BaseDatabaseWrapper, position: str) -> str:
+    def blocking_reason(self, connection: BaseDatabaseWrapper, position: str) -> str:
         try:
             system, timeline, at = position.split(":")
         except ValueError:
@@ -235,7 +235,7 @@ class PostgreSQLBackup(Backup):
             _see_reachable(target, user)
             with log.open("ab") as output:
                 process = subprocess.Popen(
-                    programs.tethered(
+                    programs.as_child(
                         [str(program), "-D", str(target), "-c", f"config_file={place / 'conf'}"], user=user
                     ),
                     env=programs.environment(program), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -331,7 +331,7 @@ def _server_user() -> int | None:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name).pw_uid
-    raise Unable(_("PostgreSQL does not run as root, and there is no user postgres here"))
+    raise BackupUnavailable(_("PostgreSQL does not run as root, and there is no user postgres here"))
 
 
 def _hand_over(folder: Path) -> None:
@@ -347,10 +347,10 @@ def _hand_over(folder: Path) -> None:
 def _see_reachable(folder: Path, user: int | None) -> None:
     if user is None:
         return
-    command = programs.tethered(["test", "-e", str(folder / "PG_VERSION")], user=user)
+    command = programs.as_child(["test", "-e", str(folder / "PG_VERSION")], user=user)
     if subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
         name = pwd.getpwuid(user).pw_name
-        raise Unable(
+        raise BackupUnavailable(
             _(
                 "{folder} cannot be reached by the user {name}, as whom PostgreSQL runs: name a folder "
                 "that can be in BACKUP_WORK_DIR, or run backups as that user"

@@ -169,7 +169,7 @@ class PostgreSQLHistory(ServerSQL):
 
     def _make(self, table: str, bounds: Bounds) -> bool:
         """A partition for a period; what fell into the one for everything else moves there. False if there was no
-        moment for it: rows have to wait there, then, and `strays` counts them."""
+        moment for it: rows have to wait there, then, and `default_partition_rows` counts them."""
 
         def work() -> None:
             rest = partitions.rest(table)
@@ -219,7 +219,7 @@ class PostgreSQLHistory(ServerSQL):
         ]
         return sorted(parts, key=lambda part: part.start or EPOCH_DATE)
 
-    def strays(self, table: str) -> int:
+    def default_partition_rows(self, table: str) -> int:
         return self.count(partitions.rest(table))
 
     def dates(self, table: str) -> list[datetime.date]:
@@ -338,7 +338,7 @@ class PostgreSQLHistory(ServerSQL):
             raw.wait = functools.partial(_wait, raw, raw.wait, silence_s)
 
     @contextmanager
-    def patient(self) -> Iterator[None]:
+    def long_running(self) -> Iterator[None]:
         settings, options = self.connection.settings_dict, self.connection.settings_dict["OPTIONS"]
         before, silence_s = options.get("options", ""), settings.get("SILENCE_S")
         self.connection.close()

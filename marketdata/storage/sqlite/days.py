@@ -128,7 +128,7 @@ class SQLiteHistory(SharedSQL):
     def partitions(self, table: str) -> list[Part]:
         return []
 
-    def strays(self, table: str) -> int:
+    def default_partition_rows(self, table: str) -> int:
         return 0
 
     def dates(self, table: str) -> list[datetime.date]:

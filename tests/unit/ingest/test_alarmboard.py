@@ -6,11 +6,11 @@ def test_what_is_wrong_is_shown_before_anybody_has_written_it_and_until_it_is_ov
     board.set("storage_failing", "read-only")
     board.set("clock_offset", "", subject="kis")
 
-    shown = [(one["code"], one["message"]) for one in board.standing()]
+    shown = [(one["code"], one["message"]) for one in board.active()]
     board.set("storage_failing", "")
 
     assert shown == [("storage_failing", "read-only")]
-    assert board.standing() == []
+    assert board.active() == []
 
 
 def test_an_alarm_is_to_be_written_at_once_and_so_is_its_end():

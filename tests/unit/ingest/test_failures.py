@@ -4,8 +4,8 @@ import pytest
 import redis
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ingest import failures, work
-from ingest.work import Batch
+from ingest import batch_decoding, failures
+from ingest.batch_decoding import Batch
 from marketdata.storage import StorageBusyError
 from marketdata.storage.base import Blame
 from terminals import wire
@@ -40,7 +40,7 @@ def test_the_probe_has_the_shape_of_the_largest_batch_and_values_beyond_doubt():
         Batch(number=1 << 32 | seq, payload=wire.encode_rows(seq, "nxt", 1, [row] * rows), received_us=1, source_id=3)
         for seq, rows in ((1, 2), (2, 40))
     ]
-    work.decode(batches)
+    batch_decoding.decode(batches)
 
     ticks = failures._neutral(batches)
 

@@ -2,36 +2,36 @@
 
 import pytest
 
-from ingest.flights import Flight, Flights
+from ingest.in_flight import InFlightBatch, InFlightWindow
 
 
 class Market:
     """One batch a second; `send` answers how long a lost one would wait."""
 
     def __init__(self):
-        self.flights = Flights(max_messages=4, message_ticks=5_000, redrive_s=5.0)
+        self.in_flight = InFlightWindow(max_messages=4, message_ticks=5_000, redrive_s=5.0)
         self.now = 0.0
         self.number = 0
 
     def send(self, *, commit_s):
         self.now += 1.0
         self.number += 1
-        flight = Flight(
+        entry = InFlightBatch(
             number=self.number, stream=1, seq=self.number, payload=b"batch", rows=1, received_us=0, source_id=1,
             register_market=None, since=self.now,
         )  # fmt: skip
-        self.flights.add(flight)
+        self.in_flight.add(entry)
         self.publish()
         if commit_s is None:
-            self.now = flight.due
-            assert self.flights.overdue(self.now) == [flight]
+            self.now = entry.due
+            assert self.in_flight.overdue(self.now) == [entry]
             self.publish()
             commit_s = 0.02
         self.now += commit_s
-        self.flights.settle(flight.number, self.now)
+        self.in_flight.settle(entry.number, self.now)
 
     def publish(self):
-        self.flights.published(self.flights.next_message(), self.now)
+        self.in_flight.published(self.in_flight.next_message(), self.now)
 
 
 @pytest.fixture
@@ -43,36 +43,36 @@ def test_lost_messages_do_not_make_later_ones_wait_longer(market):
     for number in range(600):
         market.send(commit_s=None if number % 60 == 30 else 0.02)
 
-    assert market.flights.delay_s() == 5.0
+    assert market.in_flight.delay_s() == 5.0
 
 
 def test_what_people_are_shown_counts_the_loss(market):
     for number in range(20):
         market.send(commit_s=None if number == 10 else 0.02)
 
-    assert market.flights.latency_s()[1] > 5.0
+    assert market.in_flight.latency_s()[1] > 5.0
 
 
 def test_a_slow_database_is_given_three_times_what_it_takes(market):
     for _ in range(600):
         market.send(commit_s=4.0)
 
-    assert market.flights.delay_s() == pytest.approx(12.0)
+    assert market.in_flight.delay_s() == pytest.approx(12.0)
 
 
 def test_a_database_slower_than_the_first_guess_is_learnt_all_the_same(market):
-    flights = market.flights
+    window = market.in_flight
     for number in range(1, 4):
-        flight = Flight(
+        entry = InFlightBatch(
             number=number, stream=1, seq=number, payload=b"batch", rows=1, received_us=0, source_id=1,
             register_market=None, since=market.now,
         )  # fmt: skip
-        flights.add(flight)
+        window.add(entry)
         market.publish()
-        if market.now + 8.0 > (due := flight.due):
-            flights.overdue(due)
-            flights.published(flights.next_message(), due)
+        if market.now + 8.0 > (due := entry.due):
+            window.overdue(due)
+            window.published(window.next_message(), due)
         market.now += 8.0
-        flights.settle(number, market.now)
+        window.settle(number, market.now)
 
-    assert flights.delay_s() == pytest.approx(24.0)
+    assert window.delay_s() == pytest.approx(24.0)

@@ -1,13 +1,13 @@
 import json
 
-from ingest.gatekeeper import Admission
+from ingest.authenticator import ClientSession
 from ingest.recent import Recent
 from ingest.registry import Member, Registry
 from ingest.streams import Stream
 
 
 def member(registry: Registry[str], link: str, *, client: int = 1, stream: int = 7) -> Member[str]:
-    admission = Admission(
+    admission = ClientSession(
         client_id=client, name=f"desk-{client}", source_id=3, source="KIS", stream=stream, commit=0, ranges=[], proof=""
     )
     return Member(

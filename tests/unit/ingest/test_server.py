@@ -4,9 +4,9 @@ import asyncio
 import gc
 import weakref
 
+from ingest.authenticator import ClientSession
 from ingest.clocks import ClockOffset
 from ingest.connection import Connection
-from ingest.gatekeeper import Admission
 from ingest.limits import Limits
 from ingest.server import Server
 from terminals import wire
@@ -39,7 +39,7 @@ def opened(server):
         client="kis", epoch="00" * 8, nonce="00" * 32, first=1, last=0, source="KIS", register_market=None,
         agent="test", time_us=0, proof="00" * 32,
     )  # fmt: skip
-    admission = Admission(
+    admission = ClientSession(
         client_id=1, name="kis", source_id=3, source="KIS", stream=1, commit=0, ranges=[], proof="00" * 32
     )
     assert connection.session is not None

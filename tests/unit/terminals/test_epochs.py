@@ -7,9 +7,9 @@ import pytest
 
 from terminals import spool as spools
 from terminals import wire
+from terminals.checkpoint import Checkpoint
+from terminals.gap_filling import GapFillingReader
 from terminals.journal import Journal
-from terminals.mended import MendedSpool
-from terminals.position import Position
 from tests.unit.terminals.test_spool import Clock, contents, killed
 from tests.unit.terminals.test_spool_rot import filled, places
 
@@ -26,7 +26,7 @@ def wanted(kept, taken=TAKEN, upto=18):
 
 
 def renew(spool, *, taken=TAKEN, upto=18):
-    MendedSpool(spool, "krx").renew(taken, upto)
+    GapFillingReader(spool, "krx").renew(taken, upto)
 
 
 def test_what_was_taken_and_what_came_since_is_numbered_from_one(tmp_path):
@@ -153,14 +153,14 @@ def test_a_replay_goes_on_where_it_was(tmp_path):
     file = tmp_path / "ticks.csv"
     file.write_text("anything")
     spool = spools.Spool(tmp_path / "spool")
-    position = Position(spool, file)
+    position = Checkpoint(spool, file)
     position.begin(100)
     for _ in range(3):
         spool.append(wire.encode_rows(1, "krx", 0, [{}] * 10))
 
     renew(spool, taken=[(2, 3)], upto=3)
 
-    assert Position(spool, file).begin(100) == 30
+    assert Checkpoint(spool, file).begin(100) == 30
 
 
 def test_the_journal_lists_the_batches_under_their_new_numbers(tmp_path):
@@ -169,7 +169,7 @@ def test_the_journal_lists_the_batches_under_their_new_numbers(tmp_path):
     for rows in (1, 2, 3):
         payload = wire.encode_rows(1, "krx", 0, [{}] * rows)
         journal.note(spool.append(payload), payload)
-    MendedSpool(spool, "krx", renewed=journal.renewed).renew([(2, 3)], 3)
+    GapFillingReader(spool, "krx", renewed=journal.renewed).renew([(2, 3)], 3)
     journal.close()
 
     lines = (tmp_path / "journal").read_text().splitlines()

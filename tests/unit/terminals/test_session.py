@@ -6,7 +6,7 @@ import pytest
 
 from terminals import session as sessions
 from terminals import wire
-from terminals.verdict import Verdict, verdict
+from terminals.retry_policy import RetryPolicy, policy_for
 from tests.unit.terminals.server import NONCE, FakeServer
 
 SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -415,6 +415,6 @@ def test_a_batch_finer_than_the_server_reads_is_kept_and_the_session_ends_for_it
     (ended,) = pair.of(sessions.Ended)
     assert ended.code == "size_scale_refused"
     assert f"batch 3 has sizes of 6 decimal places, this server reads {scale or 4}" in ended.message
-    assert verdict(ended.code, was_welcomed=True) is verdict(ended.code, was_welcomed=False) is Verdict.SLOW
+    assert policy_for(ended.code, was_welcomed=True) is policy_for(ended.code, was_welcomed=False) is RetryPolicy.SLOW
     assert pair.server.held == {seq: spool.payloads[seq] for seq in (1, 2)}
     assert spool.committed < 3

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from terminals import segments, wire
 from terminals import spool as spools
-from terminals.mended import MendedSpool
+from terminals.gap_filling import GapFillingReader
 from tests.unit.terminals.test_spool import Clock, batch, contents, killed
 
 COMMITTED = 7
@@ -43,7 +43,7 @@ def check(path, kept, whole, *, rows_known=True):
     """Opened again, `whole` are there unchanged, and every other one that was not committed is told as lost."""
     assert {seq: kept[seq] for seq in whole} == {seq: data for seq, data in spools.read(path) if seq in kept}
     spool = spools.Spool(path, segment_bytes=600)
-    mended = MendedSpool(spool, "krx")
+    mended = GapFillingReader(spool, "krx")
 
     assert spool.first <= COMMITTED + 1
     assert spool.last == BATCHES
@@ -184,7 +184,7 @@ def test_a_stretch_of_zeros_is_told_as_one_gap_with_its_bounds(tmp_path):
 
     check(tmp_path, kept, set(kept) - set(range(10, 15)))
 
-    mended = MendedSpool(spools.Spool(tmp_path), "krx")
+    mended = GapFillingReader(spools.Spool(tmp_path), "krx")
     payload = mended.get(14)
     rows = sum(wire.parse_header(kept[seq]).rows for seq in range(10, 15))
     assert wire.parse_gap(payload, wire.parse_header(payload)) == wire.Gap(

@@ -9,7 +9,7 @@ from analytics import candles
 from api.stream import encoding
 from api.stream.channel import Channel
 from api.stream.encoding import Form
-from api.stream.outbox import Outbox
+from api.stream.send_queue import SendQueue
 from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import FeedEntry
 from tests import market
@@ -19,7 +19,7 @@ CODES = ("000660", "005930", "035420")
 
 
 def subscriber(*, numbered=False, forming=False, **channels):
-    one = Subscriber("krx", Outbox(Form(numbered=numbered), max_bytes=10**7), live=True, forming=forming)
+    one = Subscriber("krx", SendQueue(Form(numbered=numbered), max_bytes=10**7), live=True, forming=forming)
     one.add((name, list(codes)) for name, codes in channels.items())
     return one
 
@@ -38,7 +38,9 @@ def channel(*subscribers):
 
 
 def messages(one):
-    return [message for piece in one.outbox.take(10**9) for message in json.loads(encoding.frame(one.form, [piece]))]
+    return [
+        message for piece in one.send_queue.take(10**9) for message in json.loads(encoding.frame(one.form, [piece]))
+    ]
 
 
 def test_each_socket_gets_the_trades_of_its_symbols():

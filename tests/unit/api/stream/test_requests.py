@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from api.stream import requests
 from api.stream.encoding import Form
-from api.stream.outbox import Outbox
 from api.stream.requests import Auth, RequestError, Subscribe
+from api.stream.send_queue import SendQueue
 from api.stream.subscriber import Subscriber
 
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_subscribed_to_is_named(channels, code):
 
 
 def test_too_many_symbols_are_refused_as_a_whole():
-    one = Subscriber("krx", Outbox(Form(), max_bytes=1000))
+    one = Subscriber("krx", SendQueue(Form(), max_bytes=1000))
 
     with pytest.raises(RequestError) as error:
         one.add([("trades", [str(number) for number in range(requests.MOST_SYMBOLS + 1)])])
@@ -75,7 +75,7 @@ def test_too_many_symbols_are_refused_as_a_whole():
 
 
 def test_star_is_taken_back_by_star():
-    one = Subscriber("krx", Outbox(Form(), max_bytes=1000))
+    one = Subscriber("krx", SendQueue(Form(), max_bytes=1000))
     one.add([("trades", ["*", "005930"])])
 
     one.remove([("trades", ["*"])])

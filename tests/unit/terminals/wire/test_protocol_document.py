@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from terminals import session, wire
-from terminals.verdict import verdict
+from terminals.retry_policy import policy_for
 from terminals.wire import limits, proof
 
 DOCUMENT = (Path(__file__).resolve().parents[4] / "docs/protocol.md").read_text(encoding="utf-8")
@@ -124,8 +124,8 @@ def test_the_terminal_does_what_the_document_tells_clients_to_do():
 
     assert len(table) == len(get_args(wire.ErrorCode)) + len(get_args(wire.GoAwayCode))
     for code, word, rest in table:
-        assert verdict(code, was_welcomed=True).value == word
-        assert verdict(code, was_welcomed=False).value == ("stop" if "or stop if it never worked" in rest else word)
+        assert policy_for(code, was_welcomed=True).value == word
+        assert policy_for(code, was_welcomed=False).value == ("stop" if "or stop if it never worked" in rest else word)
 
 
 @pytest.mark.parametrize(

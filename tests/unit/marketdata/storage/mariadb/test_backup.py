@@ -55,9 +55,9 @@ def test_a_server_on_this_machine_will_do(tmp_path):
 def test_nothing_follows_a_position_that_the_server_has_not_reached(tmp_path):
     there = server(Innodb_lsn_current="99")
 
-    assert backup(tmp_path).obstacle(there, "99") == ""
-    assert "behind" in backup(tmp_path).obstacle(there, "100")
-    assert "no log sequence number" in backup(tmp_path).obstacle(there, "")
+    assert backup(tmp_path).blocking_reason(there, "99") == ""
+    assert "behind" in backup(tmp_path).blocking_reason(there, "100")
+    assert "no log sequence number" in backup(tmp_path).blocking_reason(there, "")
 
 
 def test_an_account_is_quoted_as_an_option_file_wants_it(tmp_path):

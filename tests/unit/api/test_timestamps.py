@@ -1,6 +1,6 @@
 import pytest
 
-from api import moments
+from api import timestamps
 from tests.market import NINE_US
 
 
@@ -15,12 +15,12 @@ from tests.market import NINE_US
     ],
 )
 def test_a_time_is_read_and_nanoseconds_are_cut(text, time_us):
-    assert moments.parse(text).first_us("Asia/Seoul") == time_us
-    assert moments.parse(text).last_us("Asia/Seoul") == time_us
+    assert timestamps.parse(text).first_us("Asia/Seoul") == time_us
+    assert timestamps.parse(text).last_us("Asia/Seoul") == time_us
 
 
 def test_a_date_is_a_whole_day_of_the_market():
-    day = moments.parse("2026-03-16")
+    day = timestamps.parse("2026-03-16")
 
     assert day.first_us("Asia/Seoul") == NINE_US - 9 * 3_600_000_000
     assert day.last_us("Asia/Seoul") == NINE_US + 15 * 3_600_000_000 - 1
@@ -44,8 +44,8 @@ def test_a_date_is_a_whole_day_of_the_market():
 )
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError):  # noqa: PT011 - the view says what would be right
-        moments.parse(text)
+        timestamps.parse(text)
 
 
 def test_a_time_beyond_what_can_be_stored_is_taken_to_the_edge():
-    assert moments.parse("0001-01-01T00:00:00Z").first_us("UTC") == moments.EARLIEST_US
+    assert timestamps.parse("0001-01-01T00:00:00Z").first_us("UTC") == timestamps.EARLIEST_US

@@ -27,7 +27,7 @@ LONGEST_PROBE_S = 10.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Flight:
+class InFlightBatch:
     """A batch received and not yet known to be committed."""
 
     number: int
@@ -67,9 +67,9 @@ class Trouble:
 
 
 @dataclass(slots=True)
-class Flights:
-    """All flights of a server. At most `max_messages` messages are out at a time, so that whatever waits becomes one
-    larger message: quick when quiet, few and large when busy.
+class InFlightWindow:
+    """All batches of a server that are in flight. At most `max_messages` messages are out at a time, so that whatever
+    waits becomes one larger message: quick when quiet, few and large when busy.
 
     While storage refuses everything (`trouble.stalled`) one batch at a time is tried, ever more seldom up to
     LONGEST_PROBE_S; the first one that is stored lets all others go again. For that no batch is ever given up."""
@@ -78,11 +78,13 @@ class Flights:
     message_ticks: int
     redrive_s: float
     bytes: int = 0
-    by_number: dict[int, Flight] = field(default_factory=dict)
+    by_number: dict[int, InFlightBatch] = field(default_factory=dict)
     trouble: Trouble | None = None
     _held: set[int] = field(default_factory=set)  # batches that trouble has held up
-    _waiting: dict[int, deque[Flight]] = field(default_factory=dict)  # by stream, the longest waiting stream first
-    _open: dict[int, int] = field(default_factory=dict)  # message -> flights still in it
+    _waiting: dict[int, deque[InFlightBatch]] = field(
+        default_factory=dict
+    )  # by stream, the longest waiting stream first
+    _open: dict[int, int] = field(default_factory=dict)  # message -> batches still in it
     _ids: itertools.count[int] = field(default_factory=itertools.count)
     _waits: deque[float] = field(default_factory=lambda: deque(maxlen=500))  # from receipt to commit
     _waiting_rows: int = 0
@@ -108,14 +110,14 @@ class Flights:
         """Celery messages that are out and counted on."""
         return len(self._open)
 
-    def add(self, flight: Flight) -> None:
+    def add(self, entry: InFlightBatch) -> None:
         """A batch that came in."""
-        self.by_number[flight.number] = flight
-        self.bytes += len(flight.payload)
-        self._waiting.setdefault(flight.stream, deque()).append(flight)
-        self._waiting_rows += flight.rows
+        self.by_number[entry.number] = entry
+        self.bytes += len(entry.payload)
+        self._waiting.setdefault(entry.stream, deque()).append(entry)
+        self._waiting_rows += entry.rows
 
-    def next_message(self, now: float = math.inf) -> list[Flight]:
+    def next_message(self, now: float = math.inf) -> list[InFlightBatch]:
         """What goes into the next message, at most `message_ticks` rows unless one batch alone has more; empty: not
         now.
 
@@ -130,22 +132,22 @@ class Flights:
             return []
         if self._open and self._waiting_rows < self.message_ticks and now < self._sent_at + PATIENCE_S:
             return []
-        chosen: list[Flight] = []
+        chosen: list[InFlightBatch] = []
         room = self.message_ticks
         while self._waiting and room > 0 and len(chosen) < MESSAGE_BATCHES:
             stream = next(iter(self._waiting))
             queue, before = self._waiting[stream], len(chosen)
             while queue and len(chosen) < MESSAGE_BATCHES:
-                flight = queue[0]
-                alone = max(flight.publishes, flight.holds) >= ALONE_AFTER
-                if flight.number in self.by_number:  # else it was settled while it waited
-                    if chosen and (alone or flight.rows > room):
+                entry = queue[0]
+                alone = max(entry.publishes, entry.holds) >= ALONE_AFTER
+                if entry.number in self.by_number:  # else it was settled while it waited
+                    if chosen and (alone or entry.rows > room):
                         break
-                    flight.alone = alone
-                    chosen.append(flight)
-                    room -= self.message_ticks if alone else flight.rows
+                    entry.alone = alone
+                    chosen.append(entry)
+                    room -= self.message_ticks if alone else entry.rows
                 queue.popleft()
-                self._waiting_rows -= flight.rows
+                self._waiting_rows -= entry.rows
             if not queue:
                 del self._waiting[stream]
                 continue
@@ -156,7 +158,7 @@ class Flights:
             self._send(chosen, now)
         return chosen
 
-    def _probe(self, now: float) -> list[Flight]:
+    def _probe(self, now: float) -> list[InFlightBatch]:
         """While nothing can be stored: one batch, another one each time, when it is time and none is out."""
         trouble = self.trouble
         if trouble is None or self._open or now < trouble.probe_at:
@@ -174,118 +176,118 @@ class Flights:
         self._send([chosen], now)
         return [chosen]
 
-    def _send(self, chosen: list[Flight], now: float) -> None:
+    def _send(self, chosen: list[InFlightBatch], now: float) -> None:
         self._sent_at = now if now < math.inf else self._sent_at
         message = next(self._ids)
         self._open[message] = len(chosen)
-        for flight in chosen:
-            flight.message = message
-            flight.due = float("inf")  # until the broker has it
+        for entry in chosen:
+            entry.message = message
+            entry.due = float("inf")  # until the broker has it
             if now < math.inf:
-                flight.published_at = now
+                entry.published_at = now
 
-    def published(self, flights: Iterable[Flight], now: float) -> None:
+    def published(self, entries: Iterable[InFlightBatch], now: float) -> None:
         """The broker took them: from now on they are expected to commit."""
         delay_s = self.delay_s()
-        for flight in flights:
-            if flight.message is None:  # a worker was quicker than the broker's answer
+        for entry in entries:
+            if entry.message is None:  # a worker was quicker than the broker's answer
                 continue
-            flight.publishes += 1
-            flight.published_at = now
-            flight.due = now + min(delay_s * 2 ** (flight.publishes - 1), GREATEST_DELAY_S)
+            entry.publishes += 1
+            entry.published_at = now
+            entry.due = now + min(delay_s * 2 ** (entry.publishes - 1), GREATEST_DELAY_S)
 
-    def unpublished(self, flights: list[Flight]) -> None:
+    def unpublished(self, entries: list[InFlightBatch]) -> None:
         """The broker did not take them: they wait again, in front. Those a worker has had all the same do not."""
-        back = [flight for flight in flights if flight.message is not None]
-        for flight in back:
-            self._leave(flight)
+        back = [entry for entry in entries if entry.message is not None]
+        for entry in back:
+            self._leave(entry)
         self._wait_again(back)
 
-    def settle(self, number: int, now: float) -> Flight | None:
+    def settle(self, number: int, now: float) -> InFlightBatch | None:
         """The batch is in the ledger. Returns its flight, or None when nothing is known of it (any more)."""
-        flight = self.by_number.pop(number, None)
-        if flight is not None:
-            self.bytes -= len(flight.payload)
+        entry = self.by_number.pop(number, None)
+        if entry is not None:
+            self.bytes -= len(entry.payload)
             self._settled_at = now
-            self._recover(flight)
-            self._leave(flight)
-            self._waits.append(now - flight.since)
-            if flight.publishes:
+            self._recover(entry)
+            self._leave(entry)
+            self._waits.append(now - entry.since)
+            if entry.publishes:
                 # Not from receipt: what a lost message cost would make the next one wait three times as long.
-                self._trips.append(now - flight.published_at)
-        return flight
+                self._trips.append(now - entry.published_at)
+        return entry
 
-    def fail(self, number: int, error: str, now: float) -> Flight | None:
+    def fail(self, number: int, error: str, now: float) -> InFlightBatch | None:
         """A worker could not process the batch for its content. It is tried again later, and after ten failures buried
         as a dead letter. While nothing can be stored no content is to blame: it is held like any other."""
-        flight = self.by_number.get(number)
-        if flight is None or flight.message is None:
+        entry = self.by_number.get(number)
+        if entry is None or entry.message is None:
             return None
         if self.trouble is not None and self.trouble.stalled:
             self.hold([number], error, now)
-            return flight
-        self._count_failure(flight, error)
-        self._leave(flight)
-        flight.due = now + min(0.25 * 2**flight.failures, GREATEST_DELAY_S)
-        return flight
+            return entry
+        self._count_failure(entry, error)
+        self._leave(entry)
+        entry.due = now + min(0.25 * 2**entry.failures, GREATEST_DELAY_S)
+        return entry
 
-    def hold(self, numbers: Iterable[int], error: str, now: float) -> list[Flight]:
+    def hold(self, numbers: Iterable[int], error: str, now: float) -> list[InFlightBatch]:
         """A worker could not store these batches for what they were to be stored in. Each is tried again, later and
         later; if nothing was stored since they were sent, all wait for one of them to succeed. What is refused again
         while others are stored stops nobody."""
-        held = [flight for number in numbers if (flight := self.by_number.get(number)) and flight.message is not None]
+        held = [entry for number in numbers if (entry := self.by_number.get(number)) and entry.message is not None]
         if not held:
             return []
         trouble = self.trouble = self.trouble or Trouble(error, since=now, failed_at=now)
         trouble.error, trouble.failed_at = error, now
-        new, was_stalled = any(flight.holds == 0 for flight in held), trouble.stalled
-        if trouble.stalled or (new and self._settled_at < min(flight.published_at for flight in held)):
+        new, was_stalled = any(entry.holds == 0 for entry in held), trouble.stalled
+        if trouble.stalled or (new and self._settled_at < min(entry.published_at for entry in held)):
             if not trouble.stalled or now >= trouble.probe_at:  # else it was out before the trouble was known
                 trouble.probes += 1
                 trouble.probe_at = now + min(0.25 * 2**trouble.probes, LONGEST_PROBE_S)
             trouble.stalled = True
-        for flight in held:
-            flight.holds += not was_stalled  # as a probe it says nothing of itself
-            flight.publishes = max(flight.publishes - 1, 0)  # it was not lost
-            self._held.add(flight.number)
-            self._leave(flight)
-            flight.due = 0.0 if trouble.stalled else now + min(0.25 * 2**flight.holds, GREATEST_DELAY_S)
+        for entry in held:
+            entry.holds += not was_stalled  # as a probe it says nothing of itself
+            entry.publishes = max(entry.publishes - 1, 0)  # it was not lost
+            self._held.add(entry.number)
+            self._leave(entry)
+            entry.due = 0.0 if trouble.stalled else now + min(0.25 * 2**entry.holds, GREATEST_DELAY_S)
         if trouble.stalled:
             self._wait_again(held)
         return held
 
-    def _recover(self, flight: Flight) -> None:
+    def _recover(self, entry: InFlightBatch) -> None:
         """A batch was stored: what was sent after the last refusal shows that storage works again, and so does that
         each batch which was refused is stored after all."""
-        self._held.discard(flight.number)
-        if self.trouble is not None and self.trouble.stalled and flight.published_at >= self.trouble.failed_at:
+        self._held.discard(entry.number)
+        if self.trouble is not None and self.trouble.stalled and entry.published_at >= self.trouble.failed_at:
             self.trouble.stalled, self.trouble.probes = False, 0
         if not self._held:
             self.trouble = None
 
-    def overdue(self, now: float) -> list[Flight]:
+    def overdue(self, now: float) -> list[InFlightBatch]:
         """Batches whose time to commit is over, moved to the front of those that wait.
 
         One that travelled alone and was never heard of, while others were committed, has failed: its worker died of it.
         """
-        late = [flight for flight in self.by_number.values() if 0 < flight.due <= now]
-        for flight in late:
-            if flight.message is not None and flight.alone and self._settled_at > flight.published_at:
-                self._count_failure(flight, "no worker finished it, while others were committed")
-            self._leave(flight)
-            flight.due = 0.0
+        late = [entry for entry in self.by_number.values() if 0 < entry.due <= now]
+        for entry in late:
+            if entry.message is not None and entry.alone and self._settled_at > entry.published_at:
+                self._count_failure(entry, "no worker finished it, while others were committed")
+            self._leave(entry)
+            entry.due = 0.0
         self._wait_again(late)
         return late
 
     def hasten(self, now: float, within_s: float) -> None:
         """The broker was away: what it held may be gone, so what is out is due soon instead of after its whole time."""
-        for flight in self.by_number.values():
-            if flight.message is not None and flight.due > now + within_s and flight.publishes:
-                flight.due = now + within_s
+        for entry in self.by_number.values():
+            if entry.message is not None and entry.due > now + within_s and entry.publishes:
+                entry.due = now + within_s
 
     def unsettled(self, now: float, older_than_s: float) -> list[int]:
         """Numbers of batches received more than `older_than_s` ago: worth asking the ledger."""
-        return [flight.number for flight in self.by_number.values() if now - flight.since > older_than_s]
+        return [entry.number for entry in self.by_number.values() if now - entry.since > older_than_s]
 
     def delay_s(self) -> float:
         """How long a batch may take to commit: three times the slowest hundredth of the last 500, at least
@@ -302,20 +304,20 @@ class Flights:
         ordered = sorted(self._waits)
         return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
 
-    def _count_failure(self, flight: Flight, error: str) -> None:
-        flight.failures += 1
-        if flight.failures >= FAILURES_TO_DEATH:
-            flight.dead = f"failed {flight.failures} times, at last: {error}"
+    def _count_failure(self, entry: InFlightBatch, error: str) -> None:
+        entry.failures += 1
+        if entry.failures >= FAILURES_TO_DEATH:
+            entry.dead = f"failed {entry.failures} times, at last: {error}"
 
-    def _wait_again(self, flights: Iterable[Flight]) -> None:
+    def _wait_again(self, entries: Iterable[InFlightBatch]) -> None:
         """Back to the front of their streams, in their order."""
-        for flight in sorted(flights, key=lambda flight: flight.seq, reverse=True):
-            self._waiting.setdefault(flight.stream, deque()).appendleft(flight)
-            self._waiting_rows += flight.rows
+        for entry in sorted(entries, key=lambda entry: entry.seq, reverse=True):
+            self._waiting.setdefault(entry.stream, deque()).appendleft(entry)
+            self._waiting_rows += entry.rows
 
-    def _leave(self, flight: Flight) -> None:
-        if flight.message is not None:
-            self._open[flight.message] -= 1
-            if not self._open[flight.message]:
-                del self._open[flight.message]
-            flight.message = None
+    def _leave(self, entry: InFlightBatch) -> None:
+        if entry.message is not None:
+            self._open[entry.message] -= 1
+            if not self._open[entry.message]:
+                del self._open[entry.message]
+            entry.message = None

@@ -17,7 +17,7 @@ RIGHT = "RFC-3339 with an offset (2026-11-20T09:00:00Z, or +09:00 with + written
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Timestamp:
     """A time, or a local day that only a time zone makes one."""
 
     time_us: int = 0
@@ -39,20 +39,20 @@ def parse_day(text: str) -> datetime.date:
     return datetime.date.fromisoformat(text)
 
 
-def parse(text: str) -> Moment:
+def parse(text: str) -> Timestamp:
     """Nanoseconds are cut to microseconds. ValueError when it is neither a time nor a date."""
     if _DATE.fullmatch(text):
         day = parse_day(text).toordinal() - _EPOCH_DAY
         if not EARLIEST_US // 86_400_000_000 <= day < LATEST_US // 86_400_000_000:
             raise ValueError(text)
-        return Moment(day=day)
+        return Timestamp(day=day)
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(text)
     fraction = (match[2] or "0")[:6].ljust(6, "0")
     clock = match[1] if match[1].count(":") == 2 else match[1] + ":00"
     moment = datetime.datetime.fromisoformat(f"{clock}.{fraction}{match[3].upper().replace('Z', '+00:00')}")
-    return Moment(time_us=microseconds(moment))
+    return Timestamp(time_us=microseconds(moment))
 
 
 def _within(time_us: int) -> int:

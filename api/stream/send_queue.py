@@ -21,7 +21,7 @@ class Slow(StrEnum):
     GAP = "gap"
 
 
-class Outbox:
+class SendQueue:
     """Ordered pieces (trades, answers), and the newest of each thing that can be conflated.
 
     Above `max_bytes` trades are skipped, told by one gap message with the first and last offset skipped, or

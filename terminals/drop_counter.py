@@ -5,7 +5,7 @@ from terminals.wire import encode_gap
 EVERY_S = 1.0
 
 
-class Dropped:
+class DropCounter:
     """Counts dropped rows. While dropping goes on, one gap a second is due, so that a crash forgets little."""
 
     def __init__(self) -> None:

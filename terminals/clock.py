@@ -4,7 +4,7 @@ import threading
 import time
 
 
-class RealPace:
+class Clock:
     """The clocks of this machine. `wait` answers False when the program is to stop."""
 
     def __init__(self, stop: threading.Event) -> None:

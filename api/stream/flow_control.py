@@ -18,7 +18,7 @@ MESSAGE_BYTES = 512  # what an empty one takes while it waits, about
 LAST_WORDS_S = 10  # how long a slow client has to read why it is closed; then it is cut off
 
 
-class Pressure:
+class FlowControl:
     """A Twisted push producer: the transport says `pause` when its buffer is full and `resume` when it is empty. The
     other way round the transport, if there is one, is paused by `came` and resumed by what `counting` takes."""
 
@@ -73,11 +73,11 @@ class Pressure:
         await self._free.wait()
 
 
-def under(send: Any) -> Pressure:
+def under(send: Any) -> FlowControl:
     """The pressure below an ASGI `send`; never any under a server that is not Daphne."""
     protocol = send.args[0] if isinstance(send, functools.partial) and send.args else None
     transport = getattr(protocol, "transport", None)
-    pressure = Pressure(transport)
+    pressure = FlowControl(transport)
     if protocol is not None and transport is not None and hasattr(transport, "registerProducer"):
         transport.unregisterProducer()
         transport.registerProducer(pressure, True)

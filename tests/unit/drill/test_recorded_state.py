@@ -12,7 +12,7 @@ pytest.importorskip("MySQLdb")
 
 from terminals.spool import Spool
 from terminals.wire import Columns, Kind, Side, encode_gap, reseq
-from tests.drill import accounting, evidence
+from tests.drill import accounting, recorded_state
 
 AT = 1_795_315_920_000_000
 
@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 
 def test_every_row_of_a_spool_is_there_in_the_units_of_the_accounts(folder):
-    sent = evidence.sent_by(folder)
+    sent = recorded_state.sent_by(folder)
 
     assert sorted(sent.rows) == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
     assert (sent.rows[1, 0].price, sent.rows[1, 0].size) == (700, 3)
@@ -49,14 +49,14 @@ def test_a_gap_is_counted_and_has_no_rows(folder):
     spool.append(encode_gap(3, "sim", AT, AT, AT + 5, 12, "disk full"))
     spool.close()
 
-    sent = evidence.sent_by(folder)
+    sent = recorded_state.sent_by(folder)
 
     assert (sent.gaps, len(sent.rows)) == (1, 5)
 
 
 @pytest.fixture
 def spools(folder):
-    one = evidence.Spools()
+    one = recorded_state.Spools()
     one.look(folder)
     return {"market1": one}
 
@@ -69,8 +69,8 @@ def only(spools):
 def test_rows_are_named_as_the_ledger_names_their_spool(spools):
     epoch, _sent = only(spools)
 
-    known = evidence.keyed(spools, {("market1", epoch): 9})
-    unknown = evidence.keyed(spools, {("market1", "0" * 16): 9})
+    known = recorded_state.keyed(spools, {("market1", epoch): 9})
+    unknown = recorded_state.keyed(spools, {("market1", "0" * 16): 9})
 
     assert min(known) == (9, 1, 0)
     assert accounting.rows(unknown, [(key, tick) for key, tick in known.items()]).lost == 5
@@ -106,15 +106,15 @@ def test_what_a_disk_held_before_it_was_restored_is_remembered(spools, folder, t
 
     assert set(now.batches) == {1, 2}
     assert set(spools["market1"].sent[epoch].batches) == {1, 2, 3}
-    assert len(evidence.keyed(spools, {("market1", epoch): 9})) == 9
+    assert len(recorded_state.keyed(spools, {("market1", epoch): 9})) == 9
 
 
 def test_a_batch_that_the_drill_took_from_the_disk_is_no_loss_unless_it_was_stored_otherwise(spools):
     epoch, _sent = only(spools)
     streams = {("market1", epoch): 9}
     spools["market1"].excused.add((epoch, 2))
-    rows = evidence.keyed(spools, streams)
-    excused = evidence.excused(spools, streams)
+    rows = recorded_state.keyed(spools, streams)
+    excused = recorded_state.excused(spools, streams)
 
     account = accounting.rows(rows, [(key, tick) for key, tick in rows.items() if key[1] == 1], excused=excused)
     other = accounting.rows(rows, [((9, 2, 0), rows[9, 2, 1])], excused=excused)
@@ -124,17 +124,17 @@ def test_a_batch_that_the_drill_took_from_the_disk_is_no_loss_unless_it_was_stor
 
 
 def test_a_checksum_of_the_spool_is_the_one_the_journal_notes(folder):
-    assert evidence.sent_by(folder).batches[1] == zlib.crc32(reseq(payload(2), 1)[8:])
+    assert recorded_state.sent_by(folder).batches[1] == zlib.crc32(reseq(payload(2), 1)[8:])
 
 
 def test_what_a_terminal_was_told_is_committed(folder):
-    assert evidence.acked(folder) == 0
+    assert recorded_state.acked(folder) == 0
 
     spool = Spool(folder)
     spool.commit(2)
     spool.close()
 
-    assert evidence.acked(folder) == 2
+    assert recorded_state.acked(folder) == 2
 
 
 @pytest.mark.parametrize(
@@ -146,16 +146,16 @@ def test_what_a_terminal_was_told_is_committed(folder):
     ],
 )
 def test_decimals_become_whole_numbers_without_rounding(value, scale, whole):
-    assert evidence.exactly(Decimal(value), scale) == whole
+    assert recorded_state.exactly(Decimal(value), scale) == whole
 
 
 def test_a_decimal_with_more_places_than_the_column_has_is_an_error():
     with pytest.raises(ValueError, match="decimals"):
-        evidence.exactly(Decimal("1.00001"), 4)
+        recorded_state.exactly(Decimal("1.00001"), 4)
 
 
 def test_times_are_exact_to_the_microsecond():
-    assert evidence.micros(datetime.datetime(2023, 12, 25, 23, 0, 0, 85275)) == 1_703_545_200_085_275
+    assert recorded_state.micros(datetime.datetime(2023, 12, 25, 23, 0, 0, 85275)) == 1_703_545_200_085_275
 
 
 def test_the_slowest_batch_is_measured_from_its_capture(spools):
@@ -163,4 +163,4 @@ def test_the_slowest_batch_is_measured_from_its_capture(spools):
 
     commits = [(9 << 32 | 1, AT + 5_000), (9 << 32 | 2, AT + 9_000), (8 << 32 | 1, AT + 10**9)]
 
-    assert evidence.slowest_us(spools, streams, commits) == 9_000
+    assert recorded_state.slowest_us(spools, streams, commits) == 9_000

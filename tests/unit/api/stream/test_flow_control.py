@@ -2,7 +2,7 @@
 
 import asyncio
 
-from api.stream.pressure import MESSAGE_BYTES, MOST_WAITING_BYTES, Pressure
+from api.stream.flow_control import MESSAGE_BYTES, MOST_WAITING_BYTES, FlowControl
 
 
 class Transport:
@@ -34,7 +34,7 @@ def take(pressure, *events):
 
 def test_reading_pauses_while_too_much_waits_and_goes_on_when_half_is_taken():
     transport, size = Transport(), 1 << 13
-    pressure = Pressure(transport)
+    pressure = FlowControl(transport)
     many = MOST_WAITING_BYTES // (size + MESSAGE_BYTES) + 1
     for _ in range(many - 1):
         pressure.came(size)
@@ -57,7 +57,7 @@ def test_reading_pauses_while_too_much_waits_and_goes_on_when_half_is_taken():
 
 def test_empty_messages_count_as_well():
     transport = Transport()
-    pressure = Pressure(transport)
+    pressure = FlowControl(transport)
 
     for _ in range(MOST_WAITING_BYTES // MESSAGE_BYTES + 1):
         pressure.came(0)
@@ -66,11 +66,11 @@ def test_empty_messages_count_as_well():
 
 
 def test_what_is_no_message_is_passed_on_uncounted():
-    pressure = Pressure(Transport())
+    pressure = FlowControl(Transport())
     events = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1001}]
 
     assert take(pressure, *events) == events
 
 
 def test_without_a_transport_nothing_is_paused():
-    Pressure().came(1 << 30)
+    FlowControl().came(1 << 30)

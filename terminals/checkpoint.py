@@ -24,7 +24,7 @@ class _Kept(TypedDict):
     done: bool
 
 
-class Position:
+class Checkpoint:
     """Counts by the spool itself: the rows it took since this file's replay began. Needs a spool that drops nothing."""
 
     def __init__(self, spool: Spool, file: Path) -> None:

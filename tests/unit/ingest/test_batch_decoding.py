@@ -3,10 +3,10 @@ from collections.abc import Iterable
 
 import msgpack
 
-from ingest import notices, work
+from ingest import batch_decoding, notifications
+from ingest.batch_decoding import Batch
 from ingest.clocks import Trust
 from ingest.validation import Recency
-from ingest.work import Batch
 from marketdata.reference.symbols import Rules
 from terminals import wire
 from tests.market import NINE_US
@@ -34,9 +34,11 @@ def find(codes: Iterable[str]) -> dict[str, Rules]:
     return {code: KOREA for code in codes if code.isdigit()}
 
 
-def grouped(*batches: Batch) -> list[work.Group]:
-    work.decode(batches)
-    return work.group(batches, find=find, recency=lambda _: Recency(max_future_us=0, max_age_us=None), trust=TRUST)
+def grouped(*batches: Batch) -> list[batch_decoding.TickGroup]:
+    batch_decoding.decode(batches)
+    return batch_decoding.group(
+        batches, find=find, recency=lambda _: Recency(max_future_us=0, max_age_us=None), trust=TRUST
+    )
 
 
 def test_batches_of_one_feed_and_source_are_stored_together_and_others_apart():
@@ -104,9 +106,12 @@ def test_a_checksum_tells_other_bytes_apart_and_other_lengths_too():
 
 
 def test_a_batch_travels_to_the_worker_whole_and_one_of_a_later_version_is_understood():
-    message = notices.batch_message(5, b"payload", 6, 7, "CME", None)
+    message = notifications.batch_message(5, b"payload", 6, 7, "CME", None)
 
-    today, tomorrow = Batch(**notices.batch_fields(message)), Batch(**notices.batch_fields([*message, "new", "newer"]))
+    today, tomorrow = (
+        Batch(**notifications.batch_fields(message)),
+        Batch(**notifications.batch_fields([*message, "new", "newer"])),
+    )
 
     assert today == tomorrow
     assert (today.number, today.payload, today.received_us, today.source_id) == (5, b"payload", 6, 7)
@@ -123,8 +128,8 @@ def test_what_became_of_a_batch_is_told_by_code():
     dead.dead = "failed 10 times"
     grouped(stored, partly, refused, dead)
 
-    told = [notices.outcome(one, {}) for one in (stored, partly, refused, dead)]
-    again = [notices.outcome(stored, {stored.number: checksum}) for checksum in (stored.checksum, 1)]
+    told = [notifications.outcome(one, {}) for one in (stored, partly, refused, dead)]
+    again = [notifications.outcome(stored, {stored.number: checksum}) for checksum in (stored.checksum, 1)]
 
     assert [one.code for one in told] == ["", "rows", "bad_batch_header", "dead_letter"]
     assert (told[1].rejected, told[1].reasons) == (1, {"price_not_positive": 1})
@@ -134,6 +139,6 @@ def test_what_became_of_a_batch_is_told_by_code():
 def test_what_a_later_worker_tells_besides_is_let_pass():
     told = msgpack.packb([[5, "rows", 2, {"symbol_unknown": 2}, "why", "", "later", 7]])
 
-    last, (heard,) = notices.read([(b"1-0", {b"o": told})])
+    last, (heard,) = notifications.read([(b"1-0", {b"o": told})])
 
     assert (last, heard.batch, heard.code, heard.rejected, heard.message) == (b"1-0", 5, "rows", 2, "why")

@@ -57,7 +57,7 @@ class Batch:
 
 
 @dataclass(slots=True, kw_only=True)
-class Group:
+class TickGroup:
     """Good ticks of one feed and source, of one or more batches."""
 
     batches: list[Batch]
@@ -82,7 +82,7 @@ def group(
     recency: Callable[[int], validation.Recency],
     trust: Trust,
     rights: Callable[[list[Batch], Ticks, validation.Faults], None] | None = None,
-) -> list[Group]:
+) -> list[TickGroup]:
     """Judge the decoded batches' rows, first by themselves, then by what their client may (`rights`); returns the good
     ones by feed and source, and notes the refused ones on their batch."""
     by_kind: dict[tuple[str, int], list[Batch]] = {}
@@ -108,7 +108,7 @@ def group(
             part.ticks.trade_date = ticks.trade_date[start : start + rows]
             _note(batch, part, rows, {row: int(faults[start + row]) for row in rejected})
             start += rows
-        groups.append(Group(batches=members, ticks=ticks if all_good else ticks.take(good)))
+        groups.append(TickGroup(batches=members, ticks=ticks if all_good else ticks.take(good)))
     return groups
 
 
@@ -122,7 +122,7 @@ def times_of_batches(ticks: Ticks) -> dict[int, tuple[int, int]]:
     return dict(zip(number[starts].tolist(), zip(first.tolist(), last.tolist(), strict=True), strict=True))
 
 
-def without_candles(groups: Iterable[Group], feed: str, keys: Collection[Key]) -> list[Group]:
+def without_candles(groups: Iterable[TickGroup], feed: str, keys: Collection[Key]) -> list[TickGroup]:
     """The groups without the trades of these candles of a feed, which are noted on their batches as refused: their sums
     would leave what a candle can hold. ValueError if there is no such trade."""
     left, taken = [], 0
@@ -131,7 +131,7 @@ def without_candles(groups: Iterable[Group], feed: str, keys: Collection[Key]) -
         chosen = trades_of(ticks, feed, keys)
         taken += int(chosen.sum())
         _refuse(group.batches, ticks.tick_id[chosen].tolist(), Fault.SUM_OUT_OF_RANGE)
-        left.append(Group(batches=group.batches, ticks=ticks.take(~chosen)))
+        left.append(TickGroup(batches=group.batches, ticks=ticks.take(~chosen)))
     if not taken:
         raise ValueError(f"no trade of {feed} is of these candles: {sorted(keys)[:5]}")
     return left

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgpack
 import redis
 
-from ingest.work import Batch
+from ingest.batch_decoding import Batch
 from marketdata.ledger import batch_ledger
 from terminals import wire
 

@@ -2,7 +2,7 @@
 
 from terminals import spool as spools
 from terminals import wire
-from terminals.mended import MendedSpool
+from terminals.gap_filling import GapFillingReader
 
 
 def test_a_rotten_batch_leaves_as_a_gap_between_its_neighbours(tmp_path):
@@ -14,7 +14,7 @@ def test_a_rotten_batch_leaves_as_a_gap_between_its_neighbours(tmp_path):
     content = bytearray(file.read_bytes())
     content[40 + (size - 40) // 2] ^= 1
     file.write_bytes(content)
-    mended = MendedSpool(spool, "krx")
+    mended = GapFillingReader(spool, "krx")
 
     payload = mended.get(2)
 

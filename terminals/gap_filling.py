@@ -8,7 +8,7 @@ from terminals.spool import Spool
 from terminals.wire import encode_gap, encode_rows
 
 
-class MendedSpool:
+class GapFillingReader:
     """Delegates to a spool; never raises SpoolDamaged. The stand-in is the same bytes each time it is made."""
 
     def __init__(

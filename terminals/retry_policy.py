@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Final
 
 
-class Verdict(Enum):
+class RetryPolicy(Enum):
     """Come back with the ordinary back-off, come back slowly, or not at all."""
 
     RETRY = "retry"
@@ -35,8 +35,8 @@ _BUG: Final = frozenset(
 )
 
 
-def verdict(code: str, *, was_welcomed: bool) -> Verdict:
+def policy_for(code: str, *, was_welcomed: bool) -> RetryPolicy:
     """A code nobody knows is worth a retry, and so is a session that ended because a new epoch was begun."""
     if code in _STOP or (code in _PERMISSION and not was_welcomed):
-        return Verdict.STOP
-    return Verdict.SLOW if code in _PERMISSION or code in _BUG else Verdict.RETRY
+        return RetryPolicy.STOP
+    return RetryPolicy.SLOW if code in _PERMISSION or code in _BUG else RetryPolicy.RETRY

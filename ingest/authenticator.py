@@ -21,7 +21,7 @@ _NOBODY = wire.verifier(wire.new_secret())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class ClientSession:
     """A client that is let in. `stream` 0: its spool is new and gets a number with its first batch."""
 
     client_id: int
@@ -44,7 +44,7 @@ class Refused:
     reason: str
 
 
-def admit(hello: wire.Hello, auth_message: bytes, *, given: int = 0, above: int = 0) -> Admission | Refused:
+def authenticate(hello: wire.Hello, auth_message: bytes, *, given: int = 0, above: int = 0) -> ClientSession | Refused:
     """Check identity first, then what it asks for. An unknown client and a wrong proof look the same from outside.
 
     `given` is the number this server knows the spool by, `above` the greatest one it knows."""
@@ -104,7 +104,7 @@ def admit(hello: wire.Hello, auth_message: bytes, *, given: int = 0, above: int 
         comparisons.tell_holes(client, stream, hello.first - 1)
         commit, ranges = batch_ledger.committed(stream, hello.first)
     Client.objects.filter(pk=client.pk).update(last_seen_at=datetime.datetime.now(datetime.UTC))
-    return Admission(
+    return ClientSession(
         client_id=client.pk,
         name=client.name,
         source_id=client.source.pk,
@@ -129,7 +129,7 @@ def open_stream(client_id: int, epoch: str, *, above: int = 0) -> int | Refused:
 
 
 def watch_redis(watches: list[redis_health.Watch]) -> None:
-    """Look at each Redis, and sound or clear its alarms."""
+    """Look at each Redis, and raise or resolve its alarms."""
     connections.refresh()
     for watch in watches:
         watch.step(time.monotonic())
@@ -142,7 +142,7 @@ def revoked(client_ids: list[int]) -> list[int]:
     return [client_id for client_id in client_ids if client_id not in allowed]
 
 
-def audit(admission: Admission, asked: wire.Audit, *, given: int = 0) -> Difference:
+def audit(admission: ClientSession, asked: wire.Audit, *, given: int = 0) -> Difference:
     """What of the client's batches the ledger does not have, or has with other content. `given` is the number its spool
     has by now; ledger.NumberTakenError if the database has given it to another."""
     connections.refresh()
@@ -164,7 +164,7 @@ def audit(admission: Admission, asked: wire.Audit, *, given: int = 0) -> Differe
     return found
 
 
-def _stream(admission: Admission, *, closing: bool) -> int:
+def _stream(admission: ClientSession, *, closing: bool) -> int:
     """The number of a spool that had none at its login. What is to be given up needs one."""
     client = Client.objects.get(pk=admission.client_id)
     if closing:

@@ -1,0 +1,497 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.in_flight import (
+    FAILURES_TO_DEATH,
+    GREATEST_DELAY_S,
+    LONGEST_PROBE_S,
+    MESSAGE_BATCHES,
+    InFlightBatch,
+    InFlightWindow,
+)
+from tests.fakes import FakeClock
+
+REDRIVE_S = 5.0
+
+
+def window(*, messages: int = 4, ticks: int = 5000) -> InFlightWindow:
+    return InFlightWindow(messages, ticks, REDRIVE_S)
+
+
+def entry(seq: int, *, rows: int = 1, stream: int = 1, since: float = 0.0, size: int = 100) -> InFlightBatch:
+    return InFlightBatch(
+        number=stream << 32 | seq,
+        stream=stream,
+        seq=seq,
+        payload=bytes(size),
+        rows=rows,
+        received_us=1,
+        source_id=4,
+        register_market=None,
+        since=since,
+    )
+
+
+def seqs(chosen: list[InFlightBatch]) -> list[int]:
+    return [one.seq for one in chosen]
+
+
+# --- natural batching ----------------------------------------------------------------------------------------------
+
+
+def test_a_single_batch_leaves_at_once():
+    in_flight = window()
+    in_flight.add(entry(1))
+
+    assert seqs(in_flight.next_message()) == [1]
+    assert in_flight.next_message() == []
+
+
+def test_whatever_waits_while_messages_are_out_becomes_one_larger_message():
+    in_flight = window(messages=1)
+    in_flight.add(entry(1))
+    first = in_flight.next_message()
+    for seq in range(2, 6):
+        in_flight.add(entry(seq))
+
+    meanwhile = in_flight.next_message()
+    in_flight.settle(first[0].number, 1.0)
+
+    assert meanwhile == []
+    assert seqs(in_flight.next_message()) == [2, 3, 4, 5]
+
+
+def test_a_message_carries_no_more_ticks_than_it_may_unless_one_batch_alone_does():
+    in_flight = window(messages=9, ticks=1000)
+    for seq, rows in enumerate([400, 600, 1, 5000, 10], 1):
+        in_flight.add(entry(seq, rows=rows))
+
+    sent = [seqs(in_flight.next_message()) for _ in range(4)]
+
+    assert sent == [[1, 2], [3], [4], [5]]
+
+
+def test_a_large_batch_is_not_passed_for_ever_by_small_ones():
+    in_flight = window()
+    for stream, rows in ((1, 10), (2, 5000), (3, 10)):
+        in_flight.add(entry(1, stream=stream, rows=rows))
+
+    sent = []
+    for seq in range(2, 5):
+        message = in_flight.next_message()
+        sent.append([one.stream for one in message])
+        for one in message:
+            in_flight.settle(one.number, 1.0)
+            in_flight.add(entry(seq, stream=one.stream, rows=10))
+
+    assert sent == [[1], [2], [3, 1, 2]]
+
+
+def test_a_message_carries_no_more_batches_than_it_may():
+    in_flight = window()
+    for seq in range(1, MESSAGE_BATCHES + 10):
+        in_flight.add(entry(seq, rows=0))
+
+    assert len(in_flight.next_message()) == MESSAGE_BATCHES
+    assert len(in_flight.next_message()) == 9
+
+
+def test_no_more_messages_are_out_than_may_be():
+    in_flight = window(messages=2, ticks=1)
+    for seq in range(1, 6):
+        in_flight.add(entry(seq))
+
+    sent = [seqs(in_flight.next_message()) for _ in range(3)]
+
+    assert sent == [[1], [2], []]
+    assert (in_flight.messages, in_flight.waiting, len(in_flight)) == (2, 3, 5)
+
+
+def test_a_busy_stream_does_not_starve_the_others():
+    in_flight = window(messages=99, ticks=10)
+    for seq in range(1, 6):
+        in_flight.add(entry(seq, rows=10, stream=1))
+    in_flight.add(entry(1, rows=10, stream=2))
+
+    streams = [one.stream for _ in range(6) for one in in_flight.next_message()]
+
+    assert streams.index(2) <= 1
+
+
+def test_a_message_is_out_until_the_last_of_its_batches_is_settled():
+    in_flight = window(messages=1)
+    for seq in (1, 2):
+        in_flight.add(entry(seq))
+    first, second = in_flight.next_message()
+
+    in_flight.settle(first.number, 1.0)
+    after_one = in_flight.messages
+    in_flight.settle(second.number, 1.0)
+
+    assert (after_one, in_flight.messages) == (1, 0)
+
+
+# --- bytes ---------------------------------------------------------------------------------------------------------
+
+
+def test_bytes_are_counted_from_receipt_to_commit():
+    in_flight = window()
+    in_flight.add(entry(1, size=100))
+    in_flight.add(entry(2, size=50))
+    held = in_flight.bytes
+
+    in_flight.settle(1 << 32 | 1, 1.0)
+    in_flight.settle(1 << 32 | 1, 1.0)
+
+    assert (held, in_flight.bytes, len(in_flight)) == (150, 50, 1)
+
+
+def test_a_batch_nobody_knows_is_settled_without_harm():
+    assert window().settle(77, 1.0) is None
+
+
+def test_a_batch_settled_while_it_waited_is_not_sent():
+    in_flight = window()
+    for seq in (1, 2):
+        in_flight.add(entry(seq))
+
+    in_flight.settle(1 << 32 | 1, 1.0)
+
+    assert seqs(in_flight.next_message()) == [2]
+
+
+# --- what does not commit ------------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_does_not_commit_in_time_is_driven_again():
+    in_flight, clock = window(), FakeClock()
+    in_flight.add(entry(1))
+    in_flight.published(in_flight.next_message(), clock())
+
+    early = in_flight.overdue(clock.advance(REDRIVE_S - 0.01))
+    late = in_flight.overdue(clock.advance(0.01))
+
+    assert (early, seqs(late)) == ([], [1])
+    assert seqs(in_flight.next_message()) == [1]
+
+
+def test_each_further_try_waits_twice_as_long_up_to_a_minute():
+    in_flight, clock = window(), FakeClock()
+    in_flight.add(entry(1))
+    waits = []
+
+    for _ in range(7):
+        in_flight.published(in_flight.next_message(), clock())
+        begun = clock()
+        while not in_flight.overdue(clock.advance(1.0)):
+            pass
+        waits.append(clock() - begun)
+
+    assert waits == [5, 10, 20, 40, GREATEST_DELAY_S, GREATEST_DELAY_S, GREATEST_DELAY_S]
+
+
+def test_a_slow_database_is_given_three_times_its_usual_time():
+    in_flight, clock = window(), FakeClock()
+    for seq in range(1, 101):
+        in_flight.add(entry(seq, since=clock()))
+        in_flight.published(in_flight.next_message(), clock())
+        in_flight.settle(1 << 32 | seq, clock() + 4.0)
+
+    assert in_flight.delay_s() == pytest.approx(12.0)
+    assert in_flight.latency_s() == (4.0, 4.0)
+
+
+def test_nothing_is_overdue_that_the_broker_has_not_taken():
+    in_flight, clock = window(), FakeClock()
+    in_flight.add(entry(1))
+    in_flight.next_message()
+
+    assert in_flight.overdue(clock.advance(10_000.0)) == []
+
+
+def test_what_the_broker_did_not_take_waits_again_in_front():
+    in_flight = window(ticks=2)
+    for seq in range(1, 5):
+        in_flight.add(entry(seq))
+    refused = in_flight.next_message()
+
+    in_flight.unpublished(refused)
+
+    assert seqs(in_flight.next_message()) == [1, 2]
+    assert in_flight.messages == 1
+
+
+def test_what_is_driven_again_goes_before_what_came_later():
+    in_flight, clock = window(messages=1, ticks=2), FakeClock()
+    for seq in range(1, 5):
+        in_flight.add(entry(seq))
+    in_flight.published(in_flight.next_message(), clock())
+
+    in_flight.overdue(clock.advance(REDRIVE_S))
+
+    assert seqs(in_flight.next_message()) == [1, 2]
+
+
+def test_old_batches_are_worth_asking_the_ledger_about():
+    in_flight = window()
+    in_flight.add(entry(1, since=100.0))
+    in_flight.add(entry(2, since=109.5))
+
+    assert in_flight.unsettled(110.0, 1.0) == [1 << 32 | 1]
+
+
+# --- what fails ----------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_fails_ten_times_is_dead_and_says_why():
+    in_flight, clock = window(), FakeClock()
+    in_flight.add(entry(1))
+    number = 1 << 32 | 1
+
+    dead = []
+    for _ in range(FAILURES_TO_DEATH):
+        chosen = in_flight.next_message()
+        dead.append(chosen[0].dead)
+        in_flight.published(chosen, clock())
+        in_flight.fail(number, "no such thing", clock())
+        while not in_flight.overdue(clock.advance(1.0)):
+            pass
+
+    assert dead == [None] * 10
+    buried = in_flight.next_message()[0]
+    assert buried.dead is not None
+    assert "10 times" in buried.dead
+    assert "no such thing" in buried.dead
+
+
+def test_the_others_of_a_message_are_not_held_up_by_one_that_failed():
+    in_flight = window(messages=1)
+    for seq in (1, 2):
+        in_flight.add(entry(seq))
+    in_flight.published(in_flight.next_message(), 0.0)
+
+    in_flight.fail(1 << 32 | 1, "poison", 1.0)
+    in_flight.settle(1 << 32 | 2, 1.0)
+    in_flight.add(entry(3))
+
+    assert seqs(in_flight.next_message()) == [3]
+
+
+def test_a_failure_told_twice_counts_once():
+    in_flight = window()
+    in_flight.add(entry(1))
+    in_flight.published(in_flight.next_message(), 0.0)
+
+    first = in_flight.fail(1 << 32 | 1, "poison", 1.0)
+    second = in_flight.fail(1 << 32 | 1, "poison", 1.0)
+
+    assert first is not None
+    assert (first.failures, second) == (1, None)
+
+
+# --- what cannot be stored, whatever it is -------------------------------------------------------------------------
+
+
+def refuse_everything(
+    in_flight: InFlightWindow, clock: FakeClock, *, seconds: float, step: float = 0.25
+) -> list[list[int]]:
+    """Workers to whom the database refuses each message; the seqs of each."""
+    sent = []
+    end = clock() + seconds
+    while clock() < end:
+        if chosen := in_flight.next_message(clock()):
+            sent.append(seqs(chosen))
+            in_flight.published(chosen, clock())
+            in_flight.hold([one.number for one in chosen], "refused", clock.advance(0.01))
+        in_flight.overdue(clock.advance(step))
+    return sent
+
+
+def test_a_database_that_refuses_everything_for_an_hour_kills_no_batch():
+    in_flight, clock = window(), FakeClock()
+    for seq in range(1, 101):
+        in_flight.add(entry(seq))
+
+    refuse_everything(in_flight, clock, seconds=3600)
+
+    assert {one.dead for one in in_flight.by_number.values()} == {None}
+    assert {one.failures for one in in_flight.by_number.values()} == {0}
+    assert len(in_flight) == 100
+
+
+def test_while_everything_is_refused_one_batch_at_a_time_is_tried_and_not_always_the_same():
+    in_flight, clock = window(), FakeClock()
+    for seq in range(1, 101):
+        in_flight.add(entry(seq))
+
+    sent = refuse_everything(in_flight, clock, seconds=600)
+
+    assert len(sent[0]) == 100
+    assert {len(one) for one in sent[1:]} == {1}
+    assert len({one[0] for one in sent[1:]}) > 10
+    assert 600 / LONGEST_PROBE_S - 5 < len(sent) < 600 / LONGEST_PROBE_S + 10
+
+
+def test_the_first_batch_that_is_stored_lets_all_the_others_go_at_once():
+    in_flight, clock = window(), FakeClock()
+    for seq in range(1, 101):
+        in_flight.add(entry(seq))
+    refuse_everything(in_flight, clock, seconds=60)
+    stalled = in_flight.trouble
+
+    clock.advance(LONGEST_PROBE_S)
+    probe = in_flight.next_message(clock())
+    in_flight.published(probe, clock())
+    in_flight.settle(probe[0].number, clock.advance(0.01))
+    others = in_flight.next_message(clock())
+    still = in_flight.trouble
+    for one in others:
+        in_flight.settle(one.number, clock.advance(0.01))
+
+    assert stalled is not None
+    assert (stalled.error, stalled.stalled) == ("refused", False)
+    assert len(others) == 99
+    assert still is stalled
+    assert in_flight.trouble is None
+
+
+def test_what_alone_is_refused_while_others_are_stored_holds_up_nobody_and_is_never_given_up():
+    in_flight, clock = window(), FakeClock()
+    in_flight.add(entry(1))
+    for seq in range(2, 200):
+        in_flight.add(entry(seq, stream=2))
+        clock.advance(LONGEST_PROBE_S)
+        while chosen := in_flight.next_message(clock()):
+            in_flight.published(chosen, clock())
+            for one in chosen:
+                if one.stream == 2:
+                    in_flight.settle(one.number, clock.advance(0.01))
+            in_flight.hold([one.number for one in chosen if one.stream == 1], "no partition", clock.advance(0.01))
+        in_flight.overdue(clock.advance(5.0))
+
+    in_flight.add(entry(200, stream=2))
+
+    assert [one.stream for one in in_flight.next_message(clock())] == [2]
+    assert [one.stream for one in in_flight.by_number.values()] == [1, 2]
+    assert in_flight.trouble is not None
+    assert not in_flight.trouble.stalled
+    assert (in_flight.by_number[1 << 32 | 1].dead, in_flight.by_number[1 << 32 | 1].failures) == (None, 0)
+
+
+def test_while_nothing_can_be_stored_no_content_is_to_blame():
+    in_flight, clock = window(), FakeClock()
+    in_flight.add(entry(1))
+    refuse_everything(in_flight, clock, seconds=5)
+
+    for _ in range(3 * FAILURES_TO_DEATH):
+        clock.advance(LONGEST_PROBE_S)
+        in_flight.published(in_flight.next_message(clock()), clock())
+        in_flight.fail(1 << 32 | 1, "who knows", clock())
+
+    assert in_flight.by_number[1 << 32 | 1].dead is None
+
+
+def test_a_worker_quicker_than_the_brokers_answer_may_refuse_as_well():
+    in_flight, clock = window(), FakeClock()
+    in_flight.add(entry(1))
+    out = in_flight.next_message(clock())
+
+    in_flight.hold([1 << 32 | 1], "refused", clock.advance(0.1))
+    in_flight.published(out, clock.advance(0.1))
+
+    assert in_flight.trouble is not None
+    assert in_flight.trouble.stalled
+    assert seqs(in_flight.next_message(clock.advance(LONGEST_PROBE_S))) == [1]
+
+
+STEPS = ("add", "send", "take", "refuse", "settle", "fail", "hold", "wait")
+
+# --- whatever happens ----------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.sampled_from(STEPS), max_size=150),
+    st.data(),
+)
+def test_no_batch_is_lost_doubled_or_forgotten_whatever_happens(steps, data):
+    in_flight, clock, seq = window(messages=2, ticks=5), FakeClock(), 0
+    handed_over: list[list[InFlightBatch]] = []  # the broker has not answered; a worker may have it all the same
+
+    for step in steps:
+        if step == "add":
+            seq += 1
+            in_flight.add(entry(seq, rows=data.draw(st.integers(0, 7)), stream=1 + seq % 3, since=clock()))
+        elif step == "send" and (chosen := in_flight.next_message(clock())):
+            assert len({one.number for one in chosen}) == len(chosen)
+            handed_over.append(chosen)
+        elif step == "take" and handed_over:
+            in_flight.published(handed_over.pop(), clock())
+        elif step == "refuse" and handed_over:
+            in_flight.unpublished(handed_over.pop())
+        elif step in ("settle", "fail", "hold") and in_flight.by_number:
+            number = data.draw(st.sampled_from(sorted(in_flight.by_number)))
+            if step == "settle":
+                in_flight.settle(number, clock())
+            elif step == "hold":
+                in_flight.hold([number], "x", clock())
+            else:
+                in_flight.fail(number, "x", clock())
+        elif step == "wait":
+            in_flight.overdue(clock.advance(70.0))
+        assert in_flight.bytes == 100 * len(in_flight)
+        assert 0 <= in_flight.messages <= 2
+
+    for message in handed_over:
+        in_flight.published(message, clock())
+    for _ in range(2 * seq + 4):
+        in_flight.overdue(clock.advance(1000.0))
+        if chosen := in_flight.next_message(clock()):
+            assert len({one.number for one in chosen}) == len(chosen)
+            in_flight.published(chosen, clock())
+            for one in chosen:
+                in_flight.settle(one.number, clock())
+    assert in_flight.trouble is None
+    assert len(in_flight) == in_flight.waiting == in_flight.bytes == in_flight.messages == 0
+
+
+def test_trouble_is_over_when_the_only_batch_that_was_refused_turns_out_to_be_stored():
+    in_flight = window(messages=2, ticks=5)
+    in_flight.add(entry(1))
+    in_flight.published(in_flight.next_message(100.0), 100.0)
+    [held] = in_flight.hold([in_flight.unsettled(200.0, 1.0)[0]], "connection lost during the commit", 170.0)
+
+    in_flight.settle(held.number, 171.0)
+
+    assert in_flight.trouble is None
+
+
+def test_beside_a_message_that_is_out_goes_only_a_full_one_or_one_that_waited():
+    window = InFlightWindow(max_messages=4, message_ticks=5_000, redrive_s=5.0)
+    window.add(entry(1, rows=10))
+    window.published(window.next_message(100.0), 100.0)
+
+    window.add(entry(2, rows=10))
+    at_once = window.next_message(100.01)
+    window.add(entry(3, rows=4_990))
+    full = window.next_message(100.02)
+    window.published(full, 100.02)
+    window.add(entry(4, rows=10))
+    later = window.next_message(100.12)
+
+    assert at_once == []
+    assert [one.seq for one in full] == [2, 3]
+    assert [one.seq for one in later] == [4]
+
+
+def test_a_settled_message_lets_what_waits_go_at_once():
+    window = InFlightWindow(max_messages=4, message_ticks=5_000, redrive_s=5.0)
+    window.add(entry(1, rows=10))
+    out = window.next_message(100.0)
+    window.published(out, 100.0)
+    window.add(entry(2, rows=10))
+
+    window.settle(out[0].number, 100.01)
+
+    assert [one.seq for one in window.next_message(100.01)] == [2]
