@@ -78,7 +78,7 @@ def rebuild_candles(
     then its daily candles if the rollover had made them. Only what is wrong is written. A worker who is about to change
     one of these candles waits a moment; nothing of his is lost or counted twice.
 
-    consistency.UnknownDay, NothingToBuildFrom, leases.HeldElsewhere (the rollover is at it) and LeaseLost say why not.
+    consistency.UnknownDay, NothingToBuildFrom, leases.LeaseHeld (the rollover is at it) and LeaseLost say why not.
     """
     if dry_run:
         return _Repair(date, None, most, progress).run(symbols, feed)

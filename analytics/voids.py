@@ -103,7 +103,7 @@ class Outcome:
 
 
 def void(selection: Selection, *, reason: str, by: str, progress: Progress = consistency.silent) -> Outcome:
-    """Void what was selected. NothingChosen; leases.HeldElsewhere, LeaseLost and NotDone: the order is gone on with
+    """Void what was selected. NothingChosen; leases.LeaseHeld, LeaseLost and NotDone: the order is gone on with
     later."""
     _check(selection)
     order = VoidOrder.objects.create(selection=selection.as_json(), reason=reason[:200], ordered_by=by[:150])
@@ -349,7 +349,7 @@ def _note(ticks: Ticks) -> None:
 
 def restore(order: VoidOrder, *, by: str, progress: Progress = consistency.silent) -> int:
     """Put back every tick an order took; how many. They enter the day like late ticks. May be called again. NotDone
-    names what stays voided; nothing of it holds up the rest. leases.HeldElsewhere and LeaseLost: call it again."""
+    names what stays voided; nothing of it holds up the rest. leases.LeaseHeld and LeaseLost: call it again."""
     log.warning("voided ticks are put back order=%d by=%s", order.pk, by)
     count, left = 0, list[str]()
     with leases.hold(leases.UPKEEP) as lease:

@@ -69,7 +69,7 @@ class Dataset:
         by symbol and feed and there the newest first; and how many there are in all."""
         with self._lock:
             self._open(now)
-            start, window = self._ring.start, self._ring.newest(len(self._ring))["key"]
+            start, window = self._ring.start, self._ring.newest(len(self._ring), "key")["key"]
             chosen = range(len(self._names)) if symbol is None else self._of_symbol.get(symbol, [])
             alive = [number for number in chosen if self._head[number] >= start]
             alive.sort(key=self._place)
@@ -162,7 +162,7 @@ class Dataset:
 
     def _keys_of(self, client: str, ticks: Ticks) -> npt.NDArray[np.int32]:
         """The number of each row's series, -1 where it has none."""
-        if not self._unused and len(self._names) + len(ticks.symbols) > MOST_SERIES:
+        if len(self._names) - len(self._unused) + len(ticks.symbols) > MOST_SERIES:
             self._forget_series()
         places = np.array([*(self._key(client, ticks.feed, symbol) for symbol in ticks.symbols), -1], np.int32)
         return places[ticks.symbol]
@@ -191,6 +191,8 @@ class Dataset:
         """Make room by the series of which the window has no row."""
         for key in np.flatnonzero(self._head[: len(self._names)] < self._ring.start).tolist():
             name = self._names[key]
+            if self._numbers.get(name) != key:  # its number is unused already
+                continue
             del self._numbers[name]
             others = [one for one in self._of_symbol.pop(name[2]) if one != key]
             if others:

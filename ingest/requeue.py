@@ -121,7 +121,7 @@ def run(selection: Selection, *, asked_by: str, dry_run: bool = False) -> Iterat
     """Judge what is selected again, batch by batch in the order of their numbers. What cannot be processed is told in
     its result and stops no other. Announces what was stored at the end, and whatever an earlier run left.
 
-    leases.HeldElsewhere, after the announcing, when the upkeep lasts longer than UPKEEP_PATIENCE_S."""
+    leases.LeaseHeld, after the announcing, when the upkeep lasts longer than UPKEEP_PATIENCE_S."""
     held: leases.LeaseHeld | None = None
     for number in _batches(selection):
         try:

@@ -86,10 +86,10 @@ class Ring:
         at = number % len(self._columns["key"])
         return {name: int(column[at]) for name, column in self._columns.items()}
 
-    def newest(self, count: int) -> dict[str, npt.NDArray[np.int64]]:
-        """The newest `count` rows, oldest first, column by column."""
+    def newest(self, count: int, *names: str) -> dict[str, npt.NDArray[np.int64]]:
+        """The newest `count` rows, oldest first, column by column: of these names, or of all."""
         numbers = np.arange(max(self.start, self.written - count), self.written) % len(self._columns["key"])
-        return {name: column[numbers] for name, column in self._columns.items()}
+        return {name: self._columns[name][numbers] for name in names or self._columns}
 
     def _note_arrival(self, now: float) -> None:
         """What comes within a thousandth of the greatest age counts as having come together, so that the list stays

@@ -106,7 +106,7 @@ def ledger_now(alias: str, now_us: int) -> dict[str, Any]:
 def first(
     taken: Mapping[str, Any], restored: BaseDatabaseWrapper, original: str | None, *, progress: Progress
 ) -> dict[str, Any]:
-    """Compare a restored database with the two looks at its original (`before`, `after`, `ledger`, `excluded_tables` of
+    """Compare a restored database with the two looks at its original (`before`, `after`, `ledger`, `unkept` of
     `taken`); with `original`, an alias, also each batch with its row there. Returns the report: `problems` of the copy,
     and in `changed` the days of history that are no longer what their rollover found, in the original as well."""
     before: Looks = taken["before"]

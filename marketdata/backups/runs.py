@@ -51,7 +51,7 @@ def run_due(now: datetime.datetime, *, given: Options | None = None, progress: P
 def make(
     now: datetime.datetime, *, kind: str | None = None, given: Options | None = None, progress: Progress = silent
 ) -> BackupRun:
-    """Make a backup now and verify it. `kind` is chosen by the plan unless given. HeldElsewhere if one is being made;
+    """Make a backup now and verify it. `kind` is chosen by the plan unless given. LeaseHeld if one is being made;
     what goes wrong otherwise is in the run's state and error."""
     given = given or options()
     with leases.hold(register.LEASE, ttl_s=register.LEASE_TTL_S) as lease:

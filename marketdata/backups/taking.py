@@ -44,7 +44,7 @@ def choose(kind: str | None, now: datetime.datetime, given: Options, backup: Bac
 
 
 def take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progress: Progress) -> None:
-    """Copy the database, pack the copy, and note it as stored. HeldElsewhere or LeaseLost where the upkeep is not ours,
+    """Copy the database, pack the copy, and note it as stored. LeaseHeld or LeaseLost where the upkeep is not ours,
     BackupError, OSError or what the database raises where it cannot be taken."""
     backup.ready(connection)
     workspace.make_folder(given.folder)

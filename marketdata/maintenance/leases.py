@@ -60,7 +60,7 @@ class Lease:
 
 @contextmanager
 def hold(job: str, *, ttl_s: float = 60.0) -> Iterator[Lease]:
-    """Hold the lease while the block runs; a thread renews it three times in `ttl_s`. HeldElsewhere if it is taken."""
+    """Hold the lease while the block runs; a thread renews it three times in `ttl_s`. LeaseHeld if it is taken."""
     lease = _take(job, ttl_s)
     ended = threading.Event()
     keeper = threading.Thread(target=_keep, args=(lease, ended), name=f"lease-{job}", daemon=True)
@@ -91,7 +91,7 @@ def _take(job: str, ttl_s: float) -> Lease:
 
 
 def keep_free(job: str) -> None:
-    """Inside a transaction: nobody takes the lease before that ends; who wants it waits so long. HeldElsewhere if
+    """Inside a transaction: nobody takes the lease before that ends; who wants it waits so long. LeaseHeld if
     somebody has it. For work that is done in many short transactions and must not keep the holders from theirs."""
     _make_row(job)
     with connection.cursor() as cursor:

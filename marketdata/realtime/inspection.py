@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, fields
 from decimal import Decimal
@@ -31,10 +32,13 @@ ANSWER = "naru:inspected:"
 WAIT_S = 3
 FADE_S = 10
 MOST_WAITING = 32  # questions of a server; of more the oldest are dropped
+MOST_ASKING = 2  # of a process at a time
 MOST_ROWS = 1_000  # in an answer
 MOST_NAMES = 50  # in a message
 Timestamp = Callable[[int], object]
 """Writes a time (microseconds UTC) for whoever reads it."""
+
+_asking = threading.BoundedSemaphore(MOST_ASKING)
 
 
 class NotConnected(Exception):
@@ -156,10 +160,20 @@ def _named(kind: type[Series | Row], values: list[Any]) -> dict[str, Any]:
 
 
 def _ask(server: str, question: list[Any]) -> Any:
+    """The answer; at most MOST_ASKING wait for theirs in this process, for each keeps a thread waiting."""
+    if not _asking.acquire(blocking=False):
+        raise NoAnswer(f"{MOST_ASKING} others are asking at this moment; ask again")
+    try:
+        return _asked(server, question)
+    finally:
+        _asking.release()
+
+
+def _asked(server: str, question: list[Any]) -> Any:
     token = secrets.token_hex(8)
     client = live_state.connection()
     pipeline = client.pipeline(transaction=True)
-    pipeline.rpush(QUESTIONS + server, msgpack.packb([token, *question]))
+    pipeline.rpush(QUESTIONS + server, msgpack.packb([token, _now_s(client) + WAIT_S, *question]))
     pipeline.ltrim(QUESTIONS + server, -MOST_WAITING, -1)
     pipeline.expire(QUESTIONS + server, FADE_S)
     pipeline.execute()
@@ -178,10 +192,19 @@ def _ask(server: str, question: list[Any]) -> Any:
 
 
 def next_question(client: redis.Redis, server: str) -> list[Any] | None:
-    """[token, "recent", client, rows, symbol] or [token, "latest", rows, symbol]; None after a second without one."""
+    """[token, "recent", client, rows, symbol] or [token, "latest", rows, symbol]; None after a second without one, and
+    for one whose asker does not wait any more."""
     taken: Any = client.blpop([QUESTIONS + server], timeout=1)
-    question: list[Any] | None = None if taken is None else msgpack.unpackb(taken[1])
-    return question
+    if taken is None:
+        return None
+    token, until_s, *question = msgpack.unpackb(taken[1])
+    return [token, *question] if _now_s(client) <= until_s else None
+
+
+def _now_s(client: redis.Redis) -> float:
+    """The time of Redis, which is one for all who ask and answer."""
+    seconds, micros = client.time()
+    return seconds + micros / 1e6
 
 
 def answer(client: redis.Redis, token: str, told: Any, error: str = "") -> None:

@@ -167,7 +167,7 @@ def decimal_text(value: int, scale: int) -> str:
 
 def decimal_texts(values: Int64, scale: int) -> list[str]:
     """`decimal_text` of each."""
-    whole, part = np.divmod(np.abs(values), 10**scale)
+    whole, part = np.divmod(np.abs(values).view(np.uint64), np.uint64(10**scale))  # the least int64 has no positive
     form = f"%d.%0{scale}d"
     pairs = zip(whole.tolist(), part.tolist(), strict=True)
     texts = [(form % (units, rest)).rstrip("0") if rest else str(units) for units, rest in pairs]

@@ -10,9 +10,9 @@ _FOLDER = Path(__file__).resolve().parents[1] / "locale"
 
 
 def _texts() -> catalogues.NullTranslations:
-    if os.environ.get("NARU_LANG") == "en":
+    if os.environ.get("NARU_LANG", "").strip() == "en":
         return catalogues.NullTranslations()
-    return catalogues.translation("django", _FOLDER, languages=["ko"])
+    return catalogues.translation("django", _FOLDER, languages=["ko"], fallback=True)
 
 
 gettext = _texts().gettext

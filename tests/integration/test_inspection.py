@@ -7,6 +7,7 @@ from decimal import Decimal
 from io import StringIO
 from types import SimpleNamespace
 
+import msgpack
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
@@ -301,6 +302,38 @@ def test_questions_that_nobody_answers_do_not_pile_up(redis, monkeypatch):
 
     assert redis.llen(inspection.QUESTIONS + "ghost") == inspection.MOST_WAITING
     assert 0 < redis.ttl(inspection.QUESTIONS + "ghost") <= inspection.FADE_S
+
+
+@pytest.mark.once
+def test_a_question_is_not_taken_when_its_asker_has_left(redis, monkeypatch):
+    live_state.show_ingest("ghost", {"instance": "ghost", "clients": [{"client": "desk-1", "since": 1.0}]}, ttl_s=600)
+    monkeypatch.setattr(inspection, "WAIT_S", -5)  # a wait that was over before it began
+    with pytest.raises(inspection.NoAnswer):
+        inspection.recent("desk-1", rows=1)
+    monkeypatch.setattr(inspection, "WAIT_S", 0)
+
+    assert redis.llen(inspection.QUESTIONS + "ghost") == 1
+    assert inspection.next_question(redis, "ghost") is None
+    redis.rpush(
+        inspection.QUESTIONS + "ghost", msgpack.packb(["token", time.time() + 600, "recent", "desk-1", 1, None])
+    )
+    assert inspection.next_question(redis, "ghost") == ["token", "recent", "desk-1", 1, None]
+
+
+@pytest.mark.once
+def test_only_a_few_of_a_process_wait_for_an_answer_at_a_time(redis, monkeypatch):
+    monkeypatch.setattr(inspection, "WAIT_S", 60)
+    live_state.show_ingest("ghost", {"instance": "ghost", "clients": [{"client": "desk-1", "since": 1.0}]}, ttl_s=600)
+    for _ in range(inspection.MOST_ASKING):
+        assert inspection._asking.acquire(blocking=False)
+    try:
+        with pytest.raises(inspection.NoAnswer, match="others are asking"):
+            inspection.recent("desk-1", rows=1)
+    finally:
+        for _ in range(inspection.MOST_ASKING):
+            inspection._asking.release()
+
+    assert redis.llen(inspection.QUESTIONS + "ghost") == 0
 
 
 @pytest.mark.once

@@ -88,7 +88,7 @@ def run_one(
     threads: int = 2,
 ) -> RolloverRun:
     """The rollover of one date, due or not, now. `accept` is the reason why a difference that was found is accepted.
-    HeldElsewhere, Mismatch, StorageError or DatabaseError tell why it could not be done."""
+    LeaseHeld, Mismatch, StorageError or DatabaseError tell why it could not be done."""
     schedule.register_days(clock())
     run, _ = RolloverRun.objects.get_or_create(trade_date=date)
     with leases.hold(leases.UPKEEP, ttl_s=run_context.TTL_S) as lease:

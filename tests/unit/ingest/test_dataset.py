@@ -177,6 +177,11 @@ def test_when_there_are_too_many_series_those_nobody_sends_any_more_make_room(mo
     assert prices(kept, "krx", "E", now=62.0) == [30]
     assert prices(kept, "krx", "B", now=62.0) == []
 
+    # A number is unused, and more are wanted than that.
+    kept.expire(now=200.0)
+    kept.add("desk-1", ticks(["G", "H", "I"], first=40), now=200.0)
+    assert [(one.symbol, one.price) for one in kept.latest(9, now=200.0)[0]] == [("G", 40), ("H", 41), ("I", 42)]
+
 
 def test_to_keep_a_batch_waits_for_nobody_who_asks():
     kept = dataset(rows=10_000)

@@ -347,6 +347,9 @@ def test_a_number_as_text_is_the_number(value, scale):
         text, "0", ticks_module.decimal_text(-value, scale)
     ]  # fmt: skip
 
+    least = np.iinfo(np.int64).min
+    assert ticks_module.decimal_texts(np.array([least]), scale) == [ticks_module.decimal_text(int(least), scale)]
+
     assert Decimal(text) == Decimal(value).scaleb(-scale)
     assert "E" not in text
     assert not text.endswith((".", "-0")) or value == 0
