@@ -15,7 +15,6 @@ import secrets
 import signal
 import statistics
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 from terminals import wire
 from tests.servers import MariaDB, PostgreSQL, Redis, free_port
 from tests.servers.process import spawn, temporary_folder
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOL = "005930"
@@ -51,16 +51,17 @@ class Web:
             cwd=folder,
         )
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        limit = time.monotonic() + 60
-        while True:
-            try:
-                self.get("/healthz")
-                return
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > limit:
-                    raise RuntimeError(f"the web server of {folder} does not answer:\n{log.read_text()}") from None
-                self._connection.close()
-                time.sleep(0.2)
+        until(lambda: self._answers(log), seconds=60, what=f"the web server of {folder}, {log}", every=0.2)
+
+    def _answers(self, log: Path) -> bool:
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the web server of {self.folder} ended at once:\n{log.read_text()}")
+        try:
+            self.get("/healthz")
+            return True
+        except OSError:
+            self._connection.close()
+            return False
 
     def get(self, path: str) -> bytes:
         """The body of an answer that must be a good one."""

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +24,7 @@ from tests.bench.load import Plan
 from tests.bench.processes import family, family_cpu_s
 from tests.servers import MariaDB, PostgreSQL, Redis, free_port
 from tests.servers.process import spawn, temporary_folder
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASES: dict[str, type[MariaDB] | type[PostgreSQL]] = {"mariadb": MariaDB, "postgresql": PostgreSQL}
@@ -156,17 +156,20 @@ class Stack:
         Symbol.objects.bulk_create([Symbol(code=code, market_id="KRX", primary_feed="sim") for code in codes])
 
     def _wait(self) -> None:
-        limit = time.monotonic() + 60
-        while time.monotonic() < limit:
-            for name, process in self.processes.items():
-                if process.poll() is not None:
-                    raise RuntimeError(f"{name} ended at once:\n{self.tail(name)}")
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/healthz", timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.2)
-        raise RuntimeError(f"the web server does not answer:\n{self.tail('web')}")
+        try:
+            until(self._answers, seconds=60, what="the web server's answer", every=0.2)
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}:\n{self.tail('web')}") from None
+
+    def _answers(self) -> bool:
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} ended at once:\n{self.tail(name)}")
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/healthz", timeout=1).close()
+            return True
+        except OSError:
+            return False
 
     def tail(self, name: str) -> str:
         """The end of a process's log; its file goes with the folder."""
