@@ -11,8 +11,10 @@ FOLDER = ROOT / "requirements"
 LOCKS = {
     "embedded": ["embedded.txt"],
     "archive": ["archive.txt"],
-    "dev": ["dev.txt", "embedded.txt", "archive.txt"],
+    "dev": ["dev.txt", "embedded.txt", "archive.txt", "terminals-kis.txt", "terminals-infomax.txt"],
     "bench": ["bench.txt"],
+    "terminals-kis": ["terminals-kis.txt"],
+    "terminals-infomax": ["terminals-infomax.txt"],
     "server": ["../requirements.txt", "embedded.txt", "archive.txt"],
     "mysqlclient": [],
     "tools": [],
