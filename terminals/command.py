@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from terminals import private
 from terminals import spool as spools
@@ -18,10 +18,9 @@ from terminals.link import Config, Failed, Identity, Interrupted, Stats, Termina
 from terminals.lock import Locked
 from terminals.segments import SpoolDamaged
 from terminals.signals import StopSignals
-from terminals.sources import SOURCES
-from terminals.sources.contract import Source
+from terminals.sources import SOURCES, SourceUnavailable, explained, load
+from terminals.sources.contract import Source, SourceModule, WrongInput
 from terminals.sources.market import names
-from terminals.sources.replay import BadFile
 from terminals.wire import BATCH_ROWS
 from terminals.wire.language import gettext as _
 from terminals.wire.options import between, decimal
@@ -40,17 +39,28 @@ log = logging.getLogger("naru")
 def main(argv: Sequence[str]) -> int:
     """Run one command; answers the exit code."""
     private.begin()
-    arguments = _parser().parse_args(argv)
+    try:
+        # Only the source that is asked for is imported.
+        module = load(argv[0]) if argv and argv[0] in SOURCES else None
+    except SourceUnavailable as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG_INPUT
+    arguments = _parser(argv[0] if argv else "", module).parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    if arguments.command == "symbols":
+    if module is None:
         for one in names(arguments.symbols):
             sys.stdout.write(f"{one.code},{one.korean},{one.english}\n")
         return OK
     try:
-        config = _config(arguments)
-        source: Source = SOURCES[arguments.command].open_source(arguments)
-    except (ValueError, OSError, BadFile) as error:
+        config = _config(arguments, module)
+        with explained(arguments.command):
+            source = module.open_source(arguments)
+    except (ValueError, OSError, WrongInput, SourceUnavailable) as error:
         return _say(str(error), WRONG_INPUT)
+    return _run(config, source)
+
+
+def _run(config: Config, source: Source) -> int:
     log.warning("%s", source.describe())
     stop = threading.Event()
     try:
@@ -73,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
                 code = _judge(terminal.stats())
     except Interrupted:
         pass
-    except BadFile as error:
+    except WrongInput as error:
         code = _say(str(error), WRONG_INPUT)
     except Failed as error:
         code = _say(str(error), FAILED if error.ended.code in ("uplink_died", "spool_error") else REFUSED)
@@ -110,9 +120,8 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _config(given: argparse.Namespace) -> Config:
+def _config(given: argparse.Namespace, module: SourceModule) -> Config:
     market = given.register_market if given.register_market != "-" else None
-    module = SOURCES[given.command]
     return Config(
         address=Address.parse(given.server, tls=given.tls, ca_file=given.ca_file, plain=given.plain),
         identity=Identity(given.client, _key(given.key_file), module.CODE, market),
@@ -123,7 +132,7 @@ def _config(given: argparse.Namespace) -> Config:
         sync_s=given.sync_ms / 1000,
         capacity_bytes=given.spool_mib * 1024 * 1024,
         keep_s=given.keep_h * 3600,
-        when_full=getattr(given, "when_full", "block"),
+        when_full=given.when_full,
         journal=given.journal,
     )
 
@@ -136,33 +145,20 @@ def _key(file: Path | None) -> str:
     return key
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m terminals",
-        description=_("Sends market data to Naru."),
-        epilog=_EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="replay | simulate | symbols")
-    for name, module in SOURCES.items():
-        command = commands.add_parser(
-            name,
-            help=module.HELP,
-            description=module.HELP,
-            epilog=_EXITS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        module.add_arguments(command)
-        _add_link_arguments(command, feed=module.FEED, market=module.MARKET)
-        if name == "simulate":
-            command.add_argument(
-                "--when-full",
-                choices=("block", "drop"),
-                default="block",
-                help=_("what to do when the spool is full (block)"),
-            )
+def _parser(asked: str, module: SourceModule | None) -> argparse.ArgumentParser:
+    """Every source with its help, and the options of the one that is asked for, whose module is given."""
+    look: dict[str, Any] = {
+        "epilog": _EXITS,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
+    parser = argparse.ArgumentParser(prog="python -m terminals", description=_("Sends market data to Naru."), **look)
+    commands = parser.add_subparsers(dest="command", required=True, metavar=" | ".join([*SOURCES, "symbols"]))
+    for name, entry in SOURCES.items():
+        command = commands.add_parser(name, help=entry.help, description=entry.help, **look)
+        if module is not None and name == asked:
+            module.add_arguments(command)
+            _add_link_arguments(command, module)
     listing = commands.add_parser("symbols", help=_("list the simulated symbols as CSV"))
     listing.add_argument(
         "--symbols", type=between(1, 50_000), default=300, metavar="N", help=_("number of symbols (300)")
@@ -170,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_link_arguments(parser: argparse.ArgumentParser, *, feed: str, market: str | None) -> None:
+def _add_link_arguments(parser: argparse.ArgumentParser, module: SourceModule) -> None:
     to = parser.add_argument_group(_("server"))
     to.add_argument("--server", required=True, metavar="HOST:PORT", help=_("ingest server"))
     to.add_argument("--client", required=True, metavar="NAME", help=_("registered client"))
@@ -178,12 +174,12 @@ def _add_link_arguments(parser: argparse.ArgumentParser, *, feed: str, market: s
     to.add_argument("--tls", action="store_true", help=_("TLS with certificate check"))
     to.add_argument("--ca-file", metavar="PEM", help=_("private CA, implies --tls"))
     to.add_argument("--plain", action="store_true", help=_("allow plain text to another machine"))
-    to.add_argument("--feed", default=feed, metavar="NAME", help=_("feed ({feed})").format(feed=feed))
+    to.add_argument("--feed", default=module.FEED, metavar="NAME", help=_("feed ({feed})").format(feed=module.FEED))
     to.add_argument(
         "--register-market",
-        default=market,
+        default=module.MARKET,
         metavar="CODE",
-        help=_("market to register unknown symbols in, - for none ({market})").format(market=market or "-"),
+        help=_("market to register unknown symbols in, - for none ({market})").format(market=module.MARKET or "-"),
     )
     kept = parser.add_argument_group(_("spool"))
     kept.add_argument("--spool", type=Path, required=True, metavar="DIR", help=_("folder for what is to be sent"))
@@ -192,6 +188,12 @@ def _add_link_arguments(parser: argparse.ArgumentParser, *, feed: str, market: s
     )
     kept.add_argument(
         "--keep-h", type=decimal(0, 24 * 365), default=24.0, metavar="H", help=_("hours kept after commit (24)")
+    )
+    kept.add_argument(
+        "--when-full",
+        choices=("block", "drop"),
+        default=module.WHEN_FULL,
+        help=_("what to do when the spool is full ({default})").format(default=module.WHEN_FULL),
     )
     kept.add_argument("--journal", type=Path, metavar="FILE", help=_("write a line of JSON for each batch"))
     kept.add_argument(

@@ -1,11 +1,8 @@
-"""What a source of ticks gets and what it has to do. A module of a source has these names:
+"""What a source of ticks gets and what it has to do. The module of a source is a `SourceModule`."""
 
-`CODE` (who the terminal says it is), `FEED` and `MARKET` (defaults of the options), `HELP` (Korean and English),
-`add_arguments(parser)`, and `open_source(arguments)`, which checks its input and answers a `Source`.
-"""
-
+import argparse
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from terminals.batcher import Row
 from terminals.spool import Spool
@@ -46,3 +43,27 @@ class Source(Protocol):
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
         """True when everything was sent, False when stopped before."""
+
+
+class SourceModule(Protocol):
+    """What the command line needs of a source's module. It imports on a bare Python, so that its help is always there:
+    what has to be installed is imported by `open_source`."""
+
+    CODE: str
+    """Who the terminal says it is: a row of `source` on the server."""
+    FEED: str
+    """What `--feed` is when it is left out."""
+    MARKET: str | None
+    """What `--register-market` is when it is left out."""
+    WHEN_FULL: Literal["block", "drop"]
+    """What `--when-full` is when it is left out: a source that cannot wait drops, and the gap is told."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """The options of this source."""
+
+    def open_source(self, arguments: argparse.Namespace) -> Source:
+        """Check its input. WrongInput, ValueError or OSError says what is wrong with it."""
+
+
+class WrongInput(Exception):
+    """What was given to a source cannot be used; the message says why. A source may raise it while it runs, too."""

@@ -15,7 +15,7 @@ from typing import Final
 from terminals import exact
 from terminals.batcher import Row
 from terminals.checkpoint import AlreadySent, Checkpoint
-from terminals.sources.contract import Pace, Receiver
+from terminals.sources.contract import Pace, Receiver, WrongInput
 from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side, codes, numbers, options, tables
 from terminals.wire.language import gettext as _
 
@@ -24,7 +24,7 @@ log = logging.getLogger("naru")
 CODE: Final = "REPLAY"
 FEED: Final = "replay"
 MARKET: Final[str | None] = None
-HELP: Final = _("replay the trades of a CSV file")
+WHEN_FULL: Final = "block"
 _SIDES: Final = {"B": Side.BUY, "A": Side.SELL, "N": Side.UNKNOWN, "": None}
 _NEEDED: Final = ("symbol", "ts", "price")
 _KNOWN: Final = ("size", "side", "seq")
@@ -36,7 +36,7 @@ _MINUTE_US: Final = 60_000_000
 _CHUNK: Final = 500
 
 
-class BadFile(Exception):
+class BadFile(WrongInput):
     """This file cannot be replayed; the message names the line, or says what to do."""
 
 

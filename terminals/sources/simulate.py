@@ -14,7 +14,7 @@ from terminals.wire.options import between
 CODE: Final = "SIMULATOR"
 FEED: Final = "sim"
 MARKET: Final[str | None] = "KRX"
-HELP: Final = _("send a simulated market, nothing in it is real")
+WHEN_FULL: Final = "block"
 _STEP_S: Final = 0.01
 _LATE_S: Final = 0.5
 

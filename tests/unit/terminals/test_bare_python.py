@@ -7,10 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from terminals.sources import SOURCES
+
 ROOT = Path(__file__).resolve().parents[3]
+INSIDES = {(ROOT / "terminals/sources" / name) for name in ("kis", "infomax", "bloomberg")}
+"""Folders of sources that need packages. Their own module, `__init__`, needs none."""
+
+
+def needs_nothing(path):
+    return path.name == "__init__.py" or not INSIDES.intersection(path.parents)
+
+
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "terminals").rglob("*.py")
+    if needs_nothing(path)
 )
 
 
@@ -34,7 +45,22 @@ def test_every_module_imports_and_brings_nothing_but_the_standard_library():
     assert found.stdout.strip() == "['terminals']", found.stderr
 
 
-@pytest.mark.parametrize("words", [[], ["replay"], ["simulate"], ["symbols"]])
+def test_the_list_of_sources_imports_none_of_them():
+    known = [entry.module for entry in SOURCES.values()]
+
+    found = bare(
+        "import sys, runpy\n"
+        "try: runpy.run_module('terminals', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit: pass\n"
+        f"print('imported:', [name for name in {known!r} if name in sys.modules])",
+        "--help",
+    )
+
+    assert all(f"\n    {name} " in found.stdout for name in SOURCES), found.stderr
+    assert found.stdout.endswith("imported: []\n")
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in SOURCES), ["symbols"]])
 def test_the_help_is_there_in_korean_and_english(words):
     run = "import runpy; runpy.run_module('terminals', run_name='__main__', alter_sys=True)"
     found = bare(run, *words, "--help")
