@@ -66,6 +66,7 @@ check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own che
 texts: $(VENV)/dev  ## collect the texts of the code (with GNU gettext) and compile the Korean catalogues
 	@if command -v xgettext >/dev/null; then \
 	$(PY) manage.py makemessages --locale ko --no-location --no-obsolete --ignore .venv --ignore tests; \
+	$(PY) manage.py makemessages --domain djangojs --locale ko --no-location --no-obsolete --ignore .venv --ignore vendor; \
 	else echo "GNU gettext is not installed: compiled only"; fi
 	@$(PY) -c 'import pathlib, polib; [polib.pofile(str(one)).save_as_mofile(str(one.with_suffix(".mo"))) \
 	for folder in ("locale", "terminals/locale") for one in pathlib.Path(folder).rglob("*.po")]'

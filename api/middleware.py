@@ -6,8 +6,11 @@ import re
 import uuid
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import DatabaseError, DataError
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
 
 from api import authentication, errors, rates, urls
 from marketdata.limits.unauthenticated import caller
@@ -54,6 +57,25 @@ class NoNul:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """One that came another way, such as inside JSON."""
         return errors.malformed(request) if isinstance(error, DataError) and "NUL (0x00)" in str(error) else None
+
+
+class Language:
+    """Pages speak the language that was chosen on one of them, else NARU_LANG's: what a browser prefers does not count,
+    for desks whose people read Korean have English browsers. The API speaks English, which programs look for."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith("/v2/"):
+            with translation.override("en"):
+                return self._get_response(request)
+        chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
+        with translation.override(chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE):
+            response = self._get_response(request)
+            response.setdefault("Content-Language", translation.get_language() or "")
+        patch_vary_headers(response, ["Cookie"])
+        return response
 
 
 class Outage:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
+from django.views.decorators.cache import never_cache
+from django.views.i18n import JavaScriptCatalog, set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from api import schema  # noqa: F401 - its extensions register themselves
@@ -20,7 +22,7 @@ from api.views.tickets import TicketView
 from api.views.trades import SymbolTradesView, TradesView
 
 # The page itself asks for a login unless PAGE_PUBLIC; the schema describes and holds no data.
-PUBLIC = ("page", "healthz", "readyz", "rest_framework:login", "schema", "docs")
+PUBLIC = ("page", "healthz", "readyz", "rest_framework:login", "schema", "docs", "language", "texts")
 SYMBOL = r"(?P<symbol>[!-+\--~](?:[ -+\--~]{0,22}[!-+\--~])?)"  # as marketdata.models.reference has it
 
 handler400 = "api.errors.malformed"
@@ -49,6 +51,8 @@ v2 = [
 admin.autodiscover()
 urlpatterns = [
     path("", page, name="page"),
+    path("language", set_language, name="language"),
+    path("texts.js", never_cache(JavaScriptCatalog.as_view()), name="texts"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", MetricsView.as_view(), name="metrics"),

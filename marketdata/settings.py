@@ -55,7 +55,7 @@ MIDDLEWARE = [
     "api.middleware.NoNul",
     "api.middleware.Outage",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "api.middleware.Language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -90,6 +90,11 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = env.choice("NARU_LANG", "ko", ("ko", "en"))
 LANGUAGES = [("ko", "한국어"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = "naru_language"
+LANGUAGE_COOKIE_AGE = 31_536_000
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SECURE = BEHIND_TLS
 USE_I18N = USE_TZ = True
 TIME_ZONE = "Asia/Seoul"
 

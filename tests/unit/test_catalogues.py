@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("analytics", "api", "ingest", "marketdata")
 CATALOGUES = {
     "server": ROOT / "locale/ko/LC_MESSAGES/django.po",
+    "page": ROOT / "locale/ko/LC_MESSAGES/djangojs.po",
     "terminals": ROOT / "terminals/locale/ko/LC_MESSAGES/django.po",
 }
 CALLS = ("_", "gettext", "gettext_lazy")
@@ -48,6 +49,29 @@ def texts_in_code(*folders):
     return found
 
 
+def texts_in_templates():
+    """What the templates look up, as the catalogue has it: `{{ this }}` of a block is %(this)s there."""
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "api/templates").rglob("*.html")):
+        content = path.read_text(encoding="utf-8")
+        texts = re.findall(r'{% translate "([^"]*)" %}', content)
+        for block in re.findall(r"{% blocktranslate[^%]*%}(.*?){% endblocktranslate %}", content, re.DOTALL):
+            texts.append(re.sub(r"{{ (\w+) }}", r"%(\1)s", block))
+        found |= dict.fromkeys(texts, path.relative_to(ROOT).as_posix())
+    return found
+
+
+def texts_in_scripts():
+    """What the page's scripts look up."""
+    found: dict[str, str] = {}
+    for path in sorted((ROOT / "api/static/api/page").glob("*.js")):
+        content = path.read_text(encoding="utf-8")
+        texts = re.findall(r'\bgettext\(\s*"([^"]*)"\s*\)', content)
+        assert len(texts) == content.count("gettext("), f"{path}: each text must stand there whole, in double quotes"
+        found |= dict.fromkeys(texts, path.relative_to(ROOT).as_posix())
+    return found
+
+
 def placeholders(text):
     """Names of {these} with their format and of %(those)s, each as often as it occurs."""
     braces = []
@@ -56,13 +80,17 @@ def placeholders(text):
         braces = [
             f"{name}!{conversion}:{form}" for _, name, form, conversion in string.Formatter().parse(plain) if name
         ]
-    return sorted(braces + re.findall(r"%\((\w+)\)(.)", text), key=str)
+    return sorted(braces + re.findall(r"%\((\w+)\)(.)", text) + re.findall(r"%[sd]", text), key=str)
 
 
 @pytest.mark.parametrize(
     ("catalogue", "used"),
-    [("server", texts_in_code(*PACKAGES)), ("terminals", texts_in_code("terminals"))],
-    ids=["server", "terminals"],
+    [
+        ("server", texts_in_code(*PACKAGES) | texts_in_templates()),
+        ("page", texts_in_scripts()),
+        ("terminals", texts_in_code("terminals")),
+    ],
+    ids=["server", "page", "terminals"],
 )
 def test_every_text_of_the_code_has_a_korean_one_and_no_other_is_kept(catalogue, used):
     known = {entry.msgid: entry for entry in polib.pofile(str(CATALOGUES[catalogue]))}
@@ -110,6 +138,14 @@ def test_no_text_of_the_code_is_korean():
         ]
 
     assert found == []
+
+
+@pytest.mark.parametrize("folder", ["api/templates", "api/static/api/page"])
+def test_no_template_and_no_script_of_a_page_is_korean(folder):
+    files = [path for path in (ROOT / folder).rglob("*.*") if path.is_file()]
+
+    assert files
+    assert [str(path) for path in files if HANGUL.search(path.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize(

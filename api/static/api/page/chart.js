@@ -1,5 +1,5 @@
 // The candle chart with volume: red rises, blue falls. Wider candles are kept up with minute candles until their time is over.
-import { chartTime, digitsOf, number, seconds, size } from "./format.js";
+import { LOCALE, chartTime, digitsOf, number, seconds, size } from "./format.js";
 
 const UP = "#f6465d", DOWN = "#4b8bf5";
 const WIDTH_S = { "1Min": 60, "5Min": 300, "15Min": 900, "1Hour": 3600 };
@@ -21,7 +21,7 @@ export class Chart {
       rightPriceScale: { borderColor: "#232c3d", scaleMargins: { top: 0.06, bottom: 0.24 } },
       timeScale: { borderColor: "#232c3d", timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 1 },
       crosshair: { mode: CrosshairMode.Normal },
-      localization: { locale: "ko-KR" },
+      localization: { locale: LOCALE },
     });
     this.#candles = this.#chart.addSeries(CandlestickSeries, {
       upColor: UP, downColor: DOWN, borderUpColor: UP, borderDownColor: DOWN, wickUpColor: UP, wickDownColor: DOWN,
@@ -92,8 +92,14 @@ export class Chart {
     if (!bar) return void (this.#legend.textContent = "");
     const price = (value) => number(value, this.#digits);
     this.#legend.textContent =
-      `시 ${price(bar.o)}  고 ${price(bar.h)}  저 ${price(bar.l)}  종 ${price(bar.c)}  거래량 ${size(bar.v)}  체결 ${number(bar.n)}` +
-      `${bar.vw ? `  VWAP ${number(bar.vw, Math.max(this.#digits, 2))}` : ""}${bar.rev ? `  정정 ${bar.rev}` : ""}${bar.gap ? "  ⚠ 누락 gap" : ""}`;
+      interpolate(
+        gettext("open %(open)s  high %(high)s  low %(low)s  close %(close)s  volume %(volume)s  trades %(trades)s"),
+        { open: price(bar.o), high: price(bar.h), low: price(bar.l), close: price(bar.c), volume: size(bar.v), trades: number(bar.n) },
+        true,
+      ) +
+      (bar.vw ? `  VWAP ${number(bar.vw, Math.max(this.#digits, 2))}` : "") +
+      (bar.rev ? `  ${interpolate(gettext("corrections %s"), [bar.rev])}` : "") +
+      (bar.gap ? `  ⚠ ${gettext("rows are missing")}` : "");
   }
 }
 
@@ -104,6 +110,6 @@ function merged(start, bars) {
   const sum = (name) => bars.reduce((total, bar) => total + bar[name], 0);
   return {
     t: start, o: bars[0].o, h: Math.max(...bars.map((bar) => bar.h)), l: Math.min(...bars.map((bar) => bar.l)), c: bars.at(-1).c,
-    v: sum("v"), n: sum("n"), rev: sum("rev"),
+    v: sum("v"), n: sum("n"), rev: sum("rev"), gap: Number(bars.some((bar) => bar.gap)),
   };
 }

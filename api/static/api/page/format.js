@@ -1,13 +1,15 @@
-// Numbers and times as people here read them. Times are shown in Korea's, whatever the browser's zone.
+// Numbers and times as people here read them, in the language of the page. Times are shown in Korea's, whatever the
+// browser's zone. `gettext` and `interpolate` come with the texts of the page (texts.js).
+export const LOCALE = document.documentElement.lang === "en" ? "en-US" : "ko-KR";
 const KST_S = 9 * 3600;
 
 export const seconds = (text) => Math.floor(Date.parse(text) / 1000);
 export const chartTime = (text) => seconds(text) + KST_S; // the chart knows UTC only, so it is given Korea's clock
 
-const clock = new Intl.DateTimeFormat("ko-KR", {
+const clock = new Intl.DateTimeFormat(LOCALE, {
   timeZone: "Asia/Seoul", hour12: false, hour: "2-digit", minute: "2-digit", second: "2-digit",
 });
-const day = new Intl.DateTimeFormat("ko-KR", {
+const day = new Intl.DateTimeFormat(LOCALE, {
   timeZone: "Asia/Seoul", month: "2-digit", day: "2-digit", weekday: "short",
 });
 
@@ -25,7 +27,7 @@ const numbers = new Map();
 export function number(value, digits = 0) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (!numbers.has(digits)) {
-    numbers.set(digits, new Intl.NumberFormat("ko-KR", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+    numbers.set(digits, new Intl.NumberFormat(LOCALE, { minimumFractionDigits: digits, maximumFractionDigits: digits }));
   }
   return numbers.get(digits).format(value);
 }
@@ -34,7 +36,7 @@ export const size = (value) => number(value, Math.min(digitsOf(value), 4));
 
 export function short(value) {
   if (value < 1e7) return number(value);
-  return value < 1e8 ? `${number(value / 1e4)}만` : `${number(value / 1e8, 2)}억`;
+  return new Intl.NumberFormat(LOCALE, { notation: "compact", maximumSignificantDigits: 4 }).format(value);
 }
 
 export function change(last, reference) {
@@ -46,7 +48,11 @@ export function change(last, reference) {
 }
 
 export function age(sec) {
-  if (sec < 2) return "방금 now";
-  if (sec < 90) return `${Math.round(sec)}초 전`;
-  return sec < 5400 ? `${Math.round(sec / 60)}분 전` : `${Math.round(sec / 3600)}시간 전`;
+  if (sec < 2) return gettext("just now");
+  if (sec < 90) return interpolate(gettext("%s s ago"), [Math.round(sec)]);
+  if (sec < 5400) return interpolate(gettext("%s min ago"), [Math.round(sec / 60)]);
+  return interpolate(gettext("%s h ago"), [Math.round(sec / 3600)]);
 }
+
+// What a symbol is called in the language of the page; empty when nobody named it.
+export const called = (symbol) => (LOCALE === "en-US" && symbol.name_en) || symbol.name;

@@ -1,14 +1,14 @@
 // The first page: brings chart, watch list, trades and counters together with one stream.
 import { Chart } from "./chart.js";
-import { change, dayAndTime, digitsOf, number, size, time } from "./format.js";
+import { called, change, dayAndTime, digitsOf, number, size, time } from "./format.js";
 import { Pipeline } from "./pipeline.js";
 import * as rest from "./rest.js";
 import { Stream } from "./stream.js";
 import { Watchlist } from "./watchlist.js";
 
 const show = (id) => document.getElementById(id);
-const STATES = { live: "실시간 연결 <small>LIVE</small>", delayed: "지연 <small>DELAYED</small>", lost: "끊김 <small>DISCONNECTED</small>", connecting: "연결 중 <small>CONNECTING</small>" };
-const NATURES = { simulated: "모의 <small>SIMULATED</small>", replay: "재생 <small>REPLAY</small>" };
+const STATES = { live: gettext("Live"), delayed: gettext("Delayed"), lost: gettext("Disconnected"), connecting: gettext("Connecting") };
+const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
 const BARS = 1000, TAPE = 40, RENEW_MS = 2000;
 
 let feed = "", code = "", frame = "1Min", stream = null, early = [], loading = 0, tapePrice = null, printed = new Set(), renewing = 0;
@@ -27,7 +27,7 @@ new Pipeline(show, ({ feeds }) => {
   }
   const nature = feeds.find((one) => one.feed === feed)?.nature;
   show("nature").hidden = !(nature in NATURES);
-  if (nature in NATURES) show("nature").innerHTML = NATURES[nature];
+  if (nature in NATURES) show("nature").textContent = NATURES[nature];
   if (feed && !watchlist.loading && !watchlist.codes.length && !show("search").value) fill();
 });
 
@@ -38,7 +38,7 @@ function follow(name) {
   stream = new Stream(feed, {
     state(state) {
       show("link").dataset.state = state;
-      show("link").innerHTML = STATES[state];
+      show("link").textContent = STATES[state];
     },
     ready() {
       if (!code) return;
@@ -63,8 +63,8 @@ function choose(next) {
   code = next;
   watchlist.mark(code);
   const { symbol } = watchlist.symbol(code);
-  show("name").textContent = symbol.name || symbol.symbol;
-  show("code").textContent = `${symbol.name ? `${symbol.symbol} · ` : ""}${symbol.market} · ${feed}`;
+  show("name").textContent = called(symbol) || symbol.symbol;
+  show("code").textContent = `${called(symbol) ? `${symbol.symbol} · ` : ""}${symbol.market} · ${feed}`;
   price();
   show("tape").replaceChildren();
   tapePrice = null;
@@ -121,7 +121,7 @@ function take(message) {
     if (early) early.push(message);
     else print(message);
   } else if (message.T === "gap" || message.code === 461) {
-    mark("일부 건너뜀 · gap");
+    mark(gettext("some were skipped"));
     load(false);
   }
 }
@@ -135,7 +135,7 @@ function price() {
   show("change").textContent = percent ? `${arrow} ${number(Math.abs(difference), Math.max(digits, digitsOf(row.reference)))} (${percent})` : "";
   show("change").title = row.against;
   show("last").className = show("change").className = way;
-  document.title = `${number(row.last, digits)} ${show("name").textContent} · 나루 Naru`;
+  document.title = `${number(row.last, digits)} ${show("name").textContent} · ${gettext("Naru")}`;
 }
 
 function print(trade) {

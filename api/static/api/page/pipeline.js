@@ -36,19 +36,19 @@ export class Pipeline {
     }
     if (!this.#before || at > this.#before.at) this.#before = { at, stored };
     this.#show("stored").textContent = short(stored);
-    this.#show("commits").textContent = `커밋 ${number(counters.commits ?? 0)} · 배치 ${number(counters.batches ?? 0)}`;
+    this.#show("commits").textContent = interpolate(gettext("commits %s · batches %s"), [number(counters.commits ?? 0), number(counters.batches ?? 0)]);
     const waiting = queues ? Object.values(queues).reduce((sum, depth) => sum + depth, 0) : null;
     this.#show("queues").textContent = waiting === null ? "–" : number(waiting);
     this.#show("queues").title = queues ? Object.entries(queues).map(([name, depth]) => `${name} ${depth}`).join("\n") : "";
     const flying = ingest.reduce((sum, server) => sum + (server.inflight_batches ?? 0), 0);
     const paused = ingest.some((server) => server.paused);
-    this.#show("inflight").textContent = `처리 중 ${number(flying)} 배치${paused ? " · 수신 멈춤 paused" : ""}`;
+    this.#show("inflight").textContent = [interpolate(gettext("%s batches in flight"), [number(flying)]), ...(paused ? [gettext("intake paused")] : [])].join(" · ");
     this.#show("queues").closest("article").classList.toggle("alarm", paused || waiting > 100);
     this.#show("commit").textContent = commit ? `${number(commit.p50, 1)} ms` : "–";
     this.#show("commit95").textContent = commit ? `p95 ${number(commit.p95, 1)} ms` : "";
     this.#show("rejected").textContent = short(counters.rejected ?? 0);
     this.#show("rejected").closest("article").classList.toggle("alarm", Boolean(counters.dead || counters.refused));
-    this.#show("dead").textContent = `배치 거부 ${number(counters.refused ?? 0)} · 불가 ${number(counters.dead ?? 0)}`;
+    this.#show("dead").textContent = interpolate(gettext("batches refused %s · dead %s"), [number(counters.refused ?? 0), number(counters.dead ?? 0)]);
   }
 
   #clients({ t, ingest }) {
@@ -56,13 +56,13 @@ export class Pipeline {
     const clients = ingest.flatMap((server) => server.clients ?? []).sort((a, b) => a.client.localeCompare(b.client));
     this.#show("terminals").textContent = number(clients.length);
     const heard = clients.length ? Math.max(...clients.map((one) => now - one.heard)) : 0;
-    this.#show("heard").textContent = ingest.length ? (clients.length ? `최근 수신 ${age(heard)}` : "접속 없음 none") : "수집 서버 없음 no server";
+    this.#show("heard").textContent = ingest.length ? (clients.length ? interpolate(gettext("last heard %s"), [age(heard)]) : gettext("none connected")) : gettext("no ingest server");
     this.#show("terminals").closest("article").classList.toggle("alarm", !ingest.length || heard > 10);
     this.#show("clients").replaceChildren(
       ...clients.map((one) => {
         const item = document.createElement("li");
         const parts = [["b", one.client], ["span", `${number(one.rate ?? 0)}/s`], ["small", one.source], ["small", age(now - one.heard)]];
-        if (Math.abs(one.clock_offset_ms ?? 0) >= 1000) parts.push(["small", `시계 ${(one.clock_offset_ms / 1000).toFixed(1)} s`]);
+        if (Math.abs(one.clock_offset_ms ?? 0) >= 1000) parts.push(["small", interpolate(gettext("clock %s s"), [(one.clock_offset_ms / 1000).toFixed(1)])]);
         item.append(...parts.map(([tag, text]) => Object.assign(document.createElement(tag), { textContent: text })));
         return item;
       }),
@@ -72,8 +72,8 @@ export class Pipeline {
   #upkeep({ t, upkeep }) {
     const { rolled, behind, backup, alarms } = upkeep;
     this.#show("rolled").textContent = rolled ? rolled.slice(5) : "–";
-    const kept = backup ? `백업 ${age((Date.parse(t) - Date.parse(backup)) / 1000)}` : "백업 없음 none";
-    this.#show("upkeep").textContent = alarms.length ? `경보 ${number(alarms.length)} · ${alarms[0].code}` : kept;
+    const kept = backup ? interpolate(gettext("backup %s"), [age((Date.parse(t) - Date.parse(backup)) / 1000)]) : gettext("no backup");
+    this.#show("upkeep").textContent = alarms.length ? interpolate(gettext("alarms %s · %s"), [number(alarms.length), alarms[0].code]) : kept;
     this.#show("upkeep").title = alarms.map(({ code, subject, message }) => `${code} ${subject} ${message}`.trim()).join("\n");
     this.#show("rolled").closest("article").classList.toggle("alarm", Boolean(behind || alarms.length));
   }

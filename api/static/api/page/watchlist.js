@@ -1,5 +1,5 @@
 // Symbols with their last price and change, moving; a search over all of the feed.
-import { change, digitsOf, number } from "./format.js";
+import { called, change, digitsOf, number } from "./format.js";
 import * as rest from "./rest.js";
 
 const MOST = 40;
@@ -107,8 +107,8 @@ export class Watchlist {
     element.tabIndex = 0;
     element.dataset.code = symbol.symbol;
     element.innerHTML = "<td><span></span><small></small></td><td></td><td></td>";
-    element.querySelector("span").textContent = symbol.name || symbol.symbol;
-    element.querySelector("small").textContent = symbol.name ? symbol.symbol : symbol.market;
+    element.querySelector("span").textContent = called(symbol) || symbol.symbol;
+    element.querySelector("small").textContent = called(symbol) ? symbol.symbol : symbol.market;
     const row = {
       symbol, element, time: snapshot.minuteBar?.t, last: snapshot.latestTrade?.p ?? snapshot.minuteBar?.c,
       blink: "", ...reference(snapshot),
@@ -142,6 +142,6 @@ function reference({ dailyBar, prevDailyBar }) {
   const before = prevDailyBar?.c;
   return {
     day: dailyBar?.td ?? "", reference: before ?? dailyBar?.o,
-    against: before === undefined ? "시가 대비 from the open" : "전일 대비 from the day before",
+    against: before === undefined ? gettext("from the open") : gettext("from the day before"),
   };
 }
