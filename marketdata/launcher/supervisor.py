@@ -23,6 +23,7 @@ _SOCKET_BYTES = 100  # the path of a Unix socket must stay below 108
 # In the order of starting; they end the other way round, each at once: what takes ticks in drains while there are
 # workers, and these finish while there is a broker.
 STAGES = ("broker", "workers", "doors")
+LATER_S = 6.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Program:
     stop_group: bool = True
     # A replay that has reached the end of its file (status 0), or cannot read it (2), is done and not dead.
     may_end: bool = False
+    # Nobody looks for what it does in the first moments: it leaves the processors to what has to show prices.
+    later: bool = False
 
 
 def programs(*, port: int, redis: list[str] | None, terminal: Program | None) -> list[Program]:
@@ -51,12 +54,13 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     backups = [*celery, "worker", "-n", "backups@%h", "-c", "1", "-Q", "backups", *quiet]
     listed = [
         Program("worker", fast, "workers", stop_s=60, stop_group=False),
-        Program("worker-recovery", recovery, "workers", stop_s=60, stop_group=False),  # hours of it slow no batch down
-        Program("worker-slow", slow, "workers", stop_s=60, stop_group=False),
-        Program("worker-upkeep", upkeep, "workers", stop_s=60, stop_group=False),
+        # Hours of it slow no batch down.
+        Program("worker-recovery", recovery, "workers", stop_s=60, stop_group=False, later=True),
+        Program("worker-slow", slow, "workers", stop_s=60, stop_group=False, later=True),
+        Program("worker-upkeep", upkeep, "workers", stop_s=60, stop_group=False, later=True),
         # Hours, and 08:00 does not wait for them.
-        Program("worker-backups", backups, "workers", stop_s=60, stop_group=False),
-        Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], "doors"),
+        Program("worker-backups", backups, "workers", stop_s=60, stop_group=False, later=True),
+        Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], "doors", later=True),
         Program("ingest", [python, "manage.py", "runingest"], "doors", stop_s=30),
         Program("web", [python, "manage.py", "runweb", "--port", str(port)], "doors"),
     ]
@@ -80,8 +84,9 @@ def terminal_link(*, ingest_port: int, client: str, key: Path, spool: Path) -> l
     return ["--server", f"127.0.0.1:{ingest_port}", "--client", client, "--key-file", str(key), "--spool", str(spool)]
 
 
-def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path) -> str:
-    """supervisord.conf for these programs: whatever dies is started again, however often."""
+def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path, now: float) -> str:
+    """supervisord.conf for these programs, to be started `now` (of `time.monotonic()`): whatever dies is started again,
+    however often."""
     lines = [
         "[supervisord]", "nodaemon=true", "silent=true", f"directory={_text(root)}", "umask=077",
         f"logfile={_text(log / 'supervisord.log')}", "logfile_maxbytes=5MB", "logfile_backups=2",
@@ -101,7 +106,7 @@ def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path
         # supervisord ends group after group and a group's programs together.
         lines += ["", f"[group:{stage}]", f"programs={','.join(names)}", f"priority={order}"] if names else []
     for program in listed:
-        command = child_process.command(program.command, parent=0)
+        command = child_process.command(program.command, parent=0, not_before=now + LATER_S if program.later else 0.0)
         lines += [
             "", f"[program:{program.name}]", f"command={_text(shlex.join(command))}",
             f"autorestart={'unexpected' if program.may_end else 'true'}", "exitcodes=0,2",

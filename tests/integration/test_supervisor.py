@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -54,6 +55,15 @@ def test_a_tethered_program_is_the_program_itself():
     done = subprocess.run(child_process.command(["cat", "/proc/self/comm"]), capture_output=True, text=True)
 
     assert done.stdout == "cat\n"
+
+
+def test_a_program_begins_no_sooner_than_it_was_told():
+    moment = time.monotonic() + 0.5
+    clock = [sys.executable, "-I", "-S", "-c", "import time; print(time.monotonic())"]
+
+    done = subprocess.run(child_process.command(clock, not_before=moment), capture_output=True, text=True)
+
+    assert float(done.stdout) >= moment
 
 
 def test_a_tether_whose_starter_is_gone_starts_nothing():

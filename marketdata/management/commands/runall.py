@@ -107,7 +107,8 @@ class Command(BaseCommand):
         terminal = _terminal(home, ingest_port, options)
         listed = supervisor.programs(port=port, redis=redis, terminal=terminal)
         conf = run / "supervisord.conf"
-        conf.write_text(supervisor.configuration(listed, root=settings.BASE_DIR, run=run, log=log), encoding="utf-8")
+        text = supervisor.configuration(listed, root=settings.BASE_DIR, run=run, log=log, now=time.monotonic())
+        conf.write_text(text, encoding="utf-8")
 
         names = ", ".join(program.name for program in listed)
         self.stdout.write(_("starting: {names}").format(names=names))

@@ -11,7 +11,7 @@ LINK = ["--server", "127.0.0.1:7070", "--client", "demo"]
 def written(*programs: Program, run: Path = Path("/srv/run")) -> RawConfigParser:
     """The configuration, read back."""
     parser = RawConfigParser(inline_comment_prefixes=(" ;", "\t;"))
-    text = supervisor.configuration(programs, root=Path("/srv"), run=run, log=Path("/srv/log"))
+    text = supervisor.configuration(programs, root=Path("/srv"), run=run, log=Path("/srv/log"), now=1000.0)
     parser.read_string(text)
     return parser
 
@@ -40,6 +40,21 @@ def test_a_worker_is_told_to_stop_without_its_children():
     assert conf["program:worker"]["stopasgroup"] == "false"
     assert conf["program:worker"]["killasgroup"] == "true"
     assert conf["program:web"]["stopasgroup"] == "true"
+
+
+def test_what_nobody_waits_for_leaves_the_first_moments_to_the_others():
+    terminal = supervisor.simulated_market(LINK, trades_per_s=300)
+
+    conf = written(*supervisor.programs(port=8000, redis=["valkey-server"], terminal=terminal))
+
+    begins = {
+        section.partition(":")[2]: float(shlex.split(conf[section]["command"])[5])
+        for section in conf.sections()
+        if section.startswith("program:")
+    }
+    at_once = {name for name, moment in begins.items() if moment == 0.0}
+    assert at_once == {"valkey", "worker", "ingest", "web", "market"}
+    assert {moment for name, moment in begins.items() if name not in at_once} == {1000.0 + supervisor.LATER_S}
 
 
 def test_every_program_dies_with_the_supervisor():
