@@ -53,7 +53,7 @@ def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.
 
 
 class BarsView(APIView):
-    """여러 종목의 캔들. Candles of several symbols; `next_page_token` is null on the last page."""
+    """Candles of several symbols; `next_page_token` is null on the last page."""
 
     @extend_schema(
         operation_id="bars", parameters=[BarsQuery],
@@ -66,7 +66,7 @@ class BarsView(APIView):
 
 
 class SymbolBarsView(APIView):
-    """한 종목의 캔들. Candles of one symbol."""
+    """Candles of one symbol."""
 
     @extend_schema(
         operation_id="bars_of_symbol", parameters=[SymbolBarsQuery],

@@ -27,7 +27,7 @@ class _InMemoryView(APIView):
 
 
 class RecentView(_InMemoryView):
-    """터미널이 방금 보낸 행. The newest ticks of a connected terminal, oldest first, before they are judged."""
+    """The newest ticks of a connected terminal, oldest first, before they are judged."""
 
     @extend_schema(
         operation_id="recent", parameters=[InMemoryQuery],
@@ -40,7 +40,7 @@ class RecentView(_InMemoryView):
 
 
 class LatestView(_InMemoryView):
-    """종목마다 누가 보내는지. What each terminal last sent of each symbol, and who owns it."""
+    """What each terminal last sent of each symbol, and who owns it."""
 
     @extend_schema(
         operation_id="latest",

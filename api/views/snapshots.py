@@ -68,7 +68,7 @@ def snapshot(one: Series, kept: dict[str, Any] | None, days: Bars, now_us: int) 
 
 
 class SnapshotsView(APIView):
-    """여러 종목의 현재 상태. The state of several symbols."""
+    """The state of several symbols."""
 
     @extend_schema(
         operation_id="snapshots", parameters=[SnapshotsQuery],

@@ -134,7 +134,7 @@ def _commit_ms() -> dict[str, float] | None:
 
 
 class StatusView(APIView):
-    """수집 상태. The state of the pipeline, at most a second old."""
+    """The state of the pipeline, at most a second old."""
 
     @extend_schema(operation_id="status", responses={200: response_schemas.Status, "4XX": response_schemas.Error})
     def get(self, request: Request) -> Response:

@@ -32,7 +32,7 @@ def shown(symbols: QuerySet[Symbol]) -> list[dict[str, Any]]:
 
 
 class SymbolsView(APIView):
-    """종목 목록. Registered symbols in the order of their codes."""
+    """Registered symbols in the order of their codes."""
 
     @extend_schema(
         operation_id="symbols",
@@ -69,7 +69,7 @@ class SymbolsView(APIView):
 
 
 class SymbolView(APIView):
-    """종목 하나. One registered symbol."""
+    """One registered symbol."""
 
     @extend_schema(operation_id="symbol", responses={200: response_schemas.Symbol, "4XX": response_schemas.Error})
     def get(self, request: Request, code: str) -> Response:

@@ -12,7 +12,7 @@ from api import errors, response_schemas, tickets
 
 
 class TicketView(APIView):
-    """스트림 입장권. A ticket for one WebSocket: send {"action":"auth","ticket":…} as the first message."""
+    """A ticket for one WebSocket: send {"action":"auth","ticket":…} as the first message."""
 
     @extend_schema(
         operation_id="ticket", request=None, responses={200: response_schemas.Ticket, "4XX": response_schemas.Error}

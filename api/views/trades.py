@@ -24,7 +24,7 @@ def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.
 
 
 class TradesView(APIView):
-    """여러 종목의 체결. Trades of several symbols; `next_page_token` is null on the last page."""
+    """Trades of several symbols; `next_page_token` is null on the last page."""
 
     @extend_schema(
         operation_id="trades", parameters=[TradesQuery],
@@ -37,7 +37,7 @@ class TradesView(APIView):
 
 
 class SymbolTradesView(APIView):
-    """한 종목의 체결. Trades of one symbol."""
+    """Trades of one symbol."""
 
     @extend_schema(
         operation_id="trades_of_symbol", parameters=[SymbolTradesQuery],
