@@ -1,47 +1,55 @@
 """When a batch is full or has waited long enough. Knows no clock and no disk: every call brings the time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from terminals.wire import WIDTHS, BatchError, Column, Columns
+from terminals.wire import WIDTHS, BatchError, Books, Column, Columns, Encoding, Events, Kind
+from terminals.wire.batch_header import check_feed
+from terminals.wire.packing import check_symbol
 
 _BOUNDS = {
     column.name.lower(): (0, 255) if width == 1 else (1 - 2 ** (8 * width - 1), 2 ** (8 * width - 1) - 1)
     for column, width in WIDTHS.items()
     if column is not Column.SYMBOL
 }
-_KNOWN_SYMBOLS = 100_000
+_ENCODINGS = {Kind.BOOK: Encoding.BOOKS, Kind.STATUS: Encoding.EVENTS}
 
 Row = Mapping[str, Any]
-"""One tick: the keyword arguments of `Columns.append`, prices as integers of 1e-8, sizes of 1e-6."""
+"""One row: the keyword arguments of `Columns.append`, or of `Books.append` if its `kind` is BOOK, or of `Events.append`
+if it is STATUS. Prices as integers of 1e-8, sizes of 1e-6."""
 
 
 class Batcher:
-    """Collects rows until `max_rows` are there or the first has waited `max_wait_s`."""
+    """Rows of one feed and encoding, until `max_rows` are there or the first has waited `max_wait_s`."""
 
-    def __init__(self, max_rows: int, max_wait_s: float) -> None:
+    def __init__(self, feed: str, encoding: Encoding, max_rows: int, max_wait_s: float) -> None:
+        """BatchError if the feed can be none."""
+        check_feed(feed)
+        self.feed = feed
         self._max_rows, self._max_wait_s = max_rows, max_wait_s
-        self.columns = Columns()
+        self._content: Columns | Books | Events
+        self._content = {Encoding.BOOKS: Books, Encoding.EVENTS: Events}.get(encoding, Columns)()
         self.from_us: int | None = None
         self.to_us: int | None = None
         self._since = 0.0
-        self._symbols: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self.columns)
+        return len(self._content)
 
     @property
     def full(self) -> bool:
         """No further row may be added."""
-        return len(self.columns) >= self._max_rows
+        return len(self._content) >= self._max_rows or self._content.full
 
     def add(self, row: Row, *, now: float, now_us: int) -> None:
         """One more row; BatchError if a value fits no column. Without a time it counts as seen now."""
-        for name, value in row.items():
-            if value is not None:
-                self._check(name, value)
-        self.columns.append(**row)
-        if len(self.columns) == 1:
+        if isinstance(self._content, Columns):
+            for name, value in row.items():
+                if value is not None:
+                    _check(name, value)
+        self._content.append(**row)
+        if len(self._content) == 1:
             self._since = now
         event_us = row.get("time_us")
         event_us = now_us if event_us is None else event_us
@@ -50,21 +58,50 @@ class Batcher:
 
     def due_at(self) -> float:
         """When the rows here have waited long enough; never if there are none."""
-        return self._since + self._max_wait_s if len(self.columns) else float("inf")
+        return self._since + self._max_wait_s if len(self._content) else float("inf")
 
-    def _check(self, name: str, value: object) -> None:
-        # Here and not when the batch is encoded: one wrong row must not hold up the others.
-        if name in _BOUNDS:
-            low, high = _BOUNDS[name]
-            if not isinstance(value, int) or not low <= value <= high:
-                raise BatchError("bad_batch", f"{name} is an integer from {low} to {high}, not {value!r}")
-        elif name == "symbol" and value not in self._symbols:
-            if not isinstance(value, str) or not (value.isascii() and value.isprintable() and 1 <= len(value) <= 24):
-                raise BatchError("bad_batch", f"symbol {value!r} must be 1 to 24 printable ASCII characters")
-            if len(self._symbols) < _KNOWN_SYMBOLS:
-                self._symbols.add(value)
+    def encode(self, captured_us: int) -> bytes:
+        """The batch of what is here, as number 1."""
+        return self._content.encode(1, self.feed, captured_us)
 
-    def clear(self) -> None:
-        """Start the next batch."""
-        self.columns = Columns()
-        self.from_us = self.to_us = None
+
+class Batchers:
+    """Whatever waits to become a batch, by feed and encoding. One limit of rows and of waiting for all; what was taken
+    out is forgotten, so that it holds no more than its rows."""
+
+    def __init__(self, max_rows: int, max_wait_s: float) -> None:
+        self._max_rows, self._max_wait_s = max_rows, max_wait_s
+        self._waiting: dict[tuple[str, Encoding], Batcher] = {}
+
+    def __iter__(self) -> Iterator[Batcher]:
+        """Those that have rows."""
+        return iter([one for one in self._waiting.values() if len(one)])
+
+    def of(self, feed: str, row: Row) -> Batcher:
+        """Where a row of a feed goes; BatchError if the feed can be none."""
+        encoding = _ENCODINGS.get(row.get("kind", Kind.TRADE), Encoding.COLUMNS)
+        found = self._waiting.get((feed, encoding))
+        if found is None:
+            found = self._waiting[feed, encoding] = Batcher(feed, encoding, self._max_rows, self._max_wait_s)
+        return found
+
+    def due_at(self) -> float:
+        """When the first of them has waited long enough."""
+        return min((one.due_at() for one in self._waiting.values()), default=float("inf"))
+
+    def forget(self, batcher: Batcher) -> None:
+        """Its rows are somewhere else."""
+        self._waiting = {key: one for key, one in self._waiting.items() if one is not batcher}
+
+
+def _check(name: str, value: object) -> None:
+    # Here and not when the batch is encoded: one wrong row must not hold up the others.
+    if name in _BOUNDS:
+        low, high = _BOUNDS[name]
+        if not isinstance(value, int) or not low <= value <= high:
+            raise BatchError("bad_batch", f"{name} is an integer from {low} to {high}, not {value!r}")
+    elif name == "symbol":
+        _check_symbol(value)
+
+
+_check_symbol = lru_cache(maxsize=100_000)(check_symbol)

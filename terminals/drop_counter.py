@@ -6,9 +6,11 @@ EVERY_S = 1.0
 
 
 class DropCounter:
-    """Counts dropped rows. While dropping goes on, one gap a second is due, so that a crash forgets little."""
+    """Counts dropped rows of a feed. While dropping goes on, one gap a second is due, so that a crash forgets
+    little."""
 
-    def __init__(self) -> None:
+    def __init__(self, feed: str) -> None:
+        self._feed = feed
         self.rows = 0
         self.total = 0
         self._from_us = self._to_us = 0
@@ -26,9 +28,9 @@ class DropCounter:
         """Whether it is time to write a gap although the spool is still full."""
         return self.rows > 0 and now >= self._since + EVERY_S
 
-    def payload(self, feed: str, captured_us: int) -> bytes:
+    def payload(self, captured_us: int) -> bytes:
         """The gap batch."""
-        return encode_gap(0, feed, captured_us, self._from_us, self._to_us, self.rows, "spool_full")
+        return encode_gap(0, self._feed, captured_us, self._from_us, self._to_us, self.rows, "spool_full")
 
     def written(self) -> None:
         """The gap batch is in the spool."""

@@ -6,20 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from terminals import session as sessions
 from terminals import spool as spools
-from terminals.batcher import Batcher, Row
+from terminals.batcher import Batcher, Batchers, Row
 from terminals.connection import Address
 from terminals.drop_counter import DropCounter
 from terminals.gap_filling import GapFillingReader
 from terminals.journal import Journal
 from terminals.session import Identity
 from terminals.uplink import Uplink
-from terminals.wire import BatchError, reseq
+from terminals.wire import BATCH_GAPS, BatchError, Gap, encode_gaps, reseq
 
 log = logging.getLogger("naru.terminal")
 
@@ -85,8 +86,8 @@ class Terminal:
         if self.spool.torn_bytes:
             log.warning("torn_tail bytes=%d spool=%s", self.spool.torn_bytes, config.spool)
         self._journal = Journal(config.journal, self.spool) if config.journal else None
-        self._batcher = Batcher(config.batch_rows, config.flush_s)
-        self._dropped = DropCounter()
+        self._batchers = Batchers(config.batch_rows, config.flush_s)
+        self._drops: dict[str, DropCounter] = {}  # by feed
         self._changed = threading.Condition()
         self._work = threading.Event()
         self._stopping = threading.Event()
@@ -111,31 +112,47 @@ class Terminal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def send(self, rows: Iterable[Row]) -> None:
-        """Take rows. Blocks while the spool is full (or drops and counts, if so configured); Failed if it never can.
+    def send(self, rows: Iterable[Row], *, feed: str | None = None) -> None:
+        """Take rows of a feed, by default the terminal's own: ticks, order books and events in any mix. Blocks while
+        the spool is full (or drops and counts, if so configured); Failed if it never can.
 
-        BatchError names the first row that fits no column and says how many do not; all others are taken.
+        BatchError names the first row that fits no column and says how many do not; all others are taken. A feed that
+        can be none takes none.
         """
+        feed = feed or self.config.feed
         wrong: list[str] = []
         with self._changed:
             for place, row in enumerate(rows):
-                self._wait(lambda: not self._batcher.full or self._spool_batch(), "spool_full")
-                if not self._batcher:
+                batcher = self._batchers.of(feed, row)
+                if batcher.full:
+                    batcher = self._await_room(feed, row)
+                if not len(batcher):
                     self._work.set()
                 try:
-                    self._batcher.add(row, now=self._clock(), now_us=self._now_us())
+                    batcher.add(row, now=self._clock(), now_us=self._now_us())
                 except BatchError as error:
                     wrong.append(f"rows[{place}]: {error.message}")
-                if self._batcher.full:
-                    self._spool_batch()
+                if batcher.full:
+                    self._spool_batch(batcher)
         if wrong:
             others = f" ({len(wrong)} rows do not fit; all others were taken)"
             raise BatchError("bad_batch", wrong[0] + others)
 
+    def report_gaps(self, gaps: Iterable[Gap], *, feed: str | None = None) -> None:
+        """Say at once that something is missing of a feed, by default the terminal's own; behind all rows of it that
+        were sent before. Blocks as `send` does, Failed if it never can; BatchError if one of the gaps says nothing."""
+        feed = feed or self.config.feed
+        told = list(gaps)
+        with self._changed:
+            self._wait(lambda: self._spool_all(feed), "spool_full")
+            for start in range(0, len(told), BATCH_GAPS):
+                payload = encode_gaps(1, feed, self._now_us(), told[start : start + BATCH_GAPS])
+                self._wait(partial(self._spool_gaps, payload), "spool_full")
+
     def flush(self) -> None:
         """Put what has been collected into the spool without waiting for more."""
         with self._changed:
-            self._wait(lambda: not self._batcher or self._spool_batch(), "spool_full")
+            self._wait(self._spool_all, "spool_full")
 
     def wait_committed(self, timeout_s: float | None = None) -> bool:
         """Flush, then wait until the server has committed everything; False when the time is over."""
@@ -158,7 +175,7 @@ class Terminal:
             rows_sent=self._rows_sent,
             rows_committed=self._rows_committed,
             rows_rejected=self._rows_rejected,
-            rows_dropped=self._dropped.total,
+            rows_dropped=sum(one.total for one in self._drops.values()),
             batches_waiting=spool.last - spool.committed,
             unacked=self._uplink.unacked,
         )
@@ -177,9 +194,10 @@ class Terminal:
     def close(self) -> None:
         """Spool what was collected, say BYE, end the threads. What is unacked is sent at the next start."""
         with self._changed:
-            if self._batcher and not self._spool_batch():
-                self._drop_batch()
-            self._write_gap()
+            for batcher in self._batchers:
+                if not self._spool_batch(batcher):
+                    self._drop_batch(batcher)
+            self._write_drops()
         self._stopping.set()
         self._work.set()
         if self._keeper.ident is not None:
@@ -206,21 +224,41 @@ class Terminal:
             # Whoever changes something notifies; the time is for the deadline and the warning above.
             self._changed.wait(0.2)
 
-    def _spool_batch(self) -> bool:
-        batcher = self._batcher
-        payload = batcher.columns.encode(1, self.config.feed, self._now_us())
+    def _await_room(self, feed: str, row: Row) -> Batcher:
+        """The batcher of a row, when it takes one."""
+
+        def found() -> bool:
+            batcher = self._batchers.of(feed, row)  # looked up again: another thread may have spooled it meanwhile
+            return not batcher.full or self._spool_batch(batcher)
+
+        self._wait(found, "spool_full")
+        return self._batchers.of(feed, row)
+
+    def _spool_all(self, feed: str | None = None) -> bool:
+        """Spool what waits, of one feed or of all; False if there is no room for all of it."""
+        return all(self._spool_batch(one) for one in self._batchers if feed in (None, one.feed))
+
+    def _spool_batch(self, batcher: Batcher) -> bool:
+        payload = batcher.encode(self._now_us())
         try:
             self._append(payload)
         except spools.SpoolFull as error:
             if self.config.when_full == "block":
                 return False
             self._warn("dropping", str(error))
-            self._drop_batch()
+            self._drop_batch(batcher)
             return True
         self._rows_sent += len(batcher)
-        batcher.clear()
+        self._batchers.forget(batcher)
         # Not before the batch: into a nearly full spool a gap still fits, and each dropped batch would bring its own.
-        self._write_gap()
+        self._write_drops()
+        return True
+
+    def _spool_gaps(self, payload: bytes) -> bool:
+        try:
+            self._append(payload, beyond_capacity=True)
+        except spools.SpoolFull:  # even that: the disk is
+            return False
         return True
 
     def _warn(self, what: str, reason: str) -> None:
@@ -228,20 +266,19 @@ class Terminal:
             self._warned_at = self._clock()
             log.error("%s reason=%r", what, reason)
 
-    def _drop_batch(self) -> None:
-        batcher, now_us = self._batcher, self._now_us()
+    def _drop_batch(self, batcher: Batcher) -> None:
+        now_us = self._now_us()
         from_us = now_us if batcher.from_us is None else batcher.from_us
         to_us = now_us if batcher.to_us is None else batcher.to_us
-        self._dropped.count(len(batcher), from_us, to_us, now=self._clock())
-        batcher.clear()
+        counter = self._drops.setdefault(batcher.feed, DropCounter(batcher.feed))
+        counter.count(len(batcher), from_us, to_us, now=self._clock())
+        self._batchers.forget(batcher)
 
-    def _write_gap(self) -> None:
-        if self._dropped.rows:
-            try:
-                self._append(self._dropped.payload(self.config.feed, self._now_us()), beyond_capacity=True)
-            except spools.SpoolFull:
-                return
-            self._dropped.written()
+    def _write_drops(self, now: float = float("inf")) -> None:
+        """Say what was dropped, if it is time to."""
+        for counter in self._drops.values():
+            if counter.due(now) and self._spool_gaps(counter.payload(self._now_us())):
+                counter.written()
 
     def _append(self, payload: bytes, *, beyond_capacity: bool = False) -> None:
         seq = self.spool.append(payload, beyond_capacity=beyond_capacity)
@@ -262,10 +299,10 @@ class Terminal:
         """What is due; answers how long nothing will be."""
         now = self._clock()
         with self._changed:
-            if now >= self._batcher.due_at():
-                self._spool_batch()
-            if self._dropped.due(now):
-                self._write_gap()
+            for batcher in self._batchers:
+                if now >= batcher.due_at():
+                    self._spool_batch(batcher)
+            self._write_drops(now)
             self.spool.trim()
         if self.spool.due(now) and now >= self._sync_again_at:
             try:
@@ -274,9 +311,9 @@ class Terminal:
                 self._sync_again_at = now + 1.0
                 self._warn("not_synced", str(error))
             self._uplink.wake()
-        due_at = self._batcher.due_at()
-        if self._batcher.full:
-            # Full and still here means that the spool is: the next ACK or the next second may change that.
+        due_at = self._batchers.due_at()
+        if due_at <= now:
+            # Due and still here means that the spool is full: the next ACK or the next second may change that.
             due_at = now + 1.0
         return max(0.001, min(1.0, due_at - now, max(self.spool.due_at(), self._sync_again_at) - now))
 

@@ -26,6 +26,7 @@ _BUG: Final = frozenset(
         "bad_message",
         "bad_seq",
         "bad_server_frame",
+        "encoding_refused",
         "frame_too_long",
         "size_scale_refused",
         "unexpected_frame",

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from terminals.audits import Audits
 from terminals.spool_state import SpoolFull
 from terminals.wire import frames, limits, messages, pack_checksums, proof
-from terminals.wire.batches import size_scale
+from terminals.wire.versions import Readable
 
 AGENT: Final = f"naru-terminal/1 python/{platform.python_version()}"
 HANDSHAKE_S: Final = 10.0
@@ -137,7 +137,7 @@ class Session:
         self._time_us = time_us
         self._heartbeat_s, self._dead_s = limits.HEARTBEAT_S, limits.DEAD_S
         self._window_batches, self._window_bytes = limits.WINDOW_BATCHES, limits.WINDOW_BYTES
-        self._size_scale = limits.SIZE_SCALE
+        self._readable_there = Readable()
         self._credit = 0
         self._next = 0
         self._hello = (1, 0)
@@ -259,7 +259,7 @@ class Session:
             return
         self._window_batches = challenge.limits.get("window_batches", self._window_batches)
         self._window_bytes = challenge.limits.get("window_bytes", self._window_bytes)
-        self._size_scale = challenge.limits.get("size_scale", limits.OLDEST_SIZE_SCALE)
+        self._readable_there = Readable.of(challenge.limits)
         who, epoch = self._identity, self._batches.epoch
         first, last = self._hello = self._batches.first, self._batches.durable
         self._auth = proof.auth_message(
@@ -431,17 +431,14 @@ class Session:
         return True
 
     def _readable(self, seq: int) -> bytes | None:
-        """The batch; None, and the end of the session, if its sizes are finer than this server reads: it would refuse
-        the batch for good."""
+        """The batch; None, and the end of the session, if this server does not read such a one: it would refuse the
+        batch for good."""
         payload = self._batches.get(seq)
-        scale = size_scale(payload)
-        if scale <= self._size_scale:
+        refusal = self._readable_there.refusal(payload)
+        if refusal is None:
             return payload
-        self._end(
-            "size_scale_refused",
-            f"batch {seq} has sizes of {scale} decimal places, this server reads {self._size_scale}: update the server."
-            " The batch stays in the spool",
-        )
+        code, why = refusal
+        self._end(code, f"batch {seq} {why}: update the server. The batch stays in the spool")
         return None
 
     def _has_room(self) -> bool:

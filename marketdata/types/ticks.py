@@ -158,11 +158,8 @@ def symbol_ranks(ticks: Ticks) -> npt.NDArray[Any]:
     return ranked
 
 
-def decimal_text(value: int, scale: int) -> str:
-    """A scaled integer as plain decimal text without trailing zeros: (480025000000, 8) is "4800.25"."""
-    sign = "-" if value < 0 else ""
-    whole, fraction = divmod(abs(value), 10**scale)
-    return f"{sign}{whole}.{fraction:0{scale}d}".rstrip("0").rstrip(".") if fraction else f"{sign}{whole}"
+decimal_text = wire.numbers.write
+"""A scaled integer as plain decimal text without trailing zeros: (480025000000, 8) is "4800.25"."""
 
 
 def decimal_texts(values: Int64, scale: int) -> list[str]:
@@ -274,7 +271,11 @@ def _decode_one(one: WireBatch, header: wire.BatchHeader) -> Decoded:
     if header.encoding == wire.Encoding.ROWS:
         return _from_rows(one, header)
     nothing, faults = empty(header.feed, one.source_id), np.zeros(0, np.uint32)
-    gap = wire.parse_gap(one.payload, header)
+    if header.encoding != wire.Encoding.GAP:
+        raise wire.BatchError("bad_batch", f"batches of {header.encoding.name.lower()} are not read yet")
+    gap, *more = wire.parse_gaps(one.payload, header)
+    if more:
+        raise wire.BatchError("bad_batch", "arrays of gaps are not read yet")
     return Decoded(header=header, ticks=nothing, faults=faults, symbols=[], gap=gap, shared=_Shared(nothing, faults))
 
 
@@ -286,7 +287,7 @@ def _from_columns(batches: Sequence[_ColumnsBatch]) -> list[Decoded]:
     columns = {name: column[:rows] for name, column in _nothing(rows).items()}
     faults = np.zeros(rows, np.uint32)
     symbols: list[str] = []
-    for column in sorted({column for one in batches for column in one.layout.offsets}):
+    for column in sorted({column for one in batches for column in one.layout.offsets if column in _COLUMN_NAMES}):
         name = _COLUMN_NAMES[column]
         values = np.frombuffer(_column_bytes(column, batches), _WIRE_DTYPES[name])
         if name == "symbol":
@@ -344,7 +345,7 @@ def _tick_ids(numbers: Sequence[int], lengths: Sequence[int]) -> Int64:
     return ids
 
 
-_COLUMN_NAMES = {column: column.name.lower() for column in wire.Column}
+_COLUMN_NAMES = {column: column.name.lower() for column in wire.Column if column.name.lower() in COLUMNS}
 _ABSENT_BYTES = {
     column: np.full(
         wire.BATCH_ROWS,

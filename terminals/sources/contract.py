@@ -6,6 +6,11 @@ from typing import Literal, Protocol
 
 from terminals.batcher import Row
 from terminals.spool import Spool
+from terminals.wire import Gap
+
+SymbolGap = Gap
+"""What a source found missing of a symbol (or, without one, of its feed): `symbol`, `from_us`, `to_us`, `rows` (0:
+unknown), `missing` (a volume in 1e-6), `trade_date` (days since 1970), `reason`. By name, please."""
 
 
 class Pace(Protocol):
@@ -28,8 +33,12 @@ class Receiver(Protocol):
     def spool(self) -> Spool:
         """For a source that counts on what was already taken."""
 
-    def send(self, rows: Iterable[Row]) -> None:
-        """Take rows; waits while there is no room."""
+    def send(self, rows: Iterable[Row], *, feed: str | None = None) -> None:
+        """Take rows of a feed, by default the terminal's own; ticks, order books and events in any mix. Waits while
+        there is no room."""
+
+    def report_gaps(self, gaps: Iterable[SymbolGap], *, feed: str | None = None) -> None:
+        """Say that something is missing. Leaves after all rows of the feed that were sent before."""
 
     def flush(self) -> None:
         """Put all that was taken into the spool."""

@@ -8,6 +8,10 @@ VALUE_SCALE = PRICE_SCALE + SIZE_SCALE
 """A traded value, price x size, is exact in 1e-14."""
 OLDEST_SIZE_SCALE = 4
 """The finest size scale that every version of the protocol knows. A finer one is used only where a size needs it."""
+OLDEST_ENCODING = 3
+"""The last encoding of batches that every version knows."""
+OLDEST_COLUMN = 13
+"""The last column of ticks that every version knows."""
 ABSENT = -(2**63)
 """A 64-bit field without a value."""
 ABSENT_DATE = -(2**31)
@@ -22,6 +26,16 @@ HELLO_BYTES = 4096
 FRAME_BYTES = 1024 * 1024
 """The longest payload of any frame after WELCOME."""
 BATCH_ROWS = 5000
+BATCH_BOOKS = 1000
+"""The most order books in a batch."""
+BATCH_GAPS = 1000
+"""The most gaps in a batch."""
+BOOK_LEVELS = 10
+"""The most levels of one side of an order book."""
+BODY_BYTES = 4096
+"""The longest body of an event, as JSON."""
+BODY_DEPTH = 16
+"""The most levels of objects and arrays in it."""
 WINDOW_BATCHES = 64
 WINDOW_BYTES = 4 * 1024 * 1024
 MAX_SEQ = 2**32 - 1

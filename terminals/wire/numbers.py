@@ -87,6 +87,13 @@ def _meant(text: str, scale: int) -> int:
     raise TooPreciseError(f"{text!r} has more than {scale} decimal places")
 
 
+def write(value: int, scale: int) -> str:
+    """`value` / 10^scale as plain decimal text without zeros at its end: (480025000000, 8) is "4800.25"."""
+    sign = "-" if value < 0 else ""
+    whole, fraction = divmod(abs(value), 10**scale)
+    return f"{sign}{whole}.{fraction:0{scale}d}".rstrip("0").rstrip(".") if fraction else f"{sign}{whole}"
+
+
 def read_whole(text: str) -> tuple[int, bool]:
     """A whole number of 64 bits (above -2^63), and whether a spreadsheet wrote it as a fraction, 12.0. ValueError if it
     is none."""

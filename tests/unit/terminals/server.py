@@ -21,6 +21,8 @@ class FakeServer:
     binding: str = ""
     size_scale: int | None = wire.SIZE_SCALE
     """The finest it reads; None: it does not say, like a server of before."""
+    encoding: int | None = max(wire.Encoding)
+    """The latest it reads; None: it does not say."""
     compares: int = 0
     """How many batches it compares by one AUDIT; 0 like a server of before, which compares none."""
     given_up: set[int] = field(default_factory=set)
@@ -38,6 +40,8 @@ class FakeServer:
         self.decoder = wire.FrameDecoder(wire.HELLO_BYTES)
         if self.size_scale is not None:
             limits["size_scale"] = self.size_scale
+        if self.encoding is not None:
+            limits |= {"encoding": self.encoding, "column": max(wire.Column)}
         return wire.Challenge(NONCE, (1,), {**limits, "window_bytes": 4 << 20}, timers).encode()
 
     def receive(self, data: bytes) -> bytes:

@@ -124,7 +124,7 @@ def test_a_lost_batch_is_told_in_the_new_epoch_too(tmp_path):
 
     header = wire.parse_header(spool.get(2))
     assert header.encoding is wire.Encoding.GAP
-    assert wire.parse_gap(spool.get(2), header).reason == "spool_damaged"
+    assert [gap.reason for gap in wire.parse_gaps(spool.get(2), header)] == ["spool_damaged"]
     assert texts([spool.get(1), spool.get(3)]) == texts([kept[6], kept[8]])
     assert spool.last == 10
 

@@ -20,6 +20,6 @@ def test_a_rotten_batch_leaves_as_a_gap_between_its_neighbours(tmp_path):
 
     header = wire.parse_header(payload)
     assert (header.seq, header.encoding, header.feed) == (2, wire.Encoding.GAP, "krx")
-    assert wire.parse_gap(payload, header) == wire.Gap(100, 300, 5, "spool_damaged")
+    assert wire.parse_gaps(payload, header) == [wire.Gap(100, 300, 5, "spool_damaged")]
     assert mended.get(2) == payload
     assert wire.parse_header(mended.get(3)).rows == 5

@@ -85,7 +85,7 @@ def test_a_full_spool_that_may_drop_counts_and_reports_a_gap(tmp_path):
     terminal.close()
     *whole, (_seq, last) = spools.read(tmp_path / "spool")
     assert sum(wire.parse_header(payload).rows for _number, payload in whole) == stats.rows_sent
-    gap = wire.parse_gap(last, wire.parse_header(last))
+    (gap,) = wire.parse_gaps(last, wire.parse_header(last))
     assert gap == wire.Gap(stats.rows_sent, 9999, stats.rows_dropped, "spool_full")
 
 
@@ -140,6 +140,86 @@ def test_of_rows_sent_together_those_that_fit_are_taken_and_the_others_are_named
     terminal.close()
     ((_seq, payload),) = spools.read(tmp_path / "spool")
     assert [row["time_us"] for row in wire.decode_columns(payload)] == [0, 1, 3, 5]
+
+
+BOOK = {"kind": wire.Kind.BOOK, "symbol": "A", "time_us": 1, "bids": ((1, 2),), "asks": ((3, 4),)}
+EVENT = {"kind": wire.Kind.STATUS, "event": "vi", "time_us": 1, "body": {"code": "1"}}
+
+
+def headers(path):
+    return [wire.parse_header(payload) for _seq, payload in spools.read(path / "spool")]
+
+
+def test_books_events_and_ticks_of_several_feeds_go_in_batches_of_their_own(tmp_path):
+    terminal = Terminal(config(tmp_path))
+
+    terminal.send([*rows(2), BOOK, EVENT, BOOK])
+    terminal.send([*rows(1), BOOK], feed="nxt")
+    terminal.close()
+
+    assert [(one.feed, one.encoding.name, one.rows) for one in headers(tmp_path)] == [
+        ("sim", "COLUMNS", 2), ("sim", "BOOKS", 2), ("sim", "EVENTS", 1), ("nxt", "COLUMNS", 1), ("nxt", "BOOKS", 1)
+    ]  # fmt: skip
+    assert terminal.stats().rows_sent == 7
+
+
+def test_a_gap_leaves_behind_all_rows_of_its_feed_that_were_sent_before_and_at_once(tmp_path):
+    terminal = Terminal(config(tmp_path))
+    gaps = [wire.Gap(1, 5, 0, "volume_hole", "A", 7_000_000), wire.Gap(2, 3, 0, "volume_hole", "B", 1)]
+
+    terminal.send([*rows(2), BOOK])
+    terminal.send(rows(1), feed="nxt")
+    terminal.report_gaps(iter(gaps))
+    terminal.send(rows(1))
+
+    assert [one.encoding.name for one in headers(tmp_path)] == ["COLUMNS", "BOOKS", "GAP"]
+    payload = terminal.spool.get(3)
+    assert wire.parse_gaps(payload, wire.parse_header(payload)) == gaps
+    terminal.close()
+    assert [(one.feed, one.encoding.name) for one in headers(tmp_path)[3:]] == [("nxt", "COLUMNS"), ("sim", "COLUMNS")]
+
+
+def test_more_gaps_than_a_batch_takes_go_in_several_and_none_at_all_in_none(tmp_path):
+    terminal = Terminal(config(tmp_path))
+
+    terminal.report_gaps([])
+    terminal.report_gaps([wire.Gap(number, number, 0, "x") for number in range(wire.BATCH_GAPS + 1)], feed="nxt")
+    terminal.close()
+
+    told = [wire.parse_gaps(payload, wire.parse_header(payload)) for _seq, payload in spools.read(tmp_path / "spool")]
+    assert [len(gaps) for gaps in told] == [wire.BATCH_GAPS, 1]
+
+
+def test_what_is_dropped_is_told_for_the_feed_it_was_of(tmp_path):
+    terminal = Terminal(config(tmp_path, capacity_bytes=200_000, when_full="drop", batch_rows=100))
+
+    for feed in ("krx", "nxt") * 50:
+        terminal.send(rows(100), feed=feed)
+
+    stats = terminal.stats()
+    terminal.close()
+    told: dict[str, int] = {}
+    for header, (_seq, payload) in zip(headers(tmp_path), spools.read(tmp_path / "spool"), strict=True):
+        if header.encoding is wire.Encoding.GAP:
+            told[header.feed] = told.get(header.feed, 0) + sum(gap.rows for gap in wire.parse_gaps(payload, header))
+    assert set(told) == {"krx", "nxt"}
+    assert sum(told.values()) == stats.rows_dropped == 10_000 - stats.rows_sent
+
+
+def test_books_and_events_reach_the_server_and_an_older_one_leaves_them_in_the_spool(tmp_path):
+    old, new = Server(encoding=None), Server()
+    with Terminal(config(tmp_path, old.address)) as terminal:
+        terminal.send(rows(1))
+        terminal.flush()
+        terminal.send([BOOK, EVENT])
+        assert not terminal.wait_committed(0.5)
+    old.close()
+    with Terminal(config(tmp_path, new.address)) as terminal:
+        assert terminal.wait_committed(30)
+    new.close()
+
+    assert [wire.parse_header(payload).encoding.name for payload in old.fake.held.values()] in ([], ["COLUMNS"])
+    assert {**old.fake.held, **new.fake.held} == dict(spools.read(tmp_path / "spool"))
 
 
 def test_what_is_sent_is_committed_at_the_server(tmp_path):

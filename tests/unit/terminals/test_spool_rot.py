@@ -57,7 +57,7 @@ def check(path, kept, whole, *, rows_known=True):
             lost = spool.lost_at(seq)
             told = mended.get(lost.last)
             header = wire.parse_header(told)
-            gap = wire.parse_gap(told, header)
+            (gap,) = wire.parse_gaps(told, header)
             assert header.encoding is wire.Encoding.GAP
             assert gap.reason.startswith("spool_damaged")
             assert seq <= COMMITTED or lost.first > COMMITTED
@@ -187,9 +187,9 @@ def test_a_stretch_of_zeros_is_told_as_one_gap_with_its_bounds(tmp_path):
     mended = GapFillingReader(spools.Spool(tmp_path), "krx")
     payload = mended.get(14)
     rows = sum(wire.parse_header(kept[seq]).rows for seq in range(10, 15))
-    assert wire.parse_gap(payload, wire.parse_header(payload)) == wire.Gap(
-        9_000, 15_000, rows, "spool_damaged: batches 10 to 14"
-    )
+    assert wire.parse_gaps(payload, wire.parse_header(payload)) == [
+        wire.Gap(9_000, 15_000, rows, "spool_damaged: batches 10 to 14")
+    ]
     assert [wire.parse_header(mended.get(seq)).rows for seq in range(10, 14)] == [0, 0, 0, 0]
 
 

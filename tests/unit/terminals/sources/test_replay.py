@@ -46,9 +46,12 @@ class FakeTerminal:
         self.spool = spools.Spool(path)
         self.rows = []
 
-    def send(self, rows):
+    def send(self, rows, *, feed=None):
         self.rows += rows
         self.spool.append(wire.encode_rows(1, "replay", 0, rows))
+
+    def report_gaps(self, gaps, *, feed=None):
+        raise AssertionError(f"a replay finds no gaps: {list(gaps)}")
 
     def flush(self):
         pass

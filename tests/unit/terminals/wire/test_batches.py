@@ -1,7 +1,5 @@
 """Batches keep every number to the digit, and a wrong structure is a batch error, never a crash."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +15,9 @@ ROW = st.fixed_dictionaries(
         "trade_date": st.none() | st.integers(-(2**31) + 1, 2**31 - 1),
     }
 )  # fmt: skip
+DAY = ("open", "high", "low", "prev_close", "upper_limit", "lower_limit", "change_rate", "cum_value")
+FIGURES = st.fixed_dictionaries({}, optional=dict.fromkeys(DAY, I64))
+SNAPSHOT = st.tuples(ROW, FIGURES).map(lambda both: both[0] | both[1])
 
 
 def columns(rows, **scales):
@@ -35,14 +36,14 @@ def some_batch():
     return columns(rows).encode(5, "krx", 99)
 
 
-@given(st.lists(ROW, max_size=20), st.integers(1, wire.MAX_SEQ))
+@given(st.lists(SNAPSHOT, max_size=20), st.integers(1, wire.MAX_SEQ))
 def test_columns_come_back_as_they_were(rows, seq):
     payload = columns(rows).encode(seq, "krx", 123)
 
     header = wire.parse_header(payload)
     assert (header.seq, header.feed, header.rows, header.captured_us) == (seq, "krx", len(rows), 123)
     assert header.encoding is wire.Encoding.COLUMNS
-    assert in_the_finest_scale(payload) == rows
+    assert in_the_finest_scale(payload) == [dict.fromkeys(DAY) | row for row in rows]
 
 
 def in_the_finest_scale(payload):
@@ -136,8 +137,12 @@ def test_any_changed_bytes_are_a_batch_or_a_batch_error(data):
             assert len(wire.decode_columns(payload)) == header.rows
         elif header.encoding is wire.Encoding.ROWS:
             wire.parse_rows(payload, header)
+        elif header.encoding is wire.Encoding.BOOKS:
+            wire.decode_books(payload)
+        elif header.encoding is wire.Encoding.EVENTS:
+            wire.parse_events(payload, header)
         else:
-            wire.parse_gap(payload, header)
+            wire.parse_gaps(payload, header)
     except wire.BatchError as error:
         code = error.code
     assert code in {"bad_batch_header", "bad_batch", "too_many_rows"}
@@ -200,21 +205,10 @@ def test_rows_that_are_no_array_of_the_announced_length_are_refused(body):
         wire.parse_rows(payload, wire.parse_header(payload))
 
 
-def test_a_gap_comes_back_as_it_was():
-    payload = wire.encode_gap(3, "sim", 9, -5, 7, 1234, "spool_full")
+def test_a_tick_without_figures_of_the_day_is_written_as_before_there_were_any():
+    some = columns([{"symbol": "A", "time_us": 1, "kind": 3, "price": 5, "open": None}]).encode(1, "krx", 0)
+    none = columns([{"symbol": "A", "time_us": 1, "kind": 3, "price": 5}]).encode(1, "krx", 0)
 
-    header = wire.parse_header(payload)
-
-    assert (header.encoding, header.rows) == (wire.Encoding.GAP, 0)
-    assert wire.parse_gap(payload, header) == wire.Gap(-5, 7, 1234, "spool_full")
-
-
-@pytest.mark.parametrize(
-    "change", [{"rows": -1}, {"rows": True}, {"from_us": 8}, {"to_us": None}, {"reason": ""}, {"reason": 1}]
-)
-def test_a_gap_that_says_nothing_is_refused(change):
-    content = {"from_us": 1, "to_us": 7, "rows": 1, "reason": "spool_full", **change}
-    payload = wire.encode_gap(3, "sim", 9, 1, 7, 1, "spool_full")[:40] + json.dumps(content).encode()
-
-    with pytest.raises(wire.BatchError, match="bad_batch"):
-        wire.parse_gap(payload, wire.parse_header(payload))
+    assert some == none
+    with pytest.raises(TypeError, match="opening"):
+        wire.Columns().append(symbol="A", opening=1)

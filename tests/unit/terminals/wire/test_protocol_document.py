@@ -26,6 +26,21 @@ def columns_payload():
     return batch.encode(1, "replay", 1703545200100000)
 
 
+def books_payload():
+    batch = wire.Books(price_scale=2, size_scale=0)
+    batch.append(
+        symbol="ESH4", time_us=1703545201100000, seq=6010, bids=((480025, 12), (480000, 31)), asks=((480050, 7),),
+        bid_total=880, ask_total=902,
+    )  # fmt: skip
+    return batch.encode(4, "replay", 1703545201200000)
+
+
+def events_payload():
+    batch = wire.Events()
+    batch.append(event="halt", time_us=1703545201300000, symbol="ESH4", body={"code": "H1"})
+    return batch.encode(5, "replay", 1703545201400000)
+
+
 def examples():
     """Every hex block of the document by its name."""
     message = proof.auth_message(**SIGNED)
@@ -50,6 +65,8 @@ def examples():
             frame,
             wire.encode_gap(3, "replay", 1703545201000000, 1703545200200000, 1703545200900000, 1234, "spool_full"),
         ),
+        "batch-books": wire.encode(frame, books_payload()),
+        "batch-events": wire.encode(frame, events_payload()),
         "bye": wire.Bye().encode(),
         "auth-message": message,
         "client-proof": bytes.fromhex(proof.client_proof(SECRET, message)),
@@ -98,6 +115,18 @@ def test_every_column_has_its_line(column):
     assert re.search(rf"\| {column.value} \| `{column.name.lower()}` \| {wire.WIDTHS[column]} \|", DOCUMENT)
 
 
+@pytest.mark.parametrize("column", wire.BookColumn)
+def test_every_column_of_books_has_its_line(column):
+    width = "8 × levels" if column in wire.LEVEL_COLUMNS else wire.book_widths(0)[column]
+    assert f"| {column.value} | `{column.name.lower()}` | {width} |" in DOCUMENT.split("### 5.4 Books")[1]
+
+
+def test_the_example_of_an_order_book_can_be_read_back():
+    (book,) = wire.decode_books(blocks()["batch-books"][wire.HEADER_BYTES :])
+
+    assert (book["bids"], book["asks"]) == (((480025, 12), (480000, 31)), ((480050, 7),))
+
+
 def codes_of(heading, end):
     """code -> what the client should do, of one of the document's tables of codes."""
     table = DOCUMENT.split(f"**{heading}**")[1].split(end)[0]
@@ -133,7 +162,8 @@ def test_the_terminal_does_what_the_document_tells_clients_to_do():
     [
         ("HELLO_BYTES", "4,096"), ("FRAME_BYTES", "1,048,576"), ("BATCH_ROWS", "5,000"), ("WINDOW_BATCHES", "64"),
         ("WINDOW_BYTES", "4,194,304"), ("MAX_SEQ", "4,294,967,295"), ("RANGES", "4,096"), ("AUDIT_S", "15 s"),
-        ("AUDIT_BATCHES", "4,096"), ("HELLO_S", "5 s"),
+        ("AUDIT_BATCHES", "4,096"), ("BATCH_BOOKS", "1,000"), ("BATCH_GAPS", "1,000"), ("BOOK_LEVELS", "10"),
+        ("BODY_BYTES", "4,096"), ("HELLO_S", "5 s"),
         ("FRAME_S", "10 s"), ("HEARTBEAT_S", "1 s"), ("DEAD_S", "15 s"), ("FEED_LENGTH", "16"), ("SYMBOL_LENGTH", "24"),
     ],
 )  # fmt: skip
