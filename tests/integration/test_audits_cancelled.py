@@ -10,7 +10,8 @@ from ingest.authenticator import ClientSession
 from ingest.clocks import ClockOffset
 from ingest.connection import Connection
 from ingest.limits import Limits
-from ingest.server import AUDITORS, Server
+from ingest.server import Server
+from ingest.sessions import AUDITORS
 from marketdata.ledger import batch_ledger
 from marketdata.models import Client, IngestBatch, Source
 from terminals import wire
@@ -55,7 +56,7 @@ def spool(name: str) -> ClientSession:
 
 
 def opened(server: Server, admission: ClientSession) -> tuple[Connection, Line]:
-    connection, line = Connection(server), Line()
+    connection, line = Connection(server.sessions), Line()
     connection.connection_made(line)
     hello = wire.Hello(
         client=admission.name, epoch=EPOCH, nonce="00" * 32, first=1, last=0, source="REPLAY", register_market=None,
@@ -63,7 +64,7 @@ def opened(server: Server, admission: ClientSession) -> tuple[Connection, Line]:
     )  # fmt: skip
     assert connection.session is not None
     connection.session.receive(hello.encode(), 0.0)
-    server._welcome(connection, hello, admission, ClockOffset())
+    server.sessions._welcome(connection, hello, admission, ClockOffset())
     return connection, line
 
 
@@ -81,7 +82,7 @@ def test_an_audit_that_waits_for_its_turn_is_cancelled_when_its_connection_ends(
         server = Server(Limits(), instance="test")
         busy = threading.Event()
         for _ in range(AUDITORS):
-            server._auditors.submit(busy.wait, 60)
+            server.sessions._auditors.submit(busy.wait, 60)
         leaving, _ = opened(server, gone)
         staying, line = opened(server, stays)
         for connection in (leaving, staying):
@@ -104,7 +105,7 @@ def test_an_audit_that_waits_for_its_turn_is_cancelled_when_its_connection_ends(
             together.wait(60)
             connections.close_all()
 
-        for end in [server._auditors.submit(leave) for _ in range(AUDITORS)]:
+        for end in [server.sessions._auditors.submit(leave) for _ in range(AUDITORS)]:
             end.result()
 
     asyncio.run(scenario())

@@ -83,7 +83,7 @@ async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) 
         loop.add_signal_handler(number, stopped.set)
     port = await server.start(host, port, tls)
     log.info("listening host=%s port=%d tls=%s", host, port, tls is not None)
-    waits = [asyncio.ensure_future(event.wait()) for event in (stopped, server.broken)]
+    waits = [asyncio.ensure_future(event.wait()) for event in (stopped, server.jobs.broken)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     log.info("draining")
     await server.stop()

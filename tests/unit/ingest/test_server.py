@@ -33,7 +33,7 @@ class Line(asyncio.Transport):
 
 def opened(server):
     """A connection whose client was let in."""
-    connection = Connection(server)
+    connection = Connection(server.sessions)
     connection.connection_made(Line())
     hello = wire.Hello(
         client="kis", epoch="00" * 8, nonce="00" * 32, first=1, last=0, source="KIS", register_market=None,
@@ -44,7 +44,7 @@ def opened(server):
     )
     assert connection.session is not None
     connection.session.receive(hello.encode(), 0.0)
-    server._welcome(connection, hello, admission, ClockOffset())
+    server.sessions._welcome(connection, hello, admission, ClockOffset())
     return connection
 
 
@@ -58,7 +58,7 @@ async def test_an_audit_without_checksums_may_be_asked_again_when_the_database_d
         await connection.audit
 
     assert connection.session.error is None
-    assert server.errors == {}
+    assert server.sessions.errors == {}
 
 
 async def test_an_audit_with_checksums_that_the_database_did_not_answer_ends_the_session():
