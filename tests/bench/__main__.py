@@ -20,7 +20,7 @@ import msgspec
 
 from marketdata.launcher import child_process
 from terminals import wire
-from tests.bench import calibration, candles, latency, peers, report, results, throughput, waiting
+from tests.bench import calibration, candles, latency, peers, report, rest, results, throughput, waiting
 
 ROUNDS = 3
 STOPPED = 130
@@ -56,6 +56,8 @@ PARTS = {
         peers.Peers,
     ),
     "candles": Part("candles beside a data frame's", lambda given: candles.run(), candles.Candles),
+    "rest": Part("requests by REST on SQLite", lambda given: rest.run("sqlite"), rest.Requests),
+    "mariadb-rest": Part("requests by REST on MariaDB", lambda given: rest.run("mariadb"), rest.Requests),
 }
 
 

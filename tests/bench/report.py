@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import calibration, candles, latency, peers, picture, rows, waiting
+from tests.bench import calibration, candles, latency, peers, picture, rest, rows, waiting
 from tests.bench.results import Results
 from tests.bench.throughput import Throughput
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/benchmarks.md"
 PICTURE = ROOT / "docs/images/benchmarks.svg"
-NAMES = {"mariadb": "MariaDB", "postgresql": "PostgreSQL"}
+NAMES = {"sqlite": "SQLite", "mariadb": "MariaDB", "postgresql": "PostgreSQL"}
 STATEMENTS = {"mariadb": "LOAD DATA", "postgresql": "COPY"}
 _HERE = Path(__file__).parent
 
@@ -45,6 +45,8 @@ def page(results: Results) -> str:
         sections.append(stored_by_others(results.peers))
     if results.candles is not None:
         sections.append(minute_candles(results.candles))
+    if results.requests():
+        sections.append(rest.section(results.requests(), NAMES))
     if results.waiting is not None:
         sections.append(waiting.section(results.waiting))
     return "\n\n".join(section.strip() for section in sections) + "\n"
@@ -98,6 +100,9 @@ def budget(results: Results) -> list[tuple[str, str, str]]:
     if results.candles is not None:
         worst = max(case.ratio for case in results.candles.cases)
         lines.append(("candles of 1,000,000 ticks, against polars", "≤ 0.70 ×", f"**{worst:.2f} ×**, the worst case"))
+    for asked in results.requests():
+        bars = next(cost for cost in asked.costs if cost.case == rest.BARS)
+        lines.append((f"{NAMES[asked.database]}: 1,000 bars by REST, CPU", "≤ 12 ms", f"**{bars.median:.1f} ms**"))
     memory = [one.rss_mib for road in results.roads() for one in road.rounds] + [one.rss_mib for one in results.small()]
     if memory:
         lines.append(("memory of all our processes under load", "≤ 1 GiB", f"**{max(memory):,.0f} MiB**"))

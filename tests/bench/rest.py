@@ -17,6 +17,7 @@ import statistics
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from terminals import wire
@@ -25,18 +26,40 @@ from tests.servers.process import spawn, temporary_folder
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = Path(__file__).with_name("rest.md")
 SYMBOL = "005930"
 SYMBOLS = 1_000
 MINUTES = 1_200
 TRADES_A_MINUTE = 3
+BARS = "1,000 candles"
 CASES = {
-    "1,000 candles": f"/v2/stocks/{SYMBOL}/bars?limit=1000",
+    BARS: f"/v2/stocks/{SYMBOL}/bars?limit=1000",
     "1 candle": f"/v2/stocks/{SYMBOL}/bars?limit=1",
     "1,000 trades": f"/v2/stocks/{SYMBOL}/trades?limit=1000",
     "1,000 symbols": "/v2/symbols?limit=1000",
 }
 IN_TURN = 20
 REQUESTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU of the web process for one kind of request, in ms: median, 10th and 90th percentile."""
+
+    case: str
+    folder: str
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What the kinds of requests cost on one database, by checkout."""
+
+    database: str
+    requests: int
+    costs: list[Cost]
 
 
 class Web:
@@ -153,16 +176,11 @@ def measure(webs: list[Web], path: str, requests: int) -> list[list[float]]:
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.rest", description=__doc__)
-    parser.add_argument("--database", choices=("sqlite", "mariadb", "postgresql"), default="sqlite")
-    parser.add_argument(
-        "--requests", type=wire.options.between(1, 10**6), default=REQUESTS, help=f"of each kind ({REQUESTS})"
-    )
-    parser.add_argument("folders", nargs="*", type=Path, default=[ROOT], metavar="FOLDER", help="checkouts to compare")
-    given = parser.parse_args()
+def run(database: str, *, requests: int = REQUESTS, folders: list[Path] | None = None) -> Requests:
+    """Measure on servers of its own; once a process, for Django is set up for one database. RuntimeError when the
+    checkouts do not answer the same."""
     folder = temporary_folder("rest")
-    with _servers(given.database, folder) as environment:
+    with _servers(database, folder) as environment:
         os.environ.update(environment)
         import django
 
@@ -175,16 +193,40 @@ def main() -> int:
         connections.close_all()
         webs = [
             Web(tree.resolve(), dict(os.environ), folder / f"web{number}.log", headers)
-            for number, tree in enumerate(given.folders)
+            for number, tree in enumerate(folders or [ROOT])
         ]
-        print(f"{given.database}, ms of CPU of the web process a request: median (10th to 90th percentile)", flush=True)
+        found = []
+        print(f"{database}, ms of CPU of the web process a request: median (10th to 90th percentile)", flush=True)
         for case, path in CASES.items():
-            for web, costs in zip(webs, measure(webs, path, given.requests), strict=True):
+            for web, costs in zip(webs, measure(webs, path, requests), strict=True):
                 tenths = statistics.quantiles(costs, n=10)
-                median = statistics.median(costs)
-                print(f"{case:14s} {web.folder}: {median:.2f} ({tenths[0]:.2f} to {tenths[-1]:.2f})", flush=True)
+                one = Cost(case, str(web.folder), statistics.median(costs), tenths[0], tenths[-1])
+                print(f"{case:14s} {one.folder}: {one.median:.2f} ({one.low:.2f} to {one.high:.2f})", flush=True)
+                found.append(one)
         for web in webs:
             web.stop()
+    return Requests(database, requests, found)
+
+
+def section(measured: list[Requests], names: dict[str, str]) -> str:
+    """The part of docs/benchmarks.md that tells of it; `names` are the databases' for people."""
+    cells = [
+        f"| {names[one.database]} | {cost.case} | {cost.median:.2f} ({cost.low:.2f} to {cost.high:.2f}) |"
+        for one in measured
+        for cost in one.costs
+    ]
+    return TEMPLATE.read_text(encoding="utf-8").format(requests=measured[0].requests, table="\n".join(cells))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.rest", description=__doc__)
+    parser.add_argument("--database", choices=("sqlite", "mariadb", "postgresql"), default="sqlite")
+    parser.add_argument(
+        "--requests", type=wire.options.between(1, 10**6), default=REQUESTS, help=f"of each kind ({REQUESTS})"
+    )
+    parser.add_argument("folders", nargs="*", type=Path, default=[ROOT], metavar="FOLDER", help="checkouts to compare")
+    given = parser.parse_args()
+    run(given.database, requests=given.requests, folders=given.folders)
     return 0
 
 

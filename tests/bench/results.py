@@ -15,6 +15,7 @@ from tests.bench.calibration import Calibration
 from tests.bench.candles import Candles
 from tests.bench.latency import Latency
 from tests.bench.peers import Peers
+from tests.bench.rest import Requests
 from tests.bench.throughput import Throughput
 from tests.bench.waiting import Waits
 
@@ -39,6 +40,8 @@ class Results:
     postgresql_small: Latency | None = None
     peers: Peers | None = None
     candles: Candles | None = None
+    rest: Requests | None = None
+    mariadb_rest: Requests | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
     def roads(self) -> list[Throughput]:
@@ -48,6 +51,10 @@ class Results:
     def small(self) -> list[Latency]:
         """Those that were measured, by database."""
         return [one for one in (self.mariadb_small, self.postgresql_small) if one is not None]
+
+    def requests(self) -> list[Requests]:
+        """Those that were measured, by database."""
+        return [one for one in (self.rest, self.mariadb_rest) if one is not None]
 
     def versions(self) -> dict[str, str]:
         """Of everything that took part."""

@@ -9,6 +9,7 @@ from tests.bench.calibration import Calibration
 from tests.bench.candles import Candles, Case
 from tests.bench.latency import Latency
 from tests.bench.peers import Measured, Peers, Turn
+from tests.bench.rest import BARS, Cost, Requests
 from tests.bench.results import Results
 from tests.bench.throughput import Round, Throughput
 from tests.bench.waiting import Waits
@@ -62,6 +63,8 @@ def results():
             {"asyncpg": "0.32.0"},
         ),
         candles=Candles([Case(20, "shuffled", 20_000, [60.0, 66.0, 63.0], [126.0, 120.0, 130.0])], 1_000_000, "2.1.0"),
+        rest=Requests("sqlite", 200, [Cost(BARS, "here", 8.35, 8.0, 9.5), Cost("1 candle", "here", 3.0, 2.5, 4.0)]),
+        mariadb_rest=Requests("mariadb", 200, [Cost(BARS, "here", 9.25, 9.0, 11.0)]),
     )
 
 
@@ -75,6 +78,7 @@ def test_the_budget_compares_medians(results):
         "**0.70 ×** (70,000 against 100,000)"
     )
     assert lines["candles of 1,000,000 ticks, against polars"] == "**0.50 ×**, the worst case"
+    assert lines["SQLite: 1,000 bars by REST, CPU"] == "**8.3 ms**"
     assert lines["the whole road on MariaDB against Django bulk_create 1,000 alone"] == (
         "**10.0 ×** (90,000 against 9,000)"
     )
@@ -99,6 +103,7 @@ def test_the_page_has_every_part_its_hour_and_its_calibration(results):
         "From a terminal to a browser",
         "The same rows stored by others",
         "Candles",
+        "What a request by REST costs",
         "What a person waits for",
     ]
     assert "Begun 2026-11-27 07:00 UTC, 9 minutes" in text
@@ -107,19 +112,22 @@ def test_the_page_has_every_part_its_hour_and_its_calibration(results):
     assert "Left out: QuestDB, its server is nowhere to be had." in text
     assert "asyncpg 0.32.0" in text
     assert "polars 2.1.0" in text
+    assert "| SQLite | 1 candle | 3.00 (2.50 to 4.00) |" in text
+    assert "| MariaDB | 1,000 candles | 9.25 (9.00 to 11.00) |" in text
     assert "Not measured" not in text
 
 
 def test_every_table_of_the_page_has_as_many_cells_in_each_row(results):
     tables = re.findall(r"(?:^\|.*\|$\n?)+", report.page(results), re.MULTILINE)
 
-    assert len(tables) == 9
+    assert len(tables) == 10
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
 
 
 def test_a_part_that_failed_is_named_and_left_out(results):
     results.mariadb = results.mariadb_small = results.peers = results.candles = results.waiting = None
+    results.mariadb_rest = None
     results.failed = {"peers": "ended with status 1"}
 
     text = report.page(results)
@@ -131,7 +139,17 @@ def test_a_part_that_failed_is_named_and_left_out(results):
 
 
 def test_a_run_in_which_everything_failed_makes_a_page_and_an_empty_picture(results):
-    for name in ("waiting", "mariadb", "mariadb_small", "postgresql", "postgresql_small", "peers", "candles"):
+    for name in (
+        "waiting",
+        "mariadb",
+        "mariadb_small",
+        "postgresql",
+        "postgresql_small",
+        "peers",
+        "candles",
+        "rest",
+        "mariadb_rest",
+    ):
         setattr(results, name, None)
     results.failed = {"mariadb": "ended with status 1"}
 
@@ -204,7 +222,7 @@ def test_names_are_escaped_in_the_picture():
     assert "<a & b>" in [text.text for text in root.iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ["waiting", "mariadb", "mariadb_small", "peers", "candles"])
+@pytest.mark.parametrize("name", ["waiting", "mariadb", "mariadb_small", "peers", "candles", "rest"])
 def test_what_a_part_found_is_the_same_after_its_way_through_json(results, name):
     found = getattr(results, name)
 
