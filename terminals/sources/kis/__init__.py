@@ -1,0 +1,1 @@
+"""The Open API of Korea Investment & Securities (KIS): WebSocket streams and polled quotes."""

@@ -1,0 +1,126 @@
+"""A data frame of the WebSocket as values: `<flag>|<TR>|<count>|<values joined by ^>`. Several records may follow each
+other in one frame. How wide a record is, is what the frame says (values / count) and never a constant of ours; what the
+values mean is `records`' business.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from terminals.sources.kis.layouts import LAYOUTS, CodeForm, Layout
+
+_CODES: Final = {form: re.compile(form.value, re.ASCII) for form in CodeForm}
+_TIME: Final = re.compile(r"[0-9]{6}", re.ASCII)
+_KNOWN_CODES: Final = 20_000
+_WIDTHS: Final = 16
+_MOST_RECORDS: Final = 999
+
+
+class Undecodable(ValueError):
+    """This frame cannot be read; `reason` is a word to count by, `tr_id` is empty where even that is not known."""
+
+    def __init__(self, reason: str, tr_id: str, detail: str) -> None:
+        super().__init__(f"{reason} {tr_id or '-'}: {detail}")
+        self.reason, self.tr_id, self.detail = reason, tr_id, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """`values` has whole records of `width` values each, one behind the other."""
+
+    layout: Layout
+    values: list[str]
+    width: int
+    recounted: bool = False
+    """Whether the frame gave another number of records than it has."""
+
+    @property
+    def count(self) -> int:
+        """How many records."""
+        return len(self.values) // self.width
+
+    def record(self, index: int) -> dict[str, str]:
+        """One record with the names of its fields; `extra_<place>` beyond the known ones."""
+        start = index * self.width
+        return {self.layout.name_of(place): self.values[start + place] for place in range(self.width)}
+
+
+@dataclass
+class Reader:
+    """Reads frames; remembers which widths each TR has had, so that each new one is told once."""
+
+    new_widths: list[tuple[str, int]] = field(default_factory=list)
+    """(TR, width) not seen before; for the caller to take."""
+    _seen: dict[str, set[int]] = field(default_factory=dict)
+    _codes: dict[CodeForm, set[str]] = field(default_factory=lambda: {form: set() for form in CodeForm})
+
+    def read(self, tr_id: str, count: str, payload: str) -> Frame:
+        """A frame from its plain parts. Undecodable, with reason `unknown_tr`, `count`, `width` or `code`."""
+        layout = LAYOUTS.get(tr_id)
+        if layout is None:
+            raise Undecodable("unknown_tr", tr_id, f"{len(payload)} characters")
+        values = payload.split("^")
+        said = int(count) if count.isascii() and count.isdigit() and len(count) <= 4 else 0
+        width, rest = divmod(len(values), said) if 1 <= said <= _MOST_RECORDS else (0, 1)
+        fits = rest == 0 and width >= layout.required and self._are_alike(layout, values[::width])
+        if fits and width in self._widths(layout):
+            return Frame(layout, values, width)
+        # Perhaps the count is wrong: then a width that is known makes whole records, each with a code and a time.
+        known = self._recount(layout, values, said)
+        if known:
+            return Frame(layout, values, known, recounted=True)
+        if not fits:
+            raise Undecodable(self._why(layout, said, width, rest), tr_id, f"count {count!r}, {len(values)} values")
+        if len(self._widths(layout)) < _WIDTHS:
+            self._widths(layout).add(width)
+            self.new_widths.append((tr_id, width))
+        return Frame(layout, values, width)
+
+    def _widths(self, layout: Layout) -> set[int]:
+        found = self._seen.get(layout.tr_id)
+        if found is None:
+            found = self._seen[layout.tr_id] = set(layout.widths)
+        return found
+
+    def _recount(self, layout: Layout, values: list[str], said: int) -> int:
+        time_at = layout.at(layout.time_field) if layout.time_field else None
+        for width in sorted(self._widths(layout), reverse=True):
+            records, rest = divmod(len(values), width)
+            if rest or records == said or not 1 <= records <= _MOST_RECORDS:
+                continue
+            if not self._are_codes(layout, values[::width]):
+                continue
+            if time_at is None or all(_TIME.fullmatch(one) for one in values[time_at::width]):
+                return width
+        return 0
+
+    def _are_alike(self, layout: Layout, texts: list[str]) -> bool:
+        """Whether these are codes, or at least of one kind: a new form of code must not cost the frame."""
+        if self._are_codes(layout, texts):
+            return True
+        return all(one.isascii() and one.isalnum() and len(one) == len(texts[0]) for one in texts)
+
+    def _are_codes(self, layout: Layout, texts: Iterable[str]) -> bool:
+        known = self._codes[layout.code_form]
+        for text in texts:
+            if text not in known:
+                if not _CODES[layout.code_form].fullmatch(text):
+                    return False
+                if len(known) < _KNOWN_CODES:
+                    known.add(text)
+        return True
+
+    @staticmethod
+    def _why(layout: Layout, said: int, width: int, rest: int) -> str:
+        if said < 1 or rest:
+            return "count"
+        return "width" if width < layout.required else "code"
+
+
+def take_apart(message: str) -> tuple[bool, str, str, str]:
+    """(encrypted, TR, count, payload) of a data frame. Undecodable `garbage` if it is none."""
+    parts = message.split("|", 3)
+    if len(parts) != 4 or parts[0] not in ("0", "1") or not parts[1]:
+        raise Undecodable("garbage", "", f"begins with {message[:40]!r}")
+    return parts[0] == "1", parts[1], parts[2], parts[3]

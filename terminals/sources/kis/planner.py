@@ -1,0 +1,148 @@
+"""Which registrations go to which appkey. One session of KIS takes 41; what does not fit is polled or not covered, and
+that is said. A change of the list moves nothing that may stay where it is. Arithmetic only: `registrations` acts on it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+MOST_REGISTRATIONS: Final = 41
+"""Of one session, all TRs together; the 42nd is answered OPSP0008 (portal notice; measured in 2026)."""
+PLANNED: Final = 40
+"""How many we plan with."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Registration:
+    """What is asked for on a session, and what an answer is matched by."""
+
+    tr_id: str
+    tr_key: str
+
+
+class Kind(Enum):
+    """What may be wanted of a symbol."""
+
+    TRADE = "trade"
+    BOOK = "book"
+    EXPECTED = "expected"
+    STATUS = "status"
+    INDEX = "index"
+
+
+class Coverage(Enum):
+    """How a wish is fulfilled."""
+
+    WEBSOCKET = "websocket"
+    POLLING = "polling"
+    NONE = "none"
+
+
+_LETTERS: Final = {"krx": "ST", "nxt": "NX", "unified": "UN"}
+_STOCK_TRS: Final = {Kind.TRADE: "CNT0", Kind.BOOK: "ASP0", Kind.EXPECTED: "ANC0", Kind.STATUS: "MKO0"}
+_FUTURES_TRS: Final = {Kind.TRADE: "H0IFCNT0", Kind.BOOK: "H0IFASP0"}
+_OVERSEAS_TRS: Final = {Kind.TRADE: "HDFSCNT0", Kind.BOOK: "HDFSASP0"}
+POLLED: Final = frozenset({Kind.TRADE, Kind.BOOK, Kind.INDEX})
+"""What REST has too, as a picture of the moment. Expected prices and status are pushed only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One kind of news of one symbol; the lower `priority`, the more wanted. `symbol` is as REST calls it."""
+
+    registration: Registration
+    symbol: str
+    kind: Kind
+    priority: int = 100
+
+
+def registration_of(symbol: str, kind: Kind, feed: str) -> Registration | None:
+    """What to register for `symbol` on `feed`: krx, nxt, unified, index, futures or overseas (the symbol is then the
+    key with its exchange, such as DNASAAPL). None where KIS has no such TR."""
+    if feed == "index":
+        return Registration("H0UPCNT0", symbol) if kind is Kind.INDEX else None
+    by_kind = {"futures": _FUTURES_TRS, "overseas": _OVERSEAS_TRS}.get(feed)
+    if by_kind is not None:
+        tr_id = by_kind.get(kind)
+        return Registration(tr_id, symbol) if tr_id else None
+    letters, ending = _LETTERS.get(feed), _STOCK_TRS.get(kind)
+    return Registration(f"H0{letters}{ending}", symbol) if letters and ending else None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Registrations by appkey (by its name, never the key itself), and how each wish is covered."""
+
+    by_appkey: Mapping[str, frozenset[Registration]]
+    coverage: Mapping[Wish, Coverage] = field(default_factory=dict)
+
+    def count(self, coverage: Coverage) -> int:
+        """How many wishes are covered that way."""
+        return sum(one is coverage for one in self.coverage.values())
+
+    def polled(self) -> list[Wish]:
+        """What is left to REST, the most wanted first."""
+        return sorted(
+            (wish for wish, how in self.coverage.items() if how is Coverage.POLLING), key=lambda wish: wish.priority
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to do on one session, in this order: a session that is full takes nothing before something left."""
+
+    unregister: tuple[Registration, ...]
+    register: tuple[Registration, ...]
+
+
+def plan(
+    wishes: Iterable[Wish],
+    appkeys: Sequence[str],
+    *,
+    per_appkey: int = PLANNED,
+    polling: Mapping[Kind, int] | None = None,
+    before: Plan | None = None,
+) -> Plan:
+    """The most wanted wishes spread over the appkeys. `polling` is how many symbols of a kind REST has room for;
+    `before` the plan in force, whose registrations stay where they are if they are still among the most wanted. Among
+    equally wanted ones those stay that are registered. ValueError if `per_appkey` is more than a session takes.
+    """
+    if not 0 <= per_appkey <= MOST_REGISTRATIONS:
+        raise ValueError(f"per_appkey {per_appkey} must be 0 to {MOST_REGISTRATIONS}: a session takes no more")
+    held = {one: name for name, kept in (before.by_appkey.items() if before else ()) for one in kept}
+    unique: dict[Registration, Wish] = {}
+    for wish in wishes:
+        known = unique.get(wish.registration)
+        if known is None or wish.priority < known.priority:
+            unique[wish.registration] = wish
+    order = sorted(unique.values(), key=lambda wish: (wish.priority, wish.registration not in held))
+    chosen = order[: per_appkey * len(appkeys)]
+    assigned: dict[str, list[Registration]] = {name: [] for name in appkeys}
+    homeless = []
+    for wish in chosen:
+        home = assigned.get(held.get(wish.registration, ""))
+        if home is not None and len(home) < per_appkey:
+            home.append(wish.registration)
+        else:
+            homeless.append(wish.registration)
+    for one in homeless:
+        min(assigned.values(), key=len).append(one)
+    coverage = dict.fromkeys(chosen, Coverage.WEBSOCKET)
+    room = dict(polling or {})
+    for wish in order[len(chosen) :]:
+        free = room.get(wish.kind, 0) if wish.kind in POLLED else 0
+        coverage[wish] = Coverage.POLLING if free > 0 else Coverage.NONE
+        if free > 0:
+            room[wish.kind] = free - 1
+    return Plan({name: frozenset(registrations) for name, registrations in assigned.items()}, coverage)
+
+
+def changes(before: Mapping[str, frozenset[Registration]], after: Plan) -> dict[str, Change]:
+    """What each appkey's session has to do to get from one state to a plan; appkeys without a change are left out."""
+    found = {}
+    for name in sorted({*before, *after.by_appkey}):
+        old, new = before.get(name, frozenset()), after.by_appkey.get(name, frozenset())
+        if old != new:
+            found[name] = Change(tuple(sorted(old - new)), tuple(sorted(new - old)))
+    return found

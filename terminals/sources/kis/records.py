@@ -1,0 +1,416 @@
+"""Records as rows: what a trade, an expected price, a book, a status of KIS is in our columns. An expected price is
+never a trade. What cannot be right in one record costs that record alone.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from terminals import exact
+from terminals.batcher import Row
+from terminals.sources.kis import exchange_zones, korean_time
+from terminals.sources.kis.conditions import Conditions
+from terminals.sources.kis.frames import Frame
+from terminals.sources.kis.layouts import KIS_NIGHT, Content, Layout
+from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side
+
+_SIZE: Final = 10**SIZE_SCALE
+_REMEMBERED: Final = 200_000
+_SIDES: Final = {"1": Side.BUY, "5": Side.SELL}
+_NOTHING: Final = ("", "(null)")
+_IN_SESSION: Final = "0"
+
+
+class _Numbers(dict[str, int]):
+    """Decimal numbers as integers of 10^-scale, each text read once; ValueError for what is none."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self._scale = scale
+
+    def __missing__(self, text: str) -> int:
+        value, _noisy = exact.read(text, self._scale)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[text] = value
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A record that is no row: `reason` is a word to count by, `values` the record as it came."""
+
+    reason: str
+    values: list[str]
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a frame gave: `rows` of `feed`, `delayed` ones of a feed of their own."""
+
+    feed: str
+    rows: list[Row] = field(default_factory=list)
+    delayed: list[Row] = field(default_factory=list)
+    wrong: list[Wrong] = field(default_factory=list)
+    without_price: int = 0
+    """Indications that said that there is none."""
+
+
+class Converter:
+    """Makes rows of frames and numbers them from `first_seq`. Not thread-safe."""
+
+    def __init__(self, *, first_seq: int = 1) -> None:
+        self._seq = itertools.count(first_seq)
+        self._prices, self._sizes = _Numbers(PRICE_SCALE), _Numbers(SIZE_SCALE)
+        self._times, self._dates = korean_time.Times(), korean_time.Dates()
+        self._conditions = Conditions()
+        self._columns: dict[str, tuple[int, ...]] = {}
+        self._by_content: dict[Content, Callable[[Frame, int, Rows], None]] = {
+            Content.TRADE: self._trades,
+            Content.EXPECTED: self._expected,
+            Content.BOOK: self._books,
+            Content.MARKET_STATUS: self._statuses,
+            Content.INDEX: self._indices,
+            Content.FUTURES_TRADE: self._futures,
+            Content.OVERSEAS_TRADE: self._overseas_trades,
+            Content.OVERSEAS_BOOK: self._overseas_books,
+        }
+
+    def convert(self, frame: Frame, now_us: int) -> Rows:
+        """The rows of a frame that came at `now_us`, by which records without a date are dated."""
+        made = Rows(frame.layout.feed)
+        self._by_content[frame.layout.content](frame, now_us, made)
+        return made
+
+    def event(self, name: str, *, now_us: int, body: dict[str, object], symbol: str | None = None) -> Row:
+        """A row of an event that is seen now."""
+        return {
+            "symbol": symbol,
+            "time_us": now_us,
+            "kind": Kind.STATUS,
+            "seq": next(self._seq),
+            "trade_date": korean_time.date_of(now_us),
+            "event": name,
+            "body": body,
+        }
+
+    def _trades(self, frame: Frame, now_us: int, made: Rows) -> None:
+        values, width = frame.values, frame.width
+        (symbol_at, hour_at, price_at, size_at, side_at, cum_at, date_at, class_at, halted_at, bid_at, ask_at) = (
+            self._places(
+                frame.layout,
+                *("MKSC_SHRN_ISCD", "STCK_CNTG_HOUR", "STCK_PRPR", "CNTG_VOL"),
+                "CCLD_DVSN" if "CCLD_DVSN" in frame.layout.names else "CNTG_CLS_CODE",
+                *("ACML_VOL", "BSOP_DATE", "HOUR_CLS_CODE", "TRHT_YN", "BIDP1", "ASKP1"),
+            )
+        )
+        (bid_size_at, ask_size_at) = self._places(frame.layout, "BIDP_RSQN1", "ASKP_RSQN1")
+        prices, sizes, dates, times, seq = self._prices, self._sizes, self._dates, self._times, self._seq
+        trade, unknown, sides, conditions = Kind.TRADE, Side.UNKNOWN, _SIDES, self._conditions
+        append = made.rows.append
+        # Columns of the frame and one loop over them: it is the busiest code of a terminal.
+        for index, (
+            symbol,
+            hour,
+            price_text,
+            size_text,
+            side,
+            cum,
+            date,
+            hour_class,
+            halted,
+            bid,
+            ask,
+            bs,
+            as_,
+        ) in enumerate(
+            zip(
+                values[symbol_at::width],
+                values[hour_at::width],
+                values[price_at::width],
+                values[size_at::width],
+                values[side_at::width],
+                values[cum_at::width],
+                values[date_at::width],
+                values[class_at::width],
+                values[halted_at::width],
+                values[bid_at::width],
+                values[ask_at::width],
+                values[bid_size_at::width],
+                values[ask_size_at::width],
+                strict=True,
+            )
+        ):
+            try:
+                days, midnight_us = dates[date]
+                time_us = midnight_us + times[hour]
+                price = prices[price_text]
+                size = sizes[size_text]
+                cum_volume = int(cum) * _SIZE if cum.isdigit() else sizes[cum]
+                if halted != "N" or conditions.halted:
+                    made.rows.extend(self._halts(made.feed, symbol, halted, time_us, days))
+                if hour_class != _IN_SESSION and not (hour_class == "" and 0 < size <= cum_volume):
+                    if price <= 0:
+                        made.without_price += 1
+                    else:
+                        append(_expected(symbol, time_us, price, size, next(seq), days))
+                    continue
+                if price <= 0 or size <= 0 or cum_volume < size:
+                    made.wrong.append(Wrong("not_a_trade", values[index * width : index * width + width]))
+                    continue
+                append(
+                    {
+                        "symbol": symbol,
+                        "time_us": time_us,
+                        "kind": trade,
+                        "price": price,
+                        "size": size,
+                        "side": sides.get(side, unknown),
+                        "seq": next(seq),
+                        "bid": prices[bid] or None if bid else None,
+                        "ask": prices[ask] or None if ask else None,
+                        "bid_size": sizes[bs] if bs else None,
+                        "ask_size": sizes[as_] if as_ else None,
+                        "cum_volume": cum_volume,
+                        "trade_date": days,
+                    }
+                )
+            except ValueError:
+                made.wrong.append(Wrong("bad_field", values[index * width : index * width + width]))
+
+    def _expected(self, frame: Frame, now_us: int, made: Rows) -> None:
+        places = self._places(frame.layout, "MKSC_SHRN_ISCD", "STCK_CNTG_HOUR", "STCK_PRPR", "CNTG_VOL", "BSOP_DATE")
+        for record in _records(frame):
+            symbol, hour, price_text, size, date = (record[place] for place in places)
+            try:
+                days, midnight_us = self._dates[date]
+                price = self._prices[price_text]
+                if price <= 0:
+                    made.without_price += 1
+                    continue
+                time_us = midnight_us + self._times[hour]
+                made.rows.append(_expected(symbol, time_us, price, self._size(size) or 0, next(self._seq), days))
+            except ValueError:
+                made.wrong.append(Wrong("bad_field", record))
+
+    def _books(self, frame: Frame, now_us: int, made: Rows) -> None:
+        layout = frame.layout
+        asks, bids, ask_sizes, bid_sizes = _levels(layout, frame.width)
+        named = {name: place for place, name in enumerate(layout.names[: frame.width])}
+        mid = named.get("MID_PRC", named.get("KMID_PRC"))
+        for record in _records(frame):
+            try:
+                days, time_us = korean_time.nearest(self._times[record[named["BSOP_HOUR"]]], now_us)
+                expected_price = self._price(record, named.get("ANTC_CNPR"))
+                made.rows.append(
+                    {
+                        "symbol": record[0],
+                        "time_us": time_us,
+                        "kind": Kind.BOOK,
+                        "seq": next(self._seq),
+                        "trade_date": days,
+                        "bids": self._side(record, bids, bid_sizes),
+                        "asks": self._side(record, asks, ask_sizes),
+                        "bid_total": self._size(record[named["TOTAL_BIDP_RSQN"]]),
+                        "ask_total": self._size(record[named["TOTAL_ASKP_RSQN"]]),
+                        "expected_price": expected_price,
+                        "expected_size": self._size(record[named["ANTC_CNQN"]]) if expected_price else None,
+                        "cum_volume": self._size(record[named["ACML_VOL"]]) if "ACML_VOL" in named else None,
+                        "mid_price": self._price(record, mid),
+                    }
+                )
+            except ValueError:
+                made.wrong.append(Wrong("bad_field", record))
+
+    def _statuses(self, frame: Frame, now_us: int, made: Rows) -> None:
+        for index, record in enumerate(_records(frame)):
+            symbol, fields = record[0], _given(frame, index)
+            body: dict[str, object] = {"halted": record[1] == "Y", **fields}
+            made.rows.append(self.event("market_status", now_us=now_us, symbol=symbol, body=body))
+            days = korean_time.date_of(now_us)
+            made.rows.extend(self._halts(made.feed, symbol, record[1], now_us, days))
+            code = fields.get("vi_cls_code", "")
+            before = self._conditions.vi(made.feed, symbol, code)
+            if before is not None:
+                body = {"vi": code, "before": before}
+                made.rows.append(self.event("vi", now_us=now_us, symbol=symbol, body=body))
+
+    def _indices(self, frame: Frame, now_us: int, made: Rows) -> None:
+        for index, record in enumerate(_records(frame)):
+            try:
+                days, time_us = korean_time.nearest(self._times[record[1]], now_us)
+                self._prices[record[2]]  # a value that is no number makes the record wrong
+            except ValueError:
+                made.wrong.append(Wrong("bad_field", record))
+                continue
+            # An index is no symbol of the market: its code is in the body.
+            row = self.event("index", now_us=time_us, body={"index": record[0], **_given(frame, index)})
+            made.rows.append({**row, "trade_date": days})
+
+    def _futures(self, frame: Frame, now_us: int, made: Rows) -> None:
+        places = self._places(
+            frame.layout,
+            *("FUTS_SHRN_ISCD", "BSOP_HOUR", "FUTS_PRPR", "LAST_CNQN", "ACML_VOL"),
+            *("FUTS_BIDP1", "FUTS_ASKP1", "BIDP_RSQN1", "ASKP_RSQN1"),
+        )
+        for record in _records(frame):
+            symbol, hour, price_text, size_text, cum, bid, ask, bid_size, ask_size = (record[one] for one in places)
+            try:
+                days, time_us = korean_time.nearest(self._times[hour], now_us)
+                price, size, cum_volume = self._prices[price_text], self._sizes[size_text], self._sizes[cum]
+                if price <= 0 or size <= 0 or cum_volume < size:
+                    made.wrong.append(Wrong("not_a_trade", record))
+                    continue
+                made.rows.append(
+                    {
+                        "symbol": symbol,
+                        "time_us": time_us,
+                        "kind": Kind.TRADE,
+                        "price": price,
+                        "size": size,
+                        "side": Side.UNKNOWN,
+                        "seq": next(self._seq),
+                        "bid": self._prices[bid] or None if bid else None,
+                        "ask": self._prices[ask] or None if ask else None,
+                        "bid_size": self._size(bid_size),
+                        "ask_size": self._size(ask_size),
+                        "cum_volume": cum_volume,
+                        # A night counts for the next trading day, which the server knows.
+                        "trade_date": None if frame.layout.feed == KIS_NIGHT else days,
+                    }
+                )
+            except ValueError:
+                made.wrong.append(Wrong("bad_field", record))
+
+    def _overseas_trades(self, frame: Frame, now_us: int, made: Rows) -> None:
+        places = self._places(
+            frame.layout, "RSYM", "SYMB", "TYMD", "LAST", "EVOL", "TVOL", "PBID", "PASK", "VBID", "VASK"
+        )
+        for record in _records(frame):
+            key, symbol, business, price_text, size_text, cum, bid, ask, bid_size, ask_size = (
+                record[place] for place in places
+            )
+            try:
+                price, size, cum_volume = self._prices[price_text], self._sizes[size_text], self._sizes[cum]
+                if price <= 0 or size <= 0:
+                    made.wrong.append(Wrong("not_a_trade", record))
+                    continue
+                row: Row = {
+                    "symbol": symbol,
+                    "time_us": self._overseas_time(frame.layout, record),
+                    "kind": Kind.TRADE,
+                    "price": price,
+                    "size": size,
+                    "side": Side.UNKNOWN,
+                    "seq": next(self._seq),
+                    "bid": self._prices[bid] or None if bid else None,
+                    "ask": self._prices[ask] or None if ask else None,
+                    "bid_size": self._size(bid_size),
+                    "ask_size": self._size(ask_size),
+                    "cum_volume": cum_volume,
+                    "trade_date": self._dates[business][0],
+                }
+            except ValueError:
+                made.wrong.append(Wrong("bad_field", record))
+                continue
+            (made.delayed if key.startswith("D") else made.rows).append(row)
+
+    def _overseas_books(self, frame: Frame, now_us: int, made: Rows) -> None:
+        named = {name: place for place, name in enumerate(frame.layout.names[: frame.width])}
+        asks, bids, ask_sizes, bid_sizes = (
+            [named[f"{name}{level}"] for level in range(1, 11) if f"{name}{level}" in named]
+            for name in ("PASK", "PBID", "VASK", "VBID")
+        )
+        for record in _records(frame):
+            try:
+                row: Row = {
+                    "symbol": record[named["SYMB"]],
+                    "time_us": self._overseas_time(frame.layout, record),
+                    "kind": Kind.BOOK,
+                    "seq": next(self._seq),
+                    "trade_date": self._dates[record[named["XYMD"]]][0],
+                    "bids": self._side(record, bids, bid_sizes),
+                    "asks": self._side(record, asks, ask_sizes),
+                    "bid_total": self._size(record[named["BVOL"]]),
+                    "ask_total": self._size(record[named["AVOL"]]),
+                }
+            except ValueError:
+                made.wrong.append(Wrong("bad_field", record))
+                continue
+            (made.delayed if record[0].startswith("D") else made.rows).append(row)
+
+    def _overseas_time(self, layout: Layout, record: list[str]) -> int:
+        # The Korean stamp has one meaning all year; the exchange's own clock shows an hour twice when its daylight
+        # saving time ends. The trading date is the exchange's in any case.
+        korean_date, korean_time_, local_date, local_time = (
+            record[place] for place in self._places(layout, "KYMD", "KHMS", "XYMD", "XHMS")
+        )
+        if korean_date not in _NOTHING:
+            return self._dates[korean_date][1] + self._times[korean_time_]
+        return exchange_zones.utc_us(record[0][1:4], local_date, local_time)
+
+    def _halts(self, feed: str, symbol: str, flag: str, time_us: int, days: int) -> Iterator[Row]:
+        changed = self._conditions.halt(feed, symbol, flag)
+        if changed is not None:
+            row = self.event("halt", now_us=time_us, symbol=symbol, body={"halted": changed})
+            yield {**row, "trade_date": days}
+
+    def _places(self, layout: Layout, *names: str) -> tuple[int, ...]:
+        key = f"{layout.tr_id} {names[0]}"
+        found = self._columns.get(key)
+        if found is None:
+            found = self._columns[key] = tuple(layout.at(name) for name in names)
+        return found
+
+    def _side(self, record: list[str], prices: list[int], sizes: list[int]) -> list[tuple[int, int]]:
+        levels = [
+            (self._prices[record[at]], self._sizes[record[size_at]])
+            for at, size_at in zip(prices, sizes, strict=True)
+            if record[at] not in _NOTHING and record[size_at] not in _NOTHING
+        ]
+        return [level for level in levels if level[0] and level[1]]
+
+    def _price(self, record: list[str], place: int | None) -> int | None:
+        """None where there is no such field, or nothing in it; 0 is nothing."""
+        text = "" if place is None else record[place]
+        return None if text in _NOTHING else self._prices[text] or None
+
+    def _size(self, text: str) -> int | None:
+        return None if text in _NOTHING else self._sizes[text]
+
+
+def _expected(symbol: str, time_us: int, price: int, size: int, seq: int, days: int) -> Row:
+    return {
+        "symbol": symbol,
+        "time_us": time_us,
+        "kind": Kind.EXPECTED,
+        "price": price,
+        "size": size,
+        "seq": seq,
+        "trade_date": days,
+    }
+
+
+def _records(frame: Frame) -> Iterator[list[str]]:
+    for start in range(0, len(frame.values), frame.width):
+        yield frame.values[start : start + frame.width]
+
+
+def _levels(layout: Layout, width: int) -> tuple[list[int], list[int], list[int], list[int]]:
+    """The places of asks, bids and their sizes."""
+    names = layout.names[:width]
+    prefix = "FUTS_" if "FUTS_ASKP1" in names else ""
+    asks, bids, ask_sizes, bid_sizes = (
+        [names.index(f"{name}{level}") for level in range(1, 11) if f"{name}{level}" in names]
+        for name in (f"{prefix}ASKP", f"{prefix}BIDP", "ASKP_RSQN", "BIDP_RSQN")
+    )
+    return asks, bids, ask_sizes, bid_sizes
+
+
+def _given(frame: Frame, index: int) -> dict[str, str]:
+    """The fields of a record that hold something, without its code and time, under KIS's names in small letters."""
+    skipped = (frame.layout.names[0], frame.layout.time_field)
+    return {
+        name.lower(): text for name, text in frame.record(index).items() if name not in skipped and text not in _NOTHING
+    }

@@ -1,0 +1,155 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from terminals.sources.kis.planner import (
+    Coverage,
+    Kind,
+    Plan,
+    Registration,
+    Wish,
+    changes,
+    plan,
+    registration_of,
+)
+
+
+def wish(number, *, kind=Kind.TRADE, priority=100):
+    symbol = f"{number:06d}"
+    registration = registration_of(symbol, kind, "krx")
+    assert registration is not None
+    return Wish(registration, symbol, kind, priority)
+
+
+WISHES = st.lists(
+    st.builds(wish, st.integers(0, 60), kind=st.sampled_from([Kind.TRADE, Kind.BOOK]), priority=st.integers(0, 3)),
+    max_size=80,
+)
+APPKEYS = st.integers(0, 4).map(lambda count: [f"key{number}" for number in range(count)])
+
+
+def all_of(found: Plan) -> list[Registration]:
+    return [one for kept in found.by_appkey.values() for one in kept]
+
+
+@given(WISHES, APPKEYS, st.integers(0, 41))
+def test_no_session_has_more_than_it_takes_and_nothing_is_registered_twice(wishes, appkeys, most):
+    found = plan(wishes, appkeys, per_appkey=most)
+
+    assert all(len(kept) <= most for kept in found.by_appkey.values())
+    assert (
+        len(all_of(found))
+        == len(set(all_of(found)))
+        == min(most * len(appkeys), len({one.registration for one in wishes}))
+    )
+    sizes = [len(kept) for kept in found.by_appkey.values()]
+    assert not sizes or max(sizes) - min(sizes) <= 1
+
+
+@given(WISHES, APPKEYS, st.integers(1, 41))
+def test_nothing_less_wanted_is_registered_while_something_more_wanted_is_not(wishes, appkeys, most):
+    found = plan(wishes, appkeys, per_appkey=most)
+
+    inside = [one.priority for one, how in found.coverage.items() if how is Coverage.WEBSOCKET]
+    outside = [one.priority for one, how in found.coverage.items() if how is not Coverage.WEBSOCKET]
+    assert not inside or not outside or max(inside) <= min(outside)
+
+
+@given(WISHES, WISHES, APPKEYS, st.integers(1, 41))
+def test_a_change_of_the_list_moves_nothing_that_stays(first, second, appkeys, most):
+    before = plan(first, appkeys, per_appkey=most)
+
+    after = plan(second, appkeys, per_appkey=most, before=before)
+
+    kept = set(all_of(before)) & set(all_of(after))
+    where = {one: name for name, held in before.by_appkey.items() for one in held}
+    assert all(one in after.by_appkey[where[one]] for one in kept)
+    done = changes(before.by_appkey, after)
+    moved = sum(len(one.unregister) + len(one.register) for one in done.values())
+    assert moved == len(set(all_of(before)) ^ set(all_of(after)))
+
+
+@given(WISHES, APPKEYS, st.integers(1, 41))
+def test_the_same_list_in_another_order_changes_nothing(wishes, appkeys, most):
+    before = plan(wishes, appkeys, per_appkey=most)
+
+    after = plan(list(reversed(wishes)), appkeys, per_appkey=most, before=before)
+
+    assert changes(before.by_appkey, after) == {}
+
+
+@given(WISHES, WISHES, st.integers(1, 41))
+def test_as_many_changes_as_the_priorities_ask_for_and_no_more(first, second, most):
+    before = plan(first, ["one", "two"], per_appkey=most)
+
+    after = plan(second, ["one", "two"], per_appkey=most, before=before)
+
+    # Whatever is as wanted as the least wanted that is registered could stand in for it: those that were registered do.
+    wanted = {one.registration: one.priority for one in after.coverage}
+    taken = set(all_of(after))
+    least = max((wanted[one] for one in taken), default=0)
+    pushed_out = {one for one in set(all_of(before)) - taken if wanted.get(one) == least}
+    newcomers = {one for one in taken - set(all_of(before)) if wanted[one] == least}
+    assert not (pushed_out and newcomers)
+
+
+def test_what_has_no_room_is_polled_where_rest_has_it_and_otherwise_not_covered():
+    wishes = [
+        wish(1, priority=0),
+        wish(2, priority=1),
+        wish(3, priority=2),
+        wish(4, kind=Kind.STATUS, priority=1),
+    ]
+
+    found = plan(wishes, ["only"], per_appkey=1, polling={Kind.TRADE: 1, Kind.STATUS: 5})
+
+    assert [found.coverage[one] for one in wishes] == [
+        Coverage.WEBSOCKET,
+        Coverage.POLLING,
+        Coverage.NONE,
+        Coverage.NONE,
+    ]
+    assert found.polled() == [wishes[1]]
+    assert (found.count(Coverage.WEBSOCKET), found.count(Coverage.NONE)) == (1, 2)
+
+
+def test_an_appkey_that_goes_gives_its_registrations_to_those_that_have_room():
+    wishes = [wish(number) for number in range(60)]
+    before = plan(wishes, ["one", "two", "three"])
+
+    after = plan(wishes, ["one", "two"], before=before)
+
+    done = changes(before.by_appkey, after)
+    assert set(done["three"].unregister) == before.by_appkey["three"]
+    assert not done["one"].unregister
+    assert not done["two"].unregister
+    assert len(all_of(after)) == 60
+
+
+def test_a_plan_for_more_than_a_session_takes_is_refused():
+    with pytest.raises(ValueError, match="42"):
+        plan([], ["one"], per_appkey=42)
+
+
+@pytest.mark.parametrize(
+    ("feed", "kind", "tr_id"),
+    [
+        ("krx", Kind.TRADE, "H0STCNT0"),
+        ("nxt", Kind.BOOK, "H0NXASP0"),
+        ("unified", Kind.EXPECTED, "H0UNANC0"),
+        ("krx", Kind.STATUS, "H0STMKO0"),
+        ("index", Kind.INDEX, "H0UPCNT0"),
+        ("futures", Kind.TRADE, "H0IFCNT0"),
+        ("overseas", Kind.TRADE, "HDFSCNT0"),
+    ],
+)
+def test_each_kind_of_each_feed_has_its_tr(feed, kind, tr_id):
+    found = registration_of("005930", kind, feed)
+
+    assert found == Registration(tr_id, "005930")
+
+
+def test_a_kind_that_kis_does_not_push_has_none():
+    assert registration_of("A01612", Kind.STATUS, "futures") is None
+    assert registration_of("2001", Kind.BOOK, "index") is None
+    assert registration_of("005930", Kind.TRADE, "elsewhere") is None
