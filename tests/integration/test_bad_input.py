@@ -326,7 +326,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "rows that are no JSON": (wire.encode_rows(1, "krx", 1, [GOOD])[:-1], "bad_batch"),
     "rows that are no list": (wire.encode_rows(1, "krx", 1, [])[:-2] + b"{}", "bad_batch"),
     "more rows than announced": (wire.encode_rows(1, "krx", 1, [GOOD])[:-1] + b",{}]", "bad_batch"),
-    "a gap that ends before it begins": (wire.encode_gap(1, "krx", 1, 5, 4, 1, "disk full"), "bad_batch"),
+    "a gap that ends before it begins": (
+        wire.encode_gap(1, "krx", 1, 5, 5, 1, "disk full").replace(b'"from_us":5', b'"from_us":6'),
+        "bad_batch",
+    ),
 }
 
 
