@@ -1,0 +1,65 @@
+"""One HTTP request to KIS and its answer, or the kind of error it was. What fails never carries keys or tokens.
+
+httpx's own errors hold the request and with it the headers; they are replaced, not chained.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from terminals.sources.kis import answers
+from terminals.sources.kis.answers import Trouble, UnavailableError
+from terminals.sources.kis.credentials import Account
+
+CALL_S: Final = 5.0
+"""How long one request may take in all."""
+_CONNECTIONS: Final = 50
+_HEADERS: Final = {"content-type": "application/json; charset=utf-8", "accept": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A good answer: its JSON, and whether there are more pages (response header tr_cont, M or F)."""
+
+    body: Mapping[str, Any]
+    more: bool
+
+
+def open_http(account: Account) -> httpx.AsyncClient:
+    """Connections to an account's base URL, certificates checked. The caller closes it."""
+    limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
+    # `request` bounds the whole of each request; httpx would bound each of its steps.
+    return httpx.AsyncClient(base_url=account.rest_url, headers=_HEADERS, limits=limits, timeout=None)  # noqa: S113
+
+
+async def request(
+    http: httpx.AsyncClient,
+    account: Account,
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    body: Mapping[str, str] | None = None,
+    within_s: float = CALL_S,
+    token: str = "",
+) -> Reply:
+    """The answer to one request, which ends within `within_s` seconds; KisError by the kind of failure, which says
+    neither the account's key and secret nor `token`."""
+    try:
+        async with asyncio.timeout(within_s):
+            response = await http.request(method, path, headers=headers, params=params, json=body)
+    except TimeoutError:
+        failure = UnavailableError(Trouble.TIMEOUT, "", f"no answer within {within_s:g} s")
+    except httpx.ConnectError:
+        failure = UnavailableError(Trouble.UNREACHABLE, "", "cannot connect")
+    except httpx.HTTPError as error:
+        failure = UnavailableError(Trouble.CONNECTION, "", type(error).__name__)
+    else:
+        secrets = [account.appkey, account.appsecret, *([token] if token else [])]
+        found = answers.read(response.status_code, response.content, secrets)
+        return Reply(found, response.headers.get("tr_cont", "") in ("M", "F"))
+    raise failure

@@ -1,0 +1,221 @@
+"""Calls to KIS: a token in hand, behind the limiter, repeated as far as the kind of failure makes that worth while."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+
+from terminals.sources.kis import network
+from terminals.sources.kis.answers import KisError, TokenRefusedError, Trouble, UnavailableError
+from terminals.sources.kis.credentials import Account, AccountKind
+from terminals.sources.kis.limiter import CallLimiter
+from terminals.sources.kis.tokens import Tokens
+
+log = logging.getLogger("naru.kis")
+
+KST: Final = dt.timezone(dt.timedelta(hours=9))
+_QUOTATIONS: Final = "/uapi/domestic-stock/v1/quotations/"
+_CONCURRENT: Final = 50
+_PAGES: Final = 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a call is made in all, and the first wait, which doubles; a wait is a random half to whole of it."""
+
+    tries: int
+    first_s: float
+
+
+RETRIES: Final[Mapping[Trouble, Retry]] = {
+    Trouble.QUOTA: Retry(6, 0.2),  # somebody else uses the appkey: the next second has room again
+    Trouble.SERVER: Retry(4, 0.2),
+    Trouble.NO_JSON: Retry(4, 0.2),
+    Trouble.TIMEOUT: Retry(2, 0.1),
+    Trouble.CONNECTION: Retry(4, 0.1),
+    Trouble.UNREACHABLE: Retry(2, 0.5),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One kind of call: what follows the host, and its transaction id."""
+
+    path: str
+    tr_id: str
+
+
+def quotation(name: str, tr_id: str) -> Endpoint:
+    """A call below domestic-stock/v1/quotations."""
+    return Endpoint(_QUOTATIONS + name, tr_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The JSON of a good answer and when it was there, in microseconds since 1970 UTC."""
+
+    body: Mapping[str, Any]
+    received_us: int
+    more: bool = False
+
+    def one(self, name: str = "output") -> Mapping[str, Any]:
+        """An output that is one record; empty if it is not there."""
+        found = self.body.get(name)
+        if isinstance(found, list):
+            found = found[0] if found else {}
+        return found if isinstance(found, dict) else {}
+
+    def many(self, name: str = "output") -> list[Mapping[str, Any]]:
+        """An output that is a list of records."""
+        found = self.body.get(name)
+        found = [found] if isinstance(found, dict) else found
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+@dataclass(slots=True)
+class Calls:
+    """Requests since the client was opened, each repetition one of them."""
+
+    made: int = 0
+    good: int = 0
+    failed: Counter[str] = field(default_factory=Counter)  # by kind of failure
+
+
+class Client:
+    """Calls of one appkey from one process. `async with Client(account, folder) as client:`, in one event loop."""
+
+    def __init__(
+        self,
+        account: Account,
+        folder: Path,
+        *,
+        within_s: float = network.CALL_S,
+        token_interval_s: float = 60.0,
+        retries: Mapping[Trouble, Retry] = RETRIES,
+    ) -> None:
+        """`folder` keeps token and limiter, the same one for all processes of this machine; `within_s` bounds each
+        request. OSError if the folder cannot be made."""
+        self.account = account
+        self.calls = Calls()
+        self._http = network.open_http(account)
+        self.tokens = Tokens(account, folder, self._http, token_interval_s=token_interval_s, within_s=within_s)
+        self.limiter = CallLimiter(account.key_id, folder, self.calls_per_s, longest_call_s=within_s + 5.0)
+        self._within_s, self._retries = within_s, retries
+        self._room = asyncio.Semaphore(_CONCURRENT)
+        self._rng = random.Random()  # noqa: S311 - no secret
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._http.aclose()
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The connections, for what needs no token."""
+        return self._http
+
+    @property
+    def offers_multi_quote(self) -> bool:
+        """Virtual accounts have no FHKST11300006."""
+        return self.account.kind is AccountKind.REAL
+
+    def calls_per_s(self) -> int:
+        """How many calls a second this appkey may make today."""
+        return self.account.calls_per_s(dt.datetime.now(KST).date())
+
+    async def get(self, endpoint: Endpoint, params: Mapping[str, str], *, next_page: bool = False) -> Answer:
+        """One call with its repetitions. KisError by the kind of the last failure; OSError if the shared files cannot
+        be used. A refused token is renewed once."""
+        token, failures = await self.tokens.access_token(), Counter[Trouble]()
+        renewed = False
+        while True:
+            try:
+                return await self._once(endpoint, params, token, next_page)
+            except TokenRefusedError:
+                if renewed:
+                    raise
+                renewed, token = True, await self.tokens.access_token(refused=token)
+            except UnavailableError as error:
+                failures[error.trouble] += 1
+                retry = self._retries[error.trouble]
+                if failures[error.trouble] >= retry.tries:
+                    raise
+                wait_s = retry.first_s * 2.0 ** (failures[error.trouble] - 1)
+                await asyncio.sleep(wait_s * self._rng.uniform(0.5, 1.0))
+
+    async def pages(self, endpoint: Endpoint, params: Mapping[str, str], keys: Mapping[str, str]) -> list[Answer]:
+        """All pages of a call, at most 20. `keys` says which field of an answer goes into which parameter of the next
+        question. As `get`: KisError, OSError."""
+        answers = [await self.get(endpoint, params)]
+        while answers[-1].more and len(answers) < _PAGES:
+            moved = {parameter: str(answers[-1].body.get(name, "")) for name, parameter in keys.items()}
+            answers.append(await self.get(endpoint, {**params, **moved}, next_page=True))
+        return answers
+
+    async def _once(self, endpoint: Endpoint, params: Mapping[str, str], token: str, next_page: bool) -> Answer:
+        account = self.account
+        headers = {
+            "authorization": f"Bearer {token}",
+            "appkey": account.appkey,
+            "appsecret": account.appsecret,
+            "tr_id": endpoint.tr_id,
+            "tr_cont": "N" if next_page else "",
+            "custtype": account.customer,
+        }
+        async with self._room, self.limiter.call():
+            self.calls.made += 1
+            try:
+                reply = await network.request(
+                    self._http,
+                    account,
+                    "GET",
+                    endpoint.path,
+                    headers=headers,
+                    params=params,
+                    within_s=self._within_s,
+                    token=token,
+                )
+            except KisError as error:
+                self.calls.failed[_label(error)] += 1
+                raise
+            self.calls.good += 1
+            return Answer(reply.body, time.time_ns() // 1000, reply.more)
+
+
+def _label(error: KisError) -> str:
+    if isinstance(error, UnavailableError):
+        return error.trouble.value
+    return "token" if isinstance(error, TokenRefusedError) else "business"
+
+
+@contextlib.asynccontextmanager
+async def clients(accounts: list[Account], folder: Path, **options: Any) -> AsyncIterator[list[Client]]:
+    """A client for each account, closed at the end. `options` are those of `Client`. OSError."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Client(account, folder, **options)) for account in accounts]
+
+
+def run(account: Account, folder: Path, work: Callable[[Client], Awaitable[T]], **options: Any) -> T:
+    """For programs without an event loop: what `work` answers, given a client that is closed afterwards. KisError and
+    OSError of `work` pass."""
+
+    async def opened() -> T:
+        async with Client(account, folder, **options) as client:
+            return await work(client)
+
+    return asyncio.run(opened())

@@ -1,0 +1,37 @@
+"""The KIS simulator on a port of this machine, and accounts that it knows."""
+
+import datetime
+from collections.abc import AsyncIterator
+
+import pytest
+
+from terminals.sources.kis.credentials import Account, AccountKind
+from tests.simulators.kis.market import KST, Market
+from tests.simulators.kis.rest import VIRTUAL_PER_S, Key, RestSimulator
+
+APPKEY, APPSECRET = "PSk" + "k" * 33, "s" * 90 + "T" * 90
+VIRTUAL_APPKEY = "PSv" + "v" * 33
+LONG_S = 60.0
+"""How long a call may take on a machine that does much else."""
+NOON = datetime.datetime(2026, 11, 27, 12, 0, 30, tzinfo=KST)
+
+
+def account_at(url: str, *, kind: AccountKind = AccountKind.REAL, appkey: str = APPKEY) -> Account:
+    """An account of the simulator at `url`."""
+    return Account("main", kind, appkey, APPSECRET, url, "ws://127.0.0.1:1")
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RestSimulator]:
+    """A started simulator with forty stocks; its market stands at noon."""
+    keys = [Key(APPKEY, APPSECRET), Key(VIRTUAL_APPKEY, APPSECRET, VIRTUAL_PER_S)]
+    service = RestSimulator(Market(seed=1, symbols=40), keys, now=lambda: NOON)
+    await service.start()
+    yield service
+    await service.stop()
+
+
+@pytest.fixture
+def account(simulator: RestSimulator) -> Account:
+    """The real account of `simulator`."""
+    return account_at(simulator.url)

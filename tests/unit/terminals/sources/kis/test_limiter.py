@@ -1,0 +1,103 @@
+"""However many processes call, the service counts no more calls in any second than are allowed."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from terminals.sources.kis.credentials import AccountKind
+from terminals.sources.kis.limiter import CallLimiter
+from terminals.sources.kis.rest import Client, quotation
+from tests.unit.terminals.sources.kis.conftest import APPKEY, APPSECRET, LONG_S, VIRTUAL_APPKEY, account_at
+
+PRICE = quotation("inquire-price", "FHKST01010100")
+SAMSUNG = {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": "000040"}
+ROOT = Path(__file__).resolve().parents[5]
+HAMMER = """
+import asyncio, pathlib, sys
+from terminals.sources.kis.credentials import Account, AccountKind
+from terminals.sources.kis.rest import Client, quotation
+
+async def hammer():
+    account = Account("main", AccountKind.REAL, sys.argv[1], sys.argv[2], sys.argv[3], "ws://127.0.0.1:1")
+    async with Client(account, pathlib.Path(sys.argv[4]), within_s=60.0) as client:
+        price = quotation("inquire-price", "FHKST01010100")
+        query = {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": "000040"}
+        await asyncio.gather(*(client.get(price, query) for _ in range(int(sys.argv[5]))))
+        print(client.calls.good, client.calls.made)
+
+asyncio.run(hammer())
+"""
+
+
+async def test_four_hammering_processes_never_pass_the_limit(simulator, tmp_path):
+    calls = 15
+    command = [sys.executable, "-c", HAMMER, APPKEY, APPSECRET, simulator.url, str(tmp_path), str(calls)]
+
+    running = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)]
+    outputs = await asyncio.wait_for(asyncio.gather(*(one.communicate() for one in running)), 240)
+
+    assert [out.decode().split() for out, _ in outputs] == [[str(calls)] * 2] * 4
+    assert len(simulator.arrivals[APPKEY]) == 4 * calls
+    assert simulator.busiest_second(APPKEY) <= 18
+    assert simulator.limiter_trips == 0
+
+
+async def test_a_virtual_account_calls_once_a_second(simulator, tmp_path):
+    account = account_at(simulator.url, kind=AccountKind.VIRTUAL, appkey=VIRTUAL_APPKEY)
+    async with Client(account, tmp_path, within_s=LONG_S) as one, Client(account, tmp_path, within_s=LONG_S) as other:
+        await asyncio.gather(*(client.get(PRICE, SAMSUNG) for client in (one, other) for _ in range(2)))
+
+    assert simulator.busiest_second(VIRTUAL_APPKEY) == 1
+    assert simulator.limiter_trips == 0
+    assert one.limiter.waits + other.limiter.waits > 0
+    assert one.limiter.waited_s + other.limiter.waited_s > 0.0
+
+
+async def test_a_simulator_without_a_limiter_before_it_refuses_call_nineteen(simulator, account, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(account), "calls_per_s", lambda self, day: 1000)
+    async with Client(account, tmp_path, within_s=LONG_S) as client:
+        await asyncio.gather(*(client.get(PRICE, SAMSUNG) for _ in range(30)))
+
+    assert simulator.limiter_trips > 0
+    assert client.calls.failed["quota"] == simulator.limiter_trips
+    assert client.calls.good == 30
+
+
+async def test_a_call_in_flight_keeps_its_token(tmp_path):
+    limiter = CallLimiter("key", tmp_path, lambda: 1, longest_call_s=600.0)
+    async with limiter.call():
+        second = asyncio.create_task(_once(limiter))
+        await asyncio.sleep(1.2)
+        waiting = not second.done()
+
+    await asyncio.wait_for(second, 60)
+    assert waiting
+
+
+async def test_the_token_of_a_process_that_died_comes_back(tmp_path):
+    dies = (
+        "import asyncio, os, pathlib, sys\nfrom terminals.sources.kis.limiter import CallLimiter\n"
+        "async def die():\n"
+        "    async with CallLimiter('key', pathlib.Path(sys.argv[1]), lambda: 1, longest_call_s=0.5).call():\n"
+        "        os._exit(7)\n"
+        "asyncio.run(die())\n"
+    )
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", dies, str(tmp_path), cwd=ROOT)
+    assert await asyncio.wait_for(child.wait(), 60) == 7
+
+    await asyncio.wait_for(_once(CallLimiter("key", tmp_path, lambda: 1)), 60)
+
+
+@pytest.mark.parametrize("content", [b"torn", b"\xff" * 32])
+async def test_a_file_that_cannot_be_is_waited_out_or_left_aside(tmp_path, content):
+    (tmp_path / "key.calls").write_bytes(content)
+
+    await asyncio.wait_for(_once(CallLimiter("key", tmp_path, lambda: 2)), 60)
+
+
+async def _once(limiter: CallLimiter) -> None:
+    async with limiter.call():
+        pass
