@@ -53,7 +53,7 @@ class Connection:
         try:
             self.socket = _dial(address)
         except OSError as error:
-            raise CannotConnect(f"{address}: {_reason(error)}") from None
+            raise CannotConnect(f"{address}: {_reason(error)}") from error
         self.channel_binding = ""
         if isinstance(self.socket, ssl.SSLSocket):
             self.channel_binding = proof.certificate_binding(self.socket.getpeercert(binary_form=True) or b"")

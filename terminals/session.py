@@ -109,6 +109,13 @@ class Renewed:
 
 
 @dataclass(frozen=True)
+class ServerClock:
+    """What the server's clock said, in microseconds since 1970."""
+
+    time_us: int
+
+
+@dataclass(frozen=True)
 class Ended:
     """The session is over. `code` is the server's, or one of ours (see docs/protocol.md); close the connection."""
 
@@ -117,7 +124,7 @@ class Ended:
     retry_after_s: float = 0.0
 
 
-Event = Welcomed | Committed | Rejected | Resending | Renewed | Ended
+Event = Welcomed | Committed | Rejected | Resending | Renewed | ServerClock | Ended
 
 
 class Session:
@@ -245,6 +252,7 @@ class Session:
             case messages.Missing() if self._state in ("open", "leaving"):
                 self._take_answer(message)
             case messages.Heartbeat():
+                self._events.append(ServerClock(message.time_us))
                 if self._generation is None:
                     self._generation = message.audit
                 elif message.audit != self._generation and self._audits is not None:

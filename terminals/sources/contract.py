@@ -56,7 +56,11 @@ class Source(Protocol):
 
 class SourceModule(Protocol):
     """What the command line needs of a source's module. It imports on a bare Python, so that its help is always there:
-    what has to be installed is imported by `open_source`."""
+    what has to be installed is imported by `open_source`.
+
+    A source that can say how it stands has `check(arguments)` beside these, which gives `terminals.finding.Finding`s,
+    and one whose input can be recorded the names of `terminals.recording.RecordedModule`. `arguments` has, beside the
+    options, `recorder` and `tables`: the tables of the file of --config."""
 
     CODE: str
     """Who the terminal says it is: a row of `source` on the server."""

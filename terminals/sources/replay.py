@@ -84,7 +84,7 @@ class Replay:
     ) -> None:
         self._file, self._speed, self._loop, self._market = file, speed, loop, market
         self._from_start, self._again = from_start, again
-        self.content = check(file, strict=strict, market=market)
+        self.content = examine(file, strict=strict, market=market)
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "Replay":
@@ -151,7 +151,7 @@ class Replay:
         return read(self._file, moved_us=number * self.content.span_us, market=self._market)
 
 
-def check(file: Path, *, strict: bool = False, market: str | None = None) -> Content:
+def examine(file: Path, *, strict: bool = False, market: str | None = None) -> Content:
     """Read the whole file once and tell each line that cannot be read. BadFile if no line can, or with `strict` at the
     first that cannot."""
     count, first_us, last_us, unreadable, first_wrong, float_noise = 0, 0, 0, 0, "", 0

@@ -34,7 +34,7 @@ def enlist(folder: Path, *, port: int, rate: int, seed: int) -> list[Terminal]:
 
     (folder / "terminals").mkdir()
     file = REAL_TRADES if REAL_TRADES.is_file() else sample.write(folder / "terminals/trades.csv", seed=seed)
-    content = replay.check(file)
+    content = replay.examine(file)
     share = rate / (SIMULATORS + 1)
     speed = max(1.0, share * content.span_us / 1e6 / content.rows)
     crew = []

@@ -10,7 +10,7 @@ from marketdata.types import ticks
 from terminals import spool as spools
 from terminals import wire
 from terminals.batcher import Row
-from terminals.sources.replay import BadFile, Replay, check, read
+from terminals.sources.replay import BadFile, Replay, examine, read
 
 HEADER = "symbol,ts,price,size,side,seq\n"
 SAMPLE = HEADER + (
@@ -142,7 +142,7 @@ def test_many_malformed_lines_are_counted_and_the_first_are_named(tmp_path, capl
     path = tmp_path / "bad.csv"
     path.write_text(SAMPLE + "x\n" * 1000)
 
-    assert check(path).unreadable == 1000
+    assert examine(path).unreadable == 1000
     assert len(caplog.records) == 21
     assert "980 more lines" in caplog.text
 
@@ -152,7 +152,7 @@ def test_a_file_without_one_readable_line_is_refused_with_the_first_reason(tmp_p
     path.write_text(HEADER + "ESH4,1703545200000,1,1,B,1\n" * 3)
 
     with pytest.raises(BadFile, match="line 2: ts 1703545200000 looks like milliseconds"):
-        check(path)
+        examine(path)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_file_that_is_no_trade_file_is_refused(tmp_path, content, why):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
     with pytest.raises(BadFile, match=why):
-        check(path)
+        examine(path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp949"])
@@ -186,14 +186,14 @@ def test_a_heading_in_the_middle_and_blank_lines_are_no_rows(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(SAMPLE + "\n" + SAMPLE + ",,,,,\n")
 
-    assert (check(path).rows, check(path).unreadable) == (8, 0)
+    assert (examine(path).rows, examine(path).unreadable) == (8, 0)
 
 
 def test_a_torn_last_line_is_told_as_such(tmp_path, caplog):
     path = tmp_path / "a.csv"
     path.write_text(SAMPLE + f"ESH4,{TS},48")
 
-    assert check(path).rows == 4
+    assert examine(path).rows == 4
     assert "the file ends in the middle of a line" in caplog.text
 
 
@@ -203,7 +203,7 @@ def test_codes_that_a_spreadsheet_spoilt_are_read_or_named(tmp_path, caplog):
     path.write_text("symbol,ts,price\n" + "".join(f"{code},{TS},1\n" for code in codes))
 
     rows = list(read(path, market="KRX"))
-    check(path, market="KRX")
+    examine(path, market="KRX")
 
     assert [row["symbol"] for row in rows] == ["005930", "000660", "00499K", "Q500001"]
     for likely in ("005930", "00499K", "005930"):
@@ -359,7 +359,7 @@ def test_float_noise_is_counted_by_rows_as_the_server_counts_it(price, seq, tmp_
 
     first, *_ = read(path)
 
-    assert check(path).float_noise == served.noise
+    assert examine(path).float_noise == served.noise
     assert (first["price"], first["size"], first["seq"] or 0) == (
         served.ticks.price[0], served.ticks.size[0], 12 if seq else 0
     )  # fmt: skip
