@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill drill-backup clean servers drill-rollover
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill drill-backup clean servers drill-rollover terminals
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -77,6 +77,9 @@ fix: $(VENV)/dev  ## format, and repair what can be
 
 imports: $(VENV)/dev  ## who may import whom, and whether they keep to it
 	@$(VENV)/bin/lint-imports --verbose
+
+terminals:  ## the one folder for a dealing-room PC as a zip, with examples and how to install it, in var/
+	@python3 docker/terminals/make_zip.py var
 
 bench: $(VENV)/bench servers  ## the numbers we quote, into docs/benchmarks.md; SECONDS=20 shortens it, ONLY=peers shows one part
 	@exec $(PY) -m tests.bench $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY))

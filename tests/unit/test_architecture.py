@@ -11,6 +11,8 @@ import pytest
 
 import celery_app
 from marketdata import __version__
+from terminals import command_line
+from terminals.sources import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -20,6 +22,8 @@ PACKAGES = {
     "terminals/sources/infomax": {"python_calamine", "xlwings"},
     "terminals/sources/bloomberg": {"blpapi"},
 }
+TYPED = {"replay": ["trades.csv"]}
+"""What an example leaves to the command line."""
 DOCUMENTS = [ROOT / name for name in ("README.md", "README.ko.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
 
 
@@ -102,6 +106,15 @@ def test_a_terminal_imports_the_standard_library_and_a_source_its_packages_and_t
     installed = {name for name in _imported(path) if name.partition(".")[0] not in {*sys.stdlib_module_names, *allowed}}
 
     assert [name for name in sorted(installed) if not f"{name}.".startswith(home)] == []
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_has_an_example_of_its_options_that_it_understands(source):
+    example = ROOT / f"docker/terminals/{source}.toml"
+
+    given, _module = command_line.read([source, "--config", str(example), *TYPED.get(source, [])])
+
+    assert given.client
 
 
 def _imported(path: Path) -> set[str]:
