@@ -296,6 +296,7 @@ def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol:
             mine = ticks.take(np.array([tick_id in known for tick_id in ticks.tick_id.tolist()], bool))
             if len(mine) and store.delete_ticks(place, mine) != len(mine):
                 raise StorageError("ticks went while they were voided; nothing was changed")
+            store.delete_prices(mine.take(mine.kind == wire.Kind.SNAPSHOT))
             if place == HISTORY:
                 _adjust_run(date, _figure(voided.by_source(mine, sources)))
         VoidedTick.objects.bulk_create(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -208,8 +209,7 @@ def _one(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Res
     if dry_run:
         judged = _without_repeats(judged, declared)
     else:
-        days = np.unique(judged.ticks.trade_date).tolist()
-        storage().ensure_partitions({EPOCH_DATE + datetime.timedelta(days=day) for day in days})
+        tasks.make_room([judged.ticks], room_s=math.inf)
         judged = _store_whole(number, judged, letter, declared, selection, asked_by)
     result = Result(batch=number, judged=len(judged.indices), stored=len(judged.ticks))
     for reasons in judged.bad.values():

@@ -145,7 +145,7 @@ class Rights:
             over = set().union(*(one.over_quota for one in sent))
             if over:
                 named = np.array([code in over for code in ticks.symbols] + [False])
-                faults |= np.where(mine & named[ticks.symbol], np.uint32(Fault.QUOTA_REACHED), np.uint32(0))
+                faults |= np.where(mine & named[ticks.symbol], np.uint64(Fault.QUOTA_REACHED), np.uint64(0))
             if client is not None:
                 self._judge_scope(client, ticks, mine, faults, find)
             self._judge_dates(client, ticks, mine & (faults == 0), faults)
@@ -171,13 +171,13 @@ class Rights:
         if client.kinds != scopes.ANY:
             kinds = [kind for kind in wire.Kind if scopes.allows(client.kinds, kind.name.lower())]
             wrong = rows & (faults == 0) & ~np.isin(ticks.kind, kinds)
-            faults |= np.where(wrong, np.uint32(Fault.KIND_REFUSED), np.uint32(0))
+            faults |= np.where(wrong, np.uint64(Fault.KIND_REFUSED), np.uint64(0))
             refused += ["kinds"] if wrong.any() else []
         if client.markets != scopes.ANY:
             rules = find(ticks.symbols)
             allowed = [code in rules and scopes.allows(client.markets, rules[code].market) for code in ticks.symbols]
             wrong = rows & (faults == 0) & ~np.array([*allowed, False])[ticks.symbol]
-            faults |= np.where(wrong, np.uint32(Fault.MARKET_REFUSED), np.uint32(0))
+            faults |= np.where(wrong, np.uint64(Fault.MARKET_REFUSED), np.uint64(0))
             refused += ["markets"] if wrong.any() else []
         for name in refused:
             message = f"{client.name} sends other {name} than it may: {getattr(client, name) or 'none'}. {ALLOW}"
@@ -192,7 +192,7 @@ class Rights:
         if len(owned) == len(codes):
             return
         others = [index for index, code in zip(sent, codes, strict=True) if code not in owned]
-        faults |= np.where(rows & np.isin(ticks.symbol, others), np.uint32(Fault.FEED_REFUSED), np.uint32(0))
+        faults |= np.where(rows & np.isin(ticks.symbol, others), np.uint64(Fault.FEED_REFUSED), np.uint64(0))
         names = ", ".join(ticks.symbols[index] for index in others[:5])
         alarms.raise_often(
             "feed_refused",
@@ -230,4 +230,4 @@ class Rights:
         self._dates |= set(granted)
         refused = [day for day in new if day not in self._dates]
         if refused:
-            faults |= np.where(rows & np.isin(ticks.trade_date, refused), np.uint32(Fault.QUOTA_REACHED), np.uint32(0))
+            faults |= np.where(rows & np.isin(ticks.trade_date, refused), np.uint64(Fault.QUOTA_REACHED), np.uint64(0))

@@ -28,11 +28,12 @@ from marketdata.models import IngestBatch
 from marketdata.realtime import feed, live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, StorageError, storage
-from marketdata.storage.base import EPOCH_DATE, Blame
+from marketdata.storage.base import EPOCH_DATE, MINUTES, PRICES, TEMP, Blame
 from marketdata.types import checksums
+from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars, SumTooLargeError
-from marketdata.types.ticks import TICK_BITS
+from marketdata.types.ticks import TICK_BITS, Ticks
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def _judge(members: list[Batch]) -> list[TickGroup]:
         rights.register(batch, directory)
     judge = functools.partial(rights.judge, find=directory.find)
     groups = batch_decoding.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
-    _make_room({day for group in groups for day in np.unique(group.ticks.trade_date).tolist()})
+    make_room([group.ticks for group in groups])
     return groups
 
 
@@ -118,14 +119,17 @@ class _NoRoomYetError(StorageBusyError):
     """Not all partitions that a message needs are made yet."""
 
 
-def _make_room(days: set[int]) -> None:
-    """Partitions for these trading dates, as days since 1970. What is known costs nothing, a new one a moment each;
-    _NoRoomYetError when that takes ROOM_S: what was made stays, and the batch comes again for the rest."""
+def make_room(parts: Sequence[Ticks], *, room_s: float = ROOM_S) -> None:
+    """Partitions for the trading dates of these ticks. What is known costs nothing, a new one a moment each;
+    _NoRoomYetError when that takes `room_s`: what was made stays, and the batch comes again for the rest."""
     began = time.monotonic()
+    days = {day for ticks in parts for day in np.unique(ticks.trade_date).tolist()}
+    with_prices = {day for ticks in parts if ticks.day is not None for day in np.unique(ticks.trade_date).tolist()}
     for number, day in enumerate(sorted(days, reverse=True)):
-        if number and time.monotonic() - began > ROOM_S:
+        if number and time.monotonic() - began > room_s:
             raise _NoRoomYetError(f"room was made for {number:,} of {len(days):,} trading dates; the rest comes next")
-        storage().ensure_partitions([EPOCH_DATE + datetime.timedelta(days=day)])
+        tables = (TEMP, MINUTES, PRICES) if day in with_prices else (TEMP, MINUTES)
+        storage().ensure_partitions([EPOCH_DATE + datetime.timedelta(days=day)], tables)
 
 
 def trust() -> Trust:
@@ -183,10 +187,11 @@ def _store(
 
 
 def store_ticks(groups: list[TickGroup], now_us: int, closed: set[datetime.date]) -> list[tuple[TickGroup, Bars]]:
-    """Within a transaction: ticks and candles, and the candles as they will be. `closed` are the trading dates whose
-    ticks make no candles; CandlesGoneError if there are more of them."""
+    """Within a transaction: ticks, what snapshots tell of their day, and candles; the candles as they will be. `closed`
+    are the trading dates whose ticks make no candles; CandlesGoneError if there are more of them."""
     for group in groups:
         _load(group)
+        _load_prices(group)
     # Candles last and in key order: they are what two workers may both want to write.
     merged = [(group, _merge(group, now_us, closed)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
     # Asked last: what is noted from now on is removed after we commit, and our candles with it.
@@ -270,6 +275,15 @@ def _claim_row(batch: Batch, times_us: tuple[int | None, int | None], committed_
 def _load(group: TickGroup) -> None:
     if len(group.ticks) and storage().load("temp_market_data", group.ticks) != len(group.ticks):
         raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
+
+
+def _load_prices(group: TickGroup) -> None:
+    told = ticks_module.with_day(group.ticks)
+    if told is None:
+        return
+    categories = {code: rules.category for code, rules in directory.find(told.symbols).items()}
+    if storage().load_prices(told, categories) != len(told):
+        raise StorageError("fewer prices were stored than the claimed batches have; the transaction is rolled back")
 
 
 class CandlesGoneError(Exception):

@@ -12,15 +12,17 @@ import numpy.typing as npt
 from ingest.clocks import EARLIEST_US
 from marketdata.calendar import trading_dates
 from marketdata.reference.symbols import Rules
+from marketdata.types.day_figures import DAY_PRICES, RATE_SCALE, DayFigures
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, KIND_NAMES, NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Mask, Ticks
+from marketdata.types.ticks import ABSENT, GREATEST, KIND_NAMES, NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Mask, Ticks
 from terminals import wire
 
-Faults = npt.NDArray[np.uint32]
+Faults = npt.NDArray[np.uint64]
 
 GREATEST_PRICE = 10**9 * PRICE_UNIT
 GREATEST_SIZE = 10**10 * SIZE_UNIT
 GREATEST_VALUE = 1e15  # price x size
+LOST_ALL = -100 * 10**RATE_SCALE  # a change rate of -100 % is of a price of 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,22 +46,22 @@ def judge(ticks: Ticks, faults: Faults, *, rules: Mapping[str, Rules], captured_
 
 def _judge_symbols(ticks: Ticks, faults: Faults, rules: Mapping[str, Rules]) -> Mask:
     """Also sets the trading dates. Returns which rows are of a market that has prices of zero and below."""
-    of_symbol = np.zeros(len(ticks.symbols) + 1, np.uint32)
-    of_symbol[-1] = np.uint32(Fault.SYMBOL_MISSING)
+    of_symbol = np.zeros(len(ticks.symbols) + 1, np.uint64)
+    of_symbol[-1] = np.uint64(Fault.SYMBOL_MISSING)
     below = np.zeros(len(ticks.symbols) + 1, np.bool_)
     kinds: dict[tuple[str, int], list[int]] = {}
     for index, code in enumerate(ticks.symbols):
         rule = rules.get(code)
         if rule is None:
-            of_symbol[index] = np.uint32(Fault.SYMBOL_UNKNOWN)
+            of_symbol[index] = np.uint64(Fault.SYMBOL_UNKNOWN)
             continue
         if not rule.is_active:
-            of_symbol[index] = np.uint32(Fault.SYMBOL_INACTIVE)
+            of_symbol[index] = np.uint64(Fault.SYMBOL_INACTIVE)
         below[index] = rule.nonpositive_prices
         kinds.setdefault((rule.timezone, rule.trade_date_shift_s), []).append(index)
     found = of_symbol[ticks.symbol]
     told = _said(faults, Fault.SYMBOL_UNKNOWN | Fault.NOT_AN_OBJECT) & (ticks.symbol < 0)
-    faults |= np.where(told, np.uint32(0), found)
+    faults |= np.where(told, np.uint64(0), found)
     _set_trade_dates(ticks, kinds)
     of_rows: Mask = below[ticks.symbol]
     return of_rows
@@ -134,9 +136,35 @@ def _judge_numbers(ticks: Ticks, faults: Faults, below: Mask) -> None:
             _mark(faults, (values < 0) & given, Fault.SIZE_NEGATIVE)
             if values is not ticks.cum_volume:
                 _mark(faults, values > GREATEST_SIZE, Fault.SIZE_OUT_OF_RANGE)
+    if ticks.day is not None:
+        _judge_day(ticks, ticks.day, faults, below)
     value = np.abs(ticks.price / PRICE_UNIT) * (ticks.size / SIZE_UNIT)
     large = (value > GREATEST_VALUE) & (ticks.price != ABSENT) & (ticks.size > 0)
     _mark(faults, large, Fault.SIZE_OUT_OF_RANGE, unless=Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
+
+
+def _judge_day(ticks: Ticks, day: DayFigures, faults: Faults, below: Mask) -> None:
+    """What snapshots tell of their day; of another kind of tick it is not looked at. A price of 0, which is none, is
+    what a source says before the first trade, or where there is no limit: it counts as absent."""
+    snapshot = ticks.kind == wire.Kind.SNAPSHOT
+    for name in DAY_PRICES:
+        values = getattr(day, name)
+        if ((values == 0) & ~below).any():
+            values = np.where((values == 0) & ~below, ABSENT, values)
+            setattr(day, name, values)
+        given = (values != ABSENT) & snapshot
+        _mark(faults, (values < 0) & given & ~below, Fault.PRICE_NOT_POSITIVE)
+        far = (values > GREATEST_PRICE) | ((values < -GREATEST_PRICE) & below)
+        _mark(faults, far & given, Fault.PRICE_OUT_OF_RANGE)
+    for lower, upper in ((day.low, day.high), (day.lower_limit, day.upper_limit)):
+        inverted = (lower > upper) & (upper != ABSENT) & snapshot
+        _mark(faults, inverted, Fault.RANGE_INVERTED, unless=Fault.PRICE_NOT_POSITIVE | Fault.PRICE_OUT_OF_RANGE)
+    given = (day.change_rate != ABSENT) & snapshot
+    far = (np.abs(day.change_rate) > GREATEST_PRICE) | ((day.change_rate <= LOST_ALL) & ~below)
+    _mark(faults, far & given, Fault.CHANGE_RATE_OUT_OF_RANGE)
+    given = (day.cum_value != ABSENT) & snapshot
+    far = (np.abs(day.cum_value) > GREATEST) | ((day.cum_value < 0) & ~below)
+    _mark(faults, far & given, Fault.VALUE_OUT_OF_RANGE)
 
 
 def _clear_side(ticks: Ticks, side: str, below: Mask) -> None:
@@ -153,10 +181,10 @@ def _clear_side(ticks: Ticks, side: str, below: Mask) -> None:
 def _mark(faults: Faults, rows: Mask, fault: Fault, *, unless: int = 0) -> None:
     """Add a fault to these rows, but not to those that have one of `unless` already: one mistake is not told twice."""
     if rows.any():
-        faults |= np.where(rows & ~_said(faults, unless), np.uint32(fault), np.uint32(0))
+        faults |= np.where(rows & ~_said(faults, unless), np.uint64(fault), np.uint64(0))
 
 
 def _said(faults: Faults, any_of: int) -> Mask:
     """Which rows have one of these faults already."""
-    said: Mask = (faults & np.uint32(any_of)) != 0
+    said: Mask = (faults & np.uint64(any_of)) != 0
     return said

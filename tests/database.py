@@ -27,6 +27,7 @@ TABLES = (
     "market_data_minute",
     "market_data",
     "order_books",
+    "stock_prices",
     "market_events",
     "cache_realtime_data",
     "cache_chart_data",

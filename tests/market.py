@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from marketdata.types import day_figures
 from marketdata.types import ticks as ticks_module
+from marketdata.types.day_figures import DAY_SCALES
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import ABSENT, NO_DATE, TICK_BITS, Ticks
 from tests.candle import Candle
 
+SNAPSHOT = 3
 MINUTE_US = 60_000_000
 DAY_US = 86_400_000_000
 NINE_US = 1_773_619_200_000_000  # 2026-03-16 09:00 in Seoul, a Monday
@@ -29,7 +32,11 @@ def ticks(rows: Sequence[Row], *, feed: str = "krx", source_id: int = 4) -> Tick
             given = {"price": price("70000"), "size": size("1"), **given}
         made.symbol[index] = symbols.index(given.pop("symbol", "005930"))
         for name, value in given.items():
-            getattr(made, name)[index] = value
+            if name in DAY_SCALES:
+                made.day = day_figures.absent(len(rows)) if made.day is None else made.day
+                getattr(made.day, name)[index] = value
+            else:
+                getattr(made, name)[index] = value
         if made.trade_date[index] == NO_DATE:
             made.trade_date[index] = (int(made.time_us[index]) + 9 * 3_600_000_000) // DAY_US
     return made

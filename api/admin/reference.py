@@ -18,9 +18,9 @@ __all__ = ["site"]
 
 @admin.register(Symbol)
 class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
-    list_display = ("code", "name", "name_en", "market", "primary_feed", "is_active", "created_at")
+    list_display = ("code", "name", "name_en", "market", "category", "primary_feed", "is_active", "created_at")
     list_display_links = ("code", "name")
-    list_filter = ("is_active", "market", "primary_feed")
+    list_filter = ("is_active", "market", "category", "primary_feed")
     list_select_related = ("market",)
     list_per_page = 100
     search_fields = ("code", "name", "name_en")

@@ -21,7 +21,7 @@ from marketdata.maintenance import dropped
 from marketdata.models import IngestBatch, IngestBatchDay, IngestRequeue, RolloverRun, VoidedTick
 from marketdata.storage import Storage, storage_of
 from marketdata.storage.backups import Progress
-from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, TEMP
+from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, PRICES, TEMP
 from marketdata.types import checksums
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.minute_bars import MINUTE_US, Bars
@@ -34,7 +34,7 @@ Looks = dict[str, dict[str, list[int]]]
 LEDGER, DAYS = "ingest_batch", "ingest_batch_day"
 # Rows are only added to these while a backup is made: whoever removes them, or changes what is settled, waits for the
 # lease that the backup holds.
-GROWING = (TEMP, HISTORY, MINUTES, BOOKS, EVENTS, LEDGER, DAYS, "ingest_reject", "dead_letter", "gap")
+GROWING = (TEMP, HISTORY, MINUTES, BOOKS, EVENTS, PRICES, LEDGER, DAYS, "ingest_reject", "dead_letter", "gap")
 # Rows that come and go within seconds: whether a copy has some says nothing of the copy.
 FLEETING = ("feed_pending", "feed_notice")
 PROOF = {TEMP: "ledger", HISTORY: "ledger", LEDGER: "ledger", DAYS: "ledger", MINUTES: "ticks"}

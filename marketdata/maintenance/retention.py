@@ -21,7 +21,7 @@ from marketdata.ledger import batch_ledger, comparisons
 from marketdata.maintenance import dropped
 from marketdata.models import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream, RolloverRun
 from marketdata.storage import StorageBusyError, storage
-from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, TEMP, Progress
+from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, PRICES, TEMP, Progress
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.ticks import SEQ_BITS
 
@@ -51,6 +51,7 @@ def rules() -> dict[str, datetime.timedelta]:
         MINUTES: settings.RETENTION_MINUTES_DAYS,
         BOOKS: settings.RETENTION_BOOKS_DAYS,
         EVENTS: settings.RETENTION_EVENTS_DAYS,
+        PRICES: settings.RETENTION_PRICES_DAYS,
     }
     return {table: datetime.timedelta(days=number) for table, number in days.items()}
 

@@ -1,7 +1,7 @@
 """The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData
-from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook
+from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import (
     DeadLetter,
@@ -48,6 +48,7 @@ __all__ = [
     "OrderBook",
     "RolloverRun",
     "Source",
+    "StockPrice",
     "Symbol",
     "TempMarketData",
     "TradeDate",

@@ -1,5 +1,6 @@
-"""Permanent data, as Django sees it: the ticks of finished days, daily candles, order books and events. As with today's
-ticks the tables are made by `marketdata.storage`; these models are for the admin and for looking around."""
+"""Permanent data, as Django sees it: the ticks of finished days, daily candles, order books, prices and events. As
+with today's ticks the tables are made by `marketdata.storage`; these models are for the admin and for looking
+around."""
 
 from __future__ import annotations
 
@@ -58,6 +59,26 @@ class OrderBook(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.event_time}"
+
+
+class StockPrice(models.Model):
+    """The day of a symbol so far, as polled snapshots told it. Columns and units are told in
+    `marketdata.storage.base`."""
+
+    pk = models.CompositePrimaryKey("symbol", "feed", "timestamp", "tick_id", "trade_date")
+    symbol = models.CharField(max_length=24)
+    feed = models.CharField(max_length=16)
+    timestamp = models.BigIntegerField()
+    tick_id = models.BigIntegerField()
+    trade_date = models.DateField()
+
+    class Meta:
+        db_table = "stock_prices"
+        managed = False
+        verbose_name = verbose_name_plural = _("Stock price")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.feed} {self.timestamp}"
 
 
 class MarketEvent(models.Model):

@@ -11,7 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from marketdata.types import scopes
+from marketdata.types import categories, scopes
 from terminals import wire
 
 # 1 to 24 printable ASCII characters without a comma (which separates codes in a request), not a lone asterisk (which is
@@ -123,6 +123,14 @@ class Symbol(models.Model):
     name = models.CharField(_("symbol name"), max_length=80, blank=True)
     name_en = models.CharField(_("English name"), max_length=80, blank=True)
     market = models.ForeignKey(Market, on_delete=models.PROTECT, verbose_name=_("market"))
+    category = models.CharField(
+        _("category"),
+        max_length=16,
+        blank=True,
+        default="",
+        validators=[RegexValidator(categories.PATTERN)],
+        help_text=_("Such as kospi, kosdaq, etf, futures; when empty, what is known of its market."),
+    )
     primary_feed = models.CharField(
         _("primary feed"), max_length=16, default="krx", validators=[RegexValidator(FEED_PATTERN)]
     )

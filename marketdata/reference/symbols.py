@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 
 from marketdata.models import Client, Market, Source, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN
+from marketdata.types.categories import UNKNOWN, category_of
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Rules:
     trade_date_shift_s: int
     market: str = ""
     nonpositive_prices: bool = False
+    category: str = UNKNOWN
 
 
 class Directory:
@@ -99,10 +101,11 @@ class Directory:
     def _found(symbols: QuerySet[Symbol]) -> dict[str, Rules]:
         rows = symbols.values_list(
             "code", "is_active", "market__timezone", "market__trade_date_shift_s", "market_id",
-            "market__nonpositive_prices",
+            "market__nonpositive_prices", "category",
         )  # fmt: skip
         return {
-            code: Rules(active, timezone, shift, market, below) for code, active, timezone, shift, market, below in rows
+            code: Rules(active, timezone, shift, market, below, category_of(category, market=market, timezone=timezone))
+            for code, active, timezone, shift, market, below, category in rows
         }
 
 

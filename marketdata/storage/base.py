@@ -10,13 +10,19 @@ market_data_minute    one minute candle a row, key (symbol, feed, minute_time, t
 market_data           one daily candle a row, key (symbol, feed, trade_date), by month. `close` is the close of the
                       regular session (of the day, where the market has none); `last` the last price; open, high,
                       low, volume, value and n are of all trades; regular_* of the regular session, NULL without it
-order_books           ten levels as JSON arrays of decimals as text, best first, key (symbol, event_time, tick_id,
-                      trade_date), by day
+order_books           ten levels as JSON arrays of decimals as text, best first, and what a source tells beside them
+                      (BOOK_FIGURES), key (symbol, event_time, tick_id, trade_date), by day
+stock_prices          the day of a symbol so far as a polled snapshot told it, a row for each snapshot that told more
+                      than its price: current_price, open_price, high_price, low_price, prev_close, change_rate (per
+                      cent), volume and value of the day, upper_limit, lower_limit, bid, ask; what is not given is NULL.
+                      `category` is the symbol's (kospi, kosdaq, ...) when it came. Key (symbol, feed, timestamp,
+                      tick_id, trade_date), by month; the snapshot itself is a tick of the same tick_id (docs/adr/0018)
 market_events         status, VI, index and other events, key (event_time, event_id, trade_date), body in JSON, by day
 cache_realtime_data, cache_chart_data, cache_stats_data   what a reader in SQL gets of the caches; not partitioned
 
-Prices are DECIMAL(18,8) and sizes DECIMAL(18,6) where the database has exact decimals; SQLite has none and keeps the
-integers of `marketdata.types.ticks` (1e-8 and 1e-6), and times as microseconds.
+Prices and per cents are DECIMAL(18,8), sizes DECIMAL(18,6) and the value of a day DECIMAL(18,2) where the database has
+exact decimals; SQLite has none and keeps the integers of `marketdata.types.ticks` (1e-8, 1e-6 and 1e-2), and times as
+microseconds.
 
 A tick lies in exactly one place at any moment: temp_market_data, market_data_tick, or (where a backend needs it for the
 way between) a table of its own. `read_ticks` asks all of them in one statement, so a day that is being moved is whole
@@ -40,15 +46,20 @@ from django.utils.translation import gettext as _
 from marketdata.storage.periods import DAY, MONTH, Period
 from marketdata.types.checksums import Figure
 from marketdata.types.daily_bars import DailyBars
+from marketdata.types.day_figures import DAY_VALUE_SCALE
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
+from marketdata.types.stock_prices import StockPrice
 from marketdata.types.ticks import SIZES, Ticks
 from terminals import wire
 
 TEMP, HISTORY = "temp_market_data", "market_data_tick"
 MINUTES, DAILY, BOOKS, EVENTS = "market_data_minute", "market_data", "order_books", "market_events"
+PRICES = "stock_prices"
 CACHES = ("cache_realtime_data", "cache_chart_data", "cache_stats_data")
-PERIODS: dict[str, Period] = {TEMP: DAY, HISTORY: DAY, MINUTES: MONTH, DAILY: MONTH, BOOKS: DAY, EVENTS: DAY}
+PERIODS: dict[str, Period] = {
+    TEMP: DAY, HISTORY: DAY, MINUTES: MONTH, DAILY: MONTH, BOOKS: DAY, EVENTS: DAY, PRICES: MONTH,
+}  # fmt: skip
 EPOCH_DATE = datetime.date(1970, 1, 1)
 Series = tuple[str, str]
 """Symbol and feed."""
@@ -57,6 +68,16 @@ PRICE_DIGITS = f"(18,{wire.PRICE_SCALE})"
 SIZE_DIGITS = f"(18,{wire.SIZE_SCALE})"
 VOLUME_DIGITS = f"({20 + wire.SIZE_SCALE},{wire.SIZE_SCALE})"
 VALUE_DIGITS = f"({24 + wire.VALUE_SCALE},{wire.VALUE_SCALE})"
+DAY_VALUE_DIGITS = f"(18,{DAY_VALUE_SCALE})"
+BOOK_FIGURES: dict[str, int] = {
+    "bid_total": wire.SIZE_SCALE,
+    "ask_total": wire.SIZE_SCALE,
+    "expected_price": wire.PRICE_SCALE,
+    "expected_size": wire.SIZE_SCALE,
+    "cum_volume": wire.SIZE_SCALE,
+    "mid_price": wire.PRICE_SCALE,
+}
+"""The nullable numbers of an order book, named alike in the table, and their decimal places."""
 
 
 class StorageError(Exception):
@@ -180,7 +201,7 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def create_tables(self) -> None:
-        """Make the tables that are not there."""
+        """Make the tables that are not there, and give those of an older version the columns they lack."""
 
     @abc.abstractmethod
     def refine_sizes(self) -> None:
@@ -428,6 +449,35 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
         """Order books with start_us <= time < end_us, ordered by (time, tick_id)."""
+
+    @abc.abstractmethod
+    def load_prices(self, ticks: Ticks, categories: Mapping[str, str]) -> int:
+        """Store the day figures of these snapshots in bulk (`ticks.day`, which is there), each with the category of its
+        symbol; those already there are left alone. Returns how many were new."""
+
+    @abc.abstractmethod
+    def read_prices(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+    ) -> list[StockPrice]:
+        """Rows of stock_prices of a symbol and feed with start_us <= time < end_us, ordered by (time, tick_id), at most
+        `limit`."""
+
+    @abc.abstractmethod
+    def latest_prices(self, symbols: Sequence[str], feed: str) -> list[StockPrice]:
+        """The newest row of stock_prices, by (time, tick_id), of each of these symbols that has one on the feed. A step
+        down the key each, in every month that is kept."""
+
+    @abc.abstractmethod
+    def delete_prices(self, ticks: Ticks) -> int:
+        """Remove the rows of these snapshots; returns how many there were."""
 
     @abc.abstractmethod
     def store_events(self, events: Sequence[MarketEvent]) -> int:

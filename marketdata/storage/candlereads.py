@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from marketdata.storage.base import EPOCH_DATE, TickKey
-from marketdata.storage.sidetables import SideTables
+from marketdata.storage.pricereads import PriceReads
 from marketdata.types import daily_bars, minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
@@ -23,7 +23,7 @@ _DATES = 1_000
 _NUMBERS = len(minute_bars.COLUMNS) - 1
 
 
-class CandleReads(SideTables):
+class CandleReads(PriceReads):
     """What a backend inherits once it has the words."""
 
     BAR: ClassVar[str]

@@ -4,6 +4,7 @@ become arrays."""
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import ticks as ticks_module
+from marketdata.types.day_figures import DAY_SCALES
 from marketdata.types.ticks import NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
 
 UNITS = {
@@ -24,6 +26,25 @@ UNITS = {
     "cum_volume": SIZE_UNIT,
 }
 """The nullable columns of a tick, and how many of the arrays' integers make one of the table's unit."""
+PRICE_COLUMNS = {
+    "current_price": "price",
+    "open_price": "open",
+    "high_price": "high",
+    "low_price": "low",
+    "prev_close": "prev_close",
+    "change_rate": "change_rate",
+    "volume": "cum_volume",
+    "value": "cum_value",
+    "upper_limit": "upper_limit",
+    "lower_limit": "lower_limit",
+    "bid": "bid",
+    "ask": "ask",
+}
+"""The numbers of stock_prices, and what they are called in arrays."""
+PRICE_UNITS = {
+    column: 10 ** DAY_SCALES[name] if name in DAY_SCALES else UNITS[name] for column, name in PRICE_COLUMNS.items()
+}
+"""How many of the arrays' integers make one of the table's unit."""
 # What DATETIME can hold; a question may reach further.
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
@@ -49,6 +70,12 @@ def nearby(time_us: int, days: int) -> datetime.date:
     """The UTC date of a time, moved by so many days, the nearest there is."""
     day = EPOCH_DATE.toordinal() + time_us // 86_400_000_000 + days
     return datetime.date.fromordinal(min(max(day, 1), datetime.date.max.toordinal()))
+
+
+def price_columns(ticks: Ticks) -> Iterator[tuple[str, Int64, int]]:
+    """The numbers of stock_prices of snapshots that have day figures: column, values and unit."""
+    for column, name in PRICE_COLUMNS.items():
+        yield column, getattr(ticks.day if name in DAY_SCALES else ticks, name), PRICE_UNITS[column]
 
 
 def ticks_from_rows(feed: str, symbol: str, rows: list[tuple[Any, ...]]) -> Ticks:

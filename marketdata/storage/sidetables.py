@@ -6,17 +6,17 @@ from __future__ import annotations
 import abc
 import datetime
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from marketdata.storage.base import EPOCH_DATE, Latest, NotWholeError, Series, Storage
+from marketdata.storage.base import BOOK_FIGURES, EPOCH_DATE, Latest, NotWholeError, Series, Storage
 from marketdata.types.order_books import MarketEvent, OrderBook
 from terminals import wire
 
 _LATEST_KEY = ("symbol", "feed")
 _LATEST = (*_LATEST_KEY, "event_time", "tick_id", "price", "size")
 _SIDES = ("bid_prices", "bid_volumes", "ask_prices", "ask_volumes")
-_BOOK = ("symbol", "event_time", "tick_id", "trade_date", "feed", "source", *_SIDES)
+_BOOK = ("symbol", "event_time", "tick_id", "trade_date", "feed", "source", *_SIDES, *BOOK_FIGURES)
 _EVENT = ("event_time", "event_id", "trade_date", "feed", "source", "kind", "symbol", "body")
 
 
@@ -41,6 +41,14 @@ class SideTables(Storage):
     @abc.abstractmethod
     def _decimal(self, value: int, places: int) -> Any:
         """`value` / 10**places as a parameter."""
+
+    @abc.abstractmethod
+    def _micros(self, column: str) -> str:
+        """A column of times as microseconds since 1970."""
+
+    @abc.abstractmethod
+    def _scaled(self, column: str, unit: int) -> str:
+        """A column of decimals as integers, `unit` of which make one; NULL stays NULL."""
 
     @abc.abstractmethod
     def _put(
@@ -95,26 +103,34 @@ class SideTables(Storage):
         rows = [
             (
                 book.symbol, self._moment(book.time_us), book.tick_id, self._day(book.trade_date), book.feed,
-                book.source_id, *book.columns(),
+                book.source_id, *book.columns(), *self._book_figures(book),
             )
             for book in books
         ]  # fmt: skip
         return self._put("order_books", _BOOK, rows)
 
+    def _book_figures(self, book: OrderBook) -> Iterator[Any]:
+        """The numbers beside a book's levels as parameters."""
+        for name, places in BOOK_FIGURES.items():
+            value = getattr(book, name)
+            yield None if value is None else self._decimal(value, places)
+
     def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
         sides = ", ".join(self.AS_TEXT.format(name) for name in _SIDES)
+        figures = ", ".join(self._scaled(name, 10**places) for name, places in BOOK_FIGURES.items())
         rows = self._query(
-            f"SELECT {self.TIME_US}, tick_id, {self.DAYS}, source, {sides}"
+            f"SELECT {self.TIME_US}, tick_id, {self.DAYS}, source, {sides}, {figures}"
             " FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
             " ORDER BY event_time, tick_id LIMIT %s",
             [symbol, feed, self._moment(start_us), self._moment(end_us), limit],
         )
         return [
             OrderBook.of(
-                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source, columns=texts
+                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source,
+                columns=rest[: len(_SIDES)], **dict(zip(BOOK_FIGURES, rest[len(_SIDES) :], strict=True)),
             )
-            for at, i, day, source, *texts in rows
-        ]
+            for at, i, day, source, *rest in rows
+        ]  # fmt: skip
 
     def store_events(self, events: Sequence[MarketEvent]) -> int:
         rows = [

@@ -13,7 +13,12 @@ Levels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderBook:
-    """Up to ten levels of one symbol on one feed. `tick_id` and `trade_date` (days since 1970) are as for ticks."""
+    """Up to ten levels of one symbol on one feed. `tick_id` and `trade_date` (days since 1970) are as for ticks.
+
+    What a source tells beside the levels is None where it does not: the sizes of all levels of a side together, also of
+    those that are not shown (`bid_total`, `ask_total`), the price and size at which an auction would end, what was
+    traded of the day so far, and the middle of the book as the source has it. Sizes and volumes are integers of 1e-6,
+    prices of 1e-8."""
 
     symbol: str
     feed: str
@@ -23,6 +28,12 @@ class OrderBook:
     trade_date: int
     bids: Levels = ()
     asks: Levels = ()
+    bid_total: int | None = None
+    ask_total: int | None = None
+    expected_price: int | None = None
+    expected_size: int | None = None
+    cum_volume: int | None = None
+    mid_price: int | None = None
 
     def columns(self) -> tuple[str, str, str, str]:
         """Bid prices, bid volumes, ask prices, ask volumes: each a JSON array of numbers, best first."""

@@ -40,6 +40,11 @@ class Fault(IntFlag):
     KIND_REFUSED = auto()
     REPEATED_RECORD = auto()
     SUM_OUT_OF_RANGE = auto()
+    CHANGE_RATE_MALFORMED = auto()
+    CHANGE_RATE_OUT_OF_RANGE = auto()
+    VALUE_MALFORMED = auto()
+    VALUE_OUT_OF_RANGE = auto()
+    RANGE_INVERTED = auto()
 
 
 def names(faults: int) -> list[str]:

@@ -1,7 +1,8 @@
 """Ticks as arrays, exact and in one unit: the form they have from the cable to the table.
 
 Prices are int64 in 1e-8, sizes int64 in 1e-6, times int64 microseconds UTC; ABSENT (the least int64) says a value was
-not given.
+not given. What only polled snapshots tell of a day lies apart (`marketdata.types.day_figures`) and is None where no row
+has any.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
+from marketdata.types import day_figures
+from marketdata.types.day_figures import DAY_PRICES, DAY_SCALES, DayFigures
 from marketdata.types.reject_reasons import Fault
 from terminals import wire
 
@@ -70,18 +73,21 @@ class Ticks:
     cum_volume: Int64
     trade_date: Int32
     tick_id: Int64
+    day: DayFigures | None = None
 
     def __len__(self) -> int:
         return len(self.time_us)
 
     def take(self, chosen: npt.NDArray[Any]) -> Ticks:
         """The rows of a mask or of indices, in that order."""
-        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
+        day = None if self.day is None else self.day.take(chosen)
+        return replace(self, day=day, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
     def between(self, start: int, end: int) -> Ticks:
         """The rows from `start` up to `end`, in the same memory."""
         columns = {name: getattr(self, name)[start:end] for name in COLUMNS}
-        return Ticks(feed=self.feed, source_id=self.source_id, symbols=self.symbols, **columns)
+        day = None if self.day is None else self.day.take(slice(start, end))
+        return Ticks(feed=self.feed, source_id=self.source_id, symbols=self.symbols, day=day, **columns)
 
     def record(self, row: int) -> dict[str, object]:
         """One row as a person would write it, absent values left out."""
@@ -95,19 +101,25 @@ class Ticks:
             value = int(getattr(self, name)[row])
             if value != ABSENT:
                 record[name] = decimal_text(value, scale)
+        for name, scale in DAY_SCALES.items() if self.day is not None else ():
+            value = int(getattr(self.day, name)[row])
+            if value != ABSENT:
+                record[name] = decimal_text(value, scale)
         if self.seq[row] != ABSENT:
             record["seq"] = int(self.seq[row])
         return record
 
 
-COLUMNS = tuple(f.name for f in fields(Ticks) if f.name not in ("feed", "source_id", "symbols"))
+COLUMNS = tuple(f.name for f in fields(Ticks) if f.name not in ("feed", "source_id", "symbols", "day"))
 _DTYPES: dict[str, Any] = {"symbol": np.int32, "kind": np.uint8, "side": np.uint8, "trade_date": np.int32}
 _NOTHING: dict[str, int] = {"symbol": -1, "kind": 0, "side": 0, "trade_date": NO_DATE}
 
 
 def empty(feed: str = "", source_id: int = 0, rows: int = 0, symbols: list[str] | None = None) -> Ticks:
     """`rows` rows in which nothing is given."""
-    columns = {name: np.full(rows, _NOTHING.get(name, ABSENT), _DTYPES.get(name, np.int64)) for name in COLUMNS}
+    columns: dict[str, Any] = {
+        name: np.full(rows, _NOTHING.get(name, ABSENT), _DTYPES.get(name, np.int64)) for name in COLUMNS
+    }
     return Ticks(feed=feed, source_id=source_id, symbols=symbols or [], **columns)
 
 
@@ -136,7 +148,12 @@ def concatenate(parts: Sequence[Ticks]) -> Ticks:
         moved.append(places[part.symbol])  # -1 (absent) picks the last place, which is -1
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS if name != "symbol"}
     return Ticks(
-        feed=parts[0].feed, source_id=parts[0].source_id, symbols=list(index), symbol=np.concatenate(moved), **columns
+        feed=parts[0].feed,
+        source_id=parts[0].source_id,
+        symbols=list(index),
+        symbol=np.concatenate(moved),
+        day=day_figures.concatenate((part.day, len(part)) for part in parts),
+        **columns,
     )
 
 
@@ -145,6 +162,15 @@ def trades(ticks: Ticks) -> Mask:
     nothing changed hands; it is kept and shown, and counts for nothing (docs/protocol.md)."""
     counted: Mask = (ticks.kind == wire.Kind.TRADE) & (ticks.size != 0)
     return counted
+
+
+def with_day(ticks: Ticks) -> Ticks | None:
+    """The snapshots that tell of their day; None if there are none. Day figures of another kind of tick are of no
+    use."""
+    if ticks.day is None:
+        return None
+    chosen = (ticks.kind == wire.Kind.SNAPSHOT) & ticks.day.given()
+    return ticks.take(chosen) if chosen.any() else None
 
 
 def symbol_ranks(ticks: Ticks) -> npt.NDArray[Any]:
@@ -181,7 +207,7 @@ class _Shared:
     """The ticks of several batches and their faults, in arrays that the batches share."""
 
     ticks: Ticks
-    faults: npt.NDArray[np.uint32]
+    faults: npt.NDArray[np.uint64]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -192,7 +218,7 @@ class Decoded:
 
     header: wire.BatchHeader
     ticks: Ticks
-    faults: npt.NDArray[np.uint32]
+    faults: npt.NDArray[np.uint64]
     symbols: list[str]
     raw: list[object] | None = None
     gap: wire.Gap | None = None
@@ -248,7 +274,7 @@ def decode_together(batches: Sequence[WireBatch]) -> list[Decoded | wire.BatchEr
     return [answers[place] for place in range(len(batches))]
 
 
-def joined(parts: Sequence[Decoded]) -> tuple[Ticks, npt.NDArray[np.uint32]]:
+def joined(parts: Sequence[Decoded]) -> tuple[Ticks, npt.NDArray[np.uint64]]:
     """The ticks of decoded batches of one feed and source after each other, and their faults, to be changed by the
     caller. What lies side by side already is not copied together."""
     pieces: list[tuple[_Shared, int, int]] = []
@@ -270,7 +296,7 @@ class _ColumnsBatch(NamedTuple):
 def _decode_one(one: WireBatch, header: wire.BatchHeader) -> Decoded:
     if header.encoding == wire.Encoding.ROWS:
         return _from_rows(one, header)
-    nothing, faults = empty(header.feed, one.source_id), np.zeros(0, np.uint32)
+    nothing, faults = empty(header.feed, one.source_id), np.zeros(0, np.uint64)
     if header.encoding != wire.Encoding.GAP:
         raise wire.BatchError("bad_batch", f"batches of {header.encoding.name.lower()} are not read yet")
     gap, *more = wire.parse_gaps(one.payload, header)
@@ -285,9 +311,10 @@ def _from_columns(batches: Sequence[_ColumnsBatch]) -> list[Decoded]:
     ends = list(itertools.accumulate(lengths))
     rows, layout = ends[-1], batches[0].layout
     columns = {name: column[:rows] for name, column in _nothing(rows).items()}
-    faults = np.zeros(rows, np.uint32)
+    faults = np.zeros(rows, np.uint64)
     symbols: list[str] = []
-    for column in sorted({column for one in batches for column in one.layout.offsets if column in _COLUMN_NAMES}):
+    day: DayFigures | None = None
+    for column in sorted({column for one in batches for column in one.layout.offsets}):
         name = _COLUMN_NAMES[column]
         values = np.frombuffer(_column_bytes(column, batches), _WIRE_DTYPES[name])
         if name == "symbol":
@@ -296,10 +323,15 @@ def _from_columns(batches: Sequence[_ColumnsBatch]) -> list[Decoded]:
             values = _rescale(values, wire.PRICE_SCALE - layout.price_scale, faults, Fault.PRICE_OUT_OF_RANGE)
         elif name in SIZES:
             values = _rescale(values, wire.SIZE_SCALE - layout.size_scale, faults, Fault.SIZE_OUT_OF_RANGE)
+        elif name in DAY_SCALES:
+            day = day_figures.absent(rows) if day is None else day
+            exponent = 0 if name == "cum_value" else wire.PRICE_SCALE - layout.price_scale
+            setattr(day, name, _rescale(values, exponent, faults, _OUT_OF_RANGE[name]).astype(np.int64, copy=False))
+            continue
         columns[name] = values.astype(_DTYPES.get(name, np.int64), copy=False)
     feed, source_id = batches[0].header.feed, batches[0].given.source_id
     columns["tick_id"] = _tick_ids([one.given.batch for one in batches], lengths)
-    shared = _Shared(Ticks(feed=feed, source_id=source_id, symbols=symbols, **columns), faults)
+    shared = _Shared(Ticks(feed=feed, source_id=source_id, symbols=symbols, day=day, **columns), faults)
     return [
         Decoded(
             header=one.header,
@@ -345,7 +377,7 @@ def _tick_ids(numbers: Sequence[int], lengths: Sequence[int]) -> Int64:
     return ids
 
 
-_COLUMN_NAMES = {column: column.name.lower() for column in wire.Column if column.name.lower() in COLUMNS}
+_COLUMN_NAMES = {column: column.name.lower() for column in wire.Column}
 _ABSENT_BYTES = {
     column: np.full(
         wire.BATCH_ROWS,
@@ -360,14 +392,21 @@ _WIRE_DTYPES = {
 }
 
 
-def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint32], fault: Fault) -> Int64:
+_OUT_OF_RANGE = {
+    **dict.fromkeys(DAY_PRICES, Fault.PRICE_OUT_OF_RANGE),
+    "change_rate": Fault.CHANGE_RATE_OUT_OF_RANGE,
+    "cum_value": Fault.VALUE_OUT_OF_RANGE,
+}
+
+
+def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint64], fault: Fault) -> Int64:
     factor = 10**exponent
     limit = GREATEST // factor
     absent: Mask | None = None
     if len(values) and (values.min() < -limit or values.max() > limit):  # something is absent, or too large
         absent = values == ABSENT
         far = ((values > limit) | (values < -limit)) & ~absent
-        faults[far] |= np.uint32(fault)
+        faults[far] |= np.uint64(fault)
         absent |= far
         values = np.where(absent, 0, values)
     scaled_up: Int64 = values * factor
@@ -378,20 +417,20 @@ def _from_rows(one: WireBatch, header: wire.BatchHeader) -> Decoded:
     records = wire.parse_rows(one.payload, header)
     rows = len(records)
     ticks = empty(header.feed, one.source_id, rows)
-    faults = np.zeros(rows, np.uint32)
+    faults = np.zeros(rows, np.uint64)
     index: dict[str, int] = {}
     noise = 0
     for row, record in enumerate(records):
         if not isinstance(record, dict):
-            faults[row] |= np.uint32(Fault.NOT_AN_OBJECT)
+            faults[row] |= np.uint64(Fault.NOT_AN_OBJECT)
             continue
         symbol = record.get("symbol")
         if isinstance(symbol, str) and 0 < len(symbol) <= 24 and symbol.isascii() and symbol.isprintable():
             ticks.symbol[row] = index.setdefault(symbol, len(index))
         elif symbol is not None and symbol != "":
-            faults[row] |= np.uint32(Fault.SYMBOL_UNKNOWN)
+            faults[row] |= np.uint64(Fault.SYMBOL_UNKNOWN)
         found, noisy = _read_row(ticks, row, record)
-        faults[row] |= np.uint32(found)
+        faults[row] |= np.uint64(found)
         noise += noisy
     ticks.symbols = list(index)
     ticks.tick_id = _tick_ids([one.batch], [rows])
@@ -410,13 +449,18 @@ def _from_rows(one: WireBatch, header: wire.BatchHeader) -> Decoded:
 def _read_row(ticks: Ticks, row: int, record: dict[str, Any]) -> tuple[int, bool]:
     """The row's faults, and whether a number had float noise."""
     found, noisy = 0, False
-    for name, read, wrong in _ROW_READERS:
+    readers = _ROW_READERS if DAY_SCALES.keys().isdisjoint(record) else (*_ROW_READERS, *_DAY_READERS)
+    for name, read, wrong in readers:
         value = record.get(name)
         if value is None or value == "":
             continue
         try:
             number, seen_through = read(value)
-            getattr(ticks, name if name != "time" else "time_us")[row] = number
+            if name in DAY_SCALES:
+                ticks.day = day_figures.absent(len(ticks)) if ticks.day is None else ticks.day
+                getattr(ticks.day, name)[row] = number
+            else:
+                getattr(ticks, name if name != "time" else "time_us")[row] = number
             noisy |= seen_through
         except _Unusable as unusable:
             found |= unusable.fault
@@ -506,6 +550,18 @@ _ROW_READERS: tuple[tuple[str, Read, Fault], ...] = (
     *((name, _size, Fault.SIZE_NOT_A_NUMBER) for name in SIZES),
     ("seq", _whole, Fault.SEQ_MALFORMED),
     ("trade_date", _date, Fault.TRADE_DATE_MALFORMED),
+)
+_rate = _number(
+    day_figures.RATE_SCALE,
+    Fault.CHANGE_RATE_MALFORMED,
+    Fault.CHANGE_RATE_MALFORMED,
+    Fault.CHANGE_RATE_OUT_OF_RANGE,
+)
+_value = _number(day_figures.DAY_VALUE_SCALE, Fault.VALUE_MALFORMED, Fault.VALUE_MALFORMED, Fault.VALUE_OUT_OF_RANGE)
+_DAY_READERS: tuple[tuple[str, Read, Fault], ...] = (
+    *((name, _price, Fault.PRICE_NOT_A_NUMBER) for name in DAY_PRICES),
+    ("change_rate", _rate, Fault.CHANGE_RATE_MALFORMED),
+    ("cum_value", _value, Fault.VALUE_MALFORMED),
 )
 
 

@@ -35,6 +35,7 @@ from marketdata.storage.mariadb.columns import (
     SHOWN_LINE,
     micros,
     replace_statement,
+    scaled,
 )
 from marketdata.storage.mariadb.tables import MOVING
 from marketdata.storage.rows import UNITS, moment
@@ -427,6 +428,12 @@ class MariaDBHistory(ServerSQL):
 
     def _moment(self, us: int) -> str:
         return moment(us)
+
+    def _micros(self, column: str) -> str:
+        return micros(column)
+
+    def _scaled(self, column: str, unit: int) -> str:
+        return scaled(column, unit)
 
     def _insertion(self, table: str, names: Sequence[str], replace: Sequence[str]) -> tuple[str, str]:
         return f"{'REPLACE' if replace else 'INSERT IGNORE'} INTO {table} ({', '.join(names)}) VALUES", ""

@@ -7,14 +7,16 @@ Many rows go in the order of the table's key, so that each lands beside the one 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from marketdata.storage.rows import UNITS, date_text, moments
+from marketdata.storage.rows import UNITS, date_text, moments, price_columns
+from marketdata.types.categories import UNKNOWN
+from marketdata.types.day_figures import DAY_VALUE_SCALE
 from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, symbol_ranks
 from terminals import wire
 
@@ -22,6 +24,7 @@ MANY_ROWS = 400
 """From so many on it is quicker to make the text of whole columns than of one row after the other."""
 DAY_US = 86_400_000_000
 _EXPONENTS = {PRICE_UNIT: f"e-{wire.PRICE_SCALE}", SIZE_UNIT: f"e-{wire.SIZE_SCALE}", 1: ""}
+_EXPONENTS[10**DAY_VALUE_SCALE] = f"e-{DAY_VALUE_SCALE}"
 _NULL = "\\N"
 _KINDS = [str(kind) for kind in range(256)]
 _SIDES = [_NULL, *_KINDS[1:]]
@@ -46,23 +49,28 @@ class LoadFile:
             view = view[os.write(self._handle, view) :]
 
     def _describe(self, ticks: Ticks) -> None:
+        self._describe_key(ticks, "event_time")
+        if self._differ("kind", ticks.kind, int):
+            self._lines.add_words(_KINDS, ticks.kind)
+        if self._differ("side", ticks.side, lambda side: side or None):
+            self._lines.add_words(_SIDES, ticks.side)
+        self._add_numbers((name, getattr(ticks, name), unit) for name, unit in UNITS.items())
+
+    def _describe_key(self, ticks: Ticks, time_column: str) -> None:
         lines = self._lines
-        self.columns += ["symbol", "event_time", "tick_id"]
+        self.columns += ["symbol", time_column, "tick_id"]
         lines.add_words([symbol.replace("\\", "\\\\") for symbol in ticks.symbols] + [""], ticks.symbol)
         lines.add_times(ticks.time_us)
         lines.add_numbers(ticks.tick_id, 1)
         if self._differ("trade_date", ticks.trade_date, date_text):
             days, chosen = np.unique(ticks.trade_date, return_inverse=True)
             lines.add_words([date_text(day) for day in days.tolist()], chosen)
-        if self._differ("kind", ticks.kind, int):
-            lines.add_words(_KINDS, ticks.kind)
-        if self._differ("side", ticks.side, lambda side: side or None):
-            lines.add_words(_SIDES, ticks.side)
-        for name, unit in UNITS.items():
-            values = getattr(ticks, name)
+
+    def _add_numbers(self, columns: Iterable[tuple[str, Int64, int]]) -> None:
+        for name, values, unit in columns:
             if (values != ABSENT).any():  # else the column's default is NULL
                 self.columns.append(name)
-                lines.add_numbers(values, unit)
+                self._lines.add_numbers(values, unit)
 
     def _differ(self, column: str, values: Any1D, shown: Callable[[int], Any]) -> bool:
         """Whether the text has this column, for its values differ; else the value is said once, with the statement."""
@@ -93,6 +101,20 @@ class LoadFile:
     def close(self) -> None:
         """Give the memory back."""
         os.close(self._handle)
+
+
+class PriceFile(LoadFile):
+    """The same of snapshots that have day figures, for stock_prices; `categories` by symbol."""
+
+    def __init__(self, ticks: Ticks, categories: Mapping[str, str], *, many_rows: int = MANY_ROWS) -> None:
+        self._categories = categories
+        super().__init__(ticks, many_rows=many_rows)
+
+    def _describe(self, ticks: Ticks) -> None:
+        self._describe_key(ticks, "`timestamp`")
+        self.columns.append("category")
+        self._lines.add_words([self._categories.get(one, UNKNOWN) for one in ticks.symbols] + [UNKNOWN], ticks.symbol)
+        self._add_numbers(price_columns(ticks))
 
 
 def _in_key_order(ticks: Ticks) -> Ticks:

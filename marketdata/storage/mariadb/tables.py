@@ -5,10 +5,13 @@ from __future__ import annotations
 from django.conf import settings
 
 from marketdata.storage.base import (
+    BOOK_FIGURES,
     BOOKS,
     DAILY,
+    DAY_VALUE_DIGITS,
     EVENTS,
     PRICE_DIGITS,
+    PRICES,
     SIZE_DIGITS,
     VALUE_DIGITS,
     VOLUME_DIGITS,
@@ -20,9 +23,10 @@ PARTED = "PARTITION BY RANGE COLUMNS (trade_date) (PARTITION pmax VALUES LESS TH
 # Pages are written compressed and the rest of each is punched out of the file: 44 bytes a trade on the disk instead of
 # 105, for a tenth more time to load (docs/adr/0010). A file system that cannot punch holes keeps them whole.
 COMPRESSED = "PAGE_COMPRESSED=1 PAGE_COMPRESSION_LEVEL=1"
-NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
+NAMES = (DAILY, BOOKS, EVENTS, PRICES, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
 _PRICE, _SIZE = f"DECIMAL{PRICE_DIGITS}", f"DECIMAL{SIZE_DIGITS}"
 _VOLUME, _VALUE = f"DECIMAL{VOLUME_DIGITS}", f"DECIMAL{VALUE_DIGITS}"
+_FIGURES = [f"{name} DECIMAL(18,{scale}) NULL" for name, scale in BOOK_FIGURES.items()]
 _ASCII = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
 TICKS = f"""
 CREATE TABLE IF NOT EXISTS {{table}} (
@@ -46,6 +50,20 @@ CREATE TABLE IF NOT EXISTS market_data_minute (
 """
 
 
+PRICE_ROWS = f"""
+CREATE TABLE IF NOT EXISTS stock_prices (
+    symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, `timestamp` DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL,
+    trade_date DATE NOT NULL, source TINYINT UNSIGNED NOT NULL, category VARCHAR(16) {_ASCII},
+    current_price {_PRICE} NOT NULL, open_price {_PRICE} NULL, high_price {_PRICE} NULL, low_price {_PRICE} NULL,
+    prev_close {_PRICE} NULL, change_rate {_PRICE} NULL, volume {_SIZE} NULL, value DECIMAL{DAY_VALUE_DIGITS} NULL,
+    upper_limit {_PRICE} NULL, lower_limit {_PRICE} NULL, bid {_PRICE} NULL, ask {_PRICE} NULL,
+    PRIMARY KEY (symbol, feed, `timestamp`, tick_id, trade_date)
+) ENGINE=InnoDB {COMPRESSED} {PARTED}
+"""
+WIDEN_BOOKS = f"ALTER TABLE order_books {', '.join(f'ADD COLUMN IF NOT EXISTS {column}' for column in _FIGURES)}"
+"""Give a table of an older version what it lacks; at once, for nothing is copied."""
+
+
 def others() -> list[str]:
     """CREATE statements of all tables but ticks and minute candles."""
     engine = settings.CACHE_ENGINE
@@ -63,6 +81,7 @@ CREATE TABLE IF NOT EXISTS order_books (
     symbol VARCHAR(24) {_ASCII}, event_time DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
     feed VARCHAR(16) {_ASCII}, source TINYINT UNSIGNED NOT NULL,
     bid_prices JSON NOT NULL, bid_volumes JSON NOT NULL, ask_prices JSON NOT NULL, ask_volumes JSON NOT NULL,
+    {", ".join(_FIGURES)},
     PRIMARY KEY (symbol, event_time, tick_id, trade_date)
 ) ENGINE=InnoDB {PARTED}""",
         f"""

@@ -4,6 +4,7 @@ ticks and minute candles; `days` has the rest."""
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import ClassVar
 
 from django.db import DatabaseError, InterfaceError
@@ -11,6 +12,7 @@ from django.db import DatabaseError, InterfaceError
 from marketdata.storage.base import (
     HISTORY,
     MINUTES,
+    PRICES,
     REMEDY,
     SIZE_DIGITS,
     TEMP,
@@ -22,7 +24,7 @@ from marketdata.storage.base import (
 from marketdata.storage.mariadb import partitions, tables
 from marketdata.storage.mariadb.columns import SELECT_BAR, minute_rows
 from marketdata.storage.mariadb.days import MariaDBHistory
-from marketdata.storage.mariadb.load_data import LoadFile
+from marketdata.storage.mariadb.load_data import LoadFile, PriceFile
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import SIZES, Ticks
@@ -87,7 +89,7 @@ class MariaDB(MariaDBHistory):
             self._query(tables.TICKS.format(table=table, parted=tables.PARTED))
         self._query(tables.TICKS.format(table=tables.MOVING, parted=""))
         self._compress()
-        for statement in (tables.MINUTE_CANDLES, *tables.others()):
+        for statement in (tables.MINUTE_CANDLES, tables.PRICE_ROWS, *tables.others(), tables.WIDEN_BOOKS):
             self._query(statement)
 
     def refine_sizes(self) -> None:
@@ -190,10 +192,16 @@ class MariaDB(MariaDBHistory):
         ]  # fmt: skip
 
     def load(self, table: str, ticks: Ticks) -> int:
-        with contextlib.closing(LoadFile(ticks)) as file:
+        return self._load(table, LoadFile(ticks), len(ticks))
+
+    def load_prices(self, ticks: Ticks, categories: Mapping[str, str]) -> int:
+        return self._load(PRICES, PriceFile(ticks, categories), len(ticks))
+
+    def _load(self, table: str, file: LoadFile, rows: int) -> int:
+        with contextlib.closing(file):
             stored = file.load(self.connection, table)
             # LOCAL also clips what does not fit, and says so in a warning only; the count came with the answer.
-            if stored < len(ticks) or self.connection.connection.warning_count():
+            if stored < rows or self.connection.connection.warning_count():
                 self._explain_warnings()
             return stored
 

@@ -5,12 +5,14 @@ What no row has is left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.storage.rows import UNITS
+from marketdata.storage.rows import UNITS, price_columns
+from marketdata.types.categories import UNKNOWN
 from marketdata.types.ticks import ABSENT, Int64, Mask, Ticks, UInt8
 
 KINDS = ("", "trade", "quote", "snapshot", "expected", "book", "status")
@@ -37,16 +39,21 @@ class CopyRows:
         self.data = _BEGIN + whole[kept].tobytes() + _END
 
     def _describe(self, ticks: Ticks) -> None:
+        self._describe_key(ticks, "event_time")
+        self._words("kind", list(KINDS), ticks.kind)
+        self._words("side", list(SIDES), ticks.side, absent=ticks.side == 0)
+        self._numbers((name, getattr(ticks, name), unit) for name, unit in UNITS.items())
+
+    def _describe_key(self, ticks: Ticks, time_column: str) -> None:
         self._words("symbol", [*ticks.symbols, ""], ticks.symbol)
-        self._fixed("event_time", (ticks.time_us - _EPOCH_US).astype(">i8"))
+        self._fixed(time_column, (ticks.time_us - _EPOCH_US).astype(">i8"))
         self._fixed("tick_id", ticks.tick_id.astype(">i8"))
         self._fixed("trade_date", (ticks.trade_date - _EPOCH_DAYS).astype(">i4"))
         self._words("feed", [ticks.feed], np.zeros(self._rows, np.int64))
         self._fixed("source", np.full(self._rows, ticks.source_id, ">i2"))
-        self._words("kind", list(KINDS), ticks.kind)
-        self._words("side", list(SIDES), ticks.side, absent=ticks.side == 0)
-        for name, unit in UNITS.items():
-            values = getattr(ticks, name)
+
+    def _numbers(self, columns: Iterable[tuple[str, Int64, int]]) -> None:
+        for name, values, unit in columns:
             absent = values == ABSENT
             if unit == 1:
                 self._fixed(name, values.astype(">i8"), absent)
@@ -77,6 +84,19 @@ class CopyRows:
         self.columns.append(column)
         self._parts += [prefix, data]
         self._kept += [np.ones(prefix.shape, np.bool_), kept]
+
+
+class CopyPrices(CopyRows):
+    """The same of snapshots that have day figures, for stock_prices; `categories` by symbol."""
+
+    def __init__(self, ticks: Ticks, categories: Mapping[str, str]) -> None:
+        self._categories = categories
+        super().__init__(ticks)
+
+    def _describe(self, ticks: Ticks) -> None:
+        self._describe_key(ticks, '"timestamp"')
+        self._words("category", [*(self._categories.get(one, UNKNOWN) for one in ticks.symbols), UNKNOWN], ticks.symbol)
+        self._numbers(price_columns(ticks))
 
 
 def _numeric(values: Int64, unit: int) -> npt.NDArray[Any]:

@@ -108,6 +108,12 @@ class PostgreSQLHistory(ServerSQL):
             cursor.execute(sql, params or None)
             return list(cursor.fetchall()) if cursor.description else []
 
+    def _micros(self, column: str) -> str:
+        return micros(column)
+
+    def _scaled(self, column: str, unit: int) -> str:
+        return scaled(column, unit)
+
     def _kind(self, kind: int) -> str:
         return KINDS[kind]
 

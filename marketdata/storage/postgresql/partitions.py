@@ -10,7 +10,7 @@ import datetime
 import re
 import time
 
-from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, TEMP
+from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PRICES, TEMP
 from marketdata.storage.periods import Place
 
 Bounds = tuple[datetime.date, datetime.date]
@@ -23,6 +23,7 @@ KEYS = {
     DAILY: "symbol, feed, trade_date",
     BOOKS: TICK_KEY,
     EVENTS: "event_time, event_id, trade_date",
+    PRICES: 'symbol, feed, "timestamp", tick_id, trade_date',
 }
 _FOR = re.compile(r"FROM \('(\d{4}-\d\d-\d\d)'\) TO \('(\d{4}-\d\d-\d\d)'\)")
 REMEMBERED_S = 600.0

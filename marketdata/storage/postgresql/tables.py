@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from marketdata.storage.base import (
+    BOOK_FIGURES,
     BOOKS,
     DAILY,
+    DAY_VALUE_DIGITS,
     EVENTS,
     MINUTES,
     PRICE_DIGITS,
+    PRICES,
     SIZE_DIGITS,
     VALUE_DIGITS,
     VOLUME_DIGITS,
 )
 from marketdata.storage.postgresql import partitions
 
-NAMES = (DAILY, BOOKS, EVENTS, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
+NAMES = (DAILY, BOOKS, EVENTS, PRICES, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
 _PRICE, _SIZE = f"NUMERIC{PRICE_DIGITS}", f"NUMERIC{SIZE_DIGITS}"
 _VOLUME, _VALUE = f"NUMERIC{VOLUME_DIGITS}", f"NUMERIC{VALUE_DIGITS}"
+_FIGURES = [f"{name} NUMERIC(18,{scale})" for name, scale in BOOK_FIGURES.items()]
 _WORD = 'VARCHAR({}) COLLATE "C" NOT NULL'
 _SYMBOL, _FEED, _TIME = _WORD.format(24), _WORD.format(16), "TIMESTAMPTZ(6) NOT NULL"
 TICKS = f"""
@@ -39,6 +43,18 @@ CREATE TABLE IF NOT EXISTS market_data_minute (
 """
 
 
+PRICE_ROWS = f"""
+CREATE TABLE IF NOT EXISTS stock_prices (
+    symbol {_SYMBOL}, feed {_FEED}, "timestamp" {_TIME}, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
+    source SMALLINT NOT NULL, category {_FEED},
+    current_price {_PRICE} NOT NULL, open_price {_PRICE}, high_price {_PRICE}, low_price {_PRICE},
+    prev_close {_PRICE}, change_rate {_PRICE}, volume {_SIZE}, value NUMERIC{DAY_VALUE_DIGITS},
+    upper_limit {_PRICE}, lower_limit {_PRICE}, bid {_PRICE}, ask {_PRICE} {partitions.parted(PRICES)}
+"""
+WIDEN_BOOKS = f"ALTER TABLE order_books {', '.join(f'ADD COLUMN IF NOT EXISTS {column}' for column in _FIGURES)}"
+"""Give a table of an older version, and its partitions, what they lack; at once, for nothing is copied."""
+
+
 def others() -> list[str]:
     """CREATE statements of all tables but ticks and minute candles."""
     return [
@@ -54,7 +70,8 @@ CREATE TABLE IF NOT EXISTS market_data (
 CREATE TABLE IF NOT EXISTS order_books (
     symbol {_SYMBOL}, event_time {_TIME}, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
     feed {_FEED}, source SMALLINT NOT NULL,
-    bid_prices JSON NOT NULL, bid_volumes JSON NOT NULL, ask_prices JSON NOT NULL, ask_volumes JSON NOT NULL
+    bid_prices JSON NOT NULL, bid_volumes JSON NOT NULL, ask_prices JSON NOT NULL, ask_volumes JSON NOT NULL,
+    {", ".join(_FIGURES)}
     {partitions.parted(BOOKS)}""",
         f"""
 CREATE TABLE IF NOT EXISTS market_events (

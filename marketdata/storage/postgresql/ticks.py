@@ -4,6 +4,7 @@ ticks and minute candles; `days` has the rest."""
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from marketdata.storage.base import (
     EPOCH_DATE,
     HISTORY,
     MINUTES,
+    PRICES,
     REMEDY,
     SIZE_DIGITS,
     TEMP,
@@ -27,7 +29,7 @@ from marketdata.storage.postgresql.columns import (
     SELECT_BAR,
     minute_lists,
 )
-from marketdata.storage.postgresql.copy_rows import KINDS, SIDES, CopyRows
+from marketdata.storage.postgresql.copy_rows import KINDS, SIDES, CopyPrices, CopyRows
 from marketdata.storage.postgresql.days import (
     MINUTE_LOCK,
     PostgreSQLHistory,
@@ -92,7 +94,7 @@ class PostgreSQL(PostgreSQLHistory):
             )
         for table in (TEMP, HISTORY):
             self._query(tables.TICKS.format(table=table, parted=partitions.parted(table)))
-        for statement in (tables.MINUTE_CANDLES, *tables.others()):
+        for statement in (tables.MINUTE_CANDLES, tables.PRICE_ROWS, *tables.others(), tables.WIDEN_BOOKS):
             self._query(statement)
 
     def refine_sizes(self) -> None:
@@ -177,9 +179,12 @@ class PostgreSQL(PostgreSQLHistory):
         ]  # fmt: skip
 
     def load(self, table: str, ticks: Ticks) -> int:
-        if not len(ticks):
-            return 0
-        rows = CopyRows(ticks)
+        return self._load(table, CopyRows(ticks)) if len(ticks) else 0
+
+    def load_prices(self, ticks: Ticks, categories: Mapping[str, str]) -> int:
+        return self._load(PRICES, CopyPrices(ticks, categories)) if len(ticks) else 0
+
+    def _load(self, table: str, rows: CopyRows) -> int:
         quoted = self.connection.ops.quote_name(table)
         try:
             with transaction.atomic(using=self.connection.alias):

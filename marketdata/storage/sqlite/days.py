@@ -43,7 +43,17 @@ CREATE TABLE IF NOT EXISTS order_books (
     symbol TEXT NOT NULL, event_time INTEGER NOT NULL, tick_id INTEGER NOT NULL, trade_date INTEGER NOT NULL,
     feed TEXT NOT NULL, source INTEGER NOT NULL,
     bid_prices TEXT NOT NULL, bid_volumes TEXT NOT NULL, ask_prices TEXT NOT NULL, ask_volumes TEXT NOT NULL,
+    bid_total INTEGER, ask_total INTEGER, expected_price INTEGER, expected_size INTEGER, cum_volume INTEGER,
+    mid_price INTEGER,
     PRIMARY KEY (symbol, event_time, tick_id, trade_date)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stock_prices (
+    symbol TEXT NOT NULL, feed TEXT NOT NULL, "timestamp" INTEGER NOT NULL, tick_id INTEGER NOT NULL,
+    trade_date INTEGER NOT NULL, source INTEGER NOT NULL, category TEXT NOT NULL,
+    current_price INTEGER NOT NULL, open_price INTEGER, high_price INTEGER, low_price INTEGER, prev_close INTEGER,
+    change_rate INTEGER, volume INTEGER, value INTEGER, upper_limit INTEGER, lower_limit INTEGER,
+    bid INTEGER, ask INTEGER,
+    PRIMARY KEY (symbol, feed, "timestamp", tick_id, trade_date)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS market_events (
     event_time INTEGER NOT NULL, event_id INTEGER NOT NULL, trade_date INTEGER NOT NULL,
@@ -63,7 +73,15 @@ CREATE TABLE IF NOT EXISTS cache_stats_data (
     PRIMARY KEY (symbol, feed, name)
 ) STRICT, WITHOUT ROWID;
 """
-NAMES = ("market_data", "order_books", "market_events", "cache_realtime_data", "cache_chart_data", "cache_stats_data")
+NAMES = (
+    "market_data",
+    "order_books",
+    "stock_prices",
+    "market_events",
+    "cache_realtime_data",
+    "cache_chart_data",
+    "cache_stats_data",
+)
 _HASH = (
     f"(tick_id %% {PRIME} + 1) * ((event_time %% {PRIME} * {TIME}"
     + "".join(f" + coalesce({name} %% {PRIME} * {factor}, -{absent})" for name, (factor, absent) in FACTORS.items())
@@ -221,6 +239,12 @@ class SQLiteHistory(SharedSQL):
 
     def _decimal(self, value: int, places: int) -> int:
         return value
+
+    def _micros(self, column: str) -> str:
+        return column
+
+    def _scaled(self, column: str, unit: int) -> str:
+        return column
 
     def _put(
         self,

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from django.db import DatabaseError, OperationalError
 
-from marketdata.storage.base import HISTORY, MINUTES, TEMP, Blame, Flag, TickKey
-from marketdata.storage.rows import UNITS, ticks_from_rows
+from marketdata.storage.base import BOOK_FIGURES, BOOKS, HISTORY, MINUTES, PRICES, TEMP, Blame, Flag, TickKey
+from marketdata.storage.rows import UNITS, price_columns, ticks_from_rows
 from marketdata.storage.sqlite.days import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.types import minute_bars
+from marketdata.types.categories import UNKNOWN
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, GREATEST, SIZES, Ticks, packed_ratio
+from marketdata.types.ticks import ABSENT, GREATEST, SIZES, Int64, Ticks, packed_ratio
 from terminals import wire
 
 _TICKS = """
@@ -106,6 +107,10 @@ class SQLite(SQLiteHistory):
             self._query(_TICKS.format(table=table))
         for statement in (_MINUTES, *filter(str.strip, TABLES.split(";"))):
             self._query(statement)
+        known = {row[1] for row in self._query(f"PRAGMA table_info({BOOKS})")}
+        for name in BOOK_FIGURES:
+            if name not in known:  # made by an older version
+                self._query(f"ALTER TABLE {BOOKS} ADD COLUMN {name} INTEGER")
 
     def refine_sizes(self) -> None:
         if self._query("PRAGMA user_version")[0][0] >= wire.SIZE_SCALE:
@@ -159,12 +164,26 @@ class SQLite(SQLiteHistory):
             ticks.kind.tolist(),
             ticks.side.tolist(),
         ]
-        for name in UNITS:
-            values = getattr(ticks, name)
-            shown = values.tolist()
-            if (values == ABSENT).any():
-                shown = [None if value == ABSENT else value for value in shown]
-            columns.append(shown)
+        columns += [_nullable(getattr(ticks, name)) for name in UNITS]
+        return self._insert(table, columns)
+
+    def load_prices(self, ticks: Ticks, categories: Mapping[str, str]) -> int:
+        names = np.array([*ticks.symbols, ""], object)
+        words = np.array([*(categories.get(one, UNKNOWN) for one in ticks.symbols), UNKNOWN], object)
+        columns: list[list[Any]] = [
+            names[ticks.symbol].tolist(),
+            [ticks.feed] * len(ticks),
+            ticks.time_us.tolist(),
+            ticks.tick_id.tolist(),
+            ticks.trade_date.tolist(),
+            [ticks.source_id] * len(ticks),
+            words[ticks.symbol].tolist(),
+        ]
+        columns += [_nullable(values) for _, values, _ in price_columns(ticks)]
+        return self._insert(PRICES, columns)
+
+    def _insert(self, table: str, columns: Sequence[list[Any]]) -> int:
+        """Insert rows, given column by column in the order of the table; those that are there are left alone."""
         with self.connection.wrap_database_errors:
             marks = ", ".join("?" * len(columns))
             cursor = self._raw().executemany(
@@ -226,3 +245,9 @@ class SQLite(SQLiteHistory):
             [*[*params, most] * len(places), most],
         )
         return ticks_from_rows(feed, symbol, rows)
+
+
+def _nullable(values: Int64) -> list[int | None]:
+    """A column's values, None where one is absent."""
+    shown: list[int | None] = values.tolist()
+    return [None if value == ABSENT else value for value in shown] if (values == ABSENT).any() else shown

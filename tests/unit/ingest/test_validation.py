@@ -9,7 +9,9 @@ from ingest import validation
 from marketdata.reference.symbols import Rules
 from marketdata.types import reject_reasons as faults_module
 from marketdata.types import ticks as ticks_module
+from marketdata.types.day_figures import DAY_SCALES
 from marketdata.types.reject_reasons import Fault
+from marketdata.types.ticks import ABSENT
 from terminals import wire
 from tests import market
 from tests.market import NINE_US
@@ -18,6 +20,7 @@ RULES = {
     "005930": Rules(is_active=True, timezone="Asia/Seoul", trade_date_shift_s=0),
     "000660": Rules(is_active=False, timezone="Asia/Seoul", trade_date_shift_s=0),
     "ESH6": Rules(is_active=True, timezone="America/Chicago", trade_date_shift_s=7 * 3600),
+    "CLK6": Rules(is_active=True, timezone="America/Chicago", trade_date_shift_s=7 * 3600, nonpositive_prices=True),
 }
 WEEK_US = 7 * 86_400_000_000
 LIVE = validation.Recency(max_future_us=5_000_000, max_age_us=WEEK_US)
@@ -42,6 +45,11 @@ def judged(
 
 def but(**other: Any) -> dict[str, Any]:
     return {name: value for name, value in {**GOOD, **other}.items() if value is not None}
+
+
+def polled(**day: Any) -> dict[str, Any]:
+    """A snapshot that tells of its day."""
+    return but(kind="snapshot", size=None, **day)
 
 
 # One mistake each, and the one name it has.
@@ -90,6 +98,19 @@ MISTAKES: dict[Fault, list[Any]] = {
     Fault.SEQ_MALFORMED: [but(seq="first"), but(seq=2**63), but(seq=True), but(seq=1.5)],
     Fault.TRADE_DATE_MALFORMED: [but(trade_date="Monday"), but(trade_date=20_528), but(trade_date="2026-03-25")],
     Fault.QUOTE_EMPTY: [but(kind="quote", price=None, size=None), but(kind="quote")],
+    Fault.CHANGE_RATE_MALFORMED: [polled(change_rate=one) for one in ("up", "NaN", True, "0.123456789", [])],
+    Fault.CHANGE_RATE_OUT_OF_RANGE: [polled(change_rate=one) for one in (-100, "-100.01", "1000000000.1", "1e30")],
+    Fault.VALUE_MALFORMED: [polled(cum_value=one) for one in ("much", "inf", False, "0.001")],
+    Fault.VALUE_OUT_OF_RANGE: [polled(cum_value=one) for one in (-1, "1e16", 10**30)],
+    Fault.RANGE_INVERTED: [polled(low=101, high=100), polled(lower_limit="1.5", upper_limit=1)],
+}
+# Of a day's prices the mistakes are called as those of any price.
+OF_DAYS = {
+    Fault.PRICE_NOT_A_NUMBER: [polled(open="x"), polled(upper_limit=False)],
+    Fault.PRICE_NOT_FINITE: [polled(high="NaN")],
+    Fault.PRICE_NOT_POSITIVE: [polled(low=-1), polled(prev_close="-0.5")],
+    Fault.PRICE_OUT_OF_RANGE: [polled(high=10**9 + 1), polled(lower_limit="1e12")],
+    Fault.PRICE_TOO_PRECISE: [polled(open="0.000000001")],
 }
 
 
@@ -98,7 +119,9 @@ def test_every_fault_there_is_has_a_row_that_has_it():
 
 
 @pytest.mark.parametrize(
-    ("fault", "row"), [(fault, row) for fault, rows in MISTAKES.items() for row in rows], ids=lambda one: str(one)[:40]
+    ("fault", "row"),
+    [(fault, row) for told in (MISTAKES, OF_DAYS) for fault, rows in told.items() for row in rows],
+    ids=lambda one: str(one)[:40],
 )
 def test_a_mistake_is_told_once_by_its_name_and_its_neighbours_are_good(fault, row):
     assert judge(GOOD, row, GOOD) == [[], faults_module.names(fault), []]
@@ -226,3 +249,53 @@ def test_rows_together_are_judged_as_each_would_be_alone(rows):
 
 def test_no_rows_are_no_trouble():
     assert judge() == []
+
+
+# --- what snapshots tell of a day -------------------------------------------------------------------------------------
+
+
+def day_of(row: dict[str, Any]) -> dict[str, int]:
+    """The day's figures of a row that is good, as they are stored."""
+    decoded = ticks_module.from_wire(wire.encode_rows(1, "krx", 1, [row]), source_id=3, batch=1 << 32 | 1)
+    assert judged(decoded) == [[]]
+    ticks = ticks_module.with_day(decoded.ticks)
+    return {} if ticks is None else {name: int(getattr(ticks.day, name)[0]) for name in DAY_SCALES}
+
+
+def test_a_price_of_zero_before_the_first_trade_is_absent_and_spoils_nothing():
+    day = day_of(polled(open=0, high="0", low=0, prev_close="69800", upper_limit=0, change_rate=0, cum_value=0))
+
+    assert day == {
+        **dict.fromkeys(DAY_SCALES, ABSENT), "prev_close": market.price("69800"), "change_rate": 0, "cum_value": 0,
+    }  # fmt: skip
+
+
+def test_where_prices_may_be_zero_and_below_a_day_may_have_them():
+    day = day_of(polled(symbol="CLK6", price=-37, open=0, low="-40.32", change_rate="-305.97", cum_value=-1))
+
+    assert (day["open"], day["low"]) == (0, market.price("-40.32"))
+    assert (day["change_rate"], day["cum_value"]) == (market.price("-305.97"), -100)
+
+
+@pytest.mark.parametrize("kind", ["trade", "quote", "expected"])
+def test_of_another_kind_of_tick_a_day_is_neither_judged_nor_stored(kind):
+    assert day_of(but(kind=kind, bid=1, open=-5, low=2, high=1, change_rate=-500, cum_value=-1)) == {}
+
+
+def test_a_snapshot_that_tells_nothing_of_its_day_has_none():
+    assert day_of(polled(cum_volume=5)) == {}
+    assert day_of(polled(open=None, high="")) == {}
+
+
+def test_the_neighbours_of_a_snapshot_without_a_day_keep_theirs():
+    rows = [polled(open=5), but(), polled(low=7, high=9)]
+    decoded = ticks_module.from_wire(wire.encode_rows(1, "krx", 1, rows), source_id=3, batch=1 << 32 | 1)
+    assert judged(decoded) == [[], [], []]
+
+    found = ticks_module.with_day(decoded.ticks)
+
+    assert found is not None
+    assert found.day is not None
+    assert (found.tick_id & 8191).tolist() == [0, 2]
+    assert found.day.open.tolist() == [5 * 10**8, ABSENT]
+    assert found.day.high.tolist() == [ABSENT, 9 * 10**8]

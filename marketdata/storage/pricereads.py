@@ -1,0 +1,87 @@
+"""Reading and removing rows of stock_prices: the same questions to every database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from marketdata.storage.base import EPOCH_DATE, PRICES, TickKey
+from marketdata.storage.rows import PRICE_UNITS, nearby
+from marketdata.storage.sidetables import SideTables
+from marketdata.types.stock_prices import StockPrice
+from marketdata.types.ticks import Ticks
+
+_TOGETHER = 100  # symbols of a statement
+# A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
+_NEAR_DAYS = 8
+_FIELDS = (
+    "symbol", "time_us", "tick_id", "trade_date", "source_id", "category", "price", "open", "high", "low",
+    "prev_close", "change_rate", "volume", "value", "upper_limit", "lower_limit", "bid", "ask",
+)  # fmt: skip
+"""Of a `StockPrice`, in the order in which they are asked for."""
+
+
+class PriceReads(SideTables):
+    """What a backend inherits once it has the words."""
+
+    def read_prices(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        after: TickKey | None = None,
+        limit: int | None = None,
+        ascending: bool = True,
+    ) -> list[StockPrice]:
+        time, (way, sign) = self._time(), ("ASC", ">") if ascending else ("DESC", "<")
+        if after is not None:  # within the bounds, by which a database finds its way in the key
+            start_us = max(start_us, after.time_us) if ascending else start_us
+            end_us = end_us if ascending else min(end_us, after.time_us + 1)
+        where = f"symbol = %s AND feed = %s AND {time} >= %s AND {time} < %s AND trade_date >= %s AND trade_date <= %s"
+        params: list[Any] = [symbol, feed, self._moment(start_us), self._moment(end_us)]
+        params += [
+            self._day((nearby(at, days) - EPOCH_DATE).days)
+            for at, days in ((start_us, -_NEAR_DAYS), (end_us, _NEAR_DAYS))
+        ]
+        if after is not None:
+            where += f" AND ({time} {sign} %s OR tick_id {sign} %s)"
+            params += [self._moment(after.time_us), after.tick_id]
+        most = "" if limit is None else f" LIMIT {limit:d}"
+        return self._prices(f"{self._select()} WHERE {where} ORDER BY {time} {way}, tick_id {way}{most}", params, feed)
+
+    def latest_prices(self, symbols: Sequence[str], feed: str) -> list[StockPrice]:
+        each = f"{self._select()} WHERE symbol = %s AND feed = %s ORDER BY {self._time()} DESC, tick_id DESC LIMIT 1"
+        found: list[StockPrice] = []
+        for start in range(0, len(symbols), _TOGETHER):
+            part = symbols[start : start + _TOGETHER]
+            statement = " UNION ALL ".join(f"SELECT * FROM ({each}) AS q{number}" for number in range(len(part)))
+            found += self._prices(statement, [word for symbol in part for word in (symbol, feed)], feed)
+        return found
+
+    def delete_prices(self, ticks: Ticks) -> int:
+        if not len(ticks):
+            return 0
+        symbols = [ticks.symbols[index] for index in ticks.symbol.tolist()]
+        times, dates = map(self._moment, ticks.time_us.tolist()), map(self._day, ticks.trade_date.tolist())
+        keys = zip(symbols, [ticks.feed] * len(ticks), times, ticks.tick_id.tolist(), dates, strict=True)
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                f"DELETE FROM {PRICES} WHERE symbol = %s AND feed = %s AND {self._time()} = %s AND tick_id = %s"
+                " AND trade_date = %s",
+                list(keys),
+            )
+            return max(int(cursor.rowcount), 0)
+
+    def _time(self) -> str:
+        """The column, which is called like a type."""
+        return self.connection.ops.quote_name("timestamp")
+
+    def _select(self) -> str:
+        numbers = ", ".join(self._scaled(column, unit) for column, unit in PRICE_UNITS.items())
+        key = f"symbol, {self._micros(self._time())}, tick_id, {self.DAYS}, source, category"
+        return f"SELECT {key}, {numbers} FROM {PRICES}"
+
+    def _prices(self, sql: str, params: Sequence[Any], feed: str) -> list[StockPrice]:
+        return [StockPrice(feed=feed, **dict(zip(_FIELDS, row, strict=True))) for row in self._query(sql, params)]
