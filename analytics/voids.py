@@ -37,7 +37,7 @@ from marketdata.models import (
 from marketdata.realtime import feed as feeds
 from marketdata.realtime import live_state
 from marketdata.storage import NotWholeError, StorageError, storage
-from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP, Progress
+from marketdata.storage.base import EPOCH_DATE, HISTORY, PRICES, TEMP, Progress
 from marketdata.types import checksums, minute_bars
 from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import Figure
@@ -296,14 +296,15 @@ def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol:
             mine = ticks.take(np.array([tick_id in known for tick_id in ticks.tick_id.tolist()], bool))
             if len(mine) and store.delete_ticks(place, mine) != len(mine):
                 raise StorageError("ticks went while they were voided; nothing was changed")
-            store.delete_prices(mine.take(mine.kind == wire.Kind.SNAPSHOT))
             if place == HISTORY:
                 _adjust_run(date, _figure(voided.by_source(mine, sources)))
+        days = _take_prices(ticks)
         VoidedTick.objects.bulk_create(
             [
                 VoidedTick(
                     tick_id=tick_id, order=order, symbol=symbol, feed=feed, source_id=sources[tick_id],
-                    trade_date=date, time_us=int(ticks.time_us[row]), record=json.dumps(ticks.record(row)),
+                    trade_date=date, time_us=int(ticks.time_us[row]),
+                    record=json.dumps(ticks.record(row) | days.get(tick_id, {})),
                 )
                 for row, tick_id in enumerate(ticks.tick_id.tolist())
             ],
@@ -315,6 +316,21 @@ def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol:
         cancels.kind[:] = feeds.CANCELLED
         _note(cancels)
         return len(wanted)
+
+
+def _take_prices(ticks: Ticks) -> dict[int, dict[str, str]]:
+    """Remove what these snapshots of a series told of their day: by tick_id, as a record has it."""
+    snapshots = ticks.take(ticks.kind == wire.Kind.SNAPSHOT)
+    if not len(snapshots):
+        return {}
+    first_us, last_us = int(snapshots.time_us.min()), int(snapshots.time_us.max())
+    wanted = set(snapshots.tick_id.tolist())
+    symbol = snapshots.symbols[int(snapshots.symbol[0])]
+    told = storage().read_prices(symbol, snapshots.feed, first_us, last_us + 1)
+    days = {one.tick_id: one.day_record() for one in told if one.tick_id in wanted}
+    if storage().delete_prices(snapshots) != len(days):
+        raise StorageError("prices went while their snapshots were voided; nothing was changed")
+    return days
 
 
 def _figure(parts: Iterable[Ticks]) -> Figure:
@@ -364,7 +380,7 @@ def restore(order: VoidOrder, *, by: str, progress: Progress = consistency.silen
                     )
                 )
                 continue
-            storage().ensure_partitions([date], (TEMP,))
+            storage().ensure_partitions([date], (TEMP, PRICES))
             lease.check()
             try:
                 repair.again(functools.partial(_restore_series, order, date, symbol, feed))
@@ -390,9 +406,13 @@ def _restore_series(order: VoidOrder, date: datetime.date, symbol: str, feed: st
     with store.own_minutes(date, feed, [symbol]):
         _refuse_remainder(date, symbol, feed)
         rows = VoidedTick.objects.filter(order=order, trade_date=date, symbol=symbol, feed=feed)
-        parts = voided.parts(list(rows.order_by("time_us", "tick_id")))
+        kept = list(rows.order_by("time_us", "tick_id"))
+        parts, categories = voided.parts(kept), voided.categories(kept)
         for part in parts:
-            if store.load(TEMP, part) != len(part):
+            told = ticks_module.with_day(part)
+            if store.load(TEMP, part) != len(part) or (
+                told is not None and store.load_prices(told, categories) != len(told)
+            ):
                 raise StorageError("a voided tick is stored as well; nothing was changed")
         _adjust_ledger(parts, +1)
         rows.delete()

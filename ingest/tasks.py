@@ -119,14 +119,14 @@ class _NoRoomYetError(StorageBusyError):
     """Not all partitions that a message needs are made yet."""
 
 
-def make_room(parts: Sequence[Ticks], *, room_s: float = ROOM_S) -> None:
+def make_room(parts: Sequence[Ticks], *, room_s: float | None = None) -> None:
     """Partitions for the trading dates of these ticks. What is known costs nothing, a new one a moment each;
-    _NoRoomYetError when that takes `room_s`: what was made stays, and the batch comes again for the rest."""
-    began = time.monotonic()
+    _NoRoomYetError when that takes `room_s` (ROOM_S): what was made stays, and the batch comes again for the rest."""
+    began, limit_s = time.monotonic(), ROOM_S if room_s is None else room_s
     days = {day for ticks in parts for day in np.unique(ticks.trade_date).tolist()}
     with_prices = {day for ticks in parts if ticks.day is not None for day in np.unique(ticks.trade_date).tolist()}
     for number, day in enumerate(sorted(days, reverse=True)):
-        if number and time.monotonic() - began > room_s:
+        if number and time.monotonic() - began > limit_s:
             raise _NoRoomYetError(f"room was made for {number:,} of {len(days):,} trading dates; the rest comes next")
         tables = (TEMP, MINUTES, PRICES) if day in with_prices else (TEMP, MINUTES)
         storage().ensure_partitions([EPOCH_DATE + datetime.timedelta(days=day)], tables)

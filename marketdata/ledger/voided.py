@@ -12,7 +12,9 @@ import numpy as np
 
 from marketdata.models import VoidedTick
 from marketdata.storage.base import EPOCH_DATE
+from marketdata.types import day_figures
 from marketdata.types import ticks as ticks_module
+from marketdata.types.day_figures import DAY_SCALES
 from marketdata.types.ticks import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, TICK_BITS, Ticks
 from terminals import wire
 
@@ -34,9 +36,18 @@ def parts(rows: Sequence[VoidedTick]) -> list[Ticks]:
             for name in names:
                 if name in record:
                     getattr(ticks, name)[at] = int(Decimal(record[name]).scaleb(scale))
+        for name in DAY_SCALES.keys() & record.keys():
+            ticks.day = day_figures.absent(len(rows)) if ticks.day is None else ticks.day
+            getattr(ticks.day, name)[at] = int(Decimal(record[name]).scaleb(DAY_SCALES[name]))
         if "seq" in record:
             ticks.seq[at] = record["seq"]
     return list(by_source(ticks, {row.tick_id: row.source_id for row in rows}))
+
+
+def categories(rows: Sequence[VoidedTick]) -> dict[str, str]:
+    """The categories of the symbols whose day the voided snapshots told of, as they were stored."""
+    told = ((row.symbol, json.loads(row.record).get("category")) for row in rows)
+    return {symbol: category for symbol, category in told if category is not None}
 
 
 def of_batch(batch: int) -> list[Ticks]:

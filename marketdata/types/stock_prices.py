@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from marketdata.types.day_figures import DAY_SCALES
+from marketdata.types.ticks import decimal_text
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockPrice:
@@ -29,3 +32,12 @@ class StockPrice:
     lower_limit: int | None = None
     bid: int | None = None
     ask: int | None = None
+
+    def day_record(self) -> dict[str, str]:
+        """What it has beyond its snapshot, as `Ticks.record` writes it, and its category."""
+        figures = {name: getattr(self, _OWN_NAMES.get(name, name)) for name in DAY_SCALES}
+        record = {name: decimal_text(value, DAY_SCALES[name]) for name, value in figures.items() if value is not None}
+        return {**record, "category": self.category}
+
+
+_OWN_NAMES = {"cum_value": "value"}

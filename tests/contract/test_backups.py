@@ -22,13 +22,15 @@ from marketdata.ledger import batch_ledger
 from marketdata.maintenance import dropped, leases, rollover
 from marketdata.models import Alarm, BackupRun, Client, IngestBatch, IngestStream, RolloverRun, Source
 from marketdata.reference.symbols import Directory
-from marketdata.storage import storage
+from marketdata.storage import storage, storage_of
 from marketdata.storage.backups import Programs, backup_of
-from marketdata.storage.base import HISTORY, TEMP
+from marketdata.storage.base import BOOKS, HISTORY, PRICES, TEMP
+from marketdata.types.order_books import OrderBook
 from marketdata.types.ticks import TICK_BITS, batch_number
-from tests import upkeep
+from tests import market, upkeep
 from tests.backup import DAY, NOW, batch, given, verified
 from tests.builders import commit
+from tests.market import NINE_US, tick_id
 
 __all__ = ["given"]
 
@@ -51,6 +53,38 @@ def test_a_backup_is_restored_and_compared_before_it_counts(store, given):
     assert set(connection.introspection.table_names()) == {*run.report["tables"], *run.report["unkept"]}
     assert not list(given.work.glob("work-*"))
     assert [path.stat().st_mode & 0o077 for path in given.folder.iterdir()] == [0, 0]
+
+
+def test_prices_and_books_come_back_from_a_backup_whole(store, given):
+    commit(store, batch(1))
+    polled = market.ticks(
+        [{"kind": 3, "price": 1, "open": at, "cum_value": at, "tick_id": tick_id(9, at)} for at in range(1, 40)]
+    )
+    book = OrderBook(
+        symbol="005930", feed="krx", source_id=3, time_us=NINE_US, tick_id=tick_id(10, 0), trade_date=20_528,
+        bids=(("69900.5", "10"),), bid_total=7, mid_price=-1,
+    )  # fmt: skip
+    store.ensure_partitions([upkeep.FIRST], (PRICES, BOOKS))
+    with store.transaction():
+        store.load_prices(polled, {"005930": "kospi"})
+        store.store_books([book])
+    prices = store.read_prices("005930", "krx", NINE_US, NINE_US + 1)
+
+    run = verified(backups.make(NOW, given=given))
+
+    assert {table: run.report["tables"][table]["2026-03-16"][::2] for table in (PRICES, BOOKS)} == {
+        PRICES: [39, "equal"],
+        BOOKS: [1, "equal"],
+    }
+    target = given.work / "target"
+    backups.restore(run.name, target, given=given)
+    with (
+        backup_of(run.vendor, given.programs).opened(target) as entry,
+        comparison.opened({"NAME": connection.settings_dict["NAME"], **entry}) as restored,
+    ):
+        there = storage_of(restored)
+        assert there.read_prices("005930", "krx", NINE_US, NINE_US + 1) == prices
+        assert there.read_books("005930", "krx", NINE_US, NINE_US + 1, limit=5) == [book]
 
 
 def test_an_increment_builds_on_the_last_backup_where_the_database_has_them(store, given):
