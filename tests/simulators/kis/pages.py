@@ -101,7 +101,7 @@ def _multi(query: Mapping[str, str], market: Market, now: datetime.datetime) -> 
         code = query.get(f"FID_INPUT_ISCD_{number}", "")
         if code:
             rows.append(_multi_row(code, market, query.get(f"FID_COND_MRKT_DIV_CODE_{number}", "J"), now))
-    return {"output": rows}
+    return {"output": rows[::-1]}  # in no order that was asked for
 
 
 def _multi_row(code: str, market: Market, division: str, now: datetime.datetime) -> Page:

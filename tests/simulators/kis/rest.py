@@ -103,10 +103,14 @@ class RestSimulator:
         self.arrivals: dict[str, list[float]] = {key.appkey: [] for key in keys}
         """When each call of data arrived, by appkey, the rejected ones too."""
         self._accepted: dict[str, deque[float]] = {key.appkey: deque() for key in keys}
+        self.poison: set[str] = set()
+        """Codes with which a multi-quote is refused as a whole."""
         self.requests: Counter[str] = Counter()
         self.limiter_trips = 0
         self.tokens_issued = 0
         self.tokens_too_soon = 0
+        self.hangs = asyncio.Event()
+        """Set when a call is left without an answer."""
         self.too_soon = asyncio.Event()
         """Set when a token was refused because the last one is younger than the interval."""
 
@@ -233,6 +237,7 @@ class RestSimulator:
             case "html":
                 return Response(500, _HTML, {"content-type": "text/html"})
             case "hang":
+                self.hangs.set()
                 await asyncio.Event().wait()
             case "slow":
                 await asyncio.sleep(self.faults.slow_s)
@@ -244,6 +249,8 @@ class RestSimulator:
                 return _data(200, "MCA00124", "조회할 내용이 없습니다.", rt_cd="1")
             case _:
                 pass
+        if self.poison.intersection(request.query.values()):
+            return _data(200, "OPSQ2001", "ERROR INVALID FID_INPUT_ISCD", rt_cd="1")
         page = pages.find(request, self.market, self._now(), self._closed)
         if page is None:
             return _data(404, "EGW00304", "존재하지 않는 서비스입니다.")
