@@ -27,6 +27,11 @@ class Entry:
 
 SOURCES: Final = {
     "replay": Entry("terminals.sources.replay", _("replay the trades of a CSV file")),
+    "infomax": Entry(
+        "terminals.sources.infomax",
+        _("send a sheet of Infomax: open in Excel, or saved"),
+        "requirements/terminals-infomax.txt",
+    ),
     "simulate": Entry("terminals.sources.simulate", _("send a simulated market, nothing in it is real")),
 }
 
