@@ -5,16 +5,17 @@ This module imports on a bare Python. `files` needs python-calamine, `excel` nee
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
+from terminals.finding import Finding
 from terminals.sources.contract import WrongInput
 from terminals.sources.infomax import column_map
 from terminals.sources.infomax.column_map import ColumnMap
 from terminals.sources.infomax.reading import Reader
-from terminals.sources.infomax.source import Infomax, Options
+from terminals.sources.infomax.source import Infomax, Options, PlayedSheet
 from terminals.wire.language import gettext as _
 from terminals.wire.options import between, decimal
 
@@ -66,17 +67,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_source(arguments: argparse.Namespace) -> Infomax:
     """As the command line and its map say. MapError, WrongInput or OSError says what is wrong with them."""
-    given = column_map.read(arguments.map) if arguments.map else column_map.parse(arguments.tables)
+    given = _map_of(arguments)
     if arguments.workbook:
         given = replace(given, workbook=arguments.workbook, file=None)
     file = arguments.file or given.file
     open_reader = _file_reader(given, file) if file else _excel_reader(given, arguments.rtd_ms)
-    market = arguments.register_market
     return Infomax(
         given,
         open_reader,
         place=f"file={file}" if file else f"workbook={given.workbook}",
-        market=None if market == "-" else market,
+        market=_market_of(arguments),
+        recorder=arguments.recorder,
         options=Options(
             poll_s=arguments.poll_ms / 1000,
             stale_s=arguments.stale_s,
@@ -84,6 +85,25 @@ def open_source(arguments: argparse.Namespace) -> Infomax:
             once=arguments.once,
         ),
     )
+
+
+def open_decoder(arguments: argparse.Namespace) -> PlayedSheet:
+    """For `play`. MapError or OSError says what is wrong with the map."""
+    return PlayedSheet(_map_of(arguments), market=_market_of(arguments))
+
+
+def check(arguments: argparse.Namespace) -> Iterator[Finding]:
+    """What the sheet has now. MapError, WrongInput or OSError says what is wrong with the options."""
+    return open_source(arguments).check()
+
+
+def _map_of(arguments: argparse.Namespace) -> ColumnMap:
+    return column_map.read(arguments.map) if arguments.map else column_map.parse(arguments.tables)
+
+
+def _market_of(arguments: argparse.Namespace) -> str | None:
+    market: str = arguments.register_market
+    return None if market == "-" else market
 
 
 def _file_reader(given: ColumnMap, file: Path) -> Callable[[Path], Reader]:

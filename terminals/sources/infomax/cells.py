@@ -126,7 +126,7 @@ def read_code(cell: Cell, market: str | None, *, prefix: str = "", width: int = 
 
 
 def read_day(cell: Cell) -> int:
-    """A day since 1970-01-01: a date, Excel's number of one, 20261127 or 2026-11-27. Junk."""
+    """A day since 1970-01-01: a date, Excel's number of one, 20261127 or 2026-11-27, with a time or without. Junk."""
     checked = _checked(cell)
     if isinstance(checked, datetime.date):  # a datetime is one
         return (datetime.date(checked.year, checked.month, checked.day) - _EPOCH).days
@@ -134,7 +134,9 @@ def read_day(cell: Cell) -> int:
         return int(checked) - _SERIAL_OF_EPOCH
     if isinstance(checked, float) and checked.is_integer():
         checked = int(checked)
-    day = _day(str(checked)) if isinstance(checked, str | int) else None
+    text = str(checked) if isinstance(checked, str | int) else ""
+    moment = _moment(text)
+    day = _day(text) if moment is None else moment.day
     if day is None:
         raise Junk("date")
     return day

@@ -166,7 +166,11 @@ class ExcelReader:
         if not self._remembered.exists():
             if 0 <= now_ms <= self._throttle_ms:
                 return
-            self._remembered.write_text(json.dumps({"throttle_ms": now_ms}), encoding="utf-8")
+            try:
+                self._remembered.write_text(json.dumps({"throttle_ms": now_ms}), encoding="utf-8")
+            except OSError as error:  # what could not be restored is not changed
+                log.warning("rtd_throttle_left ms=%d reason=%r", now_ms, str(error))
+                return
         rtd.ThrottleInterval = self._throttle_ms
         log.info("rtd_throttle_set from_ms=%d to_ms=%d", now_ms, self._throttle_ms)
 

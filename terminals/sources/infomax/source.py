@@ -1,15 +1,20 @@
 """Reads a sheet again and again: sends what changed as snapshots, and events when it goes stale or comes back."""
 
 import itertools
+import json
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from terminals.batcher import Row
+from terminals.finding import Finding
+from terminals.recording import NoRecorder, Note, Recorder
 from terminals.sources.contract import Pace, Receiver, WrongInput
-from terminals.sources.infomax.column_map import ColumnMap, MapError
+from terminals.sources.infomax import checking
+from terminals.sources.infomax.column_map import Block, ColumnMap, MapError
 from terminals.sources.infomax.freshness import STALE, Freshness, Told
 from terminals.sources.infomax.reading import NotReadable, Reader, ReadingThread
 from terminals.sources.infomax.sheet import Change, Sheet
@@ -22,6 +27,7 @@ _BUSY_MOST_S: Final = 2.0
 _AWAY_MOST_S: Final = 5.0
 _SUMMARY_S: Final = 60.0
 _ONCE_TRIES: Final = 20
+_CHANNEL: Final = "block"
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,12 @@ class Infomax:
         place: str,
         options: Options,
         market: str | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._map, self._open_reader, self._place = given, open_reader, place
         self._options, self._market = options, market
+        self._recorder: Recorder = recorder or NoRecorder()
+        self._recorded: Block | None = None
         self._sheet = Sheet(given, market=market)
         self._fresh: Freshness | None = None
         self._seq: Iterator[int] = itertools.count(1)
@@ -65,6 +74,15 @@ class Infomax:
             f" code_twice={sheet.duplicates} volume_falls={sheet.volume_falls} float_noise={sheet.float_noise}"
             f" stale={(fresh.stale if fresh else None) or '-'} stale_codes={fresh.stale_codes if fresh else 0}"
         )
+
+    def check(self) -> Iterator[Finding]:
+        """One picture of the sheet, and what is in the way of sending it. Leaves everything as it was."""
+        with tempfile.TemporaryDirectory() as kept:
+            reading = ReadingThread(self._open_reader(Path(kept)), self._map.heartbeat)
+            try:
+                yield from checking.findings(self._map, reading, place=self._place, market=self._market)
+            finally:
+                reading.close()
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
         """Send until stopped; with `once`, one picture of the sheet and then True. WrongInput if the map does not fit
@@ -107,6 +125,9 @@ class Infomax:
     def _look(self, reading: ReadingThread, pace: Pace, fresh: Freshness) -> Change:
         """The next picture and what changed. NotReadable; WrongInput if the map does not fit the first one."""
         picture = reading.read(self._options.answer_s)
+        if picture.block != self._recorded:
+            self._recorded = picture.block
+            self._recorder.note(_CHANNEL, json.dumps(picture.block, ensure_ascii=False, default=str))
         if self._map.heartbeat:
             fresh.beat(picture.beat, pace.now())
         try:
@@ -158,3 +179,26 @@ class Infomax:
             # All others were taken; a cell that fits no column must not end the feed.
             self._rows_refused += 1
             log.error("row_refused block=%d reason=%r", self._sheet.blocks, error.message)
+
+
+class PlayedSheet:
+    """The blocks of a recording, understood as when they came; dates and times are texts in them."""
+
+    def __init__(self, given: ColumnMap, *, market: str | None = None) -> None:
+        self._map, self._sheet = given, Sheet(given, market=market)
+
+    def take(self, note: Note, terminal: Receiver) -> None:
+        """Send what changed since the block before. WrongInput if the map does not fit the first one."""
+        if note.channel != _CHANNEL:
+            return
+        try:
+            change = self._sheet.take(json.loads(note.data), now_us=note.wall_us)
+        except MapError as error:
+            if not self._sheet.blocks:
+                raise WrongInput(str(error)) from None
+            log.warning("not_readable reason=no_header after_block=%d: %s", self._sheet.blocks, error)
+            return
+        for told in change.notes:
+            log.warning("%s block=%d", told, self._sheet.blocks)
+        if change.rows:
+            terminal.send(change.rows, feed=self._map.feed)

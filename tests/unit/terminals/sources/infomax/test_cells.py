@@ -244,6 +244,8 @@ def test_what_is_no_code_is_refused(cell, reason):
         "2026-11-27",
         "2026/11/27",
         "2026.11.27",
+        "2026-11-27 09:00:05",
+        "20261127090005",
         datetime.date(2026, 11, 27),
         datetime.datetime(2026, 11, 27, 9, 0, 5),
     ],

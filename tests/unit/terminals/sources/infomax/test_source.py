@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import logging
+import math
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +12,14 @@ from typing import Any
 import openpyxl
 import pytest
 
-from terminals import config_file
+from terminals import config_file, recording
+from terminals.recording import NoRecorder
 from terminals.sources import infomax
 from terminals.sources.contract import WrongInput
 from terminals.sources.infomax.column_map import parse
 from terminals.sources.infomax.excel import ExcelReader
 from terminals.sources.infomax.reading import NotReadable
-from terminals.sources.infomax.source import Infomax, Options
+from terminals.sources.infomax.source import Infomax, Options, PlayedSheet
 from terminals.wire import BatchError, Kind
 from tests.simulators.infomax import excel as simulated
 from tests.simulators.infomax.excel import ComError, FakeExcel
@@ -26,7 +28,8 @@ from tests.simulators.infomax.player import SheetPlayer
 NOW = int(datetime.datetime.fromisoformat("2026-11-27T10:00:00+09:00").timestamp())
 HEAD = ["code", "last", "volume"]
 SHEET = {"name": "s", "market": "KRX"}
-MAP = {"sheet": SHEET, "code": "code", "columns": {"price": "last", "cum_volume": "volume"}}
+COLUMNS = {"price": "last", "cum_volume": "volume"}
+MAP = {"sheet": SHEET, "code": "code", "columns": COLUMNS}
 
 
 def block(*prices):
@@ -76,12 +79,16 @@ class FakeTerminal:
         ]
 
 
-def run(tmp_path, reader, *, until=None, pace=None, terminal=None, given=MAP, **options):
+def run(tmp_path, reader, *, until=None, pace=None, terminal=None, given=MAP, recorder=None, **options):
     """Run until `until` of the pace is true, by default until the player has played everything."""
     pace = pace or FakePace(until or (lambda _pace: reader.done))
     terminal = terminal or FakeTerminal(tmp_path)
     source = Infomax(
-        parse(given), lambda _spool: reader, place="player", options=Options(**{"answer_s": 60.0, **options})
+        parse(given),
+        lambda _spool: reader,
+        place="player",
+        options=Options(**{"answer_s": 60.0, **options}),
+        recorder=recorder,
     )
     done = source.run(terminal, pace)
     return SimpleNamespace(done=done, source=source, terminal=terminal, pace=pace)
@@ -292,7 +299,8 @@ def arguments(*given):
     parser = argparse.ArgumentParser()
     infomax.add_arguments(parser)
     parser.add_argument("--register-market", default=infomax.MARKET)
-    return parser.parse_args(list(given), argparse.Namespace(tables=config_file.read(EXAMPLE).tables))
+    tables = config_file.read(EXAMPLE).tables
+    return parser.parse_args(list(given), argparse.Namespace(tables=tables, recorder=NoRecorder()))
 
 
 EXAMPLE = Path(__file__).resolve().parents[5] / "docker/terminals/infomax.toml"
@@ -339,3 +347,37 @@ def test_a_map_that_names_neither_a_workbook_nor_a_file_is_refused(tmp_path):
         infomax.open_source(arguments("--map", str(path)))
     with pytest.raises(WrongInput, match="Windows"):
         infomax.open_source(arguments("--map", str(path), "--workbook", "a.xlsm"))
+
+
+def test_what_was_recorded_is_sent_again_row_by_row(tmp_path):
+    """Blocks with everything that a cell can be, dates of a file among them; only those that differ are kept."""
+    given = {**MAP, "columns": {**COLUMNS, "time": "time", "date": "date"}}
+    head: list[object] = [*HEAD, "time", "date"]
+    nine = datetime.datetime(2026, 11, 27, 9, 59, 58)
+    blocks: list[list[list[object]]] = [
+        [head, ["005930", 1.0, 1.0, nine.time(), nine.date()], [660.0, "1,234", math.nan, 95958.0, nine]],
+        [head, ["005930", 2.5, None, nine.time(), 46353.0], [660.0, -2146826246, True, nine, nine.date()]],
+    ]
+    reader = SheetPlayer([blocks[0], blocks[1], blocks[1], blocks[0]])
+    with recording.FileRecorder(tmp_path / "in.jsonl", max_bytes=1 << 20, wall=lambda: NOW * 10**9) as recorder:
+        ran = run(tmp_path, reader, given=given, recorder=recorder, poll_s=0.0)
+    again: Any = FakeTerminal(tmp_path)
+
+    decoder = PlayedSheet(parse(given))
+    notes = list(recording.read(tmp_path / "in.jsonl"))
+    for note in notes:
+        decoder.take(note, again)
+
+    assert len(notes) == 3
+    sent = [row for row, _ in ran.terminal.sent]
+    assert [{**row, "seq": 0, "time_us": 0} for row, _ in again.sent] == [
+        {**row, "seq": 0, "time_us": 0} for row in sent
+    ]
+    assert len(sent) == 4
+
+
+def test_a_recording_that_the_map_does_not_fit_is_refused(tmp_path):
+    terminal: Any = FakeTerminal(tmp_path)
+
+    with pytest.raises(WrongInput, match="price"):
+        PlayedSheet(parse(MAP)).take(recording.Note("block", '[["code"]]', 0, 0), terminal)

@@ -1,0 +1,65 @@
+"""What `python -m terminals check infomax` says of a sheet: whether it can be read, and what of it says nothing."""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from terminals.finding import Finding, Level
+from terminals.sources.infomax.column_map import ColumnMap, MapError
+from terminals.sources.infomax.reading import NotReadable, Picture, ReadingThread
+from terminals.sources.infomax.sheet import Sheet
+from terminals.wire.language import gettext as _
+
+_TRIES: Final = 5
+_ANSWER_S: Final = 5.0
+
+
+def findings(given: ColumnMap, reading: ReadingThread, *, place: str, market: str | None) -> Iterator[Finding]:
+    """Of one picture: the sheet, its codes, its columns."""
+    try:
+        picture = _picture(reading)
+        sheet = Sheet(given, market=market)
+        change = sheet.take(picture.block, now_us=time.time_ns() // 1000)
+    except (NotReadable, MapError) as error:
+        told = _("the sheet {sheet} of {place}: {reason}").format(sheet=given.sheet, place=place, reason=error)
+        yield Finding(Level.WRONG, told, _("docs/terminals/infomax.md says what to do"))
+        return
+    told = _("the sheet {sheet} of {place}: {count} codes have a price").format(
+        sheet=given.sheet, place=place, count=len(change.readable)
+    )
+    yield Finding(
+        Level.GOOD if change.readable else Level.WRONG, told, "" if change.readable else _remedy(change.unreadable)
+    )
+    if change.readable and change.unreadable:
+        codes = ", ".join(f"{code} ({reason})" for code, reason in sorted(change.unreadable.items())[:10])
+        yield Finding(
+            Level.DOUBTFUL, _("{count} codes have no price: {codes}").format(count=len(change.unreadable), codes=codes)
+        )
+    for (column, reason), count in sheet.problems.items():
+        if column != "price":
+            told = _("column {column}: {count} cells say nothing ({reason})").format(
+                column=column, count=count, reason=reason
+            )
+            yield Finding(Level.DOUBTFUL, told)
+    if sheet.duplicates:
+        told = _("{count} codes stand twice; the first counts").format(count=sheet.duplicates)
+        yield Finding(Level.DOUBTFUL, told)
+
+
+def _picture(reading: ReadingThread) -> Picture:
+    """The first that can be had; NotReadable if none of a few tries has one."""
+    for _number in range(_TRIES - 1):
+        try:
+            return reading.read(_ANSWER_S)
+        except NotReadable as error:
+            if not error.soon:
+                raise
+            time.sleep(0.2)
+    return reading.read(_ANSWER_S)
+
+
+def _remedy(unreadable: dict[str, str]) -> str:
+    """What to do where no code has a price."""
+    if "error_name" in unreadable.values():
+        return _("the add-in of Infomax is not loaded in this Excel")
+    return _("log in to Infomax in this Excel, and look at the sheet itself")
