@@ -1,4 +1,4 @@
-"""One process per spool: a lock on a file that the operating system lifts when its holder dies."""
+"""Locks on files that the operating system lifts when their holder dies: one process per spool, or many in turn."""
 
 import os
 import sys
@@ -29,14 +29,47 @@ class FileLock:
         os.close(self._fd)
 
 
+class TurnLock:
+    """An exclusive lock that processes take in turn, each for a moment. The file stays open between the turns and may
+    keep what the lock protects: `descriptor` is for reading and writing. Within a process it excludes nobody."""
+
+    def __init__(self, path: Path) -> None:
+        """OSError if the file cannot be opened or made."""
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+
+    def take(self) -> bool:
+        """Have it, unless another process does."""
+        try:
+            _lock(self.descriptor)
+        except OSError:
+            return False
+        return True
+
+    def give_back(self) -> None:
+        """The turn of another."""
+        _unlock(self.descriptor)
+
+    def close(self) -> None:
+        """Close the file; a lock on it is given back."""
+        os.close(self.descriptor)
+
+
 if sys.platform == "win32":
     import msvcrt
 
     def _lock(fd: int) -> None:
+        os.lseek(fd, 0, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(fd: int) -> None:
+        os.lseek(fd, 0, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)

@@ -25,7 +25,6 @@ log = logging.getLogger("naru.kis")
 
 CYCLE_S: Final = 1.0
 TTL_S: Final = 1.0
-_FEEDS: Final = {"NX": "nxt", "UN": "unified"}
 _REGROUP_S: Final = 300.0
 _TOLD_S: Final = 60.0
 
@@ -54,7 +53,7 @@ class Target:
     @property
     def feed(self) -> str:
         """The feed its rows belong to."""
-        return _FEEDS.get(self.division, "krx")
+        return quotes.feed_of(self.division)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from terminals import exact
@@ -9,6 +10,7 @@ from terminals.wire import PRICE_SCALE, SIZE_SCALE
 
 MONEY_SCALE: Final = 2
 """Traded values of a day, in 1e-2 of the currency."""
+_parsed = lru_cache(maxsize=65_536)(exact.read)  # prices and limits come again each second
 _FALLING: Final = ("4", "5")  # prdy_vrss_sign: 1 upper limit, 2 up, 3 unchanged, 4 lower limit, 5 down
 
 
@@ -18,7 +20,7 @@ def read(record: Mapping[str, Any], name: str, scale: int) -> int | None:
     if not text:
         return None
     try:
-        return exact.read(text, scale)[0]
+        return _parsed(text, scale)[0]
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

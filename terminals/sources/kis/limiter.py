@@ -8,6 +8,8 @@ tokens. A bucket that is refilled by the clock cannot promise that: what it let 
 
 import asyncio
 import contextlib
+import os
+import random
 import secrets
 import struct
 import time
@@ -16,11 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from terminals import private
-from terminals.sources.kis import shared_files
+from terminals.lock import TurnLock
 
 _TOKEN: Final = struct.Struct("<Qd")  # which call has it; when it is back, in seconds since this machine was started
 _WINDOW_S: Final = 1.0
+_MOST_TOKENS: Final = 4096
 _LEAST_WAIT_S, _MOST_WAIT_S = 0.002, 0.02
+_LONGEST_LEASE_S: Final = 3600.0
 
 
 class CallLimiter:
@@ -29,17 +33,22 @@ class CallLimiter:
     def __init__(
         self, key_id: str, folder: Path, calls_per_s: Callable[[], int], *, longest_call_s: float = 15.0
     ) -> None:
-        """A call that is not ended after `longest_call_s` seconds, because its process died, gives its token back."""
+        """A call that is not ended after `longest_call_s` seconds, because its process died, gives its token back.
+        OSError if the shared file cannot be made."""
         private.make(folder)
-        self._file, self._lock = folder / f"{key_id}.calls", folder / f"{key_id}.calls.lock"
+        self._lock = TurnLock(folder / f"{key_id}.calls")
         self._calls_per_s, self._lease_s = calls_per_s, longest_call_s + _WINDOW_S
         self._turn = asyncio.Lock()  # first come, first served within this process, and one that asks
         self.waits = 0
         self.waited_s = 0.0
 
+    def close(self) -> None:
+        """No further calls by this process."""
+        self._lock.close()
+
     @contextlib.asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
-        """Wait for a token, have it while the call lasts. OSError if the shared file cannot be written."""
+        """Wait for a token, have it while the call lasts. OSError if the shared file cannot be used."""
         token = await self._take()
         try:
             yield
@@ -50,7 +59,7 @@ class CallLimiter:
         token, began, waited = secrets.randbits(64), time.monotonic(), False
         async with self._turn:
             while True:
-                async with shared_files.held(self._lock):
+                async with self._held():
                     now = time.monotonic()
                     taken = self._read(now)
                     if len(taken) < self._calls_per_s():
@@ -65,17 +74,30 @@ class CallLimiter:
         return token
 
     async def _give_back(self, token: int) -> None:
-        async with shared_files.held(self._lock):
+        async with self._held():
             now = time.monotonic()
             self._write({**self._read(now), token: now + _WINDOW_S})
 
+    @contextlib.asynccontextmanager
+    async def _held(self) -> AsyncIterator[None]:
+        """The shared file, alone. Nothing is awaited in here: another coroutine would have it, too."""
+        while not self._lock.take():  # noqa: ASYNC110 - another process gives it back
+            await asyncio.sleep(_LEAST_WAIT_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        try:
+            yield
+        finally:
+            self._lock.give_back()
+
     def _read(self, now: float) -> dict[int, float]:
-        """The tokens that are away. What cannot be, since the machine was started anew, is left out."""
-        content = shared_files.read(self._file)
-        if len(content) % _TOKEN.size:  # cut or not ours: nobody knows what was called in the last second
-            self._write(dict.fromkeys(range(self._calls_per_s()), now + _WINDOW_S))
-            content = shared_files.read(self._file)
-        return {token: at for token, at in _TOKEN.iter_unpack(content) if now < at <= now + max(self._lease_s, 600.0)}
+        """The tokens that are away. What cannot be is left out: it is of a time before the machine was started anew."""
+        os.lseek(self._lock.descriptor, 0, os.SEEK_SET)
+        content = os.read(self._lock.descriptor, _MOST_TOKENS * _TOKEN.size)
+        whole = content[: len(content) // _TOKEN.size * _TOKEN.size]
+        return {token: at for token, at in _TOKEN.iter_unpack(whole) if now < at <= now + _LONGEST_LEASE_S}
 
     def _write(self, taken: dict[int, float]) -> None:
-        shared_files.replace(self._file, b"".join(_TOKEN.pack(token, at) for token, at in taken.items()))
+        content = b"".join(_TOKEN.pack(token, at) for token, at in taken.items())
+        # Over what was there, zeros behind it: to cut the file would cost a write of its own to the disk.
+        before = os.fstat(self._lock.descriptor).st_size
+        os.lseek(self._lock.descriptor, 0, os.SEEK_SET)
+        os.write(self._lock.descriptor, content.ljust(before, b"\0"))

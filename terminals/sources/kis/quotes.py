@@ -5,6 +5,7 @@ made up either. Facts: KIS portal; field names as in KIS's examples. Functions r
 `rest.Client.get` does, and NoPictureError for an answer without a price or with fields that are no numbers.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,7 +13,7 @@ from typing import Any, Final
 from terminals.batcher import Row
 from terminals.sources.kis import decimals
 from terminals.sources.kis.answers import BusinessError
-from terminals.sources.kis.rest import Answer, Client, Endpoint, quotation
+from terminals.sources.kis.rest import Answer, Client, Endpoint, quotation, read_channel
 from terminals.wire import Kind
 
 MOST_CODES: Final = 30
@@ -25,6 +26,8 @@ _INDEX: Final = quotation("inquire-index-price", "FHPUP02100000")
 _FUTURE: Final = Endpoint(f"{_FUTURES}inquire-price", "FHMIF10000000")
 _FUTURE_BOOK: Final = Endpoint(f"{_FUTURES}inquire-asking-price", "FHMIF10010000")
 _INFO: Final = quotation("search-stock-info", "CTPF1002R")
+_DIVISION, _CODE = "FID_COND_MRKT_DIV_CODE", "FID_INPUT_ISCD"
+_FEEDS: Final = {"NX": "nxt", "UN": "unified"}
 _PRODUCT: Final = "300"  # stocks, ETF, ETN, ELW
 _INFO_FLAGS: Final = ("cptt_trad_tr_psbl_yn", "tr_stop_yn", "nxt_tr_stop_yn")
 _EXPECTED_ENDED: Final = "112"  # antc_mkop_cls_code; 311: expected prices have begun
@@ -62,6 +65,11 @@ class StockInfo:
     nxt_halted: bool | None
 
 
+def feed_of(division: str) -> str:
+    """The feed of a division's rows: J is krx, NX is nxt, UN is unified; indexes and futures are of krx."""
+    return _FEEDS.get(division, "krx")
+
+
 async def multi_quote(client: Client, codes: Sequence[str], *, division: str = "J") -> Pictures:
     """Snapshots of up to 30 stocks in one call; `division` is J (KRX), NX (NXT) or UN (both). ValueError for more,
     NoPictureError if none of several has a price."""
@@ -69,19 +77,8 @@ async def multi_quote(client: Client, codes: Sequence[str], *, division: str = "
         raise ValueError(f"{len(codes)} codes, a multi-quote takes 1 to {MOST_CODES}")
     question: dict[str, str] = {}
     for number, code in enumerate(codes, 1):
-        question |= {f"FID_COND_MRKT_DIV_CODE_{number}": division, f"FID_INPUT_ISCD_{number}": code}
-    answer = await client.get(_MULTI, question)
-    records = {str(record.get("inter_shrn_iscd", "")).strip(): record for record in answer.many()}
-    found = Pictures()
-    for code in codes:
-        # By the code that the record itself names, whatever its place; an ETN may come back without its Q.
-        record = records.get(code) or records.get(code.removeprefix("Q"))
-        try:
-            if record is None:
-                raise NoPictureError("", "not in the answer")
-            found.rows[code] = _checked(code, _multi_row(record), answer)
-        except (ValueError, NoPictureError) as error:
-            found.refused[code] = str(error)
+        question |= {f"{_DIVISION}_{number}": division, f"{_CODE}_{number}": code}
+    found = _read_multi(codes, await client.get(_MULTI, question))
     if not found.rows and len(codes) > 1:
         raise NoPictureError("", f"no price of any of {len(codes)} codes")
     return found
@@ -90,20 +87,87 @@ async def multi_quote(client: Client, codes: Sequence[str], *, division: str = "
 async def quote(client: Client, code: str, *, division: str = "J") -> Row:
     """A snapshot of one stock. Its previous close is the price less the change, which KIS counts from the base
     price."""
-    answer = await client.get(_PRICE, {"FID_COND_MRKT_DIV_CODE": division, "FID_INPUT_ISCD": code})
-    return _picture(code, answer, "output", _price_fields)
+    return _read_price(code, await client.get(_PRICE, _one(code, division)))
 
 
 async def order_book(client: Client, code: str, *, division: str = "J") -> Row:
     """Ten levels of one stock with totals and, while there is one, the expected price."""
-    answer = await client.get(_BOOK, {"FID_COND_MRKT_DIV_CODE": division, "FID_INPUT_ISCD": code})
-    return _book(code, answer, answer.one("output1"), answer.one("output2"), levels=10, prefix="")
+    return _read_book(code, await client.get(_BOOK, _one(code, division)))
 
 
 async def index(client: Client, code: str) -> Row:
     """An event of an index, 0001 KOSPI, 1001 KOSDAQ, 2001 KOSPI200; its values are texts in the body, as KIS writes
-    them. NoPictureError without one."""
-    answer = await client.get(_INDEX, {"FID_COND_MRKT_DIV_CODE": "U", "FID_INPUT_ISCD": code})
+    them."""
+    return _read_index(code, await client.get(_INDEX, _one(code, "U")))
+
+
+async def future_quote(client: Client, code: str, *, division: str = "F") -> Row:
+    """A snapshot of a future or an option; `division` is F (index futures), O (options) or JF (stock futures)."""
+    return _read_future(code, await client.get(_FUTURE, _one(code, division)))
+
+
+async def future_book(client: Client, code: str, *, division: str = "F") -> Row:
+    """Five levels of a future or an option."""
+    return _read_future_book(code, await client.get(_FUTURE_BOOK, _one(code, division)))
+
+
+async def stock_info(client: Client, code: str) -> StockInfo:
+    """Where a stock is traded."""
+    record = (await client.get(_INFO, {"PRDT_TYPE_CD": _PRODUCT, "PDNO": code})).one()
+    flags = {name: {"Y": True, "N": False}.get(str(record.get(name, "")).strip()) for name in _INFO_FLAGS}
+    return StockInfo(code, str(record.get("prdt_name", "")), str(record.get("std_pdno", "")), *flags.values())
+
+
+def replay(channel: str, content: str | bytes, received_us: int) -> dict[str, list[Row]]:
+    """The rows, by feed, of an answer that `rest.Client` told its recorder; none for calls that are no pictures, and
+    where there was no picture. ValueError if the content is no answer."""
+    told = read_channel(channel)
+    if told is None:
+        return {}
+    tr_id, question = told
+    body = json.loads(content)
+    if not isinstance(body, dict):
+        raise ValueError("a recorded answer is a JSON object")
+    answer = Answer(body, received_us)
+    feed = feed_of(question.get(_DIVISION) or question.get(f"{_DIVISION}_1", ""))
+    if tr_id == _MULTI.tr_id:
+        codes = [question[name] for number in range(1, MOST_CODES + 1) if (name := f"{_CODE}_{number}") in question]
+        return {feed: list(_read_multi(codes, answer).rows.values())}
+    read = _READERS.get(tr_id)
+    try:
+        return {feed: [read(question.get(_CODE, ""), answer)]} if read else {}
+    except NoPictureError:
+        return {}
+
+
+def _one(code: str, division: str) -> dict[str, str]:
+    return {_DIVISION: division, _CODE: code}
+
+
+def _read_multi(codes: Sequence[str], answer: Answer) -> Pictures:
+    records = {str(record.get("inter_shrn_iscd", "")).strip(): record for record in answer.many()}
+    found = Pictures()
+    for code in codes:
+        # By the code that the record itself names, whatever its place; an ETN may come back without its Q.
+        record = records.get(code) or records.get(code.removeprefix("Q"))
+        try:
+            if record is None:
+                raise NoPictureError("", "not in the answer")
+            found.rows[code] = _checked(code, _multi_fields(record), answer)
+        except (ValueError, NoPictureError) as error:
+            found.refused[code] = str(error)
+    return found
+
+
+def _read_price(code: str, answer: Answer) -> Row:
+    return _picture(code, answer, "output", _price_fields)
+
+
+def _read_book(code: str, answer: Answer) -> Row:
+    return _book(code, answer, answer.one("output1"), answer.one("output2"), levels=10, prefix="")
+
+
+def _read_index(code: str, answer: Answer) -> Row:
     body = {
         _INDEX_NAMES.get(name, name): str(value).strip()
         for name, value in answer.one().items()
@@ -117,23 +181,21 @@ async def index(client: Client, code: str) -> Row:
     return {"time_us": answer.received_us, "kind": Kind.STATUS, "event": "index", "body": {"index": code, **body}}
 
 
-async def future_quote(client: Client, code: str, *, division: str = "F") -> Row:
-    """A snapshot of a future or an option; `division` is F (index futures), O (options) or JF (stock futures)."""
-    answer = await client.get(_FUTURE, {"FID_COND_MRKT_DIV_CODE": division, "FID_INPUT_ISCD": code})
+def _read_future(code: str, answer: Answer) -> Row:
     return _picture(code, answer, "output1", _future_fields)
 
 
-async def future_book(client: Client, code: str, *, division: str = "F") -> Row:
-    """Five levels of a future or an option."""
-    answer = await client.get(_FUTURE_BOOK, {"FID_COND_MRKT_DIV_CODE": division, "FID_INPUT_ISCD": code})
+def _read_future_book(code: str, answer: Answer) -> Row:
     return _book(code, answer, answer.one("output2"), {}, levels=5, prefix="futs_")
 
 
-async def stock_info(client: Client, code: str) -> StockInfo:
-    """Where a stock is traded."""
-    record = (await client.get(_INFO, {"PRDT_TYPE_CD": _PRODUCT, "PDNO": code})).one()
-    flags = {name: {"Y": True, "N": False}.get(str(record.get(name, "")).strip()) for name in _INFO_FLAGS}
-    return StockInfo(code, str(record.get("prdt_name", "")), str(record.get("std_pdno", "")), *flags.values())
+_READERS: Final = {
+    _PRICE.tr_id: _read_price,
+    _BOOK.tr_id: _read_book,
+    _INDEX.tr_id: _read_index,
+    _FUTURE.tr_id: _read_future,
+    _FUTURE_BOOK.tr_id: _read_future_book,
+}
 
 
 def _picture(code: str, answer: Answer, output: str, read: Callable[[Mapping[str, Any]], dict[str, int | None]]) -> Row:
@@ -149,7 +211,7 @@ def _checked(code: str, fields: dict[str, int | None], answer: Answer) -> Row:
     return {"symbol": code, "time_us": answer.received_us, "kind": Kind.SNAPSHOT, **fields}
 
 
-def _multi_row(record: Mapping[str, Any]) -> dict[str, int | None]:
+def _multi_fields(record: Mapping[str, Any]) -> dict[str, int | None]:
     price, size = decimals.price, decimals.size
     return {
         "price": price(record, "inter2_prpr"),

@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
+from terminals.recording import Recorder
 from terminals.sources.kis import network
 from terminals.sources.kis.answers import KisError, TokenRefusedError, Trouble, UnavailableError
 from terminals.sources.kis.credentials import Account, AccountKind
@@ -24,6 +26,7 @@ log = logging.getLogger("naru.kis")
 
 KST: Final = dt.timezone(dt.timedelta(hours=9))
 _QUOTATIONS: Final = "/uapi/domestic-stock/v1/quotations/"
+_CHANNEL: Final = "rest"
 _CONCURRENT: Final = 50
 _PAGES: Final = 20
 T = TypeVar("T")
@@ -58,6 +61,18 @@ class Endpoint:
 def quotation(name: str, tr_id: str) -> Endpoint:
     """A call below domestic-stock/v1/quotations."""
     return Endpoint(_QUOTATIONS + name, tr_id)
+
+
+def channel(endpoint: Endpoint, params: Mapping[str, str]) -> str:
+    """Under what an answer is recorded: which call it was, and what was asked."""
+    return f"{_CHANNEL} {endpoint.tr_id} {urlencode(params)}"
+
+
+def read_channel(text: str) -> tuple[str, dict[str, str]] | None:
+    """(transaction id, what was asked) of a channel of `channel`; None for another's."""
+    word, _, rest = text.partition(" ")
+    tr_id, _, query = rest.partition(" ")
+    return (tr_id, dict(parse_qsl(query, keep_blank_values=True))) if word == _CHANNEL else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +117,16 @@ class Client:
         within_s: float = network.CALL_S,
         token_interval_s: float = 60.0,
         retries: Mapping[Trouble, Retry] = RETRIES,
+        recorder: Recorder | None = None,
     ) -> None:
         """`folder` keeps token and limiter, the same one for all processes of this machine; `within_s` bounds each
-        request. OSError if the folder cannot be made."""
+        request; `recorder` is told of each good answer. OSError if the folder cannot be made."""
         self.account = account
         self.calls = Calls()
         self._http = network.open_http(account)
         self.tokens = Tokens(account, folder, self._http, token_interval_s=token_interval_s, within_s=within_s)
         self.limiter = CallLimiter(account.key_id, folder, self.calls_per_s, longest_call_s=within_s + 5.0)
-        self._within_s, self._retries = within_s, retries
+        self._within_s, self._retries, self._recorder = within_s, retries, recorder
         self._room = asyncio.Semaphore(_CONCURRENT)
         self._rng = random.Random()  # noqa: S311 - no secret
 
@@ -121,8 +137,9 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """End the connections."""
+        """End the connections; calls have ended before."""
         await self._http.aclose()
+        self.limiter.close()
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -194,6 +211,8 @@ class Client:
                 self.calls.failed[_label(error)] += 1
                 raise
             self.calls.good += 1
+            if self._recorder is not None:
+                self._recorder.note(channel(endpoint, params), reply.content)
             return Answer(reply.body, time.time_ns() // 1000, reply.more)
 
 

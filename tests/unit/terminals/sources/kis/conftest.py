@@ -1,7 +1,8 @@
 """The KIS simulator on a port of this machine, and accounts that it knows."""
 
 import datetime
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -35,3 +36,11 @@ async def simulator() -> AsyncIterator[RestSimulator]:
 def account(simulator: RestSimulator) -> Account:
     """The real account of `simulator`."""
     return account_at(simulator.url)
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """A port of this machine at which nobody answers; it is kept, so that nobody else gets it."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{kept.getsockname()[1]}"

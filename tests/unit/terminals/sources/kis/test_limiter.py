@@ -1,6 +1,7 @@
 """However many processes call, the service counts no more calls in any second than are allowed."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -66,8 +67,8 @@ async def test_a_simulator_without_a_limiter_before_it_refuses_call_nineteen(sim
     assert client.calls.good == 30
 
 
-async def test_a_call_in_flight_keeps_its_token(tmp_path):
-    limiter = CallLimiter("key", tmp_path, lambda: 1, longest_call_s=600.0)
+async def test_a_call_in_flight_keeps_its_token(limiter_of):
+    limiter = limiter_of(1, longest_call_s=600.0)
     async with limiter.call():
         second = asyncio.create_task(_once(limiter))
         await asyncio.sleep(1.2)
@@ -77,7 +78,7 @@ async def test_a_call_in_flight_keeps_its_token(tmp_path):
     assert waiting
 
 
-async def test_the_token_of_a_process_that_died_comes_back(tmp_path):
+async def test_the_token_of_a_process_that_died_comes_back(limiter_of, tmp_path):
     dies = (
         "import asyncio, os, pathlib, sys\nfrom terminals.sources.kis.limiter import CallLimiter\n"
         "async def die():\n"
@@ -88,14 +89,37 @@ async def test_the_token_of_a_process_that_died_comes_back(tmp_path):
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", dies, str(tmp_path), cwd=ROOT)
     assert await asyncio.wait_for(child.wait(), 60) == 7
 
-    await asyncio.wait_for(_once(CallLimiter("key", tmp_path, lambda: 1)), 60)
+    await asyncio.wait_for(_once(limiter_of(1)), 60)
+
+
+async def test_the_file_does_not_grow_and_is_private(limiter_of, tmp_path):
+    limiter = limiter_of(100)
+    for _ in range(3):
+        await asyncio.gather(*(_once(limiter) for _ in range(20)))
+
+    file = tmp_path / "key.calls"
+    assert file.stat().st_size <= 100 * 16
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("content", [b"torn", b"\xff" * 32])
-async def test_a_file_that_cannot_be_is_waited_out_or_left_aside(tmp_path, content):
+async def test_a_file_of_something_else_is_written_over(limiter_of, tmp_path, content):
     (tmp_path / "key.calls").write_bytes(content)
 
-    await asyncio.wait_for(_once(CallLimiter("key", tmp_path, lambda: 2)), 60)
+    await asyncio.wait_for(_once(limiter_of(2)), 60)
+
+
+@pytest.fixture
+def limiter_of(tmp_path):
+    """A limiter of so many calls a second over the same file, closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def limiter(calls, **options):
+            made = CallLimiter("key", tmp_path, lambda: calls, **options)
+            stack.callback(made.close)
+            return made
+
+        yield limiter
 
 
 async def _once(limiter: CallLimiter) -> None:

@@ -166,6 +166,35 @@ async def test_a_future_has_exact_decimals_and_five_levels(client):
     assert fits(book)
 
 
+async def test_what_was_recorded_gives_the_same_rows_again(simulator, account, stock, tmp_path):
+    notes = []
+
+    class Recorder:
+        def note(self, channel, data):
+            notes.append((channel, data))
+
+    async with Client(account, tmp_path, within_s=LONG_S, recorder=Recorder()) as client:
+        found = await quotes.multi_quote(client, [stock.code, "0126Z0", "999999"], division="UN")
+        live = [
+            *found.rows.values(),
+            await quotes.quote(client, stock.code),
+            await quotes.order_book(client, stock.code),
+            await quotes.index(client, pages.INDEX),
+            await quotes.future_quote(client, pages.FUTURE),
+            await quotes.future_book(client, pages.FUTURE),
+        ]
+        await quotes.stock_info(client, stock.code)  # no picture
+
+    again = [quotes.replay(channel, data, 1) for channel, data in notes]
+    assert len(notes) == 7
+    assert [row for one in again for rows in one.values() for row in rows] == [{**row, "time_us": 1} for row in live]
+    assert [list(one) for one in again] == [["unified"], *[["krx"]] * 5, []]
+    assert not any(account.appkey in f"{channel} {data}" for channel, data in notes)
+    assert quotes.replay("ws H0STCNT0", b"0|H0STCNT0|001|", 1) == {}
+    with pytest.raises(ValueError, match="JSON object"):
+        quotes.replay(notes[0][0], b"[]", 1)
+
+
 async def test_where_a_stock_is_traded(client, simulator, stock):
     info = await quotes.stock_info(client, stock.code)
 

@@ -94,8 +94,8 @@ async def test_a_slow_answer_is_an_answer(client, simulator):
     assert (await client.get(PRICE, STOCK)).one()
 
 
-async def test_a_service_that_is_not_there_is_said(tmp_path, unused_tcp_port):
-    account = account_at(f"http://127.0.0.1:{unused_tcp_port}")
+async def test_a_service_that_is_not_there_is_said(tmp_path, silent_url):
+    account = account_at(silent_url)
     async with Client(account, tmp_path, retries=QUICK) as client:
         with pytest.raises(UnavailableError) as failed:
             await client.get(PRICE, STOCK)

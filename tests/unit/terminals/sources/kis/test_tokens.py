@@ -157,8 +157,8 @@ async def test_a_wrong_secret_ends_it_at_once(simulator, tmp_path):
     assert simulator.tokens_issued == 0
 
 
-async def test_a_service_that_was_not_reached_was_not_asked(tmp_path, unused_tcp_port):
-    account = account_at(f"http://127.0.0.1:{unused_tcp_port}")
+async def test_a_service_that_was_not_reached_was_not_asked(tmp_path, silent_url):
+    account = account_at(silent_url)
     async with network.open_http(account) as http:
         tokens = shared(account, tmp_path, http)
         for _ in range(2):  # the second would have to wait a minute

@@ -1,0 +1,41 @@
+"""A lock that is taken in turn: one has it, and it is free again when its holder gives it back or dies."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from terminals.lock import TurnLock
+
+ROOT = Path(__file__).resolve().parents[3]
+HOLD = (
+    "import os, pathlib, sys\nfrom terminals.lock import TurnLock\n"
+    "print(TurnLock(pathlib.Path(sys.argv[1])).take(), flush=True)\nsys.stdin.read()\nos._exit(7)\n"
+)
+
+
+def test_only_one_process_has_it_until_it_ends(tmp_path):
+    lock = TurnLock(tmp_path / "lock")
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "lock")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+
+        while_held = lock.take()
+        other.communicate(timeout=60)
+
+    assert not while_held
+    assert lock.take()
+    lock.close()
+
+
+def test_it_is_given_back_for_the_next(tmp_path):
+    first, second = TurnLock(tmp_path / "lock"), TurnLock(tmp_path / "lock")
+
+    assert first.take()
+    assert not second.take()
+    first.give_back()
+    assert second.take()
+
+    first.close()
+    second.close()
+    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
