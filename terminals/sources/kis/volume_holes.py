@@ -143,6 +143,10 @@ class VolumeHoles:
         account.fell_to = mark[0]
         return True
 
+    def volumes(self) -> dict[tuple[str, str], int]:
+        """By (feed, symbol), what of its day is accounted for, in 1e-6."""
+        return {key: account.volume for key, account in list(self._accounts.items())}
+
     # Over a restart
 
     def state(self) -> dict[str, Any]:

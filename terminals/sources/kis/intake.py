@@ -1,0 +1,294 @@
+"""From a message of a session to rows in the spool: one thread that decodes, finds what is missing, and sends. No other
+talks to the terminal. What does not fit into its queue is lost to it, and the volumes tell how much.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from terminals.batcher import Row
+from terminals.sources.contract import Receiver, SymbolGap
+from terminals.sources.kis.encryption import CannotDecrypt, decrypt
+from terminals.sources.kis.frames import Frame, Reader, Undecodable, take_apart
+from terminals.sources.kis.layouts import KIS_DELAYED
+from terminals.sources.kis.quarantine import Quarantine
+from terminals.sources.kis.records import Converter, Rows
+from terminals.sources.kis.volume_holes import Found, VolumeHoles
+from terminals.sources.kis.volume_state import VolumeState
+from terminals.wire import BatchError, Kind
+
+log = logging.getLogger("naru.kis")
+MOST_MESSAGES: Final = 20_000
+_SAVE_S: Final = 30.0
+_ALARM_S: Final = 300.0
+_ALARMS: Final = 1_000
+_WAKE_S: Final = 0.2
+_NAMES: Final = {kind: kind.name.lower() for kind in Kind}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a session received. `key` and `iv` where it is encrypted; `now_us` by the clock of the service."""
+
+    text: str | bytes
+    now_us: int
+    key: str = ""
+    iv: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something an operator should see: in the log, as an event on the server, and as a count."""
+
+    code: str
+    subject: str
+    text: str
+    now_us: int
+    feed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nothing came of these symbols for a while, and no volume shows what that was."""
+
+    feed: str
+    symbols: tuple[str, ...]
+    from_us: int
+    to_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolledRows:
+    """Rows that another part of the source made, of a feed."""
+
+    feed: str
+    rows: list[Row]
+
+
+@dataclass
+class Counts:
+    """Since the start."""
+
+    frames: int = 0
+    records: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    """By kind."""
+    gaps: int = 0
+    recounted: int = 0
+    without_price: int = 0
+    unfit: int = 0
+    """Times that a row fitted no column."""
+    alarms: Counter[str] = field(default_factory=Counter)
+    widths: dict[str, set[int]] = field(default_factory=dict)
+    """New widths by TR."""
+
+
+class Intake:
+    """Start it as a thread by `start`, give it messages by `offer`, and `close` it when all sessions are closed."""
+
+    def __init__(
+        self,
+        terminal: Receiver,
+        folder: Path,
+        *,
+        most_messages: int = MOST_MESSAGES,
+        clock: Callable[[], float] = time.monotonic,
+        save_s: float = _SAVE_S,
+    ) -> None:
+        self._terminal, self._clock, self._save_s = terminal, clock, save_s
+        self._queue: queue.Queue[Message | Alarm | Lost | PolledRows | None] = queue.Queue(most_messages)
+        self._reader = Reader()
+        self._converter = Converter(first_seq=terminal.spool.rows_total + 1)
+        self.holes = VolumeHoles()
+        self.quarantine = Quarantine(folder)
+        self.counts = Counts()
+        self._state = VolumeState(terminal.spool)
+        self._alarmed: dict[tuple[str, str], float] = {}
+        self._save_at = clock() + save_s
+        self._thread = threading.Thread(target=self._run, name="naru-kis-intake", daemon=True)
+        self.failure: Exception | None = None
+        """Why the thread ended before it was closed, if it did."""
+
+    def start(self) -> None:
+        """Take up the volumes of before, then begin."""
+        batches = self._state.load(self.holes)
+        if batches:
+            log.info("kis_volumes_restored batches=%d", batches)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many messages have come and are not worked off."""
+        return self._queue.qsize()
+
+    def offer(self, item: Message | Alarm | Lost | PolledRows) -> bool:
+        """Take something without waiting; False if there is no room."""
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Work off what is there, save the volumes, end."""
+        while self._thread.is_alive():
+            try:
+                self._queue.put(None, timeout=_WAKE_S)
+                break
+            except queue.Full:
+                continue
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    item = self._queue.get(timeout=_WAKE_S)
+                except queue.Empty:
+                    self._save_if_due()
+                    continue
+                if item is None:
+                    break
+                self._take(item)
+                self._save_if_due()
+            self._save()
+        except Exception as error:  # noqa: BLE001  # the source raises it again in its own thread
+            self.failure = error
+
+    def _take(self, item: Message | Alarm | Lost | PolledRows) -> None:
+        match item:
+            case Message():
+                self._message(item)
+            case Alarm():
+                self._alarm(item)
+            case PolledRows():
+                self._send(item.feed, Found(item.rows, []))
+            case Lost():
+                self._report(
+                    item.feed,
+                    [SymbolGap(item.from_us, item.to_us, symbol=one, reason="disconnected") for one in item.symbols],
+                )
+
+    def _message(self, message: Message) -> None:
+        try:
+            frame = self._read(message)
+        except Undecodable as error:
+            self._set_aside(message.text, error.reason, error.tr_id, message.now_us)
+            return
+        self.counts.frames += 1
+        self.counts.records += frame.count
+        if frame.recounted:
+            self.counts.recounted += 1
+        if self._reader.new_widths:
+            self._tell_widths(message.now_us)
+        made = self._converter.convert(frame, message.now_us)
+        self.counts.without_price += made.without_price
+        if made.wrong:
+            self._set_records_aside(made, frame.layout.tr_id, message.now_us)
+        self._send(made.feed, self.holes.check(made.feed, made.rows))
+        if made.delayed:
+            self._send(KIS_DELAYED, Found(made.delayed, []))
+
+    def _read(self, message: Message) -> Frame:
+        text = message.text
+        if isinstance(text, bytes):
+            try:
+                text = text.decode("utf-8")
+            except UnicodeDecodeError:
+                raise Undecodable("not_text", "", f"{len(text)} bytes") from None
+        encrypted, tr_id, count, payload = take_apart(text)
+        if encrypted:
+            if not message.key:
+                raise Undecodable("no_key", tr_id, "encrypted, and no answer brought its key")
+            try:
+                payload = decrypt(payload, key=message.key, iv=message.iv)
+            except CannotDecrypt as error:
+                raise Undecodable("encryption", tr_id, str(error)) from None
+        return self._reader.read(tr_id, count, payload)
+
+    def _send(self, feed: str, found: Found) -> None:
+        start = 0
+        for hole in found.holes:
+            # In their order, so that the accounts can be made again from the spool.
+            self._send_rows(feed, found.rows[start : hole.at])
+            start = hole.at
+            gap = SymbolGap(
+                symbol=hole.symbol,
+                from_us=hole.from_us,
+                to_us=hole.to_us,
+                missing=hole.missing,
+                trade_date=hole.trade_date,
+                reason=hole.reason,
+            )
+            self._report(feed, [gap])
+        self._send_rows(feed, found.rows[start:] if start else found.rows)
+
+    def _report(self, feed: str, gaps: list[SymbolGap]) -> None:
+        try:
+            self._terminal.report_gaps(gaps, feed=feed)
+        except BatchError as error:
+            self.counts.unfit += 1
+            log.error("kis_gap_unfit feed=%s reason=%r", feed, error.message)
+        self.counts.gaps += len(gaps)
+
+    def _send_rows(self, feed: str, rows: list[Row]) -> None:
+        if not rows:
+            return
+        try:
+            self._terminal.send(rows, feed=feed)
+        except BatchError as error:
+            self.counts.unfit += 1
+            log.error("kis_row_unfit feed=%s reason=%r", feed, error.message)
+        kinds = self.counts.rows
+        for row in rows:
+            kinds[_NAMES[row["kind"]]] += 1
+
+    def _set_aside(self, raw: str | bytes, reason: str, tr_id: str, now_us: int) -> None:
+        self.quarantine.keep(raw, reason=reason, tr_id=tr_id, now_us=now_us)
+        self._alarm(Alarm("quarantine", f"{tr_id} {reason}", f"a frame of {tr_id or '?'}: {reason}", now_us))
+
+    def _set_records_aside(self, made: Rows, tr_id: str, now_us: int) -> None:
+        for wrong in made.wrong:
+            self.quarantine.keep("^".join(wrong.values), reason=wrong.reason, tr_id=tr_id, now_us=now_us)
+        reasons = sorted({wrong.reason for wrong in made.wrong})
+        for reason in reasons:
+            self._alarm(Alarm("quarantine", f"{tr_id} {reason}", f"a record of {tr_id}: {reason}", now_us, made.feed))
+
+    def _tell_widths(self, now_us: int) -> None:
+        for tr_id, width in self._reader.new_widths:
+            self.counts.widths.setdefault(tr_id, set()).add(width)
+            self._alarm(Alarm("width", f"{tr_id} {width}", f"records of {tr_id} are now {width} wide", now_us))
+        self._reader.new_widths.clear()
+
+    def _alarm(self, alarm: Alarm) -> None:
+        """Tell it, the same at most once in five minutes; count it each time."""
+        self.counts.alarms[alarm.code] += 1
+        key, now = (alarm.code, alarm.subject), self._clock()
+        if now < self._alarmed.get(key, float("-inf")) + _ALARM_S:
+            return
+        if len(self._alarmed) >= _ALARMS:
+            self._alarmed.clear()
+        self._alarmed[key] = now
+        log.error("kis_alarm code=%s subject=%r text=%r", alarm.code, alarm.subject, alarm.text)
+        body: dict[str, object] = {"subject": alarm.subject, "text": alarm.text}
+        event = self._converter.event(f"vendor_{alarm.code}", now_us=alarm.now_us, body=body)
+        self._send_rows(alarm.feed or "krx", [event])
+
+    def _save_if_due(self) -> None:
+        if self._clock() >= self._save_at:
+            self._save()
+
+    def _save(self) -> None:
+        self._save_at = self._clock() + self._save_s
+        self._terminal.flush()
+        try:
+            self._state.save(self.holes)
+        except OSError as error:
+            log.error("kis_volumes_not_saved reason=%r", str(error))

@@ -1,0 +1,481 @@
+"""One WebSocket session of one appkey: connects, registers what is wanted, answers PINGPONG, hands on what comes, and
+notices when nothing does. KIS allows one session per appkey, so its owner holds a lock, and connects with patience.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from terminals import private
+from terminals.lock import FileLock, Locked
+from terminals.sources.kis import hours, korean_time, messages
+from terminals.sources.kis.intake import Alarm, Intake, Lost, Message
+from terminals.sources.kis.layouts import LAYOUTS, Content
+from terminals.sources.kis.messages import Meaning, Ping, Reply
+from terminals.sources.kis.planner import Registration
+from terminals.sources.kis.reconnects import FLOOR_S, MOST_S, Reconnects
+from terminals.sources.kis.registrations import ANSWER_S, RETRY_S, SPACING_S, Registrations, State
+
+log = logging.getLogger("naru.kis")
+_PATH: Final = "/tryitout"
+_FRAME_BYTES: Final = 4 * 1024 * 1024
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+# PINGPONG tells whole seconds: less than this is no difference between the clocks.
+_CLOCK_US: Final = 1_500_000
+_TRADES: Final = frozenset({Content.TRADE, Content.FUTURES_TRADE})
+
+
+class NoApprovalKey(Exception):
+    """There is no approval key now; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. The defaults are for the real service; a simulator runs faster."""
+
+    connect_s: float = 10.0
+    floor_s: float = FLOOR_S
+    most_s: float = MOST_S
+    owned_s: float = 45.0
+    """At least so long after OPSP8996, and between two looks at a lock that another process holds."""
+    held_s: float = 60.0
+    """A session that has brought data for so long was a success."""
+    dead_s: float = 100.0
+    """Without a frame of any kind, PINGPONG included, the socket is dead: the service, too, gives up after 100 s."""
+    spacing_s: float = SPACING_S
+    answer_s: float = ANSWER_S
+    retry_s: float = RETRY_S
+    patience_s: float = 2.0
+    """How long reading waits for room before it drops."""
+    goodbye_s: float = 5.0
+    silence: float = 1.0
+    """Factor of the silence in `hours`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose session it is. `key_id` stands for the appkey in names of files."""
+
+    name: str
+    key_id: str
+    url: str
+    customer: str = "P"
+
+
+class Condition(Enum):
+    """Where a session stands."""
+
+    IDLE = "idle"
+    OWNED_ELSEWHERE = "owned_elsewhere"
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    STOPPED = "stopped"
+
+
+class _Ending(Enum):
+    LOST = "lost"
+    DEAD = "dead"
+    SILENT = "silent"
+    OWNED = "owned"
+    STOPPED = "stopped"
+    EMPTY = "empty"
+
+
+@dataclass
+class Numbers:
+    """Since the start."""
+
+    connections: int = 0
+    failures: int = 0
+    pings: int = 0
+    commands: int = 0
+    data: int = 0
+    overrun: int = 0
+    clock_offset_us: int = 0
+    """How far the clock of the service is ahead of this machine's."""
+
+
+class Session:
+    """`run` it as a task; `want` says what is to be registered. In one event loop."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        approval: Callable[[str], Awaitable[str]],
+        intake: Intake,
+        folder: Path,
+        *,
+        timing: Timing | None = None,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`approval` gives an approval key, another one than its argument; NoApprovalKey."""
+        private.make(folder)
+        self.identity, self._approval, self._intake, self._folder = identity, approval, intake, folder
+        self.timing = timing or Timing()
+        self._clock, self._wall = clock, wall
+        # Not for secrets: when to connect again.
+        self._rng = rng or random.Random()  # noqa: S311  # see the line above
+        self.registrations = Registrations(
+            spacing_s=self.timing.spacing_s, answer_s=self.timing.answer_s, retry_s=self.timing.retry_s
+        )
+        self.condition = Condition.IDLE
+        self.reason = ""
+        self.numbers = Numbers()
+        self._wanted: frozenset[Registration] = frozenset()
+        self._changed = asyncio.Event()
+        self._keys: dict[str, tuple[str, str]] = {}
+        self._approval_key = self._refused_key = ""
+        self._proven = False
+        self._renewed = False
+        self._ending: _Ending | None = None
+        self._overrunning = False
+        self._connected_at = self._received_at = self._data_at = 0.0
+        self._silence_answered: tuple[str, int] | None = None
+        self._lost_at_us: int | None = None
+        self._lost: frozenset[Registration] = frozenset()
+
+    def want(self, registrations: Iterable[Registration]) -> None:
+        """Register these, and end the others."""
+        self._wanted = frozenset(registrations)
+        self.registrations.want(self._wanted, self._clock())
+        self._changed.set()
+
+    @property
+    def data_age_s(self) -> float | None:
+        """Since the last data frame of this session; None before the first."""
+        return self._clock() - self._data_at if self._data_at else None
+
+    async def run(self) -> None:
+        """Keep the session until cancelled, or until KIS says that this cannot work."""
+        lock = await self._own()
+        try:
+            reconnects = Reconnects(
+                self._folder / f"{self.identity.key_id}.reconnects",
+                rng=self._rng,
+                floor_s=self.timing.floor_s,
+                most_s=self.timing.most_s,
+            )
+            at_least_s = 0.0
+            while self.condition is not Condition.STOPPED:
+                await self._until_wanted()
+                await self._wait(reconnects, at_least_s)
+                ending = await self._once(reconnects)
+                at_least_s = self.timing.owned_s if ending is _Ending.OWNED else 0.0
+        finally:
+            lock.release()
+
+    # Before a connection
+
+    async def _own(self) -> FileLock:
+        """The lock of this appkey, as soon as no other process of this machine has it."""
+        path = self._folder / f"{self.identity.key_id}.session"
+        while True:
+            try:
+                return FileLock(path)
+            except Locked as error:
+                self._set(Condition.OWNED_ELSEWHERE, str(error))
+                self._alarm("owned", "another process of this machine has the session of this appkey")
+                await asyncio.sleep(self.timing.owned_s)
+
+    async def _until_wanted(self) -> None:
+        while not self._wanted:
+            self._set(Condition.IDLE, "nothing is to be registered")
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _wait(self, reconnects: Reconnects, at_least_s: float) -> None:
+        wait_s = reconnects.wait_s(self._wall(), at_least_s)
+        if wait_s > 0:
+            self._set(Condition.WAITING, f"{wait_s:.1f} s before attempt {reconnects.attempts + 1}")
+            await asyncio.sleep(wait_s)
+
+    async def _once(self, reconnects: Reconnects) -> _Ending:
+        """One connection, from its beginning to its end."""
+        self._set(Condition.CONNECTING)
+        reconnects.begin(self._wall())
+        self.numbers.connections += 1
+        try:
+            self._approval_key = await self._approval(self._refused_key)
+            local = urlsplit(self.identity.url).hostname in _LOCAL
+            async with asyncio.timeout(self.timing.connect_s):
+                socket = await connect(
+                    self.identity.url + _PATH,
+                    ping_interval=None,  # PINGPONG is theirs; a PING of ours is answered by nobody
+                    compression=None,
+                    max_size=_FRAME_BYTES,
+                    close_timeout=self.timing.goodbye_s,
+                    proxy=None if local else True,
+                )
+        except (NoApprovalKey, OSError, WebSocketException, TimeoutError) as error:
+            self.numbers.failures += 1
+            self._alarm("connection", f"no connection: {type(error).__name__} {error}"[:200])
+            return _Ending.LOST
+        ending = _Ending.LOST
+        try:
+            ending = await self._connected(socket, reconnects)
+        finally:
+            self._note_loss()
+            with contextlib.suppress(WebSocketException, OSError):
+                await socket.close()
+        if ending not in (_Ending.EMPTY, _Ending.STOPPED):
+            self.numbers.failures += 1
+            self._alarm("connection", f"the connection ended: {ending.value}")
+        return ending
+
+    # While connected
+
+    async def _connected(self, socket: ClientConnection, reconnects: Reconnects) -> _Ending:
+        self._begin(self._clock())
+        tasks = [
+            asyncio.create_task(self._read(socket)),
+            asyncio.create_task(self._command(socket)),
+            asyncio.create_task(self._watch(reconnects)),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except (ConnectionClosed, OSError):
+            pass
+        except asyncio.CancelledError:
+            await self._say_goodbye(socket)
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return self._ending or _Ending.LOST
+
+    def _begin(self, now: float) -> None:
+        self._connected_at = self._received_at = now
+        self._ending, self._proven = None, False
+        self._keys.clear()
+        self.registrations.restart(now)
+        self._set(Condition.CONNECTED)
+
+    async def _read(self, socket: ClientConnection) -> None:
+        async for message in socket:
+            self._received_at = self._clock()
+            head = message[:1]
+            if head == "{" or head == b"{":
+                await self._control(socket, message)
+            else:
+                await self._data(message)
+            if self._ending is not None:
+                return
+
+    async def _control(self, socket: ClientConnection, message: str | bytes) -> None:
+        text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+        match messages.parse(text):
+            case Ping(moment):
+                self.numbers.pings += 1
+                await socket.send(text)
+                self._compare_clocks(moment)
+            case Reply() as reply:
+                await self._reply(reply)
+            case None:
+                self._intake.offer(Message(message, self.now_us()))
+
+    async def _reply(self, reply: Reply) -> None:
+        named = f"{reply.code} {reply.text}"
+        match reply.meaning:
+            case Meaning.OWNED:
+                self._alarm("owned", f"{named}: another session has this appkey")
+                self._end(_Ending.OWNED, named)
+            case Meaning.STOP:
+                self._stop(named)
+            case Meaning.NEW_KEY:
+                await self._renew_key(named)
+            case meaning:
+                if meaning is Meaning.ACTIVE:
+                    self._proven, self._renewed = True, False
+                    if reply.registration and reply.key:
+                        self._keys[reply.registration.tr_id] = (reply.key, reply.iv)
+                elif meaning is not Meaning.INACTIVE:
+                    what = f"{reply.registration.tr_id} {reply.registration.tr_key}" if reply.registration else "-"
+                    self._alarm("registration", f"{named}: {what}", subject=f"{self.identity.name} {what}")
+                self.registrations.on_reply(reply, self._clock())
+        self._changed.set()
+
+    async def _renew_key(self, named: str) -> None:
+        if self._renewed:
+            self._stop(f"{named}: a new approval key was not taken either")
+            return
+        self._renewed = True
+        self._refused_key = self._approval_key
+        self._alarm("approval", f"{named}: asking for one new approval key")
+        try:
+            self._approval_key = await self._approval(self._refused_key)
+        except NoApprovalKey as error:
+            self._stop(f"{named}: {error}")
+            return
+        self.registrations.restart(self._clock())
+
+    async def _data(self, message: str | bytes) -> None:
+        self.numbers.data += 1
+        self._data_at = self._received_at
+        key = iv = ""
+        if isinstance(message, str):
+            if message[:1] == "1":
+                key, iv = self._keys.get(message[2 : message.find("|", 2)], ("", ""))
+            if self._lost_at_us is not None or self.registrations.has_waiting:
+                self._note_data(message)
+        await self._hand_on(Message(message, self.now_us(), key, iv))
+
+    async def _hand_on(self, message: Message) -> None:
+        """Wait for room for a moment: the service waits too. Then it is lost here, and found missing by its volume."""
+        give_up_at = self._clock() + (0.0 if self._overrunning else self.timing.patience_s)
+        while not self._intake.offer(message):  # the queue is another thread's
+            if self._clock() >= give_up_at:
+                self._overrunning = True
+                self.numbers.overrun += 1
+                return
+            await asyncio.sleep(0.005)
+        self._overrunning = False
+
+    def _note_data(self, message: str) -> None:
+        parts = message.split("|", 3)
+        if len(parts) == 4 and parts[0] == "0":
+            self.registrations.on_data(Registration(parts[1], parts[3].split("^", 1)[0]))
+        if self._lost_at_us is not None:
+            self._tell_loss(self._lost_at_us)
+            self._lost_at_us = None
+
+    async def _command(self, socket: ClientConnection) -> None:
+        while True:
+            self._changed.clear()
+            now = self._clock()
+            # One question until the first answer: a key that is not taken must not be shown forty times.
+            if self._proven or not self.registrations.is_asking(now):
+                found = self.registrations.next(now)
+                if found is not None:
+                    self.numbers.commands += 1
+                    text = messages.command(
+                        found.registration,
+                        register=found.register,
+                        approval_key=self._approval_key,
+                        customer=self.identity.customer,
+                    )
+                    await socket.send(text)
+                    continue
+            if not self._wanted and not self.registrations.in_state(State.LEAVING):
+                self._end(_Ending.EMPTY, "nothing is to be registered")
+                return
+            wait_s = min(1.0, max(0.005, self.registrations.due_at() - self._clock()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+
+    async def _watch(self, reconnects: Reconnects) -> None:
+        every_s = max(0.02, min(1.0, self.timing.dead_s / 20))
+        held = False
+        while True:
+            await asyncio.sleep(every_s)
+            now = self._clock()
+            if not held and self._data_at - self._connected_at >= self.timing.held_s:
+                held = True
+                reconnects.held()
+            if now - self._received_at > self.timing.dead_s:
+                self._end(_Ending.DEAD, f"no frame for {self.timing.dead_s:g} s")
+                return
+            if self._is_silent(now):
+                self._end(_Ending.SILENT, "no data")
+                return
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether silence asks for a new connection: once in each phase of a day, further silence is told only."""
+        if not self.numbers.pings:
+            return False  # the hour is not known for sure
+        feeds = frozenset(LAYOUTS[one.tr_id].feed for one in self._wanted if one.tr_id in LAYOUTS)
+        now_us = self.now_us()
+        phase = hours.expected(feeds, now_us)
+        if phase is None:
+            return False
+        most_s = phase.silence_s * self.timing.silence
+        silent_s = now - max(self._data_at, self._connected_at)
+        if min(silent_s, hours.began_s_ago(phase, now_us)) <= most_s:
+            return False
+        self._alarm("silence", f"no data for {silent_s:.0f} s in the phase {phase.name} of {phase.feed}")
+        mark = (f"{phase.feed} {phase.name}", korean_time.date_of(now_us))
+        if self._silence_answered == mark:
+            return False
+        self._silence_answered = mark
+        return True
+
+    # Its words
+
+    def now_us(self) -> int:
+        """Now, by the clock of the service as far as PINGPONG tells it."""
+        return int(self._wall() * 1_000_000) + self.numbers.clock_offset_us
+
+    def _compare_clocks(self, moment: str) -> None:
+        try:
+            theirs = korean_time.read_moment(moment)
+        except ValueError:
+            return
+        # Their second began up to one second ago.
+        offset_us = theirs + 500_000 - int(self._wall() * 1_000_000)
+        self.numbers.clock_offset_us = offset_us if abs(offset_us) > _CLOCK_US else 0
+        if self.numbers.clock_offset_us:
+            self._alarm("clock", f"the clock of KIS is {offset_us / 1e6:+.1f} s from this machine's")
+
+    def _note_loss(self) -> None:
+        active = self.registrations.in_state(State.ACTIVE)
+        if active and self._lost_at_us is None:
+            self._lost_at_us, self._lost = self.now_us(), frozenset(active)
+
+    def _tell_loss(self, lost_at_us: int) -> None:
+        """What the volumes of trades do not show: books and other news that did not come meanwhile."""
+        by_feed: dict[str, set[str]] = {}
+        traded = {
+            (LAYOUTS[one.tr_id].feed, one.tr_key)
+            for one in self._lost
+            if one.tr_id in LAYOUTS and LAYOUTS[one.tr_id].content in _TRADES
+        }
+        for one in self._lost:
+            layout = LAYOUTS.get(one.tr_id)
+            if layout and layout.content is not Content.INDEX and (layout.feed, one.tr_key) not in traded:
+                by_feed.setdefault(layout.feed, set()).add(one.tr_key)
+        for feed, symbols in by_feed.items():
+            self._intake.offer(Lost(feed, tuple(sorted(symbols)), lost_at_us, self.now_us()))
+
+    async def _say_goodbye(self, socket: ClientConnection) -> None:
+        """Unregister before closing, as KIS asks for, within `goodbye_s`."""
+        with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
+            async with asyncio.timeout(self.timing.goodbye_s):
+                for one in self.registrations.in_state(State.ACTIVE):
+                    text = messages.command(
+                        one, register=False, approval_key=self._approval_key, customer=self.identity.customer
+                    )
+                    await socket.send(text)
+                    await asyncio.sleep(self.timing.spacing_s)
+
+    def _end(self, ending: _Ending, reason: str) -> None:
+        self._ending, self.reason = ending, reason
+
+    def _stop(self, reason: str) -> None:
+        self._alarm("stopped", reason)
+        self._set(Condition.STOPPED, reason)
+        self._end(_Ending.STOPPED, reason)
+
+    def _set(self, condition: Condition, reason: str = "") -> None:
+        if self.condition is not condition:
+            log.info("kis_session name=%s condition=%s reason=%r", self.identity.name, condition.value, reason)
+        self.condition, self.reason = condition, reason
+
+    def _alarm(self, code: str, text: str, *, subject: str = "") -> None:
+        self._intake.offer(Alarm(code, subject or self.identity.name, text, self.now_us()))

@@ -1,0 +1,128 @@
+"""The WebSocket side of a terminal as a whole: a plan over all appkeys, one session each, one intake. `run` it in an
+event loop; the terminal's rows leave by the thread of the intake.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from terminals.sources.contract import Receiver
+from terminals.sources.kis import planner
+from terminals.sources.kis.intake import MOST_MESSAGES, Intake
+from terminals.sources.kis.planner import Coverage, Kind, Plan, Wish
+from terminals.sources.kis.registrations import State
+from terminals.sources.kis.session import Condition, Identity, Session, Timing
+
+_LOOK_S: Final = 0.2
+
+Approval = Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One appkey, by its name."""
+
+    name: str
+    condition: str
+    reason: str
+    active: int
+    planned: int
+    refused: int
+    connections: int
+    failures: int
+    overrun: int
+    pings: int
+    clock_offset_s: float
+    data_age_s: float | None
+
+
+class Streams:
+    """`wish` may be called before `run` and while it runs."""
+
+    def __init__(
+        self,
+        accounts: Sequence[tuple[Identity, Approval]],
+        terminal: Receiver,
+        folder: Path,
+        *,
+        per_appkey: int = planner.PLANNED,
+        polling: Mapping[Kind, int] | None = None,
+        timing: Timing | None = None,
+        most_messages: int = MOST_MESSAGES,
+    ) -> None:
+        """`folder` is the same for all processes of this machine: locks and attempts lie there, by appkey. What cannot
+        be read is kept beside the spool."""
+        self.intake = Intake(terminal, terminal.spool.path / "kis", most_messages=most_messages)
+        self.sessions = {
+            identity.name: Session(identity, approval, self.intake, folder, timing=timing)
+            for identity, approval in accounts
+        }
+        self._per_appkey, self._polling = per_appkey, polling
+        self._wishes: list[Wish] = []
+        self.plan = Plan({})
+
+    def wish(self, wishes: Iterable[Wish]) -> Plan:
+        """What is wanted from now on; the plan for it."""
+        self._wishes = list(wishes)
+        return self._replan()
+
+    async def run(self) -> None:
+        """Until cancelled. What the terminal raises to the intake's thread is raised here again: its `Failed` or
+        `Interrupted`."""
+        self.intake.start()
+        tasks = {name: asyncio.create_task(session.run()) for name, session in self.sessions.items()}
+        stopped: set[str] = set()
+        try:
+            while self.intake.failure is None:
+                await asyncio.sleep(_LOOK_S)
+                now_stopped = {name for name, task in tasks.items() if task.done()}
+                for name in now_stopped - stopped:
+                    tasks[name].result()
+                if now_stopped != stopped:
+                    stopped = now_stopped
+                    self._replan()
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+            await asyncio.to_thread(self.intake.close)
+        raise self.intake.failure
+
+    def status(self) -> list[SessionStatus]:
+        """How each session stands."""
+        return [
+            SessionStatus(
+                name=name,
+                condition=one.condition.value,
+                reason=one.reason,
+                active=len(one.registrations.in_state(State.ACTIVE)),
+                planned=len(self.plan.by_appkey.get(name, ())),
+                refused=len(one.registrations.refused()),
+                connections=one.numbers.connections,
+                failures=one.numbers.failures,
+                overrun=one.numbers.overrun,
+                pings=one.numbers.pings,
+                clock_offset_s=one.numbers.clock_offset_us / 1e6,
+                data_age_s=one.data_age_s,
+            )
+            for name, one in self.sessions.items()
+        ]
+
+    def coverage(self) -> Mapping[Wish, Coverage]:
+        """How each wish is covered, with what KIS refused taken off."""
+        refused = {one for session in self.sessions.values() for one in session.registrations.refused()}
+        return {
+            wish: Coverage.NONE if wish.registration in refused and how is Coverage.WEBSOCKET else how
+            for wish, how in self.plan.coverage.items()
+        }
+
+    def _replan(self) -> Plan:
+        usable = [name for name, one in self.sessions.items() if one.condition is not Condition.STOPPED]
+        self.plan = planner.plan(
+            self._wishes, usable, per_appkey=self._per_appkey, polling=self._polling, before=self.plan
+        )
+        for name in usable:
+            self.sessions[name].want(self.plan.by_appkey[name])
+        return self.plan

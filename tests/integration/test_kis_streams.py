@@ -1,0 +1,430 @@
+"""The WebSocket side of the kis source against KIS's simulator, a process of its own, over a real socket."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from terminals.lock import FileLock
+from terminals.sources.kis.planner import Kind
+from tests import waiting
+from tests.integration.kis_streams import FAST, Content, RunningStreams, by_symbol, last_volumes, wishes
+from tests.simulators.kis.process import ROOT, SimulatorProcess
+
+pytestmark = pytest.mark.once
+
+APPROVALS = ("--approval", "approval-one=one", "--approval", "approval-two=two", "--approval", "new-one=one")
+TR = "H0STCNT0"
+
+
+@contextlib.contextmanager
+def streams(tmp_path, *arguments, script=(), symbols=6, kinds=(Kind.TRADE,), feed="krx", trades=600, **options):
+    """The simulator, paused, and streams that want everything of it. `script`: (after, fault, its arguments)."""
+    file = tmp_path / "script.json"
+    file.write_text(json.dumps([{"after": after, "fault": fault, **more} for after, fault, more in script]))
+    given = ("--symbols", str(symbols), "--trades", str(trades), "--trades-per-s", "800", "--ping-s", "0.2")
+    with (
+        SimulatorProcess(*given, "--paused", "--script", str(file), *APPROVALS, *arguments) as kis,
+        RunningStreams(kis.websocket, tmp_path, wishes(kis.symbols, *kinds, feed=feed), **options) as running,
+    ):
+        yield kis, running
+
+
+def run_out(kis, running, *, active):
+    """Let it trade to the end; its account when all that was missing is shown."""
+    running.until_active(active)
+    kis.order("go")
+    running.until(lambda: kis.account()["done"], "the end of the trades")
+    return settled(kis, running, active=active)
+
+
+def settled(kis, running, *, active):
+    """Its account after one more trade of each stock, which shows whatever was missing; again if that one was lost."""
+    running.until(lambda: len(kis.account()["registrations"]) >= active, "all registrations at the end")
+    accounts = []
+
+    def seen():
+        running.until_worked_off()
+        kis.settle()
+        accounts.append(kis.account())
+        with contextlib.suppress(TimeoutError):
+            waiting.until(lambda: seen_all(running, accounts[-1]), seconds=5, what="the last trades")
+        return seen_all(running, accounts[-1])
+
+    running.until(seen, "what was missing to be shown")
+    running.until_worked_off()
+    return accounts[-1]
+
+
+def seen_all(running, account):
+    """Whether each symbol's volume is accounted for up to its last trade."""
+    accounts = running.streams.intake.holes.volumes()
+    return all(
+        accounts.get((feed, symbol)) == dates[max(dates)] * 10**6
+        for key, dates in account["last_volume"].items()
+        for feed, symbol in [({"H0ST": "krx", "H0NX": "nxt", "H0UN": "unified"}.get(key[:4]), key.split()[1])]
+        if feed
+    )
+
+
+def assert_to_the_share(content, account, *, feed="krx", tr_id=TR):
+    """Rows and gaps are together what the days have traded, and each of them what the simulator says."""
+    shares, missing = content.shares(feed), content.missing(feed)
+    assert shares + missing == last_volumes(account, tr_id)
+    assert shares == by_symbol(account["sent_shares"], tr_id)
+
+
+def test_every_trade_that_is_sent_is_a_row_to_the_share(tmp_path):
+    with streams(tmp_path, kinds=(Kind.TRADE, Kind.BOOK)) as (kis, running):
+        account = run_out(kis, running, active=12)
+        running.stop()
+        goodbyes = kis.account()["unregistered"]
+
+    content = Content(running.spool)
+    assert_to_the_share(content, account)
+    assert len(content.trades()) == sum(by_symbol(account["sent"], TR).values()) > 300
+    assert sum(content.missing().values()) == sum(by_symbol(account["withheld_shares"], TR).values()) == 0
+    assert running.streams.intake.quarantine.total == 0
+    assert running.streams.intake.counts.rows["book"] == account["books"] > 0
+    assert account["pong_styles"]["text"] > 0
+    assert goodbyes == 12
+
+
+def test_the_faults_of_frames_lose_nothing_that_is_not_told(tmp_path):
+    script = [
+        (20, "width", {"kind": "CNT0", "width": 46}),
+        (40, "width", {"kind": "CNT0", "width": 48}),
+        (50, "width", {"kind": "ASP0", "width": 59}),
+        (60, "drop", {"count": 7}),
+        (90, "width", {"kind": "ASP0", "width": 62}),
+        (100, "wrong_count", {"count": 5}),
+        (120, "bytes", {"count": 5}),
+        (140, "empty", {"count": 10}),
+        (160, "null", {"count": 3}),
+        (180, "nonsense", {"count": 10}),
+        (200, "expected", {"count": 10}),
+        (220, "halt", {"count": 5}),
+        (240, "no_code", {"count": 2}),
+        (260, "short", {"count": 2}),
+        (280, "garbage", {}),
+        (290, "not_text", {}),
+        (300, "unknown_tr", {}),
+        (310, "width", {"kind": "ASP0", "width": 64}),
+        (320, "repeat", {"count": 6}),
+        (340, "width", {"kind": "CNT0", "width": 47}),
+        (360, "burst", {"count": 2_000}),
+        (2_400, "drop", {"count": 20}),
+    ]
+    with streams(tmp_path, script=script, kinds=(Kind.TRADE, Kind.BOOK, Kind.STATUS), trades=2_600) as (kis, running):
+        account = run_out(kis, running, active=18)
+
+    content, intake = Content(running.spool), running.streams.intake
+    assert account["faults"].keys() >= {fault for _, fault, _ in script}
+    assert_to_the_share(content, account)
+    assert +content.missing() == +by_symbol(account["withheld_shares"], TR)
+    assert sum(content.missing().values()) > 0
+    assert intake.holes.repeats == 6
+    assert intake.counts.recounted >= 5
+    assert intake.counts.rows["expected"] == account["expected"] == 10
+    assert {TR: {48}, "H0STASP0": {64}} == intake.counts.widths
+    named: Counter[str] = Counter()
+    for (_tr, reason), count in intake.quarantine.counts.items():
+        named[reason] += count
+    assert named["bad_field"] == account["unreadable"]["null"] == 3
+    assert named["garbage"] == named["not_text"] == named["unknown_tr"] == 1
+    assert named["code"] == account["unreadable"]["no_code"] == 2
+    assert named["width"] + named["count"] + named["code"] == account["unreadable"]["short"] + 2
+    assert (running.spool / "kis/quarantine.jsonl").exists()
+
+
+@pytest.mark.parametrize("fault", ["cut", "close"])
+def test_a_connection_that_ends_is_made_again_and_the_gap_has_its_shares(tmp_path, fault):
+    script: list[tuple[int, str, dict[str, object]]] = [(200, fault, {}), (400, fault, {})]
+    with streams(tmp_path, script=script, trades=900) as (kis, running):
+        account = run_out(kis, running, active=6)
+
+    content = Content(running.spool)
+    assert content.shares() + content.missing() == last_volumes(account, TR)
+    assert account["connections"] >= 3
+    assert running.streams.status()[0].failures >= 2
+
+
+def test_a_socket_that_is_half_open_is_given_up_and_the_gap_has_its_shares(tmp_path):
+    timing = dataclasses.replace(FAST, dead_s=1.0)
+    with streams(tmp_path, trades=100_000, timing=timing) as (kis, running):
+        running.until_active(6)
+        kis.order("go")
+        running.until(lambda: running.streams.intake.counts.rows["trade"] > 100, "trades")
+        kis.fault("half_open", seconds=3)
+        running.until(lambda: running.streams.status()[0].failures >= 1, "the end of the dead connection")
+        running.until(lambda: kis.account()["connections"] >= 2, "another connection")
+        running.until(lambda: len(kis.account()["registrations"]) == 6, "the registrations")
+        kis.order("pause")
+        account = settled(kis, running, active=6)
+
+    content = Content(running.spool)
+    assert content.shares() + content.missing() == last_volumes(account, TR)
+    assert sum(content.missing().values()) > 0
+
+
+def test_silence_while_the_market_trades_is_told_and_answered_with_one_connection(tmp_path):
+    timing = dataclasses.replace(FAST, silence=0.005)  # 120 s become 0.6 s
+    with streams(tmp_path, trades=100_000, timing=timing) as (kis, running):
+        running.until_active(6)
+        kis.order("go")
+        running.until(lambda: running.streams.intake.counts.rows["trade"] > 100, "trades")
+        kis.fault("silence", seconds=600)
+        alarms = running.streams.intake.counts.alarms
+        running.until(lambda: alarms["silence"] >= 5, "more silence after the new connection")
+
+        assert kis.account()["connections"] == 2
+        assert running.streams.status()[0].condition == "connected"
+
+
+def test_silence_before_the_market_opens_is_no_fault(tmp_path):
+    timing = dataclasses.replace(FAST, silence=0.005)
+    with streams(tmp_path, "--start", "2026-11-20T07:30:00", timing=timing) as (kis, running):
+        running.until_active(6)
+        running.until(lambda: running.streams.status()[0].pings >= 10, "PINGPONG")
+
+        assert kis.account()["connections"] == 1
+        assert running.streams.intake.counts.alarms["silence"] == 0
+
+
+def test_a_handshake_that_is_refused_is_tried_again(tmp_path):
+    with streams(tmp_path) as (kis, running):
+        kis.fault("refuse", count=2)
+        kis.fault("cut")
+        running.until(lambda: kis.account()["refused_connections"] == 2, "two refusals")
+        running.until_active(6)
+
+    assert running.streams.status()[0].failures >= 2
+
+
+def test_an_appkey_that_is_in_use_elsewhere_is_waited_for_and_told(tmp_path):
+    with streams(tmp_path) as (kis, running):
+        running.until_active(6)
+        kis.fault("owned", count=2)
+        kis.fault("cut")
+        running.until(lambda: kis.account()["answers"].get("OPSP8996", 0) == 2, "two answers OPSP8996")
+        running.until_active(6)
+
+        assert running.streams.intake.counts.alarms["owned"] == 2
+
+
+def test_two_processes_with_one_appkey_have_one_session(tmp_path):
+    (tmp_path / "kis").mkdir()
+    other = FileLock(tmp_path / "kis/one.session")
+    with streams(tmp_path) as (kis, running):
+        running.until(lambda: running.streams.status()[0].condition == "owned_elsewhere", "the lock to be noticed")
+        assert kis.account()["connections"] == 0
+
+        other.release()
+
+        running.until_active(6)
+
+
+def test_an_approval_key_that_is_not_found_is_asked_for_once_and_then_it_ends(tmp_path):
+    asked = []
+
+    def keys(appkey, refused):
+        asked.append(refused)
+        return "never-valid" if not refused else "neither"
+
+    with streams(tmp_path, keys=keys) as (kis, running):
+        running.until(lambda: running.streams.status()[0].condition == "stopped", "the session to stop")
+        account = kis.account()
+
+    assert asked == ["", "never-valid"]
+    assert account["answers"] == {"OPSP0011": 2}
+    assert account["connections"] == 1
+
+
+def test_an_approval_key_that_ran_out_is_replaced_in_the_same_session(tmp_path):
+    def keys(appkey, refused):
+        return f"new-{appkey}" if refused else "of-yesterday"
+
+    with streams(tmp_path, keys=keys) as (kis, running):
+        running.until_active(6)
+
+        assert kis.account()["answers"] == {"OPSP0011": 1, "OPSP0000": 6}
+        assert kis.account()["connections"] == 1
+
+
+def test_a_session_that_is_full_takes_no_more_and_is_not_asked_again(tmp_path):
+    with streams(tmp_path) as (kis, running):
+        running.until_active(6)
+        kis.fault("full", count=4)
+        kis.fault("cut")
+        running.until(lambda: kis.account()["answers"].get("OPSP0008", 0) == 2, "two refusals")
+        running.until(lambda: running.streams.status()[0].refused == 2, "two that are not covered")
+        pings = running.streams.status()[0].pings
+        running.until(lambda: running.streams.status()[0].pings > pings + 5, "some time")
+
+        assert kis.account()["answers"]["OPSP0008"] == 2
+        assert [how.value for how in running.streams.coverage().values()].count("none") == 2
+
+
+def test_answers_that_are_lost_or_late_do_not_matter(tmp_path):
+    with streams(tmp_path, timing=dataclasses.replace(FAST, answer_s=0.5)) as (kis, running):
+        kis.fault("lose_answers", count=3)
+        kis.fault("cut")
+        account = run_out(kis, running, active=6)
+
+    content = Content(running.spool)
+    assert content.shares() + content.missing() == last_volumes(account, TR)
+    assert account["answers"].get("OPSP0002", 0) >= 1
+
+
+def test_symbols_are_spread_over_appkeys_and_a_change_moves_few(tmp_path):
+    given = {"symbols": 12, "appkeys": ("one", "two"), "per_appkey": 5}
+    with streams(tmp_path, **given) as (kis, running):
+        running.until_active(10)
+        before = kis.account()
+        running.wish(wishes(kis.symbols[1:], Kind.TRADE))
+        running.until(lambda: kis.account()["unregistered"] == 1, "one to leave")
+        running.until(lambda: kis.account()["registered"] == 11, "one to come")
+        running.until_active(10)
+
+    assert before["most_registrations"] == 5
+    assert running.streams.plan.count(next(iter(running.streams.plan.coverage.values()))) == 10
+
+
+def test_the_frames_of_an_encrypted_tr_are_read(tmp_path):
+    with streams(tmp_path, "--encrypted", TR) as (kis, running):
+        account = run_out(kis, running, active=6)
+
+    assert_to_the_share(Content(running.spool), account)
+    assert running.streams.intake.quarantine.total == 0
+
+
+def test_nxt_and_the_unified_feed_are_counted_apart(tmp_path):
+    with streams(tmp_path, symbols=4, trades=800, feed="unified") as (kis, running):
+        running.wish([*wishes(kis.symbols, feed="unified"), *wishes(kis.symbols, feed="nxt")])
+        account = run_out(kis, running, active=8)
+
+    content = Content(running.spool)
+    assert_to_the_share(content, account, feed="unified", tr_id="H0UNCNT0")
+    assert_to_the_share(content, account, feed="nxt", tr_id="H0NXCNT0")
+
+
+def test_midnight_begins_a_new_day_at_nothing(tmp_path):
+    with streams(tmp_path, "--start", "2026-11-19T19:59:59", trades=1_000_000) as (kis, running):
+        running.until_active(6)
+        kis.order("go")
+        running.until(lambda: running.streams.intake.counts.rows["trade"] > 100, "trades of the first day")
+        kis.fault("skew", seconds=12 * 3600)
+        before = running.streams.intake.counts.rows["trade"]
+        running.until(lambda: running.streams.intake.counts.rows["trade"] > before + 200, "trades of the second day")
+        kis.order("pause")
+        account = settled(kis, running, active=6)
+
+    content = Content(running.spool)
+    assert len({row["trade_date"] for row in content.trades()}) == 2
+    assert_to_the_share(content, account)
+    assert +content.missing() == {}
+
+
+@pytest.mark.parametrize("seconds", [90, -90])
+def test_a_clock_that_is_wrong_is_told_and_books_have_the_time_of_the_service(tmp_path, seconds):
+    with streams(tmp_path, kinds=(Kind.BOOK,), trades=100_000) as (kis, running):
+        running.until(lambda: running.streams.status()[0].clock_offset_s, "the first difference")
+        before = running.streams.status()[0].clock_offset_s
+        kis.fault("skew", seconds=seconds)
+
+        running.until(
+            lambda: abs(running.streams.status()[0].clock_offset_s - before - seconds) < 30, "the other offset"
+        )
+        assert running.streams.intake.counts.alarms["clock"] > 0
+
+
+def test_overseas_futures_and_index_records_come_through(tmp_path):
+    with streams(tmp_path, trades=1_000_000) as (kis, running):
+        running.wish(
+            [
+                *wishes(["DNASAAPL", "RNASMSFT"], feed="overseas"),
+                *wishes(["A01612"], feed="futures"),
+                *wishes(["2001"], Kind.INDEX, feed="index"),
+            ]
+        )
+        running.until_active(4)
+        kis.order("go")
+        rows = running.streams.intake.counts.rows
+        running.until(lambda: rows["trade"] > 20 and rows["status"] > 5, "records of each kind")
+
+    content = Content(running.spool)
+    assert {row["symbol"] for row in content.trades("kis_delayed")} == {"AAPL"}
+    assert {row["symbol"] for row in content.trades("kis_overseas")} == {"MSFT"}
+    assert {row["symbol"] for row in content.trades("krx")} == {"A01612"}
+    assert running.streams.intake.quarantine.total == 0
+
+
+def test_books_that_did_not_come_are_told_as_a_gap_of_their_symbols(tmp_path):
+    with streams(tmp_path, kinds=(Kind.BOOK,), trades=1_000_000) as (kis, running):
+        running.until_active(6)
+        kis.order("go")
+        running.until(lambda: running.streams.intake.counts.rows["book"] > 50, "books")
+        kis.fault("cut")
+        before = running.streams.intake.counts.rows["book"]
+        running.until(lambda: running.streams.intake.counts.rows["book"] > before + 20, "books again")
+
+    told = {gap.symbol for _, gap in Content(running.spool).gaps if gap.reason == "disconnected"}
+    assert told == set(kis.symbols)
+
+
+def test_what_there_is_no_room_for_is_found_missing_to_the_share(tmp_path):
+    timing = dataclasses.replace(FAST, patience_s=0.01)
+    with streams(tmp_path, timing=timing, most_messages=8, send_s=0.05) as (kis, running):
+        account = run_out(kis, running, active=6)
+        assert running.streams.status()[0].overrun > 0
+
+    content = Content(running.spool)
+    assert content.shares() + content.missing() == last_volumes(account, TR)
+
+
+def has_more_shares(spool, than):
+    return sum(Content(spool).shares().values()) > than
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.integration.kis_streams import RunningStreams, wishes
+url, folder, symbols = sys.argv[1], Path(sys.argv[2]), sys.argv[3].split(",")
+with RunningStreams(url, folder, wishes(symbols)) as running:
+    running.until(lambda: False, "the end")
+"""
+
+
+def test_a_terminal_that_is_killed_finds_the_hole_over_its_restart_to_the_share(tmp_path):
+    with streams(tmp_path, trades=1_000_000) as (kis, running):
+        running.until_active(6)
+        running.stop()
+        spool = running.spool
+        for _ in range(2):
+            before = sum(Content(spool).shares().values())
+            child = subprocess.Popen(
+                [sys.executable, "-c", RUN, kis.websocket, str(tmp_path), ",".join(kis.symbols)], cwd=ROOT
+            )
+            try:
+                kis.order("go")
+                more = functools.partial(has_more_shares, spool, before + 2_000)
+                waiting.until(more, seconds=60, what="rows of the child")
+            finally:
+                os.kill(child.pid, signal.SIGKILL)
+                child.wait()
+        with RunningStreams(kis.websocket, tmp_path, wishes(kis.symbols)) as last:
+            last.until_active(6)
+            kis.order("pause")
+            account = settled(kis, last, active=6)
+
+    content = Content(spool)
+    assert content.shares() + content.missing() == last_volumes(account, TR)
+    assert sum(content.missing().values()) > 0

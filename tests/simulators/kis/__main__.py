@@ -1,0 +1,106 @@
+"""`python -m tests.simulators.kis`: KIS as a process of its own. Tells its addresses as a line of JSON, then takes
+orders from its standard input, a line each: `account` (what it did, as a line of JSON), `settle`, `pause`, `go`,
+`fault JSON` (a step of the script, now), `approvals JSON` (keys that are valid, with their appkeys), `stop`.
+"""
+
+import argparse
+import asyncio
+import datetime
+import json
+import sys
+from pathlib import Path
+
+from terminals.wire.options import between, decimal
+from tests.simulators.kis import script
+from tests.simulators.kis.clock import SimulatedClock
+from tests.simulators.kis.market import KST, Market
+from tests.simulators.kis.ws import Options, WebSocketSimulator
+
+
+def main() -> None:
+    """Run until `stop`, or until the input ends."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulators.kis", description=__doc__)
+    parser.add_argument("--port", type=between(0, 65_535), default=0)
+    parser.add_argument("--seed", type=between(0, 2**31 - 1), default=1)
+    parser.add_argument("--symbols", type=between(1, 5_000), default=20)
+    parser.add_argument("--start", default="2026-11-20T10:00:00", help="Seoul time at which the simulation begins")
+    parser.add_argument("--speed", type=decimal(0), default=1.0, help="simulated seconds in a real one")
+    parser.add_argument("--trades", type=between(0, 10**9), help="end after so many")
+    parser.add_argument("--trades-per-s", type=decimal(0), default=200.0)
+    parser.add_argument("--book-share", type=decimal(0, 1), default=0.3)
+    parser.add_argument("--ping-s", type=decimal(0), default=10.0)
+    parser.add_argument("--cut-s", type=decimal(0), default=100.0)
+    parser.add_argument("--encrypted", action="append", default=[], metavar="TR")
+    parser.add_argument("--approval", action="append", default=[], metavar="KEY=APPKEY", help="an approval key")
+    parser.add_argument("--script", type=Path, help="JSON: a list of steps; tests/simulators/kis/script.py has them")
+    parser.add_argument("--paused", action="store_true", help="no trade before `go`")
+    asyncio.run(_run(parser.parse_args()))
+
+
+async def _run(given: argparse.Namespace) -> None:
+    start = datetime.datetime.fromisoformat(given.start).replace(tzinfo=KST)
+    steps = script.parse(json.loads(given.script.read_text(encoding="utf-8"))) if given.script else []
+    simulator = WebSocketSimulator(
+        Market(seed=given.seed, symbols=given.symbols),
+        SimulatedClock(start, speed=given.speed),
+        dict(one.split("=", 1) for one in given.approval),
+        script=steps,
+        options=Options(
+            trades_per_s=given.trades_per_s,
+            trades=given.trades,
+            book_share=given.book_share,
+            ping_s=given.ping_s,
+            cut_s=given.cut_s,
+            encrypted=frozenset(given.encrypted),
+        ),
+        seed=given.seed,
+    )
+    simulator.paused = given.paused
+    url = await simulator.start(given.port)
+    _say({"websocket": url, "symbols": list(simulator.market.stocks)})
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    reader = asyncio.create_task(asyncio.to_thread(_read, loop, lines))
+    while (line := (await lines.get()).strip()) not in ("stop", ""):
+        await _obey(simulator, *line.partition(" ")[::2])
+    await simulator.stop()
+    reader.cancel()
+
+
+async def _obey(simulator: WebSocketSimulator, order: str, argument: str) -> None:
+    match order:
+        case "account":
+            now = {"sessions": simulator.sessions, "registrations": sorted(simulator.registrations())}
+            _say({**simulator.account.as_json(), **now, "done": simulator.done.is_set()})
+        case "settle":
+            await simulator.settle()
+            _say({"settled": True})
+        case "pause" | "go":
+            simulator.paused = order == "pause"
+            _say({"paused": simulator.paused})
+        case "fault":
+            (step,) = script.parse([{"after": 0, **json.loads(argument)}])
+            await simulator.begin(step)
+            _say({"fault": step.fault})
+        case "approvals":
+            simulator.approvals.update(json.loads(argument))
+            _say({"approvals": len(simulator.approvals)})
+        case _:
+            _say({"error": f"{order} is no order"})
+
+
+def _read(loop: asyncio.AbstractEventLoop, lines: "asyncio.Queue[str]") -> None:
+    for line in sys.stdin:
+        loop.call_soon_threadsafe(lines.put_nowait, line)
+        if line.strip() == "stop":
+            return
+    loop.call_soon_threadsafe(lines.put_nowait, "stop")
+
+
+def _say(content: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
