@@ -69,6 +69,8 @@ SIZE_DIGITS = f"(18,{wire.SIZE_SCALE})"
 VOLUME_DIGITS = f"({20 + wire.SIZE_SCALE},{wire.SIZE_SCALE})"
 VALUE_DIGITS = f"({24 + wire.VALUE_SCALE},{wire.VALUE_SCALE})"
 DAY_VALUE_DIGITS = f"(18,{DAY_VALUE_SCALE})"
+PRICES_BY_CATEGORY = "CREATE INDEX IF NOT EXISTS stock_prices_category ON stock_prices (category, feed, {time})"
+"""The one index beside a key that a partitioned table has (docs/adr/0018); `time` is the quoted column."""
 BOOK_FIGURES: dict[str, int] = {
     "bid_total": wire.SIZE_SCALE,
     "ask_total": wire.SIZE_SCALE,
@@ -474,6 +476,11 @@ class Storage(abc.ABC):
     def latest_prices(self, symbols: Sequence[str], feed: str) -> list[StockPrice]:
         """The newest row of stock_prices, by (time, tick_id), of each of these symbols that has one on the feed. A step
         down the key each, in every month that is kept."""
+
+    @abc.abstractmethod
+    def category_prices(self, category: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[StockPrice]:
+        """Rows of stock_prices of all symbols of a category on a feed with start_us <= time < end_us, the newest first,
+        by (time, symbol, tick_id), at most `limit`; of several of the last time it is open which are left out."""
 
     @abc.abstractmethod
     def delete_prices(self, ticks: Ticks) -> int:

@@ -41,10 +41,7 @@ class PriceReads(SideTables):
             end_us = end_us if ascending else min(end_us, after.time_us + 1)
         where = f"symbol = %s AND feed = %s AND {time} >= %s AND {time} < %s AND trade_date >= %s AND trade_date <= %s"
         params: list[Any] = [symbol, feed, self._moment(start_us), self._moment(end_us)]
-        params += [
-            self._day((nearby(at, days) - EPOCH_DATE).days)
-            for at, days in ((start_us, -_NEAR_DAYS), (end_us, _NEAR_DAYS))
-        ]
+        params += self._dates_near(start_us, end_us)
         if after is not None:
             where += f" AND ({time} {sign} %s OR tick_id {sign} %s)"
             params += [self._moment(after.time_us), after.tick_id]
@@ -52,13 +49,34 @@ class PriceReads(SideTables):
         return self._prices(f"{self._select()} WHERE {where} ORDER BY {time} {way}, tick_id {way}{most}", params, feed)
 
     def latest_prices(self, symbols: Sequence[str], feed: str) -> list[StockPrice]:
-        each = f"{self._select()} WHERE symbol = %s AND feed = %s ORDER BY {self._time()} DESC, tick_id DESC LIMIT 1"
         found: list[StockPrice] = []
         for start in range(0, len(symbols), _TOGETHER):
-            part = symbols[start : start + _TOGETHER]
-            statement = " UNION ALL ".join(f"SELECT * FROM ({each}) AS q{number}" for number in range(len(part)))
-            found += self._prices(statement, [word for symbol in part for word in (symbol, feed)], feed)
+            found += self._prices(*self._latest_statement(symbols[start : start + _TOGETHER], feed), feed)
         return found
+
+    def _latest_statement(self, symbols: Sequence[str], feed: str) -> tuple[str, list[Any]]:
+        """What asks for the newest row of each of these symbols, with its parameters."""
+        each = f"{self._select()} WHERE symbol = %s AND feed = %s {self._newest()}"
+        statement = " UNION ALL ".join(f"SELECT * FROM ({each}) AS q{number}" for number in range(len(symbols)))
+        return statement, [word for symbol in symbols for word in (symbol, feed)]
+
+    def _newest(self) -> str:
+        return f"ORDER BY {self._time()} DESC, tick_id DESC LIMIT 1"
+
+    def category_prices(self, category: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[StockPrice]:
+        time = self._time()
+        where = (
+            f"category = %s AND feed = %s AND {time} >= %s AND {time} < %s AND trade_date >= %s AND trade_date <= %s"
+        )
+        params = [category, feed, self._moment(start_us), self._moment(end_us), *self._dates_near(start_us, end_us)]
+        # By the time alone the index gives the order; with more MariaDB would read and sort all of the period.
+        found = self._prices(f"{self._select()} WHERE {where} ORDER BY {time} DESC LIMIT {limit:d}", params, feed)
+        return sorted(found, key=lambda one: (one.time_us, one.symbol, one.tick_id), reverse=True)
+
+    def _dates_near(self, start_us: int, end_us: int) -> list[Any]:
+        """The trading dates that events of this time may have, by which partitions are chosen."""
+        bounds = ((start_us, -_NEAR_DAYS), (end_us, _NEAR_DAYS))
+        return [self._day((nearby(at, days) - EPOCH_DATE).days) for at, days in bounds]
 
     def delete_prices(self, ticks: Ticks) -> int:
         if not len(ticks):

@@ -216,6 +216,15 @@ class ServerSQL(SharedSQL):
             self._explain_warnings()
         return stored
 
+    def _put_many(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+        text = "".join(["\t".join(map(_field, row)) + "\n" for row in rows])
+        return self._load_lines(table, columns, text.encode(), rows) if rows else 0
+
+    @abc.abstractmethod
+    def _load_lines(self, table: str, columns: Sequence[str], text: bytes, rows: Sequence[Sequence[Any]]) -> int:
+        """Load rows as `_put_many` has written them, a line each with tabs between the values; those whose key is there
+        are left alone. How many were new."""
+
     def _explain_warnings(self) -> None:
         """StorageError if the last statement left out rows for another reason than that they were there; for a server
         that says so in a warning only."""
@@ -294,3 +303,8 @@ class ServerSQL(SharedSQL):
                 if time.monotonic() > until:
                     raise StorageBusyError(busy()) from error
             time.sleep(random.uniform(*pause_s))  # noqa: S311 - jitter, not a secret
+
+
+def _field(value: Any) -> str:
+    """A value as both servers read it in a line of text: LOAD DATA and COPY."""
+    return "\\N" if value is None else str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")

@@ -2,6 +2,7 @@
 names."""
 
 import datetime
+from dataclasses import replace
 
 import pytest
 from django.db import connection
@@ -145,6 +146,27 @@ def test_the_latest_prices_of_more_symbols_than_a_statement_has(store):
     assert sorted(one.symbol for one in store.latest_prices(codes, "krx")) == codes
 
 
+def test_the_prices_of_a_category_are_read_by_time_the_newest_first(store):
+    codes = ("005930", "035720", "000660")
+    load(
+        store,
+        snapshots(
+            *({"symbol": code, "open": at, "time_us": NINE_US + at} for at in range(4) for code in codes),
+            {"symbol": "005930", "open": 5, "time_us": NINE_US + 3},
+        ),
+    )
+    load(store, snapshots({"open": 9, "time_us": NINE_US + 2, "tick_id": tick_id(2, 0)}, feed="nxt"))
+
+    def found(category, **how):
+        rows = store.category_prices(category, "krx", NINE_US + 1, NINE_US + 4, limit=how.get("limit", 100))
+        return [(one.symbol, one.open) for one in rows]
+
+    assert found("kospi") == [("005930", 5), ("005930", 3), ("005930", 2), ("005930", 1)]
+    assert found("kospi", limit=2) == [("005930", 5), ("005930", 3)]
+    assert found("unknown") == [("000660", 3), ("000660", 2), ("000660", 1)]
+    assert found("etf") == []
+
+
 def test_prices_lie_in_the_partition_of_their_month_and_go_with_it(store):
     march, april = NINE_US, NINE_US + 20 * market.DAY_US
     store.ensure_partitions([DAY, DAY + datetime.timedelta(days=20)], (PRICES,))
@@ -199,6 +221,20 @@ def test_the_numbers_beside_a_book_come_back_to_the_digit(store):
 
     assert [store.store_books(books), store.store_books(books)] == [3, 0]
     assert store.read_books("005930", "krx", NINE_US, NINE_US + 10, limit=5) == books
+
+
+def test_books_are_stored_in_bulk_and_those_that_are_there_are_left_alone(store):
+    codes = ["005930", "A\\B'C", "\\N", "%s"]
+    books = [replace(book(at), symbol=codes[at % len(codes)]) for at in range(1, 601)]
+    store.ensure_partitions([DAY], (BOOKS,))
+    store.store_books(books[:3])
+
+    assert store.store_books([*books[1:3], *books]) == 597
+
+    for code in codes:
+        found = store.read_books(code, "krx", NINE_US, NINE_US + 1000, limit=1000)
+        assert found == [one for one in books if one.symbol == code]
+    assert store.store_books([]) == 0
 
 
 def test_books_of_an_older_version_get_the_new_columns_and_stay(store):

@@ -7,7 +7,7 @@ Many rows go in the order of the table's key, so that each lands beside the one 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,7 @@ class LoadFile:
         if len(ticks) >= many_rows:
             self._lines, ticks = _ByColumn(len(ticks)), _in_key_order(ticks)
         self._describe(ticks)
-        self._handle = os.memfd_create("naru-load", os.MFD_CLOEXEC)
-        view = memoryview(self._lines.text())
-        while view:
-            view = view[os.write(self._handle, view) :]
+        self._handle = _in_memory(self._lines.text())
 
     def _describe(self, ticks: Ticks) -> None:
         self._describe_key(ticks, "event_time")
@@ -115,6 +112,30 @@ class PriceFile(LoadFile):
         self.columns.append("category")
         self._lines.add_words([self._categories.get(one, UNKNOWN) for one in ticks.symbols] + [UNKNOWN], ticks.symbol)
         self._add_numbers(price_columns(ticks))
+
+
+def load_lines(connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], text: bytes) -> int:
+    """Load lines of text with these columns; rows that are there already are skipped. Returns how many were new; see
+    `LoadFile.load`."""
+    handle = _in_memory(text)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"LOAD DATA LOCAL INFILE '/proc/self/fd/{handle}' INTO TABLE {connection.ops.quote_name(table)}"
+                f" CHARACTER SET utf8mb4 ({', '.join(columns)})"
+            )
+            return int(cursor.rowcount)
+    finally:
+        os.close(handle)
+
+
+def _in_memory(text: bytes) -> int:
+    """The descriptor of a file that is nowhere on a disk."""
+    handle = os.memfd_create("naru-load", os.MFD_CLOEXEC)
+    view = memoryview(text)
+    while view:
+        view = view[os.write(handle, view) :]
+    return handle
 
 
 def _in_key_order(ticks: Ticks) -> Ticks:

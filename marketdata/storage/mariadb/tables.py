@@ -12,6 +12,7 @@ from marketdata.storage.base import (
     EVENTS,
     PRICE_DIGITS,
     PRICES,
+    PRICES_BY_CATEGORY,
     SIZE_DIGITS,
     VALUE_DIGITS,
     VOLUME_DIGITS,
@@ -50,7 +51,8 @@ CREATE TABLE IF NOT EXISTS market_data_minute (
 """
 
 
-PRICE_ROWS = f"""
+PRICE_ROWS = [
+    f"""
 CREATE TABLE IF NOT EXISTS stock_prices (
     symbol VARCHAR(24) {_ASCII}, feed VARCHAR(16) {_ASCII}, `timestamp` DATETIME(6) NOT NULL, tick_id BIGINT NOT NULL,
     trade_date DATE NOT NULL, source TINYINT UNSIGNED NOT NULL, category VARCHAR(16) {_ASCII},
@@ -59,7 +61,9 @@ CREATE TABLE IF NOT EXISTS stock_prices (
     upper_limit {_PRICE} NULL, lower_limit {_PRICE} NULL, bid {_PRICE} NULL, ask {_PRICE} NULL,
     PRIMARY KEY (symbol, feed, `timestamp`, tick_id, trade_date)
 ) ENGINE=InnoDB {COMPRESSED} {PARTED}
-"""
+""",
+    PRICES_BY_CATEGORY.format(time="`timestamp`"),
+]
 WIDEN_BOOKS = f"ALTER TABLE order_books {', '.join(f'ADD COLUMN IF NOT EXISTS {column}' for column in _FIGURES)}"
 """Give a table of an older version what it lacks; at once, for nothing is copied."""
 

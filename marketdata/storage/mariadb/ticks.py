@@ -4,8 +4,8 @@ ticks and minute candles; `days` has the rest."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from django.db import DatabaseError, InterfaceError
 
@@ -24,7 +24,7 @@ from marketdata.storage.base import (
 from marketdata.storage.mariadb import partitions, tables
 from marketdata.storage.mariadb.columns import SELECT_BAR, minute_rows
 from marketdata.storage.mariadb.days import MariaDBHistory
-from marketdata.storage.mariadb.load_data import LoadFile, PriceFile
+from marketdata.storage.mariadb.load_data import LoadFile, PriceFile, load_lines
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import SIZES, Ticks
@@ -89,7 +89,7 @@ class MariaDB(MariaDBHistory):
             self._query(tables.TICKS.format(table=table, parted=tables.PARTED))
         self._query(tables.TICKS.format(table=tables.MOVING, parted=""))
         self._compress()
-        for statement in (tables.MINUTE_CANDLES, tables.PRICE_ROWS, *tables.others(), tables.WIDEN_BOOKS):
+        for statement in (tables.MINUTE_CANDLES, *tables.PRICE_ROWS, *tables.others(), tables.WIDEN_BOOKS):
             self._query(statement)
 
     def refine_sizes(self) -> None:
@@ -199,11 +199,17 @@ class MariaDB(MariaDBHistory):
 
     def _load(self, table: str, file: LoadFile, rows: int) -> int:
         with contextlib.closing(file):
-            stored = file.load(self.connection, table)
-            # LOCAL also clips what does not fit, and says so in a warning only; the count came with the answer.
-            if stored < rows or self.connection.connection.warning_count():
-                self._explain_warnings()
-            return stored
+            return self._explained(file.load(self.connection, table), rows)
+
+    def _load_lines(self, table: str, columns: Sequence[str], text: bytes, rows: Sequence[Sequence[Any]]) -> int:
+        return self._explained(load_lines(self.connection, table, columns, text), len(rows))
+
+    def _explained(self, stored: int, rows: int) -> int:
+        """How many of the rows that were just loaded are new. LOCAL also clips what does not fit, and says so in a
+        warning only; their number came with the answer."""
+        if stored < rows or self.connection.connection.warning_count():
+            self._explain_warnings()
+        return stored
 
     def merge_minutes(self, bars: Bars) -> Bars:
         if not len(bars):

@@ -11,6 +11,7 @@ from marketdata.storage.base import (
     MINUTES,
     PRICE_DIGITS,
     PRICES,
+    PRICES_BY_CATEGORY,
     SIZE_DIGITS,
     VALUE_DIGITS,
     VOLUME_DIGITS,
@@ -43,14 +44,17 @@ CREATE TABLE IF NOT EXISTS market_data_minute (
 """
 
 
-PRICE_ROWS = f"""
+PRICE_ROWS = [
+    f"""
 CREATE TABLE IF NOT EXISTS stock_prices (
     symbol {_SYMBOL}, feed {_FEED}, "timestamp" {_TIME}, tick_id BIGINT NOT NULL, trade_date DATE NOT NULL,
     source SMALLINT NOT NULL, category {_FEED},
     current_price {_PRICE} NOT NULL, open_price {_PRICE}, high_price {_PRICE}, low_price {_PRICE},
     prev_close {_PRICE}, change_rate {_PRICE}, volume {_SIZE}, value NUMERIC{DAY_VALUE_DIGITS},
     upper_limit {_PRICE}, lower_limit {_PRICE}, bid {_PRICE}, ask {_PRICE} {partitions.parted(PRICES)}
-"""
+""",
+    PRICES_BY_CATEGORY.format(time='"timestamp"'),
+]
 WIDEN_BOOKS = f"ALTER TABLE order_books {', '.join(f'ADD COLUMN IF NOT EXISTS {column}' for column in _FIGURES)}"
 """Give a table of an older version, and its partitions, what they lack; at once, for nothing is copied."""
 

@@ -4,8 +4,8 @@ ticks and minute candles; `days` has the rest."""
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, transaction
@@ -94,7 +94,7 @@ class PostgreSQL(PostgreSQLHistory):
             )
         for table in (TEMP, HISTORY):
             self._query(tables.TICKS.format(table=table, parted=partitions.parted(table)))
-        for statement in (tables.MINUTE_CANDLES, tables.PRICE_ROWS, *tables.others(), tables.WIDEN_BOOKS):
+        for statement in (tables.MINUTE_CANDLES, *tables.PRICE_ROWS, *tables.others(), tables.WIDEN_BOOKS):
             self._query(statement)
 
     def refine_sizes(self) -> None:
@@ -199,6 +199,22 @@ class PostgreSQL(PostgreSQLHistory):
             stored = self._changed(f"INSERT INTO {quoted} SELECT * FROM arriving ON CONFLICT DO NOTHING")
             self._query("DROP TABLE arriving")
             return stored
+
+    def _load_lines(self, table: str, columns: Sequence[str], text: bytes, rows: Sequence[Sequence[Any]]) -> int:
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        try:
+            with (
+                transaction.atomic(using=self.connection.alias),
+                self.connection.wrap_database_errors,
+                self.connection.cursor() as cursor,
+            ):
+                with cursor.copy(statement) as copy:
+                    copy.write(text)
+                return int(cursor.rowcount)
+        except IntegrityError as error:
+            if sqlstate(error) != _DUPLICATE:
+                raise
+        return self._put(table, columns, rows)  # some are there already, which is rare
 
     def _copy(self, table: str, rows: CopyRows) -> int:
         statement = f"COPY {table} ({', '.join(rows.columns)}) FROM STDIN (FORMAT BINARY)"

@@ -11,7 +11,18 @@ from typing import Any, ClassVar
 import numpy as np
 from django.db import DatabaseError, OperationalError
 
-from marketdata.storage.base import BOOK_FIGURES, BOOKS, HISTORY, MINUTES, PRICES, TEMP, Blame, Flag, TickKey
+from marketdata.storage.base import (
+    BOOK_FIGURES,
+    BOOKS,
+    HISTORY,
+    MINUTES,
+    PRICES,
+    PRICES_BY_CATEGORY,
+    TEMP,
+    Blame,
+    Flag,
+    TickKey,
+)
 from marketdata.storage.rows import UNITS, price_columns, ticks_from_rows
 from marketdata.storage.sqlite.days import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.types import minute_bars
@@ -107,6 +118,7 @@ class SQLite(SQLiteHistory):
             self._query(_TICKS.format(table=table))
         for statement in (_MINUTES, *filter(str.strip, TABLES.split(";"))):
             self._query(statement)
+        self._query(PRICES_BY_CATEGORY.format(time='"timestamp"'))
         known = {row[1] for row in self._query(f"PRAGMA table_info({BOOKS})")}
         for name in BOOK_FIGURES:
             if name not in known:  # made by an older version
