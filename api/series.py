@@ -13,14 +13,16 @@ from api.timestamps import EARLIEST_US, LATEST_US
 from marketdata.models import Feed
 from marketdata.storage import TickKey
 
-MOST_GAPS = 1000
+MOST_GAPS = 10_000
 # Asked by every request, so that no answer rests on what a symbol or gap was a moment ago; ready text, for making it
 # from a queryset costs a dozen times what the database takes.
 _SYMBOLS = """
 SELECT s.code, s.primary_feed, s.market_id, m.timezone, m.trade_date_shift_s
 FROM symbol s JOIN market m ON m.code = s.market_id WHERE s.code IN ({})
 """
-_GAPS = "SELECT from_us, to_us FROM gap WHERE feed = %s AND from_us < %s AND to_us >= %s LIMIT %s"
+_GAPS = """
+SELECT from_us, to_us FROM gap WHERE feed = %s AND symbol IN ('', %s) AND from_us < %s AND to_us >= %s LIMIT %s
+"""
 
 
 def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
@@ -60,9 +62,9 @@ def after(query: dict[str, Any], kind: str, symbols: list[str]) -> TickKey | Non
         raise errors.BadToken(str(error)) from error
 
 
-def gaps(feed: str, first_us: int, end_us: int) -> list[tuple[int, int]]:
-    """When terminals reported rows lost in a feed: (from, to), both included."""
-    return _ask(_GAPS, (feed, end_us, first_us, MOST_GAPS))
+def gaps(feed: str, symbol: str, first_us: int, end_us: int) -> list[tuple[int, int]]:
+    """When terminals reported that something of a symbol, or of its whole feed, was lost: (from, to), both included."""
+    return _ask(_GAPS, (feed, symbol, end_us, first_us, MOST_GAPS))
 
 
 def _ask(sql: str, params: Sequence[Any]) -> list[Any]:

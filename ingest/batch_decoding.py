@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ingest import clocks, validation
+from ingest import clocks, record_validation, validation
 from ingest.clocks import Trust
 from marketdata.reference.symbols import Rules
+from marketdata.types import records
 from marketdata.types import reject_reasons as faults_module
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import MINUTE_US, Key
+from marketdata.types.records import DecodedRecords
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.ticks import TICK_BITS, Decoded, Ticks, WireBatch
 from terminals import wire
@@ -52,6 +54,11 @@ class Batch:
         return self.decoded.header.captured_us if self.decoded else None
 
     @property
+    def records(self) -> DecodedRecords | None:
+        """What it holds, if that is order books or events."""
+        return self.decoded if isinstance(self.decoded, DecodedRecords) else None
+
+    @property
     def feed(self) -> str:
         return self.decoded.header.feed if self.decoded else ""
 
@@ -64,15 +71,41 @@ class TickGroup:
     ticks: Ticks
 
 
+@dataclass(slots=True, kw_only=True)
+class RecordGroup:
+    """Good order books or events of one batch; `ticks` are their symbols, times, ids and trading dates."""
+
+    batches: list[Batch]
+    ticks: Ticks
+    content: records.Content
+
+
 def decode(batches: Iterable[Batch]) -> None:
     """Read the payloads of all batches together; an unreadable one is marked refused."""
-    alive = [batch for batch in batches if batch.dead is None]
-    found = ticks_module.decode_together([WireBatch(one.payload, one.source_id, one.number) for one in alive])
-    for batch, decoded in zip(alive, found, strict=True):
+    of_ticks = []
+    for batch in batches:
+        if batch.dead is not None:
+            continue
+        if not records.holds_records(batch.payload):
+            of_ticks.append(batch)
+            continue
+        try:
+            batch.decoded = records.decode(WireBatch(batch.payload, batch.source_id, batch.number))
+        except wire.BatchError as error:
+            batch.refusal = error
+    found = ticks_module.decode_together([WireBatch(one.payload, one.source_id, one.number) for one in of_ticks])
+    for batch, decoded in zip(of_ticks, found, strict=True):
         if isinstance(decoded, wire.BatchError):
             batch.refusal = decoded
         else:
             batch.decoded, batch.noise = decoded, decoded.noise
+
+
+def decode_one(given: WireBatch) -> Decoded:
+    """A batch whatever it holds; `wire.BatchError` if it is unreadable."""
+    if records.holds_records(given.payload):
+        return records.decode(given)
+    return ticks_module.from_wire(given.payload, source_id=given.source_id, batch=given.batch)
 
 
 def group(
@@ -87,7 +120,7 @@ def group(
     ones by feed and source, and notes the refused ones on their batch."""
     by_kind: dict[tuple[str, int], list[Batch]] = {}
     for batch in batches:
-        if batch.decoded is not None and batch.decoded.gap is None:
+        if batch.decoded is not None and not batch.decoded.gaps and batch.records is None:
             by_kind.setdefault((batch.feed, batch.source_id), []).append(batch)
     groups = []
     for (_, source_id), members in by_kind.items():
@@ -109,6 +142,39 @@ def group(
             _note(batch, part, rows, {row: int(faults[start + row]) for row in rejected})
             start += rows
         groups.append(TickGroup(batches=members, ticks=ticks if all_good else ticks.take(good)))
+    return groups
+
+
+def group_records(
+    batches: Iterable[Batch],
+    *,
+    find: Callable[[list[str]], Mapping[str, Rules]],
+    recency: Callable[[int], validation.Recency],
+    trust: Trust,
+    rights: Callable[[list[Batch], Ticks, validation.Faults], None],
+) -> list[RecordGroup]:
+    """As `group`, of the batches that hold order books or events."""
+    groups = []
+    for batch in batches:
+        decoded = batch.records
+        if decoded is None:
+            continue
+        ticks, faults = decoded.ticks, decoded.faults.copy()
+        if decoded.given_dates is not None:
+            ticks.trade_date = decoded.given_dates  # it may be judged a second time
+        moment_us = clocks.captured_at(batch.captured_us or 0, batch.offset_us, batch.received_us, trust)
+        record_validation.judge(
+            decoded,
+            faults,
+            rules=find(ticks.symbols),
+            captured_us=np.full(len(ticks), moment_us, np.int64),
+            recency=recency(batch.source_id),
+        )
+        rights([batch], ticks, faults)
+        good = faults == 0
+        rejected = {row: int(faults[row]) for row in np.flatnonzero(~good).tolist()}
+        _note(batch, decoded, len(ticks), rejected)
+        groups.append(RecordGroup(batches=[batch], ticks=ticks.take(good), content=decoded.content.take(good)))
     return groups
 
 

@@ -20,6 +20,7 @@ from ingest.registry import Member, Registry
 from ingest.session import BatchReceived
 from marketdata import metrics
 from marketdata.ledger import batch_ledger
+from marketdata.types import records
 from marketdata.types.ticks import batch_number
 from terminals import wire
 
@@ -118,7 +119,11 @@ class Delivery:
         self.pump()
 
     def _remember(self, member: Member[Connection], entry: InFlightBatch, now: float) -> None:
-        """Keep the newest batches at hand, unopened: what is in them is told to those who ask."""
+        """Keep the newest batches at hand, unopened: what is in them is told to those who ask. That is ticks; order
+        books and events only pass through."""
+        if records.holds_records(entry.payload):
+            metrics.RECEIVED_RECORDS.inc(entry.rows)
+            return
         member.ticks += entry.rows
         metrics.RECEIVED_TICKS.inc(entry.rows)
         batch = RecentBatch(

@@ -17,8 +17,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
 from analytics import candles
-from ingest import recovery
-from ingest.batch_decoding import Batch
+from ingest import record_storage, recovery
+from ingest.batch_decoding import Batch, RecordGroup
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.models import JobLease
@@ -26,6 +26,7 @@ from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
 from marketdata.types import checksums
 from marketdata.types import ticks as ticks_module
+from marketdata.types.records import BOOK_FIGURES, BookColumns, Content, EventRows
 from marketdata.types.ticks import ABSENT, NO_DATE, PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks
 from terminals import wire
 
@@ -46,7 +47,8 @@ def road_is_well(batches: Sequence[Batch]) -> bool:
     same feed, trading dates and number of rows, with values nobody can object to. Everything of it is taken back; then
     one row is committed."""
     try:
-        _try_road(_neutral(batches))
+        ticks = _neutral(batches)
+        _try_road(ticks, _neutral_records(batches, ticks))
     except Exception as error:  # noqa: BLE001 - whatever it is, the batches are not to blame for it
         log.warning("probe failed error=%s: %s", type(error).__name__, error)
         return False
@@ -57,10 +59,11 @@ class _TakenBack(Exception):
     """Ends the probe's transaction without a trace."""
 
 
-def _try_road(ticks: Ticks) -> None:
+def _try_road(ticks: Ticks, records: Sequence[RecordGroup]) -> None:
     store, now_us = storage(), batch_ledger.now_us()
     number = int(ticks.tick_id[0]) >> TICK_BITS
     store.ensure_partitions({EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()})
+    record_storage.make_room(records)
     claim = Claim(
         batch=number, state="stored", feed=ticks.feed, rows=len(ticks), stored=len(ticks), rejected=0, checksum=0,
         first_us=now_us, last_us=now_us, received_us=now_us, committed_us=now_us,
@@ -70,8 +73,9 @@ def _try_road(ticks: Ticks) -> None:
             batch_ledger.claim([claim])
             batch_ledger.keep_rejects([(number, 0, "", "")])
             batch_ledger.add_dead_letter(number, checksum=0, code="", error="", payload=b"")
-            batch_ledger.keep_gap(number, ticks.feed, wire.Gap(from_us=now_us, to_us=now_us, rows=0, reason=""))
+            batch_ledger.keep_gaps(number, ticks.feed, [wire.Gap(from_us=now_us, to_us=now_us)])
             batch_ledger.claim_days(checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS))
+            record_storage.store(records)
             recovery.expect([ticks], now_us)
             store.load(TEMP, ticks)
             store.merge_minutes(candles.build(ticks))
@@ -98,3 +102,14 @@ def _neutral(batches: Sequence[Batch]) -> Ticks:
     # Stream 0 is nobody's, and each process has a number of its own there: probes do not wait for each other.
     ticks.tick_id[:] = (os.getpid() << TICK_BITS) + np.arange(rows)
     return ticks
+
+
+def _neutral_records(batches: Sequence[Batch], ticks: Ticks) -> list[RecordGroup]:
+    """An order book or an event, or both, if these batches hold any: at the first of these times."""
+    first = ticks.take(np.arange(1))
+    nothing = np.full(1, ABSENT, np.int64)
+    level = np.array([[[PRICE_UNIT, SIZE_UNIT]]], np.int64)
+    book = BookColumns(bids=level, asks=level, **dict.fromkeys(BOOK_FIGURES, nothing))
+    neutral: list[Content] = [book, EventRows(words=["probe"], bodies=[{}], raw=[{}])]
+    held = {type(batch.records.content) for batch in batches if batch.records is not None}
+    return [RecordGroup(batches=[], ticks=first, content=content) for content in neutral if type(content) in held]

@@ -12,7 +12,7 @@ import datetime
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -22,8 +22,8 @@ from celery import shared_task
 from django.db import transaction
 from django.db.models import F
 
-from ingest import batch_decoding, repeats, tasks, validation
-from ingest.batch_decoding import Batch, TickGroup
+from ingest import batch_decoding, record_storage, record_validation, repeats, tasks, validation
+from ingest.batch_decoding import Batch, RecordGroup, TickGroup
 from ingest.clocks import EARLIEST_US, Trust
 from marketdata import connections
 from marketdata.ledger import batch_ledger
@@ -40,13 +40,14 @@ from marketdata.models import (
 from marketdata.realtime import feed, live_state
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import checksums, minute_bars
+from marketdata.types import checksums, minute_bars, records
 from marketdata.types import reject_reasons as faults_module
 from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import PRIME
 from marketdata.types.minute_bars import SumTooLargeError
+from marketdata.types.records import Content, DecodedRecords
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Decoded, Int64, Mask, Ticks
+from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Decoded, Int64, Mask, Ticks, WireBatch
 from terminals import wire
 
 CODES = ("dead_letter", "bad_batch", "too_many_rows", "feed_refused", "quota_reached")
@@ -171,18 +172,29 @@ def _batches(selection: Selection) -> Iterator[int]:
 @dataclass(slots=True, kw_only=True)
 class _Judged:
     """The outcome for the rows of a batch: `indices` of those that were looked at, `ticks` of the good ones, and why
-    the others are `bad`: index -> reasons."""
+    the others are `bad`: index -> reasons. Of order books and events `content` is what is beside their `ticks`."""
 
     decoded: Decoded
     indices: list[int]
     ticks: Ticks
     bad: dict[int, str]
+    content: Content | None = None
+
+    @property
+    def records(self) -> RecordGroup | None:
+        """The good ones, if these are order books or events."""
+        return None if self.content is None else RecordGroup(batches=[], ticks=self.ticks, content=self.content)
+
+    def only(self, chosen: Mask) -> _Judged:
+        """These of the good ones."""
+        content = None if self.content is None else self.content.take(chosen)
+        return replace(self, ticks=self.ticks.take(chosen), content=content)
 
     def without(self, chosen: Mask, fault: Fault) -> _Judged:
         """Of these good ticks it is found that they are not."""
         reasons = " ".join(faults_module.names(int(fault)))
         found = dict.fromkeys(_rows(self.ticks.take(chosen)), reasons)
-        return replace(self, ticks=self.ticks.take(~chosen), bad=self.bad | found)
+        return replace(self.only(~chosen), bad=self.bad | found)
 
 
 def _rows(ticks: Ticks) -> list[int]:
@@ -209,7 +221,10 @@ def _one(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Res
     if dry_run:
         judged = _without_repeats(judged, declared)
     else:
-        tasks.make_room([judged.ticks], room_s=math.inf)
+        if (group := judged.records) is None:
+            tasks.make_room([judged.ticks], room_s=math.inf)
+        else:
+            record_storage.make_room([group])
         judged = _store_whole(number, judged, letter, declared, selection, asked_by)
     result = Result(batch=number, judged=len(judged.indices), stored=len(judged.ticks))
     for reasons in judged.bad.values():
@@ -229,21 +244,39 @@ def _judge_letter(claim: IngestBatch, payload: bytes) -> _Judged:
 
 
 def _judge_rows(claim: IngestBatch, rows: list[IngestReject]) -> _Judged:
-    records: list[Any] = []
-    for row in rows:
-        try:
-            records.append(_read(row.record))
-        except ValueError:
-            records.append(None)  # a row that older versions cut short: it stays refused, as no object
-    payload = wire.encode_rows(1, claim.feed, claim.captured_us or 0, records)
-    decoded = ticks_module.from_wire(payload, source_id=_source(claim.pk), batch=claim.pk)
-    return _judge(claim, decoded, [row.idx for row in rows])
+    kept = [_read(row.record) for row in rows]
+    kinds = {record.get("kind") for record in kept if isinstance(record, dict)}
+    indices = [row.idx for row in rows]
+    head = (1, claim.feed, claim.captured_us or 0)
+    if "book" in kinds:
+        books = [records.book_of(record) if isinstance(record, dict) else None for record in kept]
+        indices = [idx for idx, book in zip(indices, books, strict=True) if book is not None]  # the others stay refused
+        payload = records.payload_of_books(*head, [book for book in books if book is not None])
+    elif "status" in kinds:
+        payload = wire.encode_events(*head, [_read(row.record, number=float) for row in rows])
+    else:
+        payload = wire.encode_rows(*head, [_as_row(record) for record in kept])
+    given = WireBatch(payload, _source(claim.pk), claim.pk)
+    return _judge(claim, batch_decoding.decode_one(given), indices)
 
 
-def _read(record: str) -> Any:
-    """A row as it was kept, every number exact. Of packed columns the time is called `time_us`, and an absent kind is
-    none: in rows it would mean a trade."""
-    shown = json.loads(record, parse_float=str, parse_constant=str, parse_int=lambda t: int(t) if len(t) <= 25 else t)
+def _read(record: str, number: Callable[[str], object] = str) -> Any:
+    """A row as it was kept, every number exact unless `number` makes something else of it; None for one that older
+    versions cut short: it stays refused, as no object."""
+    try:
+        return json.loads(
+            record,
+            parse_float=number,
+            parse_constant=number,
+            parse_int=lambda digits: int(digits) if len(digits) <= 25 else number(digits),
+        )
+    except ValueError:
+        return None
+
+
+def _as_row(shown: Any) -> Any:
+    """As a JSON row has it. Of packed columns the time is called `time_us`, and an absent kind is none: in rows it
+    would mean a trade."""
     if isinstance(shown, dict) and "time_us" in shown and "time" not in shown:
         shown["time"] = shown.pop("time_us")
         shown["kind"] = shown.get("kind") or "absent"
@@ -254,22 +287,23 @@ def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
     """As a worker does it, by today's rules, symbols, rights and clock offset."""
     ticks = decoded.ticks
     ticks.tick_id = (claim.pk << TICK_BITS) + np.array(indices, np.int64)
-    if decoded.gap is not None:
+    if decoded.gaps:
         return _Judged(decoded=decoded, indices=[], ticks=ticks, bad={})
-    validation.judge(
-        ticks,
-        decoded.faults,
-        rules=tasks.directory.find(ticks.symbols),
-        captured_us=_captured(claim, ticks.time_us, tasks.trust()),
-        recency=tasks.recency(ticks.source_id),
-    )
+    rules = tasks.directory.find(ticks.symbols)
+    captured_us = _captured(claim, ticks.time_us, tasks.trust())
+    recency = tasks.recency(ticks.source_id)
+    if isinstance(decoded, DecodedRecords):
+        record_validation.judge(decoded, decoded.faults, rules=rules, captured_us=captured_us, recency=recency)
+    else:
+        validation.judge(ticks, decoded.faults, rules=rules, captured_us=captured_us, recency=recency)
     batch = Batch(
         number=claim.pk, payload=b"", received_us=claim.received_us, source_id=ticks.source_id, decoded=decoded
     )
     tasks.rights.judge([batch], ticks, decoded.faults, find=tasks.directory.find)
     good = decoded.faults == 0
     bad = {indices[row]: " ".join(faults_module.names(int(decoded.faults[row]))) for row in np.flatnonzero(~good)}
-    return _Judged(decoded=decoded, indices=indices, ticks=ticks.take(good), bad=bad)
+    content = decoded.content.take(good) if isinstance(decoded, DecodedRecords) else None
+    return _Judged(decoded=decoded, indices=indices, ticks=ticks.take(good), bad=bad, content=content)
 
 
 def _without_repeats(judged: _Judged, declared: Mapping[int, Client]) -> _Judged:
@@ -342,29 +376,33 @@ def _store(
 ) -> _Judged:
     """What of the outcome is still to be done, done. Whoever was quicker with a row has it."""
     claim = IngestBatch.objects.select_for_update().get(pk=number)
-    ticks = judged.ticks
     now_us = batch_ledger.now_us()
     if letter is not None:
         if claim.state not in NOT_STORED or not DeadLetter.objects.filter(pk=letter.pk).delete()[0]:
-            return replace(judged, indices=[], ticks=ticks.take(np.zeros(len(ticks), bool)), bad={})
+            return replace(judged.only(np.zeros(len(judged.ticks), bool)), indices=[], bad={})
         decoded = judged.decoded
         claim.state = str(State.STORED)
-        claim.feed, claim.captured_us = ticks.feed, decoded.header.captured_us
+        claim.feed, claim.captured_us = judged.ticks.feed, decoded.header.captured_us
         claim.rejected = len(judged.bad)
         batch_ledger.keep_rejects(
             (number, row, reasons, decoded.record(row)) for row, reasons in sorted(judged.bad.items())
         )
-        if decoded.gap is not None:
-            batch_ledger.keep_gap(number, ticks.feed, decoded.gap)
+        if decoded.gaps:
+            batch_ledger.keep_gaps(number, judged.ticks.feed, decoded.gaps)
     else:
         waiting = set(IngestReject.objects.filter(batch=number).values_list("idx", flat=True))
-        ticks = ticks.take(np.isin(ticks.tick_id & ROW_MASK, np.array(sorted(waiting), np.int64)))
-        _forget_rejects(number, _rows(ticks))
-        claim.rejected -= len(ticks)
+        judged = judged.only(np.isin(judged.ticks.tick_id & ROW_MASK, np.array(sorted(waiting), np.int64)))
+        _forget_rejects(number, _rows(judged.ticks))
+        claim.rejected -= len(judged.ticks)
         _note_reasons(number, judged.bad)
+    ticks, spans = judged.ticks, []
     if len(ticks):
-        tasks.store_ticks([TickGroup(batches=[], ticks=ticks)], now_us, closed)
-        _add_days(ticks)
+        if (group := judged.records) is None:
+            tasks.store_ticks([TickGroup(batches=[], ticks=ticks)], now_us, closed)
+            _add_days(ticks)
+            spans = _spans(ticks)
+        else:  # nobody waits to hear of these
+            record_storage.store([group])
         claim.first_us = min(int(ticks.time_us.min()), claim.first_us or 2**62)
         claim.last_us = max(int(ticks.time_us.max()), claim.last_us or -(2**62))
     claim.stored += len(ticks)
@@ -372,9 +410,9 @@ def _store(
     claim.save(update_fields=["state", "feed", "captured_us", "rows", "stored", "rejected", "first_us", "last_us"])
     IngestRequeue.objects.create(
         batch=number, feed=ticks.feed, asked_by=asked_by[:80], selection=str(selection)[:300],
-        judged=len(judged.indices), stored=len(ticks), spans=_spans(ticks), at_us=now_us, announced=not len(ticks),
+        judged=len(judged.indices), stored=len(ticks), spans=spans, at_us=now_us, announced=not spans,
     )  # fmt: skip
-    return replace(judged, ticks=ticks)
+    return judged
 
 
 def _forget_rejects(number: int, indices: list[int]) -> None:

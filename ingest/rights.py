@@ -176,7 +176,8 @@ class Rights:
         if client.markets != scopes.ANY:
             rules = find(ticks.symbols)
             allowed = [code in rules and scopes.allows(client.markets, rules[code].market) for code in ticks.symbols]
-            wrong = rows & (faults == 0) & ~np.array([*allowed, False])[ticks.symbol]
+            # An event may be of no symbol, and so of no market; ticks of none were refused before.
+            wrong = rows & (faults == 0) & ~np.array([*allowed, True])[ticks.symbol]
             faults |= np.where(wrong, np.uint64(Fault.MARKET_REFUSED), np.uint64(0))
             refused += ["markets"] if wrong.any() else []
         for name in refused:
@@ -186,7 +187,7 @@ class Rights:
     def _judge_owner(self, client: Client, ticks: Ticks, rows: Mask, faults: Faults) -> None:
         if client.shares_feeds or self._shared(ticks.feed):
             return
-        sent = np.unique(ticks.symbol[rows]).tolist()
+        sent = np.unique(ticks.symbol[rows & (ticks.symbol >= 0)]).tolist()
         codes = [ticks.symbols[index] for index in sent]
         owned = self._owners.owned(ticks.feed, codes, client)
         if len(owned) == len(codes):

@@ -61,6 +61,8 @@ class Session:
                     "window_batches": wire.WINDOW_BATCHES,
                     "window_bytes": wire.WINDOW_BYTES,
                     "size_scale": wire.SIZE_SCALE,
+                    "encoding": max(wire.Encoding),
+                    "column": max(wire.Column),
                 },
                 timers={
                     "hello_s": wire.HELLO_S,

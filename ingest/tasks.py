@@ -15,8 +15,18 @@ from celery import shared_task
 from django.conf import settings
 
 from analytics import candles
-from ingest import batch_decoding, bodies, failures, lost_claims, notifications, recovery, repeats, validation
-from ingest.batch_decoding import Batch, TickGroup
+from ingest import (
+    batch_decoding,
+    bodies,
+    failures,
+    lost_claims,
+    notifications,
+    record_storage,
+    recovery,
+    repeats,
+    validation,
+)
+from ingest.batch_decoding import Batch, RecordGroup, TickGroup
 from ingest.clocks import Trust
 from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
@@ -33,6 +43,7 @@ from marketdata.types import checksums
 from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars, SumTooLargeError
+from marketdata.types.records import BookColumns, Content, EventRows
 from marketdata.types.ticks import TICK_BITS, Ticks
 
 log = logging.getLogger(__name__)
@@ -96,15 +107,15 @@ def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
 
 def _process(members: list[Batch], reply_to: str) -> None:
     batch_decoding.decode(members)
-    groups = connections.steadily(lambda: _judge(members))
+    groups, records = connections.steadily(lambda: _judge(members))
     started = time.perf_counter()
-    merged, committed_us, repeated = _commit(members, groups)
+    merged, committed_us, repeated = _commit(members, groups, records)
     metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
     fresh = [batch for batch in members if batch.number not in repeated]
     _announce(members, fresh, merged, committed_us, repeated, reply_to)
 
 
-def _judge(members: list[Batch]) -> list[TickGroup]:
+def _judge(members: list[Batch]) -> tuple[list[TickGroup], list[RecordGroup]]:
     """What is good of the batches, and room for it."""
     rights.refuse(members)
     for batch in members:  # a replay may bring symbols nobody registered; its client was given that right
@@ -112,7 +123,11 @@ def _judge(members: list[Batch]) -> list[TickGroup]:
     judge = functools.partial(rights.judge, find=directory.find)
     groups = batch_decoding.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
     make_room([group.ticks for group in groups])
-    return groups
+    if not any(batch.records for batch in members):
+        return groups, []
+    records = batch_decoding.group_records(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
+    record_storage.make_room(records)
+    return groups, records
 
 
 class _NoRoomYetError(StorageBusyError):
@@ -143,9 +158,11 @@ def recency(source_id: int) -> validation.Recency:
     )
 
 
-def _commit(members: list[Batch], groups: list[TickGroup]) -> tuple[list[tuple[TickGroup, Bars]], int, dict[int, int]]:
-    """One transaction: claim, rejects, ticks, candles. Returns merged candles by group, the time, and batches stored
-    before."""
+def _commit(
+    members: list[Batch], groups: list[TickGroup], records: list[RecordGroup]
+) -> tuple[list[tuple[TickGroup, Bars]], int, dict[int, int]]:
+    """One transaction: claim, rejects, order books and events, ticks, candles. Returns merged candles by group, the
+    time, and batches stored before."""
     known: dict[int, int] = {}
     closed: set[datetime.date] = set()
     tries = 0
@@ -155,7 +172,8 @@ def _commit(members: list[Batch], groups: list[TickGroup]) -> tuple[list[tuple[T
             return [], batch_ledger.now_us(), known
         try:
             left = _without(groups, known) if known else groups
-            merged, committed_us = connections.steadily(functools.partial(_store, fresh, left, closed))
+            new = [group for group in records if group.batches[0].number not in known]
+            merged, committed_us = connections.steadily(functools.partial(_store, fresh, left, new, closed))
             return merged, committed_us, known
         except CandlesGoneError as error:
             tries += 1
@@ -174,14 +192,15 @@ def _commit(members: list[Batch], groups: list[TickGroup]) -> tuple[list[tuple[T
 
 
 def _store(
-    fresh: list[Batch], groups: list[TickGroup], closed: set[datetime.date]
+    fresh: list[Batch], groups: list[TickGroup], records: list[RecordGroup], closed: set[datetime.date]
 ) -> tuple[list[tuple[TickGroup, Bars]], int]:
     """`closed` are the trading dates whose ticks make no candles; CandlesGoneError if there are more of them."""
     with storage().transaction():
         groups = repeats.set_aside(groups, rights.client)
-        committed_us = _claim(fresh, groups)
+        committed_us = _claim(fresh, groups, records)
         batch_ledger.claim_days(_by_day(groups))
         recovery.expect([group.ticks for group in groups], committed_us)
+        record_storage.store(records)
         merged = store_ticks(groups, committed_us, closed)
     return merged, committed_us
 
@@ -201,7 +220,7 @@ def store_ticks(groups: list[TickGroup], now_us: int, closed: set[datetime.date]
 
 
 def _claim_again(fresh: list[Batch], groups: list[TickGroup]) -> None:
-    lost_claims.restore(_claim_rows(fresh, groups, batch_ledger.now_us()), _by_day(groups), groups)
+    lost_claims.restore(_claim_rows(fresh, groups, (), batch_ledger.now_us()), _by_day(groups), groups)
 
 
 def _without(groups: list[TickGroup], known: dict[int, int]) -> list[TickGroup]:
@@ -216,9 +235,9 @@ def _without(groups: list[TickGroup], known: dict[int, int]) -> list[TickGroup]:
     return kept
 
 
-def _claim(fresh: list[Batch], groups: list[TickGroup]) -> int:
+def _claim(fresh: list[Batch], groups: list[TickGroup], records: Sequence[RecordGroup]) -> int:
     committed_us = batch_ledger.now_us()
-    batch_ledger.claim(_claim_rows(fresh, groups, committed_us))
+    batch_ledger.claim(_claim_rows(fresh, groups, records, committed_us))
     rejects = [reject for batch in fresh for reject in batch.rejects]
     if rejects:
         batch_ledger.keep_rejects(rejects)
@@ -229,8 +248,8 @@ def _claim(fresh: list[Batch], groups: list[TickGroup]) -> int:
             batch_ledger.add_dead_letter(
                 batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload
             )
-        elif batch.decoded is not None and batch.decoded.gap is not None:
-            batch_ledger.keep_gap(batch.number, batch.feed, batch.decoded.gap)
+        elif batch.decoded is not None and batch.decoded.gaps:
+            batch_ledger.keep_gaps(batch.number, batch.feed, batch.decoded.gaps)
     return committed_us
 
 
@@ -242,10 +261,11 @@ def _by_day(groups: list[TickGroup]) -> dict[tuple[int, int], Figure]:
     return days
 
 
-def _claim_rows(fresh: list[Batch], groups: list[TickGroup], committed_us: int) -> list[Claim]:
-    times = {
-        batch: between for group in groups for batch, between in batch_decoding.times_of_batches(group.ticks).items()
-    }
+def _claim_rows(
+    fresh: list[Batch], groups: list[TickGroup], records: Sequence[RecordGroup], committed_us: int
+) -> list[Claim]:
+    ticks = [*(group.ticks for group in groups), *(group.ticks for group in records)]
+    times = {batch: between for part in ticks for batch, between in batch_decoding.times_of_batches(part).items()}
     return [_claim_row(batch, times.get(batch.number, (None, None)), committed_us) for batch in fresh]
 
 
@@ -326,8 +346,11 @@ def _announce(
     """Tell feed, live state and the ingest server. A failure loses nothing: `ingest.recovery` and the ledger make up
     for it."""
     outcome = [notifications.outcome(batch, repeated) for batch in members]
-    rows = sum(batch.stored for batch in fresh)
+    rows = sum(batch.stored for batch in fresh if batch.records is None)
     metrics.STORED_TICKS.inc(rows)
+    books, events = (_stored(fresh, kind) for kind in (BookColumns, EventRows))
+    metrics.STORED_BOOKS.inc(books)
+    metrics.STORED_EVENTS.inc(events)
     for batch in fresh:
         for reason, number in batch.reasons.items():
             metrics.REJECTED_ROWS.labels(reason).inc(number)
@@ -353,6 +376,8 @@ def _announce(
         live_state.count(
             pipeline,
             stored=rows,
+            books=books,
+            events=events,
             rejected=sum(b.rejected for b in fresh),
             float_noise=sum(b.noise for b in fresh),
             batches=len(fresh),
@@ -368,6 +393,11 @@ def _announce(
     except redis.RedisError as error:
         metrics.FEED_FAILURES.inc()
         log.warning("announcing failed batches=%d error=%s", len(members), type(error).__name__)
+
+
+def _stored(batches: list[Batch], kind: type[Content]) -> int:
+    """How many records of a kind were stored of these batches."""
+    return sum(one.stored for one in batches if one.records is not None and isinstance(one.records.content, kind))
 
 
 def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:

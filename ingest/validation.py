@@ -37,11 +37,20 @@ class Recency:
 def judge(ticks: Ticks, faults: Faults, *, rules: Mapping[str, Rules], captured_us: Int64, recency: Recency) -> Mask:
     """Add each row's faults to `faults`, set the trading dates, and say which rows are good. `captured_us`: when each
     row was captured, by the server's clock (`ingest.clocks`); how long it lay in a spool since does not matter."""
-    below = _judge_symbols(ticks, faults, rules)
-    _judge_times(ticks, faults, captured_us, recency)
+    below = judge_places(ticks, faults, rules=rules, captured_us=captured_us, recency=recency)
     _judge_numbers(ticks, faults, below)
     good: Mask = faults == 0
     return good
+
+
+def judge_places(
+    ticks: Ticks, faults: Faults, *, rules: Mapping[str, Rules], captured_us: Int64, recency: Recency
+) -> Mask:
+    """What every row is asked whatever it holds: of which symbol it is, and when. Sets the trading dates. Which rows
+    are of a market that has prices of zero and below."""
+    below = _judge_symbols(ticks, faults, rules)
+    _judge_times(ticks, faults, captured_us, recency)
+    return below
 
 
 def _judge_symbols(ticks: Ticks, faults: Faults, rules: Mapping[str, Rules]) -> Mask:
@@ -82,16 +91,16 @@ def _set_trade_dates(ticks: Ticks, kinds: Mapping[tuple[str, int], list[int]]) -
 
 def _judge_times(ticks: Ticks, faults: Faults, captured_us: Int64, recency: Recency) -> None:
     given = ticks.time_us != ABSENT
-    _mark(faults, ~given, Fault.TIME_MISSING, unless=Fault.TIME_MALFORMED | Fault.NOT_AN_OBJECT)
-    _mark(faults, ticks.time_us > captured_us + recency.max_future_us, Fault.TIME_FUTURE)
+    mark(faults, ~given, Fault.TIME_MISSING, unless=Fault.TIME_MALFORMED | Fault.NOT_AN_OBJECT)
+    mark(faults, ticks.time_us > captured_us + recency.max_future_us, Fault.TIME_FUTURE)
     oldest = np.full_like(captured_us, EARLIEST_US)
     if recency.max_age_us is not None:
         oldest = np.maximum(oldest, captured_us - recency.max_age_us)
-    _mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)
+    mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)
     # A date of its own may differ from the event's local date by a night session or a week-end, not by more.
     far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // trading_dates.DAY_US) > 7
     far &= given & (ticks.trade_date != NO_DATE)
-    _mark(faults, far, Fault.TRADE_DATE_MALFORMED, unless=Fault.TIME_FUTURE | Fault.TIME_PAST)
+    mark(faults, far, Fault.TRADE_DATE_MALFORMED, unless=Fault.TIME_FUTURE | Fault.TIME_PAST)
 
 
 _PRICE_UNREADABLE = (
@@ -113,34 +122,34 @@ _SIZE_UNREADABLE = (
 def _judge_numbers(ticks: Ticks, faults: Faults, below: Mask) -> None:
     kind = ticks.kind
     unknown = (kind == 0) | (kind >= len(KIND_NAMES))
-    _mark(faults, unknown, Fault.KIND_UNKNOWN, unless=Fault.KIND_UNKNOWN | Fault.NOT_AN_OBJECT)
-    _mark(faults, ticks.side > wire.Side.SELL, Fault.SIDE_UNKNOWN)
+    mark(faults, unknown, Fault.KIND_UNKNOWN, unless=Fault.KIND_UNKNOWN | Fault.NOT_AN_OBJECT)
+    mark(faults, ticks.side > wire.Side.SELL, Fault.SIDE_UNKNOWN)
 
     quote = kind == wire.Kind.QUOTE
-    _mark(faults, ~quote & ~unknown & (ticks.price == ABSENT), Fault.PRICE_MISSING, unless=_PRICE_UNREADABLE)
-    _mark(faults, (kind == wire.Kind.TRADE) & (ticks.size == ABSENT), Fault.SIZE_MISSING, unless=_SIZE_UNREADABLE)
+    mark(faults, ~quote & ~unknown & (ticks.price == ABSENT), Fault.PRICE_MISSING, unless=_PRICE_UNREADABLE)
+    mark(faults, (kind == wire.Kind.TRADE) & (ticks.size == ABSENT), Fault.SIZE_MISSING, unless=_SIZE_UNREADABLE)
     empty = quote & (ticks.bid == ABSENT) & (ticks.ask == ABSENT)
-    _mark(faults, empty, Fault.QUOTE_EMPTY, unless=_PRICE_UNREADABLE)
+    mark(faults, empty, Fault.QUOTE_EMPTY, unless=_PRICE_UNREADABLE)
     for side in ("bid", "ask"):
         _clear_side(ticks, side, below)
 
     for values in (ticks.price, ticks.bid, ticks.ask):
         given = values != ABSENT
         if given.any():
-            _mark(faults, (values <= 0) & given & ~below, Fault.PRICE_NOT_POSITIVE)
+            mark(faults, (values <= 0) & given & ~below, Fault.PRICE_NOT_POSITIVE)
             far = (values > GREATEST_PRICE) | ((values < -GREATEST_PRICE) & below)
-            _mark(faults, far & given, Fault.PRICE_OUT_OF_RANGE)
+            mark(faults, far & given, Fault.PRICE_OUT_OF_RANGE)
     for values in (ticks.size, ticks.bid_size, ticks.ask_size, ticks.cum_volume):
         given = values != ABSENT
         if given.any():
-            _mark(faults, (values < 0) & given, Fault.SIZE_NEGATIVE)
+            mark(faults, (values < 0) & given, Fault.SIZE_NEGATIVE)
             if values is not ticks.cum_volume:
-                _mark(faults, values > GREATEST_SIZE, Fault.SIZE_OUT_OF_RANGE)
+                mark(faults, values > GREATEST_SIZE, Fault.SIZE_OUT_OF_RANGE)
     if ticks.day is not None:
         _judge_day(ticks, ticks.day, faults, below)
     value = np.abs(ticks.price / PRICE_UNIT) * (ticks.size / SIZE_UNIT)
     large = (value > GREATEST_VALUE) & (ticks.price != ABSENT) & (ticks.size > 0)
-    _mark(faults, large, Fault.SIZE_OUT_OF_RANGE, unless=Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
+    mark(faults, large, Fault.SIZE_OUT_OF_RANGE, unless=Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
 
 
 def _judge_day(ticks: Ticks, day: DayFigures, faults: Faults, below: Mask) -> None:
@@ -153,18 +162,18 @@ def _judge_day(ticks: Ticks, day: DayFigures, faults: Faults, below: Mask) -> No
             values = np.where((values == 0) & ~below, ABSENT, values)
             setattr(day, name, values)
         given = (values != ABSENT) & snapshot
-        _mark(faults, (values < 0) & given & ~below, Fault.PRICE_NOT_POSITIVE)
+        mark(faults, (values < 0) & given & ~below, Fault.PRICE_NOT_POSITIVE)
         far = (values > GREATEST_PRICE) | ((values < -GREATEST_PRICE) & below)
-        _mark(faults, far & given, Fault.PRICE_OUT_OF_RANGE)
+        mark(faults, far & given, Fault.PRICE_OUT_OF_RANGE)
     for lower, upper in ((day.low, day.high), (day.lower_limit, day.upper_limit)):
         inverted = (lower > upper) & (upper != ABSENT) & snapshot
-        _mark(faults, inverted, Fault.RANGE_INVERTED, unless=Fault.PRICE_NOT_POSITIVE | Fault.PRICE_OUT_OF_RANGE)
+        mark(faults, inverted, Fault.RANGE_INVERTED, unless=Fault.PRICE_NOT_POSITIVE | Fault.PRICE_OUT_OF_RANGE)
     given = (day.change_rate != ABSENT) & snapshot
     far = (np.abs(day.change_rate) > GREATEST_PRICE) | ((day.change_rate <= LOST_ALL) & ~below)
-    _mark(faults, far & given, Fault.CHANGE_RATE_OUT_OF_RANGE)
+    mark(faults, far & given, Fault.CHANGE_RATE_OUT_OF_RANGE)
     given = (day.cum_value != ABSENT) & snapshot
     far = (np.abs(day.cum_value) > GREATEST) | ((day.cum_value < 0) & ~below)
-    _mark(faults, far & given, Fault.VALUE_OUT_OF_RANGE)
+    mark(faults, far & given, Fault.VALUE_OUT_OF_RANGE)
 
 
 def _clear_side(ticks: Ticks, side: str, below: Mask) -> None:
@@ -178,7 +187,7 @@ def _clear_side(ticks: Ticks, side: str, below: Mask) -> None:
     setattr(ticks, f"{side}_size", np.where(nobody, ABSENT, sizes))
 
 
-def _mark(faults: Faults, rows: Mask, fault: Fault, *, unless: int = 0) -> None:
+def mark(faults: Faults, rows: Mask, fault: Fault, *, unless: int = 0) -> None:
     """Add a fault to these rows, but not to those that have one of `unless` already: one mistake is not told twice."""
     if rows.any():
         faults |= np.where(rows & ~_said(faults, unless), np.uint64(fault), np.uint64(0))

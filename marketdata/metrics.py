@@ -30,6 +30,7 @@ CONNECTIONS = Gauge("naru_connections", "Open terminal connections", multiproces
 RECEIVED_BYTES = Counter("naru_received_bytes_total", "Bytes read from terminals")
 RECEIVED_BATCHES = Counter("naru_received_batches_total", "Batches received from terminals")
 RECEIVED_TICKS = Counter("naru_received_ticks_total", "Ticks received from terminals")
+RECEIVED_RECORDS = Counter("naru_received_records_total", "Order books and events received from terminals")
 REPEATED_BATCHES = Counter(
     "naru_repeated_batches_total", "Batches received again that were committed or in flight already"
 )
@@ -61,6 +62,8 @@ MISSING_BODIES = Counter(
     "naru_missing_bodies_total", "Messages whose batches were gone from Redis; these are sent to the workers again"
 )
 STORED_TICKS = Counter("naru_stored_ticks_total", "Ticks committed")
+STORED_BOOKS = Counter("naru_stored_books_total", "Order books committed")
+STORED_EVENTS = Counter("naru_stored_events_total", "Market events committed")
 REJECTED_ROWS = Counter("naru_rejected_rows_total", "Rows refused, by reason", ["reason"])
 FLOAT_NOISE = Counter(
     "naru_float_noise_rows_total", "Rows in which float noise was taken off a number, by source", ["source"]

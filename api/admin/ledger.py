@@ -27,6 +27,7 @@ from marketdata.models import (
     VoidOrder,
 )
 from marketdata.storage import StorageError
+from terminals import wire
 
 log = logging.getLogger(__name__)
 
@@ -219,10 +220,11 @@ class RequeueAdmin(ReadOnly):
 
 @admin.register(Gap)
 class GapAdmin(ReadOnly):
-    list_display = ("feed", "begins", "ends", "rows", "reason", "created_at")
-    list_filter = ("feed",)
+    list_display = ("feed", "symbol", "begins", "ends", "rows", "volume", "trade_date", "reason", "created_at")
+    list_filter = ("feed", "trade_date")
+    search_fields = ("symbol__exact",)
     ordering = ("-id",)
-    fields = ("feed", "begins", "ends", "rows", "reason", "created_at")
+    fields = list_display
 
     @admin.display(description=_("from"), ordering="from_us")
     def begins(self, gap: Gap) -> str:
@@ -231,3 +233,7 @@ class GapAdmin(ReadOnly):
     @admin.display(description=_("to"), ordering="to_us")
     def ends(self, gap: Gap) -> str:
         return moment(gap.to_us)
+
+    @admin.display(description=_("missing volume"), ordering="missing")
+    def volume(self, gap: Gap) -> str:
+        return "" if gap.missing is None else wire.numbers.write(gap.missing, wire.SIZE_SCALE)

@@ -18,17 +18,30 @@ from api import jsontext, paging, response_schemas, series
 from api.paging import Series
 from api.serializers import BarsQuery, SymbolBarsQuery
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Int64
+from marketdata.types.ticks import Int64, Mask
 
 
 def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: int) -> list[str]:
     """The members of candles' objects, with whether each is closed and whether something in it was lost."""
     starts, ends = _spans(one, bars, timeframe)
-    lost = np.zeros(len(bars), np.bool_)
-    if len(bars):
-        for from_us, to_us in series.gaps(one.feed, int(starts.min()), int(ends.max())):
-            lost |= (ends > from_us) & (starts <= to_us)
-    return jsontext.bars(bars, closed=ends <= now_us, gap=lost)
+    gaps = series.gaps(one.feed, one.symbol, int(starts.min()), int(ends.max())) if len(bars) else []
+    return jsontext.bars(bars, closed=ends <= now_us, gap=touched(starts, ends, gaps))
+
+
+def touched(starts: Int64, ends: Int64, gaps: list[tuple[int, int]]) -> Mask:
+    """Which candles one of the gaps (from, to; both included) lies in. Candles do not overlap."""
+    if not gaps:
+        return np.zeros(len(starts), np.bool_)
+    order = np.argsort(starts)
+    first = np.searchsorted(ends[order], [from_us for from_us, _ in gaps], side="right")
+    behind = np.searchsorted(starts[order], [to_us for _, to_us in gaps], side="right")
+    crossed = first < behind
+    steps = np.zeros(len(starts) + 1, np.int64)  # +1 where a gap begins, -1 behind its end
+    np.add.at(steps, first[crossed], 1)
+    np.add.at(steps, behind[crossed], -1)
+    touched = np.empty(len(starts), np.bool_)
+    touched[order] = np.cumsum(steps[:-1]) > 0
+    return touched
 
 
 def _spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[Int64, Int64]:

@@ -344,16 +344,27 @@ def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
     )
 
 
-def keep_gap(batch: int, feed: str, gap: wire.Gap) -> None:
-    """Store what a terminal says it had to drop."""
-    told = {
-        "feed": feed,
-        "from_us": gap.from_us,
-        "to_us": gap.to_us,
-        "rows": gap.rows,
-        "reason": _text(gap.reason, 200),
-    }
-    Gap.objects.update_or_create(batch=batch, defaults=told)
+def keep_gaps(batch: int, feed: str, gaps: Sequence[wire.Gap]) -> None:
+    """Store what a terminal says is missing; instead of what was noted under the batch's number before."""
+    Gap.objects.filter(batch=batch).delete()
+    Gap.objects.bulk_create(
+        [
+            Gap(
+                batch=batch,
+                idx=idx,
+                feed=feed,
+                symbol=gap.symbol or "",
+                from_us=gap.from_us,
+                to_us=gap.to_us,
+                rows=gap.rows,
+                missing=gap.missing,
+                trade_date=None if gap.trade_date is None else EPOCH_DATE + datetime.timedelta(days=gap.trade_date),
+                reason=_text(gap.reason, 200),
+            )
+            for idx, gap in enumerate(gaps)
+        ],
+        batch_size=500,
+    )
 
 
 def add_dead_letter(batch: int, *, checksum: int, code: str, error: str, payload: bytes) -> None:

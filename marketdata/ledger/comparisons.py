@@ -107,7 +107,7 @@ def tell_holes(client: Client, stream: int, upto: int) -> int:
     owner = IngestStream.objects.get(pk=stream)
     with transaction.atomic():
         for first, last in found:
-            Gap.objects.get_or_create(batch=stream << SEQ_BITS | first, defaults=_gap(owner, first, last))
+            Gap.objects.get_or_create(batch=stream << SEQ_BITS | first, idx=0, defaults=_gap(owner, first, last))
         IngestStream.objects.filter(pk=stream).update(whole_upto=upto)
     if found:
         lost = sum(last - first + 1 for first, last in found)

@@ -174,18 +174,26 @@ class IngestRequeue(models.Model):
 
 
 class Gap(models.Model):
-    """Something known to be missing: what a terminal had to drop, with bounds and a count."""
+    """Something known to be missing, with bounds: what a terminal had to drop, or what a source found out. `idx`
+    numbers the gaps of a batch. Without a `symbol` it is of all symbols of the feed."""
 
-    batch = models.BigIntegerField(unique=True)
+    batch = models.BigIntegerField()
+    idx = models.PositiveSmallIntegerField(default=0)
     feed = models.CharField(max_length=16)
+    symbol = models.CharField(_("symbol"), max_length=24, blank=True, default="")
     from_us = models.BigIntegerField()
     to_us = models.BigIntegerField()
     rows = models.PositiveBigIntegerField()
+    missing = models.BigIntegerField(null=True)  # the volume that is missing, in 1e-6
+    trade_date = models.DateField(_("trading date"), null=True)
     reason = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         db_table = "gap"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "idx"], name="gap_batch_idx")]
+        # Each request for candles asks by these (`api.series`).
+        indexes: ClassVar = [models.Index(fields=["feed", "symbol", "to_us"], name="gap_of_symbol")]
         verbose_name = verbose_name_plural = _("Gap")
 
     def __str__(self) -> str:

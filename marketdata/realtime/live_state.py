@@ -178,8 +178,8 @@ def feeds() -> list[str]:
 
 
 def count(pipeline: Any, **increments: int) -> None:
-    """Queue increments of the pipeline's counters (stored, rejected, float_noise, batches, commits, repeated, refused,
-    dead)."""
+    """Queue increments of the pipeline's counters (stored, books, events, rejected, float_noise, batches, commits,
+    repeated, refused, dead); `stored` is of ticks."""
     for name, by in increments.items():
         if by:
             pipeline.hincrby(COUNTERS, name, by)

@@ -45,6 +45,10 @@ class Fault(IntFlag):
     VALUE_MALFORMED = auto()
     VALUE_OUT_OF_RANGE = auto()
     RANGE_INVERTED = auto()
+    LEVEL_INCOMPLETE = auto()
+    BOOK_UNORDERED = auto()
+    EVENT_MALFORMED = auto()
+    BODY_MALFORMED = auto()
 
 
 def names(faults: int) -> list[str]:

@@ -11,8 +11,8 @@ import datetime
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import msgpack
@@ -203,7 +203,7 @@ def decimal_texts(values: Int64, scale: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
+class Shared:
     """The ticks of several batches and their faults, in arrays that the batches share."""
 
     ticks: Ticks
@@ -212,19 +212,19 @@ class _Shared:
 
 @dataclass(slots=True, kw_only=True)
 class Decoded:
-    """A batch off the wire: its ticks, and per row the faults found while reading it (0 = none). A gap batch has no
-    rows. `noise` counts the rows in which float noise was taken off a number (`terminals.wire.numbers`). Batches that
-    were decoded together share arrays and the list of symbols of their ticks; `symbols` are the batch's own."""
+    """A batch off the wire: its ticks, and per row the faults found while reading it (0 = none). A batch of `gaps` has
+    no rows. `noise` counts the rows in which float noise was taken off a number (`terminals.wire.numbers`). Batches
+    that were decoded together share arrays and the list of symbols of their ticks; `symbols` are the batch's own."""
 
     header: wire.BatchHeader
     ticks: Ticks
     faults: npt.NDArray[np.uint64]
     symbols: list[str]
     raw: list[object] | None = None
-    gap: wire.Gap | None = None
+    gaps: list[wire.Gap] = field(default_factory=list)
     noise: int = 0
     given_dates: Int32 | None = None  # trading dates as they came; judging fills in the others
-    shared: _Shared
+    shared: Shared
     start: int = 0  # the row in `shared` with which it begins
 
     def record(self, row: int) -> str:
@@ -277,7 +277,7 @@ def decode_together(batches: Sequence[WireBatch]) -> list[Decoded | wire.BatchEr
 def joined(parts: Sequence[Decoded]) -> tuple[Ticks, npt.NDArray[np.uint64]]:
     """The ticks of decoded batches of one feed and source after each other, and their faults, to be changed by the
     caller. What lies side by side already is not copied together."""
-    pieces: list[tuple[_Shared, int, int]] = []
+    pieces: list[tuple[Shared, int, int]] = []
     for part in parts:
         shared, start, end = part.shared, part.start, part.start + len(part.faults)
         if pieces and pieces[-1][0] is shared and pieces[-1][2] == start:
@@ -298,11 +298,9 @@ def _decode_one(one: WireBatch, header: wire.BatchHeader) -> Decoded:
         return _from_rows(one, header)
     nothing, faults = empty(header.feed, one.source_id), np.zeros(0, np.uint64)
     if header.encoding != wire.Encoding.GAP:
-        raise wire.BatchError("bad_batch", f"batches of {header.encoding.name.lower()} are not read yet")
-    gap, *more = wire.parse_gaps(one.payload, header)
-    if more:
-        raise wire.BatchError("bad_batch", "arrays of gaps are not read yet")
-    return Decoded(header=header, ticks=nothing, faults=faults, symbols=[], gap=gap, shared=_Shared(nothing, faults))
+        raise wire.BatchError("bad_batch", f"a batch of {header.encoding.name.lower()} holds no ticks")
+    gaps = wire.parse_gaps(one.payload, header)
+    return Decoded(header=header, ticks=nothing, faults=faults, symbols=[], gaps=gaps, shared=Shared(nothing, faults))
 
 
 def _from_columns(batches: Sequence[_ColumnsBatch]) -> list[Decoded]:
@@ -320,18 +318,18 @@ def _from_columns(batches: Sequence[_ColumnsBatch]) -> list[Decoded]:
         if name == "symbol":
             values, symbols = _common_symbols(values, lengths, [one.layout.symbols for one in batches])
         elif name in PRICES:
-            values = _rescale(values, wire.PRICE_SCALE - layout.price_scale, faults, Fault.PRICE_OUT_OF_RANGE)
+            values = rescale(values, wire.PRICE_SCALE - layout.price_scale, faults, Fault.PRICE_OUT_OF_RANGE)
         elif name in SIZES:
-            values = _rescale(values, wire.SIZE_SCALE - layout.size_scale, faults, Fault.SIZE_OUT_OF_RANGE)
+            values = rescale(values, wire.SIZE_SCALE - layout.size_scale, faults, Fault.SIZE_OUT_OF_RANGE)
         elif name in DAY_SCALES:
             day = day_figures.absent(rows) if day is None else day
             exponent = 0 if name == "cum_value" else wire.PRICE_SCALE - layout.price_scale
-            setattr(day, name, _rescale(values, exponent, faults, _OUT_OF_RANGE[name]).astype(np.int64, copy=False))
+            setattr(day, name, rescale(values, exponent, faults, _OUT_OF_RANGE[name]).astype(np.int64, copy=False))
             continue
         columns[name] = values.astype(_DTYPES.get(name, np.int64), copy=False)
     feed, source_id = batches[0].header.feed, batches[0].given.source_id
     columns["tick_id"] = _tick_ids([one.given.batch for one in batches], lengths)
-    shared = _Shared(Ticks(feed=feed, source_id=source_id, symbols=symbols, day=day, **columns), faults)
+    shared = Shared(Ticks(feed=feed, source_id=source_id, symbols=symbols, day=day, **columns), faults)
     return [
         Decoded(
             header=one.header,
@@ -399,7 +397,7 @@ _OUT_OF_RANGE = {
 }
 
 
-def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint64], fault: Fault) -> Int64:
+def rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint64], fault: Fault) -> Int64:
     factor = 10**exponent
     limit = GREATEST // factor
     absent: Mask | None = None
@@ -415,11 +413,35 @@ def _rescale(values: Int64, exponent: int, faults: npt.NDArray[np.uint64], fault
 
 def _from_rows(one: WireBatch, header: wire.BatchHeader) -> Decoded:
     records = wire.parse_rows(one.payload, header)
-    rows = len(records)
-    ticks = empty(header.feed, one.source_id, rows)
-    faults = np.zeros(rows, np.uint64)
+    ticks = empty(header.feed, one.source_id, len(records))
+    faults, noise = read_rows(ticks, records)
+    for row, record in enumerate(records):
+        if isinstance(record, dict) and record.get("kind") in (None, ""):
+            ticks.kind[row] = wire.Kind.TRADE
+    ticks.tick_id = _tick_ids([one.batch], [len(records)])
+    return Decoded(
+        header=header,
+        ticks=ticks,
+        faults=faults,
+        symbols=ticks.symbols,
+        raw=records,
+        noise=noise,
+        given_dates=ticks.trade_date,
+        shared=Shared(ticks, faults),
+    )
+
+
+def read_rows(
+    ticks: Ticks, records: Sequence[object], only: Collection[str] | None = None
+) -> tuple[npt.NDArray[np.uint64], int]:
+    """Fill ticks from JSON rows, with their symbols and the fields `only` (None: all there are): each row's faults, and
+    in how many rows a number had float noise."""
+    faults = np.zeros(len(records), np.uint64)
     index: dict[str, int] = {}
     noise = 0
+    chosen, of_day = _ROW_READERS, _DAY_READERS
+    if only is not None:
+        chosen, of_day = tuple(one for one in _ROW_READERS if one[0] in only), ()
     for row, record in enumerate(records):
         if not isinstance(record, dict):
             faults[row] |= np.uint64(Fault.NOT_AN_OBJECT)
@@ -429,27 +451,17 @@ def _from_rows(one: WireBatch, header: wire.BatchHeader) -> Decoded:
             ticks.symbol[row] = index.setdefault(symbol, len(index))
         elif symbol is not None and symbol != "":
             faults[row] |= np.uint64(Fault.SYMBOL_UNKNOWN)
-        found, noisy = _read_row(ticks, row, record)
+        readers = chosen if DAY_SCALES.keys().isdisjoint(record) else (*chosen, *of_day)
+        found, noisy = _read_row(ticks, row, record, readers)
         faults[row] |= np.uint64(found)
         noise += noisy
     ticks.symbols = list(index)
-    ticks.tick_id = _tick_ids([one.batch], [rows])
-    return Decoded(
-        header=header,
-        ticks=ticks,
-        faults=faults,
-        symbols=ticks.symbols,
-        raw=records,
-        noise=noise,
-        given_dates=ticks.trade_date,
-        shared=_Shared(ticks, faults),
-    )
+    return faults, noise
 
 
-def _read_row(ticks: Ticks, row: int, record: dict[str, Any]) -> tuple[int, bool]:
+def _read_row(ticks: Ticks, row: int, record: dict[str, Any], readers: Iterable[Reader]) -> tuple[int, bool]:
     """The row's faults, and whether a number had float noise."""
     found, noisy = 0, False
-    readers = _ROW_READERS if DAY_SCALES.keys().isdisjoint(record) else (*_ROW_READERS, *_DAY_READERS)
     for name, read, wrong in readers:
         value = record.get(name)
         if value is None or value == "":
@@ -466,8 +478,6 @@ def _read_row(ticks: Ticks, row: int, record: dict[str, Any]) -> tuple[int, bool
             found |= unusable.fault
         except (ValueError, TypeError, OverflowError):
             found |= wrong
-    if record.get("kind") in (None, ""):
-        ticks.kind[row] = wire.Kind.TRADE
     return found, noisy
 
 
@@ -478,6 +488,8 @@ class _Unusable(Exception):
 
 Read = Callable[[object], tuple[int, bool]]
 """Reads a value of a row: the integer, and whether a spreadsheet's way to write it was seen through."""
+Reader = tuple[str, Read, Fault]
+"""A field of a row, who reads it, and what is wrong if nobody can."""
 
 
 def _number(scale: int, not_finite: Fault, too_precise: Fault, out_of_range: Fault) -> Read:
@@ -542,7 +554,7 @@ def _date(value: object) -> tuple[int, bool]:
     return datetime.date.fromisoformat(value).toordinal() - _EPOCH.toordinal(), False
 
 
-_ROW_READERS: tuple[tuple[str, Read, Fault], ...] = (
+_ROW_READERS: tuple[Reader, ...] = (
     ("time", _time, Fault.TIME_MALFORMED),
     ("kind", _named(KIND_NAMES, Fault.KIND_UNKNOWN), Fault.KIND_UNKNOWN),
     ("side", _named(SIDE_NAMES, Fault.SIDE_UNKNOWN), Fault.SIDE_UNKNOWN),
@@ -558,7 +570,7 @@ _rate = _number(
     Fault.CHANGE_RATE_OUT_OF_RANGE,
 )
 _value = _number(day_figures.DAY_VALUE_SCALE, Fault.VALUE_MALFORMED, Fault.VALUE_MALFORMED, Fault.VALUE_OUT_OF_RANGE)
-_DAY_READERS: tuple[tuple[str, Read, Fault], ...] = (
+_DAY_READERS: tuple[Reader, ...] = (
     *((name, _price, Fault.PRICE_NOT_A_NUMBER) for name in DAY_PRICES),
     ("change_rate", _rate, Fault.CHANGE_RATE_MALFORMED),
     ("cum_value", _value, Fault.VALUE_MALFORMED),

@@ -7,6 +7,7 @@ import bisect
 import itertools
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ LIMIT_PERCENT: Final = 30
 _PRICE: Final = 10**PRICE_SCALE
 _SIZE: Final = 10**SIZE_SCALE
 _QUOTE_SHARE: Final = 0.3
+LEVELS: Final = 10
 _HEADS: Final = (
     ("가람", "Garam"), ("나래", "Narae"), ("다온", "Daon"), ("라온", "Raon"), ("마루", "Maru"), ("바른", "Bareun"),
     ("새솔", "Saesol"), ("아라", "Ara"), ("자람", "Jaram"), ("초롱", "Chorong"), ("큰별", "Keunbyeol"),
@@ -79,6 +81,16 @@ class _Stock:
         self.calm = 0.0006
         self.volatility = self.calm
         self.volume = 0
+        self.value = 0
+        self.open = self.high = self.low = 0  # of the trades so far
+        self.halted = False
+
+    def count(self, size: int) -> None:
+        """A trade of this size at the price of now."""
+        self.volume += size
+        self.value += size * self.price
+        self.open = self.open or self.price
+        self.high, self.low = max(self.high, self.price), min(self.low or self.price, self.price)
 
     def move(self, rng: random.Random) -> int:
         """The next price; in ticks -1, 0 or +1 and more the direction it went."""
@@ -91,7 +103,8 @@ class _Stock:
 
 
 class SimulatedMarket:
-    """Rows one by one. The sequence depends only on seed and number of symbols; times are the caller's."""
+    """Rows one by one. The sequence depends only on seed and number of symbols; times are the caller's. Ticks are
+    numbered from `first_seq`, and so are order books and events together: each in the order in which it leaves."""
 
     def __init__(self, *, symbols: int, seed: int, first_seq: int = 1) -> None:
         # Not for secrets: a seed has to give the same day again.
@@ -100,8 +113,11 @@ class SimulatedMarket:
         weights = [1.0 / (rank + 3) for rank in range(symbols)]
         self._rng.shuffle(weights)
         self._busy = list(itertools.accumulate(weights))
-        self._seq = first_seq
+        self._seq = self._beside_seq = first_seq
         self._last_us = 0
+        self._moved: dict[_Stock, None] = {}  # those that traded since events were asked for, in that order
+        # Of its own, so that the same seed gives the same trades with and without what is told beside them.
+        self._beside = random.Random(seed)  # noqa: S311  # as above
 
     def trade(self, now_us: int) -> list[Row]:
         """The next trade, and sometimes the quote that follows it. Times never go back."""
@@ -111,7 +127,8 @@ class SimulatedMarket:
         moved = stock.move(rng)
         buys = rng.random() < (0.5 if moved == 0 else 0.85 if moved > 0 else 0.15)
         size = max(1, min(int(rng.lognormvariate(2.6, 1.3)), 100_000))
-        stock.volume += size
+        stock.count(size)
+        self._moved[stock] = None
         rows: list[Row] = [
             {
                 "symbol": stock.code,
@@ -127,6 +144,86 @@ class SimulatedMarket:
         if rng.random() < _QUOTE_SHARE:
             rows.append(self._quote(stock, now_us, buys=buys))
         return rows
+
+    def book(self, now_us: int) -> Row:
+        """Ten levels of one of the stocks around its price; fewer near the day's limits."""
+        rng, stock = self._beside, self._any_stock()
+        bids, asks = [], []
+        bid, ask = stock.price - tick_size(stock.price - 1), stock.price
+        for _ in range(LEVELS):
+            if bid >= stock.lowest:
+                bids.append((bid * _PRICE, self._depth()))
+                bid -= tick_size(bid - 1)
+            if ask <= stock.highest:
+                asks.append((ask * _PRICE, self._depth()))
+                ask += tick_size(ask)
+        return {
+            "symbol": stock.code,
+            "time_us": max(now_us, self._last_us),
+            "kind": Kind.BOOK,
+            "seq": self._take_beside_seq(),
+            "bids": bids,
+            "asks": asks,
+            "bid_total": sum(size for _, size in bids) + rng.randrange(10**4) * _SIZE,
+            "ask_total": sum(size for _, size in asks) + rng.randrange(10**4) * _SIZE,
+            "cum_volume": stock.volume * _SIZE,
+        }
+
+    def snapshot(self, now_us: int) -> Row:
+        """One of the stocks as a poll shows it, with its day so far."""
+        stock = self._any_stock()
+        traded = {"open": stock.open, "high": stock.high, "low": stock.low}
+        change = (stock.price - stock.base) * 100 * _PRICE
+        return {
+            "symbol": stock.code,
+            "time_us": max(now_us, self._last_us),
+            "kind": Kind.SNAPSHOT,
+            "seq": self._take_seq(),
+            "price": stock.price * _PRICE,
+            "cum_volume": stock.volume * _SIZE,
+            "cum_value": stock.value * 100,
+            "prev_close": stock.base * _PRICE,
+            "upper_limit": stock.highest * _PRICE,
+            "lower_limit": stock.lowest * _PRICE,
+            "change_rate": change // stock.base // 10**6 * 10**6,  # two decimal places
+            **{name: price * _PRICE for name, price in traded.items() if stock.volume},
+        }
+
+    def events(self, now_us: int) -> list[Row]:
+        """What happened since this was asked: stocks that went further than +-2 % from their base, or came back."""
+        found: list[Row] = []
+        moved, self._moved = self._moved, {}
+        for stock in moved:
+            beyond = abs(stock.price - stock.base) * 50 > stock.base
+            if beyond != stock.halted:
+                stock.halted = beyond
+                body = {"base": str(stock.base), "price": str(stock.price), "state": "on" if beyond else "off"}
+                found.append(self._event("vi", now_us, body, symbol=stock.code))
+        return found
+
+    def opening(self, now_us: int) -> Row:
+        """That the market is open."""
+        return self._event("market_status", now_us, {"state": "open", "symbols": len(self._stocks)})
+
+    def _event(self, event: str, now_us: int, body: Mapping[str, object], symbol: str | None = None) -> Row:
+        return {
+            "kind": Kind.STATUS,
+            "event": event,
+            "symbol": symbol,
+            "time_us": max(now_us, self._last_us),
+            "seq": self._take_beside_seq(),
+            "body": body,
+        }
+
+    def _any_stock(self) -> _Stock:
+        return self._stocks[bisect.bisect(self._busy, self._beside.random() * self._busy[-1])]
+
+    def _depth(self) -> int:
+        return (int(self._beside.lognormvariate(6.0, 1.0)) + 1) * int(_SIZE)
+
+    def _take_beside_seq(self) -> int:
+        self._beside_seq += 1
+        return self._beside_seq - 1
 
     def _quote(self, stock: _Stock, now_us: int, *, buys: bool) -> Row:
         # The price just traded is the best ask after a buy, the best bid after a sale.

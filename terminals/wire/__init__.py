@@ -25,7 +25,7 @@ from terminals.wire.books import (
     parse_books,
 )
 from terminals.wire.checksums import pack_checksums, unpack_checksums
-from terminals.wire.events import Events, check_body, parse_events
+from terminals.wire.events import Events, check_body, encode_events, is_event, parse_events
 from terminals.wire.frames import Frame, FrameDecoder, FrameType, FramingError, encode
 from terminals.wire.gaps import Gap, encode_gap, encode_gaps, parse_gaps
 from terminals.wire.limits import (
@@ -166,9 +166,11 @@ __all__ = [
     "decode_books",
     "decode_columns",
     "encode",
+    "encode_events",
     "encode_gap",
     "encode_gaps",
     "encode_rows",
+    "is_event",
     "new_nonce",
     "new_secret",
     "numbers",

@@ -3,7 +3,7 @@
 import datetime
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terminals.wire import limits, packing
@@ -36,7 +36,7 @@ class Events:
         if unknown := row.keys() - _FIELDS:
             raise BatchError("bad_batch", f"an event has no {', '.join(sorted(unknown))}")
         given = {name: value for name, value in row.items() if value is not None and name != "kind"}
-        if type(given.get("event")) is not str or not _EVENT.fullmatch(given["event"]):
+        if not is_event(given.get("event")):
             raise BatchError("bad_batch", f"event {given.get('event')!r} must be 1 to 32 of a-z, 0-9, _")
         for name in ("time_us", "seq"):
             if name in given and not (type(given[name]) is int and -(2**63) < given[name] < 2**63):
@@ -54,14 +54,27 @@ class Events:
 
     def encode(self, seq: int, feed: str, captured_us: int) -> bytes:
         """The payload of the batch; BatchError if the feed can be none."""
-        body = f"[{','.join(self._rows)}]".encode()
-        return pack_header(seq, Encoding.EVENTS, feed, len(self._rows), captured_us) + body
+        return _payload(seq, feed, captured_us, self._rows)
+
+
+def encode_events(seq: int, feed: str, captured_us: int, rows: Sequence[object]) -> bytes:
+    """A batch of JSON objects as they are, whether they are events or not; BatchError if the feed can be none."""
+    return _payload(seq, feed, captured_us, [json.dumps(row, ensure_ascii=False) for row in rows])
+
+
+def _payload(seq: int, feed: str, captured_us: int, rows: Sequence[str]) -> bytes:
+    return pack_header(seq, Encoding.EVENTS, feed, len(rows), captured_us) + f"[{','.join(rows)}]".encode()
 
 
 def parse_events(payload: Buffer, header: BatchHeader) -> list[object]:
     """The JSON rows, each as `parse_rows` gives it, except that fractions are numbers: a body is kept as JSON has it.
     BatchError if the payload holds anything else."""
     return parse_rows(payload, header, number=float)
+
+
+def is_event(word: object) -> bool:
+    """Whether this may be the name of an event: 1 to 32 of a-z, 0-9, _."""
+    return type(word) is str and _EVENT.fullmatch(word) is not None
 
 
 def check_body(body: object) -> str:

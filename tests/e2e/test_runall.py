@@ -158,13 +158,16 @@ def sent(home: Path) -> tuple[str, int, int]:
 
 
 def stored(database_url: str, epoch: str) -> tuple[list[int], int, int]:
-    """The batches of this epoch in the ledger, the ticks they stored as it says, and the ticks that are there."""
+    """The batches of this epoch in the ledger, the rows they stored as it says, and the rows that are there: ticks,
+    order books and events."""
     program = (
         "from marketdata.models import *\n"
+        "from marketdata.storage import storage\n"
+        "tables = ('temp_market_data', 'market_data_tick', 'order_books', 'market_events')\n"
         f"stream = IngestStream.objects.get(epoch={epoch!r}).pk\n"
         "found = IngestBatch.objects.filter(batch__gt=stream << 32, batch__lt=(stream + 1) << 32)\n"
         "batches = sorted((one.batch & 0xFFFFFFFF, one.stored) for one in found)\n"
-        "there = TempMarketData.objects.count() + MarketDataTick.objects.count()\n"
+        "there = sum(storage().count(table) for table in tables)\n"
         "print(json.dumps([[seq for seq, _ in batches], sum(stored for _, stored in batches), there]))"
     )
     done = subprocess.run(

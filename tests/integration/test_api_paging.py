@@ -190,5 +190,10 @@ def test_what_changes_shows_in_the_very_next_answer(serving):
     assert candle() == (3, 2, 1)
     gap.delete()
     assert candle() == (3, 2, 0)
+    of_symbols = {"batch": 1, "feed": "nxt", "from_us": NINE_US, "to_us": NINE_US, "rows": 0, "reason": "volume_hole"}
+    Gap.objects.create(idx=0, symbol="000660", missing=1, **of_symbols)
+    assert candle() == (3, 2, 0)
+    Gap.objects.create(idx=1, symbol="005930", missing=1, **of_symbols)
+    assert candle() == (3, 2, 1)
     Symbol.objects.filter(code="005930").delete()
     assert serving.get("/v2/stocks/005930/bars").status_code == 404

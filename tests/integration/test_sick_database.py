@@ -242,6 +242,24 @@ TABLES = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("table", ["order_books", "market_events"])
+def test_a_table_of_books_or_events_that_takes_nothing_is_found_when_batches_hold_such(table):
+    books, events = wire.Books(), wire.Events()
+    books.append(symbol="005930", time_us=NINE_US, bids=((10**8, 1),))
+    events.append(event="vi", time_us=NINE_US)
+    payload = books.encode(1, "krx", 1) if table == "order_books" else events.encode(1, "krx", 1)
+    given = [Batch(number=1 << 32 | 1, payload=payload, received_us=NINE_US, source_id=4)]
+    batch_decoding.decode(given)
+
+    with failing(table):
+        sick = failures.road_is_well(given)
+        of_ticks = failures.road_is_well([Batch(number=1 << 32 | 2, payload=b"", received_us=NINE_US, source_id=4)])
+
+    assert (sick, of_ticks) == (False, True)
+    assert failures.road_is_well(given)
+    assert storage().count(table) == 0
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_that_takes_nothing_is_found_by_the_probe_and_a_well_database_keeps_nothing_of_it(table):
     given = [Batch(number=1 << 32 | 1, payload=batch(1), received_us=NINE_US, source_id=4)]

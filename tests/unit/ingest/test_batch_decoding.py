@@ -90,7 +90,7 @@ def test_a_gap_has_no_ticks():
 
     assert grouped(gap) == []
     assert gap.decoded is not None
-    assert gap.decoded.gap == wire.Gap(5, 6, 7, "disk full")
+    assert gap.decoded.gaps == [wire.Gap(5, 6, 7, "disk full")]
 
 
 def test_a_checksum_tells_other_bytes_apart_and_other_lengths_too():

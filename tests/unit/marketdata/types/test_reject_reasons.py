@@ -26,6 +26,6 @@ def test_all_reasons_together_are_still_told_to_the_reject_table():
 
 
 def test_every_reason_is_listed_in_the_protocol():
-    listed = PROTOCOL.split("### 5.4 ")[1].split("\n## ")[0]
+    listed = PROTOCOL.split("### 5.6 ")[1].split("\n## ")[0]
 
     assert [name for fault in Fault for name in reject_reasons.names(int(fault)) if f"`{name}`" not in listed] == []

@@ -83,7 +83,7 @@ def test_batches_decoded_together_are_what_each_is_alone_and_keep_their_order():
     for one, other in zip(found, alone, strict=True):
         assert one.header == other.header
         assert one.symbols == other.symbols
-        assert one.gap == other.gap
+        assert one.gaps == other.gaps
         assert named(one.ticks) == named(other.ticks)
         assert one.faults.tolist() == other.faults.tolist()
         assert [one.record(row) for row in range(len(one.ticks))] == [other.record(r) for r in range(len(other.ticks))]

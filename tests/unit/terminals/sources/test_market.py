@@ -67,6 +67,64 @@ def test_the_volume_of_the_day_is_the_sum_of_the_trades():
             assert row["cum_volume"] == volume[row["symbol"]]
 
 
+def test_a_book_lies_around_the_price_on_the_grid_best_first_and_within_the_days_limits():
+    market = SimulatedMarket(symbols=20, seed=7)
+    for number in range(2000):
+        market.trade(number)
+        book = market.book(number)
+        bids, asks = [[price // 10**8 for price, _ in book[side]] for side in ("bids", "asks")]
+
+        assert book["kind"] == wire.Kind.BOOK
+        assert 1 <= len(bids) <= 10 or 1 <= len(asks) <= 10
+        assert bids == sorted(bids, reverse=True)
+        assert asks == sorted(asks)
+        assert not bids or not asks or bids[0] < asks[0]
+        assert all(one % tick_size(one) == 0 for one in asks)
+        assert book["bid_total"] >= sum(size for _, size in book["bids"]) > 0 or not bids
+
+
+def test_a_snapshot_tells_the_day_so_far():
+    market = SimulatedMarket(symbols=1, seed=7)
+    assert "open" not in market.snapshot(0)
+    prices = [row["price"] for number in range(500) for row in market.trade(number) if row["kind"] == wire.Kind.TRADE]
+
+    told = market.snapshot(500)
+
+    assert told["kind"] == wire.Kind.SNAPSHOT
+    assert (told["open"], told["high"], told["low"], told["price"]) == (
+        prices[0], max(prices), min(prices), prices[-1]
+    )  # fmt: skip
+    assert told["lower_limit"] < told["prev_close"] < told["upper_limit"]
+    assert abs(told["change_rate"] / 1e8 - (told["price"] / told["prev_close"] - 1) * 100) <= 0.01
+
+
+def test_a_stock_far_from_its_base_is_an_event_once_and_so_is_its_return():
+    market = SimulatedMarket(symbols=50, seed=7)
+    told = []
+    for number in range(60_000):
+        market.trade(number)
+        if number % 100 == 0:
+            told += market.events(number)
+
+    states: dict[str, list[str]] = {}
+    for event in told:
+        states.setdefault(event["symbol"], []).append(event["body"]["state"])
+    assert states
+    assert all(state == ["on", "off"][at % 2] for of in states.values() for at, state in enumerate(of))
+    assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+
+
+def test_what_is_told_beside_them_changes_no_trade():
+    market = SimulatedMarket(symbols=50, seed=7)
+    rows = []
+    for number in range(500):
+        market.book(1_000_000 + number)
+        market.events(1_000_000 + number)
+        rows += market.trade(1_000_000 + number)
+
+    assert rows == trades(500)
+
+
 def test_prices_move_and_volatility_comes_in_bursts():
     prices = [row["price"] for row in trades(30_000, symbols=1) if row["kind"] == wire.Kind.TRADE]
     moves = [abs(after - before) for before, after in itertools.pairwise(prices)]

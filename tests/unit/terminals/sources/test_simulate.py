@@ -42,6 +42,26 @@ def test_a_low_rate_is_kept_too():
     assert 9.9 < pace.time - 100.0 < 10.1
 
 
+def test_books_and_snapshots_keep_rates_of_their_own_and_the_market_opens_with_them():
+    rows = produced(Simulation(rate=100, trades=1000, books_per_s=50, snapshots_per_s=7), FakePace())
+
+    count = {kind: sum(row["kind"] == kind for row in rows) for kind in wire.Kind}
+    assert count[wire.Kind.TRADE] == 1000
+    assert 495 <= count[wire.Kind.BOOK] <= 505
+    assert 68 <= count[wire.Kind.SNAPSHOT] <= 72
+    assert [row["event"] for row in rows if row["kind"] == wire.Kind.STATUS][:1] == ["market_status"]
+    for beside in (False, True):  # ticks are numbered by themselves: they leave in batches of their own
+        numbers = [row["seq"] for row in rows if (row["kind"] in (wire.Kind.BOOK, wire.Kind.STATUS)) is beside]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_books_that_are_late_are_not_made_up_for():
+    chunks = Simulation(rate=1, books_per_s=100).produce(FakePace(step_s=3600))
+
+    for _ in range(3):
+        assert sum(row["kind"] == wire.Kind.BOOK for row in next(chunks)) <= 50
+
+
 def test_event_times_are_those_of_now():
     rows = produced(Simulation(rate=1000, trades=100), FakePace())
 

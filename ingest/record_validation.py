@@ -1,0 +1,85 @@
+"""Which order books and events can be believed: what `ingest.validation` is for ticks. Knows no database or clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ingest.validation import GREATEST_PRICE, GREATEST_SIZE, Faults, Recency, judge_places, mark
+from marketdata.calendar import trading_dates
+from marketdata.reference.symbols import Rules
+from marketdata.types.records import BOOK_FIGURES, BookColumns, DecodedRecords, EventRows
+from marketdata.types.reject_reasons import Fault
+from marketdata.types.ticks import ABSENT, NO_DATE, Int64, Mask
+from terminals import wire
+
+SEOUL = "Asia/Seoul"
+"""Whose date an event is given that is of no symbol, and so of no market: the day of the rollover."""
+
+
+def judge(
+    decoded: DecodedRecords, faults: Faults, *, rules: Mapping[str, Rules], captured_us: Int64, recency: Recency
+) -> None:
+    """Add each row's faults to `faults`, which begin as those of the batch, and set the trading dates. `captured_us` as
+    in `ingest.validation.judge`."""
+    ticks, content = decoded.ticks, decoded.content
+    if isinstance(content, EventRows):
+        dateless = (ticks.symbol < 0) & (ticks.trade_date == NO_DATE)
+        if dateless.any():
+            dates = trading_dates.trade_dates(ticks.time_us, timezone=SEOUL, shift_s=0)
+            ticks.trade_date = np.where(dateless, dates, ticks.trade_date)
+    below = judge_places(ticks, faults, rules=rules, captured_us=captured_us, recency=recency)
+    if isinstance(content, EventRows):
+        faults &= ~np.uint64(Fault.SYMBOL_MISSING)  # an event may be of a whole market
+    else:
+        _judge_books(content, faults, below)
+
+
+def _judge_books(books: BookColumns, faults: Faults, below: Mask) -> None:
+    """Levels at which nobody is are taken out first: of size 0, or of price 0 where that is none. A bid above the best
+    ask is no fault: in an auction books cross."""
+    for side, direction in (("bids", -1), ("asks", 1)):
+        levels = _without_nobody(getattr(books, side), below)
+        setattr(books, side, levels)
+        prices, sizes = levels[:, :, 0], levels[:, :, 1]
+        given = (prices != ABSENT) & (sizes != ABSENT)
+        half = ((prices != ABSENT) != (sizes != ABSENT)).any(axis=1)
+        mark(faults, half, Fault.LEVEL_INCOMPLETE, unless=Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
+        _judge_prices(prices, faults, below)
+        mark(faults, (given & (sizes < 0)).any(axis=1), Fault.SIZE_NEGATIVE)
+        mark(faults, (given & (sizes > GREATEST_SIZE)).any(axis=1), Fault.SIZE_OUT_OF_RANGE)
+        if prices.shape[1] > 1:
+            worse = direction * prices[:, 1:] < direction * prices[:, :-1]
+            mark(faults, (worse & given[:, 1:] & given[:, :-1]).any(axis=1), Fault.BOOK_UNORDERED)
+    for name, scale in BOOK_FIGURES.items():
+        values = getattr(books, name)
+        if scale == wire.PRICE_SCALE:
+            none = (values == 0) & ~below  # what a source says where there is no such price
+            if none.any():
+                values = np.where(none, ABSENT, values)
+                setattr(books, name, values)
+            _judge_prices(values[:, np.newaxis], faults, below)
+        else:
+            mark(faults, (values < 0) & (values != ABSENT), Fault.SIZE_NEGATIVE)
+
+
+def _judge_prices(prices: Int64, faults: Faults, below: Mask) -> None:
+    """Prices of the shape (rows, any)."""
+    given = prices != ABSENT
+    mark(faults, ((prices <= 0) & given).any(axis=1) & ~below, Fault.PRICE_NOT_POSITIVE)
+    far = (prices > GREATEST_PRICE) | ((prices < -GREATEST_PRICE) & below[:, np.newaxis])
+    mark(faults, (far & given).any(axis=1), Fault.PRICE_OUT_OF_RANGE)
+
+
+def _without_nobody(levels: Int64, below: Mask) -> Int64:
+    """The levels at which somebody is, moved up to where nobody was. One that says only half stays, to be refused."""
+    prices, sizes = levels[:, :, 0], levels[:, :, 1]
+    nobody = (sizes == 0) | ((prices == 0) & ~(below[:, np.newaxis] & (sizes > 0)))
+    absent = (prices == ABSENT) & (sizes == ABSENT)
+    empty = nobody | absent
+    if not nobody.any() and not (absent[:, :-1] & ~absent[:, 1:]).any():
+        return levels
+    order = np.argsort(empty, axis=1, kind="stable")
+    moved = np.take_along_axis(np.where(empty[:, :, np.newaxis], ABSENT, levels), order[:, :, np.newaxis], axis=1)
+    return moved.astype(np.int64, copy=False)
