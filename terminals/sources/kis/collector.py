@@ -67,6 +67,8 @@ class Stats:
     rows: int
     pictures: int
     duplicates: int
+    given_up: int
+    """Calls that brought nothing after all their repetitions, or without a token."""
     limiter_waits: int
     targets: int
     left_out: int
@@ -123,9 +125,9 @@ class Collector:
         self._backoff = SymbolBackoff(random.Random())  # noqa: S311 - no secret
         self._rotation: deque[_Call] = deque()
         self._targets: tuple[Target, ...] = ()
-        self._grouped_at = self._told_at = float("-inf")
+        self._grouped_at = self._told_at = self._warned_at = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cycles = self._rows = self._left_out = 0
+        self._cycles = self._rows = self._left_out = self._no_answers = 0
 
     async def run(
         self, targets: Callable[[], Sequence[Target]], sink: Sink, stop: asyncio.Event, *, cycles: int | None = None
@@ -144,9 +146,9 @@ class Collector:
                 self._cycles += 1
                 left = None if left is None else left - 1
                 due = max(due + self._cycle_s, loop.time())
-                if (
-                    await asyncio.wait(ended, timeout=max(0.0, due - loop.time()), return_when=asyncio.FIRST_COMPLETED)
-                )[0]:
+                pause_s = max(0.0, due - loop.time())
+                over, _ = await asyncio.wait(ended, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+                if over:
                     break
             else:
                 await asyncio.gather(*self._tasks)
@@ -170,6 +172,7 @@ class Collector:
             rows=self._rows,
             pictures=self._duplicates.looked,
             duplicates=self._duplicates.hits,
+            given_up=self._no_answers,
             limiter_waits=sum(seat.client.limiter.waits for seat in self._seats),
             targets=len(self._targets),
             left_out=self._left_out,
@@ -198,7 +201,9 @@ class Collector:
 
     def _groups(self, targets: Iterable[Target]) -> list[list[Target]]:
         """Quotes of a division in groups of 30, if an account has multi-quotes; whoever was refused, alone."""
-        most = quotes.MOST_CODES if any(seat.client.offers_multi_quote for seat in self._seats) else 1
+        most = (
+            quotes.MOST_CODES if any(seat.client.offers_multi_quote for seat in self._seats if not seat.refused) else 1
+        )
         groups: list[list[Target]] = []
         open_groups: dict[str, list[Target]] = {}
         for target in targets:
@@ -255,10 +260,16 @@ class Collector:
         except KeyRefusedError as error:
             log.error("kis_key_refused account=%s code=%s", seat.client.account.name, error.code)
             seat.refused = error
+            self._grouped_at = float("-inf")  # those that are left may have no multi-quote
             if all(one.refused for one in self._seats) and not failed.done():
                 failed.set_exception(error)
-        except KisError as error:  # counted by the client; the next round asks again
-            log.debug("kis_no_answer account=%s reason=%s", seat.client.account.name, error)
+        except KisError as error:  # the next round asks again
+            self._no_answers += 1
+            now = asyncio.get_running_loop().time()
+            if now - self._warned_at >= _TOLD_S:
+                self._warned_at = now
+                name, reason = seat.client.account.name, f"{type(error).__name__} {error}"
+                log.warning("kis_no_answer account=%s calls_so_far=%d reason=%s", name, self._no_answers, reason)
         except Exception as error:  # noqa: BLE001 - of the sink or the shared files: it ends the run
             if not failed.done():
                 failed.set_exception(error)
@@ -269,8 +280,6 @@ class Collector:
     async def _ask(self, call: _Call, client: Client, sink: Sink) -> None:
         try:
             rows, refused = await _rows(client, call.targets)
-        except KeyRefusedError:
-            raise
         except BusinessError as error:
             if len(call.targets) > 1:
                 self._halve(call, error)

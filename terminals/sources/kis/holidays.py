@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from terminals import private
 from terminals.sources.kis import decimals, shared_files
+from terminals.sources.kis.answers import BusinessError, KisError, Trouble, UnavailableError
 from terminals.sources.kis.rest import KST, Client, quotation
 
 _HOLIDAYS: Final = quotation("chk-holiday", "CTCA0903R")
@@ -30,8 +31,9 @@ class Holiday:
 
 
 async def fetch(client: Client, folder: Path, *, today: dt.date | None = None) -> list[Holiday]:
-    """The days from `today` on (about a month), in their order. Asked once a Korean day by all processes that use
-    `folder`, also when the answer was an error: then an empty list for the rest of the day. KisError, OSError."""
+    """The days from `today` on (some weeks), in their order. Asked once a Korean day by all processes that use
+    `folder`, also when the answer was an error: then an empty list for the rest of the day. KisError, OSError; a
+    question that did not reach the service may be put again."""
     today = today or dt.datetime.now(KST).date()
     private.make(folder)
     file = folder / "holidays.json"
@@ -39,7 +41,12 @@ async def fetch(client: Client, folder: Path, *, today: dt.date | None = None) -
         kept = _load(file, today)
         if kept is None:
             _store(file, today, [])
-            records = await _ask(client, today)
+            try:
+                records = await _ask(client, today)
+            except KisError as error:
+                if not _was_asked(error):
+                    file.unlink(missing_ok=True)
+                raise
             _store(file, today, records)
             kept = records
     return sorted({one.day: one for one in map(_read, kept)}.values(), key=lambda one: one.day)
@@ -50,6 +57,13 @@ async def _ask(client: Client, today: dt.date) -> list[Mapping[str, Any]]:
     answer = await client.get(_HOLIDAYS, question)
     records = [record for record in answer.many() if _readable(record)]
     return [{name: record[name] for name in ("bass_dt", *_FLAGS)} for record in records]
+
+
+def _was_asked(error: KisError) -> bool:
+    """Whether the service has looked at the question; not if there was no way to it, or no token."""
+    if isinstance(error, UnavailableError):
+        return error.trouble is not Trouble.UNREACHABLE
+    return isinstance(error, BusinessError)
 
 
 def _readable(record: Mapping[str, Any]) -> bool:

@@ -22,12 +22,10 @@ _HEADERS: Final = {"content-type": "application/json; charset=utf-8", "accept": 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A good answer: its JSON, as it came and as it is read, and whether there are more pages (response header tr_cont,
-    M or F)."""
+    """A good answer: its JSON, as it came and as it is read."""
 
     content: bytes
     body: Mapping[str, Any]
-    more: bool
 
 
 def open_http(account: Account) -> httpx.AsyncClient:
@@ -63,5 +61,5 @@ async def request(
     else:
         secrets = [account.appkey, account.appsecret, *([token] if token else [])]
         found = answers.read(response.status_code, response.content, secrets)
-        return Reply(response.content, found, response.headers.get("tr_cont", "") in ("M", "F"))
+        return Reply(response.content, found)
     raise failure

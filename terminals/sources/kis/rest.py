@@ -1,19 +1,16 @@
 """Calls to KIS: a token in hand, behind the limiter, repeated as far as the kind of failure makes that worth while."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import logging
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlencode
-
-import httpx
 
 from terminals.recording import Recorder
 from terminals.sources.kis import network
@@ -28,8 +25,6 @@ KST: Final = dt.timezone(dt.timedelta(hours=9))
 _QUOTATIONS: Final = "/uapi/domestic-stock/v1/quotations/"
 _CHANNEL: Final = "rest"
 _CONCURRENT: Final = 50
-_PAGES: Final = 20
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,6 @@ class Answer:
 
     body: Mapping[str, Any]
     received_us: int
-    more: bool = False
 
     def one(self, name: str = "output") -> Mapping[str, Any]:
         """An output that is one record; empty if it is not there."""
@@ -142,11 +136,6 @@ class Client:
         self.limiter.close()
 
     @property
-    def http(self) -> httpx.AsyncClient:
-        """The connections, for what needs no token."""
-        return self._http
-
-    @property
     def offers_multi_quote(self) -> bool:
         """Virtual accounts have no FHKST11300006."""
         return self.account.kind is AccountKind.REAL
@@ -155,14 +144,14 @@ class Client:
         """How many calls a second this appkey may make today."""
         return self.account.calls_per_s(dt.datetime.now(KST).date())
 
-    async def get(self, endpoint: Endpoint, params: Mapping[str, str], *, next_page: bool = False) -> Answer:
+    async def get(self, endpoint: Endpoint, params: Mapping[str, str]) -> Answer:
         """One call with its repetitions. KisError by the kind of the last failure; OSError if the shared files cannot
         be used. A refused token is renewed once."""
         token, failures = await self.tokens.access_token(), Counter[Trouble]()
         renewed = False
         while True:
             try:
-                return await self._once(endpoint, params, token, next_page)
+                return await self._once(endpoint, params, token)
             except TokenRefusedError:
                 if renewed:
                     raise
@@ -175,23 +164,14 @@ class Client:
                 wait_s = retry.first_s * 2.0 ** (failures[error.trouble] - 1)
                 await asyncio.sleep(wait_s * self._rng.uniform(0.5, 1.0))
 
-    async def pages(self, endpoint: Endpoint, params: Mapping[str, str], keys: Mapping[str, str]) -> list[Answer]:
-        """All pages of a call, at most 20. `keys` says which field of an answer goes into which parameter of the next
-        question. As `get`: KisError, OSError."""
-        answers = [await self.get(endpoint, params)]
-        while answers[-1].more and len(answers) < _PAGES:
-            moved = {parameter: str(answers[-1].body.get(name, "")) for name, parameter in keys.items()}
-            answers.append(await self.get(endpoint, {**params, **moved}, next_page=True))
-        return answers
-
-    async def _once(self, endpoint: Endpoint, params: Mapping[str, str], token: str, next_page: bool) -> Answer:
+    async def _once(self, endpoint: Endpoint, params: Mapping[str, str], token: str) -> Answer:
         account = self.account
         headers = {
             "authorization": f"Bearer {token}",
             "appkey": account.appkey,
             "appsecret": account.appsecret,
             "tr_id": endpoint.tr_id,
-            "tr_cont": "N" if next_page else "",
+            "tr_cont": "",
             "custtype": account.customer,
         }
         async with self._room, self.limiter.call():
@@ -213,28 +193,10 @@ class Client:
             self.calls.good += 1
             if self._recorder is not None:
                 self._recorder.note(channel(endpoint, params), reply.content)
-            return Answer(reply.body, time.time_ns() // 1000, reply.more)
+            return Answer(reply.body, time.time_ns() // 1000)
 
 
 def _label(error: KisError) -> str:
     if isinstance(error, UnavailableError):
         return error.trouble.value
     return "token" if isinstance(error, TokenRefusedError) else "business"
-
-
-@contextlib.asynccontextmanager
-async def clients(accounts: list[Account], folder: Path, **options: Any) -> AsyncIterator[list[Client]]:
-    """A client for each account, closed at the end. `options` are those of `Client`. OSError."""
-    async with contextlib.AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(Client(account, folder, **options)) for account in accounts]
-
-
-def run(account: Account, folder: Path, work: Callable[[Client], Awaitable[T]], **options: Any) -> T:
-    """For programs without an event loop: what `work` answers, given a client that is closed afterwards. KisError and
-    OSError of `work` pass."""
-
-    async def opened() -> T:
-        async with Client(account, folder, **options) as client:
-            return await work(client)
-
-    return asyncio.run(opened())

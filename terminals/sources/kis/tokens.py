@@ -122,6 +122,8 @@ class _Shared:
             if wait_s > 0:
                 if self._usable(old, refused):
                     return old
+                if wait_s > 1.0:
+                    log.info("kis_issue_waits file=%s wait_s=%.0f", self._file.name, wait_s)
                 await asyncio.sleep(wait_s)
             # Written before the question: it counts even if this process ends before the answer.
             self._store(Kept(old.value, old.ends_at, self._wall()))

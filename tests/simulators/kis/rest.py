@@ -88,7 +88,9 @@ class RestSimulator:
         token_interval_s: float = 60.0,
         token_s: float = 86_400.0,
         closed: frozenset[datetime.date] = frozenset(),
+        approvals: dict[str, str] | None = None,
     ) -> None:
+        """`approvals` is where the WebSocket side looks up approval keys, if there is one."""
         self.market, self.faults = market, faults or Faults()
         self._keys = {key.appkey: key for key in keys}
         self._now, self._token_s, self._closed = now, token_s, closed
@@ -98,7 +100,7 @@ class RestSimulator:
         self._tokens: dict[str, _Token] = {}
         self._asked_at: dict[str, float] = {}
         self._revoked: set[str] = set()
-        self.approvals: dict[str, str] = {}
+        self.approvals = {} if approvals is None else approvals
         """By approval key, the appkey it was issued for: what the WebSocket side accepts."""
         self.arrivals: dict[str, list[float]] = {key.appkey: [] for key in keys}
         """When each call of data arrived, by appkey, the rejected ones too."""

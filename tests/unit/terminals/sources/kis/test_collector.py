@@ -189,6 +189,26 @@ async def test_faults_are_lived_through_and_every_symbol_comes(simulator, accoun
     assert simulator.busiest_second(APPKEY) <= 18
 
 
+async def test_a_service_that_is_away_is_told_once_and_asked_again(silent_url, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(collector_module, "_TOLD_S", 1e9)
+    kept, stop = Kept(), asyncio.Event()
+    async with Client(account_at(silent_url), tmp_path, within_s=LONG_S) as client:
+        collector = Collector([client], cycle_s=0.05)
+
+        def wanted():
+            if collector.stats().cycles >= 20 and "kis_no_answer" in caplog.text:
+                stop.set()
+            return [Target("000040")]
+
+        await asyncio.wait_for(collector.run(wanted, kept, stop), 240)
+
+    assert kept.rows == []
+    assert caplog.text.count("kis_no_answer") == 1
+    stats = collector.stats()
+    assert stats.given_up >= 1
+    assert stats.waiting == 0  # it is not the symbol's fault
+
+
 async def test_a_virtual_account_asks_one_by_one(simulator, tmp_path):
     account = account_at(simulator.url, kind=AccountKind.VIRTUAL, appkey=VIRTUAL_APPKEY)
     codes = list(simulator.market.stocks)[:3]
@@ -201,6 +221,21 @@ async def test_a_virtual_account_asks_one_by_one(simulator, tmp_path):
     assert set(kept.symbols()) == set(codes)
     assert simulator.busiest_second(VIRTUAL_APPKEY) == 1
     assert simulator.limiter_trips == 0
+
+
+async def test_when_the_real_key_is_refused_the_virtual_one_asks_alone(simulator, tmp_path):
+    wrong = account_at(simulator.url, appkey="PSx" + "x" * 33)
+    virtual = account_at(simulator.url, kind=AccountKind.VIRTUAL, appkey=VIRTUAL_APPKEY)
+    codes = list(simulator.market.stocks)[:2]
+    async with Client(wrong, tmp_path, within_s=LONG_S) as one, Client(virtual, tmp_path, within_s=LONG_S) as other:
+        kept = await collect(
+            Collector([one, other]),
+            [Target(code) for code in codes],
+            until=lambda kept: set(codes) == set(kept.symbols()),
+        )
+
+    assert set(kept.symbols()) == set(codes)
+    assert one.calls.made == 0
 
 
 async def test_when_no_key_is_good_it_ends_with_that(simulator, tmp_path):

@@ -6,7 +6,7 @@ import datetime
 import pytest
 
 from terminals.sources.kis import holidays
-from terminals.sources.kis.answers import BusinessError
+from terminals.sources.kis.answers import BusinessError, UnavailableError
 from terminals.sources.kis.rest import Client
 from tests.simulators.kis.market import Market
 from tests.simulators.kis.rest import Key, RestSimulator
@@ -63,6 +63,15 @@ async def test_after_an_error_it_is_not_asked_again_that_day(client, service, tm
         await holidays.fetch(client, tmp_path, today=TODAY)
 
     assert await holidays.fetch(client, tmp_path, today=TODAY) == []
+    assert service.requests[CALL] == 1
+
+
+async def test_a_question_that_did_not_reach_the_service_may_be_put_again(client, silent_url, service, tmp_path):
+    async with Client(account_at(silent_url), tmp_path, within_s=LONG_S) as away:
+        with pytest.raises(UnavailableError):
+            await holidays.fetch(away, tmp_path, today=TODAY)
+
+    assert await holidays.fetch(client, tmp_path, today=TODAY)
     assert service.requests[CALL] == 1
 
 

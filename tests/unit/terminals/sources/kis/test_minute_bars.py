@@ -1,16 +1,13 @@
 """KIS's minute bars: of today and past days, over several pages, without the minute that still runs."""
 
-import asyncio
 import datetime
-import threading
 
 import pytest
 
-from terminals.sources.kis import minute_bars, rest
+from terminals.sources.kis import minute_bars
 from terminals.sources.kis.rest import Client
-from tests.simulators.kis.market import KST, Market
-from tests.simulators.kis.rest import Key, RestSimulator
-from tests.unit.terminals.sources.kis.conftest import APPKEY, APPSECRET, LONG_S, NOON, account_at
+from tests.simulators.kis.market import KST
+from tests.unit.terminals.sources.kis.conftest import LONG_S, NOON
 
 TODAY = NOON.date()
 YESTERDAY = TODAY - datetime.timedelta(days=1)
@@ -91,27 +88,3 @@ async def test_an_empty_answer_is_no_bar(client, simulator):
     simulator.faults.plan("empty")
 
     assert await minute_bars.fetch(client, stock.code, YESTERDAY, now=NOON) == []
-
-
-def test_a_program_without_a_loop_gets_them_too(tmp_path):
-    market = Market(seed=1, symbols=10)
-    stock = traded(market, YESTERDAY, minutes=3)
-    service = RestSimulator(market, [Key(APPKEY, APPSECRET)], now=lambda: NOON)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    url = asyncio.run_coroutine_threadsafe(service.start(), loop).result(60)
-    try:
-        bars = rest.run(
-            account_at(url),
-            tmp_path,
-            lambda client: minute_bars.fetch(client, stock.code, YESTERDAY, now=NOON),
-            within_s=LONG_S,
-        )
-    finally:
-        asyncio.run_coroutine_threadsafe(service.stop(), loop).result(60)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(60)
-        loop.close()
-
-    assert len(bars) == 3
