@@ -33,6 +33,11 @@ SOURCES: Final = {
         "requirements/terminals-infomax.txt",
     ),
     "simulate": Entry("terminals.sources.simulate", _("send a simulated market, nothing in it is real")),
+    "bloomberg": Entry(
+        "terminals.sources.bloomberg",
+        _("send Bloomberg's real-time stream, from the Terminal of this PC"),
+        "requirements/terminals-bloomberg.txt",
+    ),
 }
 
 
