@@ -35,6 +35,9 @@ ROUTES = {
     "marketdata.tasks.roll_over": {"queue": "maintenance"},
     "analytics.tasks.finish_voids": {"queue": "maintenance"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
+    "marketdata.tasks.repair_gaps": {"queue": "maintenance"},
+    "marketdata.tasks.load_masters": {"queue": "maintenance"},
+    "marketdata.tasks.check_holidays": {"queue": "maintenance"},
     "marketdata.tasks.back_up": {"queue": "backups"},
     "marketdata.tasks.archive_days": {"queue": "backups"},
     "marketdata.tasks.keep_events": {"queue": "chart-data"},
@@ -76,6 +79,23 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "task": "analytics.tasks.finish_voids",
         "schedule": 30.0,
         "options": {"expires": 30.0},
+    },
+    # Once a day by KIS's own wish, on trading days from NARU_KIS_MASTERS_TIME on; without keys of KIS nothing is done.
+    "symbols from the master files of KIS": {
+        "task": "marketdata.tasks.load_masters",
+        "schedule": 300.0,
+        "options": {"expires": 290.0},
+    },
+    "holidays of KIS beside the calendar": {
+        "task": "marketdata.tasks.check_holidays",
+        "schedule": 900.0,
+        "options": {"expires": 890.0},
+    },
+    # From NARU_KIS_REPAIR_TIME on, half a minute at a time.
+    "minute bars of KIS for minutes with gaps": {
+        "task": "marketdata.tasks.repair_gaps",
+        "schedule": 60.0,
+        "options": {"expires": 55.0},
     },
     "the backup that is due": {
         "task": "marketdata.tasks.back_up",

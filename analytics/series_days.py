@@ -27,6 +27,7 @@ from marketdata.types import daily_bars, minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import ABSENT
+from marketdata.vendors import minutes as vendor_minutes
 
 MOST_DATES = 4_000  # of one reading
 MOST_MADE = 500  # made from minute candles in one reading
@@ -63,9 +64,11 @@ def read(
     *,
     limit: int,
     ascending: bool = True,
+    fill: bool = False,
 ) -> tuple[DailyBars, bool]:
     """(daily candles with start <= trade_date < end in the order asked for, at most `limit`; whether there are no
-    more). Fewer than `limit` with more to come where too many days would have to be made from minute candles."""
+    more). Fewer than `limit` with more to come where too many days would have to be made from minute candles. With
+    `fill` a day with minute bars of a vendor is made from these and the rest of ours."""
     limit = min(limit, MOST_DATES)
     stored = storage().read_daily(symbol, feed, start, end, limit=limit, ascending=ascending)
     rows = {row[0]: row for row in daily_bars.rows(stored)}
@@ -79,12 +82,18 @@ def read(
         if start <= date < end and (date in known.unsettled or (date - EPOCH_DATE).days not in rows)
     ]
     found = storage().minute_dates(symbol, feed, asked) if asked else []
-    if not ascending:
-        found.reverse()
+    filled = vendor_minutes.dates(symbol, feed, start, end) if fill else set()
+    found = sorted({*found, *filled}, reverse=not ascending)
     for date in found[:MOST_MADE]:
-        for made in daily_bars.rows(_from_minutes(symbol, feed, market, date)):
+        ours = storage().read_day_minutes(date, feed, symbol)
+        for made in daily_bars.rows(_from_minutes(ours, market, date)):
             if made[0] not in rows or rows[made[0]][_N] < made[_N]:
                 rows[made[0]] = made
+        day = (date - EPOCH_DATE).days
+        if date in filled and (day not in rows or sum(ours.n.tolist()) >= rows[day][_N]):  # ours are all there
+            theirs = vendor_minutes.read_date(symbol, feed, date)
+            for made in daily_bars.rows(_from_minutes(vendor_minutes.in_place_of(ours, theirs), market, date)):
+                rows[day] = made
     ordered = [rows[day] for day in sorted(rows, reverse=not ascending)]
     if len(found) > MOST_MADE:
         beyond = (found[MOST_MADE] - EPOCH_DATE).days
@@ -95,10 +104,10 @@ def read(
 _N = daily_bars.COLUMNS.index("n")
 
 
-def _from_minutes(symbol: str, feed: str, market: str, date: datetime.date) -> DailyBars:
+def _from_minutes(minutes: Bars, market: str, date: datetime.date) -> DailyBars:
     bounds = trading_dates.calendar(market).regular_window(date)
     window = None if bounds is None else Window(market=market, start_us=bounds[0], end_us=bounds[1])
-    return days.build(storage().read_day_minutes(date, feed, symbol), date, window)
+    return days.build(minutes, date, window)
 
 
 def as_bars(found: DailyBars, timezone: str) -> Bars:

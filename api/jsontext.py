@@ -17,6 +17,7 @@ Flags = npt.NDArray[np.bool_]
 
 TAKER = ("-", "B", "S")  # by wire.Side: unknown, buyer, seller
 ZERO_SIZE = "zero_size"  # the condition of a print at which nothing changed hands; it counts for no candle
+SOURCES = (',"src":"naru"', ',"src":"kis"')  # ours, the vendor's
 NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "s" is 0
 
 
@@ -91,18 +92,20 @@ def _average_texts(found: Bars) -> list[str]:
     return [text if volume else "null" for text, volume in zip(texts, found.volume.tolist(), strict=True)]
 
 
-def bars(found: Bars, *, closed: Flags, gap: Flags | None = None) -> list[str]:
-    """The members of each candle's object, without braces; `gap` is left out where nobody asked."""
+def bars(found: Bars, *, closed: Flags, gap: Flags | None = None, vendor: Flags | None = None) -> list[str]:
+    """The members of each candle's object, without braces; `gap` and `src` (which are a vendor's) are left out where
+    nobody asked."""
     prices = [decimals(getattr(found, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")]
     columns: Sequence[Sequence[Any]] = (
         times(found.time_us, "s"), *prices, decimals(found.volume, wire.SIZE_SCALE), found.n.tolist(),
         _average_texts(found),
         [("false", "true")[flag] for flag in closed.tolist()], found.rev.tolist(), dates(found.trade_date),
         [""] * len(found) if gap is None else [(',"gap":0', ',"gap":1')[flag] for flag in gap.tolist()],
+        [""] * len(found) if vendor is None else [SOURCES[flag] for flag in vendor.tolist()],
     )  # fmt: skip
     return [
-        f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev},"td":"{td}"{g}'
-        for t, o, h, l, c, v, n, vw, x, rev, td, g in zip(*columns, strict=True)  # noqa: E741 - the dialect's own names
+        f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev},"td":"{td}"{g}{src}'
+        for t, o, h, l, c, v, n, vw, x, rev, td, g, src in zip(*columns, strict=True)  # noqa: E741 - the dialect's own names
     ]
 
 

@@ -21,6 +21,7 @@ from marketdata.types import minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import Ticks
+from marketdata.vendors import minutes as vendor_minutes
 from terminals import wire
 
 CHUNK = 12_000
@@ -118,11 +119,20 @@ def read_trades(series: Sequence[Series], *, after: TickKey | None, limit: int, 
 
 
 def read_bars(
-    series: Sequence[Series], timeframe: Timeframe | DateFrame, *, after: TickKey | None, limit: int, ascending: bool
+    series: Sequence[Series],
+    timeframe: Timeframe | DateFrame,
+    *,
+    after: TickKey | None,
+    limit: int,
+    ascending: bool,
+    fill: bool = False,
 ) -> BarPage:
-    """At most `limit` whole candles, symbol after symbol in the order asked for, each in the order of time."""
+    """At most `limit` whole candles, symbol after symbol in the order asked for, each in the order of time. With `fill`
+    minutes of which there is a vendor's bar are the vendor's."""
     reader: _Minutes | _Days = (
-        _Days(timeframe, series, ascending) if isinstance(timeframe, DateFrame) else _Minutes(timeframe, ascending)
+        _Days(timeframe, series, ascending, fill=fill)
+        if isinstance(timeframe, DateFrame)
+        else _Minutes(timeframe, ascending, fill=fill)
     )
     found: list[tuple[Series, Bars]] = []
     last: TickKey | None = after
@@ -145,8 +155,8 @@ def read_bars(
 class _Minutes:
     """Candles of minutes and hours, from minute candles."""
 
-    def __init__(self, timeframe: Timeframe, ascending: bool) -> None:
-        self._timeframe, self._ascending = timeframe, ascending
+    def __init__(self, timeframe: Timeframe, ascending: bool, *, fill: bool) -> None:
+        self._timeframe, self._ascending, self._fill = timeframe, ascending, fill
         self._left = MOST_MINUTES
 
     @property
@@ -157,7 +167,11 @@ class _Minutes:
     def any_left(self, one: Series) -> bool:
         """Whether a series has any candle that was asked for."""
         start, end = self._bounds(one, None)
-        return start < end and len(storage().read_minutes(one.symbol, one.feed, start, end, limit=1, ends=False)) > 0
+        if start >= end:
+            return False
+        if self._fill and len(vendor_minutes.read(one.symbol, one.feed, start, end, limit=1)):
+            return True
+        return len(storage().read_minutes(one.symbol, one.feed, start, end, limit=1, ends=False)) > 0
 
     def _bounds(self, one: Series, after: TickKey | None) -> tuple[int, int]:
         """The minutes [start, end) of the candles that open within the series' times and lie beyond `after`."""
@@ -182,11 +196,8 @@ class _Minutes:
         used, exhausted = 0, start >= end
         while not exhausted and used < wanted:
             size = min(CHUNK, wanted - used)
-            chunk = storage().read_minutes(
-                one.symbol, one.feed, start, end, limit=size, ascending=ascending, ends=False
-            )
+            chunk, exhausted = self._chunk(one, start, end, size)
             used += len(chunk)
-            exhausted = len(chunk) < size
             if len(chunk):  # a minute comes with the candles of all its trading dates
                 parts.append(chunk)
                 minute = int(chunk.time_us[-1])
@@ -203,12 +214,31 @@ class _Minutes:
         more = not exhausted or len(bars) > limit
         return bars.take(np.arange(min(limit, len(bars)))), more
 
+    def _chunk(self, one: Series, start: int, end: int, size: int) -> tuple[Bars, bool]:
+        """(about `size` minutes from one end of [start, end) on, whether these are all)."""
+        ours = storage().read_minutes(
+            one.symbol, one.feed, start, end, limit=size, ascending=self._ascending, ends=False
+        )
+        exhausted = len(ours) < size
+        if not self._fill:
+            return ours, exhausted
+        if not exhausted:  # the vendor's, too, as far as ours were read
+            minute = int(ours.time_us[-1])
+            start, end = (start, minute + 1) if self._ascending else (minute, end)
+        theirs = vendor_minutes.read(one.symbol, one.feed, start, end, limit=size, ascending=self._ascending)
+        if len(theirs) == size:
+            minute = int(theirs.time_us[-1])
+            ours = ours.take(ours.time_us <= minute if self._ascending else ours.time_us >= minute)
+            exhausted = False
+        both = vendor_minutes.in_place_of(ours, theirs)
+        return both if self._ascending else _reversed(both), exhausted
+
 
 class _Days:
     """Candles of days, weeks and months, by trading date."""
 
-    def __init__(self, frame: DateFrame, series: Sequence[Series], ascending: bool) -> None:
-        self._frame, self._ascending = frame, ascending
+    def __init__(self, frame: DateFrame, series: Sequence[Series], ascending: bool, *, fill: bool = False) -> None:
+        self._frame, self._ascending, self._fill = frame, ascending, fill
         self._left = MOST_DAYS
         bounds = [self._bounds(one, None) for one in series]
         start, end = min(start for start, _ in bounds), max(end for _, end in bounds)
@@ -262,7 +292,7 @@ class _Days:
     def _days(self, one: Series, start: int, end: int, limit: int) -> tuple[DailyBars, bool]:
         return series_days.read(
             one.symbol, one.feed, one.market, self._known, _date(start), _date(end),
-            limit=limit, ascending=self._ascending,
+            limit=limit, ascending=self._ascending, fill=self._fill,
         )  # fmt: skip
 
 

@@ -23,6 +23,9 @@ class Bar(serializers.Serializer[Any]):
     rev = serializers.IntegerField(help_text="corrections of its minutes")
     td = serializers.DateField(help_text="trading date; the newest one of a candle of several")
     gap = serializers.IntegerField(help_text="1 when a terminal reported rows lost in its time")
+    src = serializers.ChoiceField(
+        choices=["naru", "kis"], required=False, help_text="with gaps=fill: kis where a minute of it is the vendor's"
+    )
 
 
 class Trade(serializers.Serializer[Any]):

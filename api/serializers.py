@@ -146,6 +146,9 @@ class SymbolTradesQuery(RangeQuery):
 class _Bars(RangeQuery):
     timeframe = TimeframeField(required=False, help_text=f"{timeframes.ALLOWED}; default 1Min")
     adjustment = serializers.ChoiceField(choices=["raw"], required=False, default="raw")
+    gaps = serializers.ChoiceField(
+        choices=["fill"], required=False, help_text="show the vendor's bar where rows of ours were lost, and `src`"
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return {"timeframe": timeframes.MINUTE, **super().validate(attrs)}

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 # They change nothing, or they are the servers themselves.
 NOT_NOTED = frozenset(
     (
-        "check", "calendar", "collectstatic", "compilemessages", "diffsettings", "doctor", "findstatic", "help",
+        "check", "calendar", "collectstatic", "compilemessages", "diffsettings", "doctor", "findstatic", "gaps", "help",
         "makemessages", "makemigrations", "runall", "runingest", "runserver", "runweb", "showmigrations", "sqlmigrate",
         "spectacular", "test", "testserver", "verify_backup", "verify_day", "version",
     )

@@ -207,6 +207,7 @@ env.not_below(
     {"RETENTION_TICKS_DAYS": RETENTION_TICKS_DAYS, "RETENTION_MINUTES_DAYS": RETENTION_MINUTES_DAYS},
     "the ledger is what recognises a tick that is sent again, and without it the tick would be counted twice",
 )
+RETENTION_VENDOR_DAYS = env.integer("RETENTION_VENDOR_DAYS", 365, low=1, high=36_500)
 # Not longer than the ledger remembers: what is older could be stored twice.
 MAX_SPOOL_DAYS = env.integer("MAX_SPOOL_DAYS", min(90, RETENTION_LEDGER_DAYS), low=1, high=RETENTION_LEDGER_DAYS)
 
@@ -225,6 +226,13 @@ RETENTION_BACKUPS_DAYS = env.integer("RETENTION_BACKUPS_DAYS", 30, low=1, high=3
 # --- archive ----------------------------------------------------------------------------------------------------------
 ARCHIVE = env.boolean("ARCHIVE", False)
 ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(VAR_DIR / "archive"))
+
+# --- what the server asks KIS (marketdata/vendors/) -------------------------------------------------------------------
+NARU_KIS_KEYS_FILE = env.text("NARU_KIS_KEYS_FILE", "")
+NARU_KIS_STATE_DIR = env.text("NARU_KIS_STATE_DIR", str(VAR_DIR / "kis"))
+NARU_KIS_MASTERS_URL = env.text("NARU_KIS_MASTERS_URL", "https://new.real.download.dws.co.kr/common/master")
+NARU_KIS_MASTERS_TIME = env.clock("NARU_KIS_MASTERS_TIME", "07:30")
+NARU_KIS_REPAIR_TIME = env.clock("NARU_KIS_REPAIR_TIME", "20:10")
 
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {

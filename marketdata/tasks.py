@@ -88,3 +88,31 @@ def keep_events(**_: object) -> None:
         alarms.raise_alarm("events_off", trouble)
     else:
         alarms.resolve("events_off")
+
+
+# What asks KIS is imported where it is done: httpx would cost every process of Celery memory that only one needs.
+
+
+@shared_task(soft_time_limit=90, time_limit=120)
+def repair_gaps(**_: object) -> None:
+    """KIS's minute bars for the minutes in which something of ours was lost, a slice at a time."""
+    from marketdata.vendors import duties
+
+    duties.repair_gaps(rollover.utc_now())
+
+
+@shared_task(soft_time_limit=240, time_limit=300)
+def load_masters(**_: object) -> None:
+    """The morning's symbols from KIS's master files, and their price limits."""
+    from marketdata.vendors import duties
+
+    duties.load_masters(rollover.utc_now())
+    duties.load_limits(rollover.utc_now())
+
+
+@shared_task(soft_time_limit=90, time_limit=120)
+def check_holidays(**_: object) -> None:
+    """KIS's holidays beside our calendar."""
+    from marketdata.vendors import duties
+
+    duties.check_holidays(rollover.utc_now())

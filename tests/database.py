@@ -42,6 +42,9 @@ TABLES = (
     "trade_date",
     "feed_owner",
     "audit_entry",
+    "vendor_minute",
+    "vendor_run",
+    "symbol_change",
     "symbol",
     "feed WHERE created_by_id IS NOT NULL",  # the others come with the migrations
     "client",

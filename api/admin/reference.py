@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from api.admin import site
-from marketdata.models import Feed, FeedOwner, Market, Source, Symbol
+from marketdata.models import Feed, FeedOwner, Market, Source, Symbol, SymbolChange
 from marketdata.reference import owners
 
 __all__ = ["site"]
@@ -26,10 +26,15 @@ class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     search_fields = ("code", "name", "name_en")
     search_help_text = _("Search by code or name.")
     actions = ("activate", "deactivate")
-    readonly_fields = ("created_at",)
+    # The master files' words, which the next one would bring back (marketdata/vendors/masters.py).
+    readonly_fields = (
+        "created_at", "isin", "security_group", "base_price", "lower_limit", "upper_limit", "limits_on",
+        "previous_volume", "market_cap", "listed_on", "is_halted",
+        "is_administrative", "is_in_liquidation", "warning", "master", "mastered_at", "delisted_on",
+    )  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Symbol | None = None) -> Any:
-        return ("code", "created_at") if obj else ("created_at",)  # ticks are kept under the code
+        return ("code", *self.readonly_fields) if obj else self.readonly_fields  # ticks are kept under the code
 
     def has_delete_permission(self, request: HttpRequest, obj: Symbol | None = None) -> bool:
         return False  # its ticks would stay behind, nameless; deactivate it
@@ -49,6 +54,13 @@ class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
             self.log_change(request, symbol, f"is_active = {active}")
         text = _("%(count)d symbols changed; ingest follows within half a minute.") % {"count": count}
         self.message_user(request, text, messages.SUCCESS)
+
+
+@admin.register(SymbolChange)
+class SymbolChangeAdmin(site.ReadOnly):
+    list_display = ("found_at", "symbol", "what", "before", "after")
+    list_filter = ("what",)
+    search_fields = ("=symbol", "before", "after")
 
 
 @admin.register(Market)

@@ -19,13 +19,19 @@ from api.paging import Series
 from api.serializers import BarsQuery, SymbolBarsQuery
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import Int64, Mask
+from marketdata.vendors import minutes
 
 
-def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: int) -> list[str]:
-    """The members of candles' objects, with whether each is closed and whether something in it was lost."""
+def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: int, *, fill: bool = False) -> list[str]:
+    """The members of candles' objects, with whether each is closed and whether something in it was lost; with `fill`
+    also whose they are."""
     starts, ends = _spans(one, bars, timeframe)
     gaps = series.gaps(one.feed, one.symbol, int(starts.min()), int(ends.max())) if len(bars) else []
-    return jsontext.bars(bars, closed=ends <= now_us, gap=touched(starts, ends, gaps))
+    vendor = None
+    if fill:
+        theirs = minutes.times(one.symbol, one.feed, int(starts.min()), int(ends.max())) if len(bars) else starts
+        vendor = np.searchsorted(theirs, starts) < np.searchsorted(theirs, ends)
+    return jsontext.bars(bars, closed=ends <= now_us, gap=touched(starts, ends, gaps), vendor=vendor)
 
 
 def touched(starts: Int64, ends: Int64, gaps: list[tuple[int, int]]) -> Mask:
@@ -55,12 +61,16 @@ def _spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[I
 
 def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
     timeframe: Timeframe | DateFrame = query["timeframe"]
+    fill = query.get("gaps") == "fill"
     page = paging.read_bars(
         series.of(symbols, query), timeframe, after=series.after(query, timeframe.name, symbols),
-        limit=query["limit"], ascending=query["sort"] == "asc",
+        limit=query["limit"], ascending=query["sort"] == "asc", fill=fill,
     )  # fmt: skip
     now_us = time.time_ns() // 1000
-    shown = {one.symbol: msgspec.Raw(jsontext.array(text_of(one, bars, timeframe, now_us))) for one, bars in page.found}
+    shown = {
+        one.symbol: msgspec.Raw(jsontext.array(text_of(one, bars, timeframe, now_us, fill=fill)))
+        for one, bars in page.found
+    }
     token = paging.encode_token(page.next, timeframe.name) if page.next else None
     return shown, token
 

@@ -19,7 +19,16 @@ from django.db.models import Model, QuerySet, Sum
 from marketdata import alarms
 from marketdata.ledger import batch_ledger, comparisons
 from marketdata.maintenance import dropped
-from marketdata.models import DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream, RolloverRun
+from marketdata.models import (
+    DeadLetter,
+    Gap,
+    IngestBatch,
+    IngestBatchDay,
+    IngestReject,
+    IngestStream,
+    RolloverRun,
+    VendorMinute,
+)
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, PRICES, TEMP, Progress
 from marketdata.types.checksums import PRIME, Figure
@@ -155,6 +164,7 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
         gone.append(drop)
         log.info("dropped table=%s start=%s rows=%d bytes=%d", drop.table, drop.start, drop.rows, drop.bytes)
     forget_ledger(now, progress=progress)
+    forget_vendor_minutes(now, progress=progress)
     return gone
 
 
@@ -205,6 +215,12 @@ def forget_ledger(now: datetime.datetime, *, progress: Progress) -> int:
             days.delete()
             gone += IngestBatch.objects.filter(batch__in=old).delete()[0]
         progress(f"{gone:,} rows of the ledger forgotten")
+
+
+def forget_vendor_minutes(now: datetime.datetime, *, progress: Progress) -> int:
+    """Delete vendors' minute bars past RETENTION_VENDOR_DAYS, in pieces."""
+    oldest = now.date() - datetime.timedelta(days=settings.RETENTION_VENDOR_DAYS)
+    return _in_pieces(VendorMinute.objects.filter(trade_date__lt=oldest), progress)
 
 
 def _newest(batches: list[int]) -> set[int]:

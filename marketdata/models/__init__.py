@@ -15,7 +15,8 @@ from marketdata.models.ledger import (
     TradeDate,
 )
 from marketdata.models.operations import Alarm, AuditEntry, BackupRun, DroppedDay, JobLease, RolloverRun
-from marketdata.models.reference import CalendarOverride, Client, Feed, FeedOwner, Market, Source, Symbol
+from marketdata.models.reference import CalendarOverride, Client, Feed, FeedOwner, Market, Source, Symbol, SymbolChange
+from marketdata.models.vendors import VendorMinute, VendorRun
 from marketdata.models.voids import FeedNotice, VoidedTick, VoidOrder
 
 __all__ = [
@@ -50,8 +51,11 @@ __all__ = [
     "Source",
     "StockPrice",
     "Symbol",
+    "SymbolChange",
     "TempMarketData",
     "TradeDate",
+    "VendorMinute",
+    "VendorRun",
     "VoidOrder",
     "VoidedTick",
 ]

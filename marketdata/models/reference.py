@@ -45,7 +45,8 @@ def validate_quotas(given: object) -> None:
 
 
 class Market(models.Model):
-    """Where symbols trade. The trading date of an event is its local date after adding `trade_date_shift_s` seconds."""
+    """Where symbols trade. The trading date of an event is its local date after adding `trade_date_shift_s`
+    seconds."""
 
     code = models.CharField(_("code"), max_length=8, primary_key=True)
     name = models.CharField(_("name"), max_length=64)
@@ -145,6 +146,25 @@ class Symbol(models.Model):
         related_name="+",
         verbose_name=_("registered by"),
     )
+    # What a vendor's master file says of it each morning (marketdata/vendors/masters.py).
+    isin = models.CharField(_("ISIN"), max_length=12, blank=True)
+    security_group = models.CharField(
+        _("security group"), max_length=2, blank=True, help_text=_("ST stock, EF ETF, EN ETN, EW ELW, RT REIT, …")
+    )
+    base_price = models.BigIntegerField(_("base price, 1e-8"), null=True, blank=True)
+    lower_limit = models.BigIntegerField(_("lower limit, 1e-8"), null=True, blank=True)
+    upper_limit = models.BigIntegerField(_("upper limit, 1e-8"), null=True, blank=True)
+    limits_on = models.DateField(_("limits are of"), null=True, blank=True)
+    previous_volume = models.BigIntegerField(_("volume of the day before, 1e-6"), null=True, blank=True)
+    market_cap = models.BigIntegerField(_("market value, KRW"), null=True, blank=True)
+    listed_on = models.DateField(_("listed on"), null=True, blank=True)
+    is_halted = models.BooleanField(_("trading halted"), default=False)
+    is_administrative = models.BooleanField(_("administrative issue"), default=False)
+    is_in_liquidation = models.BooleanField(_("liquidation trading"), default=False)
+    warning = models.CharField(_("market warning"), max_length=2, blank=True)
+    master = models.CharField(_("master file"), max_length=16, blank=True, db_index=True)
+    mastered_at = models.DateTimeField(_("seen in the master file at"), null=True, blank=True)
+    delisted_on = models.DateField(_("gone from the master file on"), null=True, blank=True)
 
     class Meta:
         db_table = "symbol"
@@ -153,6 +173,32 @@ class Symbol(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}".strip()
+
+
+class SymbolChange(models.Model):
+    """What a master file told anew of a symbol: its first listing, another name, that it is gone. Never deleted, so
+    that a name that was is found again."""
+
+    class What(models.TextChoices):
+        LISTED = "listed", _("new")
+        RENAMED = "renamed", _("renamed")
+        DELISTED = "delisted", _("gone")
+        RETURNED = "returned", _("listed again")
+
+    symbol = models.CharField(_("symbol"), max_length=24)
+    what = models.CharField(_("what"), max_length=8, choices=What.choices)
+    before = models.CharField(_("before"), max_length=80, blank=True)
+    after = models.CharField(_("after"), max_length=80, blank=True)
+    found_at = models.DateTimeField(_("found at"))
+
+    class Meta:
+        db_table = "symbol_change"
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [models.Index(fields=["symbol", "found_at"], name="symbol_change_of")]
+        verbose_name = verbose_name_plural = _("Symbol change")
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.what} {self.after}".strip()
 
 
 class Feed(models.Model):

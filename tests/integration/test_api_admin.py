@@ -12,7 +12,9 @@ from tests.integration.serving import serving
 
 __all__ = ["serving"]
 
-LEDGER = ("ingeststream", "ingestbatch", "ingestreject", "deadletter", "gap")
+LEDGER = (
+    "ingeststream", "ingestbatch", "ingestreject", "deadletter", "gap", "vendorminute", "vendorrun", "symbolchange",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -1,0 +1,120 @@
+"""What the server asks KIS each day, called by the timetable. Each does whatever is still due; where no keys are
+configured nothing is asked, which a process says once."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+
+from django.conf import settings
+
+from marketdata import alarms
+from marketdata.calendar import trading_dates
+from marketdata.maintenance import leases
+from marketdata.maintenance.rollover.schedule import SEOUL
+from marketdata.vendors import holidays, kis, masters, repair, runs
+from marketdata.vendors.errors import NotConfigured, UnusableKeys, VendorAway, VendorRefused
+from marketdata.vendors.gap_minutes import MARKET
+
+log = logging.getLogger(__name__)
+
+MASTERS_LEASE = MASTERS_JOB = "vendor_masters"
+LIMITS_JOB = "vendor_limits"
+BAD_KEYS = "kis_keys"
+SLICE_S = 25.0  # of one turn of a repair: the rollover waits in the same queue
+_told: set[str] = set()
+
+
+def _configured(what: str) -> bool:
+    """Whether there are keys that can be used; keys that cannot be are an alarm."""
+    try:
+        kis.account()
+    except NotConfigured as error:
+        if what not in _told:
+            _told.add(what)
+            log.info("%s skipped reason=%s", what, error)
+        return False
+    except UnusableKeys as error:
+        alarms.raise_alarm(BAD_KEYS, str(error))
+        return False
+    alarms.resolve(BAD_KEYS)
+    return True
+
+
+def repair_gaps(now: datetime.datetime) -> None:
+    """A slice of what is to be fetched for the minutes with gaps of the last trading days."""
+    if not _configured("repair"):
+        return
+    with kis.Service(kis.account(), clock=lambda: now) as service:
+        try:
+            outcomes = repair.run_due(repair.due_dates(now), service, now, until_s=time.monotonic() + SLICE_S)
+        except leases.LeaseHeld as error:
+            log.info("repair waits reason=%s", error)
+            return
+        except VendorAway as error:  # the alarm is raised; the next turn tries again
+            log.warning("repair ended error=%s", error)
+            return
+    for outcome in outcomes:
+        log.info(
+            "repaired date=%s fetched=%d replaced=%d questions=%d left=%d refused=%d differing=%d",
+            outcome.date, outcome.fetched, outcome.replaced, outcome.questions, outcome.left, len(outcome.refused),
+            len(outcome.differing),
+        )  # fmt: skip
+
+
+def load_masters(now: datetime.datetime) -> None:
+    """The morning's master files, once on each trading day; again until all of them were taken over."""
+    today = _morning(now)
+    if today is None or runs.is_done(MASTERS_JOB, today) or not _configured("load_masters"):
+        return
+    try:
+        with leases.hold(MASTERS_LEASE):
+            taken = masters.take([kis.download(name) for name in kis.MASTERS], now)
+            runs.finish(MASTERS_JOB, today, now, ", ".join(map(masters.summary, taken)))
+    except leases.LeaseHeld as error:
+        log.info("masters wait reason=%s", error)
+    except VendorAway as error:
+        alarms.raise_alarm(masters.FAILED, f"{today}: {error}; tried again until it succeeds")
+    else:
+        alarms.resolve(masters.FAILED)
+
+
+def load_limits(now: datetime.datetime) -> None:
+    """Today's price limits of what the morning's files list, once they were loaded; they tell none."""
+    today = _morning(now)
+    if today is None or not runs.is_done(MASTERS_JOB, today) or runs.is_done(LIMITS_JOB, today):
+        return
+    if not _configured("load_limits"):
+        return
+    codes = masters.to_ask_limits()
+    try:
+        with leases.hold(MASTERS_LEASE), kis.Service(kis.account(), clock=lambda: now) as service:
+            kept = masters.take_limits(service.limits(codes), today)
+            runs.finish(LIMITS_JOB, today, now, f"{kept} of {len(codes)} symbols")
+    except leases.LeaseHeld as error:
+        log.info("limits wait reason=%s", error)
+    except VendorRefused as error:
+        runs.finish(LIMITS_JOB, today, now, str(error))
+        log.info("no limits reason=%s", error)
+    except VendorAway as error:
+        alarms.raise_alarm(masters.LIMITS_FAILED, f"{today}: {error}; tried again until it succeeds")
+    else:
+        alarms.resolve(masters.LIMITS_FAILED)
+
+
+def check_holidays(now: datetime.datetime) -> None:
+    """The vendor's holidays beside our calendar, asked once a day."""
+    today = _morning(now)
+    if today is None or runs.is_done(holidays.JOB, today) or not _configured("check_holidays"):
+        return
+    with kis.Service(kis.account(), clock=lambda: now) as service:
+        holidays.check_due(service.opens, now)
+
+
+def _morning(now: datetime.datetime) -> datetime.date | None:
+    """The date in Seoul if it is a trading day and NARU_KIS_MASTERS_TIME is past."""
+    local = now.astimezone(SEOUL)
+    if local.time() < settings.NARU_KIS_MASTERS_TIME or not trading_dates.calendar(MARKET).is_session(local.date()):
+        return None
+    return local.date()

@@ -1,0 +1,65 @@
+"""Whether a vendor's holidays are those of our calendar. A date on which the two differ is an alarm until they
+agree."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Mapping
+
+from marketdata import alarms
+from marketdata.calendar import trading_dates
+from marketdata.maintenance.rollover.schedule import SEOUL
+from marketdata.models import Alarm
+from marketdata.vendors import runs
+from marketdata.vendors.errors import VendorAway, VendorRefused
+from marketdata.vendors.gap_minutes import MARKET
+
+log = logging.getLogger(__name__)
+
+JOB, DIFFERS, FAILED = "holidays", "calendar_differs", "holidays_failed"
+DAYS_AHEAD = 60
+
+
+def compare(opens: Mapping[datetime.date, bool], today: datetime.date) -> list[datetime.date]:
+    """The dates from `today` on that differ from our calendar, with an alarm for each; the alarms of dates that agree,
+    or that are over, are resolved. `opens` says whether the vendor thinks the market opens."""
+    calendar = trading_dates.calendar(MARKET)
+    differing = []
+    for date, is_open in sorted(opens.items()):
+        if not today <= date < today + datetime.timedelta(days=DAYS_AHEAD):
+            continue
+        day, words = calendar.day(date), {True: "open", False: "closed"}
+        if day.is_open == is_open:
+            alarms.resolve(DIFFERS, subject=date.isoformat())
+            continue
+        differing.append(date)
+        reason = f" ({day.reason})" if day.reason else ""
+        alarms.raise_alarm(
+            DIFFERS,
+            f"{date:%Y-%m-%d %a}: the vendor says {words[is_open]}, our calendar says {words[day.is_open]}{reason}",
+            subject=date.isoformat(),
+        )
+    for subject in Alarm.objects.filter(code=DIFFERS, cleared_at=None).values_list("subject", flat=True):
+        if subject < today.isoformat():
+            alarms.resolve(DIFFERS, subject=subject)
+    return differing
+
+
+def check_due(ask: Callable[[datetime.date], Mapping[datetime.date, bool]], now: datetime.datetime) -> bool:
+    """Ask once a day, whichever process comes first, and compare. False if it was asked today. The vendor allows one
+    call a day, so a failed one is an alarm and made good tomorrow."""
+    today = now.astimezone(SEOUL).date()
+    if not runs.claim(JOB, today, now):
+        return False
+    try:
+        opens = ask(today)
+    except (VendorAway, VendorRefused) as error:
+        alarms.raise_alarm(FAILED, f"holidays could not be asked on {today}: {error}; tomorrow again")
+        runs.note(JOB, str(error))
+        return True
+    alarms.resolve(FAILED)
+    differing = compare(opens, today)
+    runs.note(JOB, f"{len(opens)} dates, {len(differing)} differ")
+    log.info("holidays compared dates=%d differing=%d", len(opens), len(differing))
+    return True

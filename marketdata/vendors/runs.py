@@ -1,0 +1,31 @@
+"""Which daily question was put to a vendor for which day, so that of all processes on all machines one asks it."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db.models import Q
+
+from marketdata.models import VendorRun
+
+
+def claim(job: str, date: datetime.date, now: datetime.datetime) -> bool:
+    """Whether the caller is the one to do the job for that day. Once claimed it is not given out again."""
+    VendorRun.objects.bulk_create([VendorRun(job=job)], ignore_conflicts=True)
+    open_ = VendorRun.objects.filter(Q(run_date=None) | Q(run_date__lt=date), job=job)
+    return open_.update(run_date=date, begun_at=now, outcome="") == 1
+
+
+def is_done(job: str, date: datetime.date) -> bool:
+    """Whether the job was claimed for that day."""
+    return VendorRun.objects.filter(job=job, run_date__gte=date).exists()
+
+
+def note(job: str, outcome: str) -> None:
+    """Keep in a few words how the job ended."""
+    VendorRun.objects.filter(job=job).update(outcome=outcome[:300])
+
+
+def finish(job: str, date: datetime.date, now: datetime.datetime, outcome: str) -> None:
+    """The job is done for that day: for what may be tried again until it is, unlike what is claimed."""
+    VendorRun.objects.update_or_create(job=job, defaults={"run_date": date, "begun_at": now, "outcome": outcome[:300]})
