@@ -70,6 +70,7 @@ class Candles:
         self._formed: set[Key] = set()
         self._opened = False  # whether open candles begin with what the database had
         self._opens_us = 0  # the minutes that were open when it was to be asked
+        self._opening: Reading | None = None  # that asks it
         self._minutes: set[int] = set()  # that are open and have a candle
         self._ending: set[int] = set()
         self._changed: set[Key] = set()
@@ -114,8 +115,12 @@ class Candles:
 
     def absorb(self, bars: Bars, event_us: int, now_us: int, watched: Collection[str]) -> None:
         """Take over the merged candles of a commit whose latest event is `event_us`. Closed ones of `watched` symbols
-        are to be read again."""
+        are to be read again. While nothing is watched they are left alone: who comes then begins with what the database
+        has."""
         self._tick(event_us, now_us)
+        if not watched:
+            self._forget_open()
+            return
         for row in rows_of(bars):
             key = (row[0], row[_TIME])
             if self._ended_us is None or key[1] >= self._ended_us:
@@ -151,11 +156,15 @@ class Candles:
 
     def missed(self) -> None:
         """A part of the feed was not seen: open candles begin anew, and what was told is to be compared."""
-        self._open.clear()
-        self._formed.clear()
         if self._opened:
             self._opens_us = self._ended_us or 0
-        self._opened, self._check = False, True
+        self._forget_open()
+        self._check = True
+
+    def _forget_open(self) -> None:
+        self._open.clear()
+        self._formed.clear()
+        self._opened, self._opening = False, None
 
     def due(self, watched: Collection[str]) -> Reading | None:
         """What to read next for those who listen to `watched` symbols; None when nothing is."""
@@ -163,6 +172,8 @@ class Candles:
         if ended_us is None:
             return None
         if not watched:
+            if not self._opened:
+                self._opens_us = ended_us  # what closes before somebody comes is not told
             self._ending.clear()
             self._changed.clear()
             self._told.clear()
@@ -171,7 +182,8 @@ class Candles:
             return None
         symbols = None if ALL in watched else frozenset(watched)
         if not self._opened:
-            return Reading(self._opens_us, FAR_US, None, opens=True)
+            self._opening = Reading(self._opens_us, FAR_US, None, opens=True)
+            return self._opening
         if self._ending:
             first = min(self._ending)
             ending = frozenset(minute for minute in self._ending if minute < first + KEEP_US)
@@ -202,6 +214,8 @@ class Candles:
         change = Change()
         ended_us = self._ended_us or 0
         if reading.opens:
+            if reading is not self._opening:
+                return change  # what came while it was under way was not kept: it is read again
             self._opened = True
             for row in rows_of(found):
                 if row[_TIME] >= ended_us:

@@ -318,6 +318,45 @@ def test_a_forming_candle_begins_with_what_the_database_had():
     assert names(feed.candles.formed()) == [("005930", 0, 4)]
 
 
+def test_a_candle_that_formed_while_nobody_watched_is_told_whole_to_who_comes():
+    feed = Feed(watched=frozenset())
+    feed.commit(bars(1))
+    assert feed.tell() == []
+    feed.commit(bars(1, 2))
+    assert feed.tell() == []
+
+    feed.watched = frozenset(ALL)
+    assert feed.tell() == []
+    assert [row[COLUMNS.index("n")] for row in feed.candles.formed()] == [2]
+    feed.commit(bars(70))
+    assert feed.tell() == [("b", "005930", 0, 2)]
+
+
+def test_a_candle_that_closed_while_nobody_watched_is_not_told_to_who_comes():
+    feed = Feed(watched=frozenset())
+    feed.commit(bars(1))
+    assert feed.tell() == []
+    assert feed.tell(NOW + 5 * MINUTE_US) == []
+
+    feed.watched = frozenset(ALL)
+    assert feed.tell(NOW + 5 * MINUTE_US) == []
+
+
+def test_what_came_for_nobody_while_open_candles_were_read_is_read_again():
+    feed = Feed()
+    feed.commit(bars(1))
+    reading = feed.due()
+    found = feed.read(reading)
+    feed.watched = frozenset()
+    feed.commit(bars(1, 2))
+
+    feed.watched = frozenset(ALL)
+    feed.candles.done(reading, found)
+    assert feed.tell() == []
+
+    assert [row[COLUMNS.index("n")] for row in feed.candles.formed()] == [2]
+
+
 def test_a_closed_candle_is_no_longer_forming():
     feed = Feed()
     feed.tell()
