@@ -26,6 +26,7 @@ from redis.exceptions import LockError
 
 from marketdata import metrics
 from marketdata.ledger import batch_ledger
+from marketdata.ledger.batch_ledger import Rows
 from marketdata.models import FeedPending, IngestRequeue
 from marketdata.realtime import feed, live_state, seeding
 from marketdata.storage import storage
@@ -63,10 +64,20 @@ class Pending(NamedTuple):
 
 def expect(stored: Iterable[Ticks], committed_us: int) -> None:
     """In the transaction that stores these ticks: note that the feed has to get them, and let go of what it has got."""
+    let_go()
+    batch_ledger.insert(notes(stored, committed_us))
+
+
+def let_go() -> None:
+    """In a transaction: remove the notes of what the feed has got, once they are many."""
     if len(_announced) >= REMOVED_TOGETHER:
         gone = sorted(_announced)
         _remove(gone)
         transaction.on_commit(partial(_announced.difference_update, gone))
+
+
+def notes(stored: Iterable[Ticks], committed_us: int) -> Rows:
+    """What is to be noted in the transaction that stores these ticks: that the feed has to get them."""
     rows = [
         Pending(batch=batch, feed=ticks.feed, ticks=count, committed_us=committed_us, spans=msgpack.packb(spans))
         for ticks in stored
@@ -74,7 +85,7 @@ def expect(stored: Iterable[Ticks], committed_us: int) -> None:
         for batch, count, spans in _places(ticks)
     ]
     # The note of a batch that the ledger has lost may still be there when the batch is stored again.
-    batch_ledger.insert("feed_pending", Pending._fields, sorted(rows), key="batch")
+    return Rows("feed_pending", Pending._fields, sorted(rows), key="batch")
 
 
 def announced(batches: Iterable[int]) -> None:
@@ -255,7 +266,7 @@ def _chunks(batches: Sequence[int], most: int) -> Iterator[Sequence[int]]:
 def _remove(batches: Sequence[int]) -> None:
     """Remove notes, in key order as everybody does it."""
     for part in _chunks(batches, 500):
-        FeedPending.objects.filter(batch__in=part).delete()
+        batch_ledger.delete("feed_pending", "batch", part)
 
 
 def _minute(time_us: int) -> int:

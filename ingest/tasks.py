@@ -181,14 +181,17 @@ def _commit(
             closed |= error.dates
         except SumTooLargeError as error:  # some rows fewer each time, so it ends
             groups = batch_decoding.without_candles(groups, error.feed, error.keys)
-        except batch_ledger.ClaimLostError:
-            tries += 1
-            connections.steadily(functools.partial(_claim_again, fresh, left))
-            known = connections.steadily(lambda: batch_ledger.checksums(batch.number for batch in members))
         except batch_ledger.AlreadyClaimedError:
             tries += 1
-            known = connections.steadily(lambda: batch_ledger.checksums(batch.number for batch in members))
+            before, known = known, _known(members)
+            if known == before:  # no claim row was in the way, so one is lost
+                connections.steadily(functools.partial(_claim_again, fresh, left))
+                known = _known(members)
     raise StorageBusyError("the ledger changed under every attempt to claim these batches")
+
+
+def _known(members: list[Batch]) -> dict[int, int]:
+    return connections.steadily(lambda: batch_ledger.checksums(batch.number for batch in members))
 
 
 def _store(
@@ -197,9 +200,11 @@ def _store(
     """`closed` are the trading dates whose ticks make no candles; CandlesGoneError if there are more of them."""
     with storage().transaction():
         groups = repeats.set_aside(groups, rights.client)
-        committed_us = _claim(fresh, groups, records)
-        batch_ledger.claim_days(_by_day(groups))
-        recovery.expect([group.ticks for group in groups], committed_us)
+        committed_us = batch_ledger.now_us()
+        recovery.let_go()
+        notes = recovery.notes([group.ticks for group in groups], committed_us)
+        batch_ledger.claim_together(_claim_rows(fresh, groups, records, committed_us), _by_day(groups), notes)
+        _keep_refused(fresh)
         record_storage.store(records)
         merged = store_ticks(groups, committed_us, closed)
     return merged, committed_us
@@ -235,9 +240,7 @@ def _without(groups: list[TickGroup], known: dict[int, int]) -> list[TickGroup]:
     return kept
 
 
-def _claim(fresh: list[Batch], groups: list[TickGroup], records: Sequence[RecordGroup]) -> int:
-    committed_us = batch_ledger.now_us()
-    batch_ledger.claim(_claim_rows(fresh, groups, records, committed_us))
+def _keep_refused(fresh: list[Batch]) -> None:
     rejects = [reject for batch in fresh for reject in batch.rejects]
     if rejects:
         batch_ledger.keep_rejects(rejects)
@@ -250,7 +253,6 @@ def _claim(fresh: list[Batch], groups: list[TickGroup], records: Sequence[Record
             )
         elif batch.decoded is not None and batch.decoded.gaps:
             batch_ledger.keep_gaps(batch.number, batch.feed, batch.decoded.gaps)
-    return committed_us
 
 
 def _by_day(groups: list[TickGroup]) -> dict[tuple[int, int], Figure]:

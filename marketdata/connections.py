@@ -29,6 +29,9 @@ GIVE_UP_S = 10.0
 """Work that began longer ago than this is not tried again at once, and with it what it is a part of: a database that is
 frozen costs DATABASE_SILENCE_S and one try to connect, together less than 15 s. Whoever asked for the work does so
 later: the ledger for batches, the timetable for everything else."""
+ANSWERED_S = 0.05
+"""A connection that answered so short a while ago is not asked whether it lives: where work follows on work that is a
+round trip for each, and one that was lost since is met like any that is lost within the work."""
 _work = threading.local()
 
 
@@ -48,13 +51,17 @@ def _counted() -> Iterator[float]:
 def refresh() -> None:
     """Let go of this thread's connections that failed, are too old or do not answer. Not inside a transaction."""
     close_old_connections()
+    lives = time.monotonic() < getattr(_work, "answered", float("-inf")) + ANSWERED_S
     for one in connections.all(initialized_only=True):
-        if not one.in_atomic_block:
+        if lives:
+            one.health_check_done = True  # type: ignore[attr-defined]  # else Django asks before the next statement
+        elif not one.in_atomic_block:
             one.close_if_health_check_failed()
 
 
 def drop() -> None:
     """Close this thread's connections, also those that are too broken to be closed. Not inside a transaction."""
+    _work.answered = float("-inf")
     for one in connections.all(initialized_only=True):
         if one.in_atomic_block:
             continue
@@ -97,7 +104,9 @@ class Task(DjangoTask):  # type: ignore[type-arg]  # takes none when it runs
         with _counted():
             refresh()
             try:
-                return steadily(lambda: self.run(*args, **kwargs))
+                answer = steadily(lambda: self.run(*args, **kwargs))
+                _work.answered = time.monotonic()
+                return answer
             except BaseException:
                 drop()  # a task that was interrupted may leave its connection in the middle of an answer
                 raise

@@ -110,6 +110,7 @@ DATABASE_SILENCE_S = env.seconds("DATABASE_SILENCE_S", 9.0, low=3.0, high=3600.0
 DATABASE_CONNECT_S = 4
 _database: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'naru.sqlite3'}")
 if _database["ENGINE"].endswith("mysql"):
+    _database["ENGINE"] = "marketdata.storage.mariadb.engine"
     _database["OPTIONS"] = {
         "charset": "utf8mb4",
         "local_infile": 1,  # ticks are loaded by LOAD DATA LOCAL (docs/adr/0003)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
@@ -19,6 +19,7 @@ from django.db.models.constants import OnConflict
 from marketdata import alarms, metrics
 from marketdata.limits import quotas
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
+from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, StorageBusyError, StorageError
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.ticks import SEQ_BITS
@@ -223,10 +224,19 @@ def checksums(batches: Iterable[int]) -> dict[int, int]:
     return dict(IngestBatch.objects.filter(batch__in=list(batches)).values_list("batch", "checksum"))
 
 
+class Rows(NamedTuple):
+    """Rows to insert into a table, in this order. With `key`, a row that has the same is replaced."""
+
+    table: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    key: str | None = None
+
+
 def claim(claims: Sequence[Claim]) -> None:
     """Write the claim rows, in key order so that two workers cannot deadlock. AlreadyClaimedError if any is there."""
     try:
-        insert("ingest_batch", _CLAIM_COLUMNS, sorted(map(attrgetter(*_CLAIM_COLUMNS), claims)))
+        insert(_claims(claims))
     except IntegrityError as error:
         raise AlreadyClaimedError from error
 
@@ -234,30 +244,54 @@ def claim(claims: Sequence[Claim]) -> None:
 def claim_days(days: Mapping[tuple[int, int], Figure]) -> None:
     """Note what batches stored of which trading dates: (batch, days since 1970) -> figure. With the claim rows, in one
     transaction. ClaimLostError if something is noted of them already."""
-    rows = [
-        (batch, EPOCH_DATE + datetime.timedelta(days=day), figure.rows, figure.checksum)
-        for (batch, day), figure in sorted(days.items())
-    ]
     try:
-        insert("ingest_batch_day", ("batch", "trade_date", "rows", "checksum"), rows)
+        insert(_days(days))
     except IntegrityError as error:
         raise ClaimLostError from error
 
 
-def insert(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, key: str | None = None) -> None:
-    """Write rows with one statement, in the given order; none at all takes none. With `key`, a row of the same is
-    replaced. For what every commit writes: the ORM takes several times as long to make such a statement, and a driver
-    to fill in numbers."""
-    if not rows:
-        return
+def claim_together(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], *others: Rows) -> None:
+    """What `claim` and `claim_days` do and `others`, in one round trip to a server. AlreadyClaimedError if anything is
+    there already of one of the batches: its claim row, or only what it stored by trading date."""
+    try:
+        insert(_claims(claims), _days(days), *others)
+    except IntegrityError as error:
+        raise AlreadyClaimedError from error
+
+
+def _claims(claims: Sequence[Claim]) -> Rows:
+    return Rows("ingest_batch", _CLAIM_COLUMNS, sorted(map(attrgetter(*_CLAIM_COLUMNS), claims)))
+
+
+def _days(days: Mapping[tuple[int, int], Figure]) -> Rows:
+    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for _, day in days}
+    rows = [(batch, dates[day], figure.rows, figure.checksum) for (batch, day), figure in sorted(days.items())]
+    return Rows("ingest_batch_day", ("batch", "trade_date", "rows", "checksum"), rows)
+
+
+def insert(*given: Rows) -> None:
+    """Write rows with one statement a table; none at all takes none. For what every commit writes: the ORM takes
+    several times as long to make such a statement, and a driver to fill in numbers."""
+    storage().execute_together([_insertion(one) for one in given if one.rows])
+
+
+def delete(table: str, column: str, numbers: Sequence[int]) -> None:
+    """Delete the rows that have one of these numbers in a column. As for `insert`, the ORM takes too long."""
     quote = connection.ops.quote_name
-    values = ", ".join(f"({', '.join(str(one) if type(one) is int else '%s' for one in row)})" for row in rows)
-    replaced = connection.ops.on_conflict_suffix_sql(columns, OnConflict.UPDATE, columns, [key]) if key else ""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES {values} {replaced}",
-            [one for row in rows for one in row if type(one) is not int],
-        )
+    chosen = ", ".join(str(int(number)) for number in numbers)
+    storage().execute_together([(f"DELETE FROM {quote(table)} WHERE {quote(column)} IN ({chosen})", ())])
+
+
+def _insertion(given: Rows) -> tuple[str, list[Any]]:
+    quote, columns = connection.ops.quote_name, given.columns
+    values = ", ".join(f"({', '.join(str(one) if type(one) is int else '%s' for one in row)})" for row in given.rows)
+    replaced = ""
+    if given.key is not None:
+        replaced = connection.ops.on_conflict_suffix_sql(columns, OnConflict.UPDATE, columns, [given.key])
+    return (
+        f"INSERT INTO {quote(given.table)} ({', '.join(map(quote, columns))}) VALUES {values} {replaced}",
+        [one for row in given.rows for one in row if type(one) is not int],
+    )
 
 
 def unclaimed_days(batches: Iterable[int]) -> dict[int, dict[tuple[int, int], Figure]]:

@@ -28,15 +28,17 @@ SEEDED = "naru:latest-seeded"
 that came before this Redis is missing, so a late trade may stand where a later one belongs."""
 
 # A field is replaced only by a later event: the first 16 bytes are its time and tick_id, big-endian. They are compared
-# byte by byte, for Lua's < on strings follows the locale Redis was started in. ARGV: [symbols, their values] in
-# msgpack without its newer types, for a client takes longer to write an argument than Redis to unpack it.
+# as four numbers, which Lua holds exactly; its < on strings follows the locale Redis was started in. ARGV: [symbols,
+# their values] in msgpack without its newer types, for a client takes longer to write an argument than Redis to unpack
+# it.
 _REMEMBER = """
 local function later(new, old)
-  for at = 1, 16 do
-    local a, b = new:byte(at), old:byte(at)
-    if a ~= b then return a > b end
-  end
-  return false
+  local a, b, c, d = struct.unpack('>I4I4I4I4', new)
+  local e, f, g, h = struct.unpack('>I4I4I4I4', old)
+  if a ~= e then return a > e end
+  if b ~= f then return b > f end
+  if c ~= g then return c > g end
+  return d > h
 end
 local symbols, values = unpack(cmsgpack.unpack(ARGV[1]))
 local kept = redis.call('HMGET', KEYS[1], unpack(symbols))

@@ -539,6 +539,13 @@ class Storage(abc.ABC):
                     ).format(table=table, symbol=symbol, feed=feed, date=date, tick_id=tick_id)
                 )
 
+    def execute_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        """Run statements that give no rows, each with its parameters, one after the other; a server gets them at once.
+        The error of the first that fails; those behind it are not run."""
+        with self.connection.cursor() as cursor:
+            for sql, params in statements:
+                cursor.execute(sql, params)
+
     def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             cursor.execute(sql, params)

@@ -191,6 +191,14 @@ class ServerSQL(SharedSQL):
     def _is_locked(self, error: DatabaseError) -> bool:
         """Whether others held what was wanted, so that it may be tried again."""
 
+    def execute_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        if not statements:
+            return
+        with self.connection.cursor() as cursor:
+            cursor.execute("; ".join(sql for sql, _ in statements), [one for _, params in statements for one in params])
+            while cursor.nextset():  # an error of a later statement is raised here
+                pass
+
     def _day(self, days: int) -> datetime.date:
         return EPOCH_DATE + datetime.timedelta(days=days)
 

@@ -15,12 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics import candles
+from ingest.recovery import Pending
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import AlreadyClaimedError, Claim
 from marketdata.models import IngestBatch
 from marketdata.storage import Storage, TickKey, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
 from marketdata.storage.mariadb.load_data import MANY_ROWS
+from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import ABSENT, GREATEST, Ticks
 from tests import market
@@ -477,6 +479,27 @@ class StorageContract:
         with pytest.raises(AlreadyClaimedError):
             again()
         assert batch_ledger.checksums([1, 2, 3]) == {1: 7, 2: 7}
+
+    @pytest.mark.parametrize("there", [[claim_of(2)], []])
+    def test_what_a_commit_notes_is_noted_together_or_not_at_all(self, store, there):
+        days = {(2, 20_000): Figure(1, 1), (3, 20_000): Figure(1, 1)}
+        also = batch_ledger.Rows("feed_pending", Pending._fields, [(3, "krx", 1, 1, b"")], key="batch")
+        with store.transaction():
+            batch_ledger.claim(there)
+            batch_ledger.claim_days({(2, 20_000): Figure(1, 1)} if not there else {})
+
+        def again() -> None:
+            with store.transaction():
+                batch_ledger.claim_together([claim_of(2), claim_of(3)], days, also)
+
+        with pytest.raises(AlreadyClaimedError):
+            again()
+        assert [store.count(table) for table in ("ingest_batch", "ingest_batch_day", "feed_pending")] == [
+            len(there), 1 - len(there), 0,
+        ]  # fmt: skip
+        with store.transaction():
+            batch_ledger.claim_together([claim_of(3)], {(3, 20_000): Figure(1, 1)}, also, also)
+        assert store.count("feed_pending") == 1
 
     def test_of_two_workers_that_claim_one_batch_at_once_one_stores_it(self, store):
         def work() -> bool:

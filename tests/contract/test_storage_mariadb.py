@@ -163,6 +163,29 @@ class TestMariaDB(StorageContract):
 
     # --- what is worth another try ----------------------------------------------------------------------------------
 
+    def test_a_transaction_is_its_statements_between_begin_and_commit(self, store):
+        def counted() -> dict[str, int]:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SHOW SESSION STATUS WHERE Variable_name IN"
+                    " ('Com_begin', 'Com_commit', 'Com_rollback', 'Com_set_option')"
+                )
+                return {name: int(value) for name, value in cursor.fetchall()}
+
+        def begin_and_fail() -> None:
+            with store.transaction():
+                store.load("temp_market_data", market.ticks([{"tick_id": 2}]))
+                raise StorageBusyError("to be taken back")
+
+        before = counted()
+        load(store, market.ticks([{}]))
+        with pytest.raises(StorageBusyError):
+            begin_and_fail()
+        spent = {name: after - before[name] for name, after in counted().items()}
+
+        assert spent == {"Com_begin": 2, "Com_commit": 1, "Com_rollback": 1, "Com_set_option": 0}
+        assert elsewhere(lambda: len(read(storage()))) == 1
+
     def test_the_loser_of_a_real_deadlock_may_try_again(self, store):
         load(store, market.ticks([{"tick_id": 1}, {"tick_id": 2}]))
         both_hold_one = threading.Barrier(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -136,6 +137,7 @@ def test_a_worker_whose_connection_was_cut_stores_the_next_batch(road: Road, red
         )
         terminal.until_committed()
         road.until(partial(is_idle, road, redis), seconds=60, what="an idle worker")
+        time.sleep(rule.ANSWERED_S)  # a connection that has just answered is not asked whether it lives
         cut()
 
     assert storage().count("temp_market_data") == 4

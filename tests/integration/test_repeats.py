@@ -225,7 +225,7 @@ def test_a_batch_driven_again_has_the_same_answer():
 def test_a_transaction_that_is_repeated_notes_each_repeat_once(monkeypatch):
     sender = Sender("seq")
     sender.send({"seq": 1})
-    real, tries = batch_ledger.claim_days, []
+    real, tries = batch_ledger.claim_together, []
 
     def breaks_once(*given: Any) -> None:
         tries.append(given)
@@ -233,7 +233,7 @@ def test_a_transaction_that_is_repeated_notes_each_repeat_once(monkeypatch):
             raise ConnectionResetError
         real(*given)
 
-    monkeypatch.setattr(batch_ledger, "claim_days", breaks_once)
+    monkeypatch.setattr(batch_ledger, "claim_together", breaks_once)
     monkeypatch.setattr(type(storage()), "is_transient", lambda _, error: isinstance(error, ConnectionResetError))
 
     sender.send({"seq": 1}, {"seq": 2})

@@ -203,14 +203,13 @@ def test_another_content_under_a_lost_claim_is_set_aside():
 
 
 # Loading ticks and merging candles go past Django on SQLite.
-STATEMENTS = {
+STATEMENTS: dict[str, list[str | list[str]]] = {
     "mariadb": ["LOAD DATA", "INSERT INTO market_data_minute"],
     "postgresql": [
         "SAVEPOINT",
         "COPY temp_market_data",
         "RELEASE SAVEPOINT",
-        "SELECT pg_advisory_xact_lock_shared",
-        "INSERT INTO market_data_minute",
+        ["SELECT pg_advisory_xact_lock_shared", "INSERT INTO market_data_minute"],  # one round trip
     ],
     "sqlite": [],
 }
@@ -230,12 +229,15 @@ def test_a_commit_takes_the_same_few_statements_however_many_batches_it_has(vend
     with CaptureQueriesContext(connection) as asked:
         process(*[rows(*given, seq=2 + seq) for seq in range(batches)])
 
-    notes = ["ingest_batch", "ingest_batch_day", "feed_pending"]
-    expected = ["BEGIN", *(f"INSERT INTO {table}" for table in notes), *STATEMENTS[vendor], "COMMIT"]
+    inserted = [f"INSERT INTO {table} " for table in ("ingest_batch", "ingest_batch_day", "feed_pending")]
+    notes = inserted if vendor == "sqlite" else [inserted]  # a server takes the three at once
+    expected = ["BEGIN", *notes, *STATEMENTS[vendor], "COMMIT"]
     statements = [re.sub(r'["`]', "", query["sql"]).strip() for query in asked.captured_queries]
     assert len(statements) == len(expected), statements
-    for found, start in zip(statements, expected, strict=True):
-        assert found.startswith(start)
+    for found, starts in zip(statements, expected, strict=True):
+        parts = found.split("; ") if isinstance(starts, list) else [found]
+        for part, start in zip(parts, [starts] if isinstance(starts, str) else starts, strict=True):
+            assert part.strip().startswith(start)
     assert IngestBatch.objects.count() == 1 + batches
 
 

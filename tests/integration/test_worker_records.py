@@ -143,7 +143,7 @@ def test_a_book_with_other_content_under_a_known_number_is_kept_aside():
     assert DeadLetter.objects.get().code == "checksum_mismatch"
 
 
-@pytest.mark.parametrize("where", ["store", "claim_days"])
+@pytest.mark.parametrize("where", ["store", "claim_together"])
 def test_a_transaction_that_ends_between_claim_and_commit_leaves_nothing_and_the_repeat_all(monkeypatch, where):
     payloads = books(book()), events(event(), seq=2), rows(trade(), seq=3)
 
@@ -151,7 +151,8 @@ def test_a_transaction_that_ends_between_claim_and_commit_leaves_nothing_and_the
         raise DatabaseError("killed here")
 
     with monkeypatch.context() as patched:
-        patched.setattr(*{"store": (record_storage, "store"), "claim_days": (batch_ledger, "claim_days")}[where], fail)
+        places = {"store": record_storage, "claim_together": batch_ledger}
+        patched.setattr(places[where], where, fail)
         with pytest.raises(DatabaseError):
             tasks._process(tasks_of(*payloads), "test")
     assert [IngestBatch.objects.count(), len(kept_books()), len(kept_events()), len(stored())] == [0, 0, 0, 0]

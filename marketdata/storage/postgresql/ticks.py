@@ -43,6 +43,7 @@ from marketdata.types.ticks import SIZES, Ticks
 _WORDS = {"tick_kind": KINDS[1:], "tick_side": SIDES[1:]}
 _EARLIER = "(EXCLUDED.open_time, EXCLUDED.open_id) < (m.open_time, m.open_id)"
 _LATER = "(EXCLUDED.close_time, EXCLUDED.close_id) > (m.close_time, m.close_id)"
+_LOCK_MINUTES = "SELECT pg_advisory_xact_lock_shared(%s, lock) FROM unnest(%s::int[]) AS lock"
 _MERGE = f"""{INSERT_MINUTES}
     rev = m.rev + EXCLUDED.rev,
     open = CASE WHEN {_EARLIER} THEN EXCLUDED.open ELSE m.open END,
@@ -229,7 +230,8 @@ class PostgreSQL(PostgreSQLHistory):
         # Before anything of the candles is touched: `own_minutes` of the same date and feed excludes us, and we it.
         dates = [EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(bars.trade_date).tolist()]
         locks = sorted({minute_lock(date, bars.feed) for date in dates})
-        self._query(
-            "SELECT pg_advisory_xact_lock_shared(%s, lock) FROM unnest(%s::int[]) AS lock", [MINUTE_LOCK, locks]
-        )
-        return minute_bars.believable(minute_bars.from_rows(bars.feed, self._query(_MERGE, minute_lists(bars))))
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"{_LOCK_MINUTES}; {_MERGE}", [MINUTE_LOCK, locks, *minute_lists(bars)])
+            cursor.nextset()  # behind the answer of the lock
+            merged = list(cursor.fetchall())
+        return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))

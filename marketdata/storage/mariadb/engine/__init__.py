@@ -1,0 +1,1 @@
+"""What DATABASES["ENGINE"] names for MariaDB: Django looks for `base` in it."""
