@@ -56,6 +56,7 @@ class Delivery:
         self._alarms = alarms
         self._database = database
         self._draining = False
+        self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._dispatcher = dispatch.Dispatcher(
             reply_to=instance, max_messages=limits.max_messages, done=self._published_from_thread
@@ -142,9 +143,16 @@ class Delivery:
     def pump(self) -> None:
         """Give the dispatcher the next message, if it is time for one."""
         if self._dispatcher.idle:
-            entries = self.in_flight.next_message(time.monotonic())
+            now = time.monotonic()
+            entries = self.in_flight.next_message(now)
             if entries:
                 self._dispatcher.give(entries)
+            elif self._timer is None and (pause_s := self.in_flight.pause_s(now)) is not None:
+                self._timer = self._loop.call_later(pause_s, self._pump_again)
+
+    def _pump_again(self) -> None:
+        self._timer = None
+        self.pump()
 
     def _published_from_thread(self, entries: list[InFlightBatch], taken: bool) -> None:
         self._loop.call_soon_threadsafe(self._published, entries, taken)

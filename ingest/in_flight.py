@@ -23,6 +23,9 @@ Measured in batches of 12 rows. On a machine with time to spare 0.02 is quicker 
 8 s each) 0.1 is the quickest and the cheapest: medians of 85 to 158 ms, 290 to 364 us of CPU a tick; 0.05: 117 to 424,
 342 to 387; 0.02: 132 to 280, 318 to 460; 0: 250 to 263, 329 to 407. So it stays where it costs least when it matters.
 """
+PACE_S = 0.02
+"""So far apart are messages that are not full, though none is out (seconds): each costs all processes together some
+milliseconds, however little is in it. What comes after a longer silence leaves at once."""
 LONGEST_PROBE_S = 10.0
 
 
@@ -122,7 +125,8 @@ class InFlightWindow:
         now.
 
         Beside a message that is out goes another only when it is full, or when the last went a while ago: two workers
-        on the candles of the same minute hinder each other, and half-empty messages cost as much as full ones.
+        on the candles of the same minute hinder each other, and half-empty messages cost as much as full ones. For
+        that one that is not full also waits a little when none is out.
         Batches of one stream travel together: they touch the same candles, which are then merged once, not five times.
         A batch that was lost twice travels alone: should it be what kills the workers, it takes no other with it.
         """
@@ -130,7 +134,7 @@ class InFlightWindow:
             return self._probe(now)
         if len(self._open) >= self.max_messages:
             return []
-        if self._open and self._waiting_rows < self.message_ticks and now < self._sent_at + PATIENCE_S:
+        if self._waiting_rows < self.message_ticks and now < self._sent_at + (PATIENCE_S if self._open else PACE_S):
             return []
         chosen: list[InFlightBatch] = []
         room = self.message_ticks
@@ -157,6 +161,12 @@ class InFlightWindow:
         if chosen:
             self._send(chosen, now)
         return chosen
+
+    def pause_s(self, now: float) -> float | None:
+        """How long until what waits may go by itself (seconds); None if nothing waits, or for something else."""
+        if not self._waiting or self._open or (self.trouble is not None and self.trouble.stalled):
+            return None
+        return max(0.0, self._sent_at + PACE_S - now)
 
     def _probe(self, now: float) -> list[InFlightBatch]:
         """While nothing can be stored: one batch, another one each time, when it is time and none is out."""

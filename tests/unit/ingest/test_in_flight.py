@@ -7,6 +7,7 @@ from ingest.in_flight import (
     GREATEST_DELAY_S,
     LONGEST_PROBE_S,
     MESSAGE_BATCHES,
+    PACE_S,
     InFlightBatch,
     InFlightWindow,
 )
@@ -343,7 +344,7 @@ def test_the_first_batch_that_is_stored_lets_all_the_others_go_at_once():
     clock.advance(LONGEST_PROBE_S)
     probe = in_flight.next_message(clock())
     in_flight.published(probe, clock())
-    in_flight.settle(probe[0].number, clock.advance(0.01))
+    in_flight.settle(probe[0].number, clock.advance(PACE_S))
     others = in_flight.next_message(clock())
     still = in_flight.trouble
     for one in others:
@@ -485,13 +486,42 @@ def test_beside_a_message_that_is_out_goes_only_a_full_one_or_one_that_waited():
     assert [one.seq for one in later] == [4]
 
 
-def test_a_settled_message_lets_what_waits_go_at_once():
+def test_a_settled_message_lets_what_waits_go_a_pace_behind_it():
     window = InFlightWindow(max_messages=4, message_ticks=5_000, redrive_s=5.0)
     window.add(entry(1, rows=10))
     out = window.next_message(100.0)
     window.published(out, 100.0)
     window.add(entry(2, rows=10))
+    beside = window.pause_s(100.0)
 
     window.settle(out[0].number, 100.01)
 
-    assert [one.seq for one in window.next_message(100.01)] == [2]
+    assert beside is None  # it waits for the message that is out
+    assert window.next_message(100.01) == []
+    assert window.pause_s(100.01) == pytest.approx(PACE_S - 0.01)
+    assert [one.seq for one in window.next_message(100.0 + PACE_S)] == [2]
+    assert window.pause_s(100.0 + PACE_S) is None
+
+
+def test_a_full_message_and_one_after_a_silence_wait_for_no_pace():
+    window = InFlightWindow(max_messages=4, message_ticks=5_000, redrive_s=5.0)
+    window.add(entry(1, rows=10))
+    out = window.next_message(100.0)
+    window.settle(out[0].number, 100.001)
+    window.add(entry(2, rows=5_000))
+    full = window.next_message(100.002)
+    window.settle(full[0].number, 100.003)
+    window.add(entry(3, rows=10))
+
+    assert [one.seq for one in full] == [2]
+    assert [one.seq for one in window.next_message(101.0)] == [3]
+
+
+def test_while_storage_refuses_everything_no_pace_calls():
+    in_flight, clock = window(), FakeClock()
+    for seq in range(1, 101):
+        in_flight.add(entry(seq))
+    refuse_everything(in_flight, clock, seconds=60)
+
+    assert in_flight.waiting
+    assert in_flight.pause_s(clock()) is None
