@@ -93,7 +93,7 @@ class ColumnMap:
     time: Column | None = None
     date: Column | None = None
     prefix: str = ""
-    width: int = 0
+    width: int | None = None  # of a code that is digits alone; None: as its market has it
     offset_us: int = 9 * 3_600_000_000
     heartbeat: str | None = None
     hours: Hours | None = None
@@ -148,8 +148,6 @@ def parse(content: Mapping[str, Any]) -> ColumnMap:
     _only(sheet, _SHEET, "[sheet]")
     _only(code if isinstance(code, Mapping) else {}, ("headers", "prefix", "width"), "[code]")
     _only(given, (*FIELDS, "time", "date"), "[columns]")
-    market = _text(sheet, "market") or None
-    width = _integer(code, "width", 0, 24) if isinstance(code, Mapping) else None
     hours, heartbeat, area = (_text(sheet, name) or None for name in ("hours", "heartbeat", "range"))
     if area is not None:
         area_of(area)
@@ -163,12 +161,12 @@ def parse(content: Mapping[str, Any]) -> ColumnMap:
         file=Path(file) if file else None,
         sheet=_text(sheet, "name") or _wrong("[sheet] has no name: the one on the sheet's tab"),
         range=area,
-        market=market,
+        market=_text(sheet, "market") or None,
         feed=_text(sheet, "feed") or None,
         time=_stamp("time", given),
         date=_stamp("date", given),
         prefix=_text(code, "prefix") if isinstance(code, Mapping) else "",
-        width=width if width is not None else (6 if market in ("KRX", "NXT") else 0),
+        width=_integer(code, "width", 0, 24) if isinstance(code, Mapping) else None,
         offset_us=_offset(_text(sheet, "utc_offset") or "+09:00"),
         heartbeat=heartbeat,
         hours=_hours(hours) if hours else None,

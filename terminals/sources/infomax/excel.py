@@ -100,6 +100,8 @@ class ExcelReader:
 
     def close(self) -> None:
         """Restore how often Excel fetches data, and let go of it."""
+        if self.while_calculating:
+            log.info("excel_read_while_calculating blocks=%d", self.while_calculating)
         try:
             self._restore_throttle()
         finally:

@@ -14,6 +14,7 @@ from terminals.sources.infomax.column_map import Block, Column, ColumnMap, Layou
 from terminals.wire import Kind
 
 _MOST_CODES: Final = 20_000
+_WIDTHS: Final = {"KRX": 6, "NXT": 6}  # digits of a stock's code that lost its zeros
 _AHEAD_US: Final = 300_000_000  # by how much the clock of a PC may be slow
 _BEHIND_US: Final = 12 * 3_600_000_000  # an older time of trade is of another day: the picture is of now
 _DAY_US: Final = 86_400_000_000
@@ -55,6 +56,7 @@ class Sheet:
     ) -> None:
         self._map, self._market, self._seq = given, given.market or market, seq or itertools.count(1)
         self._most_codes = most_codes
+        self._width = _WIDTHS.get(self._market or "", 0) if given.width is None else given.width
         self._known: dict[str, _Known] = {}
         self._layout: Layout | None = None
         self._codes_read: dict[tuple[type, Cell], str] = {}
@@ -129,7 +131,7 @@ class Sheet:
         if code is not None:
             return code
         try:
-            code = cells.read_code(cell, self._market, prefix=self._map.prefix, width=self._map.width)
+            code = cells.read_code(cell, self._market, prefix=self._map.prefix, width=self._width)
         except Junk as junk:
             if not all(map(cells.is_blank, given)):
                 codeless["code", junk.reason] += 1

@@ -31,7 +31,10 @@ def main() -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
     changed = play(market, workbook, round(given.hz * given.seconds), wait, 1 / given.hz)
-    last = {code: [market.price[code], market.volume[code]] for code in market.codes}
+    last = {
+        code: [market.price[code], market.volume[code], market.value[code], market.base[code], market.high[code]]
+        for code in market.codes
+    }
     json.dump({"versions": market.version + 1, "changed_rows": changed, "last": last}, sys.stdout)
     sys.stdout.write("\n")
 

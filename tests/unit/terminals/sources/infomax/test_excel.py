@@ -175,7 +175,7 @@ def test_one_that_fetches_by_hand_only_is_set(excel, reader):
 
 def test_a_run_that_was_killed_is_made_good_by_the_next(excel, reader, remembered):
     reader.read_block()
-    second = reader_of(excel, remembered)
+    second = reader_of(excel, remembered, throttle_ms=100)
     second.read_block()
 
     second.close()

@@ -97,6 +97,20 @@ def test_a_file_that_is_away_for_a_moment_is_worth_another_try(tmp_path, path):
     assert reason(reader.read_block) == "locked"
 
 
+class Hurried(type(Path())):  # type: ignore[misc]  # the class that this system's paths have
+    """A file that somebody replaces while it is read."""
+
+    def read_bytes(self):
+        content = super().read_bytes()
+        save(Path(self), [["new"]])
+        return content
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(path):
+    assert reason(FileReader(Hurried(path), "시세", None).read_block) == "being_written"
+    assert FileReader(path, "시세", None).read_block() == [["new"]]
+
+
 def test_a_file_cut_anywhere_is_never_read_by_half(path):
     whole = path.read_bytes()
     good = FileReader(path, "시세", None).read_block()

@@ -33,6 +33,7 @@ def test_a_sheet_that_cannot_be_read_is_stale_after_a_while_and_live_with_the_ne
 
 def test_a_reader_that_was_held_up_is_stale_too():
     one = watch()
+    one.failed("busy", "Excel is busy")
     one.read(**GOOD, moved=True, now=101.0)
 
     assert judge(one, 115.0) == [("feed_stale", "not_read")]

@@ -112,6 +112,16 @@ def test_a_column_that_was_removed_is_told_and_found_when_it_is_back():
     assert [row["cum_volume"] for row in back.rows] == [1001 * 10**6]
 
 
+def test_a_figure_that_now_stands_under_another_header_is_another_figure():
+    one = sheet()
+    take(one, SAMSUNG)
+    take(one, ["005930", 70000.0, 5.0], head=["code", "last", "open"])
+
+    (row,) = take(one, ["005930", 70000.0, 5.0], head=["code", "last", "rate"]).rows
+
+    assert row["change_rate"] == 500_000_000
+
+
 def test_a_map_that_does_not_fit_the_first_block_is_refused_and_later_only_the_header_row_must_be_there():
     with pytest.raises(MapError, match="cum_volume"):
         take(sheet(), SAMSUNG[:4], head=HEAD[:4])
@@ -189,6 +199,15 @@ def test_a_price_of_zero_or_below_is_none_unless_the_map_says_that_it_may_be(pri
     assert take(sheet(), ["005930", price, 1.0, 1.0, 1.0]).unreadable == {"005930": reason}
     signed = {**COLUMNS, "price": {"headers": "last", "signed": True}}
     assert len(take(sheet(columns=signed), ["005930", price, 1.0, 1.0, 1.0]).rows) == 1
+
+
+@pytest.mark.parametrize(("market", "code"), [("KRX", "005930"), ("NXT", "005930"), ("US", "5930"), (None, "5930")])
+def test_a_code_gets_its_zeros_by_the_market_that_the_map_or_else_the_command_line_names(market, code):
+    for one in (
+        Sheet(parse({**MAP, "sheet": {"name": "s"}}), market=market),
+        Sheet(parse({**MAP, "sheet": {"name": "s", "market": market or ""}})),
+    ):
+        assert [row["symbol"] for row in take(one, [5930.0, *SAMSUNG[1:]]).rows] == [code]
 
 
 def test_a_truth_value_is_never_taken_for_the_number_one():

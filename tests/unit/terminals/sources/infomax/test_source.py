@@ -159,6 +159,30 @@ def test_a_heartbeat_that_stops_is_told(tmp_path):
     assert ran.terminal.events == [("feed_stale", None, "heartbeat")]
 
 
+class FullTerminal(FakeTerminal):
+    """Has no room for the first rows for half a minute."""
+
+    def __init__(self, path, pace):
+        super().__init__(path)
+        self._pace = pace
+
+    def send(self, rows, *, feed=None):
+        if not self.sent:
+            self._pace.time += 30.0
+        super().send(rows, feed=feed)
+
+
+def test_a_spool_without_room_makes_the_feed_stale_until_it_is_read_again(tmp_path):
+    reader = SheetPlayer([block(1.0), block(2.0)])
+    pace = FakePace(lambda _pace: reader.done)
+    terminal = FullTerminal(tmp_path, pace)
+
+    run(tmp_path, reader, terminal=terminal, pace=pace)
+
+    assert terminal.prices == [("005930", 1), ("005930", 2)]
+    assert terminal.events == [("feed_stale", None, "not_read"), ("feed_live", None, "not_read")]
+
+
 def test_a_code_without_a_price_is_stale_by_itself(tmp_path):
     reader = SheetPlayer([block(1.0, 2.0), *[block(1.0, -2146826246)] * 12, block(1.0, 2.0)])
 
