@@ -120,16 +120,17 @@ class Decoder:
             self.counts["refused_delayed"] += 1
             return
         if kind == "TRADE" and not (record.is_picture or self._conflated):
-            row = self._trade(security, content, subtype, received_us)
+            row = self._trade(record, security, received_us)
         elif kind == "QUOTE" and not (record.is_picture or self._conflated):
             row = self._quote(security, content, received_us)
         else:
-            row = self._snapshot(security, content, received_us)
+            row = self._snapshot(record, security, received_us)
         if row is not None:
             terminal.send([row])
 
-    def _trade(self, security: str, content: Mapping[str, Any], subtype: object, received_us: int) -> Row | None:
-        values = self._states[security].values
+    def _trade(self, record: Record, security: str, received_us: int) -> Row | None:
+        content, values = record.content, self._states[security].values
+        subtype = content.get("MKTDATA_EVENT_SUBTYPE")
         time_us = stamps.of(content, stamps.TRADE, received_us, self._zone)
         price = _number(_latest(content, values, _TRADE_PRICE), PRICE_SCALE)
         size = _number(_latest(content, values, _TRADE_SIZE), SIZE_SCALE)
@@ -142,6 +143,9 @@ class Decoder:
         if price is None:
             self._unreadable(security, content)
             return None
+        if size is None:
+            # An index, a currency: a new price, and nothing that was traded.
+            return self._snapshot(record, security, received_us)
         return {
             "symbol": self._symbols[security],
             "time_us": received_us if time_us is None else time_us,
@@ -160,13 +164,14 @@ class Decoder:
         time_us = max((one for one in times if one is not None), default=received_us)
         return {"symbol": self._symbols[security], "time_us": time_us, "kind": Kind.QUOTE, **quote}
 
-    def _snapshot(self, security: str, content: Mapping[str, Any], received_us: int) -> Row | None:
-        values = self._states[security].values
+    def _snapshot(self, record: Record, security: str, received_us: int) -> Row | None:
+        content, values = record.content, self._states[security].values
         price = _number(_latest(content, values, ("LAST_PRICE", *_TRADE_PRICE)), PRICE_SCALE)
         if price is None:
             return self._quote(security, content, received_us)
-        # The picture is as old as its last trade: a closed market's is no price of now.
-        time_us = stamps.of(values, stamps.TRADE, received_us, self._zone)
+        # The initial picture is as old as its last trade: a closed market's is no price of now.
+        stamped = values if record.is_picture else content
+        time_us = stamps.of(stamped, stamps.TRADE, received_us, self._zone)
         return {
             "symbol": self._symbols[security],
             "time_us": received_us if time_us is None else time_us,
@@ -248,6 +253,8 @@ class Decoder:
 
     def _gap(self, security: str | None, from_us: int, to_us: int, rows: int, reason: str, terminal: Receiver) -> None:
         symbol = self._symbols.get(security) if security is not None else None
+        if security is not None and self._states[security].delayed:
+            return  # nothing of it is sent anyway
         log.error("gap symbol=%s rows=%d reason=%s seconds=%.1f", symbol, rows, reason, (to_us - from_us) / 1e6)
         self.counts["gaps"] += 1
         terminal.report_gaps(

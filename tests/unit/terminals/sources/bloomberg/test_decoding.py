@@ -150,6 +150,16 @@ def test_an_index_has_neither_quotes_nor_volume(desk):
     assert (snapshot["price"], snapshot["cum_volume"], snapshot["bid"]) == (261243000000, None, None)
 
 
+def test_news_of_what_has_no_size_are_snapshots_at_the_time_they_came(desk):
+    desk.paint(KOSPI, LAST_PRICE=2612.43, VOLUME=None)
+    at_us = desk.say("TRADE", "NEW", security=KOSPI, LAST_PRICE=2613.01)
+
+    assert desk.got.of(Kind.TRADE) == []
+    assert [(row["price"], row["time_us"]) for row in desk.got.of(Kind.SNAPSHOT)] == [
+        (261243000000, NOW_US - SECOND_US), (261301000000, at_us)
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("price", "exact"),
     [
@@ -197,6 +207,11 @@ def test_a_delayed_stream_is_refused_and_told_once_and_taken_when_it_is_real_tim
     assert desk.got.events("vendor_delayed")[0]["body"] == {"security": SAMSUNG, "delayed": True}
     assert desk.decoder.counts["refused_delayed"] == 3
     assert caplog.text.count("delayed security") == 1
+
+    desk.hear("SessionConnectionDown")
+    desk.hear("DataLoss", SAMSUNG, {"numMessagesDropped": 1})
+    desk.paint(IS_DELAYED_STREAM=True)
+    assert desk.got.gaps == []  # nothing of it is sent, so nothing is missing
 
     desk.paint(IS_DELAYED_STREAM=False)
     desk.say("TRADE", "NEW", LAST_PRICE=70100.0, SIZE_LAST_TRADE=1)
