@@ -15,6 +15,7 @@ from marketdata.limits import quotas
 from marketdata.maintenance import leases, retention, rollover
 from marketdata.realtime import cache_tables
 from marketdata.storage import storage
+from marketdata.vendors import keys
 
 log = logging.getLogger(__name__)
 
@@ -96,23 +97,26 @@ def keep_events(**_: object) -> None:
 @shared_task(soft_time_limit=90, time_limit=120)
 def repair_gaps(**_: object) -> None:
     """KIS's minute bars for the minutes in which something of ours was lost, a slice at a time."""
-    from marketdata.vendors import duties
+    if keys.are_there_or_told():
+        from marketdata.vendors import duties
 
-    duties.repair_gaps(rollover.utc_now())
+        duties.repair_gaps(rollover.utc_now())
 
 
 @shared_task(soft_time_limit=240, time_limit=300)
 def load_masters(**_: object) -> None:
     """The morning's symbols from KIS's master files, and their price limits."""
-    from marketdata.vendors import duties
+    if keys.are_there_or_told():
+        from marketdata.vendors import duties
 
-    duties.load_masters(rollover.utc_now())
-    duties.load_limits(rollover.utc_now())
+        duties.load_masters(rollover.utc_now())
+        duties.load_limits(rollover.utc_now())
 
 
 @shared_task(soft_time_limit=90, time_limit=120)
 def check_holidays(**_: object) -> None:
     """KIS's holidays beside our calendar."""
-    from marketdata.vendors import duties
+    if keys.are_there_or_told():
+        from marketdata.vendors import duties
 
-    duties.check_holidays(rollover.utc_now())
+        duties.check_holidays(rollover.utc_now())

@@ -1,5 +1,4 @@
-"""What the server asks KIS each day, called by the timetable. Each does whatever is still due; where no keys are
-configured nothing is asked, which a process says once."""
+"""What the server asks KIS each day, called by the timetable where there are keys. Each does whatever is still due."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from marketdata.calendar import trading_dates
 from marketdata.maintenance import leases
 from marketdata.maintenance.rollover.schedule import SEOUL
 from marketdata.vendors import holidays, kis, masters, repair, runs
-from marketdata.vendors.errors import NotConfigured, UnusableKeys, VendorAway, VendorRefused
+from marketdata.vendors.errors import UnusableKeys, VendorAway, VendorRefused
 from marketdata.vendors.gap_minutes import MARKET
 
 log = logging.getLogger(__name__)
@@ -23,18 +22,12 @@ MASTERS_LEASE = MASTERS_JOB = "vendor_masters"
 LIMITS_JOB = "vendor_limits"
 BAD_KEYS = "kis_keys"
 SLICE_S = 25.0  # of one turn of a repair: the rollover waits in the same queue
-_told: set[str] = set()
 
 
-def _configured(what: str) -> bool:
-    """Whether there are keys that can be used; keys that cannot be are an alarm."""
+def _usable() -> bool:
+    """Whether the keys can be used; an alarm as long as they cannot."""
     try:
         kis.account()
-    except NotConfigured as error:
-        if what not in _told:
-            _told.add(what)
-            log.info("%s skipped reason=%s", what, error)
-        return False
     except UnusableKeys as error:
         alarms.raise_alarm(BAD_KEYS, str(error))
         return False
@@ -44,7 +37,7 @@ def _configured(what: str) -> bool:
 
 def repair_gaps(now: datetime.datetime) -> None:
     """A slice of what is to be fetched for the minutes with gaps of the last trading days."""
-    if not _configured("repair"):
+    if not _usable():
         return
     with kis.Service(kis.account(), clock=lambda: now) as service:
         try:
@@ -66,7 +59,7 @@ def repair_gaps(now: datetime.datetime) -> None:
 def load_masters(now: datetime.datetime) -> None:
     """The morning's master files, once on each trading day; again until all of them were taken over."""
     today = _morning(now)
-    if today is None or runs.is_done(MASTERS_JOB, today) or not _configured("load_masters"):
+    if today is None or runs.is_done(MASTERS_JOB, today) or not _usable():
         return
     try:
         with leases.hold(MASTERS_LEASE):
@@ -85,7 +78,7 @@ def load_limits(now: datetime.datetime) -> None:
     today = _morning(now)
     if today is None or not runs.is_done(MASTERS_JOB, today) or runs.is_done(LIMITS_JOB, today):
         return
-    if not _configured("load_limits"):
+    if not _usable():
         return
     codes = masters.to_ask_limits()
     try:
@@ -106,7 +99,7 @@ def load_limits(now: datetime.datetime) -> None:
 def check_holidays(now: datetime.datetime) -> None:
     """The vendor's holidays beside our calendar, asked once a day."""
     today = _morning(now)
-    if today is None or runs.is_done(holidays.JOB, today) or not _configured("check_holidays"):
+    if today is None or runs.is_done(holidays.JOB, today) or not _usable():
         return
     with kis.Service(kis.account(), clock=lambda: now) as service:
         holidays.check_due(service.opens, now)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from marketdata.calendar import trading_dates
 from marketdata.models import FeedOwner, Gap, IngestStream, Symbol
@@ -21,6 +21,7 @@ from terminals import wire
 MARKET = "KRX"  # whose calendar has the hours of these feeds
 VENUES: dict[str, str | None] = {"krx": "KRX", "nxt": "NXT", "unified": None}
 """The feeds of which the vendor has minute bars, and the venue of the calendar they are of; None is any."""
+EVERY = "*"
 _PAGE = 10_000
 _SYMBOLS = 500
 
@@ -99,11 +100,14 @@ class _Lost:
     reason: str
 
 
-def find(date: datetime.date, *, symbol: str | None = None, ours: bool = True) -> Iterator[Stretch]:
-    """The stretches of a trading date by feed, symbol and time. Gaps of a whole feed are of every symbol that their
-    terminal sends in it. Minutes in which nothing can be traded are left out. Without `ours` our candles are not read
-    and their volumes are 0, for who only wants to know what is covered."""
-    for feed in VENUES:
+def find(
+    date: datetime.date, *, symbol: str | None = None, feeds: Iterable[str] = tuple(VENUES), ours: bool = True
+) -> Iterator[Stretch]:
+    """The stretches of a trading date by feed, symbol and time. In the feeds of which the vendor has bars a gap of the
+    whole feed is one of every symbol that its terminal sends there, and minutes in which nothing can be traded are left
+    out; in others it is one of EVERY. Without `ours` our candles are not read and their volumes are 0, for who only
+    wants to know what is covered."""
+    for feed in feeds:
         open_spans = _open(date, feed)
         lost = _by_symbol(date, feed, symbol)
         codes = sorted(lost)
@@ -113,11 +117,19 @@ def find(date: datetime.date, *, symbol: str | None = None, ours: bool = True) -
             )
 
 
+def feeds_with_gaps(date: datetime.date) -> list[str]:
+    """The feeds in which something of a trading date was lost."""
+    return list(_gaps(date).order_by("feed").values_list("feed", flat=True).distinct())
+
+
+def _gaps(date: datetime.date) -> QuerySet[Gap]:
+    start_us, end_us = _bounds(date)
+    return Gap.objects.filter(Q(trade_date=date) | Q(trade_date=None, from_us__lt=end_us, to_us__gte=start_us))
+
+
 def _by_symbol(date: datetime.date, feed: str, symbol: str | None) -> dict[str, list[_Lost]]:
     start_us, end_us = _bounds(date)
-    gaps = Gap.objects.filter(feed=feed).filter(
-        Q(trade_date=date) | Q(trade_date=None, from_us__lt=end_us, to_us__gte=start_us)
-    )
+    gaps = _gaps(date).filter(feed=feed)
     if symbol is not None:
         gaps = gaps.filter(Q(symbol=symbol) | Q(symbol=""))
     found: dict[str, list[_Lost]] = {}
@@ -129,6 +141,9 @@ def _by_symbol(date: datetime.date, feed: str, symbol: str | None) -> dict[str, 
         lost = _Lost(first_us=first_us, end_us=last_us + MINUTE_US, missing=missing, reason=reason)
         if code:
             found.setdefault(code, []).append(lost)
+            continue
+        if feed not in VENUES:
+            found.setdefault(symbol or EVERY, []).append(lost)
             continue
         stream = batch >> SEQ_BITS
         if stream not in of_terminal:
@@ -163,7 +178,7 @@ def _stretches(
     for code in codes:
         joined = list(_joined(lost[code]))
         bounds = [(part[0].first_us, max(one.end_us for one in part)) for part in joined]
-        volumes = _volumes(code, feed, bounds[0][0], bounds[-1][1]) if ours else {}
+        volumes = _volumes(code, feed, bounds[0][0], bounds[-1][1]) if ours and code != EVERY else {}
         for part, (first_us, end_us) in zip(joined, bounds, strict=True):
             chosen = [at for at in range(first_us, end_us, MINUTE_US) if _within(at, open_spans)]
             if chosen:
@@ -215,7 +230,9 @@ def _bounds(date: datetime.date) -> tuple[int, int]:
 
 
 def _open(date: datetime.date, feed: str) -> list[tuple[int, int]]:
-    """When trades of a feed may be printed on that date."""
+    """When trades of a feed may be printed on that date; all day where the calendar does not say."""
+    if feed not in VENUES:
+        return [_bounds(date)]
     spans = trading_dates.calendar(MARKET).phases(date, VENUES[feed])
     return [(span.start_us, span.end_us) for span in spans if span.trading]
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ from django.conf import settings
 
 from marketdata.maintenance.rollover import utc_now
 from marketdata.maintenance.rollover.schedule import SEOUL
+from marketdata.vendors import keys
 from marketdata.vendors.errors import NotConfigured, UnusableKeys, VendorAway, VendorRefused
 from marketdata.vendors.masters import MOST_GONE_SHARE, Listing, Master
 from marketdata.vendors.minutes import VendorBar
@@ -37,15 +37,15 @@ _FEED, _MARKET = "krx", "KRX"
 _BACK = datetime.timedelta(
     minutes=29
 )  # further than the first minute asked for, and still in the same answer of 30 bars
-_FIRST = datetime.time(8, 0)
+_FIRST, _LAST = datetime.time(8, 0), datetime.time(20, 1)
 
 
 def account() -> credentials.Account:
     """The account that the server asks with: the first one that is configured. NotConfigured without any;
     UnusableKeys."""
+    if not keys.are_there():
+        raise NotConfigured(keys.MISSING)
     file = settings.NARU_KIS_KEYS_FILE
-    if not file and not os.environ.get("NARU_KIS_APPKEY", "").strip():
-        raise NotConfigured("no keys of KIS are configured (NARU_KIS_KEYS_FILE, docs/operations.md)")
     try:
         return credentials.load(Path(file) if file else None)[0]
     except credentials.CredentialsError as error:
@@ -76,11 +76,13 @@ class Service:
         self._runner.close()
 
     def bars(self, symbol: str, feed: str, date: datetime.date, first_us: int, last_us: int) -> list[VendorBar]:
-        """The bars of the minutes first_us to last_us, both included, in the order of time. VendorAway,
-        VendorRefused."""
+        """The bars of the minutes first_us to last_us, both included, in the order of time. VendorAway; VendorRefused
+        also where KIS has no bar of that day at all: that nothing was traded cannot be told from a day it has lost."""
         first, last = _local(first_us), _local(last_us)
         early = max(datetime.datetime.combine(date, _FIRST, SEOUL), first - _BACK)
         found = self._fetch(symbol, feed, date, early.time(), last.time())
+        if not found and not self._fetch(symbol, feed, date, _FIRST, _LAST):
+            raise VendorRefused(f"KIS has no minute bar of {date}")
         wanted = [bar for bar in found if bar.start_us >= first_us]
         before = [bar for bar in found if bar.start_us < first_us]
         if wanted and not before and early.time() > _FIRST:  # a quiet stock: its trade before is further away

@@ -5,12 +5,16 @@ from decimal import Decimal
 
 import pytest
 
+from ingest import notifications, tasks
+from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
-from marketdata.vendors import minutes
-from tests.integration.serving import SEOUL_DAY, serving
-from tests.market import MINUTE_US, NINE_US
+from marketdata.types.ticks import batch_number
+from marketdata.vendors import minutes, repair
+from terminals import wire
+from tests.integration.serving import KIS, SEOUL_DAY, serving
+from tests.market import MINUTE_US, NINE_US, size
 from tests.upkeep import Clock, seoul
-from tests.vendor import bar, lose, minute_us
+from tests.vendor import Vendor, bar, lose, minute_us
 
 __all__ = ["serving"]
 
@@ -129,6 +133,24 @@ def test_a_minute_in_which_the_vendor_had_no_trade_stays_ours(serving):
     keep(minutes.VendorBar(minute_us=NINE_US))
 
     assert shown(serving.read(PATH, gaps="fill")["bars"], "v", "gap", "src") == [(2, 1, "naru")]
+
+
+def test_a_gap_that_a_terminal_reports_of_one_symbol_is_filled_for_that_symbol(serving):
+    for code in ("005930", "000660"):
+        serving.commit([{"symbol": code, "size": "2"}])
+    gap = wire.Gap(NINE_US, NINE_US, symbol="005930", missing=size("3"), reason="volume_hole")
+    payload = wire.encode_gaps(3, "krx", 1, [gap])
+    message = notifications.batch_message(batch_number(1, 3), payload, batch_ledger.now_us(), KIS, None, None)
+    tasks.process_batches(batches=[message], reply_to="test")
+    vendor = Vendor({("005930", "krx"): [bar(0, "5")], ("000660", "krx"): [bar(0, "9")]})
+
+    outcome = repair.run(MONDAY, vendor, seoul("2026-03-16 20:15"), progress=lambda _: None)
+
+    assert (outcome.fetched, outcome.agreeing) == (1, 1)
+    found = serving.read("/v2/stocks/bars", symbols="000660,005930", gaps="fill")["bars"]
+    assert {code: shown(bars, "v", "gap", "src") for code, bars in found.items()} == {
+        "000660": [(2, 0, "naru")], "005930": [(5, 1, "kis")]
+    }  # fmt: skip
 
 
 def test_another_word_than_fill_is_refused(serving):

@@ -144,6 +144,19 @@ def test_a_symbol_that_kis_does_not_know_is_refused_by_name(day):
         call_command("repair", "--date", DATE.isoformat(), "--symbol", "999999", stdout=StringIO())
 
 
+def test_a_day_of_which_kis_has_no_bar_is_not_taken_for_one_without_a_trade(day):
+    _made, lost = day
+    code, minute_us = min(lost)
+    before = DATE - datetime.timedelta(days=3)
+    lose(99, minute_us - 3 * 86_400_000_000, minute_us - 3 * 86_400_000_000, None, symbol=code)
+
+    with pytest.raises(CommandError, match="1 series were not answered"):
+        call_command("repair", "--date", before.isoformat(), stdout=StringIO())
+
+    assert not VendorMinute.objects.exists()
+    assert "KIS has no minute bar of 2026-03-13" in Alarm.objects.get(code="repair_failed").message
+
+
 def test_the_morning_loads_the_symbols_of_the_master_files_once(asked):
     made, _ = kis_service.played()
 

@@ -8,12 +8,13 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from marketdata import tasks
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import leases, retention
-from marketdata.models import Alarm, Client, FeedOwner, IngestStream, Symbol, VendorMinute
+from marketdata.models import Alarm, Client, FeedOwner, IngestStream, Symbol, VendorMinute, VendorRun
 from marketdata.storage import storage
 from marketdata.types.ticks import batch_number
-from marketdata.vendors import duties, gap_minutes, minutes, repair
+from marketdata.vendors import duties, gap_minutes, keys, minutes, repair
 from marketdata.vendors.errors import VendorAway
 from tests import market
 from tests.upkeep import FIRST, commit, seoul
@@ -248,15 +249,16 @@ def test_the_timetable_repairs_what_is_due_and_waits_after_a_failure():
 
 def test_without_keys_nothing_is_asked_and_a_process_says_so_once(caplog, monkeypatch, settings):
     monkeypatch.delenv("NARU_KIS_APPKEY", raising=False)
+    monkeypatch.setattr(keys, "_told", False)
     settings.NARU_KIS_KEYS_FILE = ""
-    duties._told.clear()
-    lose(1, minute_us(2), minute_us(2), None)
 
-    with caplog.at_level("INFO", "marketdata.vendors.duties"):
-        duties.repair_gaps(EVENING)
-        duties.repair_gaps(EVENING)
+    with caplog.at_level("INFO", "marketdata.vendors.keys"):
+        for task in (tasks.repair_gaps, tasks.load_masters, tasks.check_holidays):
+            task()
 
-    assert [record.getMessage().partition(" reason=")[0] for record in caplog.records] == ["repair skipped"]
+    (record,) = caplog.records
+    assert "no keys of KIS are configured" in record.getMessage()
+    assert not VendorRun.objects.exists()
     with pytest.raises(CommandError, match="no keys of KIS are configured"):
         call_command("repair", "--date", "2026-03-16", stdout=StringIO())
 
@@ -299,6 +301,22 @@ def test_the_command_lists_gaps_for_people_and_for_programs():
             "minutes": [{"t": "2026-03-16T00:02:00Z", "ours": "1", "vendor": "4"}],
         }
     ]
+
+
+def test_the_command_lists_gaps_of_feeds_that_the_vendor_does_not_have_too():
+    lose(1, minute_us(2), minute_us(3), "3", feed="infomax")
+    lose(2, minute_us(9), minute_us(9), None, symbol=None, feed="bloomberg")
+    lose(3, minute_us(9) + 86_400_000_000, minute_us(9) + 86_400_000_000, None, feed="sim")
+    out = StringIO()
+
+    call_command("gaps", "--date", "2026-03-16", stdout=out)
+
+    assert out.getvalue().splitlines() == [
+        "bloomberg *        09:09-09:10  missing ?, vendor 0/1",
+        "infomax  005930   09:02-09:04  missing 3, vendor 0/2",
+        "2026-03-16: 2 stretches, 3 minutes, 0 with the vendor's answer",
+    ]
+    assert run(Vendor({})).questions == 0
 
 
 def test_vendor_bars_past_their_time_go(settings):

@@ -34,7 +34,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         number = minutes = covered = 0
         with storage().long_running():
-            for stretch in gap_minutes.find(options["date"], symbol=options["symbol"]):
+            feeds = gap_minutes.feeds_with_gaps(options["date"])
+            for stretch in gap_minutes.find(options["date"], symbol=options["symbol"], feeds=feeds):
                 number += 1
                 minutes += len(stretch.minutes)
                 covered += len(stretch.minutes) - len(stretch.uncovered)
