@@ -54,6 +54,8 @@ def _judge_books(books: BookColumns, faults: Faults, below: Mask) -> None:
             mark(faults, (worse & given[:, 1:] & given[:, :-1]).any(axis=1), Fault.BOOK_UNORDERED)
     for name, scale in BOOK_FIGURES.items():
         values = getattr(books, name)
+        if (values == ABSENT).all():
+            continue
         if scale == wire.PRICE_SCALE:
             none = (values == 0) & ~below  # what a source says where there is no such price
             if none.any():

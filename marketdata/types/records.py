@@ -222,10 +222,10 @@ def _books(given: WireBatch, header: wire.BatchHeader) -> DecodedRecords:
             return np.full(count, ABSENT, np.int64)
         price = scale == _PRICE
         exponent = scale - (layout.price_scale if price else layout.size_scale)
-        wrong = np.zeros(count, np.uint64)
+        wrong = faults if count == rows else np.zeros(count, np.uint64)
         fault = Fault.PRICE_OUT_OF_RANGE if price else Fault.SIZE_OUT_OF_RANGE
         scaled = ticks_module.rescale(found.astype(np.int64), exponent, wrong, fault)
-        if wrong.any():
+        if wrong is not faults and wrong.any():
             np.bitwise_or(faults, np.bitwise_or.reduce(wrong.reshape(rows, -1), axis=1), out=faults)
         return scaled
 

@@ -50,6 +50,13 @@ PARTS = {
     "mariadb-small": Part("small batches on MariaDB", _small("mariadb"), latency.Latency),
     "postgresql": Part("the whole road on PostgreSQL", _road("postgresql"), throughput.Throughput),
     "postgresql-small": Part("small batches on PostgreSQL", _small("postgresql"), latency.Latency),
+    "mariadb-books": Part(
+        "order books beside ticks on MariaDB",
+        lambda given: latency.beside_books(
+            "mariadb", seconds=min(10.0, max(5.0, given.seconds / 4)), turns=min(2, given.rounds), workers=given.workers
+        ),
+        latency.Beside,
+    ),
     "peers": Part(
         "the same rows stored by others",
         lambda given: peers.run(turn_s=min(4.0, given.seconds / 10), turns=given.rounds),

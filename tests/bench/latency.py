@@ -16,6 +16,7 @@ from tests.bench.stack import Stack
 from tests.bench.window import Window
 
 RATE = 5_000
+BOOKS_PER_S = 500
 FLUSH_S = 0.05  # a terminal's own pause between batches; not part of the latency, it ends when a batch is sent
 BATCH_ROWS = int(RATE * FLUSH_S / TERMINALS)
 SETTLE_S = 3.0
@@ -39,6 +40,17 @@ class Latency:
     versions: dict[str, str]
 
 
+@dataclass(slots=True)
+class Beside:
+    """The same ticks with and without order books beside them, in one run: turns of (without, with)."""
+
+    database: str
+    books_per_s: int
+    turns: list[tuple[Latency, Latency]]
+    books_sent: int
+    books_stored: int
+
+
 def run(database: str, *, seconds: float, workers: int) -> Latency:
     """Send RATE ticks a second for `seconds` and listen to all of them."""
     print(f"starting private servers, ingest, {workers} workers and the web server", flush=True)
@@ -53,7 +65,36 @@ def run(database: str, *, seconds: float, workers: int) -> Latency:
     return found
 
 
+def beside_books(database: str, *, seconds: float, turns: int, workers: int) -> Beside:
+    """Send RATE ticks a second in `turns` pairs of `seconds` each, of which the second has BOOKS_PER_S order books of
+    ten levels beside them. RuntimeError unless all that is sent arrives and is stored."""
+    print(f"starting private servers, ingest, {workers} workers and the web server", flush=True)
+    found: list[tuple[Latency, Latency]] = []
+    sent = 0
+    with Stack(database, workers=workers) as stack:
+        for number in range(turns):
+            without, _ = asyncio.run(_measure_with(stack, seconds, 0))
+            beside, books = asyncio.run(_measure_with(stack, seconds, BOOKS_PER_S))
+            found.append((without, beside))
+            sent += books
+            print(
+                f"turn {number + 1}/{turns}: ticks alone p50 {without.p50} ms, p99 {without.p99} ms; with"
+                f" {BOOKS_PER_S} books/s p50 {beside.p50} ms, p99 {beside.p99} ms",
+                flush=True,
+            )
+        stored = int(stack.rows("SELECT COUNT(*) FROM order_books")[0][0])
+    if stored != sent:
+        raise RuntimeError(f"{sent} order books were sent and {stored} are stored: these must be equal")
+    return Beside(database, BOOKS_PER_S, found, sent, stored)
+
+
 async def _measure(stack: Stack, seconds: float) -> Latency:
+    found, _ = await _measure_with(stack, seconds, 0)
+    return found
+
+
+async def _measure_with(stack: Stack, seconds: float, books_per_s: float) -> tuple[Latency, int]:
+    """The latency of the ticks, and how many order books were sent beside them."""
     waits: list[float] = []
     async with websockets.connect(
         f"ws://127.0.0.1:{stack.web_port}/v2/stream/sim", max_size=None, max_queue=None, compression=None
@@ -63,7 +104,7 @@ async def _measure(stack: Stack, seconds: float) -> Latency:
         _expect(await socket.recv(), "success")
         await socket.send(json.dumps({"action": "subscribe", "trades": ["*"]}))
         _expect(await socket.recv(), "subscription")
-        load = stack.load(seconds=seconds + SETTLE_S, batch_rows=BATCH_ROWS, rate=RATE)
+        load = stack.load(seconds=seconds + SETTLE_S, batch_rows=BATCH_ROWS, rate=RATE, books_per_s=books_per_s)
         listener = asyncio.create_task(_listen(socket, waits))
         await asyncio.sleep(SETTLE_S)
         window = await asyncio.to_thread(Window, stack, load)
@@ -85,7 +126,7 @@ async def _measure(stack: Stack, seconds: float) -> Latency:
         raise RuntimeError(f"{result['sent']} ticks were sent and {len(waits)} arrived: these must be equal")
     settled = np.array(waits[int(RATE * SETTLE_S) :])
     spent = await asyncio.to_thread(window.spent)
-    return Latency(
+    latency = Latency(
         database=stack.name,
         p50=round(float(np.percentile(settled, 50)), 2),
         p99=round(float(np.percentile(settled, 99)), 2),
@@ -98,6 +139,7 @@ async def _measure(stack: Stack, seconds: float) -> Latency:
         workers=stack.workers,
         versions=await asyncio.to_thread(stack.versions),
     )
+    return latency, result["sent_books"]
 
 
 async def _listen(socket: websockets.ClientConnection, waits: list[float]) -> None:

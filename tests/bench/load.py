@@ -14,15 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from terminals import wire
 
 KRX_OPEN_PRICES = (9_990, 25_150, 71_200, 198_500, 512_000)
+Times = npt.NDArray[np.int64]
+BOOK_ROWS = 5  # of a batch of order books
 
 
 @dataclass(slots=True)
 class Plan:
-    """What to send: `rate` is ticks a second of all terminals together, 0 means as fast as the server takes them."""
+    """What to send: `rate` is ticks a second of all terminals together, 0 means as fast as the server takes them;
+    `books_per_s` order books beside them, of all terminals together."""
 
     port: int
     clients: list[list[str]]  # name, secret
@@ -31,6 +35,7 @@ class Plan:
     batch_rows: int
     rate: float
     epoch: str
+    books_per_s: float = 0.0
 
 
 def batch(symbols: list[str], rows: int, seed: int) -> tuple[bytearray, int]:
@@ -55,6 +60,26 @@ def batch(symbols: list[str], rows: int, seed: int) -> tuple[bytearray, int]:
     return bytearray(payload), layout.offsets[wire.Column.TIME_US]
 
 
+def books(symbols: list[str], rows: int, seed: int) -> tuple[bytearray, int]:
+    """A batch of order books with ten levels on each side, and the offset of its times."""
+    random = np.random.default_rng(seed)
+    made = wire.Books(price_scale=0, size_scale=0)
+    for which in random.integers(0, len(symbols), rows).tolist():
+        base, sizes = KRX_OPEN_PRICES[which % len(KRX_OPEN_PRICES)], random.integers(1, 50_000, (2, wire.BOOK_LEVELS))
+        made.append(
+            symbol=symbols[which],
+            time_us=0,
+            seq=0,
+            bids=[(base - 50 * level, int(size)) for level, size in enumerate(sizes[0])],
+            asks=[(base + 50 + 50 * level, int(size)) for level, size in enumerate(sizes[1])],
+            bid_total=10**6,
+            ask_total=10**6,
+            cum_volume=10**7,
+        )
+    payload = made.encode(1, "sim", 0)
+    return bytearray(payload), wire.parse_books(payload, wire.parse_header(payload)).offsets[wire.BookColumn.TIME_US]
+
+
 class Terminal:
     """One connection that keeps the window full, or a pace."""
 
@@ -62,6 +87,8 @@ class Terminal:
         self.plan = plan
         self.name, self.secret = plan.clients[index]
         self.payload, self.times_at = batch(plan.symbols[index], plan.batch_rows, index)
+        self.books = books(plan.symbols[index], BOOK_ROWS, index)
+        self.sent = self.sent_books = 0
         self.rows = plan.batch_rows
         self.spread = np.arange(self.rows, dtype=np.int64)
         self.seq = 0
@@ -77,7 +104,7 @@ class Terminal:
         end = begin + self.plan.seconds
         await asyncio.sleep(max(0.0, begin - time.time()))
         if self.plan.rate:
-            await self._paced(writer, end)
+            await asyncio.gather(self._paced(writer, end), self._paced_books(writer, end))
         else:
             while time.time() < end:
                 await self._send(writer)
@@ -97,16 +124,33 @@ class Terminal:
             await self._send(writer)
             due += gap
 
+    async def _paced_books(self, writer: asyncio.StreamWriter, end: float) -> None:
+        if not self.plan.books_per_s:
+            return
+        gap = BOOK_ROWS * len(self.plan.clients) / self.plan.books_per_s
+        due = time.time() + gap * self.index / len(self.plan.clients)
+        payload, times_at = self.books
+        times = np.frombuffer(payload, "<i8", BOOK_ROWS, times_at)
+        while due < end:
+            await asyncio.sleep(max(0.0, due - time.time()))
+            await self._write(writer, payload, times, 0)
+            self.sent_books += BOOK_ROWS
+            due += gap
+
     async def _send(self, writer: asyncio.StreamWriter) -> None:
+        times = np.frombuffer(self.payload, "<i8", self.rows, self.times_at)
+        await self._write(writer, self.payload, times, self.spread - self.rows + 1)
+        self.sent += self.rows
+
+    async def _write(self, writer: asyncio.StreamWriter, payload: bytearray, times: Times, spread: Times | int) -> None:
+        """Send a batch when there is room for it, with the time of that moment."""
         while self.seq - self.commit >= wire.WINDOW_BATCHES:
             self.room.clear()
             await self.room.wait()
         self.seq += 1
-        now_us = time.time_ns() // 1000
-        self.payload[0:8] = self.seq.to_bytes(8, "little")
-        times = np.frombuffer(self.payload, "<i8", self.rows, self.times_at)
-        times[:] = now_us - self.rows + 1 + self.spread
-        writer.write(wire.encode(wire.FrameType.BATCH, bytes(self.payload)))
+        payload[0:8] = self.seq.to_bytes(8, "little")
+        times[:] = time.time_ns() // 1000 + spread
+        writer.write(wire.encode(wire.FrameType.BATCH, bytes(payload)))
         await writer.drain()
 
     async def _log_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> wire.FrameDecoder:
@@ -160,8 +204,9 @@ async def main(plan: Plan) -> None:
             {
                 "begin": begin,
                 "end": begin + plan.seconds,
-                "sent": sum(terminal.seq * terminal.rows for terminal in terminals),
-                "committed": sum(terminal.commit * terminal.rows for terminal in terminals),
+                "sent": sum(terminal.sent for terminal in terminals),
+                "sent_books": sum(terminal.sent_books for terminal in terminals),
+                "committed": sum(terminal.sent for terminal in terminals if terminal.commit == terminal.seq),
                 "rejected": sum(terminal.rejected for terminal in terminals),
             }
         )

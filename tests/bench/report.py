@@ -41,6 +41,8 @@ def page(results: Results) -> str:
         sections.append(cpu(results))
     if results.small():
         sections.append(small(results))
+    if results.mariadb_books is not None:
+        sections.append(books(results.mariadb_books))
     if results.peers is not None:
         sections.append(stored_by_others(results.peers))
     if results.candles is not None:
@@ -96,6 +98,16 @@ def budget(results: Results) -> list[tuple[str, str, str]]:
             )
         )
         lines.append((f"{name}: CPU per tick, the same", "≤ 120 us", f"**{_sum(least.cpu_us):.0f} us**"))
+    if results.mariadb_books is not None:
+        found = results.mariadb_books
+        p50, p99 = (max(getattr(beside, name) for _, beside in found.turns) for name in ("p50", "p99"))
+        lines.append(
+            (
+                f"{NAMES[found.database]}: the same with {found.books_per_s} order books/s beside them",
+                "p50 ≤ 25 ms, p99 ≤ 80 ms",
+                f"**p50 {p50} ms, p99 {p99} ms**, the worst turn",
+            )
+        )
     lines += _beside_others(results)
     if results.candles is not None:
         worst = max(case.ratio for case in results.candles.cases)
@@ -182,6 +194,22 @@ def small(results: Results) -> str:
         table="\n".join(
             f"| {NAMES[one.database]} | {one.p50} | {one.p99} | {one.worst} | {one.per_s:,.0f} | {one.ticks:,} |"
             for one in results.small()
+        ),
+    )
+
+
+def books(found: latency.Beside) -> str:
+    """Ticks with and without order books beside them."""
+    return _filled(
+        "books",
+        name=NAMES[found.database],
+        rate=latency.RATE,
+        books=found.books_per_s,
+        stored=found.books_stored,
+        table="\n".join(
+            f"| {number} | {without.p50} / {without.p99} | {beside.p50} / {beside.p99} "
+            f"| {_sum(without.cpu_us):.0f} | {_sum(beside.cpu_us):.0f} |"
+            for number, (without, beside) in enumerate(found.turns, start=1)
         ),
     )
 

@@ -13,7 +13,7 @@ import psutil
 
 from tests.bench.calibration import Calibration
 from tests.bench.candles import Candles
-from tests.bench.latency import Latency
+from tests.bench.latency import Beside, Latency
 from tests.bench.peers import Peers
 from tests.bench.rest import Requests
 from tests.bench.throughput import Throughput
@@ -38,6 +38,7 @@ class Results:
     mariadb_small: Latency | None = None
     postgresql: Throughput | None = None
     postgresql_small: Latency | None = None
+    mariadb_books: Beside | None = None
     peers: Peers | None = None
     candles: Candles | None = None
     rest: Requests | None = None

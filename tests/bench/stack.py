@@ -175,7 +175,9 @@ class Stack:
         """The end of a process's log; its file goes with the folder."""
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-3000:]
 
-    def load(self, *, seconds: float, batch_rows: int, rate: float = 0.0) -> subprocess.Popen[str]:
+    def load(
+        self, *, seconds: float, batch_rows: int, rate: float = 0.0, books_per_s: float = 0.0
+    ) -> subprocess.Popen[str]:
         """Start the terminals; their result comes as one JSON line."""
         self._epoch += 1
         plan = Plan(
@@ -186,6 +188,7 @@ class Stack:
             batch_rows=batch_rows,
             rate=rate,
             epoch=f"{self._epoch:012x}",
+            books_per_s=books_per_s,
         )
         process = subprocess.Popen(
             child_process.command([sys.executable, "-m", "tests.bench.load"]),
@@ -230,7 +233,10 @@ class Stack:
 
     def committed(self, from_us: int, until_us: int) -> int:
         """How many ticks were committed at a time in this range (microseconds UTC), by the ledger."""
-        asked = "SELECT COALESCE(SUM(stored), 0) FROM ingest_batch WHERE committed_us >= %s AND committed_us < %s"
+        asked = (
+            "SELECT COALESCE(SUM(d.rows), 0) FROM ingest_batch_day d JOIN ingest_batch b ON b.batch = d.batch"
+            " WHERE b.committed_us >= %s AND b.committed_us < %s"
+        )
         return int(self.rows(asked, from_us, until_us)[0][0])
 
     def memory_mib(self) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import random
@@ -41,6 +42,7 @@ SETTLE_S = 2.0
 FALSE_STARTS = 5
 OK = 200
 RAW_QUEUE = "raw_market_data"
+BESIDE = ("order_books", "market_events", "stock_prices")
 BROKEN_ACK = ("ledger lacks acknowledged batches", "resending ranges")
 
 
@@ -314,10 +316,11 @@ class Drill:
             excused = recorded_state.excused(self.spools, streams)
             rows = accounting.rows(
                 recorded_state.keyed(self.spools, streams),
-                accounting.through(book.ticks(), candles),
+                itertools.chain(accounting.through(book.ticks(), candles), book.records()),
                 refused,
                 excused=excused,
             )
+            beside = {table: book.number(f"SELECT COUNT(*) FROM {table}") for table in BESIDE}
             wrong = accounting.mismatches(candles.all(), book.candles())
             reasons = list(book.rows("SELECT reasons, COUNT(*) FROM ingest_reject GROUP BY reasons"))
             told = {(int(batch) >> 32, int(batch) & 0xFFFFFFFF) for (batch,) in book.rows("SELECT batch FROM gap")}
@@ -347,6 +350,7 @@ class Drill:
             "duplicated": rows.duplicated,
             "candle_mismatches": len(wrong),
             "rows_stored": rows.stored,
+            **beside,
             "candles": len(candles.all()),
             "batches": sum(len(sent.batches) for one in self.spools.values() for sent in one.sent.values()),
             "rejected": rows.rejected,

@@ -33,6 +33,33 @@ class Tick(NamedTuple):
     bid_size: int | None
     ask_size: int | None
     cum_volume: int | None
+    day: tuple[int | None, ...] | None = None
+    """Of a snapshot that tells of it: open, high, low, close before, limits, change and value."""
+
+
+class OrderBook(NamedTuple):
+    """All a terminal can say of an order book: levels as (price, size), best first."""
+
+    feed: str
+    symbol: str
+    time_us: int
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+    figures: tuple[int | None, ...]
+    """Totals of both sides, expected price and size, volume of the day, middle."""
+
+
+class Event(NamedTuple):
+    """All a terminal can say of an event; `body` as JSON with its names in order."""
+
+    feed: str
+    symbol: str
+    time_us: int
+    word: str
+    body: str
+
+
+Row = Tick | OrderBook | Event
 
 
 class Candle(NamedTuple):
@@ -79,8 +106,8 @@ def of_key(tick_id: int) -> Key:
 
 
 def rows(
-    sent: Mapping[Key, Tick],
-    stored: Iterable[tuple[Key, Tick]],
+    sent: Mapping[Key, Row],
+    stored: Iterable[tuple[Key, Row]],
     refused: Collection[Key] = (),
     *,
     excused: Collection[tuple[int, int]] = (),
@@ -93,11 +120,11 @@ def rows(
     account = Rows(sent=len(sent))
     found: set[Key] = set()
     refusals, excuses = set(refused), set(excused)
-    for key, tick in stored:
+    for key, row in stored:
         account.stored += 1
-        if key in found or key in refusals or sent.get(key) != tick:
+        if key in found or key in refusals or sent.get(key) != row:
             account.duplicated += 1
-            account._note(f"stored and not sent, or once more: {key} {tick}, sent: {sent.get(key)}")
+            account._note(f"stored and not sent, or once more: {key} {row}, sent: {sent.get(key)}")
         else:
             found.add(key)
     for key in sent:
@@ -161,6 +188,15 @@ def mismatches(expected: Mapping[Series, Candle], stored: Iterable[tuple[Series,
         seen.add(series)
     missing = [series for series in expected if series not in seen]
     return wrong + [f"{series}: not stored, the ticks say {expected[series]}" for series in missing]
+
+
+def turned_back(numbers: Iterable[int | None]) -> int:
+    """How often a source's own numbering did not go on upwards."""
+    count, last = 0, 0
+    for number in numbers:
+        count += number is None or number <= last
+        last = last if number is None else number
+    return count
 
 
 def breaks(numbers: Iterable[int | None], *, first: int = 1) -> int:

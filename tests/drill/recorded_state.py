@@ -18,13 +18,18 @@ import MySQLdb.cursors
 import psycopg
 
 from terminals import spool, wire
-from tests.drill.accounting import Candle, Key, Series, Tick, of_key
+from tests.drill.accounting import Candle, Event, Key, OrderBook, Row, Series, Tick, of_key
 from tests.servers import MariaDB, PostgreSQL
 from tests.servers.mariadb import DATABASE, PASSWORD, USER
 
 PRICE, SIZE, VALUE = wire.PRICE_SCALE, wire.SIZE_SCALE, wire.VALUE_SCALE
 KINDS = {"trade": 1, "quote": 2, "snapshot": 3, "expected": 4, "book": 5, "status": 6}
 SIDES = {None: None, "buy": 1, "sell": 2}
+_DAY = ("open", "high", "low", "prev_close", "upper_limit", "lower_limit", "change_rate", "cum_value")
+_FIGURES = {
+    "bid_total": SIZE, "ask_total": SIZE, "expected_price": PRICE, "expected_size": SIZE, "cum_volume": SIZE,
+    "mid_price": PRICE,
+}  # fmt: skip
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _FETCH = 20_000
@@ -41,7 +46,7 @@ class Sent:
     epoch: str
     batches: dict[int, int] = field(default_factory=dict)  # seq -> CRC-32 of the payload behind its seq
     captured_us: dict[int, int] = field(default_factory=dict)
-    rows: dict[tuple[int, int], Tick] = field(default_factory=dict)  # (seq, index)
+    rows: dict[tuple[int, int], Row] = field(default_factory=dict)  # (seq, index)
     gap_seqs: set[int] = field(default_factory=set)
 
     @property
@@ -59,7 +64,8 @@ def sent_by(folder: Path) -> Sent:
         if header.encoding == wire.Encoding.GAP:
             sent.gap_seqs.add(seq)
         else:
-            sent.rows.update(((seq, index), tick) for index, tick in enumerate(_ticks(payload, header)))
+            read = _READERS.get(header.encoding, _ticks)
+            sent.rows.update(((seq, index), row) for index, row in enumerate(read(payload, header)))
     return sent
 
 
@@ -67,16 +73,45 @@ def _ticks(payload: bytes, header: wire.BatchHeader) -> Iterator[Tick]:
     layout = wire.parse_columns(payload, header)
     prices, sizes = 10 ** (wire.PRICE_SCALE - layout.price_scale), 10 ** (wire.SIZE_SCALE - layout.size_scale)
 
-    def times(value: int | None, unit: int) -> int | None:
-        return None if value is None else value * unit
-
     for row in wire.decode_columns(payload):
+        day = (*(_times(row[name], prices) for name in _DAY[:-1]), row[_DAY[-1]])
         yield Tick(
-            header.feed, row["symbol"], row["time_us"], row["kind"], times(row["price"], prices),
-            times(row["size"], sizes), row["side"] or None, row["seq"], times(row["bid"], prices),
-            times(row["ask"], prices), times(row["bid_size"], sizes), times(row["ask_size"], sizes),
-            times(row["cum_volume"], sizes),
+            header.feed, row["symbol"], row["time_us"], row["kind"], _times(row["price"], prices),
+            _times(row["size"], sizes), row["side"] or None, row["seq"], _times(row["bid"], prices),
+            _times(row["ask"], prices), _times(row["bid_size"], sizes), _times(row["ask_size"], sizes),
+            _times(row["cum_volume"], sizes), None if day.count(None) == len(day) else day,
         )  # fmt: skip
+
+
+def _books(payload: bytes, header: wire.BatchHeader) -> Iterator[OrderBook]:
+    layout = wire.parse_books(payload, header)
+    units = {PRICE: 10 ** (PRICE - layout.price_scale), SIZE: 10 ** (SIZE - layout.size_scale)}
+    for row in wire.decode_books(payload):
+        bids, asks = (
+            tuple((price * units[PRICE], size * units[SIZE]) for price, size in row[side]) for side in ("bids", "asks")
+        )
+        figures = tuple(_times(row[name], units[scale]) for name, scale in _FIGURES.items())
+        yield OrderBook(header.feed, row["symbol"], row["time_us"], bids, asks, figures)
+
+
+def _events(payload: bytes, header: wire.BatchHeader) -> Iterator[Event]:
+    for row in wire.parse_events(payload, header):
+        given: Any = row
+        yield Event(header.feed, given.get("symbol", ""), given["time"], given["event"], _canonical(given["body"]))
+
+
+_READERS: dict[wire.Encoding, Callable[[bytes, wire.BatchHeader], Iterator[Row]]] = {
+    wire.Encoding.BOOKS: _books,
+    wire.Encoding.EVENTS: _events,
+}
+
+
+def _canonical(body: object) -> str:
+    return json.dumps(body, ensure_ascii=False, sort_keys=True)
+
+
+def _times(value: int | None, unit: int) -> int | None:
+    return None if value is None else value * unit
 
 
 @dataclass(slots=True)
@@ -124,8 +159,8 @@ def acked(folder: Path) -> int:
 
 
 def sources_words(sent: Sent) -> Iterator[Tick]:
-    """A terminal's rows in the order its source gave them."""
-    return (sent.rows[place] for place in sorted(sent.rows))
+    """A terminal's ticks in the order its source gave them."""
+    return (row for place in sorted(sent.rows) if isinstance(row := sent.rows[place], Tick))
 
 
 # --- the database --------------------------------------------------------------------------------------------
@@ -168,13 +203,43 @@ class Book:
             "tick_id, trade_date, feed, symbol, event_time, kind, price, size, side, seq,"
             " bid, ask, bid_size, ask_size, cum_volume"
         )
+        days = self._days()
         sql = " UNION ALL ".join(f"SELECT {columns} FROM {table}" for table in self._tables)
         for tick_id, date, feed, symbol, at, kind, price, size, side, seq, *quote in self.rows(sql):
             bid, ask, bids, asks, volume = quote
             yield of_key(tick_id), date.isoformat(), Tick(
                 feed, symbol, micros(at), KINDS[kind], scaled(price, PRICE), scaled(size, SIZE), SIDES[side], seq,
                 scaled(bid, PRICE), scaled(ask, PRICE), scaled(bids, SIZE), scaled(asks, SIZE), scaled(volume, SIZE),
+                days.pop(tick_id, None),
             )  # fmt: skip
+        if days:
+            raise AssertionError(f"stock_prices has rows of no tick: {list(days.items())[:3]}")
+
+    def _days(self) -> dict[int, tuple[int | None, ...]]:
+        """What snapshots told of their day, by the id of their tick."""
+        names = "open_price, high_price, low_price, prev_close, upper_limit, lower_limit, change_rate, value"
+        found: dict[int, tuple[int | None, ...]] = {}
+        for tick_id, *prices, value in self.rows(f"SELECT tick_id, {names} FROM stock_prices"):
+            if tick_id in found:
+                raise AssertionError(f"stock_prices has tick {tick_id} twice")
+            found[tick_id] = (*(scaled(price, PRICE) for price in prices), scaled(value, 2))
+        return found
+
+    def records(self) -> Iterator[tuple[Key, Row]]:
+        """Every order book and event, in no order."""
+        sides = "bid_prices, bid_volumes, ask_prices, ask_volumes"
+        sql = f"SELECT tick_id, feed, symbol, event_time, {sides}, {', '.join(_FIGURES)} FROM order_books"
+        for tick_id, feed, symbol, at, *rest in self.rows(sql):
+            bid_prices, bids, ask_prices, asks = (_numbers(told) for told in rest[:4])
+            figures = tuple(scaled(one, scale) for one, scale in zip(rest[4:], _FIGURES.values(), strict=True))
+            yield (
+                of_key(tick_id),
+                OrderBook(feed, symbol, micros(at), _levels(bid_prices, bids), _levels(ask_prices, asks), figures),
+            )
+        told = "SELECT event_id, feed, symbol, event_time, kind, body FROM market_events"
+        for event_id, feed, symbol, at, word, body in self.rows(told):
+            read = json.loads(body) if isinstance(body, str) else body
+            yield of_key(event_id), Event(feed, symbol, micros(at), word, _canonical(read))
 
     def candles(self) -> Iterator[tuple[Series, Candle]]:
         """Every candle in market_data_minute."""
@@ -236,6 +301,16 @@ def book(server: MariaDB | PostgreSQL) -> Iterator[Book]:
         connection.close()
 
 
+def _numbers(told: Any) -> list[Decimal]:
+    """A JSON array of numbers, as text or as a driver that reads it has it."""
+    read = json.loads(told, parse_float=Decimal, parse_int=Decimal) if isinstance(told, str) else told
+    return [Decimal(str(one)) for one in read]
+
+
+def _levels(prices: Sequence[Decimal], sizes: Sequence[Decimal]) -> tuple[tuple[int, int], ...]:
+    return tuple((exactly(price, PRICE), exactly(size, SIZE)) for price, size in zip(prices, sizes, strict=True))
+
+
 def micros(moment: datetime.datetime) -> int:
     """A time in UTC as microseconds since 1970."""
     return (moment.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
@@ -254,9 +329,9 @@ def scaled(value: Decimal | None, scale: int) -> int | None:
     return None if value is None else exactly(value, scale)
 
 
-def keyed(spools: Mapping[str, Spools], streams: Mapping[tuple[str, str], int]) -> dict[Key, Tick]:
+def keyed(spools: Mapping[str, Spools], streams: Mapping[tuple[str, str], int]) -> dict[Key, Row]:
     """All terminals' rows by the keys they must be stored under; a spool unknown to the ledger gets keys of its own."""
-    all_rows: dict[Key, Tick] = {}
+    all_rows: dict[Key, Row] = {}
     for client, epoch, one in _every(spools):
         stream = streams.get((client, epoch), -1 - len(all_rows))
         all_rows.update(((stream, seq, index), tick) for (seq, index), tick in one.rows.items())

@@ -7,7 +7,7 @@ import pytest
 from tests.bench import picture, report
 from tests.bench.calibration import Calibration
 from tests.bench.candles import Candles, Case
-from tests.bench.latency import Latency
+from tests.bench.latency import Beside, Latency
 from tests.bench.peers import Measured, Peers, Turn
 from tests.bench.rest import BARS, Cost, Requests
 from tests.bench.results import Results
@@ -53,6 +53,7 @@ def results():
         mariadb_small=small("mariadb", 24.5),
         postgresql=road("postgresql", 70_000.0),
         postgresql_small=small("postgresql", 33.0),
+        mariadb_books=Beside("mariadb", 500, [(small("mariadb", 24.5), small("mariadb", 26.25))], 5_000, 5_000),
         peers=Peers(
             [
                 way("Django bulk_create", 1_000, "MariaDB", 6_000.0),
@@ -78,6 +79,9 @@ def test_the_budget_compares_medians(results):
         "**0.70 ×** (70,000 against 100,000)"
     )
     assert lines["candles of 1,000,000 ticks, against polars"] == "**0.50 ×**, the worst case"
+    assert lines["MariaDB: the same with 500 order books/s beside them"] == (
+        "**p50 26.25 ms, p99 79.5 ms**, the worst turn"
+    )
     assert lines["SQLite: 1,000 bars by REST, CPU"] == "**8.3 ms**"
     assert lines["the whole road on MariaDB against Django bulk_create 1,000 alone"] == (
         "**10.0 ×** (90,000 against 9,000)"
@@ -101,6 +105,7 @@ def test_the_page_has_every_part_its_hour_and_its_calibration(results):
         "Committed ticks a second, PostgreSQL",
         "CPU per tick by process",
         "From a terminal to a browser",
+        "Order books beside ticks, MariaDB",
         "The same rows stored by others",
         "Candles",
         "What a request by REST costs",
@@ -120,14 +125,14 @@ def test_the_page_has_every_part_its_hour_and_its_calibration(results):
 def test_every_table_of_the_page_has_as_many_cells_in_each_row(results):
     tables = re.findall(r"(?:^\|.*\|$\n?)+", report.page(results), re.MULTILINE)
 
-    assert len(tables) == 10
+    assert len(tables) == 11
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
 
 
 def test_a_part_that_failed_is_named_and_left_out(results):
     results.mariadb = results.mariadb_small = results.peers = results.candles = results.waiting = None
-    results.mariadb_rest = None
+    results.mariadb_rest = results.mariadb_books = None
     results.failed = {"peers": "ended with status 1"}
 
     text = report.page(results)
@@ -149,6 +154,7 @@ def test_a_run_in_which_everything_failed_makes_a_page_and_an_empty_picture(resu
         "candles",
         "rest",
         "mariadb_rest",
+        "mariadb_books",
     ):
         setattr(results, name, None)
     results.failed = {"mariadb": "ended with status 1"}

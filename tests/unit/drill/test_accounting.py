@@ -224,3 +224,25 @@ def test_a_source_that_skips_or_repeats_after_a_kill_is_noticed(numbers, found):
 )
 def test_the_longest_pause_counts_from_the_beginning_to_the_end(moments, longest):
     assert accounting.longest_pause_us(moments, begin=0, end=100) == longest
+
+
+def test_an_order_book_is_lost_doubled_or_other_than_it_was_sent_like_any_row(sent):
+    book = accounting.OrderBook("sim", "S00001", MINUTE, ((WON, SHARE),), (), (None,) * 6)
+    other = book._replace(bids=((WON, 2 * SHARE),))
+    all_sent = {**sent, (1, 9, 0): book, (1, 9, 1): book}
+
+    assert counts(accounting.rows(all_sent, all_sent.items())) == (0, 0, 0)
+    assert counts(accounting.rows(all_sent, [*sent.items(), ((1, 9, 0), book)])) == (1, 0, 0)
+    assert counts(accounting.rows(all_sent, [*all_sent.items(), ((1, 9, 1), book)])) == (0, 1, 0)
+    assert counts(accounting.rows(all_sent, [*sent.items(), ((1, 9, 0), book), ((1, 9, 1), other)])) == (1, 1, 0)
+
+
+def test_a_snapshot_whose_day_is_not_stored_is_not_what_was_sent(sent):
+    told = {(1, 9, 0): trade()._replace(kind=3, day=(1,) * 8)}
+
+    assert counts(accounting.rows(told, [((1, 9, 0), trade()._replace(kind=3))])) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("numbers", "count"), [([], 0), ([1, 2, 9], 0), ([1, 1], 1), ([5, 2, 3, None], 2)])
+def test_a_numbering_that_goes_on_upwards_never_turns_back(numbers, count):
+    assert accounting.turned_back(numbers) == count

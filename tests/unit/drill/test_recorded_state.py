@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("MySQLdb")
 
 from terminals.spool import Spool
-from terminals.wire import Columns, Kind, Side, encode_gap, reseq
+from terminals.wire import Books, Columns, Events, Kind, Side, encode_gap, reseq
 from tests.drill import accounting, recorded_state
+from tests.drill.accounting import Event, OrderBook
 
 AT = 1_795_315_920_000_000
 
@@ -39,9 +40,33 @@ def test_every_row_of_a_spool_is_there_in_the_units_of_the_accounts(folder):
     sent = recorded_state.sent_by(folder)
 
     assert sorted(sent.rows) == [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
-    assert (sent.rows[1, 0].price, sent.rows[1, 0].size) == (700, 3)
-    assert (sent.rows[2, 0].price, sent.rows[2, 0].size) == (700 * 10**6, 3 * 10**6)
+    told = [(tick.price, tick.size) for tick in recorded_state.sources_words(sent)]
+    assert told == [(700, 3)] * 2 + [(700 * 10**6, 3 * 10**6)] * 3
     assert sent.gaps == 0
+
+
+def test_books_events_and_days_of_snapshots_are_rows_too_each_to_the_digit(folder):
+    books, events, ticks = Books(price_scale=2, size_scale=0), Events(), Columns()
+    books.append(symbol="S00001", time_us=AT, bids=((700, 3), (600, 4)), asks=(), bid_total=9, mid_price=5)
+    events.append(event="vi", time_us=AT, symbol="S00001", body={"b": 1, "a": "가"})
+    events.append(event="market_status", time_us=AT)
+    ticks.append(symbol="S00001", time_us=AT, kind=Kind.SNAPSHOT, price=5, open=4, cum_value=77)
+    spool = Spool(folder)
+    for content in (books, events, ticks):
+        spool.append(content.encode(1, "sim", AT))
+    spool.close()
+
+    sent = recorded_state.sent_by(folder)
+
+    assert sent.rows[3, 0] == OrderBook(
+        "sim", "S00001", AT, ((700 * 10**6, 3 * 10**6), (600 * 10**6, 4 * 10**6)), (),
+        (9 * 10**6, None, None, None, None, 5 * 10**6),
+    )  # fmt: skip
+    assert sent.rows[4, 0] == Event("sim", "S00001", AT, "vi", '{"a": "가", "b": 1}')
+    assert sent.rows[4, 1] == Event("sim", "", AT, "market_status", "{}")
+    (snapshot,) = [tick for tick in recorded_state.sources_words(sent) if tick.kind == Kind.SNAPSHOT]
+    assert snapshot.day == (4, None, None, None, None, None, None, 77)
+    assert len(list(recorded_state.sources_words(sent))) == 6
 
 
 def test_a_gap_is_counted_and_has_no_rows(folder):
