@@ -27,6 +27,11 @@ class Entry:
 
 SOURCES: Final = {
     "replay": Entry("terminals.sources.replay", _("replay the trades of a CSV file")),
+    "kis": Entry(
+        "terminals.sources.kis",
+        _("send what the Open API of Korea Investment & Securities has"),
+        "requirements/terminals-kis.txt",
+    ),
     "infomax": Entry(
         "terminals.sources.infomax",
         _("send a sheet of Infomax: open in Excel, or saved"),

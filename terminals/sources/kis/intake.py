@@ -71,6 +71,17 @@ class PolledRows:
     rows: list[Row]
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the source stands, for the server."""
+
+    body: dict[str, object]
+    now_us: int
+
+
+Item = Message | Alarm | Lost | PolledRows | Status
+
+
 @dataclass
 class Counts:
     """Since the start."""
@@ -102,7 +113,7 @@ class Intake:
         save_s: float = _SAVE_S,
     ) -> None:
         self._terminal, self._clock, self._save_s = terminal, clock, save_s
-        self._queue: queue.Queue[Message | Alarm | Lost | PolledRows | None] = queue.Queue(most_messages)
+        self._queue: queue.Queue[Item | None] = queue.Queue(most_messages)
         self._reader = Reader()
         self._converter = Converter(first_seq=terminal.spool.rows_total + 1)
         self.holes = VolumeHoles()
@@ -127,7 +138,12 @@ class Intake:
         """How many messages have come and are not worked off."""
         return self._queue.qsize()
 
-    def offer(self, item: Message | Alarm | Lost | PolledRows) -> bool:
+    @property
+    def batches_waiting(self) -> int:
+        """How many batches the spool has that are not committed."""
+        return self._terminal.spool.last - self._terminal.spool.committed
+
+    def offer(self, item: Item) -> bool:
         """Take something without waiting; False if there is no room."""
         try:
             self._queue.put_nowait(item)
@@ -156,13 +172,14 @@ class Intake:
                     continue
                 if item is None:
                     break
-                self._take(item)
+                self.process(item)
                 self._save_if_due()
             self._save()
         except Exception as error:  # noqa: BLE001  # the source raises it again in its own thread
             self.failure = error
 
-    def _take(self, item: Message | Alarm | Lost | PolledRows) -> None:
+    def process(self, item: Item) -> None:
+        """Work one off at once; for a caller without a thread."""
         match item:
             case Message():
                 self._message(item)
@@ -170,6 +187,8 @@ class Intake:
                 self._alarm(item)
             case PolledRows():
                 self._send(item.feed, Found(item.rows, []))
+            case Status():
+                self._send_rows("krx", [self._converter.event("vendor_status", now_us=item.now_us, body=item.body)])
             case Lost():
                 self._report(
                     item.feed,

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from terminals import private
 from terminals.lock import FileLock, Locked
+from terminals.recording import NoRecorder, Recorder
 from terminals.sources.kis import hours, korean_time, messages
 from terminals.sources.kis.intake import Alarm, Intake, Lost, Message
 from terminals.sources.kis.layouts import LAYOUTS, Content
@@ -118,6 +119,7 @@ class Session:
         folder: Path,
         *,
         timing: Timing | None = None,
+        recorder: Recorder | None = None,
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -126,6 +128,7 @@ class Session:
         private.make(folder)
         self.identity, self._approval, self._intake, self._folder = identity, approval, intake, folder
         self.timing = timing or Timing()
+        self._recorder = recorder or NoRecorder()
         self._clock, self._wall = clock, wall
         # Not for secrets: when to connect again.
         self._rng = rng or random.Random()  # noqa: S311  # see the line above
@@ -283,7 +286,8 @@ class Session:
         match messages.parse(text):
             case Ping(moment):
                 self.numbers.pings += 1
-                await socket.send(text)
+                with contextlib.suppress(ConnectionClosed):  # what else came is still to be read
+                    await socket.send(text)
                 self._compare_clocks(moment)
             case Reply() as reply:
                 await self._reply(reply)
@@ -326,6 +330,7 @@ class Session:
         self.registrations.restart(self._clock())
 
     async def _data(self, message: str | bytes) -> None:
+        self._recorder.note(f"websocket {self.identity.name}", message)
         self.numbers.data += 1
         self._data_at = self._received_at
         key = iv = ""
@@ -370,7 +375,11 @@ class Session:
                         approval_key=self._approval_key,
                         customer=self.identity.customer,
                     )
-                    await socket.send(text)
+                    try:
+                        await socket.send(text)
+                    except ConnectionClosed:
+                        # What came before the end says why; the reader has it, and ends with it.
+                        await asyncio.get_running_loop().create_future()
                     continue
             if not self._wanted and not self.registrations.in_state(State.LEAVING):
                 self._end(_Ending.EMPTY, "nothing is to be registered")

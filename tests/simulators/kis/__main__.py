@@ -14,6 +14,7 @@ from terminals.wire.options import between, decimal
 from tests.simulators.kis import script
 from tests.simulators.kis.clock import SimulatedClock
 from tests.simulators.kis.market import KST, Market
+from tests.simulators.kis.rest import Faults, Key, RestSimulator
 from tests.simulators.kis.ws import Options, WebSocketSimulator
 
 
@@ -32,6 +33,9 @@ def main() -> None:
     parser.add_argument("--cut-s", type=decimal(0), default=100.0)
     parser.add_argument("--encrypted", action="append", default=[], metavar="TR")
     parser.add_argument("--approval", action="append", default=[], metavar="KEY=APPKEY", help="an approval key")
+    parser.add_argument("--appkey", action="append", default=[], metavar="KEY=SECRET", help="serve REST, too, to it")
+    parser.add_argument("--token-interval-s", type=decimal(0), default=60.0)
+    parser.add_argument("--chance", action="append", default=[], metavar="FAULT=SHARE", help="of a REST call")
     parser.add_argument("--script", type=Path, help="JSON: a list of steps; tests/simulators/kis/script.py has them")
     parser.add_argument("--paused", action="store_true", help="no trade before `go`")
     asyncio.run(_run(parser.parse_args()))
@@ -40,10 +44,20 @@ def main() -> None:
 async def _run(given: argparse.Namespace) -> None:
     start = datetime.datetime.fromisoformat(given.start).replace(tzinfo=KST)
     steps = script.parse(json.loads(given.script.read_text(encoding="utf-8"))) if given.script else []
+    market, clock = Market(seed=given.seed, symbols=given.symbols), SimulatedClock(start, speed=given.speed)
+    chances = {fault: float(share) for fault, share in (one.split("=", 1) for one in given.chance)}
+    rest = RestSimulator(
+        market,
+        [Key(*one.split("=", 1)) for one in given.appkey],
+        faults=Faults(chances=chances, seed=given.seed),
+        now=clock.now,
+        token_interval_s=given.token_interval_s,
+    )
+    rest.approvals.update(one.split("=", 1) for one in given.approval)
     simulator = WebSocketSimulator(
-        Market(seed=given.seed, symbols=given.symbols),
-        SimulatedClock(start, speed=given.speed),
-        dict(one.split("=", 1) for one in given.approval),
+        market,
+        clock,
+        rest.approvals,
         script=steps,
         options=Options(
             trades_per_s=given.trades_per_s,
@@ -57,21 +71,23 @@ async def _run(given: argparse.Namespace) -> None:
     )
     simulator.paused = given.paused
     url = await simulator.start(given.port)
-    _say({"websocket": url, "symbols": list(simulator.market.stocks)})
+    rest_url = await rest.start()
+    _say({"websocket": url, "rest": rest_url, "symbols": list(market.stocks)})
     lines: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     reader = asyncio.create_task(asyncio.to_thread(_read, loop, lines))
     while (line := (await lines.get()).strip()) not in ("stop", ""):
-        await _obey(simulator, *line.partition(" ")[::2])
+        await _obey(simulator, rest, *line.partition(" ")[::2])
     await simulator.stop()
+    await rest.stop()
     reader.cancel()
 
 
-async def _obey(simulator: WebSocketSimulator, order: str, argument: str) -> None:
+async def _obey(simulator: WebSocketSimulator, rest: RestSimulator, order: str, argument: str) -> None:
     match order:
         case "account":
             now = {"sessions": simulator.sessions, "registrations": sorted(simulator.registrations())}
-            _say({**simulator.account.as_json(), **now, "done": simulator.done.is_set()})
+            _say({**simulator.account.as_json(), **now, "done": simulator.done.is_set(), "rest": rest.summary()})
         case "settle":
             await simulator.settle()
             _say({"settled": True})

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class SimulatorProcess:
-    """`with SimulatorProcess("--symbols", "5") as kis:`, then `kis.websocket` is its address."""
+    """`with SimulatorProcess("--symbols", "5") as kis:`, then `kis.websocket` and `kis.rest` are its addresses."""
 
     def __init__(self, *arguments: str) -> None:
         self._process = subprocess.Popen(
@@ -23,6 +23,7 @@ class SimulatorProcess:
         )
         told = self._read()
         self.websocket: str = told["websocket"]
+        self.rest: str = told["rest"]
         self.symbols: list[str] = told["symbols"]
 
     def __enter__(self) -> Self:

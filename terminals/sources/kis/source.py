@@ -1,0 +1,350 @@
+"""The source as a whole: appkeys, sessions, polling, and how it stands, in one event loop beside the intake."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.live import Live
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from terminals.batcher import Row
+from terminals.finding import Finding, Level
+from terminals.recording import Recorder
+from terminals.sources.contract import Pace, Receiver
+from terminals.sources.kis import credentials, messages, quotes, status
+from terminals.sources.kis.answers import KisError
+from terminals.sources.kis.collector import Collector, Picture, Target
+from terminals.sources.kis.credentials import Account
+from terminals.sources.kis.intake import PolledRows, Status
+from terminals.sources.kis.messages import Meaning, Reply
+from terminals.sources.kis.planner import Coverage, Kind, Registration, Wish
+from terminals.sources.kis.rest import Client
+from terminals.sources.kis.session import Identity, NoApprovalKey, Timing
+from terminals.sources.kis.streams import Approval, Streams
+from terminals.sources.kis.wanted import Wanted, wishes
+from terminals.wire.language import gettext as _
+
+log = logging.getLogger("naru.kis")
+
+# Pictures of one appkey in a cycle of a second, at 15 calls: multi-quotes of 30 stocks, and a few single calls.
+_POLLING: Final = {Kind.TRADE: 300, Kind.BOOK: 3, Kind.INDEX: 2}
+_LOOK_S: Final = 0.2
+_LOG_S: Final = 10.0
+_EVENT_S: Final = 60.0
+_ROOM_S: Final = 0.02
+_ANSWER_S: Final = 15.0
+_DIVISIONS: Final = {"krx": "J", "nxt": "NX", "unified": "UN"}
+_TEST_SYMBOLS, _TEST_S = 5, 5.0
+_MAIN_SYMBOLS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the source works. `cycle_s`: from picture to picture of a symbol, as far as the limits let it."""
+
+    mode: str = "production"
+    per_appkey: int = 40
+    polling: bool = True
+    streaming: bool = True
+    cycle_s: float = 1.0
+    live: bool = False
+    metrics_port: int | None = None
+    timing: Timing | None = None
+
+
+def of_mode(mode: str, wanted: Sequence[Wanted]) -> tuple[list[Wanted], bool, float]:
+    """What of `wanted` a mode is about, whether the WebSocket is used, and the cycle of the pictures in seconds."""
+    order = sorted(wanted, key=lambda one: one.priority)
+    if mode == "test":
+        return order[:_TEST_SYMBOLS], False, _TEST_S
+    if mode == "realtime":
+        return order[:_MAIN_SYMBOLS], True, 1.0
+    return order, True, 1.0
+
+
+class Kis:
+    """A `terminals.sources.contract.Source`."""
+
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        wanted: Sequence[Wanted],
+        folder: Path,
+        *,
+        options: Options | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._accounts, self._wanted, self._folder = list(accounts), list(wanted), folder
+        self._options = options or Options()
+        self._recorder = recorder
+        self._streams: Streams | None = None
+        self._collector: Collector | None = None
+        self._began = self._now = 0.0
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace, wanted: Sequence[Wanted]) -> "Kis":
+        """As the command line says. CredentialsError."""
+        accounts = credentials.load(arguments.appkeys)
+        chosen, streaming, cycle_s = of_mode(arguments.mode, wanted)
+        options = Options(
+            mode=arguments.mode,
+            per_appkey=arguments.per_appkey,
+            polling=not arguments.no_polling,
+            streaming=streaming,
+            cycle_s=cycle_s,
+            live=arguments.live,
+            metrics_port=arguments.metrics_port,
+        )
+        if arguments.mode in ("test", "realtime"):
+            accounts = accounts[:1]
+        return cls(accounts, chosen, arguments.state, options=options, recorder=arguments.recorder)
+
+    def describe(self) -> str:
+        """One line for the log."""
+        return f"kis mode={self._options.mode} appkeys={len(self._accounts)} symbols={len(self._wanted)}"
+
+    def run(self, terminal: Receiver, pace: Pace) -> bool:
+        """Until it is told to stop; with --mode setup until everything was looked at, then True."""
+        if self._options.mode == "setup":
+            asyncio.run(self._set_up(terminal))
+            return pace.wait(0.0)
+        asyncio.run(self._run(terminal, pace))
+        return False
+
+    def check(self) -> Iterator[Finding]:
+        """Each appkey: token, a picture, approval key, an answer of the WebSocket."""
+        yield from asyncio.run(self._findings())
+
+    def numbers(self) -> status.Numbers:
+        """How it stands."""
+        run_s = max(0.0, self._now - self._began)
+        polled = self._collector.stats() if self._collector else None
+        streams = self._streams
+        if streams is None:
+            return status.Numbers(self._options.mode, run_s)
+        intake = streams.intake
+        coverage = list(streams.coverage().values())
+        return status.Numbers(
+            mode=self._options.mode,
+            run_s=run_s,
+            requests=polled.requests if polled else 0,
+            success_rate=polled.success_rate if polled else 1.0,
+            cache_hit_rate=polled.hit_rate if polled else 0.0,
+            limiter_waits=polled.limiter_waits if polled else 0,
+            left_out=polled.left_out if polled else 0,
+            rows=dict(intake.counts.rows),
+            frames=intake.counts.frames,
+            records=intake.counts.records,
+            gaps=intake.counts.gaps,
+            missing_shares=intake.holes.missing_volume // 10**6,
+            repeats=intake.holes.repeats,
+            late=intake.holes.late,
+            quarantined=intake.quarantine.total,
+            recounted=intake.counts.recounted,
+            buffered=intake.waiting,
+            batches_waiting=intake.batches_waiting,
+            coverage={how.value: coverage.count(how) for how in Coverage},
+            alarms=dict(intake.counts.alarms),
+            sessions=streams.status(),
+        )
+
+    # The run
+
+    async def _run(self, terminal: Receiver, pace: Pace) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(Client(one, self._folder)) for one in self._accounts]
+            streamed = clients if self._options.streaming else []
+            room = len(clients) if self._options.polling else 0
+            streams = self._streams = Streams(
+                [(_identity(client.account), _approval(client)) for client in streamed],
+                terminal,
+                self._folder,
+                per_appkey=self._options.per_appkey,
+                polling={kind: count * room for kind, count in _POLLING.items()},
+                timing=self._options.timing,
+                recorder=self._recorder,
+            )
+            streams.wish(wishes(self._wanted))
+            self._began = self._now = pace.now()
+            stack.enter_context(self._shown())
+            stop = asyncio.Event()
+            tasks = [asyncio.create_task(streams.run()), asyncio.create_task(self._watch(pace, stop))]
+            if self._options.polling:
+                self._collector = Collector(clients, cycle_s=self._options.cycle_s)
+                tasks.append(asyncio.create_task(self._collector.run(self._targets, self._sink, stop)))
+            try:
+                done, _pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                stop.set()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, pace: Pace, stop: asyncio.Event) -> None:
+        """Until the program is to stop; tells now and then how it stands."""
+        log_at = event_at = pace.now()
+        while await asyncio.to_thread(pace.wait, _LOOK_S):
+            self._now = now = pace.now()
+            if now >= log_at:
+                log_at = now + _LOG_S
+                log.info("kis_status %s", json.dumps(self.numbers().brief(), separators=(",", ":")))
+            if now >= event_at and self._streams is not None:
+                event_at = now + _EVENT_S
+                self._streams.intake.offer(Status(self.numbers().brief(), pace.now_us()))
+        stop.set()
+
+    def _targets(self) -> list[Target]:
+        """Pictures of all stocks, and of what the plan leaves to polling."""
+        found = []
+        for one in self._wanted:
+            division = _DIVISIONS.get(one.feed)
+            if division:
+                found.append(Target(one.symbol, Picture.QUOTE, division))
+            elif one.feed == "futures":
+                found.append(Target(one.symbol, Picture.FUTURE, "F"))
+            elif one.feed == "index":
+                found.append(Target(one.symbol, Picture.INDEX, "U"))
+        polled = self._streams.plan.polled() if self._streams else []
+        return list(dict.fromkeys([*found, *(_book(wish) for wish in polled if wish.kind is Kind.BOOK)]))
+
+    async def _sink(self, feed: str, rows: list[Row]) -> None:
+        """Wait until the intake takes these rows; when it has ended nobody waits for them."""
+        intake = self._streams.intake if self._streams else None
+        while intake and not intake.failure and not intake.offer(PolledRows(feed, rows)):  # noqa: ASYNC110  # a thread's
+            await asyncio.sleep(_ROOM_S)
+
+    @contextlib.contextmanager
+    def _shown(self) -> Iterator[None]:
+        """The window and the monitor's port, as far as they are asked for."""
+        with contextlib.ExitStack() as stack:
+            if self._options.metrics_port is not None:
+                stack.callback(status.serve(self._options.metrics_port, self.numbers))
+            if self._options.live and sys.stdout.isatty():
+                stack.enter_context(
+                    Live(get_renderable=lambda: status.table(self.numbers()), refresh_per_second=1, transient=False)
+                )
+            yield
+
+    # Setting up
+
+    async def _set_up(self, terminal: Receiver) -> None:
+        """Look at everything; the pictures that were had are sent, so that the server's tables are looked at, too."""
+        for finding in await self._findings(terminal):
+            log.log(
+                logging.INFO if finding.level is Level.GOOD else logging.ERROR,
+                "kis_setup %s %s %s", finding.level.value, finding.told, finding.remedy,
+            )  # fmt: skip
+        terminal.flush()
+
+    async def _findings(self, terminal: Receiver | None = None) -> list[Finding]:
+        found = list[Finding]()
+        for account in self._accounts:
+            async with Client(account, self._folder) as client:
+                found += await self._of_account(client, terminal)
+        planned = wishes(self._wanted)
+        room = self._options.per_appkey * len(self._accounts)
+        told = _("{wishes} registrations are wanted, {appkeys} appkeys have room for {room}").format(
+            wishes=len(planned), appkeys=len(self._accounts), room=room
+        )
+        fits = len(planned) <= room
+        found.append(
+            Finding(
+                Level.GOOD if fits else Level.DOUBTFUL, told, "" if fits else _("the rest is polled, or not covered")
+            )
+        )
+        return found
+
+    async def _of_account(self, client: Client, terminal: Receiver | None) -> list[Finding]:
+        name, found = client.account.name, list[Finding]()
+        try:
+            await client.tokens.access_token()
+            found.append(Finding(Level.GOOD, _("{name}: KIS gives a token").format(name=name)))
+            found += await self._pictures(client, terminal)
+            key = await client.tokens.approval_key()
+        except (KisError, OSError) as error:
+            return [*found, Finding(Level.WRONG, f"{name}: {error}", _("docs/terminals/kis.md says what to do"))]
+        return [*found, await self._of_websocket(client.account, key)]
+
+    async def _pictures(self, client: Client, terminal: Receiver | None) -> list[Finding]:
+        """One of each of the first few stocks; they are sent, if there is a terminal."""
+        found = []
+        for one in [one for one in self._wanted if one.feed in _DIVISIONS][:_TEST_SYMBOLS]:
+            try:
+                row = await quotes.quote(client, one.symbol, division=_DIVISIONS[one.feed])
+            except KisError as error:
+                told = _("{symbol}: no picture: {reason}").format(symbol=one.symbol, reason=error)
+                found.append(Finding(Level.DOUBTFUL, told))
+                continue
+            if terminal is not None:
+                terminal.send([row], feed=one.feed)
+            found.append(Finding(Level.GOOD, _("{symbol} has a picture").format(symbol=one.symbol)))
+        return found
+
+    async def _of_websocket(self, account: Account, key: str) -> Finding:
+        """Whether a registration is answered; it is taken back at once."""
+        registrations = [wish.registration for wish in wishes(self._wanted)]
+        if not registrations:
+            return Finding(Level.DOUBTFUL, _("{name}: nothing to register").format(name=account.name))
+        identity = _identity(account)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                reply = await _ask_once(identity, registrations[0], key)
+        except (OSError, WebSocketException, TimeoutError) as error:
+            told = _("{name}: the WebSocket {url} does not answer: {reason}").format(
+                name=account.name, url=identity.url, reason=f"{type(error).__name__} {error}"
+            )
+            return Finding(Level.WRONG, told, _("let the firewall pass TCP to this port"))
+        named = f"{account.name}: {reply.code} {reply.text}"
+        if reply.meaning is Meaning.ACTIVE:
+            return Finding(Level.GOOD, _("{name}: the WebSocket takes registrations").format(name=account.name))
+        remedy = _("another program has the session of this appkey: end it") if reply.meaning is Meaning.OWNED else ""
+        return Finding(Level.WRONG, named, remedy)
+
+
+async def _ask_once(identity: Identity, registration: Registration, key: str) -> Reply:
+    async with connect(identity.url + "/tryitout", ping_interval=None, compression=None, proxy=None) as socket:
+        with contextlib.suppress(ConnectionClosed):  # then its last words say why
+            await socket.send(
+                messages.command(registration, register=True, approval_key=key, customer=identity.customer)
+            )
+        async for message in socket:
+            text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+            reply = messages.parse(text)
+            if isinstance(reply, Reply):
+                if reply.meaning is Meaning.ACTIVE:
+                    await socket.send(
+                        messages.command(registration, register=False, approval_key=key, customer=identity.customer)
+                    )
+                return reply
+    raise OSError("closed without an answer")
+
+
+def _identity(account: Account) -> Identity:
+    return Identity(account.name, account.key_id, account.websocket_url, account.customer)
+
+
+def _approval(client: Client) -> Approval:
+    async def get(refused: str) -> str:
+        try:
+            return await client.tokens.approval_key(refused=refused)
+        except (KisError, OSError) as error:
+            raise NoApprovalKey(str(error)) from None
+
+    return get
+
+
+def _book(wish: Wish) -> Target:
+    letters = wish.registration.tr_id[2:4]
+    if letters == "IF":
+        return Target(wish.symbol, Picture.FUTURE_BOOK, "F")
+    return Target(wish.symbol, Picture.BOOK, {"NX": "NX", "UN": "UN"}.get(letters, "J"))

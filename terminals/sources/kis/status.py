@@ -1,0 +1,138 @@
+"""How the source stands, as one table of numbers: for the window, for a monitor, for the server and for the log."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from rich.console import Group
+from rich.table import Table
+
+from terminals.sources.kis.streams import SessionStatus
+
+_CONDITIONS: Final = ("idle", "owned_elsewhere", "waiting", "connecting", "connected", "stopped")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Counts since the start; `coverage` counts wishes by how they are covered."""
+
+    mode: str
+    run_s: float
+    requests: int = 0
+    success_rate: float = 1.0
+    cache_hit_rate: float = 0.0
+    limiter_waits: int = 0
+    left_out: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    frames: int = 0
+    records: int = 0
+    gaps: int = 0
+    missing_shares: int = 0
+    repeats: int = 0
+    late: int = 0
+    quarantined: int = 0
+    recounted: int = 0
+    buffered: int = 0
+    """Messages that wait for the decoder."""
+    batches_waiting: int = 0
+    coverage: dict[str, int] = field(default_factory=dict)
+    alarms: dict[str, int] = field(default_factory=dict)
+    sessions: list[SessionStatus] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+    def brief(self) -> dict[str, object]:
+        """What fits an event on the server."""
+        found = {name: value for name, value in asdict(self).items() if name != "sessions"}
+        found["sessions"] = [
+            {"name": one.name, "condition": one.condition, "active": one.active, "planned": one.planned}
+            for one in self.sessions[:20]
+        ]
+        return found
+
+
+def table(numbers: Numbers) -> Group:
+    """For the window."""
+    sums = Table(title=f"KIS {numbers.mode}", show_header=False)
+    for name, value in (
+        ("run time", f"{numbers.run_s:.0f} s"),
+        ("requests", f"{numbers.requests}, {numbers.success_rate:.1%} good, cache {numbers.cache_hit_rate:.1%}"),
+        ("written", ", ".join(f"{kind} {count}" for kind, count in sorted(numbers.rows.items())) or "-"),
+        ("frames", f"{numbers.frames}, records {numbers.records}, set aside {numbers.quarantined}"),
+        ("missing", f"{numbers.missing_shares} shares in {numbers.gaps} gaps, repeats {numbers.repeats}"),
+        ("buffers", f"{numbers.buffered} messages, {numbers.batches_waiting} batches"),
+        ("coverage", ", ".join(f"{how} {count}" for how, count in sorted(numbers.coverage.items())) or "-"),
+        ("alarms", ", ".join(f"{code} {count}" for code, count in sorted(numbers.alarms.items())) or "-"),
+    ):
+        sums.add_row(name, value)
+    keys = Table("appkey", "state", "active", "planned", "refused", "connections", "last data", "reason")
+    for one in numbers.sessions:
+        age = "-" if one.data_age_s is None else f"{one.data_age_s:.1f} s"
+        counts = (str(one.active), str(one.planned), str(one.refused), str(one.connections))
+        keys.add_row(one.name, one.condition, *counts, age, one.reason)
+    return Group(sums, keys)
+
+
+class Metrics(Collector):
+    """Asks for the numbers whenever a monitor does."""
+
+    def __init__(self, numbers: Callable[[], Numbers]) -> None:
+        self._numbers = numbers
+
+    def collect(self) -> Iterator[Metric]:
+        """Counters of what was done, gauges of how it stands."""
+        now = self._numbers()
+        for name, text, value in (
+            ("requests", "REST requests", now.requests),
+            ("frames", "Frames that were read", now.frames),
+            ("records", "Records of those frames", now.records),
+            ("gaps", "Gaps that were reported", now.gaps),
+            ("missing_shares", "Shares in those gaps", now.missing_shares),
+            ("quarantined", "Frames and records that could not be read", now.quarantined),
+            ("repeats", "Trades that came twice and were left out", now.repeats),
+            ("limiter_waits", "Calls that had to wait for the limit", now.limiter_waits),
+        ):
+            yield CounterMetricFamily(f"naru_kis_{name}", text, value=float(value))
+        yield _labelled(CounterMetricFamily("naru_kis_rows", "Rows that were sent", labels=["kind"]), now.rows)
+        yield _labelled(CounterMetricFamily("naru_kis_alarms", "Alarms", labels=["code"]), now.alarms)
+        for name, text, number in (
+            ("success_ratio", "Good answers among REST requests", now.success_rate),
+            ("cache_hit_ratio", "Pictures that were not sent again", now.cache_hit_rate),
+            ("buffered_messages", "Messages that wait for the decoder", float(now.buffered)),
+            ("batches_waiting", "Batches that are not committed", float(now.batches_waiting)),
+        ):
+            yield GaugeMetricFamily(f"naru_kis_{name}", text, value=number)
+        yield _labelled(GaugeMetricFamily("naru_kis_coverage", "Wishes by coverage", labels=["how"]), now.coverage)
+        active = GaugeMetricFamily("naru_kis_registrations", "Active registrations", labels=["appkey"])
+        state = GaugeMetricFamily("naru_kis_session", "1 for the state of a session", labels=["appkey", "state"])
+        for one in now.sessions:
+            active.add_metric([one.name], one.active)
+            for condition in _CONDITIONS:
+                state.add_metric([one.name, condition], float(one.condition == condition))
+        yield active
+        yield state
+
+
+def serve(port: int, numbers: Callable[[], Numbers]) -> Callable[[], None]:
+    """Give the numbers to monitors on this machine; what is returned ends that. OSError if the port is taken."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Metrics(numbers))
+    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop
+
+
+def _labelled(family: CounterMetricFamily | GaugeMetricFamily, values: dict[str, int]) -> Metric:
+    for name, value in sorted(values.items()):
+        family.add_metric([name], float(value))
+    return family

@@ -1,0 +1,158 @@
+"""The kis source as a whole against both sides of KIS's simulator, without a server behind the spool."""
+
+import contextlib
+import datetime
+import threading
+import urllib.request
+
+import pytest
+
+from terminals.clock import Clock
+from terminals.finding import Level
+from terminals.link import Address, Config, Identity, Terminal
+from terminals.sources.kis.credentials import Account, AccountKind
+from terminals.sources.kis.source import Kis, Options
+from terminals.sources.kis.wanted import read_wanted
+from terminals.wire import Encoding, new_secret
+from terminals.wire import Kind as RowKind
+from tests import waiting
+from tests.integration.kis_streams import FAST, Content
+from tests.servers import free_port
+from tests.simulators.kis.market import KST
+from tests.simulators.kis.process import SimulatorProcess
+
+pytestmark = pytest.mark.once
+
+APPKEYS = {"one": "PS" + "A" * 34, "two": "PS" + "B" * 34}
+
+
+def simulator(*arguments):
+    keys = [word for name, key in APPKEYS.items() for word in ("--appkey", f"{key}=secret-{name}")]
+    # Tokens end by the service's clock, so it has to be ours.
+    now = datetime.datetime.now(KST).strftime("%Y-%m-%dT%H:%M:%S")
+    given = ("--symbols", "8", "--ping-s", "0.2", "--token-interval-s", "0", "--start", now)
+    return SimulatorProcess(*given, *keys, *arguments)
+
+
+def source(kis, folder, *, codes=None, **options):
+    accounts = [
+        Account(
+            name=name,
+            kind=AccountKind.REAL,
+            appkey=key,
+            appsecret=f"secret-{name}",
+            rest_url=kis.rest,
+            websocket_url=kis.websocket,
+        )
+        for name, key in APPKEYS.items()
+    ]
+    wanted = read_wanted(",".join(codes or kis.symbols), {})
+    return Kis(accounts, wanted, folder / "state", options=Options(timing=FAST, **options))
+
+
+def terminal_in(folder):
+    config = Config(
+        address=Address.parse("127.0.0.1:9"),
+        identity=Identity("kis", new_secret(), "KIS", "KRX"),
+        feed="krx",
+        spool=folder / "spool",
+    )
+    return Terminal(config)
+
+
+@contextlib.contextmanager
+def running(kis_source, folder):
+    """Runs it in a thread until the block ends."""
+    stop, ended = threading.Event(), []
+
+    def run():
+        with terminal_in(folder) as terminal:
+            ended.append(kis_source.run(terminal, Clock(stop)))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+    assert not thread.is_alive()
+    assert ended == [False]
+
+
+def test_everything_over_all_appkeys_is_streamed_and_polled_and_shown(tmp_path):
+    port = free_port()
+    with simulator() as kis:
+        one = source(kis, tmp_path, per_appkey=5, metrics_port=port)
+        with running(one, tmp_path):
+
+            def enough():
+                rows = one.numbers().rows
+                return all(rows.get(kind, 0) >= 5 for kind in ("trade", "book", "snapshot")) and rows.get("status", 0)
+
+            waiting.until(enough, seconds=60, what="rows of each kind")
+            waiting.until(lambda: sum(one.active for one in one.numbers().sessions) == 10, seconds=60, what="sessions")
+            numbers = one.numbers()
+            address = f"http://127.0.0.1:{port}/metrics"
+            metrics = urllib.request.urlopen(address, timeout=60).read().decode()
+        account = kis.account()
+
+    content = Content(tmp_path / "spool")
+    assert numbers.coverage == {"websocket": 10, "polling": 6, "none": 0}
+    assert numbers.success_rate == 1.0
+    assert 'naru_kis_session{appkey="one",state="connected"} 1.0' in metrics
+    assert 'naru_kis_rows_total{kind="trade"}' in metrics
+    assert account["rest"]["limiter_trips"] == 0
+    assert {row["kind"] for row in content.rows} >= {RowKind.TRADE, RowKind.SNAPSHOT}
+    assert content.batches[Encoding.BOOKS] > 0
+    assert content.batches[Encoding.EVENTS] > 0
+
+
+def test_the_test_mode_asks_for_five_symbols_and_opens_no_session(tmp_path):
+    with simulator() as kis:
+        one = source(kis, tmp_path, codes=kis.symbols[:5], mode="test", streaming=False, cycle_s=0.2)
+        with running(one, tmp_path):
+            waiting.until(lambda: one.numbers().rows.get("snapshot", 0) >= 10, seconds=60, what="pictures")
+        account = kis.account()
+
+    assert {row["symbol"] for row in Content(tmp_path / "spool").rows} == set(kis.symbols[:5])
+    assert account["connections"] == 0
+
+
+def test_setting_up_looks_at_keys_pictures_and_the_websocket(tmp_path):
+    with simulator() as kis, terminal_in(tmp_path) as terminal:
+        one = source(kis, tmp_path, codes=kis.symbols[:2], mode="setup")
+
+        assert one.run(terminal, Clock(threading.Event()))
+        found = list(one.check())
+
+    assert [finding.level for finding in found] == [Level.GOOD] * len(found)
+    assert len(found) == 2 * 4 + 1
+    assert Content(tmp_path / "spool").rows
+
+
+def test_an_appkey_that_is_in_use_elsewhere_is_told_in_words(tmp_path):
+    with simulator() as kis:
+        kis.fault("owned", count=2)
+        found = list(source(kis, tmp_path, codes=kis.symbols[:1]).check())
+
+    wrong = [finding for finding in found if finding.level is Level.WRONG]
+    assert len(wrong) == 2
+    assert "OPSP8996" in wrong[0].told
+    assert "another program" in wrong[0].remedy
+
+
+def test_a_secret_that_is_wrong_is_told_without_being_shown(tmp_path):
+    with simulator() as kis:
+        account = Account(
+            name="wrong",
+            kind=AccountKind.REAL,
+            appkey=APPKEYS["one"],
+            appsecret="not-the-secret",
+            rest_url=kis.rest,
+            websocket_url=kis.websocket,
+        )
+        found = list(Kis([account], read_wanted(kis.symbols[0], {}), tmp_path / "state").check())
+
+    assert found[0].level is Level.WRONG
+    assert not any(word in finding.told for finding in found for word in ("not-the-secret", APPKEYS["one"]))
