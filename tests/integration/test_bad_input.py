@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from redis import Redis
 
 from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, Market, Symbol
 from marketdata.storage import storage
@@ -27,6 +28,8 @@ LOGINS = "naru_auth_failures_total"
 def road(django_db_modify_db_settings, django_db_blocker, redis_server, tmp_path_factory) -> Iterator[Road]:
     """One ingest server and one worker for all of these tests."""
     redis_server.start()
+    with Redis.from_url(redis_server.url) as client:
+        client.flushall()  # messages that another test left would be taken into this database
     folder = tmp_path_factory.mktemp("bad_input")
     with django_db_blocker.unblock(), database.road(tmp_path_factory.getbasetemp()):
         Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
