@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime
 import errno
 import functools
-import hashlib
 import itertools
 import json
 import logging
@@ -28,7 +27,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
-from marketdata.archive import parquet
+from marketdata.archive import files, parquet, prices
+from marketdata.archive.files import ArchiveError, Tampered
 from marketdata.ledger import day_ticks, voided
 from marketdata.maintenance import dropped, leases
 from marketdata.models import RolloverRun, Source, VoidedTick
@@ -41,9 +41,7 @@ from marketdata.types.ticks import Mask, Ticks
 log = logging.getLogger(__name__)
 
 LEASE, FAILED = "archive", "archive_failed"
-TEMPORARY = ".part"
 FORMAT = 1
-PIECE = 1 << 20
 TELL_ROWS = 1_000_000
 State = RolloverRun.State
 _KEPT = gettext_lazy(
@@ -51,14 +49,6 @@ _KEPT = gettext_lazy(
     " from the ledger. To archive what the database has all the same, move that file and its manifest elsewhere, or"
     " name another folder with `--to DIR`"
 )
-
-
-class ArchiveError(Exception):
-    """A day was not archived, or its archive cannot be used; the message says why and what to do."""
-
-
-class Tampered(ArchiveError):
-    """An archive is not what was written: changed, cut off, or not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +150,7 @@ def make(date: datetime.date, *, folder: Path | None = None, progress: Progress 
             manifest = None
         if manifest is None:
             manifest = _export(run, found, folder, part, tell)
+        prices.make(date, found, folder=folder, part=part, progress=tell)
         if folder is None or folder.resolve() == Path(settings.ARCHIVE_DIR).resolve():
             lease.check()
             _note(run)
@@ -292,7 +283,7 @@ def _export(
 ) -> Manifest:
     date, place = run.trade_date, folder_of(run.trade_date, folder)
     file, described = path_of(date, folder, number), _manifest_path(date, folder, number)
-    part, description = (path.with_name(path.name + TEMPORARY) for path in (file, described))
+    part, description = (path.with_name(path.name + files.TEMPORARY) for path in (file, described))
     total = checksums.total(found.values())
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -319,7 +310,7 @@ def _export(
                 trade_date=date.isoformat(),
                 rows=back.rows,
                 checksum=back.checksum,
-                sha256=_sha256(part),
+                sha256=files.sha256(part),
                 bytes=size,
                 bytes_per_tick=round(size / back.rows, 2) if back.rows else 0.0,
                 row_groups=groups,
@@ -328,11 +319,11 @@ def _export(
                 versions={"pyarrow": str(parquet.arrow().__version__), "parquet": "2.6"},
                 part=number,
             )
-            _put(description, json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
+            files.put(description, json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
             part.replace(file)
             description.replace(described)
-            _sync(place)
-            _sync(place.parent)
+            files.sync(place)
+            files.sync(place.parent)
         finally:
             for one in (part, description):
                 one.unlink(missing_ok=True)
@@ -444,8 +435,8 @@ def archived(folder: Path | None = None) -> list[datetime.date]:
 
 
 def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest:
-    """Check a part of an archive: its hash, then every row of it; and that the day has not changed since. Tampered if
-    the file is not what was written, ArchiveError if the day has changed since."""
+    """Check a part of an archive: its hash, then every row of it, and the prices beside it; and that the day has not
+    changed since. Tampered if a file is not what was written, ArchiveError if the day has changed since."""
     parquet.arrow()
     manifest, path = manifest_of(date, folder, part), path_of(date, folder, part)
     _check_file(path, manifest)
@@ -472,6 +463,7 @@ def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) ->
                 "archive {date}` makes it anew"
             ).format(date=date, rows=run.rows, found_rows=found.rows)
         )
+    prices.verify(date, folder=folder, part=part)
     return manifest
 
 
@@ -493,7 +485,7 @@ def _check_file(path: Path, manifest: Manifest) -> None:
                     path=path, size=size, bytes=manifest.bytes
                 )
             )
-        if _sha256(path) != manifest.sha256:
+        if files.sha256(path) != manifest.sha256:
             raise Tampered(_("{path} was changed since it was written: another SHA-256").format(path=path))
     except FileNotFoundError:
         raise Tampered(_("{path} is not there, but its manifest is").format(path=path)) from None
@@ -503,29 +495,6 @@ def _check_file(path: Path, manifest: Manifest) -> None:
 
 def _figure_of(path: Path) -> Figure:
     return checksums.total(figure for part in read(path) for figure in checksums.of_ticks(part).values())
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def _put(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _range() -> str:

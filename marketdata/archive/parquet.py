@@ -171,12 +171,18 @@ def _column(name: str, values: npt.NDArray[Any], words: list[str] | None) -> Any
         return pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int32), mask=absent), pa.array(words))
     absent = values == ABSENT
     if name in _SCALES:
-        halves = np.empty((len(values), 2), "<i8")
-        halves[:, 0] = np.where(absent, 0, values)
-        halves[:, 1] = halves[:, 0] >> 63  # the upper half of 128 bits is the sign
-        valid = pa.py_buffer(np.packbits(~absent, bitorder="little").tobytes()) if absent.any() else None
-        return pa.Array.from_buffers(schema().field(name).type, len(values), [valid, pa.py_buffer(halves)])
+        return decimals(values, _SCALES[name])
     return pa.array(values, mask=absent if name == "seq" else None).cast(schema().field(name).type)
+
+
+def decimals(values: npt.NDArray[Any], scale: int) -> Any:
+    """Scaled integers as a column of decimals; what is absent is null."""
+    pa, absent = arrow(), values == ABSENT
+    halves = np.empty((len(values), 2), "<i8")
+    halves[:, 0] = np.where(absent, 0, values)
+    halves[:, 1] = halves[:, 0] >> 63  # the upper half of 128 bits is the sign
+    valid = pa.py_buffer(np.packbits(~absent, bitorder="little").tobytes()) if absent.any() else None
+    return pa.Array.from_buffers(pa.decimal128(_DIGITS, scale), len(values), [valid, pa.py_buffer(halves)])
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -234,7 +240,7 @@ def _rows(table: Any, ratio: int) -> tuple[Rows, dict[str, list[str]]]:
             if name != "side" and values.null_count:
                 raise Unreadable(f"it has rows without {name}")
         elif name in _SCALES:
-            rows[name] = _integers(values)
+            rows[name] = integers(values)
             if ratio != 1 and name in SIZES:
                 given = rows[name][rows[name] != ABSENT]
                 if (np.abs(given) > GREATEST // ratio).any():
@@ -246,7 +252,7 @@ def _rows(table: Any, ratio: int) -> tuple[Rows, dict[str, list[str]]]:
     return rows, words
 
 
-def _integers(values: Any) -> npt.NDArray[np.int64]:
+def integers(values: Any) -> npt.NDArray[np.int64]:
     """The integers inside of decimals, ABSENT for null."""
     lower = np.frombuffer(values.buffers()[1], "<i8")[2 * values.offset :][: 2 * len(values) : 2]
     absent = values.is_null().to_numpy(zero_copy_only=False)

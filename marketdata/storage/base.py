@@ -478,6 +478,10 @@ class Storage(abc.ABC):
         down the key each, in every month that is kept."""
 
     @abc.abstractmethod
+    def read_day_prices(self, date: datetime.date, symbol: str, feed: str) -> list[StockPrice]:
+        """All rows of stock_prices of a trading date, symbol and feed, ordered by (time, tick_id)."""
+
+    @abc.abstractmethod
     def category_prices(self, category: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[StockPrice]:
         """Rows of stock_prices of all symbols of a category on a feed with start_us <= time < end_us, the newest first,
         by (time, symbol, tick_id), at most `limit`; of several of the last time it is open which are left out."""

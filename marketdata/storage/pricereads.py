@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from marketdata.storage.sidetables import SideTables
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.ticks import Ticks
 
+_DAY_US = 86_400_000_000
 _TOGETHER = 100  # symbols of a statement
 # A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
 _NEAR_DAYS = 8
@@ -47,6 +49,14 @@ class PriceReads(SideTables):
             params += [self._moment(after.time_us), after.tick_id]
         most = "" if limit is None else f" LIMIT {limit:d}"
         return self._prices(f"{self._select()} WHERE {where} ORDER BY {time} {way}, tick_id {way}{most}", params, feed)
+
+    def read_day_prices(self, date: datetime.date, symbol: str, feed: str) -> list[StockPrice]:
+        day, time = (date - EPOCH_DATE).days, self._time()
+        where = f"symbol = %s AND feed = %s AND {time} >= %s AND {time} < %s AND trade_date = %s"
+        near = [self._moment((day + days) * _DAY_US) for days in (-_NEAR_DAYS, _NEAR_DAYS + 1)]
+        return self._prices(
+            f"{self._select()} WHERE {where} ORDER BY {time}, tick_id", [symbol, feed, *near, self._day(day)], feed
+        )
 
     def latest_prices(self, symbols: Sequence[str], feed: str) -> list[StockPrice]:
         found: list[StockPrice] = []

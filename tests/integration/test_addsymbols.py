@@ -47,6 +47,17 @@ def test_a_new_name_replaces_the_old_one(tmp_path):
     assert registered() == [("051910", "엘지화학", "")]
 
 
+def test_a_category_is_given_to_all_of_a_list_and_stays_when_none_is_named(tmp_path):
+    add(tmp_path, "051910,LG화학\n000880,한화\n", "--category", "kospi")
+    add(tmp_path, "051910,엘지화학\n", "--category", "etf")
+    add(tmp_path, "000880,한화\n305720,TIGER\n")
+
+    found = dict(Symbol.objects.values_list("code", "category"))
+    assert found == {"051910": "etf", "000880": "kospi", "305720": ""}
+    with pytest.raises(CommandError, match="is no category"):
+        add(tmp_path, "000880,한화\n", "--category", "KOSPI")
+
+
 def test_codes_that_a_spreadsheet_wrote_as_text_or_a_vendor_prefixed_are_understood(tmp_path):
     add(tmp_path, '="051910",LG화학\n"=""000880""",한화\nA005930,삼성전자\n')
 

@@ -16,7 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketdata.archive import exports, parquet
+from marketdata.archive import exports, files, parquet
 from marketdata.maintenance import leases, rollover
 from marketdata.models import Alarm, Client, IngestStream, RolloverRun, Symbol
 from marketdata.storage import storage
@@ -213,10 +213,10 @@ def test_late_ticks_make_the_day_due_again_once_they_are_moved():
     commit(storage(), batch(9, rows=6))
 
     assert exports.due() == []
-    with pytest.raises(exports.ArchiveError, match="late ticks wait to be moved"):
+    with pytest.raises(files.ArchiveError, match="late ticks wait to be moved"):
         exports.make(DAY)
     rollover.run_due(clock=Clock("2026-03-17 10:00"))
-    with pytest.raises(exports.ArchiveError, match="makes it anew"):
+    with pytest.raises(files.ArchiveError, match="makes it anew"):
         exports.verify(DAY)
 
     assert exports.run_due() == [DAY]
@@ -296,7 +296,7 @@ def test_ticks_that_the_ledger_does_not_have_are_not_archived():
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM ingest_batch_day WHERE batch = %s", [tick_id(1, 0) >> 13])
 
-    with pytest.raises(exports.ArchiveError, match=r"ledger has 80 ticks, stored are 120"):
+    with pytest.raises(files.ArchiveError, match=r"ledger has 80 ticks, stored are 120"):
         exports.make(DAY)
 
 
@@ -320,7 +320,7 @@ def test_a_row_whose_source_is_not_its_clients_is_not_archived():
     total = checksums.total(storage().tick_figures(DAY).values())
     RolloverRun.objects.update(checksum=total.checksum, accepted=f"+0 rows, {_off(total):+d}: tested")
 
-    with pytest.raises(exports.ArchiveError, match="whose source is not that of their client"):
+    with pytest.raises(files.ArchiveError, match="whose source is not that of their client"):
         exports.make(DAY)
     assert not exports.folder_of(DAY).exists()
 
@@ -438,10 +438,10 @@ def test_a_file_with_other_ticks_is_found_even_if_its_hash_was_made_to_fit():
             writer.add([part])
         writer.close()
     said = json.loads((place / "_ticks.json").read_text())
-    said |= {"sha256": exports._sha256(place / "ticks.parquet"), "bytes": (place / "ticks.parquet").stat().st_size}
+    said |= {"sha256": files.sha256(place / "ticks.parquet"), "bytes": (place / "ticks.parquet").stat().st_size}
     (place / "_ticks.json").write_text(json.dumps(said))
 
-    with pytest.raises(exports.Tampered, match="not 120"):
+    with pytest.raises(files.Tampered, match="not 120"):
         exports.verify(DAY)
 
 

@@ -14,7 +14,7 @@ from analytics import consistency, repair, voids
 from analytics import tasks as voiding
 from analytics.voids import Selection
 from ingest import requeue
-from marketdata.archive import exports
+from marketdata.archive import exports, files
 from marketdata.maintenance import dropped, retention, rollover
 from marketdata.models import Alarm, FeedNotice, IngestReject, RolloverRun, VoidedTick, VoidOrder
 from marketdata.realtime import feed, live_state
@@ -196,7 +196,7 @@ def test_a_void_while_the_day_is_archived_makes_it_due_again(archived):
         if "reading back" in words:
             voids.void(Selection(batches=(wrong,)), reason="wrong", by="boss")
 
-    with pytest.raises(exports.ArchiveError, match="were voided while it was archived"):
+    with pytest.raises(files.ArchiveError, match="were voided while it was archived"):
         exports.make(DAY, progress=meanwhile)
 
     assert exports.run_due() == [DAY]

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from marketdata.models import Market, Symbol
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_MEANING, SYMBOL_PATTERN
+from marketdata.types import categories
 from terminals.wire import codes, tables
 
 # What the first cell of a heading says.
@@ -31,6 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("file", help=_("CSV (UTF-8, UTF-16, cp949) or -"))
         parser.add_argument("--market", default="KRX", help=_("market (KRX)"))
         parser.add_argument("--feed", default="krx", help=_("primary feed (krx)"))
+        parser.add_argument("--category", default="", help=_("category of all, such as kospi, etf, futures"))
         parser.add_argument(
             "--strict",
             action="store_true",
@@ -44,6 +46,8 @@ class Command(BaseCommand):
             raise CommandError(_("{market}: no such market. Known: {known}").format(market=market, known=known))
         if not re.fullmatch(FEED_PATTERN, feed):
             raise CommandError(f"{feed!r} is no feed: 1 to 16 of a-z, 0-9, _")
+        if options["category"] and not re.fullmatch(categories.PATTERN, options["category"]):
+            raise CommandError(f"{options['category']!r} is no category: 1 to 16 of a-z, 0-9, _")
         try:
             file = options["file"]
             text = tables.text_of(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
@@ -65,7 +69,7 @@ class Command(BaseCommand):
             self.stderr.write(f"… {len(wrong) - TOLD} more lines are wrong")
         if wrong and (options["strict"] or not named):
             raise CommandError(f"{len(wrong)} lines are wrong; nothing was registered")
-        _register(named, market, feed)
+        _register(named, market, feed, options["category"])
         left_out = _(", {number:,} lines left out").format(number=len(wrong)) if wrong else ""
         self.stdout.write(_("{number:,} symbols registered{left_out}").format(number=len(named), left_out=left_out))
 
@@ -88,16 +92,16 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
         raise CommandError(f"line {reader.line_num}: {error}") from error
 
 
-def _register(named: dict[str, tuple[str, str]], market: str, feed: str) -> None:
+def _register(named: dict[str, tuple[str, str]], market: str, feed: str, category: str) -> None:
     # MariaDB finds the conflicting key by itself and refuses to be told.
     unique = ["code"] if connection.features.supports_update_conflicts_with_target else None
     Symbol.objects.bulk_create(
         [
-            Symbol(code=code, name=name, name_en=name_en, market_id=market, primary_feed=feed)
+            Symbol(code=code, name=name, name_en=name_en, market_id=market, primary_feed=feed, category=category)
             for code, (name, name_en) in named.items()
         ],
         update_conflicts=True,
-        update_fields=["name", "name_en"],
+        update_fields=["name", "name_en", *(["category"] if category else [])],
         unique_fields=unique,
         batch_size=1000,
     )

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from marketdata.archive import exports, parquet
+from marketdata.archive import exports, files, parquet
 from marketdata.archive.exports import Manifest
 from marketdata.maintenance import leases
 from marketdata.storage import StorageError, storage
@@ -51,7 +51,7 @@ class Command(BaseCommand):
                                 manifest = exports.verify(date, folder=folder, part=part)
                             else:
                                 manifest = exports.make(date, folder=folder, progress=progress)
-                        except exports.ArchiveError as error:
+                        except files.ArchiveError as error:
                             failed.append(str(error))
                             continue
                         self.stdout.write(_line(manifest, exports.path_of(date, folder, manifest.part)))
