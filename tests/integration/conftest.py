@@ -10,6 +10,17 @@ from tests.servers import Server
 __all__ = ["database_without_tables", "road", "road_database"]
 
 
+@pytest.fixture(autouse=True)
+def _forgetful_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process remembers as a worker, whose streams are whose among it, is of one test and its database."""
+    from ingest import tasks
+    from ingest.rights import Rights
+    from marketdata.reference.symbols import Directory
+
+    monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
+    monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
+
+
 @pytest.fixture
 def worker(road_database: None, redis: object, redis_server: Server) -> Iterator[None]:
     """An empty database and an empty Redis; the test's process is a worker."""
