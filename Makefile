@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill drill-backup clean servers drill-rollover terminals
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill simulate-day drill-backup clean servers drill-rollover terminals
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -86,6 +86,9 @@ bench: $(VENV)/bench servers  ## the numbers we quote, into docs/benchmarks.md; 
 
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql
 	@exec $(PY) -m tests.drill --kills $(KILLS) --database $(or $(DB),mariadb)
+
+simulate-day: $(VENV)/dev servers  ## a compressed day of KIS, faults on, through the whole stack on MariaDB; TRADES=1200000
+	@exec $(PY) -m tests.simulated_day $(if $(TRADES),--trades $(TRADES))
 
 drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared
 	@exec $(PY) -m tests.drill.backup

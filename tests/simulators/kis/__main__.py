@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--seed", type=between(0, 2**31 - 1), default=1)
     parser.add_argument("--symbols", type=between(1, 5_000), default=20)
     parser.add_argument("--start", default="2026-11-20T10:00:00", help="Seoul time at which the simulation begins")
+    parser.add_argument("--end", help="Seoul time at which its clock stands still")
     parser.add_argument("--speed", type=decimal(0), default=1.0, help="simulated seconds in a real one")
     parser.add_argument("--trades", type=between(0, 10**9), help="end after so many")
     parser.add_argument("--trades-per-s", type=decimal(0), default=200.0)
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--token-interval-s", type=decimal(0), default=60.0)
     parser.add_argument("--chance", action="append", default=[], metavar="FAULT=SHARE", help="of a REST call")
     parser.add_argument("--script", type=Path, help="JSON: a list of steps; tests/simulators/kis/script.py has them")
+    parser.add_argument("--sample", type=between(0, 10**9), default=0, help="note when every so manieth trade left")
     parser.add_argument("--paused", action="store_true", help="no trade before `go`")
     asyncio.run(_run(parser.parse_args()))
 
@@ -44,7 +46,8 @@ def main() -> None:
 async def _run(given: argparse.Namespace) -> None:
     start = datetime.datetime.fromisoformat(given.start).replace(tzinfo=KST)
     steps = script.parse(json.loads(given.script.read_text(encoding="utf-8"))) if given.script else []
-    market, clock = Market(seed=given.seed, symbols=given.symbols), SimulatedClock(start, speed=given.speed)
+    end = datetime.datetime.fromisoformat(given.end).replace(tzinfo=KST) if given.end else None
+    market, clock = Market(seed=given.seed, symbols=given.symbols), SimulatedClock(start, speed=given.speed, end=end)
     chances = {fault: float(share) for fault, share in (one.split("=", 1) for one in given.chance)}
     rest = RestSimulator(
         market,
@@ -66,6 +69,7 @@ async def _run(given: argparse.Namespace) -> None:
             ping_s=given.ping_s,
             cut_s=given.cut_s,
             encrypted=frozenset(given.encrypted),
+            sample=given.sample,
         ),
         seed=given.seed,
     )

@@ -35,6 +35,8 @@ class Account:
     """By code."""
     pong_styles: Counter[str] = field(default_factory=Counter)
     pings: int = 0
+    samples: list[tuple[str, str, int, int]] = field(default_factory=list)
+    """(TR, code, the day's volume after it, UTC microseconds) of some trades."""
     most_registrations: int = 0
 
     def as_json(self) -> dict[str, Any]:

@@ -7,16 +7,17 @@ from tests.simulators.kis.market import KST
 
 
 class SimulatedClock:
-    """Seoul time. `speed` simulated seconds pass in one real second."""
+    """Seoul time. `speed` simulated seconds pass in one real second, and none after `end`."""
 
-    def __init__(self, start: datetime.datetime, *, speed: float = 1.0) -> None:
-        self._start, self.speed, self._began = start, speed, time.monotonic()
+    def __init__(self, start: datetime.datetime, *, speed: float = 1.0, end: datetime.datetime | None = None) -> None:
+        self._start, self.speed, self._began, self._end = start, speed, time.monotonic(), end
         self._ahead = datetime.timedelta()
 
     def now(self) -> datetime.datetime:
         """The moment, in Seoul."""
         passed = datetime.timedelta(seconds=(time.monotonic() - self._began) * self.speed)
-        return (self._start + passed + self._ahead).astimezone(KST)
+        moment = self._start + passed + self._ahead
+        return (moment if self._end is None else min(moment, self._end)).astimezone(KST)
 
     def jump(self, seconds: float) -> None:
         """Be so much later, or earlier, from now on."""

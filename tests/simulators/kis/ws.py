@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,8 @@ class Options:
     answer_delay_s: float = 0.0
     nxt_share: float = 0.3
     """Of the trades of a stock that NXT trades too."""
+    sample: int = 0
+    """Note when every so manieth record of a trade was made; 0: none."""
 
 
 class WebSocketSimulator:
@@ -101,6 +104,7 @@ class WebSocketSimulator:
         self._widths = dict(wire_records.WIDTHS)
         self._most = MOST
         self._left: Counter[str] = Counter()
+        self._counted = 0
         self._halted: dict[str, int] = {}
         self._silent_until = self._half_open_until = 0.0
         self._overseas: dict[str, int] = {}
@@ -376,6 +380,9 @@ class WebSocketSimulator:
         self.account.sent_shares[key] += one.size
         dates = self.account.last_volume.setdefault(key, {})
         dates[one.date.strftime("%Y%m%d")] = one.volume
+        self._counted += 1
+        if self.options.sample and self._counted % self.options.sample == 0:
+            self.account.samples.append((*key, one.volume, time.time_ns() // 1000))
 
     async def _frame(self, tr_id: str, records: list[tuple[Trade, list[str]]]) -> None:
         code = records[0][0].code

@@ -1,0 +1,189 @@
+"""The terminal of a simulated day: the product's own `python -m terminals kis`, asked over its metrics."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.bench.stack import Stack
+from tests.servers import free_port
+from tests.servers.process import spawn
+from tests.simulators.kis.process import SimulatorProcess
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENT = "kis"
+BOOKS = 40
+"""So many stocks have their order book registered, too."""
+
+
+class Terminal:
+    """Runs within `with`; `stop` ends it in good order, and what it had sent is committed then."""
+
+    def __init__(self, stack: Stack, kis: SimulatorProcess, appkeys: list[str]) -> None:
+        folder = stack.folder / "terminal"
+        folder.mkdir(mode=0o700)
+        key = _register(kis.symbols)
+        _private(folder / "key", key)
+        _private(folder / "appkeys.toml", "".join(_account(name, kis) for name in appkeys))
+        config = folder / "terminal.toml"
+        _private(config, _tables(kis.symbols))
+        self._log, self._port = stack.folder / "terminal.log", free_port()
+        command = [sys.executable, "-m", "terminals", "kis", "--config", config, "--mode", "production"]
+        command += ["--appkeys", folder / "appkeys.toml", "--state", folder / "state", "--spool", folder / "spool"]
+        command += ["--server", f"127.0.0.1:{stack.ingest_port}", "--client", CLIENT, "--key-file", folder / "key"]
+        command += ["--register-market", "-", "--flush-ms", "20", "--metrics-port", self._port]
+        self._command = [str(word) for word in command]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def appkey(name: str) -> str:
+        """A made-up appkey of as many characters as KIS's."""
+        return name.ljust(36, "0")
+
+    @staticmethod
+    def secret(name: str) -> str:
+        """Its secret."""
+        return f"secret-of-{name}".ljust(180, "0")
+
+    def __enter__(self) -> Self:
+        self._process = spawn(self._command, environment=dict(os.environ), log=self._log, cwd=ROOT)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def numbers(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        """By name and labels' values; empty while it does not answer. RuntimeError if it ended."""
+        self._look()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return {}
+        return {
+            (sample.name, tuple(sample.labels.values())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def number(self, name: str) -> float:
+        """Of all labels together."""
+        return sum(value for (of, _), value in self.numbers().items() if of == name)
+
+    def rows(self) -> dict[str, int]:
+        """Rows it has sent, by kind."""
+        return {labels[0]: int(value) for (of, labels), value in self.numbers().items() if of == "naru_kis_rows_total"}
+
+    def is_registered(self) -> bool:
+        """Whether everything that was planned for the WebSocket is active."""
+        found = self.numbers()
+        planned = found.get(("naru_kis_coverage", ("websocket",)), 0.0)
+        return 0 < planned <= sum(value for (of, _), value in found.items() if of == "naru_kis_registrations")
+
+    def summary(self) -> str:
+        """A line for people."""
+        found = self.numbers()
+        registered = sum(value for (of, _), value in found.items() if of == "naru_kis_registrations")
+        parts = {
+            "registered": registered,
+            "records": found.get(("naru_kis_records_total", ()), 0.0),
+            "gaps": found.get(("naru_kis_gaps_total", ()), 0.0),
+            "set aside": found.get(("naru_kis_quarantined_total", ()), 0.0),
+            "buffered": found.get(("naru_kis_buffered_messages", ()), 0.0),
+            "uncommitted batches": found.get(("naru_kis_batches_waiting", ()), 0.0),
+        }
+        return ", ".join(f"{name} {value:,.0f}" for name, value in parts.items())
+
+    def until(self, ready: Callable[[], object], what: str, *, seconds: float) -> None:
+        """Wait. TimeoutError names what for; RuntimeError if the terminal ended."""
+        if not self.comes(ready, seconds=seconds):
+            raise TimeoutError(f"{what}: not within {seconds:g} s; {self.summary()}")
+
+    def comes(self, ready: Callable[[], object], *, seconds: float) -> bool:
+        """Whether it is so within this time."""
+        limit = time.monotonic() + seconds
+        while not ready():
+            self._look()
+            if time.monotonic() > limit:
+                return False
+            time.sleep(0.5)
+        return True
+
+    def memory_mib(self) -> float:
+        """Of its process."""
+        assert self._process is not None
+        return float(psutil.Process(self._process.pid).memory_full_info().pss) / 2**20
+
+    def stop(self, *, seconds: float) -> dict[str, int]:
+        """Wait until nothing waits, end it; the rows it sent by kind."""
+        assert self._process is not None
+        self.until(lambda: self.number("naru_kis_buffered_messages") == 0, "an idle decoder", seconds=seconds)
+        rows = self.rows()
+        while True:  # its polling goes on until the end
+            time.sleep(1)
+            before, rows = rows, self.rows()
+            if rows == before and self.number("naru_kis_batches_waiting") == 0:
+                break
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(seconds)
+        return rows
+
+    def _look(self) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            text = self._log.read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"the terminal ended with {self._process.returncode}:\n{text[-3000:]}")
+
+
+def _register(symbols: list[str]) -> str:
+    """The client and the symbols; its key."""
+    from marketdata.models import Client, Source, Symbol
+
+    Source.objects.filter(code="KIS").update(max_age_s=None)  # the day is one of the past
+    _client, secret = Client.objects.create_with_secret(
+        name=CLIENT, source=Source.objects.get(code="KIS"), may_send=True
+    )
+    listed = [Symbol(code=code, market_id="KRX", primary_feed="krx") for code in symbols]
+    Symbol.objects.bulk_create(listed, ignore_conflicts=True)
+    return secret
+
+
+def _private(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as output:
+        output.write(text)
+
+
+def _account(name: str, kis: SimulatorProcess) -> str:
+    values = {
+        "name": name, "kind": "real", "appkey": Terminal.appkey(name), "appsecret": Terminal.secret(name),
+        "rest_url": kis.rest, "websocket_url": kis.websocket,
+    }  # fmt: skip
+    lines = [f'{key} = "{value}"' for key, value in values.items()]
+    return "\n".join(["[[account]]", *lines, "", ""])
+
+
+def _tables(symbols: list[str]) -> str:
+    """Trades of KRX before all, then some order books, then the trades of NXT as far as there is room."""
+    tables = (
+        (symbols, "krx", "trade", 0),
+        (symbols[:BOOKS], "krx", "book", 1),
+        (symbols, "nxt", "trade", 2),
+    )
+    return "\n".join(
+        f'[[symbols]]\ncodes = {list(codes)!r}\nfeed = "{feed}"\nkinds = ["{kind}"]\npriority = {priority}\n'
+        for codes, feed, kind, priority in tables
+    ).replace("'", '"')
