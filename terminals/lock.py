@@ -1,5 +1,6 @@
 """Locks on files that the operating system lifts when their holder dies: one process per spool, or many in turn."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ class FileLock:
             holder = os.pread(self._fd, 20, 1).decode("ascii", "replace").strip() if hasattr(os, "pread") else ""
             os.close(self._fd)
             raise Locked(f"{path.parent} is in use by another process {holder}".rstrip()) from None
-        # The first byte is the locked one (Windows locks bytes, and a locked byte cannot be read by others).
-        os.ftruncate(self._fd, 0)
-        os.write(self._fd, f" {os.getpid()}\n".encode())
+        # The first byte is the locked one (Windows locks bytes, and a locked byte cannot be read by others). Who holds
+        # it is for people to read; a full disk has no room for that, and the lock holds all the same.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, f" {os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Let others in."""

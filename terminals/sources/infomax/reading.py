@@ -89,5 +89,5 @@ class ReadingThread:
             future, call = task
             try:
                 future.set_result(call())
-            except Exception as error:  # noqa: BLE001  # whoever asked gets it
+            except BaseException as error:  # noqa: BLE001  # whoever asked gets it, also what calamine panics with
                 future.set_exception(error)

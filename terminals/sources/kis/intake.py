@@ -21,6 +21,7 @@ from terminals.sources.kis.quarantine import Quarantine
 from terminals.sources.kis.records import Converter, Rows
 from terminals.sources.kis.volume_holes import Found, VolumeHoles
 from terminals.sources.kis.volume_state import VolumeState
+from terminals.spool_state import SpoolFull
 from terminals.wire import BatchError, Kind
 
 log = logging.getLogger("naru.kis")
@@ -309,5 +310,5 @@ class Intake:
         self._terminal.flush()
         try:
             self._state.save(self.holes)
-        except OSError as error:
+        except (OSError, SpoolFull) as error:
             log.error("kis_volumes_not_saved reason=%r", str(error))

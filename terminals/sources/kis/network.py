@@ -4,6 +4,7 @@ httpx's own errors hold the request and with it the headers; they are replaced, 
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +14,9 @@ import httpx
 from terminals.sources.kis import answers
 from terminals.sources.kis.answers import Trouble, UnavailableError
 from terminals.sources.kis.credentials import Account
+
+# It tells each request at INFO: many a second, for ever.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 CALL_S: Final = 5.0
 """How long one request may take in all."""

@@ -3,6 +3,7 @@ end (notice of 2026-02-24): so there is a floor, each failure doubles it, and a 
 """
 
 import json
+import logging
 import os
 import random
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from terminals import private
+
+log = logging.getLogger("naru.kis")
 
 FLOOR_S: Final = 10.0
 MOST_S: Final = 300.0
@@ -70,9 +73,13 @@ class Reconnects:
             return _Kept()
 
     def _write(self) -> None:
+        """What a full disk has no room for is known to this process, and forgotten by its restart."""
         new = self._file.with_suffix(".new")
         data = json.dumps({"attempts": self._kept.attempts, "last_at": self._kept.last_at}).encode()
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, private.FILE_MODE)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(data)
-        new.replace(self._file)
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, private.FILE_MODE)
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(data)
+            new.replace(self._file)
+        except OSError as error:
+            log.error("kis_attempts_not_kept reason=%r", str(error))

@@ -18,9 +18,9 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from terminals.batcher import Row
 from terminals.finding import Finding, Level
 from terminals.recording import Recorder
-from terminals.sources.contract import Pace, Receiver
+from terminals.sources.contract import Pace, Receiver, WrongInput
 from terminals.sources.kis import credentials, messages, quotes, status
-from terminals.sources.kis.answers import KisError
+from terminals.sources.kis.answers import KeyRefusedError, KisError
 from terminals.sources.kis.collector import Collector, Picture, Target
 from terminals.sources.kis.credentials import Account
 from terminals.sources.kis.intake import PolledRows, Status
@@ -112,11 +112,15 @@ class Kis:
         return f"kis mode={self._options.mode} appkeys={len(self._accounts)} symbols={len(self._wanted)}"
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
-        """Until it is told to stop; with --mode setup until everything was looked at, then True."""
+        """Until it is told to stop; with --mode setup until everything was looked at, then True. WrongInput when KIS
+        knows none of the appkeys."""
         if self._options.mode == "setup":
             asyncio.run(self._set_up(terminal))
             return pace.wait(0.0)
-        asyncio.run(self._run(terminal, pace))
+        try:
+            asyncio.run(self._run(terminal, pace))
+        except KeyRefusedError as error:
+            raise WrongInput(str(error)) from None
         return False
 
     def check(self) -> Iterator[Finding]:

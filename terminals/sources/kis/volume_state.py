@@ -25,7 +25,9 @@ class VolumeState:
         self._file = spool.path / _FILE
 
     def save(self, holes: VolumeHoles) -> None:
-        """Keep the accounts. All that they account for is in the spool: flush the terminal first. OSError."""
+        """Keep the accounts. All that they account for is in the spool: flush the terminal first. It is synced before
+        the file is written, so that no power cut leaves accounts of batches that are gone. OSError or SpoolFull."""
+        self._spool.sync()
         content = {"epoch": self._spool.epoch, "seq": self._spool.last, **holes.state()}
         new = self._file.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, private.FILE_MODE)
@@ -43,6 +45,9 @@ class VolumeState:
             first = int(content["seq"]) + 1
             if content["epoch"] != self._spool.epoch:
                 log.warning("kis_volumes_not_used reason=%r", "the spool has begun a new epoch")
+                return 0
+            if first > self._spool.last + 1:
+                log.warning("kis_volumes_not_used reason=%r", "the spool has lost batches that they account for")
                 return 0
             holes.load(content)
         except FileNotFoundError:

@@ -1,10 +1,14 @@
 """A lock that is taken in turn: one has it, and it is free again when its holder gives it back or dies."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from terminals.lock import TurnLock
+import pytest
+
+from terminals.lock import FileLock, Locked, TurnLock
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = (
@@ -39,3 +43,17 @@ def test_it_is_given_back_for_the_next(tmp_path):
     first.close()
     second.close()
     assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_keeps_nobody_from_the_lock_and_leaves_none_behind(tmp_path, monkeypatch):
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        held = FileLock(tmp_path / "lock")
+        with pytest.raises(Locked):
+            FileLock(tmp_path / "lock")
+    held.release()
+
+    FileLock(tmp_path / "lock").release()

@@ -70,3 +70,16 @@ def test_a_clock_that_was_set_back_does_not_lengthen_the_wait(tmp_path):
     one.begin(1_000_000.0)
 
     assert one.wait_s(10.0) <= 12.5
+
+
+def test_a_disk_without_room_costs_no_connection_and_the_attempts_still_count(tmp_path, caplog):
+    one = Reconnects(tmp_path / "gone/one.reconnects", rng=random.Random(1))
+
+    one.begin(1_000.0)
+    one.begin(1_010.0)
+
+    assert one.attempts == 2
+    assert one.wait_s(1_010.0) >= 20.0
+    assert "kis_attempts_not_kept" in caplog.text
+    one.held()
+    assert one.attempts == 1

@@ -224,3 +224,7 @@ def test_an_answer_is_judged_by_its_body_before_its_status(status, content, kind
         return
     with pytest.raises(kind):
         answers.read(status, content)
+
+
+def test_a_call_leaves_no_line_in_the_log():
+    assert not logging.getLogger("httpx").isEnabledFor(logging.INFO)
