@@ -62,6 +62,7 @@ def run(stack: Stack, given: argparse.Namespace) -> tuple[dict[str, Any], list[s
         took_s = time.monotonic() - began
         account = _settle(stack, kis, terminal)
         success_rate = terminal.number("naru_kis_success_ratio")
+        kis.order("no_rest")  # or pictures would come without end
         rows = terminal.stop(seconds=END_S)
     told, stored = accounting.told(account), accounting.stored(stack.rows)
     verdict = accounting.judge(told, stored, rows)

@@ -130,18 +130,19 @@ class Terminal:
         return float(psutil.Process(self._process.pid).memory_full_info().pss) / 2**20
 
     def stop(self, *, seconds: float) -> dict[str, int]:
-        """Wait until nothing waits, end it; the rows it sent by kind."""
+        """Wait until all that it sent is committed, end it; its rows by kind. TimeoutError if that does not come."""
         assert self._process is not None
-        self.until(lambda: self.number("naru_kis_buffered_messages") == 0, "an idle decoder", seconds=seconds)
-        rows = self.rows()
-        while True:  # its polling goes on until the end
-            time.sleep(1)
-            before, rows = rows, self.rows()
-            if rows == before and self.number("naru_kis_batches_waiting") == 0:
-                break
+        seen: list[dict[str, int]] = [{}]
+
+        def rests() -> bool:
+            seen.append(self.rows())
+            waiting = self.number("naru_kis_buffered_messages") + self.number("naru_kis_batches_waiting")
+            return seen[-1] == seen[-2] and waiting == 0
+
+        self.until(rests, "everything committed", seconds=seconds)
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(seconds)
-        return rows
+        return seen[-1]
 
     def _look(self) -> None:
         if self._process is not None and self._process.poll() is not None:

@@ -1,5 +1,6 @@
 """`python -m tests.simulators.kis`: KIS as a process of its own. Tells its addresses as a line of JSON, then takes
 orders from its standard input, a line each: `account` (what it did, as a line of JSON), `settle`, `pause`, `go`,
+`no_rest` (REST is away from now on),
 `fault JSON` (a step of the script, now), `approvals JSON` (keys that are valid, with their appkeys), `stop`.
 """
 
@@ -95,6 +96,9 @@ async def _obey(simulator: WebSocketSimulator, rest: RestSimulator, order: str, 
         case "settle":
             await simulator.settle()
             _say({"settled": True})
+        case "no_rest":
+            await rest.stop()
+            _say({"rest": False})
         case "pause" | "go":
             simulator.paused = order == "pause"
             _say({"paused": simulator.paused})
