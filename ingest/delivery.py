@@ -80,6 +80,8 @@ class Delivery:
 
     async def stop(self) -> None:
         """End the threads; the message in hand is published first."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._dispatcher.stop()
         self._listener.stop()
         await self._loop.run_in_executor(None, self._dispatcher.join, 2.0)

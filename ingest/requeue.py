@@ -245,14 +245,15 @@ def _judge_letter(claim: IngestBatch, payload: bytes) -> _Judged:
 
 def _judge_rows(claim: IngestBatch, rows: list[IngestReject]) -> _Judged:
     kept = [_read(row.record) for row in rows]
-    kinds = {record.get("kind") for record in kept if isinstance(record, dict)}
+    # Of books and of events all rows are; a row of ticks may have had any word for its kind.
+    kinds = [record.get("kind") for record in kept if isinstance(record, dict)]
     indices = [row.idx for row in rows]
     head = (1, claim.feed, claim.captured_us or 0)
-    if "book" in kinds:
+    if kinds and all(kind == "book" for kind in kinds):
         books = [records.book_of(record) if isinstance(record, dict) else None for record in kept]
         indices = [idx for idx, book in zip(indices, books, strict=True) if book is not None]  # the others stay refused
         payload = records.payload_of_books(*head, [book for book in books if book is not None])
-    elif "status" in kinds:
+    elif kinds and all(kind == "status" for kind in kinds):
         payload = wire.encode_events(*head, [_read(row.record, number=float) for row in rows])
     else:
         payload = wire.encode_rows(*head, [_as_row(record) for record in kept])

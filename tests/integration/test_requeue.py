@@ -40,7 +40,7 @@ from marketdata.realtime import feed, live_state
 from marketdata.reference import owners
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.ticks import TICK_BITS, batch_number
 from terminals import wire
 from tests import database, market
 from tests.market import MINUTE_US, NINE_US, price
@@ -302,6 +302,19 @@ def test_rows_in_packed_columns_are_kept_well_enough_to_be_judged_again():
     }  # fmt: skip
     assert ticks.trade_date[0] == market.ticks([{}]).trade_date[0] + 1
     assert IngestReject.objects.get().reasons == "kind_unknown"
+
+
+@pytest.mark.parametrize("kind", ["status", "book", ["trade"], {}])
+def test_a_row_with_an_odd_kind_keeps_no_trade_of_its_batch_from_being_stored(kind):
+    number = process(rows(trade(0, symbol="000660"), trade(1, kind=kind), trade(2, symbol="000660")))
+    register()
+
+    run("--all")
+
+    assert stored() == [number << TICK_BITS, (number << TICK_BITS) + 2]
+    assert IngestReject.objects.get().idx == 1
+    assert "kind_unknown" in IngestReject.objects.get().reasons
+    assert consistent()
 
 
 def test_a_long_row_is_kept_whole():
