@@ -17,14 +17,14 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
 from analytics import candles
-from ingest import record_storage, recovery
+from ingest import record_storage, recovery, room
 from ingest.batch_decoding import Batch, RecordGroup
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim
-from marketdata.models import JobLease
+from marketdata.models import Feed, FeedOwner, JobLease, Market, Symbol, TradeDate
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
-from marketdata.types import checksums
+from marketdata.types import checksums, day_figures
 from marketdata.types import ticks as ticks_module
 from marketdata.types.records import BOOK_FIGURES, BookColumns, Content, EventRows
 from marketdata.types.ticks import ABSENT, NO_DATE, PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks
@@ -48,7 +48,7 @@ def road_is_well(batches: Sequence[Batch]) -> bool:
     one row is committed."""
     try:
         ticks = _neutral(batches)
-        _try_road(ticks, _neutral_records(batches, ticks))
+        _try_road(ticks, _neutral_prices(batches, ticks), _neutral_records(batches, ticks))
     except Exception as error:  # noqa: BLE001 - whatever it is, the batches are not to blame for it
         log.warning("probe failed error=%s: %s", type(error).__name__, error)
         return False
@@ -59,17 +59,17 @@ class _TakenBack(Exception):
     """Ends the probe's transaction without a trace."""
 
 
-def _try_road(ticks: Ticks, records: Sequence[RecordGroup]) -> None:
+def _try_road(ticks: Ticks, prices: Ticks | None, records: Sequence[RecordGroup]) -> None:
     store, now_us = storage(), batch_ledger.now_us()
     number = int(ticks.tick_id[0]) >> TICK_BITS
-    store.ensure_partitions({EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()})
-    record_storage.make_room(records)
+    room.make([ticks] if prices is None else [ticks, prices], records)
     claim = Claim(
         batch=number, state="stored", feed=ticks.feed, rows=len(ticks), stored=len(ticks), rejected=0, checksum=0,
         first_us=now_us, last_us=now_us, received_us=now_us, committed_us=now_us,
     )  # fmt: skip
     try:
         with store.transaction():
+            _try_names(number)
             batch_ledger.claim([claim])
             batch_ledger.keep_rejects([(number, 0, "", "")])
             batch_ledger.add_dead_letter(number, checksum=0, code="", error="", payload=b"")
@@ -78,12 +78,27 @@ def _try_road(ticks: Ticks, records: Sequence[RecordGroup]) -> None:
             record_storage.store(records)
             recovery.expect([ticks], now_us)
             store.load(TEMP, ticks)
+            if prices is not None:
+                store.load_prices(prices, {})
             store.merge_minutes(candles.build(ticks))
             raise _TakenBack
     except _TakenBack:
         pass
     with transaction.atomic():  # a commit: some troubles show only there
         JobLease.objects.update_or_create(job=PROBE_JOB, defaults={"owner": "", "until_us": now_us})
+
+
+def _try_names(number: int) -> None:
+    """What clients name into being, each in the words of who writes it; `number` is of this process."""
+    name = f"{PROBE_SYMBOL}.{number}"
+    Feed.objects.get_or_create(name=name[-16:])
+    TradeDate.objects.bulk_create(
+        [TradeDate(trade_date=EPOCH_DATE + datetime.timedelta(days=number % 3650))], ignore_conflicts=True
+    )
+    Symbol.objects.bulk_create(
+        [Symbol(code=name, market=one) for one in Market.objects.all()[:1]], ignore_conflicts=True
+    )
+    FeedOwner.objects.bulk_create([FeedOwner(feed="", symbol=name, changed_us=0)], ignore_conflicts=True)
 
 
 def _neutral(batches: Sequence[Batch]) -> Ticks:
@@ -105,11 +120,28 @@ def _neutral(batches: Sequence[Batch]) -> Ticks:
 
 
 def _neutral_records(batches: Sequence[Batch], ticks: Ticks) -> list[RecordGroup]:
-    """An order book or an event, or both, if these batches hold any: at the first of these times."""
-    first = ticks.take(np.arange(1))
-    nothing = np.full(1, ABSENT, np.int64)
-    level = np.array([[[PRICE_UNIT, SIZE_UNIT]]], np.int64)
+    """Order books or events, or both, if these batches hold any: one of each of these trading dates."""
+    ticks = _one_a_date(ticks)
+    rows = len(ticks)
+    nothing = np.full(rows, ABSENT, np.int64)
+    level = np.full((rows, 1, 2), (PRICE_UNIT, SIZE_UNIT), np.int64)
     book = BookColumns(bids=level, asks=level, **dict.fromkeys(BOOK_FIGURES, nothing))
-    neutral: list[Content] = [book, EventRows(words=["probe"], bodies=[{}], raw=[{}])]
+    neutral: list[Content] = [book, EventRows(words=["probe"] * rows, bodies=[{}] * rows, raw=[{}] * rows)]
     held = {type(batch.records.content) for batch in batches if batch.records is not None}
-    return [RecordGroup(batches=[], ticks=first, content=content) for content in neutral if type(content) in held]
+    return [RecordGroup(batches=[], ticks=ticks, content=content) for content in neutral if type(content) in held]
+
+
+def _neutral_prices(batches: Sequence[Batch], ticks: Ticks) -> Ticks | None:
+    """A snapshot of each of these trading dates that tells of its day, if these batches hold any."""
+    decoded = [batch.decoded.ticks for batch in batches if batch.decoded is not None]
+    if all(ticks_module.with_day(one) is None for one in decoded):
+        return None
+    prices = _one_a_date(ticks)
+    prices.kind[:] = wire.Kind.SNAPSHOT
+    prices.day = day_figures.absent(len(prices))
+    prices.day.open[:] = PRICE_UNIT
+    return prices
+
+
+def _one_a_date(ticks: Ticks) -> Ticks:
+    return ticks.take(np.unique(ticks.trade_date, return_index=True)[1])

@@ -4,7 +4,7 @@ claim is made again from what came again. Ticks of theirs that were voided since
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,16 +18,29 @@ from marketdata.maintenance import dropped
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, TEMP
 from marketdata.types import checksums
+from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import Figure
 from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Ticks
 
+Reject = tuple[int, int, str, str]
+"""Batch, row, reasons, record."""
+Categories = Callable[[list[str]], Mapping[str, str]]
 
-def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], groups: Sequence[TickGroup]) -> None:
+
+def restore(
+    claims: Sequence[Claim],
+    days: Mapping[tuple[int, int], Figure],
+    groups: Sequence[TickGroup],
+    *,
+    rejects: Mapping[int, Sequence[Reject]],
+    categories: Categories,
+) -> None:
     """Of these batches, claim those again that were committed before and have lost their claim row.
 
-    `days` is what the batches would store now, by (batch, days since 1970). Where that is what is noted and what was
-    voided, ticks that are gone as well are stored; no candles are merged, for these were committed with the rest. A
-    batch with another content gets a claim that this content does not fit, so it is set aside like any that comes again
+    `days` is what the batches would store now, by (batch, days since 1970), `rejects` what is refused of each, and
+    `categories` gives those of symbols. Where `days` is what is noted and what was voided, ticks, rows of stock_prices
+    and rejects that are gone as well are stored; no candles are merged, for these were committed with the rest. A batch
+    with another content gets a claim that this content does not fit, so it is set aside like any that comes again
     changed.
     """
     lost = batch_ledger.unclaimed_days(claim.batch for claim in claims)
@@ -46,10 +59,12 @@ def restore(claims: Sequence[Claim], days: Mapping[tuple[int, int], Figure], gro
         try:
             with storage().transaction():
                 batch_ledger.claim([again])
-                stored = sum(_load_missing(group, claim.batch, voided) for group in groups) if same else 0
+                ticks, prices = _load_missing(groups, claim.batch, voided, categories) if same else (0, 0)
+                if same:
+                    batch_ledger.keep_rejects(rejects.get(claim.batch, ()))
         except batch_ledger.AlreadyClaimedError:
             continue  # another worker was faster
-        _tell(claim.batch, same, stored)
+        _tell(claim.batch, same, ticks, prices)
 
 
 def _together(parts: Iterable[Mapping[tuple[int, int], Figure]]) -> dict[tuple[int, int], Figure]:
@@ -65,9 +80,10 @@ def _another(checksum: int) -> int:
     return max(checksum ^ 1, batch_ledger.GIVEN_UP + 2)
 
 
-def _tell(batch: int, same: bool, stored: int) -> None:
+def _tell(batch: int, same: bool, ticks: int, prices: int) -> None:
     became = (
-        f"It came again with the same content and is in the ledger again, with {stored:,} ticks that were gone as well"
+        f"It came again with the same content and is in the ledger again, with {ticks:,} ticks that were gone as well"
+        f" and {prices:,} rows of stock_prices"
         if same
         else "It came again with another content, which is kept as a dead letter"
     )
@@ -79,14 +95,29 @@ def _tell(batch: int, same: bool, stored: int) -> None:
     )
 
 
-def _load_missing(group: TickGroup, batch: int, voided: Sequence[Ticks]) -> int:
-    """Store what is neither stored nor voided of a batch's ticks, without the dates that retention dropped; how many
-    those were."""
-    ticks = group.ticks.take(group.ticks.tick_id >> TICK_BITS == batch)
+def _load_missing(
+    groups: Iterable[TickGroup], batch: int, voided: Sequence[Ticks], categories: Categories
+) -> tuple[int, int]:
+    """Store what is neither stored nor voided of a batch's ticks and of what its snapshots tell of their day; how many
+    each were."""
+    missed = [tick_id for part in voided for tick_id in part.tick_id.tolist()]
+    stored = told = 0
+    for group in groups:
+        ticks = group.ticks.take(group.ticks.tick_id >> TICK_BITS == batch)
+        ticks = ticks.take(~np.isin(ticks.tick_id, missed))
+        stored += _load_missing_ticks(ticks)
+        prices = ticks_module.with_day(ticks)
+        if prices is not None:  # those that are there are left alone
+            told += storage().load_prices(prices, categories(prices.symbols))
+    return stored, told
+
+
+def _load_missing_ticks(ticks: Ticks) -> int:
+    """Store those that are not there, without the dates that retention dropped; how many."""
     dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()}
     gone = [day for day, date in dates.items() if dropped.ticks_gone(date)]
     ticks = ticks.take(~np.isin(ticks.trade_date, gone))
-    there = [tick_id for part in voided for tick_id in part.tick_id.tolist()]
+    there: list[int] = []
     for index in np.unique(ticks.symbol).tolist():
         times = ticks.time_us[ticks.symbol == index]
         found = storage().read_ticks(ticks.symbols[index], ticks.feed, int(times.min()), int(times.max()) + 1)

@@ -22,7 +22,7 @@ from celery import shared_task
 from django.db import transaction
 from django.db.models import F
 
-from ingest import batch_decoding, record_storage, record_validation, repeats, tasks, validation
+from ingest import batch_decoding, record_storage, record_validation, repeats, room, tasks, validation
 from ingest.batch_decoding import Batch, RecordGroup, TickGroup
 from ingest.clocks import EARLIEST_US, Trust
 from marketdata import connections
@@ -222,9 +222,9 @@ def _one(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Res
         judged = _without_repeats(judged, declared)
     else:
         if (group := judged.records) is None:
-            tasks.make_room([judged.ticks], room_s=math.inf)
+            room.make([judged.ticks], room_s=math.inf)
         else:
-            record_storage.make_room([group])
+            room.make((), [group], room_s=math.inf)
         judged = _store_whole(number, judged, letter, declared, selection, asked_by)
     result = Result(batch=number, judged=len(judged.indices), stored=len(judged.ticks))
     for reasons in judged.bad.values():

@@ -24,6 +24,7 @@ from ingest import (
     record_storage,
     recovery,
     repeats,
+    room,
     validation,
 )
 from ingest.batch_decoding import Batch, RecordGroup, TickGroup
@@ -38,19 +39,17 @@ from marketdata.models import IngestBatch
 from marketdata.realtime import feed, live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, StorageError, storage
-from marketdata.storage.base import EPOCH_DATE, MINUTES, PRICES, TEMP, Blame
+from marketdata.storage.base import EPOCH_DATE, Blame
 from marketdata.types import checksums
 from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars, SumTooLargeError
 from marketdata.types.records import BookColumns, Content, EventRows
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types.ticks import TICK_BITS
 
 log = logging.getLogger(__name__)
 
 DAY_US = 86_400_000_000
-ROOM_S = 5.0
-"""So long a message waits for partitions to be made, a fraction of what a task may take."""
 directory = Directory()
 rights = Rights()
 
@@ -67,7 +66,7 @@ def process_batches(
     members = [Batch(**notifications.batch_fields(fields)) for fields in batches]
     try:
         _process(members, reply_to)
-    except _NoRoomYetError as error:
+    except room.NoRoomYetError as error:
         if len(members) > 1:
             _one_by_one(members, reply_to)  # the others need not wait
         else:
@@ -122,29 +121,13 @@ def _judge(members: list[Batch]) -> tuple[list[TickGroup], list[RecordGroup]]:
         rights.register(batch, directory)
     judge = functools.partial(rights.judge, find=directory.find)
     groups = batch_decoding.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
-    make_room([group.ticks for group in groups])
-    if not any(batch.records for batch in members):
-        return groups, []
-    records = batch_decoding.group_records(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
-    record_storage.make_room(records)
+    records: list[RecordGroup] = []
+    if any(batch.records for batch in members):
+        records = batch_decoding.group_records(
+            members, find=directory.find, recency=recency, trust=trust(), rights=judge
+        )
+    room.make([group.ticks for group in groups], records)
     return groups, records
-
-
-class _NoRoomYetError(StorageBusyError):
-    """Not all partitions that a message needs are made yet."""
-
-
-def make_room(parts: Sequence[Ticks], *, room_s: float | None = None) -> None:
-    """Partitions for the trading dates of these ticks. What is known costs nothing, a new one a moment each;
-    _NoRoomYetError when that takes `room_s` (ROOM_S): what was made stays, and the batch comes again for the rest."""
-    began, limit_s = time.monotonic(), ROOM_S if room_s is None else room_s
-    days = {day for ticks in parts for day in np.unique(ticks.trade_date).tolist()}
-    with_prices = {day for ticks in parts if ticks.day is not None for day in np.unique(ticks.trade_date).tolist()}
-    for number, day in enumerate(sorted(days, reverse=True)):
-        if number and time.monotonic() - began > limit_s:
-            raise _NoRoomYetError(f"room was made for {number:,} of {len(days):,} trading dates; the rest comes next")
-        tables = (TEMP, MINUTES, PRICES) if day in with_prices else (TEMP, MINUTES)
-        storage().ensure_partitions([EPOCH_DATE + datetime.timedelta(days=day)], tables)
 
 
 def trust() -> Trust:
@@ -225,7 +208,15 @@ def store_ticks(groups: list[TickGroup], now_us: int, closed: set[datetime.date]
 
 
 def _claim_again(fresh: list[Batch], groups: list[TickGroup]) -> None:
-    lost_claims.restore(_claim_rows(fresh, groups, (), batch_ledger.now_us()), _by_day(groups), groups)
+    with storage().transaction():
+        groups = repeats.set_aside(groups, rights.client)
+    lost_claims.restore(
+        _claim_rows(fresh, groups, (), batch_ledger.now_us()),
+        _by_day(groups),
+        groups,
+        rejects={batch.number: batch.rejects for batch in fresh},
+        categories=directory.categories,
+    )
 
 
 def _without(groups: list[TickGroup], known: dict[int, int]) -> list[TickGroup]:
@@ -303,8 +294,7 @@ def _load_prices(group: TickGroup) -> None:
     told = ticks_module.with_day(group.ticks)
     if told is None:
         return
-    categories = {code: rules.category for code, rules in directory.find(told.symbols).items()}
-    if storage().load_prices(told, categories) != len(told):
+    if storage().load_prices(told, directory.categories(told.symbols)) != len(told):
         raise StorageError("fewer prices were stored than the claimed batches have; the transaction is rolled back")
 
 

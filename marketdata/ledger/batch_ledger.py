@@ -276,7 +276,10 @@ def insert(*given: Rows) -> None:
 
 
 def delete(table: str, column: str, numbers: Sequence[int]) -> None:
-    """Delete the rows that have one of these numbers in a column. As for `insert`, the ORM takes too long."""
+    """Delete the rows that have one of these numbers in a column; without numbers none. As for `insert`, the ORM takes
+    too long."""
+    if not numbers:
+        return
     quote = connection.ops.quote_name
     chosen = ", ".join(str(int(number)) for number in numbers)
     storage().execute_together([(f"DELETE FROM {quote(table)} WHERE {quote(column)} IN ({chosen})", ())])
@@ -368,7 +371,10 @@ def trading_dates(start: datetime.date, end: datetime.date) -> list[datetime.dat
 
 
 def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
-    """Store refused rows: (batch, index, reasons, record)."""
+    """Store refused rows: (batch, index, reasons, record); instead of what was kept of these batches before, which is
+    something where a batch has lost its claim row and comes again."""
+    rows = list(rows)
+    delete("ingest_reject", "batch", sorted({batch for batch, *_ in rows}))
     IngestReject.objects.bulk_create(
         [
             IngestReject(batch=batch, idx=idx, reasons=reasons[:200], record=record)

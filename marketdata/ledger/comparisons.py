@@ -9,12 +9,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
-from marketdata.models import Client, Gap, IngestBatch, IngestStream
+from marketdata.models import Client, FeedOwner, Gap, IngestBatch, IngestStream
 from marketdata.types.ticks import SEQ_BITS
 
 PIECE = 500
@@ -97,7 +99,8 @@ def tell_differs(client: Client, epoch: str, why: str) -> None:
 
 def tell_holes(client: Client, stream: int, upto: int) -> int:
     """What the ledger lacks up to `upto`, which the client's spool does not keep any more, becomes gaps and an alarm;
-    once. Returns how many gaps."""
+    once. Nobody knows whose ticks a lost batch held, so each feed that the spool carried has the gap. Returns how many
+    holes there were."""
     whole = _told_upto(stream)
     if upto <= whole:
         return 0
@@ -105,16 +108,18 @@ def tell_holes(client: Client, stream: int, upto: int) -> int:
     if len(found) == MOST_HOLES:  # a sieve is told as one
         found[-1] = (found[-1][0], upto)
     owner = IngestStream.objects.get(pk=stream)
+    feeds = _feeds(owner) if found else []
     with transaction.atomic():
         for first, last in found:
-            Gap.objects.get_or_create(batch=stream << SEQ_BITS | first, idx=0, defaults=_gap(owner, first, last))
+            _keep_hole(owner, first, last, feeds)
         IngestStream.objects.filter(pk=stream).update(whole_upto=upto)
     if found:
         lost = sum(last - first + 1 for first, last in found)
         alarms.raise_alarm(
             "ledger_hole",
             f"client {client.name}, epoch {owner.epoch}: the ledger lacks {lost} batches from {found[0][0]} to"
-            f" {found[-1][1]}, and the spool does not keep them any more; they are told as gaps",
+            f" {found[-1][1]}, and the spool does not keep them any more; they are told as gaps of"
+            f" {', '.join(feeds) or 'no feed, for none is known'}",
             subject=client.name,
         )
     return len(found)
@@ -130,7 +135,26 @@ def _told_upto(stream: int) -> int:
     return whole if above.exists() else top
 
 
-def _gap(owner: IngestStream, first: int, last: int) -> dict[str, object]:
+def _feeds(owner: IngestStream) -> list[str]:
+    """What the batches of a spool may have been of: the feeds of those in the ledger, and those that belong to its
+    client."""
+    low, high = owner.pk << SEQ_BITS, owner.pk << SEQ_BITS | batch_ledger.SEQ_MASK
+    carried = IngestBatch.objects.filter(batch__gte=low, batch__lte=high).values_list("feed", flat=True).distinct()
+    owned = FeedOwner.objects.filter(client=owner.client_id).values_list("feed", flat=True).distinct()
+    return sorted({feed for rows in (carried, owned) for feed in rows.order_by() if feed})
+
+
+def _keep_hole(owner: IngestStream, first: int, last: int, feeds: Iterable[str]) -> None:
+    """A gap of each feed under the number of the first lost batch, beside what is noted there already."""
+    number = owner.pk << SEQ_BITS | first
+    told = dict(Gap.objects.filter(batch=number, symbol="").values_list("feed", "idx"))
+    taken = Gap.objects.filter(batch=number).aggregate(idx=Max("idx"))["idx"]
+    new = [feed for feed in feeds or [""] if feed not in told]
+    for idx, feed in enumerate(new, start=0 if taken is None else taken + 1):
+        Gap.objects.create(batch=number, idx=idx, feed=feed, **_bounds(owner, first, last))
+
+
+def _bounds(owner: IngestStream, first: int, last: int) -> dict[str, Any]:
     rows = IngestBatch.objects.filter(batch__in=[owner.pk << SEQ_BITS | seq for seq in (first - 1, last + 1)])
     around = {row.batch & batch_ledger.SEQ_MASK: row for row in rows}
     before, behind = around.get(first - 1), around.get(last + 1)
@@ -138,7 +162,6 @@ def _gap(owner: IngestStream, first: int, last: int) -> dict[str, object]:
     from_us = next((us for us in (before and before.last_us, before and before.received_us) if us), since)
     to_us = next((us for us in (behind and behind.first_us, behind and behind.received_us) if us), now)
     return {
-        "feed": next((row.feed for row in (before, behind) if row is not None), ""),
         "from_us": from_us,
         "to_us": max(from_us, to_us),
         "rows": 0,

@@ -57,6 +57,10 @@ class Directory:
                 self._ask(missing)
         return {code: self._rules[code] for code in codes if code in self._rules}
 
+    def categories(self, codes: Iterable[str]) -> dict[str, str]:
+        """The category of those codes that are registered."""
+        return {code: rules.category for code, rules in self.find(codes).items()}
+
     def max_age_s(self, source_id: int) -> int | None:
         """How old an event of this source may be when it arrives, in seconds; None for any age. KeyError: no such
         source."""

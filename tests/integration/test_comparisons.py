@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 
 from marketdata.ledger import batch_ledger, comparisons
 from marketdata.maintenance import retention
-from marketdata.models import Client, Gap, IngestBatch, Source
+from marketdata.models import Alarm, Client, Gap, IngestBatch, IngestStream, Source
+from marketdata.reference import owners
 
 
 @pytest.fixture(autouse=True)
@@ -16,10 +17,10 @@ def _database(road_database: None) -> None:
     """An empty one."""
 
 
-def claim(stream: int, *seqs: int) -> None:
+def claim(stream: int, *seqs: int, feed: str = "krx") -> None:
     rows = [
         batch_ledger.Claim(
-            batch=stream << 32 | seq, state="stored", feed="krx", rows=1, stored=1, rejected=0, checksum=1,
+            batch=stream << 32 | seq, state="stored", feed=feed, rows=1, stored=1, rejected=0, checksum=1,
             first_us=1, last_us=1, received_us=1, committed_us=1,
         )
         for seq in seqs
@@ -46,6 +47,33 @@ def test_a_comparison_names_what_is_missing_and_what_is_other():
     assert (found.missing, found.differs) == ([(3, 3)], [(2, 2), (5, 5)])
     assert IngestBatch.objects.get(batch=9 << 32 | 5).checksum == batch_ledger.GIVEN_UP
     assert IngestBatch.objects.get(batch=9 << 32 | 4).checksum == 1
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_hole_in_a_spool_of_several_feeds_is_a_gap_of_each_of_them(is_known):
+    """`is_known`: by what the ledger has of the spool; else by what belongs to its client."""
+    client = Client.objects.create_with_secret(name="several", source=Source.objects.get(code="REPLAY"))[0]
+    stream = batch_ledger.open_stream(client, "0" * 16)
+    if is_known:
+        claim(stream, 1, 2, 6)
+        claim(stream, 9, feed="nxt")
+        IngestBatch.objects.filter(batch=stream << 32 | 1).update(feed="unified")
+    else:
+        owners.claim("krx", ["005930"], client)
+        owners.claim("nxt", ["005930"], client)
+        owners.claim("unified", ["000660"], client)
+    Gap.objects.create(batch=stream << 32 | 3, feed="krx", symbol="005930", from_us=1, to_us=1, rows=1, reason="other")
+
+    comparisons.tell_holes(client, stream, 8)
+    IngestStream.objects.update(whole_upto=0)
+    comparisons.tell_holes(client, stream, 8)
+
+    told = Gap.objects.filter(symbol="").values_list("batch", "feed")
+    seqs = (3, 7) if is_known else (1,)
+    assert sorted((batch & batch_ledger.SEQ_MASK, feed) for batch, feed in told) == [
+        (seq, feed) for seq in seqs for feed in ("krx", "nxt", "unified")
+    ]
+    assert "gaps of krx, nxt, unified" in Alarm.objects.get(code="ledger_hole").message
 
 
 def test_what_retention_forgot_is_no_hole_and_what_was_lost_before_is_told():

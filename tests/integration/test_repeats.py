@@ -12,7 +12,7 @@ from ingest import notifications, repeats, requeue, tasks
 from ingest.rights import Rights
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
-from marketdata.models import Client, IngestBatch, IngestReject, Market, Source, Symbol
+from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, Market, Source, Symbol
 from marketdata.realtime import live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
@@ -272,3 +272,19 @@ def test_what_tells_records_apart_is_said_by_command():
     call_command("addclient", "kis1", "--source", "KIS", "--unique-by", "cum_volume")
 
     assert Client.objects.get(name="kis1").unique_by == "cum_volume"
+
+
+def test_a_batch_with_repeated_records_that_lost_its_claim_row_is_known_when_it_comes_again():
+    sender = Sender("seq")
+    sender.send({"seq": 1})
+    sender.again()
+    message = sender.message({"seq": 1}, {"seq": 2})
+    process(message)
+    before = reasons()
+    IngestBatch.objects.all().delete()
+
+    process(message)
+
+    assert (stored(), volume(), reasons(), len(before)) == (2, 2, before, 1)
+    assert [(batch.stored, batch.rejected) for batch in IngestBatch.objects.all()] == [(1, 1)]
+    assert not DeadLetter.objects.exists()

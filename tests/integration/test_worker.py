@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from ingest import recovery, tasks
+from ingest import recovery, room, tasks
 from ingest.rights import Rights
 from marketdata import tasks as upkeep
 from marketdata.ledger import batch_ledger
@@ -245,7 +245,7 @@ def test_a_batch_of_many_dates_gets_its_room_in_pieces_and_holds_up_no_other(mon
     day_us = 24 * 60 * MINUTE_US
     many = rows(*[trade(time=NINE_US - 7 * week * day_us) for week in range(3)], seq=1)
     with monkeypatch.context() as patched:
-        patched.setattr(tasks, "ROOM_S", -1.0)
+        patched.setattr(room, "ROOM_S", -1.0)
         process(many, rows(trade(), seq=2))
         assert [batch & 0xFFFFFFFF for batch in IngestBatch.objects.values_list("batch", flat=True)] == [2]
         assert not DeadLetter.objects.exists()

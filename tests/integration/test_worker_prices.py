@@ -10,7 +10,7 @@ from analytics import consistency, voids
 from ingest import requeue, tasks
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover
-from marketdata.models import IngestBatch, IngestReject, Symbol, VoidOrder
+from marketdata.models import Alarm, IngestBatch, IngestReject, Symbol, VoidOrder
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, PRICES, TEMP
@@ -78,6 +78,28 @@ def test_a_batch_that_comes_again_has_its_prices_once():
     process(batch, rows(snapshot(open="2"), seq=2))
 
     assert [one.tick_id for one in prices()] == [tick_id(1, 0), tick_id(1, 1), tick_id(2, 0)]
+
+
+def test_prices_that_were_lost_with_the_claim_of_their_batch_are_stored_again_without_voided_ones():
+    sender = Sender("desk")
+    sent = [{"kind": "snapshot", "size": None, "symbol": code, **FULL} for code in ("005930", "000660")]
+    batch = sender.send(*sent, {"price": "70002"}, {"symbol": "999999"})
+    voids.void(voids.Selection(batches=(batch,), symbols=("000660",)), reason="wrong", by="boss")
+    before = prices()
+    assert len(before) == 1
+    IngestBatch.objects.all().delete()
+    IngestReject.objects.all().delete()
+    storage().delete_prices(storage().read_ticks("005930", "krx", *EVER))
+    assert prices() == []
+    sender.seq -= 1
+
+    sender.send(*sent, {"price": "70002"}, {"symbol": "999999"})
+
+    assert (prices(), prices("000660")) == (before, [])
+    assert [one.reasons for one in IngestReject.objects.all()] == ["symbol_unknown"]
+    assert (
+        "0 ticks that were gone as well and 1 rows of stock_prices" in Alarm.objects.get(code="claim_restored").message
+    )
 
 
 def test_prices_and_the_claim_are_committed_together_or_not_at_all():

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import DatabaseError
 
 from analytics import consistency
-from ingest import record_storage, recovery, requeue, tasks
+from ingest import record_storage, recovery, requeue, room, tasks
 from ingest.batch_decoding import Batch
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger
@@ -176,6 +176,39 @@ def test_a_batch_of_books_that_lost_its_claim_row_is_stored_as_it_was():
     process(books(book()))
 
     assert [len(kept_books()), IngestBatch.objects.get().stored] == [1, 1]
+
+
+@pytest.mark.parametrize("what", ["books", "events", "ticks"])
+def test_a_batch_of_refused_rows_that_lost_its_claim_row_is_claimed_again_and_its_rows_are_kept_once(what):
+    """Of no trading date is anything noted, so nothing says that it was stored before."""
+    payload = {
+        "books": books(book(), book(symbol="999999"), book(symbol=None)),
+        "events": events(event(), event(symbol="999999"), event(time_us=4_000_000_000_000_000)),
+        "ticks": rows(trade(symbol="999999"), trade(price="-1")),
+    }[what]
+    process(payload)
+    before = reasons()
+    IngestBatch.objects.all().delete()
+
+    process(payload)
+
+    assert (reasons(), len(before), IngestBatch.objects.get().rejected) == (before, 2, 2)
+    assert not DeadLetter.objects.exists()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("encode", [books, events])
+def test_records_of_many_dates_get_their_room_in_pieces_and_hold_up_no_other(monkeypatch, encode):
+    one = book if encode is books else event
+    many = encode(*[one(time_us=NINE_US - 7 * week * 86_400_000_000) for week in range(3)])
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "ROOM_S", -1.0)
+        process(many, rows(trade(), seq=2))
+        assert [batch & 0xFFFFFFFF for batch in IngestBatch.objects.values_list("batch", flat=True)] == [2]
+
+    process(many)
+
+    assert len(kept_books() + kept_events()) == 3
 
 
 LEVEL = (price("70000"), size("1"))
