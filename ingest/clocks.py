@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-EARLIEST_US = 631_152_000_000_000  # 1990-01-01: before that it is no clock, and no history
+from terminals.wire import EARLIEST_US
+
 SAMPLES = 5
 
 

@@ -24,7 +24,7 @@ from django.db.models import F
 
 from ingest import batch_decoding, record_storage, record_validation, repeats, room, tasks, validation
 from ingest.batch_decoding import Batch, RecordGroup, TickGroup
-from ingest.clocks import EARLIEST_US, Trust
+from ingest.clocks import Trust
 from marketdata import connections
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import leases
@@ -317,7 +317,10 @@ def _captured(claim: IngestBatch, times_us: Int64, trust: Trust) -> Int64:
     wrong one. Of a batch that does not say it, an event may be as late as now and as old as it may be on arrival."""
     now_us, captured_us = batch_ledger.now_us(), claim.captured_us or 0
     moment_us = captured_us - (_offset(claim.pk) or 0)
-    if captured_us >= EARLIEST_US and claim.received_us - trust.longest_us <= moment_us <= now_us + trust.tolerance_us:
+    if (
+        captured_us >= wire.EARLIEST_US
+        and claim.received_us - trust.longest_us <= moment_us <= now_us + trust.tolerance_us
+    ):
         return np.full(len(times_us), min(moment_us, now_us), np.int64)
     return np.clip(times_us, min(claim.received_us, now_us), now_us)
 

@@ -46,7 +46,7 @@ class Session:
         self.last: int | None = None  # last seq taken in this session
         self.outbox = bytearray()
         self._decoder = wire.FrameDecoder(wire.HELLO_BYTES)
-        self._opened_at = self._heard_at = self._said_at = now
+        self._opened_at = self._heard_at = self._said_at = self._clock_said_at = now
         self._frame_since: float | None = None
         self._resumes_at = 1
         self._auditing = False
@@ -160,8 +160,10 @@ class Session:
         ranges: list[tuple[int, int]],
         credit: int,
         audit_s: float = wire.AUDIT_S,
+        time_us: int = 0,
     ) -> None:
-        """The client is known: from now on it may send batches from `commit + 1` (or earlier ones again)."""
+        """The client is known: from now on it may send batches from `commit + 1` (or earlier ones again). `time_us`
+        is the wall clock."""
         self.state = State.OPEN
         self._decoder.max_payload = wire.FRAME_BYTES
         self._resumes_at = commit + 1
@@ -176,6 +178,7 @@ class Session:
                 dead_s=wire.DEAD_S,
                 audit_batches=wire.AUDIT_BATCHES,
                 audit_s=audit_s,
+                time_us=time_us,
             )
         )
 
@@ -226,8 +229,10 @@ class Session:
             self.refuse("frame_timeout", f"a frame was begun and not finished within {wire.FRAME_S:g} s")
         elif now - self._heard_at > wire.DEAD_S:
             self.refuse("idle_timeout", f"nothing was heard for {wire.DEAD_S:g} s")
-        elif self.state is State.OPEN and now - self._said_at >= wire.HEARTBEAT_S:
-            self._said_at = now
+        elif self.state is State.OPEN and (
+            now - self._said_at >= wire.HEARTBEAT_S or now - self._clock_said_at >= wire.CLOCK_S
+        ):
+            self._said_at = self._clock_said_at = now
             self._say(wire.Heartbeat(time_us=time_us, last=self.last or 0, audit=audit))
 
     def paused(self, now: float) -> None:

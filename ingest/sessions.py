@@ -219,6 +219,7 @@ class Sessions:
             ranges=stream.ranges(),
             credit=self._delivery.credit(),
             audit_s=self.limits.audit_s,
+            time_us=batch_ledger.now_us(),
         )
         log.info(
             "joined client=%s source=%s address=%s commit=%d",

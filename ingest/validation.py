@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ingest.clocks import EARLIEST_US
 from marketdata.calendar import trading_dates
 from marketdata.reference.symbols import Rules
 from marketdata.types.day_figures import DAY_PRICES, RATE_SCALE, DayFigures
@@ -93,7 +92,7 @@ def _judge_times(ticks: Ticks, faults: Faults, captured_us: Int64, recency: Rece
     given = ticks.time_us != ABSENT
     mark(faults, ~given, Fault.TIME_MISSING, unless=Fault.TIME_MALFORMED | Fault.NOT_AN_OBJECT)
     mark(faults, ticks.time_us > captured_us + recency.max_future_us, Fault.TIME_FUTURE)
-    oldest = np.full_like(captured_us, EARLIEST_US)
+    oldest = np.full_like(captured_us, wire.EARLIEST_US)
     if recency.max_age_us is not None:
         oldest = np.maximum(oldest, captured_us - recency.max_age_us)
     mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)

@@ -28,6 +28,7 @@ from terminals.wire.proof import secret_bytes
 
 OK, FAILED, WRONG_INPUT, REFUSED = 0, 1, 2, 3
 _PROGRESS_S: Final = 5.0
+_CLOCK_S: Final = 3.0  # so long a source may have to wait for the server's time
 
 log = logging.getLogger("naru")
 
@@ -88,7 +89,8 @@ def _run(config: Config, source: Source) -> int:
     code = OK
     try:
         with terminal:
-            if source.run(terminal, Clock(stop)):
+            terminal.wait_clock(_CLOCK_S)
+            if source.run(terminal, Clock(stop, terminal.time.now_us)):
                 terminal.wait_committed()
                 code = _judge(terminal.stats())
     except Interrupted:

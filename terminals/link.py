@@ -14,6 +14,7 @@ from typing import Literal, Self
 from terminals import session as sessions
 from terminals import spool as spools
 from terminals.batcher import Batcher, Batchers, Row
+from terminals.clock import ServerTime
 from terminals.connection import Address
 from terminals.drop_counter import DropCounter
 from terminals.gap_filling import GapFillingReader
@@ -92,6 +93,8 @@ class Terminal:
         self._work = threading.Event()
         self._stopping = threading.Event()
         self._interrupted = threading.Event()
+        self.time = ServerTime(wall_us=self._now_us)
+        """What time it is for those who stamp rows."""
         self._failure: sessions.Ended | None = None
         self._rows_sent = self._rows_committed = self._rows_rejected = 0
         self._counted_epoch, self._counted_upto = self.spool.epoch, self.spool.last
@@ -166,6 +169,13 @@ class Terminal:
 
             self._wait(committed, "", deadline)
             return committed()
+
+    def wait_clock(self, timeout_s: float) -> bool:
+        """Wait until the server has said what time it is; False when the time is over, or the server away."""
+        deadline = self._clock() + timeout_s
+        with self._changed:
+            self._wait(lambda: self.time.is_known or self._uplink.state == "waiting", "", deadline)
+        return self.time.is_known
 
     def stats(self) -> Stats:
         """How it stands."""
@@ -324,6 +334,10 @@ class Terminal:
                     if upto > self._counted_upto:
                         self._rows_committed += self.spool.rows(self._counted_upto + 1, upto)
                         self._counted_upto = upto
+                    self._changed.notify_all()
+            case sessions.ServerClock(time_us):
+                self.time.heard(time_us)
+                with self._changed:
                     self._changed.notify_all()
             case sessions.Rejected(reject):
                 self._rows_rejected += reject.rows

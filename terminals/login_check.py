@@ -11,18 +11,19 @@ from collections.abc import Iterator
 from typing import Final
 
 from terminals import session as sessions
+from terminals.clock import wall_us
 from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
 from terminals.finding import Finding, Level
 from terminals.gap_filling import GapFillingReader
 from terminals.spool import Spool
 from terminals.wire.language import gettext as _
+from terminals.wire.limits import EARLIEST_US
 
 CLOCK_US: Final = 2_000_000
 """A clock further from the server's than this is an alarm there, unless its CLOCK_OFFSET_ALARM_S says otherwise."""
 CERTIFICATE_DAYS: Final = 14
 _PATIENCE_S: Final = 15.0
 _DAY_S: Final = 86_400
-_MINIMUM_US: Final = 631_152_000_000_000  # 1990: before that it is no clock
 
 
 def check(address: Address, identity: sessions.Identity) -> Iterator[Finding]:
@@ -58,7 +59,7 @@ def _log_in(connection: Connection, identity: sessions.Identity) -> Iterator[Fin
                 identity,
                 GapFillingReader(spool, "-"),
                 now=time.monotonic(),
-                time_us=_now_us(),
+                time_us=wall_us(),
                 channel_binding=connection.channel_binding,
             ),
         ):
@@ -70,8 +71,8 @@ def _log_in(connection: Connection, identity: sessions.Identity) -> Iterator[Fin
                             client=identity.client
                         ),
                     )
-                case sessions.ServerClock(time_us) if time_us >= _MINIMUM_US:
-                    yield _clock(_now_us() - time_us)
+                case sessions.ServerClock(time_us) if time_us >= EARLIEST_US:
+                    yield _clock(wall_us() - time_us)
                     return
                 case sessions.Ended(code, message):
                     told = _("the login failed with {code}: {message}").format(code=code, message=message)
@@ -97,7 +98,7 @@ def _converse(connection: Connection, session: sessions.Session) -> Iterator[ses
             writers = [connection.socket] if pending or connection.wants_write else []
             select.select([connection.socket], writers, [], min(0.2, deadline - now))
             data = connection.receive()
-            now, time_us = time.monotonic(), _now_us()
+            now, time_us = time.monotonic(), wall_us()
             yield from (
                 session.tick(now=now, time_us=time_us)
                 if data is None
@@ -164,7 +165,3 @@ def _remedy_of_login(code: str) -> str:
             return _("no ingest server speaks there, or it wants TLS: check the port, and try --tls")
         case _:
             return _("docs/protocol.md says what this code means")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -316,6 +316,8 @@ class Session:
         # Every batch from the first uncommitted one is sent, those in `ranges` too: numbers go up by one.
         self._next = max(welcome.commit + 1, first)
         self._events.append(Welcomed(welcome.session, self._batches.committed))
+        if welcome.time_us:
+            self._events.append(ServerClock(welcome.time_us))
         if compares:
             self._audits = Audits(self._batches, min(welcome.audit_batches, limits.AUDIT_BATCHES))
             self._audit_s = welcome.audit_s or limits.AUDIT_S

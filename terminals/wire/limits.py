@@ -54,5 +54,7 @@ HELLO_S = 5.0
 FRAME_S = 10.0
 HEARTBEAT_S = 1.0
 CLOCK_S = 10.0
-"""A client says what its clock is at least this often, busy or not."""
+"""Both sides say what their clock is at least this often, busy or not."""
+EARLIEST_US = 631_152_000_000_000
+"""1990-01-01 in microseconds since 1970: before that it is no clock, and no history."""
 DEAD_S = 15.0

@@ -183,7 +183,8 @@ class Hello(_Encodable):
 @dataclass(frozen=True, slots=True)
 class Welcome(_Encodable):
     """Server: its own proof, and where to resume. `commit` is cumulative, `ranges` are committed above it.
-    `audit_batches` is how many batches it compares by one AUDIT (0: it compares none), every `audit_s` seconds."""
+    `audit_batches` is how many batches it compares by one AUDIT (0: it compares none), every `audit_s` seconds;
+    `time_us` is its clock (0: a server of before)."""
 
     type: ClassVar[frames.FrameType] = frames.FrameType.WELCOME
     proof: _Hex256
@@ -195,6 +196,7 @@ class Welcome(_Encodable):
     dead_s: _Seconds
     audit_batches: _Count = 0
     audit_s: _Seconds = 0.0
+    time_us: _Count = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from terminals.clock import wall_us
 from terminals.finding import Finding, Level
 from terminals.sources.infomax.column_map import ColumnMap, MapError
 from terminals.sources.infomax.reading import NotReadable, Picture, ReadingThread
@@ -19,7 +20,7 @@ def findings(given: ColumnMap, reading: ReadingThread, *, place: str, market: st
     try:
         picture = _picture(reading)
         sheet = Sheet(given, market=market)
-        change = sheet.take(picture.block, now_us=time.time_ns() // 1000)
+        change = sheet.take(picture.block, now_us=wall_us())
     except (NotReadable, MapError) as error:
         told = _("the sheet {sheet} of {place}: {reason}").format(sheet=given.sheet, place=place, reason=error)
         yield Finding(Level.WRONG, told, _("docs/terminals/infomax.md says what to do"))

@@ -13,7 +13,7 @@ from typing import Any, Final
 from terminals import private
 from terminals.sources.kis import decimals, shared_files
 from terminals.sources.kis.answers import BusinessError, KisError, Trouble, UnavailableError
-from terminals.sources.kis.rest import KST, Client, quotation
+from terminals.sources.kis.rest import Client, quotation
 
 _HOLIDAYS: Final = quotation("chk-holiday", "CTCA0903R")
 _FLAGS: Final = ("bzdy_yn", "tr_day_yn", "opnd_yn", "sttl_day_yn")
@@ -34,7 +34,7 @@ async def fetch(client: Client, folder: Path, *, today: dt.date | None = None) -
     """The days from `today` on (some weeks), in their order. Asked once a Korean day by all processes that use
     `folder`, also when the answer was an error: then an empty list for the rest of the day. KisError, OSError; a
     question that did not reach the service may be put again."""
-    today = today or dt.datetime.now(KST).date()
+    today = today or client.today()
     private.make(folder)
     file = folder / "holidays.json"
     async with shared_files.held(file.with_name("holidays.lock"), every_s=0.05):

@@ -4,14 +4,14 @@ import asyncio
 import datetime as dt
 import logging
 import random
-import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlencode
 
+from terminals.clock import wall_us
 from terminals.recording import Recorder
 from terminals.sources.kis import network
 from terminals.sources.kis.answers import KisError, TokenRefusedError, Trouble, UnavailableError
@@ -112,15 +112,18 @@ class Client:
         token_interval_s: float = 60.0,
         retries: Mapping[Trouble, Retry] = RETRIES,
         recorder: Recorder | None = None,
+        now_us: Callable[[], int] = wall_us,
     ) -> None:
         """`folder` keeps token and limiter, the same one for all processes of this machine; `within_s` bounds each
-        request; `recorder` is told of each good answer. OSError if the folder cannot be made."""
+        request; `recorder` is told of each good answer; `now_us` stamps them, and says which day it is. OSError if the
+        folder cannot be made."""
         self.account = account
         self.calls = Calls()
         self._http = network.open_http(account)
         self.tokens = Tokens(account, folder, self._http, token_interval_s=token_interval_s, within_s=within_s)
         self.limiter = CallLimiter(account.key_id, folder, self.calls_per_s, longest_call_s=within_s + 5.0)
         self._within_s, self._retries, self._recorder = within_s, retries, recorder
+        self._now_us = now_us
         self._room = asyncio.Semaphore(_CONCURRENT)
         self._rng = random.Random()  # noqa: S311 - no secret
 
@@ -142,7 +145,11 @@ class Client:
 
     def calls_per_s(self) -> int:
         """How many calls a second this appkey may make today."""
-        return self.account.calls_per_s(dt.datetime.now(KST).date())
+        return self.account.calls_per_s(self.today())
+
+    def today(self) -> dt.date:
+        """The Korean day."""
+        return dt.datetime.fromtimestamp(self._now_us() / 1e6, KST).date()
 
     async def get(self, endpoint: Endpoint, params: Mapping[str, str]) -> Answer:
         """One call with its repetitions. KisError by the kind of the last failure; OSError if the shared files cannot
@@ -193,7 +200,7 @@ class Client:
             self.calls.good += 1
             if self._recorder is not None:
                 self._recorder.note(channel(endpoint, params), reply.content)
-            return Answer(reply.body, time.time_ns() // 1000)
+            return Answer(reply.body, self._now_us())
 
 
 def _label(error: KisError) -> str:

@@ -487,4 +487,5 @@ class Session:
         self.condition, self.reason = condition, reason
 
     def _alarm(self, code: str, text: str, *, subject: str = "") -> None:
-        self._intake.offer(Alarm(code, subject or self.identity.name, text, self.now_us()))
+        # Not by the clock of the service: what is of the server's future would be refused.
+        self._intake.offer(Alarm(code, subject or self.identity.name, text, int(self._wall() * 1_000_000)))

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from terminals.batcher import Row
+from terminals.clock import wall_us
 from terminals.finding import Finding, Level
 from terminals.recording import Recorder
 from terminals.sources.contract import Pace, Receiver, WrongInput
@@ -115,7 +116,7 @@ class Kis:
         """Until it is told to stop; with --mode setup until everything was looked at, then True. WrongInput when KIS
         knows none of the appkeys."""
         if self._options.mode == "setup":
-            asyncio.run(self._set_up(terminal))
+            asyncio.run(self._set_up(terminal, pace))
             return pace.wait(0.0)
         try:
             asyncio.run(self._run(terminal, pace))
@@ -164,7 +165,9 @@ class Kis:
 
     async def _run(self, terminal: Receiver, pace: Pace) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(Client(one, self._folder)) for one in self._accounts]
+            clients = [
+                await stack.enter_async_context(Client(one, self._folder, now_us=pace.now_us)) for one in self._accounts
+            ]
             streamed = clients if self._options.streaming else []
             room = len(clients) if self._options.polling else 0
             streams = self._streams = Streams(
@@ -175,6 +178,7 @@ class Kis:
                 polling={kind: count * room for kind, count in _POLLING.items()},
                 timing=self._options.timing,
                 recorder=self._recorder,
+                now_us=pace.now_us,
             )
             streams.wish(wishes(self._wanted))
             self._began = self._now = pace.now()
@@ -241,19 +245,19 @@ class Kis:
 
     # Setting up
 
-    async def _set_up(self, terminal: Receiver) -> None:
+    async def _set_up(self, terminal: Receiver, pace: Pace) -> None:
         """Look at everything; the pictures that were had are sent, so that the server's tables are looked at, too."""
-        for finding in await self._findings(terminal):
+        for finding in await self._findings(terminal, pace.now_us):
             log.log(
                 logging.INFO if finding.level is Level.GOOD else logging.ERROR,
                 "kis_setup %s %s %s", finding.level.value, finding.told, finding.remedy,
             )  # fmt: skip
         terminal.flush()
 
-    async def _findings(self, terminal: Receiver | None = None) -> list[Finding]:
+    async def _findings(self, terminal: Receiver | None = None, now_us: Callable[[], int] = wall_us) -> list[Finding]:
         found = list[Finding]()
         for account in self._accounts:
-            async with Client(account, self._folder) as client:
+            async with Client(account, self._folder, now_us=now_us) as client:
                 found += await self._of_account(client, terminal)
         planned = wishes(self._wanted)
         room = self._options.per_appkey * len(self._accounts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from terminals.clock import wall_us
 from terminals.recording import Recorder
 from terminals.sources.contract import Receiver
 from terminals.sources.kis import planner
@@ -53,12 +54,15 @@ class Streams:
         timing: Timing | None = None,
         most_messages: int = MOST_MESSAGES,
         recorder: Recorder | None = None,
+        now_us: Callable[[], int] = wall_us,
     ) -> None:
         """`folder` is the same for all processes of this machine: locks and attempts lie there, by appkey. What cannot
         be read is kept beside the spool."""
         self.intake = Intake(terminal, terminal.spool.path / "kis", most_messages=most_messages)
         self.sessions = {
-            identity.name: Session(identity, approval, self.intake, folder, timing=timing, recorder=recorder)
+            identity.name: Session(
+                identity, approval, self.intake, folder, timing=timing, recorder=recorder, wall=lambda: now_us() / 1e6
+            )
             for identity, approval in accounts
         }
         self._per_appkey, self._polling = per_appkey, polling

@@ -341,6 +341,16 @@ def test_the_server_says_something_every_second():
     assert all(isinstance(one, wire.Heartbeat) for beat in beats for one in beat)
 
 
+def test_a_client_that_is_acknowledged_all_the_time_still_hears_the_clock():
+    line, said = opened(), []
+    for _second in range(12):
+        line.give(wire.Heartbeat(1, 0).encode())
+        line.session.ack(commit=0, ranges=[], credit=64, now=line.clock())
+        said += line.wait(0.9)
+
+    assert [type(one) for one in said].count(wire.Heartbeat) == 1
+
+
 def test_an_acknowledgement_is_as_good_as_a_heartbeat():
     line = opened()
     line.wait(0.5)
