@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 from terminals import config_file
 from terminals.sources import SOURCES, load
 from terminals.sources.contract import SourceModule
-from terminals.wire import BATCH_ROWS
+from terminals.wire import BATCH_ROWS, options
 from terminals.wire.language import gettext as _
 from terminals.wire.options import between, decimal
 
@@ -124,14 +124,21 @@ def _add_link_arguments(parser: argparse.ArgumentParser, module: SourceModule) -
     )
     to = parser.add_argument_group(_("server"))
     to.add_argument("--server", required=True, metavar="HOST:PORT", help=_("ingest server"))
-    to.add_argument("--client", required=True, metavar="NAME", help=_("registered client"))
+    to.add_argument("--client", type=options.client, required=True, metavar="NAME", help=_("registered client"))
     to.add_argument("--key-file", type=Path, metavar="PATH", help=_("file with the key; NARU_KEY if left out"))
     to.add_argument("--tls", action="store_true", help=_("TLS with certificate check"))
     to.add_argument("--ca-file", metavar="PEM", help=_("private CA, implies --tls"))
     to.add_argument("--plain", action="store_true", help=_("allow plain text to another machine"))
-    to.add_argument("--feed", default=module.FEED, metavar="NAME", help=_("feed ({feed})").format(feed=module.FEED))
+    to.add_argument(
+        "--feed",
+        type=options.feed,
+        default=module.FEED,
+        metavar="NAME",
+        help=_("feed ({feed})").format(feed=module.FEED),
+    )
     to.add_argument(
         "--register-market",
+        type=options.market,
         default=module.MARKET,
         metavar="CODE",
         help=_("market to register unknown symbols in, - for none ({market})").format(market=module.MARKET or "-"),

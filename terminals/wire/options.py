@@ -1,4 +1,4 @@
-"""Numbers, dates and times on a command line: what they allow is all they take. For `type=` of argparse."""
+"""Numbers, names, dates and times on a command line: what they allow is all they take. For `type=` of argparse."""
 
 import argparse
 import datetime
@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable
 
 from terminals.wire import numbers
+from terminals.wire.batch_header import BatchError, check_feed
 from terminals.wire.language import gettext as _
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MARKET = re.compile(r"[A-Z0-9_]{1,16}")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
@@ -42,6 +44,29 @@ def decimal(low: float, high: float = math.inf) -> Callable[[str], float]:
 def port(text: str) -> int:
     """A TCP port."""
     return between(1, 65535)(text)
+
+
+def feed(text: str) -> str:
+    """The name of a feed. ArgumentTypeError if it can be none."""
+    try:
+        check_feed(text)
+    except BatchError:
+        raise argparse.ArgumentTypeError(_("{text!r} is no feed: 1 to 16 of a-z, 0-9, _").format(text=text)) from None
+    return text
+
+
+def client(text: str) -> str:
+    """The name of a client, as HELLO takes it. ArgumentTypeError if it can be none."""
+    if not 1 <= len(text) <= 64 or not text.isprintable():
+        raise argparse.ArgumentTypeError(_("{text!r} is no client: 1 to 64 printable characters").format(text=text))
+    return text
+
+
+def market(text: str) -> str:
+    """The code of a market, or - for none. ArgumentTypeError if HELLO would not take it."""
+    if text != "-" and not _MARKET.fullmatch(text):
+        raise argparse.ArgumentTypeError(_("{text!r} is no market: 1 to 16 of A-Z, 0-9, _").format(text=text))
+    return text
 
 
 def date(text: str) -> datetime.date:

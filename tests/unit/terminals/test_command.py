@@ -73,6 +73,21 @@ def test_an_option_out_of_range_is_told(link, options):
     assert caught.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("--feed", "Replay-1"), ("--feed", ""), ("--client", ""), ("--client", "c" * 65), ("--register-market", "krx")],
+)
+def test_a_name_that_no_server_takes_is_told_before_anything_starts(link, tmp_path, capsys, option, name):
+    file = tmp_path / "a.csv"
+    file.write_text("symbol,ts,price,size,side,seq\n")
+
+    with pytest.raises(SystemExit) as caught:
+        command.main(["replay", str(file), *link, option, name])
+
+    assert caught.value.code == 2
+    assert repr(name) in capsys.readouterr().err
+
+
 def test_the_simulated_symbols_can_be_listed(capsys):
     assert command.main(["symbols", "--symbols", "2"]) == 0
 
