@@ -12,6 +12,7 @@ from api.paging import Series
 from api.timestamps import EARLIEST_US, LATEST_US
 from marketdata.models import Feed
 from marketdata.storage import TickKey
+from terminals import wire
 
 MOST_GAPS = 10_000
 # Asked by every request, so that no answer rests on what a symbol or gap was a moment ago; ready text, for making it
@@ -21,8 +22,9 @@ SELECT s.code, s.primary_feed, s.market_id, m.timezone, m.trade_date_shift_s
 FROM symbol s JOIN market m ON m.code = s.market_id WHERE s.code IN ({})
 """
 _GAPS = """
-SELECT from_us, to_us FROM gap WHERE feed = %s AND symbol IN ('', %s) AND from_us < %s AND to_us >= %s LIMIT %s
+SELECT from_us, to_us FROM gap WHERE feed = %s AND symbol IN ('', %s) AND from_us < %s AND to_us >= %s
 """
+_OF_TRADES = " AND reason NOT LIKE %s" * len(wire.OTHER_KINDS)
 
 
 def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
@@ -63,8 +65,9 @@ def after(query: dict[str, Any], kind: str, symbols: list[str]) -> TickKey | Non
 
 
 def gaps(feed: str, symbol: str, first_us: int, end_us: int) -> list[tuple[int, int]]:
-    """When terminals reported that something of a symbol, or of its whole feed, was lost: (from, to), both included."""
-    return _ask(_GAPS, (feed, symbol, end_us, first_us, MOST_GAPS))
+    """When terminals reported that trades of a symbol, or of its whole feed, were lost: (from, to), both included."""
+    others = [f"{kind}%" for kind in wire.OTHER_KINDS]
+    return _ask(_GAPS + _OF_TRADES + " LIMIT %s", (feed, symbol, end_us, first_us, *others, MOST_GAPS))
 
 
 def _ask(sql: str, params: Sequence[Any]) -> list[Any]:

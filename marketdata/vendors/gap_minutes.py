@@ -6,6 +6,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -22,6 +24,7 @@ MARKET = "KRX"  # whose calendar has the hours of these feeds
 VENUES: dict[str, str | None] = {"krx": "KRX", "nxt": "NXT", "unified": None}
 """The feeds of which the vendor has minute bars, and the venue of the calendar they are of; None is any."""
 EVERY = "*"
+_OTHERS = reduce(or_, [Q(reason__startswith=kind) for kind in wire.OTHER_KINDS])
 _PAGE = 10_000
 _SYMBOLS = 500
 
@@ -101,15 +104,20 @@ class _Lost:
 
 
 def find(
-    date: datetime.date, *, symbol: str | None = None, feeds: Iterable[str] = tuple(VENUES), ours: bool = True
+    date: datetime.date,
+    *,
+    symbol: str | None = None,
+    feeds: Iterable[str] = tuple(VENUES),
+    ours: bool = True,
+    others: bool = False,
 ) -> Iterator[Stretch]:
     """The stretches of a trading date by feed, symbol and time. In the feeds of which the vendor has bars a gap of the
     whole feed is one of every symbol that its terminal sends there, and minutes in which nothing can be traded are left
     out; in others it is one of EVERY. Without `ours` our candles are not read and their volumes are 0, for who only
-    wants to know what is covered."""
+    wants to know what is covered. Trades were lost in these gaps, or with `others` only other rows than trades."""
     for feed in feeds:
         open_spans = _open(date, feed)
-        lost = _by_symbol(date, feed, symbol)
+        lost = _by_symbol(date, feed, symbol, others=others)
         codes = sorted(lost)
         for at in range(0, len(codes), _SYMBOLS):
             yield from _stretches(
@@ -127,9 +135,9 @@ def _gaps(date: datetime.date) -> QuerySet[Gap]:
     return Gap.objects.filter(Q(trade_date=date) | Q(trade_date=None, from_us__lt=end_us, to_us__gte=start_us))
 
 
-def _by_symbol(date: datetime.date, feed: str, symbol: str | None) -> dict[str, list[_Lost]]:
+def _by_symbol(date: datetime.date, feed: str, symbol: str | None, *, others: bool) -> dict[str, list[_Lost]]:
     start_us, end_us = _bounds(date)
-    gaps = _gaps(date).filter(feed=feed)
+    gaps = _gaps(date).filter(_OTHERS if others else ~_OTHERS, feed=feed)
     if symbol is not None:
         gaps = gaps.filter(Q(symbol=symbol) | Q(symbol=""))
     found: dict[str, list[_Lost]] = {}

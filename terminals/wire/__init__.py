@@ -27,7 +27,7 @@ from terminals.wire.books import (
 from terminals.wire.checksums import pack_checksums, unpack_checksums
 from terminals.wire.events import Events, check_body, encode_events, is_event, parse_events
 from terminals.wire.frames import Frame, FrameDecoder, FrameType, FramingError, encode
-from terminals.wire.gaps import Gap, encode_gap, encode_gaps, parse_gaps
+from terminals.wire.gaps import OTHER_KINDS, Gap, encode_gap, encode_gaps, parse_gaps
 from terminals.wire.limits import (
     ABSENT,
     ABSENT_DATE,
@@ -113,6 +113,7 @@ __all__ = [
     "LEVEL_COLUMNS",
     "MAX_SEQ",
     "OLDEST_SIZE_SCALE",
+    "OTHER_KINDS",
     "PRICE_SCALE",
     "PROTOCOL",
     "SIZE_SCALE",

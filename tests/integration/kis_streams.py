@@ -196,6 +196,7 @@ class Content:
         self.rows: list[dict[str, Any]] = []
         self.gaps: list[tuple[str, Gap]] = []
         self.batches: Counter[Encoding] = Counter()
+        self.books = 0
         for _seq, payload in spools.read(spool):
             header = parse_header(payload)
             self.batches[header.encoding] += 1
@@ -205,6 +206,8 @@ class Content:
                     {**row, "feed": header.feed, "shares": (row["size"] or 0) * unit // SHARE}
                     for row in decode_columns(payload)
                 ]
+            elif header.encoding is Encoding.BOOKS:
+                self.books += header.rows
             elif header.encoding is Encoding.GAP:
                 self.gaps += [(header.feed, gap) for gap in parse_gaps(payload, header)]
 

@@ -48,6 +48,12 @@ def test_without_the_parameter_the_answer_is_what_it_was(holed):
     assert not any("src" in one for one in bars)
 
 
+def test_a_candle_is_whole_where_only_books_were_lost(holed):
+    lose(2, minute_us(3), minute_us(3) + 30_000_000, None, reason="book:disconnected")
+
+    assert shown(holed.read(PATH)["bars"], "v", "gap") == [(2, 0), (2, 1), (2, 0)]
+
+
 def test_a_minute_with_a_gap_is_the_vendors_and_one_that_is_missing_appears(holed):
     bars = holed.read(PATH, gaps="fill")["bars"]
 

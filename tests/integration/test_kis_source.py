@@ -1,15 +1,18 @@
 """The kis source as a whole against both sides of KIS's simulator, without a server behind the spool."""
 
 import contextlib
+import dataclasses
 import datetime
 import threading
 import urllib.request
 
 import pytest
 
+from terminals import private
 from terminals.clock import Clock
 from terminals.finding import Level
 from terminals.link import Address, Config, Identity, Terminal
+from terminals.lock import FileLock
 from terminals.sources.kis.credentials import Account, AccountKind
 from terminals.sources.kis.source import Kis, Options
 from terminals.sources.kis.wanted import read_wanted
@@ -34,8 +37,8 @@ def simulator(*arguments):
     return SimulatorProcess(*given, *keys, *arguments)
 
 
-def source(kis, folder, *, codes=None, **options):
-    accounts = [
+def accounts_at(kis):
+    return [
         Account(
             name=name,
             kind=AccountKind.REAL,
@@ -46,8 +49,11 @@ def source(kis, folder, *, codes=None, **options):
         )
         for name, key in APPKEYS.items()
     ]
+
+
+def source(kis, folder, *, codes=None, timing=FAST, **options):
     wanted = read_wanted(",".join(codes or kis.symbols), {})
-    return Kis(accounts, wanted, folder / "state", options=Options(timing=FAST, **options))
+    return Kis(accounts_at(kis), wanted, folder / "state", options=Options(timing=timing, **options))
 
 
 def terminal_in(folder):
@@ -140,6 +146,33 @@ def test_an_appkey_that_is_in_use_elsewhere_is_told_in_words(tmp_path):
     assert len(wrong) == 2
     assert "OPSP8996" in wrong[0].told
     assert "another program" in wrong[0].remedy
+
+
+def test_a_check_opens_no_second_session_of_an_appkey_that_a_process_of_this_machine_has(tmp_path):
+    with simulator() as kis:
+        one = source(kis, tmp_path, codes=kis.symbols[:1])
+        private.make(tmp_path / "state")
+        lock = FileLock(tmp_path / "state" / f"{accounts_at(kis)[0].key_id}.session")
+        found = list(one.check())
+        lock.release()
+        connections = kis.account()["connections"]
+
+    (doubtful,) = [finding for finding in found if finding.level is Level.DOUBTFUL]
+    assert "another process owns this appkey" in doubtful.told
+    assert connections == 1  # of the other appkey
+
+
+def test_a_check_keeps_the_wait_after_connections_that_failed(tmp_path):
+    timing = dataclasses.replace(FAST, floor_s=100.0, most_s=100.0)
+    with simulator() as kis:
+        one = source(kis, tmp_path, codes=kis.symbols[:1], timing=timing)
+        before = list(one.check())
+        again = list(one.check())
+        connections = kis.account()["connections"]
+
+    assert [finding.level for finding in before] == [Level.GOOD] * len(before)
+    assert sum("may begin in" in finding.told for finding in again if finding.level is Level.DOUBTFUL) == 2
+    assert connections == 2
 
 
 def test_a_secret_that_is_wrong_is_told_without_being_shown(tmp_path):

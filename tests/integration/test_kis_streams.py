@@ -259,6 +259,40 @@ def test_an_approval_key_that_ran_out_is_replaced_in_the_same_session(tmp_path):
         assert kis.account()["connections"] == 1
 
 
+def test_an_approval_key_that_cannot_be_had_now_is_asked_for_again_over_the_next_connection(tmp_path):
+    asked = []
+
+    def keys(appkey, refused):
+        asked.append(refused)
+        return {1: "of-yesterday", 2: ""}.get(len(asked), f"new-{appkey}")
+
+    with streams(tmp_path, keys=keys) as (kis, running):
+        running.until_active(6)
+
+        assert asked == ["", "of-yesterday", "of-yesterday"]
+        assert kis.account()["connections"] == 2
+
+
+def test_answers_to_commands_with_the_old_key_do_not_stop_the_session_with_the_new_one(tmp_path):
+    def keys(appkey, refused):
+        return f"new-{appkey}" if refused else f"approval-{appkey}"
+
+    timing = dataclasses.replace(FAST, spacing_s=0.0)
+    with streams(tmp_path, symbols=12, keys=keys, timing=timing) as (kis, running):
+        running.wish(wishes(kis.symbols[:6]))
+        running.until(lambda: len(kis.account()["registrations"]) == 6, "six registrations")
+        before = kis.account()["answers"]["OPSP0000"]
+        kis.fault("expire_keys", but=["new-one"])
+        running.wish(wishes(kis.symbols))
+        running.until_active(12)
+
+        answers = kis.account()["answers"]
+        assert answers["OPSP0011"] >= 1
+        assert answers["OPSP0000"] == before + 6
+        assert "OPSP0002" not in answers
+        assert kis.account()["connections"] == 1
+
+
 def test_a_session_that_is_full_takes_no_more_and_is_not_asked_again(tmp_path):
     with streams(tmp_path) as (kis, running):
         running.until_active(6)
@@ -367,27 +401,53 @@ def test_overseas_futures_and_index_records_come_through(tmp_path):
     assert running.streams.intake.quarantine.total == 0
 
 
-def test_books_that_did_not_come_are_told_as_a_gap_of_their_symbols(tmp_path):
-    with streams(tmp_path, kinds=(Kind.BOOK,), trades=1_000_000) as (kis, running):
-        running.until_active(6)
+def test_what_was_lost_with_a_connection_is_a_gap_of_each_registration_beside_the_shares_of_the_trades(tmp_path):
+    stocks = (Kind.TRADE, Kind.BOOK, Kind.EXPECTED, Kind.STATUS)
+    with streams(tmp_path, kinds=stocks, symbols=3, trades=1_000_000) as (kis, running):
+        wished = [
+            *wishes(kis.symbols, *stocks),
+            *wishes(["DNASAAPL", "RNASMSFT"], feed="overseas"),
+            *wishes(["2001"], Kind.INDEX, feed="index"),
+        ]
+        running.wish(wished)
+        running.until_active(15)
+        running.until(lambda: running.streams.status()[0].pings, "the clock of the service")
         kis.order("go")
-        running.until(lambda: running.streams.intake.counts.rows["book"] > 50, "books")
+        rows = running.streams.intake.counts.rows
+        running.until(lambda: rows["book"] > 20 and rows["status"] > 2, "books and index values")
         kis.fault("cut")
-        before = running.streams.intake.counts.rows["book"]
-        running.until(lambda: running.streams.intake.counts.rows["book"] > before + 20, "books again")
+        running.until(lambda: running.streams.status()[0].failures == 1, "the end of the connection")
+        running.until_active(15)
+        kis.order("pause")
+        account = settled(kis, running, active=15)
 
-    told = {gap.symbol for _, gap in Content(running.spool).gaps if gap.reason == "disconnected"}
-    assert told == set(kis.symbols)
+    content = Content(running.spool)
+    told = Counter((feed, gap.symbol, gap.reason) for feed, gap in content.gaps if "disconnected" in gap.reason)
+    kinds = ("book:disconnected", "expected:disconnected", "status:disconnected")
+    assert told == {
+        **{("krx", symbol, kind): 1 for symbol in kis.symbols for kind in kinds},
+        ("krx", "2001", "index:disconnected"): 1,
+        ("kis_delayed", "AAPL", "disconnected"): 1,
+        ("kis_overseas", "MSFT", "disconnected"): 1,
+    }
+    assert content.shares() + content.missing() == last_volumes(account, TR)
+    assert not any(gap.reason == "volume_hole" for feed, gap in content.gaps if feed == "kis_overseas")
 
 
-def test_what_there_is_no_room_for_is_found_missing_to_the_share(tmp_path):
+def test_what_there_is_no_room_for_is_found_missing_to_the_share_and_books_are_told(tmp_path):
     timing = dataclasses.replace(FAST, patience_s=0.01)
-    with streams(tmp_path, timing=timing, most_messages=8, send_s=0.05) as (kis, running):
-        account = run_out(kis, running, active=6)
+    kinds = (Kind.TRADE, Kind.BOOK)
+    with streams(tmp_path, timing=timing, kinds=kinds, most_messages=8, send_s=0.05) as (kis, running):
+        running.until(lambda: running.streams.status()[0].pings, "the clock of the service")
+        account = run_out(kis, running, active=12)
         assert running.streams.status()[0].overrun > 0
 
     content = Content(running.spool)
     assert content.shares() + content.missing() == last_volumes(account, TR)
+    lost = account["books"] - content.books
+    told = [gap for _, gap in content.gaps if gap.reason == "book:no_room"]
+    assert bool(told) == (lost > 0)
+    assert not any(gap.reason in ("no_room", "disconnected") for _, gap in content.gaps)
 
 
 def has_more_shares(spool, than):

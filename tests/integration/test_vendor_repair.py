@@ -303,6 +303,21 @@ def test_the_command_lists_gaps_for_people_and_for_programs():
     ]
 
 
+def test_a_gap_in_which_no_trades_are_missing_is_listed_and_not_repaired():
+    lose(1, minute_us(2), minute_us(2), "3")
+    lose(2, minute_us(2), minute_us(5), None, reason="book:disconnected")
+    out = StringIO()
+
+    call_command("gaps", "--date", "2026-03-16", stdout=out)
+
+    assert out.getvalue().splitlines() == [
+        "krx      005930   09:02-09:03  missing 3, vendor 0/1",
+        "krx      005930   09:02-09:06  no trades: book:disconnected",
+        "2026-03-16: 1 stretches, 1 minutes, 0 with the vendor's answer",
+    ]
+    assert run(Vendor({(SAMSUNG, "krx"): [bar(2, "4")]})).fetched == 1
+
+
 def test_the_command_lists_gaps_of_feeds_that_the_vendor_does_not_have_too():
     lose(1, minute_us(2), minute_us(3), "3", feed="infomax")
     lose(2, minute_us(9), minute_us(9), None, symbol=None, feed="bloomberg")

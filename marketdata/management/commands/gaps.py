@@ -43,6 +43,13 @@ class Command(BaseCommand):
                     self.stdout.write(json.dumps(stretch.as_json(), ensure_ascii=False))
                 else:
                     self.stdout.write(_line(stretch))
+            for stretch in gap_minutes.find(
+                options["date"], symbol=options["symbol"], feeds=feeds, ours=False, others=True
+            ):
+                if options["json"]:
+                    self.stdout.write(json.dumps(stretch.as_json(), ensure_ascii=False))
+                else:
+                    self.stdout.write(_other_line(stretch))
         if not options["json"]:
             self.stdout.write(
                 _("{date}: {number:,} stretches, {minutes:,} minutes, {covered:,} with the vendor's answer").format(
@@ -65,6 +72,13 @@ def _line(stretch: Stretch) -> str:
         answered=answered,
         minutes=len(stretch.minutes),
         words=_words(stretch),
+    )
+
+
+def _other_line(stretch: Stretch) -> str:
+    first, last = (datetime.datetime.fromtimestamp(at // 1_000_000, SEOUL) for at in _bounds(stretch))
+    return _("{feed:<8} {symbol:<8} {first:%H:%M}-{last:%H:%M}  no trades: {reasons}").format(
+        feed=stretch.feed, symbol=stretch.symbol, first=first, last=last, reasons=", ".join(stretch.reasons)
     )
 
 

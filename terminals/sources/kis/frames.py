@@ -124,3 +124,13 @@ def take_apart(message: str) -> tuple[bool, str, str, str]:
     if len(parts) != 4 or parts[0] not in ("0", "1") or not parts[1]:
         raise Undecodable("garbage", "", f"begins with {message[:40]!r}")
     return parts[0] == "1", parts[1], parts[2], parts[3]
+
+
+def codes_in(count: str, payload: str) -> list[str]:
+    """The codes of the records of a frame that is not read, each once; the first alone where its count is wrong."""
+    said = int(count) if count.isascii() and count.isdigit() and len(count) <= 4 else 0
+    if said <= 1:
+        return [payload.split("^", 1)[0]]
+    values = payload.split("^")
+    width, rest = divmod(len(values), said)
+    return list(dict.fromkeys(values[::width] if width and not rest else values[:1]))

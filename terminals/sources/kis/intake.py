@@ -56,12 +56,13 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Nothing came of these symbols for a while, and no volume shows what that was."""
+    """Something of a symbol was lost in that time, and no volume shows what that was."""
 
     feed: str
-    symbols: tuple[str, ...]
+    symbol: str
     from_us: int
     to_us: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +192,7 @@ class Intake:
             case Status():
                 self._send_rows("krx", [self._converter.event("vendor_status", now_us=item.now_us, body=item.body)])
             case Lost():
-                self._report(
-                    item.feed,
-                    [SymbolGap(item.from_us, item.to_us, symbol=one, reason="disconnected") for one in item.symbols],
-                )
+                self._report(item.feed, [SymbolGap(item.from_us, item.to_us, symbol=item.symbol, reason=item.reason)])
 
     def _message(self, message: Message) -> None:
         try:
@@ -212,7 +210,8 @@ class Intake:
         self.counts.without_price += made.without_price
         if made.wrong:
             self._set_records_aside(made, frame.layout.tr_id, message.now_us)
-        self._send(made.feed, self.holes.check(made.feed, made.rows))
+        is_counted = frame.layout.is_counted
+        self._send(made.feed, self.holes.check(made.feed, made.rows) if is_counted else Found(made.rows, []))
         if made.delayed:
             self._send(KIS_DELAYED, Found(made.delayed, []))
 

@@ -44,6 +44,12 @@ class Layout:
     time_field: str
     """HHMMSS of the record."""
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether the volumes of its trades tell what is missing between them (`volume_holes`). A night has no date of
+        its own; that the volume of an overseas trade grows by its size is documented nowhere."""
+        return self.content in (Content.TRADE, Content.FUTURES_TRADE) and self.feed != KIS_NIGHT
+
     def at(self, name: str) -> int:
         """The place of a field in a record."""
         return self.names.index(name)
@@ -163,3 +169,11 @@ def _table() -> dict[str, Layout]:
 
 LAYOUTS: Final = _table()
 """By TR id. A TR of another kind is one more line; frames of a TR that is not here are set aside and counted."""
+
+
+def place_of(layout: Layout, key: str) -> tuple[str, str]:
+    """(feed, symbol) of what is registered by this key, or whose record begins with it. An overseas key names its
+    exchange, and whether it is delayed: DNASAAPL is AAPL of `kis_delayed`."""
+    if layout.code_form is not CodeForm.OVERSEAS:
+        return layout.feed, key
+    return (KIS_DELAYED if key.startswith("D") else layout.feed), key[4:]

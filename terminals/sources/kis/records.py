@@ -12,7 +12,7 @@ from terminals.batcher import Row
 from terminals.sources.kis import exchange_zones, korean_time
 from terminals.sources.kis.conditions import Conditions
 from terminals.sources.kis.frames import Frame
-from terminals.sources.kis.layouts import KIS_NIGHT, Content, Layout
+from terminals.sources.kis.layouts import KIS_NIGHT, Content, Layout, place_of
 from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side
 
 _SIZE: Final = 10**SIZE_SCALE
@@ -284,11 +284,9 @@ class Converter:
                 made.wrong.append(Wrong("bad_field", record))
 
     def _overseas_trades(self, frame: Frame, now_us: int, made: Rows) -> None:
-        places = self._places(
-            frame.layout, "RSYM", "SYMB", "TYMD", "LAST", "EVOL", "TVOL", "PBID", "PASK", "VBID", "VASK"
-        )
+        places = self._places(frame.layout, "RSYM", "TYMD", "LAST", "EVOL", "TVOL", "PBID", "PASK", "VBID", "VASK")
         for record in _records(frame):
-            key, symbol, business, price_text, size_text, cum, bid, ask, bid_size, ask_size = (
+            key, business, price_text, size_text, cum, bid, ask, bid_size, ask_size = (
                 record[place] for place in places
             )
             try:
@@ -296,6 +294,7 @@ class Converter:
                 if price <= 0 or size <= 0:
                     made.wrong.append(Wrong("not_a_trade", record))
                     continue
+                feed, symbol = place_of(frame.layout, key)
                 row: Row = {
                     "symbol": symbol,
                     "time_us": self._overseas_time(frame.layout, record),
@@ -314,7 +313,7 @@ class Converter:
             except ValueError:
                 made.wrong.append(Wrong("bad_field", record))
                 continue
-            (made.delayed if key.startswith("D") else made.rows).append(row)
+            (made.rows if feed == made.feed else made.delayed).append(row)
 
     def _overseas_books(self, frame: Frame, now_us: int, made: Rows) -> None:
         named = {name: place for place, name in enumerate(frame.layout.names[: frame.width])}
@@ -324,8 +323,9 @@ class Converter:
         )
         for record in _records(frame):
             try:
+                feed, symbol = place_of(frame.layout, record[0])
                 row: Row = {
-                    "symbol": record[named["SYMB"]],
+                    "symbol": symbol,
                     "time_us": self._overseas_time(frame.layout, record),
                     "kind": Kind.BOOK,
                     "seq": next(self._seq),
@@ -338,7 +338,7 @@ class Converter:
             except ValueError:
                 made.wrong.append(Wrong("bad_field", record))
                 continue
-            (made.delayed if record[0].startswith("D") else made.rows).append(row)
+            (made.rows if feed == made.feed else made.delayed).append(row)
 
     def _overseas_time(self, layout: Layout, record: list[str]) -> int:
         # The Korean stamp has one meaning all year; the exchange's own clock shows an hour twice when its daylight

@@ -3,7 +3,7 @@ no clock. An answer has no number: it is matched by TR and key, may come twice, 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -34,6 +34,8 @@ class _Entry:
     due_at: float
     tries: int = 0
     code: str = ""
+    shown: list[str] = field(default_factory=list)
+    """The approval keys of the commands that have no answer yet, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ class Registrations:
             elif entry.state is not State.REFUSED or entry.code == "OPSP0008":
                 self._entries[one] = _Entry(State.WAITING, now)
 
-    def next(self, now: float) -> Command | None:
-        """The command to send now, if one is due; it counts as sent."""
+    def next(self, now: float, approval_key: str = "") -> Command | None:
+        """The command to send now, if one is due; it counts as sent with that key."""
         if now < self._next_at:
             return None
         found = self._choose(now)
@@ -96,6 +98,7 @@ class Registrations:
             entry = self._entries[found.registration]
             entry.tries += 1
             entry.due_at = now + self._answer_s
+            entry.shown = [*entry.shown, approval_key][-_TRIES:]
             if found.register:
                 entry.state = State.ASKED
         return found
@@ -106,6 +109,7 @@ class Registrations:
         if entry is None or reply.registration is None:
             return
         entry.code = reply.code
+        entry.shown.clear()
         if entry.state is State.LEAVING:
             if reply.meaning is Meaning.INACTIVE:
                 self._left(reply.registration, now)
@@ -126,6 +130,23 @@ class Registrations:
             case _:
                 pass  # of the whole session
 
+    def refused_key(self, one: Registration | None) -> str | None:
+        """The approval key that an answer to `one` refuses: that of its oldest command without an answer; of any, if it
+        names none. None if there is no such command."""
+        entries = [self._entries[one]] if one in self._entries else [] if one else list(self._entries.values())
+        for entry in entries:
+            if entry.shown:
+                return entry.shown.pop(0)
+        return None
+
+    def ask_again(self, now: float) -> None:
+        """Whatever was asked and not answered is asked with another key; what is active stays so."""
+        for entry in self._entries.values():
+            if entry.state is State.ASKED:
+                entry.state, entry.due_at = State.WAITING, now
+            elif entry.state is State.LEAVING:
+                entry.due_at = now
+
     def on_data(self, registration: Registration) -> None:
         """Its data came: it is active, whatever became of the answer."""
         entry = self._entries.get(registration)
@@ -140,6 +161,11 @@ class Registrations:
     def in_state(self, state: State) -> list[Registration]:
         """The registrations that stand so."""
         return [one for one, entry in self._entries.items() if entry.state is state]
+
+    def state_of(self, one: Registration) -> State | None:
+        """Where it stands; None if it is not known."""
+        entry = self._entries.get(one)
+        return entry.state if entry else None
 
     @property
     def has_waiting(self) -> bool:

@@ -20,9 +20,10 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from terminals import private
 from terminals.lock import FileLock, Locked
 from terminals.recording import NoRecorder, Recorder
-from terminals.sources.kis import hours, korean_time, messages
-from terminals.sources.kis.intake import Alarm, Intake, Lost, Message
-from terminals.sources.kis.layouts import LAYOUTS, Content
+from terminals.sources.kis import frames, hours, korean_time, messages
+from terminals.sources.kis.intake import Alarm, Intake, Message
+from terminals.sources.kis.layouts import LAYOUTS
+from terminals.sources.kis.losses import Losses
 from terminals.sources.kis.messages import Meaning, Ping, Reply
 from terminals.sources.kis.planner import Registration
 from terminals.sources.kis.reconnects import FLOOR_S, MOST_S, Reconnects
@@ -34,11 +35,14 @@ _FRAME_BYTES: Final = 4 * 1024 * 1024
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 # PINGPONG tells whole seconds: less than this is no difference between the clocks.
 _CLOCK_US: Final = 1_500_000
-_TRADES: Final = frozenset({Content.TRADE, Content.FUTURES_TRADE})
 
 
 class NoApprovalKey(Exception):
-    """There is no approval key now; the message says why."""
+    """There is no approval key now; the message says why. `is_final`: there is none until a person has mended it."""
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ class Session:
         identity: Identity,
         approval: Callable[[str], Awaitable[str]],
         intake: Intake,
+        losses: Losses,
         folder: Path,
         *,
         timing: Timing | None = None,
@@ -127,6 +132,7 @@ class Session:
         """`approval` gives an approval key, another one than its argument; NoApprovalKey."""
         private.make(folder)
         self.identity, self._approval, self._intake, self._folder = identity, approval, intake, folder
+        self._losses = losses
         self.timing = timing or Timing()
         self._recorder = recorder or NoRecorder()
         self._clock, self._wall = clock, wall
@@ -148,8 +154,6 @@ class Session:
         self._overrunning = False
         self._connected_at = self._received_at = self._data_at = 0.0
         self._silence_answered: tuple[str, int] | None = None
-        self._lost_at_us: int | None = None
-        self._lost: frozenset[Registration] = frozenset()
 
     def want(self, registrations: Iterable[Registration]) -> None:
         """Register these, and end the others."""
@@ -166,12 +170,7 @@ class Session:
         """Keep the session until cancelled, or until KIS says that this cannot work."""
         lock = await self._own()
         try:
-            reconnects = Reconnects(
-                self._folder / f"{self.identity.key_id}.reconnects",
-                rng=self._rng,
-                floor_s=self.timing.floor_s,
-                most_s=self.timing.most_s,
-            )
+            reconnects = reconnects_of(self._folder, self.identity, self.timing, self._rng)
             at_least_s = 0.0
             while self.condition is not Condition.STOPPED:
                 await self._until_wanted()
@@ -185,10 +184,9 @@ class Session:
 
     async def _own(self) -> FileLock:
         """The lock of this appkey, as soon as no other process of this machine has it."""
-        path = self._folder / f"{self.identity.key_id}.session"
         while True:
             try:
-                return FileLock(path)
+                return own(self._folder, self.identity)
             except Locked as error:
                 self._set(Condition.OWNED_ELSEWHERE, str(error))
                 self._alarm("owned", "another process of this machine has the session of this appkey")
@@ -213,25 +211,18 @@ class Session:
         self.numbers.connections += 1
         try:
             self._approval_key = await self._approval(self._refused_key)
-            local = urlsplit(self.identity.url).hostname in _LOCAL
-            async with asyncio.timeout(self.timing.connect_s):
-                socket = await connect(
-                    self.identity.url + _PATH,
-                    ping_interval=None,  # PINGPONG is theirs; a PING of ours is answered by nobody
-                    compression=None,
-                    max_size=_FRAME_BYTES,
-                    close_timeout=self.timing.goodbye_s,
-                    proxy=None if local else True,
-                )
+            socket = await open_socket(self.identity, self.timing)
         except (NoApprovalKey, OSError, WebSocketException, TimeoutError) as error:
             self.numbers.failures += 1
+            if isinstance(error, NoApprovalKey) and error.is_final:
+                self._stop(str(error))
+                return _Ending.STOPPED
             self._alarm("connection", f"no connection: {type(error).__name__} {error}"[:200])
             return _Ending.LOST
-        ending = _Ending.LOST
         try:
             ending = await self._connected(socket, reconnects)
+            self._note_loss(ending)
         finally:
-            self._note_loss()
             with contextlib.suppress(WebSocketException, OSError):
                 await socket.close()
         if ending not in (_Ending.EMPTY, _Ending.STOPPED):
@@ -303,14 +294,22 @@ class Session:
             case Meaning.STOP:
                 self._stop(named)
             case Meaning.NEW_KEY:
-                await self._renew_key(named)
+                # An answer to a command with the key of before says nothing of the one that came since.
+                if self.registrations.refused_key(reply.registration) == self._approval_key:
+                    await self._renew_key(named)
             case meaning:
+                one = reply.registration
                 if meaning is Meaning.ACTIVE:
                     self._proven, self._renewed = True, False
-                    if reply.registration and reply.key:
-                        self._keys[reply.registration.tr_id] = (reply.key, reply.iv)
-                elif meaning is not Meaning.INACTIVE:
-                    what = f"{reply.registration.tr_id} {reply.registration.tr_key}" if reply.registration else "-"
+                    if one and reply.key:
+                        self._keys[one.tr_id] = (reply.key, reply.iv)
+                    if one:
+                        self._losses.active(one, self.now_us())
+                elif meaning is Meaning.INACTIVE:
+                    if one in self._wanted and self.registrations.state_of(one) is State.ACTIVE:
+                        self._losses.begin([one], self.now_us())
+                else:
+                    what = f"{one.tr_id} {one.tr_key}" if one else "-"
                     self._alarm("registration", f"{named}: {what}", subject=f"{self.identity.name} {what}")
                 self.registrations.on_reply(reply, self._clock())
         self._changed.set()
@@ -319,46 +318,60 @@ class Session:
         if self._renewed:
             self._stop(f"{named}: a new approval key was not taken either")
             return
-        self._renewed = True
+        self._renewed, self._proven = True, False
         self._refused_key = self._approval_key
         self._alarm("approval", f"{named}: asking for one new approval key")
         try:
             self._approval_key = await self._approval(self._refused_key)
         except NoApprovalKey as error:
-            self._stop(f"{named}: {error}")
+            if error.is_final:
+                self._stop(f"{named}: {error}")
+            else:  # the next connection asks again, after its wait
+                self._alarm("connection", f"{named}: {error}")
+                self._end(_Ending.LOST, f"{named}: {error}")
             return
-        self.registrations.restart(self._clock())
+        self.registrations.ask_again(self._clock())
 
     async def _data(self, message: str | bytes) -> None:
         self._recorder.note(f"websocket {self.identity.name}", message)
         self.numbers.data += 1
         self._data_at = self._received_at
         key = iv = ""
-        if isinstance(message, str):
-            if message[:1] == "1":
-                key, iv = self._keys.get(message[2 : message.find("|", 2)], ("", ""))
-            if self._lost_at_us is not None or self.registrations.has_waiting:
-                self._note_data(message)
-        await self._hand_on(Message(message, self.now_us(), key, iv))
+        if isinstance(message, str) and message[:1] == "1":
+            key, iv = self._keys.get(message[2 : message.find("|", 2)], ("", ""))
+        taken = await self._hand_on(Message(message, self.now_us(), key, iv))
+        if not taken or self._losses or self.registrations.has_waiting:
+            named = self._named_in(message)
+            for one in named:
+                self.registrations.on_data(one)
+            if taken:
+                self._losses.data(named, self.now_us())
+            else:
+                self._losses.dropped(named, self.now_us())
 
-    async def _hand_on(self, message: Message) -> None:
-        """Wait for room for a moment: the service waits too. Then it is lost here, and found missing by its volume."""
+    async def _hand_on(self, message: Message) -> bool:
+        """Wait for room for a moment: the service waits too. False if there is none: then it is lost here."""
         give_up_at = self._clock() + (0.0 if self._overrunning else self.timing.patience_s)
         while not self._intake.offer(message):  # the queue is another thread's
             if self._clock() >= give_up_at:
                 self._overrunning = True
                 self.numbers.overrun += 1
-                return
+                return False
             await asyncio.sleep(0.005)
         self._overrunning = False
+        return True
 
-    def _note_data(self, message: str) -> None:
-        parts = message.split("|", 3)
-        if len(parts) == 4 and parts[0] == "0":
-            self.registrations.on_data(Registration(parts[1], parts[3].split("^", 1)[0]))
-        if self._lost_at_us is not None:
-            self._tell_loss(self._lost_at_us)
-            self._lost_at_us = None
+    def _named_in(self, message: str | bytes) -> list[Registration]:
+        """The registrations a data frame has records of; all of its TR if it is encrypted, for that hides the codes."""
+        try:
+            encrypted, tr_id, count, payload = frames.take_apart(
+                message if isinstance(message, str) else message.decode("utf-8", "replace")
+            )
+        except frames.Undecodable:
+            return []
+        if encrypted:
+            return [one for one in self.registrations.in_state(State.ACTIVE) if one.tr_id == tr_id]
+        return [Registration(tr_id, code) for code in frames.codes_in(count, payload)]
 
     async def _command(self, socket: ClientConnection) -> None:
         while True:
@@ -366,7 +379,7 @@ class Session:
             now = self._clock()
             # One question until the first answer: a key that is not taken must not be shown forty times.
             if self._proven or not self.registrations.is_asking(now):
-                found = self.registrations.next(now)
+                found = self.registrations.next(now, self._approval_key)
                 if found is not None:
                     self.numbers.commands += 1
                     text = messages.command(
@@ -395,6 +408,7 @@ class Session:
         while True:
             await asyncio.sleep(every_s)
             now = self._clock()
+            self._losses.tell()
             if not held and self._data_at - self._connected_at >= self.timing.held_s:
                 held = True
                 reconnects.held()
@@ -442,28 +456,15 @@ class Session:
         if self.numbers.clock_offset_us:
             self._alarm("clock", f"the clock of KIS is {offset_us / 1e6:+.1f} s from this machine's")
 
-    def _note_loss(self) -> None:
-        active = self.registrations.in_state(State.ACTIVE)
-        if active and self._lost_at_us is None:
-            self._lost_at_us, self._lost = self.now_us(), frozenset(active)
-
-    def _tell_loss(self, lost_at_us: int) -> None:
-        """What the volumes of trades do not show: books and other news that did not come meanwhile."""
-        by_feed: dict[str, set[str]] = {}
-        traded = {
-            (LAYOUTS[one.tr_id].feed, one.tr_key)
-            for one in self._lost
-            if one.tr_id in LAYOUTS and LAYOUTS[one.tr_id].content in _TRADES
-        }
-        for one in self._lost:
-            layout = LAYOUTS.get(one.tr_id)
-            if layout and layout.content is not Content.INDEX and (layout.feed, one.tr_key) not in traded:
-                by_feed.setdefault(layout.feed, set()).add(one.tr_key)
-        for feed, symbols in by_feed.items():
-            self._intake.offer(Lost(feed, tuple(sorted(symbols)), lost_at_us, self.now_us()))
+    def _note_loss(self, ending: _Ending) -> None:
+        """What came over a connection is whole up to its last frame, or up to its last data if it was silent."""
+        last = max(self._data_at, self._connected_at) if ending is _Ending.SILENT else self._received_at
+        at_us = self.now_us() - int(max(0.0, self._clock() - last) * 1_000_000)
+        self._losses.begin(self.registrations.in_state(State.ACTIVE), at_us)
 
     async def _say_goodbye(self, socket: ClientConnection) -> None:
         """Unregister before closing, as KIS asks for, within `goodbye_s`."""
+        self._wanted = frozenset()
         with contextlib.suppress(ConnectionClosed, OSError, TimeoutError):
             async with asyncio.timeout(self.timing.goodbye_s):
                 for one in self.registrations.in_state(State.ACTIVE):
@@ -489,3 +490,28 @@ class Session:
     def _alarm(self, code: str, text: str, *, subject: str = "") -> None:
         # Not by the clock of the service: what is of the server's future would be refused.
         self._intake.offer(Alarm(code, subject or self.identity.name, text, int(self._wall() * 1_000_000)))
+
+
+def own(folder: Path, identity: Identity) -> FileLock:
+    """The session of this appkey, for one process of this machine at a time. Locked."""
+    return FileLock(folder / f"{identity.key_id}.session")
+
+
+def reconnects_of(folder: Path, identity: Identity, timing: Timing, rng: random.Random) -> Reconnects:
+    """When its owner may connect."""
+    file = folder / f"{identity.key_id}.reconnects"
+    return Reconnects(file, rng=rng, floor_s=timing.floor_s, most_s=timing.most_s)
+
+
+async def open_socket(identity: Identity, timing: Timing) -> ClientConnection:
+    """A connection. OSError, TimeoutError, WebSocketException."""
+    local = urlsplit(identity.url).hostname in _LOCAL
+    async with asyncio.timeout(timing.connect_s):
+        return await connect(
+            identity.url + _PATH,
+            ping_interval=None,  # PINGPONG is theirs; a PING of ours is answered by nobody
+            compression=None,
+            max_size=_FRAME_BYTES,
+            close_timeout=timing.goodbye_s,
+            proxy=None if local else True,
+        )

@@ -12,21 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from rich.live import Live
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from terminals.batcher import Row
 from terminals.clock import wall_us
 from terminals.finding import Finding, Level
 from terminals.recording import Recorder
 from terminals.sources.contract import Pace, Receiver, WrongInput
-from terminals.sources.kis import credentials, messages, quotes, status
+from terminals.sources.kis import credentials, quotes, status, websocket_check
 from terminals.sources.kis.answers import KeyRefusedError, KisError
 from terminals.sources.kis.collector import Collector, Picture, Target
 from terminals.sources.kis.credentials import Account
 from terminals.sources.kis.intake import PolledRows, Status
-from terminals.sources.kis.messages import Meaning, Reply
-from terminals.sources.kis.planner import Coverage, Kind, Registration, Wish
+from terminals.sources.kis.planner import Coverage, Kind, Wish
 from terminals.sources.kis.rest import Client
 from terminals.sources.kis.session import Identity, NoApprovalKey, Timing
 from terminals.sources.kis.streams import Approval, Streams
@@ -41,7 +38,6 @@ _LOOK_S: Final = 0.2
 _LOG_S: Final = 10.0
 _EVENT_S: Final = 60.0
 _ROOM_S: Final = 0.02
-_ANSWER_S: Final = 15.0
 _DIVISIONS: Final = {"krx": "J", "nxt": "NX", "unified": "UN"}
 _TEST_SYMBOLS, _TEST_S = 5, 5.0
 _MAIN_SYMBOLS: Final = 30
@@ -303,38 +299,8 @@ class Kis:
         registrations = [wish.registration for wish in wishes(self._wanted)]
         if not registrations:
             return Finding(Level.DOUBTFUL, _("{name}: nothing to register").format(name=account.name))
-        identity = _identity(account)
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                reply = await _ask_once(identity, registrations[0], key)
-        except (OSError, WebSocketException, TimeoutError) as error:
-            told = _("{name}: the WebSocket {url} does not answer: {reason}").format(
-                name=account.name, url=identity.url, reason=f"{type(error).__name__} {error}"
-            )
-            return Finding(Level.WRONG, told, _("let the firewall pass TCP to this port"))
-        named = f"{account.name}: {reply.code} {reply.text}"
-        if reply.meaning is Meaning.ACTIVE:
-            return Finding(Level.GOOD, _("{name}: the WebSocket takes registrations").format(name=account.name))
-        remedy = _("another program has the session of this appkey: end it") if reply.meaning is Meaning.OWNED else ""
-        return Finding(Level.WRONG, named, remedy)
-
-
-async def _ask_once(identity: Identity, registration: Registration, key: str) -> Reply:
-    async with connect(identity.url + "/tryitout", ping_interval=None, compression=None, proxy=None) as socket:
-        with contextlib.suppress(ConnectionClosed):  # then its last words say why
-            await socket.send(
-                messages.command(registration, register=True, approval_key=key, customer=identity.customer)
-            )
-        async for message in socket:
-            text = message if isinstance(message, str) else message.decode("utf-8", "replace")
-            reply = messages.parse(text)
-            if isinstance(reply, Reply):
-                if reply.meaning is Meaning.ACTIVE:
-                    await socket.send(
-                        messages.command(registration, register=False, approval_key=key, customer=identity.customer)
-                    )
-                return reply
-    raise OSError("closed without an answer")
+        timing = self._options.timing or Timing()
+        return await websocket_check.answer_of(_identity(account), registrations[0], key, self._folder, timing)
 
 
 def _identity(account: Account) -> Identity:
@@ -346,7 +312,7 @@ def _approval(client: Client) -> Approval:
         try:
             return await client.tokens.approval_key(refused=refused)
         except (KisError, OSError) as error:
-            raise NoApprovalKey(str(error)) from None
+            raise NoApprovalKey(str(error), is_final=isinstance(error, KeyRefusedError)) from None
 
     return get
 

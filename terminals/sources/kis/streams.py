@@ -13,11 +13,13 @@ from terminals.recording import Recorder
 from terminals.sources.contract import Receiver
 from terminals.sources.kis import planner
 from terminals.sources.kis.intake import MOST_MESSAGES, Intake
+from terminals.sources.kis.losses import Losses
 from terminals.sources.kis.planner import Coverage, Kind, Plan, Wish
 from terminals.sources.kis.registrations import State
 from terminals.sources.kis.session import Condition, Identity, Session, Timing
 
 _LOOK_S: Final = 0.2
+_ROOM_S: Final = 0.02
 
 Approval = Callable[[str], Awaitable[str]]
 
@@ -59,13 +61,21 @@ class Streams:
         """`folder` is the same for all processes of this machine: locks and attempts lie there, by appkey. What cannot
         be read is kept beside the spool."""
         self.intake = Intake(terminal, terminal.spool.path / "kis", most_messages=most_messages)
+        self.losses = Losses(self.intake.offer)
         self.sessions = {
             identity.name: Session(
-                identity, approval, self.intake, folder, timing=timing, recorder=recorder, wall=lambda: now_us() / 1e6
+                identity,
+                approval,
+                self.intake,
+                self.losses,
+                folder,
+                timing=timing,
+                recorder=recorder,
+                wall=lambda: now_us() / 1e6,
             )
             for identity, approval in accounts
         }
-        self._per_appkey, self._polling = per_appkey, polling
+        self._per_appkey, self._polling, self._wall_us = per_appkey, polling, now_us
         self._wishes: list[Wish] = []
         self.plan = Plan({})
 
@@ -93,6 +103,9 @@ class Streams:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
+            self.losses.end(self._now_us())
+            while self.intake.failure is None and not self.losses.tell():  # noqa: ASYNC110  # a thread's
+                await asyncio.sleep(_ROOM_S)
             await asyncio.to_thread(self.intake.close)
         raise self.intake.failure
 
@@ -131,4 +144,9 @@ class Streams:
         )
         for name in usable:
             self.sessions[name].want(self.plan.by_appkey[name])
+        # A registration that waits for another appkey still loses what does not come.
+        self.losses.end(self._now_us(), but=(wish.registration for wish in self._wishes))
         return self.plan
+
+    def _now_us(self) -> int:
+        return next((one.now_us() for one in self.sessions.values()), self._wall_us())

@@ -28,7 +28,7 @@ FAULTS: Final = {
     "refuse": "the next `count` handshakes are answered with 503 and a page of HTML",
     "owned": "the next `count` connections are told OPSP8996 and closed",
     "full": "a session takes `count` registrations",
-    "expire_keys": "approval keys that are out there are not found any more (OPSP0011)",
+    "expire_keys": "approval keys that are out there are not found any more (OPSP0011), but those of `but`",
     "lose_answers": "the next `count` answers to commands are not sent",
     "late_answers": "the next `count` answers to commands come after data",
     "skew": "the clock of the service jumps by `seconds`",

@@ -508,7 +508,8 @@ class WebSocketSimulator:
             case "full":
                 self._most = count
             case "expire_keys":
-                self.approvals.clear()
+                for key in set(self.approvals) - set(given.get("but", ())):
+                    del self.approvals[key]
             case "skew":
                 self.clock.jump(float(given["seconds"]))
             case fault:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminals.sources.kis.frames import Reader, Undecodable, take_apart
+from terminals.sources.kis.frames import Reader, Undecodable, codes_in, take_apart
 from terminals.sources.kis.layouts import LAYOUTS
 from tests.unit.terminals.sources.kis.frames_of_kis import BOOK, INDEX, STATUS, TRADE, book, trade
 
@@ -115,6 +115,15 @@ def test_a_message_that_is_no_frame_is_garbage(message):
         take_apart(message)
 
     assert refused.value.reason == "garbage"
+
+
+@pytest.mark.parametrize(
+    ("count", "codes"), [("002", ["000001", "000002"]), ("001", ["000001"]), ("005", ["000001"]), ("x", ["000001"])]
+)
+def test_the_codes_of_a_frame_that_is_not_read_are_known(count, codes):
+    payload = "^".join(trade(p0=code) for code in ("000001", "000002"))
+
+    assert codes_in(count, payload) == codes
 
 
 @given(

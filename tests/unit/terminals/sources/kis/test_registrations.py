@@ -194,3 +194,30 @@ def test_a_question_is_out_until_its_answer_came_or_its_time_is_over():
     assert not registrations.is_asking(10.0)
     answer(registrations, ALL[0], "OPSP0000")
     assert not registrations.is_asking(0.0)
+
+
+def test_an_answer_refuses_the_key_that_its_command_was_sent_with():
+    registrations = Registrations(spacing_s=0.0)
+    registrations.want(ALL[:2], 0.0)
+    registrations.next(0.0, "old")
+    registrations.next(0.0, "old")
+
+    assert registrations.refused_key(ALL[0]) == "old"
+    registrations.ask_again(1.0)
+    registrations.next(1.0, "new")
+    assert registrations.refused_key(ALL[1]) == "old"
+    assert registrations.refused_key(None) == "new"
+    assert registrations.refused_key(ALL[0]) is None
+
+
+def test_what_is_active_stays_so_when_another_key_is_asked_with():
+    registrations = Registrations(spacing_s=0.0)
+    registrations.want(ALL[:2], 0.0)
+    registrations.next(0.0, "old")
+    answer(registrations, ALL[0], "OPSP0000")
+    registrations.next(0.0, "old")
+
+    registrations.ask_again(1.0)
+
+    assert registrations.in_state(State.ACTIVE) == ALL[:1]
+    assert registrations.in_state(State.WAITING) == ALL[1:2]
