@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill simulate-day drill-backup clean servers drill-rollover terminals
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill simulate-day drill-backup clean servers drill-rollover terminals test-sqlite test-mariadb test-postgresql
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -28,15 +28,16 @@ setup: $(VENV)/dev servers  ## the environment for development and the private s
 run: $(VENV)/embedded  ## everything, locally; PORT=8000; REPLAY=trades.csv instead of the simulated market, SPEED=60, LOOP=1
 	@exec $(PY) manage.py runall --port $(PORT) $(if $(REPLAY),--replay "$(REPLAY)" --speed $(SPEED) $(if $(LOOP),--loop))
 
-# The two servers' suites run at the same time: alone, either leaves a core idle. Status 5: ARGS chose none of theirs.
-test: $(VENV)/dev servers  ## every test on SQLite with Valkey, then MariaDB and PostgreSQL with Redis; ARGS="-k name"
-	@status=0; \
-	NARU_REQUIRE_SERVERS=1 DB=sqlite $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS) || status=1; \
-	log=$$(mktemp); NARU_REQUIRE_SERVERS=1 DB=postgresql $(PY) -m pytest -n $(JOBS) --dist loadfile $(SUITES) $(ARGS) >"$$log" 2>&1 & other=$$!; \
-	trap 'kill $$other; wait $$other; rm -f "$$log"; exit 130' INT TERM; \
-	NARU_REQUIRE_SERVERS=1 DB=mariadb $(PY) -m pytest -n $(JOBS) --dist loadfile $(SUITES) $(ARGS) || [ $$? -eq 5 ] || status=1; \
-	echo "the same on PostgreSQL, begun at the same time:"; wait $$other || [ $$? -eq 5 ] || status=1; cat "$$log"; rm -f "$$log"; \
-	exit $$status
+# At the same time: alone, each suite leaves a core idle while its tests wait. What a suite says comes when it has ended.
+test: $(VENV)/dev servers  ## every test on SQLite with Valkey, what touches a database on MariaDB and PostgreSQL with Redis, too; ARGS="-k name"
+	@$(MAKE) --no-print-directory -k -j3 --output-sync=target test-sqlite test-mariadb test-postgresql
+
+test-sqlite: $(VENV)/dev servers
+	@NARU_REQUIRE_SERVERS=1 DB=sqlite exec $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+# Status 5: ARGS chose none of theirs.
+test-mariadb test-postgresql: test-%: $(VENV)/dev servers
+	@NARU_REQUIRE_SERVERS=1 DB=$* $(PY) -m pytest -n $(JOBS) --dist loadfile $(SUITES) $(ARGS) || [ $$? -eq 5 ]
 
 test-all: $(VENV)/dev servers  ## as test, then a short drill; DB=mariadb (postgresql) runs the whole suite on that one alone
 ifdef DB
@@ -45,11 +46,13 @@ else
 	@$(MAKE) --no-print-directory test drill KILLS=3
 endif
 
-test-fast: $(VENV)/dev  ## the unit tests: no server, no network
-	@$(PY) -m pytest tests/unit $(ARGS)
+test-fast: $(VENV)/dev  ## the unit tests: no server, no network; JOBS=2
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal tests/unit $(ARGS)
 
 coverage: $(VENV)/dev  ## the unit tests with a count of what they walk through; fails below the floor of pyproject.toml
-	@$(PY) -m coverage run -m pytest -q tests/unit $(ARGS)
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run -m pytest -q -n $(JOBS) --dist worksteal tests/unit $(ARGS)
+	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
 check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own checks

@@ -79,7 +79,9 @@ def pytest_configure() -> None:
     """Read the settings, so that pytest-django sets Django up before test modules import models."""
     from django.conf import settings
 
-    assert settings.DATABASES
+    settings.PASSWORD_HASHERS = ["tests.passwords.OneTurnHasher"]
+    if "PYTEST_XDIST_WORKER" in os.environ:  # `make coverage` counts what runs the tests, and not what these start
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then, too
 
 

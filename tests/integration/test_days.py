@@ -198,29 +198,31 @@ def spring(serving):
 
 
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-@pytest.mark.parametrize("timeframe", ["1Day", "1Week", "1Month", "2Month"])
-def test_pages_of_days_weeks_and_months_are_the_whole(spring, timeframe, sort):
+def test_pages_of_days_weeks_and_months_are_the_whole(spring, sort, subtests):
     serving, numbers = spring
-    asked = {"symbols": ",".join(CODES), "timeframe": timeframe, "sort": sort}
-    whole = serving.pages("/v2/stocks/bars", "bars", limit=10_000, **asked)
+    for timeframe in ("1Day", "1Week", "1Month", "2Month"):
+        with subtests.test(timeframe=timeframe):
+            asked = {"symbols": ",".join(CODES), "timeframe": timeframe, "sort": sort}
+            whole = serving.pages("/v2/stocks/bars", "bars", limit=10_000, **asked)
 
-    assert sum(bar["n"] for _, bar in whole) == 7 * (2 * len(numbers) + 12)
-    for symbol in CODES:
-        times = [bar["t"] for code, bar in whole if code == symbol]
-        assert times == sorted(set(times), reverse=sort == "desc")
-    for limit in (1, 4, 13, 60):
-        assert serving.pages("/v2/stocks/bars", "bars", limit=limit, **asked) == whole
+            assert sum(bar["n"] for _, bar in whole) == 7 * (2 * len(numbers) + 12)
+            for symbol in CODES:
+                times = [bar["t"] for code, bar in whole if code == symbol]
+                assert times == sorted(set(times), reverse=sort == "desc")
+            for limit in (1, 4, 13, 60):
+                assert serving.pages("/v2/stocks/bars", "bars", limit=limit, **asked) == whole
 
 
-@pytest.mark.parametrize("sort", ["asc", "desc"])
-def test_many_days_that_are_not_rolled_over_are_read_in_several_pages(spring, sort, monkeypatch):
+def test_many_days_that_are_not_rolled_over_are_read_in_several_pages(spring, subtests, monkeypatch):
     serving, _ = spring
-    asked = {"symbols": ",".join(CODES), "timeframe": "1Day", "sort": sort}
-    whole = serving.pages("/v2/stocks/bars", "bars", limit=10_000, **asked)
+    for sort in ("asc", "desc"):
+        with subtests.test(sort=sort), monkeypatch.context() as patched:
+            asked = {"symbols": ",".join(CODES), "timeframe": "1Day", "sort": sort}
+            whole = serving.pages("/v2/stocks/bars", "bars", limit=10_000, **asked)
 
-    monkeypatch.setattr(series_days, "MOST_MADE", 2)
-    monkeypatch.setattr(series_days, "MOST_DATES", 9)
-    assert serving.pages("/v2/stocks/bars", "bars", limit=7, **asked) == whole
+            patched.setattr(series_days, "MOST_MADE", 2)
+            patched.setattr(series_days, "MOST_DATES", 9)
+            assert serving.pages("/v2/stocks/bars", "bars", limit=7, **asked) == whole
 
 
 def test_weeks_begin_on_monday_and_months_on_the_first_and_are_made_of_days(spring):
