@@ -4,22 +4,27 @@ database writes."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from ingest import clocks, record_validation, validation
 from ingest.clocks import Trust
 from marketdata.reference.symbols import Rules
-from marketdata.types import records
+from marketdata.types import decoded as decoded_module
+from marketdata.types import decoding, records
 from marketdata.types import reject_reasons as faults_module
 from marketdata.types import ticks as ticks_module
+from marketdata.types.decoded import Decoded, WireBatch
 from marketdata.types.minute_bars import MINUTE_US, Key
 from marketdata.types.records import DecodedRecords
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import TICK_BITS, Decoded, Ticks, WireBatch
+from marketdata.types.ticks import TICK_BITS, Int64, Mask, Ticks
 from terminals import wire
+
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,39 +78,27 @@ class TickGroup:
 
 @dataclass(slots=True, kw_only=True)
 class RecordGroup:
-    """Good order books or events of one batch; `ticks` are their symbols, times, ids and trading dates."""
+    """Good order books or events of one feed and source, of one or more batches; `ticks` are their symbols, times, ids
+    and trading dates."""
 
     batches: list[Batch]
     ticks: Ticks
     content: records.Content
 
 
+RightsJudge = Callable[[list[Batch], Ticks, validation.Faults], None]
+"""Adds to the rows' faults what the client of their batches may not write."""
+
+
 def decode(batches: Iterable[Batch]) -> None:
     """Read the payloads of all batches together; an unreadable one is marked refused."""
-    of_ticks = []
-    for batch in batches:
-        if batch.dead is not None:
-            continue
-        if not records.holds_records(batch.payload):
-            of_ticks.append(batch)
-            continue
-        try:
-            batch.decoded = records.decode(WireBatch(batch.payload, batch.source_id, batch.number))
-        except wire.BatchError as error:
-            batch.refusal = error
-    found = ticks_module.decode_together([WireBatch(one.payload, one.source_id, one.number) for one in of_ticks])
-    for batch, decoded in zip(of_ticks, found, strict=True):
+    living = [batch for batch in batches if batch.dead is None]
+    found = decoding.decode_together([WireBatch(one.payload, one.source_id, one.number) for one in living])
+    for batch, decoded in zip(living, found, strict=True):
         if isinstance(decoded, wire.BatchError):
             batch.refusal = decoded
         else:
             batch.decoded, batch.noise = decoded, decoded.noise
-
-
-def decode_one(given: WireBatch) -> Decoded:
-    """A batch whatever it holds; `wire.BatchError` if it is unreadable."""
-    if records.holds_records(given.payload):
-        return records.decode(given)
-    return ticks_module.from_wire(given.payload, source_id=given.source_id, batch=given.batch)
 
 
 def group(
@@ -114,34 +107,19 @@ def group(
     find: Callable[[list[str]], Mapping[str, Rules]],
     recency: Callable[[int], validation.Recency],
     trust: Trust,
-    rights: Callable[[list[Batch], Ticks, validation.Faults], None] | None = None,
+    rights: RightsJudge | None = None,
 ) -> list[TickGroup]:
     """Judge the decoded batches' rows, first by themselves, then by what their client may (`rights`); returns the good
     ones by feed and source, and notes the refused ones on their batch."""
-    by_kind: dict[tuple[str, int], list[Batch]] = {}
-    for batch in batches:
-        if batch.decoded is not None and not batch.decoded.gaps and batch.records is None:
-            by_kind.setdefault((batch.feed, batch.source_id), []).append(batch)
     groups = []
-    for (_, source_id), members in by_kind.items():
+    ticks_of = [batch for batch in batches if batch.decoded and not batch.decoded.gaps and batch.records is None]
+    for (_, source_id), members in _together(ticks_of, lambda batch: (batch.feed, batch.source_id)).items():
         decoded = [batch.decoded for batch in members if batch.decoded is not None]
-        ticks, faults = ticks_module.joined(decoded)
-        lengths = [len(part.faults) for part in decoded]
-        moments = [clocks.captured_at(b.captured_us or 0, b.offset_us, b.received_us, trust) for b in members]
-        captured_us = np.repeat(np.array(moments, np.int64), lengths)
-        good = validation.judge(
-            ticks, faults, rules=find(ticks.symbols), captured_us=captured_us, recency=recency(source_id)
-        )
-        if rights is not None:
-            rights(members, ticks, faults)
-            good = faults == 0
-        all_good, start = bool(good.all()), 0
-        for batch, part, rows in zip(members, decoded, lengths, strict=True):
-            rejected = () if all_good else np.flatnonzero(~good[start : start + rows]).tolist()
-            part.ticks.trade_date = ticks.trade_date[start : start + rows]
-            _note(batch, part, rows, {row: int(faults[start + row]) for row in rejected})
-            start += rows
-        groups.append(TickGroup(batches=members, ticks=ticks if all_good else ticks.take(good)))
+        ticks, faults = decoded_module.joined(decoded)
+        captured_us = _captured_us(members, trust)
+        validation.judge(ticks, faults, rules=find(ticks.symbols), captured_us=captured_us, recency=recency(source_id))
+        good = _settle(members, ticks, faults, rights)
+        groups.append(TickGroup(batches=members, ticks=ticks if good is None else ticks.take(good)))
     return groups
 
 
@@ -151,31 +129,59 @@ def group_records(
     find: Callable[[list[str]], Mapping[str, Rules]],
     recency: Callable[[int], validation.Recency],
     trust: Trust,
-    rights: Callable[[list[Batch], Ticks, validation.Faults], None],
+    rights: RightsJudge,
 ) -> list[RecordGroup]:
-    """As `group`, of the batches that hold order books or events."""
+    """As `group`, of the batches that hold order books or events; those of one feed, source and kind go together."""
     groups = []
-    for batch in batches:
-        decoded = batch.records
-        if decoded is None:
-            continue
-        ticks, faults = decoded.ticks, decoded.faults.copy()
-        if decoded.given_dates is not None:
-            ticks.trade_date = decoded.given_dates  # it may be judged a second time
-        moment_us = clocks.captured_at(batch.captured_us or 0, batch.offset_us, batch.received_us, trust)
+    records_of = [batch for batch in batches if batch.records is not None]
+    kinds = _together(records_of, lambda batch: (batch.feed, batch.source_id, batch.records and batch.records.holds))
+    for (_, source_id, _), members in kinds.items():
+        decoded = [batch.records for batch in members if batch.records is not None]
+        ticks, content, faults = records.joined(decoded)
+        captured_us = _captured_us(members, trust)
         record_validation.judge(
-            decoded,
-            faults,
-            rules=find(ticks.symbols),
-            captured_us=np.full(len(ticks), moment_us, np.int64),
-            recency=recency(batch.source_id),
+            ticks, content, faults, rules=find(ticks.symbols), captured_us=captured_us, recency=recency(source_id)
         )
-        rights([batch], ticks, faults)
-        good = faults == 0
-        rejected = {row: int(faults[row]) for row in np.flatnonzero(~good).tolist()}
-        _note(batch, decoded, len(ticks), rejected)
-        groups.append(RecordGroup(batches=[batch], ticks=ticks.take(good), content=decoded.content.take(good)))
+        good = _settle(members, ticks, faults, rights)
+        if good is not None:
+            ticks, content = ticks.take(good), content.take(good)
+        groups.append(RecordGroup(batches=members, ticks=ticks, content=content))
     return groups
+
+
+def _together(batches: Iterable[Batch], key: Callable[[Batch], KeyT]) -> dict[KeyT, list[Batch]]:
+    """The batches by what they have in common."""
+    members: dict[KeyT, list[Batch]] = {}
+    for batch in batches:
+        members.setdefault(key(batch), []).append(batch)
+    return members
+
+
+def _captured_us(members: Sequence[Batch], trust: Trust) -> Int64:
+    """When each row of these batches was captured, by the server's clock."""
+    moments = [clocks.captured_at(b.captured_us or 0, b.offset_us, b.received_us, trust) for b in members]
+    return np.repeat(np.array(moments, np.int64), [_rows(batch) for batch in members])
+
+
+def _settle(members: list[Batch], ticks: Ticks, faults: validation.Faults, rights: RightsJudge | None) -> Mask | None:
+    """Add what `rights` finds and note on each batch what is stored of it and what is not. Which rows are good; None if
+    all are."""
+    if rights is not None:
+        rights(members, ticks, faults)
+    good = faults == 0
+    all_good, start = bool(good.all()), 0
+    for batch in members:
+        if batch.decoded is not None:
+            end = start + _rows(batch)
+            rejected = () if all_good else np.flatnonzero(~good[start:end]).tolist()
+            batch.decoded.ticks.trade_date = ticks.trade_date[start:end]
+            _note(batch, batch.decoded, end - start, {row: int(faults[start + row]) for row in rejected})
+            start = end
+    return None if all_good else good
+
+
+def _rows(batch: Batch) -> int:
+    return 0 if batch.decoded is None else len(batch.decoded.faults)
 
 
 def times_of_batches(ticks: Ticks) -> dict[int, tuple[int, int]]:

@@ -127,7 +127,7 @@ def _neutral_records(batches: Sequence[Batch], ticks: Ticks) -> list[RecordGroup
     level = np.full((rows, 1, 2), (PRICE_UNIT, SIZE_UNIT), np.int64)
     book = BookColumns(bids=level, asks=level, **dict.fromkeys(BOOK_FIGURES, nothing))
     neutral: list[Content] = [book, EventRows(words=["probe"] * rows, bodies=[{}] * rows, raw=[{}] * rows)]
-    held = {type(batch.records.content) for batch in batches if batch.records is not None}
+    held = {batch.records.holds for batch in batches if batch.records is not None}
     return [RecordGroup(batches=[], ticks=ticks, content=content) for content in neutral if type(content) in held]
 
 

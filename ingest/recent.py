@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marketdata.types import ticks as ticks_module
+from marketdata.types import decoding
 from marketdata.types.ticks import Ticks
 from terminals import wire
 
@@ -38,7 +38,7 @@ class RecentBatch:
         """Its ticks, read anew each time, so that looking takes no memory; None for one that cannot be read, which a
         worker refuses and says why."""
         try:
-            return ticks_module.from_wire(self.payload, source_id=self.source_id, batch=self.number).ticks
+            return decoding.from_wire(self.payload, source_id=self.source_id, batch=self.number).ticks
         except wire.BatchError:
             return None
 

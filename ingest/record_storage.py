@@ -6,21 +6,17 @@ from collections.abc import Sequence
 
 from ingest.batch_decoding import RecordGroup
 from marketdata.storage import storage
-from marketdata.types.order_books import MarketEvent, OrderBook
-from marketdata.types.records import BookColumns
+from marketdata.types.records import BookColumns, EventRows
 
 
 def store(groups: Sequence[RecordGroup]) -> None:
     """Inside a transaction. What is there already is this very row: its key names batch and row, and only a batch that
     lost its claim row comes to be stored twice."""
-    books: list[OrderBook] = []
-    events: list[MarketEvent] = []
-    for group in groups:
-        if isinstance(group.content, BookColumns):
-            books += group.content.books(group.ticks)
-        else:
-            events += group.content.events(group.ticks)
     # Of all batches together: a statement costs more than a row.
+    books = [(group.ticks, group.content) for group in groups if isinstance(group.content, BookColumns)]
+    events = [
+        event for group in groups if isinstance(group.content, EventRows) for event in group.content.events(group.ticks)
+    ]
     if books:
         storage().store_books(books)
     if events:

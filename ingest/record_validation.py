@@ -9,9 +9,9 @@ import numpy as np
 from ingest.validation import GREATEST_PRICE, GREATEST_SIZE, Faults, Recency, judge_places, mark
 from marketdata.calendar import trading_dates
 from marketdata.reference.symbols import Rules
-from marketdata.types.records import BOOK_FIGURES, BookColumns, DecodedRecords, EventRows
+from marketdata.types.records import BOOK_FIGURES, BookColumns, Content, EventRows
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, NO_DATE, Int64, Mask
+from marketdata.types.ticks import ABSENT, NO_DATE, Int64, Mask, Ticks
 from terminals import wire
 
 SEOUL = "Asia/Seoul"
@@ -19,11 +19,16 @@ SEOUL = "Asia/Seoul"
 
 
 def judge(
-    decoded: DecodedRecords, faults: Faults, *, rules: Mapping[str, Rules], captured_us: Int64, recency: Recency
+    ticks: Ticks,
+    content: Content,
+    faults: Faults,
+    *,
+    rules: Mapping[str, Rules],
+    captured_us: Int64,
+    recency: Recency,
 ) -> None:
-    """Add each row's faults to `faults`, which begin as those of the batch, and set the trading dates. `captured_us` as
-    in `ingest.validation.judge`."""
-    ticks, content = decoded.ticks, decoded.content
+    """Add each row's faults to `faults`, which begin as those found while decoding, set the trading dates in `ticks`
+    and take out of `content` what says nothing. `captured_us` as in `ingest.validation.judge`."""
     if isinstance(content, EventRows):
         dateless = (ticks.symbol < 0) & (ticks.trade_date == NO_DATE)
         if dateless.any():
@@ -36,22 +41,26 @@ def judge(
         _judge_books(content, faults, below)
 
 
+_RISING = np.array([[-1], [1]])
+"""What prices are multiplied with so that each level's is above that of the one before, of bids and of asks."""
+
+
 def _judge_books(books: BookColumns, faults: Faults, below: Mask) -> None:
     """Levels at which nobody is are taken out first: of size 0, or of price 0 where that is none. A bid above the best
     ask is no fault: in an auction books cross."""
-    for side, direction in (("bids", -1), ("asks", 1)):
-        levels = _without_nobody(getattr(books, side), below)
-        setattr(books, side, levels)
-        prices, sizes = levels[:, :, 0], levels[:, :, 1]
-        given = (prices != ABSENT) & (sizes != ABSENT)
-        half = ((prices != ABSENT) != (sizes != ABSENT)).any(axis=1)
-        mark(faults, half, Fault.LEVEL_INCOMPLETE, unless=Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
-        _judge_prices(prices, faults, below)
-        mark(faults, (given & (sizes < 0)).any(axis=1), Fault.SIZE_NEGATIVE)
-        mark(faults, (given & (sizes > GREATEST_SIZE)).any(axis=1), Fault.SIZE_OUT_OF_RANGE)
-        if prices.shape[1] > 1:
-            worse = direction * prices[:, 1:] < direction * prices[:, :-1]
-            mark(faults, (worse & given[:, 1:] & given[:, :-1]).any(axis=1), Fault.BOOK_UNORDERED)
+    levels = _without_nobody(np.stack((books.bids, books.asks), axis=1), below)
+    books.bids, books.asks = levels[:, 0], levels[:, 1]
+    prices, sizes = levels[..., 0], levels[..., 1]
+    with_price, with_size = prices != ABSENT, sizes != ABSENT
+    given, sides = with_price & with_size, (1, 2)
+    half = (with_price != with_size).any(axis=sides)
+    mark(faults, half, Fault.LEVEL_INCOMPLETE, unless=Fault.PRICE_OUT_OF_RANGE | Fault.SIZE_OUT_OF_RANGE)
+    _judge_prices(prices.reshape(len(prices), -1), faults, below)
+    mark(faults, (given & (sizes < 0)).any(axis=sides), Fault.SIZE_NEGATIVE)
+    mark(faults, (given & (sizes > GREATEST_SIZE)).any(axis=sides), Fault.SIZE_OUT_OF_RANGE)
+    rising = prices * _RISING
+    worse = (rising[:, :, 1:] < rising[:, :, :-1]) & given[:, :, 1:] & given[:, :, :-1]
+    mark(faults, worse.any(axis=sides), Fault.BOOK_UNORDERED)
     for name, scale in BOOK_FIGURES.items():
         values = getattr(books, name)
         if (values == ABSENT).all():
@@ -75,13 +84,14 @@ def _judge_prices(prices: Int64, faults: Faults, below: Mask) -> None:
 
 
 def _without_nobody(levels: Int64, below: Mask) -> Int64:
-    """The levels at which somebody is, moved up to where nobody was. One that says only half stays, to be refused."""
-    prices, sizes = levels[:, :, 0], levels[:, :, 1]
-    nobody = (sizes == 0) | ((prices == 0) & ~(below[:, np.newaxis] & (sizes > 0)))
+    """The levels at which somebody is, moved up to where nobody was. One that says only half stays, to be refused.
+    `levels` are of the shape (rows, sides, levels, 2)."""
+    prices, sizes = levels[..., 0], levels[..., 1]
+    nobody = (sizes == 0) | ((prices == 0) & ~(below[:, np.newaxis, np.newaxis] & (sizes > 0)))
     absent = (prices == ABSENT) & (sizes == ABSENT)
-    empty = nobody | absent
-    if not nobody.any() and not (absent[:, :-1] & ~absent[:, 1:]).any():
+    if not nobody.any() and not (absent[..., :-1] & ~absent[..., 1:]).any():
         return levels
-    order = np.argsort(empty, axis=1, kind="stable")
-    moved = np.take_along_axis(np.where(empty[:, :, np.newaxis], ABSENT, levels), order[:, :, np.newaxis], axis=1)
+    empty = nobody | absent
+    order = np.argsort(empty, axis=2, kind="stable")
+    moved = np.take_along_axis(np.where(empty[..., np.newaxis], ABSENT, levels), order[..., np.newaxis], axis=2)
     return moved.astype(np.int64, copy=False)

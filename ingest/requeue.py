@@ -40,14 +40,16 @@ from marketdata.models import (
 from marketdata.realtime import feed, live_state
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import checksums, minute_bars, records
+from marketdata.types import checksums, decoding, minute_bars, records
+from marketdata.types import decoded as decoded_module
 from marketdata.types import reject_reasons as faults_module
 from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import PRIME
+from marketdata.types.decoded import Decoded
 from marketdata.types.minute_bars import SumTooLargeError
 from marketdata.types.records import Content, DecodedRecords
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Decoded, Int64, Mask, Ticks, WireBatch
+from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Int64, Mask, Ticks
 from terminals import wire
 
 CODES = ("dead_letter", "bad_batch", "too_many_rows", "feed_refused", "quota_reached")
@@ -257,8 +259,7 @@ def _judge_rows(claim: IngestBatch, rows: list[IngestReject]) -> _Judged:
         payload = wire.encode_events(*head, [_read(row.record, number=float) for row in rows])
     else:
         payload = wire.encode_rows(*head, [_as_row(record) for record in kept])
-    given = WireBatch(payload, _source(claim.pk), claim.pk)
-    return _judge(claim, batch_decoding.decode_one(given), indices)
+    return _judge(claim, decoding.from_wire(payload, source_id=_source(claim.pk), batch=claim.pk), indices)
 
 
 def _read(record: str, number: Callable[[str], object] = str) -> Any:
@@ -286,24 +287,28 @@ def _as_row(shown: Any) -> Any:
 
 def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
     """As a worker does it, by today's rules, symbols, rights and clock offset."""
-    ticks = decoded.ticks
-    ticks.tick_id = (claim.pk << TICK_BITS) + np.array(indices, np.int64)
     if decoded.gaps:
-        return _Judged(decoded=decoded, indices=[], ticks=ticks, bad={})
+        return _Judged(decoded=decoded, indices=[], ticks=decoded.ticks, bad={})
+    content: Content | None = None
+    if isinstance(decoded, DecodedRecords):
+        ticks, content, faults = records.joined([decoded])
+    else:
+        ticks, faults = decoded_module.joined([decoded])
+    ticks.tick_id = (claim.pk << TICK_BITS) + np.array(indices, np.int64)
     rules = tasks.directory.find(ticks.symbols)
     captured_us = _captured(claim, ticks.time_us, tasks.trust())
     recency = tasks.recency(ticks.source_id)
-    if isinstance(decoded, DecodedRecords):
-        record_validation.judge(decoded, decoded.faults, rules=rules, captured_us=captured_us, recency=recency)
+    if content is not None:
+        record_validation.judge(ticks, content, faults, rules=rules, captured_us=captured_us, recency=recency)
     else:
-        validation.judge(ticks, decoded.faults, rules=rules, captured_us=captured_us, recency=recency)
+        validation.judge(ticks, faults, rules=rules, captured_us=captured_us, recency=recency)
     batch = Batch(
         number=claim.pk, payload=b"", received_us=claim.received_us, source_id=ticks.source_id, decoded=decoded
     )
-    tasks.rights.judge([batch], ticks, decoded.faults, find=tasks.directory.find)
-    good = decoded.faults == 0
-    bad = {indices[row]: " ".join(faults_module.names(int(decoded.faults[row]))) for row in np.flatnonzero(~good)}
-    content = decoded.content.take(good) if isinstance(decoded, DecodedRecords) else None
+    tasks.rights.judge([batch], ticks, faults, find=tasks.directory.find)
+    good = faults == 0
+    bad = {indices[row]: " ".join(faults_module.names(int(faults[row]))) for row in np.flatnonzero(~good)}
+    content = None if content is None else content.take(good)
     return _Judged(decoded=decoded, indices=indices, ticks=ticks.take(good), bad=bad, content=content)
 
 

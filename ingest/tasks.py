@@ -7,7 +7,8 @@ import datetime
 import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import redis
@@ -45,10 +46,11 @@ from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars, SumTooLargeError
 from marketdata.types.records import BookColumns, Content, EventRows
-from marketdata.types.ticks import TICK_BITS
+from marketdata.types.ticks import TICK_BITS, Mask
 
 log = logging.getLogger(__name__)
 
+GroupT = TypeVar("GroupT", TickGroup, RecordGroup)
 DAY_US = 86_400_000_000
 directory = Directory()
 rights = Rights()
@@ -155,7 +157,7 @@ def _commit(
             return [], batch_ledger.now_us(), known
         try:
             left = _without(groups, known) if known else groups
-            new = [group for group in records if group.batches[0].number not in known]
+            new = _records_without(records, known) if known else records
             merged, committed_us = connections.steadily(functools.partial(_store, fresh, left, new, closed))
             return merged, committed_us, known
         except CandlesGoneError as error:
@@ -220,15 +222,23 @@ def _claim_again(fresh: list[Batch], groups: list[TickGroup]) -> None:
 
 
 def _without(groups: list[TickGroup], known: dict[int, int]) -> list[TickGroup]:
-    kept = []
+    return [TickGroup(batches=left, ticks=group.ticks.take(rows)) for group, left, rows in _left(groups, known)]
+
+
+def _records_without(groups: list[RecordGroup], known: dict[int, int]) -> list[RecordGroup]:
+    return [
+        RecordGroup(batches=left, ticks=group.ticks.take(rows), content=group.content.take(rows))
+        for group, left, rows in _left(groups, known)
+    ]
+
+
+def _left(groups: Iterable[GroupT], known: dict[int, int]) -> Iterator[tuple[GroupT, list[Batch], Mask]]:
+    """Of each group the batches that are not known yet, if there are any, and which rows are theirs."""
     for group in groups:
         left = [batch for batch in group.batches if batch.number not in known]
         if left:
             numbers = np.array([batch.number for batch in left], np.int64)
-            kept.append(
-                TickGroup(batches=left, ticks=group.ticks.take(np.isin(group.ticks.tick_id >> TICK_BITS, numbers)))
-            )
-    return kept
+            yield group, left, np.isin(group.ticks.tick_id >> TICK_BITS, numbers)
 
 
 def _keep_refused(fresh: list[Batch]) -> None:
@@ -389,7 +399,7 @@ def _announce(
 
 def _stored(batches: list[Batch], kind: type[Content]) -> int:
     """How many records of a kind were stored of these batches."""
-    return sum(one.stored for one in batches if one.records is not None and isinstance(one.records.content, kind))
+    return sum(one.stored for one in batches if one.records is not None and one.records.holds is kind)
 
 
 def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:

@@ -49,6 +49,7 @@ from marketdata.types.daily_bars import DailyBars
 from marketdata.types.day_figures import DAY_VALUE_SCALE
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
+from marketdata.types.records import BookColumns
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.ticks import SIZES, Ticks
 from terminals import wire
@@ -71,15 +72,6 @@ VALUE_DIGITS = f"({24 + wire.VALUE_SCALE},{wire.VALUE_SCALE})"
 DAY_VALUE_DIGITS = f"(18,{DAY_VALUE_SCALE})"
 PRICES_BY_CATEGORY = "CREATE INDEX IF NOT EXISTS stock_prices_category ON stock_prices (category, feed, {time})"
 """The one index beside a key that a partitioned table has (docs/adr/0018); `time` is the quoted column."""
-BOOK_FIGURES: dict[str, int] = {
-    "bid_total": wire.SIZE_SCALE,
-    "ask_total": wire.SIZE_SCALE,
-    "expected_price": wire.PRICE_SCALE,
-    "expected_size": wire.SIZE_SCALE,
-    "cum_volume": wire.SIZE_SCALE,
-    "mid_price": wire.PRICE_SCALE,
-}
-"""The nullable numbers of an order book, named alike in the table, and their decimal places."""
 
 
 class StorageError(Exception):
@@ -445,8 +437,9 @@ class Storage(abc.ABC):
     # --- books, events, caches --------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def store_books(self, books: Sequence[OrderBook]) -> int:
-        """Store order books; those already there are left alone. Returns how many were new."""
+    def store_books(self, parts: Iterable[tuple[Ticks, BookColumns]]) -> int:
+        """Store order books in bulk, those of several feeds together: `Ticks` has symbols, times, ids and trading dates
+        of each part. Those already there are left alone. Returns how many were new."""
 
     @abc.abstractmethod
     def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:

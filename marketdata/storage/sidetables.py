@@ -6,11 +6,13 @@ from __future__ import annotations
 import abc
 import datetime
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from marketdata.storage.base import BOOK_FIGURES, EPOCH_DATE, Latest, NotWholeError, Series, Storage
-from marketdata.types.order_books import MarketEvent, OrderBook
+from marketdata.storage.base import EPOCH_DATE, Latest, NotWholeError, Series, Storage
+from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
+from marketdata.types.records import BOOK_FIGURES, BookColumns
+from marketdata.types.ticks import ABSENT, Int64, Ticks
 from terminals import wire
 
 _LATEST_KEY = ("symbol", "feed")
@@ -103,21 +105,35 @@ class SideTables(Storage):
                 )
         return made
 
-    def store_books(self, books: Sequence[OrderBook]) -> int:
-        rows = [
-            (
-                book.symbol, self._moment(book.time_us), book.tick_id, self._day(book.trade_date), book.feed,
-                book.source_id, *book.columns(), *self._book_figures(book),
+    def store_books(self, parts: Iterable[tuple[Ticks, BookColumns]]) -> int:
+        rows: list[Sequence[Any]] = []
+        for ticks, books in parts:
+            dates = {day: self._day(day) for day in set(ticks.trade_date.tolist())}
+            columns = (
+                [ticks.symbols[index] for index in ticks.symbol.tolist()],
+                self._moments(ticks.time_us),
+                ticks.tick_id.tolist(),
+                [dates[day] for day in ticks.trade_date.tolist()],
+                *([one] * len(ticks) for one in (ticks.feed, ticks.source_id)),
+                *(
+                    json_arrays(side[:, :, at], scale)
+                    for side in (books.bids, books.asks)
+                    for at, scale in enumerate((wire.PRICE_SCALE, wire.SIZE_SCALE))
+                ),
+                *(self._decimals(getattr(books, name), places) for name, places in BOOK_FIGURES.items()),
             )
-            for book in books
-        ]  # fmt: skip
+            rows += zip(*columns, strict=True)
         return self._put_many("order_books", _BOOK, rows)
 
-    def _book_figures(self, book: OrderBook) -> Iterator[Any]:
-        """The numbers beside a book's levels as parameters."""
-        for name, places in BOOK_FIGURES.items():
-            value = getattr(book, name)
-            yield None if value is None else self._decimal(value, places)
+    def _moments(self, times_us: Int64) -> Sequence[Any]:
+        """Times as parameters."""
+        return [self._moment(us) for us in times_us.tolist()]
+
+    def _decimals(self, values: Int64, places: int) -> list[Any]:
+        """Numbers in 10**-places as parameters, None where one is absent."""
+        if (values == ABSENT).all():
+            return [None] * len(values)
+        return [None if value == ABSENT else self._decimal(value, places) for value in values.tolist()]
 
     def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
         sides = ", ".join(self.AS_TEXT.format(name) for name in _SIDES)

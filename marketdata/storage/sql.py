@@ -29,11 +29,11 @@ from marketdata.storage.base import (
 )
 from marketdata.storage.candlereads import CandleReads
 from marketdata.storage.periods import Place
-from marketdata.storage.rows import nearby, ticks_from_rows
+from marketdata.storage.rows import moments, nearby, ticks_from_rows
 from marketdata.types import checksums, minute_bars
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Ticks
+from marketdata.types.ticks import Int64, Ticks
 
 T = TypeVar("T")
 ROWS_A_STATEMENT = 500
@@ -201,6 +201,9 @@ class ServerSQL(SharedSQL):
 
     def _day(self, days: int) -> datetime.date:
         return EPOCH_DATE + datetime.timedelta(days=days)
+
+    def _moments(self, times_us: Int64) -> Sequence[Any]:
+        return moments(times_us)
 
     def _decimal(self, value: int, places: int) -> str:
         return f"{value}e-{places}"

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from marketdata.types.ticks import ABSENT, Int64, decimal_texts
+
 Levels = tuple[tuple[str, str], ...]
 """(price, volume) as exact decimal text, best first."""
 
@@ -35,14 +39,9 @@ class OrderBook:
     cum_volume: int | None = None
     mid_price: int | None = None
 
-    def columns(self) -> tuple[str, str, str, str]:
-        """Bid prices, bid volumes, ask prices, ask volumes: each a JSON array of numbers, best first."""
-        sides = (self.bids, self.asks)
-        return tuple(f"[{', '.join(level[at] for level in side)}]" for side in sides for at in (0, 1))  # type: ignore[return-value]  # four of them
-
     @classmethod
     def of(cls, *, columns: Sequence[str], **fields: Any) -> OrderBook:
-        """The inverse of `columns`."""
+        """A book whose levels are `json_arrays`: bid prices, bid volumes, ask prices, ask volumes."""
         bid_prices, bid_volumes, ask_prices, ask_volumes = (
             json.loads(text, parse_float=str, parse_int=str) for text in columns
         )
@@ -51,6 +50,19 @@ class OrderBook:
             asks=tuple(zip(ask_prices, ask_volumes, strict=True)),
             **fields,
         )
+
+
+def json_arrays(values: Int64, scale: int) -> list[str]:
+    """The prices or the volumes of one side of books as they are stored: a JSON array of exact numbers for each row,
+    best first. `values` are of the shape (rows, levels), in 10**-scale, ABSENT behind the last level."""
+    given = values != ABSENT
+    counts, numbers = given.sum(axis=1).tolist(), np.where(given, values, 0)
+    whole = numbers // 10**scale
+    if (whole * 10**scale == numbers).all():
+        return [str(row[:count]) for row, count in zip(whole.tolist(), counts, strict=True)]  # JSON writes them alike
+    texts, levels = decimal_texts(numbers.ravel(), scale), values.shape[1]
+    starts = range(0, len(texts), levels)
+    return [f"[{', '.join(texts[start : start + count])}]" for start, count in zip(starts, counts, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

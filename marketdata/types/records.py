@@ -3,18 +3,33 @@ are, so that they are judged by the same rules; what is theirs alone lies beside
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from marketdata.types import decoded as decoded_module
 from marketdata.types import ticks as ticks_module
-from marketdata.types.order_books import Levels, MarketEvent, OrderBook
+from marketdata.types.decoded import (
+    Decoded,
+    Faults,
+    PackedBatch,
+    Shared,
+    WireBatch,
+    column_bytes,
+    columns_of,
+    common_symbols,
+    ends_of,
+    record_text,
+    rescale,
+    tick_ids,
+)
+from marketdata.types.json_rows import read_rows
+from marketdata.types.order_books import MarketEvent
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, NO_DATE, Decoded, Int64, Ticks, WireBatch, decimal_text
+from marketdata.types.ticks import ABSENT, NO_DATE, Int64, Ticks, decimal_text
 from terminals import wire
 
 _PRICE, _SIZE = wire.PRICE_SCALE, wire.SIZE_SCALE
@@ -44,9 +59,9 @@ class BookColumns:
     def __len__(self) -> int:
         return len(self.bid_total)
 
-    def take(self, chosen: npt.NDArray[Any]) -> BookColumns:
-        """The rows of a mask or of indices, in that order."""
-        return BookColumns(**{one.name: getattr(self, one.name)[chosen] for one in fields(self)})
+    def take(self, chosen: npt.NDArray[Any] | slice) -> BookColumns:
+        """The rows of a mask, of indices or of a slice, in that order."""
+        return BookColumns(**{name: getattr(self, name)[chosen] for name in ("bids", "asks", *BOOK_FIGURES)})
 
     def record(self, row: int) -> dict[str, object]:
         """What is a book's alone, as a person would write it; absent values left out."""
@@ -65,22 +80,6 @@ class BookColumns:
                 record[name] = decimal_text(value, scale)
         return record
 
-    def books(self, ticks: Ticks) -> list[OrderBook]:
-        """The books as they are stored; `ticks` has their symbols, times, ids and trading dates."""
-        columns = [getattr(self, name).tolist() for name in BOOK_FIGURES]
-        rows = zip(
-            ticks.symbol.tolist(), ticks.time_us.tolist(), ticks.tick_id.tolist(), ticks.trade_date.tolist(),
-            self.bids.tolist(), self.asks.tolist(), *columns, strict=True,
-        )  # fmt: skip
-        return [
-            OrderBook(
-                symbol=ticks.symbols[symbol], feed=ticks.feed, source_id=ticks.source_id, time_us=time_us,
-                tick_id=tick_id, trade_date=trade_date, bids=_levels(bids), asks=_levels(asks),
-                **{name: None if value == ABSENT else value for name, value in zip(BOOK_FIGURES, figures, strict=True)},
-            )
-            for symbol, time_us, tick_id, trade_date, bids, asks, *figures in rows
-        ]  # fmt: skip
-
 
 @dataclass(slots=True, kw_only=True)
 class EventRows:
@@ -93,8 +92,8 @@ class EventRows:
     def __len__(self) -> int:
         return len(self.words)
 
-    def take(self, chosen: npt.NDArray[Any]) -> EventRows:
-        """The rows of a mask or of indices, in that order."""
+    def take(self, chosen: npt.NDArray[Any] | slice) -> EventRows:
+        """The rows of a mask, of indices or of a slice, in that order."""
         places = np.arange(len(self))[chosen].tolist()
         return EventRows(
             words=[self.words[one] for one in places],
@@ -120,16 +119,61 @@ class EventRows:
 Content = BookColumns | EventRows
 
 
+def _concatenate(parts: Sequence[Content]) -> Content:
+    """What is of one kind after each other; books with fewer levels are filled up."""
+    if len(parts) == 1:
+        return parts[0]
+    books = [part for part in parts if isinstance(part, BookColumns)]
+    if not books:
+        events = [part for part in parts if isinstance(part, EventRows)]
+        return EventRows(
+            words=[one for part in events for one in part.words],
+            bodies=[one for part in events for one in part.bodies],
+            raw=[one for part in events for one in part.raw],
+        )
+    levels = max(part.bids.shape[1] for part in books)
+    sides = {
+        side: np.concatenate([_filled_up(getattr(part, side), levels) for part in books]) for side in ("bids", "asks")
+    }
+    numbers = {name: np.concatenate([getattr(part, name) for part in books]) for name in BOOK_FIGURES}
+    return BookColumns(**sides, **numbers)
+
+
+def _filled_up(side: Int64, levels: int) -> Int64:
+    """One side of books with so many levels, those behind the last one absent."""
+    filled = np.full((len(side), levels, 2), ABSENT, np.int64)
+    filled[:, : side.shape[1]] = side
+    return filled
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRecords(Shared):
+    """As `Shared`, with what the batches hold beside their ticks."""
+
+    content: Content
+
+
 @dataclass(slots=True, kw_only=True)
 class DecodedRecords(Decoded):
     """A batch of order books or of events. `ticks` has what they have in common with ticks."""
 
-    content: Content
+    shared: SharedRecords
+
+    @property
+    def content(self) -> Content:
+        """What it holds beside its ticks, as it came."""
+        return self.shared.content.take(slice(self.start, self.start + len(self.faults)))
+
+    @property
+    def holds(self) -> type[Content]:
+        """Which of the two it is."""
+        return type(self.shared.content)
 
     def record(self, row: int) -> str:
         """JSON of a row, whole, so that it can be judged again: an event as it came, a book as its numbers say."""
-        if isinstance(self.content, EventRows):
-            raw = self.content.raw[row]
+        content, place = self.shared.content, self.start + row
+        if isinstance(content, EventRows):
+            raw = content.raw[place]
             shown: Any = {**raw, "kind": "status"} if isinstance(raw, dict) else raw
         else:
             ticks = self.ticks
@@ -138,13 +182,11 @@ class DecodedRecords(Decoded):
             shown = {
                 "symbol": ticks.symbols[index] if index >= 0 else None,
                 "time_us": None if time_us == ABSENT else time_us,
-                **self.content.record(row),
+                **content.record(place),
                 **({} if seq == ABSENT else {"seq": seq}),
                 **({} if date == NO_DATE else {"trade_date": date}),
             }
-        text = json.dumps(shown, ensure_ascii=False, default=str)
-        # JSON may name half a character, which no column holds.
-        return text.encode("utf-8", "backslashreplace").decode()
+        return record_text(shown)
 
 
 def holds_records(payload: bytes) -> bool:
@@ -152,13 +194,16 @@ def holds_records(payload: bytes) -> bool:
     return len(payload) > _AT_ENCODING and payload[_AT_ENCODING] in _ENCODINGS
 
 
-def decode(given: WireBatch) -> DecodedRecords:
-    """Decode a batch of order books or events. `wire.BatchError` when the batch as a whole is unreadable; a wrong row
-    is only a fault."""
-    header = wire.parse_header(given.payload)
-    if header.encoding == wire.Encoding.BOOKS:
-        return _books(given, header)
-    return _events(given, header)
+def joined(parts: Sequence[DecodedRecords]) -> tuple[Ticks, Content, Faults]:
+    """What decoded batches of one feed and source hold, which is of one kind, after each other, and their faults, to be
+    changed by the caller. What lies side by side already is not copied together."""
+    ticks, faults = decoded_module.joined(parts)
+    pieces = [
+        shared.content.take(slice(start, end))
+        for shared, start, end in decoded_module.stretches(parts)
+        if isinstance(shared, SharedRecords)
+    ]
+    return ticks, _concatenate(pieces), faults
 
 
 def book_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -198,62 +243,83 @@ def _mantissa(text: object, scale: int) -> int:
     return wire.numbers.read(text, scale)[0]
 
 
-def _envelope(given: WireBatch, header: wire.BatchHeader, kind: wire.Kind, rows: int) -> Ticks:
-    ticks = ticks_module.empty(header.feed, given.source_id, rows)
-    ticks.kind[:] = kind
-    ticks.tick_id = (np.int64(given.batch) << ticks_module.TICK_BITS) + np.arange(rows, dtype=np.int64)
-    return ticks
+# --- from the wire ----------------------------------------------------------------------------------------------------
 
 
-def _books(given: WireBatch, header: wire.BatchHeader) -> DecodedRecords:
-    layout = wire.parse_books(given.payload, header)
-    rows, levels = header.rows, layout.levels
-    ticks = _envelope(given, header, wire.Kind.BOOK, rows)
-    ticks.symbols = layout.symbols
+def decode_books(batches: Sequence[PackedBatch[wire.BooksLayout]]) -> list[DecodedRecords]:
+    """Batches of order books of one feed, source, scale and number of levels. A column that only some of them have is
+    absent in the others' rows."""
+    header, layout = batches[0].header, batches[0].layout
+    ends = ends_of(batches)
+    rows, levels = ends[-1], layout.levels
+    ticks = ticks_module.empty(header.feed, batches[0].given.source_id, rows)
+    ticks.kind[:] = wire.Kind.BOOK
+    ticks.tick_id = tick_ids([(one.given.batch, one.header.rows) for one in batches])
     faults = np.zeros(rows, np.uint64)
-
-    def column(which: wire.BookColumn, dtype: str, count: int) -> npt.NDArray[Any] | None:
-        at = layout.offsets.get(which)
-        return None if at is None else np.frombuffer(given.payload, dtype, count, at)
-
-    def numbers(which: wire.BookColumn, scale: int, count: int) -> Int64:
-        found = column(which, "<i8", count)
-        if found is None:
-            return np.full(count, ABSENT, np.int64)
-        price = scale == _PRICE
-        exponent = scale - (layout.price_scale if price else layout.size_scale)
-        wrong = faults if count == rows else np.zeros(count, np.uint64)
-        fault = Fault.PRICE_OUT_OF_RANGE if price else Fault.SIZE_OUT_OF_RANGE
-        scaled = ticks_module.rescale(found.astype(np.int64), exponent, wrong, fault)
-        if wrong is not faults and wrong.any():
-            np.bitwise_or(faults, np.bitwise_or.reduce(wrong.reshape(rows, -1), axis=1), out=faults)
-        return scaled
-
-    if (symbols := column(wire.BookColumn.SYMBOL, "<u2", rows)) is not None:
-        chosen = symbols.astype(np.int32)
-        ticks.symbol = np.where(chosen < len(layout.symbols), chosen, np.int32(-1)).astype(np.int32)
-    for which, name in ((wire.BookColumn.TIME_US, "time_us"), (wire.BookColumn.SEQ, "seq")):
-        if (found := column(which, "<i8", rows)) is not None:
-            setattr(ticks, name, found.astype(np.int64))
-    if (dates := column(wire.BookColumn.TRADE_DATE, "<i4", rows)) is not None:
-        ticks.trade_date = dates.astype(np.int32)
-    sides = {
-        side: np.stack([numbers(price, _PRICE, rows * levels), numbers(size, _SIZE, rows * levels)], axis=-1).reshape(
-            rows, levels, 2
-        )
-        for side, price, size in (
-            ("bids", wire.BookColumn.BID_PRICE, wire.BookColumn.BID_SIZE),
-            ("asks", wire.BookColumn.ASK_PRICE, wire.BookColumn.ASK_SIZE),
-        )
-    }
-    figures = {name: numbers(wire.BookColumn[name.upper()], scale, rows) for name, scale in BOOK_FIGURES.items()}
-    return _decoded(header, ticks, faults, BookColumns(**sides, **figures))
+    numbers = {name: np.full(rows, ABSENT, np.int64) for name in BOOK_FIGURES}
+    sides: dict[wire.BookColumn, Int64] = {}
+    given = columns_of(batches)
+    for column in given if rows else ():
+        name = column.name.lower()
+        dtype = _WIRE_DTYPES.get(column, "<i8")
+        nothing = _ABSENT_BYTES.get(column, _ABSENT_NUMBER)
+        if column in wire.LEVEL_COLUMNS:
+            nothing = _ABSENT_NUMBER * levels
+        values = np.frombuffer(column_bytes(column, nothing, batches), dtype)
+        if column is wire.BookColumn.SYMBOL:
+            ticks.symbol, ticks.symbols = common_symbols(values, batches)
+        elif column in _TICK_COLUMNS:
+            setattr(ticks, name, values.astype(_TICK_COLUMNS[column]))
+        else:
+            scale = _LEVEL_SCALES.get(column) or BOOK_FIGURES[name]
+            price = scale == _PRICE
+            exponent = scale - (layout.price_scale if price else layout.size_scale)
+            fault = Fault.PRICE_OUT_OF_RANGE if price else Fault.SIZE_OUT_OF_RANGE
+            if column in _LEVEL_SCALES:
+                sides[column] = rescale(values.reshape(rows, levels), exponent, faults, fault)
+            else:
+                numbers[name] = rescale(values, exponent, faults, fault)
+    books = BookColumns(
+        bids=_side(sides, wire.BookColumn.BID_PRICE, wire.BookColumn.BID_SIZE, (rows, levels)),
+        asks=_side(sides, wire.BookColumn.ASK_PRICE, wire.BookColumn.ASK_SIZE, (rows, levels)),
+        **numbers,
+    )
+    shared = SharedRecords(ticks, faults, books)
+    return [
+        _decoded(one.header, one.layout.symbols, shared, end - one.header.rows, end)
+        for one, end in zip(batches, ends, strict=True)
+    ]
 
 
-def _events(given: WireBatch, header: wire.BatchHeader) -> DecodedRecords:
+def _side(
+    sides: Mapping[wire.BookColumn, Int64], price: wire.BookColumn, size: wire.BookColumn, shape: tuple[int, int]
+) -> Int64:
+    """The levels of one side, which are given with price and size or not at all."""
+    if price not in sides:
+        return np.full((*shape, 2), ABSENT, np.int64)
+    return np.stack([sides[price], sides[size]], axis=-1)
+
+
+_LEVEL_SCALES = dict(zip(wire.LEVEL_COLUMNS, (_PRICE, _SIZE, _PRICE, _SIZE), strict=True))
+_TICK_COLUMNS: dict[wire.BookColumn, Any] = {
+    wire.BookColumn.TIME_US: np.int64, wire.BookColumn.SEQ: np.int64, wire.BookColumn.TRADE_DATE: np.int32,
+}  # fmt: skip
+_WIRE_DTYPES = {wire.BookColumn.SYMBOL: "<u2", wire.BookColumn.TRADE_DATE: "<i4"}
+_ABSENT_NUMBER = np.array(ABSENT, "<i8").tobytes()
+_ABSENT_BYTES = {
+    wire.BookColumn.SYMBOL: np.array(wire.ABSENT_SYMBOL, "<u2").tobytes(),
+    wire.BookColumn.TRADE_DATE: np.array(NO_DATE, "<i4").tobytes(),
+}
+"""A row in which nothing is given."""
+
+
+def decode_events(given: WireBatch, header: wire.BatchHeader) -> DecodedRecords:
+    """A batch of events. `wire.BatchError` when it is unreadable as a whole."""
     raw = wire.parse_events(given.payload, header)
-    ticks = _envelope(given, header, wire.Kind.STATUS, len(raw))
-    faults, _ = ticks_module.read_rows(ticks, raw, ("time", "seq", "trade_date"))
+    ticks = ticks_module.empty(header.feed, given.source_id, len(raw))
+    ticks.kind[:] = wire.Kind.STATUS
+    ticks.tick_id = tick_ids([(given.batch, len(raw))])
+    faults, _ = read_rows(ticks, raw, ("time", "seq", "trade_date"))
     words: list[str] = []
     bodies: list[dict[str, Any] | None] = []
     for row, record in enumerate(raw):
@@ -270,26 +336,20 @@ def _events(given: WireBatch, header: wire.BatchHeader) -> DecodedRecords:
             faults[row] |= np.uint64(Fault.BODY_MALFORMED)
             body = None
         bodies.append(body)
-    return _decoded(header, ticks, faults, EventRows(words=words, bodies=bodies, raw=raw))
+    shared = SharedRecords(ticks, faults, EventRows(words=words, bodies=bodies, raw=raw))
+    return _decoded(header, ticks.symbols, shared, 0, len(raw))
 
 
 def _decoded(
-    header: wire.BatchHeader, ticks: Ticks, faults: npt.NDArray[np.uint64], content: Content
+    header: wire.BatchHeader, symbols: list[str], shared: SharedRecords, start: int, end: int
 ) -> DecodedRecords:
+    ticks = shared.ticks.between(start, end)
     return DecodedRecords(
         header=header,
         ticks=ticks,
-        faults=faults,
-        symbols=ticks.symbols,
+        faults=shared.faults[start:end],
+        symbols=symbols,
         given_dates=ticks.trade_date,
-        shared=ticks_module.Shared(ticks, faults),
-        content=content,
+        shared=shared,
+        start=start,
     )
-
-
-def _levels(side: list[list[int]]) -> Levels:
-    return tuple((decimal_text(price, _PRICE), decimal_text(size, _SIZE)) for price, size in side if price != ABSENT)
-
-
-def _text(value: int, scale: int) -> str | None:
-    return None if value == ABSENT else decimal_text(value, scale)

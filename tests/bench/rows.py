@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from marketdata.types import decoding
 from marketdata.types import ticks as ticks_module
 from marketdata.types.ticks import TICK_BITS, Ticks
 from tests.bench import load
@@ -35,7 +36,7 @@ def statements(count: int, *, first_batch: int, rows: int = STATEMENT_ROWS) -> l
     day = (today() - datetime.date(1970, 1, 1)).days
     for index, codes in enumerate(symbols()):
         payload, _ = load.batch(codes, BATCH_ROWS, index)
-        ticks = ticks_module.from_wire(bytes(payload), source_id=_SOURCE, batch=1).ticks
+        ticks = decoding.from_wire(bytes(payload), source_id=_SOURCE, batch=1).ticks
         ticks.trade_date = np.full(len(ticks), day, np.int32)
         templates.append(ticks)
     spread = np.arange(BATCH_ROWS)

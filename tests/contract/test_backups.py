@@ -27,7 +27,7 @@ from marketdata.storage.backups import Programs, backup_of
 from marketdata.storage.base import BOOKS, HISTORY, PRICES, TEMP
 from marketdata.types.order_books import OrderBook
 from marketdata.types.ticks import TICK_BITS, batch_number
-from tests import market, upkeep
+from tests import market, order_books, upkeep
 from tests.backup import DAY, NOW, batch, given, verified
 from tests.builders import commit
 from tests.market import NINE_US, tick_id
@@ -67,7 +67,7 @@ def test_prices_and_books_come_back_from_a_backup_whole(store, given):
     store.ensure_partitions([upkeep.FIRST], (PRICES, BOOKS))
     with store.transaction():
         store.load_prices(polled, {"005930": "kospi"})
-        store.store_books([book])
+        order_books.store(store, [book])
     prices = store.read_prices("005930", "krx", NINE_US, NINE_US + 1)
 
     run = verified(backups.make(NOW, given=given))

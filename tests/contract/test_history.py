@@ -33,7 +33,7 @@ from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import VALUE_UNIT
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import ABSENT, GREATEST
-from tests import builders, market
+from tests import builders, market, order_books
 from tests.contract.storage import (
     NULLABLE,
     elsewhere,
@@ -516,7 +516,7 @@ def test_an_order_book_comes_back_to_the_digit_and_once(store):
     )
     store.ensure_partitions([DAY], (BOOKS,))
 
-    assert [store.store_books([book]), store.store_books([book])] == [1, 0]
+    assert [order_books.store(store, [book]), order_books.store(store, [book])] == [1, 0]
     assert store.read_books("005930", "krx", NINE_US, NINE_US + 10, limit=5) == [book]
     assert store.read_books("005930", "nxt", NINE_US, NINE_US + 10, limit=5) == []
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from django.db import connection
 
-from marketdata.storage.base import BOOK_FIGURES, BOOKS, EPOCH_DATE, PRICES, TickKey
+from marketdata.storage.base import BOOKS, EPOCH_DATE, PRICES, TickKey
 from marketdata.storage.mariadb.load_data import MANY_ROWS
 from marketdata.types.order_books import OrderBook
+from marketdata.types.records import BOOK_FIGURES
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.ticks import ABSENT, GREATEST, Ticks
-from tests import market
+from tests import market, order_books
 from tests.market import NINE_US, SNAPSHOT, price, size, tick_id
 
 DAY = datetime.date(2026, 3, 16)
@@ -22,6 +23,7 @@ CATEGORIES = {"005930": "kospi", "035720": "kosdaq"}
 NAMES = (
     "open", "high", "low", "prev_close", "change_rate", "volume", "value", "upper_limit", "lower_limit", "bid", "ask",
 )  # fmt: skip
+
 CALLED = {"volume": "cum_volume", "value": "cum_value"}
 
 
@@ -219,7 +221,7 @@ WHOLE = {
 def test_the_numbers_beside_a_book_come_back_to_the_digit(store):
     books = [book(1, **WHOLE), book(2), book(3, mid_price=1)]
 
-    assert [store.store_books(books), store.store_books(books)] == [3, 0]
+    assert [order_books.store(store, books), order_books.store(store, books)] == [3, 0]
     assert store.read_books("005930", "krx", NINE_US, NINE_US + 10, limit=5) == books
 
 
@@ -227,24 +229,24 @@ def test_books_are_stored_in_bulk_and_those_that_are_there_are_left_alone(store)
     codes = ["005930", "A\\B'C", "\\N", "%s"]
     books = [replace(book(at), symbol=codes[at % len(codes)]) for at in range(1, 601)]
     store.ensure_partitions([DAY], (BOOKS,))
-    store.store_books(books[:3])
+    order_books.store(store, books[:3])
 
-    assert store.store_books([*books[1:3], *books]) == 597
+    assert order_books.store(store, [*books[1:3], *books]) == 597
 
     for code in codes:
         found = store.read_books(code, "krx", NINE_US, NINE_US + 1000, limit=1000)
         assert found == [one for one in books if one.symbol == code]
-    assert store.store_books([]) == 0
+    assert order_books.store(store, []) == 0
 
 
 def test_books_of_an_older_version_get_the_new_columns_and_stay(store):
     store.ensure_partitions([DAY], (BOOKS,))
-    store.store_books([book(1)])
+    order_books.store(store, [book(1)])
     with connection.cursor() as cursor:
         for name in BOOK_FIGURES:
             cursor.execute(f"ALTER TABLE order_books DROP COLUMN {name}")
 
     store.create_tables()
-    store.store_books([book(2, **WHOLE)])
+    order_books.store(store, [book(2, **WHOLE)])
 
     assert store.read_books("005930", "krx", NINE_US, NINE_US + 10, limit=5) == [book(1), book(2, **WHOLE)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.conf import settings
 
 from marketdata.storage.base import (
-    BOOK_FIGURES,
     BOOKS,
     DAILY,
     DAY_VALUE_DIGITS,
@@ -17,6 +16,7 @@ from marketdata.storage.base import (
     VALUE_DIGITS,
     VOLUME_DIGITS,
 )
+from marketdata.types.records import BOOK_FIGURES
 
 MOVING = "market_data_moving"
 """Where a day lies between the two exchanges: the same columns, no partitions, empty save for a moment."""

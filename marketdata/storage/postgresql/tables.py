@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from marketdata.storage.base import (
-    BOOK_FIGURES,
     BOOKS,
     DAILY,
     DAY_VALUE_DIGITS,
@@ -17,6 +16,7 @@ from marketdata.storage.base import (
     VOLUME_DIGITS,
 )
 from marketdata.storage.postgresql import partitions
+from marketdata.types.records import BOOK_FIGURES
 
 NAMES = (DAILY, BOOKS, EVENTS, PRICES, "cache_realtime_data", "cache_chart_data", "cache_stats_data")
 _PRICE, _SIZE = f"NUMERIC{PRICE_DIGITS}", f"NUMERIC{SIZE_DIGITS}"

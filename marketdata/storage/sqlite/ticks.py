@@ -12,7 +12,6 @@ import numpy as np
 from django.db import DatabaseError, OperationalError
 
 from marketdata.storage.base import (
-    BOOK_FIGURES,
     BOOKS,
     HISTORY,
     MINUTES,
@@ -28,6 +27,7 @@ from marketdata.storage.sqlite.days import BAR_COLUMNS, NAMES, TABLES, SQLiteHis
 from marketdata.types import minute_bars
 from marketdata.types.categories import UNKNOWN
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
+from marketdata.types.records import BOOK_FIGURES
 from marketdata.types.ticks import ABSENT, GREATEST, SIZES, Int64, Ticks, packed_ratio
 from terminals import wire
 

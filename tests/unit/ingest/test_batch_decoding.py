@@ -9,6 +9,7 @@ from ingest.clocks import Trust
 from ingest.validation import Recency
 from marketdata.reference.symbols import Rules
 from terminals import wire
+from tests import order_books
 from tests.market import NINE_US
 
 TRUST = Trust(longest_us=30 * 86_400_000_000, tolerance_us=0)
@@ -100,6 +101,62 @@ def test_a_checksum_tells_other_bytes_apart_and_other_lengths_too():
     assert len({one.checksum, other.checksum, longer.checksum}) == 3
     assert longer.checksum >> 32 == len(longer.payload)
     assert longer.checksum < 2**63
+
+
+# --- order books and events ----------------------------------------------------------------------------------------
+
+
+def books(seq: int, *rows: dict[str, object], feed: str = "krx", source: int = 3) -> Batch:
+    content = wire.Books()
+    for one in rows:
+        content.append(**{"symbol": "005930", "time_us": NINE_US, **one})  # type: ignore[arg-type]  # what a test says
+    return batch(seq, payload=content.encode(seq, feed, 1), source=source)
+
+
+def events(seq: int, *rows: dict[str, object]) -> Batch:
+    return batch(
+        seq, payload=wire.encode_events(seq, "krx", 1, [{"event": "vi", "time": NINE_US, **one} for one in rows])
+    )
+
+
+def record_groups(*batches: Batch) -> list[batch_decoding.RecordGroup]:
+    batch_decoding.decode(batches)
+    return batch_decoding.group_records(
+        batches,
+        find=find,
+        recency=lambda _: Recency(max_future_us=0, max_age_us=None),
+        trust=TRUST,
+        rights=lambda batches, ticks, faults: None,
+    )
+
+
+def test_order_books_of_one_feed_and_source_are_judged_and_stored_together_whatever_their_depth():
+    deep = [(3, 1), (2, 1), (1, 1)]
+    batches = [
+        books(1, {"bids": deep}, {"bids": [(1, 1), (2, 1)]}),
+        events(2, {}, {"event": "VI"}),
+        books(3, {"symbol": "000660", "asks": [(5, 7)], "mid_price": 4, "seq": 9}),
+        books(4, {"bids": deep}, feed="nxt"),
+        events(5, {"symbol": "005930"}),
+        books(6, {"bids": deep, "bid_total": 8, "trade_date": 20_528}),
+    ]
+
+    for _ in range(2):  # a message may be judged again
+        groups = record_groups(*batches)
+
+        shown = [([one.number & 0xFF for one in group.batches], len(group.ticks)) for group in groups]
+        assert shown == [([1, 3, 6], 3), ([2, 5], 2), ([4], 1)]
+        assert [(one.stored, one.rejected) for one in batches] == [(1, 1), (1, 1), (1, 0), (1, 0), (1, 0), (1, 0)]
+    together = order_books.one_by_one(groups[0].ticks, groups[0].content)
+    alone = [
+        order_books.one_by_one(group.ticks, group.content)[0]
+        for one in (0, 2, 5)
+        for group in record_groups(batches[one])
+    ]
+    assert together == alone
+    assert [one.tick_id >> 13 & 0xFF for one in together] == [1, 3, 6]
+    assert [reject[1:3] for one in batches for reject in one.rejects] == [(1, "book_unordered"), (1, "event_malformed")]
+    assert json.loads(batches[0].rejects[0][3])["bids"] == [["0.00000001", "0.000001"], ["0.00000002", "0.000001"]]
 
 
 # --- how it travels ------------------------------------------------------------------------------------------------

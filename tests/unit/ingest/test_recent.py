@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.recent import BATCH_BYTES, Recent, RecentBatch
-from marketdata.types import ticks as ticks_module
+from marketdata.types import decoding
 from terminals import wire
 from tests.market import NINE_US, price
 
@@ -60,13 +60,13 @@ def test_no_more_batches_are_opened_than_it_takes(monkeypatch):
     kept = Recent(max_bytes=1 << 20, max_age_s=60.0)
     for seq in range(1, 6):
         kept.add(recent(seq, [("A", seq), ("A", seq)]), now=0.0)
-    opened, read = [], ticks_module.from_wire
+    opened, read = [], decoding.from_wire
 
     def counting(payload, **known):
         opened.append(known["batch"])
         return read(payload, **known)
 
-    monkeypatch.setattr(ticks_module, "from_wire", counting)
+    monkeypatch.setattr(decoding, "from_wire", counting)
 
     kept.newest(3)
 

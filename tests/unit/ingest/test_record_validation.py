@@ -1,6 +1,7 @@
 """Order books and events are judged by symbol and time as ticks are, and by what is theirs alone."""
 
 import json
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from ingest import record_validation
 from ingest.validation import Recency
 from marketdata.reference.symbols import Rules
-from marketdata.types import records, reject_reasons
+from marketdata.types import decoding, records, reject_reasons
+from marketdata.types.decoded import Decoded
 from marketdata.types.order_books import OrderBook
-from marketdata.types.records import BookColumns, EventRows
-from marketdata.types.ticks import ABSENT, WireBatch
+from marketdata.types.records import Content, DecodedRecords, EventRows
+from marketdata.types.ticks import ABSENT, Ticks
 from terminals import wire
+from tests import order_books
 from tests.market import NINE_US
 
 RULES = {
@@ -26,18 +29,29 @@ LEVELS = st.lists(st.tuples(st.integers(-3, 9), st.integers(0, 3)), max_size=wir
 ONE = 10**8
 
 
+class Judged(NamedTuple):
+    decoded: Decoded
+    ticks: Ticks
+    content: Content
+
+    def record(self, row):
+        return self.decoded.record(row)
+
+
 def judged(payload):
-    """The decoded batch, and the reasons of each row."""
-    decoded = records.decode(WireBatch(payload, 3, 1 << 32 | 1))
-    faults = decoded.faults.copy()
+    """What was decoded and judged, and the reasons of each row."""
+    decoded = decoding.from_wire(payload, source_id=3, batch=1 << 32 | 1)
+    assert isinstance(decoded, DecodedRecords)
+    ticks, content, faults = records.joined([decoded])
     record_validation.judge(
-        decoded,
+        ticks,
+        content,
         faults,
         rules=RULES,
-        captured_us=np.full(len(decoded.ticks), NINE_US, np.int64),
+        captured_us=np.full(len(ticks), NINE_US, np.int64),
         recency=Recency(max_future_us=5_000_000, max_age_us=None),
     )
-    return decoded, [reject_reasons.names(int(one)) for one in faults]
+    return Judged(decoded, ticks, content), [reject_reasons.names(int(one)) for one in faults]
 
 
 def books(*rows):
@@ -48,8 +62,7 @@ def books(*rows):
 
 
 def stored(decoded) -> list[OrderBook]:
-    assert isinstance(decoded.content, BookColumns)
-    return decoded.content.books(decoded.ticks)
+    return order_books.one_by_one(decoded.ticks, decoded.content)
 
 
 @pytest.mark.parametrize("symbol", ["005930", "ESM6"])

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from ingest import validation
 from marketdata.reference.symbols import Rules
+from marketdata.types import decoding
 from marketdata.types import reject_reasons as faults_module
 from marketdata.types import ticks as ticks_module
 from marketdata.types.day_figures import DAY_SCALES
+from marketdata.types.decoded import Decoded
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.ticks import ABSENT
 from terminals import wire
@@ -30,13 +32,11 @@ GOOD = {"symbol": "005930", "time": NINE_US, "price": "70000", "size": 1}
 
 def judge(*rows: Any, recency: validation.Recency = LIVE, received_us: int = NINE_US) -> list[list[str]]:
     """The reasons against each JSON row."""
-    decoded = ticks_module.from_wire(wire.encode_rows(1, "krx", 1, rows), source_id=3, batch=1 << 32 | 1)
+    decoded = decoding.from_wire(wire.encode_rows(1, "krx", 1, rows), source_id=3, batch=1 << 32 | 1)
     return judged(decoded, recency, received_us)
 
 
-def judged(
-    decoded: ticks_module.Decoded, recency: validation.Recency = LIVE, received_us: int = NINE_US
-) -> list[list[str]]:
+def judged(decoded: Decoded, recency: validation.Recency = LIVE, received_us: int = NINE_US) -> list[list[str]]:
     captured = np.full(len(decoded.ticks), received_us, np.int64)
     good = validation.judge(decoded.ticks, decoded.faults, rules=RULES, captured_us=captured, recency=recency)
     assert good.tolist() == [not fault for fault in decoded.faults.tolist()]
@@ -180,7 +180,7 @@ def test_the_age_of_a_tick_counts_from_its_receipt():
 def test_each_row_gets_the_trading_date_of_its_own_market():
     evening_us = NINE_US + 14 * 3_600_000_000 + 30 * 60_000_000  # 23:30 in Seoul, 09:30 in Chicago
     night_us = evening_us + 9 * 3_600_000_000  # 08:30 on the 17th in Seoul, 18:30 on the 16th in Chicago
-    decoded = ticks_module.from_wire(
+    decoded = decoding.from_wire(
         wire.encode_rows(
             1, "krx", 1, [but(symbol=code, time=time) for code in ("005930", "ESH6") for time in (evening_us, night_us)]
         ),
@@ -193,7 +193,7 @@ def test_each_row_gets_the_trading_date_of_its_own_market():
 
 
 def test_a_trading_date_that_was_given_stays():
-    decoded = ticks_module.from_wire(
+    decoded = decoding.from_wire(
         wire.encode_rows(1, "krx", 1, [but(trade_date="2026-03-17"), but()]), source_id=3, batch=1 << 32 | 1
     )
 
@@ -210,7 +210,7 @@ def test_columns_are_judged_like_rows():
     columns.append(symbol="000660", time_us=NINE_US, kind=wire.Kind.QUOTE)
     columns.append(symbol="005930", time_us=NINE_US, price=10**18, size=10**18, trade_date=0)
 
-    found = judged(ticks_module.from_wire(columns.encode(1, "krx", 1), source_id=3, batch=1 << 32 | 1))
+    found = judged(decoding.from_wire(columns.encode(1, "krx", 1), source_id=3, batch=1 << 32 | 1))
 
     assert found == [
         [],
@@ -243,7 +243,7 @@ def test_rows_together_are_judged_as_each_would_be_alone(rows):
         columns = wire.Columns()
         for row in some:
             columns.append(**row)
-        found = ticks_module.from_wire(columns.encode(1, "krx", 1), source_id=3, batch=1 << 32 | 1)
+        found = decoding.from_wire(columns.encode(1, "krx", 1), source_id=3, batch=1 << 32 | 1)
         captured = np.full(len(some), NINE_US, np.int64)
         good = validation.judge(found.ticks, found.faults, rules=_NIL, captured_us=captured, recency=LIVE)
         return found.faults.tolist(), [{**row, "tick_id": 0} for row in market.rows_of(found.ticks.take(good))]
@@ -264,7 +264,7 @@ def test_no_rows_are_no_trouble():
 
 def day_of(row: dict[str, Any]) -> dict[str, int]:
     """The day's figures of a row that is good, as they are stored."""
-    decoded = ticks_module.from_wire(wire.encode_rows(1, "krx", 1, [row]), source_id=3, batch=1 << 32 | 1)
+    decoded = decoding.from_wire(wire.encode_rows(1, "krx", 1, [row]), source_id=3, batch=1 << 32 | 1)
     assert judged(decoded) == [[]]
     ticks = ticks_module.with_day(decoded.ticks)
     return {} if ticks is None else {name: int(getattr(ticks.day, name)[0]) for name in DAY_SCALES}
@@ -297,7 +297,7 @@ def test_a_snapshot_that_tells_nothing_of_its_day_has_none():
 
 def test_the_neighbours_of_a_snapshot_without_a_day_keep_theirs():
     rows = [polled(open=5), but(), polled(low=7, high=9)]
-    decoded = ticks_module.from_wire(wire.encode_rows(1, "krx", 1, rows), source_id=3, batch=1 << 32 | 1)
+    decoded = decoding.from_wire(wire.encode_rows(1, "krx", 1, rows), source_id=3, batch=1 << 32 | 1)
     assert judged(decoded) == [[], [], []]
 
     found = ticks_module.with_day(decoded.ticks)

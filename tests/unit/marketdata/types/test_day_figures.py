@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from marketdata.types import day_figures
+from marketdata.types import day_figures, decoding
+from marketdata.types import decoded as decoded_module
 from marketdata.types import ticks as ticks_module
 from marketdata.types.day_figures import DAY_PRICES, DAY_SCALES
+from marketdata.types.decoded import WireBatch
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.ticks import ABSENT, GREATEST
 from terminals import wire
@@ -26,7 +28,7 @@ def batch(*rows, seq=1, **scales):
 
 
 def decoded(payload, number=1):
-    return ticks_module.from_wire(payload, source_id=3, batch=number)
+    return decoding.from_wire(payload, source_id=3, batch=number)
 
 
 def day_rows(ticks):
@@ -71,10 +73,10 @@ def test_ordinary_ticks_have_no_day_at_all():
 
 def test_batches_that_are_decoded_together_keep_their_own_days():
     payloads = [batch({}), batch(DAY, {}, seq=2), batch({"open": 3}, seq=3)]
-    members = [ticks_module.WireBatch(one, 3, number) for number, one in enumerate(payloads, 1)]
+    members = [WireBatch(one, 3, number) for number, one in enumerate(payloads, 1)]
 
-    found = [one for one in ticks_module.decode_together(members) if not isinstance(one, wire.BatchError)]
-    ticks, _ = ticks_module.joined(found)
+    found = [one for one in decoding.decode_together(members) if not isinstance(one, wire.BatchError)]
+    ticks, _ = decoded_module.joined(found)
 
     nothing = dict.fromkeys(DAY_SCALES, ABSENT)
     assert day_rows(ticks) == [nothing, DAY, nothing, nothing | {"open": 3}]

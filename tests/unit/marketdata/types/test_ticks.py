@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketdata.types import decoded as decoded_module
+from marketdata.types import decoding
 from marketdata.types import ticks as ticks_module
+from marketdata.types.decoded import Decoded, WireBatch
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.ticks import ABSENT, GREATEST, NO_DATE
 from terminals import wire
@@ -19,18 +22,18 @@ PRICES = ("price", "bid", "ask")
 SIZES = ("size", "bid_size", "ask_size", "cum_volume")
 
 
-def decoded(payload: bytes) -> ticks_module.Decoded:
-    return ticks_module.from_wire(payload, source_id=4, batch=BATCH)
+def decoded(payload: bytes) -> Decoded:
+    return decoding.from_wire(payload, source_id=4, batch=BATCH)
 
 
-def of_rows(*rows: object) -> ticks_module.Decoded:
+def of_rows(*rows: object) -> Decoded:
     """A batch of JSON rows, whatever they are."""
     body = json.dumps(rows).encode()
     header = wire.encode_rows(1, "krx", 1, [])[:-2]
     return decoded(header[:12] + struct.pack("<I", len(rows)) + header[16:] + body)
 
 
-def faults(of: ticks_module.Decoded) -> list[int]:
+def faults(of: Decoded) -> list[int]:
     return [int(fault) for fault in of.faults]
 
 
@@ -71,15 +74,15 @@ def test_batches_decoded_together_are_what_each_is_alone_and_keep_their_order():
         wire.encode_gap(9, "krx", 1, 5, 6, 7, "disk full"),
     ]
     given = [
-        ticks_module.WireBatch(payload, source_id=4, batch=ticks_module.batch_number(7, seq))
+        WireBatch(payload, source_id=4, batch=ticks_module.batch_number(7, seq))
         for seq, payload in enumerate(payloads, 1)
     ]
 
-    together = ticks_module.decode_together(given)
+    together = decoding.decode_together(given)
 
     assert isinstance(together[6], wire.BatchError)
-    found = [one for one in together if isinstance(one, ticks_module.Decoded)]
-    alone = [ticks_module.from_wire(one.payload, source_id=4, batch=one.batch) for one in given if one is not given[6]]
+    found = [one for one in together if isinstance(one, Decoded)]
+    alone = [decoding.from_wire(one.payload, source_id=4, batch=one.batch) for one in given if one is not given[6]]
     for one, other in zip(found, alone, strict=True):
         assert one.header == other.header
         assert one.symbols == other.symbols
@@ -88,18 +91,18 @@ def test_batches_decoded_together_are_what_each_is_alone_and_keep_their_order():
         assert one.faults.tolist() == other.faults.tolist()
         assert [one.record(row) for row in range(len(one.ticks))] == [other.record(r) for r in range(len(other.ticks))]
     of_feed = [one for one in found if one.header.feed == "krx"]
-    ticks, faults_found = ticks_module.joined(of_feed)
+    ticks, faults_found = decoded_module.joined(of_feed)
     assert named(ticks) == [row for one in of_feed for row in named(one.ticks)]
     assert faults_found.tolist() == [fault for one in of_feed for fault in one.faults.tolist()]
 
 
 def test_more_rows_than_the_longest_batch_are_decoded_together():
     rows: list[dict[str, object]] = [{"symbol": f"S{at % 3}", "time_us": at} for at in range(wire.BATCH_ROWS)]
-    given = [ticks_module.WireBatch(packed(rows, seq), 4, ticks_module.batch_number(7, seq)) for seq in (1, 2)]
+    given = [WireBatch(packed(rows, seq), 4, ticks_module.batch_number(7, seq)) for seq in (1, 2)]
 
-    found = [one for one in ticks_module.decode_together(given) if isinstance(one, ticks_module.Decoded)]
+    found = [one for one in decoding.decode_together(given) if isinstance(one, Decoded)]
 
-    ticks, _ = ticks_module.joined(found)
+    ticks, _ = decoded_module.joined(found)
     assert len(ticks) == 2 * wire.BATCH_ROWS
     assert ticks.symbols == ["S0", "S1", "S2"]
     assert (ticks.price == ABSENT).all()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from marketdata.types import ticks
+from marketdata.types import decoding
 from terminals import spool as spools
 from terminals import wire
 from terminals.batcher import Row
@@ -355,7 +355,7 @@ def test_float_noise_is_counted_by_rows_as_the_server_counts_it(price, seq, tmp_
     path = tmp_path / "noisy.csv"
     path.write_text(f"{HEADER}ESH4,1703545200000000000,{price},12.0,N,{seq}\n" + SAMPLE.removeprefix(HEADER))
     row = {"symbol": "ESH4", "time": 1703545200000000, "price": price, "size": "12.0", "seq": seq}
-    served = ticks.from_wire(wire.encode_rows(1, "replay", 0, [row]), source_id=1, batch=1 << 32 | 1)
+    served = decoding.from_wire(wire.encode_rows(1, "replay", 0, [row]), source_id=1, batch=1 << 32 | 1)
 
     first, *_ = read(path)
 
