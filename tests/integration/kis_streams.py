@@ -23,6 +23,7 @@ from terminals.wire import (
     decode_columns,
     new_secret,
     parse_columns,
+    parse_events,
     parse_gaps,
     parse_header,
 )
@@ -197,6 +198,7 @@ class Content:
         self.gaps: list[tuple[str, Gap]] = []
         self.batches: Counter[Encoding] = Counter()
         self.books = 0
+        self.events: list[Any] = []
         for _seq, payload in spools.read(spool):
             header = parse_header(payload)
             self.batches[header.encoding] += 1
@@ -208,6 +210,8 @@ class Content:
                 ]
             elif header.encoding is Encoding.BOOKS:
                 self.books += header.rows
+            elif header.encoding is Encoding.EVENTS:
+                self.events += parse_events(payload, header)
             elif header.encoding is Encoding.GAP:
                 self.gaps += [(header.feed, gap) for gap in parse_gaps(payload, header)]
 

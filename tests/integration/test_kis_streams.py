@@ -134,6 +134,9 @@ def test_the_faults_of_frames_lose_nothing_that_is_not_told(tmp_path):
     assert intake.counts.recounted >= 5
     assert intake.counts.rows["expected"] == account["expected"] == 10
     assert {TR: {48}, "H0STASP0": {64}} == intake.counts.widths
+    fields = [one["body"] for one in content.events if one["event"] == "fields"]
+    assert any(body["tr"] == TR and body.get("extra_47") == "0" for body in fields)
+    assert any(body["tr"] == "H0STASP0" and body.get("market_cls_code") == "2" for body in fields)
     named: Counter[str] = Counter()
     for (_tr, reason), count in intake.quarantine.counts.items():
         named[reason] += count
@@ -380,24 +383,35 @@ def test_a_clock_that_is_wrong_is_told_and_books_have_the_time_of_the_service(tm
         assert running.streams.intake.counts.alarms["clock"] > 0
 
 
-def test_overseas_futures_and_index_records_come_through(tmp_path):
-    with streams(tmp_path, trades=1_000_000) as (kis, running):
-        running.wish(
-            [
-                *wishes(["DNASAAPL", "RNASMSFT"], feed="overseas"),
-                *wishes(["A01612"], feed="futures"),
-                *wishes(["2001"], Kind.INDEX, feed="index"),
-            ]
-        )
-        running.until_active(4)
+def test_overseas_derivative_and_index_records_come_through(tmp_path):
+    wanted = {
+        "overseas": ["DNASAAPL", "RNASMSFT"],
+        "futures": ["A01612"],
+        "options": ["B01612500"],
+        "stock_futures": ["A11612"],
+        "night_futures": ["A01703"],
+    }
+    kinds = {"overseas": (Kind.TRADE,)}
+    wished = wishes(["2001"], Kind.INDEX, feed="index")
+    for feed, codes in wanted.items():
+        wished += wishes(codes, *kinds.get(feed, (Kind.TRADE, Kind.BOOK)), feed=feed)
+    with streams(tmp_path, symbols=1, trades=1_000_000) as (kis, running):
+        running.wish(wished)
+        running.until_active(11)
         kis.order("go")
         rows = running.streams.intake.counts.rows
-        running.until(lambda: rows["trade"] > 20 and rows["status"] > 5, "records of each kind")
+        trs = {one.registration.tr_id for one in wished if one.kind is Kind.TRADE}
+
+        def came():
+            return trs <= {key.split()[0] for key in kis.account()["sent"]} and rows["status"] > 5 and rows["book"] > 20
+
+        running.until(came, "records of each kind")
 
     content = Content(running.spool)
     assert {row["symbol"] for row in content.trades("kis_delayed")} == {"AAPL"}
     assert {row["symbol"] for row in content.trades("kis_overseas")} == {"MSFT"}
-    assert {row["symbol"] for row in content.trades("krx")} == {"A01612"}
+    assert {row["symbol"] for row in content.trades("krx")} >= {"A01612", "B01612500", "A11612"}
+    assert {row["symbol"] for row in content.trades("kis_night")} == {"A01703"}
     assert running.streams.intake.quarantine.total == 0
 
 

@@ -212,6 +212,8 @@ class Intake:
             self._set_records_aside(made, frame.layout.tr_id, message.now_us)
         is_counted = frame.layout.is_counted
         self._send(made.feed, self.holes.check(made.feed, made.rows) if is_counted else Found(made.rows, []))
+        if made.events:
+            self._send_rows(made.feed, made.events)
         if made.delayed:
             self._send(KIS_DELAYED, Found(made.delayed, []))
 

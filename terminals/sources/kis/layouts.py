@@ -1,6 +1,7 @@
 """What the records of each TR of the WebSocket consist of: names in their order, how many of them have to be there, and
 which widths were seen. A record may always be wider: KIS adds fields at the end without a word (47th of H0STCNT0 on
-2026-09-14, 63rd of H0STASP0 on 2026-09-16). Field orders: koreainvestment/open-trading-api and the portal's tables.
+2026-09-14, 63rd of H0STASP0 on 2026-09-16). Field orders: koreainvestment/open-trading-api (of options, stock futures
+and the night's books at commit 885dd4e, `examples_llm/domestic_futureoption`) and the portal's tables.
 """
 
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class Layout:
     code_form: CodeForm
     time_field: str
     """HHMMSS of the record."""
+    told: tuple[str, ...] = ()
+    """Fields that no column has, told when they change (`field_changes`), as is what is behind the known ones."""
 
     @property
     def is_counted(self) -> bool:
@@ -93,6 +96,8 @@ _BOOK_KRX = (*_BOOK, "MID_PRC", "MIDP_TOTAL_RSQN", "MIDP_CLS_CODE", "MARKET_CLS_
 _BOOK_NXT = (
     *_BOOK, "KMID_PRC", "KMID_TOTAL_RSQN", "KMID_CLS_CODE", "NMID_PRC", "NMID_TOTAL_RSQN", "NMID_CLS_CODE",
 )  # fmt: skip
+_TOLD_OF_TRADES = ("VI_STND_PRC", "MARKET_CLS_CODE")
+_TOLD_OF_BOOKS = ("MIDP_CLS_CODE", "KMID_CLS_CODE", "NMID_CLS_CODE", "MARKET_CLS_CODE", "ANTC_EXCH_CLS_CODE")
 _STATUS = (
     "MKSC_SHRN_ISCD", "TRHT_YN", "TR_SUSP_REAS_CNTT", "MKOP_CLS_CODE", "ANTC_MKOP_CLS_CODE", "MRKT_TRTM_CLS_CODE",
     "DIVI_APP_CLS_CODE", "ISCD_STAT_CLS_CODE", "VI_CLS_CODE", "OVTM_VI_CLS_CODE", "EXCH_CLS_CODE",
@@ -118,11 +123,36 @@ _FUTURES_HEAD = (
 _FUTURES_TAIL = ("DYNM_MXPR", "DYNM_LLAM", "DYNM_PRC_LIMT_YN")
 _FUTURES = (*_FUTURES_HEAD, "DSCS_BLTR_ACML_QTY", *_FUTURES_TAIL)
 _NIGHT_FUTURES = (*_FUTURES_HEAD, *_FUTURES_TAIL)
-_FUTURES_BOOK = (
-    "FUTS_SHRN_ISCD", "BSOP_HOUR", *_numbered("FUTS_ASKP", "FUTS_BIDP", "ASKP_CSNU", "BIDP_CSNU", levels=5),
-    *_numbered("ASKP_RSQN", "BIDP_RSQN", levels=5), "TOTAL_ASKP_CSNU", "TOTAL_BIDP_CSNU", "TOTAL_ASKP_RSQN",
-    "TOTAL_BIDP_RSQN", "TOTAL_ASKP_RSQN_ICDC", "TOTAL_BIDP_RSQN_ICDC",
+# The places of _NIGHT_FUTURES under other names.
+_STOCK_FUTURES = (
+    "FUTS_SHRN_ISCD", "BSOP_HOUR", "STCK_PRPR", "PRDY_VRSS_SIGN", "PRDY_VRSS", "FUTS_PRDY_CTRT", "STCK_OPRC",
+    "STCK_HGPR", "STCK_LWPR", *_FUTURES_HEAD[9:22], "OPRC_VRSS_PRPR", *_FUTURES_HEAD[23:25], "HGPR_VRSS_PRPR",
+    *_FUTURES_HEAD[26:28], "LWPR_VRSS_PRPR", *_FUTURES_HEAD[29:34], "ASKP1", "BIDP1", *_FUTURES_HEAD[36:],
+    *_FUTURES_TAIL,
 )  # fmt: skip
+_OPTIONS = (
+    "OPTN_SHRN_ISCD", "BSOP_HOUR", "OPTN_PRPR", "PRDY_VRSS_SIGN", "OPTN_PRDY_VRSS", "PRDY_CTRT", "OPTN_OPRC",
+    "OPTN_HGPR", "OPTN_LWPR", "LAST_CNQN", "ACML_VOL", "ACML_TR_PBMN", "HTS_THPR", "HTS_OTST_STPL_QTY",
+    "OTST_STPL_QTY_ICDC", "OPRC_HOUR", "OPRC_VRSS_PRPR_SIGN", "OPRC_VRSS_NMIX_PRPR", "HGPR_HOUR",
+    "HGPR_VRSS_PRPR_SIGN", "HGPR_VRSS_NMIX_PRPR", "LWPR_HOUR", "LWPR_VRSS_PRPR_SIGN", "LWPR_VRSS_NMIX_PRPR",
+    "SHNU_RATE", "PRMM_VAL", "INVL_VAL", "TMVL_VAL", "DELTA", "GAMA", "VEGA", "THETA", "RHO", "HTS_INTS_VLTL", "ESDG",
+    "OTST_STPL_RGBF_QTY_ICDC", "THPR_BASIS", "UNAS_HIST_VLTL", "CTTR", "DPRT", "MRKT_BASIS", "OPTN_ASKP1",
+    "OPTN_BIDP1", "ASKP_RSQN1", "BIDP_RSQN1", "SELN_CNTG_CSNU", "SHNU_CNTG_CSNU", "NTBY_CNTG_CSNU", "SELN_CNTG_SMTN",
+    "SHNU_CNTG_SMTN", "TOTAL_ASKP_RSQN", "TOTAL_BIDP_RSQN", "PRDY_VOL_VRSS_ACML_VOL_RATE", "AVRG_VLTL",
+    "DSCS_LRQN_VOL", *_FUTURES_TAIL,
+)  # fmt: skip
+
+
+def _derivative_book(code: str, price: str, levels: int) -> tuple[str, ...]:
+    numbered = (f"{price}ASKP", f"{price}BIDP", "ASKP_CSNU", "BIDP_CSNU", "ASKP_RSQN", "BIDP_RSQN")
+    totals = ("TOTAL_ASKP_CSNU", "TOTAL_BIDP_CSNU", "TOTAL_ASKP_RSQN", "TOTAL_BIDP_RSQN")
+    changes = ("TOTAL_ASKP_RSQN_ICDC", "TOTAL_BIDP_RSQN_ICDC")
+    return (code, "BSOP_HOUR", *_numbered(*numbered, levels=levels), *totals, *changes)
+
+
+_FUTURES_BOOK = _derivative_book("FUTS_SHRN_ISCD", "FUTS_", 5)
+_OPTIONS_BOOK = _derivative_book("OPTN_SHRN_ISCD", "OPTN_", 5)
+_STOCK_FUTURES_BOOK = _derivative_book("FUTS_SHRN_ISCD", "", 10)
 _OVERSEAS = (
     "RSYM", "SYMB", "ZDIV", "TYMD", "XYMD", "XHMS", "KYMD", "KHMS", "OPEN", "HIGH", "LOW", "LAST", "SIGN", "DIFF",
     "RATE", "PBID", "PASK", "VBID", "VASK", "EVOL", "TVOL", "TAMT", "BIVL", "ASVL", "STRN", "MTYP",
@@ -144,9 +174,9 @@ def _table() -> dict[str, Layout]:
         expected_widths, needed = ((45,), 45) if feed == KRX else ((46, 47), 46)
         hour = "STCK_CNTG_HOUR"
         found += [
-            Layout(f"H0{letters}CNT0", Content.TRADE, feed, trade, 46, (46, 47), stock, hour),
+            Layout(f"H0{letters}CNT0", Content.TRADE, feed, trade, 46, (46, 47), stock, hour, _TOLD_OF_TRADES),
             Layout(f"H0{letters}ANC0", Content.EXPECTED, feed, expected, needed, expected_widths, stock, hour),
-            Layout(f"H0{letters}ASP0", Content.BOOK, feed, book, 59, book_widths, stock, "BSOP_HOUR"),
+            Layout(f"H0{letters}ASP0", Content.BOOK, feed, book, 59, book_widths, stock, "BSOP_HOUR", _TOLD_OF_BOOKS),
             # Status records have no time. 11 fields are documented, 10 were seen; the documented table of the unified
             # one leaves the code out, which is there.
             Layout(f"H0{letters}MKO0", Content.MARKET_STATUS, feed, _STATUS, 10, (10, 11), stock, ""),
@@ -157,6 +187,11 @@ def _table() -> dict[str, Layout]:
         Layout("H0IFCNT0", Content.FUTURES_TRADE, KRX, _FUTURES, 50, (50,), derivative, hour),
         Layout("H0MFCNT0", Content.FUTURES_TRADE, KIS_NIGHT, _NIGHT_FUTURES, 49, (49,), derivative, hour),
         Layout("H0IFASP0", Content.BOOK, KRX, _FUTURES_BOOK, 38, (38,), derivative, hour),
+        Layout("H0MFASP0", Content.BOOK, KIS_NIGHT, _FUTURES_BOOK, 38, (38,), derivative, hour),
+        Layout("H0IOCNT0", Content.FUTURES_TRADE, KRX, _OPTIONS, 58, (58,), derivative, hour),
+        Layout("H0IOASP0", Content.BOOK, KRX, _OPTIONS_BOOK, 38, (38,), derivative, hour),
+        Layout("H0ZFCNT0", Content.FUTURES_TRADE, KRX, _STOCK_FUTURES, 49, (49,), derivative, hour),
+        Layout("H0ZFASP0", Content.BOOK, KRX, _STOCK_FUTURES_BOOK, 68, (68,), derivative, hour),
         # 26 wide with RSYM in front was seen live; a sample lists 25 without it, which nobody has seen.
         Layout("HDFSCNT0", Content.OVERSEAS_TRADE, KIS_OVERSEAS, _OVERSEAS, 26, (26,), CodeForm.OVERSEAS, "KHMS"),
         # One level, and ten for the United States.

@@ -41,8 +41,17 @@ class Coverage(Enum):
 
 _LETTERS: Final = {"krx": "ST", "nxt": "NX", "unified": "UN"}
 _STOCK_TRS: Final = {Kind.TRADE: "CNT0", Kind.BOOK: "ASP0", Kind.EXPECTED: "ANC0", Kind.STATUS: "MKO0"}
-_FUTURES_TRS: Final = {Kind.TRADE: "H0IFCNT0", Kind.BOOK: "H0IFASP0"}
-_OVERSEAS_TRS: Final = {Kind.TRADE: "HDFSCNT0", Kind.BOOK: "HDFSASP0"}
+_TRS: Final = {
+    "index": {Kind.INDEX: "H0UPCNT0"},
+    "futures": {Kind.TRADE: "H0IFCNT0", Kind.BOOK: "H0IFASP0"},
+    "options": {Kind.TRADE: "H0IOCNT0", Kind.BOOK: "H0IOASP0"},
+    "stock_futures": {Kind.TRADE: "H0ZFCNT0", Kind.BOOK: "H0ZFASP0"},
+    "night_futures": {Kind.TRADE: "H0MFCNT0", Kind.BOOK: "H0MFASP0"},
+    "overseas": {Kind.TRADE: "HDFSCNT0", Kind.BOOK: "HDFSASP0"},
+}
+FEEDS: Final = (*_LETTERS, *_TRS)
+"""Where symbols may be wanted."""
+_PUSHED_ONLY: Final = frozenset(tr_id for feed in ("night_futures", "overseas") for tr_id in _TRS[feed].values())
 POLLED: Final = frozenset({Kind.TRADE, Kind.BOOK, Kind.INDEX})
 """What REST has too, as a picture of the moment. Expected prices and status are pushed only."""
 
@@ -56,13 +65,16 @@ class Wish:
     kind: Kind
     priority: int = 100
 
+    @property
+    def is_polled(self) -> bool:
+        """Whether REST has it, too."""
+        return self.kind in POLLED and self.registration.tr_id not in _PUSHED_ONLY
+
 
 def registration_of(symbol: str, kind: Kind, feed: str) -> Registration | None:
-    """What to register for `symbol` on `feed`: krx, nxt, unified, index, futures or overseas (the symbol is then the
-    key with its exchange, such as DNASAAPL). None where KIS has no such TR."""
-    if feed == "index":
-        return Registration("H0UPCNT0", symbol) if kind is Kind.INDEX else None
-    by_kind = {"futures": _FUTURES_TRS, "overseas": _OVERSEAS_TRS}.get(feed)
+    """What to register for `symbol` on `feed`, one of FEEDS; of overseas the symbol is the key with its exchange
+    (DNASAAPL). None where KIS has no such TR."""
+    by_kind = _TRS.get(feed)
     if by_kind is not None:
         tr_id = by_kind.get(kind)
         return Registration(tr_id, symbol) if tr_id else None
@@ -131,7 +143,7 @@ def plan(
     coverage = dict.fromkeys(chosen, Coverage.WEBSOCKET)
     room = dict(polling or {})
     for wish in order[len(chosen) :]:
-        free = room.get(wish.kind, 0) if wish.kind in POLLED else 0
+        free = room.get(wish.kind, 0) if wish.is_polled else 0
         coverage[wish] = Coverage.POLLING if free > 0 else Coverage.NONE
         if free > 0:
             room[wish.kind] = free - 1

@@ -11,6 +11,7 @@ from terminals import exact
 from terminals.batcher import Row
 from terminals.sources.kis import exchange_zones, korean_time
 from terminals.sources.kis.conditions import Conditions
+from terminals.sources.kis.field_changes import FieldChanges
 from terminals.sources.kis.frames import Frame
 from terminals.sources.kis.layouts import KIS_NIGHT, Content, Layout, place_of
 from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side
@@ -52,6 +53,8 @@ class Rows:
     feed: str
     rows: list[Row] = field(default_factory=list)
     delayed: list[Row] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    """What changed beside the rows."""
     wrong: list[Wrong] = field(default_factory=list)
     without_price: int = 0
     """Indications that said that there is none."""
@@ -65,6 +68,7 @@ class Converter:
         self._prices, self._sizes = _Numbers(PRICE_SCALE), _Numbers(SIZE_SCALE)
         self._times, self._dates = korean_time.Times(), korean_time.Dates()
         self._conditions = Conditions()
+        self._field_changes = FieldChanges()
         self._columns: dict[str, tuple[int, ...]] = {}
         self._by_content: dict[Content, Callable[[Frame, int, Rows], None]] = {
             Content.TRADE: self._trades,
@@ -81,6 +85,9 @@ class Converter:
         """The rows of a frame that came at `now_us`, by which records without a date are dated."""
         made = Rows(frame.layout.feed)
         self._by_content[frame.layout.content](frame, now_us, made)
+        for symbol, fields in self._field_changes.of(frame, now_us):
+            body: dict[str, object] = {"tr": frame.layout.tr_id, **fields}
+            made.events.append(self.event("fields", now_us=now_us, symbol=symbol, body=body))
         return made
 
     def event(self, name: str, *, now_us: int, body: dict[str, object], symbol: str | None = None) -> Row:
@@ -209,7 +216,7 @@ class Converter:
                         "time_us": time_us,
                         "kind": Kind.BOOK,
                         "seq": next(self._seq),
-                        "trade_date": days,
+                        "trade_date": None if layout.feed == KIS_NIGHT else days,
                         "bids": self._side(record, bids, bid_sizes),
                         "asks": self._side(record, asks, ask_sizes),
                         "bid_total": self._size(record[named["TOTAL_BIDP_RSQN"]]),
@@ -249,10 +256,16 @@ class Converter:
             made.rows.append({**row, "trade_date": days})
 
     def _futures(self, frame: Frame, now_us: int, made: Rows) -> None:
+        names = frame.layout.names
+        # Futures, options and stock futures call them otherwise.
+        price_name, bid_name, ask_name = (
+            next(name for name in (f"FUTS_{one}", f"OPTN_{one}", f"STCK_{one}", one) if name in names)
+            for one in ("PRPR", "BIDP1", "ASKP1")
+        )
         places = self._places(
             frame.layout,
-            *("FUTS_SHRN_ISCD", "BSOP_HOUR", "FUTS_PRPR", "LAST_CNQN", "ACML_VOL"),
-            *("FUTS_BIDP1", "FUTS_ASKP1", "BIDP_RSQN1", "ASKP_RSQN1"),
+            *(names[0], "BSOP_HOUR", price_name, "LAST_CNQN", "ACML_VOL"),
+            *(bid_name, ask_name, "BIDP_RSQN1", "ASKP_RSQN1"),
         )
         for record in _records(frame):
             symbol, hour, price_text, size_text, cum, bid, ask, bid_size, ask_size = (record[one] for one in places)
@@ -400,7 +413,7 @@ def _records(frame: Frame) -> Iterator[list[str]]:
 def _levels(layout: Layout, width: int) -> tuple[list[int], list[int], list[int], list[int]]:
     """The places of asks, bids and their sizes."""
     names = layout.names[:width]
-    prefix = "FUTS_" if "FUTS_ASKP1" in names else ""
+    prefix = next(one for one in ("FUTS_", "OPTN_", "") if f"{one}ASKP1" in names)
     asks, bids, ask_sizes, bid_sizes = (
         [names.index(f"{name}{level}") for level in range(1, 11) if f"{name}{level}" in names]
         for name in (f"{prefix}ASKP", f"{prefix}BIDP", "ASKP_RSQN", "BIDP_RSQN")

@@ -39,6 +39,7 @@ _LOG_S: Final = 10.0
 _EVENT_S: Final = 60.0
 _ROOM_S: Final = 0.02
 _DIVISIONS: Final = {"krx": "J", "nxt": "NX", "unified": "UN"}
+_DERIVATIVES: Final = {"futures": "F", "options": "O", "stock_futures": "JF"}
 _TEST_SYMBOLS, _TEST_S = 5, 5.0
 _MAIN_SYMBOLS: Final = 30
 
@@ -214,8 +215,8 @@ class Kis:
             division = _DIVISIONS.get(one.feed)
             if division:
                 found.append(Target(one.symbol, Picture.QUOTE, division))
-            elif one.feed == "futures":
-                found.append(Target(one.symbol, Picture.FUTURE, "F"))
+            elif one.feed in _DERIVATIVES:
+                found.append(Target(one.symbol, Picture.FUTURE, _DERIVATIVES[one.feed]))
             elif one.feed == "index":
                 found.append(Target(one.symbol, Picture.INDEX, "U"))
         polled = self._streams.plan.polled() if self._streams else []
@@ -319,6 +320,7 @@ def _approval(client: Client) -> Approval:
 
 def _book(wish: Wish) -> Target:
     letters = wish.registration.tr_id[2:4]
-    if letters == "IF":
-        return Target(wish.symbol, Picture.FUTURE_BOOK, "F")
+    derivative = {"IF": "futures", "IO": "options", "ZF": "stock_futures"}.get(letters)
+    if derivative:
+        return Target(wish.symbol, Picture.FUTURE_BOOK, _DERIVATIVES[derivative])
     return Target(wish.symbol, Picture.BOOK, {"NX": "NX", "UN": "UN"}.get(letters, "J"))

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from terminals.sources.contract import WrongInput
-from terminals.sources.kis.planner import Kind, Wish, registration_of
+from terminals.sources.kis.planner import FEEDS, Kind, Wish, registration_of
 from terminals.wire.language import gettext as _
 
 MODES: Final = ("setup", "test", "realtime", "production")
-FEEDS: Final = ("krx", "nxt", "unified", "index", "futures", "overseas")
 _DEFAULT: Final = {"index": (Kind.INDEX,)}
 _KNOWN: Final = ("codes", "feed", "kinds", "priority")
 _CODE: Final = re.compile(r"[0-9A-Za-z./-]{1,20}", re.ASCII)

@@ -99,6 +99,36 @@ def futures(code: str, price: float, size: int, volume: int, moment: datetime.da
     return _wide(values, 50)
 
 
+def option(code: str, price: float, size: int, volume: int, moment: datetime.datetime) -> list[str]:
+    """H0IOCNT0."""
+    text = f"{price:.2f}"
+    values = [code, moment.strftime("%H%M%S"), text, "2", "0.25", "0.1", *[text] * 3, str(size), str(volume), "0"]
+    values += ["0"] * (41 - len(values)) + [f"{price + 0.05:.2f}", text, "12", "8"]
+    return _wide(values, 58)
+
+
+def stock_future(code: str, price: float, size: int, volume: int, moment: datetime.datetime) -> list[str]:
+    """H0ZFCNT0."""
+    text = f"{price:.0f}"
+    values = [code, moment.strftime("%H%M%S"), text, "2", "100", "0.1", *[text] * 3, str(size), str(volume), "0"]
+    values += ["0"] * (34 - len(values)) + [f"{price + 100:.0f}", text, "12", "8"]
+    return _wide(values, 49)
+
+
+def night_future(code: str, price: float, size: int, volume: int, moment: datetime.datetime) -> list[str]:
+    """H0MFCNT0: as of the day without its 47th value."""
+    values = futures(code, price, size, volume, moment)
+    return values[:46] + values[47:]
+
+
+def derivative_book(code: str, price: float, levels: int, moment: datetime.datetime) -> list[str]:
+    """H0IFASP0, H0IOASP0, H0MFASP0 of five levels, H0ZFASP0 of ten."""
+    asks = [f"{price + step:.2f}" for step in range(1, levels + 1)]
+    bids = [f"{price - step:.2f}" for step in range(levels)]
+    counts, sizes = ["3"] * 2 * levels, [str(10 + level) for level in range(2 * levels)]
+    return [code, moment.strftime("%H%M%S"), *asks, *bids, *counts, *sizes, "15", "15", "60", "85", "0", "0"]
+
+
 def overseas(key: str, price: float, size: int, volume: int, moment: datetime.datetime) -> list[str]:
     """HDFSCNT0 of an exchange in New York: its own date and time, daylight saving time included, and Seoul's."""
     local, text = moment.astimezone(NEW_YORK), f"{price:.4f}"

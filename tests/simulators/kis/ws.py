@@ -45,9 +45,17 @@ _TEXTS: Final = {
     "OPSP8997": "invalid tr_type",
     "OPSP9999": "invalid JSON  ",
 }
-_KNOWN: Final = frozenset(
+_OF_STOCKS: Final = frozenset(
     f"H0{letters}{kind}" for letters in ("ST", "NX", "UN") for kind in ("CNT0", "ASP0", "ANC0", "MKO0")
-) | {"H0UPCNT0", "H0IFCNT0", "H0IFASP0", "HDFSCNT0"}
+) | {"H0UPCNT0", "HDFSCNT0"}
+_DERIVATIVES: Final = {
+    "H0IFCNT0": (wire_records.futures, 501.25),
+    "H0IOCNT0": (wire_records.option, 12.5),
+    "H0ZFCNT0": (wire_records.stock_future, 71_000.0),
+    "H0MFCNT0": (wire_records.night_future, 501.25),
+}
+_DERIVATIVE_BOOKS: Final = {"H0IFASP0": 5, "H0IOASP0": 5, "H0MFASP0": 5, "H0ZFASP0": 10}
+_KNOWN: Final = _OF_STOCKS | set(_DERIVATIVES) | set(_DERIVATIVE_BOOKS)
 
 
 @dataclass(eq=False)
@@ -437,7 +445,7 @@ class WebSocketSimulator:
         return sent
 
     async def _others(self) -> None:
-        """Index, futures and overseas records, a few a second of each that is registered."""
+        """Index, derivative and overseas records, a few a second of each that is registered."""
         moment = self.clock.now()
         for tr_id, code in self.registrations():
             if self._rng.random() > 0.05:
@@ -446,9 +454,13 @@ class WebSocketSimulator:
             if tr_id == "H0UPCNT0":
                 value = 500 + math.sin(moment.timestamp() / 60)
                 self.account.events += await self._push(tr_id, [(code, wire_records.index(code, value, moment))])
-            elif tr_id == "H0IFCNT0":
+            elif tr_id in _DERIVATIVE_BOOKS:
+                values = wire_records.derivative_book(code, 501.25, _DERIVATIVE_BOOKS[tr_id], moment)
+                self.account.books += await self._push(tr_id, [(code, values)])
+            elif tr_id in _DERIVATIVES:
                 volume = self._futures[code] = self._futures.get(code, 0) + size
-                values = wire_records.futures(code, 501.25, size, volume, moment)
+                make, price = _DERIVATIVES[tr_id]
+                values = make(code, price, size, volume, moment)
                 if await self._push(tr_id, [(code, values)]):
                     self._count_other((tr_id, code), size, volume, moment.strftime("%Y%m%d"))
             elif tr_id == "HDFSCNT0":

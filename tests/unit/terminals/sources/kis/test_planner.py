@@ -153,3 +153,25 @@ def test_a_kind_that_kis_does_not_push_has_none():
     assert registration_of("A01612", Kind.STATUS, "futures") is None
     assert registration_of("2001", Kind.BOOK, "index") is None
     assert registration_of("005930", Kind.TRADE, "elsewhere") is None
+
+
+@pytest.mark.parametrize(
+    ("feed", "trade", "book", "is_polled"),
+    [
+        ("futures", "H0IFCNT0", "H0IFASP0", True),
+        ("options", "H0IOCNT0", "H0IOASP0", True),
+        ("stock_futures", "H0ZFCNT0", "H0ZFASP0", True),
+        ("night_futures", "H0MFCNT0", "H0MFASP0", False),
+        ("overseas", "HDFSCNT0", "HDFSASP0", False),
+    ],
+)
+def test_each_market_has_its_own_registrations_and_what_rest_does_not_have_is_not_polled(feed, trade, book, is_polled):
+    wishes = []
+    for kind, tr_id in ((Kind.TRADE, trade), (Kind.BOOK, book)):
+        registration = registration_of("A01612", kind, feed)
+        assert registration == Registration(tr_id, "A01612")
+        wishes.append(Wish(registration, "A01612", kind))
+
+    found = plan(wishes, [], polling={Kind.TRADE: 9, Kind.BOOK: 9})
+
+    assert set(found.coverage.values()) == {Coverage.POLLING if is_polled else Coverage.NONE}

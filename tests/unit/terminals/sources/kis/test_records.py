@@ -6,7 +6,9 @@ from terminals.sources.kis.encryption import CannotDecrypt, decrypt
 from terminals.sources.kis.frames import Reader
 from terminals.sources.kis.records import Converter
 from terminals.wire import Kind, Side
+from tests.simulators.kis import wire_records
 from tests.unit.terminals.sources.kis import frames_of_kis as samples
+from tests.unit.terminals.sources.kis.conftest import NOON
 from tests.unit.terminals.sources.kis.frames_of_kis import book, trade
 
 KST = datetime.timezone(datetime.timedelta(hours=9))
@@ -207,6 +209,37 @@ def test_a_futures_trade_and_its_book_of_five_levels():
     assert books.rows[0]["asks"][0] == (501_30 * 10**6, 10**6)
     assert books.rows[0]["bids"][4] == (501_05 * 10**6, 10 * 10**6)
     assert "cum_volume" not in books.rows[0] or books.rows[0]["cum_volume"] is None
+
+
+@pytest.mark.parametrize(
+    ("tr_id", "record", "price", "ask"),
+    [
+        ("H0IOCNT0", wire_records.option("B01612500", 12.5, 3, 1520, NOON), "12.50", "12.55"),
+        ("H0ZFCNT0", wire_records.stock_future("A11612", 71_000, 3, 1520, NOON), "71000", "71100"),
+        ("H0MFCNT0", wire_records.night_future("A01612", 501.25, 3, 1520, NOON), "501.25", "501.30"),
+    ],
+)
+def test_trades_of_options_stock_futures_and_the_night_are_read_by_their_own_names(tr_id, record, price, ask):
+    (row,) = convert(tr_id, "^".join(record)).rows
+
+    assert (row["symbol"], row["size"], row["cum_volume"]) == (record[0], 3 * 10**6, 1520 * 10**6)
+    assert (row["price"], row["bid"], row["ask"]) == tuple(int(float(one) * 10**8) for one in (price, price, ask))
+
+
+@pytest.mark.parametrize(
+    ("tr_id", "levels", "feed"),
+    [("H0IOASP0", 5, "krx"), ("H0ZFASP0", 10, "krx"), ("H0MFASP0", 5, "kis_night")],
+)
+def test_books_of_options_stock_futures_and_the_night_have_their_levels(tr_id, levels, feed):
+    made = convert(tr_id, "^".join(wire_records.derivative_book("A01612", 501.25, levels, NOON)))
+
+    (row,) = made.rows
+    assert (made.feed, len(row["asks"]), len(row["bids"])) == (feed, levels, levels)
+    assert (row["asks"][0], row["bids"][-1]) == (
+        (502_25 * 10**6, 10 * 10**6),
+        ((502_25 - 100 * levels) * 10**6, (9 + 2 * levels) * 10**6),
+    )
+    assert (row["trade_date"] is None) == (feed == "kis_night")
 
 
 def test_a_trade_of_the_night_leaves_its_trading_date_to_the_server():

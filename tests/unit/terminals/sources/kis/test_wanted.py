@@ -23,13 +23,21 @@ def test_tables_say_feed_kinds_and_priority():
             {"codes": ["005930"], "feed": "unified", "kinds": ["trade", "status"], "priority": 3},
             {"codes": ["2001"], "feed": "index"},
             {"codes": ["DNASAAPL"], "feed": "overseas", "kinds": ["trade"]},
+            {"codes": ["A01612"], "feed": "night_futures"},
         ]
     }
 
     found = read_wanted(None, tables)
 
     assert found[0] == Wanted("005930", "unified", (Kind.TRADE, Kind.STATUS), 3)
-    assert [wish.registration.tr_id for wish in wishes(found)] == ["H0UNCNT0", "H0UNMKO0", "H0UPCNT0", "HDFSCNT0"]
+    assert [wish.registration.tr_id for wish in wishes(found)] == [
+        "H0UNCNT0",
+        "H0UNMKO0",
+        "H0UPCNT0",
+        "HDFSCNT0",
+        "H0MFCNT0",
+        "H0MFASP0",
+    ]
 
 
 @pytest.mark.parametrize(

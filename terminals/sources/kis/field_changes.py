@@ -1,0 +1,71 @@
+"""Fields of trades and books that no column has: the price that a volatility interruption is reckoned from, classes of
+the market, and whatever KIS adds at the end of a record. They are told when they change, for they seldom do; the rows
+beside them stay as fast as they were.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from terminals.sources.kis.frames import Frame
+from terminals.sources.kis.layouts import Content, Layout
+
+_SYMBOLS: Final = 20_000
+_PAUSE_US: Final = 10_000_000
+"""Between two words on one symbol: a new field that is another in each record must not double the rows."""
+_CONTENTS: Final = (Content.TRADE, Content.BOOK, Content.EXPECTED, Content.FUTURES_TRADE)
+"""Of the others each field is told, or (overseas) the code is no symbol."""
+_FORMS: Final = 200
+_NOTHING: Final = ("", "(null)")
+
+
+class _OfTR:
+    """One TR at one width. `told` holds what was told last of each symbol: (symbol, values …)."""
+
+    def __init__(self, layout: Layout, width: int) -> None:
+        self.places = [
+            place for place in range(width) if place >= len(layout.names) or layout.names[place] in layout.told
+        ]
+        self.names = [layout.name_of(place).lower() for place in self.places]
+        self.told: set[tuple[str, ...]] = set()
+        self.last: dict[str, tuple[tuple[str, ...], int]] = {}
+
+
+class FieldChanges:
+    """Of 20,000 symbols of a TR; further ones are not told."""
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[str, int], _OfTR] = {}
+
+    def of(self, frame: Frame, now_us: int) -> Sequence[tuple[str, dict[str, str]]]:
+        """(symbol, its fields that hold something) where one of them is another than it was told last."""
+        layout, width, values = frame.layout, frame.width, frame.values
+        if layout.content not in _CONTENTS:
+            return ()
+        one = self._of.get((layout.tr_id, width))
+        if one is None:
+            if len(self._of) >= _FORMS:
+                self._of.clear()
+            one = self._of[layout.tr_id, width] = _OfTR(layout, width)
+        if not one.places:
+            return ()
+        columns = [values[place::width] for place in one.places]
+        # The ordinary case: nothing has changed. One call over all records of the frame.
+        if one.told.issuperset(zip(values[::width], *columns, strict=True)):
+            return ()
+        return list(_changes(one, zip(values[::width], *columns, strict=True), now_us))
+
+
+def _changes(one: _OfTR, records: Iterator[tuple[str, ...]], now_us: int) -> Iterator[tuple[str, dict[str, str]]]:
+    for record in dict.fromkeys(records):
+        symbol = record[0]
+        before = one.last.get(symbol)
+        if before is None:
+            if len(one.last) >= _SYMBOLS:
+                continue
+        elif before[0] == record or 0 <= now_us - before[1] < _PAUSE_US:
+            continue
+        else:
+            one.told.discard(before[0])
+        one.last[symbol] = (record, now_us)
+        one.told.add(record)
+        yield symbol, {name: text for name, text in zip(one.names, record[1:], strict=True) if text not in _NOTHING}
