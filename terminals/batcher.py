@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from terminals.wire import WIDTHS, BatchError, Books, Column, Columns, Encoding, Events, Kind
 from terminals.wire.batch_header import check_feed
@@ -13,6 +13,8 @@ _BOUNDS = {
     for column, width in WIDTHS.items()
     if column is not Column.SYMBOL
 }
+_SOON_S: Final = 0.01
+_MANY: Final = 16
 _ENCODINGS = {Kind.BOOK: Encoding.BOOKS, Kind.STATUS: Encoding.EVENTS}
 
 Row = Mapping[str, Any]
@@ -21,18 +23,19 @@ if it is STATUS. Prices as integers of 1e-8, sizes of 1e-6."""
 
 
 class Batcher:
-    """Rows of one feed and encoding, until `max_rows` are there or the first has waited `max_wait_s`."""
+    """Rows of one feed and encoding, at most `max_rows`."""
 
-    def __init__(self, feed: str, encoding: Encoding, max_rows: int, max_wait_s: float) -> None:
+    def __init__(self, feed: str, encoding: Encoding, max_rows: int) -> None:
         """BatchError if the feed can be none."""
         check_feed(feed)
         self.feed = feed
-        self._max_rows, self._max_wait_s = max_rows, max_wait_s
+        self._max_rows = max_rows
         self._content: Columns | Books | Events
         self._content = {Encoding.BOOKS: Books, Encoding.EVENTS: Events}.get(encoding, Columns)()
         self.from_us: int | None = None
         self.to_us: int | None = None
-        self._since = 0.0
+        self.since = float("inf")
+        """When the first row came; never while there is none."""
 
     def __len__(self) -> int:
         return len(self._content)
@@ -50,15 +53,11 @@ class Batcher:
                     _check(name, value)
         self._content.append(**row)
         if len(self._content) == 1:
-            self._since = now
+            self.since = now
         event_us = row.get("time_us")
         event_us = now_us if event_us is None else event_us
         self.from_us = event_us if self.from_us is None else min(self.from_us, event_us)
         self.to_us = event_us if self.to_us is None else max(self.to_us, event_us)
-
-    def due_at(self) -> float:
-        """When the rows here have waited long enough; never if there are none."""
-        return self._since + self._max_wait_s if len(self._content) else float("inf")
 
     def encode(self, captured_us: int) -> bytes:
         """The batch of what is here, as number 1."""
@@ -82,12 +81,15 @@ class Batchers:
         encoding = _ENCODINGS.get(row.get("kind", Kind.TRADE), Encoding.COLUMNS)
         found = self._waiting.get((feed, encoding))
         if found is None:
-            found = self._waiting[feed, encoding] = Batcher(feed, encoding, self._max_rows, self._max_wait_s)
+            found = self._waiting[feed, encoding] = Batcher(feed, encoding, self._max_rows)
         return found
 
-    def due_at(self) -> float:
-        """When the first of them has waited long enough."""
-        return min((one.due_at() for one in self._waiting.values()), default=float("inf"))
+    def due_at(self, uncommitted: int) -> float:
+        """When what waits is to leave, all of it together: 10 ms after the first row, and the later the more of our
+        batches the server has still to commit, for a busy one larger ones cost less; after `max_wait_s` from 16 on.
+        Never if there are no rows."""
+        wait_s = max(min(_SOON_S, self._max_wait_s), self._max_wait_s * min(1.0, uncommitted / _MANY))
+        return min((one.since for one in self._waiting.values()), default=float("inf")) + wait_s
 
     def forget(self, batcher: Batcher) -> None:
         """Its rows are somewhere else."""

@@ -28,7 +28,7 @@ log = logging.getLogger("naru.terminal")
 
 @dataclass(frozen=True)
 class Config:
-    """What a terminal has to know. Times in seconds."""
+    """What a terminal has to know. Times in seconds; `flush_s` and `sync_s` are the longest ones."""
 
     address: Address
     identity: Identity
@@ -179,16 +179,19 @@ class Terminal:
 
     def stats(self) -> Stats:
         """How it stands."""
-        spool = self.spool
         return Stats(
             state=self._uplink.state,
             rows_sent=self._rows_sent,
             rows_committed=self._rows_committed,
             rows_rejected=self._rows_rejected,
             rows_dropped=sum(one.total for one in self._drops.values()),
-            batches_waiting=spool.last - spool.committed,
+            batches_waiting=self._uncommitted,
             unacked=self._uplink.unacked,
         )
+
+    @property
+    def _uncommitted(self) -> int:
+        return self.spool.last - self.spool.committed
 
     @property
     def failure(self) -> sessions.Ended | None:
@@ -309,8 +312,9 @@ class Terminal:
         """What is due; answers how long nothing will be."""
         now = self._clock()
         with self._changed:
-            for batcher in self._batchers:
-                if now >= batcher.due_at():
+            if now >= self._batchers.due_at(self._uncommitted):
+                # All that waits leaves together: one sync, one sending.
+                for batcher in self._batchers:
                     self._spool_batch(batcher)
             self._write_drops(now)
             self.spool.trim()
@@ -321,7 +325,7 @@ class Terminal:
                 self._sync_again_at = now + 1.0
                 self._warn("not_synced", str(error))
             self._uplink.wake()
-        due_at = self._batchers.due_at()
+        due_at = self._batchers.due_at(self._uncommitted)
         if due_at <= now:
             # Due and still here means that the spool is full: the next ACK or the next second may change that.
             due_at = now + 1.0

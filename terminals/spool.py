@@ -65,6 +65,7 @@ class Spool:
         self._renewals: list[tuple[str, tuple[tuple[int, int], ...], str]] = []
         self._rows_total = self._durable_rows = 0
         self._unsynced, self._synced_at, self._marked_at = 0, float("-inf"), float("-inf")
+        self._sync_took_s = 0.0
         self._closed = False
         private.make(self.path)
         self._suspect = self._closed = False
@@ -149,14 +150,16 @@ class Spool:
             return seq
 
     def due(self, now: float) -> bool:
-        """Whether `sync` should be called: 64 KiB wait, or the last sync was 50 ms ago and something waits."""
+        """Whether `sync` should be called."""
         return now >= self.due_at()
 
     def due_at(self) -> float:
-        """The moment `sync` becomes due; never while nothing waits."""
+        """The moment `sync` becomes due: at once if 64 KiB wait, else as long after the last sync as that one took, so
+        that the disk has half of its time for others, and at most 50 ms after it. Never while nothing waits."""
         if self._unsynced == 0:
             return float("inf")
-        return float("-inf") if self._unsynced >= self._sync_bytes else self._synced_at + self._sync_s
+        pause_s = min(self._sync_s, self._sync_took_s)
+        return float("-inf") if self._unsynced >= self._sync_bytes else self._synced_at + pause_s
 
     def sync(self) -> int:
         """Make all that was appended survive a power cut; answers `durable`. Appends go on meanwhile. SpoolFull if the
@@ -168,6 +171,7 @@ class Spool:
                 return self.durable
             target, segment, size, rows = self.last, self._active, self._active.size, self._rows_total
             fd = os.dup(self._fd)
+        began = self._clock()
         try:
             self._fsync(fd)
         except OSError as error:
@@ -180,6 +184,7 @@ class Spool:
             if segment is self._active:  # else a new one was begun meanwhile, of which nothing is safe yet
                 self._unsynced = min(self._unsynced, segment.size - size)
             self._synced_at = self._clock()
+            self._sync_took_s = self._synced_at - began
             self._durable_rows = max(self._durable_rows, rows)
             if self._clock() >= self._marked_at + _MARK_EVERY_S:
                 self._mark()

@@ -43,6 +43,11 @@ def main() -> None:
     sys.stdout.write(json.dumps(found) + "\n")
 
 
+def decode_per_s() -> int:
+    """Records a second of one core at one record a frame, the hardest case."""
+    return rates(functools.partial(ours, made(1)))["median"]
+
+
 def made(most: int) -> list[str]:
     """Frames of one to `most` records each, RECORDS together."""
     market, rng = Market(seed=1, symbols=SYMBOLS), random.Random(1)

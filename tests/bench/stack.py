@@ -161,10 +161,14 @@ class Stack:
         except TimeoutError as error:
             raise RuntimeError(f"{error}:\n{self.tail('web')}") from None
 
-    def _answers(self) -> bool:
+    def look(self) -> None:
+        """RuntimeError with the end of its log if a process ended."""
         for name, process in self.processes.items():
             if process.poll() is not None:
-                raise RuntimeError(f"{name} ended at once:\n{self.tail(name)}")
+                raise RuntimeError(f"{name} ended:\n{self.tail(name)}")
+
+    def _answers(self) -> bool:
+        self.look()
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/healthz", timeout=1).close()
             return True

@@ -3,9 +3,10 @@ refused or set aside under a name, and what never came is a gap of as many share
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,41 +138,37 @@ def stored(ask: Any) -> Stored:
     return found
 
 
-def latency(samples: Iterable[tuple[str, str, int, int]], ask: Any) -> dict[str, float]:
-    """From the moment the simulator made a record until its batch was committed, in ms. `samples` are (TR, symbol,
-    volume after the trade, UTC microseconds); what was lost or repeated is left out."""
-    committed = {
-        (feed, symbol, int(volume)): int(at)
-        for feed, symbol, volume, at in ask(
-            "SELECT t.feed, t.symbol, t.cum_volume, b.committed_us FROM temp_market_data t"
-            " JOIN ingest_batch b ON b.batch = t.tick_id >> 13 WHERE t.kind = 'trade'"
-        )
+def latency(samples: Iterable[tuple[str, str, int, int]], ask: Any) -> dict[str, Any]:
+    """From the moment the simulator made a record until its batch was committed, in ms, and the mean of each step on
+    the way: `gathered` until the terminal closed the batch, `sent` until the server had it (spool, fsync, link),
+    `stored` until it was committed. `samples` are (TR, symbol, volume after the trade, UTC microseconds); what was
+    lost or repeated is left out."""
+    made_us = {
+        (FEEDS[tr_id[:4]], symbol, volume): made for tr_id, symbol, volume, made in samples if tr_id[:4] in FEEDS
     }
-    found = sorted(
-        (committed[key] - at) / 1000
-        for tr_id, symbol, volume, at in samples
-        if (key := (FEEDS.get(tr_id[:4], ""), symbol, volume)) in committed
-    )
+    found = [
+        (made_us[key], *stamps)
+        for feed, symbol, volume, *stamps in ask(
+            "SELECT t.feed, t.symbol, t.cum_volume, b.captured_us, b.received_us, b.committed_us"
+            " FROM temp_market_data t JOIN ingest_batch b ON b.batch = t.tick_id >> 13 WHERE t.kind = 'trade'"
+        )
+        if (key := (feed, symbol, int(volume))) in made_us
+    ]
     if not found:
         return {}
-    mean = sum(found) / len(found)
+    waits = sorted((committed - made) / 1000 for made, *_, committed in found)
+    steps = zip(("gathered", "sent", "stored"), zip(*map(itertools.pairwise, found), strict=True), strict=True)
     return {
-        "mean": round(mean, 1),
-        "p50": round(found[len(found) // 2], 1),
-        "p99": round(found[len(found) * 99 // 100], 1),
-        "samples": len(found),
+        "mean": _mean(waits),
+        "p50": round(waits[len(waits) // 2], 1),
+        "p99": round(waits[len(waits) * 99 // 100], 1),
+        "samples": len(waits),
+        **{name: _mean([(end - start) / 1000 for start, end in pairs]) for name, pairs in steps},
     }
 
 
-def _refused(rows: Iterable[tuple[str, str, str]]) -> tuple[Counter[str], Counter[Key]]:
-    """Refused rows by reason, and the shares of refused trades."""
-    reasons, shares = Counter[str](), Counter[Key]()
-    for reason, feed, text in rows:
-        reasons[reason] += 1
-        record = json.loads(text)
-        if record.get("kind") == "trade":
-            shares[feed, record.get("symbol") or ""] += int(float(record.get("size") or 0))
-    return reasons, shares
+def _mean(values: Sequence[float]) -> float:
+    return round(sum(values) / len(values), 1)
 
 
 def _by_key(table: Mapping[str, int]) -> Counter[Key]:

@@ -6,6 +6,10 @@ from typing import Any
 
 TRADES = 1_200_000
 TRADES_PER_S = 4_000
+QUIET_TRADES_PER_S, QUIET_S = 1_200, 20
+"""Before the day proper: a steady stream without a fault of the WebSocket, at which the latency of an ordinary load is
+measured."""
+QUIET_TRADES = QUIET_TRADES_PER_S * QUIET_S
 SYMBOLS = 200
 APPKEYS = 11
 BOOK_SHARE = 0.2
@@ -57,5 +61,7 @@ SCRIPT: tuple[tuple[float, str, dict[str, Any]], ...] = (
 
 
 def script(trades: int) -> list[dict[str, Any]]:
-    """The steps of a day of so many trades, as the simulator reads them."""
-    return [{"after": int(trades * share), "fault": fault, **arguments} for share, fault, arguments in SCRIPT]
+    """The steps of a day of so many trades, behind its quiet beginning, as the simulator reads them."""
+    return [
+        {"after": QUIET_TRADES + int(trades * share), "fault": fault, **arguments} for share, fault, arguments in SCRIPT
+    ]

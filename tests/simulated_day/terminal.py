@@ -42,7 +42,7 @@ class Terminal:
         command = [sys.executable, "-m", "terminals", "kis", "--config", config, "--mode", "production"]
         command += ["--appkeys", folder / "appkeys.toml", "--state", folder / "state", "--spool", folder / "spool"]
         command += ["--server", f"127.0.0.1:{stack.ingest_port}", "--client", CLIENT, "--key-file", folder / "key"]
-        command += ["--register-market", "-", "--flush-ms", "20", "--metrics-port", self._port]
+        command += ["--register-market", "-", "--metrics-port", self._port]
         self._command = [str(word) for word in command]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -124,10 +124,15 @@ class Terminal:
             time.sleep(0.5)
         return True
 
-    def memory_mib(self) -> float:
+    @property
+    def pid(self) -> int:
         """Of its process."""
         assert self._process is not None
-        return float(psutil.Process(self._process.pid).memory_full_info().pss) / 2**20
+        return self._process.pid
+
+    def memory_mib(self) -> float:
+        """Of its process."""
+        return float(psutil.Process(self.pid).memory_full_info().pss) / 2**20
 
     def stop(self, *, seconds: float) -> dict[str, int]:
         """Wait until all that it sent is committed, end it; its rows by kind. TimeoutError if that does not come."""

@@ -15,6 +15,7 @@ _TIME: Final = re.compile(r"[0-9]{6}", re.ASCII)
 _KNOWN_CODES: Final = 20_000
 _WIDTHS: Final = 16
 _MOST_RECORDS: Final = 999
+_COUNTS: Final = {f"{number:03d}": number for number in range(1, _MOST_RECORDS + 1)}
 
 
 class Undecodable(ValueError):
@@ -25,7 +26,7 @@ class Undecodable(ValueError):
         self.reason, self.tr_id, self.detail = reason, tr_id, detail
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Frame:
     """`values` has whole records of `width` values each, one behind the other."""
 
@@ -46,69 +47,76 @@ class Frame:
         return {self.layout.name_of(place): self.values[start + place] for place in range(self.width)}
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is known of a TR."""
+
+    layout: Layout
+    widths: set[int]
+    codes: set[str] = field(default_factory=set)
+
+
 @dataclass
 class Reader:
     """Reads frames; remembers which widths each TR has had, so that each new one is told once."""
 
     new_widths: list[tuple[str, int]] = field(default_factory=list)
     """(TR, width) not seen before; for the caller to take."""
-    _seen: dict[str, set[int]] = field(default_factory=dict)
-    _codes: dict[CodeForm, set[str]] = field(default_factory=lambda: {form: set() for form in CodeForm})
+    _known: dict[str, _Known] = field(default_factory=dict)
 
     def read(self, tr_id: str, count: str, payload: str) -> Frame:
         """A frame from its plain parts. Undecodable, with reason `unknown_tr`, `count`, `width` or `code`."""
-        layout = LAYOUTS.get(tr_id)
-        if layout is None:
-            raise Undecodable("unknown_tr", tr_id, f"{len(payload)} characters")
+        known = self._known.get(tr_id) or self._begin(tr_id, payload)
+        layout = known.layout
         values = payload.split("^")
-        said = int(count) if count.isascii() and count.isdigit() and len(count) <= 4 else 0
-        width, rest = divmod(len(values), said) if 1 <= said <= _MOST_RECORDS else (0, 1)
-        fits = rest == 0 and width >= layout.required and self._are_alike(layout, values[::width])
-        if fits and width in self._widths(layout):
+        said = _COUNTS.get(count) or _count(count)
+        width, rest = divmod(len(values), said) if said else (0, 1)
+        fits = rest == 0 and width >= layout.required and self._are_alike(known, values[::width])
+        if fits and width in known.widths:
             return Frame(layout, values, width)
         # Perhaps the count is wrong: then a width that is known makes whole records, each with a code and a time.
-        known = self._recount(layout, values, said)
-        if known:
-            return Frame(layout, values, known, recounted=True)
+        found = self._recount(known, values, said)
+        if found:
+            return Frame(layout, values, found, recounted=True)
         if not fits:
             raise Undecodable(self._why(layout, said, width, rest), tr_id, f"count {count!r}, {len(values)} values")
-        if len(self._widths(layout)) < _WIDTHS:
-            self._widths(layout).add(width)
+        if len(known.widths) < _WIDTHS:
+            known.widths.add(width)
             self.new_widths.append((tr_id, width))
         return Frame(layout, values, width)
 
-    def _widths(self, layout: Layout) -> set[int]:
-        found = self._seen.get(layout.tr_id)
-        if found is None:
-            found = self._seen[layout.tr_id] = set(layout.widths)
+    def _begin(self, tr_id: str, payload: str) -> _Known:
+        layout = LAYOUTS.get(tr_id)
+        if layout is None:
+            raise Undecodable("unknown_tr", tr_id, f"{len(payload)} characters")
+        found = self._known[tr_id] = _Known(layout, set(layout.widths))
         return found
 
-    def _recount(self, layout: Layout, values: list[str], said: int) -> int:
-        time_at = layout.at(layout.time_field) if layout.time_field else None
-        for width in sorted(self._widths(layout), reverse=True):
+    def _recount(self, known: _Known, values: list[str], said: int) -> int:
+        time_at = known.layout.at(known.layout.time_field) if known.layout.time_field else None
+        for width in sorted(known.widths, reverse=True):
             records, rest = divmod(len(values), width)
             if rest or records == said or not 1 <= records <= _MOST_RECORDS:
                 continue
-            if not self._are_codes(layout, values[::width]):
+            if not self._are_codes(known, values[::width]):
                 continue
             if time_at is None or all(_TIME.fullmatch(one) for one in values[time_at::width]):
                 return width
         return 0
 
-    def _are_alike(self, layout: Layout, texts: list[str]) -> bool:
+    def _are_alike(self, known: _Known, texts: list[str]) -> bool:
         """Whether these are codes, or at least of one kind: a new form of code must not cost the frame."""
-        if self._are_codes(layout, texts):
+        if known.codes.issuperset(texts) or self._are_codes(known, texts):
             return True
         return all(one.isascii() and one.isalnum() and len(one) == len(texts[0]) for one in texts)
 
-    def _are_codes(self, layout: Layout, texts: Iterable[str]) -> bool:
-        known = self._codes[layout.code_form]
+    def _are_codes(self, known: _Known, texts: Iterable[str]) -> bool:
         for text in texts:
-            if text not in known:
-                if not _CODES[layout.code_form].fullmatch(text):
+            if text not in known.codes:
+                if not _CODES[known.layout.code_form].fullmatch(text):
                     return False
-                if len(known) < _KNOWN_CODES:
-                    known.add(text)
+                if len(known.codes) < _KNOWN_CODES:
+                    known.codes.add(text)
         return True
 
     @staticmethod
@@ -116,6 +124,12 @@ class Reader:
         if said < 1 or rest:
             return "count"
         return "width" if width < layout.required else "code"
+
+
+def _count(text: str) -> int:
+    """The number of records that a frame gives, in another form than three digits; 0 if it is none from 1 to 999."""
+    said = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
+    return said if 1 <= said <= _MOST_RECORDS else 0
 
 
 def take_apart(message: str) -> tuple[bool, str, str, str]:

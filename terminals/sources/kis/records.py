@@ -3,6 +3,7 @@ never a trade. What cannot be right in one record costs that record alone.
 """
 
 import itertools
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +14,7 @@ from terminals.sources.kis import exchange_zones, korean_time
 from terminals.sources.kis.conditions import Conditions
 from terminals.sources.kis.field_changes import FieldChanges
 from terminals.sources.kis.frames import Frame
-from terminals.sources.kis.layouts import KIS_NIGHT, Content, Layout, place_of
+from terminals.sources.kis.layouts import KIS_NIGHT, LAYOUTS, Content, Layout, place_of
 from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side
 
 _SIZE: Final = 10**SIZE_SCALE
@@ -21,6 +22,8 @@ _REMEMBERED: Final = 200_000
 _SIDES: Final = {"1": Side.BUY, "5": Side.SELL}
 _NOTHING: Final = ("", "(null)")
 _IN_SESSION: Final = "0"
+_TRADE: Final = Kind.TRADE  # in Python 3.11 each look at a member of an enum is a call
+_UNKNOWN: Final = Side.UNKNOWN
 
 
 class _Numbers(dict[str, int]):
@@ -70,7 +73,8 @@ class Converter:
         self._conditions = Conditions()
         self._field_changes = FieldChanges()
         self._columns: dict[str, tuple[int, ...]] = {}
-        self._by_content: dict[Content, Callable[[Frame, int, Rows], None]] = {
+        self._picks: dict[str, Callable[[list[str]], tuple[str, ...]]] = {}
+        by_content: dict[Content, Callable[[Frame, int, Rows], None]] = {
             Content.TRADE: self._trades,
             Content.EXPECTED: self._expected,
             Content.BOOK: self._books,
@@ -80,11 +84,12 @@ class Converter:
             Content.OVERSEAS_TRADE: self._overseas_trades,
             Content.OVERSEAS_BOOK: self._overseas_books,
         }
+        self._by_tr = {layout.tr_id: by_content[layout.content] for layout in LAYOUTS.values()}
 
     def convert(self, frame: Frame, now_us: int) -> Rows:
         """The rows of a frame that came at `now_us`, by which records without a date are dated."""
         made = Rows(frame.layout.feed)
-        self._by_content[frame.layout.content](frame, now_us, made)
+        self._by_tr[frame.layout.tr_id](frame, now_us, made)
         for symbol, fields in self._field_changes.of(frame, now_us):
             body: dict[str, object] = {"tr": frame.layout.tr_id, **fields}
             made.events.append(self.event("fields", now_us=now_us, symbol=symbol, body=body))
@@ -103,52 +108,12 @@ class Converter:
         }
 
     def _trades(self, frame: Frame, now_us: int, made: Rows) -> None:
-        values, width = frame.values, frame.width
-        (symbol_at, hour_at, price_at, size_at, side_at, cum_at, date_at, class_at, halted_at, bid_at, ask_at) = (
-            self._places(
-                frame.layout,
-                *("MKSC_SHRN_ISCD", "STCK_CNTG_HOUR", "STCK_PRPR", "CNTG_VOL"),
-                "CCLD_DVSN" if "CCLD_DVSN" in frame.layout.names else "CNTG_CLS_CODE",
-                *("ACML_VOL", "BSOP_DATE", "HOUR_CLS_CODE", "TRHT_YN", "BIDP1", "ASKP1"),
-            )
-        )
-        (bid_size_at, ask_size_at) = self._places(frame.layout, "BIDP_RSQN1", "ASKP_RSQN1")
+        # The busiest code of a terminal: what is looked up once stands before the loop.
+        pick = self._picks.get(frame.layout.tr_id) or self._pick_of(frame.layout)
         prices, sizes, dates, times, seq = self._prices, self._sizes, self._dates, self._times, self._seq
-        trade, unknown, sides, conditions = Kind.TRADE, Side.UNKNOWN, _SIDES, self._conditions
-        append = made.rows.append
-        # Columns of the frame and one loop over them: it is the busiest code of a terminal.
-        for index, (
-            symbol,
-            hour,
-            price_text,
-            size_text,
-            side,
-            cum,
-            date,
-            hour_class,
-            halted,
-            bid,
-            ask,
-            bs,
-            as_,
-        ) in enumerate(
-            zip(
-                values[symbol_at::width],
-                values[hour_at::width],
-                values[price_at::width],
-                values[size_at::width],
-                values[side_at::width],
-                values[cum_at::width],
-                values[date_at::width],
-                values[class_at::width],
-                values[halted_at::width],
-                values[bid_at::width],
-                values[ask_at::width],
-                values[bid_size_at::width],
-                values[ask_size_at::width],
-                strict=True,
-            )
-        ):
+        conditions, append = self._conditions, made.rows.append
+        for record in (frame.values,) if frame.width == len(frame.values) else _records(frame):
+            symbol, hour, price_text, size_text, side, cum, date, hour_class, halted, bid, ask, bs, as_ = pick(record)
             try:
                 days, midnight_us = dates[date]
                 time_us = midnight_us + times[hour]
@@ -164,16 +129,16 @@ class Converter:
                         append(_expected(symbol, time_us, price, size, next(seq), days))
                     continue
                 if price <= 0 or size <= 0 or cum_volume < size:
-                    made.wrong.append(Wrong("not_a_trade", values[index * width : index * width + width]))
+                    made.wrong.append(Wrong("not_a_trade", record))
                     continue
                 append(
                     {
                         "symbol": symbol,
                         "time_us": time_us,
-                        "kind": trade,
+                        "kind": _TRADE,
                         "price": price,
                         "size": size,
-                        "side": sides.get(side, unknown),
+                        "side": _SIDES.get(side, _UNKNOWN),
                         "seq": next(seq),
                         "bid": prices[bid] or None if bid else None,
                         "ask": prices[ask] or None if ask else None,
@@ -184,7 +149,17 @@ class Converter:
                     }
                 )
             except ValueError:
-                made.wrong.append(Wrong("bad_field", values[index * width : index * width + width]))
+                made.wrong.append(Wrong("bad_field", record))
+
+    def _pick_of(self, layout: Layout) -> Callable[[list[str]], tuple[str, ...]]:
+        """Takes the fields of a trade out of a record."""
+        side = "CCLD_DVSN" if "CCLD_DVSN" in layout.names else "CNTG_CLS_CODE"
+        names = (
+            *("MKSC_SHRN_ISCD", "STCK_CNTG_HOUR", "STCK_PRPR", "CNTG_VOL", side, "ACML_VOL", "BSOP_DATE"),
+            *("HOUR_CLS_CODE", "TRHT_YN", "BIDP1", "ASKP1", "BIDP_RSQN1", "ASKP_RSQN1"),
+        )
+        found = self._picks[layout.tr_id] = operator.itemgetter(*(layout.at(name) for name in names))
+        return found
 
     def _expected(self, frame: Frame, now_us: int, made: Rows) -> None:
         places = self._places(frame.layout, "MKSC_SHRN_ISCD", "STCK_CNTG_HOUR", "STCK_PRPR", "CNTG_VOL", "BSOP_DATE")

@@ -20,6 +20,7 @@ _OPEN_HOLES: Final = 32
 BEFORE_FIRST: Final = "before_first_trade"
 HOLE: Final = "volume_hole"
 FELL: Final = "volume_fell"
+_TRADE: Final = Kind.TRADE  # in Python 3.11 each look at a member of an enum is a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class VolumeHoles:
         keep = found.rows.append
         for row in rows:
             date, cumulative = row.get("trade_date"), row.get("cum_volume")
-            if row["kind"] != Kind.TRADE or date is None or cumulative is None:
+            if row["kind"] != _TRADE or date is None or cumulative is None:
                 keep(row)
                 continue
             key = (feed, row["symbol"])
@@ -98,7 +99,8 @@ class VolumeHoles:
             if before != account.volume and not self._explain(account, row, before, mark, found):
                 continue
             keep(row)
-            account.volume = max(account.volume, cumulative)
+            if cumulative > account.volume:
+                account.volume = cumulative
             account.time_us = row["time_us"]
             account.recent.append(mark)
         return found

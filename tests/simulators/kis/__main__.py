@@ -1,7 +1,7 @@
 """`python -m tests.simulators.kis`: KIS as a process of its own. Tells its addresses as a line of JSON, then takes
-orders from its standard input, a line each: `account` (what it did, as a line of JSON), `settle`, `pause`, `go`,
-`no_rest` (REST is away from now on),
-`fault JSON` (a step of the script, now), `approvals JSON` (keys that are valid, with their appkeys), `stop`.
+orders from its standard input, a line each: `account` (what it did, as a line of JSON), `samples`, `settle`, `pause`,
+`go`, `pace N` (trades a second from now on), `no_rest` (REST is away from now on), `fault JSON` (a step of the script,
+now), `approvals JSON` (keys that are valid, with their appkeys), `stop`.
 """
 
 import argparse
@@ -93,6 +93,8 @@ async def _obey(simulator: WebSocketSimulator, rest: RestSimulator, order: str, 
         case "account":
             now = {"sessions": simulator.sessions, "registrations": sorted(simulator.registrations())}
             _say({**simulator.account.as_json(), **now, "done": simulator.done.is_set(), "rest": rest.summary()})
+        case "samples":
+            _say({"samples": simulator.account.samples})
         case "settle":
             await simulator.settle()
             _say({"settled": True})
@@ -102,6 +104,9 @@ async def _obey(simulator: WebSocketSimulator, rest: RestSimulator, order: str, 
         case "pause" | "go":
             simulator.paused = order == "pause"
             _say({"paused": simulator.paused})
+        case "pace":
+            simulator.pace(float(argument))
+            _say({"trades_per_s": float(argument)})
         case "fault":
             (step,) = script.parse([{"after": 0, **json.loads(argument)}])
             await simulator.begin(step)

@@ -40,8 +40,8 @@ class Account:
     most_registrations: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """The same for a file; keys of two parts are joined by a blank."""
-        return {name: _flat(value) for name, value in vars(self).items()}
+        """The same for a file, without the samples; keys of two parts are joined by a blank."""
+        return {name: _flat(value) for name, value in vars(self).items() if name != "samples"}
 
 
 def _flat(value: object) -> object:

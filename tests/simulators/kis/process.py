@@ -38,6 +38,10 @@ class SimulatorProcess:
         """What it has done so far, its open `sessions` and their `registrations`."""
         return self.order("account")
 
+    def samples(self) -> list[tuple[str, str, int, int]]:
+        """When some of the trades were made: TR, code, the day's volume after it, UTC microseconds."""
+        return [(tr_id, code, volume, at_us) for tr_id, code, volume, at_us in self.order("samples")["samples"]]
+
     def settle(self) -> None:
         """Let it send one more trade of each registered stock."""
         self.order("settle")
@@ -70,6 +74,7 @@ class SimulatorProcess:
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, f"the simulator ended with {self._process.wait()}"
+        if not line:
+            raise RuntimeError(f"the simulator ended with {self._process.wait()}")
         found: dict[str, Any] = json.loads(line)
         return found

@@ -120,6 +120,11 @@ class WebSocketSimulator:
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.paused = False
+        self._trades_per_s = self.options.trades_per_s
+
+    def pace(self, trades_per_s: float) -> None:
+        """So many trades a second from now on."""
+        self._trades_per_s = trades_per_s
 
     async def start(self, port: int = 0) -> str:
         """Listen; the base URL."""
@@ -266,14 +271,15 @@ class WebSocketSimulator:
     # Data
 
     async def _produce(self) -> None:
-        began, owed_before = self._now(), 0
+        looked_at, owed = self._now(), 0.0
         while self.options.trades is None or self.account.trades < self.options.trades:
             await asyncio.sleep(_STEP_S)
+            before, looked_at = looked_at, self._now()
             if self.paused:
-                began, owed_before = self._now(), 0
                 continue
-            owed = int((self._now() - began) * self.options.trades_per_s)
-            count, owed_before = owed - owed_before, owed
+            owed += (looked_at - before) * self._trades_per_s
+            count = int(owed)
+            owed -= count
             if self.options.trades is not None:
                 count = min(count, self.options.trades - self.account.trades)
             await self._trades(count)

@@ -85,13 +85,16 @@ def test_whatever_is_lost_doubled_or_never_told_is_counted(other, amount):
 def test_latency_is_of_the_samples_that_were_stored():
     samples = [("H0STCNT0", "005930", volume, 1_000_000) for volume in range(1, 101)]
     samples += [("H0STCNT0", "005930", 999, 1_000_000), ("HDFSCNT0", "DNASAAPL", 1, 1_000_000)]
-    committed = [("krx", "005930", volume, 1_000_000 + volume * 1000) for volume in range(1, 101)]
+    committed = [("krx", "005930", volume, 1_000_500, 1_000_600, 1_000_000 + volume * 1000) for volume in range(1, 101)]
 
     assert accounting.latency(samples, lambda sql: committed) == {
         "mean": 50.5,
         "p50": 51.0,
         "p99": 100.0,
         "samples": 100,
+        "gathered": 0.5,
+        "sent": 0.1,
+        "stored": 49.9,
     }
     assert accounting.latency([], lambda sql: committed) == {}
 
@@ -100,6 +103,6 @@ def test_every_step_of_the_day_is_a_fault_that_the_simulator_knows_and_lies_with
     steps = script.parse(day.script(1_000))
 
     assert len(steps) == len(day.SCRIPT)
-    assert all(0 <= step.after < 1_000 for step in steps)
+    assert all(day.QUIET_TRADES <= step.after < day.QUIET_TRADES + 1_000 for step in steps)
     # Faults of the WebSocket that end a session for good, or the whole day with it, are tests of their own.
     assert set(script.FAULTS) - {step.fault for step in steps} == {"owned", "full", "expire_keys"}

@@ -8,18 +8,29 @@ from terminals.batcher import Batcher, Batchers
 TICKS = wire.Encoding.COLUMNS
 
 
-def test_a_small_batch_is_due_once_its_first_row_has_waited():
-    batcher = Batcher("krx", TICKS, max_rows=10, max_wait_s=0.05)
-    assert batcher.due_at() == float("inf")
+def test_a_batch_waits_since_its_first_row_came():
+    batcher = Batcher("krx", TICKS, max_rows=10)
+    assert batcher.since == float("inf")
 
     batcher.add({"symbol": "A"}, now=100.0, now_us=1)
     batcher.add({"symbol": "B"}, now=100.04, now_us=1)
 
-    assert batcher.due_at() == 100.05
+    assert batcher.since == 100.0
+
+
+@pytest.mark.parametrize(
+    ("uncommitted", "max_wait_s", "wait_s"),
+    [(0, 0.05, 0.01), (3, 0.05, 0.01), (8, 0.05, 0.025), (16, 0.05, 0.05), (900, 0.05, 0.05), (0, 0.002, 0.002)],
+)
+def test_rows_wait_the_longer_the_more_batches_are_uncommitted(uncommitted, max_wait_s, wait_s):
+    batchers = Batchers(max_rows=10, max_wait_s=max_wait_s)
+    batchers.of("krx", {}).add({"symbol": "A"}, now=100.0, now_us=1)
+
+    assert batchers.due_at(uncommitted) == 100.0 + wait_s
 
 
 def test_a_full_batch_takes_no_more():
-    batcher = Batcher("krx", TICKS, max_rows=2, max_wait_s=1)
+    batcher = Batcher("krx", TICKS, max_rows=2)
     for _ in range(2):
         assert not batcher.full
         batcher.add({"symbol": "A"}, now=0, now_us=1)
@@ -28,7 +39,7 @@ def test_a_full_batch_takes_no_more():
 
 
 def test_the_bounds_are_those_of_the_event_times():
-    batcher = Batcher("krx", TICKS, max_rows=10, max_wait_s=1)
+    batcher = Batcher("krx", TICKS, max_rows=10)
     for time_us in (30, 10, 20):
         batcher.add({"time_us": time_us}, now=0, now_us=99)
     assert (batcher.from_us, batcher.to_us) == (10, 30)
@@ -53,7 +64,7 @@ def test_rows_are_collected_by_feed_and_by_what_they_are():
     assert [(one.feed, one.encoding.name, one.rows) for one in headers] == [
         ("krx", "COLUMNS", 2), ("nxt", "COLUMNS", 1), ("krx", "BOOKS", 1), ("krx", "EVENTS", 1)
     ]  # fmt: skip
-    assert batchers.due_at() == 1.0
+    assert batchers.due_at(0) == 0.01
 
 
 def test_what_was_taken_out_is_forgotten_and_the_others_wait_on():
@@ -65,9 +76,9 @@ def test_what_was_taken_out_is_forgotten_and_the_others_wait_on():
     batchers.forget(first)
 
     assert list(batchers) == [second]
-    assert batchers.due_at() == 2.0
+    assert batchers.due_at(0) == 1.01
     batchers.forget(second)
-    assert batchers.due_at() == float("inf")
+    assert batchers.due_at(0) == float("inf")
 
 
 def test_a_batch_is_never_longer_than_its_encoding_allows_whatever_the_limit_of_rows():

@@ -104,16 +104,24 @@ def test_only_what_was_synced_may_be_sent(tmp_path):
     assert spool.sync() == 1
 
 
-def test_a_sync_is_due_after_50_ms_or_64_kib(tmp_path):
+@pytest.mark.parametrize(("took_s", "pause_s"), [(0.003, 0.003), (0.2, 0.05)])
+def test_a_sync_is_due_as_long_after_the_last_as_that_took_at_most_50_ms_and_at_once_for_64_kib(
+    tmp_path, took_s, pause_s
+):
     clock = Clock()
-    spool = spools.Spool(tmp_path, clock=clock)
+
+    def fsync(_fd):
+        clock.now += took_s
+
+    spool = spools.Spool(tmp_path, clock=clock, fsync=fsync)
     assert not spool.due(clock.now)
     spool.append(batch())
+    assert spool.due(clock.now)
     spool.sync()
 
     spool.append(batch())
-    assert not spool.due(clock.now + 0.049)
-    assert spool.due(clock.now + 0.051)
+    assert not spool.due(clock.now + pause_s - 0.001)
+    assert spool.due(clock.now + pause_s + 0.001)
     spool.append(batch(text="x" * 70_000))
     assert spool.due(clock.now)
 
