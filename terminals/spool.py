@@ -91,6 +91,13 @@ class Spool:
         return self._rows_total
 
     @property
+    def last_captured_us(self) -> int | None:
+        """When the newest batch that is whole was closed, by the terminal's clock; None if there is none."""
+        with self._mutex:
+            found = self._neighbour(self.last, -1)
+        return found[0] if found else None
+
+    @property
     def size(self) -> int:
         """Bytes on the disk."""
         with self._mutex:

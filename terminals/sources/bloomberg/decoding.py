@@ -93,6 +93,11 @@ class Decoder:
             case _:
                 log.info("message type=%s", record.kind)
 
+    def resume(self, last_us: int) -> None:
+        """An earlier run heard nothing after `last_us`: until a security is heard of again it has a gap."""
+        for state in self._states.values():
+            state.stale_us = last_us
+
     def finish(self, received_us: int, terminal: Receiver) -> None:
         """Nothing more comes: what is still missing is told."""
         for security in self._states:

@@ -116,7 +116,9 @@ class Stream:
         return f"bloomberg {where} securities={len(self._settings.securities)} {figures}"
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
-        """Stream until stopped. What is missing at the end is told as a gap."""
+        """Stream until stopped. What is missing at the end is told as a gap, and what was while nothing ran."""
+        if (last_us := terminal.spool.last_captured_us) is not None:
+            self._decoder.resume(last_us)
         while pace.wait(0.0):
             session = new_session(self._blpapi, self._settings)
             left = ""

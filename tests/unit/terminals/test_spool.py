@@ -96,6 +96,15 @@ def test_two_programs_cannot_open_one_spool(tmp_path):
     spools.Spool(tmp_path).close()
 
 
+def test_a_new_run_sees_when_the_last_batch_of_the_one_before_was_closed(tmp_path):
+    first = spools.Spool(tmp_path)
+    assert first.last_captured_us is None
+    first.append(batch())
+    first.close()
+
+    assert spools.Spool(tmp_path).last_captured_us == wire.parse_header(batch()).captured_us
+
+
 def test_only_what_was_synced_may_be_sent(tmp_path):
     spool = spools.Spool(tmp_path, clock=Clock())
     spool.append(batch())

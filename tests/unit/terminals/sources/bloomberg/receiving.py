@@ -2,25 +2,28 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
 
 from terminals.batcher import Row
 from terminals.sources.contract import SymbolGap
-from terminals.spool import Spool
 from terminals.wire import Kind
 
 
 class Got:
     """A receiver that keeps what it is given. Thread-safe as far as a test needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_captured_us: int | None = None) -> None:
+        self._last_captured_us = last_captured_us
         self.rows: list[Row] = []
         self.gaps: list[SymbolGap] = []
         self.order: list[str] = []
         self.lock = threading.Lock()
 
     @property
-    def spool(self) -> Spool:
-        raise NotImplementedError
+    def spool(self) -> Any:
+        """What a source asks of the spool: when an earlier run ended."""
+        return SimpleNamespace(last_captured_us=self._last_captured_us)
 
     def send(self, rows: Iterable[Row], *, feed: str | None = None) -> None:
         with self.lock:

@@ -56,9 +56,9 @@ def desk(monkeypatch):
 
 
 @contextlib.contextmanager
-def streaming(clock=Clock, recorder=None, **options):
+def streaming(clock=Clock, recorder=None, before_us=None, **options):
     """The source in a thread, until the test has seen enough."""
-    stop, got = threading.Event(), Got()
+    stop, got = threading.Event(), Got(before_us)
     settings = Settings(options.pop("securities", SECURITIES), **{"recover_s": 3600.0, **options})
     stream = live.Stream(blpapi, settings, Decoder(settings), recorder or NoRecorder())
     thread = threading.Thread(target=stream.run, args=(got, clock(stop)), daemon=True)
@@ -95,6 +95,17 @@ def test_pictures_come_first_then_trades(desk):
 
     assert got.order.index("TRADE") > got.order.index("SNAPSHOT")
     assert got.gaps == []
+
+
+def test_what_happened_since_an_earlier_run_ended_is_a_gap_of_each_symbol(desk):
+    with streaming(before_us=1_000_000) as got:
+        painted(got)
+        wait(lambda: len(got.gaps) == 2, "the gaps")
+
+    assert {(gap.symbol, gap.from_us, gap.reason) for gap in got.gaps} == {
+        (symbol, 1_000_000, "bloomberg_disconnected") for symbol in SECURITIES.values()
+    }
+    assert got.order.index("gap") < got.order.index("SNAPSHOT")
 
 
 @pytest.mark.parametrize(("interval_s", "end"), [(0, ""), (5, "&interval=5")])
