@@ -3,6 +3,7 @@ the market, and whatever KIS adds at the end of a record. They are told when the
 beside them stay as fast as they were.
 """
 
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -22,9 +23,10 @@ class _OfTR:
     """One TR at one width. `told` holds what was told last of each symbol: (symbol, values …)."""
 
     def __init__(self, layout: Layout, width: int) -> None:
-        self.places = [
-            place for place in range(width) if place >= len(layout.names) or layout.names[place] in layout.told
-        ]
+        places = range(width) if layout.content in _CONTENTS else ()
+        self.places = [place for place in places if place >= len(layout.names) or layout.names[place] in layout.told]
+        self.pick = operator.itemgetter(0, *self.places)
+        """Symbol and values out of a record; only where there are places."""
         self.names = [layout.name_of(place).lower() for place in self.places]
         self.told: set[tuple[str, ...]] = set()
         self.last: dict[str, tuple[tuple[str, ...], int]] = {}
@@ -39,8 +41,6 @@ class FieldChanges:
     def of(self, frame: Frame, now_us: int) -> Sequence[tuple[str, dict[str, str]]]:
         """(symbol, its fields that hold something) where one of them is another than it was told last."""
         layout, width, values = frame.layout, frame.width, frame.values
-        if layout.content not in _CONTENTS:
-            return ()
         one = self._of.get((layout.tr_id, width))
         if one is None:
             if len(self._of) >= _FORMS:
@@ -48,14 +48,16 @@ class FieldChanges:
             one = self._of[layout.tr_id, width] = _OfTR(layout, width)
         if not one.places:
             return ()
-        columns = [values[place::width] for place in one.places]
+        records: Sequence[tuple[str, ...]]
+        if width == len(values):
+            records = (one.pick(values),)
+        else:
+            records = list(zip(values[::width], *(values[place::width] for place in one.places), strict=True))
         # The ordinary case: nothing has changed. One call over all records of the frame.
-        if one.told.issuperset(zip(values[::width], *columns, strict=True)):
-            return ()
-        return list(_changes(one, zip(values[::width], *columns, strict=True), now_us))
+        return () if one.told.issuperset(records) else list(_changes(one, records, now_us))
 
 
-def _changes(one: _OfTR, records: Iterator[tuple[str, ...]], now_us: int) -> Iterator[tuple[str, dict[str, str]]]:
+def _changes(one: _OfTR, records: Sequence[tuple[str, ...]], now_us: int) -> Iterator[tuple[str, dict[str, str]]]:
     for record in dict.fromkeys(records):
         symbol = record[0]
         before = one.last.get(symbol)
