@@ -35,7 +35,7 @@ class Dispatcher(threading.Thread):
         self._done = done
         self._bodies = Bodies(reply_to, max_messages) if broker.is_redis(settings.BROKER_URL) else None
         self._envelopes: broker.Envelopes | None = None
-        self._handover: queue.Queue[tuple[int | None, list[InFlightBatch]] | None] = queue.Queue(maxsize=1)
+        self._handover: queue.SimpleQueue[tuple[int | None, list[InFlightBatch]] | None] = queue.SimpleQueue()
         self._halted = threading.Event()
         self.idle = True
         self.error = ""  # why the broker did not take the last message
@@ -43,7 +43,7 @@ class Dispatcher(threading.Thread):
     def give(self, entries: list[InFlightBatch]) -> None:
         """Hand over a message; only when idle, and only from the event loop."""
         self.idle = False
-        self._handover.put_nowait((entries[0].message, entries))
+        self._handover.put((entries[0].message, entries))
 
     def stop(self) -> None:
         """End after the message in hand."""

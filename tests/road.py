@@ -76,11 +76,14 @@ class Road:
         self.until(self._listens, seconds=60, what="ingest server")
 
     def worker(self, *options: str) -> None:
-        """Start a worker and wait until it takes tasks."""
+        """Start the worker for ticks, or Celery's with these options, and wait until it takes tasks."""
         before = self.tail("worker").count(" ready.")
-        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO"]
-        celery = ["-m", "celery", "-A", "celery_app", "worker", f"-n{self.folder.name}@%h", "-Q", QUEUES]
-        self.start("worker", [*celery, *quiet, *(options or ("-P", "solo"))])
+        itself = [f"-n{self.folder.name}@%h", "-Q", QUEUES, "-l", "INFO"]
+        if options:
+            quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+            self.start("worker", ["-m", "celery", "-A", "celery_app", "worker", *itself, *quiet, *options])
+        else:
+            self.start("worker", ["manage.py", "runworkers", "-c", "1", *itself])
         self.until(lambda: self.tail("worker").count(" ready.") > before, seconds=60, what="worker")
 
     def kill(self, name: str) -> None:

@@ -47,7 +47,7 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     python = sys.executable
     celery = [python, "-m", "celery", "-A", "celery_app"]
     quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    fast = [*celery, "worker", "-n", "ticks@%h", "-c", "2", "-Q", "raw_market_data,processed-data", *quiet]
+    fast = [python, "manage.py", "runworkers", "-n", "ticks@%h", "-c", "2", "-Q", "raw_market_data,processed-data"]
     recovery = [*celery, "worker", "-n", "recovery@%h", "-c", "1", "-Q", "feed-recovery", *quiet]
     slow = [*celery, "worker", "-n", "slow@%h", "-c", "1", "-Q", "chart-data,statistics-data", *quiet]
     upkeep = [*celery, "worker", "-n", "upkeep@%h", "-c", "1", "-Q", "maintenance", *quiet]

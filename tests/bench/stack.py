@@ -76,26 +76,8 @@ class Stack:
         self._register()
         python = sys.executable
         self._start("ingest", [python, "manage.py", "runingest"])
-        self._start(
-            "worker",
-            [
-                python,
-                "-m",
-                "celery",
-                "-A",
-                "celery_app",
-                "worker",
-                "-Q",
-                ",".join(self._queues()),
-                "-c",
-                str(self.workers),
-                "--without-gossip",
-                "--without-mingle",
-                "--without-heartbeat",
-                "-l",
-                "WARNING",
-            ],
-        )
+        queues = ",".join(self._queues())
+        self._start("worker", [python, "manage.py", "runworkers", "-c", str(self.workers), "-Q", queues])
         self._start("web", [python, "manage.py", "runweb", "--port", str(self.web_port)])
         self._wait()
 

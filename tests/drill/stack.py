@@ -118,9 +118,9 @@ class Stack:
         python = sys.executable
         celery = [python, "-m", "celery", "-A", "celery_app"]
         quiet = ["--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-        for number in (1, 2):
-            itself = ["worker", "-n", f"worker{number}@%h", "-c", str(number), "-Q", QUEUES, "-I", "tests.drill.faults"]
-            self._add(f"worker{number}", [*celery, *itself, *quiet])
+        itself = ["worker", "-n", "worker1@%h", "-c", "1", "-Q", QUEUES, "-I", "tests.drill.faults"]
+        self._add("worker1", [*celery, *itself, *quiet])
+        self._add("worker2", [python, "-m", "tests.drill.workers", "-n", "worker2@%h", "-c", "2", "-l", "INFO"])
         self._add("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="])
         self._add("ingest", [python, "manage.py", "runingest"])
         if web:

@@ -1,0 +1,76 @@
+"""In a process of its own: what is tested forks, signals and waits for children."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.waiting import until
+
+PROGRAM = """
+import os, signal, time
+from marketdata.launcher.worker_processes import WorkerProcesses
+
+def work(number, deadline):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGUSR1, lambda *_: setattr(deadline, "at", time.monotonic() - 1))
+    os.write(1, f"{number} {os.getpid()}\\n".encode())
+    while True:
+        signal.pause()
+
+WorkerProcesses(2, work, restart_s=0.0).run()
+print("all ended", flush=True)
+"""
+
+
+@pytest.fixture
+def starter() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def begun(starter: subprocess.Popen[str]) -> tuple[int, int]:
+    """(number, process id) of the next one that begins."""
+    assert starter.stdout is not None
+    number, pid = starter.stdout.readline().split()
+    return int(number), int(pid)
+
+
+def ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)  # nobody may have asked for its status
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_one_that_is_killed_or_beyond_its_time_is_replaced_and_all_end_when_told(starter):
+    pids = dict([begun(starter), begun(starter)])
+
+    os.kill(pids[1], signal.SIGKILL)
+    number, pids[1] = begun(starter)
+    assert number == 1
+
+    os.kill(pids[2], signal.SIGUSR1)  # it will be found to be at work for too long
+    number, successor = begun(starter)
+    assert number == 2
+    assert ended(pids[2])
+
+    starter.send_signal(signal.SIGTERM)
+    assert starter.communicate(timeout=60)[0] == "all ended\n"
+    assert ended(pids[1])
+    assert ended(successor)
+
+
+def test_they_die_with_a_starter_that_is_killed(starter):
+    _, first = begun(starter)
+    _, second = begun(starter)
+
+    starter.kill()
+
+    until(lambda: ended(first) and ended(second), seconds=60, what="their end")
