@@ -15,6 +15,7 @@ from terminals import checkup, command_line, private
 from terminals import spool as spools
 from terminals.clock import Clock
 from terminals.connection import Address
+from terminals.journal import JournalError
 from terminals.link import Config, Failed, Identity, Interrupted, Stats, Terminal
 from terminals.lock import Locked
 from terminals.recording import FileRecorder, NoRecorder, PlayedRecording, RecordedModule
@@ -29,6 +30,9 @@ from terminals.wire.proof import secret_bytes
 OK, FAILED, WRONG_INPUT, REFUSED = 0, 1, 2, 3
 _PROGRESS_S: Final = 5.0
 _CLOCK_S: Final = 3.0  # so long a source may have to wait for the server's time
+STOP_S: Final = 60.0
+"""A stop that has not come to its end by then (a disk, a vendor's library that hangs) ends like a kill, which the spool
+survives."""
 
 log = logging.getLogger("naru")
 
@@ -76,10 +80,14 @@ def _run(config: Config, source: Source) -> int:
     stop = threading.Event()
     try:
         terminal = Terminal(config)
+    except JournalError as error:
+        return _say(str(error), WRONG_INPUT)
     except (spools.SpoolError, spools.SpoolFull, SpoolDamaged, Locked, OSError) as error:
         return _say(str(error), FAILED)
 
     def on_stop() -> None:
+        if not stop.is_set():
+            _end_within(STOP_S)
         stop.set()
         terminal.interrupt()
 
@@ -99,10 +107,24 @@ def _run(config: Config, source: Source) -> int:
         code = _say(str(error), WRONG_INPUT)
     except Failed as error:
         code = _say(str(error), FAILED if error.ended.code in ("uplink_died", "spool_error") else REFUSED)
+    except OSError as error:  # of a disk
+        code = _say(str(error), FAILED)
     finally:
         stop.set()
     log.info("done %s; %s", _fields(terminal.stats()), source.describe())
     return code
+
+
+def _end_within(seconds: float) -> None:
+    """End the program after so long, whatever it is doing then."""
+
+    def end() -> None:
+        log.error("ended although not everything had come to its end within %g s", seconds)
+        os._exit(FAILED)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _judge(stats: Stats) -> int:

@@ -57,7 +57,10 @@ class Stats:
 
 
 class Failed(Exception):
-    """The terminal cannot go on; `ended.code` says why. What was spooled stays in the spool."""
+    """The terminal cannot go on; `ended.code` says why. What was spooled stays in the spool. `taken`: how many of the
+    rows that waited with it were taken."""
+
+    taken = 0
 
     def __init__(self, ended: sessions.Ended) -> None:
         super().__init__(f"{ended.code}: {ended.message}")
@@ -65,7 +68,9 @@ class Failed(Exception):
 
 
 class Interrupted(Exception):
-    """`interrupt` was called while waiting."""
+    """`interrupt` was called while waiting. `taken`: how many of the rows that waited with it were taken."""
+
+    taken = 0
 
 
 class Terminal:
@@ -86,7 +91,11 @@ class Terminal:
         )
         if self.spool.torn_bytes:
             log.warning("torn_tail bytes=%d spool=%s", self.spool.torn_bytes, config.spool)
-        self._journal = Journal(config.journal, self.spool) if config.journal else None
+        try:
+            self._journal = Journal(config.journal, self.spool) if config.journal else None
+        except BaseException:
+            self.spool.close()
+            raise
         self._batchers = Batchers(config.batch_rows, config.flush_s)
         self._drops: dict[str, DropCounter] = {}  # by feed
         self._changed = threading.Condition()
@@ -128,7 +137,11 @@ class Terminal:
             for place, row in enumerate(rows):
                 batcher = self._batchers.of(feed, row)
                 if batcher.full:
-                    batcher = self._await_room(feed, row)
+                    try:
+                        batcher = self._await_room(feed, row)
+                    except (Interrupted, Failed) as error:
+                        error.taken = place
+                        raise
                 if not len(batcher):
                     self._work.set()
                 try:
@@ -143,14 +156,30 @@ class Terminal:
 
     def report_gaps(self, gaps: Iterable[Gap], *, feed: str | None = None) -> None:
         """Say at once that something is missing of a feed, by default the terminal's own; behind all rows of it that
-        were sent before. Blocks as `send` does, Failed if it never can; BatchError if one of the gaps says nothing."""
+        were sent before. Blocks as `send` does, Failed if it never can; BatchError if one of the gaps says nothing.
+
+        A gap that cannot be written now (the disk is full and the terminal drops, or is stopped) is kept, and written
+        as soon as it can be, by `close` at the latest."""
         feed = feed or self.config.feed
         told = list(gaps)
+        payloads = [
+            encode_gaps(1, feed, self._now_us(), told[start : start + BATCH_GAPS])
+            for start in range(0, len(told), BATCH_GAPS)
+        ]
         with self._changed:
-            self._wait(lambda: self._spool_all(feed), "spool_full")
-            for start in range(0, len(told), BATCH_GAPS):
-                payload = encode_gaps(1, feed, self._now_us(), told[start : start + BATCH_GAPS])
-                self._wait(partial(self._spool_gaps, payload), "spool_full")
+            written = 0
+            try:
+                self._wait(lambda: self._spool_all(feed), "spool_full")
+                for payload in payloads:
+                    if self.config.when_full == "block":
+                        self._wait(partial(self._spool_gaps, payload), "spool_full")
+                    elif not self._spool_gaps(payload):
+                        self._warn("gap_waits", f"no room on the disk of {self.config.spool}")
+                        break
+                    written += BATCH_GAPS
+            finally:
+                if told[written:]:
+                    self._drop_counter(feed).keep(told[written:], now=self._clock())
 
     def flush(self) -> None:
         """Put what has been collected into the spool without waiting for more."""
@@ -205,22 +234,20 @@ class Terminal:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Spool what was collected, say BYE, end the threads. What is unacked is sent at the next start."""
+        """Spool what was collected, say BYE, end the threads. What is unacked is sent at the next start. What cannot
+        be spooled is counted and told as a gap, for which the spool has kept room on the disk."""
         with self._changed:
-            for batcher in self._batchers:
-                if not self._spool_batch(batcher):
-                    self._drop_batch(batcher)
-            self._write_drops()
+            self._spool_or_drop_all()
         self._stopping.set()
         self._work.set()
         if self._keeper.ident is not None:
             self._keeper.join()
-        with contextlib.suppress(spools.SpoolFull):  # closing the spool says so
+        with contextlib.suppress(spools.SpoolFull, OSError):  # closing the spool says so
             self.spool.sync()
         self._uplink.stop()
-        self.spool.close()
         if self._journal:
             self._journal.close()
+        self.spool.close()
 
     def _wait(self, done: Callable[[], bool], why: str, deadline: float | None = None) -> None:
         # Called with `_changed` held; waiting lets go of it.
@@ -283,15 +310,42 @@ class Terminal:
         now_us = self._now_us()
         from_us = now_us if batcher.from_us is None else batcher.from_us
         to_us = now_us if batcher.to_us is None else batcher.to_us
-        counter = self._drops.setdefault(batcher.feed, DropCounter(batcher.feed))
-        counter.count(len(batcher), from_us, to_us, now=self._clock())
+        self._drop_counter(batcher.feed).count(len(batcher), from_us, to_us, now=self._clock())
         self._batchers.forget(batcher)
+
+    def _drop_counter(self, feed: str) -> DropCounter:
+        return self._drops.setdefault(feed, DropCounter(feed))
 
     def _write_drops(self, now: float = float("inf")) -> None:
         """Say what was dropped, if it is time to."""
         for counter in self._drops.values():
-            if counter.due(now) and self._spool_gaps(counter.payload(self._now_us())):
+            while counter.due(now) and self._spool_gaps(counter.payload(self._now_us())):
                 counter.written()
+
+    def _spool_or_drop_all(self) -> None:
+        """Leave nothing that was collected without a word, whatever the disk does."""
+        for batcher in self._batchers:
+            rows, feed = len(batcher), batcher.feed
+            try:
+                spooled = self._spool_batch(batcher)
+                reason = "spool_full"
+            except OSError as error:
+                spooled, reason = False, str(error)
+            if not spooled:
+                self._drop_batch(batcher)
+                log.error("dropped_at_end feed=%s rows=%d reason=%r", feed, rows, reason)
+        for attempt in range(2):
+            try:
+                self._write_drops()
+            except OSError as error:
+                log.error("gap_not_written reason=%r", str(error))
+            if attempt == 0 and any(one.waits for one in self._drops.values()):
+                self.spool.release_reserve()
+        for gap, feed in [(gap, one.feed) for one in self._drops.values() for gap in one.gaps()]:
+            log.error(
+                "not_told feed=%s symbol=%s rows=%d missing=%s from_us=%d to_us=%d reason=%r",
+                feed, gap.symbol or "-", gap.rows, gap.missing, gap.from_us, gap.to_us, gap.reason,
+            )  # fmt: skip
 
     def _append(self, payload: bytes, *, beyond_capacity: bool = False) -> None:
         seq = self.spool.append(payload, beyond_capacity=beyond_capacity)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from terminals import epochs, private, segments, spool_state
+from terminals import epochs, private, reserve, segments, spool_state
 from terminals.lock import FileLock
 from terminals.lost_batches import LostBatches
 from terminals.segments import LOST, Segment, SpoolDamaged
@@ -74,6 +74,7 @@ class Spool:
         self._lock = FileLock(self.path / "lock")
         try:
             self._open()
+            reserve.keep(self.path)
         except BaseException:
             self._lock.release()
             raise
@@ -286,6 +287,10 @@ class Spool:
                 epoch = new
         return seq
 
+    def release_reserve(self) -> None:
+        """Give the disk back a little room, so that a gap can be written at the end although the disk is full."""
+        reserve.release(self.path)
+
     def close(self) -> None:
         """Sync, note what is committed, let another process in."""
         with self._mutex:
@@ -293,7 +298,7 @@ class Spool:
                 return
             try:
                 self.sync()
-            except SpoolFull as error:
+            except (SpoolFull, OSError) as error:
                 log.error("not_synced batches=%d reason=%r", self.last - self.durable, str(error))
             finally:
                 self._mark()

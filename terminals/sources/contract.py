@@ -38,10 +38,14 @@ class Receiver(Protocol):
         there is no room."""
 
     def report_gaps(self, gaps: Iterable[SymbolGap], *, feed: str | None = None) -> None:
-        """Say that something is missing. Leaves after all rows of the feed that were sent before."""
+        """Say that something is missing. Leaves after all rows of the feed that were sent before; what cannot leave
+        now is kept, and told at the end at the latest."""
 
     def flush(self) -> None:
         """Put all that was taken into the spool."""
+
+    def interrupt(self) -> None:
+        """Let calls that wait for room end with `terminals.link.Interrupted`: this source ends."""
 
 
 class Source(Protocol):

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -73,8 +73,9 @@ class RunningStreams:
         spool: Path | None = None,
         most_messages: int = 20_000,
         send_s: float = 0.0,
+        polling: Mapping[Kind, int] | None = None,
     ) -> None:
-        """`send_s`: how long each send takes at least."""
+        """`send_s`: how long each send takes at least. `polling`: what there were room for, if it were polled."""
         self.spool = spool or folder / "spool"
         self.terminal = Terminal(
             Config(
@@ -102,6 +103,7 @@ class RunningStreams:
             receiver,
             folder / "kis",
             per_appkey=per_appkey,
+            polling=polling,
             timing=timing,
             most_messages=most_messages,
         )
@@ -188,6 +190,10 @@ class Slow:
     def flush(self) -> None:
         """As the terminal."""
         self._terminal.flush()
+
+    def interrupt(self) -> None:
+        """As the terminal."""
+        self._terminal.interrupt()
 
 
 class Content:

@@ -20,8 +20,9 @@ TOLD = {("vendor_delayed", "000660"), ("vendor_subscription", "999999"), ("vendo
 # What happens at the desk, step by step; see tests/simulators/bloomberg/blpapi.py.
 SCRIPT = [
     [0, "paint", SAMSUNG, {"LAST_PRICE": 70000.0, "BID": 69900.0, "ASK": 70000.0, "OPEN": 69500.0, "HIGH": 70500.0,
-                           "LOW": 69400.0, "VOLUME": 1000, "RT_PX_CHG_PCT_1D": 1.4492753623188406}],
-    [0, "paint", INDEX, {"LAST_PRICE": 2612.43, "VOLUME": None}],
+                           "LOW": 69400.0, "VOLUME": 1000, "RT_PX_CHG_PCT_1D": 1.4492753623188406,
+                           "IS_DELAYED_STREAM": False}],
+    [0, "paint", INDEX, {"LAST_PRICE": 2612.43, "VOLUME": None, "IS_DELAYED_STREAM": False}],
     [0, "paint", DELAYED, {"LAST_PRICE": 200000.0, "IS_DELAYED_STREAM": True}],
     [0, "refuse", REFUSED, "NO_AUTH"],
     [0, "await", len(SECURITIES)],

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import datetime
+import json
+import operator
 import threading
 import urllib.request
 
@@ -13,7 +15,9 @@ from terminals.clock import Clock
 from terminals.finding import Level
 from terminals.link import Address, Config, Identity, Terminal
 from terminals.lock import FileLock
+from terminals.recording import FileRecorder, PlayedRecording
 from terminals.sources.kis.credentials import Account, AccountKind
+from terminals.sources.kis.played import PlayedInput
 from terminals.sources.kis.source import Kis, Options
 from terminals.sources.kis.wanted import read_wanted
 from terminals.wire import Encoding, new_secret
@@ -51,9 +55,9 @@ def accounts_at(kis):
     ]
 
 
-def source(kis, folder, *, codes=None, timing=FAST, **options):
+def source(kis, folder, *, codes=None, timing=FAST, recorder=None, **options):
     wanted = read_wanted(",".join(codes or kis.symbols), {})
-    return Kis(accounts_at(kis), wanted, folder / "state", options=Options(timing=timing, **options))
+    return Kis(accounts_at(kis), wanted, folder / "state", options=Options(timing=timing, **options), recorder=recorder)
 
 
 def terminal_in(folder):
@@ -86,10 +90,18 @@ def running(kis_source, folder):
     assert ended == [False]
 
 
-def test_everything_over_all_appkeys_is_streamed_and_polled_and_shown(tmp_path):
+def played(recording, folder):
+    """What a terminal has in its spool after it played this recording."""
+    with terminal_in(folder) as terminal:
+        assert PlayedRecording(recording, PlayedInput(), speed=0.0).run(terminal, Clock(threading.Event()))
+    return Content(folder / "spool")
+
+
+def test_everything_over_all_appkeys_is_streamed_and_polled_and_shown_and_recorded(tmp_path):
     port = free_port()
-    with simulator() as kis:
-        one = source(kis, tmp_path, per_appkey=5, metrics_port=port)
+    recording = tmp_path / "in.jsonl"
+    with simulator() as kis, FileRecorder(recording, max_bytes=1 << 30) as recorder:
+        one = source(kis, tmp_path, per_appkey=5, metrics_port=port, recorder=recorder)
         with running(one, tmp_path):
 
             def enough():
@@ -112,6 +124,17 @@ def test_everything_over_all_appkeys_is_streamed_and_polled_and_shown(tmp_path):
     assert {row["kind"] for row in content.rows} >= {RowKind.TRADE, RowKind.SNAPSHOT}
     assert content.batches[Encoding.BOOKS] > 0
     assert content.batches[Encoding.EVENTS] > 0
+    again = played(recording, tmp_path / "again")
+    as_traded = operator.itemgetter("symbol", "time_us", "price", "shares", "cum_volume")
+    # What was still on its way when the program was stopped is recorded and was not sent.
+    assert set(map(as_traded, content.trades())) <= set(map(as_traded, again.trades()))
+    assert {row["kind"] for row in again.rows} >= {RowKind.TRADE, RowKind.SNAPSHOT}
+    assert again.batches[Encoding.BOOKS] > 0
+    written = recording.read_text()
+    assert " /uapi/domestic-stock/v1/quotations/intstock-multprice?" in written
+    tokens = [json.loads(file.read_text())["value"] for file in (tmp_path / "state").glob("*.token")]
+    assert len(tokens) == 2
+    assert not any(secret in written for secret in (*APPKEYS.values(), "secret-one", "secret-two", *tokens))
 
 
 def test_the_test_mode_asks_for_five_symbols_and_opens_no_session(tmp_path):

@@ -223,16 +223,35 @@ def test_an_appkey_that_is_in_use_elsewhere_is_waited_for_and_told(tmp_path):
         assert running.streams.intake.counts.alarms["owned"] == 2
 
 
-def test_two_processes_with_one_appkey_have_one_session(tmp_path):
+def covered(running):
+    return Counter(how.value for how in running.streams.coverage().values())
+
+
+def test_two_processes_with_one_appkey_have_one_session_and_the_other_one_polls_meanwhile(tmp_path):
     (tmp_path / "kis").mkdir()
     other = FileLock(tmp_path / "kis/one.session")
-    with streams(tmp_path) as (kis, running):
+    with streams(tmp_path, polling={Kind.TRADE: 5}) as (kis, running):
         running.until(lambda: running.streams.status()[0].condition == "owned_elsewhere", "the lock to be noticed")
         assert kis.account()["connections"] == 0
+        assert covered(running) == {"polling": 5, "none": 1}
 
         other.release()
 
         running.until_active(6)
+        assert covered(running) == {"websocket": 6}
+
+
+def test_another_appkey_takes_what_an_appkey_of_another_process_was_to_have(tmp_path):
+    (tmp_path / "kis").mkdir()
+    other = FileLock(tmp_path / "kis/one.session")
+    with streams(tmp_path, appkeys=("one", "two"), per_appkey=4) as (kis, running):
+        running.until(lambda: covered(running) == {"websocket": 4, "none": 2}, "the other one's four")
+        before = kis.account()["unregistered"]
+
+        other.release()
+
+        running.until(lambda: covered(running) == {"websocket": 6}, "all")
+        assert kis.account()["unregistered"] == before, "what may stay where it is stays"
 
 
 def test_an_approval_key_that_is_not_found_is_asked_for_once_and_then_it_ends(tmp_path):
@@ -297,7 +316,7 @@ def test_answers_to_commands_with_the_old_key_do_not_stop_the_session_with_the_n
 
 
 def test_a_session_that_is_full_takes_no_more_and_is_not_asked_again(tmp_path):
-    with streams(tmp_path) as (kis, running):
+    with streams(tmp_path, polling={Kind.TRADE: 1}) as (kis, running):
         running.until_active(6)
         kis.fault("full", count=4)
         kis.fault("cut")
@@ -307,7 +326,7 @@ def test_a_session_that_is_full_takes_no_more_and_is_not_asked_again(tmp_path):
         running.until(lambda: running.streams.status()[0].pings > pings + 5, "some time")
 
         assert kis.account()["answers"]["OPSP0008"] == 2
-        assert [how.value for how in running.streams.coverage().values()].count("none") == 2
+        assert covered(running) == {"websocket": 4, "polling": 1, "none": 1}
 
 
 def test_answers_that_are_lost_or_late_do_not_matter(tmp_path):

@@ -92,8 +92,11 @@ class Terminal:
     def is_registered(self) -> bool:
         """Whether everything that was planned for the WebSocket is active."""
         found = self.numbers()
-        planned = found.get(("naru_kis_coverage", ("websocket",)), 0.0)
-        return 0 < planned <= sum(value for (of, _), value in found.items() if of == "naru_kis_registrations")
+        planned, active = (
+            sum(value for (of, _), value in found.items() if of == name)
+            for name in ("naru_kis_planned", "naru_kis_registrations")
+        )
+        return 0 < planned <= active
 
     def summary(self) -> str:
         """A line for people."""

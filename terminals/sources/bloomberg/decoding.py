@@ -41,7 +41,14 @@ class _State:
     values: dict[str, Any] = field(default_factory=dict)
     last_us: int = 0
     stale_us: int = 0
-    delayed: bool = False
+    delayed: bool | None = None
+    """What Bloomberg said of its stream; None: nothing, and then it may be delayed."""
+    is_judged: bool = False
+
+    @property
+    def is_real_time(self) -> bool:
+        """Whether Bloomberg said that it is."""
+        return self.delayed is False
 
 
 class Decoder:
@@ -99,9 +106,20 @@ class Decoder:
             state.stale_us = last_us
 
     def finish(self, received_us: int, terminal: Receiver) -> None:
-        """Nothing more comes: what is still missing is told."""
-        for security in self._states:
-            self._find(security, received_us, terminal)
+        """Nothing more comes: what is still missing is told, all of it at once, so that a stop while there is no room
+        leaves out none."""
+        missing = []
+        for security, state in self._states.items():
+            if state.stale_us:
+                missing += self._gaps(security, state.stale_us, received_us, 0, "bloomberg_disconnected")
+                state.stale_us = 0
+        if missing:
+            terminal.report_gaps(missing)
+
+    def not_taken(self, record: Record, received_us: int, terminal: Receiver) -> None:
+        """The program was stopped while this message waited for room: it is a gap. Raises as `report_gaps` does."""
+        if record.kind == sdk.MARKET_DATA:
+            self._gap(record.security, received_us, received_us, 1, "not_taken", terminal)
 
     def _market_data(self, record: Record, security: str, received_us: int, terminal: Receiver) -> None:
         state, content = self._states[security], record.content
@@ -118,11 +136,14 @@ class Decoder:
         state.values.update(content)
         state.last_us = received_us
         if "IS_DELAYED_STREAM" in content:
-            self._set_delayed(security, content["IS_DELAYED_STREAM"] is True, received_us, terminal)
+            said = content["IS_DELAYED_STREAM"]
+            self._set_delayed(security, said if isinstance(said, bool) else None, received_us, terminal)
+        elif "IS_DELAYED_STREAM" not in state.values and (record.ends if record.is_picture else not state.is_judged):
+            self._set_delayed(security, None, received_us, terminal)
         if record.is_picture and not record.ends:
             return
-        if state.delayed:
-            self.counts["refused_delayed"] += 1
+        if not state.is_real_time:
+            self.counts["refused_delayed" if state.delayed else "refused_unknown"] += 1
             return
         if kind == "TRADE" and not (record.is_picture or self._conflated):
             row = self._trade(record, security, received_us)
@@ -199,13 +220,17 @@ class Decoder:
             said = {name: content.get(name) for name in _TRADE_PRICE}
             log.error("a trade without a price that can be read security=%r said=%s", security, said)
 
-    def _set_delayed(self, security: str, delayed: bool, received_us: int, terminal: Receiver) -> None:
+    def _set_delayed(self, security: str, delayed: bool | None, received_us: int, terminal: Receiver) -> None:
         state = self._states[security]
-        if delayed == state.delayed:
+        if state.is_judged and delayed == state.delayed:
             return
-        state.delayed = delayed
-        if delayed:
+        is_first, state.is_judged, state.delayed = not state.is_judged, True, delayed
+        if delayed is None:
+            log.error("delay unknown security=%r: %s", security, _("Bloomberg does not say whether it is delayed"))
+        elif delayed:
             log.error("delayed security=%r: %s", security, _("delayed by 15 minutes or more: no real-time permission"))
+        elif is_first:
+            return  # as it should be
         else:
             log.warning("delayed no more security=%r", security)
         terminal.send([self._event("vendor_delayed", received_us, security, {"delayed": delayed})])
@@ -251,20 +276,22 @@ class Decoder:
 
     def _find(self, security: str, received_us: int, terminal: Receiver) -> None:
         """It is heard of again; what may have happened meanwhile is a gap."""
-        state = self._states[security]
-        if state.stale_us:
-            self._gap(security, state.stale_us, received_us, 0, "bloomberg_disconnected", terminal)
-            state.stale_us = 0
+        stale_us, self._states[security].stale_us = self._states[security].stale_us, 0
+        if stale_us:
+            self._gap(security, stale_us, received_us, 0, "bloomberg_disconnected", terminal)
 
     def _gap(self, security: str | None, from_us: int, to_us: int, rows: int, reason: str, terminal: Receiver) -> None:
+        terminal.report_gaps(self._gaps(security, from_us, to_us, rows, reason))
+
+    def _gaps(self, security: str | None, from_us: int, to_us: int, rows: int, reason: str) -> list[SymbolGap]:
+        """One, or none of a security of which nothing is sent anyway."""
         symbol = self._symbols.get(security) if security is not None else None
-        if security is not None and self._states[security].delayed:
-            return  # nothing of it is sent anyway
+        state = self._states[security] if security is not None else None
+        if state is not None and state.is_judged and not state.is_real_time:
+            return []
         log.error("gap symbol=%s rows=%d reason=%s seconds=%.1f", symbol, rows, reason, (to_us - from_us) / 1e6)
         self.counts["gaps"] += 1
-        terminal.report_gaps(
-            [SymbolGap(symbol=symbol, from_us=min(from_us, to_us), to_us=to_us, rows=rows, reason=reason)]
-        )
+        return [SymbolGap(symbol=symbol, from_us=min(from_us, to_us), to_us=to_us, rows=rows, reason=reason)]
 
     def _event(self, event: str, time_us: int, security: str | None, body: Mapping[str, Any]) -> Row:
         symbol = self._symbols.get(security) if security is not None else None

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from terminals.backoff import Backoff
+from terminals.link import Interrupted
+from terminals.masking import masked
 from terminals.recording import Recorder
 from terminals.sources.bloomberg import reasons, sdk
 from terminals.sources.bloomberg.decoding import Decoder
@@ -110,7 +112,8 @@ class Stream:
         """One line for the log."""
         counted = self._decoder.counts
         figures = " ".join(
-            f"{name}={counted[name]}" for name in (sdk.MARKET_DATA, "gaps", "refused_delayed", "unreadable")
+            f"{name}={counted[name]}"
+            for name in (sdk.MARKET_DATA, "gaps", "refused_delayed", "refused_unknown", "unreadable")
         )
         where = f"{self._settings.host}:{self._settings.port}"
         return f"bloomberg {where} securities={len(self._settings.securities)} {figures}"
@@ -119,22 +122,24 @@ class Stream:
         """Stream until stopped. What is missing at the end is told as a gap, and what was while nothing ran."""
         if (last_us := terminal.spool.last_captured_us) is not None:
             self._decoder.resume(last_us)
-        while pace.wait(0.0):
-            session = new_session(self._blpapi, self._settings)
-            left = ""
-            try:
-                left = self._stream(session, terminal, pace)
-            except self._blpapi.Exception as error:
-                left = str(error)
-            finally:
-                with contextlib.suppress(self._blpapi.Exception):
-                    session.stop()
-            if left:
-                log.error("the session is left reason=%r", left)
-                self._take(Record("SessionTerminated", None, {"description": left}), terminal, pace)
-            if not pace.wait(self._backoff.failed(RESTART_S)):
-                break
-        self._decoder.finish(pace.now_us(), terminal)
+        try:
+            while pace.wait(0.0):
+                session = new_session(self._blpapi, self._settings)
+                left = ""
+                try:
+                    left = self._stream(session, terminal, pace)
+                except self._blpapi.Exception as error:
+                    left = masked(str(error))
+                finally:
+                    with contextlib.suppress(self._blpapi.Exception):
+                        session.stop()
+                if left:
+                    log.error("the session is left reason=%r", left)
+                    self._take(Record("SessionTerminated", None, {"description": left}), terminal, pace)
+                if not pace.wait(self._backoff.failed(RESTART_S)):
+                    break
+        finally:
+            self._decoder.finish(pace.now_us(), terminal)
         return False
 
     def _stream(self, session: Any, terminal: Receiver, pace: Pace) -> str:
@@ -170,7 +175,12 @@ class Stream:
 
     def _take(self, record: Record, terminal: Receiver, pace: Pace) -> None:
         self._recorder.note("blpapi", record.text())
-        self._decoder.handle(record, pace.now_us(), terminal)
+        received_us = pace.now_us()
+        try:
+            self._decoder.handle(record, received_us, terminal)
+        except Interrupted:
+            self._decoder.not_taken(record, received_us, terminal)
+            raise
 
     def _watch(self, record: Record, pace: Pace) -> None:
         """What a message means for the subscriptions."""

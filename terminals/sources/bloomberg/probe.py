@@ -43,7 +43,7 @@ def _securities(blpapi: Any, session: Any, settings: Settings) -> Iterator[Findi
     subscriptions.subscribe(settings.securities)
     refused: dict[str, Mapping[str, Any]] = {}
     fields: dict[str, str] = {}
-    delayed: set[str] = set()
+    delayed: dict[str, bool] = {}
     painted: set[str] = set()
     deadline, settled = time.monotonic() + PATIENCE_S, False
     while time.monotonic() < deadline and not (settled and len(painted) + len(refused) >= len(settings.securities)):
@@ -58,8 +58,8 @@ def _securities(blpapi: Any, session: Any, settings: Settings) -> Iterator[Findi
                 fields[str(one.get("fieldId"))] = record.security
             if record.is_picture:
                 painted.add(record.security)
-                if record.content.get("IS_DELAYED_STREAM") is True:
-                    delayed.add(record.security)
+            if isinstance(said := record.content.get("IS_DELAYED_STREAM"), bool):
+                delayed[record.security] = said
     yield from _told(settings, refused, fields, delayed, painted)
 
 
@@ -67,9 +67,11 @@ def _told(
     settings: Settings,
     refused: Mapping[str, Mapping[str, Any]],
     fields: Mapping[str, str],
-    delayed: set[str],
+    delayed_by: Mapping[str, bool],
     painted: set[str],
 ) -> Iterator[Finding]:
+    delayed = {security for security, said in delayed_by.items() if said}
+    unknown = painted - delayed_by.keys()
     for security, content in list(refused.items())[:_NAMED]:
         told = _("{security} is refused: {reason}").format(security=security, reason=reasons.describe(content))
         yield Finding(Level.WRONG, told, reasons.explain(reasons.category_of(content)))
@@ -83,13 +85,18 @@ def _told(
             count=len(delayed), security=min(delayed)
         )
         yield Finding(Level.WRONG, told, _("without real-time permission nothing of these is sent"))
+    if unknown:
+        told = _("of {count} securities Bloomberg does not say whether they are delayed, {security} among them").format(
+            count=len(unknown), security=min(unknown)
+        )
+        yield Finding(Level.WRONG, told, _("nothing of these is sent: ask for the field IS_DELAYED_STREAM"))
     silent = set(settings.securities) - painted - set(refused)
     if silent:
         told = _("{count} securities gave no picture within {seconds:g} s, {security} among them").format(
             count=len(silent), seconds=PATIENCE_S, security=min(silent)
         )
         yield Finding(Level.DOUBTFUL, told, _("look them up in the Terminal"))
-    count = len(painted - delayed)
+    count = len(painted - delayed - unknown)
     level = Level.GOOD if count else Level.WRONG
     told = _("{count} of {all} securities come in real time").format(count=count, all=len(settings.securities))
     yield Finding(level, told)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
+from terminals.masking import masked
 from terminals.wire.language import gettext as _
 
 
@@ -31,12 +32,13 @@ def again(category: str) -> Again:
 
 
 def describe(content: Mapping[str, Any]) -> str:
-    """What Bloomberg says, with its category and subcategory; empty if it says nothing."""
+    """What Bloomberg says, with its category and subcategory, without what may be a secret; empty if it says
+    nothing."""
     reason = content.get("reason")
     if not isinstance(reason, Mapping):
-        return str(reason or content.get("description") or "")
+        return masked(str(reason or content.get("description") or ""))
     words = [reason.get(name) for name in ("category", "subcategory", "description")]
-    return " / ".join(str(word) for word in words if word)
+    return masked(" / ".join(str(word) for word in words if word))
 
 
 def explain(category: str) -> str:

@@ -14,7 +14,7 @@ from terminals.wire.language import gettext as _
 from terminals.wire.options import between
 
 if TYPE_CHECKING:
-    from terminals.sources.kis.played import PlayedFrames
+    from terminals.sources.kis.played import PlayedInput
     from terminals.sources.kis.source import Kis
 
 CODE: Final = "KIS"
@@ -60,11 +60,11 @@ def open_source(arguments: argparse.Namespace) -> "Kis":
     return Kis.from_arguments(arguments, wanted)
 
 
-def open_decoder(arguments: argparse.Namespace) -> "PlayedFrames":
+def open_decoder(arguments: argparse.Namespace) -> "PlayedInput":
     """For `play`."""
-    from terminals.sources.kis.played import PlayedFrames
+    from terminals.sources.kis.played import PlayedInput
 
-    return PlayedFrames()
+    return PlayedInput()
 
 
 def check(arguments: argparse.Namespace) -> Iterator[Finding]:

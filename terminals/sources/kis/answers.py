@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
+from terminals.masking import MASK, masked
+
 _TOO_SOON: Final = "EGW00133"
 _TOKEN_REFUSED: Final = ("EGW00121", "EGW00123")  # invalid, expired
 _KEY_REFUSED: Final = ("EGW00103", "EGW00105")  # appkey, appsecret
@@ -91,8 +93,10 @@ def _error(status: int, code: str, message: str) -> KisError:
 
 
 def _text(body: Mapping[str, Any], names: Sequence[str], secrets: Sequence[str]) -> str:
-    """The first of the fields that is there, without secrets, on one line, and cut last: half a secret is one too."""
+    """The first of the fields that is there, without secrets, known or likely, on one line, and cut last: half a secret
+    is one too."""
     text = str(next((body[name] for name in names if body.get(name)), ""))
     for secret in secrets:
-        text = text.replace(secret, "***")
+        text = text.replace(secret, MASK)
+    text = masked(text)
     return " ".join(text.split())[:_LONGEST_TEXT]

@@ -1,5 +1,6 @@
 """From a message of a session to rows in the spool: one thread that decodes, finds what is missing, and sends. No other
-talks to the terminal. What does not fit into its queue is lost to it, and the volumes tell how much.
+talks to the terminal. What does not fit into its queue is lost to it, and the volumes tell how much. What the terminal
+does not take any more is counted, and told as a gap of its feed.
 """
 
 import logging
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from terminals.batcher import Row
+from terminals.link import Failed, Interrupted
+from terminals.masking import masked
 from terminals.sources.contract import Receiver, SymbolGap
 from terminals.sources.kis.encryption import CannotDecrypt, decrypt
 from terminals.sources.kis.frames import Frame, Reader, Undecodable, take_apart
@@ -30,6 +33,10 @@ _SAVE_S: Final = 30.0
 _ALARM_S: Final = 300.0
 _ALARMS: Final = 1_000
 _WAKE_S: Final = 0.2
+CLOSE_S: Final = 5.0
+"""After so long of closing, nobody waits for room in the spool any more."""
+_LAST_S: Final = 30.0
+_ROOM_S: Final = 0.02
 _NAMES: Final = {kind: kind.name.lower() for kind in Kind}
 
 
@@ -39,8 +46,8 @@ class Message:
 
     text: str | bytes
     now_us: int
-    key: str = ""
-    iv: str = ""
+    key: str = field(default="", repr=False)
+    iv: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,8 @@ class Counts:
     without_price: int = 0
     unfit: int = 0
     """Times that a row fitted no column."""
+    not_taken: int = 0
+    """Rows that the terminal did not take any more when it ended."""
     alarms: Counter[str] = field(default_factory=Counter)
     widths: dict[str, set[int]] = field(default_factory=dict)
     """New widths by TR."""
@@ -115,7 +124,9 @@ class Intake:
         save_s: float = _SAVE_S,
     ) -> None:
         self._terminal, self._clock, self._save_s = terminal, clock, save_s
-        self._queue: queue.Queue[Item | None] = queue.Queue(most_messages)
+        self._queue: queue.Queue[Item] = queue.Queue(most_messages)
+        self._closing = threading.Event()
+        self._not_taken: dict[str, SymbolGap] = {}  # by feed
         self._reader = Reader()
         self._converter = Converter(first_seq=terminal.spool.rows_total + 1)
         self.holes = VolumeHoles()
@@ -126,7 +137,7 @@ class Intake:
         self._save_at = clock() + save_s
         self._thread = threading.Thread(target=self._run, name="naru-kis-intake", daemon=True)
         self.failure: Exception | None = None
-        """Why the thread ended before it was closed, if it did."""
+        """Why the terminal takes nothing any more, if it does not: what comes after that is counted."""
 
     def start(self) -> None:
         """Take up the volumes of before, then begin."""
@@ -153,35 +164,46 @@ class Intake:
             return False
         return True
 
-    def close(self) -> None:
-        """Work off what is there, save the volumes, end."""
-        while self._thread.is_alive():
-            try:
-                self._queue.put(None, timeout=_WAKE_S)
-                break
-            except queue.Full:
-                continue
-        if self._thread.ident is not None:
-            self._thread.join()
+    def close(self, last_words: Callable[[], bool] = lambda: True) -> None:
+        """Work off what is there, save the volumes, end. While the spool is full that takes no longer than CLOSE_S.
+        `last_words` offers what is still to be told, and says whether there was room for all of it."""
+        if self._thread.ident is None:
+            return
+        give_up_at = time.monotonic() + CLOSE_S
+        while self._thread.is_alive() and not last_words():
+            if time.monotonic() >= give_up_at:
+                self._terminal.interrupt()
+            time.sleep(_ROOM_S)
+        self._closing.set()
+        self._thread.join(max(0.0, give_up_at - time.monotonic()))
+        if self._thread.is_alive():
+            self._terminal.interrupt()
+            self._thread.join(_LAST_S)
+        if self._thread.is_alive():
+            log.error("kis_intake_hangs messages=%d", self.waiting)
 
     def _run(self) -> None:
-        try:
-            while True:
-                try:
-                    item = self._queue.get(timeout=_WAKE_S)
-                except queue.Empty:
-                    self._save_if_due()
-                    continue
-                if item is None:
-                    break
-                self.process(item)
+        while not (self._closing.is_set() and self._queue.empty()):
+            try:
+                item = self._queue.get(timeout=_WAKE_S)
+            except queue.Empty:
+                item = None
+            try:
+                if item is not None:
+                    self.process(item)
                 self._save_if_due()
-            self._save()
-        except Exception as error:  # noqa: BLE001  # the source raises it again in its own thread
-            self.failure = error
+            except Exception as error:  # noqa: BLE001  # the source raises it again in its own thread
+                self.failure = self.failure or error
+        try:
+            if self.failure is None:
+                self._save()
+            self._tell_not_taken()
+        except Exception as error:  # noqa: BLE001  # as above
+            self.failure = self.failure or error
 
     def process(self, item: Item) -> None:
-        """Work one off at once; for a caller without a thread."""
+        """Work one off at once; for a caller without a thread. If the terminal takes nothing any more, `failure` is set
+        after it."""
         match item:
             case Message():
                 self._message(item)
@@ -240,6 +262,8 @@ class Intake:
             # In their order, so that the accounts can be made again from the spool.
             self._send_rows(feed, found.rows[start : hole.at])
             start = hole.at
+            if self.failure is not None:
+                continue  # a trade behind it is not taken either, so the next start finds it again
             gap = SymbolGap(
                 symbol=hole.symbol,
                 from_us=hole.from_us,
@@ -257,22 +281,48 @@ class Intake:
         except BatchError as error:
             self.counts.unfit += 1
             log.error("kis_gap_unfit feed=%s reason=%r", feed, error.message)
+        except (Interrupted, Failed) as error:  # the terminal keeps them
+            self.failure = self.failure or error
         self.counts.gaps += len(gaps)
 
     def _send_rows(self, feed: str, rows: list[Row]) -> None:
         if not rows:
+            return
+        if self.failure is not None:
+            self._count_not_taken(feed, rows)
             return
         try:
             self._terminal.send(rows, feed=feed)
         except BatchError as error:
             self.counts.unfit += 1
             log.error("kis_row_unfit feed=%s reason=%r", feed, error.message)
+        except (Interrupted, Failed) as error:
+            self.failure = error
+            self._count_not_taken(feed, rows[error.taken :])
+            rows = rows[: error.taken]
         kinds = self.counts.rows
         for row in rows:
             kinds[_NAMES[row["kind"]]] += 1
 
+    def _count_not_taken(self, feed: str, rows: list[Row]) -> None:
+        if not rows:
+            return
+        self.counts.not_taken += len(rows)
+        times = [row["time_us"] for row in rows]
+        before = self._not_taken.get(feed, SymbolGap(min(times), max(times), 0, "not_taken"))
+        self._not_taken[feed] = SymbolGap(
+            min(before.from_us, *times), max(before.to_us, *times), before.rows + len(rows), "not_taken"
+        )
+
+    def _tell_not_taken(self) -> None:
+        for feed, gap in self._not_taken.items():
+            log.error("kis_not_taken feed=%s rows=%d from_us=%d to_us=%d", feed, gap.rows, gap.from_us, gap.to_us)
+            self._report(feed, [gap])
+        self._not_taken.clear()
+
     def _set_aside(self, raw: str | bytes, reason: str, tr_id: str, now_us: int) -> None:
         self.quarantine.keep(raw, reason=reason, tr_id=tr_id, now_us=now_us)
+        tr_id = masked(tr_id)[:32]
         self._alarm(Alarm("quarantine", f"{tr_id} {reason}", f"a frame of {tr_id or '?'}: {reason}", now_us))
 
     def _set_records_aside(self, made: Rows, tr_id: str, now_us: int) -> None:
@@ -297,13 +347,15 @@ class Intake:
         if len(self._alarmed) >= _ALARMS:
             self._alarmed.clear()
         self._alarmed[key] = now
-        log.error("kis_alarm code=%s subject=%r text=%r", alarm.code, alarm.subject, alarm.text)
-        body: dict[str, object] = {"subject": alarm.subject, "text": alarm.text}
+        # Names, codes and errors in it are from outside.
+        subject, text = masked(alarm.subject), masked(alarm.text)
+        log.error("kis_alarm code=%s subject=%r text=%r", alarm.code, subject, text)
+        body: dict[str, object] = {"subject": subject, "text": text}
         event = self._converter.event(f"vendor_{alarm.code}", now_us=alarm.now_us, body=body)
         self._send_rows(alarm.feed or "krx", [event])
 
     def _save_if_due(self) -> None:
-        if self._clock() >= self._save_at:
+        if self.failure is None and self._clock() >= self._save_at:
             self._save()
 
     def _save(self) -> None:

@@ -1,10 +1,11 @@
 """What is not data: commands to the WebSocket of KIS and its answers, which are JSON, and what the codes mean."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+from terminals.masking import masked
 from terminals.sources.kis.planner import Registration
 
 PINGPONG: Final = "PINGPONG"
@@ -71,13 +72,14 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a command, or a word about the whole session: then `registration` is None."""
+    """The answer to a command, or a word about the whole session: then `registration` is None. `text` is without what
+    may be a secret."""
 
     code: str
     text: str
     registration: Registration | None
-    key: str = ""
-    iv: str = ""
+    key: str = field(default="", repr=False)
+    iv: str = field(default="", repr=False)
 
     @property
     def meaning(self) -> Meaning:
@@ -113,8 +115,8 @@ def parse(text: str) -> Ping | Reply | None:
     tr_id, tr_key, output = header.get("tr_id"), header.get("tr_key"), _table(body, "output")
     named = isinstance(tr_id, str) and tr_id not in ("", "(null)") and isinstance(tr_key, str) and tr_key != ""
     return Reply(
-        code.strip(),
-        str(body.get("msg1", "")).strip()[:200],
+        masked(code.strip()),
+        masked(str(body.get("msg1", "")).strip())[:200],
         Registration(str(tr_id).strip(), str(tr_key).strip()) if named else None,
         str(output.get("key", "")),
         str(output.get("iv", "")),

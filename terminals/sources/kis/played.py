@@ -1,18 +1,47 @@
-"""A recording of the WebSocket, understood again by the decoder that understood it live."""
+"""A recording of the WebSocket and of REST, understood again by the decoders that understood it live."""
 
+from terminals.batcher import Row
 from terminals.recording import Note
-from terminals.sources.contract import Receiver
-from terminals.sources.kis.intake import Intake, Message
+from terminals.sources.contract import Receiver, WrongInput
+from terminals.sources.kis import quotes
+from terminals.sources.kis.collector import TTL_S
+from terminals.sources.kis.duplicates import Duplicates
+from terminals.sources.kis.intake import Intake, Message, PolledRows
+from terminals.sources.kis.rest import read_channel
 
 
-class PlayedFrames:
+class PlayedInput:
     """Its first note opens the intake of that terminal."""
 
     def __init__(self) -> None:
         self._intake: Intake | None = None
+        self._duplicates = Duplicates(TTL_S)
 
     def take(self, note: Note, terminal: Receiver) -> None:
-        """Send what a frame says. Records without a date are of the day on which they came."""
+        """Send what a frame or an answer says. Records without a date are of the day on which they came. WrongInput if
+        an answer is none; what the terminal raises."""
         if self._intake is None:
             self._intake = Intake(terminal, terminal.spool.path / "kis")
-        self._intake.process(Message(note.data, note.wall_us))
+        if read_channel(note.channel) is None:
+            self._intake.process(Message(note.data, note.wall_us))
+        else:
+            for feed, rows in self._pictures(note).items():
+                self._intake.process(PolledRows(feed, rows))
+        if self._intake.failure is not None:
+            raise self._intake.failure
+
+    def _pictures(self, note: Note) -> dict[str, list[Row]]:
+        """By feed, without those that say what was just sent, as live."""
+        try:
+            found = quotes.replay(note.channel, note.data, note.wall_us)
+        except ValueError as error:
+            raise WrongInput(f"{note.channel[:80]}: {error}") from None
+        now_s = note.mono_us / 1e6
+        return {
+            feed: [
+                row
+                for row in rows
+                if not self._duplicates.seen((feed, row["kind"], row.get("symbol") or row["body"]["index"]), row, now_s)
+            ]
+            for feed, rows in found.items()
+        }

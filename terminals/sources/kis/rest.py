@@ -59,14 +59,16 @@ def quotation(name: str, tr_id: str) -> Endpoint:
 
 
 def channel(endpoint: Endpoint, params: Mapping[str, str]) -> str:
-    """Under what an answer is recorded: which call it was, and what was asked."""
-    return f"{_CHANNEL} {endpoint.tr_id} {urlencode(params)}"
+    """Under what an answer is recorded: which call it was, and what was asked. Headers, and with them the keys, are not
+    in it."""
+    return f"{_CHANNEL} {endpoint.tr_id} {endpoint.path}?{urlencode(params)}"
 
 
 def read_channel(text: str) -> tuple[str, dict[str, str]] | None:
     """(transaction id, what was asked) of a channel of `channel`; None for another's."""
     word, _, rest = text.partition(" ")
-    tr_id, _, query = rest.partition(" ")
+    tr_id, _, asked = rest.partition(" ")
+    query = asked.partition("?")[2]
     return (tr_id, dict(parse_qsl(query, keep_blank_values=True))) if word == _CHANNEL else None
 
 

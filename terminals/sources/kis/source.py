@@ -18,7 +18,7 @@ from terminals.clock import wall_us
 from terminals.finding import Finding, Level
 from terminals.recording import Recorder
 from terminals.sources.contract import Pace, Receiver, WrongInput
-from terminals.sources.kis import credentials, quotes, status, websocket_check
+from terminals.sources.kis import coverage, credentials, quotes, status, websocket_check
 from terminals.sources.kis.answers import KeyRefusedError, KisError
 from terminals.sources.kis.collector import Collector, Picture, Target
 from terminals.sources.kis.credentials import Account
@@ -32,8 +32,6 @@ from terminals.wire.language import gettext as _
 
 log = logging.getLogger("naru.kis")
 
-# Pictures of one appkey in a cycle of a second, at 15 calls: multi-quotes of 30 stocks, and a few single calls.
-_POLLING: Final = {Kind.TRADE: 300, Kind.BOOK: 3, Kind.INDEX: 2}
 _LOOK_S: Final = 0.2
 _LOG_S: Final = 10.0
 _EVENT_S: Final = 60.0
@@ -133,7 +131,7 @@ class Kis:
         if streams is None:
             return status.Numbers(self._options.mode, run_s)
         intake = streams.intake
-        coverage = list(streams.coverage().values())
+        covered = list(streams.coverage().values())
         return status.Numbers(
             mode=self._options.mode,
             run_s=run_s,
@@ -153,7 +151,7 @@ class Kis:
             recounted=intake.counts.recounted,
             buffered=intake.waiting,
             batches_waiting=intake.batches_waiting,
-            coverage={how.value: coverage.count(how) for how in Coverage},
+            coverage={how.value: covered.count(how) for how in Coverage},
             alarms=dict(intake.counts.alarms),
             sessions=streams.status(),
         )
@@ -162,17 +160,14 @@ class Kis:
 
     async def _run(self, terminal: Receiver, pace: Pace) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            clients = [
-                await stack.enter_async_context(Client(one, self._folder, now_us=pace.now_us)) for one in self._accounts
-            ]
+            clients = [await stack.enter_async_context(self._client(one, pace.now_us)) for one in self._accounts]
             streamed = clients if self._options.streaming else []
-            room = len(clients) if self._options.polling else 0
             streams = self._streams = Streams(
                 [(_identity(client.account), _approval(client)) for client in streamed],
                 terminal,
                 self._folder,
                 per_appkey=self._options.per_appkey,
-                polling={kind: count * room for kind, count in _POLLING.items()},
+                polling=coverage.room_of(clients, self._wanted, self._options.cycle_s) if self._options.polling else {},
                 timing=self._options.timing,
                 recorder=self._recorder,
                 now_us=pace.now_us,
@@ -209,7 +204,7 @@ class Kis:
         stop.set()
 
     def _targets(self) -> list[Target]:
-        """Pictures of all stocks, and of what the plan leaves to polling."""
+        """Pictures of all stocks, futures and indexes, and the order books that no session brings now."""
         found = []
         for one in self._wanted:
             division = _DIVISIONS.get(one.feed)
@@ -219,8 +214,9 @@ class Kis:
                 found.append(Target(one.symbol, Picture.FUTURE, _DERIVATIVES[one.feed]))
             elif one.feed == "index":
                 found.append(Target(one.symbol, Picture.INDEX, "U"))
-        polled = self._streams.plan.polled() if self._streams else []
-        return list(dict.fromkeys([*found, *(_book(wish) for wish in polled if wish.kind is Kind.BOOK)]))
+        covered = self._streams.coverage() if self._streams else {}
+        books = [wish for wish, how in covered.items() if how is Coverage.POLLING and wish.kind is Kind.BOOK]
+        return list(dict.fromkeys([*found, *(_book(wish) for wish in books)]))
 
     async def _sink(self, feed: str, rows: list[Row]) -> None:
         """Wait until the intake takes these rows; when it has ended nobody waits for them."""
@@ -240,6 +236,9 @@ class Kis:
                 )
             yield
 
+    def _client(self, account: Account, now_us: Callable[[], int]) -> Client:
+        return Client(account, self._folder, recorder=self._recorder, now_us=now_us)
+
     # Setting up
 
     async def _set_up(self, terminal: Receiver, pace: Pace) -> None:
@@ -254,7 +253,7 @@ class Kis:
     async def _findings(self, terminal: Receiver | None = None, now_us: Callable[[], int] = wall_us) -> list[Finding]:
         found = list[Finding]()
         for account in self._accounts:
-            async with Client(account, self._folder, now_us=now_us) as client:
+            async with self._client(account, now_us) as client:
                 found += await self._of_account(client, terminal)
         planned = wishes(self._wanted)
         room = self._options.per_appkey * len(self._accounts)

@@ -109,12 +109,15 @@ class Metrics(Collector):
             yield GaugeMetricFamily(f"naru_kis_{name}", text, value=number)
         yield _labelled(GaugeMetricFamily("naru_kis_coverage", "Wishes by coverage", labels=["how"]), now.coverage)
         active = GaugeMetricFamily("naru_kis_registrations", "Active registrations", labels=["appkey"])
+        planned = GaugeMetricFamily("naru_kis_planned", "Registrations that an appkey is to have", labels=["appkey"])
         state = GaugeMetricFamily("naru_kis_session", "1 for the state of a session", labels=["appkey", "state"])
         for one in now.sessions:
             active.add_metric([one.name], one.active)
+            planned.add_metric([one.name], one.planned)
             for condition in _CONDITIONS:
                 state.add_metric([one.name, condition], float(one.condition == condition))
         yield active
+        yield planned
         yield state
 
 

@@ -12,14 +12,14 @@ from terminals.clock import wall_us
 from terminals.recording import Recorder
 from terminals.sources.contract import Receiver
 from terminals.sources.kis import planner
+from terminals.sources.kis.coverage import covered
 from terminals.sources.kis.intake import MOST_MESSAGES, Intake
 from terminals.sources.kis.losses import Losses
-from terminals.sources.kis.planner import Coverage, Kind, Plan, Wish
+from terminals.sources.kis.planner import Coverage, Kind, Plan, Registration, Wish
 from terminals.sources.kis.registrations import State
 from terminals.sources.kis.session import Condition, Identity, Session, Timing
 
 _LOOK_S: Final = 0.2
-_ROOM_S: Final = 0.02
 
 Approval = Callable[[str], Awaitable[str]]
 
@@ -89,24 +89,20 @@ class Streams:
         `Interrupted`."""
         self.intake.start()
         tasks = {name: asyncio.create_task(session.run()) for name, session in self.sessions.items()}
-        stopped: set[str] = set()
         try:
             while self.intake.failure is None:
                 await asyncio.sleep(_LOOK_S)
-                now_stopped = {name for name, task in tasks.items() if task.done()}
-                for name in now_stopped - stopped:
-                    tasks[name].result()
-                if now_stopped != stopped:
-                    stopped = now_stopped
+                for task in tasks.values():
+                    if task.done():
+                        task.result()
+                if self._usable() != list(self.plan.by_appkey):
                     self._replan()
         finally:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             self.losses.end(self._now_us())
-            while self.intake.failure is None and not self.losses.tell():  # noqa: ASYNC110  # a thread's
-                await asyncio.sleep(_ROOM_S)
-            await asyncio.to_thread(self.intake.close)
+            await asyncio.to_thread(self.intake.close, self.losses.tell)
         raise self.intake.failure
 
     def status(self) -> list[SessionStatus]:
@@ -130,20 +126,33 @@ class Streams:
         ]
 
     def coverage(self) -> Mapping[Wish, Coverage]:
-        """How each wish is covered, with what KIS refused taken off."""
-        refused = {one for session in self.sessions.values() for one in session.registrations.refused()}
-        return {
-            wish: Coverage.NONE if wish.registration in refused and how is Coverage.WEBSOCKET else how
-            for wish, how in self.plan.coverage.items()
+        """How each wish is covered now, the most wanted first."""
+        active = {
+            one
+            for session in self.sessions.values()
+            if session.condition is Condition.CONNECTED
+            for one in session.registrations.in_state(State.ACTIVE)
         }
+        return covered(self.plan.coverage, active, self._polling or {})
+
+    def refused(self) -> set[Registration]:
+        """What KIS does not register."""
+        return {one for session in self.sessions.values() for one in session.registrations.refused()}
+
+    def _usable(self) -> list[str]:
+        """Sessions that this process has, or may have any moment."""
+        lost = (Condition.STOPPED, Condition.OWNED_ELSEWHERE)
+        return [name for name, one in self.sessions.items() if one.condition not in lost]
 
     def _replan(self) -> Plan:
-        usable = [name for name, one in self.sessions.items() if one.condition is not Condition.STOPPED]
         self.plan = planner.plan(
-            self._wishes, usable, per_appkey=self._per_appkey, polling=self._polling, before=self.plan
+            self._wishes, self._usable(), per_appkey=self._per_appkey, polling=self._polling, before=self.plan
         )
-        for name in usable:
-            self.sessions[name].want(self.plan.by_appkey[name])
+        for name, session in self.sessions.items():
+            if name in self.plan.by_appkey:
+                session.want(self.plan.by_appkey[name])
+            elif session.condition is Condition.OWNED_ELSEWHERE:
+                session.want(())  # others have them; it gets what is left when it is ours again
         # A registration that waits for another appkey still loses what does not come.
         self.losses.end(self._now_us(), but=(wish.registration for wish in self._wishes))
         return self.plan

@@ -130,3 +130,38 @@ def test_a_signal_ends_the_program_and_what_was_made_is_in_the_spool(tmp_path, n
     assert SECRET not in before + after
     kept = sum(wire.parse_header(payload).rows for _seq, payload in spools.read(tmp_path / "spool"))
     assert f"done sent={kept} " in after
+
+
+HANGING = """
+import os, signal, sys, time
+from terminals import command
+from terminals.sources import replay
+class Hanging:
+    def describe(self): return "hanging"
+    def run(self, terminal, pace):
+        os.kill(os.getpid(), signal.SIGTERM)
+        while True: time.sleep(1)
+command.STOP_S = 0.2
+replay.open_source = lambda given: Hanging()
+sys.exit(command.main(sys.argv[1:]))
+"""
+
+
+def test_a_source_that_does_not_end_by_itself_is_ended(link):
+    found = subprocess.run(
+        [sys.executable, "-c", HANGING, "replay", "a.csv", *link],
+        cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+    assert found.returncode == command.FAILED, found.stderr
+    assert "ended although" in found.stderr
+
+
+def test_a_journal_that_is_another_file_is_told_and_left_alone(link, caplog, tmp_path):
+    file = tmp_path / "trades.csv"
+    file.write_text(ROW)
+
+    assert command.main(["replay", str(file), *link, "--journal", str(file)]) == command.WRONG_INPUT
+
+    assert "--journal" in caplog.text
+    assert file.read_text() == ROW

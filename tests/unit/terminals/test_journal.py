@@ -1,11 +1,15 @@
 """The terminal's own list has a line for every batch in the spool, whatever was killed when."""
 
+import errno
 import json
+import os
 import zlib
+
+import pytest
 
 from terminals import spool as spools
 from terminals import wire
-from terminals.journal import Journal
+from terminals.journal import Journal, JournalError
 
 
 def lines(path):
@@ -38,3 +42,36 @@ def test_a_line_names_epoch_and_checksum(tmp_path):
     assert json.loads(path.read_text()) == {
         "epoch": spool.epoch, "seq": 1, "rows": 1, "crc32": zlib.crc32(spool.get(1)[8:])
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("bytes_taken", [0, 5])
+def test_a_line_that_the_disk_does_not_take_costs_no_batch_and_is_made_up(tmp_path, monkeypatch, bytes_taken):
+    path, spool = tmp_path / "journal", spools.Spool(tmp_path / "spool")
+    journal = Journal(path, spool)
+    real = os.write
+
+    def full(descriptor, data):
+        if bytes_taken:
+            return real(descriptor, data[:bytes_taken])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for rows in (1, 2, 3, 4):
+        payload = wire.encode_rows(1, "sim", 0, [{}] * rows)
+        seq = spool.append(payload)
+        with monkeypatch.context() as disk:
+            if seq in (2, 3):
+                disk.setattr(os, "write", full)
+            journal.note(seq, payload)
+    journal.close()
+
+    assert lines(path) == [(1, 1), (2, 2), (3, 3), (4, 4)]
+
+
+@pytest.mark.parametrize("content", ["symbol,ts,price\n", "a line", '{"seq": 1}\n', "[]\n", '"epoch"\n'])
+def test_a_file_of_something_else_is_no_journal_and_is_left_as_it_is(tmp_path, content):
+    (tmp_path / "other").write_text(content)
+
+    with pytest.raises(JournalError, match="--journal"):
+        Journal(tmp_path / "other", spools.Spool(tmp_path / "spool"))
+
+    assert (tmp_path / "other").read_text() == content

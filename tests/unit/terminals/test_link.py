@@ -1,6 +1,8 @@
 """The terminal for programs: what it collects, what it does when the disk is full, and a whole road over loopback."""
 
 import contextlib
+import errno
+import os
 import socket
 import threading
 import time
@@ -204,6 +206,97 @@ def test_what_is_dropped_is_told_for_the_feed_it_was_of(tmp_path):
             told[header.feed] = told.get(header.feed, 0) + sum(gap.rows for gap in wire.parse_gaps(payload, header))
     assert set(told) == {"krx", "nxt"}
     assert sum(told.values()) == stats.rows_dropped == 10_000 - stats.rows_sent
+
+
+class FullDisk:
+    """No file of the spool takes a byte more until `room` says so."""
+
+    def __init__(self, monkeypatch, room=lambda: False):
+        self.room, self._write = room, os.write
+        monkeypatch.setattr("terminals.spool.os.write", self.write)
+
+    def write(self, descriptor, data):
+        if not self.room():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._write(descriptor, data)
+
+
+def gaps_in(path):
+    told = [(wire.parse_header(payload), payload) for _seq, payload in spools.read(path / "spool")]
+    return [gap for header, payload in told if header.encoding is wire.Encoding.GAP
+            for gap in wire.parse_gaps(payload, header)]  # fmt: skip
+
+
+def test_a_terminal_that_drops_does_not_wait_with_a_gap_while_the_disk_is_full(tmp_path, monkeypatch):
+    terminal = Terminal(config(tmp_path, when_full="drop"))
+    disk = FullDisk(monkeypatch)
+
+    terminal.report_gaps([wire.Gap(1, 5, 0, "volume_hole", "A", 7), wire.Gap(1, 5, 2, "lost")])
+    terminal.report_gaps([wire.Gap(4, 9, 0, "volume_hole", "A", 3)])
+    terminal.send(rows(3, first=10))
+    terminal.flush()
+    disk.room = lambda: True
+    terminal.close()
+
+    assert terminal.stats().rows_dropped == 3
+    assert gaps_in(tmp_path) == [
+        wire.Gap(10, 12, 3, "spool_full"),
+        wire.Gap(1, 9, 0, "volume_hole", "A", 10),
+        wire.Gap(1, 5, 2, "lost"),
+    ]
+
+
+def test_a_stop_while_the_disk_is_full_ends_and_what_was_not_written_is_told(tmp_path, monkeypatch):
+    terminal = Terminal(config(tmp_path)).start()
+    terminal.send(rows(2))
+    terminal.flush()
+    # Nothing is free but the room that the spool keeps for this.
+    FullDisk(monkeypatch, room=lambda: not (tmp_path / "spool/reserve").exists())
+    terminal.send(rows(3, first=10))
+    terminal.interrupt()
+    with pytest.raises(Interrupted):
+        terminal.report_gaps([wire.Gap(1, 5, 0, "volume_hole", "A", 7)])
+
+    terminal.close()
+
+    assert terminal.stats().rows_sent == 2
+    assert terminal.stats().rows_dropped == 3
+    assert gaps_in(tmp_path) == [wire.Gap(10, 12, 3, "spool_full"), wire.Gap(1, 5, 0, "volume_hole", "A", 7)]
+
+
+def test_what_not_even_the_kept_room_takes_is_told_in_the_log_with_its_bounds(tmp_path, monkeypatch, caplog):
+    terminal = Terminal(config(tmp_path))
+    FullDisk(monkeypatch)
+    terminal.send(rows(3, first=10))
+
+    terminal.close()
+
+    assert "not_told feed=sim symbol=- rows=3 missing=None from_us=10 to_us=12 reason='spool_full'" in caplog.text
+
+
+def test_a_disk_that_fails_lets_the_terminal_end_and_the_next_one_in(tmp_path, monkeypatch, caplog):
+    terminal = Terminal(config(tmp_path))
+    terminal.send(rows(3))
+    monkeypatch.setattr("terminals.spool.os.write", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "I/O error")))
+
+    terminal.close()
+
+    monkeypatch.undo()
+    assert "dropped_at_end feed=sim rows=3" in caplog.text
+    assert "I/O error" in caplog.text
+    Terminal(config(tmp_path)).close()
+
+
+def test_rows_that_found_no_room_at_a_stop_are_known_to_who_sent_them(tmp_path):
+    terminal = Terminal(config(tmp_path, capacity_bytes=200_000, batch_rows=100))
+    terminal.interrupt()
+
+    with pytest.raises(Interrupted) as stopped:
+        terminal.send(rows(10_000))
+
+    terminal.close()
+    assert stopped.value.taken == terminal.stats().rows_sent + terminal.stats().rows_dropped
+    assert [gap.rows for gap in gaps_in(tmp_path)] == [terminal.stats().rows_dropped]
 
 
 def test_books_and_events_reach_the_server_and_an_older_one_leaves_them_in_the_spool(tmp_path):

@@ -53,6 +53,9 @@ class FakeTerminal:
     def report_gaps(self, gaps, *, feed=None):
         raise AssertionError(f"a replay finds no gaps: {list(gaps)}")
 
+    def interrupt(self):
+        pass
+
     def flush(self):
         pass
 

@@ -40,6 +40,9 @@ class Got:
     def flush(self) -> None:
         """There is nothing to wait for."""
 
+    def interrupt(self) -> None:
+        """Nothing waits."""
+
     def of(self, kind: Kind, wanted: Callable[[Row], bool] = lambda row: True) -> list[Row]:
         """The rows of a kind, in the order they came."""
         with self.lock:

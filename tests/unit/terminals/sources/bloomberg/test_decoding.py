@@ -55,7 +55,12 @@ class Desk:
 
 @pytest.fixture
 def desk():
-    return Desk()
+    """Bloomberg has said of both securities that they come in real time."""
+    made = Desk()
+    for security in SECURITIES:
+        made.decoder.handle(Record("MarketDataEvents", security, {"IS_DELAYED_STREAM": False}), NOW_US, made.got)
+    made.decoder.counts.clear()
+    return made
 
 
 def test_a_picture_is_a_snapshot_with_what_it_says_of_the_day_and_never_a_trade(desk):
@@ -135,7 +140,8 @@ def test_a_new_picture_forgets_what_it_does_not_say_though_it_comes_in_pieces(de
     desk.paint()
     said = {"MKTDATA_EVENT_TYPE": "SUMMARY", "MKTDATA_EVENT_SUBTYPE": "INITPAINT"}
     desk.hear("MarketDataEvents", SAMSUNG, {**said, "LAST_PRICE": 71000.0}, recap=True, ends=False)
-    desk.hear("MarketDataEvents", SAMSUNG, {**said, "BID": 70900.0}, recap=True, begins=False)
+    desk.hear("MarketDataEvents", SAMSUNG, {**said, "BID": 70900.0, "IS_DELAYED_STREAM": False},
+              recap=True, begins=False)  # fmt: skip
 
     _before, snapshot = desk.got.of(Kind.SNAPSHOT)
     assert (snapshot["price"], snapshot["bid"], snapshot["ask"]) == (71000 * 10**8, 70900 * 10**8, None)
@@ -143,7 +149,7 @@ def test_a_new_picture_forgets_what_it_does_not_say_though_it_comes_in_pieces(de
 
 def test_an_index_has_neither_quotes_nor_volume(desk):
     desk.hear("MarketDataEvents", KOSPI, {
-        "MKTDATA_EVENT_TYPE": "SUMMARY", "LAST_PRICE": 2612.43, "VOLUME": None
+        "MKTDATA_EVENT_TYPE": "SUMMARY", "LAST_PRICE": 2612.43, "VOLUME": None, "IS_DELAYED_STREAM": False
     }, recap=True)  # fmt: skip
 
     (snapshot,) = desk.got.of(Kind.SNAPSHOT)
@@ -218,6 +224,39 @@ def test_a_delayed_stream_is_refused_and_told_once_and_taken_when_it_is_real_tim
 
     assert len(desk.got.of(Kind.TRADE)) == 1
     assert desk.got.events("vendor_delayed")[-1]["body"]["delayed"] is False
+
+
+@pytest.mark.parametrize("said", [{}, {"IS_DELAYED_STREAM": None}])
+def test_a_stream_that_does_not_say_whether_it_is_delayed_is_told_once_and_makes_no_candle(said, caplog):
+    desk = Desk()
+    picture = {name: value for name, value in PAINT.items() if name != "IS_DELAYED_STREAM"} | said
+
+    desk.hear("MarketDataEvents", SAMSUNG, {"MKTDATA_EVENT_SUBTYPE": "INITPAINT", **picture}, recap=True)
+    desk.say("TRADE", "NEW", LAST_PRICE=70100.0, SIZE_LAST_TRADE=1)
+    desk.say("TRADE", "NEW", security=KOSPI, LAST_PRICE=2600.0)  # before any picture
+
+    assert [row["kind"] for row in desk.got.rows] == [Kind.STATUS] * 2
+    told = [(event["symbol"], event["body"]["delayed"]) for event in desk.got.events("vendor_delayed")]
+    assert told == [("005930", None), ("KOSPI", None)]
+    assert caplog.text.count("delay unknown") == 2
+    assert desk.decoder.counts["refused_unknown"] == 3
+
+    desk.say("TRADE", "NEW", LAST_PRICE=70100.0, SIZE_LAST_TRADE=1, IS_DELAYED_STREAM=False)
+
+    assert len(desk.got.of(Kind.TRADE)) == 1
+    assert desk.got.events("vendor_delayed")[-1]["body"]["delayed"] is False
+
+
+def test_a_picture_after_a_broken_connection_has_to_say_again_that_it_is_in_real_time(desk):
+    picture = {name: value for name, value in PAINT.items() if name != "IS_DELAYED_STREAM"}
+    desk.paint()
+    desk.hear("SessionConnectionDown")
+
+    desk.hear("MarketDataEvents", SAMSUNG, {"MKTDATA_EVENT_SUBTYPE": "INITPAINT", **picture}, recap=True)
+    desk.say("TRADE", "NEW", LAST_PRICE=70100.0, SIZE_LAST_TRADE=1)
+
+    assert desk.got.of(Kind.TRADE) == []
+    assert [gap.symbol for gap in desk.got.gaps] == ["005930"], "what was missing was of a real-time stream"
 
 
 def test_conflated_news_are_pictures_whatever_they_say_they_are():
@@ -295,7 +334,8 @@ def test_a_quiet_security_is_missed_only_since_the_break_can_have_been(desk):
     assert desk.got.gaps[0].from_us == down_us - NOTICED_US
 
 
-def test_what_was_never_there_is_not_missing_and_what_did_not_come_back_is_told_at_the_end(desk):
+def test_what_was_never_there_is_not_missing_and_what_did_not_come_back_is_told_at_the_end():
+    desk = Desk()
     desk.paint()
     desk.hear("SessionConnectionDown")
     desk.decoder.finish(NOW_US + 100 * SECOND_US, desk.got)

@@ -84,3 +84,13 @@ def test_a_code_has_its_meaning_whatever_its_text_says(code, meaning):
 )
 def test_anything_else_is_no_message(text):
     assert messages.parse(text) is None
+
+
+def test_a_secret_in_the_words_of_an_answer_goes_no_further():
+    key = "5a3c1f0e-8d6b-4a2f-9c47-1b2e3d4f5a6b"
+
+    found = messages.parse(reply("OPSP0011", msg1=f"invalid approval : {key} NOT FOUND, account 12345678-01"))
+
+    assert isinstance(found, Reply)
+    assert found.text == "invalid approval : *** NOT FOUND, account ***"
+    assert "K" * 32 not in repr(Reply("OPSP0000", "", None, key="K" * 32, iv="K" * 32))

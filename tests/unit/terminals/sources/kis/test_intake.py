@@ -1,0 +1,72 @@
+"""The thread between sessions and spool ends whatever the spool does, and tells what it did not take."""
+
+import pytest
+
+from terminals import spool as spools
+from terminals import wire
+from terminals.link import Address, Config, Identity, Interrupted, Terminal
+from terminals.sources.kis import intake as intakes
+from terminals.sources.kis.intake import Intake, Lost, PolledRows
+from terminals.wire import Kind
+from tests import waiting
+
+NOWHERE = Address("127.0.0.1", 1)
+
+
+def terminal_in(path, **options):
+    identity = Identity("kis", wire.new_secret(), "KIS", None)
+    return Terminal(Config(NOWHERE, identity, "krx", path / "spool", batch_rows=10, **options))
+
+
+def pictures(first, count=10):
+    return [
+        {"symbol": "005930", "kind": Kind.SNAPSHOT, "time_us": 1000 + number, "price": number}
+        for number in range(first, first + count)
+    ]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_closing_while_the_spool_is_full_ends_and_tells_what_was_not_taken(tmp_path, monkeypatch, stopped):
+    monkeypatch.setattr(intakes, "CLOSE_S", 0.2)
+    terminal = terminal_in(tmp_path, capacity_bytes=4000)
+    intake = Intake(terminal, tmp_path / "kis", most_messages=61)
+    intake.start()
+    for number in range(60):
+        assert intake.offer(PolledRows(("krx", "nxt")[number % 2], pictures(10 * number)))
+    waiting.until(lambda: terminal.spool.size > 3000, seconds=60, what="a spool that is nearly full")
+    if stopped:
+        terminal.interrupt()
+
+    intake.close(lambda: intake.offer(Lost("krx", "000660", 5, 9, "disconnected")))
+
+    terminal.close()
+    taken, gaps = [], []
+    for _seq, payload in spools.read(tmp_path / "spool"):
+        header = wire.parse_header(payload)
+        if header.encoding is wire.Encoding.GAP:
+            gaps += [(header.feed, gap) for gap in wire.parse_gaps(payload, header)]
+        else:
+            taken += [row["time_us"] for row in wire.decode_columns(payload)]
+    assert isinstance(intake.failure, Interrupted)
+    assert intake.counts.not_taken > 0
+    assert len(taken) + sum(gap.rows for _feed, gap in gaps) == 600
+    told = {(feed, gap.reason): gap for feed, gap in gaps}
+    assert told["krx", "not_taken"].rows + told["nxt", "not_taken"].rows == intake.counts.not_taken
+    assert told["krx", "disconnected"] == wire.Gap(5, 9, 0, "disconnected", "000660")
+    missing = set(range(1000, 1600)) - set(taken)
+    bounds = [(gap.from_us, gap.to_us) for _feed, gap in gaps if gap.rows]
+    assert all(any(from_us <= one <= to_us for from_us, to_us in bounds) for one in missing)
+
+
+def test_an_error_in_the_thread_ends_it_too_and_what_came_behind_it_is_counted(tmp_path):
+    terminal = terminal_in(tmp_path)
+    intake = Intake(terminal, tmp_path / "kis")
+    intake.start()
+
+    intake.offer(PolledRows("krx", [{"kind": "no kind of ours", "time_us": 1}]))
+    intake.offer(PolledRows("krx", pictures(0)))
+    intake.close()
+
+    terminal.close()
+    assert intake.failure is not None
+    assert intake.counts.not_taken == 10
