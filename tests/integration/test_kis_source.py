@@ -186,7 +186,7 @@ def test_a_check_opens_no_second_session_of_an_appkey_that_a_process_of_this_mac
 
 
 def test_a_check_keeps_the_wait_after_connections_that_failed(tmp_path):
-    timing = dataclasses.replace(FAST, floor_s=100.0, most_s=100.0)
+    timing = dataclasses.replace(FAST, floor_s=10_000.0, most_s=10_000.0)
     with simulator() as kis:
         one = source(kis, tmp_path, codes=kis.symbols[:1], timing=timing)
         before = list(one.check())
@@ -196,6 +196,23 @@ def test_a_check_keeps_the_wait_after_connections_that_failed(tmp_path):
     assert [finding.level for finding in before] == [Level.GOOD] * len(before)
     assert sum("may begin in" in finding.told for finding in again if finding.level is Level.DOUBTFUL) == 2
     assert connections == 2
+
+
+def test_a_session_whose_secret_is_wrong_stops_and_says_so(tmp_path):
+    with simulator() as kis:
+        accounts = [dataclasses.replace(one, appsecret="not-the-secret") for one in accounts_at(kis)[:1]]
+        options = Options(timing=FAST, polling=False)
+        one = Kis(accounts, read_wanted(kis.symbols[0], {}), tmp_path / "state", options=options)
+        with running(one, tmp_path):
+
+            def stopped():
+                return [session.reason for session in one.numbers().sessions if session.condition == "stopped"]
+
+            (reason,) = waiting.until(stopped, seconds=60, what="the session to stop")
+        connections = kis.account()["connections"]
+
+    assert "EGW00105" in reason
+    assert connections == 0
 
 
 def test_a_secret_that_is_wrong_is_told_without_being_shown(tmp_path):

@@ -347,7 +347,8 @@ class Session:
             if taken:
                 self._losses.data(named, self.now_us())
             else:
-                self._losses.dropped(named, self.now_us())
+                known = (one for one in named if self.registrations.state_of(one) is not None)
+                self._losses.dropped(known, self.now_us())
 
     async def _hand_on(self, message: Message) -> bool:
         """Wait for room for a moment: the service waits too. False if there is none: then it is lost here."""
