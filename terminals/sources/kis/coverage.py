@@ -38,8 +38,6 @@ def room_of(clients: Sequence[Client], wanted: Iterable[Wanted], cycle_s: float)
         return {}
     a_call = quotes.MOST_CODES if any(client.offers_multi_quote for client in clients) else 1
     feeds = [one.feed for one in wanted]
-    taken = math.ceil(sum(feed in _STOCKS for feed in feeds) / a_call) + sum(
-        feed in ("futures", "options", "stock_futures", "index") for feed in feeds
-    )
+    taken = math.ceil(sum(feed in _STOCKS for feed in feeds) / a_call) + sum(feed in _OTHERS for feed in feeds)
     most = max(1, 2 * calls // 3)
     return {Kind.TRADE: most * a_call, Kind.INDEX: most, Kind.BOOK: max(calls - taken, calls // 5)}

@@ -93,20 +93,6 @@ class Plan:
         """How many wishes are covered that way."""
         return sum(one is coverage for one in self.coverage.values())
 
-    def polled(self) -> list[Wish]:
-        """What is left to REST, the most wanted first."""
-        return sorted(
-            (wish for wish, how in self.coverage.items() if how is Coverage.POLLING), key=lambda wish: wish.priority
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What to do on one session, in this order: a session that is full takes nothing before something left."""
-
-    unregister: tuple[Registration, ...]
-    register: tuple[Registration, ...]
-
 
 def plan(
     wishes: Iterable[Wish],
@@ -148,13 +134,3 @@ def plan(
         if free > 0:
             room[wish.kind] = free - 1
     return Plan({name: frozenset(registrations) for name, registrations in assigned.items()}, coverage)
-
-
-def changes(before: Mapping[str, frozenset[Registration]], after: Plan) -> dict[str, Change]:
-    """What each appkey's session has to do to get from one state to a plan; appkeys without a change are left out."""
-    found = {}
-    for name in sorted({*before, *after.by_appkey}):
-        old, new = before.get(name, frozenset()), after.by_appkey.get(name, frozenset())
-        if old != new:
-            found[name] = Change(tuple(sorted(old - new)), tuple(sorted(new - old)))
-    return found

@@ -8,7 +8,6 @@ from terminals.sources.kis.planner import (
     Plan,
     Registration,
     Wish,
-    changes,
     plan,
     registration_of,
 )
@@ -64,9 +63,6 @@ def test_a_change_of_the_list_moves_nothing_that_stays(first, second, appkeys, m
     kept = set(all_of(before)) & set(all_of(after))
     where = {one: name for name, held in before.by_appkey.items() for one in held}
     assert all(one in after.by_appkey[where[one]] for one in kept)
-    done = changes(before.by_appkey, after)
-    moved = sum(len(one.unregister) + len(one.register) for one in done.values())
-    assert moved == len(set(all_of(before)) ^ set(all_of(after)))
 
 
 @given(WISHES, APPKEYS, st.integers(1, 41))
@@ -75,7 +71,7 @@ def test_the_same_list_in_another_order_changes_nothing(wishes, appkeys, most):
 
     after = plan(list(reversed(wishes)), appkeys, per_appkey=most, before=before)
 
-    assert changes(before.by_appkey, after) == {}
+    assert after.by_appkey == before.by_appkey
 
 
 @given(WISHES, WISHES, st.integers(1, 41))
@@ -109,7 +105,6 @@ def test_what_has_no_room_is_polled_where_rest_has_it_and_otherwise_not_covered(
         Coverage.NONE,
         Coverage.NONE,
     ]
-    assert found.polled() == [wishes[1]]
     assert (found.count(Coverage.WEBSOCKET), found.count(Coverage.NONE)) == (1, 2)
 
 
@@ -119,10 +114,7 @@ def test_an_appkey_that_goes_gives_its_registrations_to_those_that_have_room():
 
     after = plan(wishes, ["one", "two"], before=before)
 
-    done = changes(before.by_appkey, after)
-    assert set(done["three"].unregister) == before.by_appkey["three"]
-    assert not done["one"].unregister
-    assert not done["two"].unregister
+    assert all(before.by_appkey[name] <= after.by_appkey[name] for name in ("one", "two"))
     assert len(all_of(after)) == 60
 
 
