@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill simulate-day drill-backup clean servers drill-rollover terminals test-sqlite test-mariadb test-postgresql
 
+# Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 PY   := $(VENV)/bin/python
 PIP  := $(PY) -m pip install -qq --disable-pip-version-check

@@ -7,6 +7,7 @@ import builtins
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -73,6 +74,21 @@ def raised(module: ModuleType, node: ast.AST, caught: tuple[type, ...] = ()) -> 
         yield from raised(module, child, caught)
 
 
+@cache
+def known() -> set[str]:
+    """The names of all errors of Python and Django's databases, and of what our code defines or imports."""
+    found = {name for name in (*dir(builtins), *dir(django.db)) if NAMED.fullmatch(name)}
+    for path in FILES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.ImportFrom):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.Attribute):
+                found.add(node.attr)
+    return found
+
+
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_a_docstring_names_the_errors_that_are_raised_and_no_others(path):
     module, unsaid, unknown = module_of(path), [], []
@@ -82,20 +98,6 @@ def test_a_docstring_names_the_errors_that_are_raised_and_no_others(path):
             continue
         own = {what for part in function.body for what in raised(module, part)} - {AssertionError, NotImplementedError}
         unsaid += [f"{function.name}: {what.__name__}" for what in own if what.__name__ not in text]
-        unknown += [f"{function.name}: {name}" for name in NAMED.findall(text) if name not in KNOWN]
+        unknown += [f"{function.name}: {name}" for name in NAMED.findall(text) if name not in known()]
 
     assert (unsaid, unknown) == ([], [])
-
-
-def _known() -> set[str]:
-    """The names of all errors of Python and Django's databases, and of what our code defines or imports."""
-    found = {name for name in (*dir(builtins), *dir(django.db)) if NAMED.fullmatch(name)}
-    for path in FILES:
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        found |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-        found |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-        found |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    return found
-
-
-KNOWN = _known()
