@@ -174,7 +174,7 @@ def _settle(members: list[Batch], ticks: Ticks, faults: validation.Faults, right
         if batch.decoded is not None:
             end = start + _rows(batch)
             rejected = () if all_good else np.flatnonzero(~good[start:end]).tolist()
-            batch.decoded.ticks.trade_date = ticks.trade_date[start:end]
+            batch.decoded.dated(ticks.trade_date[start:end])
             _note(batch, batch.decoded, end - start, {row: int(faults[start + row]) for row in rejected})
             start = end
     return None if all_good else good

@@ -114,7 +114,7 @@ def _load_missing(
 
 def _load_missing_ticks(ticks: Ticks) -> int:
     """Store those that are not there, without the dates that retention dropped; how many."""
-    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()}
+    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in ticks_module.trading_dates(ticks)}
     gone = [day for day, date in dates.items() if dropped.ticks_gone(date)]
     ticks = ticks.take(~np.isin(ticks.trade_date, gone))
     there: list[int] = []

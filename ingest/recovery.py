@@ -108,7 +108,9 @@ def _places(ticks: Ticks) -> Iterator[tuple[int, int, list[tuple[str, int, int, 
     )  # fmt: skip
     for batch, index, date, first_us, last_us in rows:
         spans.setdefault(batch, []).append((ticks.symbols[index], date, first_us, last_us))
-    counts = dict(zip(*(part.tolist() for part in np.unique(number, return_counts=True)), strict=True))
+    counts: dict[int, int] = {}
+    for batch, rows_of in zip(number[starts].tolist(), (ends - starts + 1).tolist(), strict=True):
+        counts[batch] = counts.get(batch, 0) + rows_of
     for batch, where in spans.items():
         yield batch, counts[batch], where
 

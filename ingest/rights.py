@@ -23,6 +23,7 @@ from marketdata.reference.owners import Owners
 from marketdata.reference.symbols import Directory, Rules
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import scopes
+from marketdata.types import ticks as ticks_module
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
 from terminals import wire
@@ -136,7 +137,7 @@ class Rights:
         of_stream: dict[int, list[Batch]] = {}
         for batch in batches:
             of_stream.setdefault(batch.number >> SEQ_BITS, []).append(batch)
-        dates_known = self._dates.issuperset(np.unique(ticks.trade_date).tolist())
+        dates_known = self._dates.issuperset(ticks_module.trading_dates(ticks))
         for number, sent in sorted(of_stream.items()):
             client = self.client(number)
             if dates_known and self._may_send_all(client, sent, ticks.feed):

@@ -6,13 +6,11 @@ import datetime
 import time
 from collections.abc import Iterable
 
-import numpy as np
-
 from ingest.batch_decoding import RecordGroup
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import BOOKS, EPOCH_DATE, EVENTS, MINUTES, PRICES, TEMP
 from marketdata.types.records import BookColumns
-from marketdata.types.ticks import Ticks
+from marketdata.types.ticks import Ticks, trading_dates
 
 ROOM_S = 5.0
 """So long a message waits for partitions to be made, a fraction of what a task may take."""
@@ -29,11 +27,11 @@ def make(parts: Iterable[Ticks], records: Iterable[RecordGroup] = (), *, room_s:
     began, limit_s = time.monotonic(), ROOM_S if room_s is None else room_s
     wanted: dict[int, set[str]] = {}
     for ticks in parts:
-        for day in np.unique(ticks.trade_date).tolist():
+        for day in trading_dates(ticks):
             wanted.setdefault(day, set()).update((TEMP, MINUTES) if ticks.day is None else (TEMP, MINUTES, PRICES))
     for group in records:
         table = BOOKS if isinstance(group.content, BookColumns) else EVENTS
-        for day in np.unique(group.ticks.trade_date).tolist():
+        for day in trading_dates(group.ticks):
             wanted.setdefault(day, set()).add(table)
     for number, day in enumerate(sorted(wanted, reverse=True)):
         if number and time.monotonic() - began > limit_s:

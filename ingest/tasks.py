@@ -320,7 +320,7 @@ class CandlesGoneError(Exception):
 def _long_ago(groups: list[TickGroup], now_us: int) -> set[datetime.date]:
     """The trading dates of the ticks that retention may have got to: it keeps everything for a day at least."""
     today = now_us // DAY_US
-    days = {day for group in groups for day in np.unique(group.ticks.trade_date).tolist() if day < today - 1}
+    days = {day for group in groups for day in ticks_module.trading_dates(group.ticks) if day < today - 1}
     return {EPOCH_DATE + datetime.timedelta(days=day) for day in days}
 
 

@@ -7,23 +7,16 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from marketdata.models.intraday import KeyedByTick
 
-class MarketDataTick(models.Model):
+
+class MarketDataTick(KeyedByTick):
     """Ticks of days that were rolled over. Columns and units are told in `marketdata.storage.base`."""
-
-    pk = models.CompositePrimaryKey("symbol", "event_time", "tick_id", "trade_date")
-    symbol = models.CharField(max_length=24)
-    event_time = models.BigIntegerField()
-    tick_id = models.BigIntegerField()
-    trade_date = models.DateField()
 
     class Meta:
         db_table = "market_data_tick"
         managed = False
         verbose_name = verbose_name_plural = _("Ticks of past days")
-
-    def __str__(self) -> str:
-        return f"{self.symbol} {self.event_time}"
 
 
 class MarketData(models.Model):
@@ -43,22 +36,13 @@ class MarketData(models.Model):
         return f"{self.symbol} {self.feed} {self.trade_date}"
 
 
-class OrderBook(models.Model):
+class OrderBook(KeyedByTick):
     """Ten levels of bids and asks. Columns and units are told in `marketdata.storage.base`."""
-
-    pk = models.CompositePrimaryKey("symbol", "event_time", "tick_id", "trade_date")
-    symbol = models.CharField(max_length=24)
-    event_time = models.BigIntegerField()
-    tick_id = models.BigIntegerField()
-    trade_date = models.DateField()
 
     class Meta:
         db_table = "order_books"
         managed = False
         verbose_name = verbose_name_plural = _("Order book")
-
-    def __str__(self) -> str:
-        return f"{self.symbol} {self.event_time}"
 
 
 class StockPrice(models.Model):

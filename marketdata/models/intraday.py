@@ -7,8 +7,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
-class TempMarketData(models.Model):
-    """Ticks not yet moved to history. Columns and units are told in `marketdata.storage.base`."""
+class KeyedByTick(models.Model):
+    """The key of a table that has a row for a tick or something else with an id of its kind."""
 
     pk = models.CompositePrimaryKey("symbol", "event_time", "tick_id", "trade_date")
     symbol = models.CharField(max_length=24)
@@ -17,12 +17,19 @@ class TempMarketData(models.Model):
     trade_date = models.DateField()
 
     class Meta:
-        db_table = "temp_market_data"
-        managed = False
-        verbose_name = verbose_name_plural = _("Today's ticks")
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.event_time}"
+
+
+class TempMarketData(KeyedByTick):
+    """Ticks not yet moved to history. Columns and units are told in `marketdata.storage.base`."""
+
+    class Meta:
+        db_table = "temp_market_data"
+        managed = False
+        verbose_name = verbose_name_plural = _("Today's ticks")
 
 
 class MarketDataMinute(models.Model):

@@ -15,11 +15,15 @@ from django.db import DatabaseError
 from marketdata.storage import portable
 from marketdata.storage import spans as spans_module
 from marketdata.storage.base import (
+    CACHES,
     DAILY,
     EPOCH_DATE,
     HISTORY,
     MINUTES,
+    SIZE_DIGITS,
     TEMP,
+    VALUE_DIGITS,
+    VOLUME_DIGITS,
     Latest,
     Series,
     Span,
@@ -33,10 +37,17 @@ from marketdata.storage.rows import moments, nearby, ticks_from_rows
 from marketdata.types import checksums, minute_bars
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Int64, Ticks
+from marketdata.types.ticks import SIZES, Int64, Ticks
 
 T = TypeVar("T")
 ROWS_A_STATEMENT = 500
+REFINED = {
+    **dict.fromkeys(SIZES, SIZE_DIGITS),
+    "volume": VOLUME_DIGITS,
+    "regular_volume": VOLUME_DIGITS,
+    "value": VALUE_DIGITS,
+}
+"""The columns of sizes and of what is made of them, and their digits."""
 PATIENCE_S = 60.0
 """How long the upkeep waits for others to let go of a table."""
 
@@ -173,6 +184,8 @@ class ServerSQL(SharedSQL):
 
     NOW: ClassVar[str]
     """The server's own time, as a column holds it."""
+    SIZED: ClassVar[tuple[str, ...]] = (TEMP, HISTORY, MINUTES, DAILY, CACHES[0])
+    """The tables that had sizes of four decimal places."""
 
     @abc.abstractmethod
     def _insertion(self, table: str, names: Sequence[str], replace: Sequence[str]) -> tuple[str, str]:
@@ -190,6 +203,20 @@ class ServerSQL(SharedSQL):
     @abc.abstractmethod
     def _is_locked(self, error: DatabaseError) -> bool:
         """Whether others held what was wanted, so that it may be tried again."""
+
+    @abc.abstractmethod
+    def _coarse_columns(self) -> list[tuple[str, str]]:
+        """Columns of decimals that have not the digits of REFINED: table, and how ALTER TABLE changes the column."""
+
+    def refine_sizes(self) -> None:
+        changes: dict[str, list[str]] = {}
+        for table, change in self._coarse_columns():
+            if table in self.SIZED:
+                changes.setdefault(table, []).append(change)
+        if TEMP in changes or HISTORY in changes:
+            self._refuse_what_is_too_large(10**12)
+        for table, wanted in sorted(changes.items()):
+            self._query(f"ALTER TABLE {table} {', '.join(wanted)}")
 
     def execute_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         if not statements:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from marketdata.types.ticks import ABSENT, SIZES, Int64, Ticks
+from marketdata.types.ticks import ABSENT, SIZES, Int64, Ticks, is_absent
 from terminals import wire
 
 PRIME = 2**31 - 1
@@ -86,8 +86,10 @@ def row_hashes(ticks: Ticks) -> Int64:
     mixed = np.fmod(ticks.time_us, PRIME) * TIME
     for name, (factor, unless) in FACTORS.items():
         values = getattr(ticks, name)
-        absent = values == ABSENT
-        mixed += -unless if absent.all() else np.where(absent, -unless, np.fmod(values, PRIME) * factor)
+        if is_absent(values):
+            mixed -= unless
+        else:
+            mixed += np.where(values == ABSENT, -unless, np.fmod(values, PRIME) * factor)
     mixed += ticks.kind.astype(np.int64) * KIND + ticks.side.astype(np.int64) * SIDE + ticks.source_id * SOURCE
     hashes: Int64 = np.fmod((np.fmod(ticks.tick_id, PRIME) + 1) * np.fmod(mixed, PRIME), PRIME)
     return hashes

@@ -44,7 +44,6 @@ class Decoded:
     that were decoded together share arrays and the list of symbols of their ticks; `symbols` are the batch's own."""
 
     header: wire.BatchHeader
-    ticks: Ticks
     faults: Faults
     symbols: list[str]
     raw: list[object] | None = None
@@ -53,6 +52,23 @@ class Decoded:
     given_dates: Int32 | None = None  # trading dates as they came; judging fills in the others
     shared: Shared
     start: int = 0  # the row in `shared` with which it begins
+    _ticks: Ticks | None = None
+    _dates: Int32 | None = None
+
+    @property
+    def ticks(self) -> Ticks:
+        """Its ticks. Nobody asks for those of a batch whose rows are all good."""
+        if self._ticks is None:
+            self._ticks = self.shared.ticks.between(self.start, self.start + len(self.faults))
+            if self._dates is not None:
+                self._ticks.trade_date = self._dates
+        return self._ticks
+
+    def dated(self, dates: Int32) -> None:
+        """Judging has found the trading dates of its rows."""
+        self._dates = dates
+        if self._ticks is not None:
+            self._ticks.trade_date = dates
 
     def record(self, row: int) -> str:
         """JSON of a row as the terminal gave it."""

@@ -46,7 +46,7 @@ def decode_together(batches: Sequence[WireBatch]) -> list[Decoded | wire.BatchEr
 def _gaps(one: WireBatch, header: wire.BatchHeader) -> Decoded:
     nothing, faults = ticks_module.empty(header.feed, one.source_id), np.zeros(0, np.uint64)
     gaps = wire.parse_gaps(one.payload, header)
-    return Decoded(header=header, ticks=nothing, faults=faults, symbols=[], gaps=gaps, shared=Shared(nothing, faults))
+    return Decoded(header=header, faults=faults, symbols=[], gaps=gaps, shared=Shared(nothing, faults))
 
 
 _PACKED: dict[wire.Encoding, tuple[Callable[..., Any], Callable[[Any], Hashable], Callable[[Any], Sequence[Decoded]]]]

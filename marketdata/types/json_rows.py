@@ -30,7 +30,6 @@ def decode(one: WireBatch, header: wire.BatchHeader) -> Decoded:
     ticks.tick_id = tick_ids([(one.batch, len(records))])
     return Decoded(
         header=header,
-        ticks=ticks,
         faults=faults,
         symbols=ticks.symbols,
         raw=records,

@@ -106,23 +106,26 @@ def from_rows(feed: str, rows: list[tuple[Any, ...]]) -> Bars:
     if not rows:
         return Bars(feed=feed, symbols=[], **{name: np.zeros(0, _DTYPES.get(name, np.int64)) for name in COLUMNS})
     index: dict[str, int] = {}
-    transposed: list[Any] = list(zip(*rows, strict=True))
-    transposed[0] = [index.setdefault(symbol, len(index)) for symbol in transposed[0]]
-    columns = {
-        name: np.array(values, _DTYPES.get(name, np.int64)) for name, values in zip(COLUMNS, transposed, strict=True)
-    }
-    return Bars(feed=feed, symbols=list(index), **columns)
+    chosen = np.array([index.setdefault(row[0], len(index)) for row in rows], np.int32)
+    numbers = np.array([row[1:] for row in rows], np.int64)
+    return Bars(feed=feed, symbols=list(index), **{"symbol": chosen, **_columns(numbers)})
 
 
 def from_numbers(feed: str, symbol: str, numbers: Int64) -> Bars:
     """Candles of one symbol, a row each, with the columns after the symbol in their order; those left out at the end
     become 0."""
-    names = COLUMNS[1:]
-    columns: dict[str, Any] = {
-        name: np.ascontiguousarray(column, _DTYPES.get(name)) for name, column in zip(names, numbers.T, strict=False)
-    }
-    columns |= {name: np.zeros(len(numbers), np.int64) for name in names if name not in columns}
+    columns = _columns(numbers)
+    columns |= {name: np.zeros(len(numbers), np.int64) for name in COLUMNS[1:] if name not in columns}
     return Bars(feed=feed, symbols=[symbol], symbol=np.zeros(len(numbers), np.int32), **columns)
+
+
+def _columns(numbers: Int64) -> dict[str, Any]:
+    """The columns after the symbol, from rows that have some of them in their order."""
+    columns = np.ascontiguousarray(numbers.T)
+    return {
+        name: column.astype(_DTYPES.get(name, np.int64), copy=False)
+        for name, column in zip(COLUMNS[1:], columns, strict=False)
+    }
 
 
 def concatenate(parts: list[Bars]) -> Bars:
@@ -162,7 +165,7 @@ def changes(stored: Bars, wanted: Bars) -> tuple[list[int], Bars]:
 
 def pack(bars: Bars) -> bytes:
     """Candles as one msgpack blob."""
-    columns = {name: np.ascontiguousarray(getattr(bars, name)).astype("<i8").tobytes() for name in COLUMNS}
+    columns = {name: getattr(bars, name).astype("<i8", copy=False).tobytes() for name in COLUMNS}
     packed: bytes = msgpack.packb([bars.feed, bars.symbols, columns, wire.SIZE_SCALE])
     return packed
 

@@ -29,7 +29,7 @@ def decode(batches: Sequence[PackedBatch[wire.ColumnsLayout]]) -> list[Decoded]:
     """Batches of one feed, source and scale. A column that only some of them have is absent in the others' rows."""
     ends = ends_of(batches)
     rows, layout = ends[-1], batches[0].layout
-    columns = {name: column[:rows] for name, column in ticks_module.nothing(rows).items()}
+    columns = ticks_module.nothing(rows)
     faults = np.zeros(rows, np.uint64)
     symbols: list[str] = []
     day: DayFigures | None = None
@@ -54,7 +54,6 @@ def decode(batches: Sequence[PackedBatch[wire.ColumnsLayout]]) -> list[Decoded]:
     return [
         Decoded(
             header=one.header,
-            ticks=shared.ticks.between(end - one.header.rows, end),
             faults=faults[end - one.header.rows : end],
             symbols=one.layout.symbols,
             given_dates=shared.ticks.trade_date[end - one.header.rows : end],

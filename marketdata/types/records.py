@@ -343,13 +343,11 @@ def decode_events(given: WireBatch, header: wire.BatchHeader) -> DecodedRecords:
 def _decoded(
     header: wire.BatchHeader, symbols: list[str], shared: SharedRecords, start: int, end: int
 ) -> DecodedRecords:
-    ticks = shared.ticks.between(start, end)
     return DecodedRecords(
         header=header,
-        ticks=ticks,
         faults=shared.faults[start:end],
         symbols=symbols,
-        given_dates=ticks.trade_date,
+        given_dates=shared.ticks.trade_date[start:end],
         shared=shared,
         start=start,
     )

@@ -120,17 +120,29 @@ def empty(feed: str = "", source_id: int = 0, rows: int = 0, symbols: list[str] 
 
 
 def nothing(rows: int) -> dict[str, npt.NDArray[Any]]:
-    """Columns of at least so many rows in which nothing is given, for reading only."""
-    if rows <= wire.BATCH_ROWS:
-        return _NOTHING_GIVEN
-    return {name: np.full(rows, NOTHING.get(name, ABSENT), DTYPES.get(name, np.int64)) for name in COLUMNS}
+    """Columns of so many rows in which nothing is given, for reading only: each is one value, seen from every row."""
+    return {name: column[:rows] for name, column in _NOTHING_GIVEN.items()}
 
 
-_NOTHING_GIVEN: dict[str, npt.NDArray[Any]] = {}
-"""The columns of the longest batch, for all batches to share: what was not given need not be made for each."""
-for _name in COLUMNS:
-    _NOTHING_GIVEN[_name] = np.full(wire.BATCH_ROWS, NOTHING.get(_name, ABSENT), DTYPES.get(_name, np.int64))
-    _NOTHING_GIVEN[_name].flags.writeable = False
+_NOTHING_GIVEN: dict[str, npt.NDArray[Any]] = {
+    name: np.broadcast_to(np.array(NOTHING.get(name, ABSENT), DTYPES.get(name, np.int64)), 1 << 40) for name in COLUMNS
+}
+
+
+def is_absent(values: Int64) -> bool:
+    """Whether no row has a value. Of a column of `nothing` that is known without looking at the rows."""
+    if values.strides == (0,):
+        return not len(values) or bool(values[0] == ABSENT)
+    return bool((values == ABSENT).all())
+
+
+def trading_dates(ticks: Ticks) -> list[int]:
+    """The trading dates that occur (days since 1970), in order: nearly always one."""
+    dates = ticks.trade_date
+    if len(dates) and (dates == dates[0]).all():
+        return [int(dates[0])]
+    days: list[int] = np.unique(dates).tolist()
+    return days
 
 
 def concatenate(parts: Sequence[Ticks]) -> Ticks:
@@ -211,7 +223,7 @@ def pack(ticks: Ticks) -> bytes:
     columns = {}
     for name in COLUMNS:
         values = getattr(ticks, name)
-        if len(values) and not (values == NOTHING.get(name, ABSENT)).all():
+        if not (is_absent(values) if name not in NOTHING else (values == NOTHING[name]).all()):
             columns[name] = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
     packed: bytes = msgpack.packb([ticks.feed, ticks.source_id, len(ticks), ticks.symbols, columns, wire.SIZE_SCALE])
     return packed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -62,13 +63,14 @@ def minute_rows(bars: Bars) -> str:
     columns = {name: getattr(bars, name).tolist() for name in minute_bars.COLUMNS}
     # Only those that have a candle: a batch may name others, of rows that were refused for their symbol.
     symbols = {index: _literal(bars.symbols[index]) for index in set(columns["symbol"])}
-    numbers = [_numbers(getattr(bars, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")]
-    numbers.append(_numbers(bars.volume, wire.SIZE_SCALE))
+    price, prices = _numbers(np.stack((bars.open, bars.high, bars.low, bars.close)), wire.PRICE_SCALE)
+    volume, volumes = _numbers(bars.volume, wire.SIZE_SCALE)
     lines = zip(
         [symbols[index] for index in columns["symbol"]],
         moments(bars.time_us),
         [date_text(day) for day in columns["trade_date"]],
-        *(values for _, values in numbers),
+        *prices,
+        volumes,
         [value_text(whole, part) for whole, part in zip(columns["value"], columns["value_frac"], strict=True)],
         *(columns[name] for name in ("n", "rev")),
         moments(bars.open_time),
@@ -77,12 +79,11 @@ def minute_rows(bars: Bars) -> str:
         columns["close_id"],
         strict=True,
     )
-    forms = ",".join(form for form, _ in numbers)
-    row = f"({_literal(bars.feed)},%s,'%s','%s',{forms},%s,%d,%d,'%s',%d,'%s',%d)"
+    row = f"({_literal(bars.feed)},%s,'%s','%s',{','.join([price] * 4)},{volume},%s,%d,%d,'%s',%d,'%s',%d)"
     return _MINUTE_INTO + ",".join([row % line for line in lines])
 
 
-def _numbers(values: Int64, scale: int) -> tuple[str, list[int]]:
+def _numbers(values: Int64, scale: int) -> tuple[str, list[Any]]:
     """How scaled integers are written, and which: whole numbers are quicker to read for the server. Others are quoted:
     bare, MariaDB reads 1e-8 as a double, which holds 15 of a DECIMAL's 18 digits."""
     whole, rest = np.divmod(values, 10**scale)

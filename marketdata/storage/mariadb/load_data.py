@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from marketdata.storage.rows import UNITS, date_text, moments, price_columns
 from marketdata.types.categories import UNKNOWN
 from marketdata.types.day_figures import DAY_VALUE_SCALE
-from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, symbol_ranks
+from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, is_absent, symbol_ranks
 from terminals import wire
 
 MANY_ROWS = 400
@@ -65,7 +65,7 @@ class LoadFile:
 
     def _add_numbers(self, columns: Iterable[tuple[str, Int64, int]]) -> None:
         for name, values, unit in columns:
-            if (values != ABSENT).any():  # else the column's default is NULL
+            if not is_absent(values):  # else the column's default is NULL
                 self.columns.append(name)
                 self._lines.add_numbers(values, unit)
 

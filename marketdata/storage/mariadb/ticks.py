@@ -14,10 +14,7 @@ from marketdata.storage.base import (
     MINUTES,
     PRICES,
     REMEDY,
-    SIZE_DIGITS,
     TEMP,
-    VALUE_DIGITS,
-    VOLUME_DIGITS,
     Blame,
     Flag,
 )
@@ -25,9 +22,10 @@ from marketdata.storage.mariadb import partitions, tables
 from marketdata.storage.mariadb.columns import SELECT_BAR, minute_rows
 from marketdata.storage.mariadb.days import MariaDBHistory
 from marketdata.storage.mariadb.load_data import LoadFile, PriceFile, load_lines
+from marketdata.storage.sql import REFINED
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import SIZES, Ticks
+from marketdata.types.ticks import Ticks
 
 # Assignments run from left to right and see what the ones before them did: open_time and close_time come last.
 _MERGE = """
@@ -76,13 +74,13 @@ _REMEDIES = {
     **dict.fromkeys((2002, 2003, 2006, 2013), "start the database, or see whether it can be reached"),
     **dict.fromkeys((1205, 1969, 1317), "end the statement that holds the tables (SHOW PROCESSLIST), or wait for it"),
 }
-_SIZED = (TEMP, tables.MOVING, HISTORY, MINUTES, "market_data", "cache_realtime_data")
 
 
 class MariaDB(MariaDBHistory):
     """Ticks and candles in MariaDB >= 10.6."""
 
     vendor: ClassVar[str] = "mysql"
+    SIZED: ClassVar[tuple[str, ...]] = (*MariaDBHistory.SIZED, tables.MOVING)
 
     def create_tables(self) -> None:
         for table in (TEMP, HISTORY):
@@ -92,22 +90,16 @@ class MariaDB(MariaDBHistory):
         for statement in (tables.MINUTE_CANDLES, *tables.PRICE_ROWS, *tables.others(), tables.WIDEN_BOOKS):
             self._query(statement)
 
-    def refine_sizes(self) -> None:
+    def _coarse_columns(self) -> list[tuple[str, str]]:
         rows = self._query(
             "SELECT TABLE_NAME, COLUMN_NAME, IS_NULLABLE, COLUMN_TYPE FROM information_schema.COLUMNS"
             " WHERE TABLE_SCHEMA = DATABASE() AND DATA_TYPE = 'decimal'"
         )
-        wanted = dict.fromkeys(SIZES, SIZE_DIGITS)
-        wanted |= {"volume": VOLUME_DIGITS, "regular_volume": VOLUME_DIGITS, "value": VALUE_DIGITS}
-        changes: dict[str, list[str]] = {}
-        for table, name, nullable, now in rows:
-            if table in _SIZED and name in wanted and now != f"decimal{wanted[name]}":
-                null = "NULL" if nullable == "YES" else "NOT NULL"
-                changes.setdefault(table, []).append(f"MODIFY {name} DECIMAL{wanted[name]} {null}")
-        if TEMP in changes or HISTORY in changes:
-            self._refuse_what_is_too_large(10**12)
-        for table, modified in sorted(changes.items()):
-            self._query(f"ALTER TABLE {table} {', '.join(modified)}")
+        return [
+            (table, f"MODIFY {name} DECIMAL{REFINED[name]} {'NULL' if nullable == 'YES' else 'NOT NULL'}")
+            for table, name, nullable, now in rows
+            if name in REFINED and now != f"decimal{REFINED[name]}"
+        ]
 
     def _compress(self) -> None:
         """Give tables of ticks that were made without it the option, at once and without a copy: days are exchanged

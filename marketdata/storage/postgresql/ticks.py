@@ -16,10 +16,7 @@ from marketdata.storage.base import (
     MINUTES,
     PRICES,
     REMEDY,
-    SIZE_DIGITS,
     TEMP,
-    VALUE_DIGITS,
-    VOLUME_DIGITS,
     Blame,
     Flag,
 )
@@ -36,9 +33,10 @@ from marketdata.storage.postgresql.days import (
     minute_lock,
     sqlstate,
 )
+from marketdata.storage.sql import REFINED
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import SIZES, Ticks
+from marketdata.types.ticks import Ticks
 
 _WORDS = {"tick_kind": KINDS[1:], "tick_side": SIDES[1:]}
 _EARLIER = "(EXCLUDED.open_time, EXCLUDED.open_id) < (m.open_time, m.open_id)"
@@ -79,7 +77,6 @@ _REMEDIES = {
     "08": "start the database, or see whether it can be reached",
 }
 _CHECK, _DUPLICATE = "23514", "23505"
-_SIZED = (TEMP, HISTORY, MINUTES, "market_data", "cache_realtime_data")
 
 
 class PostgreSQL(PostgreSQLHistory):
@@ -99,22 +96,16 @@ class PostgreSQL(PostgreSQLHistory):
             self._query(statement)
 
     def refine_sizes(self) -> None:
+        with transaction.atomic(using=self.connection.alias):
+            self._query("SET LOCAL statement_timeout = 0")
+            super().refine_sizes()
+
+    def _coarse_columns(self) -> list[tuple[str, str]]:
         rows = self._query(
             "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
             " AND data_type = 'numeric' AND numeric_scale IN (4, 12)"
         )
-        wanted = dict.fromkeys(SIZES, SIZE_DIGITS)
-        wanted |= {"volume": VOLUME_DIGITS, "regular_volume": VOLUME_DIGITS, "value": VALUE_DIGITS}
-        changes: dict[str, list[str]] = {}
-        for table, name in rows:
-            if table in _SIZED and name in wanted:  # partitions follow their table
-                changes.setdefault(table, []).append(f"ALTER COLUMN {name} TYPE NUMERIC{wanted[name]}")
-        with transaction.atomic(using=self.connection.alias):
-            self._query("SET LOCAL statement_timeout = 0")
-            if TEMP in changes or HISTORY in changes:
-                self._refuse_what_is_too_large(10**12)
-            for table, modified in sorted(changes.items()):
-                self._query(f"ALTER TABLE {table} {', '.join(modified)}")
+        return [(table, f"ALTER COLUMN {name} TYPE NUMERIC{REFINED[name]}") for table, name in rows if name in REFINED]
 
     def drop_tables(self) -> None:
         for table in (TEMP, HISTORY, MINUTES, *tables.NAMES):

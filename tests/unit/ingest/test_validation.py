@@ -307,3 +307,41 @@ def test_the_neighbours_of_a_snapshot_without_a_day_keep_theirs():
     assert (found.tick_id & 8191).tolist() == [0, 2]
     assert found.day.open.tolist() == [5 * 10**8, ABSENT]
     assert found.day.high.tolist() == [ABSENT, 9 * 10**8]
+
+
+# --- whatever lies beside it ------------------------------------------------------------------------------------------
+
+PRICES = [None, -1, 0, 1, 7 * 10**12, validation.GREATEST_PRICE, validation.GREATEST_PRICE + 1, 10**18]
+SIZES = [None, -1, 0, 1, 10**6, validation.GREATEST_SIZE, validation.GREATEST_SIZE + 1, 10**18 - 1]
+FIELDS: dict[str, list[Any]] = {
+    "symbol": ["005930", "000660", "ESH6", "CLK6", "999999", None],
+    "time_us": [NINE_US + at for at in (0, 5_000_000, 5_000_001, -WEEK_US, -WEEK_US - 1, -NINE_US)] + [None],
+    "kind": [1, 2, 3, 9],
+    "side": [0, 1, 2, 3],
+    "trade_date": [None, 20_528, 20_535, 20_536, 20_521, 20_520],
+    **dict.fromkeys(("price", "bid", "ask"), PRICES),
+    **dict.fromkeys(("size", "bid_size", "ask_size", "cum_volume"), SIZES),
+}
+PLAIN = {"symbol": "005930", "time_us": NINE_US, "kind": 1, "price": 7 * 10**12, "size": 10**6}
+WRONG = {"kind": 9, "side": 9, "bid": 0, "ask": -1, "bid_size": 0, "ask_size": -1, "cum_volume": -1, "trade_date": 0}
+
+
+def packed(*rows: dict[str, Any]) -> Decoded:
+    columns = wire.Columns()
+    for row in rows:
+        columns.append(**{"symbol": None, "time_us": None, "kind": None, **row})
+    return decoding.from_wire(columns.encode(1, "krx", 1), source_id=3, batch=1 << 32 | 1)
+
+
+@pytest.mark.parametrize("symbol", ["005930", "CLK6"])
+def test_a_row_is_judged_and_kept_alike_whether_it_comes_alone_or_beside_a_wrong_one(symbol):
+    rows = [{name: value} for name, values in FIELDS.items() for value in values]
+    rows += [{"price": price, "size": size} for price in PRICES for size in SIZES]
+    rows += [{"bid": price, "bid_size": size} for price in PRICES for size in SIZES]
+    for fields in rows:
+        row = PLAIN | {"symbol": symbol} | fields
+        alone, beside = packed(row), packed(row, WRONG)
+
+        assert judged(alone)[0] == judged(beside)[0], row
+        assert alone.ticks.record(0) == beside.ticks.record(0), row
+        assert alone.ticks.trade_date[0] == beside.ticks.trade_date[0], row
