@@ -9,6 +9,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from marketdata.storage.base import EPOCH_DATE, Latest, NotWholeError, Series, Storage
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
@@ -109,17 +111,20 @@ class SideTables(Storage):
         rows: list[Sequence[Any]] = []
         for ticks, books in parts:
             dates = {day: self._day(day) for day in set(ticks.trade_date.tolist())}
+            count, sides = len(ticks), np.concatenate((books.bids, books.asks))
+            prices, sizes = (
+                json_arrays(sides[:, :, at], scale) for at, scale in enumerate((wire.PRICE_SCALE, wire.SIZE_SCALE))
+            )
             columns = (
                 [ticks.symbols[index] for index in ticks.symbol.tolist()],
                 self._moments(ticks.time_us),
                 ticks.tick_id.tolist(),
                 [dates[day] for day in ticks.trade_date.tolist()],
-                *([one] * len(ticks) for one in (ticks.feed, ticks.source_id)),
-                *(
-                    json_arrays(side[:, :, at], scale)
-                    for side in (books.bids, books.asks)
-                    for at, scale in enumerate((wire.PRICE_SCALE, wire.SIZE_SCALE))
-                ),
+                *([one] * count for one in (ticks.feed, ticks.source_id)),
+                prices[:count],
+                sizes[:count],
+                prices[count:],
+                sizes[count:],
                 *(self._decimals(getattr(books, name), places) for name, places in BOOK_FIGURES.items()),
             )
             rows += zip(*columns, strict=True)
