@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill simulate-day drill-backup clean servers drill-rollover terminals test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill simulate-day simulate-sources drill-backup clean servers drill-rollover terminals test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -95,6 +95,9 @@ drill: $(VENV)/dev servers  ## kill anything at random under load, then account 
 
 simulate-day: $(VENV)/dev servers  ## a compressed day of KIS, faults on, through the whole stack on MariaDB; TRADES=1200000
 	@exec $(PY) -m tests.simulated_day $(if $(TRADES),--trades $(TRADES))
+
+simulate-sources: $(VENV)/dev servers  ## KIS, Infomax and Bloomberg at once, terminals killed meanwhile, then everything accounted for; SECONDS=60 DB=postgresql
+	@exec $(PY) -m tests.simulated_day.sources --database $(or $(DB),mariadb) $(if $(SECONDS),--seconds $(SECONDS))
 
 drill-backup: $(VENV)/dev servers  ## a full backup and three increments under load, each restored and compared
 	@exec $(PY) -m tests.drill.backup

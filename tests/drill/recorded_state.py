@@ -170,7 +170,9 @@ class Book:
     """Questions to the drill's database over a connection of its own, in the plain SQL that both servers speak."""
 
     def __init__(self, connection: Any, cursor: Callable[[], Any], tables: Sequence[str]) -> None:
-        self._connection, self._cursor, self._tables = connection, cursor, tables
+        self._connection, self._cursor = connection, cursor
+        self.tables = tables
+        """Where ticks may lie: a day may have gone to history."""
 
     def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
         """Row by row: the answer may be longer than memory should hold."""
@@ -204,7 +206,7 @@ class Book:
             " bid, ask, bid_size, ask_size, cum_volume"
         )
         days = self._days()
-        sql = " UNION ALL ".join(f"SELECT {columns} FROM {table}" for table in self._tables)
+        sql = " UNION ALL ".join(f"SELECT {columns} FROM {table}" for table in self.tables)
         for tick_id, date, feed, symbol, at, kind, price, size, side, seq, *quote in self.rows(sql):
             bid, ask, bids, asks, volume = quote
             yield of_key(tick_id), date.isoformat(), Tick(

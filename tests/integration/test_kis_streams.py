@@ -16,7 +16,8 @@ from terminals.lock import FileLock
 from terminals.sources.kis.planner import Kind
 from tests import waiting
 from tests.integration.kis_streams import FAST, Content, RunningStreams, by_symbol, last_volumes, wishes
-from tests.simulators.kis.process import ROOT, SimulatorProcess
+from tests.simulators.kis.process import SimulatorProcess
+from tests.simulators.process import ROOT
 
 pytestmark = pytest.mark.once
 

@@ -18,13 +18,12 @@ from terminals import wire
 from tests.bench import kis_frames
 from tests.bench.stack import Stack
 from tests.simulated_day import accounting, day
-from tests.simulated_day.terminal import Terminal
+from tests.simulated_day.terminal import SETTLE_S, SETTLE_TRIES, START_S, Terminal
 from tests.simulators.kis.process import SimulatorProcess
 from tests.waiting import limited
 
 EVERY_S, LOOK_S = 5.0, 0.2
-SETTLE_TRIES, SETTLE_S = 6, 30.0
-START_S, END_S = 300.0, 300.0
+END_S = 300.0
 SLACK = 3.0
 """So many times as long as planned a day may take until it is given up."""
 
@@ -85,7 +84,7 @@ def run(stack: Stack, given: argparse.Namespace, *, limit_s: float) -> tuple[dic
         took_s = time.monotonic() - began
         at_speed = _records(account, terminal.rows()) - quiet
         cpu_s = {name: used_s - cpu_s[name] for name, used_s in stack.cpu_s(terminal.pid).items()}
-        account = _settle(stack, kis, terminal)
+        account = terminal.settle(lambda: accounting.stored(stack.rows))
         samples = kis.samples()
         success_rate = terminal.number("naru_kis_success_ratio")
         kis.order("no_rest")  # or pictures would come without end
@@ -131,7 +130,7 @@ def _look(stack: Stack, ends: float, where: str) -> None:
 def _options(folder: Path, given: argparse.Namespace, names: list[str]) -> list[str]:
     """Of the simulator."""
     steps = folder / "script.json"
-    steps.write_text(json.dumps(day.script(given.trades)), encoding="utf-8")
+    steps.write_text(json.dumps(day.script(given.trades, after=day.QUIET_TRADES)), encoding="utf-8")
     options = {
         "symbols": given.symbols,
         "trades": day.QUIET_TRADES + given.trades,
@@ -147,20 +146,6 @@ def _options(folder: Path, given: argparse.Namespace, names: list[str]) -> list[
     chances = [f"--chance={fault}={share}" for fault, share in day.REST_FAULTS.items()]
     appkeys = [f"--appkey={Terminal.appkey(name)}={Terminal.secret(name)}" for name in names]
     return [*(f"--{name}={value}" for name, value in options.items()), *chances, *appkeys]
-
-
-def _settle(stack: Stack, kis: SimulatorProcess, terminal: Terminal) -> dict[str, Any]:
-    """The account once everything is where it must be, or does not come there any more. What was missing of a stock
-    before is shown by its next trade, and so each gets one more, again where that one was lost with a connection."""
-    account: dict[str, Any] = {}
-    for _ in range(SETTLE_TRIES):
-        terminal.until(terminal.is_registered, "all registrations again", seconds=START_S)
-        kis.settle()
-        account = kis.account()
-        wanted = accounting.told(account)
-        if terminal.comes(lambda: accounting.shares_are_there(wanted, accounting.stored(stack.rows)), seconds=SETTLE_S):  # noqa: B023  # of now
-            break
-    return account
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 
 SHARE = 10**6
 FEEDS = {"H0ST": "krx", "H0NX": "nxt", "H0UN": "unified"}
+_FEEDS = tuple(FEEDS.values())
 Key = tuple[str, str]
 """Feed and symbol."""
 
@@ -102,18 +103,20 @@ def _shares(sent: Told, found: Stored) -> dict[Key, int]:
     return {key: sum(table.get(key, 0) for table in there) - sent.volumes.get(key, 0) for key in keys}
 
 
-def stored(ask: Any) -> Stored:
-    """Ask the database; `ask(sql)` answers rows."""
+def stored(ask: Any, *, ticks: str = "temp_market_data") -> Stored:
+    """Ask the database for what it has of KIS's feeds of stocks; `ask(sql)` answers rows. `ticks` is where to look, in
+    SQL."""
     kinds, trades, shares = Counter[str](), Counter[Key](), Counter[Key]()
     for feed, symbol, kind, rows, size in ask(
-        "SELECT feed, symbol, kind, COUNT(*), SUM(size) FROM temp_market_data GROUP BY feed, symbol, kind"
+        "SELECT feed, symbol, kind, COUNT(*), SUM(size)"
+        f" FROM {ticks} WHERE feed IN {_FEEDS} GROUP BY feed, symbol, kind"
     ):
         kinds[kind] += rows
-        if kind == "trade" and feed in FEEDS.values():
+        if kind == "trade":
             trades[feed, symbol] += rows
             shares[feed, symbol] += int(size)
-    kinds["book"] = ask("SELECT COUNT(*) FROM order_books")[0][0]
-    kinds["status"] = ask("SELECT COUNT(*) FROM market_events")[0][0]
+    kinds["book"] = ask(f"SELECT COUNT(*) FROM order_books WHERE feed IN {_FEEDS}")[0][0]
+    kinds["status"] = ask(f"SELECT COUNT(*) FROM market_events WHERE feed IN {_FEEDS}")[0][0]
     found = Stored(
         kinds=+kinds,
         trades=trades,
@@ -121,15 +124,17 @@ def stored(ask: Any) -> Stored:
         gap_shares={
             (feed, symbol): int(missing) // SHARE
             for feed, symbol, missing in ask(
-                "SELECT feed, symbol, SUM(missing) FROM gap WHERE missing IS NOT NULL GROUP BY feed, symbol"
+                "SELECT feed, symbol, SUM(missing) FROM gap WHERE missing IS NOT NULL"
+                f" AND feed IN {_FEEDS} GROUP BY feed, symbol"
             )
         },
         dead_letters=ask("SELECT COUNT(*) FROM dead_letter")[0][0],
     )
     for reason, feed, text in ask(
         "SELECT r.reasons, b.feed, r.record FROM ingest_reject r JOIN ingest_batch b ON b.batch = r.batch"
+        f" WHERE b.feed IN {_FEEDS}"
     ):
-        record = json.loads(text)
+        record = json.loads(text) if isinstance(text, str) else text
         kind = str(record.get("kind"))
         found.rejected[reason] += 1
         found.refused[kind] += 1

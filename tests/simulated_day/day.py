@@ -60,8 +60,6 @@ SCRIPT: tuple[tuple[float, str, dict[str, Any]], ...] = (
 )
 
 
-def script(trades: int) -> list[dict[str, Any]]:
-    """The steps of a day of so many trades, behind its quiet beginning, as the simulator reads them."""
-    return [
-        {"after": QUIET_TRADES + int(trades * share), "fault": fault, **arguments} for share, fault, arguments in SCRIPT
-    ]
+def script(trades: int, *, after: int = 0) -> list[dict[str, Any]]:
+    """The steps of a day of so many trades, which begins after so many others, as the simulator reads them."""
+    return [{"after": after + int(trades * share), "fault": fault, **arguments} for share, fault, arguments in SCRIPT]

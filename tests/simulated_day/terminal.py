@@ -11,26 +11,36 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.bench.stack import Stack
 from tests.servers import free_port
 from tests.servers.process import spawn
+from tests.simulated_day import accounting
 from tests.simulators.kis.process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = "kis"
+START_S = 300.0
+SETTLE_TRIES, SETTLE_S = 6, 30.0
 BOOKS = 40
 """So many stocks have their order book registered, too."""
+
+
+class Stack(Protocol):
+    """What a terminal has to know of the stack that it sends to."""
+
+    folder: Path
+    ingest_port: int
 
 
 class Terminal:
     """Runs within `with`; `stop` ends it in good order, and what it had sent is committed then."""
 
     def __init__(self, stack: Stack, kis: SimulatorProcess, appkeys: list[str]) -> None:
+        self._kis = kis
         folder = stack.folder / "terminal"
         folder.mkdir(mode=0o700)
         key = _register(kis.symbols)
@@ -43,7 +53,8 @@ class Terminal:
         command += ["--appkeys", folder / "appkeys.toml", "--state", folder / "state", "--spool", folder / "spool"]
         command += ["--server", f"127.0.0.1:{stack.ingest_port}", "--client", CLIENT, "--key-file", folder / "key"]
         command += ["--register-market", "-", "--metrics-port", self._port]
-        self._command = [str(word) for word in command]
+        self.command = [str(word) for word in command]
+        self.spool, self.key_file = folder / "spool", folder / "key"
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -57,7 +68,7 @@ class Terminal:
         return f"secret-of-{name}".ljust(180, "0")
 
     def __enter__(self) -> Self:
-        self._process = spawn(self._command, environment=dict(os.environ), log=self._log, cwd=ROOT)
+        self._process = spawn(self.command, environment=dict(os.environ), log=self._log, cwd=ROOT)
         return self
 
     def __exit__(
@@ -132,6 +143,20 @@ class Terminal:
         """Of its process."""
         assert self._process is not None
         return self._process.pid
+
+    def settle(self, look: Callable[[], accounting.Stored]) -> dict[str, Any]:
+        """The simulator's account once every share is in the database, or does not come there any more; `look` says
+        what is there. What was missing of a stock before is shown by its next trade, and so each gets one more, again
+        where that one was lost with a connection."""
+        account: dict[str, Any] = {}
+        for _ in range(SETTLE_TRIES):
+            self.until(self.is_registered, "all registrations again", seconds=START_S)
+            self._kis.settle()
+            account = self._kis.account()
+            wanted = accounting.told(account)
+            if self.comes(lambda: accounting.shares_are_there(wanted, look()), seconds=SETTLE_S):  # noqa: B023  # of now
+                break
+        return account
 
     def memory_mib(self) -> float:
         """Of its process."""

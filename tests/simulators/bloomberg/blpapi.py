@@ -5,7 +5,8 @@ subscriptionlist, correlationid, names) and the message shapes of its examples/u
 the SDK, a thread of the session fills a bounded queue: at 3/4 it says SlowConsumerWarning, when it overflows DataLoss.
 
 `Terminal` is what a test moves. A process of its own (`import blpapi` with this folder on its path) plays a script: a
-file of JSON lines named by FAKE_BLPAPI_SCRIPT, each [seconds to wait, method of Terminal, arguments…].
+file of JSON lines named by FAKE_BLPAPI_SCRIPT, each [seconds to wait, method of Terminal, arguments…]. Or it hears of a
+market that goes on without it, `python -m tests.simulators.bloomberg`, at the address in FAKE_BLPAPI_MARKET.
 """
 
 import builtins
@@ -14,6 +15,7 @@ import datetime
 import json
 import os
 import queue
+import socket
 import threading
 import time
 from collections import Counter, deque
@@ -429,6 +431,26 @@ def _play(file: Path) -> None:
             getattr(terminal, method)(*map(_value, arguments))
 
 
+def _listen(address: str) -> None:
+    """Hear the pictures of a market at once, the rest in a thread."""
+    host, _, port = address.partition(":")
+    lines = socket.create_connection((host, int(port))).makefile(encoding="utf-8")
+
+    def hear() -> bool:
+        for line in lines:
+            method, *arguments = json.loads(line)
+            if method == "ready":
+                return True
+            getattr(terminal, method)(*arguments)
+        return False
+
+    if not hear():
+        raise OSError(f"the market at {address} says nothing")
+    threading.Thread(target=hear, name="fake-terminal", daemon=True).start()
+
+
+if _market := os.environ.get("FAKE_BLPAPI_MARKET"):
+    _listen(_market)
 if _script := os.environ.get("FAKE_BLPAPI_SCRIPT"):
     # Pictures and refusals first: the program may subscribe at once.
     threading.Thread(target=_play, args=(Path(_script),), name="fake-terminal", daemon=True).start()

@@ -37,7 +37,8 @@ def main() -> None:
         code: [market.price[code], market.volume[code], market.value[code], market.base[code], market.high[code]]
         for code in market.codes
     }
-    json.dump({"versions": market.version + 1, "changed_rows": changed, "last": last}, sys.stdout)
+    told = {"versions": market.version + 1, "changed_rows": changed, "last": last, "shown": market.shown}
+    json.dump(told, sys.stdout)
     sys.stdout.write("\n")
 
 

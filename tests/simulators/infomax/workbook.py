@@ -51,6 +51,8 @@ class Market:
         self.high, self.low = dict(self.base), dict(self.base)
         self.volume = dict.fromkeys(self.codes, 0)
         self.value = dict.fromkeys(self.codes, 0)
+        self.shown = {code: [(self.price[code], 0)] for code in self.codes}
+        """Every price and volume there was, by code."""
 
     def step(self) -> int:
         """The next picture; how many rows changed."""
@@ -62,6 +64,7 @@ class Market:
             size = self._dice.randint(1, 500)
             self.volume[code] += size
             self.value[code] += size * self.price[code]
+            self.shown[code].append((self.price[code], self.volume[code]))
         self.version += 1
         return len(moved)
 
