@@ -49,7 +49,8 @@ class Recorder(Protocol):
 
 
 class Decoder(Protocol):
-    """The part of a source that understands what came in. The source feeds it live, a recording feeds it again."""
+    """The part of a source that understands what came in. The source feeds it live, a recording feeds it again. One
+    that holds something back has `ended(terminal)` beside `take`, for behind the last note."""
 
     def take(self, note: Note, terminal: Receiver) -> None:
         """Send what this note says to `terminal`."""
@@ -203,6 +204,8 @@ class PlayedRecording:
         for note in paced(read(self._path), pace, speed=self._speed):
             self._notes += 1
             self._decoder.take(note, terminal)
+        if hasattr(self._decoder, "ended"):
+            self._decoder.ended(terminal)
         if not pace.wait(0.0):
             return False
         terminal.flush()

@@ -196,7 +196,7 @@ class Intake:
                 self.failure = self.failure or error
         try:
             if self.failure is None:
-                self._save()
+                self._save(last=True)
             self._tell_not_taken()
         except Exception as error:  # noqa: BLE001  # as above
             self.failure = self.failure or error
@@ -232,12 +232,21 @@ class Intake:
         self.counts.without_price += made.without_price
         if made.wrong:
             self._set_records_aside(made, frame.layout.tr_id, message.now_us)
-        is_counted = frame.layout.is_counted
-        self._send(made.feed, self.holes.check(made.feed, made.rows) if is_counted else Found(made.rows, []))
+        if frame.layout.is_counted:
+            self._send(made.feed, self._check(made, frame.layout.tr_id, message.now_us))
+        else:
+            self._send(made.feed, Found(made.rows, []))
         if made.events:
             self._send_rows(made.feed, made.events)
         if made.delayed:
             self._send(KIS_DELAYED, Found(made.delayed, []))
+
+    def _check(self, made: Rows, tr_id: str, now_us: int) -> Found:
+        misdated = self.holes.misdated
+        found = self.holes.check(made.feed, made.rows, now_us)
+        if self.holes.misdated > misdated:
+            self._alarm(Alarm("misdated", tr_id, f"a trade of {tr_id} has a date that has not come", now_us, made.feed))
+        return found
 
     def _read(self, message: Message) -> Frame:
         text = message.text
@@ -358,8 +367,14 @@ class Intake:
         if self.failure is None and self._clock() >= self._save_at:
             self._save()
 
-    def _save(self) -> None:
+    def settle(self, *, all_of_them: bool = False) -> None:
+        """Tell the holes that no further trade has confirmed; `all_of_them` when none will come."""
+        for feed, holes in self.holes.settle(all_of_them=all_of_them).items():
+            self._send(feed, Found([], holes))
+
+    def _save(self, *, last: bool = False) -> None:
         self._save_at = self._clock() + self._save_s
+        self.settle(all_of_them=last)
         self._terminal.flush()
         try:
             self._state.save(self.holes)

@@ -1,8 +1,12 @@
-"""Loss to the share. Each trade says how much the day has traded with it, so what is missing between two records is
-`cumulative - size - what was accounted for`. Starts over with each business date. Knows no clock and no socket.
+"""Loss to the share. Each trade says how much the day has traded with it, so what is missing before it is `cumulative -
+size - what was accounted for`. Starts over with each business date. Knows no clock and no socket.
 
-What is accounted for grows by the size of each trade and by the shares of each hole: the rows and holes that a spool
-holds give the same accounts again after a restart (`restore`).
+What is accounted for grows by the size of each trade that is sent and by the shares of each hole that is told, so the
+rows and holes that a spool holds give the same accounts again after a restart (`restore`).
+
+One number of KIS alone proves nothing. A trade that does not go on from the others is sent, and its volume is a claim:
+the next trade goes on either from it, which makes the hole before it true, or from the others, which makes it wrong. A
+claim that nothing answers is believed after a while (`settle`), unless it is of more shares than any day has.
 """
 
 from collections import deque
@@ -12,14 +16,18 @@ from typing import Any, Final
 
 from terminals.batcher import Row
 from terminals.sources.kis import korean_time
-from terminals.wire import Kind
+from terminals.wire import SIZE_SCALE, Kind
 
 _SYMBOLS: Final = 50_000
 _RECENT: Final = 32
 _OPEN_HOLES: Final = 32
+_CLAIMS: Final = 4
+_MOST_MISSING: Final = 10**10 * 10**SIZE_SCALE  # the greatest size of a trade that the server takes
+_DAYS_AHEAD: Final = 1  # markets east of Korea, and a clock just before midnight
 BEFORE_FIRST: Final = "before_first_trade"
 HOLE: Final = "volume_hole"
 FELL: Final = "volume_fell"
+WRONG: Final = "volume_wrong"
 _TRADE: Final = Kind.TRADE  # in Python 3.11 each look at a member of an enum is a call
 
 
@@ -34,7 +42,20 @@ class Hole:
     trade_date: int
     reason: str
     at: int = 0
-    """Before which of the rows it lies: what is put into a spool in that order can be accounted for again."""
+    """Before which of the rows it is told: what is put into a spool in that order can be accounted for again."""
+
+
+@dataclass(slots=True)
+class _Claim:
+    """The volume of a trade that did not go on from what was accounted for."""
+
+    cumulative: int
+    from_us: int
+    to_us: int
+    reason: str
+    parts: list[tuple[int, int]]
+    """Volumes from, to that it says are missing."""
+    waited: bool = False
 
 
 @dataclass(slots=True)
@@ -43,13 +64,15 @@ class _Account:
 
     trade_date: int
     volume: int
-    """Cumulative volume that is accounted for, by trades and by holes."""
+    """What is accounted for: the shares of the trades that were sent, and of the holes that were told."""
     time_us: int
     recent: deque[tuple[int, int, int, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """(cumulative volume, time, price, size) of the last trades: what comes again is known by it."""
     holes: list[tuple[int, int]] = field(default_factory=list)
-    """Volumes from, to that are missing."""
-    fell_to: int | None = None
+    """Volumes from, to that were told as missing."""
+    claims: list[_Claim] = field(default_factory=list)
+    fell: bool = False
+    """While it is made again from a spool: the next trade has a volume below."""
 
 
 @dataclass(slots=True)
@@ -60,25 +83,38 @@ class Found:
     holes: list[Hole]
 
 
+_Key = tuple[str, str]
+
+
 class VolumeHoles:
-    """The accounts of one terminal, at most 50,000 of (feed, symbol); beyond that nothing is tracked and `untracked`
-    counts it. Sizes and volumes in 1e-6."""
+    """The accounts of one terminal, of at most 50,000 (feed, symbol), each of its last two dates; what is beyond that
+    is sent untracked. Sizes and volumes in 1e-6."""
 
     def __init__(self) -> None:
-        self._accounts: dict[tuple[str, str], _Account] = {}
+        self._accounts: dict[_Key, _Account] = {}
+        self._others: dict[_Key, _Account] = {}  # of another date than the last trade's
+        self._claimed: dict[tuple[_Key, int], _Account] = {}  # those that have claims
         self.repeats = 0
         """Trades that had come before and were left out."""
         self.late = 0
         """Trades that came after a hole had been told for them."""
         self.late_volume = 0
         self.fallen = 0
+        """Volumes below what was accounted for."""
+        self.wrong = 0
+        """Volumes that were too high: the trades after them went on from those before."""
+        self.misdated = 0
+        """Trades of a date that has not come."""
         self.untracked = 0
+        """Trades of a symbol too many, or of a date that is over."""
         self.missing_volume = 0
 
-    def check(self, feed: str, rows: Sequence[Row]) -> Found:
-        """Find what is missing before each trade of `rows`, in their order, and leave out what came twice."""
+    def check(self, feed: str, rows: Sequence[Row], now_us: int) -> Found:
+        """Find what is missing before each trade of `rows`, in their order, and leave out what came twice. `now_us`
+        tells which dates can be."""
         found = Found([], [])
         keep = found.rows.append
+        latest = korean_time.date_of(now_us) + _DAYS_AHEAD
         for row in rows:
             date, cumulative = row.get("trade_date"), row.get("cum_volume")
             if row["kind"] != _TRADE or date is None or cumulative is None:
@@ -86,75 +122,159 @@ class VolumeHoles:
                 continue
             key = (feed, row["symbol"])
             account = self._accounts.get(key)
-            if account is None or account.trade_date < date:
-                account = self._begin(key, row, found)
-                if account is None:
+            if account is None or account.trade_date != date:
+                if date > latest:
+                    self.misdated += 1
+                    keep(row)
                     continue
-            elif account.trade_date > date:
-                self.untracked += 1
-                keep(row)
-                continue
+                account = self._of_date(key, date, found.holes, len(found.rows))
+                if account is None:
+                    self.untracked += 1
+                    keep(row)
+                    continue
             before = cumulative - row["size"]
             mark = (cumulative, row["time_us"], row["price"], row["size"])
-            if before != account.volume and not self._explain(account, row, before, mark, found):
+            if before == account.volume and not account.claims:
+                account.volume = cumulative
+            elif not self._explain(key, account, mark, found):
                 continue
             keep(row)
-            if cumulative > account.volume:
-                account.volume = cumulative
             account.time_us = row["time_us"]
             account.recent.append(mark)
         return found
 
-    def _begin(self, key: tuple[str, str], row: Row, found: Found) -> _Account | None:
-        """A symbol's first trade of a date."""
-        if key not in self._accounts and len(self._accounts) >= _SYMBOLS:
-            self.untracked += 1
-            found.rows.append(row)
-            return None
-        account = self._accounts[key] = _Account(row["trade_date"], 0, korean_time.midnight_us(row["trade_date"]))
-        return account
+    def settle(self, *, all_of_them: bool = False) -> dict[str, list[Hole]]:
+        """By feed, the holes that are believed although no trade has followed: claims that were there the last time,
+        or `all_of_them`. Call it every half minute, and at the end."""
+        found: dict[str, list[Hole]] = {}
+        for (key, _date), account in list(self._claimed.items()):
+            if all_of_them or any(claim.waited for claim in account.claims):
+                self._end_claims(key, account, found.setdefault(key[0], []), 0)
+            for claim in account.claims:
+                claim.waited = True
+        return {feed: holes for feed, holes in found.items() if holes}
 
-    def _explain(self, account: _Account, row: Row, before: int, mark: tuple[int, int, int, int], found: Found) -> bool:
-        """What a trade means that does not follow the last one. False if it is to be left out."""
-        if before > account.volume:
-            missing = before - account.volume
-            reason = HOLE if account.recent or account.volume else BEFORE_FIRST
-            found.holes.append(_hole(account, row, missing, reason, len(found.rows)))
-            self.missing_volume += missing
-            if len(account.holes) < _OPEN_HOLES:
-                account.holes.append((account.volume, before))
-            account.volume = before
-            return True
+    def _of_date(self, key: _Key, date: int, holes: list[Hole], at: int) -> _Account | None:
+        """The account of a date that is not the last trade's; None if it has none, and gets none."""
+        last, other = self._accounts.get(key), self._others.get(key)
+        if last is None and len(self._accounts) >= _SYMBOLS:
+            return None
+        if other is None or other.trade_date != date:
+            if last is not None and other is not None and date < other.trade_date:
+                return None
+            if other is not None:
+                self._end_claims(key, other, holes, at)
+            other = _Account(date, 0, korean_time.midnight_us(date))
+        self._accounts[key] = other
+        if last is not None:
+            self._others[key] = last
+        return other
+
+    def _explain(self, key: _Key, account: _Account, mark: tuple[int, int, int, int], found: Found) -> bool:
+        """Account for a trade that does not go on from the last one, or goes on from one that did not. False if it is
+        to be left out."""
+        cumulative, time_us, _price, size = mark
+        before, at = cumulative - size, len(found.rows)
         if mark in account.recent:
             self.repeats += 1
             return False
-        if account.fell_to == before:
-            # A second trade that goes on from the lower volume: it has really fallen.
-            account.volume, account.fell_to, account.holes = before, None, []
+        for claim in account.claims:
+            if claim.cumulative == before != account.volume:
+                self._believe(key, account, claim, found.holes, at)
+                account.volume = before  # where it is lower now, it has really fallen
+                break
+        if before == account.volume:
+            self._refute(key, account, before, found.holes, at)
+            account.volume = cumulative
             return True
-        for place, (low, high) in enumerate(account.holes):
-            if low <= before and mark[0] <= high:
-                account.holes[place : place + 1] = [
-                    part for part in ((low, before), (mark[0], high)) if part[0] < part[1]
-                ]
-                self.late += 1
-                self.late_volume += row["size"]
-                return True
-        found.holes.append(_hole(account, row, None, FELL, len(found.rows)))
-        self.fallen += 1
-        account.fell_to = mark[0]
+        newest = account.claims[-1] if account.claims else None
+        if newest is not None and account.volume < newest.cumulative < before:
+            self._believe(key, account, newest, found.holes, at)
+            account.claims.pop()
+        if before > account.volume:
+            for claim in account.claims:
+                _take_out(claim.parts, before, cumulative)
+            reason = HOLE if account.recent or account.volume else BEFORE_FIRST
+            self._claim(key, account, mark, reason, [(account.volume, before)])
+        elif _take_out(account.holes, before, cumulative):
+            self.late += 1
+            self.late_volume += size
+            return True
+        elif not any(_take_out(claim.parts, before, cumulative) for claim in account.claims):
+            found.holes.append(_hole(key, account, account.time_us, time_us, None, FELL, at))
+            self.fallen += 1
+            self._claim(key, account, mark, FELL, [])
+        account.volume += size
         return True
 
-    def volumes(self) -> dict[tuple[str, str], int]:
-        """By (feed, symbol), what of its day is accounted for, in 1e-6."""
-        return {key: account.volume for key, account in list(self._accounts.items())}
+    def _claim(
+        self,
+        key: _Key,
+        account: _Account,
+        mark: tuple[int, int, int, int],
+        reason: str,
+        parts: list[tuple[int, int]],
+    ) -> None:
+        account.claims.append(_Claim(mark[0], account.time_us, mark[1], reason, parts))
+        del account.claims[:-_CLAIMS]
+        self._claimed[key, account.trade_date] = account
+
+    def _believe(self, key: _Key, account: _Account, claim: _Claim, holes: list[Hole], at: int) -> None:
+        """Tell the hole before a claim, as far as nothing came of it since; too many shares are told without their
+        number."""
+        missing = claim.cumulative - account.volume
+        if claim.reason == FELL:
+            account.holes = []
+        if missing <= 0:
+            return
+        if missing > _MOST_MISSING:
+            self._tell_wrong(key, account, claim, holes, at)
+            return
+        holes.append(_hole(key, account, claim.from_us, claim.to_us, missing, claim.reason, at))
+        self.missing_volume += missing
+        account.volume = claim.cumulative
+        account.holes = [*account.holes, *claim.parts][:_OPEN_HOLES]
+
+    def _refute(self, key: _Key, account: _Account, volume: int, holes: list[Hole], at: int) -> None:
+        """The trades go on from `volume`: tell each claim that was above it, and forget them all."""
+        for claim in account.claims:
+            if claim.cumulative > volume:
+                self._tell_wrong(key, account, claim, holes, at)
+        self._forget(key, account)
+
+    def _forget(self, key: _Key, account: _Account) -> None:
+        account.claims.clear()
+        self._claimed.pop((key, account.trade_date), None)
+
+    def _end_claims(self, key: _Key, account: _Account, holes: list[Hole], at: int) -> None:
+        """No trade answers the claims: believe the latest, unless the symbol has gone on to another date."""
+        if account is self._accounts.get(key) and account.claims:
+            latest = max(reversed(account.claims), key=lambda claim: claim.to_us)  # an earlier one came late
+            self._believe(key, account, latest, holes, at)
+            account.claims.remove(latest)
+            self._refute(key, account, max(account.volume, latest.cumulative), holes, at)
+        else:
+            self._refute(key, account, account.volume, holes, at)
+
+    def _tell_wrong(self, key: _Key, account: _Account, claim: _Claim, holes: list[Hole], at: int) -> None:
+        self.wrong += 1
+        holes.append(_hole(key, account, claim.from_us, claim.to_us, None, WRONG, at))
+
+    def volumes(self) -> dict[_Key, int]:
+        """By (feed, symbol), what its last date has traded as far as it is accounted for or claimed, in 1e-6."""
+        return {
+            key: max([account.volume, *(claim.cumulative for claim in account.claims)])
+            for key, account in list(self._accounts.items())
+        }
 
     # Over a restart
 
     def state(self) -> dict[str, Any]:
         """The accounts as JSON: date, volume and time of each, without what is known of single trades."""
         accounts = [
-            [feed, symbol, one.trade_date, one.volume, one.time_us] for (feed, symbol), one in self._accounts.items()
+            [feed, symbol, one.trade_date, one.volume, one.time_us]
+            for accounts in (self._others, self._accounts)
+            for (feed, symbol), one in accounts.items()
         ]
         return {"accounts": accounts}
 
@@ -162,8 +282,9 @@ class VolumeHoles:
         """Go on from what `state` gave. ValueError if it is something else."""
         try:
             for feed, symbol, trade_date, volume, time_us in state["accounts"]:
-                account = _Account(int(trade_date), int(volume), int(time_us))
-                self._accounts[str(feed), str(symbol)] = account
+                account = self._of_date((str(feed), str(symbol)), int(trade_date), [], 0)
+                if account is not None:
+                    account.volume, account.time_us = int(volume), int(time_us)
         except (KeyError, TypeError) as error:
             raise ValueError(f"no accounts: {error}") from None
 
@@ -173,29 +294,54 @@ class VolumeHoles:
             date, cumulative = row.get("trade_date"), row.get("cum_volume")
             if row.get("kind") != Kind.TRADE or date is None or cumulative is None or row.get("size") is None:
                 continue
-            account = self._account(feed, row["symbol"], date)
+            account = self._account((feed, row["symbol"]), date)
             if account is not None:
-                # Not set to the cumulative volume: the hole before it may be told already, in part or as a whole.
-                # One below the account came late, into a hole that is accounted for.
-                if cumulative > account.volume:
-                    account.volume = min(account.volume + row["size"], cumulative)
+                mark = (cumulative, row["time_us"], row["price"], row["size"])
+                self._account_again((feed, row["symbol"]), account, mark)
                 account.time_us = row["time_us"]
-                account.recent.append((cumulative, row["time_us"], row["price"], row["size"]))
+                account.recent.append(mark)
 
     def restore_hole(self, feed: str, hole: Hole) -> None:
         """Account for a hole that was told after the state was saved."""
-        account = self._account(feed, hole.symbol, hole.trade_date)
-        if account is not None and hole.missing is not None:
+        key = (feed, hole.symbol)
+        account = self._account(key, hole.trade_date)
+        if account is None:
+            return
+        account.fell = hole.reason == FELL
+        if hole.missing is not None:
             account.volume += hole.missing
+            self._forget(key, account)
 
-    def _account(self, feed: str, symbol: str, trade_date: int) -> _Account | None:
-        account = self._accounts.get((feed, symbol))
-        if account is None or account.trade_date < trade_date:
-            account = _Account(trade_date, 0, korean_time.midnight_us(trade_date))
-            self._accounts[feed, symbol] = account
-        return account if account.trade_date == trade_date else None
+    def _account_again(self, key: _Key, account: _Account, mark: tuple[int, int, int, int]) -> None:
+        """As `_explain`, where what there was to tell is told: the holes lie before the trades that made them true."""
+        cumulative, _time_us, _price, size = mark
+        before, fell, account.fell = cumulative - size, account.fell, False
+        if before != account.volume and any(claim.cumulative == before for claim in account.claims):
+            account.volume = before
+        if before == account.volume:
+            self._forget(key, account)
+            account.volume = cumulative
+        elif before > account.volume or fell:
+            self._claim(key, account, mark, FELL if fell else HOLE, [] if fell else [(account.volume, before)])
+            account.volume += size
+        elif any(_take_out(claim.parts, before, cumulative) for claim in account.claims):
+            account.volume += size
+
+    def _account(self, key: _Key, trade_date: int) -> _Account | None:
+        account = self._accounts.get(key)
+        if account is None or account.trade_date != trade_date:
+            account = self._of_date(key, trade_date, [], 0)
+        return account
 
 
-def _hole(account: _Account, row: Row, missing: int | None, reason: str, at: int) -> Hole:
-    from_us, to_us = min(account.time_us, row["time_us"]), row["time_us"]
-    return Hole(row["symbol"], from_us, to_us, missing, row["trade_date"], reason, at)
+def _take_out(parts: list[tuple[int, int]], before: int, cumulative: int) -> bool:
+    """Take the shares of a trade out of what is missing; whether all of them were."""
+    for place, (low, high) in enumerate(parts):
+        if low <= before and cumulative <= high:
+            parts[place : place + 1] = [part for part in ((low, before), (cumulative, high)) if part[0] < part[1]]
+            return True
+    return False
+
+
+def _hole(key: _Key, account: _Account, from_us: int, to_us: int, missing: int | None, reason: str, at: int) -> Hole:
+    return Hole(key[1], min(from_us, to_us), to_us, missing, account.trade_date, reason, at)

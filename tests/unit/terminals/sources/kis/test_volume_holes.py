@@ -6,12 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminals.sources.kis.volume_holes import BEFORE_FIRST, FELL, HOLE, Hole, VolumeHoles
+from terminals.sources.kis import volume_holes
+from terminals.sources.kis.volume_holes import BEFORE_FIRST, FELL, HOLE, WRONG, Found, Hole
 from terminals.wire import Kind
 
 DAY = (datetime.date(2026, 11, 20) - datetime.date(1970, 1, 1)).days
 MIDNIGHT_US = DAY * 86_400_000_000 - 9 * 3_600_000_000
 SHARE = 10**6
+NOW_US = MIDNIGHT_US + 3 * 86_400_000_000
+
+
+class VolumeHoles(volume_holes.VolumeHoles):
+    """Some days after the trades, unless it is told another time."""
+
+    def check(self, feed, rows, now_us=NOW_US):
+        return super().check(feed, rows, now_us)
+
+    def check_all(self, feed, rows, now_us=NOW_US):
+        """What is found when no trade follows."""
+        found = self.check(feed, rows, now_us)
+        return Found(found.rows, [*found.holes, *self.settle(all_of_them=True).get(feed, [])])
 
 
 def trades(sizes, *, symbol="005930", date=DAY, first=0):
@@ -47,7 +61,7 @@ def test_a_hole_has_its_bounds_and_its_shares():
     rows = trades([5, 1, 7, 2])
     tracker = VolumeHoles()
 
-    found = tracker.check("krx", [rows[0], rows[3]])
+    found = tracker.check_all("krx", [rows[0], rows[3]])
 
     assert found.rows == [rows[0], rows[3]]
     (hole,) = found.holes
@@ -57,7 +71,7 @@ def test_a_hole_has_its_bounds_and_its_shares():
 
 
 def test_what_the_day_had_traded_before_the_first_trade_is_a_hole_too():
-    found = VolumeHoles().check("krx", trades([3], first=100))
+    found = VolumeHoles().check_all("krx", trades([3], first=100))
 
     (hole,) = found.holes
     assert (hole.missing, hole.reason, hole.from_us) == (100 * SHARE, BEFORE_FIRST, MIDNIGHT_US)
@@ -67,7 +81,7 @@ def test_a_new_business_date_begins_at_nothing():
     tracker = VolumeHoles()
     tracker.check("krx", trades([5, 5]))
 
-    found = tracker.check("krx", trades([4], date=DAY + 1) + trades([4], date=DAY + 2, first=6))
+    found = tracker.check_all("krx", trades([4], date=DAY + 1) + trades([4], date=DAY + 2, first=6))
 
     assert [(one.missing, one.trade_date) for one in found.holes] == [(6 * SHARE, DAY + 2)]
 
@@ -104,7 +118,7 @@ def test_two_equal_trades_of_one_second_are_two_trades():
 def test_a_trade_that_comes_late_into_its_hole_is_sent_and_told_as_late():
     rows = trades([5, 1, 7, 2])
     tracker = VolumeHoles()
-    tracker.check("krx", [rows[0], rows[3]])
+    tracker.check_all("krx", [rows[0], rows[3]])
 
     found = tracker.check("krx", [rows[1], *trades([5, 1, 7, 2, 3])[4:]])
 
@@ -130,6 +144,66 @@ def test_one_wrong_volume_among_right_ones_takes_no_trade_away():
     found = VolumeHoles().check("krx", rows)
 
     assert found.rows == rows
+
+
+def test_a_volume_far_too_high_invents_no_hole_and_blinds_nothing():
+    rows = trades([5, 1, 7, 2, 3, 4])
+    rows[2] = {**rows[2], "cum_volume": 10_000 * SHARE}
+    tracker = VolumeHoles()
+
+    found = tracker.check_all("krx", [*rows[:4], rows[5]])
+
+    told = [(one.missing, one.reason) for one in found.holes]
+    assert told == [(None, WRONG), (3 * SHARE, HOLE)]
+    assert (tracker.wrong, tracker.late, tracker.missing_volume) == (1, 0, 3 * SHARE)
+
+
+def test_a_volume_far_too_high_at_the_end_is_believed_only_if_a_day_can_have_it():
+    for volume, told in ((10_000, (9_994 * SHARE, HOLE)), (10**11, (None, WRONG))):
+        rows = trades([5, 1])
+        rows[1] = {**rows[1], "cum_volume": volume * SHARE}
+
+        found = VolumeHoles().check_all("krx", rows)
+
+        assert [(one.missing, one.reason) for one in found.holes] == [told]
+
+
+def test_a_hole_is_told_when_the_next_trade_confirms_it_or_a_while_later():
+    rows = trades([5, 1, 7, 2])
+    tracker = VolumeHoles()
+
+    assert tracker.check("krx", [rows[0], rows[2]]).holes == []
+    assert [one.missing for one in tracker.check("krx", [rows[3]]).holes] == [SHARE]
+    assert tracker.settle() == tracker.settle() == {}
+
+    quiet = VolumeHoles()
+    quiet.check("krx", [rows[0], rows[2]])
+    assert quiet.settle() == {}
+    assert [one.missing for one in quiet.settle()["krx"]] == [SHARE]
+    assert quiet.settle() == {}
+
+
+def test_a_trade_that_comes_late_before_its_hole_is_told_makes_the_hole_smaller():
+    rows = trades([5, 1, 7, 2, 3])
+
+    found = VolumeHoles().check_all("krx", [rows[0], rows[3], rows[1], rows[4]])
+
+    assert [one.missing for one in found.holes] == [7 * SHARE]
+
+
+@pytest.mark.parametrize("days", [1, 2, 400])
+def test_a_date_that_has_not_come_takes_nothing_from_the_account_of_the_day(days):
+    rows = trades([5, 1, 7, 2])
+    ahead = {**rows[2], "trade_date": DAY + days}
+    tracker = VolumeHoles()
+
+    found = tracker.check_all("krx", [*rows[:2], ahead, rows[3]], MIDNIGHT_US + 40_000 * 10**6)
+
+    of_the_day = [one for one in found.holes if one.trade_date == DAY]
+    assert found.rows == [*rows[:2], ahead, rows[3]]
+    assert [one.missing for one in of_the_day] == [7 * SHARE]
+    assert not any(one.missing for one in found.holes if one.trade_date != DAY)
+    assert tracker.misdated == (days > 1)
 
 
 def test_only_trades_are_counted():
@@ -158,7 +232,7 @@ def test_sent_shares_are_received_shares_and_holes_to_the_share(sizes, rng):
     repeated = [row for one in kept for row in [one] * rng.choice((1, 1, 2))]
     tracker = VolumeHoles()
 
-    found = tracker.check("krx", repeated)
+    found = tracker.check_all("krx", repeated)
 
     assert found.rows == kept
     assert sum(row["size"] for row in kept) // SHARE + missing(found.holes) == kept[-1]["cum_volume"] // SHARE
@@ -186,7 +260,7 @@ def test_a_hole_over_a_restart_is_found_to_the_share(sizes, saved_at, killed_at,
             second.restore_hole("krx", one)
         else:
             second.restore("krx", [one])
-    after = second.check("krx", rows[killed_at:])
+    after = second.check_all("krx", rows[killed_at:])
 
     in_spool = [one for one in spool if not isinstance(one, Hole)]
     told = missing(before.holes) + missing(one for one in spool if isinstance(one, Hole)) + missing(after.holes)
@@ -209,7 +283,48 @@ def test_many_symbols_at_once_lose_nothing():
     kept = [row for row in rows if rng.random() < 0.9]
     tracker = VolumeHoles()
 
-    found = tracker.check("krx", kept)
+    found = tracker.check_all("krx", kept)
 
     last = {row["symbol"]: row["cum_volume"] for row in kept}
     assert sum(row["size"] for row in kept) + missing(found.holes) * SHARE == sum(last.values())
+
+
+@given(
+    st.lists(st.integers(1, 50), min_size=2, max_size=30),
+    st.data(),
+    st.one_of(st.integers(0, 2_000), st.integers(0, 10**12)),
+    st.randoms(use_true_random=False),
+)
+def test_one_wrong_volume_leaves_the_account_exact_but_for_a_gap_that_is_told(sizes, data, volume, rng):
+    """Whatever KIS says once, wherever it says it, and whatever else is missing: the shares add up again with the
+    second trade behind it."""
+    rows = [row for row in trades([*sizes, 1, 1]) if rng.random() < 0.7 or row["cum_volume"] > sum(sizes) * SHARE]
+    place = data.draw(st.integers(0, len(rows) - 3)) if len(rows) > 2 else None
+    end = rows[-1]["cum_volume"]
+    if place is not None:
+        rows[place] = {**rows[place], "cum_volume": max(volume * SHARE, rows[place]["size"])}
+    tracker = VolumeHoles()
+
+    found = tracker.check_all("krx", rows)
+
+    assert found.rows == rows
+    sent = sum(row["size"] for row in rows)
+    assert sent + missing(found.holes) * SHARE - tracker.late_volume == end
+    assert tracker.volumes()["krx", "005930"] == end
+    assert tracker.check("krx", trades([*sizes, 1, 1, 9])[-1:]).holes == []
+
+
+@given(SIZES, st.data(), st.integers(-3, 400), st.randoms(use_true_random=False))
+def test_one_wrong_date_leaves_the_account_of_the_day_exact(sizes, data, days, rng):
+    rows = [row for row in trades([*sizes, 1, 1]) if rng.random() < 0.7 or row["cum_volume"] > sum(sizes) * SHARE]
+    place = data.draw(st.integers(0, len(rows) - 2))
+    end = rows[-1]["cum_volume"]
+    rows[place] = {**rows[place], "trade_date": DAY + days}
+    tracker = VolumeHoles()
+
+    found = tracker.check_all("krx", rows, MIDNIGHT_US + 86_000 * 10**6)
+
+    of_the_day = [row for row in rows if row["trade_date"] == DAY]
+    told = missing(one for one in found.holes if one.trade_date == DAY)
+    assert found.rows == rows
+    assert sum(row["size"] for row in of_the_day) + told * SHARE == end
