@@ -22,6 +22,14 @@ Row = Mapping[str, Any]
 if it is STATUS. Prices as integers of 1e-8, sizes of 1e-6."""
 
 
+class UnfitRows(BatchError):
+    """Some rows fit no column, and all others were taken; `places` says which, from 0."""
+
+    def __init__(self, message: str, places: list[int]) -> None:
+        super().__init__("bad_batch", message)
+        self.places = places
+
+
 class Batcher:
     """Rows of one feed and encoding, at most `max_rows`."""
 

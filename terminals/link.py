@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from terminals import session as sessions
 from terminals import spool as spools
-from terminals.batcher import Batcher, Batchers, Row
+from terminals.batcher import Batcher, Batchers, Row, UnfitRows
 from terminals.clock import ServerTime
 from terminals.connection import Address
 from terminals.drop_counter import DropCounter
@@ -128,11 +128,11 @@ class Terminal:
         """Take rows of a feed, by default the terminal's own: ticks, order books and events in any mix. Blocks while
         the spool is full (or drops and counts, if so configured); Failed if it never can.
 
-        BatchError names the first row that fits no column and says how many do not; all others are taken. A feed that
-        can be none takes none.
+        UnfitRows names the first row that fits no column and says which do not; all others are taken. BatchError for a
+        feed that can be none, which takes none.
         """
         feed = feed or self.config.feed
-        wrong: list[str] = []
+        wrong: dict[int, str] = {}
         with self._changed:
             for place, row in enumerate(rows):
                 batcher = self._batchers.of(feed, row)
@@ -147,12 +147,13 @@ class Terminal:
                 try:
                     batcher.add(row, now=self._clock(), now_us=self._now_us())
                 except BatchError as error:
-                    wrong.append(f"rows[{place}]: {error.message}")
+                    wrong[place] = error.message
                 if batcher.full:
                     self._spool_batch(batcher)
         if wrong:
             others = f" ({len(wrong)} rows do not fit; all others were taken)"
-            raise BatchError("bad_batch", wrong[0] + others)
+            place, message = next(iter(wrong.items()))
+            raise UnfitRows(f"rows[{place}]: {message}{others}", list(wrong))
 
     def report_gaps(self, gaps: Iterable[Gap], *, feed: str | None = None) -> None:
         """Say at once that something is missing of a feed, by default the terminal's own; behind all rows of it that

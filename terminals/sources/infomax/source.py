@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from terminals.batcher import Row
+from terminals.batcher import Row, UnfitRows
 from terminals.finding import Finding
 from terminals.recording import NoRecorder, Note, Recorder
 from terminals.sources.contract import Pace, Receiver, WrongInput
@@ -177,7 +177,7 @@ class Infomax:
             terminal.send(rows, feed=self._map.feed)
         except BatchError as error:
             # All others were taken; a cell that fits no column must not end the feed.
-            self._rows_refused += 1
+            self._rows_refused += len(error.places) if isinstance(error, UnfitRows) else len(rows)
             log.error("row_refused block=%d reason=%r", self._sheet.blocks, error.message)
 
 

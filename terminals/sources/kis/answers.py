@@ -28,6 +28,8 @@ class Trouble(StrEnum):
     TIMEOUT = "timeout"
     CONNECTION = "connection"
     UNREACHABLE = "unreachable"
+    SHARED_FILES = "shared_files"
+    """Those of this machine: a full disk, a folder that may not be written."""
 
 
 class KisError(Exception):

@@ -70,11 +70,14 @@ class Stats:
     given_up: int
     """Calls that brought nothing after all their repetitions, or without a token."""
     limiter_waits: int
+    limit_not_written: int
     targets: int
     left_out: int
     """Targets the last cycle had no calls for."""
     waiting: int
     """Targets that are left alone because KIS had no answer for them."""
+    away: int
+    """Appkeys whose calls all fail, so that one at a time looks whether KIS is back."""
     round_s: float
     """How long it takes to ask for every target once."""
 
@@ -108,8 +111,14 @@ class _Seat:
 
     @property
     def room(self) -> int:
-        """Calls that may be begun now."""
-        return 0 if self.refused else int(self.credit) - self.in_flight
+        """Calls that may be begun now; while KIS is away, one at a time."""
+        if self.refused:
+            return 0
+        room, outage = int(self.credit) - self.in_flight, self.client.outage
+        if outage.is_down:
+            may_probe = not self.in_flight and outage.may_probe(asyncio.get_running_loop().time())
+            return min(room, int(may_probe))
+        return room
 
 
 class Collector:
@@ -133,7 +142,7 @@ class Collector:
         self, targets: Callable[[], Sequence[Target]], sink: Sink, stop: asyncio.Event, *, cycles: int | None = None
     ) -> None:
         """Ask in cycles until `stop`, or for so many cycles. `targets` is looked at before each. KeyRefusedError when
-        no appkey is left; what `sink` raises, and OSError of the shared files, end it too. Calls in flight at the end
+        no appkey is left; what `sink` raises ends it too. Calls in flight at the end
         are given up, save after the last of `cycles`."""
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[None] = loop.create_future()
@@ -174,9 +183,11 @@ class Collector:
             duplicates=self._duplicates.hits,
             given_up=self._no_answers,
             limiter_waits=sum(seat.client.limiter.waits for seat in self._seats),
+            limit_not_written=sum(seat.client.limiter.not_written for seat in self._seats),
             targets=len(self._targets),
             left_out=self._left_out,
             waiting=len(self._backoff),
+            away=sum(seat.client.outage.is_down for seat in self._seats),
             round_s=self._round_s(),
         )
 
@@ -270,7 +281,7 @@ class Collector:
                 self._warned_at = now
                 name, reason = seat.client.account.name, f"{type(error).__name__} {error}"
                 log.warning("kis_no_answer account=%s calls_so_far=%d reason=%s", name, self._no_answers, reason)
-        except Exception as error:  # noqa: BLE001 - of the sink or the shared files: it ends the run
+        except Exception as error:  # noqa: BLE001 - of the sink: it ends the run
             if not failed.done():
                 failed.set_exception(error)
         finally:

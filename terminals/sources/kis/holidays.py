@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from terminals import private
 from terminals.sources.kis import decimals, shared_files
-from terminals.sources.kis.answers import BusinessError, KisError, Trouble, UnavailableError
+from terminals.sources.kis.answers import KisError, Trouble, UnavailableError
 from terminals.sources.kis.rest import Client, quotation
 
 _HOLIDAYS: Final = quotation("chk-holiday", "CTCA0903R")
@@ -40,6 +40,8 @@ async def fetch(client: Client, folder: Path, *, today: dt.date | None = None) -
     async with shared_files.held(file.with_name("holidays.lock"), every_s=0.05):
         kept = _load(file, today)
         if kept is None:
+            # So that the question alone can fail from here on: written down before it, it counts whatever comes of it.
+            await client.tokens.access_token()
             _store(file, today, [])
             try:
                 records = await _ask(client, today)
@@ -54,16 +56,14 @@ async def fetch(client: Client, folder: Path, *, today: dt.date | None = None) -
 
 async def _ask(client: Client, today: dt.date) -> list[Mapping[str, Any]]:
     question = {"BASS_DT": today.strftime("%Y%m%d"), "CTX_AREA_FK": "", "CTX_AREA_NK": ""}
-    answer = await client.get(_HOLIDAYS, question)
+    answer = await client.get(_HOLIDAYS, question, once=True)
     records = [record for record in answer.many() if _readable(record)]
     return [{name: record[name] for name in ("bass_dt", *_FLAGS)} for record in records]
 
 
 def _was_asked(error: KisError) -> bool:
-    """Whether the service has looked at the question; not if there was no way to it, or no token."""
-    if isinstance(error, UnavailableError):
-        return error.trouble is not Trouble.UNREACHABLE
-    return isinstance(error, BusinessError)
+    """Whether the question may have got to the service; not if there was no way to it, or no limit to keep."""
+    return not isinstance(error, UnavailableError) or error.trouble not in (Trouble.UNREACHABLE, Trouble.SHARED_FILES)
 
 
 def _readable(record: Mapping[str, Any]) -> bool:

@@ -8,12 +8,12 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from terminals.batcher import Row
+from terminals.batcher import Row, UnfitRows
 from terminals.link import Failed, Interrupted
 from terminals.masking import masked
 from terminals.sources.contract import Receiver, SymbolGap
@@ -103,7 +103,7 @@ class Counts:
     recounted: int = 0
     without_price: int = 0
     unfit: int = 0
-    """Times that a row fitted no column."""
+    """Rows and gaps that fitted no column, and were not sent."""
     not_taken: int = 0
     """Rows that the terminal did not take any more when it ended."""
     alarms: Counter[str] = field(default_factory=Counter)
@@ -288,11 +288,13 @@ class Intake:
         try:
             self._terminal.report_gaps(gaps, feed=feed)
         except BatchError as error:
-            self.counts.unfit += 1
+            self.counts.unfit += len(gaps)
             log.error("kis_gap_unfit feed=%s reason=%r", feed, error.message)
         except (Interrupted, Failed) as error:  # the terminal keeps them
             self.failure = self.failure or error
-        self.counts.gaps += len(gaps)
+            self.counts.gaps += len(gaps)
+        else:
+            self.counts.gaps += len(gaps)
 
     def _send_rows(self, feed: str, rows: list[Row]) -> None:
         if not rows:
@@ -300,18 +302,21 @@ class Intake:
         if self.failure is not None:
             self._count_not_taken(feed, rows)
             return
+        unfit: Collection[int] = ()
         try:
             self._terminal.send(rows, feed=feed)
         except BatchError as error:
-            self.counts.unfit += 1
-            log.error("kis_row_unfit feed=%s reason=%r", feed, error.message)
+            unfit = set(error.places) if isinstance(error, UnfitRows) else range(len(rows))
+            self.counts.unfit += len(unfit)
+            log.error("kis_row_unfit feed=%s rows=%d reason=%r", feed, len(unfit), error.message)
         except (Interrupted, Failed) as error:
             self.failure = error
             self._count_not_taken(feed, rows[error.taken :])
             rows = rows[: error.taken]
         kinds = self.counts.rows
-        for row in rows:
-            kinds[_NAMES[row["kind"]]] += 1
+        for place, row in enumerate(rows):
+            if place not in unfit:
+                kinds[_NAMES[row["kind"]]] += 1
 
     def _count_not_taken(self, feed: str, rows: list[Row]) -> None:
         if not rows:

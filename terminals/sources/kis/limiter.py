@@ -8,6 +8,7 @@ tokens. A bucket that is refilled by the clock cannot promise that: what it let 
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import secrets
@@ -19,6 +20,8 @@ from typing import Final
 
 from terminals import private
 from terminals.lock import TurnLock
+
+log = logging.getLogger("naru.kis")
 
 _TOKEN: Final = struct.Struct("<Qd")  # which call has it; when it is back, in seconds since this machine was started
 _WINDOW_S: Final = 1.0
@@ -40,6 +43,7 @@ class CallLimiter:
         self._calls_per_s, self._lease_s = calls_per_s, longest_call_s + _WINDOW_S
         self._turn = asyncio.Lock()  # first come, first served within this process, and one that asks
         self.waits = 0
+        self.not_written = 0
         self.waited_s = 0.0
 
     def close(self) -> None:
@@ -74,9 +78,15 @@ class CallLimiter:
         return token
 
     async def _give_back(self, token: int) -> None:
-        async with self._held():
-            now = time.monotonic()
-            self._write({**self._read(now), token: now + _WINDOW_S})
+        try:
+            async with self._held():
+                now = time.monotonic()
+                self._write({**self._read(now), token: now + _WINDOW_S})
+        except OSError as error:
+            # The call is made and has its answer. The token comes back by itself, when its longest time is over.
+            self.not_written += 1
+            if self.not_written == 1:
+                log.error("kis_limit_not_written reason=%r", str(error))
 
     @contextlib.asynccontextmanager
     async def _held(self) -> AsyncIterator[None]:

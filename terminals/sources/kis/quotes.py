@@ -1,7 +1,7 @@
 """Pictures that KIS gives when asked: prices, order books, indexes, futures. Each becomes a row stamped at receipt.
 
 Answers to price calls carry no time of a trade, so a row of one is a SNAPSHOT and never a trade; no trading date is
-made up either. Facts: KIS portal; field names as in KIS's examples. Functions raise KisError and OSError as
+made up either. Facts: KIS portal; field names as in KIS's examples. Functions raise KisError as
 `rest.Client.get` does, and NoPictureError for an answer without a price or with fields that are no numbers.
 """
 

@@ -14,9 +14,17 @@ from urllib.parse import parse_qsl, urlencode
 from terminals.clock import wall_us
 from terminals.recording import Recorder
 from terminals.sources.kis import network
-from terminals.sources.kis.answers import KisError, TokenRefusedError, Trouble, UnavailableError
+from terminals.sources.kis.answers import (
+    BusinessError,
+    KeyRefusedError,
+    KisError,
+    TokenRefusedError,
+    Trouble,
+    UnavailableError,
+)
 from terminals.sources.kis.credentials import Account, AccountKind
 from terminals.sources.kis.limiter import CallLimiter
+from terminals.sources.kis.outages import Outage
 from terminals.sources.kis.tokens import Tokens
 
 log = logging.getLogger("naru.kis")
@@ -128,6 +136,7 @@ class Client:
         self._now_us = now_us
         self._room = asyncio.Semaphore(_CONCURRENT)
         self._rng = random.Random()  # noqa: S311 - no secret
+        self.outage = Outage(self._rng)
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,11 +162,30 @@ class Client:
         """The Korean day."""
         return dt.datetime.fromtimestamp(self._now_us() / 1e6, KST).date()
 
-    async def get(self, endpoint: Endpoint, params: Mapping[str, str]) -> Answer:
-        """One call with its repetitions. KisError by the kind of the last failure; OSError if the shared files cannot
-        be used. A refused token is renewed once."""
+    async def get(self, endpoint: Endpoint, params: Mapping[str, str], *, once: bool = False) -> Answer:
+        """One call with its repetitions: none with `once`, or while the service is away. KisError by the kind of the
+        last failure, UnavailableError also where the shared files cannot be used. A refused token is renewed once."""
+        name, now = self.account.name, asyncio.get_running_loop().time
+        try:
+            answer = await self._get(endpoint, params, once)
+        except (BusinessError, KeyRefusedError):
+            self.outage.answered()
+            raise
+        except (KisError, OSError) as error:
+            if isinstance(error, OSError):
+                self.calls.failed[Trouble.SHARED_FILES.value] += 1
+            if self.outage.failed(now()):
+                log.error("kis_rest_away account=%s reason=%s", name, f"{type(error).__name__} {error}")
+            if isinstance(error, OSError):
+                raise UnavailableError(Trouble.SHARED_FILES, "", f"{type(error).__name__} {error}") from None
+            raise
+        if self.outage.answered():
+            log.warning("kis_rest_back account=%s", name)
+        return answer
+
+    async def _get(self, endpoint: Endpoint, params: Mapping[str, str], once: bool) -> Answer:
         token, failures = await self.tokens.access_token(), Counter[Trouble]()
-        renewed = False
+        renewed = once
         while True:
             try:
                 return await self._once(endpoint, params, token)
@@ -168,7 +196,7 @@ class Client:
             except UnavailableError as error:
                 failures[error.trouble] += 1
                 retry = self._retries[error.trouble]
-                if failures[error.trouble] >= retry.tries:
+                if once or self.outage.is_down or failures[error.trouble] >= retry.tries:
                     raise
                 wait_s = retry.first_s * 2.0 ** (failures[error.trouble] - 1)
                 await asyncio.sleep(wait_s * self._rng.uniform(0.5, 1.0))

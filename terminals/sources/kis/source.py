@@ -109,7 +109,7 @@ class Kis:
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
         """Until it is told to stop; with --mode setup until everything was looked at, then True. WrongInput when KIS
-        knows none of the appkeys."""
+        knows none of the appkeys, or the folder that processes share cannot be used from the start."""
         if self._options.mode == "setup":
             asyncio.run(self._set_up(terminal, pace))
             return pace.wait(0.0)
@@ -147,8 +147,20 @@ class Kis:
             missing_shares=intake.holes.missing_volume // 10**6,
             repeats=intake.holes.repeats,
             late=intake.holes.late,
+            late_shares=intake.holes.late_volume // 10**6,
+            fallen=intake.holes.fallen,
+            wrong_volumes=intake.holes.wrong,
+            misdated=intake.holes.misdated,
+            untracked=intake.holes.untracked,
+            without_price=intake.counts.without_price,
+            unfit=intake.counts.unfit,
             quarantined=intake.quarantine.total,
+            not_kept=intake.quarantine.not_kept,
+            overrun=sum(one.overrun for one in streams.status()),
             recounted=intake.counts.recounted,
+            limit_not_written=polled.limit_not_written if polled else 0,
+            failed=polled.failed if polled else {},
+            rest_away=polled.away if polled else 0,
             buffered=intake.waiting,
             batches_waiting=intake.batches_waiting,
             coverage={how.value: covered.count(how) for how in Coverage},
@@ -160,7 +172,10 @@ class Kis:
 
     async def _run(self, terminal: Receiver, pace: Pace) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(self._client(one, pace.now_us)) for one in self._accounts]
+            try:
+                clients = [await stack.enter_async_context(self._client(one, pace.now_us)) for one in self._accounts]
+            except OSError as error:
+                raise WrongInput(f"{self._folder}: {error}") from None
             streamed = clients if self._options.streaming else []
             streams = self._streams = Streams(
                 [(_identity(client.account), _approval(client)) for client in streamed],

@@ -1,6 +1,6 @@
 """How the source stands, as one table of numbers: for the window, for a monitor, for the server and for the log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -13,6 +13,21 @@ from rich.table import Table
 from terminals.sources.kis.streams import SessionStatus
 
 _CONDITIONS: Final = ("idle", "owned_elsewhere", "waiting", "connecting", "connected", "stopped")
+_DOUBTFUL: Final = {
+    "late": "Trades that came after their gap was told",
+    "late_shares": "Shares of those trades",
+    "fallen": "Volumes of KIS that fell",
+    "wrong_volumes": "Volumes of KIS that no other trade bears out",
+    "misdated": "Trades of a date that has not come",
+    "untracked": "Trades whose volume was compared with nothing",
+    "without_price": "Records without a price",
+    "unfit": "Rows and gaps that fit no column and were not sent",
+    "not_kept": "Records set aside that found no room in the quarantine",
+    "overrun": "Messages for which there was no room",
+    "recounted": "Frames whose count of records was wrong",
+    "limit_not_written": "Calls whose limit could not be written down",
+}
+"""Counts that are 0 on a good day: fields of `Numbers`, and the texts of their metrics."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +48,22 @@ class Numbers:
     missing_shares: int = 0
     repeats: int = 0
     late: int = 0
+    late_shares: int = 0
+    fallen: int = 0
+    wrong_volumes: int = 0
+    misdated: int = 0
+    untracked: int = 0
+    without_price: int = 0
+    unfit: int = 0
     quarantined: int = 0
+    not_kept: int = 0
+    overrun: int = 0
     recounted: int = 0
+    limit_not_written: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+    """REST requests by kind of failure."""
+    rest_away: int = 0
+    """Appkeys whose REST calls all fail."""
     buffered: int = 0
     """Messages that wait for the decoder."""
     batches_waiting: int = 0
@@ -62,12 +91,14 @@ def table(numbers: Numbers) -> Group:
     for name, value in (
         ("run time", f"{numbers.run_s:.0f} s"),
         ("requests", f"{numbers.requests}, {numbers.success_rate:.1%} good, cache {numbers.cache_hit_rate:.1%}"),
-        ("written", ", ".join(f"{kind} {count}" for kind, count in sorted(numbers.rows.items())) or "-"),
+        ("written", _counts(numbers.rows)),
+        ("failed", _counts(numbers.failed) + (f", {numbers.rest_away} appkeys away" if numbers.rest_away else "")),
         ("frames", f"{numbers.frames}, records {numbers.records}, set aside {numbers.quarantined}"),
         ("missing", f"{numbers.missing_shares} shares in {numbers.gaps} gaps, repeats {numbers.repeats}"),
+        ("doubtful", _counts({name: getattr(numbers, name) for name in _DOUBTFUL if getattr(numbers, name)})),
         ("buffers", f"{numbers.buffered} messages, {numbers.batches_waiting} batches"),
-        ("coverage", ", ".join(f"{how} {count}" for how, count in sorted(numbers.coverage.items())) or "-"),
-        ("alarms", ", ".join(f"{code} {count}" for code, count in sorted(numbers.alarms.items())) or "-"),
+        ("coverage", _counts(numbers.coverage)),
+        ("alarms", _counts(numbers.alarms)),
     ):
         sums.add_row(name, value)
     keys = Table("appkey", "state", "active", "planned", "refused", "connections", "last data", "reason")
@@ -96,15 +127,20 @@ class Metrics(Collector):
             ("quarantined", "Frames and records that could not be read", now.quarantined),
             ("repeats", "Trades that came twice and were left out", now.repeats),
             ("limiter_waits", "Calls that had to wait for the limit", now.limiter_waits),
+            *((name, text, getattr(now, name)) for name, text in _DOUBTFUL.items()),
         ):
             yield CounterMetricFamily(f"naru_kis_{name}", text, value=float(value))
         yield _labelled(CounterMetricFamily("naru_kis_rows", "Rows that were sent", labels=["kind"]), now.rows)
+        failed = CounterMetricFamily("naru_kis_failed", "REST requests by kind of failure", labels=["kind"])
+        yield _labelled(failed, now.failed)
         yield _labelled(CounterMetricFamily("naru_kis_alarms", "Alarms", labels=["code"]), now.alarms)
         for name, text, number in (
             ("success_ratio", "Good answers among REST requests", now.success_rate),
             ("cache_hit_ratio", "Pictures that were not sent again", now.cache_hit_rate),
             ("buffered_messages", "Messages that wait for the decoder", float(now.buffered)),
             ("batches_waiting", "Batches that are not committed", float(now.batches_waiting)),
+            ("rest_away", "Appkeys whose REST calls all fail", float(now.rest_away)),
+            ("left_out", "Pictures that the last cycle had no calls for", float(now.left_out)),
         ):
             yield GaugeMetricFamily(f"naru_kis_{name}", text, value=number)
         yield _labelled(GaugeMetricFamily("naru_kis_coverage", "Wishes by coverage", labels=["how"]), now.coverage)
@@ -119,6 +155,10 @@ class Metrics(Collector):
         yield active
         yield planned
         yield state
+
+
+def _counts(values: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(values.items())) or "-"
 
 
 def serve(port: int, numbers: Callable[[], Numbers]) -> Callable[[], None]:

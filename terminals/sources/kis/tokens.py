@@ -105,20 +105,35 @@ class _Shared:
     ) -> None:
         self._file, self._lock = file, file.with_name(f"{file.name}.lock")
         self._issue, self._interval_s, self._wall = issue, interval_s, wall
-        self._known = Kept()
+        self._known, self._asked_at, self._told = Kept(), 0.0, ""
 
     async def get(self, refused: str) -> str:
         if not self._fresh(self._known, refused):
-            async with shared_files.held(self._lock, every_s=0.02):
-                self._known = self._load()
-                if not self._fresh(self._known, refused):
-                    self._known = await self._renew(refused)
+            try:
+                async with shared_files.held(self._lock, every_s=0.02):
+                    await self._look(refused)
+            except OSError as error:
+                if not self._usable(self._known, refused):
+                    raise
+                if str(error) != self._told:
+                    self._told = str(error)
+                    log.error("kis_credential_not_looked_up file=%s reason=%r", self._file.name, self._told)
         return self._known.value
+
+    async def _look(self, refused: str) -> None:
+        """Take what another process has, or issue. OSError before it is issued if that could not be written down."""
+        found = self._load()
+        if self._fresh(found, refused) or not self._usable(self._known, refused):
+            self._known = found
+        if not self._fresh(self._known, refused):
+            self._known = await self._renew(refused)
 
     async def _renew(self, refused: str) -> Kept:
         old, tries = self._known, 0
         while True:
-            wait_s = min(self._interval_s, old.asked_at + self._interval_s - self._wall())
+            # What this process knows counts, too: a file that is gone must not make it ask again at once.
+            asked_at = max(old.asked_at, self._asked_at)
+            wait_s = min(self._interval_s, asked_at + self._interval_s - self._wall())
             if wait_s > 0:
                 if self._usable(old, refused):
                     return old
@@ -127,19 +142,25 @@ class _Shared:
                 await asyncio.sleep(wait_s)
             # Written before the question: it counts even if this process ends before the answer.
             self._store(Kept(old.value, old.ends_at, self._wall()))
+            before, self._asked_at = self._asked_at, self._wall()
             tries += 1
             try:
                 new = await self._issue()
             except KisError as error:
                 if isinstance(error, UnavailableError) and error.trouble is Trouble.UNREACHABLE:
-                    self._store(old)  # the service was not asked
+                    self._asked_at = before  # the service was not asked
+                    self._store(old)
                 # Too soon: another machine asked within the last minute. It is waited for, and then asked again.
                 if not isinstance(error, TokenTooSoonError) or tries == _TRIES:
                     raise
                 log.warning("kis_token_too_soon file=%s try=%d", self._file.name, tries)
                 old = self._load()
                 continue
-            self._store(new)
+            try:
+                self._store(new)
+            except OSError as error:
+                # It was issued, and its owner told: this process uses it, and another one has to issue its own.
+                log.error("kis_credential_not_kept file=%s reason=%r", self._file.name, str(error))
             return new
 
     def _fresh(self, kept: Kept, refused: str) -> bool:

@@ -13,6 +13,7 @@ import openpyxl
 import pytest
 
 from terminals import config_file, recording
+from terminals.batcher import UnfitRows
 from terminals.recording import NoRecorder
 from terminals.sources import infomax
 from terminals.sources.contract import WrongInput
@@ -20,7 +21,7 @@ from terminals.sources.infomax.column_map import parse
 from terminals.sources.infomax.excel import ExcelReader
 from terminals.sources.infomax.reading import NotReadable
 from terminals.sources.infomax.source import Infomax, Options, PlayedSheet
-from terminals.wire import BatchError, Kind
+from terminals.wire import Kind
 from tests.simulators.infomax import excel as simulated
 from tests.simulators.infomax.excel import ComError, FakeExcel
 from tests.simulators.infomax.player import SheetPlayer
@@ -63,8 +64,9 @@ class FakeTerminal:
     def send(self, rows, *, feed=None):
         rows = list(rows)
         self.sent += [(row, feed) for row in rows if row.get("symbol") not in self._refuse]
-        if any(row.get("symbol") in self._refuse for row in rows):
-            raise BatchError("bad_batch", "rows[0]: price is an integer")
+        unfit = [place for place, row in enumerate(rows) if row.get("symbol") in self._refuse]
+        if unfit:
+            raise UnfitRows(f"rows[{unfit[0]}]: price is an integer", unfit)
 
     @property
     def prices(self):

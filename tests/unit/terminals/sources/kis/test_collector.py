@@ -6,9 +6,9 @@ import random
 import pytest
 
 from terminals.sources.kis import collector as collector_module
-from terminals.sources.kis import symbol_backoff
+from terminals.sources.kis import outages, symbol_backoff
 from terminals.sources.kis.answers import KeyRefusedError
-from terminals.sources.kis.collector import Collector, Picture, Target
+from terminals.sources.kis.collector import Collector, Picture, Stats, Target
 from terminals.sources.kis.credentials import AccountKind
 from terminals.sources.kis.duplicates import Duplicates
 from terminals.sources.kis.rest import Client
@@ -207,6 +207,58 @@ async def test_a_service_that_is_away_is_told_once_and_asked_again(silent_url, t
     stats = collector.stats()
     assert stats.given_up >= 1
     assert stats.waiting == 0  # it is not the symbol's fault
+
+
+async def test_while_all_calls_fail_one_at_a_time_looks_whether_kis_is_back(
+    simulator, account, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(outages, "FIRST_S", 0.2)
+    simulator.faults.chances = {"server": 1.0}
+    codes = list(simulator.market.stocks)[:12]
+    targets = [Target(code, Picture.BOOK) for code in codes]
+    asked: list[tuple[int, int]] = []
+    seen: list[Stats] = []
+    async with Client(account, tmp_path, within_s=LONG_S) as client:
+        collector = Collector([client], cycle_s=0.05, ttl_s=0.0)
+
+        def healed(kept):
+            stats = collector.stats()
+            if stats.away and not asked:
+                asked.append((stats.cycles, stats.requests))
+            if asked and not seen and stats.cycles >= asked[0][0] + 40:
+                seen.append(stats)
+                simulator.faults.chances = {}
+            return set(codes) <= set(kept.symbols())
+
+        await collect(collector, targets, until=healed)
+
+    # What was in flight when it went down may repeat itself once; 40 cycles on, a few probes are all that came.
+    assert seen[0].requests - asked[0][1] <= 2 * 12
+    assert seen[0].away == 1
+    assert collector.stats().away == 0
+    assert caplog.text.count("kis_rest_away") == 1
+    assert caplog.text.count("kis_rest_back") == 1
+
+
+async def test_files_that_cannot_be_written_end_nothing_and_ask_for_no_token(simulator, account, tmp_path, caplog):
+    """A full disk, or a folder that may not be written: a folder in the place of the file has the same effect."""
+    in_the_way = tmp_path / f"{account.key_id}.token.new"
+    in_the_way.mkdir()
+    async with Client(account, tmp_path, within_s=LONG_S) as client:
+        collector = Collector([client], cycle_s=0.05)
+
+        def healed(kept):
+            if collector.stats().away and in_the_way.exists():
+                assert simulator.tokens_issued == 0
+                in_the_way.rmdir()
+            return kept.rows
+
+        kept = await collect(collector, [Target(code) for code in simulator.market.stocks], until=healed)
+
+    assert kept.rows
+    assert collector.stats().failed["shared_files"] >= 5
+    assert simulator.tokens_issued == 1
+    assert "kis_rest_away" in caplog.text
 
 
 async def test_a_virtual_account_asks_one_by_one(simulator, tmp_path):

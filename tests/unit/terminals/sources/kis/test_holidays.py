@@ -6,7 +6,7 @@ import datetime
 import pytest
 
 from terminals.sources.kis import holidays
-from terminals.sources.kis.answers import BusinessError, UnavailableError
+from terminals.sources.kis.answers import BusinessError, KisError, UnavailableError
 from terminals.sources.kis.rest import Client
 from tests.simulators.kis.market import Market
 from tests.simulators.kis.rest import Key, RestSimulator
@@ -63,6 +63,17 @@ async def test_after_an_error_it_is_not_asked_again_that_day(client, service, tm
         await holidays.fetch(client, tmp_path, today=TODAY)
 
     assert await holidays.fetch(client, tmp_path, today=TODAY) == []
+    assert service.requests[CALL] == 1
+
+
+@pytest.mark.parametrize("fault", ["server", "html", "quota", "reset", "expired"])
+async def test_it_is_put_once_a_day_whatever_becomes_of_it_and_by_whatever_process(client, service, tmp_path, fault):
+    service.faults.plan(fault)
+    with pytest.raises(KisError):
+        await holidays.fetch(client, tmp_path, today=TODAY)
+    async with Client(account_at(service.url), tmp_path, within_s=LONG_S) as restarted:
+        assert await holidays.fetch(restarted, tmp_path, today=TODAY) == []
+
     assert service.requests[CALL] == 1
 
 

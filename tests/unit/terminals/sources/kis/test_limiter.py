@@ -92,6 +92,24 @@ async def test_the_token_of_a_process_that_died_comes_back(limiter_of, tmp_path)
     await asyncio.wait_for(_once(limiter_of(1)), 60)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+async def test_a_full_disk_lets_no_call_begin_and_takes_no_answer_away(limiter_of, tmp_path, caplog):
+    (tmp_path / "key.calls").symlink_to("/dev/full")
+    full = limiter_of(1)
+
+    with pytest.raises(OSError, match="No space"):
+        await _once(full)
+    (tmp_path / "key.calls").unlink()
+    limiter = limiter_of(1)
+    written = limiter._lock.descriptor
+    async with limiter.call():
+        limiter._lock.descriptor = full._lock.descriptor  # it has filled up meanwhile
+
+    assert limiter.not_written == 1
+    assert "kis_limit_not_written" in caplog.text
+    limiter._lock.descriptor = written
+
+
 async def test_the_file_does_not_grow_and_is_private(limiter_of, tmp_path):
     limiter = limiter_of(100)
     for _ in range(3):

@@ -1,6 +1,7 @@
 """One token for all: issued by one, read by the others, never twice a minute. Against the simulator, over sockets."""
 
 import asyncio
+import errno
 import json
 import subprocess
 import sys
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from terminals.sources.kis import network
+from terminals.sources.kis import network, shared_files
 from terminals.sources.kis.answers import KeyRefusedError, TokenTooSoonError, UnavailableError
-from terminals.sources.kis.tokens import Tokens
+from terminals.sources.kis.tokens import Kept, Tokens
 from tests.unit.terminals.sources.kis.conftest import APPKEY, APPSECRET, LONG_S, account_at
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -165,6 +166,61 @@ async def test_a_service_that_was_not_reached_was_not_asked(tmp_path, silent_url
         for _ in range(2):  # the second would have to wait a minute
             with pytest.raises(UnavailableError):
                 await asyncio.wait_for(tokens.access_token(), 30)
+
+
+async def test_a_token_that_could_not_be_written_down_is_used_and_no_second_one_is_issued(
+    simulator, account, http, tmp_path, monkeypatch, caplog
+):
+    """The disk fills up between the question and the answer."""
+    written = shared_files.replace
+
+    def until_full(path, content):
+        if json.loads(content)["value"]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written(path, content)
+
+    monkeypatch.setattr(shared_files, "replace", until_full)
+    tokens = shared(account, tmp_path, http)
+
+    found = [await tokens.access_token() for _ in range(3)]
+
+    assert found[0]
+    assert set(found) == {found[0]}
+    assert simulator.tokens_issued == 1
+    assert "kis_credential_not_kept" in caplog.text
+
+
+async def test_a_token_with_minutes_left_is_used_while_the_files_cannot_be_looked_at(
+    simulator, account, http, tmp_path, monkeypatch, caplog
+):
+    wall = [1_000_000.0]
+    tokens = shared(account, tmp_path, http, wall=lambda: wall[0])
+    tokens._token._known = Kept("kept", wall[0] + 300.0, wall[0] - 80_000.0)
+
+    def held(*_args, **_options):
+        raise TimeoutError("another process has the lock")
+
+    monkeypatch.setattr(shared_files, "held", held)
+
+    assert [await tokens.access_token() for _ in range(3)] == ["kept"] * 3
+    assert simulator.tokens_issued == 0
+    assert caplog.text.count("kis_credential_not_looked_up") == 1
+    wall[0] += 301.0
+    with pytest.raises(TimeoutError):
+        await tokens.access_token()
+
+
+async def test_a_file_that_vanishes_does_not_make_a_second_issue_within_the_minute(simulator, account, http, tmp_path):
+    tokens = shared(account, tmp_path, http, token_interval_s=0.6)
+    old = await tokens.access_token()
+    (tmp_path / f"{account.key_id}.token").unlink()
+    simulator.token_interval_s = 0.5
+    simulator.refuse_tokens()
+
+    new = await tokens.access_token(refused=old)
+
+    assert new != old
+    assert simulator.tokens_too_soon == 0
 
 
 async def test_an_approval_key_is_shared_too(simulator, account, http, tmp_path):
