@@ -54,9 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_source(arguments: argparse.Namespace) -> "Kis":
     """As the command line says. WrongInput, CredentialsError or OSError says what is wrong with it."""
+    from terminals.sources.kis.listed import read_listed
     from terminals.sources.kis.source import Kis
 
-    wanted = read_wanted(arguments.symbols, arguments.tables)
+    listed = read_listed(arguments.tables, arguments.state)
+    wanted = read_wanted(arguments.symbols, arguments.tables, listed)
     return Kis.from_arguments(arguments, wanted)
 
 
