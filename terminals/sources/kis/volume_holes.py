@@ -270,9 +270,12 @@ class VolumeHoles:
     # Over a restart
 
     def state(self) -> dict[str, Any]:
-        """The accounts as JSON: date, volume and time of each, without what is known of single trades."""
+        """The accounts as JSON: date, volume, time and claims of each, without what is known of other trades."""
         accounts = [
-            [feed, symbol, one.trade_date, one.volume, one.time_us]
+            [
+                *(feed, symbol, one.trade_date, one.volume, one.time_us),
+                *([claim.cumulative, claim.from_us, claim.to_us, claim.reason, [*claim.parts]] for claim in one.claims),
+            ]
             for accounts in (self._others, self._accounts)
             for (feed, symbol), one in accounts.items()
         ]
@@ -281,10 +284,15 @@ class VolumeHoles:
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave. ValueError if it is something else."""
         try:
-            for feed, symbol, trade_date, volume, time_us in state["accounts"]:
-                account = self._of_date((str(feed), str(symbol)), int(trade_date), [], 0)
+            for feed, symbol, trade_date, volume, time_us, *claims in state["accounts"]:
+                key = str(feed), str(symbol)
+                account = self._of_date(key, int(trade_date), [], 0)
                 if account is not None:
                     account.volume, account.time_us = int(volume), int(time_us)
+                    for cumulative, from_us, to_us, reason, parts in claims:
+                        claimed = [(int(low), int(high)) for low, high in parts]
+                        account.claims.append(_Claim(int(cumulative), int(from_us), int(to_us), str(reason), claimed))
+                        self._claimed[key, account.trade_date] = account
         except (KeyError, TypeError) as error:
             raise ValueError(f"no accounts: {error}") from None
 

@@ -328,3 +328,36 @@ def test_one_wrong_date_leaves_the_account_of_the_day_exact(sizes, data, days, r
     told = missing(one for one in found.holes if one.trade_date == DAY)
     assert found.rows == rows
     assert sum(row["size"] for row in of_the_day) + told * SHARE == end
+
+
+@given(
+    st.lists(st.integers(1, 50), min_size=2, max_size=30),
+    st.data(),
+    st.one_of(st.integers(0, 100), st.integers(0, 10**12)),
+    st.randoms(use_true_random=False),
+)
+def test_one_wrong_volume_about_a_restart_leaves_the_account_exact(sizes, data, volume, rng):
+    rows = [row for row in trades([*sizes, 1, 1]) if rng.random() < 0.7 or row["cum_volume"] > sum(sizes) * SHARE]
+    end = rows[-1]["cum_volume"]
+    if len(rows) > 2:
+        place = data.draw(st.integers(0, len(rows) - 3))
+        rows[place] = {**rows[place], "cum_volume": max(volume * SHARE, rows[place]["size"])}
+    saved_at, killed_at = sorted(data.draw(st.integers(0, len(rows))) for _ in range(2))
+    first, second = VolumeHoles(), VolumeHoles()
+    before = first.check("krx", rows[:saved_at])
+    state = first.state()
+    between = first.check("krx", rows[saved_at:killed_at])
+    spool: list[Any] = list(between.rows)
+    for hole in reversed(between.holes):
+        spool.insert(hole.at, hole)
+
+    second.load(state)
+    for one in spool:
+        if isinstance(one, Hole):
+            second.restore_hole("krx", one)
+        else:
+            second.restore("krx", [one])
+    after = second.check_all("krx", rows[killed_at:])
+
+    told = missing([*before.holes, *between.holes, *after.holes]) * SHARE - first.late_volume - second.late_volume
+    assert sum(row["size"] for row in rows) + told == end
