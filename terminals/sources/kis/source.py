@@ -154,6 +154,7 @@ class Kis:
             untracked=intake.holes.untracked,
             without_price=intake.counts.without_price,
             unfit=intake.counts.unfit,
+            not_taken=intake.counts.not_taken,
             quarantined=intake.quarantine.total,
             not_kept=intake.quarantine.not_kept,
             overrun=sum(one.overrun for one in streams.status()),

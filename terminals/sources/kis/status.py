@@ -22,6 +22,7 @@ _DOUBTFUL: Final = {
     "untracked": "Trades whose volume was compared with nothing",
     "without_price": "Records without a price",
     "unfit": "Rows and gaps that fit no column and were not sent",
+    "not_taken": "Rows that the terminal did not take any more when it ended",
     "not_kept": "Records set aside that found no room in the quarantine",
     "overrun": "Messages for which there was no room",
     "recounted": "Frames whose count of records was wrong",
@@ -55,6 +56,7 @@ class Numbers:
     untracked: int = 0
     without_price: int = 0
     unfit: int = 0
+    not_taken: int = 0
     quarantined: int = 0
     not_kept: int = 0
     overrun: int = 0
