@@ -63,7 +63,7 @@ def test_an_error_in_the_thread_ends_it_too_and_what_came_behind_it_is_counted(t
     intake = Intake(terminal, tmp_path / "kis")
     intake.start()
 
-    intake.offer(PolledRows("krx", [{"kind": "no kind of ours", "time_us": 1}]))
+    intake.offer(PolledRows("krx", [{"symbol": "000660", "time_us": 1, "price": 1, "size": 1}]))
     intake.offer(PolledRows("krx", pictures(0)))
     intake.close()
 
