@@ -77,6 +77,7 @@ class MariaDB(Server):
         command = [
             str(program), "--no-defaults", f"--datadir={self.data}", f"--basedir={program.parents[1]}",
             "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+            f"--tmpdir={self.socket.parent}",  # a server that starts removes others' temporary tables from its tmpdir
             *_as_root(),
         ]  # fmt: skip
         with self.log.open("ab") as log:
@@ -84,7 +85,7 @@ class MariaDB(Server):
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False, timeout=300
             )
         if done.returncode != 0:
-            raise RuntimeError(f"mariadb-install-db failed, status {done.returncode}:\n{self.tail()}")
+            raise RuntimeError(f"mariadb-install-db failed, status {done.returncode}:\n{self.tail(60)}")
         self._make_user()
         (self.data / "ready").touch()
 
