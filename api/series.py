@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import connection
@@ -14,15 +14,20 @@ from marketdata.models import Feed
 from marketdata.storage import TickKey
 from terminals import wire
 
-MOST_GAPS = 10_000
+GAPS_AT_ONCE = 10_000
 # Asked by every request, so that no answer rests on what a symbol or gap was a moment ago; ready text, for making it
 # from a queryset costs a dozen times what the database takes.
 _SYMBOLS = """
 SELECT s.code, s.primary_feed, s.market_id, m.timezone, m.trade_date_shift_s
 FROM symbol s JOIN market m ON m.code = s.market_id WHERE s.code IN ({})
 """
+# Of one symbol, or of none: the index that finds them has the symbol before the time.
 _GAPS = """
-SELECT from_us, to_us FROM gap WHERE feed = %s AND symbol IN ('', %s) AND from_us < %s AND to_us >= %s
+SELECT * FROM (
+    SELECT {0} AS which, id, from_us, to_us FROM gap
+    WHERE feed = %s AND symbol = %s AND from_us < %s AND to_us >= %s AND (to_us > %s OR id > %s){1}
+    ORDER BY to_us, id LIMIT %s
+) AS q{0}
 """
 _OF_TRADES = " AND reason NOT LIKE %s" * len(wire.OTHER_KINDS)
 
@@ -64,10 +69,20 @@ def after(query: dict[str, Any], kind: str, symbols: list[str]) -> TickKey | Non
         raise errors.BadToken(str(error)) from error
 
 
-def gaps(feed: str, symbol: str, first_us: int, end_us: int) -> list[tuple[int, int]]:
-    """When terminals reported that trades of a symbol, or of its whole feed, were lost: (from, to), both included."""
+def gaps(feed: str, symbol: str, first_us: int, end_us: int) -> Iterator[list[tuple[int, int]]]:
+    """When terminals reported that trades of a symbol, or of its whole feed, were lost: (from, to), both included.
+    All of them, some thousands at a time, in no order."""
     others = [f"{kind}%" for kind in wire.OTHER_KINDS]
-    return _ask(_GAPS + _OF_TRADES + " LIMIT %s", (feed, symbol, end_us, first_us, *others, MOST_GAPS))
+    after = {symbol: (first_us, 0), "": (first_us, 0)}  # where the last of each were: (to, id)
+    while after:
+        parts = [_GAPS.format(which, _OF_TRADES) for which in range(len(after))]
+        params = [
+            (feed, of, end_us, to_us, to_us, number, *others, GAPS_AT_ONCE) for of, (to_us, number) in after.items()
+        ]
+        rows = _ask(" UNION ALL ".join(parts), [one for part in params for one in part])
+        yield [(from_us, to_us) for _, _, from_us, to_us in rows]
+        found = {of: [row for row in rows if row[0] == which] for which, of in enumerate(after)}
+        after = {of: max((row[3], row[1]) for row in mine) for of, mine in found.items() if len(mine) == GAPS_AT_ONCE}
 
 
 def _ask(sql: str, params: Sequence[Any]) -> list[Any]:

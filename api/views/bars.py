@@ -26,12 +26,15 @@ def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: i
     """The members of candles' objects, with whether each is closed and whether something in it was lost; with `fill`
     also whose they are."""
     starts, ends = _spans(one, bars, timeframe)
-    gaps = series.gaps(one.feed, one.symbol, int(starts.min()), int(ends.max())) if len(bars) else []
+    gap = np.zeros(len(bars), np.bool_)
+    if len(bars):
+        for some in series.gaps(one.feed, one.symbol, int(starts.min()), int(ends.max())):
+            gap |= touched(starts, ends, some)
     vendor = None
     if fill:
         theirs = minutes.times(one.symbol, one.feed, int(starts.min()), int(ends.max())) if len(bars) else starts
         vendor = np.searchsorted(theirs, starts) < np.searchsorted(theirs, ends)
-    return jsontext.bars(bars, closed=ends <= now_us, gap=touched(starts, ends, gaps), vendor=vendor)
+    return jsontext.bars(bars, closed=ends <= now_us, gap=gap, vendor=vendor)
 
 
 def touched(starts: Int64, ends: Int64, gaps: list[tuple[int, int]]) -> Mask:

@@ -171,8 +171,9 @@ class Columns:
 
 
 def encode_rows(seq: int, feed: str, captured_us: int, rows: Sequence[Mapping[str, object]]) -> bytes:
-    """A batch as JSON objects: the easy way for other languages and for odd cells."""
-    body = json.dumps(list(rows), ensure_ascii=False, separators=(",", ":")).encode()
+    """A batch as JSON objects: the easy way for other languages and for odd cells. Half a character stays the escape
+    that JSON has for it."""
+    body = json.dumps(list(rows), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
     return pack_header(seq, Encoding.ROWS, feed, len(rows), captured_us) + body
 
 

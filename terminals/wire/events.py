@@ -63,7 +63,8 @@ def encode_events(seq: int, feed: str, captured_us: int, rows: Sequence[object])
 
 
 def _payload(seq: int, feed: str, captured_us: int, rows: Sequence[str]) -> bytes:
-    return pack_header(seq, Encoding.EVENTS, feed, len(rows), captured_us) + f"[{','.join(rows)}]".encode()
+    body = f"[{','.join(rows)}]".encode("utf-8", "backslashreplace")  # half a character stays JSON's escape
+    return pack_header(seq, Encoding.EVENTS, feed, len(rows), captured_us) + body
 
 
 def parse_events(payload: Buffer, header: BatchHeader) -> list[object]:

@@ -145,6 +145,26 @@ def test_a_candle_in_which_a_terminal_lost_rows_says_so(serving):
     assert [bar["gap"] for bar in serving.read("/v2/stocks/005930/bars", timeframe="1Hour")["bars"]] == [1]
 
 
+def test_no_gap_is_left_out_however_many_there_are(serving, monkeypatch):
+    from api import series
+    from marketdata.models import Gap
+
+    monkeypatch.setattr(series, "GAPS_AT_ONCE", 2)
+    serving.commit([minute(at) for at in range(8)])
+    lost = [(at, symbol) for at in (0, 1, 3) for symbol in ("005930", "")] + [(6, "005930"), (7, "000660")]
+    Gap.objects.bulk_create(
+        [
+            Gap(
+                batch=1, idx=idx, feed="krx", symbol=symbol, rows=0, reason="volume_hole",
+                from_us=NINE_US + at * MINUTE_US, to_us=NINE_US + at * MINUTE_US + (idx < 4),
+            )
+            for idx, (at, symbol) in enumerate(lost)
+        ]
+    )  # fmt: skip
+
+    assert [bar["gap"] for bar in serving.read("/v2/stocks/005930/bars")["bars"]] == [1, 1, 0, 1, 0, 0, 1, 0]
+
+
 def test_a_snapshot_shows_where_a_symbol_stands(market):
     shown = market.read("/v2/stocks/snapshots", symbols="005930,035420")
 

@@ -317,6 +317,22 @@ def test_a_row_with_an_odd_kind_keeps_no_trade_of_its_batch_from_being_stored(ki
     assert consistent()
 
 
+@pytest.mark.parametrize("kind", ["trade", "status"])
+def test_a_row_with_half_a_character_stays_refused_by_name_and_keeps_no_other_from_being_stored(kind):
+    odd, good = trade(0, symbol="\ud800", kind=kind), trade(1, symbol="000660", kind=kind)
+    if kind == "status":
+        odd, good = ({**one, "event": "vi"} for one in (odd, good))
+    encode = wire.encode_rows if kind == "trade" else wire.encode_events
+    process(encode(1, "krx", 1, [odd, good]))
+    register()
+
+    said = run("--all")
+
+    assert "UnicodeEncodeError" not in said
+    assert [(one.idx, one.reasons) for one in IngestReject.objects.all()] == [(0, "symbol_unknown")]
+    assert IngestBatch.objects.get().stored == 1
+
+
 def test_a_long_row_is_kept_whole():
     process(rows(trade(symbol="000660", note="x" * 50_000)))
     register()

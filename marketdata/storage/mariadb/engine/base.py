@@ -1,10 +1,13 @@
 """Django's backend for MariaDB, with transactions that take two round trips less.
 
-Django leaves autocommit for each transaction and comes back to it behind the COMMIT, a statement each. BEGIN does both,
-as Django itself does it on SQLite.
+Django leaves autocommit for each transaction and comes back to it behind the COMMIT, a statement each, the latter of
+which also ends a transaction that is still open. BEGIN does both, as Django itself does it on SQLite; so that one which
+was interrupted at its end is ended here.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db.backends.mysql import base
 
@@ -12,10 +15,35 @@ from django.db.backends.mysql import base
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection that stays in autocommit, but for what lies between BEGIN and the end of a transaction."""
 
+    _begun = False
+    """Whether a transaction was begun and neither COMMIT nor ROLLBACK came back since."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        self._begun = False
+        return super().get_new_connection(conn_params)
+
     def _start_transaction_under_autocommit(self) -> None:
+        self._end_what_is_open()
+        self._begun = True
         with self.cursor() as cursor:
             cursor.execute("BEGIN")
 
+    def _commit(self) -> None:
+        super()._commit()  # type: ignore[misc]  # the stubs lack it
+        self._begun = False
+
+    def _rollback(self) -> None:
+        super()._rollback()  # type: ignore[misc]
+        self._begun = False
+
     def _set_autocommit(self, autocommit: bool) -> None:
+        self._end_what_is_open()
         if self.connection.get_autocommit() != autocommit:
             super()._set_autocommit(autocommit)  # type: ignore[misc]  # the stubs lack it
+
+    def _end_what_is_open(self) -> None:
+        """Go on with a new connection where an error that is not the database's (a task's time is up, memory is) came
+        at the begin or end of a transaction: the next BEGIN would commit what is left of it."""
+        if self._begun:
+            self.close()
+            self.ensure_connection()
