@@ -3,6 +3,7 @@ database writes."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Batch:
     reasons: Counter[str] = field(default_factory=Counter)
     rejects: list[tuple[int, int, str, str]] = field(default_factory=list)
     over_quota: set[str] = field(default_factory=set)  # symbols its client may not register any more
+    refused_gaps: dict[int, str] = field(default_factory=dict)  # by their places: why its client may not report them
 
     @property
     def checksum(self) -> int:
@@ -62,6 +64,27 @@ class Batch:
     def records(self) -> DecodedRecords | None:
         """What it holds, if that is order books or events."""
         return self.decoded if isinstance(self.decoded, DecodedRecords) else None
+
+    @property
+    def named(self) -> list[str]:
+        """The symbols it names, of its rows or of its gaps."""
+        if self.decoded is None:
+            return []
+        return self.decoded.symbols or sorted({gap.symbol for gap in self.decoded.gaps if gap.symbol is not None})
+
+    @property
+    def gaps(self) -> dict[int, wire.Gap]:
+        """The gaps that its client may report, by their places in the batch."""
+        told = self.decoded.gaps if self.decoded is not None else []
+        return {place: gap for place, gap in enumerate(told) if place not in self.refused_gaps}
+
+    def refuse_gaps(self, refused: Mapping[int, str]) -> None:
+        """Note of which gaps its client may not report, and why; instead of what was noted before."""
+        self.refused_gaps, self.rejected = dict(refused), len(refused)
+        self.reasons, self.rejects = Counter(refused.values()), []
+        if self.decoded is not None:
+            record = records_of(self.decoded)
+            self.rejects = [(self.number, place, why, record(place)) for place, why in sorted(refused.items())]
 
     @property
     def feed(self) -> str:
@@ -88,6 +111,13 @@ class RecordGroup:
 
 RightsJudge = Callable[[list[Batch], Ticks, validation.Faults], None]
 """Adds to the rows' faults what the client of their batches may not write."""
+
+
+def records_of(decoded: Decoded) -> Callable[[int], str]:
+    """How a refused row of a batch, or a refused gap, is kept: JSON by its place; a gap as the wire has it."""
+    if not decoded.gaps:
+        return decoded.record
+    return lambda place: json.dumps(wire.gap_content(decoded.gaps[place]), ensure_ascii=False)
 
 
 def decode(batches: Iterable[Batch]) -> None:

@@ -174,13 +174,20 @@ def _batches(selection: Selection) -> Iterator[int]:
 @dataclass(slots=True, kw_only=True)
 class _Judged:
     """The outcome for the rows of a batch: `indices` of those that were looked at, `ticks` of the good ones, and why
-    the others are `bad`: index -> reasons. Of order books and events `content` is what is beside their `ticks`."""
+    the others are `bad`: index -> reasons. Of order books and events `content` is what is beside their `ticks`; of a
+    batch of gaps there are no ticks, and `gaps` are the good ones."""
 
     decoded: Decoded
     indices: list[int]
     ticks: Ticks
     bad: dict[int, str]
     content: Content | None = None
+    gaps: dict[int, wire.Gap] = field(default_factory=dict)
+
+    @property
+    def stored(self) -> int:
+        """How many rows or gaps are good."""
+        return len(self.ticks) + len(self.gaps)
 
     @property
     def records(self) -> RecordGroup | None:
@@ -228,7 +235,7 @@ def _one(number: int, selection: Selection, asked_by: str, dry_run: bool) -> Res
         else:
             room.make((), [group], room_s=math.inf)
         judged = _store_whole(number, judged, letter, declared, selection, asked_by)
-    result = Result(batch=number, judged=len(judged.indices), stored=len(judged.ticks))
+    result = Result(batch=number, judged=len(judged.indices), stored=judged.stored)
     for reasons in judged.bad.values():
         for reason in reasons.split():
             result.reasons[reason] = result.reasons.get(reason, 0) + 1
@@ -242,16 +249,19 @@ def _judge_letter(claim: IngestBatch, payload: bytes) -> _Judged:
     if batch.decoded is None:
         raise ValueError(f"it is still no batch: {batch.refusal}")
     claim.captured_us, claim.feed = batch.captured_us, batch.feed
-    return _judge(claim, batch.decoded, list(range(len(batch.decoded.ticks))))
+    return _judge(claim, batch.decoded, list(range(len(batch.decoded.gaps or batch.decoded.ticks))))
 
 
 def _judge_rows(claim: IngestBatch, rows: list[IngestReject]) -> _Judged:
     kept = [_read(row.record) for row in rows]
     # Of books and of events all rows are; a row of ticks may have had any word for its kind.
     kinds = [record.get("kind") for record in kept if isinstance(record, dict)]
+    gaps = {row.idx: gap for row, record in zip(rows, kept, strict=True) if (gap := wire.gap_of(record)) is not None}
     indices = [row.idx for row in rows]
     head = (1, claim.feed, claim.captured_us or 0)
-    if kinds and all(kind == "book" for kind in kinds):
+    if len(gaps) == len(rows):
+        payload = wire.encode_gaps(*head, list(gaps.values()))
+    elif kinds and all(kind == "book" for kind in kinds):
         books = [records.book_of(record) if isinstance(record, dict) else None for record in kept]
         indices = [idx for idx, book in zip(indices, books, strict=True) if book is not None]  # the others stay refused
         payload = records.payload_of_books(*head, [book for book in books if book is not None])
@@ -287,8 +297,14 @@ def _as_row(shown: Any) -> Any:
 
 def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
     """As a worker does it, by today's rules, symbols, rights and clock offset."""
+    batch = Batch(
+        number=claim.pk, payload=b"", received_us=claim.received_us, source_id=decoded.ticks.source_id, decoded=decoded
+    )
     if decoded.gaps:
-        return _Judged(decoded=decoded, indices=[], ticks=decoded.ticks, bad={})
+        tasks.rights.judge_gaps([batch], tasks.directory.find)
+        good_gaps = {indices[place]: gap for place, gap in batch.gaps.items()}
+        reasons = {indices[place]: why for place, why in batch.refused_gaps.items()}
+        return _Judged(decoded=decoded, indices=indices, ticks=decoded.ticks, bad=reasons, gaps=good_gaps)
     content: Content | None = None
     if isinstance(decoded, DecodedRecords):
         ticks, content, faults = records.joined([decoded])
@@ -302,9 +318,6 @@ def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
         record_validation.judge(ticks, content, faults, rules=rules, captured_us=captured_us, recency=recency)
     else:
         validation.judge(ticks, faults, rules=rules, captured_us=captured_us, recency=recency)
-    batch = Batch(
-        number=claim.pk, payload=b"", received_us=claim.received_us, source_id=ticks.source_id, decoded=decoded
-    )
     tasks.rights.judge([batch], ticks, faults, find=tasks.directory.find)
     good = faults == 0
     bad = {indices[row]: " ".join(faults_module.names(int(faults[row]))) for row in np.flatnonzero(~good)}
@@ -388,21 +401,22 @@ def _store(
     now_us = batch_ledger.now_us()
     if letter is not None:
         if claim.state not in NOT_STORED or not DeadLetter.objects.filter(pk=letter.pk).delete()[0]:
-            return replace(judged.only(np.zeros(len(judged.ticks), bool)), indices=[], bad={})
+            return replace(judged.only(np.zeros(len(judged.ticks), bool)), indices=[], bad={}, gaps={})
         decoded = judged.decoded
         claim.state = str(State.STORED)
         claim.feed, claim.captured_us = judged.ticks.feed, decoded.header.captured_us
         claim.rejected = len(judged.bad)
-        batch_ledger.keep_rejects(
-            (number, row, reasons, decoded.record(row)) for row, reasons in sorted(judged.bad.items())
-        )
+        record = batch_decoding.records_of(decoded)
+        batch_ledger.keep_rejects((number, row, reasons, record(row)) for row, reasons in sorted(judged.bad.items()))
         if decoded.gaps:
-            batch_ledger.keep_gaps(number, judged.ticks.feed, decoded.gaps)
+            batch_ledger.keep_gaps(number, judged.ticks.feed, judged.gaps)
     else:
         waiting = set(IngestReject.objects.filter(batch=number).values_list("idx", flat=True))
         judged = judged.only(np.isin(judged.ticks.tick_id & ROW_MASK, np.array(sorted(waiting), np.int64)))
-        _forget_rejects(number, _rows(judged.ticks))
-        claim.rejected -= len(judged.ticks)
+        judged.gaps = {place: gap for place, gap in judged.gaps.items() if place in waiting}
+        batch_ledger.add_gaps(number, claim.feed, judged.gaps)
+        _forget_rejects(number, [*_rows(judged.ticks), *judged.gaps])
+        claim.rejected -= judged.stored
         _note_reasons(number, judged.bad)
     ticks, spans = judged.ticks, []
     if len(ticks):
@@ -419,7 +433,7 @@ def _store(
     claim.save(update_fields=["state", "feed", "captured_us", "rows", "stored", "rejected", "first_us", "last_us"])
     IngestRequeue.objects.create(
         batch=number, feed=ticks.feed, asked_by=asked_by[:80], selection=str(selection)[:300],
-        judged=len(judged.indices), stored=len(ticks), spans=spans, at_us=now_us, announced=not spans,
+        judged=len(judged.indices), stored=judged.stored, spans=spans, at_us=now_us, announced=not spans,
     )  # fmt: skip
     return judged
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from marketdata.models import Client, Feed, IngestStream, TradeDate
 from marketdata.reference.owners import Owners
 from marketdata.reference.symbols import Directory, Rules
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import scopes
+from marketdata.types import reject_reasons, scopes
 from marketdata.types import ticks as ticks_module
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
@@ -117,7 +117,7 @@ class Rights:
         """Register the symbols a batch brings, as far as its client's quota goes."""
         if not batch.register_market or batch.decoded is None:
             return
-        wanted = batch.decoded.symbols
+        wanted = batch.named
         known = directory.find(wanted)
         unknown = [code for code in wanted if code not in known and directory.can_register(code, batch.register_market)]
         if not unknown:
@@ -127,6 +127,45 @@ class Rights:
         if granted:
             directory.register(unknown[:granted], batch.register_market, batch.feed, client)
         batch.over_quota.update(unknown[granted:])
+
+    # --- gaps ---------------------------------------------------------------------------------------------------------
+
+    def judge_gaps(self, batches: Iterable[Batch], find: Find) -> None:
+        """Note on batches of gaps which of them their client may not report: of a symbol that it may not write, or more
+        than its quota of a day. A gap of a whole feed is judged with its batch (`refuse`). `find` gives the rules of
+        symbols."""
+        for batch in batches:
+            if batch.decoded is not None and batch.decoded.gaps:
+                faults = self._gap_faults(batch, batch.decoded.gaps, find)
+                batch.refuse_gaps({place: reject_reasons.names(int(fault))[0] for place, fault in faults.items()})
+
+    def _gap_faults(self, batch: Batch, gaps: Sequence[wire.Gap], find: Find) -> dict[int, Fault]:
+        client = self.client(batch.number >> SEQ_BITS)
+        of_symbol = self._symbol_faults(batch, client, find)
+        faults = {place: of_symbol[gap.symbol] for place, gap in enumerate(gaps) if gap.symbol in of_symbol}
+        if client is not None:
+            may = [place for place in range(len(gaps)) if place not in faults]
+            granted = quotas.GAPS.take(len(may), client)
+            faults |= dict.fromkeys(may[granted:], Fault.QUOTA_REACHED)
+        return faults
+
+    def _symbol_faults(self, batch: Batch, client: Client | None, find: Find) -> dict[str | None, Fault]:
+        """Of the symbols that a batch names, those that its client may not write, and why."""
+        rules = find(batch.named)
+        faults: dict[str | None, Fault] = {}
+        for code in batch.named:
+            rule = rules.get(code)
+            if code in batch.over_quota:
+                faults[code] = Fault.QUOTA_REACHED
+            elif rule is None:
+                faults[code] = Fault.SYMBOL_UNKNOWN
+            elif client is not None and not scopes.allows(client.markets, rule.market):
+                faults[code] = Fault.MARKET_REFUSED
+        if client is not None:
+            left = [code for code in batch.named if code not in faults]
+            others = self._owned_by_others(batch.feed, left, client)
+            faults |= dict.fromkeys(others, Fault.FEED_REFUSED)
+        return faults
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -186,22 +225,27 @@ class Rights:
             alarms.raise_often("scope_refused", message, subject=f"{client.name} {name}")
 
     def _judge_owner(self, client: Client, ticks: Ticks, rows: Mask, faults: Faults) -> None:
-        if client.shares_feeds or self._shared(ticks.feed):
-            return
         sent = np.unique(ticks.symbol[rows & (ticks.symbol >= 0)]).tolist()
-        codes = [ticks.symbols[index] for index in sent]
-        owned = self._owners.owned(ticks.feed, codes, client)
-        if len(owned) == len(codes):
-            return
-        others = [index for index, code in zip(sent, codes, strict=True) if code not in owned]
-        faults |= np.where(rows & np.isin(ticks.symbol, others), np.uint64(Fault.FEED_REFUSED), np.uint64(0))
-        names = ", ".join(ticks.symbols[index] for index in others[:5])
-        alarms.raise_often(
-            "feed_refused",
-            f"{client.name} sends {len(others):,} symbols of {ticks.feed} that belong to other clients ({names}, …)."
-            " If it is to take over: `manage.py feeds transfer`; if both are to send: *shared* in the admin",
-            subject=f"{client.name} {ticks.feed}",
-        )
+        others = self._owned_by_others(ticks.feed, [ticks.symbols[index] for index in sent], client)
+        if others:
+            indices = [index for index in sent if ticks.symbols[index] in others]
+            faults |= np.where(rows & np.isin(ticks.symbol, indices), np.uint64(Fault.FEED_REFUSED), np.uint64(0))
+
+    def _owned_by_others(self, feed: str, codes: Sequence[str], client: Client) -> list[str]:
+        """The symbols whose feed belongs to another client, with an alarm; what belongs to nobody is this one's now."""
+        if client.shares_feeds or self._shared(feed):
+            return []
+        owned = self._owners.owned(feed, codes, client)
+        others = [code for code in codes if code not in owned]
+        if others:
+            alarms.raise_often(
+                "feed_refused",
+                f"{client.name} sends {len(others):,} symbols of {feed} that belong to other clients"
+                f" ({', '.join(others[:5])}, …). If it is to take over: `manage.py feeds transfer`; if both are to"
+                " send: *shared* in the admin",
+                subject=f"{client.name} {feed}",
+            )
+        return others
 
     def _shared(self, feed: str) -> bool:
         if self._clock() - self._feeds_read_at > self._keep_s:

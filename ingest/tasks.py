@@ -121,6 +121,7 @@ def _judge(members: list[Batch]) -> tuple[list[TickGroup], list[RecordGroup]]:
     rights.refuse(members)
     for batch in members:  # a replay may bring symbols nobody registered; its client was given that right
         rights.register(batch, directory)
+    rights.judge_gaps(members, directory.find)
     judge = functools.partial(rights.judge, find=directory.find)
     groups = batch_decoding.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
     records: list[RecordGroup] = []
@@ -253,7 +254,7 @@ def _keep_refused(fresh: list[Batch]) -> None:
                 batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload
             )
         elif batch.decoded is not None and batch.decoded.gaps:
-            batch_ledger.keep_gaps(batch.number, batch.feed, batch.decoded.gaps)
+            batch_ledger.keep_gaps(batch.number, batch.feed, batch.gaps)
 
 
 def _by_day(groups: list[TickGroup]) -> dict[tuple[int, int], Figure]:

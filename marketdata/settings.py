@@ -178,6 +178,7 @@ QUOTA_SPOOLS_PER_DAY = env.integer("QUOTA_SPOOLS_PER_DAY", 100, low=1, high=262_
 QUOTA_SYMBOLS_PER_CLIENT = env.integer("QUOTA_SYMBOLS_PER_CLIENT", 10_000, low=1, high=10_000_000)
 QUOTA_DATES_PER_DAY = env.integer("QUOTA_DATES_PER_DAY", 300, low=1, high=100_000)
 QUOTA_DATES = env.integer("QUOTA_DATES", 3_000, low=30, high=100_000)
+QUOTA_GAPS_PER_DAY = env.integer("QUOTA_GAPS_PER_DAY", 100_000, low=1, high=10_000_000)
 QUOTA_FEEDS = env.integer("QUOTA_FEEDS", 64, low=1, high=10_000)
 
 # --- storage ----------------------------------------------------------------------------------------------------------

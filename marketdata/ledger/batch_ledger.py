@@ -400,9 +400,15 @@ def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
     )
 
 
-def keep_gaps(batch: int, feed: str, gaps: Sequence[wire.Gap]) -> None:
-    """Store what a terminal says is missing; instead of what was noted under the batch's number before."""
+def keep_gaps(batch: int, feed: str, gaps: Mapping[int, wire.Gap]) -> None:
+    """Store what a terminal says is missing, by its place in the batch; instead of what was noted under the batch's
+    number before."""
     Gap.objects.filter(batch=batch).delete()
+    add_gaps(batch, feed, gaps)
+
+
+def add_gaps(batch: int, feed: str, gaps: Mapping[int, wire.Gap]) -> None:
+    """As `keep_gaps`, beside what is noted there."""
     Gap.objects.bulk_create(
         [
             Gap(
@@ -417,7 +423,7 @@ def keep_gaps(batch: int, feed: str, gaps: Sequence[wire.Gap]) -> None:
                 trade_date=None if gap.trade_date is None else EPOCH_DATE + datetime.timedelta(days=gap.trade_date),
                 reason=_text(gap.reason, 200),
             )
-            for idx, gap in enumerate(gaps)
+            for idx, gap in gaps.items()
         ],
         batch_size=500,
     )

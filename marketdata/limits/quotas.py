@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import Q
 
 from marketdata import alarms, metrics
-from marketdata.models import Alarm, Client, Feed, IngestStream, RolloverRun, Symbol, TradeDate
-from marketdata.types.ticks import STREAM_BITS
+from marketdata.models import Alarm, Client, Feed, Gap, IngestStream, RolloverRun, Symbol, TradeDate
+from marketdata.types.ticks import SEQ_BITS, STREAM_BITS
 
 DAY = datetime.timedelta(days=1)
 NEAR, REACHED = "quota_near", "quota_reached"
@@ -83,6 +84,16 @@ def _dates(_: Client | None) -> int:
     return TradeDate.objects.exclude(trade_date__in=dropped).count()
 
 
+def _gaps(client: Client | None) -> int:
+    """Of the spools that may have sent since: those begun within the time, and the one before."""
+    since, chosen = _since(), Q()
+    for stream, begun in IngestStream.objects.filter(client=client).order_by("-pk").values_list("pk", "created_at"):
+        chosen |= Q(batch__gte=stream << SEQ_BITS, batch__lt=(stream + 1) << SEQ_BITS)
+        if begun < since:
+            break
+    return Gap.objects.filter(chosen, created_at__gt=since).count() if chosen else 0
+
+
 def _raise(setting: str, own: str = "") -> str:
     where = f", or the client's own limit `{own}` in the admin" if own else ""
     return f"If that is on purpose, raise {setting}{where}; else look at what the client sends"
@@ -128,6 +139,14 @@ DATES = Quota(
     used=_dates,
     advice=_raise("QUOTA_DATES") + ", or keep ticks for a shorter time (RETENTION_TICKS_DAYS)",
 )
+GAPS = Quota(
+    name="gaps_per_day",
+    what="gaps reported within 24 h",
+    limit=lambda: settings.QUOTA_GAPS_PER_DAY,
+    used=_gaps,
+    own="gaps",
+    advice=_raise("QUOTA_GAPS_PER_DAY", "gaps"),
+)
 FEEDS = Quota(
     name="feeds",
     what="feeds",
@@ -136,7 +155,7 @@ FEEDS = Quota(
     advice=_raise("QUOTA_FEEDS") + "; a feed that is not used any more is deleted in the admin",
 )
 OF_ALL = (STREAMS, DATES, FEEDS)
-OF_CLIENT = {quota.name: quota for quota in (SPOOLS, SYMBOLS, DATES_OF_CLIENT)}
+OF_CLIENT = {quota.name: quota for quota in (SPOOLS, SYMBOLS, DATES_OF_CLIENT, GAPS)}
 
 
 def watch() -> None:

@@ -29,7 +29,7 @@ def validate_timezone(name: str) -> None:
         raise ValidationError(_("%(name)s is no IANA time zone, such as Asia/Seoul."), params={"name": name}) from error
 
 
-CLIENT_QUOTAS = ("spools", "symbols", "dates")
+CLIENT_QUOTAS = ("spools", "symbols", "dates", "gaps")
 """The quotas a client can have limits of its own for (`marketdata.limits.quotas`)."""
 
 

@@ -27,7 +27,7 @@ from terminals.wire.books import (
 from terminals.wire.checksums import pack_checksums, unpack_checksums
 from terminals.wire.events import Events, check_body, encode_events, is_event, parse_events
 from terminals.wire.frames import Frame, FrameDecoder, FrameType, FramingError, encode
-from terminals.wire.gaps import OTHER_KINDS, Gap, encode_gap, encode_gaps, parse_gaps
+from terminals.wire.gaps import OTHER_KINDS, Gap, encode_gap, encode_gaps, gap_content, gap_of, parse_gaps
 from terminals.wire.limits import (
     ABSENT,
     ABSENT_DATE,
@@ -175,6 +175,8 @@ __all__ = [
     "encode_gap",
     "encode_gaps",
     "encode_rows",
+    "gap_content",
+    "gap_of",
     "is_event",
     "new_nonce",
     "new_secret",

@@ -38,7 +38,7 @@ def encode_gap(seq: int, feed: str, captured_us: int, from_us: int, to_us: int, 
 def encode_gaps(seq: int, feed: str, captured_us: int, gaps: Sequence[Gap]) -> bytes:
     """A batch of one or more gaps; BatchError if one of them says nothing. A single one is written as servers of any
     version read it."""
-    contents = [_content(one) for one in gaps]
+    contents = [gap_content(one) for one in gaps]
     content: object = contents[0] if len(contents) == 1 else contents
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     payload = pack_header(seq, Encoding.GAP, feed, 0, captured_us) + body
@@ -60,7 +60,8 @@ def parse_gaps(payload: Buffer, header: BatchHeader) -> list[Gap]:
     return [_gap(one) for one in contents]
 
 
-def _content(gap: Gap) -> dict[str, object]:
+def gap_content(gap: Gap) -> dict[str, object]:
+    """The JSON object of a gap; BatchError if its trading date is none."""
     content: dict[str, object] = {
         "from_us": gap.from_us, "to_us": gap.to_us, "rows": gap.rows, "reason": gap.reason
     }  # fmt: skip
@@ -71,6 +72,14 @@ def _content(gap: Gap) -> dict[str, object]:
     if gap.trade_date is not None:
         content["trade_date"] = date_text(gap.trade_date)
     return content
+
+
+def gap_of(content: object) -> Gap | None:
+    """The gap that a JSON object tells of; None if it is none."""
+    try:
+        return _gap(content)
+    except BatchError:
+        return None
 
 
 def _gap(content: Any) -> Gap:

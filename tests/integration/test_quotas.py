@@ -19,6 +19,7 @@ from marketdata.models import (
     Client,
     DeadLetter,
     Feed,
+    Gap,
     IngestReject,
     IngestStream,
     Market,
@@ -81,6 +82,25 @@ def rejected() -> list[str]:
 
 def stored(symbol: str = "005930", feed: str = "krx") -> int:
     return len(storage().read_ticks(symbol, feed, *EVER))
+
+
+# --- gaps ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_reports_so_many_gaps_a_day_and_the_rest_is_kept_as_refused(settings):
+    settings.QUOTA_GAPS_PER_DAY = 5
+    sender = Sender(client(quotas={"gaps": 3}))
+    gaps = [wire.Gap(at, at, 1, "lost", "005930" if at % 2 else None) for at in range(4)]
+
+    for seq in (1, 2):
+        number = batch_number(sender.stream, seq)
+        payload = wire.encode_gaps(seq, "krx", 1, gaps[:2] if seq == 1 else gaps)
+        message = notifications.batch_message(number, payload, batch_ledger.now_us(), 4, None, None)
+        tasks.process_batches(batches=[message], reply_to="test")
+
+    assert list(Gap.objects.order_by("batch", "idx").values_list("idx", "symbol")) == [(0, ""), (1, "005930"), (0, "")]
+    assert rejected() == ["quota_reached"] * 3
+    assert alarms() == {("quota_reached", "gaps_per_day backfill")}
 
 
 # --- spools --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client as Browser
 
 from api import authentication
-from ingest import authenticator, notifications, tasks
+from ingest import authenticator, notifications, requeue, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module
 from marketdata import tasks as upkeep
@@ -25,6 +25,7 @@ from marketdata.models import (
     DeadLetter,
     Feed,
     FeedOwner,
+    Gap,
     IngestBatch,
     IngestReject,
     Market,
@@ -111,6 +112,33 @@ def test_a_simulator_cannot_put_its_prices_into_the_exchanges_feed():
     assert "sim*" in letter.error
     assert IngestBatch.objects.get(batch=letter.batch).state == "refused"
     assert alarms() == {("feed_refused", "toy krx")}
+
+
+def test_a_gap_of_a_symbol_is_judged_like_its_rows_and_the_others_of_its_batch_stand():
+    Sender(client("desk")).send({"price": "70000"})
+    other = Sender(client("other", markets="KRX"))
+    other.seq = 1
+    gaps = [wire.Gap(1, 2, 3, "lost", code, 4) for code in ("005930", "000660", "999999", "ESH6", None)]
+
+    for _ in range(2):
+        other.process(wire.encode_gaps(1, "krx", 1, gaps))
+
+    kept = Gap.objects.order_by("idx").values_list("idx", "symbol", "missing")
+    assert list(kept) == [(1, "000660", 4), (4, "", 4)]
+    assert rejected() == ["feed_refused", "symbol_unknown", "market_refused"]
+    batch = IngestBatch.objects.get(batch=batch_number(other.stream, 1))
+    assert (batch.state, batch.stored, batch.rejected) == ("stored", 0, 3)
+    assert ("feed_refused", "other krx") in alarms()
+
+    FeedOwner.objects.filter(symbol="005930").update(client=None)
+    Symbol.objects.create(code="999999", market_id="CME")
+    (result,) = requeue.run(requeue.Selection(), asked_by="boss")
+
+    assert (result.judged, result.stored, result.reasons, result.error) == (3, 1, {"market_refused": 2}, "")
+    assert sorted(Gap.objects.values_list("idx", "symbol")) == [(0, "005930"), (1, "000660"), (4, "")]
+    assert rejected() == ["market_refused"] * 2
+    batch.refresh_from_db()
+    assert (batch.rows, batch.rejected) == (2, 2)
 
 
 def test_a_terminal_hears_by_name_that_its_batch_was_refused_and_goes_on(road):
