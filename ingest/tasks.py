@@ -354,6 +354,7 @@ def _announce(
     books, events = (_stored(fresh, kind) for kind in (BookColumns, EventRows))
     metrics.STORED_BOOKS.inc(books)
     metrics.STORED_EVENTS.inc(events)
+    metrics.STORED_GAPS.inc(sum(len(batch.gaps) for batch in fresh))
     for batch in fresh:
         for reason, number in batch.reasons.items():
             metrics.REJECTED_ROWS.labels(reason).inc(number)

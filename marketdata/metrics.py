@@ -64,6 +64,7 @@ MISSING_BODIES = Counter(
 STORED_TICKS = Counter("naru_stored_ticks_total", "Ticks committed")
 STORED_BOOKS = Counter("naru_stored_books_total", "Order books committed")
 STORED_EVENTS = Counter("naru_stored_events_total", "Market events committed")
+STORED_GAPS = Counter("naru_stored_gaps_total", "Gaps that terminals reported and that were kept")
 REJECTED_ROWS = Counter("naru_rejected_rows_total", "Rows refused, by reason", ["reason"])
 FLOAT_NOISE = Counter(
     "naru_float_noise_rows_total", "Rows in which float noise was taken off a number, by source", ["source"]
@@ -87,6 +88,16 @@ FEED_PENDING = Gauge(
 QUOTA_USED = Gauge("naru_quota_used", "Names of a kind in use", ["quota", "client"], multiprocess_mode="mostrecent")
 QUOTA_LIMIT = Gauge("naru_quota_limit", "The most there may be", ["quota", "client"], multiprocess_mode="mostrecent")
 QUOTA_REFUSED = Counter("naru_quota_refused_total", "Names refused because a quota was reached", ["quota"])
+
+# what is asked of a vendor (marketdata/vendors/duties.py)
+VENDOR_RUN = Gauge(
+    "naru_vendor_last_run_timestamp_seconds",
+    "When a job that asks a vendor last ended well",
+    ["job"],
+    multiprocess_mode="mostrecent",
+)
+VENDOR_ROWS = Counter("naru_vendor_rows_total", "What a vendor's answers had of what a job asks for", ["job"])
+VENDOR_FAILURES = Counter("naru_vendor_failures_total", "Times a vendor did not answer or refused a job", ["job"])
 
 # upkeep
 ROLLOVER_UNDONE = Gauge(

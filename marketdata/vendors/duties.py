@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 MASTERS_LEASE = MASTERS_JOB = "vendor_masters"
 LIMITS_JOB = "vendor_limits"
+REPAIR_JOB = "vendor_repair"
 BAD_KEYS = "kis_keys"
 SLICE_S = 25.0  # of one turn of a repair: the rollover waits in the same queue
 
@@ -47,7 +48,10 @@ def repair_gaps(now: datetime.datetime) -> None:
             return
         except VendorAway as error:  # the alarm is raised; the next turn tries again
             log.warning("repair ended error=%s", error)
+            runs.count_failure(REPAIR_JOB)
             return
+    runs.count(REPAIR_JOB, now, sum(outcome.fetched for outcome in outcomes))
+    runs.count_failure(REPAIR_JOB, sum(len(outcome.refused) for outcome in outcomes))
     for outcome in outcomes:
         log.info(
             "repaired date=%s fetched=%d replaced=%d questions=%d left=%d refused=%d differing=%d",
@@ -63,12 +67,15 @@ def load_masters(now: datetime.datetime) -> None:
         return
     try:
         with leases.hold(MASTERS_LEASE):
-            taken = masters.take([kis.download(name) for name in kis.MASTERS], now)
+            files = [kis.download(name) for name in kis.MASTERS]
+            taken = masters.take(files, now)
             runs.finish(MASTERS_JOB, today, now, ", ".join(map(masters.summary, taken)))
+            runs.count(MASTERS_JOB, now, sum(len(file.listings) for file in files))
     except leases.LeaseHeld as error:
         log.info("masters wait reason=%s", error)
     except VendorAway as error:
         alarms.raise_alarm(masters.FAILED, f"{today}: {error}; tried again until it succeeds")
+        runs.count_failure(MASTERS_JOB)
     else:
         alarms.resolve(masters.FAILED)
 
@@ -85,13 +92,16 @@ def load_limits(now: datetime.datetime) -> None:
         with leases.hold(MASTERS_LEASE), kis.Service(kis.account(), clock=lambda: now) as service:
             kept = masters.take_limits(service.limits(codes), today)
             runs.finish(LIMITS_JOB, today, now, f"{kept} of {len(codes)} symbols")
+            runs.count(LIMITS_JOB, now, kept)
     except leases.LeaseHeld as error:
         log.info("limits wait reason=%s", error)
     except VendorRefused as error:
         runs.finish(LIMITS_JOB, today, now, str(error))
         log.info("no limits reason=%s", error)
+        runs.count_failure(LIMITS_JOB)
     except VendorAway as error:
         alarms.raise_alarm(masters.LIMITS_FAILED, f"{today}: {error}; tried again until it succeeds")
+        runs.count_failure(LIMITS_JOB)
     else:
         alarms.resolve(masters.LIMITS_FAILED)
 

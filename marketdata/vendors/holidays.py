@@ -57,9 +57,11 @@ def check_due(ask: Callable[[datetime.date], Mapping[datetime.date, bool]], now:
     except (VendorAway, VendorRefused) as error:
         alarms.raise_alarm(FAILED, f"holidays could not be asked on {today}: {error}; tomorrow again")
         runs.note(JOB, str(error))
+        runs.count_failure(JOB)
         return True
     alarms.resolve(FAILED)
     differing = compare(opens, today)
     runs.note(JOB, f"{len(opens)} dates, {len(differing)} differ")
+    runs.count(JOB, now, len(opens))
     log.info("holidays compared dates=%d differing=%d", len(opens), len(differing))
     return True

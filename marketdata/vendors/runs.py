@@ -6,7 +6,19 @@ import datetime
 
 from django.db.models import Q
 
+from marketdata import metrics
 from marketdata.models import VendorRun
+
+
+def count(job: str, now: datetime.datetime, rows: int) -> None:
+    """Tell the metrics that the job ended well, with so many rows of whatever it asks for."""
+    metrics.VENDOR_RUN.labels(job).set(now.timestamp())
+    metrics.VENDOR_ROWS.labels(job).inc(rows)
+
+
+def count_failure(job: str, failures: int = 1) -> None:
+    """Tell the metrics that the vendor did not answer or refused."""
+    metrics.VENDOR_FAILURES.labels(job).inc(failures)
 
 
 def claim(job: str, date: datetime.date, now: datetime.datetime) -> bool:

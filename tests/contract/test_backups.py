@@ -20,12 +20,12 @@ from marketdata import backups
 from marketdata.backups import comparison
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import dropped, leases, rollover
-from marketdata.models import Alarm, BackupRun, Client, IngestBatch, IngestStream, RolloverRun, Source
+from marketdata.models import Alarm, BackupRun, Client, IngestBatch, IngestStream, RolloverRun, Source, VendorMinute
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage, storage_of
 from marketdata.storage.backups import Programs, backup_of
-from marketdata.storage.base import BOOKS, HISTORY, PRICES, TEMP
-from marketdata.types.order_books import OrderBook
+from marketdata.storage.base import BOOKS, EVENTS, HISTORY, PRICES, TEMP
+from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import TICK_BITS, batch_number
 from tests import market, order_books, upkeep
 from tests.backup import DAY, NOW, batch, given, verified
@@ -55,7 +55,7 @@ def test_a_backup_is_restored_and_compared_before_it_counts(store, given):
     assert [path.stat().st_mode & 0o077 for path in given.folder.iterdir()] == [0, 0]
 
 
-def test_prices_and_books_come_back_from_a_backup_whole(store, given):
+def test_prices_books_events_and_a_vendors_minutes_come_back_from_a_backup_whole(store, given):
     commit(store, batch(1))
     polled = market.ticks(
         [{"kind": 3, "price": 1, "open": at, "cum_value": at, "tick_id": tick_id(9, at)} for at in range(1, 40)]
@@ -64,18 +64,25 @@ def test_prices_and_books_come_back_from_a_backup_whole(store, given):
         symbol="005930", feed="krx", source_id=3, time_us=NINE_US, tick_id=tick_id(10, 0), trade_date=20_528,
         bids=(("69900.5", "10"),), bid_total=7, mid_price=-1,
     )  # fmt: skip
-    store.ensure_partitions([upkeep.FIRST], (PRICES, BOOKS))
+    event = MarketEvent(
+        time_us=NINE_US, event_id=tick_id(11, 0), trade_date=20_528, feed="krx", source_id=3, kind="vi", body={"값": 1}
+    )
+    store.ensure_partitions([upkeep.FIRST], (PRICES, BOOKS, EVENTS))
     with store.transaction():
         store.load_prices(polled, {"005930": "kospi"})
         order_books.store(store, [book])
+        store.store_events([event])
+    VendorMinute.objects.create(
+        symbol="005930", feed="krx", minute_us=NINE_US, vendor="kis", trade_date=upkeep.FIRST, volume=5, fetched_at=NOW
+    )
     prices = store.read_prices("005930", "krx", NINE_US, NINE_US + 1)
 
     run = verified(backups.make(NOW, given=given))
 
-    assert {table: run.report["tables"][table]["2026-03-16"][::2] for table in (PRICES, BOOKS)} == {
-        PRICES: [39, "equal"],
-        BOOKS: [1, "equal"],
-    }
+    kept = (PRICES, BOOKS, EVENTS, "vendor_minute")
+    assert [run.report["tables"][table]["2026-03-16"][::2] for table in kept] == [
+        [39, "equal"], *[[1, "equal"]] * 3
+    ]  # fmt: skip
     target = given.work / "target"
     backups.restore(run.name, target, given=given)
     with (
@@ -85,6 +92,9 @@ def test_prices_and_books_come_back_from_a_backup_whole(store, given):
         there = storage_of(restored)
         assert there.read_prices("005930", "krx", NINE_US, NINE_US + 1) == prices
         assert there.read_books("005930", "krx", NINE_US, NINE_US + 1, limit=5) == [book]
+        assert there.read_events(NINE_US, NINE_US + 1, limit=5) == [event]
+        bars = VendorMinute.objects.using(restored.alias)
+        assert list(bars.values()) == list(VendorMinute.objects.values())
 
 
 def test_an_increment_builds_on_the_last_backup_where_the_database_has_them(store, given):

@@ -4,8 +4,11 @@ import re
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 
+from api.admin import site
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, Symbol
 from marketdata.reference import credentials
 from tests.integration.serving import serving
@@ -94,6 +97,22 @@ def test_the_ledger_can_be_read_and_not_be_changed(browser, serving):
     letter = browser.get(f"/admin/marketdata/deadletter/{DeadLetter.objects.get().pk}/change/").content.decode()
     assert "00 ff 61 62 63" in letter
     assert "<b>no</b>" not in letter
+
+
+@pytest.mark.once
+def test_a_list_counts_and_shows_no_more_rows_than_a_page_can_be_wanted_of(browser, monkeypatch):
+    monkeypatch.setattr(site, "MOST_LISTED", 3)
+    monkeypatch.setattr(site.ReadOnly, "list_per_page", 2)
+    gaps = [Gap(batch=one, feed="krx", from_us=0, to_us=1, rows=1, reason=f"hole {one}") for one in range(5)]
+    Gap.objects.bulk_create(gaps)
+
+    with CaptureQueriesContext(connection) as asked:
+        pages = [browser.get(f"/admin/marketdata/gap/?p={page}").content.decode() for page in (1, 2)]
+
+    assert [re.findall(r"hole \d", page) for page in pages] == [["hole 4", "hole 3"], ["hole 2"]]
+    counts = [query["sql"] for query in asked.captured_queries if "COUNT(" in query["sql"]]
+    assert counts
+    assert all("LIMIT 3" in sql for sql in counts)
 
 
 @pytest.mark.parametrize("model", ["symbol", "client", "market", "source"])

@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from prometheus_client import REGISTRY
 
 from marketdata.calendar import trading_dates
 from marketdata.models import Alarm, Symbol, VendorMinute, VendorRun
@@ -67,6 +68,12 @@ def day(asked):
     return made, lost
 
 
+def counted(job):
+    """When a job last ended well, its rows and its failures, as a monitor sees them."""
+    names = ("last_run_timestamp_seconds", "rows_total", "failures_total")
+    return tuple(REGISTRY.get_sample_value(f"naru_vendor_{name}", {"job": job}) or 0 for name in names)
+
+
 def kept():
     return {
         (one.symbol, one.minute_us): (one.open, one.high, one.low, one.close, one.volume, one.value)
@@ -89,8 +96,10 @@ def expected(made, lost):
 def test_what_was_lost_is_fetched_and_the_shares_add_up(day, now):
     made, lost = day
 
+    before = counted("vendor_repair")
     duties.repair_gaps(now)
 
+    assert counted("vendor_repair") == (now.timestamp(), before[1] + 4, before[2])
     assert len(lost) == 4
     assert kept() == expected(made, lost)
     assert not Alarm.objects.filter(cleared_at=None).exists()
@@ -126,7 +135,9 @@ def test_a_service_that_is_not_there_is_an_alarm_until_it_is(day, service, setti
         keys.write_text(text)
         keys.chmod(0o600)
         settings.NARU_KIS_KEYS_FILE = str(keys)
+        before = counted("vendor_repair")
         duties.repair_gaps(NOW)
+        assert counted("vendor_repair") == (*before[:2], before[2] + 1)
     assert Alarm.objects.get(code="repair_failed").cleared_at is None
 
     settings.NARU_KIS_KEYS_FILE = str(service[1])
@@ -162,8 +173,10 @@ def test_the_morning_loads_the_symbols_of_the_master_files_once(asked):
 
     duties.load_masters(MORNING - datetime.timedelta(minutes=30))  # before the hour that is set
     assert not Symbol.objects.exists()
+    rows = counted("vendor_masters")[1]
     duties.load_masters(MORNING)
 
+    assert counted("vendor_masters")[:2] == (MORNING.timestamp(), rows + Symbol.objects.count())
     assert dict(Symbol.objects.exclude(category="futures").values_list("code", "name")) == {
         stock.code: stock.name for stock in made.stocks.values()
     }
@@ -196,7 +209,9 @@ def test_the_limits_of_the_day_are_asked_once_the_files_are_loaded(asked):
 
 def test_master_files_that_cannot_be_had_are_an_alarm_and_tried_again(asked, settings):
     right, settings.NARU_KIS_MASTERS_URL = settings.NARU_KIS_MASTERS_URL, f"{asked}/nowhere"
+    failures = counted("vendor_masters")[2]
     duties.load_masters(MORNING)
+    assert counted("vendor_masters")[2] == failures + 1
     assert Alarm.objects.get(code="masters_failed").cleared_at is None
 
     settings.NARU_KIS_MASTERS_URL = right
