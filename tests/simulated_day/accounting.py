@@ -48,6 +48,9 @@ class Told:
     """Of trades whose record was withheld or spoilt."""
     expected: int
     books: int
+    """By the WebSocket."""
+    polled_books: int
+    """At most so many by REST, which is asked for those of a stock that no session brings."""
 
 
 @dataclass
@@ -72,6 +75,7 @@ def told(account: Mapping[str, Any]) -> Told:
         lost_shares=sum(_by_key(account["withheld_shares"]).values()),
         expected=account["expected"],
         books=account["books"],
+        polled_books=account["rest"]["books"],
     )
 
 
@@ -91,7 +95,7 @@ def judge(sent: Told, found: Stored, rows: Mapping[str, int]) -> Verdict:
         verdict.add(max(0, found.trades[key] - sent.sent.get(key, 0)), f"{key[0]} {key[1]}, trades never sent")
     for kind in sorted({*rows, *found.kinds}):
         verdict.add(found.kinds.get(kind, 0) + found.refused.get(kind, 0) - rows.get(kind, 0), f"rows of {kind}")
-    verdict.add(max(0, found.kinds.get("book", 0) - sent.books), "books never sent")
+    verdict.add(max(0, found.kinds.get("book", 0) - sent.books - sent.polled_books), "books never sent")
     verdict.add(found.dead_letters, "dead letters")
     return verdict
 

@@ -146,6 +146,7 @@ class RestSimulator:
         """Counts for a report."""
         return {
             "requests": self.requests.total(),
+            "books": sum(count for path, count in self.requests.items() if "asking-price" in path),
             "limiter_trips": self.limiter_trips,
             "tokens_issued": self.tokens_issued,
             "faults": self.faults.happened.total(),

@@ -14,7 +14,8 @@ ACCOUNT = {
     "last_volume": {"H0STCNT0 005930": {"20261120": 100, "20261123": 20}, "H0NXCNT0 005930": {"20261120": 7}},
     "withheld_shares": {"H0STCNT0 005930": 30},
     "expected": 2,
-    "books": 5,
+    "books": 4,
+    "rest": {"books": 1},
 }
 KRX, NXT = ("krx", "005930"), ("nxt", "005930")
 ROWS = {"trade": 4, "expected": 2, "book": 5, "snapshot": 8}
