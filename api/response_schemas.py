@@ -76,6 +76,10 @@ class Status(serializers.Serializer[Any]):
     ingest = serializers.ListField(child=serializers.DictField())
     redis = serializers.BooleanField()
     upkeep = serializers.DictField()
+    sources = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="what sources told of themselves in their last `vendor_status`, by the terminal's name",
+    )
 
 
 class ReceivedRow(serializers.Serializer[Any]):

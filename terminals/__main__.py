@@ -5,4 +5,7 @@ import sys
 from terminals.command import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:  # of a check, or before there was anything to stop
+        sys.exit(130)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from terminals import login_check
-from terminals.finding import Finding, Level
+from terminals.finding import Finding, Level, of_error
 from terminals.link import Config
 from terminals.lock import FileLock, Locked
 from terminals.sources import SourceUnavailable, explained
@@ -84,4 +84,6 @@ def _source(given: argparse.Namespace, module: SourceModule) -> Iterator[Finding
     except SourceUnavailable as error:
         yield Finding(Level.WRONG, str(error))
     except (ValueError, OSError, WrongInput) as error:
-        yield Finding(Level.WRONG, _("the source {source}: {reason}").format(source=given.source, reason=error))
+        yield Finding(
+            Level.WRONG, _("the source {source}: {reason}").format(source=given.source, reason=of_error(error))
+        )

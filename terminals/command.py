@@ -15,6 +15,7 @@ from terminals import checkup, command_line, private
 from terminals import spool as spools
 from terminals.clock import Clock
 from terminals.connection import Address
+from terminals.finding import of_error
 from terminals.journal import JournalError
 from terminals.link import Config, Failed, Identity, Interrupted, Stats, Terminal
 from terminals.lock import Locked
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         given, module = command_line.read(argv)
     except (SourceUnavailable, ValueError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{of_error(error)}\n")
         return WRONG_INPUT
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     if module is None:
@@ -60,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
             with explained(given.source):
                 source = _source(given, module)
         except (ValueError, OSError, WrongInput, SourceUnavailable) as error:
-            return _say(str(error), WRONG_INPUT)
+            return _say(of_error(error), WRONG_INPUT)
         return _run(config, source)
 
 
@@ -83,7 +84,7 @@ def _run(config: Config, source: Source) -> int:
     except JournalError as error:
         return _say(str(error), WRONG_INPUT)
     except (spools.SpoolError, spools.SpoolFull, SpoolDamaged, Locked, OSError) as error:
-        return _say(str(error), FAILED)
+        return _say(of_error(error), FAILED)
 
     def on_stop() -> None:
         if not stop.is_set():
@@ -108,7 +109,7 @@ def _run(config: Config, source: Source) -> int:
     except Failed as error:
         code = _say(str(error), FAILED if error.ended.code in ("uplink_died", "spool_error") else REFUSED)
     except OSError as error:  # of a disk
-        code = _say(str(error), FAILED)
+        code = _say(of_error(error), FAILED)
     finally:
         stop.set()
     log.info("done %s; %s", _fields(terminal.stats()), source.describe())

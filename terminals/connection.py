@@ -5,7 +5,9 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from terminals.finding import in_words
 from terminals.wire import numbers, proof
+from terminals.wire.language import gettext as _
 
 CONNECT_S = 5.0
 _CHUNK = 64 * 1024
@@ -39,7 +41,9 @@ class Address:
         except ValueError:
             number = 0
         if not colon or not host or not number:
-            raise ValueError(f"{text!r} is no address: write host:port, for instance 127.0.0.1:9700")
+            raise ValueError(
+                _("{text!r} is no address: write host:port, for instance 127.0.0.1:9700").format(text=text)
+            )
         return cls(host, number, tls or ca_file is not None, ca_file, plain)
 
     def __str__(self) -> str:
@@ -89,7 +93,9 @@ class Connection:
 def _dial(address: Address) -> socket.socket:
     if not address.tls and not address.plain and not _is_loopback(address.host):
         raise RefusedByRule(
-            f"{address} is another machine: use --tls (or --ca-file), or --plain to send prices in plain text"
+            _("{address} is another machine: use --tls (or --ca-file), or --plain to send prices in plain text").format(
+                address=address
+            )
         )
     raw = socket.create_connection((address.host, address.port), timeout=CONNECT_S)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -113,5 +119,5 @@ def _is_loopback(host: str) -> bool:
 
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not trusted: {error.verify_message}"
-    return str(error.strerror or error)
+        return _("the server's certificate is not trusted: {reason}").format(reason=error.verify_message)
+    return in_words(error)

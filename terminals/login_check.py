@@ -13,7 +13,7 @@ from typing import Final
 from terminals import session as sessions
 from terminals.clock import wall_us
 from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
-from terminals.finding import Finding, Level
+from terminals.finding import Finding, Level, in_words
 from terminals.gap_filling import GapFillingReader
 from terminals.spool import Spool
 from terminals.wire.language import gettext as _
@@ -29,10 +29,14 @@ _DAY_S: Final = 86_400
 def check(address: Address, identity: sessions.Identity) -> Iterator[Finding]:
     """From the name of the server to its clock, one finding a step; ends at the first step that fails. A session that
     this client has elsewhere ends by it, so its terminal must not run."""
+    if wrong := _ca_file(address):
+        yield wrong
+        return
     try:
         socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        told = _("the name {host} is not known here: {reason}").format(host=address.host, reason=error.strerror)
+    except (OSError, UnicodeError) as error:  # UnicodeError: it cannot be a name at all
+        reason = getattr(error, "strerror", None) or error
+        told = _("the name {host} is not known here: {reason}").format(host=address.host, reason=reason)
         yield Finding(Level.WRONG, told, _("look for a typing error in --server, or write its IP address"))
         return
     try:
@@ -108,6 +112,17 @@ def _converse(connection: Connection, session: sessions.Session) -> Iterator[ses
         session.goodbye()
         with contextlib.suppress(OSError):
             connection.send(memoryview(session.outgoing(now=time.monotonic())))
+
+
+def _ca_file(address: Address) -> Finding | None:
+    """What is wrong with the file of --ca-file, if something is."""
+    try:
+        ssl.create_default_context(cafile=address.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        reason = _("it has no certificate in PEM form") if isinstance(error, ssl.SSLError) else in_words(error)
+        told = _("the CA file {file} cannot be used: {reason}").format(file=address.ca_file, reason=reason)
+        return Finding(Level.WRONG, told, _("copy the PEM file of the CA that signed the server's certificate here"))
+    return None
 
 
 def _certificate(connection: ssl.SSLSocket) -> Finding:

@@ -20,10 +20,14 @@ from marketdata import alarms
 from marketdata.maintenance import dropped, rollover
 from marketdata.models import BackupRun, IngestBatch, RolloverRun, Source, Symbol
 from marketdata.realtime import broker, feed, live_state
+from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
 
 RECENT_BATCHES = 200
+SOURCE_STATUS = "vendor_status"
+SOURCES_US = 150_000_000  # a source tells once a minute
+SOURCES_READ = 1000
 KEEP_S = 1.0  # however many look at the page, the pipeline is asked once a second
 _CLIENT_FIELDS = (
     "client",
@@ -50,6 +54,7 @@ def read() -> dict[str, Any]:
         "counters": {},
         "ingest": [],
         "upkeep": _upkeep(),
+        "sources": _sources(now_us),
     }
     names = sorted(set(Symbol.objects.order_by().values_list("primary_feed", flat=True).distinct()))
     shown["feeds"], shown["queues"] = [{"feed": name, "nature": "unknown"} for name in names], None
@@ -89,6 +94,16 @@ def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:
             "event": jsontext.time(int(entry.ticks.time_us.max())),
         })  # fmt: skip
     return shown
+
+
+def _sources(now_us: int) -> list[dict[str, Any]]:
+    """What sources last told of themselves within SOURCES_US: buffers, coverage, requests, appkeys."""
+    newest: dict[str, dict[str, Any]] = {}
+    told = storage().read_events(now_us - SOURCES_US, now_us + SOURCES_US, limit=SOURCES_READ, kind=SOURCE_STATUS)
+    for event in told:
+        client = str(event.body.get("client", ""))
+        newest[client] = {**event.body, "client": client, "feed": event.feed, "t": jsontext.time(event.time_us)}
+    return [newest[client] for client in sorted(newest)]
 
 
 def _upkeep() -> dict[str, Any]:

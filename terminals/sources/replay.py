@@ -15,6 +15,7 @@ from typing import Final
 from terminals import exact
 from terminals.batcher import Row
 from terminals.checkpoint import AlreadySent, Checkpoint
+from terminals.finding import in_words
 from terminals.sources.contract import Pace, Receiver, WrongInput
 from terminals.wire import PRICE_SCALE, SIZE_SCALE, Kind, Side, codes, numbers, options, tables
 from terminals.wire.language import gettext as _
@@ -195,7 +196,7 @@ def _read(file: Path, market: str | None) -> Iterator[tuple[int, Row | str, bool
             except ValueError as error:
                 yield line.number, str(error), False
     except OSError as error:
-        raise BadFile(f"{file} cannot be read: {error.strerror}") from None
+        raise BadFile(_("{file} cannot be read: {reason}").format(file=file, reason=in_words(error))) from None
     except tables.TableError as error:
         raise BadFile(f"{file} is no CSV file of trades: {error}") from None
 

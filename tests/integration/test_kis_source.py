@@ -119,6 +119,10 @@ def test_everything_over_all_appkeys_is_streamed_and_polled_and_shown_and_record
     assert numbers.coverage == {"websocket": 10, "polling": 6, "none": 0}
     assert numbers.success_rate == 1.0
     assert 'naru_kis_session{appkey="one",state="connected"} 1.0' in metrics
+    assert 'naru_kis_buffer{buffer="book"}' in metrics
+    assert 'naru_kis_appkey_good_total{appkey="two"}' in metrics
+    assert set(numbers.buffers) == {"price", "book", "event"}
+    assert sum(one.made for one in numbers.calls.values()) > 0
     assert 'naru_kis_rows_total{kind="trade"}' in metrics
     assert account["rest"]["limiter_trips"] == 0
     assert {row["kind"] for row in content.rows} >= {RowKind.TRADE, RowKind.SNAPSHOT}

@@ -117,7 +117,7 @@ def _excel_reader(given: ColumnMap, throttle_ms: int) -> Callable[[Path], Reader
 
     workbook = given.workbook
     if workbook is None:
-        raise WrongInput("the map names no workbook and no file, and neither does --workbook or --file")
+        raise WrongInput(_("the map names no workbook and no file, and neither does --workbook or --file"))
     office = load_office()
     return lambda spool: ExcelReader(
         office,

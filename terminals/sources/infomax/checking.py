@@ -23,7 +23,7 @@ def findings(given: ColumnMap, reading: ReadingThread, *, place: str, market: st
         change = sheet.take(picture.block, now_us=wall_us())
     except (NotReadable, MapError) as error:
         told = _("the sheet {sheet} of {place}: {reason}").format(sheet=given.sheet, place=place, reason=error)
-        yield Finding(Level.WRONG, told, _("docs/terminals/infomax.md says what to do"))
+        yield Finding(Level.WRONG, told, _remedy_of(error.reason if isinstance(error, NotReadable) else "no_header"))
         return
     told = _("the sheet {sheet} of {place}: {count} codes have a price").format(
         sheet=given.sheet, place=place, count=len(change.readable)
@@ -64,3 +64,24 @@ def _remedy(unreadable: dict[str, str]) -> str:
     if "error_name" in unreadable.values():
         return _("the add-in of Infomax is not loaded in this Excel")
     return _("log in to Infomax in this Excel, and look at the sheet itself")
+
+
+def _remedy_of(reason: str) -> str:
+    """What to do where there is no picture."""
+    match reason:
+        case "closed":
+            return _("open the workbook in Excel, as the same user of this PC")
+        case "no_sheet":
+            return _("write the sheet's name in the map as its tab has it")
+        case "busy" | "hung":
+            return _("end the editing of a cell and close the dialogs of Excel")
+        case "manual_calculation":
+            return _("set the calculation of Excel to automatic")
+        case "password":
+            return _("save the workbook without a password")
+        case "no_file" | "locked":
+            return _("look at the path of --file, and whether this user may read it")
+        case "no_header":
+            return _("compare the headers of the map with those of the sheet")
+        case _:
+            return _("docs/terminals/infomax.md says what to do")

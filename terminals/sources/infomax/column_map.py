@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from terminals.sources.infomax import cells
 from terminals.wire import PRICE_SCALE, SIZE_SCALE
+from terminals.wire.language import gettext as _
 
 Block = Sequence[Sequence[cells.Cell]]
 """The cells of a range, row by row."""
@@ -132,7 +133,7 @@ def read(path: Path) -> ColumnMap:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MapError(f"{path} is no TOML in UTF-8: {error}") from None
+        raise MapError(_("{path} is no TOML in UTF-8: {error}").format(path=path, error=error)) from None
     try:
         return parse(content)
     except MapError as error:

@@ -19,6 +19,7 @@ from terminals.sources.contract import WrongInput
 from terminals.sources.infomax.cells import Cell
 from terminals.sources.infomax.column_map import Block
 from terminals.sources.infomax.reading import NotReadable
+from terminals.wire.language import gettext as _
 
 log = logging.getLogger("naru")
 
@@ -49,12 +50,13 @@ class Office:
 def load_office(platform: str = sys.platform) -> Office:
     """xlwings, made harmless. WrongInput says how to get it."""
     if platform != "win32":
-        raise WrongInput("a running Excel is read on Windows only; elsewhere give --file, a workbook that is saved")
+        raise WrongInput(_("a running Excel is read on Windows only; elsewhere give --file, a workbook that is saved"))
     try:
         import xlwings
         from xlwings import _xlwindows as windows
     except ImportError as error:
-        raise WrongInput(f"reading a running Excel needs xlwings and pywin32 ({error}): {_GET}") from None
+        told = _("reading a running Excel needs xlwings and pywin32 ({error}): {how}").format(error=error, how=_GET)
+        raise WrongInput(told) from None
     windows.N_COM_ATTEMPTS = 1
     atexit.unregister(windows.cleanup)
     return Office(
@@ -185,7 +187,7 @@ class ExcelReader:
         except (ValueError, KeyError, TypeError):
             before_ms = 2000  # Excel's default
         reason = ""
-        for _ in range(_RESTORE_TRIES):
+        for _try in range(_RESTORE_TRIES):
             try:
                 if self._guarded(lambda: self._put_back(before_ms)):
                     self._remembered.unlink()

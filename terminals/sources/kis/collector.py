@@ -83,8 +83,9 @@ class Stats:
 
     @property
     def success_rate(self) -> float:
-        """Good answers among all requests; 1.0 before the first."""
-        return self.good / self.requests if self.requests else 1.0
+        """Good answers among all requests that have ended; 1.0 before the first."""
+        ended = self.good + sum(self.failed.values())
+        return self.good / ended if ended else 1.0
 
     @property
     def hit_rate(self) -> float:

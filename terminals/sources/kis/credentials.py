@@ -26,6 +26,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from terminals import private
+from terminals.finding import in_words
+from terminals.wire.language import gettext as _
 
 REAL_REST: Final = "https://openapi.koreainvestment.com:9443"
 REAL_WEBSOCKET: Final = "ws://ops.koreainvestment.com:21000"
@@ -95,7 +97,7 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
     accounts = _read_environment(os.environ if environment is None else environment)
     if not accounts:
         raise CredentialsError(
-            "no appkey: give a file with [[account]] tables, or set NARU_KIS_APPKEY and NARU_KIS_APPSECRET"
+            _("no appkey: give a file with [[account]] tables, or set NARU_KIS_APPKEY and NARU_KIS_APPSECRET")
         )
     return _distinct(accounts)
 
@@ -106,13 +108,15 @@ def _read_file(file: Path) -> list[Account]:
             _refuse_if_open_to_others(file, opened.fileno())
             content = tomllib.load(opened)
     except OSError as error:
-        raise CredentialsError(f"{file} cannot be read: {error.strerror}") from None
+        raise CredentialsError(_("{file} cannot be read: {reason}").format(file=file, reason=in_words(error))) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         # The decoder quotes what it cannot read, which may be a secret.
-        raise CredentialsError(f"{file} is no TOML file: texts need quotes, one name = value a line") from None
+        raise CredentialsError(
+            _("{file} is no TOML file: texts need quotes, one name = value a line").format(file=file)
+        ) from None
     tables = content.get("account")
     if not isinstance(tables, list) or not tables:
-        raise CredentialsError(f"{file} has no [[account]] table")
+        raise CredentialsError(_("{file} has no [[account]] table").format(file=file))
     return _distinct(_account(table, f"{file}, account {number}") for number, table in enumerate(tables, 1))
 
 
@@ -121,7 +125,9 @@ def _refuse_if_open_to_others(file: Path, descriptor: int) -> None:
         return
     mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     if mode & private.UMASK:
-        raise CredentialsError(f"{file} has mode {mode:04o}, others may read the keys: run chmod 600 {file}")
+        raise CredentialsError(
+            _("{file} has mode {mode:04o}, others may read the keys: run chmod 600 {file}").format(file=file, mode=mode)
+        )
 
 
 def _read_environment(environment: Mapping[str, str]) -> list[Account]:
@@ -139,24 +145,30 @@ def _read_environment(environment: Mapping[str, str]) -> list[Account]:
 
 def _account(table: object, where: str) -> Account:
     if not isinstance(table, dict):
-        raise CredentialsError(f"{where}: is no table")
+        raise CredentialsError(_("{where}: is no table").format(where=where))
     unknown = sorted(set(table) - set(_KNOWN))
     if unknown:
-        raise CredentialsError(f"{where}: unknown {', '.join(unknown)}; known are {', '.join(_KNOWN)}")
+        raise CredentialsError(
+            _("{where}: unknown {unknown}; known are {known}").format(
+                where=where, unknown=", ".join(unknown), known=", ".join(_KNOWN)
+            )
+        )
     for name in _TEXTS:
         if not isinstance(table.get(name, ""), str):
-            raise CredentialsError(f"{where}: {name} must be a text in quotes")
+            raise CredentialsError(_("{where}: {name} must be a text in quotes").format(where=where, name=name))
     for name in ("appkey", "appsecret"):
         text = table.get(name, "")
         if not text or not text.isascii() or not text.isprintable() or " " in text:
-            raise CredentialsError(f"{where}: {name} is missing or has characters that no key has")
+            raise CredentialsError(
+                _("{where}: {name} is missing or has characters that no key has").format(where=where, name=name)
+            )
     try:
         kind = AccountKind(table.get("kind", AccountKind.REAL))
     except ValueError:
-        raise CredentialsError(f"{where}: kind must be real or virtual") from None
+        raise CredentialsError(_("{where}: kind must be real or virtual").format(where=where)) from None
     customer = table.get("customer", "P")
     if customer not in ("P", "B"):
-        raise CredentialsError(f"{where}: customer must be P (person) or B (corporate)")
+        raise CredentialsError(_("{where}: customer must be P (person) or B (corporate)").format(where=where))
     rest, websocket = (REAL_REST, REAL_WEBSOCKET) if kind is AccountKind.REAL else (VIRTUAL_REST, VIRTUAL_WEBSOCKET)
     return Account(
         name=table.get("name") or where,
@@ -173,9 +185,11 @@ def _account(table: object, where: str) -> Account:
 def _address(text: str, schemes: tuple[str, str], where: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in schemes or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise CredentialsError(f"{where} must be like {schemes[0]}://host:port")
+        raise CredentialsError(_("{where} must be like {scheme}://host:port").format(where=where, scheme=schemes[0]))
     if parts.scheme == "http" and parts.hostname not in _LOCAL:
-        raise CredentialsError(f"{where}: keys are sent over https only, save to a simulator on this machine")
+        raise CredentialsError(
+            _("{where}: keys are sent over https only, save to a simulator on this machine").format(where=where)
+        )
     return text.rstrip("/")
 
 
@@ -185,12 +199,18 @@ def _rates(given: object, where: str) -> tuple[Rate, ...]:
     if isinstance(given, int):
         given = [{"since": dt.date(2020, 1, 1), "calls": given}]
     if not isinstance(given, list):
-        raise CredentialsError(f"{where} must be a number or a list of {{ since = DATE, calls = NUMBER }}")
+        raise CredentialsError(
+            _("{where} must be a number or a list of {{ since = DATE, calls = NUMBER }}").format(where=where)
+        )
     rates = []
     for one in given:
         since, calls = (one.get("since"), one.get("calls")) if isinstance(one, dict) else (None, None)
         if type(since) is not dt.date or type(calls) is not int or not 1 <= calls <= _MOST_CALLS:
-            raise CredentialsError(f"{where} must have since = DATE and calls = 1 to {_MOST_CALLS} in each entry")
+            raise CredentialsError(
+                _("{where} must have since = DATE and calls = 1 to {most} in each entry").format(
+                    where=where, most=_MOST_CALLS
+                )
+            )
         rates.append(Rate(since, calls))
     return tuple(rates)
 
@@ -199,6 +219,8 @@ def _distinct(accounts: Iterable[Account]) -> list[Account]:
     found: dict[str, Account] = {}
     for account in accounts:
         if account.key_id in found:
-            raise CredentialsError(f"{account.name} and {found[account.key_id].name} have the same appkey")
+            raise CredentialsError(
+                _("{one} and {other} have the same appkey").format(one=account.name, other=found[account.key_id].name)
+            )
         found[account.key_id] = account
     return list(found.values())

@@ -19,7 +19,7 @@ from terminals.masking import masked
 from terminals.sources.contract import Receiver, SymbolGap
 from terminals.sources.kis.encryption import CannotDecrypt, decrypt
 from terminals.sources.kis.frames import Frame, Reader, Undecodable, take_apart
-from terminals.sources.kis.layouts import KIS_DELAYED
+from terminals.sources.kis.layouts import KIS_DELAYED, LAYOUTS, Content
 from terminals.sources.kis.quarantine import Quarantine
 from terminals.sources.kis.records import Converter, Rows
 from terminals.sources.kis.volume_holes import Found, VolumeHoles
@@ -38,6 +38,14 @@ CLOSE_S: Final = 5.0
 _LAST_S: Final = 30.0
 _ROOM_S: Final = 0.02
 _NAMES: Final = {kind: kind.name.lower() for kind in Kind}
+BUFFERS: Final = ("price", "book", "event")
+"""What waits in the queue, by what it tells."""
+_BUFFER_OF: Final = {
+    Content.BOOK: "book",
+    Content.OVERSEAS_BOOK: "book",
+    Content.MARKET_STATUS: "event",
+    Content.INDEX: "event",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,8 @@ class Counts:
     not_taken: int = 0
     """Rows that the terminal did not take any more when it ended."""
     alarms: Counter[str] = field(default_factory=Counter)
+    overruns: Counter[str] = field(default_factory=Counter)
+    """Messages there was no room for, by buffer."""
     widths: dict[str, set[int]] = field(default_factory=dict)
     """New widths by TR."""
 
@@ -125,6 +135,11 @@ class Intake:
     ) -> None:
         self._terminal, self._clock, self._save_s = terminal, clock, save_s
         self._queue: queue.Queue[Item] = queue.Queue(most_messages)
+        self.room = most_messages
+        """How many messages may wait."""
+        # Each is written by one thread alone: by who offers, and by who works off.
+        self._offered = dict.fromkeys(BUFFERS, 0)
+        self._worked_off = dict.fromkeys(BUFFERS, 0)
         self._closing = threading.Event()
         self._not_taken: dict[str, SymbolGap] = {}  # by feed
         self._reader = Reader()
@@ -152,6 +167,11 @@ class Intake:
         return self._queue.qsize()
 
     @property
+    def buffered(self) -> dict[str, int]:
+        """The same by buffer."""
+        return {name: max(0, self._offered[name] - self._worked_off[name]) for name in BUFFERS}
+
+    @property
     def batches_waiting(self) -> int:
         """How many batches the spool has that are not committed."""
         return self._terminal.spool.last - self._terminal.spool.committed
@@ -162,7 +182,12 @@ class Intake:
             self._queue.put_nowait(item)
         except queue.Full:
             return False
+        self._offered[_buffer_of(item)] += 1
         return True
+
+    def lose(self, item: Item) -> None:
+        """Count what was offered in vain and is given up."""
+        self.counts.overruns[_buffer_of(item)] += 1
 
     def close(self, last_words: Callable[[], bool] = lambda: True) -> None:
         """Work off what is there, save the volumes, end. While the spool is full that takes no longer than CLOSE_S.
@@ -190,6 +215,7 @@ class Intake:
                 item = None
             try:
                 if item is not None:
+                    self._worked_off[_buffer_of(item)] += 1
                     self.process(item)
                 self._save_if_due()
             except Exception as error:  # noqa: BLE001  # the source raises it again in its own thread
@@ -385,3 +411,15 @@ class Intake:
             self._state.save(self.holes)
         except (OSError, SpoolFull) as error:
             log.error("kis_volumes_not_saved reason=%r", str(error))
+
+
+def _buffer_of(item: Item) -> str:
+    match item:
+        case Message(text=str() as text):
+            layout = LAYOUTS.get(text[2 : text.find("|", 2)])
+            return _BUFFER_OF.get(layout.content, "price") if layout else "event"
+        case PolledRows(rows=rows) if rows:
+            kind = rows[0].get("kind")
+            return "book" if kind == Kind.BOOK else "event" if kind == Kind.STATUS else "price"
+        case _:
+            return "event"

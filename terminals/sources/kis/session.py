@@ -357,6 +357,7 @@ class Session:
             if self._clock() >= give_up_at:
                 self._overrunning = True
                 self.numbers.overrun += 1
+                self._intake.lose(message)
                 return False
             await asyncio.sleep(0.005)
         self._overrunning = False

@@ -15,11 +15,11 @@ from rich.live import Live
 
 from terminals.batcher import Row
 from terminals.clock import wall_us
-from terminals.finding import Finding, Level
+from terminals.finding import Finding, Level, of_error
 from terminals.recording import Recorder
 from terminals.sources.contract import Pace, Receiver, WrongInput
 from terminals.sources.kis import coverage, credentials, quotes, status, websocket_check
-from terminals.sources.kis.answers import KeyRefusedError, KisError
+from terminals.sources.kis.answers import KeyRefusedError, KisError, TokenTooSoonError, Trouble, UnavailableError
 from terminals.sources.kis.collector import Collector, Picture, Target
 from terminals.sources.kis.credentials import Account
 from terminals.sources.kis.intake import PolledRows, Status
@@ -47,6 +47,8 @@ class Options:
     """How the source works. `cycle_s`: from picture to picture of a symbol, as far as the limits let it."""
 
     mode: str = "production"
+    client: str = ""
+    """The terminal's name, for whoever looks at the server."""
     per_appkey: int = 40
     polling: bool = True
     streaming: bool = True
@@ -83,6 +85,8 @@ class Kis:
         self._recorder = recorder
         self._streams: Streams | None = None
         self._collector: Collector | None = None
+        self._clients: list[Client] = []
+        self._now_us: Callable[[], int] = wall_us
         self._began = self._now = 0.0
 
     @classmethod
@@ -92,6 +96,7 @@ class Kis:
         chosen, streaming, cycle_s = of_mode(arguments.mode, wanted)
         options = Options(
             mode=arguments.mode,
+            client=arguments.client,
             per_appkey=arguments.per_appkey,
             polling=not arguments.no_polling,
             streaming=streaming,
@@ -129,12 +134,14 @@ class Kis:
         polled = self._collector.stats() if self._collector else None
         streams = self._streams
         if streams is None:
-            return status.Numbers(self._options.mode, run_s)
+            return status.Numbers(self._options.mode, run_s, self._options.client)
         intake = streams.intake
-        covered = list(streams.coverage().values())
+        by_wish, refused = streams.coverage(), streams.refused()
+        covered = list(by_wish.values())
         return status.Numbers(
             mode=self._options.mode,
             run_s=run_s,
+            client=self._options.client,
             requests=polled.requests if polled else 0,
             success_rate=polled.success_rate if polled else 1.0,
             cache_hit_rate=polled.hit_rate if polled else 0.0,
@@ -163,6 +170,18 @@ class Kis:
             failed=polled.failed if polled else {},
             rest_away=polled.away if polled else 0,
             buffered=intake.waiting,
+            buffers=intake.buffered,
+            buffer_room=intake.room,
+            overruns=dict(intake.counts.overruns),
+            server_offset_s=(wall_us() - self._now_us()) / 1e6,
+            refused=len(refused),
+            refused_polled=sum(
+                wish.registration in refused and how is Coverage.POLLING for wish, how in by_wish.items()
+            ),
+            calls={
+                one.account.name: status.Calls(one.calls.made, one.calls.good, one.calls.failed.total())
+                for one in self._clients
+            },
             batches_waiting=intake.batches_waiting,
             coverage={how.value: covered.count(how) for how in Coverage},
             alarms=dict(intake.counts.alarms),
@@ -176,7 +195,8 @@ class Kis:
             try:
                 clients = [await stack.enter_async_context(self._client(one, pace.now_us)) for one in self._accounts]
             except OSError as error:
-                raise WrongInput(f"{self._folder}: {error}") from None
+                raise WrongInput(of_error(error)) from None
+            self._clients, self._now_us = clients, pace.now_us
             streamed = clients if self._options.streaming else []
             streams = self._streams = Streams(
                 [(_identity(client.account), _approval(client)) for client in streamed],
@@ -209,11 +229,16 @@ class Kis:
     async def _watch(self, pace: Pace, stop: asyncio.Event) -> None:
         """Until the program is to stop; tells now and then how it stands."""
         log_at = event_at = pace.now()
+        told: dict[str, int] = {}
         while await asyncio.to_thread(pace.wait, _LOOK_S):
             self._now = now = pace.now()
             if now >= log_at:
                 log_at = now + _LOG_S
-                log.info("kis_status %s", json.dumps(self.numbers().brief(), separators=(",", ":")))
+                numbers = self.numbers()
+                log.info("kis_status %s", json.dumps(numbers.brief(), separators=(",", ":")))
+                if numbers.coverage != told:  # then the server need not wait for its minute
+                    told, event_at = numbers.coverage, now
+                    log.warning("kis_coverage %s", " ".join(f"{how}={count}" for how, count in told.items()))
             if now >= event_at and self._streams is not None:
                 event_at = now + _EVENT_S
                 self._streams.intake.offer(Status(self.numbers().brief(), pace.now_us()))
@@ -292,7 +317,7 @@ class Kis:
             found += await self._pictures(client, terminal)
             key = await client.tokens.approval_key()
         except (KisError, OSError) as error:
-            return [*found, Finding(Level.WRONG, f"{name}: {error}", _("docs/terminals/kis.md says what to do"))]
+            return [*found, _in_the_way(client.account, error)]
         return [*found, await self._of_websocket(client.account, key)]
 
     async def _pictures(self, client: Client, terminal: Receiver | None) -> list[Finding]:
@@ -317,6 +342,28 @@ class Kis:
             return Finding(Level.DOUBTFUL, _("{name}: nothing to register").format(name=account.name))
         timing = self._options.timing or Timing()
         return await websocket_check.answer_of(_identity(account), registrations[0], key, self._folder, timing)
+
+
+def _in_the_way(account: Account, error: Exception) -> Finding:
+    """Of a token or an approval key that could not be had."""
+    told = f"{account.name}: {of_error(error)}"
+    match error:
+        case KeyRefusedError():
+            remedy = _("copy appkey and appsecret anew from KIS's portal; keys of mock investment need kind = virtual")
+        case TokenTooSoonError():
+            remedy = _("another machine has asked for a token with this appkey: try again in a minute")
+        case UnavailableError(trouble=Trouble.UNREACHABLE | Trouble.TIMEOUT | Trouble.CONNECTION):
+            told = _("{name}: KIS does not answer at {url}: {reason}").format(
+                name=account.name, url=account.rest_url, reason=error
+            )
+            remedy = _("is this machine on the network, and does a firewall let HTTPS to that port through?")
+        case UnavailableError():
+            remedy = _("KIS has trouble of its own: try again in a few minutes")
+        case OSError():
+            remedy = _("give --state a folder that this user may write to")
+        case _:
+            remedy = _("docs/terminals/kis.md says what to do")
+    return Finding(Level.WRONG, told, remedy)
 
 
 def _identity(account: Account) -> Identity:

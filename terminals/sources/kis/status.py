@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from terminals.sources.kis.streams import SessionStatus
 
@@ -32,11 +33,28 @@ _DOUBTFUL: Final = {
 
 
 @dataclass(frozen=True)
+class Calls:
+    """Of one appkey since the start."""
+
+    made: int
+    good: int
+    failed: int = 0
+
+    @property
+    def success_rate(self) -> float:
+        """Of those that have ended; 1.0 before the first."""
+        ended = self.good + self.failed
+        return self.good / ended if ended else 1.0
+
+
+@dataclass(frozen=True)
 class Numbers:
-    """Counts since the start; `coverage` counts wishes by how they are covered."""
+    """Counts since the start; `coverage` counts wishes by how they are covered now."""
 
     mode: str
     run_s: float
+    client: str = ""
+    """The terminal's name on the server."""
     requests: int = 0
     success_rate: float = 1.0
     cache_hit_rate: float = 0.0
@@ -68,7 +86,21 @@ class Numbers:
     """Appkeys whose REST calls all fail."""
     buffered: int = 0
     """Messages that wait for the decoder."""
+    buffers: dict[str, int] = field(default_factory=dict)
+    """The same by what they tell: price, book, event."""
+    buffer_room: int = 0
+    """How many may wait in all."""
+    overruns: dict[str, int] = field(default_factory=dict)
+    """Messages there was no room for, by the same."""
     batches_waiting: int = 0
+    server_offset_s: float = 0.0
+    """This machine's clock minus the server's, as far as that has told it."""
+    refused: int = 0
+    """Registrations that KIS refused."""
+    refused_polled: int = 0
+    """Those among them that are polled."""
+    calls: dict[str, Calls] = field(default_factory=dict)
+    """REST calls by appkey."""
     coverage: dict[str, int] = field(default_factory=dict)
     alarms: dict[str, int] = field(default_factory=dict)
     sessions: list[SessionStatus] = field(default_factory=list)
@@ -78,10 +110,19 @@ class Numbers:
         return asdict(self)
 
     def brief(self) -> dict[str, object]:
-        """What fits an event on the server."""
-        found = {name: value for name, value in asdict(self).items() if name != "sessions"}
+        """What fits an event on the server: of 20 appkeys at most."""
+        left_out = ("sessions", "calls")
+        found = {name: _short(value) for name, value in asdict(self).items() if name not in left_out}
         found["sessions"] = [
-            {"name": one.name, "condition": one.condition, "active": one.active, "planned": one.planned}
+            {
+                "name": one.name,
+                "condition": one.condition,
+                "active": one.active,
+                "planned": one.planned,
+                "refused": one.refused,
+                "offset_s": _short(one.clock_offset_s),
+                "requests": self.calls.get(one.name, Calls(0, 0)).made,
+            }
             for one in self.sessions[:20]
         ]
         return found
@@ -90,6 +131,9 @@ class Numbers:
 def table(numbers: Numbers) -> Group:
     """For the window."""
     sums = Table(title=f"KIS {numbers.mode}", show_header=False)
+    buffers = ", ".join(
+        f"{name} {count} ({numbers.overruns.get(name, 0)} lost)" for name, count in numbers.buffers.items()
+    )
     for name, value in (
         ("run time", f"{numbers.run_s:.0f} s"),
         ("requests", f"{numbers.requests}, {numbers.success_rate:.1%} good, cache {numbers.cache_hit_rate:.1%}"),
@@ -98,17 +142,34 @@ def table(numbers: Numbers) -> Group:
         ("frames", f"{numbers.frames}, records {numbers.records}, set aside {numbers.quarantined}"),
         ("missing", f"{numbers.missing_shares} shares in {numbers.gaps} gaps, repeats {numbers.repeats}"),
         ("doubtful", _counts({name: getattr(numbers, name) for name in _DOUBTFUL if getattr(numbers, name)})),
-        ("buffers", f"{numbers.buffered} messages, {numbers.batches_waiting} batches"),
+        ("buffers", f"{buffers or '-'}, room {numbers.buffer_room}; {numbers.batches_waiting} batches uncommitted"),
         ("coverage", _counts(numbers.coverage)),
+        ("refused", f"{numbers.refused} registrations, {numbers.refused_polled} of them polled"),
+        ("clock", f"{numbers.server_offset_s:+.3f} s from the server's"),
         ("alarms", _counts(numbers.alarms)),
     ):
         sums.add_row(name, value)
-    keys = Table("appkey", "state", "active", "planned", "refused", "connections", "last data", "reason")
-    for one in numbers.sessions:
+    keys = Table(
+        "appkey", "state", "active", "planned", "refused", "connections", "overrun", "clock", "requests", "good",
+        "last data", "reason",
+    )  # fmt: skip
+    sessions = {one.name: one for one in numbers.sessions}
+    for name in dict.fromkeys([*sessions, *numbers.calls]):
+        calls = numbers.calls.get(name, Calls(0, 0))
+        asked = (str(calls.made), f"{calls.success_rate:.1%}")
+        if name not in sessions:
+            keys.add_row(name, "REST", *["-"] * 6, *asked, "-", "")
+            continue
+        one = sessions[name]
+        counts = (str(count) for count in (one.active, one.planned, one.refused, one.connections, one.overrun))
         age = "-" if one.data_age_s is None else f"{one.data_age_s:.1f} s"
-        counts = (str(one.active), str(one.planned), str(one.refused), str(one.connections))
-        keys.add_row(one.name, one.condition, *counts, age, one.reason)
+        # What an exception or the service said may have brackets, which would be markup.
+        keys.add_row(name, one.condition, *counts, f"{one.clock_offset_s:+.1f} s", *asked, age, Text(one.reason))
     return Group(sums, keys)
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
 
 
 class Metrics(Collector):
@@ -136,7 +197,16 @@ class Metrics(Collector):
         failed = CounterMetricFamily("naru_kis_failed", "REST requests by kind of failure", labels=["kind"])
         yield _labelled(failed, now.failed)
         yield _labelled(CounterMetricFamily("naru_kis_alarms", "Alarms", labels=["code"]), now.alarms)
+        yield _labelled(CounterMetricFamily("naru_kis_overruns", "Messages there was no room for", labels=["buffer"]),
+                        now.overruns)  # fmt: skip
+        yield _labelled(GaugeMetricFamily("naru_kis_buffer", "Messages that wait", labels=["buffer"]), now.buffers)
         for name, text, number in (
+            ("run_seconds", "Since the start", now.run_s),
+            ("buffer_room", "How many messages may wait", float(now.buffer_room)),
+            ("server_offset_seconds", "This clock minus the server's", now.server_offset_s),
+            ("refused", "Registrations that KIS refused", float(now.refused)),
+            ("refused_polled", "Refused registrations that are polled", float(now.refused_polled)),
+            ("not_in_cycle", "Pictures the last cycle had no calls for", float(now.left_out)),
             ("success_ratio", "Good answers among REST requests", now.success_rate),
             ("cache_hit_ratio", "Pictures that were not sent again", now.cache_hit_rate),
             ("buffered_messages", "Messages that wait for the decoder", float(now.buffered)),
@@ -148,14 +218,23 @@ class Metrics(Collector):
         yield _labelled(GaugeMetricFamily("naru_kis_coverage", "Wishes by coverage", labels=["how"]), now.coverage)
         active = GaugeMetricFamily("naru_kis_registrations", "Active registrations", labels=["appkey"])
         planned = GaugeMetricFamily("naru_kis_planned", "Registrations that an appkey is to have", labels=["appkey"])
+        offset = GaugeMetricFamily(
+            "naru_kis_clock_offset_seconds", "The clock of KIS minus this machine's", labels=["appkey"]
+        )
         state = GaugeMetricFamily("naru_kis_session", "1 for the state of a session", labels=["appkey", "state"])
         for one in now.sessions:
             active.add_metric([one.name], one.active)
             planned.add_metric([one.name], one.planned)
             for condition in _CONDITIONS:
                 state.add_metric([one.name, condition], float(one.condition == condition))
+            offset.add_metric([one.name], one.clock_offset_s)
+        made = CounterMetricFamily("naru_kis_appkey_requests", "REST requests", labels=["appkey"])
+        good = CounterMetricFamily("naru_kis_appkey_good", "Good answers to them", labels=["appkey"])
+        for name, calls in now.calls.items():
+            made.add_metric([name], calls.made)
+            good.add_metric([name], calls.good)
+        yield from (made, good, offset, planned)
         yield active
-        yield planned
         yield state
 
 

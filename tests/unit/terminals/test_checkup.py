@@ -243,3 +243,54 @@ def test_every_finding_is_written_with_its_sign(link):
 
     assert not checkup.run(given, module, command._config(given, module), out)
     assert all(line.startswith(("[", "    → ")) for line in out.getvalue().splitlines()[:-1])
+
+
+WRONG = {
+    "no file of options": ["kis", "--config", "{folder}/nowhere.toml"],
+    "a folder for the file of options": ["kis", "--config", "{folder}"],
+    "options that are no text": ["kis", "--config", "{folder}/binary"],
+    "no file of the key": ["simulate", "{link}", "--key-file", "{folder}/nowhere"],
+    "no host that can be": ["simulate", "{link}", "--server", "a" * 80 + ".kr:7070", "--plain"],
+    "no port": ["simulate", "{link}", "--server", "naru.example"],
+    "no CA file": ["simulate", "{link}", "--ca-file", "{folder}/nowhere.pem"],
+    "a CA file that is none": ["simulate", "{link}", "--ca-file", "{folder}/binary"],
+    "a spool that is a file": ["simulate", "{link}", "--spool", "{folder}/binary"],
+    "no appkeys": ["kis", "{link}", "--symbols", "005930", "--appkeys", "{folder}/nowhere.toml"],
+    "appkeys that are none": ["kis", "{link}", "--symbols", "005930", "--appkeys", "{folder}/binary"],
+    "no KIS": ["kis", "{link}", "--symbols", "005930", "--appkeys", "{folder}/appkeys.toml"],
+    "a folder for tokens that is a file": ["kis", "{link}", "--symbols", "005930", "--appkeys", "{folder}/appkeys.toml",
+                                           "--state", "{folder}/binary"],
+    "no map": ["infomax", "{link}", "--map", "{folder}/nowhere.toml"],
+    "a map that is none": ["infomax", "{link}", "--map", "{folder}/binary"],
+    "no CSV file": ["replay", "{folder}/nowhere.csv", "{link}"],
+    "no securities": ["bloomberg", "{link}"],
+}  # fmt: skip
+SECRETS = (SECRET, "PSsecretsecretsecret", "hiddenhidden")
+
+
+@pytest.mark.parametrize("words", WRONG.values(), ids=WRONG)
+def test_whatever_is_wrong_is_told_in_words_without_a_traceback_or_a_secret(
+    tmp_path, monkeypatch, capsys, caplog, words
+):
+    monkeypatch.setenv("NARU_KEY", SECRET)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    account = "".join(
+        f'{name} = "{value}"\n'
+        for name, value in {
+            "appkey": SECRETS[1], "appsecret": SECRETS[2], "rest_url": "http://127.0.0.1:1",
+            "websocket_url": "ws://127.0.0.1:1",
+        }.items()
+    )  # fmt: skip
+    (tmp_path / "appkeys.toml").write_text(f"[[account]]\n{account}")
+    for file in ("binary", "appkeys.toml"):
+        (tmp_path / file).chmod(0o600)
+    link = ["--server", "127.0.0.1:1", "--client", "t1", "--spool", str(tmp_path / "spool")]
+    link += ["--state", str(tmp_path / "state")] if "kis" in words and "--state" not in words else []
+    given = [part for word in words for part in (link if word == "{link}" else [word.format(folder=tmp_path)])]
+
+    code = command.main(["check", *given])
+
+    told = "".join(capsys.readouterr()) + caplog.text
+    assert code in (command.FAILED, command.WRONG_INPUT)
+    assert told.strip()
+    assert not any(word in told for word in ("Traceback", "[Errno", *SECRETS))
