@@ -17,7 +17,7 @@ from terminals.clock import Clock
 from terminals.connection import Address
 from terminals.finding import of_error
 from terminals.journal import JournalError
-from terminals.link import Config, Failed, Identity, Interrupted, Stats, Terminal
+from terminals.link import OUR_FAILURES, Config, Failed, Identity, Interrupted, Stats, Terminal
 from terminals.lock import Locked
 from terminals.recording import FileRecorder, NoRecorder, PlayedRecording, RecordedModule
 from terminals.segments import SpoolDamaged
@@ -107,7 +107,7 @@ def _run(config: Config, source: Source) -> int:
     except WrongInput as error:
         code = _say(str(error), WRONG_INPUT)
     except Failed as error:
-        code = _say(str(error), FAILED if error.ended.code in ("uplink_died", "spool_error") else REFUSED)
+        code = _say(str(error), FAILED if error.ended.code in OUR_FAILURES else REFUSED)
     except OSError as error:  # of a disk
         code = _say(of_error(error), FAILED)
     finally:

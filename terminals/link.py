@@ -23,6 +23,8 @@ from terminals.session import Identity
 from terminals.uplink import Uplink
 from terminals.wire import BATCH_GAPS, BatchError, Gap, encode_gaps, reseq
 
+OUR_FAILURES = ("uplink_died", "spool_error")  # a thread of the terminal died: nothing that is sent would ever leave
+
 log = logging.getLogger("naru.terminal")
 
 
@@ -126,7 +128,7 @@ class Terminal:
 
     def send(self, rows: Iterable[Row], *, feed: str | None = None) -> None:
         """Take rows of a feed, by default the terminal's own: ticks, order books and events in any mix. Blocks while
-        the spool is full (or drops and counts, if so configured); Failed if it never can.
+        the spool is full (or drops and counts, if so configured); Failed if it never can, or a thread of ours has died.
 
         UnfitRows names the first row that fits no column and says which do not; all others are taken. BatchError for a
         feed that can be none, which takes none.
@@ -134,6 +136,8 @@ class Terminal:
         feed = feed or self.config.feed
         wrong: dict[int, str] = {}
         with self._changed:
+            if self._failure and self._failure.code in OUR_FAILURES:
+                raise Failed(self._failure)
             for place, row in enumerate(rows):
                 batcher = self._batchers.of(feed, row)
                 if batcher.full:
@@ -380,7 +384,8 @@ class Terminal:
                 self._sync_again_at = now + 1.0
                 self._warn("not_synced", str(error))
             self._uplink.wake()
-        due_at = self._batchers.due_at(self._uncommitted)
+        with self._changed:  # what waits may have become more meanwhile
+            due_at = self._batchers.due_at(self._uncommitted)
         if due_at <= now:
             # Due and still here means that the spool is full: the next ACK or the next second may change that.
             due_at = now + 1.0

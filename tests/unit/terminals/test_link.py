@@ -14,6 +14,7 @@ from terminals import wire
 from terminals.connection import Address
 from terminals.link import Config, Failed, Identity, Interrupted, Terminal
 from tests.unit.terminals.server import FakeServer
+from tests.waiting import until
 
 SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 NOWHERE = Address("127.0.0.1", 1)
@@ -364,6 +365,44 @@ def test_a_refusal_before_the_first_welcome_is_final(tmp_path, code):
         with pytest.raises(Failed, match=code):
             terminal.wait_committed(30)
     server.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_terminal_whose_keeper_died_takes_no_more_rows(tmp_path, monkeypatch):
+    terminal = Terminal(config(tmp_path))
+    monkeypatch.setattr(terminal.spool, "trim", lambda: 1 // 0)
+    terminal.start()
+    until(lambda: terminal.failure, seconds=60, what="the end of the keeper")
+
+    with pytest.raises(Failed, match="spool_error"):
+        terminal.send(rows(1))
+
+    monkeypatch.undo()
+    terminal.close()
+
+
+def test_what_waits_is_looked_at_while_nobody_adds_to_it(tmp_path, monkeypatch):
+    terminal = Terminal(config(tmp_path))
+    free = []  # at each look: whether another thread might have added something
+    due_at = terminal._batchers.due_at
+
+    def try_lock():
+        free.append(terminal._changed.acquire(blocking=False))
+        if free[-1]:
+            terminal._changed.release()
+
+    def look(uncommitted):
+        other = threading.Thread(target=try_lock)
+        other.start()
+        other.join()
+        return due_at(uncommitted)
+
+    monkeypatch.setattr(terminal._batchers, "due_at", look)
+
+    with terminal:
+        until(lambda: len(free) > 3, seconds=60, what="the keeper's looks")
+
+    assert not any(free)
 
 
 def test_another_machine_is_not_spoken_to_in_plain_text(tmp_path):
