@@ -47,7 +47,7 @@ def test_mariadb_runs_with_the_durable_settings_of_the_house(mariadb):
 @pytest.mark.parametrize("kind", [Redis, Valkey])
 def test_a_server_that_is_started_again_serves_at_once(kind, tmp_path, redis_server):
     with kind(tmp_path) as server:
-        client = redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0), socket_timeout=60)
         client.eval("for at = 1, 200000 do redis.call('SET', 'key-' .. at, string.rep('x', 200)) end", 0)
         client.close()
         server.kill()
