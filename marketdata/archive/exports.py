@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
-from marketdata.archive import files, parquet, prices
+from marketdata.archive import files, parquet, tables
 from marketdata.archive.files import ArchiveError, Tampered
 from marketdata.ledger import day_ticks, voided
 from marketdata.maintenance import dropped, leases
@@ -150,7 +150,8 @@ def make(date: datetime.date, *, folder: Path | None = None, progress: Progress 
             manifest = None
         if manifest is None:
             manifest = _export(run, found, folder, part, tell)
-        prices.make(date, found, folder=folder, part=part, progress=tell)
+        for table in tables.ALL:
+            table.make(date, found, folder=folder, part=part, progress=tell)
         if folder is None or folder.resolve() == Path(settings.ARCHIVE_DIR).resolve():
             lease.check()
             _note(run)
@@ -435,8 +436,8 @@ def archived(folder: Path | None = None) -> list[datetime.date]:
 
 
 def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest:
-    """Check a part of an archive: its hash, then every row of it, and the prices beside it; and that the day has not
-    changed since. Tampered if a file is not what was written, ArchiveError if the day has changed since."""
+    """Check a part of an archive: its hash, then every row of it, and the files of other tables beside it; and that the
+    day has not changed since. Tampered if a file is not what was written, ArchiveError if the day has changed since."""
     parquet.arrow()
     manifest, path = manifest_of(date, folder, part), path_of(date, folder, part)
     _check_file(path, manifest)
@@ -463,7 +464,8 @@ def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) ->
                 "archive {date}` makes it anew"
             ).format(date=date, rows=run.rows, found_rows=found.rows)
         )
-    prices.verify(date, folder=folder, part=part)
+    for table in tables.ALL:
+        table.verify(date, folder=folder, part=part)
     return manifest
 
 

@@ -117,7 +117,7 @@ def plan(now: datetime.datetime, *, held: list[datetime.date] | None = None) -> 
                 continue
             if not waiting.isdisjoint(days):
                 continue  # its late ticks are moved first
-            if table in (HISTORY, PRICES) and not unarchived.isdisjoint(days):
+            if table in (HISTORY, PRICES, BOOKS, EVENTS) and not unarchived.isdisjoint(days):
                 if held is not None:
                     held.append(start)
                 continue

@@ -64,6 +64,8 @@ PERIODS: dict[str, Period] = {
 EPOCH_DATE = datetime.date(1970, 1, 1)
 Series = tuple[str, str]
 """Symbol and feed."""
+Key = tuple[int, int]
+"""Time and number of a row, among those of a day."""
 # Digits in all and behind the point, of prices, sizes, sums of sizes and traded values.
 PRICE_DIGITS = f"(18,{wire.PRICE_SCALE})"
 SIZE_DIGITS = f"(18,{wire.SIZE_SCALE})"
@@ -446,6 +448,18 @@ class Storage(abc.ABC):
         """Order books with start_us <= time < end_us, ordered by (time, tick_id)."""
 
     @abc.abstractmethod
+    def day_book_symbols(self, date: datetime.date) -> list[str]:
+        """The symbols that have order books of a trading date, sorted."""
+
+    @abc.abstractmethod
+    def read_day_books(
+        self, date: datetime.date, symbol: str, *, after: Key | None, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """Order books of a trading date and symbol, ordered by (time, tick_id), behind `after`, at most `limit`. As
+        they are stored: symbol, feed, time_us, tick_id, days since 1970, source, the four JSON arrays, and BOOK_FIGURES
+        as integers."""
+
+    @abc.abstractmethod
     def load_prices(self, ticks: Ticks, categories: Mapping[str, str]) -> int:
         """Store the day figures of these snapshots in bulk (`ticks.day`, which is there), each with the category of its
         symbol; those already there are left alone. Returns how many were new."""
@@ -490,6 +504,11 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
         """Events with start_us <= time < end_us, ordered by (time, id)."""
+
+    @abc.abstractmethod
+    def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:
+        """Events of a trading date, ordered by (time, id), behind `after`, at most `limit`. As they are stored:
+        time_us, id, days since 1970, feed, source, kind, symbol, body as JSON."""
 
     @abc.abstractmethod
     def put_latest(self, rows: Sequence[Latest]) -> None:

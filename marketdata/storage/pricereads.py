@@ -8,14 +8,11 @@ from typing import Any
 
 from marketdata.storage.base import EPOCH_DATE, PRICES, TickKey
 from marketdata.storage.rows import PRICE_UNITS, nearby
-from marketdata.storage.sidetables import SideTables
+from marketdata.storage.sidetables import DAY_US, NEAR_DAYS, SideTables
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.ticks import Ticks
 
-_DAY_US = 86_400_000_000
 _TOGETHER = 100  # symbols of a statement
-# A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
-_NEAR_DAYS = 8
 _FIELDS = (
     "symbol", "time_us", "tick_id", "trade_date", "source_id", "category", "price", "open", "high", "low",
     "prev_close", "change_rate", "volume", "value", "upper_limit", "lower_limit", "bid", "ask",
@@ -53,7 +50,7 @@ class PriceReads(SideTables):
     def read_day_prices(self, date: datetime.date, symbol: str, feed: str) -> list[StockPrice]:
         day, time = (date - EPOCH_DATE).days, self._time()
         where = f"symbol = %s AND feed = %s AND {time} >= %s AND {time} < %s AND trade_date = %s"
-        near = [self._moment((day + days) * _DAY_US) for days in (-_NEAR_DAYS, _NEAR_DAYS + 1)]
+        near = [self._moment((day + days) * DAY_US) for days in (-NEAR_DAYS, NEAR_DAYS + 1)]
         return self._prices(
             f"{self._select()} WHERE {where} ORDER BY {time}, tick_id", [symbol, feed, *near, self._day(day)], feed
         )
@@ -85,7 +82,7 @@ class PriceReads(SideTables):
 
     def _dates_near(self, start_us: int, end_us: int) -> list[Any]:
         """The trading dates that events of this time may have, by which partitions are chosen."""
-        bounds = ((start_us, -_NEAR_DAYS), (end_us, _NEAR_DAYS))
+        bounds = ((start_us, -NEAR_DAYS), (end_us, NEAR_DAYS))
         return [self._day((nearby(at, days) - EPOCH_DATE).days) for at, days in bounds]
 
     def delete_prices(self, ticks: Ticks) -> int:

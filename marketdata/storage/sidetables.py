@@ -11,12 +11,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from marketdata.storage.base import EPOCH_DATE, Latest, NotWholeError, Series, Storage
+from marketdata.storage.base import EPOCH_DATE, Key, Latest, NotWholeError, Series, Storage
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
 from marketdata.types.ticks import ABSENT, Int64, Ticks
 from terminals import wire
 
+DAY_US = 86_400_000_000
+# A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
+NEAR_DAYS = 8
 _LATEST_KEY = ("symbol", "feed")
 _LATEST = (*_LATEST_KEY, "event_time", "tick_id", "price", "size")
 _SIDES = ("bid_prices", "bid_volumes", "ask_prices", "ask_volumes")
@@ -156,6 +159,42 @@ class SideTables(Storage):
             )
             for at, i, day, source, *rest in rows
         ]  # fmt: skip
+
+    def day_book_symbols(self, date: datetime.date) -> list[str]:
+        day = self._day((date - EPOCH_DATE).days)
+        rows = self._query("SELECT DISTINCT symbol FROM order_books WHERE trade_date = %s ORDER BY symbol", [day])
+        return [symbol for (symbol,) in rows]
+
+    def read_day_books(
+        self, date: datetime.date, symbol: str, *, after: Key | None, limit: int
+    ) -> list[tuple[Any, ...]]:
+        sides = ", ".join(self.AS_TEXT.format(name) for name in _SIDES)
+        figures = ", ".join(self._scaled(name, 10**places) for name, places in BOOK_FIGURES.items())
+        where, params = self._of_day(date, after, "tick_id")
+        return self._query(
+            f"SELECT symbol, feed, {self.TIME_US}, tick_id, {self.DAYS}, source, {sides}, {figures} FROM order_books"
+            f" WHERE symbol = %s AND {where} ORDER BY event_time, tick_id LIMIT %s",
+            [symbol, *params, limit],
+        )
+
+    def _of_day(self, date: datetime.date, after: Key | None, number: str) -> tuple[str, list[Any]]:
+        """Rows of a trading date behind a key, as a condition with its parameters; times as far from the date as those
+        of its rows may be (`ingest.validation`), by which a database finds its way in the key."""
+        day = (date - EPOCH_DATE).days
+        near = [self._moment((day + days) * DAY_US) for days in (-NEAR_DAYS, NEAR_DAYS + 1)]
+        where, params = "trade_date = %s AND event_time >= %s AND event_time < %s", [self._day(day), *near]
+        if after is not None:
+            where += f" AND event_time >= %s AND (event_time > %s OR {number} > %s)"
+            params += [self._moment(after[0]), self._moment(after[0]), after[1]]
+        return where, params
+
+    def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:
+        where, params = self._of_day(date, after, "event_id")
+        return self._query(
+            f"SELECT {self.TIME_US}, event_id, {self.DAYS}, feed, source, kind, symbol, {self.AS_TEXT.format('body')}"
+            f" FROM market_events WHERE {where} ORDER BY event_time, event_id LIMIT %s",
+            [*params, limit],
+        )
 
     def store_events(self, events: Sequence[MarketEvent]) -> int:
         rows = [

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from analytics import voids
-from marketdata.archive import exports, files, prices
+from marketdata.archive import day_files, exports, files, tables
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import dropped, retention, rollover
 from marketdata.models import RolloverRun
@@ -38,6 +38,7 @@ FULL = {
 @pytest.fixture(autouse=True)
 def _folder(worker, settings, tmp_path):
     settings.ARCHIVE_DIR, settings.ARCHIVE = str(tmp_path / "archive"), True
+    settings.RETENTION_PRICES_DAYS = 36_500
     trading_dates.forget()
 
 
@@ -48,12 +49,12 @@ def snapshot(at=0, **other):
 def archived() -> Path:
     rollover.run_one(DAY, clock=Clock(DONE))
     exports.make(DAY)
-    return prices.path_of(DAY)
+    return tables.PRICES.path_of(DAY)
 
 
 def verified(part: int = 1) -> int:
     """How many rows a file has, each of them checked."""
-    manifest = prices.verify(DAY, part=part)
+    manifest = tables.PRICES.verify(DAY, part=part)
     assert manifest is not None
     return manifest.rows
 
@@ -88,7 +89,7 @@ def prices_name(name: str) -> str:
 
 
 def test_groups_of_rows_are_read_back_the_same(monkeypatch):
-    monkeypatch.setattr(prices, "GROUP_ROWS", 2)
+    monkeypatch.setattr(day_files, "GROUP_ROWS", 2)
     codes = [("000660", "005930")[at % 2] for at in range(9)]
     process(rows(*(snapshot(at, symbol=code, open=str(at + 1)) for at, code in enumerate(codes))))
 
@@ -102,7 +103,7 @@ def test_a_day_without_prices_has_no_file():
     process(rows(trade(), snapshot()))
 
     assert not archived().parent.exists()
-    assert prices.verify(DAY) is None
+    assert tables.PRICES.verify(DAY) is None
     assert exports.verify(DAY).rows == 2
 
 
@@ -159,7 +160,7 @@ def test_a_changed_file_is_found_by_whoever_verifies_the_day(harm):
         )
 
     with pytest.raises(files.Tampered):
-        prices.verify(DAY)
+        tables.PRICES.verify(DAY)
     with pytest.raises(CommandError, match=r"prices\.parquet"):
         call_command("archive", "2026-03-16", "--verify", stdout=StringIO())
 

@@ -1,0 +1,262 @@
+"""What a table beside the ticks has of a finished day, as a Parquet file made with the archive of the day's ticks:
+`ARCHIVE_DIR/<table>/trade_date=2026-03-16/<name>.parquet`, and beside it `_<name>.json`, which says what is in it.
+Which tables those are, and how they are read, is `marketdata.archive.tables`'s.
+
+Numbers are decimals, times in microseconds UTC, what was not told is null. A file is read back before it counts, and is
+replaced only by one that has no fewer rows, save for those that were voided. A day without such rows has no file. What
+came after the day's ticks had been dropped is a further part, `<name>-2.parquet`, with whatever the table still has of
+the day: a key may be in both.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from marketdata.archive import files, parquet
+from marketdata.archive.files import ArchiveError, Tampered
+from marketdata.storage.base import Progress
+
+FORMAT = 1
+GROUP_ROWS = 1 << 16
+_DATE = "trade_date"
+
+Rows = dict[str, Any]
+"""Columns: lists of words, or arrays of integers in which ABSENT is null."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is known of a file without opening it; `content` is a hash of what its rows say."""
+
+    trade_date: str
+    rows: int
+    content: str
+    sha256: str
+    bytes: int
+    made_at: str
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table and its files. `columns` in their order: of `words`, of decimals with their places (`scales`), the
+    `time`, the trading date and else 64-bit integers; `differences` are those that are small as such. `groups` gives
+    the rows of a day and of these (symbol, feed) in pieces, `lost` how many rows of a file may be gone since it was
+    written, and `is_over` whether retention may have removed rows of a day."""
+
+    table: str
+    name: str
+    columns: tuple[str, ...]
+    words: tuple[str, ...]
+    scales: Mapping[str, int]
+    time: str
+    differences: tuple[str, ...]
+    groups: Callable[[datetime.date, Collection[tuple[str, str]]], Iterator[Rows]]
+    lost: Callable[[datetime.date], int]
+    is_over: Callable[[datetime.date], bool]
+
+    def folder_of(self, date: datetime.date, folder: Path | None = None) -> Path:
+        return (folder or Path(settings.ARCHIVE_DIR)) / self.table / f"trade_date={date.isoformat()}"
+
+    def path_of(self, date: datetime.date, folder: Path | None = None, part: int = 1) -> Path:
+        """The file of a trading date, or of a further part of it."""
+        return self.folder_of(date, folder) / f"{self._name(part)}.parquet"
+
+    def _name(self, part: int) -> str:
+        return self.name if part == 1 else f"{self.name}-{part}"
+
+    def _manifest_path(self, date: datetime.date, folder: Path | None, part: int) -> Path:
+        return self.folder_of(date, folder) / f"_{self._name(part)}.json"
+
+    def manifest_of(self, date: datetime.date, folder: Path | None = None, part: int = 1) -> Manifest | None:
+        """What the file of a trading date says of itself, None if there is none. Tampered if that cannot be read."""
+        path = self._manifest_path(date, folder, part)
+        try:
+            return Manifest(**json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise Tampered(_("{path} is damaged: {error}").format(path=path, error=error)) from error
+
+    def make(
+        self,
+        date: datetime.date,
+        series: Collection[tuple[str, str]],
+        *,
+        folder: Path | None = None,
+        part: int = 1,
+        progress: Progress,
+    ) -> Manifest | None:
+        """Write what the table has of a day; None if that is nothing. ArchiveError if the file that is there has more,
+        or what was written reads otherwise; nothing is changed then. What retention has begun to remove is no reason
+        to complain: then the file that is there stays."""
+        file, described = self.path_of(date, folder, part), self._manifest_path(date, folder, part)
+        made, description = (path.with_name(path.name + files.TEMPORARY) for path in (file, described))
+        progress(f"{date} {self.table}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                found = self._write(made, date, series)
+                if not found.rows:
+                    return None
+                known = self.manifest_of(date, folder, part)
+                if known is not None and known.rows > found.rows + self.lost(date):
+                    if self.is_over(date):
+                        return known
+                    raise _fewer(file, known.rows, found.rows)
+                if self.content_of(made) != found.digest():
+                    raise ArchiveError(
+                        _("{path}: what was written reads otherwise; nothing was kept. Check the disk").format(
+                            path=file
+                        )
+                    )
+                manifest = Manifest(
+                    trade_date=date.isoformat(),
+                    rows=found.rows,
+                    content=found.digest(),
+                    sha256=files.sha256(made),
+                    bytes=made.stat().st_size,
+                    made_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                )
+                files.put(description, json.dumps(asdict(manifest), indent=1).encode())
+                made.replace(file)
+                description.replace(described)
+                files.sync(file.parent)
+                files.sync(file.parent.parent)
+                return manifest
+            finally:
+                for one in (made, description):
+                    one.unlink(missing_ok=True)
+                if not any(file.parent.iterdir()):
+                    file.parent.rmdir()
+        except OSError as error:
+            raise ArchiveError(_("{path} cannot be written: {error}").format(path=file, error=error)) from error
+
+    def verify(self, date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest | None:
+        """Check a file: its hash, then every row; None if there is none. Tampered if it is not what was written."""
+        manifest, path = self.manifest_of(date, folder, part), self.path_of(date, folder, part)
+        if manifest is None:
+            return None
+        try:
+            sound = files.sha256(path) == manifest.sha256 and self.content_of(path) == manifest.content
+        except OSError as error:
+            raise Tampered(_("{path} is damaged: {error}").format(path=path, error=error)) from error
+        if not sound:
+            raise Tampered(_("{path} was changed since it was written: another SHA-256").format(path=path))
+        return manifest
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def content_of(self, path: Path) -> str:
+        """The hash of what the rows of a file say. Tampered if it is no such file."""
+        found = _Content(self)
+        for rows in self.read(path):
+            found.add(rows)
+        return found.digest()
+
+    def read(self, path: Path) -> Iterator[Rows]:
+        """The rows of a file in its order, a row group at a time. Tampered if it is no such file."""
+        pa, opened = parquet.arrow(), parquet.arrow(".parquet")
+        try:
+            with opened.ParquetFile(str(path)) as file:
+                if not file.schema_arrow.equals(self._schema(), check_metadata=False):
+                    raise Tampered(_("{path} is damaged: {error}").format(path=path, error="columns"))
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group, use_threads=False).combine_chunks()
+                    yield {name: self._values(name, table.column(name).combine_chunks()) for name in self.columns}
+        except (pa.ArrowException, OSError) as error:
+            raise Tampered(_("{path} is damaged: {error}").format(path=path, error=error)) from error
+
+    def _values(self, name: str, column: Any) -> Any:
+        if name in self.words:
+            return column.to_pylist()
+        if name in self.scales:
+            return parquet.integers(column)
+        return column.cast("int32" if name == _DATE else "int64").to_numpy().astype(np.int64)
+
+    def _write(self, path: Path, date: datetime.date, series: Collection[tuple[str, str]]) -> _Content:
+        found, writer_of = _Content(self), parquet.arrow(".parquet").ParquetWriter
+        with path.open("wb") as file:
+            with writer_of(
+                file,
+                self._schema(),
+                compression="zstd",
+                compression_level=parquet.LEVEL,
+                use_dictionary=list(self.words),
+                column_encoding=dict.fromkeys(self.differences, "DELTA_BINARY_PACKED"),
+                store_decimal_as_integer=True,
+            ) as writer:
+                for rows in self.groups(date, series):
+                    found.add(rows)
+                    columns = [self._column(name, rows[name]) for name in self.columns]
+                    table = parquet.arrow().table(columns, schema=self._schema())
+                    writer.write_table(table, row_group_size=table.num_rows)
+            file.flush()
+            os.fsync(file.fileno())
+        return found
+
+    def _schema(self) -> Any:
+        pa = parquet.arrow()
+        types = {
+            **dict.fromkeys(self.columns, pa.int64()),
+            **dict.fromkeys(self.words, pa.string()),
+            **{name: pa.decimal128(18, places) for name, places in self.scales.items()},
+            self.time: pa.timestamp("us", "UTC"),
+            _DATE: pa.date32(),
+        }
+        known = {"naru": json.dumps({"format": FORMAT})}
+        return pa.schema([(name, types[name]) for name in self.columns], metadata=known)
+
+    def _column(self, name: str, values: Any) -> Any:
+        pa = parquet.arrow()
+        if name in self.words:
+            return pa.array(values, pa.string())
+        if name in self.scales:
+            return parquet.decimals(values, self.scales[name])
+        plain: npt.NDArray[Any] = values.astype(np.int32) if name == _DATE else values
+        return pa.array(plain).cast(self._schema().field(name).type)
+
+
+def _fewer(file: Path, known: int, rows: int) -> ArchiveError:
+    return ArchiveError(
+        _(
+            "{path} has {known:,} rows, the database {rows:,}: it is kept. Was an older database restored? "
+            "To archive what the database has, move that file and its manifest elsewhere"
+        ).format(path=file, known=known, rows=rows)
+    )
+
+
+class _Content:
+    """A hash of rows, however they are cut into pieces."""
+
+    def __init__(self, table: Table) -> None:
+        self.rows = 0
+        self._words = table.words
+        self._checksums = dict.fromkeys(table.columns, 0)
+
+    def add(self, rows: Rows) -> None:
+        self.rows += len(rows[_DATE])
+        for name, before in self._checksums.items():
+            values = rows[name]
+            data = (
+                "".join([f"{word}\n" for word in values]).encode()
+                if name in self._words
+                else values.astype("<i8").tobytes()
+            )
+            self._checksums[name] = zlib.crc32(data, before)
+
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps([self.rows, self._checksums]).encode()).hexdigest()
