@@ -38,9 +38,10 @@ test: $(VENV)/dev servers  ## every test on SQLite with Valkey, what touches a d
 test-sqlite: $(VENV)/dev servers
 	@NARU_REQUIRE_SERVERS=1 DB=sqlite exec $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-# Status 5: ARGS chose none of theirs.
+# Status 5: ARGS chose none of theirs. The shell has something to do afterwards, so it hands on what ends it.
 test-mariadb test-postgresql: test-%: $(VENV)/dev servers
-	@NARU_REQUIRE_SERVERS=1 DB=$* $(PY) -m pytest -n $(JOBS) --dist loadfile $(SUITES) $(ARGS) || [ $$? -eq 5 ]
+	@NARU_REQUIRE_SERVERS=1 DB=$* $(PY) -m pytest -n $(JOBS) --dist loadfile $(SUITES) $(ARGS) & child=$$!; \
+	trap 'kill $$child; wait $$child; exit 143' INT TERM; wait $$child || [ $$? -eq 5 ]
 
 test-all: $(VENV)/dev servers  ## as test, then a short drill; DB=mariadb (postgresql) runs the whole suite on that one alone
 ifdef DB

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 log = logging.getLogger(__name__)
 
 # What a signal to this process says to the others. Ctrl-C reaches them too, and Celery takes a second one for haste.
-ENDS = {signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGTERM, signal.SIGQUIT: signal.SIGQUIT}
+# Who wants an end without the task in hand gets it at once.
+ENDS = {signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGTERM, signal.SIGQUIT: signal.SIGKILL}
 HEARD = (signal.SIGCHLD, *ENDS)
 LOOK_S = 1.0
 _PR_SET_PDEATHSIG = 1

@@ -19,6 +19,7 @@ from celery import Celery
 from celery.concurrency import solo
 from celery.concurrency.base import apply_target
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.utils.nodenames import default_nodename, host_format
 from celery.worker import state
 
 from marketdata.launcher.worker_processes import Deadline
@@ -90,12 +91,18 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise SoftTimeLimitExceeded
 
 
+def node_name(name: str, number: int) -> str:
+    """The name of worker `number` of this machine: `ticks@%h` and 2 give ticks2@host."""
+    before, at, host = name.partition("@")
+    return str(host_format(default_nodename(f"{before}{number}{at}{host}")))
+
+
 def serve(app: Celery, *, name: str, number: int, queues: list[str], loglevel: str, deadline: Deadline) -> int:
     """Be worker `number` of these queues until it is told to end; the exit status. `name` is a node name of Celery's,
     `ticks@%h`, and gets the number."""
-    before, at, host = name.partition("@")
+    app.conf.worker_soft_shutdown_timeout = 0  # waiting in the thread that runs the task would keep the task waiting
     worker = app.Worker(
-        hostname=f"{before}{number}{at}{host}",
+        hostname=node_name(name, number),
         pool_cls=type("TaskPool", (TaskPool,), {"deadline": deadline, "__module__": __name__}),
         concurrency=1,
         queues=queues,

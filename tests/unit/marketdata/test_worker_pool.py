@@ -1,4 +1,6 @@
 import signal
+import socket
+import time
 from typing import Any
 
 import pytest
@@ -6,7 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.worker import state
 
 from marketdata.launcher.worker_processes import Deadline
-from marketdata.realtime.worker_pool import TaskPool
+from marketdata.realtime.worker_pool import TaskPool, node_name
 
 DONE = (0, None, 0.0)
 
@@ -43,12 +45,12 @@ def test_a_task_is_interrupted_at_its_soft_limit_and_the_next_one_is_not():
     def endless() -> tuple[int, None, float]:
         try:
             while True:
-                signal.pause()
+                time.sleep(0.01)
         except SoftTimeLimitExceeded as error:
             caught.append(error)
         return DONE
 
-    pool = started(soft_timeout=0.01)
+    pool = started(soft_timeout=0.2)
 
     assert run(pool, endless) == [DONE]
     assert len(caught) == 1
@@ -77,3 +79,7 @@ def test_a_worker_ends_after_its_number_of_tasks_or_when_it_has_grown_too_large(
 
     assert (after_one is None) == ("maxtasksperchild" in options)
     assert state.should_stop == 0
+
+
+def test_the_workers_of_two_machines_have_names_of_their_own():
+    assert node_name("ticks@%h", 2) == f"ticks2@{socket.gethostname()}"

@@ -20,7 +20,7 @@ def work(number, deadline):
     signal.signal(signal.SIGUSR1, lambda *_: setattr(deadline, "at", time.monotonic() - 1))
     os.write(1, f"{number} {os.getpid()}\\n".encode())
     while True:
-        signal.pause()
+        time.sleep(0.01)
 
 WorkerProcesses(2, work, restart_s=0.0).run()
 print("all ended", flush=True)
@@ -65,6 +65,16 @@ def test_one_that_is_killed_or_beyond_its_time_is_replaced_and_all_end_when_told
     assert starter.communicate(timeout=60)[0] == "all ended\n"
     assert ended(pids[1])
     assert ended(successor)
+
+
+def test_an_end_without_the_task_in_hand_kills_them(starter):
+    pids = dict([begun(starter), begun(starter)])
+
+    starter.send_signal(signal.SIGQUIT)
+
+    assert starter.communicate(timeout=60)[0] == "all ended\n"
+    assert ended(pids[1])
+    assert ended(pids[2])
 
 
 def test_they_die_with_a_starter_that_is_killed(starter):
