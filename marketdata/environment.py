@@ -19,6 +19,10 @@ T = TypeVar("T")
 DATABASES = ("mysql://", "postgres://", "postgresql://", "sqlite://")
 
 
+class WrongSetting(ImproperlyConfigured):
+    """A variable has a value that cannot be used; the message says which, and what would be right."""
+
+
 class Environment:
     """Typed access to `variables`; every error names the variable, its value and what would be right."""
 
@@ -33,7 +37,7 @@ class Environment:
             return parse(raw)
         except (ValueError, KeyError) as error:
             shown = "(not shown)" if secret else repr(raw)
-            raise ImproperlyConfigured(f"{name}={shown} cannot be used: it must be {right}.") from error
+            raise WrongSetting(f"{name}={shown} cannot be used: it must be {right}.") from error
 
     def text(self, name: str, default: str, *, secret: bool = False, min_length: int = 0) -> str:
         def parse(raw: str) -> str:
@@ -63,11 +67,11 @@ class Environment:
         return self._read(name, default, parse, f"a whole number from {low} to {high}")
 
     def not_below(self, name: str, value: int, others: Mapping[str, int], why: str) -> None:
-        """Refuse a number that is smaller than others it has to do with; `why` says what for. ImproperlyConfigured if
-        it is below."""
+        """Refuse a number that is smaller than others it has to do with; `why` says what for. WrongSetting if it
+        is below."""
         other, least = max(others.items(), key=lambda item: item[1], default=(name, value))
         if value < least:
-            raise ImproperlyConfigured(
+            raise WrongSetting(
                 f"{name}={value} cannot be used: it must be at least {least}, because {other} is {least}: {why}."
                 f" Set {name} to {least} or more, or {other} to {value} or less."
             )

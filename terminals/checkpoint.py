@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from terminals.spool import Spool
+from terminals.wire.language import gettext as _
 
 _NAME: Final = "replay.json"
 _REMEMBERED: Final = 1000  # files; the oldest are forgotten
@@ -43,17 +44,20 @@ class Checkpoint:
         if kept is not None and kept["epoch"] != self._spool.origin and not kept["done"]:
             if not again:
                 raise AlreadySent(
-                    "it was interrupted, and the spool has begun a new epoch since, so it is not known how many rows"
-                    " were sent; --again sends it from the first row"
+                    _(
+                        "it was interrupted, and the spool has begun a new epoch since, so it is not known how many"
+                        " rows were sent; --again sends it from the first row"
+                    )
                 )
             kept = None
         taken = 0 if kept is None else self._taken(kept)
         if kept is not None and kept["done"] and not again:
             if self._spool.committed < self._spool.last:
                 return rows
-            raise AlreadySent(f"all its {rows} rows were sent before; --again sends them once more")
+            raise AlreadySent(_("all its {rows} rows were sent before; --again sends them once more").format(rows=rows))
         if kept is not None and not kept["done"] and anew and taken and not again:
-            raise AlreadySent(f"{taken} of its rows were sent before; --from-start --again sends them once more")
+            told = _("{rows} of its rows were sent before; --from-start --again sends them once more")
+            raise AlreadySent(told.format(rows=taken))
         if kept is None or kept["done"] or anew:
             taken = 0
         self._write(files, _Kept(epoch=self._spool.origin, rows=taken, since=self._spool.rows_total, done=False))

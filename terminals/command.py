@@ -15,7 +15,7 @@ from terminals import checkup, command_line, private
 from terminals import spool as spools
 from terminals.clock import Clock
 from terminals.connection import Address
-from terminals.finding import of_error
+from terminals.finding import in_words, of_error
 from terminals.journal import JournalError
 from terminals.link import OUR_FAILURES, Config, Failed, Identity, Interrupted, Stats, Terminal
 from terminals.lock import Locked
@@ -131,7 +131,9 @@ def _end_within(seconds: float) -> None:
 def _judge(stats: Stats) -> int:
     """Whether it went well when everything was sent: not if the server refused each row."""
     if stats.rows_sent and stats.rows_rejected >= stats.rows_sent:
-        return _say(f"the server refused all {stats.rows_sent} rows; the lines above say why", WRONG_INPUT)
+        return _say(
+            _("the server refused all {rows} rows; the lines above say why").format(rows=stats.rows_sent), WRONG_INPUT
+        )
     return OK
 
 
@@ -173,7 +175,13 @@ def _config(given: argparse.Namespace, module: SourceModule) -> Config:
 
 
 def _key(file: Path | None, in_config: str | None) -> str:
-    key = file.read_text(encoding="ascii", errors="replace") if file else in_config or os.environ.get("NARU_KEY", "")
+    try:
+        key = (
+            file.read_text(encoding="ascii", errors="replace") if file else in_config or os.environ.get("NARU_KEY", "")
+        )
+    except OSError as error:
+        told = _("the key file {file} cannot be read: {reason}. Write the secret that addclient showed into it")
+        raise ValueError(told.format(file=file, reason=in_words(error))) from None
     key = key.strip()
     if not key:
         raise ValueError(_("no key: give --key-file FILE, `key` in the file of --config, or set NARU_KEY"))

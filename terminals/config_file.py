@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from terminals import private
+from terminals.finding import in_words
 from terminals.wire.language import gettext as _
 
 _SECRET = re.compile(r"(^|[-_])(app)?(key|secret|password)$", re.ASCII | re.IGNORECASE)
@@ -28,9 +29,12 @@ class ConfigFile:
 
 def read(path: Path) -> ConfigFile:
     """Read a file. ValueError says what is wrong with it, also if it holds a secret that others of this machine may
-    read; OSError if it cannot be read."""
+    read, or that it cannot be read itself."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        told = _("the file of --config, {file}, cannot be read: {reason}")
+        raise ValueError(told.format(file=path, reason=in_words(error))) from None
     except UnicodeDecodeError:
         raise ValueError(_("{file} is not in UTF-8: save it as UTF-8").format(file=path)) from None
     except tomllib.TOMLDecodeError as error:

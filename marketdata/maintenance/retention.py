@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Model, QuerySet, Sum
+from django.utils.translation import gettext as _
 
 from marketdata import alarms
 from marketdata.ledger import batch_ledger, comparisons
@@ -106,7 +107,9 @@ def plan(now: datetime.datetime, *, held: list[datetime.date] | None = None) -> 
     stored_at = {date: done_at or now for date, done_at, *_ in runs}
     unarchived: set[datetime.date] = set()
     if settings.ARCHIVE:  # whatever is there and is not known to be archived, or known to be on its way out
-        safe = {date for date, _, archived_at, dropped_at, rows in runs if archived_at or dropped_at or rows == 0}
+        safe = {
+            date for date, _done_at, archived_at, dropped_at, rows in runs if archived_at or dropped_at or rows == 0
+        }
         unarchived = set(store.dates(HISTORY)) - safe
     waiting = set(store.dates(TEMP))
     for table, kept in rules().items():
@@ -121,9 +124,10 @@ def plan(now: datetime.datetime, *, held: list[datetime.date] | None = None) -> 
                 if held is not None:
                     held.append(start)
                 continue
-            found.append(Drop(table=table, start=start, end=end, rows=rows, bytes=size, why=f"kept {kept.days} days"))
+            why = _("kept {days} days").format(days=kept.days)
+            found.append(Drop(table=table, start=start, end=end, rows=rows, bytes=size, why=why))
     found += [
-        Drop(table=TEMP, start=part.start, end=part.end, rows=0, bytes=part.bytes, why="moved")
+        Drop(table=TEMP, start=part.start, end=part.end, rows=0, bytes=part.bytes, why=_("moved"))
         for part in store.partitions(TEMP)
         if part.start and part.end and part.end < (now - EMPTY_AFTER).date() and part.start not in waiting
     ]
@@ -250,10 +254,11 @@ def plan_lines(now: datetime.datetime) -> Iterator[str]:
     """The plan for people."""
     drops = plan(now)
     for drop in drops:
-        size = f"about {drop.rows:,} rows, {drop.bytes:,} bytes"
-        yield f"drop {drop.table} {drop.start} to {drop.end}: {size} ({drop.why})"
+        yield _("drop {table} {start} to {end}: about {rows:,} rows, {size:,} bytes ({why})").format(
+            table=drop.table, start=drop.start, end=drop.end, rows=drop.rows, size=drop.bytes, why=drop.why
+        )
     if not drops:
-        yield "retention: nothing is past its time"
+        yield _("retention: nothing is past its time")
     for table, kept in rules().items():
-        yield f"  {table}: {kept.days} days"
-    yield f"  {DAILY}: for ever"
+        yield _("  {table}: {days} days").format(table=table, days=kept.days)
+    yield _("  {table}: for ever").format(table=DAILY)

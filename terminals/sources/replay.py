@@ -115,6 +115,9 @@ class Replay:
             skip = position.begin(self.content.rows, anew=self._from_start, again=self._again)
         except AlreadySent as error:
             raise BadFile(f"{self._file}: {error}") from None
+        if skip >= self.content.rows and not self._loop:
+            told = _("{file}: all its {rows} rows were sent before, so none is sent now; --again sends them once more")
+            log.warning("%s", told.format(file=self._file, rows=self.content.rows))
         for rows in self.produce(pace, skip=skip):
             terminal.send(rows)
             if not pace.wait(0.0):

@@ -10,6 +10,8 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
+from terminals.wire.language import gettext as _
+
 _SECRET_BYTES = 32
 
 
@@ -36,9 +38,10 @@ def secret_bytes(secret: str) -> bytes:
     try:
         raw = base64.b64decode(secret.strip().rstrip("=").encode("ascii") + b"=", altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise ValueError("a key is 43 characters of base64url; this text is not") from None
+        raise ValueError(_("a key is 43 characters of base64url; this text is not")) from None
     if len(raw) != _SECRET_BYTES:
-        raise ValueError(f"a key is 32 bytes (43 characters of base64url); this one has {len(raw)} bytes")
+        told = _("a key is 32 bytes (43 characters of base64url); this one has {number} bytes")
+        raise ValueError(told.format(number=len(raw)))
     return raw
 
 

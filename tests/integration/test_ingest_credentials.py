@@ -2,7 +2,7 @@
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from marketdata.ledger import batch_ledger
@@ -79,6 +79,16 @@ def test_a_client_made_by_command_is_told_its_secret_once(capsys):
     assert client.key_id in said
     secret = next(word for word in said.split() if credentials.verify(client.key_id, word) == client)
     assert said.count(secret) == 1
+
+
+@pytest.mark.once
+def test_a_client_that_is_there_already_is_named_and_stays_as_it_is():
+    client, secret = reader("desk-7", may_send=True, source=Source.objects.get(code="KIS"))
+
+    with pytest.raises(CommandError, match=f"desk-7 is there already .key id {client.key_id}, source KIS.*admin"):
+        call_command("addclient", "desk-7")
+
+    assert credentials.verify(client.key_id, secret) == client
 
 
 # --- spools --------------------------------------------------------------------------------------------------------

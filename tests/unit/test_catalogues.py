@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import django
 import polib
 import pytest
 
@@ -54,9 +55,10 @@ def texts_in_templates():
     found: dict[str, str] = {}
     for path in sorted((ROOT / "api/templates").rglob("*.html")):
         content = path.read_text(encoding="utf-8")
-        texts = re.findall(r'{% translate "([^"]*)" %}', content)
-        for block in re.findall(r"{% blocktranslate[^%]*%}(.*?){% endblocktranslate %}", content, re.DOTALL):
-            texts.append(re.sub(r"{{ (\w+) }}", r"%(\1)s", block))
+        words = re.findall(r'{% translate "(.*?)"(?: context "(.*?)")? %}', content)
+        blocks = re.findall(r"{% blocktranslate[^%]*%}(.*?){% endblocktranslate %}", content, re.DOTALL)
+        texts = [keyed(text, context) for text, context in words]
+        texts += [re.sub(r"{{ (\w+) }}", r"%(\1)s", block) for block in blocks]
         found |= dict.fromkeys(texts, path.relative_to(ROOT).as_posix())
     return found
 
@@ -70,6 +72,11 @@ def texts_in_scripts():
         assert len(texts) == content.count("gettext("), f"{path}: each text must stand there whole, in double quotes"
         found |= dict.fromkeys(texts, path.relative_to(ROOT).as_posix())
     return found
+
+
+def keyed(text, context):
+    """As gettext tells two texts apart that are the same word."""
+    return f"{context}\4{text}" if context else text
 
 
 def placeholders(text):
@@ -92,7 +99,7 @@ USED = {
 
 @pytest.mark.parametrize("catalogue", USED)
 def test_every_text_of_the_code_has_a_korean_one_and_no_other_is_kept(catalogue):
-    known = {entry.msgid: entry for entry in polib.pofile(str(CATALOGUES[catalogue]))}
+    known = {keyed(entry.msgid, entry.msgctxt): entry for entry in polib.pofile(str(CATALOGUES[catalogue]))}
     used = USED[catalogue]()
 
     assert {text: place for text, place in used.items() if text not in known} == {}
@@ -108,13 +115,29 @@ def test_a_translation_fills_in_what_the_text_fills_in(catalogue):
     assert [one.msgid for one in entries if placeholders(one.msgid) != placeholders(one.msgstr)] == []
 
 
+@pytest.mark.parametrize("catalogue", ["server", "page"])
+def test_no_text_of_ours_changes_what_the_admin_says(catalogue):
+    """A project's catalogue goes before Django's own: a word with another meaning needs a context."""
+    theirs: dict[str, set[str]] = {}
+    for path in Path(django.__file__).parent.rglob("locale/ko/LC_MESSAGES/*.po"):
+        for entry in polib.pofile(str(path)):
+            theirs.setdefault(keyed(entry.msgid, entry.msgctxt), set()).add(entry.msgstr)
+
+    ours = {keyed(entry.msgid, entry.msgctxt): entry.msgstr for entry in polib.pofile(str(CATALOGUES[catalogue]))}
+
+    assert "Change" in theirs
+    assert {text: (ours[text], theirs[text]) for text in ours.keys() & theirs if ours[text] not in theirs[text]} == {}
+
+
 @pytest.mark.parametrize("catalogue", CATALOGUES.values(), ids=CATALOGUES)
 def test_the_compiled_catalogue_says_what_its_source_says(catalogue):
     source = polib.pofile(str(catalogue))
 
     compiled = polib.mofile(str(catalogue.with_suffix(".mo")))
 
-    assert {one.msgid: one.msgstr for one in compiled} == {one.msgid: one.msgstr for one in source}
+    assert {keyed(one.msgid, one.msgctxt): one.msgstr for one in compiled} == {
+        keyed(one.msgid, one.msgctxt): one.msgstr for one in source
+    }
 
 
 def test_no_text_of_the_code_is_korean():

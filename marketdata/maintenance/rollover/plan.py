@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
+from django.utils.translation import gettext as _
+
 from marketdata.maintenance import retention
 from marketdata.maintenance.rollover import comparison, schedule
 from marketdata.maintenance.rollover.schedule import SEOUL
@@ -22,27 +24,37 @@ def plan_lines(now: datetime.datetime) -> Iterator[str]:
     known = {run.trade_date: run for run in RolloverRun.objects.all()}
     waiting = storage().dates(TEMP)
     following = schedule.due_at(current).astimezone(SEOUL)
-    yield f"current trading day {current}; the next rollover is due at {following:%Y-%m-%d %H:%M} KST"
+    yield _("current trading day {date}; the next rollover is due at {due:%Y-%m-%d %H:%M} KST").format(
+        date=current, due=following
+    )
     dates = sorted(
         {date for date in waiting if date < current}
         | {date for date, run in known.items() if date < current and run.state != State.DONE}
     )
     if not dates:
-        yield "nothing is due"
+        yield _("nothing is due")
     for date in reversed(dates):
         run = known.get(date) or RolloverRun(trade_date=date)
         rows = comparison.stored(date, TEMP).rows
-        late = " (late ticks of a day that is done)" if run.state == State.DONE else ""
+        late = _(" (late ticks of a day that is done)") if run.state == State.DONE else ""
         state = State.SEALED if run.state == State.DONE else State(run.state)
         names = [step.__name__ for step in list(STEPS.values())[list(STEPS).index(state) :]]
-        yield f"{date} {run.state}{late}: {rows:,} ticks in {TEMP}; {' → '.join(names)}"
+        yield _("{date} {state}{late}: {rows:,} ticks in {table}; {steps}").format(
+            date=date, state=run.state, late=late, rows=rows, table=TEMP, steps=" → ".join(names)
+        )
         if run.state == State.OPEN and run.counted_at is not None:
-            yield f"  counted ahead at {run.counted_at.astimezone(SEOUL):%m-%d %H:%M} KST: {run.rows:,} ticks"
+            yield _("  counted ahead at {at:%m-%d %H:%M} KST: {rows:,} ticks").format(
+                at=run.counted_at.astimezone(SEOUL), rows=run.rows
+            )
         if run.retry_at is not None and run.retry_at > now:
-            yield f"  not before {run.retry_at.astimezone(SEOUL):%H:%M} KST: {run.error}"
+            yield _("  not before {at:%H:%M} KST: {error}").format(at=run.retry_at.astimezone(SEOUL), error=run.error)
         if run.state == State.DONE and (until := schedule.going_on(date, now)) is not None:
-            yield f"  not before {until.astimezone(SEOUL):%m-%d %H:%M} KST: the day is not over in every market"
+            yield _("  not before {at:%m-%d %H:%M} KST: the day is not over in every market").format(
+                at=until.astimezone(SEOUL)
+            )
         for window in schedule.windows(date):
             begin, end = (datetime.datetime.fromtimestamp(us / 1e6, SEOUL) for us in (window.start_us, window.end_us))
-            yield f"  {window.market} regular session {begin:%H:%M} to {end:%H:%M} KST"
+            yield _("  {market} regular session {begin:%H:%M} to {end:%H:%M} KST").format(
+                market=window.market, begin=begin, end=end
+            )
     yield from retention.plan_lines(now)

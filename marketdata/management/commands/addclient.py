@@ -54,6 +54,14 @@ class Command(BaseCommand):
             raise CommandError(_("--read or --no-read, not both"))
         if options["register"] and source is None:
             raise CommandError(_("--register needs --source"))
+        known_client = Client.objects.filter(name=options["name"]).first()
+        if known_client is not None:
+            raise CommandError(
+                _(
+                    "client {name} is there already (key id {key_id}, source {source}): use its key, give it a new one"
+                    " in the admin, or choose another name"
+                ).format(name=known_client.name, key_id=known_client.key_id, source=known_client.source or "-")
+            )
         try:
             client, secret = Client.objects.create_with_secret(
                 name=options["name"],

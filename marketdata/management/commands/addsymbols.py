@@ -51,7 +51,13 @@ class Command(BaseCommand):
         try:
             file = options["file"]
             text = tables.text_of(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
-        except (OSError, tables.TableError) as error:
+        except FileNotFoundError as error:
+            told = _("{file}: there is no such file; give the path of a CSV file, or - to read the standard input")
+            raise CommandError(told.format(file=options["file"])) from error
+        except OSError as error:
+            told = _("{file} cannot be read: {reason}").format(file=options["file"], reason=error.strerror)
+            raise CommandError(told) from error
+        except tables.TableError as error:
             raise CommandError(f"{options['file']}: {error}") from error
         named: dict[str, tuple[str, str]] = {}  # a code that comes twice has its last name
         wrong = []

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.translation import gettext as _
 
 from marketdata.calendar import trading_calendar, trading_dates
@@ -36,7 +37,7 @@ class Difference:
     known: str
 
     def __str__(self) -> str:
-        return f"{self.date:%Y-%m-%d %a}  here {self.ours:<11}  library {self.theirs:<11}  " + (
+        return f"{_dated(self.date)}  here {self.ours:<11}  library {self.theirs:<11}  " + (
             f"known correction ({self.known})" if self.known else "NOT EXPLAINED"
         )
 
@@ -122,7 +123,8 @@ class Command(BaseCommand):
         for difference in found:
             self.stdout.write(str(difference))
         for date in sorted(known.keys() - {difference.date for difference in found}):
-            self.stdout.write(f"{date:%Y-%m-%d %a}  the library is right by now: the line in corrections.csv can go")
+            told = _("{date}  the library is right by now: the line in corrections.csv can go")
+            self.stdout.write(told.format(date=_dated(date)))
         wrong = [difference for difference in found if not difference.known]
         summary = _(
             "{market} {first}–{last}, exchange_calendars {version}: {differences} differences, "
@@ -171,7 +173,7 @@ def _year(calendar: Calendar, year: int) -> Iterator[str]:
             else _("open {opens}, close {closes}").format(opens=_moved(day.open_shift), closes=_moved(day.close_shift))
         )
         doubt = "" if day.certain else _(" [expected]")
-        yield f"{date:%Y-%m-%d %a}  {state}  {day.reason}{doubt}  ({day.source})"
+        yield f"{_dated(date)}  {state}  {day.reason}{doubt}  ({day.source})"
     before: list[str] = []
     for date in trading:
         hours = [] if calendar.day(date).is_shifted else list(_hours(calendar, date))
@@ -190,4 +192,8 @@ def _hours(calendar: Calendar, date: datetime.date) -> Iterator[str]:
 
 def _moved(shift: datetime.timedelta) -> str:
     minutes = shift // datetime.timedelta(minutes=1)
-    return f"{minutes:+d} min" if minutes else "±0"
+    return _("{minutes:+d} min").format(minutes=minutes) if minutes else "±0"
+
+
+def _dated(date: datetime.date) -> str:
+    return f"{date} {WEEKDAYS_ABBR[date.weekday()]}"

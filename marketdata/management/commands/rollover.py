@@ -90,7 +90,7 @@ class Command(BaseCommand):
         runs = rollover.due(rollover.utc_now()) or list(
             RolloverRun.objects.exclude(state=RolloverRun.State.DONE).filter(retry_at__isnull=False)
         )
-        return "\n".join(f"{run.trade_date} {run.state}: {run.error or 'not done'}" for run in runs)
+        return "\n".join(f"{run.trade_date} {run.state}: {run.error or _('not done')}" for run in runs)
 
 
 _UNKNOWN = _("no tick, ledger entry or rollover of this date is known.")
@@ -102,4 +102,4 @@ def _known(date: datetime.date) -> bool:
 
 def _range() -> str:
     dates = list(RolloverRun.objects.order_by("trade_date").values_list("trade_date", flat=True))
-    return f"Known: {dates[0]} to {dates[-1]} ({len(dates)} days)." if dates else "No day is known yet."
+    return _("Known: {first} to {last}").format(first=dates[0], last=dates[-1]) if dates else _("No day is known yet.")

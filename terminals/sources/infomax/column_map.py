@@ -35,6 +35,7 @@ FIELDS: Final[Mapping[str, tuple[Nature, int]]] = {
     "ask_size": ("size", SIZE_SCALE),
 }
 """What a column may be: its nature, and the decimal places in which it is sent."""
+_LISTED: Final = 12  # headers that a message names
 _HEADINGS: Final = 200  # rows in which the header row is looked for
 _SHEET: Final = ("workbook", "file", "name", "range", "market", "feed", "utc_offset", "heartbeat", "hours")
 _OFFSET: Final = re.compile(r"([+-])([0-9]{2}):([0-9]{2})")
@@ -198,8 +199,9 @@ def find(block: Block, given: ColumnMap) -> Layout:
             best = places
     missing = [one for one in (given.code, given.columns[0]) if not _at(best, one)]
     raise MapError(
-        f"no row of the sheet has a header for {' and '.join(_named(one) for one in missing) or 'code and price'};"
-        f" the row with the most texts has {_listed(best)}"
+        _("no row of the sheet has a header for {missing}; the row with the most texts has {there}").format(
+            missing=", ".join(_named(one) for one in missing) or "code, price", there=_listed(best)
+        )
     )
 
 
@@ -224,18 +226,22 @@ def letters(index: int) -> str:
 
 
 def _layout(number: int, places: Mapping[str, list[int]], given: ColumnMap) -> Layout:
-    problems, found = [], dict[str, int]()
+    problems, missing, found = [], list[str](), dict[str, int]()
     for column in (given.code, *given.columns, given.time, given.date):
         if column is None:
             continue
         at = _at(places, column)
         if not at:
-            problems.append(f"{_named(column)} is not in the header row, which has {_listed(places)}")
+            missing.append(_named(column))
             continue
         found[column.field] = at[0]
         if len(at) > 1:
             twice = ", ".join(letters(index) for index in at)
-            problems.append(f"{_named(column)} stands in several columns ({twice}): limit the range, or rename one")
+            told = _("{header} stands in several columns ({columns}): limit the range, or rename one")
+            problems.append(told.format(header=_named(column), columns=twice))
+    if missing:
+        told = _("not in the header row: {missing}; it has {there}")
+        problems.append(told.format(missing=", ".join(missing), there=_listed(places)))
     return Layout(
         row=number,
         code=found["code"],
@@ -269,7 +275,10 @@ def _named(column: Column) -> str:
 
 
 def _listed(places: Mapping[str, list[int]]) -> str:
-    return ", ".join(f"{at[0]}={text!r}" for text, at in _lettered(places)[:40]) or "no texts at all"
+    """The first texts of a row with their columns; a row may have hundreds."""
+    rest = len(places) - _LISTED
+    shown = ", ".join(f"{at[0]}={text!r}" for text, at in _lettered(places)[:_LISTED])
+    return (shown + (f", … (+{rest})" if rest > 0 else "")) or _("no texts at all")
 
 
 def _lettered(places: Mapping[str, list[int]]) -> list[tuple[str, list[str]]]:

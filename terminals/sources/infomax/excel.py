@@ -118,16 +118,17 @@ class ExcelReader:
             raise NotReadable("busy", str(error), soon=True) from None
         except AttributeError as error:
             # pywin32 has no name for a method of an Excel that is busy (xlwings issue 1837 and its kind).
-            raise NotReadable("busy", f"Excel answers only in part: {error}", soon=True) from None
+            told = _("Excel answers only in part: {error}").format(error=error)
+            raise NotReadable("busy", told, soon=True) from None
         except self._office.com_error as error:
             name = busy_name(error)
             if name is not None:
-                raise NotReadable("busy", f"Excel is busy: {name}", soon=True) from None
+                raise NotReadable("busy", _("Excel is busy: {code}").format(code=name), soon=True) from None
             self._app = self._sheet = None
-            raise NotReadable("closed", f"Excel or its workbook is gone: {error}") from None
+            raise NotReadable("closed", _("Excel or its workbook is gone: {error}").format(error=error)) from None
         except self._office.other_errors as error:
             self._app = self._sheet = None
-            raise NotReadable("closed", f"Excel is gone: {error}") from None
+            raise NotReadable("closed", _("Excel is gone: {error}").format(error=error)) from None
 
     def _read_block(self) -> Block:
         if self._sheet is None:
@@ -149,17 +150,19 @@ class ExcelReader:
                     names = [sheet.name for sheet in book.sheets]
                     if self._name not in names:
                         listed = ", ".join(map(repr, names))
-                        raise NotReadable("no_sheet", f"{book.name} has no sheet {self._name!r}; it has {listed}")
+                        told = _("{file} has no sheet {sheet!r}; it has {there}")
+                        raise NotReadable("no_sheet", told.format(file=book.name, sheet=self._name, there=listed))
                     self._set_throttle(app)
                     self._app, self._sheet = app, book.sheets[self._name]
                     log.info("excel_attached workbook=%s sheet=%s", book.name, self._name)
                     return
-        listed = ", ".join(map(repr, there)) or "no workbook at all"
-        raise NotReadable("closed", f"{self._workbook!r} is not open in a running Excel; open is {listed}")
+        listed = ", ".join(map(repr, there)) or _("no workbook at all")
+        told = _("{workbook!r} is not open in a running Excel; open is {there}")
+        raise NotReadable("closed", told.format(workbook=self._workbook, there=listed))
 
     def _check_calculation(self) -> None:
         if self._app.calculation == "manual":
-            message = "Excel calculates by hand, so nothing moves: Formulas > Calculation Options > Automatic"
+            message = _("Excel calculates by hand, so nothing moves: Formulas > Calculation Options > Automatic")
             raise NotReadable("manual_calculation", message)
         if all(self._app.api.CalculationState != _DONE for _ in range(_TRIES)):
             self.while_calculating += 1

@@ -6,9 +6,11 @@ from typing import Final
 
 import python_calamine as calamine
 
+from terminals.finding import in_words
 from terminals.sources.infomax.cells import Cell
 from terminals.sources.infomax.column_map import Block, area_of
 from terminals.sources.infomax.reading import NotReadable
+from terminals.wire.language import gettext as _
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 
@@ -44,24 +46,31 @@ class FileReader:
 
     def _load(self, version: tuple[int, int, int]) -> list[list[Cell]]:
         if version[1] > MOST_BYTES:
-            raise NotReadable("too_large", f"{self._path} has {version[1]} bytes, more than {MOST_BYTES}")
+            told = _("{file} has {size} bytes, more than {most}")
+            raise NotReadable("too_large", told.format(file=self._path, size=version[1], most=MOST_BYTES))
         try:
             content = self._path.read_bytes()
         except OSError as error:
             raise self._unreachable(error) from None
         if self._stat() != version:
-            raise NotReadable("being_written", f"{self._path} changed while it was read", soon=True)
+            told = _("{file} changed while it was read").format(file=self._path)
+            raise NotReadable("being_written", told, soon=True)
         try:
             # The directory of a workbook's parts is at its end: what is cut short or mixed cannot be opened.
             with calamine.CalamineWorkbook.from_filelike(io.BytesIO(content)) as book:
                 if self._sheet not in book.sheet_names:
                     there = ", ".join(repr(name) for name in book.sheet_names)
-                    raise NotReadable("no_sheet", f"{self._path} has no sheet {self._sheet!r}; it has {there}")
+                    told = _("{file} has no sheet {sheet!r}; it has {there}")
+                    raise NotReadable("no_sheet", told.format(file=self._path, sheet=self._sheet, there=there))
                 return [list(row) for row in book.get_sheet_by_name(self._sheet).to_python(skip_empty_area=False)]
         except calamine.PasswordError:
-            raise NotReadable("password", f"{self._path} is protected by a password") from None
+            told = _("{file} is protected by a password").format(file=self._path)
+            raise NotReadable("password", told) from None
         except (calamine.CalamineError, OSError) as error:
-            raise NotReadable("half_written", f"{self._path} is not whole: {str(error)[:200]}", soon=True) from None
+            told = _("{file} is no whole workbook (.xlsx, .xlsm): {reason}").format(
+                file=self._path, reason=str(error)[:200]
+            )
+            raise NotReadable("half_written", told, soon=True) from None
 
     def _stat(self) -> tuple[int, int, int]:
         try:
@@ -71,6 +80,6 @@ class FileReader:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
     def _unreachable(self, error: OSError) -> NotReadable:
-        if isinstance(error, FileNotFoundError):
-            return NotReadable("no_file", f"{self._path} is not there", soon=True)
-        return NotReadable("locked", f"{self._path} cannot be read: {error.strerror}", soon=True)
+        reason = "no_file" if isinstance(error, FileNotFoundError) else "locked"
+        told = _("{file} cannot be read: {reason}").format(file=self._path, reason=in_words(error))
+        return NotReadable(reason, told, soon=True)

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from terminals.sources.infomax.cells import Cell
 from terminals.sources.infomax.column_map import Block
+from terminals.wire.language import gettext as _
 
 _CLOSE_S: Final = 5.0
 
@@ -59,7 +60,7 @@ class ReadingThread:
         try:
             picture = self._under_way.result(timeout_s)
         except TimeoutError:
-            raise NotReadable("hung", "no answer yet: a dialog may be open, or Excel is busy", soon=True) from None
+            raise NotReadable("hung", _("no answer yet: a dialog may be open, or Excel is busy"), soon=True) from None
         except BaseException:
             self._under_way = None
             raise

@@ -14,6 +14,7 @@ import httpx
 from terminals.sources.kis import answers
 from terminals.sources.kis.answers import Trouble, UnavailableError
 from terminals.sources.kis.credentials import Account
+from terminals.wire.language import gettext as _
 
 # It tells each request at INFO: many a second, for ever.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -57,9 +58,11 @@ async def request(
         async with asyncio.timeout(within_s):
             response = await http.request(method, path, headers=headers, params=params, json=body)
     except TimeoutError:
-        failure = UnavailableError(Trouble.TIMEOUT, "", f"no answer within {within_s:g} s")
+        told = _("no answer within {seconds:g} s").format(seconds=within_s)
+        failure = UnavailableError(Trouble.TIMEOUT, "", told)
     except httpx.ConnectError:
-        failure = UnavailableError(Trouble.UNREACHABLE, "", "cannot connect")
+        told = _("cannot connect to {address}").format(address=account.rest_url)
+        failure = UnavailableError(Trouble.UNREACHABLE, "", told)
     except httpx.HTTPError as error:
         failure = UnavailableError(Trouble.CONNECTION, "", type(error).__name__)
     else:

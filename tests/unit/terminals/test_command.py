@@ -52,6 +52,12 @@ def test_a_key_may_come_from_a_file(link, caplog, tmp_path, monkeypatch):
     assert "nowhere.csv" in caplog.text
 
 
+def test_a_key_file_that_is_not_there_is_told_in_words(link, caplog):
+    assert command.main(["simulate", *link, "--key-file", "desk1.key"]) == command.WRONG_INPUT
+    assert "the key file desk1.key cannot be read: there is no such file" in caplog.text
+    assert "Errno" not in caplog.text
+
+
 def test_a_wrong_address_is_told(link, caplog):
     assert command.main(["simulate", *link, "--server", "nowhere"]) == command.WRONG_INPUT
     assert "host:port" in caplog.text

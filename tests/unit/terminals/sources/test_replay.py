@@ -322,6 +322,18 @@ def test_rows_already_sent_are_sent_twice_only_on_purpose(file, tmp_path):
     assert len(terminal.rows) > 4
 
 
+def test_a_replay_whose_rows_all_wait_in_the_spool_says_that_it_sends_none(file, tmp_path, caplog):
+    terminal = FakeTerminal(tmp_path / "spool")
+    Replay(file, speed=0).run(terminal, FakePace())
+    sent = len(terminal.rows)
+    assert terminal.spool.committed < terminal.spool.last
+
+    assert Replay(file, speed=0).run(terminal, FakePace())
+
+    assert len(terminal.rows) == sent
+    assert f"all its {sent} rows were sent before, so none is sent now; --again" in caplog.text
+
+
 def test_an_interrupted_replay_of_a_spool_that_began_anew_is_not_guessed(file, tmp_path):
     terminal = FakeTerminal(tmp_path / "spool")
     Replay(file, speed=1).run(terminal, FakePace(stop_after=2))

@@ -121,10 +121,20 @@ def test_an_empty_sheet_has_no_texts_at_all():
 
 def test_a_column_beyond_code_and_price_that_is_missing_or_there_twice_is_a_problem():
     assert find([["코드", "현재가"]], parse(SMALL)).problems == (
-        "cum_volume ('거래량') is not in the header row, which has A='코드', B='현재가'",
+        "not in the header row: cum_volume ('거래량'); it has A='코드', B='현재가'",
     )
     (twice,) = find([["코드", "현재가", "거래량", "Last"]], parse(SMALL)).problems
     assert "stands in several columns (B, D)" in twice
+
+
+def test_several_missing_headers_are_told_once_with_the_first_of_a_long_row():
+    given = parse(changed(columns={"price": "현재가", "cum_volume": "거래량", "ask": "매도"}))
+
+    (problem,) = find([["코드", "현재가", *(f"열{number}" for number in range(40))]], given).problems
+
+    assert problem.startswith("not in the header row: cum_volume ('거래량'), ask ('매도'); it has A='코드', B='현재가'")
+    assert problem.count("'열0'") == 1
+    assert problem.endswith("L='열9', … (+30)")
 
 
 @pytest.mark.parametrize(

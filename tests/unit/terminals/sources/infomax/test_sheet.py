@@ -106,7 +106,7 @@ def test_a_column_that_was_removed_is_told_and_found_when_it_is_back():
 
     without = take(one, SAMSUNG[:4], head=HEAD[:4])
     assert without.rows == []
-    assert "cum_volume ('volume') is not in the header row" in without.notes[0]
+    assert "not in the header row: cum_volume ('volume')" in without.notes[0]
     assert take(one, SAMSUNG[:4], head=HEAD[:4]).notes == []
     back = take(one, ["005930", 70000.0, 69000.0, 1.25, 1001.0])
     assert [row["cum_volume"] for row in back.rows] == [1001 * 10**6]
