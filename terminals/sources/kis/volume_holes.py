@@ -20,6 +20,7 @@ from terminals.wire import SIZE_SCALE, Kind
 
 _SYMBOLS: Final = 50_000
 _RECENT: Final = 32
+_RECENT_SAVED: Final = 8  # of each account: the file of 10,000 accounts has some 5 MB
 _OPEN_HOLES: Final = 32
 _CLAIMS: Final = 4
 _MOST_MISSING: Final = 10**10 * 10**SIZE_SCALE  # the greatest size of a trade that the server takes
@@ -270,7 +271,7 @@ class VolumeHoles:
     # Over a restart
 
     def state(self) -> dict[str, Any]:
-        """The accounts as JSON: date, volume, time and claims of each, without what is known of other trades."""
+        """The accounts as JSON: date, volume, time and claims of each, and its last 8 trades, which may come again."""
         accounts = [
             [
                 *(feed, symbol, one.trade_date, one.volume, one.time_us),
@@ -279,10 +280,16 @@ class VolumeHoles:
             for accounts in (self._others, self._accounts)
             for (feed, symbol), one in accounts.items()
         ]
-        return {"accounts": accounts}
+        recent = [
+            [feed, symbol, one.trade_date, [*one.recent][-_RECENT_SAVED:]]
+            for accounts in (self._others, self._accounts)
+            for (feed, symbol), one in accounts.items()
+        ]
+        return {"accounts": accounts, "recent": recent}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave. ValueError if it is something else."""
+        """Go on from what `state` gave; without the last trades, if it was saved before there were any in it.
+        ValueError if it is something else."""
         try:
             for feed, symbol, trade_date, volume, time_us, *claims in state["accounts"]:
                 key = str(feed), str(symbol)
@@ -293,6 +300,13 @@ class VolumeHoles:
                         claimed = [(int(low), int(high)) for low, high in parts]
                         account.claims.append(_Claim(int(cumulative), int(from_us), int(to_us), str(reason), claimed))
                         self._claimed[key, account.trade_date] = account
+            for feed, symbol, trade_date, marks in state.get("recent", ()):
+                key = str(feed), str(symbol)
+                for account in (self._others.get(key), self._accounts.get(key)):
+                    if account is not None and account.trade_date == trade_date:
+                        account.recent.extend(
+                            (int(cum), int(at), int(price), int(size)) for cum, at, price, size in marks
+                        )
         except (KeyError, TypeError) as error:
             raise ValueError(f"no accounts: {error}") from None
 

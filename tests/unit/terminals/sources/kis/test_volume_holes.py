@@ -1,4 +1,5 @@
 import datetime
+import json
 import random
 from typing import Any
 
@@ -269,8 +270,40 @@ def test_a_hole_over_a_restart_is_found_to_the_share(sizes, saved_at, killed_at,
         assert sum(row["size"] for row in sent) // SHARE + told == rows[-1]["cum_volume"] // SHARE
 
 
+def test_a_trade_that_comes_again_after_a_clean_restart_is_left_out():
+    rows = trades([5, 1, 7])
+    first, second = VolumeHoles(), VolumeHoles()
+    first.check("krx", rows)
+
+    second.load(json.loads(json.dumps(first.state())))
+    again = second.check_all("krx", [rows[-1]])
+    next_one = second.check_all("krx", trades([5, 1, 7, 2])[-1:])
+
+    assert (again.rows, again.holes, second.repeats) == ([], [], 1)
+    assert (len(next_one.rows), next_one.holes) == (1, [])
+
+
+def test_a_state_that_was_saved_without_the_last_trades_is_used():
+    rows = trades([5, 1, 7, 2])
+    first, second = VolumeHoles(), VolumeHoles()
+    first.check("krx", rows[:3])
+
+    second.load({"accounts": first.state()["accounts"]})
+
+    assert second.check_all("krx", rows[3:]).holes == []
+
+
+def test_of_the_last_trades_only_a_few_are_saved():
+    tracker = VolumeHoles()
+    tracker.check("krx", rows := trades([1] * 100))
+
+    ((_feed, _symbol, _date, marks),) = tracker.state()["recent"]
+
+    assert [mark[0] for mark in marks] == [row["cum_volume"] for row in rows[-8:]]
+
+
 def test_what_is_no_state_is_refused():
-    for state in ({}, {"accounts": 1}, {"accounts": [[1]]}):
+    for state in ({}, {"accounts": 1}, {"accounts": [[1]]}, {"accounts": [], "recent": [[1]]}):
         with pytest.raises(ValueError, match=r"accounts|unpack"):
             VolumeHoles().load(state)
 
