@@ -11,7 +11,7 @@ from typing import Final
 from terminals.wire.limits import EARLIEST_US
 
 _SAMPLES: Final = 5
-_SET_US: Final = 1_000_000  # no message is so late, and no two clocks drift so fast: the other clock was set
+_SET_US: Final = 1_000_000  # no two clocks drift so fast: the other clock was set, or a message was late
 
 
 def wall_us() -> int:
@@ -35,6 +35,7 @@ class ServerTime:
     def __init__(self, *, wall_us: Callable[[], int] = wall_us, steady_us: Callable[[], int] = steady_us) -> None:
         self._wall_us, self._steady_us = wall_us, steady_us
         self._samples: deque[int] = deque(maxlen=_SAMPLES)  # its clock less the steady one
+        self._fallen: int | None = None  # the last sample, if it was far below
         self._ahead_us: int | None = None
 
     @property
@@ -42,12 +43,18 @@ class ServerTime:
         """Whether the server has said what time it is."""
         return self._ahead_us is not None
 
-    def heard(self, server_us: int) -> None:
-        """The server's clock in a message that has just come. What is no clock (0, 1970) is left out."""
+    def heard(self, server_us: int, *, read_us: int | None = None) -> None:
+        """The server's clock in a message that was read at `read_us` of the steady clock, or just now. What is no clock
+        (0, 1970) is left out. A clock set back is believed when two successive messages agree on it: one alone may have
+        been late, and two that were read together after a pause are late by different times."""
         if server_us < EARLIEST_US:
             return
-        sample = server_us - self._steady_us()
+        sample = server_us - (self._steady_us() if read_us is None else read_us)
+        before, self._fallen = self._fallen, None
         if self._samples and sample < max(self._samples) - _SET_US:
+            if before is None or abs(sample - before) > _SET_US:
+                self._fallen = sample
+                return
             self._samples.clear()
         self._samples.append(sample)
         self._ahead_us = max(self._samples)

@@ -400,7 +400,7 @@ class Terminal:
                         self._counted_upto = upto
                     self._changed.notify_all()
             case sessions.ServerClock(time_us):
-                self.time.heard(time_us)
+                self.time.heard(time_us, read_us=self._uplink.read_us)
                 with self._changed:
                     self._changed.notify_all()
             case sessions.Rejected(reject):

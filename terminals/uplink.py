@@ -11,6 +11,7 @@ from typing import Final
 
 from terminals import session as sessions
 from terminals.backoff import Backoff
+from terminals.clock import steady_us
 from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
 from terminals.retry_policy import RetryPolicy, policy_for
 
@@ -44,6 +45,8 @@ class Uplink:
         self._was_welcomed = False
         self._told = ""
         self.unacked = 0
+        self.read_us: int | None = None
+        """When the bytes were read that the event now told came of, by `clock.steady_us`."""
         self.state = "connecting"
         self.failure: sessions.Ended | None = None
         self._thread = threading.Thread(target=self._run, name="naru-uplink", daemon=True)
@@ -150,6 +153,7 @@ class Uplink:
 
     def _read(self, connection: Connection, session: sessions.Session) -> list[sessions.Event]:
         data = connection.receive()
+        self.read_us = steady_us()
         if data is not None:
             return session.receive(data, now=self._clock(), time_us=self._time_us())
         return session.tick(now=self._clock(), time_us=self._time_us())

@@ -51,14 +51,60 @@ def test_a_message_that_was_long_on_its_way_does_not_set_the_time_back():
     assert machine.time.now_us() == NOON_US + 10 * S
 
 
-@pytest.mark.parametrize("set_s", [-90, 90])
-def test_a_servers_clock_that_was_set_is_followed_at_once(set_s):
+def test_a_message_that_was_seconds_on_its_way_does_not_set_the_time_back():
     machine = Machine(0)
     machine.time.heard(NOON_US)
     machine.later(10)
-    machine.time.heard(NOON_US + (10 + set_s) * S)
+    machine.time.heard(NOON_US + 7 * S)
+    after_one = machine.time.now_us()
+    machine.later(10)
+    machine.time.heard(NOON_US + 20 * S)
+    machine.later(10)
+    machine.time.heard(NOON_US + 27 * S)
 
-    assert machine.time.now_us() == NOON_US + (10 + set_s) * S
+    assert after_one == NOON_US + 10 * S
+    assert machine.time.now_us() == NOON_US + 30 * S
+
+
+def test_messages_that_waited_together_do_not_set_the_time_back():
+    machine = Machine(0)
+    machine.time.heard(NOON_US)
+    machine.later(30)
+    for said_s in (10, 20):
+        machine.time.heard(NOON_US + said_s * S)
+
+    assert machine.time.now_us() == NOON_US + 30 * S
+
+
+def test_a_message_that_waited_after_it_was_read_tells_the_time_of_its_reading():
+    machine = Machine(0)
+    read_us = machine.steady_us
+    machine.later(3)
+    machine.time.heard(NOON_US, read_us=read_us)
+
+    assert machine.time.now_us() == NOON_US + 3 * S
+
+
+def test_a_servers_clock_that_was_set_forward_is_followed_at_once():
+    machine = Machine(0)
+    machine.time.heard(NOON_US)
+    machine.later(10)
+    machine.time.heard(NOON_US + 100 * S)
+
+    assert machine.time.now_us() == NOON_US + 100 * S
+
+
+def test_a_servers_clock_that_was_set_back_is_followed_when_two_messages_agree():
+    machine = Machine(0)
+    machine.time.heard(NOON_US)
+    machine.later(10)
+    machine.time.heard(NOON_US - 80 * S)
+    after_one = machine.time.now_us()
+    machine.later(10)
+    machine.time.heard(NOON_US - 70 * S)
+
+    assert after_one == NOON_US + 10 * S
+    assert machine.time.now_us() == NOON_US - 70 * S
 
 
 def test_what_is_no_clock_tells_nothing():
