@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-from terminals.masking import MASK, masked
+from terminals.masking import MASK, masked_start
 
 _TOO_SOON: Final = "EGW00133"
 _TOKEN_REFUSED: Final = ("EGW00121", "EGW00123")  # invalid, expired
@@ -17,6 +17,7 @@ _KEY_REFUSED: Final = ("EGW00103", "EGW00105")  # appkey, appsecret
 _QUOTA: Final = "EGW00201"
 _SERVER: Final = ("EGW00002", "EGW003")
 _LONGEST_TEXT: Final = 200
+_MASKED: Final = 4000  # before its spaces are taken out
 
 
 class Trouble(StrEnum):
@@ -100,5 +101,4 @@ def _text(body: Mapping[str, Any], names: Sequence[str], secrets: Sequence[str])
     text = str(next((body[name] for name in names if body.get(name)), ""))
     for secret in secrets:
         text = text.replace(secret, MASK)
-    text = masked(text)
-    return " ".join(text.split())[:_LONGEST_TEXT]
+    return " ".join(masked_start(text, _MASKED).split())[:_LONGEST_TEXT]

@@ -15,7 +15,7 @@ from typing import Final
 
 from terminals.batcher import Row, UnfitRows
 from terminals.link import Failed, Interrupted
-from terminals.masking import masked
+from terminals.masking import masked, masked_start
 from terminals.sources.contract import Receiver, SymbolGap
 from terminals.sources.kis.encryption import CannotDecrypt, decrypt
 from terminals.sources.kis.frames import Frame, Reader, Undecodable, take_apart
@@ -362,7 +362,7 @@ class Intake:
 
     def _set_aside(self, raw: str | bytes, reason: str, tr_id: str, now_us: int) -> None:
         self.quarantine.keep(raw, reason=reason, tr_id=tr_id, now_us=now_us)
-        tr_id = masked(tr_id)[:32]
+        tr_id = masked_start(tr_id, 32)
         self._alarm(Alarm("quarantine", f"{tr_id} {reason}", f"a frame of {tr_id or '?'}: {reason}", now_us))
 
     def _set_records_aside(self, made: Rows, tr_id: str, now_us: int) -> None:

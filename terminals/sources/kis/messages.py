@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from terminals.masking import masked
+from terminals.masking import masked_start
 from terminals.sources.kis.planner import Registration
 
 PINGPONG: Final = "PINGPONG"
+_CODE, _TEXT = 32, 200  # characters that are kept of what the service says
 
 
 class Meaning(Enum):
@@ -115,8 +116,8 @@ def parse(text: str) -> Ping | Reply | None:
     tr_id, tr_key, output = header.get("tr_id"), header.get("tr_key"), _table(body, "output")
     named = isinstance(tr_id, str) and tr_id not in ("", "(null)") and isinstance(tr_key, str) and tr_key != ""
     return Reply(
-        masked(code.strip()),
-        masked(str(body.get("msg1", "")).strip())[:200],
+        masked_start(code.strip(), _CODE),
+        masked_start(str(body.get("msg1", "")).strip(), _TEXT),
         Registration(str(tr_id).strip(), str(tr_key).strip()) if named else None,
         str(output.get("key", "")),
         str(output.get("iv", "")),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from terminals.masking import masked
+from terminals.masking import masked, masked_start
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,20 @@ def test_what_may_be_a_key_a_token_or_an_account_is_taken_out(text, secret):
 )
 def test_what_an_operator_has_to_read_stays(text):
     assert masked(text) == text
+
+
+def test_a_megabyte_without_a_digit_stays_and_one_with_a_digit_goes():
+    letters = "a" * 1_000_000
+
+    assert masked(letters) == letters
+    assert masked(f"{letters} {letters}1") == f"{letters} ***"
+
+
+def test_the_start_of_a_long_text_has_no_half_of_a_secret():
+    key = "PSk" + "Ab3" * 11
+    words = "word " * 818  # up to 6 characters before where looking ends
+
+    assert masked_start(words + key, 5000) == words + "***"
+    assert masked_start(key * 30_000, 32) == "***"
+    assert masked_start("a" * 1_000_000, 32) == "***"
+    assert masked_start(f"refused: {key}, again", 14) == "refused: ***, "
