@@ -103,17 +103,19 @@ class _Call:
 
 @dataclass(slots=True)
 class _Seat:
-    """A client and what it may still do: calls saved up, calls in flight."""
+    """A client and what it may still do: calls saved up, calls in flight. `probing`: one of them looks whether KIS is
+    back."""
 
     client: Client
     credit: float = 0.0
     in_flight: int = 0
+    probing: bool = False
     refused: KeyRefusedError | None = None
 
     @property
     def room(self) -> int:
         """Calls that may be begun now; while KIS is away, one at a time."""
-        if self.refused:
+        if self.refused or self.probing:
             return 0
         room, outage = int(self.credit) - self.in_flight, self.client.outage
         if outage.is_down:
@@ -245,6 +247,7 @@ class Collector:
             self._rotation.remove(call)
             self._rotation.append(call)
             chosen.credit -= 1.0
+            chosen.probing = chosen.client.outage.is_down
             task = asyncio.create_task(self._finish(call, chosen, sink, failed))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -286,7 +289,7 @@ class Collector:
             if not failed.done():
                 failed.set_exception(error)
         finally:
-            call.in_flight = False
+            call.in_flight = seat.probing = False
             seat.in_flight -= 1
 
     async def _ask(self, call: _Call, client: Client, sink: Sink) -> None:

@@ -1,7 +1,7 @@
 """Which stocks are wanted by what they are: [[masters]] in the file of --config chooses from KIS's master files.
 
-A file is downloaded when the program starts. Where it cannot be had the last one is taken, which is kept in the folder
-that all processes share.
+A file is downloaded when the program starts. Where it cannot be had, or is not whole, the last one is taken, which is
+kept in the folder that all processes share.
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import Any, Final
 from terminals import private
 from terminals.sources.contract import WrongInput
 from terminals.sources.kis import masters, shared_files
-from terminals.sources.kis.masters import MasterError, Stock
+from terminals.sources.kis.masters import Master, MasterError, Stock
 from terminals.sources.kis.wanted import Wanted, read_table
 from terminals.wire.language import gettext as _
 
@@ -22,6 +22,10 @@ MARKETS: Final = {"kospi": "kospi_code", "kosdaq": "kosdaq_code", "konex": "kone
 CLASSES: Final = {"stock": ("ST", "KN"), "etf": ("EF",), "etn": ("EN",), "reit": ("RT",)}
 """By the security group of the file; groups that are not here are chosen by nobody."""
 FEEDS: Final = ("krx", "nxt", "unified")
+MOST_UNREADABLE: Final = 0.01
+"""Of the lines of a whole file at most this share cannot be read."""
+LEAST_LEFT: Final = 0.5
+"""A whole file has at least this share of the stocks that the last one had."""
 _KNOWN: Final = ("markets", "classes", "feed", "kinds", "priority", "most")
 
 
@@ -29,7 +33,7 @@ def read_listed(
     tables: Mapping[str, Any], folder: Path, download: Callable[[str], bytes] = masters.download
 ) -> list[Wanted]:
     """What `tables["masters"]` chooses, of each table the largest companies first. WrongInput if a table is wrong, or a
-    file neither can be had nor was kept in `folder`."""
+    file neither can be had whole nor was kept in `folder`."""
     given = tables.get("masters", [])
     if not isinstance(given, list):
         raise WrongInput(_("masters must be tables: [[masters]]"))
@@ -64,14 +68,19 @@ def _words(table: Mapping[str, Any], name: str, known: list[str], default: list[
 
 def _stocks(name: str, folder: Path, download: Callable[[str], bytes]) -> list[Stock]:
     kept = folder / f"{name}.mst"
+    before = _kept(name, kept)
     try:
         content = download(name)
-        found = masters.parse(name, content)
+        found = _readable(name, content)
+        if before is not None and len(found.stocks) < LEAST_LEFT * len(before.stocks):
+            raise MasterError(
+                f"{name}.mst has {len(found.stocks)} stocks, the last one had {len(before.stocks)}: it is not whole;"
+                f" if it is, remove {kept}"
+            )
     except MasterError as error:
-        try:
-            found = masters.parse(name, kept.read_bytes())
-        except (OSError, MasterError):
+        if before is None:
             raise WrongInput(str(error)) from None
+        found = before
         log.warning("kis_master_of_before file=%s reason=%r", name, str(error))
     else:
         try:
@@ -82,3 +91,20 @@ def _stocks(name: str, folder: Path, download: Callable[[str], bytes]) -> list[S
     for problem in found.problems[:5]:
         log.warning("kis_master_line %s", problem)
     return found.stocks
+
+
+def _kept(name: str, kept: Path) -> Master | None:
+    """The file of before, if there is one that can be read."""
+    try:
+        return _readable(name, kept.read_bytes())
+    except (OSError, MasterError):
+        return None
+
+
+def _readable(name: str, content: bytes) -> Master:
+    """What is in a file. MasterError if too many of its lines cannot be read."""
+    found = masters.parse(name, content)
+    wrong, lines = len(found.problems), len(found.problems) + len(found.stocks)
+    if wrong > MOST_UNREADABLE * lines:
+        raise MasterError(f"{wrong} of {lines} lines of {name}.mst cannot be read, first: {found.problems[0]}")
+    return found

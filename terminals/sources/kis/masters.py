@@ -7,8 +7,10 @@ separate nine columns by bars. Layouts: stocks_info/*.h in KIS's own repository 
 
 import datetime as dt
 import io
+import lzma
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -147,7 +149,8 @@ def download(name: str, *, base_url: str = BASE_URL) -> bytes:
 
 
 def unpack(name: str, archive: bytes) -> bytes:
-    """The file `name`.mst in a zip archive. MasterError if there is none, or one too large to be it."""
+    """The file `name`.mst in a zip archive. MasterError if there is none, one too large to be it, or one whose packed
+    bytes are damaged."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             member = next((one for one in opened.infolist() if one.filename.lower() == f"{name}.mst"), None)
@@ -156,6 +159,8 @@ def unpack(name: str, archive: bytes) -> bytes:
             return opened.read(member)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise MasterError(f"{name}.mst.zip is no zip archive: {error}") from None
+    except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:  # bz2: OSError; a place: ValueError
+        raise MasterError(f"{name}.mst.zip is damaged: {error}") from None
 
 
 def parse(name: str, content: bytes) -> Master:

@@ -240,6 +240,18 @@ async def test_while_all_calls_fail_one_at_a_time_looks_whether_kis_is_back(
     assert caplog.text.count("kis_rest_back") == 1
 
 
+async def test_a_cycle_with_room_for_many_calls_has_one_while_kis_is_away(client, simulator):
+    collector = Collector([client], cycle_s=0.4)  # six calls a cycle
+    long_ago = asyncio.get_running_loop().time() - 1000.0
+    while not client.outage.is_down:
+        client.outage.failed(long_ago)
+
+    await collect(collector, [Target(code, Picture.BOOK) for code in simulator.market.stocks], cycles=1)
+
+    assert client.calls.made == 1
+    assert not client.outage.is_down
+
+
 async def test_files_that_cannot_be_written_end_nothing_and_ask_for_no_token(simulator, account, tmp_path, caplog):
     """A full disk, or a folder that may not be written: a folder in the place of the file has the same effect."""
     in_the_way = tmp_path / f"{account.key_id}.token.new"

@@ -1,5 +1,8 @@
 """[[masters]] chooses stocks by market and class, the largest first, from today's files or the last there were."""
 
+import io
+import zipfile
+
 import pytest
 
 from terminals.sources.contract import WrongInput
@@ -76,6 +79,40 @@ def test_a_file_that_cannot_be_had_is_the_last_one_that_could(tmp_path, caplog):
     assert chosen(tmp_path, {"markets": ["kospi"]}, download=away) == before
     assert "kis_master_of_before" in caplog.text
     assert (tmp_path / "kospi_code.mst").stat().st_mode & 0o777 == 0o600
+
+
+def damaged(name):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr(f"{name}.mst", LINES)
+    content = bytearray(archive.getvalue())
+    at = content.index(f"{name}.mst".encode()) + len(f"{name}.mst")
+    content[at : at + 40] = b"\xff" * 40
+    return masters.unpack(name, bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("download", "reason"),
+    [
+        (damaged, "damaged"),
+        (lambda name: LINES[: 2 * len(kospi_line())], "2 stocks, the last one had 6"),
+        (lambda name: LINES[:-100], "1 of 6 lines"),
+    ],
+    ids=["damaged", "cut between two lines", "cut in a line"],
+)
+def test_a_file_that_is_not_whole_is_the_last_one_that_was_and_does_not_replace_it(tmp_path, caplog, download, reason):
+    before = chosen(tmp_path, {"markets": ["kospi"]})
+
+    assert chosen(tmp_path, {"markets": ["kospi"]}, download=download) == before
+    assert (tmp_path / "kospi_code.mst").read_bytes() == LINES
+    assert "kis_master_of_before" in caplog.text
+    assert reason in caplog.text
+
+
+def test_a_file_that_is_not_whole_is_not_taken_where_there_is_none_of_before(tmp_path):
+    with pytest.raises(WrongInput, match="1 of 6 lines"):
+        chosen(tmp_path, {"markets": ["kospi"]}, download=lambda name: LINES[:-100])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

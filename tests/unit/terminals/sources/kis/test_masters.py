@@ -127,6 +127,19 @@ def test_what_is_no_zip_archive_or_has_another_file_is_refused():
             masters.unpack("kospi_code", wrong)
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("put", [b"\xff" * 40, b""], ids=["overwritten", "cut out"])
+def test_an_archive_whose_packed_bytes_are_damaged_is_refused(packing, put):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", packing) as opened:
+        opened.writestr("kospi_code.mst", kospi_line() * 20)
+    content = archive.getvalue()
+    at = content.index(b"kospi_code.mst") + len(b"kospi_code.mst")
+
+    with pytest.raises(MasterError):
+        masters.unpack("kospi_code", content[:at] + put + content[at + 40 :])
+
+
 async def test_a_file_is_downloaded_without_a_key(simulator):
     base = f"{simulator.url}/common/master"
 
