@@ -24,7 +24,7 @@ JOBS    ?= 2
 ARGS    ?=
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 setup: $(VENV)/dev servers  ## the environment for development and the private servers, without starting anything
 
@@ -35,7 +35,7 @@ run: $(VENV)/embedded  ## everything, locally; PORT=8000; REPLAY=trades.csv inst
 test: $(VENV)/dev servers  ## every test on SQLite with Valkey, what touches a database on MariaDB and PostgreSQL with Redis, too; ARGS="-k name"
 	@$(MAKE) --no-print-directory -k -j3 --output-sync=target test-sqlite test-mariadb test-postgresql
 
-test-sqlite: $(VENV)/dev servers
+test-sqlite: $(VENV)/dev servers  ## the part of `make test` on SQLite; test-mariadb and test-postgresql are the others
 	@NARU_REQUIRE_SERVERS=1 DB=sqlite exec $(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 # Status 5: ARGS chose none of theirs. The shell has something to do afterwards, so it hands on what ends it.

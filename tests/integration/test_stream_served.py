@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import websockets
 
+from marketdata import alarms
 from tests.integration.serving import CODES, PATIENCE_S, REPLAY, SIMULATOR, and_leave, commit, connect, minute, serving
 from tests.integration.test_lost_connections import frozen
 from tests.market import DAY_US, MINUTE_US, NINE_US
@@ -191,6 +192,7 @@ def test_the_first_page_moves(web, serving, chromium):
     rows = [(begin + number * MINUTE_US, str(70_000 + number)) for number in range(60)]
     trades = [{"time": at, "price": text, "symbol": code} for at, text in rows for code in CODES]
     serving.commit(trades, source=SIMULATOR)
+    alarms.raise_alarm("partitions_short", "room ends", subject="market_data_tick")
     wrong = []
     # The player runs an event loop in this thread, where Django lets nobody ask the database.
     with sync_playwright() as player, ThreadPoolExecutor(1) as aside:
@@ -216,6 +218,7 @@ def test_the_first_page_moves(web, serving, chromium):
         narrow = browser.new_page(viewport={"width": 390, "height": 844})
         narrow.goto(f"http://{web}/")
         narrow.wait_for_selector('#link[data-state="live"]', timeout=60_000)
+        expect(narrow.locator("#alarms")).to_have_text("alarms 1 · partitions_short")
         overflow = narrow.evaluate("document.documentElement.scrollWidth > innerWidth")
         browser.close()
 
@@ -259,6 +262,9 @@ def test_a_new_day_is_compared_with_the_day_before_without_a_reload(web, serving
         aside.submit(and_leave, lambda: serving.commit(day(2, (1, "360")), source=REPLAY)).result()
         expect(page.locator("#change")).to_contain_text("20.00%", timeout=60_000)
         expect(page.locator("#legend")).to_contain_text("open 330 high 360 low 330 close 360", timeout=60_000)
+        aside.submit(and_leave, lambda: serving.commit(day(2, (2, "300")), source=REPLAY)).result()
+        expect(page.locator("#change")).to_have_text("0 (0.00%)", timeout=60_000)
+        expect(page.locator('#watch tr[data-code="005930"] td').nth(2)).to_have_text("0.00%")
         assert page.evaluate("window.untouched")
         browser.close()
 

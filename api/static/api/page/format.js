@@ -43,7 +43,7 @@ export function change(last, reference) {
   if (!reference || last === undefined) return { text: "–", way: "", arrow: "" };
   const difference = last - reference;
   const way = difference > 0 ? "up" : difference < 0 ? "down" : "";
-  const arrow = difference > 0 ? "▲" : difference < 0 ? "▼" : "–";
+  const arrow = difference > 0 ? "▲" : difference < 0 ? "▼" : "";
   return { way, arrow, difference, percent: `${number(Math.abs((difference / reference) * 100), 2)}%` };
 }
 

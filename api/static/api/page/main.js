@@ -132,7 +132,7 @@ function price() {
   const digits = digitsOf(row.last);
   const { way, arrow, difference, percent } = change(row.last, row.reference);
   show("last").textContent = number(row.last, digits);
-  show("change").textContent = percent ? `${arrow} ${number(Math.abs(difference), Math.max(digits, digitsOf(row.reference)))} (${percent})` : "";
+  show("change").textContent = percent ? `${arrow} ${number(Math.abs(difference), Math.max(digits, digitsOf(row.reference)))} (${percent})`.trim() : "";
   show("change").title = row.against;
   show("last").className = show("change").className = way;
   document.title = `${number(row.last, digits)} ${show("name").textContent} · ${gettext("Naru")}`;

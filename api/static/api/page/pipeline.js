@@ -4,6 +4,7 @@ import * as rest from "./rest.js";
 
 const EVERY_MS = 2000;
 const POINTS = 60;
+const ALARMS = 5; // codes that are named
 
 export class Pipeline {
   #show; #before = null; #rates = [];
@@ -72,10 +73,12 @@ export class Pipeline {
   #upkeep({ t, upkeep }) {
     const { rolled, behind, backup, alarms } = upkeep;
     this.#show("rolled").textContent = rolled ? rolled.slice(5) : "–";
-    const kept = backup ? interpolate(gettext("backup %s"), [age((Date.parse(t) - Date.parse(backup)) / 1000)]) : gettext("no backup");
-    this.#show("upkeep").textContent = alarms.length ? interpolate(gettext("alarms %s · %s"), [number(alarms.length), alarms[0].code]) : kept;
-    this.#show("upkeep").title = alarms.map(({ code, subject, message }) => `${code} ${subject} ${message}`.trim()).join("\n");
-    this.#show("rolled").closest("article").classList.toggle("alarm", Boolean(behind || alarms.length));
+    this.#show("upkeep").textContent = backup ? interpolate(gettext("backup %s"), [age((Date.parse(t) - Date.parse(backup)) / 1000)]) : gettext("no backup");
+    const line = this.#show("alarms");
+    line.hidden = !alarms.length;
+    line.textContent = interpolate(gettext("alarms %s · %s"), [number(alarms.length), [...new Set(alarms.map(({ code }) => code))].slice(0, ALARMS).join(", ")]);
+    line.title = alarms.map(({ code, subject, message }) => `${code} ${subject} ${message}`.trim()).join("\n");
+    this.#show("rolled").closest("article").classList.toggle("alarm", Boolean(behind));
   }
 
   #draw() {

@@ -122,7 +122,7 @@ export class Watchlist {
     const [, price, moved] = row.element.children;
     const { way, arrow, percent } = change(row.last, row.reference);
     price.textContent = row.last === undefined ? "–" : number(row.last, digitsOf(row.last));
-    moved.textContent = percent ? `${arrow} ${percent}` : "–";
+    moved.textContent = percent ? `${arrow} ${percent}`.trim() : "–";
     moved.title = row.against;
     price.className = moved.className = way;
     if (row.blink) {
