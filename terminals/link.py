@@ -284,20 +284,22 @@ class Terminal:
         return all(self._spool_batch(one) for one in self._batchers if feed in (None, one.feed))
 
     def _spool_batch(self, batcher: Batcher) -> bool:
-        payload = batcher.encode(self._now_us())
         try:
-            self._append(payload)
+            self._append_batch(batcher)
         except spools.SpoolFull as error:
             if self.config.when_full == "block":
                 return False
             self._warn("dropping", str(error))
             self._drop_batch(batcher)
             return True
-        self._rows_sent += len(batcher)
-        self._batchers.forget(batcher)
         # Not before the batch: into a nearly full spool a gap still fits, and each dropped batch would bring its own.
         self._write_drops()
         return True
+
+    def _append_batch(self, batcher: Batcher) -> None:
+        self._append(batcher.encode(self._now_us()))
+        self._rows_sent += len(batcher)
+        self._batchers.forget(batcher)
 
     def _spool_gaps(self, payload: bytes) -> bool:
         try:
@@ -332,11 +334,9 @@ class Terminal:
         for batcher in self._batchers:
             rows, feed = len(batcher), batcher.feed
             try:
-                spooled = self._spool_batch(batcher)
-                reason = "spool_full"
-            except OSError as error:
-                spooled, reason = False, str(error)
-            if not spooled:
+                self._append_batch(batcher)
+            except (spools.SpoolFull, OSError) as error:
+                reason = "spool_full" if isinstance(error, spools.SpoolFull) else str(error)
                 self._drop_batch(batcher)
                 log.error("dropped_at_end feed=%s rows=%d reason=%r", feed, rows, reason)
         for attempt in range(2):

@@ -288,6 +288,28 @@ def test_a_disk_that_fails_lets_the_terminal_end_and_the_next_one_in(tmp_path, m
     Terminal(config(tmp_path)).close()
 
 
+def test_rows_that_were_spooled_are_not_dropped_because_a_gap_cannot_be_written(tmp_path, monkeypatch, caplog):
+    terminal = Terminal(config(tmp_path, when_full="drop"))
+    with monkeypatch.context() as full:
+        FullDisk(full)
+        terminal.report_gaps([wire.Gap(1, 5, 0, "volume_hole", "A", 7)])
+    append = terminal.spool.append
+
+    def no_gap(payload, *, beyond_capacity=False):
+        if beyond_capacity:
+            raise OSError(errno.EIO, "I/O error")
+        return append(payload)
+
+    monkeypatch.setattr(terminal.spool, "append", no_gap)
+    terminal.send(rows(3))
+
+    terminal.close()
+
+    assert (terminal.stats().rows_sent, terminal.stats().rows_dropped) == (3, 0)
+    assert "gap_not_written" in caplog.text
+    assert "dropped_at_end" not in caplog.text
+
+
 def test_rows_that_found_no_room_at_a_stop_are_known_to_who_sent_them(tmp_path):
     terminal = Terminal(config(tmp_path, capacity_bytes=200_000, batch_rows=100))
     terminal.interrupt()
