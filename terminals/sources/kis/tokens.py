@@ -147,6 +147,7 @@ class _Shared:
             try:
                 new = await self._issue()
             except KisError as error:
+                self._asked_at = self._wall()
                 if isinstance(error, UnavailableError) and error.trouble is Trouble.UNREACHABLE:
                     self._asked_at = before  # the service was not asked
                     self._store(old)
@@ -156,6 +157,7 @@ class _Shared:
                 log.warning("kis_token_too_soon file=%s try=%d", self._file.name, tries)
                 old = self._load()
                 continue
+            self._asked_at = self._wall()  # the service may have counted the question only just before its answer
             try:
                 self._store(new)
             except OSError as error:

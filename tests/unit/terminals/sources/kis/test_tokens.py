@@ -12,7 +12,7 @@ import pytest
 
 from terminals.sources.kis import network, shared_files
 from terminals.sources.kis.answers import KeyRefusedError, TokenTooSoonError, UnavailableError
-from terminals.sources.kis.tokens import Kept, Tokens
+from terminals.sources.kis.tokens import Kept, Tokens, _Shared
 from tests.unit.terminals.sources.kis.conftest import APPKEY, APPSECRET, LONG_S, account_at
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -221,6 +221,28 @@ async def test_a_file_that_vanishes_does_not_make_a_second_issue_within_the_minu
 
     assert new != old
     assert simulator.tokens_too_soon == 0
+
+
+async def test_the_minute_between_two_issues_begins_with_the_answer(tmp_path, monkeypatch):
+    wall, asked, answered = [1_000_000.0], [], []
+
+    async def issue():
+        asked.append(wall[0])
+        wall[0] += 5.0
+        answered.append(wall[0])
+        return Kept(f"token {len(asked)}", wall[0] + 80_000.0, wall[0])
+
+    async def sleep(seconds):
+        wall[0] += seconds
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    file = tmp_path / "one.token"
+    one = _Shared(file, issue, interval_s=60.0, wall=lambda: wall[0])
+    old = await one.get("")
+    file.unlink()
+
+    assert await one.get(old) == "token 2"
+    assert asked[1] - answered[0] >= 60.0
 
 
 async def test_an_approval_key_is_shared_too(simulator, account, http, tmp_path):
