@@ -33,6 +33,7 @@ from terminals.wire.language import gettext as _
 log = logging.getLogger("naru.kis")
 
 _LOOK_S: Final = 0.2
+_COUNT_S: Final = 1.0
 _LOG_S: Final = 10.0
 _EVENT_S: Final = 60.0
 _ROOM_S: Final = 0.02
@@ -87,7 +88,7 @@ class Kis:
         self._collector: Collector | None = None
         self._clients: list[Client] = []
         self._now_us: Callable[[], int] = wall_us
-        self._began = self._now = 0.0
+        self._numbers = status.Numbers(self._options.mode, 0.0, self._options.client)
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace, wanted: Sequence[Wanted]) -> "Kis":
@@ -129,12 +130,12 @@ class Kis:
         yield from asyncio.run(self._findings())
 
     def numbers(self) -> status.Numbers:
-        """How it stands."""
-        run_s = max(0.0, self._now - self._began)
+        """How it stood a moment ago, or at the end. For any thread."""
+        return self._numbers
+
+    def _count(self, streams: Streams, run_s: float) -> status.Numbers:
+        """How it stands. In the event loop alone, which changes what is counted."""
         polled = self._collector.stats() if self._collector else None
-        streams = self._streams
-        if streams is None:
-            return status.Numbers(self._options.mode, run_s, self._options.client)
         intake = streams.intake
         by_wish, refused = streams.coverage(), streams.refused()
         covered = list(by_wish.values())
@@ -209,10 +210,11 @@ class Kis:
                 now_us=pace.now_us,
             )
             streams.wish(wishes(self._wanted))
-            self._began = self._now = pace.now()
+            began = pace.now()
+            self._numbers = self._count(streams, 0.0)
             stack.enter_context(self._shown())
             stop = asyncio.Event()
-            tasks = [asyncio.create_task(streams.run()), asyncio.create_task(self._watch(pace, stop))]
+            tasks = [asyncio.create_task(streams.run()), asyncio.create_task(self._watch(streams, pace, stop))]
             if self._options.polling:
                 self._collector = Collector(clients, cycle_s=self._options.cycle_s)
                 tasks.append(asyncio.create_task(self._collector.run(self._targets, self._sink, stop)))
@@ -225,23 +227,27 @@ class Kis:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                self._numbers = self._count(streams, pace.now() - began)
 
-    async def _watch(self, pace: Pace, stop: asyncio.Event) -> None:
-        """Until the program is to stop; tells now and then how it stands."""
-        log_at = event_at = pace.now()
+    async def _watch(self, streams: Streams, pace: Pace, stop: asyncio.Event) -> None:
+        """Until the program is to stop; counts how it stands each second, and tells it now and then."""
+        began = count_at = log_at = event_at = pace.now()
         told: dict[str, int] = {}
         while await asyncio.to_thread(pace.wait, _LOOK_S):
-            self._now = now = pace.now()
+            now = pace.now()
+            if now < count_at:
+                continue
+            count_at = now + _COUNT_S
+            numbers = self._numbers = self._count(streams, now - began)
             if now >= log_at:
                 log_at = now + _LOG_S
-                numbers = self.numbers()
                 log.info("kis_status %s", json.dumps(numbers.brief(), separators=(",", ":")))
                 if numbers.coverage != told:  # then the server need not wait for its minute
                     told, event_at = numbers.coverage, now
                     log.warning("kis_coverage %s", " ".join(f"{how}={count}" for how, count in told.items()))
-            if now >= event_at and self._streams is not None:
+            if now >= event_at:
                 event_at = now + _EVENT_S
-                self._streams.intake.offer(Status(self.numbers().brief(), pace.now_us()))
+                streams.intake.offer(Status(numbers.brief(), pace.now_us()))
         stop.set()
 
     def _targets(self) -> list[Target]:

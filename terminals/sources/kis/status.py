@@ -1,5 +1,6 @@
 """How the source stands, as one table of numbers: for the window, for a monitor, for the server and for the log."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from terminals.sources.kis.streams import SessionStatus
+from terminals.wire import BODY_BYTES
 
 _CONDITIONS: Final = ("idle", "owned_elsewhere", "waiting", "connecting", "connected", "stopped")
 _DOUBTFUL: Final = {
@@ -109,11 +111,12 @@ class Numbers:
         """The same as plain values."""
         return asdict(self)
 
-    def brief(self) -> dict[str, object]:
-        """What fits an event on the server: of 20 appkeys at most."""
+    def brief(self) -> dict[str, Any]:
+        """What fits an event on the server: of 20 appkeys at most, and of as many as there is room for. The others are
+        counted in `sessions_left_out`."""
         left_out = ("sessions", "calls")
         found = {name: _short(value) for name, value in asdict(self).items() if name not in left_out}
-        found["sessions"] = [
+        sessions = found["sessions"] = [
             {
                 "name": one.name,
                 "condition": one.condition,
@@ -125,6 +128,10 @@ class Numbers:
             }
             for one in self.sessions[:20]
         ]
+        found["sessions_left_out"] = len(self.sessions) - len(sessions)
+        while sessions and _bytes(found) > BODY_BYTES:
+            sessions.pop()
+            found["sessions_left_out"] += 1
         return found
 
 
@@ -168,6 +175,10 @@ def table(numbers: Numbers) -> Group:
     return Group(sums, keys)
 
 
+def _bytes(body: Mapping[str, object]) -> int:
+    return len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+
+
 def _short(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
@@ -206,7 +217,6 @@ class Metrics(Collector):
             ("server_offset_seconds", "This clock minus the server's", now.server_offset_s),
             ("refused", "Registrations that KIS refused", float(now.refused)),
             ("refused_polled", "Refused registrations that are polled", float(now.refused_polled)),
-            ("not_in_cycle", "Pictures the last cycle had no calls for", float(now.left_out)),
             ("success_ratio", "Good answers among REST requests", now.success_rate),
             ("cache_hit_ratio", "Pictures that were not sent again", now.cache_hit_rate),
             ("buffered_messages", "Messages that wait for the decoder", float(now.buffered)),

@@ -63,6 +63,7 @@ def test_the_server_gets_them_in_an_event_however_many_appkeys_there_are():
     events.append(kind=Kind.STATUS, event="vendor_status", time_us=1, body=numbers.brief())
 
     assert len(events) == 1
+    assert numbers.brief()["sessions_left_out"] == 100 - len(numbers.brief()["sessions"])
     brief = NUMBERS.brief()
     for name in (
         "client",
@@ -79,3 +80,15 @@ def test_the_server_gets_them_in_an_event_however_many_appkeys_there_are():
         {"name": "one", "condition": "owned_elsewhere", "active": 3, "planned": 5, "refused": 2, "offset_s": -2.5,
          "requests": 6}
     ]  # fmt: skip
+
+
+def test_sessions_with_long_names_are_told_as_far_as_they_fit_an_event():
+    many = [dataclasses.replace(ONE, name=f"{number} " + "실전투자" * 12) for number in range(20)]
+    numbers = dataclasses.replace(NUMBERS, sessions=many)
+
+    brief = numbers.brief()
+    wire.Events().append(kind=Kind.STATUS, event="vendor_status", time_us=1, body=brief)
+
+    assert 1 < len(brief["sessions"]) < 20
+    assert [one["name"] for one in brief["sessions"]] == [one.name for one in many[: len(brief["sessions"])]]
+    assert brief["sessions_left_out"] == 20 - len(brief["sessions"])
