@@ -8,10 +8,11 @@ anew.
 import contextlib
 import logging
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from terminals.backoff import Backoff
+from terminals.clock import wall_us
 from terminals.link import Interrupted
 from terminals.masking import masked
 from terminals.recording import Recorder
@@ -99,8 +100,10 @@ class Stream:
         decoder: Decoder,
         recorder: Recorder,
         rng: random.Random | None = None,
+        wall_us: Callable[[], int] = wall_us,
     ) -> None:
-        self._blpapi, self._settings = blpapi, settings
+        """`wall_us` is the clock by which the terminal says when a batch was closed."""
+        self._blpapi, self._settings, self._wall_us = blpapi, settings, wall_us
         self._decoder, self._recorder = decoder, recorder
         self._backoff = Backoff(rng or random.SystemRandom())
         self._given_up: set[str] = set()  # Bloomberg will not have them, however often they are asked for
@@ -121,7 +124,8 @@ class Stream:
     def run(self, terminal: Receiver, pace: Pace) -> bool:
         """Stream until stopped. What is missing at the end is told as a gap, and what was while nothing ran."""
         if (last_us := terminal.spool.last_captured_us) is not None:
-            self._decoder.resume(last_us)
+            # That is by this machine's clock; what is received is stamped by the server's.
+            self._decoder.resume(last_us + pace.now_us() - self._wall_us())
         try:
             while pace.wait(0.0):
                 session = new_session(self._blpapi, self._settings)

@@ -185,6 +185,11 @@ class Intake:
         self._offered[_buffer_of(item)] += 1
         return True
 
+    def offer_or_lose(self, item: Item) -> None:
+        """Take what nobody offers again, or count it as lost."""
+        if not self.offer(item):
+            self.lose(item)
+
     def lose(self, item: Item) -> None:
         """Count what was offered in vain and is given up."""
         self.counts.overruns[_buffer_of(item)] += 1

@@ -28,13 +28,12 @@ from terminals.sources.kis.messages import Meaning, Ping, Reply
 from terminals.sources.kis.planner import Registration
 from terminals.sources.kis.reconnects import FLOOR_S, MOST_S, Reconnects
 from terminals.sources.kis.registrations import ANSWER_S, RETRY_S, SPACING_S, Registrations, State
+from terminals.sources.kis.service_clock import ServiceClock
 
 log = logging.getLogger("naru.kis")
 _PATH: Final = "/tryitout"
 _FRAME_BYTES: Final = 4 * 1024 * 1024
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
-# PINGPONG tells whole seconds: less than this is no difference between the clocks.
-_CLOCK_US: Final = 1_500_000
 
 
 class NoApprovalKey(Exception):
@@ -108,8 +107,6 @@ class Numbers:
     commands: int = 0
     data: int = 0
     overrun: int = 0
-    clock_offset_us: int = 0
-    """How far the clock of the service is ahead of this machine's."""
 
 
 class Session:
@@ -136,6 +133,7 @@ class Session:
         self.timing = timing or Timing()
         self._recorder = recorder or NoRecorder()
         self._clock, self._wall = clock, wall
+        self.service_clock = ServiceClock(lambda: int(wall() * 1_000_000))
         # Not for secrets: when to connect again.
         self._rng = rng or random.Random()  # noqa: S311  # see the line above
         self.registrations = Registrations(
@@ -199,7 +197,7 @@ class Session:
             await self._changed.wait()
 
     async def _wait(self, reconnects: Reconnects, at_least_s: float) -> None:
-        wait_s = reconnects.wait_s(self._wall(), at_least_s)
+        wait_s = reconnects.wait_s(time.time(), at_least_s)  # as who checks: by this machine's clock, which jumps less
         if wait_s > 0:
             self._set(Condition.WAITING, f"{wait_s:.1f} s before attempt {reconnects.attempts + 1}")
             await asyncio.sleep(wait_s)
@@ -207,7 +205,7 @@ class Session:
     async def _once(self, reconnects: Reconnects) -> _Ending:
         """One connection, from its beginning to its end."""
         self._set(Condition.CONNECTING)
-        reconnects.begin(self._wall())
+        reconnects.begin(time.time())
         self.numbers.connections += 1
         try:
             self._approval_key = await self._approval(self._refused_key)
@@ -283,7 +281,7 @@ class Session:
             case Reply() as reply:
                 await self._reply(reply)
             case None:
-                self._intake.offer(Message(message, self.now_us()))
+                self._intake.offer_or_lose(Message(message, self.now_us()))
 
     async def _reply(self, reply: Reply) -> None:
         named = f"{reply.code} {reply.text}"
@@ -445,17 +443,14 @@ class Session:
 
     def now_us(self) -> int:
         """Now, by the clock of the service as far as PINGPONG tells it."""
-        return int(self._wall() * 1_000_000) + self.numbers.clock_offset_us
+        return self.service_clock.now_us()
 
     def _compare_clocks(self, moment: str) -> None:
         try:
-            theirs = korean_time.read_moment(moment)
+            self.service_clock.heard(moment)
         except ValueError:
             return
-        # Their second began up to one second ago.
-        offset_us = theirs + 500_000 - int(self._wall() * 1_000_000)
-        self.numbers.clock_offset_us = offset_us if abs(offset_us) > _CLOCK_US else 0
-        if self.numbers.clock_offset_us:
+        if offset_us := self.service_clock.offset_us:
             self._alarm("clock", f"the clock of KIS is {offset_us / 1e6:+.1f} s from this machine's")
 
     def _note_loss(self, ending: _Ending) -> None:
@@ -491,7 +486,8 @@ class Session:
 
     def _alarm(self, code: str, text: str, *, subject: str = "") -> None:
         # Not by the clock of the service: what is of the server's future would be refused.
-        self._intake.offer(Alarm(code, subject or self.identity.name, text, int(self._wall() * 1_000_000)))
+        alarm = Alarm(code, subject or self.identity.name, text, int(self._wall() * 1_000_000))
+        self._intake.offer_or_lose(alarm)
 
 
 def own(folder: Path, identity: Identity) -> FileLock:

@@ -247,7 +247,7 @@ class Kis:
                     log.warning("kis_coverage %s", " ".join(f"{how}={count}" for how, count in told.items()))
             if now >= event_at:
                 event_at = now + _EVENT_S
-                streams.intake.offer(Status(numbers.brief(), pace.now_us()))
+                streams.intake.offer_or_lose(Status(numbers.brief(), pace.now_us()))
         stop.set()
 
     def _targets(self) -> list[Target]:

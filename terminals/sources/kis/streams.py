@@ -119,7 +119,7 @@ class Streams:
                 failures=one.numbers.failures,
                 overrun=one.numbers.overrun,
                 pings=one.numbers.pings,
-                clock_offset_s=one.numbers.clock_offset_us / 1e6,
+                clock_offset_s=one.service_clock.offset_us / 1e6,
                 data_age_s=one.data_age_s,
             )
             for name, one in self.sessions.items()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from terminals import wire
-from terminals.clock import Clock
+from terminals.clock import Clock, wall_us
 from terminals.finding import Level
 from terminals.recording import NoRecorder
 from terminals.sources.bloomberg import live, probe
@@ -31,6 +31,14 @@ ROOT = Path(__file__).resolve().parents[5]
 SAMSUNG, KOSPI, GONE = "005930 KS Equity", "KOSPI Index", "999999 KS Equity"
 SECURITIES = {SAMSUNG: "005930", KOSPI: "KOSPI"}
 PATIENCE_S = 60.0
+NOW_US = 1_800_000_000_000_000
+
+
+class Still(Clock):
+    """The server's time stands."""
+
+    def now_us(self):
+        return NOW_US
 
 
 class Fast(Clock):
@@ -56,11 +64,11 @@ def desk(monkeypatch):
 
 
 @contextlib.contextmanager
-def streaming(clock=Clock, recorder=None, before_us=None, **options):
+def streaming(clock=Clock, recorder=None, before_us=None, wall_us=wall_us, **options):
     """The source in a thread, until the test has seen enough."""
     stop, got = threading.Event(), Got(before_us)
     settings = Settings(options.pop("securities", SECURITIES), **{"recover_s": 3600.0, **options})
-    stream = live.Stream(blpapi, settings, Decoder(settings), recorder or NoRecorder())
+    stream = live.Stream(blpapi, settings, Decoder(settings), recorder or NoRecorder(), wall_us=wall_us)
     thread = threading.Thread(target=stream.run, args=(got, clock(stop)), daemon=True)
     thread.start()
     try:
@@ -98,14 +106,22 @@ def test_pictures_come_first_then_trades(desk):
 
 
 def test_what_happened_since_an_earlier_run_ended_is_a_gap_of_each_symbol(desk):
-    with streaming(before_us=1_000_000) as got:
+    with streaming(Still, before_us=NOW_US - 10_000_000, wall_us=lambda: NOW_US) as got:
         painted(got)
         wait(lambda: len(got.gaps) == 2, "the gaps")
 
     assert {(gap.symbol, gap.from_us, gap.reason) for gap in got.gaps} == {
-        (symbol, 1_000_000, "bloomberg_disconnected") for symbol in SECURITIES.values()
+        (symbol, NOW_US - 10_000_000, "bloomberg_disconnected") for symbol in SECURITIES.values()
     }
     assert got.order.index("gap") < got.order.index("SNAPSHOT")
+
+
+@pytest.mark.parametrize("ahead_us", [90_000_000, -90_000_000])
+def test_a_gap_over_a_restart_is_by_the_clock_of_the_server_when_the_pc_has_another(desk, ahead_us):
+    with streaming(Still, before_us=NOW_US + ahead_us - 10_000_000, wall_us=lambda: NOW_US + ahead_us) as got:
+        wait(lambda: len(got.gaps) == 2, "the gaps")
+
+    assert {(gap.from_us, gap.to_us) for gap in got.gaps} == {(NOW_US - 10_000_000, NOW_US)}
 
 
 @pytest.mark.parametrize(("interval_s", "end"), [(0, ""), (5, "&interval=5")])

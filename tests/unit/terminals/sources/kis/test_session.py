@@ -1,0 +1,80 @@
+"""What a session does without a connection: its clocks, and what it says when nobody has room for it."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from terminals.sources.kis.intake import Intake, PolledRows
+from terminals.sources.kis.losses import Losses
+from terminals.sources.kis.planner import Registration
+from terminals.sources.kis.service_clock import ServiceClock
+from terminals.sources.kis.session import Condition, Identity, NoApprovalKey, Session
+from tests.unit.terminals.sources.kis.test_intake import terminal_in
+
+ONE = Identity("one", "one", "ws://127.0.0.1:1")
+NINE = "20261127090000"
+NINE_US = 1_795_737_600_500_000
+"""09:00:00 in Seoul, in the middle of the second."""
+
+
+@pytest.fixture
+def intake(tmp_path):
+    """With room for one."""
+    terminal = terminal_in(tmp_path)
+    yield Intake(terminal, tmp_path / "kis", most_messages=1)
+    terminal.close()
+
+
+async def refused(key):
+    raise NoApprovalKey("not known", is_final=True)
+
+
+def session_of(intake, folder, **options):
+    made = Session(ONE, refused, intake, Losses(intake.offer), folder, **options)
+    made.want([Registration("H0STCNT0", "005930")])
+    return made
+
+
+def test_the_time_of_kis_stays_when_our_clock_is_set_right_by_the_server():
+    ours, steady = NINE_US - 90_000_000, 5_000_000
+    clock = ServiceClock(lambda: ours, lambda: steady)
+    assert (clock.now_us(), clock.offset_us) == (ours, 0)
+
+    clock.heard(NINE)
+    assert (clock.now_us(), clock.offset_us) == (NINE_US, 90_000_000)
+
+    ours, steady = NINE_US + 3_000_000, steady + 3_000_000  # the server's WELCOME
+    assert (clock.now_us(), clock.offset_us) == (NINE_US + 3_000_000, 0)
+
+    ours += 1_000_000  # less than PINGPONG can tell
+    assert (clock.now_us(), clock.offset_us) == (ours, 0)
+
+
+def test_what_is_no_time_is_refused_and_the_one_of_before_stays():
+    clock = ServiceClock(lambda: NINE_US - 90_000_000, lambda: 0)
+    clock.heard(NINE)
+
+    with pytest.raises(ValueError, match="soon"):
+        clock.heard("soon")
+
+    assert clock.now_us() == NINE_US
+
+
+async def test_when_it_connected_is_kept_by_the_clock_of_the_machine_as_a_check_keeps_it(intake, tmp_path):
+    running = session_of(intake, tmp_path / "state", wall=lambda: time.time() - 90.0)
+
+    began = time.time()
+    await asyncio.wait_for(running.run(), 60)
+
+    assert running.condition is Condition.STOPPED
+    assert began <= json.loads((tmp_path / "state" / "one.reconnects").read_bytes())["last_at"] <= time.time()
+
+
+async def test_an_alarm_there_is_no_room_for_is_counted(intake, tmp_path):
+    assert intake.offer(PolledRows("krx", []))
+
+    await asyncio.wait_for(session_of(intake, tmp_path / "state").run(), 60)
+
+    assert intake.counts.overruns == {"event": 1}
