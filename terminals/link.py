@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,8 @@ from terminals.session import Identity
 from terminals.uplink import Uplink
 from terminals.wire import BATCH_GAPS, BatchError, Gap, encode_gaps, reseq
 
-OUR_FAILURES = ("uplink_died", "spool_error")  # a thread of the terminal died: nothing that is sent would ever leave
+OUR_FAILURES = ("uplink_died", "spool_error")  # a thread of the terminal died, or its disk: nothing would ever leave
+CLOSED = sessions.Ended("terminal_closed", "the terminal is closed")
 
 log = logging.getLogger("naru.terminal")
 
@@ -58,21 +59,24 @@ class Stats:
     unacked: int
 
 
-class Failed(Exception):
-    """The terminal cannot go on; `ended.code` says why. What was spooled stays in the spool. `taken`: how many of the
-    rows that waited with it were taken."""
+class _Stopped(Exception):
+    """`taken`: how many of the rows that were sent with it are done with, from the first on; `unfit`: the places of
+    those of them that fit no column, and were not taken."""
 
     taken = 0
+    unfit: Collection[int] = ()
+
+
+class Failed(_Stopped):
+    """The terminal cannot go on; `ended.code` says why. What was spooled stays in the spool."""
 
     def __init__(self, ended: sessions.Ended) -> None:
         super().__init__(f"{ended.code}: {ended.message}")
         self.ended = ended
 
 
-class Interrupted(Exception):
-    """`interrupt` was called while waiting. `taken`: how many of the rows that waited with it were taken."""
-
-    taken = 0
+class Interrupted(_Stopped):
+    """`interrupt` was called while waiting."""
 
 
 class Terminal:
@@ -107,6 +111,7 @@ class Terminal:
         self.time = ServerTime(wall_us=self._now_us)
         """What time it is for those who stamp rows."""
         self._failure: sessions.Ended | None = None
+        self._closed = False
         self._rows_sent = self._rows_committed = self._rows_rejected = 0
         self._counted_epoch, self._counted_upto = self.spool.epoch, self.spool.last
         self._warned_at = self._sync_again_at = float("-inf")
@@ -128,32 +133,37 @@ class Terminal:
 
     def send(self, rows: Iterable[Row], *, feed: str | None = None) -> None:
         """Take rows of a feed, by default the terminal's own: ticks, order books and events in any mix. Blocks while
-        the spool is full (or drops and counts, if so configured); Failed if it never can, or a thread of ours has died.
+        the spool is full (or drops and counts, if so configured); Failed if it never can, if the disk takes nothing
+        any more, a thread of ours has died, or the terminal is closed. Failed and Interrupted tell what was taken.
 
         UnfitRows names the first row that fits no column and says which do not; all others are taken. BatchError for a
         feed that can be none, which takes none.
         """
         feed = feed or self.config.feed
         wrong: dict[int, str] = {}
+        taken = 0
         with self._changed:
             if self._failure and self._failure.code in OUR_FAILURES:
                 raise Failed(self._failure)
-            for place, row in enumerate(rows):
-                batcher = self._batchers.of(feed, row)
-                if batcher.full:
-                    try:
+            if self._closed:
+                raise Failed(CLOSED)
+            try:
+                for row in rows:
+                    batcher = self._batchers.of(feed, row)
+                    if batcher.full:
                         batcher = self._await_room(feed, row)
-                    except (Interrupted, Failed) as error:
-                        error.taken = place
-                        raise
-                if not len(batcher):
-                    self._work.set()
-                try:
-                    batcher.add(row, now=self._clock(), now_us=self._now_us())
-                except BatchError as error:
-                    wrong[place] = error.message
-                if batcher.full:
-                    self._spool_batch(batcher)
+                    if not len(batcher):
+                        self._work.set()
+                    try:
+                        batcher.add(row, now=self._clock(), now_us=self._now_us())
+                    except BatchError as error:
+                        wrong[taken] = error.message
+                    taken += 1
+                    if batcher.full:
+                        self._spool_batch(batcher)
+            except _Stopped as error:
+                error.taken, error.unfit = taken, list(wrong)
+                raise
         if wrong:
             others = f" ({len(wrong)} rows do not fit; all others were taken)"
             place, message = next(iter(wrong.items()))
@@ -163,8 +173,8 @@ class Terminal:
         """Say at once that something is missing of a feed, by default the terminal's own; behind all rows of it that
         were sent before. Blocks as `send` does, Failed if it never can; BatchError if one of the gaps says nothing.
 
-        A gap that cannot be written now (the disk is full and the terminal drops, or is stopped) is kept, and written
-        as soon as it can be, by `close` at the latest."""
+        A gap that cannot be written now (the disk is full and the terminal drops, or it fails, or is stopped) is kept,
+        and written as soon as it can be, by `close` at the latest; after that it is told in the log alone."""
         feed = feed or self.config.feed
         told = list(gaps)
         payloads = [
@@ -183,7 +193,10 @@ class Terminal:
                         break
                     written += BATCH_GAPS
             finally:
-                if told[written:]:
+                if self._closed:
+                    for gap in told[written:]:
+                        _log_untold(feed, gap)
+                elif told[written:]:
                     self._drop_counter(feed).keep(told[written:], now=self._clock())
 
     def flush(self) -> None:
@@ -240,9 +253,12 @@ class Terminal:
 
     def close(self) -> None:
         """Spool what was collected, say BYE, end the threads. What is unacked is sent at the next start. What cannot
-        be spooled is counted and told as a gap, for which the spool has kept room on the disk."""
+        be spooled is counted and told as a gap, for which the spool has kept room on the disk. Whoever sends after
+        that, or still waits, gets Failed."""
         with self._changed:
+            self._closed = True
             self._spool_or_drop_all()
+            self._changed.notify_all()
         self._stopping.set()
         self._work.set()
         if self._keeper.ident is not None:
@@ -259,6 +275,8 @@ class Terminal:
         while True:
             if self._failure:
                 raise Failed(self._failure)
+            if self._closed:
+                raise Failed(CLOSED)
             if done() or (deadline is not None and self._clock() >= deadline):
                 return
             if self._interrupted.is_set():
@@ -335,25 +353,27 @@ class Terminal:
             rows, feed = len(batcher), batcher.feed
             try:
                 self._append_batch(batcher)
-            except (spools.SpoolFull, OSError) as error:
-                reason = "spool_full" if isinstance(error, spools.SpoolFull) else str(error)
+            except (spools.SpoolFull, Failed) as error:
+                reason = error.ended.message if isinstance(error, Failed) else "spool_full"
                 self._drop_batch(batcher)
                 log.error("dropped_at_end feed=%s rows=%d reason=%r", feed, rows, reason)
         for attempt in range(2):
             try:
                 self._write_drops()
-            except OSError as error:
-                log.error("gap_not_written reason=%r", str(error))
+            except Failed as error:
+                log.error("gap_not_written reason=%r", error.ended.message)
             if attempt == 0 and any(one.waits for one in self._drops.values()):
                 self.spool.release_reserve()
         for gap, feed in [(gap, one.feed) for one in self._drops.values() for gap in one.gaps()]:
-            log.error(
-                "not_told feed=%s symbol=%s rows=%d missing=%s from_us=%d to_us=%d reason=%r",
-                feed, gap.symbol or "-", gap.rows, gap.missing, gap.from_us, gap.to_us, gap.reason,
-            )  # fmt: skip
+            _log_untold(feed, gap)
 
     def _append(self, payload: bytes, *, beyond_capacity: bool = False) -> None:
-        seq = self.spool.append(payload, beyond_capacity=beyond_capacity)
+        try:
+            seq = self.spool.append(payload, beyond_capacity=beyond_capacity)
+        except (spools.SpoolError, OSError) as error:
+            ended = sessions.Ended("spool_error", str(error))
+            self._fail(ended)
+            raise Failed(ended) from error
         if self._journal:
             self._journal.note(seq, reseq(payload, seq))
         self._work.set()
@@ -425,6 +445,13 @@ class Terminal:
 
     def _now_us(self) -> int:
         return int(self._wall() * 1_000_000)
+
+
+def _log_untold(feed: str, gap: Gap) -> None:
+    log.error(
+        "not_told feed=%s symbol=%s rows=%d missing=%s from_us=%d to_us=%d reason=%r",
+        feed, gap.symbol or "-", gap.rows, gap.missing, gap.from_us, gap.to_us, gap.reason,
+    )  # fmt: skip
 
 
 __all__ = ["Address", "Config", "Failed", "Identity", "Interrupted", "Row", "Stats", "Terminal"]

@@ -338,12 +338,13 @@ class Intake:
             self._terminal.send(rows, feed=feed)
         except BatchError as error:
             unfit = set(error.places) if isinstance(error, UnfitRows) else range(len(rows))
-            self.counts.unfit += len(unfit)
             log.error("kis_row_unfit feed=%s rows=%d reason=%r", feed, len(unfit), error.message)
         except (Interrupted, Failed) as error:
             self.failure = error
+            unfit = set(error.unfit)
             self._count_not_taken(feed, rows[error.taken :])
             rows = rows[: error.taken]
+        self.counts.unfit += len(unfit)
         kinds = self.counts.rows
         for place, row in enumerate(rows):
             if place not in unfit:

@@ -310,6 +310,70 @@ def test_rows_that_were_spooled_are_not_dropped_because_a_gap_cannot_be_written(
     assert "dropped_at_end" not in caplog.text
 
 
+class FailingDisk:
+    """The spool's `at`-th write and all that follow fail, for another reason than want of room, until it is mended."""
+
+    def __init__(self, monkeypatch, at):
+        self._left, self._write, self.mended = at, os.write, False
+        monkeypatch.setattr("terminals.spool.os.write", self.write)
+
+    def write(self, descriptor, data):
+        self._left -= 1
+        if self._left <= 0 and not self.mended:
+            raise OSError(errno.EIO, "I/O error")
+        return self._write(descriptor, data)
+
+
+def test_a_disk_that_fails_ends_the_terminal_and_tells_which_rows_were_taken_and_which_were_unfit(
+    tmp_path, monkeypatch
+):
+    terminal = Terminal(config(tmp_path, batch_rows=10))
+    disk = FailingDisk(monkeypatch, at=4)
+    sent = rows(95)
+    sent[3]["price"] = 1.5
+
+    with pytest.raises(Failed, match=r"spool_error.*I/O error") as failed:
+        terminal.send(sent)
+    with pytest.raises(Failed, match="spool_error") as again:
+        terminal.send(rows(1))
+    with pytest.raises(Failed, match="spool_error"):
+        terminal.report_gaps([wire.Gap(1, 2, 0, "volume_hole", "A", 7)])
+    disk.mended = True
+    terminal.close()
+
+    assert (failed.value.taken, failed.value.unfit, again.value.taken) == (41, [3], 0)
+    assert terminal.stats().rows_sent == 40
+    assert gaps_in(tmp_path) == [wire.Gap(1, 2, 0, "volume_hole", "A", 7)]
+
+
+def test_a_closed_terminal_takes_nothing_and_says_so_also_to_who_waits(tmp_path, caplog):
+    terminal = Terminal(config(tmp_path, capacity_bytes=200_000, batch_rows=100))
+    ended = []
+
+    def fill():
+        try:
+            terminal.send(rows(10_000))
+        except Failed as error:
+            ended.append(error)
+
+    waits = threading.Thread(target=fill, daemon=True)
+    waits.start()
+    until(lambda: terminal._warned_at > 0, seconds=60, what="a full spool")
+
+    terminal.close()
+
+    waits.join(60)
+    (failed,) = ended
+    stats = terminal.stats()
+    assert failed.ended.code == "terminal_closed"
+    assert failed.taken == stats.rows_sent + stats.rows_dropped
+    with pytest.raises(Failed, match="terminal_closed"):
+        terminal.send(rows(1))
+    with pytest.raises(Failed, match="terminal_closed"):
+        terminal.report_gaps([wire.Gap(1, 2, 0, "volume_hole", "B", 7)])
+    assert "not_told feed=sim symbol=B" in caplog.text
+
+
 def test_rows_that_found_no_room_at_a_stop_are_known_to_who_sent_them(tmp_path):
     terminal = Terminal(config(tmp_path, capacity_bytes=200_000, batch_rows=100))
     terminal.interrupt()

@@ -1,10 +1,13 @@
 """The thread between sessions and spool ends whatever the spool does, and tells what it did not take."""
 
+import errno
+import os
+
 import pytest
 
 from terminals import spool as spools
 from terminals import wire
-from terminals.link import Address, Config, Identity, Interrupted, Terminal
+from terminals.link import Address, Config, Failed, Identity, Interrupted, Terminal
 from terminals.sources.kis import intake as intakes
 from terminals.sources.kis.intake import Intake, Lost, PolledRows
 from terminals.wire import Kind
@@ -70,3 +73,32 @@ def test_an_error_in_the_thread_ends_it_too_and_what_came_behind_it_is_counted(t
     terminal.close()
     assert intake.failure is not None
     assert intake.counts.not_taken == 10
+
+
+def test_of_rows_that_a_failing_disk_refuses_each_is_taken_or_unfit_or_told(tmp_path, monkeypatch):
+    terminal = terminal_in(tmp_path)
+    intake = Intake(terminal, tmp_path / "kis")
+    sent = pictures(0, 95)
+    sent[3]["price"] = 1.5
+    write, left = os.write, iter(range(3))
+
+    def fail(descriptor, data):
+        if next(left, None) is None:
+            raise OSError(errno.EIO, "I/O error")
+        return write(descriptor, data)
+
+    monkeypatch.setattr("terminals.spool.os.write", fail)
+    intake.process(PolledRows("krx", sent))
+    monkeypatch.setattr("terminals.spool.os.write", write)
+    intake.start()
+    intake.close()
+    terminal.close()
+
+    told = [(wire.parse_header(payload), payload) for _seq, payload in spools.read(tmp_path / "spool")]
+    rows = sum(header.rows for header, _payload in told if header.encoding is not wire.Encoding.GAP)
+    gaps = [gap for header, payload in told if header.encoding is wire.Encoding.GAP
+            for gap in wire.parse_gaps(payload, header)]  # fmt: skip
+    assert isinstance(intake.failure, Failed)
+    assert (rows, intake.counts.rows["snapshot"], intake.counts.unfit) == (40, 40, 1)
+    assert [(gap.reason, gap.rows) for gap in gaps] == [("not_taken", 54)]
+    assert intake.counts.not_taken == 54
