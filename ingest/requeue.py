@@ -134,6 +134,7 @@ def run(selection: Selection, *, asked_by: str, dry_run: bool = False) -> Iterat
             held = error
             break
         except Exception as error:  # noqa: BLE001 - told with the batch; nothing of it was changed
+            connections.drop()  # it may have been interrupted at the end of its transaction: the next is no part of it
             yield Result(batch=number, error=f"{type(error).__name__}: {error}"[:500])
     if not dry_run:
         announce()

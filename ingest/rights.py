@@ -25,10 +25,9 @@ from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import reject_reasons, scopes
 from marketdata.types import ticks as ticks_module
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
+from marketdata.types.ticks import SEQ_BITS, STREAM_SHIFT, Mask, Ticks
 from terminals import wire
 
-STREAM_SHIFT = SEQ_BITS + TICK_BITS
 NEAR_DAYS = 10  # dates this near to today are ordinary business and use up no quota
 REMEMBERED = 10_000
 ALLOW = "If that is right, allow it in the admin (clients)"
@@ -163,7 +162,9 @@ class Rights:
                 faults[code] = Fault.MARKET_REFUSED
         if client is not None:
             left = [code for code in batch.named if code not in faults]
-            others = self._owned_by_others(batch.feed, left, client)
+            # Only rows make an owner: one that stands by tells of gaps too.
+            others = [] if self._is_shared(batch.feed, client) else self._owners.of_others(batch.feed, left, client)
+            self._tell_others(batch.feed, sorted(others), client)
             faults |= dict.fromkeys(others, Fault.FEED_REFUSED)
         return faults
 
@@ -201,7 +202,7 @@ class Rights:
             return True
         if client.kinds != scopes.ANY or client.markets != scopes.ANY:
             return False
-        if client.shares_feeds or self._shared(feed):
+        if self._is_shared(feed, client):
             return True
         named = {code for batch in batches if batch.decoded is not None for code in batch.decoded.symbols}
         return self._owners.owns(feed, named, client)
@@ -233,10 +234,15 @@ class Rights:
 
     def _owned_by_others(self, feed: str, codes: Sequence[str], client: Client) -> list[str]:
         """The symbols whose feed belongs to another client, with an alarm; what belongs to nobody is this one's now."""
-        if client.shares_feeds or self._shared(feed):
+        if self._is_shared(feed, client):
             return []
         owned = self._owners.owned(feed, codes, client)
         others = [code for code in codes if code not in owned]
+        self._tell_others(feed, others, client)
+        return others
+
+    def _tell_others(self, feed: str, others: Sequence[str], client: Client) -> None:
+        """Raise the alarm that a client sends what belongs to others, if it does."""
         if others:
             alarms.raise_often(
                 "feed_refused",
@@ -245,9 +251,11 @@ class Rights:
                 " send: *shared* in the admin",
                 subject=f"{client.name} {feed}",
             )
-        return others
 
-    def _shared(self, feed: str) -> bool:
+    def _is_shared(self, feed: str, client: Client) -> bool:
+        """Whether nobody owns what this client sends of a feed."""
+        if client.shares_feeds:
+            return True
         if self._clock() - self._feeds_read_at > self._keep_s:
             self._read_feeds()
         return self._feeds.get(feed, False)

@@ -121,7 +121,7 @@ def _judge(members: list[Batch]) -> tuple[list[TickGroup], list[RecordGroup]]:
     rights.refuse(members)
     for batch in members:  # a replay may bring symbols nobody registered; its client was given that right
         rights.register(batch, directory)
-    rights.judge_gaps(members, directory.find)
+    rights.judge_gaps(_unknown_gaps(members), directory.find)
     judge = functools.partial(rights.judge, find=directory.find)
     groups = batch_decoding.group(members, find=directory.find, recency=recency, trust=trust(), rights=judge)
     records: list[RecordGroup] = []
@@ -131,6 +131,13 @@ def _judge(members: list[Batch]) -> tuple[list[TickGroup], list[RecordGroup]]:
         )
     room.make([group.ticks for group in groups], records)
     return groups, records
+
+
+def _unknown_gaps(members: list[Batch]) -> list[Batch]:
+    """The batches of gaps that the ledger does not have: one that is sent again uses up no quota."""
+    told = [batch for batch in members if batch.decoded is not None and batch.decoded.gaps]
+    known = batch_ledger.checksums(batch.number for batch in told) if told else {}
+    return [batch for batch in told if batch.number not in known]
 
 
 def trust() -> Trust:

@@ -18,9 +18,10 @@ from api.serializers import NoQuery
 from celery_app import QUEUES
 from marketdata import alarms
 from marketdata.maintenance import dropped, rollover
-from marketdata.models import BackupRun, IngestBatch, RolloverRun, Source, Symbol
+from marketdata.models import BackupRun, IngestBatch, IngestStream, RolloverRun, Source, Symbol
 from marketdata.realtime import broker, feed, live_state
 from marketdata.storage import storage
+from marketdata.types.ticks import STREAM_SHIFT
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +100,16 @@ def _feeds(names: list[str], now_us: int) -> list[dict[str, Any]]:
 def _sources(now_us: int) -> list[dict[str, Any]]:
     """What sources last told of themselves within SOURCES_US: buffers, coverage, requests, appkeys."""
     newest: dict[str, dict[str, Any]] = {}
-    told = storage().read_events(now_us - SOURCES_US, now_us + SOURCES_US, limit=SOURCES_READ, kind=SOURCE_STATUS)
+    told = storage().read_events(
+        now_us - SOURCES_US, now_us + SOURCES_US, limit=SOURCES_READ, kind=SOURCE_STATUS, newest=True
+    )
+    streams = IngestStream.objects.filter(pk__in={event.event_id >> STREAM_SHIFT for event in told})
+    names = dict(streams.values_list("pk", "client__name"))
     for event in told:
-        client = str(event.body.get("client", ""))
-        newest[client] = {**event.body, "client": client, "feed": event.feed, "t": jsontext.time(event.time_us)}
+        # Whoever sent it, whatever it says itself: nobody tells the state of another.
+        client = names.get(event.event_id >> STREAM_SHIFT)
+        if client is not None:
+            newest[client] = {**event.body, "client": client, "feed": event.feed, "t": jsontext.time(event.time_us)}
     return [newest[client] for client in sorted(newest)]
 
 

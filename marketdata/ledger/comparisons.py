@@ -21,6 +21,7 @@ from marketdata.types.ticks import SEQ_BITS
 
 PIECE = 500
 MOST_HOLES = 100
+FEEDS_OF = 10_000  # batches around a hole whose feeds it may have been of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,13 @@ def tell_holes(client: Client, stream: int, upto: int) -> int:
     found = batch_ledger.holes(stream, whole + 1, upto, most=MOST_HOLES)
     if len(found) == MOST_HOLES:  # a sieve is told as one
         found[-1] = (found[-1][0], upto)
-    owner = IngestStream.objects.get(pk=stream)
-    feeds = _feeds(owner) if found else []
     with transaction.atomic():
+        owner = IngestStream.objects.select_for_update().get(pk=stream)
+        told = _told_upto(stream)  # by another one, at the same moment
+        if upto <= told:
+            return 0
+        found = [(max(first, told + 1), last) for first, last in found if last > told]
+        feeds = _feeds(owner, upto) if found else []
         for first, last in found:
             _keep_hole(owner, first, last, feeds)
         IngestStream.objects.filter(pk=stream).update(whole_upto=upto)
@@ -135,13 +140,16 @@ def _told_upto(stream: int) -> int:
     return whole if above.exists() else top
 
 
-def _feeds(owner: IngestStream) -> list[str]:
-    """What the batches of a spool may have been of: the feeds of those in the ledger, and those that belong to its
-    client."""
+def _feeds(owner: IngestStream, upto: int) -> list[str]:
+    """What the batches of a spool up to `upto` may have been of: the feeds of the newest of those in the ledger and of
+    the first behind them, and those that belong to its client. Not of all, for which a terminal would wait minutes."""
     low, high = owner.pk << SEQ_BITS, owner.pk << SEQ_BITS | batch_ledger.SEQ_MASK
-    carried = IngestBatch.objects.filter(batch__gte=low, batch__lte=high).values_list("feed", flat=True).distinct()
-    owned = FeedOwner.objects.filter(client=owner.client_id).values_list("feed", flat=True).distinct()
-    return sorted({feed for rows in (carried, owned) for feed in rows.order_by() if feed})
+    end = owner.pk << SEQ_BITS | upto
+    before = IngestBatch.objects.filter(batch__gte=low, batch__lte=end).order_by("-batch")
+    behind = IngestBatch.objects.filter(batch__gt=end, batch__lte=high).order_by("batch")
+    owned = FeedOwner.objects.filter(client=owner.client_id).order_by().values_list("feed", flat=True).distinct()
+    carried = [rows.values_list("feed", flat=True)[:FEEDS_OF] for rows in (before, behind)]
+    return sorted({feed for rows in (*carried, owned) for feed in rows if feed})
 
 
 def _keep_hole(owner: IngestStream, first: int, last: int, feeds: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from marketdata import alarms, metrics
 from marketdata.models import Alarm, Client, Feed, Gap, IngestStream, RolloverRun, Symbol, TradeDate
@@ -20,6 +20,7 @@ from marketdata.types.ticks import SEQ_BITS, STREAM_BITS
 
 DAY = datetime.timedelta(days=1)
 NEAR, REACHED = "quota_near", "quota_reached"
+FEW_GAPS = 1000
 
 
 class QuotaReached(Exception):
@@ -85,13 +86,27 @@ def _dates(_: Client | None) -> int:
 
 
 def _gaps(client: Client | None) -> int:
-    """Of the spools that may have sent since: those begun within the time, and the one before."""
-    since, chosen = _since(), Q()
+    """Of the spools that may have sent since: those begun within the time, and the one before. One more than the limit
+    tells as much as all of them, so no more are looked at."""
+    since, most, found = _since(), GAPS.limit_of(client) + 1, 0
     for stream, begun in IngestStream.objects.filter(client=client).order_by("-pk").values_list("pk", "created_at"):
-        chosen |= Q(batch__gte=stream << SEQ_BITS, batch__lt=(stream + 1) << SEQ_BITS)
-        if begun < since:
+        found += _gaps_of(stream, since, most - found)
+        if begun < since or found >= most:
             break
-    return Gap.objects.filter(chosen, created_at__gt=since).count() if chosen else 0
+    return found
+
+
+def _gaps_of(stream: int, since: datetime.datetime, most: int) -> int:
+    """How many gaps a spool reported since, at most `most`: of its newest ones, a few first, for its batches come in
+    order and are kept for longer than a year."""
+    told = Gap.objects.filter(batch__gte=stream << SEQ_BITS, batch__lt=(stream + 1) << SEQ_BITS)
+    found = 0
+    for read in sorted({min(FEW_GAPS, most), most}):
+        newest = told.order_by("-batch", "-idx")[:read]
+        found = newest.aggregate(since=Count("pk", filter=Q(created_at__gt=since)))["since"]
+        if found < read:
+            break
+    return found
 
 
 def _raise(setting: str, own: str = "") -> str:

@@ -61,6 +61,16 @@ class Owners:
                 self._refused[feed, symbol, client.pk] = now + self._keep_s
         return mine
 
+    def of_others(self, feed: str, symbols: Iterable[str], client: Client) -> set[str]:
+        """Those of the symbols whose feed belongs to another client that may send; takes nothing that belongs to
+        nobody."""
+        self._refresh()
+        known = self._owner.get(feed, {})
+        owners = ((symbol, known.get(symbol)) for symbol in symbols)
+        others = {symbol: owner for symbol, owner in owners if owner is not None and owner != client.pk}
+        active = _active(set(others.values())) if others else set()
+        return {symbol for symbol, owner in others.items() if owner in active}
+
     def _refresh(self) -> None:
         now = self._clock()
         if now - self._read_at < self._keep_s:
@@ -93,11 +103,16 @@ def claim(feed: str, symbols: Sequence[str], client: Client) -> dict[str, int | 
         made = [FeedOwner(feed=feed, symbol=symbol, client=client, changed_us=now_us()) for symbol in new]
         FeedOwner.objects.bulk_create(made, ignore_conflicts=True)
     others = {owner for owner in there.values() if owner not in (None, client.pk)}
-    active = Client.objects.filter(pk__in=others, is_active=True, may_send=True)
-    gone = others - set(active.values_list("pk", flat=True))
+    gone = others - _active(others)
     if gone or None in there.values():
         rows.filter(Q(client=None) | Q(client__in=gone)).update(client=client, changed_us=now_us())
     return dict(rows.values_list("symbol", "client"))
+
+
+def _active(clients: Collection[int]) -> set[int]:
+    """Those of the clients that may send."""
+    active = Client.objects.filter(pk__in=clients, is_active=True, may_send=True)
+    return set(active.values_list("pk", flat=True))
 
 
 def _chosen(client: Client | None, feed: str | None, symbols: Iterable[str]) -> Q:

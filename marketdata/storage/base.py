@@ -502,8 +502,11 @@ class Storage(abc.ABC):
         """Store events; those already there are left alone. Returns how many were new."""
 
     @abc.abstractmethod
-    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
-        """Events with start_us <= time < end_us, ordered by (time, id)."""
+    def read_events(
+        self, start_us: int, end_us: int, *, limit: int, kind: str | None = None, newest: bool = False
+    ) -> list[MarketEvent]:
+        """Events with start_us <= time < end_us, ordered by (time, id): the first `limit` of them, or the last ones
+        (`newest`)."""
 
     @abc.abstractmethod
     def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:

@@ -206,12 +206,15 @@ class SideTables(Storage):
         ]  # fmt: skip
         return self._put("market_events", _EVENT, rows)
 
-    def read_events(self, start_us: int, end_us: int, *, limit: int, kind: str | None = None) -> list[MarketEvent]:
+    def read_events(
+        self, start_us: int, end_us: int, *, limit: int, kind: str | None = None, newest: bool = False
+    ) -> list[MarketEvent]:
+        order = "DESC" if newest else "ASC"
         rows = self._query(
             f"SELECT {self.TIME_US}, event_id, {self.DAYS}, feed, source, kind, symbol, {self.AS_TEXT.format('body')}"
             " FROM market_events WHERE event_time >= %s AND event_time < %s"
             + ("" if kind is None else " AND kind = %s")
-            + " ORDER BY event_time, event_id LIMIT %s",
+            + f" ORDER BY event_time {order}, event_id {order} LIMIT %s",
             [self._moment(start_us), self._moment(end_us), *([] if kind is None else [kind]), limit],
         )
         return [
@@ -219,7 +222,7 @@ class SideTables(Storage):
                 time_us=at, event_id=i, trade_date=day, feed=feed, source_id=source, kind=what, symbol=symbol,
                 body=json.loads(body),
             )
-            for at, i, day, feed, source, what, symbol, body in rows
+            for at, i, day, feed, source, what, symbol, body in (reversed(rows) if newest else rows)
         ]  # fmt: skip
 
     def put_latest(self, rows: Sequence[Latest]) -> None:

@@ -33,6 +33,7 @@ GREATEST = 10**18 - 1  # what DECIMAL(18, x) holds
 TICK_BITS = 13  # a batch has at most 5,000 rows
 SEQ_BITS = 32
 STREAM_BITS = 18
+STREAM_SHIFT = SEQ_BITS + TICK_BITS  # from the id of a row to the stream it came by
 KIND_NAMES = ("", "trade", "quote", "snapshot", "expected")
 SIDE_NAMES = ("", "buy", "sell")
 

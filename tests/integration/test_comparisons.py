@@ -76,6 +76,44 @@ def test_a_hole_in_a_spool_of_several_feeds_is_a_gap_of_each_of_them(is_known):
     assert "gaps of krx, nxt, unified" in Alarm.objects.get(code="ledger_hole").message
 
 
+def test_two_that_look_for_the_same_holes_at_once_tell_them_once(monkeypatch):
+    """A login and retention, or logins at two servers: the spool's row is locked for it."""
+    client = Client.objects.create_with_secret(name="twice", source=Source.objects.get(code="REPLAY"))[0]
+    stream = batch_ledger.open_stream(client, "0" * 16)
+    claim(stream, 1, 4)
+    look = batch_ledger.holes
+
+    def while_another_tells(*args, **kwargs):
+        monkeypatch.setattr(batch_ledger, "holes", look)
+        assert comparisons.tell_holes(client, stream, 3) == 1
+        return look(*args, **kwargs)
+
+    monkeypatch.setattr(batch_ledger, "holes", while_another_tells)
+    with CaptureQueriesContext(connection) as asked:
+        again = comparisons.tell_holes(client, stream, 6)
+
+    assert again == 1
+    assert sorted(Gap.objects.values_list("batch", "idx", "feed")) == [
+        (stream << 32 | 2, 0, "krx"), (stream << 32 | 5, 0, "krx")
+    ]  # fmt: skip
+    locks = [query for query in asked if "FOR UPDATE" in query["sql"]]
+    assert len(locks) == (2 if connection.features.has_select_for_update else 0)
+
+
+def test_the_feeds_of_a_hole_are_looked_for_near_it(monkeypatch):
+    monkeypatch.setattr(comparisons, "FEEDS_OF", 2)
+    client = Client.objects.create_with_secret(name="long", source=Source.objects.get(code="REPLAY"))[0]
+    stream = batch_ledger.open_stream(client, "0" * 16)
+    claim(stream, 1, feed="old")
+    claim(stream, 2, 3)
+    claim(stream, 5, 6, feed="nxt")
+    claim(stream, 7, feed="new")
+
+    comparisons.tell_holes(client, stream, 4)
+
+    assert sorted(Gap.objects.values_list("feed", flat=True)) == ["krx", "nxt"]
+
+
 def test_what_retention_forgot_is_no_hole_and_what_was_lost_before_is_told():
     client = Client.objects.create_with_secret(name="kept", source=Source.objects.get(code="REPLAY"))[0]
     stream = batch_ledger.open_stream(client, "0" * 16)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from prometheus_client import REGISTRY
 
 from ingest import authenticator, notifications, tasks
@@ -72,6 +74,13 @@ class Sender:
         tasks.process_batches(batches=[message], reply_to="test")
 
 
+def gaps_of(sender: Sender, seq: int, *gaps: wire.Gap) -> None:
+    number = batch_number(sender.stream, seq)
+    payload = wire.encode_gaps(seq, "krx", 1, list(gaps))
+    message = notifications.batch_message(number, payload, batch_ledger.now_us(), 4, None, None)
+    tasks.process_batches(batches=[message], reply_to="test")
+
+
 def alarms() -> set[tuple[str, str]]:
     return set(Alarm.objects.filter(cleared_at=None).values_list("code", "subject"))
 
@@ -92,15 +101,44 @@ def test_a_client_reports_so_many_gaps_a_day_and_the_rest_is_kept_as_refused(set
     sender = Sender(client(quotas={"gaps": 3}))
     gaps = [wire.Gap(at, at, 1, "lost", "005930" if at % 2 else None) for at in range(4)]
 
-    for seq in (1, 2):
-        number = batch_number(sender.stream, seq)
-        payload = wire.encode_gaps(seq, "krx", 1, gaps[:2] if seq == 1 else gaps)
-        message = notifications.batch_message(number, payload, batch_ledger.now_us(), 4, None, None)
-        tasks.process_batches(batches=[message], reply_to="test")
+    gaps_of(sender, 1, *gaps[:2])
+    gaps_of(sender, 2, *gaps)
 
     assert list(Gap.objects.order_by("batch", "idx").values_list("idx", "symbol")) == [(0, ""), (1, "005930"), (0, "")]
     assert rejected() == ["quota_reached"] * 3
     assert alarms() == {("quota_reached", "gaps_per_day backfill")}
+
+
+def test_gaps_that_are_sent_again_at_the_limit_are_none_too_many():
+    sender = Sender(client(quotas={"gaps": 10}))
+    gaps = [wire.Gap(at, at, 1, "lost") for at in range(7)]
+
+    gaps_of(sender, 1, *gaps)
+    gaps_of(sender, 1, *gaps)
+
+    assert (Gap.objects.count(), rejected(), alarms()) == (7, [], set())
+
+
+def test_of_the_gaps_of_a_long_time_only_the_newest_are_counted(monkeypatch):
+    """As many of them as the limit, whatever the spool ever told; few when the day had few."""
+    monkeypatch.setattr(quotas, "FEW_GAPS", 2)
+    owner = client(quotas={"gaps": 5})
+    sender = Sender(owner)
+    for seq in range(1, 10):
+        gaps_of(sender, seq, wire.Gap(seq, seq, 1, "lost"))
+        if seq < 9:
+            Gap.objects.update(created_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=25))
+
+    with CaptureQueriesContext(connection) as asked:
+        assert quotas.GAPS.used(owner) == 1
+    counts = [query["sql"] for query in asked if "COUNT(" in query["sql"]]
+
+    assert len(counts) == 1
+    assert "LIMIT 2" in counts[0]
+    Gap.objects.update(created_at=datetime.datetime.now(datetime.UTC))
+    with CaptureQueriesContext(connection) as asked:
+        assert quotas.GAPS.used(owner) == 6  # one more than the limit, of nine
+    assert all("LIMIT" in query["sql"] for query in asked if "COUNT(" in query["sql"])
 
 
 # --- spools --------------------------------------------------------------------------------------------------------

@@ -123,6 +123,29 @@ def consistent() -> bool:
 MIXED = (trade(0), trade(1, symbol="000660"), trade(MINUTE_US, symbol="000660"), trade(2, price="x"))
 
 
+def test_the_batch_after_one_that_was_interrupted_at_its_commit_is_stored():
+    """By an error that is not the database's, as when memory is short."""
+    first, second = (process(rows(trade(seq, symbol="000660"), seq=seq)) for seq in (1, 2))
+    register()
+    one: Any = connections["default"]
+    commit = one._commit
+    interrupted: list[int] = []
+
+    def interrupt() -> None:
+        if not interrupted and stored():
+            interrupted.append(first)
+            raise MemoryError
+        commit()
+
+    with mock.patch.object(one, "_commit", interrupt):
+        results = list(requeue.run(requeue.Selection(), asked_by="boss"))
+    one.close()  # what is not committed is gone
+
+    assert [(result.batch, bool(result.error)) for result in results] == [(first, True), (second, False)]
+    assert second << TICK_BITS in stored()
+    assert consistent()
+
+
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 

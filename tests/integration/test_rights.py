@@ -141,6 +141,17 @@ def test_a_gap_of_a_symbol_is_judged_like_its_rows_and_the_others_of_its_batch_s
     assert (batch.rows, batch.rejected) == (2, 2)
 
 
+def test_who_only_tells_of_gaps_becomes_no_owner_and_the_one_with_the_trades_is_taken():
+    stands_by = Sender(client("standby"))
+    stands_by.seq = 1
+
+    stands_by.process(wire.encode_gaps(1, "krx", 1, [wire.Gap(1, 2, 3, "lost", "005930")]))
+    Sender(client("desk")).send({"price": "70000"})
+
+    assert (Gap.objects.count(), prices(), alarms()) == (1, [70_000], set())
+    assert FeedOwner.objects.filter(feed="krx", symbol="005930", client__name="desk").exists()
+
+
 def test_a_terminal_hears_by_name_that_its_batch_was_refused_and_goes_on(road):
     road.ingest()
     road.worker()
