@@ -1,9 +1,14 @@
 """Django's entry for the marketdata package."""
 
+import datetime
+from collections.abc import Callable, Sequence
+
 from django.apps import AppConfig
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.utils.translation import gettext_lazy as _
+
+from marketdata.maintenance import before_drop
 
 
 class MarketdataConfig(AppConfig):
@@ -12,6 +17,7 @@ class MarketdataConfig(AppConfig):
 
     def ready(self) -> None:
         connection_created.connect(notice_silence)
+        before_drop.connect(archive_first)
 
 
 def notice_silence(connection: BaseDatabaseWrapper, **_: object) -> None:
@@ -19,3 +25,10 @@ def notice_silence(connection: BaseDatabaseWrapper, **_: object) -> None:
     from marketdata.storage import storage_of  # only whoever makes a connection waits for it
 
     storage_of(connection).notice_silence()
+
+
+def archive_first(*, table: str, dates: Sequence[datetime.date], progress: Callable[[str], None], **_: object) -> None:
+    """Receives the signal that order books or events are about to be dropped. Kept if they cannot be archived."""
+    from marketdata.archive import exports  # only whoever drops something waits for it
+
+    exports.make_beside(table, dates, progress=progress)

@@ -30,7 +30,7 @@ from marketdata import alarms
 from marketdata.archive import files, parquet, tables
 from marketdata.archive.files import ArchiveError, Tampered
 from marketdata.ledger import day_ticks, voided
-from marketdata.maintenance import dropped, leases
+from marketdata.maintenance import Kept, dropped, leases
 from marketdata.models import RolloverRun, Source, VoidedTick
 from marketdata.storage import storage
 from marketdata.storage.base import TEMP, Progress
@@ -158,6 +158,20 @@ def make(date: datetime.date, *, folder: Path | None = None, progress: Progress 
             alarms.resolve(FAILED, subject=date.isoformat())
         log.info("archived date=%s ticks=%d bytes=%d", date, manifest.rows, manifest.bytes)
         return manifest
+
+
+def make_beside(name: str, dates: Sequence[datetime.date], *, progress: Progress = silent) -> None:
+    """Archive what order_books or market_events (`name`) has of these dates and its newest file of the date has not,
+    whether the dates have ticks or not. Kept if that is not possible, or while another archives."""
+    [table] = [one for one in (tables.BOOKS, tables.EVENTS) if one.table == name]
+    try:
+        parquet.arrow()
+        with leases.hold(LEASE) as lease:
+            for date in dates:
+                table.make(date, (), progress=progress)
+                lease.check()
+    except (ArchiveError, parquet.Missing, leases.LeaseHeld) as error:
+        raise Kept(str(error)) from error
 
 
 def _finished(date: datetime.date) -> tuple[RolloverRun, dict[tuple[str, str], Figure]]:
@@ -424,15 +438,21 @@ def manifest_of(date: datetime.date, folder: Path | None = None, part: int = 1) 
     return manifest
 
 
-def archived(folder: Path | None = None) -> list[datetime.date]:
-    """The days that have an archive in a folder, oldest first."""
+def archived(folder: Path | None = None, table: str = "ticks") -> list[datetime.date]:
+    """The days that have an archive of ticks, or of another table, in a folder, oldest first."""
     found = set()
-    for path in (folder or Path(settings.ARCHIVE_DIR)).glob("ticks/trade_date=*/_ticks*.json"):
+    for path in (folder or Path(settings.ARCHIVE_DIR)).glob(f"{table}/trade_date=*/_*.json"):
         try:
             found.add(datetime.date.fromisoformat(path.parent.name.removeprefix("trade_date=")))
         except ValueError:
             continue
     return sorted(found)
+
+
+def without_ticks(folder: Path | None = None) -> list[datetime.date]:
+    """The days that have an archive of other tables and none of ticks, oldest first."""
+    beside = {date for table in tables.ALL for date in archived(folder, table.table)}
+    return sorted(beside.difference(archived(folder)))
 
 
 def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest:
@@ -464,9 +484,15 @@ def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) ->
                 "archive {date}` makes it anew"
             ).format(date=date, rows=run.rows, found_rows=found.rows)
         )
-    for table in tables.ALL:
-        table.verify(date, folder=folder, part=part)
+    verify_beside(date, folder=folder)
     return manifest
+
+
+def verify_beside(date: datetime.date, *, folder: Path | None = None) -> None:
+    """Check the files of other tables that a day has. Tampered if one is not what was written."""
+    for table in tables.ALL:
+        for part in table.parts_of(date, folder):
+            table.verify(date, folder=folder, part=part)
 
 
 def read(path: Path) -> Iterator[Ticks]:

@@ -31,6 +31,7 @@ _FIELDS = {
 _SIDES = ("bid_prices", "bid_volumes", "ask_prices", "ask_volumes")
 _BOOK = ("symbol", "feed", "event_time", "tick_id", "trade_date", "source", *_SIDES, *BOOK_FIGURES)
 _EVENT = ("event_time", "event_id", "trade_date", "feed", "source", "kind", "symbol", "body")
+PAGE_ROWS = 4_000
 Raw = tuple[Any, ...]
 
 
@@ -70,9 +71,9 @@ def _pages(read: Callable[[Key | None, int], list[Raw]], places: tuple[int, int]
     """Page after page; `places` are those of time and number in a row."""
     after: Key | None = None
     while True:
-        page = read(after, day_files.GROUP_ROWS)
+        page = read(after, PAGE_ROWS)
         yield page
-        if len(page) < day_files.GROUP_ROWS:
+        if len(page) < PAGE_ROWS:
             return
         after = page[-1][places[0]], page[-1][places[1]]
 
@@ -88,11 +89,13 @@ def _raw_rows(parts: Iterable[list[Raw]], names: Sequence[str], table: Table) ->
 def _together(parts: Iterable[list[Any]]) -> Iterator[list[Any]]:
     """Parts whole, some together."""
     waiting: list[Any] = []
+    size = 0
     for part in parts:
         waiting += part
-        if len(waiting) >= day_files.GROUP_ROWS:
+        size += sum(len(value) for row in part if isinstance(row, tuple) for value in row if isinstance(value, str))
+        if len(waiting) >= day_files.GROUP_ROWS or size >= day_files.GROUP_BYTES:
             yield waiting
-            waiting = []
+            waiting, size = [], 0
     if waiting:
         yield waiting
 
@@ -114,8 +117,10 @@ PRICES = Table(
     scales={name: len(str(unit)) - 1 for name, unit in PRICE_UNITS.items()},
     time="timestamp",
     differences=("timestamp", "trade_date", "tick_id", "volume", "value"),
+    texts=(),
+    key=("symbol", "feed", "timestamp", "tick_id"),
     groups=_prices,
-    lost=lambda date: VoidedTick.objects.filter(trade_date=date).count(),
+    voided=lambda date: set(VoidedTick.objects.filter(trade_date=date).values_list("tick_id", flat=True)),
     is_over=_past(lambda: settings.RETENTION_PRICES_DAYS),
 )
 BOOKS = Table(
@@ -126,8 +131,10 @@ BOOKS = Table(
     scales=BOOK_FIGURES,
     time="event_time",
     differences=("event_time", "trade_date", "tick_id"),
+    texts=_SIDES,
+    key=("symbol", "event_time", "tick_id"),
     groups=_books,
-    lost=lambda date: 0,
+    voided=lambda date: (),
     is_over=_past(lambda: settings.RETENTION_BOOKS_DAYS),
 )
 EVENTS = Table(
@@ -138,8 +145,10 @@ EVENTS = Table(
     scales={},
     time="event_time",
     differences=("event_time", "trade_date", "event_id"),
+    texts=("body",),
+    key=("event_time", "event_id"),
     groups=_events,
-    lost=lambda date: 0,
+    voided=lambda date: (),
     is_over=_past(lambda: settings.RETENTION_EVENTS_DAYS),
 )
 ALL = (PRICES, BOOKS, EVENTS)

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from marketdata import alarms
 from marketdata.ledger import batch_ledger, comparisons
-from marketdata.maintenance import dropped
+from marketdata.maintenance import Kept, before_drop, dropped
 from marketdata.models import (
     DeadLetter,
     Gap,
@@ -101,7 +101,7 @@ def extend(now: datetime.datetime) -> None:
 
 def plan(now: datetime.datetime, *, held: list[datetime.date] | None = None) -> list[Drop]:
     """Which periods are past their time at `now`, oldest first; changes nothing. `held` is given the days that stay
-    because they are not archived yet."""
+    because their ticks are not archived yet."""
     store, found = storage(), []
     runs = list(RolloverRun.objects.values_list("trade_date", "done_at", "archived_at", "dropped_at", "rows"))
     stored_at = {date: done_at or now for date, done_at, *_ in runs}
@@ -148,13 +148,10 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
     """Do what `plan` says; what is in use is left for the next time. Returns what went."""
     gone: list[Drop] = []
     held: list[datetime.date] = []
-    drops = plan(now, held=held)
-    if held:
-        words = f"{len(held)} days are past their time and not archived, so they are kept: {held[0]} to {held[-1]}"
-        alarms.raise_alarm("not_archived", words)
-    else:
-        alarms.resolve("not_archived")
-    for drop in drops:
+    for drop in plan(now, held=held):
+        if not _let_go(drop, progress):
+            held.append(drop.start)
+            continue
         progress(f"dropping {drop.table} {drop.start}")
         noted = _note(drop, now)
         try:
@@ -167,9 +164,29 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
             continue
         gone.append(drop)
         log.info("dropped table=%s start=%s rows=%d bytes=%d", drop.table, drop.start, drop.rows, drop.bytes)
+    if held:
+        days = sorted(set(held))
+        words = f"{len(days)} days are past their time and not archived, so they are kept: {days[0]} to {days[-1]}"
+        alarms.raise_alarm("not_archived", words)
+    else:
+        alarms.resolve("not_archived")
     forget_ledger(now, progress=progress)
     forget_vendor_minutes(now, progress=progress)
     return gone
+
+
+def _let_go(drop: Drop, progress: Progress) -> bool:
+    """Whether a period may go. Order books and events may have come after the day's ticks were archived, or without a
+    tick, so the archive is told right before they go."""
+    if not settings.ARCHIVE or drop.table not in (BOOKS, EVENTS):
+        return True
+    dates = storage().dates_within(drop.table, drop.start, drop.end)
+    try:
+        before_drop.send(None, table=drop.table, dates=dates, progress=progress)
+    except Kept as error:
+        log.warning("not archived, so kept table=%s start=%s error=%s", drop.table, drop.start, error)
+        return False
+    return True
 
 
 _KINDS = {HISTORY: dropped.Kind.TICKS, MINUTES: dropped.Kind.MINUTES}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import abc
 import datetime
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,6 +36,8 @@ class SideTables(Storage):
     """`trade_date` as days since 1970."""
     AS_TEXT: ClassVar[str] = "{}"
     """A column of JSON as the text that was stored."""
+    BY_DATE: ClassVar[bool] = True
+    """Whether rows of a trading date lie together."""
 
     @abc.abstractmethod
     def _moment(self, us: int) -> Any:
@@ -161,9 +163,21 @@ class SideTables(Storage):
         ]  # fmt: skip
 
     def day_book_symbols(self, date: datetime.date) -> list[str]:
-        day = self._day((date - EPOCH_DATE).days)
-        rows = self._query("SELECT DISTINCT symbol FROM order_books WHERE trade_date = %s ORDER BY symbol", [day])
-        return [symbol for (symbol,) in rows]
+        where, params = self._of_day(date, None, "tick_id")
+        return sorted(
+            symbol
+            for symbol in self._book_symbols(date)
+            if self._query(f"SELECT 1 FROM order_books WHERE symbol = %s AND {where} LIMIT 1", [symbol, *params])
+        )
+
+    def _book_symbols(self, date: datetime.date) -> Iterator[str]:
+        """The symbols that may have order books of a trading date, from one to the next in the key."""
+        where, params = ("trade_date = %s AND ", [self._day((date - EPOCH_DATE).days)]) if self.BY_DATE else ("", [])
+        sql = f"SELECT symbol FROM order_books WHERE {where}symbol > %s ORDER BY symbol LIMIT 1"
+        last = ""
+        while found := self._query(sql, [*params, last]):
+            last = found[0][0]
+            yield last
 
     def read_day_books(
         self, date: datetime.date, symbol: str, *, after: Key | None, limit: int

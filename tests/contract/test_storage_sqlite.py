@@ -1,11 +1,14 @@
 """SQLite keeps the contract, in a file and in WAL mode as it runs."""
 
+import datetime
 import sqlite3
 
 import pytest
 from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from marketdata.storage import storage
+from marketdata.storage.base import EPOCH_DATE
 from tests import market
 from tests.contract.storage import StorageContract, elsewhere, load
 
@@ -41,3 +44,22 @@ class TestSQLite(StorageContract):
 
         with sqlite3.connect(connection.settings_dict["NAME"]) as raw, pytest.raises(sqlite3.IntegrityError):
             raw.execute("UPDATE temp_market_data SET price = 'seventy thousand'")
+
+    def test_the_symbols_of_a_days_order_books_are_found_in_the_key(self, store):
+        date = datetime.date(2026, 3, 16)
+        day = (date - EPOCH_DATE).days
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO order_books (symbol, event_time, tick_id, trade_date, feed, source, bid_prices,"
+                " bid_volumes, ask_prices, ask_volumes)"
+                " VALUES ('005930', %s, 1, %s, 'krx', 1, '[]', '[]', '[]', '[]')",
+                [day * 86_400_000_000, day],
+            )
+
+        with CaptureQueriesContext(connection) as asked:
+            assert store.day_book_symbols(date) == ["005930"]
+
+        with connection.cursor() as cursor:
+            for one in asked.captured_queries:
+                cursor.execute("EXPLAIN QUERY PLAN " + one["sql"])
+                assert all(row[-1].startswith("SEARCH order_books") for row in cursor.fetchall()), one["sql"]

@@ -4,14 +4,17 @@ are archived, and never replaced by less."""
 import datetime
 import json
 from decimal import Decimal
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketdata.archive import day_files, exports, files
+from marketdata.archive import day_files, exports, files, tables
 from marketdata.archive.tables import BOOKS, EVENTS
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover
+from marketdata.models import Alarm
 from marketdata.storage import storage
 from terminals import wire
 from tests.integration.processing import process, rows, trade
@@ -57,6 +60,7 @@ def counted() -> tuple[int, int]:
 @pytest.mark.parametrize("group", [2, 100])
 def test_an_archived_day_has_its_books_and_events_as_they_are_stored(monkeypatch, group):
     monkeypatch.setattr(day_files, "GROUP_ROWS", group)
+    monkeypatch.setattr(tables, "PAGE_ROWS", group)
     sent()
 
     archived()
@@ -99,13 +103,125 @@ def test_books_and_events_stay_until_their_day_is_archived_and_the_files_outlive
     assert counted() == (5, 3)
 
 
+def late(count: int, *, seq: int = 5, symbol: str = "005930") -> None:
+    """Order books that come without a tick."""
+    books = wire.Books()
+    for at in range(count):
+        books.append(symbol=symbol, time_us=NINE_US + at, bids=((price("1"), size("1")),))
+    process(books.encode(seq, "krx", 1))
+
+
+def in_files(table=BOOKS) -> list[int]:
+    """How many rows each part of the day has, each of them checked."""
+    return [table.verify(DAY, part=part).rows for part in table.parts_of(DAY)]
+
+
+def test_as_many_late_books_of_a_day_that_was_dropped_replace_no_file(settings):
+    settings.RETENTION_BOOKS_DAYS = 30
+    sent()
+    archived()
+    storage().drop_days(BOOKS.table, [DAY])
+
+    late(6)
+    exports.make(DAY)
+    exports.make(DAY)
+
+    assert in_files() == [5, 6]
+    assert exports.verify(DAY).rows == 1
+    BOOKS.path_of(DAY, part=2).write_bytes(b"")
+    with pytest.raises(files.Tampered):
+        exports.verify(DAY)
+
+
+@pytest.mark.parametrize("table", [BOOKS, EVENTS])
+def test_as_many_rows_with_other_content_replace_no_file(table):
+    sent()
+    archived()
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {table.table} SET feed = 'nxt' WHERE symbol = '005930'")
+
+    with pytest.raises(files.ArchiveError, match="not in the database as they are there"):
+        exports.make(DAY)
+
+    assert in_files(table) == [5 if table is BOOKS else 3]
+
+
+def test_a_day_gets_a_file_with_all_of_it_when_books_come_after_it_was_archived():
+    sent()
+    archived()
+
+    late(2)
+    exports.make(DAY)
+
+    assert in_files() == [7]
+
+
+@pytest.mark.parametrize("case", ["late", "archived by an older version", "without a tick"])
+def test_what_no_file_has_is_archived_before_it_is_dropped(settings, case):
+    settings.RETENTION_BOOKS_DAYS = settings.RETENTION_EVENTS_DAYS = 30
+    if case == "without a tick":
+        late(5)
+    else:
+        sent()
+        archived()
+    if case == "late":
+        late(2)
+    elif case == "archived by an older version":
+        for table in (BOOKS, EVENTS):
+            for path in table.folder_of(DAY).iterdir():
+                path.unlink()
+
+    retention.apply(seoul("2026-06-05 12:00"), progress=lambda _: None)
+
+    assert storage().count(BOOKS.table) == storage().count(EVENTS.table) == 0
+    assert in_files() == [7 if case == "late" else 5]
+    assert in_files(EVENTS) == ([] if case == "without a tick" else [3])
+    BOOKS.path_of(DAY).write_bytes(b"")
+    with pytest.raises(CommandError, match=r"books\.parquet"):
+        call_command("archive", "--all", "--verify", stdout=StringIO())
+
+
+def test_what_cannot_be_archived_is_not_dropped(settings, tmp_path):
+    settings.RETENTION_BOOKS_DAYS = 30
+    late(5)
+    (tmp_path / "a file").touch()
+    settings.ARCHIVE_DIR = str(tmp_path / "a file")
+
+    retention.apply(seoul("2026-06-05 12:00"), progress=lambda _: None)
+
+    assert storage().count(BOOKS.table) == 5
+    assert "2026-03-16" in Alarm.objects.get(code="not_archived").message
+
+
+def test_groups_of_rows_are_bounded_in_bytes_and_texts_have_no_dictionary(monkeypatch):
+    monkeypatch.setattr(tables, "PAGE_ROWS", 1)
+    monkeypatch.setattr(day_files, "GROUP_BYTES", 1)
+    sent()
+    archived()
+
+    found = pyarrow.ParquetFile(EVENTS.path_of(DAY)).metadata
+
+    assert found.num_row_groups == 3
+    columns = {(one := found.row_group(0).column(at)).path_in_schema: one.encodings for at in range(found.num_columns)}
+    assert {name for name, encodings in columns.items() if "RLE_DICTIONARY" in encodings} == {
+        "feed", "kind", "symbol", "source",
+    }  # fmt: skip
+
+
+def test_the_symbols_of_a_day_are_those_that_have_books_of_it():
+    sent()
+
+    assert storage().day_book_symbols(DAY) == ["000660", "005930"]
+    assert storage().day_book_symbols(DAY + datetime.timedelta(days=1)) == []
+
+
 def test_a_file_that_has_more_than_the_database_is_kept(settings):
     sent()
     archived()
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM order_books WHERE symbol = '000660'")
 
-    with pytest.raises(files.ArchiveError, match="has 5 rows, the database 3"):
+    with pytest.raises(files.ArchiveError, match="has 5 rows, the database 3, and 2 of the file are not"):
         exports.make(DAY)
 
     assert counted() == (5, 3)

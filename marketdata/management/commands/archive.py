@@ -55,6 +55,12 @@ class Command(BaseCommand):
                             failed.append(str(error))
                             continue
                         self.stdout.write(_line(manifest, exports.path_of(date, folder, manifest.part)))
+                for date in exports.without_ticks(folder) if options["all"] else ():
+                    progress(f"{date}")
+                    try:
+                        exports.verify_beside(date, folder=folder)
+                    except files.ArchiveError as error:
+                        failed.append(str(error))
         except parquet.Missing as error:
             raise CommandError(str(error)) from error
         except (leases.LeaseHeld, leases.LeaseLost) as error:

@@ -126,6 +126,7 @@ class SQLiteHistory(SharedSQL):
     """What `SQLite` inherits; it adds today's ticks and minute candles."""
 
     TIME_US, DAYS = "event_time", "trade_date"
+    BY_DATE = False
     TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, BAR_COLUMNS, _DAILY_COLUMNS, _HASH
     NUMBERS = BAR_COLUMNS.partition(", ")[2]
     SHOWN = NUMBERS.partition(", open_time")[0]
