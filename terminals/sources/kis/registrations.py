@@ -122,11 +122,9 @@ class Registrations:
             case Meaning.FULL | Meaning.REFUSED:
                 entry.state = State.REFUSED
             case Meaning.RETRY:
-                if entry.tries >= _TRIES:
-                    entry.state = State.REFUSED
-                else:
-                    entry.state = State.WAITING
-                    entry.due_at = now + min(self._retry_s * 2 ** (entry.tries - 1), _MOST_RETRY_S)
+                entry.state = State.WAITING
+                doublings = min(entry.tries, _TRIES) - 1
+                entry.due_at = now + min(self._retry_s * 2**doublings, _MOST_RETRY_S)
             case _:
                 pass  # of the whole session
 

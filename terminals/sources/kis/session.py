@@ -218,7 +218,11 @@ class Session:
             self._alarm("connection", f"no connection: {type(error).__name__} {error}"[:200])
             return _Ending.LOST
         try:
-            ending = await self._connected(socket, reconnects)
+            try:
+                ending = await self._connected(socket, reconnects)
+            except Exception:
+                self._note_loss(_Ending.LOST)
+                raise
             self._note_loss(ending)
         finally:
             with contextlib.suppress(WebSocketException, OSError):

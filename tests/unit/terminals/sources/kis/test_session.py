@@ -1,4 +1,4 @@
-"""What a session does without a connection: its clocks, and what it says when nobody has room for it."""
+"""What a session does without a service: its clocks, what it says when nobody has room for it, an unforeseen end."""
 
 import asyncio
 import json
@@ -6,13 +6,15 @@ import time
 
 import pytest
 
+from terminals.sources.kis import session as sessions
 from terminals.sources.kis.intake import Intake, PolledRows
 from terminals.sources.kis.losses import Losses
 from terminals.sources.kis.planner import Registration
 from terminals.sources.kis.service_clock import ServiceClock
-from terminals.sources.kis.session import Condition, Identity, NoApprovalKey, Session
+from terminals.sources.kis.session import Condition, Identity, NoApprovalKey, Session, Timing
 from tests.unit.terminals.sources.kis.test_intake import terminal_in
 
+BOOK = Registration("H0STASP0", "005930")
 ONE = Identity("one", "one", "ws://127.0.0.1:1")
 NINE = "20261127090000"
 NINE_US = 1_795_737_600_500_000
@@ -78,3 +80,44 @@ async def test_an_alarm_there_is_no_room_for_is_counted(intake, tmp_path):
     await asyncio.wait_for(session_of(intake, tmp_path / "state").run(), 60)
 
     assert intake.counts.overruns == {"event": 1}
+
+
+class Taken:
+    """An intake that has room for everything."""
+
+    def offer(self, _item):
+        return True
+
+
+class Socket:
+    """Brings one record, then fails in a way that nobody foresaw."""
+
+    async def __aiter__(self):
+        yield f"0|{BOOK.tr_id}|001|{BOOK.tr_key}^"
+        raise RuntimeError("unforeseen")
+
+    async def send(self, _text):
+        """Answers nothing."""
+
+    async def close(self):
+        """Is gone anyway."""
+
+
+async def test_a_connection_that_ends_with_an_unforeseen_error_has_lost_what_was_registered(tmp_path, monkeypatch):
+    async def approval(_refused):
+        return "key"
+
+    async def connect(_identity, _timing):
+        return Socket()
+
+    monkeypatch.setattr(sessions, "open_socket", connect)
+    told = []
+    losses = Losses(lambda lost: told.append(lost) or True)
+    session = Session(ONE, approval, Taken(), losses, tmp_path, timing=Timing(floor_s=0.0))
+    session.want([BOOK])
+
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        await session.run()
+
+    losses.end(session.now_us())
+    assert [(lost.symbol, lost.reason) for lost in told] == [("005930", "book:disconnected")]
