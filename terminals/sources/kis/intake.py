@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from terminals.batcher import Row, UnfitRows
 from terminals.link import Failed, Interrupted
 from terminals.masking import masked, masked_start
 from terminals.sources.contract import Receiver, SymbolGap
+from terminals.sources.kis import korean_time
 from terminals.sources.kis.encryption import CannotDecrypt, decrypt
 from terminals.sources.kis.frames import Frame, Reader, Undecodable, take_apart
 from terminals.sources.kis.layouts import KIS_DELAYED, LAYOUTS, Content
@@ -71,13 +72,15 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Something of a symbol was lost in that time, and no volume shows what that was."""
+    """Something of a symbol was lost in that time. `is_counted`: the next trade of that day shows by its volume how
+    much, so it is told only if none comes; otherwise no volume does."""
 
     feed: str
     symbol: str
     from_us: int
     to_us: int
     reason: str
+    is_counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,8 @@ class Intake:
         self._worked_off = dict.fromkeys(BUFFERS, 0)
         self._closing = threading.Event()
         self._not_taken: dict[str, SymbolGap] = {}  # by feed
+        self._traded: dict[tuple[str, str], tuple[int, int]] = {}  # (date, when it came) of the last trade of a symbol
+        self._unproven: dict[tuple[str, str], Lost] = {}  # counted losses after which no trade has come yet
         self._reader = Reader()
         self._converter = Converter(first_seq=terminal.spool.rows_total + 1)
         self.holes = VolumeHoles()
@@ -226,6 +231,8 @@ class Intake:
             except Exception as error:  # noqa: BLE001  # the source raises it again in its own thread
                 self.failure = self.failure or error
         try:
+            for lost in self._unproven.values():
+                self._tell_lost(lost)
             if self.failure is None:
                 self._save(last=True)
             self._tell_not_taken()
@@ -245,7 +252,7 @@ class Intake:
             case Status():
                 self._send_rows("krx", [self._converter.event("vendor_status", now_us=item.now_us, body=item.body)])
             case Lost():
-                self._report(item.feed, [SymbolGap(item.from_us, item.to_us, symbol=item.symbol, reason=item.reason)])
+                self._lose(item)
 
     def _message(self, message: Message) -> None:
         try:
@@ -277,7 +284,37 @@ class Intake:
         found = self.holes.check(made.feed, made.rows, now_us)
         if self.holes.misdated > misdated:
             self._alarm(Alarm("misdated", tr_id, f"a trade of {tr_id} has a date that has not come", now_us, made.feed))
+        for row in made.rows:
+            if row["kind"] == Kind.TRADE and row.get("cum_volume") is not None and row.get("trade_date") is not None:
+                key = (made.feed, row["symbol"])
+                self._traded[key] = (row["trade_date"], now_us)
+                if key in self._unproven:
+                    self._prove(self._unproven.pop(key))
         return found
+
+    def _lose(self, lost: Lost) -> None:
+        if not lost.is_counted:
+            self._tell_lost(lost)
+            return
+        key = (lost.feed, lost.symbol)
+        before = self._unproven.pop(key, None)
+        if before is not None and korean_time.date_of(before.from_us) == korean_time.date_of(lost.from_us):
+            from_us, to_us = min(before.from_us, lost.from_us), max(before.to_us, lost.to_us)
+            lost = replace(before, from_us=from_us, to_us=to_us)
+        elif before is not None:
+            self._tell_lost(before)
+        if self._traded.get(key, (0, 0))[1] >= lost.to_us:
+            self._prove(lost)  # that trade was quicker
+        else:
+            self._unproven[key] = lost
+
+    def _prove(self, lost: Lost) -> None:
+        """A trade came after it: its volume says what is missing, if it is of the same day."""
+        if self._traded[lost.feed, lost.symbol][0] != korean_time.date_of(lost.from_us):
+            self._tell_lost(lost)
+
+    def _tell_lost(self, lost: Lost) -> None:
+        self._report(lost.feed, [SymbolGap(lost.from_us, lost.to_us, symbol=lost.symbol, reason=lost.reason)])
 
     def _read(self, message: Message) -> Frame:
         text = message.text

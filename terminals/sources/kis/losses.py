@@ -1,14 +1,14 @@
 """What each registration may have lost, with a connection or for want of room, until it is told as a gap of its own.
 Knows no clock and no socket. One for all sessions: a registration may move from one appkey to another.
 
-What trades lost is told by their volumes (`volume_holes`), and here only if no other record of their day came.
+What trades lost is told by their volumes (`volume_holes`) as soon as another trade of their day comes: only the intake
+knows when, so it gets such a loss as `is_counted`, and tells it if none came.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from terminals.sources.kis import korean_time
 from terminals.sources.kis.intake import Lost
 from terminals.sources.kis.layouts import LAYOUTS, Content, place_of
 from terminals.sources.kis.planner import Registration
@@ -62,17 +62,13 @@ class Losses:
         loss = self._open.get(one)
         if loss is not None and loss.to_us is None:
             loss.to_us = at_us
-            if not _is_counted(one):
-                self._end(one, loss)
+            self._end(one, loss)
 
     def data(self, registrations: Iterable[Registration], at_us: int) -> None:
         """A record of each of these came at `at_us` and was taken."""
         for one in registrations:
             loss = self._open.get(one)
             if loss is None:
-                continue
-            if _is_counted(one) and korean_time.date_of(loss.from_us) == korean_time.date_of(at_us):
-                del self._open[one]  # its volume says what is missing
                 continue
             if loss.to_us is None:
                 loss.to_us = at_us
@@ -108,9 +104,6 @@ class Losses:
         # Records have whole seconds, and the clock may have been set back.
         from_us = min(loss.from_us, loss.to_us) // _SECOND_US * _SECOND_US
         reason = _KINDS.get(layout.content, "") + loss.reason
-        if self._offer(Lost(feed, symbol, from_us, max(loss.from_us, loss.to_us), reason)):
+        to_us = max(loss.from_us, loss.to_us)
+        if self._offer(Lost(feed, symbol, from_us, to_us, reason, is_counted=layout.is_counted)):
             del self._open[one]
-
-
-def _is_counted(one: Registration) -> bool:
-    return LAYOUTS[one.tr_id].is_counted

@@ -341,16 +341,17 @@ class Session:
         key = iv = ""
         if isinstance(message, str) and message[:1] == "1":
             key, iv = self._keys.get(message[2 : message.find("|", 2)], ("", ""))
-        taken = await self._hand_on(Message(message, self.now_us(), key, iv))
+        at_us = self.now_us()
+        taken = await self._hand_on(Message(message, at_us, key, iv))
         if not taken or self._losses or self.registrations.has_waiting:
             named = self._named_in(message)
             for one in named:
                 self.registrations.on_data(one)
             if taken:
-                self._losses.data(named, self.now_us())
+                self._losses.data(named, at_us)
             else:
                 known = (one for one in named if self.registrations.state_of(one) is not None)
-                self._losses.dropped(known, self.now_us())
+                self._losses.dropped(known, at_us)
 
     async def _hand_on(self, message: Message) -> bool:
         """Wait for room for a moment: the service waits too. False if there is none: then it is lost here."""

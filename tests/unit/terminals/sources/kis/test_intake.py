@@ -1,5 +1,6 @@
 """The thread between sessions and spool ends whatever the spool does, and tells what it did not take."""
 
+import datetime
 import errno
 import os
 
@@ -9,9 +10,11 @@ from terminals import spool as spools
 from terminals import wire
 from terminals.link import Address, Config, Failed, Identity, Interrupted, Terminal
 from terminals.sources.kis import intake as intakes
-from terminals.sources.kis.intake import Intake, Lost, PolledRows
+from terminals.sources.kis.intake import Intake, Lost, Message, PolledRows
 from terminals.wire import Kind
 from tests import waiting
+from tests.simulators.kis.market import KST
+from tests.unit.terminals.sources.kis.frames_of_kis import trade
 
 NOWHERE = Address("127.0.0.1", 1)
 
@@ -102,3 +105,44 @@ def test_of_rows_that_a_failing_disk_refuses_each_is_taken_or_unfit_or_told(tmp_
     assert (rows, intake.counts.rows["snapshot"], intake.counts.unfit) == (40, 40, 1)
     assert [(gap.reason, gap.rows) for gap in gaps] == [("not_taken", 54)]
     assert intake.counts.not_taken == 54
+
+
+NINE_US = int(datetime.datetime(2026, 11, 20, 9, tzinfo=KST).timestamp() * 1_000_000)
+LOST_US = (NINE_US + 1_000_000, NINE_US + 9_000_000)
+INDICATION = {"p43": "D"}
+NEXT_DAY = {"p33": "20261121"}
+
+
+@pytest.mark.parametrize(
+    ("lost_at", "records", "told"),
+    [
+        (0, [], True),
+        (0, [INDICATION], True),
+        (0, [INDICATION, {}], False),
+        (0, [{}], False),
+        (1, [{}], False),
+        (1, [INDICATION], True),
+        (0, [NEXT_DAY], True),
+    ],
+    ids=["nothing", "indication", "then_a_trade", "a_trade", "trade_ends_it", "indication_ends_it", "next_day"],
+)
+def test_lost_trades_are_told_unless_a_trade_of_their_day_followed(tmp_path, lost_at, records, told):
+    terminal = terminal_in(tmp_path)
+    intake = Intake(terminal, tmp_path / "kis")
+    items: list[Message | Lost]
+    items = [Message(f"0|H0STCNT0|001|{trade(**one)}", NINE_US + 9_000_000 + 86_400_000_000 * (one is NEXT_DAY))
+             for one in records]  # fmt: skip
+    items.insert(lost_at, Lost("krx", "005930", *LOST_US, "disconnected", is_counted=True))
+
+    for item in items:
+        intake.process(item)
+    intake.start()
+    intake.close()
+    terminal.close()
+
+    gaps = []
+    for _seq, payload in spools.read(tmp_path / "spool"):
+        header = wire.parse_header(payload)
+        if header.encoding is wire.Encoding.GAP:
+            gaps += [gap for gap in wire.parse_gaps(payload, header) if gap.reason == "disconnected"]
+    assert gaps == ([wire.Gap(*LOST_US, 0, "disconnected", "005930")] if told else [])

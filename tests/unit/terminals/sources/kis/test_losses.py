@@ -12,14 +12,14 @@ SECOND_US = 1_000_000
 
 
 class Told:
-    """Takes gaps while there is `room`."""
+    """Takes gaps while there is `room`; `counted` are those that the volumes may show."""
 
     def __init__(self):
-        self.room, self.gaps = True, []
+        self.room, self.gaps, self.counted = True, [], []
 
     def __call__(self, lost):
         if self.room:
-            self.gaps.append(
+            (self.counted if lost.is_counted else self.gaps).append(
                 (
                     lost.feed,
                     lost.symbol,
@@ -62,6 +62,7 @@ def test_each_registration_has_a_gap_of_its_own_beside_the_trades_of_its_symbol(
     losses.data([TRADE, one], at(40))
 
     assert told.gaps == [(*place, 1, 30)]
+    assert told.counted == [("krx", "005930", "disconnected", 1, 20)]
     assert len(losses) == 0
 
 
@@ -75,16 +76,6 @@ def test_a_record_that_comes_before_the_answer_ends_the_gap(told):
     assert told.gaps == [("krx", "005930", "book:disconnected", 1, 5)]
 
 
-def test_trades_that_no_later_record_of_their_day_proves_are_a_gap(told):
-    losses = Losses(told)
-    losses.begin([TRADE], at(0))
-    losses.active(TRADE, at(30))
-
-    losses.data([TRADE], at(24 * 3600))
-
-    assert told.gaps == [("krx", "005930", "disconnected", 0, 30)]
-
-
 def test_what_is_dropped_is_a_gap_from_the_first_to_the_last_of_it(told):
     losses = Losses(told)
 
@@ -94,6 +85,7 @@ def test_what_is_dropped_is_a_gap_from_the_first_to_the_last_of_it(told):
     losses.data([TRADE, BOOK], at(9))
 
     assert told.gaps == [("krx", "005930", "book:no_room", 1, 3)]
+    assert told.counted == [("krx", "005930", "no_room", 1, 1)]
 
 
 def test_a_gap_that_there_was_no_room_for_is_kept_and_grows(told):
@@ -126,4 +118,5 @@ def test_what_nobody_waits_for_any_more_ends_and_is_told(told):
     losses.end(at(4), but=[TRADE])
     losses.end(at(6))
 
-    assert told.gaps == [("krx", "005930", "book:disconnected", 1, 4), ("krx", "005930", "disconnected", 1, 6)]
+    assert told.gaps == [("krx", "005930", "book:disconnected", 1, 4)]
+    assert told.counted == [("krx", "005930", "disconnected", 1, 6)]

@@ -82,13 +82,6 @@ async def test_an_alarm_there_is_no_room_for_is_counted(intake, tmp_path):
     assert intake.counts.overruns == {"event": 1}
 
 
-class Taken:
-    """An intake that has room for everything."""
-
-    def offer(self, _item):
-        return True
-
-
 class Socket:
     """Brings one record, then fails in a way that nobody foresaw."""
 
@@ -112,12 +105,20 @@ async def test_a_connection_that_ends_with_an_unforeseen_error_has_lost_what_was
 
     monkeypatch.setattr(sessions, "open_socket", connect)
     told = []
-    losses = Losses(lambda lost: told.append(lost) or True)
-    session = Session(ONE, approval, Taken(), losses, tmp_path, timing=Timing(floor_s=0.0))
+
+    def tell(lost):
+        told.append(lost)
+        return True
+
+    losses = Losses(tell)
+    terminal = terminal_in(tmp_path)
+    intake = Intake(terminal, tmp_path / "kis")
+    session = Session(ONE, approval, intake, losses, tmp_path, timing=Timing(floor_s=0.0))
     session.want([BOOK])
 
     with pytest.raises(RuntimeError, match="unforeseen"):
         await session.run()
 
+    terminal.close()
     losses.end(session.now_us())
     assert [(lost.symbol, lost.reason) for lost in told] == [("005930", "book:disconnected")]
