@@ -36,8 +36,9 @@ class Checkpoint:
     def begin(self, rows: int, *, anew: bool = False, again: bool = False) -> int:
         """How many rows of this file, which has `rows`, were already taken and are to be left out.
 
-        All of them if the spool still waits for their commitment. `again` sends a finished file once more; with `anew`
-        it starts from the first row in any case. AlreadySent if rows would be sent twice without `again`.
+        All of them if the spool was opened with batches that wait for their commitment. `again` sends a finished file
+        once more; with `anew` it starts from the first row in any case. AlreadySent if rows would be sent twice without
+        `again`.
         """
         files = self._read()
         kept = files.get(self._file)
@@ -52,7 +53,7 @@ class Checkpoint:
             kept = None
         taken = 0 if kept is None else self._taken(kept)
         if kept is not None and kept["done"] and not again:
-            if self._spool.committed < self._spool.last:
+            if not self._spool.settled_before:
                 return rows
             raise AlreadySent(_("all its {rows} rows were sent before; --again sends them once more").format(rows=rows))
         if kept is not None and not kept["done"] and anew and taken and not again:

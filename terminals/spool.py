@@ -333,6 +333,8 @@ class Spool:
         self.durable = self.last
         self.committed = min(mark.committed, self.last)
         self.confirmed = min(mark.confirmed, self.committed)
+        # A session begins by less than that, until its batches are compared.
+        self.settled_before = self.committed == self.last
         self._note_lost(self._active, self._active_index)
 
     def _read_or_make_header(self) -> Header:

@@ -46,6 +46,11 @@ class FakeTerminal:
         self.spool = spools.Spool(path)
         self.rows = []
 
+    def begun_again(self):
+        """The process ended, and another one opens its spool."""
+        self.spool.close()
+        self.spool = spools.Spool(self.spool.path)
+
     def send(self, rows, *, feed=None):
         self.rows += rows
         self.spool.append(wire.encode_rows(1, "replay", 0, rows))
@@ -287,9 +292,22 @@ def test_a_stopped_replay_resumes_and_a_finished_one_is_not_sent_twice_by_mistak
 def test_a_replay_killed_before_its_rows_were_committed_sends_no_row_again(file, tmp_path):
     terminal = FakeTerminal(tmp_path / "spool")
     Replay(file, speed=0).run(terminal, FakePace())
+    terminal.begun_again()
 
     assert Replay(file, speed=0).run(terminal, FakePace())
     assert terminal.rows == list(read(file))
+
+
+def test_a_session_that_begins_by_less_than_was_committed_is_no_reason_to_send_a_file_again(file, tmp_path):
+    terminal = FakeTerminal(tmp_path / "spool")
+    Replay(file, speed=0).run(terminal, FakePace())
+    terminal.spool.sync()
+    terminal.spool.commit(terminal.spool.last)
+    terminal.begun_again()
+    terminal.spool.resume(0)  # until the server has compared the batches
+
+    with pytest.raises(BadFile, match="--again"):
+        Replay(file, speed=0).run(terminal, FakePace())
 
 
 def test_a_replay_that_goes_once_more_and_is_killed_resumes(file, tmp_path):
@@ -326,6 +344,7 @@ def test_a_replay_whose_rows_all_wait_in_the_spool_says_that_it_sends_none(file,
     terminal = FakeTerminal(tmp_path / "spool")
     Replay(file, speed=0).run(terminal, FakePace())
     sent = len(terminal.rows)
+    terminal.begun_again()
     assert terminal.spool.committed < terminal.spool.last
 
     assert Replay(file, speed=0).run(terminal, FakePace())
