@@ -56,7 +56,7 @@ PHASES: Final = (
     Phase(UNIFIED, "after_market", "15:40:00", "20:00:00", "2025-03-04", 600.0, "closing", "clock"),
 )
 DAYS: Final = {
-    "2026-11-19": (60, 60),  # 수능 CSAT day
+    "2026-11-19": (60, 60),  # the day of the CSAT
     "2027-01-04": (60, 0),  # the first trading day of the year
     "2027-11-18": (60, 60),
 }
