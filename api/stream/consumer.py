@@ -1,5 +1,5 @@
-"""The WebSocket of the stream, message by message; the dialect is told in docs/api.md. What is sent comes from the
-send queue only."""
+"""The WebSocket of the stream, message by message; the dialect is told in docs/api/stream.md. What is sent comes from
+the send queue only."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL; the first request does
-    help = "Serve REST, WebSocket, the admin and the page (docs/api.md). SIGTERM closes the sockets and ends."
+    help = "Serve REST, WebSocket, the admin and the page (docs/api/). SIGTERM closes the sockets and ends."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
