@@ -1,4 +1,5 @@
-"""Daphne with limits: how long a request may take to arrive, how large it may be, how many connections may wait.
+"""Daphne with limits: how long a request may take to arrive, how large it may be, how many connections may wait. And
+with compressed WebSockets, which Daphne itself never agrees to.
 
 Daphne's own `--http-timeout` counts from the end of a request's body, and Twisted's idle time begins anew with every
 byte, so that neither ends a request that never comes to its end.
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import daphne.server
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
@@ -178,12 +180,31 @@ class Factory(HTTPFactory):  # type: ignore[misc]
         return channel
 
 
-class Server(daphne.server.Server):  # type: ignore[misc]
-    """Daphne's server with a factory of ours."""
+DEFLATE_WINDOW_BITS, DEFLATE_MEMORY = 12, 5  # 4 KiB of history: 32 KiB of memory a socket instead of 256
 
-    def __init__(self, application: Any, *, limits: Limits, is_shared: Callable[[str], bool], **other: Any) -> None:
+
+def accept_deflate(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:
+    """Agree to the first permessage-deflate (RFC 7692) that a client offers. What comes in is never inflated beyond
+    the most that a message may have: Autobahn counts while it inflates."""
+    for offer in offers:
+        if isinstance(offer, PerMessageDeflateOffer):
+            wanted = offer.request_max_window_bits or DEFLATE_WINDOW_BITS
+            return PerMessageDeflateOfferAccept(
+                offer, window_bits=min(wanted, DEFLATE_WINDOW_BITS), mem_level=DEFLATE_MEMORY
+            )
+    return None
+
+
+class Server(daphne.server.Server):  # type: ignore[misc]
+    """Daphne's server with factories of ours."""
+
+    def __init__(
+        self, application: Any, *, limits: Limits, is_shared: Callable[[str], bool], deflate: bool, **other: Any
+    ) -> None:
         super().__init__(application, **other)
         self._factory = Factory(self, limits, is_shared)
+        self._deflate = deflate
+        self._sockets: Any = None
 
     @property
     def http_factory(self) -> Factory:
@@ -193,3 +214,14 @@ class Server(daphne.server.Server):  # type: ignore[misc]
     @http_factory.setter
     def http_factory(self, made: Any) -> None:
         del made
+
+    @property
+    def ws_factory(self) -> Any:
+        """The one that `run` makes, with what it does not set."""
+        return self._sockets
+
+    @ws_factory.setter
+    def ws_factory(self, made: Any) -> None:
+        if self._deflate:
+            made.setProtocolOptions(perMessageCompressionAccept=accept_deflate)
+        self._sockets = made

@@ -277,6 +277,7 @@ WS_MAX_UNAUTHENTICATED_OF_ADDRESS = env.integer("WS_MAX_UNAUTHENTICATED_OF_ADDRE
 WS_MAX_CONNECTIONS = env.integer("WS_MAX_CONNECTIONS", 200, low=1, high=100_000)
 WS_MAX_PER_KEY = env.integer("WS_MAX_PER_KEY", 5, low=1, high=100_000)
 WS_OUTBOX_BYTES = env.integer("WS_OUTBOX_BYTES", 1 << 20, low=1 << 14, high=1 << 30)
+WS_DEFLATE = env.boolean("WS_DEFLATE", True)
 
 # --- metrics and logs -------------------------------------------------------------------------------------------------
 METRICS_DIR = env.text("METRICS_DIR", "")

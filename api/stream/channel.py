@@ -38,7 +38,7 @@ class Channel:
         live = [one for one in self.subscribers if one.live]
         cancelled = entry.ticks.kind == CANCELLED
         if cancelled.any():
-            give_cancels(entry, [one for one in live if one.channels["trades"]])
+            give_cancels(entry, live)
             ticks = entry.ticks.take(cancelled)
             names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
             touched = set(zip(names, (ticks.time_us // MINUTE_US * MINUTE_US).tolist(), strict=True))
@@ -118,13 +118,13 @@ def _latest_us(entry: FeedEntry) -> int:
 
 
 def give_cancels(entry: FeedEntry, listeners: list[Subscriber]) -> None:
-    """Tell those who subscribed to the trades which ones were taken back. In order with them; an entry has only
-    such."""
+    """Tell which trades were taken back. In order with the trades; an entry has only such."""
     ticks = entry.ticks.take(entry.ticks.kind == CANCELLED)
     pieces: dict[bool, list[Piece]] = {}
     for one in listeners:
-        codes = one.channels["trades"]
-        packed = one.form.packed
+        codes, packed = one.codes("cancelErrors"), one.form.packed
+        if not codes:
+            continue
         if packed not in pieces:
             pieces[packed] = encoding.cancels(one.form, ticks)
         for index, piece in zip(ticks.symbol.tolist(), pieces[packed], strict=True):

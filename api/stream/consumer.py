@@ -38,7 +38,6 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
     _deadline: asyncio.TimerHandle | None = None
     _replay: asyncio.Task[None] | None = None
     _frames = 0
-    _feed_known = False
 
     async def connect(self) -> None:
         headers: dict[bytes, bytes] = dict(self.scope["headers"])
@@ -78,12 +77,15 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if self.subscriber.ending is not None:
             return
         try:
-            request = requests.read(text_data or bytes_data or b"", packed=self.subscriber.form.packed)
+            request, faults = requests.read(text_data or bytes_data or b"", packed=self.subscriber.form.packed)
             if isinstance(request, Auth):
                 await self._auth(request)
-            elif self.subscriber.identity is None:
+                return
+            if self.subscriber.identity is None:
                 raise RequestError(401, "not authenticated")
-            elif isinstance(request, Subscribe):
+            for fault in faults:
+                self.subscriber.tell(T="error", code=fault.code, msg=str(fault))
+            if isinstance(request, Subscribe):
                 await self._subscribe(request)
             else:
                 self._unsubscribe(request)
@@ -126,13 +128,17 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         """Find out who it is. One that is not `required` to be known may still log in by a message."""
         try:
             identity = await door.asked(way, *given, self._address)
+            known = identity is None or await door.asked(series.feed_exists, self.subscriber.feed)
         except TooManyFailuresError as error:
             self.subscriber.end(402, f"auth failed: {error}")
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the socket is told and closed
             self._fail(error)
             return
-        if identity is not None:
+        if not known:
+            # Told in place of the welcome: a client of the dialect then ends instead of coming back for ever.
+            self.subscriber.end(409, f"insufficient subscription: there is no feed {self.subscriber.feed}")
+        elif identity is not None:
             self._admit(identity)
         elif required:
             self.subscriber.end(402, "auth failed")
@@ -159,11 +165,6 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             raise RequestError(400, 'invalid syntax: slow is "close" or "gap"')
         if request.from_ is not None and self._replay is not None and not self._replay.done():
             raise RequestError(409, "a replay is going on: wait for replay_completed")
-        if not self._feed_known:
-            self._feed_known = await door.asked(series.feed_exists, one.feed)
-        if not self._feed_known:
-            one.end(409, f"insufficient subscription: there is no feed {one.feed}")
-            return
         one.add(request.lists())
         if request.slow is not None:
             one.send_queue.slow = Slow(request.slow)

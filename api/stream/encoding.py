@@ -32,15 +32,21 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """`count` messages as bytes."""
+    """`count` messages as bytes. One that is `alone` shares its frame with no other."""
 
     data: bytes
     count: int = 1
+    alone: bool = False
+
+
+ALONE = frozenset({"success", "error", "subscription"})
+"""Clients of the dialect look for these in the first message of a frame only, and for nothing else behind one."""
 
 
 def message(form: Form, content: dict[str, Any]) -> Piece:
     """A message that is not market data."""
-    return Piece(msgpack.packb(content) if form.packed else msgspec.json.encode(content))
+    data = msgpack.packb(content) if form.packed else msgspec.json.encode(content)
+    return Piece(data, alone=content.get("T") in ALONE)
 
 
 def join(form: Form, pieces: Sequence[Piece]) -> Piece:

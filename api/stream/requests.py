@@ -1,17 +1,24 @@
-"""What a client may say over the stream. Read by type: anything else is error 400 with the reason."""
+"""What a client may say over the stream. Read by type: anything else is error 400 with the reason. What is wrong with
+one channel of a request is told and voids nothing else of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from functools import cache
 
 import msgspec
 
 from marketdata.models.reference import SYMBOL_PATTERN
 
-CHANNELS = ("trades", "quotes", "bars", "updatedBars")
-NOT_OFFERED = ("dailyBars", "statuses", "lulds", "corrections", "cancelErrors", "imbalances", "orderbooks", "news")
+CHANNELS = ("trades", "quotes", "bars", "updatedBars", "cancelErrors")
+NOT_OFFERED = ("dailyBars", "statuses", "lulds", "corrections", "imbalances", "orderbooks", "news")
+LISTED = (*CHANNELS, "dailyBars", "statuses", "lulds", "corrections", "orderbooks")
+"""What a `subscription` lists: the clients of the dialect take each of them to be there."""
+WITH_TRADES = ("corrections", "cancelErrors")
+"""What comes with the trades of a symbol unasked."""
 MOST_SYMBOLS = 5_000
+MOST_NAMED = 5  # of what is wrong, in one error
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 
 
@@ -36,7 +43,7 @@ class From(msgspec.Struct, forbid_unknown_fields=True):
     o: int
 
 
-class _Channels(msgspec.Struct, forbid_unknown_fields=True):
+class _Channels(msgspec.Struct):
     trades: list[str] = []
     quotes: list[str] = []
     bars: list[str] = []
@@ -50,20 +57,33 @@ class _Channels(msgspec.Struct, forbid_unknown_fields=True):
     orderbooks: list[str] = []
     news: list[str] = []
 
-    def lists(self) -> Iterator[tuple[str, list[str]]]:
-        """(channel, codes) of what is offered; RequestError for anything else."""
+    def lists(self) -> dict[str, list[str]]:
+        """The codes of each channel that is offered, without those that cannot be codes."""
+        return {name: [code for code in getattr(self, name) if _is_code(code)] for name in CHANNELS}
+
+    def faults(self, fields: Iterable[str]) -> list[RequestError]:
+        """What of it is not done: `fields` nobody knows, channels that are not offered, codes that are none."""
+        found = []
+        unknown = [name for name in fields if name not in _fields(type(self))]
+        if unknown:
+            named = ", ".join(name[:40] for name in unknown[:MOST_NAMED])
+            found.append(RequestError(400, f"invalid syntax: unknown field {named}"))
         refused = [name for name in NOT_OFFERED if getattr(self, name)]
         if refused:
-            raise RequestError(409, f"insufficient subscription: {', '.join(refused)} is not offered")
+            found.append(RequestError(409, f"insufficient subscription: {', '.join(refused)} is not offered"))
         for name in CHANNELS:
-            codes: list[str] = getattr(self, name)
-            wrong = next((code for code in codes if code != "*" and not _SYMBOL.fullmatch(code)), None)
-            if wrong is not None:
-                raise RequestError(400, f"invalid syntax: {wrong[:40]!r} is no symbol")
-            yield name, codes
+            wrong = [code for code in getattr(self, name) if not _is_code(code)]
+            if wrong:
+                named = ", ".join(repr(code[:40]) for code in wrong[:MOST_NAMED])
+                found.append(RequestError(400, f"invalid syntax: no symbol, and left out of {name}: {named}"))
+        return found
 
 
-class Subscribe(_Channels, tag_field="action", tag="subscribe", forbid_unknown_fields=True):
+def _is_code(code: str) -> bool:
+    return code == "*" or _SYMBOL.fullmatch(code) is not None
+
+
+class Subscribe(_Channels, tag_field="action", tag="subscribe"):
     """The opt-ins stay as they are when a later request does not name them."""
 
     seq: bool | None = None
@@ -73,23 +93,30 @@ class Subscribe(_Channels, tag_field="action", tag="subscribe", forbid_unknown_f
     from_: From | None = msgspec.field(default=None, name="from")
 
 
-class Unsubscribe(_Channels, tag_field="action", tag="unsubscribe", forbid_unknown_fields=True):
+class Unsubscribe(_Channels, tag_field="action", tag="unsubscribe"):
     pass
 
 
 Request = Auth | Subscribe | Unsubscribe
 _json = msgspec.json.Decoder(Request)
 _packed = msgspec.msgpack.Decoder(Request)
+_json_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_packed_fields = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 
 
-def read(data: str | bytes, *, packed: bool) -> Request:
-    """A request from text (JSON) or bytes (MessagePack where the socket speaks it, otherwise JSON). RequestError when
-    it is neither."""
+@cache
+def _fields(kind: type[_Channels]) -> frozenset[str]:
+    return frozenset({"action", *(field.encode_name for field in msgspec.structs.fields(kind))})
+
+
+def read(data: str | bytes, *, packed: bool) -> tuple[Request, list[RequestError]]:
+    """A request from text (JSON) or bytes (MessagePack where the socket speaks it, otherwise JSON), and what of it is
+    not done. RequestError when it is neither."""
+    typed, fields = (_packed, _packed_fields) if packed and isinstance(data, bytes) else (_json, _json_fields)
     try:
-        if packed and isinstance(data, bytes):
-            from_packed: Request = _packed.decode(data)
-            return from_packed
-        from_json: Request = _json.decode(data)
-        return from_json
+        request: Request = typed.decode(data)  # type: ignore[arg-type]  # text goes to the decoder of JSON only
+        if isinstance(request, Auth):
+            return request, []
+        return request, request.faults(fields.decode(data))  # type: ignore[arg-type]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(400, f"invalid syntax: {error}"[:300]) from error

@@ -1,4 +1,5 @@
-"""Which ASGI connection goes where: HTTP to Django, /v2/stream/{feed} to its consumer, any other WebSocket nowhere."""
+"""Which ASGI connection goes where: HTTP to Django, /v2/stream/{feed} to its consumer and /v2/{feed} as well, which is
+where clients of the dialect look for it, any other WebSocket nowhere."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ class Streams:
         self._sockets = SessionMiddlewareStack(
             URLRouter(
                 [
-                    re_path(r"^v2/stream/(?P<feed>[a-z0-9_]{1,16})/?\Z", StreamConsumer.as_asgi()),
+                    re_path(r"^v2/(?:stream/)?(?P<feed>[a-z0-9_]{1,16})/?\Z", StreamConsumer.as_asgi()),
                     re_path(r"", Nowhere.as_asgi()),
                 ]
             )

@@ -84,10 +84,12 @@ class SendQueue:
             self.give_up()
 
     def take(self, most_bytes: int) -> list[Piece]:
-        """What to send next, about `most_bytes` of it; empty when there is nothing."""
+        """What to send next in one frame, about `most_bytes` of it; empty when there is nothing."""
         taken: list[Piece] = []
         size = 0
         while size < most_bytes and (self._queue or self._latest):
+            if taken and (taken[-1].alone or (self._queue and self._queue[0].alone)):
+                break
             if self._queue:
                 piece = self._queue.popleft()
                 if self._answers and piece is self._answers[0]:

@@ -4,13 +4,13 @@ consumer."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from api.stream import encoding
 from api.stream.encoding import Form
 from api.stream.flow_control import FlowControl
-from api.stream.requests import CHANNELS, MOST_SYMBOLS, RequestError
+from api.stream.requests import CHANNELS, LISTED, MOST_SYMBOLS, WITH_TRADES, RequestError
 from api.stream.send_queue import SendQueue
 
 _ages = itertools.count()
@@ -61,21 +61,26 @@ class Subscriber:
         """Nothing more."""
         self.live = self.replaying = False
 
-    def add(self, lists: Iterable[tuple[str, list[str]]]) -> None:
+    def add(self, lists: Mapping[str, Iterable[str]]) -> None:
         """Subscribe to more; RequestError 405 beyond the limit, and then nothing was added."""
-        wanted = {name: self.channels[name] | set(codes) for name, codes in lists}
+        wanted = {name: self.channels[name] | set(codes) for name, codes in lists.items()}
         if sum(map(len, wanted.values())) > MOST_SYMBOLS:
             raise RequestError(405, f"symbol limit exceeded: at most {MOST_SYMBOLS}, or * for all")
         self.channels |= wanted
 
-    def remove(self, lists: Iterable[tuple[str, list[str]]]) -> None:
+    def remove(self, lists: Mapping[str, Iterable[str]]) -> None:
         """Unsubscribe; "*" takes back "*", not everything."""
-        for name, codes in lists:
+        for name, codes in lists.items():
             self.channels[name] -= set(codes)
 
+    def codes(self, channel: str) -> set[str]:
+        """What it is told of a channel: who has a symbol's trades is told which of them are taken back as well."""
+        own = self.channels.get(channel, set())
+        return own | self.channels["trades"] if channel in WITH_TRADES else own
+
     def subscription(self) -> dict[str, object]:
-        """Everything it is subscribed to now."""
-        return {"T": "subscription", **{name: sorted(codes) for name, codes in self.channels.items()}}
+        """Everything it is subscribed to now, by all channels of the dialect."""
+        return {"T": "subscription", **{name: sorted(self.codes(name)) for name in LISTED}}
 
     def tell(self, **content: object) -> None:
         """Queue a message that is not market data."""

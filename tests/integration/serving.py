@@ -90,8 +90,11 @@ class Serving:
 
 
 def connect(address: str, **options: Any) -> Any:
-    """`websockets.connect`, which gives up no handshake and no server early because the machine is busy."""
-    return websockets.connect(address, **{"open_timeout": PATIENCE_S, "ping_interval": None, **options})
+    """`websockets.connect`, which gives up no handshake and no server early because the machine is busy, and whose
+    bytes are those of the messages."""
+    return websockets.connect(
+        address, **{"open_timeout": PATIENCE_S, "ping_interval": None, "compression": None, **options}
+    )
 
 
 class Socket:

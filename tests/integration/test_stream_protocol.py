@@ -1,18 +1,28 @@
 """The stream's dialect, word by word: who gets in, what is subscribed to, what a wrong word is told."""
 
+import json
 import time
+from typing import Any
 
 import pytest
+from channels.testing import WebsocketCommunicator
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 
 from api.authentication import KEY_HEADER, SECRET_HEADER
-from api.stream import consumer, shared
+from api.stream import consumer, requests, shared
 from marketdata.models import Client
 from tests.integration.serving import KIS, PATIENCE_S, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US
 
 __all__ = ["hub", "serving"]
+
+
+def application() -> Any:
+    """The whole server, which sets logging up when it is first imported."""
+    from api.asgi import application
+
+    return application
 
 
 ORIGIN = {"Host": "testserver", "Origin": "http://testserver"}
@@ -26,7 +36,11 @@ async def test_a_key_gets_in_by_message_and_trades_come(serving, hub):
         await commit(serving, [{"symbol": "000660"}, {"price": "70000.5", "side": "buy"}])
         trade = await socket.next()
 
-    assert told == {"T": "subscription", "trades": ["005930"], "quotes": [], "bars": [], "updatedBars": []}
+    with_trades = ("trades", "cancelErrors", "corrections")
+    assert told == {
+        "T": "subscription",
+        **{name: ["005930"] if name in with_trades else [] for name in requests.LISTED},
+    }
     assert {name: str(trade[name]) for name in ("T", "S", "p", "s", "x", "tks")} == {
         "T": "t", "S": "005930", "p": "70000.5", "s": "1", "x": "krx", "tks": "B",
     }  # fmt: skip
@@ -65,8 +79,7 @@ async def test_a_client_that_may_not_read_does_not_get_in(serving, hub):
 
 async def test_a_feed_that_nobody_ever_wrote_gets_no_room_in_the_hub(serving, hub):
     async with serving.socket("made_up") as socket:
-        await socket.enter(serving)
-        await socket.say(action="subscribe", trades=["*"])
+        await socket.say(**serving.auth())
         heard, code = await socket.closed()
 
     assert (heard[-1]["code"], code) == (409, 4409)
@@ -128,15 +141,40 @@ async def test_a_wrong_word_is_told_and_the_socket_stays(serving, hub):
         await socket.enter(serving)
         for content, code in (
             ({"action": "dance"}, 400),
-            ({"action": "subscribe", "unheard": ["*"]}, 400),
-            ({"action": "subscribe", "trades": [" no symbol"]}, 400),
-            ({"action": "subscribe", "dailyBars": ["*"]}, 409),
             ({"action": "subscribe", "slow": "perhaps"}, 400),
             ({"action": "auth", "key": "k", "secret": "s"}, 403),
         ):
             await socket.say(**content)
             assert (await socket.next())["code"] == code
         await socket.subscribe(trades=["*"])
+
+
+async def test_what_cannot_be_had_voids_nothing_else_of_a_request(serving, hub):
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await socket.say(action="subscribe", trades=["005930", " no symbol"], news=["*"], unheard=["*"])
+        heard = await socket.until("subscription")
+        await socket.say(action="unsubscribe", trades=["005930"], unheard=["*"])
+        left = await socket.until("subscription")
+
+    assert [message.get("code") for message in heard] == [400, 409, 400, None]
+    assert heard[-1]["trades"] == ["005930"]
+    assert ([message.get("code") for message in left], left[-1]["trades"]) == ([400, None], [])
+
+
+async def test_a_feed_answers_where_clients_of_the_dialect_look_for_it_and_control_messages_come_alone(serving, hub):
+    headers = [(KEY_HEADER.lower().encode(), serving.reader.key_id.encode()),
+               (SECRET_HEADER.lower().encode(), serving.secret.encode())]  # fmt: skip
+    end = WebsocketCommunicator(application(), "/v2/krx", headers=headers)
+    assert (await end.connect(timeout=PATIENCE_S))[0]
+    await end.send_to(text_data=json.dumps({"action": "subscribe", "news": ["*"], "trades": ["*"]}))
+    frames = [json.loads(await end.receive_from(timeout=PATIENCE_S)) for _ in range(4)]
+    await commit(serving, [{}])
+    frames.append(json.loads(await end.receive_from(timeout=PATIENCE_S)))
+    await end.disconnect()
+    assert [[message["T"] for message in frame] for frame in frames] == [
+        ["success"], ["success"], ["error"], ["subscription"], ["t"],
+    ]  # fmt: skip
 
 
 async def test_unsubscribing_is_answered_with_what_is_left(serving, hub):
@@ -252,10 +290,6 @@ async def test_who_opted_in_hears_heartbeats_with_the_place(serving, hub, monkey
 
 
 async def test_another_path_is_no_stream(serving, hub):
-    from channels.testing import WebsocketCommunicator
-
-    from api.asgi import application
-
-    end = WebsocketCommunicator(application, "/v2/elsewhere")
+    end = WebsocketCommunicator(application(), "/v2/stream/krx/elsewhere")
     connected, _ = await end.connect(timeout=PATIENCE_S)
     assert not connected

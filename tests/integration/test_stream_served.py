@@ -54,14 +54,16 @@ async def entered(socket, serving, **content):
     return heard[-1]
 
 
-async def test_an_ordinary_client_gets_trades_from_daphne(web, serving):
-    async with connect(f"ws://{web}/v2/stream/krx") as socket:
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_an_ordinary_client_gets_trades_from_daphne(web, serving, compression):
+    async with connect(f"ws://{web}/v2/stream/krx", compression=compression) as socket:
         await entered(socket, serving, trades=["*"])
         await commit(serving, [{"price": "70000.5"}])
 
         (trade,) = json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_S), parse_float=Decimal)
 
     assert trade["p"] == Decimal("70000.5")
+    assert ["permessage-deflate"] * (compression is not None) == [one.name for one in socket.protocol.extensions]
 
 
 async def test_a_client_that_stops_reading_is_closed_while_others_get_everything(web, serving):
@@ -93,12 +95,13 @@ async def test_a_client_that_stops_reading_is_closed_while_others_get_everything
 
 
 async def test_a_message_beyond_any_reason_ends_that_socket_only(web, serving):
-    async with connect(f"ws://{web}/v2/stream/krx") as socket:
-        await socket.send("x" * (1 << 21))
-        with suppress(websockets.ConnectionClosed):
-            while True:
-                await asyncio.wait_for(socket.recv(), PATIENCE_S)
-        assert socket.close_code in (1006, 1009)
+    for compression in (None, "deflate"):  # 2 MiB are 2 KiB then, and are not inflated
+        async with connect(f"ws://{web}/v2/stream/krx", compression=compression) as socket:
+            await socket.send("x" * (1 << 21))
+            with suppress(websockets.ConnectionClosed):
+                while True:
+                    await asyncio.wait_for(socket.recv(), PATIENCE_S)
+            assert socket.close_code in (1006, 1009)
     async with connect(f"ws://{web}/v2/stream/krx") as socket:
         await entered(socket, serving, trades=["*"])
 
@@ -154,7 +157,7 @@ def test_the_official_client_reads_pages_and_the_stream(web, serving, caplog):
     )
     trades = client.get_stock_trades(asked.StockTradesRequest(symbol_or_symbols=["005930"], limit=7))
     stream = live.StockDataStream(
-        serving.reader.key_id, serving.secret, url_override=f"ws://{web}/v2/stream/krx"
+        serving.reader.key_id, serving.secret, url_override=f"ws://{web}/v2/krx"
     )  # fmt: skip
     heard = []
 

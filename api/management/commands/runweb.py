@@ -39,6 +39,7 @@ class Command(BaseCommand):
             application,
             limits=limits,
             is_shared=proxies.trusted,
+            deflate=settings.WS_DEFLATE,
             endpoints=build_endpoint_description_strings(host=options["host"], port=options["port"]),
             action_logger=AccessLogGenerator(sys.stdout),
             websocket_connect_timeout=5,

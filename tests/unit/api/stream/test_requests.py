@@ -15,14 +15,14 @@ from api.stream.subscriber import Subscriber
 def test_requests_are_read_in_both_forms():
     content = {"action": "auth", "key": "k", "secret": "s"}
 
-    assert requests.read(json.dumps(content), packed=False) == Auth(key="k", secret="s")
-    assert requests.read(msgpack.packb(content), packed=True) == Auth(key="k", secret="s")
+    assert requests.read(json.dumps(content), packed=False) == (Auth(key="k", secret="s"), [])
+    assert requests.read(msgpack.packb(content), packed=True) == (Auth(key="k", secret="s"), [])
 
 
 def test_a_subscription_may_say_where_to_go_on():
     text = '{"action":"subscribe","trades":["*"],"seq":true,"from":{"epoch":"abc","o":7}}'
 
-    request = requests.read(text, packed=False)
+    request, _ = requests.read(text, packed=False)
 
     assert isinstance(request, Subscribe)
     assert request.from_ is not None
@@ -34,7 +34,7 @@ def test_a_subscription_may_say_where_to_go_on():
     [
         "", "{", "[]", "null", "7", '"x"', '{"action":"dance"}',
         '{"trades":["*"]}', '{"action":"subscribe","trades":"005930"}',
-        '{"action":"subscribe","trades":[5930]}', '{"action":"subscribe","unheard":[]}', '{"action":"auth","key":1}',
+        '{"action":"subscribe","trades":[5930]}', '{"action":"auth","unheard":[]}', '{"action":"auth","key":1}',
         '{"action":"subscribe","from":{"o":1}}', '{"action":"subscribe","from":{"epoch":"a","o":1.5}}', "[" * 100_000,
     ],
 )  # fmt: skip
@@ -52,23 +52,33 @@ def test_any_bytes_are_a_request_or_invalid_syntax(data, packed):
 
 
 @pytest.mark.parametrize(
-    ("channels", "code"), [({"dailyBars": ["*"]}, 409), ({"trades": ["bad,symbol"]}, 400), ({"quotes": [""]}, 400)]
+    ("channels", "codes"),
+    [
+        ({"news": ["*"]}, [409]),
+        ({"trades": ["bad,symbol", "005930"]}, [400]),
+        ({"quotes": [""]}, [400]),
+        ({"unheard": {"deep": [1]}}, [400]),
+        ({"unheard": 1, "news": ["*"], "quotes": [""]}, [400, 409, 400]),
+        ({"news": []}, []),
+    ],
 )
-def test_what_cannot_be_subscribed_to_is_named(channels, code):
-    request = requests.read(json.dumps({"action": "subscribe", **channels}), packed=False)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_cannot_be_done_is_named_and_the_rest_is_done(channels, codes, packed):
+    content = {"action": "subscribe", "bars": ["*", "000660"], **channels}
+
+    request, faults = requests.read(msgpack.packb(content) if packed else json.dumps(content), packed=packed)
+
     assert isinstance(request, Subscribe)
-
-    with pytest.raises(RequestError) as error:
-        list(request.lists())
-
-    assert error.value.code == code
+    assert [fault.code for fault in faults] == codes
+    assert request.lists()["bars"] == ["*", "000660"]
+    assert request.lists()["trades"] == [code for code in channels.get("trades", []) if code == "005930"]
 
 
 def test_too_many_symbols_are_refused_as_a_whole():
     one = Subscriber("krx", SendQueue(Form(), max_bytes=1000))
 
     with pytest.raises(RequestError) as error:
-        one.add([("trades", [str(number) for number in range(requests.MOST_SYMBOLS + 1)])])
+        one.add({"trades": [str(number) for number in range(requests.MOST_SYMBOLS + 1)]})
 
     assert error.value.code == 405
     assert one.channels["trades"] == set()
@@ -76,8 +86,8 @@ def test_too_many_symbols_are_refused_as_a_whole():
 
 def test_star_is_taken_back_by_star():
     one = Subscriber("krx", SendQueue(Form(), max_bytes=1000))
-    one.add([("trades", ["*", "005930"])])
+    one.add({"trades": ["*", "005930"]})
 
-    one.remove([("trades", ["*"])])
+    one.remove({"trades": ["*"]})
 
     assert one.subscription()["trades"] == ["005930"]

@@ -173,3 +173,15 @@ def test_answers_that_are_read_may_be_as_many_as_one_likes():
 
     assert not send_queue.too_slow
     assert send_queue.bytes == 0
+
+
+def test_what_is_alone_has_a_frame_of_its_own():
+    send_queue = SendQueue(JSON, max_bytes=1000)
+    for kind in ("error", "subscription", "t", "q", "error", "t"):
+        send_queue.put(encoding.message(JSON, {"T": kind}))
+
+    frames = []
+    while pieces := send_queue.take(10**6):
+        frames.append([json.loads(one.data)["T"] for one in pieces])
+
+    assert frames == [["error"], ["subscription"], ["t", "q"], ["error"], ["t"]]
