@@ -129,6 +129,8 @@ def read_bars(
 ) -> BarPage:
     """At most `limit` whole candles, symbol after symbol in the order asked for, each in the order of time. With `fill`
     minutes of which there is a vendor's bar are the vendor's."""
+    if not series:
+        return BarPage([], None)
     reader: _Minutes | _Days = (
         _Days(timeframe, series, ascending, fill=fill)
         if isinstance(timeframe, DateFrame)
@@ -298,6 +300,8 @@ class _Days:
 
 def newest_days(series: Sequence[Series], most: int) -> Iterator[tuple[Series, Bars]]:
     """The newest daily candles of each series, at most `most`, newest first."""
+    if not series:
+        return
     reader = _Days(timeframes.DAY, series, ascending=False)
     for one in series:
         yield one, reader.read(one, None, most)[0]

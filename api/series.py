@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
 
-from api import errors, paging
+from api import errors, feeds, paging
 from api.paging import Series
 from api.timestamps import EARLIEST_US, LATEST_US
 from marketdata.models import Feed
@@ -32,26 +33,48 @@ SELECT * FROM (
 _OF_TRADES = " AND reason NOT LIKE %s" * len(wire.OTHER_KINDS)
 
 
-def of(symbols: list[str], query: dict[str, Any]) -> list[Series]:
-    """The series asked for. An unregistered symbol or feed is an error: a typing mistake must not look like silence.
-    The feed of a symbol that none was asked for is its primary one, whether anything came by it or not. UnknownSymbol,
-    UnknownFeed, or Unprocessable when there is nothing to choose."""
+WARNING_HEADER = "X-Naru-Warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The series of those of several symbols that are registered, and which are not."""
+
+    found: list[Series]
+    unknown: list[str]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer says of the symbols that were left out."""
+        return {WARNING_HEADER: f"not registered, left out: {','.join(self.unknown)}"} if self.unknown else {}
+
+
+def known(symbols: list[str], query: dict[str, Any]) -> Known:
+    """The series of a request for several symbols; one that is not registered is left out, as the dialect does. The
+    feed of a symbol that none was asked for is its primary one, whether anything came by it or not. UnknownFeed, or
+    Unprocessable when there is nothing to choose."""
     rows = {code: row for code, *row in _ask(_SYMBOLS.format(", ".join(["%s"] * len(symbols))), symbols)}
-    unknown = [symbol for symbol in symbols if symbol not in rows]
-    if unknown:
-        raise errors.UnknownSymbol(f"not registered: {', '.join(unknown)}")
-    if query.get("feed") and not feed_exists(query["feed"]):
-        raise errors.UnknownFeed(f"no such feed: {query['feed']}; /v2/status names the feeds of the symbols")
+    named = feeds.resolve(query["feed"]) if query.get("feed") else None
     found = []
     for symbol in symbols:
+        if symbol not in rows:
+            continue
         feed, market, timezone, shift_s = rows[symbol]
         start, end = query.get("start"), query.get("end")
         first_us = start.first_us(timezone) if start else EARLIEST_US
         last_us = end.last_us(timezone) if end else LATEST_US
         if first_us > last_us:
             raise errors.Unprocessable({"start": "is after end"})
-        found.append(Series(symbol, query.get("feed") or feed, market, timezone, shift_s, first_us, last_us))
-    return found
+        found.append(Series(symbol, named or feed, market, timezone, shift_s, first_us, last_us))
+    return Known(found, [symbol for symbol in symbols if symbol not in rows])
+
+
+def of(symbol: str, query: dict[str, Any]) -> Series:
+    """The series of a symbol that the path names: as `known`, and UnknownSymbol if it is not registered."""
+    chosen = known([symbol], query)
+    if not chosen.found:
+        raise errors.UnknownSymbol(f"not registered: {symbol}")
+    return chosen.found[0]
 
 
 def feed_exists(name: str) -> bool:

@@ -108,6 +108,19 @@ class Environment:
             "words separated by commas",
         )
 
+    def pairs(self, name: str, default: str, pattern: str) -> dict[str, str]:
+        """Words that stand for others; both must match the pattern."""
+
+        def parse(raw: str) -> dict[str, str]:
+            found = [part.strip().split("=") for part in raw.split(",") if part.strip()]
+            if any(len(pair) != 2 or not all(re.fullmatch(pattern, word) for word in pair) for pair in found):
+                raise ValueError
+            if len({word for word, _ in found}) < len(found):
+                raise ValueError
+            return {pair[0]: pair[1] for pair in found}
+
+        return self._read(name, parse(default), parse, f"pairs such as {default}, each word once before an =")
+
     def networks(self, name: str, default: list[str]) -> list[str]:
         """IP addresses and networks."""
 

@@ -265,6 +265,10 @@ PAGE_PUBLIC = env.boolean("PAGE_PUBLIC", DEBUG)
 LOGIN_URL = "rest_framework:login"
 LOGIN_REDIRECT_URL = "page"
 LOGOUT_REDIRECT_URL = "rest_framework:login"
+# What the feeds in the enumerations of the dialect's clients are here; "primary" is each symbol's primary feed.
+FEED_ALIASES = env.pairs(
+    "FEED_ALIASES", "sip=primary,delayed_sip=primary,otc=primary,iex=krx,boats=nxt,overnight=nxt", r"[a-z0-9_]{1,16}"
+)
 API_THREADS = env.integer("API_THREADS", 8, low=1, high=256)
 API_RATE_LIMIT = env.integer("API_RATE_LIMIT", 12_000, low=1, high=10_000_000)
 API_RATE_LIMIT_UNKNOWN = env.integer("API_RATE_LIMIT_UNKNOWN", 600, low=1, high=10_000_000)

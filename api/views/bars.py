@@ -62,11 +62,11 @@ def _spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[I
     return bars.time_us - one.shift_s * 1_000_000, ends - one.shift_s * 1_000_000
 
 
-def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
+def _read(found: list[Series], symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
     timeframe: Timeframe | DateFrame = query["timeframe"]
     fill = query.get("gaps") == "fill"
     page = paging.read_bars(
-        series.of(symbols, query), timeframe, after=series.after(query, timeframe.name, symbols),
+        found, timeframe, after=series.after(query, timeframe.name, symbols),
         limit=query["limit"], ascending=query["sort"] == "asc", fill=fill,
     )  # fmt: skip
     now_us = time.time_ns() // 1000
@@ -87,8 +87,9 @@ class BarsView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         query = BarsQuery.read(request)
-        shown, token = _read(query["symbols"], query)
-        return Response({"bars": shown, "next_page_token": token})
+        chosen = series.known(query["symbols"], query)
+        shown, token = _read(chosen.found, query["symbols"], query)
+        return Response({"bars": shown, "next_page_token": token}, headers=chosen.headers)
 
 
 class SymbolBarsView(APIView):
@@ -100,5 +101,5 @@ class SymbolBarsView(APIView):
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
         query = SymbolBarsQuery.read(request)
-        shown, token = _read([symbol], query)
+        shown, token = _read([series.of(symbol, query)], [symbol], query)
         return Response({"symbol": symbol, "bars": shown.get(symbol, []), "next_page_token": token})

@@ -79,12 +79,14 @@ class SnapshotsView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         query = SnapshotsQuery.read(request)
-        found = [replace(one, first_us=EARLIEST_US) for one in series.of(query["symbols"], query)]
+        chosen = series.known(query["symbols"], query)
+        found = [replace(one, first_us=EARLIEST_US) for one in chosen.found]
         kept = _latest(found)
         now_us = time.time_ns() // 1000
         return Response(
             {
                 one.symbol: snapshot(one, kept.get((one.symbol, one.feed)), days, now_us)
                 for one, days in paging.newest_days(found, 2)
-            }
+            },
+            headers=chosen.headers,
         )

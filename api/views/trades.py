@@ -11,12 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import jsontext, paging, response_schemas, series
+from api.paging import Series
 from api.serializers import SymbolTradesQuery, TradesQuery
 
 
-def _read(symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
+def _read(found: list[Series], symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
     page = paging.read_trades(
-        series.of(symbols, query), after=series.after(query, paging.TRADES, symbols),
+        found, after=series.after(query, paging.TRADES, symbols),
         limit=query["limit"], ascending=query["sort"] == "asc",
     )  # fmt: skip
     shown = {one.symbol: msgspec.Raw(jsontext.array(jsontext.trades(ticks))) for one, ticks in page.found}
@@ -32,8 +33,9 @@ class TradesView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         query = TradesQuery.read(request)
-        shown, token = _read(query["symbols"], query)
-        return Response({"trades": shown, "next_page_token": token})
+        chosen = series.known(query["symbols"], query)
+        shown, token = _read(chosen.found, query["symbols"], query)
+        return Response({"trades": shown, "next_page_token": token}, headers=chosen.headers)
 
 
 class SymbolTradesView(APIView):
@@ -44,5 +46,6 @@ class SymbolTradesView(APIView):
         responses={200: response_schemas.page("trades", response_schemas.Trade), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
-        shown, token = _read([symbol], SymbolTradesQuery.read(request))
+        query = SymbolTradesQuery.read(request)
+        shown, token = _read([series.of(symbol, query)], [symbol], query)
         return Response({"symbol": symbol, "trades": shown.get(symbol, []), "next_page_token": token})

@@ -42,7 +42,7 @@ DATES = [(path, name) for path, _ in NUMBERS[:-1] for name in ("start", "end", "
         (BARS, {"symbols": "005930", "page_token": "AAAA"}, 400, "page_token"),
         (BARS, {"symbols": "005930", "start": "2026-03-17", "end": "2026-03-16"}, 422, "after end"),
         (BARS, {"symbols": "005930", "start": "2026-03-16T01:00:00Z", "end": "2026-03-16T00:00:00Z"}, 422, "after end"),
-        (BARS, {"symbols": "005930,NOBODY"}, 404, "NOBODY"),
+        ("/v2/stocks/NOBODY/bars", {}, 404, "NOBODY"),
         (TRADES, {"symbols": "005930", "timeframe": "1Min"}, 400, "unknown parameter"),
         ("/v2/stocks/005930/bars", {"symbols": "005930"}, 400, "unknown parameter"),
         ("/v2/stocks/NOBODY/trades", {}, 404, "NOBODY"),

@@ -133,6 +133,52 @@ def test_the_primary_feed_of_each_symbol_is_the_default(serving):
     assert [trade["x"] for trade in serving.read("/v2/stocks/005930/trades", feed="nxt")["trades"]] == ["nxt"]
 
 
+@pytest.mark.parametrize(
+    ("path", "of", "more"),
+    [
+        ("/v2/stocks/bars", "bars", {"timeframe": "1Min"}),
+        ("/v2/stocks/bars", "bars", {"timeframe": "1Day"}),
+        ("/v2/stocks/trades", "trades", {}),
+        ("/v2/stocks/snapshots", None, {}),
+    ],
+)
+def test_of_several_symbols_one_that_is_not_registered_is_left_out_and_named(serving, path, of, more):
+    serving.commit([{}])
+
+    for asked, there in (("NOBODY,005930,X Y", ["005930"]), ("NOBODY,X Y", [])):
+        answer = serving.get(path, symbols=asked, **more)
+
+        assert answer.status_code == 200
+        content = answer.json()
+        assert list(content[of] if of else content) == there
+        assert answer["X-Naru-Warning"] == "not registered, left out: NOBODY,X Y"
+    assert "X-Naru-Warning" not in serving.get(path, symbols="005930", **more)
+
+
+def test_feed_names_of_other_clients_stand_for_ours(serving, settings):
+    from api import feeds
+    from marketdata.models import Feed, Symbol
+
+    Symbol.objects.filter(code="000660").update(primary_feed="nxt")
+    serving.commit([{"price": "1"}, {"symbol": "000660", "price": "2"}], name="krx")
+    serving.commit([{"price": "3"}, {"symbol": "000660", "price": "4"}], name="nxt")
+
+    def prices(feed):
+        pairs = serving.pages("/v2/stocks/trades", "trades", symbols="000660,005930", feed=feed)
+        return [trade["p"] for _, trade in pairs]
+
+    assert prices("sip") == prices("otc") == [4, 1]
+    assert prices("iex") == [2, 1]
+    assert prices("boats") == [4, 3]
+    assert [feeds.of_stream(name) for name in ("sip", "iex", "nxt", "nobody")] == ["krx", "krx", "nxt", None]
+    settings.FEED_ALIASES = {"sip": "nowhere"}
+    refused = serving.get("/v2/stocks/trades", symbols="005930", feed="sip")
+    assert (refused.status_code, refused.json()["code"]) == (404, 40410002)
+    assert refused.json()["message"].startswith("no such feed: sip (stands for nowhere)")
+    Feed.objects.create(name="sip")
+    assert prices("sip") == []
+
+
 def test_a_candle_in_which_a_terminal_lost_rows_says_so(serving):
     from marketdata.models import Gap
 

@@ -70,3 +70,11 @@ def test_a_database_is_mariadb_or_postgresql_or_a_file():
     assert (server["USER"], server["PASSWORD"], server["HOST"], server["PORT"]) == ("u", "p@ss", "h", 3307)
     assert (other["USER"], other["PASSWORD"], other["HOST"], other["PORT"]) == ("u", "p@ss", "h", 5433)
     assert (file["ENGINE"], file["NAME"]) == ("django.db.backends.sqlite3", "/var/lib/naru.sqlite3")
+
+
+def test_pairs_are_words_that_stand_for_others():
+    env = Environment({"GOOD": "sip=krx, iex=nxt", "LONE": "sip", "TWICE": "a=b,a=c", "ODD": "A B=c"})
+
+    assert env.pairs("GOOD", "", r"[a-z]+") == {"sip": "krx", "iex": "nxt"}
+    for name in ("LONE", "TWICE", "ODD"):
+        assert "such as x=y" in said(env.pairs, name, "x=y", r"[a-z]+")
