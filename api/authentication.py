@@ -1,4 +1,5 @@
-"""Who is asking: a client by key and secret, staff by session, or the visitor of a public page. Nobody else gets in."""
+"""Who is asking: a client or a named key by id and secret, staff by session, or the visitor of a public page. Nobody
+else gets in."""
 
 from __future__ import annotations
 
@@ -8,31 +9,34 @@ import datetime
 import hashlib
 import secrets
 import time
-from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 from django.core import signing
 from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db.models import Q
 from django.http import HttpRequest
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from api import login_throttle, rates
-from marketdata.models import Client
+from api import access, login_throttle, rates
+from api.access import Visitor
+from marketdata.models import ApiKey, Client
 from marketdata.reference import credentials
 
 KEY_HEADER, SECRET_HEADER = "APCA-API-KEY-ID", "APCA-API-SECRET-KEY"
-REMEMBER_S = 3.0  # how long a deactivated client may still be let in
+REMEMBER_S = 3.0  # how long a deactivated client or revoked key may still be let in
 OUTAGE_S = 600.0  # how long a key that was proven right is known to views that need no database
 SEEN_EVERY = datetime.timedelta(minutes=5)
+USED_EVERY = datetime.timedelta(minutes=1)
 PAGE_COOKIE = "naru_page"
 PAGE_COOKIE_S = 12 * 3600
 _MOST_REMEMBERED = 1000
 _pepper = secrets.token_bytes(32)
-_remembered: dict[bytes, tuple[float, Client]] = {}  # by key and secret: when they were last proven right, and whose
+_remembered: dict[
+    bytes, tuple[float, Client | ApiKey]
+] = {}  # by key and secret: when they were last proven right, and whose
 
 
 class TooManyFailuresError(Exception):
@@ -43,20 +47,9 @@ class TooManyFailuresError(Exception):
         self.wait_s = wait_s
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Somebody who looks at the page while it is public. Reads, and nothing else."""
-
-    name: str = "page"
-    is_authenticated: bool = True
-    is_anonymous: bool = False
-    is_staff: bool = False
-    may_read: bool = True
-
-
-def login(key_id: str, secret: str, address: str) -> Client | None:
-    """The active client of this key, or None, which is counted; a success holds for `REMEMBER_S`.
-    TooManyFailuresError while the address or the key has to wait."""
+def login(key_id: str, secret: str, address: str) -> Client | ApiKey | None:
+    """The active client of this key, or the named key itself, or None, which is counted. A success holds for
+    `REMEMBER_S`. TooManyFailuresError while the address or the key has to wait."""
     mark = _mark(key_id, secret)
     kept = _remembered.get(mark)
     now = time.monotonic()
@@ -65,20 +58,20 @@ def login(key_id: str, secret: str, address: str) -> Client | None:
     wait_s = login_throttle.wait_s(address, key_id)
     if wait_s > 0:
         raise TooManyFailuresError(wait_s)
-    client = credentials.verify(key_id[:64], secret[:256])
-    if client is None:
+    found = credentials.verify(key_id[:64], secret[:256])
+    if found is None:
         _remembered.pop(mark, None)
         login_throttle.failed(address, key_id)
         return None
     if len(_remembered) >= _MOST_REMEMBERED:
         _remembered.clear()
-    _remembered[mark] = (now, client)
-    _note_seen(client)
-    return client
+    _remembered[mark] = (now, found)
+    _note_use(found)
+    return found
 
 
-def known_lately(key_id: str, secret: str) -> Client | None:
-    """The client of a key that this process found right within the last `OUTAGE_S`; it may be deactivated since."""
+def known_lately(key_id: str, secret: str) -> Client | ApiKey | None:
+    """The client or named key that this process found right within the last `OUTAGE_S`; it may be deactivated since."""
     kept = _remembered.get(_mark(key_id, secret))
     return kept[1] if kept is not None and time.monotonic() - kept[0] < OUTAGE_S else None
 
@@ -87,10 +80,15 @@ def _mark(key_id: str, secret: str) -> bytes:
     return hashlib.blake2b(f"{key_id}\0{secret}".encode(), key=_pepper).digest()
 
 
-def _note_seen(client: Client) -> None:
+def _note_use(found: Client | ApiKey) -> None:
     now = datetime.datetime.now(datetime.UTC)
-    if client.last_seen_at is None or now - client.last_seen_at > SEEN_EVERY:
-        Client.objects.filter(pk=client.pk).update(last_seen_at=now)
+    if isinstance(found, Client):
+        if found.last_seen_at is None or now - found.last_seen_at > SEEN_EVERY:
+            Client.objects.filter(pk=found.pk).update(last_seen_at=now)
+    elif found.last_used_at is None or now - found.last_used_at > USED_EVERY:
+        # Asked again, for another process may have noted it meanwhile.
+        long_ago = Q(last_used_at=None) | Q(last_used_at__lt=now - USED_EVERY)
+        ApiKey.objects.filter(long_ago, pk=found.pk).update(last_used_at=now)
 
 
 def forget() -> None:
@@ -102,7 +100,7 @@ class KeyAuthentication(BaseAuthentication):
     """Key id and secret in two headers, as the dialect has it. A view may say `needs_no_database`: while the database
     does not answer, it lets in a key that was proven right lately."""
 
-    def authenticate(self, request: Request) -> tuple[Client, str] | None:
+    def authenticate(self, request: Request) -> tuple[Client | ApiKey, str] | None:
         key_id, secret = request.headers.get(KEY_HEADER), request.headers.get(SECRET_HEADER)
         if key_id is None and secret is None:
             return None
@@ -122,7 +120,7 @@ class KeyAuthentication(BaseAuthentication):
 class BasicKeyAuthentication(BaseAuthentication):
     """The same pair as user name and password, for collectors of metrics, which know nothing else."""
 
-    def authenticate(self, request: Request) -> tuple[Client, str] | None:
+    def authenticate(self, request: Request) -> tuple[Client | ApiKey, str] | None:
         kind, _, coded = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() != "basic":
             return None
@@ -146,7 +144,7 @@ class PageAuthentication(BaseAuthentication):
         return Visitor(), None
 
 
-def _client(request: Request, key_id: str, secret: str) -> tuple[Client, str]:
+def _client(request: Request, key_id: str, secret: str) -> tuple[Client | ApiKey, str]:
     try:
         client = login(key_id, secret, address_of(request))
     except TooManyFailuresError as error:
@@ -156,9 +154,10 @@ def _client(request: Request, key_id: str, secret: str) -> tuple[Client, str]:
     return _counted(request, client)
 
 
-def _counted(request: Request, client: Client) -> tuple[Client, str]:
-    """The client, unless it asks too often."""
-    rate = rates.of_known(request, f"key:{client.pk}")
+def _counted(request: Request, client: Client | ApiKey) -> tuple[Client | ApiKey, str]:
+    """The client or named key, unless it asks too often. Each named key has a count of its own."""
+    who = f"key:{client.pk}" if isinstance(client, Client) else f"key:named:{client.pk}"
+    rate = rates.of_known(request, who, client.rate_limit)
     if rate.exceeded:
         raise exceptions.Throttled(rate.reset_s, "too many requests")
     return client, client.key_id
@@ -182,7 +181,7 @@ def is_known(request: HttpRequest) -> bool:
     except (TooManyFailuresError, DatabaseError):
         return False
     try:
-        return may_read(asking)
+        return access.may_read(asking)
     except DatabaseError:  # a session could not be looked up
         return False
 
@@ -202,16 +201,11 @@ def page_cookie_valid(cookie: str) -> bool:
     return True
 
 
-def may_read(user: Any) -> bool:
-    """Clients that may read, visitors of a public page, and staff."""
-    return bool(getattr(user, "may_read", False) or getattr(user, "is_staff", False))
-
-
 class MayRead(BasePermission):
     message = "this key may not read"
 
     def has_permission(self, request: Request, view: object) -> bool:
-        return may_read(request.user)
+        return access.may_read(request.user)
 
 
 class StaffOrClient(BasePermission):
@@ -220,4 +214,13 @@ class StaffOrClient(BasePermission):
     message = "this needs a key or a login"
 
     def has_permission(self, request: Request, view: object) -> bool:
-        return may_read(request.user) and not isinstance(request.user, Visitor)
+        return access.may_read(request.user) and not isinstance(request.user, Visitor)
+
+
+class ReadsEverything(BasePermission):
+    """For what shows ticks of every feed at once."""
+
+    message = "this needs a key or a login that may read every feed"
+
+    def has_permission(self, request: Request, view: object) -> bool:
+        return access.may_read(request.user, access.ALL_FEEDS)

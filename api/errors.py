@@ -15,6 +15,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from api import access
 from marketdata.storage import storage
 from marketdata.storage.base import Blame
 
@@ -29,6 +30,7 @@ BAD_TOKEN = 40010002
 NOT_AUTHENTICATED = 40110000
 FORBIDDEN = 40310000
 CSRF = 40310001
+FEED_FORBIDDEN = 40310002
 NOT_FOUND = 40410000
 UNKNOWN_SYMBOL = 40410001
 UNKNOWN_FEED = 40410002
@@ -152,6 +154,8 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, exceptions.ValidationError):
         number, fields = MALFORMED, _plain(error.detail)
         message = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items())
+    elif isinstance(error, access.FeedForbidden):
+        number, message = FEED_FORBIDDEN, _message(error)
     else:
         number = error.number if isinstance(error, Problem) else _BY_STATUS.get(response.status_code, MALFORMED)
         fields = error.fields if isinstance(error, Unprocessable) else None

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
-from api import authentication, errors, rates, urls
+from api import access, authentication, errors, rates, urls
 from marketdata.limits.unauthenticated import caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -37,6 +37,17 @@ class Envelope:
         response["X-Request-ID"] = request_id
         response.setdefault("Content-Security-Policy", _POLICY)
         return response
+
+
+class Asking:
+    """Lets `api.access` know whose request it is that something is read for."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with access.answering(request):
+            return self._get_response(request)
 
 
 class NoNul:

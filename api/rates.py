@@ -28,9 +28,9 @@ class Rate:
     exceeded: bool
 
 
-def of_known(request: HttpRequest | Request, who: str) -> Rate:
-    """One request more of somebody known, such as "key:7"."""
-    return _take(request, who, settings.API_RATE_LIMIT)
+def of_known(request: HttpRequest | Request, who: str, limit: int | None = None) -> Rate:
+    """One request more of somebody known, such as "key:7"; `limit` is one of its own."""
+    return _take(request, who, limit or settings.API_RATE_LIMIT)
 
 
 def of_stranger(request: HttpRequest, address: str) -> Rate:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection
 
-from api import errors, feeds, paging
+from api import access, errors, feeds, paging
 from api.paging import Series
 from api.timestamps import EARLIEST_US, LATEST_US
 from marketdata.models import Feed
@@ -51,8 +51,8 @@ class Known:
 
 def known(symbols: list[str], query: dict[str, Any]) -> Known:
     """The series of a request for several symbols; one that is not registered is left out, as the dialect does. The
-    feed of a symbol that none was asked for is its primary one, whether anything came by it or not. UnknownFeed, or
-    Unprocessable when there is nothing to choose."""
+    feed of a symbol that none was asked for is its primary one, whether anything came by it or not. UnknownFeed,
+    FeedForbidden for one that whoever asks may not read, or Unprocessable when there is nothing to choose."""
     rows = {code: row for code, *row in _ask(_SYMBOLS.format(", ".join(["%s"] * len(symbols))), symbols)}
     named = feeds.resolve(query["feed"]) if query.get("feed") else None
     found = []
@@ -66,6 +66,7 @@ def known(symbols: list[str], query: dict[str, Any]) -> Known:
         if first_us > last_us:
             raise errors.Unprocessable({"start": "is after end"})
         found.append(Series(symbol, named or feed, market, timezone, shift_s, first_us, last_us))
+    access.require([named] if named else [one.feed for one in found])
     return Known(found, [symbol for symbol in symbols if symbol not in rows])
 
 

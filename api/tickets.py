@@ -8,8 +8,7 @@ import json
 import secrets
 from typing import Any
 
-from api.authentication import Visitor
-from marketdata.models import Client
+from api import access
 from marketdata.realtime import live_state
 
 VALID_S = 60
@@ -19,24 +18,17 @@ _PREFIX = "naru:ticket:"
 def issue(user: Any) -> str:
     """A ticket for whoever this is. Redis keeps only its hash."""
     ticket = secrets.token_urlsafe(32)
-    live_state.connection().set(_name(ticket), json.dumps(owner(user)), ex=VALID_S)
+    live_state.connection().set(_name(ticket), json.dumps(access.name_of(user)), ex=VALID_S)
     return ticket
 
 
 def redeem(ticket: str) -> tuple[str, int] | None:
-    """Whose ticket it is, as `owner` names them; None when it is unknown, used or too old."""
+    """Whose ticket it is, as `access.name_of` names them; None when it is unknown, used or too old."""
     kept: Any = live_state.connection().getdel(_name(ticket))
     if not kept:
         return None
     kind, number = json.loads(kept)
     return str(kind), int(number)
-
-
-def owner(user: Any) -> tuple[str, int]:
-    """("client" | "user" | "page", primary key)."""
-    if isinstance(user, Visitor):
-        return "page", 0
-    return ("client" if isinstance(user, Client) else "user"), int(user.pk)
 
 
 def _name(ticket: str) -> str:

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from api import authentication
-from marketdata.models import Client
+from marketdata.models import ApiKey, Client
 
 
 @admin.register(Client)
@@ -28,7 +28,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     search_help_text = _("Search by name or key id.")
     fields = (
         "name", "source", "may_send", "feeds", "markets", "kinds", "shares_feeds", "unique_by", "may_read",
-        "may_register", "quotas", "is_active", "key_id", "created_at",
+        "read_feeds", "rate_limit", "may_register", "quotas", "is_active", "key_id", "created_at",
         "last_seen_at", "secret",
     )  # fmt: skip
     readonly_fields = ("key_id", "created_at", "last_seen_at", "secret")
@@ -60,7 +60,7 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         authentication.forget()
 
     def response_add(self, request: HttpRequest, obj: Client, post_url_continue: str | None = None) -> HttpResponse:
-        return self._show(request, obj, request.new_secret)  # type: ignore[attr-defined]
+        return secret_page(self, request, obj, request.new_secret)  # type: ignore[attr-defined]
 
     def get_urls(self) -> list[URLPattern]:
         own = path(
@@ -77,22 +77,27 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         if not self.has_change_permission(request, client):
             raise PermissionDenied
         if request.method != "POST":
-            return self._page(request, client, "api/admin/new_secret.html", title=_("New secret"))
+            return _page(self, request, client, "api/admin/new_secret.html", title=_("New secret"))
         secret = client.renew_secret()
         client.save(update_fields=["stored_key", "server_key"])
         authentication.forget()
         self.log_change(request, client, "secret renewed")
-        return self._show(request, client, secret)
+        return secret_page(self, request, client, secret)
 
-    def _show(self, request: HttpRequest, client: Client, secret: str) -> HttpResponse:
-        address = request.build_absolute_uri("/").rstrip("/")
-        response = self._page(
-            request, client, "api/admin/secret.html", title=_("Secret: shown only now"),
-            secret=secret, address=address, stream=address.replace("http", "ws", 1),
-        )  # fmt: skip
-        response["Cache-Control"] = "no-store"
-        return response
 
-    def _page(self, request: HttpRequest, client: Client, template: str, **context: Any) -> HttpResponse:
-        shared = {**self.admin_site.each_context(request), "opts": self.opts, "client": client}
-        return TemplateResponse(request, template, shared | context)
+def secret_page(section: Any, request: HttpRequest, owner: Client | ApiKey, secret: str) -> HttpResponse:
+    """The one page that shows a new secret, of a section of the admin, with how it is used."""
+    address = request.build_absolute_uri("/").rstrip("/")
+    response = _page(
+        section, request, owner, "api/admin/secret.html", title=_("Secret: shown only now"),
+        secret=secret, address=address, stream=address.replace("http", "ws", 1),
+        reads=owner.may_read if isinstance(owner, Client) else True,
+        sends=isinstance(owner, Client) and owner.may_send,
+    )  # fmt: skip
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _page(section: Any, request: HttpRequest, owner: Client | ApiKey, template: str, **context: Any) -> HttpResponse:
+    shared = {**section.admin_site.each_context(request), "opts": section.opts, "client": owner}
+    return TemplateResponse(request, template, shared | context)

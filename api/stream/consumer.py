@@ -128,7 +128,9 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         """Find out who it is. One that is not `required` to be known may still log in by a message."""
         try:
             identity = await door.asked(way, *given, self._address)
-            known = identity is None or await door.asked(series.feed_exists, self.subscriber.feed)
+            feed = self.subscriber.feed
+            known = identity is None or await door.asked(series.feed_exists, feed)
+            refused = {} if identity is None else await door.asked(door.refusals, [(identity, feed)])
         except TooManyFailuresError as error:
             self.subscriber.end(402, f"auth failed: {error}")
             return
@@ -137,7 +139,9 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             return
         if not known:
             # Told in place of the welcome: a client of the dialect then ends instead of coming back for ever.
-            self.subscriber.end(409, f"insufficient subscription: there is no feed {self.subscriber.feed}")
+            self.subscriber.end(409, f"insufficient subscription: there is no feed {feed}")
+        elif refused:
+            self.subscriber.end(*next(iter(refused.values())))
         elif identity is not None:
             self._admit(identity)
         elif required:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
-from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth import get_user
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import Error
 from django.http import HttpRequest
 
-from api import authentication, tickets
+from api import access, authentication, tickets
 from api.stream.subscriber import Identity, Subscriber
 from marketdata import connections, metrics
 from marketdata.limits.unauthenticated import Unauthenticated
-from marketdata.models import Client
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,8 @@ class ConnectionLimits:
         same = sorted(
             (one for one in self.inside if one.identity == identity and one.ending is None), key=lambda one: one.age
         )
-        most = {"client": self.most_per_key, "page": max(self.most // 2, 1)}.get(identity.kind, self.most)
+        of_key, of_page = self.most_per_key, max(self.most // 2, 1)
+        most = {"client": of_key, "key": of_key, "page": of_page}.get(identity.kind, self.most)
         if len(self.inside) >= self.most and len(same) < most:
             return False
         for one in same[: max(len(same) + 1 - most, 0)]:
@@ -73,15 +73,15 @@ class ConnectionLimits:
     async def _check(self) -> None:
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            known = {one.identity for one in self.inside if one.identity is not None}
+            known = {(one.identity, one.feed) for one in self.inside if one.identity is not None}
             try:
-                gone = await asked(_no_longer_allowed, known)
+                refused = await asked(refusals, known)
             except Error as error:
                 log.warning("sockets cannot be checked error=%s", type(error).__name__)
                 continue
             for one in list(self.inside):
-                if one.identity in gone:
-                    one.end(402, "auth failed: this key or login may no longer read")
+                if one.identity is not None and (one.identity, one.feed) in refused:
+                    one.end(*refused[one.identity, one.feed])
 
 
 async def asked(question: Callable[..., T], *given: Any) -> T:
@@ -91,11 +91,18 @@ async def asked(question: Callable[..., T], *given: Any) -> T:
     return answer
 
 
-def _no_longer_allowed(known: set[Identity]) -> set[Identity]:
-    clients = Client.objects.filter(is_active=True, may_read=True).values_list("pk", flat=True)
-    users = get_user_model().objects.filter(is_active=True, is_staff=True).values_list("pk", flat=True)
-    allowed = {Identity("client", int(key)) for key in clients} | {Identity("user", int(key)) for key in users}
-    return {one for one in known if one.kind != "page" and one not in allowed}
+def refusals(known: Iterable[tuple[Identity, str]]) -> dict[tuple[Identity, str], tuple[int, str]]:
+    """Who of these may not read the feed beside, and the code and words to end the socket with."""
+    given = list(known)
+    readers = access.named((one.kind, one.number) for one, _feed in given)
+    found: dict[tuple[Identity, str], tuple[int, str]] = {}
+    for one, feed in given:
+        who = readers.get((one.kind, one.number))
+        if not access.may_read(who):
+            found[one, feed] = 402, "auth failed: this key or login may no longer read"
+        elif not access.may_read(who, feed):
+            found[one, feed] = 409, f"insufficient subscription: this key or login may not read the feed {feed}"
+    return found
 
 
 def same_origin(headers: Mapping[bytes, bytes], trusted: list[str], *, secure: bool) -> bool:
@@ -110,14 +117,14 @@ def same_origin(headers: Mapping[bytes, bytes], trusted: list[str], *, secure: b
 
 def by_key(key: str, secret: str, address: str) -> Identity | None:
     """The reader with this key; TooManyFailuresError when its address failed too often."""
-    client = authentication.login(key, secret, address)
-    return Identity("client", client.pk) if client is not None and client.may_read else None
+    who = authentication.login(key, secret, address)
+    return Identity(*access.name_of(who)) if who is not None and access.may_read(who) else None
 
 
 def by_ticket(ticket: str, address: str) -> Identity | None:
     """Whoever fetched this ticket."""
     found = tickets.redeem(ticket[:100])
-    return None if found is None or _no_longer_allowed({Identity(*found)}) else Identity(*found)
+    return Identity(*found) if found is not None and access.may_read(access.named([found]).get(found)) else None
 
 
 def by_session(session: SessionBase, _address: str) -> Identity | None:
@@ -125,4 +132,4 @@ def by_session(session: SessionBase, _address: str) -> Identity | None:
     request = HttpRequest()
     request.session = session
     user = get_user(request)
-    return Identity("user", user.pk) if user.is_active and user.is_staff else None
+    return Identity(*access.name_of(user)) if access.may_read(user) else None

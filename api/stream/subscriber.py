@@ -18,7 +18,7 @@ _ages = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose socket it is: ("client" | "user" | "page", primary key)."""
+    """Whose socket it is: ("client" | "key" | "user" | "page", primary key)."""
 
     kind: str
     number: int

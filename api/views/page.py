@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from api import authentication, login_throttle
+from api import access, authentication, login_throttle
 
 
 @require_safe
@@ -20,7 +20,7 @@ from api import authentication, login_throttle
 @ensure_csrf_cookie
 def page(request: HttpRequest) -> HttpResponse:
     """For staff, and while PAGE_PUBLIC is on for anybody, who gets a cookie that may read."""
-    known = authentication.may_read(request.user)
+    known = access.may_read(request.user)
     if not known and not settings.PAGE_PUBLIC:
         return redirect_to_login(request.get_full_path())
     response = render(request, "api/page.html", {"user": request.user if known else None})

@@ -1,5 +1,6 @@
 """The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
+from marketdata.models.access import ApiKey
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
@@ -21,6 +22,7 @@ from marketdata.models.voids import FeedNotice, VoidedTick, VoidOrder
 
 __all__ = [
     "Alarm",
+    "ApiKey",
     "AuditEntry",
     "BackupRun",
     "CacheChartData",

@@ -7,7 +7,7 @@ import zoneinfo
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -27,6 +27,15 @@ def validate_timezone(name: str) -> None:
         zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError) as error:
         raise ValidationError(_("%(name)s is no IANA time zone, such as Asia/Seoul."), params={"name": name}) from error
+
+
+def validate_feeds(words: str) -> None:
+    """A scope of feeds, such as "krx sim*"; ValidationError for a word that means nothing."""
+    wrong = scopes.malformed(words)
+    if wrong:
+        raise ValidationError(
+            _("These are no names of feeds, such as krx, sim* or *: %(words)s."), params={"words": ", ".join(wrong)}
+        )
 
 
 CLIENT_QUOTAS = ("spools", "symbols", "dates", "gaps")
@@ -283,6 +292,14 @@ class Client(models.Model):
         default=False,
         help_text=_("Reads by REST and WebSocket, and metrics."),
     )
+    read_feeds = models.CharField(
+        _("feeds it may read"), max_length=400, default=scopes.ANY, blank=True, validators=[validate_feeds],
+        help_text=_("Names separated by blanks, sim* for all that begin so, * for any."),
+    )  # fmt: skip
+    rate_limit = models.PositiveIntegerField(
+        _("requests a minute"), null=True, blank=True, validators=[MinValueValidator(1)],
+        help_text=_("A limit of its own; when empty, that of the settings."),
+    )  # fmt: skip
     feeds = models.CharField(
         _("feeds it may send to"),
         max_length=400,
