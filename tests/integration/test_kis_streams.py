@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import signal
@@ -439,7 +440,11 @@ def test_overseas_derivative_and_index_records_come_through(tmp_path):
 
 def test_what_was_lost_with_a_connection_is_a_gap_of_each_registration_beside_the_shares_of_the_trades(tmp_path):
     stocks = (Kind.TRADE, Kind.BOOK, Kind.EXPECTED, Kind.STATUS)
-    with streams(tmp_path, kinds=stocks, symbols=3, trades=1_000_000) as (kis, running):
+    # In New York it is 19:30.
+    with streams(tmp_path, "--start", "2026-11-20T09:30:00", kinds=stocks, symbols=3, trades=1_000_000) as (
+        kis,
+        running,
+    ):
         wished = [
             *wishes(kis.symbols, *stocks),
             *wishes(["DNASAAPL", "RNASMSFT"], feed="overseas"),
@@ -476,6 +481,7 @@ def test_a_gap_goes_with_its_registration_to_another_appkey(tmp_path):
 
     with streams(tmp_path, symbols=4, kinds=(Kind.BOOK,), appkeys=("one", "two"), keys=keys) as (kis, running):
         running.until_active(4)
+        running.until(lambda: running.streams.status()[0].pings, "the clock of the service")
         kis.fault("expire_keys", but=["approval-two"])
         kis.fault("cut")
         running.until(lambda: running.streams.status()[0].condition == "stopped", "the end of the first appkey")
@@ -509,17 +515,40 @@ def has_more_shares(spool, than):
 RUN = """
 import sys
 from pathlib import Path
-from tests.integration.kis_streams import RunningStreams, wishes
+from tests.integration.kis_streams import RunningStreams
+from tests.integration.test_kis_streams import wished_over_a_restart
 url, folder, symbols = sys.argv[1], Path(sys.argv[2]), sys.argv[3].split(",")
-with RunningStreams(url, folder, wishes(symbols)) as running:
+with RunningStreams(url, folder, wished_over_a_restart(symbols)) as running:
     running.until(lambda: False, "the end")
 """
 
 
-def test_a_terminal_that_is_killed_finds_the_hole_over_its_restart_to_the_share(tmp_path):
-    with streams(tmp_path, trades=1_000_000) as (kis, running):
-        running.until_active(6)
+def wished_over_a_restart(symbols):
+    return [
+        *wishes(symbols, Kind.TRADE, Kind.BOOK),
+        *wishes(["2001"], Kind.INDEX, feed="index"),
+        *wishes(["DNASAAPL"], feed="overseas"),
+        *wishes(["A01703"], feed="night_futures"),
+    ]
+
+
+def not_running(content):
+    """By feed, symbol and reason, the times for which no terminal ran, in seconds since 1970."""
+    found: dict[tuple[str, str | None, str], list[tuple[int, int]]] = {}
+    for feed, gap in content.gaps:
+        if gap.reason.endswith("not_running"):
+            found.setdefault((feed, gap.symbol, gap.reason), []).append((gap.from_us // 10**6, gap.to_us // 10**6))
+    return found
+
+
+def test_a_terminal_that_is_killed_finds_what_its_restart_lost_to_the_share_and_tells_the_rest(tmp_path):
+    # In New York it is 19:30, and no night.
+    with streams(tmp_path, "--start", "2026-11-20T09:30:00", symbols=2, trades=1_000_000) as (kis, running):
+        running.wish(wished_over_a_restart(kis.symbols))
+        running.until_active(7)
+        running.until(lambda: running.streams.status()[0].pings, "the clock of the service")
         running.stop()
+        assert not_running(Content(running.spool)) == {}
         spool = running.spool
         for _ in range(2):
             before = sum(Content(spool).shares().values())
@@ -533,11 +562,22 @@ def test_a_terminal_that_is_killed_finds_the_hole_over_its_restart_to_the_share(
             finally:
                 os.kill(child.pid, signal.SIGKILL)
                 child.wait()
-        with RunningStreams(kis.websocket, tmp_path, wishes(kis.symbols)) as last:
-            last.until_active(6)
+        with RunningStreams(kis.websocket, tmp_path, wished_over_a_restart(kis.symbols)) as last:
+            last.until_active(7)
             kis.order("pause")
-            account = settled(kis, last, active=6)
+            account = settled(kis, last, active=7)
+            last.until(lambda: not last.streams.losses, "the gaps to be told")
 
     content = Content(spool)
     assert content.shares() + content.missing() == last_volumes(account, TR)
     assert sum(content.missing().values()) > 0
+    told = not_running(content)
+    assert set(told) == {
+        *(("krx", symbol, "book:not_running") for symbol in kis.symbols),
+        ("krx", "2001", "index:not_running"),
+        ("kis_delayed", "AAPL", "not_running"),
+    }
+    for times in told.values():
+        assert len(times) == 3  # each start has one, and they do not overlap
+        assert all(start <= end for start, end in times)
+        assert all(end <= start + 2 for (_, end), (start, _) in itertools.pairwise(times))

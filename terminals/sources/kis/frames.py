@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from terminals.sources.kis import korean_time
 from terminals.sources.kis.layouts import LAYOUTS, CodeForm, Layout
 
 _CODES: Final = {form: re.compile(form.value, re.ASCII) for form in CodeForm}
@@ -148,3 +149,16 @@ def codes_in(count: str, payload: str) -> list[str]:
     values = payload.split("^")
     width, rest = divmod(len(values), said)
     return list(dict.fromkeys(values[::width] if width and not rest else values[:1]))
+
+
+def moment_of(message: str) -> int | None:
+    """When the first record of a frame was made, as UTC microseconds, if it has a business date. Undecodable or
+    ValueError if it cannot be read."""
+    encrypted, tr_id, _count, payload = take_apart(message)
+    layout = LAYOUTS.get(tr_id)
+    if encrypted or layout is None or "BSOP_DATE" not in layout.names:
+        return None
+    values = payload.split("^", layout.at("BSOP_DATE") + 1)
+    if len(values) <= layout.at("BSOP_DATE"):
+        return None
+    return korean_time.read_moment(values[layout.at("BSOP_DATE")] + values[layout.at(layout.time_field)])

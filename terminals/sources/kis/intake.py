@@ -72,11 +72,11 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Something of a symbol was lost in that time. `is_counted`: the next trade of that day shows by its volume how
-    much, so it is told only if none comes; otherwise no volume does."""
+    """Something of a symbol (None: of many of the feed) was lost in that time. `is_counted`: the next trade of that day
+    shows by its volume how much, so it is told only if none comes; otherwise no volume does."""
 
     feed: str
-    symbol: str
+    symbol: str | None
     from_us: int
     to_us: int
     reason: str
@@ -147,6 +147,8 @@ class Intake:
         self._not_taken: dict[str, SymbolGap] = {}  # by feed
         self._traded: dict[tuple[str, str], tuple[int, int]] = {}  # (date, when it came) of the last trade of a symbol
         self._unproven: dict[tuple[str, str], Lost] = {}  # counted losses after which no trade has come yet
+        self.unsettled: set[Lost] = set()
+        """Losses that were taken and are neither told nor proved yet; each thread adds or takes out one at a time."""
         self._reader = Reader()
         self._converter = Converter(first_seq=terminal.spool.rows_total + 1)
         self.holes = VolumeHoles()
@@ -183,9 +185,13 @@ class Intake:
 
     def offer(self, item: Item) -> bool:
         """Take something without waiting; False if there is no room."""
+        if isinstance(item, Lost):
+            self.unsettled.add(item)
         try:
             self._queue.put_nowait(item)
         except queue.Full:
+            if isinstance(item, Lost):
+                self.unsettled.discard(item)
             return False
         self._offered[_buffer_of(item)] += 1
         return True
@@ -289,32 +295,38 @@ class Intake:
                 key = (made.feed, row["symbol"])
                 self._traded[key] = (row["trade_date"], now_us)
                 if key in self._unproven:
-                    self._prove(self._unproven.pop(key))
+                    self._prove(self._unproven.pop(key), row["trade_date"])
         return found
 
     def _lose(self, lost: Lost) -> None:
-        if not lost.is_counted:
+        if not lost.is_counted or lost.symbol is None:
             self._tell_lost(lost)
             return
         key = (lost.feed, lost.symbol)
         before = self._unproven.pop(key, None)
         if before is not None and korean_time.date_of(before.from_us) == korean_time.date_of(lost.from_us):
             from_us, to_us = min(before.from_us, lost.from_us), max(before.to_us, lost.to_us)
-            lost = replace(before, from_us=from_us, to_us=to_us)
+            both = replace(before, from_us=from_us, to_us=to_us)
+            self.unsettled.add(both)
+            self.unsettled.difference_update({before, lost} - {both})
+            lost = both
         elif before is not None:
             self._tell_lost(before)
-        if self._traded.get(key, (0, 0))[1] >= lost.to_us:
-            self._prove(lost)  # that trade was quicker
+        trade_date, came_us = self._traded.get(key, (0, 0))
+        if came_us >= lost.to_us:
+            self._prove(lost, trade_date)  # that trade was quicker
         else:
             self._unproven[key] = lost
 
-    def _prove(self, lost: Lost) -> None:
+    def _prove(self, lost: Lost, trade_date: int) -> None:
         """A trade came after it: its volume says what is missing, if it is of the same day."""
-        if self._traded[lost.feed, lost.symbol][0] != korean_time.date_of(lost.from_us):
+        if trade_date != korean_time.date_of(lost.from_us):
             self._tell_lost(lost)
+        self.unsettled.discard(lost)
 
     def _tell_lost(self, lost: Lost) -> None:
         self._report(lost.feed, [SymbolGap(lost.from_us, lost.to_us, symbol=lost.symbol, reason=lost.reason)])
+        self.unsettled.discard(lost)
 
     def _read(self, message: Message) -> Frame:
         text = message.text

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from terminals import private
+from terminals.clock import steady_us
 from terminals.lock import FileLock, Locked
 from terminals.recording import NoRecorder, Recorder
 from terminals.sources.kis import frames, hours, korean_time, messages
@@ -33,6 +35,7 @@ from terminals.sources.kis.service_clock import ServiceClock
 log = logging.getLogger("naru.kis")
 _PATH: Final = "/tryitout"
 _FRAME_BYTES: Final = 4 * 1024 * 1024
+_MOST_EARLY: Final = 5_000
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -65,6 +68,8 @@ class Timing:
     goodbye_s: float = 5.0
     silence: float = 1.0
     """Factor of the silence in `hours`."""
+    clock_s: float = 10.0
+    """So long after connecting, records without a date wait for something that tells the time of KIS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +128,19 @@ class Session:
         timing: Timing | None = None,
         recorder: Recorder | None = None,
         rng: random.Random | None = None,
+        service_clock: ServiceClock | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`approval` gives an approval key, another one than its argument; NoApprovalKey."""
+        """`approval` gives an approval key, another one than its argument; NoApprovalKey. `service_clock` is the one of
+        all sessions."""
         private.make(folder)
         self.identity, self._approval, self._intake, self._folder = identity, approval, intake, folder
         self._losses = losses
         self.timing = timing or Timing()
         self._recorder = recorder or NoRecorder()
         self._clock, self._wall = clock, wall
-        self.service_clock = ServiceClock(lambda: int(wall() * 1_000_000))
+        self.service_clock = service_clock or ServiceClock(lambda: int(wall() * 1_000_000))
         # Not for secrets: when to connect again.
         self._rng = rng or random.Random()  # noqa: S311  # see the line above
         self.registrations = Registrations(
@@ -152,6 +159,8 @@ class Session:
         self._overrunning = False
         self._connected_at = self._received_at = self._data_at = 0.0
         self._silence_answered: tuple[str, int] | None = None
+        self._early: deque[tuple[int, str | bytes | Registration]] = deque()
+        """What waits for the time of KIS, with the moment of the steady clock at which it came."""
 
     def want(self, registrations: Iterable[Registration]) -> None:
         """Register these, and end the others."""
@@ -254,6 +263,7 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._hand_on_last()
         return self._ending or _Ending.LOST
 
     def _begin(self, now: float) -> None:
@@ -271,6 +281,8 @@ class Session:
                 await self._control(socket, message)
             else:
                 await self._data(message)
+            if self._early and self.service_clock.is_known:
+                await self._hand_on_early()
             if self._ending is not None:
                 return
 
@@ -305,8 +317,10 @@ class Session:
                     self._proven, self._renewed = True, False
                     if one and reply.key:
                         self._keys[one.tr_id] = (reply.key, reply.iv)
-                    if one:
+                    if one and self.service_clock.is_known:
                         self._losses.active(one, self.now_us())
+                    elif one:
+                        self._early.append((steady_us(), one))
                 elif meaning is Meaning.INACTIVE:
                     if one in self._wanted and self.registrations.state_of(one) is State.ACTIVE:
                         self._losses.begin([one], self.now_us())
@@ -338,11 +352,53 @@ class Session:
         self._recorder.note(f"websocket {self.identity.name}", message)
         self.numbers.data += 1
         self._data_at = self._received_at
+        if not self.service_clock.is_known:
+            self._learn_time(message)
+        if self._early or not self.service_clock.is_known:
+            self._early.append((steady_us(), message))
+        else:
+            await self._take(message, self.now_us())
+
+    def _learn_time(self, message: str | bytes) -> None:
+        """From the first record of a trade, which has a date."""
+        with contextlib.suppress(frames.Undecodable, ValueError):
+            text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+            moment_us = frames.moment_of(text)
+            if moment_us is not None:
+                self.service_clock.seen(moment_us)
+
+    async def _hand_on_early(self) -> None:
+        while self._early:
+            came_us, item = self._early.popleft()
+            if isinstance(item, Registration):
+                self._losses.active(item, self.service_clock.at_us(came_us))
+            else:
+                await self._take(item, self.service_clock.at_us(came_us))
+
+    def _hand_on_last(self) -> None:
+        """The connection has ended, and nothing has told the time since it began."""
+        while self._early:
+            came_us, item = self._early.popleft()
+            at_us = self.service_clock.at_us(came_us)
+            if isinstance(item, Registration):
+                self._losses.active(item, at_us)
+            else:
+                message = self._message(item, at_us)
+                taken = self._intake.offer(message)
+                if not taken:
+                    self._intake.lose(message)
+                self._note_data(item, at_us, taken=taken)
+
+    def _message(self, text: str | bytes, at_us: int) -> Message:
         key = iv = ""
-        if isinstance(message, str) and message[:1] == "1":
-            key, iv = self._keys.get(message[2 : message.find("|", 2)], ("", ""))
-        at_us = self.now_us()
-        taken = await self._hand_on(Message(message, at_us, key, iv))
+        if isinstance(text, str) and text[:1] == "1":
+            key, iv = self._keys.get(text[2 : text.find("|", 2)], ("", ""))
+        return Message(text, at_us, key, iv)
+
+    async def _take(self, message: str | bytes, at_us: int) -> None:
+        self._note_data(message, at_us, taken=await self._hand_on(self._message(message, at_us)))
+
+    def _note_data(self, message: str | bytes, at_us: int, *, taken: bool) -> None:
         if not taken or self._losses or self.registrations.has_waiting:
             named = self._named_in(message)
             for one in named:
@@ -414,6 +470,8 @@ class Session:
             await asyncio.sleep(every_s)
             now = self._clock()
             self._losses.tell()
+            if now - self._connected_at > self.timing.clock_s or len(self._early) > _MOST_EARLY:
+                self.service_clock.presume()
             if not held and self._data_at - self._connected_at >= self.timing.held_s:
                 held = True
                 reconnects.held()

@@ -4,7 +4,7 @@ event loop; the terminal's rows leave by the thread of the intake.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,16 @@ from terminals.sources.contract import Receiver
 from terminals.sources.kis import planner
 from terminals.sources.kis.coverage import covered
 from terminals.sources.kis.intake import MOST_MESSAGES, Intake
-from terminals.sources.kis.losses import Losses
+from terminals.sources.kis.losses import NOT_RUNNING, Losses
 from terminals.sources.kis.planner import Coverage, Kind, Plan, Registration, Wish
 from terminals.sources.kis.registrations import State
+from terminals.sources.kis.service_clock import ServiceClock
 from terminals.sources.kis.session import Condition, Identity, Session, Timing
+from terminals.sources.kis.unfinished import Unfinished, UnfinishedFile
 
 _LOOK_S: Final = 0.2
+_LAG_US: Final = 2_000_000
+"""What came so long before the newest batch may have waited behind it when the terminal was killed."""
 
 Approval = Callable[[str], Awaitable[str]]
 
@@ -62,6 +66,9 @@ class Streams:
         be read is kept beside the spool."""
         self.intake = Intake(terminal, terminal.spool.path / "kis", most_messages=most_messages)
         self.losses = Losses(self.intake.offer)
+        self._clock = ServiceClock(now_us)
+        self._unfinished = UnfinishedFile(terminal.spool.path)
+        self._captured_us = terminal.spool.last_captured_us  # before anything is sent
         self.sessions = {
             identity.name: Session(
                 identity,
@@ -71,6 +78,7 @@ class Streams:
                 folder,
                 timing=timing,
                 recorder=recorder,
+                service_clock=self._clock,
                 wall=lambda: now_us() / 1e6,
             )
             for identity, approval in accounts
@@ -88,6 +96,7 @@ class Streams:
         """Until cancelled. What the terminal raises to the intake's thread is raised here again: its `Failed` or
         `Interrupted`."""
         self.intake.start()
+        self._resume()
         tasks = {name: asyncio.create_task(session.run()) for name, session in self.sessions.items()}
         try:
             while self.intake.failure is None:
@@ -97,12 +106,15 @@ class Streams:
                         task.result()
                 if self._usable() != list(self.plan.by_appkey):
                     self._replan()
+                self._keep(self._registered())
         finally:
+            registered, until_us = self._registered(), self._now_us()
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             self.losses.end(self._now_us())
             await asyncio.to_thread(self.intake.close, self.losses.tell)
+            self._keep(registered, until_us=until_us)
         raise self.intake.failure
 
     def status(self) -> list[SessionStatus]:
@@ -127,17 +139,62 @@ class Streams:
 
     def coverage(self) -> Mapping[Wish, Coverage]:
         """How each wish is covered now, the most wanted first."""
-        active = {
+        return covered(self.plan.coverage, self._active(), self._polling or {})
+
+    def refused(self) -> set[Registration]:
+        """What KIS does not register."""
+        return {one for session in self.sessions.values() for one in session.registrations.refused()}
+
+    # Over a restart
+
+    def _resume(self) -> None:
+        """What the last terminal had registered has lost what came since it ended, and what it had not told yet."""
+        before = self._unfinished.load()
+        if self._captured_us is None:
+            return
+        if before is None:  # then all that is wanted may have been registered
+            before = Unfinished(frozenset(wish.registration for wish in self._wishes))
+        # A batch is stamped by this machine's clock, what came by the service's.
+        last_us = self._captured_us + self._wall_us() - wall_us() + before.offset_us - _LAG_US
+        at_us = last_us if before.until_us is None else before.until_us
+        if not self.sessions:  # for the next terminal, that has
+            going_on = {one: (one, at_us, NOT_RUNNING) for one in before.registered}
+            going_on |= {kept[0]: kept for kept in before.going_on}
+            self._unfinished.save(replace(before, going_on=tuple(going_on.values())))
+            return
+        wanted = {wish.registration for wish in self._wishes}
+        self.losses.told_on = before.told_on
+        for one, from_us, reason in before.going_on:
+            if one in wanted:
+                self.losses.begin([one], from_us, reason)
+        self.losses.begin(before.registered & wanted, at_us, NOT_RUNNING)
+        for lost in before.losses:
+            self.intake.offer_or_lose(lost)
+
+    def _keep(self, registered: frozenset[Registration], *, until_us: int | None = None) -> None:
+        if self.sessions:
+            self._unfinished.save(
+                Unfinished(
+                    registered,
+                    tuple(self.losses.going_on()),
+                    frozenset([*self.intake.unsettled.copy(), *self.losses.together()]),
+                    self.losses.told_on,
+                    until_us,
+                    self._clock.offset_us,
+                )
+            )
+
+    def _registered(self) -> frozenset[Registration]:
+        """What is registered, and what has lost something since it was."""
+        return frozenset([*self._active(), *(one for one, _from_us, _reason in self.losses.going_on())])
+
+    def _active(self) -> set[Registration]:
+        return {
             one
             for session in self.sessions.values()
             if session.condition is Condition.CONNECTED
             for one in session.registrations.in_state(State.ACTIVE)
         }
-        return covered(self.plan.coverage, active, self._polling or {})
-
-    def refused(self) -> set[Registration]:
-        """What KIS does not register."""
-        return {one for session in self.sessions.values() for one in session.registrations.refused()}
 
     def _usable(self) -> list[str]:
         """Sessions that this process has, or may have any moment."""
@@ -158,4 +215,4 @@ class Streams:
         return self.plan
 
     def _now_us(self) -> int:
-        return next((one.now_us() for one in self.sessions.values()), self._wall_us())
+        return self._clock.now_us()

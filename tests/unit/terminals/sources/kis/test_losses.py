@@ -2,7 +2,8 @@ import datetime
 
 import pytest
 
-from terminals.sources.kis.losses import Losses
+from terminals.sources.kis.intake import Lost
+from terminals.sources.kis.losses import NOT_RUNNING, Losses
 from terminals.sources.kis.planner import Registration
 from tests.simulators.kis.market import KST
 
@@ -47,7 +48,6 @@ def at(seconds):
         ("H0UNMKO0", "005930", ("unified", "005930", "status:disconnected")),
         ("H0UPCNT0", "2001", ("krx", "2001", "index:disconnected")),
         ("H0IFASP0", "A01612", ("krx", "A01612", "book:disconnected")),
-        ("H0MFCNT0", "A01612", ("kis_night", "A01612", "disconnected")),
         ("HDFSCNT0", "DNASAAPL", ("kis_delayed", "AAPL", "disconnected")),
         ("HDFSCNT0", "RNASAAPL", ("kis_overseas", "AAPL", "disconnected")),
         ("HDFSASP0", "DNASAAPL", ("kis_delayed", "AAPL", "book:disconnected")),
@@ -120,3 +120,79 @@ def test_what_nobody_waits_for_any_more_ends_and_is_told(told):
 
     assert told.gaps == [("krx", "005930", "book:disconnected", 1, 4)]
     assert told.counted == [("krx", "005930", "disconnected", 1, 6)]
+
+
+HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("tr_id", "key", "from_h", "to_h", "gap_h"),
+    [
+        ("H0STASP0", "005930", 1, 2, (1, 2)),
+        ("H0STASP0", "005930", 11.1, 22, None),  # from 20:06 to the next morning
+        ("H0STASP0", "005930", -14, 1, (-14, 1)),  # an evening and a morning
+        ("H0STASP0", "005930", 10, 26, (10, 11 + 1 / 60)),  # an evening, and a Saturday
+        ("H0STASP0", "005930", 12, 74, (71 - 1 / 60, 74)),  # over a weekend: from Monday's opening on
+        ("H0STASP0", "005930", 12, 60, None),
+        ("H0IFASP0", "A01612", 8, 20, None),
+        ("H0MFCNT0", "A01612", 1, 2, None),
+        ("H0MFCNT0", "A01612", 10, 11, (10, 11)),
+        ("H0MFCNT0", "A01612", 15, 24, (15, 21 + 5 / 60)),  # a night ends at 06:00
+        ("HDFSCNT0", "DNASAAPL", 1.5, 6, None),  # between 20:00 and 04:00 of New York
+        ("HDFSCNT0", "DNASAAPL", 6, 10, (9, 10)),
+        ("HDFSCNT0", "DXYZABC", 12, 60, (12, 60)),  # an exchange whose hours are not known
+    ],
+)
+def test_nothing_is_lost_while_nothing_can_come(told, tr_id, key, from_h, to_h, gap_h):
+    losses, one = Losses(told), Registration(tr_id, key)
+
+    losses.begin([one], at(from_h * HOUR), NOT_RUNNING)
+    losses.data([one], at(to_h * HOUR))
+
+    assert [gap[3:] for gap in told.gaps] == ([] if gap_h is None else [tuple(round(hour * HOUR) for hour in gap_h)])
+    assert not losses
+
+
+def test_what_is_going_on_and_how_much_was_told_today_is_there_for_the_next_terminal(told):
+    losses = Losses(told)
+    losses.begin([TRADE, BOOK], at(1), NOT_RUNNING)
+    losses.active(TRADE, at(2))
+    losses.active(BOOK, at(2))
+    losses.begin([BOOK], at(3))
+
+    assert losses.going_on() == [(BOOK, at(3), "disconnected")]
+    assert losses.told_on == (20777, 1)  # trades are not, for their volumes may tell
+
+
+def test_after_so_many_gaps_on_a_date_the_others_are_told_together_by_feed_and_reason(told):
+    losses = Losses(told, most_a_day=2)
+    books = [Registration("H0STASP0", f"{number:06}") for number in range(1, 6)]
+    losses.begin([TRADE, *books], at(1))
+
+    for place, one in enumerate([*books, TRADE]):
+        losses.active(one, at(10 + place))
+        losses.tell()
+
+    assert told.gaps == [
+        ("krx", "000001", "book:disconnected", 1, 10),
+        ("krx", "000002", "book:disconnected", 1, 11),
+        ("krx", None, "book:disconnected", 1, 14),
+    ]
+    assert told.counted == [("krx", "005930", "disconnected", 1, 15)]
+
+    losses.begin([BOOK], at(72 * HOUR))  # on Monday each has its own again
+    losses.active(BOOK, at(72 * HOUR + 5))
+    assert told.gaps[3:] == [("krx", "005930", "book:disconnected", 72 * HOUR, 72 * HOUR + 5)]
+
+
+def test_what_is_told_together_waits_for_room_and_is_kept_until_then(told):
+    losses, told.room = Losses(told, most_a_day=0), False
+    losses.begin([BOOK], at(1))
+    losses.active(BOOK, at(4))
+
+    assert not losses.tell()
+    assert losses.together() == [Lost("krx", None, at(1), at(4), "book:disconnected")]
+
+    told.room = True
+    assert losses.tell()
+    assert told.gaps == [("krx", None, "book:disconnected", 1, 4)]
