@@ -49,11 +49,10 @@ class Batch:
     rejects: list[tuple[int, int, str, str]] = field(default_factory=list)
     over_quota: set[str] = field(default_factory=set)  # symbols its client may not register any more
     refused_gaps: dict[int, str] = field(default_factory=dict)  # by their places: why its client may not report them
+    checksum: int = field(init=False)  # equal for a batch sent again, which is byte-identical
 
-    @property
-    def checksum(self) -> int:
-        """Equal for a batch sent again, which is byte-identical."""
-        return wire.checksum(self.payload)
+    def __post_init__(self) -> None:
+        self.checksum = wire.checksum(self.payload)
 
     @property
     def captured_us(self) -> int | None:

@@ -101,18 +101,13 @@ def _places(ticks: Ticks) -> Iterator[tuple[int, int, list[tuple[str, int, int, 
     new = (number[1:] != number[:-1]) | (symbol[1:] != symbol[:-1]) | (day[1:] != day[:-1])
     starts = np.flatnonzero(np.append(True, new))
     ends = np.append(starts[1:], len(order)) - 1
-    spans: dict[int, list[tuple[str, int, int, int]]] = {}  # those of `Span`
-    rows = zip(
-        number[starts].tolist(), symbol[starts].tolist(), day[starts].tolist(), at[starts].tolist(), at[ends].tolist(),
-        strict=True,
-    )  # fmt: skip
-    for batch, index, date, first_us, last_us in rows:
-        spans.setdefault(batch, []).append((ticks.symbols[index], date, first_us, last_us))
-    counts: dict[int, int] = {}
-    for batch, rows_of in zip(number[starts].tolist(), (ends - starts + 1).tolist(), strict=True):
-        counts[batch] = counts.get(batch, 0) + rows_of
-    for batch, where in spans.items():
-        yield batch, counts[batch], where
+    names = [ticks.symbols[index] for index in symbol[starts].tolist()]
+    # Those of `Span`.
+    spans = list(zip(names, day[starts].tolist(), at[starts].tolist(), at[ends].tolist(), strict=True))
+    batches, firsts, counts = np.unique(number, return_index=True, return_counts=True)
+    bounds = np.searchsorted(starts, np.append(firsts, len(order))).tolist()
+    for place, (batch, count) in enumerate(zip(batches.tolist(), counts.tolist(), strict=True)):
+        yield batch, count, spans[bounds[place] : bounds[place + 1]]
 
 
 # --- the recovery's part ----------------------------------------------------------------------------------------------

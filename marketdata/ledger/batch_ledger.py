@@ -289,12 +289,13 @@ def delete(table: str, column: str, numbers: Sequence[int]) -> None:
 def _insertion(given: Rows) -> tuple[str, list[Any]]:
     quote, columns = connection.ops.quote_name, given.columns
     values = ", ".join([f"({', '.join(map(_written, row))})" for row in given.rows])
+    filled_in = [one for row in given.rows for one in row if _written(one) == "%s"] if "%s" in values else []
     replaced = ""
     if given.key is not None:
         replaced = connection.ops.on_conflict_suffix_sql(columns, OnConflict.UPDATE, columns, [given.key])
     return (
         f"INSERT INTO {quote(given.table)} ({', '.join(map(quote, columns))}) VALUES {values} {replaced}",
-        [one for row in given.rows for one in row if _written(one) == "%s"],
+        filled_in,
     )
 
 

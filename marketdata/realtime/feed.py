@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgpack
 import redis
 from django.conf import settings
 
@@ -33,18 +34,19 @@ ANNOUNCED = "naru:announced"
 KEEP_ANNOUNCED = 200_000
 
 # KEYS: stream, announced.
-# ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, note...
+# ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, the notes in msgpack.
 # Returns {last offset} or, when one of the notes is there already, {-1, note...} without doing anything. Notes
 # are numbered as they come, so that the oldest can be let go whatever any clock says.
 _PUBLISH = """
-local seen = redis.call('ZMSCORE', KEYS[2], unpack(ARGV, 7))
+local told = cmsgpack.unpack(ARGV[7])
+local seen = redis.call('ZMSCORE', KEYS[2], unpack(told))
 local old = {-1}
-for i, score in ipairs(seen) do if score then old[#old + 1] = ARGV[6 + i] end end
+for i, score in ipairs(seen) do if score then old[#old + 1] = told[i] end end
 if #old > 1 then return old end
 local newest = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
 local number = tonumber(newest[2] or 0)
 local notes = {}
-for i = 7, #ARGV do number = number + 1; notes[#notes + 1] = number; notes[#notes + 1] = ARGV[i] end
+for _, note in ipairs(told) do number = number + 1; notes[#notes + 1] = number; notes[#notes + 1] = note end
 redis.call('ZADD', KEYS[2], unpack(notes))
 redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - tonumber(ARGV[4]))
 local count = tonumber(ARGV[1])
@@ -88,7 +90,7 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], commit
         KEEP_ANNOUNCED,
         ticks_module.pack(ticks),
         minute_bars.pack(bars),
-        *notes,
+        msgpack.packb(notes, use_bin_type=False),
     )
 
 

@@ -139,9 +139,8 @@ def _source(row: tuple[Any, ...]) -> int:
 
 def _ticks(feed: str, source: int, rows: Sequence[tuple[Any, ...]]) -> Ticks:
     """Ticks from rows (symbol, then as `ticks_from_rows` has them)."""
-    index: dict[str, int] = {}
-    places = [index.setdefault(row[0], len(index)) for row in rows]
-    ticks = ticks_module.empty(feed, source, len(rows), list(index))
+    symbols, places = ticks_module.numbered([row[0] for row in rows])
+    ticks = ticks_module.empty(feed, source, len(rows), symbols)
     ticks.symbol[:] = places
     names = (
         "time_us", "kind", "side", "price", "size", "seq", "bid", "ask", "bid_size", "ask_size", "cum_volume",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from marketdata.types import ticks as ticks_module
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, GREATEST, NO_DATE, TICK_BITS, Int32, Int64, Mask, Ticks
+from marketdata.types.ticks import ABSENT, GREATEST, NO_DATE, TICK_BITS, Int32, Int64, Mask, Ticks, numbered
 from terminals import wire
 
 Faults = npt.NDArray[np.uint64]
@@ -148,13 +148,12 @@ def column_bytes(column: int, nothing: bytes, batches: Sequence[PackedBatch[Layo
 
 def common_symbols(chosen: npt.NDArray[np.uint16], batches: Sequence[PackedBatch[LayoutT]]) -> tuple[Int32, list[str]]:
     """The rows' places in one list of symbols instead of each batch's own, -1 where none is given, and that list."""
-    index: dict[str, int] = {}
-    places = [index.setdefault(symbol, len(index)) for one in batches for symbol in one.layout.symbols]
+    symbols, places = numbered([symbol for one in batches for symbol in one.layout.symbols])
     counts, lengths = np.array([(len(one.layout.symbols), one.header.rows) for one in batches]).T
     given = chosen < np.repeat(counts, lengths)
     at = chosen + np.repeat(np.cumsum(counts) - counts, lengths)
     found = np.array([*places, -1], np.int32)[np.where(given, at, len(places))]
-    return found, list(index)
+    return found, symbols
 
 
 def tick_ids(batches: Sequence[tuple[int, int]]) -> Int64:

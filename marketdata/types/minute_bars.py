@@ -11,7 +11,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.types.ticks import Int32, Int64, packed_ratio
+from marketdata.types.ticks import Int32, Int64, numbered, packed_ratio
 from terminals import wire
 
 MINUTE_US = 60_000_000
@@ -105,10 +105,9 @@ def from_rows(feed: str, rows: list[tuple[Any, ...]]) -> Bars:
     """Candles from rows whose first value is the symbol and whose others follow the columns' order."""
     if not rows:
         return Bars(feed=feed, symbols=[], **{name: np.zeros(0, _DTYPES.get(name, np.int64)) for name in COLUMNS})
-    index: dict[str, int] = {}
-    chosen = np.array([index.setdefault(row[0], len(index)) for row in rows], np.int32)
+    symbols, chosen = numbered([row[0] for row in rows])
     numbers = np.array([row[1:] for row in rows], np.int64)
-    return Bars(feed=feed, symbols=list(index), **{"symbol": chosen, **_columns(numbers)})
+    return Bars(feed=feed, symbols=symbols, **{"symbol": np.array(chosen, np.int32), **_columns(numbers)})
 
 
 def from_numbers(feed: str, symbol: str, numbers: Int64) -> Bars:

@@ -216,6 +216,12 @@ def microseconds(moment: datetime.datetime) -> int:
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
+def numbered(names: Sequence[str]) -> tuple[list[str], list[int]]:
+    """The different names in the order in which they come, and each one's place among them."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return list(places), [places[name] for name in names]
+
+
 # --- packed, for the feed ---------------------------------------------------------------------------------------------
 
 

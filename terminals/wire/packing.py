@@ -79,18 +79,17 @@ def check_symbol(symbol: object) -> bytes:
 
 def parse_dictionary(payload: Buffer, at: int, count: int) -> tuple[list[str], int]:
     """The symbols that begin at an offset, and where they end. BatchError if they are cut short or can be none."""
-    start = at
+    start, size = at, len(payload)
     symbols: list[str] = []
     for _ in range(count):
-        length = payload[at] if at < len(payload) else 0
-        name = bytes(payload[at + 1 : at + 1 + length])
-        symbol = _symbol(name)
-        if len(name) != length or symbol is None:
+        begin = at + 1
+        at = begin + (payload[at] if at < size else 0)
+        symbol = _symbol(bytes(payload[begin:at]))
+        if at > size or symbol is None:
             raise BatchError("bad_batch", f"symbol {len(symbols)} must be 1 to 24 printable ASCII characters")
         symbols.append(symbol)
-        at += 1 + length
     end = start + padded(at - start)
-    if end > len(payload) or any(payload[at:end]):
+    if end > size or any(payload[at:end]):
         raise BatchError("bad_batch", "the symbol dictionary is cut short or not padded with zeros")
     if len(set(symbols)) != len(symbols):
         raise BatchError("bad_batch", "a symbol stands twice in the dictionary")

@@ -231,7 +231,10 @@ def test_a_commit_takes_the_same_few_statements_however_many_batches_it_has(vend
 
     inserted = [f"INSERT INTO {table} " for table in ("ingest_batch", "ingest_batch_day", "feed_pending")]
     notes = inserted if vendor == "sqlite" else [inserted]  # a server takes the three at once
-    expected = ["BEGIN", *notes, *STATEMENTS[vendor], "COMMIT"]
+    begin: list[str | list[str]] = ["BEGIN", *notes]
+    if vendor == "mariadb":  # takes BEGIN along with them
+        begin = [["BEGIN", *inserted]]
+    expected = [*begin, *STATEMENTS[vendor], "COMMIT"]
     statements = [re.sub(r'["`]', "", query["sql"]).strip() for query in asked.captured_queries]
     assert len(statements) == len(expected), statements
     for found, starts in zip(statements, expected, strict=True):

@@ -183,6 +183,11 @@ class MariaDB(MariaDBHistory):
             ),
         ]  # fmt: skip
 
+    def execute_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        connection: Any = self.connection  # of ours, as the settings have it
+        begin = [("BEGIN", ())] if statements and connection.take_begin() else []
+        super().execute_together([*begin, *statements])
+
     def load(self, table: str, ticks: Ticks) -> int:
         return self._load(table, LoadFile(ticks), len(ticks))
 
