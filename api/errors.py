@@ -35,6 +35,9 @@ NOT_FOUND = 40410000
 UNKNOWN_SYMBOL = 40410001
 UNKNOWN_FEED = 40410002
 NOT_CONNECTED = 40410003
+NO_DATA = 40410004
+NO_PRODUCT = 40410005
+UNKNOWN_MARKET = 40410006
 NOT_ALLOWED = 40510000
 NOT_ACCEPTABLE = 40610000
 TOO_SLOW = 40810000
@@ -79,6 +82,25 @@ class UnknownFeed(Problem):
 class NotConnected(Problem):
     status_code = status.HTTP_404_NOT_FOUND
     number = NOT_CONNECTED
+
+
+class NoData(Problem):
+    """What was asked for exists, and there is nothing of it yet."""
+
+    status_code = status.HTTP_404_NOT_FOUND
+    number = NO_DATA
+
+
+class NoProduct(Problem):
+    """The dialect has such data, this product has none."""
+
+    status_code = status.HTTP_404_NOT_FOUND
+    number = NO_PRODUCT
+
+
+class UnknownMarket(Problem):
+    status_code = status.HTTP_404_NOT_FOUND
+    number = UNKNOWN_MARKET
 
 
 class Unprocessable(Problem):

@@ -9,7 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from marketdata.storage.base import Latest
+from marketdata.types.day_figures import DAY_VALUE_SCALE
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
+from marketdata.types.order_books import Levels, OrderBook
+from marketdata.types.stock_prices import StockPrice
 from marketdata.types.ticks import ABSENT, Int32, Int64, Ticks, decimal_text, decimal_texts
 from terminals import wire
 
@@ -18,6 +22,7 @@ Flags = npt.NDArray[np.bool_]
 TAKER = ("-", "B", "S")  # by wire.Side: unknown, buyer, seller
 ZERO_SIZE = "zero_size"  # the condition of a print at which nothing changed hands; it counts for no candle
 SOURCES = (',"src":"naru"', ',"src":"kis"')  # ours, the vendor's
+OF_BOOK = "book"  # the condition of a quote that is the best level of an order book
 NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "s" is 0
 
 
@@ -114,7 +119,7 @@ def trades(found: Ticks) -> list[str]:
     empty."""
     absent = found.size == ABSENT
     sizes = decimals(np.where(absent, 0, found.size), wire.SIZE_SCALE)
-    conditions = [f'["{word}"]' if word else "[]" for word in map(condition, found.size.tolist())]
+    conditions = [_conditions(condition(size)) for size in found.size.tolist()]
     columns: Sequence[Sequence[Any]] = (
         times(found.time_us), decimals(found.price, wire.PRICE_SCALE), sizes, found.tick_id.tolist(), conditions,
         [TAKER[side] for side in found.side.tolist()],
@@ -148,6 +153,82 @@ def quotes(found: Ticks) -> list[str]:
         f'"t":"{t}Z","bx":"{feed}","bp":{bp},"bs":{bs},"ax":"{feed}","ap":{ap},"as":{a},"c":[],"z":""'
         for t, bp, bs, ap, a in zip(*columns, strict=True)
     ]
+
+
+def latest_trade(trade: Latest) -> str:
+    """The members of a last trade's object; who took is not kept of it."""
+    word = condition(ABSENT if trade.size is None else trade.size)
+    price, size = decimal_text(trade.price, wire.PRICE_SCALE), decimal_text(trade.size or 0, wire.SIZE_SCALE)
+    return (
+        f'"t":"{time(trade.time_us)}","p":{price},"s":{size},"x":"{trade.feed}","i":{trade.tick_id},'
+        f'"c":{_conditions(word)},"z":""'
+    )
+
+
+def latest_quote(quote: Ticks | OrderBook) -> str:
+    """The members of a last quote's object: of a tick, or of an order book's best level, which its condition tells."""
+    if isinstance(quote, Ticks):
+        return quotes(quote)[0]
+    (bid, bid_size), (ask, ask_size) = (side[0] if side else ("0", "0") for side in (quote.bids, quote.asks))
+    return (
+        f'"t":"{time(quote.time_us)}","bx":"{quote.feed}","bp":{bid},"bs":{bid_size},"ax":"{quote.feed}","ap":{ask},'
+        f'"as":{ask_size},"c":["{OF_BOOK}"],"z":""'
+    )
+
+
+def books(found: Sequence[OrderBook]) -> list[str]:
+    """The members of each order book's object: levels as the dialect writes them, best first, and what the source told
+    beside them (`null` where it did not)."""
+    return [
+        f'"t":"{at}Z","x":"{one.feed}","i":{one.tick_id},"b":{_levels(one.bids)},"a":{_levels(one.asks)},'
+        + ",".join(
+            f'"{name}":{_number(getattr(one, member), scale)}' for name, (member, scale) in _BOOK_FIGURES.items()
+        )
+        for at, one in zip(times(np.array([one.time_us for one in found], np.int64)), found, strict=True)
+    ]
+
+
+_BOOK_FIGURES = {
+    "bt": ("bid_total", wire.SIZE_SCALE), "at": ("ask_total", wire.SIZE_SCALE),
+    "ep": ("expected_price", wire.PRICE_SCALE), "es": ("expected_size", wire.SIZE_SCALE),
+    "cv": ("cum_volume", wire.SIZE_SCALE), "mp": ("mid_price", wire.PRICE_SCALE),
+}  # fmt: skip
+
+
+def day_figures(told: StockPrice) -> str:
+    """The members of what a polled snapshot told of a symbol's day; what it did not tell is left out."""
+    figures = {name: _number(getattr(told, member), scale) for name, (member, scale) in _DAY_FIGURES.items()}
+    given = [f'"{name}":{text}' for name, text in figures.items() if text != "null"]
+    return f'"t":"{time(told.time_us)}","td":"{dates(np.array([told.trade_date], np.int32))[0]}",' + ",".join(given)
+
+
+_DAY_FIGURES = {
+    **{
+        name: (member, wire.PRICE_SCALE)
+        for name, member in {
+            "p": "price", "o": "open", "h": "high", "l": "low", "prevClose": "prev_close",
+            "upperLimit": "upper_limit", "lowerLimit": "lower_limit", "changeRate": "change_rate",
+        }.items()
+    },
+    "v": ("volume", wire.SIZE_SCALE), "value": ("value", DAY_VALUE_SCALE),
+}  # fmt: skip
+
+
+def _levels(levels: Levels) -> str:
+    return "[" + ",".join([f'{{"p":{price},"s":{size}}}' for price, size in levels]) + "]"
+
+
+def _number(value: int | None, scale: int) -> str:
+    return "null" if value is None else decimal_text(value, scale)
+
+
+def _conditions(word: str) -> str:
+    return f'["{word}"]' if word else "[]"
+
+
+def single(members: str) -> bytes:
+    """A JSON object from its members."""
+    return f"{{{members}}}".encode()
 
 
 def array(members: list[str]) -> bytes:

@@ -78,7 +78,7 @@ class Language:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith("/v2/"):
+        if request.path_info.startswith(("/v1", "/v2/")):
             with translation.override("en"):
                 return self._get_response(request)
         chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")

@@ -20,6 +20,7 @@ from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
+from marketdata.types.order_books import OrderBook
 from marketdata.types.ticks import Ticks
 from marketdata.vendors import minutes as vendor_minutes
 from terminals import wire
@@ -27,7 +28,7 @@ from terminals import wire
 CHUNK = 12_000
 MOST_MINUTES = 240_000  # read for one page of wide candles; a page may then be shorter than its limit, with a token
 MOST_DAYS = 20_000  # the same for candles of days and wider
-TRADES = "trades"
+TRADES, QUOTES, BOOKS, EVENTS = "trades", "quotes", "orderbooks", "events"
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _GREATEST_US = 253_402_300_799_999_999
 
@@ -51,8 +52,14 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class TradePage:
+class TickPage:
     found: list[tuple[Series, Ticks]]
+    next: TickKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class BookPage:
+    found: list[OrderBook]
     next: TickKey | None
 
 
@@ -97,14 +104,16 @@ def _remaining(
             yield one, None
 
 
-def read_trades(series: Sequence[Series], *, after: TickKey | None, limit: int, ascending: bool) -> TradePage:
-    """At most `limit` trades, symbol after symbol in the order asked for, each in the order of time."""
+def read_ticks(
+    series: Sequence[Series], kind: wire.Kind, *, after: TickKey | None, limit: int, ascending: bool
+) -> TickPage:
+    """At most `limit` ticks of a kind, symbol after symbol in the order asked for, each in the order of time."""
     found: list[tuple[Series, Ticks]] = []
     left = limit
     for one, key in _remaining(series, after, ascending):
         ticks = storage().read_ticks(
             one.symbol, one.feed, one.first_us, one.last_us + 1,
-            kind=int(wire.Kind.TRADE), after=key, limit=left + 1, ascending=ascending,
+            kind=int(kind), after=key, limit=left + 1, ascending=ascending,
         )  # fmt: skip
         more = len(ticks) > left
         if more:
@@ -114,8 +123,19 @@ def read_trades(series: Sequence[Series], *, after: TickKey | None, limit: int, 
             left -= len(ticks)
         if more:
             last, rows = found[-1]
-            return TradePage(found, TickKey(last.symbol, int(rows.time_us[-1]), int(rows.tick_id[-1])))
-    return TradePage(found, None)
+            return TickPage(found, TickKey(last.symbol, int(rows.time_us[-1]), int(rows.tick_id[-1])))
+    return TickPage(found, None)
+
+
+def read_books(one: Series, *, after: TickKey | None, limit: int, ascending: bool) -> BookPage:
+    """At most `limit` order books of a series, in the order of time."""
+    found = storage().read_books(
+        one.symbol, one.feed, one.first_us, one.last_us + 1, limit=limit + 1, after=after, ascending=ascending
+    )
+    if len(found) <= limit:
+        return BookPage(found, None)
+    last = found[limit - 1]
+    return BookPage(found[:limit], TickKey(one.symbol, last.time_us, last.tick_id))
 
 
 def read_bars(
@@ -296,15 +316,6 @@ class _Days:
             one.symbol, one.feed, one.market, self._known, _date(start), _date(end),
             limit=limit, ascending=self._ascending, fill=self._fill,
         )  # fmt: skip
-
-
-def newest_days(series: Sequence[Series], most: int) -> Iterator[tuple[Series, Bars]]:
-    """The newest daily candles of each series, at most `most`, newest first."""
-    if not series:
-        return
-    reader = _Days(timeframes.DAY, series, ascending=False)
-    for one in series:
-        yield one, reader.read(one, None, most)[0]
 
 
 def _local_day(time_us: int, timezone: str) -> int:

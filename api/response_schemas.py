@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import inline_serializer
+from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
 
@@ -39,6 +39,84 @@ class Trade(serializers.Serializer[Any]):
     tks = serializers.ChoiceField(choices=["B", "S", "-"], help_text="who took: buyer, seller, unknown")
 
 
+class LatestTrade(serializers.Serializer[Any]):
+    t = serializers.DateTimeField()
+    p = serializers.DecimalField(18, 8, coerce_to_string=False)
+    s = serializers.DecimalField(18, 6, coerce_to_string=False)
+    x = serializers.CharField(help_text="feed")
+    i = serializers.IntegerField(help_text="tick id")
+    c = serializers.ListField(child=serializers.CharField(), help_text="no_size: the source gave no size")
+    z = serializers.CharField(allow_blank=True)
+
+
+class Quote(serializers.Serializer[Any]):
+    """And `as`, the size at the ask."""
+
+    t = serializers.DateTimeField()
+    bx = serializers.CharField(help_text="feed")
+    bp = serializers.DecimalField(18, 8, coerce_to_string=False, help_text="best bid; 0 with size 0: nobody")
+    bs = serializers.DecimalField(18, 6, coerce_to_string=False)
+    ax = serializers.CharField(help_text="feed")
+    ap = serializers.DecimalField(18, 8, coerce_to_string=False, help_text="best ask; 0 with size 0: nobody")
+    c = serializers.ListField(
+        child=serializers.CharField(), help_text="book: the best level of an order book, where a feed has no quotes"
+    )
+    z = serializers.CharField(allow_blank=True)
+
+
+class Level(serializers.Serializer[Any]):
+    p = serializers.DecimalField(18, 8, coerce_to_string=False)
+    s = serializers.DecimalField(18, 6, coerce_to_string=False)
+
+
+class OrderBook(serializers.Serializer[Any]):
+    t = serializers.DateTimeField()
+    x = serializers.CharField(help_text="feed")
+    i = serializers.IntegerField(help_text="its id, unique and in the order of arrival")
+    b = Level(many=True, help_text="bids, best first, at most ten")
+    a = Level(many=True, help_text="asks, best first, at most ten")
+    bt = serializers.DecimalField(18, 6, coerce_to_string=False, allow_null=True, help_text="size of all bids")
+    at = serializers.DecimalField(18, 6, coerce_to_string=False, allow_null=True, help_text="size of all asks")
+    ep = serializers.DecimalField(
+        18, 8, coerce_to_string=False, allow_null=True, help_text="price at which an auction would end"
+    )
+    es = serializers.DecimalField(18, 6, coerce_to_string=False, allow_null=True, help_text="size at that price")
+    cv = serializers.DecimalField(18, 6, coerce_to_string=False, allow_null=True, help_text="volume of the day so far")
+    mp = serializers.DecimalField(18, 8, coerce_to_string=False, allow_null=True, help_text="middle of the book")
+
+
+class DayFigures(serializers.Serializer[Any]):
+    """The day so far as a polled snapshot told it; what it did not tell is left out."""
+
+    t = serializers.DateTimeField()
+    td = serializers.DateField(help_text="trading date")
+    p = serializers.DecimalField(18, 8, coerce_to_string=False)
+    o = serializers.DecimalField(18, 8, coerce_to_string=False, required=False)
+    h = serializers.DecimalField(18, 8, coerce_to_string=False, required=False)
+    l = serializers.DecimalField(18, 8, coerce_to_string=False, required=False)  # noqa: E741 - the dialect's name
+    prevClose = serializers.DecimalField(18, 8, coerce_to_string=False, required=False)  # noqa: N815 - the dialect's way
+    upperLimit = serializers.DecimalField(18, 8, coerce_to_string=False, required=False)  # noqa: N815
+    lowerLimit = serializers.DecimalField(18, 8, coerce_to_string=False, required=False)  # noqa: N815
+    changeRate = serializers.DecimalField(18, 8, coerce_to_string=False, required=False, help_text="per cent")  # noqa: N815
+    v = serializers.DecimalField(18, 6, coerce_to_string=False, required=False)
+    value = serializers.DecimalField(18, 2, coerce_to_string=False, required=False)
+
+
+class Snapshot(serializers.Serializer[Any]):
+    """What there is nothing of is left out."""
+
+    latestTrade = LatestTrade(required=False)  # noqa: N815 - the dialect's names
+    latestQuote = Quote(required=False)  # noqa: N815
+    minuteBar = Bar(required=False)  # noqa: N815
+    dailyBar = Bar(required=False)  # noqa: N815
+    prevDailyBar = Bar(required=False)  # noqa: N815
+    dayFigures = DayFigures(required=False)  # noqa: N815
+
+
+class SymbolSnapshot(Snapshot):
+    symbol = serializers.CharField()
+
+
 class Symbol(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     name = serializers.CharField()
@@ -47,6 +125,74 @@ class Symbol(serializers.Serializer[Any]):
     timezone = serializers.CharField()
     feed = serializers.CharField(help_text="primary feed")
     active = serializers.BooleanField()
+
+
+class Clock(serializers.Serializer[Any]):
+    timestamp = serializers.DateTimeField()
+    is_open = serializers.BooleanField(help_text="whether the regular session is held now")
+    next_open = serializers.DateTimeField(help_text="the next opening of a regular session")
+    next_close = serializers.DateTimeField(help_text="the next closing of a regular session")
+    market = serializers.CharField()
+    phase = serializers.CharField(allow_null=True, help_text="what is held now at the market's own venue")
+    trading = serializers.BooleanField(help_text="whether trades may be printed now at any venue")
+
+
+class CalendarDay(serializers.Serializer[Any]):
+    date = serializers.DateField()
+    open = serializers.CharField(help_text="HH:MM, regular session, local time")
+    close = serializers.CharField(help_text="HH:MM, regular session, local time")
+    session_open = serializers.CharField(help_text="HHMM, first trading at any venue, local time")
+    session_close = serializers.CharField(help_text="HHMM, last trading at any venue, local time")
+    open_at = serializers.DateTimeField()
+    close_at = serializers.DateTimeField()
+    certain = serializers.BooleanField(help_text="false where it is a guess by weekday or custom")
+    reason = serializers.CharField(allow_blank=True, help_text="why the day is not an ordinary one")
+
+
+class Asset(serializers.Serializer[Any]):
+    """And `class`, which is us_equity."""
+
+    id = serializers.UUIDField()
+    exchange = serializers.CharField(allow_blank=True, help_text="empty; see market")
+    symbol = serializers.CharField()
+    name = serializers.CharField(allow_blank=True)
+    status = serializers.ChoiceField(choices=["active", "inactive"])
+    tradable = serializers.BooleanField()
+    marginable = serializers.BooleanField()
+    shortable = serializers.BooleanField()
+    easy_to_borrow = serializers.BooleanField()
+    fractionable = serializers.BooleanField()
+    attributes = serializers.ListField(child=serializers.CharField())
+    market = serializers.CharField()
+    category = serializers.CharField(allow_blank=True)
+
+
+Meanings = OpenApiResponse({"type": "object", "additionalProperties": {"type": "string"}}, "what each word means")
+
+
+class ActiveStock(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    volume = serializers.DecimalField(18, 6, coerce_to_string=False)
+    trade_count = serializers.IntegerField()
+
+
+class MostActives(serializers.Serializer[Any]):
+    most_actives = ActiveStock(many=True)
+    last_updated = serializers.DateTimeField()
+
+
+class Mover(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    percent_change = serializers.DecimalField(18, 4, coerce_to_string=False)
+    change = serializers.DecimalField(18, 8, coerce_to_string=False)
+    price = serializers.DecimalField(18, 8, coerce_to_string=False)
+
+
+class Movers(serializers.Serializer[Any]):
+    gainers = Mover(many=True)
+    losers = Mover(many=True)
+    market_type = serializers.CharField()
+    last_updated = serializers.DateTimeField()
 
 
 class Symbols(serializers.Serializer[Any]):
@@ -143,3 +289,13 @@ def page(name: str, item: type[serializers.Serializer[Any]]) -> Any:
         "next_page_token": serializers.CharField(allow_null=True),
     }
     return inline_serializer(f"{item.__name__}sOfSymbol", fields)
+
+
+def by_symbol(name: str, item: type[serializers.Serializer[Any]]) -> Any:
+    """One thing of each symbol."""
+    return inline_serializer(f"{item.__name__}BySymbol", {name: serializers.DictField(child=item())})
+
+
+def of_symbol(name: str, item: type[serializers.Serializer[Any]]) -> Any:
+    """The one thing of a symbol."""
+    return inline_serializer(f"{item.__name__}OfOne", {"symbol": serializers.CharField(), name: item()})

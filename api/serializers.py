@@ -162,9 +162,25 @@ class SymbolBarsQuery(_Bars):
     pass
 
 
-class SnapshotsQuery(Query):
-    symbols = SymbolsField(help_text="codes separated by commas")
+class QuotesQuery(TradesQuery):
+    pass
+
+
+class SymbolQuotesQuery(SymbolTradesQuery):
+    pass
+
+
+class OrderBooksQuery(RangeQuery):
+    pass
+
+
+class SymbolLatestQuery(Query):
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
+    currency = serializers.CharField(required=False, max_length=3, help_text="accepted for the dialect's sake")
+
+
+class LatestQuery(SymbolLatestQuery):
+    symbols = SymbolsField(help_text="codes separated by commas")
 
 
 class SymbolsQuery(Query):
@@ -174,6 +190,47 @@ class SymbolsQuery(Query):
     active = serializers.BooleanField(required=False, allow_null=True, default=None)
     limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
     page_token = serializers.CharField(required=False, max_length=200)
+
+
+MOST_DAYS = 7_400  # of a calendar in one answer: twenty years
+
+
+class ClockQuery(Query):
+    market = serializers.CharField(required=False, max_length=8, help_text="default KRX")
+
+
+class CalendarQuery(ClockQuery):
+    start = DayField(required=False, help_text="first date, included; default the first of this year")
+    end = DayField(required=False, help_text="last date, included; default the last of the year of `start`")
+    date_type = serializers.CharField(required=False, max_length=16, help_text="accepted for the dialect's sake")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        start, end = attrs.get("start"), attrs.get("end")
+        if start is not None and end is not None and start > end:
+            raise errors.Unprocessable({"start": "is after end"})
+        if start is not None and end is not None and (end - start).days > MOST_DAYS:
+            raise errors.Unprocessable({"end": f"is more than {MOST_DAYS} days after start"})
+        return attrs
+
+
+class AssetsQuery(Query):
+    status = serializers.ChoiceField(choices=["active", "inactive"], required=False)
+    asset_class = serializers.CharField(required=False, max_length=16, help_text="us_equity, for all")
+    exchange = serializers.CharField(required=False, max_length=16, help_text="a market of ours, such as KRX")
+    attributes = serializers.CharField(required=False, max_length=200, help_text="accepted for the dialect's sake")
+
+
+class MetaQuery(Query):
+    tape = serializers.CharField(required=False, max_length=1, help_text="accepted for the dialect's sake")
+
+
+class MostActivesQuery(Query):
+    by = serializers.ChoiceField(choices=["volume", "trades"], required=False, default="volume")
+    top = WholeNumberField(required=False, default=10, min_value=1, max_value=100)
+
+
+class MoversQuery(Query):
+    top = WholeNumberField(required=False, default=10, min_value=1, max_value=50)
 
 
 class InMemoryQuery(Query):

@@ -30,6 +30,10 @@ SELECT * FROM (
     ORDER BY to_us, id LIMIT %s
 ) AS q{0}
 """
+_GAPS_OF = """
+SELECT id, symbol, from_us, to_us FROM gap
+WHERE feed = %s AND symbol IN ({}) AND from_us < %s AND to_us >= %s AND id > %s{} ORDER BY id LIMIT %s
+"""
 _OF_TRADES = " AND reason NOT LIKE %s" * len(wire.OTHER_KINDS)
 
 
@@ -107,6 +111,20 @@ def gaps(feed: str, symbol: str, first_us: int, end_us: int) -> Iterator[list[tu
         yield [(from_us, to_us) for _, _, from_us, to_us in rows]
         found = {of: [row for row in rows if row[0] == which] for which, of in enumerate(after)}
         after = {of: max((row[3], row[1]) for row in mine) for of, mine in found.items() if len(mine) == GAPS_AT_ONCE}
+
+
+def gaps_of(feed: str, symbols: Sequence[str], first_us: int, end_us: int) -> dict[str, list[tuple[int, int]]]:
+    """As `gaps`, of several symbols at once; those of the whole feed are under ""."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    sql = _GAPS_OF.format(", ".join(["%s"] * (len(symbols) + 1)), _OF_TRADES)
+    others, number = [f"{kind}%" for kind in wire.OTHER_KINDS], 0
+    while True:
+        rows = _ask(sql, [feed, "", *symbols, end_us, first_us, number, *others, GAPS_AT_ONCE])
+        for _, symbol, from_us, to_us in rows:
+            found.setdefault(symbol, []).append((from_us, to_us))
+        if len(rows) < GAPS_AT_ONCE:
+            return found
+        number = rows[-1][0]
 
 
 def _ask(sql: str, params: Sequence[Any]) -> list[Any]:

@@ -10,12 +10,19 @@ from django.views.i18n import JavaScriptCatalog, set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from api import schema  # noqa: F401 - its extensions register themselves
+from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, SymbolBarsView
+from api.views.calendar import CalendarView, ClockView
 from api.views.health import healthz, readyz
 from api.views.inmemory import LatestView, RecentView
+from api.views.latest import LatestQuotesView, LatestTradesView, SymbolLatestQuoteView, SymbolLatestTradeView
 from api.views.metrics import MetricsView
+from api.views.not_offered import WHAT, NotOfferedView
+from api.views.orderbooks import LatestOrderBooksView, OrderBooksView, SymbolLatestOrderBookView
 from api.views.page import Login, page
-from api.views.snapshots import SnapshotsView
+from api.views.quotes import QuotesView, SymbolQuotesView
+from api.views.screener import MostActivesView, MoversView
+from api.views.snapshots import SnapshotsView, SymbolSnapshotView
 from api.views.status import StatusView
 from api.views.symbols import SymbolsView, SymbolView
 from api.views.tickets import TicketView
@@ -35,7 +42,23 @@ sessions = [path("login/", Login.as_view(), name="login"), path("logout/", Logou
 v2 = [
     path("stocks/bars", BarsView.as_view(), name="bars"),
     path("stocks/trades", TradesView.as_view(), name="trades"),
+    path("stocks/trades/latest", LatestTradesView.as_view(), name="latest-trades"),
+    path("stocks/quotes", QuotesView.as_view(), name="quotes"),
+    path("stocks/quotes/latest", LatestQuotesView.as_view(), name="latest-quotes"),
     path("stocks/snapshots", SnapshotsView.as_view(), name="snapshots"),
+    path("stocks/meta/conditions/<str:ticktype>", ConditionsView.as_view(), name="conditions"),
+    path("stocks/meta/exchanges", ExchangesView.as_view(), name="exchanges"),
+    re_path(rf"^stocks/{SYMBOL}/trades/latest\Z", SymbolLatestTradeView.as_view(), name="symbol-latest-trade"),
+    re_path(rf"^stocks/{SYMBOL}/quotes/latest\Z", SymbolLatestQuoteView.as_view(), name="symbol-latest-quote"),
+    re_path(rf"^stocks/{SYMBOL}/quotes\Z", SymbolQuotesView.as_view(), name="symbol-quotes"),
+    re_path(rf"^stocks/{SYMBOL}/snapshot\Z", SymbolSnapshotView.as_view(), name="symbol-snapshot"),
+    path("orderbooks/latest", LatestOrderBooksView.as_view(), name="latest-orderbooks"),
+    re_path(rf"^orderbooks/{SYMBOL}/latest\Z", SymbolLatestOrderBookView.as_view(), name="symbol-latest-orderbook"),
+    re_path(rf"^orderbooks/{SYMBOL}\Z", OrderBooksView.as_view(), name="symbol-orderbooks"),
+    path("clock", ClockView.as_view(), name="clock"),
+    path("calendar", CalendarView.as_view(), name="calendar"),
+    path("assets", AssetsView.as_view(), name="assets"),
+    re_path(rf"^assets/{SYMBOL.replace('symbol', 'code')}\Z", AssetView.as_view(), name="asset"),
     re_path(rf"^stocks/{SYMBOL}/bars\Z", SymbolBarsView.as_view(), name="symbol-bars"),
     re_path(rf"^stocks/{SYMBOL}/trades\Z", SymbolTradesView.as_view(), name="symbol-trades"),
     path("symbols", SymbolsView.as_view(), name="symbols"),
@@ -48,6 +71,17 @@ v2 = [
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
 
+v1beta1 = [
+    path("screener/stocks/most-actives", MostActivesView.as_view(), name="most-actives"),
+    path("screener/<str:market>/movers", MoversView.as_view(), name="movers"),
+]
+not_offered = [
+    path(f"v1beta{version}/{what}{rest}", NotOfferedView.as_view(), {"what": what}, name="not-offered")
+    for version in (1, 2, 3)
+    for what in WHAT
+    for rest in ("", "/<path:rest>")
+]
+
 admin.autodiscover()
 urlpatterns = [
     path("", page, name="page"),
@@ -58,6 +92,8 @@ urlpatterns = [
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("", include((sessions, "rest_framework"))),
     path("v2/", include(v2)),
+    path("v1beta1/", include(v1beta1)),
+    *not_offered,
     path("admin/login/", Login.as_view()),
     path("admin/", admin.site.urls),
 ]

@@ -25,7 +25,7 @@ from marketdata.vendors import minutes
 def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: int, *, fill: bool = False) -> list[str]:
     """The members of candles' objects, with whether each is closed and whether something in it was lost; with `fill`
     also whose they are."""
-    starts, ends = _spans(one, bars, timeframe)
+    starts, ends = spans(one, bars, timeframe)
     gap = np.zeros(len(bars), np.bool_)
     if len(bars):
         for some in series.gaps(one.feed, one.symbol, int(starts.min()), int(ends.max())):
@@ -53,7 +53,7 @@ def touched(starts: Int64, ends: Int64, gaps: list[tuple[int, int]]) -> Mask:
     return touched
 
 
-def _spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[Int64, Int64]:
+def spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[Int64, Int64]:
     """When each candle's time begins and ends. Trading dates begin `shift_s` before their local midnight."""
     if isinstance(timeframe, Timeframe):
         return bars.time_us, timeframe.ends(bars.time_us, one.timezone)

@@ -1,92 +1,129 @@
-"""Where symbols stand: last trade, last minute, the newest trading date and the one before."""
+"""Where symbols stand: last trade and quote, last minute, the newest trading date and the one before, and what a polled
+snapshot told of the day."""
 
 from __future__ import annotations
 
+import datetime
 import time
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Iterable
+from itertools import groupby
 
 import msgspec
-import redis
+import numpy as np
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import timeframes
-from api import jsontext, paging, response_schemas, series
+from analytics import series_days, snapshots, timeframes
+from analytics.timeframes import DateFrame, Timeframe
+from api import jsontext, response_schemas, series
 from api.paging import Series
-from api.serializers import SnapshotsQuery
-from api.timestamps import EARLIEST_US
-from api.views.bars import text_of
-from marketdata.realtime import live_state
-from marketdata.storage import storage
+from api.serializers import LatestQuery, SymbolLatestQuery
+from api.views import bars as bars_view
+from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import decimal_text
-from terminals import wire
+
+Snapshot = dict[str, msgspec.Raw]
+RECENT_US = 14 * 86_400_000_000  # gaps of candles no older than this are asked for together
 
 
-def _object(members: str) -> msgspec.Raw:
-    return msgspec.Raw(f"{{{members}}}".encode())
-
-
-def _latest(found: list[Series]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The last trade of each series: as Redis has it, and of the database where Redis is away or has none."""
-    kept: dict[tuple[str, str], dict[str, Any]] = {}
-    try:
-        for feed in sorted({one.feed for one in found}):
-            rows = live_state.latest(feed, [one.symbol for one in found if one.feed == feed])
-            kept |= {(symbol, feed): row for symbol, row in rows.items()}
-    except redis.RedisError:
-        kept = {}
-    absent = {(one.symbol, one.feed) for one in found} - kept.keys()
-    for trade in storage().newest_trades(sorted({symbol for symbol, _feed in absent})) if absent else ():
-        if (trade.symbol, trade.feed) in absent:
-            kept[trade.symbol, trade.feed] = asdict(trade)
-    return kept
-
-
-def _latest_trade(one: Series, kept: dict[str, Any]) -> msgspec.Raw:
-    price, size = decimal_text(kept["price"], wire.PRICE_SCALE), decimal_text(kept["size"] or 0, wire.SIZE_SCALE)
-    return _object(
-        f'"t":"{jsontext.time(kept["time_us"])}","p":{price},"s":{size},"x":"{one.feed}","i":{kept["tick_id"]},"c":[],"z":""'
-    )
-
-
-def snapshot(one: Series, kept: dict[str, Any] | None, days: Bars, now_us: int) -> dict[str, msgspec.Raw]:
-    """One symbol's snapshot, given its newest days; what there is nothing of is left out."""
-    shown: dict[str, msgspec.Raw] = {}
-    if kept is not None:
-        shown["latestTrade"] = _latest_trade(one, kept)
-    minute = paging.read_bars([one], timeframes.MINUTE, after=None, limit=1, ascending=False).found
-    if minute:
-        shown["minuteBar"] = _object(text_of(one, minute[0][1], timeframes.MINUTE, now_us)[0])
-    for name, text in zip(("dailyBar", "prevDailyBar"), text_of(one, days, timeframes.DAY, now_us), strict=False):
-        shown[name] = _object(text)
+def read(found: Iterable[Series]) -> dict[str, Snapshot]:
+    """The snapshot of each series; what there is nothing of is left out."""
+    known = snapshots.dates(datetime.datetime.now(datetime.UTC))
+    now_us = time.time_ns() // 1000
+    shown: dict[str, Snapshot] = {}
+    for feed, of_feed in groupby(sorted(found, key=lambda one: (one.feed, one.symbol)), key=lambda one: one.feed):
+        some = list(of_feed)
+        state = snapshots.read(feed, {one.symbol: one.market for one in some}, known)
+        minutes = _texts(some, _by_symbol(state.minutes), timeframes.MINUTE, now_us)
+        days = {
+            one.symbol: series_days.as_bars(state.days[one.symbol], one.timezone)
+            for one in some
+            if one.symbol in state.days
+        }
+        daily = _texts(some, days, timeframes.DAY, now_us)
+        for one in some:
+            mine: dict[str, str] = {}
+            if one.symbol in state.trades:
+                mine["latestTrade"] = jsontext.latest_trade(state.trades[one.symbol])
+            if one.symbol in state.quotes:
+                mine["latestQuote"] = jsontext.latest_quote(state.quotes[one.symbol])
+            mine |= zip(("minuteBar",), minutes.get(one.symbol, ()), strict=False)
+            mine |= zip(("dailyBar", "prevDailyBar"), daily.get(one.symbol, ()), strict=False)
+            if one.symbol in state.prices:
+                mine["dayFigures"] = jsontext.day_figures(state.prices[one.symbol])
+            shown[one.symbol] = {name: msgspec.Raw(jsontext.single(members)) for name, members in mine.items()}
     return shown
+
+
+def _by_symbol(bars: Bars) -> dict[str, Bars]:
+    """Candles of which there is one of a symbol."""
+    made = {}
+    for row, index in enumerate(bars.symbol.tolist()):
+        one = bars.take(slice(row, row + 1))
+        one.symbols, one.symbol = [bars.symbols[index]], np.zeros(1, np.int32)
+        made[bars.symbols[index]] = one
+    return made
+
+
+def _texts(
+    some: list[Series], bars: dict[str, Bars], timeframe: Timeframe | DateFrame, now_us: int
+) -> dict[str, list[str]]:
+    """The members of the candles of each series of a feed, written together."""
+    known = [(one, bars[one.symbol]) for one in some if one.symbol in bars]
+    parts = [(one, mine, *bars_view.spans(one, mine, timeframe)) for one, mine in known]
+    if not parts:
+        return {}
+    ends = np.concatenate([end for *_, end in parts])
+    newest_us = int(ends.max())
+    recent = [part for part in parts if int(part[2].min()) >= newest_us - RECENT_US]
+    together = series.gaps_of(
+        some[0].feed, [one.symbol for one, *_ in recent], min(int(part[2].min()) for part in recent), newest_us
+    )
+    whole = together.get("", [])
+    flags = []
+    for one, _, starts, own in parts:
+        gap = np.zeros(len(starts), np.bool_)
+        if int(starts.min()) >= newest_us - RECENT_US:
+            gap |= bars_view.touched(starts, own, whole + together.get(one.symbol, []))
+        else:
+            for piece in series.gaps(one.feed, one.symbol, int(starts.min()), int(own.max())):
+                gap |= bars_view.touched(starts, own, piece)
+        flags.append(gap)
+    written = jsontext.bars(
+        minute_bars.concatenate([one for _, one, *_ in parts]), closed=ends <= now_us, gap=np.concatenate(flags)
+    )
+    texts, at = {}, 0
+    for one, mine, *_ in parts:
+        texts[one.symbol], at = written[at : at + len(mine)], at + len(mine)
+    return texts
 
 
 class SnapshotsView(APIView):
     """The state of several symbols."""
 
     @extend_schema(
-        operation_id="snapshots", parameters=[SnapshotsQuery],
+        operation_id="snapshots", parameters=[LatestQuery],
         responses={
-            200: OpenApiResponse(OpenApiTypes.OBJECT, "by symbol: latestTrade, minuteBar, dailyBar, prevDailyBar"),
+            200: OpenApiResponse(OpenApiTypes.OBJECT, "by symbol, each as the snapshot of one symbol has it"),
             "4XX": response_schemas.Error,
         },
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        query = SnapshotsQuery.read(request)
+        query = LatestQuery.read(request)
         chosen = series.known(query["symbols"], query)
-        found = [replace(one, first_us=EARLIEST_US) for one in chosen.found]
-        kept = _latest(found)
-        now_us = time.time_ns() // 1000
-        return Response(
-            {
-                one.symbol: snapshot(one, kept.get((one.symbol, one.feed)), days, now_us)
-                for one, days in paging.newest_days(found, 2)
-            },
-            headers=chosen.headers,
-        )
+        return Response(read(chosen.found), headers=chosen.headers)
+
+
+class SymbolSnapshotView(APIView):
+    """The state of one symbol."""
+
+    @extend_schema(
+        operation_id="snapshot_of_symbol", parameters=[SymbolLatestQuery],
+        responses={200: response_schemas.SymbolSnapshot, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def get(self, request: Request, symbol: str) -> Response:
+        one = series.of(symbol, SymbolLatestQuery.read(request))
+        return Response({"symbol": symbol, **read([one])[symbol]})

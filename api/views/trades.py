@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import jsontext, paging, response_schemas, series
-from api.paging import Series
+from api import paging, response_schemas, series
 from api.serializers import SymbolTradesQuery, TradesQuery
-
-
-def _read(found: list[Series], symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
-    page = paging.read_trades(
-        found, after=series.after(query, paging.TRADES, symbols),
-        limit=query["limit"], ascending=query["sort"] == "asc",
-    )  # fmt: skip
-    shown = {one.symbol: msgspec.Raw(jsontext.array(jsontext.trades(ticks))) for one, ticks in page.found}
-    return shown, paging.encode_token(page.next, paging.TRADES) if page.next else None
+from api.views import ticks
 
 
 class TradesView(APIView):
@@ -34,7 +22,7 @@ class TradesView(APIView):
     def get(self, request: Request) -> Response:
         query = TradesQuery.read(request)
         chosen = series.known(query["symbols"], query)
-        shown, token = _read(chosen.found, query["symbols"], query)
+        shown, token = ticks.read(paging.TRADES, chosen.found, query["symbols"], query)
         return Response({"trades": shown, "next_page_token": token}, headers=chosen.headers)
 
 
@@ -47,5 +35,5 @@ class SymbolTradesView(APIView):
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
         query = SymbolTradesQuery.read(request)
-        shown, token = _read([series.of(symbol, query)], [symbol], query)
+        shown, token = ticks.read(paging.TRADES, [series.of(symbol, query)], [symbol], query)
         return Response({"symbol": symbol, "trades": shown.get(symbol, []), "next_page_token": token})

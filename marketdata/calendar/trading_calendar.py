@@ -297,6 +297,30 @@ class Calendar:
             return None
         return min(s.start_us for s in regular) // MINUTE_US * MINUTE_US, max(s.end_us for s in regular)
 
+    def regular_times(self, date: datetime.date) -> tuple[int, int] | None:
+        """When the regular session of a date opens and closes, as the exchange tells it; the whole trading date where
+        a market has no hours. None: closed, or no regular session is defined."""
+        hours = self.regular_hours(date)
+        if hours is not None:
+            return self._instant(date, hours[0]), self._instant(date, hours[1])
+        return None if self.base.hours else next(iter(self._trading(date, None)), None)
+
+    def trading_times(self, date: datetime.date) -> tuple[int, int] | None:
+        """From the first to the last moment of a date at which trades may be printed, at any venue. None: closed."""
+        stretches = self._trading(date, None)
+        return (stretches[0][0], stretches[-1][1]) if stretches else None
+
+    def next_regular(self, time_us: int) -> tuple[int, int]:
+        """Opening and closing of the regular session that is held at that moment, or of the next one. LookupError if
+        there is none for LONGEST_CLOSURE days."""
+        date = self.trade_date(time_us)
+        for _ in range(LONGEST_CLOSURE):
+            times = self.regular_times(date)
+            if times is not None and times[1] > time_us:
+                return times
+            date += DAY
+        raise LookupError(f"{self.market} has no regular session within {LONGEST_CLOSURE} days of {time_us}")
+
     def _make_spans(self, date: datetime.date) -> Iterable[Span]:
         day = self.day(date)
         if not day.is_open:

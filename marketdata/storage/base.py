@@ -297,6 +297,17 @@ class Storage(abc.ABC):
         """The newest trade, by (time, tick_id), of each of these symbols on each of its feeds. `size` is None where
         only the candle is left of it. A few steps down an index each, however much is stored."""
 
+    @abc.abstractmethod
+    def newest_quotes(self, feed: str, since_us: Mapping[str, int]) -> list[Ticks]:
+        """The newest quote of each of these symbols on a feed, by source, no older than the symbol's time and among the
+        newest `spans.NEWEST_OF` ticks of its series since then: a bounded number of steps each, also where a source
+        sends no quotes."""
+
+    @abc.abstractmethod
+    def newest_minutes(self, series: Sequence[Series]) -> dict[str, Bars]:
+        """By feed: the newest minute candle of each of these (symbol, feed) that has one, with every trading date that
+        shares its minute (and maybe the candle before it)."""
+
     # --- days -------------------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
@@ -374,6 +385,17 @@ class Storage(abc.ABC):
         """Daily candles with start <= trade_date < end, ordered by date, at most `limit`."""
 
     @abc.abstractmethod
+    def newest_daily(self, feed: str, symbols: Sequence[str], most: int) -> dict[str, DailyBars]:
+        """The newest daily candles, at most `most`, newest first, of each of these symbols that has one on a feed."""
+
+    @abc.abstractmethod
+    def days_of_minutes(
+        self, date: datetime.date, windows: Sequence[Window], feed: str, symbols: Sequence[str]
+    ) -> dict[str, DailyBars]:
+        """The daily candle of a trading date, as `build_daily` would make it, of each of these symbols of a feed that
+        has minute candles of that date; nothing is stored."""
+
+    @abc.abstractmethod
     def read_day_minutes(self, date: datetime.date, feed: str, symbol: str | None = None) -> Bars:
         """All minute candles of a trading date and feed (of one symbol), ordered by (symbol, minute)."""
 
@@ -444,8 +466,23 @@ class Storage(abc.ABC):
         of each part. Those already there are left alone. Returns how many were new."""
 
     @abc.abstractmethod
-    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
-        """Order books with start_us <= time < end_us, ordered by (time, tick_id)."""
+    def read_books(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        limit: int,
+        after: TickKey | None = None,
+        ascending: bool = True,
+    ) -> list[OrderBook]:
+        """Order books with start_us <= time < end_us, ordered by (time, tick_id), at most `limit`."""
+
+    @abc.abstractmethod
+    def newest_books(self, feed: str, since_us: Mapping[str, int]) -> list[OrderBook]:
+        """The newest order book, by (time, tick_id), of each of these symbols on a feed, no older than the symbol's
+        time."""
 
     @abc.abstractmethod
     def day_book_symbols(self, date: datetime.date) -> list[str]:
@@ -503,10 +540,19 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def read_events(
-        self, start_us: int, end_us: int, *, limit: int, kind: str | None = None, newest: bool = False
+        self,
+        start_us: int,
+        end_us: int,
+        *,
+        limit: int,
+        kind: str | None = None,
+        symbols: Sequence[str] = (),
+        feed: str | None = None,
+        after: Key | None = None,
+        newest: bool = False,
     ) -> list[MarketEvent]:
         """Events with start_us <= time < end_us, ordered by (time, id): the first `limit` of them, or the last ones
-        (`newest`)."""
+        (`newest`). `after` leaves out what is not behind (with `newest`: before) this time and id."""
 
     @abc.abstractmethod
     def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:

@@ -20,6 +20,7 @@ _NEAR_DAYS = 8
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # the years 1 to 9999
 _SYMBOLS = 500  # of one statement
 _DATES = 1_000
+_TOGETHER = 100  # symbols of a question that has one of each
 _NUMBERS = len(minute_bars.COLUMNS) - 1
 
 
@@ -180,3 +181,16 @@ class CandleReads(PriceReads):
             [symbol, feed, self._day(first), self._day(last)],
         )
         return daily_bars.from_rows(symbol, feed, rows)
+
+    def newest_daily(self, feed: str, symbols: Sequence[str], most: int) -> dict[str, DailyBars]:
+        each = (
+            f"SELECT symbol, {self.DAILY_BAR} FROM market_data WHERE symbol = %s AND feed = %s"
+            f" ORDER BY trade_date DESC LIMIT {most:d}"
+        )
+        rows: dict[str, list[tuple[Any, ...]]] = {}
+        for at in range(0, len(symbols), _TOGETHER):
+            part = symbols[at : at + _TOGETHER]
+            statement = " UNION ALL ".join(f"SELECT * FROM ({each}) AS q{number}" for number in range(len(part)))
+            for symbol, *row in self._query(statement, [word for code in part for word in (code, feed)]):
+                rows.setdefault(symbol, []).append(tuple(row))
+        return {symbol: daily_bars.from_rows(symbol, feed, some) for symbol, some in rows.items()}

@@ -31,29 +31,30 @@ def daily_columns(*, day: str, value: str, scaled: Callable[[str, int], str], to
     return ", ".join([day, *prices, total("volume"), value, "n", *regular, total("regular_volume")])
 
 
-def build_daily(
+def days_of_minutes(
     *,
     windows: Sequence[Window],
     sums: str,
     columns: str,
     code: str = "s.code",
     total: Callable[[str], str] = "SUM({})".format,
+    chosen: str = "",
 ) -> str:
-    """The statement that fills market_data for one date from market_data_minute.
+    """The question for the daily candles of one date, made from its minute candles: symbol, feed and the columns of
+    market_data, under their names.
 
-    Parameters: market, start and end of each window, then the date five times.
+    Parameters: market, start and end of each window, the date, those of `chosen`, then the date four times.
     `sums` aggregates the traded value as its `columns`; `code` is the symbol's code in a form that joins,
-    `total` adds up volumes.
+    `total` adds up volumes, `chosen` narrows the minutes `m`.
     """
     inside = "(" + " OR ".join(["s.market_id = %s AND m.minute_time >= %s AND m.minute_time < %s"] * len(windows)) + ")"
     regular = inside if windows else "(1 = 0)"
     value = ", ".join(f"g.{name}" for name in columns.split(", "))
     at = "{0}.symbol = g.symbol AND {0}.feed = g.feed AND {0}.minute_time = g.{1} AND {0}.trade_date = %s"
     return (
-        f"INSERT INTO market_data (symbol, feed, trade_date, open, high, low, close, last, volume, {columns}, n,"
-        " regular_open, regular_high, regular_low, regular_volume)"
-        " SELECT g.symbol, g.feed, g.trade_date, a.open, g.high, g.low, COALESCE(rz.close, z.close), z.close, g.volume,"
-        f" {value}, g.n, ra.open, g.rhigh, g.rlow, g.rvolume FROM ("
+        "SELECT g.symbol, g.feed, g.trade_date, a.open, g.high, g.low, COALESCE(rz.close, z.close) AS close,"
+        f" z.close AS last, g.volume, {value}, g.n, ra.open AS regular_open, g.rhigh AS regular_high,"
+        " g.rlow AS regular_low, g.rvolume AS regular_volume FROM ("
         " SELECT r.symbol, r.feed, r.trade_date, MIN(r.minute_time) AS first_at, MAX(r.minute_time) AS last_at,"
         f" MAX(r.high) AS high, MIN(r.low) AS low, {total('r.volume')} AS volume, {sums}, SUM(r.n) AS n,"
         " MIN(CASE WHEN r.is_regular THEN r.minute_time END) AS rfirst,"
@@ -61,9 +62,17 @@ def build_daily(
         " MAX(CASE WHEN r.is_regular THEN r.high END) AS rhigh, MIN(CASE WHEN r.is_regular THEN r.low END) AS rlow,"
         f" {total('CASE WHEN r.is_regular THEN r.volume END')} AS rvolume"
         f" FROM (SELECT m.*, {regular} AS is_regular FROM market_data_minute m LEFT JOIN symbol s ON {code} = m.symbol"
-        " WHERE m.trade_date = %s) r GROUP BY r.symbol, r.feed, r.trade_date) g"
+        f" WHERE m.trade_date = %s{chosen}) r GROUP BY r.symbol, r.feed, r.trade_date) g"
         f" JOIN market_data_minute a ON {at.format('a', 'first_at')}"
         f" JOIN market_data_minute z ON {at.format('z', 'last_at')}"
         f" LEFT JOIN market_data_minute ra ON {at.format('ra', 'rfirst')}"
         f" LEFT JOIN market_data_minute rz ON {at.format('rz', 'rlast')}"
+    )
+
+
+def build_daily(question: str, columns: str) -> str:
+    """The statement that fills market_data with what `days_of_minutes` gives; `columns` are its traded value."""
+    return (
+        f"INSERT INTO market_data (symbol, feed, trade_date, open, high, low, close, last, volume, {columns}, n,"
+        f" regular_open, regular_high, regular_low, regular_volume) {question}"
     )

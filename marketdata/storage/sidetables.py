@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from marketdata.storage.base import EPOCH_DATE, Key, Latest, NotWholeError, Series, Storage
+from marketdata.storage.base import EPOCH_DATE, Key, Latest, NotWholeError, Series, Storage, TickKey
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
 from marketdata.types.ticks import ABSENT, Int64, Ticks
@@ -20,6 +20,7 @@ from terminals import wire
 DAY_US = 86_400_000_000
 # A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
 NEAR_DAYS = 8
+_TOGETHER = 100  # symbols of a statement
 _LATEST_KEY = ("symbol", "feed")
 _LATEST = (*_LATEST_KEY, "event_time", "tick_id", "price", "size")
 _SIDES = ("bid_prices", "bid_volumes", "ask_prices", "ask_volumes")
@@ -145,22 +146,55 @@ class SideTables(Storage):
             return [None] * len(values)
         return [None if value == ABSENT else self._decimal(value, places) for value in values.tolist()]
 
-    def read_books(self, symbol: str, feed: str, start_us: int, end_us: int, *, limit: int) -> list[OrderBook]:
-        sides = ", ".join(self.AS_TEXT.format(name) for name in _SIDES)
-        figures = ", ".join(self._scaled(name, 10**places) for name, places in BOOK_FIGURES.items())
+    def read_books(
+        self,
+        symbol: str,
+        feed: str,
+        start_us: int,
+        end_us: int,
+        *,
+        limit: int,
+        after: TickKey | None = None,
+        ascending: bool = True,
+    ) -> list[OrderBook]:
+        way = "ASC" if ascending else "DESC"
+        where = "symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
+        params: list[Any] = [symbol, feed, self._moment(start_us), self._moment(end_us)]
+        if after is not None:
+            condition, values = self._behind((after.time_us, after.tick_id), "tick_id", ascending)
+            where, params = where + condition, params + values
         rows = self._query(
-            f"SELECT {self.TIME_US}, tick_id, {self.DAYS}, source, {sides}, {figures}"
-            " FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s AND event_time < %s"
-            " ORDER BY event_time, tick_id LIMIT %s",
-            [symbol, feed, self._moment(start_us), self._moment(end_us), limit],
+            f"SELECT {self._book_columns()} FROM order_books WHERE {where}"
+            f" ORDER BY event_time {way}, tick_id {way} LIMIT %s",
+            [*params, limit],
         )
-        return [
-            OrderBook.of(
-                symbol=symbol, feed=feed, time_us=at, tick_id=i, trade_date=day, source_id=source,
-                columns=rest[: len(_SIDES)], **dict(zip(BOOK_FIGURES, rest[len(_SIDES) :], strict=True)),
-            )
-            for at, i, day, source, *rest in rows
-        ]  # fmt: skip
+        return [_book(row) for row in rows]
+
+    def newest_books(self, feed: str, since_us: Mapping[str, int]) -> list[OrderBook]:
+        each = (
+            f"SELECT {self._book_columns()} FROM order_books WHERE symbol = %s AND feed = %s AND event_time >= %s"
+            " ORDER BY event_time DESC, tick_id DESC LIMIT 1"
+        )
+        found: list[OrderBook] = []
+        asked = sorted(since_us.items())
+        for start in range(0, len(asked), _TOGETHER):
+            part = asked[start : start + _TOGETHER]
+            statement = " UNION ALL ".join(f"SELECT * FROM ({each}) AS q{number}" for number in range(len(part)))
+            params = [word for symbol, at in part for word in (symbol, feed, self._moment(at))]
+            found += map(_book, self._query(statement, params))
+        return found
+
+    def _book_columns(self) -> str:
+        """What `_book` reads."""
+        sides = ", ".join(f"{self.AS_TEXT.format(name)} AS {name}" for name in _SIDES)
+        figures = ", ".join(f"{self._scaled(name, 10**places)} AS {name}" for name, places in BOOK_FIGURES.items())
+        return f"symbol, feed, {self.TIME_US} AS time_us, tick_id, {self.DAYS} AS days, source, {sides}, {figures}"
+
+    def _behind(self, key: Key, number: str, ascending: bool) -> tuple[str, list[Any]]:
+        """Rows behind (descending: before) a time and number, to be added to a condition; not as a pair, of which not
+        every database makes a range of the key."""
+        sign, at = ">" if ascending else "<", self._moment(key[0])
+        return f" AND event_time {sign}= %s AND (event_time {sign} %s OR {number} {sign} %s)", [at, at, key[1]]
 
     def day_book_symbols(self, date: datetime.date) -> list[str]:
         where, params = self._of_day(date, None, "tick_id")
@@ -182,11 +216,9 @@ class SideTables(Storage):
     def read_day_books(
         self, date: datetime.date, symbol: str, *, after: Key | None, limit: int
     ) -> list[tuple[Any, ...]]:
-        sides = ", ".join(self.AS_TEXT.format(name) for name in _SIDES)
-        figures = ", ".join(self._scaled(name, 10**places) for name, places in BOOK_FIGURES.items())
         where, params = self._of_day(date, after, "tick_id")
         return self._query(
-            f"SELECT symbol, feed, {self.TIME_US}, tick_id, {self.DAYS}, source, {sides}, {figures} FROM order_books"
+            f"SELECT {self._book_columns()} FROM order_books"
             f" WHERE symbol = %s AND {where} ORDER BY event_time, tick_id LIMIT %s",
             [symbol, *params, limit],
         )
@@ -198,8 +230,8 @@ class SideTables(Storage):
         near = [self._moment((day + days) * DAY_US) for days in (-NEAR_DAYS, NEAR_DAYS + 1)]
         where, params = "trade_date = %s AND event_time >= %s AND event_time < %s", [self._day(day), *near]
         if after is not None:
-            where += f" AND event_time >= %s AND (event_time > %s OR {number} > %s)"
-            params += [self._moment(after[0]), self._moment(after[0]), after[1]]
+            condition, values = self._behind(after, number, ascending=True)
+            where, params = where + condition, params + values
         return where, params
 
     def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:
@@ -221,22 +253,38 @@ class SideTables(Storage):
         return self._put("market_events", _EVENT, rows)
 
     def read_events(
-        self, start_us: int, end_us: int, *, limit: int, kind: str | None = None, newest: bool = False
+        self,
+        start_us: int,
+        end_us: int,
+        *,
+        limit: int,
+        kind: str | None = None,
+        symbols: Sequence[str] = (),
+        feed: str | None = None,
+        after: Key | None = None,
+        newest: bool = False,
     ) -> list[MarketEvent]:
         order = "DESC" if newest else "ASC"
+        where, params = "event_time >= %s AND event_time < %s", [self._moment(start_us), self._moment(end_us)]
+        for column, wanted in (("kind", kind), ("feed", feed)):
+            if wanted is not None:
+                where, params = f"{where} AND {column} = %s", [*params, wanted]
+        if symbols:
+            where, params = f"{where} AND symbol IN ({', '.join(['%s'] * len(symbols))})", [*params, *symbols]
+        if after is not None:
+            condition, values = self._behind(after, "event_id", not newest)
+            where, params = where + condition, params + values
         rows = self._query(
             f"SELECT {self.TIME_US}, event_id, {self.DAYS}, feed, source, kind, symbol, {self.AS_TEXT.format('body')}"
-            " FROM market_events WHERE event_time >= %s AND event_time < %s"
-            + ("" if kind is None else " AND kind = %s")
-            + f" ORDER BY event_time {order}, event_id {order} LIMIT %s",
-            [self._moment(start_us), self._moment(end_us), *([] if kind is None else [kind]), limit],
+            f" FROM market_events WHERE {where} ORDER BY event_time {order}, event_id {order} LIMIT %s",
+            [*params, limit],
         )
         return [
             MarketEvent(
-                time_us=at, event_id=i, trade_date=day, feed=feed, source_id=source, kind=what, symbol=symbol,
+                time_us=at, event_id=i, trade_date=day, feed=feed_of, source_id=source, kind=what, symbol=symbol,
                 body=json.loads(body),
             )
-            for at, i, day, feed, source, what, symbol, body in (reversed(rows) if newest else rows)
+            for at, i, day, feed_of, source, what, symbol, body in (reversed(rows) if newest else rows)
         ]  # fmt: skip
 
     def put_latest(self, rows: Sequence[Latest]) -> None:
@@ -258,3 +306,12 @@ class SideTables(Storage):
             )
             for table, before in before_us.items()
         }
+
+
+def _book(row: Sequence[Any]) -> OrderBook:
+    """An order book as `_book_columns` asks for it."""
+    symbol, feed, at, tick_id, day, source, *rest = row
+    return OrderBook.of(
+        symbol=symbol, feed=feed, time_us=at, tick_id=tick_id, trade_date=day, source_id=source,
+        columns=rest[: len(_SIDES)], **dict(zip(BOOK_FIGURES, rest[len(_SIDES) :], strict=True)),
+    )  # fmt: skip

@@ -3,7 +3,7 @@ given its own way to write columns and times."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any, TypeVar
@@ -15,8 +15,11 @@ from marketdata.types import minute_bars
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import ABSENT, NO_DATE, Ticks
+from terminals import wire
 
 _TOGETHER = 100  # stretches a statement
+_DAY_US = 86_400_000_000
+NEWEST_OF = 256  # of the newest ticks of a series one must be a quote, or its newest quote is not found
 T = TypeVar("T")
 Ask = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
@@ -26,7 +29,7 @@ class Dialect:
     """How a database writes what is asked for here.
 
     `tick` selects what `ticks_from_rows` reads, `bar` what `bars.from_rows` does; `places` are the tables that may
-    have a tick. `time` takes microseconds, `date` days since 1970.
+    have a tick. `time` takes microseconds, `date` days since 1970, `kind` a kind of tick.
     """
 
     places: tuple[str, ...]
@@ -34,6 +37,7 @@ class Dialect:
     bar: str
     time: Callable[[int], object]
     date: Callable[[int], object]
+    kind: Callable[[int], object]
 
 
 def read_ticks(ask: Ask, dialect: Dialect, feed: str, spans: Iterable[Span]) -> list[Ticks]:
@@ -65,6 +69,36 @@ def newest_trades(ask: Ask, dialect: Dialect, symbols: Sequence[str]) -> list[La
         for feed, rows in bars.items():
             found += _latest(ask, dialect, feed, rows)
     return found
+
+
+def newest_quotes(ask: Ask, dialect: Dialect, feed: str, since_us: Mapping[str, int]) -> list[Ticks]:
+    """The newest quote of each of these symbols, by source, if it is among the newest `NEWEST_OF` ticks and no older
+    than its time."""
+    rows: dict[str, tuple[Any, ...]] = {}
+    some = f"SELECT * FROM {{}} WHERE symbol = %s AND feed = %s AND event_time >= %s AND trade_date >= %s {_DOWN}"
+    each = f"SELECT symbol, {dialect.tick} FROM ({some} LIMIT {NEWEST_OF}) AS newest WHERE kind = %s {_DOWN} LIMIT 1"
+    for part in _chunks(sorted(since_us.items()), _TOGETHER):
+        places = [place for _ in part for place in dialect.places]
+        asked = [f"SELECT * FROM ({each.format(place)}) AS q{number}" for number, place in enumerate(places)]
+        params: list[Any] = []
+        for symbol, at in part:
+            # A trading date is the event's own within a week (ingest.validation); partitions are chosen by it.
+            of_one = [symbol, feed, dialect.time(at), dialect.date(at // _DAY_US - 8), dialect.kind(wire.Kind.QUOTE)]
+            params += of_one * len(dialect.places)
+        for row in ask(" UNION ALL ".join(asked), params):
+            kept = rows.get(row[0])
+            if kept is None or (row[1], row[-2]) > (kept[1], kept[-2]):  # time, tick_id
+                rows[row[0]] = row
+    found = sorted(rows.values(), key=_source)
+    return [_ticks(feed, source, list(part)) for source, part in groupby(found, key=_source)]
+
+
+_DOWN = "ORDER BY event_time DESC, tick_id DESC"
+
+
+def newest_minutes(ask: Ask, dialect: Dialect, series: Sequence[tuple[str, str]]) -> dict[str, Bars]:
+    """The newest minute candle, by feed, of each (symbol, feed) that has one: all of its trading dates."""
+    return _newest_minutes(ask, dialect, series)
 
 
 def _series(ask: Ask, symbols: Sequence[str]) -> list[tuple[str, str]]:

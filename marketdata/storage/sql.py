@@ -7,7 +7,7 @@ import abc
 import datetime
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from django.db import DatabaseError
@@ -34,13 +34,15 @@ from marketdata.storage.base import (
 from marketdata.storage.candlereads import CandleReads
 from marketdata.storage.periods import Place
 from marketdata.storage.rows import moments, nearby, ticks_from_rows
-from marketdata.types import checksums, minute_bars
+from marketdata.types import checksums, daily_bars, minute_bars
 from marketdata.types.checksums import Figure
+from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import SIZES, Int64, Ticks
 
 T = TypeVar("T")
 ROWS_A_STATEMENT = 500
+_SYMBOLS = 100  # of one question
 REFINED = {
     **dict.fromkeys(SIZES, SIZE_DIGITS),
     "volume": VOLUME_DIGITS,
@@ -85,8 +87,12 @@ class SharedSQL(CandleReads):
 
     def _dialect(self) -> spans_module.Dialect:
         return spans_module.Dialect(
-            places=self.tick_tables, tick=self.TICK, bar=self.BAR, time=self._moment, date=self._day
+            places=self.tick_tables, tick=self.TICK, bar=self.BAR, time=self._moment, date=self._day, kind=self._kind
         )
+
+    def _kind(self, kind: int) -> Any:
+        """A kind of tick as a parameter."""
+        return int(kind)  # an enumeration might be quoted as text
 
     def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
         return spans_module.read_ticks(self._query_with_retry, self._dialect(), feed, spans)
@@ -96,6 +102,12 @@ class SharedSQL(CandleReads):
 
     def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
         return spans_module.newest_trades(self._query_with_retry, self._dialect(), symbols)
+
+    def newest_quotes(self, feed: str, since_us: Mapping[str, int]) -> list[Ticks]:
+        return spans_module.newest_quotes(self._query_with_retry, self._dialect(), feed, since_us)
+
+    def newest_minutes(self, series: Sequence[Series]) -> dict[str, Bars]:
+        return spans_module.newest_minutes(self._query_with_retry, self._dialect(), series)
 
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
         parts = [
@@ -152,15 +164,39 @@ class SharedSQL(CandleReads):
         self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
     ) -> int:
         self.ensure_partitions([date], (DAILY,))
-        statement = portable.build_daily(
-            windows=windows, columns=self.VALUE, sums=self.SUM_VALUE, total=self.SUM.format
+        question, params = self._days_of_minutes(date, windows)
+        return self._replace_daily(date, portable.build_daily(question, self.VALUE), params, proven)
+
+    def days_of_minutes(
+        self, date: datetime.date, windows: Sequence[Window], feed: str, symbols: Sequence[str]
+    ) -> dict[str, DailyBars]:
+        day = (date - EPOCH_DATE).days
+        found: dict[str, DailyBars] = {}
+        for at in range(0, len(symbols), _SYMBOLS):
+            part = symbols[at : at + _SYMBOLS]
+            chosen = (
+                f" AND m.symbol IN ({', '.join(['%s'] * len(part))}) AND m.feed = %s AND m.minute_time >= %s"
+                " AND m.minute_time < %s"
+            )
+            question, params = self._days_of_minutes(date, windows, chosen, [*part, feed, *self._around(day, day)])
+            rows = self._query(f"SELECT symbol, {self.DAILY_BAR} FROM ({question}) AS days", params)
+            found |= {symbol: daily_bars.from_rows(symbol, feed, [tuple(row)]) for symbol, *row in rows}
+        return found
+
+    def _days_of_minutes(
+        self, date: datetime.date, windows: Sequence[Window], chosen: str = "", values: Sequence[Any] = ()
+    ) -> tuple[str, list[Any]]:
+        """The question for the daily candles that the minutes of a date make, with its parameters."""
+        question = portable.days_of_minutes(
+            windows=windows, columns=self.VALUE, sums=self.SUM_VALUE, total=self.SUM.format, chosen=chosen
         )
         params: list[Any] = [
             part
             for window in windows
             for part in (window.market, self._moment(window.start_us), self._moment(window.end_us))
         ]
-        return self._replace_daily(date, statement, [*params, *[self._day_of(date)] * 5], proven)
+        day = self._day_of(date)
+        return question, [*params, day, *values, *[day] * 4]
 
     def replace_minutes(self, date: datetime.date, bars: Bars) -> int:
         changed = 0
@@ -191,10 +227,6 @@ class ServerSQL(SharedSQL):
     def _insertion(self, table: str, names: Sequence[str], replace: Sequence[str]) -> tuple[str, str]:
         """What stands before and behind the rows of a statement that inserts these columns. Rows whose key is there are
         left alone, or replaced where `replace` names the key."""
-
-    @abc.abstractmethod
-    def _kind(self, kind: int) -> Any:
-        """A kind of tick as a parameter."""
 
     @abc.abstractmethod
     def _beyond(self, sign: str, key: TickKey) -> tuple[str, list[Any]]:

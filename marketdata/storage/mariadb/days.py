@@ -83,9 +83,6 @@ class MariaDBHistory(ServerSQL):
     TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, SELECT_BAR, SELECT_DAILY, _hash()
     NUMBERS, SHOWN = BAR_LINE, SHOWN_LINE
 
-    def _kind(self, kind: int) -> int:
-        return int(kind)  # an enumeration would be quoted as text
-
     def _beyond(self, sign: str, key: TickKey) -> tuple[str, list[Any]]:
         # Not as a pair, of which the server makes no range of the key.
         at = moment(key.time_us)

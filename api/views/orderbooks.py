@@ -1,0 +1,71 @@
+"""Order books of one symbol in pages, and the newest of several."""
+
+from __future__ import annotations
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from analytics import latest
+from api import jsontext, paging, response_schemas, series
+from api.paging import Series
+from api.serializers import LatestQuery, OrderBooksQuery, SymbolLatestQuery
+from api.views.latest import Shown, the_one
+
+
+def _newest(found: list[Series]) -> Shown:
+    pairs = [(one.symbol, one.feed) for one in found]
+    kept = list(latest.books(pairs, latest.trades(pairs)).values())
+    texts = jsontext.books(kept)
+    return {book.symbol: msgspec.Raw(jsontext.single(text)) for book, text in zip(kept, texts, strict=True)}
+
+
+class OrderBooksView(APIView):
+    """Order books of one symbol; `next_page_token` is null on the last page."""
+
+    @extend_schema(
+        operation_id="orderbooks_of_symbol", parameters=[OrderBooksQuery],
+        responses={
+            200: response_schemas.page("orderbooks", response_schemas.OrderBook), "4XX": response_schemas.Error,
+        },
+    )  # fmt: skip
+    def get(self, request: Request, symbol: str) -> Response:
+        query = OrderBooksQuery.read(request)
+        page = paging.read_books(
+            series.of(symbol, query), after=series.after(query, paging.BOOKS, [symbol]),
+            limit=query["limit"], ascending=query["sort"] == "asc",
+        )  # fmt: skip
+        token = paging.encode_token(page.next, paging.BOOKS) if page.next else None
+        shown = msgspec.Raw(jsontext.array(jsontext.books(page.found)))
+        return Response({"symbol": symbol, "orderbooks": shown, "next_page_token": token})
+
+
+class LatestOrderBooksView(APIView):
+    """The newest order book of several symbols; of one that has none there is nothing."""
+
+    @extend_schema(
+        operation_id="latest_orderbooks", parameters=[LatestQuery],
+        responses={
+            200: response_schemas.by_symbol("orderbooks", response_schemas.OrderBook), "4XX": response_schemas.Error,
+        },
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        query = LatestQuery.read(request)
+        chosen = series.known(query["symbols"], query)
+        return Response({"orderbooks": _newest(chosen.found)}, headers=chosen.headers)
+
+
+class SymbolLatestOrderBookView(APIView):
+    """The newest order book of one symbol."""
+
+    @extend_schema(
+        operation_id="latest_orderbook_of_symbol", parameters=[SymbolLatestQuery],
+        responses={
+            200: response_schemas.of_symbol("orderbook", response_schemas.OrderBook), "4XX": response_schemas.Error,
+        },
+    )  # fmt: skip
+    def get(self, request: Request, symbol: str) -> Response:
+        one = series.of(symbol, SymbolLatestQuery.read(request))
+        return Response({"symbol": symbol, "orderbook": the_one(_newest([one]), one, "order book")})
