@@ -15,7 +15,7 @@ _PAUSE_US: Final = 10_000_000
 """Between two words on one symbol: a new field that is another in each record must not double the rows."""
 _CONTENTS: Final = (Content.TRADE, Content.BOOK, Content.EXPECTED, Content.FUTURES_TRADE)
 """Of the others each field is told, or (overseas) the code is no symbol."""
-_FORMS: Final = 200
+_WIDTHS: Final = 200
 _NOTHING: Final = ("", "(null)")
 
 
@@ -36,25 +36,35 @@ class FieldChanges:
     """Of 20,000 symbols of a TR; further ones are not told."""
 
     def __init__(self) -> None:
-        self._of: dict[tuple[str, int], _OfTR] = {}
+        self._of: dict[int, dict[str, _OfTR]] = {}  # by width and TR
 
     def of(self, frame: Frame, now_us: int) -> Sequence[tuple[str, dict[str, str]]]:
         """(symbol, its fields that hold something) where one of them is another than it was told last."""
-        layout, width, values = frame.layout, frame.width, frame.values
-        one = self._of.get((layout.tr_id, width))
-        if one is None:
-            if len(self._of) >= _FORMS:
-                self._of.clear()
-            one = self._of[layout.tr_id, width] = _OfTR(layout, width)
+        width, values = frame.width, frame.values
+        try:
+            one = self._of[width][frame.layout.tr_id]
+        except KeyError:
+            one = self._begin(frame.layout, width)
         if not one.places:
             return ()
         records: Sequence[tuple[str, ...]]
+        # The ordinary case: nothing has changed.
         if width == len(values):
-            records = (one.pick(values),)
+            record = one.pick(values)
+            if record in one.told:
+                return ()
+            records = (record,)
         else:
             records = list(zip(values[::width], *(values[place::width] for place in one.places), strict=True))
-        # The ordinary case: nothing has changed. One call over all records of the frame.
-        return () if one.told.issuperset(records) else list(_changes(one, records, now_us))
+            if one.told.issuperset(records):
+                return ()
+        return list(_changes(one, records, now_us))
+
+    def _begin(self, layout: Layout, width: int) -> _OfTR:
+        if len(self._of) >= _WIDTHS:
+            self._of.clear()
+        one = self._of.setdefault(width, {})[layout.tr_id] = _OfTR(layout, width)
+        return one
 
 
 def _changes(one: _OfTR, records: Sequence[tuple[str, ...]], now_us: int) -> Iterator[tuple[str, dict[str, str]]]:

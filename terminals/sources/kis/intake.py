@@ -145,7 +145,6 @@ class Intake:
         self._worked_off = dict.fromkeys(BUFFERS, 0)
         self._closing = threading.Event()
         self._not_taken: dict[str, SymbolGap] = {}  # by feed
-        self._traded: dict[tuple[str, str], tuple[int, int]] = {}  # (date, when it came) of the last trade of a symbol
         self._unproven: dict[tuple[str, str], Lost] = {}  # counted losses after which no trade has come yet
         self.unsettled: set[Lost] = set()
         """Losses that were taken and are neither told nor proved yet; each thread adds or takes out one at a time."""
@@ -290,12 +289,11 @@ class Intake:
         found = self.holes.check(made.feed, made.rows, now_us)
         if self.holes.misdated > misdated:
             self._alarm(Alarm("misdated", tr_id, f"a trade of {tr_id} has a date that has not come", now_us, made.feed))
-        for row in made.rows:
-            if row["kind"] == Kind.TRADE and row.get("cum_volume") is not None and row.get("trade_date") is not None:
+        if self._unproven:
+            for row in found.rows:
                 key = (made.feed, row["symbol"])
-                self._traded[key] = (row["trade_date"], now_us)
-                if key in self._unproven:
-                    self._prove(self._unproven.pop(key), row["trade_date"])
+                if key in self._unproven and (trade := self.holes.last_trade(*key))[1] == now_us:
+                    self._prove(self._unproven.pop(key), trade[0])
         return found
 
     def _lose(self, lost: Lost) -> None:
@@ -312,7 +310,7 @@ class Intake:
             lost = both
         elif before is not None:
             self._tell_lost(before)
-        trade_date, came_us = self._traded.get(key, (0, 0))
+        trade_date, came_us = self.holes.last_trade(*key)
         if came_us >= lost.to_us:
             self._prove(lost, trade_date)  # that trade was quicker
         else:

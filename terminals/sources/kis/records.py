@@ -5,7 +5,7 @@ never a trade. What cannot be right in one record costs that record alone.
 import itertools
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from terminals import exact
@@ -49,18 +49,21 @@ class Wrong:
     values: list[str]
 
 
-@dataclass(slots=True)
 class Rows:
     """What a frame gave: `rows` of `feed`, `delayed` ones of a feed of their own."""
 
-    feed: str
-    rows: list[Row] = field(default_factory=list)
-    delayed: list[Row] = field(default_factory=list)
-    events: list[Row] = field(default_factory=list)
-    """What changed beside the rows."""
-    wrong: list[Wrong] = field(default_factory=list)
-    without_price: int = 0
-    """Indications that said that there is none."""
+    __slots__ = ("delayed", "events", "feed", "rows", "without_price", "wrong")
+
+    def __init__(self, feed: str) -> None:
+        # By hand: one is made for each frame, and a dataclass takes three times as long.
+        self.feed = feed
+        self.rows: list[Row] = []
+        self.delayed: list[Row] = []
+        self.events: list[Row] = []
+        """What changed beside the rows."""
+        self.wrong: list[Wrong] = []
+        self.without_price = 0
+        """Indications that said that there is none."""
 
 
 class Converter:
@@ -90,9 +93,11 @@ class Converter:
         """The rows of a frame that came at `now_us`, by which records without a date are dated."""
         made = Rows(frame.layout.feed)
         self._by_tr[frame.layout.tr_id](frame, now_us, made)
-        for symbol, fields in self._field_changes.of(frame, now_us):
-            body: dict[str, object] = {"tr": frame.layout.tr_id, **fields}
-            made.events.append(self.event("fields", now_us=now_us, symbol=symbol, body=body))
+        changes = self._field_changes.of(frame, now_us)
+        if changes:
+            for symbol, fields in changes:
+                body: dict[str, object] = {"tr": frame.layout.tr_id, **fields}
+                made.events.append(self.event("fields", now_us=now_us, symbol=symbol, body=body))
         return made
 
     def event(self, name: str, *, now_us: int, body: dict[str, object], symbol: str | None = None) -> Row:

@@ -67,6 +67,8 @@ class _Account:
     volume: int
     """What is accounted for: the shares of the trades that were sent, and of the holes that were told."""
     time_us: int
+    came_us: int = 0
+    """When the last trade came; 0 if none has since the start."""
     recent: deque[tuple[int, int, int, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     """(cumulative volume, time, price, size) of the last trades: what comes again is known by it."""
     holes: list[tuple[int, int]] = field(default_factory=list)
@@ -116,13 +118,17 @@ class VolumeHoles:
         found = Found([], [])
         keep = found.rows.append
         latest = korean_time.date_of(now_us) + _DAYS_AHEAD
+        accounts = self._accounts
         for row in rows:
-            date, cumulative = row.get("trade_date"), row.get("cum_volume")
-            if row["kind"] != _TRADE or date is None or cumulative is None:
+            if (
+                row["kind"] != _TRADE
+                or (date := row["trade_date"]) is None
+                or (cumulative := row["cum_volume"]) is None
+            ):
                 keep(row)
                 continue
             key = (feed, row["symbol"])
-            account = self._accounts.get(key)
+            account = accounts.get(key)
             if account is None or account.trade_date != date:
                 if date > latest:
                     self.misdated += 1
@@ -140,9 +146,14 @@ class VolumeHoles:
             elif not self._explain(key, account, mark, found):
                 continue
             keep(row)
-            account.time_us = row["time_us"]
+            account.time_us, account.came_us = row["time_us"], now_us
             account.recent.append(mark)
         return found
+
+    def last_trade(self, feed: str, symbol: str) -> tuple[int, int]:
+        """(its date, when it came) of the last trade that was taken since the start; zeros if there is none."""
+        account = self._accounts.get((feed, symbol))
+        return (account.trade_date, account.came_us) if account is not None and account.came_us else (0, 0)
 
     def settle(self, *, all_of_them: bool = False) -> dict[str, list[Hole]]:
         """By feed, the holes that are believed although no trade has followed: claims that were there the last time,
