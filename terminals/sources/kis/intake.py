@@ -3,6 +3,7 @@ talks to the terminal. What does not fit into its queue is lost to it, and the v
 does not take any more is counted, and told as a gap of its feed.
 """
 
+import json
 import logging
 import queue
 import threading
@@ -289,6 +290,11 @@ class Intake:
         found = self.holes.check(made.feed, made.rows, now_us)
         if self.holes.misdated > misdated:
             self._alarm(Alarm("misdated", tr_id, f"a trade of {tr_id} has a date that has not come", now_us, made.feed))
+        if found.repeats:
+            for row in found.repeats:
+                self.quarantine.keep(json.dumps(row), reason="old_repeat", tr_id=tr_id, now_us=now_us)
+            text = f"{len(found.repeats)} trades of {tr_id} came again"
+            self._alarm(Alarm("quarantine", f"{tr_id} old_repeat", text, now_us, made.feed))
         if self._unproven:
             for row in found.rows:
                 key = (made.feed, row["symbol"])

@@ -67,6 +67,7 @@ class _Account:
     volume: int
     """What is accounted for: the shares of the trades that were sent, and of the holes that were told."""
     time_us: int
+    """Of the latest trade."""
     came_us: int = 0
     """When the last trade came; 0 if none has since the start."""
     recent: deque[tuple[int, int, int, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
@@ -84,6 +85,8 @@ class Found:
 
     rows: list[Row]
     holes: list[Hole]
+    repeats: list[Row] = field(default_factory=list)
+    """Trades that must have come before, although it is too long ago to know them: not to be sent, and kept aside."""
 
 
 _Key = tuple[str, str]
@@ -143,10 +146,14 @@ class VolumeHoles:
             mark = (cumulative, row["time_us"], row["price"], row["size"])
             if before == account.volume and not account.claims:
                 account.volume = cumulative
-            elif not self._explain(key, account, mark, found):
+            elif (taken := self._explain(key, account, mark, found)) is not True:
+                if taken is None:
+                    found.repeats.append(row)
                 continue
             keep(row)
-            account.time_us, account.came_us = row["time_us"], now_us
+            if row["time_us"] > account.time_us:
+                account.time_us = row["time_us"]
+            account.came_us = now_us
             account.recent.append(mark)
         return found
 
@@ -182,9 +189,10 @@ class VolumeHoles:
             self._others[key] = last
         return other
 
-    def _explain(self, key: _Key, account: _Account, mark: tuple[int, int, int, int], found: Found) -> bool:
+    def _explain(self, key: _Key, account: _Account, mark: tuple[int, int, int, int], found: Found) -> bool | None:
         """Account for a trade that does not go on from the last one, or goes on from one that did not. False if it is
-        to be left out."""
+        to be left out, None if it must have come before: the day had traded more by then, nothing was missing there,
+        and it is earlier than what came since. A volume that has really fallen goes on at later times."""
         cumulative, time_us, _price, size = mark
         before, at = cumulative - size, len(found.rows)
         if mark in account.recent:
@@ -213,6 +221,11 @@ class VolumeHoles:
             self.late_volume += size
             return True
         elif not any(_take_out(claim.parts, before, cumulative) for claim in account.claims):
+            # In one second they may be equal, of which the last trades are known; fewer of them after a restart.
+            latest_us = account.time_us if account.came_us else account.time_us + 1
+            if cumulative <= account.volume and time_us < latest_us:
+                self.repeats += 1
+                return None
             found.holes.append(_hole(key, account, account.time_us, time_us, None, FELL, at))
             self.fallen += 1
             self._claim(key, account, mark, FELL, [])
@@ -331,7 +344,7 @@ class VolumeHoles:
             if account is not None:
                 mark = (cumulative, row["time_us"], row["price"], row["size"])
                 self._account_again((feed, row["symbol"]), account, mark)
-                account.time_us = row["time_us"]
+                account.time_us = max(account.time_us, row["time_us"])
                 account.recent.append(mark)
 
     def restore_hole(self, feed: str, hole: Hole) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import errno
+import json
 import os
 
 import pytest
@@ -146,3 +147,17 @@ def test_lost_trades_are_told_unless_a_trade_of_their_day_followed(tmp_path, los
         if header.encoding is wire.Encoding.GAP:
             gaps += [gap for gap in wire.parse_gaps(payload, header) if gap.reason == "disconnected"]
     assert gaps == ([wire.Gap(*LOST_US, 0, "disconnected", "005930")] if told else [])
+
+
+def test_a_trade_of_long_ago_that_comes_again_is_kept_aside_and_told(tmp_path):
+    terminal = terminal_in(tmp_path)
+    intake = Intake(terminal, tmp_path / "kis")
+    frames = [f"0|H0STCNT0|001|{trade(p1=f'0900{place:02}', p12='5', p13=str(5 * (place + 1)))}" for place in range(40)]
+    for frame in [*frames, frames[0]]:
+        intake.process(Message(frame, NINE_US + 60_000_000))
+    terminal.close()
+
+    assert intake.counts.rows["trade"] == 40
+    assert intake.quarantine.counts == {("H0STCNT0", "old_repeat"): 1}
+    assert json.loads((tmp_path / "kis" / "quarantine.jsonl").read_text())["text"].startswith('{"symbol": "005930"')
+    assert intake.counts.alarms == {"quarantine": 1}

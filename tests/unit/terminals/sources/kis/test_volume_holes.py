@@ -26,7 +26,7 @@ class VolumeHoles(volume_holes.VolumeHoles):
     def check_all(self, feed, rows, now_us=NOW_US):
         """What is found when no trade follows."""
         found = self.check(feed, rows, now_us)
-        return Found(found.rows, [*found.holes, *self.settle(all_of_them=True).get(feed, [])])
+        return Found(found.rows, [*found.holes, *self.settle(all_of_them=True).get(feed, [])], found.repeats)
 
 
 def trades(sizes, *, symbol="005930", date=DAY, first=0):
@@ -46,6 +46,10 @@ def trades(sizes, *, symbol="005930", date=DAY, first=0):
             }
         )
     return rows
+
+
+def later(rows, seconds=60):
+    return [{**row, "time_us": row["time_us"] + seconds * 10**6} for row in rows]
 
 
 def missing(holes):
@@ -109,6 +113,58 @@ def test_a_trade_that_comes_again_is_left_out_and_counted():
     assert tracker.repeats == 2
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("again", [range(50), range(40), range(45, 50), [3, 3, 48]])
+def test_a_trade_that_comes_again_long_after_is_kept_aside_and_doubles_no_volume(restarted, again):
+    tracker, rows = VolumeHoles(), trades([*range(1, 51), 7, 8])
+    tracker.check("krx", rows[:50])
+    if restarted:
+        before, tracker = tracker, VolumeHoles()
+        tracker.load(json.loads(json.dumps(before.state())))
+
+    found = tracker.check_all("krx", [*(rows[place] for place in again), rows[50], rows[3], rows[51]])
+
+    assert found.rows == rows[50:]
+    assert found.holes == []
+    assert tracker.repeats == len(again) + 1
+    known = 8 if restarted else 32  # the last ones are known to be the same
+    assert found.repeats == [rows[place] for place in [*again, 3] if place < 50 - known]
+
+
+def test_after_a_restart_a_trade_of_the_last_second_comes_again():
+    tracker, rows = VolumeHoles(), [{**row, "time_us": MIDNIGHT_US + 1} for row in trades([1] * 20)]
+    tracker.check("krx", rows)
+    before, tracker = tracker, VolumeHoles()
+    tracker.load(json.loads(json.dumps(before.state())))
+
+    found = tracker.check_all("krx", rows)
+
+    assert (found.rows, found.holes, tracker.repeats) == ([], [], 20)
+    assert found.repeats == rows[:12]  # the last eight are known to be the same
+
+
+def test_what_comes_late_after_its_hole_is_forgotten_is_kept_aside_and_stays_missing():
+    tracker, rows = VolumeHoles(), trades([5, 1, 7, 2, 4])
+    tracker.check_all("krx", [rows[0], rows[3]])
+    before, tracker = tracker, VolumeHoles()
+    tracker.load(json.loads(json.dumps(before.state())))
+
+    found = tracker.check_all("krx", [rows[1], rows[4]])
+
+    assert (found.rows, found.holes, found.repeats) == ([rows[4]], [], [rows[1]])
+
+
+def test_one_volume_that_is_too_low_costs_no_trade():
+    tracker, rows = VolumeHoles(), trades([100, 100, 5, 6])
+    tracker.check("krx", rows[:2])
+    low = {**rows[2], "cum_volume": 5 * SHARE, "time_us": rows[1]["time_us"]}
+
+    found = tracker.check_all("krx", [low, rows[3]])
+
+    assert (found.rows, found.repeats) == ([low, rows[3]], [])
+    assert sum(row["size"] for row in [*rows[:2], *found.rows]) == rows[3]["cum_volume"]
+
+
 def test_two_equal_trades_of_one_second_are_two_trades():
     rows = trades([5, 5])
     rows[1]["time_us"] = rows[0]["time_us"]
@@ -132,7 +188,7 @@ def test_a_volume_that_falls_is_told_and_costs_no_trade():
     tracker = VolumeHoles()
     tracker.check("krx", trades([100, 100]))
 
-    found = tracker.check("krx", trades([3, 4, 5]))
+    found = tracker.check("krx", later(trades([3, 4, 5])))
 
     assert len(found.rows) == 3
     assert [(one.missing, one.reason) for one in found.holes] == [(None, FELL)]
