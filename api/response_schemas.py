@@ -127,6 +127,58 @@ class Symbol(serializers.Serializer[Any]):
     active = serializers.BooleanField()
 
 
+class Event(serializers.Serializer[Any]):
+    t = serializers.DateTimeField()
+    i = serializers.IntegerField()
+    type = serializers.CharField()
+    x = serializers.CharField(help_text="feed")
+    S = serializers.CharField(allow_blank=True, help_text="symbol, where it is of one")
+    body = serializers.DictField(help_text="what the source told")
+
+
+class Gap(serializers.Serializer[Any]):
+    """And `from` and `to`, both included."""
+
+    i = serializers.IntegerField()
+    x = serializers.CharField(help_text="feed")
+    S = serializers.CharField(allow_blank=True, help_text="empty: of the whole feed")
+    rows = serializers.IntegerField(help_text="how many rows are missing, as far as that is known")
+    missing = serializers.DecimalField(
+        18, 6, coerce_to_string=False, allow_null=True, help_text="the volume that is missing"
+    )
+    td = serializers.DateField(allow_null=True, help_text="trading date")
+    reason = serializers.CharField()
+    told_at = serializers.DateTimeField()
+
+
+class Correction(serializers.Serializer[Any]):
+    """With `tick`, `i`, `reason` and `order` of a trade taken back, `bar` of a candle."""
+
+    type = serializers.ChoiceField(choices=["void", "late", "vendor"])
+    t = serializers.DateTimeField(required=False)
+    S = serializers.CharField(help_text="symbol")
+    x = serializers.CharField(help_text="feed")
+    at = serializers.DateTimeField(required=False, help_text="when it was corrected")
+
+
+class Quality(serializers.Serializer[Any]):
+    date = serializers.DateField()
+    symbol = serializers.CharField(allow_null=True)
+    state = serializers.CharField(allow_blank=True, help_text="how far the rollover of the day is")
+    received = serializers.IntegerField(allow_null=True, help_text="rows of the batches of the day")
+    stored = serializers.IntegerField()
+    repeated = serializers.IntegerField(allow_null=True, help_text="rows that were there already")
+    rejected = serializers.IntegerField(help_text="rows refused")
+    reasons = serializers.DictField(child=serializers.IntegerField(), help_text="refused rows by reason")
+    late = serializers.IntegerField(allow_null=True, help_text="rows that came after the day was sealed")
+    gaps = serializers.IntegerField()
+    missing = serializers.IntegerField(help_text="rows that gaps name")
+    voided = serializers.IntegerField(help_text="rows taken back")
+    cut = serializers.BooleanField(help_text="more rows were refused than were looked at")
+    grade = serializers.ChoiceField(choices=["A", "B", "C", "D"])
+    because = serializers.ListField(child=serializers.CharField(), help_text="why the grade is no A")
+
+
 class Clock(serializers.Serializer[Any]):
     timestamp = serializers.DateTimeField()
     is_open = serializers.BooleanField(help_text="whether the regular session is held now")
@@ -299,3 +351,9 @@ def by_symbol(name: str, item: type[serializers.Serializer[Any]]) -> Any:
 def of_symbol(name: str, item: type[serializers.Serializer[Any]]) -> Any:
     """The one thing of a symbol."""
     return inline_serializer(f"{item.__name__}OfOne", {"symbol": serializers.CharField(), name: item()})
+
+
+def listed(name: str, item: type[serializers.Serializer[Any]]) -> Any:
+    """A list, and the token of the next page."""
+    fields: dict[str, Any] = {name: item(many=True), "next_page_token": serializers.CharField(allow_null=True)}
+    return inline_serializer(f"{item.__name__}s", fields)

@@ -174,6 +174,19 @@ class OrderBooksQuery(RangeQuery):
     pass
 
 
+class ExportQuery(Query):
+    symbols = SymbolsField(help_text="codes separated by commas")
+    start = TimestampField(required=False, help_text=f"first time, included: {timestamps.RIGHT}")
+    end = TimestampField(
+        required=False, help_text="last time, included; a date means its whole day in the symbol's market"
+    )
+    feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
+    timeframe = TimeframeField(required=False, help_text=f"of bars: {timeframes.ALLOWED}; default 1Min")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {"timeframe": timeframes.MINUTE, **attrs}
+
+
 class SymbolLatestQuery(Query):
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
     currency = serializers.CharField(required=False, max_length=3, help_text="accepted for the dialect's sake")
@@ -190,6 +203,33 @@ class SymbolsQuery(Query):
     active = serializers.BooleanField(required=False, allow_null=True, default=None)
     limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
     page_token = serializers.CharField(required=False, max_length=200)
+
+
+class RecordsQuery(Query):
+    """Of resources that are not a series of one symbol; a date is the whole day in Seoul."""
+
+    start = TimestampField(required=False, help_text=f"first time, included: {timestamps.RIGHT}")
+    end = TimestampField(required=False, help_text="last time, included; a date means its whole day in Seoul")
+    symbols = SymbolsField(required=False, help_text="codes separated by commas; default all")
+    feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: every feed that you may read")
+    limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
+    page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
+    sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
+
+
+class EventsQuery(RecordsQuery):
+    type = serializers.CharField(required=False, max_length=32, help_text="only events of this type, such as vi")
+
+
+class GapsQuery(RecordsQuery):
+    pass
+
+
+class CorrectionsQuery(RecordsQuery):
+    type = serializers.ChoiceField(
+        choices=["void", "late", "vendor"], required=False, default="void",
+        help_text="trades taken back, candles that late ticks changed (of named symbols), a vendor's minutes told anew",
+    )  # fmt: skip
 
 
 MOST_DAYS = 7_400  # of a calendar in one answer: twenty years

@@ -13,6 +13,7 @@ from api import schema  # noqa: F401 - its extensions register themselves
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, SymbolBarsView
 from api.views.calendar import CalendarView, ClockView
+from api.views.export import ExportView
 from api.views.health import healthz, readyz
 from api.views.inmemory import LatestView, RecentView
 from api.views.latest import LatestQuotesView, LatestTradesView, SymbolLatestQuoteView, SymbolLatestTradeView
@@ -20,7 +21,9 @@ from api.views.metrics import MetricsView
 from api.views.not_offered import WHAT, NotOfferedView
 from api.views.orderbooks import LatestOrderBooksView, OrderBooksView, SymbolLatestOrderBookView
 from api.views.page import Login, page
+from api.views.quality import QualityView, SymbolQualityView
 from api.views.quotes import QuotesView, SymbolQuotesView
+from api.views.records import CorrectionsView, EventsView, GapsView
 from api.views.screener import MostActivesView, MoversView
 from api.views.snapshots import SnapshotsView, SymbolSnapshotView
 from api.views.status import StatusView
@@ -55,6 +58,12 @@ v2 = [
     path("orderbooks/latest", LatestOrderBooksView.as_view(), name="latest-orderbooks"),
     re_path(rf"^orderbooks/{SYMBOL}/latest\Z", SymbolLatestOrderBookView.as_view(), name="symbol-latest-orderbook"),
     re_path(rf"^orderbooks/{SYMBOL}\Z", OrderBooksView.as_view(), name="symbol-orderbooks"),
+    path("export/<str:resource>", ExportView.as_view(), name="export"),
+    path("events", EventsView.as_view(), name="events"),
+    path("gaps", GapsView.as_view(), name="gaps"),
+    path("corrections", CorrectionsView.as_view(), name="corrections"),
+    path("quality/<str:date>", QualityView.as_view(), name="quality"),
+    re_path(rf"^quality/(?P<date>[^/]*)/{SYMBOL}\Z", SymbolQualityView.as_view(), name="symbol-quality"),
     path("clock", ClockView.as_view(), name="clock"),
     path("calendar", CalendarView.as_view(), name="calendar"),
     path("assets", AssetsView.as_view(), name="assets"),

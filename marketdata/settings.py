@@ -273,6 +273,8 @@ FEED_ALIASES = env.pairs(
 API_THREADS = env.integer("API_THREADS", 8, low=1, high=256)
 API_RATE_LIMIT = env.integer("API_RATE_LIMIT", 12_000, low=1, high=10_000_000)
 API_RATE_LIMIT_UNKNOWN = env.integer("API_RATE_LIMIT_UNKNOWN", 600, low=1, high=10_000_000)
+EXPORT_MAX_ROWS = env.integer("EXPORT_MAX_ROWS", 1_000_000, low=1_000, high=1_000_000_000)
+EXPORT_AT_ONCE = env.integer("EXPORT_AT_ONCE", 2, low=1, high=64)
 WEB_MAX_CONNECTIONS = env.integer("WEB_MAX_CONNECTIONS", 1_000, low=1, high=100_000)
 WEB_MAX_CONNECTIONS_OF_ADDRESS = env.integer("WEB_MAX_CONNECTIONS_OF_ADDRESS", 100, low=1, high=100_000)
 WEB_MAX_BODY_BYTES = env.integer("WEB_MAX_BODY_BYTES", 1 << 20, low=1 << 10, high=1 << 30)

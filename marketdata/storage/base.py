@@ -357,6 +357,10 @@ class Storage(abc.ABC):
         """How many ticks of a trading date there are, from wherever they lie: a fifth of the work of `tick_figures`."""
 
     @abc.abstractmethod
+    def symbol_rows(self, date: datetime.date, symbol: str) -> dict[str, int]:
+        """How many ticks a symbol has of a trading date, by feed, from wherever they lie."""
+
+    @abc.abstractmethod
     def snapshot(self) -> AbstractContextManager[None]:
         """All questions inside see one and the same moment."""
 
@@ -547,12 +551,13 @@ class Storage(abc.ABC):
         limit: int,
         kind: str | None = None,
         symbols: Sequence[str] = (),
-        feed: str | None = None,
+        feeds: Sequence[str] | None = None,
         after: Key | None = None,
         newest: bool = False,
     ) -> list[MarketEvent]:
         """Events with start_us <= time < end_us, ordered by (time, id): the first `limit` of them, or the last ones
-        (`newest`). `after` leaves out what is not behind (with `newest`: before) this time and id."""
+        (`newest`). `after` leaves out what is not behind (with `newest`: before) this time and id; `symbols` and
+        `feeds` are those wanted, all of them when not given."""
 
     @abc.abstractmethod
     def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import abc
 import datetime
+import decimal
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -260,17 +261,17 @@ class SideTables(Storage):
         limit: int,
         kind: str | None = None,
         symbols: Sequence[str] = (),
-        feed: str | None = None,
+        feeds: Sequence[str] | None = None,
         after: Key | None = None,
         newest: bool = False,
     ) -> list[MarketEvent]:
         order = "DESC" if newest else "ASC"
         where, params = "event_time >= %s AND event_time < %s", [self._moment(start_us), self._moment(end_us)]
-        for column, wanted in (("kind", kind), ("feed", feed)):
+        kinds = None if kind is None else [kind]
+        for column, wanted in (("kind", kinds), ("feed", feeds), ("symbol", symbols or None)):
             if wanted is not None:
-                where, params = f"{where} AND {column} = %s", [*params, wanted]
-        if symbols:
-            where, params = f"{where} AND symbol IN ({', '.join(['%s'] * len(symbols))})", [*params, *symbols]
+                where += f" AND {column} IN ({', '.join(['%s'] * len(wanted))})" if wanted else " AND 1 = 0"
+                params += wanted
         if after is not None:
             condition, values = self._behind(after, "event_id", not newest)
             where, params = where + condition, params + values
@@ -282,7 +283,7 @@ class SideTables(Storage):
         return [
             MarketEvent(
                 time_us=at, event_id=i, trade_date=day, feed=feed_of, source_id=source, kind=what, symbol=symbol,
-                body=json.loads(body),
+                body=json.loads(body, parse_float=decimal.Decimal),
             )
             for at, i, day, feed_of, source, what, symbol, body in (reversed(rows) if newest else rows)
         ]  # fmt: skip

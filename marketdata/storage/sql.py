@@ -151,6 +151,19 @@ class SharedSQL(CandleReads):
         rows = self._query_with_retry(" UNION ALL ".join(parts), [self._day_of(date)] * len(parts))
         return sum(int(count) for (count,) in rows)
 
+    def symbol_rows(self, date: datetime.date, symbol: str) -> dict[str, int]:
+        day = (date - EPOCH_DATE).days
+        parts = [
+            f"SELECT feed, count(*) FROM {table} WHERE symbol = %s AND event_time >= %s AND event_time < %s"
+            " AND trade_date = %s GROUP BY feed"
+            for table in self.tick_tables
+        ]
+        params = [symbol, *self._around(day, day), self._day(day)]
+        found: dict[str, int] = {}
+        for feed, count in self._query_with_retry(" UNION ALL ".join(parts), params * len(parts)):
+            found[feed] = found.get(feed, 0) + int(count)
+        return found
+
     def day_series(self, date: datetime.date) -> list[tuple[str, str]]:
         parts = [
             f"SELECT DISTINCT symbol, feed FROM {table} WHERE trade_date = %s" for table in (*self.tick_tables, MINUTES)

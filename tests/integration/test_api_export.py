@@ -1,0 +1,118 @@
+"""Exports: every row once, exact, in each form; a cut file is told from a whole one."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+
+import pytest
+
+from api import exports
+from api.exports import ARROW, CSV, PARQUET, Column
+from marketdata.models import Market, Symbol
+from tests.integration.serving import CODES, minute, serving
+
+__all__ = ["serving"]
+
+
+def export(serving, resource: str, accept: str = CSV, **query) -> bytes:
+    response = serving.get(f"/v2/export/{resource}", headers={**serving.headers, "Accept": accept}, **query)
+    try:
+        content = b"".join(response) if response.streaming else response.content
+    finally:
+        response.close()
+    assert (response.status_code, response["Content-Type"]) == (200, accept), content
+    return content
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    """The rows of a whole CSV."""
+    *lines, last = content.decode().splitlines()
+    rows = list(csv.DictReader(lines))
+    assert last == f"# {len(rows)} rows"
+    return rows
+
+
+@pytest.fixture
+def market(serving, monkeypatch):
+    """Trades and quotes of two symbols; pages are so short that an export needs several."""
+    for symbol in CODES[:2]:
+        serving.commit([minute(at, symbol=symbol, price=f"70000.0000000{at}", size="0.000001") for at in range(1, 8)])
+        serving.commit([minute(9, symbol=symbol, kind="quote", price=None, size=None, bid="1", bid_size="2")])
+    monkeypatch.setattr("api.views.export.PAGE_ROWS", 3)
+    return serving
+
+
+def test_an_export_has_each_row_of_its_pages_once(market):
+    rows = rows_of(export(market, "trades", symbols=",".join(CODES)))
+    pages = market.pages("/v2/stocks/trades", "trades", symbols=",".join(CODES))
+
+    assert [(row["symbol"], row["time"], Decimal(row["price"]), row["size"], int(row["id"])) for row in rows] == [
+        (symbol, one["t"], one["p"], "0.000001", one["i"]) for symbol, one in pages
+    ]
+    (quote,) = rows_of(export(market, "quotes", symbols="005930"))
+    assert (quote["bid"], quote["bid_size"], quote["ask"]) == ("1", "2", "")
+    bars = rows_of(export(market, "bars", symbols="005930", timeframe="5Min"))
+    shown = market.read("/v2/stocks/005930/bars", timeframe="5Min")["bars"]
+    assert [(row["open"], row["trades"], row["trading_date"]) for row in bars] == [
+        (str(bar["o"]), str(bar["n"]), bar["td"]) for bar in shown
+    ]
+    assert rows_of(export(market, "orderbooks", symbols="005930")) == []
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("accept", [PARQUET, ARROW])
+def test_parquet_and_arrow_hold_what_csv_says_to_the_digit(market, accept):
+    parquet, ipc = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.ipc")
+    rows = rows_of(export(market, "trades", symbols=",".join(CODES)))
+
+    content = export(market, "trades", accept, symbols=",".join(CODES))
+    table = parquet.read_table(io.BytesIO(content)) if accept == PARQUET else ipc.open_stream(content).read_all()
+
+    found = table.to_pylist()
+    assert [(one["symbol"], one["price"], one["size"], one["id"]) for one in found] == [
+        (row["symbol"], Decimal(row["price"]), Decimal(row["size"]), int(row["id"])) for row in rows
+    ]
+    assert [one["time"].isoformat() for one in found] == [row["time"].replace(".000000Z", "+00:00") for row in rows]
+
+
+@pytest.mark.once
+def test_a_cut_export_has_no_end(market, settings):
+    settings.EXPORT_MAX_ROWS = 8
+
+    text = export(market, "trades", symbols=",".join(CODES)).decode().splitlines()
+    assert text[-1] == "# cut: more than 8 rows"
+    with pytest.raises(exports.Cut):
+        export(market, "trades", PARQUET, symbols=",".join(CODES))
+
+
+@pytest.mark.once
+def test_a_symbol_that_looks_like_a_formula_is_text_to_a_spreadsheet(serving):
+    Symbol.objects.create(code="=1+1", market=Market.objects.get(code="KRX"), primary_feed="krx")
+    serving.commit([minute(0, symbol="=1+1")])
+
+    assert [row["symbol"] for row in rows_of(export(serving, "trades", symbols="=1+1"))] == ["'=1+1"]
+    table = [Column("a"), Column("b", "decimal", 2)]
+    written = b"".join(exports.as_csv(table, iter([[("@x", "-1.5"), ("ok", "2")]]), 9))
+    assert written == b"a,b\r\n'@x,-1.5\r\nok,2\r\n# 2 rows\r\n"
+
+
+@pytest.mark.once
+def test_exports_are_refused_by_name_form_and_number(serving, settings):
+    settings.EXPORT_AT_ONCE = 1
+
+    def status(path, accept="*/*", **query):
+        answer = serving.get(path, headers={**serving.headers, "Accept": accept}, **query)
+        content = json.loads(answer.content)
+        return answer.status_code, content["code"]
+
+    assert status("/v2/export/everything", symbols="005930") == (404, 40410000)
+    assert status("/v2/export/trades", "application/pdf", symbols="005930") == (406, 40610000)
+    assert status("/v2/export/trades", symbols="005930", limit=5) == (400, 40010001)
+    exports.slots.take(1)
+    try:
+        assert status("/v2/export/trades", symbols="005930") == (429, 42910000)
+    finally:
+        exports.slots.free()
+    assert rows_of(export(serving, "trades", symbols="005930")) == []
+    assert rows_of(export(serving, "trades", symbols="005930")) == []
