@@ -124,6 +124,7 @@ if _database["ENGINE"].endswith("mysql"):
         **_database.get("OPTIONS", {}),
     }
 elif _database["ENGINE"].endswith("postgresql"):
+    _database["ENGINE"] = "marketdata.storage.postgresql.engine"
     _database["OPTIONS"] = {
         "application_name": "naru",
         "connect_timeout": DATABASE_CONNECT_S,
@@ -136,6 +137,7 @@ elif _database["ENGINE"].endswith("postgresql"):
         **_database.get("OPTIONS", {}),
     }
 elif _database["ENGINE"].endswith("sqlite3"):
+    _database["ENGINE"] = "marketdata.storage.sqlite.engine"
     Path(_database["NAME"]).parent.mkdir(parents=True, exist_ok=True)  # private by the umask
     _database["OPTIONS"] = {
         "timeout": 20,

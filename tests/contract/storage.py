@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
+from unittest import mock
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, connections
@@ -19,7 +20,7 @@ from ingest.recovery import Pending
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import AlreadyClaimedError, Claim
 from marketdata.models import IngestBatch
-from marketdata.storage import Storage, TickKey, storage
+from marketdata.storage import Storage, StorageBusyError, TickKey, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
 from marketdata.storage.mariadb.load_data import MANY_ROWS
 from marketdata.types.checksums import Figure
@@ -460,6 +461,23 @@ class StorageContract:
         after = elsewhere(lambda: storage().count("temp_market_data"))
 
         assert (during, after) == (0, 1)
+
+    @pytest.mark.parametrize("where", ["_commit", "_rollback"])
+    def test_a_transaction_whose_end_was_interrupted_is_no_part_of_the_next(self, store, where):
+        """As when a task's time is up there: an error that is not the database's."""
+
+        def interrupted() -> None:
+            with mock.patch.object(connections["default"], where, side_effect=MemoryError), store.transaction():
+                store.load("temp_market_data", market.ticks([{"tick_id": 1}]))
+                if where == "_rollback":
+                    raise StorageBusyError("to be taken back")
+
+        load(store, market.ticks([{"tick_id": 2}]))
+        with pytest.raises(MemoryError):
+            interrupted()
+        load(store, market.ticks([{"tick_id": 3}]))
+
+        assert elsewhere(lambda: read(storage()).tick_id).tolist() == [2, 3]
 
     def test_making_the_tables_again_changes_nothing(self, store):
         load(store, market.ticks([{}]))

@@ -3,7 +3,6 @@
 import datetime
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from unittest import mock
 
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
@@ -188,24 +187,6 @@ class TestMariaDB(StorageContract):
 
         assert spent == {"Com_begin": 2, "Com_commit": 1, "Com_rollback": 1, "Com_set_option": 0}
         assert elsewhere(lambda: len(read(storage()))) == 1
-
-    @pytest.mark.parametrize("where", ["commit", "rollback"])
-    def test_a_transaction_whose_end_was_interrupted_is_no_part_of_the_next(self, store, where):
-        """As when a task's time is up there: an error that is not the database's."""
-
-        def interrupted() -> None:
-            with store.transaction():
-                store.load("temp_market_data", market.ticks([{"tick_id": 1}]))
-                setattr(connection.connection, where, mock.Mock(side_effect=MemoryError))
-                if where == "rollback":
-                    raise StorageBusyError("to be taken back")
-
-        load(store, market.ticks([{"tick_id": 2}]))
-        with pytest.raises(MemoryError):
-            interrupted()
-        load(store, market.ticks([{"tick_id": 3}]))
-
-        assert elsewhere(lambda: read(storage()).tick_id).tolist() == [2, 3]
 
     def test_the_loser_of_a_real_deadlock_may_try_again(self, store):
         load(store, market.ticks([{"tick_id": 1}, {"tick_id": 2}]))

@@ -123,7 +123,7 @@ def test_without_any_variable_naru_runs_on_sqlite_and_loopback(monkeypatch, tmp_
 
     read = read_settings(monkeypatch, VAR_DIR=str(tmp_path))
 
-    assert read["DATABASES"]["default"]["ENGINE"].endswith("sqlite3")
+    assert read["DATABASES"]["default"]["ENGINE"] == "marketdata.storage.sqlite.engine"
     assert read["DATABASES"]["default"]["NAME"] == str(tmp_path / "naru.sqlite3")
     assert (read["INGEST_HOST"], read["DEBUG"]) == ("127.0.0.1", False)
     assert read["BROKER_URL"] == read["REDIS_URL"] == "redis://127.0.0.1:6379/0"
@@ -145,7 +145,8 @@ def test_postgresql_is_opened_with_limits_on_waiting_and_keeps_what_the_url_says
     read = read_settings(monkeypatch, DATABASE_URL=f"{scheme}://naru:pw@db:5433/market?sslmode=require")
 
     database = read["DATABASES"]["default"]
-    assert (database["ENGINE"], database["HOST"], database["PORT"]) == ("django.db.backends.postgresql", "db", 5433)
+    assert database["ENGINE"] == "marketdata.storage.postgresql.engine"
+    assert (database["HOST"], database["PORT"]) == ("db", 5433)
     assert "-c lock_timeout=7s" in database["OPTIONS"]["options"]
     assert database["OPTIONS"]["tcp_user_timeout"] == 10_000
     assert database["OPTIONS"]["sslmode"] == "require"

@@ -1,0 +1,1 @@
+"""What DATABASES["ENGINE"] names for SQLite: Django looks for `base` in it."""
