@@ -24,8 +24,8 @@ class JournalError(ValueError):
 
 
 class Journal:
-    """A line after each batch. Lines that a kill or a full disk prevented are made up from the spool as soon as
-    there is room, or at the next start."""
+    """A line after each batch. Lines that a kill or a disk prevented, full or failing, are made up from the spool as soon
+    as it takes them, or at the next start."""
 
     def __init__(self, path: Path, spool: Spool) -> None:
         """JournalError if there is another file in its place; OSError if it cannot be written."""
@@ -43,7 +43,7 @@ class Journal:
 
     def note(self, seq: int, payload: bytes) -> None:
         """One batch was spooled. The checksum leaves out the first eight bytes, which hold `seq`. Raises nothing for a
-        disk that is full."""
+        disk that is full or fails: the batch is in the spool, and whoever sent it may not think otherwise."""
         if seq == self._next or self._catch_up(seq - 1):
             self._write(seq, payload)
 
@@ -59,13 +59,16 @@ class Journal:
         os.close(self._fd)
 
     def _catch_up(self, last: int) -> bool:
-        """The lines up to batch `last`, as far as the spool has them; False if the disk does not take them."""
+        """The lines up to batch `last`, as far as the spool has them; False if the disk does not give or take them."""
         while self._next <= last:
             try:
                 payload = self._spool.get(max(self._next, self._spool.first))
             except SpoolDamaged:  # it leaves as a gap, so it is no line of the list
                 self._next += 1
                 continue
+            except OSError as error:
+                self._fall_behind(self._next, error)
+                return False
             if not self._write(max(self._next, self._spool.first), payload):
                 return False
         return True
@@ -85,13 +88,16 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._size)
-            if not self._is_behind:
-                log.error("not_noted journal=%s from_seq=%d reason=%r", self._path, seq, error.strerror)
-            self._is_behind = True
+            self._fall_behind(seq, error)
             return False
         self._size += len(data)
         self._next, self._is_behind = seq + 1, False
         return True
+
+    def _fall_behind(self, seq: int, error: OSError) -> None:
+        if not self._is_behind:
+            log.error("not_noted journal=%s from_seq=%d reason=%r", self._path, seq, error.strerror)
+        self._is_behind = True
 
     def _last_noted(self) -> tuple[int, int]:
         """How many bytes are whole lines, and the last batch of this epoch among them."""

@@ -117,7 +117,8 @@ class Decoder:
             terminal.report_gaps(missing)
 
     def not_taken(self, record: Record, received_us: int, terminal: Receiver) -> None:
-        """The program was stopped while this message waited for room: it is a gap. Raises as `report_gaps` does."""
+        """The program was stopped, or its spool failed, before this message was taken: it is a gap. Raises as
+        `report_gaps` does, by which the gap is kept."""
         if record.kind == sdk.MARKET_DATA:
             self._gap(record.security, received_us, received_us, 1, "not_taken", terminal)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from terminals.backoff import Backoff
 from terminals.clock import wall_us
-from terminals.link import Interrupted
+from terminals.link import Failed, Interrupted
 from terminals.masking import masked
 from terminals.recording import Recorder
 from terminals.sources.bloomberg import reasons, sdk
@@ -182,7 +182,7 @@ class Stream:
         received_us = pace.now_us()
         try:
             self._decoder.handle(record, received_us, terminal)
-        except Interrupted:
+        except (Interrupted, Failed):
             self._decoder.not_taken(record, received_us, terminal)
             raise
 

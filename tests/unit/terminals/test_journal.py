@@ -67,6 +67,27 @@ def test_a_line_that_the_disk_does_not_take_costs_no_batch_and_is_made_up(tmp_pa
     assert lines(path) == [(1, 1), (2, 2), (3, 3), (4, 4)]
 
 
+def test_a_spool_that_cannot_be_read_for_a_line_fails_no_batch_that_was_spooled(tmp_path, monkeypatch, caplog):
+    path, spool = tmp_path / "journal", spools.Spool(tmp_path / "spool")
+    journal = Journal(path, spool)
+
+    def broken(seq):
+        raise OSError(errno.EIO, "I/O error")
+
+    for rows in (1, 2, 3):
+        payload = wire.encode_rows(1, "sim", 0, [{}] * rows)
+        seq = spool.append(payload)
+        if seq > 1:  # a line is missing, so it is looked up
+            with monkeypatch.context() as disk:
+                disk.setattr(spool, "get", broken)
+                journal.note(seq, payload)
+                assert lines(path) == []
+    journal.close()
+
+    assert lines(path) == [(1, 1), (2, 2), (3, 3)]
+    assert caplog.text.count("not_noted") == 1
+
+
 @pytest.mark.parametrize("content", ["symbol,ts,price\n", "a line", '{"seq": 1}\n', "[]\n", '"epoch"\n'])
 def test_a_file_of_something_else_is_no_journal_and_is_left_as_it_is(tmp_path, content):
     (tmp_path / "other").write_text(content)

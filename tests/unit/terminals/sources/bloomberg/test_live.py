@@ -16,7 +16,9 @@ import pytest
 from terminals import wire
 from terminals.clock import Clock, wall_us
 from terminals.finding import Level
+from terminals.link import Failed, Interrupted
 from terminals.recording import NoRecorder
+from terminals.session import Ended
 from terminals.sources.bloomberg import live, probe
 from terminals.sources.bloomberg.decoding import Decoder
 from terminals.sources.bloomberg.sdk import Record
@@ -122,6 +124,25 @@ def test_a_gap_over_a_restart_is_by_the_clock_of_the_server_when_the_pc_has_anot
         wait(lambda: len(got.gaps) == 2, "the gaps")
 
     assert {(gap.from_us, gap.to_us) for gap in got.gaps} == {(NOW_US - 10_000_000, NOW_US)}
+
+
+@pytest.mark.parametrize("error", [Interrupted(), Failed(Ended("spool_error", "I/O error"))], ids=["stop", "disk"])
+def test_a_message_that_the_terminal_does_not_take_is_a_gap(desk, error):
+    class Ending(Got):
+        def send(self, rows, *, feed=None):
+            if any(row["kind"] is Kind.TRADE for row in rows):
+                raise error
+            super().send(rows, feed=feed)
+            if len(self.of(Kind.SNAPSHOT)) == 1:
+                trade(desk, 70100.0)
+
+    got, settings = Ending(), Settings({SAMSUNG: "005930"}, recover_s=3600.0)
+    stream = live.Stream(blpapi, settings, Decoder(settings), NoRecorder())
+
+    with pytest.raises(type(error)):
+        stream.run(got, Clock(threading.Event()))
+
+    assert [(gap.symbol, gap.rows, gap.reason) for gap in got.gaps] == [("005930", 1, "not_taken")]
 
 
 @pytest.mark.parametrize(("interval_s", "end"), [(0, ""), (5, "&interval=5")])
