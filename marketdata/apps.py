@@ -28,7 +28,7 @@ def notice_silence(connection: BaseDatabaseWrapper, **_: object) -> None:
 
 
 def archive_first(*, table: str, dates: Sequence[datetime.date], progress: Callable[[str], None], **_: object) -> None:
-    """Receives the signal that order books or events are about to be dropped. Kept if they cannot be archived."""
+    """Receives the signal that prices, order books or events go. Kept if they cannot be archived."""
     from marketdata.archive import exports  # only whoever drops something waits for it
 
     exports.make_beside(table, dates, progress=progress)

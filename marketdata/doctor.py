@@ -21,8 +21,10 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from marketdata import alarms
+from marketdata.archive import exports
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
+from marketdata.models import RolloverRun
 from marketdata.storage import storage
 
 UNSAFE = "unsafe_setting"
@@ -59,7 +61,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Everything, in the order in which a person would look. Raises nothing: what cannot be looked at is a finding."""
     found: list[Finding] = []
-    for look in (database, redis_servers, clocks, disks, migrations, calendar):
+    for look in (database, redis_servers, clocks, disks, archive, migrations, calendar):
         try:
             found += look()
         except (DatabaseError, InterfaceError) as error:
@@ -154,6 +156,8 @@ def disks() -> Iterator[Finding]:
     places: dict[str, Any] = {"VAR_DIR": settings.VAR_DIR, "BACKUP_DIR": settings.BACKUP_DIR}
     if connection.vendor == "sqlite":
         places["database file"] = Path(str(connection.settings_dict["NAME"])).parent
+    if settings.ARCHIVE:
+        places["ARCHIVE_DIR"] = settings.ARCHIVE_DIR
     for name, place in places.items():
         folder = Path(place)
         while not folder.exists():
@@ -165,6 +169,20 @@ def disks() -> Iterator[Finding]:
             wanted=f"1 GiB and {LEAST_FREE:.0%} at least", level=Level.WARNING if is_short else Level.OK,
             remedy="make room, or move it",
         )  # fmt: skip
+
+
+def archive() -> Iterator[Finding]:
+    """Whether the archive that counts as made is what this machine sees: backups, upkeep and who looks need one."""
+    if not settings.ARCHIVE:
+        return
+    made = RolloverRun.objects.exclude(archived_at=None).order_by("-archived_at").values_list("trade_date", flat=True)
+    newest, folder = made.first(), Path(settings.ARCHIVE_DIR)
+    is_there = newest is None or bool(exports.parts_of(newest, folder))
+    yield Finding(
+        what="ARCHIVE_DIR", value=f"{folder}, {'with' if is_there else 'without'} {newest or 'no day yet'}",
+        wanted="the newest archived day in it", level=Level.OK if is_there else Level.ERROR,
+        remedy="let every machine that makes backups or does upkeep see the same folder under ARCHIVE_DIR",
+    )  # fmt: skip
 
 
 def migrations() -> Iterator[Finding]:
@@ -207,7 +225,7 @@ def refuse_unsafe() -> None:
 
 def recheck() -> None:
     """Raise an alarm for each setting that is wrong now, and clear those that are right again."""
-    for one in [*database(), *redis_servers(), *disks()]:
+    for one in [*database(), *redis_servers(), *disks(), *archive()]:
         if one.level in (Level.WARNING, Level.ERROR):
             alarms.raise_alarm(UNSAFE, one.words, subject=one.what)
         elif one.level is Level.OK:

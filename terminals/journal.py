@@ -24,7 +24,7 @@ class JournalError(ValueError):
 
 
 class Journal:
-    """A line after each batch. Lines that a kill or a disk prevented, full or failing, are made up from the spool as soon
+    """A line after each batch. Lines that a kill or a full or failing disk prevented are made up from the spool as soon
     as it takes them, or at the next start."""
 
     def __init__(self, path: Path, spool: Spool) -> None:

@@ -57,9 +57,9 @@ class Manifest:
 class Table:
     """A table and its files. `columns` in their order: of `words`, of decimals with their places (`scales`), the
     `time`, the trading date and else 64-bit integers; `differences` are those that are small as such, `texts` the words
-    that seldom come twice. `groups` gives the rows of a day and of these (symbol, feed) in pieces, in the order of the
-    columns of `key`, `voided` the tick_id of rows that a file may have and the table no longer, and `is_over` says
-    whether retention may have removed rows of a day."""
+    that seldom come twice. `groups` gives the rows of a day in pieces, in the order of the columns of `key`, `voided`
+    the tick_id of rows that a file may have and the table no longer, and `is_over` says whether retention may have
+    removed rows of a day."""
 
     table: str
     name: str
@@ -70,7 +70,7 @@ class Table:
     differences: tuple[str, ...]
     texts: tuple[str, ...]
     key: tuple[str, ...]
-    groups: Callable[[datetime.date, Collection[tuple[str, str]]], Iterator[Rows]]
+    groups: Callable[[datetime.date], Iterator[Rows]]
     voided: Callable[[datetime.date], Collection[int]]
     is_over: Callable[[datetime.date], bool]
 
@@ -100,7 +100,6 @@ class Table:
     def make(
         self,
         date: datetime.date,
-        series: Collection[tuple[str, str]],
         *,
         folder: Path | None = None,
         part: int = 1,
@@ -115,11 +114,11 @@ class Table:
         progress(f"{date} {self.table}")
         try:
             known = self._intact(date, folder, part)
-            if known is not None and known.content == self._content(self.groups(date, series)).digest():
+            if known is not None and known.content == self._content(self.groups(date)).digest():
                 return known
             place.mkdir(parents=True, exist_ok=True)
             try:
-                found = self._write(made, date, series)
+                found = self._write(made, date)
                 if not found.rows:
                     return None
                 if self.content_of(made) != found.digest():
@@ -143,19 +142,20 @@ class Table:
 
     def _compared(self, date: datetime.date, folder: Path | None, part: int, made: Path, rows: int) -> tuple[int, int]:
         """How many rows the file that is there has without those voided, and how many of them are not in the new one;
-        of a file that was changed or lost nobody knows: all of them, where it had more or rows may be gone."""
+        of a file that was changed or lost nobody knows: all of them, where it had more or rows may be gone. One without
+        its manifest is looked at all the same; Tampered if it is no such file."""
         known, voided = self.manifest_of(date, folder, part), self.voided(date)
-        if known is None:
+        path = self.path_of(date, folder, part)
+        if known is None and not path.exists():
             return 0, 0
-        if self._intact(date, folder, part) is None:
-            path = self.path_of(date, folder, part)
+        if known is not None and self._intact(date, folder, part) is None:
             if path.exists() and files.sha256(path) == files.sha256(made):
                 return known.rows, 0  # it was written last time, its manifest was not
             return known.rows, known.rows if known.rows > rows or self.is_over(date) else 0
         number, place = self._order().index("tick_id") if voided else 0, len(self.key)
         count, lost, new = 0, 0, self._rows(made)
         theirs = next(new, None)
-        for row in self._rows(self.path_of(date, folder, part)):
+        for row in self._rows(path):
             if voided and row[number] in voided:
                 continue
             while theirs is not None and theirs[:place] < row[:place]:
@@ -203,15 +203,18 @@ class Table:
         return manifest
 
     def parts_of(self, date: datetime.date, folder: Path | None = None) -> list[int]:
-        """The parts of a trading date that are there."""
-        found = self.folder_of(date, folder).glob(f"_{self.name}*.json")
-        names = [re.fullmatch(rf"_{self.name}(?:-(\d+))?\.json", path.name) for path in found]
-        return sorted(int(name[1] or 1) for name in names if name)
+        """The parts of a trading date of which the file or its manifest is there."""
+        place, known = self.folder_of(date, folder), re.compile(rf"_?{self.name}(?:-(\d+))?\.(?:json|parquet)")
+        names = [known.fullmatch(path.name) for path in place.glob(f"*{self.name}*")]
+        return sorted({int(name[1] or 1) for name in names if name})
 
     def verify(self, date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest | None:
-        """Check a file: its hash, then every row; None if there is none. Tampered if it is not what was written."""
+        """Check a file: its hash, then every row; None if there is none. Tampered if it is not what was written, or
+        nothing says what was."""
         manifest, path = self.manifest_of(date, folder, part), self.path_of(date, folder, part)
         if manifest is None:
+            if path.exists():
+                raise Tampered(_("{path} is there, but its manifest is not").format(path=path))
             return None
         try:
             sound = files.sha256(path) == manifest.sha256 and self.content_of(path) == manifest.content
@@ -253,7 +256,7 @@ class Table:
             return parquet.integers(column)
         return column.cast("int32" if name == _DATE else "int64").to_numpy().astype(np.int64)
 
-    def _write(self, path: Path, date: datetime.date, series: Collection[tuple[str, str]]) -> _Content:
+    def _write(self, path: Path, date: datetime.date) -> _Content:
         found, writer_of = _Content(self), parquet.arrow(".parquet").ParquetWriter
         with path.open("wb") as file:
             with writer_of(
@@ -265,7 +268,7 @@ class Table:
                 column_encoding=dict.fromkeys(self.differences, "DELTA_BINARY_PACKED"),
                 store_decimal_as_integer=True,
             ) as writer:
-                for rows in self.groups(date, series):
+                for rows in self.groups(date):
                     found.add(rows)
                     columns = [self._column(name, rows[name]) for name in self.columns]
                     table = parquet.arrow().table(columns, schema=self._schema())

@@ -151,7 +151,7 @@ def make(date: datetime.date, *, folder: Path | None = None, progress: Progress 
         if manifest is None:
             manifest = _export(run, found, folder, part, tell)
         for table in tables.ALL:
-            table.make(date, found, folder=folder, part=part, progress=tell)
+            table.make(date, folder=folder, part=part, progress=tell)
         if folder is None or folder.resolve() == Path(settings.ARCHIVE_DIR).resolve():
             lease.check()
             _note(run)
@@ -161,14 +161,14 @@ def make(date: datetime.date, *, folder: Path | None = None, progress: Progress 
 
 
 def make_beside(name: str, dates: Sequence[datetime.date], *, progress: Progress = silent) -> None:
-    """Archive what order_books or market_events (`name`) has of these dates and its newest file of the date has not,
+    """Archive what a table beside the ticks (`name`) has of these dates and its newest file of the date has not,
     whether the dates have ticks or not. Kept if that is not possible, or while another archives."""
-    [table] = [one for one in (tables.BOOKS, tables.EVENTS) if one.table == name]
+    [table] = [one for one in tables.ALL if one.table == name]
     try:
         parquet.arrow()
         with leases.hold(LEASE) as lease:
             for date in dates:
-                table.make(date, (), progress=progress)
+                table.make(date, progress=progress)
                 lease.check()
     except (ArchiveError, parquet.Missing, leases.LeaseHeld) as error:
         raise Kept(str(error)) from error

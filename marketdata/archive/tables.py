@@ -7,7 +7,7 @@ has.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,9 @@ PAGE_ROWS = 4_000
 Raw = tuple[Any, ...]
 
 
-def _prices(date: datetime.date, series: Collection[tuple[str, str]]) -> Iterator[Rows]:
+def _prices(date: datetime.date) -> Iterator[Rows]:
     sources = dict(Source.objects.values_list("id", "code"))
-    parts = (storage().read_day_prices(date, symbol, feed) for symbol, feed in sorted(series))
+    parts = (storage().read_day_prices(date, *series) for series in storage().day_price_series(date))
     for prices in _together(parts):
         yield _price_rows(prices, sources)
 
@@ -51,7 +51,7 @@ def _price_rows(prices: Sequence[StockPrice], sources: dict[int, str]) -> Rows:
     return rows
 
 
-def _books(date: datetime.date, _series: Collection[tuple[str, str]]) -> Iterator[Rows]:
+def _books(date: datetime.date) -> Iterator[Rows]:
     def of(symbol: str) -> Callable[[Key | None, int], list[Raw]]:
         return lambda after, limit: storage().read_day_books(date, symbol, after=after, limit=limit)
 
@@ -60,7 +60,7 @@ def _books(date: datetime.date, _series: Collection[tuple[str, str]]) -> Iterato
     yield from _raw_rows(parts, _BOOK, BOOKS)
 
 
-def _events(date: datetime.date, _series: Collection[tuple[str, str]]) -> Iterator[Rows]:
+def _events(date: datetime.date) -> Iterator[Rows]:
     def page(after: Key | None, limit: int) -> list[Raw]:
         return storage().read_day_events(date, after=after, limit=limit)
 

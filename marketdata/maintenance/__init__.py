@@ -3,7 +3,8 @@
 from django.dispatch import Signal
 
 before_drop = Signal()
-"""Order books or events are about to be dropped: `table`, `dates` and `progress`. Kept of a receiver lets them stay."""
+"""Prices, order books or events are about to be dropped: `table`, `dates` and `progress`. Kept of a receiver lets them
+stay."""
 
 
 class Kept(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -26,12 +26,14 @@ from marketdata.models import (
     IngestBatch,
     IngestBatchDay,
     IngestReject,
+    IngestRequeue,
     IngestStream,
     RolloverRun,
     VendorMinute,
 )
 from marketdata.storage import StorageBusyError, storage
-from marketdata.storage.base import BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, PRICES, TEMP, Progress
+from marketdata.storage.base import BOOKS, DAILY, EPOCH_DATE, EVENTS, HISTORY, MINUTES, PERIODS, PRICES, TEMP, Progress
+from marketdata.storage.sidetables import DAY_US, NEAR_DAYS
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.ticks import SEQ_BITS
 
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 
 PIECE = 5_000
 SHORT_DAYS = 2  # fewer days of room ahead than this is an alarm
+LONGEST_COMMIT_US = 600_000_000  # between what a claim row says of its commit and the moment others see it
 EMPTY_AFTER = datetime.timedelta(days=8)  # ticks may be a week late; then an empty partition of today's ticks goes
 
 
@@ -149,14 +152,15 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
     gone: list[Drop] = []
     held: list[datetime.date] = []
     for drop in plan(now, held=held):
+        unless = _newcomers(drop) if _is_archived(drop) else None
         if not _let_go(drop, progress):
             held.append(drop.start)
             continue
         progress(f"dropping {drop.table} {drop.start}")
         noted = _note(drop, now)
         try:
-            if not storage().drop_days(drop.table, [drop.start]):
-                continue  # something came late after all
+            if not storage().drop_days(drop.table, [drop.start], unless=unless):
+                continue  # something came late after all, and is looked at the next time
         except StorageBusyError as error:
             log.warning("not dropped table=%s start=%s error=%s", drop.table, drop.start, error)
             if noted:
@@ -176,9 +180,9 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
 
 
 def _let_go(drop: Drop, progress: Progress) -> bool:
-    """Whether a period may go. Order books and events may have come after the day's ticks were archived, or without a
-    tick, so the archive is told right before they go."""
-    if not settings.ARCHIVE or drop.table not in (BOOKS, EVENTS):
+    """Whether a period may go. Prices, order books and events may have come after the day's ticks were archived, the
+    latter two without a tick, so the archive is told right before they go."""
+    if not _is_archived(drop):
         return True
     dates = storage().dates_within(drop.table, drop.start, drop.end)
     try:
@@ -187,6 +191,28 @@ def _let_go(drop: Drop, progress: Progress) -> bool:
         log.warning("not archived, so kept table=%s start=%s error=%s", drop.table, drop.start, error)
         return False
     return True
+
+
+def _is_archived(drop: Drop) -> bool:
+    """Whether it is compared with the archive before it goes; of ticks their own mark says that it was."""
+    return settings.ARCHIVE and drop.table in (PRICES, BOOKS, EVENTS)
+
+
+def _newcomers(drop: Drop) -> Callable[[], bool]:
+    """Whether, when it is asked, a batch is committed that was not before, and may have rows of a period."""
+    since_us = batch_ledger.now_us() - LONGEST_COMMIT_US
+    end_us = ((drop.end - EPOCH_DATE).days + NEAR_DAYS) * DAY_US
+
+    def committed() -> set[tuple[str, int]]:
+        batches = IngestBatch.objects.filter(committed_us__gte=since_us, first_us__lt=end_us)
+        again = IngestRequeue.objects.filter(at_us__gte=since_us)
+        return {
+            *(("batch", batch) for batch in batches.values_list("batch", flat=True)),
+            *(("requeue", key) for key in again.values_list("pk", flat=True)),
+        }
+
+    before = committed()
+    return lambda: not committed() <= before
 
 
 _KINDS = {HISTORY: dropped.Kind.TICKS, MINUTES: dropped.Kind.MINUTES}

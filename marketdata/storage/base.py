@@ -329,10 +329,11 @@ class Storage(abc.ABC):
         single day, of which one row is enough."""
 
     @abc.abstractmethod
-    def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
+    def drop_days(self, table: str, dates: Sequence[datetime.date], *, unless: Callable[[], bool] | None = None) -> int:
         """Remove these trading dates (for a table by month: the months that start then) by dropping their partitions,
-        where there are none by deleting in pieces. Rows of other dates stay. Of TEMP only what is empty goes. Returns
-        how many partitions (or periods) went. Commits."""
+        where there are none by deleting in pieces. Rows of other dates stay. Of TEMP only what is empty goes. What
+        `unless` says yes to stays; it is asked when nobody can write to the table, by a connection that can read every
+        other one. Returns how many partitions (or periods) went. Commits."""
 
     @abc.abstractmethod
     def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:
@@ -524,6 +525,10 @@ class Storage(abc.ABC):
     def latest_prices(self, symbols: Sequence[str], feed: str) -> list[StockPrice]:
         """The newest row of stock_prices, by (time, tick_id), of each of these symbols that has one on the feed. A step
         down the key each, in every month that is kept."""
+
+    @abc.abstractmethod
+    def day_price_series(self, date: datetime.date) -> list[tuple[str, str]]:
+        """The (symbol, feed) that have rows of stock_prices of a trading date, sorted."""
 
     @abc.abstractmethod
     def read_day_prices(self, date: datetime.date, symbol: str, feed: str) -> list[StockPrice]:

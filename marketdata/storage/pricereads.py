@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from marketdata.storage.base import EPOCH_DATE, PRICES, TickKey
+from marketdata.storage.base import EPOCH_DATE, PERIODS, PRICES, TickKey
 from marketdata.storage.rows import PRICE_UNITS, nearby
 from marketdata.storage.sidetables import DAY_US, NEAR_DAYS, SideTables
 from marketdata.types.stock_prices import StockPrice
@@ -47,13 +47,35 @@ class PriceReads(SideTables):
         most = "" if limit is None else f" LIMIT {limit:d}"
         return self._prices(f"{self._select()} WHERE {where} ORDER BY {time} {way}, tick_id {way}{most}", params, feed)
 
-    def read_day_prices(self, date: datetime.date, symbol: str, feed: str) -> list[StockPrice]:
+    def day_price_series(self, date: datetime.date) -> list[tuple[str, str]]:
+        where, near = self._of_date(date)
+        sql = f"SELECT 1 FROM {PRICES} WHERE {where} LIMIT 1"
+        return sorted(one for one in self._price_series(date) if self._query(sql, [*one, *near]))
+
+    def _price_series(self, date: datetime.date) -> Iterator[tuple[str, str]]:
+        """The (symbol, feed) that may have prices of a trading date, from one to the next in the key."""
+        period = "trade_date >= %s AND trade_date < %s"
+        bounds = [self._day((bound - EPOCH_DATE).days) for bound in PERIODS[PRICES](date)]
+        sql = f"SELECT symbol, feed FROM {PRICES} WHERE {period}"
+        found = self._query(f"{sql} ORDER BY symbol, feed LIMIT 1", bounds)
+        while found:
+            symbol, feed = found[0]
+            yield symbol, feed
+            found = self._query(f"{sql} AND symbol = %s AND feed > %s ORDER BY feed LIMIT 1", [*bounds, symbol, feed])
+            if not found:
+                found = self._query(f"{sql} AND symbol > %s ORDER BY symbol, feed LIMIT 1", [*bounds, symbol])
+
+    def _of_date(self, date: datetime.date) -> tuple[str, list[Any]]:
+        """What rows of a (symbol, feed) and of a trading date meet, with its parameters behind those two."""
         day, time = (date - EPOCH_DATE).days, self._time()
-        where = f"symbol = %s AND feed = %s AND {time} >= %s AND {time} < %s AND trade_date = %s"
         near = [self._moment((day + days) * DAY_US) for days in (-NEAR_DAYS, NEAR_DAYS + 1)]
-        return self._prices(
-            f"{self._select()} WHERE {where} ORDER BY {time}, tick_id", [symbol, feed, *near, self._day(day)], feed
-        )
+        where = f"symbol = %s AND feed = %s AND {time} >= %s AND {time} < %s AND trade_date = %s"
+        return where, [*near, self._day(day)]
+
+    def read_day_prices(self, date: datetime.date, symbol: str, feed: str) -> list[StockPrice]:
+        where, near = self._of_date(date)
+        sql = f"{self._select()} WHERE {where} ORDER BY {self._time()}, tick_id"
+        return self._prices(sql, [symbol, feed, *near], feed)
 
     def latest_prices(self, symbols: Sequence[str], feed: str) -> list[StockPrice]:
         found: list[StockPrice] = []

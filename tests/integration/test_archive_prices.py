@@ -134,6 +134,18 @@ def test_a_file_that_has_more_than_the_database_is_kept():
     assert sorted(one.name for one in path.parent.iterdir()) == ["_prices.json", "prices.parquet"]
 
 
+def test_what_no_file_has_is_archived_before_it_is_dropped(settings):
+    settings.RETENTION_PRICES_DAYS = 30
+    process(rows(snapshot(open="1"), snapshot(1, open="2"), snapshot(symbol="000660", open="3")))
+    for path in archived().parent.iterdir():  # an older version did so without them
+        path.unlink()
+
+    retention.apply(seoul("2026-06-05 12:00"), progress=lambda _: None)
+
+    assert storage().count(PRICES) == 0
+    assert verified() == 3
+
+
 def test_a_voided_snapshot_goes_from_the_file_as_well():
     sender = Sender("desk")
     wrong = sender.send({"kind": "snapshot", "size": None, "open": "9"})

@@ -181,6 +181,45 @@ def test_what_no_file_has_is_archived_before_it_is_dropped(settings, case):
         call_command("archive", "--all", "--verify", stdout=StringIO())
 
 
+def test_what_comes_between_the_comparison_and_the_drop_stays_until_a_file_has_it(settings, monkeypatch):
+    settings.RETENTION_BOOKS_DAYS = 30
+    late(5)
+    make, later = exports.make_beside, seoul("2026-06-05 12:00")
+
+    def overtaken(*about, **how):
+        make(*about, **how)
+        late(2, seq=6, symbol="000660")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(exports, "make_beside", overtaken)
+        retention.apply(later, progress=lambda _: None)
+    assert storage().count(BOOKS.table) == 7
+    retention.apply(later, progress=lambda _: None)
+
+    assert storage().count(BOOKS.table) == 0
+    assert in_files() == [7]
+
+
+@pytest.mark.parametrize("lost", ["_books.json", "_books-2.json"])
+def test_a_file_that_lost_its_manifest_is_found_out_and_not_replaced_by_less(settings, lost):
+    settings.RETENTION_BOOKS_DAYS = 30
+    sent()
+    archived()
+    storage().drop_days(BOOKS.table, [DAY])
+    late(6)
+    exports.make(DAY)
+    storage().drop_days(BOOKS.table, [DAY])
+    (BOOKS.folder_of(DAY) / lost).unlink()
+    late(1, seq=6, symbol="000660")
+
+    with pytest.raises(files.Tampered, match="manifest"):
+        exports.verify(DAY)
+    exports.make(DAY)
+
+    found = [pyarrow.read_table(BOOKS.path_of(DAY, part=part)).num_rows for part in BOOKS.parts_of(DAY)]
+    assert found == [5, 6, 1]
+
+
 def test_what_cannot_be_archived_is_not_dropped(settings, tmp_path):
     settings.RETENTION_BOOKS_DAYS = 30
     late(5)

@@ -1,6 +1,7 @@
 """Flags that the promises rest on: each wrong one is named with what is right, stops the start where it has to, and is
 an alarm until it is mended."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -14,7 +15,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from marketdata import doctor
-from marketdata.models import Alarm
+from marketdata.archive import exports
+from marketdata.models import Alarm, RolloverRun
 from marketdata.storage import storage
 from tests.conftest import DB
 from tests.road import ROOT, Road
@@ -150,6 +152,22 @@ def test_a_redis_that_is_away_is_named(settings):
     settings.REDIS_URL = settings.BROKER_URL = "redis://127.0.0.1:1/0"
 
     assert examined()["REDIS_URL"].level is doctor.Level.ERROR
+
+
+@pytest.mark.once
+def test_a_machine_that_sees_another_archive_than_the_one_that_was_made_is_told(settings, tmp_path):
+    date, now = datetime.date(2026, 3, 16), datetime.datetime.now(datetime.UTC)
+    settings.ARCHIVE, settings.ARCHIVE_DIR = True, str(tmp_path)
+    RolloverRun.objects.create(trade_date=date, state=RolloverRun.State.DONE, archived_at=now)
+    (finding,) = doctor.archive()
+    place = exports.folder_of(date)
+    place.mkdir(parents=True)
+    (place / "_ticks.json").touch()
+    (found,) = doctor.archive()
+
+    assert finding.level is doctor.Level.ERROR
+    assert "2026-03-16" in finding.value
+    assert found.level is doctor.Level.OK
 
 
 def test_a_clock_that_is_off_against_the_databases_is_seen():

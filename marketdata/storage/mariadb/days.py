@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -158,7 +158,7 @@ class MariaDBHistory(ServerSQL):
         """Upper bounds and names of all partitions, in order."""
         return partitions.bounds(self._query, self._place(table))
 
-    def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
+    def drop_days(self, table: str, dates: Sequence[datetime.date], *, unless: Callable[[], bool] | None = None) -> int:
         dropped = 0
         known = {part.start: part.name for part in self.partitions(table)}
         for date in dates:
@@ -166,22 +166,30 @@ class MariaDBHistory(ServerSQL):
             if name is not None and table == TEMP:
                 dropped += self._drop_empty(name)
             elif name is not None:
-                self._drop_period(table, name, PERIODS[table](date))
-                dropped += 1
+                dropped += self._drop_period(table, name, PERIODS[table](date), unless)
         partitions.forget(self._place(table))
         return dropped
 
-    def _drop_period(self, table: str, name: str, period: tuple[datetime.date, datetime.date]) -> None:
+    def _drop_period(
+        self, table: str, name: str, period: tuple[datetime.date, datetime.date], unless: Callable[[], bool] | None
+    ) -> bool:
         """Empty the partition of a period and leave its range as an empty one, joined with the one before it. Without
         it, what comes later for that period would lie in the partition behind, and go with it one day."""
         there = self._bounds(table)
         at = next(index for index, (_, known) in enumerate(there) if known == name)
-        if (there[at - 1][0] if at else None) != period[0] and self._query(
-            f"SELECT 1 FROM {table} PARTITION ({name}) WHERE trade_date < %s LIMIT 1", [period[0]]
-        ):  # from before there were empty ranges: it holds rows of other dates, which stay
-            self._delete_period(table, name, period)
-            return
-        self._alter(f"ALTER TABLE {table} TRUNCATE PARTITION {name}")
+        # From before there were empty ranges: it holds rows of other dates, which stay.
+        has_others = (there[at - 1][0] if at else None) != period[0] and bool(
+            self._query(f"SELECT 1 FROM {table} PARTITION ({name}) WHERE trade_date < %s LIMIT 1", [period[0]])
+        )
+        if unless is None:
+            self._empty(table, name, period, has_others=has_others)
+        else:
+            with self._nobody_else(table):
+                if _ask_beside(unless):
+                    return False
+                self._empty(table, name, period, has_others=has_others)
+        if has_others:
+            return True
         joined = [name]
         if at and there[at - 1][1].startswith("g"):
             before = there[at - 1][1]
@@ -191,6 +199,13 @@ class MariaDBHistory(ServerSQL):
             f"ALTER TABLE {table} REORGANIZE PARTITION {', '.join(joined)} INTO"
             f" (PARTITION g{period[1]:%Y%m%d} VALUES LESS THAN ('{period[1]}'))"
         )
+        return True
+
+    def _empty(self, table: str, name: str, period: tuple[datetime.date, datetime.date], *, has_others: bool) -> None:
+        if has_others:
+            self._delete_period(table, name, period)
+        else:
+            self._alter(f"ALTER TABLE {table} TRUNCATE PARTITION {name}")
 
     def _delete_period(self, table: str, name: str, period: tuple[datetime.date, datetime.date]) -> None:
         while self._changed(
@@ -200,17 +215,23 @@ class MariaDBHistory(ServerSQL):
 
     def _drop_empty(self, name: str) -> bool:
         """Drop a partition of TEMP that is empty while nobody can write; a worker may just have committed to it."""
-        self._with_lock_retry(
-            lambda: self._query(f"LOCK TABLES {TEMP} WRITE NOWAIT"),
-            busy=lambda: f"{TEMP} stays in use: {self._users()}; nothing was changed",
-            patience_s=PATIENCE_S,
-            pause_s=(0.005, 0.05),
-        )
-        try:
+        with self._nobody_else(TEMP):
             if self._query(f"SELECT 1 FROM {TEMP} PARTITION ({name}) LIMIT 1"):
                 return False
             self._query(f"ALTER TABLE {TEMP} DROP PARTITION {name}")
             return True
+
+    @contextmanager
+    def _nobody_else(self, table: str) -> Iterator[None]:
+        """Inside, nobody else reads or writes a table, and this connection no other one."""
+        self._with_lock_retry(
+            lambda: self._query(f"LOCK TABLES {table} WRITE NOWAIT"),
+            busy=lambda: f"{table} stays in use: {self._users()}; nothing was changed",
+            patience_s=PATIENCE_S,
+            pause_s=(0.005, 0.05),
+        )
+        try:
+            yield
         finally:
             self._query("UNLOCK TABLES")
 
@@ -457,3 +478,16 @@ class MariaDBHistory(ServerSQL):
     @property
     def clock_sql(self) -> str:
         return micros("SYSDATE(6)")
+
+
+def _ask_beside(question: Callable[[], bool]) -> bool:
+    """The answer on a connection of its own: one that locks a table can read no other."""
+
+    def ask() -> bool:
+        try:
+            return question()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(ask).result()

@@ -247,7 +247,7 @@ class PostgreSQLHistory(ServerSQL):
             found |= {date for (date,) in self._query(" UNION ALL ".join(asked[piece : piece + 100]))}
         return sorted(found)
 
-    def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
+    def drop_days(self, table: str, dates: Sequence[datetime.date], *, unless: Callable[[], bool] | None = None) -> int:
         dropped = 0
         there = set(self._bounds(table))
         for bounds in dict.fromkeys(PERIODS[table](date) for date in dates):
@@ -261,6 +261,8 @@ class PostgreSQLHistory(ServerSQL):
                     self._query(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
                     if table == TEMP and self._query(f"SELECT 1 FROM {name} LIMIT 1"):
                         return  # a worker has just committed to it
+                    if unless is not None and unless():
+                        return
                     self._query(f"DROP TABLE {name}")
                     gone.append(name)
 

@@ -9,7 +9,7 @@ import datetime
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -154,7 +154,7 @@ class SQLiteHistory(SharedSQL):
         rows = self._query(f"SELECT DISTINCT trade_date FROM {self.connection.ops.quote_name(table)} ORDER BY 1")
         return [_date(days) for (days,) in rows]
 
-    def drop_days(self, table: str, dates: Sequence[datetime.date]) -> int:
+    def drop_days(self, table: str, dates: Sequence[datetime.date], *, unless: Callable[[], bool] | None = None) -> int:
         if table == TEMP:
             return 0  # there is no empty partition to drop, and its ticks wait to be moved
         quoted = self.connection.ops.quote_name(table)
@@ -163,11 +163,15 @@ class SQLiteHistory(SharedSQL):
             first, end = (_day(bound) for bound in PERIODS[table](date))
             inside = "trade_date >= %s AND trade_date < %s"
             gone = 0
-            if table == EVENTS:
-                gone = self._changed(f"DELETE FROM {quoted} WHERE {inside}", [first, end])
-            else:  # by symbol: each is a short range of the key
-                for (symbol,) in self._query(f"SELECT DISTINCT symbol FROM {quoted}"):
-                    gone += self._changed(f"DELETE FROM {quoted} WHERE symbol = %s AND {inside}", [symbol, first, end])
+            pieces: list[tuple[str, list[Any]]] = [(inside, [first, end])]
+            if table != EVENTS:  # by symbol: each is a short range of the key
+                symbols = self._query(f"SELECT DISTINCT symbol FROM {quoted}")
+                pieces = [(f"symbol = %s AND {inside}", [symbol, first, end]) for (symbol,) in symbols]
+            for where, params in pieces:
+                with self.transaction():
+                    if unless is not None and unless():
+                        break
+                    gone += self._changed(f"DELETE FROM {quoted} WHERE {where}", params)
             dropped += gone > 0
         return dropped
 
