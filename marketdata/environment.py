@@ -28,11 +28,14 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._variables = os.environ if variables is None else variables
+        self.given: dict[str, str] = {}
+        """What of that was read, as it was written."""
 
     def _read(self, name: str, default: T, parse: Callable[[str], T], right: str, *, secret: bool = False) -> T:
         raw = self._variables.get(name, "").strip()
         if not raw:
             return default
+        self.given[name] = raw
         try:
             return parse(raw)
         except (ValueError, KeyError) as error:

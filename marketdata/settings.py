@@ -1,7 +1,9 @@
-"""Naru's settings, read from the environment and nowhere else; `.env.example` explains each variable."""
+"""Naru's settings, read from the environment; `.env.example` explains each variable. What the environment does not
+say, a command takes from the `make run` that is running in the same VAR_DIR."""
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,12 @@ from django.utils.translation import gettext_lazy as _
 
 from marketdata import __version__, private
 from marketdata.environment import Environment
+from marketdata.launcher import instance
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var")))
+env = Environment(instance.variables(VAR_DIR) | {name: value for name, value in os.environ.items() if value.strip()})
 private.begin(VAR_DIR)  # every process of the server side reads its settings before it makes a file
 
 # --- Django ---------------------------------------------------------------------------------------------------------

@@ -27,14 +27,17 @@ OURS = ("REDIS_URL", "BROKER_URL", "SECRET_KEY")
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
+def without_ours() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in (*OURS, "DATABASE_URL")}
+
+
 class Run:
     """`manage.py runall` as a person would see it: what it prints, and what answers at the addresses it names."""
 
     def __init__(self, home: Path, database_url: str, *options: str) -> None:
         self.home = home
         self.printed = home / "printed"
-        environment = {name: value for name, value in os.environ.items() if name not in OURS}
-        environment |= {"VAR_DIR": str(home), "DATABASE_URL": database_url, "LOG_LEVEL": "INFO"}
+        environment = without_ours() | {"VAR_DIR": str(home), "DATABASE_URL": database_url, "LOG_LEVEL": "INFO"}
         ports = ["--port", str(free_port()), "--ingest-port", str(free_port())]
         with self.printed.open("wb") as output:
             self.process = subprocess.Popen(
@@ -115,6 +118,11 @@ def test_everything_starts_survives_a_killed_worker_and_ends_without_a_trace(hom
         until(lambda: run.worker() not in (0, worker), seconds=60, what="another worker")
         until(lambda: run.trades() > before, seconds=60, what="more trades")
         until(lambda: "terminated by SIGKILL" in run.text(), seconds=60, what="the reason on the screen")
+        beside = subprocess.run(  # it knows the folder alone, and asks the ingest server by way of Redis
+            [sys.executable, "manage.py", "inspect", "demo-market"], cwd=ROOT,
+            env=without_ours() | {"VAR_DIR": str(home)}, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert re.search(r"\bS00\d{3}\b", beside.stdout), beside.stderr
         assert [path for path in (home, *home.rglob("*")) if open_to_others(path)] == []
     finally:
         status = run.end()

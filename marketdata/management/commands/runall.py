@@ -28,7 +28,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from marketdata.launcher import child_process, supervisor
+from marketdata import settings as our_settings
+from marketdata.launcher import child_process, instance, supervisor
 from marketdata.models import Client, Source
 from marketdata.reference import credentials
 from terminals import wire
@@ -37,6 +38,7 @@ REDIS_PORT = 6390  # not 6379: that one is often the system's own
 READY_SECONDS = 90.0
 BARS_SECONDS = 20.0
 STOP_SECONDS = 180.0
+NOT_FOR_COMMANDS = ("METRICS_DIR", "PYTHONUNBUFFERED", "VAR_DIR", supervisor.MARK)
 REDIS_SETTINGS = settings.BASE_DIR / "docker/redis/naru.conf"
 ADMINISTRATOR = "admin"
 
@@ -114,26 +116,28 @@ class Command(BaseCommand):
         self.stdout.write(_("starting: {names}").format(names=names))
         supervisord = _Supervisord(conf, log, os.environ | environment)
         page = f"http://127.0.0.1:{port}/"
-        try:
-            supervisord.start()
-            if not _comes(lambda: _get(page) is not None, seconds=READY_SECONDS):
-                self.stderr.write(_("{page} does not answer yet: {log}").format(page=page, log=log / "web.log"))
-            sample = f"{page}v2/stocks/bars?{_sample(options['replay'])}"
-            headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
-            if terminal and not _comes(lambda: b'"o"' in (_get(sample, headers) or b""), seconds=BARS_SECONDS):
-                self.stderr.write(_("no bar yet: {log}.log").format(log=log / terminal.name))
-            self._tell(page, ingest_port, home, sample=sample, headers=headers, password=password)
-            while True:
-                time.sleep(1)
-                for line in supervisord.news():
-                    self.stdout.write(line)
-        finally:
-            with suppress(OSError):  # the terminal may be gone
-                self.stdout.write(_("\nstopping everything (once more: at once)"))
-            supervisord.stop()
-            _end_processes(run)
-            with suppress(OSError):
-                self.stdout.write(_("stopped; nothing is left running"))
+        known = our_settings.env.given | environment
+        with instance.told(run, {name: value for name, value in known.items() if name not in NOT_FOR_COMMANDS}):
+            try:
+                supervisord.start()
+                if not _comes(lambda: _get(page) is not None, seconds=READY_SECONDS):
+                    self.stderr.write(_("{page} does not answer yet: {log}").format(page=page, log=log / "web.log"))
+                sample = f"{page}v2/stocks/bars?{_sample(options['replay'])}"
+                headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
+                if terminal and not _comes(lambda: b'"o"' in (_get(sample, headers) or b""), seconds=BARS_SECONDS):
+                    self.stderr.write(_("no bar yet: {log}.log").format(log=log / terminal.name))
+                self._tell(page, ingest_port, home, sample=sample, headers=headers, password=password)
+                while True:
+                    time.sleep(1)
+                    for line in supervisord.news():
+                        self.stdout.write(line)
+            finally:
+                with suppress(OSError):  # the terminal may be gone
+                    self.stdout.write(_("\nstopping everything (once more: at once)"))
+                supervisord.stop()
+                _end_processes(run)
+                with suppress(OSError):
+                    self.stdout.write(_("stopped; nothing is left running"))
 
     def _port(self, purpose: str, wanted: int) -> int:
         port = supervisor.port_near(wanted)
