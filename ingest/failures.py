@@ -73,7 +73,7 @@ def _try_road(ticks: Ticks, prices: Ticks | None, records: Sequence[RecordGroup]
             batch_ledger.claim([claim])
             batch_ledger.keep_rejects([(number, 0, "", "")])
             batch_ledger.add_dead_letter(number, checksum=0, code="", error="", payload=b"")
-            batch_ledger.keep_gaps(number, ticks.feed, {0: wire.Gap(from_us=now_us, to_us=now_us)})
+            batch_ledger.keep_gaps([(number, ticks.feed, {0: wire.Gap(from_us=now_us, to_us=now_us)})])
             batch_ledger.claim_days(checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS))
             record_storage.store(records)
             recovery.expect([ticks], now_us)

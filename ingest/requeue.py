@@ -410,12 +410,12 @@ def _store(
         record = batch_decoding.records_of(decoded)
         batch_ledger.keep_rejects((number, row, reasons, record(row)) for row, reasons in sorted(judged.bad.items()))
         if decoded.gaps:
-            batch_ledger.keep_gaps(number, judged.ticks.feed, judged.gaps)
+            batch_ledger.keep_gaps([(number, judged.ticks.feed, judged.gaps)])
     else:
         waiting = set(IngestReject.objects.filter(batch=number).values_list("idx", flat=True))
         judged = judged.only(np.isin(judged.ticks.tick_id & ROW_MASK, np.array(sorted(waiting), np.int64)))
         judged.gaps = {place: gap for place, gap in judged.gaps.items() if place in waiting}
-        batch_ledger.add_gaps(number, claim.feed, judged.gaps)
+        batch_ledger.add_gaps([(number, claim.feed, judged.gaps)])
         _forget_rejects(number, [*_rows(judged.ticks), *judged.gaps])
         claim.rejected -= judged.stored
         _note_reasons(number, judged.bad)

@@ -132,21 +132,28 @@ class Rights:
     def judge_gaps(self, batches: Iterable[Batch], find: Find) -> None:
         """Note on batches of gaps which of them their client may not report: of a symbol that it may not write, or more
         than its quota of a day. A gap of a whole feed is judged with its batch (`refuse`). `find` gives the rules of
-        symbols."""
+        symbols. The quota is asked once for all batches of a client, for that counts rows in the database."""
+        of_client: dict[int, list[Batch]] = {}
         for batch in batches:
             if batch.decoded is not None and batch.decoded.gaps:
-                faults = self._gap_faults(batch, batch.decoded.gaps, find)
-                batch.refuse_gaps({place: reject_reasons.names(int(fault))[0] for place, fault in faults.items()})
+                client = self.client(batch.number >> SEQ_BITS)
+                batch.refuse_gaps(_named(self._gap_faults(batch, batch.decoded.gaps, client, find)))
+                if client is not None:
+                    of_client.setdefault(client.pk, []).append(batch)
+        for sent in of_client.values():
+            granted = quotas.GAPS.take(sum(len(batch.gaps) for batch in sent), self.client(sent[0].number >> SEQ_BITS))
+            for batch in sent:
+                may = list(batch.gaps)
+                if len(may) > granted:
+                    over = dict.fromkeys(may[granted:], Fault.QUOTA_REACHED)
+                    batch.refuse_gaps(batch.refused_gaps | _named(over))
+                granted -= len(batch.gaps)
 
-    def _gap_faults(self, batch: Batch, gaps: Sequence[wire.Gap], find: Find) -> dict[int, Fault]:
-        client = self.client(batch.number >> SEQ_BITS)
+    def _gap_faults(
+        self, batch: Batch, gaps: Sequence[wire.Gap], client: Client | None, find: Find
+    ) -> dict[int, Fault]:
         of_symbol = self._symbol_faults(batch, client, find)
-        faults = {place: of_symbol[gap.symbol] for place, gap in enumerate(gaps) if gap.symbol in of_symbol}
-        if client is not None:
-            may = [place for place in range(len(gaps)) if place not in faults]
-            granted = quotas.GAPS.take(len(may), client)
-            faults |= dict.fromkeys(may[granted:], Fault.QUOTA_REACHED)
-        return faults
+        return {place: of_symbol[gap.symbol] for place, gap in enumerate(gaps) if gap.symbol in of_symbol}
 
     def _symbol_faults(self, batch: Batch, client: Client | None, find: Find) -> dict[str | None, Fault]:
         """Of the symbols that a batch names, those that its client may not write, and why."""
@@ -285,3 +292,8 @@ class Rights:
         refused = [day for day in new if day not in self._dates]
         if refused:
             faults |= np.where(rows & np.isin(ticks.trade_date, refused), np.uint64(Fault.QUOTA_REACHED), np.uint64(0))
+
+
+def _named(faults: Mapping[int, Fault]) -> dict[int, str]:
+    """The reason of each."""
+    return {place: reject_reasons.names(int(fault))[0] for place, fault in faults.items()}

@@ -260,8 +260,11 @@ def _keep_refused(fresh: list[Batch]) -> None:
             batch_ledger.add_dead_letter(
                 batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload
             )
-        elif batch.decoded is not None and batch.decoded.gaps:
-            batch_ledger.keep_gaps(batch.number, batch.feed, batch.gaps)
+    batch_ledger.keep_gaps(
+        (batch.number, batch.feed, batch.gaps)
+        for batch in fresh
+        if batch.refusal is None and batch.dead is None and batch.decoded is not None and batch.decoded.gaps
+    )
 
 
 def _by_day(groups: list[TickGroup]) -> dict[tuple[int, int], Figure]:

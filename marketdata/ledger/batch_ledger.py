@@ -69,6 +69,8 @@ class Claim:
     captured_us: int | None = None  # by the terminal's clock
 
 
+ToldGaps = tuple[int, str, Mapping[int, wire.Gap]]
+"""Batch, feed, and what is missing by its place in the batch."""
 _CLAIM_COLUMNS = tuple(field.name for field in fields(Claim))
 
 
@@ -401,14 +403,15 @@ def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
     )
 
 
-def keep_gaps(batch: int, feed: str, gaps: Mapping[int, wire.Gap]) -> None:
-    """Store what a terminal says is missing, by its place in the batch; instead of what was noted under the batch's
-    number before."""
-    Gap.objects.filter(batch=batch).delete()
-    add_gaps(batch, feed, gaps)
+def keep_gaps(told: Iterable[ToldGaps]) -> None:
+    """Store what terminals say is missing, of many batches together; instead of what was noted under the batches'
+    numbers before."""
+    told = list(told)
+    delete("gap", "batch", sorted(batch for batch, *_ in told))
+    add_gaps(told)
 
 
-def add_gaps(batch: int, feed: str, gaps: Mapping[int, wire.Gap]) -> None:
+def add_gaps(told: Iterable[ToldGaps]) -> None:
     """As `keep_gaps`, beside what is noted there."""
     Gap.objects.bulk_create(
         [
@@ -424,6 +427,7 @@ def add_gaps(batch: int, feed: str, gaps: Mapping[int, wire.Gap]) -> None:
                 trade_date=None if gap.trade_date is None else EPOCH_DATE + datetime.timedelta(days=gap.trade_date),
                 reason=_text(gap.reason, 200),
             )
+            for batch, feed, gaps in told
             for idx, gap in gaps.items()
         ],
         batch_size=500,

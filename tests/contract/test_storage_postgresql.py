@@ -429,7 +429,7 @@ class TestPostgreSQL(StorageContract):
         assert store.count("temp_market_data") == 6
 
     def test_words_of_a_terminal_are_kept_though_postgresql_knows_no_nul(self, store):
-        batch_ledger.keep_gaps(7, "krx", {0: wire.Gap(1, 2, 3, "spool\0full")})
+        batch_ledger.keep_gaps([(7, "krx", {0: wire.Gap(1, 2, 3, "spool\0full")})])
         batch_ledger.add_dead_letter(7, checksum=1, code="bad_batch", error="spool\0full", payload=b"spool\0full")
 
         assert Gap.objects.get().reason == "spool\ufffdfull"

@@ -1,6 +1,7 @@
 """What clients name into being has a limit: beyond it rows are refused and kept, and somebody is told."""
 
 import datetime
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,10 +76,17 @@ class Sender:
 
 
 def gaps_of(sender: Sender, seq: int, *gaps: wire.Gap) -> None:
-    number = batch_number(sender.stream, seq)
-    payload = wire.encode_gaps(seq, "krx", 1, list(gaps))
-    message = notifications.batch_message(number, payload, batch_ledger.now_us(), 4, None, None)
-    tasks.process_batches(batches=[message], reply_to="test")
+    batches_of_gaps(sender, {seq: list(gaps)})
+
+
+def batches_of_gaps(sender: Sender, told: dict[int, list[wire.Gap]]) -> None:
+    """Batches of gaps, by their numbers, in one message."""
+    batches = []
+    for seq, gaps in told.items():
+        payload = wire.encode_gaps(seq, "krx", 1, gaps)
+        number = batch_number(sender.stream, seq)
+        batches.append(notifications.batch_message(number, payload, batch_ledger.now_us(), 4, None, None))
+    tasks.process_batches(batches=batches, reply_to="test")
 
 
 def alarms() -> set[tuple[str, str]]:
@@ -107,6 +115,34 @@ def test_a_client_reports_so_many_gaps_a_day_and_the_rest_is_kept_as_refused(set
     assert list(Gap.objects.order_by("batch", "idx").values_list("idx", "symbol")) == [(0, ""), (1, "005930"), (0, "")]
     assert rejected() == ["quota_reached"] * 3
     assert alarms() == {("quota_reached", "gaps_per_day backfill")}
+
+
+def test_the_batches_of_a_message_share_what_is_left_of_the_quota():
+    sender = Sender(client(quotas={"gaps": 4}))
+    gaps = [wire.Gap(at, at, 1, "lost") for at in range(2)]
+
+    batches_of_gaps(sender, {1: gaps, 2: [wire.Gap(0, 0, 1, "lost", "000660"), *gaps], 3: gaps})
+
+    assert [number & 0xFFFFFFFF for number in Gap.objects.order_by("batch", "idx").values_list("batch", flat=True)] == [
+        1, 1, 2, 2,
+    ]  # fmt: skip
+    assert rejected() == ["symbol_unknown", "quota_reached", "quota_reached"]
+
+
+def test_gaps_are_counted_and_kept_for_all_batches_of_a_message_at_once():
+    sender = Sender(client(quotas={"gaps": 1000}))
+    gaps = [wire.Gap(1, 2, 1, "lost", "005930")]
+    gaps_of(sender, 1, *gaps)
+
+    with CaptureQueriesContext(connection) as of_one:
+        gaps_of(sender, 2, *gaps)
+    with CaptureQueriesContext(connection) as of_four:
+        batches_of_gaps(sender, dict.fromkeys(range(3, 7), gaps))
+
+    statements = [sum("gap" in re.findall(r"\w+", one["sql"]) for one in asked) for asked in (of_one, of_four)]
+    assert statements == [statements[0]] * 2
+    assert statements[0] > 0
+    assert Gap.objects.count() == 6
 
 
 def test_gaps_that_are_sent_again_at_the_limit_are_none_too_many():
