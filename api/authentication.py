@@ -156,8 +156,11 @@ def _client(request: Request, key_id: str, secret: str) -> tuple[Client | ApiKey
 
 def _counted(request: Request, client: Client | ApiKey) -> tuple[Client | ApiKey, str]:
     """The client or named key, unless it asks too often. Each named key has a count of its own."""
-    who = f"key:{client.pk}" if isinstance(client, Client) else f"key:named:{client.pk}"
-    rate = rates.of_known(request, who, client.rate_limit)
+    if isinstance(client, Client):
+        who, name = f"key:{client.pk}", f"client {client.name}"
+    else:
+        who, name = f"key:named:{client.pk}", f"key {client.key_id}"
+    rate = rates.of_known(request, who, name, client.rate_limit)
     if rate.exceeded:
         raise exceptions.Throttled(rate.reset_s, "too many requests")
     return client, client.key_id

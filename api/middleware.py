@@ -140,9 +140,9 @@ class RateLimit:
         address = authentication.address_of(request)
         try:
             if request.user.is_authenticated:
-                return rates.of_known(request, f"user:{request.user.pk}")
+                return rates.of_known(request, f"user:{request.user.pk}", f"user {request.user.get_username()}")
         except DatabaseError:  # whose session it is cannot be found out now
             return rates.of_stranger(request, address)
         if authentication.page_cookie_valid(request.COOKIES.get(authentication.PAGE_COOKIE, "")):
-            return rates.of_known(request, f"page:{caller(address)}")
+            return rates.of_known(request, f"page:{caller(address)}", "visitors of the page")
         return rates.of_stranger(request, address)

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from api import counters
 from marketdata import metrics
+from marketdata.limits import reached
 from marketdata.limits.unauthenticated import caller
 
 WINDOW_S = 60
@@ -28,9 +29,14 @@ class Rate:
     exceeded: bool
 
 
-def of_known(request: HttpRequest | Request, who: str, limit: int | None = None) -> Rate:
-    """One request more of somebody known, such as "key:7"; `limit` is one of its own."""
-    return _take(request, who, limit or settings.API_RATE_LIMIT)
+def of_known(request: HttpRequest | Request, who: str, name: str, limit: int | None = None) -> Rate:
+    """One request more of somebody known, such as "key:7"; `name` is for people, `limit` is one of its own."""
+    rate = _take(request, who, limit or settings.API_RATE_LIMIT)
+    if rate.exceeded:
+        told = f"more than {rate.limit:,} requests a minute by {name}: the rest is answered with 429."
+        setting = "its own limit" if limit else "API_RATE_LIMIT"
+        reached.tell(f"requests {name}", f"{told} If that is on purpose, raise {setting}")
+    return rate
 
 
 def of_stranger(request: HttpRequest, address: str) -> Rate:

@@ -28,6 +28,7 @@ from ingest.outages import Outages
 from ingest.registry import Registry
 from ingest.sessions import Sessions
 from marketdata import metrics
+from marketdata.limits import reached
 from marketdata.realtime import live_state, redis_health
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ CLOCK_STEP_US = 50_000  # a change worth writing down
 SEVERAL = 3
 CLOCK_OFFSET = "its clock is {:.1f} s {} this server's: set it by NTP. Events too far from their capture are refused"
 SERVER_CLOCK = "the clocks of all {} terminals are far from this server's, so it is probably this one: set it by NTP"
+TERMINALS_FULL = (
+    "{:,} clients are connected, as many as may be, and others are turned away. Raise INGEST_MAX_CLIENTS, or start"
+    " another ingest server"
+)
 STORAGE_FAILING = "{}. {} batches wait, nothing is lost; they are stored when it works again"
 
 
@@ -124,6 +129,9 @@ class Server:
             elif self.delivery.in_flight.has_settled:
                 self.alarms.set("storage_failing", "")
             self._watch_clocks()
+            clients = len(self.registry.members)
+            full = TERMINALS_FULL.format(clients) if clients >= self.limits.max_clients else ""
+            self.alarms.set(reached.CODE, full, subject=f"terminals {self.host}")
             if self.alarms.pending(time.monotonic()):
                 await self._loop.run_in_executor(None, self.alarms.write, time.monotonic())
 

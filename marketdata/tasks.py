@@ -11,7 +11,7 @@ from django.conf import settings
 
 from marketdata import alarms, backups, doctor, metrics
 from marketdata.archive import exports
-from marketdata.limits import quotas
+from marketdata.limits import quotas, reached
 from marketdata.maintenance import leases, retention, rollover
 from marketdata.realtime import cache_tables
 from marketdata.storage import storage
@@ -29,7 +29,7 @@ def roll_over(**_: object) -> None:
     with storage().long_running():
         rollover.run_due()
     quotas.watch()
-    for code in ("feed_refused", "scope_refused"):
+    for code in ("feed_refused", "scope_refused", reached.CODE):
         alarms.resolve_old(code, QUIET)
     active = alarms.active()
     for code in sorted({alarm.code for alarm in active} | set(_shown)):

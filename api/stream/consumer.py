@@ -143,19 +143,22 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         elif refused:
             self.subscriber.end(*next(iter(refused.values())))
         elif identity is not None:
-            self._admit(identity)
+            if not self._admit(identity):
+                await door.tell_full(self._door.most)
+                self.subscriber.end(406, "connection limit exceeded")
         elif required:
             self.subscriber.end(402, "auth failed")
 
-    def _admit(self, identity: Identity) -> None:
+    def _admit(self, identity: Identity) -> bool:
+        """Let a reader in; False if there is no room."""
         if self._deadline is not None:
             self._deadline.cancel()
         if self.subscriber.ending is not None:
-            return
-        if self._door.add_reader(self.subscriber, identity):
+            return True
+        is_in = self._door.add_reader(self.subscriber, identity)
+        if is_in:
             self.subscriber.tell(T="success", msg="authenticated")
-        else:
-            self.subscriber.end(406, "connection limit exceeded")
+        return is_in
 
     def _same_origin(self) -> bool:
         secure = self.scope.get("scheme") == "wss"

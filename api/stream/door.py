@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from api import access, authentication, tickets
 from api.stream.subscriber import Identity, Subscriber
 from marketdata import connections, metrics
+from marketdata.limits import reached
 from marketdata.limits.unauthenticated import Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,12 @@ async def asked(question: Callable[..., T], *given: Any) -> T:
     moment. It may be asked twice."""
     answer: T = await database_sync_to_async(lambda: connections.steadily(lambda: question(*given)))()
     return answer
+
+
+async def tell_full(most: int) -> None:
+    """Raise the alarm that a reader found no room."""
+    told = f"{most:,} readers' sockets are open in a web process, as many as may be, and others are turned away. Raise"
+    await database_sync_to_async(reached.tell)("websockets", f"{told} WS_MAX_CONNECTIONS, or start another web process")
 
 
 def refusals(known: Iterable[tuple[Identity, str]]) -> dict[tuple[Identity, str], tuple[int, str]]:

@@ -8,6 +8,8 @@ from django.test import Client as Browser
 
 from api import authentication, counters, login_throttle
 from api.counters import LocalWindows
+from marketdata import alarms
+from marketdata.models import Alarm
 from marketdata.realtime import live_state
 from tests.integration.serving import serving
 
@@ -116,8 +118,9 @@ def test_a_process_counts_a_bounded_number_of_names_and_the_rest_together():
 # --- requests --------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_has_so_many_requests_a_minute_and_is_told(serving, settings):
+def test_a_key_has_so_many_requests_a_minute_and_is_told(serving, settings, monkeypatch):
     settings.API_RATE_LIMIT = 3
+    monkeypatch.setattr(alarms, "told", {})
 
     answers = [serving.get("/v2/symbols") for _ in range(4)]
 
@@ -127,6 +130,9 @@ def test_a_key_has_so_many_requests_a_minute_and_is_told(serving, settings):
     assert 0 <= int(answers[0]["X-RateLimit-Reset"]) - time.time() <= 61
     assert answers[3].json()["code"] == 42910000
     assert 0 < int(answers[3]["Retry-After"]) <= 60
+    (alarm,) = Alarm.objects.filter(code="limit_reached")
+    assert alarm.subject == "requests client reader"
+    assert "API_RATE_LIMIT" in alarm.message
 
 
 def test_strangers_use_up_their_own_requests_only(serving, settings, boss):

@@ -19,6 +19,7 @@ from ingest.rights import Rights
 from marketdata import alarms as alarms_module
 from marketdata import tasks as upkeep
 from marketdata.ledger import batch_ledger
+from marketdata.limits import reached
 from marketdata.models import (
     Alarm,
     Client,
@@ -196,8 +197,9 @@ def test_a_scope_that_is_widened_counts_from_the_next_batch():
 
 def test_a_refusal_that_came_to_an_end_is_no_alarm_any_more():
     Sender(client("toy", source="SIMULATOR")).send({})
+    reached.tell("websockets", "there is no room")
     upkeep.roll_over()
-    assert alarms() == {("feed_refused", "toy krx")}
+    assert alarms() == {("feed_refused", "toy krx"), ("limit_reached", "websockets")}
     Alarm.objects.update(seen_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=11))
 
     upkeep.roll_over()

@@ -12,6 +12,8 @@ import websockets
 from api.stream import shared
 from api.threads import Application
 from marketdata.limits.unauthenticated import Unauthenticated
+from marketdata.models import Alarm
+from terminals import wire
 from tests.integration.serving import PATIENCE_S, connect, hub, serving
 from tests.integration.test_ingest import certificate, secure
 from tests.integration.test_stream_served import _web
@@ -67,6 +69,25 @@ def test_the_older_connections_of_an_address_give_way_and_are_told(road):
             heard += piece
 
         assert b"too_many_connections" in heard
+
+
+def test_one_terminal_more_than_there_may_be_is_turned_away_with_an_alarm_until_there_is_room(road, monkeypatch):
+    monkeypatch.setenv("INGEST_MAX_CLIENTS", "1")
+    standing = Alarm.objects.filter(code="limit_reached", cleared_at=None)
+    road.ingest()
+    first, second = road.terminal("first"), road.terminal("second")
+    first.login()
+
+    second.say(second.hello())
+    told = second.until_closed()
+
+    assert [one.code for one in told if isinstance(one, wire.Error)] == ["too_many_connections"]
+    road.until(standing.exists, seconds=60, what="the alarm")
+    assert "INGEST_MAX_CLIENTS" in standing.get().message
+    first.close()
+    road.until(lambda: not standing.exists(), seconds=60, what="the alarm's end")
+    with road.terminal("second") as again:
+        again.login()
 
 
 def test_a_terminal_logs_in_by_tls_while_handshakes_that_never_come_fill_the_limit(secure, certificate):

@@ -11,7 +11,8 @@ from django.test import Client as Browser
 
 from api.authentication import KEY_HEADER, SECRET_HEADER
 from api.stream import consumer, requests, shared
-from marketdata.models import Client
+from marketdata import alarms
+from marketdata.models import Alarm, Client
 from tests.integration.serving import KIS, PATIENCE_S, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US
 
@@ -201,7 +202,8 @@ async def test_the_oldest_socket_of_a_key_makes_room_and_is_told(serving, hub):
         await second.subscribe(trades=["*"])
 
 
-async def test_there_is_a_limit_to_all_readers(serving, hub):
+async def test_there_is_a_limit_to_all_readers(serving, hub, monkeypatch):
+    monkeypatch.setattr(alarms, "told", {})
     shared.shared()[1].most = 1
     other, secret = await beside(lambda: Client.objects.create_with_secret(name="other"))
     async with serving.socket() as first, serving.socket() as second:
@@ -212,6 +214,9 @@ async def test_there_is_a_limit_to_all_readers(serving, hub):
 
         assert (heard[-1]["code"], code) == (406, 4406)
         await first.subscribe(trades=["*"])
+        alarm = await beside(lambda: Alarm.objects.get(code="limit_reached"))
+        assert alarm.subject == "websockets"
+        assert "WS_MAX_CONNECTIONS" in alarm.message
 
 
 async def test_a_revoked_key_is_let_go(serving, hub, monkeypatch):
