@@ -12,6 +12,8 @@ from django.core import checks
 
 
 class AdminConfig(SimpleAdminConfig):
+    default_site = "api.adminsite.AdminSite"
+
     def ready(self) -> None:
         checks.register(check_dependencies, checks.Tags.admin)
         checks.register(check_pages, checks.Tags.admin)

@@ -211,13 +211,13 @@ class MayRead(BasePermission):
         return access.may_read(request.user)
 
 
-class StaffOrClient(BasePermission):
-    """As MayRead, but the public page is not enough."""
+class MayInspect(BasePermission):
+    """For metrics and what is in memory: the public page is not enough."""
 
-    message = "this needs a key or a login"
+    message = "this needs a key, or a login whose role may inspect"
 
     def has_permission(self, request: Request, view: object) -> bool:
-        return access.may_read(request.user) and not isinstance(request.user, Visitor)
+        return access.may_inspect(request.user)
 
 
 class ReadsEverything(BasePermission):

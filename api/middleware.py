@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Callable
 
@@ -12,19 +13,26 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
-from api import access, authentication, errors, rates, urls
+from api import access, authentication, errors, rates, sessions, urls
 from marketdata.limits.unauthenticated import caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # Styles in attributes are what the chart and the REST framework's pages use; scripts come from files only.
-_POLICY = (
+_CONTENT = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
     " object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+# Django's SecurityMiddleware adds Referrer-Policy, Cross-Origin-Opener-Policy and Strict-Transport-Security.
+_POLICIES = {
+    "Content-Security-Policy": _CONTENT,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
 
 class Envelope:
-    """X-Request-ID (the caller's own when it is a plain word) and Content-Security-Policy."""
+    """X-Request-ID (the caller's own when it is a plain word) and what a browser may do with an answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -35,7 +43,8 @@ class Envelope:
         request.request_id = request_id  # type: ignore[attr-defined]  # read by api.errors
         response = self._get_response(request)
         response["X-Request-ID"] = request_id
-        response.setdefault("Content-Security-Policy", _POLICY)
+        for name, policy in _POLICIES.items():
+            response.setdefault(name, policy)
         return response
 
 
@@ -48,6 +57,18 @@ class Asking:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with access.answering(request):
             return self._get_response(request)
+
+
+class IdleTimeout:
+    """A login that is used lives on; one that is not ends."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        sessions.keep_alive(request.session, time.time())
+        return response
 
 
 class NoNul:

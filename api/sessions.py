@@ -1,11 +1,19 @@
-"""Login sessions in the database, found by a hash of the cookie: whoever reads the table cannot become anybody."""
+"""Login sessions in the database, found by a hash of the cookie: whoever reads the table cannot become anybody. One
+that is not used for SESSION_IDLE_S ends."""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.models import Session
+from django.db import DatabaseError
+from django.http import HttpRequest
 from django.utils import timezone
 
 
@@ -57,3 +65,45 @@ class SessionStore(db.SessionStore):
         key = session_key or self.session_key
         if key is not None:
             await super().adelete(row_of(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A session of a person: the key of its row, which is no cookie, and what was noted at the login."""
+
+    row: str
+    began: str
+    address: str
+    agent: str
+    ends_at: datetime.datetime
+    is_this: bool
+
+
+def note_login(request: HttpRequest) -> None:
+    """Keep with a new login when, from where and with what, so that its owner knows it again."""
+    request.session["began"] = timezone.localtime().strftime("%Y-%m-%d %H:%M")
+    request.session["address"] = str(request.META.get("REMOTE_ADDR") or "")
+    request.session["agent"] = request.headers.get("User-Agent", "")[:200]
+
+
+def of_person(person: int, cookie: str | None) -> list[Login]:
+    """The sessions of a person that have not ended, the newest first; `cookie` marks the one that asks. The table names
+    nobody, so every row of it is opened."""
+    found = []
+    for row in Session.objects.filter(expire_date__gt=timezone.now()).order_by("-expire_date"):
+        kept = row.get_decoded()
+        if kept.get(SESSION_KEY) == str(person):
+            began, address, agent = (str(kept.get(name, "")) for name in ("began", "address", "agent"))
+            is_this = cookie is not None and row.pk == row_of(cookie)
+            found.append(Login(row.pk, began, address, agent, row.expire_date, is_this))
+    return found
+
+
+def keep_alive(session: Any, now: float) -> None:
+    """Let a login that is in use begin its idle time anew, written at most once in a twentieth of it."""
+    try:
+        is_login = session.accessed and SESSION_KEY in session
+    except DatabaseError:  # it could not be looked up before, and the answer is there by now
+        return
+    if is_login and now - float(session.get("used", 0.0)) > settings.SESSION_COOKIE_AGE / 20:
+        session["used"] = now

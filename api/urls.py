@@ -10,6 +10,7 @@ from django.views.i18n import JavaScriptCatalog, set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from api import schema  # noqa: F401 - its extensions register themselves
+from api.views.account import AccountView
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, SymbolBarsView
 from api.views.calendar import CalendarView, ClockView
@@ -94,6 +95,7 @@ not_offered = [
 admin.autodiscover()
 urlpatterns = [
     path("", page, name="page"),
+    path("account", AccountView.as_view(), name="account"),
     path("language", set_language, name="language"),
     path("texts.js", never_cache(JavaScriptCatalog.as_view()), name="texts"),
     path("healthz", healthz, name="healthz"),

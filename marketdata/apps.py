@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from django.apps import AppConfig
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 from marketdata.maintenance import before_drop
@@ -18,6 +19,7 @@ class MarketdataConfig(AppConfig):
     def ready(self) -> None:
         connection_created.connect(notice_silence)
         before_drop.connect(archive_first)
+        post_migrate.connect(make_roles, sender=self)
 
 
 def notice_silence(connection: BaseDatabaseWrapper, **_: object) -> None:
@@ -32,3 +34,10 @@ def archive_first(*, table: str, dates: Sequence[datetime.date], progress: Calla
     from marketdata.archive import exports  # only whoever drops something waits for it
 
     exports.make_beside(table, dates, progress=progress)
+
+
+def make_roles(**_: object) -> None:
+    """Receives Django's signal after migrate, when all permissions are there: the groups of the roles."""
+    from marketdata.reference import roles  # its models are there only now
+
+    roles.make_groups()

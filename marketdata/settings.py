@@ -29,7 +29,7 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
 BEHIND_TLS = env.boolean("BEHIND_TLS", False)
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked on this machine, past the proxy
-SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 31_536_000, low=0, high=63_072_000) if BEHIND_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES", ["127.0.0.1", "::1"] if BEHIND_TLS else [])
 X_FRAME_OPTIONS = "DENY"
@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "api.middleware.IdleTimeout",
     "api.middleware.Asking",
     "api.middleware.RateLimit",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -83,6 +84,7 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "api.urls"
 SESSION_ENGINE = "api.sessions"
+SESSION_COOKIE_AGE = int(env.seconds("SESSION_IDLE_S", 43_200.0, low=60.0, high=2_592_000.0))
 CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
 ASGI_APPLICATION = "api.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

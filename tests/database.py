@@ -48,6 +48,7 @@ TABLES = (
     "symbol",
     "feed WHERE created_by_id IS NOT NULL",  # the others come with the migrations
     "api_key",
+    "read_rule",
     "client",
 )
 NAME = "naru_road"

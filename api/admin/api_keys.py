@@ -1,4 +1,4 @@
-"""Named keys: issued, rotated and revoked, each noted in the log. A secret is on one page, once."""
+"""Named keys, issued, rotated and revoked, and which feeds roles and people read. A secret is on one page, once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from api import authentication
 from api.admin.clients import secret_page
-from marketdata.models import ApiKey
+from marketdata.models import ApiKey, ReadRule
 from marketdata.reference import api_keys
 
 OVERLAP_H = 24
@@ -105,3 +105,11 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         authentication.forget()
         self.log_change(request, key, f"secret renewed; the one of before works for {hours} h")
         return secret_page(self, request, key, secret)
+
+
+@admin.register(ReadRule)
+class ReadRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    list_display = ("group", "user", "feeds")
+    list_display_links = ("group", "user")
+    list_select_related = ("group", "user")
+    autocomplete_fields = ("group", "user")

@@ -92,7 +92,10 @@ class FeedOwnerAdmin(site.ReadOnly):
 
     @admin.action(description=_("Release: the next who sends it owns it"), permissions=("change_owner",))
     def release(self, request: HttpRequest, chosen: QuerySet[FeedOwner]) -> None:
+        released = [one for one in chosen.select_related("client") if one.client is not None]
         count = owners.release_rows(chosen)
+        for owner in released:
+            self.log_change(request, owner, f"released from {owner.client}")
         text = _("%(count)d released; workers follow within seconds.") % {"count": count}
         self.message_user(request, text, messages.SUCCESS)
 

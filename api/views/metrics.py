@@ -12,14 +12,14 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from api.authentication import BasicKeyAuthentication, KeyAuthentication, StaffOrClient
+from api.authentication import BasicKeyAuthentication, KeyAuthentication, MayInspect
 from api.renderers import JSONRenderer
 from marketdata import metrics
 
 
 class MetricsView(APIView):
     authentication_classes = (BasicKeyAuthentication, KeyAuthentication, SessionAuthentication)
-    permission_classes = (StaffOrClient,)
+    permission_classes = (MayInspect,)
     renderer_classes = (JSONRenderer,)  # of errors; the metrics themselves are text
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[JSONRenderer, str]:

@@ -13,6 +13,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from api import access, authentication, login_throttle
+from marketdata.reference import roles
 
 
 @require_safe
@@ -23,7 +24,11 @@ def page(request: HttpRequest) -> HttpResponse:
     known = access.may_read(request.user)
     if not known and not settings.PAGE_PUBLIC:
         return redirect_to_login(request.get_full_path())
-    response = render(request, "api/page.html", {"user": request.user if known else None})
+    response = render(
+        request,
+        "api/page.html",
+        {"user": request.user if known else None, "operates": access.may(request.user, roles.OPERATE)},
+    )
     if not known:
         response.set_cookie(
             authentication.PAGE_COOKIE, authentication.page_cookie(), max_age=authentication.PAGE_COOKIE_S,

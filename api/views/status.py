@@ -13,13 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import jsontext, response_schemas
+from api import access, jsontext, response_schemas
 from api.serializers import NoQuery
 from celery_app import QUEUES
 from marketdata import alarms
 from marketdata.maintenance import dropped, rollover
 from marketdata.models import BackupRun, IngestBatch, IngestStream, RolloverRun, Source, Symbol
 from marketdata.realtime import broker, feed, live_state
+from marketdata.reference import roles
 from marketdata.storage import storage
 from marketdata.types.ticks import STREAM_SHIFT
 
@@ -165,7 +166,7 @@ class StatusView(APIView):
         if time.monotonic() - _kept[0] > KEEP_S:
             _kept = (time.monotonic(), read())
         shown = _kept[1]
-        if not getattr(request.user, "is_staff", False):
+        if not access.may(request.user, roles.OPERATE):
             told = [{**one, "message": ""} for one in shown["upkeep"]["alarms"]]  # it may name addresses and users
             shown = {
                 **shown,

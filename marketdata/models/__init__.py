@@ -1,6 +1,6 @@
 """The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
-from marketdata.models.access import ApiKey
+from marketdata.models.access import ApiKey, ReadRule
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
@@ -49,6 +49,7 @@ __all__ = [
     "MarketDataTick",
     "MarketEvent",
     "OrderBook",
+    "ReadRule",
     "RolloverRun",
     "Source",
     "StockPrice",

@@ -15,6 +15,37 @@ from marketdata.models.reference import Client, validate_feeds
 from marketdata.types import scopes
 
 
+class ReadRule(models.Model):
+    """Which feeds a role or a person may read. Rules of the person count before those of the roles; who has none reads
+    every feed."""
+
+    group = models.ForeignKey(
+        "auth.Group", on_delete=models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("role")
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+",
+        verbose_name=_("person"),
+    )  # fmt: skip
+    feeds = models.CharField(
+        _("feeds that may be read"), max_length=400, validators=[validate_feeds],
+        help_text=_("Names separated by blanks, sim* for all that begin so, * for any."),
+    )  # fmt: skip
+
+    class Meta:
+        db_table = "read_rule"
+        ordering: ClassVar = ["id"]
+        verbose_name = verbose_name_plural = _("Reading rule")
+
+    def __str__(self) -> str:
+        return f"{self.user or self.group}: {self.feeds}"
+
+    def clean(self) -> None:
+        """ValidationError unless it is of one role or of one person."""
+        if (self.group_id is None) == (self.user_id is None):
+            raise ValidationError(_("A rule is for one role or for one person."))
+        self.feeds = scopes.tidy(self.feeds)
+
+
 class ApiKey(models.Model):
     """A key that reads, within what its owner may read. Of the secret only a SHA-256 is kept: 32 random bytes need no
     slow one. After a rotation the secret of before works until `previous_until`."""

@@ -229,6 +229,13 @@ class Feed(models.Model):
     class Meta:
         db_table = "feed"
         ordering: ClassVar = ["name"]
+        # Of people, beside those of single tables; which role has which: marketdata/reference/roles.py.
+        permissions: ClassVar = [
+            ("read_data", "May read market data"),
+            ("inspect", "May read metrics and what is in memory"),
+            ("own_keys", "May have API keys of their own"),
+            ("operate", "May enter the administration"),
+        ]
         verbose_name = verbose_name_plural = _("Feed")
 
     def __str__(self) -> str:

@@ -1,0 +1,38 @@
+"""The timetable, as django-celery-beat shows it: what is done with many tasks at once is noted in the log as well, and
+the page needs no script within itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django_celery_beat.admin import PeriodicTaskAdmin
+from django_celery_beat.models import PeriodicTask
+
+NOTED = ("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks")
+
+admin.site.unregister(PeriodicTask)
+
+
+@admin.register(PeriodicTask)
+class TimetableAdmin(PeriodicTaskAdmin):  # type: ignore[misc]  # the package has no types
+    change_form_template = "api/admin/periodic_task.html"
+
+    class Media:
+        js = ("api/periodic_task.js",)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> HttpResponseBase | None:
+        action = request.POST.get("action", "")
+        everything = (
+            queryset
+            if request.POST.get("select_across") == "1"
+            else queryset.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
+        )
+        chosen: list[Any] = list(everything) if action in NOTED else []
+        response: HttpResponseBase | None = super().response_action(request, queryset)
+        for task in chosen if response is not None else ():
+            self.log_change(request, task, action)
+        return response
