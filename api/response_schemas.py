@@ -260,6 +260,13 @@ class Error(serializers.Serializer[Any]):
     request_id = serializers.CharField()
 
 
+class UdfError(Error):
+    """As the charting library reads it."""
+
+    s = serializers.ChoiceField(choices=["error"])
+    errmsg = serializers.CharField()
+
+
 class Ticket(serializers.Serializer[Any]):
     ticket = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="seconds")

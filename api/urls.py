@@ -10,6 +10,7 @@ from django.views.i18n import JavaScriptCatalog, set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from api import schema  # noqa: F401 - its extensions register themselves
+from api.views import udf
 from api.views.account import AccountView
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, SymbolBarsView
@@ -92,6 +93,14 @@ not_offered = [
     for rest in ("", "/<path:rest>")
 ]
 
+_CHARTING = {
+    "config": udf.ConfigView, "time": udf.TimeView, "symbols": udf.SymbolInfoView, "symbol_info": udf.GroupView,
+    "search": udf.SearchView, "history": udf.HistoryView, "quotes": udf.QuotesView, "marks": udf.MarksView,
+    "timescale_marks": udf.TimescaleMarksView,
+}  # fmt: skip
+charting = [path(name, view.as_view(), name=f"udf-{name}") for name, view in _CHARTING.items()]
+charting_of_feed = [path(name, view.as_view(schema=None), name=f"udf-feed-{name}") for name, view in _CHARTING.items()]
+
 admin.autodiscover()
 urlpatterns = [
     path("", page, name="page"),
@@ -105,6 +114,8 @@ urlpatterns = [
     path("v2/", include(v2)),
     path("v1beta1/", include(v1beta1)),
     *not_offered,
+    path("udf/", include(charting)),
+    path("udf/<str:feed>/", include(charting_of_feed)),
     path("admin/login/", Login.as_view()),
     path("admin/", admin.site.urls),
 ]

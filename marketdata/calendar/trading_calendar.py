@@ -276,14 +276,14 @@ class Calendar:
 
     def is_open(self, time_us: int, venue: str | None = None) -> bool:
         """Whether trades may be printed at that moment, at one venue or at any."""
-        return any(start <= time_us < end for start, end in self._trading(self.trade_date(time_us), venue))
+        return any(start <= time_us < end for start, end in self.trading_hours(self.trade_date(time_us), venue))
 
     def next_open(self, time_us: int, venue: str | None = None) -> int:
         """The first moment after this one at which trading begins, at one venue or at any. LookupError if there is none
         for LONGEST_CLOSURE days."""
         date = self.trade_date(time_us)
         for _ in range(LONGEST_CLOSURE):
-            for start, _end in self._trading(date, venue):
+            for start, _end in self.trading_hours(date, venue):
                 if start > time_us:
                     return start
             date += DAY
@@ -303,11 +303,11 @@ class Calendar:
         hours = self.regular_hours(date)
         if hours is not None:
             return self._instant(date, hours[0]), self._instant(date, hours[1])
-        return None if self.base.hours else next(iter(self._trading(date, None)), None)
+        return None if self.base.hours else next(iter(self.trading_hours(date, None)), None)
 
     def trading_times(self, date: datetime.date) -> tuple[int, int] | None:
         """From the first to the last moment of a date at which trades may be printed, at any venue. None: closed."""
-        stretches = self._trading(date, None)
+        stretches = self.trading_hours(date, None)
         return (stretches[0][0], stretches[-1][1]) if stretches else None
 
     def next_regular(self, time_us: int) -> tuple[int, int]:
@@ -341,8 +341,9 @@ class Calendar:
                 )
         return sorted(spans, key=lambda span: (span.start_us, span.end_us))
 
-    def _trading(self, date: datetime.date, venue: str | None) -> list[tuple[int, int]]:
-        """The stretches of a date in which trades are printed: phases that touch or overlap are one."""
+    def trading_hours(self, date: datetime.date, venue: str | None) -> list[tuple[int, int]]:
+        """The stretches [start_us, end_us) of a date in which trades are printed, at one venue or at any: phases that
+        touch or overlap are one."""
         if not self.base.hours:
             whole = self._instant(date, -self._shift), self._instant(date + DAY, -self._shift)
             return [whole] if self.is_session(date) else []

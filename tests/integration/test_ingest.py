@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -251,7 +252,8 @@ def test_redis_may_go_and_come_back_and_nothing_is_lost(road, redis_server):
 
 @contextmanager
 def database_away(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The server killed; or the SQLite file held by a writer who does not let go."""
+    """The server killed; or the SQLite file held by a writer who does not let go. The road's terminals go on saying
+    that they live while the server starts again, which may take long."""
     if connection.vendor != "sqlite":
         server = request.getfixturevalue(f"{request.getfixturevalue('vendor')}_server")
         connection.close()
@@ -259,7 +261,10 @@ def database_away(request: pytest.FixtureRequest) -> Iterator[None]:
         try:
             yield
         finally:
-            server.start()
+            with ThreadPoolExecutor(1) as aside:
+                starting = aside.submit(server.start)
+                request.getfixturevalue("road").until(starting.done, seconds=240, what="the database started again")
+                starting.result()
     else:
         with contextlib.closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as raw:
             raw.execute("BEGIN IMMEDIATE")

@@ -53,13 +53,20 @@ def free_port() -> int:
     raise RuntimeError(f"no free port between {PORTS.start} and {PORTS.stop}")
 
 
-def temporary_folder(purpose: str) -> Path:
-    """A new folder; those that killed processes could not remove go now."""
+_MEMORY = Path("/dev/shm")
+_ROOM = 6 << 30  # two servers of a suite need less than half of it
+
+
+def temporary_folder(purpose: str, *, in_memory: bool = False) -> Path:
+    """A new folder; those that killed processes could not remove go now. With `in_memory`, and where there is room for
+    it, fsync costs nothing there: for tests that kill processes, not machines."""
     base = Path(tempfile.gettempdir())
-    for folder in base.glob("naru-srv-*"):
+    for folder in [*base.glob("naru-srv-*"), *_MEMORY.glob("naru-srv-*")]:
         owner = folder.name.split("-")[2]
         if owner.isdigit() and not Path("/proc", owner).exists():
             shutil.rmtree(folder, ignore_errors=True)
+    if in_memory and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+        base = _MEMORY
     return Path(tempfile.mkdtemp(prefix=f"naru-srv-{os.getpid()}-{purpose}-", dir=base))
 
 
