@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analytics import days, timeframes
+from analytics import days, sessions, timeframes
 from analytics.timeframes import DateFrame
 from marketdata.calendar import trading_dates
+from marketdata.calendar.trading_calendar import Session
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
 from marketdata.models import RolloverRun
@@ -66,11 +67,18 @@ def read(
     limit: int,
     ascending: bool = True,
     fill: bool = False,
+    session: Session | None = None,
 ) -> tuple[DailyBars, bool]:
     """(daily candles with start <= trade_date < end in the order asked for, at most `limit`; whether there are no
     more). Fewer than `limit` with more to come where too many days would have to be made from minute candles. With
-    `fill` a day with minute bars of a vendor is made from these and the rest of ours."""
+    `fill` a day with minute bars of a vendor is made from these and the rest of ours. With `session` days are made of
+    that part of their minute candles, as long as these are kept."""
     limit = min(limit, MOST_DATES)
+    if session is not None:
+        return _read_session(
+            symbol, feed, market, [date for date in known.known if start <= date < end], session,
+            limit=limit, ascending=ascending, fill=fill,
+        )  # fmt: skip
     stored = storage().read_daily(symbol, feed, start, end, limit=limit, ascending=ascending)
     rows = {row[0]: row for row in daily_bars.rows(stored)}
     complete = len(stored) < limit
@@ -100,6 +108,33 @@ def read(
         beyond = (found[MOST_MADE] - EPOCH_DATE).days
         ordered, complete = [row for row in ordered if (row[0] < beyond) == ascending and row[0] != beyond], False
     return daily_bars.from_rows(symbol, feed, ordered[:limit]), complete and len(ordered) <= limit
+
+
+def _read_session(
+    symbol: str,
+    feed: str,
+    market: str,
+    dates: list[datetime.date],
+    session: Session,
+    *,
+    limit: int,
+    ascending: bool,
+    fill: bool,
+) -> tuple[DailyBars, bool]:
+    """As `read`, of a part of each day: its open, high, low and close are those of the part."""
+    found = set(storage().minute_dates(symbol, feed, dates)) if dates else set()
+    if fill and dates:
+        found |= vendor_minutes.dates(symbol, feed, dates[0], dates[-1] + datetime.timedelta(days=1))
+    rows: list[tuple[int, ...]] = []
+    for date in sorted(found, reverse=not ascending):
+        if len(rows) == limit:
+            return daily_bars.from_rows(symbol, feed, rows), False
+        minutes = storage().read_day_minutes(date, feed, symbol)
+        if fill:
+            minutes = vendor_minutes.in_place_of(minutes, vendor_minutes.read_date(symbol, feed, date))
+        made = days.build(minutes.take(sessions.within(minutes, market, session)), date, None)
+        rows += daily_bars.rows(made)
+    return daily_bars.from_rows(symbol, feed, rows), True
 
 
 _N = daily_bars.COLUMNS.index("n")

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analytics import series_days, timeframes
+from analytics import adjustment, series_days, sessions, timeframes
+from analytics.adjustment import Factor
 from analytics.timeframes import DateFrame, Timeframe
 from marketdata.calendar import trading_dates
+from marketdata.calendar.trading_calendar import Session
+from marketdata.reference.corporate_actions import Held
 from marketdata.storage import TickKey, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import minute_bars
+from marketdata.types import daily_bars, minute_bars
+from marketdata.types import ticks as ticks_module
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
@@ -49,6 +53,26 @@ class Series:
     shift_s: int
     first_us: int
     last_us: int
+    held: tuple[Held, ...] = ()
+    """The codes under which it is stored, oldest first; its own when there are none."""
+    factors: tuple[Factor, ...] = ()
+    """What its candles are adjusted for."""
+
+    def codes(self, start_us: int, end_us: int, *, ascending: bool = True) -> list[tuple[str, int, int]]:
+        """(code, start, end) of the stretches of [start_us, end_us) in the order asked for."""
+        if not self.held:
+            return [(self.symbol, start_us, end_us)]
+        found = []
+        for one in self.held:
+            start = start_us if one.start is None else max(start_us, self._begins_us(one.start))
+            end = end_us if one.end is None else min(end_us, self._begins_us(one.end))
+            if start < end:
+                found.append((one.code, start, end))
+        return found if ascending else found[::-1]
+
+    def _begins_us(self, date: datetime.date) -> int:
+        """When a trading date begins."""
+        return timeframes.midnight_us((date - EPOCH_DATE).days, self.timezone) - self.shift_s * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +135,7 @@ def read_ticks(
     found: list[tuple[Series, Ticks]] = []
     left = limit
     for one, key in _remaining(series, after, ascending):
-        ticks = storage().read_ticks(
-            one.symbol, one.feed, one.first_us, one.last_us + 1,
-            kind=int(kind), after=key, limit=left + 1, ascending=ascending,
-        )  # fmt: skip
+        ticks = _ticks(one, kind, key, left + 1, ascending)
         more = len(ticks) > left
         if more:
             ticks = ticks.take(np.arange(left))
@@ -138,6 +159,19 @@ def read_books(one: Series, *, after: TickKey | None, limit: int, ascending: boo
     return BookPage(found[:limit], TickKey(one.symbol, last.time_us, last.tick_id))
 
 
+def _ticks(one: Series, kind: wire.Kind, after: TickKey | None, limit: int, ascending: bool) -> Ticks:
+    """At most `limit` ticks of a series in the order asked for, under whichever codes they are stored."""
+    parts: list[Ticks] = []
+    for code, start_us, end_us in one.codes(one.first_us, one.last_us + 1, ascending=ascending):
+        if limit > 0:
+            found = storage().read_ticks(
+                code, one.feed, start_us, end_us, kind=int(kind), after=after, limit=limit, ascending=ascending
+            )
+            parts.append(found)
+            limit -= len(found)
+    return parts[0] if len(parts) == 1 else ticks_module.concatenate(parts)
+
+
 def read_bars(
     series: Sequence[Series],
     timeframe: Timeframe | DateFrame,
@@ -146,15 +180,17 @@ def read_bars(
     limit: int,
     ascending: bool,
     fill: bool = False,
+    session: Session | None = None,
 ) -> BarPage:
     """At most `limit` whole candles, symbol after symbol in the order asked for, each in the order of time. With `fill`
-    minutes of which there is a vendor's bar are the vendor's."""
+    minutes of which there is a vendor's bar are the vendor's; with `session` candles are made of the minutes of that
+    part of each trading day."""
     if not series:
         return BarPage([], None)
     reader: _Minutes | _Days = (
-        _Days(timeframe, series, ascending, fill=fill)
+        _Days(timeframe, series, ascending, fill=fill, session=session)
         if isinstance(timeframe, DateFrame)
-        else _Minutes(timeframe, ascending, fill=fill)
+        else _Minutes(timeframe, ascending, fill=fill, session=session)
     )
     found: list[tuple[Series, Bars]] = []
     last: TickKey | None = after
@@ -177,8 +213,8 @@ def read_bars(
 class _Minutes:
     """Candles of minutes and hours, from minute candles."""
 
-    def __init__(self, timeframe: Timeframe, ascending: bool, *, fill: bool) -> None:
-        self._timeframe, self._ascending, self._fill = timeframe, ascending, fill
+    def __init__(self, timeframe: Timeframe, ascending: bool, *, fill: bool, session: Session | None) -> None:
+        self._timeframe, self._ascending, self._fill, self._session = timeframe, ascending, fill, session
         self._left = MOST_MINUTES
 
     @property
@@ -188,12 +224,14 @@ class _Minutes:
 
     def any_left(self, one: Series) -> bool:
         """Whether a series has any candle that was asked for."""
+        if self._session is not None:
+            return len(self.read(one, None, 1)[0]) > 0
         start, end = self._bounds(one, None)
-        if start >= end:
-            return False
-        if self._fill and len(vendor_minutes.read(one.symbol, one.feed, start, end, limit=1)):
-            return True
-        return len(storage().read_minutes(one.symbol, one.feed, start, end, limit=1, ends=False)) > 0
+        return start < end and any(
+            (self._fill and len(vendor_minutes.read(code, one.feed, first, last, limit=1)))
+            or len(storage().read_minutes(code, one.feed, first, last, limit=1, ends=False))
+            for code, first, last in one.codes(start, end)
+        )
 
     def _bounds(self, one: Series, after: TickKey | None) -> tuple[int, int]:
         """The minutes [start, end) of the candles that open within the series' times and lie beyond `after`."""
@@ -213,21 +251,26 @@ class _Minutes:
         frame, ascending = self._timeframe, self._ascending
         start, end = self._bounds(one, after)
         # One candle more than wanted: the last one read may not be whole, and tells that there is more.
-        wanted = min((limit + 1) * frame.most_minutes, max(self._left, 2 * frame.most_minutes))
+        wanted = (limit + 1) * frame.most_minutes
+        most = max(self._left, 2 * frame.most_minutes)
         parts: list[Bars] = []
-        used, exhausted = 0, start >= end
-        while not exhausted and used < wanted:
-            size = min(CHUNK, wanted - used)
+        used, kept, exhausted = 0, 0, start >= end
+        while not exhausted and kept < wanted and (used < most or self._is_one(parts, one)):
+            size = min(CHUNK, most, wanted - kept if self._session is None else CHUNK)
             chunk, exhausted = self._chunk(one, start, end, size)
             used += len(chunk)
             if len(chunk):  # a minute comes with the candles of all its trading dates
-                parts.append(chunk)
                 minute = int(chunk.time_us[-1])
                 start, end = (minute + 1, end) if ascending else (start, minute)
+                if self._session is not None:
+                    chunk = chunk.take(sessions.within(chunk, one.market, self._session))
+            if len(chunk):
+                parts.append(chunk)
+                kept += len(chunk)
         self._left -= used
         if not parts:
             return minute_bars.empty(one.feed), False
-        minutes = minute_bars.joined(parts)
+        minutes = adjustment.adjusted(minute_bars.joined(parts), one.factors)
         bars = timeframes.widen(minutes if ascending else _reversed(minutes), frame, one.timezone)
         if not ascending:
             bars = _reversed(bars)
@@ -236,18 +279,30 @@ class _Minutes:
         more = not exhausted or len(bars) > limit
         return bars.take(np.arange(min(limit, len(bars)))), more
 
+    def _is_one(self, parts: list[Bars], one: Series) -> bool:
+        """Whether these minutes are of one candle at most, which is then not known to be whole."""
+        starts = [self._timeframe.start(int(part.time_us[end]), one.timezone) for part in parts for end in (0, -1)]
+        return len(set(starts)) < 2
+
     def _chunk(self, one: Series, start: int, end: int, size: int) -> tuple[Bars, bool]:
         """(about `size` minutes from one end of [start, end) on, whether these are all)."""
-        ours = storage().read_minutes(
-            one.symbol, one.feed, start, end, limit=size, ascending=self._ascending, ends=False
-        )
+        codes = one.codes(start, end, ascending=self._ascending)
+        for code, first, last in codes:
+            found, exhausted = self._chunk_of(code, one.feed, first, last, size)
+            if len(found) or not exhausted:
+                return found, exhausted and code == codes[-1][0]
+        return minute_bars.empty(one.feed), True
+
+    def _chunk_of(self, code: str, feed: str, start: int, end: int, size: int) -> tuple[Bars, bool]:
+        """As `_chunk`, of what is stored under one code."""
+        ours = storage().read_minutes(code, feed, start, end, limit=size, ascending=self._ascending, ends=False)
         exhausted = len(ours) < size
         if not self._fill:
             return ours, exhausted
         if not exhausted:  # the vendor's, too, as far as ours were read
             minute = int(ours.time_us[-1])
             start, end = (start, minute + 1) if self._ascending else (minute, end)
-        theirs = vendor_minutes.read(one.symbol, one.feed, start, end, limit=size, ascending=self._ascending)
+        theirs = vendor_minutes.read(code, feed, start, end, limit=size, ascending=self._ascending)
         if len(theirs) == size:
             minute = int(theirs.time_us[-1])
             ours = ours.take(ours.time_us <= minute if self._ascending else ours.time_us >= minute)
@@ -259,8 +314,16 @@ class _Minutes:
 class _Days:
     """Candles of days, weeks and months, by trading date."""
 
-    def __init__(self, frame: DateFrame, series: Sequence[Series], ascending: bool, *, fill: bool = False) -> None:
-        self._frame, self._ascending, self._fill = frame, ascending, fill
+    def __init__(
+        self,
+        frame: DateFrame,
+        series: Sequence[Series],
+        ascending: bool,
+        *,
+        fill: bool = False,
+        session: Session | None = None,
+    ) -> None:
+        self._frame, self._ascending, self._fill, self._session = frame, ascending, fill, session
         self._left = MOST_DAYS
         bounds = [self._bounds(one, None) for one in series]
         start, end = min(start for start, _ in bounds), max(end for _, end in bounds)
@@ -301,6 +364,7 @@ class _Days:
         # One candle more than wanted: the last one read may not be whole, and tells that there is more.
         days, exhausted = self._days(one, start, end, min((limit + 1) * most, max(self._left, 2 * most)))
         self._left -= len(days)
+        days = adjustment.adjusted(days, one.factors)
         if not self._ascending:
             days = days.take(slice(None, None, -1))
         bars = series_days.widen(days, self._frame, one.timezone)
@@ -312,10 +376,31 @@ class _Days:
         return bars.take(np.arange(min(limit, len(bars)))), more
 
     def _days(self, one: Series, start: int, end: int, limit: int) -> tuple[DailyBars, bool]:
-        return series_days.read(
-            one.symbol, one.feed, one.market, self._known, _date(start), _date(end),
-            limit=limit, ascending=self._ascending, fill=self._fill,
-        )  # fmt: skip
+        """(daily candles of the trading dates [start, end) in the order asked for, whether these are all)."""
+        parts: list[DailyBars] = []
+        for code, first, last in _stretches(one, start, end, ascending=self._ascending):
+            found, exhausted = series_days.read(
+                code, one.feed, one.market, self._known, _date(first), _date(last),
+                limit=limit - sum(map(len, parts)), ascending=self._ascending, fill=self._fill, session=self._session,
+            )  # fmt: skip
+            parts.append(found)
+            if not exhausted:
+                return daily_bars.joined(parts), False
+        return daily_bars.joined(parts) if parts else daily_bars.from_rows(one.symbol, one.feed, []), True
+
+
+def _stretches(one: Series, start: int, end: int, *, ascending: bool) -> list[tuple[str, int, int]]:
+    """(code, first, end) of the trading dates [start, end) by the codes they are stored under, in the order asked
+    for."""
+    if not one.held:
+        return [(one.symbol, start, end)]
+    found = []
+    for held in one.held:
+        first = start if held.start is None else max(start, (held.start - EPOCH_DATE).days)
+        last = end if held.end is None else min(end, (held.end - EPOCH_DATE).days)
+        if first < last:
+            found.append((held.code, first, last))
+    return found if ascending else found[::-1]
 
 
 def _local_day(time_us: int, timezone: str) -> int:

@@ -12,10 +12,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from analytics import timeframes
-from api import errors, timestamps
+from api import errors, series, timestamps
 from api.timestamps import Timestamp
+from marketdata.calendar.trading_calendar import Session
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection
+from marketdata.reference import corporate_actions
 
 MOST_SYMBOLS = 200
 OURS = ("format",)  # REST framework's own: which renderer
@@ -47,6 +49,20 @@ class DayField(serializers.CharField):
             return timestamps.parse_day(super().to_internal_value(data))
         except ValueError:
             raise serializers.ValidationError("must be a date (2026-11-20)") from None
+
+
+class AsOfField(DayField):
+    """A date, or a hyphen."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data if data == series.OFF else super().to_internal_value(data)
+
+
+class CurrencyField(serializers.RegexField):
+    """That of the symbol's market, if any."""
+
+    def __init__(self) -> None:
+        super().__init__(r"\A[A-Z]{3}\Z", required=False, help_text="that of the market; none is converted")
 
 
 class WholeNumberField(serializers.IntegerField):
@@ -118,8 +134,11 @@ class RangeQuery(Query):
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
     sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
-    asof = DayField(required=False, help_text="accepted for the dialect's sake; symbols are never renamed here")
-    currency = serializers.CharField(required=False, max_length=3, help_text="accepted for the dialect's sake")
+    asof = AsOfField(
+        required=False,
+        help_text="the date on which a share bore the code (today); - reads what lies under the very code",
+    )
+    currency = CurrencyField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         start, end = attrs.get("start"), attrs.get("end")
@@ -145,7 +164,12 @@ class SymbolTradesQuery(RangeQuery):
 
 class _Bars(RangeQuery):
     timeframe = TimeframeField(required=False, help_text=f"{timeframes.ALLOWED}; default 1Min")
-    adjustment = serializers.ChoiceField(choices=["raw"], required=False, default="raw")
+    adjustment = serializers.ChoiceField(
+        choices=[series.RAW, *corporate_actions.KINDS], required=False, default=series.RAW
+    )
+    session = serializers.ChoiceField(
+        choices=["all", *Session], required=False, default="all", help_text="only of this part of each trading day"
+    )
     gaps = serializers.ChoiceField(
         choices=["fill"], required=False, help_text="show the vendor's bar where rows of ours were lost, and `src`"
     )
@@ -189,7 +213,7 @@ class ExportQuery(Query):
 
 class SymbolLatestQuery(Query):
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
-    currency = serializers.CharField(required=False, max_length=3, help_text="accepted for the dialect's sake")
+    currency = CurrencyField()
 
 
 class LatestQuery(SymbolLatestQuery):

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from django.db import connection
 
+from analytics.adjustment import Factor
 from api import access, errors, feeds, paging
 from api.paging import Series
 from api.timestamps import EARLIEST_US, LATEST_US
+from marketdata.calendar import trading_dates
 from marketdata.models import Feed
+from marketdata.reference import corporate_actions
+from marketdata.reference.corporate_actions import Held
 from marketdata.storage import TickKey
+from marketdata.storage.base import EPOCH_DATE
 from terminals import wire
 
 GAPS_AT_ONCE = 10_000
 # Asked by every request, so that no answer rests on what a symbol or gap was a moment ago; ready text, for making it
 # from a queryset costs a dozen times what the database takes.
 _SYMBOLS = """
-SELECT s.code, s.primary_feed, s.market_id, m.timezone, m.trade_date_shift_s
+SELECT s.code, s.primary_feed, s.market_id, m.timezone, m.trade_date_shift_s,
+    EXISTS (SELECT 1 FROM symbol_rename r WHERE r.old = s.code OR r.new = s.code)
 FROM symbol s JOIN market m ON m.code = s.market_id WHERE s.code IN ({})
 """
+OFF = "-"  # of `asof`: read what is stored under the very code
+WON = ("KRX",)  # markets whose prices are in KRW
 # Of one symbol, or of none: the index that finds them has the symbol before the time.
 _GAPS = """
 SELECT * FROM (
@@ -37,6 +48,7 @@ WHERE feed = %s AND symbol IN ({}) AND from_us < %s AND to_us >= %s AND id > %s{
 _OF_TRADES = " AND reason NOT LIKE %s" * len(wire.OTHER_KINDS)
 
 
+RAW = "raw"
 WARNING_HEADER = "X-Naru-Warning"
 
 
@@ -59,19 +71,59 @@ def known(symbols: list[str], query: dict[str, Any]) -> Known:
     FeedForbidden for one that whoever asks may not read, or Unprocessable when there is nothing to choose."""
     rows = {code: row for code, *row in _ask(_SYMBOLS.format(", ".join(["%s"] * len(symbols))), symbols)}
     named = feeds.resolve(query["feed"]) if query.get("feed") else None
+    renames = corporate_actions.renames() if query.get("asof") != OFF and any(row[4] for row in rows.values()) else []
     found = []
     for symbol in symbols:
         if symbol not in rows:
             continue
-        feed, market, timezone, shift_s = rows[symbol]
+        feed, market, timezone, shift_s, is_renamed = rows[symbol]
         start, end = query.get("start"), query.get("end")
         first_us = start.first_us(timezone) if start else EARLIEST_US
         last_us = end.last_us(timezone) if end else LATEST_US
         if first_us > last_us:
             raise errors.Unprocessable({"start": "is after end"})
-        found.append(Series(symbol, named or feed, market, timezone, shift_s, first_us, last_us))
+        if market in WON and query.get("currency", "KRW") != "KRW":
+            raise errors.Unprocessable({"currency": f"prices of {symbol} are in KRW, and none is converted"})
+        held: list[Held] = []
+        if is_renamed and renames:
+            asof = query.get("asof") or trading_dates.calendar(market).trade_date(time.time_ns() // 1000)
+            held = corporate_actions.held(symbol, asof, renames)
+        one = Series(symbol, named or feed, market, timezone, shift_s, first_us, last_us, tuple(held))
+        found.append(one)
     access.require([named] if named else [one.feed for one in found])
+    if query.get("adjustment", RAW) != RAW:
+        found = _with_factors(found, query["adjustment"])
     return Known(found, [symbol for symbol in symbols if symbol not in rows])
+
+
+def _with_factors(found: list[Series], adjustment: str) -> list[Series]:
+    """The same series with what their candles are adjusted for: factors of all their codes whose ex-date has come."""
+    codes = {code for one in found for code in _codes(one)}
+    known: dict[str, list[tuple[datetime.date, Factor]]] = {}
+    for row in corporate_actions.actions(codes, kinds=corporate_actions.KINDS[adjustment]) if codes else ():
+        price = Fraction(row.old_rate) / Fraction(row.new_rate)
+        size = 1 / price if row.kind in corporate_actions.OF_SIZES else Fraction(1)
+        known.setdefault(row.symbol, []).append((row.ex_date, Factor((row.ex_date - EPOCH_DATE).days, price, size)))
+    if not known:
+        return found
+    now_us = time.time_ns() // 1000
+    today = {market: trading_dates.calendar(market).trade_date(now_us) for market in {one.market for one in found}}
+    return [
+        replace(
+            one,
+            factors=tuple(
+                factor
+                for code in _codes(one)
+                for ex_date, factor in known.get(code, ())
+                if ex_date <= today[one.market]
+            ),
+        )
+        for one in found
+    ]
+
+
+def _codes(one: Series) -> list[str]:
+    return [held.code for held in one.held] or [one.symbol]
 
 
 def of(symbol: str, query: dict[str, Any]) -> Series:

@@ -13,7 +13,7 @@ from api import schema  # noqa: F401 - its extensions register themselves
 from api.views import udf
 from api.views.account import AccountView
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
-from api.views.bars import BarsView, SymbolBarsView
+from api.views.bars import BarsView, LatestBarsView, SymbolBarsView, SymbolLatestBarView
 from api.views.calendar import CalendarView, ClockView
 from api.views.export import ExportView
 from api.views.health import healthz, readyz
@@ -46,6 +46,8 @@ sessions = [path("login/", Login.as_view(), name="login"), path("logout/", Logou
 
 v2 = [
     path("stocks/bars", BarsView.as_view(), name="bars"),
+    path("stocks/bars/latest", LatestBarsView.as_view(), name="latest-bars"),
+    re_path(rf"^stocks/{SYMBOL}/bars/latest\Z", SymbolLatestBarView.as_view(), name="symbol-latest-bar"),
     path("stocks/trades", TradesView.as_view(), name="trades"),
     path("stocks/trades/latest", LatestTradesView.as_view(), name="latest-trades"),
     path("stocks/quotes", QuotesView.as_view(), name="quotes"),

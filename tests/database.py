@@ -45,6 +45,8 @@ TABLES = (
     "vendor_minute",
     "vendor_run",
     "symbol_change",
+    "adjustment_factor",
+    "symbol_rename",
     "symbol",
     "feed WHERE created_by_id IS NOT NULL",  # the others come with the migrations
     "api_key",

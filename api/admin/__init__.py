@@ -1,5 +1,15 @@
 """The administration pages: reference data to edit, clients and their keys, the ledger and the upkeep to read."""
 
-from api.admin import api_keys, audit, clients, ledger, maintenance, reference, timetable, vendors
+from api.admin import api_keys, audit, clients, corporate_actions, ledger, maintenance, reference, timetable, vendors
 
-__all__ = ["api_keys", "audit", "clients", "ledger", "maintenance", "reference", "timetable", "vendors"]
+__all__ = [
+    "api_keys",
+    "audit",
+    "clients",
+    "corporate_actions",
+    "ledger",
+    "maintenance",
+    "reference",
+    "timetable",
+    "vendors",
+]

@@ -16,7 +16,9 @@ from analytics import timeframes
 from analytics.timeframes import DateFrame, Timeframe
 from api import jsontext, paging, response_schemas, series
 from api.paging import Series
-from api.serializers import BarsQuery, SymbolBarsQuery
+from api.serializers import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLatestQuery
+from api.views.latest import the_one
+from marketdata.calendar.trading_calendar import Session
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import Int64, Mask
 from marketdata.vendors import minutes
@@ -28,11 +30,15 @@ def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: i
     starts, ends = spans(one, bars, timeframe)
     gap = np.zeros(len(bars), np.bool_)
     if len(bars):
-        for some in series.gaps(one.feed, one.symbol, int(starts.min()), int(ends.max())):
-            gap |= touched(starts, ends, some)
+        for code, first, last in one.codes(int(starts.min()), int(ends.max())):
+            for some in series.gaps(one.feed, code, first, last):
+                gap |= touched(starts, ends, some)
     vendor = None
     if fill:
-        theirs = minutes.times(one.symbol, one.feed, int(starts.min()), int(ends.max())) if len(bars) else starts
+        stretches = one.codes(int(starts.min()), int(ends.max())) if len(bars) else []
+        theirs = np.concatenate(
+            [starts[:0], *(minutes.times(code, one.feed, first, last) for code, first, last in stretches)]
+        )
         vendor = np.searchsorted(theirs, starts) < np.searchsorted(theirs, ends)
     return jsontext.bars(bars, closed=ends <= now_us, gap=gap, vendor=vendor)
 
@@ -62,19 +68,26 @@ def spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[In
     return bars.time_us - one.shift_s * 1_000_000, ends - one.shift_s * 1_000_000
 
 
+def _kind(query: dict[str, Any]) -> str:
+    """Which candles a page's token belongs to: those of another part of the day lie elsewhere."""
+    name, session = query["timeframe"].name, query["session"]
+    return name if session == "all" else f"{name}/{session}"
+
+
 def _read(found: list[Series], symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
     timeframe: Timeframe | DateFrame = query["timeframe"]
     fill = query.get("gaps") == "fill"
+    session = None if query["session"] == "all" else Session(query["session"])
     page = paging.read_bars(
-        found, timeframe, after=series.after(query, timeframe.name, symbols),
-        limit=query["limit"], ascending=query["sort"] == "asc", fill=fill,
+        found, timeframe, after=series.after(query, _kind(query), symbols),
+        limit=query["limit"], ascending=query["sort"] == "asc", fill=fill, session=session,
     )  # fmt: skip
     now_us = time.time_ns() // 1000
     shown = {
         one.symbol: msgspec.Raw(jsontext.array(text_of(one, bars, timeframe, now_us, fill=fill)))
         for one, bars in page.found
     }
-    token = paging.encode_token(page.next, timeframe.name) if page.next else None
+    token = paging.encode_token(page.next, _kind(query)) if page.next else None
     return shown, token
 
 
@@ -103,3 +116,40 @@ class SymbolBarsView(APIView):
         query = SymbolBarsQuery.read(request)
         shown, token = _read([series.of(symbol, query)], [symbol], query)
         return Response({"symbol": symbol, "bars": shown.get(symbol, []), "next_page_token": token})
+
+
+def _latest(found: list[Series]) -> dict[str, msgspec.Raw]:
+    """The newest minute candle of each series that has one, open or closed."""
+    shown = {}
+    now_us = time.time_ns() // 1000
+    for one in found:
+        page = paging.read_bars([one], timeframes.MINUTE, after=None, limit=1, ascending=False)
+        for _, bars in page.found:
+            (text,) = text_of(one, bars, timeframes.MINUTE, now_us)
+            shown[one.symbol] = msgspec.Raw(f"{{{text}}}".encode())
+    return shown
+
+
+class LatestBarsView(APIView):
+    """The newest minute candle of several symbols; of one that has none there is nothing."""
+
+    @extend_schema(
+        operation_id="latest_bars", parameters=[LatestQuery],
+        responses={200: response_schemas.by_symbol("bars", response_schemas.Bar), "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        query = LatestQuery.read(request)
+        chosen = series.known(query["symbols"], query)
+        return Response({"bars": _latest(chosen.found)}, headers=chosen.headers)
+
+
+class SymbolLatestBarView(APIView):
+    """The newest minute candle of one symbol."""
+
+    @extend_schema(
+        operation_id="latest_bar_of_symbol", parameters=[SymbolLatestQuery],
+        responses={200: response_schemas.of_symbol("bar", response_schemas.Bar), "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def get(self, request: Request, symbol: str) -> Response:
+        one = series.of(symbol, SymbolLatestQuery.read(request))
+        return Response({"symbol": symbol, "bar": the_one(_latest([one]), one, "candle")})

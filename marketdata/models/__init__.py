@@ -2,6 +2,7 @@
 
 from marketdata.models.access import ApiKey, ReadRule
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData
+from marketdata.models.corporate_actions import AdjustmentFactor, SymbolRename
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import (
@@ -21,6 +22,7 @@ from marketdata.models.vendors import VendorMinute, VendorRun
 from marketdata.models.voids import FeedNotice, VoidedTick, VoidOrder
 
 __all__ = [
+    "AdjustmentFactor",
     "Alarm",
     "ApiKey",
     "AuditEntry",
@@ -55,6 +57,7 @@ __all__ = [
     "StockPrice",
     "Symbol",
     "SymbolChange",
+    "SymbolRename",
     "TempMarketData",
     "TradeDate",
     "VendorMinute",

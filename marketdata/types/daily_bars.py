@@ -60,3 +60,11 @@ def from_rows(symbol: str, feed: str, rows: list[tuple[Any, ...]]) -> DailyBars:
         for name, values in zip(COLUMNS, columns, strict=True)
     }
     return DailyBars(symbol=symbol, feed=feed, **arrays)
+
+
+def joined(parts: list[DailyBars]) -> DailyBars:
+    """Daily candles after each other, as those of the first part's symbol; at least one part."""
+    if len(parts) == 1:
+        return parts[0]
+    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+    return replace(parts[0], **columns)

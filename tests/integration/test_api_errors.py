@@ -24,7 +24,7 @@ DATES = [(path, name) for path, _ in NUMBERS[:-1] for name in ("start", "end", "
     [
         (BARS, {}, 400, "symbols"),
         (BARS, {"symbols": "005930", "timeframe": "2Week"}, 400, "1Min to 59Min, 1Hour to 23Hour, 1Day"),
-        (BARS, {"symbols": "005930", "adjustment": "split"}, 400, "adjustment"),
+        (BARS, {"symbols": "005930", "adjustment": "spin"}, 400, "adjustment"),
         (BARS, {"symbols": "005930", "timeframes": "1Min"}, 400, "allowed are adjustment, asof"),
         (BARS, {"symbols": "005930", "limit": 0}, 400, "limit"),
         (BARS, {"symbols": "005930", "limit": 10_001}, 400, "limit"),

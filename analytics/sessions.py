@@ -1,0 +1,34 @@
+"""Which part of its trading day a minute candle belongs to: the regular session is that of the daily candle
+(`Calendar.regular_window`, at the market's own venue whatever the feed), what comes before it is `pre`, what comes
+after it is `after`. A trading date without a regular session has no parts."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+
+from marketdata.calendar import trading_dates
+from marketdata.calendar.trading_calendar import Session
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.minute_bars import Bars
+from marketdata.types.ticks import Mask
+
+
+def within(bars: Bars, market: str, session: Session) -> Mask:
+    """Which minute candles belong to that part of their trading dates."""
+    chosen = np.zeros(len(bars), np.bool_)
+    calendar = trading_dates.calendar(market)
+    for day in np.unique(bars.trade_date).tolist():
+        window = calendar.regular_window(EPOCH_DATE + datetime.timedelta(days=day))
+        if window is None:
+            continue
+        start_us, end_us = window
+        of_day = bars.trade_date == day
+        if session is Session.PRE:
+            chosen |= of_day & (bars.time_us < start_us)
+        elif session is Session.AFTER:
+            chosen |= of_day & (bars.time_us >= end_us)
+        else:
+            chosen |= of_day & (bars.time_us >= start_us) & (bars.time_us < end_us)
+    return chosen

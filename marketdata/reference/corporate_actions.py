@@ -1,0 +1,181 @@
+"""Corporate actions by symbol, and the codes that a share had."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from marketdata.models import AdjustmentFactor, Symbol, SymbolRename
+from marketdata.models.corporate_actions import RATE_DIGITS, RATE_PLACES
+from marketdata.models.reference import SYMBOL_MEANING, SYMBOL_PATTERN
+from marketdata.storage import storage
+from terminals.wire import tables
+
+Kind = AdjustmentFactor.Kind
+OF_SPLIT = (Kind.SPLIT, Kind.STOCK_DIVIDEND, Kind.RIGHTS)
+KINDS: dict[str, tuple[Kind, ...]] = {"split": OF_SPLIT, "dividend": (Kind.DIVIDEND,), "all": tuple(Kind)}
+"""What `adjustment` of the API adjusts for; `raw` adjusts for nothing."""
+OF_SIZES = (Kind.SPLIT, Kind.STOCK_DIVIDEND)
+"""After which there are more shares or fewer, so that sizes change as well."""
+COLUMNS = ("symbol", "ex_date", "kind", "old_rate", "new_rate")
+MORE = ("cash", "source")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
+
+
+def actions(
+    symbols: Iterable[str] | None = None,
+    *,
+    kinds: Iterable[str] | None = None,
+    start: datetime.date | None = None,
+    end: datetime.date | None = None,
+) -> list[AdjustmentFactor]:
+    """Corporate actions by ex-date (both ends included), then symbol: of these symbols and kinds, or of all."""
+    rows = AdjustmentFactor.objects.order_by("ex_date", "symbol", "kind")
+    if symbols is not None:
+        rows = rows.filter(symbol__in=list(symbols))
+    if kinds is not None:
+        rows = rows.filter(kind__in=list(kinds))
+    if start is not None:
+        rows = rows.filter(ex_date__gte=start)
+    if end is not None:
+        rows = rows.filter(ex_date__lte=end)
+    return list(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A code that a share had on the trading dates start <= date < end; None is without bound."""
+
+    code: str
+    start: datetime.date | None
+    end: datetime.date | None
+
+
+def renames() -> list[SymbolRename]:
+    """All of them, oldest first; there are a few a year."""
+    return list(SymbolRename.objects.order_by("since", "pk"))
+
+
+def held(symbol: str, on: datetime.date, known: Sequence[SymbolRename]) -> list[Held]:
+    """The codes of the share that was called `symbol` on a date, oldest first, from `renames`."""
+    before = [one for one in known if one.new == symbol and one.since <= on]
+    after = [one for one in known if one.old == symbol and one.since > on]
+    start, end = (before[-1].since if before else None), (after[0].since if after else None)
+    found = [Held(symbol, start, end)]
+    while start is not None:
+        code = before[-1].old
+        before = [one for one in known if one.new == code and one.since < start]
+        found.insert(0, Held(code, before[-1].since if before else None, start))
+        start = found[0].start
+    while end is not None:
+        code = after[0].new
+        after = [one for one in known if one.old == code and one.since > end]
+        found.append(Held(code, end, after[0].since if after else None))
+        end = found[-1].end
+    return found
+
+
+# --- from a file ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a file would change: rows that are new, that say something else than what is known (with that before), and
+    how many say nothing new. With `wrong`, texts of lines that cannot be used, nothing may be taken over."""
+
+    new: list[AdjustmentFactor]
+    changed: list[tuple[AdjustmentFactor, AdjustmentFactor]]
+    unchanged: int
+    wrong: list[str]
+
+
+def plan(text: str) -> Plan:
+    """Read a table (CSV) of corporate actions: a heading with the columns COLUMNS, and MORE if there are."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(tables.SEPARATORS, key=first.count)
+    reader = csv.DictReader(text.replace("\0", "\N{REPLACEMENT CHARACTER}").splitlines(), delimiter=separator)
+    names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    missing = [name for name in COLUMNS if name not in names]
+    unknown = [name for name in names if name not in (*COLUMNS, *MORE)]
+    if missing or unknown or len(set(names)) < len(names):
+        told = f"the heading must have {', '.join(COLUMNS)} and may have {', '.join(MORE)}; it has {', '.join(names)}"
+        return Plan(new=[], changed=[], unchanged=0, wrong=[f"line 1: {told}"])
+    reader.fieldnames = names
+    wrong: list[str] = []
+    given: dict[tuple[str, datetime.date, str], AdjustmentFactor] = {}
+    try:
+        for row in reader:
+            try:
+                one = _row(row)
+            except ValueError as error:
+                wrong.append(f"line {reader.line_num}: {error}")
+                continue
+            key = (one.symbol, one.ex_date, one.kind)
+            if key in given:
+                wrong.append(f"line {reader.line_num}: {one.symbol} {one.ex_date} {one.kind} is there twice")
+            given[key] = one
+    except csv.Error as error:
+        wrong.append(f"line {reader.line_num}: {error}")
+    if not given and not wrong:
+        wrong.append("there is no row below the heading")
+    registered = set(Symbol.objects.filter(code__in={key[0] for key in given}).values_list("code", flat=True))
+    wrong += [f"{symbol} is not registered" for symbol in sorted({key[0] for key in given} - registered)]
+    known = {(one.symbol, one.ex_date, one.kind): one for one in actions({key[0] for key in given})}
+    new = [one for key, one in given.items() if key not in known]
+    changed = [(known[key], one) for key, one in given.items() if key in known and _said(known[key]) != _said(one)]
+    return Plan(new=new, changed=changed, unchanged=len(given) - len(new) - len(changed), wrong=wrong)
+
+
+def take(planned: Plan) -> None:
+    """Write what a plan found, in one transaction. ValueError when something in it is wrong."""
+    if planned.wrong:
+        raise ValueError(planned.wrong[0])
+    with storage().transaction():
+        AdjustmentFactor.objects.bulk_create(planned.new, batch_size=500)
+        for before, one in planned.changed:
+            one.pk = before.pk
+            one.save()
+
+
+def _said(one: AdjustmentFactor) -> tuple[Any, ...]:
+    return (one.old_rate, one.new_rate, one.cash, one.source)
+
+
+def _row(row: dict[str, Any]) -> AdjustmentFactor:
+    if None in row or None in row.values():
+        raise ValueError("it has another number of columns than the heading")
+    cells = {name: value.strip() for name, value in row.items()}
+    if not re.fullmatch(SYMBOL_PATTERN, cells["symbol"]):
+        raise ValueError(f"{cells['symbol']!r} is no symbol code ({SYMBOL_MEANING})")
+    if not _DATE.fullmatch(cells["ex_date"]):
+        raise ValueError(f"ex_date {cells['ex_date']!r} is no date such as 2026-11-20")
+    if cells["kind"] not in Kind.values:
+        raise ValueError(f"kind {cells['kind']!r} is none of {', '.join(Kind.values)}")
+    if len(cells.get("source", "")) > 200:
+        raise ValueError("source is longer than 200 characters")
+    return AdjustmentFactor(
+        symbol=cells["symbol"],
+        ex_date=datetime.date.fromisoformat(cells["ex_date"]),
+        kind=cells["kind"],
+        old_rate=_decimal("old_rate", cells["old_rate"], positive=True),
+        new_rate=_decimal("new_rate", cells["new_rate"], positive=True),
+        cash=_decimal("cash", cells["cash"]) if cells.get("cash") else None,
+        source=cells.get("source", ""),
+    )
+
+
+def _decimal(name: str, text: str, *, positive: bool = False) -> Decimal:
+    try:
+        value = Decimal(text) if _DECIMAL.fullmatch(text) else None
+    except InvalidOperation:
+        value = None
+    if value is None or (positive and value == 0):
+        digits = f"at most {RATE_DIGITS - RATE_PLACES} digits before and {RATE_PLACES} behind the point"
+        raise ValueError(f"{name} {text!r} is no number{' above 0' if positive else ''} with {digits}")
+    return value

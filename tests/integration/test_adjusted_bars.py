@@ -1,0 +1,188 @@
+"""Candles of a part of the day, adjusted for corporate actions, and under the codes that a share had before; pages of
+all tables while a day is moved."""
+
+import datetime
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from marketdata.maintenance import rollover
+from marketdata.models import AdjustmentFactor, SymbolRename
+from tests.integration.serving import SEOUL_DAY, and_leave, serving
+from tests.integration.test_days import MONDAY, at, session
+
+__all__ = ["serving"]
+
+TUESDAY = MONDAY + datetime.timedelta(days=1)
+ALL = {"start": "2026-01-01", "end": "2026-12-31"}
+HEADING = "symbol,ex_date,kind,old_rate,new_rate,cash,source\n"
+
+
+def bars(serving, timeframe="1Min", symbol="005930", **query):
+    answer = serving.read("/v2/stocks/bars", symbols=symbol, timeframe=timeframe, **{**ALL, **query})
+    return answer["bars"].get(symbol, [])
+
+
+def figures(found, names="cv"):
+    return [tuple(int(bar[name]) for name in names) for bar in found]
+
+
+def load(text, tmp_path, *options):
+    out, wrong = StringIO(), StringIO()
+    file = tmp_path / "factors.csv"
+    file.write_text(HEADING + text, encoding="utf-8")
+    try:
+        call_command("load_factors", str(file), *options, stdout=out, stderr=wrong)
+    except CommandError as error:
+        wrong.write(str(error))
+    return out.getvalue(), wrong.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("part", "volumes"), [("pre", [11]), ("regular", [100, 10, 1000]), ("after", [7, 5, 3]), ("all", None)]
+)
+def test_a_session_is_a_part_of_the_day_for_every_width(serving, part, volumes):
+    for day in range(3):
+        serving.commit(session(day, add=day))
+    rollover.run_one(MONDAY)
+    volumes = volumes or [11, 100, 10, 1000, 7, 5, 3]
+
+    assert figures(bars(serving, session=part), "v") == [(volume,) for volume in volumes] * 3
+    for width in ("1Hour", "1Day", "1Week"):
+        found = bars(serving, width, session=part)
+        assert sum(bar["v"] for bar in found) == 3 * sum(volumes)
+    if part == "regular":
+        whole = bars(serving, "1Day")
+        assert figures(bars(serving, "1Day", session=part), "ohlc") == figures(whole, "ohlc")
+    asked = {"symbols": "005930,000660", "timeframe": "1Min", "session": part, **ALL}
+    assert len(serving.pages("/v2/stocks/bars", "bars", limit=2, **asked)) == 3 * len(volumes)
+    asked["timeframe"], asked["sort"] = "1Day", "desc"
+    assert len(serving.pages("/v2/stocks/bars", "bars", limit=1, **asked)) == 3
+
+
+def test_a_page_is_read_on_until_something_of_the_session_is_found(serving, monkeypatch):
+    serving.commit(session())
+    monkeypatch.setattr("api.paging.CHUNK", 1)
+    monkeypatch.setattr("api.paging.MOST_MINUTES", 1)
+
+    assert figures(bars(serving, session="after", limit=1), "v") == [(7,)]
+    assert figures(bars(serving, session="pre", sort="desc"), "v") == [(11,)]
+    token = serving.read("/v2/stocks/bars", symbols="005930", session="after", limit=1)["next_page_token"]
+    refused = serving.get("/v2/stocks/bars", symbols="005930", session="pre", page_token=token)
+    assert (refused.status_code, refused.json()["code"]) == (400, 40010002)
+
+
+def test_candles_are_adjusted_when_they_are_read_and_raw_stays(serving, tmp_path):
+    serving.commit([{"time": at("09:00:00"), "price": "70000", "size": "10"}])
+    serving.commit([{"time": at("09:00:00", day=1), "price": "35000", "size": "20"}])
+    rollover.run_one(MONDAY)
+    load("005930,2026-03-17,split,1,2,,notice\n005930,2026-03-17,dividend,69300,70000,700,\n", tmp_path)
+
+    for width in ("1Min", "1Hour", "1Day"):
+        assert figures(bars(serving, width)) == [(70000, 10), (35000, 20)]
+        assert figures(bars(serving, width, adjustment="split")) == [(35000, 20), (35000, 20)]
+        assert figures(bars(serving, width, adjustment="dividend")) == [(69300, 10), (35000, 20)]
+        assert figures(bars(serving, width, adjustment="all")) == [(34650, 20), (35000, 20)]
+    (week,) = bars(serving, "1Week", adjustment="split")
+    assert figures([week], ("o", "v", "vw")) == [(35000, 40, 35000)]
+    AdjustmentFactor.objects.filter(kind="split").update(new_rate=4)
+    assert figures(bars(serving, adjustment="split")) == [(17500, 40), (35000, 20)]
+    AdjustmentFactor.objects.filter(kind="split").update(ex_date=datetime.date(2199, 1, 1))
+    assert figures(bars(serving, adjustment="split")) == [(70000, 10), (35000, 20)], "its day has not come"
+
+
+def test_a_file_of_factors_is_taken_whole_or_not_at_all(serving, tmp_path):
+    good = "005930,2026-03-17,split,1,50,,KRX\n000660,2026-03-17,dividend,99.5,100,0.5,\n"
+
+    out, _ = load(good, tmp_path, "--plan")
+    assert "2 new, 0 changed, 0 as before; nothing was written" in out
+    assert not AdjustmentFactor.objects.exists()
+    load(good, tmp_path)
+    out, _ = load(good.replace("1,50,", "1,5,"), tmp_path)
+    assert "0 new, 1 changed, 1 as before" in out
+    assert str(AdjustmentFactor.objects.get(symbol="005930").new_rate) == "5.000000"
+    _, wrong = load(
+        "005930,2026-3-17,split,1,50,,\n005930,2026-03-17,bonus,1,50,,\n005930,2026-03-18,split,0,50,,\n"
+        "005930,2026-03-19,split,1,1e3,,\n005930,2026-03-20,split,1\nNOBODY,2026-03-20,split,1,2,,\n",
+        tmp_path,
+    )
+    for told in (
+        "line 2: ex_date '2026-3-17' is no date", "line 3: kind 'bonus' is none of",
+        "line 4: old_rate '0' is no number", "line 5: new_rate '1e3' is no number", "line 6: it has another number",
+        "NOBODY is not registered", "6 lines are wrong; nothing was taken over",
+    ):  # fmt: skip
+        assert told in wrong
+    assert AdjustmentFactor.objects.count() == 2
+
+
+def test_a_share_is_read_under_its_new_code_with_what_lies_under_the_old(serving):
+    SymbolRename.objects.create(old="000660", new="005930", since=TUESDAY)
+    for day, symbol in ((0, "000660"), (1, "005930"), (2, "005930")):
+        serving.commit([{"symbol": symbol, "time": at("09:00:00", day), "price": str(100 + day)}])
+    serving.commit([{"symbol": "000660", "time": at("10:00:00", 1), "price": "7"}], name="krx")  # of somebody else
+    rollover.run_one(MONDAY)
+
+    for width in ("1Min", "1Hour", "1Day"):
+        assert figures(bars(serving, width), "c") == [(100,), (101,), (102,)]
+        assert figures(bars(serving, width, sort="desc"), "c") == [(102,), (101,), (100,)]
+        assert figures(bars(serving, width, asof="-"), "c") == [(101,), (102,)]
+        assert figures(bars(serving, width, "000660", asof=SEOUL_DAY), "c") == [(100,), (101,), (102,)]
+        assert figures(bars(serving, width, "000660", asof="-"), "c") == [(100,), (7,)]
+        paged = serving.pages("/v2/stocks/bars", "bars", symbols="005930", timeframe=width, limit=1, **ALL)
+        assert [int(bar["c"]) for _, bar in paged] == [100, 101, 102]
+    assert figures(bars(serving, "1Week"), "on") == [(100, 3)]
+    trades = serving.pages("/v2/stocks/trades", "trades", symbols="005930", limit=2)
+    assert [(symbol, int(trade["p"])) for symbol, trade in trades] == [("005930", price) for price in (100, 101, 102)]
+
+
+def test_the_newest_candle_of_each_symbol(serving):
+    serving.commit(session())
+
+    shown = serving.read("/v2/stocks/bars/latest", symbols="005930,000660,NOBODY")["bars"]
+    assert list(shown) == ["005930"]
+    assert shown["005930"] == serving.read("/v2/stocks/005930/bars/latest")["bar"] == bars(serving)[-1]
+    assert serving.get("/v2/stocks/000660/bars/latest").status_code == 404
+    assert serving.get("/v2/stocks/NOBODY/bars/latest").status_code == 404
+
+
+def test_pages_over_both_tables_are_the_whole_while_a_day_is_moved(serving):
+    for day in range(3):
+        serving.commit([row for symbol in ("005930", "000660") for row in session(day, symbol=symbol)])
+    rollover.run_one(MONDAY)
+    asked = {"symbols": "005930,000660", **ALL}
+    trades = serving.pages("/v2/stocks/trades", "trades", limit=10_000, **asked)
+    minutes = serving.pages("/v2/stocks/bars", "bars", limit=10_000, **asked)
+    assert (len(trades), len(minutes)) == (42, 42)
+
+    with ThreadPoolExecutor(1) as aside:
+        moving = aside.submit(and_leave, lambda: rollover.run_one(TUESDAY))
+        looked = 0
+        while not moving.done() or not looked:
+            assert serving.pages("/v2/stocks/trades", "trades", limit=17, **asked) == trades
+            assert serving.pages("/v2/stocks/bars", "bars", limit=17, **asked) == minutes
+            looked += 1
+        moving.result()
+    assert serving.pages("/v2/stocks/trades", "trades", limit=17, **asked) == trades
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ({"session": "night"}, 400, "session"),
+        ({"adjustment": "spin"}, 400, "adjustment"),
+        ({"asof": "yesterday"}, 400, "asof"),
+        ({"currency": "USD"}, 422, "prices of 005930 are in KRW"),
+        ({"currency": "won"}, 400, "currency"),
+        ({"timeframe": "1Sec"}, 400, "unknown timeframe"),
+        ({"limit": 10_001}, 400, "limit"),
+        ({"page_token": "MDA1OTMwfDFNaW58MXwx"}, 400, "page_token belongs to another request"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_words(serving, query, status, words):
+    answer = serving.get("/v2/stocks/bars", symbols="005930", **{"timeframe": "5Min", **query})
+
+    assert answer.status_code == status
+    assert words in answer.json()["message"]
