@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Callable, Sequence
 
 from django.apps import AppConfig
+from django.apps.registry import Apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
@@ -36,8 +37,13 @@ def archive_first(*, table: str, dates: Sequence[datetime.date], progress: Calla
     exports.make_beside(table, dates, progress=progress)
 
 
-def make_roles(**_: object) -> None:
-    """Receives Django's signal after migrate, when all permissions are there: the groups of the roles."""
+def make_roles(*, apps: Apps, **_: object) -> None:
+    """Receives Django's signal after migrate, when all permissions are there: the groups of the roles. `apps` is how
+    far the migrations went; some of them alone make no table of permissions."""
+    try:
+        apps.get_model("auth", "Permission")
+    except LookupError:
+        return
     from marketdata.reference import roles  # its models are there only now
 
     roles.make_groups()
