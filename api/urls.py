@@ -10,6 +10,7 @@ from django.views.i18n import JavaScriptCatalog, set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from api import schema  # noqa: F401 - its extensions register themselves
+from api.admin import stored
 from api.views import udf
 from api.views.account import AccountView
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
@@ -119,5 +120,6 @@ urlpatterns = [
     path("udf/", include(charting)),
     path("udf/<str:feed>/", include(charting_of_feed)),
     path("admin/login/", Login.as_view()),
+    path("admin/stored/<slug:name>/", admin.site.admin_view(stored.show), name="stored"),
     path("admin/", admin.site.urls),
 ]

@@ -4,14 +4,18 @@ import re
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
-from api.admin import site
-from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, Symbol
+from api.admin import site, stored
+from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, ReadRule, Symbol
 from marketdata.reference import credentials
+from terminals import wire
+from tests.integration.processing import process, rows, trade
 from tests.integration.serving import serving
+from tests.market import NINE_US, price, size
 
 __all__ = ["serving"]
 
@@ -97,6 +101,46 @@ def test_the_ledger_can_be_read_and_not_be_changed(browser, serving):
     letter = browser.get(f"/admin/marketdata/deadletter/{DeadLetter.objects.get().pk}/change/").content.decode()
     assert "00 ff 61 62 63" in letter
     assert "<b>no</b>" not in letter
+
+
+def test_what_is_stored_is_looked_at_by_symbol_feed_and_time_a_page_at_a_time(browser, monkeypatch):
+    monkeypatch.setattr(stored, "PAGE", 2)
+    books, events = wire.Books(), wire.Events()
+    for at in range(3):
+        books.append(symbol="005930", time_us=NINE_US + at, bids=((price(f"7000{at}"), size("1.5")),))
+        events.append(event="vi", time_us=NINE_US, symbol="005930", body={"at": at, "말": "<b>"})
+    shot = {"kind": "snapshot", "size": None, "open": "69900"}
+    process(rows(*(trade(time=NINE_US + at, price=f"7000{at}", **shot) for at in range(3))))
+    process(books.encode(2, "krx", 1), events.encode(3, "krx", 1))
+
+    def pages(name: str, query: str, sign: str) -> list[list[str]]:
+        found, path = [], f"/admin/stored/{name}/?{query}"
+        while path:
+            shown = browser.get(path)
+            found.append(re.findall(sign, shown.content.decode()))
+            path = f"/admin/stored/{name}/?{shown.context['older']}" if shown.context["older"] else ""
+        return found
+
+    for name in ("order_books", "stock_prices"):
+        assert pages(name, "symbol=005930&feed=krx", "<td>(7000[0-2])")[:2] == [
+            ["70002", "70001"],
+            ["70000"],
+        ]
+        assert pages(name, "symbol=005930&feed=nxt", "7000") == [[]]
+        assert pages(name, "symbol=005930&feed=krx&until=2020-01-01", "7000") == [[]]
+    assert pages("market_events", "symbol=005930", "at&quot;: ([0-2])") == [["2", "1"], ["0"]]
+    assert pages("market_events", "kind=none", "at&quot;") == [[]]
+    assert b"<b>" not in browser.get("/admin/stored/market_events/").content
+    assert browser.get("/admin/stored/ticks/").status_code == 404
+    assert "/admin/stored/order_books/" in browser.get("/admin/").content.decode()
+    clerk = get_user_model().objects.create_user("clerk", is_staff=True)
+    browser.force_login(clerk)
+    assert browser.get("/admin/stored/order_books/").status_code == 403
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=("view_orderbook", "view_marketevent")))
+    ReadRule.objects.create(user=clerk, feeds="nxt")
+    assert browser.get("/admin/stored/order_books/?symbol=005930&feed=krx").status_code == 403
+    assert browser.get("/admin/stored/order_books/?symbol=005930&feed=nxt").status_code == 200
+    assert pages("market_events", "", "at&quot;") == [[]]
 
 
 @pytest.mark.once
