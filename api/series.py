@@ -16,7 +16,6 @@ from api import access, errors, feeds, paging
 from api.paging import Series
 from api.timestamps import EARLIEST_US, LATEST_US
 from marketdata.calendar import trading_dates
-from marketdata.models import Feed
 from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage import TickKey
@@ -132,11 +131,6 @@ def of(symbol: str, query: dict[str, Any]) -> Series:
     if not chosen.found:
         raise errors.UnknownSymbol(f"not registered: {symbol}")
     return chosen.found[0]
-
-
-def feed_exists(name: str) -> bool:
-    """Whether anybody ever wrote this feed or means to. What readers make up is told, and gets no room in the hub."""
-    return Feed.objects.filter(name=name).exists()
 
 
 def after(query: dict[str, Any], kind: str, symbols: list[str]) -> TickKey | None:

@@ -86,6 +86,15 @@ class Candles:
             return None
         return min(now_us, self._event_us + max(now_us - self._moved_us, 0))
 
+    @property
+    def ended_us(self) -> int | None:
+        """Minutes that start before this are closed; None before the feed's first event."""
+        return self._ended_us
+
+    def ended_at(self, event_us: int) -> int:
+        """Minutes that start before this had been closed when the feed's latest event was at `event_us`."""
+        return (event_us - self._grace_us) // MINUTE_US * MINUTE_US
+
     def begin(self, event_us: int | None, now_us: int) -> None:
         """The feed is followed from now on; `event_us` is its latest event, None if there was none. What closed before
         is not told."""
@@ -247,6 +256,11 @@ class Candles:
         rows = [row for key in self._formed for row in self._open[key].values()]
         self._formed.clear()
         return rows_of(timeframes.by_minute(minute_bars.from_rows("", rows)))
+
+
+def key_of(row: Row) -> Key:
+    """Which candle it is."""
+    return row[0], row[_TIME]
 
 
 def rows_of(bars: Bars) -> list[Row]:

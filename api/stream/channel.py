@@ -3,33 +3,42 @@ not per socket."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 
 import numpy as np
 
+from api import jsontext
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import Form, Piece
 from api.stream.send_queue import Chunk
+from api.stream.stored_pages import Cut
 from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import CANCELLED, FeedEntry
 from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
-from marketdata.types.ticks import Ticks
+from marketdata.types.ticks import Int64, Ticks
 from terminals import wire
 
 _TIME = COLUMNS.index("time_us")
 PIECE_ROWS = 128
+RECENT_TICKS = 100_000  # 800 kB a feed
 _BARS = ("bars", "updatedBars")
 Read = Callable[[str, Reading], Awaitable[Bars]]  # the minute candles of a feed, from the database
 
 
 class Channel:
-    """`delivered` is the offset up to which everything was handed to the listeners; None until that is known."""
+    """`delivered` is the offset up to which everything was handed to the listeners; None until that is known.
+    `committed_us` is when the last of it was committed, None when the feed has nothing."""
 
     def __init__(self, feed: str, *, grace_us: int) -> None:
         self.feed = feed
         self.delivered: int | None = None
+        self.committed_us: int | None = None
+        self.cut: Cut | None = None  # the newest that a replay from the database made
+        self._recent: deque[Int64] = deque()  # ids of the ticks that were delivered last
+        self._recent_ticks = 0
         self.candles = Candles(grace_us=grace_us)
         self.subscribers: set[Subscriber] = set()
 
@@ -43,17 +52,35 @@ class Channel:
             names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
             touched = set(zip(names, (ticks.time_us // MINUTE_US * MINUTE_US).tolist(), strict=True))
             self.candles.correct(entry.bars, sorted(touched), self.watched())
-            self.delivered = entry.last
+            self._delivered(entry)
             return
         give_trades(entry, [one for one in live if one.channels["trades"]])
         _give_quotes(entry, [one for one in live if one.channels["quotes"]])
         if len(entry.bars):
-            self.candles.absorb(entry.bars, _latest_us(entry), now_us, self.watched())
-        self.delivered = entry.last
+            self.candles.absorb(entry.bars, latest_us(entry), now_us, self.watched())
+        self._delivered(entry)
 
-    def begin(self, delivered: int, newest: Iterable[FeedEntry], now_us: int) -> None:
+    def recent(self) -> list[Int64]:
+        """The ids of the ticks that whoever was live has had last."""
+        return list(self._recent)
+
+    def _delivered(self, entry: FeedEntry) -> None:
+        self.delivered = entry.last
+        self._recent.append(entry.ticks.tick_id)
+        self._recent_ticks += len(entry.ticks)
+        while self._recent_ticks > RECENT_TICKS:
+            self._recent_ticks -= len(self._recent.popleft())
+        self.committed_us = max(entry.committed_us, self.committed_us or 0)
+
+    @property
+    def committed_at(self) -> str | None:
+        """When what was delivered had been committed, as a client is told."""
+        return None if self.committed_us is None else jsontext.time(self.committed_us)
+
+    def begin(self, delivered: int, newest: Sequence[FeedEntry], now_us: int) -> None:
         """Set out behind offset `delivered`; the newest entries before it tell the feed's time."""
-        times = [_latest_us(entry) for entry in newest if len(entry.bars)]
+        times = [latest_us(entry) for entry in newest if len(entry.bars)]
+        self.committed_us = max((entry.committed_us for entry in newest), default=None)
         self.candles.begin(max(times, default=None), now_us)
         self.delivered = delivered
 
@@ -91,11 +118,13 @@ class Channel:
         if any(one.forming for one in self.subscribers):
             self.give_bars(rows, kind="b", closed=False)
 
-    def give_bars(self, rows: list[Row], *, kind: str, closed: bool) -> None:
-        """Candles to those who subscribed to their kind."""
+    def give_bars(self, rows: list[Row], *, kind: str, closed: bool, to: Iterable[Subscriber] | None = None) -> None:
+        """Candles to those who subscribed to their kind, of all or of these."""
         name = "bars" if kind == "b" else "updatedBars"
         listeners = [
-            one for one in self.subscribers if one.listening and one.channels[name] and (closed or one.forming)
+            one
+            for one in (self.subscribers if to is None else to)
+            if one.listening and one.channels[name] and (closed or one.forming)
         ]
         wanted = set(chain.from_iterable(one.channels[name] for one in listeners))
         rows = rows if "*" in wanted else [row for row in rows if row[0] in wanted]
@@ -112,7 +141,7 @@ class Channel:
                     one.send_queue.put_latest((kind, row[0], row[_TIME]), piece)
 
 
-def _latest_us(entry: FeedEntry) -> int:
+def latest_us(entry: FeedEntry) -> int:
     """The feed's time at an entry: candles come from trades, so their clock does too."""
     return int(entry.bars.close_time.max())
 
@@ -177,6 +206,25 @@ def _chunks(form: Form, pieces: list[Piece], offsets: list[int], positions: list
     return [
         (encoding.join(form, [pieces[place] for place in part]), offsets[part[0]], offsets[part[-1]]) for part in parts
     ]
+
+
+def give_stored(ticks: Ticks, one: Subscriber) -> None:
+    """Trades that the database gave, to one listener. They have no offsets."""
+    rows, _ = _rows(ticks, wire.Kind.TRADE, [one], "trades")
+    if len(rows):
+        form, offsets = Form(packed=one.form.packed), [0] * len(rows)
+        pieces = encoding.trades(form, ticks.take(rows), offsets)
+        one.send_queue.put_trades(_chunks(form, pieces, offsets, list(range(len(rows)))))
+
+
+def give_newest_quotes(ticks: Ticks, one: Subscriber) -> None:
+    """Of each symbol the newest of these quotes, in place of an older one that waits."""
+    rows, places = _rows(ticks, wire.Kind.QUOTE, [one], "quotes")
+    chosen = {code: rows[mine[-1]] for code, mine in places.items()}
+    if chosen:
+        pieces = encoding.quotes(one.form, ticks.take(np.array(list(chosen.values()), np.int64)))
+        for code, piece in zip(chosen, pieces, strict=True):
+            one.send_queue.put_latest(("q", code), piece)
 
 
 def _give_quotes(entry: FeedEntry, listeners: list[Subscriber]) -> None:

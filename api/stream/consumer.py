@@ -10,7 +10,7 @@ from typing import Any
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from api import errors, series
+from api import errors, feeds
 from api.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
 from api.stream import door, encoding, replay, requests
 from api.stream.encoding import Form
@@ -128,26 +128,28 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         """Find out who it is. One that is not `required` to be known may still log in by a message."""
         try:
             identity = await door.asked(way, *given, self._address)
-            feed = self.subscriber.feed
-            known = identity is None or await door.asked(series.feed_exists, feed)
-            refused = {} if identity is None else await door.asked(door.refusals, [(identity, feed)])
+            named = self.subscriber.feed
+            feed = None if identity is None else await door.asked(feeds.of_stream, named)
+            refused = {} if feed is None else await door.asked(door.refusals, [(identity, feed)])
         except TooManyFailuresError as error:
             self.subscriber.end(402, f"auth failed: {error}")
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the socket is told and closed
             self._fail(error)
             return
-        if not known:
+        if identity is None:
+            if required:
+                self.subscriber.end(402, "auth failed")
+        elif feed is None:
             # Told in place of the welcome: a client of the dialect then ends instead of coming back for ever.
-            self.subscriber.end(409, f"insufficient subscription: there is no feed {feed}")
+            self.subscriber.end(409, f"insufficient subscription: there is no feed {named}")
         elif refused:
             self.subscriber.end(*next(iter(refused.values())))
-        elif identity is not None:
+        else:
+            self.subscriber.feed = feed
             if not self._admit(identity):
                 await door.tell_full(self._door.most)
                 self.subscriber.end(406, "connection limit exceeded")
-        elif required:
-            self.subscriber.end(402, "auth failed")
 
     def _admit(self, identity: Identity) -> bool:
         """Let a reader in; False if there is no room."""
@@ -180,11 +182,15 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         one.forming = one.forming if request.forming is None else request.forming
         one.heartbeat = one.heartbeat if request.heartbeat is None else request.heartbeat
         channel = await self._hub.join(one)
-        place = {"epoch": self._hub.epoch, "o": channel.delivered} if one.form.numbered else {}
-        one.send_queue.put(encoding.message(one.form, {**one.subscription(), **place}))
+        told = one.subscription()
+        if one.form.numbered:
+            # Who is still to be given what it missed is told its `at` when it has it.
+            at = channel.committed_at if request.from_ is None else None
+            told |= {"epoch": self._hub.epoch, "o": channel.delivered, "at": at}
+        one.send_queue.put(encoding.message(one.form, told))
         if request.from_ is not None:
             one.live, one.replaying = False, one.ending is None
-            self._replay = asyncio.create_task(replay.run(self._hub, channel, one, request.from_))
+            self._replay = asyncio.create_task(replay.Replay(self._hub, channel, one).run(request.from_))
         elif not one.live and (self._replay is None or self._replay.done()):
             replay.go_live(channel, one)
 

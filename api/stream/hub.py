@@ -20,13 +20,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from api import errors
-from api.stream import encoding
-from api.stream.candlereader import CandleReader
+from api.stream import encoding, stored
+from api.stream.candles import Reading
 from api.stream.channel import Channel
+from api.stream.database_thread import DatabaseThread
+from api.stream.stored_pages import StoredPages
 from api.stream.subscriber import Subscriber
 from api.stream.task_cancellation import end
 from marketdata import metrics
 from marketdata.realtime import feed as feeds
+from marketdata.types.minute_bars import Bars
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +60,13 @@ class Hub:
         self._reader: Any = None
         self._connects = self._known_connects = 0
         self._checked_at = 0.0
-        self.database = CandleReader()
-        self.commands: Any = redis.asyncio.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=3)
+        self.database = DatabaseThread("stream-candles")
+        self.replays = DatabaseThread("stream-replays")  # beside the candles, which are not to wait for them
+        self.pages = StoredPages(self.replays)
+        self.commands: Any = redis.asyncio.Redis.from_url(
+            redis_url, socket_timeout=5, socket_connect_timeout=3,
+            retry=Retry(NoBackoff(), 1),  # a kept connection may be to a Redis that is gone
+        )  # fmt: skip
         self.epoch = ""
         self.away = False
 
@@ -98,6 +106,7 @@ class Hub:
         await end(self._beating, self._reading, self._announcing)
         self._beating = self._reading = self._announcing = None
         await self.database.close()
+        await self.replays.close()
         await self.commands.aclose()
 
     def everybody(self) -> Iterable[Subscriber]:
@@ -175,6 +184,7 @@ class Hub:
             channel.missed(last)
             for one in channel.subscribers:
                 one.after = 0  # offsets are counted anew
+                one.left_at = before if one.live and not one.send_queue.skipped else None
             self._tell_gap(channel, "the feed began anew; fetch by REST what may be missing")
 
     def _tell_gap(self, channel: Channel, message: str) -> None:
@@ -238,7 +248,7 @@ class Hub:
             await asyncio.sleep(BEAT_S)
             for channel in list(self._channels.values()):
                 try:
-                    await channel.announce(self.database.read, time.time_ns() // 1000)
+                    await channel.announce(self._candles, time.time_ns() // 1000)
                     failing.pop(channel.feed, None)
                 except Exception as error:
                     name = type(error).__name__
@@ -248,6 +258,9 @@ class Hub:
                         log.warning("candles cannot be read yet feed=%s error=%s", channel.feed, name, exc_info=unknown)
                     metrics.STREAM_CANDLES_UNREAD.inc()
                     await asyncio.sleep(PAUSE_S)
+
+    async def _candles(self, feed: str, reading: Reading) -> Bars:
+        return await self.database.ask(stored.candles, feed, reading)
 
     async def _beat(self) -> None:
         beats, heartbeat_at, alone_since = 0, time.monotonic() + HEARTBEAT_S, None
@@ -274,13 +287,17 @@ class Hub:
         for channel in self._channels.values():
             for one in channel.subscribers:
                 if one.heartbeat and one.live:
-                    one.tell(T="hb", o=channel.delivered, t=encoding.now(), epoch=self.epoch, stalled=self.away)
+                    one.tell(
+                        T="hb", o=channel.delivered, t=encoding.now(), epoch=self.epoch, at=channel.committed_at,
+                        stalled=self.away,
+                    )  # fmt: skip
 
     async def _rest(self) -> bool:
         """Nobody listens any more: stop reading until somebody comes. False if somebody came while this waited; then
         reading goes on where it stopped."""
         await end(self._reading, self._announcing)
         await self.database.close()
+        await self.replays.close()
         if self.everybody():
             self._follow()
             return False

@@ -1,36 +1,218 @@
-"""Going on after an offset: what the stream still holds is read at the socket's own pace, then it is live, without
-overlap or hole."""
+"""Going on after an offset: what Redis still holds of the feed is read at the socket's own pace, then it is live,
+without overlap or hole. Where Redis no longer has it, the database is read first, in the order of commits."""
 
 from __future__ import annotations
 
+import logging
+import time
 import urllib.parse
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from django.db import Error
 from redis.exceptions import RedisError
 
-from api.stream.channel import Channel, give_cancels, give_trades
+from analytics import timeframes
+from api.stream import candles, stored
+from api.stream.candles import KEEP_US, Key, Reading
+from api.stream.channel import Channel, give_cancels, give_newest_quotes, give_stored, give_trades, latest_us
 from api.stream.hub import Hub
 from api.stream.requests import From
+from api.stream.stored import Place
+from api.stream.stored_pages import Cut
 from api.stream.subscriber import Subscriber
 from marketdata.realtime import feed as feeds
+from marketdata.realtime.feed import FeedEntry
+from marketdata.storage import StorageError
+from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.ticks import Ticks
+
+log = logging.getLogger(__name__)
 
 ENTRIES = 20
+GIVEN_TICKS = 2_000  # of the database, at a time
+LONGEST_US = 86_400_000_000  # back from now
+OVERLAP_US, STEP_US = 15_000_000, 5_000_000
+"""How much is read again of what lies before a moment, for a commit may reach the feed after later ones; and the steps
+of that, so that those who come back together read the same pages."""
+MOST_TOUCHED = 20_000  # minute candles that are kept in mind to be told
 
 
-async def run(hub: Hub, channel: Channel, subscriber: Subscriber, since: From) -> None:
-    """Replay trades after `since`, tell `replay_completed`, go live. A place that cannot be reached is error 460,
-    then live."""
-    try:
-        if not await _possible(hub, channel, subscriber, since):
-            go_live(channel, subscriber)
+class Replay:
+    """One socket's way back to what is live."""
+
+    def __init__(self, hub: Hub, channel: Channel, subscriber: Subscriber) -> None:
+        self._hub, self._channel, self._one = hub, channel, subscriber
+        self._joined = channel.delivered or 0  # what comes behind it brings its candles by itself
+        self._touched: set[Key] = set()
+        self._closed_from_us: int | None = None  # candles of minutes from here on are new to it
+        self._ended_us = channel.candles.ended_us
+        self._latest_us = 0
+        self._recent = channel.recent()  # now: what is delivered from here on it does not get
+        self._had = np.zeros(0, np.int64)
+
+    async def run(self, since: From) -> None:
+        """Replay what came after `since`, tell `replay_completed`, go live. A place that cannot be reached is error
+        460, then live."""
+        channel, one = self._channel, self._one
+        try:
+            reason, first = await self._out_of_ring(since)
+            if not reason:
+                await self._clock_at(since.o)
+                await self._replay(since.o)
+            elif since.at is not None and (begin_us := int(since.at.timestamp() * 1e6)) > _now_us() - LONGEST_US:
+                await self._replay(await self._from_database(begin_us, since.epoch))
+            else:
+                self._tell_unreachable(reason, first)
+        except (RedisError, OSError):
+            self._tell_unreachable("the replay broke off: Redis is away", 1)
+        except (Error, StorageError):
+            self._tell_unreachable("the replay broke off: the database does not answer", 1)
+        except Exception:
+            log.exception("replay failed")
+            one.end(500, "internal error: the replay broke off")
+        if not one.live:
+            one.go_live(max(one.after, channel.delivered or 0))
+
+    # --- from Redis ---------------------------------------------------------------------------------------------------
+
+    async def _out_of_ring(self, since: From) -> tuple[str, int]:
+        """(why Redis cannot go on there, "" when it can; the first offset that it has)."""
+        hub, channel = self._hub, self._channel
+        first, last = await feeds.bounds(hub.commands, channel.feed)
+        if since.epoch != hub.epoch:
+            return "resume out of range: the feed has another epoch", first
+        if not first - 1 <= since.o <= last:
+            return "resume out of range: that is no longer, or not yet, here", first
+        return "", first
+
+    async def _clock_at(self, offset: int) -> None:
+        """Which minutes had been closed for who had everything up to an offset."""
+        entries = await feeds.newest_entries(self._hub.commands, self._channel.feed, most=10, upto=offset)
+        times = [latest_us(entry) for entry in entries if len(entry.bars)]
+        if times:
+            self._closed_from_us = self._channel.candles.ended_at(max(times))
+
+    async def _replay(self, offset: int) -> None:
+        hub, channel, one = self._hub, self._channel, self._one
+        epoch, one.after, missed, candles_given = hub.epoch, offset, False, False
+        while one.ending is None:
+            entries = await feeds.replay(hub.commands, channel.feed, after=one.after, most=ENTRIES)
+            if hub.epoch != epoch:
+                return  # the hub has told, and from where it goes on
+            for entry in entries:
+                if entry.first > one.after + 1:
+                    one.tell(T="gap", **{"from": one.after + 1, "to": entry.first - 1})
+                await one.send_queue.room()
+                if hub.epoch != epoch or one.ending is not None:
+                    return
+                self._give(entry)
+            if not entries and not candles_given:
+                await self._give_candles()
+                candles_given = True
+                continue
+            # Nothing may be awaited between this comparison and `live`: the hub delivers in between.
+            behind = channel.delivered is not None and one.after < channel.delivered
+            if not entries and (not behind or missed):
+                if behind and channel.delivered is not None:
+                    one.tell(T="gap", **{"from": one.after + 1, "to": channel.delivered})
+                    one.after = channel.delivered
+                one.tell(T="replay_completed", o=one.after, epoch=epoch, at=channel.committed_at)
+                one.go_live(one.after)
+                return
+            missed = not entries
+
+    def _give(self, entry: FeedEntry) -> None:
+        one = self._one
+        give_trades(entry, [one])
+        give_cancels(entry, [one])
+        give_newest_quotes(entry.ticks, one)
+        if entry.first <= self._joined:
+            self._touch(entry.ticks)
+        one.after = entry.last
+
+    # --- from the database --------------------------------------------------------------------------------------------
+
+    async def _from_database(self, begin_us: int, epoch: str) -> int:
+        """Give what was committed since a moment; from which offset Redis goes on."""
+        hub, channel, one = self._hub, self._channel, self._one
+        symbols = _wanted(one.channels["trades"] | one.channels["quotes"] | one.channels["bars"])
+        # Who stayed here while Redis was another one has had what this process delivered of the old one.
+        if epoch == one.left_at and self._recent:
+            self._had = np.concatenate(self._recent)
+        start_us = (begin_us - OVERLAP_US) // STEP_US * STEP_US
+        event_us = await hub.replays.ask(stored.latest_event_us, channel.feed, start_us, begin_us)
+        self._closed_from_us = channel.candles.ended_at(begin_us if event_us is None else event_us)
+        while True:
+            cut = await self._cut()
+            place: Place | None = Place(start_us)
+            while place is not None and one.ending is None:
+                found, place = await hub.pages.read(channel.feed, symbols, place, cut.until_us)
+                for ticks in found:
+                    await self._give_stored(ticks)
+            first, _ = await feeds.bounds(hub.commands, channel.feed)
+            if first - 1 <= cut.offset or one.ending is not None:
+                return cut.offset
+            start_us = cut.until_us - OVERLAP_US  # it took so long that Redis went on without us
+
+    async def _cut(self) -> Cut:
+        hub, channel = self._hub, self._channel
+        if channel.cut is None or not channel.cut.fresh or channel.cut.epoch != hub.epoch:
+            # Asked before the database is: what is in the feed by then has been committed.
+            _, offset = await feeds.bounds(hub.commands, channel.feed)
+            channel.cut = Cut(hub.epoch, offset, _now_us())
+        return channel.cut
+
+    async def _give_stored(self, ticks: Ticks) -> None:
+        if len(self._had):
+            ticks = ticks.take(~np.isin(ticks.tick_id, self._had))
+        for start in range(0, len(ticks), GIVEN_TICKS):
+            await self._one.send_queue.room()
+            part = ticks.take(np.arange(start, min(start + GIVEN_TICKS, len(ticks))))
+            give_stored(part, self._one)
+            give_newest_quotes(part, self._one)
+            self._touch(part)
+        if len(self._touched) > MOST_TOUCHED:
+            await self._give_candles()
+
+    # --- candles ------------------------------------------------------------------------------------------------------
+
+    def _touch(self, ticks: Ticks) -> None:
+        """The candles of these ticks are to be told if they are closed and it listens to them."""
+        codes = self._one.channels["bars"] | self._one.channels["updatedBars"]
+        if codes and len(ticks):
+            self._latest_us = max(self._latest_us, int(ticks.time_us.max()))
+            names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
+            minutes = (ticks.time_us // MINUTE_US * MINUTE_US).tolist()
+            keys = zip(names, minutes, strict=True)
+            self._touched.update(key for key in keys if "*" in codes or key[0] in codes)
+
+    async def _give_candles(self) -> None:
+        """Tell the candles that closed or changed before it came back, as the database has them now. Those that do so
+        later are told by the hub."""
+        one, channel = self._one, self._channel
+        touched, self._touched = self._touched, set()
+        codes = _wanted(one.channels["bars"] | one.channels["updatedBars"])
+        ended_us = channel.candles.ended_at(self._latest_us) if self._ended_us is None else self._ended_us
+        begin_us = ended_us if self._closed_from_us is None else self._closed_from_us
+        if codes is not None and not codes:
             return
-        await _replay(hub, channel, subscriber, since.o)
-    except (RedisError, OSError):
-        subscriber.tell(
-            T="error", code=460, msg="the replay broke off: Redis is away", **_where(hub, channel, subscriber, 1)
-        )
-    if not subscriber.live:
-        subscriber.go_live(max(subscriber.after, channel.delivered or 0))
+        for start_us in _slices(touched, begin_us, ended_us):
+            reading = Reading(start_us, min(start_us + KEEP_US, ended_us), codes)
+            found: Bars = await self._hub.replays.ask(stored.candles, channel.feed, reading)
+            rows = {candles.key_of(row): row for row in candles.rows_of(timeframes.by_minute(found))}
+            changed = [row for key, row in rows.items() if key in touched and key[1] < begin_us]
+            closed = [row for key, row in rows.items() if key[1] >= begin_us]
+            await one.send_queue.room()
+            channel.give_bars(closed, kind="b", closed=True, to=[one])
+            channel.give_bars(changed, kind="u", closed=True, to=[one])
+
+    def _tell_unreachable(self, reason: str, first: int) -> None:
+        symbols = ",".join(sorted(self._one.channels["trades"] - {"*"}))
+        query = urllib.parse.urlencode({"symbols": symbols, "feed": self._channel.feed, "start": ""}, safe=",")
+        where: dict[str, Any] = {"epoch": self._hub.epoch, "earliest": first, "o": self._channel.delivered}
+        self._one.tell(T="error", code=460, msg=reason, **where, rest=f"/v2/stocks/trades?{query}")
 
 
 def go_live(channel: Channel, subscriber: Subscriber) -> None:
@@ -38,46 +220,16 @@ def go_live(channel: Channel, subscriber: Subscriber) -> None:
     subscriber.go_live(channel.delivered or 0)
 
 
-async def _possible(hub: Hub, channel: Channel, subscriber: Subscriber, since: From) -> bool:
-    first, last = await feeds.bounds(hub.commands, channel.feed)
-    if since.epoch != hub.epoch:
-        reason = "resume out of range: the feed has another epoch"
-    elif not first - 1 <= since.o <= last:
-        reason = "resume out of range: that is no longer, or not yet, here"
-    else:
-        return True
-    subscriber.tell(T="error", code=460, msg=reason, **_where(hub, channel, subscriber, first))
-    return False
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
-def _where(hub: Hub, channel: Channel, subscriber: Subscriber, first: int) -> dict[str, Any]:
-    symbols = ",".join(sorted(subscriber.channels["trades"] - {"*"}))
-    query = urllib.parse.urlencode({"symbols": symbols, "feed": channel.feed, "start": ""}, safe=",")
-    return {"epoch": hub.epoch, "earliest": first, "o": channel.delivered, "rest": f"/v2/stocks/trades?{query}"}
+def _wanted(codes: set[str]) -> frozenset[str] | None:
+    """None for all symbols."""
+    return None if "*" in codes else frozenset(codes)
 
 
-async def _replay(hub: Hub, channel: Channel, subscriber: Subscriber, offset: int) -> None:
-    epoch, subscriber.after, missed = hub.epoch, offset, False
-    while subscriber.ending is None:
-        entries = await feeds.replay(hub.commands, channel.feed, after=subscriber.after, most=ENTRIES)
-        if hub.epoch != epoch:
-            return  # the hub has told, and from where it goes on
-        for entry in entries:
-            if entry.first > subscriber.after + 1:
-                subscriber.tell(T="gap", **{"from": subscriber.after + 1, "to": entry.first - 1})
-            await subscriber.send_queue.room()
-            if hub.epoch != epoch or subscriber.ending is not None:
-                return
-            give_trades(entry, [subscriber])
-            give_cancels(entry, [subscriber])
-            subscriber.after = entry.last
-        # Nothing may be awaited between this comparison and `live`: the hub delivers in between.
-        behind = channel.delivered is not None and subscriber.after < channel.delivered
-        if not behind or (not entries and missed):
-            if behind and channel.delivered is not None:
-                subscriber.tell(T="gap", **{"from": subscriber.after + 1, "to": channel.delivered})
-                subscriber.after = channel.delivered
-            subscriber.tell(T="replay_completed", o=subscriber.after)
-            subscriber.go_live(subscriber.after)
-            return
-        missed = not entries
+def _slices(touched: Iterable[Key], begin_us: int, ended_us: int) -> list[int]:
+    """Where half hours start in which a candle is to be told that closed since `begin_us` or was touched."""
+    starts = {minute // KEEP_US * KEEP_US for _, minute in touched if minute < ended_us}
+    return sorted(starts.union(range(begin_us // KEEP_US * KEEP_US, ended_us, KEEP_US)))

@@ -3,9 +3,11 @@ one channel of a request is told and voids nothing else of it."""
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterable
 from functools import cache
+from typing import Annotated
 
 import msgspec
 
@@ -37,10 +39,12 @@ class Auth(msgspec.Struct, tag_field="action", tag="auth", forbid_unknown_fields
 
 
 class From(msgspec.Struct, forbid_unknown_fields=True):
-    """Where a client wants to go on: after offset `o` of an epoch."""
+    """Where a client wants to go on: after offset `o` of an epoch. Where Redis no longer has that, from `at` on, the
+    time of a commit that a heartbeat told."""
 
     epoch: str
     o: int
+    at: Annotated[datetime.datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class _Channels(msgspec.Struct):

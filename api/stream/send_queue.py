@@ -39,6 +39,7 @@ class SendQueue:
         self._room.set()
         self.bytes = 0
         self.skipped = self.overtaken = 0
+        self._warned = False
         self.too_slow = False
 
     def put(self, piece: Piece) -> None:
@@ -99,6 +100,7 @@ class SendQueue:
             taken.append(piece)
             size += len(piece.data)
         self.bytes -= size
+        self._warned = self._warned and self.bytes > self._max_bytes // 8
         if self.bytes <= self._max_bytes // 2:
             self._room.set()
             if not self._queue and self._gap is not None:
@@ -164,3 +166,14 @@ class SendQueue:
         self._filled.set()
         if self.bytes > self._max_bytes // 2:
             self._room.clear()
+            if self.form.numbered and not self._warned:
+                self._warn()
+
+    def _warn(self) -> None:
+        """Half of it is full: said before anything that waits, once until it is nearly empty again."""
+        self._warned = True
+        warning = {"T": "warning", "msg": "half of what may wait for you waits", "waiting": self.bytes,
+                   "most": self._max_bytes}  # fmt: skip
+        piece = encoding.message(self.form, warning)
+        self._queue.appendleft(piece)
+        self.bytes += len(piece.data)

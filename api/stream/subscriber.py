@@ -39,6 +39,7 @@ class Subscriber:
     after: int = 0
     forming: bool = False
     heartbeat: bool = False
+    left_at: str | None = None  # the epoch up to whose end it has had everything of the hub
     lagging: bool = False  # nobody waits for it any more
     ending: int | None = None  # the code it is being closed with
     age: int = field(default_factory=lambda: next(_ages))

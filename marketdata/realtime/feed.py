@@ -173,9 +173,10 @@ async def bounds(connection: Any, feed: str) -> tuple[int, int]:
     return int(entry_id.split(b"-")[0]) - int(values[b"n"]) + 1, int(newest[0][0].split(b"-")[0])
 
 
-async def newest_entries(connection: Any, feed: str, *, most: int) -> list[FeedEntry]:
-    """The newest entries of a feed, newest first, at most `most`."""
-    rows = await connection.xrevrange(STREAM + feed, count=most)
+async def newest_entries(connection: Any, feed: str, *, most: int, upto: int | None = None) -> list[FeedEntry]:
+    """The newest entries of a feed, newest first, at most `most`: of all or of those that end at offset `upto` or
+    before."""
+    rows = await connection.xrevrange(STREAM + feed, max="+" if upto is None else f"{upto}-0", count=most)
     return [decode(feed, entry_id, values) for entry_id, values in rows]
 
 

@@ -10,8 +10,8 @@ from django.db import connection, connections
 from prometheus_client import REGISTRY
 
 from api.stream import shared
-from api.stream.candlereader import CandleReader
 from api.stream.candles import Reading
+from api.stream.hub import Hub
 from api.stream.task_cancellation import end
 from marketdata.realtime import feed, live_state
 from tests.integration.serving import CODES, SEOUL_DAY, beside, commit, hub, minute, serving
@@ -35,7 +35,7 @@ def quickly(monkeypatch):
 @pytest.fixture(autouse=True)
 def readings(monkeypatch):
     """What is being read from the database is in `_under_way` until it was told."""
-    read = CandleReader.read
+    read = Hub._candles
 
     async def noted(self, name, reading):
         _under_way.append(reading)
@@ -45,7 +45,7 @@ def readings(monkeypatch):
             _under_way.remove(reading)
 
     _under_way.clear()
-    monkeypatch.setattr(CandleReader, "read", noted)
+    monkeypatch.setattr(Hub, "_candles", noted)
 
 
 def candle(message):

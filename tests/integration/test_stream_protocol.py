@@ -166,7 +166,7 @@ async def test_what_cannot_be_had_voids_nothing_else_of_a_request(serving, hub):
 async def test_a_feed_answers_where_clients_of_the_dialect_look_for_it_and_control_messages_come_alone(serving, hub):
     headers = [(KEY_HEADER.lower().encode(), serving.reader.key_id.encode()),
                (SECRET_HEADER.lower().encode(), serving.secret.encode())]  # fmt: skip
-    end = WebsocketCommunicator(application(), "/v2/krx", headers=headers)
+    end = WebsocketCommunicator(application(), "/v2/iex", headers=headers)
     assert (await end.connect(timeout=PATIENCE_S))[0]
     await end.send_to(text_data=json.dumps({"action": "subscribe", "news": ["*"], "trades": ["*"]}))
     frames = [json.loads(await end.receive_from(timeout=PATIENCE_S)) for _ in range(4)]

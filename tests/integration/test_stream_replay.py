@@ -8,9 +8,9 @@ import redis
 
 from analytics import voids
 from analytics.voids import Selection
-from api.stream import replay, shared
+from api.stream import replay, shared, stored
 from marketdata.types.ticks import batch_number
-from tests.integration.serving import beside, commit, hub, serving
+from tests.integration.serving import beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
 from tests.servers import Valkey
 
@@ -139,6 +139,55 @@ async def test_a_replay_from_before_the_oldest_kept_is_refused(serving, hub, set
     assert (error["code"], error["earliest"]) == (460, 3)
 
 
+async def test_what_redis_no_longer_has_comes_from_the_database(serving, hub, redis, monkeypatch):
+    monkeypatch.setattr(stored, "PAGE_BATCHES", 2)
+    monkeypatch.setattr(replay, "GIVEN_TICKS", 2)
+    await commit(serving, [{"price": "1"}])
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+    for at in range(3):
+        quote, other = {"kind": "quote", "bid": str(1 + at)}, {"symbol": "000660", "price": str(20 + at)}
+        await commit(serving, [minute(at, price=str(10 + at)), minute(at, **quote), minute(at, **other)])
+    redis.xtrim("naru:feed:krx", minid="8-0", approximate=False)
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await socket.say(
+            action="subscribe", trades=["*"], quotes=["*"], bars=["005930"], seq=True,
+            **{"from": {"epoch": told["epoch"], "o": told["o"], "at": told["at"]}},
+        )  # fmt: skip
+        heard = await socket.until("replay_completed")
+        await commit(serving, [minute(2, price="99")])
+        while 99 not in prices(heard) or not {"b", "q"} <= {message["T"] for message in heard}:
+            heard.append(await socket.next())
+
+    ids = [message["i"] for message in heard if message["T"] == "t"]
+    assert prices(heard) == [1, 10, 20, 11, 21, 12, 22, 99]  # what lies a little before `at`, too
+    assert len(set(ids)) == len(ids)
+    assert [message["o"] for message in heard if message["T"] == "t" and "o" in message] == [11]
+    assert [int(message["bp"]) for message in heard if message["T"] == "q"][-1] == 3
+    assert ("00", 10) in {(message["t"][14:16], int(message["c"])) for message in heard if message["T"] == "b"}
+    assert sum(message["T"] == "replay_completed" for message in heard) == 1
+
+
+async def test_who_was_away_is_told_the_candles_that_closed_and_changed_meanwhile(serving, hub):
+    async with serving.socket() as socket:
+        await commit(serving, [minute(0), minute(2)])
+        told = await numbered(socket, serving)
+    await commit(serving, [minute(1), minute(0, price="7")])
+    await commit(serving, [minute(4)])
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        place = {"from": {"epoch": told["epoch"], "o": told["o"]}}
+        await socket.say(action="subscribe", bars=["*"], updatedBars=["*"], seq=True, **place)
+        heard: set[tuple[Any, ...]] = set()
+        while len(heard) < 3:
+            message = await socket.next()
+            if message["T"] in ("b", "u"):
+                heard.add((message["T"], message["t"][14:16], message["n"]))
+
+    assert heard == {("b", "01", 1), ("b", "02", 1), ("u", "00", 2)}
+
+
 async def test_a_slow_socket_is_closed_with_its_code_and_slows_nobody(serving, hub, settings):
     settings.WS_OUTBOX_BYTES = 1 << 14
     async with serving.socket() as slow:
@@ -204,6 +253,7 @@ def own_redis(tmp_path, settings, serving):
 async def test_another_redis_than_before_is_told_and_the_stream_goes_on(serving, own_redis, hub_of_own):
     hub = hub_of_own
     async with serving.socket() as socket, serving.socket() as plain:
+        await commit(serving, [{"price": "7"}])
         told = await numbered(socket, serving)
         await plain.enter(serving)
         await plain.subscribe(trades=["005930"])
@@ -214,16 +264,20 @@ async def test_another_redis_than_before_is_told_and_the_stream_goes_on(serving,
         await asyncio.to_thread(own_redis.kill)
         while not hub.away:  # noqa: ASYNC110 - the hub tells nobody
             await asyncio.sleep(0.02)
+        await commit(serving, [{"price": "9"}])
         await asyncio.to_thread(own_redis.start)
 
         error = (await socket.until("error"))[-1]
         assert (await plain.until("error"))[-1]["code"] == 461
+        await socket.say(action="subscribe", **{"from": {"epoch": told["epoch"], "o": 2, "at": told["at"]}})
+        missed = await socket.until("replay_completed")
         await commit(serving, [{"price": "2"}])
         trade = (await socket.until("t"))[-1]
         assert (await plain.until("t"))[-1]["p"] == 2
 
     assert error["code"] == 461
     assert error["epoch"] == hub.epoch != told["epoch"]
+    assert prices(missed) == [7, 9]  # from a little before it came; not again what it had
     assert trade["o"] == error["o"] + 1
 
 

@@ -185,3 +185,17 @@ def test_what_is_alone_has_a_frame_of_its_own():
         frames.append([json.loads(one.data)["T"] for one in pieces])
 
     assert frames == [["error"], ["subscription"], ["t", "q"], ["error"], ["t"]]
+
+
+def test_who_numbers_its_frames_is_warned_before_all_that_waits_once_until_it_has_caught_up():
+    send_queue = SendQueue(Form(numbered=True), max_bytes=1000)
+    for number in range(8):
+        send_queue.put_trades([(piece("t", 100), number, number)])
+
+    waiting = taken(send_queue)
+    send_queue.put_trades([(piece("t", 600), 9, 9)])
+
+    assert [one["T"] if isinstance(one, dict) else "t" for one in waiting].count("warning") == 1
+    assert (waiting[0]["T"], waiting[0]["most"]) == ("warning", 1000)
+    assert taken(send_queue)[0]["T"] == "warning"
+    assert send_queue.bytes == 0
