@@ -1,12 +1,15 @@
-"""Failed logins, counted by address, by account and by both, whoever asks; and who may not try for a while."""
+"""Failed logins, counted by address, by account and by both, whoever asks; and who may not try for a while. A browser
+that its owner logged in with is counted by itself, so that nobody else locks it out (docs/adr/0021)."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 import unicodedata
 
 import redis
+from django.core import signing
 
 from api import counters
 from marketdata import metrics
@@ -20,28 +23,30 @@ MOST_PER_ADDRESS = 30
 MOST_PER_KEY = 10  # of one account from one address: a stranger elsewhere cannot lock its owner out
 MOST_PER_PERSON = 50  # of one person's account from anywhere; addresses it was used from before may still try
 KNOWN_S = 30 * 86_400
+COOKIE = "naru_known"
 _KNOWN = "naru:known:"
 
 
-def wait_s(address: str, account: str, *, person: bool = False) -> int:
+def wait_s(address: str, account: str, *, person: bool = False, browser: str = "") -> int:
     """For how many seconds this address may not try this account again; 0 when it may.
 
-    `person` says that a password is asked for, which can be guessed from many addresses; a key cannot.
+    `person` says that a password is asked for, which can be guessed from many addresses; a key cannot. `browser` is the
+    cookie of `browser_cookie`, if one came.
     """
-    limits = _limits(address, account, person=person)
+    limits = _limits(address, account, person=person, browser=browser)
     counts = counters.look([name for name, _ in limits])
     waits = [one.left_s if one.count >= most else 0.0 for one, (_, most) in zip(counts, limits, strict=True)]
-    if person and waits[2] > 0 and _is_known(address, account):
+    if len(waits) > 2 and waits[2] > 0 and _is_known(address, account):
         waits[2] = 0.0
     longest = max(waits)
     return int(longest) + 1 if longest > 0 else 0
 
 
-def failed(address: str, account: str, *, person: bool = False) -> None:
+def failed(address: str, account: str, *, person: bool = False, browser: str = "") -> None:
     """Count a refused login."""
     metrics.AUTH_FAILURES.labels("api").inc()
     log.warning("login refused address=%s", caller(address))
-    counters.add([(name, WINDOW_S) for name, _ in _limits(address, account, person=person)])
+    counters.add([(name, WINDOW_S) for name, _ in _limits(address, account, person=person, browser=browser)])
 
 
 def succeeded(address: str, account: str) -> None:
@@ -52,6 +57,20 @@ def succeeded(address: str, account: str) -> None:
         log.warning("address of a login is not remembered error=%s", type(error).__name__)
 
 
+def browser_cookie(account: str) -> str:
+    """For the browser that this person has just logged in with."""
+    return signing.dumps([_mark("", account), secrets.token_hex(8)], salt=COOKIE)
+
+
+def _browser(cookie: str, account: str) -> str:
+    """The number of a browser that the owner of this account logged in with; empty for any other."""
+    try:
+        mark, number = signing.loads(cookie, salt=COOKIE, max_age=KNOWN_S)
+    except (signing.BadSignature, ValueError, TypeError):
+        return ""
+    return str(number) if mark == _mark("", account) else ""
+
+
 def _is_known(address: str, account: str) -> bool:
     try:
         return bool(live_state.connection().exists(_KNOWN + _mark(address, account)))
@@ -59,8 +78,11 @@ def _is_known(address: str, account: str) -> bool:
         return False
 
 
-def _limits(address: str, account: str, *, person: bool) -> list[tuple[str, int]]:
+def _limits(address: str, account: str, *, person: bool, browser: str) -> list[tuple[str, int]]:
     """(name of a count, how many failures it allows)."""
+    number = _browser(browser, account) if person and browser else ""
+    if number:
+        return [(f"failed:browser:{number}", MOST_PER_KEY)]
     limits = [
         (f"failed:address:{caller(address)}", MOST_PER_ADDRESS),
         (f"failed:key:{_mark(address, account)}", MOST_PER_KEY),

@@ -44,7 +44,7 @@ class Login(LoginView):
     redirect_authenticated_user = False
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait_s = login_throttle.wait_s(*self._who(), person=True)
+        wait_s = login_throttle.wait_s(*self._who(), person=True, browser=self._browser())
         if wait_s > 0:
             form = self.get_form_class()(request)
             response = render(request, self.template_name, {"form": form, "wait_s": wait_s}, status=429)
@@ -53,13 +53,22 @@ class Login(LoginView):
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: Any) -> HttpResponse:
-        login_throttle.succeeded(*self._who())
-        return super().form_valid(form)
+        address, account = self._who()
+        login_throttle.succeeded(address, account)
+        response = super().form_valid(form)
+        response.set_cookie(
+            login_throttle.COOKIE, login_throttle.browser_cookie(account), max_age=login_throttle.KNOWN_S,
+            httponly=True, samesite="Strict", secure=settings.BEHIND_TLS,
+        )  # fmt: skip
+        return response
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Counted whoever asks: to be logged in as somebody is no leave to guess another's password."""
-        login_throttle.failed(*self._who(), person=True)
+        login_throttle.failed(*self._who(), person=True, browser=self._browser())
         return super().form_invalid(form)
+
+    def _browser(self) -> str:
+        return self.request.COOKIES.get(login_throttle.COOKIE, "")
 
     def _who(self) -> tuple[str, str]:
         return authentication.address_of(self.request), self.request.POST.get("username", "")[:150]

@@ -66,6 +66,26 @@ def test_an_account_is_not_guessed_from_many_addresses_and_its_owner_still_gets_
     assert guess(Browser(), "other", "wrong", "203.0.113.202") == 200
 
 
+@pytest.mark.once
+def test_who_guesses_beside_the_owner_locks_out_everybody_but_the_owner_s_browser(boss):
+    owner = Browser()
+    assert guess(owner, "boss", PASSWORD) == 302
+    owner.post("/logout/")
+    guesses = [guess(Browser(), "boss", f"wrong {number}") for number in range(login_throttle.MOST_PER_KEY + 1)]
+    assert guesses[-1] == 429
+    assert guess(Browser(), "boss", PASSWORD) == 429
+
+    assert guess(owner, "boss", PASSWORD) == 302
+
+    assert guess(owner, "other", "wrong") == 200
+    stolen, forged = Browser(), Browser()
+    stolen.cookies[login_throttle.COOKIE] = owner.cookies[login_throttle.COOKIE].value
+    forged.cookies[login_throttle.COOKIE] = login_throttle.browser_cookie("other")
+    assert guess(forged, "boss", PASSWORD) == 429  # known to another account only
+    guesses = [guess(stolen, "boss", f"wrong {number}") for number in range(login_throttle.MOST_PER_KEY + 1)]
+    assert guesses == [200] * login_throttle.MOST_PER_KEY + [429]
+
+
 def test_addresses_of_one_network_are_one_caller(boss):
     for number in range(login_throttle.MOST_PER_KEY):
         assert guess(Browser(), address=f"2001:db8::{number + 1:x}") == 200
