@@ -1,9 +1,9 @@
-"""Which registrations go to which appkey. One session of KIS takes 41; what does not fit is polled or not covered, and
-that is said. A change of the list moves nothing that may stay where it is. Arithmetic only: `registrations` acts on it.
+"""Which registrations go to which appkey. One session of KIS takes 41; what becomes of the rest is `coverage`'s
+business. A change of the list moves nothing that may stay where it is. Arithmetic only: `registrations` acts on it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -84,14 +84,10 @@ def registration_of(symbol: str, kind: Kind, feed: str) -> Registration | None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Registrations by appkey (by its name, never the key itself), and how each wish is covered."""
+    """Registrations by appkey (by its name, never the key itself), and all wishes, the most wanted first."""
 
     by_appkey: Mapping[str, frozenset[Registration]]
-    coverage: Mapping[Wish, Coverage] = field(default_factory=dict)
-
-    def count(self, coverage: Coverage) -> int:
-        """How many wishes are covered that way."""
-        return sum(one is coverage for one in self.coverage.values())
+    wishes: Sequence[Wish] = ()
 
 
 def plan(
@@ -99,12 +95,11 @@ def plan(
     appkeys: Sequence[str],
     *,
     per_appkey: int = PLANNED,
-    polling: Mapping[Kind, int] | None = None,
     before: Plan | None = None,
 ) -> Plan:
-    """The most wanted wishes spread over the appkeys. `polling` is how many symbols of a kind REST has room for;
-    `before` the plan in force, whose registrations stay where they are if they are still among the most wanted. Among
-    equally wanted ones those stay that are registered. ValueError if `per_appkey` is more than a session takes.
+    """The most wanted wishes spread over the appkeys. `before` is the plan in force, whose registrations stay where
+    they are if they are still among the most wanted. Among equally wanted ones those stay that are registered.
+    ValueError if `per_appkey` is more than a session takes.
     """
     if not 0 <= per_appkey <= MOST_REGISTRATIONS:
         raise ValueError(f"per_appkey {per_appkey} must be 0 to {MOST_REGISTRATIONS}: a session takes no more")
@@ -126,11 +121,4 @@ def plan(
             homeless.append(wish.registration)
     for one in homeless:
         min(assigned.values(), key=len).append(one)
-    coverage = dict.fromkeys(chosen, Coverage.WEBSOCKET)
-    room = dict(polling or {})
-    for wish in order[len(chosen) :]:
-        free = room.get(wish.kind, 0) if wish.is_polled else 0
-        coverage[wish] = Coverage.POLLING if free > 0 else Coverage.NONE
-        if free > 0:
-            room[wish.kind] = free - 1
-    return Plan({name: frozenset(registrations) for name, registrations in assigned.items()}, coverage)
+    return Plan({name: frozenset(registrations) for name, registrations in assigned.items()}, tuple(order))

@@ -139,7 +139,7 @@ class Streams:
 
     def coverage(self) -> Mapping[Wish, Coverage]:
         """How each wish is covered now, the most wanted first."""
-        return covered(self.plan.coverage, self._active(), self._polling or {})
+        return covered(self.plan.wishes, self._active(), self._polling or {})
 
     def refused(self) -> set[Registration]:
         """What KIS does not register."""
@@ -202,9 +202,7 @@ class Streams:
         return [name for name, one in self.sessions.items() if one.condition not in lost]
 
     def _replan(self) -> Plan:
-        self.plan = planner.plan(
-            self._wishes, self._usable(), per_appkey=self._per_appkey, polling=self._polling, before=self.plan
-        )
+        self.plan = planner.plan(self._wishes, self._usable(), per_appkey=self._per_appkey, before=self.plan)
         for name, session in self.sessions.items():
             if name in self.plan.by_appkey:
                 session.want(self.plan.by_appkey[name])

@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminals.sources.kis.planner import (
-    Coverage,
     Kind,
     Plan,
     Registration,
@@ -49,9 +48,10 @@ def test_no_session_has_more_than_it_takes_and_nothing_is_registered_twice(wishe
 def test_nothing_less_wanted_is_registered_while_something_more_wanted_is_not(wishes, appkeys, most):
     found = plan(wishes, appkeys, per_appkey=most)
 
-    inside = [one.priority for one, how in found.coverage.items() if how is Coverage.WEBSOCKET]
-    outside = [one.priority for one, how in found.coverage.items() if how is not Coverage.WEBSOCKET]
-    assert not inside or not outside or max(inside) <= min(outside)
+    taken = set(all_of(found))
+    priorities = [one.priority for one in found.wishes]
+    assert priorities == sorted(priorities)
+    assert {one.registration for one in found.wishes[: len(taken)]} == taken
 
 
 @given(WISHES, WISHES, APPKEYS, st.integers(1, 41))
@@ -81,31 +81,12 @@ def test_as_many_changes_as_the_priorities_ask_for_and_no_more(first, second, mo
     after = plan(second, ["one", "two"], per_appkey=most, before=before)
 
     # Whatever is as wanted as the least wanted that is registered could stand in for it: those that were registered do.
-    wanted = {one.registration: one.priority for one in after.coverage}
+    wanted = {one.registration: one.priority for one in after.wishes}
     taken = set(all_of(after))
     least = max((wanted[one] for one in taken), default=0)
     pushed_out = {one for one in set(all_of(before)) - taken if wanted.get(one) == least}
     newcomers = {one for one in taken - set(all_of(before)) if wanted[one] == least}
     assert not (pushed_out and newcomers)
-
-
-def test_what_has_no_room_is_polled_where_rest_has_it_and_otherwise_not_covered():
-    wishes = [
-        wish(1, priority=0),
-        wish(2, priority=1),
-        wish(3, priority=2),
-        wish(4, kind=Kind.STATUS, priority=1),
-    ]
-
-    found = plan(wishes, ["only"], per_appkey=1, polling={Kind.TRADE: 1, Kind.STATUS: 5})
-
-    assert [found.coverage[one] for one in wishes] == [
-        Coverage.WEBSOCKET,
-        Coverage.POLLING,
-        Coverage.NONE,
-        Coverage.NONE,
-    ]
-    assert (found.count(Coverage.WEBSOCKET), found.count(Coverage.NONE)) == (1, 2)
 
 
 def test_an_appkey_that_goes_gives_its_registrations_to_those_that_have_room():
@@ -164,6 +145,4 @@ def test_each_market_has_its_own_registrations_and_what_rest_does_not_have_is_no
         assert registration == Registration(tr_id, "A01612")
         wishes.append(Wish(registration, "A01612", kind))
 
-    found = plan(wishes, [], polling={Kind.TRADE: 9, Kind.BOOK: 9})
-
-    assert set(found.coverage.values()) == {Coverage.POLLING if is_polled else Coverage.NONE}
+    assert [one.is_polled for one in wishes] == [is_polled, is_polled]
