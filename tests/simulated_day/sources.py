@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import shutil
 import sys
@@ -36,6 +37,8 @@ from tests.waiting import limited
 KIS, INFOMAX, BLOOMBERG = "kis", "infomax", "bloomberg"
 APPKEYS = ["key00", "key01"]
 SECURITIES = [f"{number:06} KS Equity" for number in range(900_001, 900_009)]
+AGAIN_US = 100_000
+"""No terminal starts and reads within it."""
 LIMIT_S, ARRIVE_S, DELIVER_S = 1_200.0, 90.0, 180.0
 # When (share of the time), what, and how: "kill" is SIGKILL, "term" is SIGTERM; either is started again.
 STRIKES = (
@@ -101,7 +104,7 @@ def run(stack: Stack, given: argparse.Namespace) -> tuple[dict[str, Any], list[s
         terminal.until(terminal.is_registered, "all registrations", seconds=START_S)
         kis.order("go")
         bloomberg.order("go")
-        struck = _strike(stack, given.seconds)
+        struck, killed_us = _strike(stack, given.seconds)
         kis.order("pause")
         said = bloomberg.order("pause") and bloomberg.account()["said"]
         print("the simulators rest; what they said has to arrive", flush=True)
@@ -110,21 +113,22 @@ def run(stack: Stack, given: argparse.Namespace) -> tuple[dict[str, Any], list[s
         shown = json.loads(sheet_log.read_text(encoding="utf-8").splitlines()[-1])["shown"]
         account = terminal.settle(lambda: _stored(stack))
         stack.until(lambda: not any(one.lost for one in _streamed(stack, said).values()), seconds=ARRIVE_S)
-        stack.until(lambda: not any(one.stale for one in _sheets(stack, shown).values()), seconds=ARRIVE_S)
+        stack.until(lambda: not any(one.stale for one in _sheets(stack, shown, killed_us).values()), seconds=ARRIVE_S)
         findings = [f"{name} did not end when asked" for name in stack.end([KIS, INFOMAX, BLOOMBERG])]
         findings += crew.deliver(crew_, port=stack.ingest_port, seconds=DELIVER_S)
         findings += [f"{name} did not end when asked" for name in stack.end(["ingest", "worker1", "worker2", "beat"])]
         findings += [f"{what}, {count} times" for what, count in sorted(stack.own_ends.items())]
-    return _account(stack, crew_, accounting.told(account), said, shown, struck, findings)
+    return _account(stack, crew_, accounting.told(account), said, shown, struck, killed_us, findings)
 
 
 def _account(
     stack: Stack,
     crew_: Sequence[Terminal],
     told: accounting.Told,
-    said: Mapping[str, int],
-    shown: Mapping[str, list[list[int]]],
+    said: Mapping[str, list[int]],
+    shown: Mapping[str, list[tuple[int, int, int]]],
     struck: Counter[str],
+    killed_us: Sequence[int],
     findings: list[str],
 ) -> tuple[dict[str, Any], list[str]]:
     """Row by row from the spools to the tables, then each source by what its simulator said."""
@@ -143,12 +147,12 @@ def _account(
         print(f"note: refused as {reason}: {record}", flush=True)
     kis = _stored(stack)
     verdict = accounting.judge(told, kis, _kinds(sent[KIS]))
-    streamed, sheets = _streamed(stack, said), _sheets(stack, shown)
+    streamed, sheets = _streamed(stack, said), _sheets(stack, shown, killed_us)
     wrong = [
         *rows.examples,
         *verdict.findings,
         *(f"{name}: {one}" for name, one in streamed.items() if one.lost or one.doubled),
-        *(f"{name}: {one}" for name, one in sheets.items() if one.invented or one.stale),
+        *(f"{name}: {one}" for name, one in sheets.items() if one.invented or one.stale or one.missed),
     ]
     result = {
         "database": stack.database.name,
@@ -159,7 +163,7 @@ def _account(
         "lost": rows.lost
         + gone
         + sum(one.lost for one in streamed.values())
-        + sum(one.stale for one in sheets.values()),
+        + sum(one.stale + one.missed for one in sheets.values()),
         "doubled": rows.duplicated + sum(one.doubled for one in streamed.values()),
         "unexplained": verdict.unexplained + sum(one.invented for one in sheets.values()),
         "rejected": Counter(reason for reason, _record in refused),
@@ -175,7 +179,7 @@ def _account(
             "unread": sum(one.unread for one in sheets.values()),
         },
         "bloomberg": {
-            "said": sum(said.values()),
+            "said": sum(len(times) for times in said.values()),
             "stored": sum(one.stored for one in streamed.values()),
             "in_gaps": sum(one.in_gaps for one in streamed.values()),
         },
@@ -184,16 +188,19 @@ def _account(
     return result, [*findings, *wrong, *(f"{name} sent nothing" for name in silent)]
 
 
-def _strike(stack: Stack, seconds: float) -> Counter[str]:
-    """Let the time pass, with what goes wrong in it; how often each way."""
-    began, done = time.monotonic(), Counter[str]()
+def _strike(stack: Stack, seconds: float) -> tuple[Counter[str], list[int]]:
+    """Let the time pass, with what goes wrong in it; how often each way, and when the terminal of Infomax was killed,
+    in UTC microseconds."""
+    began, done, killed_us = time.monotonic(), Counter[str](), list[int]()
     for share, name, way in STRIKES:
         stack.wait(max(0.0, began + share * seconds - time.monotonic()))
+        if (name, way) == (INFOMAX, "kill"):
+            killed_us.append(time.time_ns() // 1000)
         pid = stack.kill(name) if way == "kill" else stack.term(name)
         done[way] += 1
         print(f"{share:4.0%} {way:<4} {name:<9} pid {pid}", flush=True)
     stack.wait(max(0.0, began + seconds - time.monotonic()))
-    return done
+    return done, killed_us
 
 
 # --- the terminals -------------------------------------------------------------------------------------------
@@ -279,13 +286,13 @@ def _kinds(sent: Sent) -> Counter[str]:
     return found
 
 
-def _streamed(stack: Stack, said: Mapping[str, int]) -> dict[str, Streamed]:
+def _streamed(stack: Stack, said: Mapping[str, list[int]]) -> dict[str, Streamed]:
     """By security. The number of a trade is in its price."""
-    stored: dict[str, list[tuple[int, int]]] = {}
-    for symbol, kind, price, at in _ticks(stack, "symbol, kind, price, event_time", BLOOMBERG):
+    stored: dict[str, list[int]] = {}
+    for symbol, kind, price in _ticks(stack, "symbol, kind, price", BLOOMBERG):
         if kind == "trade":
-            stored.setdefault(symbol, []).append((round((price - 1000) * 4), recorded_state.micros(at)))
-    gaps: dict[str, list[tuple[int, int]]] = {}
+            stored.setdefault(symbol, []).append(round((price - 1000) * 4))
+    gaps: dict[str, list[tuple[float, float]]] = {}
     with recorded_state.book(stack.database) as book:
         for symbol, from_us, to_us in book.rows("SELECT symbol, from_us, to_us FROM gap WHERE feed = 'bloomberg'"):
             gaps.setdefault(symbol, []).append((from_us, to_us))
@@ -296,15 +303,17 @@ def _streamed(stack: Stack, said: Mapping[str, int]) -> dict[str, Streamed]:
     }
 
 
-def _sheets(stack: Stack, shown: Mapping[str, list[list[int]]]) -> dict[str, Sheet]:
-    """By code."""
+def _sheets(
+    stack: Stack, shown: Mapping[str, list[tuple[int, int, int]]], killed_us: Sequence[int]
+) -> dict[str, Sheet]:
+    """By code. A terminal that was killed is away until the first picture that the next one read."""
     stored: dict[str, list[tuple[int, int]]] = {}
-    for _seq, symbol, price, volume in sorted(_ticks(stack, "seq, symbol, price, cum_volume", INFOMAX)):
+    read_us = []
+    for _seq, symbol, price, volume, at in sorted(_ticks(stack, "seq, symbol, price, cum_volume, event_time", INFOMAX)):
         stored.setdefault(symbol, []).append((int(price), int(volume)))
-    return {
-        code: of_sheet([(price, volume) for price, volume in pictures], stored.get(code, []))
-        for code, pictures in shown.items()
-    }
+        read_us.append(recorded_state.micros(at))
+    away = [(at_us, min((one for one in read_us if one > at_us + AGAIN_US), default=math.inf)) for at_us in killed_us]
+    return {code: of_sheet(pictures, stored.get(code, []), away) for code, pictures in shown.items()}
 
 
 if __name__ == "__main__":

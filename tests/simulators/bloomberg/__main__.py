@@ -24,8 +24,8 @@ class Market:
     """What has been said, and to whom it is said."""
 
     def __init__(self, securities: list[str]) -> None:
-        self.said = dict.fromkeys(securities, 0)
-        """Trades by security."""
+        self.said: dict[str, list[int]] = {security: [] for security in securities}
+        """When each trade was said, in UTC microseconds, by security."""
         self._listeners: list[socket.socket] = []
         self._lock = threading.Lock()
 
@@ -33,7 +33,7 @@ class Market:
         """The next trade of a security; one trade in a hundred is followed by a quote."""
         with self._lock:
             security = list(self.said)[number % len(self.said)]
-            self.said[security] += 1
+            self.said[security].append(time.time_ns() // 1000)
             fields = self._fields(security)
             self._say(["say", security, "TRADE", "NEW", fields])
             if number % 100 == 0:
@@ -53,7 +53,8 @@ class Market:
             self._say(["ready"], [listener])
 
     def _fields(self, security: str) -> dict[str, float]:
-        return {"LAST_PRICE": _FIRST + self.said[security] * _TICK, "SIZE_LAST_TRADE": 1, "VOLUME": self.said[security]}
+        traded = len(self.said[security])
+        return {"LAST_PRICE": _FIRST + traded * _TICK, "SIZE_LAST_TRADE": 1, "VOLUME": traded}
 
     def _say(self, step: list[object], to: list[socket.socket] | None = None) -> None:
         data = json.dumps(step).encode() + b"\n"

@@ -37,7 +37,11 @@ def main() -> None:
         code: [market.price[code], market.volume[code], market.value[code], market.base[code], market.high[code]]
         for code in market.codes
     }
-    told = {"versions": market.version + 1, "changed_rows": changed, "last": last, "shown": market.shown}
+    shown = {
+        code: [(*picture, at) for picture, at in zip(pictures, market.shown_at[code], strict=True)]
+        for code, pictures in market.shown.items()
+    }
+    told = {"versions": market.version + 1, "changed_rows": changed, "last": last, "shown": shown}
     json.dump(told, sys.stdout)
     sys.stdout.write("\n")
 

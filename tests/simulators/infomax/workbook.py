@@ -2,6 +2,7 @@
 all that happens to such files: half-written, replaced, columns moved, rows inserted, cells that say nothing."""
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -53,6 +54,8 @@ class Market:
         self.value = dict.fromkeys(self.codes, 0)
         self.shown = {code: [(self.price[code], 0)] for code in self.codes}
         """Every price and volume there was, by code."""
+        self.shown_at: dict[str, list[int]] = {code: [] for code in self.codes}
+        """From when on a reader could see each, in UTC microseconds."""
 
     def step(self) -> int:
         """The next picture; how many rows changed."""
@@ -67,6 +70,11 @@ class Market:
             self.shown[code].append((self.price[code], self.volume[code]))
         self.version += 1
         return len(moved)
+
+    def saved(self, now_us: int) -> None:
+        """What it shows can be read from now on."""
+        for code, times in self.shown_at.items():
+            times.extend([now_us] * (len(self.shown[code]) - len(times)))
 
     def row(self, code: str) -> list[object]:
         """As a cell of Excel has it: a code that is a number has lost its zeros, a rate is a double of a formula."""
@@ -104,6 +112,7 @@ class Workbook:
             whole = new.read_bytes()
             self._path.write_bytes(whole[: self._dice.randrange(len(whole))])
         new.replace(self._path)
+        self._market.saved(time.time_ns() // 1000)
 
     def _move_columns(self, lines: list[list[object]]) -> list[list[object]]:
         order = list(range(len(HEADINGS)))
