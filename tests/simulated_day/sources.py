@@ -112,8 +112,11 @@ def run(stack: Stack, given: argparse.Namespace) -> tuple[dict[str, Any], list[s
             raise TimeoutError("the sheet did not end")
         shown = json.loads(sheet_log.read_text(encoding="utf-8").splitlines()[-1])["shown"]
         account = terminal.settle(lambda: _stored(stack))
+        print("of KIS every share is there; now what the others said", flush=True)
         stack.until(lambda: not any(one.lost for one in _streamed(stack, said).values()), seconds=ARRIVE_S)
         stack.until(lambda: not any(one.stale for one in _sheets(stack, shown, killed_us).values()), seconds=ARRIVE_S)
+        waited = {name: one for name, one in _streamed(stack, said).items() if one.lost}
+        print(f"nothing is waited for any more; not there: {waited or 'nothing'}", flush=True)
         findings = [f"{name} did not end when asked" for name in stack.end([KIS, INFOMAX, BLOOMBERG])]
         findings += crew.deliver(crew_, port=stack.ingest_port, seconds=DELIVER_S)
         findings += [f"{name} did not end when asked" for name in stack.end(["ingest", "worker1", "worker2", "beat"])]
@@ -208,7 +211,9 @@ def _strike(stack: Stack, seconds: float) -> tuple[Counter[str], list[int]]:
 
 def _kis_options(folder: Path, given: argparse.Namespace) -> list[str]:
     steps = folder / "script.json"
-    steps.write_text(json.dumps(day.script(given.trades_per_s * given.seconds)), encoding="utf-8")
+    # After a kill each refused handshake would cost a wait as long as the run: a whole day has them.
+    script = [step for step in day.script(given.trades_per_s * given.seconds) if step["fault"] != "refuse"]
+    steps.write_text(json.dumps(script), encoding="utf-8")
     chances = [f"--chance={fault}={share}" for fault, share in day.REST_FAULTS.items()]
     appkeys = [f"--appkey={KisTerminal.appkey(name)}={KisTerminal.secret(name)}" for name in APPKEYS]
     market = ["--symbols=40", f"--trades-per-s={given.trades_per_s}", f"--book-share={day.BOOK_SHARE}", "--paused"]

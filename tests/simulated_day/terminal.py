@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENT = "kis"
 START_S = 300.0
 SETTLE_TRIES, SETTLE_S = 6, 30.0
+ARRIVE_S = 10.0
 BOOKS = 40
 """So many stocks have their order book registered, too."""
 
@@ -148,7 +149,10 @@ class Terminal:
         """The simulator's account once every share is in the database, or does not come there any more; `look` says
         what is there. What was missing of a stock before is shown by its next trade, and so each gets one more, again
         where that one was lost with a connection."""
-        account: dict[str, Any] = {}
+        account = self._kis.account()
+        complete = accounting.told(account)
+        if self.comes(lambda: accounting.shares_are_there(complete, look()), seconds=ARRIVE_S):
+            return account  # without the next connections, for which a terminal waits longer each time
         for _ in range(SETTLE_TRIES):
             self.until(self.is_registered, "all registrations again", seconds=START_S)
             self._kis.settle()
