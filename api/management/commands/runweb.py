@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from marketdata.limits import open_files
 from terminals import wire
@@ -15,7 +16,7 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL; the first request does
-    help = "Serve REST, WebSocket, the admin and the page (docs/api/). SIGTERM closes the sockets and ends."
+    help = _("Serve REST, WebSocket, the admin and the page (docs/api/). SIGTERM closes the sockets and ends.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from ingest import limits
 from ingest.connection import tls_context
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL; this process serves none
-    help = "Collect what terminals send (TCP, docs/protocol.md) and hand it to the workers. SIGTERM drains and ends."
+    help = _("Collect what terminals send (TCP, docs/protocol.md) and hand it to the workers. SIGTERM drains and ends.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.INGEST_HOST)

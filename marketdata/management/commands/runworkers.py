@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import current_app
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
 
 from marketdata.launcher.worker_processes import WorkerProcesses
 from marketdata.realtime import worker_pool
@@ -16,12 +17,16 @@ from terminals import wire
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL; this process serves none
-    help = "Store what terminals send, in processes that fetch their own messages. SIGTERM ends them with their task."
+    help = _(
+        "Store what terminals send, in processes that fetch their own messages. SIGTERM ends them with their task."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("-n", "--name", default="ticks@%h", help="Celery's node name; each process adds its number")
+        parser.add_argument(
+            "-n", "--name", default="ticks@%h", help=_("Celery's node name; each process adds its number")
+        )
         parser.add_argument("-c", "--processes", type=wire.options.between(1, 1000), default=2)
-        parser.add_argument("-Q", "--queues", default="raw_market_data,processed-data", help="separated by commas")
+        parser.add_argument("-Q", "--queues", default="raw_market_data,processed-data", help=_("separated by commas"))
         parser.add_argument("-l", "--loglevel", default="WARNING")
 
     def handle(self, *args: Any, **options: Any) -> None:
