@@ -14,6 +14,7 @@ import numpy as np
 
 from analytics import adjustment, series_days, sessions, timeframes
 from analytics.adjustment import Factor
+from analytics.series_days import Dates
 from analytics.timeframes import DateFrame, Timeframe
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Session
@@ -330,6 +331,11 @@ class _Days:
         self._known = series_days.dates(_date(start), _date(max(start, end)), datetime.datetime.now(datetime.UTC))
 
     @property
+    def known(self) -> Dates:
+        """Which trading dates there are, and which of them are settled."""
+        return self._known
+
+    @property
     def spent(self) -> bool:
         """Whether no more is read for this page."""
         return self._left <= 0
@@ -401,6 +407,19 @@ def _stretches(one: Series, start: int, end: int, *, ascending: bool) -> list[tu
         if first < last:
             found.append((held.code, first, last))
     return found if ascending else found[::-1]
+
+
+def dates(series: Sequence[Series], frame: DateFrame) -> Dates:
+    """The trading dates that candles of a width in dates are made of, as `read_bars` would ask now."""
+    return _Days(frame, series, ascending=True).known
+
+
+def ends_us(one: Series, timeframe: Timeframe | DateFrame, time_us: int) -> int:
+    """When the candle ends in which this time lies."""
+    if isinstance(timeframe, Timeframe):
+        return timeframe.end(time_us, one.timezone)
+    following = timeframe.following(_local_day(time_us, one.timezone))
+    return timeframes.midnight_us(following, one.timezone) - one.shift_s * 1_000_000
 
 
 def _local_day(time_us: int, timezone: str) -> int:

@@ -13,6 +13,11 @@ from api import exports
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
+def encode(content: Any) -> bytes:
+    """Content as JSON; `msgspec.Raw` inside it is text that is JSON already."""
+    return _encoder.encode(content)
+
+
 class JSONRenderer(BaseRenderer):
     """`msgspec` writes it; `msgspec.Raw` inside the data is text that is JSON already."""
 
@@ -25,7 +30,7 @@ class JSONRenderer(BaseRenderer):
     ) -> bytes:  # fmt: skip
         if data is None:
             return b""
-        text = _encoder.encode(data)
+        text = bytes(data) if isinstance(data, msgspec.Raw) else encode(data)
         indent = (renderer_context or {}).get("indent")  # the browsable API asks for it
         return msgspec.json.format(text, indent=int(indent)) if indent else text
 

@@ -279,6 +279,7 @@ FEED_ALIASES = env.pairs(
     "FEED_ALIASES", "sip=primary,delayed_sip=primary,otc=primary,iex=krx,boats=nxt,overnight=nxt", r"[a-z0-9_]{1,16}"
 )
 API_THREADS = env.integer("API_THREADS", 8, low=1, high=256)
+API_READY_BYTES = env.integer("API_READY_BYTES", 64 << 20, low=0, high=1 << 40)
 API_RATE_LIMIT = env.integer("API_RATE_LIMIT", 12_000, low=1, high=10_000_000)
 API_RATE_LIMIT_UNKNOWN = env.integer("API_RATE_LIMIT_UNKNOWN", 600, low=1, high=10_000_000)
 EXPORT_MAX_ROWS = env.integer("EXPORT_MAX_ROWS", 1_000_000, low=1_000, high=1_000_000_000)

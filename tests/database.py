@@ -47,6 +47,7 @@ TABLES = (
     "symbol_change",
     "adjustment_factor",
     "symbol_rename",
+    "candle_revision",
     "symbol",
     "feed WHERE created_by_id IS NOT NULL",  # the others come with the migrations
     "api_key",

@@ -8,14 +8,17 @@ from typing import Any
 import msgspec
 import numpy as np
 from drf_spectacular.utils import extend_schema
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from analytics import timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from api import jsontext, paging, response_schemas, series
-from api.paging import Series
+from api import jsontext, paging, ready, renderers, response_schemas, series
+from api.paging import BarPage, Series
+from api.ready import Question, Stretch
+from api.renderers import JSONRenderer
 from api.serializers import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLatestQuery
 from api.views.latest import the_one
 from marketdata.calendar.trading_calendar import Session
@@ -24,23 +27,34 @@ from marketdata.types.ticks import Int64, Mask
 from marketdata.vendors import minutes
 
 
-def text_of(one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: int, *, fill: bool = False) -> list[str]:
-    """The members of candles' objects, with whether each is closed and whether something in it was lost; with `fill`
-    also whose they are."""
+def text_of(
+    one: Series,
+    bars: Bars,
+    timeframe: Timeframe | DateFrame,
+    now_us: int,
+    *,
+    fill: bool = False,
+    lost: list[tuple[int, int]] | None = None,
+) -> list[str]:
+    """The members of candles' objects, with whether each is closed and whether something in it was lost (`lost`: what
+    `gaps` of their time told); with `fill` also whose they are."""
     starts, ends = spans(one, bars, timeframe)
-    gap = np.zeros(len(bars), np.bool_)
-    if len(bars):
-        for code, first, last in one.codes(int(starts.min()), int(ends.max())):
-            for some in series.gaps(one.feed, code, first, last):
-                gap |= touched(starts, ends, some)
+    if lost is None:
+        lost = gaps(one, int(starts.min()), int(ends.max())) if len(bars) else []
+    gap = touched(starts, ends, lost)
     vendor = None
     if fill:
         stretches = one.codes(int(starts.min()), int(ends.max())) if len(bars) else []
-        theirs = np.concatenate(
-            [starts[:0], *(minutes.times(code, one.feed, first, last) for code, first, last in stretches)]
-        )
+        of_codes = [minutes.times(code, one.feed, first, last) for code, first, last in stretches]
+        theirs = np.concatenate([starts[:0], *of_codes])
         vendor = np.searchsorted(theirs, starts) < np.searchsorted(theirs, ends)
     return jsontext.bars(bars, closed=ends <= now_us, gap=gap, vendor=vendor)
+
+
+def gaps(one: Series, start_us: int, end_us: int) -> list[tuple[int, int]]:
+    """When something of a series was lost, under whichever code: (from, to), both included."""
+    stretches = one.codes(start_us, end_us)
+    return [gap for code, first, last in stretches for some in series.gaps(one.feed, code, first, last) for gap in some]
 
 
 def touched(starts: Int64, ends: Int64, gaps: list[tuple[int, int]]) -> Mask:
@@ -74,21 +88,60 @@ def _kind(query: dict[str, Any]) -> str:
     return name if session == "all" else f"{name}/{session}"
 
 
-def _read(found: list[Series], symbols: list[str], query: dict[str, Any]) -> tuple[dict[str, msgspec.Raw], str | None]:
-    timeframe: Timeframe | DateFrame = query["timeframe"]
-    fill = query.get("gaps") == "fill"
-    session = None if query["session"] == "all" else Session(query["session"])
+def _question(found: list[Series], symbols: list[str], query: dict[str, Any]) -> Question:
+    return Question(
+        series=tuple(found),
+        timeframe=query["timeframe"],
+        after=series.after(query, _kind(query), symbols),
+        limit=query["limit"],
+        ascending=query["sort"] == "asc",
+        fill=query.get("gaps") == "fill",
+        session=None if query["session"] == "all" else Session(query["session"]),
+    )
+
+
+MANY, ONE = "many", "one"  # the forms of a page: candles by symbol, and those of a symbol
+
+
+def _respond(request: Request, asked: Question, form: str, kind: str, headers: dict[str, str]) -> Response:
+    """A page: the bytes that were sent before where it is finished and still holds, else made now."""
+    on = ready.basis(asked)
+    kept = ready.pages.find(form, asked, on, gaps)
+    body = kept.body if kept is not None else b""
+    if kept is None:
+        body, page, stretches = _read(asked, form, kind)
+        if ready.is_finished(asked, page, stretches, time.time_ns() // 1000):
+            kept = ready.pages.keep(form, asked, body, on, stretches)
+    if kept is not None and request.accepted_renderer.format == JSONRenderer.format:
+        headers = {**headers, "ETag": kept.etag, "Cache-Control": "private, no-cache"}
+        if kept.etag in request.headers.get("If-None-Match", ""):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    return Response(msgspec.Raw(body), headers=headers)
+
+
+def _read(asked: Question, form: str, kind: str) -> tuple[bytes, BarPage, tuple[Stretch, ...]]:
+    """(the page as JSON, what was read, the time of its candles with their gaps)."""
     page = paging.read_bars(
-        found, timeframe, after=series.after(query, _kind(query), symbols),
-        limit=query["limit"], ascending=query["sort"] == "asc", fill=fill, session=session,
+        asked.series, asked.timeframe, after=asked.after,
+        limit=asked.limit, ascending=asked.ascending, fill=asked.fill, session=asked.session,
     )  # fmt: skip
     now_us = time.time_ns() // 1000
-    shown = {
-        one.symbol: msgspec.Raw(jsontext.array(text_of(one, bars, timeframe, now_us, fill=fill)))
-        for one, bars in page.found
-    }
-    token = paging.encode_token(page.next, _kind(query)) if page.next else None
-    return shown, token
+    shown: dict[str, msgspec.Raw] = {}
+    stretches = []
+    for one, bars in page.found:
+        starts, ends = spans(one, bars, asked.timeframe)
+        start_us, end_us = int(starts.min()), int(ends.max())
+        lost = gaps(one, start_us, end_us)
+        texts = text_of(one, bars, asked.timeframe, now_us, fill=asked.fill, lost=lost)
+        shown[one.symbol] = msgspec.Raw(jsontext.array(texts))
+        stretches.append(Stretch(one, start_us, end_us, tuple(lost)))
+    token = paging.encode_token(page.next, kind) if page.next else None
+    if form == MANY:
+        content: dict[str, Any] = {"bars": shown, "next_page_token": token}
+    else:
+        (one,) = asked.series
+        content = {"symbol": one.symbol, "bars": shown.get(one.symbol, []), "next_page_token": token}
+    return renderers.encode(content), page, tuple(stretches)
 
 
 class BarsView(APIView):
@@ -101,8 +154,8 @@ class BarsView(APIView):
     def get(self, request: Request) -> Response:
         query = BarsQuery.read(request)
         chosen = series.known(query["symbols"], query)
-        shown, token = _read(chosen.found, query["symbols"], query)
-        return Response({"bars": shown, "next_page_token": token}, headers=chosen.headers)
+        asked = _question(chosen.found, query["symbols"], query)
+        return _respond(request, asked, MANY, _kind(query), chosen.headers)
 
 
 class SymbolBarsView(APIView):
@@ -114,8 +167,8 @@ class SymbolBarsView(APIView):
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
         query = SymbolBarsQuery.read(request)
-        shown, token = _read([series.of(symbol, query)], [symbol], query)
-        return Response({"symbol": symbol, "bars": shown.get(symbol, []), "next_page_token": token})
+        asked = _question([series.of(symbol, query)], [symbol], query)
+        return _respond(request, asked, ONE, _kind(query), {})
 
 
 def _latest(found: list[Series]) -> dict[str, msgspec.Raw]:

@@ -32,7 +32,19 @@ from marketdata.models import (
     VendorMinute,
 )
 from marketdata.storage import StorageBusyError, storage
-from marketdata.storage.base import BOOKS, DAILY, EPOCH_DATE, EVENTS, HISTORY, MINUTES, PERIODS, PRICES, TEMP, Progress
+from marketdata.storage.base import (
+    ALL_FEEDS,
+    BOOKS,
+    DAILY,
+    EPOCH_DATE,
+    EVENTS,
+    HISTORY,
+    MINUTES,
+    PERIODS,
+    PRICES,
+    TEMP,
+    Progress,
+)
 from marketdata.storage.sidetables import DAY_US, NEAR_DAYS
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.ticks import SEQ_BITS
@@ -267,7 +279,10 @@ def forget_ledger(now: datetime.datetime, *, progress: Progress) -> int:
 def forget_vendor_minutes(now: datetime.datetime, *, progress: Progress) -> int:
     """Delete vendors' minute bars past RETENTION_VENDOR_DAYS, in pieces."""
     oldest = now.date() - datetime.timedelta(days=settings.RETENTION_VENDOR_DAYS)
-    return _in_pieces(VendorMinute.objects.filter(trade_date__lt=oldest), progress)
+    gone = _in_pieces(VendorMinute.objects.filter(trade_date__lt=oldest), progress)
+    if gone:
+        storage().note_finished(ALL_FEEDS)
+    return gone
 
 
 def _newest(batches: list[int]) -> set[int]:

@@ -1,7 +1,7 @@
 """The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
 from marketdata.models.access import ApiKey, ReadRule
-from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData
+from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData, CandleRevision
 from marketdata.models.corporate_actions import AdjustmentFactor, SymbolRename
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
@@ -31,6 +31,7 @@ __all__ = [
     "CacheRealtimeData",
     "CacheStatsData",
     "CalendarOverride",
+    "CandleRevision",
     "Client",
     "DeadLetter",
     "DroppedDay",

@@ -55,3 +55,19 @@ class CacheStatsData(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.name}"
+
+
+class CandleRevision(models.Model):
+    """A random number that changes, in the same transaction, whenever candles of a feed change that were finished: by
+    it readers know that what they kept still holds. `place` is `feed/slot`: writers take turns over a few slots, so
+    that they do not wait for each other."""
+
+    place = models.CharField(max_length=24, primary_key=True)
+    revision = models.BigIntegerField()
+
+    class Meta:
+        db_table = "candle_revision"
+        verbose_name = verbose_name_plural = _("Candle revision")
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.revision}"

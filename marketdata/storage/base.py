@@ -76,6 +76,12 @@ PRICES_BY_CATEGORY = "CREATE INDEX IF NOT EXISTS stock_prices_category ON stock_
 """The one index beside a key that a partitioned table has (docs/adr/0018); `time` is the quoted column."""
 
 
+ALL_FEEDS = "*"
+FINISHED_US = 86_400_000_000
+"""Candles whose minute began longer ago, by the wall clock, are finished: who changes them says so. Readers keep only
+what is twice as old, so no clock that is wrong by less than that does harm."""
+
+
 class StorageError(Exception):
     """The database did not do what was asked; the message says what to look at."""
 
@@ -282,6 +288,17 @@ class Storage(abc.ABC):
     def read_minutes_of(self, symbols: Sequence[str], feed: str, start_us: int, end_us: int) -> Bars:
         """Minute candles of several symbols of a feed with start_us <= minute < end_us, ordered by (minute, trading
         date) within each symbol."""
+
+    @abc.abstractmethod
+    def note_finished(self, feed: str, oldest_us: int | None = None) -> None:
+        """Tell readers, with the transaction that goes on, that finished candles of a feed (of ALL_FEEDS: of any)
+        change: all that changes candles of a minute more than FINISHED_US ago does so, last of all it does. Nothing if
+        `oldest_us`, the earliest of the minutes, is younger."""
+
+    @abc.abstractmethod
+    def revisions(self, feeds: Iterable[str]) -> tuple[tuple[str, int], ...]:
+        """What changes with every `note_finished` of these feeds or of all; () when there never was one. To be read
+        before the candles."""
 
     @abc.abstractmethod
     def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:

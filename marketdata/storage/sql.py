@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import abc
 import datetime
+import os
 import random
+import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -15,9 +17,11 @@ from django.db import DatabaseError
 from marketdata.storage import portable
 from marketdata.storage import spans as spans_module
 from marketdata.storage.base import (
+    ALL_FEEDS,
     CACHES,
     DAILY,
     EPOCH_DATE,
+    FINISHED_US,
     HISTORY,
     MINUTES,
     SIZE_DIGITS,
@@ -43,6 +47,7 @@ from marketdata.types.ticks import SIZES, Int64, Ticks
 T = TypeVar("T")
 ROWS_A_STATEMENT = 500
 _SYMBOLS = 100  # of one question
+_SLOTS = 8  # of a feed's revision: workers that commit at the same time write different ones
 REFINED = {
     **dict.fromkeys(SIZES, SIZE_DIGITS),
     "volume": VOLUME_DIGITS,
@@ -67,6 +72,11 @@ class SharedSQL(CandleReads):
     """The sum of a traded value, by the names of VALUE."""
     SUM: ClassVar[str] = "SUM({0})"
     """The sum of a volume."""
+    REVISE: ClassVar[str] = (
+        "INSERT INTO candle_revision (place, revision) VALUES (%s, %s)"
+        " ON CONFLICT (place) DO UPDATE SET revision = excluded.revision"
+    )
+    """Writes a revision, whether there was one or not."""
 
     @abc.abstractmethod
     def _write_minutes(self, bars: Bars) -> int:
@@ -173,12 +183,27 @@ class SharedSQL(CandleReads):
 
     # --- candles ----------------------------------------------------------------------------------------------------
 
+    def note_finished(self, feed: str, oldest_us: int | None = None) -> None:
+        if oldest_us is None or oldest_us < time.time_ns() // 1000 - FINISHED_US:
+            self._changed(self.REVISE, [f"{feed}/{os.getpid() % _SLOTS}", secrets.randbits(63)])
+
+    def revisions(self, feeds: Iterable[str]) -> tuple[tuple[str, int], ...]:
+        places = [f"{feed}/{slot}" for feed in (*sorted(set(feeds)), ALL_FEEDS) for slot in range(_SLOTS)]
+        rows = self._query(
+            f"SELECT place, revision FROM candle_revision WHERE place IN ({', '.join(['%s'] * len(places))})"
+            " ORDER BY place",
+            places,
+        )
+        return tuple((str(place), int(revision)) for place, revision in rows)
+
     def build_daily(
         self, date: datetime.date, windows: Sequence[Window], *, proven: Collection[Series] | None = ()
     ) -> int:
         self.ensure_partitions([date], (DAILY,))
         question, params = self._days_of_minutes(date, windows)
-        return self._replace_daily(date, portable.build_daily(question, self.VALUE), params, proven)
+        changed = self._replace_daily(date, portable.build_daily(question, self.VALUE), params, proven)
+        self.note_finished(ALL_FEEDS)  # whoever ends before this builds the day again
+        return changed
 
     def days_of_minutes(
         self, date: datetime.date, windows: Sequence[Window], feed: str, symbols: Sequence[str]
@@ -225,6 +250,8 @@ class SharedSQL(CandleReads):
                 )
             if len(new):
                 changed += self._write_minutes(new)
+        if changed:
+            self.note_finished(bars.feed)
         return changed
 
 

@@ -74,6 +74,8 @@ def store(
             ],
             batch_size=_CHUNK,
         )  # fmt: skip
+        if new or replaced:
+            storage().note_finished(feed, min(given))
     return Stored(new=new, replaced=replaced)
 
 

@@ -16,6 +16,8 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from marketdata.storage.base import (
+    ALL_FEEDS,
+    DAILY,
     HISTORY,
     MINUTES,
     PERIODS,
@@ -168,6 +170,8 @@ class MariaDBHistory(ServerSQL):
             elif name is not None:
                 dropped += self._drop_period(table, name, PERIODS[table](date), unless)
         partitions.forget(self._place(table))
+        if dropped and table in (MINUTES, DAILY):
+            self.note_finished(ALL_FEEDS)
         return dropped
 
     def _drop_period(

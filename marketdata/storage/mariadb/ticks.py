@@ -81,6 +81,10 @@ class MariaDB(MariaDBHistory):
 
     vendor: ClassVar[str] = "mysql"
     SIZED: ClassVar[tuple[str, ...]] = (*MariaDBHistory.SIZED, tables.MOVING)
+    REVISE: ClassVar[str] = (
+        "INSERT INTO candle_revision (place, revision) VALUES (%s, %s)"
+        " ON DUPLICATE KEY UPDATE revision = VALUES(revision)"
+    )
 
     def create_tables(self) -> None:
         for table in (TEMP, HISTORY):
@@ -212,6 +216,7 @@ class MariaDB(MariaDBHistory):
         if not len(bars):
             return bars
         merged = self._query(f"INSERT{minute_rows(bars)}{_MERGE} RETURNING {SELECT_BAR}")
+        self.note_finished(bars.feed, int(bars.time_us.min()))
         return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))
 
 

@@ -17,6 +17,8 @@ from psycopg import OperationalError
 from psycopg.pq import TransactionStatus
 
 from marketdata.storage.base import (
+    ALL_FEEDS,
+    DAILY,
     EPOCH_DATE,
     HISTORY,
     MINUTES,
@@ -269,6 +271,8 @@ class PostgreSQLHistory(ServerSQL):
                 self._change_tables(work, what=f"dropping {name}", table=table, patience_s=PATIENCE_S)
                 dropped += len(gone)
         partitions.forget(self._place(table))
+        if dropped and table in (MINUTES, DAILY):
+            self.note_finished(ALL_FEEDS)
         return dropped
 
     def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:

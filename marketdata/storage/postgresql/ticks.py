@@ -225,4 +225,5 @@ class PostgreSQL(PostgreSQLHistory):
             cursor.execute(f"{_LOCK_MINUTES}; {_MERGE}", [MINUTE_LOCK, locks, *minute_lists(bars)])
             cursor.nextset()  # behind the answer of the lock
             merged = list(cursor.fetchall())
+        self.note_finished(bars.feed, int(bars.time_us.min()))
         return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))

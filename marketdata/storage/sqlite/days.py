@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from marketdata.storage.base import (
+    ALL_FEEDS,
+    DAILY,
     EPOCH_DATE,
     EVENTS,
     HISTORY,
@@ -173,6 +175,8 @@ class SQLiteHistory(SharedSQL):
                         break
                     gone += self._changed(f"DELETE FROM {quoted} WHERE {where}", params)
             dropped += gone > 0
+        if dropped and table in (MINUTES, DAILY):
+            self.note_finished(ALL_FEEDS)
         return dropped
 
     def move_day(self, date: datetime.date, *, progress: Progress, count: bool = True) -> int:

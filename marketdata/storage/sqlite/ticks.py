@@ -219,6 +219,8 @@ class SQLite(SQLiteHistory):
                     beyond.append(key)
         if beyond:
             raise minute_bars.SumTooLargeError(bars.feed, beyond)
+        if len(bars):
+            self.note_finished(bars.feed, int(bars.time_us.min()))
         return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))
 
     def read_ticks(
