@@ -119,7 +119,8 @@ def trades(found: Ticks) -> list[str]:
     empty."""
     absent = found.size == ABSENT
     sizes = decimals(np.where(absent, 0, found.size), wire.SIZE_SCALE)
-    conditions = [_conditions(condition(size)) for size in found.size.tolist()]
+    plain = bool((found.size > 0).all())
+    conditions = ["[]"] * len(found) if plain else [_conditions(condition(size)) for size in found.size.tolist()]
     columns: Sequence[Sequence[Any]] = (
         times(found.time_us), decimals(found.price, wire.PRICE_SCALE), sizes, found.tick_id.tolist(), conditions,
         [TAKER[side] for side in found.side.tolist()],

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import DatabaseError, DataError
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
@@ -68,6 +70,19 @@ class IdleTimeout:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self._get_response(request)
         sessions.keep_alive(request.session, time.time())
+        return response
+
+
+class Compressed(GZipMiddleware):
+    """gzip for who takes it, of the market data that GET gives and of nothing else: no page, form or ticket, for what
+    has a secret beside what a stranger can choose tells of it by its length (BREACH). Files are compressed already."""
+
+    PATHS, TYPES = ("/v1", "/v2/", "/udf/"), ("application/json", "text/csv", "text/plain")
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        chosen = request.method == "GET" and request.path_info.startswith(self.PATHS)
+        if chosen and response.get("Content-Type", "").partition(";")[0] in self.TYPES:
+            return super().process_response(request, response)
         return response
 
 

@@ -34,6 +34,11 @@ CHUNK = 12_000
 MOST_MINUTES = 240_000  # read for one page of wide candles; a page may then be shorter than its limit, with a token
 MOST_DAYS = 20_000  # the same for candles of days and wider
 TRADES, QUOTES, BOOKS, EVENTS = "trades", "quotes", "orderbooks", "events"
+SHOWN = {
+    wire.Kind.TRADE: ("side", "price", "size"),
+    wire.Kind.QUOTE: ("bid", "bid_size", "ask", "ask_size"),
+}
+"""What is read of the ticks of a kind beside time and id."""
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 _GREATEST_US = 253_402_300_799_999_999
 
@@ -166,8 +171,9 @@ def _ticks(one: Series, kind: wire.Kind, after: TickKey | None, limit: int, asce
     for code, start_us, end_us in one.codes(one.first_us, one.last_us + 1, ascending=ascending):
         if limit > 0:
             found = storage().read_ticks(
-                code, one.feed, start_us, end_us, kind=int(kind), after=after, limit=limit, ascending=ascending
-            )
+                code, one.feed, start_us, end_us,
+                kind=int(kind), after=after, limit=limit, ascending=ascending, columns=SHOWN[kind],
+            )  # fmt: skip
             parts.append(found)
             limit -= len(found)
     return parts[0] if len(parts) == 1 else ticks_module.concatenate(parts)

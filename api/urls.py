@@ -7,7 +7,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
 from api import schema  # noqa: F401 - its extensions register themselves
 from api.admin import stored
@@ -33,9 +33,10 @@ from api.views.status import StatusView
 from api.views.symbols import SymbolsView, SymbolView
 from api.views.tickets import TicketView
 from api.views.trades import SymbolTradesView, TradesView
+from api.views.widgets import WidgetsView
 
 # The page itself asks for a login unless PAGE_PUBLIC; the schema describes and holds no data.
-PUBLIC = ("page", "healthz", "readyz", "rest_framework:login", "schema", "docs", "language", "texts")
+PUBLIC = ("page", "healthz", "readyz", "rest_framework:login", "schema", "docs", "redoc", "language", "texts")
 SYMBOL = r"(?P<symbol>[!-+\--~](?:[ -+\--~]{0,22}[!-+\--~])?)"  # as marketdata.models.reference has it
 
 handler400 = "api.errors.malformed"
@@ -83,6 +84,7 @@ v2 = [
     path("stream/ticket", TicketView.as_view(), name="ticket"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
 ]
 
 v1beta1 = [
@@ -114,6 +116,7 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("", include((sessions, "rest_framework"))),
+    path("widgets.json", WidgetsView.as_view(), name="widgets"),
     path("v2/", include(v2)),
     path("v1beta1/", include(v1beta1)),
     *not_offered,

@@ -111,6 +111,17 @@ class Environment:
             "words separated by commas",
         )
 
+    def origins(self, name: str, default: list[str]) -> list[str]:
+        """Scheme and host, with a port where it is not the usual one; no path."""
+
+        def parse(raw: str) -> list[str]:
+            found = [word.strip() for word in raw.split(",") if word.strip()]
+            if not all(re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", origin) for origin in found):
+                raise ValueError
+            return found
+
+        return self._read(name, default, parse, "origins separated by commas, such as https://pro.openbb.co")
+
     def pairs(self, name: str, default: str, pattern: str) -> dict[str, str]:
         """Words that stand for others; both must match the pattern."""
 

@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "corsheaders",
     "channels",
     "marketdata",
     "analytics",
@@ -56,6 +57,8 @@ MIDDLEWARE = [
     "api.middleware.Envelope",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "api.middleware.Compressed",
+    "corsheaders.middleware.CorsMiddleware",
     "api.middleware.NoNul",
     "api.middleware.Outage",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -269,6 +272,15 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+# Pages of which other origins may ask the API. Never with cookies: such a page brings a key.
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS", [])
+CORS_URLS_REGEX = r"^/(v1|v1beta1|v2|udf)/|^/widgets\.json$"
+CORS_ALLOW_METHODS = ("GET", "OPTIONS")
+CORS_ALLOW_HEADERS = ("accept", "apca-api-key-id", "apca-api-secret-key", "if-none-match", "x-request-id")
+CORS_EXPOSE_HEADERS = (
+    "ETag", "Retry-After", "X-Naru-Warning", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+    "X-Request-ID",
+)  # fmt: skip
 # Whether anybody may look at the first page. `runall` says yes, for it listens on this machine only.
 PAGE_PUBLIC = env.boolean("PAGE_PUBLIC", DEBUG)
 LOGIN_URL = "rest_framework:login"

@@ -261,9 +261,11 @@ class Storage(abc.ABC):
         limit: int | None = None,
         ascending: bool = True,
         table: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> Ticks:
         """Ticks of a symbol and feed with start_us <= time < end_us, ordered by (time, tick_id), at most `limit`.
-        From wherever they lie, in one statement; `table` looks into that one alone."""
+        From wherever they lie, in one statement; `table` looks into that one alone. With `columns` only these, the time
+        and the id are read; in the others nothing is given, and the source is 0."""
 
     @abc.abstractmethod
     def read_minutes(

@@ -4,8 +4,9 @@ become arrays."""
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ UNITS = {
     "cum_volume": SIZE_UNIT,
 }
 """The nullable columns of a tick, and how many of the arrays' integers make one of the table's unit."""
+TICK_NAMES = ("time_us", "kind", "side", *UNITS, "trade_date", "tick_id", "source")
+"""What every database is asked of a tick, in this order."""
 PRICE_COLUMNS = {
     "current_price": "price",
     "open_price": "open",
@@ -82,7 +85,16 @@ def ticks_from_rows(feed: str, symbol: str, rows: list[tuple[Any, ...]]) -> Tick
     """Ticks of one symbol from rows (time, kind, side, the eight nullable values, trade_date, tick_id, source)."""
     ticks = ticks_module.empty(feed, int(rows[0][-1]) if rows else 0, len(rows), [symbol])
     ticks.symbol[:] = 0
-    names = ("time_us", "kind", "side", *UNITS, "trade_date", "tick_id")
-    for name, values in zip(names, zip(*rows, strict=True), strict=False):
+    for name, values in zip(TICK_NAMES[:-1], zip(*rows, strict=True), strict=False):
         getattr(ticks, name)[:] = [NO_DATE if value is None else value for value in values]
     return ticks
+
+
+def chosen_ticks(feed: str, symbol: str, rows: list[tuple[int, ...]], names: Sequence[str]) -> Ticks:
+    """Ticks of one symbol from rows of these columns alone; nothing is given in the others, and no source."""
+    count = len(rows)
+    numbers = np.fromiter(chain.from_iterable(rows), np.int64, count * len(names)).reshape(count, len(names))
+    columns: dict[str, Any] = ticks_module.nothing(count) | {"symbol": np.zeros(count, np.int32)}
+    for name, values in zip(names, np.ascontiguousarray(numbers.T), strict=True):
+        columns[name] = values.astype(ticks_module.DTYPES.get(name, np.int64), copy=False)
+    return Ticks(feed=feed, source_id=0, symbols=[symbol], **columns)

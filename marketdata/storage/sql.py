@@ -37,7 +37,7 @@ from marketdata.storage.base import (
 )
 from marketdata.storage.candlereads import CandleReads
 from marketdata.storage.periods import Place
-from marketdata.storage.rows import moments, nearby, ticks_from_rows
+from marketdata.storage.rows import TICK_NAMES, chosen_ticks, moments, nearby, ticks_from_rows
 from marketdata.types import checksums, daily_bars, minute_bars
 from marketdata.types.checksums import Figure
 from marketdata.types.daily_bars import DailyBars
@@ -62,8 +62,8 @@ PATIENCE_S = 60.0
 class SharedSQL(CandleReads):
     """What every backend inherits once it has the words."""
 
-    TICK: ClassVar[str]
-    """What `rows.ticks_from_rows` reads of a tick."""
+    TICK_COLUMNS: ClassVar[tuple[str, ...]]
+    """What `rows.TICK_NAMES` are called here; none is NULL."""
     HASH: ClassVar[str]
     """A tick's hash as `marketdata.types.checksums` has it; percent signs are doubled."""
     VALUE: ClassVar[str] = "value"
@@ -94,6 +94,17 @@ class SharedSQL(CandleReads):
         return int(self._query(f"SELECT count(*) FROM {self.connection.ops.quote_name(table)}")[0][0])
 
     # --- ticks ------------------------------------------------------------------------------------------------------
+
+    @property
+    def TICK(self) -> str:  # noqa: N802 - beside BAR
+        """What `rows.ticks_from_rows` reads of a tick."""
+        return ", ".join(self.TICK_COLUMNS)
+
+    def _chosen(self, columns: Sequence[str]) -> tuple[list[str], str]:
+        """The columns that `rows.chosen_ticks` reads when these are wanted, and how they are asked for."""
+        names = [name for name in TICK_NAMES[:-1] if name in ("time_us", "tick_id", *columns)]
+        known = dict(zip(TICK_NAMES, self.TICK_COLUMNS, strict=True))
+        return names, ", ".join(f"{known[name]} AS {name}" for name in names)
 
     def _dialect(self) -> spans_module.Dialect:
         return spans_module.Dialect(
@@ -354,6 +365,7 @@ class ServerSQL(SharedSQL):
         limit: int | None = None,
         ascending: bool = True,
         table: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> Ticks:
         where = ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"]
         params: list[Any] = [symbol, feed, self._moment(start_us), self._moment(end_us)]
@@ -369,16 +381,19 @@ class ServerSQL(SharedSQL):
         where += ["trade_date >= %s", "trade_date <= %s"]
         params += [nearby(start_us, -8), nearby(end_us, 8)]
         order = f"ORDER BY event_time {way}, tick_id {way}" + ("" if limit is None else f" LIMIT {limit:d}")
+        names, select = ([], f"{self.TICK}, event_time") if columns is None else self._chosen(columns)
         # The first place is what a moving day is taken out of, so whoever holds it sees the day in one place.
         places = self.tick_tables if table is None else (table,)
         parts = [
-            f"(SELECT {self.TICK}, event_time FROM {self.connection.ops.quote_name(place)}"
-            f" WHERE {' AND '.join(where)} {order})"
+            f"(SELECT {select} FROM {self.connection.ops.quote_name(place)} WHERE {' AND '.join(where)} {order})"
             for place in places
         ]
         # One part in brackets is ordered already, and may not be so once more.
-        ordered = f"{' UNION ALL '.join(parts)} {order}" if len(parts) > 1 else parts[0]
+        whole = order if columns is None else order.replace("event_time", "time_us")
+        ordered = f"{' UNION ALL '.join(parts)} {whole}" if len(parts) > 1 else parts[0]
         rows = self._query_with_retry(ordered, params * len(places))
+        if columns is not None:
+            return chosen_ticks(feed, symbol, rows, names)
         return ticks_from_rows(feed, symbol, [row[:-1] for row in rows])
 
     def _place(self, table: str) -> Place:

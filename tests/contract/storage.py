@@ -27,7 +27,7 @@ from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import ABSENT, GREATEST, Ticks
 from tests import market
-from tests.market import MINUTE_US, NINE_US, tick_id
+from tests.market import MINUTE_US, NINE_US, price, size, tick_id
 
 T = TypeVar("T")
 FAR = 2**62
@@ -283,6 +283,26 @@ class StorageContract:
         every = zip(batch.time_us.tolist(), batch.tick_id.tolist(), strict=True)
         assert seen == sorted(every, reverse=not ascending)
         assert all(len(page) <= limit for page in pages)
+
+    @pytest.mark.parametrize("ascending", [True, False])
+    def test_chosen_columns_are_those_of_the_whole_ticks(self, store, ascending):
+        rows = [
+            {"time_us": NINE_US + at // 2, "tick_id": tick_id(1, at), "price": price("70000.5") + at, "side": at % 3}
+            for at in range(5)
+        ]
+        rows[2] |= {"size": ABSENT, "cum_volume": size("7.000001")}
+        load(store, market.ticks(rows))
+        after = TickKey("005930", NINE_US, tick_id(1, 1)) if ascending else None
+        how = {"kind": 1, "after": after, "limit": 3, "ascending": ascending}
+
+        whole = read(store, **how)
+        some = read(store, columns=("side", "price", "size", "cum_volume", "trade_date"), **how)
+
+        for name in ("time_us", "tick_id", "symbol", "side", "price", "size", "cum_volume", "trade_date"):
+            assert getattr(some, name).tolist() == getattr(whole, name).tolist(), name
+        assert (some.symbols, some.feed, len(some)) == (whole.symbols, whole.feed, 3)
+        assert set(some.bid.tolist()) == {ABSENT}
+        assert len(read(store, "NOBODY", columns=("price",))) == 0
 
     def _pages(self, store: Storage, ascending: bool, limit: int) -> Iterator[Ticks]:
         after = None

@@ -39,16 +39,14 @@ _BAR = portable.bar_columns(day=DAY, value=VALUE, micros=micros, scaled=scaled, 
 SELECT_BAR = ", ".join(_BAR)
 BAR_LINE, SHOWN_LINE = (f"CONCAT_WS(' ', {', '.join(columns)})" for columns in (_BAR[1:], _BAR[1:-4]))
 SELECT_DAILY = portable.daily_columns(day=DAY, value=VALUE, scaled=scaled, total=total)
-SELECT_TICK = ", ".join(
-    [
-        micros("event_time"),
-        "kind + 0",
-        "COALESCE(side + 0, 0)",
-        *(f"COALESCE({scaled(name, unit)}, {ABSENT})" for name, unit in UNITS.items()),
-        DAY,
-        "tick_id",
-        "source",
-    ]
+TICK_COLUMNS = (
+    micros("event_time"),
+    "kind + 0",
+    "COALESCE(side + 0, 0)",
+    *(f"COALESCE({scaled(name, unit)}, {ABSENT})" for name, unit in UNITS.items()),
+    DAY,
+    "tick_id",
+    "source",
 )
 
 

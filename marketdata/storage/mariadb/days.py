@@ -33,8 +33,8 @@ from marketdata.storage.mariadb.columns import (
     DAY,
     SELECT_BAR,
     SELECT_DAILY,
-    SELECT_TICK,
     SHOWN_LINE,
+    TICK_COLUMNS,
     micros,
     replace_statement,
     scaled,
@@ -82,7 +82,7 @@ class MariaDBHistory(ServerSQL):
     tick_tables = (TEMP, MOVING, HISTORY)
     TIME_US, DAYS = micros("event_time"), DAY
     NOW = "NOW(6)"
-    TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, SELECT_BAR, SELECT_DAILY, _hash()
+    TICK_COLUMNS, BAR, DAILY_BAR, HASH = TICK_COLUMNS, SELECT_BAR, SELECT_DAILY, _hash()
     NUMBERS, SHOWN = BAR_LINE, SHOWN_LINE
 
     def _beyond(self, sign: str, key: TickKey) -> tuple[str, list[Any]]:

@@ -41,16 +41,14 @@ _BAR = portable.bar_columns(day=DAY, value=VALUE, micros=micros, scaled=scaled, 
 SELECT_BAR = ", ".join(_BAR)
 BAR_LINE, SHOWN_LINE = (f"CONCAT_WS(' ', {', '.join(columns)})" for columns in (_BAR[1:], _BAR[1:-4]))
 SELECT_DAILY = portable.daily_columns(day=DAY, value=VALUE, scaled=scaled, total=total)
-SELECT_TICK = ", ".join(
-    [
-        micros("event_time"),
-        number("kind", KINDS),
-        number("side", SIDES),
-        *(f"COALESCE({scaled(name, unit)}, '{ABSENT}'::bigint)" for name, unit in UNITS.items()),
-        DAY,
-        "tick_id",
-        "source",
-    ]
+TICK_COLUMNS = (
+    micros("event_time"),
+    number("kind", KINDS),
+    number("side", SIDES),
+    *(f"COALESCE({scaled(name, unit)}, '{ABSENT}'::bigint)" for name, unit in UNITS.items()),
+    DAY,
+    "tick_id",
+    "source",
 )
 KEY = ("symbol", "feed", "minute_time", "trade_date")
 MINUTE_COLUMNS = (

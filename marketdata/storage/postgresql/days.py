@@ -38,8 +38,8 @@ from marketdata.storage.postgresql.columns import (
     MINUTE_COLUMNS,
     SELECT_BAR,
     SELECT_DAILY,
-    SELECT_TICK,
     SHOWN_LINE,
+    TICK_COLUMNS,
     micros,
     minute_lists,
     moment,
@@ -102,7 +102,7 @@ class PostgreSQLHistory(ServerSQL):
 
     TIME_US, DAYS, AS_TEXT = micros("event_time"), DAY, "{}::text"
     NOW = "clock_timestamp()"
-    TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, SELECT_BAR, SELECT_DAILY, _hash()
+    TICK_COLUMNS, BAR, DAILY_BAR, HASH = TICK_COLUMNS, SELECT_BAR, SELECT_DAILY, _hash()
     NUMBERS, SHOWN = BAR_LINE, SHOWN_LINE
 
     def _query(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -93,11 +93,9 @@ BAR_COLUMNS = (
     "symbol, minute_time, trade_date, open, high, low, close, volume, value, value_frac, n, rev,"
     " open_time, open_id, close_time, close_id"
 )
-SELECT_TICK = (
-    "event_time, kind, side, "
-    + "".join(f"coalesce({name}, {ABSENT}), " for name in UNITS)
-    + "trade_date, tick_id, source"
-)
+TICK_COLUMNS = (
+    "event_time", "kind", "side", *(f"coalesce({name}, {ABSENT})" for name in UNITS), "trade_date", "tick_id", "source",
+)  # fmt: skip
 _HALF = 10**9
 _BAR_KEY = ("symbol", "feed", "minute_time", "trade_date")
 _DAILY_COLUMNS = (
@@ -129,7 +127,7 @@ class SQLiteHistory(SharedSQL):
 
     TIME_US, DAYS = "event_time", "trade_date"
     BY_DATE = False
-    TICK, BAR, DAILY_BAR, HASH = SELECT_TICK, BAR_COLUMNS, _DAILY_COLUMNS, _HASH
+    TICK_COLUMNS, BAR, DAILY_BAR, HASH = TICK_COLUMNS, BAR_COLUMNS, _DAILY_COLUMNS, _HASH
     NUMBERS = BAR_COLUMNS.partition(", ")[2]
     SHOWN = NUMBERS.partition(", open_time")[0]
     VALUE = "value, value_frac"

@@ -22,7 +22,7 @@ from marketdata.storage.base import (
     Flag,
     TickKey,
 )
-from marketdata.storage.rows import UNITS, price_columns, ticks_from_rows
+from marketdata.storage.rows import UNITS, chosen_ticks, price_columns, ticks_from_rows
 from marketdata.storage.sqlite.days import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.types import minute_bars
 from marketdata.types.categories import UNKNOWN
@@ -235,7 +235,9 @@ class SQLite(SQLiteHistory):
         limit: int | None = None,
         ascending: bool = True,
         table: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> Ticks:
+        names, select = ([], self.TICK) if columns is None else self._chosen(columns)
         where, params = (
             ["symbol = %s", "feed = %s", "event_time >= %s", "event_time < %s"],
             [symbol, feed, start_us, end_us],
@@ -249,16 +251,16 @@ class SQLite(SQLiteHistory):
         way = "ASC" if ascending else "DESC"
         places = (TEMP, HISTORY) if table is None else (table,)
         parts = [
-            f"SELECT * FROM (SELECT {self.TICK} FROM {self.connection.ops.quote_name(place)}"
+            f"SELECT * FROM (SELECT {select} FROM {self.connection.ops.quote_name(place)}"
             f" WHERE {' AND '.join(where)} ORDER BY event_time {way}, tick_id {way} LIMIT %s)"
             for place in places
         ]
-        most = -1 if limit is None else limit
+        most, time = -1 if limit is None else limit, "event_time" if columns is None else "time_us"
         rows = self._query(
-            f"{' UNION ALL '.join(parts)} ORDER BY event_time {way}, tick_id {way} LIMIT %s",
+            f"{' UNION ALL '.join(parts)} ORDER BY {time} {way}, tick_id {way} LIMIT %s",
             [*[*params, most] * len(places), most],
         )
-        return ticks_from_rows(feed, symbol, rows)
+        return ticks_from_rows(feed, symbol, rows) if columns is None else chosen_ticks(feed, symbol, rows, names)
 
 
 def _nullable(values: Int64) -> list[int | None]:

@@ -78,3 +78,11 @@ def test_pairs_are_words_that_stand_for_others():
     assert env.pairs("GOOD", "", r"[a-z]+") == {"sip": "krx", "iex": "nxt"}
     for name in ("LONE", "TWICE", "ODD"):
         assert "such as x=y" in said(env.pairs, name, "x=y", r"[a-z]+")
+
+
+def test_origins_are_scheme_and_host_without_a_path():
+    env = Environment({"GOOD": "https://a.example, http://b.example:8080", "PATH": "https://a/x", "ANY": "*"})
+
+    assert env.origins("GOOD", []) == ["https://a.example", "http://b.example:8080"]
+    for name in ("PATH", "ANY"):
+        assert "such as https://" in said(env.origins, name, [])
