@@ -12,6 +12,7 @@ from marketdata.models import (
     Symbol,
 )
 from marketdata.storage import storage
+from terminals import wire
 from tests.integration.processing import KIS, captured, counts, process, rows, stored, told, trade
 from tests.market import NINE_US
 
@@ -27,6 +28,33 @@ def test_one_wrong_row_stops_no_other():
         ("", 0, {}),
     ]
     assert sorted(IngestReject.objects.values_list("idx", flat=True)) == [1, 2]
+
+
+def test_a_batch_without_rows_is_acknowledged_and_stores_nothing():
+    process(rows(seq=1), wire.Columns().encode(2, "krx", 1))
+
+    assert counts() == (2, 0, 0)
+    assert [(one.code, one.rejected, one.failed) for one in told()] == [("", 0, ""), ("", 0, "")]
+
+
+def test_in_columns_a_kind_left_out_is_no_trade():
+    columns = wire.Columns()
+    columns.append(symbol="005930", time_us=NINE_US, kind=0, price=7 * 10**12, size=10**6)
+
+    process(columns.encode(1, "krx", 1), rows(trade(), seq=2))
+
+    assert [dict(one.reasons or {}) for one in told()] == [{"kind_unknown": 1}, {}]
+    assert len(stored()) == 1
+
+
+def test_a_batch_refused_as_a_whole_registers_no_symbol_and_a_refused_row_does():
+    whole = rows(trade(symbol="035720"))
+    broken = whole[:12] + (2).to_bytes(4, "little") + whole[16:]  # says two rows and has one
+
+    process(broken, rows(trade(symbol="035420", price="-1"), seq=2), market="KRX")
+
+    assert [one.code for one in told()] == ["bad_batch", "rows"]
+    assert list(Symbol.objects.filter(code__startswith="035").values_list("code", flat=True)) == ["035420"]
 
 
 def test_the_ledger_knows_the_times_of_the_stored_rows_only():

@@ -404,6 +404,16 @@ def test_an_acknowledgement_tells_what_was_received_and_what_is_committed():
     assert line.messages() == [wire.Ack(recv=3, commit=1, ranges=((3, 3),), credit=64)]
 
 
+def test_after_a_resume_nothing_counts_as_received_beyond_what_is_committed_until_a_batch_comes():
+    line = opened(commit=7)
+
+    line.session.ack(commit=7, ranges=[], credit=64, now=line.clock())
+    line.give(batch(8) + batch(3))
+    line.session.ack(commit=7, ranges=[], credit=64, now=line.clock())
+
+    assert [one.recv for one in line.messages() if isinstance(one, wire.Ack)] == [7, 8]
+
+
 def test_a_second_audit_before_the_answer_ends_the_connection():
     line = opened()
     audit = wire.Audit(ranges=((1, 4),), rows=4).encode()
