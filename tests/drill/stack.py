@@ -119,16 +119,17 @@ class Stack:
         celery = [python, "-m", "celery", "-A", "celery_app"]
         quiet = ["--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
         itself = ["worker", "-n", "worker1@%h", "-c", "1", "-Q", QUEUES, "-I", "tests.drill.faults"]
-        self._add("worker1", [*celery, *itself, *quiet])
-        self._add("worker2", [python, "-m", "tests.drill.workers", "-n", "worker2@%h", "-c", "2", "-l", "INFO"])
-        self._add("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="])
-        self._add("ingest", [python, "manage.py", "runingest"])
+        self.add("worker1", [*celery, *itself, *quiet])
+        self.add("worker2", [python, "-m", "tests.drill.workers", "-n", "worker2@%h", "-c", "2", "-l", "INFO"])
+        self.add("beat", [*celery, "beat", "--loglevel", "INFO", "--pidfile="])
+        self.add("ingest", [python, "manage.py", "runingest"])
         if web:
-            self._add("web", [python, "manage.py", "runweb", "--port", str(self.web_port)])
+            self.add("web", [python, "manage.py", "runweb", "--port", str(self.web_port)])
         for terminal in terminals:
-            self._add(terminal.name, terminal.command)
+            self.add(terminal.name, terminal.command)
 
-    def _add(self, name: str, command: list[str]) -> None:
+    def add(self, name: str, command: list[str]) -> None:
+        """Start a program and keep it up."""
         self.programs[name] = Program(name, command, self.folder / "log" / f"{name}.log")
         self._begin(self.programs[name])
 

@@ -1,0 +1,246 @@
+"""`python -m tests.drill.feed`: subscribers of the feed while web servers, Redis and connections are killed.
+
+Two web servers, a worker, an ingest server and a simulated market on private servers. Each subscriber merges what it is
+given as a client is told to, and must then have every trade that was stored, once. The last line of the output is JSON;
+the exit status is 1 unless `gaps` and `duplicates` are 0. `resume_ms_p99` counts from the beginning of the connection
+that succeeded, or from being told that Redis is another one, to `replay_completed`. `stalled_client_effect` is by how
+much the p99 of 49 subscribers grows (0.1 is a tenth) when a 50th stops reading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from terminals import wire
+from tests.drill import crew
+from tests.drill.stack import QUEUES, ROOT, Stack, Terminal
+from tests.servers import free_port
+from tests.servers.process import temporary_folder
+
+WEBS = 2
+GROUPS = 2  # processes of subscribers
+SYMBOLS = 50
+QUOTES = 1.3
+STALL_SOCKETS = 50
+WAIT_S = 120.0
+
+
+class Feed:
+    """One drill; `end` stops everything and removes its folder."""
+
+    def __init__(self, folder: Path, given: argparse.Namespace) -> None:
+        os.environ.update({
+            "WS_MAX_PER_KEY": "10000", "WS_MAX_CONNECTIONS": "10000", "WS_MAX_UNAUTHENTICATED": "10000",
+            "WS_MAX_UNAUTHENTICATED_OF_ADDRESS": "10000", "WEB_MAX_CONNECTIONS": "10000",
+            "WEB_MAX_CONNECTIONS_OF_ADDRESS": "10000", "API_RATE_LIMIT": "1000000",
+        })  # fmt: skip
+        self.folder, self.given = folder, given
+        self.stack = Stack(folder, given.database)
+        self.ports = [free_port() for _ in range(WEBS)]
+        self.kills = self.restarts = 0
+        self._turn = 0
+
+    def run(self) -> dict[str, Any]:
+        """Everything; RuntimeError if it does not even begin."""
+        given, stack, python = self.given, self.stack, sys.executable
+        stack.start_servers()
+        self.crew = crew.enlist(self.folder, port=stack.ingest_port, rate=1_000, seed=given.seed)[:1]
+        self.key = crew.enlist_reader()
+        stack.add("worker", [python, "manage.py", "runworkers", "-n", "feed@%h", "-c", "1", "-Q", QUEUES])
+        stack.add("beat", [python, "-m", "celery", "-A", "celery_app", "beat", "--pidfile="])
+        stack.add("ingest", [python, "manage.py", "runingest"])
+        for number, port in enumerate(self.ports):
+            stack.add(f"web{number}", [python, "manage.py", "runweb", "--port", str(port)])
+        for port in self.ports:
+            if not stack.until(lambda port=port: _healthy(port), seconds=WAIT_S):  # type: ignore[misc]
+                raise RuntimeError("a web server did not start")
+        effect = self._stalled() if given.stall_messages else None
+        print(f"{given.sockets} sockets, {given.messages} trades at {given.rate}/s, seed {given.seed}", flush=True)
+        seconds = given.messages / given.rate
+        groups = self._subscribe(given.sockets, seconds, cuts=given.cuts)
+        before = self._stored()
+        self._market(given.messages)
+        self._strike(seconds)
+        self._drain(len(before) + given.messages)
+        results = self._collect(groups)
+        return self._account(self._stored(), before, results, effect)
+
+    # --- subscribers --------------------------------------------------------------------------------------------------
+
+    def _subscribe(
+        self, sockets: int, seconds: float, *, cuts: int = 0, stalls: bool = False
+    ) -> list[subprocess.Popen[str]]:
+        groups = []
+        for number in range(GROUPS):
+            self._turn += 1
+            plan = {
+                "name": self._turn, "folder": str(self.folder), "ports": self.ports, "key": self.key[0],
+                "secret": self.key[1], "sockets": sockets // GROUPS, "cuts": cuts // GROUPS, "seconds": seconds,
+                "stalls": stalls and number == 0, "waits": not cuts,
+            }  # fmt: skip
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.drill.feed_clients"], cwd=ROOT, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(plan) + "\n")
+            process.stdin.flush()
+            groups.append(process)
+        for process in groups:
+            assert process.stdout is not None
+            if process.stdout.readline().strip() != "ready":
+                raise RuntimeError("the subscribers did not get in")
+        return groups
+
+    def _collect(self, groups: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+        results = []
+        for process in groups:
+            output, _ = process.communicate("end\n", timeout=300)
+            results.append(json.loads(output.splitlines()[-1]))
+        return results
+
+    def _stalled(self) -> float:
+        """By how much the others' p99 grows with one that stalls: the median of turns with and without."""
+        given = self.given
+        found: dict[bool, list[float]] = {False: [], True: []}
+        for stalls in (False, True) * given.turns:
+            groups = self._subscribe(STALL_SOCKETS, 1.0, stalls=stalls)
+            before = len(self._stored())
+            self._market(given.stall_messages)
+            self._drain(before + given.stall_messages)
+            p99 = max(one["wait_p99_ms"] for one in self._collect(groups))
+            print(f"p99 {'with' if stalls else 'without'} one that stalls: {p99} ms", flush=True)
+            found[stalls].append(p99)
+        return round(float(np.median(found[True]) / np.median(found[False]) - 1), 3)
+
+    # --- the market ---------------------------------------------------------------------------------------------------
+
+    def _market(self, trades: int) -> None:
+        """A terminal that sends so many trades and ends."""
+        member: Terminal = self.crew[0]
+        what = ["simulate", "--symbols", str(SYMBOLS), "--rate", str(self.given.rate), "--trades", str(trades)]
+        at = member.command.index("--server")
+        self.stack.add("market", [*member.command[:3], *what, *member.command[at:]])
+        self.stack.programs["market"].wanted = False
+
+    def _stored(self) -> np.ndarray[Any, Any]:
+        """The ids of the trades that the database has."""
+        from django.db import connection
+
+        connection.close()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT tick_id FROM temp_market_data WHERE feed = 'sim' AND kind = 1")
+            return np.array(sorted(row[0] for row in cursor.fetchall()), np.int64)
+
+    def _drain(self, trades: int) -> None:
+        """Until all of them are stored, and the feed had time to tell them."""
+        if not self.stack.until(lambda: len(self._stored()) >= trades, seconds=WAIT_S + trades / self.given.rate):
+            raise RuntimeError(f"{len(self._stored())} trades were stored of {trades}")
+        self.stack.wait(self.given.settle)
+
+    def _strike(self, seconds: float) -> None:
+        """Kill web servers and Redis, at random moments of so many seconds."""
+        given, chance = self.given, random.Random(self.given.seed)
+        strikes = ["web"] * given.kills + ["redis"] * given.restarts
+        chance.shuffle(strikes)
+        for what in strikes:
+            self.stack.wait(seconds / len(strikes) * chance.uniform(0.5, 1.3))
+            if what == "web":
+                self.stack.kill(f"web{self.kills % WEBS}")
+                self.kills += 1
+            else:
+                self.stack.kill("redis")
+                self.restarts += 1
+            print(f"killed {what}, {self.kills} web servers and {self.restarts} times Redis by now", flush=True)
+
+    # --- the account --------------------------------------------------------------------------------------------------
+
+    def _account(
+        self, stored: np.ndarray[Any, Any], before: np.ndarray[Any, Any], results: list[dict[str, Any]],
+        effect: float | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """`before` is what was stored before the subscribers came: some of it is read again with what they missed."""
+        expected = np.setdiff1d(stored, before)
+        names = range(self._turn - GROUPS + 1, self._turn + 1)
+        kept = [np.load(file) for name in names for file in sorted(self.folder.glob(f"kept{name}_*.npy"))]
+        resumed = [ms for one in results for ms in one["resumed_ms"]]
+        return {
+            "sockets": len(kept),
+            "messages": len(expected),
+            "gaps": int(sum(len(np.setdiff1d(expected, one)) for one in kept)),
+            "duplicates": int(sum(len(one) - len(np.unique(one)) for one in kept)),
+            "unknown": int(sum(len(np.setdiff1d(one, stored)) for one in kept)),
+            "repeated_and_dropped": sum(one["repeated"] for one in results),
+            "offsets_twice": sum(one["twice"] for one in results),
+            "refused": sum(one["refused"] for one in results),
+            "web_kills": self.kills,
+            "redis_restarts": self.restarts,
+            "connection_kills": sum(one["cuts"] for one in results),
+            "resumes": len(resumed),
+            "resume_ms_p50": round(float(np.percentile(resumed, 50)), 1) if resumed else None,
+            "resume_ms_p99": round(float(np.percentile(resumed, 99)), 1) if resumed else None,
+            "stalled_client_effect": effect,
+        }
+
+    def end(self, *, keep: bool) -> None:
+        """Stop everything; the folder stays if it is to be looked at."""
+        self.stack.stop()
+        if keep:
+            print(f"kept {self.folder}", flush=True)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the drill; answers the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.drill.feed", description=__doc__)
+    whole = wire.options.between
+    for name, default, what in (
+        ("--sockets", 200, "subscribers (200)"),
+        ("--messages", 100_000, "trades that each is to get (100000)"),
+        ("--rate", 400, "trades a second (400)"),
+        ("--kills", 20, "web servers killed (20)"),
+        ("--restarts", 5, "restarts of Redis (5)"),
+        ("--cuts", 50, "connections cut (50)"),
+        ("--stall-messages", 6_000, "trades of each turn with and without one that stalls (6000)"),
+        ("--turns", 3, "pairs of such turns (3)"),
+        ("--settle", 20, "seconds that the feed has for the last trades (20)"),
+        ("--seed", random.SystemRandom().randrange(10**6), "who is killed when"),
+    ):
+        parser.add_argument(name, type=whole(0, 10**9), default=default, metavar="N", help=what)
+    parser.add_argument("--database", choices=("mariadb", "postgresql"), default="mariadb")
+    drill = Feed(temporary_folder("feed"), parser.parse_args(arguments))
+    failed = True
+    try:
+        result = drill.run()
+        failed = bool(result["gaps"] or result["duplicates"] or result["unknown"])
+    finally:
+        if failed:
+            print(drill.stack.tails(), flush=True)
+        drill.end(keep=failed)
+    print(json.dumps(result), flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

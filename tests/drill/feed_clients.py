@@ -1,0 +1,175 @@
+"""Subscribers of the drill of the feed: `python -m tests.drill.feed_clients` with a plan as JSON on its standard input.
+They merge what they are given as docs/api/stream.md tells a client to, and write down what they then have."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from array import array
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import websockets
+
+AGAIN_S = 0.1
+CHECKED_BY_ID_S = 20.0  # after a replay from the database, whose trades may come once more in the feed
+
+
+class Message(msgspec.Struct):
+    """What a subscriber looks at."""
+
+    T: str
+    o: int | None = None
+    i: int | None = None
+    t: str | None = None
+    at: str | None = None
+    epoch: str | None = None
+    code: int | None = None
+    msg: str | None = None
+
+
+_frame = msgspec.json.Decoder(list[Message])
+
+
+class Client:
+    """One subscriber, which comes back until it is told that everything was sent."""
+
+    def __init__(self, plan: dict[str, Any], number: int) -> None:
+        self._plan, self._turn = plan, number
+        self._headers = {"APCA-API-KEY-ID": plan["key"], "APCA-API-SECRET-KEY": plan["secret"]}
+        self.kept = array("q")
+        self.repeated = self.twice = self.refused = self.gap_messages = 0
+        self.resumed_ms: list[float] = []
+        self.waits_us = array("q")
+        self._epoch, self._o = "", 0
+        self._at: str | None = None
+        self._began: float | None = None
+        self._missing = False
+        self._by_id_until = 0.0
+        self._ids: set[int] = set()
+        self.socket: Any = None
+        self.welcome = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen for ever, on another server after each loss."""
+        while True:
+            self._began = time.monotonic()
+            with suppress(OSError, websockets.WebSocketException, TimeoutError):
+                address = f"ws://127.0.0.1:{self._plan['ports'][self._turn % len(self._plan['ports'])]}/v2/stream/sim"
+                async with websockets.connect(
+                    address, additional_headers=self._headers, compression=None, max_size=None, ping_interval=None,
+                    open_timeout=10,
+                ) as self.socket:  # fmt: skip
+                    await self._subscribe()
+                    async for text in self.socket:
+                        arrived_us = time.time_ns() // 1000
+                        for message in _frame.decode(text):
+                            await self._take(message, arrived_us)
+            self.socket = None
+            self._turn += 1
+            await asyncio.sleep(AGAIN_S * random.random())
+
+    async def _subscribe(self) -> None:
+        content: dict[str, Any] = {"action": "subscribe", "trades": ["*"], "seq": True, "heartbeat": True}
+        self._missing = bool(self._epoch)
+        if self._missing:
+            self._ids = set(self.kept[-200_000:])
+            content["from"] = {"epoch": self._epoch, "o": self._o, **({"at": self._at} if self._at else {})}
+        await self.socket.send(json.dumps(content))
+
+    async def _take(self, message: Message, arrived_us: int) -> None:
+        if message.T == "t":
+            self._keep(message, arrived_us)
+        elif message.T == "subscription" and not self._missing:
+            self._settle(message)
+            self.welcome.set()
+        elif message.T == "replay_completed":
+            self._settle(message)
+            if self._began is not None:
+                self.resumed_ms.append((time.monotonic() - self._began) * 1e3)
+                self._began = None
+            self._missing, self._by_id_until = False, time.monotonic() + CHECKED_BY_ID_S
+        elif message.T == "hb" and not self._missing:
+            self._at = message.at or self._at
+        elif message.T == "gap":
+            self.gap_messages += 1
+        elif message.T == "error" and message.code in (409, 460, 461):
+            self.refused += message.code == 460
+            if message.code == 461:
+                self._began = self._began or time.monotonic()
+                self._missing = True
+            if message.code != 461:
+                await asyncio.sleep(AGAIN_S)
+            await self._subscribe()
+
+    def _settle(self, message: Message) -> None:
+        self._epoch, self._o = message.epoch or "", message.o or 0
+        self._at = message.at or self._at
+
+    def _keep(self, message: Message, arrived_us: int) -> None:
+        by_id = self._missing or time.monotonic() < self._by_id_until
+        if by_id and message.i in self._ids:
+            self.repeated += 1
+            return
+        if not self._missing and message.o is not None:
+            self.twice += message.o <= self._o  # an offset that it had: never, or the order is wrong
+            self._o = message.o
+        if by_id:
+            self._ids.add(message.i or 0)
+        self.kept.append(message.i or 0)
+        if message.t is not None and self._plan["waits"]:
+            self.waits_us.append(arrived_us - int(np.datetime64(message.t[:-1], "us").astype(np.int64)))
+
+
+async def _main(plan: dict[str, Any]) -> None:
+    clients = [Client(plan, number) for number in range(plan["sockets"])]
+    tasks = [asyncio.create_task(one.run()) for one in clients]
+    for one in clients:
+        await one.welcome.wait()
+    print("ready", flush=True)
+    reader = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    cuts = asyncio.create_task(_cut(clients, plan["cuts"], plan["seconds"]))
+    stalled: list[Client] = clients[:1] if plan["stalls"] else []
+    if stalled:
+        stalled[0].socket.transport.pause_reading()
+    await reader
+    cut = await cuts
+    for task in tasks:
+        task.cancel()
+    told = [one for one in clients if one not in stalled]
+    folder = Path(plan["folder"])
+    for number, one in enumerate(told):
+        np.save(folder / f"kept{plan['name']}_{number}.npy", np.array(one.kept, np.int64))
+    waits = np.concatenate([np.array(one.waits_us, np.int64) for one in told])
+    print(
+        json.dumps({
+            "kept": len(told), "cuts": cut, "repeated": sum(one.repeated for one in told),
+            "twice": sum(one.twice for one in told), "refused": sum(one.refused for one in told),
+            "gap_messages": sum(one.gap_messages for one in told),
+            "resumed_ms": [round(ms, 1) for one in told for ms in one.resumed_ms],
+            "wait_p99_ms": round(float(np.percentile(waits, 99)) / 1e3, 2) if len(waits) else None,
+        }),
+        flush=True,
+    )  # fmt: skip
+
+
+async def _cut(clients: list[Client], cuts: int, seconds: float) -> int:
+    """Cut connections at random moments, spread over so many seconds; how many were."""
+    chance, done = random.Random(cuts), 0
+    for _ in range(cuts):
+        await asyncio.sleep(seconds / cuts * chance.uniform(0.5, 1.5))
+        connected = [one for one in clients if one.socket is not None]
+        if connected:
+            chance.choice(connected).socket.transport.abort()
+            done += 1
+    return done
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(json.loads(sys.stdin.readline())))
