@@ -91,6 +91,15 @@ class Run:
         return self.process.wait(120)
 
 
+def inspected(home: Path) -> str:
+    """What a command beside the run shows of its terminal. It knows the folder alone, and asks by way of Redis."""
+    asked = subprocess.run(
+        [sys.executable, "manage.py", "inspect", "demo-market"], cwd=ROOT,
+        env=without_ours() | {"VAR_DIR": str(home)}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    return asked.stdout
+
+
 def open_to_others(path: Path) -> bool:
     """Whether another user of this machine may do anything with it."""
     try:
@@ -118,11 +127,7 @@ def test_everything_starts_survives_a_killed_worker_and_ends_without_a_trace(hom
         until(lambda: run.worker() not in (0, worker), seconds=60, what="another worker")
         until(lambda: run.trades() > before, seconds=60, what="more trades")
         until(lambda: "terminated by SIGKILL" in run.text(), seconds=60, what="the reason on the screen")
-        beside = subprocess.run(  # it knows the folder alone, and asks the ingest server by way of Redis
-            [sys.executable, "manage.py", "inspect", "demo-market"], cwd=ROOT,
-            env=without_ours() | {"VAR_DIR": str(home)}, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert re.search(r"\bS00\d{3}\b", beside.stdout), beside.stderr
+        until(lambda: re.search(r"\bS00\d{3}\b", inspected(home)), seconds=60, what="an answer to a command beside it")
         assert [path for path in (home, *home.rglob("*")) if open_to_others(path)] == []
     finally:
         status = run.end()
