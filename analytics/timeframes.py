@@ -183,6 +183,13 @@ def _days(times_us: Int64, timezone: str) -> tuple[Int64, Int64]:
     return bounds[place, 0], bounds[place, 1]
 
 
+def date_spans(bars: Bars, frame: DateFrame, timezone: str, shift_s: int) -> tuple[Int64, Int64]:
+    """When the time of each candle of a width in trading dates begins and ends, in microseconds UTC; trading dates
+    begin `shift_s` before their local midnight."""
+    ends = np.array([midnight_us(frame.following(day), timezone) for day in bars.trade_date.tolist()], np.int64)
+    return bars.time_us - shift_s * 1_000_000, ends - shift_s * 1_000_000
+
+
 @lru_cache(maxsize=4096)
 def midnight_us(day: int, timezone: str) -> int:
     """When local day `day` (days since 1970-01-01) begins, in microseconds UTC."""

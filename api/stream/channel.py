@@ -12,6 +12,7 @@ import numpy as np
 from api import jsontext
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
+from api.stream.days import Days, NewestDays
 from api.stream.encoding import Form, Piece
 from api.stream.send_queue import Chunk
 from api.stream.stored_pages import Cut
@@ -25,7 +26,9 @@ _TIME = COLUMNS.index("time_us")
 PIECE_ROWS = 128
 RECENT_TICKS = 100_000  # 800 kB a feed
 _BARS = ("bars", "updatedBars")
+_NAMES = {"b": "bars", "u": "updatedBars", "d": "dailyBars"}
 Read = Callable[[str, Reading], Awaitable[Bars]]  # the minute candles of a feed, from the database
+ReadDays = Callable[[str, Sequence[str]], Awaitable[NewestDays]]
 
 
 class Channel:
@@ -40,6 +43,7 @@ class Channel:
         self._recent: deque[Int64] = deque()  # ids of the ticks that were delivered last
         self._recent_ticks = 0
         self.candles = Candles(grace_us=grace_us)
+        self.days = Days()
         self.subscribers: set[Subscriber] = set()
 
     def deliver(self, entry: FeedEntry, now_us: int) -> None:
@@ -52,12 +56,14 @@ class Channel:
             names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
             touched = set(zip(names, (ticks.time_us // MINUTE_US * MINUTE_US).tolist(), strict=True))
             self.candles.correct(entry.bars, sorted(touched), self.watched())
+            self.days.touch(names, self.watched_days())
             self._delivered(entry)
             return
         give_trades(entry, [one for one in live if one.channels["trades"]])
         _give_quotes(entry, [one for one in live if one.channels["quotes"]])
         if len(entry.bars):
             self.candles.absorb(entry.bars, latest_us(entry), now_us, self.watched())
+            self.days.touch((entry.bars.symbols[index] for index in np.unique(entry.bars.symbol)), self.watched_days())
         self._delivered(entry)
 
     def recent(self) -> list[Int64]:
@@ -88,10 +94,29 @@ class Channel:
         """A part of the feed was not seen: go on behind offset `delivered`."""
         self.delivered = delivered
         self.candles.missed()
+        self.days.missed(self.watched_days())
 
     def watched(self) -> set[str]:
         """The symbols whose candles somebody listens to; "*" for all."""
         return set(chain.from_iterable(one.channels[name] for one in self.subscribers for name in _BARS))
+
+    def watched_days(self) -> set[str]:
+        """The symbols whose days somebody listens to; "*" for all."""
+        return set(chain.from_iterable(one.channels["dailyBars"] for one in self.subscribers))
+
+    async def announce_days(self, read: ReadDays, now_us: int) -> None:
+        """Tell the days that changed, as `read` finds them. What `read` raises is passed on, and they stay due."""
+        symbols = self.days.due(self.watched_days(), now_us)
+        if not symbols:
+            return
+        try:
+            found = await read(self.feed, symbols)
+        except BaseException:
+            self.days.failed(symbols)
+            raise
+        news = self.days.done(found)
+        for over in (True, False):
+            self.give_bars([row for row, is_over in news if is_over is over], kind="d", closed=over)
 
     async def announce(self, read: Read, now_us: int) -> None:
         """Tell the candles whose minute is over and those that changed since, as `read` finds them. What `read` raises
@@ -120,11 +145,11 @@ class Channel:
 
     def give_bars(self, rows: list[Row], *, kind: str, closed: bool, to: Iterable[Subscriber] | None = None) -> None:
         """Candles to those who subscribed to their kind, of all or of these."""
-        name = "bars" if kind == "b" else "updatedBars"
+        name = _NAMES[kind]
         listeners = [
             one
             for one in (self.subscribers if to is None else to)
-            if one.listening and one.channels[name] and (closed or one.forming)
+            if one.listening and one.channels[name] and (closed or kind == "d" or one.forming)
         ]
         wanted = set(chain.from_iterable(one.channels[name] for one in listeners))
         rows = rows if "*" in wanted else [row for row in rows if row[0] in wanted]

@@ -114,7 +114,7 @@ def quotes(form: Form, ticks: Ticks) -> list[Piece]:
 
 
 def bars(form: Form, found: Bars, *, kind: str, closed: bool) -> list[Piece]:
-    """One piece a candle; `kind` is `b` or `u`."""
+    """One piece a candle; `kind` is `b`, `u` or `d`."""
     names = [found.symbols[index] for index in found.symbol.tolist()]
     if form.packed:
         return [Piece(msgpack.packb(content)) for content in _packed_bars(found, names, kind, closed)]

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -24,6 +24,7 @@ from api.stream import encoding, stored
 from api.stream.candles import Reading
 from api.stream.channel import Channel
 from api.stream.database_thread import DatabaseThread
+from api.stream.days import NewestDays
 from api.stream.stored_pages import StoredPages
 from api.stream.subscriber import Subscriber
 from api.stream.task_cancellation import end
@@ -249,6 +250,7 @@ class Hub:
             for channel in list(self._channels.values()):
                 try:
                     await channel.announce(self._candles, time.time_ns() // 1000)
+                    await channel.announce_days(self._days, time.time_ns() // 1000)
                     failing.pop(channel.feed, None)
                 except Exception as error:
                     name = type(error).__name__
@@ -261,6 +263,9 @@ class Hub:
 
     async def _candles(self, feed: str, reading: Reading) -> Bars:
         return await self.database.ask(stored.candles, feed, reading)
+
+    async def _days(self, feed: str, symbols: Sequence[str]) -> NewestDays:
+        return await self.database.ask(stored.newest_days, feed, symbols)
 
     async def _beat(self) -> None:
         beats, heartbeat_at, alone_since = 0, time.monotonic() + HEARTBEAT_S, None

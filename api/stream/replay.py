@@ -187,6 +187,8 @@ class Replay:
             minutes = (ticks.time_us // MINUTE_US * MINUTE_US).tolist()
             keys = zip(names, minutes, strict=True)
             self._touched.update(key for key in keys if "*" in codes or key[0] in codes)
+        if "*" in self._one.channels["dailyBars"]:
+            self._channel.days.retell(ticks.symbols[index] for index in np.unique(ticks.symbol) if index >= 0)
 
     async def _give_candles(self) -> None:
         """Tell the candles that closed or changed before it came back, as the database has them now. Those that do so

@@ -1,19 +1,22 @@
-"""What the stream reads from the database: minute candles, and what was committed to a feed since a moment, for who
-wants to go on where Redis has the feed no more. Offsets are Redis' own; the database knows the order of commits."""
+"""What the stream reads from the database: minute candles, days, and what was committed to a feed since a moment, for
+who wants to go on where Redis has the feed no more. Offsets are Redis' own; the database knows the order of commits."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from django.db.models import Max, Q
 
+from analytics import series_days, snapshots, timeframes
 from api.stream.candles import Reading
+from api.stream.days import NewestDays
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Span
+from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import TICK_BITS, Ticks
 
@@ -24,6 +27,27 @@ NEAR_US = 10_000_000  # stretches of a trading date that are nearer than this ar
 def candles(feed: str, reading: Reading) -> Bars:
     """The minute candles of a feed, those of different trading dates apart."""
     return storage().read_minutes_of(_codes(reading.symbols), feed, reading.start_us, reading.end_us)
+
+
+def newest_days(feed: str, symbols: Sequence[str]) -> NewestDays:
+    """The `dailyBar` of each of these symbols, of those that have one."""
+    now = datetime.datetime.now(datetime.UTC)
+    rows = Symbol.objects.filter(code__in=symbols).order_by("code")
+    markets = {
+        code: (market, timezone, shift_s)
+        for code, market, timezone, shift_s in rows.values_list(
+            "code", "market_id", "market__timezone", "market__trade_date_shift_s"
+        )
+    }
+    of_market = {code: market for code, (market, _, _) in markets.items()}
+    found = series_days.newest(feed, of_market, snapshots.dates(now), 1)
+    bars, over = [minute_bars.empty(feed)], [np.zeros(0, np.bool_)]
+    for code, days in found.items():
+        _, timezone, shift_s = markets[code]
+        bars.append(series_days.as_bars(days, timezone))
+        _, ends = timeframes.date_spans(bars[-1], timeframes.DAY, timezone, shift_s)
+        over.append(ends <= int(now.timestamp() * 1e6))
+    return NewestDays(minute_bars.concatenate(bars), np.concatenate(over))
 
 
 def _codes(symbols: Iterable[str] | None) -> list[str]:

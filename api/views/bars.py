@@ -74,12 +74,10 @@ def touched(starts: Int64, ends: Int64, gaps: list[tuple[int, int]]) -> Mask:
 
 
 def spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[Int64, Int64]:
-    """When each candle's time begins and ends. Trading dates begin `shift_s` before their local midnight."""
+    """When each candle's time begins and ends."""
     if isinstance(timeframe, Timeframe):
         return bars.time_us, timeframe.ends(bars.time_us, one.timezone)
-    following = [timeframe.following(day) for day in bars.trade_date.tolist()]
-    ends = np.array([timeframes.midnight_us(day, one.timezone) for day in following], np.int64)
-    return bars.time_us - one.shift_s * 1_000_000, ends - one.shift_s * 1_000_000
+    return timeframes.date_spans(bars, timeframe, one.timezone, one.shift_s)
 
 
 def _kind(query: dict[str, Any]) -> str:

@@ -9,11 +9,14 @@ import pytest
 from django.db import connection, connections
 from prometheus_client import REGISTRY
 
+from analytics import voids
+from analytics.voids import Selection
 from api.stream import shared
 from api.stream.candles import Reading
 from api.stream.hub import Hub
 from api.stream.task_cancellation import end
 from marketdata.realtime import feed, live_state
+from marketdata.types.ticks import batch_number
 from tests.integration.serving import CODES, SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
 from tests.waiting import until
@@ -249,3 +252,34 @@ async def test_candles_that_cannot_be_read_are_told_once_while_another_feed_is_w
 def _minute(text):
     moment = datetime.datetime.fromisoformat(text)
     return (int(moment.timestamp()) * 1_000_000 - NINE_US) // MINUTE_US
+
+
+async def test_the_day_that_was_told_last_is_that_of_rest_after_a_late_trade_and_a_void(serving, hub, monkeypatch):
+    monkeypatch.setattr("api.stream.days.EVERY_US", 50_000)
+
+    def void():
+        voids.void(Selection(batches=(batch_number(1, 2),), end_us=NINE_US + MINUTE_US), reason="wrong", by="boss")
+        voids.announce()
+
+    async def days(socket, others):
+        """What is told last is what REST says; what only it says is whether rows are missing."""
+        expected = await beside(lambda: serving.read("/v2/stocks/snapshots", symbols="005930")["005930"]["dailyBar"])
+        expected.pop("gap", None)
+        while True:
+            told = (await socket.until("d"))[-1]
+            if told == {"T": "d", "S": "005930", **expected}:
+                return told["n"]
+            assert told["n"] in others
+
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await commit(serving, [minute(2, price="70000")])
+        await socket.subscribe(dailyBars=["005930"])
+        counts = [await days(socket, ())]
+        await commit(serving, [minute(0, price="90000"), minute(0, symbol="000660")])
+        counts.append(await days(socket, (1,)))
+        await beside(void)
+        counts.append(await days(socket, (2,)))
+        assert await socket.silent()
+
+    assert counts == [1, 2, 1]
