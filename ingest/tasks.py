@@ -32,7 +32,7 @@ from ingest.batch_decoding import Batch, RecordGroup, TickGroup
 from ingest.clocks import Trust
 from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
-from marketdata import connections, metrics
+from marketdata import alarms, connections, metrics
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.maintenance import dropped
@@ -79,7 +79,7 @@ def process_batches(
             # Nothing is said against the batches: the ledger has not heard of them, so they are driven again.
             log.warning("commit failed batches=%d error=%s", len(members), told)
             connections.drop()
-            words = f"{told[:300]}; {storage().remedy(error)}"
+            words = f"{told[:300]}; {alarms.english(storage().remedy(error))}"
             notifications.failed(live_state.connection(), reply_to, members, words, infrastructure=True)
         elif len(members) > 1:
             _one_by_one(members, reply_to)  # so that one poisonous batch stops no other

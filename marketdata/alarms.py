@@ -11,6 +11,8 @@ import logging
 import time
 
 from django.db.models import F
+from django.utils import translation
+from django.utils.functional import Promise
 
 from marketdata.models import Alarm
 
@@ -20,8 +22,14 @@ TELL_EVERY_S, MOST_TOLD = 60.0, 1_000
 told: dict[tuple[str, str], float] = {}
 
 
+def english(text: str | Promise) -> str:
+    """A text of the catalogues as programs and logs have it."""
+    with translation.override("en"):
+        return str(text)
+
+
 def raise_alarm(code: str, message: str, *, subject: str = "") -> None:
-    """Say that `subject` has this trouble; a second time counts up and keeps the newest message."""
+    """Say that `subject` has this trouble; a second time counts up and keeps the newest message. Both are English."""
     now = datetime.datetime.now(datetime.UTC)
     subject = subject[:80]
     log.error("alarm code=%s subject=%s message=%s", code, subject or "-", message)

@@ -9,6 +9,7 @@ import enum
 import shutil
 import socket
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.archive import exports
@@ -42,20 +46,27 @@ class Level(enum.Enum):
     ERROR = "error"  # a promise cannot be kept
 
 
+SHOWN = {Level.OK: _("ok"), Level.UNKNOWN: _("unknown"), Level.WARNING: _("warning"), Level.ERROR: _("error")}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. `is_vital`: with it wrong, what was acknowledged may be lost or wrong."""
+    """One thing that was looked at, its texts in the language of whoever reads them (`alarms.english` for programs).
+    `is_vital`: with it wrong, what was acknowledged may be lost or wrong."""
 
-    what: str
-    value: str
-    wanted: str
+    what: str | Promise
+    value: str | Promise
+    wanted: str | Promise
     level: Level
-    remedy: str = ""
+    remedy: str | Promise = ""
     is_vital: bool = False
 
     @property
-    def words(self) -> str:
-        return f"{self.what} is {self.value}, must be {self.wanted}: {self.remedy}"
+    def words(self) -> Promise:
+        return format_lazy(
+            _("{what} is {value}, must be {wanted}: {remedy}"),
+            what=self.what, value=self.value, wanted=self.wanted, remedy=self.remedy,
+        )  # fmt: skip
 
 
 def examine() -> list[Finding]:
@@ -70,8 +81,8 @@ def examine() -> list[Finding]:
     return found
 
 
-def _failed(look: Callable[..., object], error: str, remedy: str) -> Finding:
-    return Finding(what=look.__name__, value=error, wanted="an answer", level=Level.ERROR, remedy=remedy)
+def _failed(look: Callable[..., object], error: str, remedy: str | Promise) -> Finding:
+    return Finding(what=look.__name__, value=error, wanted=_("an answer"), level=Level.ERROR, remedy=remedy)
 
 
 # --- what is looked at ------------------------------------------------------------------------------------------------
@@ -109,38 +120,38 @@ def _redis(name: str, url: str) -> Iterator[Finding]:
                 found: Any = client.config_get("maxmemory-policy", "appendonly", "save")
             except redis.ResponseError:  # a managed one, or a user without the right
                 yield Finding(
-                    what=f"{name}: maxmemory-policy", value="not told", wanted="noeviction", level=Level.UNKNOWN,
-                    remedy="CONFIG is not allowed to us; see it by hand (docker/redis/naru.conf)",
+                    what=f"{name}: maxmemory-policy", value=_("not told"), wanted="noeviction", level=Level.UNKNOWN,
+                    remedy=_("CONFIG is not allowed to us; see it by hand (docker/redis/naru.conf)"),
                 )  # fmt: skip
                 return
     except redis.RedisError as error:
-        yield _answers(name, f"{type(error).__name__}", "start it, or see whether it can be reached")
+        yield _answers(name, type(error).__name__, _("start it, or see whether it can be reached"))
         return
     policy, append, save = (str(found.get(key, "")) for key in ("maxmemory-policy", "appendonly", "save"))
     yield Finding(
         what=f"{name}: maxmemory-policy", value=policy, wanted="noeviction",
         level=Level.OK if policy == "noeviction" else Level.ERROR,
-        remedy="CONFIG SET maxmemory-policy noeviction, and in its configuration (docker/redis/naru.conf)",
+        remedy=_("CONFIG SET maxmemory-policy noeviction, and in its configuration (docker/redis/naru.conf)"),
     )  # fmt: skip
     kept = append == "yes" or bool(save)
     yield Finding(
         what=f"{name}: appendonly", value=append, wanted="yes", level=Level.OK if kept else Level.WARNING,
-        remedy="CONFIG SET appendonly yes, and in its configuration: a restart then begins with what it had",
+        remedy=_("CONFIG SET appendonly yes, and in its configuration: a restart then begins with what it had"),
     )  # fmt: skip
 
 
-def _answers(name: str, error: str, remedy: str) -> Finding:
-    return Finding(what=name, value=error, wanted="an answer", level=Level.ERROR, remedy=remedy)
+def _answers(name: str, error: str, remedy: Promise) -> Finding:
+    return Finding(what=name, value=error, wanted=_("an answer"), level=Level.ERROR, remedy=remedy)
 
 
 def clocks() -> Iterator[Finding]:
     """This machine's clock and the database's."""
     offset_s = clock_offset_s()
     yield Finding(
-        what="clock of this machine minus the database's", value=f"{offset_s:+.3f} s",
-        wanted=f"at most {settings.CLOCK_OFFSET_ALARM_S:g} s apart",
+        what=_("clock of this machine minus the database's"), value=f"{offset_s:+.3f} s",
+        wanted=format_lazy(_("at most {limit:g} s apart"), limit=settings.CLOCK_OFFSET_ALARM_S),
         level=Level.OK if abs(offset_s) <= settings.CLOCK_OFFSET_ALARM_S else Level.ERROR,
-        remedy="set both by NTP (timedatectl)",
+        remedy=_("set both by NTP (timedatectl)"),
     )  # fmt: skip
 
 
@@ -153,9 +164,9 @@ def clock_offset_s(clock: Callable[[], float] = time.time) -> float:
 
 def disks() -> Iterator[Finding]:
     """Room where this machine writes. A database on another machine is looked after there."""
-    places: dict[str, Any] = {"VAR_DIR": settings.VAR_DIR, "BACKUP_DIR": settings.BACKUP_DIR}
+    places: dict[str | Promise, Any] = {"VAR_DIR": settings.VAR_DIR, "BACKUP_DIR": settings.BACKUP_DIR}
     if connection.vendor == "sqlite":
-        places["database file"] = Path(str(connection.settings_dict["NAME"])).parent
+        places[_("database file")] = Path(str(connection.settings_dict["NAME"])).parent
     if settings.ARCHIVE:
         places["ARCHIVE_DIR"] = settings.ARCHIVE_DIR
     for name, place in places.items():
@@ -165,9 +176,10 @@ def disks() -> Iterator[Finding]:
         usage = shutil.disk_usage(folder)
         is_short = usage.free < GIB or usage.free < LEAST_FREE * usage.total
         yield Finding(
-            what=f"free disk of {name}", value=f"{usage.free / GIB:.1f} GiB ({100 * usage.free // usage.total} %)",
-            wanted=f"1 GiB and {LEAST_FREE:.0%} at least", level=Level.WARNING if is_short else Level.OK,
-            remedy="make room, or move it",
+            what=format_lazy(_("free disk of {name}"), name=name),
+            value=f"{usage.free / GIB:.1f} GiB ({100 * usage.free // usage.total} %)",
+            wanted=format_lazy(_("1 GiB and {share:.0%} at least"), share=LEAST_FREE),
+            level=Level.WARNING if is_short else Level.OK, remedy=_("make room, or move it"),
         )  # fmt: skip
 
 
@@ -178,10 +190,14 @@ def archive() -> Iterator[Finding]:
     made = RolloverRun.objects.exclude(archived_at=None).order_by("-archived_at").values_list("trade_date", flat=True)
     newest, folder = made.first(), Path(settings.ARCHIVE_DIR)
     is_there = newest is None or bool(exports.parts_of(newest, folder))
+    if newest is None:
+        value = _("{folder}, no day archived yet")
+    else:
+        value = _("{folder}, with {date}") if is_there else _("{folder}, without {date}")
     yield Finding(
-        what="ARCHIVE_DIR", value=f"{folder}, {'with' if is_there else 'without'} {newest or 'no day yet'}",
-        wanted="the newest archived day in it", level=Level.OK if is_there else Level.ERROR,
-        remedy="let every machine that makes backups or does upkeep see the same folder under ARCHIVE_DIR",
+        what="ARCHIVE_DIR", value=format_lazy(value, folder=folder, date=newest),
+        wanted=_("the newest archived day in it"), level=Level.OK if is_there else Level.ERROR,
+        remedy=_("let every machine that makes backups or does upkeep see the same folder under ARCHIVE_DIR"),
     )  # fmt: skip
 
 
@@ -190,7 +206,8 @@ def migrations() -> Iterator[Finding]:
     executor = MigrationExecutor(connection)
     waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
     yield Finding(
-        what="migrations", value=f"{len(waiting)} to be done" if waiting else "done", wanted="done",
+        what=_("migrations"), wanted=_("done"),
+        value=format_lazy(_("{number} to be done"), number=len(waiting)) if waiting else _("done"),
         level=Level.ERROR if waiting else Level.OK, remedy="manage.py migrate",
     )  # fmt: skip
 
@@ -200,8 +217,9 @@ def calendar() -> Iterator[Finding]:
     ahead = rollover.current_date(rollover.utc_now()) + rollover.KNOWN_AHEAD
     covers = trading_dates.calendar(rollover.MARKET).covers(ahead)
     yield Finding(
-        what=f"calendar of {rollover.MARKET}", value=f"{'reaches' if covers else 'does not reach'} {ahead}",
-        wanted="two months ahead", level=Level.OK if covers else Level.WARNING, remedy="docs/calendar.md",
+        what=format_lazy(_("calendar of {market}"), market=rollover.MARKET),
+        value=format_lazy(_("reaches {date}") if covers else _("does not reach {date}"), date=ahead),
+        wanted=_("two months ahead"), level=Level.OK if covers else Level.WARNING, remedy="docs/calendar.md",
     )  # fmt: skip
 
 
@@ -220,29 +238,34 @@ def refuse_unsafe() -> None:
     except (DatabaseError, InterfaceError):
         return
     if wrong and not settings.ALLOW_UNSAFE_DATABASE:
-        raise UnsafeDatabase("\n".join(one.words for one in wrong))
+        raise UnsafeDatabase("\n".join(str(one.words) for one in wrong))
 
 
 def recheck() -> None:
     """Raise an alarm for each setting that is wrong now, and clear those that are right again."""
     for one in [*database(), *redis_servers(), *disks(), *archive()]:
+        subject = alarms.english(one.what)
         if one.level in (Level.WARNING, Level.ERROR):
-            alarms.raise_alarm(UNSAFE, one.words, subject=one.what)
+            alarms.raise_alarm(UNSAFE, alarms.english(one.words), subject=subject)
         elif one.level is Level.OK:
-            alarms.resolve(UNSAFE, subject=one.what)
+            alarms.resolve(UNSAFE, subject=subject)
     subject = f"{socket.gethostname()}/database"
     for one in clocks():
         if one.level is Level.OK:
             alarms.resolve(CLOCK, subject=subject)
         else:
-            alarms.raise_alarm(CLOCK, one.words, subject=subject)
+            alarms.raise_alarm(CLOCK, alarms.english(one.words), subject=subject)
 
 
 def table(found: list[Finding]) -> Iterator[str]:
     """For people."""
-    widths = [
-        max(len(text) for text in column) for column in zip(*((one.what, one.value) for one in found), strict=True)
-    ]
-    for one in found:
-        line = f"{one.level.value:8} {one.what:{widths[0]}}  {one.value:{widths[1]}}"
+    rows = [(str(SHOWN[one.level]), str(one.what), str(one.value)) for one in found]
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    for one, row in zip(found, rows, strict=True):
+        line = "  ".join(text + " " * (width - _width(text)) for text, width in zip(row, widths, strict=True))
         yield line.rstrip() if one.level is Level.OK else f"{line}  {one.wanted}: {one.remedy}"
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: a Korean letter takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

@@ -41,7 +41,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata.storage.periods import DAY, MONTH, Period
 from marketdata.types.checksums import Figure
@@ -110,13 +112,13 @@ class Flag:
 
     name: str
     value: str
-    wanted: str
+    wanted: str | Promise
     is_right: bool
-    remedy: str
+    remedy: str | Promise
     is_vital: bool = True
 
 
-REMEDY = "the database's own log says more"
+REMEDY = gettext_lazy("the database's own log says more")
 """What to do about an error of which nothing better is known."""
 
 
@@ -230,8 +232,8 @@ class Storage(abc.ABC):
         ready."""
         return self.blame(error) is Blame.TRANSIENT
 
-    def remedy(self, error: BaseException) -> str:
-        """What an operator should do about an error, in a few words."""
+    def remedy(self, error: BaseException) -> str | Promise:
+        """What an operator should do about an error, in a few words of the reader's language."""
         return REMEDY
 
     @abc.abstractmethod

@@ -584,7 +584,7 @@ class StorageContract:
                 cursor.execute("ALTER TABLE elsewhere RENAME TO market_data_minute")
 
         assert store.blame(caught.value) is Blame.INFRASTRUCTURE
-        assert "migrate" in store.remedy(caught.value)
+        assert "migrate" in str(store.remedy(caught.value))
 
     def test_a_value_that_does_not_fit_may_be_the_ticks_own_fault(self, store):
         with pytest.raises(DatabaseError) as caught, store.transaction(), connection.cursor() as cursor:

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import translation
 
 from marketdata import doctor
 from marketdata.archive import exports
@@ -30,13 +31,22 @@ def _redis(redis, redis_server, settings) -> None:
 
 
 def examined() -> dict[str, doctor.Finding]:
-    return {one.what: one for one in doctor.examine()}
+    return {str(one.what): one for one in doctor.examine()}
 
 
 def run(*words: str) -> str:
     out = StringIO()
     call_command("doctor", *words, stdout=out, stderr=StringIO())
     return out.getvalue()
+
+
+def doctor_json() -> list[dict[str, str]]:
+    """What a program reads, whatever the state of things and the language."""
+    out = StringIO()
+    with suppress(CommandError):
+        call_command("doctor", "--json", stdout=out, stderr=StringIO())
+    shown: list[dict[str, str]] = json.loads(out.getvalue())
+    return shown
 
 
 def sql(statement: str) -> None:
@@ -72,7 +82,9 @@ def unsafe(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_on_the_servers_as_we_configure_them_nothing_is_wrong():
-    wrong = [one.words for one in doctor.examine() if one.level is not doctor.Level.OK and "free disk" not in one.what]
+    wrong = [
+        one.words for one in doctor.examine() if one.level is not doctor.Level.OK and "free disk" not in str(one.what)
+    ]
 
     assert wrong == []
     assert storage().flags()
@@ -90,7 +102,7 @@ def test_a_flag_by_which_acknowledged_ticks_could_be_lost_is_named_and_stops_the
     assert (finding.level, finding.is_vital) == (doctor.Level.ERROR, True)
     assert finding.remedy
     assert name in str(refused.value)
-    assert finding.wanted in str(refused.value)
+    assert str(finding.wanted) in str(refused.value)
 
 
 def test_whoever_means_it_may_start_all_the_same(request, settings):
@@ -132,7 +144,7 @@ def test_load_data_switched_off_is_told_but_stops_no_start(mariadb_server):
         mariadb_server.sql("SET GLOBAL local_infile=1;")
 
     assert (finding.level, finding.is_vital) == (doctor.Level.WARNING, False)
-    assert "local_infile=ON" in finding.remedy
+    assert "local_infile=ON" in str(finding.remedy)
 
 
 def test_a_redis_that_may_evict_is_named(redis):
@@ -166,7 +178,7 @@ def test_a_machine_that_sees_another_archive_than_the_one_that_was_made_is_told(
     (found,) = doctor.archive()
 
     assert finding.level is doctor.Level.ERROR
-    assert "2026-03-16" in finding.value
+    assert "2026-03-16" in str(finding.value)
     assert found.level is doctor.Level.OK
 
 
@@ -177,10 +189,27 @@ def test_a_clock_that_is_off_against_the_databases_is_seen():
 
 
 def test_programs_get_it_as_json():
-    shown = json.loads(run("--json"))
+    shown = doctor_json()
 
     assert {"what", "value", "wanted", "level", "remedy"} == set(shown[0])
     assert "migrations" in {one["what"] for one in shown}
+
+
+@pytest.mark.once
+def test_people_read_it_in_korean_programs_and_alarms_have_it_in_english(redis, settings):
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with translation.override("ko"):
+            lines, shown = "\n".join(doctor.table(doctor.examine())), doctor_json()
+            doctor.recheck()
+    finally:
+        redis.config_set("maxmemory-policy", "noeviction")
+    alarm = Alarm.objects.get(code="unsafe_setting", subject="REDIS_URL: maxmemory-policy")
+
+    assert "설정 파일에도 같은 값" in lines
+    assert "마이그레이션" in lines
+    assert "migrations" in {one["what"] for one in shown}
+    assert "is allkeys-lru, must be noeviction: CONFIG SET maxmemory-policy noeviction" in alarm.message
 
 
 def test_a_database_without_tables_is_told_what_to_run(database_url, redis_server):

@@ -36,15 +36,19 @@ class Command(BaseCommand):
         host, port = options["host"], options["port"]
         if not settings.INGEST_TLS_CERT and not settings.INGEST_ALLOW_PLAIN and not is_loopback(host):
             raise CommandError(
-                f"INGEST_HOST={host} is not loopback: set INGEST_TLS_CERT and INGEST_TLS_KEY, or "
-                "INGEST_ALLOW_PLAIN=1 to send prices unencrypted."
+                _(
+                    "INGEST_HOST={host} is not loopback: set INGEST_TLS_CERT and INGEST_TLS_KEY, or "
+                    "INGEST_ALLOW_PLAIN=1 to send prices unencrypted."
+                ).format(host=host)
             )
         try:
             doctor.refuse_unsafe()
         except doctor.UnsafeDatabase as error:
             raise CommandError(
-                f"what would be acknowledged could be lost or wrong:\n{error}\n"
-                "`manage.py doctor` shows everything; ALLOW_UNSAFE_DATABASE=1 starts all the same."
+                _(
+                    "what would be acknowledged could be lost or wrong:\n{error}\n"
+                    "`manage.py doctor` shows everything; ALLOW_UNSAFE_DATABASE=1 starts all the same."
+                ).format(error=error)
             ) from error
         cert, key, tls, binding = settings.INGEST_TLS_CERT, settings.INGEST_TLS_KEY, None, ""
         try:
@@ -52,14 +56,18 @@ class Command(BaseCommand):
                 tls, binding = tls_context(cert, key)
         except (OSError, ValueError) as error:
             raise CommandError(
-                f"INGEST_TLS_CERT={cert!r} with INGEST_TLS_KEY={key!r} cannot be used ({error}): they must be "
-                "PEM files of a certificate and of its key."
+                _(
+                    "INGEST_TLS_CERT={cert!r} with INGEST_TLS_KEY={key!r} cannot be used ({error}): they must be "
+                    "PEM files of a certificate and of its key."
+                ).format(cert=cert, key=key, error=error)
             ) from error
         try:
             asyncio.run(serve(host, port, tls, binding))
         except OSError as error:
             raise CommandError(
-                f"cannot listen on {host}:{port}: {error.strerror}. Choose another INGEST_PORT."
+                _("cannot listen on {host}:{port}: {reason}. Choose another INGEST_PORT.").format(
+                    host=host, port=port, reason=error.strerror
+                )
             ) from error
 
 
@@ -89,4 +97,4 @@ async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) 
     log.info("draining")
     await server.stop()
     if not stopped.is_set():
-        raise CommandError("a vital job ended; the log above says why")
+        raise CommandError(_("a vital job ended; the log above says why"))

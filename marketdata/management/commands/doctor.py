@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from marketdata import doctor
+from marketdata import alarms, doctor
 
 
 class Command(BaseCommand):
@@ -24,11 +24,11 @@ class Command(BaseCommand):
         if options["json"]:
             shown = [
                 {
-                    "what": one.what,
-                    "value": one.value,
-                    "wanted": one.wanted,
+                    "what": alarms.english(one.what),
+                    "value": alarms.english(one.value),
+                    "wanted": alarms.english(one.wanted),
                     "level": one.level.value,
-                    "remedy": one.remedy,
+                    "remedy": alarms.english(one.remedy),
                 }
                 for one in found
             ]

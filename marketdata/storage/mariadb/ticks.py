@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db import DatabaseError, InterfaceError
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.storage.base import (
     HISTORY,
@@ -61,18 +63,23 @@ _INFRASTRUCTURE = {
 _REMEDIES = {
     **dict.fromkeys(
         (4166, 1148, 3948, 2068),
-        "SET GLOBAL local_infile=ON, and local_infile=ON in the server's configuration (docker/mariadb/naru.cnf)",
+        _("SET GLOBAL local_infile=ON, and local_infile=ON in the server's configuration (docker/mariadb/naru.cnf)"),
     ),
     **dict.fromkeys(
-        (1290, 1836, 1792), "the server is read-only: SET GLOBAL read_only=OFF, or point DATABASE_URL at the writer"
+        (1290, 1836, 1792),
+        _("the server is read-only: SET GLOBAL read_only=OFF, or point DATABASE_URL at the writer"),
     ),
-    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1410, 1698), "GRANT the user of DATABASE_URL what is named"),
-    **dict.fromkeys((1046, 1049, 1051, 1054, 1136, 1146, 1364), "run `manage.py migrate`, or restore what is named"),
-    **dict.fromkeys((1021, 1114, 1030), "make room on the database's disk"),
-    **dict.fromkeys((1040, 1203, 1226), "raise max_connections, or end connections that nobody needs"),
-    **dict.fromkeys((1153, 2020), "set max_allowed_packet to 64M or more"),
-    **dict.fromkeys((2002, 2003, 2006, 2013), "start the database, or see whether it can be reached"),
-    **dict.fromkeys((1205, 1969, 1317), "end the statement that holds the tables (SHOW PROCESSLIST), or wait for it"),
+    **dict.fromkeys(
+        (1044, 1045, 1142, 1143, 1227, 1370, 1410, 1698), _("GRANT the user of DATABASE_URL what is named")
+    ),
+    **dict.fromkeys((1046, 1049, 1051, 1054, 1136, 1146, 1364), _("run `manage.py migrate`, or restore what is named")),
+    **dict.fromkeys((1021, 1114, 1030), _("make room on the database's disk")),
+    **dict.fromkeys((1040, 1203, 1226), _("raise max_connections, or end connections that nobody needs")),
+    **dict.fromkeys((1153, 2020), _("set max_allowed_packet to 64M or more")),
+    **dict.fromkeys((2002, 2003, 2006, 2013), _("start the database, or see whether it can be reached")),
+    **dict.fromkeys(
+        (1205, 1969, 1317), _("end the statement that holds the tables (SHOW PROCESSLIST), or wait for it")
+    ),
 }
 
 
@@ -130,7 +137,7 @@ class MariaDB(MariaDBHistory):
             return Blame.TRANSIENT
         return Blame.INFRASTRUCTURE if number in _INFRASTRUCTURE else Blame.UNKNOWN
 
-    def remedy(self, error: BaseException) -> str:
+    def remedy(self, error: BaseException) -> str | Promise:
         return _REMEDIES.get(_number(error) or 0, REMEDY)
 
     def flags(self) -> list[Flag]:
@@ -143,47 +150,56 @@ class MariaDB(MariaDBHistory):
         found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
         on = {name: value.upper() in ("1", "ON", "TRUE") for name, value in found.items()}
 
-        def flag(name: str, wanted: str, is_right: bool, remedy: str, *, is_vital: bool = True) -> Flag:
+        def flag(name: str, wanted: str | Promise, is_right: bool, remedy: Promise, *, is_vital: bool = True) -> Flag:
             return Flag(
                 name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital
             )
 
-        ours, theirs = "take it out of DATABASE_URL: Naru sets it itself", "and in docker/mariadb/naru.cnf's place"
+        ours = _("take it out of DATABASE_URL: Naru sets it itself")
         return [
             flag(
                 "innodb_flush_log_at_trx_commit", "1", found["innodb_flush_log_at_trx_commit"] == "1",
-                f"SET GLOBAL innodb_flush_log_at_trx_commit=1, {theirs}: a commit must survive a power cut",
+                _(
+                    "SET GLOBAL innodb_flush_log_at_trx_commit=1, and in docker/mariadb/naru.cnf's place:"
+                    " a commit must survive a power cut"
+                ),
             ),
             flag(
                 "innodb_doublewrite", "ON", found["innodb_doublewrite"].upper() not in ("0", "OFF"),
-                "innodb_doublewrite=ON in the server's configuration: a page torn by a power cut must be mendable",
+                _("innodb_doublewrite=ON in the server's configuration: a page torn by a power cut must be mendable"),
             ),
             flag(
-                "sync_binlog", "1 where log_bin is on", not on["log_bin"] or found["sync_binlog"] == "1",
-                f"SET GLOBAL sync_binlog=1, {theirs}: with the binary log on, a commit is only as durable as it",
+                "sync_binlog", _("1 where log_bin is on"), not on["log_bin"] or found["sync_binlog"] == "1",
+                _(
+                    "SET GLOBAL sync_binlog=1, and in docker/mariadb/naru.cnf's place:"
+                    " with the binary log on, a commit is only as durable as it"
+                ),
             ),
             flag(
-                "sql_mode", "strict",
+                "sql_mode", _("strict"),
                 any(mode in found["sql_mode"] for mode in ("STRICT_ALL_TABLES", "STRICT_TRANS_TABLES")), ours,
             ),
             flag("time_zone", "+00:00", found["time_zone"] in ("+00:00", "UTC"), ours),
             flag("tx_isolation", "READ-COMMITTED", found["tx_isolation"] == "READ-COMMITTED", ours),
             flag(
                 "local_infile", "ON", on["local_infile"],
-                f"SET GLOBAL local_infile=ON, {theirs}: without it no batch can be stored, and all wait",
+                _(
+                    "SET GLOBAL local_infile=ON, and in docker/mariadb/naru.cnf's place:"
+                    " without it no batch can be stored, and all wait"
+                ),
                 is_vital=False,
             ),
             flag(
                 "read_only", "OFF", found["read_only"].upper() in ("0", "OFF"),
-                "SET GLOBAL read_only=OFF, or point DATABASE_URL at the writer", is_vital=False,
+                _("SET GLOBAL read_only=OFF, or point DATABASE_URL at the writer"), is_vital=False,
             ),
             flag(
-                "innodb_strict_mode", "ON", on["innodb_strict_mode"], f"SET GLOBAL innodb_strict_mode=ON, {theirs}",
-                is_vital=False,
+                "innodb_strict_mode", "ON", on["innodb_strict_mode"],
+                _("SET GLOBAL innodb_strict_mode=ON, and in docker/mariadb/naru.cnf's place"), is_vital=False,
             ),
             flag(
-                "max_allowed_packet", "16777216 or more", int(found["max_allowed_packet"]) >= 16 << 20,
-                f"SET GLOBAL max_allowed_packet=67108864, {theirs}", is_vital=False,
+                "max_allowed_packet", _("16777216 or more"), int(found["max_allowed_packet"]) >= 16 << 20,
+                _("SET GLOBAL max_allowed_packet=67108864, and in docker/mariadb/naru.cnf's place"), is_vital=False,
             ),
         ]  # fmt: skip
 

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, transaction
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.storage.base import (
     EPOCH_DATE,
@@ -62,19 +64,21 @@ _TRANSIENT = {"25006", "55P03", "58030"}
 # there; table, column or right not there; limits; object not ready; the system and its configuration; broken data.
 _INFRASTRUCTURE_CLASSES = ("0A", "25", "26", "28", "3D", "3F", "42", "54", "55", "58", "F0", "XX")
 _REMEDIES = {
-    "25006": "the server is read-only: promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the"
-    " writer",
-    "42501": "GRANT the user of DATABASE_URL what is named",
-    "42": "run `manage.py migrate`, or restore what is named",
-    "28": "see the user and password of DATABASE_URL, and pg_hba.conf",
-    "3D": "create the database of DATABASE_URL",
-    "53100": "make room on the database's disk",
-    "53300": "raise max_connections, or end connections that nobody needs",
-    "53": "give the database more memory or room",
-    "55P03": "end the statement that holds the tables (pg_stat_activity), or wait for it",
-    "57014": "end the statement that holds the tables (pg_stat_activity), or wait for it",
-    "57": "start the database, or see whether it can be reached",
-    "08": "start the database, or see whether it can be reached",
+    "25006": _(
+        "the server is read-only: promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the"
+        " writer"
+    ),
+    "42501": _("GRANT the user of DATABASE_URL what is named"),
+    "42": _("run `manage.py migrate`, or restore what is named"),
+    "28": _("see the user and password of DATABASE_URL, and pg_hba.conf"),
+    "3D": _("create the database of DATABASE_URL"),
+    "53100": _("make room on the database's disk"),
+    "53300": _("raise max_connections, or end connections that nobody needs"),
+    "53": _("give the database more memory or room"),
+    "55P03": _("end the statement that holds the tables (pg_stat_activity), or wait for it"),
+    "57014": _("end the statement that holds the tables (pg_stat_activity), or wait for it"),
+    "57": _("start the database, or see whether it can be reached"),
+    "08": _("start the database, or see whether it can be reached"),
 }
 _CHECK, _DUPLICATE = "23514", "23505"
 
@@ -129,7 +133,7 @@ class PostgreSQL(PostgreSQLHistory):
             return Blame.TRANSIENT
         return Blame.INFRASTRUCTURE if state[:2] in _INFRASTRUCTURE_CLASSES else Blame.UNKNOWN
 
-    def remedy(self, error: BaseException) -> str:
+    def remedy(self, error: BaseException) -> str | Promise:
         state = sqlstate(error) or ("08" if isinstance(error, OperationalError | InterfaceError) else "")
         return _REMEDIES.get(state) or _REMEDIES.get(state[:2]) or REMEDY
 
@@ -142,30 +146,37 @@ class PostgreSQL(PostgreSQLHistory):
         found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
         standby = bool(self._query("SELECT pg_is_in_recovery()")[0][0])
 
-        def flag(name: str, wanted: str, is_right: bool, remedy: str, *, is_vital: bool = True) -> Flag:
+        def flag(name: str, wanted: str, is_right: bool, remedy: Promise, *, is_vital: bool = True) -> Flag:
             return Flag(
                 name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital
             )
 
-        ours, reload = "take it out of DATABASE_URL: Naru sets it itself", "and SELECT pg_reload_conf()"
+        ours = _("take it out of DATABASE_URL: Naru sets it itself")
         return [
-            flag("fsync", "on", found["fsync"] == "on", f"ALTER SYSTEM SET fsync=on, {reload}: a commit must survive a"
-                 " power cut"),
+            flag(
+                "fsync", "on", found["fsync"] == "on",
+                _("ALTER SYSTEM SET fsync=on, and SELECT pg_reload_conf(): a commit must survive a power cut"),
+            ),
             flag(
                 "synchronous_commit", "on", found["synchronous_commit"] != "off",
-                f"ALTER SYSTEM (or ALTER ROLE, ALTER DATABASE) SET synchronous_commit=on, {reload}: a commit must"
-                " survive a power cut",
+                _(
+                    "ALTER SYSTEM (or ALTER ROLE, ALTER DATABASE) SET synchronous_commit=on, and SELECT"
+                    " pg_reload_conf(): a commit must survive a power cut"
+                ),
             ),
             flag(
                 "full_page_writes", "on", found["full_page_writes"] == "on",
-                f"ALTER SYSTEM SET full_page_writes=on, {reload}: a page torn by a power cut must be mendable",
+                _(
+                    "ALTER SYSTEM SET full_page_writes=on, and SELECT pg_reload_conf(): a page torn by a power cut"
+                    " must be mendable"
+                ),
             ),
             flag("TimeZone", "UTC", found["TimeZone"].upper() in ("UTC", "ETC/UTC", "GMT"), ours),
             flag("transaction_isolation", "read committed", found["transaction_isolation"] == "read committed", ours),
             Flag(
                 name="read-only", value="on" if standby or found["default_transaction_read_only"] == "on" else "off",
                 wanted="off", is_right=not standby and found["default_transaction_read_only"] == "off",
-                remedy="promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the writer",
+                remedy=_("promote it, SET default_transaction_read_only=off, or point DATABASE_URL at the writer"),
                 is_vital=False,
             ),
         ]  # fmt: skip

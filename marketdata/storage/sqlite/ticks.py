@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from django.db import DatabaseError, OperationalError
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from marketdata.storage.base import (
     BOOKS,
@@ -94,18 +96,18 @@ _INFRASTRUCTURE = (
     "large file support",
 )
 _REMEDIES = {
-    "disk is full": "make room on the disk of the database file",
-    "locked": "end the program that holds the database file",
-    "readonly": "let the user of the workers write the database file and its folder",
-    "permission denied": "let the user of the workers write the database file and its folder",
-    "unable to open": "see that the database file and its folder are there and may be written",
-    "no such": "run `manage.py migrate`, or restore the file from a backup",
-    "has no column": "run `manage.py migrate`",
-    "columns but": "run `manage.py migrate`",
-    "malformed": "the file is damaged: stop, keep it, and restore a backup (docs/backups.md)",
-    "not a database": "the file is damaged: stop, keep it, and restore a backup (docs/backups.md)",
+    "disk is full": _("make room on the disk of the database file"),
+    "locked": _("end the program that holds the database file"),
+    "readonly": _("let the user of the workers write the database file and its folder"),
+    "permission denied": _("let the user of the workers write the database file and its folder"),
+    "unable to open": _("see that the database file and its folder are there and may be written"),
+    "no such": _("run `manage.py migrate`, or restore the file from a backup"),
+    "has no column": _("run `manage.py migrate`"),
+    "columns but": _("run `manage.py migrate`"),
+    "malformed": _("the file is damaged: stop, keep it, and restore a backup (docs/backups.md)"),
+    "not a database": _("the file is damaged: stop, keep it, and restore a backup (docs/backups.md)"),
 }
-REMEDY_FILE = "see the disk and the rights of the database file"
+REMEDY_FILE = _("see the disk and the rights of the database file")
 
 
 class SQLite(SQLiteHistory):
@@ -147,20 +149,25 @@ class SQLite(SQLiteHistory):
             return Blame.TRANSIENT
         return Blame.INFRASTRUCTURE if any(word in str(error) for word in _INFRASTRUCTURE) else Blame.UNKNOWN
 
-    def remedy(self, error: BaseException) -> str:
+    def remedy(self, error: BaseException) -> str | Promise:
         return next((words for word, words in _REMEDIES.items() if word in str(error)), REMEDY_FILE)
 
     def flags(self) -> list[Flag]:
         journal, synchronous = (str(self._query(f"PRAGMA {name}")[0][0]) for name in ("journal_mode", "synchronous"))
-        ours = "nothing but Naru's settings may set it; see that the file is on a local disk"
         return [
             Flag(
                 name="synchronous", value=synchronous, wanted="2 (FULL)", is_right=synchronous in ("2", "3"),
-                remedy=f"{ours}: a commit must survive a power cut",
+                remedy=_(
+                    "nothing but Naru's settings may set it; see that the file is on a local disk:"
+                    " a commit must survive a power cut"
+                ),
             ),
             Flag(
                 name="journal_mode", value=journal, wanted="wal", is_right=journal == "wal", is_vital=False,
-                remedy=f"{ours}: readers would hold up the writer",
+                remedy=_(
+                    "nothing but Naru's settings may set it; see that the file is on a local disk:"
+                    " readers would hold up the writer"
+                ),
             ),
         ]  # fmt: skip
 
