@@ -84,7 +84,9 @@ def commits(feed: str, symbols: frozenset[str] | None, after: Place, until_us: i
     order = {batch: place for place, (_, batch, *_) in enumerate(page)}
     times = {batch: (first, last) for _, batch, _, first, last in page if first is not None and last is not None}
     spans = _spans(times, _codes(symbols))
-    return [_in_order(part, order) for part in storage().read_spans(feed, spans)], Place(page[-1][0], page[-1][1])
+    # Not the whole stretches: one late tick makes that of its batch hours long.
+    found = storage().read_spans(feed, spans, batches=order)
+    return [_in_order(part, order) for part in found], Place(page[-1][0], page[-1][1])
 
 
 def latest_event_us(feed: str, first_us: int, last_us: int) -> int | None:
@@ -116,8 +118,7 @@ def _joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _in_order(ticks: Ticks, order: dict[int, int]) -> Ticks:
-    """Those of these batches alone, as they were committed."""
+    """As they were committed."""
     batches = np.array(sorted(order), np.int64)
-    own = ticks.take(np.isin(ticks.tick_id >> TICK_BITS, batches))
     places = np.array([order[batch] for batch in batches.tolist()], np.int64)
-    return own.take(np.lexsort((own.tick_id, places[np.searchsorted(batches, own.tick_id >> TICK_BITS)])))
+    return ticks.take(np.lexsort((ticks.tick_id, places[np.searchsorted(batches, ticks.tick_id >> TICK_BITS)])))

@@ -305,9 +305,10 @@ class Storage(abc.ABC):
         before the candles."""
 
     @abc.abstractmethod
-    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
+    def read_spans(self, feed: str, spans: Iterable[Span], *, batches: Collection[int] | None = None) -> list[Ticks]:
         """All ticks of these stretches, which do not overlap, by source and in no order; each from wherever it lies, in
-        one statement. Reads no more of the tables than the stretches."""
+        one statement. Reads no more of the tables than the stretches, and of `batches`, at least one, gives no other
+        than theirs."""
 
     @abc.abstractmethod
     def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:

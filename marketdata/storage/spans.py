@@ -3,7 +3,7 @@ given its own way to write columns and times."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from marketdata.storage.base import MINUTES, Latest, Span
 from marketdata.types import minute_bars
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import ABSENT, NO_DATE, Ticks
+from marketdata.types.ticks import ABSENT, NO_DATE, TICK_BITS, Ticks
 from terminals import wire
 
 _TOGETHER = 100  # stretches a statement
@@ -40,11 +40,17 @@ class Dialect:
     kind: Callable[[int], object]
 
 
-def read_ticks(ask: Ask, dialect: Dialect, feed: str, spans: Iterable[Span]) -> list[Ticks]:
-    """The ticks of these stretches, by source; from wherever they lie, in one statement a stretch."""
+def read_ticks(
+    ask: Ask, dialect: Dialect, feed: str, spans: Iterable[Span], batches: Collection[int] | None = None
+) -> list[Ticks]:
+    """The ticks of these stretches (and batches alone, if they are given), by source; from wherever they lie, in one
+    statement a stretch."""
     rows: list[tuple[Any, ...]] = []
     for day, part in _by_day(spans):
         where, params = _where(dialect, "event_time", feed, day, part)
+        if batches is not None:
+            where += f" AND tick_id >> {TICK_BITS} IN ({', '.join(['%s'] * len(batches))})"
+            params += batches
         # The first place is what a moving day is taken out of, so whoever holds it sees the day in one place.
         parts = [f"SELECT symbol, {dialect.tick} FROM {place} WHERE {where}" for place in dialect.places]
         rows += ask(" UNION ALL ".join(parts), params * len(parts))

@@ -115,8 +115,8 @@ class SharedSQL(CandleReads):
         """A kind of tick as a parameter."""
         return int(kind)  # an enumeration might be quoted as text
 
-    def read_spans(self, feed: str, spans: Iterable[Span]) -> list[Ticks]:
-        return spans_module.read_ticks(self._query_with_retry, self._dialect(), feed, spans)
+    def read_spans(self, feed: str, spans: Iterable[Span], *, batches: Collection[int] | None = None) -> list[Ticks]:
+        return spans_module.read_ticks(self._query_with_retry, self._dialect(), feed, spans, batches)
 
     def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
         return spans_module.read_minutes(self._query_with_retry, self._dialect(), feed, spans)

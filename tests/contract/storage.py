@@ -21,11 +21,11 @@ from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import AlreadyClaimedError, Claim
 from marketdata.models import IngestBatch
 from marketdata.storage import Storage, StorageBusyError, TickKey, storage
-from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
+from marketdata.storage.base import EPOCH_DATE, TEMP, Blame, Span
 from marketdata.storage.mariadb.load_data import MANY_ROWS
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import ABSENT, GREATEST, Ticks
+from marketdata.types.ticks import ABSENT, GREATEST, TICK_BITS, Ticks
 from tests import market
 from tests.market import MINUTE_US, NINE_US, price, size, tick_id
 
@@ -498,6 +498,32 @@ class StorageContract:
         load(store, market.ticks([{"tick_id": 3}]))
 
         assert elsewhere(lambda: read(storage()).tick_id).tolist() == [2, 3]
+
+    def test_a_transaction_that_was_interrupted_at_its_begin_is_not_begun_on_the_next_connection(self, store):
+        database = connections["default"]
+        begin = database.set_autocommit
+
+        def interrupted(*given: Any, **named: Any) -> None:
+            begin(*given, **named)
+            raise MemoryError
+
+        with mock.patch.object(database, "set_autocommit", interrupted), pytest.raises(MemoryError):
+            store.transaction().__enter__()
+        database.close()
+        store.note_finished("krx")
+
+        assert elsewhere(lambda: storage().revisions(["krx"])) == store.revisions(["krx"]) != ()
+
+    def test_stretches_are_read_of_all_batches_or_of_those_that_are_wanted_alone(self, store):
+        rows = [{"tick_id": tick_id(seq, 0), "time_us": NINE_US + seq} for seq in range(1, 6)]
+        load(store, market.ticks(rows))
+        spans = [Span("005930", NINE_US // market.DAY_US, NINE_US, NINE_US + 3)]
+        wanted = [tick_id(seq, 0) >> TICK_BITS for seq in (1, 3, 4)]
+
+        (whole,), (some,) = store.read_spans("krx", spans), store.read_spans("krx", spans, batches=wanted)
+
+        assert sorted((whole.time_us - NINE_US).tolist()) == [1, 2, 3]
+        assert sorted((some.time_us - NINE_US).tolist()) == [1, 3]
 
     def test_making_the_tables_again_changes_nothing(self, store):
         load(store, market.ticks([{}]))

@@ -25,6 +25,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._begun = self._unsent = False
         return super().get_new_connection(conn_params)
 
+    def _close(self) -> None:
+        self._begun = self._unsent = False  # the next connection owes no BEGIN
+        super()._close()  # type: ignore[misc]  # the stubs lack it
+
     def _start_transaction_under_autocommit(self) -> None:
         self._end_what_is_open()
         self._begun = self._unsent = True
