@@ -17,7 +17,7 @@ from terminals import wire
 # 1 to 24 printable ASCII characters without a comma (which separates codes in a request), not a lone asterisk (which is
 # all of them) and without a space at either end (which MariaDB does not tell apart).
 SYMBOL_PATTERN = r"\A(?!\*\Z)[!-+\--~](?:[ -+\--~]{0,22}[!-+\--~])?\Z"
-SYMBOL_MEANING = "1 to 24 printable ASCII characters, no comma, no space at either end"
+SYMBOL_MEANING = _("1 to 24 printable ASCII characters, no comma, no space at either end")
 FEED_PATTERN = r"\A[a-z0-9_]{1,16}\Z"
 CLIENT_PATTERN = r"\A[0-9A-Za-z._-]{1,32}\Z"
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from marketdata.models import AdjustmentFactor, Symbol, SymbolRename
 from marketdata.models.corporate_actions import RATE_DIGITS, RATE_PLACES
 from marketdata.models.reference import SYMBOL_MEANING, SYMBOL_PATTERN
@@ -104,8 +106,10 @@ def plan(text: str) -> Plan:
     missing = [name for name in COLUMNS if name not in names]
     unknown = [name for name in names if name not in (*COLUMNS, *MORE)]
     if missing or unknown or len(set(names)) < len(names):
-        told = f"the heading must have {', '.join(COLUMNS)} and may have {', '.join(MORE)}; it has {', '.join(names)}"
-        return Plan(new=[], changed=[], unchanged=0, wrong=[f"line 1: {told}"])
+        told = _("line 1: the heading must have {needed} and may have {known}; it has {there}").format(
+            needed=", ".join(COLUMNS), known=", ".join(MORE), there=", ".join(names)
+        )
+        return Plan(new=[], changed=[], unchanged=0, wrong=[told])
     reader.fieldnames = names
     wrong: list[str] = []
     given: dict[tuple[str, datetime.date, str], AdjustmentFactor] = {}
@@ -114,18 +118,22 @@ def plan(text: str) -> Plan:
             try:
                 one = _row(row)
             except ValueError as error:
-                wrong.append(f"line {reader.line_num}: {error}")
+                wrong.append(_("line {number}: {error}").format(number=reader.line_num, error=error))
                 continue
             key = (one.symbol, one.ex_date, one.kind)
             if key in given:
-                wrong.append(f"line {reader.line_num}: {one.symbol} {one.ex_date} {one.kind} is there twice")
+                told = _("line {number}: {symbol} {date} {kind} is there twice")
+                wrong.append(
+                    told.format(number=reader.line_num, symbol=one.symbol, date=one.ex_date, kind=str(one.kind))
+                )
             given[key] = one
     except csv.Error as error:
-        wrong.append(f"line {reader.line_num}: {error}")
+        wrong.append(_("line {number}: {error}").format(number=reader.line_num, error=error))
     if not given and not wrong:
-        wrong.append("there is no row below the heading")
+        wrong.append(_("there is no row below the heading"))
     registered = set(Symbol.objects.filter(code__in={key[0] for key in given}).values_list("code", flat=True))
-    wrong += [f"{symbol} is not registered" for symbol in sorted({key[0] for key in given} - registered)]
+    told = _("{symbol} is not registered")
+    wrong += [told.format(symbol=symbol) for symbol in sorted({key[0] for key in given} - registered)]
     known = {(one.symbol, one.ex_date, one.kind): one for one in actions({key[0] for key in given})}
     new = [one for key, one in given.items() if key not in known]
     changed = [(known[key], one) for key, one in given.items() if key in known and _said(known[key]) != _said(one)]
@@ -149,16 +157,17 @@ def _said(one: AdjustmentFactor) -> tuple[Any, ...]:
 
 def _row(row: dict[str, Any]) -> AdjustmentFactor:
     if None in row or None in row.values():
-        raise ValueError("it has another number of columns than the heading")
+        raise ValueError(_("it has another number of columns than the heading"))
     cells = {name: value.strip() for name, value in row.items()}
     if not re.fullmatch(SYMBOL_PATTERN, cells["symbol"]):
-        raise ValueError(f"{cells['symbol']!r} is no symbol code ({SYMBOL_MEANING})")
+        told = _("{code!r} is no symbol code ({meaning})")
+        raise ValueError(told.format(code=cells["symbol"], meaning=SYMBOL_MEANING))
     if not _DATE.fullmatch(cells["ex_date"]):
-        raise ValueError(f"ex_date {cells['ex_date']!r} is no date such as 2026-11-20")
+        raise ValueError(_("ex_date {date!r} is no date such as 2026-11-20").format(date=cells["ex_date"]))
     if cells["kind"] not in Kind.values:
-        raise ValueError(f"kind {cells['kind']!r} is none of {', '.join(Kind.values)}")
+        raise ValueError(_("kind {kind!r} is none of {known}").format(kind=cells["kind"], known=", ".join(Kind.values)))
     if len(cells.get("source", "")) > 200:
-        raise ValueError("source is longer than 200 characters")
+        raise ValueError(_("source is longer than 200 characters"))
     return AdjustmentFactor(
         symbol=cells["symbol"],
         ex_date=datetime.date.fromisoformat(cells["ex_date"]),
@@ -176,6 +185,10 @@ def _decimal(name: str, text: str, *, positive: bool = False) -> Decimal:
     except InvalidOperation:
         value = None
     if value is None or (positive and value == 0):
-        digits = f"at most {RATE_DIGITS - RATE_PLACES} digits before and {RATE_PLACES} behind the point"
-        raise ValueError(f"{name} {text!r} is no number{' above 0' if positive else ''} with {digits}")
+        told = (
+            _("{name} {text!r} is no number above 0 with at most {before} digits before and {behind} behind the point")
+            if positive
+            else _("{name} {text!r} is no number with at most {before} digits before and {behind} behind the point")
+        )
+        raise ValueError(told.format(name=name, text=text, before=RATE_DIGITS - RATE_PLACES, behind=RATE_PLACES))
     return value

@@ -116,7 +116,7 @@ class Directory:
 def _may_be(code: str, market: str) -> bool:
     try:
         wire.codes.check_code(code, market)
-    except wire.codes.CodeError as error:
-        log.warning("symbol not registered market=%s reason=%s", market, error)
+    except wire.codes.CodeError:
+        log.warning("symbol not registered market=%s code=%r: no code of that market", market, code)
         return False
     return True

@@ -220,8 +220,8 @@ def read(name: str, content: bytes) -> Master:
         try:
             codes.check_code(listing.code, _MARKET)
             listings[listing.code] = listing
-        except codes.CodeError as error:
-            left_out.append(str(error))
+        except codes.CodeError:
+            left_out.append(listing.code)
     return Master(
         name=name,
         market=_MARKET,

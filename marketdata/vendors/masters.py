@@ -53,7 +53,7 @@ class Listing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:
     """A master file that was read: its name, the market of what it lists. `wrong` are lines that could not be read,
-    told as text; with any, the file is not whole. `left_out` says why others of its symbols are not ours."""
+    told as text; with any, the file is not whole. `left_out` has the codes that are none of its market's."""
 
     name: str
     market: str

@@ -201,7 +201,7 @@ def _read(file: Path, market: str | None) -> Iterator[tuple[int, Row | str, bool
     except OSError as error:
         raise BadFile(_("{file} cannot be read: {reason}").format(file=file, reason=in_words(error))) from None
     except tables.TableError as error:
-        raise BadFile(f"{file} is no CSV file of trades: {error}") from None
+        raise BadFile(_("{file} is no CSV file of trades: {error}").format(file=file, error=error)) from None
 
 
 def _row(cells: dict[str, str], market: str | None) -> tuple[Row, bool]:

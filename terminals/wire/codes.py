@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from terminals.wire.language import gettext as _
+
 # Short codes of KRX: stocks, ETF and ELW have six characters that begin with a digit, derivatives eight or nine. What
 # begins with a letter is an ETN (Q500001) or another product. ISINs and the "A" that order systems put before a stock's
 # code are none. Facts: KRX short codes as listed by KIS's master files.
@@ -25,7 +27,7 @@ def read_code(text: str, market: str | None) -> str:
     excel = _EXCEL_TEXT.fullmatch(text)
     code = (excel[1] if excel else text).strip()
     if not code.isascii() or not code.isprintable() or not 1 <= len(code) <= 24:
-        raise CodeError(f"symbol {code!r} must be 1 to 24 printable ASCII characters")
+        raise CodeError(_("symbol {code!r} must be 1 to 24 printable ASCII characters").format(code=code))
     if market in _KOREAN_MARKETS:
         prefixed = _PREFIXED.fullmatch(code)
         code = prefixed[1] if prefixed else code
@@ -38,8 +40,12 @@ def check_code(code: str, market: str | None) -> None:
     if market not in _KOREAN_MARKETS or (_KOREAN.fullmatch(code) and not _PREFIXED.fullmatch(code)):
         return
     likely = _likely(code)
-    meant = f"; {likely} was probably meant" if likely else ""
-    raise CodeError(f"symbol {code!r} is no code of {market}: six characters such as 005930, 00499K{meant}")
+    told = (
+        _("symbol {code!r} is no code of {market}: six characters such as 005930, 00499K; {likely} was probably meant")
+        if likely
+        else _("symbol {code!r} is no code of {market}: six characters such as 005930, 00499K")
+    )
+    raise CodeError(told.format(code=code, market=market, likely=likely))
 
 
 def _likely(code: str) -> str | None:

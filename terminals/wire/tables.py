@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from terminals.wire.language import gettext as _
+
 SEPARATORS: Final = ",;\t|"
 _PIECE: Final = 1 << 20
 _MARKS: Final = (
@@ -43,7 +45,7 @@ def encoding_of(file: Path) -> str:
             return "utf-8"
         if _first_wrong_byte(opened, "cp949") is None:
             return "cp949"
-    raise TableError(f"neither UTF-8 nor cp949: byte {wrong} is wrong. Save it as CSV UTF-8")
+    raise TableError(_("neither UTF-8 nor cp949: byte {byte} is wrong. Save it as CSV UTF-8").format(byte=wrong))
 
 
 def text_of(data: bytes) -> str:
@@ -53,7 +55,7 @@ def text_of(data: bytes) -> str:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise TableError("neither UTF-8 nor cp949. Save it as CSV UTF-8")
+    raise TableError(_("neither UTF-8 nor cp949. Save it as CSV UTF-8"))
 
 
 def _by_its_head(head: bytes) -> str | None:
@@ -103,15 +105,26 @@ def _columns(heading: str, needed: Sequence[str], known: Sequence[str]) -> tuple
         if all(name in names for name in needed):
             twice = [name for name in (*needed, *known) if names.count(name) > 1]
             if twice:
-                raise TableError(f"line 1: column {', '.join(twice)} is there twice")
+                raise TableError(_("line 1: column {names} is there twice").format(names=", ".join(twice)))
             return separator, names
     best = max(SEPARATORS, key=heading.count)
     found = [name.lower() for name in _cells(heading, best) or ()]
     missing = [name for name in needed if name not in found]
+    told = (
+        _(
+            "line 1: column {missing} is missing. The first line must name the columns {needed} and may name {known},"
+            " separated by comma, semicolon or tab; it is {heading!r}"
+        )
+        if known
+        else _(
+            "line 1: column {missing} is missing. The first line must name the columns {needed},"
+            " separated by comma, semicolon or tab; it is {heading!r}"
+        )
+    )
     raise TableError(
-        f"line 1: column {', '.join(missing)} is missing. The first line must name the columns {', '.join(needed)}"
-        f"{' and may name ' + ', '.join(known) if known else ''}, separated by comma, semicolon or tab;"
-        f" it is {heading.strip()[:200]!r}"
+        told.format(
+            missing=", ".join(missing), needed=", ".join(needed), known=", ".join(known), heading=heading.strip()[:200]
+        )
     )
 
 

@@ -45,9 +45,10 @@ class Command(BaseCommand):
             known = ", ".join(Market.objects.values_list("code", flat=True))
             raise CommandError(_("{market}: no such market. Known: {known}").format(market=market, known=known))
         if not re.fullmatch(FEED_PATTERN, feed):
-            raise CommandError(f"{feed!r} is no feed: 1 to 16 of a-z, 0-9, _")
+            raise CommandError(_("{feed!r} is no feed: 1 to 16 of a-z, 0-9, _").format(feed=feed))
         if options["category"] and not re.fullmatch(categories.PATTERN, options["category"]):
-            raise CommandError(f"{options['category']!r} is no category: 1 to 16 of a-z, 0-9, _")
+            told = _("{category!r} is no category: 1 to 16 of a-z, 0-9, _")
+            raise CommandError(told.format(category=options["category"]))
         try:
             file = options["file"]
             text = tables.text_of(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
@@ -65,16 +66,18 @@ class Command(BaseCommand):
             try:
                 code = codes.read_code(cells[0], market)
                 if not re.fullmatch(SYMBOL_PATTERN, code):
-                    raise ValueError(f"{code!r} is no symbol code ({SYMBOL_MEANING})")
+                    raise ValueError(
+                        _("{code!r} is no symbol code ({meaning})").format(code=code, meaning=SYMBOL_MEANING)
+                    )
                 named[code] = (cells[1][:80], cells[2][:80])
             except ValueError as error:
-                wrong.append(f"line {number}: {error}")
+                wrong.append(_("line {number}: {error}").format(number=number, error=error))
         for line in wrong[:TOLD]:
             self.stderr.write(line)
         if len(wrong) > TOLD:
-            self.stderr.write(f"… {len(wrong) - TOLD} more lines are wrong")
+            self.stderr.write(_("… {number:,} more lines are wrong").format(number=len(wrong) - TOLD))
         if wrong and (options["strict"] or not named):
-            raise CommandError(f"{len(wrong)} lines are wrong; nothing was registered")
+            raise CommandError(_("{number:,} lines are wrong; nothing was registered").format(number=len(wrong)))
         _register(named, market, feed, options["category"])
         left_out = _(", {number:,} lines left out").format(number=len(wrong)) if wrong else ""
         self.stdout.write(_("{number:,} symbols registered{left_out}").format(number=len(named), left_out=left_out))
@@ -95,7 +98,7 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, [*cells, "", "", ""][:3]
             heading = False
     except csv.Error as error:
-        raise CommandError(f"line {reader.line_num}: {error}") from error
+        raise CommandError(_("line {number}: {error}").format(number=reader.line_num, error=error)) from error
 
 
 def _register(named: dict[str, tuple[str, str]], market: str, feed: str, category: str) -> None:

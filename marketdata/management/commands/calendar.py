@@ -37,9 +37,10 @@ class Difference:
     known: str
 
     def __str__(self) -> str:
-        return f"{_dated(self.date)}  here {self.ours:<11}  library {self.theirs:<11}  " + (
-            f"known correction ({self.known})" if self.known else "NOT EXPLAINED"
-        )
+        ours, theirs = ((_("closed") if hours == CLOSED else hours).ljust(11) for hours in (self.ours, self.theirs))
+        known = _("known correction ({source})").format(source=self.known) if self.known else _("NOT EXPLAINED")
+        told = _("{date}  here {ours}  library {theirs}  {known}")
+        return told.format(date=_dated(self.date), ours=ours, theirs=theirs, known=known)
 
 
 def regular_hours(calendar: Calendar) -> Opening:
@@ -150,7 +151,7 @@ class Command(BaseCommand):
             self.stderr.write(_("without calendar_override, which cannot be read: {error}").format(error=error))
             calendar = Calendar(trading_calendar.base(market), {})
         if not datetime.MINYEAR < year < datetime.MAXYEAR:
-            raise CommandError(f"{year} is no year")
+            raise CommandError(_("{year} is no year").format(year=year))
         for line in _year(calendar, year):
             self.stdout.write(line)
 

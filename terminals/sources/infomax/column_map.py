@@ -143,10 +143,10 @@ def read(path: Path) -> ColumnMap:
 
 def parse(content: Mapping[str, Any]) -> ColumnMap:
     """The map in the tables of a TOML document. MapError."""
-    _only(content, ("sheet", "code", "columns"), "the map")
+    _only(content, ("sheet", "code", "columns"), _("the map"))
     sheet, code, given = (content.get(name) for name in ("sheet", "code", "columns"))
     if not isinstance(sheet, Mapping) or code is None or not isinstance(given, Mapping) or "price" not in given:
-        _wrong("a map has [sheet] with its name, [code] with headers, and [columns] with at least price")
+        _wrong(_("a map has [sheet] with its name, [code] with headers, and [columns] with at least price"))
     _only(sheet, _SHEET, "[sheet]")
     _only(code if isinstance(code, Mapping) else {}, ("headers", "prefix", "width"), "[code]")
     _only(given, (*FIELDS, "time", "date"), "[columns]")
@@ -161,7 +161,7 @@ def parse(content: Mapping[str, Any]) -> ColumnMap:
         columns=tuple(_column(name, given[name]) for name in FIELDS if name in given),
         workbook=_text(sheet, "workbook") or None,
         file=Path(file) if file else None,
-        sheet=_text(sheet, "name") or _wrong("[sheet] has no name: the one on the sheet's tab"),
+        sheet=_text(sheet, "name") or _wrong(_("[sheet] has no name: the one on the sheet's tab")),
         range=area,
         market=_text(sheet, "market") or None,
         feed=_text(sheet, "feed") or None,
@@ -179,12 +179,12 @@ def area_of(text: str) -> Area:
     """A range such as A1:M600, or one cell. MapError."""
     corners = [_CELL.fullmatch(part) for part in text.upper().split(":")]
     if len(corners) > 2 or None in corners:
-        _wrong(f"range {text!r}: it is written such as A1:M600")
+        _wrong(_("range {text!r}: it is written such as A1:M600").format(text=text))
     (top, left), (bottom, right) = (
         (int(corner[2]) - 1, _number_of(corner[1])) for corner in (corners[0], corners[-1]) if corner
     )
     if bottom < top or right < left:
-        _wrong(f"range {text!r}: the first corner is the upper left one")
+        _wrong(_("range {text!r}: the first corner is the upper left one").format(text=text))
     return Area(top, left, bottom, right)
 
 
@@ -271,7 +271,7 @@ def _heading(cell: cells.Cell) -> str:
 
 
 def _named(column: Column) -> str:
-    return f"{column.field} ({' or '.join(repr(one) for one in column.headers)})"
+    return f"{column.field} ({_(' or ').join(repr(one) for one in column.headers)})"
 
 
 def _listed(places: Mapping[str, list[int]]) -> str:
@@ -293,13 +293,14 @@ def _column(field: str, given: object) -> Column:
     _only(options, ("headers", "kind", "unit", "places", "signed"), field)
     kind = options.get("kind", "number")
     if kind not in ("number", "percent", "fraction") or (kind != "number" and nature != "rate"):
-        _wrong(f"{field}: kind {kind!r} is none of number, and for change_rate percent (1.25) or fraction (0.0125)")
+        told = _("{field}: kind {kind!r} is none of number, and for change_rate percent (1.25) or fraction (0.0125)")
+        _wrong(told.format(field=field, kind=kind))
     unit = options.get("unit", 1)
     if type(unit) is not int or not re.fullmatch("10{0,12}", str(unit)):
-        _wrong(f"{field}: unit {unit!r} is no power of ten such as 1000000")
+        _wrong(_("{field}: unit {unit!r} is no power of ten such as 1000000").format(field=field, unit=unit))
     signed = options.get("signed", False)
     if type(signed) is not bool:
-        _wrong(f"{field}: signed is true or false")
+        _wrong(_("{field}: signed is true or false").format(field=field))
     return Column(
         field=field,
         headers=_headers(field, given),
@@ -320,32 +321,35 @@ def _headers(field: str, given: object) -> tuple[str, ...]:
     texts = given.get("headers") if isinstance(given, Mapping) else given
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not texts or not all(isinstance(one, str) and _heading(one) for one in texts):
-        _wrong(f'{field}: give its header, or several it may have: ["…", "…"]')
+        _wrong(_('{field}: give its header, or several it may have: ["…", "…"]').format(field=field))
     return tuple(_heading(one) for one in texts)
 
 
 def _only(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     unknown = sorted(set(given) - set(known))
     if unknown:
-        _wrong(f"{where} has {', '.join(unknown)}, which nobody reads; it may have {', '.join(known)}")
+        told = _("{where} has {unknown}, which nobody reads; it may have {known}")
+        _wrong(told.format(where=where, unknown=", ".join(unknown), known=", ".join(known)))
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
     text = given.get(name, "")
-    return text.strip() if isinstance(text, str) else _wrong(f"{name} is a text in quotation marks")
+    if not isinstance(text, str):
+        _wrong(_("{name} is a text in quotation marks").format(name=name))
+    return text.strip()
 
 
 def _integer(given: Mapping[str, Any], name: str, low: int, high: int) -> int | None:
     number = given.get(name)
     if number is not None and (type(number) is not int or not low <= number <= high):
-        _wrong(f"{name} is a whole number from {low} to {high}")
+        _wrong(_("{name} is a whole number from {low} to {high}").format(name=name, low=low, high=high))
     return number
 
 
 def _offset(text: str) -> int:
     match = _OFFSET.fullmatch(text)
     if match is None or int(match[2]) > 14 or int(match[3]) > 59:
-        _wrong(f"utc_offset {text!r}: it is written such as +09:00")
+        _wrong(_("utc_offset {text!r}: it is written such as +09:00").format(text=text))
     delta = datetime.timedelta(hours=int(match[2]), minutes=int(match[3])) // datetime.timedelta(microseconds=1)
     return -delta if match[1] == "-" else delta
 
@@ -355,7 +359,7 @@ def _hours(text: str) -> Hours:
     hours = [int(part) for part in match.groups()] if match else [24, 0, 0, 0]
     start, end = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
     if not start < end <= 24 * 60:
-        _wrong(f"hours {text!r}: they are written such as 09:00-15:30, within one day")
+        _wrong(_("hours {text!r}: they are written such as 09:00-15:30, within one day").format(text=text))
     return Hours(start * 60_000_000, end * 60_000_000)
 
 

@@ -79,7 +79,8 @@ def _stocks(name: str, folder: Path, download: Callable[[str], bytes]) -> list[S
             )
     except MasterError as error:
         if before is None:
-            raise WrongInput(str(error)) from None
+            told = _("the symbols of master file {name} cannot be had: {reason}")
+            raise WrongInput(told.format(name=name, reason=error)) from None
         found = before
         log.warning("kis_master_of_before file=%s reason=%r", name, str(error))
     else:

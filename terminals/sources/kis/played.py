@@ -10,6 +10,7 @@ from terminals.sources.kis.collector import TTL_S
 from terminals.sources.kis.duplicates import Duplicates
 from terminals.sources.kis.intake import Intake, Message, PolledRows
 from terminals.sources.kis.rest import read_channel
+from terminals.wire.language import gettext as _
 
 _SETTLE_US: Final = 30_000_000
 
@@ -51,7 +52,11 @@ class PlayedInput:
         try:
             found = quotes.replay(note.channel, note.data, note.wall_us)
         except ValueError as error:
-            raise WrongInput(f"{note.channel[:80]}: {error}") from None
+            raise WrongInput(
+                _("the recorded answer of {channel} cannot be read: {reason}").format(
+                    channel=note.channel[:80], reason=error
+                )
+            ) from None
         now_s = note.mono_us / 1e6
         return {
             feed: [

@@ -6,6 +6,7 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.utils import translation
 
 from marketdata.calendar import trading_calendar, trading_dates
 from marketdata.calendar.trading_calendar import Calendar
@@ -54,6 +55,15 @@ def test_a_difference_nobody_recorded_is_not_explained():
     assert [str(difference) for difference in unexplained] == [
         "2026-11-25 Wed  here 09:00-15:30  library closed       NOT EXPLAINED"
     ]
+
+
+def test_people_read_of_a_difference_in_korean():
+    (difference,) = command.differences(BASE, {day("2026-11-25"): "09:00-15:30"}, {}, {})
+
+    with translation.override("ko"):
+        told = str(difference)
+
+    assert told == "2026-11-25 수요일  Naru 09:00-15:30  라이브러리 휴장           설명되지 않음"
 
 
 def test_a_recorded_mistake_explains_what_it_was_recorded_for_and_nothing_else():
