@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from ingest.batch_decoding import RecordGroup
+from marketdata.realtime import records_feed
 from marketdata.storage import storage
 from marketdata.types.records import BookColumns, EventRows
 
@@ -21,3 +25,13 @@ def store(groups: Sequence[RecordGroup]) -> None:
         storage().store_books(books)
     if events:
         storage().store_events(events)
+
+
+def publish(pipeline: Any, groups: Sequence[RecordGroup]) -> None:
+    """Queue telling subscribers of what was stored on a Redis pipeline."""
+    for group in groups:
+        ticks, content = group.ticks, group.content
+        if isinstance(content, BookColumns):
+            records_feed.publish(pipeline, ticks.feed, [ticks.symbols[one] for one in np.unique(ticks.symbol)], [])
+        elif not records_feed.STATUSES.isdisjoint(content.words):
+            records_feed.publish(pipeline, ticks.feed, [], content.events(ticks))

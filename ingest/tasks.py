@@ -113,7 +113,7 @@ def _process(members: list[Batch], reply_to: str) -> None:
     merged, committed_us, repeated = _commit(members, groups, records)
     metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
     fresh = [batch for batch in members if batch.number not in repeated]
-    _announce(members, fresh, merged, committed_us, repeated, reply_to)
+    _announce(members, fresh, merged, _records_without(records, repeated), committed_us, repeated, reply_to)
 
 
 def _judge(members: list[Batch]) -> tuple[list[TickGroup], list[RecordGroup]]:
@@ -352,6 +352,7 @@ def _announce(
     members: list[Batch],
     fresh: list[Batch],
     merged: list[tuple[TickGroup, Bars]],
+    records: list[RecordGroup],
     committed_us: int,
     repeated: dict[int, int],
     reply_to: str,
@@ -400,6 +401,7 @@ def _announce(
             refused=sum(b.refusal is not None for b in fresh),
             dead=sum(b.dead is not None for b in fresh),
         )
+        record_storage.publish(pipeline, records)
         answers = pipeline.execute()
         for (group, _), answer in zip(published, answers[1 : 1 + len(published)], strict=True):
             if not feed.repeated(answer):  # else some were announced late meanwhile, and so will the others be

@@ -4,21 +4,24 @@ not per socket."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 
 from api import jsontext
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
-from api.stream.days import Days, NewestDays
 from api.stream.encoding import Form, Piece
+from api.stream.newest import Newest
 from api.stream.send_queue import Chunk
 from api.stream.stored_pages import Cut
 from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import CANCELLED, FeedEntry
+from marketdata.realtime.records_feed import Notice
 from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
+from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import Int64, Ticks
 from terminals import wire
 
@@ -28,7 +31,10 @@ RECENT_TICKS = 100_000  # 800 kB a feed
 _BARS = ("bars", "updatedBars")
 _NAMES = {"b": "bars", "u": "updatedBars", "d": "dailyBars"}
 Read = Callable[[str, Reading], Awaitable[Bars]]  # the minute candles of a feed, from the database
-ReadDays = Callable[[str, Sequence[str]], Awaitable[NewestDays]]
+ReadNewest = Callable[[str, str, Sequence[str]], Awaitable[Mapping[str, Any]]]  # channel, feed, symbols: their states
+NEWEST = {"dailyBars": (1_000_000, 200), "orderbooks": (250_000, 200)}
+"""Channels that tell the newest state of a symbol: how often it is read at most, in microseconds, and of how many
+symbols at once."""
 
 
 class Channel:
@@ -43,7 +49,10 @@ class Channel:
         self._recent: deque[Int64] = deque()  # ids of the ticks that were delivered last
         self._recent_ticks = 0
         self.candles = Candles(grace_us=grace_us)
-        self.days = Days()
+        self.newest: dict[str, Newest[Any]] = {
+            name: Newest(every_us=every_us, most=most) for name, (every_us, most) in NEWEST.items()
+        }
+        self.records: str | None = None  # up to which entry of the feed's records everything was handed on
         self.subscribers: set[Subscriber] = set()
 
     def deliver(self, entry: FeedEntry, now_us: int) -> None:
@@ -56,14 +65,14 @@ class Channel:
             names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
             touched = set(zip(names, (ticks.time_us // MINUTE_US * MINUTE_US).tolist(), strict=True))
             self.candles.correct(entry.bars, sorted(touched), self.watched())
-            self.days.touch(names, self.watched_days())
+            self._touch("dailyBars", names)
             self._delivered(entry)
             return
         give_trades(entry, [one for one in live if one.channels["trades"]])
         _give_quotes(entry, [one for one in live if one.channels["quotes"]])
         if len(entry.bars):
             self.candles.absorb(entry.bars, latest_us(entry), now_us, self.watched())
-            self.days.touch((entry.bars.symbols[index] for index in np.unique(entry.bars.symbol)), self.watched_days())
+            self._touch("dailyBars", (entry.bars.symbols[index] for index in np.unique(entry.bars.symbol)))
         self._delivered(entry)
 
     def recent(self) -> list[Int64]:
@@ -94,29 +103,52 @@ class Channel:
         """A part of the feed was not seen: go on behind offset `delivered`."""
         self.delivered = delivered
         self.candles.missed()
-        self.days.missed(self.watched_days())
+        for name, newest in self.newest.items():
+            newest.missed(self._codes(name))
 
     def watched(self) -> set[str]:
         """The symbols whose candles somebody listens to; "*" for all."""
-        return set(chain.from_iterable(one.channels[name] for one in self.subscribers for name in _BARS))
+        return self._codes(*_BARS)
 
-    def watched_days(self) -> set[str]:
-        """The symbols whose days somebody listens to; "*" for all."""
-        return set(chain.from_iterable(one.channels["dailyBars"] for one in self.subscribers))
+    def _codes(self, *names: str) -> set[str]:
+        return set(chain.from_iterable(one.channels[name] for one in self.subscribers for name in names))
 
-    async def announce_days(self, read: ReadDays, now_us: int) -> None:
-        """Tell the days that changed, as `read` finds them. What `read` raises is passed on, and they stay due."""
-        symbols = self.days.due(self.watched_days(), now_us)
-        if not symbols:
-            return
-        try:
-            found = await read(self.feed, symbols)
-        except BaseException:
-            self.days.failed(symbols)
-            raise
-        news = self.days.done(found)
-        for over in (True, False):
-            self.give_bars([row for row, is_over in news if is_over is over], kind="d", closed=over)
+    def _touch(self, name: str, symbols: Iterable[str]) -> None:
+        self.newest[name].touch(symbols, self._codes(name))
+
+    def retell(self, lists: Mapping[str, Iterable[str]]) -> None:
+        """Somebody subscribed to these symbols of channels: what has a newest state is told as it is now."""
+        for name, newest in self.newest.items():
+            newest.retell(code for code in lists[name] if code != candles.ALL)
+
+    async def announce_newest(self, read: ReadNewest, now_us: int) -> None:
+        """Tell the states that changed, as `read` finds them. What `read` raises is passed on, and they stay due."""
+        for name, newest in self.newest.items():
+            symbols = newest.due(self._codes(name), now_us)
+            if not symbols:
+                continue
+            try:
+                found = await read(name, self.feed, symbols)
+            except BaseException:
+                newest.failed(symbols)
+                raise
+            news = newest.done(found)
+            if name == "orderbooks":
+                give_books(news, self.subscribers)
+            else:
+                for over in (True, False):
+                    self.give_bars([row for row, is_over in news if is_over is over], kind="d", closed=over)
+
+    def follow_records(self, place: str) -> None:
+        """Set out behind an entry of the feed's records, unless that happened meanwhile."""
+        if self.records is None:
+            self.records = place
+
+    def deliver_records(self, notice: Notice) -> None:
+        """Hand statuses to everybody who listens, and note which order books are to be read."""
+        self._touch("orderbooks", notice.books)
+        if notice.statuses:
+            give_statuses(notice.statuses, self.subscribers)
 
     async def announce(self, read: Read, now_us: int) -> None:
         """Tell the candles whose minute is over and those that changed since, as `read` finds them. What `read` raises
@@ -184,6 +216,40 @@ def give_cancels(entry: FeedEntry, listeners: list[Subscriber]) -> None:
         for index, piece in zip(ticks.symbol.tolist(), pieces[packed], strict=True):
             if "*" in codes or ticks.symbols[index] in codes:
                 one.send_queue.put(piece)
+
+
+def give_books(found: Sequence[OrderBook], subscribers: Iterable[Subscriber]) -> None:
+    """Order books to those who subscribed to them, in place of older ones that wait."""
+    for one, book, piece in _for_each(found, "orderbooks", encoding.books, subscribers):
+        one.send_queue.put_latest(("o", book.symbol), piece)
+
+
+def give_statuses(found: Sequence[MarketEvent], subscribers: Iterable[Subscriber]) -> None:
+    """Statuses in their order; one of no symbol is for those who listen to all."""
+    for one, _, piece in _for_each(found, "statuses", encoding.statuses, subscribers):
+        one.send_queue.put(piece)
+
+
+Record = TypeVar("Record", OrderBook, MarketEvent)
+
+
+def _for_each(
+    found: Sequence[Record],
+    name: str,
+    encode: Callable[[Form, Sequence[Record]], list[Piece]],
+    subscribers: Iterable[Subscriber],
+) -> Iterator[tuple[Subscriber, Record, Piece]]:
+    """Which listener of a channel is to be given which of these, encoded once for all."""
+    pieces: dict[bool, list[Piece]] = {}
+    for one in subscribers:
+        codes = one.channels[name]
+        if not codes or not one.listening:
+            continue
+        if one.form.packed not in pieces:
+            pieces[one.form.packed] = encode(one.form, found)
+        for record, piece in zip(found, pieces[one.form.packed], strict=True):
+            if candles.ALL in codes or record.symbol in codes:
+                yield one, record, piece
 
 
 def give_trades(entry: FeedEntry, listeners: list[Subscriber]) -> None:

@@ -188,7 +188,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             at = channel.committed_at if request.from_ is None else None
             told |= {"epoch": self._hub.epoch, "o": channel.delivered, "at": at}
         one.send_queue.put(encoding.message(one.form, told))
-        channel.days.retell(code for code in request.lists()["dailyBars"] if code != "*")
+        channel.retell(request.lists())
         if request.from_ is not None:
             one.live, one.replaying = False, one.ending is None
             self._replay = asyncio.create_task(replay.Replay(self._hub, channel, one).run(request.from_))

@@ -4,6 +4,7 @@ frame."""
 from __future__ import annotations
 
 import datetime
+import json
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 
 from api import jsontext
 from marketdata.types.minute_bars import Bars
+from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import ABSENT, Ticks, decimal_text
 from terminals import wire
 
@@ -121,6 +123,50 @@ def bars(form: Form, found: Bars, *, kind: str, closed: bool) -> list[Piece]:
     members = jsontext.bars(found, closed=_flags(found, closed))
     names = [_quoted(name) for name in names]
     return [Piece(f'{{"T":"{kind}","S":{name},{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+
+
+def books(form: Form, found: Sequence[OrderBook]) -> list[Piece]:
+    """One piece an order book, which is always a whole one (`r`)."""
+    pieces = []
+    for one, members in zip(found, jsontext.books(found), strict=True):
+        text = f'{{"T":"o","S":{_quoted(one.symbol)},{members},"r":true}}'
+        if form.packed:
+            pieces.append(message(form, json.loads(text, parse_float=_exact) | {"t": _moment(one.time_us)}))
+        else:
+            pieces.append(Piece(text.encode()))
+    return pieces
+
+
+def _exact(text: str) -> float | str:
+    """A number with a fraction as MessagePack shows it."""
+    return float(text) if len(text.lstrip("-0.").replace(".", "")) <= _EXACT_DIGITS else text
+
+
+def statuses(form: Form, found: Sequence[MarketEvent]) -> list[Piece]:
+    """One piece a status: in the dialect's words, and what the source told (`type`, `body`) beside them."""
+    pieces = []
+    for one in found:
+        code, words, reason = _status(one)
+        pieces.append(message(form, {
+            "T": "s", "S": one.symbol, "sc": code, "sm": words, "rc": reason, "rm": _REASONS.get(reason, ""),
+            "t": _moment(one.time_us) if form.packed else jsontext.time(one.time_us), "z": "", "x": one.feed,
+            "i": one.event_id, "type": one.kind, "body": one.body,
+        }))  # fmt: skip
+    return pieces
+
+
+_REASONS = {"LUDP": "Volatility Trading Pause"}
+_NO_VI = (None, "", "N", "0")
+
+
+def _status(one: MarketEvent) -> tuple[str, str, str]:
+    """(status code, its words, reason code) as the dialect has them: `H` halted, `P` paused, `T` trades again."""
+    if one.kind == "halt":
+        return ("H", "Trading Halt", "") if one.body.get("halted") else ("T", "Trading Resumption", "")
+    if one.kind == "vi":
+        is_on = one.body["state"] == "on" if "state" in one.body else one.body.get("vi") not in _NO_VI
+        return ("P", "Volatility Trading Pause", "LUDP") if is_on else ("T", "Trading Resumption", "LUDP")
+    return "", str(one.body.get("state", "")), ""
 
 
 @lru_cache(maxsize=65_536)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -24,12 +24,12 @@ from api.stream import encoding, stored
 from api.stream.candles import Reading
 from api.stream.channel import Channel
 from api.stream.database_thread import DatabaseThread
-from api.stream.days import NewestDays
 from api.stream.stored_pages import StoredPages
 from api.stream.subscriber import Subscriber
 from api.stream.task_cancellation import end
 from marketdata import metrics
 from marketdata.realtime import feed as feeds
+from marketdata.realtime import records_feed
 from marketdata.types.minute_bars import Bars
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class Hub:
         self._reading: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
+        self._noticing: asyncio.Task[None] | None = None
         self._reader: Any = None
         self._connects = self._known_connects = 0
         self._checked_at = 0.0
@@ -83,6 +84,7 @@ class Hub:
     def _follow(self) -> None:
         self._reading = asyncio.create_task(self._read())
         self._announcing = asyncio.create_task(self._announce())
+        self._noticing = asyncio.create_task(self._notice())
 
     async def join(self, subscriber: Subscriber) -> Channel:
         """Let a subscriber listen. While Redis is away it waits with everybody else."""
@@ -93,6 +95,7 @@ class Hub:
                 if not self.epoch:
                     self.epoch = await feeds.epoch(self.commands)
                 await self._find_place(channel)
+                await self._find_records(channel)
             except (RedisError, OSError) as error:
                 log.warning("feed cannot be joined yet feed=%s error=%s", channel.feed, type(error).__name__)
         return channel
@@ -104,8 +107,8 @@ class Hub:
 
     async def close(self) -> None:
         """End the tasks and the connections."""
-        await end(self._beating, self._reading, self._announcing)
-        self._beating = self._reading = self._announcing = None
+        await end(self._beating, self._reading, self._announcing, self._noticing)
+        self._beating = self._reading = self._announcing = self._noticing = None
         await self.database.close()
         await self.replays.close()
         await self.commands.aclose()
@@ -240,6 +243,42 @@ class Hub:
         except (RedisError, OSError) as error:
             log.warning("feed cannot be skipped yet error=%s", type(error).__name__)
 
+    # --- order books and statuses -------------------------------------------------------------------------------------
+
+    async def _find_records(self, channel: Channel) -> None:
+        if channel.records is None:
+            channel.follow_records(await records_feed.newest(self.commands, channel.feed))
+
+    async def _notice(self) -> None:
+        """Order books and statuses, beside the reader: trades do not wait for them."""
+        pause = PAUSE_S
+        while True:
+            try:
+                await self._notice_round()
+                pause = PAUSE_S
+                continue
+            except (RedisError, OSError) as error:
+                log.warning("records of feeds cannot be read yet error=%s", type(error).__name__)
+            except Exception:
+                log.exception("records of feeds cannot be read; those that wait are left out")
+                for channel in self._channels.values():
+                    channel.records = None
+            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads reconnects, guards nothing
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _notice_round(self) -> None:
+        for channel in list(self._channels.values()):
+            await self._find_records(channel)
+        positions = {name: channel.records for name, channel in self._channels.items() if channel.records is not None}
+        if not positions:
+            await asyncio.sleep(BEAT_S)
+            return
+        for notice in await records_feed.follow(self.commands, positions, block_ms=BLOCK_MS):
+            self._channels[notice.feed].deliver_records(notice)
+        for name, place in positions.items():
+            self._channels[name].records = place
+        await asyncio.sleep(0)
+
     # --- time ---------------------------------------------------------------------------------------------------------
 
     async def _announce(self) -> None:
@@ -250,7 +289,7 @@ class Hub:
             for channel in list(self._channels.values()):
                 try:
                     await channel.announce(self._candles, time.time_ns() // 1000)
-                    await channel.announce_days(self._days, time.time_ns() // 1000)
+                    await channel.announce_newest(self._newest, time.time_ns() // 1000)
                     failing.pop(channel.feed, None)
                 except Exception as error:
                     name = type(error).__name__
@@ -264,8 +303,8 @@ class Hub:
     async def _candles(self, feed: str, reading: Reading) -> Bars:
         return await self.database.ask(stored.candles, feed, reading)
 
-    async def _days(self, feed: str, symbols: Sequence[str]) -> NewestDays:
-        return await self.database.ask(stored.newest_days, feed, symbols)
+    async def _newest(self, name: str, feed: str, symbols: Sequence[str]) -> Mapping[str, Any]:
+        return await self.database.ask(stored.NEWEST[name], feed, symbols)
 
     async def _beat(self) -> None:
         beats, heartbeat_at, alone_since = 0, time.monotonic() + HEARTBEAT_S, None
@@ -300,12 +339,12 @@ class Hub:
     async def _rest(self) -> bool:
         """Nobody listens any more: stop reading until somebody comes. False if somebody came while this waited; then
         reading goes on where it stopped."""
-        await end(self._reading, self._announcing)
+        await end(self._reading, self._announcing, self._noticing)
         await self.database.close()
         await self.replays.close()
         if self.everybody():
             self._follow()
             return False
         self._channels.clear()
-        self._beating = self._reading = self._announcing = None
+        self._beating = self._reading = self._announcing = self._noticing = None
         return True

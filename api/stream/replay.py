@@ -188,7 +188,9 @@ class Replay:
             keys = zip(names, minutes, strict=True)
             self._touched.update(key for key in keys if "*" in codes or key[0] in codes)
         if "*" in self._one.channels["dailyBars"]:
-            self._channel.days.retell(ticks.symbols[index] for index in np.unique(ticks.symbol) if index >= 0)
+            self._channel.newest["dailyBars"].retell(
+                ticks.symbols[index] for index in np.unique(ticks.symbol) if index >= 0
+            )
 
     async def _give_candles(self) -> None:
         """Tell the candles that closed or changed before it came back, as the database has them now. Those that do so

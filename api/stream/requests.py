@@ -13,9 +13,9 @@ import msgspec
 
 from marketdata.models.reference import SYMBOL_PATTERN
 
-CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "cancelErrors")
-NOT_OFFERED = ("statuses", "lulds", "corrections", "imbalances", "orderbooks", "news")
-LISTED = (*CHANNELS, "statuses", "lulds", "corrections", "orderbooks")
+CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "orderbooks", "cancelErrors")
+NOT_OFFERED = ("lulds", "corrections", "imbalances", "news")
+LISTED = (*CHANNELS, "lulds", "corrections")
 """What a `subscription` lists: the clients of the dialect take each of them to be there."""
 WITH_TRADES = ("corrections", "cancelErrors")
 """What comes with the trades of a symbol unasked."""

@@ -1,23 +1,24 @@
-"""What the stream reads from the database: minute candles, days, and what was committed to a feed since a moment, for
-who wants to go on where Redis has the feed no more. Offsets are Redis' own; the database knows the order of commits."""
+"""What the stream reads from the database: minute candles, days, order books, and what was committed to a feed since a
+moment, for who wants to go on where Redis has the feed no more. Offsets are Redis' own; the database knows the order of
+commits."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.db.models import Max, Q
 
-from analytics import series_days, snapshots, timeframes
-from api.stream.candles import Reading
-from api.stream.days import NewestDays
+from analytics import latest, series_days, snapshots, timeframes
+from api.stream.candles import Reading, Row, rows_of
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Span
-from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
+from marketdata.types.order_books import OrderBook
 from marketdata.types.ticks import TICK_BITS, Ticks
 
 PAGE_BATCHES, PAGE_ROWS = 200, 20_000
@@ -29,8 +30,8 @@ def candles(feed: str, reading: Reading) -> Bars:
     return storage().read_minutes_of(_codes(reading.symbols), feed, reading.start_us, reading.end_us)
 
 
-def newest_days(feed: str, symbols: Sequence[str]) -> NewestDays:
-    """The `dailyBar` of each of these symbols, of those that have one."""
+def newest_days(feed: str, symbols: Sequence[str]) -> dict[str, tuple[Row, bool]]:
+    """The `dailyBar` of each of these symbols that has one, and whether its day is over."""
     now = datetime.datetime.now(datetime.UTC)
     rows = Symbol.objects.filter(code__in=symbols).order_by("code")
     markets = {
@@ -40,14 +41,26 @@ def newest_days(feed: str, symbols: Sequence[str]) -> NewestDays:
         )
     }
     of_market = {code: market for code, (market, _, _) in markets.items()}
-    found = series_days.newest(feed, of_market, snapshots.dates(now), 1)
-    bars, over = [minute_bars.empty(feed)], [np.zeros(0, np.bool_)]
-    for code, days in found.items():
+    made = {}
+    for code, days in series_days.newest(feed, of_market, snapshots.dates(now), 1).items():
         _, timezone, shift_s = markets[code]
-        bars.append(series_days.as_bars(days, timezone))
-        _, ends = timeframes.date_spans(bars[-1], timeframes.DAY, timezone, shift_s)
-        over.append(ends <= int(now.timestamp() * 1e6))
-    return NewestDays(minute_bars.concatenate(bars), np.concatenate(over))
+        bars = series_days.as_bars(days, timezone)
+        _, ends = timeframes.date_spans(bars, timeframes.DAY, timezone, shift_s)
+        made[code] = (rows_of(bars)[0], int(ends[0]) <= int(now.timestamp() * 1e6))
+    return made
+
+
+def newest_books(feed: str, symbols: Sequence[str]) -> dict[str, OrderBook]:
+    """The newest order book of each of these symbols that has one."""
+    pairs = [(symbol, feed) for symbol in symbols]
+    return {symbol: book for (symbol, _), book in latest.books(pairs, latest.trades(pairs)).items()}
+
+
+NEWEST: dict[str, Callable[[str, Sequence[str]], Mapping[str, Any]]] = {
+    "dailyBars": newest_days,
+    "orderbooks": newest_books,
+}
+"""What is read for the channels that tell the newest state of a symbol."""
 
 
 def _codes(symbols: Iterable[str] | None) -> list[str]:

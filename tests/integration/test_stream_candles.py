@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from analytics import voids
 from analytics.voids import Selection
-from api.stream import shared
+from api.stream import channel, shared
 from api.stream.candles import Reading
 from api.stream.hub import Hub
 from api.stream.task_cancellation import end
@@ -255,7 +255,7 @@ def _minute(text):
 
 
 async def test_the_day_that_was_told_last_is_that_of_rest_after_a_late_trade_and_a_void(serving, hub, monkeypatch):
-    monkeypatch.setattr("api.stream.days.EVERY_US", 50_000)
+    monkeypatch.setitem(channel.NEWEST, "dailyBars", (50_000, 200))
 
     def void():
         voids.void(Selection(batches=(batch_number(1, 2),), end_us=NINE_US + MINUTE_US), reason="wrong", by="boss")

@@ -1,0 +1,65 @@
+"""What subscribers are told beside ticks: which symbols have a newer order book, and statuses.
+
+One Redis stream a feed, bounded, whose ids are Redis' own times. It tells what to read, so books are named only.
+Nothing is published again that found Redis away: the next book tells of itself, and the events are in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any
+
+import msgpack
+
+from marketdata.types.order_books import MarketEvent
+
+STREAM = "naru:records:"
+STATUSES = frozenset({"market_status", "vi", "halt"})
+"""Events that tell the status of a symbol or of the market."""
+KEEP = 1_000  # entries of a feed
+MOST_TOGETHER = 20  # statuses of an entry, each of some 100 bytes and at most 4 kB
+BEGIN = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Symbols that have a newer order book, and statuses, of one commit."""
+
+    feed: str
+    books: list[str]
+    statuses: list[MarketEvent]
+
+
+def publish(pipeline: Any, feed: str, books: Iterable[str], events: Iterable[MarketEvent]) -> None:
+    """Queue telling of what was committed to a feed on a Redis pipeline; of the events those that are statuses."""
+    named = sorted(set(books))
+    statuses = [astuple(event) for event in events if event.kind in STATUSES]
+    for start in range(0, max(len(statuses), min(len(named), 1)), MOST_TOGETHER):
+        content = (named if start == 0 else [], statuses[start : start + MOST_TOGETHER])
+        pipeline.xadd(STREAM + feed, {b"r": msgpack.packb(content)}, maxlen=KEEP, approximate=True)
+
+
+def decode(feed: str, values: dict[bytes, bytes]) -> Notice:
+    """An entry of a feed's stream."""
+    books, statuses = msgpack.unpackb(values[b"r"])
+    names = [field.name for field in fields(MarketEvent)]
+    return Notice(feed, books, [MarketEvent(**dict(zip(names, row, strict=True))) for row in statuses])
+
+
+async def newest(connection: Any, feed: str) -> str:
+    """The id of a feed's newest entry, to follow what comes behind it."""
+    rows = await connection.xrevrange(STREAM + feed, count=1)
+    return rows[0][0].decode() if rows else BEGIN
+
+
+async def follow(connection: Any, positions: dict[str, str], *, block_ms: int) -> Sequence[Notice]:
+    """Wait for entries behind the given ids of feeds (feed -> id). Moves the positions on."""
+    answer = await connection.xread({STREAM + feed: at for feed, at in positions.items()}, count=100, block=block_ms)
+    notices = []
+    for key, rows in answer.items() if isinstance(answer, dict) else answer:
+        feed = key.decode().removeprefix(STREAM)
+        for entry_id, values in rows[0] if isinstance(answer, dict) else rows:
+            positions[feed] = entry_id.decode()
+            notices.append(decode(feed, values))
+    return notices
