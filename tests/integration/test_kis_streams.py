@@ -14,6 +14,8 @@ import pytest
 
 from terminals.lock import FileLock
 from terminals.sources.kis.planner import Kind
+from terminals.sources.kis.unfinished import Unfinished, UnfinishedFile
+from terminals.wire import Kind as RowKind
 from tests import waiting
 from tests.integration.kis_streams import FAST, Content, RunningStreams, by_symbol, last_volumes, wishes
 from tests.simulators.kis.process import SimulatorProcess
@@ -587,3 +589,26 @@ def test_a_terminal_that_is_killed_finds_what_its_restart_lost_to_the_share_and_
     assert set(times) == wanted
     assert {len(found) for found in times.values()} == {3}  # one a start
     assert all(start <= end for found in times.values() for start, end in found)
+
+
+def test_what_a_killed_terminal_had_lost_of_what_is_wanted_no_more_is_told_up_to_its_end(tmp_path):
+    nowhere = "ws://127.0.0.1:9"
+    (book,) = wishes(["005930"], Kind.BOOK)
+    ten_us = 1_763_600_400_000_000  # of a Thursday in Seoul
+    with RunningStreams(nowhere, tmp_path, []) as first:
+        first.terminal.send(
+            [{"symbol": "005930", "time_us": ten_us, "kind": RowKind.TRADE, "price": 10**8, "size": 10**6}]
+        )
+    UnfinishedFile(first.spool).save(
+        Unfinished(
+            registered=frozenset([book.registration]),
+            going_on=((book.registration, ten_us, "disconnected"),),
+            until_us=ten_us + 60_000_000,
+        )
+    )
+
+    with RunningStreams(nowhere, tmp_path, []) as second:
+        pass
+
+    told = [(feed, gap.symbol, gap.from_us, gap.to_us, gap.reason) for feed, gap in Content(second.spool).gaps]
+    assert told == [("krx", "005930", ten_us, ten_us + 60_000_000, "book:disconnected")]

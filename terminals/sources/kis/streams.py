@@ -165,8 +165,8 @@ class Streams:
         wanted = {wish.registration for wish in self._wishes}
         self.losses.told_on = before.told_on
         for one, from_us, reason in before.going_on:
-            if one in wanted:
-                self.losses.begin([one], from_us, reason)
+            self.losses.begin([one], from_us, reason)
+        self.losses.end(at_us, but=wanted)
         self.losses.begin(before.registered & wanted, at_us, NOT_RUNNING)
         for lost in before.losses:
             self.intake.offer_or_lose(lost)
