@@ -59,7 +59,7 @@ def _times(values: Int64, ratio: Fraction) -> Int64:
     over, under = ratio.numerator, ratio.denominator
     given = values != ABSENT
     largest = int(np.abs(np.where(given, values, 0)).max())
-    if (2 * largest * over + under) < _SAFE and under < _SAFE // 2:
+    if (2 * largest * over + under) < _SAFE and over < _SAFE and under < _SAFE // 2:
         return np.where(given, (2 * np.where(given, values, 0) * over + under) // (2 * under), ABSENT)
     return np.array([_bounded(_half_up(one * over, under)) if one != ABSENT else ABSENT for one in values.tolist()])
 

@@ -16,6 +16,7 @@ from analytics import adjustment, series_days, sessions, timeframes
 from analytics.adjustment import Factor
 from analytics.series_days import Dates
 from analytics.timeframes import DateFrame, Timeframe
+from api.timestamps import EARLIEST_US, LATEST_US
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Session
 from marketdata.reference.corporate_actions import Held
@@ -40,7 +41,6 @@ SHOWN = {
 }
 """What is read of the ticks of a kind beside time and id."""
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
-_GREATEST_US = 253_402_300_799_999_999
 
 
 class BadTokenError(ValueError):
@@ -118,7 +118,7 @@ def decode_token(token: str, kind: str, symbols: Sequence[str] | None) -> TickKe
     if "\0" in symbol:
         raise BadTokenError("page_token is not one that this API gave")
     foreign = of_kind != kind or (symbols is not None and symbol not in symbols)
-    if foreign or abs(key.time_us) > _GREATEST_US or not 0 <= key.tick_id < 1 << 63:
+    if foreign or not EARLIEST_US <= key.time_us <= LATEST_US or not 0 <= key.tick_id < 1 << 63:
         raise BadTokenError("page_token belongs to another request: repeat the first one's parameters")
     return key
 
@@ -155,10 +155,13 @@ def read_ticks(
 
 
 def read_books(one: Series, *, after: TickKey | None, limit: int, ascending: bool) -> BookPage:
-    """At most `limit` order books of a series, in the order of time."""
-    found = storage().read_books(
-        one.symbol, one.feed, one.first_us, one.last_us + 1, limit=limit + 1, after=after, ascending=ascending
-    )
+    """At most `limit` order books of a series, in the order of time, under whichever codes they are stored."""
+    found: list[OrderBook] = []
+    for code, start_us, end_us in one.codes(one.first_us, one.last_us + 1, ascending=ascending):
+        if len(found) <= limit:
+            found += storage().read_books(
+                code, one.feed, start_us, end_us, limit=limit + 1 - len(found), after=after, ascending=ascending
+            )
     if len(found) <= limit:
         return BookPage(found, None)
     last = found[limit - 1]
@@ -203,7 +206,7 @@ def read_bars(
     last: TickKey | None = after
     left = limit
     for one, key in _remaining(series, after, ascending):
-        if left <= 0 or reader.spent:
+        if left <= 0 or (reader.spent and found):  # a page without candles would say nothing of where it ended
             if reader.any_left(one):
                 return BarPage(found, last)
             continue
@@ -294,10 +297,10 @@ class _Minutes:
     def _chunk(self, one: Series, start: int, end: int, size: int) -> tuple[Bars, bool]:
         """(about `size` minutes from one end of [start, end) on, whether these are all)."""
         codes = one.codes(start, end, ascending=self._ascending)
-        for code, first, last in codes:
+        for place, (code, first, last) in enumerate(codes, 1):
             found, exhausted = self._chunk_of(code, one.feed, first, last, size)
             if len(found) or not exhausted:
-                return found, exhausted and code == codes[-1][0]
+                return found, exhausted and place == len(codes)
         return minute_bars.empty(one.feed), True
 
     def _chunk_of(self, code: str, feed: str, start: int, end: int, size: int) -> tuple[Bars, bool]:

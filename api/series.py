@@ -68,7 +68,8 @@ def known(symbols: list[str], query: dict[str, Any]) -> Known:
     """The series of a request for several symbols; one that is not registered is left out, as the dialect does. The
     feed of a symbol that none was asked for is its primary one, whether anything came by it or not. UnknownFeed,
     FeedForbidden for one that whoever asks may not read, or Unprocessable when there is nothing to choose."""
-    rows = {code: row for code, *row in _ask(_SYMBOLS.format(", ".join(["%s"] * len(symbols))), symbols)}
+    marks = ", ".join(["%s"] * len(symbols))
+    rows = {code: row for code, *row in _ask(_SYMBOLS.format(marks), symbols)} if symbols else {}
     named = feeds.resolve(query["feed"]) if query.get("feed") else None
     renames = corporate_actions.renames() if query.get("asof") != OFF and any(row[4] for row in rows.values()) else []
     found = []
@@ -112,13 +113,27 @@ def _with_factors(found: list[Series], adjustment: str) -> list[Series]:
             one,
             factors=tuple(
                 factor
-                for code in _codes(one)
+                for code in dict.fromkeys(_codes(one))
                 for ex_date, factor in known.get(code, ())
-                if ex_date <= today[one.market]
+                if ex_date <= today[one.market] and _concerns(one, code, ex_date)
             ),
         )
         for one in found
     ]
+
+
+def _concerns(one: Series, code: str, ex_date: datetime.date) -> bool:
+    """Whether an action under a code is of this share: not once the code is another one's. What was entered under a
+    code for a time before the share bore it is the share's."""
+    stretches = [held for held in one.held if held.code == code]
+    return (
+        not stretches
+        or all(held.start is not None and ex_date < held.start for held in stretches)
+        or any(
+            (held.start is None or held.start <= ex_date) and (held.end is None or ex_date <= held.end)
+            for held in stretches
+        )
+    )
 
 
 def _codes(one: Series) -> list[str]:

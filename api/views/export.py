@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -87,14 +88,14 @@ def _bars(one: Series, bars: Bars) -> Batch:
     return [(one.symbol, one.feed, *row) for row in zip(*columns, strict=True)]
 
 
-def _book(book: OrderBook) -> list[Any]:
+def _book(one: Series, book: OrderBook) -> list[Any]:
     levels = [
         part
         for side in (book.bids, book.asks)
         for level in (*side, *[(None, None)] * (wire.BOOK_LEVELS - len(side)))
         for part in level
     ]
-    return [book.symbol, book.feed, *_times_of(book.time_us), *levels, book.tick_id]
+    return [one.symbol, book.feed, *_times_of(book.time_us), *levels, book.tick_id]
 
 
 def _times_of(time_us: int) -> list[str]:
@@ -129,7 +130,7 @@ def _of_books(found: list[Series], _query: dict[str, Any]) -> Iterator[Batch]:
         after: TickKey | None = None
         while True:
             page = paging.read_books(one, after=after, limit=PAGE_ROWS // 10, ascending=True)
-            yield [_book(book) for book in page.found]
+            yield [_book(one, book) for book in page.found]
             after = page.next
             if after is None:
                 break
@@ -188,9 +189,7 @@ class ExportView(APIView):
         except exports.Busy as error:
             raise exceptions.Throttled(BUSY_S, str(error)) from error
         content = exports.WRITERS[content_type](columns, read(chosen.found, query), settings.EXPORT_MAX_ROWS)
-        response = _File(
-            _steps(content) if isinstance(request._request, ASGIRequest) else content, content_type=content_type
-        )
+        response = _File(content, is_async=isinstance(request._request, ASGIRequest), content_type=content_type)
         name = f"{resource}.{exports.NAMES[content_type]}"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         for header, value in chosen.headers.items():
@@ -199,13 +198,24 @@ class ExportView(APIView):
 
 
 class _File(StreamingHttpResponse):
-    """An export, which gives its place to the next one however it ends."""
+    """An export, which gives its place to the next one once, however it ends: Django closes no response that broke off,
+    and one whose caller went away before it began is never sent."""
+
+    def __init__(self, content: Iterator[bytes], *, is_async: bool, content_type: str) -> None:
+        self._free = weakref.finalize(self, exports.slots.free)
+        sent = _until_end(content, self._free)
+        super().__init__(_steps(sent) if is_async else sent, content_type=content_type)
 
     def close(self) -> None:
-        was_open = not self.closed
         super().close()
-        if was_open:
-            exports.slots.free()
+        self._free()
+
+
+def _until_end(content: Iterator[bytes], free: Callable[[], object]) -> Iterator[bytes]:
+    try:
+        yield from content
+    finally:
+        free()
 
 
 async def _steps(content: Iterator[bytes]) -> AsyncIterator[bytes]:

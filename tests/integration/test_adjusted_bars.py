@@ -137,6 +137,57 @@ def test_a_share_is_read_under_its_new_code_with_what_lies_under_the_old(serving
     assert [(symbol, int(trade["p"])) for symbol, trade in trades] == [("005930", price) for price in (100, 101, 102)]
 
 
+@pytest.mark.once
+def test_a_share_that_took_its_code_back_is_whole_and_adjusted_once(serving):
+    wednesday = TUESDAY + datetime.timedelta(days=1)
+    SymbolRename.objects.create(old="000660", new="005930", since=TUESDAY)
+    SymbolRename.objects.create(old="005930", new="000660", since=wednesday)
+    for day, symbol in ((0, "000660"), (1, "005930"), (2, "000660")):
+        serving.commit([{"symbol": symbol, "time": at("09:00:00", day), "price": str(100 + 2 * day)}])
+    AdjustmentFactor.objects.create(symbol="000660", ex_date=wednesday, kind="split", old_rate=1, new_rate=2)
+
+    for width in ("1Min", "1Day"):
+        assert figures(bars(serving, width, "000660"), "c") == [(100,), (102,), (104,)]
+        assert figures(bars(serving, width, "000660", adjustment="split"), "c") == [(50,), (51,), (104,)]
+
+
+@pytest.mark.once
+def test_an_action_of_whoever_has_the_old_code_now_concerns_only_him(serving):
+    SymbolRename.objects.create(old="000660", new="005930", since=TUESDAY)
+    for symbol, day in (("000660", 0), ("005930", 1), ("000660", 1)):
+        serving.commit([{"symbol": symbol, "time": at("09:00:00", day), "price": "100"}])
+    after = TUESDAY + datetime.timedelta(days=1)
+    AdjustmentFactor.objects.create(symbol="000660", ex_date=after, kind="split", old_rate=1, new_rate=2)
+    assert figures(bars(serving, symbol="005930", adjustment="split"), "c") == [(100,), (100,)]
+    assert figures(bars(serving, symbol="000660", adjustment="split"), "c")[-1] == (50,)
+
+    AdjustmentFactor.objects.create(symbol="000660", ex_date=TUESDAY, kind="split", old_rate=1, new_rate=4)
+    AdjustmentFactor.objects.create(symbol="005930", ex_date=MONDAY, kind="split", old_rate=1, new_rate=5)
+    assert figures(bars(serving, symbol="005930", adjustment="split"), "c") == [(25,), (100,)]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_a_symbol_without_a_candle_of_the_session_hides_none_of_the_next(serving, monkeypatch, limit):
+    monkeypatch.setattr("api.paging.MOST_MINUTES", 3)
+    serving.commit([{"symbol": "000660", "time": at(f"10:0{n}:00"), "price": "1"} for n in range(6)])
+    serving.commit([{"symbol": "005930", "time": at(f"08:0{n}:00"), "price": "1"} for n in range(3)])
+
+    asked = {"symbols": "000660,005930", "session": "pre", "limit": limit}
+    assert [symbol for symbol, _ in serving.pages("/v2/stocks/bars", "bars", **asked)] == ["005930"] * 3
+    asked |= {"symbols": "005930,035420,000660", "sort": "desc"}
+    assert [symbol for symbol, _ in serving.pages("/v2/stocks/bars", "bars", **asked)] == ["005930"] * 3
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("sort", ["asc", "desc"])
+def test_candles_of_years_need_no_end(serving, sort):
+    serving.commit(session())
+
+    (year,) = serving.read("/v2/stocks/bars", symbols="005930", timeframe="12Month", sort=sort)["bars"]["005930"]
+    assert year["n"] == len(session())
+
+
 def test_the_newest_candle_of_each_symbol(serving):
     serving.commit(session())
 

@@ -1,14 +1,18 @@
 """Exports: every row once, exact, in each form; a cut file is told from a whole one."""
 
 import csv
+import gc
 import io
 import json
 from decimal import Decimal
 
 import pytest
+from django.http.response import HttpResponseBase
+from rest_framework.test import APIRequestFactory, force_authenticate
 
 from api import exports
 from api.exports import ARROW, CSV, PARQUET, Column
+from api.views.export import ExportView
 from marketdata.models import Market, Symbol
 from tests.integration.serving import CODES, minute, serving
 
@@ -84,6 +88,35 @@ def test_a_cut_export_has_no_end(market, settings):
     assert text[-1] == "# cut: more than 8 rows"
     with pytest.raises(exports.Cut):
         export(market, "trades", PARQUET, symbols=",".join(CODES))
+
+
+@pytest.mark.once
+def test_an_export_that_breaks_off_or_is_never_sent_leaves_its_place(market, settings):
+    """Django closes neither: asked here without its test client, which does."""
+    settings.EXPORT_AT_ONCE, settings.EXPORT_MAX_ROWS = 1, 8
+
+    def asked(accept: str) -> HttpResponseBase:
+        request = APIRequestFactory().get("/v2/export/trades", {"symbols": ",".join(CODES)}, headers={"Accept": accept})
+        force_authenticate(request, user=market.reader)
+        response = ExportView.as_view()(request, resource="trades")
+        assert response.status_code == 200
+        return response
+
+    broken = asked(PARQUET)
+    with pytest.raises(exports.Cut):
+        list(broken)
+    unsent = asked(CSV)
+    del unsent
+    gc.collect()
+    sent = asked(CSV)
+    list(sent)
+    for _ in range(2):
+        sent.close()
+        broken.close()
+    exports.slots.take(1)
+    with pytest.raises(exports.Busy):
+        exports.slots.take(1)
+    exports.slots.free()
 
 
 @pytest.mark.once

@@ -7,14 +7,14 @@ from decimal import Decimal
 import pytest
 
 from analytics import screener
-from marketdata.models import Symbol
+from marketdata.models import Symbol, SymbolRename
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.order_books import OrderBook
 from marketdata.types.ticks import TICK_BITS
 from tests import order_books
 from tests.integration.serving import CODES, minute, serving
-from tests.market import MINUTE_US, NINE_US, price, size
+from tests.market import DAY_US, MINUTE_US, NINE_US, price, size
 
 __all__ = ["serving"]
 
@@ -86,6 +86,25 @@ def test_a_feed_without_quotes_has_the_best_level_of_its_newest_order_book(servi
         "t": "2026-03-16T00:00:00.000002Z", "bx": "krx", "bp": 0, "bs": 0, "ax": "krx", "ap": 70300, "as": 1,
         "c": ["book"], "z": "",
     }  # fmt: skip
+
+
+@pytest.mark.once
+def test_order_books_are_read_under_the_new_code_with_those_under_the_old(serving):
+    SymbolRename.objects.create(old="000660", new="005930", since=DAY)
+    before_us = NINE_US - DAY_US
+    storage().ensure_partitions([DAY - datetime.timedelta(days=1)], ("order_books",))
+    for at in range(2):
+        keep(book(at, symbol="000660", time_us=before_us + at, trade_date=(DAY - EPOCH_DATE).days - 1))
+    keep(book(2), book(3), book(4, symbol="000660"))
+
+    for sort, order in (("asc", [0, 1, 2, 3]), ("desc", [3, 2, 1, 0])):
+        page = serving.read("/v2/orderbooks/005930", limit=3, sort=sort)
+        rest = serving.read("/v2/orderbooks/005930", limit=3, sort=sort, page_token=page["next_page_token"])
+        found = page["orderbooks"] + rest["orderbooks"]
+        assert ([one["i"] - (9 << TICK_BITS) for one in found], rest["next_page_token"]) == (order, None)
+    assert len(serving.read("/v2/orderbooks/005930", asof="-")["orderbooks"]) == 2
+    exported = b"".join(serving.get("/v2/export/orderbooks", symbols="005930")).decode().splitlines()
+    assert [line.split(",")[0] for line in exported] == ["symbol", *["005930"] * 4, "# 4 rows"]
 
 
 def test_order_books_come_in_pages_with_levels_and_totals(serving):

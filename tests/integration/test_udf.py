@@ -241,6 +241,12 @@ def test_what_cannot_be_answered_is_an_error_in_the_library_s_shape(traded, subt
             assert told["errmsg"] == told["message"]
 
 
+def test_where_no_symbol_is_registered_there_is_nothing_to_tell(serving):
+    told = Chart(serving).get("quotes", symbols="NOBODY,KRX:NOTHING")
+    assert [(one["s"], one["n"]) for one in told["d"]] == [("error", "NOBODY"), ("error", "KRX:NOTHING")]
+    assert Chart(serving).get("symbol_info", group="CME")["symbol"] == []
+
+
 @pytest.mark.once
 def test_the_clock_is_plain_text_and_strangers_get_nothing(traded):
     response = traded.get("/udf/time")

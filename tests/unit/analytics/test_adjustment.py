@@ -50,6 +50,15 @@ def test_large_numbers_are_exact_and_bounded():
     assert adjusted(minutes((5, 1, MOST - 1)), [Factor(6, Fraction(1), Fraction(10**9))]).volume.tolist() == [MOST]
 
 
+def test_where_there_is_nothing_any_ratio_leaves_nothing():
+    ratio = Fraction(3**60, 2**90)
+    days = daily_bars.from_rows("005930", "krx", [(5, *[700] * 5, 0, 0, 0, 2, ABSENT, ABSENT, ABSENT, ABSENT)])
+
+    (found,) = daily_bars.rows(adjusted(days, [Factor(7, ratio, 1 / ratio)]))
+
+    assert found[6:] == (0, 0, 0, 2, *[ABSENT] * 4)
+
+
 def test_of_daily_candles_the_session_is_adjusted_too_and_what_is_absent_stays_so():
     row = (5, *[700] * 5, 10, 0, 7000, 2, ABSENT, ABSENT, ABSENT, ABSENT)
     days = daily_bars.from_rows("005930", "krx", [row, (6, *[700] * 5, 10, 0, 7000, 2, 700, 700, 700, 4)])

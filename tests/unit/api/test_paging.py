@@ -30,6 +30,7 @@ def test_any_other_text_is_refused_and_never_a_crash(text):
         "000660|trades|1|1",  # of another symbol
         "005930|trades|1|-1",
         "005930|trades|99999999999999999999|1",
+        "005930|trades|253402300799999999|1",  # the end of the year 9999, behind which there is no candle's end
         "005930|trades|1|9223372036854775808",
         "005930|trades|x|1",
         "005930|trades|1",
