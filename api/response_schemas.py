@@ -247,6 +247,23 @@ class Movers(serializers.Serializer[Any]):
     last_updated = serializers.DateTimeField()
 
 
+class CorporateAction(serializers.Serializer[Any]):
+    """And what the dialect tells of its type, `symbol` or `source_symbol` and `rate`; and `source` of the notice."""
+
+    id = serializers.UUIDField()
+    ex_date = serializers.DateField()
+    process_date = serializers.DateField(help_text="the ex-date")
+    old_rate = serializers.DecimalField(15, 6, coerce_to_string=False)
+    new_rate = serializers.DecimalField(15, 6, coerce_to_string=False)
+
+
+class CorporateActions(serializers.Serializer[Any]):
+    corporate_actions = serializers.DictField(
+        child=CorporateAction(many=True), help_text="by type: forward_splits, cash_dividends and so on"
+    )
+    next_page_token = serializers.CharField(allow_null=True)
+
+
 class Symbols(serializers.Serializer[Any]):
     symbols = Symbol(many=True)
     next_page_token = serializers.CharField(allow_null=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import uuid
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -295,6 +296,54 @@ class MostActivesQuery(Query):
 
 class MoversQuery(Query):
     top = WholeNumberField(required=False, default=10, min_value=1, max_value=50)
+
+
+ACTION_TYPES = (
+    "reverse_split", "forward_split", "unit_split", "cash_dividend", "stock_dividend", "spin_off", "cash_merger",
+    "stock_merger", "stock_and_cash_merger", "redemption", "name_change", "worthless_removal", "rights_distribution",
+)  # fmt: skip
+"""Of corporate actions, as the dialect names them."""
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class ActionTypesField(serializers.CharField):
+    def to_internal_value(self, data: Any) -> Any:
+        names = list(dict.fromkeys(super().to_internal_value(data).split(",")))
+        wrong = [name for name in names if name not in ACTION_TYPES]
+        if wrong:
+            raise serializers.ValidationError(f"{wrong[0]!r} is none of {', '.join(ACTION_TYPES)}")
+        return names
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class IdsField(serializers.CharField):
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            ids = [uuid.UUID(text) for text in super().to_internal_value(data).split(",")]
+        except ValueError:
+            raise serializers.ValidationError("must be UUIDs separated by commas") from None
+        if len(ids) > MOST_SYMBOLS:
+            raise serializers.ValidationError(f"at most {MOST_SYMBOLS} ids in one request")
+        return ids
+
+
+class CorporateActionsQuery(Query):
+    symbols = SymbolsField(required=False, help_text="codes separated by commas; default all")
+    types = ActionTypesField(required=False, help_text=f"separated by commas: {', '.join(ACTION_TYPES)}; default all")
+    ids = IdsField(required=False, help_text="only these, separated by commas")
+    cusips = serializers.CharField(required=False, max_length=4096, help_text="none is known here: nothing has one")
+    region = serializers.CharField(required=False, max_length=16, help_text="accepted for the dialect's sake")
+    start = DayField(required=False, help_text="first ex-date, included; default no bound")
+    end = DayField(required=False, help_text="last ex-date, included; default no bound")
+    limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
+    page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
+    sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc", help_text="by ex-date")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        start, end = attrs.get("start"), attrs.get("end")
+        if start is not None and end is not None and start > end:
+            raise errors.Unprocessable({"start": "is after end"})
+        return attrs
 
 
 class InMemoryQuery(Query):

@@ -16,6 +16,7 @@ from api.views.account import AccountView
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, LatestBarsView, SymbolBarsView, SymbolLatestBarView
 from api.views.calendar import CalendarView, ClockView
+from api.views.corporate_actions import CorporateActionsView
 from api.views.export import ExportView
 from api.views.health import healthz, readyz
 from api.views.inmemory import LatestView, RecentView
@@ -91,6 +92,10 @@ v1beta1 = [
     path("screener/stocks/most-actives", MostActivesView.as_view(), name="most-actives"),
     path("screener/<str:market>/movers", MoversView.as_view(), name="movers"),
 ]
+corporate_actions = [  # the dialect's clients of today ask the first, older ones the other
+    path("v1/corporate-actions", CorporateActionsView.as_view(), name="corporate-actions"),
+    path("v1beta1/corporate-actions", CorporateActionsView.as_view(schema=None), name="corporate-actions-beta"),
+]
 not_offered = [
     path(f"v1beta{version}/{what}{rest}", NotOfferedView.as_view(), {"what": what}, name="not-offered")
     for version in (1, 2, 3)
@@ -119,6 +124,7 @@ urlpatterns = [
     path("widgets.json", WidgetsView.as_view(), name="widgets"),
     path("v2/", include(v2)),
     path("v1beta1/", include(v1beta1)),
+    *corporate_actions,
     *not_offered,
     path("udf/", include(charting)),
     path("udf/<str:feed>/", include(charting_of_feed)),

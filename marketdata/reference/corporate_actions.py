@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from marketdata.models import AdjustmentFactor, Symbol, SymbolRename
@@ -38,7 +39,18 @@ def actions(
     end: datetime.date | None = None,
 ) -> list[AdjustmentFactor]:
     """Corporate actions by ex-date (both ends included), then symbol: of these symbols and kinds, or of all."""
-    rows = AdjustmentFactor.objects.order_by("ex_date", "symbol", "kind")
+    return list(chosen(symbols, kinds=kinds, start=start, end=end).order_by("ex_date", "symbol", "kind"))
+
+
+def chosen(
+    symbols: Iterable[str] | None = None,
+    *,
+    kinds: Iterable[str] | None = None,
+    start: datetime.date | None = None,
+    end: datetime.date | None = None,
+) -> QuerySet[AdjustmentFactor]:
+    """The same corporate actions, in no order and not read yet."""
+    rows = AdjustmentFactor.objects.all()
     if symbols is not None:
         rows = rows.filter(symbol__in=list(symbols))
     if kinds is not None:
@@ -47,7 +59,7 @@ def actions(
         rows = rows.filter(ex_date__gte=start)
     if end is not None:
         rows = rows.filter(ex_date__lte=end)
-    return list(rows)
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
