@@ -266,7 +266,7 @@ class _Minutes:
         parts: list[Bars] = []
         used, kept, exhausted = 0, 0, start >= end
         while not exhausted and kept < wanted and (used < most or self._is_one(parts, one)):
-            size = min(CHUNK, most, wanted - kept if self._session is None else CHUNK)
+            size = min(CHUNK, most, wanted - kept) if self._session is None else CHUNK
             chunk, exhausted = self._chunk(one, start, end, size)
             used += len(chunk)
             if len(chunk):  # a minute comes with the candles of all its trading dates

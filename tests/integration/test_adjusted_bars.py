@@ -12,6 +12,7 @@ from marketdata.maintenance import rollover
 from marketdata.models import AdjustmentFactor, SymbolRename
 from tests.integration.serving import SEOUL_DAY, and_leave, serving
 from tests.integration.test_days import MONDAY, at, session
+from tests.market import MINUTE_US
 
 __all__ = ["serving"]
 
@@ -177,6 +178,18 @@ def test_a_symbol_without_a_candle_of_the_session_hides_none_of_the_next(serving
     assert [symbol for symbol, _ in serving.pages("/v2/stocks/bars", "bars", **asked)] == ["005930"] * 3
     asked |= {"symbols": "005930,035420,000660", "sort": "desc"}
     assert [symbol for symbol, _ in serving.pages("/v2/stocks/bars", "bars", **asked)] == ["005930"] * 3
+
+
+@pytest.mark.once
+def test_minutes_of_other_parts_of_the_day_are_read_many_at_a_time(serving, monkeypatch, django_assert_max_num_queries):
+    monkeypatch.setattr("api.paging.MOST_MINUTES", 1)
+    for symbol in ("000660", "005930"):
+        rows = [{"symbol": symbol, "time": at("10:00:00") + n * MINUTE_US, "price": "1"} for n in range(60)]
+        serving.commit(rows)
+
+    with django_assert_max_num_queries(30):
+        answer = serving.read("/v2/stocks/bars", symbols="000660,005930", session="pre", limit=1)
+    assert (answer["bars"], answer["next_page_token"]) == ({}, None)
 
 
 @pytest.mark.once
