@@ -396,7 +396,11 @@ class Session:
         return Message(text, at_us, key, iv)
 
     async def _take(self, message: str | bytes, at_us: int) -> None:
-        self._note_data(message, at_us, taken=await self._hand_on(self._message(message, at_us)))
+        taken = False
+        try:
+            taken = await self._hand_on(self._message(message, at_us))
+        finally:  # the connection may end meanwhile
+            self._note_data(message, at_us, taken=taken)
 
     def _note_data(self, message: str | bytes, at_us: int, *, taken: bool) -> None:
         if not taken or self._losses or self.registrations.has_waiting:
@@ -418,7 +422,11 @@ class Session:
                 self.numbers.overrun += 1
                 self._intake.lose(message)
                 return False
-            await asyncio.sleep(0.005)
+            try:
+                await asyncio.sleep(0.005)
+            except asyncio.CancelledError:
+                self._intake.lose(message)
+                raise
         self._overrunning = False
         return True
 

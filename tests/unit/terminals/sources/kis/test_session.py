@@ -190,3 +190,18 @@ async def test_records_without_a_date_wait_for_the_time_of_the_service_and_keep_
     assert {datetime.datetime.fromtimestamp(row["time_us"] / 1e6, KST).date().isoformat() for row in books} == {
         "2026-11-20"
     }
+
+
+async def test_a_record_that_waits_for_room_when_its_connection_ends_is_lost_and_told(intake, tmp_path):
+    session = session_of(intake, tmp_path)
+    session.want([BOOK])
+    assert intake.offer(PolledRows("krx", []))
+
+    waiting = asyncio.create_task(session._take(BOOK_FRAME, NINE_US))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert waiting.cancelled()
+    assert session._losses.going_on() == [(BOOK, NINE_US, "no_room")]
+    assert sum(intake.counts.overruns.values()) == 1
