@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 
 from marketdata.storage import Storage, StorageBusyError, StorageError, storage
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.storage.base import EPOCH_DATE, HISTORY
 from marketdata.storage.mariadb import partitions
 from tests import market
 from tests.contract.storage import StorageContract, elsewhere, load, merge, read
@@ -337,6 +337,30 @@ class TestMariaDB(StorageContract):
         assert unparted.dates("market_data_tick") == [day("2026-03-16")]
 
     # --- LOAD DATA --------------------------------------------------------------------------------------------------
+
+    def test_a_day_whose_rows_are_gone_counts_as_dropped_though_its_empty_partition_stays_in_use(
+        self, unparted, monkeypatch
+    ):
+        store, dates = unparted, [day("2026-03-16"), day("2026-03-17")]
+        store.ensure_partitions(dates, [HISTORY])
+        store.load(HISTORY, ticks_of(*dates))
+        alter = store._alter
+
+        def used(statement: str) -> None:
+            if "REORGANIZE" not in statement:
+                alter(statement)
+                return
+            with store.transaction():
+                store.count(HISTORY)
+                elsewhere(lambda: type(store)._alter(storage(), statement, patience_s=0.2))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "_alter", used)
+            assert store.drop_days(HISTORY, dates[:1]) == 1
+        assert store.dates(HISTORY) == dates[1:]
+
+        assert store.drop_days(HISTORY, dates[:1]) == 1
+        assert dates[0] not in [part.start for part in store.partitions(HISTORY)]
 
     def test_a_row_that_does_not_fit_is_refused_aloud_and_nothing_is_stored(self, store):
         wide = market.ticks([{"symbol": "x" * 25}])

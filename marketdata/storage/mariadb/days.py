@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from marketdata.storage.base import (
     TEMP,
     Part,
     Progress,
+    StorageBusyError,
     StorageError,
     TickKey,
 )
@@ -44,6 +46,8 @@ from marketdata.storage.rows import UNITS, moment
 from marketdata.storage.sql import PATIENCE_S, ServerSQL
 from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure
 from marketdata.types.minute_bars import Bars
+
+log = logging.getLogger(__name__)
 
 DAY_PERIOD = PERIODS[TEMP]
 PIECE = 10_000
@@ -199,10 +203,13 @@ class MariaDBHistory(ServerSQL):
             before = there[at - 1][1]
             if not self._query(f"SELECT 1 FROM {table} PARTITION ({before}) LIMIT 1"):
                 joined.insert(0, before)
-        self._alter(
-            f"ALTER TABLE {table} REORGANIZE PARTITION {', '.join(joined)} INTO"
-            f" (PARTITION g{period[1]:%Y%m%d} VALUES LESS THAN ('{period[1]}'))"
-        )
+        try:
+            self._alter(
+                f"ALTER TABLE {table} REORGANIZE PARTITION {', '.join(joined)} INTO"
+                f" (PARTITION g{period[1]:%Y%m%d} VALUES LESS THAN ('{period[1]}'))"
+            )
+        except StorageBusyError as error:  # the rows are gone all the same; the next drop joins the ranges
+            log.warning("an empty partition stays table=%s partition=%s error=%s", table, name, error)
         return True
 
     def _empty(self, table: str, name: str, period: tuple[datetime.date, datetime.date], *, has_others: bool) -> None:
