@@ -147,10 +147,7 @@ def _away(who: str) -> str:
 
 def _note_outage(request: HttpRequest, error: BaseException | None) -> None:
     text = " ".join(str(error).split())[:200]
-    log.warning(
-        "not served while something is away request_id=%s path=%s error=%s %s",
-        getattr(request, "request_id", ""), request.path, type(error).__name__, text,
-    )  # fmt: skip
+    log.warning("not served while something is away path=%s error=%s %s", request.path, type(error).__name__, text)
 
 
 def body(code: int, message: str, request_id: str, fields: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -235,7 +232,7 @@ def internal(request: HttpRequest) -> HttpResponse:
     away = unavailable(request, sys.exc_info()[1])
     if away is not None:
         return away
-    log.error("request failed request_id=%s path=%s", getattr(request, "request_id", ""), request.path)
+    log.error("request failed path=%s", request.path)
     return _page(request, 500, INTERNAL, "something went wrong here; the log knows it by this request_id")
 
 

@@ -16,6 +16,7 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
 from api import access, authentication, errors, rates, sessions, urls
+from marketdata import request_ids
 from marketdata.limits.unauthenticated import caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -43,7 +44,8 @@ class Envelope:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]  # read by api.errors
-        response = self._get_response(request)
+        with request_ids.answering(request_id):
+            response = self._get_response(request)
         response["X-Request-ID"] = request_id
         for name, policy in _POLICIES.items():
             response.setdefault(name, policy)
