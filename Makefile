@@ -137,3 +137,4 @@ $(VENV)/bench: $(VENV)/dev requirements/bench.lock
 # Asked every time: it takes a moment, and the cache may have been emptied since.
 servers: $(VENV)/dev
 	@$(PY) -m tests.servers ready
+	@$(PY) -m tests.clients

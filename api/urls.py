@@ -102,6 +102,10 @@ not_offered = [
     for what in WHAT
     for rest in ("", "/<path:rest>")
 ]
+not_offered += [
+    path(f"v2/stocks/{of}auctions", NotOfferedView.as_view(), {"what": "auctions"}, name="not-offered")
+    for of in ("", "<path:rest>/")
+]
 
 _CHARTING = {
     "config": udf.ConfigView, "time": udf.TimeView, "symbols": udf.SymbolInfoView, "symbol_info": udf.GroupView,

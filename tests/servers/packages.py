@@ -136,7 +136,7 @@ def fetch(wanted: Wanted = TESTS) -> Tree:
     """Make sure that the tree is there and that its programs start; safe to call from several processes at once."""
     tree = Tree(_tree_folder(wanted))
     tree.root.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(tree.root.parent / f"{tree.root.name}.lock"):
+    with locked(tree.root.parent / f"{tree.root.name}.lock"):
         if tree.root.is_dir():
             if _starts(tree, wanted):
                 return tree
@@ -245,7 +245,7 @@ def _run(command: list[str], purpose: str, environment: dict[str, str] | None = 
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
