@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 
 from api import counters
@@ -33,9 +35,14 @@ def of_known(request: HttpRequest | Request, who: str, name: str, limit: int | N
     """One request more of somebody known, such as "key:7"; `name` is for people, `limit` is one of its own."""
     rate = _take(request, who, limit or settings.API_RATE_LIMIT)
     if rate.exceeded:
-        told = f"more than {rate.limit:,} requests a minute by {name}: the rest is answered with 429."
-        setting = "its own limit" if limit else "API_RATE_LIMIT"
-        reached.tell(f"requests {name}", f"{told} If that is on purpose, raise {setting}")
+        told = format_lazy(
+            _(
+                "more than {limit:,} requests a minute by {name}: the rest is answered with 429. If that is on purpose,"
+                " raise {setting}"
+            ),
+            limit=rate.limit, name=name, setting=_("its own limit") if limit else "API_RATE_LIMIT",
+        )  # fmt: skip
+        reached.tell(f"requests {name}", told)
     return rate
 
 

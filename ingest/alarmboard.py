@@ -9,8 +9,10 @@ import datetime
 import logging
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError
+from django.utils.functional import Promise
 
 from marketdata import alarms, connections
 
@@ -21,7 +23,7 @@ REPEAT_S = 10.0  # how often an alarm that stands is told again
 
 @dataclass(slots=True)
 class _Entry:
-    message: str
+    message: str | Promise
     since: str = ""
     written: bool = False  # the database knows
     ended: bool = False  # nothing more will be said of it
@@ -36,7 +38,7 @@ class AlarmBoard:
     _entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def set(self, code: str, message: str, *, subject: str = "") -> None:
+    def set(self, code: str, message: str | Promise, *, subject: str = "") -> None:
         """There is this trouble; without a message: there is none."""
         with self._lock:
             entry = self._entries.get((code, subject))
@@ -52,11 +54,17 @@ class AlarmBoard:
             if (code, subject) in self._entries:
                 self._entries[code, subject] = _Entry("", ended=True)
 
-    def active(self) -> list[dict[str, str]]:
+    def active(self) -> list[dict[str, Any]]:
         """What is wrong now, whether the database knows it or not."""
         with self._lock:
             return [
-                {"code": code, "subject": subject, "since": entry.since, "message": entry.message}
+                {
+                    "code": code,
+                    "subject": subject,
+                    "since": entry.since,
+                    "message": alarms.english(entry.message),
+                    "texts": alarms.translations(entry.message),
+                }
                 for (code, subject), entry in self._entries.items()
                 if entry.message
             ]

@@ -8,6 +8,9 @@ import datetime
 import time
 from dataclasses import dataclass
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
 from marketdata import connections
 from marketdata.ledger import batch_ledger, comparisons
 from marketdata.ledger.comparisons import Difference
@@ -97,7 +100,8 @@ def authenticate(hello: wire.Hello, auth_message: bytes, *, given: int = 0, abov
     if stream:
         top = batch_ledger.highest(stream)
         if top > hello.last and hello.compares:
-            comparisons.tell_differs(client, hello.epoch, f"the spool ends at batch {hello.last}, the ledger has {top}")
+            why = format_lazy(_("the spool ends at batch {last}, the ledger has {top}"), last=hello.last, top=top)
+            comparisons.tell_differs(client, hello.epoch, why)
         elif top > hello.last:
             message = "the server has batches of this epoch that the spool does not have; begin a new spool"
             return Refused("spool_behind", message, "spool_behind")

@@ -7,6 +7,9 @@ import asyncio
 import logging
 import time
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
 from ingest import dispatch, ledger_outcomes, notifications
 from ingest.alarmboard import AlarmBoard
 from ingest.connection import Connection
@@ -29,7 +32,7 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 HASTE_S = 1.0
 STALLED_CREDIT = 1
-BROKER_FAILING = "the broker takes no message: {}. Batches wait here and in the terminals"
+BROKER_FAILING = _("the broker takes no message: {error}. Batches wait here and in the terminals")
 RESUME_AT = 0.8
 
 
@@ -161,7 +164,7 @@ class Delivery:
 
     def _published(self, entries: list[InFlightBatch], taken: bool) -> None:
         self._dispatcher.idle = True
-        self._alarms.set("broker_failing", "" if taken else BROKER_FAILING.format(self._dispatcher.error))
+        self._alarms.set("broker_failing", "" if taken else format_lazy(BROKER_FAILING, error=self._dispatcher.error))
         if taken:
             self.in_flight.published(entries, time.monotonic())
         else:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from ingest.batch_decoding import TickGroup
 from marketdata import alarms
@@ -82,15 +84,27 @@ def _another(checksum: int) -> int:
 
 def _tell(batch: int, same: bool, ticks: int, prices: int) -> None:
     became = (
-        f"It came again with the same content and is in the ledger again, with {ticks:,} ticks that were gone as well"
-        f" and {prices:,} rows of stock_prices"
+        format_lazy(
+            _(
+                "It came again with the same content and is in the ledger again, with {ticks:,} ticks that were gone as"
+                " well and {prices:,} rows of stock_prices"
+            ),
+            ticks=ticks, prices=prices,
+        )
         if same
-        else "It came again with another content, which is kept as a dead letter"
-    )
+        else _("It came again with another content, which is kept as a dead letter")
+    )  # fmt: skip
     alarms.raise_alarm(
         "claim_restored",
-        f"batch {batch >> SEQ_BITS}/{batch & batch_ledger.SEQ_MASK}: its row of ingest_batch was gone, its rows of"
-        f" ingest_batch_day were not. {became}. Who deleted rows of the ledger?",
+        format_lazy(
+            _(
+                "batch {stream}/{seq}: its row of ingest_batch was gone, its rows of ingest_batch_day were not."
+                " {became}. Who deleted rows of the ledger?"
+            ),
+            stream=batch >> SEQ_BITS,
+            seq=batch & batch_ledger.SEQ_MASK,
+            became=became,
+        ),
         subject=f"stream {batch >> SEQ_BITS}",
     )
 

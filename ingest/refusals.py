@@ -8,6 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from celery import shared_task
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
@@ -72,19 +75,23 @@ def _sums(since_us: int, until_us: int) -> dict[int, _Sum]:
     return sums
 
 
-def _words(total: _Sum, offset_us: int | None) -> str:
+def _words(total: _Sum, offset_us: int | None) -> Promise:
     reasons = Counter(total.codes)
     for text in IngestReject.objects.filter(batch__in=total.batches[-500:]).values_list("reasons", flat=True)[
         :LOOKED_AT
     ]:
         reasons.update(text.split())
     reason = reasons.most_common(1)[0][0] if reasons else "?"
-    clock = "its clock offset is not known" if offset_us is None else f"its clock is {offset_us / 1e6:+.1f} s from ours"
-    return (
-        f"{total.refused:,} of {total.rows:,} rows of the last {WINDOW_US / 1e6:.0f} s refused, mostly {reason};"
-        f" {clock}."
-        f" They are kept: mend the cause, then `manage.py requeue --reason {reason}`"
-    )
+    clock: Promise = _("its clock offset is not known")
+    if offset_us is not None:
+        clock = format_lazy(_("its clock is {offset:+.1f} s from ours"), offset=offset_us / 1e6)
+    return format_lazy(
+        _(
+            "{refused:,} of {rows:,} rows of the last {window:.0f} s refused, mostly {reason}; {clock}."
+            " They are kept: mend the cause, then `manage.py requeue --reason {reason}`"
+        ),
+        refused=total.refused, rows=total.rows, window=WINDOW_US / 1e6, reason=reason, clock=clock,
+    )  # fmt: skip
 
 
 def _watch_letters() -> None:
@@ -97,6 +104,12 @@ def _watch_letters() -> None:
         return
     alarms.raise_alarm(
         GIVEN_UP,
-        f"{letters.count():,} batches could not be processed; the newest: {newest[:300]}. Mend the cause, then"
-        " `manage.py requeue --code dead_letter`",
+        format_lazy(
+            _(
+                "{number:,} batches could not be processed; the newest: {error}. Mend the cause, then"
+                " `manage.py requeue --code dead_letter`"
+            ),
+            number=letters.count(),
+            error=newest[:300],
+        ),
     )

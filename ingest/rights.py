@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from ingest.batch_decoding import Batch
 from ingest.validation import Faults
@@ -30,7 +32,6 @@ from terminals import wire
 
 NEAR_DAYS = 10  # dates this near to today are ordinary business and use up no quota
 REMEMBERED = 10_000
-ALLOW = "If that is right, allow it in the admin (clients)"
 Find = Callable[[list[str]], Mapping[str, Rules]]
 
 
@@ -94,7 +95,10 @@ class Rights:
     def _feed(self, name: str, client: Client | None) -> wire.BatchError | None:
         if client is not None and not client.may_write(name):
             told = f"this client may not write the feed {name}, but: {client.feeds or 'none'}"
-            message = f"{client.name} sends to {name} and may write: {client.feeds or 'none'}. {ALLOW}"
+            message = format_lazy(
+                _("{client} sends to {feed} and may write: {feeds}. If that is right, allow it in the admin (clients)"),
+                client=client.name, feed=name, feeds=client.feeds or _("none"),
+            )  # fmt: skip
             alarms.raise_often("feed_refused", message, subject=f"{client.name} {name}")
             return wire.BatchError("feed_refused", f"{told}. An administrator may allow it")
         if name not in self._feeds:
@@ -229,7 +233,13 @@ class Rights:
             faults |= np.where(wrong, np.uint64(Fault.MARKET_REFUSED), np.uint64(0))
             refused += ["markets"] if wrong.any() else []
         for name in refused:
-            message = f"{client.name} sends other {name} than it may: {getattr(client, name) or 'none'}. {ALLOW}"
+            message = format_lazy(
+                _(
+                    "{client} sends other {what} than it may: {known}."
+                    " If that is right, allow it in the admin (clients)"
+                ),
+                client=client.name, what=name, known=getattr(client, name) or _("none"),
+            )  # fmt: skip
             alarms.raise_often("scope_refused", message, subject=f"{client.name} {name}")
 
     def _judge_owner(self, client: Client, ticks: Ticks, rows: Mask, faults: Faults) -> None:
@@ -253,9 +263,16 @@ class Rights:
         if others:
             alarms.raise_often(
                 "feed_refused",
-                f"{client.name} sends {len(others):,} symbols of {feed} that belong to other clients"
-                f" ({', '.join(others[:5])}, …). If it is to take over: `manage.py feeds transfer`; if both are to"
-                " send: *shared* in the admin",
+                format_lazy(
+                    _(
+                        "{client} sends {number:,} symbols of {feed} that belong to other clients ({first}, …). If it"
+                        " is to take over: `manage.py feeds transfer`; if both are to send: *shared* in the admin"
+                    ),
+                    client=client.name,
+                    number=len(others),
+                    feed=feed,
+                    first=", ".join(others[:5]),
+                ),
                 subject=f"{client.name} {feed}",
             )
 

@@ -16,6 +16,9 @@ import ssl
 import time
 from typing import Any
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
 from ingest import authenticator
 from ingest.alarmboard import AlarmBoard
 from ingest.connection import Connection
@@ -39,13 +42,20 @@ ALARM_S = 1.0
 CLOCKS_S = 5.0
 CLOCK_STEP_US = 50_000  # a change worth writing down
 SEVERAL = 3
-CLOCK_OFFSET = "its clock is {:.1f} s {} this server's: set it by NTP. Events too far from their capture are refused"
-SERVER_CLOCK = "the clocks of all {} terminals are far from this server's, so it is probably this one: set it by NTP"
-TERMINALS_FULL = (
-    "{:,} clients are connected, as many as may be, and others are turned away. Raise INGEST_MAX_CLIENTS, or start"
-    " another ingest server"
+CLOCK_AHEAD = _(
+    "its clock is {offset:.1f} s ahead of this server's: set it by NTP. Events too far from their capture are refused"
 )
-STORAGE_FAILING = "{}. {} batches wait, nothing is lost; they are stored when it works again"
+CLOCK_BEHIND = _(
+    "its clock is {offset:.1f} s behind this server's: set it by NTP. Events too far from their capture are refused"
+)
+SERVER_CLOCK = _(
+    "the clocks of all {number} terminals are far from this server's, so it is probably this one: set it by NTP"
+)
+TERMINALS_FULL = _(
+    "{number:,} clients are connected, as many as may be, and others are turned away. Raise INGEST_MAX_CLIENTS, or"
+    " start another ingest server"
+)
+STORAGE_FAILING = _("{error}. {number} batches wait, nothing is lost; they are stored when it works again")
 
 
 class Server:
@@ -125,12 +135,13 @@ class Server:
             trouble = in_flight.trouble
             metrics.STORAGE_FAILING.set(trouble is not None)
             if trouble is not None:
-                self.alarms.set("storage_failing", STORAGE_FAILING.format(trouble.error, len(self.delivery.in_flight)))
+                failing = format_lazy(STORAGE_FAILING, error=trouble.error, number=len(in_flight))
+                self.alarms.set("storage_failing", failing)
             elif self.delivery.in_flight.has_settled:
                 self.alarms.set("storage_failing", "")
             self._watch_clocks()
             clients = len(self.registry.members)
-            full = TERMINALS_FULL.format(clients) if clients >= self.limits.max_clients else ""
+            full = format_lazy(TERMINALS_FULL, number=clients) if clients >= self.limits.max_clients else ""
             self.alarms.set(reached.CODE, full, subject=f"terminals {self.host}")
             if self.alarms.pending(time.monotonic()):
                 await self._loop.run_in_executor(None, self.alarms.write, time.monotonic())
@@ -145,10 +156,10 @@ class Server:
             known, name = known + 1, member.admission.name
             metrics.CLOCK_OFFSET.labels(name).set(offset_us / 1e6)
             far += abs(offset_us) > limit_us
-            words = CLOCK_OFFSET.format(abs(offset_us) / 1e6, "ahead of" if offset_us > 0 else "behind")
+            words = format_lazy(CLOCK_AHEAD if offset_us > 0 else CLOCK_BEHIND, offset=abs(offset_us) / 1e6)
             self.alarms.set("clock_offset", words if abs(offset_us) > limit_us else "", subject=name)
         everybody = known >= SEVERAL and far == known
-        self.alarms.set("server_clock", SERVER_CLOCK.format(known) if everybody else "", subject=self.host)
+        self.alarms.set("server_clock", format_lazy(SERVER_CLOCK, number=known) if everybody else "", subject=self.host)
 
     async def _keep_clocks(self) -> None:
         """Write the measured offsets where requeue and the admin find them."""

@@ -10,6 +10,7 @@ import datetime
 import logging
 import time
 
+from django.conf import settings
 from django.db.models import F
 from django.utils import translation
 from django.utils.functional import Promise
@@ -19,6 +20,7 @@ from marketdata.models import Alarm
 log = logging.getLogger(__name__)
 
 TELL_EVERY_S, MOST_TOLD = 60.0, 1_000
+LONGEST = 2000  # letters of a message
 told: dict[tuple[str, str], float] = {}
 
 
@@ -28,20 +30,34 @@ def english(text: str | Promise) -> str:
         return str(text)
 
 
-def raise_alarm(code: str, message: str, *, subject: str = "") -> None:
-    """Say that `subject` has this trouble; a second time counts up and keeps the newest message. Both are English."""
+def translations(text: str | Promise) -> dict[str, str]:
+    """A text of the catalogues in each language of the pages but English; of a text that is in none: nothing."""
+    found = {}
+    for language, _name in settings.LANGUAGES if isinstance(text, Promise) else ():
+        if language != "en":
+            with translation.override(language):
+                found[language] = str(text)[:LONGEST]
+    return found
+
+
+def raise_alarm(code: str, message: str | Promise, *, subject: str = "") -> None:
+    """Say that `subject` has this trouble; a second time counts up and keeps the newest message. It is logged and kept
+    in English; one of the catalogues (`gettext_lazy`) is also kept as readers of other languages see it."""
+    texts, message = translations(message), english(message)[:LONGEST]
     now = datetime.datetime.now(datetime.UTC)
     subject = subject[:80]
     log.error("alarm code=%s subject=%s message=%s", code, subject or "-", message)
     alarm, is_new = Alarm.objects.get_or_create(
-        code=code, subject=subject, defaults={"message": message[:2000], "raised_at": now, "seen_at": now}
+        code=code,
+        subject=subject,
+        defaults={"message": message, "texts": texts, "raised_at": now, "seen_at": now},
     )
     if not is_new:
         again = {"raised_at": now, "count": 1} if alarm.cleared_at else {"count": F("count") + 1}
-        Alarm.objects.filter(pk=alarm.pk).update(message=message[:2000], seen_at=now, cleared_at=None, **again)
+        Alarm.objects.filter(pk=alarm.pk).update(message=message, texts=texts, seen_at=now, cleared_at=None, **again)
 
 
-def raise_often(code: str, message: str, *, subject: str = "") -> None:
+def raise_often(code: str, message: str | Promise, *, subject: str = "") -> None:
     """As `raise_alarm`, for what may be found many times a second: at most once a minute from this process."""
     now = time.monotonic()
     if now - told.get((code, subject), -TELL_EVERY_S) >= TELL_EVERY_S:

@@ -246,7 +246,7 @@ def recheck() -> None:
     for one in [*database(), *redis_servers(), *disks(), *archive()]:
         subject = alarms.english(one.what)
         if one.level in (Level.WARNING, Level.ERROR):
-            alarms.raise_alarm(UNSAFE, alarms.english(one.words), subject=subject)
+            alarms.raise_alarm(UNSAFE, one.words, subject=subject)
         elif one.level is Level.OK:
             alarms.resolve(UNSAFE, subject=subject)
     subject = f"{socket.gethostname()}/database"
@@ -254,7 +254,7 @@ def recheck() -> None:
         if one.level is Level.OK:
             alarms.resolve(CLOCK, subject=subject)
         else:
-            alarms.raise_alarm(CLOCK, alarms.english(one.words), subject=subject)
+            alarms.raise_alarm(CLOCK, one.words, subject=subject)
 
 
 def table(found: list[Finding]) -> Iterator[str]:

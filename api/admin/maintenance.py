@@ -56,9 +56,14 @@ class BackupRunAdmin(ReadOnly):
 
 @admin.register(Alarm)
 class AlarmAdmin(ReadOnly):
-    list_display = ("code", "subject", "message", "count", "raised_at", "seen_at", "cleared_at")
+    list_display = ("code", "subject", "told", "count", "raised_at", "seen_at", "cleared_at")
     list_filter = (("cleared_at", admin.EmptyFieldListFilter), "code")
-    fields = ("code", "subject", "message", "count", "raised_at", "seen_at", "cleared_at")
+    fields = ("code", "subject", "told", "count", "raised_at", "seen_at", "cleared_at")
+    readonly_fields = ("told",)
+
+    @admin.display(description=_("message"))
+    def told(self, alarm: Alarm) -> str:
+        return alarm.shown
 
 
 @admin.register(JobLease)

@@ -12,6 +12,8 @@ from django.contrib.auth import get_user
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import Error
 from django.http import HttpRequest
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from api import access, authentication, tickets
 from api.stream.subscriber import Identity, Subscriber
@@ -94,8 +96,14 @@ async def asked(question: Callable[..., T], *given: Any) -> T:
 
 async def tell_full(most: int) -> None:
     """Raise the alarm that a reader found no room."""
-    told = f"{most:,} readers' sockets are open in a web process, as many as may be, and others are turned away. Raise"
-    await database_sync_to_async(reached.tell)("websockets", f"{told} WS_MAX_CONNECTIONS, or start another web process")
+    told = format_lazy(
+        _(
+            "{most:,} readers' sockets are open in a web process, as many as may be, and others are turned away. Raise"
+            " WS_MAX_CONNECTIONS, or start another web process"
+        ),
+        most=most,
+    )
+    await database_sync_to_async(reached.tell)("websockets", told)
 
 
 def refusals(known: Iterable[tuple[Identity, str]]) -> dict[tuple[Identity, str], tuple[int, str]]:

@@ -128,7 +128,13 @@ def _upkeep() -> dict[str, Any]:
         "behind": runs.filter(trade_date__lt=current).exclude(state=state.DONE).count(),
         "backup": backup.verified_at.isoformat() if backup and backup.verified_at else None,
         "alarms": [
-            {"code": one.code, "subject": one.subject, "since": one.raised_at.isoformat(), "message": one.message}
+            {
+                "code": one.code,
+                "subject": one.subject,
+                "since": one.raised_at.isoformat(),
+                "message": one.message,
+                "texts": one.texts or {},
+            }
             for one in alarms.active()[:20]
         ],
     }
@@ -167,7 +173,8 @@ class StatusView(APIView):
             _kept = (time.monotonic(), read())
         shown = _kept[1]
         if not access.may(request.user, roles.OPERATE):
-            told = [{**one, "message": ""} for one in shown["upkeep"]["alarms"]]  # it may name addresses and users
+            # A message may name addresses and users.
+            told = [{**one, "message": "", "texts": {}} for one in shown["upkeep"]["alarms"]]
             shown = {
                 **shown,
                 "ingest": [_public(server) for server in shown["ingest"]],

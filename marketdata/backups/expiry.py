@@ -9,6 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
 from marketdata import alarms
 from marketdata.backups import container, plan, register
 from marketdata.backups.plan import BrokenChain, Known
@@ -56,9 +59,17 @@ def _still_wanted(known: Mapping[str, Known], given: Options) -> set[str]:
     if wanted:
         alarms.raise_alarm(
             register.SHRUNK,
-            f"{newest} has {_daily(reports[newest]):,} daily candles, {wanted[0]} has {_daily(reports[wanted[0]]):,}:"
-            " was the database lost or begun anew? That backup is kept whatever its age. If nobody wants it, remove its"
-            f" two files from {given.folder}",
+            format_lazy(
+                _(
+                    "{newest} has {few:,} daily candles, {older} has {many:,}: was the database lost or begun anew?"
+                    " That backup is kept whatever its age. If nobody wants it, remove its two files from {folder}"
+                ),
+                newest=newest,
+                few=_daily(reports[newest]),
+                older=wanted[0],
+                many=_daily(reports[wanted[0]]),
+                folder=given.folder,
+            ),
         )
     else:
         alarms.resolve(register.SHRUNK)

@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 
 from django.db import connection
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
 from marketdata.backups import container, expiry, plan, register, taking, verification, workspace
@@ -28,7 +30,9 @@ def run_due(now: datetime.datetime, *, given: Options | None = None, progress: P
     given = given or options()
     known = register.known(given)
     if plan.overdue(now, known, given.plan) and any(one.has_archive for one in known):
-        alarms.raise_alarm(register.OVERDUE, f"no backup was verified for more than {given.plan.every * 1.5}")
+        hours = given.plan.every.total_seconds() * 1.5 / 3600
+        told = format_lazy(gettext_lazy("no backup was verified for more than {hours:g} hours"), hours=hours)
+        alarms.raise_alarm(register.OVERDUE, told)
     waiting = [one for one in known if one.state == plan.STORED and one.has_archive]
     if not plan.due(now, known, given.plan) and not waiting:
         return None

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
 from django.db.models.constants import OnConflict
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms, metrics
 from marketdata.limits import quotas
@@ -108,7 +110,7 @@ def open_stream(client: Client, epoch: str, *, above: int = 0) -> int:
     for quota in (quotas.STREAMS, quotas.SPOOLS):
         if not quota.take(1, client):
             raise quota.reached(client)
-    for _ in range(NUMBER_TRIES):
+    for _try in range(NUMBER_TRIES):
         # Not the database's own sequence, which leaves out a number for each transaction that is rolled back.
         number = max(quotas.STREAMS.used(None), _highest_stream(), above) + 1
         try:
@@ -461,8 +463,15 @@ def keep_aside(batch: int, *, checksum: int, payload: bytes) -> None:
     name, epoch = (owner.client.name, owner.epoch) if owner else ("?", "?")
     alarms.raise_alarm(
         "checksum_mismatch",
-        f"batch {batch & SEQ_MASK} of epoch {epoch} of client {name} came with other content than was committed; it is"
-        " kept as a dead letter and not stored",
+        format_lazy(
+            _(
+                "batch {seq} of epoch {epoch} of client {client} came with other content than was committed; it is"
+                " kept as a dead letter and not stored"
+            ),
+            seq=batch & SEQ_MASK,
+            epoch=epoch,
+            client=name,
+        ),
         subject=name,
     )
 

@@ -13,6 +13,9 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
@@ -77,23 +80,40 @@ def tell(client_id: int, epoch: str, found: Difference) -> None:
         return
     client = Client.objects.get(pk=client_id)
     if found.differs:
-        tell_differs(client, epoch, f"batch {found.differs[0][0]} has other content in the ledger")
+        why = format_lazy(_("batch {seq} has other content in the ledger"), seq=found.differs[0][0])
+        tell_differs(client, epoch, why)
     if found.missing:
         lost = sum(last - first + 1 for first, last in found.missing)
         alarms.raise_alarm(
             "ledger_lost",
-            f"client {client.name}, epoch {epoch}: the ledger lacks {lost} acknowledged batches from"
-            f" {found.missing[0][0]} to {found.missing[-1][1]}; the client sends them again",
+            format_lazy(
+                _(
+                    "client {client}, epoch {epoch}: the ledger lacks {lost} acknowledged batches from {first} to"
+                    " {last}; the client sends them again"
+                ),
+                client=client.name,
+                epoch=epoch,
+                lost=lost,
+                first=found.missing[0][0],
+                last=found.missing[-1][1],
+            ),
             subject=client.name,
         )
 
 
-def tell_differs(client: Client, epoch: str, why: str) -> None:
+def tell_differs(client: Client, epoch: str, why: Promise) -> None:
     """Raise the alarm that a client's spool and the ledger are not of one mind: it begins a new epoch."""
     alarms.raise_alarm(
         "spool_differs",
-        f"client {client.name}, epoch {epoch}: {why}. The spool was restored or copied; what the ledger does not have"
-        " is stored under a new epoch, what was committed before stays as it is",
+        format_lazy(
+            _(
+                "client {client}, epoch {epoch}: {why}. The spool was restored or copied; what the ledger does not have"
+                " is stored under a new epoch, what was committed before stays as it is"
+            ),
+            client=client.name,
+            epoch=epoch,
+            why=why,
+        ),
         subject=client.name,
     )
 
@@ -122,9 +142,18 @@ def tell_holes(client: Client, stream: int, upto: int) -> int:
         lost = sum(last - first + 1 for first, last in found)
         alarms.raise_alarm(
             "ledger_hole",
-            f"client {client.name}, epoch {owner.epoch}: the ledger lacks {lost} batches from {found[0][0]} to"
-            f" {found[-1][1]}, and the spool does not keep them any more; they are told as gaps of"
-            f" {', '.join(feeds) or 'no feed, for none is known'}",
+            format_lazy(
+                _(
+                    "client {client}, epoch {epoch}: the ledger lacks {lost} batches from {first} to {last}, and the"
+                    " spool does not keep them any more; they are told as gaps of {feeds}"
+                ),
+                client=client.name,
+                epoch=owner.epoch,
+                lost=lost,
+                first=found[0][0],
+                last=found[-1][1],
+                feeds=", ".join(feeds) or _("no feed, for none is known"),
+            ),
             subject=client.name,
         )
     return len(found)

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Count, Q
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms, metrics
 from marketdata.models import Alarm, Client, Feed, Gap, IngestStream, RolloverRun, Symbol, TradeDate
@@ -33,10 +36,10 @@ class Quota:
     begins; `own` is the key in `Client.quotas` of a limit of the client's own."""
 
     name: str
-    what: str
+    what: Promise
     limit: Callable[[], int]
     used: Callable[[Client | None], int]
-    advice: str
+    advice: Promise
     own: str = ""
     share: float = 0.8
 
@@ -63,17 +66,27 @@ class Quota:
         metrics.QUOTA_USED.labels(self.name, name).set(used)
         metrics.QUOTA_LIMIT.labels(self.name, name).set(limit)
         subject = f"{self.name} {name}".strip()
-        message = f"{used:,} of {limit:,} {self.what}{f' by {name}' if name else ''}. {self.advice}"
+        message = format_lazy(
+            _("{used:,} of {limit:,} {what} by {client}. {advice}")
+            if name
+            else _("{used:,} of {limit:,} {what}. {advice}"),
+            used=used, limit=limit, what=self.what, client=name, advice=self.advice,
+        )  # fmt: skip
         if refused:
-            asked = f" of {by.name}" if by is not None and client is None else ""
-            alarms.raise_often(REACHED, f"{refused:,} more{asked} refused: {message}", subject=subject)
+            more = format_lazy(
+                _("{refused:,} more of {client} refused: {message}")
+                if by is not None and client is None
+                else _("{refused:,} more refused: {message}"),
+                refused=refused, client=by.name if by is not None else "", message=message,
+            )  # fmt: skip
+            alarms.raise_often(REACHED, more, subject=subject)
         elif used >= limit * self.share:
             alarms.raise_often(NEAR, message, subject=subject)
 
     def reached(self, client: Client | None = None) -> QuotaReached:
         """The error for whoever asked for more."""
         limit = self.limit_of(client if self.own else None)
-        return QuotaReached(f"there may be {limit:,} {self.what}. {self.advice}")
+        return QuotaReached(f"there may be {limit:,} {alarms.english(self.what)}. {alarms.english(self.advice)}")
 
 
 def _since() -> datetime.datetime:
@@ -109,54 +122,70 @@ def _gaps_of(stream: int, since: datetime.datetime, most: int) -> int:
     return found
 
 
-def _raise(setting: str, own: str = "") -> str:
-    where = f", or the client's own limit `{own}` in the admin" if own else ""
-    return f"If that is on purpose, raise {setting}{where}; else look at what the client sends"
+def _raise(setting: str, own: str = "") -> Promise:
+    return format_lazy(
+        _(
+            "If that is on purpose, raise {setting}, or the client's own limit `{own}` in the admin; else look at what"
+            " the client sends"
+        )
+        if own
+        else _("If that is on purpose, raise {setting}; else look at what the client sends"),
+        setting=setting, own=own,
+    )  # fmt: skip
 
 
 SPOOLS = Quota(
     name="spools",
-    what="new spools within 24 h",
+    what=_("new spools within 24 h"),
     limit=lambda: settings.QUOTA_SPOOLS_PER_DAY,
     used=lambda client: IngestStream.objects.filter(client=client, created_at__gt=_since()).count(),
     own="spools",
-    advice="A terminal that loses its spool at each start should keep it on a lasting disk. "
-    + _raise("QUOTA_SPOOLS_PER_DAY", "spools"),
+    advice=format_lazy(
+        _("A terminal that loses its spool at each start should keep it on a lasting disk. {more}"),
+        more=_raise("QUOTA_SPOOLS_PER_DAY", "spools"),
+    ),
 )
 STREAMS = Quota(
     name="streams",
-    what="numbers of spools",
+    what=_("numbers of spools"),
     limit=lambda: (1 << STREAM_BITS) - 1,
     used=lambda _: int(IngestStream.objects.order_by("-pk").values_list("pk", flat=True).first() or 0),
-    advice="They are given once. Find the client that begins so many spools (admin, ingest streams) and mend it",
+    advice=_("They are given once. Find the client that begins so many spools (admin, ingest streams) and mend it"),
     share=0.5,
 )
 SYMBOLS = Quota(
     name="symbols",
-    what="registered symbols",
+    what=_("registered symbols"),
     limit=lambda: settings.QUOTA_SYMBOLS_PER_CLIENT,
     used=lambda client: Symbol.objects.filter(registered_by=client).count(),
     own="symbols",
-    advice=_raise("QUOTA_SYMBOLS_PER_CLIENT", "symbols") + "; `manage.py addsymbols` has no limit",
+    advice=format_lazy(
+        _("{raise_it}; `manage.py addsymbols` has no limit"), raise_it=_raise("QUOTA_SYMBOLS_PER_CLIENT", "symbols")
+    ),
 )
 DATES_OF_CLIENT = Quota(
     name="dates_per_day",
-    what="trading dates first written within 24 h",
+    what=_("trading dates first written within 24 h"),
     limit=lambda: settings.QUOTA_DATES_PER_DAY,
     used=lambda client: TradeDate.objects.filter(client=client, created_at__gt=_since()).count(),
     own="dates",
-    advice=_raise("QUOTA_DATES_PER_DAY", "dates") + ". A long history is loaded in portions, a day each",
+    advice=format_lazy(
+        _("{raise_it}. A long history is loaded in portions, a day each"),
+        raise_it=_raise("QUOTA_DATES_PER_DAY", "dates"),
+    ),
 )
 DATES = Quota(
     name="dates",
-    what="trading dates with ticks",
+    what=_("trading dates with ticks"),
     limit=lambda: settings.QUOTA_DATES,
     used=_dates,
-    advice=_raise("QUOTA_DATES") + ", or keep ticks for a shorter time (RETENTION_TICKS_DAYS)",
+    advice=format_lazy(
+        _("{raise_it}, or keep ticks for a shorter time (RETENTION_TICKS_DAYS)"), raise_it=_raise("QUOTA_DATES")
+    ),
 )
 GAPS = Quota(
     name="gaps_per_day",
-    what="gaps reported within 24 h",
+    what=_("gaps reported within 24 h"),
     limit=lambda: settings.QUOTA_GAPS_PER_DAY,
     used=_gaps,
     own="gaps",
@@ -164,10 +193,12 @@ GAPS = Quota(
 )
 FEEDS = Quota(
     name="feeds",
-    what="feeds",
+    what=_("feeds"),
     limit=lambda: settings.QUOTA_FEEDS,
     used=lambda _: Feed.objects.count(),
-    advice=_raise("QUOTA_FEEDS") + "; a feed that is not used any more is deleted in the admin",
+    advice=format_lazy(
+        _("{raise_it}; a feed that is not used any more is deleted in the admin"), raise_it=_raise("QUOTA_FEEDS")
+    ),
 )
 OF_ALL = (STREAMS, DATES, FEEDS)
 OF_CLIENT = {quota.name: quota for quota in (SPOOLS, SYMBOLS, DATES_OF_CLIENT, GAPS)}
@@ -182,7 +213,7 @@ def watch() -> None:
         if used < limit * quota.share:
             _clear(active, quota.name)
     for subject in {one.subject for one in active}:
-        name, _, who = subject.partition(" ")
+        name, _space, who = subject.partition(" ")
         client = Client.objects.filter(name=who).first()
         if client is not None and name in OF_CLIENT:
             used, limit = OF_CLIENT[name].used(client), OF_CLIENT[name].limit_of(client)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 from django.db import DatabaseError, InterfaceError
+from django.utils.functional import Promise
 
 from marketdata import alarms
 
@@ -15,7 +16,7 @@ CODE = "limit_reached"
 log = logging.getLogger(__name__)
 
 
-def tell(subject: str, message: str) -> None:
+def tell(subject: str, message: str | Promise) -> None:
     """Raise the alarm of this limit, at most once a minute from this process. A database that does not take it changes
     nothing for whoever was refused."""
     try:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Model, QuerySet, Sum
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
 from marketdata.ledger import batch_ledger, comparisons
@@ -98,14 +100,22 @@ def extend(now: datetime.datetime) -> None:
         ends = [part.end for part in store.partitions(table) if part.end is not None]
         if ends and max(ends) <= today + datetime.timedelta(days=SHORT_DAYS):
             alarms.raise_alarm(
-                "partitions_short", f"room in {table} ends at {max(ends)}; see docs/operations.md", subject=table
+                "partitions_short",
+                format_lazy(
+                    gettext_lazy("room in {table} ends at {date}; see docs/operations.md"), table=table, date=max(ends)
+                ),
+                subject=table,
             )
         else:
             alarms.resolve("partitions_short", subject=table)
         strays = store.default_partition_rows(table)
         if strays:
             alarms.raise_alarm(
-                "rows_without_room", f"{strays:,} rows of {table} lie outside of its periods", subject=table
+                "rows_without_room",
+                format_lazy(
+                    gettext_lazy("{rows:,} rows of {table} lie outside of its periods"), rows=strays, table=table
+                ),
+                subject=table,
             )
         else:
             alarms.resolve("rows_without_room", subject=table)
@@ -182,7 +192,10 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
         log.info("dropped table=%s start=%s rows=%d bytes=%d", drop.table, drop.start, drop.rows, drop.bytes)
     if held:
         days = sorted(set(held))
-        words = f"{len(days)} days are past their time and not archived, so they are kept: {days[0]} to {days[-1]}"
+        words = format_lazy(
+            gettext_lazy("{number} days are past their time and not archived, so they are kept: {first} to {last}"),
+            number=len(days), first=days[0], last=days[-1],
+        )  # fmt: skip
         alarms.raise_alarm("not_archived", words)
     else:
         alarms.resolve("not_archived")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 
@@ -146,6 +147,7 @@ class Alarm(models.Model):
     code = models.CharField(_("code"), max_length=32)
     subject = models.CharField(_("subject"), max_length=80, blank=True)
     message = models.TextField(_("message"))
+    texts = models.JSONField(null=True, editable=False)  # the message by language, without English
     count = models.PositiveIntegerField(_("count"), default=1)
     raised_at = models.DateTimeField(_("raised at"))
     seen_at = models.DateTimeField(_("last seen"))
@@ -159,6 +161,11 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.subject}".strip()
+
+    @property
+    def shown(self) -> str:
+        """The message in the reader's language, where there is one."""
+        return str((self.texts or {}).get(get_language(), self.message))
 
 
 class AuditEntry(models.Model):

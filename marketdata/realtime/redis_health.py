@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 import redis
 from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.realtime import broker
@@ -26,7 +29,7 @@ class Trouble:
     """A code of `CODES`, and what a person is told."""
 
     code: str
-    message: str
+    message: str | Promise
 
 
 def look(client: redis.Redis) -> Trouble | None:
@@ -37,14 +40,19 @@ def look(client: redis.Redis) -> Trouble | None:
         took_s = time.monotonic() - begin
         memory = client.info("memory")
     except redis.OutOfMemoryError:
-        return Trouble("redis_full", "Redis refuses writes: its memory is used up")
+        return Trouble("redis_full", _("Redis refuses writes: its memory is used up"))
     except redis.RedisError as error:
-        return Trouble("redis_away", f"Redis does not answer: {type(error).__name__}")
+        return Trouble("redis_away", format_lazy(_("Redis does not answer: {error}"), error=type(error).__name__))
     used, most = int(memory["used_memory"]), int(memory.get("maxmemory") or 0)
     if most and used >= most * FULL_AT:
-        return Trouble("redis_full", f"Redis uses {used >> 20} of {most >> 20} MiB; writes fail when it is full")
+        return Trouble(
+            "redis_full",
+            format_lazy(
+                _("Redis uses {used} of {most} MiB; writes fail when it is full"), used=used >> 20, most=most >> 20
+            ),
+        )
     if took_s > SLOW_S:
-        return Trouble("redis_slow", f"one write to Redis took {took_s:.1f} s")
+        return Trouble("redis_slow", format_lazy(_("one write to Redis took {seconds:.1f} s"), seconds=took_s))
     return None
 
 

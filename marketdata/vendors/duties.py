@@ -7,6 +7,8 @@ import logging
 import time
 
 from django.conf import settings
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.calendar import trading_dates
@@ -22,6 +24,7 @@ MASTERS_LEASE = MASTERS_JOB = "vendor_masters"
 LIMITS_JOB = "vendor_limits"
 REPAIR_JOB = "vendor_repair"
 BAD_KEYS = "kis_keys"
+AGAIN = _("{date}: {error}; tried again until it succeeds")
 SLICE_S = 25.0  # of one turn of a repair: the rollover waits in the same queue
 
 
@@ -74,7 +77,7 @@ def load_masters(now: datetime.datetime) -> None:
     except leases.LeaseHeld as error:
         log.info("masters wait reason=%s", error)
     except VendorAway as error:
-        alarms.raise_alarm(masters.FAILED, f"{today}: {error}; tried again until it succeeds")
+        alarms.raise_alarm(masters.FAILED, format_lazy(AGAIN, date=today, error=str(error)))
         runs.count_failure(MASTERS_JOB)
     else:
         alarms.resolve(masters.FAILED)
@@ -100,7 +103,7 @@ def load_limits(now: datetime.datetime) -> None:
         log.info("no limits reason=%s", error)
         runs.count_failure(LIMITS_JOB)
     except VendorAway as error:
-        alarms.raise_alarm(masters.LIMITS_FAILED, f"{today}: {error}; tried again until it succeeds")
+        alarms.raise_alarm(masters.LIMITS_FAILED, format_lazy(AGAIN, date=today, error=str(error)))
         runs.count_failure(LIMITS_JOB)
     else:
         alarms.resolve(masters.LIMITS_FAILED)

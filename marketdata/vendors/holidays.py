@@ -7,6 +7,9 @@ import datetime
 import logging
 from collections.abc import Callable, Mapping
 
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
 from marketdata import alarms
 from marketdata.calendar import trading_dates
 from marketdata.maintenance.rollover.schedule import SEOUL
@@ -29,7 +32,7 @@ def compare(opens: Mapping[datetime.date, bool], today: datetime.date) -> list[d
     for date, is_open in sorted(opens.items()):
         if not today <= date < today + datetime.timedelta(days=DAYS_AHEAD):
             continue
-        day, words = calendar.day(date), {True: "open", False: "closed"}
+        day, words = calendar.day(date), {True: _("open"), False: _("closed")}
         if day.is_open == is_open:
             alarms.resolve(DIFFERS, subject=date.isoformat())
             continue
@@ -37,7 +40,13 @@ def compare(opens: Mapping[datetime.date, bool], today: datetime.date) -> list[d
         reason = f" ({day.reason})" if day.reason else ""
         alarms.raise_alarm(
             DIFFERS,
-            f"{date:%Y-%m-%d %a}: the vendor says {words[is_open]}, our calendar says {words[day.is_open]}{reason}",
+            format_lazy(
+                _("{date:%Y-%m-%d %a}: the vendor says {theirs}, our calendar says {ours}{reason}"),
+                date=date,
+                theirs=words[is_open],
+                ours=words[day.is_open],
+                reason=reason,
+            ),
             subject=date.isoformat(),
         )
     for subject in Alarm.objects.filter(code=DIFFERS, cleared_at=None).values_list("subject", flat=True):
@@ -55,7 +64,12 @@ def check_due(ask: Callable[[datetime.date], Mapping[datetime.date, bool]], now:
     try:
         opens = ask(today)
     except (VendorAway, VendorRefused) as error:
-        alarms.raise_alarm(FAILED, f"holidays could not be asked on {today}: {error}; tomorrow again")
+        alarms.raise_alarm(
+            FAILED,
+            format_lazy(
+                _("holidays could not be asked on {date}: {error}; tomorrow again"), date=today, error=str(error)
+            ),
+        )
         runs.note(JOB, str(error))
         runs.count_failure(JOB)
         return True

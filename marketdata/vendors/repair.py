@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from django.conf import settings
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.calendar import trading_dates
@@ -182,15 +184,26 @@ def _conclude(outcome: Outcome) -> None:
     if outcome.refused:
         named = ", ".join(f"{series} ({reason})" for series, reason in list(outcome.refused.items())[:MOST_NAMED])
         alarms.raise_alarm(
-            FAILED, f"{subject}: no minute bars for {len(outcome.refused)} series: {named}", subject=subject
+            FAILED,
+            format_lazy(
+                _("{date}: no minute bars for {number} series: {named}"),
+                date=subject,
+                number=len(outcome.refused),
+                named=named,
+            ),
+            subject=subject,
         )
     elif not outcome.left:
         alarms.resolve(FAILED, subject=subject)
     if outcome.differing:
         alarms.raise_alarm(
             DISAGREES,
-            f"{subject}: in {len(outcome.differing)} stretches the vendor's volume is not ours and what is missing:"
-            f" {'; '.join(disagreement(one) for one in outcome.differing[:MOST_NAMED])}",
+            format_lazy(
+                _("{date}: in {number} stretches the vendor's volume is not ours and what is missing: {named}"),
+                date=subject,
+                number=len(outcome.differing),
+                named="; ".join(disagreement(one) for one in outcome.differing[:MOST_NAMED]),
+            ),
             subject=subject,
         )
     elif not outcome.left:

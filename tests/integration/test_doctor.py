@@ -196,7 +196,7 @@ def test_programs_get_it_as_json():
 
 
 @pytest.mark.once
-def test_people_read_it_in_korean_programs_and_alarms_have_it_in_english(redis, settings):
+def test_people_read_it_in_korean_programs_and_logs_have_it_in_english(redis, settings):
     redis.config_set("maxmemory-policy", "allkeys-lru")
     try:
         with translation.override("ko"):
@@ -209,7 +209,10 @@ def test_people_read_it_in_korean_programs_and_alarms_have_it_in_english(redis, 
     assert "설정 파일에도 같은 값" in lines
     assert "마이그레이션" in lines
     assert "migrations" in {one["what"] for one in shown}
+    assert alarm.shown == alarm.message
     assert "is allkeys-lru, must be noeviction: CONFIG SET maxmemory-policy noeviction" in alarm.message
+    with translation.override("ko"):
+        assert "현재 allkeys-lru, 올바른 값 noeviction: CONFIG SET maxmemory-policy noeviction" in alarm.shown
 
 
 def test_a_database_without_tables_is_told_what_to_run(database_url, redis_server):

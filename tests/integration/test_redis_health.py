@@ -47,8 +47,8 @@ def test_a_full_one_and_one_that_soon_will_be(redis, full):
     refused = found(redis)
 
     assert (soon.code, refused.code) == ("redis_full", "redis_full")
-    assert "MiB" in soon.message
-    assert "refuses writes" in refused.message
+    assert "MiB" in str(soon.message)
+    assert "refuses writes" in str(refused.message)
 
 
 def test_one_that_is_away_and_one_that_takes_its_time(redis, redis_server, monkeypatch):

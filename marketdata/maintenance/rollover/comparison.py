@@ -6,6 +6,10 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
 from marketdata import alarms
 from marketdata.maintenance import dropped
 from marketdata.models import RolloverRun
@@ -54,22 +58,25 @@ def judge(run: RolloverRun, expected: Figure, found: Figure, *, accept: str) -> 
     if found != expected:
         difference = _acceptance(expected, found, accept or run.accepted.partition(": ")[2])
         if not accept and run.accepted != difference:
-            raise Mismatch(differs(run.trade_date, expected, found))
+            raise Mismatch(alarms.english(differs(run.trade_date, expected, found)))
         fields["accepted"] = difference
     if found.rows:
         alarms.resolve("day_empty", subject=subject)
     elif run.expected:
-        alarms.raise_alarm("day_empty", "a trading day without a single tick", subject=subject)
+        alarms.raise_alarm("day_empty", _("a trading day without a single tick"), subject=subject)
     return fields
 
 
-def differs(date: datetime.date, expected: Figure, found: Figure) -> str:
+def differs(date: datetime.date, expected: Figure, found: Figure) -> Promise:
     """What a person is told of a difference, with the commands that look closer."""
-    return (
-        f"the ledger has {expected.rows:,} ticks of {date} (checksum {expected.checksum}), stored are"
-        f" {found.rows:,} (checksum {found.checksum}); the rollover of this day stops. `manage.py verify_day {date}`"
-        f" names each difference; `manage.py rollover --date {date} --accept REASON` goes on with it as it is."
-    )
+    return format_lazy(
+        _(
+            "the ledger has {expected:,} ticks of {date} (checksum {checksum}), stored are {stored:,} (checksum"
+            " {found}); the rollover of this day stops. `manage.py verify_day {date}` names each difference;"
+            " `manage.py rollover --date {date} --accept REASON` goes on with it as it is."
+        ),
+        expected=expected.rows, date=date, checksum=expected.checksum, stored=found.rows, found=found.checksum,
+    )  # fmt: skip
 
 
 def _acceptance(expected: Figure, found: Figure, reason: str) -> str:

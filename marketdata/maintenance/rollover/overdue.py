@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 
 from django.conf import settings
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms, metrics
 from marketdata.calendar import trading_dates
@@ -28,8 +30,14 @@ def check_overdue(now: datetime.datetime) -> None:
     if backlog > LONG_BACKLOG * max(settings.ROLLOVER_OLD_DAYS, 1):
         alarms.raise_alarm(
             "rollover_late",
-            f"{backlog:,} old trading dates wait to be rolled over, at most {settings.ROLLOVER_OLD_DAYS} a minute"
-            " (ROLLOVER_OLD_DAYS) and after the newest; a replay of years does that",
+            format_lazy(
+                _(
+                    "{number:,} old trading dates wait to be rolled over, at most {most} a minute (ROLLOVER_OLD_DAYS)"
+                    " and after the newest; a replay of years does that"
+                ),
+                number=backlog,
+                most=settings.ROLLOVER_OLD_DAYS,
+            ),
             subject=BACKLOG,
         )
     else:
@@ -40,8 +48,16 @@ def check_overdue(now: datetime.datetime) -> None:
             held = JobLease.objects.filter(job=leases.UPKEEP).values_list("owner", flat=True).first()
             alarms.raise_alarm(
                 "rollover_late",
-                f"due since {since:%Y-%m-%d %H:%M} UTC, still {run.state}: {run.error or 'not begun'}"
-                f" (upkeep was last held by {held or 'nobody'})",
+                format_lazy(
+                    _(
+                        "due since {since:%Y-%m-%d %H:%M} UTC, still {state}: {error}"
+                        " (upkeep was last held by {holder})"
+                    ),
+                    since=since,
+                    state=str(run.state),
+                    error=run.error or _("not begun"),
+                    holder=held or _("nobody"),
+                ),
                 subject=run.trade_date.isoformat(),
             )
     metrics.ROLLOVER_UNDONE.set(undone.count())
@@ -52,5 +68,10 @@ def check_overdue(now: datetime.datetime) -> None:
         alarms.resolve("calendar_ends")
     else:
         alarms.raise_alarm(
-            "calendar_ends", f"the calendar of {schedule.MARKET} does not reach {ahead}; see docs/calendar.md"
+            "calendar_ends",
+            format_lazy(
+                _("the calendar of {market} does not reach {date}; see docs/calendar.md"),
+                market=schedule.MARKET,
+                date=ahead,
+            ),
         )

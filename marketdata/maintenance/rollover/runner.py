@@ -10,6 +10,9 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
 from marketdata.maintenance import dropped, leases
@@ -131,14 +134,16 @@ def _without_dropped(run: RolloverRun) -> dict[str, Any]:
     return {} if run.dropped_at is None else {"rows": 0, "checksum": 0}
 
 
-def _late_after_drop(late: Mapping[datetime.date, int]) -> str:
+def _late_after_drop(late: Mapping[datetime.date, int]) -> Promise:
     shown = ", ".join(f"{date}: {rows:,}" for date, rows in itertools.islice(late.items(), 10))
-    return (
-        f"{sum(late.values()):,} ticks came for {len(late):,} days whose ticks retention had dropped ({shown}"
-        f"{', …' if len(late) > 10 else ''}). They are kept in market_data_tick and are not the whole of their day:"
-        " daily candles without minute candles stay as they were. `manage.py archive DATE` keeps them beside the"
-        " archive of the day"
-    )
+    return format_lazy(
+        _(
+            "{ticks:,} ticks came for {days:,} days whose ticks retention had dropped ({shown}). They are kept in"
+            " market_data_tick and are not the whole of their day: daily candles without minute candles stay as they"
+            " were. `manage.py archive DATE` keeps them beside the archive of the day"
+        ),
+        ticks=sum(late.values()), days=len(late), shown=shown + (", …" if len(late) > 10 else ""),
+    )  # fmt: skip
 
 
 def _write(run: RolloverRun, context: Context, state: str, *, late: bool = False, **fields: Any) -> None:
