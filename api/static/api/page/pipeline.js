@@ -77,7 +77,7 @@ export class Pipeline {
     const line = this.#show("alarms");
     line.hidden = !alarms.length;
     line.textContent = interpolate(gettext("alarms %s · %s"), [number(alarms.length), [...new Set(alarms.map(({ code }) => code))].slice(0, ALARMS).join(", ")]);
-    line.title = alarms.map(({ code, subject, message, texts }) => `${code} ${subject} ${texts[document.documentElement.lang] ?? message}`.trim()).join("\n");
+    line.title = alarms.map(({ code, subject, message, texts }) => `${code} ${subject} ${texts?.[document.documentElement.lang] ?? message}`.trim()).join("\n");
     this.#show("rolled").closest("article").classList.toggle("alarm", Boolean(behind));
   }
 
