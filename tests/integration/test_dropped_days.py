@@ -365,7 +365,7 @@ def test_candles_take_no_tick_whose_ledger_was_forgotten_before_them(settings):
 def test_what_could_not_be_dropped_after_all_is_whole(monkeypatch):
     whole_day()
 
-    def busy(*_: object) -> int:
+    def busy(*_: object, **_more: object) -> int:
         raise StorageBusyError("in use")
 
     with monkeypatch.context() as patched:
@@ -381,7 +381,7 @@ def test_what_could_not_be_dropped_after_all_is_whole(monkeypatch):
 def test_a_runner_that_dies_between_noting_and_dropping_is_followed_by_one_that_drops(monkeypatch):
     whole_day()
 
-    def killed(*_: object) -> int:
+    def killed(*_: object, **_more: object) -> int:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
