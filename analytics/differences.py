@@ -181,6 +181,17 @@ def minutes(expected: Bars, found: Bars, symbol: str) -> list[Finding]:
     return findings
 
 
+def differing(expected: Bars, found: Bars) -> list[int]:
+    """The minutes of the candles that `minutes` would name."""
+    if _same(expected, found):
+        return []
+    wanted, stored = (
+        set(zip(*(getattr(bars, name).tolist() for name in ("time_us", *_FIELDS)), strict=True))
+        for bars in (expected, found)
+    )
+    return sorted({row[0] for row in wanted ^ stored})
+
+
 def _same(expected: Bars, found: Bars) -> bool:
     return len(expected) == len(found) and all(
         np.array_equal(getattr(expected, name), getattr(found, name)) for name in ("time_us", *_FIELDS)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import functools
+import logging
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import redis
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,11 +22,14 @@ from marketdata.maintenance import dropped, leases, rollover
 from marketdata.maintenance.dropped import Kind
 from marketdata.maintenance.leases import Lease
 from marketdata.models import RolloverRun
+from marketdata.realtime import live_state, records_feed
 from marketdata.storage import NotWholeError, storage
 from marketdata.storage.base import EPOCH_DATE, Progress
 from marketdata.types import checksums, minute_bars
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import MINUTE_US, Bars
+
+log = logging.getLogger(__name__)
 
 GROUP_TICKS = 200_000  # whose candles are owned at a time: for a second or so workers wait
 GROUP_SYMBOLS = 50
@@ -129,8 +134,10 @@ class _Repair:
         before = dict(consistency.by_symbol(stored, wrong))
         for group in _groups(wrong, {symbol: counted.get((symbol, feed), Figure()).rows for symbol in wrong}):
             self._check()
-            written, findings = again(functools.partial(self._put_right, feed, group, before))
+            written, findings, changed = again(functools.partial(self._put_right, feed, group, before))
             self._changed += written
+            if written:
+                _announce(feed, changed)
             self._found.add(findings)
             self._progress(
                 _("{date} {feed} {first}–{last}: {number:,} differences").format(
@@ -138,16 +145,21 @@ class _Repair:
                 )
             )
 
-    def _put_right(self, feed: str, symbols: Sequence[str], before: Mapping[str, Bars]) -> tuple[int, list[Finding]]:
-        """The candles of these symbols, in one transaction that owns them."""
-        store, findings = storage(), []
+    def _put_right(
+        self, feed: str, symbols: Sequence[str], before: Mapping[str, Bars]
+    ) -> tuple[int, list[Finding], list[tuple[str, int]]]:
+        """The candles of these symbols, in one transaction that owns them: how many were written, what was wrong, and
+        the (symbol, minute) of those that were."""
+        store, findings, changed = storage(), [], []
         only_looking = self._lease is None
         with store.snapshot() if only_looking else store.own_minutes(self._date, feed, symbols):
             wanted = [consistency.from_ticks(self._date, symbol, feed) for symbol in symbols]
             for bars in wanted:
-                findings += differences.minutes(bars, self._stored(bars, before[bars.symbols[0]]), bars.symbols[0])
+                symbol, stored = bars.symbols[0], self._stored(bars, before[bars.symbols[0]])
+                findings += differences.minutes(bars, stored, symbol)
+                changed += [(symbol, minute) for minute in differences.differing(bars, stored)]
             written = 0 if only_looking else store.replace_minutes(self._date, minute_bars.concatenate(wanted))
-        return written, findings
+        return written, findings, changed
 
     def _stored(self, wanted: Bars, before: Bars) -> Bars:
         """A symbol's candles as they are by now, between the first and the last minute that was or should be there:
@@ -186,6 +198,17 @@ class _Repair:
     def _check(self) -> None:
         if self._lease is not None:
             self._lease.check()
+
+
+def _announce(feed: str, keys: Sequence[tuple[str, int]]) -> None:
+    """Tell subscribers which candles, by symbol and minute, are others than before. Without Redis they stay as they had
+    them; the database is right."""
+    pipeline = live_state.connection().pipeline(transaction=False)
+    records_feed.publish_candles(pipeline, feed, keys)
+    try:
+        pipeline.execute()
+    except redis.RedisError as error:
+        log.warning("candles were made anew and not announced feed=%s error=%s", feed, type(error).__name__)
 
 
 def _first(gone: Collection[str]) -> Kind:

@@ -135,10 +135,7 @@ class Candles:
             if self._ended_us is None or key[1] >= self._ended_us:
                 self._remember(key, row)
             elif ALL in watched or key[0] in watched:
-                self._changed.add(key)
-        if len(self._changed) > MOST_CHANGED:
-            self._changed.clear()
-            self.overflowed = True
+                self._change(key)
 
     def correct(self, bars: Bars, touched: Iterable[Key], watched: Collection[str]) -> None:
         """Trades were taken back: `bars` are the candles of the touched (symbol, minute) as they are now, with fewer
@@ -153,7 +150,27 @@ class Candles:
                 for row in now.get(key, {}).values():
                     self._remember(key, row)
             elif ALL in watched or key[0] in watched:
-                self._changed.add(key)
+                self._change(key)
+
+    def reread(self, touched: Iterable[Key], watched: Collection[str]) -> None:
+        """These candles were made anew: closed ones are to be read again, and open ones begin with what the database
+        has."""
+        for key in touched:
+            if self._ended_us is None or key[1] >= self._ended_us:
+                self._begin_anew()
+            elif ALL in watched or key[0] in watched:
+                self._change(key)
+
+    def _change(self, key: Key) -> None:
+        self._changed.add(key)
+        if len(self._changed) > MOST_CHANGED:
+            self._changed.clear()
+            self.overflowed = True
+
+    def _begin_anew(self) -> None:
+        if self._opened:
+            self._opens_us = self._ended_us or 0
+        self._forget_open()
 
     def _remember(self, key: Key, row: Row) -> None:
         """Of two states of an open candle the one with more trades is the newer."""
@@ -165,9 +182,7 @@ class Candles:
 
     def missed(self) -> None:
         """A part of the feed was not seen: open candles begin anew, and what was told is to be compared."""
-        if self._opened:
-            self._opens_us = self._ended_us or 0
-        self._forget_open()
+        self._begin_anew()
         self._check = True
 
     def _forget_open(self) -> None:

@@ -145,8 +145,11 @@ class Channel:
             self.records = place
 
     def deliver_records(self, notice: Notice) -> None:
-        """Hand statuses to everybody who listens, and note which order books are to be read."""
+        """Hand statuses to everybody who listens, and note which order books and candles are to be read."""
         self._touch("orderbooks", notice.books)
+        if notice.candles:
+            self.candles.reread(notice.candles, self.watched())
+            self._touch("dailyBars", (symbol for symbol, _ in notice.candles))
         if notice.statuses:
             give_statuses(notice.statuses, self.subscribers)
 

@@ -17,8 +17,8 @@ CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", 
 NOT_OFFERED = ("lulds", "corrections", "imbalances", "news")
 LISTED = (*CHANNELS, "lulds", "corrections")
 """What a `subscription` lists: the clients of the dialect take each of them to be there."""
-WITH_TRADES = ("corrections", "cancelErrors")
-"""What comes with the trades of a symbol unasked."""
+WITH_TRADES = ("cancelErrors",)
+"""What comes with the trades of a symbol unasked. No trade is corrected: one is taken back, and another one comes."""
 MOST_SYMBOLS = 5_000
 MOST_NAMED = 5  # of what is wrong, in one error
 _SYMBOL = re.compile(SYMBOL_PATTERN)

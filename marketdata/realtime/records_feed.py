@@ -1,13 +1,15 @@
-"""What subscribers are told beside ticks: which symbols have a newer order book, and statuses.
+"""What subscribers are told beside ticks: which symbols have a newer order book, statuses, and which minute candles
+were made anew.
 
-One Redis stream a feed, bounded, whose ids are Redis' own times. It tells what to read, so books are named only.
+One Redis stream a feed, bounded, whose ids are Redis' own times. It tells what to read, so books and candles
+are named only.
 Nothing is published again that found Redis away: the next book tells of itself, and the events are in the database.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 import msgpack
@@ -18,17 +20,20 @@ STREAM = "naru:records:"
 STATUSES = frozenset({"market_status", "vi", "halt"})
 """Events that tell the status of a symbol or of the market."""
 KEEP = 1_000  # entries of a feed
+MOST_CANDLES = 1_000  # of an entry
 MOST_TOGETHER = 20  # statuses of an entry, each of some 100 bytes and at most 4 kB
 BEGIN = "0-0"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Symbols that have a newer order book, and statuses, of one commit."""
+    """Symbols that have a newer order book, and statuses, of one commit; or the (symbol, minute) of candles that are
+    others now."""
 
     feed: str
     books: list[str]
     statuses: list[MarketEvent]
+    candles: list[tuple[str, int]] = field(default_factory=list)
 
 
 def publish(pipeline: Any, feed: str, books: Iterable[str], events: Iterable[MarketEvent]) -> None:
@@ -36,15 +41,26 @@ def publish(pipeline: Any, feed: str, books: Iterable[str], events: Iterable[Mar
     named = sorted(set(books))
     statuses = [astuple(event) for event in events if event.kind in STATUSES]
     for start in range(0, max(len(statuses), min(len(named), 1)), MOST_TOGETHER):
-        content = (named if start == 0 else [], statuses[start : start + MOST_TOGETHER])
-        pipeline.xadd(STREAM + feed, {b"r": msgpack.packb(content)}, maxlen=KEEP, approximate=True)
+        content: tuple[Any, ...] = (named if start == 0 else [], statuses[start : start + MOST_TOGETHER], [])
+        _add(pipeline, feed, content)
+
+
+def publish_candles(pipeline: Any, feed: str, keys: Sequence[tuple[str, int]]) -> None:
+    """Queue telling which candles, by symbol and minute, are others than before on a Redis pipeline."""
+    for start in range(0, len(keys), MOST_CANDLES):
+        _add(pipeline, feed, ([], [], keys[start : start + MOST_CANDLES]))
+
+
+def _add(pipeline: Any, feed: str, content: tuple[Any, ...]) -> None:
+    pipeline.xadd(STREAM + feed, {b"r": msgpack.packb(content)}, maxlen=KEEP, approximate=True)
 
 
 def decode(feed: str, values: dict[bytes, bytes]) -> Notice:
     """An entry of a feed's stream."""
-    books, statuses = msgpack.unpackb(values[b"r"])
-    names = [field.name for field in fields(MarketEvent)]
-    return Notice(feed, books, [MarketEvent(**dict(zip(names, row, strict=True))) for row in statuses])
+    books, statuses, candles = msgpack.unpackb(values[b"r"])
+    names = [one.name for one in fields(MarketEvent)]
+    events = [MarketEvent(**dict(zip(names, row, strict=True))) for row in statuses]
+    return Notice(feed, books, events, [(symbol, minute) for symbol, minute in candles])
 
 
 async def newest(connection: Any, feed: str) -> str:

@@ -37,7 +37,7 @@ async def test_a_key_gets_in_by_message_and_trades_come(serving, hub):
         await commit(serving, [{"symbol": "000660"}, {"price": "70000.5", "side": "buy"}])
         trade = await socket.next()
 
-    with_trades = ("trades", "cancelErrors", "corrections")
+    with_trades = ("trades", "cancelErrors")
     assert told == {
         "T": "subscription",
         **{name: ["005930"] if name in with_trades else [] for name in requests.LISTED},

@@ -1,7 +1,15 @@
-"""Order books and statuses on the stream are those that were committed and that REST has."""
+"""Order books and statuses on the stream are those that were committed and that REST has; candles that were made anew
+are told."""
 
+import datetime
+from typing import Any
+
+from django.db import connection
+
+from analytics import repair
+from marketdata.storage.base import MINUTES
 from tests.integration.processing import process
-from tests.integration.serving import beside, commit, hub, serving
+from tests.integration.serving import SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.integration.test_worker_records import book, books, event, events
 from tests.market import NINE_US
 
@@ -39,3 +47,31 @@ async def test_the_order_book_that_was_told_last_is_that_of_rest_and_statuses_co
     assert [(one["S"], one["sc"], one["type"], one["body"]) for one in told] == [
         ("005930", "H", "halt", {"halted": True}), ("", "", "market_status", {"state": "open"}),
     ]  # fmt: skip
+
+
+async def test_candles_that_were_made_anew_are_told(serving, hub):
+    def harm():
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {MINUTES} SET n = n + 1 WHERE symbol = '005930'")
+
+    def rest():
+        return serving.read("/v2/stocks/bars", symbols="005930", timeframe="1Min")["bars"]["005930"][0]
+
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await commit(serving, [minute(0), minute(2)])
+        await beside(harm)
+        await socket.subscribe(updatedBars=["*"], dailyBars=["005930"])
+        assert (await socket.until("d"))[-1]["n"] == 4
+        await beside(lambda: repair.rebuild_candles(datetime.date.fromisoformat(SEOUL_DAY)))
+        bar = await beside(rest)
+        told: dict[str, Any] = {}
+        while told.keys() != {"d", "u"}:
+            message = await socket.next()
+            if message["T"] == "d" or message["t"] == bar["t"]:
+                told[message["T"]] = message
+
+    assert (told["d"]["n"], told["u"]["n"], told["u"]["rev"]) == (2, 1, bar["rev"])
+    assert {name: told["u"][name] for name in ("t", "o", "h", "l", "c", "v", "n")} == {
+        name: bar[name] for name in ("t", "o", "h", "l", "c", "v", "n")
+    }

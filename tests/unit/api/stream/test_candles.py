@@ -421,3 +421,20 @@ def test_an_open_candle_that_has_no_trade_left_is_not_told():
     assert feed.candles.formed() == []
     feed.commit(bars(70))
     assert feed.tell() == []
+
+
+def test_candles_that_were_made_anew_are_read_again_whether_closed_or_open():
+    feed = Feed()
+    feed.tell()
+    feed.commit(bars(10, n=3))
+    feed.commit(bars(70, n=3))
+    assert feed.tell() == [("b", "005930", 0, 3)]
+    assert names(feed.candles.formed()) == [("005930", 1, 3)]
+
+    feed.store(bars(10, 70, n=2))
+    feed.candles.reread([("005930", OLD), ("005930", OLD + MINUTE_US)], feed.watched)
+
+    assert feed.tell() == [("u", "005930", 0, 2)]
+    assert names(feed.candles.formed()) == [("005930", 1, 2)]
+    feed.commit(bars(130))
+    assert feed.tell() == [("b", "005930", 1, 2)]

@@ -200,3 +200,13 @@ def test_what_is_published_is_what_is_read_in_entries_of_bounded_size(books, sta
     assert len(notices) == entries
     assert [one for notice in notices for one in notice.books] == [f"{at:06}" for at in range(books)]
     assert [one for notice in notices for one in notice.statuses] == events
+
+
+def test_which_candles_were_made_anew_is_published_in_entries_of_bounded_size(monkeypatch):
+    monkeypatch.setattr(records_feed, "MOST_CANDLES", 2)
+    keys, pipeline = [("005930", minute) for minute in range(5)], Pipeline()
+    records_feed.publish_candles(pipeline, "krx", keys)
+
+    notices = [records_feed.decode("krx", values) for values in pipeline.added]
+    assert len(notices) == 3
+    assert [key for notice in notices for key in notice.candles] == keys
