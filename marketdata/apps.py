@@ -37,11 +37,13 @@ def archive_first(*, table: str, dates: Sequence[datetime.date], progress: Calla
     exports.make_beside(table, dates, progress=progress)
 
 
-def make_roles(*, apps: Apps, **_: object) -> None:
+def make_roles(*, apps: Apps | None = None, **_: object) -> None:
     """Receives Django's signal after migrate, when all permissions are there: the groups of the roles. `apps` is how
-    far the migrations went; some of them alone make no table of permissions."""
+    far the migrations went (all the way, where `flush` sends the signal); some of them alone make no table of
+    permissions."""
     try:
-        apps.get_model("auth", "Permission")
+        if apps is not None:
+            apps.get_model("auth", "Permission")
     except LookupError:
         return
     from marketdata.reference import roles  # its models are there only now

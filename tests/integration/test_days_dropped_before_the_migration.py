@@ -44,12 +44,13 @@ def ledger(date: datetime.date, *figures: Figure) -> None:
         )
 
 
-def test_what_was_dropped_before_is_remembered_from_the_migration_on():
+def test_what_was_dropped_before_is_remembered_from_the_migration_on(monkeypatch):
     call_command("migrate", "marketdata", "0007", verbosity=0)
     done(WHOLE, rows=3, checksum=30)
     ledger(WHOLE, Figure(3, 30))
     storage().ensure_partitions([WHOLE], (MINUTES,))
-    with storage().transaction():
+    with storage().transaction(), monkeypatch.context() as patched:
+        patched.setattr(type(storage()), "note_finished", lambda *_: None)  # a later migration makes its table
         day = (WHOLE - datetime.date(1970, 1, 1)).days
         storage().merge_minutes(candles.build(market.ticks([{"time_us": NINE_US, "trade_date": day}])))
     done(DROPPED, rows=3, checksum=30, dropped_at=THEN)
