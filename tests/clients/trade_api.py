@@ -62,6 +62,7 @@ async def stream(report: Report) -> None:
     data = client._data_ws
     await data._start_ws()
     await data._subscribe_all()
+    await data._ws.recv()  # the listing of the subscriptions, which has a frame of its own: from now on it is told
     data._running = True
     listening()
     consuming = asyncio.create_task(data._consume())
