@@ -15,8 +15,7 @@ from django.middleware.gzip import GZipMiddleware
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
-from api import access, authentication, errors, rates, sessions, urls
-from marketdata import request_ids
+from api import access, authentication, errors, rates, request_ids, sessions, urls
 from marketdata.limits.unauthenticated import caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)

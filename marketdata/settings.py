@@ -313,7 +313,7 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request": {"()": "marketdata.request_ids.Named"}},
+    "filters": {"request": {"()": "api.request_ids.Named"}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s%(of_request)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},

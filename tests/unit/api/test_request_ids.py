@@ -10,8 +10,8 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from api import request_ids
 from api.middleware import Envelope
-from marketdata import request_ids
 
 
 @pytest.fixture
