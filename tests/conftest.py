@@ -42,7 +42,7 @@ NEED_DATABASE = ("contract", "e2e", "integration")
 if DB not in ("sqlite", "mariadb", "postgresql") or REDIS not in ("valkey", "redis"):
     raise pytest.UsageError(f"DB={DB} REDIS={REDIS}: DB is sqlite, mariadb or postgresql, REDIS is valkey or redis")
 
-_folder = temporary_folder("tests", in_memory=False)
+_folder = temporary_folder("tests", in_memory=True)
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 (_folder / "var/static").mkdir(parents=True)  # whitenoise warns of a folder that is not there
 _mariadb = MariaDB(_folder / "mariadb", buffer_pool_mib=256)

@@ -3,15 +3,21 @@
 Not pytest-django's: what a worker commits has to be there for everybody, and markets and sources have to stay.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.core.management import call_command
 from django.db import connection, connections
 
-# Children before parents. Markets and sources come with the migrations and are nobody's to change.
+Row = tuple[Any, ...]
+# Children before parents.
 TABLES = (
+    "django_admin_log",
+    "django_session",
+    "auth_user_groups",
+    "auth_user_user_permissions",
     "feed_notice",
     "voided_tick",
     "void_order",
@@ -49,13 +55,18 @@ TABLES = (
     "symbol_rename",
     "candle_revision",
     "symbol",
-    "feed WHERE created_by_id IS NOT NULL",  # the others come with the migrations
+    "feed",
     "api_key",
     "read_rule",
     "client",
+    "auth_user",
+    "market",
+    "source",
 )
+FILLED = ("feed", "market", "source")
 NAME = "naru_road"
-_made: set[str] = set()
+_made: dict[str, dict[str, list[Row]]] = {}
+"""By database: what the migrations put into each of FILLED."""
 
 
 @contextmanager
@@ -65,8 +76,8 @@ def road(folder: Path) -> Iterator[None]:
     with _pointed_at(name, new=name not in _made):
         if name not in _made:
             call_command("migrate", verbosity=0)
-            _made.add(name)
-        wipe()
+            _made[name] = {table: _rows(table) for table in FILLED}
+        wipe(_made[name])
         yield
 
 
@@ -99,12 +110,24 @@ def _pointed_at(name: str, *, new: bool) -> Iterator[None]:
         settings["NAME"] = before
 
 
-def wipe() -> None:
-    """Leave nothing but what the migrations put in."""
+def wipe(kept: Mapping[str, Sequence[Row]]) -> None:
+    """Leave nothing but what the migrations put in (`kept`, by table), put right where a test changed it."""
+    changed = [table for table, rows in kept.items() if _rows(table) != rows]
     with connection.cursor() as cursor:
         on_its_way = ("market_data_moving",) if connection.vendor == "mysql" else ()
         for table in (*TABLES, *on_its_way):
-            cursor.execute(f"DELETE FROM {table}")
+            if table in changed or table not in kept:
+                cursor.execute(f"DELETE FROM {table}")
+        for table in reversed(TABLES):
+            if table in changed:
+                marks = ", ".join(["%s"] * len(kept[table][0]))
+                cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", kept[table])
+
+
+def _rows(table: str) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table} ORDER BY 1")
+        return list(cursor.fetchall())
 
 
 def url() -> str:

@@ -13,10 +13,6 @@ const methods = {};
 async function call(name, job) {
   try {
     methods[name] = { got: await job() };
-    if (["{}", "[]"].includes(JSON.stringify(methods[name].got))) {
-      console.error(`${name} was empty`);
-      methods[name] = { got: await job() };
-    }
   } catch (error) {
     methods[name] = { error: String(error && error.message || error).slice(0, 300) };
   }
