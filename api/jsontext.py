@@ -21,7 +21,7 @@ Flags = npt.NDArray[np.bool_]
 
 TAKER = ("-", "B", "S")  # by wire.Side: unknown, buyer, seller
 ZERO_SIZE = "zero_size"  # the condition of a print at which nothing changed hands; it counts for no candle
-SOURCES = (',"src":"naru"', ',"src":"kis"')  # ours, the vendor's
+SOURCES = ("naru", "kis")  # whose candles are: ours, the vendor's
 OF_BOOK = "book"  # the condition of a quote that is the best level of an order book
 NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "s" is 0
 
@@ -106,7 +106,7 @@ def bars(found: Bars, *, closed: Flags, gap: Flags | None = None, vendor: Flags 
         _average_texts(found),
         [("false", "true")[flag] for flag in closed.tolist()], found.rev.tolist(), dates(found.trade_date),
         [""] * len(found) if gap is None else [(',"gap":0', ',"gap":1')[flag] for flag in gap.tolist()],
-        [""] * len(found) if vendor is None else [SOURCES[flag] for flag in vendor.tolist()],
+        [""] * len(found) if vendor is None else [f',"src":"{SOURCES[flag]}"' for flag in vendor.tolist()],
     )  # fmt: skip
     return [
         f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev},"td":"{td}"{g}{src}'

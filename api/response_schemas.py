@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
@@ -365,6 +366,16 @@ def page(name: str, item: type[serializers.Serializer[Any]]) -> Any:
         "next_page_token": serializers.CharField(allow_null=True),
     }
     return inline_serializer(f"{item.__name__}sOfSymbol", fields)
+
+
+def also_csv(content: Any) -> dict[Any, Any]:
+    """Answers with a page as JSON, or as CSV for who asks for that."""
+    told = "a header, the rows, and `# N rows`; the token of the next page is in `X-Next-Page-Token`"
+    return {
+        (200, "application/json"): content,
+        (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, told),
+        ("4XX", "application/json"): Error,
+    }
 
 
 def by_symbol(name: str, item: type[serializers.Serializer[Any]]) -> Any:

@@ -278,8 +278,8 @@ CORS_URLS_REGEX = r"^/(v1|v1beta1|v2|udf)/|^/widgets\.json$"
 CORS_ALLOW_METHODS = ("GET", "OPTIONS")
 CORS_ALLOW_HEADERS = ("accept", "apca-api-key-id", "apca-api-secret-key", "if-none-match", "x-request-id")
 CORS_EXPOSE_HEADERS = (
-    "ETag", "Retry-After", "X-Naru-Warning", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
-    "X-Request-ID",
+    "ETag", "Retry-After", "X-Naru-Warning", "X-Next-Page-Token", "X-RateLimit-Limit", "X-RateLimit-Remaining",
+    "X-RateLimit-Reset", "X-Request-ID",
 )  # fmt: skip
 # Whether anybody may look at the first page. `runall` says yes, for it listens on this machine only.
 PAGE_PUBLIC = env.boolean("PAGE_PUBLIC", DEBUG)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -15,7 +17,8 @@ from rest_framework.views import APIView
 
 from analytics import timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from api import jsontext, paging, ready, renderers, response_schemas, series
+from api import jsontext, paging, ready, renderers, response_schemas, series, tables
+from api.exports import Batch
 from api.paging import BarPage, Series
 from api.ready import Question, Stretch
 from api.renderers import JSONRenderer
@@ -27,6 +30,38 @@ from marketdata.types.ticks import Int64, Mask
 from marketdata.vendors import minutes
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Of candles: which are closed, in which something was lost and, where that was asked for, which are a vendor's."""
+
+    closed: Mask
+    gap: Mask
+    vendor: Mask | None
+
+
+def standing(
+    one: Series,
+    bars: Bars,
+    timeframe: Timeframe | DateFrame,
+    now_us: int,
+    *,
+    fill: bool = False,
+    lost: list[tuple[int, int]] | None = None,
+) -> Standing:
+    """What is told of candles beside their figures. `lost` is what `gaps` of their time told; whose they are is found
+    out with `fill`."""
+    starts, ends = spans(one, bars, timeframe)
+    if lost is None:
+        lost = gaps(one, int(starts.min()), int(ends.max())) if len(bars) else []
+    vendor = None
+    if fill:
+        stretches = one.codes(int(starts.min()), int(ends.max())) if len(bars) else []
+        of_codes = [minutes.times(code, one.feed, first, last) for code, first, last in stretches]
+        theirs = np.concatenate([starts[:0], *of_codes])
+        vendor = np.searchsorted(theirs, starts) < np.searchsorted(theirs, ends)
+    return Standing(ends <= now_us, touched(starts, ends, lost), vendor)
+
+
 def text_of(
     one: Series,
     bars: Bars,
@@ -36,19 +71,17 @@ def text_of(
     fill: bool = False,
     lost: list[tuple[int, int]] | None = None,
 ) -> list[str]:
-    """The members of candles' objects, with whether each is closed and whether something in it was lost (`lost`: what
-    `gaps` of their time told); with `fill` also whose they are."""
-    starts, ends = spans(one, bars, timeframe)
-    if lost is None:
-        lost = gaps(one, int(starts.min()), int(ends.max())) if len(bars) else []
-    gap = touched(starts, ends, lost)
-    vendor = None
-    if fill:
-        stretches = one.codes(int(starts.min()), int(ends.max())) if len(bars) else []
-        of_codes = [minutes.times(code, one.feed, first, last) for code, first, last in stretches]
-        theirs = np.concatenate([starts[:0], *of_codes])
-        vendor = np.searchsorted(theirs, starts) < np.searchsorted(theirs, ends)
-    return jsontext.bars(bars, closed=ends <= now_us, gap=gap, vendor=vendor)
+    """The members of candles' objects; parameters as of `standing`."""
+    told = standing(one, bars, timeframe, now_us, fill=fill, lost=lost)
+    return jsontext.bars(bars, closed=told.closed, gap=told.gap, vendor=told.vendor)
+
+
+def rows(
+    one: Series, bars: Bars, timeframe: Timeframe | DateFrame, now_us: int, *, fill: bool = False
+) -> Batch:  # fmt: skip
+    """Candles as rows of `tables.BARS`; parameters as of `standing`."""
+    told = standing(one, bars, timeframe, now_us, fill=fill)
+    return tables.bars(one, bars, closed=told.closed, gap=told.gap, vendor=told.vendor)
 
 
 def gaps(one: Series, start_us: int, end_us: int) -> list[tuple[int, int]]:
@@ -101,8 +134,11 @@ def _question(found: list[Series], symbols: list[str], query: dict[str, Any]) ->
 MANY, ONE = "many", "one"  # the forms of a page: candles by symbol, and those of a symbol
 
 
-def _respond(request: Request, asked: Question, form: str, kind: str, headers: dict[str, str]) -> Response:
-    """A page: the bytes that were sent before where it is finished and still holds, else made now."""
+def _respond(request: Request, asked: Question, form: str, kind: str, headers: dict[str, str]) -> HttpResponse:
+    """A page: the bytes that were sent before where it is finished and still holds, else made now. CSV is always made
+    now."""
+    if tables.wanted(request):
+        return _as_csv(asked, kind, headers)
     on = ready.basis(asked)
     kept = ready.pages.find(form, asked, on, gaps)
     body = kept.body if kept is not None else b""
@@ -117,13 +153,26 @@ def _respond(request: Request, asked: Question, form: str, kind: str, headers: d
     return Response(msgspec.Raw(body), headers=headers)
 
 
-def _read(asked: Question, form: str, kind: str) -> tuple[bytes, BarPage, tuple[Stretch, ...]]:
-    """(the page as JSON, what was read, the time of its candles with their gaps)."""
-    page = paging.read_bars(
+def _as_csv(asked: Question, kind: str, headers: dict[str, str]) -> HttpResponse:
+    page, now_us = _page(asked), time.time_ns() // 1000
+    found = [row for one, bars in page.found for row in rows(one, bars, asked.timeframe, now_us, fill=asked.fill)]
+    return tables.page(tables.BARS, found, _token(page, kind), headers)
+
+
+def _page(asked: Question) -> BarPage:
+    return paging.read_bars(
         asked.series, asked.timeframe, after=asked.after,
         limit=asked.limit, ascending=asked.ascending, fill=asked.fill, session=asked.session,
     )  # fmt: skip
-    now_us = time.time_ns() // 1000
+
+
+def _token(page: BarPage, kind: str) -> str | None:
+    return paging.encode_token(page.next, kind) if page.next else None
+
+
+def _read(asked: Question, form: str, kind: str) -> tuple[bytes, BarPage, tuple[Stretch, ...]]:
+    """(the page as JSON, what was read, the time of its candles with their gaps)."""
+    page, now_us = _page(asked), time.time_ns() // 1000
     shown: dict[str, msgspec.Raw] = {}
     stretches = []
     for one, bars in page.found:
@@ -133,7 +182,7 @@ def _read(asked: Question, form: str, kind: str) -> tuple[bytes, BarPage, tuple[
         texts = text_of(one, bars, asked.timeframe, now_us, fill=asked.fill, lost=lost)
         shown[one.symbol] = msgspec.Raw(jsontext.array(texts))
         stretches.append(Stretch(one, start_us, end_us, tuple(lost)))
-    token = paging.encode_token(page.next, kind) if page.next else None
+    token = _token(page, kind)
     if form == MANY:
         content: dict[str, Any] = {"bars": shown, "next_page_token": token}
     else:
@@ -145,11 +194,13 @@ def _read(asked: Question, form: str, kind: str) -> tuple[bytes, BarPage, tuple[
 class BarsView(APIView):
     """Candles of several symbols; `next_page_token` is null on the last page."""
 
+    renderer_classes = tables.RENDERERS
+
     @extend_schema(
         operation_id="bars", parameters=[BarsQuery],
-        responses={200: response_schemas.pages("bars", response_schemas.Bar), "4XX": response_schemas.Error},
+        responses=response_schemas.also_csv(response_schemas.pages("bars", response_schemas.Bar)),
     )  # fmt: skip
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         query = BarsQuery.read(request)
         chosen = series.known(query["symbols"], query)
         asked = _question(chosen.found, query["symbols"], query)
@@ -159,11 +210,13 @@ class BarsView(APIView):
 class SymbolBarsView(APIView):
     """Candles of one symbol."""
 
+    renderer_classes = tables.RENDERERS
+
     @extend_schema(
         operation_id="bars_of_symbol", parameters=[SymbolBarsQuery],
-        responses={200: response_schemas.page("bars", response_schemas.Bar), "4XX": response_schemas.Error},
+        responses=response_schemas.also_csv(response_schemas.page("bars", response_schemas.Bar)),
     )  # fmt: skip
-    def get(self, request: Request, symbol: str) -> Response:
+    def get(self, request: Request, symbol: str) -> HttpResponse:
         query = SymbolBarsQuery.read(request)
         asked = _question([series.of(symbol, query)], [symbol], query)
         return _respond(request, asked, ONE, _kind(query), {})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from analytics import latest
-from api import jsontext, paging, response_schemas, series
+from api import jsontext, paging, response_schemas, series, tables
 from api.paging import Series
 from api.serializers import LatestQuery, OrderBooksQuery, SymbolLatestQuery
 from api.views.latest import Shown, the_one
@@ -25,19 +26,22 @@ def _newest(found: list[Series]) -> Shown:
 class OrderBooksView(APIView):
     """Order books of one symbol; `next_page_token` is null on the last page."""
 
+    renderer_classes = tables.RENDERERS
+
     @extend_schema(
         operation_id="orderbooks_of_symbol", parameters=[OrderBooksQuery],
-        responses={
-            200: response_schemas.page("orderbooks", response_schemas.OrderBook), "4XX": response_schemas.Error,
-        },
+        responses=response_schemas.also_csv(response_schemas.page("orderbooks", response_schemas.OrderBook)),
     )  # fmt: skip
-    def get(self, request: Request, symbol: str) -> Response:
+    def get(self, request: Request, symbol: str) -> HttpResponse:
         query = OrderBooksQuery.read(request)
+        one = series.of(symbol, query)
         page = paging.read_books(
-            series.of(symbol, query), after=series.after(query, paging.BOOKS, [symbol]),
+            one, after=series.after(query, paging.BOOKS, [symbol]),
             limit=query["limit"], ascending=query["sort"] == "asc",
         )  # fmt: skip
         token = paging.encode_token(page.next, paging.BOOKS) if page.next else None
+        if tables.wanted(request):
+            return tables.page(tables.BOOKS, [tables.book(one, book) for book in page.found], token, {})
         shown = msgspec.Raw(jsontext.array(jsontext.books(page.found)))
         return Response({"symbol": symbol, "orderbooks": shown, "next_page_token": token})
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import paging, response_schemas, series
+from api import paging, response_schemas, tables
 from api.serializers import QuotesQuery, SymbolQuotesQuery
 from api.views import ticks
 
@@ -15,25 +15,24 @@ from api.views import ticks
 class QuotesView(APIView):
     """Quotes of several symbols; `next_page_token` is null on the last page."""
 
+    renderer_classes = tables.RENDERERS
+
     @extend_schema(
         operation_id="quotes", parameters=[QuotesQuery],
-        responses={200: response_schemas.pages("quotes", response_schemas.Quote), "4XX": response_schemas.Error},
+        responses=response_schemas.also_csv(response_schemas.pages("quotes", response_schemas.Quote)),
     )  # fmt: skip
-    def get(self, request: Request) -> Response:
-        query = QuotesQuery.read(request)
-        chosen = series.known(query["symbols"], query)
-        shown, token = ticks.read(paging.QUOTES, chosen.found, query["symbols"], query)
-        return Response({"quotes": shown, "next_page_token": token}, headers=chosen.headers)
+    def get(self, request: Request) -> HttpResponse:
+        return ticks.of_many(request, paging.QUOTES, QuotesQuery.read(request))
 
 
 class SymbolQuotesView(APIView):
     """Quotes of one symbol."""
 
+    renderer_classes = tables.RENDERERS
+
     @extend_schema(
         operation_id="quotes_of_symbol", parameters=[SymbolQuotesQuery],
-        responses={200: response_schemas.page("quotes", response_schemas.Quote), "4XX": response_schemas.Error},
+        responses=response_schemas.also_csv(response_schemas.page("quotes", response_schemas.Quote)),
     )  # fmt: skip
-    def get(self, request: Request, symbol: str) -> Response:
-        query = SymbolQuotesQuery.read(request)
-        shown, token = ticks.read(paging.QUOTES, [series.of(symbol, query)], [symbol], query)
-        return Response({"symbol": symbol, "quotes": shown.get(symbol, []), "next_page_token": token})
+    def get(self, request: Request, symbol: str) -> HttpResponse:
+        return ticks.of_one(request, paging.QUOTES, symbol, SymbolQuotesQuery.read(request))

@@ -3,29 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
 
-from api import jsontext, paging, series
-from api.paging import Series
+from api import jsontext, paging, series, tables
+from api.exports import Batch, Column
+from api.paging import Series, TickPage
 from marketdata.types.ticks import Ticks
 from terminals import wire
 
-Shown = tuple[dict[str, msgspec.Raw], str | None]
-"""Items by symbol as ready text, and the token of the next page."""
-_TEXTS: dict[str, tuple[wire.Kind, Callable[[Ticks], list[str]]]] = {
-    paging.TRADES: (wire.Kind.TRADE, jsontext.trades),
-    paging.QUOTES: (wire.Kind.QUOTE, jsontext.quotes),
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How ticks of a kind are written: as JSON, and as rows of a table."""
+
+    kind: wire.Kind
+    text_of: Callable[[Ticks], list[str]]
+    columns: tuple[Column, ...]
+    rows: Callable[[Series, Ticks], Batch]
+
+
+_SHAPES = {
+    paging.TRADES: _Shape(wire.Kind.TRADE, jsontext.trades, tables.TRADES, tables.trades),
+    paging.QUOTES: _Shape(wire.Kind.QUOTE, jsontext.quotes, tables.QUOTES, tables.quotes),
 }
 
 
-def read(resource: str, found: list[Series], symbols: list[str], query: dict[str, Any]) -> Shown:
-    """A page of `paging.TRADES` or `paging.QUOTES`. BadToken if the token belongs to another question."""
-    kind, text_of = _TEXTS[resource]
+def of_many(request: Request, resource: str, query: dict[str, Any]) -> HttpResponse:
+    """A page of `paging.TRADES` or `paging.QUOTES` of the symbols of a query. BadToken if the token belongs to another
+    question."""
+    chosen = series.known(query["symbols"], query)
+    page, token = _read(resource, chosen.found, query["symbols"], query)
+    if tables.wanted(request):
+        return _as_csv(resource, page, token, chosen.headers)
+    return Response({resource: _texts(resource, page), "next_page_token": token}, headers=chosen.headers)
+
+
+def of_one(request: Request, resource: str, symbol: str, query: dict[str, Any]) -> HttpResponse:
+    """As `of_many`, of the symbol that the path names."""
+    page, token = _read(resource, [series.of(symbol, query)], [symbol], query)
+    if tables.wanted(request):
+        return _as_csv(resource, page, token, {})
+    return Response({"symbol": symbol, resource: _texts(resource, page).get(symbol, []), "next_page_token": token})
+
+
+def _read(
+    resource: str, found: list[Series], symbols: list[str], query: dict[str, Any]
+) -> tuple[TickPage, str | None]:  # fmt: skip
     page = paging.read_ticks(
-        found, kind, after=series.after(query, resource, symbols),
+        found, _SHAPES[resource].kind, after=series.after(query, resource, symbols),
         limit=query["limit"], ascending=query["sort"] == "asc",
     )  # fmt: skip
-    shown = {one.symbol: msgspec.Raw(jsontext.array(text_of(ticks))) for one, ticks in page.found}
-    return shown, paging.encode_token(page.next, resource) if page.next else None
+    return page, paging.encode_token(page.next, resource) if page.next else None
+
+
+def _texts(resource: str, page: TickPage) -> dict[str, msgspec.Raw]:
+    text_of = _SHAPES[resource].text_of
+    return {one.symbol: msgspec.Raw(jsontext.array(text_of(ticks))) for one, ticks in page.found}
+
+
+def _as_csv(resource: str, page: TickPage, token: str | None, headers: dict[str, str]) -> HttpResponse:
+    shape = _SHAPES[resource]
+    rows = [row for one, ticks in page.found for row in shape.rows(one, ticks)]
+    return tables.page(shape.columns, rows, token, headers)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import paging, response_schemas, series
+from api import paging, response_schemas, tables
 from api.serializers import SymbolTradesQuery, TradesQuery
 from api.views import ticks
 
@@ -15,25 +15,24 @@ from api.views import ticks
 class TradesView(APIView):
     """Trades of several symbols; `next_page_token` is null on the last page."""
 
+    renderer_classes = tables.RENDERERS
+
     @extend_schema(
         operation_id="trades", parameters=[TradesQuery],
-        responses={200: response_schemas.pages("trades", response_schemas.Trade), "4XX": response_schemas.Error},
+        responses=response_schemas.also_csv(response_schemas.pages("trades", response_schemas.Trade)),
     )  # fmt: skip
-    def get(self, request: Request) -> Response:
-        query = TradesQuery.read(request)
-        chosen = series.known(query["symbols"], query)
-        shown, token = ticks.read(paging.TRADES, chosen.found, query["symbols"], query)
-        return Response({"trades": shown, "next_page_token": token}, headers=chosen.headers)
+    def get(self, request: Request) -> HttpResponse:
+        return ticks.of_many(request, paging.TRADES, TradesQuery.read(request))
 
 
 class SymbolTradesView(APIView):
     """Trades of one symbol."""
 
+    renderer_classes = tables.RENDERERS
+
     @extend_schema(
         operation_id="trades_of_symbol", parameters=[SymbolTradesQuery],
-        responses={200: response_schemas.page("trades", response_schemas.Trade), "4XX": response_schemas.Error},
+        responses=response_schemas.also_csv(response_schemas.page("trades", response_schemas.Trade)),
     )  # fmt: skip
-    def get(self, request: Request, symbol: str) -> Response:
-        query = SymbolTradesQuery.read(request)
-        shown, token = ticks.read(paging.TRADES, [series.of(symbol, query)], [symbol], query)
-        return Response({"symbol": symbol, "trades": shown.get(symbol, []), "next_page_token": token})
+    def get(self, request: Request, symbol: str) -> HttpResponse:
+        return ticks.of_one(request, paging.TRADES, symbol, SymbolTradesQuery.read(request))

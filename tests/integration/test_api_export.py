@@ -10,11 +10,15 @@ import pytest
 from django.http.response import HttpResponseBase
 from rest_framework.test import APIRequestFactory, force_authenticate
 
-from api import exports
+from api import exports, series
 from api.exports import ARROW, CSV, PARQUET, Column
+from api.tables import NEXT_PAGE
 from api.views.export import ExportView
 from marketdata.models import Market, Symbol
 from tests.integration.serving import CODES, minute, serving
+from tests.integration.test_api_resources import book, keep
+from tests.market import MINUTE_US, NINE_US
+from tests.vendor import lose
 
 __all__ = ["serving"]
 
@@ -62,6 +66,55 @@ def test_an_export_has_each_row_of_its_pages_once(market):
         (str(bar["o"]), str(bar["n"]), bar["td"]) for bar in shown
     ]
     assert rows_of(export(market, "orderbooks", symbols="005930")) == []
+
+
+def csv_pages(serving, path, limit, **query):
+    """The rows of every page as CSV, in the order they came."""
+    rows: list[dict[str, str]] = []
+    token: dict[str, str] = {}
+    while True:
+        response = serving.get(path, headers={**serving.headers, "Accept": CSV}, limit=limit, **query, **token)
+        assert (response.status_code, response["Content-Type"]) == (200, CSV), response.content
+        page = rows_of(response.content)
+        assert len(page) <= limit
+        rows += page
+        if NEXT_PAGE not in response:
+            return rows
+        token = {"page_token": response[NEXT_PAGE]}
+
+
+def test_pages_as_csv_have_the_rows_of_the_pages_as_json_and_of_the_export(market):
+    keep(book(0), book(1))
+    lose(99, NINE_US + 2 * MINUTE_US, NINE_US + 2 * MINUTE_US, None)
+    both = {"symbols": ",".join(CODES)}
+
+    for resource in ("trades", "quotes", "bars"):
+        rows = csv_pages(market, f"/v2/stocks/{resource}", 2, **both)
+        assert rows == rows_of(export(market, resource, **both))
+        assert rows == [one for code in CODES for one in csv_pages(market, f"/v2/stocks/{code}/{resource}", 5)]
+        assert rows[::-1] == csv_pages(market, f"/v2/stocks/{resource}", 3, sort="desc", **both)
+        shown = market.pages(f"/v2/stocks/{resource}", resource, **both)
+        assert [(row["symbol"], row["time"][:19]) for row in rows] == [(code, one["t"][:19]) for code, one in shown]
+    assert [(row["open"], row["closed"], row["gap"], row["source"]) for row in rows] == [
+        (str(bar["o"]), str(int(bar["x"])), str(bar["gap"]), "naru") for _, bar in shown
+    ]
+    assert {row["gap"] for row in rows} == {"0", "1"}
+    books = csv_pages(market, "/v2/orderbooks/005930", 1)
+    assert len(books) == 2
+    assert books == rows_of(export(market, "orderbooks", symbols="005930"))
+
+
+@pytest.mark.once
+def test_a_page_as_csv_is_asked_for_by_name_as_well_and_its_errors_are_json(serving):
+    serving.commit([minute(0)])
+    named = serving.get("/v2/stocks/trades", symbols="005930,NOBODY", format="csv")
+    assert (named["Content-Type"], len(rows_of(named.content)), named[series.WARNING_HEADER][-6:]) == (CSV, 1, "NOBODY")
+    assert rows_of(named.content)[0]["taker"] == ""
+
+    wrong = serving.get("/v2/stocks/bars", headers={**serving.headers, "Accept": CSV}, symbols="005930", limit=0)
+    assert (wrong.status_code, wrong["Content-Type"], json.loads(wrong.content)["code"]) == (
+        400, "application/json", 40010000,
+    )  # fmt: skip
 
 
 @pytest.mark.once

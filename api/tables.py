@@ -1,0 +1,121 @@
+"""What a resource is as a table: its columns, and the rows of what was read. Exports and pages as CSV share it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from django.http import HttpResponse
+from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.request import Request
+
+from api import exports, jsontext
+from api.exports import Batch, Column
+from api.jsontext import Flags
+from api.paging import Series
+from api.renderers import CSVRenderer, JSONRenderer
+from marketdata.types.minute_bars import Bars
+from marketdata.types.order_books import OrderBook
+from marketdata.types.ticks import ABSENT, Int64, Ticks, decimal_text
+from terminals import wire
+
+NEXT_PAGE = "X-Next-Page-Token"
+"""The header of a page as CSV that has the token of the next one; the last page has none."""
+RENDERERS = (JSONRenderer, BrowsableAPIRenderer, CSVRenderer)
+"""Of views whose pages are CSV for who asks for that."""
+
+
+def _columns(*names: str, kind: str, places: int = 0) -> tuple[Column, ...]:
+    return tuple(Column(name, kind, places) for name in names)
+
+
+def _prices(*names: str) -> tuple[Column, ...]:
+    return _columns(*names, kind="decimal", places=wire.PRICE_SCALE)
+
+
+def _sizes(*names: str) -> tuple[Column, ...]:
+    return _columns(*names, kind="decimal", places=wire.SIZE_SCALE)
+
+
+_SERIES = _columns("symbol", "feed", kind="text")
+_TIME = Column("time", "time")
+_ID = Column("id", "integer")
+_TAKER = ("", "B", "S")  # by wire.Side: unknown, buyer, seller
+_LEVELS = range(1, wire.BOOK_LEVELS + 1)
+
+
+def _texts(values: Int64, scale: int) -> list[Any]:
+    """Exact text of numbers, empty where one is absent."""
+    return [None if value == ABSENT else decimal_text(value, scale) for value in values.tolist()]
+
+
+def _times(times_us: Int64) -> list[str]:
+    return [f"{text}Z" for text in jsontext.times(times_us)]
+
+
+def trades(one: Series, ticks: Ticks) -> Batch:
+    columns = (
+        _times(ticks.time_us), _texts(ticks.price, wire.PRICE_SCALE), _texts(ticks.size, wire.SIZE_SCALE),
+        [_TAKER[side] for side in ticks.side.tolist()], ticks.tick_id.tolist(),
+    )  # fmt: skip
+    return [(one.symbol, one.feed, *row) for row in zip(*columns, strict=True)]
+
+
+def quotes(one: Series, ticks: Ticks) -> Batch:
+    columns = (
+        _times(ticks.time_us), _texts(ticks.bid, wire.PRICE_SCALE), _texts(ticks.bid_size, wire.SIZE_SCALE),
+        _texts(ticks.ask, wire.PRICE_SCALE), _texts(ticks.ask_size, wire.SIZE_SCALE), ticks.tick_id.tolist(),
+    )  # fmt: skip
+    return [(one.symbol, one.feed, *row) for row in zip(*columns, strict=True)]
+
+
+def bars(one: Series, found: Bars, *, closed: Flags, gap: Flags, vendor: Flags | None) -> Batch:
+    """Flags as of `jsontext.bars`; whose a candle is is told of each."""
+    prices = [_texts(getattr(found, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")]
+    averages = [
+        None if value is None else decimal_text(value, wire.PRICE_SCALE) for value in jsontext.average_prices(found)
+    ]
+    sources = np.zeros(len(found), np.bool_) if vendor is None else vendor
+    columns = (
+        _times(found.time_us), *prices, _texts(found.volume, wire.SIZE_SCALE), found.n.tolist(), averages,
+        found.rev.tolist(), jsontext.dates(found.trade_date), closed.astype(np.int8).tolist(),
+        gap.astype(np.int8).tolist(), [jsontext.SOURCES[flag] for flag in sources.tolist()],
+    )  # fmt: skip
+    return [(one.symbol, one.feed, *row) for row in zip(*columns, strict=True)]
+
+
+def book(one: Series, found: OrderBook) -> list[Any]:
+    levels = [
+        part
+        for side in (found.bids, found.asks)
+        for level in (*side, *[(None, None)] * (wire.BOOK_LEVELS - len(side)))
+        for part in level
+    ]
+    return [one.symbol, found.feed, jsontext.time(found.time_us), *levels, found.tick_id]
+
+
+_BOOK = tuple(
+    column
+    for side in ("bid", "ask")
+    for level in _LEVELS
+    for column in (*_prices(f"{side}_price_{level}"), *_sizes(f"{side}_size_{level}"))
+)
+TRADES = (*_SERIES, _TIME, *_prices("price"), *_sizes("size"), Column("taker"), _ID)
+QUOTES = (*_SERIES, _TIME, *_prices("bid"), *_sizes("bid_size"), *_prices("ask"), *_sizes("ask_size"), _ID)
+BARS = (
+    *_SERIES, _TIME, *_prices("open", "high", "low", "close"), *_sizes("volume"), Column("trades", "integer"),
+    *_prices("vwap"), Column("revision", "integer"), Column("trading_date", "date"), Column("closed", "integer"),
+    Column("gap", "integer"), Column("source"),
+)  # fmt: skip
+BOOKS = (*_SERIES, _TIME, *_BOOK, _ID)
+
+
+def wanted(request: Request) -> bool:
+    """Whether a page is to be CSV, by `Accept` or `format`."""
+    return request.accepted_renderer.format == CSVRenderer.format
+
+
+def page(columns: tuple[Column, ...], rows: Batch, token: str | None, headers: dict[str, str]) -> HttpResponse:
+    """A page as CSV, in the form of an export; the token of the next one is in a header."""
+    content = b"".join(exports.as_csv(columns, iter([rows]), len(rows)))
+    return HttpResponse(content, exports.CSV, headers=headers | ({NEXT_PAGE: token} if token else {}))
