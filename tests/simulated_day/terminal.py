@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,9 @@ from typing import Any, Protocol, Self
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from terminals.connection import Address
+from terminals.link import Config, Identity
+from terminals.link import Terminal as Link
 from tests.servers import free_port
 from tests.servers.process import spawn
 from tests.simulated_day import accounting
@@ -49,10 +53,11 @@ class Terminal:
         _private(folder / "appkeys.toml", "".join(_account(name, kis) for name in appkeys))
         config = folder / "terminal.toml"
         _private(config, _tables(kis.symbols))
+        self._server = f"127.0.0.1:{stack.ingest_port}"
         self._log, self._port = stack.folder / "terminal.log", free_port()
         command = [sys.executable, "-m", "terminals", "kis", "--config", config, "--mode", "production"]
         command += ["--appkeys", folder / "appkeys.toml", "--state", folder / "state", "--spool", folder / "spool"]
-        command += ["--server", f"127.0.0.1:{stack.ingest_port}", "--client", CLIENT, "--key-file", folder / "key"]
+        command += ["--server", self._server, "--client", CLIENT, "--key-file", folder / "key"]
         command += ["--register-market", "-", "--metrics-port", self._port]
         self.command = [str(word) for word in command]
         self.spool, self.key_file = folder / "spool", folder / "key"
@@ -167,19 +172,30 @@ class Terminal:
         return float(psutil.Process(self.pid).memory_full_info().pss) / 2**20
 
     def stop(self, *, seconds: float) -> dict[str, int]:
-        """Wait until all that it sent is committed, end it; its rows by kind. TimeoutError if that does not come."""
+        """Wait until all that it sent is committed, end it, and deliver what it said at last; its rows by kind.
+        TimeoutError if that does not come; RuntimeError if it ended with an error."""
         assert self._process is not None
-        seen: list[dict[str, int]] = [{}]
 
         def rests() -> bool:
-            seen.append(self.rows())
-            waiting = self.number("naru_kis_buffered_messages") + self.number("naru_kis_batches_waiting")
-            return seen[-1] == seen[-2] and waiting == 0
+            found = self.numbers()
+            waiting = (found.get((f"naru_kis_{name}", ()), 1.0) for name in ("buffered_messages", "batches_waiting"))
+            return not any(waiting)
 
         self.until(rests, "everything committed", seconds=seconds)
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(seconds)
-        return seen[-1]
+        if self._process.wait(seconds) != 0:
+            self._look()
+        identity = Identity(CLIENT, self.key_file.read_text(encoding="ascii"), "KIS", None)
+        with Link(Config(Address.parse(self._server), identity, "krx", self.spool)) as link:
+            if not link.wait_committed(seconds):
+                raise TimeoutError(f"the last words of the terminal: not within {seconds:g} s; {link.stats()}")
+        return self._last_rows()
+
+    def _last_rows(self) -> dict[str, int]:
+        """By kind, of the last words in its log. The metrics are as old as a second, and end with the process."""
+        found = [line for line in self._log.read_text(encoding="utf-8").splitlines() if " kis_status " in line]
+        rows: dict[str, int] = json.loads(found[-1].partition(" kis_status ")[2])["rows"]
+        return rows
 
     def _look(self) -> None:
         if self._process is not None and self._process.poll() is not None:

@@ -228,6 +228,7 @@ class Kis:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 self._numbers = self._count(streams, pace.now() - began)
+                _log_status(self._numbers)  # what came since the last one, too
 
     async def _watch(self, streams: Streams, pace: Pace, stop: asyncio.Event) -> None:
         """Until the program is to stop; counts how it stands each second, and tells it now and then."""
@@ -241,7 +242,7 @@ class Kis:
             numbers = self._numbers = self._count(streams, now - began)
             if now >= log_at:
                 log_at = now + _LOG_S
-                log.info("kis_status %s", json.dumps(numbers.brief(), separators=(",", ":")))
+                _log_status(numbers)
                 if numbers.coverage != told:  # then the server need not wait for its minute
                     told, event_at = numbers.coverage, now
                     log.warning("kis_coverage %s", " ".join(f"{how}={count}" for how, count in told.items()))
@@ -348,6 +349,10 @@ class Kis:
             return Finding(Level.DOUBTFUL, _("{name}: nothing to register").format(name=account.name))
         timing = self._options.timing or Timing()
         return await websocket_check.answer_of(_identity(account), registrations[0], key, self._folder, timing)
+
+
+def _log_status(numbers: status.Numbers) -> None:
+    log.info("kis_status %s", json.dumps(numbers.brief(), separators=(",", ":")))
 
 
 def _in_the_way(account: Account, error: Exception) -> Finding:
