@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import logging
 import operator
 import threading
 import urllib.request
@@ -97,7 +98,8 @@ def played(recording, folder):
     return Content(folder / "spool")
 
 
-def test_everything_over_all_appkeys_is_streamed_and_polled_and_shown_and_recorded(tmp_path):
+def test_everything_over_all_appkeys_is_streamed_and_polled_and_shown_and_recorded(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "naru.kis")
     port = free_port()
     recording = tmp_path / "in.jsonl"
     with simulator() as kis, FileRecorder(recording, max_bytes=1 << 30) as recorder:
@@ -128,6 +130,10 @@ def test_everything_over_all_appkeys_is_streamed_and_polled_and_shown_and_record
     assert {row["kind"] for row in content.rows} >= {RowKind.TRADE, RowKind.SNAPSHOT}
     assert content.batches[Encoding.BOOKS] > 0
     assert content.batches[Encoding.EVENTS] > 0
+    last_words = [text for text in caplog.messages if text.startswith("kis_status ")][-1]
+    told = json.loads(last_words.partition(" ")[2])["rows"]
+    for kind in (RowKind.TRADE, RowKind.SNAPSHOT):  # what came after the last look, too
+        assert told[kind.name.lower()] == sum(row["kind"] == kind for row in content.rows)
     again = played(recording, tmp_path / "again")
     as_traded = operator.itemgetter("symbol", "time_us", "price", "shares", "cum_volume")
     # What was still on its way when the program was stopped is recorded and was not sent.
