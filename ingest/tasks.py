@@ -22,6 +22,7 @@ from ingest import (
     failures,
     lost_claims,
     notifications,
+    price_limits,
     record_storage,
     recovery,
     repeats,
@@ -409,6 +410,7 @@ def _announce(
     except redis.RedisError as error:
         metrics.FEED_FAILURES.inc()
         log.warning("announcing failed batches=%d error=%s", len(members), type(error).__name__)
+    price_limits.watch((group.ticks for group, _ in merged if len(group.ticks)), directory.find)
 
 
 def _stored(batches: list[Batch], kind: type[Content]) -> int:

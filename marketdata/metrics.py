@@ -66,6 +66,9 @@ STORED_BOOKS = Counter("naru_stored_books_total", "Order books committed")
 STORED_EVENTS = Counter("naru_stored_events_total", "Market events committed")
 STORED_GAPS = Counter("naru_stored_gaps_total", "Gaps that terminals reported and that were kept")
 REJECTED_ROWS = Counter("naru_rejected_rows_total", "Rows refused, by reason", ["reason"])
+OUTSIDE_LIMITS = Counter(
+    "naru_outside_limits_trades_total", "Trades stored at a price outside the limits of their day, by feed", ["feed"]
+)
 FLOAT_NOISE = Counter(
     "naru_float_noise_rows_total", "Rows in which float noise was taken off a number, by source", ["source"]
 )

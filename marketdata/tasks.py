@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 HOURS_S = 3600
 QUIET = datetime.timedelta(minutes=10)  # a refusal that did not come again for so long is over
+A_DAY = datetime.timedelta(days=1)  # limits of prices are of one
 
 
 @shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)
@@ -31,6 +32,7 @@ def roll_over(**_: object) -> None:
     quotas.watch()
     for code in ("feed_refused", "scope_refused", reached.CODE):
         alarms.resolve_old(code, QUIET)
+    alarms.resolve_old("outside_limits", A_DAY)
     active = alarms.active()
     for code in sorted({alarm.code for alarm in active} | set(_shown)):
         metrics.ALARMS.labels(code).set(sum(alarm.code == code for alarm in active))

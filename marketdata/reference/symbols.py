@@ -3,20 +3,31 @@ is missing."""
 
 from __future__ import annotations
 
+import datetime
 import logging
 import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db.models import QuerySet
 
 from marketdata.models import Client, Market, Source, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN
+from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.categories import UNKNOWN, category_of
 from terminals import wire
 
 log = logging.getLogger(__name__)
+
+
+class PriceLimits(NamedTuple):
+    """The lowest and the highest price (1e-8) of a symbol on one trading date, in days since 1970."""
+
+    lower: int
+    upper: int
+    day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,7 @@ class Rules:
     market: str = ""
     nonpositive_prices: bool = False
     category: str = UNKNOWN
+    limits: PriceLimits | None = None
 
 
 class Directory:
@@ -106,11 +118,27 @@ class Directory:
         rows = symbols.values_list(
             "code", "is_active", "market__timezone", "market__trade_date_shift_s", "market_id",
             "market__nonpositive_prices", "category",
+            "is_in_liquidation",  # then prices are free
+            "lower_limit", "upper_limit", "limits_on",
         )  # fmt: skip
         return {
-            code: Rules(active, timezone, shift, market, below, category_of(category, market=market, timezone=timezone))
-            for code, active, timezone, shift, market, below, category in rows
+            code: Rules(
+                active,
+                timezone,
+                shift,
+                market,
+                below,
+                category_of(category, market=market, timezone=timezone),
+                None if is_free else _limits(lower, upper, date),
+            )
+            for code, active, timezone, shift, market, below, category, is_free, lower, upper, date in rows
         }
+
+
+def _limits(lower: int | None, upper: int | None, date: datetime.date | None) -> PriceLimits | None:
+    if lower is None or upper is None or date is None:
+        return None
+    return PriceLimits(lower, upper, (date - EPOCH_DATE).days)
 
 
 def _may_be(code: str, market: str) -> bool:
