@@ -2,7 +2,10 @@
 
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in
+from django.core import checks
 from django.http import HttpRequest
+
+from api.checks import check_second_factor
 
 
 class ApiConfig(AppConfig):
@@ -11,6 +14,7 @@ class ApiConfig(AppConfig):
 
     def ready(self) -> None:
         user_logged_in.connect(note_login)
+        checks.register(check_second_factor, checks.Tags.security, deploy=True)
 
 
 def note_login(request: HttpRequest, **_: object) -> None:

@@ -22,31 +22,34 @@ WINDOW_S = 300
 MOST_PER_ADDRESS = 30
 MOST_PER_KEY = 10  # of one account from one address: a stranger elsewhere cannot lock its owner out
 MOST_PER_PERSON = 50  # of one person's account from anywhere; addresses it was used from before may still try
+CODE_WINDOW_S = 86_400
+MOST_CODES = 50  # wrong second factors of an account in a day, from anywhere: 3 of a million codes are right at a time
 KNOWN_S = 30 * 86_400
 COOKIE = "naru_known"
 _KNOWN = "naru:known:"
 
 
-def wait_s(address: str, account: str, *, person: bool = False, browser: str = "") -> int:
+def wait_s(address: str, account: str, *, person: bool = False, code: bool = False, browser: str = "") -> int:
     """For how many seconds this address may not try this account again; 0 when it may.
 
-    `person` says that a password is asked for, which can be guessed from many addresses; a key cannot. `browser` is the
-    cookie of `browser_cookie`, if one came.
+    `person` says that a password is asked for, which can be guessed from many addresses; a key cannot. `code` says that
+    it is a person's second factor. `browser` is the cookie of `browser_cookie`, if one came.
     """
-    limits = _limits(address, account, person=person, browser=browser)
-    counts = counters.look([name for name, _ in limits])
-    waits = [one.left_s if one.count >= most else 0.0 for one, (_, most) in zip(counts, limits, strict=True)]
+    limits = _limits(address, account, person=person, code=code, browser=browser)
+    counts = counters.look([name for name, _, _ in limits])
+    waits = [one.left_s if one.count >= most else 0.0 for one, (_, most, _) in zip(counts, limits, strict=True)]
     if len(waits) > 2 and waits[2] > 0 and _is_known(address, account):
         waits[2] = 0.0
     longest = max(waits)
     return int(longest) + 1 if longest > 0 else 0
 
 
-def failed(address: str, account: str, *, person: bool = False, browser: str = "") -> None:
+def failed(address: str, account: str, *, person: bool = False, code: bool = False, browser: str = "") -> None:
     """Count a refused login."""
     metrics.AUTH_FAILURES.labels("api").inc()
     log.warning("login refused address=%s", caller(address))
-    counters.add([(name, WINDOW_S) for name, _ in _limits(address, account, person=person, browser=browser)])
+    limits = _limits(address, account, person=person, code=code, browser=browser)
+    counters.add([(name, window_s) for name, _, window_s in limits])
 
 
 def succeeded(address: str, account: str) -> None:
@@ -78,16 +81,18 @@ def _is_known(address: str, account: str) -> bool:
         return False
 
 
-def _limits(address: str, account: str, *, person: bool, browser: str) -> list[tuple[str, int]]:
-    """(name of a count, how many failures it allows)."""
+def _limits(address: str, account: str, *, person: bool, code: bool, browser: str) -> list[tuple[str, int, int]]:
+    """(name of a count, how many failures it allows, in how many seconds)."""
     number = _browser(browser, account) if person and browser else ""
     if number:
-        return [(f"failed:browser:{number}", MOST_PER_KEY)]
+        return [(f"failed:browser:{number}", MOST_PER_KEY, WINDOW_S)]
     limits = [
-        (f"failed:address:{caller(address)}", MOST_PER_ADDRESS),
-        (f"failed:key:{_mark(address, account)}", MOST_PER_KEY),
+        (f"failed:address:{caller(address)}", MOST_PER_ADDRESS, WINDOW_S),
+        (f"failed:key:{_mark(address, account)}", MOST_PER_KEY, WINDOW_S),
     ]
-    return [*limits, (f"failed:person:{_mark('', account)}", MOST_PER_PERSON)] if person else limits
+    if person:
+        limits.append((f"failed:person:{_mark('', account)}", MOST_PER_PERSON, WINDOW_S))
+    return [*limits, (f"failed:code:{_mark('', account)}", MOST_CODES, CODE_WINDOW_S)] if code else limits
 
 
 def _mark(address: str, account: str) -> str:

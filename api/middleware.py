@@ -6,16 +6,20 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.db import DatabaseError, DataError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+from django.utils.functional import SimpleLazyObject
 
-from api import access, authentication, errors, rates, request_ids, sessions, urls
+from api import access, authentication, errors, logins, rates, request_ids, sessions, urls
 from marketdata.limits.unauthenticated import caller
 
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -49,6 +53,14 @@ class Envelope:
         for name, policy in _POLICIES.items():
             response.setdefault(name, policy)
         return response
+
+
+class LoggedIn(AuthenticationMiddleware):
+    """request.user, who has proven every factor that he needs."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        request.user = SimpleLazyObject(lambda: logins.user_of(request))  # type: ignore[assignment]  # as Django's own
+        request.auser = partial(sync_to_async(logins.user_of), request)  # type: ignore[assignment]  # the same
 
 
 class Asking:

@@ -99,6 +99,12 @@ def of_person(person: int, cookie: str | None) -> list[Login]:
     return found
 
 
+def end_others(person: int, cookie: str | None) -> None:
+    """End every session of a person but that of the cookie."""
+    rows = [one.row for one in of_person(person, cookie) if not one.is_this]
+    Session.objects.filter(pk__in=rows).delete()
+
+
 def keep_alive(session: Any, now: float) -> None:
     """Let a login that is in use begin its idle time anew, written at most once in a twentieth of it."""
     try:

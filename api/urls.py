@@ -21,14 +21,16 @@ from api.views.export import ExportView
 from api.views.health import healthz, readyz
 from api.views.inmemory import LatestView, RecentView
 from api.views.latest import LatestQuotesView, LatestTradesView, SymbolLatestQuoteView, SymbolLatestTradeView
+from api.views.login import Login, SecondStep
 from api.views.metrics import MetricsView
 from api.views.not_offered import WHAT, NotOfferedView
 from api.views.orderbooks import LatestOrderBooksView, OrderBooksView, SymbolLatestOrderBookView
-from api.views.page import Login, page
+from api.views.page import page
 from api.views.quality import QualityView, SymbolQualityView
 from api.views.quotes import QuotesView, SymbolQuotesView
 from api.views.records import CorrectionsView, EventsView, GapsView
 from api.views.screener import MostActivesView, MoversView
+from api.views.second_factor import SecondFactorView
 from api.views.snapshots import SnapshotsView, SymbolSnapshotView
 from api.views.status import StatusView
 from api.views.symbols import SymbolsView, SymbolView
@@ -37,7 +39,18 @@ from api.views.trades import SymbolTradesView, TradesView
 from api.views.widgets import WidgetsView
 
 # The page itself asks for a login unless PAGE_PUBLIC; the schema describes and holds no data.
-PUBLIC = ("page", "healthz", "readyz", "rest_framework:login", "schema", "docs", "redoc", "language", "texts")
+PUBLIC = (
+    "page",
+    "healthz",
+    "readyz",
+    "rest_framework:login",
+    "rest_framework:second-factor",
+    "schema",
+    "docs",
+    "redoc",
+    "language",
+    "texts",
+)
 SYMBOL = r"(?P<symbol>[!-+\--~](?:[ -+\--~]{0,22}[!-+\--~])?)"  # as marketdata.models.reference has it
 
 handler400 = "api.errors.malformed"
@@ -45,7 +58,11 @@ handler403 = "api.errors.forbidden"
 handler404 = "api.errors.not_found"
 handler500 = "api.errors.internal"
 
-sessions = [path("login/", Login.as_view(), name="login"), path("logout/", LogoutView.as_view(), name="logout")]
+sessions = [
+    path("login/", Login.as_view(), name="login"),
+    path("login/code/", SecondStep.as_view(), name="second-factor"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+]
 
 v2 = [
     path("stocks/bars", BarsView.as_view(), name="bars"),
@@ -119,6 +136,7 @@ admin.autodiscover()
 urlpatterns = [
     path("", page, name="page"),
     path("account", AccountView.as_view(), name="account"),
+    path("account/second-factor", SecondFactorView.as_view(), name="second-factor"),
     path("language", set_language, name="language"),
     path("texts.js", never_cache(JavaScriptCatalog.as_view()), name="texts"),
     path("healthz", healthz, name="healthz"),

@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "api.middleware.Language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "api.middleware.LoggedIn",
     "api.middleware.IdleTimeout",
     "api.middleware.Asking",
     "api.middleware.RateLimit",
@@ -87,6 +87,8 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "api.urls"
 SESSION_ENGINE = "api.sessions"
+# Whether whoever may enter the administration needs a second factor to log in.
+REQUIRE_SECOND_FACTOR = env.boolean("REQUIRE_SECOND_FACTOR", False)
 SESSION_COOKIE_AGE = int(env.seconds("SESSION_IDLE_S", 43_200.0, low=60.0, high=2_592_000.0))
 CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
 ASGI_APPLICATION = "api.asgi.application"

@@ -58,6 +58,8 @@ TABLES = (
     "feed",
     "api_key",
     "read_rule",
+    "recovery_code",
+    "second_factor",
     "client",
     "auth_user",
     "market",

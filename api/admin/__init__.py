@@ -1,6 +1,17 @@
 """The administration pages: reference data to edit, clients and their keys, the ledger and the upkeep to read."""
 
-from api.admin import api_keys, audit, clients, corporate_actions, ledger, maintenance, reference, timetable, vendors
+from api.admin import (
+    api_keys,
+    audit,
+    clients,
+    corporate_actions,
+    ledger,
+    maintenance,
+    people,
+    reference,
+    timetable,
+    vendors,
+)
 
 __all__ = [
     "api_keys",
@@ -9,6 +20,7 @@ __all__ = [
     "corporate_actions",
     "ledger",
     "maintenance",
+    "people",
     "reference",
     "timetable",
     "vendors",

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
-from django.contrib.auth import get_user
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import Error
 from django.http import HttpRequest
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from api import access, authentication, tickets
+from api import access, authentication, logins, tickets
 from api.stream.subscriber import Identity, Subscriber
 from marketdata import connections, metrics
 from marketdata.limits import reached
@@ -143,8 +142,8 @@ def by_ticket(ticket: str, address: str) -> Identity | None:
 
 
 def by_session(session: SessionBase, _address: str) -> Identity | None:
-    """Staff who are logged in."""
+    """A person who is logged in, with every factor that he needs."""
     request = HttpRequest()
     request.session = session
-    user = get_user(request)
+    user = logins.user_of(request)
     return Identity(*access.name_of(user)) if access.may_read(user) else None

@@ -22,7 +22,7 @@ from django.views.generic import View
 
 from api import access, authentication, sessions
 from marketdata.models import ApiKey
-from marketdata.reference import api_keys, roles
+from marketdata.reference import api_keys, roles, second_factors
 
 OVERLAP = datetime.timedelta(hours=24)
 MOST_KEYS = 20
@@ -59,6 +59,7 @@ class AccountView(View):
             "keys": _keys(request),
             "form": KeyForm(initial={"feeds": "*"}) if may_issue else None,
             "overlap_h": int(OVERLAP.total_seconds()) // 3600,
+            "factor": second_factors.of(request.user),
             "operates": access.may(request.user, roles.OPERATE),
         }
         return render(request, "api/account.html", shown | more)

@@ -1,6 +1,6 @@
 """The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
-from marketdata.models.access import ApiKey, ReadRule
+from marketdata.models.access import ApiKey, ReadRule, RecoveryCode, SecondFactor
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData, CandleRevision
 from marketdata.models.corporate_actions import AdjustmentFactor, SymbolRename
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
@@ -53,7 +53,9 @@ __all__ = [
     "MarketEvent",
     "OrderBook",
     "ReadRule",
+    "RecoveryCode",
     "RolloverRun",
+    "SecondFactor",
     "Source",
     "StockPrice",
     "Symbol",

@@ -1,4 +1,4 @@
-"""Named keys that read for a client or a person, each with a scope, an end and a last use of its own."""
+"""Named keys that read for a client or a person, which feeds people read, and the second half of their logins."""
 
 from __future__ import annotations
 
@@ -112,3 +112,37 @@ class ApiKey(models.Model):
             and (self.expires_at is None or now < self.expires_at)
             and bool(getattr(self.owner, "is_active", False))
         )
+
+
+class SecondFactor(models.Model):
+    """The authenticator app of a person, who has at most one. Its secret is kept sealed."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="second_factor",
+        verbose_name=_("person"),
+    )  # fmt: skip
+    sealed = models.CharField(max_length=255, editable=False)
+    last_step = models.BigIntegerField(editable=False)
+    """The step of time whose code was accepted last: none of it or of one before is accepted again."""
+    enrolled_at = models.DateTimeField(_("since"), editable=False)
+
+    class Meta:
+        db_table = "second_factor"
+        verbose_name = verbose_name_plural = _("Second factor")
+
+    def __str__(self) -> str:
+        return str(self.user)
+
+
+class RecoveryCode(models.Model):
+    """One login without the app. Used, it is deleted; of the code only a keyed hash is kept."""
+
+    factor = models.ForeignKey(SecondFactor, on_delete=models.CASCADE, related_name="recovery_codes", editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+
+    class Meta:
+        db_table = "recovery_code"
+        verbose_name = verbose_name_plural = _("Recovery code")
+
+    def __str__(self) -> str:
+        return str(self.factor)

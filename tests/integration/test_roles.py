@@ -57,7 +57,11 @@ def test_every_address_is_open_to_the_roles_of_the_table_and_to_no_other(serving
     wrong = []
 
     for name, path in addresses():
-        if name in {*urls.PUBLIC, "account"} - {"page"} or path in ("admin/login/", "admin/logout/", "logout/"):
+        if name in {*urls.PUBLIC, "account", "second-factor"} - {"page"} or path in (
+            "admin/login/",
+            "admin/logout/",
+            "logout/",
+        ):
             continue
         need = next(right for begin, right in NEEDS if path.startswith(begin))
         words = roles.ROLES.get(role, ())
@@ -248,13 +252,15 @@ def test_what_is_done_with_many_rows_at_once_has_an_entry_for_each(serving):
         ("symbol", "activate"), ("symbol", "deactivate"), ("feedowner", "release"), ("voidorder", "restore"),
         ("ingestbatch", "void"), ("apikey", "revoke"), ("periodictask", "enable_tasks"),
         ("periodictask", "disable_tasks"), ("periodictask", "toggle_tasks"), ("periodictask", "run_tasks"),
+        ("user", "reset_second_factor"),
     }  # fmt: skip
 
 
 @pytest.mark.once
 def test_django_finds_nothing_to_warn_of_in_the_settings_of_a_server(tmp_path):
     production = {"BEHIND_TLS": "1", "SECRET_KEY": "of a test: " + "".join(map(chr, range(65, 125))),
-                  "ALLOWED_HOSTS": "naru.example.com", "VAR_DIR": str(tmp_path)}  # fmt: skip
+                  "ALLOWED_HOSTS": "naru.example.com", "VAR_DIR": str(tmp_path),
+                  "REQUIRE_SECOND_FACTOR": "1"}  # fmt: skip
 
     checked = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "INFO"], cwd=ROOT,

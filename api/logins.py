@@ -1,0 +1,112 @@
+"""How a person gets in. Whoever has proven the first half of a login, a password or a provider's word, and needs a
+second factor is nobody until he has proven that too: his session holds no user that any door could take for one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.crypto import constant_time_compare
+
+from api import access, authentication, login_throttle
+from marketdata.reference import roles, second_factors
+
+HALF_S = 300
+_HALF = "half_login"
+_PASSED = "second_factor"
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """A login that wants its second factor: whose, where it goes on, and the sealed secret of an app that is being
+    enrolled on the way."""
+
+    person: Any
+    next_url: str
+    sealed: str
+
+
+def user_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+    """Who is logged in. A session without the second factor that its person has, or has to have by now, is nobody's:
+    it began before he enrolled, or before the setting."""
+    found = auth.get_user(request)
+    if found.is_authenticated and not request.session.get(_PASSED) and wants_factor(found):
+        return AnonymousUser()
+    return found
+
+
+def must_have_factor(person: Any) -> bool:
+    """Whether the settings ask a second factor of this person: whoever may enter the administration."""
+    return settings.REQUIRE_SECOND_FACTOR and access.may(person, roles.OPERATE)
+
+
+def wants_factor(person: Any) -> bool:
+    return must_have_factor(person) or second_factors.of(person) is not None
+
+
+def enter(request: HttpRequest, person: Any, next_url: str, *, passed: bool = False) -> HttpResponse:
+    """The first half is proven: log in, or ask for the second. `person.backend` says how it was proven; `passed` that
+    a second factor was proven with it."""
+    if passed or not wants_factor(person):
+        return _log_in(request, person, redirect(next_url), passed=passed)
+    request.session.cycle_key()  # who knew the cookie before has not the half
+    request.session[_HALF] = {
+        "person": person.pk, "backend": person.backend, "hash": person.get_session_auth_hash(),
+        "until": time.time() + HALF_S, "next": next_url,
+        "sealed": second_factors.seal(second_factors.new_secret()),
+    }  # fmt: skip
+    return redirect("rest_framework:second-factor")
+
+
+def half(request: HttpRequest) -> Half | None:
+    """The login that wants its second factor in this browser; None when there is none, it is too old, or the password
+    was changed or the account closed meanwhile."""
+    kept = request.session.get(_HALF)
+    if not kept or kept["until"] < time.time():
+        return None
+    person: Any = auth.get_user_model()._default_manager.filter(pk=kept["person"], is_active=True).first()
+    if person is None or not constant_time_compare(kept["hash"], person.get_session_auth_hash()):
+        return None
+    person.backend = kept["backend"]
+    return Half(person, str(kept["next"]), str(kept["sealed"]))
+
+
+def finish(request: HttpRequest, done: Half, response: HttpResponse | None = None) -> HttpResponse:
+    """The second factor of a half is proven, too: log in and go on, or answer with `response`."""
+    return _log_in(request, done.person, response or redirect(done.next_url), passed=True)
+
+
+def mark_passed(request: HttpRequest, *, passed: bool) -> None:
+    """Note with a session of somebody who is logged in that he has proven a second factor, or has none any more."""
+    request.session[_PASSED] = passed
+
+
+def known_browser(request: HttpRequest) -> str:
+    """What the throttle knows this browser by."""
+    return str(request.COOKIES.get(login_throttle.COOKIE, ""))
+
+
+def note(person: Any, what: str, by: Any = None) -> None:
+    """In the log that the admin shows."""
+    LogEntry.objects.log_actions((by or person).pk, [person], CHANGE, what)
+
+
+def _log_in(request: HttpRequest, person: Any, response: HttpResponse, *, passed: bool) -> HttpResponse:
+    request.session.pop(_HALF, None)
+    auth.login(request, person, person.backend)
+    if passed:
+        mark_passed(request, passed=True)
+    account = person.get_username()
+    login_throttle.succeeded(authentication.address_of(request), account)
+    response.set_cookie(
+        login_throttle.COOKIE, login_throttle.browser_cookie(account), max_age=login_throttle.KNOWN_S,
+        httponly=True, samesite="Strict", secure=settings.BEHIND_TLS,
+    )  # fmt: skip
+    return response
