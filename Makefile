@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed terminals test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed terminals test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -90,6 +90,9 @@ terminals:  ## the one folder for a dealing-room PC as a zip, with examples and 
 
 bench: $(VENV)/bench servers  ## the numbers we quote, into docs/benchmarks.md; SECONDS=20 shortens it, ONLY=peers shows one part
 	@exec $(PY) -m tests.bench $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY))
+
+bench-api: $(VENV)/bench servers  ## what the serving side costs and serves, into docs/benchmarks-api.md; SECONDS=1 shortens it
+	@exec $(PY) -m tests.bench.api $(if $(SECONDS),--seconds $(SECONDS))
 
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql
 	@exec $(PY) -m tests.drill --kills $(KILLS) --database $(or $(DB),mariadb)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,13 +17,11 @@ from typing import Any
 
 import msgspec
 
-from marketdata.launcher import child_process
 from terminals import wire
-from tests.bench import calibration, candles, latency, peers, report, rest, results, throughput, waiting
+from tests.bench import calibration, candles, latency, peers, processes, report, rest, results, throughput, waiting
 
 ROUNDS = 3
 STOPPED = 130
-CLEAN_UP_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,12 @@ def _all(given: argparse.Namespace) -> int:
         for number, (name, part) in enumerate(PARTS.items(), start=1):
             print(f"\n[{number}/{len(PARTS)}] {name}: {part.says}", flush=True)
             into = Path(folder) / f"{name}.json"
-            status = _in_its_own_process(name, into, given)
+            status = processes.run_apart(
+                [
+                    "tests.bench", "--only", name, "--into", str(into), f"--seconds={given.seconds:g}",
+                    f"--rounds={given.rounds}", f"--workers={given.workers}",
+                ]
+            )  # fmt: skip
             if status == 0:
                 found[name.replace("-", "_")] = msgspec.json.decode(into.read_bytes(), type=part.finds)
             else:
@@ -134,23 +136,6 @@ def _all(given: argparse.Namespace) -> int:
     print(f"written: {report.PAGE.relative_to(report.ROOT)}, {report.PICTURE.relative_to(report.ROOT)}", flush=True)
     print(json.dumps({work: here.replace("*", "") for work, _, here in report.budget(all_results)}, ensure_ascii=False))
     return 1 if failed else 0
-
-
-def _in_its_own_process(name: str, into: Path, given: argparse.Namespace) -> int:
-    """Its status. Ctrl-C reaches this process alone, which hands it on once and waits for the part to clean up."""
-    command = [sys.executable, "-m", "tests.bench", "--only", name, "--into", str(into)]
-    command += [f"--seconds={given.seconds:g}", f"--rounds={given.rounds}", f"--workers={given.workers}"]
-    process = subprocess.Popen(child_process.command(command), stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        print("ending the servers and processes", file=sys.stderr, flush=True)
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(CLEAN_UP_S)
-        finally:
-            process.kill()
-        raise
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import secrets
 import signal
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,17 +63,24 @@ class Requests:
 
 
 class Web:
-    """A running web server and one connection to it."""
+    """A running web server, the product's own unless another `program` is named, and one connection to it."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], log: Path, headers: dict[str, str]) -> None:
-        self.folder, self._headers, port = folder, headers, free_port()
+    def __init__(
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        log: Path,
+        headers: dict[str, str],
+        program: Sequence[str] = ("manage.py", "runweb"),
+    ) -> None:
+        self.folder, self._headers, self.port = folder, headers, free_port()
         self._process = spawn(
-            [sys.executable, "manage.py", "runweb", "--port", str(port)],
+            [sys.executable, *program, "--port", str(self.port)],
             environment={**environment, "PYTHONPATH": str(folder)},
             log=log,
             cwd=folder,
         )
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         until(lambda: self._answers(log), seconds=60, what=f"the web server of {folder}, {log}", every=0.2)
 
     def _answers(self, log: Path) -> bool:
@@ -107,7 +114,7 @@ class Web:
 
 
 @contextmanager
-def _servers(database: str, folder: Path) -> Iterator[dict[str, str]]:
+def servers(database: str, folder: Path) -> Iterator[dict[str, str]]:
     """Private servers, and the environment that names them."""
     redis = Redis(folder / "redis")
     redis.start()
@@ -180,7 +187,7 @@ def run(database: str, *, requests: int = REQUESTS, folders: list[Path] | None =
     """Measure on servers of its own; once a process, for Django is set up for one database. RuntimeError when the
     checkouts do not answer the same."""
     folder = temporary_folder("rest")
-    with _servers(database, folder) as environment:
+    with servers(database, folder) as environment:
         os.environ.update(environment)
         import django
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -76,9 +77,9 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, {system}"
 
 
-def packages() -> dict[str, str]:
+def packages(names: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Versions of the packages that matter."""
-    return {_SHOWN.get(name, name): metadata.version(name) for name in PACKAGES}
+    return {_SHOWN.get(name, name): metadata.version(name) for name in names}
 
 
 def now() -> str:
