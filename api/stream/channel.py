@@ -3,6 +3,7 @@ not per socket."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -14,9 +15,10 @@ from api import jsontext
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import Form, Piece
+from api.stream.kept_entries import Kept, KeptEntries, kept
 from api.stream.newest import Newest
 from api.stream.send_queue import Chunk
-from api.stream.stored_pages import Cut
+from api.stream.stored_pages import Cut, Left, Stored
 from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import CANCELLED, FeedEntry
 from marketdata.realtime.records_feed import Notice
@@ -28,6 +30,8 @@ from terminals import wire
 _TIME = COLUMNS.index("time_us")
 PIECE_ROWS = 128
 RECENT_TICKS = 100_000  # 800 kB a feed
+RECENT_ENTRIES = 5_000
+_NO_IDS: Int64 = np.zeros(0, np.int64)
 _BARS = ("bars", "updatedBars")
 _NAMES = {"b": "bars", "u": "updatedBars", "d": "dailyBars"}
 Read = Callable[[str, Reading], Awaitable[Bars]]  # the minute candles of a feed, from the database
@@ -46,8 +50,12 @@ class Channel:
         self.delivered: int | None = None
         self.committed_us: int | None = None
         self.cut: Cut | None = None  # the newest that a replay from the database made
+        self.kept = KeptEntries()
+        self.recalling = asyncio.Lock()  # held while older entries are read into `kept`
+        self.left = Left("", _NO_IDS)
         self._recent: deque[Int64] = deque()  # ids of the ticks that were delivered last
         self._recent_ticks = 0
+        self._since_left: deque[Int64] = deque(maxlen=RECENT_ENTRIES)  # of the epoch that is now
         self.candles = Candles(grace_us=grace_us)
         self.newest: dict[str, Newest[Any]] = {
             name: Newest(every_us=every_us, most=most) for name, (every_us, most) in NEWEST.items()
@@ -60,32 +68,40 @@ class Channel:
         live = [one for one in self.subscribers if one.live]
         cancelled = entry.ticks.kind == CANCELLED
         if cancelled.any():
-            give_cancels(entry, live)
+            give_cancels(entry.ticks, live)
             ticks = entry.ticks.take(cancelled)
             names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
             touched = set(zip(names, (ticks.time_us // MINUTE_US * MINUTE_US).tolist(), strict=True))
             self.candles.correct(entry.bars, sorted(touched), self.watched())
             self._touch("dailyBars", names)
-            self._delivered(entry)
+            self._delivered(kept(entry), entry.committed_us)
             return
-        give_trades(entry, [one for one in live if one.channels["trades"]])
+        mine = kept(entry)
+        give_trades(mine, [one for one in live if one.channels["trades"]])
         _give_quotes(entry, [one for one in live if one.channels["quotes"]])
         if len(entry.bars):
             self.candles.absorb(entry.bars, latest_us(entry), now_us, self.watched())
             self._touch("dailyBars", (entry.bars.symbols[index] for index in np.unique(entry.bars.symbol)))
-        self._delivered(entry)
+        self._delivered(mine, entry.committed_us)
 
-    def recent(self) -> list[Int64]:
-        """The ids of the ticks that whoever was live has had last."""
-        return list(self._recent)
+    def recent(self) -> Int64:
+        """The ids of the ticks that whoever was live has had last, of the epoch that is now."""
+        return np.concatenate(self._since_left) if self._since_left else _NO_IDS
 
-    def _delivered(self, entry: FeedEntry) -> None:
+    def leave(self, epoch: str) -> None:
+        """This epoch is over."""
+        self.left = Left(epoch, np.sort(np.concatenate(self._recent)) if self._recent else _NO_IDS)
+        self._since_left.clear()
+
+    def _delivered(self, entry: Kept, committed_us: int) -> None:
         self.delivered = entry.last
+        self.kept.append(entry)
+        self._since_left.append(entry.ticks.tick_id)
         self._recent.append(entry.ticks.tick_id)
         self._recent_ticks += len(entry.ticks)
         while self._recent_ticks > RECENT_TICKS:
             self._recent_ticks -= len(self._recent.popleft())
-        self.committed_us = max(entry.committed_us, self.committed_us or 0)
+        self.committed_us = max(committed_us, self.committed_us or 0)
 
     @property
     def committed_at(self) -> str | None:
@@ -98,10 +114,13 @@ class Channel:
         self.committed_us = max((entry.committed_us for entry in newest), default=None)
         self.candles.begin(max(times, default=None), now_us)
         self.delivered = delivered
+        self.kept.clear(delivered)
+        self.kept.prepend([kept(entry) for entry in reversed(newest) if entry.last <= delivered])
 
     def missed(self, delivered: int) -> None:
         """A part of the feed was not seen: go on behind offset `delivered`."""
         self.delivered = delivered
+        self.kept.clear(delivered)
         self.candles.missed()
         for name, newest in self.newest.items():
             newest.missed(self._codes(name))
@@ -206,9 +225,12 @@ def latest_us(entry: FeedEntry) -> int:
     return int(entry.bars.close_time.max())
 
 
-def give_cancels(entry: FeedEntry, listeners: list[Subscriber]) -> None:
-    """Tell which trades were taken back. In order with the trades; an entry has only such."""
-    ticks = entry.ticks.take(entry.ticks.kind == CANCELLED)
+def give_cancels(ticks: Ticks, listeners: list[Subscriber]) -> None:
+    """Tell which trades of an entry were taken back. In order with the trades; an entry has only such."""
+    cancelled = ticks.kind == CANCELLED
+    if not cancelled.any():
+        return
+    ticks = ticks.take(cancelled)
     pieces: dict[bool, list[Piece]] = {}
     for one in listeners:
         codes, packed = one.codes("cancelErrors"), one.form.packed
@@ -255,8 +277,16 @@ def _for_each(
                 yield one, record, piece
 
 
-def give_trades(entry: FeedEntry, listeners: list[Subscriber]) -> None:
-    """An entry's trades to these listeners: by symbol, or for numbered ones strictly in the order of offsets."""
+def give_trades(entry: Kept, listeners: list[Subscriber]) -> None:
+    """An entry's trades to these listeners: by symbol, or for numbered ones strictly in the order of offsets. What
+    those who listen to all are sent stays with the entry, for the next of them."""
+    left = []
+    for one in listeners:
+        if one.after < entry.first and "*" in one.channels["trades"] and one.form in entry.whole:
+            one.send_queue.put_trades(entry.whole[one.form])
+        else:
+            left.append(one)
+    listeners = left
     rows, places = _rows(entry.ticks, wire.Kind.TRADE, listeners, "trades")
     if not len(rows):
         return
@@ -276,7 +306,9 @@ def give_trades(entry: FeedEntry, listeners: list[Subscriber]) -> None:
             mine = range(len(rows)) if "*" in codes else sorted(chain.from_iterable(places.get(c, ()) for c in codes))
             given = chunks(one.form, (place for place in mine if offsets[place] > one.after))
         elif "*" in codes:
-            given = _once(ready, (one.form, "*"), lambda form=one.form: chunks(form, range(len(rows))))  # type: ignore[misc]
+            if one.form not in entry.whole:
+                entry.whole[one.form] = chunks(one.form, range(len(rows)))
+            given = entry.whole[one.form]
         elif one.form.numbered:
             given = chunks(one.form, sorted(chain.from_iterable(places[code] for code in places.keys() & codes)))
         else:
@@ -302,17 +334,26 @@ def _chunks(form: Form, pieces: list[Piece], offsets: list[int], positions: list
     ]
 
 
-def give_stored(ticks: Ticks, one: Subscriber) -> None:
-    """Trades that the database gave, to one listener. They have no offsets."""
-    rows, _ = _rows(ticks, wire.Kind.TRADE, [one], "trades")
-    if len(rows):
-        form, offsets = Form(packed=one.form.packed), [0] * len(rows)
-        pieces = encoding.trades(form, ticks.take(rows), offsets)
-        one.send_queue.put_trades(_chunks(form, pieces, offsets, list(range(len(rows)))))
+def give_stored(part: Stored, one: Subscriber) -> None:
+    """Trades that the database gave, to one listener. They have no offsets. What those who listen to all are sent stays
+    with the part."""
+    form = Form(packed=one.form.packed)
+    if "*" in one.channels["trades"] and form in part.whole:
+        one.send_queue.put_trades(part.whole[form])
+        return
+    rows, _ = _rows(part.ticks, wire.Kind.TRADE, [one], "trades")
+    offsets = [0] * len(rows)
+    pieces = encoding.trades(form, part.ticks.take(rows), offsets) if len(rows) else []
+    given = _chunks(form, pieces, offsets, list(range(len(rows))))
+    if "*" in one.channels["trades"]:
+        part.whole[form] = given
+    one.send_queue.put_trades(given)
 
 
 def give_newest_quotes(ticks: Ticks, one: Subscriber) -> None:
     """Of each symbol the newest of these quotes, in place of an older one that waits."""
+    if not one.channels["quotes"]:
+        return
     rows, places = _rows(ticks, wire.Kind.QUOTE, [one], "quotes")
     chosen = {code: rows[mine[-1]] for code, mine in places.items()}
     if chosen:

@@ -7,10 +7,11 @@ import asyncio
 import logging
 from typing import Any
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from api import errors, feeds
+from api import errors
 from api.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
 from api.stream import door, encoding, replay, requests
 from api.stream.encoding import Form
@@ -38,6 +39,11 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
     _deadline: asyncio.TimerHandle | None = None
     _replay: asyncio.Task[None] | None = None
     _frames = 0
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Without channels' look after the database's connections, which goes through a thread before each message:
+        what asks the database does it for itself."""
+        await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         headers: dict[bytes, bytes] = dict(self.scope["headers"])
@@ -127,10 +133,8 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
     async def _enter(self, way: Any, *given: object, required: bool = True) -> None:
         """Find out who it is. One that is not `required` to be known may still log in by a message."""
         try:
-            identity = await door.asked(way, *given, self._address)
             named = self.subscriber.feed
-            feed = None if identity is None else await door.asked(feeds.of_stream, named)
-            refused = {} if feed is None else await door.asked(door.refusals, [(identity, feed)])
+            identity, feed, refused = await door.entry(way, *given, self._address, feed=named)
         except TooManyFailuresError as error:
             self.subscriber.end(402, f"auth failed: {error}")
             return
@@ -143,8 +147,8 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         elif feed is None:
             # Told in place of the welcome: a client of the dialect then ends instead of coming back for ever.
             self.subscriber.end(409, f"insufficient subscription: there is no feed {named}")
-        elif refused:
-            self.subscriber.end(*next(iter(refused.values())))
+        elif refused is not None:
+            self.subscriber.end(*refused)
         else:
             self.subscriber.feed = feed
             if not self._admit(identity):

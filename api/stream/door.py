@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from api import access, authentication, logins, tickets
+from api import access, authentication, feeds, logins, tickets
 from api.stream.subscriber import Identity, Subscriber
 from marketdata import connections, metrics
 from marketdata.limits import reached
@@ -91,6 +91,25 @@ async def asked(question: Callable[..., T], *given: Any) -> T:
     moment. It may be asked twice."""
     answer: T = await database_sync_to_async(lambda: connections.steadily(lambda: question(*given)))()
     return answer
+
+
+Entry = tuple[Identity | None, str | None, tuple[int, str] | None]
+
+
+async def entry(way: Callable[..., Identity | None], *given: Any, feed: str) -> Entry:
+    """(who comes this way, our name of the feed that was named, the code and words with which that is refused); None of
+    what there is not. Together, for many come at once and each way to the thread of the database costs."""
+
+    def asked_together() -> Entry:
+        identity = connections.steadily(lambda: way(*given))
+        found = None if identity is None else connections.steadily(lambda: feeds.of_stream(feed))
+        if identity is None or found is None:
+            return identity, None, None
+        refused = connections.steadily(lambda: refusals([(identity, found)]))
+        return identity, found, refused.get((identity, found))
+
+    known: Entry = await database_sync_to_async(asked_together)()
+    return known
 
 
 async def tell_full(most: int) -> None:

@@ -24,6 +24,7 @@ from api.stream import encoding, stored
 from api.stream.candles import Reading
 from api.stream.channel import Channel
 from api.stream.database_thread import DatabaseThread
+from api.stream.kept_entries import kept
 from api.stream.stored_pages import StoredPages
 from api.stream.subscriber import Subscriber
 from api.stream.task_cancellation import end
@@ -42,6 +43,7 @@ HEARTBEAT_S = 5.0
 LINGER_S = 30.0
 WAITS, WAIT_S = 10, 0.002
 NEWEST = 10  # entries that tell the feed's time
+RECALLED = 200  # entries that are read at a time for who comes back
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 
 
@@ -124,6 +126,18 @@ class Hub:
         if channel.delivered is None:
             channel.begin(last, newest, time.time_ns() // 1000)
 
+    async def recall(self, channel: Channel, offset: int) -> None:
+        """Have in memory what came after an offset, as far as Redis has it and there is room; once for all who ask at
+        the same time."""
+        async with channel.recalling:
+            epoch = self.epoch
+            while (upto := channel.kept.wanted_before(offset)) is not None:
+                found = await feeds.newest_entries(self.commands, channel.feed, most=RECALLED, upto=upto)
+                # Asked afterwards: it is the Redis whose offsets are meant, and was when it gave them.
+                is_same = await feeds.epoch(self.commands) == epoch == self.epoch
+                if not is_same or not channel.kept.prepend([kept(entry) for entry in reversed(found)]):
+                    return
+
     # --- reading ------------------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
@@ -185,6 +199,7 @@ class Hub:
         metrics.STREAM_RESTARTS.inc()
         log.warning("feed has a new epoch before=%s now=%s", before, epoch)
         for channel, last in zip(followed, ends, strict=True):
+            channel.leave(before)
             channel.missed(last)
             for one in channel.subscribers:
                 one.after = 0  # offsets are counted anew

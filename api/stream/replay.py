@@ -3,6 +3,7 @@ without overlap or hole. Where Redis no longer has it, the database is read firs
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import urllib.parse
@@ -18,12 +19,12 @@ from api.stream import candles, stored
 from api.stream.candles import KEEP_US, Key, Reading
 from api.stream.channel import Channel, give_cancels, give_newest_quotes, give_stored, give_trades, latest_us
 from api.stream.hub import Hub
+from api.stream.kept_entries import Kept, kept
 from api.stream.requests import From
 from api.stream.stored import Place
-from api.stream.stored_pages import Cut
+from api.stream.stored_pages import Cut, Stored
 from api.stream.subscriber import Subscriber
 from marketdata.realtime import feed as feeds
-from marketdata.realtime.feed import FeedEntry
 from marketdata.storage import StorageError
 from marketdata.types.minute_bars import MINUTE_US, Bars
 from marketdata.types.ticks import Ticks
@@ -31,7 +32,7 @@ from marketdata.types.ticks import Ticks
 log = logging.getLogger(__name__)
 
 ENTRIES = 20
-GIVEN_TICKS = 2_000  # of the database, at a time
+CLOCK_ENTRIES = 10  # that tell the feed's time
 LONGEST_US = 86_400_000_000  # back from now
 OVERLAP_US, STEP_US = 15_000_000, 5_000_000
 """How much is read again of what lies before a moment, for a commit may reach the feed after later ones; and the steps
@@ -49,21 +50,22 @@ class Replay:
         self._closed_from_us: int | None = None  # candles of minutes from here on are new to it
         self._ended_us = channel.candles.ended_us
         self._latest_us = 0
-        self._recent = channel.recent()  # now: what is delivered from here on it does not get
-        self._had = np.zeros(0, np.int64)
+        self._left, self._recent = channel.left, channel.recent()  # now: what is delivered from here on it does not get
+        self._had_left = False
 
     async def run(self, since: From) -> None:
         """Replay what came after `since`, tell `replay_completed`, go live. A place that cannot be reached is error
         460, then live."""
         channel, one = self._channel, self._one
         try:
-            reason, first = await self._out_of_ring(since)
+            reason = await self._out_of_ring(since)
             if not reason:
                 await self._clock_at(since.o)
                 await self._replay(since.o)
             elif since.at is not None and (begin_us := int(since.at.timestamp() * 1e6)) > _now_us() - LONGEST_US:
                 await self._replay(await self._from_database(begin_us, since.epoch))
             else:
+                first, _ = await feeds.bounds(self._hub.commands, channel.feed)
                 self._tell_unreachable(reason, first)
         except (RedisError, OSError):
             self._tell_unreachable("the replay broke off: Redis is away", 1)
@@ -77,28 +79,42 @@ class Replay:
 
     # --- from Redis ---------------------------------------------------------------------------------------------------
 
-    async def _out_of_ring(self, since: From) -> tuple[str, int]:
-        """(why Redis cannot go on there, "" when it can; the first offset that it has)."""
+    async def _out_of_ring(self, since: From) -> str:
+        """Why the feed cannot go on there, "" when it can."""
         hub, channel = self._hub, self._channel
-        first, last = await feeds.bounds(hub.commands, channel.feed)
-        if since.epoch != hub.epoch:
-            return "resume out of range: the feed has another epoch", first
-        if not first - 1 <= since.o <= last:
-            return "resume out of range: that is no longer, or not yet, here", first
-        return "", first
+        if since.epoch == hub.epoch:
+            await hub.recall(channel, since.o)
+        if since.epoch == hub.epoch and not channel.kept.covers(since.o):
+            first, last = await feeds.bounds(hub.commands, channel.feed)
+            if not first - 1 <= since.o <= last:
+                return "resume out of range: that is no longer, or not yet, here"
+        return "" if since.epoch == hub.epoch else "resume out of range: the feed has another epoch"
 
     async def _clock_at(self, offset: int) -> None:
         """Which minutes had been closed for who had everything up to an offset."""
-        entries = await feeds.newest_entries(self._hub.commands, self._channel.feed, most=10, upto=offset)
-        times = [latest_us(entry) for entry in entries if len(entry.bars)]
-        if times:
-            self._closed_from_us = self._channel.candles.ended_at(max(times))
+        channel, one = self._channel, self._one
+        if not _codes_of_bars(one):
+            return
+        known_us = channel.kept.latest_us(offset, CLOCK_ENTRIES)
+        if known_us is None:
+            entries = await feeds.newest_entries(self._hub.commands, channel.feed, most=CLOCK_ENTRIES, upto=offset)
+            known_us = max((latest_us(entry) for entry in entries if len(entry.bars)), default=None)
+        if known_us is not None:
+            self._closed_from_us = channel.candles.ended_at(known_us)
+
+    async def _next(self) -> list[Kept]:
+        """The next entries: of this process's memory, or of Redis what lies too far back."""
+        hub, channel, one = self._hub, self._channel, self._one
+        await asyncio.sleep(0)  # who came back together is given each entry in turn
+        if (entries := channel.kept.after(one.after, ENTRIES)) is not None:
+            return entries
+        return [kept(one) for one in await feeds.replay(hub.commands, channel.feed, after=one.after, most=ENTRIES)]
 
     async def _replay(self, offset: int) -> None:
         hub, channel, one = self._hub, self._channel, self._one
         epoch, one.after, missed, candles_given = hub.epoch, offset, False, False
         while one.ending is None:
-            entries = await feeds.replay(hub.commands, channel.feed, after=one.after, most=ENTRIES)
+            entries = await self._next()
             if hub.epoch != epoch:
                 return  # the hub has told, and from where it goes on
             for entry in entries:
@@ -123,10 +139,10 @@ class Replay:
                 return
             missed = not entries
 
-    def _give(self, entry: FeedEntry) -> None:
+    def _give(self, entry: Kept) -> None:
         one = self._one
         give_trades(entry, [one])
-        give_cancels(entry, [one])
+        give_cancels(entry.ticks, [one])
         give_newest_quotes(entry.ticks, one)
         if entry.first <= self._joined:
             self._touch(entry.ticks)
@@ -139,20 +155,22 @@ class Replay:
         hub, channel, one = self._hub, self._channel, self._one
         symbols = _wanted(one.channels["trades"] | one.channels["quotes"] | one.channels["bars"])
         # Who stayed here while Redis was another one has had what this process delivered of the old one.
-        if epoch == one.left_at and self._recent:
-            self._had = np.concatenate(self._recent)
+        self._had_left = epoch == one.left_at == self._left.epoch
         start_us = (begin_us - OVERLAP_US) // STEP_US * STEP_US
-        event_us = await hub.replays.ask(stored.latest_event_us, channel.feed, start_us, begin_us)
-        self._closed_from_us = channel.candles.ended_at(begin_us if event_us is None else event_us)
+        if _codes_of_bars(one):
+            event_us = await hub.replays.ask(stored.latest_event_us, channel.feed, start_us, begin_us)
+            self._closed_from_us = channel.candles.ended_at(begin_us if event_us is None else event_us)
         while True:
             cut = await self._cut()
             place: Place | None = Place(start_us)
             while place is not None and one.ending is None:
                 found, place = await hub.pages.read(channel.feed, symbols, place, cut.until_us)
-                for ticks in found:
-                    await self._give_stored(ticks)
+                for part in found:
+                    await self._give_stored(part)
+            if channel.kept.covers(cut.offset) or one.ending is not None:
+                return cut.offset
             first, _ = await feeds.bounds(hub.commands, channel.feed)
-            if first - 1 <= cut.offset or one.ending is not None:
+            if first - 1 <= cut.offset:
                 return cut.offset
             start_us = cut.until_us - OVERLAP_US  # it took so long that Redis went on without us
 
@@ -164,15 +182,16 @@ class Replay:
             channel.cut = Cut(hub.epoch, offset, _now_us())
         return channel.cut
 
-    async def _give_stored(self, ticks: Ticks) -> None:
-        if len(self._had):
-            ticks = ticks.take(~np.isin(ticks.tick_id, self._had))
-        for start in range(0, len(ticks), GIVEN_TICKS):
-            await self._one.send_queue.room()
-            part = ticks.take(np.arange(start, min(start + GIVEN_TICKS, len(ticks))))
-            give_stored(part, self._one)
-            give_newest_quotes(part, self._one)
-            self._touch(part)
+    async def _give_stored(self, part: Stored) -> None:
+        if self._had_left:
+            part = part.without(self._left)
+            again = np.isin(part.ticks.tick_id, self._recent)
+            part = Stored(part.ticks.take(~again)) if again.any() else part
+        await self._one.send_queue.room()
+        give_stored(part, self._one)
+        give_newest_quotes(part.ticks, self._one)
+        self._touch(part.ticks)
+        await asyncio.sleep(0)
         if len(self._touched) > MOST_TOUCHED:
             await self._give_candles()
 
@@ -180,7 +199,7 @@ class Replay:
 
     def _touch(self, ticks: Ticks) -> None:
         """The candles of these ticks are to be told if they are closed and it listens to them."""
-        codes = self._one.channels["bars"] | self._one.channels["updatedBars"]
+        codes = _codes_of_bars(self._one)
         if codes and len(ticks):
             self._latest_us = max(self._latest_us, int(ticks.time_us.max()))
             names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
@@ -197,7 +216,7 @@ class Replay:
         later are told by the hub."""
         one, channel = self._one, self._channel
         touched, self._touched = self._touched, set()
-        codes = _wanted(one.channels["bars"] | one.channels["updatedBars"])
+        codes = _wanted(_codes_of_bars(one))
         ended_us = channel.candles.ended_at(self._latest_us) if self._ended_us is None else self._ended_us
         begin_us = ended_us if self._closed_from_us is None else self._closed_from_us
         if codes is not None and not codes:
@@ -226,6 +245,10 @@ def go_live(channel: Channel, subscriber: Subscriber) -> None:
 
 def _now_us() -> int:
     return time.time_ns() // 1000
+
+
+def _codes_of_bars(one: Subscriber) -> set[str]:
+    return one.channels["bars"] | one.channels["updatedBars"]
 
 
 def _wanted(codes: set[str]) -> frozenset[str] | None:

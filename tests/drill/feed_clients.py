@@ -19,6 +19,9 @@ import websockets
 
 AGAIN_S = 0.1
 CHECKED_BY_ID_S = 20.0  # after a replay from the database, whose trades may come once more in the feed
+REMEMBERED = 40_000  # ids, for what a replay from the database has the client had
+LOOK_S = 0.05
+PARTS = ("connect_ms", "login_ms", "listing_ms", "replay_ms")
 
 
 class Message(msgspec.Struct):
@@ -45,11 +48,12 @@ class Client:
         self._headers = {"APCA-API-KEY-ID": plan["key"], "APCA-API-SECRET-KEY": plan["secret"]}
         self.kept = array("q")
         self.repeated = self.twice = self.refused = self.gap_messages = 0
-        self.resumed_ms: list[float] = []
+        self.resumes: list[dict[str, Any]] = []
         self.waits_us = array("q")
         self._epoch, self._o = "", 0
         self._at: str | None = None
-        self._began: float | None = None
+        self._marks: list[float] = []  # when a resume began, and when each of its parts was done
+        self._trades = self._unnumbered = 0  # of the resume that is going on
         self._missing = False
         self._by_id_until = 0.0
         self._ids: set[int] = set()
@@ -59,13 +63,14 @@ class Client:
     async def run(self) -> None:
         """Listen for ever, on another server after each loss."""
         while True:
-            self._began = time.monotonic()
+            self._marks = [time.monotonic()]
             with suppress(OSError, websockets.WebSocketException, TimeoutError):
                 address = f"ws://127.0.0.1:{self._plan['ports'][self._turn % len(self._plan['ports'])]}/v2/stream/sim"
                 async with websockets.connect(
                     address, additional_headers=self._headers, compression=None, max_size=None, ping_interval=None,
                     open_timeout=10,
                 ) as self.socket:  # fmt: skip
+                    self._marks.append(time.monotonic())
                     await self._subscribe()
                     async for text in self.socket:
                         arrived_us = time.time_ns() // 1000
@@ -78,23 +83,27 @@ class Client:
     async def _subscribe(self) -> None:
         content: dict[str, Any] = {"action": "subscribe", "trades": ["*"], "seq": True, "heartbeat": True}
         self._missing = bool(self._epoch)
+        self._trades = self._unnumbered = 0
         if self._missing:
-            self._ids = set(self.kept[-200_000:])
             content["from"] = {"epoch": self._epoch, "o": self._o, **({"at": self._at} if self._at else {})}
         await self.socket.send(json.dumps(content))
 
     async def _take(self, message: Message, arrived_us: int) -> None:
         if message.T == "t":
             self._keep(message, arrived_us)
-        elif message.T == "subscription" and not self._missing:
-            self._settle(message)
-            self.welcome.set()
+        elif message.T == "success" and message.msg == "authenticated":
+            self._marks.append(time.monotonic())
+        elif message.T == "subscription":
+            self._marks.append(time.monotonic())
+            if not self._missing:
+                self._settle(message)
+                self.welcome.set()
         elif message.T == "replay_completed":
             self._settle(message)
-            if self._began is not None:
-                self.resumed_ms.append((time.monotonic() - self._began) * 1e3)
-                self._began = None
-            self._missing, self._by_id_until = False, time.monotonic() + CHECKED_BY_ID_S
+            self._note_resume()
+            self._missing = False
+            if self._unnumbered:
+                self._by_id_until = time.monotonic() + CHECKED_BY_ID_S
         elif message.T == "hb" and not self._missing:
             self._at = message.at or self._at
         elif message.T == "gap":
@@ -102,22 +111,36 @@ class Client:
         elif message.T == "error" and message.code in (409, 460, 461):
             self.refused += message.code == 460
             if message.code == 461:
-                self._began = self._began or time.monotonic()
-                self._missing = True
+                self._marks, self._missing = [time.monotonic()], True
             if message.code != 461:
                 await asyncio.sleep(AGAIN_S)
             await self._subscribe()
+
+    def _note_resume(self) -> None:
+        """How long it took and what of it. A socket that stayed open has neither connected nor logged in."""
+        *parts, done = np.diff([*self._marks, time.monotonic()]) * 1e3
+        parts = [0.0] * (len(PARTS) - 1 - len(parts)) + parts
+        self.resumes.append({
+            **{name: round(float(ms), 1) for name, ms in zip(PARTS, [*parts, done], strict=True)},
+            "trades": self._trades, "from": "database" if self._unnumbered else "ring",
+        })  # fmt: skip
 
     def _settle(self, message: Message) -> None:
         self._epoch, self._o = message.epoch or "", message.o or 0
         self._at = message.at or self._at
 
     def _keep(self, message: Message, arrived_us: int) -> None:
-        by_id = self._missing or time.monotonic() < self._by_id_until
+        if self._missing:
+            self._trades += 1
+            if message.o is None:
+                if not self._unnumbered and time.monotonic() >= self._by_id_until:
+                    self._ids = set(self.kept[-REMEMBERED:])
+                self._unnumbered += 1
+        by_id = bool(self._missing and self._unnumbered) or time.monotonic() < self._by_id_until
         if by_id and message.i in self._ids:
             self.repeated += 1
             return
-        if not self._missing and message.o is not None:
+        if message.o is not None and not (self._missing and self._unnumbered):
             self.twice += message.o <= self._o  # an offset that it had: never, or the order is wrong
             self._o = message.o
         if by_id:
@@ -133,6 +156,8 @@ async def _main(plan: dict[str, Any]) -> None:
     for one in clients:
         await one.welcome.wait()
     print("ready", flush=True)
+    lags_ms: list[float] = []
+    looking = asyncio.create_task(_look(lags_ms))
     reader = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     cuts = asyncio.create_task(_cut(clients, plan["cuts"], plan["seconds"]))
     stalled: list[Client] = clients[:1] if plan["stalls"] else []
@@ -140,23 +165,39 @@ async def _main(plan: dict[str, Any]) -> None:
         stalled[0].socket.transport.pause_reading()
     await reader
     cut = await cuts
-    for task in tasks:
+    for task in (*tasks, looking):
         task.cancel()
     told = [one for one in clients if one not in stalled]
     folder = Path(plan["folder"])
     for number, one in enumerate(told):
         np.save(folder / f"kept{plan['name']}_{number}.npy", np.array(one.kept, np.int64))
+    ran_s, waited_s = _ran()
     waits = np.concatenate([np.array(one.waits_us, np.int64) for one in told])
     print(
         json.dumps({
             "kept": len(told), "cuts": cut, "repeated": sum(one.repeated for one in told),
             "twice": sum(one.twice for one in told), "refused": sum(one.refused for one in told),
             "gap_messages": sum(one.gap_messages for one in told),
-            "resumed_ms": [round(ms, 1) for one in told for ms in one.resumed_ms],
+            "resumes": [resume for one in told for resume in one.resumes],
+            "lags_ms": [round(ms, 1) for ms in lags_ms], "ran_s": ran_s, "waited_s": waited_s,
             "wait_p99_ms": round(float(np.percentile(waits, 99)) / 1e3, 2) if len(waits) else None,
         }),
         flush=True,
     )  # fmt: skip
+
+
+def _ran() -> tuple[float, float]:
+    """For how many seconds this process ran, and waited for a processor."""
+    ran_ns, waited_ns, _ = Path("/proc/self/schedstat").read_text().split()
+    return int(ran_ns) / 1e9, int(waited_ns) / 1e9
+
+
+async def _look(lags_ms: list[float]) -> None:
+    """By how much this process itself is late: a machine or a client that is too busy, which is not the server's."""
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(LOOK_S)
+        lags_ms.append((time.monotonic() - before - LOOK_S) * 1e3)
 
 
 async def _cut(clients: list[Client], cuts: int, seconds: float) -> int:

@@ -8,7 +8,11 @@ import redis
 
 from analytics import voids
 from analytics.voids import Selection
-from api.stream import replay, shared, stored
+from api.stream import replay, shared, stored, stored_pages
+from api.stream.channel import Channel
+from api.stream.hub import Hub
+from api.stream.kept_entries import KeptEntries
+from marketdata.realtime import feed as feeds
 from marketdata.types.ticks import batch_number
 from tests.integration.serving import beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
@@ -59,6 +63,40 @@ async def test_a_replay_goes_over_into_live_without_hole_or_overlap(serving, hub
     assert sum(message["T"] == "replay_completed" for message in heard) == 1
     frames = [message["n"] for message in heard if message["T"] == "seq"]
     assert frames == list(range(frames[0], frames[0] + len(frames)))
+
+
+async def test_who_comes_back_is_given_what_was_read_for_others_before(serving, hub, redis):
+    for number in range(1, 31):
+        await commit(serving, [{"price": str(number)}, {"kind": "quote", "bid": "1"}])
+    replays = []
+    for _ in range(2):
+        async with serving.socket() as socket:
+            told = await numbered(socket, serving)
+            await socket.say(action="subscribe", **{"from": {"epoch": told["epoch"], "o": 8}})
+            replays.append(await socket.until("replay_completed"))
+        redis.xtrim("naru:feed:krx", maxlen=0, approximate=False)
+
+    for heard in replays:
+        trades = [(message["o"], int(message["p"])) for message in heard if message["T"] == "t"]
+        assert trades == [(2 * number - 1, number) for number in range(5, 31)]
+
+
+async def test_what_another_redis_has_is_not_taken_for_older_entries(serving, settings):
+    for number in range(1, 4):
+        await commit(serving, [{"price": str(number)}])
+    fresh, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
+    channel.kept.clear(3)
+    try:
+        fresh.epoch = "another"
+        await fresh.recall(channel, 0)
+        of_another = channel.kept.covers(0)
+        fresh.epoch = await feeds.epoch(fresh.commands)
+        await fresh.recall(channel, 0)
+    finally:
+        await fresh.close()
+
+    assert not of_another
+    assert channel.kept.covers(0)
 
 
 async def test_commits_during_the_replay_are_neither_lost_nor_doubled(serving, hub, monkeypatch):
@@ -141,10 +179,11 @@ async def test_a_replay_from_before_the_oldest_kept_is_refused(serving, hub, set
 
 async def test_what_redis_no_longer_has_comes_from_the_database(serving, hub, redis, monkeypatch):
     monkeypatch.setattr(stored, "PAGE_BATCHES", 2)
-    monkeypatch.setattr(replay, "GIVEN_TICKS", 2)
+    monkeypatch.setattr(stored_pages, "GIVEN_TICKS", 2)
     await commit(serving, [{"price": "1"}])
     async with serving.socket() as socket:
         told = await numbered(socket, serving)
+    hub.channel("krx").kept = KeptEntries(most_entries=1)
     for at in range(3):
         quote, other = {"kind": "quote", "bid": str(1 + at)}, {"symbol": "000660", "price": str(20 + at)}
         await commit(serving, [minute(at, price=str(10 + at)), minute(at, **quote), minute(at, **other)])

@@ -1,0 +1,100 @@
+"""What is in memory of a feed is without a hole, or is said not to be there."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics import candles
+from api.stream.kept_entries import KeptEntries, kept
+from marketdata.realtime.feed import FeedEntry
+from tests import market
+from tests.market import MINUTE_US, NINE_US
+
+
+def entry(first, last, **row):
+    ticks = market.ticks([{"tick_id": market.tick_id(1, offset), **row} for offset in range(first, last + 1)])
+    return kept(FeedEntry("krx", first, last, 1, ticks, candles.build(ticks)))
+
+
+def spans(found):
+    return None if found is None else [(one.first, one.last) for one in found]
+
+
+@pytest.fixture
+def entries():
+    made = KeptEntries()
+    made.clear(3)
+    for first, last in ((4, 5), (6, 6), (7, 9)):
+        made.append(entry(first, last))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("offset", "found"),
+    [
+        (2, None), (3, [(4, 5), (6, 6), (7, 9)]), (4, [(4, 5), (6, 6), (7, 9)]), (5, [(6, 6), (7, 9)]),
+        (8, [(7, 9)]), (9, []), (10, None),
+    ],
+)  # fmt: skip
+def test_what_lies_behind_an_offset(entries, offset, found):
+    assert spans(entries.after(offset, 10)) == found
+    assert entries.covers(offset) is (found is not None)
+
+
+def test_no_more_than_asked_for(entries):
+    assert spans(entries.after(3, 2)) == [(4, 5), (6, 6)]
+
+
+def test_nothing_is_known_before_a_place_is():
+    nothing = KeptEntries()
+
+    assert nothing.after(0, 10) is None
+    assert nothing.wanted_before(0) is None
+    assert not nothing.prepend([entry(1, 2)])
+
+
+def test_older_ones_go_where_these_begin_or_not_at_all(entries):
+    assert entries.wanted_before(0) == 3
+    assert not entries.prepend([])
+    assert not entries.prepend([entry(1, 2)])
+    assert entries.prepend([entry(1, 1), entry(2, 3)])
+    assert spans(entries.after(0, 3)) == [(1, 1), (2, 3), (4, 5)]
+    assert entries.wanted_before(0) is None
+
+
+def test_what_lies_before_a_hole_is_forgotten(entries):
+    entries.append(entry(12, 13))
+
+    assert entries.after(9, 10) is None
+    assert spans(entries.after(11, 10)) == [(12, 13)]
+
+
+def test_the_latest_candle_of_the_newest_up_to_an_offset():
+    made = KeptEntries()
+    made.clear(0)
+    for number, time_us in ((1, NINE_US + MINUTE_US), (2, NINE_US), (3, NINE_US + 2 * MINUTE_US)):
+        made.append(entry(number, number, time_us=time_us))
+    made.append(entry(4, 4, kind=2))
+
+    found = [made.latest_us(offset, 2) for offset in range(5)]
+
+    assert found == [None, NINE_US + MINUTE_US, NINE_US + MINUTE_US, NINE_US + 2 * MINUTE_US, NINE_US + 2 * MINUTE_US]
+
+
+@given(st.lists(st.integers(1, 7), max_size=30), st.integers(1, 6), st.integers(1, 20))
+def test_the_newest_stay_and_only_the_newest(sizes, most_entries, most_ticks):
+    made = KeptEntries(most_entries=most_entries, most_ticks=most_ticks)
+    made.clear(0)
+    given_spans, last = [], 0
+    for size in sizes:
+        made.append(entry(last + 1, last + size))
+        given_spans.append((last + 1, last + size))
+        last += size
+
+    stay = next(offset for offset in range(last + 1) if made.covers(offset))
+    found = spans(made.after(stay, 100))
+
+    assert found == given_spans[len(given_spans) - len(found) :]
+    assert len(found) <= most_entries
+    assert len(found) <= 1 or sum(end - start + 1 for start, end in found) <= most_ticks
+    assert made.wanted_before(stay) is None
