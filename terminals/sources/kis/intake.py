@@ -24,6 +24,7 @@ from terminals.sources.kis.frames import Frame, Reader, Undecodable, take_apart
 from terminals.sources.kis.layouts import KIS_DELAYED, LAYOUTS, Content
 from terminals.sources.kis.quarantine import Quarantine
 from terminals.sources.kis.records import Converter, Rows
+from terminals.sources.kis.repeats import Repeats
 from terminals.sources.kis.volume_holes import Found, VolumeHoles
 from terminals.sources.kis.volume_state import VolumeState
 from terminals.spool_state import SpoolFull
@@ -152,9 +153,10 @@ class Intake:
         self._reader = Reader()
         self._converter = Converter(first_seq=terminal.spool.rows_total + 1)
         self.holes = VolumeHoles()
+        self.repeats = Repeats()
         self.quarantine = Quarantine(folder)
         self.counts = Counts()
-        self._state = VolumeState(terminal.spool)
+        self._state = VolumeState(terminal.spool, self.holes, self.repeats)
         self._alarmed: dict[tuple[str, str], float] = {}
         self._save_at = clock() + save_s
         self._thread = threading.Thread(target=self._run, name="naru-kis-intake", daemon=True)
@@ -163,7 +165,7 @@ class Intake:
 
     def start(self) -> None:
         """Take up the volumes of before, then begin."""
-        batches = self._state.load(self.holes)
+        batches = self._state.load()
         if batches:
             log.info("kis_volumes_restored batches=%d", batches)
         self._thread.start()
@@ -279,11 +281,11 @@ class Intake:
         if frame.layout.is_counted:
             self._send(made.feed, self._check(made, frame.layout.tr_id, message.now_us))
         else:
-            self._send(made.feed, Found(made.rows, []))
+            self._send_new(made.feed, made.rows, frame.layout.tr_id, message.now_us)
         if made.events:
             self._send_rows(made.feed, made.events)
         if made.delayed:
-            self._send(KIS_DELAYED, Found(made.delayed, []))
+            self._send_new(KIS_DELAYED, made.delayed, frame.layout.tr_id, message.now_us)
 
     def _check(self, made: Rows, tr_id: str, now_us: int) -> Found:
         misdated = self.holes.misdated
@@ -291,16 +293,26 @@ class Intake:
         if self.holes.misdated > misdated:
             self._alarm(Alarm("misdated", tr_id, f"a trade of {tr_id} has a date that has not come", now_us, made.feed))
         if found.repeats:
-            for row in found.repeats:
-                self.quarantine.keep(json.dumps(row), reason="old_repeat", tr_id=tr_id, now_us=now_us)
-            text = f"{len(found.repeats)} trades of {tr_id} came again"
-            self._alarm(Alarm("quarantine", f"{tr_id} old_repeat", text, now_us, made.feed))
+            self._keep_repeats(made.feed, found.repeats, "old_repeat", tr_id, now_us)
         if self._unproven:
             for row in found.rows:
                 key = (made.feed, row["symbol"])
                 if key in self._unproven and (trade := self.holes.last_trade(*key))[1] == now_us:
                     self._prove(self._unproven.pop(key), trade[0])
         return found
+
+    def _send_new(self, feed: str, rows: list[Row], tr_id: str, now_us: int) -> None:
+        """Rows whose volumes account for nothing, without the trades that came before."""
+        new, again = self.repeats.check(feed, rows)
+        if again:
+            self._keep_repeats(feed, again, "repeat", tr_id, now_us)
+        self._send_rows(feed, new)
+
+    def _keep_repeats(self, feed: str, rows: list[Row], reason: str, tr_id: str, now_us: int) -> None:
+        for row in rows:
+            self.quarantine.keep(json.dumps(row), reason=reason, tr_id=tr_id, now_us=now_us)
+        text = f"{len(rows)} trades of {tr_id} came again"
+        self._alarm(Alarm("quarantine", f"{tr_id} {reason}", text, now_us, feed))
 
     def _lose(self, lost: Lost) -> None:
         if not lost.is_counted or lost.symbol is None:
@@ -467,7 +479,7 @@ class Intake:
         self.settle(all_of_them=last)
         self._terminal.flush()
         try:
-            self._state.save(self.holes)
+            self._state.save()
         except (OSError, SpoolFull) as error:
             log.error("kis_volumes_not_saved reason=%r", str(error))
 

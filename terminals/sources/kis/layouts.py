@@ -204,6 +204,8 @@ def _table() -> dict[str, Layout]:
 
 LAYOUTS: Final = _table()
 """By TR id. A TR of another kind is one more line; frames of a TR that is not here are set aside and counted."""
+COUNTED_FEEDS: Final = frozenset(layout.feed for layout in LAYOUTS.values() if layout.is_counted)
+"""Feeds of trades whose volumes tell what is missing between them."""
 
 
 def place_of(layout: Layout, key: str) -> tuple[str, str]:

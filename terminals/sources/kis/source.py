@@ -153,7 +153,7 @@ class Kis:
             records=intake.counts.records,
             gaps=intake.counts.gaps,
             missing_shares=intake.holes.missing_volume // 10**6,
-            repeats=intake.holes.repeats,
+            repeats=intake.holes.repeats + intake.repeats.count,
             late=intake.holes.late,
             late_shares=intake.holes.late_volume // 10**6,
             fallen=intake.holes.fallen,

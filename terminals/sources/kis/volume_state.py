@@ -1,5 +1,6 @@
-"""The accounts of `volume_holes` beside the spool, so that a hole over a restart is found: saved with the place in the
-spool that they are of, and brought up to its end by what the spool took since.
+"""The accounts of `volume_holes` and the trades of `repeats` beside the spool, so that a hole over a restart is found,
+and what comes again: saved with the place in the spool that they are of, and brought up to its end by what the spool
+took since.
 """
 
 import json
@@ -9,6 +10,8 @@ from typing import Any, Final
 
 from terminals import private
 from terminals.segments import SpoolDamaged
+from terminals.sources.kis.layouts import COUNTED_FEEDS
+from terminals.sources.kis.repeats import Repeats
 from terminals.sources.kis.volume_holes import Hole, VolumeHoles
 from terminals.spool import Spool
 from terminals.wire import SIZE_SCALE, BatchHeader, Encoding, decode_columns, parse_columns, parse_gaps, parse_header
@@ -20,15 +23,16 @@ _FILE: Final = "kis_volumes.json"
 class VolumeState:
     """The file in the folder of a spool."""
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+    def __init__(self, spool: Spool, holes: VolumeHoles, repeats: Repeats) -> None:
+        self._spool, self._holes, self._repeats = spool, holes, repeats
         self._file = spool.path / _FILE
 
-    def save(self, holes: VolumeHoles) -> None:
+    def save(self) -> None:
         """Keep the accounts. All that they account for is in the spool: flush the terminal first. It is synced before
         the file is written, so that no power cut leaves accounts of batches that are gone. OSError or SpoolFull."""
         self._spool.sync()
-        content = {"epoch": self._spool.epoch, "seq": self._spool.last, **holes.state()}
+        place = {"epoch": self._spool.epoch, "seq": self._spool.last}
+        content = {**place, **self._holes.state(), "not_accounted_for": self._repeats.state()}
         new = self._file.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, private.FILE_MODE)
         with os.fdopen(descriptor, "wb") as opened:
@@ -37,9 +41,9 @@ class VolumeState:
             os.fsync(opened.fileno())
         new.replace(self._file)
 
-    def load(self, holes: VolumeHoles) -> int:
-        """Bring `holes` to the end of the spool; how many batches that took. What cannot be used is told, and then the
-        first trade of each symbol tells what its day has traded before."""
+    def load(self) -> int:
+        """Bring accounts and trades to the end of the spool; how many batches that took. What cannot be used is told,
+        and then the first trade of each symbol tells what its day has traded before."""
         try:
             content: dict[str, Any] = json.loads(self._file.read_bytes())
             first = int(content["seq"]) + 1
@@ -49,7 +53,8 @@ class VolumeState:
             if first > self._spool.last + 1:
                 log.warning("kis_volumes_not_used reason=%r", "the spool has lost batches that they account for")
                 return 0
-            holes.load(content)
+            self._repeats.load(content.get("not_accounted_for", ()))
+            self._holes.load(content)
         except FileNotFoundError:
             first = self._spool.first
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -58,11 +63,22 @@ class VolumeState:
         read = 0
         for seq in range(max(first, self._spool.first), self._spool.last + 1):
             try:
-                _account(holes, self._spool.get(seq))
+                self._take(self._spool.get(seq))
             except (SpoolDamaged, KeyError) as error:
                 log.warning("kis_volumes_batch_lost seq=%d reason=%r", seq, str(error))
             read += 1
         return read
+
+    def _take(self, payload: bytes) -> None:
+        header = parse_header(payload)
+        if header.encoding is Encoding.COLUMNS:
+            of_feed = self._holes if header.feed in COUNTED_FEEDS else self._repeats
+            of_feed.restore(header.feed, _rows(payload, header))
+        elif header.encoding is Encoding.GAP:
+            for gap in parse_gaps(payload, header):
+                if gap.symbol is not None and gap.trade_date is not None:
+                    hole = Hole(gap.symbol, gap.from_us, gap.to_us, gap.missing, gap.trade_date, gap.reason)
+                    self._holes.restore_hole(header.feed, hole)
 
 
 def _rows(payload: bytes, header: BatchHeader) -> list[dict[str, Any]]:
@@ -73,14 +89,3 @@ def _rows(payload: bytes, header: BatchHeader) -> list[dict[str, Any]]:
             if row[name] is not None:
                 row[name] *= unit
     return rows
-
-
-def _account(holes: VolumeHoles, payload: bytes) -> None:
-    header = parse_header(payload)
-    if header.encoding is Encoding.COLUMNS:
-        holes.restore(header.feed, _rows(payload, header))
-    elif header.encoding is Encoding.GAP:
-        for gap in parse_gaps(payload, header):
-            if gap.symbol is not None and gap.trade_date is not None:
-                hole = Hole(gap.symbol, gap.from_us, gap.to_us, gap.missing, gap.trade_date, gap.reason)
-                holes.restore_hole(header.feed, hole)

@@ -15,7 +15,7 @@ from terminals.sources.kis.intake import Intake, Lost, Message, PolledRows
 from terminals.wire import Kind
 from tests import waiting
 from tests.simulators.kis.market import KST
-from tests.unit.terminals.sources.kis.frames_of_kis import trade
+from tests.unit.terminals.sources.kis.frames_of_kis import OVERSEAS, trade
 
 NOWHERE = Address("127.0.0.1", 1)
 
@@ -160,4 +160,25 @@ def test_a_trade_of_long_ago_that_comes_again_is_kept_aside_and_told(tmp_path):
     assert intake.counts.rows["trade"] == 40
     assert intake.quarantine.counts == {("H0STCNT0", "old_repeat"): 1}
     assert json.loads((tmp_path / "kis" / "quarantine.jsonl").read_text())["text"].startswith('{"symbol": "005930"')
+    assert intake.counts.alarms == {"quarantine": 1}
+
+
+def test_a_trade_overseas_that_comes_again_after_a_kill_is_kept_aside_and_no_hole(tmp_path):
+    frame = Message(f"0|HDFSCNT0|001|{OVERSEAS}", NINE_US + 60_000_000)
+    first = terminal_in(tmp_path)
+    Intake(first, tmp_path / "kis").process(frame)
+    first.close()  # what had been accounted for was not saved
+
+    second = terminal_in(tmp_path)
+    intake = Intake(second, tmp_path / "kis")
+    intake.start()
+    intake.offer(frame)
+    intake.close()
+    second.close()
+
+    encodings = [wire.parse_header(payload).encoding for _seq, payload in spools.read(tmp_path / "spool")]
+    assert wire.Encoding.GAP not in encodings
+    assert encodings.count(wire.Encoding.COLUMNS) == 1
+    assert intake.repeats.count == 1
+    assert intake.quarantine.counts == {("HDFSCNT0", "repeat"): 1}
     assert intake.counts.alarms == {"quarantine": 1}

@@ -2,6 +2,7 @@
 
 import json
 
+from terminals.sources.kis.repeats import Repeats
 from terminals.sources.kis.volume_holes import VolumeHoles
 from terminals.sources.kis.volume_state import VolumeState
 from terminals.spool import Spool
@@ -19,7 +20,7 @@ def test_what_is_saved_lies_in_the_spool_for_good(tmp_path):
     with_spool.append(batch(5_000_000))
     assert with_spool.durable == 0
 
-    VolumeState(with_spool).save(VolumeHoles())
+    VolumeState(with_spool, VolumeHoles(), Repeats()).save()
 
     assert with_spool.durable == 1
     with_spool.close()
@@ -28,16 +29,16 @@ def test_what_is_saved_lies_in_the_spool_for_good(tmp_path):
 def test_accounts_of_batches_that_a_power_cut_took_are_not_used(tmp_path, caplog):
     spool = Spool(tmp_path)
     spool.append(batch(5_000_000))
-    holes, state = VolumeHoles(), VolumeState(spool)
+    holes = VolumeHoles()
     holes.restore("krx", [{"kind": 1, "symbol": "005930", "time_us": 1, "price": 1, "size": 5_000_000,
                            "cum_volume": 5_000_000, "trade_date": 20_000}])  # fmt: skip
-    state.save(holes)
+    VolumeState(spool, holes, Repeats()).save()
     kept = json.loads((tmp_path / "kis_volumes.json").read_text())
     (tmp_path / "kis_volumes.json").write_text(json.dumps(kept | {"seq": 9}))
 
     again = VolumeHoles()
 
-    assert state.load(again) == 0
+    assert VolumeState(spool, again, Repeats()).load() == 0
     assert again.volumes() == {}
     assert "kis_volumes_not_used" in caplog.text
     spool.close()
