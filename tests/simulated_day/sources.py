@@ -311,13 +311,14 @@ def _streamed(stack: Stack, said: Mapping[str, list[int]]) -> dict[str, Streamed
 def _sheets(
     stack: Stack, shown: Mapping[str, list[tuple[int, int, int]]], killed_us: Sequence[int]
 ) -> dict[str, Sheet]:
-    """By code. A terminal that was killed is away until the first picture that the next one read."""
+    """By code. Nothing is read before the first picture, nor after a kill until the first one of the next terminal."""
     stored: dict[str, list[tuple[int, int]]] = {}
     read_us = []
     for _seq, symbol, price, volume, at in sorted(_ticks(stack, "seq, symbol, price, cum_volume, event_time", INFOMAX)):
         stored.setdefault(symbol, []).append((int(price), int(volume)))
         read_us.append(recorded_state.micros(at))
-    away = [(at_us, min((one for one in read_us if one > at_us + AGAIN_US), default=math.inf)) for at_us in killed_us]
+    starts_us = [(0, 0), *((at_us, at_us + AGAIN_US) for at_us in killed_us)]
+    away = [(at_us, min((one for one in read_us if one > since), default=math.inf)) for at_us, since in starts_us]
     return {code: of_sheet(pictures, stored.get(code, []), away) for code, pictures in shown.items()}
 
 
