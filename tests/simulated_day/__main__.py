@@ -86,7 +86,7 @@ def run(stack: Stack, given: argparse.Namespace, *, limit_s: float) -> tuple[dic
         cpu_s = {name: used_s - cpu_s[name] for name, used_s in stack.cpu_s(terminal.pid).items()}
         account = terminal.settle(lambda: accounting.stored(stack.rows))
         samples = kis.samples()
-        success_rate = terminal.number("naru_kis_success_ratio")
+        success_rate, failed = terminal.number("naru_kis_success_ratio"), terminal.counts("naru_kis_failed_total")
         kis.order("no_rest")  # or pictures would come without end
         rows = terminal.stop(seconds=END_S)
     told, stored = accounting.told(account), accounting.stored(stack.rows)
@@ -106,6 +106,7 @@ def run(stack: Stack, given: argparse.Namespace, *, limit_s: float) -> tuple[dic
         "quiet_trades_per_s": day.QUIET_TRADES_PER_S,
         "cpu_us_per_record": {name: round(used_s / (quiet + at_speed) * 1e6) for name, used_s in cpu_s.items()},
         "success_rate": round(success_rate, 4),
+        "failed": failed,
         "rss_mib": round(memory),
         "kinds": dict(stored.kinds),
         "reasons": dict(stored.rejected),

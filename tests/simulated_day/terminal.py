@@ -104,7 +104,11 @@ class Terminal:
 
     def rows(self) -> dict[str, int]:
         """Rows it has sent, by kind."""
-        return {labels[0]: int(value) for (of, labels), value in self.numbers().items() if of == "naru_kis_rows_total"}
+        return self.counts("naru_kis_rows_total")
+
+    def counts(self, name: str) -> dict[str, int]:
+        """Of a metric with one label, by it."""
+        return {labels[0]: int(value) for (of, labels), value in self.numbers().items() if of == name}
 
     def is_registered(self) -> bool:
         """Whether everything that was planned for the WebSocket is active."""
