@@ -88,6 +88,11 @@ def mark_passed(request: HttpRequest, *, passed: bool) -> None:
     request.session[_PASSED] = passed
 
 
+def doors() -> dict[str, Any]:
+    """What the page of the login offers."""
+    return {"password": settings.PASSWORD_LOGIN, "provider": settings.OIDC_LABEL if settings.OIDC_ISSUER else ""}
+
+
 def known_browser(request: HttpRequest) -> str:
     """What the throttle knows this browser by."""
     return str(request.COOKIES.get(login_throttle.COOKIE, ""))

@@ -11,7 +11,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 
 from api import schema  # noqa: F401 - its extensions register themselves
 from api.admin import stored
-from api.views import udf
+from api.views import openid, udf
 from api.views.account import AccountView
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, LatestBarsView, SymbolBarsView, SymbolLatestBarView
@@ -45,6 +45,8 @@ PUBLIC = (
     "readyz",
     "rest_framework:login",
     "rest_framework:second-factor",
+    "rest_framework:openid",
+    "rest_framework:openid-back",
     "schema",
     "docs",
     "redoc",
@@ -61,6 +63,8 @@ handler500 = "api.errors.internal"
 sessions = [
     path("login/", Login.as_view(), name="login"),
     path("login/code/", SecondStep.as_view(), name="second-factor"),
+    path("login/openid/", openid.begin, name="openid"),
+    path("login/openid/back/", openid.back, name="openid-back"),
     path("logout/", LogoutView.as_view(), name="logout"),
 ]
 

@@ -8,11 +8,13 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from marketdata import private
 from terminals import wire
 
 T = TypeVar("T")
@@ -122,18 +124,49 @@ class Environment:
 
         return self._read(name, default, parse, "origins separated by commas, such as https://pro.openbb.co")
 
-    def pairs(self, name: str, default: str, pattern: str) -> dict[str, str]:
-        """Words that stand for others; both must match the pattern."""
+    def pairs(
+        self, name: str, default: str, pattern: str, *, values: str | None = None, example: str = ""
+    ) -> dict[str, str]:
+        """Words that stand for others; both must match the pattern, or the others that of `values`."""
 
         def parse(raw: str) -> dict[str, str]:
             found = [part.strip().split("=") for part in raw.split(",") if part.strip()]
-            if any(len(pair) != 2 or not all(re.fullmatch(pattern, word) for word in pair) for pair in found):
+            if not all(
+                len(pair) == 2 and re.fullmatch(pattern, pair[0]) and re.fullmatch(values or pattern, pair[1])
+                for pair in found
+            ):
                 raise ValueError
             if len({word for word, _ in found}) < len(found):
                 raise ValueError
             return {pair[0]: pair[1] for pair in found}
 
-        return self._read(name, parse(default), parse, f"pairs such as {default}, each word once before an =")
+        return self._read(
+            name, parse(default), parse, f"pairs such as {example or default}, each word once before an ="
+        )
+
+    def issuer(self, name: str, default: str) -> str:
+        """The address of an OpenID Connect provider: by TLS, or on this machine."""
+
+        def parse(raw: str) -> str:
+            if not re.fullmatch(r"https://[^/?#\s]+[^?#\s]*|http://(127\.0\.0\.1|localhost)(:[0-9]+)?[^?#\s]*", raw):
+                raise ValueError
+            return raw
+
+        return self._read(name, default, parse, "an https:// address without query, as the provider calls itself")
+
+    def secret_file(self, name: str, default: str) -> str:
+        """What is in a file that its owner alone may read, without the end of its line."""
+
+        def parse(raw: str) -> str:
+            try:
+                with Path(raw).open(encoding="utf-8") as file:
+                    if os.fstat(file.fileno()).st_mode & private.UMASK:
+                        raise ValueError
+                    return file.read(4096).strip()
+            except OSError as error:
+                raise ValueError from error
+
+        return self._read(name, default, parse, "a file that its owner alone may read (chmod 600)")
 
     def networks(self, name: str, default: list[str]) -> list[str]:
         """IP addresses and networks."""

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from marketdata import __version__, private
-from marketdata.environment import Environment
+from marketdata.environment import Environment, WrongSetting
 from marketdata.launcher import instance
 
 env = Environment()
@@ -89,6 +89,20 @@ ROOT_URLCONF = "api.urls"
 SESSION_ENGINE = "api.sessions"
 # Whether whoever may enter the administration needs a second factor to log in.
 REQUIRE_SECOND_FACTOR = env.boolean("REQUIRE_SECOND_FACTOR", False)
+# A login by an OpenID Connect provider (docs/adr/0023), beside or in place of passwords.
+OIDC_ISSUER = env.issuer("OIDC_ISSUER", "")
+OIDC_LABEL = env.text("OIDC_LABEL", "OpenID Connect")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID", "naru")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET", env.secret_file("OIDC_CLIENT_SECRET_FILE", ""), secret=True)
+OIDC_SCOPES = env.text("OIDC_SCOPES", "openid profile email")
+OIDC_NAME_CLAIM = env.text("OIDC_NAME_CLAIM", "preferred_username")
+OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", "groups")
+OIDC_ROLES = env.pairs("OIDC_ROLES", "", r"[^=,]{1,255}", values=r"viewer|quant|operator|admin", example="desk=quant")
+OIDC_CREATE_ACCOUNTS = env.boolean("OIDC_CREATE_ACCOUNTS", False)
+OIDC_TRUSTED_AMR = env.words("OIDC_TRUSTED_AMR", [])
+PASSWORD_LOGIN = env.boolean("PASSWORD_LOGIN", True)
+if not PASSWORD_LOGIN and not OIDC_ISSUER:
+    raise WrongSetting("PASSWORD_LOGIN=0 cannot be used without OIDC_ISSUER: nobody could log in.")
 SESSION_COOKIE_AGE = int(env.seconds("SESSION_IDLE_S", 43_200.0, low=60.0, high=2_592_000.0))
 CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
 ASGI_APPLICATION = "api.asgi.application"

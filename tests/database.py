@@ -60,6 +60,7 @@ TABLES = (
     "read_rule",
     "recovery_code",
     "second_factor",
+    "openid_account",
     "client",
     "auth_user",
     "market",

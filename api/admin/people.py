@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from api import logins, sessions
+from api.admin.site import ReadOnly
+from marketdata.models import OpenIdAccount
 from marketdata.reference import second_factors
 
 admin.site.unregister(User)  # Django's own page of it, which the import above has registered
@@ -35,3 +37,16 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # no generic when runni
                 count += 1
         text = _("Reset: {count}. They log in with the password alone, or enrol anew where that is required.")
         messages.success(request, text.format(count=count))
+
+
+@admin.register(OpenIdAccount)
+class OpenIdAccountAdmin(ReadOnly):
+    """Deleted, the person's next login by the provider is a first one again."""
+
+    list_display = ("user", "subject", "linked_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "subject")
+    fields = ("user", "subject", "linked_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: OpenIdAccount | None = None) -> bool:
+        return request.user.has_perm("marketdata.delete_openidaccount")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
@@ -24,10 +26,17 @@ class Login(LoginView):
     redirect_authenticated_user = False
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not settings.PASSWORD_LOGIN:
+            turned_off = _("Logins by password are turned off.")
+            shown = self.get_context_data(form=None, problem=turned_off)
+            return render(request, self.template_name, shown, status=403)
         wait_s = login_throttle.wait_s(*self._who(), person=True, browser=logins.known_browser(request))
         if wait_s > 0:
-            return answer(request, self.template_name, {"form": self.get_form_class()(request), "wait_s": wait_s})
+            return answer(request, self.template_name, self.get_context_data(form=None, wait_s=wait_s))
         return super().post(request, *args, **kwargs)
+
+    def get_context_data(self, **more: Any) -> dict[str, Any]:
+        return super().get_context_data(**more) | {"doors": logins.doors()}
 
     def form_valid(self, form: Any) -> HttpResponse:
         return logins.enter(self.request, form.get_user(), self.get_success_url())

@@ -1,6 +1,6 @@
 """The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
-from marketdata.models.access import ApiKey, ReadRule, RecoveryCode, SecondFactor
+from marketdata.models.access import ApiKey, OpenIdAccount, ReadRule, RecoveryCode, SecondFactor
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData, CandleRevision
 from marketdata.models.corporate_actions import AdjustmentFactor, SymbolRename
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
@@ -51,6 +51,7 @@ __all__ = [
     "MarketDataMinute",
     "MarketDataTick",
     "MarketEvent",
+    "OpenIdAccount",
     "OrderBook",
     "ReadRule",
     "RecoveryCode",

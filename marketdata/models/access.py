@@ -1,4 +1,4 @@
-"""Named keys that read for a client or a person, which feeds people read, and the second half of their logins."""
+"""Named keys that read for a client or a person, which feeds people read, and what people log in with."""
 
 from __future__ import annotations
 
@@ -146,3 +146,23 @@ class RecoveryCode(models.Model):
 
     def __str__(self) -> str:
         return str(self.factor)
+
+
+class OpenIdAccount(models.Model):
+    """Who a person is to the OpenID Connect provider, which stays the same whatever he is called there."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="openid_account",
+        verbose_name=_("person"),
+    )  # fmt: skip
+    mark = models.CharField(max_length=64, unique=True, editable=False)
+    """A hash of issuer and subject."""
+    subject = models.CharField(_("subject"), max_length=255, editable=False)
+    linked_at = models.DateTimeField(_("since"), auto_now_add=True)
+
+    class Meta:
+        db_table = "openid_account"
+        verbose_name = verbose_name_plural = _("Account at the login provider")
+
+    def __str__(self) -> str:
+        return str(self.user)

@@ -36,6 +36,10 @@ WRONG = [
     ("WS_MAX_CONNECTIONS", "many", "whole number"),
     ("WS_OUTBOX_BYTES", "0", "16384"),
     ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING, ERROR"),
+    ("OIDC_ISSUER", "http://login.example.com", "https://"),
+    ("OIDC_ROLES", "desk=root", "desk=quant"),
+    ("OIDC_CLIENT_SECRET_FILE", "/nowhere/secret", "chmod 600"),
+    ("PASSWORD_LOGIN", "0", "OIDC_ISSUER"),
 ]
 SECRET = [
     ("SECRET_KEY", "geheim", "50 characters"),

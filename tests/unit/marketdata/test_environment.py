@@ -86,3 +86,47 @@ def test_origins_are_scheme_and_host_without_a_path():
     assert env.origins("GOOD", []) == ["https://a.example", "http://b.example:8080"]
     for name in ("PATH", "ANY"):
         assert "such as https://" in said(env.origins, name, [])
+
+
+def test_a_secret_may_be_in_a_file_that_its_owner_alone_may_read(tmp_path):
+    path = tmp_path / "secret"
+    path.write_text("geheim\n", encoding="utf-8")
+    path.chmod(0o600)
+    env = Environment({"SECRET_FILE": str(path), "MISSING": str(tmp_path / "nothing")})
+
+    assert env.secret_file("SECRET_FILE", "") == "geheim"
+    assert "chmod 600" in said(env.secret_file, "MISSING", "")
+    path.chmod(0o640)
+    message = said(env.secret_file, "SECRET_FILE", "")
+    assert "chmod 600" in message
+    assert "geheim" not in message
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        ("https://login.example.com/realms/desk", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://localhost/x", True),
+        ("http://login.example.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost@example.com", False),
+        ("https://", False),
+        ("https://a?b", False),
+        ("login.example.com", False),
+    ],
+)
+def test_a_provider_is_asked_by_tls_or_on_this_machine(value, right):
+    env = Environment({"ISSUER": value})
+
+    if right:
+        assert env.issuer("ISSUER", "") == value
+    else:
+        assert "https://" in said(env.issuer, "ISSUER", "")
+
+
+def test_what_words_stand_for_may_be_of_a_few():
+    env = Environment({"RIGHT": "/desk/a b=viewer, c=admin", "WRONG": "a=root"})
+
+    assert env.pairs("RIGHT", "", r"[^=,]+", values="viewer|admin") == {"/desk/a b": "viewer", "c": "admin"}
+    assert "such as x=admin" in said(env.pairs, "WRONG", "", r"[^=,]+", values="viewer|admin", example="x=admin")

@@ -1,0 +1,201 @@
+"""What is said between us and an OpenID Connect provider: discovery, the authorization code flow with PKCE, and the
+proof of its ID token. Knows no person of ours (marketdata.reference.openid_accounts) and no page (api.views.openid).
+
+OpenID Connect Core 1.0, sections 3.1 and 5.3; Discovery 1.0; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.jwk import KeySet
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+PATIENCE_S = 5.0  # for each of its answers
+LEEWAY_S = 60  # its clock and ours
+METADATA_S = 3600.0  # how long what it says of itself is kept
+MOST_BYTES = 1 << 20
+_said: dict[str, tuple[float, dict[str, Any]]] = {}
+"""By address: when it was asked, and the answer. Of one issuer, so two entries."""
+
+
+class ProviderAway(Exception):
+    """The provider does not answer, or says that it cannot now."""
+
+
+class ProviderRefused(Exception):
+    """The provider answered, and let nobody in."""
+
+
+class NotProven(Exception):
+    """What came is no proof of who somebody is; the text says why, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who it is, and who we are to it."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    scopes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What the browser keeps while its person is at the provider."""
+
+    state: str
+    nonce: str
+    verifier: str
+
+
+def begin(provider: Provider, redirect_uri: str) -> tuple[str, Begun]:
+    """Where to send a browser, and what it has to keep. ProviderAway, NotProven."""
+    begun = Begun(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(48))
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(begun.verifier.encode()).digest()).rstrip(b"=").decode()
+    asked = {
+        "response_type": "code", "client_id": provider.client_id, "redirect_uri": redirect_uri,
+        "scope": provider.scopes, "state": begun.state, "nonce": begun.nonce, "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }  # fmt: skip
+    address = _address(_metadata(provider), "authorization_endpoint")
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}", begun
+
+
+def finish(provider: Provider, begun: Begun, answer: Mapping[str, str], redirect_uri: str) -> dict[str, Any]:
+    """The claims of the person whom the provider sent back with this query. ProviderAway, ProviderRefused,
+    NotProven."""
+    if not secrets.compare_digest(answer.get("state", "").encode(), begun.state.encode()):
+        raise NotProven("the state is another")
+    if answer.get("iss", provider.issuer) != provider.issuer:
+        raise NotProven("the answer is of another issuer")
+    if "error" in answer:
+        raise ProviderRefused(answer["error"][:100])
+    metadata = _metadata(provider)
+    tokens = _tokens(provider, metadata, answer.get("code", ""), begun.verifier, redirect_uri)
+    claims = _proven(provider, metadata, tokens.get("id_token"), begun.nonce)
+    return _more(metadata, tokens.get("access_token"), claims) | claims
+
+
+def _metadata(provider: Provider) -> dict[str, Any]:
+    found = _kept(provider.issuer.rstrip("/") + "/.well-known/openid-configuration")
+    if found.get("issuer") != provider.issuer:
+        raise NotProven("the provider calls itself by another name than OIDC_ISSUER")
+    return found
+
+
+def _address(metadata: dict[str, Any], name: str) -> str:
+    found = metadata.get(name)
+    if not isinstance(found, str) or not found.startswith(("https://", "http://")):
+        raise NotProven(f"the provider tells no {name}")
+    return found
+
+
+def _kept(address: str, *, anew: bool = False) -> dict[str, Any]:
+    asked_at, found = _said.get(address, (float("-inf"), {}))
+    if anew or time.monotonic() - asked_at > METADATA_S:
+        found = _ask("GET", address)
+        if len(_said) > 8:  # another issuer since, which happens in tests alone
+            _said.clear()
+        _said[address] = (time.monotonic(), found)
+    return found
+
+
+def _tokens(
+    provider: Provider, metadata: dict[str, Any], code: str, verifier: str, redirect_uri: str
+) -> dict[str, Any]:
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
+    ways = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    headers = {}
+    if provider.client_secret and "client_secret_basic" in ways:
+        pair = f"{quote(provider.client_id, safe='')}:{quote(provider.client_secret, safe='')}"
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    else:
+        form["client_id"] = provider.client_id
+        if provider.client_secret:
+            form["client_secret"] = provider.client_secret
+    return _ask("POST", _address(metadata, "token_endpoint"), data=form, headers=headers)
+
+
+def _proven(provider: Provider, metadata: dict[str, Any], token: object, nonce: str) -> dict[str, Any]:
+    """The claims of an ID token that is the provider's, for us, of now and of this login."""
+    if not isinstance(token, str):
+        raise NotProven("no ID token came")
+    address = _address(metadata, "jwks_uri")
+    try:
+        try:
+            claims = jwt.decode(token, _keys(_kept(address)), algorithms=ALGORITHMS).claims
+        except InvalidKeyIdError:  # it has new keys
+            claims = jwt.decode(token, _keys(_kept(address, anew=True)), algorithms=ALGORITHMS).claims
+        jwt.JWTClaimsRegistry(
+            leeway=LEEWAY_S,
+            iss={"essential": True, "value": provider.issuer},
+            sub={"essential": True},
+            aud={"essential": True, "value": provider.client_id},
+            exp={"essential": True},
+            iat={"essential": True},
+            nonce={"essential": True, "value": nonce},
+        ).validate(claims)
+    except (JoseError, ValueError) as error:  # ValueError: what is no token at all
+        raise NotProven(f"the ID token is not right: {type(error).__name__} {str(error)[:100]}") from error
+    audience = claims["aud"]
+    if claims.get("azp", provider.client_id) != provider.client_id or (
+        isinstance(audience, list) and len(audience) > 1 and "azp" not in claims
+    ):
+        raise NotProven("the ID token was issued to another client")
+    return claims
+
+
+def _keys(found: dict[str, Any]) -> KeySet:
+    try:
+        return KeySet.import_key_set(found)  # type: ignore[arg-type]  # whatever the provider said
+    except (KeyError, TypeError) as error:
+        raise NotProven("the provider's keys cannot be read") from error
+
+
+def _more(metadata: dict[str, Any], access_token: object, claims: dict[str, Any]) -> dict[str, Any]:
+    """What the provider tells beside the ID token, where it tells such things: many tell groups there alone."""
+    if not isinstance(access_token, str) or "userinfo_endpoint" not in metadata:
+        return {}
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    found = _ask("GET", _address(metadata, "userinfo_endpoint"), headers=bearer)
+    if found.get("sub") != claims["sub"]:
+        raise NotProven("the user info is of another person")
+    return found
+
+
+def _ask(method: str, address: str, **how: Any) -> dict[str, Any]:
+    """A JSON object. Nothing of what was sent is in an error."""
+    try:
+        with httpx.Client(timeout=PATIENCE_S) as client, client.stream(method, address, **how) as response:
+            content = b""
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > MOST_BYTES:
+                    raise NotProven("an answer of the provider is too long")
+            status = response.status_code
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProviderAway(type(error).__name__) from error
+    if status >= 500 or status == 429:
+        raise ProviderAway(f"HTTP {status}")
+    if status != 200:
+        raise NotProven(f"the provider answered with HTTP {status}")
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise NotProven("an answer of the provider is no JSON") from error
+    if not isinstance(found, dict):
+        raise NotProven("an answer of the provider is no JSON object")
+    return found
