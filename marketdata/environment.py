@@ -148,7 +148,7 @@ class Environment:
         """The address of an OpenID Connect provider: by TLS, or on this machine."""
 
         def parse(raw: str) -> str:
-            if not re.fullmatch(r"https://[^/?#\s]+[^?#\s]*|http://(127\.0\.0\.1|localhost)(:[0-9]+)?[^?#\s]*", raw):
+            if not re.fullmatch(r"(https://[^/?#@\s]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^?#\s]*)?", raw):
                 raise ValueError
             return raw
 

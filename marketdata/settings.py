@@ -102,7 +102,9 @@ OIDC_CREATE_ACCOUNTS = env.boolean("OIDC_CREATE_ACCOUNTS", False)
 OIDC_TRUSTED_AMR = env.words("OIDC_TRUSTED_AMR", [])
 PASSWORD_LOGIN = env.boolean("PASSWORD_LOGIN", True)
 if not PASSWORD_LOGIN and not OIDC_ISSUER:
-    raise WrongSetting("PASSWORD_LOGIN=0 cannot be used without OIDC_ISSUER: nobody could log in.")
+    raise WrongSetting(
+        f"PASSWORD_LOGIN={env.given['PASSWORD_LOGIN']!r} cannot be used without OIDC_ISSUER: nobody could log in."
+    )
 SESSION_COOKIE_AGE = int(env.seconds("SESSION_IDLE_S", 43_200.0, low=60.0, high=2_592_000.0))
 CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
 ASGI_APPLICATION = "api.asgi.application"

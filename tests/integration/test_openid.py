@@ -15,7 +15,7 @@ from django.test import Client as Browser
 
 from api import openid
 from marketdata.models import OpenIdAccount, SecondFactor
-from tests.integration.serving import serving
+from tests.integration.serving import PATIENCE_S, serving
 from tests.simulators.openid.__main__ import CLIENT_ID, CLIENT_SECRET
 from tests.simulators.process import Simulator
 
@@ -34,6 +34,7 @@ def process():
 def provider(process, serving, settings, monkeypatch):
     """The provider, which does everything right and whose one person is a viewer."""
     monkeypatch.setattr(openid, "_said", {})
+    monkeypatch.setattr(openid, "PATIENCE_S", PATIENCE_S)
     Session.objects.all().delete()
     settings.PAGE_PUBLIC = False
     settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID = process.told["issuer"], CLIENT_ID
@@ -48,7 +49,7 @@ def provider(process, serving, settings, monkeypatch):
 def sent(browser=None, path="/login/openid/"):
     """A browser, and the query with which the provider sends it back."""
     browser = browser or Browser()
-    answer = httpx.get(browser.get(path)["Location"])
+    answer = httpx.get(browser.get(path)["Location"], timeout=PATIENCE_S)
     assert answer.status_code == 302
     assert answer.headers["location"].startswith("http://testserver/login/openid/back/?")
     return browser, urlsplit(answer.headers["location"]).query
