@@ -1,6 +1,6 @@
 """Trades at prices that the market does not allow that day: stored like others, counted, and told as an alarm.
 
-They are not refused (docs/adr/0022): limits are asked of a vendor in the morning, and where those are wrong, what is
+They are not refused (docs/adr/0024): limits are asked of a vendor in the morning, and where those are wrong, what is
 traded at the true limit would be what is refused.
 """
 
