@@ -96,6 +96,13 @@ def test_every_make_target_that_a_document_names_is_there(document):
     assert named <= targets
 
 
+def test_each_decision_has_a_number_of_its_own_which_its_title_tells():
+    found = {path.name[:4]: path.read_text(encoding="utf-8")[:6] for path in (ROOT / "docs/adr").glob("*.md")}
+    assert len(found) == len(list((ROOT / "docs/adr").glob("*.md")))
+    assert found == {number: f"# {number}" for number in found}
+
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "terminals").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
 )
