@@ -20,8 +20,7 @@ log = logging.getLogger(__name__)
 # What a signal to this process says to the others. Ctrl-C reaches them too, and Celery takes a second one for haste.
 # Who wants an end without the task in hand gets it at once.
 ENDS = {signal.SIGTERM: signal.SIGTERM, signal.SIGINT: signal.SIGTERM, signal.SIGQUIT: signal.SIGKILL}
-HEARD = (signal.SIGCHLD, *ENDS)
-LOOK_S = 1.0
+LOOK_S = 0.1
 _PR_SET_PDEATHSIG = 1
 
 
@@ -63,16 +62,17 @@ class WorkerProcesses:
     def run(self) -> None:
         """Returns when a signal to end has been handed on and all of them have ended. Of the main thread, and before
         there are others: threads do not come along into a new process."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         ending = False
         try:
             while not ending or any(place.pid for place in self._places):
                 if not ending:
                     self._begin_missing()
-                heard = signal.sigtimedwait(HEARD, LOOK_S)
-                if heard is not None and (told := ENDS.get(signal.Signals(heard.si_signo))) is not None:
+                time.sleep(LOOK_S)
+                # Without a wait of its own: where a process was stopped and goes on, CPython's makes up a signal.
+                if (heard := signal.sigtimedwait(ENDS, 0)) is not None:
                     ending = True
-                    self._send(told)
+                    self._send(ENDS[signal.Signals(heard.si_signo)])
                 self._reap()
                 self._end_overdue()
         finally:
@@ -96,7 +96,7 @@ class WorkerProcesses:
         status = 1
         try:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
             if os.getppid() == starter:  # else it died before the kernel knew of us
                 status = self._work(place.number, place.deadline)
         except BaseException:  # noqa: BLE001 - nothing may return into what the starter was doing

@@ -102,7 +102,6 @@ def test_each_decision_has_a_number_of_its_own_which_its_title_tells():
     assert found == {number: f"# {number}" for number in found}
 
 
-
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "terminals").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
 )

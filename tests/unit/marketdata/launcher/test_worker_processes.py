@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import psutil
@@ -84,3 +85,17 @@ def test_they_die_with_a_starter_that_is_killed(starter):
     starter.kill()
 
     until(lambda: ended(first) and ended(second), seconds=60, what="their end")
+
+
+def test_a_starter_that_was_stopped_and_goes_on_has_heard_nothing(starter):
+    pids = dict([begun(starter), begun(starter)])
+
+    for _ in range(5):
+        starter.send_signal(signal.SIGSTOP)
+        until(lambda: psutil.Process(starter.pid).status() == psutil.STATUS_STOPPED, seconds=60, what="stopped")
+        time.sleep(0.15)  # longer than it waits between two looks
+        starter.send_signal(signal.SIGCONT)
+    os.kill(pids[2], signal.SIGKILL)
+
+    assert begun(starter)[0] == 2
+    assert not ended(pids[1])
