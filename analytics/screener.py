@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from itertools import groupby
 
-from analytics import latest, series_days, snapshots
+from analytics import latest, series_days, snapshots, statistics
 from marketdata.models import Symbol
 
 KEEP_S = 30.0
@@ -35,11 +35,10 @@ class Standing:
 
     @property
     def percent(self) -> int | None:
-        """The change in 1e-4 per cent of the close before, rounded down; None where it is not known or the close is no
-        positive price."""
-        if self.change is None or self.prev_close is None or self.prev_close <= 0:
+        """As `statistics.percent`; None where it is not known, too."""
+        if self.change is None or self.prev_close is None:
             return None
-        return self.change * 1_000_000 // self.prev_close
+        return statistics.percent(self.change, self.prev_close)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from marketdata.types.ticks import ABSENT
 from marketdata.vendors import minutes as vendor_minutes
 
 MOST_DATES = 4_000  # of one reading
+SESSION_DATES = 20  # of which the minutes are read at once, for days of a part of the session
 MOST_MADE = 500  # made from minute candles in one reading
 _SETTLED = (RolloverRun.State.AGGREGATED, RolloverRun.State.CLEANED, RolloverRun.State.DONE)
 
@@ -122,19 +123,23 @@ def _read_session(
     fill: bool,
 ) -> tuple[DailyBars, bool]:
     """As `read`, of a part of each day: its open, high, low and close are those of the part."""
-    found = set(storage().minute_dates(symbol, feed, dates)) if dates else set()
+    filled = set[datetime.date]()
     if fill and dates:
-        found |= vendor_minutes.dates(symbol, feed, dates[0], dates[-1] + datetime.timedelta(days=1))
+        filled = vendor_minutes.dates(symbol, feed, dates[0], dates[-1] + datetime.timedelta(days=1))
+    found = {*(storage().minute_dates(symbol, feed, dates) if dates else ()), *filled}
     rows: list[tuple[int, ...]] = []
-    for date in sorted(found, reverse=not ascending):
-        if len(rows) == limit:
-            return daily_bars.from_rows(symbol, feed, rows), False
-        minutes = storage().read_day_minutes(date, feed, symbol)
-        if fill:
-            minutes = vendor_minutes.in_place_of(minutes, vendor_minutes.read_date(symbol, feed, date))
-        made = days.build(minutes.take(sessions.within(minutes, market, session)), date, None)
-        rows += daily_bars.rows(made)
-    return daily_bars.from_rows(symbol, feed, rows), True
+    left = sorted(found, reverse=not ascending)
+    while left and len(rows) < limit:
+        asked = left[: min(SESSION_DATES, limit - len(rows))]
+        ours = storage().minutes_of_dates(symbol, feed, asked)
+        for date in asked:
+            minutes = ours.take(ours.trade_date == (date - EPOCH_DATE).days)
+            if date in filled:
+                minutes = vendor_minutes.in_place_of(minutes, vendor_minutes.read_date(symbol, feed, date))
+            made = days.build(minutes.take(sessions.within(minutes, market, session)), date, None)
+            rows += daily_bars.rows(made)
+        left = left[len(asked) :]
+    return daily_bars.from_rows(symbol, feed, rows), not left
 
 
 _N = daily_bars.COLUMNS.index("n")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from analytics.statistics import DayStatistics
 from marketdata.storage.base import Latest
 from marketdata.types.day_figures import DAY_VALUE_SCALE
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
@@ -22,6 +23,7 @@ Flags = npt.NDArray[np.bool_]
 TAKER = ("-", "B", "S")  # by wire.Side: unknown, buyer, seller
 ZERO_SIZE = "zero_size"  # the condition of a print at which nothing changed hands; it counts for no candle
 SOURCES = ("naru", "kis")  # whose candles are: ours, the vendor's
+PERCENT_SCALE = 4  # of changes in per cent
 OF_BOOK = "book"  # the condition of a quote that is the best level of an order book
 NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "s" is 0
 
@@ -194,6 +196,20 @@ _BOOK_FIGURES = {
     "ep": ("expected_price", wire.PRICE_SCALE), "es": ("expected_size", wire.SIZE_SCALE),
     "cv": ("cum_volume", wire.SIZE_SCALE), "mp": ("mid_price", wire.PRICE_SCALE),
 }  # fmt: skip
+
+
+def day_statistics(told: DayStatistics) -> str:
+    """The members of a date's statistics, beside those of its candle."""
+    figures = {
+        "turnover": _number(told.turnover, wire.VALUE_SCALE), "high": _number(told.high, wire.PRICE_SCALE),
+        "low": _number(told.low, wire.PRICE_SCALE), "last": _number(told.last, wire.PRICE_SCALE),
+        "regularVolume": _number(told.regular_volume, wire.SIZE_SCALE),
+        "tradeSize": _number(told.trade_size, wire.SIZE_SCALE),
+        "prevClose": _number(told.previous_close, wire.PRICE_SCALE), "change": _number(told.change, wire.PRICE_SCALE),
+        "changeRate": _number(told.percent, PERCENT_SCALE),
+        "volatility": "null" if told.volatility is None else f"{told.volatility:f}",
+    }  # fmt: skip
+    return ",".join(f'"{name}":{text}' for name, text in figures.items())
 
 
 def day_figures(told: StockPrice) -> str:

@@ -34,7 +34,7 @@ from terminals import wire
 CHUNK = 12_000
 MOST_MINUTES = 240_000  # read for one page of wide candles; a page may then be shorter than its limit, with a token
 MOST_DAYS = 20_000  # the same for candles of days and wider
-TRADES, QUOTES, BOOKS, EVENTS = "trades", "quotes", "orderbooks", "events"
+TRADES, QUOTES, BOOKS, EVENTS, STATS = "trades", "quotes", "orderbooks", "events", "stats"
 SHOWN = {
     wire.Kind.TRADE: ("side", "price", "size"),
     wire.Kind.QUOTE: ("bid", "bid_size", "ask", "ask_size"),
@@ -70,13 +70,13 @@ class Series:
             return [(self.symbol, start_us, end_us)]
         found = []
         for one in self.held:
-            start = start_us if one.start is None else max(start_us, self._begins_us(one.start))
-            end = end_us if one.end is None else min(end_us, self._begins_us(one.end))
+            start = start_us if one.start is None else max(start_us, self.begins_us(one.start))
+            end = end_us if one.end is None else min(end_us, self.begins_us(one.end))
             if start < end:
                 found.append((one.code, start, end))
         return found if ascending else found[::-1]
 
-    def _begins_us(self, date: datetime.date) -> int:
+    def begins_us(self, date: datetime.date) -> int:
         """When a trading date begins."""
         return timeframes.midnight_us((date - EPOCH_DATE).days, self.timezone) - self.shift_s * 1_000_000
 
@@ -90,6 +90,12 @@ class TickPage:
 @dataclass(frozen=True, slots=True)
 class BookPage:
     found: list[OrderBook]
+    next: TickKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayPage:
+    found: DailyBars
     next: TickKey | None
 
 
@@ -370,6 +376,12 @@ class _Days:
             end = min(end, frame.first(_local_day(after.time_us, one.timezone)))
         return start, end
 
+    def read_raw(self, one: Series, after: TickKey | None, limit: int) -> tuple[DailyBars, bool]:
+        """(daily candles in the order asked for, not adjusted; whether there are more)."""
+        start, end = self._bounds(one, after)
+        days, exhausted = self._days(one, start, end, limit + 1)
+        return days.take(slice(0, limit)), not exhausted or len(days) > limit
+
     def read(self, one: Series, after: TickKey | None, limit: int) -> tuple[Bars, bool]:
         """(candles in the order asked for, whether there are more)."""
         start, end = self._bounds(one, after)
@@ -416,6 +428,15 @@ def _stretches(one: Series, start: int, end: int, *, ascending: bool) -> list[tu
         if first < last:
             found.append((held.code, first, last))
     return found if ascending else found[::-1]
+
+
+def read_days(one: Series, *, after: TickKey | None, limit: int, ascending: bool) -> DayPage:
+    """At most `limit` daily candles of a series in the order asked for, raw, under whichever codes they are stored."""
+    days, more = _Days(timeframes.DAY, [one], ascending).read_raw(one, after, limit)
+    if not more:
+        return DayPage(days, None)
+    last_us = timeframes.midnight_us(int(days.trade_date[-1]), one.timezone) if len(days) else None
+    return DayPage(days, after if last_us is None else TickKey(one.symbol, last_us))
 
 
 def dates(series: Sequence[Series], frame: DateFrame) -> Dates:

@@ -15,7 +15,7 @@ class Bar(serializers.Serializer[Any]):
     h = serializers.DecimalField(18, 8, coerce_to_string=False)
     l = serializers.DecimalField(18, 8, coerce_to_string=False)  # noqa: E741 - the dialect's name
     c = serializers.DecimalField(18, 8, coerce_to_string=False)
-    v = serializers.DecimalField(18, 4, coerce_to_string=False)
+    v = serializers.DecimalField(18, 6, coerce_to_string=False)
     n = serializers.IntegerField(help_text="trades")
     vw = serializers.DecimalField(
         18, 8, coerce_to_string=False, allow_null=True, help_text="volume-weighted average price"
@@ -29,10 +29,29 @@ class Bar(serializers.Serializer[Any]):
     )
 
 
+class DayStats(Bar):
+    """A daily candle, and what follows from it."""
+
+    turnover = serializers.DecimalField(36, 14, coerce_to_string=False, help_text="price times size of all trades")
+    high = serializers.DecimalField(18, 8, coerce_to_string=False, help_text="of all trades of the date")
+    low = serializers.DecimalField(18, 8, coerce_to_string=False, help_text="of all trades of the date")
+    last = serializers.DecimalField(18, 8, coerce_to_string=False, help_text="the last price of the date")
+    regularVolume = serializers.DecimalField(18, 6, coerce_to_string=False)  # noqa: N815 - as the dialect writes names
+    tradeSize = serializers.DecimalField(18, 6, coerce_to_string=False, allow_null=True)  # noqa: N815
+    prevClose = serializers.DecimalField(18, 8, coerce_to_string=False, allow_null=True)  # noqa: N815
+    change = serializers.DecimalField(18, 8, coerce_to_string=False, allow_null=True)
+    changeRate = serializers.DecimalField(  # noqa: N815
+        18, 4, coerce_to_string=False, allow_null=True, help_text="per cent of the close before, rounded down"
+    )
+    volatility = serializers.DecimalField(
+        18, 8, coerce_to_string=False, allow_null=True, help_text="of the range: ln(h / l) / sqrt(4 ln 2)"
+    )
+
+
 class Trade(serializers.Serializer[Any]):
     t = serializers.DateTimeField()
     p = serializers.DecimalField(18, 8, coerce_to_string=False)
-    s = serializers.DecimalField(18, 4, coerce_to_string=False)
+    s = serializers.DecimalField(18, 6, coerce_to_string=False)
     x = serializers.CharField(help_text="feed")
     i = serializers.IntegerField(help_text="tick id, unique and in the order of arrival")
     c = serializers.ListField(child=serializers.CharField(), help_text="no_size: the source gave no size")

@@ -7,6 +7,7 @@ import re
 import uuid
 from typing import Any
 
+from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -21,6 +22,7 @@ from marketdata.realtime import inspection
 from marketdata.reference import corporate_actions
 
 MOST_SYMBOLS = 200
+LISTED = "symbols[]"
 OURS = ("format",)  # REST framework's own: which renderer
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 _WHOLE = re.compile(r"[0-9]{1,9}")
@@ -54,6 +56,10 @@ class DayField(serializers.CharField):
 
 class AsOfField(DayField):
     """A date, or a hyphen."""
+
+    def __init__(self) -> None:
+        told = "the date on which a share bore the code (today); - reads what lies under the very code"
+        super().__init__(required=False, help_text=told)
 
     def to_internal_value(self, data: Any) -> Any:
         return data if data == series.OFF else super().to_internal_value(data)
@@ -100,6 +106,16 @@ class TimeframeField(serializers.CharField):
             raise serializers.ValidationError(str(error)) from None
 
 
+def _listed(given: QueryDict) -> QueryDict:
+    """Parameters in which `symbols[]=A&symbols[]=B` is `symbols=A,B`: so axios writes a list, and with it the dialect's
+    client for Node of major 3."""
+    if LISTED not in given:
+        return given
+    told = given.copy()
+    told.appendlist(LISTED.removesuffix("[]"), ",".join(told.pop(LISTED)))
+    return told
+
+
 class Query(serializers.Serializer[Any]):
     """Query parameters. One that is not known, or given twice, is an error that names what is allowed."""
 
@@ -107,15 +123,13 @@ class Query(serializers.Serializer[Any]):
     def read(cls, request: Request, **more: str) -> dict[str, Any]:
         """The checked parameters of a request. UnknownParameter, Problem for one that is given twice, and REST
         framework's ValidationError say what is wrong with them."""
-        allowed = cls._allowed()
-        for name, values in request.query_params.lists():
+        allowed, params = cls._allowed(), _listed(request.query_params)
+        for name, values in params.lists():
             if name not in allowed and name not in OURS:
                 raise errors.UnknownParameter(f"unknown parameter {name!r}; allowed are {', '.join(allowed)}")
             if len(values) > 1:
                 raise errors.Problem(f"{name} is given {len(values)} times")
-        query = cls(
-            data={**{name: request.query_params[name] for name in request.query_params if name in allowed}, **more}
-        )
+        query = cls(data={**{name: params[name] for name in params if name in allowed}, **more})
         query.is_valid(raise_exception=True)
         return dict(query.validated_data)
 
@@ -135,10 +149,7 @@ class RangeQuery(Query):
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
     sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
-    asof = AsOfField(
-        required=False,
-        help_text="the date on which a share bore the code (today); - reads what lies under the very code",
-    )
+    asof = AsOfField()
     currency = CurrencyField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -199,6 +210,10 @@ class OrderBooksQuery(RangeQuery):
     pass
 
 
+class StatsQuery(RangeQuery):
+    pass
+
+
 class ExportQuery(Query):
     symbols = SymbolsField(help_text="codes separated by commas")
     start = TimestampField(required=False, help_text=f"first time, included: {timestamps.RIGHT}")
@@ -214,6 +229,7 @@ class ExportQuery(Query):
 
 class SymbolLatestQuery(Query):
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
+    asof = AsOfField()
     currency = CurrencyField()
 
 
@@ -247,7 +263,9 @@ class EventsQuery(RecordsQuery):
 
 
 class GapsQuery(RecordsQuery):
-    pass
+    reason = serializers.CharField(
+        required=False, max_length=200, help_text="only gaps whose reason begins so, such as volume_hole"
+    )
 
 
 class CorrectionsQuery(RecordsQuery):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from django.http import HttpResponse
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 
+from analytics.statistics import DayStatistics
 from api import exports, jsontext
 from api.exports import Batch, Column
 from api.jsontext import Flags
@@ -49,6 +51,10 @@ def _texts(values: Int64, scale: int) -> list[Any]:
     return [None if value == ABSENT else decimal_text(value, scale) for value in values.tolist()]
 
 
+def _text(value: int | None, scale: int) -> str | None:
+    return None if value is None else decimal_text(value, scale)
+
+
 def _times(times_us: Int64) -> list[str]:
     return [f"{text}Z" for text in jsontext.times(times_us)]
 
@@ -72,9 +78,7 @@ def quotes(one: Series, ticks: Ticks) -> Batch:
 def bars(one: Series, found: Bars, *, closed: Flags, gap: Flags, vendor: Flags | None) -> Batch:
     """Flags as of `jsontext.bars`; whose a candle is is told of each."""
     prices = [_texts(getattr(found, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")]
-    averages = [
-        None if value is None else decimal_text(value, wire.PRICE_SCALE) for value in jsontext.average_prices(found)
-    ]
+    averages = [_text(value, wire.PRICE_SCALE) for value in jsontext.average_prices(found)]
     sources = np.zeros(len(found), np.bool_) if vendor is None else vendor
     columns = (
         _times(found.time_us), *prices, _texts(found.volume, wire.SIZE_SCALE), found.n.tolist(), averages,
@@ -82,6 +86,20 @@ def bars(one: Series, found: Bars, *, closed: Flags, gap: Flags, vendor: Flags |
         gap.astype(np.int8).tolist(), [jsontext.SOURCES[flag] for flag in sources.tolist()],
     )  # fmt: skip
     return [(one.symbol, one.feed, *row) for row in zip(*columns, strict=True)]
+
+
+def stats(of_bars: Batch, told: Sequence[DayStatistics]) -> Batch:
+    """Rows of daily candles with the statistics of each."""
+    return [
+        (
+            *bar, _text(one.turnover, wire.VALUE_SCALE),
+            *(_text(price, wire.PRICE_SCALE) for price in (one.high, one.low, one.last)),
+            *(_text(size, wire.SIZE_SCALE) for size in (one.regular_volume, one.trade_size)),
+            *(_text(price, wire.PRICE_SCALE) for price in (one.previous_close, one.change)),
+            _text(one.percent, jsontext.PERCENT_SCALE), one.volatility,
+        )
+        for bar, one in zip(of_bars, told, strict=True)
+    ]  # fmt: skip
 
 
 def book(one: Series, found: OrderBook) -> list[Any]:
@@ -106,6 +124,11 @@ BARS = (
     *_SERIES, _TIME, *_prices("open", "high", "low", "close"), *_sizes("volume"), Column("trades", "integer"),
     *_prices("vwap"), Column("revision", "integer"), Column("trading_date", "date"), Column("closed", "integer"),
     Column("gap", "integer"), Column("source"),
+)  # fmt: skip
+STATS = (
+    *BARS, Column("turnover", "decimal", wire.VALUE_SCALE), *_prices("day_high", "day_low", "day_last"),
+    *_sizes("regular_volume", "trade_size"), *_prices("previous_close", "change"),
+    Column("change_rate", "decimal", jsontext.PERCENT_SCALE), Column("volatility", "decimal", 8),
 )  # fmt: skip
 BOOKS = (*_SERIES, _TIME, *_BOOK, _ID)
 

@@ -4,10 +4,14 @@ time axis, what master files told of the symbol."""
 from __future__ import annotations
 
 import datetime
+import functools
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from analytics.timeframes import DateFrame, Timeframe
@@ -54,10 +58,11 @@ def columns(marks: Iterable[Mark]) -> dict[str, list[Any]]:
 
 def on_times(one: Series) -> list[dict[str, Any]]:
     """The answer of `/timescale_marks`: listing, new names and delisting, within the series' times."""
-    found = SymbolChange.objects.filter(
-        symbol=one.symbol, found_at__gte=_moment(one.first_us), found_at__lte=_moment(one.last_us)
-    )
-    return [
+    stretches = one.codes(one.first_us, one.last_us + 1)
+    found = SymbolChange.objects.filter(_any(
+        Q(symbol=code, found_at__gte=_moment(start), found_at__lt=_moment(end)) for code, start, end in stretches
+    ))  # fmt: skip
+    told = [
         {
             "id": f"change-{row.pk}",
             "time": int(row.found_at.timestamp()),
@@ -67,11 +72,20 @@ def on_times(one: Series) -> list[dict[str, Any]]:
         }
         for row in found.order_by("found_at", "pk")[:MOST]
     ]
+    for before, after in pairwise(one.held):
+        if after.start is not None and one.first_us <= (at := one.begins_us(after.start)) <= one.last_us:
+            told.append({
+                "id": f"code-{after.start}", "time": at // _US, "color": "blue", "label": "C",
+                "tooltip": [_("another code"), f"{before.code} → {after.code}"],
+            })  # fmt: skip
+    return sorted(told, key=lambda mark: mark["time"])
 
 
 def _gaps(one: Series, timeframe: Timeframe | DateFrame) -> Iterable[Mark]:
+    stretches = one.codes(one.first_us, one.last_us + 1)
     rows = Gap.objects.filter(
-        feed=one.feed, symbol__in=(one.symbol, ""), from_us__lte=one.last_us, to_us__gte=one.first_us
+        _any(Q(symbol__in=(code, ""), from_us__lt=end, to_us__gte=start) for code, start, end in stretches),
+        feed=one.feed,
     )
     for row in rows.order_by("-to_us", "-pk")[:MOST]:
         lost = (
@@ -89,8 +103,9 @@ def _gaps(one: Series, timeframe: Timeframe | DateFrame) -> Iterable[Mark]:
 
 def _voided(one: Series, timeframe: Timeframe | DateFrame) -> Iterable[Mark]:
     """One mark for each order and bar, which may have taken back many trades."""
+    stretches = one.codes(one.first_us, one.last_us + 1)
     rows = VoidedTick.objects.filter(
-        symbol=one.symbol, feed=one.feed, time_us__gte=one.first_us, time_us__lte=one.last_us
+        _any(Q(symbol=code, time_us__gte=start, time_us__lt=end) for code, start, end in stretches), feed=one.feed
     ).order_by("-time_us")
     counted: dict[tuple[int, int], int] = {}
     for order, time_us in rows.values_list("order_id", "time_us")[: 20 * MOST]:
@@ -99,6 +114,11 @@ def _voided(one: Series, timeframe: Timeframe | DateFrame) -> Iterable[Mark]:
     for (order, at), trades in list(counted.items())[:MOST]:
         text = _("%(trades)d ticks taken back (order %(order)d)") % {"trades": trades, "order": order}
         yield Mark(id=f"void-{order}-{at}", time=at, color="yellow", label="x", text=text)
+
+
+def _any(conditions: Iterable[Q]) -> Q:
+    """Whatever fulfils one of these; nothing if there are none."""
+    return functools.reduce(operator.or_, conditions, Q(pk__in=[]))
 
 
 def _bar_of(one: Series, time_us: int, timeframe: Timeframe | DateFrame) -> int:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import groupby
 from typing import Any
 
 import msgspec
 
-from analytics import series_days, snapshots
+from analytics import series_days
+from analytics.snapshots import State
+from api import newest
 from api.paging import Series
 from marketdata.models import Symbol
 from marketdata.types.order_books import OrderBook
@@ -21,22 +22,21 @@ from terminals import wire
 
 def values(known: Sequence[tuple[Symbol, Series]], now: datetime.datetime) -> dict[str, dict[str, Any]]:
     """A quote's values by symbol code; what is not known is left out."""
-    dates = snapshots.dates(now)
+    symbols = {one.symbol: symbol for symbol, one in known}
     told: dict[str, dict[str, Any]] = {}
-    for feed, of_feed in groupby(sorted(known, key=lambda pair: pair[1].feed), key=lambda pair: pair[1].feed):
-        some = {one.symbol: (symbol, one) for symbol, one in of_feed}
-        state = snapshots.read(feed, {code: one.market for code, (_, one) in some.items()}, dates)
-        for code, (symbol, one) in some.items():
-            told[code] = {
-                "short_name": code,
+    for some, state in newest.states([one for _, one in known], now):
+        for one in some:
+            symbol = symbols[one.symbol]
+            told[one.symbol] = {
+                "short_name": one.symbol,
                 "exchange": symbol.market_id,
-                "description": symbol.name or symbol.name_en or code,
+                "description": symbol.name or symbol.name_en or one.symbol,
                 **_figures(state, one),
             }
     return told
 
 
-def _figures(state: snapshots.State, one: Series) -> dict[str, Any]:
+def _figures(state: State, one: Series) -> dict[str, Any]:
     told: dict[str, Any] = {}
     trade, days = state.trades.get(one.symbol), state.days.get(one.symbol)
     for name, best in zip(("bid", "ask"), _best(state.quotes.get(one.symbol)), strict=True):

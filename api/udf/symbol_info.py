@@ -48,11 +48,20 @@ def of_type(kind: str) -> QuerySet[Symbol]:
     return Symbol.objects.exclude(category__in=others)
 
 
-def described(symbol: Symbol, feed: str, price: int | None, now: datetime.datetime) -> dict[str, Any]:
+def hours(market: Market, feed: str, now: datetime.datetime) -> dict[str, str]:
+    """When a market is open on a feed's venue, as `/symbols` tells it: the same for all its symbols."""
+    calendar, venue = trading_dates.calendar(market.code), VENUES.get(feed)
+    return {
+        "session": session(calendar, market, venue, _ordinary(calendar, now.date())),
+        "session_holidays": holidays(calendar),
+        "corrections": corrections(calendar, market, venue),
+    }
+
+
+def described(symbol: Symbol, feed: str, price: int | None, open_at: dict[str, str]) -> dict[str, Any]:
     """A symbol as `/symbols` answers. `price`, in 1e-8, is its latest one: where it has more decimals than are usual
-    for its kind, so has the chart."""
+    for its kind, so has the chart. `open_at` are the `hours` of its market and feed."""
     market = symbol.market
-    calendar = trading_dates.calendar(market.code)
     return {
         "name": symbol.code,
         "ticker": symbol.code,
@@ -64,9 +73,7 @@ def described(symbol: Symbol, feed: str, price: int | None, now: datetime.dateti
         "timezone": market.timezone,
         "minmov": 1,
         "pricescale": 10 ** decimals(symbol, price),
-        "session": session(calendar, market, VENUES.get(feed), _ordinary(calendar, now.date())),
-        "session_holidays": holidays(calendar),
-        "corrections": corrections(calendar, market, VENUES.get(feed)),
+        **open_at,
         "has_intraday": True,
         "intraday_multipliers": ["1"],
         "has_daily": True,

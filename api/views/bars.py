@@ -23,7 +23,8 @@ from api.paging import BarPage, Series
 from api.ready import Question, Stretch
 from api.renderers import JSONRenderer
 from api.serializers import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLatestQuery
-from api.views.latest import the_one
+from api.views import latest
+from api.views.latest import Shown
 from marketdata.calendar.trading_calendar import Session
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import Int64, Mask
@@ -222,7 +223,7 @@ class SymbolBarsView(APIView):
         return _respond(request, asked, ONE, _kind(query), {})
 
 
-def _latest(found: list[Series]) -> dict[str, msgspec.Raw]:
+def _latest(found: list[Series]) -> Shown:
     """The newest minute candle of each series that has one, open or closed."""
     shown = {}
     now_us = time.time_ns() // 1000
@@ -242,9 +243,7 @@ class LatestBarsView(APIView):
         responses={200: response_schemas.by_symbol("bars", response_schemas.Bar), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        query = LatestQuery.read(request)
-        chosen = series.known(query["symbols"], query)
-        return Response({"bars": _latest(chosen.found)}, headers=chosen.headers)
+        return latest.of_many(request, "bars", _latest)
 
 
 class SymbolLatestBarView(APIView):
@@ -255,5 +254,4 @@ class SymbolLatestBarView(APIView):
         responses={200: response_schemas.of_symbol("bar", response_schemas.Bar), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
-        one = series.of(symbol, SymbolLatestQuery.read(request))
-        return Response({"symbol": symbol, "bar": the_one(_latest([one]), one, "candle")})
+        return latest.of_one(request, symbol, "bar", "candle", _latest)

@@ -1,6 +1,8 @@
-"""The newest trade and quote of symbols."""
+"""The newest trade and quote of symbols, and how the newest of anything is answered, of several symbols and of one."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import msgspec
 from drf_spectacular.utils import extend_schema
@@ -8,31 +10,39 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import latest
-from api import errors, jsontext, response_schemas, series
+from api import errors, jsontext, newest, response_schemas, series
 from api.paging import Series
 from api.serializers import LatestQuery, SymbolLatestQuery
 
 Shown = dict[str, msgspec.Raw]
 """One thing of each symbol that has it, as ready text."""
+Read = Callable[[list[Series]], Shown]
+
+
+def of_many(request: Request, name: str, read: Read) -> Response:
+    """The newest of each of the symbols in a query that has one."""
+    query = LatestQuery.read(request)
+    chosen = series.known(query["symbols"], query)
+    return Response({name: read(chosen.found)}, headers=chosen.headers)
+
+
+def of_one(request: Request, symbol: str, name: str, what: str, read: Read) -> Response:
+    """The newest of the symbol that the path names. NoData if there is none; `what` says of what."""
+    one = series.of(symbol, SymbolLatestQuery.read(request))
+    shown = read([one])
+    if one.symbol not in shown:
+        raise errors.NoData(f"no {what} of {one.symbol} on {one.feed}")
+    return Response({"symbol": symbol, name: shown[one.symbol]})
 
 
 def _trades(found: list[Series]) -> Shown:
-    kept = latest.trades([(one.symbol, one.feed) for one in found])
-    return {symbol: msgspec.Raw(jsontext.single(jsontext.latest_trade(one))) for (symbol, _), one in kept.items()}
+    kept = newest.trades(found)
+    return {symbol: msgspec.Raw(jsontext.single(jsontext.latest_trade(one))) for symbol, one in kept.items()}
 
 
 def _quotes(found: list[Series]) -> Shown:
-    pairs = [(one.symbol, one.feed) for one in found]
-    kept = latest.quotes(pairs, latest.trades(pairs))
-    return {symbol: msgspec.Raw(jsontext.single(jsontext.latest_quote(one))) for (symbol, _), one in kept.items()}
-
-
-def the_one(shown: Shown, one: Series, what: str) -> msgspec.Raw:
-    """What there is of one symbol; NoData if there is nothing."""
-    if one.symbol not in shown:
-        raise errors.NoData(f"no {what} of {one.symbol} on {one.feed}")
-    return shown[one.symbol]
+    kept = newest.quotes(found)
+    return {symbol: msgspec.Raw(jsontext.single(jsontext.latest_quote(one))) for symbol, one in kept.items()}
 
 
 class LatestTradesView(APIView):
@@ -45,9 +55,7 @@ class LatestTradesView(APIView):
         },
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        query = LatestQuery.read(request)
-        chosen = series.known(query["symbols"], query)
-        return Response({"trades": _trades(chosen.found)}, headers=chosen.headers)
+        return of_many(request, "trades", _trades)
 
 
 class LatestQuotesView(APIView):
@@ -58,9 +66,7 @@ class LatestQuotesView(APIView):
         responses={200: response_schemas.by_symbol("quotes", response_schemas.Quote), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        query = LatestQuery.read(request)
-        chosen = series.known(query["symbols"], query)
-        return Response({"quotes": _quotes(chosen.found)}, headers=chosen.headers)
+        return of_many(request, "quotes", _quotes)
 
 
 class SymbolLatestTradeView(APIView):
@@ -73,8 +79,7 @@ class SymbolLatestTradeView(APIView):
         },
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
-        one = series.of(symbol, SymbolLatestQuery.read(request))
-        return Response({"symbol": symbol, "trade": the_one(_trades([one]), one, "trade")})
+        return of_one(request, symbol, "trade", "trade", _trades)
 
 
 class SymbolLatestQuoteView(APIView):
@@ -85,5 +90,4 @@ class SymbolLatestQuoteView(APIView):
         responses={200: response_schemas.of_symbol("quote", response_schemas.Quote), "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
-        one = series.of(symbol, SymbolLatestQuery.read(request))
-        return Response({"symbol": symbol, "quote": the_one(_quotes([one]), one, "quote")})
+        return of_one(request, symbol, "quote", "quote", _quotes)

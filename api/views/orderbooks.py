@@ -9,18 +9,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import latest
-from api import jsontext, paging, response_schemas, series, tables
+from api import jsontext, newest, paging, response_schemas, series, tables
 from api.paging import Series
 from api.serializers import LatestQuery, OrderBooksQuery, SymbolLatestQuery
-from api.views.latest import Shown, the_one
+from api.views import latest
+from api.views.latest import Shown
 
 
 def _newest(found: list[Series]) -> Shown:
-    pairs = [(one.symbol, one.feed) for one in found]
-    kept = list(latest.books(pairs, latest.trades(pairs)).values())
-    texts = jsontext.books(kept)
-    return {book.symbol: msgspec.Raw(jsontext.single(text)) for book, text in zip(kept, texts, strict=True)}
+    kept = newest.books(found)
+    texts = jsontext.books(list(kept.values()))
+    return {symbol: msgspec.Raw(jsontext.single(text)) for symbol, text in zip(kept, texts, strict=True)}
 
 
 class OrderBooksView(APIView):
@@ -56,9 +55,7 @@ class LatestOrderBooksView(APIView):
         },
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        query = LatestQuery.read(request)
-        chosen = series.known(query["symbols"], query)
-        return Response({"orderbooks": _newest(chosen.found)}, headers=chosen.headers)
+        return latest.of_many(request, "orderbooks", _newest)
 
 
 class SymbolLatestOrderBookView(APIView):
@@ -71,5 +68,4 @@ class SymbolLatestOrderBookView(APIView):
         },
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> Response:
-        one = series.of(symbol, SymbolLatestQuery.read(request))
-        return Response({"symbol": symbol, "orderbook": the_one(_newest([one]), one, "order book")})
+        return latest.of_one(request, symbol, "orderbook", "order book", _newest)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from django.db.models import QuerySet
+from django.db.models.functions import Left
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -130,6 +131,8 @@ class GapsView(APIView):
             rows = rows.filter(feed__in=names)
         if query.get("symbols"):
             rows = rows.filter(symbol__in=["", *query["symbols"]])
+        if query.get("reason"):  # not startswith: SQLite would take capitals and small letters for the same
+            rows = rows.annotate(begins=Left("reason", len(query["reason"]))).filter(begins=query["reason"])
         found, token = _page(rows, query, question("gaps", query))
         return Response({"gaps": [_gap(one) for one in found], "next_page_token": token})
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -16,9 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import series_days, snapshots, timeframes
+from analytics import series_days, timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from api import jsontext, response_schemas, series
+from api import jsontext, newest, response_schemas, series
 from api.paging import Series
 from api.serializers import LatestQuery, SymbolLatestQuery
 from api.views import bars as bars_view
@@ -29,14 +28,11 @@ Snapshot = dict[str, msgspec.Raw]
 RECENT_US = 14 * 86_400_000_000  # gaps of candles no older than this are asked for together
 
 
-def read(found: Iterable[Series]) -> dict[str, Snapshot]:
+def read(found: Sequence[Series]) -> dict[str, Snapshot]:
     """The snapshot of each series; what there is nothing of is left out."""
-    known = snapshots.dates(datetime.datetime.now(datetime.UTC))
     now_us = time.time_ns() // 1000
     shown: dict[str, Snapshot] = {}
-    for feed, of_feed in groupby(sorted(found, key=lambda one: (one.feed, one.symbol)), key=lambda one: one.feed):
-        some = list(of_feed)
-        state = snapshots.read(feed, {one.symbol: one.market for one in some}, known)
+    for some, state in newest.states(found, datetime.datetime.now(datetime.UTC)):
         minutes = _texts(some, _by_symbol(state.minutes), timeframes.MINUTE, now_us)
         days = {
             one.symbol: series_days.as_bars(state.days[one.symbol], one.timezone)
@@ -85,13 +81,10 @@ def _texts(
     whole = together.get("", [])
     flags = []
     for one, _, starts, own in parts:
-        gap = np.zeros(len(starts), np.bool_)
-        if int(starts.min()) >= newest_us - RECENT_US:
-            gap |= bars_view.touched(starts, own, whole + together.get(one.symbol, []))
-        else:
-            for piece in series.gaps(one.feed, one.symbol, int(starts.min()), int(own.max())):
-                gap |= bars_view.touched(starts, own, piece)
-        flags.append(gap)
+        first_us = int(starts.min())
+        alone = one.held or first_us < newest_us - RECENT_US
+        lost = bars_view.gaps(one, first_us, int(own.max())) if alone else whole + together.get(one.symbol, [])
+        flags.append(bars_view.touched(starts, own, lost))
     written = jsontext.bars(
         minute_bars.concatenate([one for _, one, *_ in parts]), closed=ends <= now_us, gap=np.concatenate(flags)
     )

@@ -10,9 +10,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat, Upper
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import translation
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -20,9 +23,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import latest, timeframes
+from analytics import timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from api import errors, response_schemas, series
+from api import errors, newest, response_schemas, series
 from api.paging import Series
 from api.serializers import MOST_SYMBOLS, Query, WholeNumberField
 from api.timestamps import EARLIEST_US, LATEST_US
@@ -94,13 +97,22 @@ class GroupQuery(Query):
 
 
 class UdfView(APIView):
-    """Errors have the library's shape, and the HTTP status that they have everywhere."""
+    """Errors have the library's shape, and the HTTP status and the language that they have everywhere: English, which
+    programs look for. What a person reads on the chart is in `reader`, the language of the pages."""
+
+    reader: str
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.reader = translation.get_language() or settings.LANGUAGE_CODE
+        with translation.override("en"):
+            return super().dispatch(request, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
         if response.status_code >= 400:
             told = response.data or {}
             response.data = {"s": "error", "errmsg": str(told.get("message", "")), **told}
+            response["Content-Language"] = "en"
         return response
 
 
@@ -175,11 +187,12 @@ class SymbolInfoView(UdfView):
     def get(self, request: Request, feed: str | None = None) -> Response:
         symbol = _symbol(TickerQuery.read(request)["symbol"])
         one = _series(symbol, feed)
-        return Response(symbol_info.described(symbol, one.feed, _latest_price(one), _now()))
+        open_at = symbol_info.hours(symbol.market, one.feed, _now())
+        return Response(symbol_info.described(symbol, one.feed, _latest_price(one), open_at))
 
 
 def _latest_price(one: Series) -> int | None:
-    trade = latest.trades([(one.symbol, one.feed)]).get((one.symbol, one.feed))
+    trade = newest.trades([one]).get(one.symbol)
     return None if trade is None else trade.price
 
 
@@ -189,7 +202,8 @@ class GroupView(UdfView):
     @extend_schema(operation_id="udf_symbol_info", parameters=[GroupQuery], responses=_ANY)
     def get(self, request: Request, feed: str | None = None) -> Response:
         group = GroupQuery.read(request)["group"].upper()
-        if not Market.objects.filter(code=group).exists():
+        market = Market.objects.filter(code=group).first()
+        if market is None:
             raise errors.Unprocessable({"group": "is no market"})
         rows = list(
             Symbol.objects.select_related("market")
@@ -197,11 +211,13 @@ class GroupView(UdfView):
             .order_by("code")[:GROUP_MOST]
         )
         found = _all_series(rows, feed)
-        trades = latest.trades([(one.symbol, one.feed) for one in found])
+        trades = newest.trades(found)
+        open_at = {one.feed: symbol_info.hours(market, one.feed, _now()) for one in found}
         told = []
         for symbol, one in zip(rows, found, strict=True):
-            trade = trades.get((one.symbol, one.feed))
-            told.append(symbol_info.described(symbol, one.feed, None if trade is None else trade.price, _now()))
+            trade = trades.get(one.symbol)
+            price = None if trade is None else trade.price
+            told.append(symbol_info.described(symbol, one.feed, price, open_at[one.feed]))
         return Response(
             {shown: [row[name] for row in told] for shown, name in _GROUP_COLUMNS.items()}
             | {"supported-resolutions": symbol_info.SUPPORTED}
@@ -265,7 +281,8 @@ class MarksView(UdfView):
     @extend_schema(operation_id="udf_marks", parameters=[MarksQuery], responses=_ANY)
     def get(self, request: Request, feed: str | None = None) -> Response:
         one, resolution = _span(request, feed)
-        return Response(marks.columns(marks.on_bars(one, resolution) if one else []))
+        with translation.override(self.reader):
+            return Response(marks.columns(marks.on_bars(one, resolution) if one else []))
 
 
 class TimescaleMarksView(UdfView):
@@ -274,7 +291,8 @@ class TimescaleMarksView(UdfView):
     @extend_schema(operation_id="udf_timescale_marks", parameters=[MarksQuery], responses=_ANY)
     def get(self, request: Request, feed: str | None = None) -> Response:
         one, _ = _span(request, feed)
-        return Response(marks.on_times(one) if one else [])
+        with translation.override(self.reader):
+            return Response(marks.on_times(one) if one else [])
 
 
 def _span(request: Request, feed: str | None) -> tuple[Series | None, Timeframe | DateFrame]:

@@ -78,21 +78,30 @@ def renames() -> list[SymbolRename]:
 
 def held(symbol: str, on: datetime.date, known: Sequence[SymbolRename]) -> list[Held]:
     """The codes of the share that was called `symbol` on a date, oldest first, from `renames`."""
-    before = [one for one in known if one.new == symbol and one.since <= on]
     after = [one for one in known if one.old == symbol and one.since > on]
-    start, end = (before[-1].since if before else None), (after[0].since if after else None)
+    end = after[0].since if after else None
+    start, before = _taken(symbol, [one for one in known if one.since <= on])
     found = [Held(symbol, start, end)]
-    while start is not None:
-        code = before[-1].old
-        before = [one for one in known if one.new == code and one.since < start]
-        found.insert(0, Held(code, before[-1].since if before else None, start))
-        start = found[0].start
+    while before is not None and start is not None:
+        first, earlier = _taken(before, [one for one in known if one.since < start])
+        found.insert(0, Held(before, first, start))
+        start, before = first, earlier
     while end is not None:
         code = after[0].new
         after = [one for one in known if one.old == code and one.since > end]
         found.append(Held(code, end, after[0].since if after else None))
         end = found[-1].end
     return found
+
+
+def _taken(code: str, known: Sequence[SymbolRename]) -> tuple[datetime.date | None, str | None]:
+    """(since when the share that has a code after these renames has it, None from the beginning; the code that it had
+    before, if any). A code that a share gave up for another is since then somebody else's."""
+    came = [one for one in known if one.new == code]
+    went = [one for one in known if one.old == code]
+    if came and (not went or came[-1].since >= went[-1].since):
+        return came[-1].since, came[-1].old
+    return (went[-1].since if went else None), None
 
 
 # --- from a file ------------------------------------------------------------------------------------------------------

@@ -427,6 +427,10 @@ class Storage(abc.ABC):
         """All minute candles of a trading date and feed (of one symbol), ordered by (symbol, minute)."""
 
     @abc.abstractmethod
+    def minutes_of_dates(self, symbol: str, feed: str, dates: Sequence[datetime.date]) -> Bars:
+        """All minute candles of these trading dates of a symbol and feed, ordered by (trading date, minute)."""
+
+    @abc.abstractmethod
     def minute_dates(self, symbol: str, feed: str, dates: Sequence[datetime.date]) -> list[datetime.date]:
         """On which of these trading dates a symbol and feed has minute candles, oldest first."""
 

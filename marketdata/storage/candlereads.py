@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -144,19 +144,35 @@ class CandleReads(PriceReads):
         )
         return minute_bars.from_rows(feed, rows)
 
-    def minute_dates(self, symbol: str, feed: str, dates: Sequence[datetime.date]) -> list[datetime.date]:
-        days = sorted((date - EPOCH_DATE).days for date in dates)
-        found: set[int] = set()
-        for at in range(0, len(days), _DATES):
-            asked = days[at : at + _DATES]
-            rows = self._query(
-                f"SELECT DISTINCT {self.DAYS} FROM market_data_minute WHERE symbol = %s AND feed = %s"
-                " AND minute_time >= %s AND minute_time < %s"
-                f" AND trade_date IN ({', '.join(['%s'] * len(asked))})",
-                [symbol, feed, *self._around(asked[0], asked[-1]), *map(self._day, asked)],
+    def minutes_of_dates(self, symbol: str, feed: str, dates: Sequence[datetime.date]) -> Bars:
+        rows = [
+            row
+            for where, params in self._of_dates(symbol, feed, dates)
+            for row in self._query(
+                f"SELECT {self.BAR} FROM market_data_minute {where} ORDER BY trade_date, minute_time", params
             )
+        ]
+        return minute_bars.from_rows(feed, rows)
+
+    def minute_dates(self, symbol: str, feed: str, dates: Sequence[datetime.date]) -> list[datetime.date]:
+        found: set[int] = set()
+        for where, params in self._of_dates(symbol, feed, dates):
+            rows = self._query(f"SELECT DISTINCT {self.DAYS} FROM market_data_minute {where}", params)
             found |= {int(day) for (day,) in rows}
         return [EPOCH_DATE + datetime.timedelta(days=day) for day in sorted(found)]
+
+    def _of_dates(
+        self, symbol: str, feed: str, dates: Sequence[datetime.date]
+    ) -> Iterator[tuple[str, list[Any]]]:  # fmt: skip
+        """What chooses the minutes of a series on these trading dates, some dates at a time, with its parameters."""
+        days = sorted((date - EPOCH_DATE).days for date in dates)
+        for at in range(0, len(days), _DATES):
+            asked = days[at : at + _DATES]
+            where = (
+                "WHERE symbol = %s AND feed = %s AND minute_time >= %s AND minute_time < %s"
+                f" AND trade_date IN ({', '.join(['%s'] * len(asked))})"
+            )
+            yield where, [symbol, feed, *self._around(asked[0], asked[-1]), *map(self._day, asked)]
 
     def _around(self, first: int, last: int) -> tuple[Any, Any]:
         """Between which times the minutes of trading dates first..last (days since 1970) lie, as parameters."""

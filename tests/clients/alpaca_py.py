@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from alpaca.data import enums, historical, live, requests
-from alpaca.data.historical import news, screener
+from alpaca.data.historical import corporate_actions, news, screener
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
 
 from tests.clients.reporting import END, HTTP, KEY, LAST, ONE, SECRET, START, STREAM, TWO, Report, listening
 
 BOTH = [ONE, TWO]
+ACTIONS_START, ACTIONS_END = datetime.date(2026, 1, 1), datetime.date(2026, 3, 1)
 SPAN: dict[str, Any] = {"start": datetime.datetime.fromisoformat(START), "end": datetime.datetime.fromisoformat(END)}
 
 
@@ -74,11 +75,18 @@ def other_data(report: Report) -> None:
     told: Any = news.NewsClient(KEY, SECRET, url_override=HTTP)
     options: Any = historical.OptionHistoricalDataClient(KEY, SECRET, url_override=HTTP)
     crypto: Any = historical.CryptoHistoricalDataClient(KEY, SECRET, url_override=HTTP)
+    actions: Any = corporate_actions.CorporateActionsClient(KEY, SECRET, url_override=HTTP)
 
     def most_actives() -> list[str]:
         found = seen.get_most_actives(requests.MostActivesRequest(top=2)).most_actives
         return sorted(one.symbol for one in found)
 
+    def of_companies() -> dict[str, list[str]]:
+        asked = requests.CorporateActionsRequest(symbols=BOTH, start=ACTIONS_START, end=ACTIONS_END)
+        found = actions.get_corporate_actions(asked).data
+        return {name: [f"{one.symbol} {one.ex_date}" for one in rows] for name, rows in found.items()}
+
+    report.call("get_corporate_actions", of_companies)
     report.call("get_most_actives", most_actives)
     report.call("get_market_movers", lambda: len(seen.get_market_movers(requests.MarketMoversRequest(top=2)).gainers))
     report.call("get_news", lambda: told.get_news(requests.NewsRequest(symbols=ONE)))

@@ -50,6 +50,10 @@ async function historical() {
   await call("getCalendar", async () => (await api.getCalendar({ start: "2026-03-13", end: "2026-03-16" })).map((day) => day.date));
   await call("getAssets", async () => (await api.getAssets({ status: "active" })).map((one) => one.symbol).sort());
   await call("getAsset", async () => (await api.getAsset(ONE)).symbol);
+  await call("getCorporateActions", async () => {
+    const found = await api.getCorporateActions(BOTH, { start: "2026-01-01", end: "2026-03-01", types: ["forward_split", "cash_dividend"] });
+    return { splits: found.ForwardSplits.map((one) => one.ExDate), dividends: found.CashDividends.map((one) => one.Rate) };
+  });
   await call("getNews", async () => (await api.getNews({ symbols: [ONE] })).length);
   await call("getLatestCryptoTrades", async () => (await api.getLatestCryptoTrades(["BTC/USD"])).size);
   await call("getLatestOptionTrades", async () => (await api.getLatestOptionTrades(["X"])).size);

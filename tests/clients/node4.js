@@ -43,6 +43,11 @@ async function historical() {
   const screener = new marketData.ScreenerApi(data);
   await call("mostActives", async () => (await screener.mostActives({ top: 2 })).mostActives.map((one) => one.symbol).sort());
   await call("movers", async () => (await screener.movers({ marketType: "stocks", top: 2 })).gainers.length);
+  await call("corporateActions", async () => {
+    const asked = { symbols: SYMBOLS, start: new Date("2026-01-01"), end: new Date("2026-03-01") };
+    const found = (await new marketData.CorporateActionsApi(data).corporateActions(asked)).corporateActions;
+    return { splits: found.forwardSplits.map((one) => one.newRate), dividends: found.cashDividends.map((one) => one.rate) };
+  });
   await call("news", async () => (await new marketData.NewsApi(data).news({ symbols: ONE })).news.length);
   await call("optionLatestTrades", async () => (await new marketData.OptionApi(data).optionLatestTrades({ symbols: "X" })).trades);
 }

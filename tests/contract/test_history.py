@@ -411,6 +411,10 @@ def test_the_minutes_of_a_day_are_read_together(store):
     rows = [(found.symbols[at], us) for at, us in zip(found.symbol.tolist(), found.time_us.tolist(), strict=True)]
     assert rows == [("A", NINE_US), ("A", NINE_US + MINUTE_US), ("B", NINE_US)]
     assert store.day_series(DAY) == [("A", "krx"), ("A", "nxt"), ("B", "krx")]
+    several = store.minutes_of_dates("A", "krx", [NEXT, DAY])
+    assert (several.symbols, several.time_us.tolist()) == (["A"], [NINE_US, NINE_US + MINUTE_US, NINE_US + DAY_US])
+    assert len(store.minutes_of_dates("A", "krx", [NEXT])) == 1
+    assert len(store.minutes_of_dates("A", "krx", [])) == 0
 
 
 def test_the_ticks_of_a_day_and_symbol_are_read_from_wherever_they_lie(store):

@@ -7,6 +7,8 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from marketdata.maintenance import rollover
 from marketdata.models import AdjustmentFactor, SymbolRename
@@ -190,6 +192,18 @@ def test_minutes_of_other_parts_of_the_day_are_read_many_at_a_time(serving, monk
     with django_assert_max_num_queries(30):
         answer = serving.read("/v2/stocks/bars", symbols="000660,005930", session="pre", limit=1)
     assert (answer["bars"], answer["next_page_token"]) == ({}, None)
+
+
+@pytest.mark.once
+def test_the_minutes_of_a_part_of_many_days_are_read_together(serving):
+    for day in range(3):
+        serving.commit(session(day))
+
+    with CaptureQueriesContext(connection) as asked:
+        found = bars(serving, "1Day", session="regular")
+    assert figures(found, "v") == [(1110,)] * 3
+    of_minutes = [one["sql"] for one in asked if "FROM market_data_minute" in one["sql"]]
+    assert len(of_minutes) == 2  # which dates there are, and their minutes
 
 
 @pytest.mark.once

@@ -67,7 +67,7 @@ def test_gaps_of_a_symbol_are_its_own_and_those_of_its_feeds(serving):
     for number, symbol in enumerate(["005930", "", "000660", "005930"]):
         Gap.objects.create(
             batch=number, feed="krx", symbol=symbol, from_us=NINE_US + number, to_us=NINE_US + MINUTE_US, rows=number,
-            missing=2_500_000 if number else None, reason="disk full",
+            missing=2_500_000 if number else None, reason="volume_hole of 9" if number == 3 else "disk full",
         )  # fmt: skip
 
     whole = pages(serving, "/v2/gaps", "gaps", symbols="005930")
@@ -78,6 +78,9 @@ def test_gaps_of_a_symbol_are_its_own_and_those_of_its_feeds(serving):
     assert (whole[0]["from"], whole[0]["to"]) == ("2026-03-16T00:00:00.000000Z", "2026-03-16T00:01:00.000000Z")
     assert pages(serving, "/v2/gaps", "gaps", symbols="005930", limit=1) == whole
     assert pages(serving, "/v2/gaps", "gaps", symbols="005930", limit=2, sort="desc") == whole[::-1]
+    assert pages(serving, "/v2/gaps", "gaps", symbols="005930", reason="disk", limit=1) == whole[:2]
+    assert pages(serving, "/v2/gaps", "gaps", reason="volume_hole") == whole[2:]
+    assert serving.read("/v2/gaps", reason="Disk")["gaps"] == []
     assert serving.read("/v2/gaps", start="2026-03-16T00:01:00.000001Z")["gaps"] == []
     assert serving.get("/v2/gaps", start="2026-03-17", end="2026-03-16").status_code == 422
 

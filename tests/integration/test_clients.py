@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from marketdata.models import AdjustmentFactor
 from tests import clients
 from tests.integration.serving import minute, serving
 from tests.integration.test_stream_served import web
@@ -30,6 +31,7 @@ CLOSES = {ONE: [70_000.0 + at for at in MINUTES], TWO: [70_100.5 + at for at in 
 BIDS = {ONE: [69_990.0], TWO: [69_991.0]}
 DAY = {symbol: closes[-1] for symbol, closes in CLOSES.items()}
 ASKS = {ONE: 70_001.0, TWO: 70_002.0}
+DIVIDEND = {"old_rate": 69_639, "new_rate": 70_000, "cash": 361}
 STREAM = {"trades": 70_500.0, "quotes": 70_490.0, "bars": 70_500.0}
 
 
@@ -43,6 +45,8 @@ def market(serving):
             {"kind": "quote", "symbol": symbol, "time": NINE_US + 11 * MINUTE_US, "bid": str(BIDS[symbol][0]),
              "ask": str(ASKS[symbol]), "bid_size": "1", "ask_size": "2", "size": None}
         ])  # fmt: skip
+    for ex_date, kind, rates in (("2026-01-05", "split", {"new_rate": 50}), ("2026-02-02", "dividend", DIVIDEND)):
+        AdjustmentFactor.objects.create(symbol=ONE, ex_date=ex_date, kind=kind, **{"old_rate": 1, **rates})
     return serving
 
 
@@ -122,6 +126,9 @@ def test_alpaca_py_reads_whatever_naru_has(market, web):
     assert have["get_stock_latest_quote"] == ASKS
     assert have["get_stock_snapshot"] == {symbol: [price, price] for symbol, price in DAY.items()}
     assert have["get_most_actives"] == sorted(CLOSES)
+    assert have["get_corporate_actions"] == {
+        "forward_splits": [f"{ONE} 2026-01-05"], "cash_dividends": [f"{ONE} 2026-02-02"],
+    }  # fmt: skip
     assert have["stream"] == STREAM
 
 
@@ -186,6 +193,7 @@ def test_the_client_for_node_major_3_reads_by_rest_and_over_tls(market, web, tmp
     assert have["getSnapshots"] == sorted(DAY.values())
     assert have["getCalendar"] == ["2026-03-13", "2026-03-16"]
     assert have["getAsset"] == ONE
+    assert have["getCorporateActions"] == {"splits": ["2026-01-05"], "dividends": [361]}
     assert have["stream"] == STREAM
 
 
@@ -207,4 +215,5 @@ def test_the_client_for_node_major_4_does_as_well(market, web):
     assert have["stockLatestTradeSingle"] == have["stockLatestBarSingle"] == have["stockSnapshotSingle"] == DAY[ONE]
     assert have["stockMetaExchanges"] is True
     assert have["mostActives"] == sorted(CLOSES)
+    assert have["corporateActions"] == {"splits": [50], "dividends": [361]}
     assert have["stream"] == STREAM

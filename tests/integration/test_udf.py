@@ -241,6 +241,18 @@ def test_what_cannot_be_answered_is_an_error_in_the_library_s_shape(traded, subt
             assert told["errmsg"] == told["message"]
 
 
+@pytest.mark.once
+def test_errors_are_english_and_marks_in_the_language_of_the_pages(traded, settings):
+    lose(1, NINE_US, NINE_US, "12")
+    korean = {**traded.headers, "Cookie": f"{settings.LANGUAGE_COOKIE_NAME}=ko"}
+    asked = {"symbol": "005930", "resolution": "1", "from": NINE_S, "to": NINE_S + DAY_S}
+
+    (text,) = traded.get("/udf/marks", headers=korean, **asked).json()["text"]
+    assert text.startswith("12주 누락")
+    refused = traded.get("/udf/marks", headers=korean, symbol="005930", resolution="1", to=1)
+    assert (refused["Content-Language"], refused.json()["errmsg"]) == ("en", "from: This field is required.")
+
+
 def test_where_no_symbol_is_registered_there_is_nothing_to_tell(serving):
     told = Chart(serving).get("quotes", symbols="NOBODY,KRX:NOTHING")
     assert [(one["s"], one["n"]) for one in told["d"]] == [("error", "NOBODY"), ("error", "KRX:NOTHING")]

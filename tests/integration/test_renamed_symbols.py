@@ -1,0 +1,141 @@
+"""Where a share stands that had another code before: the newest of everything, snapshots, and what a chart shows."""
+
+import datetime
+import json
+from decimal import Decimal
+
+import pytest
+
+from marketdata.models import SymbolChange, SymbolRename
+from marketdata.storage import storage
+from marketdata.storage.base import EPOCH_DATE
+from tests.integration.serving import SEOUL_DAY, serving
+from tests.integration.test_api_resources import book, keep
+from tests.integration.test_days import MONDAY, at
+from tests.market import DAY_US, NINE_US
+from tests.vendor import lose
+
+__all__ = ["serving"]
+
+TUESDAY = MONDAY + datetime.timedelta(days=1)
+OLD, NEW = "000660", "005930"
+NINE_S = NINE_US // 1_000_000
+
+
+def day(serving, code, number, price):
+    """A trade, a quote, an order book and what a snapshot told, of one code and date."""
+    moment = {"symbol": code, "time": at("09:00:00", number)}
+    quote = {"kind": "quote", "price": None, "size": None, "bid": str(price - 1), "ask": str(price + 1)}
+    told = {"kind": "snapshot", "size": None, "price": str(price), "open": str(price)}
+    serving.commit([{**moment, "price": str(price)}, {**moment, **quote}, {**moment, **told}])
+    date = MONDAY + datetime.timedelta(days=number)
+    storage().ensure_partitions([date], ("order_books",))
+    at_us = NINE_US + number * DAY_US
+    trade_date = (date - EPOCH_DATE).days
+    keep(book(price, symbol=code, time_us=at_us, trade_date=trade_date, bids=((str(price - 1), "1"),)))
+
+
+def newest(serving, code, **query):
+    """The price of the newest trade, quote, candle and book of a code; None where there is none."""
+    found = []
+    for what, name, price in (
+        ("trades", "trade", "p"), ("quotes", "quote", "bp"), ("bars", "bar", "c"), ("orderbooks", "orderbook", "b"),
+    ):  # fmt: skip
+        root = "/v2" if what == "orderbooks" else "/v2/stocks"
+        many = serving.read(f"{root}/{what}/latest", symbols=code, **query)[what].get(code)
+        alone = serving.get(
+            f"{root}/{what[:-1]}s/{code}/latest" if root == "/v2" else f"{root}/{code}/{what}/latest", **query
+        )
+        assert alone.status_code == (404 if many is None else 200)
+        if many is not None:
+            assert json.loads(alone.content, parse_float=Decimal)[name] == many
+            many = int(many[price][0]["p"] if what == "orderbooks" else many[price])
+        found.append(many)
+    return found
+
+
+def snapshot(serving, code, **query):
+    """The prices that a snapshot tells."""
+    shown = serving.read("/v2/stocks/snapshots", symbols=code, **query)[code]
+    assert serving.read(f"/v2/stocks/{code}/snapshot", **query) == {"symbol": code, **shown}
+    names = {"latestTrade": "p", "latestQuote": "bp", "minuteBar": "c", "dailyBar": "c", "prevDailyBar": "c"}
+    return {name: int(shown[name][of]) for name, of in {**names, "dayFigures": "p"}.items() if name in shown}
+
+
+def stands(price, before):
+    """What `snapshot` tells of a share whose last price is this and whose last one of the day before is that."""
+    told = {"latestTrade": price, "latestQuote": price - 1, "minuteBar": price, "dailyBar": price, "dayFigures": price}
+    return told | ({"prevDailyBar": before} if before else {})
+
+
+def chart(serving, path, **query):
+    asked = {"symbol": NEW, "resolution": "1D", "from": NINE_S - 86_400, "to": NINE_S + 9 * 86_400, **query}
+    return serving.read(f"/udf/{path}", **asked)
+
+
+def test_a_share_stands_where_it_stood_under_its_old_code_until_it_trades_under_the_new(serving):
+    SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY)
+    day(serving, OLD, 0, 100)
+    assert newest(serving, NEW) == [100, 99, 100, 99]
+    assert snapshot(serving, NEW) == stands(100, None)
+
+    day(serving, NEW, 1, 110)
+
+    assert newest(serving, NEW) == newest(serving, OLD, asof=SEOUL_DAY) == [110, 109, 110, 109]
+    assert snapshot(serving, NEW) == snapshot(serving, OLD, asof=SEOUL_DAY) == stands(110, 100)
+    assert snapshot(serving, NEW, asof="-") == stands(110, None)
+    assert chart(serving, "history")["c"] == [100, 110]
+    (told,) = serving.read("/udf/quotes", symbols=NEW)["d"]
+    assert [int(told["v"][name]) for name in ("lp", "prev_close_price", "ch", "bid", "ask")] == [110, 100, 10, 109, 111]
+
+
+def test_who_has_the_old_code_now_stands_by_himself(serving):
+    SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY)
+    day(serving, OLD, 0, 100)
+    assert (newest(serving, OLD), snapshot(serving, OLD)) == ([None] * 4, {})
+    assert newest(serving, OLD, asof="-") == [100, 99, 100, 99]
+
+    day(serving, OLD, 1, 7)
+
+    assert newest(serving, OLD) == [7, 6, 7, 6]
+    assert snapshot(serving, OLD) == stands(7, None)
+    assert chart(serving, "history", symbol=OLD)["c"] == [7]
+    assert newest(serving, NEW) == newest(serving, OLD, asof=SEOUL_DAY) == [100, 99, 100, 99]
+    figures = stands(100, None)
+    del figures["dayFigures"]  # the newest ones under the old code are somebody else's
+    assert snapshot(serving, NEW) == figures
+
+
+@pytest.mark.once
+def test_two_shares_that_change_codes_on_one_date_keep_their_own(serving):
+    SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY)
+    SymbolRename.objects.create(old=NEW, new=OLD, since=TUESDAY)
+    for number, prices in enumerate(((100, 7), (8, 110))):
+        for code, price in zip((OLD, NEW), prices, strict=True):
+            day(serving, code, number, price)
+
+    assert snapshot(serving, NEW) == stands(110, 100)
+    assert snapshot(serving, OLD) == stands(8, 7)
+    both = serving.read("/v2/stocks/trades/latest", symbols=f"{OLD},{NEW}")["trades"]
+    assert {symbol: int(trade["p"]) for symbol, trade in both.items()} == {OLD: 8, NEW: 110}
+    assert chart(serving, "history")["c"] == [100, 110]
+
+
+@pytest.mark.once
+def test_marks_are_those_of_the_share_whatever_its_code_was(serving):
+    SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY)
+    tuesday_us = NINE_US + DAY_US
+    day(serving, NEW, 1, 110)
+    told = [(OLD, NINE_US, "ours"), (OLD, tuesday_us, "theirs"), (NEW, tuesday_us, "ours"), (None, NINE_US, "of all")]
+    for batch, (code, time_us, reason) in enumerate(told, 90):
+        lose(batch, time_us, time_us, None, symbol=code, reason=reason)
+    for code, number, name in ((OLD, 0, "ours"), (OLD, 2, "theirs"), (NEW, 2, "ours")):
+        moment = datetime.datetime(2026, 3, 16 + number, 1, tzinfo=datetime.UTC)
+        SymbolChange.objects.create(symbol=code, what="renamed", after=name, found_at=moment)
+
+    marks = chart(serving, "marks")
+    assert sorted(text.rsplit(" · ", 1)[-1] for text in marks["text"]) == ["of all", "ours", "ours"]
+    times = chart(serving, "timescale_marks")
+    assert [(mark["label"], mark["tooltip"][1]) for mark in times] == [
+        ("R", "ours"), ("C", f"{OLD} → {NEW}"), ("R", "ours"),
+    ]  # fmt: skip
