@@ -450,6 +450,16 @@ class StorageContract:
         assert told.n.tolist() == [5] * 150
         assert sorted(told.symbols) == [f"{at:06d}" for at in range(150)]
 
+    def test_candles_of_symbols_with_signs_that_mean_something_in_sql_are_merged(self, store):
+        odd = [r"it's \ 100%", '"a", {b}', "NULL", "%s"]
+        for batch in (1, 2):
+            told = merge(store, market.ticks([
+                {"symbol": symbol, "tick_id": tick_id(batch, at)} for at, symbol in enumerate(odd)
+            ]))  # fmt: skip
+
+        assert sorted(told.symbols) == sorted(odd)
+        assert [read_bars(store, symbol).n.tolist() for symbol in odd] == [[2]] * len(odd)
+
     def test_a_symbol_without_a_candle_does_not_matter_however_it_is_written(self, store):
         odd = market.ticks([{"symbol": r"it's \ 100%"}, {"symbol": "005930", "tick_id": tick_id(2, 0)}])
 
