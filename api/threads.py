@@ -1,17 +1,22 @@
-"""HTTP on a fixed number of threads. Django's own handler makes a thread, and so a database connection, per request."""
+"""HTTP on a fixed number of threads. Django's own handler makes a thread, and so a database connection, per request,
+and crosses to it three times and back."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextvars
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
-from django.core.handlers.asgi import ASGIHandler
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http.response import FileResponse, HttpResponseBase
+from django.urls import set_script_prefix
 
 
 class Threads:
@@ -21,13 +26,13 @@ class Threads:
         self._idle = [ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-{n}") for n in range(count)]
         self._room = asyncio.Semaphore(count)
 
-    async def run(self, handler: ASGIHandler, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """One request on one thread from its beginning to its end."""
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[ThreadPoolExecutor]:
+        """One of them, for one request."""
         async with self._room:
             executor = self._idle.pop()
             try:
-                async with ThreadSensitiveContext(executor=executor):
-                    await handler.handle(scope, receive, send)
+                yield executor
             finally:
                 self._idle.append(executor)
 
@@ -47,9 +52,56 @@ class Application(ASGIHandler):
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             raise ValueError(f"only HTTP belongs here, not {scope['type']}")
-        await self._apart.get(scope["path"], self._threads).run(self, scope, receive, send)
+        async with self._apart.get(scope["path"], self._threads).borrow() as thread:
+            await self._serve(thread, scope, receive, send)
 
-    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        """The whole chain on the request's thread."""
-        response: HttpResponseBase = await sync_to_async(self.get_response, thread_sensitive=True)(request)
+    async def _serve(self, thread: ThreadPoolExecutor, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """One request, made and answered in one call on its thread; nothing but an answer that is still being made
+        while it is sent needs the thread afterwards, and notices that its caller left."""
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        try:
+            loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+            response = await loop.run_in_executor(thread, context.run, self._answer, scope, body)
+            if response.streaming:
+                async with ThreadSensitiveContext(executor=thread):
+                    await self._stream(response, receive, send)
+            else:
+                await self.send_response(response, send)
+        finally:
+            body.close()
+
+    def _answer(self, scope: dict[str, Any], body: Any) -> Any:
+        """The answer; one that is whole is closed, which ends the request for Django."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        request, refused = self.create_request(scope, body)
+        response: Any = refused if request is None else self.get_response(request)
+        response._handler_class = self.__class__  # the sender of request_finished
+        if isinstance(response, FileResponse):
+            response.block_size = self.chunk_size
+        if not response.streaming:
+            response.close()
         return response
+
+    async def _stream(self, response: HttpResponseBase, receive: Any, send: Any) -> None:
+        """Send until it ends or the caller leaves, which is the only thing that can still be received."""
+        sending = asyncio.ensure_future(self.send_response(response, send))
+        leaving = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            try:
+                leaving.cancel()
+                sending.cancel()
+                with suppress(asyncio.CancelledError):
+                    await sending
+            finally:
+                await sync_to_async(response.close, thread_sensitive=True)()
+
+    @classmethod
+    def chunk_bytes(cls, data: Any) -> Iterator[tuple[Any, bool]]:
+        """In one piece: Daphne keeps what it cannot send yet all the same."""
+        yield data, True
