@@ -13,9 +13,12 @@ from django.db import Error
 from django.http import HttpRequest
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from redis.exceptions import RedisError
 
 from api import access, authentication, feeds, logins, tickets
+from api.stream.sharing import RENEW_S, Sharing
 from api.stream.subscriber import Identity, Subscriber
+from api.stream.task_cancellation import end
 from marketdata import connections, metrics
 from marketdata.limits import reached
 from marketdata.limits.unauthenticated import Unauthenticated
@@ -30,11 +33,12 @@ CHECK_EVERY_S = 15.0
 class ConnectionLimits:
     """The sockets of this process: those of readers in `inside`, those that have not logged in in `waiting`."""
 
-    def __init__(self, *, most: int, most_per_key: int, waiting: Unauthenticated[Subscriber]) -> None:
-        self.most, self.most_per_key = most, most_per_key
+    def __init__(self, *, most: int, most_per_key: int, sharing: Sharing, waiting: Unauthenticated[Subscriber]) -> None:
+        self.most, self.most_per_key, self._sharing = most, most_per_key, sharing
         self.inside: set[Subscriber] = set()
         self.waiting = waiting
         self._checker: asyncio.Task[None] | None = None
+        self._renewer: asyncio.Task[None] | None = None
 
     def enter(self, subscriber: Subscriber, address: str) -> None:
         """A socket that may log in now; an older one has to go when too many wait."""
@@ -51,6 +55,11 @@ class ConnectionLimits:
         if not self.inside and self._checker is not None:
             self._checker.cancel()
             self._checker = None
+
+    async def close(self) -> None:
+        """End the tasks."""
+        await end(self._checker, self._renewer)
+        self._checker = self._renewer = None
 
     def add_reader(self, subscriber: Subscriber, identity: Identity) -> bool:
         """Note whose socket it is, unless there is no room. The oldest of the same key goes when there are too many,
@@ -69,8 +78,24 @@ class ConnectionLimits:
         self.inside.add(subscriber)
         if self._checker is None or self._checker.done():
             self._checker = asyncio.create_task(self._check())
+        if self._renewer is None or self._renewer.done():
+            self._renewer = asyncio.create_task(self._renew())
         subscriber.identity = identity
         return True
+
+    async def _renew(self) -> None:
+        """See to it that one key has no more sockets in all web processes than it may. While Redis is away each sees to
+        its own."""
+        while self.inside:
+            try:
+                gone = await self._sharing.renew(self.inside, self.most_per_key)
+            except (RedisError, OSError) as error:
+                log.info("sockets of other web processes are not known error=%s", type(error).__name__)
+                gone = []
+            for one in gone:
+                words = f"newer ones took over, there may be {self.most_per_key} of them in all web processes"
+                one.end(406, f"connection limit exceeded: {words}")
+            await asyncio.sleep(RENEW_S)
 
     async def _check(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from django.db import Error
 from redis.exceptions import RedisError
 
 from analytics import timeframes
+from api import jsontext
 from api.stream import candles, stored
 from api.stream.candles import KEEP_US, Key, Reading
 from api.stream.channel import Channel, give_cancels, give_newest_quotes, give_stored, give_trades, latest_us
@@ -167,6 +168,8 @@ class Replay:
                 found, place = await hub.pages.read(channel.feed, symbols, place, cut.until_us)
                 for part in found:
                     await self._give_stored(part)
+                if place is not None:  # who breaks off here need not begin again
+                    one.tell(T="replay_progress", at=jsontext.time(place.committed_us))
             if channel.kept.covers(cut.offset) or one.ending is not None:
                 return cut.offset
             first, _ = await feeds.bounds(hub.commands, channel.feed)

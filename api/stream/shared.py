@@ -10,6 +10,7 @@ from django.conf import settings
 
 from api.stream.door import ConnectionLimits
 from api.stream.hub import Hub
+from api.stream.sharing import Sharing
 from api.stream.subscriber import Subscriber
 from marketdata.limits.unauthenticated import Unauthenticated
 
@@ -24,13 +25,17 @@ def shared() -> tuple[Hub, ConnectionLimits]:
         waiting: Unauthenticated[Subscriber] = Unauthenticated(
             most=settings.WS_MAX_UNAUTHENTICATED, most_of_caller=settings.WS_MAX_UNAUTHENTICATED_OF_ADDRESS
         )
-        door = ConnectionLimits(most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY, waiting=waiting)
+        door = ConnectionLimits(
+            most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY, sharing=Sharing(hub.commands),
+            waiting=waiting,
+        )  # fmt: skip
         _pairs[loop] = (hub, door)
     return _pairs[loop]
 
 
 async def close() -> None:
-    """End the running loop's hub."""
+    """End the running loop's hub and door."""
     pair = _pairs.pop(asyncio.get_running_loop(), None)
     if pair is not None:
+        await pair[1].close()
         await pair[0].close()

@@ -4,6 +4,7 @@ consumer."""
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -43,6 +44,7 @@ class Subscriber:
     lagging: bool = False  # nobody waits for it any more
     ending: int | None = None  # the code it is being closed with
     age: int = field(default_factory=lambda: next(_ages))
+    came_us: int = field(default_factory=lambda: time.time_ns() // 1000)
 
     @property
     def form(self) -> Form:

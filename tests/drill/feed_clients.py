@@ -104,7 +104,7 @@ class Client:
             self._missing = False
             if self._unnumbered:
                 self._by_id_until = time.monotonic() + CHECKED_BY_ID_S
-        elif message.T == "hb" and not self._missing:
+        elif message.T == "replay_progress" or (message.T == "hb" and not self._missing):
             self._at = message.at or self._at
         elif message.T == "gap":
             self.gap_messages += 1
@@ -117,8 +117,10 @@ class Client:
             await self._subscribe()
 
     def _note_resume(self) -> None:
-        """How long it took and what of it. A socket that stayed open has neither connected nor logged in."""
-        *parts, done = np.diff([*self._marks, time.monotonic()]) * 1e3
+        """How long it took and what of it. A socket that stayed open has neither connected nor logged in; one that had
+        to ask again was listed more than once, and what followed the first time counts as its replay."""
+        ends = [*self._marks[: len(PARTS)], time.monotonic()]
+        *parts, done = np.diff(ends) * 1e3
         parts = [0.0] * (len(PARTS) - 1 - len(parts)) + parts
         self.resumes.append({
             **{name: round(float(ms), 1) for name, ms in zip(PARTS, [*parts, done], strict=True)},
@@ -165,6 +167,9 @@ async def _main(plan: dict[str, Any]) -> None:
         stalled[0].socket.transport.pause_reading()
     await reader
     cut = await cuts
+    for task in tasks:
+        if task.done():
+            task.result()  # it ends by a mistake of the drill alone, which is raised
     for task in (*tasks, looking):
         task.cancel()
     told = [one for one in clients if one not in stalled]

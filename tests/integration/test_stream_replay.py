@@ -8,10 +8,12 @@ import redis
 
 from analytics import voids
 from analytics.voids import Selection
+from api import jsontext
 from api.stream import replay, shared, stored, stored_pages
 from api.stream.channel import Channel
 from api.stream.hub import Hub
 from api.stream.kept_entries import KeptEntries
+from marketdata.models import IngestBatch
 from marketdata.realtime import feed as feeds
 from marketdata.types.ticks import batch_number
 from tests.integration.serving import beside, commit, hub, minute, serving
@@ -206,6 +208,31 @@ async def test_what_redis_no_longer_has_comes_from_the_database(serving, hub, re
     assert [int(message["bp"]) for message in heard if message["T"] == "q"][-1] == 3
     assert ("00", 10) in {(message["t"][14:16], int(message["c"])) for message in heard if message["T"] == "b"}
     assert sum(message["T"] == "replay_completed" for message in heard) == 1
+
+
+async def test_a_replay_from_the_database_that_breaks_off_goes_on_where_it_was(serving, hub, redis, monkeypatch):
+    monkeypatch.setattr(stored, "PAGE_BATCHES", 2)
+    monkeypatch.setattr(replay, "OVERLAP_US", 0)
+    monkeypatch.setattr(replay, "STEP_US", 1)
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        await commit(serving, [{"price": "1"}])
+        (at,) = await beside(lambda: list(IngestBatch.objects.values_list("committed_us", flat=True)))
+        for number in range(2, 8):
+            await commit(serving, [{"price": str(number)}])
+        place = {"epoch": "another", "o": told["o"], "at": jsontext.time(at)}
+        await socket.say(action="subscribe", **{"from": place})
+        heard = await socket.until("replay_completed")
+    progress = [number for number, message in enumerate(heard) if message["T"] == "replay_progress"]
+    rest = []
+    for number in progress[:2]:
+        async with serving.socket() as again:
+            await numbered(again, serving)
+            await again.say(action="subscribe", **{"from": {**place, "at": heard[number]["at"]}})
+            rest.append(prices(await again.until("replay_completed")))
+
+    assert [prices(heard[:number])[-1] for number in progress] == [2, 4, 6, 7]
+    assert rest == [[2, 3, 4, 5, 6, 7], [4, 5, 6, 7]]  # the last that it had comes again
 
 
 async def test_who_was_away_is_told_the_candles_that_closed_and_changed_meanwhile(serving, hub):
