@@ -4,7 +4,7 @@ series."""
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,14 +43,19 @@ def read(feed: str, symbols: Mapping[str, str], known: series_days.Dates) -> Sta
     """The state of these symbols of a feed; `symbols` names the market of each."""
     pairs = [(symbol, feed) for symbol in symbols]
     trades = latest.trades(pairs)
-    minutes = storage().newest_minutes(pairs).get(feed)
     return State(
         {symbol: one for (symbol, _), one in trades.items()},
         {symbol: one for (symbol, _), one in latest.quotes(pairs, trades).items()},
-        minute_bars.empty(feed) if minutes is None else _newest(timeframes.by_minute(minutes)),
+        newest_minutes(feed, list(symbols)),
         series_days.newest(feed, symbols, known, MOST_DAYS),
         {one.symbol: one for one in storage().latest_prices(sorted(symbols), feed)},
     )
+
+
+def newest_minutes(feed: str, symbols: Sequence[str]) -> Bars:
+    """The newest minute candle of each of these symbols of a feed that has one, ordered by symbol."""
+    found = storage().newest_minutes([(symbol, feed) for symbol in symbols]).get(feed)
+    return minute_bars.empty(feed) if found is None else _newest(timeframes.by_minute(found))
 
 
 def _newest(bars: Bars) -> Bars:

@@ -18,6 +18,7 @@ from api.paging import Series
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Latest
 from marketdata.types import minute_bars
+from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.ticks import ABSENT, Ticks
@@ -59,6 +60,17 @@ def states(found: Sequence[Series], now: datetime.datetime) -> Iterator[tuple[li
             yield [one], _state(one)
 
 
+def minutes(found: Sequence[Series]) -> Iterator[tuple[list[Series], Bars]]:
+    """The newest minute candle of each series that has one; some of one feed at a time."""
+    plain = sorted((one for one in found if not one.held), key=lambda one: (one.feed, one.symbol))
+    for feed, of_feed in groupby(plain, key=lambda one: one.feed):
+        some = list(of_feed)
+        yield some, snapshots.newest_minutes(feed, [one.symbol for one in some])
+    for one in found:
+        if one.held:
+            yield [one], _minute(one)
+
+
 def _pairs(found: Sequence[Series]) -> list[tuple[str, str]]:
     """Symbol and feed of those that never had another code."""
     return [(one.symbol, one.feed) for one in found if not one.held]
@@ -92,18 +104,22 @@ def _book(one: Series) -> OrderBook | None:
     return page.found[0] if page.found else None
 
 
+def _minute(one: Series) -> Bars:
+    """The newest minute candle, whatever code it is stored under."""
+    page = paging.read_bars([one], timeframes.MINUTE, after=None, limit=1, ascending=False)
+    if not page.found:
+        return minute_bars.empty(one.feed)
+    return replace(page.found[0][1], symbols=[one.symbol], symbol=np.zeros(1, np.int32))
+
+
 def _state(one: Series) -> State:
     trade, quote = _trade(one), _quote(_recent(one))
-    page = paging.read_bars([one], timeframes.MINUTE, after=None, limit=1, ascending=False)
-    minutes = page.found[0][1] if page.found else minute_bars.empty(one.feed)
-    if len(minutes):  # whatever code it is stored under
-        minutes = replace(minutes, symbols=[one.symbol], symbol=np.zeros(1, np.int32))
     days = paging.read_days(one, after=None, limit=snapshots.MOST_DAYS, ascending=False).found
     figures = _figures(one)
     return State(
         {} if trade is None else {one.symbol: trade},
         {} if quote is None else {one.symbol: quote},
-        minutes,
+        _minute(one),
         {one.symbol: days} if len(days) else {},
         {} if figures is None else {one.symbol: figures},
     )

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from analytics import timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from api import jsontext, paging, ready, renderers, response_schemas, series, tables
+from api import jsontext, newest, paging, ready, renderers, response_schemas, series, tables
 from api.exports import Batch
 from api.paging import BarPage, Series
 from api.ready import Question, Stretch
@@ -26,6 +26,7 @@ from api.serializers import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLates
 from api.views import latest
 from api.views.latest import Shown
 from marketdata.calendar.trading_calendar import Session
+from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import Int64, Mask
 from marketdata.vendors import minutes
@@ -112,6 +113,49 @@ def spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[In
     if isinstance(timeframe, Timeframe):
         return bars.time_us, timeframe.ends(bars.time_us, one.timezone)
     return timeframes.date_spans(bars, timeframe, one.timezone, one.shift_s)
+
+
+_RECENT_US = 14 * 86_400_000_000  # gaps of candles no older than this are asked for together
+
+
+def by_symbol(bars: Bars) -> dict[str, Bars]:
+    """Candles of which there is one of a symbol."""
+    made = {}
+    for row, index in enumerate(bars.symbol.tolist()):
+        one = bars.take(slice(row, row + 1))
+        one.symbols, one.symbol = [bars.symbols[index]], np.zeros(1, np.int32)
+        made[bars.symbols[index]] = one
+    return made
+
+
+def texts_of(
+    some: list[Series], bars: dict[str, Bars], timeframe: Timeframe | DateFrame, now_us: int
+) -> dict[str, list[str]]:
+    """The members of the candles of each series of a feed, written together."""
+    known = [(one, bars[one.symbol]) for one in some if one.symbol in bars]
+    parts = [(one, mine, *spans(one, mine, timeframe)) for one, mine in known]
+    if not parts:
+        return {}
+    ends = np.concatenate([end for *_, end in parts])
+    newest_us = int(ends.max())
+    recent = [part for part in parts if int(part[2].min()) >= newest_us - _RECENT_US]
+    together = series.gaps_of(
+        some[0].feed, [one.symbol for one, *_ in recent], min(int(part[2].min()) for part in recent), newest_us
+    )
+    whole = together.get("", [])
+    flags = []
+    for one, _, starts, own in parts:
+        first_us = int(starts.min())
+        alone = one.held or first_us < newest_us - _RECENT_US
+        lost = gaps(one, first_us, int(own.max())) if alone else whole + together.get(one.symbol, [])
+        flags.append(touched(starts, own, lost))
+    written = jsontext.bars(
+        minute_bars.concatenate([one for _, one, *_ in parts]), closed=ends <= now_us, gap=np.concatenate(flags)
+    )
+    texts, at = {}, 0
+    for one, mine, *_ in parts:
+        texts[one.symbol], at = written[at : at + len(mine)], at + len(mine)
+    return texts
 
 
 def _kind(query: dict[str, Any]) -> str:
@@ -225,14 +269,11 @@ class SymbolBarsView(APIView):
 
 def _latest(found: list[Series]) -> Shown:
     """The newest minute candle of each series that has one, open or closed."""
-    shown = {}
+    texts: dict[str, list[str]] = {}
     now_us = time.time_ns() // 1000
-    for one in found:
-        page = paging.read_bars([one], timeframes.MINUTE, after=None, limit=1, ascending=False)
-        for _, bars in page.found:
-            (text,) = text_of(one, bars, timeframes.MINUTE, now_us)
-            shown[one.symbol] = msgspec.Raw(f"{{{text}}}".encode())
-    return shown
+    for some, bars in newest.minutes(found):
+        texts |= texts_of(some, by_symbol(bars), timeframes.MINUTE, now_us)
+    return {one.symbol: msgspec.Raw(jsontext.single(*texts[one.symbol])) for one in found if one.symbol in texts}
 
 
 class LatestBarsView(APIView):

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from analytics import screener
-from marketdata.models import Symbol, SymbolRename
+from marketdata.models import Gap, Symbol, SymbolRename
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.order_books import OrderBook
@@ -160,6 +160,22 @@ def test_a_snapshot_has_what_each_resource_tells(serving):
     assert set(shown["000660"]) == {"latestTrade", "minuteBar", "dailyBar"}
     assert shown["035420"] == {}
     assert serving.read("/v2/stocks/005930/snapshot") == {"symbol": "005930", **mine}
+
+
+def test_the_newest_candles_of_several_symbols_are_the_last_of_each(serving):
+    for at, symbol in enumerate(CODES[:2]):
+        serving.commit([minute(number, symbol=symbol) for number in range(2 + at)])
+    lost_us = NINE_US + 2 * MINUTE_US
+    Gap.objects.create(batch=1, feed="krx", symbol=CODES[1], from_us=lost_us, to_us=lost_us, rows=1, reason="disk full")
+
+    newest = serving.read("/v2/stocks/bars/latest", symbols=",".join(CODES))["bars"]
+
+    last = {symbol: serving.read(f"/v2/stocks/{symbol}/bars", sort="desc", limit=1)["bars"] for symbol in CODES}
+    assert newest == {symbol: bars[0] for symbol, bars in last.items() if bars}
+    assert [(symbol, one["t"], one["gap"]) for symbol, one in newest.items()] == [
+        (CODES[0], "2026-03-16T00:01:00Z", 0),
+        (CODES[1], "2026-03-16T00:02:00Z", 1),
+    ]
 
 
 def test_the_screener_ranks_the_newest_trading_date_of_the_primary_feeds(serving):
