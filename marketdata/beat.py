@@ -1,5 +1,5 @@
-"""The timetable's scheduler: django-celery-beat's, with a usable connection for each look into the database, and asked
-again when the database fails for a moment."""
+"""The timetable's scheduler: django-celery-beat's, with a usable connection for each look into the database, asked
+again when the database fails for a moment, and ended by a signal whatever it does then."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import logging
 from datetime import datetime
 from typing import Any
 
+from celery import platforms
+from celery.signals import beat_init
 from django.db import DatabaseError, InterfaceError
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
@@ -46,7 +48,23 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
         connections.refresh()
         super().sync()
 
+    def close(self) -> None:
+        """Write down when entries ran last, by a new connection: a query of the other may have been ended halfway."""
+        connections.drop()
+        super().close()
+
     def all_as_schedule(self) -> dict[str, Any]:
         """All entries by name; here beat would end when the database fails."""
         found: dict[str, Any] = connections.steadily(super().all_as_schedule)
         return found
+
+
+@beat_init.connect
+def end_at_signals(**_: object) -> None:
+    """Celery's own handler writes down last runs within the signal, and then again at the end. While a query of psycopg
+    is under way, that waits for ever for the query that it interrupts."""
+    platforms.signals.update(SIGTERM=_end, SIGINT=_end)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit

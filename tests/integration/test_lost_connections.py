@@ -203,6 +203,45 @@ def test_beat_goes_on_calling_after_its_connection_was_cut(road: Road, redis):
     assert "Traceback" not in road.tail("beat")
 
 
+LOCKED = {
+    "mysql": ("LOCK TABLES django_celery_beat_periodictasks WRITE", "UNLOCK TABLES"),
+    "postgresql": ("BEGIN; LOCK TABLE django_celery_beat_periodictasks", "COMMIT"),
+}
+WAITS = {
+    "mysql": (
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST"
+        " WHERE STATE LIKE 'Waiting for table%' AND INFO LIKE '%periodictasks%'"
+    ),
+    "postgresql": (
+        "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'django_celery_beat_periodictasks'::regclass"
+    ),
+}
+
+
+def test_beat_ends_when_it_is_asked_to_while_a_query_is_under_way(road: Road, redis):
+    road.start("beat", ["-m", "celery", "-A", "celery_app", "beat", "--pidfile=", "-l", "INFO"])
+    beat = road.processes["beat"]
+    until(lambda: "Sending due task" in road.tail("beat"), seconds=60, what=f"beat\n{road.tail('beat')}")
+    lock, unlock = LOCKED[connection.vendor]
+
+    def waits() -> bool:
+        cursor.execute(WAITS[connection.vendor])
+        return bool(cursor.fetchone()[0])
+
+    with connection.cursor() as cursor:
+        cursor.execute(lock)
+        try:
+            until(waits, seconds=60, what="a look into the timetable")
+            beat.send_signal(signal.SIGTERM)
+            time.sleep(0.2)  # the query still waits when the signal comes
+        finally:
+            cursor.execute(unlock)
+
+    assert beat.wait(60) == 0
+    del road.processes["beat"]
+    assert "Traceback" not in road.tail("beat")
+
+
 @contextmanager
 def cut_before(statement: str) -> Iterator[list[str]]:
     """Our own connection is cut just before its first statement that holds this text, once; what was cut."""
