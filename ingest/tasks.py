@@ -41,13 +41,13 @@ from marketdata.models import IngestBatch
 from marketdata.realtime import feed, live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, StorageError, storage
-from marketdata.storage.base import EPOCH_DATE, Blame
+from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
 from marketdata.types import checksums
 from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars, SumTooLargeError
 from marketdata.types.records import BookColumns, Content, EventRows
-from marketdata.types.ticks import TICK_BITS, Mask
+from marketdata.types.ticks import TICK_BITS, Mask, Ticks
 
 log = logging.getLogger(__name__)
 
@@ -207,15 +207,14 @@ def _store(
 def store_ticks(groups: list[TickGroup], now_us: int, closed: set[datetime.date]) -> list[tuple[TickGroup, Bars]]:
     """Within a transaction: ticks, what snapshots tell of their day, and candles; the candles as they will be. `closed`
     are the trading dates whose ticks make no candles; CandlesGoneError if there are more of them."""
+    groups = sorted((group for group in groups if len(group.ticks)), key=lambda group: group.ticks.feed)
     for group in groups:
-        _load(group)
         _load_prices(group)
-    # Candles last and in key order: they are what two workers may both want to write.
-    merged = [(group, _merge(group, now_us, closed)) for group in sorted(groups, key=lambda g: g.ticks.feed)]
+    merged = _load_and_merge([group.ticks for group in groups], now_us, closed) if groups else []
     # Asked last: what is noted from now on is removed after we commit, and our candles with it.
     if late := dropped.without_candles(_long_ago(groups, now_us) - closed):
         raise CandlesGoneError(late)
-    return merged
+    return list(zip(groups, merged, strict=True))
 
 
 def _claim_again(fresh: list[Batch], groups: list[TickGroup]) -> None:
@@ -307,11 +306,6 @@ def _claim_row(batch: Batch, times_us: tuple[int | None, int | None], committed_
     )
 
 
-def _load(group: TickGroup) -> None:
-    if len(group.ticks) and storage().load("temp_market_data", group.ticks) != len(group.ticks):
-        raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
-
-
 def _load_prices(group: TickGroup) -> None:
     told = ticks_module.with_day(group.ticks)
     if told is None:
@@ -336,17 +330,25 @@ def _long_ago(groups: list[TickGroup], now_us: int) -> set[datetime.date]:
     return {EPOCH_DATE + datetime.timedelta(days=day) for day in days}
 
 
-def _merge(group: TickGroup, committed_us: int, closed: set[datetime.date]) -> Bars:
-    live_source = directory.max_age_s(group.ticks.source_id) is not None
-    ticks = group.ticks
+def _load_and_merge(groups: list[Ticks], now_us: int, closed: set[datetime.date]) -> list[Bars]:
+    """The ticks of all groups, then candles, in key order: they are what two workers may both want to write."""
+    partial = [_partial(ticks, now_us, closed) for ticks in groups]
+    stored = sum(storage().load(TEMP, ticks) for ticks in groups[:-1])
+    last, merged = storage().load_and_merge(TEMP, groups[-1], partial[0])
+    if stored + last != sum(map(len, groups)):
+        raise StorageError("fewer ticks were stored than the claimed batches have; the transaction is rolled back")
+    return [merged, *map(storage().merge_minutes, partial[1:])]
+
+
+def _partial(ticks: Ticks, committed_us: int, closed: set[datetime.date]) -> Bars:
+    live_source = directory.max_age_s(ticks.source_id) is not None
     if closed:
         ticks = ticks.take(~np.isin(ticks.trade_date, [(date - EPOCH_DATE).days for date in closed]))
-    partial = candles.build(
+    return candles.build(
         ticks,
         now_us=committed_us if live_source else None,
         late_after_us=int(settings.LATE_AFTER_S * 1e6),
     )
-    return storage().merge_minutes(partial)
 
 
 def _announce(

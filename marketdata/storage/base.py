@@ -250,6 +250,10 @@ class Storage(abc.ABC):
         `marketdata.types.minute_bars.SumTooLargeError`, after which the transaction must not commit, if a sum reaches
         its bound."""
 
+    def load_and_merge(self, table: str, ticks: Ticks, bars: Bars) -> tuple[int, Bars]:
+        """`load`, then `merge_minutes`: what both return. PostgreSQL gets few rows in one round trip."""
+        return self.load(table, ticks), self.merge_minutes(bars)
+
     @abc.abstractmethod
     def read_ticks(
         self,

@@ -134,6 +134,33 @@ class StorageContract:
 
         assert len(read(store)) == 2
 
+    def test_few_ticks_that_come_with_their_candles_are_stored_whatever_is_in_them(self, store):
+        odd = [r"it's \ 100%", '"a", {b}', "NULL", "%s", "A"]
+        rows = [
+            {"symbol": symbol, "price": price_, "size": size_, "side": at % 3, "kind": 1 + at % 3, "seq": at or ABSENT}
+            for at, (symbol, price_, size_) in enumerate(
+                itertools.product(odd, [1, -(10**8), 7 * 10**12, GREATEST], [ABSENT, 0, 1, 10**6])
+            )
+        ]
+        batch, bars = market.ticks(rows), candles.build(market.ticks([{}]))
+        with store.transaction():
+            stored, merged = store.load_and_merge(TEMP, batch, bars)
+
+        assert (stored, merged.n.tolist()) == (len(rows), [1])
+        for symbol in odd:
+            sent = [dict(row, tick_id=tick_id(1, at)) for at, row in enumerate(rows) if row["symbol"] == symbol]
+            assert market.same(read(store, symbol), market.ticks(sent))
+
+    def test_of_few_ticks_that_come_with_their_candles_those_that_are_there_are_left_out(self, store):
+        load(store, market.ticks([{"price": market.price("70000")}]))
+
+        with store.transaction():
+            again = market.ticks([{"price": market.price("1")}, {"tick_id": tick_id(2, 0)}])
+            stored, merged = store.load_and_merge(TEMP, again, candles.build(again))
+
+        assert (stored, merged.n.tolist()) == (1, [2])
+        assert read(store).price.tolist() == [market.price("70000")] * 2
+
     def test_a_row_that_is_there_is_left_as_it_is(self, store):
         load(store, market.ticks([{"price": market.price("70000")}]))
 

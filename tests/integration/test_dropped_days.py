@@ -280,7 +280,7 @@ def test_candles_without_ticks_are_told_why_there_are_none():
 
 def test_a_worker_that_is_about_to_write_a_candle_of_a_month_that_goes_does_without(monkeypatch):
     whole_day()
-    real = tasks._merge
+    real = tasks._load_and_merge
     came: list[object] = []
 
     def merge(*given: Any) -> Any:
@@ -290,7 +290,7 @@ def test_a_worker_that_is_about_to_write_a_candle_of_a_month_that_goes_does_with
             dropped.note_minutes([DAY], seoul("2027-06-02 10:00"))  # as retention does before it drops
         return bars
 
-    monkeypatch.setattr(tasks, "_merge", merge)
+    monkeypatch.setattr(tasks, "_load_and_merge", merge)
     process(2, trade(0), trade(7))
 
     assert minutes() == [1, 1]

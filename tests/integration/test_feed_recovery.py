@@ -157,7 +157,7 @@ def test_a_note_stays_when_the_transaction_that_would_take_it_away_fails(monkeyp
     monkeypatch.setattr(recovery, "REMOVED_TOGETHER", 1)
     process(trade())
     with monkeypatch.context() as patched:
-        patched.setattr(tasks, "_load", mock.Mock(side_effect=ZeroDivisionError))
+        patched.setattr(tasks, "_load_and_merge", mock.Mock(side_effect=ZeroDivisionError))
         process(trade(price="2"), seq=2)
     assert list(FeedPending.objects.values_list("batch", flat=True)) == [batch_number(1, 1)]
 

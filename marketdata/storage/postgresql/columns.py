@@ -14,7 +14,7 @@ from marketdata.storage.postgresql.copy_rows import KINDS, SIDES
 from marketdata.storage.rows import UNITS, date_text, moments
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, SIZE_UNIT
+from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Ticks, is_absent
 from terminals import wire
 
 
@@ -81,6 +81,34 @@ def minute_lists(bars: Bars) -> list[Any]:
     for name in ("time_us", "open_time", "close_time"):
         lists[name] = _array_text(f"{text}Z" for text in moments(np.asarray(getattr(bars, name))))
     return [bars.feed, *lists.values()]
+
+
+def tick_insertion(table: str, ticks: Ticks) -> tuple[str, list[Any]]:
+    """The statement that inserts ticks and leaves out those that are there already, and its parameters. For few rows:
+    COPY takes three round trips more, and of many it is the quicker one."""
+    symbols = [*ticks.symbols, ""]
+    columns = [  # the column, the type of its array, the array
+        ("symbol", "text", _word_array_text([symbols[index] for index in ticks.symbol.tolist()])),
+        ("event_time", "timestamptz", _array_text(f"{text}Z" for text in moments(ticks.time_us))),
+        ("tick_id", "bigint", _array_text(ticks.tick_id.tolist())),
+        ("trade_date", "date", _array_text(map(date_text, ticks.trade_date.tolist()))),
+        ("kind", "tick_kind", _array_text(KINDS[kind] for kind in ticks.kind.tolist())),
+        ("side", "tick_side", _array_text(SIDES[side] or "NULL" for side in ticks.side.tolist())),
+    ]
+    for name, unit in UNITS.items():
+        values = getattr(ticks, name)
+        if not is_absent(values):  # else the column's default is NULL
+            numbers = ("NULL" if value == ABSENT else f"{value}{_EXPONENTS[unit]}" for value in values.tolist())
+            columns.append((name, "bigint" if unit == 1 else "numeric", _array_text(numbers)))
+    names = ", ".join(name for name, *_ in columns)
+    return (
+        f"INSERT INTO {table} ({names}, feed, source) SELECT u.*, %s, %s"
+        f" FROM unnest({', '.join(f'%s::{kind}[]' for _, kind, _ in columns)}) AS u"
+        " ON CONFLICT DO NOTHING"
+    ), [ticks.feed, ticks.source_id, *(text for *_, text in columns)]
+
+
+_EXPONENTS = {1: "", PRICE_UNIT: f"e-{wire.PRICE_SCALE}", SIZE_UNIT: f"e-{wire.SIZE_SCALE}"}
 
 
 def _array_text(values: Iterable[object]) -> str:

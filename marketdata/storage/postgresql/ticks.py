@@ -27,6 +27,7 @@ from marketdata.storage.postgresql.columns import (
     INSERT_MINUTES,
     SELECT_BAR,
     minute_lists,
+    tick_insertion,
 )
 from marketdata.storage.postgresql.copy_rows import KINDS, SIDES, CopyPrices, CopyRows
 from marketdata.storage.postgresql.days import (
@@ -81,6 +82,8 @@ _REMEDIES = {
     "08": _("start the database, or see whether it can be reached"),
 }
 _CHECK, _DUPLICATE = "23514", "23505"
+FEW_ROWS = 400
+"""Up to so many ticks an INSERT in the same round trip as the candles is quicker than COPY."""
 
 
 class PostgreSQL(PostgreSQLHistory):
@@ -226,15 +229,26 @@ class PostgreSQL(PostgreSQLHistory):
                 copy.write(rows.data)
             return int(cursor.rowcount)
 
+    def load_and_merge(self, table: str, ticks: Ticks, bars: Bars) -> tuple[int, Bars]:
+        if not 0 < len(ticks) <= FEW_ROWS or not len(bars):
+            return super().load_and_merge(table, ticks, bars)
+        return self._merge(bars, tick_insertion(self.connection.ops.quote_name(table), ticks))
+
     def merge_minutes(self, bars: Bars) -> Bars:
-        if not len(bars):
-            return bars
+        return self._merge(bars)[1] if len(bars) else bars
+
+    def _merge(self, bars: Bars, *before: tuple[str, list[Any]]) -> tuple[int, Bars]:
+        """Merge candles, in the same round trip as statements before it: how many rows the first of these changed, and
+        the candles as they are now."""
         # Before anything of the candles is touched: `own_minutes` of the same date and feed excludes us, and we it.
         dates = [EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(bars.trade_date).tolist()]
         locks = sorted({minute_lock(date, bars.feed) for date in dates})
+        statements = [*before, (_LOCK_MINUTES, [MINUTE_LOCK, locks]), (_MERGE, minute_lists(bars))]
         with self.connection.cursor() as cursor:
-            cursor.execute(f"{_LOCK_MINUTES}; {_MERGE}", [MINUTE_LOCK, locks, *minute_lists(bars)])
-            cursor.nextset()  # behind the answer of the lock
+            cursor.execute("; ".join(sql for sql, _ in statements), [one for _, params in statements for one in params])
+            changed = int(cursor.rowcount) if before else 0
+            for _ in statements[1:]:
+                cursor.nextset()
             merged = list(cursor.fetchall())
         self.note_finished(bars.feed, int(bars.time_us.min()))
-        return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))
+        return changed, minute_bars.believable(minute_bars.from_rows(bars.feed, merged))
