@@ -406,9 +406,12 @@ class _Days:
         """(daily candles of the trading dates [start, end) in the order asked for, whether these are all)."""
         parts: list[DailyBars] = []
         for code, first, last in _stretches(one, start, end, ascending=self._ascending):
+            left = limit - sum(map(len, parts))
+            if left <= 0:  # the stretches before had as many as were wanted, to the day
+                return daily_bars.joined(parts), False
             found, exhausted = series_days.read(
                 code, one.feed, one.market, self._known, _date(first), _date(last),
-                limit=limit - sum(map(len, parts)), ascending=self._ascending, fill=self._fill, session=self._session,
+                limit=left, ascending=self._ascending, fill=self._fill, session=self._session,
             )  # fmt: skip
             parts.append(found)
             if not exhausted:

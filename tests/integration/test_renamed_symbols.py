@@ -139,3 +139,14 @@ def test_marks_are_those_of_the_share_whatever_its_code_was(serving):
     assert [(mark["label"], mark["tooltip"][1]) for mark in times] == [
         ("R", "ours"), ("C", f"{OLD} → {NEW}"), ("R", "ours"),
     ]  # fmt: skip
+
+
+def test_days_go_on_under_the_other_code_where_one_had_just_as_many_as_were_asked_for(serving):
+    SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY + datetime.timedelta(days=1))
+    for number, code in enumerate((OLD, OLD, NEW, NEW)):
+        day(serving, code, number, 100 + number)
+    assert snapshot(serving, NEW) == stands(103, 102)
+    for sort, prices in (("asc", [100, 101, 102, 103]), ("desc", [103, 102, 101, 100])):
+        for limit in (1, 2, 3):
+            asked = {"symbols": NEW, "timeframe": "1Day", "sort": sort, "limit": limit}
+            assert [int(bar["c"]) for _, bar in serving.pages("/v2/stocks/bars", "bars", **asked)] == prices
