@@ -65,18 +65,19 @@ class Rights:
             if len(self._client_of) >= REMEMBERED:
                 self._client_of.clear()
             self._client_of[stream] = number
-        known = self._clients.get(number)
-        if known is None or self._clock() - known.read_at > self._keep_s:
-            known = self._clients[number] = _Known(Client.objects.get(pk=number), self._clock())
-        return known.client
+        self._read_clients({number})
+        return self._clients[number].client
 
-    def _read_clients(self, streams: Iterable[int]) -> None:
-        """Read those of the clients of these streams together that have to be read again."""
+    def _read_clients(self, numbers: set[int]) -> None:
+        """Read these clients if one of them has to be read, and all others that are known with them, so that their
+        turns do not come one by one. Client.DoesNotExist if there is none of such a number."""
         now = self._clock()
-        numbers = {number for stream in streams if (number := self._client_of.get(stream)) is not None}
-        old = [n for n in numbers if n not in self._clients or now - self._clients[n].read_at > self._keep_s]
-        for client in Client.objects.filter(pk__in=old) if old else ():
-            self._clients[client.pk] = _Known(client, now)
+        if all(n in self._clients and now - self._clients[n].read_at <= self._keep_s for n in numbers):
+            return
+        found = Client.objects.in_bulk(numbers | self._clients.keys())
+        self._clients = {number: _Known(client, now) for number, client in found.items()}
+        if missing := numbers - found.keys():
+            raise Client.DoesNotExist(f"no client {sorted(missing)}")
 
     # --- whole batches ------------------------------------------------------------------------------------------------
 
@@ -86,7 +87,7 @@ class Rights:
         for batch in batches:
             if batch.decoded is not None:
                 of_stream.setdefault((batch.number >> SEQ_BITS, batch.feed), []).append(batch)
-        self._read_clients({stream for stream, _ in of_stream})
+        self._read_clients({number for stream, _ in of_stream if (number := self._client_of.get(stream)) is not None})
         for (stream, feed), sent in of_stream.items():
             if error := self._feed(feed, self.client(stream)):
                 for batch in sent:

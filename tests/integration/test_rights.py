@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 
 from api import authentication
 from ingest import authenticator, notifications, requeue, tasks
@@ -193,6 +194,24 @@ def test_a_scope_that_is_widened_counts_from_the_next_batch():
     sender.send({"price": "70100"})
 
     assert prices() == [70_100]
+
+
+@ONCE
+def test_the_clients_that_are_known_are_read_together_when_one_has_to_be_read_again():
+    now = [0.0]
+    rights = Rights(keep_s=5.0, clock=lambda: now[0])
+    streams = [Sender(client(name, feeds="krx")).stream for name in ("desk1", "desk2")]
+
+    def feeds() -> list[str]:
+        return [known.feeds if (known := rights.client(stream)) else "nobody's" for stream in streams]
+
+    assert feeds() == ["krx", "krx"]
+    Client.objects.update(feeds="nxt")
+
+    now[0] = 6.0
+    with CaptureQueriesContext(connection) as asked:
+        assert feeds() == ["nxt", "nxt"]
+    assert len(asked) == 1
 
 
 def test_a_refusal_that_came_to_an_end_is_no_alarm_any_more():
