@@ -9,29 +9,35 @@ import time
 from dataclasses import dataclass
 from itertools import groupby
 
-from analytics import latest, series_days, snapshots, statistics
+from analytics import series_days, snapshots, statistics
+from marketdata.calendar import trading_dates
 from marketdata.models import Symbol
+from marketdata.reference import corporate_actions
+from marketdata.reference.corporate_actions import Held
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.daily_bars import DailyBars
 
 KEEP_S = 30.0
 TOGETHER = 200  # symbols read at a time
+_DAYS = 2  # of each: the newest one, and the one before that it is compared with
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A symbol's newest trading date on its primary feed: volume in 1e-6, number of trades, the last price and the
-    close of the day before in 1e-8 (None where one is not known)."""
+    """A share's newest trading date on its primary feed, under whichever code: volume in 1e-6, number of trades, the
+    last price and the close of the day before in 1e-8 (None where that is not known)."""
 
     symbol: str
     feed: str
     volume: int
     trades: int
-    price: int | None
+    price: int
     prev_close: int | None
 
     @property
     def change(self) -> int | None:
         """In 1e-8; None where it is not known."""
-        return None if self.price is None or self.prev_close is None else self.price - self.prev_close
+        return None if self.prev_close is None else self.price - self.prev_close
 
     @property
     def percent(self) -> int | None:
@@ -63,12 +69,6 @@ def standings() -> Standings:
         return _kept[1]
 
 
-def forget() -> None:
-    """Read anew at the next question."""
-    global _kept
-    _kept = None
-
-
 def most_active(found: list[Standing], *, by_trades: bool, top: int) -> list[Standing]:
     """Those that traded most, by volume or by number of trades."""
     return sorted(found, key=lambda one: (-(one.trades if by_trades else one.volume), one.symbol))[:top]
@@ -83,28 +83,39 @@ def movers(found: list[Standing], *, top: int) -> tuple[list[Standing], list[Sta
 
 
 def _read() -> Standings:
-    known = snapshots.dates(datetime.datetime.now(datetime.UTC))
+    now = datetime.datetime.now(datetime.UTC)
+    known, held = snapshots.dates(now), _held(now)
     rows = Symbol.objects.filter(is_active=True).order_by("primary_feed", "code")
     chosen = list(rows.values_list("primary_feed", "code", "market_id"))
     made: list[tuple[int, Standing]] = []
     for feed, part in groupby(chosen, key=lambda row: row[0]):
         markets = {code: market for _, code, market in part}
-        codes = sorted(markets)
+        codes = sorted(markets.keys() - held.keys())
         for start in range(0, len(codes), TOGETHER):
             some = {code: markets[code] for code in codes[start : start + TOGETHER]}
-            made += _of_feed(feed, some, known)
+            made += [_standing(code, days) for code, days in series_days.newest(feed, some, known, _DAYS).items()]
+        for code in sorted(markets.keys() & held.keys()):
+            days, _ = series_days.read_held(
+                held[code], feed, markets[code], known, EPOCH_DATE, datetime.date.max, limit=_DAYS, ascending=False
+            )
+            made += [_standing(code, days)] if len(days) else []
     newest = max((day for day, _ in made), default=0)
     return Standings([one for day, one in made if day == newest], time.time_ns() // 1000)
 
 
-def _of_feed(feed: str, symbols: dict[str, str], known: series_days.Dates) -> list[tuple[int, Standing]]:
-    """(trading date, standing) of these symbols, whose markets are given."""
-    days = series_days.newest(feed, symbols, known, 2)
-    traded = latest.trades([(code, feed) for code in days])
-    found = []
-    for code, bars in days.items():
-        trade, closes = traded.get((code, feed)), bars.close.tolist()
-        before = closes[1] if len(closes) > 1 else None
-        standing = Standing(code, feed, int(bars.volume[0]), int(bars.n[0]), trade.price if trade else None, before)
-        found.append((int(bars.trade_date[0]), standing))
-    return found
+def _held(now: datetime.datetime) -> dict[str, list[Held]]:
+    """By what a share is called now, the codes that it had, where it or its code was ever renamed."""
+    renames = corporate_actions.renames()
+    named = Symbol.objects.filter(code__in={code for one in renames for code in (one.old, one.new)})
+    now_us = int(now.timestamp()) * 1_000_000
+    return {
+        code: corporate_actions.held(code, trading_dates.calendar(market).trade_date(now_us), renames)
+        for code, market in named.values_list("code", "market_id")
+    }
+
+
+def _standing(code: str, days: DailyBars) -> tuple[int, Standing]:
+    """(trading date, standing) of a share from its newest daily candles, newest first."""
+    before = int(days.close[1]) if len(days) > 1 else None
+    standing = Standing(code, days.feed, int(days.volume[0]), int(days.n[0]), int(days.last[0]), before)
+    return int(days.trade_date[0]), standing

@@ -11,7 +11,7 @@ found in one of the two, and never in both.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from marketdata.calendar.trading_calendar import Session
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
 from marketdata.models import RolloverRun
+from marketdata.reference.corporate_actions import Held
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Window
 from marketdata.types import daily_bars, minute_bars
@@ -109,6 +110,39 @@ def read(
         beyond = (found[MOST_MADE] - EPOCH_DATE).days
         ordered, complete = [row for row in ordered if (row[0] < beyond) == ascending and row[0] != beyond], False
     return daily_bars.from_rows(symbol, feed, ordered[:limit]), complete and len(ordered) <= limit
+
+
+def read_held(
+    held: Sequence[Held],
+    feed: str,
+    market: str,
+    known: Dates,
+    start: datetime.date,
+    end: datetime.date,
+    *,
+    limit: int,
+    ascending: bool = True,
+    fill: bool = False,
+    session: Session | None = None,
+) -> tuple[DailyBars, bool]:
+    """As `read`, of a share that had these codes, oldest first: each is read for the dates on which it was the
+    share's."""
+    parts: list[DailyBars] = []
+    for one in held if ascending else reversed(held):
+        first = start if one.start is None else max(start, one.start)
+        last = end if one.end is None else min(end, one.end)
+        if first >= last:
+            continue
+        left = limit - sum(map(len, parts))
+        if left <= 0:  # the stretches before had as many as were wanted, to the day
+            return daily_bars.joined(parts), False
+        found, complete = read(
+            one.code, feed, market, known, first, last, limit=left, ascending=ascending, fill=fill, session=session
+        )
+        parts.append(found)
+        if not complete:
+            return daily_bars.joined(parts), False
+    return daily_bars.joined(parts) if parts else daily_bars.from_rows(held[-1].code, feed, []), True
 
 
 def _read_session(

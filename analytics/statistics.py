@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import VALUE_UNIT
 from marketdata.types.ticks import ABSENT
-
-_VOLATILITY_PLACES = Decimal("0.00000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +30,8 @@ class DayStatistics:
     """The close less the one before."""
     percent: int | None
     """The change by the close before, as `percent` has it."""
-    volatility: Decimal | None
-    """By `volatility`, of the regular session's high and low; of all trades on a date without one."""
+    volatility: int | None
+    """By `volatility`, in 1e-8, of the regular session's high and low; of all trades on a date without one."""
 
 
 def of_days(days: DailyBars, before: int | None) -> list[DayStatistics]:
@@ -51,13 +48,13 @@ def percent(change: int, before: int) -> int | None:
     return change * 1_000_000 // before if before > 0 else None
 
 
-def volatility(high: int, low: int) -> Decimal | None:
-    """The standard deviation of a day's logarithmic return as its range tells it, ln(high / low) / sqrt(4 ln 2), to
-    eight places; None where a price is not positive. M. Parkinson, "The extreme value method for estimating the
+def volatility(high: int, low: int) -> int | None:
+    """The standard deviation of a day's logarithmic return as its range tells it, ln(high / low) / sqrt(4 ln 2), in
+    1e-8; None where a price is not positive. M. Parkinson, "The extreme value method for estimating the
     variance of the rate of return", Journal of Business 53 (1980)."""
     if low <= 0:
         return None
-    return Decimal(math.log(high / low) / math.sqrt(4 * math.log(2))).quantize(_VOLATILITY_PLACES)
+    return round(10**8 * math.log(high / low) / math.sqrt(4 * math.log(2)))
 
 
 def _of_day(days: DailyBars, place: int, before: int | None) -> DayStatistics:

@@ -24,6 +24,7 @@ TAKER = ("-", "B", "S")  # by wire.Side: unknown, buyer, seller
 ZERO_SIZE = "zero_size"  # the condition of a print at which nothing changed hands; it counts for no candle
 SOURCES = ("naru", "kis")  # whose candles are: ours, the vendor's
 PERCENT_SCALE = 4  # of changes in per cent
+VOLATILITY_SCALE = 8
 OF_BOOK = "book"  # the condition of a quote that is the best level of an order book
 NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "s" is 0
 
@@ -207,7 +208,7 @@ def day_statistics(told: DayStatistics) -> str:
         "tradeSize": _number(told.trade_size, wire.SIZE_SCALE),
         "prevClose": _number(told.previous_close, wire.PRICE_SCALE), "change": _number(told.change, wire.PRICE_SCALE),
         "changeRate": _number(told.percent, PERCENT_SCALE),
-        "volatility": "null" if told.volatility is None else f"{told.volatility:f}",
+        "volatility": _number(told.volatility, VOLATILITY_SCALE),
     }  # fmt: skip
     return ",".join(f'"{name}":{text}' for name, text in figures.items())
 

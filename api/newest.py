@@ -11,13 +11,14 @@ from itertools import groupby
 
 import numpy as np
 
-from analytics import latest, snapshots, timeframes
+from analytics import latest, series_days, snapshots, timeframes
 from analytics.snapshots import State
 from api import paging
 from api.paging import Series
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Latest
 from marketdata.types import minute_bars
+from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
 from marketdata.types.stock_prices import StockPrice
@@ -69,6 +70,19 @@ def minutes(found: Sequence[Series]) -> Iterator[tuple[list[Series], Bars]]:
     for one in found:
         if one.held:
             yield [one], _minute(one)
+
+
+def days(found: Sequence[Series], now: datetime.datetime) -> Iterator[tuple[Series, DailyBars]]:
+    """The newest daily candle of each series that has one."""
+    known = snapshots.dates(now)
+    plain = sorted((one for one in found if not one.held), key=lambda one: one.feed)
+    for feed, of_feed in groupby(plain, key=lambda one: one.feed):
+        some = {one.symbol: one for one in of_feed}
+        made = series_days.newest(feed, {symbol: one.market for symbol, one in some.items()}, known, 1)
+        yield from ((some[symbol], mine) for symbol, mine in made.items())
+    for one in found:
+        if one.held and len(mine := paging.read_days(one, after=None, limit=1, ascending=False).found):
+            yield one, mine
 
 
 def _pairs(found: Sequence[Series]) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from marketdata.calendar.trading_calendar import Session
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage import TickKey, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import daily_bars, minute_bars
+from marketdata.types import minute_bars
 from marketdata.types import ticks as ticks_module
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
@@ -185,7 +185,7 @@ def _ticks(one: Series, kind: wire.Kind, after: TickKey | None, limit: int, asce
             )  # fmt: skip
             parts.append(found)
             limit -= len(found)
-    return parts[0] if len(parts) == 1 else ticks_module.concatenate(parts)
+    return ticks_module.concatenate(parts) if parts else ticks_module.empty(one.feed)
 
 
 def read_bars(
@@ -404,33 +404,10 @@ class _Days:
 
     def _days(self, one: Series, start: int, end: int, limit: int) -> tuple[DailyBars, bool]:
         """(daily candles of the trading dates [start, end) in the order asked for, whether these are all)."""
-        parts: list[DailyBars] = []
-        for code, first, last in _stretches(one, start, end, ascending=self._ascending):
-            left = limit - sum(map(len, parts))
-            if left <= 0:  # the stretches before had as many as were wanted, to the day
-                return daily_bars.joined(parts), False
-            found, exhausted = series_days.read(
-                code, one.feed, one.market, self._known, _date(first), _date(last),
-                limit=left, ascending=self._ascending, fill=self._fill, session=self._session,
-            )  # fmt: skip
-            parts.append(found)
-            if not exhausted:
-                return daily_bars.joined(parts), False
-        return daily_bars.joined(parts) if parts else daily_bars.from_rows(one.symbol, one.feed, []), True
-
-
-def _stretches(one: Series, start: int, end: int, *, ascending: bool) -> list[tuple[str, int, int]]:
-    """(code, first, end) of the trading dates [start, end) by the codes they are stored under, in the order asked
-    for."""
-    if not one.held:
-        return [(one.symbol, start, end)]
-    found = []
-    for held in one.held:
-        first = start if held.start is None else max(start, (held.start - EPOCH_DATE).days)
-        last = end if held.end is None else min(end, (held.end - EPOCH_DATE).days)
-        if first < last:
-            found.append((held.code, first, last))
-    return found if ascending else found[::-1]
+        return series_days.read_held(
+            one.held or (Held(one.symbol, None, None),), one.feed, one.market, self._known, _date(start), _date(end),
+            limit=limit, ascending=self._ascending, fill=self._fill, session=self._session,
+        )  # fmt: skip
 
 
 def read_days(one: Series, *, after: TickKey | None, limit: int, ascending: bool) -> DayPage:

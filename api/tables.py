@@ -96,7 +96,7 @@ def stats(of_bars: Batch, told: Sequence[DayStatistics]) -> Batch:
             *(_text(price, wire.PRICE_SCALE) for price in (one.high, one.low, one.last)),
             *(_text(size, wire.SIZE_SCALE) for size in (one.regular_volume, one.trade_size)),
             *(_text(price, wire.PRICE_SCALE) for price in (one.previous_close, one.change)),
-            _text(one.percent, jsontext.PERCENT_SCALE), one.volatility,
+            _text(one.percent, jsontext.PERCENT_SCALE), _text(one.volatility, jsontext.VOLATILITY_SCALE),
         )
         for bar, one in zip(of_bars, told, strict=True)
     ]  # fmt: skip
@@ -128,7 +128,8 @@ BARS = (
 STATS = (
     *BARS, Column("turnover", "decimal", wire.VALUE_SCALE), *_prices("day_high", "day_low", "day_last"),
     *_sizes("regular_volume", "trade_size"), *_prices("previous_close", "change"),
-    Column("change_rate", "decimal", jsontext.PERCENT_SCALE), Column("volatility", "decimal", 8),
+    Column("change_rate", "decimal", jsontext.PERCENT_SCALE),
+    Column("volatility", "decimal", jsontext.VOLATILITY_SCALE),
 )  # fmt: skip
 BOOKS = (*_SERIES, _TIME, *_BOOK, _ID)
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from django.db.models import Max, Q
 
-from analytics import latest, series_days, snapshots, timeframes
+from analytics import series_days, timeframes
+from api import newest, series
+from api.paging import Series
 from api.stream.candles import Reading, Row, rows_of
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
 from marketdata.storage import storage
@@ -33,27 +35,23 @@ def candles(feed: str, reading: Reading) -> Bars:
 def newest_days(feed: str, symbols: Sequence[str]) -> dict[str, tuple[Row, bool]]:
     """The `dailyBar` of each of these symbols that has one, and whether its day is over."""
     now = datetime.datetime.now(datetime.UTC)
-    rows = Symbol.objects.filter(code__in=symbols).order_by("code")
-    markets = {
-        code: (market, timezone, shift_s)
-        for code, market, timezone, shift_s in rows.values_list(
-            "code", "market_id", "market__timezone", "market__trade_date_shift_s"
-        )
-    }
-    of_market = {code: market for code, (market, _, _) in markets.items()}
     made = {}
-    for code, days in series_days.newest(feed, of_market, snapshots.dates(now), 1).items():
-        _, timezone, shift_s = markets[code]
-        bars = series_days.as_bars(days, timezone)
-        _, ends = timeframes.date_spans(bars, timeframes.DAY, timezone, shift_s)
-        made[code] = (rows_of(bars)[0], int(ends[0]) <= int(now.timestamp() * 1e6))
+    for one, days in newest.days(_series(feed, symbols), now):
+        bars = replace(series_days.as_bars(days, one.timezone), symbols=[one.symbol])
+        _, ends = timeframes.date_spans(bars, timeframes.DAY, one.timezone, one.shift_s)
+        made[one.symbol] = (rows_of(bars)[0], int(ends[0]) <= int(now.timestamp() * 1e6))
     return made
 
 
 def newest_books(feed: str, symbols: Sequence[str]) -> dict[str, OrderBook]:
     """The newest order book of each of these symbols that has one."""
-    pairs = [(symbol, feed) for symbol in symbols]
-    return {symbol: book for (symbol, _), book in latest.books(pairs, latest.trades(pairs)).items()}
+    books = newest.books(_series(feed, symbols))
+    return {symbol: replace(book, symbol=symbol) for symbol, book in books.items()}
+
+
+def _series(feed: str, symbols: Sequence[str]) -> list[Series]:
+    """The series of these symbols in a feed, under whichever codes they are stored."""
+    return [replace(one, feed=feed) for one in series.known(list(symbols), {}).found]
 
 
 NEWEST: dict[str, Callable[[str, Sequence[str]], Mapping[str, Any]]] = {

@@ -139,9 +139,8 @@ def texts_of(
     ends = np.concatenate([end for *_, end in parts])
     newest_us = int(ends.max())
     recent = [part for part in parts if int(part[2].min()) >= newest_us - _RECENT_US]
-    together = series.gaps_of(
-        some[0].feed, [one.symbol for one, *_ in recent], min(int(part[2].min()) for part in recent), newest_us
-    )
+    since_us = min((int(part[2].min()) for part in recent), default=newest_us)
+    together = series.gaps_of(some[0].feed, [one.symbol for one, *_ in recent], since_us, newest_us) if recent else {}
     whole = together.get("", [])
     flags = []
     for one, _, starts, own in parts:

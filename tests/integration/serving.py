@@ -17,6 +17,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client as Browser
 
+from analytics import screener
 from api import authentication, counters
 from api.stream import shared
 from api.views import status
@@ -195,6 +196,7 @@ def serving(
     counters.forget()
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
+    monkeypatch.setattr(screener, "_kept", None)
     yield Serving()
     live_state.connection().close()
     live_state.connection.cache_clear()

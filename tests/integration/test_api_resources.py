@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import pytest
 
-from analytics import screener
 from marketdata.models import Gap, Symbol, SymbolRename
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
@@ -162,6 +161,17 @@ def test_a_snapshot_has_what_each_resource_tells(serving):
     assert serving.read("/v2/stocks/005930/snapshot") == {"symbol": "005930", **mine}
 
 
+@pytest.mark.once
+def test_a_share_that_did_not_trade_for_weeks_stands_where_it_stood(serving):
+    weeks = 24 * 60 * 21
+    serving.commit([minute(0, price="100"), minute(weeks, price="110")])
+    Gap.objects.create(batch=1, feed="krx", symbol="", from_us=NINE_US, to_us=NINE_US, rows=1, reason="disk full")
+
+    shown = serving.read("/v2/stocks/005930/snapshot")
+
+    assert [(shown[name]["c"], shown[name]["gap"]) for name in ("dailyBar", "prevDailyBar")] == [(110, 0), (100, 1)]
+
+
 def test_the_newest_candles_of_several_symbols_are_the_last_of_each(serving):
     for at, symbol in enumerate(CODES[:2]):
         serving.commit([minute(number, symbol=symbol) for number in range(2 + at)])
@@ -185,7 +195,6 @@ def test_the_screener_ranks_the_newest_trading_date_of_the_primary_feeds(serving
         [minute(day, symbol="000660", price="110", size="5"), minute(day, symbol="005930", price="95.5", size="2")]
         + [minute(day + at, symbol="035420", price="100", size="1") for at in range(3)]
     )
-    screener.forget()
 
     most = serving.read("/v1beta1/screener/stocks/most-actives", top=2)["most_actives"]
     by_trades = serving.read("/v1beta1/screener/stocks/most-actives", by="trades", top=1)["most_actives"]

@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from api.stream import stored
 from marketdata.models import SymbolChange, SymbolRename
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.minute_bars import COLUMNS
 from tests.integration.serving import SEOUL_DAY, serving
 from tests.integration.test_api_resources import book, keep
 from tests.integration.test_days import MONDAY, at
@@ -85,6 +87,8 @@ def test_a_share_stands_where_it_stood_under_its_old_code_until_it_trades_under_
     assert snapshot(serving, NEW) == snapshot(serving, OLD, asof=SEOUL_DAY) == stands(110, 100)
     assert snapshot(serving, NEW, asof="-") == stands(110, None)
     assert chart(serving, "history")["c"] == [100, 110]
+    (moved,) = serving.read("/v1beta1/screener/stocks/movers")["gainers"]
+    assert (moved["symbol"], moved["percent_change"], moved["price"]) == (NEW, 10, 110)
     (told,) = serving.read("/udf/quotes", symbols=NEW)["d"]
     assert [int(told["v"][name]) for name in ("lp", "prev_close_price", "ch", "bid", "ask")] == [110, 100, 10, 109, 111]
 
@@ -104,6 +108,25 @@ def test_who_has_the_old_code_now_stands_by_himself(serving):
     figures = stands(100, None)
     del figures["dayFigures"]  # the newest ones under the old code are somebody else's
     assert snapshot(serving, NEW) == figures
+    assert serving.read("/v1beta1/screener/stocks/movers")["losers"] == []
+    most = serving.read("/v1beta1/screener/stocks/most-actives")["most_actives"]
+    assert most == [{"symbol": OLD, "volume": 1, "trade_count": 1}]
+    days = stored.newest_days("krx", [OLD, NEW])
+    told = {code: (row[0], row[COLUMNS.index("close")] // 10**8) for code, (row, _) in days.items()}
+    assert told == {OLD: (OLD, 7), NEW: (NEW, 100)}
+    books = stored.newest_books("krx", [OLD, NEW])
+    assert {code: (one.symbol, one.bids[0][0]) for code, one in books.items()} == {OLD: (OLD, "6"), NEW: (NEW, "99")}
+
+
+@pytest.mark.once
+def test_before_a_code_was_given_to_a_share_there_is_nothing_of_it(serving):
+    SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY)
+    day(serving, OLD, 0, 100)
+
+    for resource in ("trades", "quotes", "bars"):
+        assert serving.read(f"/v2/stocks/{OLD}/{resource}", end=SEOUL_DAY)[resource] == []
+        lines = serving.get(f"/v2/stocks/{OLD}/{resource}", end=SEOUL_DAY, format="csv").content.splitlines()
+        assert lines[1:] == [b"# 0 rows"]
 
 
 @pytest.mark.once
