@@ -1,5 +1,5 @@
 """Failed logins, counted by address, by account and by both, whoever asks; and who may not try for a while. A browser
-that its owner logged in with is counted by itself, so that nobody else locks it out (docs/adr/0021)."""
+that its owner logged in with is counted with others of the kind, so that nobody else locks it out (docs/adr/0021)."""
 
 from __future__ import annotations
 
@@ -37,10 +37,13 @@ def wait_s(address: str, account: str, *, person: bool = False, code: bool = Fal
     """
     limits = _limits(address, account, person=person, code=code, browser=browser)
     counts = counters.look([name for name, _, _ in limits])
-    waits = [one.left_s if one.count >= most else 0.0 for one, (_, most, _) in zip(counts, limits, strict=True)]
-    if len(waits) > 2 and waits[2] > 0 and _is_known(address, account):
-        waits[2] = 0.0
-    longest = max(waits)
+    waits = {
+        name: one.left_s if one.count >= most else 0.0 for one, (name, most, _) in zip(counts, limits, strict=True)
+    }
+    of_person = _of_person(account)
+    if waits.get(of_person, 0.0) > 0 and _is_known(address, account):
+        waits[of_person] = 0.0
+    longest = max(waits.values())
     return int(longest) + 1 if longest > 0 else 0
 
 
@@ -84,15 +87,24 @@ def _is_known(address: str, account: str) -> bool:
 def _limits(address: str, account: str, *, person: bool, code: bool, browser: str) -> list[tuple[str, int, int]]:
     """(name of a count, how many failures it allows, in how many seconds)."""
     number = _browser(browser, account) if person and browser else ""
-    if number:
-        return [(f"failed:browser:{number}", MOST_PER_KEY, WINDOW_S)]
+    mark = _mark("", account)
+    if number:  # each login makes another one, so all of the account are counted together, too
+        limits = [
+            (f"failed:browser:{number}", MOST_PER_KEY, WINDOW_S),
+            (f"failed:browsers:{mark}", MOST_PER_PERSON, WINDOW_S),
+        ]
+        return [*limits, (f"failed:browsers:code:{mark}", MOST_CODES, CODE_WINDOW_S)] if code else limits
     limits = [
         (f"failed:address:{caller(address)}", MOST_PER_ADDRESS, WINDOW_S),
         (f"failed:key:{_mark(address, account)}", MOST_PER_KEY, WINDOW_S),
     ]
     if person:
-        limits.append((f"failed:person:{_mark('', account)}", MOST_PER_PERSON, WINDOW_S))
-    return [*limits, (f"failed:code:{_mark('', account)}", MOST_CODES, CODE_WINDOW_S)] if code else limits
+        limits.append((_of_person(account), MOST_PER_PERSON, WINDOW_S))
+    return [*limits, (f"failed:code:{mark}", MOST_CODES, CODE_WINDOW_S)] if code else limits
+
+
+def _of_person(account: str) -> str:
+    return f"failed:person:{_mark('', account)}"
 
 
 def _mark(address: str, account: str) -> str:

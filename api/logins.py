@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import auth
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 
@@ -55,7 +55,7 @@ def enter(request: HttpRequest, person: Any, next_url: str, *, passed: bool = Fa
     """The first half is proven: log in, or ask for the second. `person.backend` says how it was proven; `passed` that
     a second factor was proven with it."""
     if passed or not wants_factor(person):
-        return _log_in(request, person, redirect(next_url), passed=passed)
+        return _log_in(request, person, HttpResponseRedirect(next_url), passed=passed)
     request.session.cycle_key()  # who knew the cookie before has not the half
     request.session[_HALF] = {
         "person": person.pk, "backend": person.backend, "hash": person.get_session_auth_hash(),
@@ -80,7 +80,7 @@ def half(request: HttpRequest) -> Half | None:
 
 def finish(request: HttpRequest, done: Half, response: HttpResponse | None = None) -> HttpResponse:
     """The second factor of a half is proven, too: log in and go on, or answer with `response`."""
-    return _log_in(request, done.person, response or redirect(done.next_url), passed=True)
+    return _log_in(request, done.person, response or HttpResponseRedirect(done.next_url), passed=True)
 
 
 def mark_passed(request: HttpRequest, *, passed: bool) -> None:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,17 +18,20 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
+from django.conf import settings
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-PATIENCE_S = 5.0  # for each of its answers
+PATIENCE_S = 5.0  # for each of its answers to begin, and to end
 LEEWAY_S = 60  # its clock and ours
 METADATA_S = 3600.0  # how long what it says of itself is kept
 MOST_BYTES = 1 << 20
 _said: dict[str, tuple[float, dict[str, Any]]] = {}
 """By address: when it was asked, and the answer. Of one issuer, so two entries."""
+_turns = threading.BoundedSemaphore(max(1, settings.API_THREADS // 2))
+"""So many threads may wait for the provider: while it is slow, the others serve who asks for prices."""
 
 
 class ProviderAway(Exception):
@@ -70,7 +74,7 @@ def begin(provider: Provider, redirect_uri: str) -> tuple[str, Begun]:
         "scope": provider.scopes, "state": begun.state, "nonce": begun.nonce, "code_challenge": challenge,
         "code_challenge_method": "S256",
     }  # fmt: skip
-    address = _address(_metadata(provider), "authorization_endpoint")
+    address = _address(provider, _metadata(provider), "authorization_endpoint")
     return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}", begun
 
 
@@ -86,20 +90,24 @@ def finish(provider: Provider, begun: Begun, answer: Mapping[str, str], redirect
     metadata = _metadata(provider)
     tokens = _tokens(provider, metadata, answer.get("code", ""), begun.verifier, redirect_uri)
     claims = _proven(provider, metadata, tokens.get("id_token"), begun.nonce)
-    return _more(metadata, tokens.get("access_token"), claims) | claims
+    return _more(provider, metadata, tokens.get("access_token"), claims) | claims
 
 
 def _metadata(provider: Provider) -> dict[str, Any]:
-    found = _kept(provider.issuer.rstrip("/") + "/.well-known/openid-configuration")
+    address = provider.issuer.rstrip("/") + "/.well-known/openid-configuration"
+    found = _kept(address)
     if found.get("issuer") != provider.issuer:
+        _said.pop(address, None)  # it may be starting, or be mended meanwhile
         raise NotProven("the provider calls itself by another name than OIDC_ISSUER")
     return found
 
 
-def _address(metadata: dict[str, Any], name: str) -> str:
+def _address(provider: Provider, metadata: dict[str, Any], name: str) -> str:
+    """By TLS, unless the provider itself is asked without, which the settings allow on this machine alone."""
     found = metadata.get(name)
-    if not isinstance(found, str) or not found.startswith(("https://", "http://")):
-        raise NotProven(f"the provider tells no {name}")
+    ways = ("https://", "http://") if provider.issuer.startswith("http://") else ("https://",)
+    if not isinstance(found, str) or not found.startswith(ways):
+        raise NotProven(f"the provider tells no {name} that may be asked")
     return found
 
 
@@ -126,19 +134,19 @@ def _tokens(
         form["client_id"] = provider.client_id
         if provider.client_secret:
             form["client_secret"] = provider.client_secret
-    return _ask("POST", _address(metadata, "token_endpoint"), data=form, headers=headers)
+    return _ask("POST", _address(provider, metadata, "token_endpoint"), data=form, headers=headers)
 
 
 def _proven(provider: Provider, metadata: dict[str, Any], token: object, nonce: str) -> dict[str, Any]:
     """The claims of an ID token that is the provider's, for us, of now and of this login."""
     if not isinstance(token, str):
         raise NotProven("no ID token came")
-    address = _address(metadata, "jwks_uri")
+    address = _address(provider, metadata, "jwks_uri")
     try:
         try:
-            claims = jwt.decode(token, _keys(_kept(address)), algorithms=ALGORITHMS).claims
-        except InvalidKeyIdError:  # it has new keys
-            claims = jwt.decode(token, _keys(_kept(address, anew=True)), algorithms=ALGORITHMS).claims
+            claims = jwt.decode(token, _keys(address), algorithms=ALGORITHMS).claims
+        except (InvalidKeyIdError, BadSignatureError):  # it may have new keys, under new names or none
+            claims = jwt.decode(token, _keys(address, anew=True), algorithms=ALGORITHMS).claims
         jwt.JWTClaimsRegistry(
             leeway=LEEWAY_S,
             iss={"essential": True, "value": provider.issuer},
@@ -148,8 +156,11 @@ def _proven(provider: Provider, metadata: dict[str, Any], token: object, nonce: 
             iat={"essential": True},
             nonce={"essential": True, "value": nonce},
         ).validate(claims)
-    except (JoseError, ValueError) as error:  # ValueError: what is no token at all
+    except (JoseError, ValueError, RecursionError) as error:  # the last two: what is no token at all
         raise NotProven(f"the ID token is not right: {type(error).__name__} {str(error)[:100]}") from error
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not subject.isascii() or not subject.isprintable():
+        raise NotProven("the ID token has no subject that could be one")
     audience = claims["aud"]
     if claims.get("azp", provider.client_id) != provider.client_id or (
         isinstance(audience, list) and len(audience) > 1 and "azp" not in claims
@@ -158,43 +169,51 @@ def _proven(provider: Provider, metadata: dict[str, Any], token: object, nonce: 
     return claims
 
 
-def _keys(found: dict[str, Any]) -> KeySet:
+def _keys(address: str, *, anew: bool = False) -> KeySet:
     try:
-        return KeySet.import_key_set(found)  # type: ignore[arg-type]  # whatever the provider said
-    except (KeyError, TypeError) as error:
+        return KeySet.import_key_set(_kept(address, anew=anew))  # type: ignore[arg-type]  # whatever the provider said
+    except (JoseError, KeyError, TypeError, ValueError) as error:
+        _said.pop(address, None)
         raise NotProven("the provider's keys cannot be read") from error
 
 
-def _more(metadata: dict[str, Any], access_token: object, claims: dict[str, Any]) -> dict[str, Any]:
+def _more(provider: Provider, metadata: dict[str, Any], access_token: object, claims: dict[str, Any]) -> dict[str, Any]:
     """What the provider tells beside the ID token, where it tells such things: many tell groups there alone."""
-    if not isinstance(access_token, str) or "userinfo_endpoint" not in metadata:
+    if not isinstance(access_token, str) or not access_token.isascii() or "userinfo_endpoint" not in metadata:
         return {}
     bearer = {"Authorization": f"Bearer {access_token}"}
-    found = _ask("GET", _address(metadata, "userinfo_endpoint"), headers=bearer)
+    found = _ask("GET", _address(provider, metadata, "userinfo_endpoint"), headers=bearer)
     if found.get("sub") != claims["sub"]:
         raise NotProven("the user info is of another person")
+    found.pop("amr", None)  # how somebody proved who he is, the ID token alone tells
     return found
 
 
 def _ask(method: str, address: str, **how: Any) -> dict[str, Any]:
     """A JSON object. Nothing of what was sent is in an error."""
+    if not _turns.acquire(blocking=False):
+        raise ProviderAway("as many logins wait for it as may")
     try:
         with httpx.Client(timeout=PATIENCE_S) as client, client.stream(method, address, **how) as response:
-            content = b""
+            content, until = b"", time.monotonic() + PATIENCE_S
             for part in response.iter_bytes():
                 content += part
                 if len(content) > MOST_BYTES:
                     raise NotProven("an answer of the provider is too long")
+                if time.monotonic() > until:
+                    raise ProviderAway("an answer does not end")
             status = response.status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderAway(type(error).__name__) from error
+    finally:
+        _turns.release()
     if status >= 500 or status == 429:
         raise ProviderAway(f"HTTP {status}")
     if status != 200:
         raise NotProven(f"the provider answered with HTTP {status}")
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotProven("an answer of the provider is no JSON") from error
     if not isinstance(found, dict):
         raise NotProven("an answer of the provider is no JSON object")

@@ -1,4 +1,4 @@
-"""Which request a process is answering, and its id in every line that is logged meanwhile."""
+"""Which request a process is answering, and its id in every line that is logged meanwhile, which stays one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _current: ContextVar[str] = ContextVar("request_id", default="")
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}  # all but the tab
+_CONTROLS |= {code: f"\\u{code:x}" for code in (0x2028, 0x2029)}
 
 
 @contextmanager
@@ -28,3 +30,11 @@ class Named(logging.Filter):
         request_id = getattr(getattr(record, "request", None), "request_id", "") or _current.get()
         record.of_request = f" request_id={request_id}" if request_id else ""
         return True
+
+
+class OneLine(logging.Formatter):
+    """A message never ends its line: strangers choose words of some, such as a path, and would write lines of their
+    own. Tracebacks keep theirs."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
+        return super().formatMessage(record).translate(_CONTROLS)

@@ -86,6 +86,31 @@ def test_who_guesses_beside_the_owner_locks_out_everybody_but_the_owner_s_browse
     assert guesses == [200] * login_throttle.MOST_PER_KEY + [429]
 
 
+@pytest.mark.once
+def test_many_browsers_of_an_account_guess_together_no_more_than_strangers_do(boss, monkeypatch):
+    monkeypatch.setattr(login_throttle, "MOST_CODES", 4)
+    monkeypatch.setattr(login_throttle, "MOST_PER_PERSON", 6)
+    login_throttle.succeeded("192.0.2.1", "boss")
+
+    def wait_s(*, code):
+        new = login_throttle.browser_cookie("boss")  # as whoever knew the password may have collected
+        return login_throttle.wait_s("192.0.2.1", "boss", person=True, code=code, browser=new)
+
+    def fail():
+        new = login_throttle.browser_cookie("boss")
+        login_throttle.failed("192.0.2.1", "boss", person=True, code=True, browser=new)
+
+    for _ in range(4):
+        assert wait_s(code=True) == 0
+        fail()
+    assert wait_s(code=True) > 3600
+    assert wait_s(code=False) == 0
+    for _ in range(2):
+        fail()
+    assert 0 < wait_s(code=False) <= login_throttle.WINDOW_S + 1
+    assert login_throttle.wait_s("192.0.2.1", "boss", person=True, code=True) == 0  # strangers' failures are apart
+
+
 def test_addresses_of_one_network_are_one_caller(boss):
     for number in range(login_throttle.MOST_PER_KEY):
         assert guess(Browser(), address=f"2001:db8::{number + 1:x}") == 200

@@ -1,7 +1,10 @@
 """Logins by an OpenID Connect provider, which is a process of its own: who gets in, as whom and with which roles, and
 what is no proof."""
 
+import itertools
 import logging
+import threading
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -267,6 +270,49 @@ def test_a_provider_of_another_name_and_one_that_refuses_let_nobody_in(provider)
     openid._said.clear()
 
     assert Browser().get("/login/openid/").status_code == 403
+    provider.order("fault none")
+    assert log_in()[1].status_code == 302  # once it is mended, without waiting
+
+
+@pytest.mark.once
+def test_keys_that_changed_under_the_same_name_are_asked_for(provider):
+    provider.order("fault other key")
+    assert log_in()[1].status_code == 403
+    provider.order("fault none")
+
+    assert log_in()[1].status_code == 302
+
+
+@pytest.mark.once
+def test_what_a_provider_by_tls_names_is_asked_by_tls(provider):
+    secure = openid.Provider("https://login.example.com", CLIENT_ID, CLIENT_SECRET, "openid")
+    for address in ("http://login.example.com/token", "ftp://login.example.com/", None, 5):
+        with pytest.raises(openid.NotProven):
+            openid._address(secure, {"token_endpoint": address}, "token_endpoint")
+
+
+@pytest.mark.once
+def test_a_provider_that_is_slow_holds_up_some_of_the_threads_only(provider, monkeypatch):
+    browser, query = sent()
+    monkeypatch.setattr(openid, "_turns", threading.BoundedSemaphore(1))
+    openid._turns.acquire()
+    assert browser.get(f"/login/openid/back/?{query}").status_code == 503
+    openid._turns.release()
+    assert log_in()[1].status_code == 302  # each has given its turn back
+
+    browser, query = sent()
+    hours = itertools.count(0, 3601)
+    monkeypatch.setattr(openid, "time", SimpleNamespace(monotonic=lambda: float(next(hours))))
+    assert browser.get(f"/login/openid/back/?{query}").status_code == 503  # an answer that does not end
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("subject", ["5", '["person-1"]', '"a\\u0000b"'])
+def test_a_subject_that_is_no_text_is_no_proof(provider, subject):
+    provider.order(f'claims {{"groups": ["/desk/readers"], "sub": {subject}}}')
+
+    assert log_in()[1].status_code == 403
+    assert get_user_model().objects.count() == 0
 
 
 def test_the_second_factor_is_asked_here_unless_the_provider_asked_for_one_that_is_trusted(provider, settings):

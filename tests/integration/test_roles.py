@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import pyotp
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -18,8 +19,8 @@ from django.utils import timezone
 from api import access, urls
 from api.stream import door
 from api.stream.subscriber import Identity
-from marketdata.models import ApiKey, Client, FeedOwner, ReadRule, Symbol
-from marketdata.reference import api_keys, credentials, roles
+from marketdata.models import ApiKey, Client, FeedOwner, ReadRule, SecondFactor, Symbol
+from marketdata.reference import api_keys, credentials, roles, second_factors
 from tests.integration.serving import serving
 from tests.integration.test_api_door import addresses
 from tests.road import ROOT
@@ -88,6 +89,43 @@ def test_an_operator_changes_symbols_and_the_calendar_and_neither_clients_nor_pe
     chosen = {"action": "deactivate", "_selected_action": ["005930"]}
     operator.post("/admin/marketdata/symbol/", chosen)
     assert not Symbol.objects.get(code="005930").is_active
+
+
+@pytest.mark.once
+def test_who_may_change_people_raises_nobody_and_touches_nobody_above_him(serving):
+    helper, viewer, boss = person("", "helper"), person("viewer"), person("admin", "boss")
+    closed = get_user_model().objects.create_superuser("closed", is_active=False)
+    names = ("operate", "read_data", "add_user", "change_user", "delete_user", "view_user")
+    helper.user_permissions.set(Permission.objects.filter(codename__in=names))
+    now = timezone.now()
+    secret = second_factors.new_secret()
+    second_factors.enrol(boss, secret, pyotp.TOTP(secret).at(now), now)
+    browser = browser_of(helper)
+    admins = Group.objects.get(name="admin")
+
+    def save(someone, by=browser, **more):
+        form = {"username": someone.username, "date_joined_0": "2026-03-16", "date_joined_1": "09:00", **more}
+        return by.post(f"/admin/auth/user/{someone.pk}/change/", form).status_code
+
+    rights = {"is_active": "on", "is_staff": "on", "is_superuser": "on", "groups": [admins.pk]}
+    for someone in (helper, viewer):
+        assert save(someone, first_name="Lee", **rights) == 302
+        someone.refresh_from_db()
+        assert (someone.first_name, someone.is_staff, someone.is_superuser) == ("Lee", False, False)
+        assert not someone.groups.filter(name="admin").exists()
+    given = {"usable_password": "true", "password1": "another horse battery", "password2": "another horse battery"}
+    for someone in (boss, closed):
+        assert save(someone, first_name="Lee", is_active="on") == 403
+        for page in ("password", "delete"):
+            assert browser.post(f"/admin/auth/user/{someone.pk}/{page}/", {**given, "post": "yes"}).status_code == 403
+        chosen = {"action": "reset_second_factor", "_selected_action": [viewer.pk, someone.pk]}
+        assert browser.post("/admin/auth/user/", chosen).status_code == 403
+    assert SecondFactor.objects.count() == 1
+    assert browser.post(f"/admin/auth/user/{viewer.pk}/password/", {**given, "set-password": "1"}).status_code == 302
+
+    assert save(viewer, browser_of(person("admin", "lee")), **rights) == 302
+    viewer.refresh_from_db()
+    assert (viewer.is_superuser, viewer.groups.get().name) == (True, "admin")
 
 
 def test_the_groups_have_what_the_table_says_whatever_was_done_to_them(serving):

@@ -253,6 +253,31 @@ def test_wrong_passwords_on_the_account_page_are_counted(app):
     assert browser.post("/account/second-factor", {**form, "password": PASSWORD}).status_code == 429
 
 
+@pytest.mark.once
+def test_wrong_passwords_at_a_change_of_it_are_counted(boss):
+    browser, _ = begin(next="account")
+    form = {"old_password": "wrong", "new_password1": "another horse battery", "new_password2": "another horse battery"}
+
+    def change(**more):
+        return browser.post("/admin/password_change/", form | more).status_code
+
+    assert [change() for _ in range(login_throttle.MOST_PER_KEY + 1)] == [200] * login_throttle.MOST_PER_KEY + [429]
+    assert change(old_password=PASSWORD) == 429
+    assert browser.get("/admin/password_change/").status_code == 200
+    assert get_user_model().objects.get().check_password(PASSWORD)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("next_url", ["account", "?a=b"])
+def test_where_a_login_goes_on_is_an_address_and_no_name(app, next_url):
+    browser, _ = begin(next=next_url)
+    assert say(browser, app.code())["Location"] == next_url
+    second_factors.remove(get_user_model().objects.get())
+
+    assert begin(next=next_url)[1]["Location"] == next_url
+    assert begin(next="//evil.example.com/")[1]["Location"] == "/"
+
+
 @pytest.mark.parametrize("rights", [{"is_staff": True}, {"is_superuser": True}, {}])
 def test_where_it_is_required_staff_enrol_on_the_way_in_and_others_may_do_without(boss, settings, rights):
     person = get_user_model().objects.create_user("plain", password=PASSWORD, **rights)

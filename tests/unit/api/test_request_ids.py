@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.utils.module_loading import import_string
 
 from api import request_ids
 from api.middleware import Envelope
@@ -19,9 +20,8 @@ def log():
     """(a logger, what the handler of the settings' own format wrote)."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
-    handler.setFormatter(
-        logging.Formatter(settings.LOGGING["formatters"]["line"]["format"].replace("%(asctime)s ", ""))
-    )
+    line = settings.LOGGING["formatters"]["line"]
+    handler.setFormatter(import_string(line["class"])(line["format"].replace("%(asctime)s ", "")))
     handler.addFilter(request_ids.Named())
     logger = logging.getLogger("some.room")
     logger.setLevel("INFO")
@@ -60,3 +60,20 @@ def test_a_refusal_that_is_logged_behind_all_middleware_has_the_id_of_its_reques
     assert text.getvalue().splitlines() == [
         "WARNING some.room Not Found: /x request_id=mine-7", "WARNING some.room no id yet",
     ]  # fmt: skip
+
+
+def test_what_a_stranger_chose_is_no_line_of_its_own(log):
+    logger, text = log
+
+    logger.warning("form refused path=%s", "/admin/x\n2026-03-16 ERROR naru all keys lost\r\x1b[2K\u2028\x85 한")
+    try:
+        raise ValueError("why")
+    except ValueError:
+        logger.exception("request failed")
+
+    first, second, *rest = text.getvalue().split("\n")
+    assert first == (
+        r"WARNING some.room form refused path=/admin/x\x0a2026-03-16 ERROR naru all keys lost\x0d\x1b[2K\u2028\x85 한"
+    )
+    assert second == "ERROR some.room request failed"
+    assert "ValueError: why" in rest  # a traceback keeps its lines
