@@ -84,4 +84,5 @@ class OpenIdAccountAdmin(ReadOnly):
     fields = ("user", "subject", "linked_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: OpenIdAccount | None = None) -> bool:
-        return request.user.has_perm("marketdata.delete_openidaccount")
+        may_delete = request.user.has_perm("marketdata.delete_openidaccount")
+        return may_delete and (obj is None or _has_no_more(obj.user, request.user))

@@ -83,6 +83,8 @@ def _first_login(issuer: str, subject: str, claims: Mapping[str, Any], rules: Ru
                 if not rules.creates:
                     raise NoPerson(f"there is no account {name}, and none is made")
                 found, change = User.objects.create_user(name), "account created at a login by the provider"
+            elif not found.is_active:
+                raise NoPerson("the account is closed")
             elif found.has_usable_password() or found.is_staff or found.is_superuser:
                 raise NoPerson(f"the account {name} is not the provider's: it has a password, or is staff")
             else:

@@ -147,6 +147,7 @@ def test_of_the_accounts_that_are_there_one_without_a_password_is_taken_into_use
     assert answer.status_code == (302 if enters else 403)
     assert (browser.get("/v2/symbols").status_code == 200) is bool(enters)
     assert get_user_model().objects.count() == 1
+    assert OpenIdAccount.objects.count() == int(bool(enters))
 
 
 @pytest.mark.once

@@ -19,7 +19,7 @@ from django.utils import timezone
 from api import access, urls
 from api.stream import door
 from api.stream.subscriber import Identity
-from marketdata.models import ApiKey, Client, FeedOwner, ReadRule, SecondFactor, Symbol
+from marketdata.models import ApiKey, Client, FeedOwner, OpenIdAccount, ReadRule, SecondFactor, Symbol
 from marketdata.reference import api_keys, credentials, roles, second_factors
 from tests.integration.serving import serving
 from tests.integration.test_api_door import addresses
@@ -95,7 +95,7 @@ def test_an_operator_changes_symbols_and_the_calendar_and_neither_clients_nor_pe
 def test_who_may_change_people_raises_nobody_and_touches_nobody_above_him(serving):
     helper, viewer, boss = person("", "helper"), person("viewer"), person("admin", "boss")
     closed = get_user_model().objects.create_superuser("closed", is_active=False)
-    names = ("operate", "read_data", "add_user", "change_user", "delete_user", "view_user")
+    names = ("operate", "read_data", "add_user", "change_user", "delete_user", "view_user", "delete_openidaccount")
     helper.user_permissions.set(Permission.objects.filter(codename__in=names))
     now = timezone.now()
     secret = second_factors.new_secret()
@@ -114,13 +114,17 @@ def test_who_may_change_people_raises_nobody_and_touches_nobody_above_him(servin
         assert (someone.first_name, someone.is_staff, someone.is_superuser) == ("Lee", False, False)
         assert not someone.groups.filter(name="admin").exists()
     given = {"usable_password": "true", "password1": "another horse battery", "password2": "another horse battery"}
+    OpenIdAccount.objects.create(user=boss, mark="0" * 64, subject="person-1")
     for someone in (boss, closed):
+        assert browser.get(f"/admin/auth/user/{someone.pk}/change/").status_code == 200  # to look at
         assert save(someone, first_name="Lee", is_active="on") == 403
         for page in ("password", "delete"):
             assert browser.post(f"/admin/auth/user/{someone.pk}/{page}/", {**given, "post": "yes"}).status_code == 403
         chosen = {"action": "reset_second_factor", "_selected_action": [viewer.pk, someone.pk]}
         assert browser.post("/admin/auth/user/", chosen).status_code == 403
-    assert SecondFactor.objects.count() == 1
+    assert browser.post(f"/admin/marketdata/openidaccount/{boss.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert SecondFactor.objects.count() == OpenIdAccount.objects.count() == 1
+    assert browser.get(f"/admin/auth/user/{viewer.pk}/change/").status_code == 200
     assert browser.post(f"/admin/auth/user/{viewer.pk}/password/", {**given, "set-password": "1"}).status_code == 302
 
     assert save(viewer, browser_of(person("admin", "lee")), **rights) == 302
