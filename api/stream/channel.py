@@ -74,7 +74,7 @@ class Channel:
             touched = set(zip(names, (ticks.time_us // MINUTE_US * MINUTE_US).tolist(), strict=True))
             self.candles.correct(entry.bars, sorted(touched), self.watched())
             self._touch("dailyBars", names)
-            self._delivered(kept(entry), entry.committed_us)
+            self._delivered(kept(entry))
             return
         mine = kept(entry)
         give_trades(mine, [one for one in live if one.channels["trades"]])
@@ -82,7 +82,7 @@ class Channel:
         if len(entry.bars):
             self.candles.absorb(entry.bars, latest_us(entry), now_us, self.watched())
             self._touch("dailyBars", (entry.bars.symbols[index] for index in np.unique(entry.bars.symbol)))
-        self._delivered(mine, entry.committed_us)
+        self._delivered(mine)
 
     def recent(self) -> Int64:
         """The ids of the ticks that whoever was live has had last, of the epoch that is now."""
@@ -93,7 +93,7 @@ class Channel:
         self.left = Left(epoch, np.sort(np.concatenate(self._recent)) if self._recent else _NO_IDS)
         self._since_left.clear()
 
-    def _delivered(self, entry: Kept, committed_us: int) -> None:
+    def _delivered(self, entry: Kept) -> None:
         self.delivered = entry.last
         self.kept.append(entry)
         self._since_left.append(entry.ticks.tick_id)
@@ -101,7 +101,7 @@ class Channel:
         self._recent_ticks += len(entry.ticks)
         while self._recent_ticks > RECENT_TICKS:
             self._recent_ticks -= len(self._recent.popleft())
-        self.committed_us = max(committed_us, self.committed_us or 0)
+        self.committed_us = max(entry.committed_us, self.committed_us or 0)
 
     @property
     def committed_at(self) -> str | None:

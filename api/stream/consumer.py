@@ -188,8 +188,9 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         channel = await self._hub.join(one)
         told = one.subscription()
         if one.form.numbered:
-            # Who is still to be given what it missed is told its `at` when it has it.
-            at = channel.committed_at if request.from_ is None else None
+            # Who is still to be given what it missed is told its `at` when it has it. Of a feed that has nothing yet
+            # it is now: Redis may be another one before anything was told.
+            at = None if request.from_ is not None else channel.committed_at or encoding.now()
             told |= {"epoch": self._hub.epoch, "o": channel.delivered, "at": at}
         one.send_queue.put(encoding.message(one.form, told))
         channel.retell(request.lists())

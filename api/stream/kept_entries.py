@@ -22,6 +22,7 @@ class Kept:
 
     first: int
     last: int
+    committed_us: int
     ticks: Ticks
     latest_us: int | None
     whole: dict[Form, list[Chunk]] = field(default_factory=dict)
@@ -30,7 +31,7 @@ class Kept:
 def kept(entry: FeedEntry) -> Kept:
     """What is kept of an entry."""
     latest_us = int(entry.bars.close_time.max()) if len(entry.bars) else None
-    return Kept(entry.first, entry.last, entry.ticks, latest_us)
+    return Kept(entry.first, entry.last, entry.committed_us, entry.ticks, latest_us)
 
 
 class KeptEntries:

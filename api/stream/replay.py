@@ -38,6 +38,7 @@ LONGEST_US = 86_400_000_000  # back from now
 OVERLAP_US, STEP_US = 15_000_000, 5_000_000
 """How much is read again of what lies before a moment, for a commit may reach the feed after later ones; and the steps
 of that, so that those who come back together read the same pages."""
+PROGRESS_US = 1_000_000  # of commits, between two messages that tell how far a replay from Redis is
 MOST_TOUCHED = 20_000  # minute candles that are kept in mind to be told
 
 
@@ -62,9 +63,10 @@ class Replay:
             reason = await self._out_of_ring(since)
             if not reason:
                 await self._clock_at(since.o)
-                await self._replay(since.o)
+                await self._replay(since.o, since.epoch)
             elif since.at is not None and (begin_us := int(since.at.timestamp() * 1e6)) > _now_us() - LONGEST_US:
-                await self._replay(await self._from_database(begin_us, since.epoch))
+                cut = await self._from_database(begin_us, since.epoch)
+                await self._replay(cut.offset, cut.epoch)
             else:
                 first, _ = await feeds.bounds(self._hub.commands, channel.feed)
                 self._tell_unreachable(reason, first)
@@ -111,9 +113,13 @@ class Replay:
             return entries
         return [kept(one) for one in await feeds.replay(hub.commands, channel.feed, after=one.after, most=ENTRIES)]
 
-    async def _replay(self, offset: int) -> None:
+    async def _replay(self, offset: int, epoch: str) -> None:
+        """Give what Redis has behind an offset of an epoch, then go live; nothing once that epoch is over."""
         hub, channel, one = self._hub, self._channel, self._one
-        epoch, one.after, missed, candles_given = hub.epoch, offset, False, False
+        if hub.epoch != epoch:
+            return  # the offset says nothing any more
+        one.after, missed, candles_given = offset, False, False
+        committed_us = told_us = 0
         while one.ending is None:
             entries = await self._next()
             if hub.epoch != epoch:
@@ -125,6 +131,10 @@ class Replay:
                 if hub.epoch != epoch or one.ending is not None:
                     return
                 self._give(entry)
+                committed_us = max(committed_us, entry.committed_us)
+            if committed_us >= told_us + PROGRESS_US:  # Redis may be another one when it comes back
+                one.tell(T="replay_progress", at=jsontext.time(committed_us))
+                told_us = committed_us
             if not entries and not candles_given:
                 await self._give_candles()
                 candles_given = True
@@ -151,8 +161,8 @@ class Replay:
 
     # --- from the database --------------------------------------------------------------------------------------------
 
-    async def _from_database(self, begin_us: int, epoch: str) -> int:
-        """Give what was committed since a moment; from which offset Redis goes on."""
+    async def _from_database(self, begin_us: int, epoch: str) -> Cut:
+        """Give what was committed since a moment; from where Redis goes on, unless its epoch is over by then."""
         hub, channel, one = self._hub, self._channel, self._one
         symbols = _wanted(one.channels["trades"] | one.channels["quotes"] | one.channels["bars"])
         # Who stayed here while Redis was another one has had what this process delivered of the old one.
@@ -164,17 +174,17 @@ class Replay:
         while True:
             cut = await self._cut()
             place: Place | None = Place(start_us)
-            while place is not None and one.ending is None:
+            while place is not None and one.ending is None and hub.epoch == cut.epoch:
                 found, place = await hub.pages.read(channel.feed, symbols, place, cut.until_us)
                 for part in found:
                     await self._give_stored(part)
                 if place is not None:  # who breaks off here need not begin again
                     one.tell(T="replay_progress", at=jsontext.time(place.committed_us))
-            if channel.kept.covers(cut.offset) or one.ending is not None:
-                return cut.offset
+            if hub.epoch != cut.epoch or channel.kept.covers(cut.offset) or one.ending is not None:
+                return cut
             first, _ = await feeds.bounds(hub.commands, channel.feed)
             if first - 1 <= cut.offset:
-                return cut.offset
+                return cut
             start_us = cut.until_us - OVERLAP_US  # it took so long that Redis went on without us
 
     async def _cut(self) -> Cut:

@@ -1,8 +1,12 @@
 """`python -m tests.drill.feed`: subscribers of the feed while web servers, Redis and connections are killed.
 
 Two web servers, a worker, an ingest server and a simulated market on private servers. Each subscriber merges what it is
-given as a client is told to, and must then have every trade that was stored, once. The last line of the output is JSON;
-the exit status is 1 unless `gaps` and `duplicates` are 0.
+given as a client is told to (`tests/drill/merge.py`), and must then have every trade that was stored, once. The last
+line of the output is JSON; the exit status is 1 unless `gaps` and `duplicates` are 0.
+
+It measures the product and not how fast a machine is: kills and cuts come by the number of trades and not by the clock,
+and after one to three of them the market waits until every subscriber has everything. Only when none has got another
+trade for `STUCK_S` what is missing counts as lost.
 
 `resume_ms_p99` is of single resumes, from the moment a client begins the connection that succeeded, or is told that
 Redis is another one (461), until it has read `replay_completed`, and with it every trade it missed. Not in it: the time
@@ -23,6 +27,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +47,9 @@ GROUPS = 2  # processes of subscribers
 SYMBOLS = 50
 QUOTES = 1.3
 STALL_SOCKETS = 50
-WAIT_S = 120.0
+WAIT_S = STUCK_S = 120.0
+TELL_S = 10.0
+TOGETHER = (1, 3)  # strikes between two waits for all
 
 
 class Feed:
@@ -76,26 +83,22 @@ class Feed:
                 raise RuntimeError("a web server did not start")
         effect = self._stalled() if given.stall_messages else None
         print(f"{given.sockets} sockets, {given.messages} trades at {given.rate}/s, seed {given.seed}", flush=True)
-        seconds = given.messages / given.rate
-        groups = self._subscribe(given.sockets, seconds, cuts=given.cuts)
+        groups = self._subscribe(given.sockets, cuts=given.cuts)
         before = self._stored()
-        self._market(given.messages)
-        self._strike(seconds)
-        self._drain(len(before) + given.messages)
+        self._strike(groups, before)
         results = self._collect(groups)
         return self._account(self._stored(), before, results, effect)
 
     # --- subscribers --------------------------------------------------------------------------------------------------
 
-    def _subscribe(
-        self, sockets: int, seconds: float, *, cuts: int = 0, stalls: bool = False
-    ) -> list[subprocess.Popen[str]]:
+    def _subscribe(self, sockets: int, *, cuts: int = 0, stalls: bool = False) -> list[subprocess.Popen[str]]:
         groups = []
         for number in range(GROUPS):
             self._turn += 1
             plan = {
                 "name": self._turn, "folder": str(self.folder), "ports": self.ports, "key": self.key[0],
-                "secret": self.key[1], "sockets": sockets // GROUPS, "cuts": cuts // GROUPS, "seconds": seconds,
+                "secret": self.key[1], "sockets": sockets // GROUPS, "cuts": cuts // GROUPS,
+                "messages": self.given.messages,
                 "stalls": stalls and number == 0, "waits": not cuts,
             }  # fmt: skip
             process = subprocess.Popen(
@@ -124,10 +127,11 @@ class Feed:
         given = self.given
         found: dict[bool, list[float]] = {False: [], True: []}
         for stalls in (False, True) * given.turns:
-            groups = self._subscribe(STALL_SOCKETS, 1.0, stalls=stalls)
-            before = len(self._stored())
+            groups = self._subscribe(STALL_SOCKETS, stalls=stalls)
+            before = self._stored()
             self._market(given.stall_messages)
-            self._drain(before + given.stall_messages)
+            if not self._have_all(groups, before, len(before) + given.stall_messages):
+                raise RuntimeError("the subscribers did not get everything, though nothing was killed")
             p99 = max(one["wait_p99_ms"] for one in self._collect(groups))
             print(f"p99 {'with' if stalls else 'without'} one that stalls: {p99} ms", flush=True)
             found[stalls].append(p99)
@@ -145,33 +149,77 @@ class Feed:
 
     def _stored(self) -> np.ndarray[Any, Any]:
         """The ids of the trades that the database has."""
-        from django.db import connection
+        return np.array(sorted(row[0] for row in _trades("tick_id")), np.int64)
 
-        connection.close()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT tick_id FROM temp_market_data WHERE feed = 'sim' AND kind = 1")
-            return np.array(sorted(row[0] for row in cursor.fetchall()), np.int64)
+    def _until_stored(self, trades: int) -> None:
+        """Wait until the database has so many."""
+        seconds = WAIT_S + trades / self.given.rate
+        if not self.stack.until(lambda: _trades("COUNT(*)")[0][0] >= trades, seconds=seconds):
+            raise RuntimeError(f"{_trades('COUNT(*)')[0][0]} trades were stored of {trades}")
 
-    def _drain(self, trades: int) -> None:
-        """Until all of them are stored, and the feed had time to tell them."""
-        if not self.stack.until(lambda: len(self._stored()) >= trades, seconds=WAIT_S + trades / self.given.rate):
-            raise RuntimeError(f"{len(self._stored())} trades were stored of {trades}")
-        self.stack.wait(self.given.settle)
+    def _have_all(self, groups: list[subprocess.Popen[str]], before: np.ndarray[Any, Any], trades: int) -> bool:
+        """Wait until so many trades are stored, the market has ended and every subscriber has all that were not stored
+        `before`; False when none of them has got another one for `STUCK_S`."""
+        self._until_stored(trades)
+        if not self.stack.until(lambda: not self.stack.programs["market"].up, seconds=WAIT_S):
+            raise RuntimeError("the terminal did not end")
+        wanted = self.folder / "wanted.npy"
+        np.save(wanted, np.setdiff1d(self._stored(), before))
+        least, since, told = None, time.monotonic(), time.monotonic()
+        while lacking := self._lacking(groups, wanted):
+            now = time.monotonic()
+            if least is None or lacking < least:
+                least, since = lacking, now
+            if now - since > STUCK_S:
+                return False
+            if now - told > TELL_S:
+                told = now
+                print(f"the subscribers still lack {lacking} trades together", flush=True)
+            self.stack.wait(0.5)
+        return True
 
-    def _strike(self, seconds: float) -> None:
-        """Kill web servers and Redis, at random moments of so many seconds."""
+    def _lacking(self, groups: list[subprocess.Popen[str]], wanted: Path) -> int:
+        for process in groups:
+            assert process.stdin is not None
+            process.stdin.write(f"{wanted}\n")
+            process.stdin.flush()
+        lacking = 0
+        for process in groups:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError("a process of subscribers ended by a mistake")
+            lacking += int(line)
+        return lacking
+
+    def _strike(self, groups: list[subprocess.Popen[str]], before: np.ndarray[Any, Any]) -> None:
+        """A market that goes on part by part, and kills of web servers and Redis at random places in each part. It ends
+        early when subscribers do not get what they lack."""
         given, chance = self.given, random.Random(self.given.seed)
         strikes = ["web"] * given.kills + ["redis"] * given.restarts
         chance.shuffle(strikes)
-        for what in strikes:
-            self.stack.wait(seconds / len(strikes) * chance.uniform(0.5, 1.3))
-            if what == "web":
-                self.stack.kill(f"web{self.kills % WEBS}")
-                self.kills += 1
-            else:
-                self.stack.kill("redis")
-                self.restarts += 1
-            print(f"killed {what}, {self.kills} web servers and {self.restarts} times Redis by now", flush=True)
+        stored, done = len(before), 0
+        while strikes or not done:
+            now = [strikes.pop() for _ in range(min(chance.randint(*TOGETHER), len(strikes)))]
+            left = given.messages - done
+            part = max(left * len(now) // (len(now) + len(strikes)), 1) if strikes else left
+            self._market(part)
+            for what, place in zip(now, sorted(chance.random() for _ in now), strict=True):
+                self._until_stored(stored + done + int(part * place))
+                self._kill(what)
+            done += part
+            if not self._have_all(groups, before, stored + done):
+                print(f"for {STUCK_S:.0f} s no subscriber got what it lacks", flush=True)
+                return
+
+    def _kill(self, what: str) -> None:
+        if what == "web":
+            self.stack.kill(f"web{self.kills % WEBS}")
+            self.kills += 1
+        else:
+            self.stack.kill("redis")
+            self.restarts += 1
+        print(f"killed {what}, {self.kills} web servers and {self.restarts} times Redis by now", flush=True)
 
     # --- the account --------------------------------------------------------------------------------------------------
 
@@ -226,6 +274,15 @@ def _percentile(values: Sequence[float], percent: int) -> float | None:
     return round(float(np.percentile(values, percent)), 1) if values else None
 
 
+def _trades(what: str) -> list[tuple[int]]:
+    from django.db import connection
+
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {what} FROM temp_market_data WHERE feed = 'sim' AND kind = 'trade'")
+        return list(cursor.fetchall())
+
+
 def _healthy(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2) as answer:
@@ -247,7 +304,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("--cuts", 50, "connections cut (50)"),
         ("--stall-messages", 6_000, "trades of each turn with and without one that stalls (6000)"),
         ("--turns", 3, "pairs of such turns (3)"),
-        ("--settle", 20, "seconds that the feed has for the last trades (20)"),
         ("--seed", random.SystemRandom().randrange(10**6), "who is killed when"),
     ):
         parser.add_argument(name, type=whole(0, 10**9), default=default, metavar="N", help=what)

@@ -1,6 +1,8 @@
 """Nothing is lost, nothing comes twice: replay from an offset, slow sockets, a Redis that goes or is another."""
 
 import asyncio
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,10 +11,14 @@ import redis
 from analytics import voids
 from analytics.voids import Selection
 from api import jsontext
-from api.stream import replay, shared, stored, stored_pages
+from api.stream import encoding, replay, shared, stored, stored_pages
 from api.stream.channel import Channel
+from api.stream.encoding import Form
 from api.stream.hub import Hub
 from api.stream.kept_entries import KeptEntries
+from api.stream.requests import From
+from api.stream.send_queue import SendQueue
+from api.stream.subscriber import Subscriber
 from marketdata.models import IngestBatch
 from marketdata.realtime import feed as feeds
 from marketdata.types.ticks import batch_number
@@ -233,6 +239,72 @@ async def test_a_replay_from_the_database_that_breaks_off_goes_on_where_it_was(s
 
     assert [prices(heard[:number])[-1] for number in progress] == [2, 4, 6, 7]
     assert rest == [[2, 3, 4, 5, 6, 7], [4, 5, 6, 7]]  # the last that it had comes again
+
+
+async def test_who_came_before_anything_was_told_goes_on_after_another_redis(serving, hub):
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        await commit(serving, [{"price": "1"}])
+        place = {"epoch": "another", "o": told["o"], "at": told["at"]}
+        await socket.say(action="subscribe", **{"from": place})
+        heard = await socket.until("replay_completed")
+
+    assert [message["p"] for message in heard if message["T"] == "t" and "o" not in message] == [1]
+
+
+async def test_a_replay_from_redis_that_breaks_off_before_another_redis_goes_on_where_it_was(
+    serving, hub, redis, monkeypatch
+):
+    monkeypatch.setattr(replay, "ENTRIES", 2)
+    monkeypatch.setattr(replay, "PROGRESS_US", 1)
+    monkeypatch.setattr(replay, "OVERLAP_US", 0)
+    monkeypatch.setattr(replay, "STEP_US", 1)
+    for number in range(1, 8):
+        await commit(serving, [{"price": str(number)}])
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        await socket.say(action="subscribe", **{"from": {"epoch": told["epoch"], "o": 0}})
+        heard = await socket.until("replay_completed")
+    progress = [number for number, message in enumerate(heard) if message["T"] == "replay_progress"]
+    rest = []
+    for number in progress[:2]:
+        async with serving.socket() as again:
+            await numbered(again, serving)
+            place = {"epoch": "another", "o": 0, "at": heard[number]["at"]}
+            await again.say(action="subscribe", **{"from": place})
+            rest.append(prices(await again.until("replay_completed")))
+
+    assert [prices(heard[:number])[-1] for number in progress] == [2, 4, 6, 7]
+    assert rest == [[2, 3, 4, 5, 6, 7], [4, 5, 6, 7]]  # the last that it had comes again
+
+
+async def test_a_replay_from_the_database_ends_untold_when_redis_is_another_meanwhile(serving, settings, monkeypatch):
+    for number in range(1, 4):
+        await commit(serving, [{"price": str(number)}])
+    (first, *_) = await beside(lambda: list(IngestBatch.objects.order_by("batch")))
+    own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
+    one = Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20))
+    one.add({"trades": ["*"]})
+    read = own.pages.read
+
+    async def read_and_restart(*asked):
+        page = await read(*asked)
+        own.epoch = "the next"
+        return page
+
+    monkeypatch.setattr(own.pages, "read", read_and_restart)
+    since = From(epoch="another", o=0, at=datetime.fromtimestamp(first.committed_us / 1e6, UTC))
+    try:
+        own.epoch = await feeds.epoch(own.commands)
+        channel.delivered = 0  # by the offsets of the next one
+        await replay.Replay(own, channel, one).run(since)
+    finally:
+        await own.close()
+    heard = json.loads(encoding.frame(one.form, one.send_queue.take(1 << 20)))
+
+    assert prices(heard) == [1, 2, 3]
+    assert "replay_completed" not in [message["T"] for message in heard]
+    assert (one.live, one.after) == (True, 0)
 
 
 async def test_who_was_away_is_told_the_candles_that_closed_and_changed_meanwhile(serving, hub):
