@@ -65,7 +65,8 @@ def _all(seconds: float) -> int:
                 return 1
             found.append(msgspec.json.decode(into.read_bytes(), type=measure.Measured))
     after = calibration.measure()
-    whole = page.Whole(began, (time.monotonic() - started) / 60, seconds, before, after, found)
+    minutes, packages = (time.monotonic() - started) / 60, results.packages(page.PACKAGES)
+    whole = page.Whole(began, minutes, seconds, before, after, found, packages)
     page.write(whole)
     print(f"calibration {after.ms:.0f} ms; written: {page.PAGE.name}, {page.PICTURE.name}", flush=True)
     print(json.dumps(summary(whole), separators=(",", ":")))

@@ -20,7 +20,7 @@ TEMPLATE = Path(__file__).with_name("page.md")
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """One run: when, how long, and what was found on each database."""
+    """One run: when, how long, with which packages, and what was found on each database."""
 
     began: str
     minutes: float
@@ -28,6 +28,7 @@ class Whole:
     before: Calibration
     after: Calibration
     found: list[Measured]
+    packages: dict[str, str]
 
 
 def write(whole: Whole) -> None:
@@ -48,7 +49,7 @@ def text(whole: Whole) -> str:
     """The whole page."""
     return TEMPLATE.read_text(encoding="utf-8").format(
         machine=results.machine(),
-        versions=", ".join(f"{name} {version}" for name, version in results.packages(PACKAGES).items()),
+        versions=", ".join(f"{name} {version}" for name, version in whole.packages.items()),
         began=whole.began,
         minutes=whole.minutes,
         before=whole.before,

@@ -30,7 +30,8 @@ def whole():
         FanOut(measure.DAPHNE, 1, 200, 10_000, 400_000.0, 2.25),
         FanOut(measure.OTHER, 1, 200, 10_000, 500_000.0, 1.25),
     ]
-    return page.Whole("2026-11-27 07:00 UTC", 3.0, 4.0, Calibration(100, 150, 0.2), Calibration(110, 160, 1.9), found)
+    before, after = Calibration(100, 150, 0.2), Calibration(110, 160, 1.9)
+    return page.Whole("2026-11-27 07:00 UTC", 3.0, 4.0, before, after, found, {"uvicorn": "0.54.0"})
 
 
 def test_the_page_has_every_figure_of_a_run(whole):
@@ -40,6 +41,7 @@ def test_the_page_has_every_figure_of_a_run(whole):
     assert "| 9 candles of 1Day | 130 | ≤ 43.3 | **6.11** |" in text
     assert "| MariaDB | 1,000 trades | 9.22 (8.72 to 9.72) | 10.47 | 16.97 | 142 | 200 |" in text
     assert "| Daphne | 2 | 16 | 3,200 | 5.5 | 9.5 | 3.50 | 0.25 |" in text
+    assert "and uvicorn 0.54.0." in text
     assert "| uvicorn | 1 | 200 | 10,000 | 500,000 | 1.25 |" in text
     assert "took 250 ms before" in text
 
