@@ -18,6 +18,16 @@ TABLES = (
     "django_session",
     "auth_user_groups",
     "auth_user_user_permissions",
+    "auth_group_permissions",
+    "auth_group",
+    "auth_permission",
+    "django_content_type",
+    "django_celery_beat_periodictask",
+    "django_celery_beat_periodictasks",
+    "django_celery_beat_clockedschedule",
+    "django_celery_beat_crontabschedule",
+    "django_celery_beat_intervalschedule",
+    "django_celery_beat_solarschedule",
     "feed_notice",
     "voided_tick",
     "void_order",
@@ -66,10 +76,9 @@ TABLES = (
     "market",
     "source",
 )
-FILLED = ("feed", "market", "source")
 NAME = "naru_road"
 _made: dict[str, dict[str, list[Row]]] = {}
-"""By database: what the migrations put into each of FILLED."""
+"""By database: what the migrations put into each table that they filled."""
 
 
 @contextmanager
@@ -79,7 +88,7 @@ def road(folder: Path) -> Iterator[None]:
     with _pointed_at(name, new=name not in _made):
         if name not in _made:
             call_command("migrate", verbosity=0)
-            _made[name] = {table: _rows(table) for table in FILLED}
+            _made[name] = _filled()
         wipe(_made[name])
         yield
 
@@ -113,16 +122,32 @@ def _pointed_at(name: str, *, new: bool) -> Iterator[None]:
         settings["NAME"] = before
 
 
+def _filled() -> dict[str, list[Row]]:
+    """What is in each table of a newly migrated database that is not empty.
+
+    Raises:
+        AssertionError: a table is not in TABLES, so what a test leaves in it would meet the next test.
+    """
+    with connection.cursor() as cursor:
+        found = {one.name for one in connection.introspection.get_table_list(cursor) if one.type == "t"}
+    known = {*_tables(), "django_migrations"}
+    assert found == known, found ^ known
+    return {table: rows for table in _tables() if (rows := _rows(table))}
+
+
+def _tables() -> tuple[str, ...]:
+    return (*TABLES, "market_data_moving") if connection.vendor == "mysql" else TABLES
+
+
 def wipe(kept: Mapping[str, Sequence[Row]]) -> None:
     """Leave nothing but what the migrations put in (`kept`, by table), put right where a test changed it."""
-    changed = [table for table, rows in kept.items() if _rows(table) != rows]
+    changed = any(_rows(table) != rows for table, rows in kept.items())
     with connection.cursor() as cursor:
-        on_its_way = ("market_data_moving",) if connection.vendor == "mysql" else ()
-        for table in (*TABLES, *on_its_way):
-            if table in changed or table not in kept:
+        for table in _tables():
+            if changed or table not in kept:
                 cursor.execute(f"DELETE FROM {table}")
-        for table in reversed(TABLES):
-            if table in changed:
+        for table in reversed(TABLES) if changed else ():
+            if table in kept:
                 marks = ", ".join(["%s"] * len(kept[table][0]))
                 cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", kept[table])
 

@@ -1,18 +1,27 @@
 """The database that tests share is each time what the migrations made of it."""
 
+from django.contrib.auth.models import Group, Permission
+from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
+
 from marketdata.models import Feed, Market, Source, Symbol
 from tests import database
 
 
 def test_what_a_test_changed_of_the_rows_that_come_with_the_migrations_is_put_right(road_database, tmp_path_factory):
-    before = [sorted(model.objects.values_list()) for model in (Feed, Market, Source)]
+    filled = (Feed, Market, Source, Group, Permission)
+    before = [sorted(model.objects.values_list()) for model in filled]
     market = Market.objects.get(code="KRX")
     Feed.objects.create(name="sip")
     Feed.objects.filter(name="krx").delete()
     Market.objects.filter(code="KRX").update(name="changed")
     Symbol.objects.create(code="005930", market=market, primary_feed="sip")
     Source.objects.filter(id=Source.objects.latest("id").id).delete()
+    Permission.objects.latest("id").delete()
+    Group.objects.latest("id").delete()
+    every = IntervalSchedule.objects.create(every=1, period="days")
+    PeriodicTask.objects.create(name="left by a test", task="none", interval=every, total_run_count=1)
 
     with database.road(tmp_path_factory.getbasetemp()):
-        assert [sorted(model.objects.values_list()) for model in (Feed, Market, Source)] == before
-        assert not Symbol.objects.exists()
+        assert [sorted(model.objects.values_list()) for model in filled] == before
+        for model in (Symbol, PeriodicTask, PeriodicTasks, IntervalSchedule):
+            assert not model.objects.exists()
