@@ -28,13 +28,20 @@ class Threads:
 
     @asynccontextmanager
     async def borrow(self) -> AsyncIterator[ThreadPoolExecutor]:
-        """One of them, for one request."""
-        async with self._room:
-            executor = self._idle.pop()
-            try:
-                yield executor
-            finally:
-                self._idle.append(executor)
+        """One of them, for one request. Where the request was given up, its view may still run: the thread is idle once
+        it comes to what stands in its queue behind that."""
+        await self._room.acquire()
+        executor = self._idle.pop()
+        try:
+            yield executor
+        except BaseException:
+            executor.submit(asyncio.get_running_loop().call_soon_threadsafe, self._give_back, executor)
+            raise
+        self._give_back(executor)
+
+    def _give_back(self, executor: ThreadPoolExecutor) -> None:
+        self._idle.append(executor)
+        self._room.release()
 
 
 class Application(ASGIHandler):

@@ -9,6 +9,7 @@ from django.urls import path
 from api.threads import Application
 
 LARGE = b"x" * 200_000
+begun, going_on, both_there = threading.Event(), threading.Event(), threading.Barrier(2)
 places: list[tuple[str, str]] = []  # what happened, and on which thread
 
 
@@ -38,7 +39,21 @@ async def broken():
     raise ZeroDivisionError
 
 
+def held(request):
+    begun.set()
+    going_on.wait(20)
+    note("ended")
+    return HttpResponse()
+
+
+def meeting(request):
+    both_there.wait(60)
+    return HttpResponse()
+
+
 urlpatterns = [
+    path("held", held),
+    path("meeting", meeting),
     path("whole", whole),
     path("endless", lambda request: Streamed(endless())),
     path("broken", lambda request: Streamed(broken())),
@@ -108,3 +123,25 @@ async def test_an_answer_that_breaks_off_is_closed(application):
 async def test_the_thread_serves_the_next_one_after_each_of_them(application):
     for address, leaves_at in (("/endless", 3), ("/whole", None), ("/whole", 1)):
         assert (await ask(application, address, leaves_at=leaves_at))[0]["status"] == 200
+
+
+async def test_a_thread_whose_request_was_given_up_is_lent_again_only_when_its_view_has_ended(settings):
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+    places.clear()
+    begun.clear()
+    going_on.clear()
+    application = Application(threads=2)
+    given_up = asyncio.ensure_future(ask(application, "/held"))
+    assert await asyncio.to_thread(begun.wait, 60)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+
+    try:
+        for _ in range(3):
+            await ask(application, "/whole")
+        assert "ended" not in [what for what, _ in places]  # nobody waited for it
+    finally:
+        going_on.set()
+
+    await asyncio.gather(ask(application, "/meeting"), ask(application, "/meeting"))
