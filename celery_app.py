@@ -34,6 +34,7 @@ ROUTES = {
     "ingest.requeue.announce_requeued": {"queue": "processed-data"},
     "marketdata.tasks.roll_over": {"queue": "maintenance"},
     "analytics.tasks.finish_voids": {"queue": "maintenance"},
+    "analytics.tasks.compute_statistics": {"queue": "statistics-data"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
     "marketdata.tasks.repair_gaps": {"queue": "maintenance"},
     "marketdata.tasks.load_masters": {"queue": "maintenance"},
@@ -111,6 +112,11 @@ TIMETABLE: dict[str, dict[str, Any]] = {
         "task": "marketdata.tasks.refresh_caches",
         "schedule": 10.0,
         "options": {"expires": 10.0},
+    },
+    "statistics of what changed": {
+        "task": "analytics.tasks.compute_statistics",
+        "schedule": 1.0,
+        "options": {"expires": 1.0},
     },
     "flags of database and Redis, room and clocks": {
         "task": "marketdata.tasks.recheck",

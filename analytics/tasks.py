@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 
+import redis
 from celery import shared_task
 
-from analytics import voids
+from analytics import due_statistics, voids
 from marketdata.maintenance import leases
 
 log = logging.getLogger(__name__)
+
+RING_S = 5.0
+"""After so long nobody needs to come any more who was rung for."""
 
 
 @shared_task(soft_time_limit=1800, time_limit=1860)
@@ -21,3 +25,16 @@ def finish_voids(**_: object) -> None:
         log.info("voiding waits reason=%s", error)
     while voids.announce() == voids.MOST_NOTICES:
         pass
+
+
+@shared_task
+def compute_statistics(**_: object) -> None:
+    """Whatever is due of statistics; while there is more than one worker takes, another one is rung for."""
+
+    def ring() -> None:
+        compute_statistics.apply_async(expires=RING_S)
+
+    try:
+        due_statistics.compute(ring)
+    except redis.RedisError as error:
+        log.warning("statistics wait for redis error=%s", type(error).__name__)

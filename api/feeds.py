@@ -32,13 +32,16 @@ def resolve(name: str) -> str | None:
 
 def of_stream(name: str) -> str | None:
     """Our feed for a name in a stream's address; None when there is no such feed. A stream has one feed, so `primary`
-    is the feed that most collected symbols have as their primary one."""
+    is `most_collected`."""
     try:
         feed = resolve(name)
     except errors.UnknownFeed:
         return None
-    if feed is not None:
-        return feed
+    return most_collected() if feed is None else feed
+
+
+def most_collected() -> str | None:
+    """The feed that most collected symbols have as their primary one; None when there is no symbol."""
     collected = Symbol.objects.filter(is_active=True).order_by().values_list("primary_feed")
     most = collected.annotate(symbols=Count("code")).order_by("-symbols", "primary_feed").first()
     return None if most is None else most[0]

@@ -48,6 +48,89 @@ class DayStats(Bar):
     )
 
 
+def _price(**more: Any) -> serializers.DecimalField:
+    return serializers.DecimalField(18, 8, coerce_to_string=False, allow_null=True, **more)
+
+
+def _size(**more: Any) -> serializers.DecimalField:
+    return serializers.DecimalField(26, 6, coerce_to_string=False, allow_null=True, **more)
+
+
+def _share(told: str) -> serializers.FloatField:
+    return serializers.FloatField(allow_null=True, help_text=told)
+
+
+_YEARLY = "of 20 trading dates, by the year of 252"
+
+
+class NewestStats(serializers.Serializer[Any]):
+    """A symbol on its newest trading date; earlier ones are adjusted for splits, stock dividends and rights."""
+
+    t = serializers.DateTimeField(help_text="everything that was committed before is in it")
+    symbol = serializers.CharField()
+    feed = serializers.CharField()
+    td = serializers.DateField()
+    last, prevClose, change = _price(), _price(), _price()  # noqa: N815 - as the dialect writes names
+    changeRate = serializers.DecimalField(18, 4, coerce_to_string=False, allow_null=True)  # noqa: N815
+    return1d, return5d = _share("logarithmic"), _share("logarithmic")
+    return20d, return60d = _share("logarithmic"), _share("logarithmic")
+    volatilityClose = _share(f"standard deviation of daily logarithmic returns {_YEARLY}")  # noqa: N815
+    volatilityParkinson = _share(f"by ranges, {_YEARLY}")  # noqa: N815
+    volatilityGarmanKlass = _share(f"by open, high, low and close, {_YEARLY}")  # noqa: N815
+    volatilityIntraday = _share("of the date alone, by its minutes' closes")  # noqa: N815
+    beta = _share("to the symbol of STATS_INDEX, over 60 daily returns")
+    volume = _size()
+    turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
+    trades = serializers.IntegerField()
+    vwap = _price()
+    vwapDeviation = _share("of the last price: last / vwap - 1")  # noqa: N815
+    volumeRatio = _share("by the mean of the 20 dates before, up to the same minute")  # noqa: N815
+    upVolume, downVolume = _size(help_text="taken by buyers"), _size(help_text="by sellers")  # noqa: N815
+    flow = _share("(up - down) / (up + down)")
+    tradeSizes = serializers.ListField(  # noqa: N815
+        child=serializers.IntegerField(), allow_null=True,
+        help_text="trades of less than 10, 100, 1,000, 10,000, 100,000 shares, and larger ones",
+    )  # fmt: skip
+    spread = _price(help_text="best ask less best bid")
+    spreadShare = _share("of their mean")  # noqa: N815
+    bidDepth, askDepth = _size(help_text="of all levels"), _size(help_text="of all levels")  # noqa: N815
+    imbalance = _share("(bid - ask) / (bid + ask) of the depths")
+
+
+class StatsOfSymbol(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    stats = DayStats(many=True)
+    next_page_token = serializers.CharField(allow_null=True)
+    newest = NewestStats(allow_null=True)
+
+
+class _MarketSymbol(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    changeRate = serializers.DecimalField(18, 4, coerce_to_string=False, allow_null=True)  # noqa: N815
+    turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
+
+
+class _Correlation(serializers.Serializer[Any]):
+    symbols = serializers.ListField(child=serializers.CharField())
+    days = serializers.IntegerField()
+    matrix = serializers.ListField(child=serializers.ListField(child=serializers.FloatField(allow_null=True)))
+
+
+class MarketStats(serializers.Serializer[Any]):
+    """All symbols of a feed that traded on its newest trading date."""
+
+    t = serializers.DateTimeField(help_text="of the newest of the symbols' statistics that are in it, or later")
+    feed = serializers.CharField()
+    td = serializers.DateField()
+    symbols, advancing = serializers.IntegerField(), serializers.IntegerField()
+    declining, unchanged = serializers.IntegerField(), serializers.IntegerField()
+    breadth = _share("(advancing - declining) / all whose change is known")
+    turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
+    upVolume, downVolume = _size(), _size()  # noqa: N815
+    gainers, losers, mostTraded = _MarketSymbol(many=True), _MarketSymbol(many=True), _MarketSymbol(many=True)  # noqa: N815
+    correlation = _Correlation()
+
+
 class Trade(serializers.Serializer[Any]):
     t = serializers.DateTimeField()
     p = serializers.DecimalField(18, 8, coerce_to_string=False)

@@ -223,6 +223,12 @@ class StatsQuery(RangeQuery):
     pass
 
 
+class MarketStatsQuery(Query):
+    feed = serializers.RegexField(
+        FEED_PATTERN, required=False, help_text="default: the feed that most symbols have as their primary one"
+    )
+
+
 class ExportQuery(Query):
     symbols = SymbolsField(help_text="codes separated by commas")
     start = TimestampField(required=False, help_text=f"first time, included: {timestamps.RIGHT}")
@@ -244,6 +250,10 @@ class SymbolLatestQuery(Query):
 
 class LatestQuery(SymbolLatestQuery):
     symbols = SymbolsField(help_text="codes separated by commas")
+
+
+class NewestStatsQuery(LatestQuery):
+    pass
 
 
 class SymbolsQuery(Query):

@@ -6,7 +6,6 @@ import datetime
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any
 
 from django.db import connection
@@ -101,9 +100,8 @@ def _with_factors(found: list[Series], adjustment: str) -> list[Series]:
     codes = {code for one in found for code in _codes(one)}
     known: dict[str, list[tuple[datetime.date, Factor]]] = {}
     for row in corporate_actions.actions(codes, kinds=corporate_actions.KINDS[adjustment]) if codes else ():
-        price = Fraction(row.old_rate) / Fraction(row.new_rate)
-        size = 1 / price if row.kind in corporate_actions.OF_SIZES else Fraction(1)
-        known.setdefault(row.symbol, []).append((row.ex_date, Factor((row.ex_date - EPOCH_DATE).days, price, size)))
+        factor = Factor((row.ex_date - EPOCH_DATE).days, *corporate_actions.ratios(row))
+        known.setdefault(row.symbol, []).append((row.ex_date, factor))
     if not known:
         return found
     now_us = time.time_ns() // 1000
@@ -115,25 +113,11 @@ def _with_factors(found: list[Series], adjustment: str) -> list[Series]:
                 factor
                 for code in dict.fromkeys(_codes(one))
                 for ex_date, factor in known.get(code, ())
-                if ex_date <= today[one.market] and _concerns(one, code, ex_date)
+                if ex_date <= today[one.market] and corporate_actions.concerns(one.held, code, ex_date)
             ),
         )
         for one in found
     ]
-
-
-def _concerns(one: Series, code: str, ex_date: datetime.date) -> bool:
-    """Whether an action under a code is of this share: not once the code is another one's. What was entered under a
-    code for a time before the share bore it is the share's."""
-    stretches = [held for held in one.held if held.code == code]
-    return (
-        not stretches
-        or all(held.start is not None and ex_date < held.start for held in stretches)
-        or any(
-            (held.start is None or held.start <= ex_date) and (held.end is None or ex_date <= held.end)
-            for held in stretches
-        )
-    )
 
 
 def _codes(one: Series) -> list[str]:

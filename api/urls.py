@@ -32,7 +32,7 @@ from api.views.records import CorrectionsView, EventsView, GapsView
 from api.views.screener import MostActivesView, MoversView
 from api.views.second_factor import SecondFactorView
 from api.views.snapshots import SnapshotsView, SymbolSnapshotView
-from api.views.stats import StatsView
+from api.views.stats import MarketStatsView, NewestStatsView, StatsView
 from api.views.status import StatusView
 from api.views.symbols import SymbolsView, SymbolView
 from api.views.tickets import TicketView
@@ -91,6 +91,8 @@ v2 = [
     path("events", EventsView.as_view(), name="events"),
     path("gaps", GapsView.as_view(), name="gaps"),
     path("corrections", CorrectionsView.as_view(), name="corrections"),
+    path("stats", NewestStatsView.as_view(), name="newest-stats"),
+    path("stats/market", MarketStatsView.as_view(), name="market-stats"),
     re_path(rf"^stats/{SYMBOL}\Z", StatsView.as_view(), name="symbol-stats"),
     path("quality/<str:date>", QualityView.as_view(), name="quality"),
     re_path(rf"^quality/(?P<date>[^/]*)/{SYMBOL}\Z", SymbolQualityView.as_view(), name="symbol-quality"),

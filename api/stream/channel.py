@@ -22,6 +22,7 @@ from api.stream.stored_pages import Cut, Left, Stored
 from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import CANCELLED, FeedEntry
 from marketdata.realtime.records_feed import Notice
+from marketdata.realtime.stats import Statistics
 from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import Int64, Ticks
@@ -36,7 +37,7 @@ _BARS = ("bars", "updatedBars")
 _NAMES = {"b": "bars", "u": "updatedBars", "d": "dailyBars"}
 Read = Callable[[str, Reading], Awaitable[Bars]]  # the minute candles of a feed, from the database
 ReadNewest = Callable[[str, str, Sequence[str]], Awaitable[Mapping[str, Any]]]  # channel, feed, symbols: their states
-NEWEST = {"dailyBars": (1_000_000, 200), "orderbooks": (250_000, 200)}
+NEWEST = {"dailyBars": (1_000_000, 200), "orderbooks": (250_000, 200), "stats": (1_000_000, 200)}
 """Channels that tell the newest state of a symbol: how often it is read at most, in microseconds, and of how many
 symbols at once."""
 
@@ -154,6 +155,8 @@ class Channel:
             news = newest.done(found)
             if name == "orderbooks":
                 give_books(news, self.subscribers)
+            elif name == "stats":
+                give_stats(news, self.subscribers)
             else:
                 for over in (True, False):
                     self.give_bars([row for row, is_over in news if is_over is over], kind="d", closed=over)
@@ -166,6 +169,7 @@ class Channel:
     def deliver_records(self, notice: Notice) -> None:
         """Hand statuses to everybody who listens, and note which order books and candles are to be read."""
         self._touch("orderbooks", notice.books)
+        self._touch("stats", notice.stats)
         if notice.candles:
             self.candles.reread(notice.candles, self.watched())
             self._touch("dailyBars", (symbol for symbol, _ in notice.candles))
@@ -249,13 +253,19 @@ def give_books(found: Sequence[OrderBook], subscribers: Iterable[Subscriber]) ->
         one.send_queue.put_latest(("o", book.symbol), piece)
 
 
+def give_stats(found: Sequence[Statistics], subscribers: Iterable[Subscriber]) -> None:
+    """Statistics to those who subscribed to them, in place of older ones that wait."""
+    for one, told, piece in _for_each(found, "stats", encoding.stats, subscribers):
+        one.send_queue.put_latest(("s", told.symbol), piece)
+
+
 def give_statuses(found: Sequence[MarketEvent], subscribers: Iterable[Subscriber]) -> None:
     """Statuses in their order; one of no symbol is for those who listen to all."""
     for one, _, piece in _for_each(found, "statuses", encoding.statuses, subscribers):
         one.send_queue.put(piece)
 
 
-Record = TypeVar("Record", OrderBook, MarketEvent)
+Record = TypeVar("Record", OrderBook, MarketEvent, Statistics)
 
 
 def _for_each(

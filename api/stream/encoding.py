@@ -15,7 +15,8 @@ import msgpack
 import msgspec
 import numpy as np
 
-from api import jsontext
+from api import jsontext, statistics
+from marketdata.realtime.stats import Statistics
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import ABSENT, Ticks, decimal_text
@@ -134,6 +135,15 @@ def books(form: Form, found: Sequence[OrderBook]) -> list[Piece]:
             pieces.append(message(form, json.loads(text, parse_float=_exact) | {"t": _moment(one.time_us)}))
         else:
             pieces.append(Piece(text.encode()))
+    return pieces
+
+
+def stats(form: Form, found: Sequence[Statistics]) -> list[Piece]:
+    """One piece of each symbol's statistics, with the members that REST has."""
+    pieces = []
+    for one in found:
+        text = f'{{"T":"stats","S":{_quoted(one.symbol)},'.encode() + bytes(statistics.text(one))[1:]
+        pieces.append(message(form, json.loads(text, parse_float=_exact)) if form.packed else Piece(text))
     return pieces
 
 

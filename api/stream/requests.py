@@ -13,7 +13,7 @@ import msgspec
 
 from marketdata.models.reference import SYMBOL_PATTERN
 
-CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "orderbooks", "cancelErrors")
+CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "orderbooks", "cancelErrors", "stats")
 NOT_OFFERED = ("lulds", "corrections", "imbalances", "news")
 LISTED = (*CHANNELS, "lulds", "corrections")
 """What a `subscription` lists: the clients of the dialect take each of them to be there."""
@@ -59,6 +59,7 @@ class _Channels(msgspec.Struct):
     cancelErrors: list[str] = []  # noqa: N815
     imbalances: list[str] = []
     orderbooks: list[str] = []
+    stats: list[str] = []
     news: list[str] = []
 
     def lists(self) -> dict[str, list[str]]:

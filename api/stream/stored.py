@@ -13,7 +13,7 @@ import numpy as np
 from django.db.models import Max, Q
 
 from analytics import series_days, timeframes
-from api import newest, series
+from api import newest, series, statistics
 from api.paging import Series
 from api.stream.candles import Reading, Row, rows_of
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
@@ -57,6 +57,7 @@ def _series(feed: str, symbols: Sequence[str]) -> list[Series]:
 NEWEST: dict[str, Callable[[str, Sequence[str]], Mapping[str, Any]]] = {
     "dailyBars": newest_days,
     "orderbooks": newest_books,
+    "stats": statistics.newest,
 }
 """What is read for the channels that tell the newest state of a symbol."""
 

@@ -1,4 +1,4 @@
-"""Statistics of one symbol by trading date, in pages."""
+"""Statistics: of one symbol by trading date, in pages; of symbols as they stand; of the market."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from rest_framework.views import APIView
 
 from analytics import series_days, statistics, timeframes
 from analytics.statistics import DayStatistics
-from api import jsontext, paging, response_schemas, series, tables
+from api import access, errors, feeds, jsontext, paging, response_schemas, series, tables
+from api import statistics as newest_statistics
 from api.paging import Series
-from api.serializers import StatsQuery
+from api.serializers import MarketStatsQuery, NewestStatsQuery, StatsQuery
 from api.timestamps import EARLIEST_US
 from api.views import bars as bars_view
+from marketdata.realtime import stats
 from marketdata.types.daily_bars import DailyBars
 
 
@@ -40,7 +42,7 @@ class StatsView(APIView):
 
     @extend_schema(
         operation_id="stats_of_symbol", parameters=[StatsQuery],
-        responses=response_schemas.also_csv(response_schemas.page("stats", response_schemas.DayStats)),
+        responses=response_schemas.also_csv(response_schemas.StatsOfSymbol),
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> HttpResponse:
         query = StatsQuery.read(request)
@@ -57,4 +59,51 @@ class StatsView(APIView):
             return tables.page(tables.STATS, tables.stats(rows, told), token, {})
         texts = bars_view.text_of(one, bars, timeframes.DAY, now_us) if told else []
         members = [f"{bar},{jsontext.day_statistics(one)}" for bar, one in zip(texts, told, strict=True)]
-        return Response({"symbol": symbol, "stats": msgspec.Raw(jsontext.array(members)), "next_page_token": token})
+        newest = newest_statistics.of_series([one]).get(one.symbol)
+        return Response(
+            {
+                "symbol": symbol, "stats": msgspec.Raw(jsontext.array(members)), "next_page_token": token,
+                "newest": None if newest is None else newest_statistics.text(newest),
+            }
+        )  # fmt: skip
+
+
+class NewestStatsView(APIView):
+    """The newest statistics of several symbols; of one that has none there is nothing."""
+
+    renderer_classes = tables.RENDERERS
+
+    @extend_schema(
+        operation_id="newest_stats", parameters=[NewestStatsQuery],
+        responses=response_schemas.also_csv(response_schemas.by_symbol("stats", response_schemas.NewestStats)),
+    )  # fmt: skip
+    def get(self, request: Request) -> HttpResponse:
+        query = NewestStatsQuery.read(request)
+        chosen = series.known(query["symbols"], query)
+        found = newest_statistics.of_series(chosen.found)
+        if tables.wanted(request):
+            rows = newest_statistics.rows([found[symbol] for symbol in sorted(found)])
+            return tables.page(newest_statistics.COLUMNS, rows, None, chosen.headers)
+        shown = {symbol: newest_statistics.text(one) for symbol, one in found.items()}
+        return Response({"stats": shown}, headers=chosen.headers)
+
+
+class MarketStatsView(APIView):
+    """The newest statistics of all symbols of a feed together."""
+
+    @extend_schema(
+        operation_id="market_stats", parameters=[MarketStatsQuery],
+        responses={200: response_schemas.MarketStats, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Errors: UnknownFeed; NoData when there are none of the feed."""
+        query = MarketStatsQuery.read(request)
+        name = query.get("feed", feeds.PRIMARY)
+        feed = feeds.most_collected() if name == feeds.PRIMARY else feeds.resolve(name) or feeds.most_collected()
+        if feed is None:
+            raise errors.NoData("no symbol is collected")
+        access.require([feed])
+        found = newest_statistics.newest(feed, [stats.MARKET]).get(stats.MARKET)
+        if found is None:
+            raise errors.NoData(f"no statistics of {feed} yet")
+        return Response(newest_statistics.text(found))

@@ -19,6 +19,7 @@ import msgpack
 import redis
 from django.conf import settings
 
+from marketdata.realtime import stats
 from marketdata.types import minute_bars
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import Bars
@@ -33,11 +34,14 @@ ANNOUNCED = "naru:announced"
 # batches of its worker at most; the rest is for a worker that was frozen on its way. Some 100 bytes each.
 KEEP_ANNOUNCED = 200_000
 
-# KEYS: stream, announced.
-# ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, the notes in msgpack.
+# KEYS: stream, announced, series whose statistics are due.
+# ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, the notes in msgpack, the feed,
+# its symbols in msgpack.
 # Returns {last offset} or, when one of the notes is there already, {-1, note...} without doing anything. Notes
 # are numbered as they come, so that the oldest can be let go whatever any clock says.
-_PUBLISH = """
+_PUBLISH = (
+    stats.MARK
+    + """
 local told = cmsgpack.unpack(ARGV[7])
 local seen = redis.call('ZMSCORE', KEYS[2], unpack(told))
 local old = {-1}
@@ -59,8 +63,10 @@ local least = last - tonumber(ARGV[2])
 if least < 0 then least = 0 end
 redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', least), string.format('%.0f-0', last),
   'n', ARGV[1], 'c', ARGV[3], 't', ARGV[5], 'b', ARGV[6])
+mark(KEYS[3], ARGV[8], cmsgpack.unpack(ARGV[9]))
 return {last}
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,10 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], commit
     made of: `batch_note` of each batch, `void_note` or `requeue_note`."""
     pipeline.eval(
         _PUBLISH,
-        2,
+        3,
         STREAM + ticks.feed,
         ANNOUNCED,
+        stats.DUE,
         len(ticks),
         settings.FEED_MAX_TICKS,
         committed_us,
@@ -91,6 +98,8 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], commit
         ticks_module.pack(ticks),
         minute_bars.pack(bars),
         msgpack.packb(notes, use_bin_type=False),
+        ticks.feed,
+        msgpack.packb(ticks.symbols, use_bin_type=False),
     )
 
 

@@ -1,5 +1,5 @@
-"""What subscribers are told beside ticks: which symbols have a newer order book, statuses, and which minute candles
-were made anew.
+"""What subscribers are told beside ticks: which symbols have a newer order book, statuses, which minute candles were
+made anew, and which symbols have newer statistics.
 
 One Redis stream a feed, bounded, whose ids are Redis' own times. It tells what to read, so books and candles
 are named only.
@@ -14,6 +14,7 @@ from typing import Any
 
 import msgpack
 
+from marketdata.realtime import stats
 from marketdata.types.order_books import MarketEvent
 
 STREAM = "naru:records:"
@@ -27,13 +28,14 @@ BEGIN = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Symbols that have a newer order book, and statuses, of one commit; or the (symbol, minute) of candles that are
-    others now."""
+    """Symbols that have a newer order book, and statuses, of one commit; the (symbol, minute) of candles that are
+    others now; or symbols that have newer statistics ("" for the market's)."""
 
     feed: str
     books: list[str]
     statuses: list[MarketEvent]
     candles: list[tuple[str, int]] = field(default_factory=list)
+    stats: list[str] = field(default_factory=list)
 
 
 def publish(pipeline: Any, feed: str, books: Iterable[str], events: Iterable[MarketEvent]) -> None:
@@ -43,16 +45,24 @@ def publish(pipeline: Any, feed: str, books: Iterable[str], events: Iterable[Mar
     for start in range(0, max(len(statuses), min(len(named), 1)), MOST_TOGETHER):
         content: tuple[Any, ...] = (named if start == 0 else [], statuses[start : start + MOST_TOGETHER], [])
         _add(pipeline, feed, content)
+    stats.mark(pipeline, feed, named)
 
 
 def publish_candles(pipeline: Any, feed: str, keys: Sequence[tuple[str, int]]) -> None:
     """Queue telling which candles, by symbol and minute, are others than before on a Redis pipeline."""
     for start in range(0, len(keys), MOST_CANDLES):
         _add(pipeline, feed, ([], [], keys[start : start + MOST_CANDLES]))
+    stats.mark(pipeline, feed, {symbol for symbol, _ in keys})
 
 
-def _add(pipeline: Any, feed: str, content: tuple[Any, ...]) -> None:
-    pipeline.xadd(STREAM + feed, {b"r": msgpack.packb(content)}, maxlen=KEEP, approximate=True)
+def publish_stats(pipeline: Any, feed: str, symbols: Sequence[str]) -> None:
+    """Queue telling which symbols have newer statistics on a Redis pipeline."""
+    _add(pipeline, feed, ([], [], []), symbols)
+
+
+def _add(pipeline: Any, feed: str, content: tuple[Any, ...], newer: Sequence[str] = ()) -> None:
+    values = {b"r": msgpack.packb(content)} | ({b"s": msgpack.packb(list(newer))} if newer else {})
+    pipeline.xadd(STREAM + feed, values, maxlen=KEEP, approximate=True)
 
 
 def decode(feed: str, values: dict[bytes, bytes]) -> Notice:
@@ -60,7 +70,8 @@ def decode(feed: str, values: dict[bytes, bytes]) -> Notice:
     books, statuses, candles = msgpack.unpackb(values[b"r"])
     names = [one.name for one in fields(MarketEvent)]
     events = [MarketEvent(**dict(zip(names, row, strict=True))) for row in statuses]
-    return Notice(feed, books, events, [(symbol, minute) for symbol, minute in candles])
+    newer = msgpack.unpackb(values[b"s"]) if b"s" in values else []
+    return Notice(feed, books, events, [(symbol, minute) for symbol, minute in candles], newer)
 
 
 async def newest(connection: Any, feed: str) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 from django.db.models import QuerySet
@@ -92,6 +93,26 @@ def held(symbol: str, on: datetime.date, known: Sequence[SymbolRename]) -> list[
         found.append(Held(code, end, after[0].since if after else None))
         end = found[-1].end
     return found
+
+
+def ratios(row: AdjustmentFactor) -> tuple[Fraction, Fraction]:
+    """What prices and sizes of earlier trading dates are multiplied by."""
+    price = Fraction(row.old_rate) / Fraction(row.new_rate)
+    return price, 1 / price if row.kind in OF_SIZES else Fraction(1)
+
+
+def concerns(codes: Sequence[Held], code: str, ex_date: datetime.date) -> bool:
+    """Whether an action under a code is of the share that had `codes` (none: its own alone): not once the code is
+    another one's. What was entered under a code for a time before the share bore it is the share's."""
+    stretches = [held for held in codes if held.code == code]
+    return (
+        not stretches
+        or all(held.start is not None and ex_date < held.start for held in stretches)
+        or any(
+            (held.start is None or held.start <= ex_date) and (held.end is None or ex_date <= held.end)
+            for held in stretches
+        )
+    )
 
 
 def _taken(code: str, known: Sequence[SymbolRename]) -> tuple[datetime.date | None, str | None]:

@@ -155,6 +155,18 @@ class Latest:
     size: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedStats:
+    """A row of cache_stats_data: statistics of a symbol on a feed (of the market: the symbol is "") as JSON. `at_us`
+    is their revision: they have everything that was committed before."""
+
+    symbol: str
+    feed: str
+    name: str
+    body: str
+    at_us: int
+
+
 class Span(NamedTuple):
     """A stretch of a symbol's events: of one trading date (days since 1970), first_us <= time <= last_us."""
 
@@ -602,6 +614,18 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def put_latest(self, rows: Sequence[Latest]) -> None:
         """Write rows of cache_realtime_data, in place of those that are there."""
+
+    @abc.abstractmethod
+    def put_stats(self, rows: Sequence[CachedStats]) -> None:
+        """Write rows of cache_stats_data, each in place of an older one; one that is not newer is left out."""
+
+    @abc.abstractmethod
+    def read_stats(self, feed: str, name: str, symbols: Sequence[str]) -> list[CachedStats]:
+        """The rows of cache_stats_data of this name of these symbols of a feed that have one."""
+
+    @abc.abstractmethod
+    def stats_series(self) -> list[Series]:
+        """Every (symbol, feed) that has a row of cache_stats_data."""
 
     @abc.abstractmethod
     def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from marketdata.storage.base import EPOCH_DATE, Key, Latest, NotWholeError, Series, Storage, TickKey
+from marketdata.storage.base import EPOCH_DATE, CachedStats, Key, Latest, NotWholeError, Series, Storage, TickKey
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
 from marketdata.types.ticks import ABSENT, Int64, Ticks
@@ -38,6 +38,11 @@ class SideTables(Storage):
     """`trade_date` as days since 1970."""
     AS_TEXT: ClassVar[str] = "{}"
     """A column of JSON as the text that was stored."""
+    NEWER_STATS: ClassVar[str] = (
+        "ON CONFLICT (symbol, feed, name) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at"
+        " WHERE cache_stats_data.updated_at < excluded.updated_at"
+    )
+    """Behind the rows of an insertion into cache_stats_data: a newer row takes the place of an older one."""
     BY_DATE: ClassVar[bool] = True
     """Whether rows of a trading date lie together."""
 
@@ -299,6 +304,34 @@ class SideTables(Storage):
             for _, row in sorted(newest.items())
         ]  # fmt: skip
         self._put("cache_realtime_data", _LATEST, values, replace=_LATEST_KEY, stamp="updated_at")
+
+    def put_stats(self, rows: Sequence[CachedStats]) -> None:
+        newest = {(row.symbol, row.feed, row.name): row for row in sorted(rows, key=lambda one: one.at_us)}
+        ordered = [newest[key] for key in sorted(newest)]  # everybody in one order, so that nobody waits in a circle
+        for start in range(0, len(ordered), _TOGETHER):
+            part = ordered[start : start + _TOGETHER]
+            self._changed(
+                "INSERT INTO cache_stats_data (symbol, feed, name, body, updated_at) VALUES"
+                f" {', '.join(['(%s, %s, %s, %s, %s)'] * len(part))} {self.NEWER_STATS}",
+                [v for row in part for v in (row.symbol, row.feed, row.name, row.body, self._moment(row.at_us))],
+            )
+
+    def read_stats(self, feed: str, name: str, symbols: Sequence[str]) -> list[CachedStats]:
+        found = []
+        for start in range(0, len(symbols), _TOGETHER):
+            part = list(symbols[start : start + _TOGETHER])
+            rows = self._query(
+                f"SELECT symbol, {self.AS_TEXT.format('body')}, {self._micros('updated_at')} FROM cache_stats_data"
+                f" WHERE feed = %s AND name = %s AND symbol IN ({', '.join(['%s'] * len(part))})",
+                [feed, name, *part],
+            )
+            found += [
+                CachedStats(symbol=symbol, feed=feed, name=name, body=body, at_us=int(at)) for symbol, body, at in rows
+            ]
+        return found
+
+    def stats_series(self) -> list[Series]:
+        return [(symbol, feed) for symbol, feed in self._query("SELECT DISTINCT symbol, feed FROM cache_stats_data")]
 
     def purge_caches(self, before_us: Mapping[str, int]) -> dict[str, int]:
         return {

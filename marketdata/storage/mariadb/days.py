@@ -86,6 +86,11 @@ class MariaDBHistory(ServerSQL):
     tick_tables = (TEMP, MOVING, HISTORY)
     TIME_US, DAYS = micros("event_time"), DAY
     NOW = "NOW(6)"
+    # In this order: the first still sees the time that is there.
+    NEWER_STATS = (
+        "ON DUPLICATE KEY UPDATE body = IF(VALUES(updated_at) > updated_at, VALUES(body), body),"
+        " updated_at = GREATEST(updated_at, VALUES(updated_at))"
+    )
     TICK_COLUMNS, BAR, DAILY_BAR, HASH = TICK_COLUMNS, SELECT_BAR, SELECT_DAILY, _hash()
     NUMBERS, SHOWN = BAR_LINE, SHOWN_LINE
 

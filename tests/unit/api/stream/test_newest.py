@@ -12,7 +12,7 @@ from api.stream import channel as channels
 from api.stream import encoding
 from api.stream.candles import rows_of
 from api.stream.encoding import Form
-from marketdata.realtime import records_feed
+from marketdata.realtime import records_feed, stats
 from marketdata.realtime.records_feed import Notice
 from marketdata.types.order_books import MarketEvent, OrderBook
 from tests import market
@@ -76,7 +76,7 @@ def test_who_names_a_symbol_is_told_its_day_at_once_and_when_the_feed_was_missed
     one = subscriber(dailyBars=["005930", "*"])
     made, database = channel(one), Database({})
     for at in range(2):  # the second time it is known, and told all the same
-        made.retell({"dailyBars": ["005930", "*"], "orderbooks": []})
+        made.retell({"dailyBars": ["005930", "*"], "orderbooks": [], "stats": []})
         asyncio.run(made.announce_newest(database.read, NINE_US + at * SECOND_US))
         assert told(one) == [("d", "005930", 1, False)]
 
@@ -183,7 +183,11 @@ def test_statuses_go_to_those_who_want_them_in_order_and_those_of_no_symbol_to_w
 
 class Pipeline:
     def __init__(self):
-        self.added = []
+        self.added, self.due = [], []
+
+    def eval(self, _script, _count, key, feed, symbols):
+        assert (key, feed) == (stats.DUE, "krx")
+        self.due += msgpack.unpackb(symbols)
 
     def xadd(self, key, values, **bounds):
         self.added.append(values)
@@ -198,7 +202,7 @@ def test_what_is_published_is_what_is_read_in_entries_of_bounded_size(books, sta
 
     notices = [records_feed.decode("krx", values) for values in pipeline.added]
     assert len(notices) == entries
-    assert [one for notice in notices for one in notice.books] == [f"{at:06}" for at in range(books)]
+    assert [one for notice in notices for one in notice.books] == [f"{at:06}" for at in range(books)] == pipeline.due
     assert [one for notice in notices for one in notice.statuses] == events
 
 
@@ -210,3 +214,4 @@ def test_which_candles_were_made_anew_is_published_in_entries_of_bounded_size(mo
     notices = [records_feed.decode("krx", values) for values in pipeline.added]
     assert len(notices) == 3
     assert [key for notice in notices for key in notice.candles] == keys
+    assert pipeline.due == ["005930"]

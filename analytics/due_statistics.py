@@ -1,0 +1,146 @@
+"""Computes the statistics that are due, and puts them where they are read: Redis, cache_stats_data, the stream.
+
+A bell a second calls `compute`, which takes series until none is due; whoever leaves some rings for one more worker. It
+does not matter how many do so, nor whether a bell is lost: what is due stays due (`marketdata.realtime.stats`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+
+import redis
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
+from django.db.models import Count, Max
+
+from analytics import market_statistics, series_statistics
+from marketdata import metrics
+from marketdata.maintenance import rollover
+from marketdata.models import AdjustmentFactor, RolloverRun, Symbol, SymbolRename
+from marketdata.realtime import live_state, records_feed, stats
+from marketdata.storage import StorageError, storage
+from marketdata.storage.base import CachedStats
+
+log = logging.getLogger(__name__)
+
+LONGEST_S = 20.0
+
+
+def compute(ring: Callable[[], None] = lambda: None, *, longest_s: float = LONGEST_S) -> int:
+    """Compute whatever is due, for at most so many seconds; `ring` is called once when others can help. Returns how
+    many results were put in place."""
+    connection, began, put = live_state.connection(), time.monotonic(), 0
+    mark_all_if_changed(connection)
+    while time.monotonic() - began < longest_s:
+        taken = stats.take(connection)
+        if taken is None:
+            break
+        if taken.left and ring is not _silent:
+            ring()
+            ring = _silent
+        for feed, pairs in groupby(sorted(taken.series), key=lambda pair: pair[0]):
+            put += _compute(connection, feed, taken.revision, [symbol for _, symbol in pairs])
+    return put
+
+
+def recompute(
+    *, symbols: Sequence[str] = (), feed: str | None = None, date: datetime.date | None = None, longest_s: float
+) -> int:
+    """Compute anew, with nothing of what was noted on the way, and whatever else is due: of these symbols and this
+    feed, by default of all that traded on `date`, without one of all that have statistics or are collected. Returns how
+    many series that were."""
+    connection = live_state.connection()
+    pairs = set(_known() if date is None else storage().day_series(date))
+    chosen = sorted(
+        (name, symbol)
+        for symbol, name in pairs
+        if symbol and (not symbols or symbol in symbols) and (feed is None or name == feed)
+    )
+    for name, group in groupby(chosen, key=lambda pair: pair[0]):
+        codes = [symbol for _, symbol in group]
+        stats.forget(connection, name, codes)
+        stats.mark(connection, name, codes)
+    compute(longest_s=longest_s)
+    return len(chosen)
+
+
+def _known() -> set[tuple[str, str]]:
+    """The (symbol, feed) of all that have statistics or are collected."""
+    collected = Symbol.objects.filter(is_active=True).values_list("code", "primary_feed")
+    return {*storage().stats_series(), *collected}
+
+
+def _silent() -> None:
+    """Who has rung does not ring again."""
+
+
+def _compute(connection: redis.Redis, feed: str, revision: int, symbols: list[str]) -> int:
+    try:
+        found = _bodies(connection, feed, symbols)
+    except (redis.RedisError, StorageError, SoftTimeLimitExceeded):
+        raise
+    except Exception as error:
+        if storage().is_transient(error):
+            raise
+        if len(symbols) > 1:  # so that one that cannot be computed stops no other
+            return sum(_compute(connection, feed, revision, [symbol]) for symbol in symbols)
+        log.exception("statistics cannot be computed feed=%s symbol=%s", feed, symbols[0])
+        found = {}
+    return _put(connection, feed, revision, symbols, found)
+
+
+def _bodies(connection: redis.Redis, feed: str, symbols: Sequence[str]) -> dict[str, bytes]:
+    now = datetime.datetime.now(datetime.UTC)
+    series = [symbol for symbol in symbols if symbol != stats.MARKET]
+    found = {}
+    if series:
+        found = series_statistics.bodies(feed, series, connection, now, index=settings.STATS_INDEX)
+    if stats.MARKET in symbols:
+        made = market_statistics.body(feed, connection, now)
+        found |= {} if made is None else {stats.MARKET: made}
+    return found
+
+
+def _put(connection: redis.Redis, feed: str, revision: int, symbols: Sequence[str], found: Mapping[str, bytes]) -> int:
+    storage().put_stats(
+        [
+            CachedStats(
+                symbol=symbol, feed=feed, name=stats.ROWS if symbol else stats.MARKET_ROW, body=body.decode(),
+                at_us=revision,
+            )
+            for symbol, body in found.items()
+        ]
+    )  # fmt: skip
+    put = stats.settle(connection, feed, revision, symbols, found)
+    if put:
+        records_feed.publish_stats(connection, feed, put)
+    metrics.STATISTICS.inc(len(put))
+    return len(put)
+
+
+def mark_all_if_changed(connection: redis.Redis) -> bool:
+    """Mark every series when something changed that no commit tells of: the trading day, a rollover, corporate actions
+    and names of shares; and in a Redis that knows nothing. Returns whether that was so."""
+    state = _state()
+    if connection.get(stats.BEGUN) == state:
+        return False
+    pairs = sorted((feed, symbol) for symbol, feed in _known())
+    for feed, group in groupby(pairs, key=lambda pair: pair[0]):
+        stats.mark(connection, feed, (symbol for _, symbol in group))
+    stats.mark_known(connection)
+    connection.set(stats.BEGUN, state)
+    return True
+
+
+def _state() -> bytes:
+    """Changes whenever what is computed from may have changed without a commit."""
+    actions = AdjustmentFactor.objects.aggregate(rows=Count("pk"), newest=Max("changed_at"))
+    renames = SymbolRename.objects.aggregate(rows=Count("pk"), newest=Max("pk"))
+    done = RolloverRun.objects.filter(state=RolloverRun.State.DONE).count()
+    day = rollover.current_date(rollover.utc_now())
+    told = (day.isoformat(), done, actions, renames, settings.STATS_INDEX)
+    return repr(told).encode()

@@ -1,0 +1,199 @@
+"""Statistics in Redis: which series are due, who is at them, and the newest result of each.
+
+Whoever changes what is stored marks its series as due, in the script that publishes the change (`feed.publish`,
+`records_feed`). Any number of workers take due series, each for `LEASE_US`: what a dead one took is due again
+after that. A take has a revision, greater than those of all takes before it, also in another Redis: it is the time, in
+microseconds. What is read after a take has everything that was committed before its revision, and a result
+replaces only one of a smaller revision, so none goes back. Statistics of the market as a whole are those of the symbol
+"" of a feed, due a second after a result of the feed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+import redis
+
+DUE, TAKEN, CLOCK = "naru:stats-due", "naru:stats-taken", "naru:stats-clock"
+BEGUN = "naru:stats-begun"
+RESULTS, FLOWS, PROFILES = "naru:stats:", "naru:stats-flows:", "naru:stats-profiles:"
+MARKET = ""
+ROWS, MARKET_ROW = "symbol", "market"
+"""Names of rows of cache_stats_data."""
+MOST = 100
+"""Series of one take: few enough that they are done within the lease also where nothing is known of them yet."""
+LEASE_US = 30_000_000
+MARKET_AFTER_US = 1_000_000
+KEEP_S = 7 * 86_400
+WORKING_S = 2 * 86_400
+REVISION_DIGITS = 16
+Pair = tuple[str, str]
+"""Feed and symbol."""
+
+_NOW = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+"""
+# In a script that has the feed and its symbols: a series that is due already stays so since when it was.
+MARK = """
+local function mark(due, feed, symbols)
+  local clock = redis.call('TIME')
+  local now = string.format('%.0f', clock[1] * 1000000 + clock[2])
+  for start = 1, #symbols, 1000 do
+    local rows = {}
+    for at = start, math.min(start + 999, #symbols) do
+      rows[#rows + 1] = now
+      rows[#rows + 1] = feed .. ' ' .. symbols[at]
+    end
+    redis.call('ZADD', due, 'NX', unpack(rows))
+  end
+end
+"""
+_MARK = MARK + "mark(KEYS[1], ARGV[1], cmsgpack.unpack(ARGV[2]))"
+# KEYS: due, taken, clock. ARGV: series at most, lease. Returns {revision, how many are left, series...}, or {}.
+_TAKE = (
+    _NOW
+    + """
+local late = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
+for _, one in ipairs(late) do
+  redis.call('ZREM', KEYS[2], one)
+  redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', now), one)
+end
+local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
+if #found == 0 then return {} end
+local revision = math.max(now, tonumber(redis.call('GET', KEYS[3]) or 0) + 1)
+redis.call('SET', KEYS[3], string.format('%.0f', revision))
+redis.call('ZREM', KEYS[1], unpack(found))
+for _, one in ipairs(found) do
+  redis.call('ZADD', KEYS[2], string.format('%.0f', revision + tonumber(ARGV[2])), one)
+end
+local left = redis.call('ZCOUNT', KEYS[1], '-inf', string.format('%.0f', now))
+return {string.format('%.0f', revision), left, unpack(found)}
+"""
+)
+# KEYS: results of the feed, due, taken. ARGV: feed, revision, lease, how long results are kept, the market's pause,
+# [symbols, results] in msgpack, symbols that were taken. Returns the symbols whose result was the newest.
+_SETTLE = (
+    _NOW
+    + """
+local symbols, values = unpack(cmsgpack.unpack(ARGV[6]))
+local revision = tonumber(ARGV[2])
+local put, is_series = {}, false
+for at, symbol in ipairs(symbols) do
+  local old = redis.call('HGET', KEYS[1], symbol)
+  if not old or tonumber(string.sub(old, 1, 16)) < revision then
+    redis.call('HSET', KEYS[1], symbol, string.format('%016.0f', revision) .. values[at])
+    put[#put + 1] = symbol
+    is_series = is_series or symbol ~= ''
+  end
+end
+if #put > 0 then redis.call('EXPIRE', KEYS[1], ARGV[4]) end
+local mine = revision + tonumber(ARGV[3])
+for _, symbol in ipairs(cmsgpack.unpack(ARGV[7])) do
+  local member = ARGV[1] .. ' ' .. symbol
+  if tonumber(redis.call('ZSCORE', KEYS[3], member) or 0) == mine then redis.call('ZREM', KEYS[3], member) end
+end
+if is_series then
+  redis.call('ZADD', KEYS[2], 'NX', string.format('%.0f', now + tonumber(ARGV[5])), ARGV[1] .. ' ')
+end
+return put
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Series that one worker has for `LEASE_US`. `left` says how many more are due."""
+
+    revision: int
+    series: list[Pair]
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of a symbol ("": of the market) as a JSON object, and the revision of the take after which they were read."""
+
+    symbol: str
+    revision: int = field(compare=False)
+    body: bytes
+
+
+def mark(pipeline: Any, feed: str, symbols: Iterable[str]) -> None:
+    """Queue marking series of a feed as due on a Redis pipeline."""
+    if named := sorted(set(symbols)):
+        pipeline.eval(_MARK, 1, DUE, feed, msgpack.packb(named, use_bin_type=False))
+
+
+def mark_known(connection: redis.Redis) -> int:
+    """Mark every series that has a result; returns how many."""
+    total = 0
+    for key in connection.scan_iter(RESULTS + "*", count=1000):
+        symbols = [symbol.decode() for symbol in connection.hkeys(key)]  # type: ignore[union-attr]  # waits
+        mark(connection, key.decode().removeprefix(RESULTS), symbols)
+        total += len(symbols)
+    return total
+
+
+def take(connection: redis.Redis, *, most: int = MOST) -> Taken | None:
+    """Take series that are due, those that waited longest first; None if there are none."""
+    answer: Any = connection.eval(_TAKE, 3, DUE, TAKEN, CLOCK, most, LEASE_US)
+    if not answer:
+        return None
+    revision, left, *members = answer
+    pairs = [member.decode().partition(" ")[::2] for member in members]
+    return Taken(int(revision), [(feed, symbol) for feed, symbol in pairs], int(left))
+
+
+def settle(
+    connection: redis.Redis, feed: str, revision: int, taken: Sequence[str], results: Mapping[str, bytes]
+) -> list[str]:
+    """Put results of taken series of a feed (by symbol, JSON) in place of older ones, and give the series back; one
+    without a result has its old one. Returns the symbols whose result is the newest."""
+    put: Any = connection.eval(
+        _SETTLE, 3, RESULTS + feed, DUE, TAKEN, feed, revision, LEASE_US, KEEP_S, MARKET_AFTER_US,
+        msgpack.packb([list(results), list(results.values())], use_bin_type=False),
+        msgpack.packb(list(taken), use_bin_type=False),
+    )  # fmt: skip
+    return [symbol.decode() for symbol in put]
+
+
+def results(connection: redis.Redis, feed: str, symbols: Sequence[str] | None = None) -> dict[str, Statistics]:
+    """The newest results of these symbols of a feed that have one, of all by default (the market's is MARKET's)."""
+    if symbols == []:
+        return {}
+    key = RESULTS + feed
+    if symbols is None:
+        found: Any = connection.hgetall(key)
+        pairs: Iterable[tuple[str, bytes | None]] = ((symbol.decode(), value) for symbol, value in found.items())
+    else:
+        values: Any = connection.hmget(key, list(symbols))
+        pairs = zip(symbols, values, strict=True)
+    return {
+        symbol: Statistics(symbol, int(value[:REVISION_DIGITS]), value[REVISION_DIGITS:])
+        for symbol, value in pairs
+        if value is not None
+    }
+
+
+def kept(connection: redis.Redis, key: str, symbols: Sequence[str]) -> dict[str, bytes]:
+    """What a worker noted of these symbols under FLOWS or PROFILES of a feed."""
+    values: Any = connection.hmget(key, list(symbols)) if symbols else []
+    return {symbol: value for symbol, value in zip(symbols, values, strict=True) if value is not None}
+
+
+def forget(connection: redis.Redis, feed: str, symbols: Sequence[str]) -> None:
+    """Forget what workers noted of these symbols of a feed."""
+    for key in (FLOWS + feed, PROFILES + feed):
+        connection.hdel(key, *symbols)
+
+
+def keep(connection: redis.Redis, key: str, symbol: str, note: bytes) -> None:
+    """Note this of a symbol, for `WORKING_S` after the last note of the feed."""
+    pipeline = connection.pipeline(transaction=False)
+    pipeline.hset(key, symbol, note)
+    pipeline.expire(key, WORKING_S)
+    pipeline.execute()

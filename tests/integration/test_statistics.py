@@ -1,0 +1,175 @@
+"""Statistics from a committed batch to Redis, cache_stats_data, REST and the stream; and what makes them due."""
+
+import csv
+import json
+from decimal import Decimal
+
+import pytest
+import redis as redis_client
+from django.core.management import call_command
+
+from analytics import due_statistics
+from marketdata.maintenance import rollover
+from marketdata.models import AdjustmentFactor
+from marketdata.realtime import live_state, stats
+from marketdata.storage import storage
+from marketdata.storage.base import CachedStats
+from tests.integration.serving import Socket, beside, commit, hub, serving
+from tests.integration.test_days import MONDAY, session
+from tests.market import MINUTE_US, NINE_US
+
+__all__ = ["hub", "serving"]
+
+DAY_US = 86_400_000_000
+
+
+def trades(*prices, size="1", minute=0, **other):
+    """A trade each second."""
+    return [
+        {"time": NINE_US + minute * MINUTE_US + at * 1_000_000, "price": str(price), "size": size, **other}
+        for at, price in enumerate(prices)
+    ]
+
+
+def told(serving, symbol="005930"):
+    return serving.read("/v2/stats", symbols=symbol)["stats"][symbol]
+
+
+def stored(symbol="005930", name=stats.ROWS):
+    (row,) = storage().read_stats("krx", name, [symbol])
+    return json.loads(row.body, parse_float=Decimal)
+
+
+def taken():
+    found = stats.take(live_state.connection())
+    assert found is not None
+    return found
+
+
+def without_time(content):
+    return {name: value for name, value in content.items() if name != "t"}
+
+
+def test_what_was_committed_is_due_and_shown_alike_by_rest_and_sql(serving):
+    serving.commit(trades(70000, 70100, 70000, size="30"))
+    due_statistics.compute()
+
+    one = told(serving)
+    assert (one["last"], one["volume"], one["turnover"], one["trades"]) == (70000, 90, 30 * 210100, 3)
+    assert one["vwap"] == Decimal("70033.33333333")
+    assert (one["upVolume"], one["downVolume"], one["flow"]) == (30, 30, 0)  # the first has none before it
+    assert one["tradeSizes"] == [0, 3, 0, 0, 0, 0]
+    assert (one["prevClose"], one["return1d"], one["volatilityClose"], one["beta"]) == (None,) * 4
+    assert without_time(one) == stored()
+    assert without_time(serving.read("/v2/stats/005930")["newest"]) == stored()
+    *lines, _ = serving.get("/v2/stats", symbols="005930", format="csv").content.decode().splitlines()
+    (row,) = csv.DictReader(lines)
+    assert (row["trading_date"], row["vwap"], row["trades_below_100"]) == (one["td"], "70033.33333333", "3")
+
+
+def test_a_late_trade_and_one_taken_back_change_only_what_they_must_and_a_recomputation_nothing(serving):
+    serving.commit(trades(70000, 70100, size="5"))
+    serving.commit(trades(70100, 70000, size="7", minute=3))
+    due_statistics.compute()
+    before = told(serving)
+
+    serving.commit(trades(70200, size="1000", minute=1))
+    due_statistics.compute()
+    after = told(serving)
+    assert (before["upVolume"], before["downVolume"]) == (
+        12,
+        7,
+    )  # 70,100 again is no change of price: it went on upwards
+    assert (after["upVolume"], after["downVolume"]) == (1005, 14)
+    assert after["t"] > before["t"]
+
+    call_command("recompute", "--symbol", "005930", "--day", "2026-03-16")
+    again = told(serving)
+    assert again["t"] > after["t"]
+    assert without_time(again) == without_time(after)
+
+
+def test_a_split_and_the_rollover_make_everything_due_again(serving):
+    for day in range(3):
+        serving.commit(session(day, add=700 * day))
+    due_statistics.compute()
+    assert told(serving)["prevClose"] == 71000
+
+    AdjustmentFactor.objects.create(symbol="005930", ex_date="2026-03-18", kind="split", old_rate=1, new_rate=2)
+    due_statistics.compute()
+    one = told(serving)
+    assert one["prevClose"] == 35500
+
+    rollover.run_one(MONDAY)
+    assert due_statistics.compute() > 0
+    assert without_time(told(serving)) == without_time(one)
+
+
+def test_an_older_result_never_takes_the_place_of_a_newer_one_and_what_a_dead_worker_took_is_due_again(
+    serving, monkeypatch
+):
+    connection = live_state.connection()
+    stats.mark(connection, "krx", ["005930"])
+    slow = taken()
+    assert stats.take(connection) is None
+    stats.mark(connection, "krx", ["005930"])
+    quick = taken()
+    assert quick.series == slow.series == [("krx", "005930")]
+
+    for one, body in ((quick, b'{"a": 2}'), (slow, b'{"a": 1}')):
+        storage().put_stats([CachedStats(
+            symbol="005930", feed="krx", name=stats.ROWS, body=body.decode(), at_us=one.revision,
+        )])  # fmt: skip
+        stats.settle(connection, "krx", one.revision, ["005930"], {"005930": body})
+    assert stats.results(connection, "krx")["005930"].body == b'{"a": 2}'
+    assert stored() == {"a": 2}
+
+    monkeypatch.setattr(stats, "LEASE_US", -1)  # over before it began
+    stats.mark(connection, "krx", ["000660"])
+    dead, again = taken(), taken()
+    assert (again.series, again.revision > dead.revision) == (dead.series, True)
+
+
+def test_the_market_is_told_from_its_symbols(serving):
+    for symbol, prices in (("005930", (70000, 70700)), ("000660", (70000, 69300))):
+        for day, price in enumerate(prices):
+            serving.commit(trades(price, minute=day * DAY_US // MINUTE_US, symbol=symbol))
+    due_statistics.compute()
+    connection = live_state.connection()
+    connection.zadd(stats.DUE, {"krx ": 0}, xx=True)  # its second is over
+    due_statistics.compute()
+
+    market = serving.read("/v2/stats/market")
+    assert (market["symbols"], market["advancing"], market["declining"], market["breadth"]) == (2, 1, 1, 0)
+    assert [one["symbol"] for one in market["gainers"] + market["losers"]] == ["005930", "000660"]
+    assert market["turnover"] == sum(told(serving, code)["turnover"] for code in ("005930", "000660"))
+    assert without_time(market) == stored("", stats.MARKET_ROW)
+    assert serving.get("/v2/stats/market", feed="nobody").status_code == 404
+
+
+@pytest.mark.once
+def test_while_redis_is_away_the_cache_table_is_served(serving, monkeypatch):
+    serving.commit(trades(70000))
+    due_statistics.compute()
+    before = told(serving)
+
+    def away(*_args):
+        raise redis_client.ConnectionError
+
+    monkeypatch.setattr(stats, "results", away)
+    assert told(serving) == before
+
+
+@pytest.mark.once
+async def test_subscribers_are_told_the_statistics_that_changed(serving, hub):
+    async with Socket("krx", {}) as socket:
+        await socket.enter(serving)
+        assert (await socket.subscribe(stats=["005930"]))["stats"] == ["005930"]
+        await commit(serving, trades(70000, size="2"))
+        await beside(due_statistics.compute)
+
+        one = (await socket.until("stats"))[-1]
+        assert (one["S"], one["last"], one["volume"]) == ("005930", 70000, 2)
+        assert {name: value for name, value in one.items() if name not in ("T", "S")} == await beside(
+            lambda: told(serving)
+        )
