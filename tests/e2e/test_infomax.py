@@ -11,7 +11,7 @@ from marketdata.storage import storage
 from tests import market
 from tests.road import secret_of
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.once]
 EVER = (-(2**62), 2**62)
 FEED = "infomax"
 

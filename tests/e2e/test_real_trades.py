@@ -114,6 +114,7 @@ def test_a_file_of_trades_is_stored_exactly_and_its_candles_are_those_of_polars(
     assert announced(redis) == sorted(sent)
 
 
+@pytest.mark.once
 def test_a_file_is_replayed_a_second_time_on_purpose_only_and_then_doubles_the_volume(road, tmp_path):
     road.ingest()
     road.worker()
@@ -133,6 +134,7 @@ def test_a_file_is_replayed_a_second_time_on_purpose_only_and_then_doubles_the_v
     assert [one.close for one in once] == [two.close for two in twice]
 
 
+@pytest.mark.once
 def test_a_replay_of_which_the_server_refuses_every_row_fails(road, tmp_path):
     road.ingest()
     road.worker()

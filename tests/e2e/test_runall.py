@@ -24,7 +24,7 @@ from tests.waiting import until
 ROOT = Path(__file__).resolve().parents[2]
 # What the run makes for itself.
 OURS = ("REDIS_URL", "BROKER_URL", "SECRET_KEY")
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.once, pytest.mark.timeout(300)]
 
 
 def without_ours() -> dict[str, str]:
@@ -135,7 +135,6 @@ def test_everything_starts_survives_a_killed_worker_and_ends_without_a_trace(hom
     assert supervisor.processes_of(home / "run") == []
 
 
-@pytest.mark.once
 def test_a_folder_has_one_run_and_a_killed_one_takes_everything_with_it_but_the_secrets(home, database_url):
     first = Run(home, database_url, "--no-feed").ready()
     secrets = [home / "run" / name for name in ("demo-reader.key", "valkey.key", "secret_key")]
@@ -191,7 +190,6 @@ def stored(database_url: str, epoch: str) -> tuple[list[int], int, int]:
     return batches, rows, there
 
 
-@pytest.mark.once
 def test_ctrl_c_loses_nothing_and_the_next_run_sends_what_was_left(home, database_url):
     run = Run(home, database_url).ready()
     until(run.trades, seconds=60, what="a simulated trade in a bar")
@@ -211,7 +209,6 @@ def test_ctrl_c_loses_nothing_and_the_next_run_sends_what_was_left(home, databas
     assert rows == there
 
 
-@pytest.mark.once
 def test_a_replay_of_a_file_that_is_not_there_says_so(home, database_url):
     run = Run(home, database_url, "--replay", str(home / "nothing.csv"))
 

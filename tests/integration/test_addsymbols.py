@@ -22,6 +22,7 @@ def registered():
     return list(Symbol.objects.order_by("code").values_list("code", "name", "name_en"))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("heading", ["", "code,name,name_en\r\n", "종목코드,한글 종목명,영문\r\n"])
@@ -58,12 +59,14 @@ def test_a_category_is_given_to_all_of_a_list_and_stays_when_none_is_named(tmp_p
         add(tmp_path, "000880,한화\n", "--category", "KOSPI")
 
 
+@pytest.mark.once
 def test_codes_that_a_spreadsheet_wrote_as_text_or_a_vendor_prefixed_are_understood(tmp_path):
     add(tmp_path, '="051910",LG화학\n"=""000880""",한화\nA005930,삼성전자\n')
 
     assert [code for code, _, _ in registered()] == ["000880", "005930", "051910"]
 
 
+@pytest.mark.once
 def test_a_name_may_have_two_lines(tmp_path):
     add(tmp_path, '051910,"여러\n줄",LG Chem\n')
 
@@ -88,17 +91,20 @@ def test_nothing_is_registered_when_all_is_wrong_or_the_caller_is_strict(tmp_pat
     assert registered() == []
 
 
+@pytest.mark.once
 def test_a_market_without_a_pattern_takes_any_code(tmp_path):
     add(tmp_path, "5930,five\nBRK.A,class A\n", "--market", "US")
 
     assert [code for code, _, _ in registered()] == ["5930", "BRK.A"]
 
 
+@pytest.mark.once
 def test_what_is_no_text_is_refused(tmp_path):
     with pytest.raises(CommandError, match="neither UTF-8 nor cp949"):
         add(tmp_path, "\xff\xff\xff", encoding="latin-1")
 
 
+@pytest.mark.once
 def test_a_list_may_come_from_standard_input(monkeypatch):
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO("051910,LG화학\n".encode("cp949"))))
 

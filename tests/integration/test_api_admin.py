@@ -36,6 +36,7 @@ def secret_in(response):
     return secret
 
 
+@pytest.mark.once
 def test_a_new_client_s_secret_is_shown_once_and_works(browser, serving):
     form = {"name": "desk-1", "may_read": "on", "is_active": "on"}
 
@@ -51,6 +52,7 @@ def test_a_new_client_s_secret_is_shown_once_and_works(browser, serving):
         assert bytes(client.stored_key).hex().encode() not in shown
 
 
+@pytest.mark.once
 def test_a_new_secret_replaces_the_old_one_after_asking(browser, serving):
     path = f"/admin/marketdata/client/{serving.reader.pk}/secret/"
     assert b"<form" in browser.get(path).content
@@ -63,6 +65,7 @@ def test_a_new_secret_replaces_the_old_one_after_asking(browser, serving):
     assert serving.get("/v2/symbols").status_code == 401
 
 
+@pytest.mark.once
 def test_saving_a_client_leaves_its_secret_alone(browser, serving):
     form = {"name": "renamed", "may_read": "on", "is_active": "on"}
 
@@ -159,6 +162,7 @@ def test_a_list_counts_and_shows_no_more_rows_than_a_page_can_be_wanted_of(brows
     assert all("LIMIT 3" in sql for sql in counts)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("model", ["symbol", "client", "market", "source"])
 def test_reference_data_has_pages(browser, serving, model):
     assert browser.get(f"/admin/marketdata/{model}/").status_code == 200

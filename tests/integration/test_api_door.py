@@ -38,6 +38,7 @@ def plain(pattern):
     return text.strip("^$").replace("\\Z", "")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("method", ["get", "post", "put", "delete"])
 def test_every_address_refuses_a_caller_without_a_key(serving, settings, method):
     settings.PAGE_PUBLIC = False
@@ -62,6 +63,7 @@ def test_a_key_that_nobody_has_is_refused_whatever_is_in_it(serving, key):
     assert answer.status_code == 401
 
 
+@pytest.mark.once
 def test_the_few_public_addresses_show_no_data(serving, settings):
     settings.PAGE_PUBLIC = False
 
@@ -73,6 +75,7 @@ def test_the_few_public_addresses_show_no_data(serving, settings):
     assert b"005930" not in Browser().get("/v2/schema").content
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "path", ["/v2/symbols", "/v2/status", "/v2/stocks/bars?symbols=005930", "/v2/stocks/005930/trades", "/metrics"]
 )
@@ -94,6 +97,7 @@ def test_who_may_read_and_who_may_not(serving, path):
     assert visitor.get(path).status_code == 403
 
 
+@pytest.mark.once
 def test_a_deactivated_client_is_refused_within_seconds(serving, monkeypatch):
     assert serving.get("/v2/symbols").status_code == 200
     Client.objects.filter(pk=serving.reader.pk).update(is_active=False)
@@ -116,6 +120,7 @@ def test_failed_logins_are_counted_and_then_refused_for_a_while(serving):
     assert serving.get("/v2/symbols").status_code == 429  # the right secret as well: guessing must not pay
 
 
+@pytest.mark.once
 def test_without_redis_nobody_is_locked_out(serving, settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     live_state.connection.cache_clear()
@@ -127,6 +132,7 @@ def test_without_redis_nobody_is_locked_out(serving, settings):
     assert json.loads(serving.get("/readyz").content)["status"] == "degraded"
 
 
+@pytest.mark.once
 def test_the_public_page_gives_a_cookie_that_may_read_and_nothing_else(serving, settings):
     settings.PAGE_PUBLIC = True
     visitor = Browser(enforce_csrf_checks=True)
@@ -140,6 +146,7 @@ def test_the_public_page_gives_a_cookie_that_may_read_and_nothing_else(serving, 
     assert visitor.get("/v2/symbols").status_code == 401
 
 
+@pytest.mark.once
 def test_a_forged_page_cookie_is_worth_nothing(serving, settings):
     settings.PAGE_PUBLIC = True
     visitor = Browser()
@@ -148,6 +155,7 @@ def test_a_forged_page_cookie_is_worth_nothing(serving, settings):
     assert visitor.get("/v2/symbols").status_code == 401
 
 
+@pytest.mark.once
 def test_a_session_needs_its_csrf_token_to_fetch_a_ticket(serving):
     staff = Browser(enforce_csrf_checks=True)
     staff.force_login(get_user_model().objects.create_user("staff", is_staff=True))
@@ -158,6 +166,7 @@ def test_a_session_needs_its_csrf_token_to_fetch_a_ticket(serving):
     assert staff.post("/v2/stream/ticket", headers={"X-CSRFToken": token}).status_code == 200
 
 
+@pytest.mark.once
 def test_logins_of_people_are_counted_too(serving):
     get_user_model().objects.create_user("staff", password="right horse battery", is_staff=True)
     browser = Browser()
@@ -170,6 +179,7 @@ def test_logins_of_people_are_counted_too(serving):
     assert "Retry-After" in refused
 
 
+@pytest.mark.once
 def test_metrics_can_be_fetched_with_basic_auth(serving):
     import base64
 

@@ -11,6 +11,8 @@ from tests.integration.serving import serving
 
 __all__ = ["serving"]
 
+pytestmark = pytest.mark.once
+
 BARS, TRADES, SNAPSHOTS = "/v2/stocks/bars", "/v2/stocks/trades", "/v2/stocks/snapshots"
 # Which addresses take which numbers and dates.
 NUMBERS = [
@@ -69,7 +71,6 @@ def ask(serving, path, name, text):
     return serving.get(path, **symbols, **{name: text}).status_code
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(("path", "name"), NUMBERS)
 def test_a_number_is_written_with_digits_only(serving, path, name):
     wrong = ["1_000", "１０", "٣", " 10", "10 ", "+10", "-1", "1e1", "10.0", "0x10", "", "10\n"]
@@ -78,7 +79,6 @@ def test_a_number_is_written_with_digits_only(serving, path, name):
     assert [ask(serving, path, name, text) for text in ("10", "010", "1", "10000")] == [200] * 4
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(("path", "name"), DATES)
 def test_a_date_is_written_in_one_way(serving, path, name):
     wrong = [
@@ -97,7 +97,6 @@ def test_a_date_is_written_in_one_way(serving, path, name):
     assert ask(serving, path, name, "2026-03-16") == 200
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("text", ["１Min", " 1Min", "1Min ", "1_0Min", "01Min", "1min"])
 def test_a_timeframe_is_written_in_one_way(serving, text):
     assert ask(serving, BARS, "timeframe", text) == 400

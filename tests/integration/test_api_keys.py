@@ -33,6 +33,7 @@ def printed(*command):
     return out.getvalue()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("path", [KRX, "/v2/stocks/trades?symbols=005930", "/v2/stocks/bars?symbols=005930",
                                   "/v2/stocks/005930/bars", "/v2/stocks/snapshots?symbols=005930"])  # fmt: skip
 def test_a_key_reads_the_feeds_of_its_scope_and_no_other(serving, path):
@@ -94,6 +95,7 @@ def test_a_key_that_has_ended_was_revoked_or_whose_owner_is_gone_lets_nobody_in(
     assert serving.get(KRX, headers=headers(*keys[2])).status_code == 401
 
 
+@pytest.mark.once
 def test_a_key_that_no_one_has_and_a_wrong_secret_are_refused(serving):
     key, secret = api_keys.issue(name="notebook", client=serving.reader)
 

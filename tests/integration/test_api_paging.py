@@ -64,6 +64,7 @@ def test_many_minutes_read_in_small_pieces_make_the_same_candles(market, monkeyp
     assert market.pages("/v2/stocks/bars", "bars", **asked) == whole
 
 
+@pytest.mark.once
 def test_the_single_form_has_a_list(market):
     page = market.read("/v2/stocks/005930/bars", timeframe="1Min", limit=2)
 
@@ -155,6 +156,7 @@ def test_of_several_symbols_one_that_is_not_registered_is_left_out_and_named(ser
     assert "X-Naru-Warning" not in serving.get(path, symbols="005930", **more)
 
 
+@pytest.mark.once
 def test_feed_names_of_other_clients_stand_for_ours(serving, settings):
     from api import feeds
     from marketdata.models import Feed, Symbol

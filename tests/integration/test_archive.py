@@ -109,6 +109,7 @@ def test_an_archived_day_has_every_tick_of_the_database_to_the_last_digit():
     assert RolloverRun.objects.get(trade_date=DAY).archived_at is not None
 
 
+@pytest.mark.once
 def test_the_manifest_says_what_is_in_the_file():
     finished()
 
@@ -122,6 +123,7 @@ def test_the_manifest_says_what_is_in_the_file():
     assert exports.verify(DAY) == manifest
 
 
+@pytest.mark.once
 def test_duckdb_and_polars_read_the_same_numbers():
     finished()
     exports.make(DAY)
@@ -274,6 +276,7 @@ def test_a_day_that_is_not_finished_or_not_whole_is_refused(state, fields, says)
     assert not exports.folder_of(DAY).exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -331,6 +334,7 @@ def _off(total: Figure) -> int:
     return (total.checksum - batch_ledger.day_figure(DAY).checksum) % checksums.PRIME
 
 
+@pytest.mark.once
 def test_without_pyarrow_the_message_says_how_to_get_it(monkeypatch):
     finished()
 
@@ -362,6 +366,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
+@pytest.mark.once
 def test_a_disk_that_is_full_keeps_no_half_file_and_says_so(small_disk, settings):
     finished(*(noise(seq) for seq in range(1, 4)))
     settings.ARCHIVE_DIR = str(small_disk)
@@ -373,6 +378,7 @@ def test_a_disk_that_is_full_keeps_no_half_file_and_says_so(small_disk, settings
     assert RolloverRun.objects.get(trade_date=DAY).archived_at is None
 
 
+@pytest.mark.once
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, settings):
     finished()
     (tmp_path / "file").write_text("")
@@ -391,6 +397,7 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", [0, 100, -1, -9])
 def test_a_changed_byte_is_found(at):
     finished()
@@ -402,6 +409,7 @@ def test_a_changed_byte_is_found(at):
         run("2026-03-16", "--verify")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
@@ -445,6 +453,7 @@ def test_a_file_with_other_ticks_is_found_even_if_its_hash_was_made_to_fit():
         exports.verify(DAY)
 
 
+@pytest.mark.once
 def test_the_command_tells_what_it_did():
     finished()
 

@@ -64,6 +64,7 @@ def test_the_log_can_be_read_and_not_be_changed(browser, serving):
         assert browser.post(f"/admin/{path}/change/", {"text": "x"}).status_code == 403
 
 
+@pytest.mark.once
 @pytest.mark.timeout(400)  # three processes that read all of Django
 def test_a_command_is_kept_with_who_ran_it_and_how_it_ended(browser):
     made = manage("addclient", "by-hand")
@@ -82,6 +83,7 @@ def test_a_command_is_kept_with_who_ran_it_and_how_it_ended(browser):
     assert secret not in str(entries)
 
 
+@pytest.mark.once
 def test_a_command_works_where_there_is_no_table_yet(tmp_path):
     done = subprocess.run(
         [sys.executable, "manage.py", "clearsessions"], cwd=ROOT,

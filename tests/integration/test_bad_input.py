@@ -92,6 +92,7 @@ HELLO, BATCH, ACK, BYE = wire.FrameType.HELLO, wire.FrameType.BATCH, wire.FrameT
 # --- who is it ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_an_unknown_client_is_not_let_in(road):
     with (
         counted(road, LOGINS, reason="unknown_client"),
@@ -103,6 +104,7 @@ def test_an_unknown_client_is_not_let_in(road):
         assert terminal.last_words()[0] == "not_authorised"
 
 
+@pytest.mark.once
 def test_a_wrong_proof_is_refused_in_the_same_words_as_an_unknown_client(road):
     secret_of("known")
     with (
@@ -116,6 +118,7 @@ def test_a_wrong_proof_is_refused_in_the_same_words_as_an_unknown_client(road):
         assert wrong.last_words() == unknown.last_words()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "rights", "reason"),
     [("gone", {"is_active": False}, "disabled"), ("reader", {"may_send": False}, "may_not_send")],
@@ -128,6 +131,7 @@ def test_a_client_that_may_not_send_is_not_let_in(road, name, rights, reason):
         assert terminal.last_words()[0] == "not_authorised"
 
 
+@pytest.mark.once
 def test_a_proof_of_one_connection_is_worth_nothing_in_another(road):
     with road.terminal("thrifty") as first:
         proof = first.hello().proof
@@ -138,6 +142,7 @@ def test_a_proof_of_one_connection_is_worth_nothing_in_another(road):
         assert second.last_words()[0] == "not_authorised"
 
 
+@pytest.mark.once
 def test_a_field_that_was_signed_cannot_be_changed_on_the_way(road):
     with road.terminal("honest") as terminal:
         terminal.say(terminal.hello(register_market="CME"))
@@ -145,6 +150,7 @@ def test_a_field_that_was_signed_cannot_be_changed_on_the_way(road):
         assert terminal.last_words()[0] == "not_authorised"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("options", "code", "reason"),
     [
@@ -164,6 +170,7 @@ def test_a_client_may_only_be_what_it_was_registered_as(road, options, code, rea
         assert terminal.last_words()[0] == code
 
 
+@pytest.mark.once
 def test_symbols_are_registered_only_by_those_who_may(road):
     secret = secret_of("modest", may_register=False)
     with (
@@ -245,6 +252,7 @@ BEFORE_LOGIN: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mistake", BEFORE_LOGIN)
 def test_a_stranger_that_speaks_wrongly_is_told_what_was_wrong(road, mistake):
     data, expected = BEFORE_LOGIN[mistake]
@@ -276,6 +284,7 @@ AFTER_LOGIN: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mistake", AFTER_LOGIN)
 def test_a_client_that_speaks_wrongly_is_told_what_was_wrong(road, terminal, mistake):
     data, expected = AFTER_LOGIN[mistake]
@@ -287,6 +296,7 @@ def test_a_client_that_speaks_wrongly_is_told_what_was_wrong(road, terminal, mis
     assert code == expected
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", [0, 1, 3, 4, 7, 8, 11, 12, 13, 60, -1])
 def test_a_connection_cut_anywhere_leaves_nothing_behind(road, at):
     connections = road.metric("naru_connections")
@@ -299,6 +309,7 @@ def test_a_connection_cut_anywhere_leaves_nothing_behind(road, at):
     assert not IngestBatch.objects.filter(feed="cut").exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("at", [5, 12, 30, 60, -1])
 def test_a_batch_cut_anywhere_is_no_batch(road, terminal, at):
     whole = batch_frame(wire.encode_rows(1, "cut", 1, [GOOD]))
@@ -349,6 +360,7 @@ def test_a_batch_that_cannot_be_read_is_refused_as_a_whole_and_kept(road, termin
     assert IngestBatch.objects.get(batch=letter.batch).state == "refused"
 
 
+@pytest.mark.once
 def test_after_a_refused_batch_the_same_session_goes_on(road, terminal):
     terminal.batch(columns(5001))
     terminal.rows([GOOD])
@@ -445,6 +457,7 @@ ROWS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mistake", ROWS)
 def test_a_row_that_cannot_be_believed_is_kept_aside_with_its_reason(road, terminal, mistake):
     row, reason = ROWS[mistake]
@@ -459,6 +472,16 @@ def test_a_row_that_cannot_be_believed_is_kept_aside_with_its_reason(road, termi
     assert (kept.idx, kept.reasons) == (1, reason)
     ledger = IngestBatch.objects.get(batch=kept.batch)
     assert (ledger.rows, ledger.stored, ledger.rejected) == (3, 2, 1)
+
+
+def test_all_of_them_in_one_batch_are_kept_aside_each_with_its_own_reason(terminal):
+    terminal.rows([row for row, _ in ROWS.values()])
+    terminal.until_committed()
+
+    kept = IngestReject.objects.filter(batch=IngestReject.objects.latest("id").batch).order_by("idx")
+    assert [one.reasons for one in kept] == [reason for _, reason in ROWS.values()]
+    assert json.loads(kept[1].record) == but(symbol="삼성전자")
+    assert [one.rows for one in terminal.rejects] == [len(ROWS)]
 
 
 def test_a_refused_row_is_kept_as_the_terminal_wrote_it(road, terminal):
@@ -492,6 +515,7 @@ def test_what_a_spreadsheet_calculated_is_stored_as_it_was_meant_and_counted(roa
     assert road.metric("naru_float_noise_rows_total", source="REPLAY") == before + 2
 
 
+@pytest.mark.once
 def test_a_live_source_is_not_believed_about_last_year_and_a_replay_is(road):
     old = but(time="2024-03-18T09:00:00+09:00")
     with road.terminal("live", source="KIS") as live, road.terminal("archive") as replay:

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from marketdata.models import Gap, IngestReject
 from marketdata.storage import storage
 from terminals.wire import Kind
 from tests.integration.processing import EVER
 from tests.road import Road, secret_of
 
+pytestmark = pytest.mark.once
 ROOT = Path(__file__).resolve().parents[2]
 SAMSUNG, INDEX, DELAYED, REFUSED = "005930 KS Equity", "KOSPI Index", "000660 KS Equity", "999999 KS Equity"
 SECURITIES = {SAMSUNG: "005930", INDEX: "KOSPI", DELAYED: "000660", REFUSED: "999999"}

@@ -7,6 +7,7 @@ from marketdata.models import Alarm, Client, Market, Symbol
 from marketdata.realtime import live_state
 from tests.road import Road
 
+pytestmark = pytest.mark.once
 HOUR_US = 3_600_000_000
 
 

@@ -92,6 +92,7 @@ def test_a_server_told_to_end_says_so_and_has_stored_all_it_acknowledged(road):
     until(lambda: set(stored()) == in_the_ledger(), seconds=60, what="ticks and ledger agree")
 
 
+@pytest.mark.once
 def test_a_server_told_to_end_waits_for_what_the_workers_still_have(road):
     road.ingest()
     road.worker()
@@ -184,6 +185,7 @@ def test_a_number_used_again_for_other_content_is_kept_aside_and_told(road):
     assert stored() == one_to(2)
 
 
+@pytest.mark.once
 def test_a_number_under_way_cannot_be_used_for_other_content(road):
     road.ingest()
     with road.terminal("feeder") as terminal:
@@ -216,6 +218,7 @@ def test_what_the_ledger_lost_is_found_by_an_audit_and_taken_again(road):
     assert list(missing.ranges) == [(2, 3)]
 
 
+@pytest.mark.once
 def test_a_client_that_is_switched_off_is_shown_out(road):
     road.ingest()
     with road.terminal("feeder") as terminal:
@@ -229,6 +232,7 @@ def test_a_client_that_is_switched_off_is_shown_out(road):
 # --- Redis or the database away ------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_redis_may_go_and_come_back_and_nothing_is_lost(road, redis_server):
     road.ingest()
     road.worker()
@@ -457,6 +461,7 @@ def replay(road: Road, folder: Path, *options: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.once
 def test_a_real_terminal_delivers_over_tls_to_a_server_whose_certificate_it_was_given(secure, certificate, tmp_path):
     secure.worker()
 

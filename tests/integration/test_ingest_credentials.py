@@ -29,6 +29,7 @@ def test_the_right_secret_opens_and_no_other():
     assert credentials.verify("NK" + "0" * 18, secret) is None
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("secret", ["", "short", "x" * 43, "ä" * 43, "A" * 10_000, "\x00"])
 def test_what_is_no_secret_at_all_is_only_wrong(secret):
     client, _ = reader()
@@ -65,6 +66,7 @@ def test_the_secret_is_nowhere_in_the_database():
     assert raw.hex().encode() not in shown
 
 
+@pytest.mark.once
 def test_names_that_could_confuse_are_refused():
     for name in ("", "two words", "한글", "x" * 33, "a/b"):
         with pytest.raises(ValidationError):

@@ -115,6 +115,7 @@ def inspect_json(*words):
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_the_last_rows_of_a_terminal_are_told_as_they_came(desks, road):
     road.ingest()
     desks.send("desk-1", [trade("005930", "70000.00000001", at=at) for at in range(5)])

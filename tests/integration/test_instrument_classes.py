@@ -121,7 +121,6 @@ def test_rest_shows_them_exactly(serving):
     assert latest["p"] == Decimal("-13.1")
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_the_stream_says_them_exactly(serving, hub):
     async with serving.socket("cme") as socket:
         await socket.enter(serving)
@@ -219,7 +218,6 @@ def test_whoever_counts_again_finds_the_same(serving):
     assert (daily.high.tolist(), daily.n.tolist()) == ([price("101")], [2])
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_a_candle_on_the_stream_has_no_print_of_size_0(serving, hub):
     async with serving.socket() as socket:
         await socket.enter(serving)
@@ -300,7 +298,6 @@ def test_a_code_of_printable_characters_goes_all_the_way(serving):
     assert consistency.verify_day(datetime.date(2026, 3, 16)).counts == {}
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_the_stream_says_any_code(serving, hub):
     def register() -> None:
         for code in CODES:

@@ -43,6 +43,7 @@ def guess(browser, name="boss", password="wrong", address="127.0.0.1"):
 # --- logins ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rights", [{}, {"is_staff": True}])
 def test_who_is_logged_in_cannot_guess_another_s_password_without_limit(boss, rights):
     get_user_model().objects.create_user("plain", password=PASSWORD, **rights)
@@ -55,6 +56,7 @@ def test_who_is_logged_in_cannot_guess_another_s_password_without_limit(boss, ri
     assert guess(browser, "boss", PASSWORD) == 429
 
 
+@pytest.mark.once
 def test_an_account_is_not_guessed_from_many_addresses_and_its_owner_still_gets_in(boss):
     assert guess(Browser(), "boss", PASSWORD, "192.0.2.1") == 302
     for number in range(login_throttle.MOST_PER_PERSON):
@@ -111,6 +113,7 @@ def test_many_browsers_of_an_account_guess_together_no_more_than_strangers_do(bo
     assert login_throttle.wait_s("192.0.2.1", "boss", person=True, code=True) == 0  # strangers' failures are apart
 
 
+@pytest.mark.once
 def test_addresses_of_one_network_are_one_caller(boss):
     for number in range(login_throttle.MOST_PER_KEY):
         assert guess(Browser(), address=f"2001:db8::{number + 1:x}") == 200
@@ -118,11 +121,13 @@ def test_addresses_of_one_network_are_one_caller(boss):
     assert guess(Browser(), address="2001:db8::ffff") == 429
 
 
+@pytest.mark.once
 def test_a_right_password_is_not_counted(boss):
     for _ in range(login_throttle.MOST_PER_ADDRESS + 1):
         assert guess(Browser(), "boss", PASSWORD) == 302
 
 
+@pytest.mark.once
 def test_wrong_keys_are_limited_while_redis_cannot_count(serving, broken_redis):
     wrong = {KEY: serving.reader.key_id, SECRET: "wrong"}
 
@@ -131,6 +136,7 @@ def test_wrong_keys_are_limited_while_redis_cannot_count(serving, broken_redis):
     assert codes == [401] * login_throttle.MOST_PER_KEY + [429] * 4
 
 
+@pytest.mark.once
 def test_wrong_passwords_are_limited_while_redis_cannot_count(boss, broken_redis):
     codes = [guess(Browser()) for _ in range(login_throttle.MOST_PER_KEY + 4)]
 
@@ -149,6 +155,7 @@ def test_what_was_counted_here_counts_when_redis_is_back(serving, settings, redi
     assert serving.get("/v2/symbols", headers=wrong).status_code == 429
 
 
+@pytest.mark.once
 def test_a_process_counts_a_bounded_number_of_names_and_the_rest_together():
     windows = LocalWindows(most=3)
     for number in range(100):
@@ -180,6 +187,7 @@ def test_a_key_has_so_many_requests_a_minute_and_is_told(serving, settings, monk
     assert "API_RATE_LIMIT" in alarm.message
 
 
+@pytest.mark.once
 def test_strangers_use_up_their_own_requests_only(serving, settings, boss):
     settings.API_RATE_LIMIT_UNKNOWN = 3
     staff = Browser()
@@ -197,6 +205,7 @@ def test_strangers_use_up_their_own_requests_only(serving, settings, boss):
     assert Browser().get("/healthz").status_code == Browser().get("/readyz").status_code == 200
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("path", ["/v2/schema", "/v2/symbols", "/nowhere"])
 @pytest.mark.parametrize("headers", [{"Authorization": "Bearer x"}, {"Cookie": "sessionid=x; naru_page=y"}])
 def test_what_looks_like_a_login_and_is_none_is_a_stranger_s(serving, settings, path, headers):
@@ -208,6 +217,7 @@ def test_what_looks_like_a_login_and_is_none_is_a_stranger_s(serving, settings, 
     assert 429 not in codes[:2]
 
 
+@pytest.mark.once
 def test_requests_are_limited_while_redis_cannot_count(serving, settings, broken_redis):
     settings.API_RATE_LIMIT = settings.API_RATE_LIMIT_UNKNOWN = 3
 

@@ -57,6 +57,7 @@ def changes():
     return sorted(SymbolChange.objects.values_list("symbol", "what", "before", "after"))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("file", ["kospi_code", "kosdaq_code"])
 def test_a_symbol_has_what_the_file_says_of_it(load, file, packed):
@@ -72,6 +73,7 @@ def test_a_symbol_has_what_the_file_says_of_it(load, file, packed):
     assert (symbol.master, symbol.delisted_on) == (file, None)
 
 
+@pytest.mark.once
 def test_funds_and_notes_have_a_category_of_their_own_and_warrants_are_left_out(load):
     load([line("069500", "KODEX 200", group="EF"), line("Q500001", "신한 ETN", group="EN"),
           line("58J297", "ELW", group="EW"), line("0126Z0", "새 코드")])  # fmt: skip
@@ -81,6 +83,7 @@ def test_funds_and_notes_have_a_category_of_their_own_and_warrants_are_left_out(
     }  # fmt: skip
 
 
+@pytest.mark.once
 def test_futures_are_loaded_and_options_are_not(load):
     load(["1|A01612|KR4A01612001|F 202612|0|0.00|1|2001|KOSPI200\n",
           "5|B01612350|KR4B01612350|C 202612 350.0|1|350.00|1|2001|KOSPI200\n"], file="fo_idx_code_mts")  # fmt: skip
@@ -133,6 +136,7 @@ def test_a_symbol_that_a_person_switched_off_stays_off(load):
     assert not Symbol.objects.get(code="000007").is_active
 
 
+@pytest.mark.once
 def test_a_file_that_lacks_too_many_switches_none_off_until_a_person_says_so(load):
     load(many(200))
     cut = many(200, without=range(101, 201))  # whole lines, but half of them
@@ -148,6 +152,7 @@ def test_a_file_that_lacks_too_many_switches_none_off_until_a_person_says_so(loa
     assert not Alarm.objects.filter(cleared_at=None).exists()
 
 
+@pytest.mark.once
 def test_a_file_that_ends_in_the_middle_of_a_line_switches_none_off(load):
     load(many(30))
     content = "".join(many(30)).encode("cp949")
@@ -159,6 +164,7 @@ def test_a_file_that_ends_in_the_middle_of_a_line_switches_none_off(load):
     assert "cannot be read" in Alarm.objects.get(code="masters_refused").message
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("content", [b"", b"<html>maintenance</html>\n"])
 def test_what_is_no_master_file_changes_nothing(load, content):
     load(many(30))

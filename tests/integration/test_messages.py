@@ -101,6 +101,7 @@ def test_a_large_message_carries_the_name_of_its_body(road, symbol, redis):
     assert road.metric("naru_missing_bodies_total") == 0
 
 
+@pytest.mark.once
 def test_a_small_batch_travels_within_its_message(road, symbol, redis):
     road.ingest()
     terminal = road.terminal("feeder")
@@ -127,6 +128,7 @@ def lose_everything(redis: Redis, key: str) -> None:
     redis.flushall()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("harm", "missing"), [(lose, 1), (write_over, 1), (lose_everything, 0)])
 def test_a_body_that_is_gone_is_counted_and_its_batches_are_sent_again(road, symbol, redis, harm, missing):
     road.ingest()
@@ -150,6 +152,7 @@ def test_a_body_that_is_gone_is_counted_and_its_batches_are_sent_again(road, sym
     assert list(IngestBatch.objects.values_list("state", flat=True)) == ["stored", "stored"]
 
 
+@pytest.mark.once
 def test_a_message_whose_body_is_lost_while_it_is_published_is_sent_again(road, symbol, redis):
     """Redis forgets everything between the body and the message, and again and again."""
     road.ingest()
@@ -190,6 +193,7 @@ def stopped_pool(road: Road) -> int:
     return int(child.pid)
 
 
+@pytest.mark.once
 def test_a_worker_killed_with_messages_it_had_fetched_loses_nothing(road, symbol, redis):
     road.ingest()
     stopped_pool(road)
@@ -206,6 +210,7 @@ def test_a_worker_killed_with_messages_it_had_fetched_loses_nothing(road, symbol
     assert all_stored_once(1)
 
 
+@pytest.mark.once
 def test_a_busy_worker_leaves_messages_to_others(tmp_path, road_database, symbol, redis, redis_server):
     with Road(tmp_path / "many", redis_server.url, INGEST_MAX_MESSAGES="12", INGEST_REDRIVE_S="600") as road:
         road.ingest()

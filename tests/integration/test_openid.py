@@ -71,6 +71,7 @@ def told():
     return [entry.get_change_message() for entry in LogEntry.objects.order_by("id")]
 
 
+@pytest.mark.once
 def test_somebody_new_gets_an_account_with_the_role_of_his_group_and_no_password(provider):
     browser, answer = log_in("/login/openid/?next=/account")
 
@@ -84,6 +85,7 @@ def test_somebody_new_gets_an_account_with_the_role_of_his_group_and_no_password
     assert get_user_model().objects.count() == OpenIdAccount.objects.count() == 1
 
 
+@pytest.mark.once
 def test_who_leaves_a_group_loses_its_role_at_the_next_login_and_gets_no_further_without_one(provider):
     provider.order('claims {"groups": ["/desk/leads", "/desk/readers"]}')
     browser, _ = log_in()

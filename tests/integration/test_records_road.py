@@ -45,6 +45,7 @@ def books_of(feed: str) -> list[int]:
     return [one.time_us - NINE_US for one in storage().read_books("005930", feed, *EVER, limit=10_000)]
 
 
+@pytest.mark.once
 def test_books_events_gaps_and_ticks_of_two_feeds_arrive_and_what_is_refused_is_told(road, config):
     road.ingest()
     road.worker()

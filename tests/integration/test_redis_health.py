@@ -85,6 +85,7 @@ def test_what_an_earlier_process_left_is_cleared_by_the_first_good_look(serving,
     assert active() == []
 
 
+@pytest.mark.once
 def test_the_ingest_server_watches(road, redis, full):
     road.ingest()
     full()

@@ -410,6 +410,7 @@ def test_what_is_selected_and_nothing_else_is_judged():
     assert third == second
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "words", [(), ("--reason", "no_such"), ("--code", "checksum_mismatch"), ("--client", "nobody"), ("--from", "noon")]
 )

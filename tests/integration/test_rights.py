@@ -154,6 +154,7 @@ def test_who_only_tells_of_gaps_becomes_no_owner_and_the_one_with_the_trades_is_
     assert FeedOwner.objects.filter(feed="krx", symbol="005930", client__name="desk").exists()
 
 
+@pytest.mark.once
 def test_a_terminal_hears_by_name_that_its_batch_was_refused_and_goes_on(road):
     road.ingest()
     road.worker()
@@ -240,6 +241,7 @@ def test_a_new_sender_may_write_the_feeds_of_its_source_and_not_read():
     ]
 
 
+@pytest.mark.once
 @ONCE
 @pytest.mark.parametrize("wrong", [{"kinds": "trades"}, {"markets": "NYSE"}, {"feeds": "kr-x"}, {"feeds": "*x"}])
 def test_a_scope_that_means_nothing_is_refused(wrong):

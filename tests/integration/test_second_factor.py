@@ -91,6 +91,7 @@ def open_doors(browser):
 EVERYWHERE = [*DOORS, "ticket", "socket"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("path", ["/login/", "/admin/login/"])
 def test_after_the_password_no_door_is_open_and_after_the_code_every_one(app, path):
     browser, answer = begin(path=path, next="/admin/auth/user/")
@@ -132,6 +133,7 @@ def test_a_recovery_code_lets_in_once_however_it_is_typed(app):
     assert RecoveryCode.objects.count() == second_factors.RECOVERY_CODES - 2
 
 
+@pytest.mark.once
 def test_wrong_codes_are_counted_as_wrong_passwords_are(app):
     browser, _ = begin()
     answers = [say(browser, app.wrong()) for _ in range(login_throttle.MOST_PER_KEY + 1)]
@@ -143,6 +145,7 @@ def test_wrong_codes_are_counted_as_wrong_passwords_are(app):
     assert open_doors(browser) == []
 
 
+@pytest.mark.once
 def test_who_knows_the_password_guesses_few_codes_in_a_day_and_the_owner_s_browser_still_gets_in(app, monkeypatch):
     monkeypatch.setattr(login_throttle, "MOST_CODES", 3)
     owner, _ = begin()
@@ -158,6 +161,7 @@ def test_who_knows_the_password_guesses_few_codes_in_a_day_and_the_owner_s_brows
     assert say(owner, app.code(1)).status_code == 302
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("change", ["too late", "other password", "closed", "removed user"])
 def test_half_a_login_ends(app, boss, monkeypatch, change):
     browser, _ = begin()
@@ -217,6 +221,7 @@ def test_an_app_is_enrolled_with_password_and_code_and_the_other_sessions_end(bo
     assert LogEntry.objects.get().get_change_message() == "second factor enrolled"
 
 
+@pytest.mark.once
 def test_recovery_codes_are_renewed_and_the_factor_removed_with_the_password_alone(app):
     browser, _ = begin()
     say(browser, app.code())
@@ -242,6 +247,7 @@ def test_recovery_codes_are_renewed_and_the_factor_removed_with_the_password_alo
     ]  # fmt: skip
 
 
+@pytest.mark.once
 def test_wrong_passwords_on_the_account_page_are_counted(app):
     browser, _ = begin()
     say(browser, app.code())
@@ -278,6 +284,7 @@ def test_where_a_login_goes_on_is_an_address_and_no_name(app, next_url):
     assert begin(next="//evil.example.com/")[1]["Location"] == "/"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("rights", [{"is_staff": True}, {"is_superuser": True}, {}])
 def test_where_it_is_required_staff_enrol_on_the_way_in_and_others_may_do_without(boss, settings, rights):
     person = get_user_model().objects.create_user("plain", password=PASSWORD, **rights)
@@ -303,6 +310,7 @@ def test_where_it_is_required_staff_enrol_on_the_way_in_and_others_may_do_withou
     assert SecondFactor.objects.get().user == person
 
 
+@pytest.mark.once
 def test_a_session_of_before_the_enrolment_elsewhere_is_nobody_s(boss):
     before = Browser()
     before.force_login(boss)
@@ -314,6 +322,7 @@ def test_a_session_of_before_the_enrolment_elsewhere_is_nobody_s(boss):
     assert open_doors(before) == []
 
 
+@pytest.mark.once
 def test_keys_need_no_second_factor(app, boss, serving, settings):
     settings.REQUIRE_SECOND_FACTOR = True
     key, secret = api_keys.issue(name="sheet", user=boss)
@@ -322,6 +331,7 @@ def test_keys_need_no_second_factor(app, boss, serving, settings):
     assert serving.get("/v2/symbols", headers=headers).status_code == 200
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("how", ["admin", "command"])
 def test_an_administrator_resets_a_lost_factor_and_the_sessions_end(app, boss, capsys, how):
     browser, _ = begin()

@@ -65,6 +65,7 @@ def rot(path: Path, seq: int) -> None:
     file.write_bytes(data)
 
 
+@pytest.mark.once
 def test_rot_in_the_middle_of_a_spool_costs_the_batch_it_hit_and_no_other(road, tmp_path):
     road.ingest()
     road.worker()
@@ -87,6 +88,7 @@ def test_rot_in_the_middle_of_a_spool_costs_the_batch_it_hit_and_no_other(road, 
     assert len(list((path / "quarantine").iterdir())) == 2
 
 
+@pytest.mark.once
 def test_a_segment_that_vanished_is_one_gap_and_the_rest_goes_on(road, tmp_path):
     road.ingest()
     road.worker()
@@ -167,6 +169,7 @@ def test_a_restored_spool_that_grew_offline_is_stored_under_a_new_epoch(road, tm
     assert stats.rows_rejected == 0
 
 
+@pytest.mark.once
 def test_a_restored_spool_that_is_only_behind_loses_nothing_of_what_comes_next(road, tmp_path):
     road.ingest()
     road.worker()
@@ -181,6 +184,7 @@ def test_a_restored_spool_that_is_only_behind_loses_nothing_of_what_comes_next(r
     assert alarms() == [("spool_differs", "desk")]
 
 
+@pytest.mark.once
 def test_a_batch_that_rotted_in_a_restored_spool_is_told_as_a_gap(road, tmp_path):
     road.ingest()
     road.worker()
@@ -199,6 +203,7 @@ def test_a_batch_that_rotted_in_a_restored_spool_is_told_as_a_gap(road, tmp_path
     assert list(Gap.objects.values_list("reason", "rows")) == [("spool_damaged", 1)] * 2
 
 
+@pytest.mark.once
 def test_a_spool_restored_again_and_again_stores_each_row_once(road, tmp_path):
     road.ingest()
     road.worker()
@@ -270,6 +275,7 @@ def test_a_spool_whose_number_a_failover_lost_keeps_it_and_shares_it_with_nobody
     assert not DeadLetter.objects.exists()
 
 
+@pytest.mark.once
 def test_nothing_is_let_go_before_a_comparison_confirmed_it(road, tmp_path):
     road.ingest()
     road.worker()
@@ -282,6 +288,7 @@ def test_nothing_is_let_go_before_a_comparison_confirmed_it(road, tmp_path):
     assert spools.Spool(tmp_path / "spool").confirmed == 3
 
 
+@pytest.mark.once
 def test_other_content_under_a_known_number_is_kept_aside_while_workers_are_busy(road):
     road.ingest()
     road.worker()

@@ -48,6 +48,7 @@ async def test_a_key_gets_in_by_message_and_trades_come(serving, hub):
     assert "o" not in trade
 
 
+@pytest.mark.once
 async def test_a_key_gets_in_by_headers(serving, hub):
     async with serving.socket(**{KEY_HEADER: serving.reader.key_id, SECRET_HEADER: serving.secret}) as socket:
         assert [(await socket.next())["msg"] for _ in range(2)] == ["connected", "authenticated"]
@@ -55,6 +56,7 @@ async def test_a_key_gets_in_by_headers(serving, hub):
         assert (await socket.next())["code"] == 403
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "auth", [{"key": "nobody", "secret": "x"}, {}, {"ticket": "forged"}, {"key": "", "secret": ""}]
 )
@@ -67,6 +69,7 @@ async def test_nobody_else_gets_in(serving, hub, auth):
     assert code == 4402
 
 
+@pytest.mark.once
 async def test_a_client_that_may_not_read_does_not_get_in(serving, hub):
     _, secret = await beside(lambda: Client.objects.create_with_secret(name="sender", may_read=False))
     client = await Client.objects.aget(name="sender")
@@ -78,6 +81,7 @@ async def test_a_client_that_may_not_read_does_not_get_in(serving, hub):
     assert heard[-1]["code"] == 402
 
 
+@pytest.mark.once
 async def test_a_feed_that_nobody_ever_wrote_gets_no_room_in_the_hub(serving, hub):
     async with serving.socket("made_up") as socket:
         await socket.say(**serving.auth())
@@ -87,6 +91,7 @@ async def test_a_feed_that_nobody_ever_wrote_gets_no_room_in_the_hub(serving, hu
     assert list(hub._channels) == []
 
 
+@pytest.mark.once
 async def test_nothing_is_given_before_the_login(serving, hub):
     async with serving.socket() as socket:
         await socket.say(action="subscribe", trades=["*"])
@@ -95,6 +100,7 @@ async def test_nothing_is_given_before_the_login(serving, hub):
         assert await socket.silent()
 
 
+@pytest.mark.once
 async def test_who_says_nothing_is_let_go(serving, hub, monkeypatch):
     monkeypatch.setattr(consumer, "AUTH_S", 0.2)
 
@@ -104,6 +110,7 @@ async def test_who_says_nothing_is_let_go(serving, hub, monkeypatch):
     assert (heard[-1]["code"], code) == (404, 4404)
 
 
+@pytest.mark.once
 async def test_staff_get_in_by_their_session_from_pages_of_this_server_only(serving, hub):
     def log_in():
         browser = Browser()
@@ -137,6 +144,7 @@ async def test_a_ticket_opens_one_socket(serving, hub):
         assert heard[-1]["code"] == 402
 
 
+@pytest.mark.once
 async def test_a_wrong_word_is_told_and_the_socket_stays(serving, hub):
     async with serving.socket() as socket:
         await socket.enter(serving)
@@ -150,6 +158,7 @@ async def test_a_wrong_word_is_told_and_the_socket_stays(serving, hub):
         await socket.subscribe(trades=["*"])
 
 
+@pytest.mark.once
 async def test_what_cannot_be_had_voids_nothing_else_of_a_request(serving, hub):
     async with serving.socket() as socket:
         await socket.enter(serving)
@@ -163,6 +172,7 @@ async def test_what_cannot_be_had_voids_nothing_else_of_a_request(serving, hub):
     assert ([message.get("code") for message in left], left[-1]["trades"]) == ([400, None], [])
 
 
+@pytest.mark.once
 async def test_a_feed_answers_where_clients_of_the_dialect_look_for_it_and_control_messages_come_alone(serving, hub):
     headers = [(KEY_HEADER.lower().encode(), serving.reader.key_id.encode()),
                (SECRET_HEADER.lower().encode(), serving.secret.encode())]  # fmt: skip
@@ -178,6 +188,7 @@ async def test_a_feed_answers_where_clients_of_the_dialect_look_for_it_and_contr
     ]  # fmt: skip
 
 
+@pytest.mark.once
 async def test_unsubscribing_is_answered_with_what_is_left(serving, hub):
     async with serving.socket() as socket:
         await socket.enter(serving)
@@ -190,6 +201,7 @@ async def test_unsubscribing_is_answered_with_what_is_left(serving, hub):
         assert (await socket.next())["S"] == "005930"
 
 
+@pytest.mark.once
 async def test_the_oldest_socket_of_a_key_makes_room_and_is_told(serving, hub):
     shared.shared()[1].most_per_key = 2
     async with serving.socket() as first, serving.socket() as second, serving.socket() as third:
@@ -202,6 +214,7 @@ async def test_the_oldest_socket_of_a_key_makes_room_and_is_told(serving, hub):
         await second.subscribe(trades=["*"])
 
 
+@pytest.mark.once
 async def test_there_is_a_limit_to_all_readers(serving, hub, monkeypatch):
     monkeypatch.setattr(alarms, "told", {})
     shared.shared()[1].most = 1
@@ -219,6 +232,7 @@ async def test_there_is_a_limit_to_all_readers(serving, hub, monkeypatch):
         assert "WS_MAX_CONNECTIONS" in alarm.message
 
 
+@pytest.mark.once
 async def test_a_revoked_key_is_let_go(serving, hub, monkeypatch):
     monkeypatch.setattr("api.stream.door.CHECK_EVERY_S", 0.1)
     async with serving.socket() as socket:
@@ -253,6 +267,7 @@ async def test_candles_close_and_late_ticks_correct_them(serving, hub):
     assert corrected["rev"] > closed["rev"]
 
 
+@pytest.mark.once
 async def test_the_forming_candle_is_opt_in(serving, hub):
     async with serving.socket() as eager, serving.socket() as long_running:
         for socket, forming in ((eager, True), (long_running, False)):
@@ -279,6 +294,7 @@ async def test_what_traded_before_anybody_listened_is_in_the_closed_candle(servi
         assert sorted([(await socket.next())["S"] for _ in range(2)]) == ["000660", "005930"]
 
 
+@pytest.mark.once
 async def test_who_opted_in_hears_heartbeats_with_the_place(serving, hub, monkeypatch):
     monkeypatch.setattr("api.stream.hub.HEARTBEAT_S", 0.1)
     await commit(serving, [{}, {}])
@@ -294,6 +310,7 @@ async def test_who_opted_in_hears_heartbeats_with_the_place(serving, hub, monkey
         assert await quiet.silent()
 
 
+@pytest.mark.once
 async def test_another_path_is_no_stream(serving, hub):
     end = WebsocketCommunicator(application(), "/v2/stream/krx/elsewhere")
     connected, _ = await end.connect(timeout=PATIENCE_S)

@@ -38,6 +38,7 @@ async def numbered(socket, serving, **content):
     return await socket.subscribe(trades=["*"], seq=True, **content)
 
 
+@pytest.mark.once
 async def test_a_numbered_socket_knows_its_place(serving, hub):
     await commit(serving, [{}])
     async with serving.socket() as socket:
@@ -326,6 +327,7 @@ async def test_who_was_away_is_told_the_candles_that_closed_and_changed_meanwhil
     assert heard == {("b", "01", 1), ("b", "02", 1), ("u", "00", 2)}
 
 
+@pytest.mark.once
 async def test_a_slow_socket_is_closed_with_its_code_and_slows_nobody(serving, hub, settings):
     settings.WS_OUTBOX_BYTES = 1 << 14
     async with serving.socket() as slow:
@@ -346,6 +348,7 @@ async def test_a_slow_socket_is_closed_with_its_code_and_slows_nobody(serving, h
     assert (said[-1]["code"], code) == (407, 4407)
 
 
+@pytest.mark.once
 async def test_a_slow_socket_that_prefers_gaps_is_told_which_trades_it_missed(serving, hub, settings):
     settings.WS_OUTBOX_BYTES = 1 << 14
     async with serving.socket() as slow:

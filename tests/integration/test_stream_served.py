@@ -22,6 +22,8 @@ from tests.waiting import until
 
 __all__ = ["serving"]
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def web(serving, road):
@@ -111,7 +113,6 @@ def _resident_mib(pid):
     return int(line.split()[1]) // 1024
 
 
-@pytest.mark.once
 async def test_what_a_client_says_while_nobody_listens_waits_at_the_client(web, serving, road, redis_server):
     """A frozen Redis holds each `subscribe` for seconds; what follows must not pile up in the server."""
     request = '{"action":"subscribe"}' + " " * 60_000

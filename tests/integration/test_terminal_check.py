@@ -9,6 +9,7 @@ import pytest
 from marketdata.models import IngestStream
 from tests.road import Road, secret_of
 
+pytestmark = pytest.mark.once
 ROOT = Path(__file__).resolve().parents[2]
 
 

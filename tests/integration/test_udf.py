@@ -85,6 +85,7 @@ def test_scrolling_to_the_left_shows_the_bars_that_rest_has(traded, resolution, 
         assert all(before[0] < after[0] for before, after in itertools.pairwise(bars))
 
 
+@pytest.mark.once
 def test_a_day_stands_at_midnight_utc_of_its_date_and_a_month_at_its_first_trading_day(traded):
     chart = Chart(traded)
     chart.open("005930")
@@ -96,6 +97,7 @@ def test_a_day_stands_at_midnight_utc_of_its_date_and_a_month_at_its_first_tradi
     )  # 2 March: holiday
 
 
+@pytest.mark.once
 def test_without_countback_the_bars_between_two_times_are_given_and_where_to_look_when_there_are_none(traded):
     chart = Chart(traded)
     asked = {"symbol": "005930", "resolution": "1"}
@@ -147,6 +149,7 @@ def test_symbols_are_found_by_code_and_name_and_listed_by_market(traded):
     assert {len(column) for name, column in table.items() if name != "supported-resolutions"} == {3}
 
 
+@pytest.mark.once
 def test_quotes_tell_price_and_change_to_the_day_before(traded):
     answer = Chart(traded).get("quotes", symbols="KRX:005930,005930,nothing,035420")
 
@@ -163,6 +166,7 @@ def test_quotes_tell_price_and_change_to_the_day_before(traded):
     assert not {"lp", "bid", "ask"} & answer["d"][3]["v"].keys()
 
 
+@pytest.mark.once
 def test_quotes_tell_the_best_bid_and_ask(traded):
     traded.commit([{"kind": "quote", "time": NINE_US + DAY_US, "bid": "70900", "ask": "71000.5", "size": None}])
 
@@ -253,6 +257,7 @@ def test_errors_are_english_and_marks_in_the_language_of_the_pages(traded, setti
     assert (refused["Content-Language"], refused.json()["errmsg"]) == ("en", "from: This field is required.")
 
 
+@pytest.mark.once
 def test_where_no_symbol_is_registered_there_is_nothing_to_tell(serving):
     told = Chart(serving).get("quotes", symbols="NOBODY,KRX:NOTHING")
     assert [(one["s"], one["n"]) for one in told["d"]] == [("error", "NOBODY"), ("error", "KRX:NOTHING")]

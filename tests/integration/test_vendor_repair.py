@@ -217,6 +217,7 @@ def test_only_one_process_repairs_at_a_time():
         run(Vendor({}))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("now", "newest"),
     [
@@ -247,6 +248,7 @@ def test_the_timetable_repairs_what_is_due_and_waits_after_a_failure():
     assert [one.date for one in due(soon + datetime.timedelta(hours=1))] == [FIRST]
 
 
+@pytest.mark.once
 def test_without_keys_nothing_is_asked_and_a_process_says_so_once(caplog, monkeypatch, settings):
     monkeypatch.delenv("NARU_KIS_APPKEY", raising=False)
     monkeypatch.setattr(keys, "_told", False)
@@ -263,6 +265,7 @@ def test_without_keys_nothing_is_asked_and_a_process_says_so_once(caplog, monkey
         call_command("repair", "--date", "2026-03-16", stdout=StringIO())
 
 
+@pytest.mark.once
 def test_a_key_file_that_others_may_read_is_an_alarm_that_shows_no_key(settings, tmp_path):
     file = tmp_path / "kis.toml"
     file.write_text('[[account]]\nappkey = "PSkey"\nappsecret = "hidden"\n')

@@ -226,6 +226,7 @@ REFUSED_BOOKS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("reason", REFUSED_BOOKS)
 def test_a_book_that_cannot_be_believed_is_kept_with_its_reason_and_the_others_are_stored(reason):
     process(books(book(), book(**REFUSED_BOOKS[reason]), book(time_us=NINE_US + 1)))
@@ -292,6 +293,7 @@ REFUSED_EVENTS: dict[str, object] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("reason", REFUSED_EVENTS)
 def test_an_event_that_cannot_be_believed_is_kept_with_its_reason_and_the_others_are_stored(reason):
     good = {"event": "halt", "time": "2026-03-16T09:00:00+09:00", "symbol": "005930"}
