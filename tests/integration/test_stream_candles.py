@@ -132,7 +132,7 @@ async def trim():
     await asyncio.to_thread(live_state.connection().xtrim, feed.STREAM + "krx", maxlen=1, approximate=False)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.once) for seed in range(1, 4))])
 async def test_what_is_told_of_closed_candles_is_what_rest_says(serving, hub, monkeypatch, seed):
     chance = random.Random(seed)
     monkeypatch.setattr("api.stream.hub.LINGER_S", chance.choice([0.0, 30.0]))
@@ -186,6 +186,7 @@ async def test_what_is_told_of_closed_candles_is_what_rest_says(serving, hub, mo
             await one.socket.__aexit__()
 
 
+@pytest.mark.once
 async def test_the_first_who_listens_is_told_whole_candles(serving, hub):
     for number in range(250):
         await commit(serving, [minute(0, symbol=CODES[number % 3], price=str(number + 1))])
