@@ -1,5 +1,4 @@
-"""Candles adjusted for corporate actions, exactly. Pure; which factors there are is asked in
-`marketdata.reference.corporate_actions`.
+"""Candles adjusted for corporate actions, exactly. Pure; which factors there are is asked in `analytics.factors`.
 
 A candle of a trading date before a factor's ex-date has its prices multiplied by the factor's price ratio and its
 volume by the size ratio, those of several factors multiplied before anything is rounded: prices to 1e-8, volumes to
@@ -50,6 +49,15 @@ def adjusted(bars: Candles, factors: Sequence[Factor]) -> Candles:
             columns["value"][chosen], columns["value_frac"][chosen] = _value(value, part, price * size)
         price, size, end = price * factor.price, size * factor.size, factor.ex_day
     return replace(bars, **columns)
+
+
+def close_before(days: DailyBars, factors: Sequence[Factor]) -> int | None:
+    """What the newest of these days, newest first, is to be compared with: the close of the one before, in 1e-8,
+    adjusted for the factors that are in force on the newest. None if there is no day before."""
+    if len(days) < 2:
+        return None
+    newest = int(days.trade_date[0])
+    return int(adjusted(days, [factor for factor in factors if factor.ex_day <= newest]).close[1])
 
 
 def _times(values: Int64, ratio: Fraction) -> Int64:

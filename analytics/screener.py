@@ -6,10 +6,12 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from analytics import series_days, snapshots, statistics
+from analytics import adjustment, factors, series_days, snapshots, statistics
+from analytics.adjustment import Factor
 from marketdata.calendar import trading_dates
 from marketdata.models import Symbol
 from marketdata.reference import corporate_actions
@@ -20,12 +22,17 @@ from marketdata.types.daily_bars import DailyBars
 KEEP_S = 30.0
 TOGETHER = 200  # symbols read at a time
 _DAYS = 2  # of each: the newest one, and the one before that it is compared with
+_BASE_PARTS = 50  # by so small a part of the close before the base price may differ from it: limits are whole ticks
+_KRX = "KRX"
+_MOST_PERCENT = 30  # KRX's price limit since 2015-06-15 (KOSPI Market Business Regulation, article 20)
+_LIMITED = ("", "kospi", "kosdaq", "konex")  # a leveraged fund has more, a right none
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A share's newest trading date on its primary feed, under whichever code: volume in 1e-6, number of trades, the
-    last price and the close of the day before in 1e-8 (None where that is not known)."""
+    last price and the close of the day before in 1e-8, that one adjusted for splits and the like (None where it is not
+    known, or the day cannot have begun from it)."""
 
     symbol: str
     feed: str
@@ -85,20 +92,24 @@ def movers(found: list[Standing], *, top: int) -> tuple[list[Standing], list[Sta
 def _read() -> Standings:
     now = datetime.datetime.now(datetime.UTC)
     known, held = snapshots.dates(now), _held(now)
-    rows = Symbol.objects.filter(is_active=True).order_by("primary_feed", "code")
-    chosen = list(rows.values_list("primary_feed", "code", "market_id"))
     made: list[tuple[int, Standing]] = []
-    for feed, part in groupby(chosen, key=lambda row: row[0]):
-        markets = {code: market for _, code, market in part}
+    chosen = Symbol.objects.filter(is_active=True).order_by("primary_feed", "code")
+    for feed, part in groupby(chosen, key=lambda symbol: symbol.primary_feed):
+        symbols = {symbol.code: symbol for symbol in part}
+        markets = {code: symbol.market_id for code, symbol in symbols.items()}
+        days_of: dict[str, DailyBars] = {}
         codes = sorted(markets.keys() - held.keys())
         for start in range(0, len(codes), TOGETHER):
             some = {code: markets[code] for code in codes[start : start + TOGETHER]}
-            made += [_standing(code, days) for code, days in series_days.newest(feed, some, known, _DAYS).items()]
+            days_of |= series_days.newest(feed, some, known, _DAYS)
         for code in sorted(markets.keys() & held.keys()):
             days, _ = series_days.read_held(
                 held[code], feed, markets[code], known, EPOCH_DATE, datetime.date.max, limit=_DAYS, ascending=False
             )
-            made += [_standing(code, days)] if len(days) else []
+            days_of |= {code: days} if len(days) else {}
+        shares = {code: (markets[code], held.get(code, ())) for code in days_of}
+        told = factors.in_force(shares, "split", int(now.timestamp()) * 1_000_000)
+        made += [_standing(symbols[code], days, told.get(code, ())) for code, days in days_of.items()]
     newest = max((day for day, _ in made), default=0)
     return Standings([one for day, one in made if day == newest], time.time_ns() // 1000)
 
@@ -114,8 +125,21 @@ def _held(now: datetime.datetime) -> dict[str, list[Held]]:
     }
 
 
-def _standing(code: str, days: DailyBars) -> tuple[int, Standing]:
+def _standing(symbol: Symbol, days: DailyBars, of_share: Sequence[Factor]) -> tuple[int, Standing]:
     """(trading date, standing) of a share from its newest daily candles, newest first."""
-    before = int(days.close[1]) if len(days) > 1 else None
-    standing = Standing(code, days.feed, int(days.volume[0]), int(days.n[0]), int(days.last[0]), before)
-    return int(days.trade_date[0]), standing
+    day, price = int(days.trade_date[0]), int(days.last[0])
+    before = adjustment.close_before(days, of_share)
+    if before is not None and not _may_begin_from(before, price, EPOCH_DATE + datetime.timedelta(days=day), symbol):
+        before = None
+    return day, Standing(symbol.code, days.feed, int(days.volume[0]), int(days.n[0]), price, before)
+
+
+def _may_begin_from(before: int, price: int, date: datetime.date, symbol: Symbol) -> bool:
+    """Whether a share that stands at a price on a date can have begun it from this close. Not if something happened to
+    it that nobody entered: the exchange's limits of the date, which lie around its base price, are around another one,
+    or the price is beyond any limit. Of other markets, and of what has no such limit, everything is believed."""
+    if symbol.limits_on == date and symbol.lower_limit is not None and symbol.upper_limit is not None:
+        return abs(symbol.lower_limit + symbol.upper_limit - 2 * before) * _BASE_PARTS <= 2 * before
+    if symbol.market_id != _KRX or symbol.category not in _LIMITED or symbol.is_in_liquidation:
+        return True
+    return abs(price - before) * 100 <= _MOST_PERCENT * before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from analytics.adjustment import Factor
+from analytics import factors
 from api import access, errors, feeds, paging
 from api.paging import Series
 from api.timestamps import EARLIEST_US, LATEST_US
@@ -18,7 +17,6 @@ from marketdata.calendar import trading_dates
 from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage import TickKey
-from marketdata.storage.base import EPOCH_DATE
 from terminals import wire
 
 GAPS_AT_ONCE = 10_000
@@ -91,37 +89,10 @@ def known(symbols: list[str], query: dict[str, Any]) -> Known:
         found.append(one)
     access.require([named] if named else [one.feed for one in found])
     if query.get("adjustment", RAW) != RAW:
-        found = _with_factors(found, query["adjustment"])
+        shares = {one.symbol: (one.market, one.held) for one in found}
+        told = factors.in_force(shares, query["adjustment"], time.time_ns() // 1000)
+        found = [replace(one, factors=told.get(one.symbol, ())) for one in found]
     return Known(found, [symbol for symbol in symbols if symbol not in rows])
-
-
-def _with_factors(found: list[Series], adjustment: str) -> list[Series]:
-    """The same series with what their candles are adjusted for: factors of all their codes whose ex-date has come."""
-    codes = {code for one in found for code in _codes(one)}
-    known: dict[str, list[tuple[datetime.date, Factor]]] = {}
-    for row in corporate_actions.actions(codes, kinds=corporate_actions.KINDS[adjustment]) if codes else ():
-        factor = Factor((row.ex_date - EPOCH_DATE).days, *corporate_actions.ratios(row))
-        known.setdefault(row.symbol, []).append((row.ex_date, factor))
-    if not known:
-        return found
-    now_us = time.time_ns() // 1000
-    today = {market: trading_dates.calendar(market).trade_date(now_us) for market in {one.market for one in found}}
-    return [
-        replace(
-            one,
-            factors=tuple(
-                factor
-                for code in dict.fromkeys(_codes(one))
-                for ex_date, factor in known.get(code, ())
-                if ex_date <= today[one.market] and corporate_actions.concerns(one.held, code, ex_date)
-            ),
-        )
-        for one in found
-    ]
-
-
-def _codes(one: Series) -> list[str]:
-    return [held.code for held in one.held] or [one.symbol]
 
 
 def of(symbol: str, query: dict[str, Any]) -> Series:

@@ -1,5 +1,5 @@
 """Where symbols stand, as the charting library's watch list shows it: last price, best bid and ask, change to the close
-of the day before, the day so far."""
+of the day before (adjusted for splits and the like), the day so far."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from analytics import series_days
+from analytics import adjustment, factors, series_days
+from analytics.adjustment import Factor
 from analytics.snapshots import State
 from api import newest
 from api.paging import Series
@@ -23,6 +24,8 @@ from terminals import wire
 def values(known: Sequence[tuple[Symbol, Series]], now: datetime.datetime) -> dict[str, dict[str, Any]]:
     """A quote's values by symbol code; what is not known is left out."""
     symbols = {one.symbol: symbol for symbol, one in known}
+    shares = {one.symbol: (one.market, one.held) for _, one in known}
+    split = factors.in_force(shares, "split", int(now.timestamp()) * 1_000_000)
     told: dict[str, dict[str, Any]] = {}
     for some, state in newest.states([one for _, one in known], now):
         for one in some:
@@ -31,12 +34,12 @@ def values(known: Sequence[tuple[Symbol, Series]], now: datetime.datetime) -> di
                 "short_name": one.symbol,
                 "exchange": symbol.market_id,
                 "description": symbol.name or symbol.name_en or one.symbol,
-                **_figures(state, one),
+                **_figures(state, one, split.get(one.symbol, ())),
             }
     return told
 
 
-def _figures(state: State, one: Series) -> dict[str, Any]:
+def _figures(state: State, one: Series, split: Sequence[Factor]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     trade, days = state.trades.get(one.symbol), state.days.get(one.symbol)
     for name, best in zip(("bid", "ask"), _best(state.quotes.get(one.symbol)), strict=True):
@@ -49,8 +52,8 @@ def _figures(state: State, one: Series) -> dict[str, Any]:
         for name, column in (("open_price", bars.open), ("high_price", bars.high), ("low_price", bars.low)):
             told[name] = _number(int(column[0]))
         told["volume"] = _number(int(bars.volume[0]), wire.SIZE_SCALE)
-        if len(bars) > 1:
-            before = int(bars.close[1])
+        before = adjustment.close_before(days, split)
+        if before is not None:
             told |= {"prev_close_price": _number(before), "ch": _number(price - before)}
             if before:
                 told["chp"] = round(Decimal(100 * (price - before)) / abs(before), 2)

@@ -10,8 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from analytics import screener
 from marketdata.maintenance import rollover
-from marketdata.models import AdjustmentFactor, SymbolRename
+from marketdata.models import AdjustmentFactor, Symbol, SymbolRename
+from tests import market
 from tests.integration.serving import SEOUL_DAY, and_leave, serving
 from tests.integration.test_days import MONDAY, at, session
 from tests.market import MINUTE_US
@@ -264,3 +266,41 @@ def test_what_cannot_be_asked_is_refused_with_words(serving, query, status, word
 
     assert answer.status_code == status
     assert words in answer.json()["message"]
+
+
+@pytest.mark.once
+def test_on_the_day_of_a_split_movers_and_charts_compare_with_the_close_as_it_would_have_been(serving, monkeypatch):
+    codes = "000660", "005930", "035420"
+    serving.commit([{"symbol": code, "time": at("10:00:00"), "price": "50000"} for code in codes])
+    serving.commit(
+        [{"symbol": code, "time": at("10:00:00", 1), "price": price} for code, price in zip(
+            codes, ("11000", "10500", "40000"), strict=True
+        )]
+    )  # fmt: skip
+    AdjustmentFactor.objects.create(symbol="000660", ex_date=TUESDAY, kind="split", old_rate=1, new_rate=5)
+
+    def told():
+        monkeypatch.setattr(screener, "_kept", None)
+        moved = serving.read("/v1beta1/screener/stocks/movers")
+        rows = [*moved["gainers"], *moved["losers"]]
+        return {one["symbol"]: (int(one["change"]), int(one["percent_change"])) for one in rows}
+
+    assert told() == {"000660": (1000, 10), "035420": (-10_000, -20)}, "of 005930 nobody entered what happened"
+    (quote,) = serving.read("/udf/quotes", symbols="000660")["d"]
+    assert [int(quote["v"][name]) for name in ("prev_close_price", "ch", "chp")] == [10_000, 1000, 10]
+
+    price = market.price
+    Symbol.objects.filter(code="005930").update(
+        limits_on=TUESDAY, lower_limit=price("7000"), upper_limit=price("13000")
+    )
+    Symbol.objects.filter(code="035420").update(
+        limits_on=TUESDAY, lower_limit=price("35000"), upper_limit=price("65000")
+    )
+    assert told() == {"000660": (1000, 10), "035420": (-10_000, -20)}
+    AdjustmentFactor.objects.create(symbol="005930", ex_date=TUESDAY, kind="rights", old_rate=1, new_rate=5)
+    Symbol.objects.filter(code="035420").update(
+        limits_on=TUESDAY, lower_limit=price("28000"), upper_limit=price("52000")
+    )
+    assert told() == {"000660": (1000, 10), "005930": (500, 5)}, (
+        "the exchange began 035420 from 40000, we do not know why"
+    )

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from analytics.adjustment import Factor, adjusted
+from analytics.adjustment import Factor, adjusted, close_before
 from marketdata.types import daily_bars, minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT
 from marketdata.types.ticks import ABSENT
@@ -69,3 +69,14 @@ def test_of_daily_candles_the_session_is_adjusted_too_and_what_is_absent_stays_s
         (5, *[350] * 5, 20, 0, 7000, 2, *[ABSENT] * 4),
         (6, *[350] * 5, 20, 0, 7000, 2, 350, 350, 350, 8),
     ]
+
+
+def test_a_day_is_compared_with_the_close_before_it_in_its_own_shares():
+    row = dict.fromkeys(daily_bars.COLUMNS, 1)
+    rows = [tuple({**row, "trade_date": day, "close": close}.values()) for day, close in ((10, 5_300), (9, 265_000))]
+    days = daily_bars.from_rows("005930", "krx", rows)
+    split = Factor(10, Fraction(1, 50), Fraction(50))
+
+    assert close_before(days, [split]) == 5_300
+    assert close_before(days, [Factor(11, split.price, split.size)]) == 265_000, "it is not in force yet"
+    assert close_before(days.take(slice(1)), [split]) is None
