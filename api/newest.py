@@ -144,9 +144,6 @@ def _figures(one: Series) -> StockPrice | None:
     told = {figures.symbol: figures for figures in storage().latest_prices([held.code for held in one.held], one.feed)}
     for held in reversed(one.held):
         figures = told.get(held.code)
-        if figures is None:
-            continue
-        date = EPOCH_DATE + datetime.timedelta(days=figures.trade_date)
-        if (held.start is None or held.start <= date) and (held.end is None or date < held.end):
+        if figures and one.code_on(EPOCH_DATE + datetime.timedelta(days=figures.trade_date)) == held.code:
             return figures
     return None

@@ -76,6 +76,15 @@ class Series:
                 found.append((one.code, start, end))
         return found if ascending else found[::-1]
 
+    def code_on(self, date: datetime.date) -> str | None:
+        """The code under which a trading date of it is stored; None where the share had none yet."""
+        if not self.held:
+            return self.symbol
+        for one in self.held:
+            if (one.start is None or one.start <= date) and (one.end is None or date < one.end):
+                return one.code
+        return None
+
     def begins_us(self, date: datetime.date) -> int:
         """When a trading date begins."""
         return timeframes.midnight_us((date - EPOCH_DATE).days, self.timezone) - self.shift_s * 1_000_000

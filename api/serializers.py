@@ -271,6 +271,7 @@ class RecordsQuery(Query):
     start = TimestampField(required=False, help_text=f"first time, included: {timestamps.RIGHT}")
     end = TimestampField(required=False, help_text="last time, included; a date means its whole day in Seoul")
     symbols = SymbolsField(required=False, help_text="codes separated by commas; default all")
+    asof = AsOfField()
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: every feed that you may read")
     limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
@@ -386,6 +387,10 @@ class CorporateActionsQuery(Query):
 class InMemoryQuery(Query):
     symbol = serializers.RegexField(SYMBOL_PATTERN, required=False, help_text="only this symbol")
     limit = WholeNumberField(required=False, default=100, min_value=1, max_value=inspection.MOST_ROWS)
+
+
+class SymbolQualityQuery(Query):
+    asof = AsOfField()
 
 
 class NoQuery(Query):

@@ -65,9 +65,21 @@ def known(symbols: list[str], query: dict[str, Any]) -> Known:
     """The series of a request for several symbols; one that is not registered is left out, as the dialect does. The
     feed of a symbol that none was asked for is its primary one, whether anything came by it or not. UnknownFeed,
     FeedForbidden for one that whoever asks may not read, or Unprocessable when there is nothing to choose."""
+    named = feeds.resolve(query["feed"]) if query.get("feed") else None
+    chosen = shares(symbols, query, named)
+    access.require([named] if named else [one.feed for one in chosen.found])
+    if query.get("adjustment", RAW) == RAW:
+        return chosen
+    told = {one.symbol: (one.market, one.held) for one in chosen.found}
+    split = factors.in_force(told, query["adjustment"], time.time_ns() // 1000)
+    return Known([replace(one, factors=split.get(one.symbol, ())) for one in chosen.found], chosen.unknown)
+
+
+def shares(symbols: list[str], query: dict[str, Any], named: str | None = None) -> Known:
+    """As `known`, for what is told of several feeds: raw, and whether the feed may be read is not asked. Unprocessable
+    when there is nothing to choose."""
     marks = ", ".join(["%s"] * len(symbols))
     rows = {code: row for code, *row in _ask(_SYMBOLS.format(marks), symbols)} if symbols else {}
-    named = feeds.resolve(query["feed"]) if query.get("feed") else None
     renames = corporate_actions.renames() if query.get("asof") != OFF and any(row[4] for row in rows.values()) else []
     found = []
     for symbol in symbols:
@@ -87,11 +99,6 @@ def known(symbols: list[str], query: dict[str, Any]) -> Known:
             held = corporate_actions.held(symbol, asof, renames)
         one = Series(symbol, named or feed, market, timezone, shift_s, first_us, last_us, tuple(held))
         found.append(one)
-    access.require([named] if named else [one.feed for one in found])
-    if query.get("adjustment", RAW) != RAW:
-        shares = {one.symbol: (one.market, one.held) for one in found}
-        told = factors.in_force(shares, query["adjustment"], time.time_ns() // 1000)
-        found = [replace(one, factors=told.get(one.symbol, ())) for one in found]
     return Known(found, [symbol for symbol in symbols if symbol not in rows])
 
 

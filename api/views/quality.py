@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.http import Http404
@@ -14,7 +16,7 @@ from rest_framework.views import APIView
 from analytics import quality
 from analytics.quality import Quality
 from api import access, errors, response_schemas, series, timestamps
-from api.serializers import NoQuery
+from api.serializers import NoQuery, SymbolQualityQuery
 
 
 def _shown(date: str, read: Callable[[Any], Quality]) -> dict[str, Any]:
@@ -53,10 +55,17 @@ class SymbolQualityView(APIView):
     """Of one symbol, on all feeds."""
 
     @extend_schema(
-        operation_id="quality_of_symbol",
+        operation_id="quality_of_symbol", parameters=[SymbolQualityQuery],
         responses={200: response_schemas.Quality, "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request, date: str, symbol: str) -> Response:
-        one = series.of(symbol, NoQuery.read(request))
+        one = series.of(symbol, SymbolQualityQuery.read(request))
         access.require([access.ALL_FEEDS])
-        return Response(_shown(date, lambda day: quality.of_symbol(day, one.symbol)))
+
+        def read(day: datetime.date) -> Quality:
+            code = one.code_on(day)
+            if code is None:
+                raise LookupError(f"nothing is known of {symbol} on {day}")
+            return replace(quality.of_symbol(day, code), symbol=symbol)
+
+        return Response(_shown(date, read))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Left
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -51,6 +53,50 @@ def readable(request: Request, query: dict[str, Any]) -> list[str] | None:
     return [name for name in names if access.may_read(request.user, name)]
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Of which shares rows of first_us <= time < end_us are wanted: (symbol as it was asked for, code, first and end in
+    which it was the share's); None for all. `headers` are the answer's."""
+
+    first_us: int
+    end_us: int
+    stretches: list[tuple[str, str, int, int]] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def asked(cls, query: dict[str, Any], first_us: int, last_us: int) -> Shares:
+        """Those that a request names, between two times, both included."""
+        if not query.get("symbols"):
+            return cls(first_us, last_us + 1)
+        known = series.shares(query["symbols"], {"asof": query.get("asof")})
+        stretches = [(one.symbol, *part) for one in known.found for part in one.codes(first_us, last_us + 1)]
+        return cls(first_us, last_us + 1, stretches, known.headers)
+
+    @property
+    def codes(self) -> list[tuple[str, int, int]] | None:
+        """As storage asks for them."""
+        return None if self.stretches is None else [(code, first, end) for _, code, first, end in self.stretches]
+
+    def rows(self, first: str, last: str, *, also: Sequence[str] = ()) -> Q:
+        """Rows of these shares whose first and last time is in these columns, and those of the codes `also`."""
+        if self.stretches is None:
+            return Q()
+        found, whole = Q(), [*also]
+        for _, code, first_us, end_us in self.stretches:
+            if (first_us, end_us) == (self.first_us, self.end_us):
+                whole.append(code)
+            else:
+                found |= Q(("symbol", code), (f"{first}__lt", end_us), (f"{last}__gte", first_us))
+        return found | Q(symbol__in=whole)
+
+    def name(self, code: str, first_us: int, last_us: int) -> str:
+        """The symbol by which the share was asked for that had this code then."""
+        return next((
+            symbol for symbol, of, from_us, end_us in self.stretches or ()
+            if of == code and first_us < end_us and last_us >= from_us
+        ), code)  # fmt: skip
+
+
 def question(resource: str, query: dict[str, Any]) -> str:
     """The name under which a page token of this question is good: the resource, and what narrows it."""
     narrowed = {name: str(value) for name, value in sorted(query.items()) if name not in ("limit", "page_token")}
@@ -82,11 +128,10 @@ def _page(rows: QuerySet[Any], query: dict[str, Any], asked: str) -> tuple[list[
     return found, _token((0, found[-1].pk), asked) if more else None
 
 
-def event(one: MarketEvent) -> dict[str, Any]:
-    """An event as the API tells it."""
+def _event(one: MarketEvent, shares: Shares) -> dict[str, Any]:
     return {
-        "t": jsontext.time(one.time_us), "i": one.event_id, "type": one.kind, "x": one.feed, "S": one.symbol,
-        "body": one.body,
+        "t": jsontext.time(one.time_us), "i": one.event_id, "type": one.kind, "x": one.feed,
+        "S": shares.name(one.symbol, one.time_us, one.time_us), "body": one.body,
     }  # fmt: skip
 
 
@@ -101,10 +146,10 @@ class EventsView(APIView):
         query = EventsQuery.read(request)
         asked, names, newest = question(paging.EVENTS, query), readable(request, query), query["sort"] == "desc"
         first_us, last_us = bounds(query)
-        after = _after(query, asked)
+        after, shares = _after(query, asked), Shares.asked(query, first_us, last_us)
         found = storage().read_events(
             first_us, last_us + 1, limit=query["limit"] + 1, kind=query.get("type"),
-            symbols=query.get("symbols", ()), feeds=names, newest=newest,
+            codes=shares.codes, feeds=names, newest=newest,
             after=None if after is None else (after.time_us, after.tick_id),
         )  # fmt: skip
         if newest:
@@ -112,7 +157,8 @@ class EventsView(APIView):
         more = len(found) > query["limit"]
         found = found[: query["limit"]]
         token = _token((found[-1].time_us, found[-1].event_id), asked) if more else None
-        return Response({"events": [event(one) for one in found], "next_page_token": token})
+        told = {"events": [_event(one, shares) for one in found], "next_page_token": token}
+        return Response(told, headers=shares.headers)
 
 
 class GapsView(APIView):
@@ -126,21 +172,24 @@ class GapsView(APIView):
         query = GapsQuery.read(request)
         names = readable(request, query)
         first_us, last_us = bounds(query)
-        rows = Gap.objects.filter(from_us__lte=last_us, to_us__gte=first_us)
+        shares = Shares.asked(query, first_us, last_us)
+        rows = Gap.objects.filter(
+            shares.rows("from_us", "to_us", also=[""]), from_us__lte=last_us, to_us__gte=first_us
+        )  # fmt: skip
         if names is not None:
             rows = rows.filter(feed__in=names)
-        if query.get("symbols"):
-            rows = rows.filter(symbol__in=["", *query["symbols"]])
         if query.get("reason"):  # not startswith: SQLite would take capitals and small letters for the same
             rows = rows.annotate(begins=Left("reason", len(query["reason"]))).filter(begins=query["reason"])
         found, token = _page(rows, query, question("gaps", query))
-        return Response({"gaps": [_gap(one) for one in found], "next_page_token": token})
+        told = {"gaps": [_gap(one, shares) for one in found], "next_page_token": token}
+        return Response(told, headers=shares.headers)
 
 
-def _gap(one: Gap) -> dict[str, Any]:
+def _gap(one: Gap, shares: Shares) -> dict[str, Any]:
     return {
-        "i": one.pk, "x": one.feed, "S": one.symbol, "from": jsontext.time(one.from_us),
-        "to": jsontext.time(one.to_us), "rows": one.rows, "missing": number(one.missing, wire.SIZE_SCALE),
+        "i": one.pk, "x": one.feed, "S": shares.name(one.symbol, one.from_us, one.to_us),
+        "from": jsontext.time(one.from_us), "to": jsontext.time(one.to_us),
+        "rows": one.rows, "missing": number(one.missing, wire.SIZE_SCALE),
         "td": one.trade_date, "reason": one.reason, "told_at": one.created_at,
     }  # fmt: skip
 
@@ -160,29 +209,28 @@ class CorrectionsView(APIView):
         query = CorrectionsQuery.read(request)
         asked = question("corrections", query)
         if query["type"] == "late":
-            found, token = _late(query, asked)
-            return Response({"corrections": found, "next_page_token": token})
+            return _late(query, asked)
         first_us, last_us = bounds(query)
-        names = readable(request, query)
+        names, shares = readable(request, query), Shares.asked(query, first_us, last_us)
         void = query["type"] == "void"
+        time = "time_us" if void else "minute_us"
         rows: QuerySet[Any] = (
-            VoidedTick.objects.select_related("order").filter(time_us__gte=first_us, time_us__lte=last_us)
-            if void
-            else VendorMinute.objects.filter(rev__gt=0, minute_us__gte=first_us, minute_us__lte=last_us)
+            VoidedTick.objects.select_related("order") if void else VendorMinute.objects.filter(rev__gt=0)
         )
+        rows = rows.filter(shares.rows(time, time), **{f"{time}__gte": first_us, f"{time}__lte": last_us})
         if names is not None:
             rows = rows.filter(feed__in=names)
-        if query.get("symbols"):
-            rows = rows.filter(symbol__in=query["symbols"])
         page, token = _page(rows, query, asked)
         shown = [_void(one) if void else _vendor(one) for one in page]
-        return Response({"corrections": shown, "next_page_token": token})
+        for one, told in zip(page, shown, strict=True):
+            told["S"] = shares.name(one.symbol, getattr(one, time), getattr(one, time))
+        return Response({"corrections": shown, "next_page_token": token}, headers=shares.headers)
 
 
 def _void(one: VoidedTick) -> dict[str, Any]:
     given = json.loads(one.record)
     return {
-        "type": "void", "t": jsontext.time(one.time_us), "S": one.symbol, "x": one.feed, "i": one.tick_id,
+        "type": "void", "t": jsontext.time(one.time_us), "x": one.feed, "i": one.tick_id,
         "tick": {name: given[name] for name in ("kind", "price", "size") if name in given},
         "reason": one.order.reason, "at": one.order.created_at, "order": one.order_id,
     }  # fmt: skip
@@ -191,18 +239,19 @@ def _void(one: VoidedTick) -> dict[str, Any]:
 def _vendor(one: VendorMinute) -> dict[str, Any]:
     prices = {name[0]: number(getattr(one, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")}
     return {
-        "type": "vendor", "t": jsontext.time(one.minute_us), "S": one.symbol, "x": one.feed, "src": one.vendor,
+        "type": "vendor", "t": jsontext.time(one.minute_us), "x": one.feed, "src": one.vendor,
         "rev": one.rev, "at": one.fetched_at, "bar": {**prices, "v": number(one.volume, wire.SIZE_SCALE)},
     }  # fmt: skip
 
 
-def _late(query: dict[str, Any], asked: str) -> tuple[Rows, str | None]:
+def _late(query: dict[str, Any], asked: str) -> Response:
     """Minute candles with a revision; a page that read many without one is short and has a token."""
     if not query.get("symbols"):
         raise errors.Unprocessable({"symbols": "late changes are told of named symbols"})
     symbols = query["symbols"]
+    known = series.known(symbols, query)
     page = paging.read_bars(
-        series.known(symbols, query).found, timeframes.MINUTE, after=series.after(query, asked, symbols),
+        known.found, timeframes.MINUTE, after=series.after(query, asked, symbols),
         limit=query["limit"], ascending=query["sort"] == "asc",
     )  # fmt: skip
     shown: Rows = []
@@ -213,4 +262,5 @@ def _late(query: dict[str, Any], asked: str) -> tuple[Rows, str | None]:
             {"type": "late", "S": one.symbol, "x": one.feed, "bar": msgspec.Raw(jsontext.single(text))}
             for text in texts
         ]
-    return shown, paging.encode_token(page.next, asked) if page.next else None
+    token = paging.encode_token(page.next, asked) if page.next else None
+    return Response({"corrections": shown, "next_page_token": token}, headers=known.headers)

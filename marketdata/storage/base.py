@@ -597,14 +597,14 @@ class Storage(abc.ABC):
         *,
         limit: int,
         kind: str | None = None,
-        symbols: Sequence[str] = (),
+        codes: Sequence[tuple[str, int, int]] | None = None,
         feeds: Sequence[str] | None = None,
         after: Key | None = None,
         newest: bool = False,
     ) -> list[MarketEvent]:
         """Events with start_us <= time < end_us, ordered by (time, id): the first `limit` of them, or the last ones
-        (`newest`). `after` leaves out what is not behind (with `newest`: before) this time and id; `symbols` and
-        `feeds` are those wanted, all of them when not given."""
+        (`newest`). `after` leaves out what is not behind (with `newest`: before) this time and id; `codes` are the
+        symbols wanted, each with first <= time < end, and `feeds` the feeds; all of them when not given."""
 
     @abc.abstractmethod
     def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:

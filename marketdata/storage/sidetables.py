@@ -29,6 +29,11 @@ _BOOK = ("symbol", "event_time", "tick_id", "trade_date", "feed", "source", *_SI
 _EVENT = ("event_time", "event_id", "trade_date", "feed", "source", "kind", "symbol", "body")
 
 
+def _among(column: str, wanted: Sequence[str]) -> str:
+    """A condition with a parameter for each of these; false of everything if there are none."""
+    return f"{column} IN ({', '.join(['%s'] * len(wanted))})" if wanted else "1 = 0"
+
+
 class SideTables(Storage):
     """What a backend inherits once it has the words."""
 
@@ -265,7 +270,7 @@ class SideTables(Storage):
         *,
         limit: int,
         kind: str | None = None,
-        symbols: Sequence[str] = (),
+        codes: Sequence[tuple[str, int, int]] | None = None,
         feeds: Sequence[str] | None = None,
         after: Key | None = None,
         newest: bool = False,
@@ -273,10 +278,19 @@ class SideTables(Storage):
         order = "DESC" if newest else "ASC"
         where, params = "event_time >= %s AND event_time < %s", [self._moment(start_us), self._moment(end_us)]
         kinds = None if kind is None else [kind]
-        for column, wanted in (("kind", kinds), ("feed", feeds), ("symbol", symbols or None)):
+        for column, wanted in (("kind", kinds), ("feed", feeds)):
             if wanted is not None:
-                where += f" AND {column} IN ({', '.join(['%s'] * len(wanted))})" if wanted else " AND 1 = 0"
+                where += f" AND {_among(column, wanted)}"
                 params += wanted
+        if codes is not None:
+            whole = [code for code, first_us, last_us in codes if first_us <= start_us and end_us <= last_us]
+            conditions = [_among("symbol", whole)]
+            params += whole
+            for code, first_us, last_us in codes:
+                if first_us > start_us or end_us > last_us:
+                    conditions.append("(symbol = %s AND event_time >= %s AND event_time < %s)")
+                    params += [code, self._moment(first_us), self._moment(last_us)]
+            where += f" AND ({' OR '.join(conditions)})"
         if after is not None:
             condition, values = self._behind(after, "event_id", not newest)
             where, params = where + condition, params + values

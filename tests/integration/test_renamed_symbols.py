@@ -7,11 +7,12 @@ from decimal import Decimal
 import pytest
 
 from api.stream import stored
-from marketdata.models import SymbolChange, SymbolRename
+from marketdata.models import SymbolChange, SymbolRename, VendorMinute, VoidedTick, VoidOrder
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import COLUMNS
 from tests.integration.serving import SEOUL_DAY, serving
+from tests.integration.test_api_records import event, pages
 from tests.integration.test_api_resources import book, keep
 from tests.integration.test_days import MONDAY, at
 from tests.market import DAY_US, NINE_US
@@ -162,6 +163,63 @@ def test_marks_are_those_of_the_share_whatever_its_code_was(serving):
     assert [(mark["label"], mark["tooltip"][1]) for mark in times] == [
         ("R", "ours"), ("C", f"{OLD} → {NEW}"), ("R", "ours"),
     ]  # fmt: skip
+
+
+def test_events_gaps_corrections_and_quality_are_those_of_the_share_whatever_its_code_was(serving):
+    SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY)
+    storage().ensure_partitions([MONDAY, TUESDAY], ("market_events",))
+    order = VoidOrder.objects.create(selection="{}", reason="a typing error", ordered_by="kim")
+    events = []
+    for days in range(2):
+        for code in (OLD, NEW, "035420"):
+            number, at_us, date = len(events) + 1, NINE_US + days * DAY_US, MONDAY + datetime.timedelta(days=days)
+            trade_date = (date - EPOCH_DATE).days
+            events.append(event(0, event_id=number, symbol=code, time_us=at_us, trade_date=trade_date))
+            lose(number, at_us, at_us + 1, None, symbol=code, trade_date=date)
+            VoidedTick.objects.create(
+                tick_id=number, order=order, symbol=code, feed="krx", source_id=4, trade_date=date, time_us=at_us,
+                record="{}",
+            )  # fmt: skip
+            VendorMinute.objects.create(
+                vendor="kis", symbol=code, feed="krx", trade_date=date, minute_us=at_us, rev=1, open=1, high=1, low=1,
+                close=1, volume=number * 10**6, value=1, fetched_at=datetime.datetime.now(datetime.UTC),
+            )  # fmt: skip
+    storage().store_events(events)
+    lose(9, NINE_US, NINE_US + DAY_US, None, symbol=OLD)
+
+    def told(symbols, **query):
+        """(its number, the symbol that is told) of each row; the same whatever the rows are."""
+        asked = {"symbols": symbols, "limit": 1, **query}
+        found = [(one["i"], one["S"]) for one in pages(serving, "/v2/events", "events", **asked)]
+        voids = pages(serving, "/v2/corrections", "corrections", **asked)
+        assert [(one["i"], one["S"]) for one in voids] == found
+        theirs = pages(serving, "/v2/corrections", "corrections", type="vendor", **asked)
+        assert [(one["bar"]["v"], one["S"]) for one in theirs] == found
+        gaps = pages(serving, "/v2/gaps", "gaps", **asked)
+        assert [one["S"] for one in gaps if one["td"]] == [symbol for _, symbol in found]
+        return found
+
+    assert told(NEW) == told(f"{NEW},999999") == [(1, NEW), (5, NEW)]
+    assert told(OLD) == [(4, OLD)], "what lies under it before is another share's"
+    assert told(f"{OLD},035420") == [(3, "035420"), (4, OLD), (6, "035420")]
+    assert told(OLD, asof=SEOUL_DAY) == [(1, OLD), (5, OLD)]
+    assert told(OLD, asof="-") == [(1, OLD), (4, OLD)]
+    assert [one["S"] for one in serving.read("/v2/gaps", symbols=NEW, sort="desc")["gaps"]] == [NEW, NEW, NEW]
+    assert serving.get("/v2/events", symbols=f"{NEW},999999").headers["X-Naru-Warning"].endswith("999999")
+    assert serving.read("/v2/events", symbols="999999")["events"] == []
+
+
+@pytest.mark.once
+def test_the_quality_of_a_day_is_asked_of_the_share_under_the_code_that_it_bears_now(serving):
+    SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY)
+    serving.commit([{"symbol": OLD}])
+    lose(1, NINE_US, NINE_US, None, symbol=OLD, trade_date=MONDAY)
+
+    found = serving.read(f"/v2/quality/{SEOUL_DAY}/{NEW}")
+
+    assert (found["symbol"], found["stored"], found["gaps"]) == (NEW, 1, 1)
+    assert serving.read(f"/v2/quality/{SEOUL_DAY}/{OLD}", asof="-")["stored"] == 1
+    assert serving.get(f"/v2/quality/{SEOUL_DAY}/{OLD}").status_code == 404
 
 
 def test_days_go_on_under_the_other_code_where_one_had_just_as_many_as_were_asked_for(serving):
