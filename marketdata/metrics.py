@@ -122,6 +122,10 @@ TURNED_AWAY = Counter(
     "naru_turned_away_total", "Connections that had not logged in and gave way to newer ones", ["kind"]
 )
 SOCKETS = Gauge("naru_stream_sockets", "Open WebSockets", multiprocess_mode="livesum")
+STREAM_SYMBOLS = Gauge(
+    "naru_stream_symbols", "Symbols that readers of the stream subscribed to, each channel counted",
+    multiprocess_mode="livesum",
+)  # fmt: skip
 STREAM_SKIPPED = Counter(
     "naru_stream_skipped_trades_total", "Trades skipped for slow WebSockets, each told by a gap message"
 )

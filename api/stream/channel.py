@@ -14,7 +14,7 @@ import numpy as np
 from api import jsontext
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
-from api.stream.encoding import Form, Piece
+from api.stream.encoding import DayLimits, Form, Piece
 from api.stream.kept_entries import Kept, KeptEntries, kept
 from api.stream.newest import Newest
 from api.stream.send_queue import Chunk
@@ -37,7 +37,9 @@ _BARS = ("bars", "updatedBars")
 _NAMES = {"b": "bars", "u": "updatedBars", "d": "dailyBars"}
 Read = Callable[[str, Reading], Awaitable[Bars]]  # the minute candles of a feed, from the database
 ReadNewest = Callable[[str, str, Sequence[str]], Awaitable[Mapping[str, Any]]]  # channel, feed, symbols: their states
-NEWEST = {"dailyBars": (1_000_000, 200), "orderbooks": (250_000, 200), "stats": (1_000_000, 200)}
+NEWEST = {
+    "dailyBars": (1_000_000, 200), "orderbooks": (250_000, 200), "stats": (1_000_000, 200), "lulds": (2_000_000, 500),
+}  # fmt: skip
 """Channels that tell the newest state of a symbol: how often it is read at most, in microseconds, and of how many
 symbols at once."""
 
@@ -82,7 +84,9 @@ class Channel:
         _give_quotes(entry, [one for one in live if one.channels["quotes"]])
         if len(entry.bars):
             self.candles.absorb(entry.bars, latest_us(entry), now_us, self.watched())
-            self._touch("dailyBars", (entry.bars.symbols[index] for index in np.unique(entry.bars.symbol)))
+            traded = [entry.bars.symbols[index] for index in np.unique(entry.bars.symbol)]
+            self._touch("dailyBars", traded)
+            self._touch("lulds", traded)
         self._delivered(mine)
 
     def recent(self) -> Int64:
@@ -157,6 +161,8 @@ class Channel:
                 give_books(news, self.subscribers)
             elif name == "stats":
                 give_stats(news, self.subscribers)
+            elif name == "lulds":
+                give_limits(news, self.subscribers)
             else:
                 for over in (True, False):
                     self.give_bars([row for row, is_over in news if is_over is over], kind="d", closed=over)
@@ -259,13 +265,19 @@ def give_stats(found: Sequence[Statistics], subscribers: Iterable[Subscriber]) -
         one.send_queue.put_latest(("s", told.symbol), piece)
 
 
+def give_limits(found: Sequence[DayLimits], subscribers: Iterable[Subscriber]) -> None:
+    """Price limits to those who subscribed to them, in place of older ones that wait."""
+    for one, limits, piece in _for_each(found, "lulds", encoding.limits, subscribers):
+        one.send_queue.put_latest(("l", limits.symbol), piece)
+
+
 def give_statuses(found: Sequence[MarketEvent], subscribers: Iterable[Subscriber]) -> None:
     """Statuses in their order; one of no symbol is for those who listen to all."""
     for one, _, piece in _for_each(found, "statuses", encoding.statuses, subscribers):
         one.send_queue.put(piece)
 
 
-Record = TypeVar("Record", OrderBook, MarketEvent, Statistics)
+Record = TypeVar("Record", OrderBook, MarketEvent, Statistics, DayLimits)
 
 
 def _for_each(

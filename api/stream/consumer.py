@@ -19,7 +19,7 @@ from api.stream.flow_control import FlowControl
 from api.stream.requests import Auth, RequestError, Subscribe, Unsubscribe
 from api.stream.send_queue import SendQueue, Slow
 from api.stream.shared import shared
-from api.stream.subscriber import Identity, Subscriber
+from api.stream.subscriber import Identity, NoRoomError, Subscriber
 from api.stream.task_cancellation import end
 from marketdata import metrics
 
@@ -178,7 +178,11 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             raise RequestError(400, 'invalid syntax: slow is "close" or "gap"')
         if request.from_ is not None and self._replay is not None and not self._replay.done():
             raise RequestError(409, "a replay is going on: wait for replay_completed")
-        one.add(request.lists())
+        try:
+            one.add(request.lists(), most=settings.WS_MAX_SYMBOLS, room=self._door.room_for_symbols())
+        except NoRoomError:
+            await door.tell_no_room(self._door.most_symbols)
+            raise
         if request.slow is not None:
             one.send_queue.slow = Slow(request.slow)
         if request.seq is not None:

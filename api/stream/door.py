@@ -33,8 +33,10 @@ CHECK_EVERY_S = 15.0
 class ConnectionLimits:
     """The sockets of this process: those of readers in `inside`, those that have not logged in in `waiting`."""
 
-    def __init__(self, *, most: int, most_per_key: int, sharing: Sharing, waiting: Unauthenticated[Subscriber]) -> None:
-        self.most, self.most_per_key, self._sharing = most, most_per_key, sharing
+    def __init__(
+        self, *, most: int, most_per_key: int, most_symbols: int, sharing: Sharing, waiting: Unauthenticated[Subscriber]
+    ) -> None:  # fmt: skip
+        self.most, self.most_per_key, self.most_symbols, self._sharing = most, most_per_key, most_symbols, sharing
         self.inside: set[Subscriber] = set()
         self.waiting = waiting
         self._checker: asyncio.Task[None] | None = None
@@ -52,9 +54,16 @@ class ConnectionLimits:
         self.waiting.leave(subscriber)
         metrics.UNAUTHENTICATED.labels("websocket").set(len(self.waiting))
         self.inside.discard(subscriber)
+        self.room_for_symbols()
         if not self.inside and self._checker is not None:
             self._checker.cancel()
             self._checker = None
+
+    def room_for_symbols(self) -> int:
+        """How many symbols readers may name beside those that they have named."""
+        named = sum(one.named for one in self.inside)
+        metrics.STREAM_SYMBOLS.set(named)
+        return self.most_symbols - named
 
     async def close(self) -> None:
         """End the tasks."""
@@ -147,6 +156,18 @@ async def tell_full(most: int) -> None:
         most=most,
     )
     await database_sync_to_async(reached.tell)("websockets", told)
+
+
+async def tell_no_room(most: int) -> None:
+    """Raise the alarm that a reader could not name more symbols."""
+    told = format_lazy(
+        _(
+            "The readers of a web process have named {most:,} symbols, as many as may be, and cannot subscribe to more."
+            " Raise WS_MAX_SYMBOLS_IN_ALL, start another web process, or let readers subscribe to *"
+        ),
+        most=most,
+    )
+    await database_sync_to_async(reached.tell)("stream symbols", told)
 
 
 def refusals(known: Iterable[tuple[Identity, str]]) -> dict[tuple[Identity, str], tuple[int, str]]:

@@ -152,6 +152,37 @@ def _exact(text: str) -> float | str:
     return float(text) if len(text.lstrip("-0.").replace(".", "")) <= _EXACT_DIGITS else text
 
 
+@dataclass(frozen=True, slots=True)
+class DayLimits:
+    """Between which prices, in 1e-8, a symbol of a feed may trade on a trading date, which begins at `time_us`."""
+
+    symbol: str
+    feed: str
+    date: datetime.date
+    time_us: int
+    lower: int
+    upper: int
+
+
+def limits(form: Form, found: Sequence[DayLimits]) -> list[Piece]:
+    """One piece a symbol's price limits, as the dialect tells its price bands."""
+    return [
+        message(form, {
+            "T": "l", "S": one.symbol, "u": _price(form, one.upper), "d": _price(form, one.lower), "i": "",
+            "t": _moment(one.time_us) if form.packed else jsontext.time(one.time_us), "z": "", "x": one.feed,
+            "td": one.date.isoformat(),
+        })
+        for one in found
+    ]  # fmt: skip
+
+
+def _price(form: Form, value: int) -> Any:
+    """An exact number as this form shows it."""
+    return (
+        number(value, wire.PRICE_SCALE) if form.packed else msgspec.Raw(decimal_text(value, wire.PRICE_SCALE).encode())
+    )
+
+
 def statuses(form: Form, found: Sequence[MarketEvent]) -> list[Piece]:
     """One piece a status: in the dialect's words, and what the source told (`type`, `body`) beside them."""
     pieces = []

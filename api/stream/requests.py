@@ -13,13 +13,14 @@ import msgspec
 
 from marketdata.models.reference import SYMBOL_PATTERN
 
-CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "orderbooks", "cancelErrors", "stats")
-NOT_OFFERED = ("lulds", "corrections", "imbalances", "news")
-LISTED = (*CHANNELS, "lulds", "corrections")
+CHANNELS = (
+    "trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "orderbooks", "cancelErrors", "stats",
+)  # fmt: skip
+NOT_OFFERED = ("corrections", "imbalances", "news")
+LISTED = (*CHANNELS, "corrections")
 """What a `subscription` lists: the clients of the dialect take each of them to be there."""
 WITH_TRADES = ("cancelErrors",)
 """What comes with the trades of a symbol unasked. No trade is corrected: one is taken back, and another one comes."""
-MOST_SYMBOLS = 5_000
 MOST_NAMED = 5  # of what is wrong, in one error
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 

@@ -26,8 +26,8 @@ def shared() -> tuple[Hub, ConnectionLimits]:
             most=settings.WS_MAX_UNAUTHENTICATED, most_of_caller=settings.WS_MAX_UNAUTHENTICATED_OF_ADDRESS
         )
         door = ConnectionLimits(
-            most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY, sharing=Sharing(hub.commands),
-            waiting=waiting,
+            most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY,
+            most_symbols=settings.WS_MAX_SYMBOLS_IN_ALL, sharing=Sharing(hub.commands), waiting=waiting,
         )  # fmt: skip
         _pairs[loop] = (hub, door)
     return _pairs[loop]

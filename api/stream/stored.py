@@ -5,6 +5,7 @@ commits."""
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,8 @@ from analytics import series_days, timeframes
 from api import newest, series, statistics
 from api.paging import Series
 from api.stream.candles import Reading, Row, rows_of
+from api.stream.encoding import DayLimits
+from marketdata.calendar import trading_dates
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Span
@@ -49,6 +52,31 @@ def newest_books(feed: str, symbols: Sequence[str]) -> dict[str, OrderBook]:
     return {symbol: replace(book, symbol=symbol) for symbol, book in books.items()}
 
 
+def date_now(market: str) -> datetime.date:
+    """The trading date that a market has now."""
+    return trading_dates.calendar(market).trade_date(time.time_ns() // 1000)
+
+
+def newest_limits(feed: str, symbols: Sequence[str]) -> dict[str, DayLimits]:
+    """The price limits of each of these symbols on the trading date that its market has now, where they are known: as a
+    snapshot of the feed told them last, else as the vendor that is asked in the morning did."""
+    known = {one.symbol: one for one in _series(feed, symbols)}
+    today = {market: date_now(market) for market in {one.market for one in known.values()}}
+    rows = Symbol.objects.filter(code__in=list(known), lower_limit__isnull=False, upper_limit__isnull=False)
+    told = [
+        *rows.values_list("code", "limits_on", "lower_limit", "upper_limit"),
+        *(
+            (one.symbol, EPOCH_DATE + datetime.timedelta(days=one.trade_date), one.lower_limit, one.upper_limit)
+            for one in storage().latest_prices(sorted(known), feed)
+        ),
+    ]
+    return {
+        code: DayLimits(code, feed, date, known[code].begins_us(date), lower, upper)
+        for code, date, lower, upper in told
+        if date == today[known[code].market] and lower is not None and upper is not None
+    }
+
+
 def _series(feed: str, symbols: Sequence[str]) -> list[Series]:
     """The series of these symbols in a feed, under whichever codes they are stored."""
     return [replace(one, feed=feed) for one in series.known(list(symbols), {}).found]
@@ -58,6 +86,7 @@ NEWEST: dict[str, Callable[[str, Sequence[str]], Mapping[str, Any]]] = {
     "dailyBars": newest_days,
     "orderbooks": newest_books,
     "stats": statistics.newest,
+    "lulds": newest_limits,
 }
 """What is read for the channels that tell the newest state of a symbol."""
 

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from api.stream import encoding
 from api.stream.encoding import Form
 from api.stream.flow_control import FlowControl
-from api.stream.requests import CHANNELS, LISTED, MOST_SYMBOLS, WITH_TRADES, RequestError
+from api.stream.requests import CHANNELS, LISTED, WITH_TRADES, RequestError
 from api.stream.send_queue import SendQueue
 
 _ages = itertools.count()
+
+
+class NoRoomError(RequestError):
+    """All sockets together name as many symbols as may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,21 @@ class Subscriber:
         """Nothing more."""
         self.live = self.replaying = False
 
-    def add(self, lists: Mapping[str, Iterable[str]]) -> None:
-        """Subscribe to more; RequestError 405 beyond the limit, and then nothing was added."""
-        wanted = {name: self.channels[name] | set(codes) for name, codes in lists.items()}
-        if sum(map(len, wanted.values())) > MOST_SYMBOLS:
-            raise RequestError(405, f"symbol limit exceeded: at most {MOST_SYMBOLS}, or * for all")
-        self.channels |= wanted
+    @property
+    def named(self) -> int:
+        """How many symbols it named, of all channels."""
+        return sum(map(len, self.channels.values()))
+
+    def add(self, lists: Mapping[str, Iterable[str]], *, most: int, room: int) -> None:
+        """Subscribe to more, `most` symbols in all and `room` more than now. RequestError 405 beyond the first and
+        NoRoomError, also 405, beyond the second, and then nothing was added."""
+        wanted = self.channels | {name: self.channels[name] | set(codes) for name, codes in lists.items()}
+        named = sum(map(len, wanted.values()))
+        if named > most:
+            raise RequestError(405, f"symbol limit exceeded: at most {most}, or * for all")
+        if named - self.named > max(room, 0):
+            raise NoRoomError(405, f"symbol limit exceeded: this server has room for {max(room, 0)} more; * counts one")
+        self.channels = wanted
 
     def remove(self, lists: Mapping[str, Iterable[str]]) -> None:
         """Unsubscribe; "*" takes back "*", not everything."""

@@ -11,6 +11,7 @@ from marketdata.models import SymbolChange, SymbolRename, VendorMinute, VoidedTi
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import COLUMNS
+from marketdata.types.order_books import MarketEvent
 from tests.integration.serving import SEOUL_DAY, serving
 from tests.integration.test_api_records import event, pages
 from tests.integration.test_api_resources import book, keep
@@ -169,7 +170,7 @@ def test_events_gaps_corrections_and_quality_are_those_of_the_share_whatever_its
     SymbolRename.objects.create(old=OLD, new=NEW, since=TUESDAY)
     storage().ensure_partitions([MONDAY, TUESDAY], ("market_events",))
     order = VoidOrder.objects.create(selection="{}", reason="a typing error", ordered_by="kim")
-    events = []
+    events: list[MarketEvent] = []
     for days in range(2):
         for code in (OLD, NEW, "035420"):
             number, at_us, date = len(events) + 1, NINE_US + days * DAY_US, MONDAY + datetime.timedelta(days=days)

@@ -233,6 +233,27 @@ async def test_there_is_a_limit_to_all_readers(serving, hub, monkeypatch):
 
 
 @pytest.mark.once
+async def test_there_is_a_limit_to_what_all_readers_name(serving, hub, monkeypatch):
+    monkeypatch.setattr(alarms, "told", {})
+    shared.shared()[1].most_symbols = 3
+    async with serving.socket() as first, serving.socket() as second:
+        for socket in (first, second):
+            await socket.enter(serving)
+        await first.subscribe(trades=["000660", "005930"])
+
+        await second.say(action="subscribe", trades=["000660", "005930"])
+        refused = (await second.until("error"))[-1]
+
+        assert (refused["code"], refused["msg"].startswith("symbol limit exceeded")) == (405, True)
+        assert (await second.subscribe(trades=["*"]))["trades"] == ["*"], "it is told, and may ask for less"
+        alarm = await beside(lambda: Alarm.objects.get(code="limit_reached"))
+        assert (alarm.subject, "WS_MAX_SYMBOLS_IN_ALL" in alarm.message) == ("stream symbols", True)
+        await first.say(action="unsubscribe", trades=["000660", "005930"])
+        await first.until("subscription")
+        assert (await second.subscribe(trades=["000660", "005930"]))["trades"] == ["*", "000660", "005930"]
+
+
+@pytest.mark.once
 async def test_a_revoked_key_is_let_go(serving, hub, monkeypatch):
     monkeypatch.setattr("api.stream.door.CHECK_EVERY_S", 0.1)
     async with serving.socket() as socket:

@@ -2,12 +2,16 @@
 are told."""
 
 import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
 
 from analytics import repair
+from api.stream import channel, stored
+from marketdata.models import Symbol
 from marketdata.storage.base import MINUTES
+from tests import market
 from tests.integration.processing import process
 from tests.integration.serving import SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.integration.test_worker_records import book, books, event, events
@@ -47,6 +51,33 @@ async def test_the_order_book_that_was_told_last_is_that_of_rest_and_statuses_co
     assert [(one["S"], one["sc"], one["type"], one["body"]) for one in told] == [
         ("005930", "H", "halt", {"halted": True}), ("", "", "market_status", {"state": "open"}),
     ]  # fmt: skip
+
+
+async def test_the_price_limits_of_the_day_are_told_and_told_again_when_they_are_others(serving, hub, monkeypatch):
+    monkeypatch.setitem(channel.NEWEST, "lulds", (50_000, 500))
+    today = datetime.date.fromisoformat(SEOUL_DAY)
+    monkeypatch.setattr(stored, "date_now", {"KRX": today}.__getitem__)
+
+    def keep(lower, upper, date=today):
+        of = Symbol.objects.filter(code="005930")
+        of.update(lower_limit=market.price(lower), upper_limit=market.price(upper), limits_on=date)
+
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        await beside(lambda: keep("49000", "91000"))
+        assert (await socket.subscribe(lulds=["005930", "000660"]))["lulds"] == ["000660", "005930"]
+        first = (await socket.until("l"))[-1]
+        await beside(lambda: keep("1", "2", today - datetime.timedelta(days=1)))
+        await commit(serving, [minute(0)])
+        await beside(lambda: keep("35000", "65000.5"))
+        await commit(serving, [minute(1)])
+        second = (await socket.until("l"))[-1]
+
+    assert first == {
+        "T": "l", "S": "005930", "u": 91000, "d": 49000, "i": "", "z": "", "x": "krx", "td": SEOUL_DAY,
+        "t": "2026-03-15T15:00:00.000000Z",
+    }  # fmt: skip
+    assert (second["d"], second["u"]) == (35000, Decimal("65000.5"))
 
 
 async def test_candles_that_were_made_anew_are_told(serving, hub):

@@ -285,7 +285,7 @@ async def test_a_replay_from_the_database_ends_untold_when_redis_is_another_mean
     (first, *_) = await beside(lambda: list(IngestBatch.objects.order_by("batch")))
     own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
     one = Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20))
-    one.add({"trades": ["*"]})
+    one.add({"trades": ["*"]}, most=1, room=1)
     read = own.pages.read
 
     async def read_and_restart(*asked):

@@ -20,7 +20,7 @@ CODES = ("000660", "005930", "035420")
 
 def subscriber(*, numbered=False, forming=False, **channels):
     one = Subscriber("krx", SendQueue(Form(numbered=numbered), max_bytes=10**7), live=True, forming=forming)
-    one.add({name: list(codes) for name, codes in channels.items()})
+    one.add({name: list(codes) for name, codes in channels.items()}, most=100, room=100)
     return one
 
 

@@ -1,12 +1,15 @@
+import datetime
+import json
 from decimal import Decimal
 
 import msgpack
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import candles
 from api.stream import encoding
-from api.stream.encoding import Form
+from api.stream.encoding import DayLimits, Form
 from marketdata.types.ticks import GREATEST
 from tests import market
 
@@ -55,3 +58,13 @@ def test_long_arrays_have_long_headers():
         pieces = [encoding.message(PACKED, {})] * count
 
         assert len(msgpack.unpackb(encoding.frame(PACKED, pieces), max_array_len=10**6)) == count
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_price_limits_are_exact_in_both_forms(packed):
+    date, lower, upper = datetime.date(2026, 3, 16), market.price("49000"), market.price("91000.5")
+
+    (piece,) = encoding.limits(Form(packed), [DayLimits("005930", "krx", date, market.NINE_US, lower, upper)])
+
+    told = msgpack.unpackb(piece.data) if packed else json.loads(piece.data)
+    assert (told["T"], told["S"], told["d"], told["u"], told["td"]) == ("l", "005930", 49000, 91000.5, "2026-03-16")

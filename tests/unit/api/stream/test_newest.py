@@ -76,7 +76,7 @@ def test_who_names_a_symbol_is_told_its_day_at_once_and_when_the_feed_was_missed
     one = subscriber(dailyBars=["005930", "*"])
     made, database = channel(one), Database({})
     for at in range(2):  # the second time it is known, and told all the same
-        made.retell({"dailyBars": ["005930", "*"], "orderbooks": [], "stats": []})
+        made.retell({"dailyBars": ["005930", "*"], "orderbooks": [], "stats": [], "lulds": []})
         asyncio.run(made.announce_newest(database.read, NINE_US + at * SECOND_US))
         assert told(one) == [("d", "005930", 1, False)]
 

@@ -9,7 +9,7 @@ from api.stream import requests
 from api.stream.encoding import Form
 from api.stream.requests import Auth, RequestError, Subscribe
 from api.stream.send_queue import SendQueue
-from api.stream.subscriber import Subscriber
+from api.stream.subscriber import NoRoomError, Subscriber
 
 
 def test_requests_are_read_in_both_forms():
@@ -77,16 +77,21 @@ def test_what_cannot_be_done_is_named_and_the_rest_is_done(channels, codes, pack
 def test_too_many_symbols_are_refused_as_a_whole():
     one = Subscriber("krx", SendQueue(Form(), max_bytes=1000))
 
-    with pytest.raises(RequestError) as error:
-        one.add({"trades": [str(number) for number in range(requests.MOST_SYMBOLS + 1)]})
+    one.add({"trades": ["1"], "bars": ["1"]}, most=4, room=2)
 
-    assert error.value.code == 405
-    assert one.channels["trades"] == set()
+    with pytest.raises(RequestError, match="at most 4") as error:
+        one.add({"trades": ["1", "2", "3", "4"]}, most=4, room=9)
+    with pytest.raises(NoRoomError, match="room for 1 more") as full:
+        one.add({"trades": ["1", "2", "3"]}, most=4, room=1)
+
+    assert (error.value.code, full.value.code) == (405, 405)
+    assert (one.named, one.channels["trades"]) == (2, {"1"})
+    one.add({"trades": ["1"]}, most=4, room=-1)  # it is there already
 
 
 def test_star_is_taken_back_by_star():
     one = Subscriber("krx", SendQueue(Form(), max_bytes=1000))
-    one.add({"trades": ["*", "005930"]})
+    one.add({"trades": ["*", "005930"]}, most=9, room=9)
 
     one.remove({"trades": ["*"]})
 
