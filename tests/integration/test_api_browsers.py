@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+import zstandard
 from django.contrib.staticfiles import finders
 from django.test import Client as Browser
 
@@ -26,10 +27,28 @@ def test_market_data_is_compressed_for_who_takes_it_and_a_ticket_never(serving):
     assert packed["Content-Encoding"] == "gzip"
     assert len(packed.content) < len(plain.content) / 3
     assert json.loads(gzip.decompress(packed.content)) == json.loads(plain.content)
+    shorter = serving.get(path, {**headers, "Accept-Encoding": "gzip, deflate, br, zstd"})
+    assert (shorter["Content-Encoding"], shorter["Vary"].count("Accept-Encoding")) == ("zstd", 1)
+    assert len(shorter.content) < len(plain.content) / 3
+    assert zstandard.ZstdDecompressor().decompress(shorter.content) == plain.content
+    refused = serving.get(path, {**headers, "Accept-Encoding": "zstd;q=0, gzip"})
+    assert refused["Content-Encoding"] == "gzip"
     for other in ("/login/", "/v2/docs"):
         assert not Browser().get(other, headers={"Accept-Encoding": "gzip"}).has_header("Content-Encoding")
     ticket = Browser().post("/v2/stream/ticket", headers=headers)
     assert (ticket.status_code, ticket.has_header("Content-Encoding")) == (200, False)
+
+
+def test_an_export_is_packed_while_it_is_sent(serving):
+    serving.commit([minute(at) for at in range(60)])
+    asked = {"symbols": "005930", "format": "csv"}
+
+    packed = serving.get("/v2/export/bars", {**serving.headers, "Accept-Encoding": "zstd"}, **asked)
+
+    assert packed["Content-Encoding"] == "zstd"
+    content = zstandard.ZstdDecompressor().decompressobj().decompress(b"".join(packed.streaming_content))
+    assert content == b"".join(serving.get("/v2/export/bars", **asked).streaming_content)
+    assert content.endswith(b"# 60 rows\r\n")
 
 
 def test_only_pages_of_listed_origins_may_ask_and_never_with_cookies(serving, settings):
