@@ -16,6 +16,12 @@ class AdminSite(admin.AdminSite):
 
         return access.may(request.user, roles.OPERATE)
 
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The one of all pages, which knows the login provider."""
+        from api.views.openid import Logout
+
+        return Logout.as_view()(request)
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Wrong passwords of before are counted with failed logins: it may be somebody else's hand at an open page."""
         from api import errors

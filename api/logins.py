@@ -21,16 +21,18 @@ from marketdata.reference import roles, second_factors
 HALF_S = 300
 _HALF = "half_login"
 _PASSED = "second_factor"
+_ID_TOKEN = "id_token"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """A login that wants its second factor: whose, where it goes on, and the sealed secret of an app that is being
-    enrolled on the way."""
+    """A login that wants its second factor: whose, where it goes on, the sealed secret of an app that is being enrolled
+    on the way, and the login provider's token, if it came from there."""
 
     person: Any
     next_url: str
     sealed: str
+    id_token: str
 
 
 def user_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
@@ -51,16 +53,18 @@ def wants_factor(person: Any) -> bool:
     return must_have_factor(person) or second_factors.of(person) is not None
 
 
-def enter(request: HttpRequest, person: Any, next_url: str, *, passed: bool = False) -> HttpResponse:
-    """The first half is proven: log in, or ask for the second. `person.backend` says how it was proven; `passed` that
-    a second factor was proven with it."""
+def enter(
+    request: HttpRequest, person: Any, next_url: str, *, passed: bool = False, id_token: str = ""
+) -> HttpResponse:  # fmt: skip
+    """The first half is proven: log in, or ask for the second. `person.backend` says how it was proven, `id_token` by
+    which token of a login provider, and `passed` that a second factor was proven with it."""
     if passed or not wants_factor(person):
-        return _log_in(request, person, HttpResponseRedirect(next_url), passed=passed)
+        return _log_in(request, person, HttpResponseRedirect(next_url), passed=passed, id_token=id_token)
     request.session.cycle_key()  # who knew the cookie before has not the half
     request.session[_HALF] = {
         "person": person.pk, "backend": person.backend, "hash": person.get_session_auth_hash(),
         "until": time.time() + HALF_S, "next": next_url,
-        "sealed": second_factors.seal(second_factors.new_secret()),
+        "sealed": second_factors.seal(second_factors.new_secret()), "id_token": id_token,
     }  # fmt: skip
     return redirect("rest_framework:second-factor")
 
@@ -75,12 +79,18 @@ def half(request: HttpRequest) -> Half | None:
     if person is None or not constant_time_compare(kept["hash"], person.get_session_auth_hash()):
         return None
     person.backend = kept["backend"]
-    return Half(person, str(kept["next"]), str(kept["sealed"]))
+    return Half(person, str(kept["next"]), str(kept["sealed"]), str(kept.get("id_token", "")))
 
 
 def finish(request: HttpRequest, done: Half, response: HttpResponse | None = None) -> HttpResponse:
     """The second factor of a half is proven, too: log in and go on, or answer with `response`."""
-    return _log_in(request, done.person, response or HttpResponseRedirect(done.next_url), passed=True)
+    go_on = response or HttpResponseRedirect(done.next_url)
+    return _log_in(request, done.person, go_on, passed=True, id_token=done.id_token)
+
+
+def id_token(request: HttpRequest) -> str:
+    """The token by which the login provider let in whoever is logged in; empty for who came by a password."""
+    return str(request.session.get(_ID_TOKEN, ""))
 
 
 def mark_passed(request: HttpRequest, *, passed: bool) -> None:
@@ -103,9 +113,14 @@ def note(person: Any, what: str, by: Any = None) -> None:
     LogEntry.objects.log_actions((by or person).pk, [person], CHANGE, what)
 
 
-def _log_in(request: HttpRequest, person: Any, response: HttpResponse, *, passed: bool) -> HttpResponse:
+def _log_in(
+    request: HttpRequest, person: Any, response: HttpResponse, *, passed: bool, id_token: str
+) -> HttpResponse:  # fmt: skip
     request.session.pop(_HALF, None)
+    request.session.pop(_ID_TOKEN, None)
     auth.login(request, person, person.backend)
+    if id_token:
+        request.session[_ID_TOKEN] = id_token
     if passed:
         mark_passed(request, passed=True)
     account = person.get_username()

@@ -65,6 +65,14 @@ class Begun:
     verifier: str
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What the provider says of a person, and the ID token that proves it."""
+
+    claims: dict[str, Any]
+    id_token: str
+
+
 def begin(provider: Provider, redirect_uri: str) -> tuple[str, Begun]:
     """Where to send a browser, and what it has to keep. ProviderAway, NotProven."""
     begun = Begun(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(48))
@@ -78,9 +86,8 @@ def begin(provider: Provider, redirect_uri: str) -> tuple[str, Begun]:
     return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}", begun
 
 
-def finish(provider: Provider, begun: Begun, answer: Mapping[str, str], redirect_uri: str) -> dict[str, Any]:
-    """The claims of the person whom the provider sent back with this query. ProviderAway, ProviderRefused,
-    NotProven."""
+def finish(provider: Provider, begun: Begun, answer: Mapping[str, str], redirect_uri: str) -> Login:
+    """The person whom the provider sent back with this query. ProviderAway, ProviderRefused, NotProven."""
     if not secrets.compare_digest(answer.get("state", "").encode(), begun.state.encode()):
         raise NotProven("the state is another")
     if answer.get("iss", provider.issuer) != provider.issuer:
@@ -89,8 +96,23 @@ def finish(provider: Provider, begun: Begun, answer: Mapping[str, str], redirect
         raise ProviderRefused(answer["error"][:100])
     metadata = _metadata(provider)
     tokens = _tokens(provider, metadata, answer.get("code", ""), begun.verifier, redirect_uri)
-    claims = _proven(provider, metadata, tokens.get("id_token"), begun.nonce)
-    return _more(provider, metadata, tokens.get("access_token"), claims) | claims
+    token = tokens.get("id_token")
+    claims = _proven(provider, metadata, token, begun.nonce)
+    return Login(_more(provider, metadata, tokens.get("access_token"), claims) | claims, str(token))
+
+
+def logout(provider: Provider, id_token: str, back: str) -> str | None:
+    """Where a browser ends its session at the provider, which then sends it back to the address `back`; None where the
+    provider has no such address, or does not answer. OpenID Connect RP-Initiated Logout 1.0, section 2."""
+    try:
+        metadata = _metadata(provider)
+        address = _address(provider, metadata, "end_session_endpoint") if "end_session_endpoint" in metadata else None
+    except (ProviderAway, NotProven):
+        return None
+    if address is None:
+        return None
+    asked = {"id_token_hint": id_token, "client_id": provider.client_id, "post_logout_redirect_uri": back}
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
 
 
 def _metadata(provider: Provider) -> dict[str, Any]:

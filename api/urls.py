@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.contrib.auth.views import LogoutView
 from django.urls import include, path, re_path
 from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
@@ -66,7 +65,7 @@ sessions = [
     path("login/code/", SecondStep.as_view(), name="second-factor"),
     path("login/openid/", openid.begin, name="openid"),
     path("login/openid/back/", openid.back, name="openid-back"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("logout/", openid.Logout.as_view(), name="logout"),
 ]
 
 v2 = [

@@ -5,6 +5,7 @@ Asked by `manage.py doctor`, before the ingest server acknowledges anything, and
 
 from __future__ import annotations
 
+import email.utils
 import enum
 import shutil
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -33,6 +35,8 @@ from marketdata.storage import storage
 
 UNSAFE = "unsafe_setting"
 CLOCK = "server_clock"
+PROVIDER_S, PROVIDER_CLOCK_S = 5.0, 60
+"""How long a login provider may take to answer, and how far its clock may be off (`api.openid.LEEWAY_S`)."""
 GIB = 1 << 30
 LEAST_FREE = 0.05  # of a disk
 
@@ -72,7 +76,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Everything, in the order in which a person would look. Raises nothing: what cannot be looked at is a finding."""
     found: list[Finding] = []
-    for look in (database, redis_servers, clocks, disks, archive, migrations, calendar):
+    for look in (database, redis_servers, clocks, disks, archive, migrations, calendar, login_provider):
         try:
             found += look()
         except (DatabaseError, InterfaceError) as error:
@@ -221,6 +225,46 @@ def calendar() -> Iterator[Finding]:
         value=format_lazy(_("reaches {date}") if covers else _("does not reach {date}"), date=ahead),
         wanted=_("two months ahead"), level=Level.OK if covers else Level.WARNING, remedy="docs/calendar.md",
     )  # fmt: skip
+
+
+def login_provider(clock: Callable[[], float] = time.time) -> Iterator[Finding]:
+    """Whether the OpenID Connect provider of the settings, if any, answers, calls itself as they do, and has our time:
+    its tokens are believed for so long only. A warning as long as passwords let in as well."""
+    if not settings.OIDC_ISSUER:
+        return
+    wrong = Level.WARNING if settings.PASSWORD_LOGIN else Level.ERROR
+    address = f"{settings.OIDC_ISSUER.rstrip('/')}/.well-known/openid-configuration"
+    try:
+        answer = httpx.get(address, timeout=PROVIDER_S).raise_for_status()
+        told = answer.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
+        yield Finding(
+            what="OIDC_ISSUER", value=type(error).__name__, wanted=_("an answer"), level=wrong,
+            remedy=format_lazy(_("see whether {address} can be reached from here"), address=address),
+        )  # fmt: skip
+        return
+    issuer = told.get("issuer") if isinstance(told, dict) else None
+    yield Finding(
+        what=_("name of the login provider"), value=str(issuer)[:200], wanted=settings.OIDC_ISSUER,
+        level=Level.OK if issuer == settings.OIDC_ISSUER else wrong,
+        remedy=_("set OIDC_ISSUER to the letter as the provider calls itself"),
+    )  # fmt: skip
+    offset_s = _behind_s(answer.headers.get("date", ""), clock())
+    yield Finding(
+        what=_("clock of this machine minus the login provider's"),
+        value=_("not told") if offset_s is None else f"{offset_s:+.0f} s",
+        wanted=format_lazy(_("at most {limit:g} s apart"), limit=PROVIDER_CLOCK_S),
+        level=Level.UNKNOWN if offset_s is None else Level.OK if abs(offset_s) <= PROVIDER_CLOCK_S else wrong,
+        remedy=_("set both by NTP (timedatectl)"),
+    )  # fmt: skip
+
+
+def _behind_s(date: str, now_s: float) -> float | None:
+    """How far a time of a Date header (RFC 9110, section 5.6.7: in whole seconds) is behind; None if it is none."""
+    try:
+        return now_s - email.utils.parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return None
 
 
 # --- who asks ---------------------------------------------------------------------------------------------------------

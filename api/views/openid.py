@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.views import LogoutView
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -56,8 +57,8 @@ def back(request: HttpRequest) -> HttpResponse:
     try:
         kept = signing.loads(request.COOKIES.get(COOKIE, ""), salt=COOKIE, max_age=AWAY_S)
         next_url = str(kept.pop("next"))
-        claims = openid.finish(provider, openid.Begun(**kept), request.GET.dict(), _back(request))
-        found = openid_accounts.person_of(claims, _rules())
+        login = openid.finish(provider, openid.Begun(**kept), request.GET.dict(), _back(request))
+        found = openid_accounts.person_of(login.claims, _rules())
         for change in found.changes:
             logins.note(found.person, change)
         if not found.may_enter:
@@ -70,11 +71,26 @@ def back(request: HttpRequest) -> HttpResponse:
     else:
         person: Any = found.person
         person.backend = BACKEND
-        amr = claims.get("amr")
+        amr = login.claims.get("amr")
         passed = isinstance(amr, list) and not set(settings.OIDC_TRUSTED_AMR).isdisjoint(map(str, amr))
-        response = logins.enter(request, person, next_url, passed=passed)
+        response = logins.enter(request, person, next_url, passed=passed, id_token=login.id_token)
     response.delete_cookie(COOKIE, path=reverse("rest_framework:openid"))
     return response
+
+
+class Logout(LogoutView):
+    """Whoever came by the provider is logged out there as well, if it offers that: by a page that leads on, for no form
+    of ours may lead to another site (`form-action`)."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        token, address = logins.id_token(request), None
+        if token and settings.OIDC_ISSUER:
+            back = request.build_absolute_uri(reverse("rest_framework:login"))
+            address = openid.logout(_provider(), token, back)
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        if address is None:
+            return response
+        return render(request, "api/logged_out.html", {"address": address, "provider": settings.OIDC_LABEL})
 
 
 def _problem(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -1,9 +1,12 @@
 """Logins by an OpenID Connect provider, which is a process of its own: who gets in, as whom and with which roles, and
 what is no proof."""
 
+import html
 import itertools
 import logging
+import re
 import threading
+import time
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +20,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 
 from api import openid
+from marketdata import doctor
 from marketdata.models import OpenIdAccount, SecondFactor
 from tests.integration.serving import PATIENCE_S, serving
 from tests.simulators.openid.__main__ import CLIENT_ID, CLIENT_SECRET
@@ -366,6 +370,63 @@ def test_logins_by_password_can_be_turned_off_and_stay_on_unless_they_are(provid
 
 
 @pytest.mark.once
+def left(browser, path="/logout/"):
+    """Where the page after a logout leads, None where it leads to our own login."""
+    page = browser.post(path)
+    assert browser.get("/v2/symbols").status_code == 401
+    if page.status_code == 302:
+        assert page["Location"] == "/login/"
+        return None
+    (address,) = set(re.findall(r'(?:url=|href=")(http[^"]+)"', page.content.decode()))
+    return html.unescape(address)
+
+
+@pytest.mark.once
+def test_who_came_by_the_provider_is_logged_out_there_too_if_it_offers_that(provider):
+    for path in ("/logout/", "/admin/logout/"):
+        provider.order('claims {"groups": ["/desk/leads"]}')
+        browser, _ = log_in()
+
+        there = httpx.get(left(browser, path), timeout=PATIENCE_S)
+
+        assert (there.status_code, there.headers["location"]) == (302, "http://testserver/login/")
+    browser, _ = log_in()
+    openid._said.clear()
+    provider.order("fault no logout")
+    assert left(browser) is None
+    provider.order("fault none")
+    browser, _ = log_in()
+    openid._said.clear()
+    provider.order("fault away")
+    assert left(browser) is None, "nobody stays logged in because the provider is away"
+
+
+@pytest.mark.once
+def test_a_person_of_a_password_is_sent_nowhere_at_his_logout(provider):
+    get_user_model().objects.create_user("lee", password=PASSWORD)
+    browser = Browser()
+    browser.post("/login/", {"username": "lee", "password": PASSWORD})
+
+    assert left(browser) is None
+
+
+@pytest.mark.once
+def test_the_doctor_sees_whether_the_provider_answers_by_its_name_and_has_our_time(provider, settings):
+    def levels(**given):
+        return [one.level.value for one in doctor.login_provider(**given)]
+
+    assert levels() == ["ok", "ok"]
+    assert levels(clock=lambda: time.time() + 3600) == ["ok", "warning"]
+    provider.order("fault other name")
+    assert levels() == ["warning", "ok"]
+    settings.PASSWORD_LOGIN = False
+    assert levels() == ["error", "ok"], "nobody can log in"
+    provider.order("fault away")
+    assert levels() == ["error"]
+    settings.OIDC_ISSUER = ""
+    assert levels() == []
+
+
 def test_without_a_provider_there_is_no_such_address(serving):
     assert Browser().get("/login/openid/").status_code == Browser().get("/login/openid/back/").status_code == 404
     assert b"openid" not in Browser().get("/login/").content

@@ -14,6 +14,7 @@ import json
 import secrets
 import sys
 import time
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode
 
@@ -26,7 +27,7 @@ CLIENT_ID, CLIENT_SECRET = "naru", "secret: of a test/"
 FAULTS = (
     "none", "wrong signature", "other key", "no signature", "secret as key", "wrong nonce", "no nonce",
     "wrong audience", "second audience", "wrong issuer", "expired", "no ID token", "garbage", "no JSON",
-    "userinfo of another", "away", "other name", "refuses",
+    "userinfo of another", "away", "other name", "refuses", "no logout",
 )  # fmt: skip
 
 
@@ -45,11 +46,14 @@ class Provider:
             return _json({"error": "temporarily_unavailable"}, 503)
         match request.path:
             case "/.well-known/openid-configuration":
-                return _json(self._metadata())
+                answer = _json(self._metadata())
+                return Response(200, answer.body, {**answer.headers, "date": formatdate(usegmt=True)})
             case "/authorize":
                 return self._authorize(request.query)
             case "/token":
                 return self._token(request)
+            case "/logout":
+                return self._logout(request.query)
             case "/keys":
                 key = self.key if self.fault != "other key" else self.stranger
                 return _json({"keys": [{**key.as_dict(private=False), "use": "sig", "alg": "RS256"}]})
@@ -64,6 +68,8 @@ class Provider:
             "authorization_endpoint": f"{self.issuer}/authorize", "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/keys", "id_token_signing_alg_values_supported": ["RS256"],
         }  # fmt: skip
+        if self.fault != "no logout":
+            found["end_session_endpoint"] = f"{self.issuer}/logout"
         if "groups_of_userinfo" in self.claims or self.fault == "userinfo of another":
             found["userinfo_endpoint"] = f"{self.issuer}/userinfo"
         return found
@@ -79,6 +85,13 @@ class Provider:
             self._codes[code] = dict(query)
             answer = {"code": code, "state": query["state"], "iss": self.issuer}
         return Response(302, b"", {"location": f"{query['redirect_uri']}?{urlencode(answer)}"})
+
+    def _logout(self, query: Any) -> Response:
+        """Only of whom a token of ours names, and back to where the client is."""
+        claims = jwt.decode(query["id_token_hint"], self.key).claims
+        if query.get("client_id") != CLIENT_ID or claims["aud"] != CLIENT_ID:
+            return _json({"error": "invalid_request"}, 400)
+        return Response(302, b"", {"location": query["post_logout_redirect_uri"]})
 
     def _token(self, request: Request) -> Response:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
