@@ -25,13 +25,15 @@ class AdminSite(admin.AdminSite):
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Wrong passwords of before are counted with failed logins: it may be somebody else's hand at an open page."""
         from api import errors
-        from api.views.second_factor import Guess
+        from api.views.second_factor import guessing
 
-        guess = Guess(request, request.user.get_username(), code=False)
-        if request.method == "POST" and guess.wait_s > 0:
-            return errors.too_many(request, guess.wait_s)
-        response: Any = super().password_change(request, extra_context)
-        form = (getattr(response, "context_data", None) or {}).get("form")  # none once it was changed
-        if form is not None and "old_password" in form.errors:
-            guess.failed()
-        return response
+        if request.method != "POST":
+            return super().password_change(request, extra_context)
+        with guessing(request, request.user.get_username(), code=False) as guess:
+            if guess.wait_s > 0:
+                return errors.too_many(request, guess.wait_s)
+            response: Any = super().password_change(request, extra_context)
+            form = (getattr(response, "context_data", None) or {}).get("form")  # none once it was changed
+            if form is not None and "old_password" in form.errors:
+                guess.failed()
+            return response

@@ -55,14 +55,14 @@ def login(key_id: str, secret: str, address: str) -> Client | ApiKey | None:
     now = time.monotonic()
     if kept is not None and now - kept[0] < REMEMBER_S:
         return kept[1]
-    wait_s = login_throttle.wait_s(address, key_id)
-    if wait_s > 0:
-        raise TooManyFailuresError(wait_s)
-    found = credentials.verify(key_id[:64], secret[:256])
-    if found is None:
-        _remembered.pop(mark, None)
-        login_throttle.failed(address, key_id)
-        return None
+    with login_throttle.attempt(address, key_id) as attempt:
+        if attempt.wait_s > 0:
+            raise TooManyFailuresError(attempt.wait_s)
+        found = credentials.verify(key_id[:64], secret[:256])
+        if found is None:
+            _remembered.pop(mark, None)
+            attempt.failed()
+            return None
     if len(_remembered) >= _MOST_REMEMBERED:
         _remembered.clear()
     _remembered[mark] = (now, found)

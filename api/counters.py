@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 MOST_NAMES = 10_000  # of this process; what comes beyond them is counted together
 REST_S = 5.0  # so long Redis is not asked again after it failed: nobody should wait for it at each request
-_PREFIX = "naru:count:"
+UNDER_WAY_S = 10.0  # after which whoever tried something is taken for gone, as when its process was killed
+_PREFIX, _UNDER_WAY = "naru:count:", "under-way:"
 _OTHERS = ""
 # The first to count begins the window. Atomic, so that two processes do not both find room for the last one.
 _ADD = """
@@ -32,10 +33,29 @@ for i, key in ipairs(KEYS) do
 end
 return found
 """
-_LOOK = """
-local found = {}
-for i, key in ipairs(KEYS) do found[i] = {tonumber(redis.call('GET', key) or 0), redis.call('PTTL', key)} end
-return found
+# KEYS: those of counts, then those of what is under way for each. ARGV: how often each may happen, milliseconds for
+# which what is under way is remembered. Whether there is room is looked at and taken in one step: of two who come for
+# the last place one is told that it is being tried.
+_TRY = """
+local half = #KEYS / 2
+local found, full, busy = {}, 0, 0
+for i = 1, half do
+  local count, most = tonumber(redis.call('GET', KEYS[i]) or 0), tonumber(ARGV[i])
+  if count >= most then full = 1
+  elseif count + tonumber(redis.call('GET', KEYS[half + i]) or 0) >= most then busy = 1 end
+  found[i] = {count, redis.call('PTTL', KEYS[i])}
+end
+if full == 0 and busy == 0 then
+  for i = half + 1, #KEYS do
+    if redis.call('INCR', KEYS[i]) == 1 then redis.call('PEXPIRE', KEYS[i], ARGV[half + 1]) end
+  end
+end
+return {found, busy}
+"""
+_END = """
+for _, key in ipairs(KEYS) do
+  if tonumber(redis.call('GET', key) or 0) > 0 then redis.call('DECR', key) end
+end
 """
 
 
@@ -94,10 +114,21 @@ def add(windows: Sequence[tuple[str, float]]) -> list[Count]:
     return _greater(told, names, now)
 
 
-def look(names: Sequence[str]) -> list[Count]:
-    """The counts, without counting."""
-    told = _ask(lambda client: client.eval(_LOOK, len(names), *_keys(names)))
-    return _greater(told or [(0, 0)] * len(names), names, time.monotonic())
+def begin(limits: Sequence[tuple[str, int]]) -> tuple[list[Count], bool]:
+    """(the counts; whether it has to be asked again, because as many as are left are being tried) of each (name, how
+    often it may happen). Where there is room in all, something is under way until `end`, `UNDER_WAY_S` at most; what
+    then happened is counted by `add`. While Redis is away this process looks only."""
+    names = [name for name, _ in limits]
+    keys, most = [*_keys(names), *_keys(names, _UNDER_WAY)], [most for _, most in limits]
+    told = _ask(lambda client: client.eval(_TRY, len(keys), *keys, *most, int(UNDER_WAY_S * 1000)))
+    found, busy = told or ([(0, 0)] * len(names), 0)
+    return _greater(found, names, time.monotonic()), bool(busy)
+
+
+def end(names: Sequence[str]) -> None:
+    """What `begin` let begin is over."""
+    keys = _keys(names, _UNDER_WAY)
+    _ask(lambda client: client.eval(_END, len(keys), *keys))
 
 
 def forget() -> None:
@@ -113,8 +144,8 @@ def _greater(told: Sequence[Sequence[int]], names: Sequence[str], now: float) ->
     return [max(pair, key=lambda one: one.count) for pair in zip(found, here, strict=True)]
 
 
-def _keys(names: Sequence[str]) -> list[str]:
-    return [_PREFIX + name for name in names]
+def _keys(names: Sequence[str], prefix: str = "") -> list[str]:
+    return [_PREFIX + prefix + name for name in names]
 
 
 def _ask(question: Callable[[Any], Any]) -> Any:

@@ -6,7 +6,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+import time
 import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import redis
 from django.core import signing
@@ -25,34 +28,68 @@ MOST_PER_PERSON = 50  # of one person's account from anywhere; addresses it was 
 CODE_WINDOW_S = 86_400
 MOST_CODES = 50  # wrong second factors of an account in a day, from anywhere: 3 of a million codes are right at a time
 KNOWN_S = 30 * 86_400
+BUSY_S, AGAIN_S = 2.0, 0.02  # how long a try waits for others that are under way, and how often it looks
 COOKIE = "naru_known"
-_KNOWN = "naru:known:"
+_KNOWN, _PERSON = "naru:known:", "failed:person:"
 
 
-def wait_s(address: str, account: str, *, person: bool = False, code: bool = False, browser: str = "") -> int:
-    """For how many seconds this address may not try this account again; 0 when it may.
+class Attempt:
+    """One try to log in: for how many seconds it may not be made, 0 when it may, and whether it failed."""
+
+    def __init__(self, wait_s: int) -> None:
+        self.wait_s = wait_s
+        self.is_failed = False
+
+    def failed(self) -> None:
+        self.is_failed = True
+
+
+@contextmanager
+def attempt(
+    address: str, account: str, *, person: bool = False, code: bool = False, browser: str = ""
+) -> Iterator[Attempt]:  # fmt: skip
+    """A try of this address with this account, counted at its end if it failed. Those that are made at the same time,
+    in whichever processes, can fail no oftener together than one after the other: who comes while as many as may
+    still fail are under way waits for them, `BUSY_S` at most.
 
     `person` says that a password is asked for, which can be guessed from many addresses; a key cannot. `code` says that
     it is a person's second factor. `browser` is the cookie of `browser_cookie`, if one came.
     """
     limits = _limits(address, account, person=person, code=code, browser=browser)
-    counts = counters.look([name for name, _, _ in limits])
-    waits = {
-        name: one.left_s if one.count >= most else 0.0 for one, (name, most, _) in zip(counts, limits, strict=True)
-    }
-    of_person = _of_person(account)
-    if waits.get(of_person, 0.0) > 0 and _is_known(address, account):
-        waits[of_person] = 0.0
-    longest = max(waits.values())
-    return int(longest) + 1 if longest > 0 else 0
+    wait_s, begun = _begin(limits, lambda: _is_known(address, account))
+    made = Attempt(wait_s)
+    if wait_s > 0:
+        yield made
+        return
+    try:
+        yield made
+    finally:
+        if made.is_failed:
+            metrics.AUTH_FAILURES.labels("api").inc()
+            log.warning("login refused address=%s", caller(address))
+            counters.add([(name, window_s) for name, _, window_s in limits])
+        counters.end(begun)
 
 
-def failed(address: str, account: str, *, person: bool = False, code: bool = False, browser: str = "") -> None:
-    """Count a refused login."""
-    metrics.AUTH_FAILURES.labels("api").inc()
-    log.warning("login refused address=%s", caller(address))
-    limits = _limits(address, account, person=person, code=code, browser=browser)
-    counters.add([(name, window_s) for name, _, window_s in limits])
+def _begin(limits: list[tuple[str, int, int]], is_known: Callable[[], bool]) -> tuple[int, list[str]]:
+    """(seconds to wait until a try may begin, 0 when it has begun; the names of the counts in which it is under way).
+    Failures of a person's account elsewhere do not lock out an
+    address that it was used from before."""
+    until = time.monotonic() + BUSY_S
+    asked = [(name, most) for name, most, _ in limits]
+    while True:
+        counts, busy = counters.begin(asked)
+        full = {name: one.left_s for one, (name, most) in zip(counts, asked, strict=True) if one.count >= most}
+        if full and all(name.startswith(_PERSON) for name in full) and is_known():
+            asked = [(name, most) for name, most in asked if name not in full]
+            continue
+        if full:
+            return int(max(full.values())) + 1, []
+        if not busy:
+            return 0, [name for name, _ in asked]
+        if time.monotonic() > until:
+            return 1, []
+        time.sleep(AGAIN_S)
 
 
 def succeeded(address: str, account: str) -> None:
@@ -104,7 +141,7 @@ def _limits(address: str, account: str, *, person: bool, code: bool, browser: st
 
 
 def _of_person(account: str) -> str:
-    return f"failed:person:{_mark('', account)}"
+    return f"{_PERSON}{_mark('', account)}"
 
 
 def _mark(address: str, account: str) -> str:

@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
-from api import authentication, login_throttle, logins
-from api.views.second_factor import Guess, answer, codes_page, enrolment
+from api import logins
+from api.login_throttle import Attempt
+from api.views.second_factor import answer, codes_page, enrolment, guessing
 from marketdata.reference import second_factors
 
 
@@ -24,16 +25,19 @@ class Login(LoginView):
 
     template_name = "api/login.html"
     redirect_authenticated_user = False
+    _attempt: Attempt
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not settings.PASSWORD_LOGIN:
             turned_off = _("Logins by password are turned off.")
             shown = self.get_context_data(form=None, problem=turned_off)
             return render(request, self.template_name, shown, status=403)
-        wait_s = login_throttle.wait_s(*self._who(), person=True, browser=logins.known_browser(request))
-        if wait_s > 0:
-            return answer(request, self.template_name, self.get_context_data(form=None, wait_s=wait_s))
-        return super().post(request, *args, **kwargs)
+        account = request.POST.get("username", "")[:150]
+        with guessing(request, account, code=False) as self._attempt:
+            if self._attempt.wait_s > 0:
+                shown = self.get_context_data(form=None, wait_s=self._attempt.wait_s)
+                return answer(request, self.template_name, shown)
+            return super().post(request, *args, **kwargs)
 
     def get_context_data(self, **more: Any) -> dict[str, Any]:
         return super().get_context_data(**more) | {"doors": logins.doors()}
@@ -43,11 +47,8 @@ class Login(LoginView):
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Counted whoever asks: to be logged in as somebody is no leave to guess another's password."""
-        login_throttle.failed(*self._who(), person=True, browser=logins.known_browser(self.request))
+        self._attempt.failed()
         return super().form_invalid(form)
-
-    def _who(self) -> tuple[str, str]:
-        return authentication.address_of(self.request), self.request.POST.get("username", "")[:150]
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -62,21 +63,21 @@ class SecondStep(View):
         half = logins.half(request)
         if half is None:
             return redirect("rest_framework:login")
-        guess = Guess(request, half.person.get_username())
-        if guess.wait_s > 0:
-            return _step(request, half, wait_s=guess.wait_s)
-        code, now = request.POST.get("code", "")[:32], timezone.now()
-        if second_factors.of(half.person) is not None:
-            if second_factors.accept(half.person, code, now):
-                return logins.finish(request, half)
-        else:
-            secret = second_factors.unseal(half.sealed)
-            codes = second_factors.enrol(half.person, secret, code, now) if secret else None
-            if codes:
-                logins.note(half.person, "second factor enrolled")
-                return logins.finish(request, half, codes_page(request, codes, half.next_url))
-        guess.failed()
-        return _step(request, half, wrong=True)
+        with guessing(request, half.person.get_username()) as guess:
+            if guess.wait_s > 0:
+                return _step(request, half, wait_s=guess.wait_s)
+            code, now = request.POST.get("code", "")[:32], timezone.now()
+            if second_factors.of(half.person) is not None:
+                if second_factors.accept(half.person, code, now):
+                    return logins.finish(request, half)
+            else:
+                secret = second_factors.unseal(half.sealed)
+                codes = second_factors.enrol(half.person, secret, code, now) if secret else None
+                if codes:
+                    logins.note(half.person, "second factor enrolled")
+                    return logins.finish(request, half, codes_page(request, codes, half.next_url))
+            guess.failed()
+            return _step(request, half, wrong=True)
 
 
 def _step(request: HttpRequest, half: logins.Half, **more: Any) -> HttpResponse:

@@ -3,6 +3,7 @@ too."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import segno
@@ -17,21 +18,17 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
 from api import authentication, login_throttle, logins, sessions
+from api.login_throttle import Attempt
 from marketdata.reference import second_factors
 
 _NEW = "new_second_factor"
 
 
-class Guess:
+def guessing(request: HttpRequest, account: str, *, code: bool = True) -> AbstractContextManager[Attempt]:
     """A password or code that a person types in to prove who he is; wrong ones are counted with his failed logins."""
-
-    def __init__(self, request: HttpRequest, account: str, *, code: bool = True) -> None:
-        self._who = (authentication.address_of(request), account)
-        self._how: dict[str, Any] = {"person": True, "code": code, "browser": logins.known_browser(request)}
-        self.wait_s = login_throttle.wait_s(*self._who, **self._how)
-
-    def failed(self) -> None:
-        login_throttle.failed(*self._who, **self._how)
+    return login_throttle.attempt(
+        authentication.address_of(request), account, person=True, code=code, browser=logins.known_browser(request)
+    )
 
 
 @method_decorator((login_required, never_cache), name="dispatch")
@@ -49,22 +46,19 @@ class SecondFactorView(View):
         if action not in (("remove", "codes") if factor else ("enrol",)):
             raise Http404
         has_password = person.has_usable_password()
-        guess = Guess(request, person.get_username(), code=not has_password or action == "enrol")
-        if guess.wait_s > 0:
-            return self._page(request, wait_s=guess.wait_s)
-        code, now = request.POST.get("code", "")[:32], timezone.now()
-        if has_password:
-            proven = person.check_password(request.POST.get("password", ""))
-        else:
-            proven = factor is None or second_factors.accept(person, code, now)
-        if not proven:
-            guess.failed()
-            return self._page(request, wrong=True)
-        if factor is None:
-            codes = second_factors.enrol(person, self._secret(request), code, now)
-            if codes is None:
+        with guessing(request, person.get_username(), code=not has_password or action == "enrol") as guess:
+            if guess.wait_s > 0:
+                return self._page(request, wait_s=guess.wait_s)
+            code, now = request.POST.get("code", "")[:32], timezone.now()
+            if has_password:
+                proven = person.check_password(request.POST.get("password", ""))
+            else:
+                proven = factor is None or second_factors.accept(person, code, now)
+            codes = second_factors.enrol(person, self._secret(request), code, now) if proven and not factor else None
+            if not proven or (factor is None and codes is None):
                 guess.failed()
                 return self._page(request, wrong=True)
+        if factor is None:
             request.session.pop(_NEW, None)
             return self._changed(request, "second factor enrolled", codes)
         if action == "codes":

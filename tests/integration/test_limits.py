@@ -1,6 +1,8 @@
 """Requests and failed logins are counted, whoever asks and whatever state Redis is in."""
 
+import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -11,7 +13,7 @@ from api.counters import LocalWindows
 from marketdata import alarms
 from marketdata.models import Alarm
 from marketdata.realtime import live_state
-from tests.integration.serving import serving
+from tests.integration.serving import PATIENCE_S, serving
 
 __all__ = ["serving"]
 
@@ -94,23 +96,55 @@ def test_many_browsers_of_an_account_guess_together_no_more_than_strangers_do(bo
     monkeypatch.setattr(login_throttle, "MOST_PER_PERSON", 6)
     login_throttle.succeeded("192.0.2.1", "boss")
 
-    def wait_s(*, code):
-        new = login_throttle.browser_cookie("boss")  # as whoever knew the password may have collected
-        return login_throttle.wait_s("192.0.2.1", "boss", person=True, code=code, browser=new)
+    def fails(*, code, browser=None):
+        """The seconds to wait, or 0 and it failed."""
+        new = browser or login_throttle.browser_cookie("boss")  # as whoever knew the password may have collected
+        with login_throttle.attempt("192.0.2.1", "boss", person=True, code=code, browser=new) as one:
+            one.failed()
+        return one.wait_s
 
-    def fail():
-        new = login_throttle.browser_cookie("boss")
-        login_throttle.failed("192.0.2.1", "boss", person=True, code=True, browser=new)
+    assert [fails(code=True) for _ in range(4)] == [0] * 4
+    assert fails(code=True) > 3600
+    assert [fails(code=False) for _ in range(2)] == [0] * 2
+    assert 0 < fails(code=False) <= login_throttle.WINDOW_S + 1
+    assert fails(code=True, browser="of a stranger") == 0  # strangers' failures are apart
 
-    for _ in range(4):
-        assert wait_s(code=True) == 0
-        fail()
-    assert wait_s(code=True) > 3600
-    assert wait_s(code=False) == 0
-    for _ in range(2):
-        fail()
-    assert 0 < wait_s(code=False) <= login_throttle.WINDOW_S + 1
-    assert login_throttle.wait_s("192.0.2.1", "boss", person=True, code=True) == 0  # strangers' failures are apart
+
+@pytest.mark.once
+@pytest.mark.parametrize("right", [False, True])
+def test_who_guesses_at_the_same_time_guesses_no_oftener_and_who_is_right_is_not_counted(serving, monkeypatch, right):
+    monkeypatch.setattr(login_throttle, "BUSY_S", 0.0)
+
+    def attempt():
+        return login_throttle.attempt("192.0.2.1", "NA0001")
+
+    with ExitStack() as under_way:
+        tries = [under_way.enter_context(attempt()) for _ in range(login_throttle.MOST_PER_KEY)]
+        assert {one.wait_s for one in tries} == {0}
+        with attempt() as one:
+            assert one.wait_s == 1, "as many as may fail are being tried"
+        for other in tries:
+            if not right:
+                other.failed()
+
+    with attempt() as last:
+        assert last.wait_s == 0 if right else last.wait_s > 1
+    with login_throttle.attempt("192.0.2.1", "NA0002") as other_key:
+        assert other_key.wait_s == 0
+
+
+@pytest.mark.once
+def test_who_comes_while_others_are_trying_waits_for_them(serving, monkeypatch):
+    monkeypatch.setattr(login_throttle, "MOST_PER_KEY", 1)
+    monkeypatch.setattr(login_throttle, "BUSY_S", PATIENCE_S)
+    first = ExitStack()
+    first.enter_context(login_throttle.attempt("192.0.2.1", "NA0001"))
+    soon = threading.Timer(0.1, first.close)
+    soon.start()
+
+    with login_throttle.attempt("192.0.2.1", "NA0001") as second:
+        assert second.wait_s == 0
+    soon.join(PATIENCE_S)
 
 
 @pytest.mark.once

@@ -152,7 +152,8 @@ def test_who_knows_the_password_guesses_few_codes_in_a_day_and_the_owner_s_brows
     assert say(owner, app.code()).status_code == 302
     owner.post("/logout/")
     for number in range(3):
-        login_throttle.failed(f"198.51.100.{number}", "boss", person=True, code=True)
+        with login_throttle.attempt(f"198.51.100.{number}", "boss", person=True, code=True) as guess:
+            guess.failed()
 
     other, _ = begin()
     assert say(other, app.code(1)).status_code == 429
