@@ -25,6 +25,7 @@ from analytics import adjustment, latest, series_days, snapshots, statistics, ti
 from analytics.adjustment import Factor
 from analytics.series_days import Dates
 from analytics.stats import books, comovement, flows, profiles, volatility
+from analytics.stats.flows import Flows
 from analytics.stats.profiles import Profile
 from marketdata.calendar import trading_dates
 from marketdata.models import Symbol
@@ -115,29 +116,30 @@ class Reader:
         quotes = latest.quotes(bare, traded) if bare else {}
         return {code: one for (code, _), one in {**quotes, **found}.items()}
 
-    def flows(self, connection: redis.Redis) -> dict[str, flows.Flows]:
+    def flows(self, connection: redis.Redis) -> dict[str, Flows]:
         """The active volume of each minute of each share's newest date; only minutes that changed are read."""
         key = stats.FLOWS + self.feed
         kept = stats.kept(connection, key, list(self.minutes))
-        found: dict[str, flows.Flows] = {}
-        for code, candles in self.minutes.items():
-            day = int(candles.trade_date[0]) if len(candles) else 0
-            before, of_day = flows.unpack(zlib.decompress(kept[code])) if code in kept else (flows.empty(), day)
-            before = before if of_day == day else flows.empty()
-            stale = np.flatnonzero(flows.changed(before, candles))
-            if not len(stale):
-                found[code] = flows.merged(before, flows.empty(), candles.time_us)
-                continue
-            fresh = [
-                flows.of_trades(self._trades(code, part, day), part)
-                for part in (candles.take(stretch) for stretch in _stretches(stale))
-            ]
-            made = before
-            for part in fresh:
-                made = flows.merged(made, part, candles.time_us)
-            found[code] = made
-            stats.keep(connection, key, code, zlib.compress(flows.pack(made, day), 1))
+        found: dict[str, Flows] = {}
+        with stats.Notes(connection, key) as notes:
+            for code, candles in self.minutes.items():
+                before = _noted(kept.get(code), int(candles.trade_date[0]))
+                made = found[code] = self._day_flows(code, candles, before)
+                if made is not before:
+                    notes.add(code, zlib.compress(flows.pack(made, int(candles.trade_date[0])), 1))
         return found
+
+    def _day_flows(self, code: str, candles: Bars, before: Flows) -> Flows:
+        """Of these candles' minutes: what is known `before`, and what is read of those that changed since."""
+        stale = np.flatnonzero(flows.changed(before, candles))
+        if not len(stale) and len(before) == len(candles):
+            return before
+        made = flows.merged(before, flows.empty(), candles.time_us)
+        for stretch in _stretches(stale) if len(stale) else ():
+            part = candles.take(stretch)
+            trades = self._trades(code, part, int(candles.trade_date[0]))
+            made = flows.merged(made, flows.of_trades(trades, part), candles.time_us)
+        return made
 
     def _trades(self, code: str, candles: Bars, day: int) -> Ticks:
         start, end = int(candles.time_us[0]), int(candles.time_us[-1]) + MINUTE_US
@@ -150,25 +152,26 @@ class Reader:
         """The volume by the time of day of each share over the `PROFILE_DAYS` trading dates before its newest."""
         key, found = stats.PROFILES + self.feed, dict[str, Profile]()
         kept = stats.kept(connection, key, list(self.days))
-        for code, days in self.days.items():
-            one = self.shares[code]
-            before = days.take(slice(max(len(days) - 1 - PROFILE_DAYS, 0), len(days) - 1))
-            dates = before.trade_date.tolist()
-            made_of = [dates, before.volume.tolist(), before.n.tolist()]  # adjusted, so factors are in it as well
-            if code in kept:
-                tag, times, volumes = msgpack.unpackb(zlib.decompress(kept[code]))
-                if tag == made_of:
-                    found[code] = Profile(len(dates), np.frombuffer(times, "<i8"), np.frombuffer(volumes, "<i8"))
-                    continue
-            bars = adjustment.adjusted(self._history(one, dates), one.factors)
-            midnights = {day: timeframes.midnight_us(day, one.timezone) for day in dates}
-            since = [
-                at - midnights[day] for at, day in zip(bars.time_us.tolist(), bars.trade_date.tolist(), strict=True)
-            ]
-            found[code] = made = profiles.build(np.array(since, np.int64), bars.volume, len(dates))
-            columns = [made.time_us.astype("<i8").tobytes(), made.volume.astype("<i8").tobytes()]
-            stats.keep(connection, key, code, zlib.compress(msgpack.packb([made_of, *columns]), 1))
+        with stats.Notes(connection, key) as notes:
+            for code, days in self.days.items():
+                before = days.take(slice(max(len(days) - 1 - PROFILE_DAYS, 0), len(days) - 1))
+                dates = before.trade_date.tolist()
+                made_of = [dates, before.volume.tolist(), before.n.tolist()]  # adjusted, so factors are in it as well
+                if code in kept:
+                    tag, times, volumes = msgpack.unpackb(zlib.decompress(kept[code]))
+                    if tag == made_of:
+                        found[code] = Profile(len(dates), np.frombuffer(times, "<i8"), np.frombuffer(volumes, "<i8"))
+                        continue
+                made = found[code] = self._profile(self.shares[code], dates)
+                columns = [made.time_us.astype("<i8").tobytes(), made.volume.astype("<i8").tobytes()]
+                notes.add(code, zlib.compress(msgpack.packb([made_of, *columns]), 1))
         return found
+
+    def _profile(self, one: Share, days: list[int]) -> Profile:
+        bars = adjustment.adjusted(self._history(one, days), one.factors)
+        midnights = {day: timeframes.midnight_us(day, one.timezone) for day in days}
+        since = [at - midnights[day] for at, day in zip(bars.time_us.tolist(), bars.trade_date.tolist(), strict=True)]
+        return profiles.build(np.array(since, np.int64), bars.volume, len(days))
 
     def _history(self, one: Share, days: list[int]) -> Bars:
         dates = [EPOCH_DATE + datetime.timedelta(days=day) for day in days]
@@ -252,7 +255,7 @@ def _of_minutes(days: DailyBars, minutes: Bars | None, timezone: str, usual: Pro
     }  # fmt: skip
 
 
-def _of_flows(found: flows.Flows | None, minutes: Bars | None) -> dict[str, Any]:
+def _of_flows(found: Flows | None, minutes: Bars | None) -> dict[str, Any]:
     if found is None or minutes is None or found.classes.sum() < minutes.n.sum():  # retention took ticks
         return {"upVolume": None, "downVolume": None, "flow": None, "tradeSizes": None}
     up, down = flows.split(found, minutes.open, minutes.close)
@@ -311,6 +314,12 @@ def _shares(symbols: Sequence[str], now: datetime.datetime) -> dict[str, Share]:
         )
         for code, market, timezone in rows
     }  # fmt: skip
+
+
+def _noted(note: bytes | None, day: int) -> Flows:
+    """What was noted of a trading date; nothing where that was another one."""
+    found, of_day = (flows.empty(), day) if note is None else flows.unpack(zlib.decompress(note))
+    return found if of_day == day else flows.empty()
 
 
 def _stretches(places: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:

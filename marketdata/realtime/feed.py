@@ -34,7 +34,7 @@ ANNOUNCED = "naru:announced"
 # batches of its worker at most; the rest is for a worker that was frozen on its way. Some 100 bytes each.
 KEEP_ANNOUNCED = 200_000
 
-# KEYS: stream, announced, series whose statistics are due.
+# KEYS: stream, announced, feeds whose statistics are due, their symbols (`stats.mark`).
 # ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, the notes in msgpack, the feed,
 # its symbols in msgpack.
 # Returns {last offset} or, when one of the notes is there already, {-1, note...} without doing anything. Notes
@@ -63,7 +63,7 @@ local least = last - tonumber(ARGV[2])
 if least < 0 then least = 0 end
 redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', least), string.format('%.0f-0', last),
   'n', ARGV[1], 'c', ARGV[3], 't', ARGV[5], 'b', ARGV[6])
-mark(KEYS[3], ARGV[8], cmsgpack.unpack(ARGV[9]))
+mark(KEYS[3], KEYS[4], ARGV[8], cmsgpack.unpack(ARGV[9]))
 return {last}
 """
 )
@@ -87,10 +87,11 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], commit
     made of: `batch_note` of each batch, `void_note` or `requeue_note`."""
     pipeline.eval(
         _PUBLISH,
-        3,
+        4,
         STREAM + ticks.feed,
         ANNOUNCED,
-        stats.DUE,
+        stats.FEEDS,
+        stats.MARKED + ticks.feed,
         len(ticks),
         settings.FEED_MAX_TICKS,
         committed_us,

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import msgpack
 import redis
 
-DUE, TAKEN, CLOCK = "naru:stats-due", "naru:stats-taken", "naru:stats-clock"
+MARKED, FEEDS = "naru:stats-due:", "naru:stats-feeds"
+"""The symbols of a feed that are due, and the feeds that ever had one."""
+MARKETS, TAKEN, CLOCK = "naru:stats-markets", "naru:stats-taken", "naru:stats-clock"
 BEGUN = "naru:stats-begun"
 RESULTS, FLOWS, PROFILES = "naru:stats:", "naru:stats-flows:", "naru:stats-profiles:"
 MARKET = ""
@@ -29,6 +31,7 @@ LEASE_US = 30_000_000
 MARKET_AFTER_US = 1_000_000
 KEEP_S = 7 * 86_400
 WORKING_S = 2 * 86_400
+NOTES_TOGETHER = 20
 REVISION_DIGITS = 16
 Pair = tuple[str, str]
 """Feed and symbol."""
@@ -37,44 +40,50 @@ _NOW = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 """
-# In a script that has the feed and its symbols: a series that is due already stays so since when it was.
+# Of symbols as many at a time as Lua hands on at once.
 MARK = """
-local function mark(due, feed, symbols)
-  local clock = redis.call('TIME')
-  local now = string.format('%.0f', clock[1] * 1000000 + clock[2])
+local function mark(feeds, marked, feed, symbols)
+  redis.call('SADD', feeds, feed)
   for start = 1, #symbols, 1000 do
-    local rows = {}
-    for at = start, math.min(start + 999, #symbols) do
-      rows[#rows + 1] = now
-      rows[#rows + 1] = feed .. ' ' .. symbols[at]
-    end
-    redis.call('ZADD', due, 'NX', unpack(rows))
+    redis.call('SADD', marked, unpack(symbols, start, math.min(start + 999, #symbols)))
   end
 end
 """
-_MARK = MARK + "mark(KEYS[1], ARGV[1], cmsgpack.unpack(ARGV[2]))"
-# KEYS: due, taken, clock. ARGV: series at most, lease. Returns {revision, how many are left, series...}, or {}.
+_MARK = MARK + "mark(KEYS[1], KEYS[2], ARGV[1], cmsgpack.unpack(ARGV[2]))"
+# KEYS: feeds, market, taken, clock. ARGV: series at most, lease, MARKED. Returns {revision, how many are left,
+# series...}, or {}. Those of dead workers come first, then markets whose pause is over.
 _TAKE = (
     _NOW
     + """
-local late = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
-for _, one in ipairs(late) do
-  redis.call('ZREM', KEYS[2], one)
-  redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', now), one)
-end
-local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
-if #found == 0 then return {} end
-local revision = math.max(now, tonumber(redis.call('GET', KEYS[3]) or 0) + 1)
-redis.call('SET', KEYS[3], string.format('%.0f', revision))
-redis.call('ZREM', KEYS[1], unpack(found))
+local most, upto = tonumber(ARGV[1]), string.format('%.0f', now)
+local found = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', upto, 'LIMIT', 0, most)
 for _, one in ipairs(found) do
-  redis.call('ZADD', KEYS[2], string.format('%.0f', revision + tonumber(ARGV[2])), one)
+  local at = string.find(one, ' ', 1, true)
+  redis.call('SREM', ARGV[3] .. string.sub(one, 1, at - 1), string.sub(one, at + 1))
 end
-local left = redis.call('ZCOUNT', KEYS[1], '-inf', string.format('%.0f', now))
+for _, feed in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', upto, 'LIMIT', 0, most)) do
+  redis.call('ZREM', KEYS[2], feed)
+  found[#found + 1] = feed .. ' '
+end
+local left = 0
+for _, feed in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if #found < most then
+    for _, symbol in ipairs(redis.call('SPOP', ARGV[3] .. feed, most - #found)) do
+      found[#found + 1] = feed .. ' ' .. symbol
+    end
+  end
+  left = left + redis.call('SCARD', ARGV[3] .. feed)
+end
+if #found == 0 then return {} end
+local revision = math.max(now, tonumber(redis.call('GET', KEYS[4]) or 0) + 1)
+redis.call('SET', KEYS[4], string.format('%.0f', revision))
+for _, one in ipairs(found) do
+  redis.call('ZADD', KEYS[3], string.format('%.0f', revision + tonumber(ARGV[2])), one)
+end
 return {string.format('%.0f', revision), left, unpack(found)}
 """
 )
-# KEYS: results of the feed, due, taken. ARGV: feed, revision, lease, how long results are kept, the market's pause,
+# KEYS: results of the feed, market, taken. ARGV: feed, revision, lease, how long results are kept, the market's pause,
 # [symbols, results] in msgpack, symbols that were taken. Returns the symbols whose result was the newest.
 _SETTLE = (
     _NOW
@@ -97,7 +106,7 @@ for _, symbol in ipairs(cmsgpack.unpack(ARGV[7])) do
   if tonumber(redis.call('ZSCORE', KEYS[3], member) or 0) == mine then redis.call('ZREM', KEYS[3], member) end
 end
 if is_series then
-  redis.call('ZADD', KEYS[2], 'NX', string.format('%.0f', now + tonumber(ARGV[5])), ARGV[1] .. ' ')
+  redis.call('ZADD', KEYS[2], 'NX', string.format('%.0f', now + tonumber(ARGV[5])), ARGV[1])
 end
 return put
 """
@@ -125,7 +134,7 @@ class Statistics:
 def mark(pipeline: Any, feed: str, symbols: Iterable[str]) -> None:
     """Queue marking series of a feed as due on a Redis pipeline."""
     if named := sorted(set(symbols)):
-        pipeline.eval(_MARK, 1, DUE, feed, msgpack.packb(named, use_bin_type=False))
+        pipeline.eval(_MARK, 2, FEEDS, MARKED + feed, feed, msgpack.packb(named, use_bin_type=False))
 
 
 def mark_known(connection: redis.Redis) -> int:
@@ -139,8 +148,8 @@ def mark_known(connection: redis.Redis) -> int:
 
 
 def take(connection: redis.Redis, *, most: int = MOST) -> Taken | None:
-    """Take series that are due, those that waited longest first; None if there are none."""
-    answer: Any = connection.eval(_TAKE, 3, DUE, TAKEN, CLOCK, most, LEASE_US)
+    """Take series that are due, in no order; None if there are none."""
+    answer: Any = connection.eval(_TAKE, 4, FEEDS, MARKETS, TAKEN, CLOCK, most, LEASE_US, MARKED)
     if not answer:
         return None
     revision, left, *members = answer
@@ -154,7 +163,7 @@ def settle(
     """Put results of taken series of a feed (by symbol, JSON) in place of older ones, and give the series back; one
     without a result has its old one. Returns the symbols whose result is the newest."""
     put: Any = connection.eval(
-        _SETTLE, 3, RESULTS + feed, DUE, TAKEN, feed, revision, LEASE_US, KEEP_S, MARKET_AFTER_US,
+        _SETTLE, 3, RESULTS + feed, MARKETS, TAKEN, feed, revision, LEASE_US, KEEP_S, MARKET_AFTER_US,
         msgpack.packb([list(results), list(results.values())], use_bin_type=False),
         msgpack.packb(list(taken), use_bin_type=False),
     )  # fmt: skip
@@ -191,9 +200,30 @@ def forget(connection: redis.Redis, feed: str, symbols: Sequence[str]) -> None:
         connection.hdel(key, *symbols)
 
 
-def keep(connection: redis.Redis, key: str, symbol: str, note: bytes) -> None:
-    """Note this of a symbol, for `WORKING_S` after the last note of the feed."""
-    pipeline = connection.pipeline(transaction=False)
-    pipeline.hset(key, symbol, note)
-    pipeline.expire(key, WORKING_S)
-    pipeline.execute()
+class Notes:
+    """Notes of symbols under a key, written `NOTES_TOGETHER` at a time, so that what was interrupted is not begun
+    anew, and when the block ends; they last `WORKING_S` after the last of the feed."""
+
+    def __init__(self, connection: redis.Redis, key: str) -> None:
+        self._connection, self._key = connection, key
+        self._waiting: dict[str, bytes] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._write()
+
+    def add(self, symbol: str, note: bytes) -> None:
+        self._waiting[symbol] = note
+        if len(self._waiting) >= NOTES_TOGETHER:
+            self._write()
+
+    def _write(self) -> None:
+        if self._waiting:
+            values: Any = self._waiting
+            pipeline = self._connection.pipeline(transaction=False)
+            pipeline.hset(self._key, mapping=values)
+            pipeline.expire(self._key, WORKING_S)
+            pipeline.execute()
+            self._waiting = {}

@@ -136,7 +136,7 @@ def test_the_market_is_told_from_its_symbols(serving):
             serving.commit(trades(price, minute=day * DAY_US // MINUTE_US, symbol=symbol))
     due_statistics.compute()
     connection = live_state.connection()
-    connection.zadd(stats.DUE, {"krx ": 0}, xx=True)  # its second is over
+    connection.zadd(stats.MARKETS, {"krx": 0}, xx=True)  # its second is over
     due_statistics.compute()
 
     market = serving.read("/v2/stats/market")

@@ -110,8 +110,9 @@ class Rounds:
         connection = live_state.connection()
 
         def is_done() -> bool:
-            due: Any = [*connection.zrange(stats.DUE, 0, -1), *connection.zrange(stats.TAKEN, 0, -1)]
-            return all(member.endswith(b" ") for member in due)  # the market's, at most
+            taken: Any = connection.zrange(stats.TAKEN, 0, -1)
+            left = connection.scard(stats.MARKED + FEED)
+            return not left and all(member.endswith(b" ") for member in taken)  # the market's, at most
 
         before, began = processes.cpu_s(one.pid for one in self._workers), time.perf_counter()
         stats.mark(connection, FEED, self._codes)

@@ -185,8 +185,8 @@ class Pipeline:
     def __init__(self):
         self.added, self.due = [], []
 
-    def eval(self, _script, _count, key, feed, symbols):
-        assert (key, feed) == (stats.DUE, "krx")
+    def eval(self, _script, _count, _feeds, key, feed, symbols):
+        assert (key, feed) == (stats.MARKED + "krx", "krx")
         self.due += msgpack.unpackb(symbols)
 
     def xadd(self, key, values, **bounds):
