@@ -36,7 +36,7 @@ def compute(ring: Callable[[], None] = lambda: None, *, longest_s: float = LONGE
     connection, began, put = live_state.connection(), time.monotonic(), 0
     mark_all_if_changed(connection)
     while time.monotonic() - began < longest_s:
-        taken = stats.take(connection)
+        taken = stats.take(connection, most=stats.MOST)
         if taken is None:
             break
         if taken.left and ring is not _silent:

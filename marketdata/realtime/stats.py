@@ -147,8 +147,8 @@ def mark_known(connection: redis.Redis) -> int:
     return total
 
 
-def take(connection: redis.Redis, *, most: int = MOST) -> Taken | None:
-    """Take series that are due, in no order; None if there are none."""
+def take(connection: redis.Redis, *, most: int) -> Taken | None:
+    """Take series that are due, at most so many, in no order; None if there are none."""
     answer: Any = connection.eval(_TAKE, 4, FEEDS, MARKETS, TAKEN, CLOCK, most, LEASE_US, MARKED)
     if not answer:
         return None

@@ -1,14 +1,17 @@
 """Statistics from a committed batch to Redis, cache_stats_data, REST and the stream; and what makes them due."""
 
 import csv
+import datetime
 import json
 from decimal import Decimal
 
+import numpy as np
 import pytest
 import redis as redis_client
 from django.core.management import call_command
 
 from analytics import due_statistics
+from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
 from marketdata.models import AdjustmentFactor
 from marketdata.realtime import live_state, stats
@@ -41,7 +44,7 @@ def stored(symbol="005930", name=stats.ROWS):
 
 
 def taken():
-    found = stats.take(live_state.connection())
+    found = stats.take(live_state.connection(), most=stats.MOST)
     assert found is not None
     return found
 
@@ -111,7 +114,7 @@ def test_an_older_result_never_takes_the_place_of_a_newer_one_and_what_a_dead_wo
     connection = live_state.connection()
     stats.mark(connection, "krx", ["005930"])
     slow = taken()
-    assert stats.take(connection) is None
+    assert stats.take(connection, most=stats.MOST) is None
     stats.mark(connection, "krx", ["005930"])
     quick = taken()
     assert quick.series == slow.series == [("krx", "005930")]
@@ -130,11 +133,14 @@ def test_an_older_result_never_takes_the_place_of_a_newer_one_and_what_a_dead_wo
     assert (again.series, again.revision > dead.revision) == (dead.series, True)
 
 
-def test_the_market_is_told_from_its_symbols(serving):
+def test_the_market_is_told_from_its_symbols(serving, monkeypatch):
     for symbol, prices in (("005930", (70000, 70700)), ("000660", (70000, 69300))):
         for day, price in enumerate(prices):
             serving.commit(trades(price, minute=day * DAY_US // MINUTE_US, symbol=symbol))
-    due_statistics.compute()
+    monkeypatch.setattr(stats, "MOST", 1)
+    rings: list[str] = []
+    due_statistics.compute(lambda: rings.append("for one more worker"))
+    assert rings == ["for one more worker"]
     connection = live_state.connection()
     connection.zadd(stats.MARKETS, {"krx": 0}, xx=True)  # its second is over
     due_statistics.compute()
@@ -145,6 +151,42 @@ def test_the_market_is_told_from_its_symbols(serving):
     assert market["turnover"] == sum(told(serving, code)["turnover"] for code in ("005930", "000660"))
     assert without_time(market) == stored("", stats.MARKET_ROW)
     assert serving.get("/v2/stats/market", feed="nobody").status_code == 404
+
+
+@pytest.mark.once
+def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
+    settings.STATS_INDEX = "000660"
+    calendar = trading_dates.calendar("KRX")
+    days = [back for back in range(120) if calendar.is_session(MONDAY - datetime.timedelta(days=back))][:61][::-1]
+    mine, its = (70_000 + np.random.default_rng(seed).integers(-900, 900, 61) for seed in (1, 2))
+    serving.commit([
+        {"symbol": symbol, "time": NINE_US - back * DAY_US, "price": str(price), "size": "3"}
+        for symbol, prices in (("005930", mine), ("000660", its))
+        for back, price in zip(days, prices.tolist(), strict=True)
+    ])  # fmt: skip
+    due_statistics.compute()
+    live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)
+    due_statistics.compute()
+
+    returns, index = np.diff(np.log(mine)), np.diff(np.log(its))
+    one = told(serving)
+    assert float(one["return60d"]) == pytest.approx(np.log(mine[-1] / mine[0]), abs=1e-8)
+    assert float(one["volatilityClose"]) == pytest.approx(np.std(returns[-20:], ddof=1) * 252**0.5, abs=1e-8)
+    assert (one["volatilityParkinson"], one["volatilityGarmanKlass"], one["volumeRatio"]) == (0, 0, 1)
+    assert float(one["beta"]) == pytest.approx(np.polyfit(index, returns, 1)[0], abs=1e-8)
+    (_, other) = serving.read("/v2/stats/market")["correlation"]["matrix"][0]
+    assert float(other) == pytest.approx(np.corrcoef(returns, index)[0, 1], abs=1e-8)
+
+
+@pytest.mark.once
+def test_a_series_that_cannot_be_computed_stops_no_other(serving):
+    serving.commit([*trades(70000), *trades(80000, symbol="000660")])
+    live_state.connection().hset(stats.FLOWS + "krx", "005930", b"rot")
+    due_statistics.compute()
+
+    assert list(serving.read("/v2/stats", symbols="005930,000660")["stats"]) == ["000660"]
+    call_command("recompute")
+    assert told(serving)["last"] == 70000
 
 
 @pytest.mark.once
