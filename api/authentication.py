@@ -7,6 +7,7 @@ import base64
 import binascii
 import datetime
 import hashlib
+import json
 import secrets
 import time
 
@@ -50,8 +51,8 @@ class TooManyFailuresError(Exception):
 def login(key_id: str, secret: str, address: str) -> Client | ApiKey | None:
     """The active client of this key, or the named key itself, or None, which is counted. A success holds for
     `REMEMBER_S`. TooManyFailuresError while the address or the key has to wait."""
-    mark = _mark(key_id, secret)
-    kept = _remembered.get(mark)
+    named = mark(key_id, secret)
+    kept = _remembered.get(named)
     now = time.monotonic()
     if kept is not None and now - kept[0] < REMEMBER_S:
         return kept[1]
@@ -60,24 +61,25 @@ def login(key_id: str, secret: str, address: str) -> Client | ApiKey | None:
             raise TooManyFailuresError(attempt.wait_s)
         found = credentials.verify(key_id[:64], secret[:256])
         if found is None:
-            _remembered.pop(mark, None)
+            _remembered.pop(named, None)
             attempt.failed()
             return None
     if len(_remembered) >= _MOST_REMEMBERED:
         _remembered.clear()
-    _remembered[mark] = (now, found)
+    _remembered[named] = (now, found)
     _note_use(found)
     return found
 
 
 def known_lately(key_id: str, secret: str) -> Client | ApiKey | None:
     """The client or named key that this process found right within the last `OUTAGE_S`; it may be deactivated since."""
-    kept = _remembered.get(_mark(key_id, secret))
+    kept = _remembered.get(mark(key_id, secret))
     return kept[1] if kept is not None and time.monotonic() - kept[0] < OUTAGE_S else None
 
 
-def _mark(key_id: str, secret: str) -> bytes:
-    return hashlib.blake2b(f"{key_id}\0{secret}".encode(), key=_pepper).digest()
+def mark(*given: str) -> bytes:
+    """A name for what a caller presented, by which it is found again in this process and nowhere else."""
+    return hashlib.blake2b(json.dumps(given).encode(), key=_pepper).digest()
 
 
 def _note_use(found: Client | ApiKey) -> None:

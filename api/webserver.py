@@ -17,6 +17,7 @@ from typing import Any
 import daphne.server
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -180,6 +181,19 @@ class Factory(HTTPFactory):  # type: ignore[misc]
         return channel
 
 
+class WebSocket(WebSocketProtocol):  # type: ignore[misc]
+    """Daphne's, without what Autobahn does for its debug log whether or not that is on: it formats all its options for
+    every socket, which takes longer than the rest of a handshake."""
+
+    CONFIG_ATTRS: tuple[str, ...] = ()
+
+    def _connectionMade(self) -> None:  # noqa: N802 - Autobahn's name
+        for name in WebSocketProtocol.CONFIG_ATTRS:
+            if not hasattr(self, name):
+                setattr(self, name, getattr(self.factory, name))
+        super()._connectionMade()
+
+
 DEFLATE_WINDOW_BITS, DEFLATE_MEMORY = 12, 5  # 4 KiB of history: 32 KiB of memory a socket instead of 256
 
 
@@ -222,6 +236,7 @@ class Server(daphne.server.Server):  # type: ignore[misc]
 
     @ws_factory.setter
     def ws_factory(self, made: Any) -> None:
+        made.protocol = WebSocket
         if self._deflate:
             made.setProtocolOptions(perMessageCompressionAccept=accept_deflate)
         self._sockets = made

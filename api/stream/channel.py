@@ -18,7 +18,7 @@ from api.stream.encoding import DayLimits, Form, Piece
 from api.stream.kept_entries import Kept, KeptEntries, kept
 from api.stream.newest import Newest
 from api.stream.send_queue import Chunk
-from api.stream.stored_pages import Cut, Left, Stored
+from api.stream.stored_pages import Cut, Had, Left, Stored
 from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import CANCELLED, FeedEntry
 from marketdata.realtime.records_feed import Notice
@@ -53,12 +53,14 @@ class Channel:
         self.delivered: int | None = None
         self.committed_us: int | None = None
         self.cut: Cut | None = None  # the newest that a replay from the database made
+        self.cutting = asyncio.Lock()  # held while it is made
         self.kept = KeptEntries()
         self.recalling = asyncio.Lock()  # held while older entries are read into `kept`
-        self.left = Left("", _NO_IDS)
-        self._recent: deque[Int64] = deque()  # ids of the ticks that were delivered last
+        self.left = Left("", _NO_IDS, _NO_IDS)
+        self._recent: deque[tuple[Int64, Int64]] = deque()  # offsets and ids of the ticks that were delivered last
         self._recent_ticks = 0
         self._since_left: deque[Int64] = deque(maxlen=RECENT_ENTRIES)  # of the epoch that is now
+        self._had_since: Had | None = None  # the same, until more is delivered
         self.candles = Candles(grace_us=grace_us)
         self.newest: dict[str, Newest[Any]] = {
             name: Newest(every_us=every_us, most=most) for name, (every_us, most) in NEWEST.items()
@@ -89,23 +91,30 @@ class Channel:
             self._touch("lulds", traded)
         self._delivered(mine)
 
-    def recent(self) -> Int64:
-        """The ids of the ticks that whoever was live has had last, of the epoch that is now."""
-        return np.concatenate(self._since_left) if self._since_left else _NO_IDS
+    def recent(self) -> Had:
+        """What whoever was live has had last, of the epoch that is now."""
+        if self._had_since is None:
+            self._had_since = Had(np.sort(np.concatenate([_NO_IDS, *self._since_left])))
+        return self._had_since
 
     def leave(self, epoch: str) -> None:
-        """This epoch is over."""
-        self.left = Left(epoch, np.sort(np.concatenate(self._recent)) if self._recent else _NO_IDS)
+        """This epoch is over; offsets are counted anew, and who has some of the next has had all of this one."""
+        offsets = np.concatenate([_NO_IDS, *(offsets for offsets, _ in self._recent)])
+        ids = np.concatenate([_NO_IDS, *(ids for _, ids in self._recent)])
+        self.left = Left(epoch, ids, offsets)
+        self._recent = deque([(np.zeros_like(offsets), ids)])
         self._since_left.clear()
+        self._had_since = None
 
     def _delivered(self, entry: Kept) -> None:
         self.delivered = entry.last
         self.kept.append(entry)
         self._since_left.append(entry.ticks.tick_id)
-        self._recent.append(entry.ticks.tick_id)
+        self._had_since = None
+        self._recent.append((entry.first + np.arange(len(entry.ticks)), entry.ticks.tick_id))
         self._recent_ticks += len(entry.ticks)
         while self._recent_ticks > RECENT_TICKS:
-            self._recent_ticks -= len(self._recent.popleft())
+            self._recent_ticks -= len(self._recent.popleft()[1])
         self.committed_us = max(entry.committed_us, self.committed_us or 0)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 from channels.consumer import get_handler_name
@@ -116,25 +117,31 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         key = self._headers.get(KEY_HEADER.lower().encode())
         secret = self._headers.get(SECRET_HEADER.lower().encode())
         if key is not None or secret is not None:
-            await self._enter(door.by_key, (key or b"").decode("latin-1"), (secret or b"").decode("latin-1"))
+            await self._enter(self._by_key((key or b"").decode("latin-1"), (secret or b"").decode("latin-1")))
         elif self._same_origin():
-            await self._enter(door.by_session, self.scope["session"], required=False)
+            await self._enter(self._by(door.by_session, self.scope["session"]), required=False)
 
     async def _auth(self, request: Auth) -> None:
         if self.subscriber.identity is not None:
             raise RequestError(403, "already authenticated")
         if not request.ticket:
-            await self._enter(door.by_key, request.key, request.secret)
+            await self._enter(self._by_key(request.key, request.secret))
         elif self._same_origin():
-            await self._enter(door.by_ticket, request.ticket)
+            await self._enter(self._by(door.by_ticket, request.ticket))
         else:
             self.subscriber.end(402, "auth failed: tickets are for pages of this server")
 
-    async def _enter(self, way: Any, *given: object, required: bool = True) -> None:
+    def _by_key(self, key: str, secret: str) -> Awaitable[door.Entry]:
+        return self._door.by_key.entry(key, secret, self._address, feed=self.subscriber.feed)
+
+    def _by(self, way: Any, given: object) -> Awaitable[door.Entry]:
+        return door.entry(way, given, self._address, feed=self.subscriber.feed)
+
+    async def _enter(self, found: Awaitable[door.Entry], *, required: bool = True) -> None:
         """Find out who it is. One that is not `required` to be known may still log in by a message."""
         try:
             named = self.subscriber.feed
-            identity, feed, refused = await door.entry(way, *given, self._address, feed=named)
+            identity, feed, refused = await found
         except TooManyFailuresError as error:
             self.subscriber.end(402, f"auth failed: {error}")
             return

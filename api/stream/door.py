@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CHECK_EVERY_S = 15.0
+SAME_S = 1.0
+"""For how long what was found out about a key stands for whoever else comes with it: many sockets of one key come back
+at once when another web process ends, and each question to the database costs as much as all the rest of a resume."""
+MOST_SAME = 1_000
 
 
 class ConnectionLimits:
@@ -39,6 +43,7 @@ class ConnectionLimits:
         self.most, self.most_per_key, self.most_symbols, self._sharing = most, most_per_key, most_symbols, sharing
         self.inside: set[Subscriber] = set()
         self.waiting = waiting
+        self.by_key = KeyLogins()
         self._checker: asyncio.Task[None] | None = None
         self._renewer: asyncio.Task[None] | None = None
 
@@ -144,6 +149,29 @@ async def entry(way: Callable[..., Identity | None], *given: Any, feed: str) -> 
 
     known: Entry = await database_sync_to_async(asked_together)()
     return known
+
+
+class KeyLogins:
+    """Logins by key, of which those that come at the same time with the same key, from one address and to one feed, are
+    one question. A refusal stands only for those who waited for it."""
+
+    def __init__(self) -> None:
+        self._asked: dict[bytes, asyncio.Task[Entry]] = {}
+
+    async def entry(self, key: str, secret: str, address: str, *, feed: str) -> Entry:
+        """As `entry` by `by_key`, errors included."""
+        mark = authentication.mark(key, secret, address, feed)
+        task = self._asked.get(mark)
+        if task is None:
+            task = asyncio.create_task(entry(by_key, key, secret, address, feed=feed))
+            if len(self._asked) < MOST_SAME:
+                self._asked[mark] = task
+                task.add_done_callback(lambda done: self._answered(mark, done))
+        return await asyncio.shield(task)  # who leaves takes it away from nobody
+
+    def _answered(self, mark: bytes, task: asyncio.Task[Entry]) -> None:
+        is_known = not task.cancelled() and task.exception() is None and task.result()[0] is not None
+        asyncio.get_running_loop().call_later(SAME_S if is_known else 0, self._asked.pop, mark, None)
 
 
 async def tell_full(most: int) -> None:

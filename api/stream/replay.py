@@ -23,7 +23,7 @@ from api.stream.hub import Hub
 from api.stream.kept_entries import Kept, kept
 from api.stream.requests import From
 from api.stream.stored import Place
-from api.stream.stored_pages import Cut, Stored
+from api.stream.stored_pages import Cut, Had, Stored
 from api.stream.subscriber import Subscriber
 from marketdata.realtime import feed as feeds
 from marketdata.storage import StorageError
@@ -52,8 +52,11 @@ class Replay:
         self._closed_from_us: int | None = None  # candles of minutes from here on are new to it
         self._ended_us = channel.candles.ended_us
         self._latest_us = 0
-        self._left, self._recent = channel.left, channel.recent()  # now: what is delivered from here on it does not get
-        self._had_left = False
+        self._left = channel.left
+        # Who stayed here while Redis was another one has had what this process delivered, of both. Now: what is
+        # delivered from here on it does not get.
+        self._stayed = channel.recent() if subscriber.left_at == self._left.epoch else None
+        self._had: list[Had] = []
 
     async def run(self, since: From) -> None:
         """Replay what came after `since`, tell `replay_completed`, go live. A place that cannot be reached is error
@@ -65,7 +68,7 @@ class Replay:
                 await self._clock_at(since.o)
                 await self._replay(since.o, since.epoch)
             elif since.at is not None and (begin_us := int(since.at.timestamp() * 1e6)) > _now_us() - LONGEST_US:
-                cut = await self._from_database(begin_us, since.epoch)
+                cut = await self._from_database(begin_us, since)
                 await self._replay(cut.offset, cut.epoch)
             else:
                 first, _ = await feeds.bounds(self._hub.commands, channel.feed)
@@ -161,12 +164,12 @@ class Replay:
 
     # --- from the database --------------------------------------------------------------------------------------------
 
-    async def _from_database(self, begin_us: int, epoch: str) -> Cut:
+    async def _from_database(self, begin_us: int, since: From) -> Cut:
         """Give what was committed since a moment; from where Redis goes on, unless its epoch is over by then."""
         hub, channel, one = self._hub, self._channel, self._one
         symbols = _wanted(one.channels["trades"] | one.channels["quotes"] | one.channels["bars"])
-        # Who stayed here while Redis was another one has had what this process delivered of the old one.
-        self._had_left = epoch == one.left_at == self._left.epoch
+        if since.epoch == self._left.epoch:
+            self._had = [self._left.had(since.o)] if self._stayed is None else [self._left.whole, self._stayed]
         start_us = (begin_us - OVERLAP_US) // STEP_US * STEP_US
         if _codes_of_bars(one):
             event_us = await hub.replays.ask(stored.latest_event_us, channel.feed, start_us, begin_us)
@@ -188,18 +191,18 @@ class Replay:
             start_us = cut.until_us - OVERLAP_US  # it took so long that Redis went on without us
 
     async def _cut(self) -> Cut:
+        """The same for all who come at the same time: only so do they read the same pages."""
         hub, channel = self._hub, self._channel
-        if channel.cut is None or not channel.cut.fresh or channel.cut.epoch != hub.epoch:
-            # Asked before the database is: what is in the feed by then has been committed.
-            _, offset = await feeds.bounds(hub.commands, channel.feed)
-            channel.cut = Cut(hub.epoch, offset, _now_us())
-        return channel.cut
+        async with channel.cutting:
+            if channel.cut is None or not channel.cut.fresh or channel.cut.epoch != hub.epoch:
+                # Asked before the database is: what is in the feed by then has been committed.
+                _, offset = await feeds.bounds(hub.commands, channel.feed)
+                channel.cut = Cut(hub.epoch, offset, _now_us())
+            return channel.cut
 
     async def _give_stored(self, part: Stored) -> None:
-        if self._had_left:
-            part = part.without(self._left)
-            again = np.isin(part.ticks.tick_id, self._recent)
-            part = Stored(part.ticks.take(~again)) if again.any() else part
+        for had in self._had:
+            part = part.without(had)
         await self._one.send_queue.room()
         give_stored(part, self._one)
         give_newest_quotes(part.ticks, self._one)

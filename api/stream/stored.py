@@ -27,6 +27,9 @@ from marketdata.types.order_books import OrderBook
 from marketdata.types.ticks import TICK_BITS, Ticks
 
 PAGE_BATCHES, PAGE_ROWS = 200, 20_000
+SLOT_US, SLOT_ROWS = 5_000_000, 1_000
+"""A page of more rows than that ends where a slot of commits does, so that those who began at other places read the
+same pages from there on."""
 NEAR_US = 10_000_000  # stretches of a trading date that are nearer than this are read as one
 
 
@@ -114,20 +117,25 @@ def commits(feed: str, symbols: frozenset[str] | None, after: Place, until_us: i
         ).order_by("committed_us", "batch").values_list("committed_us", "batch", "stored", "first_us", "last_us")
         [:PAGE_BATCHES]
     )  # fmt: skip
-    total, page = 0, rows[:0]
+    total, page, place = 0, rows[:0], None
     for row in rows:
         if page and total + row[2] > PAGE_ROWS:
+            break
+        slot_us = row[0] // SLOT_US * SLOT_US
+        if total > SLOT_ROWS and page[-1][0] < slot_us:
+            place = Place(page[-1][0] // SLOT_US * SLOT_US + SLOT_US)
             break
         page.append(row)
         total += row[2]
     if not page:
         return [], None
+    place = place or Place(page[-1][0], page[-1][1])
     order = {batch: place for place, (_, batch, *_) in enumerate(page)}
     times = {batch: (first, last) for _, batch, _, first, last in page if first is not None and last is not None}
     spans = _spans(times, _codes(symbols))
     # Not the whole stretches: one late tick makes that of its batch hours long.
     found = storage().read_spans(feed, spans, batches=order)
-    return [_in_order(part, order) for part in found], Place(page[-1][0], page[-1][1])
+    return [_in_order(part, order) for part in found], place
 
 
 def latest_event_us(feed: str, first_us: int, last_us: int) -> int | None:

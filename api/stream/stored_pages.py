@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from api.stream.send_queue import Chunk
 from api.stream.stored import Place
 from marketdata.types.ticks import Int64, Ticks
 
-MOST_PAGES = 4
+MOST_PAGES, MOST_TICKS = 100, 100_000  # some 20 MB, and as much for each form in which they are sent
+MOST_HAD = 16
 KEEP_CUT_S = 5.0
 GIVEN_TICKS = 2_000  # at a time
 
@@ -26,11 +28,28 @@ Key = tuple[str, frozenset[str] | None, Place, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Left:
-    """The ids, sorted, of what a process delivered last before an epoch ended: who was live then has had them."""
+class Had:
+    """The ids, sorted, of what somebody has had already; the same object for all who have had the same."""
 
-    epoch: str
     ids: Int64
+
+
+class Left:
+    """What a process delivered last before an epoch ended, by offset: who had that epoch up to an offset has had it."""
+
+    def __init__(self, epoch: str, ids: Int64, offsets: Int64) -> None:
+        order = np.argsort(ids)
+        self.epoch = epoch
+        self._ids, self._offsets = ids[order], offsets[order]
+        self.whole = Had(self._ids)
+        self._had: dict[int, Had] = {}
+
+    def had(self, offset: int) -> Had:
+        """What lies up to an offset."""
+        if offset not in self._had:
+            _make_room(self._had, MOST_HAD)
+            self._had[offset] = Had(self._ids[self._offsets <= offset])
+        return self._had[offset]
 
 
 @dataclass(slots=True)
@@ -39,15 +58,21 @@ class Stored:
 
     ticks: Ticks
     whole: dict[Form, list[Chunk]] = field(default_factory=dict)
-    _rest: tuple[Left, Stored] | None = None
+    _rests: dict[Had, Stored] = field(default_factory=dict)
 
-    def without(self, left: Left) -> Stored:
-        """What is not among those ids, found once for all who ask."""
-        if self._rest is None or self._rest[0] is not left:
-            places = np.searchsorted(left.ids, self.ticks.tick_id)
-            known = np.append(left.ids, -1)[places] == self.ticks.tick_id
-            self._rest = left, Stored(self.ticks.take(~known)) if known.any() else self
-        return self._rest[1]
+    def without(self, had: Had) -> Stored:
+        """What is not among those ids, found once for all who have had the same."""
+        if had not in self._rests:
+            _make_room(self._rests, MOST_HAD)
+            places = np.searchsorted(had.ids, self.ticks.tick_id)
+            known = np.append(had.ids, -1)[places] == self.ticks.tick_id
+            self._rests[had] = Stored(self.ticks.take(~known)) if known.any() else self
+        return self._rests[had]
+
+
+def _make_room(kept: dict[Any, Any], most: int) -> None:
+    while len(kept) >= most:
+        del kept[next(iter(kept))]
 
 
 Page = tuple[list[Stored], Place | None]
@@ -79,7 +104,8 @@ class Cut:
 
 
 class StoredPages:
-    """The newest pages that were read, and those that are being read."""
+    """The newest pages that were read, and those that are being read. Each is for those who read up to the same moment:
+    a trade that is in an older page may have been taken back since."""
 
     def __init__(self, database: DatabaseThread) -> None:
         self._database = database
@@ -92,11 +118,25 @@ class StoredPages:
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = asyncio.create_task(self._read(feed, symbols, after, until_us))
             self._pages[key] = task
+            self._make_room()
         self._pages.move_to_end(key)
-        while len(self._pages) > MOST_PAGES:
-            self._pages.popitem(last=False)
         return await asyncio.shield(task)  # who leaves takes it away from nobody
+
+    def _make_room(self) -> None:
+        """Let go of what was asked for longest ago, once it is too much."""
+        ticks = {key: _ticks_of(task) for key, task in self._pages.items()}
+        total = sum(ticks.values())
+        while len(self._pages) > MOST_PAGES or total > MOST_TICKS:
+            key, _ = self._pages.popitem(last=False)
+            total -= ticks[key]
 
     async def _read(self, feed: str, symbols: frozenset[str] | None, after: Place, until_us: int) -> Page:
         found, place = await self._database.ask(stored.commits, feed, symbols, after, until_us)
         return parts(found), place
+
+
+def _ticks_of(task: asyncio.Task[Page]) -> int:
+    """0 while it is being read, and when that failed."""
+    if not task.done() or task.cancelled() or task.exception() is not None:
+        return 0
+    return sum(len(part.ticks) for part in task.result()[0])

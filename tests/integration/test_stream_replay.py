@@ -279,6 +279,60 @@ async def test_a_replay_from_redis_that_breaks_off_before_another_redis_goes_on_
     assert rest == [[2, 3, 4, 5, 6, 7], [4, 5, 6, 7]]  # the last that it had comes again
 
 
+@pytest.mark.once
+async def test_who_comes_back_at_the_same_time_is_given_what_was_read_once(serving, settings, monkeypatch):
+    for number in range(1, 4):
+        await commit(serving, [{"price": str(number)}])
+    (first, *_) = await beside(lambda: list(IngestBatch.objects.order_by("batch")))
+    own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
+    together = [Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20)) for _ in range(5)]
+    reads, commits = [], stored.commits
+
+    def counted(*place):
+        reads.append(place)
+        return commits(*place)
+
+    monkeypatch.setattr(stored, "commits", counted)
+    monkeypatch.setattr(stored_pages, "KEEP_CUT_S", 3600.0)
+    since = From(epoch="another", o=0, at=datetime.fromtimestamp(first.committed_us / 1e6, UTC))
+    try:
+        own.epoch = await feeds.epoch(own.commands)
+        channel.delivered = 3
+        for one in together:
+            one.add({"trades": ["*"]}, most=1, room=1)
+        await asyncio.gather(*(replay.Replay(own, channel, one).run(since) for one in together))
+    finally:
+        await own.close()
+    heard = [json.loads(encoding.frame(one.form, one.send_queue.take(1 << 20))) for one in together]
+
+    assert [prices(messages) for messages in heard] == [[1, 2, 3]] * 5
+    assert len(reads) == len(set(reads)) == 2  # the trades, and that there are no more
+
+
+@pytest.mark.once
+async def test_who_comes_back_from_another_redis_is_not_given_again_what_this_process_told(serving, settings):
+    for number in range(1, 4):
+        await commit(serving, [{"price": str(number)}])
+    (first, *_) = await beside(lambda: list(IngestBatch.objects.order_by("batch")))
+    own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
+    one = Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20))
+    one.add({"trades": ["*"]}, most=1, room=1)
+    try:
+        own.epoch = await feeds.epoch(own.commands)
+        channel.delivered = 0
+        for entry in await feeds.replay(own.commands, "krx", after=0):
+            channel.deliver(entry, NINE_US)
+        channel.leave("before")
+        await replay.Replay(own, channel, one).run(
+            From(epoch="before", o=2, at=datetime.fromtimestamp(first.committed_us / 1e6, UTC))
+        )
+    finally:
+        await own.close()
+    heard = json.loads(encoding.frame(one.form, one.send_queue.take(1 << 20)))
+
+    assert prices(heard) == [3]
+
+
 async def test_a_replay_from_the_database_ends_untold_when_redis_is_another_meanwhile(serving, settings, monkeypatch):
     for number in range(1, 4):
         await commit(serving, [{"price": str(number)}])

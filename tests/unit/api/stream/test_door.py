@@ -1,0 +1,75 @@
+"""Many sockets of one key that log in at once."""
+
+import asyncio
+
+import pytest
+
+from api.stream import door
+from api.stream.door import KeyLogins
+from api.stream.subscriber import Identity
+
+READER = Identity("client", 1), "krx", None
+STRANGER = None, None, None
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What was asked of the database; a key of which the secret is "right" is known."""
+    questions = []
+
+    async def entry(_way, *given, feed):
+        questions.append((*given, feed))
+        await asyncio.sleep(0)
+        if given[1] == "away":
+            raise OSError("away")
+        return READER if given[1] == "right" else STRANGER
+
+    monkeypatch.setattr(door, "entry", entry)
+    return questions
+
+
+async def test_who_comes_with_the_same_key_at_once_is_asked_for_once(asked, monkeypatch):
+    monkeypatch.setattr(door, "SAME_S", 3600.0)
+    logins = KeyLogins()
+
+    together = await asyncio.gather(*(logins.entry("key", "right", "::1", feed="krx") for _ in range(5)))
+    later = await logins.entry("key", "right", "::1", feed="krx")
+
+    assert [*together, later] == [READER] * 6
+    assert asked == [("key", "right", "::1", "krx")]
+
+
+@pytest.mark.parametrize("other", [("other", "right", "::1", "krx"), ("key", "wrong", "::1", "krx"),
+                                   ("key", "right", "::2", "krx"), ("key", "right", "::1", "sim")])  # fmt: skip
+async def test_another_key_secret_address_or_feed_is_another_question(asked, other):
+    logins = KeyLogins()
+
+    await logins.entry("key", "right", "::1", feed="krx")
+    *given, feed = other
+    found = await logins.entry(*given, feed=feed)
+
+    assert asked == [("key", "right", "::1", "krx"), other]
+    assert found == (STRANGER if "wrong" in other else READER)
+
+
+@pytest.mark.parametrize("secret", ["wrong", "away"])
+async def test_a_refusal_and_a_failure_stand_for_nobody_who_comes_later(asked, secret):
+    logins = KeyLogins()
+
+    for times in range(1, 3):
+        await asyncio.gather(
+            *(logins.entry("key", secret, "::1", feed="krx") for _ in range(3)), return_exceptions=True
+        )
+        await asyncio.sleep(0.01)  # timers of this round
+        assert len(asked) == times
+
+
+async def test_a_key_is_asked_for_again_after_a_while(asked, monkeypatch):
+    monkeypatch.setattr(door, "SAME_S", 0.0)
+    logins = KeyLogins()
+
+    for _ in range(2):
+        await logins.entry("key", "right", "::1", feed="krx")
+        await asyncio.sleep(0.01)
+
+    assert len(asked) == 2
