@@ -318,12 +318,13 @@ def give_trades(entry: Kept, listeners: list[Subscriber]) -> None:
         else:
             left.append(one)
     listeners = left
-    rows, places = _rows(entry.ticks, wire.Kind.TRADE, listeners, "trades")
+    rows = _rows(entry.ticks, wire.Kind.TRADE, listeners, "trades")
     if not len(rows):
         return
-    ticks = entry.ticks.take(rows)
+    ticks = entry.ticks if len(rows) == len(entry.ticks) else entry.ticks.take(rows)
+    places = {} if all("*" in one.channels["trades"] for one in listeners) else _places(ticks)
     offsets = (rows + entry.first).tolist()
-    encoded: dict[Form, list[Piece]] = {}
+    encoded: dict[Form, list[bytes]] = {}
     ready: dict[tuple[Form, str], list[Chunk]] = {}
 
     def chunks(form: Form, positions: Iterable[int]) -> list[Chunk]:
@@ -358,10 +359,11 @@ def _once(
     return ready[key]
 
 
-def _chunks(form: Form, pieces: list[Piece], offsets: list[int], positions: list[int]) -> list[Chunk]:
+def _chunks(form: Form, messages: list[bytes], offsets: list[int], positions: list[int]) -> list[Chunk]:
     parts = [positions[start : start + PIECE_ROWS] for start in range(0, len(positions), PIECE_ROWS)]
     return [
-        (encoding.join(form, [pieces[place] for place in part]), offsets[part[0]], offsets[part[-1]]) for part in parts
+        (encoding.together(form, [messages[place] for place in part]), offsets[part[0]], offsets[part[-1]])
+        for part in parts
     ]
 
 
@@ -372,10 +374,10 @@ def give_stored(part: Stored, one: Subscriber) -> None:
     if "*" in one.channels["trades"] and form in part.whole:
         one.send_queue.put_trades(part.whole[form])
         return
-    rows, _ = _rows(part.ticks, wire.Kind.TRADE, [one], "trades")
+    rows = _rows(part.ticks, wire.Kind.TRADE, [one], "trades")
     offsets = [0] * len(rows)
-    pieces = encoding.trades(form, part.ticks.take(rows), offsets) if len(rows) else []
-    given = _chunks(form, pieces, offsets, list(range(len(rows))))
+    messages = encoding.trades(form, part.ticks.take(rows), offsets) if len(rows) else []
+    given = _chunks(form, messages, offsets, list(range(len(rows))))
     if "*" in one.channels["trades"]:
         part.whole[form] = given
     one.send_queue.put_trades(given)
@@ -385,8 +387,8 @@ def give_newest_quotes(ticks: Ticks, one: Subscriber) -> None:
     """Of each symbol the newest of these quotes, in place of an older one that waits."""
     if not one.channels["quotes"]:
         return
-    rows, places = _rows(ticks, wire.Kind.QUOTE, [one], "quotes")
-    chosen = {code: rows[mine[-1]] for code, mine in places.items()}
+    ticks = ticks.take(_rows(ticks, wire.Kind.QUOTE, [one], "quotes"))
+    chosen = {code: mine[-1] for code, mine in _places(ticks).items()}
     if chosen:
         pieces = encoding.quotes(one.form, ticks.take(np.array(list(chosen.values()), np.int64)))
         for code, piece in zip(chosen, pieces, strict=True):
@@ -394,10 +396,11 @@ def give_newest_quotes(ticks: Ticks, one: Subscriber) -> None:
 
 
 def _give_quotes(entry: FeedEntry, listeners: list[Subscriber]) -> None:
-    rows, places = _rows(entry.ticks, wire.Kind.QUOTE, listeners, "quotes")
+    rows = _rows(entry.ticks, wire.Kind.QUOTE, listeners, "quotes")
     if not len(rows):
         return
     ticks = entry.ticks.take(rows)
+    places = _places(ticks)
     ready: dict[tuple[bool, str], tuple[Piece, Piece]] = {}
     encoded: dict[bool, list[Piece]] = {}
     for one in listeners:
@@ -411,16 +414,19 @@ def _give_quotes(entry: FeedEntry, listeners: list[Subscriber]) -> None:
             one.send_queue.put_quotes(code, *ready[packed, code])
 
 
-def _rows(
-    ticks: Ticks, kind: wire.Kind, listeners: list[Subscriber], name: str
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], dict[str, list[int]]]:
-    """The rows of a kind that somebody wants, and for each symbol the places of its rows among them."""
+def _rows(ticks: Ticks, kind: wire.Kind, listeners: list[Subscriber], name: str) -> Int64:
+    """The rows of a kind that somebody wants."""
     rows = np.flatnonzero((ticks.kind == kind) & (ticks.symbol >= 0)) if listeners else np.zeros(0, np.int64)
     if len(rows):
         wanted = set(chain.from_iterable(one.channels[name] for one in listeners))
         if "*" not in wanted:
             rows = rows[np.array([code in wanted for code in ticks.symbols], np.bool_)[ticks.symbol[rows]]]
+    return rows
+
+
+def _places(ticks: Ticks) -> dict[str, list[int]]:
+    """For each symbol the places of its rows."""
     places: dict[str, list[int]] = {}
-    for place, index in enumerate(ticks.symbol[rows].tolist()):
+    for place, index in enumerate(ticks.symbol.tolist()):
         places.setdefault(ticks.symbols[index], []).append(place)
-    return rows, places
+    return places

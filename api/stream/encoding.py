@@ -56,8 +56,16 @@ def join(form: Form, pieces: Sequence[Piece]) -> Piece:
     """Several pieces as one."""
     if len(pieces) == 1:
         return pieces[0]
-    glue = b"" if form.packed else b","
-    return Piece(glue.join(piece.data for piece in pieces), sum(piece.count for piece in pieces))
+    return Piece(_glue(form).join(piece.data for piece in pieces), sum(piece.count for piece in pieces))
+
+
+def together(form: Form, messages: Sequence[bytes]) -> Piece:
+    """Several messages as a piece."""
+    return Piece(_glue(form).join(messages), len(messages))
+
+
+def _glue(form: Form) -> bytes:
+    return b"" if form.packed else b","
 
 
 def frame(form: Form, pieces: Sequence[Piece]) -> bytes:
@@ -79,19 +87,19 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def trades(form: Form, ticks: Ticks, offsets: Sequence[int]) -> list[Piece]:
-    """One piece a trade, in the order of `ticks`."""
+def trades(form: Form, ticks: Ticks, offsets: Sequence[int]) -> list[bytes]:
+    """One message a trade, in the order of `ticks`; `together` makes pieces of them."""
     names = [ticks.symbols[index] for index in ticks.symbol.tolist()]
     if form.packed:
-        return [Piece(msgpack.packb(content)) for content in _packed_trades(form, ticks, names, offsets)]
+        return [msgpack.packb(content) for content in _packed_trades(form, ticks, names, offsets)]
     members = jsontext.trades(ticks)
     names = [_quoted(name) for name in names]
     if form.numbered:
         return [
-            Piece(f'{{"T":"t","S":{name},"o":{o},{text}}}'.encode())
+            f'{{"T":"t","S":{name},"o":{o},{text}}}'.encode()
             for name, o, text in zip(names, offsets, members, strict=True)
         ]
-    return [Piece(f'{{"T":"t","S":{name},{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
+    return [f'{{"T":"t","S":{name},{text}}}'.encode() for name, text in zip(names, members, strict=True)]
 
 
 def cancels(form: Form, ticks: Ticks) -> list[Piece]:

@@ -27,7 +27,8 @@ class Newest(Generic[T]):
 
     def touch(self, symbols: Iterable[str], watched: Collection[str]) -> None:
         """These may have changed; only `watched` ones are read."""
-        self._due.update((symbol, None) for symbol in symbols if ALL in watched or symbol in watched)
+        if watched:
+            self._due.update((symbol, None) for symbol in symbols if ALL in watched or symbol in watched)
 
     def retell(self, symbols: Iterable[str]) -> None:
         """Tell these whatever was told before: somebody came who has not had them."""

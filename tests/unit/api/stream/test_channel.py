@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from analytics import candles
 from api.stream import encoding
-from api.stream.channel import Channel
+from api.stream.channel import Channel, give_newest_quotes
 from api.stream.encoding import Form
 from api.stream.send_queue import SendQueue
 from api.stream.subscriber import Subscriber
@@ -16,6 +16,7 @@ from tests import market
 from tests.market import MINUTE_US, NINE_US
 
 CODES = ("000660", "005930", "035420")
+QUOTES = (("005930", "1"), ("000660", "2"), ("005930", "3"))
 
 
 def subscriber(*, numbered=False, forming=False, **channels):
@@ -106,6 +107,17 @@ def database(*rows):
         return found.take((found.time_us >= reading.start_us) & (found.time_us < reading.end_us))
 
     return read
+
+
+def test_who_comes_back_is_given_the_newest_quote_of_each_symbol():
+    one, two = subscriber(quotes=["*"]), subscriber(quotes=["005930"])
+    rows = [{}, *({"kind": 2, "symbol": code, "bid": market.price(bid)} for code, bid in QUOTES)]
+
+    for listener in (one, two):
+        give_newest_quotes(entry(rows).ticks, listener)
+
+    assert [(message["S"], message["bp"]) for message in messages(one)] == [("005930", 3), ("000660", 2)]
+    assert [(message["S"], message["bp"]) for message in messages(two)] == [("005930", 3)]
 
 
 def test_a_closed_candle_goes_out_once_and_a_late_tick_corrects_it():

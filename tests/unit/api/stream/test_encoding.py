@@ -26,9 +26,9 @@ def test_messagepack_numbers_come_back_to_the_digit(value):
 def test_a_packed_trade_has_what_the_official_clients_read():
     ticks = market.ticks([{"price": market.price("4800.25"), "tick_id": 9, "side": 2}])
 
-    (piece,) = encoding.trades(PACKED, ticks, [5])
+    (message,) = encoding.trades(PACKED, ticks, [5])
 
-    trade = msgpack.unpackb(piece.data)
+    trade = msgpack.unpackb(message)
     assert trade.pop("t").to_datetime().isoformat() == "2026-03-16T00:00:00+00:00"
     assert trade == {"T": "t", "S": "005930", "i": 9, "x": "krx", "p": 4800.25, "s": 1, "c": [], "z": "", "tks": "S"}
 
