@@ -3,12 +3,13 @@ objects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from analytics.indicators.rolling import Float64
 from analytics.statistics import DayStatistics
 from marketdata.storage.base import Latest
 from marketdata.types.day_figures import DAY_VALUE_SCALE
@@ -25,6 +26,7 @@ ZERO_SIZE = "zero_size"  # the condition of a print at which nothing changed han
 SOURCES = ("naru", "kis")  # whose candles are: ours, the vendor's
 PERCENT_SCALE = 4  # of changes in per cent
 VOLATILITY_SCALE = 8
+APPROXIMATE_SCALE = 8  # of what is computed in floating point
 OF_BOOK = "book"  # the condition of a quote that is the best level of an order book
 NO_SIZE = "no_size"  # the condition of a trade whose source gave no size; its "s" is 0
 
@@ -114,6 +116,29 @@ def bars(found: Bars, *, closed: Flags, gap: Flags | None = None, vendor: Flags 
     return [
         f'"t":"{t}Z","o":{o},"h":{h},"l":{l},"c":{c},"v":{v},"n":{n},"vw":{vw},"x":{x},"rev":{rev},"td":"{td}"{g}{src}'
         for t, o, h, l, c, v, n, vw, x, rev, td, g, src in zip(*columns, strict=True)  # noqa: E741 - the dialect's own names
+    ]
+
+
+def indicators(found: Bars, values: Mapping[str, Float64], *, closed: Flags, gap: Flags) -> list[str]:
+    """The members of the objects of candles' indicators, whose values are arrays by name."""
+    columns = [
+        times(found.time_us, "s"), [("false", "true")[flag] for flag in closed.tolist()], dates(found.trade_date),
+        gap.astype(np.int8).tolist(),
+    ]  # fmt: skip
+    texts = [
+        [f',"{name}":{"null" if text is None else text}' for text in approximate(of_one)]
+        for name, of_one in values.items()
+    ]
+    told = ["".join(row) for row in zip(*texts, strict=True)]
+    return [f'"t":"{t}Z","x":{x},"td":"{td}","gap":{g}{rest}' for t, x, td, g, rest in zip(*columns, told, strict=True)]
+
+
+def approximate(values: Float64) -> list[str | None]:
+    """Floating-point values as text of numbers with up to APPROXIMATE_SCALE places; None for what is no number."""
+    rounded = np.round(values, APPROXIMATE_SCALE) + 0.0  # no -0
+    return [
+        f"{value:.{APPROXIMATE_SCALE}f}".rstrip("0").removesuffix(".") if np.isfinite(value) else None
+        for value in rounded.tolist()
     ]
 
 

@@ -8,6 +8,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
+from analytics.indicators import registry
+
 
 class Bar(serializers.Serializer[Any]):
     t = serializers.DateTimeField(help_text="open time")
@@ -129,6 +131,38 @@ class MarketStats(serializers.Serializer[Any]):
     upVolume, downVolume = _size(), _size()  # noqa: N815
     gainers, losers, mostTraded = _MarketSymbol(many=True), _MarketSymbol(many=True), _MarketSymbol(many=True)  # noqa: N815
     correlation = _Correlation()
+
+
+class IndicatorRow(serializers.Serializer[Any]):
+    """With the values of the indicators that were asked for, null where history is short."""
+
+    t = serializers.DateTimeField(help_text="open time of the candle")
+    x = serializers.BooleanField(help_text="the candle is closed: its time is over by the wall clock")
+    td = serializers.DateField(help_text="trading date; the newest one of a candle of several")
+    gap = serializers.IntegerField(help_text="1 when a terminal reported rows lost in the candle's time")
+
+    def get_fields(self) -> Any:
+        values = [name for indicator in registry.ALL for name in indicator.outputs]
+        return super().get_fields() | {name: serializers.FloatField(required=False, allow_null=True) for name in values}
+
+
+class IndicatorParameter(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    default = serializers.FloatField()
+    least = serializers.FloatField()
+    most = serializers.FloatField()
+    whole = serializers.BooleanField(help_text="whether it is a whole number")
+    about = serializers.CharField()
+
+
+class Indicator(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    overlay = serializers.BooleanField(help_text="drawn over the candles; else in a pane of its own")
+    parameters = IndicatorParameter(many=True)
+    inputs = serializers.ListField(child=serializers.CharField(), help_text="what of candles it is made of")
+    values = serializers.ListField(child=serializers.CharField(), help_text="the names of its values")
+    warm_up = serializers.IntegerField(help_text="candles before the first with every value, by default")
 
 
 class Trade(serializers.Serializer[Any]):
@@ -494,3 +528,15 @@ def listed(name: str, item: type[serializers.Serializer[Any]]) -> Any:
     """A list, and the token of the next page."""
     fields: dict[str, Any] = {name: item(many=True), "next_page_token": serializers.CharField(allow_null=True)}
     return inline_serializer(f"{item.__name__}s", fields)
+
+
+INDICATORS = inline_serializer("Indicators", {"indicators": Indicator(many=True)})
+INDICATORS_OF_SYMBOL = inline_serializer(
+    "IndicatorsOfSymbol",
+    {
+        "symbol": serializers.CharField(),
+        "parameters": serializers.DictField(child=serializers.DictField(), help_text="those of each indicator"),
+        "indicators": IndicatorRow(many=True),
+        "next_page_token": serializers.CharField(allow_null=True),
+    },
+)

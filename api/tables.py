@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 
+from analytics.indicators.rolling import Float64
 from analytics.statistics import DayStatistics
 from api import exports, jsontext
 from api.exports import Batch, Column
@@ -86,6 +87,21 @@ def bars(one: Series, found: Bars, *, closed: Flags, gap: Flags, vendor: Flags |
         gap.astype(np.int8).tolist(), [jsontext.SOURCES[flag] for flag in sources.tolist()],
     )  # fmt: skip
     return [(one.symbol, one.feed, *row) for row in zip(*columns, strict=True)]
+
+
+def indicators(
+    one: Series, found: Bars, values: Mapping[str, Float64], *, closed: Flags, gap: Flags
+) -> tuple[tuple[Column, ...], Batch]:
+    """The columns of candles' indicators, and their rows."""
+    columns = (
+        *_SERIES, _TIME, *_columns(*values, kind="decimal", places=jsontext.APPROXIMATE_SCALE),
+        Column("trading_date", "date"), Column("closed", "integer"), Column("gap", "integer"),
+    )  # fmt: skip
+    cells = (
+        _times(found.time_us), *(jsontext.approximate(of_one) for of_one in values.values()),
+        jsontext.dates(found.trade_date), closed.astype(np.int8).tolist(), gap.astype(np.int8).tolist(),
+    )  # fmt: skip
+    return columns, [(one.symbol, one.feed, *row) for row in zip(*cells, strict=True)]
 
 
 def stats(of_bars: Batch, told: Sequence[DayStatistics]) -> Batch:

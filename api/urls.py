@@ -18,6 +18,7 @@ from api.views.calendar import CalendarView, ClockView
 from api.views.corporate_actions import CorporateActionsView
 from api.views.export import ExportView
 from api.views.health import healthz, readyz
+from api.views.indicators import IndicatorsView, SymbolIndicatorsView
 from api.views.inmemory import LatestView, RecentView
 from api.views.latest import LatestQuotesView, LatestTradesView, SymbolLatestQuoteView, SymbolLatestTradeView
 from api.views.login import Login, SecondStep
@@ -87,6 +88,8 @@ v2 = [
     re_path(rf"^orderbooks/{SYMBOL}/latest\Z", SymbolLatestOrderBookView.as_view(), name="symbol-latest-orderbook"),
     re_path(rf"^orderbooks/{SYMBOL}\Z", OrderBooksView.as_view(), name="symbol-orderbooks"),
     path("export/<str:resource>", ExportView.as_view(), name="export"),
+    path("indicators", IndicatorsView.as_view(), name="indicators"),
+    re_path(rf"^indicators/{SYMBOL}\Z", SymbolIndicatorsView.as_view(), name="symbol-indicators"),
     path("events", EventsView.as_view(), name="events"),
     path("gaps", GapsView.as_view(), name="gaps"),
     path("corrections", CorrectionsView.as_view(), name="corrections"),

@@ -157,17 +157,19 @@ def texts_of(
     return texts
 
 
-def _kind(query: dict[str, Any]) -> str:
+def kind_of(query: dict[str, Any]) -> str:
     """Which candles a page's token belongs to: those of another part of the day lie elsewhere."""
     name, session = query["timeframe"].name, query["session"]
     return name if session == "all" else f"{name}/{session}"
 
 
-def _question(found: list[Series], symbols: list[str], query: dict[str, Any]) -> Question:
+def question(found: list[Series], symbols: list[str], query: dict[str, Any], kind: str) -> Question:
+    """What is asked for by the parameters of bars; `kind` is what the page's token belongs to. BadToken if the one
+    given belongs to something else."""
     return Question(
         series=tuple(found),
         timeframe=query["timeframe"],
-        after=series.after(query, _kind(query), symbols),
+        after=series.after(query, kind, symbols),
         limit=query["limit"],
         ascending=query["sort"] == "asc",
         fill=query.get("gaps") == "fill",
@@ -247,8 +249,9 @@ class BarsView(APIView):
     def get(self, request: Request) -> HttpResponse:
         query = BarsQuery.read(request)
         chosen = series.known(query["symbols"], query)
-        asked = _question(chosen.found, query["symbols"], query)
-        return _respond(request, asked, MANY, _kind(query), chosen.headers)
+        kind = kind_of(query)
+        asked = question(chosen.found, query["symbols"], query, kind)
+        return _respond(request, asked, MANY, kind, chosen.headers)
 
 
 class SymbolBarsView(APIView):
@@ -262,8 +265,9 @@ class SymbolBarsView(APIView):
     )  # fmt: skip
     def get(self, request: Request, symbol: str) -> HttpResponse:
         query = SymbolBarsQuery.read(request)
-        asked = _question([series.of(symbol, query)], [symbol], query)
-        return _respond(request, asked, ONE, _kind(query), {})
+        kind = kind_of(query)
+        asked = question([series.of(symbol, query)], [symbol], query, kind)
+        return _respond(request, asked, ONE, kind, {})
 
 
 def _latest(found: list[Series]) -> Shown:

@@ -36,7 +36,8 @@ _WORDS = {
     "asof": _DATES, "from": _SECONDS, "to": _SECONDS, "countback": _SECONDS,
     "timeframe": ("1Min", "59Min", "23Hour", "1Day", "1Week", "12Month"), "resolution": ("1", "60", "1D", "1W", "12M"),
     "feed": ("krx", "sip", "unified", "nobody"), "market": ("KRX", "CME", "stocks"), "group": ("KRX", "krx"),
-    "resource": ("bars", "trades", "quotes", "orderbooks"), "ticktype": ("trade", "quote"),
+    "name": ("rsi", "macd,vwap", "nothing"), "resource": ("bars", "trades", "quotes", "orderbooks"),
+    "ticktype": ("trade", "quote"),
 }  # fmt: skip
 
 
