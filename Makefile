@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed terminals test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed terminals test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -93,6 +93,9 @@ bench: $(VENV)/bench servers  ## the numbers we quote, into docs/benchmarks.md; 
 
 bench-api: $(VENV)/bench servers  ## what the serving side costs and serves, into docs/benchmarks-api.md; SECONDS=1 shortens it
 	@exec $(PY) -m tests.bench.api $(if $(SECONDS),--seconds $(SECONDS))
+
+bench-analytics: $(VENV)/dev  ## indicators against TA-Lib and candles against polars, a million of each; shows them and writes nothing
+	@exec $(PY) -m tests.bench.analytics
 
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql
 	@exec $(PY) -m tests.drill --kills $(KILLS) --database $(or $(DB),mariadb)

@@ -75,7 +75,7 @@ class IndicatorsQuery(SymbolBarsQuery):
         return fields
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """`name` becomes the indicators with their parameters."""
+        """`name` becomes the indicators with their parameters. ValidationError, by field, for one that does not fit."""
         attrs = super().validate(attrs)
         named: list[Indicator] = attrs["name"]
         alone = {name: attrs.pop(name) for name in _PARAMETERS if name in attrs}

@@ -99,7 +99,8 @@ def recurrence(values: Float64, decay: float, gain: float, before: float) -> Flo
     stretches = -(-rows // length)
     padded = np.zeros(stretches * length)
     padded[:rows] = values
-    steps = np.ascontiguousarray(padded.reshape(stretches, length).T) * gain  # a step of all stretches is a row
+    steps = np.empty((length, stretches))  # a step of all stretches is a row
+    np.multiply(padded.reshape(stretches, length).T, gain, out=steps)
     scaled = np.empty(stretches)
     for at in range(1, length):
         np.multiply(steps[at - 1], decay, out=scaled)
@@ -109,7 +110,9 @@ def recurrence(values: Float64, decay: float, gain: float, before: float) -> Flo
     for at, last in enumerate(steps[-1].tolist()):
         carried[at] = before
         before = last + whole * before
-    steps += weights[:, None] * carried
+    for at, weight in enumerate(weights.tolist()):
+        np.multiply(carried, weight, out=scaled)
+        steps[at] += scaled
     return steps.T.reshape(-1)[:rows]
 
 
@@ -121,8 +124,11 @@ def smoothed(values: Float64, period: int, weight: float) -> Float64:
     if start > len(values):
         return nothing(len(values))
     seed = math.fsum(values[first:start].tolist()) / period
-    rest = recurrence(values[start:], 1 - weight, weight, seed) if start < len(values) else values[:0]
-    return behind(np.concatenate([[seed], rest]), len(values))
+    made = nothing(len(values))
+    made[start - 1] = seed
+    if start < len(values):
+        made[start:] = recurrence(values[start:], 1 - weight, weight, seed)
+    return made
 
 
 class Window:

@@ -22,7 +22,7 @@ class IndicatorsView(APIView):
     """Which indicators there are, with their parameters and the names of their values."""
 
     @extend_schema(
-        operation_id="indicators", parameters=[NoQuery],
+        operation_id="indicators",
         responses={200: response_schemas.INDICATORS, "4XX": response_schemas.Error},
     )  # fmt: skip
     def get(self, request: Request) -> Response:

@@ -73,8 +73,8 @@ def run(*, ticks: int = TICKS, turns: int = TURNS) -> Candles:
         _compare(bars, _of_frame(polars, frame))
         case = Case(minutes, order, len(bars), [], [])
         for _ in range(turns):
-            case.naru_ms.append(_cpu_ms(candles.build, given))
-            case.polars_ms.append(_cpu_ms(_of_frame, polars, frame))
+            case.naru_ms.append(cpu_ms(candles.build, given))
+            case.polars_ms.append(cpu_ms(_of_frame, polars, frame))
         found.append(case)
         print(
             f"{minutes} minutes {order}: {case.naru:.0f} ms, polars {case.polars:.0f} ms ({case.ratio:.2f} x), "
@@ -137,7 +137,8 @@ def _compare(bars: Bars, frame: Any) -> None:
         raise RuntimeError("the two do not agree on the traded value")
 
 
-def _cpu_ms(work: Callable[..., object], *given: object) -> float:
+def cpu_ms(work: Callable[..., object], *given: object) -> float:
+    """What a call takes of this process' CPU."""
     began = time.process_time()
     work(*given)
     return (time.process_time() - began) * 1e3

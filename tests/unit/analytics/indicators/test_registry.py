@@ -3,61 +3,22 @@
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.indicators import registry
 from analytics.indicators.registry import BadParametersError, Newest, UnknownIndicatorError
+from tests.indicator_reference import TALIB, market
 
 EACH = pytest.mark.parametrize("indicator", registry.ALL, ids=lambda one: one.name)
 DOCUMENT = Path(__file__).resolve().parents[4] / "docs/indicators.md"
 ROWS = 3_000
 BARS_A_DAY = 70
 
-# What TA-Lib gives of bars with parameters of ours, in the order of our outputs.
-TALIB: dict[str, Any] = {
-    "sma": lambda bars, period: [talib.SMA(bars["close"], timeperiod=period)],
-    "ema": lambda bars, period: [talib.EMA(bars["close"], timeperiod=period)],
-    "wma": lambda bars, period: [talib.WMA(bars["close"], timeperiod=period)],
-    "bbands": lambda bars, period, deviations: talib.BBANDS(
-        bars["close"], timeperiod=period, nbdevup=deviations, nbdevdn=deviations
-    ),
-    "rsi": lambda bars, period: [talib.RSI(bars["close"], timeperiod=period)],
-    "macd": lambda bars, fast, slow, signal: talib.MACD(
-        bars["close"], fastperiod=fast, slowperiod=slow, signalperiod=signal
-    ),
-    "stoch": lambda bars, period, smooth, signal: talib.STOCH(
-        bars["high"], bars["low"], bars["close"], fastk_period=period, slowk_period=smooth, slowd_period=signal
-    ),
-    "cci": lambda bars, period: [talib.CCI(bars["high"], bars["low"], bars["close"], timeperiod=period)],
-    "atr": lambda bars, period: [talib.ATR(bars["high"], bars["low"], bars["close"], timeperiod=period)],
-    "adx": lambda bars, period: [
-        talib.ADX(bars["high"], bars["low"], bars["close"], timeperiod=period),
-        talib.PLUS_DI(bars["high"], bars["low"], bars["close"], timeperiod=period),
-        talib.MINUS_DI(bars["high"], bars["low"], bars["close"], timeperiod=period),
-    ],
-    "obv": lambda bars: [talib.OBV(bars["close"], bars["volume"])],
-    "mfi": lambda bars, period: [
-        talib.MFI(bars["high"], bars["low"], bars["close"], bars["volume"], timeperiod=period)
-    ],
-}
 OURS = {"vwap", "ichimoku"}  # which TA-Lib has not: test_textbooks.py
-
-
-def market(rows=ROWS, *, seed=1, bars_a_day=BARS_A_DAY):
-    """Bars of a random walk in steps of the price's tick."""
-    random = np.random.default_rng(seed)
-    close = 70_000.0 + 100 * np.cumsum(random.integers(-3, 4, rows))
-    high, low = (close + 100 * sign * random.integers(0, 4, rows) for sign in (1, -1))
-    volume = random.integers(1, 5_000, rows).astype(np.float64)
-    price = low + (high - low) * random.random(rows)
-    anchor = np.arange(rows) // bars_a_day
-    return {"high": high, "low": low, "close": close, "volume": volume, "price": price, "anchor": anchor}
 
 
 def one_day(columns):
@@ -88,7 +49,7 @@ def test_each_is_compared_with_somebody_elses():
 @pytest.mark.parametrize("name", TALIB)
 @pytest.mark.parametrize("chosen", ["defaults", "others"])
 def test_it_gives_what_talib_gives(name, chosen):
-    indicator, bars = registry.named(name), one_day(market())
+    indicator, bars = registry.named(name), one_day(market(ROWS))
     params = indicator.defaults if chosen == "defaults" else others(indicator)
 
     found = indicator.values(bars, params)
