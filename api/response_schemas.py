@@ -324,6 +324,8 @@ class Clock(serializers.Serializer[Any]):
     market = serializers.CharField()
     phase = serializers.CharField(allow_null=True, help_text="what is held now at the market's own venue")
     trading = serializers.BooleanField(help_text="whether trades may be printed now at any venue")
+    next_phase = serializers.CharField(allow_null=True, help_text="what is held after the phase of now; null: closed")
+    next_phase_at = serializers.DateTimeField(allow_null=True, help_text="when it begins; null: nothing is known")
 
 
 class CalendarDay(serializers.Serializer[Any]):

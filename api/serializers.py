@@ -257,7 +257,9 @@ class NewestStatsQuery(LatestQuery):
 
 
 class SymbolsQuery(Query):
-    search = serializers.CharField(required=False, max_length=80, help_text="part of a code or a name")
+    search = serializers.CharField(
+        required=False, max_length=80, help_text="part of a code or a name; consonants stand for syllables they begin"
+    )
     market = serializers.CharField(required=False, max_length=8)
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="primary feed")
     active = serializers.BooleanField(required=False, allow_null=True, default=None)

@@ -60,6 +60,8 @@ class ClockView(APIView):
         opens, closes = calendar.next_regular(now_us)
         phase = calendar.phase_at(now_us)
         is_open = opens <= now_us
+        change = calendar.next_phase(now_us)
+        following = change and change[1]
         return Response(
             {
                 "timestamp": jsontext.time(now_us),
@@ -69,6 +71,8 @@ class ClockView(APIView):
                 "market": calendar.market,
                 "phase": None if phase is None else phase.phase,
                 "trading": calendar.is_open(now_us),
+                "next_phase": None if following is None else following.phase,
+                "next_phase_at": None if change is None else jsontext.time(change[0]),
             }
         )
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, paging, response_schemas
+from api import errors, initials, paging, response_schemas
 from api.serializers import NoQuery, SymbolsQuery
 from marketdata.models import Symbol
 from marketdata.storage import TickKey
@@ -31,6 +31,16 @@ def shown(symbols: QuerySet[Symbol]) -> list[dict[str, Any]]:
     return [dict(zip(_SHOWN, row, strict=True)) for row in symbols.values_list(*_SHOWN.values())]
 
 
+def search(symbols: QuerySet[Symbol], word: str) -> QuerySet[Symbol]:
+    """Those whose code or name has the word in it; consonants stand for the syllables that begin with them."""
+    # Not icontains: a binary collation would tell upper from lower case.
+    symbols = symbols.annotate(capitals=Upper(Concat("code", Value(" "), "name", Value(" "), "name_en")))
+    pattern = initials.pattern(word.upper())
+    return (
+        symbols.filter(capitals__contains=word.upper()) if pattern is None else symbols.filter(capitals__regex=pattern)
+    )
+
+
 class SymbolsView(APIView):
     """Registered symbols in the order of their codes."""
 
@@ -43,10 +53,7 @@ class SymbolsView(APIView):
         query = SymbolsQuery.read(request)
         rows = Symbol.objects.order_by("code")
         if query.get("search"):
-            # Not icontains: a binary collation would tell upper from lower case.
-            word = query["search"].upper()
-            rows = rows.annotate(capitals=Upper(Concat("code", Value(" "), "name", Value(" "), "name_en")))
-            rows = rows.filter(capitals__contains=word)
+            rows = search(rows, query["search"])
         if query.get("market"):
             rows = rows.filter(market_id=query["market"])
         if query.get("feed"):

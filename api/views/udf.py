@@ -11,8 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet, Value
-from django.db.models.functions import Concat, Upper
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import translation
@@ -30,6 +29,7 @@ from api.paging import Series
 from api.serializers import MOST_SYMBOLS, Query, WholeNumberField
 from api.timestamps import EARLIEST_US, LATEST_US
 from api.udf import history, marks, quotes, symbol_info
+from api.views.symbols import search
 from marketdata.models import Market, Symbol
 from marketdata.vendors.gap_minutes import VENUES
 
@@ -243,8 +243,7 @@ class SearchView(UdfView):
         rows = (symbol_info.of_type(query["type"]) if query["type"] else Symbol.objects.all()).filter(is_active=True)
         if query["exchange"]:
             rows = rows.filter(market_id=query["exchange"].upper())
-        capitals = Upper(Concat("code", Value(" "), "name", Value(" "), "name_en"))
-        rows = rows.annotate(capitals=capitals).filter(capitals__contains=word).order_by("code")
+        rows = search(rows, word).order_by("code")
         return Response([self._shown(symbol) for symbol in _first(rows, word, query["limit"])])
 
     def _shown(self, symbol: Symbol) -> dict[str, Any]:

@@ -274,6 +274,19 @@ class Calendar:
         """What a trade printed at that moment belongs to; at the market's own venue unless another is named."""
         return next(iter(self.phases_at(time_us, venue or self.market)), None)
 
+    def next_phase(self, time_us: int) -> tuple[int, Span | None] | None:
+        """When the phase of that moment ends, in microseconds, and what is held then (None: closed), at the market's
+        own venue. None: of this market no phases are known, or nothing changes for LONGEST_CLOSURE days."""
+        now, date = self.phase_at(time_us), self.trade_date(time_us)
+        for _ in range(LONGEST_CLOSURE if self.base.hours else 0):
+            spans = self.phases(date, self.market)
+            for moment in sorted({edge for span in spans for edge in (span.start_us, span.end_us) if edge > time_us}):
+                held = self.phase_at(moment)
+                if (held and held.phase) != (now and now.phase):
+                    return moment, held
+            date += DAY
+        return None
+
     def is_open(self, time_us: int, venue: str | None = None) -> bool:
         """Whether trades may be printed at that moment, at one venue or at any."""
         return any(start <= time_us < end for start, end in self.trading_hours(self.trade_date(time_us), venue))

@@ -233,6 +233,8 @@ def test_symbols_are_listed_in_pages_and_found_by_name(serving):
     assert serving.read("/v2/symbols/005930")["name"] == "삼성전자"
     assert [one["symbol"] for one in serving.read("/v2/symbols", search="삼성")["symbols"]] == ["005930"]
     assert [one["symbol"] for one in serving.read("/v2/symbols", search="electronics")["symbols"]] == ["005930"]
+    for word, found in {"ㅅㅅㅈ": ["005930"], "삼ㅅ": ["005930"], "00ㅅ": [], ".ㅅ": []}.items():
+        assert [one["symbol"] for one in serving.read("/v2/symbols", search=word)["symbols"]] == found, word
     page = serving.read("/v2/symbols", limit=2)
     rest = serving.read("/v2/symbols", limit=2, page_token=page["next_page_token"])
     assert [one["symbol"] for one in page["symbols"] + rest["symbols"]] == list(CODES)

@@ -187,6 +187,7 @@ def test_the_official_client_reads_pages_and_the_stream(web, serving, caplog):
 
 
 @pytest.mark.page
+@pytest.mark.once
 def test_the_first_page_moves(web, serving, chromium):
     from playwright.sync_api import expect, sync_playwright
 

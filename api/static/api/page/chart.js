@@ -1,113 +1,219 @@
-// The candle chart with volume: red rises, blue falls. Wider candles are kept up with minute candles until their time is over.
-import { LOCALE, chartTime, digitsOf, number, seconds, size } from "./format.js";
+// The candle chart with volume and marks. Wider candles are kept up with minute candles until their time is over.
+import { Digits, LOCALE, chartTime, number, seconds, size } from "./format.js";
+import { joined, place } from "./history.js";
+import { colour, onColours, painter } from "./paint.js";
 
-const UP = "#f6465d", DOWN = "#4b8bf5";
-const WIDTH_S = { "1Min": 60, "5Min": 300, "15Min": 900, "1Hour": 3600 };
+const WIDTH_S = { "1Min": 60, "5Min": 300, "15Min": 900, "30Min": 1800, "1Hour": 3600 }; // others are days
+const SHOWN = 90, NEAR = 60; // candles shown at first; when so few are left of the view, older ones are wanted
 
 export class Chart {
-  #chart; #candles; #volume; #legend; #frame = "1Min"; #bars = new Map(); #last = null; #minutes = new Map(); #digits = 0; #reload; #renew;
+  #chart; #candles; #volume; #marker; #legend; #frame = "1Min"; #bars = []; #minutes = new Map(); #marks = new Map(); #wants; #waiting = new Map(); #pointed; #draw;
+  digits = new Digits();
 
-  // `reload` is called when a new wide candle begins: only the server knows where. `renew` is called when the newest day
-  // changed: only the server knows what counts for a day, and its candle comes back by `newest`.
-  constructor(place, legend, reload, renew) {
-    const { createChart, CandlestickSeries, HistogramSeries, CrosshairMode } = window.LightweightCharts;
+  // `wants` has reload(), for a new wide candle, of which only the server knows where it begins; renew(), for a day that
+  // changed, of which only the server knows what counts; older(), for what lies before the first candle.
+  constructor(stage, legend, wants) {
+    const { createChart, createSeriesMarkers, CandlestickSeries, HistogramSeries, CrosshairMode } = window.LightweightCharts;
     this.#legend = legend;
-    this.#reload = reload;
-    this.#renew = renew;
-    this.#chart = createChart(place, {
+    this.#wants = wants;
+    this.#draw = painter(() => this.#flush());
+    this.#chart = createChart(stage, {
       autoSize: true,
-      layout: { background: { color: "transparent" }, textColor: "#8c9ab0", attributionLogo: true, fontFamily: getComputedStyle(document.body).fontFamily },
-      grid: { vertLines: { color: "#1b2333" }, horzLines: { color: "#1b2333" } },
-      rightPriceScale: { borderColor: "#232c3d", scaleMargins: { top: 0.06, bottom: 0.24 } },
-      timeScale: { borderColor: "#232c3d", timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 1 },
+      layout: { background: { color: "transparent" }, attributionLogo: true, fontFamily: getComputedStyle(document.body).fontFamily },
+      rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.24 } },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 0.5 },
       crosshair: { mode: CrosshairMode.Normal },
       localization: { locale: LOCALE },
     });
-    this.#candles = this.#chart.addSeries(CandlestickSeries, {
-      upColor: UP, downColor: DOWN, borderUpColor: UP, borderDownColor: DOWN, wickUpColor: UP, wickDownColor: DOWN,
-    });
+    this.#candles = this.#chart.addSeries(CandlestickSeries, {});
     this.#volume = this.#chart.addSeries(HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
+    this.#marker = createSeriesMarkers(this.#candles, []);
     this.#chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
-    this.#chart.subscribeCrosshairMove((point) => this.#tell(point.time === undefined ? this.#last : this.#bars.get(point.time)));
+    this.#chart.subscribeCrosshairMove(({ time }) => {
+      this.#pointed = time === undefined ? undefined : this.#at(time);
+      this.#tell();
+    });
+    this.#chart.timeScale().subscribeVisibleLogicalRangeChange((range) => range && this.#bars.length && range.from < NEAR && this.#wants.older());
+    this.#colours();
+    onColours(() => {
+      this.#colours();
+      this.#redraw();
+    });
   }
 
-  // All of it anew: wide candles, and the minutes of the last one.
-  set(frame, bars, minutes, fit) {
+  get bars() {
+    return this.#bars;
+  }
+
+  // Another symbol, feed or timeframe, of which nothing is known yet.
+  clear(frame) {
     this.#frame = frame;
-    this.#bars = new Map(bars.map((bar) => [chartTime(bar.t), bar]));
-    this.#last = bars.at(-1) ?? null;
-    this.#minutes = new Map(minutes.map((bar) => [bar.t, bar]));
-    this.#digits = Math.max(0, ...bars.slice(-200).flatMap((bar) => [bar.o, bar.h, bar.l, bar.c].map(digitsOf)));
-    this.#candles.applyOptions({ priceFormat: { type: "price", precision: this.#digits, minMove: 10 ** -this.#digits } });
-    this.#chart.timeScale().applyOptions({ timeVisible: frame !== "1Day" });
-    this.#candles.setData(bars.map(candle));
-    this.#volume.setData(bars.map(column));
-    if (fit) {
-      const shown = 90;
-      this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(bars.length - shown, -20), to: bars.length + 3 });
-    }
-    this.#tell(this.#last);
+    this.#bars = [];
+    this.#minutes.clear();
+    this.#waiting.clear();
+    this.#marks.clear();
+    this.#pointed = undefined;
+    this.digits = new Digits();
+    this.#chart.timeScale().applyOptions({ timeVisible: frame in WIDTH_S });
+    this.#redraw();
   }
 
-  // A minute candle as it is now; one from before the last candle is only a correction of what cannot be drawn again cheaply.
+  // The last candles as the server has them, and the minutes of the very last.
+  renew(bars, minutes) {
+    const empty = !this.#bars.length;
+    this.#waiting.clear();
+    this.#bars = joined(this.#bars, bars);
+    this.#minutes = new Map(minutes.map((bar) => [bar.t, bar]));
+    this.#see(bars.slice(-200), true);
+    this.#redraw();
+    if (empty) this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(bars.length - SHOWN, -20), to: bars.length + 3 });
+  }
+
+  // Older candles, which go before the others; the view stays where it is.
+  before(bars) {
+    this.#bars = joined(bars, this.#bars);
+    this.#see(bars.slice(-200));
+    this.#redraw();
+  }
+
+  mark(marks) {
+    for (const mark of marks) this.#marks.set(mark.key, mark);
+    this.#mark();
+    this.#tell();
+  }
+
+  // A minute candle as it is now.
   minute(bar) {
+    this.#waiting.set(bar.t, bar);
+    this.#draw();
+  }
+
+  // The newest candles as the server has them.
+  newest(bars) {
+    for (const bar of bars) this.#put(bar);
+    this.#tell();
+  }
+
+  logarithmic(on) {
+    const { Logarithmic, Normal } = window.LightweightCharts.PriceScaleMode;
+    this.#chart.priceScale("right").applyOptions({ mode: on ? Logarithmic : Normal });
+  }
+
+  #flush() {
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const bar of waiting) this.#take(bar);
+    this.#tell();
+  }
+
+  // One from before the last wide candle is only a correction of what cannot be drawn again cheaply.
+  #take(bar) {
     if (this.#frame === "1Min") return this.#put(bar);
-    if (this.#frame === "1Day") return this.#renew();
-    if (!this.#last) return this.#reload();
-    const begin = seconds(this.#last.t);
-    if (seconds(bar.t) >= begin + WIDTH_S[this.#frame]) return this.#reload();
+    if (!(this.#frame in WIDTH_S)) return this.#wants.renew();
+    const last = this.#bars.at(-1);
+    if (!last) return this.#wants.reload();
+    const begin = seconds(last.t);
+    if (seconds(bar.t) >= begin + WIDTH_S[this.#frame]) return this.#wants.reload();
     if (seconds(bar.t) < begin) return undefined;
     this.#minutes.set(bar.t, bar);
-    return this.#put(merged(this.#last.t, [...this.#minutes.values()].sort((a, b) => (a.t < b.t ? -1 : 1))));
+    return this.#put(merged(last.t, [...this.#minutes.values()].sort((a, b) => (a.t < b.t ? -1 : 1))));
   }
 
-  // The newest candle as the server has it.
-  newest(bar) {
-    this.#put(bar);
-  }
-
-  #put(bar) {
-    const known = this.#bars.get(chartTime(bar.t));
-    if (known && known.n > bar.n) return;
-    this.#bars.set(chartTime(bar.t), bar);
-    if (this.#last && seconds(bar.t) < seconds(this.#last.t)) {
-      if (!known) return this.#redraw();
-      this.#candles.update(candle(bar), true);
-      this.#volume.update(column(bar), true);
-      return;
-    }
-    this.#last = bar;
-    this.#candles.update(candle(bar));
-    this.#volume.update(column(bar));
-    this.#tell(bar);
+  // The stream does not tell of gaps, so what REST told stays.
+  #put(told) {
+    const where = place(this.#bars, told.t);
+    const known = this.#bars[where]?.t === told.t ? this.#bars[where] : null;
+    const bar = { gap: known?.gap, ...told };
+    if (known && known.n > bar.n && (known.rev ?? 0) >= (bar.rev ?? 0)) return;
+    const last = where >= this.#bars.length - (known ? 1 : 0);
+    this.#bars.splice(where, known ? 1 : 0, bar);
+    this.#see([bar]);
+    if (!known && !last) return this.#redraw();
+    this.#candles.update(candle(bar), !last);
+    this.#volume.update(this.#column(bar), !last);
+    if (!known || bar.rev !== known.rev) this.#mark();
   }
 
   #redraw() {
-    const bars = [...this.#bars.entries()].sort((a, b) => a[0] - b[0]).map(([, bar]) => bar);
-    this.#candles.setData(bars.map(candle));
-    this.#volume.setData(bars.map(column));
+    this.#candles.setData(this.#bars.map(candle));
+    this.#volume.setData(this.#bars.map((bar) => this.#column(bar)));
+    this.#mark();
+    this.#tell();
   }
 
-  #tell(bar) {
+  #see(bars, always = false) {
+    const grown = this.digits.see(...bars.flatMap((bar) => [bar.o, bar.h, bar.l, bar.c]));
+    if (grown || always) this.#candles.applyOptions({ priceFormat: { type: "custom", formatter: (price) => this.digits.text(price), minMove: 10 ** -this.digits.most } });
+  }
+
+  // The candle in whose time something was: the last that began by then, the first for what was before all of them.
+  #bar(t) {
+    const where = place(this.#bars, t);
+    return this.#bars[where]?.t === t ? where : Math.max(where - 1, 0);
+  }
+
+  #at(time) {
+    let [low, high] = [0, this.#bars.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (chartTime(this.#bars[middle].t) < time) low = middle + 1;
+      else high = middle;
+    }
+    return this.#bars[low];
+  }
+
+  // One mark of a kind at a candle; the legend tells all of them.
+  #mark() {
+    if (!this.#bars.length) return this.#marker.setMarkers([]);
+    const drawn = new Map();
+    const put = (where, kind, label) => drawn.set(`${where} ${kind}`, { ...this.#looks[kind], time: chartTime(this.#bars[where].t), text: label });
+    this.#bars.forEach((bar, where) => bar.rev && put(where, "rev", ""));
+    for (const { t, kind, label } of this.#marks.values()) put(this.#bar(t), kind, label);
+    this.#marker.setMarkers([...drawn.values()].sort((a, b) => a.time - b.time));
+  }
+
+  #looks = {};
+
+  #colours() {
+    const [up, down, line, quiet, warn, text] = ["up", "down", "line", "quiet", "warn", "text"].map(colour);
+    this.#chart.applyOptions({
+      layout: { textColor: quiet }, grid: { vertLines: { color: line }, horzLines: { color: line } },
+      rightPriceScale: { borderColor: line }, timeScale: { borderColor: line },
+    });
+    this.#candles.applyOptions({ upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down });
+    this.#looks = {
+      gap: { color: warn, shape: "square", position: "aboveBar" }, event: { color: text, shape: "arrowDown", position: "aboveBar" },
+      void: { color: quiet, shape: "circle", position: "belowBar" }, rev: { color: quiet, shape: "circle", position: "belowBar", size: 0.5 },
+    };
+    this.#tints = { up: `${up}66`, down: `${down}66` };
+  }
+
+  #tints = {};
+  #column = (bar) => ({ time: chartTime(bar.t), value: bar.v, color: bar.c >= bar.o ? this.#tints.up : this.#tints.down });
+
+  #tell() {
+    const bar = this.#pointed ?? this.#bars.at(-1);
     if (!bar) return void (this.#legend.textContent = "");
-    const price = (value) => number(value, this.#digits);
+    const price = (value) => this.digits.text(value);
+    const told = [...this.#marks.values()].filter((mark) => this.#bars[this.#bar(mark.t)]?.t === bar.t).map((mark) => mark.text);
     this.#legend.textContent =
       interpolate(
         gettext("open %(open)s  high %(high)s  low %(low)s  close %(close)s  volume %(volume)s  trades %(trades)s"),
         { open: price(bar.o), high: price(bar.h), low: price(bar.l), close: price(bar.c), volume: size(bar.v), trades: number(bar.n) },
         true,
       ) +
-      (bar.vw ? `  VWAP ${number(bar.vw, Math.max(this.#digits, 2))}` : "") +
+      (bar.vw ? `  VWAP ${number(bar.vw, Math.max(this.digits.most, 2))}` : "") +
       (bar.rev ? `  ${interpolate(gettext("corrections %s"), [bar.rev])}` : "") +
-      (bar.gap ? `  ⚠ ${gettext("rows are missing")}` : "");
+      (bar.gap ? `  ⚠ ${gettext("rows are missing")}` : "") +
+      (told.length ? `\n${told.slice(0, 3).join(" · ")}${told.length > 3 ? ` +${told.length - 3}` : ""}` : "");
+    this.#legend.title = told.join("\n");
   }
 }
 
 const candle = (bar) => ({ time: chartTime(bar.t), open: bar.o, high: bar.h, low: bar.l, close: bar.c });
-const column = (bar) => ({ time: chartTime(bar.t), value: bar.v, color: bar.c >= bar.o ? "#f6465d66" : "#4b8bf566" });
 
 function merged(start, bars) {
-  const sum = (name) => bars.reduce((total, bar) => total + bar[name], 0);
+  const sum = (name) => bars.reduce((total, bar) => total + (bar[name] ?? 0), 0);
   return {
     t: start, o: bars[0].o, h: Math.max(...bars.map((bar) => bar.h)), l: Math.min(...bars.map((bar) => bar.l)), c: bars.at(-1).c,
     v: sum("v"), n: sum("n"), rev: sum("rev"), gap: Number(bars.some((bar) => bar.gap)),

@@ -56,3 +56,20 @@ export function age(sec) {
 
 // What a symbol is called in the language of the page; empty when nobody named it.
 export const called = (symbol) => (LOCALE === "en-US" && symbol.name_en) || symbol.name;
+
+// How many decimals the prices of an instrument have: as many as the finest that was seen.
+export class Digits {
+  most = 0;
+
+  // Whether there are more than before.
+  see(...prices) {
+    const most = Math.max(this.most, ...prices.map(digitsOf));
+    const grown = most > this.most;
+    this.most = most;
+    return grown;
+  }
+
+  text(price) {
+    return number(price, this.most);
+  }
+}

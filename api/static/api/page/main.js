@@ -1,135 +1,218 @@
-// The first page: brings chart, watch list, trades and counters together with one stream.
+// The first page: brings chart, watch list, order book, trades and counters together with one stream.
+import * as address from "./address.js";
 import { Chart } from "./chart.js";
-import { called, change, dayAndTime, digitsOf, number, size, time } from "./format.js";
+import { called, change, digitsOf, number, time } from "./format.js";
+import { History } from "./history.js";
+import { Keys } from "./keys.js";
+import { Ladder } from "./ladder.js";
+import { event, marks, taken } from "./marks.js";
 import { Pipeline } from "./pipeline.js";
+import { painter } from "./paint.js";
 import * as rest from "./rest.js";
+import { Session } from "./session.js";
 import { Stream } from "./stream.js";
+import { Tape } from "./tape.js";
 import { Watchlist } from "./watchlist.js";
 
 const show = (id) => document.getElementById(id);
 const STATES = { live: gettext("Live"), delayed: gettext("Delayed"), lost: gettext("Disconnected"), connecting: gettext("Connecting") };
 const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
-const BARS = 1000, TAPE = 40, RENEW_MS = 2000;
+const RENEW_MS = 2000, AGAIN_MS = 3000, MARKS_MS = 60_000, MARKS_BACK = 120;
 
-let feed = "", code = "", frame = "1Min", stream = null, early = [], loading = 0, tapePrice = null, printed = new Set(), renewing = 0;
-const chart = new Chart(show("chart"), show("legend"), () => load(false), renew);
-const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), (chosen) => {
-  if (chosen) choose(chosen);
-  else want();
-}, price);
+let seen = { ...address.read(), feed: "" }; // the feed once it is known that there is such a one
+let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false;
+const price = painter(tell);
+const chart = new Chart(show("chart"), show("legend"), { reload: () => load(false), renew, older });
+const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
+const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
+const session = new Session(show("session"), show("clock"));
+const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), {
+  choose: (code, feed) => go({ code, feed }),
+  listed: want,
+  changed: price,
+});
 new Pipeline(show, ({ feeds }) => {
   const known = feeds.filter((one) => one.nature !== "silent" && one.nature !== "unknown");
   const names = (known.length ? known : feeds).map((one) => one.feed);
-  if (!names.includes(feed) && names.length) follow(known.sort((a, b) => b.committed.localeCompare(a.committed))[0]?.feed ?? names[0]);
+  const wished = seen.feed || address.read().feed;
+  if (wished && !names.includes(wished) && feeds.some((one) => one.feed === wished)) names.push(wished);
+  const busiest = known.sort((a, b) => b.committed.localeCompare(a.committed))[0]?.feed ?? names[0];
+  if (!names.includes(seen.feed) && names.length) go({ feed: names.includes(wished) ? wished : busiest }, true);
   if ([...show("feed").options].map((option) => option.value).join() !== names.join()) {
-    show("feed").replaceChildren(...names.map((name) => new Option(name, name, false, name === feed)));
+    show("feed").replaceChildren(...names.map((name) => new Option(name, name, false, name === seen.feed)));
     show("feed").hidden = names.length < 2;
   }
-  const nature = feeds.find((one) => one.feed === feed)?.nature;
+  const nature = feeds.find((one) => one.feed === seen.feed)?.nature;
   show("nature").hidden = !(nature in NATURES);
   if (nature in NATURES) show("nature").textContent = NATURES[nature];
-  if (feed && !watchlist.loading && !watchlist.codes.length && !show("search").value) fill();
+  if (seen.feed && !watchlist.loading && watchlist.empty && !show("search").value) fill();
 });
 
-function follow(name) {
-  feed = name;
-  code = "";
+// Something else is looked at. `quiet` when nobody chose it: then it is no step to come back from.
+function go(next, quiet = false) {
+  const before = seen;
+  seen = { ...before, ...next };
+  if (seen.feed && seen.code) address.write(seen, quiet);
+  for (const button of show("frames").children) button.setAttribute("aria-pressed", String(button.dataset.frame === seen.frame));
+  show("feed").value = seen.feed;
+  if (seen.feed !== before.feed) follow();
+  else if (seen.code !== before.code) open();
+  else if (seen.frame !== before.frame && seen.code) load(true);
+}
+
+function follow() {
   stream?.close();
-  stream = new Stream(feed, {
+  history = null;
+  stream = new Stream(seen.feed, {
     state(state) {
-      show("link").dataset.state = state;
+      show("link").dataset.state = document.body.dataset.link = state;
       show("link").textContent = STATES[state];
+      show("away").hidden = state !== "lost" && state !== "delayed";
+      if (state === "lost" || state === "delayed") show("away").textContent = interpolate(gettext("%s: prices as of %s"), [STATES[state], time(new Date())]);
     },
     ready() {
-      if (!code) return;
+      if (!history) return; // the first picture is still to come
       load(false);
       fill();
     },
     message: take,
   });
   fill();
+  open();
 }
 
 function fill() {
-  watchlist.load(feed, show("search").value.trim()).then(first).catch(() => {});
+  watchlist.load(seen.feed, show("search").value.trim()).then(first).catch(() => {});
 }
 
 function first() {
-  if (!code && watchlist.codes.length) choose(watchlist.codes[0]);
+  const [code] = watchlist.codes;
+  if (!seen.code && code) go({ code }, ["", seen.feed].includes(address.read().feed));
 }
 
-function choose(next) {
-  if (next === code) return;
-  code = next;
+// The chosen symbol, which may be in no list.
+async function open() {
+  const { code, feed } = seen;
+  if (!code) return first();
+  loading += 1; // what was under way is of another
+  if (!watchlist.row(code)) {
+    try {
+      await watchlist.learn(code, feed);
+    } catch (error) {
+      if (code !== seen.code || feed !== seen.feed) return undefined;
+      if (error.status !== 404) return void setTimeout(() => code === seen.code && feed === seen.feed && open(), AGAIN_MS);
+      seen.code = "";
+      return first();
+    }
+    if (code !== seen.code || feed !== seen.feed) return undefined;
+  }
+  address.write(seen, true);
   watchlist.mark(code);
-  const { symbol } = watchlist.symbol(code);
+  const { symbol } = watchlist.row(code);
   show("name").textContent = called(symbol) || symbol.symbol;
   show("code").textContent = `${called(symbol) ? `${symbol.symbol} · ` : ""}${symbol.market} · ${feed}`;
-  price();
-  show("tape").replaceChildren();
-  tapePrice = null;
-  printed = new Set();
-  want();
-  load(true);
+  session.follow(symbol.market);
+  return load(true);
 }
 
 function want() {
-  stream?.want(code ? [code] : [], watchlist.codes);
+  const one = seen.code ? [seen.code] : [];
+  const listed = [...new Set([...watchlist.codes, ...one])];
+  stream?.want({ trades: one, orderbooks: one, statuses: one, bars: listed, updatedBars: listed });
 }
 
-// A picture by REST first, then what came meanwhile, then live.
-async function load(fit) {
+// A picture by REST first, then what came meanwhile, then live. `anew` for another symbol, feed or timeframe.
+async function load(anew) {
   const turn = ++loading;
+  const { code, feed, frame } = seen;
   early = [];
-  const [asked, width] = [code, frame];
+  if (anew) {
+    history = new History(code, feed, frame);
+    reading = false;
+    chart.clear(frame);
+    tape.clear(code, feed, chart.digits);
+    ladder.clear(chart.digits);
+    price();
+  }
+  want();
   try {
-    const bars = (await rest.bars(asked, { feed, timeframe: width, limit: BARS, sort: "desc" })).reverse();
-    const begin = bars.at(-1)?.t;
-    const minutes = width === "1Min" || width === "1Day" || !begin ? [] : await rest.bars(asked, { feed, timeframe: "1Min", start: begin, limit: 2000 });
-    const trades = show("tape").children.length ? [] : await rest.trades(asked, { feed, limit: TAPE, sort: "desc" });
+    const kept = anew ? [] : chart.bars;
+    const [fresh, book] = await Promise.all([history.renewed(kept), rest.book(code, feed), tape.renew()]);
+    const begin = fresh.at(-1)?.t;
+    const minutes = frame === "1Min" || !begin || !/Min|Hour/.test(frame) ? [] : await rest.bars(code, { feed, timeframe: "1Min", start: begin, limit: 2000 });
     if (turn !== loading) return;
-    chart.set(width, bars, minutes, fit);
-    for (const trade of trades.reverse()) print(trade);
+    chart.renew(fresh, minutes);
+    ladder.set(book);
   } catch {
-    if (turn === loading) setTimeout(() => turn === loading && load(fit), 3000);
+    if (turn === loading) setTimeout(() => turn === loading && load(anew), AGAIN_MS);
     return;
   }
   const waiting = early;
   early = null;
   for (const message of waiting) take(message);
+  price();
+  mark(chart.bars[0]?.t);
 }
 
-// The newest day is asked for again, at most every other second while it trades.
+// What lies before the first candle, as the chart is moved there.
+async function older() {
+  if (reading || !history?.more || early) return;
+  reading = true;
+  const of = history;
+  try {
+    const [end] = chart.bars;
+    const bars = await of.older();
+    if (of !== history) return;
+    chart.before(bars);
+    if (bars.length) mark(bars[0].t, end.t);
+    reading = false;
+  } catch {
+    setTimeout(() => of === history && (reading = false), AGAIN_MS);
+  }
+}
+
+async function mark(start, end) {
+  const of = history;
+  if (!start || !of) return;
+  const found = await marks(seen.code, seen.feed, start, end).catch(() => []);
+  if (of === history) chart.mark(found);
+}
+
+// The newest days are asked for again, at most every other second while they trade.
 function renew() {
   if (renewing) return;
   renewing = setTimeout(async () => {
     renewing = 0;
-    const [asked, width, turn] = [code, frame, loading];
-    const [bar] = await rest.bars(asked, { feed, timeframe: width, limit: 1, sort: "desc" }).catch(() => []);
-    if (bar && turn === loading && asked === code && width === frame) chart.newest(bar);
+    const [of, turn, { code, feed, frame }] = [history, loading, seen];
+    const bars = await rest.bars(code, { feed, timeframe: frame, limit: 2, sort: "desc" }).catch(() => []);
+    if (turn === loading && of === history) chart.newest(bars.reverse());
   }, RENEW_MS);
 }
 
 function take(message) {
-  if (message.T === "b" || message.T === "u") {
-    watchlist.minute(message.S, message);
-    if (message.S !== code) return;
-    if (early) early.push(message);
-    else chart.minute(message);
-    price();
-  } else if (message.T === "t" && message.S === code) {
-    if (early) early.push(message);
-    else print(message);
-  } else if (message.T === "gap" || message.code === 461) {
-    mark(gettext("some were skipped"));
+  const mine = message.S === seen.code;
+  if (message.T === "b" || message.T === "u") watchlist.minute(message.S, message);
+  if (message.T === "gap" || message.code === 461) {
+    tape.gap(gettext("some were skipped"));
     load(false);
-  }
+  } else if (!mine) return;
+  else if (early) early.push(message);
+  else if (message.T === "b" || message.T === "u") {
+    chart.minute(message);
+    price();
+  } else if (message.T === "t") tape.add(message);
+  else if (message.T === "o") ladder.set(message);
+  else if (message.T === "x") {
+    tape.remove(message.i);
+    chart.mark([taken({ ...message, tick: { price: message.p }, reason: "" })]);
+  } else if (message.T === "s") chart.mark([event(message)].filter(Boolean));
 }
 
-function price() {
-  const row = watchlist.symbol(code);
-  if (!row || row.last === undefined) return;
-  const digits = digitsOf(row.last);
+function tell() {
+  const row = watchlist.row(seen.code);
+  ladder.compare(row?.reference ?? null);
+  if (!row || row.last === undefined) return void (show("last").textContent = "–");
+  const digits = Math.max(row.digits.most, chart.digits.most);
   const { way, arrow, difference, percent } = change(row.last, row.reference);
   show("last").textContent = number(row.last, digits);
   show("change").textContent = percent ? `${arrow} ${number(Math.abs(difference), Math.max(digits, digitsOf(row.reference)))} (${percent})`.trim() : "";
@@ -138,33 +221,26 @@ function price() {
   document.title = `${number(row.last, digits)} ${show("name").textContent} · ${gettext("Naru")}`;
 }
 
-function print(trade) {
-  if (printed.has(trade.i)) return;
-  printed.add(trade.i);
-  const line = document.createElement("tr");
-  const way = trade.tks === "B" ? "up" : trade.tks === "S" ? "down" : tapePrice === null || trade.p === tapePrice ? "" : trade.p > tapePrice ? "up" : "down";
-  tapePrice = trade.p;
-  for (const text of [time(new Date(trade.t)), number(trade.p, digitsOf(trade.p)), size(trade.s)]) line.insertCell().textContent = text;
-  line.cells[1].className = line.cells[2].className = way;
-  show("tape").prepend(line);
-  while (show("tape").children.length > TAPE) show("tape").lastChild.remove();
+function logarithmic() {
+  const on = show("log").getAttribute("aria-pressed") !== "true";
+  show("log").setAttribute("aria-pressed", String(on));
+  chart.logarithmic(on);
 }
 
-function mark(text) {
-  const line = document.createElement("tr");
-  const cell = line.insertCell();
-  cell.colSpan = 3;
-  cell.className = "gap";
-  cell.textContent = text;
-  show("tape").prepend(line);
-}
-
-show("feed").addEventListener("change", (event) => follow(event.target.value));
-show("frames").addEventListener("click", (event) => {
-  const chosen = event.target.dataset.frame;
-  if (!chosen || chosen === frame) return;
-  frame = chosen;
-  for (const button of show("frames").children) button.setAttribute("aria-pressed", String(button.dataset.frame === frame));
-  if (code) load(true);
+show("feed").addEventListener("change", (event) => go({ feed: event.target.value, code: "" }));
+show("frames").addEventListener("click", ({ target }) => target.dataset.frame && go({ frame: target.dataset.frame }));
+show("log").addEventListener("click", logarithmic);
+addEventListener("popstate", () => {
+  const { feed, code, frame } = address.read();
+  go({ feed: feed || seen.feed, code: code || seen.code, frame }, true);
 });
-setInterval(() => (show("clock").textContent = dayAndTime(new Date())), 500);
+// The switch of languages comes back to what is looked at by then.
+document.querySelector("form.language").addEventListener("submit", (event) => (event.target.elements.next.value = location.pathname + location.search));
+new Keys(show("keys"), show("help"), {
+  "/": () => show("search").focus(),
+  w: () => watchlist.focus(),
+  l: logarithmic,
+  t: () => show("least").focus(),
+  ...Object.fromEntries(address.FRAMES.map((frame, place) => [String(place + 1), () => go({ frame })])),
+});
+setInterval(() => early || mark(chart.bars.at(-MARKS_BACK)?.t ?? chart.bars[0]?.t), MARKS_MS);

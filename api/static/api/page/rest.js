@@ -10,6 +10,9 @@ export class RestError extends Error {
   }
 }
 
+// JSON in which ids that a double would not hold stay text.
+export const parsed = (text) => JSON.parse(text.replace(/"i":(\d{16,})/g, '"i":"$1"'));
+
 async function ask(path, options) {
   const response = await fetch(path, { credentials: "same-origin", headers: { Accept: "application/json" }, ...options });
   if (response.status === 401 || response.status === 403) {
@@ -17,15 +20,38 @@ async function ask(path, options) {
     throw new RestError(response.status, "not allowed");
   }
   if (!response.ok) throw new RestError(response.status, (await response.json().catch(() => ({}))).message ?? response.statusText);
-  return response.json();
+  return parsed(await response.text());
 }
 
 const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined));
 
+// `code` stands in a path as one part of it.
+const part = (code) => encodeURIComponent(code);
+
 export const status = () => ask("/v2/status");
+export const clock = (market) => ask(`/v2/clock?${query({ market })}`);
 export const symbols = (values) => ask(`/v2/symbols?${query(values)}`);
+export const symbol = (code) => ask(`/v2/symbols/${part(code)}`);
 export const snapshots = (codes, feed) => ask(`/v2/stocks/snapshots?${query({ symbols: codes.join(","), feed })}`);
-export const bars = (code, values) => ask(`/v2/stocks/bars?${query({ symbols: code, ...values })}`).then((page) => page.bars[code] ?? []);
-export const trades = (code, values) => ask(`/v2/stocks/trades?${query({ symbols: code, ...values })}`).then((page) => page.trades[code] ?? []);
+export const bars = (code, values) => barPage(code, values).then((page) => page.bars);
+export const barPage = (code, values) => pageOf("stocks/bars", "bars", code, values);
+export const tradePage = (code, values) => pageOf("stocks/trades", "trades", code, values);
+export const book = (code, feed) => ask(`/v2/orderbooks/latest?${query({ symbols: code, feed })}`).then((page) => page.orderbooks[code] ?? null);
+// Events, gaps or corrections, all pages up to a number of them.
+export async function records(what, values, most = 5) {
+  const found = [];
+  for (let token, page = 0; page === 0 || (token && page < most); page += 1) {
+    const content = await ask(`/v2/${what}?${query({ ...values, page_token: token })}`);
+    found.push(...content[what]);
+    token = content.next_page_token ?? undefined;
+  }
+  return found;
+}
+
+async function pageOf(path, what, code, values) {
+  const page = await ask(`/v2/${path}?${query({ symbols: code, ...values })}`);
+  return { [what]: page[what][code] ?? [], next_page_token: page.next_page_token };
+}
+
 export const ticket = () =>
   ask("/v2/stream/ticket", { method: "POST", headers: { Accept: "application/json", "X-CSRFToken": cookie("csrftoken") } });

@@ -5,7 +5,7 @@ const SILENCE_MS = 12_000; // heartbeats come every five seconds
 const LONGEST_PAUSE_MS = 10_000;
 
 export class Stream {
-  #feed; #on; #socket = null; #wanted = { trades: new Set(), bars: new Set() }; #failures = 0; #heard = 0; #stalled = false; #state = ""; #over = false; #admitted = false; #ready = false;
+  #feed; #on; #socket = null; #wanted = new Map(); #failures = 0; #heard = 0; #stalled = false; #state = ""; #over = false; #admitted = false; #ready = false;
 
   // `on` has state(name), message(message) and ready(), which is called whenever messages begin to come (again).
   constructor(feed, on) {
@@ -15,22 +15,23 @@ export class Stream {
     this.watch = setInterval(() => this.#check(), 1000);
   }
 
-  // The whole of what is wanted; the difference is sent.
-  want(trades, bars) {
-    const next = { trades: new Set(trades), bars: new Set(bars) };
+  // The whole of what is wanted, codes by channel; the difference is sent.
+  want(channels) {
     const before = this.#wanted;
-    this.#wanted = next;
+    this.#wanted = new Map(Object.entries(channels).map(([channel, codes]) => [channel, new Set(codes)]));
     if (!this.#admitted) return; // all of it is sent with the first request
-    const more = { trades: minus(next.trades, before.trades), bars: minus(next.bars, before.bars) };
-    const less = { trades: minus(before.trades, next.trades), bars: minus(before.bars, next.bars) };
-    if (more.trades.length + more.bars.length) this.#send({ action: "subscribe", ...more, updatedBars: more.bars });
-    if (less.trades.length + less.bars.length) this.#send({ action: "unsubscribe", ...less, updatedBars: less.bars });
+    const more = minus(this.#wanted, before);
+    const less = minus(before, this.#wanted);
+    if (more) this.#send({ action: "subscribe", ...more });
+    if (less) this.#send({ action: "unsubscribe", ...less });
   }
 
   close() {
     this.#over = true;
     clearInterval(this.watch);
-    this.#socket?.close();
+    const socket = this.#socket;
+    if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close(); // earlier, browsers complain
+    else socket?.close();
   }
 
   async #open() {
@@ -43,8 +44,9 @@ export class Stream {
       const socket = (this.#socket = new WebSocket(address));
       this.#heard = Date.now();
       socket.onmessage = (event) => {
+        if (this.#over) return;
         this.#heard = Date.now();
-        for (const message of JSON.parse(event.data)) this.#take(message, socket, ticket);
+        for (const message of rest.parsed(event.data)) this.#take(message, socket, ticket);
       };
       socket.onclose = () => this.#again(socket);
     } catch {
@@ -57,10 +59,7 @@ export class Stream {
       socket.send(JSON.stringify({ action: "auth", ticket }));
     } else if (message.T === "success" && message.msg === "authenticated") {
       this.#admitted = true;
-      this.#send({
-        action: "subscribe", trades: [...this.#wanted.trades], bars: [...this.#wanted.bars], updatedBars: [...this.#wanted.bars],
-        forming: true, heartbeat: true, slow: "gap",
-      });
+      this.#send({ action: "subscribe", ...minus(this.#wanted, new Map()), forming: true, heartbeat: true, slow: "gap" });
     } else if (message.T === "subscription") {
       if (this.#ready) return;
       this.#ready = true;
@@ -102,4 +101,8 @@ export class Stream {
   }
 }
 
-const minus = (left, right) => [...left].filter((one) => !right.has(one));
+// What one has in each channel and the other has not; null if there is nothing.
+function minus(left, right) {
+  const found = [...left].map(([channel, codes]) => [channel, [...codes].filter((code) => !right.get(channel)?.has(code))]);
+  return found.some(([, codes]) => codes.length) ? Object.fromEntries(found) : null;
+}

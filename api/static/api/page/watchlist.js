@@ -1,41 +1,68 @@
-// Symbols with their last price and change, moving; a search over all of the feed.
-import { called, change, digitsOf, number } from "./format.js";
+// Symbols with their last price and change, moving; a search over all feeds. One of the rows is a stop of the tab key,
+// arrows move between them.
+import { Digits, called, change } from "./format.js";
+import { painter } from "./paint.js";
 import * as rest from "./rest.js";
 
-const MOST = 40;
+const MOST = 60;
 
 export class Watchlist {
   loading = false;
-  #body; #nothing; #select; #changed; #old = new Set(); #rows = new Map(); #feed = ""; #selected = ""; #asked = 0;
+  #body; #nothing; #on; #old = new Set(); #rows = new Map(); #feed = ""; #selected = ""; #asked = 0; #dirty = new Set(); #draw;
+  #still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  // `select` is called with the code that was chosen, or null when the list is another; `changed` when a reference is.
-  constructor(body, nothing, search, select, changed) {
+  // `on` has choose(code, feed); listed(), when the list is another; changed(), when a reference is.
+  constructor(body, nothing, search, on) {
     this.#body = body;
     this.#nothing = nothing;
-    this.#select = select;
-    this.#changed = changed;
+    this.#on = on;
+    this.#draw = painter(() => {
+      for (const row of this.#dirty) this.#show(row);
+      this.#dirty.clear();
+    });
     let timer = 0;
     search.addEventListener("input", () => {
       clearTimeout(timer);
       timer = setTimeout(() => this.load(this.#feed, search.value.trim()).catch(() => {}), 200);
     });
+    search.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
+      if (event.key === "ArrowDown" || event.key === "Enter") this.focus();
+      else if (event.key !== "Escape") return;
+      else if (search.value) {
+        search.value = "";
+        this.load(this.#feed, "").catch(() => {});
+      } else this.focus();
+      event.preventDefault();
+    });
     // The press counts: by its end the list may have been drawn anew, and then there is no click. A click without one
     // is a screen reader's.
     for (const kind of ["mousedown", "click"])
       body.addEventListener(kind, (event) => event.button === 0 && this.#choose(event.target.closest("tr")));
-    body.addEventListener("keydown", (event) => event.key === "Enter" && this.#choose(event.target.closest("tr")));
+    body.addEventListener("keydown", (event) => this.#key(event));
   }
 
+  // Of which the feed that is followed tells.
   get codes() {
-    return [...this.#rows.keys()];
+    return [...this.#rows.values()].filter((row) => row.feed === this.#feed).map((row) => row.symbol.symbol);
   }
 
-  symbol(code) {
-    return this.#rows.get(code);
+  get empty() {
+    return !this.#body.rows.length;
+  }
+
+  row(code) {
+    const row = this.#rows.get(code);
+    return row?.feed === this.#feed ? row : undefined;
+  }
+
+  focus() {
+    const row = this.#rows.get(this.#selected)?.element;
+    (row?.isConnected ? row : this.#body.rows[0])?.focus();
   }
 
   async load(feed, word) {
-    this.#feed = feed;
+    if (feed !== this.#feed) this.#forget(feed);
     const asked = ++this.#asked;
     this.loading = true;
     try {
@@ -45,35 +72,60 @@ export class Watchlist {
     }
   }
 
+  // A symbol that is followed without being in the list. RestError 404 if there is none.
+  async learn(code, feed) {
+    const [symbol, known] = await Promise.all([rest.symbol(code), rest.snapshots([code], feed)]);
+    if (feed === this.#feed && !this.row(code)) this.#rows.set(code, this.#make({ ...symbol, feed }, known[code] ?? {}));
+  }
+
   async #read(feed, word, asked) {
-    const { symbols } = await rest.symbols({ feed, active: "true", limit: MOST, search: word || undefined });
-    const known = symbols.length ? await rest.snapshots(symbols.map((one) => one.symbol), feed) : {};
+    const { symbols } = await rest.symbols({ feed: word ? undefined : feed, active: "true", limit: MOST, search: word || undefined });
+    const known = symbols.length ? await rest.snapshots(symbols.map((one) => one.symbol)) : {};
     if (asked !== this.#asked) return; // a newer search overtook this one
-    const chosen = this.#rows.get(this.#selected);
-    this.#rows.clear();
-    this.#body.replaceChildren();
-    for (const symbol of symbols) this.#add(symbol, known[symbol.symbol] ?? {});
-    if (chosen && !this.#rows.has(this.#selected)) this.#keep(chosen);
+    const focused = this.#body.contains(document.activeElement) ? document.activeElement.dataset.code : undefined;
+    const before = this.#rows;
+    this.#rows = new Map();
+    for (const symbol of symbols) {
+      const [old, now] = [before.get(symbol.symbol), known[symbol.symbol] ?? {}];
+      const row = old?.feed === symbol.feed ? Object.assign(old, figures(old, now)) : this.#make(symbol, now);
+      this.#rows.set(symbol.symbol, row);
+      this.#show(row);
+    }
+    this.#body.replaceChildren(...[...this.#rows.values()].map((row) => row.element));
+    // The chosen symbol stays alive behind a search that does not show it.
+    const chosen = before.get(this.#selected);
+    if (chosen?.feed === feed && !this.#rows.has(this.#selected)) this.#rows.set(this.#selected, chosen);
     this.#nothing.hidden = symbols.length > 0;
     this.mark(this.#selected);
-    this.#select(null);
+    if (focused !== undefined) (this.#rows.get(focused)?.element ?? this.#body.rows[0])?.focus();
+    this.#on.listed();
   }
 
   mark(code) {
     this.#selected = code;
-    for (const [key, row] of this.#rows) row.element.setAttribute("aria-selected", String(key === code));
+    for (const [key, row] of this.#rows) row.element.setAttribute("aria-selected", String(key === code && row.feed === this.#feed));
+    const chosen = this.row(code)?.element;
+    this.#stop(chosen?.isConnected ? chosen : this.#body.rows[0]);
   }
 
   minute(code, bar) {
-    const row = this.#rows.get(code);
+    const row = this.row(code);
     if (!row || (row.time && bar.t < row.time)) return;
     row.time = bar.t;
     if (bar.td > row.day) this.#renew(code);
-    if (bar.c !== row.last) {
-      row.blink = row.last === undefined ? "" : bar.c > row.last ? "blink-up" : "blink-down";
-      row.last = bar.c;
-      this.#show(row);
-    }
+    if (bar.c === row.last) return;
+    row.moved = row.last === undefined ? "" : bar.c > row.last ? "up" : "down";
+    row.last = bar.c;
+    row.digits.see(bar.c);
+    this.#dirty.add(row);
+    this.#draw();
+  }
+
+  #forget(feed) {
+    this.#feed = feed;
+    this.#rows.clear();
+    this.#selected = "";
+    this.#body.replaceChildren();
   }
 
   // A new trading date: what it is compared with is another day now, and the server knows which.
@@ -88,53 +140,80 @@ export class Watchlist {
       const known = await rest.snapshots(codes, feed).catch(() => ({}));
       if (feed !== this.#feed) return;
       for (const one of codes) {
-        const row = this.#rows.get(one);
+        const row = this.row(one);
         if (!row || !known[one]) continue;
         Object.assign(row, reference(known[one]));
         this.#show(row);
       }
-      this.#changed();
+      this.#on.changed();
     }, 500);
   }
 
-  // The chosen symbol stays alive behind a search that does not show it.
-  #keep(row) {
-    this.#rows.set(row.symbol.symbol, row);
-  }
-
-  #add(symbol, snapshot) {
+  #make(symbol, snapshot) {
     const element = document.createElement("tr");
-    element.tabIndex = 0;
+    element.tabIndex = -1;
     element.dataset.code = symbol.symbol;
-    element.innerHTML = "<td><span></span><small></small></td><td></td><td></td>";
-    element.querySelector("span").textContent = called(symbol) || symbol.symbol;
-    element.querySelector("small").textContent = called(symbol) ? symbol.symbol : symbol.market;
-    const row = {
-      symbol, element, time: snapshot.minuteBar?.t, last: snapshot.latestTrade?.p ?? snapshot.minuteBar?.c,
-      blink: "", ...reference(snapshot),
-    };
-    this.#rows.set(symbol.symbol, row);
-    this.#body.append(element);
-    this.#show(row);
+    const [name, price] = [element.insertCell(), element.insertCell()];
+    element.insertCell();
+    const beside = called(symbol) ? symbol.symbol : symbol.market;
+    name.append(
+      Object.assign(document.createElement("span"), { textContent: called(symbol) || symbol.symbol }),
+      Object.assign(document.createElement("small"), { textContent: symbol.feed === this.#feed ? beside : `${beside} · ${symbol.feed}` }),
+    );
+    price.className = "price";
+    const row = { symbol, feed: symbol.feed, element, moved: "", digits: new Digits() };
+    return Object.assign(row, figures(row, snapshot));
   }
 
   #show(row) {
-    const [, price, moved] = row.element.children;
+    const [, price, moved] = row.element.cells;
     const { way, arrow, percent } = change(row.last, row.reference);
-    price.textContent = row.last === undefined ? "–" : number(row.last, digitsOf(row.last));
+    price.textContent = row.last === undefined ? "–" : row.digits.text(row.last);
     moved.textContent = percent ? `${arrow} ${percent}`.trim() : "–";
     moved.title = row.against;
-    price.className = moved.className = way;
-    if (row.blink) {
+    price.className = `price ${way}`;
+    moved.className = way;
+    if (row.moved && !this.#still.matches) {
       price.getAnimations().forEach((animation) => animation.cancel());
-      void price.offsetWidth;
-      price.classList.add(row.blink);
+      price.animate([{ backgroundColor: `var(--${row.moved}-flash)` }, { backgroundColor: "transparent" }], 600);
     }
+    row.moved = "";
   }
 
   #choose(element) {
-    if (element) this.#select(element.dataset.code);
+    if (!element) return;
+    this.#stop(element);
+    this.#on.choose(element.dataset.code, this.#rows.get(element.dataset.code).feed);
   }
+
+  #key(event) {
+    const element = event.target.closest("tr");
+    const rows = [...this.#body.rows];
+    const at = rows.indexOf(element);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + 10, PageUp: at - 10, Home: 0, End: rows.length - 1 }[event.key];
+    if (event.key === "Enter" || event.key === " ") this.#choose(element);
+    else if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+    else {
+      const next = rows[Math.min(Math.max(to, 0), rows.length - 1)];
+      this.#stop(next);
+      next.focus();
+    }
+    event.preventDefault();
+  }
+
+  // The one row that the tab key stops at.
+  #stop(element) {
+    for (const row of this.#body.rows) row.tabIndex = row === element ? 0 : -1;
+  }
+}
+
+// What a snapshot makes of a row; a price that came by the stream meanwhile is the newer one.
+function figures(row, snapshot) {
+  const { latestTrade, minuteBar } = snapshot;
+  const newer = row.time === undefined || (minuteBar && minuteBar.t > row.time);
+  const told = newer ? { time: minuteBar?.t, last: latestTrade?.p ?? minuteBar?.c } : {};
+  if (told.last !== undefined) row.digits.see(told.last);
+  return { ...told, ...reference(snapshot) };
 }
 
 // The newest trading date that is known, and what the last price is compared with: the regular close of the date before.

@@ -475,3 +475,16 @@ def test_a_running_server_never_loads_the_library_or_pandas():
 
     assert "marketdata.calendar.trading_calendar" in loaded
     assert {"exchange_calendars", "pandas"} & set(loaded) == set()
+
+
+def test_what_comes_next_is_the_first_change_of_the_phase_over_nights_and_holidays():
+    def following(moment):
+        change = KRX.next_phase(at(moment))
+        assert change is not None
+        when, span = change
+        return KRX.local(when).isoformat()[:16], span and span.phase
+
+    assert following("2026-11-25T08:59:59") == ("2026-11-25T09:00", Phase.CONTINUOUS)
+    assert following("2026-11-25T15:00:00") == ("2026-11-25T15:20", Phase.CLOSING_AUCTION)
+    assert following("2026-11-25T15:20:00") == ("2026-11-25T15:33", None)
+    assert following("2026-11-27T23:00:00") == ("2026-11-30T08:20", Phase.OPENING_AUCTION)

@@ -1,0 +1,15 @@
+// What is looked at stands in the address: a reload, a bookmark and the button "back" find it again.
+export const FRAMES = ["1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week", "1Month"];
+
+export function read() {
+  const values = new URLSearchParams(location.search);
+  const frame = values.get("timeframe");
+  return { feed: values.get("feed") ?? "", code: values.get("symbol") ?? "", frame: FRAMES.includes(frame) ? frame : FRAMES[0] };
+}
+
+// `replace` for what nobody chose, so that "back" does not lead there.
+export function write({ feed, code, frame }, replace) {
+  const path = `${location.pathname}?${new URLSearchParams({ feed, symbol: code, timeframe: frame })}`;
+  if (path === location.pathname + location.search) return;
+  history[replace ? "replaceState" : "pushState"](null, "", path);
+}

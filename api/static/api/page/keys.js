@@ -1,0 +1,16 @@
+// What the keyboard does on the page; the dialog that lists it stands in the template.
+export class Keys {
+  // `does` has an action for each key that is no move in a list.
+  constructor(dialog, opener, does) {
+    opener.addEventListener("click", () => dialog.showModal());
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    document.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || dialog.open) return;
+      if (event.target.closest?.("input, select, textarea")) return;
+      const action = event.key === "?" ? () => dialog.showModal() : does[event.key];
+      if (!action) return;
+      event.preventDefault();
+      action();
+    });
+  }
+}

@@ -1,0 +1,38 @@
+// What has to be known of a stretch of the chart beside its candles: gaps, volatility interruptions, halts and trades
+// that were taken back. Corrected candles say so themselves (`rev`).
+import { time } from "./format.js";
+import * as rest from "./rest.js";
+
+const AT_ONCE = 1000;
+
+// Every mark from `start` on, up to `end` where one is given: {key, t, kind, label, text}.
+export async function marks(code, feed, start, end) {
+  const asked = { symbols: code, feed, start, end, limit: AT_ONCE, sort: "desc" };
+  const [gaps, events, voids] = await Promise.all([
+    rest.records("gaps", asked), rest.records("events", asked), rest.records("corrections", { ...asked, type: "void" }),
+  ]);
+  return [...gaps.map(gap), ...events.map(event).filter(Boolean), ...voids.map(taken)];
+}
+
+export const gap = (one) => ({
+  key: `gap ${one.i}`, t: whole(one.from), kind: "gap", label: gettext("gap"),
+  text: `${clock(one.from)}–${clock(one.to)} ${gettext("gap")}: ${one.reason}`,
+});
+
+// A status of a symbol, as /v2/events and the stream tell it; null for what interrupts nothing.
+export function event(one) {
+  const { state, vi, halted } = one.body;
+  const isVi = one.type === "vi" && (state === undefined ? ![undefined, null, "", "N", "0"].includes(vi) : state === "on");
+  if (!isVi && one.type !== "halt") return null;
+  const label = isVi ? gettext("VI") : halted ? gettext("halted") : gettext("resumed");
+  return { key: `event ${one.i}`, t: whole(one.t), kind: "event", label, text: `${clock(one.t)} ${label}` };
+}
+
+// A trade that was taken back, as /v2/corrections tells it.
+export const taken = (one) => ({
+  key: `void ${one.i}`, t: whole(one.t), kind: "void", label: gettext("taken back"),
+  text: `${clock(one.t)} ${gettext("taken back")} ${one.tick.price ?? ""} ${one.reason}`,
+});
+
+const whole = (t) => `${t.slice(0, 19)}Z`; // as candles write their times, so that texts compare as times do
+const clock = (text) => time(new Date(text));

@@ -1,0 +1,55 @@
+// How the market of the chosen symbol trades now, and what comes next; and the time, by the server's clock.
+import { dayAndTime, time } from "./format.js";
+import * as rest from "./rest.js";
+
+const PHASES = {
+  pre_market: gettext("pre-market"), pre_closing_price: gettext("off-hours at the previous close"), opening_auction: gettext("opening auction"),
+  continuous: gettext("regular session"), closing_auction: gettext("closing auction"), post_closing_price: gettext("off-hours at the close"),
+  single_price: gettext("off-hours single price"), after_auction: gettext("after-market auction"), after_market: gettext("after-market"),
+};
+const EVERY_MS = 30_000;
+
+export class Session {
+  #place; #market = ""; #timer = 0; #ahead = 0;
+
+  constructor(place, clock) {
+    this.#place = place;
+    setInterval(() => (clock.textContent = dayAndTime(new Date(Date.now() + this.#ahead))), 500);
+  }
+
+  follow(market) {
+    if (market === this.#market) return;
+    this.#market = market;
+    this.#look();
+  }
+
+  async #look() {
+    clearTimeout(this.#timer);
+    const market = this.#market;
+    let wait = EVERY_MS;
+    try {
+      const asked = Date.now();
+      const clock = await rest.clock(market);
+      if (market !== this.#market) return;
+      this.#ahead = Date.parse(clock.timestamp) - (asked + Date.now()) / 2;
+      if (clock.next_phase_at === null) return void (this.#place.hidden = true); // of most markets no phases are known
+      this.#show(clock);
+      const left = Date.parse(clock.next_phase_at) - Date.parse(clock.timestamp);
+      wait = Math.min(EVERY_MS, Math.max(left + 200, 1000));
+    } catch {
+      if (market !== this.#market) return;
+      this.#place.hidden = true;
+    }
+    this.#timer = setTimeout(() => this.#look(), wait);
+  }
+
+  #show({ market, phase, next_phase, next_phase_at }) {
+    const at = new Date(next_phase_at);
+    const near = at - Date.now() - this.#ahead < 20 * 3600 * 1000;
+    this.#place.hidden = false;
+    this.#place.dataset.open = String(phase !== null);
+    this.#place.textContent = `${market} ${name(phase)} → ${near ? time(at).slice(0, 5) : dayAndTime(at).replace(/:\d\d KST$/, "")} ${name(next_phase)}`;
+  }
+}
+
+const name = (phase) => (phase === null ? gettext("closed") : (PHASES[phase] ?? phase));

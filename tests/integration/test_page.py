@@ -1,0 +1,206 @@
+"""The page as a desk uses it, in Chromium: what stands in the address, old candles, the order book, search, keys."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from decimal import Decimal
+
+import pytest
+
+from marketdata.models import Gap, Symbol
+from tests.integration.processing import process
+from tests.integration.serving import and_leave, minute, serving
+from tests.integration.test_stream_served import web
+from tests.integration.test_worker_records import book, books, event, events
+from tests.market import MINUTE_US, NINE_US, price, size
+from tests.waiting import until
+
+__all__ = ["serving", "web"]
+
+pytestmark = [pytest.mark.page, pytest.mark.once]
+MINUTES = 2_300  # more than two pages of candles
+HELD = {"A": ("000660", "나래전자", "krx"), "B": ("005930", "가람전자", "krx"), "C": ("035420", "다온통신", "nxt")}
+# All pages of a symbol's candles as the page's own module reads them.
+WALK = """async () => {
+  const { History, joined } = await import("/static/api/page/history.js");
+  const history = new History("005930", "krx", "1Min");
+  let bars = [], pages = 0;
+  while (history.more) {
+    bars = joined(await history.older(), bars);
+    pages += 1;
+  }
+  const renewed = joined(bars, await history.renewed(bars));
+  return { pages, times: bars.map((bar) => bar.t), renewed: renewed.map((bar) => bar.t) };
+}"""
+JOINED = """async () => {
+  const { joined } = await import("/static/api/page/history.js");
+  const bars = (...times) => times.map((t) => ({ t }));
+  const made = [joined(bars("1", "2", "4"), bars("2", "3")), joined(bars("1"), []), joined([], bars("5"))];
+  return made.map((all) => all.map((bar) => bar.t).join(""));
+}"""
+
+
+@contextmanager
+def looked_at(chromium, address, wrong):
+    """A page of the browser at an address of it; what it complains of is added to `wrong`."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=60_000)
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce", color_scheme="dark")
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        yield page, expect
+        browser.close()
+
+
+def moved_to_the_oldest(page):
+    """Pulls the chart to the right until the crosshair is at a candle of its third page, as a hand would."""
+    box = page.locator("#chart").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    for _ in range(30):
+        page.mouse.wheel(0, 400)  # zoomed out: half a pixel a candle
+
+    def there():
+        told = page.locator("#legend").inner_text()  # open 72,299  high …
+        number = int(told.split()[1].replace(",", "")) - 70_000
+        if number < MINUTES - 2_000:
+            return True
+        beyond = number == MINUTES - 1  # no candle at the crosshair, so the last one is told
+        page.mouse.down()
+        page.mouse.move(x + (-120 if beyond else 100), y, steps=5)  # the first step only begins it
+        page.mouse.up()
+        page.mouse.move(x, y)
+        return False
+
+    until(there, seconds=60, what="the oldest candles")
+
+
+def held(serving):
+    """Candles of one symbol for days, an order book in an auction, a gap and a VI; a name for each symbol."""
+    for code, name, feed in HELD.values():
+        Symbol.objects.filter(code=code).update(name=name, primary_feed=feed)
+    serving.commit([minute(number, size=str(1 + number % 9)) for number in range(MINUTES)])
+    serving.commit([minute(number, symbol="000660", price="4800.25") for number in range(3)])
+    serving.commit([minute(0, symbol="035420", price="300")], name="nxt")
+    levels = [(price(str(72_000 - 100 * place)), size(str(place + 1))) for place in range(10)]
+    asks = [(price(str(72_100 + 100 * place)), size("2.5")) for place in range(10)]
+    process(
+        books(
+            book(
+                bids=tuple(levels), asks=tuple(asks), bid_total=size("55"), ask_total=size("25"),
+                expected_price=price("72050"), expected_size=size("7"), time_us=NINE_US + MINUTES * MINUTE_US,
+            ),
+            seq=9_001,
+        ),
+        events(event(time_us=NINE_US + (MINUTES - 1) * MINUTE_US, body={"state": "on"}), seq=9_002),
+    )  # fmt: skip
+    Gap.objects.create(
+        batch=1, feed="krx", from_us=NINE_US + (MINUTES - 1) * MINUTE_US, to_us=NINE_US + MINUTES * MINUTE_US, rows=3,
+        reason="<b>disk full</b>",
+    )  # fmt: skip
+
+
+def test_what_is_looked_at_stands_in_the_address_and_old_candles_come_as_the_chart_is_moved(web, serving, chromium):
+    held(serving)
+    first = f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min"
+    stored = [bar["t"] for _, bar in serving.pages("/v2/stocks/bars", "bars", symbols="005930", timeframe="1Min")]
+    wrong: list[str] = []
+    with looked_at(chromium, first, wrong) as (page, expect):
+        legend = page.locator("#legend")
+        expect(page.locator("#name")).to_have_text("가람전자")
+        expect(legend).to_contain_text("close 72,299")
+        expect(legend).to_contain_text("gap: <b>disk full</b>")
+        expect(legend).to_contain_text("VI")
+
+        moved_to_the_oldest(page)
+        walked = page.evaluate(WALK)
+        assert walked == {"pages": 3, "times": stored, "renewed": stored}
+        assert page.evaluate(JOINED) == ["123", "1", "5"]
+
+        page.click('button[data-frame="30Min"]')
+        page.click('#watch tr[data-code="000660"]')
+        expect(page.locator("#last")).to_have_text("4,800.25")
+        expect(page.locator("#tape tr").first.locator("td").nth(1)).to_have_text("4,800.25")
+        expect(page).to_have_url(re.compile("feed=krx&symbol=000660&timeframe=30Min$"))
+        page.wait_for_selector('#link[data-state="live"]')  # browsers complain of a socket that was not there yet
+        page.reload()
+        expect(page.locator("#name")).to_have_text("나래전자")
+        expect(page.locator('button[data-frame="30Min"]')).to_have_attribute("aria-pressed", "true")
+        page.go_back()
+        expect(page.locator("#name")).to_have_text("가람전자")
+        page.go_back()
+        expect(page.locator('button[data-frame="1Min"]')).to_have_attribute("aria-pressed", "true")
+        expect(page).to_have_url(first)
+        page.wait_for_selector('#link[data-state="live"]')
+
+    assert wrong == []
+
+
+def test_the_ladder_the_tape_the_search_and_the_keys(web, serving, chromium):
+    held(serving)
+    told = serving.read("/v2/orderbooks/latest", symbols="005930")["orderbooks"]["005930"]
+    wrong: list[str] = []
+    with (
+        ThreadPoolExecutor(1) as aside,  # the player runs an event loop, beside which nobody may ask the database
+        looked_at(chromium, f"http://{web}/?feed=krx&symbol=005930", wrong) as (page, expect),
+    ):
+        expect(page.locator("#ladder tr").nth(10).locator("td").nth(1)).to_have_text("72,000")
+        ladder = page.locator("#ladder tr").evaluate_all(
+            "rows => rows.map(row => [...row.cells].map(c => c.innerText))"
+        )
+        plain = [[text.replace(",", "") for text in cells] for cells in ladder]
+        assert [[Decimal(cells[1]), Decimal(cells[0])] for cells in plain[9::-1]] == [
+            [a["p"], a["s"]] for a in told["a"]
+        ]
+        assert [[Decimal(cells[1]), Decimal(cells[2])] for cells in plain[10:]] == [[b["p"], b["s"]] for b in told["b"]]
+        expect(page.locator("#sums")).to_contain_text("25")
+        expect(page.locator("#expected")).to_have_text("expected 72,050 × 7")
+        expect(page.locator("#session")).to_contain_text("KRX")
+
+        page.fill("#least", "9")
+        expect(page.locator("#tape tr").first).to_be_visible()
+        sizes = page.locator("#tape tr td:nth-child(3)")
+        expect(sizes.first).to_have_text("9")
+        assert set(sizes.all_inner_texts()) == {"9"}
+        page.fill("#least", "")
+        page.wait_for_selector('#link[data-state="live"]')
+        moved = book(time_us=NINE_US + (MINUTES + 1) * MINUTE_US, bids=((price("72300"), size("4")),))
+        aside.submit(and_leave, lambda: process(books(moved, seq=9_003))).result()
+        expect(page.locator("#ladder tr").nth(10).locator("td").nth(1)).to_have_text("72,300")
+        expect(page.locator("#expected")).to_be_hidden()
+
+        page.locator("#chart").click()
+        page.keyboard.press("/")
+        page.keyboard.insert_text("ㄷㅇ")  # of another feed
+        expect(page.locator("#watch tr")).to_have_count(1)
+        expect(page.locator("#watch tr")).to_contain_text("nxt")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        expect(page.locator("#name")).to_have_text("다온통신")
+        expect(page).to_have_url(re.compile("feed=nxt&symbol=035420"))
+        page.go_back()
+        expect(page.locator("#name")).to_have_text("가람전자")
+        page.fill("#search", "")
+        expect(page.locator("#watch tr")).to_have_count(2)
+        expect(page.locator('#watch tr[tabindex="0"]')).to_have_attribute("data-code", "005930")
+        page.locator("#chart").click()
+        page.keyboard.press("w")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Enter")
+        expect(page.locator("#name")).to_have_text("나래전자")
+        page.keyboard.press("?")
+        expect(page.locator("#keys")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#keys")).to_be_hidden()
+        grounds = []
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert grounds[0] != grounds[1]
+
+    assert wrong == []
