@@ -120,7 +120,7 @@ def test_what_is_committed_while_a_backup_is_made_is_in_it_wholly_or_not_at_all(
                 commit(storage(), batch(seq, rows=200, stream=2))
                 done.set()
                 seq += 1
-                time.sleep(0.01)
+                time.sleep(0.1)
         finally:
             connections.close_all()
 

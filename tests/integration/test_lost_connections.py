@@ -29,11 +29,13 @@ from tests.road import QUEUES, Road
 from tests.servers import free_port
 from tests.waiting import until
 
-WORKERS = {
-    "worker-recovery": ("feed-recovery", "ingest.recovery.announce_missed"),
-    "worker-slow": ("chart-data,statistics-data", "marketdata.tasks.refresh_caches"),
-    "worker-upkeep": ("maintenance", "marketdata.tasks.extend_partitions"),
-    "worker-backups": ("backups", "marketdata.tasks.archive_days"),
+WORKERS = {  # queues, tasks of them, and how many connections are kept between two tasks
+    "worker": (
+        "feed-recovery,chart-data,statistics-data,maintenance",
+        ("ingest.recovery.announce_missed", "marketdata.tasks.refresh_caches", "marketdata.tasks.extend_partitions"),
+        1,
+    ),
+    "worker-backups": ("backups", ("marketdata.tasks.archive_days",), 0),  # patient work begins and ends with its own
 }
 OTHERS = {
     "mysql": "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND ID != CONNECTION_ID()",
@@ -91,26 +93,25 @@ def until_connected(number: int) -> None:
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_worker_whose_connection_was_cut_does_its_next_task(road: Road, name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ARCHIVE", "1")  # or the archive's task has nothing to ask
-    queues, task = WORKERS[name]
+    queues, tasks, kept = WORKERS[name]
     cut()  # what a test before left
     until_connected(0)
     road.worker("-c", "1", "-Q", queues)
 
-    def succeeded() -> int:
+    def succeeded(task: str) -> int:
         return sum(f"Task {task}[" in line and "succeeded" in line for line in road.tail("worker").splitlines())
 
-    def ask() -> None:
-        before = succeeded()
+    def ask(task: str) -> None:
+        before = succeeded(task)
         app.send_task(task)
-        until(lambda: succeeded() > before, seconds=60, what=task)
+        until(lambda: succeeded(task) > before, seconds=60, what=task)
 
-    # One connection for all tasks, not one for each; only work that wants a patient one begins and ends with its own.
-    kept = int(name != "worker-backups")
-    ask()
-    for _ in range(3):
-        until_connected(kept)
-        cut()
-        ask()
+    for task in tasks:
+        ask(task)
+        for _ in range(3):
+            until_connected(kept)
+            cut()
+            ask(task)
 
     until_connected(kept)
     assert "raised unexpected" not in road.tail("worker")
