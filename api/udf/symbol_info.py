@@ -4,6 +4,7 @@ TradingView's *Symbology* and *Trading sessions* pages (charting_library_docs, 2
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,9 +51,15 @@ def of_type(kind: str) -> QuerySet[Symbol]:
 
 def hours(market: Market, feed: str, now: datetime.datetime) -> dict[str, str]:
     """When a market is open on a feed's venue, as `/symbols` tells it: the same for all its symbols."""
-    calendar, venue = trading_dates.calendar(market.code), VENUES.get(feed)
+    return _hours(trading_dates.calendar(market.code), market, VENUES.get(feed), now.date())
+
+
+@functools.lru_cache(maxsize=64)
+def _hours(calendar: Calendar, market: Market, venue: str | None, today: datetime.date) -> dict[str, str]:
+    """Kept as long as the calendar is the same, which is another object once anything of it or its market was
+    changed."""
     return {
-        "session": session(calendar, market, venue, _ordinary(calendar, now.date())),
+        "session": session(calendar, market, venue, _ordinary(calendar, today)),
         "session_holidays": holidays(calendar),
         "corrections": corrections(calendar, market, venue),
     }

@@ -212,7 +212,7 @@ class GroupView(UdfView):
         )
         found = _all_series(rows, feed)
         trades = newest.trades(found)
-        open_at = {one.feed: symbol_info.hours(market, one.feed, _now()) for one in found}
+        open_at = {feed: symbol_info.hours(market, feed, _now()) for feed in {one.feed for one in found}}
         told = []
         for symbol, one in zip(rows, found, strict=True):
             trade = trades.get(one.symbol)

@@ -10,6 +10,8 @@ import pytest
 
 from analytics import voids
 from analytics.voids import Selection
+from api.udf import symbol_info
+from api.views import udf
 from marketdata.calendar import trading_dates
 from marketdata.models import CalendarOverride, Market, Symbol, SymbolChange
 from tests.integration.serving import minute, serving
@@ -131,6 +133,28 @@ def test_a_symbol_tells_its_hours_and_how_many_decimals_it_has(traded):
     assert csat.startswith("0930-0940,1000-16")
     future = chart.open("ESM6 Index")
     assert (future["session"], future["type"], future["pricescale"]) == ("1700-1700", "futures", 100)
+
+
+@pytest.mark.once
+def test_hours_are_made_once_until_the_calendar_is_another(serving, monkeypatch):
+    chart, made = Chart(serving), list[object]()
+    holidays = symbol_info.holidays
+
+    def counted(calendar):
+        made.append(calendar)
+        return holidays(calendar)
+
+    monkeypatch.setattr(symbol_info, "holidays", counted)
+    monkeypatch.setattr(udf, "_now", lambda: datetime.datetime(2026, 3, 16, tzinfo=datetime.UTC))
+    trading_dates.forget()
+
+    for _ in range(2):
+        assert len(chart.get("symbol_info", group="KRX")["symbol"]) == 3
+        chart.get("symbols", symbol="005930")
+    assert len(made) == 1, "not for each symbol, and not for each request"
+    CalendarOverride.objects.create(market_id="KRX", date="2027-06-01", is_open=False, note="ad hoc")
+    trading_dates.forget()
+    assert "20270601" in chart.get("symbols", symbol="005930")["session_holidays"].split(",")
 
 
 @pytest.mark.once
