@@ -89,7 +89,7 @@ def cases(draw, indicator, *, gaps=True):
 
 
 @EACH
-@settings(max_examples=25)
+@settings(max_examples=25, derandomize=True)
 @given(data=st.data())
 def test_bar_by_bar_it_is_what_the_whole_series_gives_and_the_newest_may_change(indicator, data):
     columns, params = data.draw(cases(indicator))
@@ -109,7 +109,7 @@ def test_bar_by_bar_it_is_what_the_whole_series_gives_and_the_newest_may_change(
 
 
 @EACH
-@settings(max_examples=25)
+@settings(max_examples=25, derandomize=True)
 @given(data=st.data())
 def test_later_bars_change_nothing(indicator, data):
     columns, params = data.draw(cases(indicator))
@@ -123,7 +123,7 @@ def test_later_bars_change_nothing(indicator, data):
 
 
 @EACH
-@settings(max_examples=20)
+@settings(max_examples=20, derandomize=True)
 @given(data=st.data())
 def test_it_begins_anew_behind_a_bar_that_is_missing(indicator, data):
     columns, params = data.draw(cases(indicator, gaps=False))
