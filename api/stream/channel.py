@@ -52,6 +52,7 @@ class Channel:
         self.feed = feed
         self.delivered: int | None = None
         self.committed_us: int | None = None
+        self.setting_out: asyncio.Task[None] | None = None  # while `delivered` is being found out
         self.cut: Cut | None = None  # the newest that a replay from the database made
         self.cutting = asyncio.Lock()  # held while it is made
         self.kept = KeptEntries()

@@ -93,14 +93,21 @@ class Hub:
         channel = self.channel(subscriber.feed)
         channel.subscribers.add(subscriber)
         if channel.delivered is None:
-            try:
-                if not self.epoch:
-                    self.epoch = await feeds.epoch(self.commands)
-                await self._find_place(channel)
-                await self._find_records(channel)
-            except (RedisError, OSError) as error:
-                log.warning("feed cannot be joined yet feed=%s error=%s", channel.feed, type(error).__name__)
+            # Once for all who come at the same time: a new web process is given all sockets of another one.
+            if channel.setting_out is None or channel.setting_out.done():
+                channel.setting_out = asyncio.create_task(self._set_out(channel))
+            await asyncio.shield(channel.setting_out)
         return channel
+
+    async def _set_out(self, channel: Channel) -> None:
+        """Find out where a feed is, if Redis tells."""
+        try:
+            if not self.epoch:
+                self.epoch = await feeds.epoch(self.commands)
+            await self._find_place(channel)
+            await self._find_records(channel)
+        except (RedisError, OSError) as error:
+            log.warning("feed cannot be joined yet feed=%s error=%s", channel.feed, type(error).__name__)
 
     def leave(self, subscriber: Subscriber) -> None:
         channel = self._channels.get(subscriber.feed)
@@ -109,6 +116,7 @@ class Hub:
 
     async def close(self) -> None:
         """End the tasks and the connections."""
+        await end(*(channel.setting_out for channel in self._channels.values()))
         await end(self._beating, self._reading, self._announcing, self._noticing)
         self._beating = self._reading = self._announcing = self._noticing = None
         await self.database.close()

@@ -280,6 +280,26 @@ async def test_a_replay_from_redis_that_breaks_off_before_another_redis_goes_on_
 
 
 @pytest.mark.once
+async def test_who_comes_to_a_new_process_at_the_same_time_waits_for_one_look_at_redis(serving, settings, monkeypatch):
+    await commit(serving, [{}, {}])
+    own, looks, newest_entries = Hub(settings.REDIS_URL, grace_us=0), [], feeds.newest_entries
+
+    async def counted(*given, **more):
+        looks.append(given)
+        return await newest_entries(*given, **more)
+
+    monkeypatch.setattr(feeds, "newest_entries", counted)
+    together = [Subscriber("krx", SendQueue(Form(), max_bytes=1 << 20)) for _ in range(5)]
+    try:
+        joined = await asyncio.gather(*(own.join(one) for one in together))
+    finally:
+        await own.close()
+
+    assert [channel.delivered for channel in joined] == [2] * 5
+    assert len(looks) <= 2  # one for them, one of the reader
+
+
+@pytest.mark.once
 async def test_who_comes_back_at_the_same_time_is_given_what_was_read_once(serving, settings, monkeypatch):
     for number in range(1, 4):
         await commit(serving, [{"price": str(number)}])
