@@ -216,9 +216,13 @@ def _ask(method: str, address: str, **how: Any) -> dict[str, Any]:
     if not _turns.acquire(blocking=False):
         raise ProviderAway("as many logins wait for it as may")
     try:
-        with httpx.Client(timeout=PATIENCE_S) as client, client.stream(method, address, **how) as response:
+        headers = {**how.pop("headers", {}), "Accept-Encoding": "identity"}
+        with (
+            httpx.Client(timeout=PATIENCE_S) as client,
+            client.stream(method, address, headers=headers, **how) as response,
+        ):
             content, until = b"", time.monotonic() + PATIENCE_S
-            for part in response.iter_bytes():
+            for part in response.iter_raw():  # packed, a few bytes would be a gigabyte before they are counted
                 content += part
                 if len(content) > MOST_BYTES:
                     raise NotProven("an answer of the provider is too long")

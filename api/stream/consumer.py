@@ -186,7 +186,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if request.from_ is not None and self._replay is not None and not self._replay.done():
             raise RequestError(409, "a replay is going on: wait for replay_completed")
         try:
-            one.add(request.lists(), most=settings.WS_MAX_SYMBOLS, room=self._door.room_for_symbols())
+            one.add(request.lists(), most=settings.WS_MAX_SYMBOLS, room=self._door.room_for_symbols(one.identity))
         except NoRoomError:
             await door.tell_no_room(self._door.most_symbols)
             raise

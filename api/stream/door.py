@@ -59,16 +59,21 @@ class ConnectionLimits:
         self.waiting.leave(subscriber)
         metrics.UNAUTHENTICATED.labels("websocket").set(len(self.waiting))
         self.inside.discard(subscriber)
-        self.room_for_symbols()
+        self._named()
         if not self.inside and self._checker is not None:
             self._checker.cancel()
             self._checker = None
 
-    def room_for_symbols(self) -> int:
-        """How many symbols readers may name beside those that they have named."""
+    def room_for_symbols(self, identity: Identity | None) -> int:
+        """How many symbols a reader may name beside those that it and all others have named. One alone has half of
+        all at most, and so have the visitors of the public page together: nobody takes the room of all others."""
+        alone = sum(one.named for one in self.inside if one.identity == identity)
+        return min(self.most_symbols - self._named(), max(self.most_symbols // 2, 1) - alone)
+
+    def _named(self) -> int:
         named = sum(one.named for one in self.inside)
         metrics.STREAM_SYMBOLS.set(named)
-        return self.most_symbols - named
+        return named
 
     async def close(self) -> None:
         """End the tasks."""
@@ -190,8 +195,8 @@ async def tell_no_room(most: int) -> None:
     """Raise the alarm that a reader could not name more symbols."""
     told = format_lazy(
         _(
-            "The readers of a web process have named {most:,} symbols, as many as may be, and cannot subscribe to more."
-            " Raise WS_MAX_SYMBOLS_IN_ALL, start another web process, or let readers subscribe to *"
+            "The readers of a web process may name {most:,} symbols, one of them alone half as many, and cannot"
+            " subscribe to more. Raise WS_MAX_SYMBOLS_IN_ALL, start another web process, or let readers subscribe to *"
         ),
         most=most,
     )

@@ -18,7 +18,7 @@ _ages = itertools.count()
 
 
 class NoRoomError(RequestError):
-    """All sockets together name as many symbols as may be."""
+    """All sockets together, or those of one reader, name as many symbols as may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Subscriber:
         if named > most:
             raise RequestError(405, f"symbol limit exceeded: at most {most}, or * for all")
         if named - self.named > max(room, 0):
-            raise NoRoomError(405, f"symbol limit exceeded: this server has room for {max(room, 0)} more; * counts one")
+            raise NoRoomError(405, f"symbol limit exceeded: there is room for {max(room, 0)} more; * counts one")
         self.channels = wanted
 
     def remove(self, lists: Mapping[str, Iterable[str]]) -> None:

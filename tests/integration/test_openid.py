@@ -206,6 +206,7 @@ def test_a_verified_address_names_an_account_and_accounts_are_made_only_where_th
         ("no ID token", "no ID token"),
         ("garbage", "ID token"),
         ("no JSON", "no JSON"),
+        ("packed", "no JSON"),  # not "too long": what was not asked for is not unpacked
     ],
 )
 def test_what_is_no_proof_lets_nobody_in(provider, caplog, fault, reason):

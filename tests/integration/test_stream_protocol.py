@@ -233,9 +233,9 @@ async def test_there_is_a_limit_to_all_readers(serving, hub, monkeypatch):
 
 
 @pytest.mark.once
-async def test_there_is_a_limit_to_what_all_readers_name(serving, hub, monkeypatch):
+async def test_there_is_a_limit_to_what_a_reader_names_by_all_its_sockets(serving, hub, monkeypatch):
     monkeypatch.setattr(alarms, "told", {})
-    shared.shared()[1].most_symbols = 3
+    shared.shared()[1].most_symbols = 6
     async with serving.socket() as first, serving.socket() as second:
         for socket in (first, second):
             await socket.enter(serving)

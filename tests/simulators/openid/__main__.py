@@ -18,6 +18,7 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode
 
+import zstandard
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
@@ -27,7 +28,7 @@ CLIENT_ID, CLIENT_SECRET = "naru", "secret: of a test/"
 FAULTS = (
     "none", "wrong signature", "other key", "no signature", "secret as key", "wrong nonce", "no nonce",
     "wrong audience", "second audience", "wrong issuer", "expired", "no ID token", "garbage", "no JSON",
-    "userinfo of another", "away", "other name", "refuses", "no logout",
+    "packed", "userinfo of another", "away", "other name", "refuses", "no logout",
 )  # fmt: skip
 
 
@@ -107,6 +108,9 @@ class Provider:
             return _json({"error": "invalid_grant"}, 400)
         if self.fault == "no JSON":
             return Response(200, b"<html>", {"content-type": "text/html"})
+        if self.fault == "packed":
+            many = zstandard.ZstdCompressor().compress(bytes(64 << 20))
+            return Response(200, many, {"content-type": "application/json", "content-encoding": "zstd"})
         found = {"access_token": secrets.token_urlsafe(16), "token_type": "Bearer", "expires_in": 300}
         token = self._id_token(begun["nonce"])
         return _json(found if token is None else found | {"id_token": token})

@@ -1,12 +1,16 @@
-"""Many sockets of one key that log in at once."""
+"""Many sockets of one key that log in at once, and how many symbols readers may name."""
 
 import asyncio
 
 import pytest
 
 from api.stream import door
-from api.stream.door import KeyLogins
-from api.stream.subscriber import Identity
+from api.stream.door import ConnectionLimits, KeyLogins
+from api.stream.encoding import Form
+from api.stream.send_queue import SendQueue
+from api.stream.sharing import Sharing
+from api.stream.subscriber import Identity, NoRoomError, Subscriber
+from marketdata.limits.unauthenticated import Unauthenticated
 
 READER = Identity("client", 1), "krx", None
 STRANGER = None, None, None
@@ -73,3 +77,23 @@ async def test_a_key_is_asked_for_again_after_a_while(asked, monkeypatch):
         await asyncio.sleep(0.01)
 
     assert len(asked) == 2
+
+
+def test_no_reader_alone_takes_the_room_for_the_symbols_of_all_others():
+    waiting: Unauthenticated[Subscriber] = Unauthenticated(most=1, most_of_caller=1)
+    limits = ConnectionLimits(most=100, most_per_key=5, most_symbols=10, sharing=Sharing(None), waiting=waiting)
+    visitors, reader, other = Identity("page", 0), Identity("client", 1), Identity("user", 1)
+
+    def comes(identity, symbols):
+        one = Subscriber("krx", SendQueue(Form(), max_bytes=1000), identity=identity)
+        one.add({"trades": symbols}, most=100, room=limits.room_for_symbols(identity))
+        limits.inside.add(one)
+
+    comes(visitors, "abc")
+    comes(visitors, "de")
+
+    assert [limits.room_for_symbols(one) for one in (visitors, reader)] == [0, 5]
+    with pytest.raises(NoRoomError):
+        comes(visitors, "f")
+    comes(reader, "abcd")
+    assert [limits.room_for_symbols(one) for one in (visitors, reader, other)] == [0, 1, 1]
