@@ -12,6 +12,7 @@ from api.stream import channel as channels
 from api.stream import encoding
 from api.stream.candles import rows_of
 from api.stream.encoding import Form
+from api.stream.newest import Newest
 from marketdata.realtime import records_feed, stats
 from marketdata.realtime.records_feed import Notice
 from marketdata.types.order_books import MarketEvent, OrderBook
@@ -215,3 +216,19 @@ def test_which_candles_were_made_anew_is_published_in_entries_of_bounded_size(mo
     assert len(notices) == 3
     assert [key for notice in notices for key in notice.candles] == keys
     assert pipeline.due == ["005930"]
+
+
+@pytest.mark.parametrize("everything", [set(), {"*"}])
+def test_who_names_very_many_symbols_keeps_nobody_else_waiting(everything):
+    many = {f"X{number}" for number in range(100)}
+    read: Newest[str] = Newest(every_us=1, most=4)
+    read.retell(sorted(many))
+    read.touch(["000660", "005930"], {"000660", "005930", *everything})
+
+    assert read.due({"000660", "005930", *many, *everything}, 0) == ["X0", "X1", "000660", "005930"]
+    read.touch(["000660"], {"000660"})
+    read.retell(["035420"])
+
+    left = {"000660", "035420", *everything}
+    assert read.due(left, 1) == ["035420", "000660"], "what was named for a moment only is not read"
+    assert read.due(left, 2) == []
