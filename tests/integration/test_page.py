@@ -1,16 +1,20 @@
-"""The page as a desk uses it, in Chromium: what stands in the address, old candles, the order book, search, keys."""
+"""The page as a desk uses it, in Chromium: what stands in the address, old candles, the order book, search, keys, a
+server that is away, and who reads by ear or sees less."""
 
+import datetime
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth import get_user_model
 
 from marketdata.models import Gap, Symbol
 from tests.integration.processing import process
 from tests.integration.serving import and_leave, minute, serving
-from tests.integration.test_stream_served import web
+from tests.integration.test_stream_served import start_web, web
 from tests.integration.test_worker_records import book, books, event, events
 from tests.market import MINUTE_US, NINE_US, price, size
 from tests.waiting import until
@@ -18,6 +22,7 @@ from tests.waiting import until
 __all__ = ["serving", "web"]
 
 pytestmark = [pytest.mark.page, pytest.mark.once]
+KST_S = 9 * 3600
 MINUTES = 2_300  # more than two pages of candles
 HELD = {"A": ("000660", "나래전자", "krx"), "B": ("005930", "가람전자", "krx"), "C": ("035420", "다온통신", "nxt")}
 # All pages of a symbol's candles as the page's own module reads them.
@@ -40,8 +45,21 @@ JOINED = """async () => {
 }"""
 
 
+# The chart that the page makes, kept where a test finds it.
+KEPT = """Object.defineProperty(window, "LightweightCharts", {
+  configurable: true,
+  set(library) {
+    const createChart = (...given) => (window.drawn = library.createChart(...given));
+    Object.defineProperty(window, "LightweightCharts", { value: { ...library, createChart } });
+  },
+})"""
+# Start (s, on Korea's clock), open, high, low and close of the candles that are drawn.
+CANDLES = """() =>
+  drawn.panes()[0].getSeries()[0].data().map((one) => [one.time, one.open, one.high, one.low, one.close])"""
+
+
 @contextmanager
-def looked_at(chromium, address, wrong):
+def looked_at(chromium, address, wrong, language="en"):
     """A page of the browser at an address of it; what it complains of is added to `wrong`."""
     from playwright.sync_api import expect, sync_playwright
 
@@ -50,6 +68,8 @@ def looked_at(chromium, address, wrong):
         browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce", color_scheme="dark")
         page.set_default_timeout(60_000)
+        page.add_init_script(KEPT)
+        page.context.add_cookies([{"name": "naru_language", "value": language, "url": address}])
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(address)
@@ -141,8 +161,9 @@ def test_what_is_looked_at_stands_in_the_address_and_old_candles_come_as_the_cha
     assert wrong == []
 
 
-def test_the_ladder_the_tape_the_search_and_the_keys(web, serving, chromium):
+def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, serving, chromium):
     held(serving)
+    get_user_model().objects.create_superuser("desk", password="a sound password")
     told = serving.read("/v2/orderbooks/latest", symbols="005930")["orderbooks"]["005930"]
     wrong: list[str] = []
     with (
@@ -197,10 +218,68 @@ def test_the_ladder_the_tape_the_search_and_the_keys(web, serving, chromium):
         expect(page.locator("#keys")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.locator("#keys")).to_be_hidden()
+        assert shut_out(page) == []
         grounds = []
         for scheme in ("dark", "light"):
             page.emulate_media(color_scheme=scheme)
             grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert grounds[0] != grounds[1]
 
+        page.wait_for_selector('#link[data-state="live"]')
+        origin = f"http://{web}"
+        page.goto(f"{origin}/login/?next=/account")
+        assert shut_out(page) == []
+        page.fill("input[name=username]", "desk")
+        page.fill("input[name=password]", "a sound password")
+        page.click("form.panel button")
+        page.wait_for_url(f"{origin}/account")
+        assert shut_out(page) == []
+        page.goto(f"{origin}/admin/")
+        assert shut_out(page) == []
+
     assert wrong == []
+
+
+def shut_out(page):
+    """What axe-core finds that keeps people from reading or using a page, dark on a desk and light on a phone."""
+    found = []
+    for scheme, width in (("light", 390), ("dark", 1280)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        for fault in Axe().run(page).response["violations"]:
+            if fault["impact"] in ("serious", "critical"):
+                found += [(scheme, fault["id"], node["target"]) for node in fault["nodes"]]
+    return found
+
+
+def test_a_page_without_its_server_says_so_and_is_whole_again_without_a_reload(web, serving, road, chromium):
+    serving.commit([minute(number) for number in range(5)])
+    wrong: list[str] = []
+    with (
+        ThreadPoolExecutor(1) as aside,
+        looked_at(chromium, f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min", wrong, "ko") as (page, expect),
+    ):
+        page.wait_for_selector('#link[data-state="live"]')
+        expect(page.locator("#last")).to_have_text("70,004")
+        page.evaluate("window.untouched = true")
+
+        road.kill("web")
+        expect(page.locator("#link")).to_have_text("연결 끊김")
+        expect(page.locator("#away")).to_contain_text("연결 끊김")
+        missed = [minute(4, price="70900"), *(minute(number) for number in range(5, 9))]
+        aside.submit(and_leave, lambda: serving.commit(missed)).result()
+        start_web(road, int(web.rpartition(":")[2]))
+        page.wait_for_selector('#link[data-state="live"]')
+        expect(page.locator("#away")).to_be_hidden()
+        expect(page.locator("#last")).to_have_text("70,008")
+        page.wait_for_function(f"({CANDLES})().length === 9")
+        drawn = page.evaluate(CANDLES)
+        bars = aside.submit(
+            and_leave,
+            lambda: serving.read("/v2/stocks/005930/bars", timeframe="1Min")["bars"],
+        ).result()
+
+        assert page.evaluate("window.untouched")
+    assert [one[1:] for one in drawn] == [[bar[key] for key in "ohlc"] for bar in bars]
+    assert [one[0] for one in drawn] == [datetime.datetime.fromisoformat(bar["t"]).timestamp() + KST_S for bar in bars]
+    assert [text for text in wrong if "ERR_" not in text and "WebSocket" not in text] == []

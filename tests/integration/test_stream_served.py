@@ -34,9 +34,14 @@ def web(serving, road):
 def _web(road, **environment):
     port = free_port()
     road._environment.update(environment)
+    start_web(road, port)
+    yield f"127.0.0.1:{port}"
+
+
+def start_web(road, port):
+    """Start Daphne on a port and wait until it answers."""
     road.start("web", ["manage.py", "runweb", "--port", str(port)])
     until(lambda: _healthy(port), seconds=60, what="Daphne")
-    yield f"127.0.0.1:{port}"
 
 
 def _healthy(port):
