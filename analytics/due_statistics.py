@@ -7,6 +7,7 @@ does not matter how many do so, nor whether a bell is lost: what is due stays du
 from __future__ import annotations
 
 import datetime
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,19 +16,23 @@ from itertools import groupby
 import redis
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 
 from analytics import market_statistics, series_statistics
 from marketdata import metrics
+from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
-from marketdata.models import AdjustmentFactor, RolloverRun, Symbol, SymbolRename
+from marketdata.models import AdjustmentFactor, Market, RolloverRun, Symbol, VoidOrder
+from marketdata.realtime import feed as feed_stream
 from marketdata.realtime import live_state, records_feed, stats
+from marketdata.reference import corporate_actions
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import CachedStats
 
 log = logging.getLogger(__name__)
 
-LONGEST_S = 20.0
+LONGEST_S = 5.0
+"""Caches and clocks wait for the same worker."""
 
 
 def compute(ring: Callable[[], None] = lambda: None, *, longest_s: float = LONGEST_S) -> int:
@@ -86,19 +91,21 @@ def _compute(connection: redis.Redis, feed: str, revision: int, symbols: list[st
     except Exception as error:
         if storage().is_transient(error):
             raise
-        if len(symbols) > 1:  # so that one that cannot be computed stops no other
-            return sum(_compute(connection, feed, revision, [symbol]) for symbol in symbols)
+        if len(symbols) > 1:  # by halves, so that one that cannot be computed stops no other and costs little
+            half = len(symbols) // 2
+            return sum(_compute(connection, feed, revision, part) for part in (symbols[:half], symbols[half:]))
         log.exception("statistics cannot be computed feed=%s symbol=%s", feed, symbols[0])
         found = {}
     return _put(connection, feed, revision, symbols, found)
 
 
 def _bodies(connection: redis.Redis, feed: str, symbols: Sequence[str]) -> dict[str, bytes]:
+    """Of each symbol; NOTHING where there is nothing to tell."""
     now = datetime.datetime.now(datetime.UTC)
     series = [symbol for symbol in symbols if symbol != stats.MARKET]
-    found = {}
+    found = dict.fromkeys(symbols, stats.NOTHING)
     if series:
-        found = series_statistics.bodies(feed, series, connection, now, index=settings.STATS_INDEX)
+        found |= series_statistics.bodies(feed, series, connection, now, index=settings.STATS_INDEX)
     if stats.MARKET in symbols:
         made = market_statistics.body(feed, connection, now)
         found |= {} if made is None else {stats.MARKET: made}
@@ -123,9 +130,10 @@ def _put(connection: redis.Redis, feed: str, revision: int, symbols: Sequence[st
 
 
 def mark_all_if_changed(connection: redis.Redis) -> bool:
-    """Mark every series when something changed that no commit tells of: the trading day, a rollover, corporate actions
-    and names of shares; and in a Redis that knows nothing. Returns whether that was so."""
-    state = _state()
+    """Mark every series when something changed that no commit tells of: the trading day, a rollover, daily candles made
+    anew, voided ticks, corporate actions and names of shares; and in a Redis that was emptied or started again, which
+    may have lost what was due. Returns whether that was so."""
+    state = _state(connection, rollover.utc_now())
     if connection.get(stats.BEGUN) == state:
         return False
     pairs = sorted((feed, symbol) for symbol, feed in _known())
@@ -136,11 +144,20 @@ def mark_all_if_changed(connection: redis.Redis) -> bool:
     return True
 
 
-def _state() -> bytes:
+def _state(connection: redis.Redis, now: datetime.datetime) -> bytes:
     """Changes whenever what is computed from may have changed without a commit."""
     actions = AdjustmentFactor.objects.aggregate(rows=Count("pk"), newest=Max("changed_at"))
-    renames = SymbolRename.objects.aggregate(rows=Count("pk"), newest=Max("pk"))
-    done = RolloverRun.objects.filter(state=RolloverRun.State.DONE).count()
-    day = rollover.current_date(rollover.utc_now())
-    told = (day.isoformat(), done, actions, renames, settings.STATS_INDEX)
-    return repr(told).encode()
+    renames = [(one.old, one.new, one.since) for one in corporate_actions.renames()]
+    runs = RolloverRun.objects.aggregate(
+        done=Count("pk", filter=Q(state=RolloverRun.State.DONE)), made=Max("aggregated_at")
+    )
+    orders = VoidOrder.objects.aggregate(rows=Count("done_at"), done=Max("done_at"), restored=Max("restored_at"))
+    days = {
+        market: trading_dates.calendar(market).trade_date(int(now.timestamp()) * 1_000_000)
+        for market in Market.objects.order_by("code").values_list("code", flat=True)
+    }
+    told = (
+        rollover.current_date(now), days, runs, orders, actions, renames, settings.STATS_INDEX,
+        feed_stream.current_epoch(connection),
+    )  # fmt: skip
+    return hashlib.sha256(repr(told).encode()).digest()

@@ -191,7 +191,7 @@ class _Repair:
                     "{error}. Without --symbol and --feed all of them are built"
                 ).format(date=self._date, error=error)
             ) from error
-        RolloverRun.objects.filter(pk=run.pk).update(daily=daily)
+        RolloverRun.objects.filter(pk=run.pk).update(daily=daily, aggregated_at=rollover.utc_now())
         alarms.resolve(rollover.NOT_WHOLE, subject=self._date.isoformat())
         return daily
 

@@ -47,7 +47,8 @@ def newest(feed: str, symbols: Sequence[str]) -> dict[str, Statistics]:
             (stats.MARKET_ROW, [symbol for symbol in symbols if symbol == stats.MARKET]),
         ):
             for row in storage().read_stats(feed, name, wanted):
-                found[row.symbol] = Statistics(row.symbol, row.at_us, row.body.encode())
+                if (body := row.body.encode()) != stats.NOTHING:
+                    found[row.symbol] = Statistics(row.symbol, row.at_us, body)
         return found
 
 

@@ -20,16 +20,20 @@ import redis
 MARKED, FEEDS = "naru:stats-due:", "naru:stats-feeds"
 """The symbols of a feed that are due, and the feeds that ever had one."""
 MARKETS, TAKEN, CLOCK = "naru:stats-markets", "naru:stats-taken", "naru:stats-clock"
-BEGUN = "naru:stats-begun"
+BEGUN, TURN = "naru:stats-begun", "naru:stats-turn"
 RESULTS, FLOWS, PROFILES = "naru:stats:", "naru:stats-flows:", "naru:stats-profiles:"
 MARKET = ""
+NOTHING = b"null"
+"""The result of a series that has nothing to tell any more: its last trade was voided, or its symbol was removed. It is
+a result like others, so that an older one does not come back."""
 ROWS, MARKET_ROW = "symbol", "market"
 """Names of rows of cache_stats_data."""
 MOST = 100
 """Series of one take: few enough that they are done within the lease also where nothing is known of them yet."""
 LEASE_US = 30_000_000
 MARKET_AFTER_US = 1_000_000
-KEEP_S = 7 * 86_400
+KEEP_S = 14 * 86_400
+"""Longer than the longest holidays, in which nothing is computed."""
 WORKING_S = 2 * 86_400
 NOTES_TOGETHER = 20
 REVISION_DIGITS = 16
@@ -50,8 +54,9 @@ local function mark(feeds, marked, feed, symbols)
 end
 """
 _MARK = MARK + "mark(KEYS[1], KEYS[2], ARGV[1], cmsgpack.unpack(ARGV[2]))"
-# KEYS: feeds, market, taken, clock. ARGV: series at most, lease, MARKED. Returns {revision, how many are left,
-# series...}, or {}. Those of dead workers come first, then markets whose pause is over.
+# KEYS: feeds, market, taken, clock, turn. ARGV: series at most, lease, MARKED. Returns {revision, how many are left,
+# series...}, or {}. Those of dead workers come first, then markets whose pause is over, then feeds, each time
+# beginning with another one, so that none waits for one that always has more.
 _TAKE = (
     _NOW
     + """
@@ -66,7 +71,9 @@ for _, feed in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', upto, 'LIMIT'
   found[#found + 1] = feed .. ' '
 end
 local left = 0
-for _, feed in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+local feeds, turn = redis.call('SMEMBERS', KEYS[1]), redis.call('INCR', KEYS[5])
+for place = 1, #feeds do
+  local feed = feeds[(turn + place) % #feeds + 1]
   if #found < most then
     for _, symbol in ipairs(redis.call('SPOP', ARGV[3] .. feed, most - #found)) do
       found[#found + 1] = feed .. ' ' .. symbol
@@ -149,7 +156,7 @@ def mark_known(connection: redis.Redis) -> int:
 
 def take(connection: redis.Redis, *, most: int) -> Taken | None:
     """Take series that are due, at most so many, in no order; None if there are none."""
-    answer: Any = connection.eval(_TAKE, 4, FEEDS, MARKETS, TAKEN, CLOCK, most, LEASE_US, MARKED)
+    answer: Any = connection.eval(_TAKE, 5, FEEDS, MARKETS, TAKEN, CLOCK, TURN, most, LEASE_US, MARKED)
     if not answer:
         return None
     revision, left, *members = answer
@@ -171,7 +178,8 @@ def settle(
 
 
 def results(connection: redis.Redis, feed: str, symbols: Sequence[str] | None = None) -> dict[str, Statistics]:
-    """The newest results of these symbols of a feed that have one, of all by default (the market's is MARKET's)."""
+    """The newest results of these symbols of a feed that have one that tells something, of all by default (the
+    market's is MARKET's)."""
     if symbols == []:
         return {}
     key = RESULTS + feed
@@ -184,7 +192,7 @@ def results(connection: redis.Redis, feed: str, symbols: Sequence[str] | None = 
     return {
         symbol: Statistics(symbol, int(value[:REVISION_DIGITS]), value[REVISION_DIGITS:])
         for symbol, value in pairs
-        if value is not None
+        if value is not None and value[REVISION_DIGITS:] != NOTHING
     }
 
 

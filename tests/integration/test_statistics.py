@@ -10,11 +10,12 @@ import pytest
 import redis as redis_client
 from django.core.management import call_command
 
-from analytics import due_statistics
+from analytics import due_statistics, repair, series_statistics, voids
+from analytics.voids import Selection
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
-from marketdata.models import AdjustmentFactor
-from marketdata.realtime import live_state, stats
+from marketdata.models import AdjustmentFactor, SymbolRename, VoidOrder
+from marketdata.realtime import feed, live_state, stats
 from marketdata.storage import storage
 from marketdata.storage.base import CachedStats
 from tests.integration.serving import Socket, beside, commit, hub, serving
@@ -90,6 +91,93 @@ def test_a_late_trade_and_one_taken_back_change_only_what_they_must_and_a_recomp
     again = told(serving)
     assert again["t"] > after["t"]
     assert without_time(again) == without_time(after)
+
+
+def void(**given):
+    outcome = voids.void(Selection(**given), reason="wrong", by="boss")
+    voids.announce()
+    return outcome.order
+
+
+def test_voided_ticks_count_in_no_statistics_and_count_again_when_they_are_put_back(serving):
+    quote = {
+        "time": NINE_US + 9 * MINUTE_US, "kind": "quote", "price": None, "size": None, "bid": "70000", "ask": "70100",
+        "bid_size": "1", "ask_size": "1",
+    }  # fmt: skip
+    serving.commit([*trades(70000, 70200, 70300, size="5"), *trades(70100, size="7", minute=3), quote])
+    serving.commit(trades(80000, symbol="000660"))
+    due_statistics.compute()
+    before = told(serving)
+    assert (before["last"], before["volume"], before["spread"], before["tradeSizes"][0]) == (70100, 22, 100, 4)
+
+    orders = [void(symbols=("005930",), start_us=NINE_US + MINUTE_US), void(symbols=("000660",))]
+    due_statistics.compute()
+    one = told(serving)
+    assert (one["last"], one["volume"], one["upVolume"], one["downVolume"]) == (70300, 15, 10, 0)
+    assert (one["spread"], one["tradeSizes"][0], one["turnover"]) == (None, 3, 5 * 210500)
+    assert list(serving.read("/v2/stats", symbols="005930,000660")["stats"]) == ["005930"]
+    assert serving.read("/v2/stats/000660")["newest"] is None
+    assert stored("000660") is None
+    live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)
+    due_statistics.compute()
+    assert serving.read("/v2/stats/market")["symbols"] == 1
+
+    for order in orders:
+        voids.restore(VoidOrder.objects.get(pk=order), by="boss")
+    voids.announce()
+    due_statistics.compute()
+    assert without_time(told(serving)) == without_time(before)
+    assert told(serving, "000660")["last"] == 80000
+
+
+@pytest.mark.once
+def test_a_result_of_before_its_last_trade_was_voided_does_not_come_back(serving):
+    connection = live_state.connection()
+    serving.commit(trades(80000, symbol="000660"))
+    slow = taken()
+    void(symbols=("000660",))
+    due_statistics.compute()
+    due_statistics._put(connection, "krx", slow.revision, ["000660"], {"000660": b'{"last": 80000}'})
+
+    assert stats.results(connection, "krx", ["000660"]) == {}
+    assert stored("000660") is None
+
+
+@pytest.mark.once
+def test_everything_is_due_after_what_no_commit_tells_of_and_only_then(serving, redis_server, monkeypatch):
+    connection = live_state.connection()
+    serving.commit(session())
+    rollover.run_one(MONDAY)
+
+    def due():
+        found = due_statistics.mark_all_if_changed(connection)
+        assert not due_statistics.mark_all_if_changed(connection)
+        return found
+
+    assert due()
+    repair.rebuild_candles(MONDAY)
+    assert due()
+    rename = SymbolRename.objects.create(old="000660", new="005930", since="2026-03-10")
+    assert due()
+    SymbolRename.objects.filter(pk=rename.pk).update(since="2026-03-11")
+    assert due()
+    now = rollover.utc_now()
+    monkeypatch.setattr(rollover, "current_date", lambda _now: MONDAY)
+    monkeypatch.setattr(rollover, "utc_now", lambda: now)
+    assert due()
+    monkeypatch.setattr(rollover, "utc_now", lambda: now + datetime.timedelta(days=1))
+    assert due()  # of a market with hours of its own
+    connection.delete(feed.GENERATION)
+    assert due()  # another Redis, which has what an older state of this one had
+
+
+@pytest.mark.once
+def test_a_feed_that_always_has_more_keeps_no_other_waiting(serving):
+    connection = live_state.connection()
+    for name in ("a", "b", "c"):
+        stats.mark(connection, name, (f"{number:06}" for number in range(3 * stats.MOST)))
+
+    assert {name for _ in range(3) for name, _ in taken().series} == {"a", "b", "c"}
 
 
 def test_a_split_and_the_rollover_make_everything_due_again(serving):
@@ -179,11 +267,22 @@ def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
 
 
 @pytest.mark.once
-def test_a_series_that_cannot_be_computed_stops_no_other(serving):
+def test_a_series_that_cannot_be_computed_stops_no_other_and_costs_little(serving, monkeypatch):
     serving.commit([*trades(70000), *trades(80000, symbol="000660")])
-    live_state.connection().hset(stats.FLOWS + "krx", "005930", b"rot")
+    connection = live_state.connection()
+    connection.hset(stats.FLOWS + "krx", "005930", b"rot")
+    stats.mark(connection, "krx", (f"A{number:05}" for number in range(61)))
+    asked, real = list[int](), series_statistics.bodies
+
+    def counted(name, symbols, *given, **more):
+        asked.append(len(symbols))
+        return real(name, symbols, *given, **more)
+
+    monkeypatch.setattr(series_statistics, "bodies", counted)
     due_statistics.compute()
 
+    assert asked[0] == 64  # with the three that are collected
+    assert len(asked) == 13  # two for each halving
     assert list(serving.read("/v2/stats", symbols="005930,000660")["stats"]) == ["000660"]
     call_command("recompute")
     assert told(serving)["last"] == 70000
