@@ -179,7 +179,7 @@ def _days(times_us: Int64, timezone: str) -> tuple[Int64, Int64]:
     distinct, place = np.unique(days, return_inverse=True)
     bounds = np.array(
         [[midnight_us(day, timezone), midnight_us(day + 1, timezone)] for day in distinct.tolist()], np.int64
-    )
+    ).reshape(-1, 2)
     return bounds[place, 0], bounds[place, 1]
 
 

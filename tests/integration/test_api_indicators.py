@@ -135,6 +135,14 @@ def test_indicators_come_as_csv_and_are_listed(traded):
 
 
 @pytest.mark.once
+def test_a_time_without_a_candle_has_no_indicators(serving):
+    for timeframe in ("1Min", "5Min", "1Hour", "1Day", "1Month"):
+        assert serving.read(PATH, name="rsi,vwap", timeframe=timeframe)["indicators"] == []
+        answer = serving.get(PATH, name="rsi,vwap", timeframe=timeframe, format="csv")
+        assert (answer.status_code, answer.content.decode().splitlines()[-1]) == (200, "# 0 rows")
+
+
+@pytest.mark.once
 def test_what_cannot_be_computed_is_told(traded, monkeypatch):
     for query, field, told in (
         ({}, "name", "required"),
