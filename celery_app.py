@@ -46,89 +46,80 @@ ROUTES = {
     "marketdata.tasks.refresh_caches": {"queue": "chart-data"},
 }
 
-# Every entry is level-triggered (does whatever is still due) and expires before its next turn, so that a beat that was
-# away or a second beat changes nothing.
+# Every entry is level-triggered (does whatever is still due) and expires when the next one has come, so that a beat
+# that was away, a second beat or workers that were busy for an hour change nothing.
 TIMETABLE: dict[str, dict[str, Any]] = {
     "announce what was committed but never reached the feed": {
         "task": "ingest.recovery.announce_missed",
         "schedule": 5.0,
-        "options": {"expires": 5.0},
     },
     "announce what a requeue stored and did not announce": {
         "task": "ingest.requeue.announce_requeued",
         "schedule": 60.0,
-        "options": {"expires": 55.0},
     },
     "rows refused in masses, batches given up": {
         "task": "ingest.refusals.watch_refusals",
         "schedule": 5.0,
-        "options": {"expires": 5.0},
     },
     "keep partitions ahead of the calendar": {
         "task": "marketdata.tasks.extend_partitions",
         "schedule": 3600.0,
-        "options": {"expires": 3600.0},
     },
     # Not at 08:00 but every minute: a beat that was away at 08:00 misses nothing (django-celery-beat looks two hours
     # ahead and back only).
     "roll over the trading days that are over": {
         "task": "marketdata.tasks.roll_over",
         "schedule": 60.0,
-        "options": {"expires": 55.0},
     },
     "voiding that was interrupted, and subscribers that were not told": {
         "task": "analytics.tasks.finish_voids",
         "schedule": 30.0,
-        "options": {"expires": 30.0},
     },
     # Once a day by KIS's own wish, on trading days from NARU_KIS_MASTERS_TIME on; without keys of KIS nothing is done.
     "symbols from the master files of KIS": {
         "task": "marketdata.tasks.load_masters",
         "schedule": 300.0,
-        "options": {"expires": 290.0},
     },
     "holidays of KIS beside the calendar": {
         "task": "marketdata.tasks.check_holidays",
         "schedule": 900.0,
-        "options": {"expires": 890.0},
     },
     # From NARU_KIS_REPAIR_TIME on, half a minute at a time.
     "minute bars of KIS for minutes with gaps": {
         "task": "marketdata.tasks.repair_gaps",
         "schedule": 60.0,
-        "options": {"expires": 55.0},
     },
     "the backup that is due": {
         "task": "marketdata.tasks.back_up",
         "schedule": 900.0,
-        "options": {"expires": 900.0},
     },
     "finished days to the archive": {
         "task": "marketdata.tasks.archive_days",
         "schedule": 600.0,
-        "options": {"expires": 600.0},
     },
     "latest prices for readers in SQL": {
         "task": "marketdata.tasks.refresh_caches",
         "schedule": 10.0,
-        "options": {"expires": 10.0},
     },
     "statistics of what changed": {
         "task": "analytics.tasks.compute_statistics",
         "schedule": 1.0,
-        "options": {"expires": 1.0},
     },
     "flags of database and Redis, room and clocks": {
         "task": "marketdata.tasks.recheck",
         "schedule": 60.0,
-        "options": {"expires": 55.0},
     },
     "the database's own clean-up events": {
         "task": "marketdata.tasks.keep_events",
         "schedule": 300.0,
-        "options": {"expires": 300.0},
     },
 }
+
+SKEW_S = 30
+"""How far the clocks of the machines of beat and a worker may differ: a turn expires at a moment that beat tells."""
+
+for _entry in TIMETABLE.values():  # in the word of django-celery-beat, which leaves out Celery's own
+    _entry["options"] = {"expire_seconds": max(int(_entry["schedule"]), SKEW_S)}
 
 
 def broker_settings(broker_url: str) -> dict[str, Any]:
