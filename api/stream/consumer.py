@@ -185,6 +185,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             raise RequestError(400, 'invalid syntax: slow is "close" or "gap"')
         if request.from_ is not None and self._replay is not None and not self._replay.done():
             raise RequestError(409, "a replay is going on: wait for replay_completed")
+        snapshots_of = request.wants_snapshots_of()
         try:
             one.add(request.lists(), most=settings.WS_MAX_SYMBOLS, room=self._door.room_for_symbols(one.identity))
         except NoRoomError:
@@ -210,6 +211,10 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             self._replay = asyncio.create_task(replay.Replay(self._hub, channel, one).run(request.from_))
         elif not one.live and (self._replay is None or self._replay.done()):
             replay.go_live(channel, one)
+        if snapshots_of:
+            # Read after it listens: whatever came meanwhile is told by one of both, or by both.
+            for piece in encoding.snapshots(one.form, await self._hub.snapshots(channel, snapshots_of)):
+                one.send_queue.put(piece)
 
     def _unsubscribe(self, request: Unsubscribe) -> None:
         self.subscriber.remove(request.lists())

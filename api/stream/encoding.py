@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime
 import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -152,6 +152,17 @@ def stats(form: Form, found: Sequence[Statistics]) -> list[Piece]:
     for one in found:
         text = f'{{"T":"stats","S":{_quoted(one.symbol)},'.encode() + bytes(statistics.text(one))[1:]
         pieces.append(message(form, json.loads(text, parse_float=_exact)) if form.packed else Piece(text))
+    return pieces
+
+
+def snapshots(form: Form, found: Mapping[str, Mapping[str, Any]]) -> list[Piece]:
+    """One piece of where each symbol stands, with the members that REST has."""
+    pieces = []
+    for symbol, members in found.items():
+        content = {"T": "snapshot", "S": symbol, **members}
+        if form.packed:
+            content = json.loads(msgspec.json.encode(content), parse_float=_exact)
+        pieces.append(message(form, content))
     return pieces
 
 

@@ -329,6 +329,10 @@ class Hub:
     async def _newest(self, name: str, feed: str, symbols: Sequence[str]) -> Mapping[str, Any]:
         return await self.database.ask(stored.NEWEST[name], feed, symbols)
 
+    async def snapshots(self, channel: Channel, symbols: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Where these symbols stand."""
+        return await self.replays.ask(stored.snapshots, channel.feed, symbols)
+
     async def _beat(self) -> None:
         beats, heartbeat_at, alone_since = 0, time.monotonic() + HEARTBEAT_S, None
         while True:

@@ -21,6 +21,8 @@ LISTED = (*CHANNELS, "corrections")
 """What a `subscription` lists: the clients of the dialect take each of them to be there."""
 WITH_TRADES = ("cancelErrors",)
 """What comes with the trades of a symbol unasked. No trade is corrected: one is taken back, and another one comes."""
+MOST_SNAPSHOTS = 200
+"""Of how many symbols one request is told where they stand."""
 MOST_NAMED = 5  # of what is wrong, in one error
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 
@@ -90,13 +92,23 @@ def _is_code(code: str) -> bool:
 
 
 class Subscribe(_Channels, tag_field="action", tag="subscribe"):
-    """The opt-ins stay as they are when a later request does not name them."""
+    """The opt-ins stay as they are when a later request does not name them; `snapshot` and `from` are of this one."""
 
     seq: bool | None = None
     forming: bool | None = None
     heartbeat: bool | None = None
     slow: str | None = None
+    snapshot: bool = False
     from_: From | None = msgspec.field(default=None, name="from")
+
+    def wants_snapshots_of(self) -> list[str]:
+        """The symbols of which it wants to be told where they stand. RequestError 400 if they are too many."""
+        if not self.snapshot:
+            return []
+        named = sorted({code for codes in self.lists().values() for code in codes} - {"*"})
+        if len(named) > MOST_SNAPSHOTS:
+            raise RequestError(400, f"invalid syntax: snapshots of at most {MOST_SNAPSHOTS} symbols in one request")
+        return named
 
 
 class Unsubscribe(_Channels, tag_field="action", tag="unsubscribe"):

@@ -18,6 +18,8 @@ from api import newest, series, statistics
 from api.paging import Series
 from api.stream.candles import Reading, Row, rows_of
 from api.stream.encoding import DayLimits
+from api.views import snapshots as snapshots_view
+from api.views.snapshots import Snapshot
 from marketdata.calendar import trading_dates
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
 from marketdata.storage import storage
@@ -78,6 +80,11 @@ def newest_limits(feed: str, symbols: Sequence[str]) -> dict[str, DayLimits]:
         for code, date, lower, upper in told
         if date == today[known[code].market] and lower is not None and upper is not None
     }
+
+
+def snapshots(feed: str, symbols: Sequence[str]) -> dict[str, Snapshot]:
+    """The snapshot of each of these symbols that is registered; that of one that never traded is empty."""
+    return snapshots_view.read(_series(feed, symbols))
 
 
 def _series(feed: str, symbols: Sequence[str]) -> list[Series]:

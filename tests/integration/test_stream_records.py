@@ -106,3 +106,23 @@ async def test_candles_that_were_made_anew_are_told(serving, hub):
     assert {name: told["u"][name] for name in ("t", "o", "h", "l", "c", "v", "n")} == {
         name: bar[name] for name in ("t", "o", "h", "l", "c", "v", "n")
     }
+
+
+async def test_where_a_symbol_stands_is_told_to_who_asks_and_to_nobody_else(serving, hub):
+    async with serving.socket() as socket, serving.socket() as other:
+        await socket.enter(serving)
+        await other.enter(serving)
+        await commit(serving, [{}])
+        await other.subscribe(trades=["000660"])
+        listed = await socket.subscribe(trades=["005930"], quotes=["*"], bars=["000660"], snapshot=True)
+        told = [(await socket.until("snapshot"))[-1] for _ in range(2)]
+        expected = await beside(lambda: serving.read("/v2/stocks/snapshots", symbols="005930,000660", feed="krx"))
+        await socket.subscribe(trades=["000660"])
+        await commit(serving, [{"symbol": "000660"}])
+        later = await socket.until("t")
+        others = await other.until("t")
+
+    assert (listed["trades"], listed["quotes"]) == (["005930"], ["*"])
+    assert told == [{"T": "snapshot", "S": symbol, **expected[symbol]} for symbol in ("000660", "005930")]
+    assert told[1]["latestTrade"]["p"] == 70000
+    assert "snapshot" not in [one["T"] for one in (*later, *others)]

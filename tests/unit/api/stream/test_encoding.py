@@ -3,6 +3,7 @@ import json
 from decimal import Decimal
 
 import msgpack
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +69,14 @@ def test_price_limits_are_exact_in_both_forms(packed):
 
     told = msgpack.unpackb(piece.data) if packed else json.loads(piece.data)
     assert (told["T"], told["S"], told["d"], told["u"], told["td"]) == ("l", "005930", 49000, 91000.5, "2026-03-16")
+
+
+def test_a_snapshot_has_the_members_of_rest_in_both_forms():
+    members = {"latestTrade": msgspec.Raw(b'{"p":4800.25,"s":12345678901234567.5}')}
+
+    (packed,) = encoding.snapshots(PACKED, {"005930": members})
+    (text,) = encoding.snapshots(Form(packed=False), {"005930": members})
+
+    trade = {"p": 4800.25, "s": "12345678901234567.5"}  # no double gives that one back
+    assert msgpack.unpackb(packed.data) == {"T": "snapshot", "S": "005930", "latestTrade": trade}
+    assert text.data == b'{"T":"snapshot","S":"005930","latestTrade":{"p":4800.25,"s":12345678901234567.5}}'

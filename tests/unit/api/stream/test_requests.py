@@ -96,3 +96,17 @@ def test_star_is_taken_back_by_star():
     one.remove({"trades": ["*"]})
 
     assert one.subscription()["trades"] == ["005930"]
+
+
+def test_snapshots_are_told_of_every_symbol_that_is_named_and_of_so_many_at_most():
+    codes = [f"{number:06}" for number in range(requests.MOST_SNAPSHOTS)]
+
+    def wanted(**channels):
+        request, _ = requests.read(json.dumps({"action": "subscribe", **channels}), packed=False)
+        assert isinstance(request, Subscribe)
+        return request.wants_snapshots_of()
+
+    assert wanted(trades=codes) == []
+    assert wanted(trades=[*codes, "*"], bars=codes[:3], snapshot=True) == codes
+    with pytest.raises(RequestError, match="at most 200 symbols"):
+        wanted(trades=codes, bars=["005930"], snapshot=True)
