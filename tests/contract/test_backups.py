@@ -27,7 +27,7 @@ from marketdata.storage.backups import Programs, backup_of
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, PRICES, TEMP
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import TICK_BITS, batch_number
-from tests import market, order_books, upkeep
+from tests import market, order_books, upkeep, waiting
 from tests.backup import DAY, NOW, batch, given, verified
 from tests.builders import commit
 from tests.market import NINE_US, tick_id
@@ -111,24 +111,28 @@ def test_an_increment_builds_on_the_last_backup_where_the_database_has_them(stor
 
 
 def test_what_is_committed_while_a_backup_is_made_is_in_it_wholly_or_not_at_all(store, given):
-    stop, done = threading.Event(), threading.Event()
+    stop = threading.Event()
+    committed: list[int] = []
 
     def write() -> None:
         try:
-            seq = 1
             while not stop.is_set():
+                seq = len(committed) + 1
                 commit(storage(), batch(seq, rows=200, stream=2))
-                done.set()
-                seq += 1
-                time.sleep(0.1)
+                committed.append(seq)
+                time.sleep(0.03)
         finally:
             connections.close_all()
+
+    def backup_after_commits(number: int) -> BackupRun:
+        enough = len(committed) + 2  # the second of them began after the backup before had ended
+        waiting.until(lambda: len(committed) >= enough, seconds=60, what="commits beside a backup")
+        return verified(backups.make(NOW + number * DAY, given=given))
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        assert done.wait(60)
-        runs = [verified(backups.make(NOW + number * DAY, given=given)) for number in range(2)]
+        runs = [backup_after_commits(number) for number in range(2)]
     finally:
         stop.set()
         writer.join(60)
