@@ -10,7 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 
 from api import schema  # noqa: F401 - its extensions register themselves
 from api.admin import stored
-from api.views import openid, udf
+from api.views import openid, page, udf
 from api.views.account import AccountView
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, LatestBarsView, SymbolBarsView, SymbolLatestBarView
@@ -25,7 +25,6 @@ from api.views.login import Login, SecondStep
 from api.views.metrics import MetricsView
 from api.views.not_offered import WHAT, NotOfferedView
 from api.views.orderbooks import LatestOrderBooksView, OrderBooksView, SymbolLatestOrderBookView
-from api.views.page import page
 from api.views.quality import QualityView, SymbolQualityView
 from api.views.quotes import QuotesView, SymbolQuotesView
 from api.views.records import CorrectionsView, EventsView, GapsView
@@ -39,9 +38,9 @@ from api.views.tickets import TicketView
 from api.views.trades import SymbolTradesView, TradesView
 from api.views.widgets import WidgetsView
 
-# The page itself asks for a login unless PAGE_PUBLIC; the schema describes and holds no data.
+# The pages themselves ask for a login unless PAGE_PUBLIC; the schema describes and holds no data.
 PUBLIC = (
-    "page",
+    *(one.name for one in page.PAGES),
     "healthz",
     "readyz",
     "rest_framework:login",
@@ -144,7 +143,7 @@ charting_of_feed = [path(name, view.as_view(schema=None), name=f"udf-feed-{name}
 
 admin.autodiscover()
 urlpatterns = [
-    path("", page, name="page"),
+    path("", page.view("page"), name="page"),
     path("account", AccountView.as_view(), name="account"),
     path("account/second-factor", SecondFactorView.as_view(), name="second-factor"),
     path("language", set_language, name="language"),

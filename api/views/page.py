@@ -1,11 +1,18 @@
-"""The first page: one live chart, the watch list and the pipeline's counters. Data comes by REST and WebSocket."""
+"""The pages of the desk. They hold no data: what they show comes by REST and WebSocket, as anybody may read it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
@@ -14,22 +21,47 @@ from api import access, authentication
 from marketdata.reference import roles
 
 
-@require_safe
-@never_cache
-@ensure_csrf_cookie
-def page(request: HttpRequest) -> HttpResponse:
-    """For staff, and while PAGE_PUBLIC is on for anybody, who gets a cookie that may read."""
-    known = access.may_read(request.user)
-    if not known and not settings.PAGE_PUBLIC:
-        return redirect_to_login(request.get_full_path())
-    response = render(
-        request,
-        "api/page.html",
-        {"user": request.user if known else None, "operates": access.may(request.user, roles.OPERATE)},
-    )
-    if not known:
-        response.set_cookie(
-            authentication.PAGE_COOKIE, authentication.page_cookie(), max_age=authentication.PAGE_COOKIE_S,
-            httponly=True, samesite="Strict", secure=settings.BEHIND_TLS,
-        )  # fmt: skip
-    return response
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`name` of its address, `title` in the bar. With a `right` it is for people who have it, and for no visitor."""
+
+    name: str
+    title: Promise
+    template: str
+    right: str | None = None
+
+
+# In the order of the bar.
+PAGES = (Page("page", _("Prices"), "api/page.html"),)
+
+
+def view(name: str) -> Callable[[HttpRequest], HttpResponse]:
+    """What answers at the address of a page: for people who may read, and while PAGE_PUBLIC is on for anybody, who gets
+    a cookie that may read. PermissionDenied for people without the page's right."""
+    (asked,) = (one for one in PAGES if one.name == name)
+
+    @require_safe
+    @never_cache
+    @ensure_csrf_cookie
+    def show(request: HttpRequest) -> HttpResponse:
+        known = access.may_read(request.user)
+        if not known and (asked.right or not settings.PAGE_PUBLIC):
+            return redirect_to_login(request.get_full_path())
+        if asked.right and not access.may(request.user, asked.right):
+            raise PermissionDenied
+        offered = [one for one in PAGES if one.right is None or access.may(request.user, one.right)]
+        context = {
+            "user": request.user if known else None,
+            "operates": access.may(request.user, roles.OPERATE),
+            "pages": [{"address": reverse(one.name), "title": one.title, "shown": one is asked} for one in offered],
+            "title": asked.title,
+        }
+        response = render(request, asked.template, context)
+        if not known:
+            response.set_cookie(
+                authentication.PAGE_COOKIE, authentication.page_cookie(), max_age=authentication.PAGE_COOKIE_S,
+                httponly=True, samesite="Strict", secure=settings.BEHIND_TLS,
+            )  # fmt: skip
+        return response
+
+    return show

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SHEET = Path(__file__).resolve().parents[3] / "api/static/api/page/page.css"
+SHEET = Path(__file__).resolve().parents[3] / "api/static/api/shell.css"
 GROUNDS = ("panel", "chosen", "pointed")
 
 
