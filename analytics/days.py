@@ -1,4 +1,4 @@
-"""Daily candles from minute candles: the definition of `marketdata.storage.base` in arithmetic of its own, to check
+"""Daily candles from minute candles: the definition of `marketdata.storage.tables` in arithmetic of its own, to check
 what databases make of it. Pure; what is stored is made by `Storage.build_daily`."""
 
 from __future__ import annotations

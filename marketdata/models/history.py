@@ -11,7 +11,7 @@ from marketdata.models.intraday import KeyedByTick
 
 
 class MarketDataTick(KeyedByTick):
-    """Ticks of days that were rolled over. Columns and units are told in `marketdata.storage.base`."""
+    """Ticks of days that were rolled over. Columns and units are told in `marketdata.storage.tables`."""
 
     class Meta:
         db_table = "market_data_tick"
@@ -20,7 +20,7 @@ class MarketDataTick(KeyedByTick):
 
 
 class MarketData(models.Model):
-    """Daily candles. Columns and units are told in `marketdata.storage.base`."""
+    """Daily candles. Columns and units are told in `marketdata.storage.tables`."""
 
     pk = models.CompositePrimaryKey("symbol", "feed", "trade_date")
     symbol = models.CharField(max_length=24)
@@ -37,7 +37,7 @@ class MarketData(models.Model):
 
 
 class OrderBook(KeyedByTick):
-    """Ten levels of bids and asks. Columns and units are told in `marketdata.storage.base`."""
+    """Ten levels of bids and asks. Columns and units are told in `marketdata.storage.tables`."""
 
     class Meta:
         db_table = "order_books"
@@ -47,7 +47,7 @@ class OrderBook(KeyedByTick):
 
 class StockPrice(models.Model):
     """The day of a symbol so far, as polled snapshots told it. Columns and units are told in
-    `marketdata.storage.base`."""
+    `marketdata.storage.tables`."""
 
     pk = models.CompositePrimaryKey("symbol", "feed", "timestamp", "tick_id", "trade_date")
     symbol = models.CharField(max_length=24)
@@ -66,7 +66,7 @@ class StockPrice(models.Model):
 
 
 class MarketEvent(models.Model):
-    """Status, VI, index and other events with a JSON body. Columns are told in `marketdata.storage.base`."""
+    """Status, VI, index and other events with a JSON body. Columns are told in `marketdata.storage.tables`."""
 
     pk = models.CompositePrimaryKey("event_time", "event_id", "trade_date")
     event_time = models.BigIntegerField()

@@ -24,7 +24,7 @@ class KeyedByTick(models.Model):
 
 
 class TempMarketData(KeyedByTick):
-    """Ticks not yet moved to history. Columns and units are told in `marketdata.storage.base`."""
+    """Ticks not yet moved to history. Columns and units are told in `marketdata.storage.tables`."""
 
     class Meta:
         db_table = "temp_market_data"
@@ -33,7 +33,7 @@ class TempMarketData(KeyedByTick):
 
 
 class MarketDataMinute(models.Model):
-    """Minute candles. Columns and units are told in `marketdata.storage.base`."""
+    """Minute candles. Columns and units are told in `marketdata.storage.tables`."""
 
     pk = models.CompositePrimaryKey("symbol", "feed", "minute_time", "trade_date")
     symbol = models.CharField(max_length=24)

@@ -1,5 +1,5 @@
 """Daily candles as arrays. `close` is the regular close, `last` the last price of the day
-(`marketdata.storage.base`)."""
+(`marketdata.storage.tables`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every database promises (marketdata/storage/base.py), told once. Each backend's class lives it."""
+"""What every database promises (marketdata/storage/promises), told once. Each backend's class lives it."""
 
 import datetime
 import itertools
