@@ -43,6 +43,7 @@ ROUTES = {
     "marketdata.tasks.archive_days": {"queue": "backups"},
     "marketdata.tasks.keep_events": {"queue": "chart-data"},
     "marketdata.tasks.recheck": {"queue": "chart-data"},
+    "marketdata.tasks.note_pipeline": {"queue": "chart-data"},
     "marketdata.tasks.refresh_caches": {"queue": "chart-data"},
 }
 
@@ -104,6 +105,10 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "statistics of what changed": {
         "task": "analytics.tasks.compute_statistics",
         "schedule": 1.0,
+    },
+    "the pipeline's numbers, for their history": {
+        "task": "marketdata.tasks.note_pipeline",
+        "schedule": 10.0,
     },
     "flags of database and Redis, room and clocks": {
         "task": "marketdata.tasks.recheck",

@@ -431,6 +431,7 @@ class Ticket(serializers.Serializer[Any]):
 class Status(serializers.Serializer[Any]):
     t = serializers.DateTimeField()
     counters = serializers.DictField(child=serializers.IntegerField())
+    refused = serializers.DictField(child=serializers.IntegerField(), help_text="rows refused, by reason")
     feeds = serializers.ListField(child=serializers.DictField())
     queues = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
     commit_ms = serializers.DictField(child=serializers.FloatField(), allow_null=True)
@@ -441,6 +442,23 @@ class Status(serializers.Serializer[Any]):
         child=serializers.DictField(),
         help_text="what sources told of themselves in their last `vendor_status`, by the terminal's name",
     )
+
+
+class _Figures(serializers.DictField):
+    """Numbers by name, one for each point; null where there was none to tell."""
+
+    child = serializers.ListField(child=serializers.FloatField(allow_null=True))
+
+
+class StatusHistory(serializers.Serializer[Any]):
+    t = serializers.DateTimeField(help_text="now")
+    resolution = serializers.CharField()
+    step_s = serializers.IntegerField(help_text="seconds from point to point; some may be missing")
+    times = serializers.ListField(child=serializers.DateTimeField(), help_text="begin of each point, oldest first")
+    figures = _Figures(help_text="of the whole pipeline")
+    queues = _Figures(help_text="messages waiting, by queue")
+    rejected = _Figures(help_text="rows refused a second, by reason")
+    terminal = _Figures(allow_null=True, help_text="of the terminal that was asked for")
 
 
 class ReceivedRow(serializers.Serializer[Any]):

@@ -19,7 +19,7 @@ from api import errors, series, timestamps
 from api.timestamps import Timestamp
 from marketdata.calendar.trading_calendar import Session
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
-from marketdata.realtime import inspection
+from marketdata.realtime import inspection, pipeline_history
 from marketdata.reference import corporate_actions
 
 MOST_SYMBOLS = 200
@@ -389,6 +389,17 @@ class CorporateActionsQuery(Query):
 class InMemoryQuery(Query):
     symbol = serializers.RegexField(SYMBOL_PATTERN, required=False, help_text="only this symbol")
     limit = WholeNumberField(required=False, default=100, min_value=1, max_value=inspection.MOST_ROWS)
+
+
+class HistoryQuery(Query):
+    resolution = serializers.ChoiceField(
+        list(pipeline_history.RESOLUTIONS), default=pipeline_history.FINE.name,
+        help_text="10Sec: the last two hours; 1Min: the last day",
+    )  # fmt: skip
+    start = TimestampField(required=False, help_text="no point before")
+    terminal = serializers.CharField(
+        required=False, max_length=64, help_text="the name of a terminal, whose own figures are given as well"
+    )
 
 
 class SymbolQualityQuery(Query):

@@ -33,6 +33,7 @@ from api.views.second_factor import SecondFactorView
 from api.views.snapshots import SnapshotsView, SymbolSnapshotView
 from api.views.stats import MarketStatsView, NewestStatsView, StatsView
 from api.views.status import StatusView
+from api.views.status_history import StatusHistoryView
 from api.views.symbols import SymbolsView, SymbolView
 from api.views.tickets import TicketView
 from api.views.trades import SymbolTradesView, TradesView
@@ -106,6 +107,7 @@ v2 = [
     path("symbols", SymbolsView.as_view(), name="symbols"),
     re_path(rf"^symbols/{SYMBOL.replace('symbol', 'code')}\Z", SymbolView.as_view(), name="symbol"),
     path("status", StatusView.as_view(), name="status"),
+    path("status/history", StatusHistoryView.as_view(), name="status-history"),
     path("status/clients/<str:client>/recent", RecentView.as_view(), name="recent"),
     path("status/latest", LatestView.as_view(), name="latest"),
     path("stream/ticket", TicketView.as_view(), name="ticket"),

@@ -34,6 +34,7 @@ class Member(Generic[Link]):
     ticks: int = 0
     rejected: int = 0
     paused: bool = False
+    spooled: int = 0  # the last batch of its spool that is known of: told at the login, or sent since
     _marks: tuple[float, int] = (0.0, 0)
     rate: float = 0.0
 
@@ -58,6 +59,7 @@ class Member(Generic[Link]):
             "rejected": self.rejected,
             "rate": round(self.rate, 1),
             "commit": self.stream.commit,
+            "waiting": max(self.spooled - self.stream.commit, 0),
             "clock_offset_ms": None if self.clock.us is None else round(self.clock.us / 1000, 1),
             "paused": self.paused,
             "ring_rows": len(self.recent),

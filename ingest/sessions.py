@@ -147,6 +147,7 @@ class Sessions:
         elif isinstance(event, wire.Heartbeat):
             if connection.member is not None:
                 connection.member.clock.add(event.time_us, batch_ledger.now_us())
+                connection.member.spooled = max(connection.member.spooled, event.last)
         elif isinstance(event, wire.Hello):
             clock = ClockOffset()
             clock.add(event.time_us, batch_ledger.now_us())
@@ -203,6 +204,7 @@ class Sessions:
             agent=hello.agent,
             recent=Recent(max_bytes=self.limits.ring_bytes, max_age_s=self.limits.ring_age_s),
             clock=clock,
+            spooled=hello.last,
         )
         connection.member = member  # from here on back-pressure holds for it; what a stranger says is always heard
         self._is_known(connection)
@@ -262,6 +264,7 @@ class Sessions:
         member = connection.member
         if member is None:
             return
+        member.spooled = max(member.spooled, event.seq)
         if not member.stream.id:
             member.held.append(event)
             if len(member.held) == 1:  # what was read with it waits as well, and no more is read

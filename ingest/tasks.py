@@ -7,6 +7,7 @@ import datetime
 import functools
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -404,6 +405,7 @@ def _announce(
             refused=sum(b.refusal is not None for b in fresh),
             dead=sum(b.dead is not None for b in fresh),
         )
+        live_state.count_refused(pipeline, sum((Counter(batch.reasons) for batch in fresh), Counter()))
         record_storage.publish(pipeline, records)
         answers = pipeline.execute()
         for (group, _), answer in zip(published, answers[1 : 1 + len(published)], strict=True):

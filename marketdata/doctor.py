@@ -166,8 +166,21 @@ def clock_offset_s(clock: Callable[[], float] = time.time) -> float:
     return (before + clock()) / 2 - database_s
 
 
-def disks() -> Iterator[Finding]:
-    """Room where this machine writes. A database on another machine is looked after there."""
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Room, in bytes, where this machine writes `name`."""
+
+    name: str | Promise
+    free: int
+    total: int
+
+    @property
+    def is_short(self) -> bool:
+        return self.free < GIB or self.free < LEAST_FREE * self.total
+
+
+def room() -> Iterator[Disk]:
+    """The disks this machine writes to. A database on another machine is looked after there."""
     places: dict[str | Promise, Any] = {"VAR_DIR": settings.VAR_DIR, "BACKUP_DIR": settings.BACKUP_DIR}
     if connection.vendor == "sqlite":
         places[_("database file")] = Path(str(connection.settings_dict["NAME"])).parent
@@ -178,12 +191,17 @@ def disks() -> Iterator[Finding]:
         while not folder.exists():
             folder = folder.parent
         usage = shutil.disk_usage(folder)
-        is_short = usage.free < GIB or usage.free < LEAST_FREE * usage.total
+        yield Disk(name, usage.free, usage.total)
+
+
+def disks() -> Iterator[Finding]:
+    """Whether there is room enough on them."""
+    for disk in room():
         yield Finding(
-            what=format_lazy(_("free disk of {name}"), name=name),
-            value=f"{usage.free / GIB:.1f} GiB ({100 * usage.free // usage.total} %)",
+            what=format_lazy(_("free disk of {name}"), name=disk.name),
+            value=f"{disk.free / GIB:.1f} GiB ({100 * disk.free // disk.total} %)",
             wanted=format_lazy(_("1 GiB and {share:.0%} at least"), share=LEAST_FREE),
-            level=Level.WARNING if is_short else Level.OK, remedy=_("make room, or move it"),
+            level=Level.WARNING if disk.is_short else Level.OK, remedy=_("make room, or move it"),
         )  # fmt: skip
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import datetime
 import logging
 
-from celery import shared_task
+from celery import current_app, shared_task
 from django.conf import settings
 
-from marketdata import alarms, backups, doctor, metrics
+from marketdata import alarms, backups, doctor, measurements, metrics
 from marketdata.archive import exports
 from marketdata.limits import quotas, reached
 from marketdata.maintenance import leases, retention, rollover
@@ -75,6 +75,12 @@ def extend_partitions(**_: object) -> None:
 def refresh_caches(**_: object) -> None:
     """What changed of the latest prices, for readers in SQL."""
     cache_tables.refresh()
+
+
+@shared_task
+def note_pipeline(**_: object) -> None:
+    """A point of the pipeline's history."""
+    measurements.note([queue.name for queue in current_app.conf.task_queues])
 
 
 @shared_task

@@ -42,6 +42,7 @@ _CLIENT_FIELDS = (
     "rate",
     "paused",
     "clock_offset_ms",
+    "waiting",
 )
 _kept: tuple[float, dict[str, Any]] = (float("-inf"), {})
 
@@ -54,6 +55,7 @@ def read() -> dict[str, Any]:
         "redis": True,
         "commit_ms": _commit_ms(),
         "counters": {},
+        "refused": {},
         "ingest": [],
         "upkeep": _upkeep(),
         "sources": _sources(now_us),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -21,6 +21,7 @@ from marketdata.types.ticks import trades as trades_of
 from terminals import wire
 
 COUNTERS = "naru:counters"
+REFUSED = "naru:refused"
 INGEST = "naru:ingest:"
 LATEST = "naru:latest:"
 SEEDED = "naru:latest-seeded"
@@ -187,18 +188,26 @@ def count(pipeline: Any, **increments: int) -> None:
             pipeline.hincrby(COUNTERS, name, by)
 
 
+def count_refused(pipeline: Any, reasons: Mapping[str, int]) -> None:
+    """Queue increments of the rows refused, by reason; a row with several reasons counts for each."""
+    for reason, rows in sorted(reasons.items()):
+        pipeline.hincrby(REFUSED, reason, rows)
+
+
 def show_ingest(instance: str, state: dict[str, Any], *, ttl_s: int = 10) -> None:
     """Mirror what an ingest server knows; it fades by itself when the server is gone."""
     connection().set(INGEST + instance, json.dumps(state), ex=ttl_s)
 
 
 def status() -> dict[str, Any]:
-    """Counters and every living ingest server's state, for the dashboard."""
+    """Counters, rows refused by reason and every living ingest server's state, for the dashboard."""
     from_redis: Any = connection()
-    counters = {name.decode(): int(value) for name, value in from_redis.hgetall(COUNTERS).items()}
+    counters, refused = (
+        {name.decode(): int(value) for name, value in from_redis.hgetall(key).items()} for key in (COUNTERS, REFUSED)
+    )
     servers = []
     for key in sorted(from_redis.scan_iter(INGEST + "*", count=1000)):
         text = from_redis.get(key)
         if text:
             servers.append(json.loads(text))
-    return {"counters": counters, "ingest": servers}
+    return {"counters": counters, "refused": refused, "ingest": servers}
