@@ -16,6 +16,7 @@ from typing import Any
 
 import daphne.server
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
+from daphne.endpoints import build_endpoint_description_strings
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.protocol import connectionDone
@@ -192,6 +193,16 @@ class WebSocket(WebSocketProtocol):  # type: ignore[misc]
             if not hasattr(self, name):
                 setattr(self, name, getattr(self.factory, name))
         super()._connectionMade()
+
+
+def endpoints(host: str, port: int, *, backlog: int) -> list[str]:
+    """Where to listen, as Twisted describes it, with so many connections that the system has taken and this process
+    has not (the system's own limit, `net.core.somaxconn`, may be lower).
+
+    Twisted takes 50. When a web process ends all its sockets come to another one within some milliseconds: what is
+    beyond the limit is dropped without a word, and its sender tries again after a whole second.
+    """
+    return [f"{one}:backlog={backlog}" for one in build_endpoint_description_strings(host=host, port=port)]
 
 
 DEFLATE_WINDOW_BITS, DEFLATE_MEMORY = 12, 5  # 4 KiB of history: 32 KiB of memory a socket instead of 256

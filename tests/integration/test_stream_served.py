@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import select
+import socket
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,22 @@ async def test_a_message_beyond_any_reason_ends_that_socket_only(web, serving):
 def _resident_mib(pid):
     (line,) = (one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith("VmRSS"))
     return int(line.split()[1]) // 1024
+
+
+def test_as_many_sockets_as_another_web_process_had_are_taken_while_this_one_is_busy(web, road):
+    """Twisted takes 50, and what comes beyond is dropped without a word until its sender tries again."""
+    most = min(200, int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii")))
+    host, port = web.split(":")
+    with ExitStack() as sockets, frozen(road.processes["web"]):
+        waiting = [sockets.enter_context(socket.socket()) for _ in range(most)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex((host, int(port)))
+
+        def connected():
+            return len(select.select([], waiting, [], 0)[1]) == most
+
+        until(connected, seconds=30, what="connections to a process that does nothing")
 
 
 async def test_what_a_client_says_while_nobody_listens_waits_at_the_client(web, serving, road, redis_server):

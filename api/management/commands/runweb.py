@@ -24,10 +24,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         from daphne.access import AccessLogGenerator
-        from daphne.endpoints import build_endpoint_description_strings
 
         from api.asgi import application, proxies
-        from api.webserver import Limits, Server
+        from api.webserver import Limits, Server, endpoints
 
         limits = Limits(
             connections=settings.WEB_MAX_CONNECTIONS,
@@ -35,13 +34,14 @@ class Command(BaseCommand):
             body_bytes=settings.WEB_MAX_BODY_BYTES,
         )
         sockets = settings.WS_MAX_CONNECTIONS + settings.WS_MAX_UNAUTHENTICATED
-        open_files.allow_most(limits.connections + sockets)
+        connections = limits.connections + sockets
+        open_files.allow_most(connections)
         server = Server(
             application,
             limits=limits,
             is_shared=proxies.trusted,
             deflate=settings.WS_DEFLATE,
-            endpoints=build_endpoint_description_strings(host=options["host"], port=options["port"]),
+            endpoints=endpoints(options["host"], options["port"], backlog=connections),
             action_logger=AccessLogGenerator(sys.stdout),
             websocket_connect_timeout=5,
             server_name="naru",
