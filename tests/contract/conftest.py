@@ -9,7 +9,9 @@ from tests.fixtures import road_database
 
 __all__ = ["road_database", "store"]
 
-pytest.register_assert_rewrite("tests.contract.storage")
+pytest.register_assert_rewrite(
+    *(f"tests.contract.{subject}" for subject in ("storage", "ticks", "candles", "transactions"))
+)
 collect_ignore = [
     f"test_storage_{name}.py" for name in ("sqlite", "mariadb", "postgresql") if name != os.environ.get("DB", "sqlite")
 ]

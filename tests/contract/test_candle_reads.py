@@ -5,7 +5,7 @@ from analytics import candles
 from marketdata.types import minute_bars
 from marketdata.types.ticks import ABSENT, GREATEST
 from tests import market
-from tests.contract.storage import make_room, merge, new_symbol, read_bars
+from tests.contract.rows import make_room, merge, new_symbol, read_bars
 from tests.market import DAY_US, MINUTE_US, NINE_US
 
 PRICES = (1, 10**8, 7 * 10**12 + 1, GREATEST, -1, -(10**8), -GREATEST)

@@ -34,7 +34,7 @@ from marketdata.types.minute_bars import VALUE_UNIT
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import ABSENT, GREATEST
 from tests import builders, market, order_books
-from tests.contract.storage import (
+from tests.contract.rows import (
     NULLABLE,
     elsewhere,
     load,

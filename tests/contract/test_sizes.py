@@ -16,7 +16,7 @@ from marketdata.types import checksums
 from marketdata.types.checksums import Figure
 from marketdata.types.ticks import SIZES, TICK_BITS
 from tests import market
-from tests.contract.storage import load, make_room, merge, read, read_bars
+from tests.contract.rows import load, make_room, merge, read, read_bars
 from tests.market import NINE_US, price, size, tick_id
 
 DAY = datetime.date(2026, 3, 16)

@@ -11,7 +11,8 @@ from marketdata.storage import Storage, StorageBusyError, StorageError, storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY
 from marketdata.storage.mariadb import partitions
 from tests import market
-from tests.contract.storage import StorageContract, elsewhere, load, merge, read
+from tests.contract.rows import elsewhere, load, merge, read
+from tests.contract.storage import StorageContract
 from tests.market import NINE_US, tick_id
 from tests.waiting import until
 

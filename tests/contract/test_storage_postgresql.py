@@ -16,7 +16,8 @@ from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
 from marketdata.storage.postgresql import days, partitions
 from terminals import wire
 from tests import market
-from tests.contract.storage import StorageContract, elsewhere, load, merge, read
+from tests.contract.rows import elsewhere, load, merge, read
+from tests.contract.storage import StorageContract
 from tests.market import NINE_US, tick_id
 from tests.waiting import until
 

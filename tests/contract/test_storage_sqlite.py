@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from tests import market
-from tests.contract.storage import StorageContract, elsewhere, load
+from tests.contract.rows import elsewhere, load
+from tests.contract.storage import StorageContract
 
 
 class TestSQLite(StorageContract):

@@ -14,7 +14,7 @@ from marketdata.models import Alarm, IngestBatch, IngestBatchDay, IngestReject, 
 from marketdata.storage import storage
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, PERIODS, TEMP
 from tests import market
-from tests.contract.storage import load
+from tests.contract.rows import load
 from tests.upkeep import Clock, commit, seoul
 
 pytestmark = pytest.mark.usefixtures("road_database")
