@@ -179,6 +179,7 @@ def described(indicators: Iterable[Indicator] = registry.ALL) -> list[dict[str, 
             ],
             "inputs": list(one.inputs),
             "values": list(one.outputs),
+            "ascending": list(one.ascending or ()),
             "warm_up": one.warm_up(one.defaults),
         }
         for one in indicators

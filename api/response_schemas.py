@@ -162,6 +162,9 @@ class Indicator(serializers.Serializer[Any]):
     parameters = IndicatorParameter(many=True)
     inputs = serializers.ListField(child=serializers.CharField(), help_text="what of candles it is made of")
     values = serializers.ListField(child=serializers.CharField(), help_text="the names of its values")
+    ascending = serializers.ListField(
+        child=serializers.CharField(), help_text="two parameters of which the first must be the smaller, or none"
+    )
     warm_up = serializers.IntegerField(help_text="candles before the first with every value, by default")
 
 

@@ -41,3 +41,18 @@ def test_prices_and_texts_stand_out_from_their_grounds(scheme):
             pale[text, ground, veil] = (lighter + 0.05) / (darker + 0.05)
 
     assert pale == {}
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_tones_of_a_chart_stand_out_from_its_ground_and_are_no_two_of_them_alike(scheme):
+    colours = schemes()[scheme]
+    tones = {name: colours[name] for name in colours if name.startswith("tone-")}
+    panel = luminance(over(colours["panel"], colours["panel"]))
+    pale = {}
+    for name, tone in tones.items():
+        darker, lighter = sorted([luminance(over(tone, tone)), panel])
+        if (lighter + 0.05) / (darker + 0.05) < 4.5:
+            pale[name] = (lighter + 0.05) / (darker + 0.05)
+
+    assert len(set(tones.values())) == len(tones) == 8
+    assert pale == {}

@@ -4,12 +4,16 @@ export const FRAMES = ["1Min", "5Min", "15Min", "30Min", "1Hour", "1Day", "1Week
 export function read() {
   const values = new URLSearchParams(location.search);
   const frame = values.get("timeframe");
-  return { feed: values.get("feed") ?? "", code: values.get("symbol") ?? "", frame: FRAMES.includes(frame) ? frame : FRAMES[0] };
+  return {
+    feed: values.get("feed") ?? "", code: values.get("symbol") ?? "", frame: FRAMES.includes(frame) ? frame : FRAMES[0],
+    studies: values.get("i") ?? "",
+  };
 }
 
 // `replace` for what nobody chose, so that "back" does not lead there.
-export function write({ feed, code, frame }, replace) {
-  const path = `${location.pathname}?${new URLSearchParams({ feed, symbol: code, timeframe: frame })}`;
+export function write({ feed, code, frame, studies }, replace) {
+  const values = new URLSearchParams({ feed, symbol: code, timeframe: frame, ...(studies ? { i: studies } : {}) });
+  const path = `${location.pathname}?${String(values).replaceAll("%3A", ":").replaceAll("%2C", ",")}`;
   if (path === location.pathname + location.search) return;
   history[replace ? "replaceState" : "pushState"](null, "", path);
 }

@@ -9,6 +9,7 @@ const SHOWN = 90, NEAR = 60; // candles shown at first; when so few are left of 
 export class Chart {
   #chart; #candles; #volume; #marker; #legend; #frame = "1Min"; #bars = []; #minutes = new Map(); #marks = new Map(); #wants; #waiting = new Map(); #pointed; #draw;
   digits = new Digits();
+  followers = []; // who draws more: cleared(), changed(t) for candles from `t` on or for older ones, told(bar)
 
   // `wants` has reload(), for a new wide candle, of which only the server knows where it begins; renew(), for a day that
   // changed, of which only the server knows what counts; older(), for what lies before the first candle.
@@ -45,6 +46,10 @@ export class Chart {
     return this.#bars;
   }
 
+  get board() {
+    return this.#chart;
+  }
+
   // Another symbol, feed or timeframe, of which nothing is known yet.
   clear(frame) {
     this.#frame = frame;
@@ -56,6 +61,7 @@ export class Chart {
     this.digits = new Digits();
     this.#chart.timeScale().applyOptions({ timeVisible: frame in WIDTH_S });
     this.#redraw();
+    for (const one of this.followers) one.cleared();
   }
 
   // The last candles as the server has them, and the minutes of the very last.
@@ -66,6 +72,7 @@ export class Chart {
     this.#minutes = new Map(minutes.map((bar) => [bar.t, bar]));
     this.#see(bars.slice(-200), true);
     this.#redraw();
+    if (bars.length) this.#follow(bars[0].t);
     if (empty) this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(bars.length - SHOWN, -20), to: bars.length + 3 });
   }
 
@@ -74,6 +81,7 @@ export class Chart {
     this.#bars = joined(bars, this.#bars);
     this.#see(bars.slice(-200));
     this.#redraw();
+    this.#follow();
   }
 
   mark(marks) {
@@ -125,6 +133,7 @@ export class Chart {
     const known = this.#bars[where]?.t === told.t ? this.#bars[where] : null;
     const bar = { gap: known?.gap, ...told };
     if (known && known.n > bar.n && (known.rev ?? 0) >= (bar.rev ?? 0)) return;
+    this.#follow(bar.t);
     const last = where >= this.#bars.length - (known ? 1 : 0);
     this.#bars.splice(where, known ? 1 : 0, bar);
     this.#see([bar]);
@@ -132,6 +141,10 @@ export class Chart {
     this.#candles.update(candle(bar), !last);
     this.#volume.update(this.#column(bar), !last);
     if (!known || bar.rev !== known.rev) this.#mark();
+  }
+
+  #follow(t) {
+    for (const one of this.followers) one.changed(t);
   }
 
   #redraw() {
@@ -177,7 +190,7 @@ export class Chart {
   #colours() {
     const [up, down, line, quiet, warn, text] = ["up", "down", "line", "quiet", "warn", "text"].map(colour);
     this.#chart.applyOptions({
-      layout: { textColor: quiet }, grid: { vertLines: { color: line }, horzLines: { color: line } },
+      layout: { textColor: quiet, panes: { separatorColor: line, separatorHoverColor: `${quiet}55` } }, grid: { vertLines: { color: line }, horzLines: { color: line } },
       rightPriceScale: { borderColor: line }, timeScale: { borderColor: line },
     });
     this.#candles.applyOptions({ upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down });
@@ -193,6 +206,7 @@ export class Chart {
 
   #tell() {
     const bar = this.#pointed ?? this.#bars.at(-1);
+    for (const one of this.followers) one.told(bar);
     if (!bar) return void (this.#legend.textContent = "");
     const price = (value) => this.digits.text(value);
     const told = [...this.#marks.values()].filter((mark) => this.#bars[this.#bar(mark.t)]?.t === bar.t).map((mark) => mark.text);

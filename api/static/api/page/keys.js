@@ -5,7 +5,7 @@ export class Keys {
     opener.addEventListener("click", () => dialog.showModal());
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
     document.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || dialog.open) return;
+      if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || document.querySelector("dialog[open]")) return;
       if (event.target.closest?.("input, select, textarea")) return;
       const action = event.key === "?" ? () => dialog.showModal() : does[event.key];
       if (!action) return;

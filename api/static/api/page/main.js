@@ -1,6 +1,7 @@
 // The first page: brings chart, watch list, order book, trades and counters together with one stream.
 import * as address from "./address.js";
 import { Chart } from "./chart.js";
+import { parsed, written } from "./catalogue.js";
 import { called, change, digitsOf, number, time } from "./format.js";
 import { History } from "./history.js";
 import { Keys } from "./keys.js";
@@ -8,9 +9,11 @@ import { Ladder } from "./ladder.js";
 import { event, marks, taken } from "./marks.js";
 import { Pipeline } from "./pipeline.js";
 import { painter } from "./paint.js";
+import { Picker } from "./picker.js";
 import * as rest from "./rest.js";
 import { Session } from "./session.js";
 import { Stream } from "./stream.js";
+import { Studies } from "./studies.js";
 import { Tape } from "./tape.js";
 import { Watchlist } from "./watchlist.js";
 
@@ -20,9 +23,12 @@ const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
 const RENEW_MS = 2000, AGAIN_MS = 3000, MARKS_MS = 60_000, MARKS_BACK = 120;
 
 let seen = { ...address.read(), feed: "" }; // the feed once it is known that there is such a one
+let catalogue = null, shown = []; // the indicators there are, and those on the chart
 let stream = null, history = null, early = [], loading = 0, renewing = 0, reading = false;
 const price = painter(tell);
 const chart = new Chart(show("chart"), show("legend"), { reload: () => load(false), renew, older });
+const studies = new Studies(chart, show("chart"), { edit: (one) => picker.show(one), remove: (one) => choose(shown.filter((other) => other !== one)), resized });
+const picker = new Picker(show("indicators"), { chosen: choose });
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
 const session = new Session(show("session"), show("clock"));
@@ -55,6 +61,7 @@ function go(next, quiet = false) {
   if (seen.feed && seen.code) address.write(seen, quiet);
   for (const button of show("frames").children) button.setAttribute("aria-pressed", String(button.dataset.frame === seen.frame));
   show("feed").value = seen.feed;
+  if (seen.studies !== before.studies) study();
   if (seen.feed !== before.feed) follow();
   else if (seen.code !== before.code) open();
   else if (seen.frame !== before.frame && seen.code) load(true);
@@ -128,6 +135,7 @@ async function load(anew) {
   early = [];
   if (anew) {
     history = new History(code, feed, frame);
+    studies.ask(seen);
     reading = false;
     chart.clear(frame);
     tape.clear(code, feed, chart.digits);
@@ -221,6 +229,37 @@ function tell() {
   document.title = `${number(row.last, digits)} ${show("name").textContent} · ${gettext("Naru")}`;
 }
 
+// The indicators of the address, as far as there are such ones; of others a word is said.
+function study() {
+  if (!catalogue) return;
+  const { found, wrong } = parsed(seen.studies, catalogue);
+  shown = found;
+  show("ignored").hidden = !wrong.length;
+  show("ignored").textContent = wrong.length ? interpolate(gettext("not shown: %s"), [wrong.join("; ")]) : "";
+  seen.studies = written(found);
+  if (seen.feed && seen.code) address.write(seen, true);
+  studies.show(found);
+  picker.set(catalogue, found);
+}
+
+function choose(all) {
+  go({ studies: written(all) });
+}
+
+function resized(panes) {
+  show("chart").style.setProperty("--panes", panes);
+}
+
+async function learn() {
+  try {
+    catalogue = await rest.indicators();
+    show("pick").disabled = false;
+    study();
+  } catch {
+    setTimeout(learn, AGAIN_MS);
+  }
+}
+
 function logarithmic() {
   const on = show("log").getAttribute("aria-pressed") !== "true";
   show("log").setAttribute("aria-pressed", String(on));
@@ -230,17 +269,20 @@ function logarithmic() {
 show("feed").addEventListener("change", (event) => go({ feed: event.target.value, code: "" }));
 show("frames").addEventListener("click", ({ target }) => target.dataset.frame && go({ frame: target.dataset.frame }));
 show("log").addEventListener("click", logarithmic);
+show("pick").addEventListener("click", () => picker.show());
 addEventListener("popstate", () => {
-  const { feed, code, frame } = address.read();
-  go({ feed: feed || seen.feed, code: code || seen.code, frame }, true);
+  const { feed, code, ...others } = address.read();
+  go({ feed: feed || seen.feed, code: code || seen.code, ...others }, true);
 });
 // The switch of languages comes back to what is looked at by then.
 document.querySelector("form.language").addEventListener("submit", (event) => (event.target.elements.next.value = location.pathname + location.search));
 new Keys(show("keys"), show("help"), {
   "/": () => show("search").focus(),
   w: () => watchlist.focus(),
+  i: () => catalogue && picker.show(),
   l: logarithmic,
   t: () => show("least").focus(),
   ...Object.fromEntries(address.FRAMES.map((frame, place) => [String(place + 1), () => go({ frame })])),
 });
 setInterval(() => early || mark(chart.bars.at(-MARKS_BACK)?.t ?? chart.bars[0]?.t), MARKS_MS);
+learn();

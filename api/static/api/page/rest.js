@@ -36,6 +36,8 @@ export const snapshots = (codes, feed) => ask(`/v2/stocks/snapshots?${query({ sy
 export const bars = (code, values) => barPage(code, values).then((page) => page.bars);
 export const barPage = (code, values) => pageOf("stocks/bars", "bars", code, values);
 export const tradePage = (code, values) => pageOf("stocks/trades", "trades", code, values);
+export const indicators = () => ask("/v2/indicators").then((content) => content.indicators);
+export const indicatorPage = (code, values) => ask(`/v2/indicators/${part(code)}?${query(values)}`);
 export const book = (code, feed) => ask(`/v2/orderbooks/latest?${query({ symbols: code, feed })}`).then((page) => page.orderbooks[code] ?? null);
 // Events, gaps or corrections, all pages up to a number of them.
 export async function records(what, values, most = 5) {
