@@ -29,6 +29,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -242,7 +243,7 @@ class Feed:
             "unknown": int(sum(len(np.setdiff1d(one, stored)) for one in kept)),
             "repeated_and_dropped": sum(one["repeated"] for one in results),
             "offsets_twice": sum(one["twice"] for one in results),
-            "refused": sum(one["refused"] for one in results),
+            "refused": sum((Counter(one["refused"]) for one in results), Counter()),
             "web_kills": self.kills,
             "redis_restarts": self.restarts,
             "connection_kills": sum(one["cuts"] for one in results),

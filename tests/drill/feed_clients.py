@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,7 +35,8 @@ class Client:
         self._plan, self._turn = plan, number
         self._headers = {"APCA-API-KEY-ID": plan["key"], "APCA-API-SECRET-KEY": plan["secret"]}
         self.merge = Merge(told)
-        self.refused = self.gap_messages = 0
+        self.refused: Counter[str] = Counter()  # 460, by what it said
+        self.gap_messages = 0
         self.resumes: list[dict[str, Any]] = []
         self.waits_us = array("q")
         self._marks: list[float] = []  # when a resume began, and when each of its parts was done
@@ -83,7 +85,7 @@ class Client:
         elif message.T == "gap":
             self.gap_messages += 1
         elif message.T == "error" and message.code in (409, 460, 461):
-            self.refused += message.code == 460
+            self.refused[message.msg or ""] += message.code == 460
             self.merge.refused(message)
             if message.code == 461:
                 self._marks = [time.monotonic()]
@@ -133,7 +135,8 @@ async def _main(plan: dict[str, Any]) -> None:
     print(
         json.dumps({
             "kept": len(told), "cuts": len(cut), "repeated": sum(one.merge.repeated for one in told),
-            "twice": sum(one.merge.twice for one in told), "refused": sum(one.refused for one in told),
+            "twice": sum(one.merge.twice for one in told),
+            "refused": +sum((one.refused for one in told), Counter()),
             "gap_messages": sum(one.gap_messages for one in told),
             "resumes": [resume for one in told for resume in one.resumes],
             "lags_ms": [round(ms, 1) for ms in lags_ms], "ran_s": ran_s, "waited_s": waited_s,
