@@ -149,14 +149,13 @@ class Query(serializers.Serializer[Any]):
         return sorted(cls().fields)
 
 
-class RangeQuery(Query):
+class SeriesQuery(Query):
+    """What names a part of some series, be it read in pages or as a whole."""
+
     start = TimestampField(required=False, help_text=f"first time, included: {timestamps.RIGHT}")
     end = TimestampField(
         required=False, help_text="last time, included; a date means its whole day in the symbol's market"
     )
-    limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
-    page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
-    sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
     asof = AsOfField()
     currency = CurrencyField()
@@ -172,6 +171,12 @@ class RangeQuery(Query):
         return attrs
 
 
+class RangeQuery(SeriesQuery):
+    limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
+    page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
+    sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
+
+
 _DAY_US = 86_400_000_000  # a date and a time can only be compared in the symbol's time zone; that comes later
 
 
@@ -183,7 +188,9 @@ class SymbolTradesQuery(RangeQuery):
     pass
 
 
-class _Bars(RangeQuery):
+class _OfBars(SeriesQuery):
+    """Which candles of the series."""
+
     timeframe = TimeframeField(required=False, help_text=f"{timeframes.ALLOWED}; default 1Min")
     adjustment = serializers.ChoiceField(
         choices=[series.RAW, *corporate_actions.KINDS], required=False, default=series.RAW
@@ -197,6 +204,10 @@ class _Bars(RangeQuery):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return {"timeframe": timeframes.MINUTE, **super().validate(attrs)}
+
+
+class _Bars(_OfBars, RangeQuery):
+    pass
 
 
 class BarsQuery(_Bars):
@@ -229,17 +240,12 @@ class MarketStatsQuery(Query):
     )
 
 
-class ExportQuery(Query):
+class ExportQuery(SeriesQuery):
     symbols = SymbolsField(help_text="codes separated by commas")
-    start = TimestampField(required=False, help_text=f"first time, included: {timestamps.RIGHT}")
-    end = TimestampField(
-        required=False, help_text="last time, included; a date means its whole day in the symbol's market"
-    )
-    feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="default: the primary feed of each symbol")
-    timeframe = TimeframeField(required=False, help_text=f"of bars: {timeframes.ALLOWED}; default 1Min")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return {"timeframe": timeframes.MINUTE, **attrs}
+
+class BarsExportQuery(_OfBars, ExportQuery):
+    pass
 
 
 class SymbolLatestQuery(Query):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -166,12 +166,18 @@ def kind_of(query: dict[str, Any]) -> str:
 def question(found: list[Series], symbols: list[str], query: dict[str, Any], kind: str) -> Question:
     """What is asked for by the parameters of bars; `kind` is what the page's token belongs to. BadToken if the one
     given belongs to something else."""
+    page = whole(found, query, limit=query["limit"])
+    return replace(page, after=series.after(query, kind, symbols), ascending=query["sort"] == "asc")
+
+
+def whole(found: list[Series], query: dict[str, Any], *, limit: int) -> Question:
+    """The first page of all candles that are asked for by the parameters of bars, oldest first."""
     return Question(
         series=tuple(found),
         timeframe=query["timeframe"],
-        after=series.after(query, kind, symbols),
-        limit=query["limit"],
-        ascending=query["sort"] == "asc",
+        after=None,
+        limit=limit,
+        ascending=True,
         fill=query.get("gaps") == "fill",
         session=None if query["session"] == "all" else Session(query["session"]),
     )
@@ -199,9 +205,14 @@ def _respond(request: Request, asked: Question, form: str, kind: str, headers: d
     return Response(msgspec.Raw(body), headers=headers)
 
 
-def _as_csv(asked: Question, kind: str, headers: dict[str, str]) -> HttpResponse:
+def rows_of(asked: Question) -> tuple[BarPage, Batch]:
+    """A page, and its candles as rows of `tables.BARS`."""
     page, now_us = _page(asked), time.time_ns() // 1000
-    found = [row for one, bars in page.found for row in rows(one, bars, asked.timeframe, now_us, fill=asked.fill)]
+    return page, [row for one, bars in page.found for row in rows(one, bars, asked.timeframe, now_us, fill=asked.fill)]
+
+
+def _as_csv(asked: Question, kind: str, headers: dict[str, str]) -> HttpResponse:
+    page, found = rows_of(asked)
     return tables.page(tables.BARS, found, _token(page, kind), headers)
 
 

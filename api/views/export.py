@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -22,7 +22,7 @@ from api import exports, paging, response_schemas, series, tables
 from api.exports import Batch, Column
 from api.paging import Series
 from api.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
-from api.serializers import ExportQuery
+from api.serializers import BarsExportQuery, ExportQuery
 from api.views import bars as bars_view
 from marketdata.storage import TickKey
 from marketdata.types.ticks import Ticks
@@ -48,14 +48,13 @@ def _of_ticks(kind: wire.Kind, rows: Callable[[Series, Ticks], Batch]) -> Read:
 
 
 def _of_bars(found: list[Series], query: dict[str, Any]) -> Iterator[Batch]:
-    timeframe, after = query["timeframe"], None
+    asked = bars_view.whole(found, query, limit=PAGE_ROWS)
     while True:
-        now_us = time.time_ns() // 1000
-        page = paging.read_bars(found, timeframe, after=after, limit=PAGE_ROWS, ascending=True)
-        yield [row for one, bars in page.found for row in bars_view.rows(one, bars, timeframe, now_us)]
-        after = page.next
-        if after is None:
+        page, rows = bars_view.rows_of(asked)
+        yield rows
+        if page.next is None:
             return
+        asked = replace(asked, after=page.next)
 
 
 def _of_books(found: list[Series], _query: dict[str, Any]) -> Iterator[Batch]:
@@ -69,12 +68,13 @@ def _of_books(found: list[Series], _query: dict[str, Any]) -> Iterator[Batch]:
                 break
 
 
-RESOURCES: dict[str, tuple[tuple[Column, ...], Read]] = {
-    "trades": (tables.TRADES, _of_ticks(wire.Kind.TRADE, tables.trades)),
-    "quotes": (tables.QUOTES, _of_ticks(wire.Kind.QUOTE, tables.quotes)),
-    "bars": (tables.BARS, _of_bars),
-    "orderbooks": (tables.BOOKS, _of_books),
+RESOURCES: dict[str, tuple[tuple[Column, ...], Read, type[ExportQuery]]] = {
+    "trades": (tables.TRADES, _of_ticks(wire.Kind.TRADE, tables.trades), ExportQuery),
+    "quotes": (tables.QUOTES, _of_ticks(wire.Kind.QUOTE, tables.quotes), ExportQuery),
+    "bars": (tables.BARS, _of_bars, BarsExportQuery),
+    "orderbooks": (tables.BOOKS, _of_books, ExportQuery),
 }
+"""Of each resource its columns, what reads it, and its parameters."""
 
 
 class ExportView(APIView):
@@ -83,7 +83,8 @@ class ExportView(APIView):
     renderer_classes = (CSVRenderer, ParquetRenderer, ArrowRenderer)
 
     @extend_schema(
-        operation_id="export", parameters=[ExportQuery],
+        operation_id="export", parameters=[BarsExportQuery],
+        description="All rows as a file. `timeframe`, `adjustment`, `session` and `gaps` are of bars alone.",
         responses={
             (200, exports.CSV): OpenApiResponse(OpenApiTypes.STR, "a header, the rows, and `# N rows`"),
             (200, exports.PARQUET): OpenApiTypes.BINARY,
@@ -95,8 +96,8 @@ class ExportView(APIView):
         """Errors: Http404 for another resource, Throttled while too many exports run."""
         if resource not in RESOURCES:
             raise Http404
-        columns, read = RESOURCES[resource]
-        query = ExportQuery.read(request)
+        columns, read, parameters = RESOURCES[resource]
+        query = parameters.read(request)
         chosen = series.known(query["symbols"], query)
         content_type = request.accepted_renderer.media_type
         try:

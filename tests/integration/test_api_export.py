@@ -1,6 +1,7 @@
 """Exports: every row once, exact, in each form; a cut file is told from a whole one."""
 
 import csv
+import datetime
 import gc
 import io
 import json
@@ -14,11 +15,16 @@ from api import exports, series
 from api.exports import ARROW, CSV, PARQUET, Column
 from api.tables import NEXT_PAGE
 from api.views.export import ExportView
-from marketdata.models import Market, Symbol
+from marketdata.maintenance import rollover
+from marketdata.models import AdjustmentFactor, Market, Symbol, SymbolRename
+from marketdata.vendors import minutes
 from tests.integration.serving import CODES, minute, serving
+from tests.integration.test_adjusted_bars import ALL, TUESDAY
 from tests.integration.test_api_resources import book, keep
+from tests.integration.test_days import MONDAY, session
 from tests.market import MINUTE_US, NINE_US
-from tests.vendor import lose
+from tests.upkeep import seoul
+from tests.vendor import bar, lose, minute_us
 
 __all__ = ["serving"]
 
@@ -102,6 +108,71 @@ def test_pages_as_csv_have_the_rows_of_the_pages_as_json_and_of_the_export(marke
     books = csv_pages(market, "/v2/orderbooks/005930", 1)
     assert len(books) == 2
     assert books == rows_of(export(market, "orderbooks", symbols="005930"))
+
+
+def table_of(serving, resource: str, accept: str, **query) -> list[dict[str, str]]:
+    """The rows of an export in any form, as its CSV would have them."""
+    content = export(serving, resource, accept, **query)
+    if accept == CSV:
+        return rows_of(content)
+    parquet, ipc = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.ipc")
+    table = parquet.read_table(io.BytesIO(content)) if accept == PARQUET else ipc.open_stream(content).read_all()
+    return [{name: _as_text(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, datetime.datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return str(value)
+
+
+@pytest.mark.parametrize("accept", [CSV, PARQUET, ARROW])
+def test_an_export_takes_the_parameters_of_the_pages_and_has_their_rows(serving, monkeypatch, accept):
+    """A share that had another code until Tuesday and was split on Wednesday."""
+    monkeypatch.setattr("api.views.export.PAGE_ROWS", 3)
+    for day, code in enumerate(("000660", "005930", "005930")):
+        serving.commit(session(day, symbol=code))
+    rollover.run_one(MONDAY)
+    SymbolRename.objects.create(old="000660", new="005930", since=TUESDAY)
+    wednesday = TUESDAY + datetime.timedelta(days=1)
+    AdjustmentFactor.objects.create(symbol="005930", ex_date=wednesday, kind="split", old_rate=1, new_rate=2)
+    whole = {"symbols": "005930", **ALL}
+
+    def same(resource, columns, **query):
+        rows = table_of(serving, resource, accept, **whole, **query)
+        shown = [one for _, one in serving.pages(f"/v2/stocks/{resource}", resource, **whole, **query)]
+        assert [tuple(Decimal(row[name]) for name in columns) for row in rows] == [
+            tuple(Decimal(one[name]) for name in columns.values()) for one in shown
+        ]
+        assert [row["time"][:19] for row in rows] == [one["t"][:19] for one in shown]
+        return rows
+
+    figures = {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "trades": "n", "vwap": "vw"}
+    for timeframe in ("1Min", "1Hour", "1Day"):
+        for adjustment in ("raw", "split", "all"):
+            for part in ("all", "pre", "regular"):
+                same("bars", figures, timeframe=timeframe, adjustment=adjustment, session=part)
+    closes = [row["close"] for row in same("bars", figures, timeframe="1Day", adjustment="split", session="regular")]
+    assert closes == ["35150", "35150", "70300"]
+    assert len(same("bars", figures, session="pre")) == 3
+    same("bars", figures, asof="-")
+    trades = {"price": "p", "size": "s", "id": "i"}
+    assert [len(same("trades", trades, asof=day)) for day in ("-", str(TUESDAY))] == [14, 21]
+    assert len(same("trades", trades, currency="KRW")) == 21
+
+
+@pytest.mark.once
+def test_an_export_of_bars_has_the_vendor_s_where_rows_of_ours_were_lost(serving):
+    serving.commit([minute(at) for at in (0, 1, 3)])
+    lose(1, minute_us(1) + 30_000_000, minute_us(2) + 30_000_000, "8")
+    minutes.store("005930", "krx", MONDAY, [bar(1, "5"), bar(2, "5")], seoul("2026-03-16 20:15"))
+
+    rows = rows_of(export(serving, "bars", symbols="005930", gaps="fill"))
+    assert rows == csv_pages(serving, "/v2/stocks/bars", 9, symbols="005930", gaps="fill")
+    assert [row["source"] for row in rows] == ["naru", "kis", "kis", "naru"]
 
 
 @pytest.mark.once
@@ -195,6 +266,11 @@ def test_exports_are_refused_by_name_form_and_number(serving, settings):
     assert status("/v2/export/everything", symbols="005930") == (404, 40410000)
     assert status("/v2/export/trades", "application/pdf", symbols="005930") == (406, 40610000)
     assert status("/v2/export/trades", symbols="005930", limit=5) == (400, 40010001)
+    for name, value in (("adjustment", "split"), ("session", "regular"), ("timeframe", "1Day"), ("gaps", "fill")):
+        assert status("/v2/export/trades", symbols="005930", **{name: value}) == (400, 40010001)
+    assert status("/v2/export/bars", symbols="005930", adjustment="splits")[0] == 400
+    assert status("/v2/export/bars", symbols="005930", currency="USD")[0] == 422
+    assert status("/v2/export/bars", symbols="005930", start="2026-03-18", end="2026-03-16")[0] == 422
     exports.slots.take(1)
     try:
         assert status("/v2/export/trades", symbols="005930") == (429, 42910000)
