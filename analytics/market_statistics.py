@@ -22,10 +22,10 @@ from marketdata.types.ticks import PRICE_UNIT
 from terminals import wire
 
 TOP = 20
-_PERCENT_SCALE = 4
+PERCENT_SCALE = 4
 
 
-class _Known(msgspec.Struct):
+class Known(msgspec.Struct):
     """What the market's statistics use of a symbol's."""
 
     td: str
@@ -35,20 +35,20 @@ class _Known(msgspec.Struct):
     downVolume: Decimal | None = None  # noqa: N815
 
 
-_decoder = msgspec.json.Decoder(_Known)
+decoder = msgspec.json.Decoder(Known)
 
 
 def body(feed: str, connection: redis.Redis, now: datetime.datetime) -> bytes | None:
     """As JSON, of the symbols that traded on the newest trading date of any of them; None when there is no result."""
     known = {
-        symbol: _decoder.decode(one.body)
+        symbol: decoder.decode(one.body)
         for symbol, one in stats.results(connection, feed).items()
         if symbol != stats.MARKET
     }
     if not known:
         return None
     date = max(one.td for one in known.values())
-    found = [_standing(symbol, one) for symbol, one in sorted(known.items()) if one.td == date]
+    found = [standing(symbol, one) for symbol, one in sorted(known.items()) if one.td == date]
     whole, (gainers, losers) = market.breadth(found), market.movers(found, TOP)
     most = market.most_traded(found, TOP)
     days = Reader(feed, [one.symbol for one in most], now, snapshots.dates(now)).days
@@ -78,13 +78,15 @@ def aligned(series: Sequence[DailyBars]) -> volatility.Floats:
     return np.array([volatility.log_returns(row)[1:] for row in closes]).reshape(len(series), max(len(dates) - 1, 0))
 
 
-def _standing(symbol: str, one: _Known) -> Standing:
+def standing(symbol: str, one: Known) -> Standing:
+    """A symbol as the sums of the market take it."""
+
     def scaled(value: Decimal | None, places: int) -> int:
         return 0 if value is None else int(value.scaleb(places))
 
     return Standing(
         symbol=symbol,
-        percent=None if one.changeRate is None else scaled(one.changeRate, _PERCENT_SCALE),
+        percent=None if one.changeRate is None else scaled(one.changeRate, PERCENT_SCALE),
         turnover=scaled(one.turnover, wire.VALUE_SCALE),
         up=scaled(one.upVolume, wire.SIZE_SCALE),
         down=scaled(one.downVolume, wire.SIZE_SCALE),
@@ -94,7 +96,7 @@ def _standing(symbol: str, one: _Known) -> Standing:
 def _shown(found: Sequence[Standing]) -> list[dict[str, Any]]:
     return [
         {
-            "symbol": one.symbol, "changeRate": exact(one.percent, _PERCENT_SCALE),
+            "symbol": one.symbol, "changeRate": exact(one.percent, PERCENT_SCALE),
             "turnover": exact(one.turnover, wire.VALUE_SCALE),
         }
         for one in found

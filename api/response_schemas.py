@@ -133,6 +133,46 @@ class MarketStats(serializers.Serializer[Any]):
     correlation = _Correlation()
 
 
+class _MarketSums(serializers.Serializer[Any]):
+    symbols, advancing = serializers.IntegerField(), serializers.IntegerField()
+    declining, unchanged = serializers.IntegerField(), serializers.IntegerField()
+    breadth = _share("(advancing - declining) / all whose change is known")
+    turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
+    upVolume, downVolume = _size(), _size()  # noqa: N815
+    meanChange = _share("mean of the changes in per cent, each symbol alike")  # noqa: N815
+    weightedChange = _share("the same, weighted by traded value")  # noqa: N815
+
+
+class _MarketGroup(_MarketSums):
+    market, category = serializers.CharField(), serializers.CharField()
+
+
+class _MarketRow(serializers.Serializer[Any]):
+    symbol, name = serializers.CharField(), serializers.CharField()
+    name_en, market, category = serializers.CharField(), serializers.CharField(), serializers.CharField()
+    last, change = _price(), _price()
+    changeRate = serializers.DecimalField(18, 4, coerce_to_string=False, allow_null=True)  # noqa: N815
+    volume = _size()
+    turnover = serializers.DecimalField(38, 14, coerce_to_string=False)
+    trades = serializers.IntegerField()
+
+
+class MarketSymbols(serializers.Serializer[Any]):
+    """The symbols of a feed that traded on its newest trading date."""
+
+    feed = serializers.CharField()
+    td = serializers.DateField()
+    t = serializers.DateTimeField(help_text="of the newest of the symbols' statistics")
+    mark = serializers.CharField(allow_null=True, help_text="for `since` of the next request")
+    whole = serializers.BooleanField(help_text="`symbols` has all of them: what was known before counts no more")
+    all = _MarketSums()
+    groups = _MarketGroup(many=True, help_text="by market and category")
+    symbols = _MarketRow(many=True, help_text="all of them, or those that changed since the mark")
+    gone = serializers.ListField(
+        child=serializers.CharField(), help_text="symbols that have nothing to tell any more since the mark"
+    )
+
+
 class IndicatorRow(serializers.Serializer[Any]):
     """With the values of the indicators that were asked for, null where history is short."""
 

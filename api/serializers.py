@@ -15,7 +15,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from analytics import timeframes
-from api import errors, series, timestamps
+from api import errors, market, series, timestamps
 from api.timestamps import Timestamp
 from marketdata.calendar.trading_calendar import Session
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
@@ -237,6 +237,12 @@ class StatsQuery(RangeQuery):
 class MarketStatsQuery(Query):
     feed = serializers.RegexField(
         FEED_PATTERN, required=False, help_text="default: the feed that most symbols have as their primary one"
+    )
+
+
+class MarketSymbolsQuery(MarketStatsQuery):
+    since = serializers.RegexField(
+        market.MARK, required=False, max_length=80, help_text="the mark of an earlier answer: only what changed since"
     )
 
 

@@ -31,7 +31,7 @@ from api.views.records import CorrectionsView, EventsView, GapsView
 from api.views.screener import MostActivesView, MoversView
 from api.views.second_factor import SecondFactorView
 from api.views.snapshots import SnapshotsView, SymbolSnapshotView
-from api.views.stats import MarketStatsView, NewestStatsView, StatsView
+from api.views.stats import MarketStatsView, MarketSymbolsView, NewestStatsView, StatsView
 from api.views.status import StatusView
 from api.views.status_history import StatusHistoryView
 from api.views.symbols import SymbolsView, SymbolView
@@ -95,6 +95,7 @@ v2 = [
     path("corrections", CorrectionsView.as_view(), name="corrections"),
     path("stats", NewestStatsView.as_view(), name="newest-stats"),
     path("stats/market", MarketStatsView.as_view(), name="market-stats"),
+    path("stats/market/symbols", MarketSymbolsView.as_view(), name="market-symbols"),
     re_path(rf"^stats/{SYMBOL}\Z", StatsView.as_view(), name="symbol-stats"),
     path("quality/<str:date>", QualityView.as_view(), name="quality"),
     re_path(rf"^quality/(?P<date>[^/]*)/{SYMBOL}\Z", SymbolQualityView.as_view(), name="symbol-quality"),
@@ -146,6 +147,7 @@ charting_of_feed = [path(name, view.as_view(schema=None), name=f"udf-feed-{name}
 admin.autodiscover()
 urlpatterns = [
     path("", page.view("page"), name="page"),
+    path("market", page.view("market"), name="market"),
     path("account", AccountView.as_view(), name="account"),
     path("account/second-factor", SecondFactorView.as_view(), name="second-factor"),
     path("language", set_language, name="language"),

@@ -21,7 +21,8 @@ class Standing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breadth:
     """How many symbols rose, fell and did neither, and the traded value and active volume of all of them; `ratio` is
-    (rose - fell) by all whose change is known."""
+    (rose - fell) by all whose change is known. `mean` is the mean change of those, `weighted` the same weighted by
+    traded value, in 1e-4 per cent."""
 
     advancing: int
     declining: int
@@ -29,6 +30,8 @@ class Breadth:
     turnover: int
     up: int
     down: int
+    mean: float | None
+    weighted: float | None
 
     @property
     def ratio(self) -> float | None:
@@ -39,7 +42,9 @@ class Breadth:
 
 def breadth(found: Sequence[Standing]) -> Breadth:
     """Over these symbols; one whose change is not known counts in the sums only."""
-    changes = [one.percent for one in found if one.percent is not None]
+    known = [(one.percent, one.turnover) for one in found if one.percent is not None]
+    changes = [change for change, _ in known]
+    traded = sum(turnover for _, turnover in known)
     return Breadth(
         advancing=sum(change > 0 for change in changes),
         declining=sum(change < 0 for change in changes),
@@ -47,6 +52,8 @@ def breadth(found: Sequence[Standing]) -> Breadth:
         turnover=sum(one.turnover for one in found),
         up=sum(one.up for one in found),
         down=sum(one.down for one in found),
+        mean=sum(changes) / len(changes) if changes else None,
+        weighted=sum(change * turnover for change, turnover in known) / traded if traded > 0 else None,
     )
 
 

@@ -32,7 +32,10 @@ class Page:
 
 
 # In the order of the bar.
-PAGES = (Page("page", _("Prices"), "api/page.html"),)
+PAGES = (
+    Page("page", _("Prices"), "api/page.html"),
+    Page("market", _("Market"), "api/market.html"),
+)
 
 
 def view(name: str) -> Callable[[HttpRequest], HttpResponse]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 from django.http import HttpResponse
@@ -14,10 +15,10 @@ from rest_framework.views import APIView
 
 from analytics import series_days, statistics, timeframes
 from analytics.statistics import DayStatistics
-from api import access, errors, feeds, jsontext, paging, response_schemas, series, tables
+from api import access, errors, feeds, jsontext, market, paging, response_schemas, series, tables
 from api import statistics as newest_statistics
 from api.paging import Series
-from api.serializers import MarketStatsQuery, NewestStatsQuery, StatsQuery
+from api.serializers import MarketStatsQuery, MarketSymbolsQuery, NewestStatsQuery, StatsQuery
 from api.timestamps import EARLIEST_US
 from api.views import bars as bars_view
 from marketdata.realtime import stats
@@ -88,6 +89,16 @@ class NewestStatsView(APIView):
         return Response({"stats": shown}, headers=chosen.headers)
 
 
+def _feed_of(query: dict[str, Any]) -> str:
+    """The feed of which the market is asked for. UnknownFeed; FeedForbidden; NoData when no symbol is collected."""
+    name = query.get("feed", feeds.PRIMARY)
+    feed = feeds.most_collected() if name == feeds.PRIMARY else feeds.resolve(name) or feeds.most_collected()
+    if feed is None:
+        raise errors.NoData("no symbol is collected")
+    access.require([feed])
+    return feed
+
+
 class MarketStatsView(APIView):
     """The newest statistics of all symbols of a feed together."""
 
@@ -97,13 +108,25 @@ class MarketStatsView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Errors: UnknownFeed; NoData when there are none of the feed."""
-        query = MarketStatsQuery.read(request)
-        name = query.get("feed", feeds.PRIMARY)
-        feed = feeds.most_collected() if name == feeds.PRIMARY else feeds.resolve(name) or feeds.most_collected()
-        if feed is None:
-            raise errors.NoData("no symbol is collected")
-        access.require([feed])
+        feed = _feed_of(MarketStatsQuery.read(request))
         found = newest_statistics.newest(feed, [stats.MARKET]).get(stats.MARKET)
         if found is None:
             raise errors.NoData(f"no statistics of {feed} yet")
         return Response(newest_statistics.text(found))
+
+
+class MarketSymbolsView(APIView):
+    """Where each symbol of a feed stands on the newest trading date, and the sums of each group of them."""
+
+    @extend_schema(
+        operation_id="market_symbols", parameters=[MarketSymbolsQuery],
+        responses={200: response_schemas.MarketSymbols, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Errors: UnknownFeed; NoData when no symbol of the feed has statistics."""
+        query = MarketSymbolsQuery.read(request)
+        feed = _feed_of(query)
+        found = market.board(feed).answer(query.get("since"))
+        if found is None:
+            raise errors.NoData(f"no statistics of {feed} yet")
+        return Response(found)

@@ -22,6 +22,9 @@ MARKED, FEEDS = "naru:stats-due:", "naru:stats-feeds"
 MARKETS, TAKEN, CLOCK = "naru:stats-markets", "naru:stats-taken", "naru:stats-clock"
 BEGUN, TURN = "naru:stats-begun", "naru:stats-turn"
 RESULTS, FLOWS, PROFILES = "naru:stats:", "naru:stats-flows:", "naru:stats-profiles:"
+ORDER = "naru:stats-order:"
+"""When the result of each symbol of a feed was put, in microseconds and greater than the one before: who knows the
+results up to one has to read only what came after. Revisions are not in that order, for takes overlap."""
 MARKET = ""
 NOTHING = b"null"
 """The result of a series that has nothing to tell any more: its last trade was voided, or its symbol was removed. It is
@@ -90,23 +93,29 @@ end
 return {string.format('%.0f', revision), left, unpack(found)}
 """
 )
-# KEYS: results of the feed, market, taken. ARGV: feed, revision, lease, how long results are kept, the market's pause,
-# [symbols, results] in msgpack, symbols that were taken. Returns the symbols whose result was the newest.
+# KEYS: results of the feed, market, taken, order. ARGV: feed, revision, lease, how long results are kept, the market's
+# pause, [symbols, results] in msgpack, symbols that were taken. Returns the symbols whose result was the newest.
 _SETTLE = (
     _NOW
     + """
 local symbols, values = unpack(cmsgpack.unpack(ARGV[6]))
 local revision = tonumber(ARGV[2])
 local put, is_series = {}, false
+local last = redis.call('ZREVRANGE', KEYS[4], 0, 0, 'WITHSCORES')
+local order = string.format('%.0f', math.max(now, tonumber(last[2] or 0) + 1))
 for at, symbol in ipairs(symbols) do
   local old = redis.call('HGET', KEYS[1], symbol)
   if not old or tonumber(string.sub(old, 1, 16)) < revision then
     redis.call('HSET', KEYS[1], symbol, string.format('%016.0f', revision) .. values[at])
+    redis.call('ZADD', KEYS[4], order, symbol)
     put[#put + 1] = symbol
     is_series = is_series or symbol ~= ''
   end
 end
-if #put > 0 then redis.call('EXPIRE', KEYS[1], ARGV[4]) end
+if #put > 0 then
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
+  redis.call('EXPIRE', KEYS[4], ARGV[4])
+end
 local mine = revision + tonumber(ARGV[3])
 for _, symbol in ipairs(cmsgpack.unpack(ARGV[7])) do
   local member = ARGV[1] .. ' ' .. symbol
@@ -170,7 +179,7 @@ def settle(
     """Put results of taken series of a feed (by symbol, JSON) in place of older ones, and give the series back; one
     without a result has its old one. Returns the symbols whose result is the newest."""
     put: Any = connection.eval(
-        _SETTLE, 3, RESULTS + feed, MARKETS, TAKEN, feed, revision, LEASE_US, KEEP_S, MARKET_AFTER_US,
+        _SETTLE, 4, RESULTS + feed, MARKETS, TAKEN, ORDER + feed, feed, revision, LEASE_US, KEEP_S, MARKET_AFTER_US,
         msgpack.packb([list(results), list(results.values())], use_bin_type=False),
         msgpack.packb(list(taken), use_bin_type=False),
     )  # fmt: skip
@@ -180,7 +189,19 @@ def settle(
 def results(connection: redis.Redis, feed: str, symbols: Sequence[str] | None = None) -> dict[str, Statistics]:
     """The newest results of these symbols of a feed that have one that tells something, of all by default (the
     market's is MARKET's)."""
-    if symbols == []:
+    found = all_results(connection, feed, symbols)
+    return {symbol: one for symbol, one in found.items() if one.body != NOTHING}
+
+
+def put_since(connection: redis.Redis, feed: str, order: int) -> dict[str, int]:
+    """The symbols of a feed whose result was put after that (0: all of whose result that is known), and when."""
+    found: Any = connection.zrangebyscore(ORDER + feed, f"({order}", "+inf", withscores=True)
+    return {symbol.decode(): int(score) for symbol, score in found}
+
+
+def all_results(connection: redis.Redis, feed: str, symbols: Sequence[str] | None = None) -> dict[str, Statistics]:
+    """As `results`, with those that have nothing to tell any more."""
+    if symbols is not None and not symbols:
         return {}
     key = RESULTS + feed
     if symbols is None:
@@ -192,7 +213,7 @@ def results(connection: redis.Redis, feed: str, symbols: Sequence[str] | None = 
     return {
         symbol: Statistics(symbol, int(value[:REVISION_DIGITS]), value[REVISION_DIGITS:])
         for symbol, value in pairs
-        if value is not None and value[REVISION_DIGITS:] != NOTHING
+        if value is not None
     }
 
 

@@ -18,7 +18,7 @@ from django.db import connection
 from django.test import Client as Browser
 
 from analytics import screener
-from api import authentication, counters
+from api import authentication, counters, market
 from api.stream import shared
 from api.views import status
 from ingest import notifications, tasks
@@ -197,6 +197,7 @@ def serving(
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
     monkeypatch.setattr(screener, "_kept", None)
+    market.forget()
     yield Serving()
     live_state.connection().close()
     live_state.connection.cache_clear()

@@ -10,11 +10,17 @@ const PHASES = {
 const EVERY_MS = 30_000;
 
 export class Session {
+  trading = false; // whether anything of the market may be traded now
   #place; #market = ""; #timer = 0; #ahead = 0;
 
   constructor(place, clock) {
     this.#place = place;
-    setInterval(() => (clock.textContent = dayAndTime(new Date(Date.now() + this.#ahead))), 500);
+    setInterval(() => (clock.textContent = dayAndTime(this.now)), 500);
+  }
+
+  // The time by the server's clock.
+  get now() {
+    return new Date(Date.now() + this.#ahead);
   }
 
   follow(market) {
@@ -32,6 +38,7 @@ export class Session {
       const clock = await rest.clock(market);
       if (market !== this.#market) return;
       this.#ahead = Date.parse(clock.timestamp) - (asked + Date.now()) / 2;
+      this.trading = clock.trading;
       if (clock.next_phase_at === null) return void (this.#place.hidden = true); // of most markets no phases are known
       this.#show(clock);
       const left = Date.parse(clock.next_phase_at) - Date.parse(clock.timestamp);

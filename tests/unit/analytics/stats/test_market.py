@@ -27,7 +27,10 @@ def test_breadth_counts_those_whose_change_is_known_and_sums_all():
 
     assert (found.advancing, found.declining, found.unchanged, found.ratio) == (2, 1, 1, 0.25)
     assert (found.turnover, found.up, found.down) == (66, 10, 5)
-    assert market.breadth([standing("D", None)]).ratio is None
+    assert (found.mean, found.weighted) == (700 / 4, (500 * 10 - 700 * 30 + 900) / 61)
+    alone = market.breadth([standing("D", None)])
+    assert (alone.ratio, alone.mean, alone.weighted) == (None, None, None)
+    assert market.breadth([standing("A", 500, 0)]).weighted is None
 
 
 def test_movers_and_the_most_traded_come_in_order_and_no_more_than_asked_for():

@@ -1,0 +1,251 @@
+// The page of the market: asks for what changed every few seconds while somebody looks, and shows it as a picture, as
+// lists and as a table.
+import { called, dayAndTime, number, short, time } from "../page/format.js";
+import * as rest from "../page/rest.js";
+import { Session } from "../page/session.js";
+import { HeatMap, signed } from "./heatmap.js";
+import { addressOf, Ranking } from "./ranking.js";
+
+const show = (id) => document.getElementById(id);
+const EVERY_MS = 5000, LONGEST_MS = 30_000, FEEDS_MS = 60_000, LATE_MS = 60_000;
+const TOP = 10, PART = 100;
+const STATES = { live: gettext("Live"), delayed: gettext("Delayed"), lost: gettext("Disconnected"), connecting: gettext("Connecting"), paused: gettext("Closed") };
+const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
+const CATEGORIES = {
+  kospi: gettext("KOSPI"), kosdaq: gettext("KOSDAQ"), konex: gettext("KONEX"), etf: gettext("ETF"), etn: gettext("ETN"), elw: gettext("ELW"),
+  index: gettext("Indices"), futures: gettext("Futures"), options: gettext("Options"), overseas: gettext("Overseas"),
+};
+const LISTS = {
+  gainers: { columns: ["last", "change"], order: (a, b) => b.changeRate - a.changeRate, of: (row) => row.changeRate > 0 },
+  losers: { columns: ["last", "change"], order: (a, b) => a.changeRate - b.changeRate, of: (row) => row.changeRate < 0 },
+  byvalue: { columns: ["change", "turnover"], order: (a, b) => b.turnover - a.turnover, of: (row) => row.turnover > 0 },
+  byvolume: { columns: ["change", "volume"], order: (a, b) => b.volume - a.volume, of: (row) => row.volume > 0 },
+};
+
+const values = new URLSearchParams(location.search);
+let feed = values.get("feed") ?? "", group = values.get("group") ?? "", mark, rows = new Map(), sums = null, asked = 0, failures = 0, timer = 0;
+let sort = { by: "turnover", down: true }, shown = PART, natures = {}, anew = true;
+
+const session = new Session(show("session"), show("clock"));
+const map = new HeatMap(show("map"), show("hint"), { open, narrow: (one) => choose(one.key === group ? "" : one.key) });
+const lists = Object.entries(LISTS).map(([id, one]) => ({ ...one, ranking: new Ranking(show(id), one.columns) }));
+const table = new Ranking(show("all"), ["group", "last", "change", "turnover", "volume", "trades"]);
+
+const keyOf = (one) => `${one.market}.${one.category}`;
+const titleOf = ({ market, category }) => {
+  const name = CATEGORIES[category] ?? (category === "unknown" ? "" : category);
+  return [market === "KRX" && name ? "" : market, name].filter(Boolean).join(" ");
+};
+
+function open(row, apart) {
+  const address = addressOf(feed, row.symbol);
+  if (apart) window.open(address, "_blank", "noopener");
+  else location.assign(address);
+}
+
+function choose(next) {
+  group = next;
+  shown = PART;
+  anew = true;
+  remember(false);
+  draw();
+}
+
+function remember(quiet) {
+  const told = new URLSearchParams({ feed, ...(group && { group }) });
+  if (`?${told}` !== location.search) history[quiet ? "replaceState" : "pushState"](null, "", `${location.pathname}?${told}`);
+}
+
+async function look() {
+  clearTimeout(timer);
+  if (document.hidden) return; // asked for again when it is looked at
+  const turn = ++asked;
+  try {
+    const told = await rest.market({ feed: feed || undefined, since: mark });
+    if (turn !== asked) return;
+    failures = 0;
+    take(told);
+  } catch (error) {
+    if (turn !== asked) return;
+    if (error.status === 404) nothing();
+    else failures += 1;
+    state();
+  }
+  timer = setTimeout(look, Math.min(EVERY_MS * 2 ** failures, LONGEST_MS));
+}
+
+function take(told) {
+  if (told.whole) {
+    rows.clear();
+    anew = true;
+  }
+  for (const row of told.symbols) rows.set(row.symbol, Object.assign(row, { key: keyOf(row), title: titleOf(row) }));
+  for (const code of told.gone) rows.delete(code);
+  anew ||= told.gone.length > 0;
+  ({ feed } = told);
+  mark = told.mark ?? undefined;
+  sums = told;
+  show("nothing").hidden = true;
+  remember(true);
+  const [largest] = [...told.groups].sort((a, b) => b.turnover - a.turnover);
+  session.follow(largest.market);
+  state();
+  draw();
+}
+
+function nothing() {
+  rows.clear();
+  [mark, sums, failures, anew] = [undefined, null, 0, true];
+  show("nothing").hidden = false;
+  draw();
+}
+
+// Whether what is shown is of now: asked for in vain, or not moved while its market trades.
+function state() {
+  const at = sums && new Date(sums.t);
+  const still = at && session.now - at > LATE_MS;
+  const name = failures ? "lost" : !sums ? "connecting" : !still ? "live" : session.trading ? "delayed" : "paused";
+  show("link").dataset.state = document.body.dataset.link = name;
+  show("link").textContent = STATES[name];
+  show("away").hidden = !at || (name !== "lost" && name !== "delayed");
+  if (!show("away").hidden) show("away").textContent = interpolate(gettext("%s: figures as of %s"), [STATES[name], dayAndTime(at)]);
+  const today = at && dayAndTime(at).slice(0, 6) === dayAndTime(session.now).slice(0, 6);
+  show("asof").textContent = at ? interpolate(gettext("Trading day %s, as of %s"), [sums.td, today ? time(at) : dayAndTime(at)]) : "";
+  const nature = natures[feed];
+  show("nature").hidden = !(nature in NATURES);
+  if (nature in NATURES) show("nature").textContent = NATURES[nature];
+}
+
+function draw() {
+  const groups = (sums?.groups ?? []).map((one) => ({ ...one, key: keyOf(one), title: titleOf(one), rows: [] }));
+  const chosen = groups.find((one) => one.key === group);
+  const within = chosen ? [...rows.values()].filter((row) => row.key === group) : [...rows.values()];
+  const places = new Map(groups.map((one) => [one.key, one]));
+  for (const row of within) places.get(row.key)?.rows.push(row);
+  map.show(groups.filter((one) => one.rows.length), anew);
+  anew = false;
+  for (const { ranking, order, of } of lists) ranking.show(feed, within.filter(of).sort((a, b) => order(a, b) || a.symbol.localeCompare(b.symbol)).slice(0, TOP));
+  figures(chosen ?? sums?.all);
+  divisions(groups, chosen);
+  whole(within);
+}
+
+function figures(one) {
+  const told = {
+    rose: one && number(one.advancing), fell: one && number(one.declining), still: one && number(one.unchanged),
+    value: one && short(Math.round(one.turnover)), mean: one && signed(one.meanChange), weighted: one && signed(one.weightedChange),
+    count: one && number(one.symbols),
+  };
+  for (const [id, text] of Object.entries(told)) show(id).textContent = text ?? "–";
+  for (const [id, value] of [["mean", one?.meanChange], ["weighted", one?.weightedChange]]) show(id).className = value > 0 ? "up" : value < 0 ? "down" : "";
+  const known = one ? one.advancing + one.declining + one.unchanged : 0;
+  show("breadth").querySelectorAll("rect").forEach((bar, at) => {
+    const parts = known ? [one.advancing / known, one.unchanged / known, one.declining / known] : [0, 1, 0];
+    bar.setAttribute("x", String(100 * parts.slice(0, at).reduce((sum, part) => sum + part, 0)));
+    bar.setAttribute("width", String(100 * parts[at]));
+  });
+}
+
+// The groups with their sums; a press on one shows it alone.
+function divisions(groups, chosen) {
+  const body = show("groups");
+  const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const all = sums && { ...sums.all, key: "", title: gettext("Whole market") };
+  body.replaceChildren(
+    ...[...(all ? [all] : []), ...groups.sort((a, b) => b.turnover - a.turnover)].map((one) => {
+      const row = document.createElement("tr");
+      const head = Object.assign(document.createElement("th"), { scope: "row" });
+      const button = Object.assign(document.createElement("button"), { className: "plain", textContent: one.title });
+      button.dataset.key = one.key;
+      button.setAttribute("aria-pressed", String(one.key === (chosen?.key ?? "")));
+      button.addEventListener("click", () => choose(one.key));
+      head.append(button);
+      row.append(head);
+      for (const [text, kind] of [
+        [number(one.symbols), ""], [number(one.advancing), "up"], [number(one.declining), "down"],
+        [signed(one.meanChange), one.meanChange > 0 ? "up" : one.meanChange < 0 ? "down" : ""], [short(Math.round(one.turnover)), ""],
+      ])
+        Object.assign(row.insertCell(), { textContent: text, className: kind });
+      return row;
+    }),
+  );
+  if (focused !== undefined) [...body.querySelectorAll("button")].find((one) => one.dataset.key === focused)?.focus();
+}
+
+const ORDERS = {
+  name: (row) => called(row) || row.symbol, group: (row) => row.title, last: (row) => row.last, change: (row) => row.changeRate ?? -Infinity,
+  turnover: (row) => row.turnover, volume: (row) => row.volume, trades: (row) => row.trades,
+};
+
+function whole(within) {
+  const word = show("filter").value.trim().toUpperCase();
+  const found = word ? within.filter((row) => `${row.symbol} ${row.name} ${row.name_en}`.toUpperCase().includes(word)) : within;
+  const of = ORDERS[sort.by], turned = sort.down ? -1 : 1;
+  const compared = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a < b ? -1 : a > b ? 1 : 0);
+  found.sort((a, b) => turned * compared(of(a), of(b)) || a.symbol.localeCompare(b.symbol));
+  table.show(feed, found.slice(0, shown));
+  show("more").hidden = found.length <= shown;
+  show("found").textContent = interpolate(gettext("%s of %s symbols"), [number(Math.min(shown, found.length)), number(found.length)]);
+  for (const button of document.querySelectorAll("#columns button")) {
+    const mine = button.dataset.by === sort.by;
+    button.closest("th").setAttribute("aria-sort", mine ? (sort.down ? "descending" : "ascending") : "none");
+  }
+}
+
+async function feeds() {
+  try {
+    const told = (await rest.status()).feeds;
+    natures = Object.fromEntries(told.map((one) => [one.feed, one.nature]));
+    const names = told.map((one) => one.feed);
+    if (feed && !names.includes(feed)) names.push(feed);
+    if ([...show("feed").options].map((one) => one.value).join() !== names.join()) show("feed").replaceChildren(...names.map((name) => new Option(name, name)));
+    show("feed").hidden = names.length < 2;
+    show("feed").value = feed;
+    state();
+  } catch {
+    // the next time
+  }
+  setTimeout(feeds, FEEDS_MS);
+}
+
+function follow(next, nextGroup, quiet) {
+  [feed, group, mark, sums, anew, shown] = [next, nextGroup, undefined, null, true, PART];
+  rows.clear();
+  if (!quiet) remember(false);
+  show("feed").value = feed;
+  state();
+  draw();
+  look();
+}
+
+show("feed").addEventListener("change", (event) => follow(event.target.value, "", false));
+show("filter").addEventListener("input", () => {
+  shown = PART;
+  draw();
+});
+show("more").addEventListener("click", () => {
+  shown += PART;
+  draw();
+});
+show("columns").addEventListener("click", ({ target }) => {
+  const by = target.closest("button")?.dataset.by;
+  if (!by) return;
+  sort = { by, down: sort.by === by ? !sort.down : by !== "name" && by !== "group" };
+  draw();
+});
+document.addEventListener("visibilitychange", () => !document.hidden && look());
+addEventListener("popstate", () => {
+  const told = new URLSearchParams(location.search);
+  const next = told.get("feed") ?? "", nextGroup = told.get("group") ?? "";
+  if (next && next !== feed) follow(next, nextGroup, true);
+  else {
+    group = nextGroup;
+    anew = true;
+    draw();
+  }
+});
+// The switch of languages comes back to what is looked at by then.
+document.querySelector("form.language").addEventListener("submit", (event) => (event.target.elements.next.value = location.pathname + location.search));
+setInterval(state, 1000);
+state();
+look().then(feeds);

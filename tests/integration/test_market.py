@@ -1,0 +1,219 @@
+"""The market as a whole: where each symbol of a feed stands by REST, what changed since a mark, and the page of it."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis as redis_client
+
+from analytics import due_statistics, voids
+from analytics.voids import Selection
+from api import market
+from marketdata.models import Symbol
+from marketdata.realtime import live_state, stats
+from tests.integration.serving import and_leave, serving
+from tests.integration.test_days import session
+from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_statistics import taken
+from tests.integration.test_stream_served import web
+
+__all__ = ["serving", "web"]
+
+NAMED = {"000660": ("나래전자", "kospi"), "005930": ("가람전자", "kospi"), "035420": ("다온통신", "kosdaq")}
+# Rectangles of a treemap: whether they fill the box, the largest error of an area, and the longest of the first ones.
+LAID = """async () => {
+  const { nested, squarified } = await import("/static/api/market/treemap.js");
+  const values = Array.from({ length: 4000 }, (_, at) => 1e12 / (at + 1) ** 1.3);
+  const box = { x: 10, y: 20, width: 900, height: 600 };
+  const found = squarified(values, box);
+  const total = values.reduce((sum, one) => sum + one, 0);
+  const area = (one) => one.width * one.height;
+  const wrong = found.map((one, at) => Math.abs(area(one) / 540000 - values[at] / total));
+  const ends = (one) => [one.x + one.width, one.y + one.height];
+  const beyond = (one) => one.x < 9.99 || one.y < 19.99 || ends(one)[0] > 910.01 || ends(one)[1] > 620.01;
+  const outside = found.filter(beyond);
+  const before = (a, b) => ends(a)[0] <= b.x + 1e-6 || ends(a)[1] <= b.y + 1e-6;
+  const apart = (a, b) => before(a, b) || before(b, a);
+  const some = found.slice(0, 300);
+  const overlapping = some.filter((one, at) => some.some((other, of) => of > at && !apart(one, other)));
+  const long = found.slice(0, 200).map((one) => Math.max(one.width / one.height, one.height / one.width));
+  const groups = [
+    { key: "a", title: "A", rows: [1, 3, 0].map((turnover, at) => ({ symbol: String(at + 1), turnover })) },
+    { key: "b", title: "B", rows: [{ symbol: "4", turnover: 12 }] },
+    { key: "c", title: "C", rows: [] },
+  ];
+  const told = nested(groups, { x: 0, y: 0, width: 400, height: 300 }, 20);
+  return {
+    count: found.length, wrong: Math.max(...wrong), outside: outside.length, overlapping: overlapping.length,
+    long: Math.max(...long), groups: told.groups.map((one) => [one.group.key, one.width, one.head]),
+    tiles: told.tiles.map((one) => [one.row.symbol, one.x, one.y, one.width, Math.round(one.height)]),
+    none: squarified([], box).length,
+  };
+}"""
+
+
+@pytest.fixture
+def traded(serving):
+    """Two days: 005930 rose since the close of the day before, 000660 fell, and 035420 traded on the second only."""
+    for code, (name, category) in NAMED.items():
+        Symbol.objects.filter(code=code).update(name=name, category=category)
+    serving.commit(session(0))
+    serving.commit(session(0, symbol="000660", add=3000))
+    serving.commit(session(1, add=700))
+    serving.commit(session(1, symbol="000660"))
+    serving.commit(session(1, symbol="035420"))
+    renewed()
+    return serving
+
+
+def renewed():
+    """Whatever is due is computed, and a look shows it."""
+    due_statistics.compute()
+    market.forget()
+
+
+def looked(serving, **query):
+    return serving.read("/v2/stats/market/symbols", **query)
+
+
+def test_every_symbol_of_the_newest_date_is_told_with_the_sums_of_its_group(traded):
+    told = looked(traded)
+
+    rows = {one["symbol"]: one for one in told["symbols"]}
+    shown = traded.read("/v2/stats", symbols="000660,005930,035420")["stats"]
+    assert rows.keys() == shown.keys()
+    for code, row in rows.items():
+        assert (row["name"], row["category"], row["market"]) == (*NAMED[code], "KRX")
+        for name in ("last", "change", "changeRate", "volume", "turnover", "trades"):
+            assert row[name] == shown[code][name]
+    assert (told["feed"], told["td"], told["whole"], told["gone"]) == ("krx", "2026-03-17", True, [])
+    assert told["t"] == max(one["t"] for one in shown.values())
+    changes = {code: one["changeRate"] for code, one in shown.items()}
+    assert changes["005930"] > 0 > changes["000660"]
+    assert changes["035420"] is None
+    kosdaq, kospi = told["groups"]
+    assert [(one["category"], one["symbols"], one["advancing"], one["declining"]) for one in (kosdaq, kospi)] == [
+        ("kosdaq", 1, 0, 0), ("kospi", 2, 1, 1),
+    ]  # fmt: skip
+    assert kospi["turnover"] == shown["005930"]["turnover"] + shown["000660"]["turnover"]
+    assert float(kospi["meanChange"]) == pytest.approx(float(changes["005930"] + changes["000660"]) / 2, abs=1e-7)
+    weighted = sum(changes[code] * shown[code]["turnover"] for code in ("005930", "000660")) / kospi["turnover"]
+    assert float(kospi["weightedChange"]) == pytest.approx(float(weighted), abs=1e-7)
+    assert (kosdaq["breadth"], kosdaq["meanChange"], kosdaq["weightedChange"]) == (None, None, None)
+    assert told["all"]["symbols"] == 3
+    assert told["all"]["turnover"] == kospi["turnover"] + kosdaq["turnover"]
+    assert (told["all"]["advancing"], told["all"]["declining"], told["all"]["unchanged"]) == (1, 1, 0)
+
+
+def test_who_brings_a_mark_is_told_what_changed_since_by_any_process(traded, monkeypatch):
+    first = looked(traded)
+    nothing = looked(traded, since=first["mark"])
+    assert (nothing["symbols"], nothing["whole"], nothing["mark"]) == ([], False, first["mark"])
+
+    traded.commit(session(1, symbol="035420", add=300))
+    renewed()  # so it is another process that answers
+    second = looked(traded, since=first["mark"])
+    assert ([one["symbol"] for one in second["symbols"]], second["whole"]) == (["035420"], False)
+    assert second["symbols"] == [one for one in looked(traded)["symbols"] if one["symbol"] == "035420"]
+    assert second["all"]["turnover"] > first["all"]["turnover"]
+
+    voids.void(Selection(symbols=("000660",)), reason="wrong", by="boss")
+    voids.announce()
+    renewed()
+    third = looked(traded, since=second["mark"])
+    assert (third["gone"], third["whole"], third["all"]["symbols"]) == (["000660"], False, 2)
+
+    monkeypatch.setattr(market, "KEEP_S", 0.0)
+    traded.commit(session(2, add=700))
+    due_statistics.compute()
+    fourth = looked(traded, since=third["mark"])  # another date: what was known before counts no more
+    assert ([one["symbol"] for one in fourth["symbols"]], fourth["whole"]) == (["005930"], True)
+    Symbol.objects.filter(code="005930").update(name="가람")
+    market.forget()
+    assert looked(traded, since=fourth["mark"])["whole"]
+    assert looked(traded, since="abc.00000000.7")["whole"]
+
+
+def test_results_that_come_late_are_told_though_a_later_take_was_faster(traded):
+    connection = live_state.connection()
+    body = stats.results(connection, "krx")["005930"].body
+    stats.mark(connection, "krx", ["005930"])
+    slow = taken()
+    stats.mark(connection, "krx", ["000660"])
+    due_statistics.compute()
+    market.forget()
+    first = looked(traded)
+
+    stats.settle(connection, "krx", slow.revision, ["005930"], {"005930": body})
+    market.forget()
+
+    assert [one["symbol"] for one in looked(traded, since=first["mark"])["symbols"]] == ["005930"]
+
+
+def test_the_market_is_told_from_the_database_while_redis_is_away(traded, monkeypatch):
+    whole = looked(traded)
+
+    def away(*_given):
+        raise redis_client.ConnectionError("away")
+
+    monkeypatch.setattr(stats, "put_since", away)
+    monkeypatch.setattr(market, "KEEP_S", 0.0)
+    assert looked(traded)["symbols"] == whole["symbols"]  # what the process knows
+    market.forget()
+    told = looked(traded, since=whole["mark"])  # and one that knows nothing
+    assert (told["symbols"], told["mark"], told["whole"]) == (whole["symbols"], None, True)
+
+
+@pytest.mark.once
+def test_a_market_without_statistics_and_marks_that_are_none(serving):
+    assert serving.get("/v2/stats/market/symbols").json()["code"] == 40410004
+    assert serving.get("/v2/stats/market/symbols", feed="nobody").json()["code"] == 40410002
+    for wrong in ("x", "1.2.3", "abc.00000000.", "abc.0.7"):
+        assert serving.get("/v2/stats/market/symbols", since=wrong).status_code == 400
+
+
+@pytest.mark.page
+@pytest.mark.once
+def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, traded, chromium):
+    wrong: list[str] = []
+    with (
+        ThreadPoolExecutor(1) as aside,
+        looked_at(chromium, f"http://{web}/market?feed=krx", wrong) as (page, expect),
+    ):
+        expect(page.locator("#all tr")).to_have_count(3)
+        assert shut_out(page) == []
+        laid = page.evaluate(LAID)
+        assert (laid["count"], laid["outside"], laid["overlapping"], laid["none"]) == (4000, 0, 0, 0)
+        assert laid["wrong"] < 1e-9
+        assert laid["long"] < 4
+        assert laid["groups"] == [["b", 300, 20], ["a", 100, 20]]
+        assert [tile[:4] for tile in laid["tiles"]] == [
+            ["4", 0, 20, 300], ["2", 300, 20, 100], ["1", 300, 230, 100],
+        ]  # fmt: skip
+
+        expect(page.locator("#gainers tr")).to_have_count(1)
+        expect(page.locator("#gainers")).to_contain_text("가람전자")
+        expect(page.locator("#losers")).to_contain_text("▼")
+        expect(page.locator("#rose")).to_have_text("1")
+        expect(page.locator("#asof")).to_contain_text("2026-03-17")
+        page.click('#groups button[data-key="KRX.kosdaq"]')
+        expect(page).to_have_url(re.compile(r"feed=krx&group=KRX\.kosdaq$"))
+        expect(page.locator("#all tr")).to_have_count(1)
+        page.go_back()
+        expect(page.locator("#all tr")).to_have_count(3)
+        page.click('#columns button[data-by="change"]')
+        expect(page.locator("#all tr").first).to_contain_text("가람전자")
+        page.fill("#filter", "00066")
+        expect(page.locator("#all tr")).to_have_count(1)
+        page.fill("#filter", "")
+
+        aside.submit(
+            and_leave, lambda: (traded.commit(session(1, symbol="035420", add=300)), due_statistics.compute())
+        ).result()
+        row = page.locator("#all tr").filter(has_text="다온통신")
+        expect(row.locator("td").nth(1)).to_have_text("72,200")  # without a reload
+        page.click("#byvalue a >> nth=0")
+        expect(page).to_have_url(re.compile(r"/\?feed=krx&symbol=\d{6}"))
+        page.wait_for_selector('#link[data-state="live"]')
+
+    assert wrong == []
