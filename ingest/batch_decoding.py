@@ -4,9 +4,11 @@ database writes."""
 from __future__ import annotations
 
 import json
+import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -92,10 +94,13 @@ class Batch:
 
 @dataclass(slots=True, kw_only=True)
 class TickGroup:
-    """Good ticks of one feed and source, of one or more batches."""
+    """Good ticks of one feed and source, of one or more batches. `number` is that of its row in `feed_pending`: by
+    chance, and not a batch's, for one that the ledger lost and that is stored again, perhaps with others, must not take
+    the place of a row that names others still."""
 
     batches: list[Batch]
     ticks: Ticks
+    number: int = field(default_factory=partial(secrets.randbits, 63))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -76,7 +76,7 @@ def _try_road(ticks: Ticks, prices: Ticks | None, records: Sequence[RecordGroup]
             batch_ledger.keep_gaps([(number, ticks.feed, {0: wire.Gap(from_us=now_us, to_us=now_us)})])
             batch_ledger.claim_days(checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS))
             record_storage.store(records)
-            recovery.expect([ticks], now_us)
+            recovery.expect({number: ticks}, now_us)
             store.load(TEMP, ticks)
             if prices is not None:
                 store.load_prices(prices, {})

@@ -1,15 +1,16 @@
 """What was committed and may not be in the feed yet, and how it gets there.
 
-A worker notes each batch in `feed_pending`, in the transaction that stores it. Once Redis has taken the announcement it
-removes the note, many together in a later transaction. What stays is a few seconds old, or belongs to a worker that
-died between the two, or to a Redis that was away: `announce_missed` reads those batches back and publishes them,
-without the rows that a requeue added: it announces those itself. It also removes the notes of what was announced. Which
-batch was is a matter of rows and of the feed's own notes, so no clock that was wrong and no order of commits can lose
-one or announce one twice.
+A worker writes a row of `feed_pending` for each commit and feed, in the transaction that stores it. Once Redis has
+taken the announcement it removes the row, many together in a later transaction. What stays is a few seconds old, or
+belongs to a worker that died between the two, or to a Redis that was away: `announce_missed` reads the batches it names
+back and publishes them, without the ticks that a requeue added: it announces those itself. It also removes the rows of
+what was announced. Which batch was is a matter of rows and of the feed's own notes, one for each batch, so no clock
+that was wrong and no order of commits can lose one or announce one twice.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,63 +39,66 @@ log = logging.getLogger(__name__)
 
 LEASE, LEASE_S = "naru:feed-recovery", 60
 BUDGET_S = 20.0
-LOOKED_AT = 20_000  # batches a run
+LOOKED_AT = 20_000  # batches a run, and as many as the last commit has beyond that
 PAGE_TICKS, PAGE_BATCHES = 50_000, 500  # read and published together
-REMOVED_TOGETHER = 100  # notes; one statement less in most commits, and 100 rows go as quickly as a few
+REMOVED_TOGETHER = 100  # rows; one statement less in most commits, and 100 rows go as quickly as a few
 NEAR_US = 10_000_000  # stretches of a symbol that are nearer than this are read as one
 
 _announced: set[int] = set()
-"""Batches that this process announced and whose notes it has not removed yet."""
+"""Rows of what this process announced, which it has not removed yet."""
 _waiting: dict[int, float] = {}
-"""Batches that this process has seen unannounced, and since when (monotonic)."""
+"""Rows that this process has seen unannounced, and since when (monotonic)."""
+
+PENDING = ("id", "feed", "committed_us", "batches", "spans")
+"""The columns of `feed_pending`."""
 
 
 class Pending(NamedTuple):
-    """A row of `feed_pending`."""
+    """A batch that the feed may lack: how many ticks it has, and where they lie."""
 
     batch: int
     feed: str
     ticks: int
     committed_us: int
-    spans: bytes
+    spans: list[tuple[str, int, int, int]]
 
 
 # --- the worker's part ------------------------------------------------------------------------------------------------
 
 
-def expect(stored: Iterable[Ticks], committed_us: int) -> None:
+def expect(stored: Mapping[int, Ticks], committed_us: int) -> None:
     """In the transaction that stores these ticks: note that the feed has to get them, and let go of what it has got."""
     let_go()
     batch_ledger.insert(notes(stored, committed_us))
 
 
 def let_go() -> None:
-    """In a transaction: remove the notes of what the feed has got, once they are many."""
+    """In a transaction: remove the rows of what the feed has got, once they are many."""
     if len(_announced) >= REMOVED_TOGETHER:
         gone = sorted(_announced)
         _remove(gone)
         transaction.on_commit(partial(_announced.difference_update, gone))
 
 
-def notes(stored: Iterable[Ticks], committed_us: int) -> Rows:
-    """What is to be noted in the transaction that stores these ticks: that the feed has to get them."""
+def notes(stored: Mapping[int, Ticks], committed_us: int) -> Rows:
+    """What is to be noted in the transaction that stores these ticks, each of one feed, by the numbers of their rows:
+    that the feed has to get them. One row, however many batches they are of."""
     rows = [
-        Pending(batch=batch, feed=ticks.feed, ticks=count, committed_us=committed_us, spans=msgpack.packb(spans))
-        for ticks in stored
+        (number, ticks.feed, committed_us, *map(msgpack.packb, _places(ticks)))
+        for number, ticks in sorted(stored.items())
         if len(ticks)
-        for batch, count, spans in _places(ticks)
     ]
-    # The note of a batch that the ledger has lost may still be there when the batch is stored again.
-    return Rows("feed_pending", Pending._fields, sorted(rows), key="batch")
+    return Rows("feed_pending", PENDING, rows)
 
 
-def announced(batches: Iterable[int]) -> None:
-    """Redis has taken the announcement of these batches."""
-    _announced.update(batches)
+def announced(numbers: Iterable[int]) -> None:
+    """Redis has taken the announcement of what these rows name."""
+    _announced.update(numbers)
 
 
-def _places(ticks: Ticks) -> Iterator[tuple[int, int, list[tuple[str, int, int, int]]]]:
-    """Of each batch how many ticks it has, and where: by symbol and trading date from the first to the last."""
+def _places(ticks: Ticks) -> tuple[list[tuple[int, int]], list[list[tuple[str, int, int, int]]]]:
+    """The batches with how many ticks each has, and of each where they are: by symbol and trading date from the first
+    to the last."""
     number = ticks.tick_id >> TICK_BITS
     order = np.lexsort((ticks.time_us, ticks.symbol, ticks.trade_date, number))
     number, symbol, day, at = number[order], ticks.symbol[order], ticks.trade_date[order], ticks.time_us[order]
@@ -106,8 +110,8 @@ def _places(ticks: Ticks) -> Iterator[tuple[int, int, list[tuple[str, int, int, 
     spans = list(zip(names, day[starts].tolist(), at[starts].tolist(), at[ends].tolist(), strict=True))
     batches, firsts, counts = np.unique(number, return_index=True, return_counts=True)
     bounds = np.searchsorted(starts, np.append(firsts, len(order))).tolist()
-    for place, (batch, count) in enumerate(zip(batches.tolist(), counts.tolist(), strict=True)):
-        yield batch, count, spans[bounds[place] : bounds[place + 1]]
+    between = itertools.pairwise(bounds)
+    return list(zip(batches.tolist(), counts.tolist(), strict=True)), [spans[first:end] for first, end in between]
 
 
 # --- the recovery's part ----------------------------------------------------------------------------------------------
@@ -135,49 +139,72 @@ def announce_missed(*, settle_s: float = 3.0, budget_s: float = BUDGET_S, **_: o
 
 
 def _catch_up(settle_s: float, until: float) -> None:
-    pending = FeedPending.objects.order_by("committed_us", "batch").values_list("batch", "ticks")[:LOOKED_AT]
-    ticks_of = dict(pending)
-    missing: list[int] = []
+    """By rows: the batches of one were committed together, and what is there already is not published again."""
+    ticks_of = _pending()
+    missing: dict[int, int] = {}
     for part in _chunks(list(ticks_of), 1000):
-        notes = _feed_notes(part)
+        notes = _feed_notes([batch for number in part for batch in ticks_of[number]])
         unknown = set(feed.unpublished(live_state.connection(), list(notes.values())))
-        missing += [batch for batch, note in notes.items() if note in unknown]
-    _remove(sorted(ticks_of.keys() - set(missing)))
+        for number in part:
+            if left := sum(notes[batch] in unknown for batch in ticks_of[number]):
+                missing[number] = left
+    _remove(sorted(ticks_of.keys() - missing.keys()))
     now = time.monotonic()
-    since = {batch: _waiting.get(batch, now) for batch in missing}
+    since = {number: _waiting.get(number, now) for number in missing}
     _waiting.clear()
     _waiting.update(since)
-    due = [batch for batch in missing if now - since[batch] >= settle_s]
-    left = len(missing)
+    due = [number for number in missing if now - since[number] >= settle_s]
+    left = sum(missing.values())
     for page in _pages(due, ticks_of):
         _publish(page)
-        left -= len(page)
+        left -= sum(missing[number] for number in page)
         if time.monotonic() > until:
             log.info("feed recovery goes on in its next turn batches=%d", left)
             break
     metrics.FEED_PENDING.set(left)
 
 
-def _publish(batches: Sequence[int]) -> None:
-    """Read these batches' ticks and candles back and publish each batch once."""
-    rows = [
-        Pending(row[0], row[1], row[2], row[3], bytes(row[4]))
-        for part in _chunks(batches, 500)
-        for row in FeedPending.objects.filter(batch__in=part).values_list(*Pending._fields)
-    ]
-    order = {batch: place for place, batch in enumerate(batches)}
-    rows.sort(key=lambda row: order[row.batch])
+def _pending() -> dict[int, dict[int, int]]:
+    """The oldest rows: of each how many ticks its batches have."""
+    found: dict[int, dict[int, int]] = {}
+    rows = FeedPending.objects.order_by("committed_us", "id").values_list("id", "batches")[:LOOKED_AT]
+    batches = 0
+    for number, packed in rows:
+        found[number] = dict(msgpack.unpackb(packed))
+        batches += len(found[number])
+        if batches >= LOOKED_AT:
+            break
+    return found
+
+
+def _publish(numbers: Sequence[int]) -> None:
+    """Read the ticks and candles of these rows' batches back and publish each batch once."""
+    found = {
+        row[0]: _batches_of(*row[1:])
+        for part in _chunks(numbers, 500)
+        for row in FeedPending.objects.filter(id__in=part).values_list(*PENDING)
+    }
+    rows = [row for number in numbers for row in found.get(number, ())]
+    batches = [row.batch for row in rows]
     notes = _feed_notes(batches)
     pipeline = live_state.connection().pipeline(transaction=False)
     for name in sorted({row.feed for row in rows}):
         _queue(pipeline, name, [row for row in rows if row.feed == name], notes)
     pipeline.execute()
-    _remove(sorted(row.batch for row in rows))
+    _remove(sorted(found))
     metrics.FEED_RECOVERED.inc(len(rows))
 
 
+def _batches_of(name: str, committed_us: int, batches: bytes, spans: bytes) -> list[Pending]:
+    """What a row tells of each of its batches."""
+    return [
+        Pending(batch=batch, feed=name, ticks=ticks, committed_us=committed_us, spans=places)
+        for (batch, ticks), places in zip(msgpack.unpackb(batches), msgpack.unpackb(spans), strict=True)
+    ]
+
+
 def _queue(pipeline: redis.client.Pipeline, name: str, rows: Sequence[Pending], notes: Mapping[int, str]) -> None:
-    spans = list(_joined(Span(*span) for row in rows for span in msgpack.unpackb(row.spans)))
+    spans = list(_joined(Span(*span) for row in rows for span in row.spans))
     parts = storage().read_spans(name, spans)
     if not parts:
         log.warning("feed recovery found no ticks feed=%s batches=%d", name, len(rows))
@@ -242,28 +269,30 @@ def _joined(spans: Iterable[Span]) -> Iterator[Span]:
         yield last
 
 
-def _pages(batches: Sequence[int], ticks_of: dict[int, int]) -> Iterator[list[int]]:
+def _pages(numbers: Sequence[int], ticks_of: Mapping[int, Mapping[int, int]]) -> Iterator[list[int]]:
     page: list[int] = []
-    ticks = 0
-    for batch in batches:
-        if page and (ticks + ticks_of[batch] > PAGE_TICKS or len(page) == PAGE_BATCHES):
+    ticks = batches = 0
+    for number in numbers:
+        of_row = ticks_of[number]
+        if page and (ticks + sum(of_row.values()) > PAGE_TICKS or batches + len(of_row) > PAGE_BATCHES):
             yield page
-            page, ticks = [], 0
-        page.append(batch)
-        ticks += ticks_of[batch]
+            page, ticks, batches = [], 0, 0
+        page.append(number)
+        ticks += sum(of_row.values())
+        batches += len(of_row)
     if page:
         yield page
 
 
-def _chunks(batches: Sequence[int], most: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(batches), most):
-        yield batches[start : start + most]
+def _chunks(numbers: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(numbers), most):
+        yield numbers[start : start + most]
 
 
-def _remove(batches: Sequence[int]) -> None:
-    """Remove notes, in key order as everybody does it."""
-    for part in _chunks(batches, 500):
-        batch_ledger.delete("feed_pending", "batch", part)
+def _remove(numbers: Sequence[int]) -> None:
+    """Remove rows, in key order as everybody does it."""
+    for part in _chunks(numbers, 500):
+        batch_ledger.delete("feed_pending", "id", part)
 
 
 def _minute(time_us: int) -> int:

@@ -197,7 +197,7 @@ def _store(
         groups = repeats.set_aside(groups, rights.client)
         committed_us = batch_ledger.now_us()
         recovery.let_go()
-        notes = recovery.notes([group.ticks for group in groups], committed_us)
+        notes = recovery.notes({group.number: group.ticks for group in groups}, committed_us)
         batch_ledger.claim_together(_claim_rows(fresh, groups, records, committed_us), _by_day(groups), notes)
         _keep_refused(fresh)
         record_storage.store(records)
@@ -408,9 +408,9 @@ def _announce(
         live_state.count_refused(pipeline, sum((Counter(batch.reasons) for batch in fresh), Counter()))
         record_storage.publish(pipeline, records)
         answers = pipeline.execute()
-        for (group, _), answer in zip(published, answers[1 : 1 + len(published)], strict=True):
-            if not feed.repeated(answer):  # else some were announced late meanwhile, and so will the others be
-                recovery.announced(batch.number for batch in group.batches)
+        told = zip(published, answers[1 : 1 + len(published)], strict=True)
+        # What is repeated was announced late meanwhile in a part, and so will the other part be.
+        recovery.announced(group.number for (group, _), answer in told if not feed.repeated(answer))
     except redis.RedisError as error:
         metrics.FEED_FAILURES.inc()
         log.warning("announcing failed batches=%d error=%s", len(members), type(error).__name__)

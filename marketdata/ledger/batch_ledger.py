@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
-from django.db.models.constants import OnConflict
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -230,12 +229,11 @@ def checksums(batches: Iterable[int]) -> dict[int, int]:
 
 
 class Rows(NamedTuple):
-    """Rows to insert into a table, in this order. With `key`, a row that has the same is replaced."""
+    """Rows to insert into a table, in this order."""
 
     table: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
-    key: str | None = None
 
 
 def claim(claims: Sequence[Claim]) -> None:
@@ -294,13 +292,7 @@ def _insertion(given: Rows) -> tuple[str, list[Any]]:
     quote, columns = connection.ops.quote_name, given.columns
     values = ", ".join([f"({', '.join(map(_written, row))})" for row in given.rows])
     filled_in = [one for row in given.rows for one in row if _written(one) == "%s"] if "%s" in values else []
-    replaced = ""
-    if given.key is not None:
-        replaced = connection.ops.on_conflict_suffix_sql(columns, OnConflict.UPDATE, columns, [given.key])
-    return (
-        f"INSERT INTO {quote(given.table)} ({', '.join(map(quote, columns))}) VALUES {values} {replaced}",
-        filled_in,
-    )
+    return f"INSERT INTO {quote(given.table)} ({', '.join(map(quote, columns))}) VALUES {values}", filled_in
 
 
 def _written(value: Any) -> str:

@@ -94,23 +94,24 @@ class IngestBatchDay(models.Model):
 
 
 class FeedPending(models.Model):
-    """A committed batch that the feed may not have yet: written with the claim row, removed once the feed has it.
+    """The batches of a feed that one commit stored and the feed may not have yet: written with their claim rows,
+    removed once the feed has them.
 
     What is here is what may have to be announced again. Nothing else decides that: no clock, no order of commits.
     """
 
-    batch = models.BigIntegerField(primary_key=True)
+    id = models.BigIntegerField(primary_key=True)  # by chance
     feed = models.CharField(max_length=16)
-    ticks = models.PositiveIntegerField()
     committed_us = models.BigIntegerField()
-    spans = models.BinaryField()  # where its ticks lie: msgpack of [[symbol, day, first_us, last_us], ...]
+    batches = models.BinaryField()  # msgpack of [[batch, ticks], ...]
+    spans = models.BinaryField()  # where the ticks of each lie: msgpack of [[[symbol, day, first_us, last_us], ...]]
 
     class Meta:
         db_table = "feed_pending"
         verbose_name = verbose_name_plural = _("Feed pending")
 
     def __str__(self) -> str:
-        return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.feed}"
+        return f"{self.id} {self.feed}"
 
 
 class IngestReject(models.Model):

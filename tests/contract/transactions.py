@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, connections
 
 from analytics import candles
-from ingest.recovery import Pending
+from ingest.recovery import PENDING
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import AlreadyClaimedError, Claim
 from marketdata.models import IngestBatch
@@ -110,7 +110,7 @@ class TransactionContract:
     @pytest.mark.parametrize("there", [[claim_of(2)], []])
     def test_what_a_commit_notes_is_noted_together_or_not_at_all(self, store, there):
         days = {(2, 20_000): Figure(1, 1), (3, 20_000): Figure(1, 1)}
-        also = batch_ledger.Rows("feed_pending", Pending._fields, [(3, "krx", 1, 1, b"")], key="batch")
+        also = batch_ledger.Rows("feed_pending", PENDING, [(3, "krx", 1, b"", b"")])
         with store.transaction():
             batch_ledger.claim(there)
             batch_ledger.claim_days({(2, 20_000): Figure(1, 1)} if not there else {})
@@ -125,7 +125,7 @@ class TransactionContract:
             len(there), 1 - len(there), 0,
         ]  # fmt: skip
         with store.transaction():
-            batch_ledger.claim_together([claim_of(3)], {(3, 20_000): Figure(1, 1)}, also, also)
+            batch_ledger.claim_together([claim_of(3)], {(3, 20_000): Figure(1, 1)}, also)
         assert store.count("feed_pending") == 1
 
     def test_of_two_workers_that_claim_one_batch_at_once_one_stores_it(self, store):

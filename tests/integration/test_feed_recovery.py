@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from unittest import mock
 
+import msgpack
 import pytest
 from django.db import connection
 from redis.exceptions import ConnectionError as RedisGone
@@ -81,6 +82,12 @@ def prices(entries: Sequence[feed.FeedEntry]) -> list[list[int]]:
     return [entry.ticks.price.tolist() for entry in entries]
 
 
+def pending() -> list[list[int]]:
+    """The seqs that each row names, in the order of commits."""
+    rows = FeedPending.objects.order_by("committed_us", "id").values_list("batches", flat=True)
+    return [[batch & 0xFFFFFFFF for batch, _ticks in msgpack.unpackb(packed)] for packed in rows]
+
+
 def clock_moved(by_us: int) -> Any:
     return mock.patch.object(batch_ledger, "now_us", side_effect=lambda now=batch_ledger.now_us: now() + by_us)
 
@@ -137,11 +144,11 @@ def test_notes_go_together_with_a_later_commit_of_the_worker_that_announced(monk
     monkeypatch.setattr(recovery, "REMOVED_TOGETHER", 3)
     for seq in (1, 2, 3):
         process(trade(price=str(seq)), seq=seq)
-    assert FeedPending.objects.count() == 3
+    assert pending() == [[1], [2], [3]]
 
     process(trade(price="4"), seq=4)
 
-    assert list(FeedPending.objects.values_list("batch", flat=True)) == [batch_number(1, 4)]
+    assert pending() == [[4]]
 
 
 def test_notes_of_a_worker_that_has_nothing_to_do_are_taken_away_by_the_recovery():
@@ -159,11 +166,11 @@ def test_a_note_stays_when_the_transaction_that_would_take_it_away_fails(monkeyp
     with monkeypatch.context() as patched:
         patched.setattr(tasks, "_load_and_merge", mock.Mock(side_effect=ZeroDivisionError))
         process(trade(price="2"), seq=2)
-    assert list(FeedPending.objects.values_list("batch", flat=True)) == [batch_number(1, 1)]
+    assert pending() == [[1]]
 
     process(trade(price="3"), seq=3)
 
-    assert list(FeedPending.objects.values_list("batch", flat=True)) == [batch_number(1, 3)]
+    assert pending() == [[3]]
 
 
 def test_the_oldest_notes_of_the_feed_are_let_go_by_number(monkeypatch):
@@ -185,28 +192,86 @@ def test_a_batch_that_has_just_been_seen_may_still_be_on_its_way():
     assert len(announced()) == 1
 
 
-def test_what_a_worker_announces_in_one_with_a_batch_that_was_recovered_is_recovered_too():
-    payloads = [(seq, wire.encode_rows(seq, "krx", 1, [trade(price=str(seq))])) for seq in (1, 2)]
-    batches = [
+def together(*prices_of: str) -> list[list[object]]:
+    """Batches of one trade each, as they come in one message."""
+    payloads = [wire.encode_rows(seq, "krx", 1, [trade(price=value)]) for seq, value in enumerate(prices_of, start=1)]
+    return [
         notifications.batch_message(batch_number(1, seq), payload, batch_ledger.now_us(), REPLAY, None, None)
-        for seq, payload in payloads
+        for seq, payload in enumerate(payloads, start=1)
     ]
+
+
+def recover_the_first_alone() -> None:
+    """The recovery's process dies when Redis has taken one batch of many."""
+    publish, published = feed.publish, mock.Mock()
+
+    def first(*given: Any, **other: Any) -> None:
+        if not published.called:
+            publish(*given, **other)
+        published()
+
+    with mock.patch.object(feed, "publish", first), mock.patch.object(recovery, "_remove", mock.Mock()):
+        recover()
+
+
+def test_batches_of_one_commit_have_one_note_and_are_recovered_each_for_itself():
+    with mock.patch.object(feed, "publish", side_effect=RedisGone("gone")):
+        tasks.process_batches(batches=together("1", "2", "3"), reply_to="test")
+    assert pending() == [[1, 2, 3]]
+
+    recover_the_first_alone()
+    assert (prices(announced()), pending()) == ([[price("1")]], [[1, 2, 3]])
+    for _ in range(2):
+        recover()
+
+    assert prices(announced()) == [[price("1")], [price("2")], [price("3")]]
+    assert pending() == []
+
+
+def test_what_a_worker_announces_in_one_with_a_batch_that_was_recovered_is_recovered_too():
     announce = tasks._announce
 
     def slow(*given: Any) -> None:
         """The recovery comes between the commit and the announcement, and does one of the two."""
-        FeedPending.objects.filter(batch=batch_number(1, 2)).update(committed_us=2**62)
-        with mock.patch.object(recovery, "LOOKED_AT", 1):
-            recover()
+        recover_the_first_alone()
         announce(*given)
 
     with mock.patch.object(tasks, "_announce", slow):
-        tasks.process_batches(batches=batches, reply_to="test")
+        tasks.process_batches(batches=together("1", "2"), reply_to="test")
     assert prices(announced()) == [[price("1")]]
 
     recover()
 
     assert prices(announced()) == [[price("1")], [price("2")]]
+
+
+def test_a_batch_that_the_ledger_lost_takes_no_note_from_those_it_was_committed_with():
+    with mock.patch.object(feed, "publish", side_effect=RedisGone("gone")):
+        tasks.process_batches(batches=together("1", "2"), reply_to="test")
+    for table in ("ingest_batch_day", "ingest_batch", "temp_market_data", "market_data_minute"):
+        where = (
+            f"tick_id >> 13 = {batch_number(1, 1)}" if table == "temp_market_data" else f"batch = {batch_number(1, 1)}"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {table}" + ("" if table == "market_data_minute" else f" WHERE {where}"))
+
+    process(trade(price="3"))  # another content under its number
+    recover()
+
+    assert sorted(prices(announced())) == [[price("2")], [price("3")]]
+    assert pending() == []
+
+
+def test_a_run_looks_at_so_many_batches_and_the_next_one_at_the_others(monkeypatch):
+    monkeypatch.setattr(recovery, "LOOKED_AT", 2)
+    for seq in (1, 2, 3):
+        unannounced(trade(price=str(seq)), seq=seq)
+
+    recover()
+    assert (prices(announced()), pending()) == ([[price("1")], [price("2")]], [[3]])
+    recover()
+
+    assert prices(announced()) == [[price("1")], [price("2")], [price("3")]]
 
 
 @pytest.mark.parametrize("send", [process, unannounced])
@@ -220,7 +285,7 @@ def test_what_comes_under_the_numbers_of_commits_that_the_database_lost_is_annou
     recover()
 
     assert prices(announced()) == [[price(number)] for number in ("1", "2", "3")]
-    assert not FeedPending.objects.filter(batch=batch_number(1, 2)).exists()
+    assert [2] not in pending()
 
 
 def test_two_recoveries_do_not_run_at_the_same_time():
