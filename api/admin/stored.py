@@ -131,7 +131,9 @@ def _last(found: list[OrderBook] | list[StockPrice]) -> TickKey | None:
 
 def _events(chosen: dict[str, Any], until_us: int, after: TickKey | None) -> tuple[list[Row], TickKey | None]:
     end_us = until_us if after is None else min(until_us, after.time_us + 1)
-    read = storage().read_events(0, end_us, limit=LOOKED_AT, kind=chosen["kind"] or None, newest=True)
+    read = storage().read_events(
+        0, end_us, limit=LOOKED_AT, kinds=[chosen["kind"]] if chosen["kind"] else None, newest=True
+    )
     rows: list[Row] = []
     for one in reversed(read):
         key = TickKey(one.symbol, one.time_us, one.event_id)

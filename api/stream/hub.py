@@ -45,6 +45,7 @@ WAITS, WAIT_S = 10, 0.002
 NEWEST = 10  # entries that tell the feed's time
 RECALLED = 200  # entries that are read at a time for who comes back
 PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+AWAY_S = 30.0  # for how long who is being given what it missed waits for Redis
 
 
 class Hub:
@@ -61,6 +62,7 @@ class Hub:
         self._announcing: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
         self._noticing: asyncio.Task[None] | None = None
+        self._returning: asyncio.Task[None] | None = None
         self._reader: Any = None
         self._connects = self._known_connects = 0
         self._checked_at = 0.0
@@ -117,7 +119,7 @@ class Hub:
     async def close(self) -> None:
         """End the tasks and the connections."""
         await end(*(channel.setting_out for channel in self._channels.values()))
-        await end(self._beating, self._reading, self._announcing, self._noticing)
+        await end(self._beating, self._reading, self._announcing, self._noticing, self._returning)
         self._beating = self._reading = self._announcing = self._noticing = None
         await self.database.close()
         await self.replays.close()
@@ -145,6 +147,26 @@ class Hub:
                 is_same = await feeds.epoch(self.commands) == epoch == self.epoch
                 if not is_same or not channel.kept.prepend([kept(entry) for entry in reversed(found)]):
                     return
+
+    async def until_back(self) -> None:
+        """Returns when Redis answers and is the one whose epoch is known: of another one everybody is told first.
+        RedisError or OSError when that takes too long. One look for all who wait."""
+        if self._returning is None or self._returning.done():
+            self._returning = asyncio.create_task(self._return())
+        await asyncio.shield(self._returning)
+
+    async def _return(self) -> None:
+        limit = time.monotonic() + AWAY_S
+        while True:
+            await asyncio.sleep(random.uniform(PAUSE_S / 2, PAUSE_S))  # noqa: S311 - spreads questions, guards nothing
+            try:
+                if await feeds.epoch(self.commands) == self.epoch:
+                    return
+            except (RedisError, OSError):
+                if time.monotonic() > limit:
+                    raise
+            if time.monotonic() > limit:
+                raise RedisError("another Redis, which nobody has been told of yet")
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -4,12 +4,14 @@ without overlap or hole. Where Redis no longer has it, the database is read firs
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import time
 import urllib.parse
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import numpy as np
 from django.db import Error
 from redis.exceptions import RedisError
@@ -18,11 +20,19 @@ from analytics import timeframes
 from api import jsontext
 from api.stream import candles, stored
 from api.stream.candles import KEEP_US, Key, Reading
-from api.stream.channel import Channel, give_cancels, give_newest_quotes, give_stored, give_trades, latest_us
+from api.stream.channel import (
+    Channel,
+    give_cancels,
+    give_newest_quotes,
+    give_statuses,
+    give_stored,
+    give_trades,
+    latest_us,
+)
 from api.stream.hub import Hub
 from api.stream.kept_entries import Kept, kept
 from api.stream.requests import From
-from api.stream.stored import Place
+from api.stream.stored import EventKey, Place
 from api.stream.stored_pages import Cut, Had, Stored
 from api.stream.subscriber import Subscriber
 from marketdata.realtime import feed as feeds
@@ -57,22 +67,22 @@ class Replay:
         # delivered from here on it does not get.
         self._stayed = channel.recent() if subscriber.left_at == self._left.epoch else None
         self._had: list[Had] = []
+        self._has_statuses = False
+        self._epoch = ""  # by whose offsets it is given entries; "" until then
+        self._at_us: int | None = None  # up to when it has had what the database tells
 
     async def run(self, since: From) -> None:
-        """Replay what came after `since`, tell `replay_completed`, go live. A place that cannot be reached is error
-        460, then live."""
-        channel, one = self._channel, self._one
+        """Replay what came after `since`, tell `replay_completed`, go live. While Redis is away it waits, and goes on
+        where it was; when it is another one by then, everybody has been told so (461), and the replay ends. A place
+        that cannot be reached is error 460, then live."""
+        hub, channel, one = self._hub, self._channel, self._one
         try:
-            reason = await self._out_of_ring(since)
-            if not reason:
-                await self._clock_at(since.o)
-                await self._replay(since.o, since.epoch)
-            elif since.at is not None and (begin_us := int(since.at.timestamp() * 1e6)) > _now_us() - LONGEST_US:
-                cut = await self._from_database(begin_us, since)
-                await self._replay(cut.offset, cut.epoch)
-            else:
-                first, _ = await feeds.bounds(self._hub.commands, channel.feed)
-                self._tell_unreachable(reason, first)
+            before = hub.epoch
+            while not await self._run(since):
+                await hub.until_back()
+                if before and hub.epoch != before:
+                    break
+                before, since = hub.epoch, self._reached(since)
         except (RedisError, OSError):
             self._tell_unreachable("the replay broke off: Redis is away", 1)
         except (Error, StorageError):
@@ -82,6 +92,36 @@ class Replay:
             one.end(500, "internal error: the replay broke off")
         if not one.live:
             one.go_live(max(one.after, channel.delivered or 0))
+
+    async def _run(self, since: From) -> bool:
+        """False when Redis went away meanwhile."""
+        try:
+            reason = await self._out_of_ring(since)
+            at_us = None if since.at is None else int(since.at.timestamp() * 1e6)
+            from_database = bool(reason) and at_us is not None and at_us > _now_us() - LONGEST_US
+            if reason and not from_database:
+                first, _ = await feeds.bounds(self._hub.commands, self._channel.feed)
+                self._tell_unreachable(reason, first)
+                return True
+            await self._give_statuses(await self._committed_us(since.o) if at_us is None else at_us)
+            if from_database and at_us is not None:
+                cut = await self._from_database(at_us, since)
+                await self._replay(cut.offset, cut.epoch)
+            else:
+                await self._clock_at(since.o)
+                await self._replay(since.o, since.epoch)
+        except (RedisError, OSError) as error:
+            log.info("a replay waits for redis error=%s", type(error).__name__)
+            return False
+        return True
+
+    def _reached(self, since: From) -> From:
+        """Where it goes on that began at `since`."""
+        if self._epoch == self._hub.epoch:
+            return msgspec.structs.replace(since, epoch=self._epoch, o=self._one.after)
+        if self._at_us is not None:
+            return msgspec.structs.replace(since, at=datetime.datetime.fromtimestamp(self._at_us / 1e6, datetime.UTC))
+        return since
 
     # --- from Redis ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +139,7 @@ class Replay:
     async def _clock_at(self, offset: int) -> None:
         """Which minutes had been closed for who had everything up to an offset."""
         channel, one = self._channel, self._one
-        if not _codes_of_bars(one):
+        if not _codes_of_bars(one) or self._closed_from_us is not None:
             return
         known_us = channel.kept.latest_us(offset, CLOCK_ENTRIES)
         if known_us is None:
@@ -121,6 +161,7 @@ class Replay:
         hub, channel, one = self._hub, self._channel, self._one
         if hub.epoch != epoch:
             return  # the offset says nothing any more
+        self._epoch = epoch
         one.after, missed, candles_given = offset, False, False
         committed_us = told_us = 0
         while one.ending is None:
@@ -171,7 +212,7 @@ class Replay:
         if since.epoch == self._left.epoch:
             self._had = [self._left.had(since.o)] if self._stayed is None else [self._left.whole, self._stayed]
         start_us = (begin_us - OVERLAP_US) // STEP_US * STEP_US
-        if _codes_of_bars(one):
+        if _codes_of_bars(one) and self._closed_from_us is None:
             event_us = await hub.replays.ask(stored.latest_event_us, channel.feed, start_us, begin_us)
             self._closed_from_us = channel.candles.ended_at(begin_us if event_us is None else event_us)
         while True:
@@ -182,6 +223,7 @@ class Replay:
                 for part in found:
                     await self._give_stored(part)
                 if place is not None:  # who breaks off here need not begin again
+                    self._at_us = place.committed_us
                     one.tell(T="replay_progress", at=jsontext.time(place.committed_us))
             if hub.epoch != cut.epoch or channel.kept.covers(cut.offset) or one.ending is not None:
                 return cut
@@ -210,6 +252,33 @@ class Replay:
         await asyncio.sleep(0)
         if len(self._touched) > MOST_TOUCHED:
             await self._give_candles()
+
+    # --- statuses -----------------------------------------------------------------------------------------------------
+
+    async def _committed_us(self, offset: int) -> int | None:
+        """When what lies up to an offset had been committed; None where that is not known, or nobody wants to know."""
+        if not self._one.channels["statuses"]:
+            return None
+        entries = await feeds.newest_entries(self._hub.commands, self._channel.feed, most=1, upto=offset)
+        return entries[0].committed_us if entries else None
+
+    async def _give_statuses(self, begin_us: int | None) -> None:
+        """Statuses that were committed since a moment, from the database. Those that are committed from now on it is
+        told as everybody is."""
+        codes, one = self._one.channels["statuses"], self._one
+        if not codes or begin_us is None or self._has_statuses:
+            return
+        since_us, until_us = max(begin_us, _now_us() - LONGEST_US) - OVERLAP_US, _now_us()
+        after: EventKey | None = None
+        while one.ending is None:
+            found, after = await self._hub.replays.ask(
+                stored.statuses, self._channel.feed, _wanted(codes), since_us, until_us, after
+            )
+            await one.send_queue.room()
+            give_statuses(found, [one])
+            if after is None:
+                break
+        self._has_statuses = True
 
     # --- candles ------------------------------------------------------------------------------------------------------
 

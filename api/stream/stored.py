@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from django.db.models import Max, Q
+from django.db.models import Max, Min, Q
 
 from analytics import series_days, timeframes
 from api import newest, series, statistics
@@ -22,13 +22,15 @@ from api.views import snapshots as snapshots_view
 from api.views.snapshots import Snapshot
 from marketdata.calendar import trading_dates
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
+from marketdata.realtime import records_feed
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Span
 from marketdata.types.minute_bars import Bars
-from marketdata.types.order_books import OrderBook
+from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.ticks import TICK_BITS, Ticks
 
 PAGE_BATCHES, PAGE_ROWS = 200, 20_000
+PAGE_STATUSES = 500
 SLOT_US, SLOT_ROWS = 5_000_000, 1_000
 """A page of more rows than that ends where a slot of commits does, so that those who began at other places read the
 same pages from there on."""
@@ -143,6 +145,31 @@ def commits(feed: str, symbols: frozenset[str] | None, after: Place, until_us: i
     # Not the whole stretches: one late tick makes that of its batch hours long.
     found = storage().read_spans(feed, spans, batches=order)
     return [_in_order(part, order) for part in found], place
+
+
+EventKey = tuple[int, int]  # time and id of an event
+
+
+def statuses(
+    feed: str, symbols: frozenset[str] | None, since_us: int, until_us: int, after: EventKey | None
+) -> tuple[list[MarketEvent], EventKey | None]:
+    """(of the next statuses behind `after`, in the order of time, those that were committed to a feed between two
+    moments, both included; where to go on, None when there are no more). Of these symbols, or of all and of none."""
+    committed = IngestBatch.objects.filter(
+        feed=feed, committed_us__gte=since_us, committed_us__lte=until_us, stored__gt=0
+    )  # fmt: skip
+    times: dict[str, int | None] = committed.aggregate(first=Min("first_us"), last=Max("last_us"))
+    if times["first"] is None or times["last"] is None:
+        return [], None
+    codes = None if symbols is None else [(code, times["first"], times["last"] + 1) for code in sorted(symbols)]
+    found = storage().read_events(
+        times["first"], times["last"] + 1, limit=PAGE_STATUSES, kinds=sorted(records_feed.STATUSES), codes=codes,
+        feeds=[feed], after=after,
+    )  # fmt: skip
+    batches = {one.event_id >> TICK_BITS for one in found}
+    known = set(committed.filter(batch__in=batches).values_list("batch", flat=True))
+    mine = [one for one in found if one.event_id >> TICK_BITS in known]
+    return mine, (found[-1].time_us, found[-1].event_id) if len(found) == PAGE_STATUSES else None
 
 
 def latest_event_us(feed: str, first_us: int, last_us: int) -> int | None:

@@ -148,7 +148,7 @@ class EventsView(APIView):
         first_us, last_us = bounds(query)
         after, shares = _after(query, asked), Shares.asked(query, first_us, last_us)
         found = storage().read_events(
-            first_us, last_us + 1, limit=query["limit"] + 1, kind=query.get("type"),
+            first_us, last_us + 1, limit=query["limit"] + 1, kinds=[query["type"]] if "type" in query else None,
             codes=shares.codes, feeds=names, newest=newest,
             after=None if after is None else (after.time_us, after.tick_id),
         )  # fmt: skip

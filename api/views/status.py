@@ -104,7 +104,7 @@ def _sources(now_us: int) -> list[dict[str, Any]]:
     """What sources last told of themselves within SOURCES_US: buffers, coverage, requests, appkeys."""
     newest: dict[str, dict[str, Any]] = {}
     told = storage().read_events(
-        now_us - SOURCES_US, now_us + SOURCES_US, limit=SOURCES_READ, kind=SOURCE_STATUS, newest=True
+        now_us - SOURCES_US, now_us + SOURCES_US, limit=SOURCES_READ, kinds=[SOURCE_STATUS], newest=True
     )
     streams = IngestStream.objects.filter(pk__in={event.event_id >> STREAM_SHIFT for event in told})
     names = dict(streams.values_list("pk", "client__name"))

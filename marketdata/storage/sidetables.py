@@ -269,7 +269,7 @@ class SideTables(Storage):
         end_us: int,
         *,
         limit: int,
-        kind: str | None = None,
+        kinds: Sequence[str] | None = None,
         codes: Sequence[tuple[str, int, int]] | None = None,
         feeds: Sequence[str] | None = None,
         after: Key | None = None,
@@ -277,7 +277,6 @@ class SideTables(Storage):
     ) -> list[MarketEvent]:
         order = "DESC" if newest else "ASC"
         where, params = "event_time >= %s AND event_time < %s", [self._moment(start_us), self._moment(end_us)]
-        kinds = None if kind is None else [kind]
         for column, wanted in (("kind", kinds), ("feed", feeds)):
             if wanted is not None:
                 where += f" AND {_among(column, wanted)}"

@@ -534,7 +534,7 @@ def test_an_event_keeps_its_body(store):
 
     assert [store.store_events([event]), store.store_events([event])] == [1, 0]
     assert store.read_events(NINE_US, NINE_US + 10, limit=5) == [event]
-    assert store.read_events(NINE_US, NINE_US + 10, limit=5, kind="status") == []
+    assert store.read_events(NINE_US, NINE_US + 10, limit=5, kinds=["status", "halt"]) == []
 
 
 def test_the_latest_price_is_replaced_and_what_is_old_is_purged(store):

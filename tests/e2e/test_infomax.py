@@ -72,5 +72,5 @@ def day(code: str) -> tuple[int | None, ...]:
 
 def stale_reasons() -> set[str]:
     """Why the feed was stale, by the events that are stored."""
-    events = storage().read_events(*EVER, limit=100, kind="feed_stale")
+    events = storage().read_events(*EVER, limit=100, kinds=["feed_stale"])
     return {one.body["reason"] for one in events if one.feed == FEED}

@@ -5,10 +5,11 @@ import datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from django.db import connection
 
 from analytics import repair
-from api.stream import channel, stored
+from api.stream import channel, replay, stored
 from marketdata.models import Symbol
 from marketdata.storage.base import MINUTES
 from tests import market
@@ -51,6 +52,40 @@ async def test_the_order_book_that_was_told_last_is_that_of_rest_and_statuses_co
     assert [(one["S"], one["sc"], one["type"], one["body"]) for one in told] == [
         ("005930", "H", "halt", {"halted": True}), ("", "", "market_status", {"state": "open"}),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["in redis", "in redis, without at", "another redis"])
+async def test_who_was_away_is_told_the_statuses_that_were_committed_meanwhile(serving, hub, monkeypatch, place):
+    monkeypatch.setattr(replay, "OVERLAP_US", 0)
+    monkeypatch.setattr(stored, "PAGE_STATUSES", 2)
+
+    def tell(seq, *given):
+        return beside(lambda: process(events(*(event(time_us=NINE_US + at, **one) for at, one in given), seq=seq)))
+
+    await tell(101, (0, {"event": "halt", "body": {"halted": True}}))
+    await commit(serving, [{}])
+    async with serving.socket() as socket:
+        await socket.enter(serving)
+        told = await socket.subscribe(statuses=["*"], seq=True)
+    since = {"epoch": told["epoch"], "o": told["o"], "at": told["at"]}
+    if place == "another redis":
+        since["epoch"] = "another"
+    elif place == "in redis, without at":
+        del since["at"]
+    closes = {"event": "market_status", "symbol": None, "body": {"state": "closed"}}
+    await tell(102, (1, {"event": "halt", "body": {}}), (2, {"event": "index", "symbol": None}), (3, closes))
+    await tell(103, (4, {"event": "vi", "symbol": "000660", "body": {"vi": "1"}}), (2, {"event": "halt", "body": {}}))
+
+    heard = {}
+    for codes in (["*"], ["005930"]):
+        async with serving.socket() as socket:
+            await socket.enter(serving)
+            await socket.say(action="subscribe", statuses=codes, seq=True, **{"from": since})
+            until = await socket.until("replay_completed")
+            heard[codes[0]] = [(one["S"], one["sc"], one["t"][-3:-1]) for one in until if one["T"] == "s"]
+
+    assert heard["*"] == [("005930", "T", "01"), ("005930", "T", "02"), ("", "", "03"), ("000660", "P", "04")]
+    assert heard["005930"] == heard["*"][:2]
 
 
 async def test_the_price_limits_of_the_day_are_told_and_told_again_when_they_are_others(serving, hub, monkeypatch):

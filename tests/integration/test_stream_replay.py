@@ -299,6 +299,59 @@ async def test_who_comes_to_a_new_process_at_the_same_time_waits_for_one_look_at
     assert len(looks) <= 2  # one for them, one of the reader
 
 
+async def test_a_replay_goes_on_where_it_was_when_redis_is_away_for_a_moment(serving, settings, monkeypatch):
+    monkeypatch.setattr(replay, "ENTRIES", 2)
+    for number in range(1, 8):
+        await commit(serving, [{"price": str(number)}])
+    own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
+    one = Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20))
+    one.add({"trades": ["*"]}, most=1, room=1)
+    asked, read = [], feeds.replay
+
+    async def broken(*given, **more):
+        asked.append(more["after"])
+        if len(asked) == 2:
+            raise redis.ConnectionError("away")
+        return await read(*given, **more)
+
+    monkeypatch.setattr(feeds, "replay", broken)
+    try:
+        own.epoch = await feeds.epoch(own.commands)
+        channel.delivered = 7
+        await replay.Replay(own, channel, one).run(From(epoch=own.epoch, o=0))
+    finally:
+        await own.close()
+    heard = json.loads(encoding.frame(one.form, one.send_queue.take(1 << 20)))
+
+    assert prices(heard) == [1, 2, 3, 4, 5, 6, 7]
+    assert [message["T"] for message in heard if message["T"] in ("error", "replay_completed")] == ["replay_completed"]
+    assert asked[:3] == [0, 2, 2]
+
+
+async def test_who_asks_while_redis_is_away_waits_and_is_told_that_it_is_another_one(serving, own_redis, hub_of_own):
+    hub = hub_of_own
+    async with serving.socket() as socket:
+        told = await numbered(socket, serving)
+        await commit(serving, [{"price": "1"}])
+        await socket.until("t")
+        await asyncio.to_thread(own_redis.kill)
+        while not hub.away:  # noqa: ASYNC110 - the hub tells nobody
+            await asyncio.sleep(0.02)
+        place = {"from": {"epoch": told["epoch"], "o": 0, "at": told["at"]}}
+        await socket.say(action="subscribe", **place)
+        await socket.until("subscription")
+        await commit(serving, [{"price": "2"}])
+        await asyncio.to_thread(own_redis.start)
+        heard = await socket.until("error")
+        while heard[-1]["T"] != "replay_completed":
+            if heard[-1].get("code") in (409, 461):  # the replay that waited may not have ended yet
+                await socket.say(action="subscribe", **place)
+            heard.append(await socket.next())
+
+    assert {message["code"] for message in heard if message["T"] == "error"} <= {409, 461}
+    assert set(prices(heard)) >= {1, 2}
+
+
 @pytest.mark.once
 async def test_who_comes_back_at_the_same_time_is_given_what_was_read_once(serving, settings, monkeypatch):
     for number in range(1, 4):

@@ -107,7 +107,7 @@ class RecordStore(Database):
         end_us: int,
         *,
         limit: int,
-        kind: str | None = None,
+        kinds: Sequence[str] | None = None,
         codes: Sequence[tuple[str, int, int]] | None = None,
         feeds: Sequence[str] | None = None,
         after: Key | None = None,
@@ -115,7 +115,8 @@ class RecordStore(Database):
     ) -> list[MarketEvent]:
         """Events with start_us <= time < end_us, ordered by (time, id): the first `limit` of them, or the last ones
         (`newest`). `after` leaves out what is not behind (with `newest`: before) this time and id; `codes` are the
-        symbols wanted, each with first <= time < end, and `feeds` the feeds; all of them when not given."""
+        symbols wanted, each with first <= time < end, `kinds` the kinds and `feeds` the feeds; all of them when not
+        given."""
 
     @abc.abstractmethod
     def read_day_events(self, date: datetime.date, *, after: Key | None, limit: int) -> list[tuple[Any, ...]]:
