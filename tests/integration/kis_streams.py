@@ -1,10 +1,13 @@
-"""The WebSocket side of the kis source in a test: the real sessions, intake and spool, without a server behind them."""
+"""The WebSocket side of the kis source in a test: the real sessions, intake and spool, without a server behind them.
+Before them is KIS's simulator, a process of its own, over a real socket."""
 
 import asyncio
+import contextlib
+import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,8 +32,11 @@ from terminals.wire import (
 )
 from terminals.wire import Kind as RowKind
 from tests import waiting
+from tests.simulators.kis.process import SimulatorProcess
 
 SHARE = 10**6
+TR = "H0STCNT0"
+APPROVALS = ("--approval", "approval-one=one", "--approval", "approval-two=two", "--approval", "new-one=one")
 FAST = Timing(
     connect_s=20.0,
     floor_s=0.2,
@@ -253,3 +259,74 @@ def last_volumes(account: dict[str, Any], tr_id: str) -> Counter[str]:
         if key.split()[0] == tr_id:
             found[key.split()[1]] += sum(dates.values())
     return found
+
+
+@contextlib.contextmanager
+def streams(
+    tmp_path: Path,
+    *arguments: str,
+    script: Sequence[tuple[int, str, Mapping[str, Any]]] = (),
+    symbols: int = 6,
+    kinds: Sequence[Kind] = (Kind.TRADE,),
+    feed: str = "krx",
+    trades: int = 600,
+    **options: Any,
+) -> Iterator[tuple[SimulatorProcess, RunningStreams]]:
+    """The simulator, paused, and streams that want everything of it. `script`: (after, fault, its arguments)."""
+    file = tmp_path / "script.json"
+    file.write_text(json.dumps([{"after": after, "fault": fault, **more} for after, fault, more in script]))
+    given = ("--symbols", str(symbols), "--trades", str(trades), "--trades-per-s", "800", "--ping-s", "0.2")
+    with (
+        SimulatorProcess(*given, "--paused", "--script", str(file), *APPROVALS, *arguments) as kis,
+        RunningStreams(kis.websocket, tmp_path, wishes(kis.symbols, *kinds, feed=feed), **options) as running,
+    ):
+        yield kis, running
+
+
+def run_out(kis: SimulatorProcess, running: RunningStreams, *, active: int) -> dict[str, Any]:
+    """Let it trade to the end; its account when all that was missing is shown."""
+    running.until_active(active)
+    kis.order("go")
+    running.until(lambda: kis.account()["done"], "the end of the trades")
+    return settled(kis, running, active=active)
+
+
+def settled(kis: SimulatorProcess, running: RunningStreams, *, active: int) -> dict[str, Any]:
+    """Its account after one more trade of each stock, which shows whatever was missing; again if that one was lost."""
+    running.until(lambda: len(kis.account()["registrations"]) >= active, "all registrations at the end")
+    accounts: list[dict[str, Any]] = []
+
+    def seen() -> bool:
+        running.until_worked_off()
+        kis.settle()
+        accounts.append(kis.account())
+        with contextlib.suppress(TimeoutError):
+            waiting.until(lambda: seen_all(running, accounts[-1]), seconds=5, what="the last trades")
+        return seen_all(running, accounts[-1])
+
+    running.until(seen, "what was missing to be shown")
+    running.until_worked_off()
+    return accounts[-1]
+
+
+def seen_all(running: RunningStreams, account: dict[str, Any]) -> bool:
+    """Whether each symbol's volume is accounted for up to its last trade."""
+    accounts = running.streams.intake.holes.volumes()
+    return all(
+        accounts.get((feed, symbol)) == dates[max(dates)] * 10**6
+        for key, dates in account["last_volume"].items()
+        for feed, symbol in [({"H0ST": "krx", "H0NX": "nxt", "H0UN": "unified"}.get(key[:4]), key.split()[1])]
+        if feed
+    )
+
+
+def assert_to_the_share(content: Content, account: dict[str, Any], *, feed: str = "krx", tr_id: str = TR) -> None:
+    """Rows and gaps are together what the days have traded, and each of them what the simulator says."""
+    shares, missing = content.shares(feed), content.missing(feed)
+    assert shares + missing == last_volumes(account, tr_id)
+    assert shares == by_symbol(account["sent_shares"], tr_id)
+
+
+def covered(running: RunningStreams) -> Counter[str]:
+    """How many wishes are met in which way."""
+    return Counter(how.value for how in running.streams.coverage().values())
