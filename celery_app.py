@@ -35,6 +35,7 @@ ROUTES = {
     "marketdata.tasks.roll_over": {"queue": "maintenance"},
     "analytics.tasks.finish_voids": {"queue": "maintenance"},
     "analytics.tasks.compute_statistics": {"queue": "statistics-data"},
+    "analytics.tasks.watch_alerts": {"queue": "processed-data"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
     "marketdata.tasks.repair_gaps": {"queue": "maintenance"},
     "marketdata.tasks.load_masters": {"queue": "maintenance"},
@@ -109,6 +110,11 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "the pipeline's numbers, for their history": {
         "task": "marketdata.tasks.note_pipeline",
         "schedule": 10.0,
+    },
+    # Commits look at once; this finds what nobody looked at, other rules, and pauses that are over.
+    "alerts of people's rules": {
+        "task": "analytics.tasks.watch_alerts",
+        "schedule": 2.0,
     },
     "flags of database and Redis, room and clocks": {
         "task": "marketdata.tasks.recheck",

@@ -18,13 +18,13 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db.models import Count, Max, Q
 
-from analytics import market_statistics, series_statistics
+from analytics import due_alerts, market_statistics, series_statistics
 from marketdata import metrics
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
 from marketdata.models import AdjustmentFactor, Market, RolloverRun, Symbol, VoidOrder
+from marketdata.realtime import alerts, live_state, records_feed, stats
 from marketdata.realtime import feed as feed_stream
-from marketdata.realtime import live_state, records_feed, stats
 from marketdata.reference import corporate_actions
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import CachedStats
@@ -125,6 +125,8 @@ def _put(connection: redis.Redis, feed: str, revision: int, symbols: Sequence[st
     put = stats.settle(connection, feed, revision, symbols, found)
     if put:
         records_feed.publish_stats(connection, feed, put)
+        if alerts.mark_by_statistics(connection, feed, put):
+            due_alerts.evaluate_beside([feed])
     metrics.STATISTICS.inc(len(put))
     return len(put)
 

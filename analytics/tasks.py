@@ -7,7 +7,7 @@ import logging
 import redis
 from celery import shared_task
 
-from analytics import due_statistics, voids
+from analytics import due_alerts, due_statistics, voids
 from marketdata.maintenance import leases
 
 log = logging.getLogger(__name__)
@@ -38,3 +38,12 @@ def compute_statistics(**_: object) -> None:
         due_statistics.compute(ring)
     except redis.RedisError as error:
         log.warning("statistics wait for redis error=%s", type(error).__name__)
+
+
+@shared_task
+def watch_alerts(**_: object) -> None:
+    """What alert rules find that nobody looked at beside a commit."""
+    try:
+        due_alerts.watch()
+    except redis.RedisError as error:
+        log.warning("alerts wait for redis error=%s", type(error).__name__)

@@ -20,6 +20,7 @@ from marketdata.reference import roles
 from marketdata.types import scopes
 
 ALL_FEEDS = scopes.ANY
+EVERYBODY = "everybody"
 
 # Whose request is being answered; nobody's where the server reads for itself.
 _request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
@@ -66,6 +67,20 @@ def may(person: Any, permission: str) -> bool:
     if not isinstance(person, AbstractUser) or not person.is_active:
         return False
     return person.is_staff or person.has_perm(permission)
+
+
+def is_person(who: Any) -> bool:
+    """Whether it is a person who is logged in, and no key or visitor."""
+    return isinstance(who, AbstractUser) and who.is_active
+
+
+def alerts_of(who: Any) -> int | str | None:
+    """Whose alerts somebody may see: EVERYBODY's, those of the person with this number, or None. A named key sees what
+    its person does; clients and visitors have none."""
+    person: Any = who.user if isinstance(who, ApiKey) else who
+    if not is_person(person) or not may_read(who):
+        return None
+    return EVERYBODY if may(person, roles.OPERATE) else int(person.pk)
 
 
 def _rules(person: AbstractUser) -> list[str]:

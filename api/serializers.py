@@ -15,9 +15,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from analytics import timeframes
+from analytics.alert_rules import LONGEST_PAUSE_S
 from api import errors, market, series, timestamps
 from api.timestamps import Timestamp
 from marketdata.calendar.trading_calendar import Session
+from marketdata.models import AlertRule
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
 from marketdata.reference import corporate_actions
@@ -420,3 +422,42 @@ class SymbolQualityQuery(Query):
 
 class NoQuery(Query):
     pass
+
+
+class AlertsQuery(Query):
+    symbols = SymbolsField(required=False)
+    kind = serializers.ChoiceField(choices=AlertRule.Kind.values, required=False)
+    rule = WholeNumberField(required=False, min_value=1, max_value=(1 << 63) - 1, help_text="number of a rule")
+    open = serializers.BooleanField(required=False, help_text="whether the condition still holds")
+    acknowledged = serializers.BooleanField(required=False)
+    limit = WholeNumberField(required=False, default=100, min_value=1, max_value=1_000)
+    page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
+
+
+class AlertRuleBody(serializers.Serializer[Any]):
+    """What a request says of a rule; `parameters` are those of its kind (docs/alerts.md)."""
+
+    name = serializers.CharField(max_length=80)
+    kind = serializers.ChoiceField(choices=AlertRule.Kind.values)
+    parameters = serializers.DictField()
+    symbols = serializers.ListField(child=serializers.RegexField(SYMBOL_PATTERN, max_length=24), required=False)
+    market = serializers.CharField(max_length=16, required=False, allow_null=True)
+    feed = serializers.RegexField(FEED_PATTERN, required=False, allow_blank=True)
+    cooldown_s = serializers.IntegerField(min_value=0, max_value=LONGEST_PAUSE_S, required=False)
+    quiet_from = serializers.TimeField(required=False, allow_null=True, help_text="in Seoul, such as 22:00")
+    quiet_until = serializers.TimeField(required=False, allow_null=True)
+    enabled = serializers.BooleanField(required=False)
+
+    @classmethod
+    def of(cls, request: Request, *, partial: bool) -> dict[str, Any]:
+        """The checked body. UnknownParameter, Problem for one that is no object, and REST framework's ValidationError
+        say what is wrong with it."""
+        given = request.data
+        if not isinstance(given, dict):
+            raise errors.Problem("the body is an object")
+        unknown = [str(name)[:40] for name in given if name not in cls().fields]
+        if unknown:
+            raise errors.UnknownParameter(
+                f"unknown field {unknown[0]!r}; allowed are {', '.join(sorted(cls().fields))}"
+            )
+        return dict(cls(data=given, partial=partial).run_validation(given))

@@ -12,6 +12,7 @@ from api import schema  # noqa: F401 - its extensions register themselves
 from api.admin import stored
 from api.views import openid, page, udf
 from api.views.account import AccountView
+from api.views.alerts import AcknowledgeView, AlertRulesView, AlertRuleView, AlertsView
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, LatestBarsView, SymbolBarsView, SymbolLatestBarView
 from api.views.calendar import CalendarView, ClockView
@@ -97,6 +98,10 @@ v2 = [
     path("stats/market", MarketStatsView.as_view(), name="market-stats"),
     path("stats/market/symbols", MarketSymbolsView.as_view(), name="market-symbols"),
     re_path(rf"^stats/{SYMBOL}\Z", StatsView.as_view(), name="symbol-stats"),
+    path("alerts", AlertsView.as_view(), name="alert-list"),
+    path("alerts/<int:number>/acknowledge", AcknowledgeView.as_view(), name="alert-acknowledge"),
+    path("alerts/rules", AlertRulesView.as_view(), name="alert-rules"),
+    path("alerts/rules/<int:number>", AlertRuleView.as_view(), name="alert-rule"),
     path("quality/<str:date>", QualityView.as_view(), name="quality"),
     re_path(rf"^quality/(?P<date>[^/]*)/{SYMBOL}\Z", SymbolQualityView.as_view(), name="symbol-quality"),
     path("clock", ClockView.as_view(), name="clock"),
@@ -148,6 +153,7 @@ admin.autodiscover()
 urlpatterns = [
     path("", page.view("page"), name="page"),
     path("market", page.view("market"), name="market"),
+    path("alerts", page.view("alerts"), name="alerts"),
     path("account", AccountView.as_view(), name="account"),
     path("account/second-factor", SecondFactorView.as_view(), name="second-factor"),
     path("language", set_language, name="language"),

@@ -16,7 +16,7 @@ import redis
 from celery import shared_task
 from django.conf import settings
 
-from analytics import candles
+from analytics import candles, due_alerts
 from ingest import (
     batch_decoding,
     bodies,
@@ -411,6 +411,12 @@ def _announce(
         told = zip(published, answers[1 : 1 + len(published)], strict=True)
         # What is repeated was announced late meanwhile in a part, and so will the other part be.
         recovery.announced(group.number for (group, _), answer in told if not feed.repeated(answer))
+        watched = [
+            group.ticks.feed for (group, _), answer in zip(published, answers[1:], strict=False)
+            if feed.is_watched(answer)
+        ]  # fmt: skip
+        if watched:
+            due_alerts.evaluate_beside(watched)
     except redis.RedisError as error:
         metrics.FEED_FAILURES.inc()
         log.warning("announcing failed batches=%d error=%s", len(members), type(error).__name__)

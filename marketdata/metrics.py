@@ -109,6 +109,17 @@ ROLLOVER_UNDONE = Gauge(
 )
 ALARMS = Gauge("naru_alarms", "Alarms that are not cleared, by code", ["code"], multiprocess_mode="mostrecent")
 
+# alerts
+ALERTS = Counter("naru_alerts_total", "Alerts that rules of people gave, by kind", ["kind"])
+ALERT_SECONDS = Histogram(
+    "naru_alert_seconds", "From the commit of a trade to its alert on the stream",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60),
+)  # fmt: skip
+ALERT_FAILURES = Counter("naru_alert_failures_total", "Looks with alert rules that failed and are repeated")
+ALERT_DELIVERIES = Counter(
+    "naru_alert_deliveries_total", "Attempts to deliver an alert, by kind of target and outcome", ["kind", "outcome"]
+)
+
 # API
 RATE_LIMITED = Counter("naru_rate_limited_total", "Requests refused with 429, by kind of caller", ["kind"])
 COUNTED_LOCALLY = Counter("naru_counted_locally_total", "Times Redis could not count logins or requests")

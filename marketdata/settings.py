@@ -240,6 +240,7 @@ env.not_below(
     {"RETENTION_TICKS_DAYS": RETENTION_TICKS_DAYS, "RETENTION_MINUTES_DAYS": RETENTION_MINUTES_DAYS},
     "the ledger is what recognises a tick that is sent again, and without it the tick would be counted twice",
 )
+RETENTION_ALERTS_DAYS = env.integer("RETENTION_ALERTS_DAYS", 365, low=1, high=36_500)
 RETENTION_VENDOR_DAYS = env.integer("RETENTION_VENDOR_DAYS", 365, low=1, high=36_500)
 # Not longer than the ledger remembers: what is older could be stored twice.
 MAX_SPOOL_DAYS = env.integer("MAX_SPOOL_DAYS", min(90, RETENTION_LEDGER_DAYS), low=1, high=RETENTION_LEDGER_DAYS)
@@ -313,6 +314,9 @@ API_THREADS = env.integer("API_THREADS", 8, low=1, high=256)
 API_READY_BYTES = env.integer("API_READY_BYTES", 64 << 20, low=0, high=1 << 40)
 API_RATE_LIMIT = env.integer("API_RATE_LIMIT", 12_000, low=1, high=10_000_000)
 API_RATE_LIMIT_UNKNOWN = env.integer("API_RATE_LIMIT_UNKNOWN", 600, low=1, high=10_000_000)
+# Rules of people: how many one may have, and of how many symbols; a market stands for all of its own.
+ALERT_MAX_RULES = env.integer("ALERT_MAX_RULES", 100, low=1, high=10_000)
+ALERT_MAX_SYMBOLS = env.integer("ALERT_MAX_SYMBOLS", 200, low=1, high=10_000)
 EXPORT_MAX_ROWS = env.integer("EXPORT_MAX_ROWS", 1_000_000, low=1_000, high=1_000_000_000)
 EXPORT_AT_ONCE = env.integer("EXPORT_AT_ONCE", 2, low=1, high=64)
 WEB_MAX_CONNECTIONS = env.integer("WEB_MAX_CONNECTIONS", 1_000, low=1, high=100_000)

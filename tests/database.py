@@ -14,6 +14,11 @@ from django.db import connection, connections, transaction
 Row = tuple[Any, ...]
 # Children before parents.
 TABLES = (
+    "alert_delivery",
+    "alert",
+    "alert_rule_targets",
+    "alert_rule",
+    "alert_target",
     "django_admin_log",
     "django_session",
     "auth_user_groups",

@@ -1,6 +1,7 @@
 """The administration pages: reference data to edit, clients and their keys, the ledger and the upkeep to read."""
 
 from api.admin import (
+    alerts,
     api_keys,
     audit,
     clients,
@@ -14,6 +15,7 @@ from api.admin import (
 )
 
 __all__ = [
+    "alerts",
     "api_keys",
     "audit",
     "clients",

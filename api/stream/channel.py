@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from api import jsontext
+from api import access, jsontext
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import DayLimits, Form, Piece
@@ -191,6 +191,8 @@ class Channel:
             self._touch("dailyBars", (symbol for symbol, _ in notice.candles))
         if notice.statuses:
             give_statuses(notice.statuses, self.subscribers)
+        for told in notice.alerts:
+            give_alert(told, self.subscribers)
 
     async def announce(self, read: Read, now_us: int) -> None:
         """Tell the candles whose minute is over and those that changed since, as `read` finds them. What `read` raises
@@ -285,6 +287,20 @@ def give_statuses(found: Sequence[MarketEvent], subscribers: Iterable[Subscriber
     """Statuses in their order; one of no symbol is for those who listen to all."""
     for one, _, piece in _for_each(found, "statuses", encoding.statuses, subscribers):
         one.send_queue.put(piece)
+
+
+def give_alert(told: Mapping[str, Any], subscribers: Iterable[Subscriber]) -> None:
+    """An alert to those who subscribed to its symbol and may be told of its owner's; one of no symbol is for those who
+    listen to all."""
+    pieces: dict[bool, Piece] = {}
+    for one in subscribers:
+        codes = one.channels["alerts"]
+        if not one.listening or not (candles.ALL in codes or told["symbol"] in codes):
+            continue
+        if one.alerts_of in (access.EVERYBODY, told["owner"]):
+            if one.form.packed not in pieces:
+                pieces[one.form.packed] = encoding.alert(one.form, told)
+            one.send_queue.put(pieces[one.form.packed])
 
 
 Record = TypeVar("Record", OrderBook, MarketEvent, Statistics, DayLimits)

@@ -186,6 +186,10 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if request.from_ is not None and self._replay is not None and not self._replay.done():
             raise RequestError(409, "a replay is going on: wait for replay_completed")
         snapshots_of = request.wants_snapshots_of()
+        if request.alerts and one.identity is not None:
+            one.alerts_of = await door.asked(door.alerts_of, one.identity)
+            if one.alerts_of is None:
+                raise RequestError(409, "insufficient subscription: alerts are for people and their named keys")
         try:
             one.add(request.lists(), most=settings.WS_MAX_SYMBOLS, room=self._door.room_for_symbols(one.identity))
         except NoRoomError:

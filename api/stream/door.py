@@ -120,12 +120,16 @@ class ConnectionLimits:
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             known = {(one.identity, one.feed) for one in self.inside if one.identity is not None}
+            listening = {one.identity for one in self.inside if one.identity is not None and one.channels["alerts"]}
             try:
                 refused = await asked(refusals, known)
+                whose = {who: await asked(alerts_of, who) for who in listening}
             except Error as error:
                 log.warning("sockets cannot be checked error=%s", type(error).__name__)
                 continue
             for one in list(self.inside):
+                if one.identity in whose:
+                    one.alerts_of = whose[one.identity]
                 if one.identity is not None and (one.identity, one.feed) in refused:
                     one.end(*refused[one.identity, one.feed])
 
@@ -215,6 +219,12 @@ def refusals(known: Iterable[tuple[Identity, str]]) -> dict[tuple[Identity, str]
         elif not access.may_read(who, feed):
             found[one, feed] = 409, f"insufficient subscription: this key or login may not read the feed {feed}"
     return found
+
+
+def alerts_of(identity: Identity) -> int | str | None:
+    """Whose alerts a reader may be told now, as `access.alerts_of` says."""
+    name = (identity.kind, identity.number)
+    return access.alerts_of(access.named([name]).get(name))
 
 
 def same_origin(headers: Mapping[bytes, bytes], trusted: list[str], *, secure: bool) -> bool:

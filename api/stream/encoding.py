@@ -155,6 +155,19 @@ def stats(form: Form, found: Sequence[Statistics]) -> list[Piece]:
     return pieces
 
 
+def alert(form: Form, told: Mapping[str, Any]) -> Piece:
+    """An alert of a rule."""
+    return message(form, {
+        "T": "alert", "S": told["symbol"], "i": told["id"], "rule": told["rule"], "name": told["name"],
+        "kind": told["kind"], "x": told["feed"], "value": told["value"], "msg": told["message"],
+        "texts": told["texts"], "quiet": told["quiet"],
+        **{
+            name: _moment(told[of]) if form.packed else jsontext.time(told[of])
+            for name, of in (("t", "event_us"), ("fired", "fired_us"))
+        },
+    })  # fmt: skip
+
+
 def snapshots(form: Form, found: Mapping[str, Mapping[str, Any]]) -> list[Piece]:
     """One piece of where each symbol stands, with the members that REST has."""
     pieces = []

@@ -15,6 +15,7 @@ from marketdata.models.reference import SYMBOL_PATTERN
 
 CHANNELS = (
     "trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "orderbooks", "cancelErrors", "stats",
+    "alerts",
 )  # fmt: skip
 NOT_OFFERED = ("corrections", "imbalances", "news")
 LISTED = (*CHANNELS, "corrections")
@@ -63,6 +64,7 @@ class _Channels(msgspec.Struct):
     imbalances: list[str] = []
     orderbooks: list[str] = []
     stats: list[str] = []
+    alerts: list[str] = []
     news: list[str] = []
 
     def lists(self) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
@@ -17,24 +18,34 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from analytics.alerts.conditions import Kind
 from api import access, authentication
+from marketdata.models import AlertRule, Market
 from marketdata.reference import roles
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`name` of its address, `title` in the bar. With a `right` it is for people who have it, and for no visitor."""
+    """`name` of its address, `title` in the bar. With a `right` it is for people who have it, and for no visitor.
+    `more` gives what its template needs beside that."""
 
     name: str
     title: Promise
     template: str
     right: str | None = None
+    more: Callable[[], dict[str, Any]] = dict
+
+
+def _alert_choices() -> dict[str, Any]:
+    names = dict(AlertRule.Kind.choices)
+    return {"kinds": [(str(kind), names[str(kind)]) for kind in Kind], "markets": Market.objects.order_by("code")}
 
 
 # In the order of the bar.
 PAGES = (
     Page("page", _("Prices"), "api/page.html"),
     Page("market", _("Market"), "api/market.html"),
+    Page("alerts", _("Alerts"), "api/alerts.html", roles.READ, _alert_choices),
 )
 
 
@@ -58,6 +69,7 @@ def view(name: str) -> Callable[[HttpRequest], HttpResponse]:
             "operates": access.may(request.user, roles.OPERATE),
             "pages": [{"address": reverse(one.name), "title": one.title, "shown": one is asked} for one in offered],
             "title": asked.title,
+            **asked.more(),
         }
         response = render(request, asked.template, context)
         if not known:

@@ -23,6 +23,7 @@ from marketdata import alarms
 from marketdata.ledger import batch_ledger, comparisons
 from marketdata.maintenance import Kept, before_drop, dropped
 from marketdata.models import (
+    Alert,
     DeadLetter,
     Gap,
     IngestBatch,
@@ -201,6 +202,7 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
         alarms.resolve("not_archived")
     forget_ledger(now, progress=progress)
     forget_vendor_minutes(now, progress=progress)
+    forget_alerts(now, progress=progress)
     return gone
 
 
@@ -296,6 +298,13 @@ def forget_vendor_minutes(now: datetime.datetime, *, progress: Progress) -> int:
     if gone:
         storage().note_finished(ALL_FEEDS)
     return gone
+
+
+def forget_alerts(now: datetime.datetime, *, progress: Progress) -> int:
+    """Delete alerts past RETENTION_ALERTS_DAYS with what became of their deliveries, in pieces. One whose condition
+    still holds stays: it says that its episode goes on."""
+    oldest = now - datetime.timedelta(days=settings.RETENTION_ALERTS_DAYS)
+    return _in_pieces(Alert.objects.filter(fired_at__lt=oldest).exclude(cleared_at=None), progress)
 
 
 def _newest(batches: list[int]) -> set[int]:

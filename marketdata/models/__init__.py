@@ -1,6 +1,7 @@
 """The tables of Naru, a room per kind: reference data, today's data, history, caches, the ledger and the upkeep."""
 
 from marketdata.models.access import ApiKey, OpenIdAccount, ReadRule, RecoveryCode, SecondFactor
+from marketdata.models.alerts import Alert, AlertDelivery, AlertRule, AlertTarget
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData, CandleRevision
 from marketdata.models.corporate_actions import AdjustmentFactor, SymbolRename
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
@@ -24,6 +25,10 @@ from marketdata.models.voids import FeedNotice, VoidedTick, VoidOrder
 __all__ = [
     "AdjustmentFactor",
     "Alarm",
+    "Alert",
+    "AlertDelivery",
+    "AlertRule",
+    "AlertTarget",
     "ApiKey",
     "AuditEntry",
     "BackupRun",

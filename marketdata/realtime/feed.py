@@ -19,7 +19,7 @@ import msgpack
 import redis
 from django.conf import settings
 
-from marketdata.realtime import stats
+from marketdata.realtime import alerts, stats
 from marketdata.types import minute_bars
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import Bars
@@ -34,13 +34,15 @@ ANNOUNCED = "naru:announced"
 # batches of its worker at most; the rest is for a worker that was frozen on its way. Some 100 bytes each.
 KEEP_ANNOUNCED = 200_000
 
-# KEYS: stream, announced, feeds whose statistics are due, their symbols (`stats.mark`).
+# KEYS: stream, announced, feeds whose statistics are due, their symbols (`stats.mark`), symbols that alert rules watch.
 # ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, the notes in msgpack, the feed,
 # its symbols in msgpack.
-# Returns {last offset} or, when one of the notes is there already, {-1, note...} without doing anything. Notes
+# Returns {last offset, whether one of its symbols is watched} or, when one of the notes is there already, {-1, note...}
+# without doing anything. Notes
 # are numbered as they come, so that the oldest can be let go whatever any clock says.
 _PUBLISH = (
     stats.MARK
+    + alerts.IS_WATCHED
     + """
 local told = cmsgpack.unpack(ARGV[7])
 local seen = redis.call('ZMSCORE', KEYS[2], unpack(told))
@@ -63,8 +65,9 @@ local least = last - tonumber(ARGV[2])
 if least < 0 then least = 0 end
 redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', least), string.format('%.0f-0', last),
   'n', ARGV[1], 'c', ARGV[3], 't', ARGV[5], 'b', ARGV[6])
-mark(KEYS[3], KEYS[4], ARGV[8], cmsgpack.unpack(ARGV[9]))
-return {last}
+local symbols = cmsgpack.unpack(ARGV[9])
+mark(KEYS[3], KEYS[4], ARGV[8], symbols)
+return {last, is_watched(KEYS[5], symbols)}
 """
 )
 
@@ -87,11 +90,12 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], commit
     made of: `batch_note` of each batch, `void_note` or `requeue_note`."""
     pipeline.eval(
         _PUBLISH,
-        4,
+        5,
         STREAM + ticks.feed,
         ANNOUNCED,
         stats.FEEDS,
         stats.MARKED + ticks.feed,
+        alerts.WATCHED + ticks.feed,
         len(ticks),
         settings.FEED_MAX_TICKS,
         committed_us,
@@ -122,6 +126,11 @@ def requeue_note(requeued: int, at_us: int) -> str:
 def repeated(answer: Any) -> list[str]:
     """The notes for which `publish` appended nothing, because they were there already."""
     return [note.decode() for note in answer[1:]] if answer[0] == -1 else []
+
+
+def is_watched(answer: Any) -> bool:
+    """Whether `publish` appended something of which an alert rule watches a symbol."""
+    return bool(answer[0] > 0 and answer[1])
 
 
 def unpublished(connection: redis.Redis, notes: Sequence[str]) -> list[str]:
@@ -193,6 +202,12 @@ async def newest_entries(connection: Any, feed: str, *, most: int, upto: int | N
 async def replay(connection: Any, feed: str, *, after: int, most: int = 100) -> list[FeedEntry]:
     """Entries that have a tick with an offset above `after`, oldest first, at most `most`."""
     rows = await connection.xrange(STREAM + feed, min=f"({after}-0", count=most)
+    return [decode(feed, entry_id, values) for entry_id, values in rows]
+
+
+def entries_after(connection: redis.Redis, feed: str, after: int, *, most: int) -> list[FeedEntry]:
+    """As `replay`, behind a client that waits."""
+    rows: Any = connection.xrange(STREAM + feed, min=f"({after}-0", count=most)
     return [decode(feed, entry_id, values) for entry_id, values in rows]
 
 

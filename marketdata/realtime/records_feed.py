@@ -1,5 +1,5 @@
 """What subscribers are told beside ticks: which symbols have a newer order book, statuses, which minute candles were
-made anew, and which symbols have newer statistics.
+made anew, which symbols have newer statistics, and the alerts of people's rules.
 
 One Redis stream a feed, bounded, whose ids are Redis' own times. It tells what to read, so books and candles
 are named only.
@@ -8,7 +8,7 @@ Nothing is published again that found Redis away: the next book tells of itself,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
@@ -29,13 +29,14 @@ BEGIN = "0-0"
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Symbols that have a newer order book, and statuses, of one commit; the (symbol, minute) of candles that are
-    others now; or symbols that have newer statistics ("" for the market's)."""
+    others now; symbols that have newer statistics ("" for the market's); or alerts, whole, each for its `owner`."""
 
     feed: str
     books: list[str]
     statuses: list[MarketEvent]
     candles: list[tuple[str, int]] = field(default_factory=list)
     stats: list[str] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
 
 
 def publish(pipeline: Any, feed: str, books: Iterable[str], events: Iterable[MarketEvent]) -> None:
@@ -60,8 +61,22 @@ def publish_stats(pipeline: Any, feed: str, symbols: Sequence[str]) -> None:
     _add(pipeline, feed, ([], [], []), symbols)
 
 
-def _add(pipeline: Any, feed: str, content: tuple[Any, ...], newer: Sequence[str] = ()) -> None:
+def publish_alerts(pipeline: Any, feed: str, alerts: Sequence[Mapping[str, Any]]) -> None:
+    """Queue telling of alerts on a Redis pipeline; each has its `owner`, who beside operators may be told."""
+    for start in range(0, len(alerts), MOST_TOGETHER):
+        _add(pipeline, feed, ([], [], []), alerts=alerts[start : start + MOST_TOGETHER])
+
+
+def _add(
+    pipeline: Any,
+    feed: str,
+    content: tuple[Any, ...],
+    newer: Sequence[str] = (),
+    alerts: Sequence[Mapping[str, Any]] = (),
+) -> None:
     values = {b"r": msgpack.packb(content)} | ({b"s": msgpack.packb(list(newer))} if newer else {})
+    if alerts:
+        values[b"a"] = msgpack.packb(list(alerts))
     pipeline.xadd(STREAM + feed, values, maxlen=KEEP, approximate=True)
 
 
@@ -71,7 +86,8 @@ def decode(feed: str, values: dict[bytes, bytes]) -> Notice:
     names = [one.name for one in fields(MarketEvent)]
     events = [MarketEvent(**dict(zip(names, row, strict=True))) for row in statuses]
     newer = msgpack.unpackb(values[b"s"]) if b"s" in values else []
-    return Notice(feed, books, events, [(symbol, minute) for symbol, minute in candles], newer)
+    alerts = msgpack.unpackb(values[b"a"]) if b"a" in values else []
+    return Notice(feed, books, events, [(symbol, minute) for symbol, minute in candles], newer, alerts)
 
 
 async def newest(connection: Any, feed: str) -> str:

@@ -1,0 +1,92 @@
+"""Rules of people, checked and saved: what REST and the admin have in common. Within the quotas of their owner."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, cast
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from analytics.alerts import conditions
+from analytics.alerts.conditions import ConditionError
+from marketdata.models import AlertRule, Symbol
+
+JUDGED = ("kind", "parameters", "symbols", "market_id", "feed", "enabled")
+"""What is changed of these lets a rule's episodes begin anew."""
+LONGEST_PAUSE_S = 7 * 86_400
+
+
+class RefusedError(ValueError):
+    """What is wrong with a rule, by field."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, text in fields.items()))
+        self.fields = dict(fields)
+
+
+def check(rule: AlertRule) -> None:
+    """Put a rule into its shortest form. RefusedError says what is wrong, and of each field what would be right."""
+    wrong: dict[str, str] = {}
+    try:
+        rule.parameters = conditions.parameters(conditions.read(rule.kind, rule.parameters))
+    except ConditionError as error:
+        wrong |= error.fields
+    wrong |= _scope(rule)
+    if (rule.quiet_from is None) != (rule.quiet_until is None):
+        wrong["quiet_from"] = "and quiet_until are given together, or neither"
+    if not 0 <= rule.cooldown_s <= LONGEST_PAUSE_S:
+        wrong["cooldown_s"] = f"is 0 to {LONGEST_PAUSE_S}"
+    if rule._state.adding and AlertRule.objects.filter(owner_id=rule.owner_id).count() >= settings.ALERT_MAX_RULES:
+        wrong["owner"] = f"has {settings.ALERT_MAX_RULES} rules, as many as may be: delete one first"
+    if wrong:
+        raise RefusedError(wrong)
+
+
+def _scope(rule: AlertRule) -> dict[str, str]:
+    symbols = cast("Any", rule.symbols)
+    if not isinstance(symbols, list) or not all(isinstance(code, str) for code in symbols):
+        return {"symbols": "is a list of codes"}
+    rule.symbols = symbols = list(dict.fromkeys(symbols))
+    if len(symbols) > settings.ALERT_MAX_SYMBOLS:
+        return {"symbols": f"has at most {settings.ALERT_MAX_SYMBOLS} codes; a market stands for all of its symbols"}
+    if not symbols and rule.market_id is None:
+        return {"symbols": "names codes, unless the rule is for a market"}
+    if symbols and rule.market_id is not None:
+        return {"market": "is given, or symbols: not both"}
+    unknown = set(symbols) - set(Symbol.objects.filter(code__in=symbols).values_list("code", flat=True))
+    return {"symbols": f"has {sorted(unknown)[0]}, which is not registered"} if unknown else {}
+
+
+def save(rule: AlertRule) -> None:
+    """Check and store a rule, with a new revision where it is judged by something else. RefusedError as of `check`, and
+    where its owner has another rule of that name."""
+    check(rule)
+    before = AlertRule.objects.filter(pk=rule.pk).values(*JUDGED, "revision").first() if rule.pk else None
+    if before is not None:
+        changed = any(before[name] != getattr(rule, name) for name in JUDGED)
+        rule.revision = before["revision"] + changed
+    rule.changed_at = datetime.datetime.now(datetime.UTC)
+    try:
+        with transaction.atomic():
+            rule.save()
+    except IntegrityError as error:
+        same = AlertRule.objects.filter(owner_id=rule.owner_id, name=rule.name).exclude(pk=rule.pk)
+        if not same.exists():
+            raise
+        raise RefusedError({"name": "is that of another rule of this owner"}) from error
+
+
+def shown(rule: AlertRule) -> dict[str, Any]:
+    """A rule as REST has it."""
+    return {
+        "id": rule.pk, "name": rule.name, "kind": rule.kind, "parameters": rule.parameters, "symbols": rule.symbols,
+        "market": rule.market_id, "feed": rule.feed, "cooldown_s": rule.cooldown_s,
+        "quiet_from": _clock(rule.quiet_from), "quiet_until": _clock(rule.quiet_until), "enabled": rule.enabled,
+        "owner": rule.owner.get_username(), "created_at": rule.created_at, "changed_at": rule.changed_at,
+    }  # fmt: skip
+
+
+def _clock(at: datetime.time | None) -> str | None:
+    return None if at is None else at.isoformat("minutes")

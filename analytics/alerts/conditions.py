@@ -1,0 +1,168 @@
+"""The conditions of alert rules: read from what a person entered, exact, with an error for each field that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from terminals import wire
+
+
+class Kind(StrEnum):
+    """What a rule looks at."""
+
+    PRICE = "price"
+    CHANGE = "change"
+    LIMIT = "limit"
+    VOLUME = "volume"
+
+
+class Direction(StrEnum):
+    """When a level counts as reached: `above` and `below` as long as it is so, `crossing` when it comes to be so."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    CROSSING = "crossing"
+
+
+class ConditionError(ValueError):
+    """What is wrong with a condition, by field."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, text in fields.items()))
+        self.fields = dict(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`level` and `band` are integers in 10**-scale of the kind: prices in 1e-8, per cent and multiples in 1e-4. A
+    limit has no level of its own: that is the symbol's of the day."""
+
+    kind: Kind
+    direction: Direction
+    level: int = 0
+    band: int = 0
+
+
+SCALES: Mapping[Kind, int] = MappingProxyType(
+    {Kind.PRICE: wire.PRICE_SCALE, Kind.CHANGE: 4, Kind.LIMIT: wire.PRICE_SCALE, Kind.VOLUME: 4}
+)
+_LARGEST = 10**17
+_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
+
+
+def read(kind: str, parameters: Any) -> Condition:
+    """The condition of a rule of this kind. ConditionError says which field is wrong and what would be right."""
+    if kind not in Kind.__members__.values():
+        raise ConditionError({"kind": f"is one of {', '.join(Kind)}"})
+    if not isinstance(parameters, Mapping):
+        raise ConditionError({"parameters": "is an object with the members of its kind"})
+    return _READERS[Kind(kind)](_Fields(Kind(kind), parameters))
+
+
+def parameters(condition: Condition) -> dict[str, str]:
+    """As `read` takes it, in its shortest form."""
+    scale = SCALES[condition.kind]
+    told = {} if condition.kind is Kind.VOLUME else {"direction": str(condition.direction)}
+    if condition.kind is not Kind.LIMIT:
+        told["level"] = number_text(condition.level, scale)
+    if condition.band:
+        told["band"] = number_text(condition.band, scale)
+    return told
+
+
+def number_text(value: int, scale: int) -> str:
+    """An integer in 10**-scale as people write it."""
+    text = format(Decimal(value).scaleb(-scale), "f")
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+
+
+class _Fields:
+    """Takes fields of what was entered; `done` tells all that is wrong at once."""
+
+    def __init__(self, kind: Kind, given: Mapping[str, Any]) -> None:
+        self._kind, self._given = kind, given
+        self._known: set[str] = set()
+        self._wrong: dict[str, str] = {}
+
+    def choice(self, name: str, *allowed: Direction) -> Direction:
+        self._known.add(name)
+        value = self._given.get(name)
+        if value not in allowed:
+            self._wrong[name] = f"is one of {', '.join(allowed)}"
+            return allowed[0]
+        return Direction(value)
+
+    def number(
+        self, name: str, *, default: int | None = None, least: int | None = None, more_than: int | None = None
+    ) -> int:
+        """In 10**-scale; text or an integer, so that no binary fraction comes in."""
+        self._known.add(name)
+        scale = SCALES[self._kind]
+        value = self._given.get(name)
+        if value in (None, "") and default is not None:
+            return default
+        text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if not _NUMBER.fullmatch(text):
+            self._wrong[name] = f'is a number written as text, such as "70000", with at most {scale} decimals'
+            return 0
+        try:
+            exact = Decimal(text).scaleb(scale)
+        except InvalidOperation:  # the pattern lets none through
+            exact = Decimal("0.5")
+        if exact != int(exact) or abs(exact) > _LARGEST:
+            self._wrong[name] = f"has at most {scale} decimals, and at most {_LARGEST // 10**scale:,} is a level"
+        elif least is not None and exact < least:
+            self._wrong[name] = f"is at least {number_text(least, scale)}"
+        elif more_than is not None and exact <= more_than:
+            self._wrong[name] = f"is more than {number_text(more_than, scale)}"
+        return int(exact)
+
+    def done(self) -> None:
+        """ConditionError if anything was wrong."""
+        unknown = [str(name)[:40] for name in self._given if name not in self._known]
+        if unknown:
+            self._wrong["parameters"] = (
+                f"has {', '.join(sorted(unknown)[:5])}, which {self._kind} does not know; it has"
+                f" {', '.join(sorted(self._known))}"
+            )
+        if self._wrong:
+            raise ConditionError(self._wrong)
+
+
+def _price(fields: _Fields) -> Condition:
+    direction = fields.choice("direction", *Direction)
+    made = Condition(Kind.PRICE, direction, fields.number("level"), fields.number("band", default=0, least=0))
+    fields.done()
+    return made
+
+
+def _change(fields: _Fields) -> Condition:
+    direction = fields.choice("direction", Direction.ABOVE, Direction.BELOW)
+    made = Condition(Kind.CHANGE, direction, fields.number("level"), fields.number("band", default=0, least=0))
+    fields.done()
+    return made
+
+
+def _limit(fields: _Fields) -> Condition:
+    direction = fields.choice("direction", Direction.ABOVE, Direction.BELOW)
+    made = Condition(Kind.LIMIT, direction, 0, fields.number("band", default=0, least=0))
+    fields.done()
+    return made
+
+
+def _volume(fields: _Fields) -> Condition:
+    level = fields.number("level", more_than=0)
+    band = fields.number("band", default=0, least=0)
+    fields.done()
+    return Condition(Kind.VOLUME, Direction.ABOVE, level, band)
+
+
+_READERS: Mapping[Kind, Callable[[_Fields], Condition]] = MappingProxyType(
+    {Kind.PRICE: _price, Kind.CHANGE: _change, Kind.LIMIT: _limit, Kind.VOLUME: _volume}
+)

@@ -1,0 +1,32 @@
+"""What an alert says, from the catalogues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from analytics.alerts.conditions import SCALES, Condition, Direction, Kind, number_text
+
+_TEXTS: dict[tuple[Kind, Direction], Promise] = {
+    (Kind.PRICE, Direction.ABOVE): _("{symbol} trades at {value}: at or above {level}"),
+    (Kind.PRICE, Direction.BELOW): _("{symbol} trades at {value}: at or below {level}"),
+    (Kind.PRICE, Direction.CROSSING): _("{symbol} trades at {value}: it crossed {level}"),
+    (Kind.CHANGE, Direction.ABOVE): _("{symbol} is {value} % from its previous close: at or above {level} %"),
+    (Kind.CHANGE, Direction.BELOW): _("{symbol} is {value} % from its previous close: at or below {level} %"),
+    (Kind.LIMIT, Direction.ABOVE): _("{symbol} trades at {value}: it reached its upper price limit {level}"),
+    (Kind.LIMIT, Direction.BELOW): _("{symbol} trades at {value}: it reached its lower price limit {level}"),
+    (Kind.VOLUME, Direction.ABOVE): _("{symbol} has traded {value} times what is usual by this time of day"),
+}
+
+
+def text(condition: Condition, symbol: str, value: int, level: int) -> Promise:
+    """Of a symbol, with value and level in the units of the kind."""
+    scale = SCALES[condition.kind]
+    template: Any = _TEXTS[condition.kind, condition.direction]
+    return format_lazy(
+        template, symbol=symbol, value=number_text(value, scale),
+        level=number_text(level, scale),
+    )  # fmt: skip

@@ -1,0 +1,362 @@
+"""Looks at what was committed with the rules of people, and stores what they found.
+
+Whoever published a commit that touches a watched symbol looks at once, and a bell every two seconds looks for what
+nobody did. One worker at a time looks at a feed, from the offset where the look before ended; a symbol that is due
+otherwise (other rules, newer statistics, a pause that is over, a Redis that forgot) is looked at as it stands. It is
+stored before Redis moves on, under a key that is one for each episode, so who repeats a look stores nothing twice.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import logging
+import time
+import zoneinfo
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import redis
+from django.db.models import Count, Max, Q, Sum
+
+from analytics import alert_announcements
+from analytics.alerts import conditions, judging, measures, texts
+from analytics.alerts.conditions import Kind
+from analytics.alerts.index import EVERY, Index, Place, Rule, build
+from analytics.alerts.judging import Measured, State
+from analytics.alerts.measures import Facts, Trades
+from marketdata import alarms, connections, metrics
+from marketdata.calendar import trading_dates
+from marketdata.models import Alert, AlertRule, Symbol
+from marketdata.realtime import alerts as shared
+from marketdata.realtime import feed as feed_stream
+from marketdata.realtime import live_state, stats
+from marketdata.reference.symbols import Directory
+from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.ticks import PRICE_UNIT
+
+log = logging.getLogger(__name__)
+
+SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
+LONGEST_S = 1.0
+"""What looks beside a commit holds up the next one for so long at most."""
+ENTRIES = 200
+"""Of a feed that are looked at together."""
+FIELDS = (shared.POSITION, shared.RECORDS, shared.MADE_OF)
+directory = Directory()
+_indexes: dict[str, Index] = {}  # the newest, by its mark
+
+
+@dataclass(slots=True)
+class Found:
+    """What a look brings: states by field, alerts that began, (rule, feed, symbol, episode) that are over, and until
+    when symbols wait."""
+
+    states: dict[str, bytes | str] = field(default_factory=dict)
+    began: list[Alert] = field(default_factory=list)
+    over: list[tuple[Rule, str, str, int]] = field(default_factory=list)
+    held: dict[str, int] = field(default_factory=dict)
+
+
+def evaluate(*, feeds: Iterable[str] | None = None, longest_s: float = LONGEST_S) -> int:
+    """Look at what is new of these feeds, of all that a rule watches by default. Returns how many alerts began."""
+    connection = live_state.connection()
+    index = _index(connection)
+    began = 0
+    for feed in index.feeds if feeds is None else feeds:
+        if feed in index.feeds:
+            began += _look(connection, index, feed, time.monotonic() + longest_s)
+    return began
+
+
+def evaluate_beside(feeds: Iterable[str]) -> None:
+    """As `evaluate`, for who has something else to do: what fails is left to the bell."""
+    try:
+        evaluate(feeds=feeds)
+    except Exception as error:  # noqa: BLE001 - nothing that a rule brings about may fail a commit
+        metrics.ALERT_FAILURES.inc()
+        log.warning("alerts wait for the bell error=%s: %s", type(error).__name__, error)
+        connections.drop()
+
+
+def watch() -> int:
+    """What the bell does: whether there are other rules, whose pause is over, and what nobody looked at. Returns how
+    many alerts began."""
+    connection = live_state.connection()
+    mark = _mark()
+    kept: Any = connection.get(shared.RULES)
+    if (b"" if kept is None else kept).decode() != mark:
+        index = _read(mark)
+        shared.watch(
+            connection,
+            {
+                feed: shared.Watched(frozenset(one["symbols"]), frozenset(one["statistics"]))
+                for feed, one in index.feeds.items()
+            },
+            mark,
+        )
+        _end_episodes(index)
+    index = _index(connection)
+    alert_announcements.announce()
+    if not index.feeds:
+        return 0
+    now_us, made_of = _now_us(), _made_of(connection, index)
+    for feed in index.feeds:
+        shared.wake(connection, feed, now_us)
+        if shared.states(connection, feed, [shared.MADE_OF]).get(shared.MADE_OF, b"").decode() != made_of:
+            _begin(connection, index, feed, made_of)
+    return evaluate()
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def _mark() -> str:
+    """Changes with the rules and with which symbols there are."""
+    rules = AlertRule.objects.filter(enabled=True, owner__is_active=True).aggregate(
+        rows=Count("pk"), newest=Max("changed_at"), revisions=Sum("revision"), last=Max("pk"), numbers=Sum("pk")
+    )
+    symbols = Symbol.objects.aggregate(rows=Count("pk"), newest=Max("created_at")) if rules["rows"] else {}
+    return hashlib.sha256(repr((rules, symbols)).encode()).hexdigest()[:24]
+
+
+def _index(connection: redis.Redis) -> Index:
+    """The rules with the mark that Redis has; without one nothing is watched."""
+    kept: Any = connection.get(shared.RULES)
+    if kept is None:
+        return Index()
+    mark = kept.decode()
+    return _indexes.get(mark) or _read(mark)
+
+
+def _read(mark: str) -> Index:
+    rules = []
+    for row in AlertRule.objects.filter(enabled=True, owner__is_active=True).order_by("pk"):
+        try:
+            condition = conditions.read(row.kind, row.parameters)
+        except conditions.ConditionError as error:  # of a later version, or written past the forms
+            log.warning("alert rule left out rule=%d error=%s", row.pk, error)
+            continue
+        rules.append(
+            Rule(
+                number=row.pk, revision=row.revision, owner=row.owner_id, name=row.name, condition=condition,
+                symbols=tuple(row.symbols), market=row.market_id or "", feed=row.feed,
+                pause_us=row.cooldown_s * 1_000_000, quiet_from=row.quiet_from, quiet_until=row.quiet_until,
+            )
+        )  # fmt: skip
+    places = {}
+    if rules:
+        rows = Symbol.objects.filter(is_active=True).order_by().values_list("code", "market_id", "primary_feed")
+        places = {code: Place(market, feed) for code, market, feed in rows}
+    made = build(rules, places, mark)
+    _indexes.clear()
+    _indexes[mark] = made
+    return made
+
+
+def _end_episodes(index: Index) -> None:
+    """Of rules that were changed, switched off or deleted nothing goes on."""
+    for pk, rule, revision in Alert.objects.filter(cleared_at=None).values_list("pk", "rule_id", "revision"):
+        if f"{rule}.{revision}" not in index.marks:  # of a deleted rule there is no number
+            Alert.objects.filter(pk=pk, cleared_at=None).update(cleared_at=_now())
+
+
+def _made_of(connection: redis.Redis, index: Index) -> str:
+    return f"{index.mark} {feed_stream.current_epoch(connection)}"
+
+
+def _begin(connection: redis.Redis, index: Index, feed: str, made_of: str) -> None:
+    """Other rules, or another Redis: states as the database has them where they are not known, and every watched symbol
+    is due as it stands."""
+    lease = shared.Lease(connection, feed, feed_stream.STREAM + feed)
+    if not lease.take():
+        return  # whoever has it is asked again at the next bell
+    try:
+        newest = feed_stream.newest(connection, [feed]).get(feed)
+        known = shared.states(connection, feed, FIELDS)
+        before = known.get(shared.MADE_OF, b"").decode().partition(" ")[2]
+        states: dict[str, bytes | str] = {shared.MADE_OF: made_of}
+        if not before or before != made_of.partition(" ")[2]:
+            states |= _stored_states(index, feed)
+            states[shared.POSITION] = str(newest.last if newest else 0)
+        gone = [
+            name for name in shared.known_fields(connection, feed)
+            if " " in name and name.partition(" ")[0] not in index.marks
+        ]  # fmt: skip
+        watched = index.feeds[feed]["symbols"]
+        symbols = list(index.places) if EVERY in watched else sorted(watched)
+        shared.mark(connection, feed, symbols)
+        lease.settle(states, gone=gone)
+    finally:
+        lease.release(whatever_is_left=True)
+
+
+def _stored_states(index: Index, feed: str) -> dict[str, bytes]:
+    """By field, from what fired."""
+    rows = Alert.objects.filter(feed=feed, rule__enabled=True).order_by()
+    grouped = rows.values_list("rule_id", "revision", "symbol").annotate(
+        newest=Max("episode"), last=Max("fired_at"), still_open=Count("pk", filter=Q(cleared_at=None))
+    )
+    return {
+        f"{rule}.{revision} {symbol}": judging.pack(
+            State(episode, True if still_open else None, int(fired_at.timestamp() * 1e6))
+        )
+        for rule, revision, symbol, episode, fired_at, still_open in grouped
+        if f"{rule}.{revision}" in index.marks
+    }
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def _look(connection: redis.Redis, index: Index, feed: str, until: float) -> int:
+    """Look at a feed until nothing is new, unless somebody else does. Returns how many alerts began."""
+    lease = shared.Lease(connection, feed, feed_stream.STREAM + feed)
+    if not lease.take():
+        return 0
+    began, finished = 0, False
+    try:
+        while not finished:
+            found = _look_once(connection, lease, index, feed)
+            began += max(found, 0)
+            finished = lease.release(whatever_is_left=found < 0 or time.monotonic() > until)
+    finally:
+        if not finished:
+            lease.release(whatever_is_left=True)
+    if began:
+        alert_announcements.announce()
+    return began
+
+
+def _look_once(connection: redis.Redis, lease: shared.Lease, index: Index, feed: str) -> int:
+    """How many alerts began; less than none when nothing more can be done now."""
+    known = shared.states(connection, feed, [shared.POSITION])
+    if shared.POSITION not in known:
+        return -1  # the bell begins
+    position = int(known[shared.POSITION])
+    entries = feed_stream.entries_after(connection, feed, position, most=ENTRIES)
+    due = shared.due(connection, feed)
+    watched = index.feeds[feed]["symbols"]
+    chosen = None if EVERY in watched else watched
+    seen = measures.of_entries([(one.ticks, one.committed_us) for one in entries], chosen)
+    stand = _as_they_stand(index, feed, [symbol for symbol in due if symbol not in seen])
+    if stand is None:
+        due, stand = {}, {}  # Redis does not know the latest trades yet
+    found = Found()
+    _judge(connection, index, feed, stand | seen, found)
+    _store(found)
+    position = entries[-1].last if entries else position
+    mine = lease.settle(found.states | {shared.POSITION: str(position)}, done=due, held=found.held)
+    return len(found.began) if mine else -1
+
+
+def _as_they_stand(index: Index, feed: str, symbols: Sequence[str]) -> dict[str, Trades] | None:
+    """The last trade of each of these that has one; None while Redis does not know."""
+    if not symbols:
+        return {}
+    if not live_state.seeded():
+        return None
+    found = {}
+    for symbol, row in live_state.latest(feed, list(symbols)).items():
+        price, time_us = int(row["price"] or 0), int(row["time_us"] or 0)
+        place = index.places.get(symbol)
+        if place is None:
+            continue
+        day = (trading_dates.calendar(place.market).trade_date(time_us) - EPOCH_DATE).days
+        found[symbol] = Trades(time_us, int(row["tick_id"] or 0), day, Measured(price, price, price))
+    return found
+
+
+def _judge(connection: redis.Redis, index: Index, feed: str, seen: Mapping[str, Trades], found: Found) -> None:
+    pairs = [(rule, symbol) for symbol in seen for rule in index.of(feed, symbol)]
+    if not pairs:
+        return
+    facts = _facts(connection, feed, pairs)
+    names = [f"{rule.mark} {symbol}" for rule, symbol in pairs]
+    kept = shared.states(connection, feed, names)
+    now_us = _now_us()
+    for (rule, symbol), name in zip(pairs, names, strict=True):
+        measured = measures.measure(rule.condition, seen[symbol], facts.get(symbol, measures.UNKNOWN))
+        if measured is None:
+            continue
+        level, value = measured
+        before = judging.unpack(kept.get(name))
+        step = judging.judge(
+            rule.condition.direction, level, rule.condition.band, before, value, now_us=now_us, pause_us=rule.pause_us
+        )
+        if step.state != before:
+            found.states[name] = judging.pack(step.state)
+        if step.waits_until_us is not None:
+            found.held[symbol] = min(step.waits_until_us, found.held.get(symbol, step.waits_until_us))
+        found.over += [(rule, feed, symbol, episode) for episode in step.over]
+        found.began += [
+            _alert(rule, feed, symbol, episode, _value(rule, value), level, seen[symbol]) for episode in step.began
+        ]
+
+
+def _value(rule: Rule, value: Measured) -> int:
+    """The value that made it fire: beyond the level a moment ago, if it is not any more."""
+    if rule.condition.direction is conditions.Direction.ABOVE:
+        return value.high
+    return value.low if rule.condition.direction is conditions.Direction.BELOW else value.last
+
+
+def _facts(connection: redis.Redis, feed: str, pairs: Sequence[tuple[Rule, str]]) -> dict[str, Facts]:
+    """Of each symbol what its rules need."""
+    by_statistics = {s for rule, s in pairs if rule.condition.kind in (Kind.CHANGE, Kind.VOLUME)}
+    by_limits = {symbol for rule, symbol in pairs if rule.condition.kind is Kind.LIMIT}
+    told = stats.results(connection, feed, sorted(by_statistics)) if by_statistics else {}
+    rules = directory.find(by_limits) if by_limits else {}
+    found = {}
+    for symbol in by_statistics | by_limits:
+        values: dict[str, Any] = {}
+        if symbol in told:
+            body = json.loads(told[symbol].body, parse_float=Decimal)
+            day = (datetime.date.fromisoformat(body["td"]) - EPOCH_DATE).days
+            values = {"day": day, "previous_close": _scaled(body["prevClose"], PRICE_UNIT)}
+            values["volume_ratio"] = _scaled(body["volumeRatio"], 10_000)
+        limits = rules[symbol].limits if symbol in rules else None
+        if limits is not None:
+            values |= {"lower": limits.lower, "upper": limits.upper, "limits_day": limits.day}
+        found[symbol] = Facts(**values)
+    return found
+
+
+def _scaled(value: Decimal | int | None, unit: int) -> int | None:
+    return None if value is None else int(value * unit)
+
+
+# --- what was found ---------------------------------------------------------------------------------------------------
+
+
+def _alert(rule: Rule, feed: str, symbol: str, episode: int, value: int, level: int, seen: Trades) -> Alert:
+    now = _now()
+    text = texts.text(rule.condition, symbol, value, level)
+    return Alert(
+        rule_id=rule.number, revision=rule.revision, owner_id=rule.owner, name=rule.name,
+        kind=str(rule.condition.kind), feed=feed, symbol=symbol, episode=episode,
+        value=conditions.number_text(value, conditions.SCALES[rule.condition.kind]), message=alarms.english(text),
+        texts=alarms.translations(text), event_us=seen.time_us, committed_us=seen.committed_us, fired_at=now,
+        quiet=judging.is_quiet(rule.quiet_from, rule.quiet_until, now.astimezone(SEOUL).time()),
+    )  # fmt: skip
+
+
+def _store(found: Found) -> None:
+    """What began and what is over. What another worker stored of the same episodes stays as it is."""
+    if found.began:
+        Alert.objects.bulk_create(found.began, ignore_conflicts=True, batch_size=200)
+    for rule, feed, symbol, episode in found.over:
+        Alert.objects.filter(
+            rule_id=rule.number, revision=rule.revision, feed=feed, symbol=symbol, episode=episode, cleared_at=None
+        ).update(cleared_at=_now())
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,110 @@
+"""Rules of people and what they found. Who may change rules here does so for their owners."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from analytics import alert_rules
+from api.admin.site import ReadOnly
+from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
+
+
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when running
+    class Meta:
+        model = AlertRule
+        fields = (
+            "owner", "name", "kind", "parameters", "symbols", "market", "feed", "cooldown_s", "quiet_from",
+            "quiet_until", "enabled",
+        )  # fmt: skip
+        help_texts = {  # noqa: RUF012 - Django's shape
+            "parameters": _('Of its kind, such as {"direction": "above", "level": "70000", "band": "100"}.')
+        }
+
+    def clean(self) -> dict[str, Any]:
+        """ValidationError for what `analytics.alert_rules` refuses."""
+        given = super().clean() or {}
+        if self.errors:
+            return given
+        rule = self.instance
+        for name, value in given.items():
+            setattr(rule, name, value)
+        try:
+            alert_rules.check(rule)
+        except alert_rules.RefusedError as error:
+            own = {name: text for name, text in error.fields.items() if name in self.fields}
+            rest = [f"{name}: {text}" for name, text in error.fields.items() if name not in own]
+            raise ValidationError({**own, **({"parameters": rest} if rest else {})}) from error
+        return given | {"parameters": rule.parameters, "symbols": rule.symbols}
+
+
+@admin.register(AlertRule)
+class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+    form = RuleForm
+    list_display = ("name", "owner", "kind", "parameters", "market", "feed", "enabled", "changed_at")
+    list_filter = ("kind", "enabled", "market", ("owner", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("owner", "market")
+    search_fields = ("name", "owner__username", "symbols")
+    autocomplete_fields = ("owner",)
+    actions = ("switch_off",)
+
+    def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
+        alert_rules.save(obj)
+
+    @admin.action(description=_("Switch off"), permissions=("change",))
+    def switch_off(self, request: HttpRequest, chosen: QuerySet[AlertRule]) -> None:
+        for rule in chosen.filter(enabled=True):
+            rule.enabled = False
+            alert_rules.save(rule)
+            self.log_change(request, rule, "switched off")
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnly):
+    list_display = ("fired_at", "told", "name", "owner", "kind", "symbol", "cleared_at", "acknowledged_by")
+    list_filter = (
+        "kind", ("cleared_at", admin.EmptyFieldListFilter), ("acknowledged_at", admin.EmptyFieldListFilter), "quiet",
+    )  # fmt: skip
+    list_select_related = ("owner",)
+    search_fields = ("symbol", "name", "owner__username")
+    fields = (
+        "fired_at", "told", "name", "rule", "owner", "kind", "feed", "symbol", "value", "cleared_at", "quiet",
+        "acknowledged_by", "acknowledged_at",
+    )  # fmt: skip
+    readonly_fields = ("told",)
+    actions = ("acknowledge",)
+
+    @admin.display(description=_("message"))
+    def told(self, alert: Alert) -> str:
+        return alert.text
+
+    @admin.action(description=_("Acknowledge"), permissions=("view",))
+    def acknowledge(self, request: HttpRequest, chosen: QuerySet[Alert]) -> None:
+        count = chosen.filter(acknowledged_at=None).update(
+            acknowledged_at=datetime.datetime.now(datetime.UTC), acknowledged_by=request.user.get_username()
+        )
+        self.message_user(request, _("%(count)d alerts acknowledged.") % {"count": count}, messages.SUCCESS)
+
+
+@admin.register(AlertTarget)
+class AlertTargetAdmin(ReadOnly):
+    list_display = ("name", "owner", "kind", "shown", "enabled", "created_at")
+    list_filter = ("kind", "enabled")
+    list_select_related = ("owner",)
+    search_fields = ("name", "owner__username")
+    fields = ("name", "owner", "kind", "shown", "enabled", "created_at")
+
+
+@admin.register(AlertDelivery)
+class AlertDeliveryAdmin(ReadOnly):
+    list_display = ("alert", "target", "state", "attempts", "next_at", "delivered_at", "error")
+    list_filter = ("state", "target__kind")
+    list_select_related = ("alert", "target")
+    fields = ("alert", "target", "state", "attempts", "next_at", "delivered_at", "error")

@@ -1,0 +1,240 @@
+// The page of alerts: what rules found, and the rules themselves. All of it by REST, as anybody may.
+const LOCALE = document.documentElement.lang === "en" ? "en-US" : "ko-KR";
+const EVERY_MS = 3000;
+const at = (id) => document.getElementById(id);
+const moment = new Intl.DateTimeFormat(LOCALE, {
+  timeZone: "Asia/Seoul", hour12: false, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
+});
+const DIRECTIONS = { above: gettext("at or above"), below: gettext("at or below"), crossing: gettext("crosses") };
+// Of each kind: the directions there are, what its level is called, and whether it has a band.
+const KINDS = {
+  price: { directions: ["above", "below", "crossing"], level: gettext("Price"), band: true },
+  change: { directions: ["above", "below"], level: gettext("Change, %"), band: true },
+  limit: { directions: ["above", "below"], names: { above: gettext("upper limit"), below: gettext("lower limit") }, band: true },
+  volume: { directions: [], level: gettext("Times the usual volume"), band: true },
+};
+const FIELDS = () => ({
+  name: gettext("Name"), kind: gettext("Kind"), level: KINDS[at("kind").value]?.level, band: gettext("Band"), direction: gettext("When"), symbols: gettext("Symbols"),
+  market: gettext("Market"), feed: gettext("Feed"), cooldown_s: gettext("Pause"), quiet_from: gettext("Quiet hours"), owner: gettext("Quota"),
+});
+let edited = null;
+let oldest = null;
+let shownAs = "";
+
+function cookie(name) {
+  return document.cookie.split("; ").find((part) => part.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
+}
+
+class Refused extends Error {
+  constructor(content) {
+    super(content.message ?? "");
+    this.fields = content.errors ?? {};
+  }
+}
+
+async function call(path, method = "GET", body = undefined) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-CSRFToken"] = cookie("csrftoken");
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const response = await fetch(path, { method, headers, credentials: "same-origin", body: body === undefined ? undefined : JSON.stringify(body) });
+  if (response.status === 401) location.reload();
+  if (response.status === 204) return null;
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refused(content);
+  return content;
+}
+
+function made(tag, text = "", name = "") {
+  const element = document.createElement(tag);
+  if (text) element.textContent = text;
+  if (name) element.className = name;
+  return element;
+}
+
+// --- alerts ---------------------------------------------------------------------------------------------------------
+
+function asked(token) {
+  const query = new URLSearchParams(at("state").value);
+  if (at("kind-filter").value) query.set("kind", at("kind-filter").value);
+  const symbol = at("symbol-filter").value.trim();
+  if (symbol) query.set("symbols", symbol);
+  query.set("limit", "100");
+  if (token) query.set("page_token", token);
+  return `/v2/alerts?${query}`;
+}
+
+function line(alert) {
+  const row = made("tr", "", alert.acknowledged_at ? "" : "unseen");
+  const time = made("td");
+  const stamp = made("time", moment.format(new Date(alert.fired_at)));
+  stamp.dateTime = alert.fired_at;
+  time.append(stamp);
+  const message = made("td", alert.texts[LOCALE.slice(0, 2)] ?? alert.message, "message");
+  const rule = made("td", alert.name, "rule");
+  if (alert.feed) rule.append(made("small", alert.feed));
+  const state = made("td");
+  const badge = made("span", alert.cleared_at ? gettext("over") : gettext("still so"), "state");
+  badge.dataset.open = String(!alert.cleared_at);
+  state.append(badge);
+  if (alert.quiet) state.append(made("small", gettext("quiet hours")));
+  const last = made("td");
+  if (alert.acknowledged_at) {
+    last.append(made("small", interpolate(gettext("seen by %s"), [alert.acknowledged_by])));
+  } else {
+    const button = made("button", gettext("Acknowledge"));
+    button.onclick = () => run(async () => {
+      await call(`/v2/alerts/${alert.id}/acknowledge`, "POST");
+      await showAlerts();
+    });
+    last.append(button);
+  }
+  row.append(time, message, rule, state, last);
+  return row;
+}
+
+async function showAlerts() {
+  const page = await call(asked());
+  const text = JSON.stringify(page.alerts);
+  if (text === shownAs) return; // what is being read or focused stays
+  shownAs = text;
+  const focused = [...at("fired").querySelectorAll("button")].indexOf(document.activeElement);
+  at("fired").replaceChildren(...page.alerts.map(line));
+  if (focused >= 0) at("fired").querySelectorAll("button")[focused]?.focus();
+  at("none").hidden = page.alerts.length > 0;
+  oldest = page.next_page_token;
+  at("more").hidden = !oldest;
+}
+
+async function showOlder() {
+  const page = await call(asked(oldest));
+  at("fired").append(...page.alerts.map(line));
+  oldest = page.next_page_token;
+  at("more").hidden = !oldest;
+}
+
+// --- rules ----------------------------------------------------------------------------------------------------------
+
+function told(rule) {
+  const { direction, level, band } = rule.parameters;
+  const kind = KINDS[rule.kind];
+  const parts = [at("kind").querySelector(`[value="${rule.kind}"]`)?.textContent ?? rule.kind];
+  if (direction && rule.kind !== "volume") parts.push(kind?.names?.[direction] ?? DIRECTIONS[direction] ?? direction);
+  if (level !== undefined) parts.push(rule.kind === "change" ? `${level}%` : rule.kind === "volume" ? `×${level}` : level);
+  if (band) parts.push(interpolate(gettext("band %s"), [band]));
+  return `${parts.join(" ")} · ${rule.symbols.length ? rule.symbols.join(", ") : rule.market}${rule.feed ? ` · ${rule.feed}` : ""}`;
+}
+
+async function showRules() {
+  const { rules } = await call("/v2/alerts/rules");
+  at("rules").replaceChildren(...rules.map((rule) => {
+    const item = made("li", "", rule.enabled ? "" : "off");
+    item.append(made("b", rule.name), made("small", told(rule)));
+    const acts = made("span", "", "acts");
+    const toggle = made("button", rule.enabled ? gettext("Switch off") : gettext("Switch on"));
+    toggle.onclick = () => run(async () => {
+      await call(`/v2/alerts/rules/${rule.id}`, "PATCH", { enabled: !rule.enabled });
+      await showRules();
+    });
+    const edit = made("button", gettext("Edit"));
+    for (const button of [toggle, edit]) button.setAttribute("aria-label", `${button.textContent}: ${rule.name}`);
+    edit.onclick = () => open(rule);
+    acts.append(toggle, edit);
+    item.append(acts);
+    return item;
+  }));
+  at("no-rules").hidden = rules.length > 0;
+}
+
+function fit() {
+  const kind = KINDS[at("kind").value];
+  const chosen = at("direction").value;
+  at("direction").replaceChildren(...kind.directions.map((name) => new Option(kind.names?.[name] ?? DIRECTIONS[name], name)));
+  if (kind.directions.includes(chosen)) at("direction").value = chosen;
+  for (const element of document.querySelectorAll("[data-for]")) {
+    const has = { direction: kind.directions.length > 0, level: kind.level !== undefined, band: kind.band }[element.dataset.for];
+    element.hidden = !has;
+  }
+  document.querySelector("label[for=level]").textContent = kind.level ?? "";
+}
+
+function open(rule) {
+  edited = rule;
+  const form = at("form");
+  form.reset();
+  at("wrong").hidden = true;
+  at("editor-title").textContent = rule ? gettext("Change the rule") : gettext("New rule");
+  at("delete").hidden = !rule;
+  if (rule) {
+    for (const name of ["name", "kind", "feed", "cooldown_s"]) at(name).value = rule[name];
+    for (const name of ["quiet_from", "quiet_until", "market"]) at(name).value = rule[name] ?? "";
+    at("symbols").value = rule.symbols.join(", ");
+    at("enabled").checked = rule.enabled;
+  }
+  fit();
+  for (const [name, value] of Object.entries(rule?.parameters ?? {})) if (at(name)) at(name).value = value;
+  at("editor").showModal();
+  at("name").focus();
+}
+
+function body() {
+  const kind = KINDS[at("kind").value];
+  const parameters = {};
+  if (kind.directions.length) parameters.direction = at("direction").value;
+  if (kind.level) parameters.level = at("level").value.replaceAll(",", "").trim();
+  if (kind.band && at("band").value.trim()) parameters.band = at("band").value.replaceAll(",", "").trim();
+  return {
+    name: at("name").value.trim(), kind: at("kind").value, parameters, feed: at("feed").value.trim(),
+    symbols: at("symbols").value.split(/[\s,]+/).filter(Boolean), market: at("market").value || null,
+    cooldown_s: Number(at("cooldown_s").value), quiet_from: at("quiet_from").value || null,
+    quiet_until: at("quiet_until").value || null, enabled: at("enabled").checked,
+  };
+}
+
+async function save(event) {
+  event.preventDefault();
+  for (const field of at("form").elements) field.removeAttribute("aria-invalid");
+  try {
+    if (edited) await call(`/v2/alerts/rules/${edited.id}`, "PATCH", body());
+    else await call("/v2/alerts/rules", "POST", body());
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    const names = FIELDS();
+    const lines = Object.entries(error.fields).map(([name, texts]) => `${names[name] ?? name}: ${[texts].flat().join(" ")}`);
+    for (const name of Object.keys(error.fields)) at(name)?.setAttribute("aria-invalid", "true");
+    at("wrong").textContent = lines.join("\n") || error.message;
+    at("wrong").hidden = false;
+    return;
+  }
+  at("editor").close();
+  await showRules();
+}
+
+async function remove() {
+  await call(`/v2/alerts/rules/${edited.id}`, "DELETE");
+  at("editor").close();
+  await showRules();
+}
+
+// --- the page -------------------------------------------------------------------------------------------------------
+
+async function run(work) {
+  try {
+    await work();
+    at("away").hidden = true;
+  } catch (error) {
+    at("away").textContent = error instanceof Refused ? error.message : gettext("The server does not answer.");
+    at("away").hidden = false;
+  }
+}
+
+at("new").onclick = () => open(null);
+at("cancel").onclick = () => at("editor").close();
+at("kind").onchange = fit;
+at("form").onsubmit = (event) => { event.preventDefault(); run(() => save(event)); };
+at("delete").onclick = () => run(remove);
+at("more").onclick = () => run(showOlder);
+for (const id of ["state", "kind-filter", "symbol-filter"]) at(id).onchange = () => { shownAs = ""; run(showAlerts); };
+
+await run(async () => { await Promise.all([showAlerts(), showRules()]); });
+// What is further down stays while somebody reads it.
+setInterval(() => { if (!document.hidden && at("fired").children.length <= 100) run(showAlerts); }, EVERY_MS);

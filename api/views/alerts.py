@@ -1,0 +1,187 @@
+"""Rules of people and the alerts they gave. A person has rules of his own; who operates sees those of all."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from analytics import alert_rules
+from api import access, errors, feeds, jsontext, paging, response_schemas, series
+from api.serializers import AlertRuleBody, AlertsQuery, NoQuery
+from api.views.records import question
+from marketdata.models import Alert, AlertRule, Market
+from marketdata.storage import TickKey
+
+Rows = QuerySet[Any]
+
+
+def _visible(request: Request, rows: Rows) -> Rows:
+    """Those of whoever asks, of all where he may see all. PermissionDenied for who has none and can have none."""
+    owner = access.alerts_of(request.user)
+    if owner is None:
+        raise exceptions.PermissionDenied("alerts are for people: log in, or use the named key of a person")
+    return rows if owner == access.EVERYBODY else rows.filter(owner_id=owner)
+
+
+def _person(request: Request) -> int:
+    """The owner of what a request makes. PermissionDenied for keys, which read and nothing else."""
+    if not access.is_person(request.user):
+        raise exceptions.PermissionDenied("rules are changed by people who are logged in; a key only reads")
+    return int(request.user.pk or 0)
+
+
+def _rule(request: Request, number: int, *, own: bool) -> AlertRule:
+    """Http404 for one that is not to be seen, or with `own` that is somebody else's."""
+    rows = _visible(request, AlertRule.objects.select_related("owner"))
+    found = (rows.filter(owner_id=_person(request)) if own else rows).filter(pk=number).first()
+    if found is None:
+        raise Http404
+    return found  # type: ignore[no-any-return]  # rows of one model
+
+
+def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
+    """The rule with what the body says. Unprocessable where that is no rule; UnknownMarket, UnknownFeed."""
+    given = AlertRuleBody.of(request, partial=partial)
+    market = given.pop("market", rule.market_id)
+    if market is not None and not Market.objects.filter(code=market).exists():
+        raise errors.UnknownMarket(f"there is no market {market}")
+    rule.market_id = market
+    if given.get("feed"):
+        given["feed"] = feeds.resolve(given["feed"])
+    for name, value in given.items():
+        setattr(rule, name, value)
+    _may_look(request, rule)
+    try:
+        alert_rules.save(rule)
+    except alert_rules.RefusedError as error:
+        raise errors.Unprocessable(error.fields) from error
+    return rule
+
+
+def _may_look(request: Request, rule: AlertRule) -> None:
+    """FeedForbidden unless its owner may read what the rule looks at: its feed, or every feed where it names none."""
+    if rule.feed:
+        access.require([rule.feed])
+    elif not access.may_read(request.user, access.ALL_FEEDS):
+        raise access.FeedForbidden(
+            "name a feed that you may read: without one a rule looks at any symbol's primary one"
+        )
+
+
+class AlertRulesView(APIView):
+    """The rules of whoever asks; who operates sees those of all."""
+
+    @extend_schema(
+        operation_id="alert_rules", responses={200: response_schemas.AlertRules, "4XX": response_schemas.Error}
+    )
+    def get(self, request: Request) -> Response:
+        """PermissionDenied for who has no rules: clients and visitors."""
+        NoQuery.read(request)
+        rows = _visible(request, AlertRule.objects.select_related("owner")).order_by("-pk")
+        return Response({"rules": [alert_rules.shown(one) for one in rows[:10_000]]})
+
+    @extend_schema(
+        operation_id="alert_rules_create", request=AlertRuleBody,
+        responses={201: response_schemas.AlertRule, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        """PermissionDenied for keys; Unprocessable says what is wrong with which field."""
+        NoQuery.read(request)
+        rule = AlertRule(owner_id=_person(request))
+        made = _filled(request, rule, partial=False)
+        return Response(alert_rules.shown(made), status=status.HTTP_201_CREATED)
+
+
+class AlertRuleView(APIView):
+    """One rule: read, changed, deleted."""
+
+    @extend_schema(
+        operation_id="alert_rule", responses={200: response_schemas.AlertRule, "4XX": response_schemas.Error}
+    )
+    def get(self, request: Request, number: int) -> Response:
+        """Http404 for one that is not to be seen."""
+        NoQuery.read(request)
+        return Response(alert_rules.shown(_rule(request, number, own=False)))
+
+    @extend_schema(
+        operation_id="alert_rule_change", request=AlertRuleBody,
+        responses={200: response_schemas.AlertRule, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def patch(self, request: Request, number: int) -> Response:
+        """Http404 for somebody else's; Unprocessable says what is wrong with which field."""
+        NoQuery.read(request)
+        rule = _rule(request, number, own=True)
+        return Response(alert_rules.shown(_filled(request, rule, partial=True)))
+
+    @extend_schema(operation_id="alert_rule_delete", responses={204: None, "4XX": response_schemas.Error})
+    def delete(self, request: Request, number: int) -> Response:
+        """Http404 for somebody else's."""
+        NoQuery.read(request)
+        _rule(request, number, own=True).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class AlertsView(APIView):
+    """What rules found, the newest first."""
+
+    @extend_schema(
+        operation_id="alerts", parameters=[AlertsQuery],
+        responses={200: response_schemas.Alerts, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """BadToken for a token of another question; PermissionDenied for who has no rules."""
+        query = AlertsQuery.read(request)
+        asked = question("alerts", query)
+        rows = _visible(request, Alert.objects.select_related("owner"))
+        if not access.may_read(request.user, access.ALL_FEEDS):
+            names = Alert.objects.order_by().values_list("feed", flat=True).distinct()
+            rows = rows.filter(feed__in=[name for name in names if not name or access.may_read(request.user, name)])
+        columns = {"symbols": "symbol__in", "kind": "kind", "rule": "rule_id", "open": "cleared_at__isnull"}
+        rows = rows.filter(**{column: query[name] for name, column in columns.items() if name in query})
+        if "acknowledged" in query:
+            rows = rows.filter(acknowledged_at__isnull=not query["acknowledged"])
+        after = series.after(query, asked, [""])
+        if after is not None:
+            rows = rows.filter(pk__lt=after.tick_id)
+        found = list(rows.order_by("-pk")[: query["limit"] + 1])
+        token = None
+        if len(found) > query["limit"]:
+            token = paging.encode_token(TickKey("", 0, found[query["limit"] - 1].pk), asked)
+        return Response({"alerts": [_shown(one) for one in found[: query["limit"]]], "next_page_token": token})
+
+
+class AcknowledgeView(APIView):
+    """Somebody has seen an alert."""
+
+    @extend_schema(
+        operation_id="alert_acknowledge", request=None,
+        responses={200: response_schemas.Alert, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def post(self, request: Request, number: int) -> Response:
+        """Http404 for one that is not to be seen. One that was acknowledged before stays as it is."""
+        NoQuery.read(request)
+        _person(request)
+        rows = _visible(request, Alert.objects.select_related("owner")).filter(pk=number)
+        if not rows.exists():
+            raise Http404
+        rows.filter(acknowledged_at=None).update(
+            acknowledged_at=datetime.datetime.now(datetime.UTC), acknowledged_by=request.user.get_username()
+        )
+        return Response(_shown(rows.get()))
+
+
+def _shown(one: Alert) -> dict[str, Any]:
+    return {
+        "id": one.pk, "rule": one.rule_id, "name": one.name, "kind": one.kind, "feed": one.feed, "symbol": one.symbol,
+        "value": one.value, "message": one.message, "texts": one.texts or {}, "t": jsontext.time(one.event_us),
+        "fired_at": one.fired_at, "cleared_at": one.cleared_at, "quiet": one.quiet, "owner": one.owner.get_username(),
+        "acknowledged_by": one.acknowledged_by, "acknowledged_at": one.acknowledged_at,
+    }  # fmt: skip

@@ -1,0 +1,292 @@
+"""Rules of people on what is committed: what fires, once for each episode, whoever looks and however often."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+
+from analytics import alert_announcements, due_alerts
+from analytics.alerts import judging
+from marketdata.ledger import batch_ledger
+from marketdata.models import Alert, AlertRule, Symbol
+from marketdata.realtime import alerts as shared
+from marketdata.realtime import feed, live_state, records_feed, stats
+from marketdata.reference.symbols import Directory
+from tests import market
+from tests.integration.processing import process, rows, trade
+
+LEVEL = {"direction": "above", "level": "70000", "band": "100"}
+_seqs = itertools.count(1)
+
+
+@pytest.fixture
+def owner(worker, monkeypatch):
+    monkeypatch.setattr(due_alerts, "directory", Directory(retry_s=0.0))
+    live_state.connection().set(live_state.SEEDED, "test")
+    return get_user_model().objects.create_user("trader")
+
+
+def rule(owner, **other) -> AlertRule:
+    given = {"name": "up", "kind": "price", "parameters": LEVEL, "symbols": ["005930"], "cooldown_s": 0, **other}
+    made = AlertRule.objects.create(owner=owner, **given)
+    due_alerts.watch()
+    return made
+
+
+def trades(*prices: str, symbol: str = "005930") -> None:
+    """Commit trades of now in this order, one batch."""
+    now_us = batch_ledger.now_us()
+    given = [trade(symbol=symbol, time=now_us + at, price=price) for at, price in enumerate(prices)]
+    process(rows(*given, seq=next(_seqs)))
+
+
+def fired() -> list[tuple[str, str, bool]]:
+    """Symbol, value and whether its episode goes on, in the order of firing."""
+    return [(one.symbol, one.value, one.cleared_at is None) for one in Alert.objects.order_by("pk")]
+
+
+def test_a_commit_that_reaches_the_level_gives_one_alert_until_the_price_is_back_beyond_the_band(owner):
+    rule(owner)
+
+    trades("69900", "69990")
+    assert fired() == []
+    trades("69990", "70000")
+    trades("70500")
+    trades("69950")  # within the band
+    trades("70100")
+    assert fired() == [("005930", "70000", True)]
+
+    trades("69899")
+    trades("70001")
+    assert fired() == [("005930", "70000", False), ("005930", "70001", True)]
+    told = Alert.objects.order_by("pk")[1]
+    assert told.message == "005930 trades at 70001: at or above 70000"
+    assert told.texts == {"ko": "005930 체결가 70001: 70000 이상"}
+
+
+def test_a_price_that_was_there_for_one_trade_only_is_told(owner):
+    rule(owner)
+
+    trades("69900", "70200", "69500")
+
+    assert fired() == [("005930", "70200", False)]
+
+
+def test_a_rule_of_a_market_looks_at_each_of_its_symbols_and_a_rule_of_one_symbol_at_no_other(owner):
+    rule(owner, symbols=[], market_id="KRX")
+    rule(owner, name="one", symbols=["000660"])
+
+    trades("70000")
+    trades("71000", symbol="000660")
+
+    assert sorted(Alert.objects.values_list("name", "symbol")) == [
+        ("one", "000660"), ("up", "000660"), ("up", "005930"),
+    ]  # fmt: skip
+
+
+def test_what_is_true_when_a_rule_is_made_fires_at_once_and_a_crossing_does_not(owner):
+    trades("71000")
+
+    rule(owner)
+    rule(owner, name="crossing", parameters={"direction": "crossing", "level": "70000"})
+
+    assert list(Alert.objects.values_list("name", "value")) == [("up", "71000")]
+    trades("69999")
+    trades("70000")
+    assert list(Alert.objects.order_by("pk").values_list("name", "value")) == [
+        ("up", "71000"), ("crossing", "69999"), ("crossing", "70000"),
+    ]  # fmt: skip
+
+
+def test_an_emptied_redis_fires_nothing_again_and_loses_nothing_that_is_true(owner):
+    rule(owner)
+    rule(owner, name="down", parameters={"direction": "below", "level": "60000"})
+    trades("70500")
+    assert fired() == [("005930", "70500", True)]
+
+    latest: Any = live_state.connection().hgetall(live_state.LATEST + "krx")
+    live_state.connection().flushall()
+    trades("59000")  # nobody watches: Redis does not know of rules
+    live_state.connection().hset(live_state.LATEST + "krx", mapping=latest)  # an older one that came back
+    trades("59500")
+    live_state.connection().set(live_state.SEEDED, "again")
+    due_alerts.watch()
+
+    assert fired() == [("005930", "70500", False), ("005930", "59500", True)]
+    due_alerts.watch()
+    trades("70600")
+    assert fired() == [("005930", "70500", False), ("005930", "59500", False), ("005930", "70600", True)]
+
+
+def test_states_that_redis_has_of_before_do_not_hide_an_episode(owner):
+    """A Redis that was started from an older file says what it knew then."""
+    rule(owner)
+    trades("69000")
+    before: Any = live_state.connection().hgetall(shared.STATES + "krx")
+    trades("70500")
+    live_state.connection().delete(shared.STATES + "krx")
+    live_state.connection().hset(shared.STATES + "krx", mapping=before)
+    live_state.connection().set(feed.GENERATION, "another")
+
+    due_alerts.watch()
+    trades("70600")
+
+    assert fired() == [("005930", "70500", True)]
+
+
+def test_many_workers_that_look_at_the_same_time_store_each_episode_once(owner):
+    """Also those whose turn was taken over meanwhile, which is what looking without any turn is like."""
+    rule(owner)
+    rule(owner, name="all", symbols=[], market_id="KRX")
+    trades("69000")
+    trades("69000", symbol="000660")
+    lost = [  # committed and published, and whoever was to look at it died
+        ("70100", "005930"), ("69000", "005930"), ("70200", "005930"), ("70300", "000660"),
+    ]  # fmt: skip
+    live_state.connection().set(shared.LEASE + "krx", "dead", px=600_000)
+    for price, symbol in lost:
+        trades(price, symbol=symbol)
+    assert fired() == []
+    before: Any = live_state.connection().hgetall(shared.STATES + "krx")
+    failures: list[Exception] = []
+
+    def look() -> None:
+        try:
+            live_state.connection().delete(shared.LEASE + "krx")
+            due_alerts.evaluate()
+        except Exception as error:  # noqa: BLE001 - told by the test's thread
+            failures.append(error)
+        finally:
+            connection.close()
+
+    for _ in range(2):  # the second time as after a worker that stored, and died before Redis knew
+        threads = [threading.Thread(target=look) for _ in range(4)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        live_state.connection().hset(shared.STATES + "krx", mapping=before)
+        live_state.connection().hdel(
+            shared.STATES + "krx", *[name for name in shared.known_fields(live_state.connection(), "krx")
+                                     if name.encode() not in before]
+        )  # fmt: skip
+    look()
+
+    failures = [one for one in failures if "locked" not in str(one)]  # SQLite has one writer at a time
+    assert failures == []
+    assert sorted(Alert.objects.values_list("name", "symbol", "episode")) == sorted(
+        [("up", "005930", 1), ("all", "005930", 1), ("all", "000660", 1)]
+    )
+
+
+def test_a_pause_holds_back_what_is_true_until_it_is_over(owner):
+    made = rule(owner, cooldown_s=3600)
+    trades("70000")
+    trades("69000")
+    trades("70100")
+    assert fired() == [("005930", "70000", False)]
+
+    state = judging.unpack(
+        shared.states(live_state.connection(), "krx", [f"{made.pk}.1 005930"])[f"{made.pk}.1 005930"]
+    )
+    an_hour_ago = judging.State(state.episode, state.is_open, state.fired_us - 3_600_000_000)
+    live_state.connection().hset(shared.STATES + "krx", f"{made.pk}.1 005930", judging.pack(an_hour_ago))
+    live_state.connection().zadd(shared.HELD + "krx", {"005930": 1})
+    due_alerts.watch()
+
+    assert fired() == [("005930", "70000", False), ("005930", "70100", True)]
+
+
+def test_change_is_counted_from_the_previous_close_and_volume_by_what_is_usual(owner):
+    rule(owner, name="change", kind="change", parameters={"direction": "below", "level": "-3"})
+    rule(owner, name="volume", kind="volume", parameters={"level": "2.5"})
+    day = datetime.datetime.now(due_alerts.SEOUL).date().isoformat()
+    trades("67900")
+    assert fired() == []
+
+    def told(ratio: float) -> None:
+        redis = live_state.connection()
+        stats.mark(redis, "krx", ["005930"])
+        taken = stats.take(redis, most=10)
+        assert taken is not None
+        body = f'{{"td": "{day}", "prevClose": 70000, "volumeRatio": {ratio}}}'
+        put = stats.settle(redis, "krx", taken.revision, ["005930"], {"005930": body.encode()})
+        assert shared.mark_by_statistics(redis, "krx", put) == 1
+        due_alerts.evaluate()
+
+    told(2.4999)
+    assert list(Alert.objects.values_list("name", "value")) == [("change", "-3")]
+    told(2.5)
+    assert list(Alert.objects.order_by("pk").values_list("name", "value")) == [("change", "-3"), ("volume", "2.5")]
+
+
+def test_limits_are_those_of_the_trading_date(owner):
+    rule(owner, kind="limit", parameters={"direction": "above"})
+    today = datetime.datetime.now(due_alerts.SEOUL).date()
+    limits = {"lower_limit": market.price("49000"), "upper_limit": market.price("91000")}
+    Symbol.objects.filter(code="005930").update(**limits, limits_on=today - datetime.timedelta(days=40))
+    due_alerts.directory = Directory(retry_s=0.0)
+    trades("91000")
+    assert fired() == []
+
+    Symbol.objects.filter(code="005930").update(limits_on=today)
+    due_alerts.directory = Directory(retry_s=0.0)
+    trades("90900")
+    trades("91000")
+
+    assert fired() == [("005930", "91000", True)]
+
+
+def test_a_rule_that_is_changed_begins_anew_and_one_that_is_switched_off_looks_at_nothing(owner):
+    made = rule(owner)
+    trades("70500")
+
+    made.parameters, made.revision = {"direction": "above", "level": "70200"}, 2
+    made.save()
+    due_alerts.watch()
+    assert fired() == [("005930", "70500", False), ("005930", "70500", True)]
+
+    made.enabled = False
+    made.save()
+    due_alerts.watch()
+    assert not live_state.connection().exists(shared.WATCHED + "krx")
+    trades("69000")
+    trades("71000")
+    assert fired() == [("005930", "70500", False), ("005930", "70500", False)]
+
+
+def test_history_that_is_loaded_late_is_no_news(owner):
+    rule(owner)
+
+    process(rows(trade(price="70500"), seq=next(_seqs)))  # of a March long ago
+
+    assert fired() == []
+
+
+def test_each_alert_is_on_the_stream_once_and_one_that_nobody_told_is_told_by_the_bell(owner):
+    rule(owner)
+    trades("70500")
+    assert [one["symbol"] for one in on_stream()] == ["005930"]
+
+    Alert.objects.update(announced_at=None)
+    due_alerts.watch()
+
+    first, again = on_stream()
+    assert first == again
+    assert (first["owner"], first["value"], first["texts"]) == (
+        owner.pk,
+        "70500",
+        {"ko": "005930 체결가 70500: 70000 이상"},
+    )
+    assert alert_announcements.announce() == 0
+
+
+def on_stream() -> list[dict[str, object]]:
+    entries: Any = live_state.connection().xrange(records_feed.STREAM + "krx")
+    return [one for _, values in entries for one in records_feed.decode("krx", values).alerts]
