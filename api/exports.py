@@ -24,7 +24,8 @@ Batch = Sequence[Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `kind` is "text", "time", "date", "integer" or "decimal", which has so many `places`."""
+    """A column: `kind` is "text", "time", "date", "integer", "number" (a float, for what is no price and no size) or
+    "decimal", which has so many `places`."""
 
     name: str
     kind: str = "text"
@@ -115,6 +116,7 @@ def schema(columns: Sequence[Column]) -> Any:
     pa = arrow()
     types = {
         "text": pa.string(), "time": pa.timestamp("us", "UTC"), "date": pa.date32(), "integer": pa.int64(),
+        "number": pa.float64(),
     }  # fmt: skip
     return pa.schema([(one.name, types.get(one.kind) or pa.decimal128(38, one.places)) for one in columns])
 
@@ -182,10 +184,10 @@ def _tables(columns: Sequence[Column], batches: Iterator[Batch], most: int) -> I
 def _table(pa: Any, told: Any, columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> Any:
     arrays = []
     for column, values, kind in zip(columns, zip(*rows, strict=True), told.types, strict=True):
-        if column.kind == "text":
+        if column.kind in ("text", "number"):
             arrays.append(pa.array(values, kind))
             continue
-        # Exact text or an integer; nothing becomes a float. Arrow reads text of numbers, times and dates itself.
+        # Exact text or an integer; none of these becomes a float. Arrow reads text of numbers, times and dates itself.
         texts = [None if value == "" or value is None else str(value).rstrip("Z") for value in values]
         source = pa.array(texts, pa.string())
         if column.kind == "time":

@@ -18,7 +18,7 @@ from analytics.indicators.rolling import Float64
 from analytics.timeframes import Timeframe
 from api import errors, paging
 from api.ready import Question
-from api.serializers import SymbolBarsQuery, WholeNumberField
+from api.serializers import Query, SymbolBarsQuery, WholeNumberField
 from api.timestamps import EARLIEST_US
 from marketdata.storage import TickKey
 from marketdata.types import minute_bars
@@ -55,15 +55,18 @@ class NumberField(serializers.RegexField):
         return float(super().to_internal_value(data))
 
 
+NAMES = f"one or several, separated by commas: {', '.join(registry.BY_NAME)}"
+
+
 def _field(one: Parameter, told: str) -> serializers.Field[Any, Any, Any, Any]:
     kind = WholeNumberField if one.whole else NumberField
     return kind(required=False, help_text=told)
 
 
-class IndicatorsQuery(SymbolBarsQuery):
-    """Parameters of bars, the names, and the parameters of each: `rsi.period`, or `period` where one is named alone."""
+class WithIndicators(Query):
+    """The names, and the parameters of each: `rsi.period`, or `period` where one is named alone."""
 
-    name = NamesField(help_text=f"one or several, separated by commas: {', '.join(registry.BY_NAME)}")
+    name = NamesField(help_text=NAMES)
 
     def get_fields(self) -> Any:
         fields = super().get_fields()
@@ -87,6 +90,10 @@ class IndicatorsQuery(SymbolBarsQuery):
             raise serializers.ValidationError({f"{name}.{next(iter(given[name]))}": f"{name} is not asked for"})
         attrs["name"] = [(one, _checked(one, alone, given.get(one.name, {}))) for one in named]
         return attrs
+
+
+class IndicatorsQuery(WithIndicators, SymbolBarsQuery):
+    """Parameters of bars, and of the indicators."""
 
 
 _PARAMETERS = list(dict.fromkeys(one.name for indicator in registry.ALL for one in indicator.parameters))

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 
+from analytics.features.rows import Rows
 from analytics.indicators.rolling import Float64
 from analytics.statistics import DayStatistics
 from api import exports, jsontext
@@ -102,6 +103,35 @@ def indicators(
         jsontext.dates(found.trade_date), closed.astype(np.int8).tolist(), gap.astype(np.int8).tolist(),
     )  # fmt: skip
     return columns, [(one.symbol, one.feed, *row) for row in zip(*cells, strict=True)]
+
+
+def feature_columns(names: Sequence[str]) -> tuple[Column, ...]:
+    """The columns of a table of features whose values have these names."""
+    return (
+        *_SERIES, _TIME, Column("known_at", "time"), Column("trading_date", "date"),
+        *_prices("open", "high", "low", "close"), *_sizes("volume"), Column("trades", "integer"),
+        *(Column(name, "number") for name in names),
+    )  # fmt: skip
+
+
+def features(one: Series, times: Int64, known_us: Int64, found: Rows | None, width: int) -> Batch:
+    """Rows of features, `width` columns each, at the times at which candles begin. Where the symbol has no candle, or
+    one of which nothing can be told, its row has only the times."""
+    heads = zip(_times(times), _times(known_us), strict=True)
+    made: list[list[Any]] = [[one.symbol, one.feed, *head, *[None] * (width - 4)] for head in heads]
+    if found is not None:
+        bars = found.bars
+        cells = (
+            jsontext.dates(bars.trade_date),
+            *(_texts(getattr(bars, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")),
+            _texts(bars.volume, wire.SIZE_SCALE), bars.n.tolist(),
+            *([value if value == value else None for value in of_one.tolist()] for of_one in found.values.values()),
+        )  # fmt: skip
+        places = np.searchsorted(times, bars.time_us).tolist()
+        for place, unknown, row in zip(places, found.unknown.tolist(), zip(*cells, strict=True), strict=True):
+            if not unknown:
+                made[place][4:] = row
+    return made
 
 
 def stats(of_bars: Batch, told: Sequence[DayStatistics]) -> Batch:

@@ -18,6 +18,7 @@ from api.views.bars import BarsView, LatestBarsView, SymbolBarsView, SymbolLates
 from api.views.calendar import CalendarView, ClockView
 from api.views.corporate_actions import CorporateActionsView
 from api.views.export import ExportView
+from api.views.features import FeaturesView
 from api.views.health import healthz, readyz
 from api.views.indicators import IndicatorsView, SymbolIndicatorsView
 from api.views.inmemory import LatestView, RecentView
@@ -88,6 +89,7 @@ v2 = [
     path("orderbooks/latest", LatestOrderBooksView.as_view(), name="latest-orderbooks"),
     re_path(rf"^orderbooks/{SYMBOL}/latest\Z", SymbolLatestOrderBookView.as_view(), name="symbol-latest-orderbook"),
     re_path(rf"^orderbooks/{SYMBOL}\Z", OrderBooksView.as_view(), name="symbol-orderbooks"),
+    path("export/features", FeaturesView.as_view(), name="features"),
     path("export/<str:resource>", ExportView.as_view(), name="export"),
     path("indicators", IndicatorsView.as_view(), name="indicators"),
     re_path(rf"^indicators/{SYMBOL}\Z", SymbolIndicatorsView.as_view(), name="symbol-indicators"),

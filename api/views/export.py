@@ -23,6 +23,7 @@ from api.exports import Batch, Column
 from api.paging import Series
 from api.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
 from api.serializers import BarsExportQuery, ExportQuery
+from api.series import Known
 from api.views import bars as bars_view
 from marketdata.storage import TickKey
 from marketdata.types.ticks import Ticks
@@ -99,18 +100,24 @@ class ExportView(APIView):
         columns, read, parameters = RESOURCES[resource]
         query = parameters.read(request)
         chosen = series.known(query["symbols"], query)
-        content_type = request.accepted_renderer.media_type
-        try:
-            exports.slots.take(settings.EXPORT_AT_ONCE)
-        except exports.Busy as error:
-            raise exceptions.Throttled(BUSY_S, str(error)) from error
-        content = exports.WRITERS[content_type](columns, read(chosen.found, query), settings.EXPORT_MAX_ROWS)
-        response = _File(content, is_async=isinstance(request._request, ASGIRequest), content_type=content_type)
-        name = f"{resource}.{exports.NAMES[content_type]}"
-        response["Content-Disposition"] = f'attachment; filename="{name}"'
-        for header, value in chosen.headers.items():
-            response[header] = value
-        return response
+        return sent(request, resource, columns, read(chosen.found, query), chosen)
+
+
+def sent(
+    request: Request, name: str, columns: tuple[Column, ...], batches: Iterator[Batch], chosen: Known
+) -> HttpResponseBase:
+    """The rows of what was chosen as a file, in the form that was asked for. Throttled while too many exports run."""
+    content_type = request.accepted_renderer.media_type
+    try:
+        exports.slots.take(settings.EXPORT_AT_ONCE)
+    except exports.Busy as error:
+        raise exceptions.Throttled(BUSY_S, str(error)) from error
+    content = exports.WRITERS[content_type](columns, batches, settings.EXPORT_MAX_ROWS)
+    response = _File(content, is_async=isinstance(request._request, ASGIRequest), content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{name}.{exports.NAMES[content_type]}"'
+    for header, value in chosen.headers.items():
+        response[header] = value
+    return response
 
 
 class _File(StreamingHttpResponse):

@@ -1,0 +1,37 @@
+"""Features of many symbols as one file, sent while it is made."""
+
+from __future__ import annotations
+
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from api import exports, features, response_schemas, series
+from api.features import FeaturesQuery
+from api.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
+from api.views import export
+
+
+class FeaturesView(APIView):
+    """Candles, indicators and what is made of them, each row of what was known at its time: CSV, Parquet or an Arrow
+    stream, as `Accept` or `format` says."""
+
+    renderer_classes = (CSVRenderer, ParquetRenderer, ArrowRenderer)
+
+    @extend_schema(
+        operation_id="features", parameters=[FeaturesQuery],
+        responses={
+            (200, exports.CSV): OpenApiResponse(OpenApiTypes.STR, "a header, the rows, and `# N rows`"),
+            (200, exports.PARQUET): OpenApiTypes.BINARY,
+            (200, exports.ARROW): OpenApiTypes.BINARY,
+            ("4XX", JSONRenderer.media_type): response_schemas.Error,
+        },
+    )  # fmt: skip
+    def get(self, request: Request) -> HttpResponseBase:
+        """Errors: Throttled while too many exports run."""
+        query = FeaturesQuery.read(request)
+        chosen = series.known(query["symbols"], query)
+        asked = query["features"]
+        return export.sent(request, "features", features.columns(asked), features.table(chosen.found, asked), chosen)
