@@ -4,6 +4,7 @@ second factor is nobody until he has proven that too: his session holds no user 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 
-from api import access, authentication, login_throttle
+from api import access, authentication, login_throttle, sessions
+from api.openid import Ended
 from marketdata.reference import roles, second_factors
 
 HALF_S = 300
@@ -91,6 +93,19 @@ def finish(request: HttpRequest, done: Half, response: HttpResponse | None = Non
 def id_token(request: HttpRequest) -> str:
     """The token by which the login provider let in whoever is logged in; empty for who came by a password."""
     return str(request.session.get(_ID_TOKEN, ""))
+
+
+def end_by_provider(ended: Ended) -> int:
+    """End what the login provider has ended: logins, and those that still want their second factor. How many logins."""
+
+    def is_over(session: Mapping[str, Any]) -> bool:
+        half = session.get(_HALF) or {}
+        return any(token and ended.is_of(str(token)) for token in (session.get(_ID_TOKEN), half.get("id_token")))
+
+    people = sessions.end_where(is_over)
+    for person in auth.get_user_model()._default_manager.filter(pk__in=set(people)):
+        note(person, "logged out by the login provider")
+    return len(people)
 
 
 def mark_passed(request: HttpRequest, *, passed: bool) -> None:

@@ -1,7 +1,8 @@
 """What is said between us and an OpenID Connect provider: discovery, the authorization code flow with PKCE, and the
 proof of its ID token. Knows no person of ours (marketdata.reference.openid_accounts) and no page (api.views.openid).
 
-OpenID Connect Core 1.0, sections 3.1 and 5.3; Discovery 1.0; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer).
+OpenID Connect Core 1.0, sections 3.1 and 5.3; Discovery 1.0; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer);
+RP-Initiated Logout 1.0; Back-Channel Logout 1.0.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ PATIENCE_S = 5.0  # for each of its answers to begin, and to end
 LEEWAY_S = 60  # its clock and ours
 METADATA_S = 3600.0  # how long what it says of itself is kept
 MOST_BYTES = 1 << 20
+MOST_TOKEN_BYTES = 16_384  # of one that comes unasked
+ANEW_S = 10.0  # at most so often are keys asked for anew because of such a one
+LOGGED_OUT = "http://schemas.openid.net/event/backchannel-logout"
 _said: dict[str, tuple[float, dict[str, Any]]] = {}
 """By address: when it was asked, and the answer. Of one issuer, so two entries."""
 _turns = threading.BoundedSemaphore(max(1, settings.API_THREADS // 2))
@@ -73,6 +77,26 @@ class Login:
     id_token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Logins that the provider has ended: of a session of its own, of a person, or of both; and when, by its clock."""
+
+    session: str | None
+    subject: str | None
+    at_s: float
+
+    def is_of(self, id_token: str) -> bool:
+        """Whether it is a login that this ID token, which was proven then, let in. One that began later is another."""
+        claims = _payload(id_token)
+        began_s = claims.get("iat")
+        return (
+            (self.session is None or claims.get("sid") == self.session)
+            and (self.subject is None or claims.get("sub") == self.subject)
+            and isinstance(began_s, int | float)
+            and began_s <= self.at_s
+        )
+
+
 def begin(provider: Provider, redirect_uri: str) -> tuple[str, Begun]:
     """Where to send a browser, and what it has to keep. ProviderAway, NotProven."""
     begun = Begun(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(48))
@@ -115,6 +139,36 @@ def logout(provider: Provider, id_token: str, back: str) -> str | None:
     return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
 
 
+def ended(provider: Provider, token: str) -> Ended:
+    """What a logout token says. ProviderAway, NotProven. Back-Channel Logout 1.0, section 2.6, which leaves to the
+    receiver whether it remembers `jti`: one that comes again ends nothing that began after it, so nothing is kept."""
+    if len(token) > MOST_TOKEN_BYTES:
+        raise NotProven("a logout token that is too long")
+    metadata = _metadata(provider)
+    claims = _signed(
+        provider, metadata, token, kind="logout token", anew_s=ANEW_S, types=("logout+jwt", "jwt"),
+        more={"jti": {"essential": True}, "events": {"essential": True}},
+    )  # fmt: skip
+    events, session, subject = claims["events"], claims.get("sid"), claims.get("sub")
+    if not isinstance(events, dict) or not isinstance(events.get(LOGGED_OUT), dict):
+        raise NotProven("the logout token tells of no logout")
+    if "nonce" in claims:
+        raise NotProven("the logout token is an ID token")
+    if (session is None and subject is None) or not all(isinstance(one, str | None) for one in (session, subject)):
+        raise NotProven("the logout token names nobody")
+    return Ended(session, subject, claims["iat"])
+
+
+def _payload(token: str) -> dict[str, Any]:
+    """The claims of a token that was proven before."""
+    try:
+        part = token.split(".")[1]
+        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (IndexError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _metadata(provider: Provider) -> dict[str, Any]:
     address = provider.issuer.rstrip("/") + "/.well-known/openid-configuration"
     found = _kept(address)
@@ -133,9 +187,9 @@ def _address(provider: Provider, metadata: dict[str, Any], name: str) -> str:
     return found
 
 
-def _kept(address: str, *, anew: bool = False) -> dict[str, Any]:
+def _kept(address: str, *, for_s: float = METADATA_S) -> dict[str, Any]:
     asked_at, found = _said.get(address, (float("-inf"), {}))
-    if anew or time.monotonic() - asked_at > METADATA_S:
+    if time.monotonic() - asked_at >= for_s:
         found = _ask("GET", address)
         if len(_said) > 8:  # another issuer since, which happens in tests alone
             _said.clear()
@@ -159,27 +213,40 @@ def _tokens(
     return _ask("POST", _address(provider, metadata, "token_endpoint"), data=form, headers=headers)
 
 
+def _signed(
+    provider: Provider, metadata: dict[str, Any], token: str, *, kind: str, anew_s: float = 0.0,
+    types: tuple[str, ...] = (), more: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """The claims of a token that is the provider's, for us and of now, and has `more` of them so. Keys are asked for
+    anew where none fits, unless they were within `anew_s`. With `types` the token is of one of them, if it says so."""
+    address = _address(provider, metadata, "jwks_uri")
+    try:
+        try:
+            found = jwt.decode(token, _keys(address), algorithms=ALGORITHMS)
+        except (InvalidKeyIdError, BadSignatureError):  # it may have new keys, under new names or none
+            found = jwt.decode(token, _keys(address, anew_s=anew_s), algorithms=ALGORITHMS)
+        jwt.JWTClaimsRegistry(
+            leeway=LEEWAY_S,
+            iss={"essential": True, "value": provider.issuer},
+            aud={"essential": True, "value": provider.client_id},
+            exp={"essential": True},
+            iat={"essential": True},
+            **more,
+        ).validate(found.claims)
+    except (JoseError, ValueError, RecursionError) as error:  # the last two: what is no token at all
+        raise NotProven(f"the {kind} is not right: {type(error).__name__} {str(error)[:100]}") from error
+    named = str(found.header.get("typ", "JWT")).lower().removeprefix("application/")
+    if types and named not in types:
+        raise NotProven(f"the {kind} is of another type")
+    return found.claims
+
+
 def _proven(provider: Provider, metadata: dict[str, Any], token: object, nonce: str) -> dict[str, Any]:
     """The claims of an ID token that is the provider's, for us, of now and of this login."""
     if not isinstance(token, str):
         raise NotProven("no ID token came")
-    address = _address(provider, metadata, "jwks_uri")
-    try:
-        try:
-            claims = jwt.decode(token, _keys(address), algorithms=ALGORITHMS).claims
-        except (InvalidKeyIdError, BadSignatureError):  # it may have new keys, under new names or none
-            claims = jwt.decode(token, _keys(address, anew=True), algorithms=ALGORITHMS).claims
-        jwt.JWTClaimsRegistry(
-            leeway=LEEWAY_S,
-            iss={"essential": True, "value": provider.issuer},
-            sub={"essential": True},
-            aud={"essential": True, "value": provider.client_id},
-            exp={"essential": True},
-            iat={"essential": True},
-            nonce={"essential": True, "value": nonce},
-        ).validate(claims)
-    except (JoseError, ValueError, RecursionError) as error:  # the last two: what is no token at all
-        raise NotProven(f"the ID token is not right: {type(error).__name__} {str(error)[:100]}") from error
+    of_login = {"sub": {"essential": True}, "nonce": {"essential": True, "value": nonce}}
+    claims = _signed(provider, metadata, token, kind="ID token", more=of_login)
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject.isascii() or not subject.isprintable():
         raise NotProven("the ID token has no subject that could be one")
@@ -191,9 +258,9 @@ def _proven(provider: Provider, metadata: dict[str, Any], token: object, nonce: 
     return claims
 
 
-def _keys(address: str, *, anew: bool = False) -> KeySet:
+def _keys(address: str, *, anew_s: float = METADATA_S) -> KeySet:
     try:
-        return KeySet.import_key_set(_kept(address, anew=anew))  # type: ignore[arg-type]  # whatever the provider said
+        return KeySet.import_key_set(_kept(address, for_s=anew_s))  # type: ignore[arg-type]  # whatever the provider said
     except (JoseError, KeyError, TypeError, ValueError) as error:
         _said.pop(address, None)
         raise NotProven("the provider's keys cannot be read") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +104,19 @@ def end_others(person: int, cookie: str | None) -> None:
     """End every session of a person but that of the cookie."""
     rows = [one.row for one in of_person(person, cookie) if not one.is_this]
     Session.objects.filter(pk__in=rows).delete()
+
+
+def end_where(is_over: Callable[[Mapping[str, Any]], bool]) -> list[str]:
+    """End the sessions of whose content that is so, logins and halves of them; the numbers of the people who were
+    logged in, once for each. Every row is opened."""
+    rows, people = [], []
+    for row in Session.objects.filter(expire_date__gt=timezone.now()):
+        kept = row.get_decoded()
+        if is_over(kept):
+            rows.append(row.pk)
+            people += [str(kept[SESSION_KEY])] if SESSION_KEY in kept else []
+    Session.objects.filter(pk__in=rows).delete()
+    return people
 
 
 def keep_alive(session: Any, now: float) -> None:

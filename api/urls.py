@@ -50,6 +50,7 @@ PUBLIC = (
     "rest_framework:second-factor",
     "rest_framework:openid",
     "rest_framework:openid-back",
+    "rest_framework:openid-ended",
     "schema",
     "docs",
     "redoc",
@@ -68,6 +69,7 @@ sessions = [
     path("login/code/", SecondStep.as_view(), name="second-factor"),
     path("login/openid/", openid.begin, name="openid"),
     path("login/openid/back/", openid.back, name="openid-back"),
+    path("login/openid/ended/", openid.ended, name="openid-ended"),
     path("logout/", openid.Logout.as_view(), name="logout"),
 ]
 

@@ -275,6 +275,12 @@ def login_provider(clock: Callable[[], float] = time.time) -> Iterator[Finding]:
         level=Level.UNKNOWN if offset_s is None else Level.OK if abs(offset_s) <= PROVIDER_CLOCK_S else wrong,
         remedy=_("set both by NTP (timedatectl)"),
     )  # fmt: skip
+    # A provider may do without: then a login that it ends lasts here until it is idle.
+    offers = isinstance(told, dict) and told.get("backchannel_logout_supported") is True
+    yield Finding(
+        what=_("back-channel logout of the login provider"), value=_("offered") if offers else _("not offered"),
+        wanted=_("may be there"), level=Level.OK, remedy="docs/access.md",
+    )  # fmt: skip
 
 
 def _behind_s(date: str, now_s: float) -> float | None:

@@ -1,5 +1,5 @@
-"""A login by the OpenID Connect provider of the settings: sent there, and back. What goes wrong is told on the page of
-the login, and why in the log."""
+"""A login by the OpenID Connect provider of the settings: sent there, and back, and ended when it ends it. What goes
+wrong is told on the page of the login, and why in the log."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.views import LogoutView
 from django.core import signing
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
 
 from api import logins, openid
 from marketdata.reference import openid_accounts
@@ -76,6 +77,22 @@ def back(request: HttpRequest) -> HttpResponse:
         response = logins.enter(request, person, next_url, passed=passed, id_token=login.id_token)
     response.delete_cookie(COOKIE, path=reverse("rest_framework:openid"))
     return response
+
+
+@csrf_exempt  # the provider itself asks, with a token that it signed
+@require_POST
+@never_cache
+def ended(request: HttpRequest) -> HttpResponse:
+    """The provider has ended somebody's login, and so do we (OpenID Connect Back-Channel Logout 1.0). Http404 where the
+    settings name no provider."""
+    try:
+        count = logins.end_by_provider(openid.ended(_provider(), request.POST.get("logout_token", "")))
+    except (openid.ProviderAway, openid.NotProven) as error:
+        log.warning("logout by the provider failed error=%s reason=%s", type(error).__name__, str(error)[:200])
+        text = "the logout token is not right" if isinstance(error, openid.NotProven) else "your keys cannot be read"
+        return JsonResponse({"error": "invalid_request", "error_description": text}, status=400)
+    log.info("logout by the provider sessions=%d", count)
+    return HttpResponse()
 
 
 class Logout(LogoutView):

@@ -3,6 +3,7 @@ what is no proof."""
 
 import html
 import itertools
+import json
 import logging
 import re
 import threading
@@ -411,17 +412,127 @@ def test_a_person_of_a_password_is_sent_nowhere_at_his_logout(provider):
     assert left(browser) is None
 
 
+def end(provider, expected=200, **claims):
+    """The provider ends logins; how we answer."""
+    token = provider.order(f"logout {json.dumps(claims)}")["logout_token"]
+    answer = Browser(enforce_csrf_checks=True).post("/login/openid/ended/", {"logout_token": token})
+    assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (expected, True), answer.content
+    return token
+
+
+def is_in(*browsers):
+    return [browser.get("/account").status_code == 200 for browser in browsers]
+
+
+def test_a_login_that_the_provider_ends_is_ended_here_and_no_other(provider):
+    readers = '"groups": ["/desk/readers"]'
+    browsers = []
+    for session, person in (("a", "1"), ("b", "1"), ("c", "2")):
+        name = f'"sub": "person-{person}", "preferred_username": "kim{person}"'
+        provider.order(f'claims {{{readers}, {name}, "sid": "{session}"}}')
+        browsers.append(log_in()[0])
+    get_user_model().objects.create_user("lee", password=PASSWORD)
+    lee = Browser()
+    lee.post("/login/", {"username": "lee", "password": PASSWORD})
+    browsers.append(lee)
+    assert is_in(*browsers) == [True] * 4
+
+    end(provider, sid="z")
+    end(provider, sid="a", sub="person-2")  # of nobody
+    end(provider, sub="person-1", iat=int(time.time()) - 30)  # of before they came
+    assert is_in(*browsers) == [True] * 4
+    token = end(provider, sid="a", sub="person-1")
+    assert is_in(*browsers) == [False, True, True, True]
+    end(provider, sub="person-1")
+    assert is_in(*browsers) == [False, False, True, True]
+    end(provider, sid="c")
+    assert is_in(*browsers) == [False, False, False, True]
+    assert [one for one in told() if one.startswith("logged out")] == ["logged out by the login provider"] * 3
+    again = Browser().post("/login/openid/ended/", {"logout_token": token})
+    assert again.status_code == 200
+    assert is_in(*browsers) == [False, False, False, True]
+
+
+@pytest.mark.once
+def test_a_login_that_wants_its_second_factor_yet_is_ended_too(provider, settings):
+    settings.REQUIRE_SECOND_FACTOR = True
+    provider.order('claims {"groups": ["/desk/leads"], "sid": "a"}')
+    browser, answer = log_in()
+    assert answer["Location"] == "/login/code/"
+    assert browser.get("/login/code/").status_code == 200
+
+    end(provider, sid="a")
+
+    assert browser.get("/login/code/").status_code == 302
+    assert Session.objects.count() == 0
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"sub": None}, "names nobody"),
+        ({"sub": 5}, "sub"),
+        ({"sid": ["a"]}, "names nobody"),
+        ({"sub": "person-1", "nonce": "x"}, "is an ID token"),
+        ({"sub": "person-1", "events": None}, "events"),
+        ({"sub": "person-1", "events": {"http://schemas.openid.net/event/backchannel-logout": 1}}, "no logout"),
+        ({"sub": "person-1", "events": {"https://example.com/other": {}}}, "no logout"),
+        ({"sub": "person-1", "events": []}, "events"),
+        ({"sub": "person-1", "jti": None}, "jti"),
+        ({"sub": "person-1", "aud": "other"}, "aud"),
+        ({"sub": "person-1", "iss": "https://other.example.com"}, "iss"),
+        ({"sub": "person-1", "exp": 1}, "exp"),
+        ({"sub": "person-1", "exp": None}, "exp"),
+        ({"sub": "person-1", "iat": None}, "iat"),
+        ({"sub": "person-1", "typ": "at+jwt"}, "another type"),
+        ({"sub": "person-1", "more": "x" * openid.MOST_TOKEN_BYTES}, "too long"),
+    ],
+)
+def test_what_is_no_logout_token_ends_nothing(provider, caplog, claims, reason):
+    browser, _ = log_in()
+    with caplog.at_level(logging.WARNING, "api.views.openid"):
+        end(provider, 400, **claims)
+
+    assert reason in caplog.text
+    assert is_in(browser) == [True]
+
+
+@pytest.mark.once
+def test_a_logout_that_the_provider_did_not_sign_ends_nothing_and_asks_it_seldom(provider):
+    browser, _ = log_in()
+    provider.order("fault wrong signature")
+    provider.account()
+    for _ in range(3):
+        end(provider, 400, sub="person-1")
+    for token in ("", "a.b.c", "\0", "e30.e30.e30"):
+        assert Browser().post("/login/openid/ended/", {"logout_token": token}).status_code == 400
+    assert Browser().get("/login/openid/ended/").status_code == 405
+    assert provider.account()["asked"].count("GET /keys") <= 1
+    assert is_in(browser) == [True]
+    openid._said.clear()
+    provider.order("fault away")
+    end(provider, 400, sub="person-1")
+
+
 @pytest.mark.once
 def test_the_doctor_sees_whether_the_provider_answers_by_its_name_and_has_our_time(provider, settings):
     def levels(**given):
         return [one.level.value for one in doctor.login_provider(**given)]
 
-    assert levels() == ["ok", "ok"]
-    assert levels(clock=lambda: time.time() + 3600) == ["ok", "warning"]
+    def offered():
+        *_, last = doctor.login_provider()
+        return str(last.value)
+
+    assert levels() == ["ok", "ok", "ok"]
+    assert offered() == "offered"
+    assert levels(clock=lambda: time.time() + 3600) == ["ok", "warning", "ok"]
+    provider.order("fault no logout")
+    assert offered() == "not offered"
     provider.order("fault other name")
-    assert levels() == ["warning", "ok"]
+    assert levels() == ["warning", "ok", "ok"]
     settings.PASSWORD_LOGIN = False
-    assert levels() == ["error", "ok"], "nobody can log in"
+    assert levels() == ["error", "ok", "ok"], "nobody can log in"
     provider.order("fault away")
     assert levels() == ["error"]
     settings.OIDC_ISSUER = ""
@@ -430,4 +541,5 @@ def test_the_doctor_sees_whether_the_provider_answers_by_its_name_and_has_our_ti
 
 def test_without_a_provider_there_is_no_such_address(serving):
     assert Browser().get("/login/openid/").status_code == Browser().get("/login/openid/back/").status_code == 404
+    assert Browser().post("/login/openid/ended/", {"logout_token": "x"}).status_code == 404
     assert b"openid" not in Browser().get("/login/").content

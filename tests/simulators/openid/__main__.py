@@ -1,7 +1,8 @@
 """`python -m tests.simulators.openid`: an OpenID Connect provider as a process of its own, whose people need no
 password. Tells its issuer as a line of JSON, then takes orders from its standard input, a line each: `claims JSON` (of
 whoever logs in from now on; a null takes one away), `fault NAME` (what it does wrong from now on, `none` for nothing),
-`account` (what it was asked), `stop`.
+`account` (what it was asked), `logout JSON` (a logout token with these claims beside the usual ones; a null takes one
+away), `stop`.
 
 What a client has to prove it asks for as a strict provider does: a registered client, PKCE by S256, a code once, the
 secret as basic authentication, the same redirect URI.
@@ -71,6 +72,7 @@ class Provider:
         }  # fmt: skip
         if self.fault != "no logout":
             found["end_session_endpoint"] = f"{self.issuer}/logout"
+            found["backchannel_logout_supported"] = True
         if "groups_of_userinfo" in self.claims or self.fault == "userinfo of another":
             found["userinfo_endpoint"] = f"{self.issuer}/userinfo"
         return found
@@ -132,6 +134,17 @@ class Provider:
                 return jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.stranger)
         return jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key)
 
+    def logout_token(self, given: dict[str, Any]) -> str:
+        """Back-Channel Logout 1.0, section 2.4."""
+        now = int(time.time())
+        known = {
+            "iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": secrets.token_urlsafe(8),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        }  # fmt: skip
+        claims = {name: value for name, value in (known | given).items() if value is not None and name != "typ"}
+        header = {"alg": "RS256", "kid": "one", "typ": given.get("typ", "logout+jwt")}
+        return jwt.encode(header, claims, self.stranger if self.fault == "wrong signature" else self.key)
+
     def _all(self, nonce: str) -> dict[str, Any]:
         now = int(time.time())
         known: dict[str, Any] = {
@@ -166,6 +179,8 @@ async def _run() -> None:
             case "fault" if argument in FAULTS:
                 provider.fault = argument
                 _say({"fault": argument})
+            case "logout":
+                _say({"logout_token": provider.logout_token(json.loads(argument))})
             case "account":
                 _say({"asked": provider.asked})
                 provider.asked = []
