@@ -36,6 +36,8 @@ ROUTES = {
     "analytics.tasks.finish_voids": {"queue": "maintenance"},
     "analytics.tasks.compute_statistics": {"queue": "statistics-data"},
     "analytics.tasks.watch_alerts": {"queue": "processed-data"},
+    "analytics.tasks.compute_quality": {"queue": "chart-data"},
+    "analytics.tasks.finish_quality": {"queue": "maintenance"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
     "marketdata.tasks.repair_gaps": {"queue": "maintenance"},
     "marketdata.tasks.load_masters": {"queue": "maintenance"},
@@ -115,6 +117,15 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "alerts of people's rules": {
         "task": "analytics.tasks.watch_alerts",
         "schedule": 2.0,
+    },
+    "quality of what changed today": {
+        "task": "analytics.tasks.compute_quality",
+        "schedule": 15.0,
+    },
+    # Within a minute of the rollover, 20 s at a time.
+    "quality of the trading days that were rolled over": {
+        "task": "analytics.tasks.finish_quality",
+        "schedule": 60.0,
     },
     "flags of database and Redis, room and clocks": {
         "task": "marketdata.tasks.recheck",

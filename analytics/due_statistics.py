@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Q
 
 from analytics import due_alerts, market_statistics, series_statistics
+from analytics.quality import due as quality
 from marketdata import metrics
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
@@ -44,6 +45,7 @@ def compute(ring: Callable[[], None] = lambda: None, *, longest_s: float = LONGE
         taken = stats.take(connection, most=stats.MOST)
         if taken is None:
             break
+        quality.changed(connection, taken.series)
         if taken.left and ring is not _silent:
             ring()
             ring = _silent

@@ -8,7 +8,9 @@ import redis
 from celery import shared_task
 
 from analytics import due_alerts, due_statistics, voids
-from marketdata.maintenance import leases
+from analytics.quality import due as quality
+from marketdata.maintenance import leases, rollover
+from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
 
@@ -47,3 +49,19 @@ def watch_alerts(**_: object) -> None:
         due_alerts.watch()
     except redis.RedisError as error:
         log.warning("alerts wait for redis error=%s", type(error).__name__)
+
+
+@shared_task
+def compute_quality(**_: object) -> None:
+    """The quality of series that changed today, or were not looked at for a while."""
+    try:
+        quality.compute(rollover.utc_now())
+    except redis.RedisError as error:
+        log.warning("quality waits for redis error=%s", type(error).__name__)
+
+
+@shared_task(soft_time_limit=300, time_limit=330)
+def finish_quality(**_: object) -> None:
+    """The quality of days that were rolled over, for good."""
+    with storage().long_running():
+        quality.finish(rollover.utc_now())

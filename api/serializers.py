@@ -416,8 +416,49 @@ class HistoryQuery(Query):
     )
 
 
-class SymbolQualityQuery(Query):
+MOST_QUALITY_DAYS = 400
+
+
+class _Spoken(Query):
+    lang = serializers.ChoiceField(
+        choices=["en", "ko"], required=False, default="en", help_text="the language of `because`"
+    )
+
+
+class QualityOfDayQuery(_Spoken):
+    pass
+
+
+class SymbolQualityQuery(_Spoken):
     asof = AsOfField()
+
+
+class _QualityDays(Query):
+    start = DayField(required=False, help_text="first trading date, included; default 60 days before `end`")
+    end = DayField(required=False, help_text="last trading date, included; default today in Seoul")
+    symbols = SymbolsField(required=False, help_text="codes separated by commas, as they are stored")
+    market = serializers.CharField(required=False, max_length=8)
+    feed = serializers.RegexField(FEED_PATTERN, required=False)
+    grade = serializers.RegexField(
+        r"\A[ABCD](,[ABCD]){0,3}\Z", required=False, help_text="only of these grades, such as C,D"
+    )
+    page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        start, end = attrs.get("start"), attrs.get("end")
+        if start is not None and end is not None and start > end:
+            raise errors.Unprocessable({"start": "is after end"})
+        return attrs
+
+
+class QualityQuery(_QualityDays, _Spoken):
+    limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
+    sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="desc", help_text="by date")
+
+
+class QualityMapQuery(_QualityDays):
+    limit = WholeNumberField(required=False, default=100, min_value=1, max_value=1000, help_text="series")
+    search = serializers.CharField(required=False, max_length=40, help_text="part of a symbol's code or name")
 
 
 class NoQuery(Query):

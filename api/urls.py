@@ -27,7 +27,7 @@ from api.views.login import Login, SecondStep
 from api.views.metrics import MetricsView
 from api.views.not_offered import WHAT, NotOfferedView
 from api.views.orderbooks import LatestOrderBooksView, OrderBooksView, SymbolLatestOrderBookView
-from api.views.quality import QualityView, SymbolQualityView
+from api.views.quality import QualityListView, QualityMapView, QualityView, SymbolQualityView
 from api.views.quotes import QuotesView, SymbolQuotesView
 from api.views.records import CorrectionsView, EventsView, GapsView
 from api.views.screener import MostActivesView, MoversView
@@ -106,6 +106,8 @@ v2 = [
     path("alerts/<int:number>/acknowledge", AcknowledgeView.as_view(), name="alert-acknowledge"),
     path("alerts/rules", AlertRulesView.as_view(), name="alert-rules"),
     path("alerts/rules/<int:number>", AlertRuleView.as_view(), name="alert-rule"),
+    path("quality", QualityListView.as_view(), name="qualities"),
+    path("quality/map", QualityMapView.as_view(), name="quality-map"),
     path("quality/<str:date>", QualityView.as_view(), name="quality"),
     re_path(rf"^quality/(?P<date>[^/]*)/{SYMBOL}\Z", SymbolQualityView.as_view(), name="symbol-quality"),
     path("clock", ClockView.as_view(), name="clock"),

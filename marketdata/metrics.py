@@ -77,6 +77,7 @@ TRANSACTION_SECONDS = Histogram("naru_transaction_seconds", "One worker transact
 TRANSACTION_RETRIES = Counter(
     "naru_transaction_retries_total", "Transactions run again after a deadlock or lost connection"
 )
+QUALITY_ROWS = Counter("naru_quality_rows_total", "Series of a day whose quality was computed")
 STATISTICS = Counter("naru_statistics_total", "Results of statistics put in place")
 FEED_FAILURES = Counter("naru_feed_failures_total", "Commits that could not be announced at once")
 FEED_RECOVERED = Counter(

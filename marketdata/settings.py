@@ -241,6 +241,7 @@ env.not_below(
     "the ledger is what recognises a tick that is sent again, and without it the tick would be counted twice",
 )
 RETENTION_ALERTS_DAYS = env.integer("RETENTION_ALERTS_DAYS", 365, low=1, high=36_500)
+RETENTION_QUALITY_DAYS = env.integer("RETENTION_QUALITY_DAYS", 400, low=1, high=36_500)
 RETENTION_VENDOR_DAYS = env.integer("RETENTION_VENDOR_DAYS", 365, low=1, high=36_500)
 # Not longer than the ledger remembers: what is older could be stored twice.
 MAX_SPOOL_DAYS = env.integer("MAX_SPOOL_DAYS", min(90, RETENTION_LEDGER_DAYS), low=1, high=RETENTION_LEDGER_DAYS)

@@ -54,6 +54,7 @@ TABLES = (
     "cache_chart_data",
     "cache_stats_data",
     "rollover_run",
+    "quality_day",
     "dropped_day",
     "job_lease",
     "backup_run",

@@ -31,6 +31,7 @@ from marketdata.models import (
     IngestReject,
     IngestRequeue,
     IngestStream,
+    QualityDay,
     RolloverRun,
     VendorMinute,
 )
@@ -203,6 +204,7 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
     forget_ledger(now, progress=progress)
     forget_vendor_minutes(now, progress=progress)
     forget_alerts(now, progress=progress)
+    forget_quality(now, progress=progress)
     return gone
 
 
@@ -305,6 +307,12 @@ def forget_alerts(now: datetime.datetime, *, progress: Progress) -> int:
     still holds stays: it says that its episode goes on."""
     oldest = now - datetime.timedelta(days=settings.RETENTION_ALERTS_DAYS)
     return _in_pieces(Alert.objects.filter(fired_at__lt=oldest).exclude(cleared_at=None), progress)
+
+
+def forget_quality(now: datetime.datetime, *, progress: Progress) -> int:
+    """Delete the quality of days past RETENTION_QUALITY_DAYS, in pieces."""
+    oldest = now.date() - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS)
+    return _in_pieces(QualityDay.objects.filter(trade_date__lt=oldest), progress)
 
 
 def _newest(batches: list[int]) -> set[int]:

@@ -18,6 +18,7 @@ from marketdata.models.ledger import (
     TradeDate,
 )
 from marketdata.models.operations import Alarm, AuditEntry, BackupRun, DroppedDay, JobLease, RolloverRun
+from marketdata.models.quality import QualityDay
 from marketdata.models.reference import CalendarOverride, Client, Feed, FeedOwner, Market, Source, Symbol, SymbolChange
 from marketdata.models.vendors import VendorMinute, VendorRun
 from marketdata.models.voids import FeedNotice, VoidedTick, VoidOrder
@@ -58,6 +59,7 @@ __all__ = [
     "MarketEvent",
     "OpenIdAccount",
     "OrderBook",
+    "QualityDay",
     "ReadRule",
     "RecoveryCode",
     "RolloverRun",

@@ -59,6 +59,8 @@ class RolloverRun(models.Model):
     archived_at = models.DateTimeField(_("archived at"), null=True)
     dropped_at = models.DateTimeField(_("dropped at"), null=True)
     accepted = models.CharField(_("accepted difference"), max_length=200, blank=True)
+    # Of what its quality was computed for good (analytics/quality/due.py).
+    graded_as = models.CharField(max_length=32, blank=True, default="", editable=False)
 
     class Meta:
         db_table = "rollover_run"

@@ -433,6 +433,27 @@ def test_the_ticks_of_a_day_and_symbol_are_read_from_wherever_they_lie(store):
 # --- dropping ---------------------------------------------------------------------------------------------------------
 
 
+def test_the_minutes_with_ticks_are_counted_from_wherever_they_lie(store):
+    kinds = {"price": price("1"), "size": 1}
+    rows = [(0, kinds), (59_999_999, {"kind": 2, "bid": price("1")}), (60_000_000, kinds), (DAY_US, kinds)]
+    ids = range(10, 14)
+    store.ensure_partitions([DAY, NEXT])
+    for at, ((offset, fields), number) in enumerate(zip(rows, ids, strict=True)):
+        load(store, market.ticks([{"time_us": NINE_US + offset, "tick_id": number, **fields}]))
+        if at == 0:
+            store.move_day(DAY, progress=quiet)
+    load(store, market.ticks([{"time_us": NINE_US, "tick_id": 20, **kinds}], feed="nxt"))
+
+    found = store.tick_minutes(DAY, ["005930", "000660"], late=[(11, 12), (20, 21)])
+
+    assert {pair: rows.tolist() for pair, rows in found.items()} == {
+        ("005930", "krx"): [[NINE_US, 2, 1], [NINE_US + MINUTE_US, 1, 0]],
+        ("005930", "nxt"): [[NINE_US, 1, 1]],
+    }
+    assert store.tick_minutes(NEXT, ["005930"])["005930", "krx"].tolist() == [[NINE_US + DAY_US, 1, 0]]
+    assert store.tick_minutes(DAY, []) == {}
+
+
 def test_dropped_days_are_gone_and_no_others(store):
     for number in range(3):
         load(store, trades(4, day=DAY + datetime.timedelta(days=number), seq=number + 1))

@@ -12,7 +12,7 @@ from marketdata.storage.promises.caches import Latest
 from marketdata.storage.promises.database import Database
 from marketdata.storage.tables import HISTORY, TEMP
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import Ticks
+from marketdata.types.ticks import Int64, Ticks
 
 
 class TickStore(Database):
@@ -106,3 +106,10 @@ class TickStore(Database):
     @abc.abstractmethod
     def symbol_rows(self, date: datetime.date, symbol: str) -> dict[str, int]:
         """How many ticks a symbol has of a trading date, by feed, from wherever they lie."""
+
+    @abc.abstractmethod
+    def tick_minutes(
+        self, date: datetime.date, symbols: Sequence[str], *, late: Sequence[tuple[int, int]] = ()
+    ) -> dict[tuple[str, str], Int64]:
+        """In which minutes these symbols have ticks of a trading date, from wherever they lie: by (symbol, feed) rows
+        of (minute in microseconds, ticks, ticks with first <= tick_id < end of any of `late`), ordered by minute."""

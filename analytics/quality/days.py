@@ -1,5 +1,5 @@
 """How good a trading date is, as far as the ledger, the refused rows and the gaps tell: what came, what was stored,
-what was left out and why, what is known to be missing, and a grade by plain rules. Counts nothing anew;
+what was left out and why, and what is known to be missing. Counts nothing anew;
 `analytics.consistency` recounts a day."""
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
+from analytics.quality import grades
+from analytics.quality.grades import REPEATED, Facts, Reason
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, IngestBatch, IngestBatchDay, IngestReject, RolloverRun, VoidedTick
 from marketdata.storage import storage
 
 MARKET = "KRX"
 _WORDS = re.compile(r"[a-z_]+")
-REPEATED = "repeated_record"
 MOST_REJECTS = 100_000  # looked at for one answer; what is beyond is told as such
-FEW_PER_MILLE = 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,40 +44,30 @@ class Quality:
     voided: int = 0
     partial: bool = False
 
-    def grade(self) -> tuple[str, list[str]]:
-        """A to D, and why it is no A.
-
-        D: nothing stored, or the rollover of the day is held up by an error. C: rows are known to be missing, or more
-        than one row of a thousand was refused. B: anything refused, late or taken back. Repeated rows cost nothing."""
-        reasons: list[tuple[str, str]] = []
-        refused = self.rejected_rows - self.rejected.get(REPEATED, 0)
-        if not self.stored:
-            reasons.append(("D", "nothing is stored"))
-        if self.differs:
-            reasons.append(("D", "the rollover of the day is held up: see its error"))
-        if self.gaps:
-            reasons.append(("C", f"{self.gaps} gaps with {self.missing} missing rows"))
-        if refused * 1000 > self.stored * FEW_PER_MILLE:
-            reasons.append(("C", f"{refused} rows refused, more than {FEW_PER_MILLE} in 1,000"))
-        elif refused:
-            reasons.append(("B", f"{refused} rows refused"))
-        if self.late:
-            reasons.append(("B", f"{self.late} rows came after the day was sealed"))
-        if self.voided:
-            reasons.append(("B", f"{self.voided} rows taken back"))
-        worst = max((grade for grade, _ in reasons), default="A")
-        return worst, [text for _, text in reasons]
+    def reasons(self) -> list[Reason]:
+        """Why it is no A, by what the ledger tells; the worst first."""
+        return grades.reasons(
+            Facts(
+                stored=self.stored,
+                refused=self.rejected_rows - self.rejected.get(REPEATED, 0),
+                late=self.late or 0,
+                voided=self.voided,
+                gaps=self.gaps,
+                missing=self.missing,
+                held_up=self.differs,
+            )
+        )
 
 
 def of_date(date: datetime.date) -> Quality:
     """Of all symbols. LookupError if nothing is known of the date."""
     found = _begin(date, "")
-    batches = _batches(date)
+    batches = batches_of(date)
     sums = batches.aggregate(received=Sum("rows"), over=Sum(F("rows") - F("stored") - F("rejected")))
     found.stored = IngestBatchDay.objects.filter(trade_date=date).aggregate(stored=Sum("rows"))["stored"] or 0
     found.received, found.repeated = sums["received"] or 0, sums["over"] or 0
     found.voided = VoidedTick.objects.filter(trade_date=date).count()
-    rows = _rejects(date).values_list("reasons", flat=True)[: MOST_REJECTS + 1]
+    rows = rejects(date).values_list("reasons", flat=True)[: MOST_REJECTS + 1]
     _finish(found, list(rows), Gap.objects.all())
     return found
 
@@ -89,8 +79,8 @@ def of_symbol(date: datetime.date, symbol: str) -> Quality:
     feeds = storage().symbol_rows(date, symbol)
     found.stored = sum(feeds.values())
     found.voided = VoidedTick.objects.filter(trade_date=date, symbol=symbol).count()
-    rows = _rejects(date).filter(record__contains=symbol).values_list("reasons", "record")[: MOST_REJECTS + 1]
-    reasons = [reasons for reasons, record in rows if _symbol_of(record) == symbol]
+    rows = rejects(date).filter(record__contains=symbol).values_list("reasons", "record")[: MOST_REJECTS + 1]
+    reasons = [reasons for reasons, record in rows if symbol_of(record) == symbol]
     _finish(found, reasons, Gap.objects.filter(Q(symbol=symbol) | Q(symbol="", feed__in=list(feeds))))
     return found
 
@@ -105,37 +95,46 @@ def _begin(date: datetime.date, symbol: str) -> Quality:
     return Quality(date=date, symbol=symbol, state=run.state, differs=differs, late=None if symbol else run.late_rows)
 
 
-def _window(date: datetime.date) -> tuple[int, int]:
+def window(date: datetime.date) -> tuple[int, int]:
     """The local day of the home market, start <= time < end."""
     end = trading_dates.calendar(MARKET).ends_us(date)
     return end - trading_dates.DAY_US, end
 
 
-def _batches(date: datetime.date) -> QuerySet[IngestBatch]:
+def batches_of(date: datetime.date) -> QuerySet[IngestBatch]:
     """Those that stored something of a date, and those that stored nothing and came on it."""
-    start, end = _window(date)
+    start, end = window(date)
     mine = Exists(IngestBatchDay.objects.filter(batch=OuterRef("batch"), trade_date=date))
     return IngestBatch.objects.filter(mine | Q(stored=0, rejected__gt=0, committed_us__gte=start, committed_us__lt=end))
 
 
-def _rejects(date: datetime.date) -> QuerySet[IngestReject]:
-    start, _ = _window(date)
+def rejects(date: datetime.date) -> QuerySet[IngestReject]:
+    start, _ = window(date)
     since = datetime.datetime.fromtimestamp(start // 1_000_000, datetime.UTC)
-    return IngestReject.objects.filter(batch__in=_batches(date).values("batch"), created_at__gte=since)
+    return IngestReject.objects.filter(batch__in=batches_of(date).values("batch"), created_at__gte=since)
 
 
 def _finish(found: Quality, reasons: list[str], gaps: QuerySet[Gap]) -> None:
     """Count the refused rows, each reason of each, and the gaps."""
     found.partial = len(reasons) > MOST_REJECTS
     found.rejected_rows = len(reasons)
-    found.rejected = dict(sorted(Counter(word for text in reasons for word in _WORDS.findall(text)).items()))
-    start, end = _window(found.date)
-    of_day = Q(trade_date=found.date) | Q(trade_date=None, from_us__lt=end, to_us__gte=start)
-    sums = gaps.filter(of_day).aggregate(count=Count("id"), missing=Sum("rows"))
+    found.rejected = dict(sorted(Counter(word for text in reasons for word in words(text)).items()))
+    sums = gaps.filter(of_day(found.date)).aggregate(count=Count("id"), missing=Sum("rows"))
     found.gaps, found.missing = sums["count"] or 0, sums["missing"] or 0
 
 
-def _symbol_of(record: str) -> str | None:
+def of_day(date: datetime.date) -> Q:
+    """The gaps of a trading date: those that name it, and of those that name none the ones in its time."""
+    start, end = window(date)
+    return Q(trade_date=date) | Q(trade_date=None, from_us__lt=end, to_us__gte=start)
+
+
+def words(reasons: str) -> list[str]:
+    """The reasons of a refused row."""
+    return _WORDS.findall(reasons)
+
+
+def symbol_of(record: str) -> str | None:
     """Whose row a refused record was, if it can be read."""
     try:
         row = json.loads(record)

@@ -1,0 +1,223 @@
+"""Keeps `quality_day` up to date: a series some minutes after it changed, and every quarter of an hour while its market
+is open; all of a day, for good, once it was rolled over, and again when it changed after that.
+
+Both are level-triggered and stop after a while, so that a call that is lost, comes twice or is cut off changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Sequence
+
+import redis
+from django.conf import settings
+from django.db.models import Count
+
+from analytics.quality import days, series
+from analytics.quality.series import Pair, Reader
+from marketdata import metrics
+from marketdata.calendar import trading_dates
+from marketdata.models import Gap, QualityDay, RolloverRun, Symbol, VoidedTick
+from marketdata.realtime import live_state, quality_due
+from marketdata.storage import storage
+from marketdata.storage.base import Progress
+
+log = logging.getLogger(__name__)
+
+QUIET_US = 300_000_000
+"""From a change to when it is told: what changes until then is told with it."""
+AGAIN_US = 900_000_000
+"""So often a series is looked at that does not change."""
+LONGEST_S, LONGEST_FINAL_S = 3.0, 20.0
+"""The same workers have other things to do."""
+TOGETHER = 40
+EXPECTED_DAYS = 7
+"""A series of which something came within so many days is expected."""
+LATE_GAPS = datetime.timedelta(days=7)
+State = RolloverRun.State
+
+
+# --- while the day is going on ----------------------------------------------------------------------------------------
+
+
+def changed(connection: redis.Redis, pairs: Iterable[tuple[str, str]]) -> None:
+    """Note that these (feed, symbol) changed."""
+    quality_due.mark(connection, pairs, time.time_ns() // 1000 + QUIET_US)
+
+
+def compute(now: datetime.datetime, *, longest_s: float = LONGEST_S) -> int:
+    """Compute series that are due, for at most so many seconds; returns how many rows were put in place."""
+    connection, began, put = live_state.connection(), time.monotonic(), 0
+    now_us = _us(now)
+    _begin_day(connection, now)
+    while time.monotonic() - began < longest_s:
+        taken = quality_due.take(connection, now_us, most=TOGETHER)
+        if not taken:
+            break
+        put += _compute_taken(connection, taken, now)
+    metrics.QUALITY_ROWS.inc(put)
+    return put
+
+
+def _begin_day(connection: redis.Redis, now: datetime.datetime) -> None:
+    """With a new trading date, or in an empty Redis, all series are due that are expected or had something already."""
+    date = trading_dates.calendar(days.MARKET).trade_date(_us(now))
+    if quality_due.begin(connection, date.isoformat()):
+        today = QualityDay.objects.filter(trade_date=date).values_list("symbol", "feed")
+        pairs = {*expected(date), *today}
+        quality_due.mark(connection, ((feed, symbol) for symbol, feed in pairs), _us(now))
+
+
+def _compute_taken(connection: redis.Redis, taken: Sequence[tuple[str, str]], now: datetime.datetime) -> int:
+    now_us, by_date = _us(now), dict[datetime.date, list[Pair]]()
+    markets = dict(Symbol.objects.filter(code__in={symbol for _, symbol in taken}).values_list("code", "market_id"))
+    again = []
+    for feed, symbol in taken:
+        if symbol in markets:
+            calendar = trading_dates.calendar(markets[symbol])
+            date = calendar.trade_date(now_us)
+            by_date.setdefault(date, []).append((symbol, feed))
+            hours = calendar.trading_times(date)
+            if hours is not None and now_us < hours[1] + AGAIN_US:
+                again.append((feed, symbol))
+    put = 0
+    for date, pairs in by_date.items():
+        put += len(_put(date, Reader(date, now_us), pairs, proof="", now=now))
+    quality_due.mark(connection, again, now_us + AGAIN_US)
+    quality_due.settle(connection, taken)
+    return put
+
+
+def expected(date: datetime.date) -> set[Pair]:
+    """The series of which something came within the days before, and whose symbols are still collected."""
+    rows = QualityDay.objects.filter(
+        trade_date__gte=date - datetime.timedelta(days=EXPECTED_DAYS), trade_date__lt=date, stored__gt=0
+    )  # fmt: skip
+    pairs = set(rows.order_by().values_list("symbol", "feed").distinct())
+    there = Symbol.objects.filter(is_active=True).exclude(delisted_on__lte=date)
+    collected = set(there.values_list("code", flat=True))
+    return {(symbol, feed) for symbol, feed in pairs if symbol in collected}
+
+
+def _put(
+    date: datetime.date, reader: Reader, pairs: Iterable[Pair], *, proof: str, now: datetime.datetime
+) -> list[Pair]:
+    """Compute these series and keep what there is to tell of them; a row that is final is left to what is final."""
+    if not proof and RolloverRun.objects.filter(trade_date=date, state=State.DONE).exists():
+        return []
+    told = [
+        one
+        for one in reader.read(pairs)
+        if one.stored or one.rejected or one.voided or one.gaps or one.session or one.halted
+    ]
+    series.store([series.as_row(one, proof=proof, now=now) for one in told])
+    return [(one.symbol, one.feed) for one in told]
+
+
+# --- when it is over --------------------------------------------------------------------------------------------------
+
+
+def finish(
+    now: datetime.datetime, *, longest_s: float = LONGEST_FINAL_S, progress: Progress | None = None
+) -> list[datetime.date]:
+    """Compute the days that were rolled over and are not what they were computed of, the newest first and then the
+    oldest, for about so many seconds. Returns those that are complete now."""
+    began, done = time.monotonic(), []
+    for date, proof in due_days(now):
+        if not _finish(date, proof, now, until=began + longest_s, progress=progress):
+            break
+        done.append(date)
+        if time.monotonic() - began > longest_s:
+            break
+    return done
+
+
+def due_days(now: datetime.datetime) -> list[tuple[datetime.date, str]]:
+    """The days to compute for good, and of what."""
+    oldest = now.date() - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS)
+    runs = RolloverRun.objects.filter(state=State.DONE, dropped_at=None, trade_date__gt=oldest)
+    voided = dict(
+        VoidedTick.objects.filter(trade_date__gt=oldest).order_by().values_list("trade_date").annotate(Count("pk"))
+    )
+    newer = _with_newer_gaps(now)
+    found = []
+    for date, done_at, rows, checksum, graded_as in runs.order_by("trade_date").values_list(
+        "trade_date", "done_at", "rows", "checksum", "graded_as"
+    ):
+        proof = _proof(done_at, rows, checksum, voided.get(date, 0), newer.get(date, 0))
+        if graded_as != proof and not (date not in newer and graded_as[:16] == proof[:16]):
+            found.append((date, proof))
+    return found[-1:] + found[:-1]
+
+
+def _proof(done_at: datetime.datetime | None, rows: int | None, checksum: int | None, voided: int, gaps: int) -> str:
+    """What a day is computed of; the second half is of its newest gaps."""
+    day = hashlib.sha256(repr((done_at and done_at.timestamp(), rows, checksum, voided)).encode()).hexdigest()[:16]
+    return day + hashlib.sha256(repr(gaps).encode()).hexdigest()[:16]
+
+
+def _with_newer_gaps(now: datetime.datetime) -> dict[datetime.date, int]:
+    """The days of which gaps were told within LATE_GAPS, with the newest of them."""
+    found: dict[datetime.date, int] = {}
+    recent = Gap.objects.filter(created_at__gte=now - LATE_GAPS).order_by("pk")
+    calendar = trading_dates.calendar(days.MARKET)
+    for number, date, from_us, to_us in recent.values_list("pk", "trade_date", "from_us", "to_us")[: series.MOST_GAPS]:
+        if date is not None:
+            found[date] = number
+            continue
+        first, last = calendar.trade_date(from_us), calendar.trade_date(to_us)
+        for day in range(min((last - first).days, settings.RETENTION_QUALITY_DAYS) + 1):
+            found[last - datetime.timedelta(days=day)] = number
+    return found
+
+
+def _finish(
+    date: datetime.date, proof: str, now: datetime.datetime, *, until: float, progress: Progress | None
+) -> bool:
+    """Compute what is left of a day; whether that is all."""
+    reader = Reader(date, _us(now))
+    known = set(Symbol.objects.values_list("code", flat=True))
+    pairs = {*storage().day_series(date), *expected(date), *(pair for pair in reader.named if pair[0] in known)}
+    pairs -= set(QualityDay.objects.filter(trade_date=date, proof=proof).values_list("symbol", "feed"))
+    left = sorted(pairs)
+    for at in range(0, len(left), TOGETHER):
+        if at and time.monotonic() > until:
+            return False
+        put = _put(date, reader, left[at : at + TOGETHER], proof=proof, now=now)
+        metrics.QUALITY_ROWS.inc(len(put))
+        if progress is not None:
+            progress(f"{date} quality: {min(at + TOGETHER, len(left)):,} of {len(left):,} series")
+    QualityDay.objects.filter(trade_date=date).exclude(proof=proof).delete()
+    RolloverRun.objects.filter(trade_date=date).update(graded_as=proof)
+    log.info("quality computed date=%s series=%d", date, len(left))
+    return True
+
+
+def recompute(date: datetime.date, now: datetime.datetime, *, progress: Progress) -> int:
+    """Compute all of a day anew; returns how many series it has then. LookupError if nothing is known of the date,
+    ValueError if its ticks are gone, so that the rows there are must stay, or if it is past RETENTION_QUALITY_DAYS."""
+    run = RolloverRun.objects.filter(trade_date=date).first()
+    if run is not None and run.dropped_at is not None:
+        raise ValueError(f"the ticks of {date} are gone")
+    if run is not None and run.state == State.DONE:
+        RolloverRun.objects.filter(trade_date=date).update(graded_as="")
+        proof = dict(due_days(now)).get(date)
+        if proof is None:
+            raise ValueError(f"{date} is older than RETENTION_QUALITY_DAYS")
+        QualityDay.objects.filter(trade_date=date).update(proof="")
+        _finish(date, proof, now, until=float("inf"), progress=progress)
+    else:
+        pairs = storage().day_series(date)
+        if run is None and not pairs:
+            raise LookupError(f"nothing is known of {date}")
+        reader, left = Reader(date, _us(now)), sorted({*pairs, *expected(date)})
+        for at in range(0, len(left), TOGETHER):
+            _put(date, reader, left[at : at + TOGETHER], proof="", now=now)
+    return QualityDay.objects.filter(trade_date=date).count()
+
+
+def _us(moment: datetime.datetime) -> int:
+    return int(moment.timestamp() * 1e6)
