@@ -49,7 +49,7 @@ from marketdata.storage.base import (
     TEMP,
     Progress,
 )
-from marketdata.storage.sidetables import DAY_US, NEAR_DAYS
+from marketdata.storage.keys import DAY_US, NEAR_DAYS
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.ticks import SEQ_BITS
 

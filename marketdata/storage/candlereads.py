@@ -9,14 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from marketdata.storage.base import EPOCH_DATE, TickKey
+from marketdata.storage.keys import DAY_US, NEAR_DAYS
 from marketdata.storage.pricereads import PriceReads
 from marketdata.types import daily_bars, minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 
-_DAY_US = 86_400_000_000
-# A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
-_NEAR_DAYS = 8
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # the years 1 to 9999
 _SYMBOLS = 500  # of one statement
 _DATES = 1_000
@@ -124,13 +122,13 @@ class CandleReads(PriceReads):
             f" ORDER BY {'symbol, ' if by_symbol else ''}{order}" + ("" if limit is None else f" LIMIT {limit:d}"),
             [
                 *symbols, feed, self._moment(start_us), self._moment(end_us),
-                self._near(start_us, -_NEAR_DAYS), self._near(end_us, _NEAR_DAYS),
+                self._near(start_us, -NEAR_DAYS), self._near(end_us, NEAR_DAYS),
             ],
         )  # fmt: skip
 
     def _near(self, time_us: int, days: int) -> Any:
         """The UTC date of a time moved by so many days, the nearest there is, as a parameter."""
-        return self._day(min(max(time_us // _DAY_US + days, _FIRST_DAY), _LAST_DAY))
+        return self._day(min(max(time_us // DAY_US + days, _FIRST_DAY), _LAST_DAY))
 
     def read_day_minutes(self, date: datetime.date, feed: str, symbol: str | None = None) -> Bars:
         day = (date - EPOCH_DATE).days
@@ -176,8 +174,8 @@ class CandleReads(PriceReads):
 
     def _around(self, first: int, last: int) -> tuple[Any, Any]:
         """Between which times the minutes of trading dates first..last (days since 1970) lie, as parameters."""
-        start, end = max(first - _NEAR_DAYS, _FIRST_DAY), min(last + _NEAR_DAYS + 1, _LAST_DAY)
-        return self._moment(start * _DAY_US), self._moment(end * _DAY_US)
+        start, end = max(first - NEAR_DAYS, _FIRST_DAY), min(last + NEAR_DAYS + 1, _LAST_DAY)
+        return self._moment(start * DAY_US), self._moment(end * DAY_US)
 
     def read_daily(
         self,

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from marketdata.storage.base import EPOCH_DATE, PERIODS, PRICES, TickKey
+from marketdata.storage.keys import DAY_US, NEAR_DAYS
 from marketdata.storage.rows import PRICE_UNITS, nearby
-from marketdata.storage.sidetables import DAY_US, NEAR_DAYS, SideTables
+from marketdata.storage.sidetables import SideTables
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.ticks import Ticks
 

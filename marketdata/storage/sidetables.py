@@ -13,14 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from marketdata.storage.base import EPOCH_DATE, CachedStats, Key, Latest, NotWholeError, Series, Storage, TickKey
+from marketdata.storage.keys import DAY_US, NEAR_DAYS
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
 from marketdata.types.ticks import ABSENT, Int64, Ticks
 from terminals import wire
 
-DAY_US = 86_400_000_000
-# A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
-NEAR_DAYS = 8
 _TOGETHER = 100  # symbols of a statement
 _LATEST_KEY = ("symbol", "feed")
 _LATEST = (*_LATEST_KEY, "event_time", "tick_id", "price", "size")

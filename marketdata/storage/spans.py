@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from marketdata.storage.base import MINUTES, Latest, Span
+from marketdata.storage.keys import DAY_US, NEAR_DAYS
 from marketdata.types import minute_bars
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import Bars
@@ -18,7 +19,6 @@ from marketdata.types.ticks import ABSENT, NO_DATE, TICK_BITS, Ticks
 from terminals import wire
 
 _TOGETHER = 100  # stretches a statement
-_DAY_US = 86_400_000_000
 NEWEST_OF = 256  # of the newest ticks of a series one must be a quote, or its newest quote is not found
 T = TypeVar("T")
 Ask = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
@@ -89,7 +89,13 @@ def newest_quotes(ask: Ask, dialect: Dialect, feed: str, since_us: Mapping[str, 
         params: list[Any] = []
         for symbol, at in part:
             # A trading date is the event's own within a week (ingest.validation); partitions are chosen by it.
-            of_one = [symbol, feed, dialect.time(at), dialect.date(at // _DAY_US - 8), dialect.kind(wire.Kind.QUOTE)]
+            of_one = [
+                symbol,
+                feed,
+                dialect.time(at),
+                dialect.date(at // DAY_US - NEAR_DAYS),
+                dialect.kind(wire.Kind.QUOTE),
+            ]
             params += of_one * len(dialect.places)
         for row in ask(" UNION ALL ".join(asked), params):
             kept = rows.get(row[0])
