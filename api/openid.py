@@ -15,14 +15,15 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-import httpx
 from django.conf import settings
-from joserfc import jwt
-from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
+
+# httpx and joserfc are imported by who asks and proves: every command imports the URLs, and only a login needs the two.
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 PATIENCE_S = 5.0  # for each of its answers to begin, and to end
@@ -219,6 +220,9 @@ def _signed(
 ) -> dict[str, Any]:  # fmt: skip
     """The claims of a token that is the provider's, for us and of now, and has `more` of them so. Keys are asked for
     anew where none fits, unless they were within `anew_s`. With `types` the token is of one of them, if it says so."""
+    from joserfc import jwt
+    from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
+
     address = _address(provider, metadata, "jwks_uri")
     try:
         try:
@@ -259,6 +263,9 @@ def _proven(provider: Provider, metadata: dict[str, Any], token: object, nonce: 
 
 
 def _keys(address: str, *, anew_s: float = METADATA_S) -> KeySet:
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
     try:
         return KeySet.import_key_set(_kept(address, for_s=anew_s))  # type: ignore[arg-type]  # whatever the provider said
     except (JoseError, KeyError, TypeError, ValueError) as error:
@@ -280,6 +287,8 @@ def _more(provider: Provider, metadata: dict[str, Any], access_token: object, cl
 
 def _ask(method: str, address: str, **how: Any) -> dict[str, Any]:
     """A JSON object. Nothing of what was sent is in an error."""
+    import httpx
+
     if not _turns.acquire(blocking=False):
         raise ProviderAway("as many logins wait for it as may")
     try:
