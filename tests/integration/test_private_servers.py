@@ -1,5 +1,6 @@
 """The servers under the other tests: what is kept when they are killed, and what is left when their owner is."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.servers import MariaDB, PostgreSQL, Redis, ServerMissing, Valkey, packages
+from tests.servers.process import temporary_folder
 from tests.waiting import until
 
 pytestmark = pytest.mark.once
@@ -133,6 +135,30 @@ def test_a_killed_owner_leaves_no_server_behind(wanted, request, tmp_path):
         owner.kill()
 
     until(lambda: _gone(server), seconds=60, what="the end of the server")
+
+
+@pytest.mark.once
+def test_a_folder_of_a_killed_owner_is_removed_and_one_of_a_living_owner_stays():
+    code = (
+        "import sys; from tests.servers.process import temporary_folder;"
+        "print(temporary_folder('left', in_memory=True), flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        folder = Path(owner.stdout.readline().strip())
+        other = folder.with_name(folder.name.replace(f"-{owner.pid}-", f"-{owner.pid}-1"))  # had the number before
+        other.mkdir()
+        mine = temporary_folder("mine")
+        while_it_lives = folder.exists(), other.exists()
+        owner.kill()
+    shutil.rmtree(temporary_folder("next"))
+    afterwards = folder.exists(), mine.exists()
+    shutil.rmtree(mine)
+
+    assert while_it_lives == (True, False)
+    assert afterwards == (False, True)
 
 
 def test_a_server_that_cannot_start_says_why(redis_server, tmp_path):

@@ -62,12 +62,29 @@ def temporary_folder(purpose: str, *, in_memory: bool = False) -> Path:
     it, fsync costs nothing there: for tests that kill processes, not machines."""
     base = Path(tempfile.gettempdir())
     for folder in [*base.glob("naru-srv-*"), *_MEMORY.glob("naru-srv-*")]:
-        owner = folder.name.split("-")[2]
-        if owner.isdigit() and not Path("/proc", owner).exists():
+        if is_left_behind(folder):
             shutil.rmtree(folder, ignore_errors=True)
     if in_memory and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
         base = _MEMORY
-    return Path(tempfile.mkdtemp(prefix=f"naru-srv-{os.getpid()}-{purpose}-", dir=base))
+    return Path(tempfile.mkdtemp(prefix=f"naru-srv-{os.getpid()}-{_start_of(os.getpid())}-{purpose}-", dir=base))
+
+
+def is_left_behind(folder: Path) -> bool:
+    """Whether the process that made this folder of `temporary_folder` is gone: nobody has its number, or somebody who
+    started at another time."""
+    _, _, owner, start, *_ = [*folder.name.split("-"), ""]
+    if not owner.isdigit():
+        return False
+    now = _start_of(int(owner))
+    return now is None or (start.isdigit() and int(start) != now)
+
+
+def _start_of(pid: int) -> int | None:
+    """When a process started, in ticks of the kernel since the machine did; None if there is none of this number."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def spawn(command: list[str], *, environment: dict[str, str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
