@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests import longest
 from tests.servers import MariaDB, PostgreSQL, Redis, Server, ServerMissing, Valkey, free_port
 from tests.servers.process import temporary_folder
 from tests.servers.system import browser
@@ -98,6 +99,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.path.relative_to(here).parts[0] in NEED_DATABASE:
                 item.add_marker(pytest.mark.skip(reason=_absent))
+    items.sort(key=lambda item: longest.place(item.path, config.rootpath))
 
 
 def _started(server: Server) -> Server:
