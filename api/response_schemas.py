@@ -567,6 +567,21 @@ class Status(serializers.Serializer[Any]):
     )
 
 
+class StatusUpkeep(serializers.Serializer[Any]):
+    t = serializers.DateTimeField()
+    trading_day = serializers.DateField()
+    next_rollover = serializers.DateTimeField(help_text="when that of the trading day is due")
+    rollovers = serializers.ListField(child=serializers.DictField(), help_text="the newest, each with its `steps`")
+    backup = serializers.DictField(allow_null=True, help_text="the newest, however it ended")
+    verified_backup = serializers.DictField(allow_null=True, help_text="the newest that was restored and compared")
+    disks = serializers.ListField(child=serializers.DictField(), help_text="of the machine that answers, in bytes")
+    retention = serializers.ListField(child=serializers.DictField())
+    rejects = serializers.DictField(help_text="rows refused within a day, by reason")
+    dead_letters = serializers.DictField(child=serializers.IntegerField(), help_text="within a day, by code")
+    gaps = serializers.DictField(help_text="of the trading day")
+    coverage = serializers.DictField(allow_null=True, help_text="minutes of the session in which terminals sent")
+
+
 class _Figures(serializers.DictField):
     """Numbers by name, one for each point; null where there was none to tell."""
 

@@ -36,6 +36,7 @@ from api.views.snapshots import SnapshotsView, SymbolSnapshotView
 from api.views.stats import MarketStatsView, MarketSymbolsView, NewestStatsView, StatsView
 from api.views.status import StatusView
 from api.views.status_history import StatusHistoryView
+from api.views.status_upkeep import StatusUpkeepView
 from api.views.symbols import SymbolsView, SymbolView
 from api.views.tickets import TicketView
 from api.views.trades import SymbolTradesView, TradesView
@@ -120,6 +121,7 @@ v2 = [
     re_path(rf"^symbols/{SYMBOL.replace('symbol', 'code')}\Z", SymbolView.as_view(), name="symbol"),
     path("status", StatusView.as_view(), name="status"),
     path("status/history", StatusHistoryView.as_view(), name="status-history"),
+    path("status/upkeep", StatusUpkeepView.as_view(), name="status-upkeep"),
     path("status/clients/<str:client>/recent", RecentView.as_view(), name="recent"),
     path("status/latest", LatestView.as_view(), name="latest"),
     path("stream/ticket", TicketView.as_view(), name="ticket"),
@@ -160,6 +162,7 @@ urlpatterns = [
     path("", page.view("page"), name="page"),
     path("market", page.view("market"), name="market"),
     path("alerts", page.view("alerts"), name="alerts"),
+    path("collection", page.view("collection"), name="collection"),
     path("account", AccountView.as_view(), name="account"),
     path("account/second-factor", SecondFactorView.as_view(), name="second-factor"),
     path("language", set_language, name="language"),

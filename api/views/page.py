@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 
 from analytics.alerts.conditions import Kind
 from api import access, authentication
+from api.remedies import REMEDIES
 from marketdata.models import AlertRule, Market
 from marketdata.reference import roles
 
@@ -45,6 +46,7 @@ def _alert_choices() -> dict[str, Any]:
 PAGES = (
     Page("page", _("Prices"), "api/page.html"),
     Page("market", _("Market"), "api/market.html"),
+    Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES}),
     Page("alerts", _("Alerts"), "api/alerts.html", roles.READ, _alert_choices),
 )
 

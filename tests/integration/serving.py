@@ -20,7 +20,7 @@ from django.test import Client as Browser
 from analytics import screener
 from api import authentication, counters, market
 from api.stream import shared
-from api.views import status
+from api.views import status, status_upkeep
 from ingest import notifications, tasks
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger
@@ -196,6 +196,7 @@ def serving(
     counters.forget()
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     monkeypatch.setattr(status, "_kept", (float("-inf"), {}))
+    monkeypatch.setattr(status_upkeep, "_kept", (float("-inf"), {}))
     monkeypatch.setattr(screener, "_kept", None)
     market.forget()
     yield Serving()

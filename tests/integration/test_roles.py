@@ -32,6 +32,8 @@ TRADES = "/v2/stocks/005930/trades"
 NEEDS = (  # the first that fits an address; what a role has to have there
     ("admin/", roles.OPERATE),
     ("metrics", roles.INSPECT),
+    ("v2/status/history", roles.READ),
+    ("v2/status/upkeep", roles.READ),
     ("v2/status/", roles.INSPECT),
     ("", roles.READ),
 )

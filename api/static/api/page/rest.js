@@ -30,6 +30,8 @@ const part = (code) => encodeURIComponent(code);
 
 export const status = () => ask("/v2/status");
 export const market = (values) => ask(`/v2/stats/market/symbols?${query(values)}`);
+export const statusHistory = (values) => ask(`/v2/status/history?${query(values)}`);
+export const statusUpkeep = () => ask("/v2/status/upkeep");
 export const clock = (market) => ask(`/v2/clock?${query({ market })}`);
 export const symbols = (values) => ask(`/v2/symbols?${query(values)}`);
 export const symbol = (code) => ask(`/v2/symbols/${part(code)}`);

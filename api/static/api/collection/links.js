@@ -1,0 +1,19 @@
+// Where the list behind a number is: in the administration for whoever may enter it, else what REST has of it.
+const operates = document.querySelector("main").hasAttribute("data-operates");
+const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined));
+const admin = (model, values = {}, other = "") => (operates ? `/admin/marketdata/${model}/?${query(values)}` : other);
+const row = (model, key, other = "") => (operates ? `/admin/marketdata/${model}/${encodeURIComponent(key)}/change/` : other);
+
+export const alarms = (code) => admin("alarm", { cleared_at__isempty: 1, code });
+export const client = (name) => admin("client", { q: name }, "/v2/status");
+export const sent = (name) => `/v2/status/clients/${encodeURIComponent(name)}/recent`;
+export const past = (name) => `/v2/status/history?${query({ terminal: name })}`;
+export const batches = () => admin("ingestbatch", {}, "/v2/status");
+export const refused = (reason, date) => admin("ingestreject", { q: reason }, `/v2/quality/${date}`);
+export const letters = (code) => admin("deadletter", { code }, "/v2/status/upkeep");
+export const gaps = (date, feed) => admin("gap", { trade_date: date, feed }, `/v2/gaps?${query({ feed })}`);
+export const rollover = (date) => row("rolloverrun", date, "/v2/status/upkeep");
+export const backup = (id) => row("backuprun", id, "/v2/status/upkeep");
+export const upkeep = () => "/v2/status/upkeep";
+export const status = () => "/v2/status";
+export const prices = () => "/";

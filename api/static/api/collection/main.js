@@ -1,0 +1,267 @@
+// The page of collection: how terminals, queues, commits and the upkeep do, and what needs a person. Asks by REST at a
+// bounded rate, and not at all while nobody looks.
+import { age, dayAndTime, number, short, time } from "../page/format.js";
+import * as rest from "../page/rest.js";
+import { Figure } from "./chart.js";
+import { Past } from "./history.js";
+import * as links from "./links.js";
+import { define, fill } from "./lists.js";
+import { list, problems } from "./problems.js";
+
+const STATUS_MS = 5000, PAST_MS = 10_000, UPKEEP_MS = 30_000;
+const OLD_MS = 20_000; // since the last answer
+const SLOW_MS = 1000, DEEP = 100, CLOCK_MS = 1000;
+const GIB = 2 ** 30;
+const STEPS = {
+  counted: gettext("counted ahead"), sealed: gettext("sealed"), verified: gettext("compared with the ledger"), moved: gettext("moved to history"),
+  aggregated: gettext("daily candles"), cleaned: gettext("cleaned up"), done: gettext("done"), archived: gettext("archived"),
+};
+const QUEUES = {
+  raw_market_data: gettext("batches to be checked and stored"), "processed-data": gettext("what follows a commit"), "feed-recovery": gettext("what the feed has missed"),
+  "chart-data": gettext("caches, and this page's history"), "statistics-data": gettext("statistics"), maintenance: gettext("rollover and retention"), backups: gettext("backups and archive"),
+};
+const BACKUPS = {
+  running: gettext("being made"), stored: gettext("not yet restored"), verified: gettext("restored and compared"), failed: gettext("failed"), expired: gettext("expired"),
+};
+
+const show = (id) => document.getElementById(id);
+const past = new Past();
+const latency = (value) => (value === null || value === undefined ? "–" : value >= 10_000 ? `${number(value / 1000, 1)} s` : `${number(value, value < 10 ? 1 : 0)} ms`);
+const room = (bytes) => (bytes === null || bytes === undefined ? "–" : `${number(bytes / GIB, 1)} GiB`);
+const hour = new Intl.DateTimeFormat(document.documentElement.lang, { timeZone: "Asia/Seoul", hour12: false, hour: "2-digit", minute: "2-digit" });
+const at = (ms) => hour.format(new Date(ms));
+const moment = (text) => (text ? dayAndTime(new Date(text)).replace(" KST", "") : "–");
+
+const charts = {
+  rate: [["figures", "ticks_per_s"]], commit: [["figures", "commit_ms_p50"], ["figures", "commit_ms_p95"], ["figures", "commit_ms_p99"]],
+  feed: [["figures", "feed_ms"]], queues: [["queues"]], flight: [["figures", "inflight_batches"]], rejected: [["figures", "rejected_per_s"]],
+  terminals: [["figures", "terminals"]], disk: [["figures", "disk_free_bytes"]],
+};
+const figure = (name, title, href, format, names = []) => new Figure(show("charts"), { title, href, format, names, lines: charts[name] });
+const figures = {
+  rate: figure("rate", gettext("Ticks a second"), links.prices(), (value) => number(value)),
+  commit: figure("commit", gettext("Receipt to commit"), links.batches(), latency, ["p50", "p95", "p99"]),
+  feed: figure("feed", gettext("Event to feed"), links.status(), latency),
+  queues: figure("queues", gettext("Queue depth"), "#queues-title", (value) => number(value)),
+  flight: figure("flight", gettext("Batches in flight"), links.batches(), (value) => number(value)),
+  rejected: figure("rejected", gettext("Refused rows a second"), "#rejects-title", (value) => number(value, value < 10 ? 1 : 0)),
+  terminals: figure("terminals", gettext("Terminals"), "#terminals-title", (value) => number(value)),
+  disk: figure("disk", gettext("Least free disk"), "#disks-title", room),
+};
+
+let status = null, upkeep = null, answered = 0, failed = "", before = null;
+
+function tell() {
+  const found = status ? problems({ status, upkeep, newest: past.newest }) : [];
+  const old = !status || Date.now() - answered > OLD_MS;
+  const badge = show("state");
+  const away = show("away");
+  away.hidden = !status ? !failed : !(failed || old);
+  if (!away.hidden) away.textContent = status ? interpolate(gettext("%s: what is shown is as of %s"), [failed || gettext("The server does not answer"), time(new Date(status.t))]) : failed;
+  badge.dataset.state = failed || (status && old) ? "lost" : !status ? "connecting" : found.length ? "delayed" : "live";
+  badge.textContent = failed || (status && old) ? gettext("Disconnected") : !status ? gettext("Connecting") : found.length ? interpolate(gettext("%s to look at"), [number(found.length)]) : gettext("All well");
+  if (!status) return;
+  show("asof").textContent = time(new Date(status.t));
+  list(show("wrong"), found);
+  show("wrong-count").textContent = found.length ? number(found.length) : "";
+}
+
+function statusTold() {
+  const { t, counters, queues, commit_ms: commit, ingest, redis } = status;
+  const now = Date.parse(t), stored = counters.stored ?? 0;
+  if (before && now > before.now && stored >= before.stored) {
+    figures.rate.say(`${number((stored - before.stored) / ((now - before.now) / 1000))}/s`, interpolate(gettext("%s stored"), [short(stored)]));
+  }
+  if (!before || now > before.now) before = { now, stored };
+  const servers = ingest.length;
+  const clients = ingest.flatMap((server) => server.clients ?? []).sort((a, b) => a.client.localeCompare(b.client));
+  figures.commit.say(commit ? latency(commit.p50) : "–", commit ? `p95 ${latency(commit.p95)}` : "", commit && commit.p95 > SLOW_MS ? "warn" : "");
+  const depths = Object.entries(queues ?? {});
+  const waiting = depths.reduce((sum, [, depth]) => sum + depth, 0);
+  figures.queues.say(queues ? number(waiting) : "–", gettext("messages"), waiting > DEEP ? "warn" : "");
+  const flying = ingest.reduce((sum, server) => sum + (server.inflight_batches ?? 0), 0);
+  const paused = ingest.some((server) => server.paused);
+  figures.flight.say(servers ? number(flying) : "–", paused ? gettext("intake paused") : "", paused ? "bad" : "");
+  figures.rejected.say(redis ? short(counters.rejected ?? 0) : "–", interpolate(gettext("in all · batches refused %s · dead %s"), [number(counters.refused ?? 0), number(counters.dead ?? 0)]), counters.dead ? "warn" : "");
+  figures.terminals.say(number(clients.length), servers ? "" : gettext("no ingest server"), servers && clients.length ? "" : "warn");
+  show("terminals-count").textContent = number(clients.length);
+  show("noterminals").hidden = clients.length > 0;
+  const sources = new Map(status.sources.map((one) => [one.client, one]));
+  fill(show("terminals"), clients.map((one) => ({ key: one.client, cells: terminal(one, now, sources.get(one.client)) })));
+  show("queues-note").textContent = queues ? "" : redis ? gettext("the broker is no Redis: see its own console") : gettext("Redis is away");
+  fill(show("queues"), depths.map(([name, depth]) => ({
+    key: name, cells: [{ text: name, small: QUEUES[name] ?? "" }, { text: number(depth), href: links.status(), level: depth > DEEP ? "warn" : "" }],
+  })));
+}
+
+function terminal(one, now, source) {
+  const silent = now / 1000 - one.heard, offset = one.clock_offset_ms;
+  const covered = upkeep?.coverage;
+  const sent = covered?.terminals[one.client] ?? 0;
+  return [
+    { text: one.client, href: links.client(one.client) },
+    { text: one.source },
+    { text: moment(new Date(one.since * 1000).toISOString()) },
+    { text: age(silent), level: silent > 10 ? "warn" : "" },
+    { text: `${number(one.rate ?? 0)}/s`, href: links.sent(one.client) },
+    { text: number(one.waiting ?? null), href: links.past(one.client), level: one.waiting > 1000 ? "warn" : "" },
+    { text: offset === null || offset === undefined ? "–" : `${number(offset)} ms`, href: links.past(one.client), level: Math.abs(offset ?? 0) >= CLOCK_MS ? "warn" : "" },
+    covered?.measured
+      ? { text: interpolate(gettext("%s of %s min"), [number(sent), number(covered.measured)]), href: links.past(one.client), level: sent < covered.measured - 2 ? "warn" : "" }
+      : { text: gettext("outside the session") },
+    { text: source ? said(source) : "–", long: true },
+  ];
+}
+
+// What a source told of itself: how its symbols are covered, what it holds back.
+function said({ coverage = {}, buffers, batches_waiting: waiting, gaps, t }) {
+  const held = typeof buffers === "object" && buffers !== null ? Object.values(buffers).reduce((sum, one) => sum + Number(one || 0), 0) : buffers;
+  const parts = Object.entries(coverage).map(([name, symbols]) => `${name} ${symbols}`);
+  if (held !== undefined) parts.push(interpolate(gettext("buffers %s"), [number(held)]));
+  if (waiting !== undefined) parts.push(interpolate(gettext("uncommitted %s"), [number(waiting)]));
+  if (gaps !== undefined) parts.push(interpolate(gettext("gaps %s"), [number(gaps)]));
+  return [...parts, at(Date.parse(t))].join(" · ");
+}
+
+function upkeepTold() {
+  const { rejects, gaps, rollovers, backup, verified_backup: verified, disks, retention, dead_letters: letters, t, trading_day: day } = upkeep;
+  const now = Date.parse(t);
+  const reasons = Object.entries(rejects.reasons);
+  const dead = Object.entries(letters);
+  show("rejects-count").textContent = rejects.rows ? `${number(rejects.rows)}${rejects.cut ? "+" : ""}` : "";
+  show("norejects").hidden = reasons.length + dead.length > 0;
+  fill(show("rejects"), [
+    ...dead.map(([code, count]) => ({ key: `letter ${code}`, cells: [{ text: code, small: gettext("whole batches"), level: "warn" }, { text: number(count), href: links.letters(code) }] })),
+    ...reasons.map(([reason, rows]) => ({ key: reason, cells: [reason, { text: number(rows), href: links.refused(reason, day) }] })),
+  ]);
+  show("gaps-count").textContent = gaps.gaps ? number(gaps.gaps) : "";
+  show("nogaps").hidden = gaps.of.length > 0;
+  fill(show("gaps"), gaps.of.map((one) => ({
+    key: `${one.feed} ${one.reason}`, cells: [one.feed, one.reason, { text: number(one.gaps), href: links.gaps(gaps.date, one.feed) }, number(one.rows)],
+  })));
+  rollover(rollovers[0]);
+  const shown = backup && backup.state !== "verified" ? backup : verified;
+  show("backup-name").textContent = shown?.name ?? "";
+  define(show("backup"), backups(shown, verified, now));
+  fill(show("disks"), disks.map((one) => ({
+    key: one.name, cells: [one.name, { text: room(one.free), href: links.upkeep(), level: one.short ? "warn" : "" }, `${number((100 * one.free) / one.total)} %`],
+  })));
+  fill(show("retention"), retention.map((one) => ({ key: one.table, cells: [one.table, { text: interpolate(gettext("%s days"), [number(one.days)]), href: links.upkeep() }] })));
+}
+
+function backups(shown, verified, now) {
+  if (!shown) return [[gettext("State"), { text: gettext("no backup was made yet"), level: "warn" }]];
+  const pairs = [
+    [gettext("State"), { text: BACKUPS[shown.state] ?? shown.state, href: links.backup(shown.id), level: shown.state === "failed" ? "warn" : "" }],
+    [gettext("Begun"), moment(shown.started_at)],
+    [gettext("Size"), shown.bytes === null ? "–" : `${number(shown.bytes / 1e6, 1)} MB`],
+  ];
+  if (shown.error) pairs.push([gettext("Error"), { text: shown.error, level: "warn" }]);
+  if (verified) {
+    pairs.push([gettext("Last proof"), { text: `${moment(verified.verified_at)} (${age((now - Date.parse(verified.verified_at)) / 1000)})`, href: links.backup(verified.id) }]);
+    pairs.push([gettext("Restored beside the original"), interpolate(gettext("%s tables, %s rows compared"), [number(verified.tables), number(verified.rows)])]);
+  } else pairs.push([gettext("Last proof"), { text: gettext("none was restored yet"), level: "warn" }]);
+  return pairs;
+}
+
+function rollover(run) {
+  show("rollover-date").textContent = run?.date ?? "";
+  const steps = (run?.steps ?? []).filter(({ step, at: when }) => when || (step !== "counted" && step !== "archived"));
+  const as = JSON.stringify(steps);
+  if (show("rollover").dataset.as !== as) {
+    show("rollover").dataset.as = as;
+    show("rollover").replaceChildren(...steps.map(({ step, at: when }) => {
+      const item = document.createElement("li");
+      item.toggleAttribute("data-done", Boolean(when));
+      item.append(Object.assign(document.createElement("span"), { textContent: STEPS[step] }), Object.assign(document.createElement("span"), { className: "quiet", textContent: moment(when) }));
+      return item;
+    }));
+  }
+  const words = run
+    ? [interpolate(gettext("%s ticks · late %s · daily candles %s"), [number(run.ticks), number(run.late), number(run.daily)]), run.error, run.retry_at && interpolate(gettext("next try %s"), [moment(run.retry_at)])].filter(Boolean).join(" · ")
+    : "";
+  const next = interpolate(gettext("next due %s"), [moment(upkeep.next_rollover)]);
+  const note = show("rollover-note");
+  if (note.dataset.as === words + next) return;
+  note.dataset.as = words + next;
+  note.replaceChildren(...(run ? [Object.assign(document.createElement("a"), { href: links.rollover(run.date), textContent: words }), document.createElement("br")] : [gettext("No day was rolled over yet."), document.createElement("br")]), next);
+}
+
+function pastTold() {
+  const last = Math.max(Date.now(), past.newest ?? 0), first = last - past.spanMs;
+  for (const [name, lines] of Object.entries(charts)) {
+    const columns = lines.map(([part, column]) => (column ? past.column(part, column) : past.sum(part)));
+    figures[name].draw({ times: past.times, columns, stepMs: past.stepMs, first, last, time: at });
+  }
+  figures.feed.say(latency(past.column("figures", "feed_ms").at(-1)), gettext("slowest feed"));
+  figures.disk.say(room(past.column("figures", "disk_free_bytes").at(-1)));
+}
+
+// Each question by itself, again when its time has come; none while the page is hidden.
+class Turn {
+  #ask; #everyMs; #timer = 0; #running = false; #again = false;
+
+  constructor(everyMs, ask) {
+    this.#everyMs = everyMs;
+    this.#ask = ask;
+  }
+
+  async now() {
+    clearTimeout(this.#timer);
+    if (document.hidden) return;
+    if (this.#running) return void (this.#again = true);
+    this.#running = true;
+    try {
+      await this.#ask();
+    } finally {
+      this.#running = false;
+      this.#timer = setTimeout(() => this.now(), this.#again ? 0 : this.#everyMs);
+      this.#again = false;
+    }
+  }
+}
+
+const turns = {
+  status: new Turn(STATUS_MS, async () => {
+    try {
+      status = await rest.status();
+      answered = Date.now();
+      failed = "";
+      statusTold();
+    } catch (error) {
+      failed = error.status >= 500 ? gettext("The database is away") : gettext("The server does not answer");
+    }
+    tell();
+  }),
+  past: new Turn(PAST_MS, async () => {
+    try {
+      if (await past.renew()) pastTold();
+      show("past").hidden = true;
+    } catch {
+      show("past").hidden = false;
+      show("past").textContent = gettext("The past hours are in Redis, which does not answer.");
+    }
+    tell();
+  }),
+  upkeep: new Turn(UPKEEP_MS, async () => {
+    try {
+      upkeep = await rest.statusUpkeep();
+      upkeepTold();
+      if (status) statusTold();
+    } catch {
+      return; // the status says what is away
+    }
+    tell();
+  }),
+};
+
+const all = () => Object.values(turns).forEach((turn) => turn.now());
+show("range").addEventListener("click", ({ target }) => {
+  if (!target.dataset.resolution) return;
+  for (const button of show("range").children) button.setAttribute("aria-pressed", String(button === target));
+  past.choose(target.dataset.resolution);
+  turns.past.now();
+});
+document.addEventListener("visibilitychange", all);
+setInterval(() => !document.hidden && tell(), STATUS_MS);
+all();

@@ -1,0 +1,198 @@
+"""The page of collection in Chromium, and what it reads: what is wrong comes first with what to do, every number leads
+somewhere, and a server that is away is said."""
+
+import datetime
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from api.remedies import REMEDIES
+from marketdata import alarms
+from marketdata.maintenance import rollover
+from marketdata.models import BackupRun, DeadLetter, Gap, IngestReject, RolloverRun
+from marketdata.realtime import live_state
+from marketdata.realtime.pipeline_history import COARSE, FINE, Point
+from tests.integration.serving import and_leave, minute, serving
+from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_stream_served import start_web, web
+
+__all__ = ["serving", "web"]
+
+DAY = datetime.date(2026, 3, 13)
+ROWS_OF_A_TABLE = {"20260313": [1_200, 77, "equal"], "20260312": [34, 5, "equal"]}
+
+
+def upkeep():
+    """A rollover that waits after its third step, a backup that failed after one that was restored."""
+    at = datetime.datetime(2026, 3, 16, 8, 1, tzinfo=datetime.UTC)
+    RolloverRun.objects.create(
+        trade_date=DAY, state="verified", expected=True, rows=1_234, late_rows=2, tries=3, error="10.0.0.7: no room",
+        counted_at=at, sealed_at=at, verified_at=at,
+    )  # fmt: skip
+    BackupRun.objects.create(
+        kind="full", vendor="sqlite", name="full-1", state="verified", started_at=at, ended_at=at, verified_at=at,
+        bytes=2_500_000, report={"tables": {"market_data_tick": ROWS_OF_A_TABLE, "gap": {"": [1, 1, "equal"]}}},
+    )  # fmt: skip
+    BackupRun.objects.create(
+        kind="full", vendor="sqlite", name="full-2", state="failed", started_at=at, error="10.0.0.7: away"
+    )
+
+
+def wrong():
+    """Refused rows, a dead letter, a gap of today."""
+    for idx, reasons in enumerate(("symbol_unknown", "symbol_unknown time_future", "time_future")):
+        IngestReject.objects.create(batch=1, idx=idx, reasons=reasons, record="{}")
+    DeadLetter.objects.create(batch=2, checksum=1, code="bad_batch", error="torn", payload=b"x")
+    today = rollover.current_date(rollover.utc_now())
+    Gap.objects.create(batch=3, feed="krx", from_us=1, to_us=2, rows=9, reason="disk full", trade_date=today)
+
+
+def shown_by_ingest(**client):
+    now = time.time()
+    told = {
+        "client": "desk-1", "source": "KIS", "since": now - 3600, "heard": now + 600, "rate": 12.5,
+        "clock_offset_ms": 1500, "waiting": 7, "address": "10.0.0.7",
+    }  # fmt: skip
+    live_state.show_ingest(
+        "one", {"instance": "one", "inflight_batches": 3, "paused": False, "clients": [told | client]}, ttl_s=600
+    )
+
+
+def past_hours():
+    now_us = time.time_ns() // 1000
+    for resolution in (FINE, COARSE):
+        for number in range(60, -60, -1):  # ahead as well: no point is old while the test lasts
+            point = Point(
+                figures={"ticks_per_s": 100 + number, "commit_ms_p50": 5, "commit_ms_p95": 9, "commit_ms_p99": 90.5},
+                queues={"raw_market_data": number % 5}, terminals={"desk-1": {"rate": 1, "waiting": 7}},
+            )  # fmt: skip
+            at_ms = resolution.start_ms(now_us - number * resolution.step_s * 1_000_000)
+            live_state.connection().xadd(resolution.key, {"p": point.packed()}, id=f"{at_ms}-0")
+
+
+@pytest.mark.once
+def test_the_upkeep_is_told_step_by_step_and_its_errors_to_operators_alone(serving):
+    upkeep()
+    wrong()
+
+    told = serving.read("/v2/status/upkeep")
+
+    (run,) = told["rollovers"]
+    assert (run["date"], run["state"], run["ticks"], run["error"]) == ("2026-03-13", "verified", 1_234, "")
+    assert [one["step"] for one in run["steps"] if one["at"]] == ["counted", "sealed", "verified"]
+    assert (told["backup"]["name"], told["backup"]["state"], told["backup"]["error"]) == ("full-2", "failed", "")
+    verified = told["verified_backup"]
+    assert (verified["name"], verified["tables"], verified["rows"]) == ("full-1", 2, 1_235)
+    assert told["rejects"]["reasons"] == {"symbol_unknown": 2, "time_future": 2}
+    assert (told["rejects"]["rows"], told["rejects"]["cut"]) == (3, False)
+    assert told["dead_letters"] == {"bad_batch": 1}
+    assert told["gaps"]["of"] == [{"feed": "krx", "reason": "disk full", "gaps": 1, "rows": 9}]
+    assert {one["table"] for one in told["retention"]} >= {"market_data_tick", "order_books"}
+    assert all(one["free"] <= one["total"] for one in told["disks"])
+
+
+@pytest.mark.once
+def test_of_each_terminal_the_minutes_are_counted_in_which_it_sent(serving, monkeypatch):
+    from api.views import status_upkeep
+
+    begin = int(datetime.datetime(2026, 3, 16, 9, 0, tzinfo=rollover.schedule.SEOUL).timestamp()) * 1_000_000
+    sent = ({"desk-1": {"rate": 5.0}}, {"desk-1": {"rate": 0.0}, "desk-2": {"rate": 1.0}}, {"desk-1": {"rate": 1.0}})
+    for number, terminals in enumerate(sent):
+        at_ms = begin // 1000 + number * 60_000
+        live_state.connection().xadd(COARSE.key, {"p": Point(terminals={**terminals}).packed()}, id=f"{at_ms}-0")
+
+    told = status_upkeep._coverage(datetime.date(2026, 3, 16), begin + 5 * 60_000_000)
+
+    assert told == {"date": "2026-03-16", "minutes": 5, "measured": 3, "terminals": {"desk-1": 2, "desk-2": 1}}
+    assert status_upkeep._coverage(datetime.date(2026, 3, 16), begin) is None
+
+
+@pytest.mark.page
+@pytest.mark.once
+def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(web, serving, road, chromium):
+    serving.commit([minute(number) for number in range(5)])
+    upkeep()
+    wrong()
+    past_hours()
+    shown_by_ingest()
+    alarms.raise_alarm("partitions_short", "room ends", subject="market_data_tick")
+    alarms.raise_alarm("storage_failing", "no room on the disk")
+    get_user_model().objects.create_superuser("desk", password="a sound password")
+    origin = f"http://{web}"
+    complained: list[str] = []
+    with (
+        ThreadPoolExecutor(1) as aside,
+        looked_at(chromium, f"{origin}/login/?next=/collection", complained) as (page, expect),
+    ):
+        page.fill("input[name=username]", "desk")
+        page.fill("input[name=password]", "a sound password")
+        page.click("form.panel button")
+        page.wait_for_url(f"{origin}/collection")
+        expect(page.locator(".pages a[aria-current=page]")).to_have_text("Collection")
+        items = page.locator("#wrong li")
+        expect(items).to_have_count(3)
+        expect(items.nth(0)).to_contain_text("storage_failing")
+        expect(items.nth(0)).to_have_attribute("data-level", "bad")
+        expect(items.nth(1)).to_contain_text("room ends")
+        expect(items.nth(1).locator(".do")).to_have_text(str(REMEDIES["partitions_short"]))
+        expect(items.nth(2)).to_contain_text("The rollover of 2026-03-13 is not done")
+        expect(page.locator("#state")).to_have_text("3 to look at")
+        cells = page.locator("#terminals tr td")
+        expect(cells.nth(0)).to_have_text("desk-1")
+        expect(cells.nth(4)).to_have_text("13/s")
+        expect(cells.nth(5)).to_have_text("7")
+        expect(cells.nth(6)).to_have_class(re.compile("warn"))
+        expect(page.locator("#rollover li[data-done]")).to_have_count(3)
+        expect(page.locator("#rollover-note")).to_contain_text("no room")
+        expect(page.locator("#backup")).to_contain_text("2 tables, 1,235 rows compared")
+        expect(page.locator("#backup")).to_contain_text("failed")
+        expect(page.locator("#rejects tr").nth(0)).to_contain_text("bad_batch")
+        expect(page.locator("#gaps td").nth(2)).to_have_text("1")
+        drawn = page.locator("#charts svg path").first
+        expect(drawn).to_have_attribute("d", re.compile(r"^M[^L]*(L[^L]*){80}"))
+        page.locator("#charts svg").first.hover()
+        expect(page.locator("#charts output").first).to_contain_text(":")
+        page.click('button[data-resolution="1Min"]')
+        expect(page.locator('button[data-resolution="1Min"]')).to_have_attribute("aria-pressed", "true")
+        expect(drawn).to_have_attribute("d", re.compile(r"^M[^L]*(L[^L]*){80}"))
+
+        assert shut_out(page) == []
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        page.set_viewport_size({"width": 1280, "height": 800})
+        addresses = page.locator("main a").evaluate_all("links => [...new Set(links.map(one => one.href))]")
+        assert len(addresses) > 12
+        answers = [(address, page.request.get(address).status) for address in addresses if "#" not in address]
+        assert [one for one in answers if one[1] not in (200, 503)] == []
+        assert [address for address, status in answers if status == 503] == [
+            f"{origin}/v2/status/clients/desk-1/recent"  # nobody answers for the ingest server
+        ]
+        assert complained == []
+
+        aside.submit(and_leave, lambda: alarms.resolve("storage_failing")).result()
+        expect(items).to_have_count(2)
+        road.kill("web")
+        expect(page.locator("#state")).to_have_text("Disconnected")
+        expect(page.locator("#away")).to_contain_text("what is shown is as of")
+        start_web(road, int(web.rpartition(":")[2]))
+        expect(page.locator("#state")).to_have_text("2 to look at")
+        expect(page.locator("#away")).to_be_hidden()
+    assert [text for text in complained if "ERR_" not in text] == []
+
+
+@pytest.mark.page
+@pytest.mark.once
+def test_a_visitor_sees_the_page_in_korean_without_addresses_of_the_administration(web, serving, chromium):
+    serving.commit([minute(0)])
+    complained: list[str] = []
+    with looked_at(chromium, f"http://{web}/collection", complained, "ko") as (page, expect):
+        expect(page.locator("#wrong li").first).to_contain_text("수집 서버가 실행되고 있지 않습니다")
+        expect(page.locator("#noterminals")).to_be_visible()
+        expect(page.locator("#norejects")).to_be_visible()
+        expect(page.locator("#backup")).to_contain_text("아직 백업이 없습니다")
+        assert page.locator('main a[href*="/admin/"]').count() == 0
+        assert shut_out(page) == []
+    assert complained == []
