@@ -20,6 +20,7 @@ QUEUES = (
     "feed-recovery",
     "chart-data",
     "statistics-data",
+    "alert-deliveries",
     "maintenance",
     "backups",
 )
@@ -38,6 +39,7 @@ ROUTES = {
     "analytics.tasks.watch_alerts": {"queue": "processed-data"},
     "analytics.tasks.compute_quality": {"queue": "chart-data"},
     "analytics.tasks.finish_quality": {"queue": "maintenance"},
+    "analytics.tasks.deliver_alerts": {"queue": "alert-deliveries"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
     "marketdata.tasks.repair_gaps": {"queue": "maintenance"},
     "marketdata.tasks.load_masters": {"queue": "maintenance"},
@@ -112,6 +114,10 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "the pipeline's numbers, for their history": {
         "task": "marketdata.tasks.note_pipeline",
         "schedule": 10.0,
+    },
+    "deliveries of alerts that are due": {
+        "task": "analytics.tasks.deliver_alerts",
+        "schedule": 2.0,
     },
     # Commits look at once; this finds what nobody looked at, other rules, and pauses that are over.
     "alerts of people's rules": {

@@ -83,6 +83,7 @@ def shown(rule: AlertRule) -> dict[str, Any]:
     return {
         "id": rule.pk, "name": rule.name, "kind": rule.kind, "parameters": rule.parameters, "symbols": rule.symbols,
         "market": rule.market_id, "feed": rule.feed, "cooldown_s": rule.cooldown_s,
+        "targets": sorted(one.pk for one in rule.targets.all()) if rule.pk else [],
         "quiet_from": _clock(rule.quiet_from), "quiet_until": _clock(rule.quiet_until), "enabled": rule.enabled,
         "owner": rule.owner.get_username(), "created_at": rule.created_at, "changed_at": rule.changed_at,
     }  # fmt: skip

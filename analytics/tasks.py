@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 
 import redis
 from celery import shared_task
 
-from analytics import due_alerts, due_statistics, voids
+from analytics import alert_deliveries, due_alerts, due_statistics, voids
 from analytics.quality import due as quality
 from marketdata.maintenance import leases, rollover
 from marketdata.storage import storage
@@ -65,3 +66,9 @@ def finish_quality(**_: object) -> None:
     """The quality of days that were rolled over, for good."""
     with storage().long_running():
         quality.finish(rollover.utc_now())
+
+
+@shared_task
+def deliver_alerts(**_: object) -> None:
+    """The attempts that are due to deliver alerts to their targets."""
+    alert_deliveries.deliver(datetime.datetime.now(datetime.UTC))

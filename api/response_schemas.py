@@ -712,6 +712,7 @@ class AlertRule(serializers.Serializer[Any]):
     quiet_from = serializers.CharField(allow_null=True)
     quiet_until = serializers.CharField(allow_null=True)
     enabled = serializers.BooleanField()
+    targets = serializers.ListField(child=serializers.IntegerField())
     owner = serializers.CharField()
     created_at = serializers.DateTimeField()
     changed_at = serializers.DateTimeField()
@@ -743,3 +744,23 @@ class Alert(serializers.Serializer[Any]):
 class Alerts(serializers.Serializer[Any]):
     alerts = Alert(many=True)
     next_page_token = serializers.CharField(allow_null=True)
+
+
+class AlertTarget(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    shown = serializers.CharField(help_text="the address without what is secret of it")
+    enabled = serializers.BooleanField()
+    owner = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    secret = serializers.CharField(required=False, help_text="in the answer that makes a webhook, and never again")
+
+
+class AlertTargets(serializers.Serializer[Any]):
+    targets = AlertTarget(many=True)
+
+
+class AlertTest(serializers.Serializer[Any]):
+    delivered = serializers.BooleanField()
+    error = serializers.CharField()

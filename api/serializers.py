@@ -19,7 +19,7 @@ from analytics.alert_rules import LONGEST_PAUSE_S
 from api import errors, market, series, timestamps
 from api.timestamps import Timestamp
 from marketdata.calendar.trading_calendar import Session
-from marketdata.models import AlertRule
+from marketdata.models import AlertRule, AlertTarget
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
 from marketdata.reference import corporate_actions
@@ -475,19 +475,8 @@ class AlertsQuery(Query):
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
 
 
-class AlertRuleBody(serializers.Serializer[Any]):
-    """What a request says of a rule; `parameters` are those of its kind (docs/alerts.md)."""
-
-    name = serializers.CharField(max_length=80)
-    kind = serializers.ChoiceField(choices=AlertRule.Kind.values)
-    parameters = serializers.DictField()
-    symbols = serializers.ListField(child=serializers.RegexField(SYMBOL_PATTERN, max_length=24), required=False)
-    market = serializers.CharField(max_length=16, required=False, allow_null=True)
-    feed = serializers.RegexField(FEED_PATTERN, required=False, allow_blank=True)
-    cooldown_s = serializers.IntegerField(min_value=0, max_value=LONGEST_PAUSE_S, required=False)
-    quiet_from = serializers.TimeField(required=False, allow_null=True, help_text="in Seoul, such as 22:00")
-    quiet_until = serializers.TimeField(required=False, allow_null=True)
-    enabled = serializers.BooleanField(required=False)
+class Body(serializers.Serializer[Any]):
+    """An object in JSON; a field that is not known is an error that names what is allowed."""
 
     @classmethod
     def of(cls, request: Request, *, partial: bool) -> dict[str, Any]:
@@ -502,3 +491,25 @@ class AlertRuleBody(serializers.Serializer[Any]):
                 f"unknown field {unknown[0]!r}; allowed are {', '.join(sorted(cls().fields))}"
             )
         return dict(cls(data=given, partial=partial).run_validation(given))
+
+
+class AlertRuleBody(Body):
+    """What a request says of a rule; `parameters` are those of its kind (docs/alerts.md)."""
+
+    name = serializers.CharField(max_length=80)
+    kind = serializers.ChoiceField(choices=AlertRule.Kind.values)
+    parameters = serializers.DictField()
+    symbols = serializers.ListField(child=serializers.RegexField(SYMBOL_PATTERN, max_length=24), required=False)
+    market = serializers.CharField(max_length=16, required=False, allow_null=True)
+    feed = serializers.RegexField(FEED_PATTERN, required=False, allow_blank=True)
+    cooldown_s = serializers.IntegerField(min_value=0, max_value=LONGEST_PAUSE_S, required=False)
+    quiet_from = serializers.TimeField(required=False, allow_null=True, help_text="in Seoul, such as 22:00")
+    quiet_until = serializers.TimeField(required=False, allow_null=True)
+    enabled = serializers.BooleanField(required=False)
+    targets = serializers.ListField(child=serializers.IntegerField(min_value=1), max_length=100, required=False)
+
+
+class AlertTargetBody(Body):
+    name = serializers.CharField(max_length=64)
+    kind = serializers.ChoiceField(choices=AlertTarget.Kind.values)
+    address = serializers.CharField(max_length=500, write_only=True)

@@ -12,7 +12,15 @@ from api import schema  # noqa: F401 - its extensions register themselves
 from api.admin import stored
 from api.views import openid, page, udf
 from api.views.account import AccountView
-from api.views.alerts import AcknowledgeView, AlertRulesView, AlertRuleView, AlertsView
+from api.views.alerts import (
+    AcknowledgeView,
+    AlertRulesView,
+    AlertRuleView,
+    AlertsView,
+    AlertTargetsView,
+    AlertTargetTestView,
+    AlertTargetView,
+)
 from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesView
 from api.views.bars import BarsView, LatestBarsView, SymbolBarsView, SymbolLatestBarView
 from api.views.calendar import CalendarView, ClockView
@@ -105,6 +113,9 @@ v2 = [
     re_path(rf"^stats/{SYMBOL}\Z", StatsView.as_view(), name="symbol-stats"),
     path("alerts", AlertsView.as_view(), name="alert-list"),
     path("alerts/<int:number>/acknowledge", AcknowledgeView.as_view(), name="alert-acknowledge"),
+    path("alerts/targets", AlertTargetsView.as_view(), name="alert-targets"),
+    path("alerts/targets/<int:number>", AlertTargetView.as_view(), name="alert-target"),
+    path("alerts/targets/<int:number>/test", AlertTargetTestView.as_view(), name="alert-target-test"),
     path("alerts/rules", AlertRulesView.as_view(), name="alert-rules"),
     path("alerts/rules/<int:number>", AlertRuleView.as_view(), name="alert-rule"),
     path("quality", QualityListView.as_view(), name="qualities"),

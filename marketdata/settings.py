@@ -3,6 +3,7 @@ say, a command takes from the `make run` that is running in the same VAR_DIR."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from pathlib import Path
@@ -317,6 +318,17 @@ API_RATE_LIMIT = env.integer("API_RATE_LIMIT", 12_000, low=1, high=10_000_000)
 API_RATE_LIMIT_UNKNOWN = env.integer("API_RATE_LIMIT_UNKNOWN", 600, low=1, high=10_000_000)
 # Rules of people: how many one may have, and of how many symbols; a market stands for all of its own.
 ALERT_MAX_RULES = env.integer("ALERT_MAX_RULES", 100, low=1, high=10_000)
+ALERT_MAX_TARGETS = env.integer("ALERT_MAX_TARGETS", 10, low=1, high=1_000)
+# Where webhooks may go beside the public internet, and without TLS.
+ALERT_WEBHOOK_NETWORKS = [ipaddress.ip_network(one) for one in env.networks("ALERT_WEBHOOK_NETWORKS", [])]
+# Mail is sent by this server; without one there are no e-mail targets.
+EMAIL_HOST = env.text("EMAIL_HOST", "")
+EMAIL_PORT = env.integer("EMAIL_PORT", 25, low=1, high=65_535)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.secret_file("EMAIL_HOST_PASSWORD_FILE", "")
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "naru@localhost")
 ALERT_MAX_SYMBOLS = env.integer("ALERT_MAX_SYMBOLS", 200, low=1, high=10_000)
 EXPORT_MAX_ROWS = env.integer("EXPORT_MAX_ROWS", 1_000_000, low=1_000, high=1_000_000_000)
 EXPORT_AT_ONCE = env.integer("EXPORT_AT_ONCE", 2, low=1, high=64)

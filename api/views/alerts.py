@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
@@ -13,11 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import alert_rules
+from analytics import alert_deliveries, alert_rules, alert_targets
 from api import access, errors, feeds, jsontext, paging, response_schemas, series
-from api.serializers import AlertRuleBody, AlertsQuery, NoQuery
+from api.serializers import AlertRuleBody, AlertsQuery, AlertTargetBody, NoQuery
 from api.views.records import question
-from marketdata.models import Alert, AlertRule, Market
+from marketdata.models import Alert, AlertRule, AlertTarget, Market
 from marketdata.storage import TickKey
 
 Rows = QuerySet[Any]
@@ -56,11 +57,19 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
     rule.market_id = market
     if given.get("feed"):
         given["feed"] = feeds.resolve(given["feed"])
+    targets = given.pop("targets", None)
+    if targets is not None:
+        own = AlertTarget.objects.filter(owner_id=rule.owner_id, pk__in=targets).values_list("pk", flat=True)
+        if set(own) != set(targets):
+            raise errors.Unprocessable({"targets": "are numbers of your own targets"})
     for name, value in given.items():
         setattr(rule, name, value)
     _may_look(request, rule)
     try:
-        alert_rules.save(rule)
+        with transaction.atomic():
+            alert_rules.save(rule)
+            if targets is not None:
+                rule.targets.set(targets)
     except alert_rules.RefusedError as error:
         raise errors.Unprocessable(error.fields) from error
     return rule
@@ -127,6 +136,67 @@ class AlertRuleView(APIView):
         NoQuery.read(request)
         _rule(request, number, own=True).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class AlertTargetsView(APIView):
+    """Where alerts of whoever asks are delivered to."""
+
+    @extend_schema(
+        operation_id="alert_targets", responses={200: response_schemas.AlertTargets, "4XX": response_schemas.Error}
+    )
+    def get(self, request: Request) -> Response:
+        """PermissionDenied for who has no rules: clients and visitors."""
+        NoQuery.read(request)
+        rows = _visible(request, AlertTarget.objects.select_related("owner")).order_by("pk")
+        return Response({"targets": [alert_targets.shown(one) for one in rows[:10_000]]})
+
+    @extend_schema(
+        operation_id="alert_targets_create", request=AlertTargetBody,
+        responses={201: response_schemas.AlertTarget, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        """PermissionDenied for keys; Unprocessable says what is wrong with which field."""
+        NoQuery.read(request)
+        owner = _person(request)
+        try:
+            made, secret = alert_targets.make(owner, **AlertTargetBody.of(request, partial=False))
+        except alert_rules.RefusedError as error:
+            raise errors.Unprocessable(error.fields) from error
+        told = alert_targets.shown(made) | ({"secret": secret} if secret else {})
+        return Response(told, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+
+
+class AlertTargetView(APIView):
+    """One target: deleted, with what waits for it."""
+
+    @extend_schema(operation_id="alert_target_delete", responses={204: None, "4XX": response_schemas.Error})
+    def delete(self, request: Request, number: int) -> Response:
+        """Http404 for somebody else's."""
+        NoQuery.read(request)
+        _target(request, number).delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class AlertTargetTestView(APIView):
+    """Whether a target works."""
+
+    @extend_schema(
+        operation_id="alert_target_test", request=None,
+        responses={200: response_schemas.AlertTest, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def post(self, request: Request, number: int) -> Response:
+        """Http404 for somebody else's."""
+        NoQuery.read(request)
+        error = alert_deliveries.try_out(_target(request, number))
+        return Response({"delivered": not error, "error": error})
+
+
+def _target(request: Request, number: int) -> AlertTarget:
+    """Http404 for one that is somebody else's."""
+    found = AlertTarget.objects.filter(owner_id=_person(request), pk=number).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 class AlertsView(APIView):

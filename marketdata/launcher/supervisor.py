@@ -50,6 +50,7 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     fast = [python, "manage.py", "runworkers", "-n", "ticks@%h", "-c", "2", "-Q", "raw_market_data,processed-data"]
     recovery = [*celery, "worker", "-n", "recovery@%h", "-c", "1", "-Q", "feed-recovery", *quiet]
     slow = [*celery, "worker", "-n", "slow@%h", "-c", "1", "-Q", "chart-data,statistics-data", *quiet]
+    alerts = [*celery, "worker", "-n", "alerts@%h", "-c", "1", "-Q", "alert-deliveries", *quiet]
     upkeep = [*celery, "worker", "-n", "upkeep@%h", "-c", "1", "-Q", "maintenance", *quiet]
     backups = [*celery, "worker", "-n", "backups@%h", "-c", "1", "-Q", "backups", *quiet]
     listed = [
@@ -57,6 +58,8 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
         # Hours of it slow no batch down.
         Program("worker-recovery", recovery, "workers", stop_s=60, stop_group=False, later=True),
         Program("worker-slow", slow, "workers", stop_s=60, stop_group=False, later=True),
+        # Other people's servers may be slow, and hold up nothing of ours.
+        Program("worker-alerts", alerts, "workers", stop_s=60, stop_group=False, later=True),
         Program("worker-upkeep", upkeep, "workers", stop_s=60, stop_group=False, later=True),
         # Hours, and 08:00 does not wait for them.
         Program("worker-backups", backups, "workers", stop_s=60, stop_group=False, later=True),

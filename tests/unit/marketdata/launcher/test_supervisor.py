@@ -61,7 +61,7 @@ def test_every_program_dies_with_the_supervisor():
     conf = written(*supervisor.programs(port=8000, redis=["valkey-server"], terminal=None))
 
     commands = [shlex.split(conf[section]["command"]) for section in conf.sections() if section.startswith("program:")]
-    assert len(commands) == 9
+    assert len(commands) == 10
     assert all(Path(command[3]).name == "child_process.py" for command in commands)
 
 
@@ -76,7 +76,7 @@ def test_the_workers_end_together_after_what_gives_them_work_and_before_the_brok
     ends = sorted(groups, key=lambda group: int(conf[group]["priority"]), reverse=True)
     doors, workers, broker = (set(conf[group]["programs"].split(",")) for group in ends)
     assert doors == {"beat", "ingest", "web", "market"}
-    assert workers == {"worker", "worker-recovery", "worker-slow", "worker-upkeep", "worker-backups"}
+    assert workers == {"worker", "worker-recovery", "worker-slow", "worker-alerts", "worker-upkeep", "worker-backups"}
     assert broker == {"valkey"}
 
 

@@ -1,0 +1,90 @@
+"""Where a webhook may go. A name is resolved once, and what is connected to is the address that was looked at, so that
+a name cannot lead elsewhere a moment later."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve = Callable[[str, int], Sequence[str]]
+LONGEST = 500
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_TRANSLATED = ipaddress.IPv6Network("::ffff:0:0:0/96")
+
+
+class RefusedError(ValueError):
+    """Why nothing is sent there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A webhook's address in parts; `host` is the name in it, and `path` begins with a slash."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+def parse(url: str) -> Endpoint:
+    """RefusedError unless it is http or https with a host, and has neither user, password nor fragment."""
+    if len(url) > LONGEST or not url.isascii() or any(letter <= " " or letter == "\\" for letter in url):
+        raise RefusedError(f"an address has at most {LONGEST} letters of ASCII, and no blanks")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise RefusedError("this is no address") from error
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise RefusedError("an address begins with https:// and names a host")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise RefusedError("an address has no user, password or #fragment: the signature says who sends")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Endpoint(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), path)
+
+
+def resolved(endpoint: Endpoint, allowed: Sequence[Network], resolve: Resolve) -> str:
+    """The address to connect to. RefusedError if the name leads to none, or one of those it leads to is not of the
+    public internet nor within the `allowed` networks; plain http is for these only."""
+    try:
+        found = [ipaddress.ip_address(text.partition("%")[0]) for text in resolve(endpoint.host, endpoint.port)]
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"{endpoint.host} cannot be resolved") from error
+    if not found:
+        raise RefusedError(f"{endpoint.host} leads to no address")
+    for one in found:
+        is_allowed = any(_real(one) in network for network in allowed if network.version == _real(one).version)
+        if not is_allowed and not _is_public(one):
+            raise RefusedError(f"{endpoint.host} leads to an address that is not of the public internet")
+        if not is_allowed and endpoint.scheme != "https":
+            raise RefusedError("https is needed outside of the networks of ALERT_WEBHOOK_NETWORKS")
+    return str(found[0])
+
+
+def system_resolve(host: str, port: int) -> list[str]:
+    """As this machine resolves names."""
+    return [str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _real(address: Address) -> Address:
+    """The address behind one of IPv6 that stands for one of IPv4."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64 or address in _TRANSLATED:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if address.sixtofour is not None:
+            return address.sixtofour
+        if address.teredo is not None:
+            return address.teredo[1]
+    return address
+
+
+def _is_public(address: Address) -> bool:
+    real = _real(address)
+    return real.is_global and not real.is_multicast and not real.is_reserved and not real.is_unspecified

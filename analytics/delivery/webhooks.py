@@ -1,0 +1,69 @@
+"""Sends a webhook: signed, without redirects, and bounded in time and in what is read of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+
+import httpx
+
+from analytics.delivery.addresses import Endpoint, Network, RefusedError, Resolve, resolved
+
+SIGNATURE = "X-Naru-Signature"
+LONGEST_S = 10.0
+MOST_BYTES = 65_536
+"""Of an answer that are read; nothing of it is kept."""
+
+
+def new_secret() -> str:
+    """What a target's signatures are made with, shown once."""
+    return "whsec_" + secrets.token_urlsafe(32)
+
+
+def signature(secret: str, at_s: int, body: bytes) -> str:
+    """`t=…,v1=…`: the moment in seconds, and HMAC-SHA256 of "{t}.{body}" in hex. Who receives compares both the
+    signature and the moment, so that nothing is repeated later."""
+    digest = hmac.new(secret.encode(), f"{at_s}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at_s},v1={digest}"
+
+
+async def send(
+    endpoint: Endpoint,
+    secret: str,
+    body: bytes,
+    *,
+    at_s: int,
+    delivery: str,
+    allowed: Sequence[Network],
+    resolve: Resolve,
+    longest_s: float,
+) -> None:
+    """RefusedError, httpx.HTTPError and TimeoutError say why it did not arrive; an answer of 2xx says that it did."""
+    async with asyncio.timeout(longest_s):
+        address = await asyncio.to_thread(resolved, endpoint, allowed, resolve)
+        literal = f"[{address}]" if ":" in address else address
+        default = {"https": 443, "http": 80}[endpoint.scheme]
+        named = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        headers = {
+            "Host": named if endpoint.port == default else f"{named}:{endpoint.port}",
+            "Content-Type": "application/json", "User-Agent": "naru-alerts",
+            SIGNATURE: signature(secret, at_s, body), "X-Naru-Delivery": delivery,
+        }  # fmt: skip
+        # Neither a proxy of the environment nor its .netrc: both would lead elsewhere.
+        async with (
+            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=longest_s) as client,
+            client.stream(
+                "POST", f"{endpoint.scheme}://{literal}:{endpoint.port}{endpoint.path}", content=body, headers=headers,
+                extensions={"sni_hostname": endpoint.host},
+            ) as answer,
+        ):  # fmt: skip
+            read = 0
+            async for chunk in answer.aiter_raw():
+                read += len(chunk)
+                if read > MOST_BYTES:
+                    break
+            if not answer.is_success:
+                raise RefusedError(f"answered {answer.status_code}")

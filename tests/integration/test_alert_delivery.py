@@ -1,0 +1,233 @@
+"""Alerts on their way to targets: signed, repeated with growing pauses, once for each, none in another's way."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import ipaddress
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core import mail
+from django.test import Client as Browser
+
+from analytics import alert_announcements, alert_deliveries, alert_targets
+from analytics.alert_rules import RefusedError
+from analytics.delivery import webhooks
+from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
+
+NOW = datetime.datetime(2026, 11, 28, 3, tzinfo=datetime.UTC)
+HOLDING_S = 3600.0
+
+
+class Receiver(ThreadingHTTPServer):
+    """Somebody's server on loopback: keeps what it is sent, and answers by the path."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, dict[str, str], bytes]] = []
+        self.over = threading.Event()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.heard.append((self.path, dict(self.headers), body))
+        if self.path == "/silent":
+            self.server.over.wait(HOLDING_S)
+            return
+        self.send_response({"/broken": 500, "/elsewhere": 302}.get(self.path, 204))
+        if self.path == "/elsewhere":
+            self.send_header("Location", "/inside")
+        self.end_headers()
+
+    def log_message(self, *given: Any) -> None:
+        """Tests are quiet."""
+
+
+@pytest.fixture
+def receiver():
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.over.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def owner(krx_symbols, redis, settings):
+    settings.ALERT_WEBHOOK_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
+    settings.EMAIL_HOST, settings.LANGUAGE_CODE = "mail.example", "ko"
+    return get_user_model().objects.create_user("trader")
+
+
+def alert(owner, *targets: AlertTarget, symbol: str = "005930", quiet: bool = False) -> Alert:
+    rule, _ = AlertRule.objects.get_or_create(
+        owner=owner, name="up", defaults={"kind": "price", "symbols": ["005930"], "parameters": {}}
+    )
+    rule.targets.add(*targets)
+    made = Alert.objects.create(
+        rule=rule, revision=1, owner=owner, name="up", kind="price", feed="krx", symbol=symbol, episode=1,
+        value="70000", message="005930 trades at 70000", texts={"ko": "005930 체결가 70000"}, event_us=1, fired_at=NOW,
+        quiet=quiet,
+    )  # fmt: skip
+    alert_announcements.announce()
+    AlertDelivery.objects.filter(alert=made).update(next_at=NOW)
+    return made
+
+
+def webhook(owner, receiver, path: str) -> tuple[AlertTarget, str]:
+    return alert_targets.make(owner.pk, path, "webhook", receiver.url(path))
+
+
+def states() -> dict[str, tuple[str, int]]:
+    return {one.target.name: (one.state, one.attempts) for one in AlertDelivery.objects.select_related("target")}
+
+
+def test_a_webhook_is_signed_with_what_was_shown_once(owner, receiver):
+    target, secret = webhook(owner, receiver, "/hook")
+    one = alert(owner, target)
+
+    assert alert_deliveries.deliver(NOW) == 1
+    assert alert_deliveries.deliver(NOW + datetime.timedelta(days=1)) == 0
+
+    ((path, headers, body),) = receiver.heard
+    moment, _, digest = headers["X-Naru-Signature"].removeprefix("t=").partition(",v1=")
+    assert hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest() == digest
+    told = json.loads(body)
+    assert (path, told["id"], told["symbol"], told["text"]) == ("/hook", one.pk, "005930", "005930 체결가 70000")
+    assert "owner" not in told
+    assert states() == {"/hook": ("delivered", 1)}
+    target.refresh_from_db()
+    assert secret not in repr((target.sealed, target.shown, alert_targets.way(target)))
+    assert receiver.url("/hook") not in target.sealed
+
+
+def test_what_fails_is_repeated_with_growing_pauses_and_given_up_and_holds_up_no_other(owner, receiver):
+    bad, _ = webhook(owner, receiver, "/broken")
+    good, _ = webhook(owner, receiver, "/hook")
+    moved, _ = webhook(owner, receiver, "/elsewhere")
+    alert(owner, bad, good, moved)
+
+    assert alert_deliveries.deliver(NOW) == 1
+    assert [path for path, *_ in receiver.heard].count("/inside") == 0  # a redirect is not followed
+    assert states() == {"/broken": ("waiting", 1), "/hook": ("delivered", 1), "/elsewhere": ("waiting", 1)}
+    assert set(AlertDelivery.objects.exclude(error="").values_list("error", flat=True)) == {
+        "answered 500", "answered 302",
+    }  # fmt: skip
+    assert alert_deliveries.deliver(NOW) == 0
+    assert states()["/broken"] == ("waiting", 1)  # its pause is not over
+
+    alert(owner, symbol="000660")
+    assert alert_deliveries.deliver(NOW) == 1
+    at, pauses = NOW, []
+    while (row := AlertDelivery.objects.filter(target=bad).order_by("pk").first()) and row.state == "waiting":
+        pauses.append((row.next_at - at).total_seconds())
+        at = row.next_at
+        alert_deliveries.deliver(at)
+    assert row is not None
+    assert (row.state, row.attempts) == ("failed", alert_deliveries.TRIES)
+    assert pauses[0] < 13
+    assert pauses[-1] > 2000
+    assert len(pauses) == alert_deliveries.TRIES - 1
+
+
+@pytest.mark.once
+def test_a_server_that_says_nothing_is_given_up_and_others_do_not_wait_for_it(owner, receiver, monkeypatch):
+    monkeypatch.setattr(webhooks, "LONGEST_S", 1.0)
+    silent, _ = webhook(owner, receiver, "/silent")
+    good, _ = webhook(owner, receiver, "/hook")
+    alert(owner, silent, good)
+
+    assert alert_deliveries.deliver(NOW) == 1
+    assert states() == {"/silent": ("waiting", 1), "/hook": ("delivered", 1)}
+    assert AlertDelivery.objects.get(target=silent).error.startswith("no answer within")
+
+
+def test_an_attempt_that_another_worker_makes_is_not_made_twice(owner, receiver):
+    target, _ = webhook(owner, receiver, "/hook")
+    alert(owner, target)
+    (seen,) = alert_deliveries._due(NOW)
+    assert alert_deliveries.deliver(NOW) == 1
+
+    assert alert_deliveries._claimed(seen, NOW) is None
+    assert len(receiver.heard) == 1
+
+
+def test_e_mail_is_sent_and_quiet_hours_deliver_nothing(owner):
+    target, secret = alert_targets.make(owner.pk, "me", "email", "trader@desk.example")
+    alert(owner, target, quiet=True)
+    assert not AlertDelivery.objects.exists()
+
+    alert(owner, target, symbol="000660")
+    assert alert_deliveries.deliver(NOW) == 1
+
+    (sent,) = mail.outbox
+    assert (sent.to, sent.subject, sent.body) == (["trader@desk.example"], "[Naru] up", "005930 체결가 70000")
+    assert (secret, target.shown) == ("", "tr…@desk.example")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("kind", "address", "field"),
+    [
+        ("webhook", "http://10.0.0.1/", "address"), ("webhook", "http://169.254.169.254/latest", "address"),
+        ("webhook", "http://localhost.:1/#x", "address"), ("email", "nobody", "address"), ("fax", "1", "kind"),
+    ],
+)  # fmt: skip
+def test_a_target_that_is_none_is_refused(owner, kind, address, field):
+    with pytest.raises(RefusedError) as caught:
+        alert_targets.make(owner.pk, "x", kind, address)
+
+    assert set(caught.value.fields) == {field}
+
+
+@pytest.mark.once
+def test_targets_by_rest_are_ones_own_and_tried_out(owner, receiver, settings):
+    settings.ALERT_MAX_TARGETS = 1
+    mine, other = Browser(), Browser()
+    owner.groups.add(*_viewers())
+    mine.force_login(owner)
+    stranger = get_user_model().objects.create_user("stranger")
+    stranger.groups.add(*_viewers())
+    other.force_login(stranger)
+    given = {"name": "desk", "kind": "webhook", "address": receiver.url("/broken")}
+
+    made = mine.post("/v2/alerts/targets", given, content_type="application/json")
+    again = mine.post("/v2/alerts/targets", given | {"name": "b"}, content_type="application/json")
+    number = made.json()["id"]
+
+    assert (made.status_code, again.status_code) == (201, 422)
+    assert made.json()["secret"].startswith("whsec_")
+    assert [[("secret" in one, one["shown"]) for one in who.get("/v2/alerts/targets").json()["targets"]]
+            for who in (mine, other)] == [[(False, "http://127.0.0.1/…")], []]  # fmt: skip
+    rule = {"name": "r", "kind": "limit", "parameters": {"direction": "above"}, "symbols": ["005930"],
+            "targets": [number]}  # fmt: skip
+    answers = [who.post("/v2/alerts/rules", rule, content_type="application/json") for who in (mine, other)]
+    assert [one.status_code for one in answers] == [201, 422]
+    assert answers[0].json()["targets"] == [number]
+    test = f"/v2/alerts/targets/{number}/test"
+    assert [who.post(test).status_code for who in (mine, other)] == [200, 404]
+    assert mine.post(test).json() == {"delivered": False, "error": "answered 500"}
+    assert [who.delete(f"/v2/alerts/targets/{number}").status_code for who in (other, mine)] == [404, 204]
+
+
+def _viewers() -> Any:
+    from django.contrib.auth.models import Group
+
+    return Group.objects.filter(name="viewer")
