@@ -94,7 +94,11 @@ class Server:
         self.delivery.start()
         self._inspector.start()
         self.sessions.tls = tls
-        self._listening = await self._loop.create_server(lambda: Connection(self.sessions), host, port, backlog=256)
+        # After a restart all clients come at once. What is beyond the backlog is dropped without a word, and its sender
+        # tries again after a second, then two; the system's own limit (net.core.somaxconn) may be lower.
+        self._listening = await self._loop.create_server(
+            lambda: Connection(self.sessions), host, port, backlog=self.limits.max_clients
+        )
         for job in (
             self._look_at_timers(),
             self.delivery.poll_ledger(),

@@ -26,6 +26,7 @@ from marketdata.models import Client, DeadLetter, IngestBatch, IngestBatchDay, M
 from marketdata.storage import storage
 from terminals import wire
 from tests.fakes import FakeTerminal
+from tests.integration.test_lost_connections import takes_while_busy
 from tests.market import NINE_US
 from tests.road import ROOT, Road, secret_of
 from tests.waiting import until
@@ -469,6 +470,14 @@ def test_a_real_terminal_delivers_over_tls_to_a_server_whose_certificate_it_was_
 
     assert done.returncode == 0, done.stderr
     assert storage().read_ticks("A", "replay", *EVER).seq.tolist() == [1, 2]
+
+
+@pytest.mark.once
+def test_as_many_clients_as_may_be_are_taken_while_the_server_is_busy(road):
+    """So they come after a restart; what is beyond the backlog waits for whole seconds."""
+    road.ingest()
+
+    assert takes_while_busy(road.processes["ingest"], ("127.0.0.1", road.port), 400)
 
 
 @pytest.mark.once

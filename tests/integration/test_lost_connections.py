@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -296,6 +298,22 @@ def frozen(server: Any) -> Iterator[None]:
     finally:
         for process in reversed(found):
             os.kill(process, signal.SIGCONT)
+
+
+def takes_while_busy(process: Any, address: tuple[str, int], most: int) -> bool:
+    """Whether so many connections, as far as the system lets any process have them, come while it does nothing."""
+    most = min(most, int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii")))
+    with ExitStack() as sockets, frozen(process):
+        waiting = [sockets.enter_context(socket.socket()) for _ in range(most)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(address)
+        until(
+            lambda: len(select.select([], waiting, [], 0)[1]) == most,
+            seconds=30,
+            what="connections to a process that does nothing",
+        )
+    return True
 
 
 def test_a_frozen_database_holds_a_worker_for_a_while_and_buries_nothing(

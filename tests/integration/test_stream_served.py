@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import select
-import socket
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import websockets
 
 from marketdata import alarms
 from tests.integration.serving import CODES, PATIENCE_S, REPLAY, SIMULATOR, and_leave, commit, connect, minute, serving
-from tests.integration.test_lost_connections import frozen
+from tests.integration.test_lost_connections import frozen, takes_while_busy
 from tests.market import DAY_US, MINUTE_US, NINE_US
 from tests.servers import free_port
 from tests.waiting import until
@@ -122,18 +120,9 @@ def _resident_mib(pid):
 
 def test_as_many_sockets_as_another_web_process_had_are_taken_while_this_one_is_busy(web, road):
     """Twisted takes 50, and what comes beyond is dropped without a word until its sender tries again."""
-    most = min(200, int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii")))
     host, port = web.split(":")
-    with ExitStack() as sockets, frozen(road.processes["web"]):
-        waiting = [sockets.enter_context(socket.socket()) for _ in range(most)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex((host, int(port)))
 
-        def connected():
-            return len(select.select([], waiting, [], 0)[1]) == most
-
-        until(connected, seconds=30, what="connections to a process that does nothing")
+    assert takes_while_busy(road.processes["web"], (host, int(port)), 200)
 
 
 async def test_what_a_client_says_while_nobody_listens_waits_at_the_client(web, serving, road, redis_server):
