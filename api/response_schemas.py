@@ -481,6 +481,18 @@ class Asset(serializers.Serializer[Any]):
     category = serializers.CharField(allow_blank=True)
 
 
+class WatchlistHead(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    account_id = serializers.UUIDField(help_text="stands for the person")
+    name = serializers.CharField()
+    created_at, updated_at = serializers.DateTimeField(), serializers.DateTimeField()
+    symbols = serializers.ListField(child=serializers.CharField(), help_text="codes in the order of the list")
+
+
+class Watchlist(WatchlistHead):
+    assets = Asset(many=True, help_text="what is registered of them")
+
+
 Meanings = OpenApiResponse({"type": "object", "additionalProperties": {"type": "string"}}, "what each word means")
 
 

@@ -22,7 +22,7 @@ from marketdata.calendar.trading_calendar import Session
 from marketdata.models import AlertRule, AlertTarget
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
-from marketdata.reference import corporate_actions
+from marketdata.reference import corporate_actions, watchlists
 
 MOST_SYMBOLS = 200
 LISTED = "symbols[]"
@@ -275,6 +275,7 @@ class SymbolsQuery(Query):
         required=False, max_length=80, help_text="part of a code or a name; consonants stand for syllables they begin"
     )
     market = serializers.CharField(required=False, max_length=8)
+    symbols = SymbolsField(required=False, help_text="only these codes, separated by commas")
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="primary feed")
     active = serializers.BooleanField(required=False, allow_null=True, default=None)
     limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
@@ -513,3 +514,30 @@ class AlertTargetBody(Body):
     name = serializers.CharField(max_length=64)
     kind = serializers.ChoiceField(choices=AlertTarget.Kind.values)
     address = serializers.CharField(max_length=500, write_only=True)
+
+
+class _CodeField(serializers.RegexField):
+    """The code of a symbol in a body."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(SYMBOL_PATTERN, trim_whitespace=False, **options)
+
+
+class WatchlistBody(Body):
+    name = serializers.CharField(max_length=64)
+    symbols = serializers.ListField(
+        child=_CodeField(), required=False, default=list, max_length=watchlists.MOST_SYMBOLS,
+        help_text="codes in the order of the list",
+    )  # fmt: skip
+
+
+class WatchlistChanges(Body):
+    name = serializers.CharField(max_length=64, required=False)
+    symbols = serializers.ListField(
+        child=_CodeField(), required=False, max_length=watchlists.MOST_SYMBOLS,
+        help_text="codes in the order of the list, in place of those of before",
+    )  # fmt: skip
+
+
+class WatchlistSymbol(Body):
+    symbol = _CodeField()

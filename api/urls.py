@@ -48,6 +48,7 @@ from api.views.status_upkeep import StatusUpkeepView
 from api.views.symbols import SymbolsView, SymbolView
 from api.views.tickets import TicketView
 from api.views.trades import SymbolTradesView, TradesView
+from api.views.watchlists import WatchlistsView, WatchlistSymbolView, WatchlistView
 from api.views.widgets import WidgetsView
 
 # The pages themselves ask for a login unless PAGE_PUBLIC; the schema describes and holds no data.
@@ -130,6 +131,13 @@ v2 = [
     re_path(rf"^stocks/{SYMBOL}/trades\Z", SymbolTradesView.as_view(), name="symbol-trades"),
     path("symbols", SymbolsView.as_view(), name="symbols"),
     re_path(rf"^symbols/{SYMBOL.replace('symbol', 'code')}\Z", SymbolView.as_view(), name="symbol"),
+    path("watchlists", WatchlistsView.as_view(), name="watchlists"),
+    path("watchlists/<uuid:watchlist>", WatchlistView.as_view(), name="watchlist"),
+    re_path(
+        rf"^watchlists/(?P<watchlist>[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})/{SYMBOL}\Z",
+        WatchlistSymbolView.as_view(),
+        name="watchlist-symbol",
+    ),
     path("status", StatusView.as_view(), name="status"),
     path("status/history", StatusHistoryView.as_view(), name="status-history"),
     path("status/upkeep", StatusUpkeepView.as_view(), name="status-upkeep"),

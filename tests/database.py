@@ -77,6 +77,7 @@ TABLES = (
     "recovery_code",
     "second_factor",
     "openid_account",
+    "watchlist",
     "client",
     "auth_user",
     "market",

@@ -54,6 +54,8 @@ class SymbolsView(APIView):
         rows = Symbol.objects.order_by("code")
         if query.get("search"):
             rows = search(rows, query["search"])
+        if query.get("symbols"):
+            rows = rows.filter(code__in=query["symbols"])
         if query.get("market"):
             rows = rows.filter(market_id=query["market"])
         if query.get("feed"):

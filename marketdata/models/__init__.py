@@ -18,6 +18,7 @@ from marketdata.models.ledger import (
     TradeDate,
 )
 from marketdata.models.operations import Alarm, AuditEntry, BackupRun, DroppedDay, JobLease, RolloverRun
+from marketdata.models.people import Watchlist
 from marketdata.models.quality import QualityDay
 from marketdata.models.reference import CalendarOverride, Client, Feed, FeedOwner, Market, Source, Symbol, SymbolChange
 from marketdata.models.vendors import VendorMinute, VendorRun
@@ -75,4 +76,5 @@ __all__ = [
     "VendorRun",
     "VoidOrder",
     "VoidedTick",
+    "Watchlist",
 ]
