@@ -307,6 +307,24 @@ class Symbol(serializers.Serializer[Any]):
     active = serializers.BooleanField()
 
 
+class DrawingPoint(serializers.Serializer[Any]):
+    t = serializers.DateTimeField(required=False, help_text="none of a level")
+    p = serializers.DecimalField(18, 8, coerce_to_string=False)
+
+
+class Drawing(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    symbol = serializers.CharField()
+    kind = serializers.CharField(help_text="level, trend, box or note")
+    points = DrawingPoint(many=True)
+    text = serializers.CharField(allow_blank=True)
+    tone = serializers.IntegerField()
+
+
+class Drawings(serializers.Serializer[Any]):
+    drawings = Drawing(many=True)
+
+
 class Event(serializers.Serializer[Any]):
     t = serializers.DateTimeField()
     i = serializers.IntegerField()

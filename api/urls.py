@@ -25,6 +25,7 @@ from api.views.assets import AssetsView, AssetView, ConditionsView, ExchangesVie
 from api.views.bars import BarsView, LatestBarsView, SymbolBarsView, SymbolLatestBarView
 from api.views.calendar import CalendarView, ClockView
 from api.views.corporate_actions import CorporateActionsView
+from api.views.drawings import DrawingsView, DrawingView
 from api.views.export import ExportView
 from api.views.features import FeaturesView
 from api.views.health import healthz, readyz
@@ -105,6 +106,8 @@ v2 = [
     path("export/<str:resource>", ExportView.as_view(), name="export"),
     path("indicators", IndicatorsView.as_view(), name="indicators"),
     re_path(rf"^indicators/{SYMBOL}\Z", SymbolIndicatorsView.as_view(), name="symbol-indicators"),
+    path("drawings", DrawingsView.as_view(), name="drawings"),
+    re_path(r"^drawings/(?P<number>[0-9]{1,18})\Z", DrawingView.as_view(), name="drawing"),
     path("events", EventsView.as_view(), name="events"),
     path("gaps", GapsView.as_view(), name="gaps"),
     path("corrections", CorrectionsView.as_view(), name="corrections"),

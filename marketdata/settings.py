@@ -290,6 +290,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],  # it describes; it holds no data
     "SCHEMA_PATH_PREFIX": "/v2",
+    "ENUM_NAME_OVERRIDES": {"DrawingKindEnum": ["level", "trend", "box", "note"]},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

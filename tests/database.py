@@ -78,6 +78,7 @@ TABLES = (
     "second_factor",
     "openid_account",
     "watchlist",
+    "drawing",
     "client",
     "auth_user",
     "market",

@@ -4,6 +4,7 @@ from marketdata.models.access import ApiKey, OpenIdAccount, ReadRule, RecoveryCo
 from marketdata.models.alerts import Alert, AlertDelivery, AlertRule, AlertTarget
 from marketdata.models.cache import CacheChartData, CacheRealtimeData, CacheStatsData, CandleRevision
 from marketdata.models.corporate_actions import AdjustmentFactor, SymbolRename
+from marketdata.models.drawings import Drawing
 from marketdata.models.history import MarketData, MarketDataTick, MarketEvent, OrderBook, StockPrice
 from marketdata.models.intraday import MarketDataMinute, TempMarketData
 from marketdata.models.ledger import (
@@ -41,6 +42,7 @@ __all__ = [
     "CandleRevision",
     "Client",
     "DeadLetter",
+    "Drawing",
     "DroppedDay",
     "Feed",
     "FeedNotice",
