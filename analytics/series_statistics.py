@@ -219,6 +219,7 @@ def _of_days(days: DailyBars, market: DailyBars | None) -> dict[str, Any]:
     rate = None if change is None or before is None else statistics.percent(change, before)
     return {
         "td": (EPOCH_DATE + datetime.timedelta(days=int(days.trade_date[-1]))).isoformat(),
+        "open": exact(int(days.open[-1]), wire.PRICE_SCALE),
         "last": exact(now, wire.PRICE_SCALE), "prevClose": exact(before, wire.PRICE_SCALE),
         "change": exact(change, wire.PRICE_SCALE), "changeRate": exact(rate, 4),
         **{f"return{span}d": number(volatility.log_returns(close, span)[-1]) for span in (1, 5, SHORT, LONG)},

@@ -49,6 +49,7 @@ class _Figures(msgspec.Struct):
     volume: msgspec.Raw
     turnover: msgspec.Raw
     trades: msgspec.Raw
+    open: msgspec.Raw = msgspec.Raw(b"null")  # what was computed before it was told has none
 
 
 _figures = msgspec.json.Decoder(_Figures)

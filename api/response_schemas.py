@@ -72,6 +72,7 @@ class NewestStats(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     feed = serializers.CharField()
     td = serializers.DateField()
+    open = _price(help_text="the first price of the date")
     last, prevClose, change = _price(), _price(), _price()  # noqa: N815 - as the dialect writes names
     changeRate = serializers.DecimalField(18, 4, coerce_to_string=False, allow_null=True)  # noqa: N815
     return1d, return5d = _share("logarithmic"), _share("logarithmic")
@@ -150,7 +151,7 @@ class _MarketGroup(_MarketSums):
 class _MarketRow(serializers.Serializer[Any]):
     symbol, name = serializers.CharField(), serializers.CharField()
     name_en, market, category = serializers.CharField(), serializers.CharField(), serializers.CharField()
-    last, change = _price(), _price()
+    open, last, change = _price(), _price(), _price()
     changeRate = serializers.DecimalField(18, 4, coerce_to_string=False, allow_null=True)  # noqa: N815
     volume = _size()
     turnover = serializers.DecimalField(38, 14, coerce_to_string=False)

@@ -12,7 +12,7 @@ from api import market
 from marketdata.models import Symbol
 from marketdata.realtime import live_state, stats
 from tests.integration.serving import and_leave, serving
-from tests.integration.test_days import session
+from tests.integration.test_days import at, session
 from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_statistics import taken
 from tests.integration.test_stream_served import web
@@ -84,7 +84,7 @@ def test_every_symbol_of_the_newest_date_is_told_with_the_sums_of_its_group(trad
     assert rows.keys() == shown.keys()
     for code, row in rows.items():
         assert (row["name"], row["category"], row["market"]) == (*NAMED[code], "KRX")
-        for name in ("last", "change", "changeRate", "volume", "turnover", "trades"):
+        for name in ("open", "last", "change", "changeRate", "volume", "turnover", "trades"):
             assert row[name] == shown[code][name]
     assert (told["feed"], told["td"], told["whole"], told["gone"]) == ("krx", "2026-03-17", True, [])
     assert told["t"] == max(one["t"] for one in shown.values())
@@ -215,5 +215,19 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         page.click("#byvalue a >> nth=0")
         expect(page).to_have_url(re.compile(r"/\?feed=krx&symbol=\d{6}"))
         page.wait_for_selector('#link[data-state="live"]')
+
+        first_day = [(70_000, 70_700), (50_000, 49_500)]  # from the open: 1 % up, 1 % down; none has a day before
+        rows = [
+            {"time": at("10:00:00", 1) + second, "price": str(price), "size": "2", "symbol": code}
+            for code, prices in zip(("000660", "005930"), first_day, strict=True)
+            for second, price in enumerate(prices)
+        ]
+        aside.submit(and_leave, lambda: (traded.commit(rows, name="nxt"), renewed())).result()
+        page.goto(f"http://{web}/market?feed=nxt")
+        expect(page.locator("#gainers tr")).to_have_count(1)
+        expect(page.locator("#gainers")).to_contain_text("▲ 1.00%")
+        expect(page.locator("#losers")).to_contain_text("▼ 1.00%")
+        expect(page.locator("#against")).to_contain_text("from the open")
+        expect(page.locator("#fell")).to_have_text("1")
 
     assert wrong == []

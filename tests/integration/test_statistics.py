@@ -59,6 +59,7 @@ def test_what_was_committed_is_due_and_shown_alike_by_rest_and_sql(serving):
     due_statistics.compute()
 
     one = told(serving)
+    assert one["open"] == 70000
     assert (one["last"], one["volume"], one["turnover"], one["trades"]) == (70000, 90, 30 * 210100, 3)
     assert one["vwap"] == Decimal("70033.33333333")
     assert (one["upVolume"], one["downVolume"], one["flow"]) == (30, 30, 0)  # the first has none before it

@@ -24,7 +24,7 @@ const LISTS = {
 
 const values = new URLSearchParams(location.search);
 let feed = values.get("feed") ?? "", group = values.get("group") ?? "", mark, rows = new Map(), sums = null, asked = 0, failures = 0, timer = 0;
-let sort = { by: "turnover", down: true }, shown = PART, natures = {}, anew = true;
+let sort = { by: "turnover", down: true }, shown = PART, natures = {}, anew = true, fromOpen = false;
 
 const session = new Session(show("session"), show("clock"));
 const map = new HeatMap(show("map"), show("hint"), { open, narrow: (one) => choose(one.key === group ? "" : one.key) });
@@ -79,7 +79,7 @@ function take(told) {
     rows.clear();
     anew = true;
   }
-  for (const row of told.symbols) rows.set(row.symbol, Object.assign(row, { key: keyOf(row), title: titleOf(row) }));
+  for (const row of told.symbols) rows.set(row.symbol, Object.assign(row, { told: row.changeRate, toldChange: row.change, key: keyOf(row), title: titleOf(row) }));
   for (const code of told.gone) rows.delete(code);
   anew ||= told.gone.length > 0;
   ({ feed } = told);
@@ -119,15 +119,37 @@ function state() {
 function draw() {
   const groups = (sums?.groups ?? []).map((one) => ({ ...one, key: keyOf(one), title: titleOf(one), rows: [] }));
   const chosen = groups.find((one) => one.key === group);
+  fromOpen = rows.size > 0 && [...rows.values()].every((row) => row.told === null);
+  for (const row of rows.values()) [row.change, row.changeRate] = fromOpen ? sinceOpen(row) : [row.toldChange, row.told];
+  show("against").textContent = fromOpen ? gettext("colour: change from the open, for no day before is known") : gettext("colour: change from the day before");
   const within = chosen ? [...rows.values()].filter((row) => row.key === group) : [...rows.values()];
   const places = new Map(groups.map((one) => [one.key, one]));
   for (const row of within) places.get(row.key)?.rows.push(row);
   map.show(groups.filter((one) => one.rows.length), anew);
   anew = false;
   for (const { ranking, order, of } of lists) ranking.show(feed, within.filter(of).sort((a, b) => order(a, b) || a.symbol.localeCompare(b.symbol)).slice(0, TOP));
-  figures(chosen ?? sums?.all);
-  divisions(groups, chosen);
+  figures(fromOpen ? { ...(chosen ?? sums.all), ...counted(within) } : (chosen ?? sums?.all));
+  divisions(fromOpen ? groups.map((one) => ({ ...one, ...counted(one.rows) })) : groups, chosen);
   whole(within);
+}
+
+// On the first day of all there is no close before it: then changes are from the open, as on the page of prices.
+function sinceOpen({ last, open }) {
+  const rate = open > 0 ? Math.trunc(((last - open) / open) * 1e6) / 1e4 : null;
+  return [rate === null ? null : last - open, rate];
+}
+
+// The sums of a group whose symbols' changes are from the open.
+function counted(of) {
+  const known = of.filter((row) => row.changeRate !== null);
+  const value = known.reduce((sum, row) => sum + row.turnover, 0);
+  return {
+    advancing: known.filter((row) => row.changeRate > 0).length,
+    declining: known.filter((row) => row.changeRate < 0).length,
+    unchanged: known.filter((row) => row.changeRate === 0).length,
+    meanChange: known.length ? known.reduce((sum, row) => sum + row.changeRate, 0) / known.length : null,
+    weightedChange: value ? known.reduce((sum, row) => sum + row.changeRate * row.turnover, 0) / value : null,
+  };
 }
 
 function figures(one) {
@@ -150,7 +172,7 @@ function figures(one) {
 function divisions(groups, chosen) {
   const body = show("groups");
   const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  const all = sums && { ...sums.all, key: "", title: gettext("Whole market") };
+  const all = sums && { ...sums.all, ...(fromOpen && counted([...rows.values()])), key: "", title: gettext("Whole market") };
   body.replaceChildren(
     ...[...(all ? [all] : []), ...groups.sort((a, b) => b.turnover - a.turnover)].map((one) => {
       const row = document.createElement("tr");
