@@ -185,6 +185,7 @@ urlpatterns = [
     path("market", page.view("market"), name="market"),
     path("alerts", page.view("alerts"), name="alerts"),
     path("collection", page.view("collection"), name="collection"),
+    path("quality", page.view("quality"), name="quality"),
     path("account", AccountView.as_view(), name="account"),
     path("account/second-factor", SecondFactorView.as_view(), name="second-factor"),
     path("language", set_language, name="language"),

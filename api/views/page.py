@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from analytics.alerts.conditions import Kind
 from api import access, authentication
 from api.remedies import REMEDIES
-from marketdata.models import AlertRule, Market
+from marketdata.models import AlertRule, Feed, Market
 from marketdata.reference import roles
 
 
@@ -42,11 +42,16 @@ def _alert_choices() -> dict[str, Any]:
     return {"kinds": [(str(kind), names[str(kind)]) for kind in Kind], "markets": Market.objects.order_by("code")}
 
 
+def _quality_choices() -> dict[str, Any]:
+    return {"markets": Market.objects.order_by("code"), "feeds": Feed.objects.order_by("name")}
+
+
 # In the order of the bar.
 PAGES = (
     Page("page", _("Prices"), "api/page.html"),
     Page("market", _("Market"), "api/market.html"),
     Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES}),
+    Page("quality", _("Quality"), "api/quality.html", more=_quality_choices),
     Page("alerts", _("Alerts"), "api/alerts.html", roles.READ, _alert_choices),
 )
 

@@ -21,6 +21,7 @@ __all__ = ["serving"]
 
 LEDGER = (
     "ingeststream", "ingestbatch", "ingestreject", "deadletter", "gap", "vendorminute", "vendorrun", "symbolchange",
+    "qualityday",
 )  # fmt: skip
 
 

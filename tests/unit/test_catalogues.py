@@ -166,7 +166,8 @@ def test_no_text_of_the_code_is_korean():
 
 
 @pytest.mark.parametrize(
-    "folder", ["api/templates", "api/static/api/page", "api/static/api/market", "api/static/api/collection"]
+    "folder",
+    ["api/templates", *(f"api/static/api/{name}" for name in ("page", "market", "collection", "quality", "alerts"))],
 )
 def test_no_template_and_no_script_of_a_page_is_korean(folder):
     files = [path for path in (ROOT / folder).rglob("*.*") if path.is_file()]

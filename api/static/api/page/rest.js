@@ -3,6 +3,8 @@ function cookie(name) {
   return document.cookie.split("; ").find((part) => part.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
 }
 
+const FEED_FORBIDDEN = 40310002;
+
 export class RestError extends Error {
   constructor(status, message) {
     super(message);
@@ -15,11 +17,12 @@ export const parsed = (text) => JSON.parse(text.replace(/"i":(\d{16,})/g, '"i":"
 
 async function ask(path, options) {
   const response = await fetch(path, { credentials: "same-origin", headers: { Accept: "application/json" }, ...options });
-  if (response.status === 401 || response.status === 403) {
-    location.reload(); // the cookie is over: the page gives a new one, or leads to the login
-    throw new RestError(response.status, "not allowed");
+  if (!response.ok) {
+    const { code, message } = await response.json().catch(() => ({}));
+    // The cookie is over: the page gives a new one, or leads to the login. A feed that is not theirs is another matter.
+    if (response.status === 401 || (response.status === 403 && code !== FEED_FORBIDDEN)) location.reload();
+    throw new RestError(response.status, message ?? response.statusText);
   }
-  if (!response.ok) throw new RestError(response.status, (await response.json().catch(() => ({}))).message ?? response.statusText);
   return parsed(await response.text());
 }
 
@@ -32,6 +35,8 @@ export const status = () => ask("/v2/status");
 export const market = (values) => ask(`/v2/stats/market/symbols?${query(values)}`);
 export const statusHistory = (values) => ask(`/v2/status/history?${query(values)}`);
 export const statusUpkeep = () => ask("/v2/status/upkeep");
+export const qualityMap = (values) => ask(`/v2/quality/map?${query(values)}`);
+export const qualityOf = (date, code, values) => ask(`/v2/quality/${part(date)}/${part(code)}?${query(values)}`);
 export const clock = (market) => ask(`/v2/clock?${query({ market })}`);
 export const symbols = (values) => ask(`/v2/symbols?${query(values)}`);
 export const symbol = (code) => ask(`/v2/symbols/${part(code)}`);

@@ -1,0 +1,110 @@
+// One symbol on one day and feed: its minutes as a strip, why it has its grade, its figures, and where the lists are.
+import { define, fill } from "../collection/lists.js";
+import * as links from "../collection/links.js";
+import { addressOf } from "../market/ranking.js";
+import { number, size, time } from "../page/format.js";
+
+const show = (id) => document.getElementById(id);
+const MINUTE_MS = 60_000, MOST = 50, SVG = "http://www.w3.org/2000/svg";
+const STATES = {
+  p: gettext("with a tick"), g: gettext("lost: a gap is known"), m: gettext("lost: silent for longer than usual"), h: gettext("trading halted"),
+  q: gettext("silent, as usual"), a: gettext("not over yet"), "-": gettext("outside of continuous trading"),
+};
+const WORDS = { gap: STATES.g, missing: STATES.m, halted: STATES.h };
+const hour = (ms) => time(new Date(ms)).slice(0, 5);
+const at = (text) => time(new Date(text));
+
+// Neighbouring minutes of the same letter, as [letter, first, end].
+function runs(letters) {
+  const found = [];
+  for (let first = 0, end = 1; first < letters.length; first = end, end += 1) {
+    while (letters[end] === letters[first]) end += 1;
+    found.push([letters[first], first, end]);
+  }
+  return found;
+}
+
+function strip({ minutes, minutes_from: from }) {
+  const first = Math.max(minutes.search(/[^-]/), 0), letters = minutes.slice(first).replace(/-+$/, "");
+  const start = Date.parse(from) + first * MINUTE_MS;
+  const picture = show("strip");
+  picture.parentElement.hidden = show("states").hidden = !letters;
+  picture.setAttribute("viewBox", `0 0 ${letters.length || 1} 1`);
+  picture.replaceChildren(...runs(letters).map(([state, x, end]) => {
+    const rect = document.createElementNS(SVG, "rect");
+    for (const [name, value] of Object.entries({ x, width: end - x, height: 1, "data-state": state })) rect.setAttribute(name, value);
+    const title = document.createElementNS(SVG, "title");
+    title.textContent = `${hour(start + x * MINUTE_MS)}–${hour(start + end * MINUTE_MS)} ${STATES[state]}`;
+    rect.append(title);
+    return rect;
+  }));
+  const counts = Object.keys(STATES).map((state) => [state, letters.split(state).length - 1]).filter(([, count]) => count);
+  picture.setAttribute("aria-label", counts.map(([state, count]) => `${STATES[state]} ${number(count)}`).join(", "));
+  show("states").replaceChildren(...counts.map(([state, count]) => {
+    const item = Object.assign(document.createElement("li"), { textContent: `${STATES[state]} ${number(count)}` });
+    item.dataset.state = state;
+    item.prepend(document.createElement("i"));
+    return item;
+  }));
+  hours(start, letters.length);
+}
+
+function hours(start, count) {
+  const every = count > 900 ? 240 : count > 480 ? 120 : 60, marks = [];
+  for (let place = 0; place < count - every / 2; place += every) {
+    const mark = Object.assign(document.createElement("span"), { textContent: hour(start + place * MINUTE_MS) });
+    mark.style.left = `${(place / count) * 100}%`;
+    marks.push(mark);
+  }
+  show("hours").replaceChildren(...marks);
+}
+
+function figures(one) {
+  const whole = one.coverage === null ? "–" : `${number(one.coverage * 100, 1)}%`;
+  define(show("figures"), [
+    [gettext("Coverage"), whole],
+    [gettext("Minutes with a tick"), one.expected === null ? number(one.present) : interpolate(gettext("%s, usually %s"), [number(one.present), number(one.expected)])],
+    [gettext("Minutes lost"), { text: number(one.lost), level: one.lost ? "warn" : "" }],
+    [gettext("Stored"), number(one.stored)],
+    [gettext("Refused"), { text: number(one.rejected), level: one.rejected ? "warn" : "", small: Object.entries(one.reasons).map(([reason, rows]) => `${reason} ${number(rows)}`).join(", ") }],
+    [gettext("Late"), number(one.late)],
+    [gettext("Taken back"), number(one.voided)],
+    ...(one.compared_with ? [[interpolate(gettext("Differing from %s"), [one.compared_with]), interpolate(gettext("%s of %s minutes"), [number(one.differing), number(one.compared)])]] : []),
+    ...(one.clock_offset_ms === null ? [] : [[gettext("Clock offset"), `${number(one.clock_offset_ms, 1)} ms`]]),
+    [gettext("Computed"), one.final ? gettext("for good") : gettext("while the day goes on")],
+  ]);
+}
+
+function leads({ date, symbol, feed }, one) {
+  const own = `/v2/quality/${date}/${encodeURIComponent(symbol)}?lang=${document.documentElement.lang}`;
+  const offered = [
+    [gettext("Chart"), addressOf(feed, symbol)], [gettext("Gaps"), links.gaps(date, feed)],
+    ...(one?.rejected ? [[gettext("Refused rows"), links.refused(Object.keys(one.reasons)[0], `${date}/${encodeURIComponent(symbol)}`)]] : []), ["JSON", own],
+  ];
+  show("links").replaceChildren(...offered.map(([textContent, href]) => Object.assign(document.createElement("a"), { textContent, href })));
+}
+
+// `told` is the answer of the symbol, null where there is none, and then `words` say why.
+export function tell(chosen, told, words) {
+  const one = told?.feeds.find(({ feed }) => feed === chosen.feed);
+  show("one").hidden = false;
+  show("one-title").textContent = [chosen.name, chosen.symbol, chosen.feed, chosen.date].filter(Boolean).join(" · ");
+  show("told").hidden = !one;
+  show("one-none").hidden = Boolean(one);
+  show("one-none").textContent = words ?? gettext("Nothing is known of this symbol on this day.");
+  leads(chosen, one);
+  if (!one) return;
+  const grade = Object.assign(document.createElement("i"), { textContent: one.grade });
+  grade.dataset.grade = one.grade;
+  show("one-title").append(grade);
+  const because = one.because.length ? one.because : [gettext("Nothing is wrong with it.")];
+  show("because").replaceChildren(...because.map((textContent) => Object.assign(document.createElement("li"), { textContent })));
+  strip(one);
+  figures(one);
+  const lost = one.stretches.filter(({ state }) => WORDS[state]).slice(0, MOST);
+  fill(show("stretches"), lost.map(({ state, from, to, minutes }) => ({ key: from, cells: [WORDS[state], hour(Date.parse(from)), hour(Date.parse(to)), number(minutes)] })));
+  show("nostretches").hidden = lost.length > 0;
+  const gaps = one.gap_list.slice(0, MOST);
+  fill(show("gaps"), gaps.map(({ i, from, to, rows, missing, reason }) => ({ key: String(i), cells: [{ text: reason, small: missing ? interpolate(gettext("volume %s"), [size(missing)]) : "" }, at(from), at(to), number(rows)] })));
+  show("nogaps").hidden = gaps.length > 0;
+}
