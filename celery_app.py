@@ -40,6 +40,7 @@ ROUTES = {
     "analytics.tasks.compute_quality": {"queue": "chart-data"},
     "analytics.tasks.finish_quality": {"queue": "maintenance"},
     "analytics.tasks.deliver_alerts": {"queue": "alert-deliveries"},
+    "analytics.tasks.report_quality": {"queue": "alert-deliveries"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
     "marketdata.tasks.repair_gaps": {"queue": "maintenance"},
     "marketdata.tasks.load_masters": {"queue": "maintenance"},
@@ -131,6 +132,11 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     # Within a minute of the rollover, 20 s at a time.
     "quality of the trading days that were rolled over": {
         "task": "analytics.tasks.finish_quality",
+        "schedule": 60.0,
+    },
+    # From QUALITY_REPORT_TIME on, once for each trading date; without recipients nothing is done.
+    "the report of quality by mail": {
+        "task": "analytics.tasks.report_quality",
         "schedule": 60.0,
     },
     "flags of database and Redis, room and clocks": {

@@ -10,6 +10,7 @@ from celery import shared_task
 
 from analytics import alert_deliveries, due_alerts, due_statistics, voids
 from analytics.quality import due as quality
+from analytics.quality import report_delivery
 from marketdata.maintenance import leases, rollover
 from marketdata.storage import storage
 
@@ -72,3 +73,9 @@ def finish_quality(**_: object) -> None:
 def deliver_alerts(**_: object) -> None:
     """The attempts that are due to deliver alerts to their targets."""
     alert_deliveries.deliver(datetime.datetime.now(datetime.UTC))
+
+
+@shared_task(soft_time_limit=120, time_limit=150)
+def report_quality(**_: object) -> None:
+    """The report of quality by mail, if it is due."""
+    report_delivery.send_due(datetime.datetime.now(datetime.UTC))

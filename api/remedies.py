@@ -75,6 +75,7 @@ REMEDIES: dict[str, Promise] = {
     "redis_away": _("Start Redis, or look why it cannot be reached; batches wait in the terminals"),
     "redis_full": _("redis-cli --bigkeys says of what; stop what makes it, raise maxmemory"),
     "redis_slow": _("Is the machine swapping, or does somebody run KEYS?"),
+    "report_failed": _("Look at the mail server and EMAIL_…; by hand: manage.py quality_report DATE --send"),
     "backup_failed": _("The message says why; after mending it: manage.py backup"),
     "backup_unverified": _("Do not count on this backup: look at its report, then manage.py backup --full"),
     "backup_overdue": _("Do worker-backups and beat run, and has the disk room? By hand: manage.py backup"),

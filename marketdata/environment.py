@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 from marketdata import private
 from terminals import wire
@@ -123,6 +124,24 @@ class Environment:
             return found
 
         return self._read(name, default, parse, "origins separated by commas, such as https://pro.openbb.co")
+
+    def mail_addresses(self, name: str, default: list[str], *, most: int) -> list[str]:
+        """Addresses of mail, each once."""
+
+        def parse(raw: str) -> list[str]:
+            found = list(dict.fromkeys(word.strip() for word in raw.split(",") if word.strip()))
+            if len(found) > most:
+                raise ValueError
+            for address in found:
+                try:
+                    validate_email(address)
+                except ValidationError as error:
+                    raise ValueError from error
+            return found
+
+        return self._read(
+            name, default, parse, f"at most {most} addresses separated by commas, such as desk@example.com"
+        )
 
     def pairs(
         self, name: str, default: str, pattern: str, *, values: str | None = None, example: str = ""

@@ -330,6 +330,13 @@ EMAIL_HOST_PASSWORD = env.secret_file("EMAIL_HOST_PASSWORD_FILE", "")
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "naru@localhost")
+# Who is sent the report of quality of each trading date, and when in Seoul.
+QUALITY_REPORT_TO = env.mail_addresses("QUALITY_REPORT_TO", [], most=50)
+QUALITY_REPORT_TIME = env.clock("QUALITY_REPORT_TIME", "08:30")
+if QUALITY_REPORT_TO and not EMAIL_HOST:
+    raise WrongSetting("QUALITY_REPORT_TO cannot be used without EMAIL_HOST: name the mail server, or no recipients.")
+# Where people reach the pages, for links in mails.
+PUBLIC_ORIGIN = next(iter(env.origins("PUBLIC_ORIGIN", [])), "")
 ALERT_MAX_SYMBOLS = env.integer("ALERT_MAX_SYMBOLS", 200, low=1, high=10_000)
 EXPORT_MAX_ROWS = env.integer("EXPORT_MAX_ROWS", 1_000_000, low=1_000, high=1_000_000_000)
 EXPORT_AT_ONCE = env.integer("EXPORT_AT_ONCE", 2, low=1, high=64)

@@ -61,6 +61,11 @@ class RolloverRun(models.Model):
     accepted = models.CharField(_("accepted difference"), max_length=200, blank=True)
     # Of what its quality was computed for good (analytics/quality/due.py).
     graded_as = models.CharField(max_length=32, blank=True, default="", editable=False)
+    # The report by mail (analytics/quality/report_delivery.py): when all had it, who has it, attempts, the next one.
+    reported_at = models.DateTimeField(_("quality reported at"), null=True)
+    reported_to = models.JSONField(default=list, editable=False)
+    report_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    report_next_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         db_table = "rollover_run"

@@ -15,7 +15,7 @@ from marketdata.maintenance.rollover.overdue import KNOWN_AHEAD
 from marketdata.maintenance.rollover.plan import plan_lines
 from marketdata.maintenance.rollover.run_context import utc_now
 from marketdata.maintenance.rollover.runner import run_due, run_one
-from marketdata.maintenance.rollover.schedule import MARKET, current_date, due, due_at, windows
+from marketdata.maintenance.rollover.schedule import MARKET, current_date, due, due_at, newest_due, windows
 from marketdata.maintenance.rollover.steps import NOT_WHOLE
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "current_date",
     "due",
     "due_at",
+    "newest_due",
     "plan_lines",
     "run_due",
     "run_one",

@@ -130,3 +130,11 @@ def test_what_words_stand_for_may_be_of_a_few():
 
     assert env.pairs("RIGHT", "", r"[^=,]+", values="viewer|admin") == {"/desk/a b": "viewer", "c": "admin"}
     assert "such as x=admin" in said(env.pairs, "WRONG", "", r"[^=,]+", values="viewer|admin", example="x=admin")
+
+
+def test_addresses_of_mail_are_each_taken_once_and_hold_no_line_breaks():
+    env = Environment({"A": "a@example.com, b@example.com,a@example.com", "B": "a@example.com\r\nBcc: c@example.com"})
+
+    assert env.mail_addresses("A", [], most=2) == ["a@example.com", "b@example.com"]
+    assert "at most 1 addresses" in said(env.mail_addresses, "A", [], most=1)
+    assert "such as desk@example.com" in said(env.mail_addresses, "B", [], most=9)
