@@ -87,7 +87,7 @@ def make(date: datetime.date, now: datetime.datetime, *, origin: str = "") -> Re
     if told:
         subject = _("[Naru] Quality of {date}: {grade}, preliminary").format(date=date.isoformat(), grade=grade)
     sections = [head, _gaps(date), _series(date), _totals(found), _alarms(), _upkeep(run)]
-    return Report(subject, sections, f"{origin}/v2/quality/{date.isoformat()}" if origin else "")
+    return Report(subject, sections, f"{origin}/quality" if origin else "")
 
 
 def _more(section: Section) -> list[str]:

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("marketdata", "0036_alert_target_kinds"),
+        ("marketdata", "0038_drawings"),
     ]
 
     operations = [
