@@ -6,9 +6,11 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 
 from analytics.quality import due
-from marketdata.models import Gap, QualityDay, Symbol
+from marketdata.models import Gap, QualityDay, ReadRule, Symbol
 from tests.integration.serving import and_leave, serving
 from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_quality import DAY, minutes, rolled_over, usual
@@ -105,6 +107,7 @@ def test_the_map_shows_the_worst_first_and_a_cell_its_minutes(web, serving, road
         expect(rows).to_have_count(1)
         page.reload()
         expect(rows).to_have_count(1)
+        expect(page.locator("#one-title span")).to_have_text("가람전자 · 005930 · krx · 2026-03-16")
         expect(page.locator("#grid td[aria-selected=true]")).to_have_text("C")
         expect(page.locator("#stretches tr td").nth(1)).to_have_text("10:40")
         page.fill("[name=search]", "nobody")
@@ -138,3 +141,21 @@ def test_a_visitor_reads_it_in_korean_and_an_address_of_nothing_says_so(web, ser
         expect(page.locator("#states")).to_contain_text("누락: 확인된 공백")
         assert page.locator('main a[href*="/admin/"]').count() == 0
     assert complained == []
+
+
+def test_who_may_read_one_feed_sees_its_map_and_is_told_why_there_are_no_minutes(web, serving, chromium):
+    graded(serving)
+    person = get_user_model().objects.create_user("desk", password="a sound password")
+    person.groups.add(Group.objects.get(name="viewer"))
+    ReadRule.objects.create(user=person, feeds="krx")
+    complained: list[str] = []
+    with looked_at(chromium, f"http://{web}/login/?next=/quality%3F{UNTIL}", complained) as (page, expect):
+        page.fill("input[name=username]", "desk")
+        page.fill("input[name=password]", "a sound password")
+        page.click("form.panel button")
+        expect(page.locator("#grid tbody tr")).to_have_count(2)
+        page.evaluate("window.untouched = true")
+        page.locator('#grid td[data-grade="C"]').click()
+        expect(page.locator("#one-none")).to_contain_text("access to all feeds only")
+        assert page.evaluate("window.untouched")
+    assert [text for text in complained if "403" not in text] == []

@@ -3,7 +3,7 @@
 import { number } from "../page/format.js";
 import * as rest from "../page/rest.js";
 import { Grid, keyOf } from "./grid.js";
-import { tell } from "./minutes.js";
+import { tell, title } from "./minutes.js";
 
 const show = (id) => document.getElementById(id);
 const EVERY_MS = 60_000, AGAIN_MS = 5_000, TYPING_MS = 300, PART = 100;
@@ -73,8 +73,17 @@ function draw(told) {
   if (same === answer) return;
   answer = same;
   grid.show(told);
+  named(told.series);
   if (fresh) grid.newest();
   fresh = false;
+}
+
+// What the address names has no name of its own; the map may know it.
+function named(series) {
+  const known = chosen && !chosen.name && series.find(({ symbol, name }) => symbol === chosen.symbol && name);
+  if (!known) return;
+  chosen.name = known.name;
+  title(chosen);
 }
 
 async function minutes() {

@@ -84,19 +84,25 @@ function leads({ date, symbol, feed }, one) {
   show("links").replaceChildren(...offered.map(([textContent, href]) => Object.assign(document.createElement("a"), { textContent, href })));
 }
 
+// Once something was told.
+export function title({ name, symbol, feed, date }) {
+  const place = show("one-title").querySelector("span");
+  if (place) place.textContent = [name, symbol, feed, date].filter(Boolean).join(" · ");
+}
+
 // `told` is the answer of the symbol, null where there is none, and then `words` say why.
 export function tell(chosen, told, words) {
   const one = told?.feeds.find(({ feed }) => feed === chosen.feed);
   show("one").hidden = false;
-  show("one-title").textContent = [chosen.name, chosen.symbol, chosen.feed, chosen.date].filter(Boolean).join(" · ");
+  const grade = Object.assign(document.createElement("i"), { hidden: !one, textContent: one?.grade ?? "" });
+  grade.dataset.grade = grade.textContent;
+  show("one-title").replaceChildren(document.createElement("span"), grade);
+  title(chosen);
   show("told").hidden = !one;
   show("one-none").hidden = Boolean(one);
   show("one-none").textContent = words ?? gettext("Nothing is known of this symbol on this day.");
   leads(chosen, one);
   if (!one) return;
-  const grade = Object.assign(document.createElement("i"), { textContent: one.grade });
-  grade.dataset.grade = one.grade;
-  show("one-title").append(grade);
   const because = one.because.length ? one.because : [gettext("Nothing is wrong with it.")];
   show("because").replaceChildren(...because.map((textContent) => Object.assign(document.createElement("li"), { textContent })));
   strip(one);
