@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from analytics.alerts import conditions
-from analytics.alerts.conditions import ConditionError
-from marketdata.models import AlertRule, Symbol
+from analytics.alerts.conditions import ConditionError, Kind
+from marketdata.models import AlertRule, Client, Symbol
 
 JUDGED = ("kind", "parameters", "symbols", "market_id", "feed", "enabled")
 """What is changed of these lets a rule's episodes begin anew."""
@@ -33,7 +33,7 @@ def check(rule: AlertRule) -> None:
         rule.parameters = conditions.parameters(conditions.read(rule.kind, rule.parameters))
     except ConditionError as error:
         wrong |= error.fields
-    wrong |= _scope(rule)
+    wrong |= _scope(rule) or _terminal(rule)
     if (rule.quiet_from is None) != (rule.quiet_until is None):
         wrong["quiet_from"] = "and quiet_until are given together, or neither"
     if not 0 <= rule.cooldown_s <= LONGEST_PAUSE_S:
@@ -44,7 +44,22 @@ def check(rule: AlertRule) -> None:
         raise RefusedError(wrong)
 
 
+def _terminal(rule: AlertRule) -> dict[str, str]:
+    if rule.kind != Kind.TERMINAL or not isinstance(rule.parameters, dict) or "client" not in rule.parameters:
+        return {}
+    client = rule.parameters["client"]
+    if Client.objects.filter(name=str(client)[:32], may_send=True).exists():
+        return {}
+    return {"client": "is the name of a client that sends"}
+
+
 def _scope(rule: AlertRule) -> dict[str, str]:
+    if rule.kind in conditions.OF_THE_SYSTEM:
+        given = {"symbols": rule.symbols, "market": rule.market_id, "feed": rule.feed}
+        return {
+            name: f"is left out: {rule.kind} looks at no symbol, market or feed"
+            for name, value in given.items() if value
+        }  # fmt: skip
     symbols = cast("Any", rule.symbols)
     if not isinstance(symbols, list) or not all(isinstance(code, str) for code in symbols):
         return {"symbols": "is a list of codes"}

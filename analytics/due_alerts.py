@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import time
-import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,13 +21,13 @@ from typing import Any
 import redis
 from django.db.models import Count, Max, Q, Sum
 
-from analytics import alert_announcements
+from analytics import alert_announcements, alert_rows, standing_alerts
 from analytics.alerts import conditions, judging, measures, texts
 from analytics.alerts.conditions import Kind
 from analytics.alerts.index import EVERY, Index, Place, Rule, build
 from analytics.alerts.judging import Measured, State
 from analytics.alerts.measures import Facts, Trades
-from marketdata import alarms, connections, metrics
+from marketdata import connections, metrics
 from marketdata.calendar import trading_dates
 from marketdata.models import Alert, AlertRule, Symbol
 from marketdata.realtime import alerts as shared
@@ -40,7 +39,7 @@ from marketdata.types.ticks import PRICE_UNIT
 
 log = logging.getLogger(__name__)
 
-SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
+SEOUL = alert_rows.SEOUL
 LONGEST_S = 1.0
 """What looks beside a commit holds up the next one for so long at most."""
 ENTRIES = 200
@@ -57,7 +56,7 @@ class Found:
 
     states: dict[str, bytes | str] = field(default_factory=dict)
     began: list[Alert] = field(default_factory=list)
-    over: list[tuple[Rule, str, str, int]] = field(default_factory=list)
+    over: list[alert_rows.Over] = field(default_factory=list)
     held: dict[str, int] = field(default_factory=dict)
 
 
@@ -82,10 +81,11 @@ def evaluate_beside(feeds: Iterable[str]) -> None:
         connections.drop()
 
 
-def watch() -> int:
-    """What the bell does: whether there are other rules, whose pause is over, and what nobody looked at. Returns how
-    many alerts began."""
+def watch(now_us: int | None = None) -> int:
+    """What the bell does: whether there are other rules, whose pause is over, what nobody looked at, and what no commit
+    brings. Returns how many alerts began."""
     connection = live_state.connection()
+    now_us = _now_us() if now_us is None else now_us
     mark = _mark()
     kept: Any = connection.get(shared.RULES)
     if (b"" if kept is None else kept).decode() != mark:
@@ -100,15 +100,16 @@ def watch() -> int:
         )
         _end_episodes(index)
     index = _index(connection)
+    began = standing_alerts.watch(connection, index.standing, index.places, now_us)
     alert_announcements.announce()
     if not index.feeds:
-        return 0
-    now_us, made_of = _now_us(), _made_of(connection, index)
+        return began
+    made_of = _made_of(connection, index)
     for feed in index.feeds:
         shared.wake(connection, feed, now_us)
         if shared.states(connection, feed, [shared.MADE_OF]).get(shared.MADE_OF, b"").decode() != made_of:
             _begin(connection, index, feed, made_of)
-    return evaluate()
+    return began + evaluate()
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -144,7 +145,8 @@ def _read(mark: str) -> Index:
             Rule(
                 number=row.pk, revision=row.revision, owner=row.owner_id, name=row.name, condition=condition,
                 symbols=tuple(row.symbols), market=row.market_id or "", feed=row.feed,
-                pause_us=row.cooldown_s * 1_000_000, quiet_from=row.quiet_from, quiet_until=row.quiet_until,
+                pause_us=row.cooldown_s * 1_000_000, changed_us=int(row.changed_at.timestamp() * 1e6),
+                quiet_from=row.quiet_from, quiet_until=row.quiet_until,
             )
         )  # fmt: skip
     places = {}
@@ -196,7 +198,7 @@ def _begin(connection: redis.Redis, index: Index, feed: str, made_of: str) -> No
 
 def _stored_states(index: Index, feed: str) -> dict[str, bytes]:
     """By field, from what fired."""
-    rows = Alert.objects.filter(feed=feed, rule__enabled=True).order_by()
+    rows = Alert.objects.filter(feed=feed, rule__enabled=True).exclude(kind__in=conditions.STANDING).order_by()
     grouped = rows.values_list("rule_id", "revision", "symbol").annotate(
         newest=Max("episode"), last=Max("fired_at"), still_open=Count("pk", filter=Q(cleared_at=None))
     )
@@ -247,7 +249,7 @@ def _look_once(connection: redis.Redis, lease: shared.Lease, index: Index, feed:
         due, stand = {}, {}  # Redis does not know the latest trades yet
     found = Found()
     _judge(connection, index, feed, stand | seen, found)
-    _store(found)
+    alert_rows.store(found.began, found.over)
     position = entries[-1].last if entries else position
     mine = lease.settle(found.states | {shared.POSITION: str(position)}, done=due, held=found.held)
     return len(found.began) if mine else -1
@@ -329,29 +331,11 @@ def _scaled(value: Decimal | int | None, unit: int) -> int | None:
     return None if value is None else int(value * unit)
 
 
-# --- what was found ---------------------------------------------------------------------------------------------------
-
-
 def _alert(rule: Rule, feed: str, symbol: str, episode: int, value: int, level: int, seen: Trades) -> Alert:
-    now = _now()
     text = texts.text(rule.condition, symbol, value, level)
-    return Alert(
-        rule_id=rule.number, revision=rule.revision, owner_id=rule.owner, name=rule.name,
-        kind=str(rule.condition.kind), feed=feed, symbol=symbol, episode=episode,
-        value=conditions.number_text(value, conditions.SCALES[rule.condition.kind]), message=alarms.english(text),
-        texts=alarms.translations(text), event_us=seen.time_us, committed_us=seen.committed_us, fired_at=now,
-        quiet=judging.is_quiet(rule.quiet_from, rule.quiet_until, now.astimezone(SEOUL).time()),
-    )  # fmt: skip
-
-
-def _store(found: Found) -> None:
-    """What began and what is over. What another worker stored of the same episodes stays as it is."""
-    if found.began:
-        Alert.objects.bulk_create(found.began, ignore_conflicts=True, batch_size=200)
-    for rule, feed, symbol, episode in found.over:
-        Alert.objects.filter(
-            rule_id=rule.number, revision=rule.revision, feed=feed, symbol=symbol, episode=episode, cleared_at=None
-        ).update(cleared_at=_now())
+    return alert_rows.made(
+        rule, feed, symbol, episode, value, text, now=_now(), event_us=seen.time_us, committed_us=seen.committed_us
+    )
 
 
 def _now() -> datetime.datetime:

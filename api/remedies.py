@@ -82,3 +82,12 @@ REMEDIES: dict[str, Promise] = {
     "backup_shrunk": _("A backup has less than an older one: find out what is gone before the older one expires"),
 }
 """By code of the alarm."""
+
+
+def unknown_alarm(kind: str, parameters: object) -> dict[str, str]:
+    """What is wrong with the code that an alert rule of this kind names, by field: nothing rings for one that there is
+    not."""
+    code = parameters.get("code") if isinstance(parameters, dict) else None
+    if kind != "alarm" or not isinstance(code, str) or code.strip() in REMEDIES:
+        return {}
+    return {"code": f"is one of {', '.join(sorted(REMEDIES))}"}

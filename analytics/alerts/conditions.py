@@ -20,6 +20,9 @@ class Kind(StrEnum):
     CHANGE = "change"
     LIMIT = "limit"
     VOLUME = "volume"
+    STALE = "stale"
+    TERMINAL = "terminal"
+    ALARM = "alarm"
 
 
 class Direction(StrEnum):
@@ -41,18 +44,31 @@ class ConditionError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Condition:
     """`level` and `band` are integers in 10**-scale of the kind: prices in 1e-8, per cent and multiples in 1e-4. A
-    limit has no level of its own: that is the symbol's of the day."""
+    limit has no level of its own: that is the symbol's of the day. Silence and absence are in whole seconds; `subject`
+    is the client or the code of the alarm."""
 
     kind: Kind
     direction: Direction
     level: int = 0
     band: int = 0
+    subject: str = ""
 
 
 SCALES: Mapping[Kind, int] = MappingProxyType(
-    {Kind.PRICE: wire.PRICE_SCALE, Kind.CHANGE: 4, Kind.LIMIT: wire.PRICE_SCALE, Kind.VOLUME: 4}
-)
+    {
+        Kind.PRICE: wire.PRICE_SCALE, Kind.CHANGE: 4, Kind.LIMIT: wire.PRICE_SCALE, Kind.VOLUME: 4,
+        Kind.STALE: 0, Kind.TERMINAL: 0, Kind.ALARM: 0,
+    }
+)  # fmt: skip
+STANDING = frozenset({Kind.STALE, Kind.TERMINAL, Kind.ALARM})
+"""What no commit brings: looked at by timetable, as it stands."""
+OF_THE_SYSTEM = frozenset({Kind.TERMINAL, Kind.ALARM})
+"""What is about no symbol, market or feed."""
+LEAST_S, MOST_S = 10, 86_400
+"""Seconds that silence and absence may be waited for."""
 _LARGEST = 10**17
+_CLIENT, _CODE, _WHOLE = re.compile(r"\S{1,32}"), re.compile(r"[a-z][a-z0-9_]{0,31}"), re.compile(r"[0-9]{1,6}")
+_SUBJECTS: Mapping[Kind, str] = MappingProxyType({Kind.TERMINAL: "client", Kind.ALARM: "code"})
 _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
 
 
@@ -67,6 +83,10 @@ def read(kind: str, parameters: Any) -> Condition:
 
 def parameters(condition: Condition) -> dict[str, str]:
     """As `read` takes it, in its shortest form."""
+    if condition.kind in STANDING:
+        name = _SUBJECTS.get(condition.kind)
+        waits = {} if condition.kind is Kind.ALARM else {"seconds": str(condition.level)}
+        return ({name: condition.subject} if name else {}) | waits
     scale = SCALES[condition.kind]
     told = {} if condition.kind is Kind.VOLUME else {"direction": str(condition.direction)}
     if condition.kind is not Kind.LIMIT:
@@ -123,6 +143,25 @@ class _Fields:
             self._wrong[name] = f"is more than {number_text(more_than, scale)}"
         return int(exact)
 
+    def seconds(self) -> int:
+        """Whole seconds, from LEAST_S to MOST_S."""
+        self._known.add("seconds")
+        value = self._given.get("seconds")
+        text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if not _WHOLE.fullmatch(text) or not LEAST_S <= int(text) <= MOST_S:
+            self._wrong["seconds"] = f"is a whole number of seconds, {LEAST_S} to {MOST_S}"
+            return LEAST_S
+        return int(text)
+
+    def word(self, name: str, pattern: re.Pattern[str], what: str) -> str:
+        """A name of this pattern; `what` says of what."""
+        self._known.add(name)
+        value = self._given.get(name)
+        if not isinstance(value, str) or not pattern.fullmatch(value.strip()):
+            self._wrong[name] = f"is {what}"
+            return ""
+        return value.strip()
+
     def done(self) -> None:
         """ConditionError if anything was wrong."""
         unknown = [str(name)[:40] for name in self._given if name not in self._known]
@@ -163,6 +202,27 @@ def _volume(fields: _Fields) -> Condition:
     return Condition(Kind.VOLUME, Direction.ABOVE, level, band)
 
 
+def _stale(fields: _Fields) -> Condition:
+    seconds = fields.seconds()
+    fields.done()
+    return Condition(Kind.STALE, Direction.ABOVE, seconds)
+
+
+def _terminal(fields: _Fields) -> Condition:
+    client, seconds = fields.word("client", _CLIENT, "the name of a client that sends"), fields.seconds()
+    fields.done()
+    return Condition(Kind.TERMINAL, Direction.ABOVE, seconds, subject=client)
+
+
+def _alarm(fields: _Fields) -> Condition:
+    code = fields.word("code", _CODE, 'the code of an alarm, such as "rollover_failed" (docs/operations.md)')
+    fields.done()
+    return Condition(Kind.ALARM, Direction.ABOVE, 1, subject=code)
+
+
 _READERS: Mapping[Kind, Callable[[_Fields], Condition]] = MappingProxyType(
-    {Kind.PRICE: _price, Kind.CHANGE: _change, Kind.LIMIT: _limit, Kind.VOLUME: _volume}
-)
+    {
+        Kind.PRICE: _price, Kind.CHANGE: _change, Kind.LIMIT: _limit, Kind.VOLUME: _volume,
+        Kind.STALE: _stale, Kind.TERMINAL: _terminal, Kind.ALARM: _alarm,
+    }
+)  # fmt: skip

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from analytics.alerts.conditions import Condition, Kind
+from analytics.alerts.conditions import STANDING, Condition, Kind
 
 EVERY = "*"
 BY_STATISTICS = frozenset({Kind.CHANGE, Kind.VOLUME})
@@ -27,6 +27,7 @@ class Rule:
     market: str = ""
     feed: str = ""
     pause_us: int = 0
+    changed_us: int = 0
     quiet_from: datetime.time | None = None
     quiet_until: datetime.time | None = None
 
@@ -55,6 +56,8 @@ class Index:
     _by_symbol: dict[tuple[str, str], list[Rule]] = field(default_factory=dict)
     _by_market: dict[tuple[str, str], list[Rule]] = field(default_factory=dict)
     marks: set[str] = field(default_factory=set)
+    standing: list[Rule] = field(default_factory=list)
+    """Rules that no commit brings: looked at by timetable."""
 
     def of(self, feed: str, symbol: str) -> Iterable[Rule]:
         """The rules that look at a symbol of a feed."""
@@ -75,6 +78,9 @@ def build(rules: Iterable[Rule], places: Mapping[str, Place], mark: str) -> Inde
         of_market.setdefault(place.market, set()).add(place.feed)
     for rule in rules:
         made.marks.add(rule.mark)
+        if rule.condition.kind in STANDING:
+            made.standing.append(rule)
+            continue
         for symbol in rule.symbols:
             feed = rule.feed or (places[symbol].feed if symbol in places else "")
             if feed:

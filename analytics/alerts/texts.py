@@ -19,6 +19,8 @@ _TEXTS: dict[tuple[Kind, Direction], Promise] = {
     (Kind.LIMIT, Direction.ABOVE): _("{symbol} trades at {value}: it reached its upper price limit {level}"),
     (Kind.LIMIT, Direction.BELOW): _("{symbol} trades at {value}: it reached its lower price limit {level}"),
     (Kind.VOLUME, Direction.ABOVE): _("{symbol} has traded {value} times what is usual by this time of day"),
+    (Kind.STALE, Direction.ABOVE): _("{symbol} has had no trade for {value} s while its market is open"),
+    (Kind.TERMINAL, Direction.ABOVE): _("Terminal {symbol} has not been connected for {value} s"),
 }
 
 
@@ -30,3 +32,9 @@ def text(condition: Condition, symbol: str, value: int, level: int) -> Promise:
         template, symbol=symbol, value=number_text(value, scale),
         level=number_text(level, scale),
     )  # fmt: skip
+
+
+def of_alarm(code: str, subject: str) -> Promise:
+    """Of an alarm; its own message may name addresses, and is for who operates."""
+    template: Any = _("Alarm of the system: {named}")
+    return format_lazy(template, named=f"{code} ({subject})" if subject else code)

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from analytics import alert_rules
+from api import remedies
 from api.admin.site import ReadOnly
 from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
 
@@ -38,6 +39,9 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
             setattr(rule, name, value)
         try:
             alert_rules.check(rule)
+            unknown = remedies.unknown_alarm(rule.kind, rule.parameters)
+            if unknown:
+                raise alert_rules.RefusedError(unknown)
         except alert_rules.RefusedError as error:
             own = {name: text for name, text in error.fields.items() if name in self.fields}
             rest = [f"{name}: {text}" for name, text in error.fields.items() if name not in own]

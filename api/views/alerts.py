@@ -15,7 +15,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from analytics import alert_deliveries, alert_rules, alert_targets
-from api import access, errors, feeds, jsontext, paging, response_schemas, series
+from analytics.alerts import conditions
+from api import access, errors, feeds, jsontext, paging, remedies, response_schemas, series
 from api.serializers import AlertRuleBody, AlertsQuery, AlertTargetBody, NoQuery
 from api.views.records import question
 from marketdata.models import Alert, AlertRule, AlertTarget, Market
@@ -65,6 +66,9 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
     for name, value in given.items():
         setattr(rule, name, value)
     _may_look(request, rule)
+    unknown = remedies.unknown_alarm(rule.kind, rule.parameters)
+    if unknown:
+        raise errors.Unprocessable(unknown)
     try:
         with transaction.atomic():
             alert_rules.save(rule)
@@ -77,6 +81,8 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
 
 def _may_look(request: Request, rule: AlertRule) -> None:
     """FeedForbidden unless its owner may read what the rule looks at: its feed, or every feed where it names none."""
+    if rule.kind in conditions.OF_THE_SYSTEM:
+        return  # who reads sees all of it in the status of the pipeline
     if rule.feed:
         access.require([rule.feed])
     elif not access.may_read(request.user, access.ALL_FEEDS):

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from analytics.alerts.conditions import Kind
 from api import access, authentication
 from api.remedies import REMEDIES
-from marketdata.models import AlertRule, Feed, Market
+from marketdata.models import AlertRule, Client, Feed, Market
 from marketdata.reference import roles
 
 
@@ -39,7 +39,12 @@ class Page:
 
 def _alert_choices() -> dict[str, Any]:
     names = dict(AlertRule.Kind.choices)
-    return {"kinds": [(str(kind), names[str(kind)]) for kind in Kind], "markets": Market.objects.order_by("code")}
+    return {
+        "kinds": [(str(kind), names[str(kind)]) for kind in Kind],
+        "markets": Market.objects.order_by("code"),
+        "codes": sorted(REMEDIES),
+        "clients": Client.objects.filter(may_send=True).order_by("name").values_list("name", flat=True),
+    }
 
 
 def _quality_choices() -> dict[str, Any]:

@@ -21,6 +21,9 @@ DUE, STATES, LEASE = "naru:alerts-due:", "naru:alerts-states:", "naru:alerts-lea
 symbol" and the fields below; who looks at it."""
 HELD = "naru:alerts-held:"
 """The symbols whose rules may fire again from a moment (microseconds) on."""
+SINCE = "naru:alerts-since:"
+"""Of what rules look at by timetable: since when (microseconds) it has been so, as far as was looked."""
+SINCE_S = 60
 RULES = "naru:alerts-rules"
 """A mark of the rules that there are: whoever has another one in mind reads them again."""
 POSITION, RECORDS, MADE_OF = "position", "records", "made of"
@@ -197,3 +200,22 @@ def known_fields(connection: redis.Redis, feed: str) -> list[str]:
     """The fields of all states of a feed."""
     found: Any = connection.hkeys(STATES + feed)
     return [name.decode() for name in found]
+
+
+def lasting(connection: redis.Redis, what: str, is_so: Mapping[str, bool], now_us: int) -> dict[str, int]:
+    """Since when each of these has been so at every look, of those that are. Nobody looking for SINCE_S forgets it, and
+    so does leaving one out."""
+    key = SINCE + what
+    known: Any = connection.hkeys(key)
+    pipeline = connection.pipeline(transaction=True)
+    over = [name for name, so in is_so.items() if not so]
+    over += [name.decode() for name in known if name.decode() not in is_so]
+    if over:
+        pipeline.hdel(key, *over)
+    for name, so in is_so.items():
+        if so:
+            pipeline.hsetnx(key, name, now_us)
+    pipeline.expire(key, SINCE_S)
+    pipeline.hgetall(key)
+    found: Any = pipeline.execute()[-1]
+    return {name.decode(): int(since) for name, since in found.items()}

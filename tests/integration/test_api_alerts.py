@@ -101,6 +101,10 @@ def test_a_rule_is_made_changed_and_deleted_by_its_owner_and_seen_by_who_operate
         ({"colour": "red"}, 400, None),
         ({"symbols": "005930"}, 400, {"symbols"}),
         ({"parameters": {"direction": "above", "level": "70000", "percent": 3}}, 422, {"parameters"}),
+        ({"kind": "stale", "parameters": {"seconds": "5"}}, 422, {"seconds"}),
+        ({"kind": "alarm", "parameters": {"code": "rollover_failed"}}, 422, {"symbols"}),
+        ({"kind": "alarm", "parameters": {"code": "roll_over"}, "symbols": []}, 422, {"code"}),
+        ({"kind": "terminal", "parameters": {"client": "nobody", "seconds": "60"}, "symbols": []}, 422, {"client"}),
     ],
 )
 def test_what_is_wrong_with_a_rule_is_said_by_field(people, change, status, named):

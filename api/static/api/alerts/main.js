@@ -12,10 +12,14 @@ const KINDS = {
   change: { directions: ["above", "below"], level: gettext("Change, %"), band: true },
   limit: { directions: ["above", "below"], names: { above: gettext("upper limit"), below: gettext("lower limit") }, band: true },
   volume: { directions: [], level: gettext("Times the usual volume"), band: true },
+  stale: { directions: [], own: ["seconds"] },
+  terminal: { directions: [], own: ["client", "seconds"], ofSystem: true },
+  alarm: { directions: [], own: ["code"], ofSystem: true },
 };
 const FIELDS = () => ({
   name: gettext("Name"), kind: gettext("Kind"), level: KINDS[at("kind").value]?.level, band: gettext("Band"), direction: gettext("When"), symbols: gettext("Symbols"),
   market: gettext("Market"), feed: gettext("Feed"), cooldown_s: gettext("Pause"), quiet_from: gettext("Quiet hours"), owner: gettext("Quota"),
+  client: gettext("Terminal"), code: gettext("Alarm"), seconds: gettext("For so long, s"),
 });
 let edited = null;
 let oldest = null;
@@ -115,11 +119,14 @@ async function showOlder() {
 // --- rules ----------------------------------------------------------------------------------------------------------
 
 function told(rule) {
-  const { direction, level, band } = rule.parameters;
+  const { direction, level, band, client, code, seconds } = rule.parameters;
   const kind = KINDS[rule.kind];
   const parts = [at("kind").querySelector(`[value="${rule.kind}"]`)?.textContent ?? rule.kind];
   if (direction && rule.kind !== "volume") parts.push(kind?.names?.[direction] ?? DIRECTIONS[direction] ?? direction);
   if (level !== undefined) parts.push(rule.kind === "change" ? `${level}%` : rule.kind === "volume" ? `×${level}` : level);
+  if (client ?? code) parts.push(client ?? code);
+  if (seconds) parts.push(interpolate(gettext("for %s s"), [seconds]));
+  if (kind?.ofSystem) return parts.join(" ");
   if (band) parts.push(interpolate(gettext("band %s"), [band]));
   return `${parts.join(" ")} · ${rule.symbols.length ? rule.symbols.join(", ") : rule.market}${rule.feed ? ` · ${rule.feed}` : ""}`;
 }
@@ -151,8 +158,9 @@ function fit() {
   at("direction").replaceChildren(...kind.directions.map((name) => new Option(kind.names?.[name] ?? DIRECTIONS[name], name)));
   if (kind.directions.includes(chosen)) at("direction").value = chosen;
   for (const element of document.querySelectorAll("[data-for]")) {
-    const has = { direction: kind.directions.length > 0, level: kind.level !== undefined, band: kind.band }[element.dataset.for];
-    element.hidden = !has;
+    const name = element.dataset.for;
+    const has = { direction: kind.directions.length > 0, level: kind.level !== undefined, band: kind.band, scope: !kind.ofSystem }[name];
+    element.hidden = !(has ?? kind.own?.includes(name));
   }
   document.querySelector("label[for=level]").textContent = kind.level ?? "";
 }
@@ -182,9 +190,11 @@ function body() {
   if (kind.directions.length) parameters.direction = at("direction").value;
   if (kind.level) parameters.level = at("level").value.replaceAll(",", "").trim();
   if (kind.band && at("band").value.trim()) parameters.band = at("band").value.replaceAll(",", "").trim();
+  for (const name of kind.own ?? []) parameters[name] = at(name).value.trim();
+  const scoped = !kind.ofSystem;
   return {
-    name: at("name").value.trim(), kind: at("kind").value, parameters, feed: at("feed").value.trim(),
-    symbols: at("symbols").value.split(/[\s,]+/).filter(Boolean), market: at("market").value || null,
+    name: at("name").value.trim(), kind: at("kind").value, parameters, feed: scoped ? at("feed").value.trim() : "",
+    symbols: scoped ? at("symbols").value.split(/[\s,]+/).filter(Boolean) : [], market: (scoped && at("market").value) || null,
     cooldown_s: Number(at("cooldown_s").value), quiet_from: at("quiet_from").value || null,
     quiet_until: at("quiet_until").value || null, enabled: at("enabled").checked,
   };

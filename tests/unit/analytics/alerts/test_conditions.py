@@ -16,6 +16,10 @@ from analytics.alerts.conditions import Condition, ConditionError, Direction, Ki
          Condition(Kind.CHANGE, Direction.BELOW, -52_500)),
         ("limit", {"direction": "below"}, Condition(Kind.LIMIT, Direction.BELOW)),
         ("volume", {"level": "3", "band": "0.5"}, Condition(Kind.VOLUME, Direction.ABOVE, 30_000, 5_000)),
+        ("stale", {"seconds": "10"}, Condition(Kind.STALE, Direction.ABOVE, 10)),
+        ("terminal", {"client": "kis-1", "seconds": 86400},
+         Condition(Kind.TERMINAL, Direction.ABOVE, 86_400, subject="kis-1")),
+        ("alarm", {"code": " disk_full"}, Condition(Kind.ALARM, Direction.ABOVE, 1, subject="disk_full")),
     ],
 )  # fmt: skip
 def test_numbers_are_exact_and_come_back_as_they_were_meant(kind, given, made):
@@ -48,6 +52,14 @@ def test_a_condition_of_volume_is_told_without_a_direction():
         ("limit", {"direction": "above", "level": "1"}, {"parameters"}),
         ("volume", {"level": "0"}, {"level"}),
         ("volume", {"level": "１２"}, {"level"}),
+        ("stale", {"seconds": "9"}, {"seconds"}),
+        ("stale", {"seconds": "86401", "level": "1"}, {"seconds", "parameters"}),
+        ("stale", {"seconds": True}, {"seconds"}),
+        ("stale", {"seconds": "60.5"}, {"seconds"}),
+        ("terminal", {}, {"client", "seconds"}),
+        ("terminal", {"client": "two words", "seconds": "60"}, {"client"}),
+        ("alarm", {"code": ["disk_full"]}, {"code"}),
+        ("alarm", {"code": "Disk!"}, {"code"}),
         ("price", {"direction": ["above"], "level": {}}, {"direction", "level"}),
     ],
 )

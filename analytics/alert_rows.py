@@ -1,0 +1,42 @@
+"""What rules found, as rows: made with the words of their kind, and stored once for each episode."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+from collections.abc import Iterable, Sequence
+
+from django.utils.functional import Promise
+
+from analytics.alerts import conditions, judging
+from analytics.alerts.index import Rule
+from marketdata import alarms
+from marketdata.models import Alert
+
+SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
+Over = tuple[Rule, str, str, int]
+"""An episode that is over: its rule, feed, symbol (or whatever a rule of the system is about) and number."""
+
+
+def made(
+    rule: Rule, feed: str, symbol: str, episode: int, value: int, text: Promise, *,
+    now: datetime.datetime, event_us: int, committed_us: int | None = None,
+) -> Alert:  # fmt: skip
+    """The alert of an episode that began; `value` in the units of the kind."""
+    return Alert(
+        rule_id=rule.number, revision=rule.revision, owner_id=rule.owner, name=rule.name,
+        kind=str(rule.condition.kind), feed=feed, symbol=symbol, episode=episode,
+        value=conditions.number_text(value, conditions.SCALES[rule.condition.kind]), message=alarms.english(text),
+        texts=alarms.translations(text), event_us=event_us, committed_us=committed_us, fired_at=now,
+        quiet=judging.is_quiet(rule.quiet_from, rule.quiet_until, now.astimezone(SEOUL).time()),
+    )  # fmt: skip
+
+
+def store(began: Sequence[Alert], over: Iterable[Over]) -> None:
+    """What began and what is over. What another worker stored of the same episodes stays as it is."""
+    if began:
+        Alert.objects.bulk_create(began, ignore_conflicts=True, batch_size=200)
+    for rule, feed, symbol, episode in over:
+        Alert.objects.filter(
+            rule_id=rule.number, revision=rule.revision, feed=feed, symbol=symbol, episode=episode, cleared_at=None
+        ).update(cleared_at=datetime.datetime.now(datetime.UTC))

@@ -1,0 +1,203 @@
+"""Rules that no commit brings, looked at by timetable: no trades while a market is open, terminals that are not
+connected, alarms of the system.
+
+States of their episodes are read from the alerts themselves, so Redis may forget everything and nothing fires twice;
+two who look at once store an episode once.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from django.db.models import Count, Max, Q
+from django.utils.functional import Promise
+
+from analytics import alert_rows
+from analytics.alerts import judging, standing, texts
+from analytics.alerts.conditions import Kind
+from analytics.alerts.index import Place, Rule
+from analytics.alerts.judging import ARMED, Measured, State
+from marketdata.calendar import trading_dates
+from marketdata.calendar.trading_calendar import Calendar, Phase
+from marketdata.models import Alarm, Alert
+from marketdata.realtime import alerts as shared
+from marketdata.realtime import live_state
+
+MOST_ALARMS = 200
+"""Subjects of a code that are looked at, those that were seen last."""
+BRIEF = datetime.timedelta(minutes=10)
+"""For so long an alarm that is over is still looked at, so that one that came and went between two looks is told."""
+States = Mapping[tuple[str, str, str], State]
+"""By the rule's mark, feed and symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was measured of something that a rule looks at, and the words of an alert."""
+
+    rule: Rule
+    feed: str
+    symbol: str
+    value: Measured
+    text: Promise
+    event_us: int
+
+
+def watch(connection: redis.Redis, rules: Sequence[Rule], places: Mapping[str, Place], now_us: int) -> int:
+    """Look at what these rules are about as it stands. Returns how many alerts began."""
+    if not rules:
+        return 0
+    now = datetime.datetime.fromtimestamp(now_us / 1e6, datetime.UTC)
+    states = _states(rules)
+    seen = [
+        *_silences(rules, places, now_us),
+        *_absences(connection, rules, states, now_us),
+        *_alarms(rules, states, now_us),
+    ]
+    began: list[Alert] = []
+    over: list[alert_rows.Over] = []
+    for one in seen:
+        rule = one.rule
+        step = judging.judge(
+            rule.condition.direction, rule.condition.level, 0, states.get((rule.mark, one.feed, one.symbol), ARMED),
+            one.value, now_us=now_us, pause_us=rule.pause_us,
+        )  # fmt: skip
+        over += [(rule, one.feed, one.symbol, episode) for episode in step.over]
+        began += [
+            alert_rows.made(
+                rule, one.feed, one.symbol, episode, one.value.high, one.text, now=now, event_us=one.event_us
+            )
+            for episode in step.began
+        ]
+    alert_rows.store(began, over)
+    return len(began)
+
+
+def _states(rules: Sequence[Rule]) -> States:
+    """Of these rules as they are now, from what fired."""
+    marks = {rule.mark for rule in rules}
+    rows = Alert.objects.filter(rule_id__in=[rule.number for rule in rules]).order_by()
+    grouped = rows.values_list("rule_id", "revision", "feed", "symbol").annotate(
+        newest=Max("episode"), last=Max("fired_at"), still_open=Count("pk", filter=Q(cleared_at=None))
+    )
+    return {
+        (f"{rule}.{revision}", feed, symbol): State(episode, bool(still_open), _us(fired_at))
+        for rule, revision, feed, symbol, episode, fired_at, still_open in grouped
+        if f"{rule}.{revision}" in marks
+    }
+
+
+# --- no trades --------------------------------------------------------------------------------------------------------
+
+
+def _silences(rules: Iterable[Rule], places: Mapping[str, Place], now_us: int) -> list[Seen]:
+    """Of rules on symbols each of these, of a rule on a market the market as a whole. Nothing while Redis does not know
+    the latest trades."""
+    chosen = [rule for rule in rules if rule.condition.kind is Kind.STALE]
+    if not chosen or not live_state.seeded():
+        return []
+    of_market: dict[tuple[str, str], int | None] = {}
+    found = []
+    for rule in chosen:
+        for feed, codes in _watched(rule, places).items():
+            if rule.symbols:
+                latest = live_state.latest(feed, codes)
+                times = {code: latest[code]["time_us"] if code in latest else None for code in codes}
+                markets = {code: places[code].market for code in codes}
+            else:
+                key = (feed, rule.market)
+                if key not in of_market:
+                    of_market[key] = _newest(feed, rule.market, places)
+                times, markets = {"": of_market[key]}, {"": rule.market}
+            for code, last_us in times.items():
+                seconds = standing.silence_s(last_us, _stretches(markets[code], now_us), now_us)
+                text = texts.text(rule.condition, code or f"{rule.market} ({feed})", seconds, rule.condition.level)
+                value = Measured(seconds, seconds, seconds)
+                found.append(Seen(rule, feed, code, value, text, now_us))
+    return found
+
+
+def _watched(rule: Rule, places: Mapping[str, Place]) -> dict[str, list[str]]:
+    """By feed the symbols of a rule; of one on a market the feeds alone."""
+    found: dict[str, list[str]] = {}
+    for code in rule.symbols:
+        if code in places:
+            found.setdefault(rule.feed or places[code].feed, []).append(code)
+    if not rule.symbols:
+        of_market = {place.feed for place in places.values() if place.market == rule.market}
+        found = {feed: [] for feed in ([rule.feed] if rule.feed else sorted(of_market))}
+    return found
+
+
+def _newest(feed: str, market: str, places: Mapping[str, Place]) -> int | None:
+    times = (
+        row["time_us"] for code, row in live_state.latest(feed).items()
+        if code in places and places[code].market == market
+    )  # fmt: skip
+    return max((time_us for time_us in times if time_us is not None), default=None)
+
+
+def _stretches(market: str, now_us: int) -> list[tuple[int, int]]:
+    """When trading is continuous at the market's own venue: in an auction silence is as it should be."""
+    calendar: Calendar = trading_dates.calendar(market)
+    date = calendar.trade_date(now_us)
+    if not calendar.base.hours:
+        return calendar.trading_hours(date, None)
+    spans = calendar.phases(date, market)
+    return [(one.start_us, one.end_us) for one in spans if one.phase is Phase.CONTINUOUS]
+
+
+# --- terminals --------------------------------------------------------------------------------------------------------
+
+
+def _absences(connection: redis.Redis, rules: Iterable[Rule], states: States, now_us: int) -> list[Seen]:
+    chosen = [rule for rule in rules if rule.condition.kind is Kind.TERMINAL]
+    if not chosen:
+        return []
+    connected = {one["client"] for server in live_state.status()["ingest"] for one in server.get("clients", [])}
+    is_absent = {rule.condition.subject: rule.condition.subject not in connected for rule in chosen}
+    since = shared.lasting(connection, "terminal", is_absent, now_us)
+    found = []
+    for rule in chosen:
+        client, level = rule.condition.subject, rule.condition.level
+        state = states.get((rule.mark, "", client), ARMED)
+        value = standing.absence(since.get(client), level, state, now_us)
+        found.append(Seen(rule, "", client, value, texts.text(rule.condition, client, value.last, level), now_us))
+    return found
+
+
+# --- alarms -----------------------------------------------------------------------------------------------------------
+
+
+def _alarms(rules: Iterable[Rule], states: States, now_us: int) -> list[Seen]:
+    chosen = [rule for rule in rules if rule.condition.kind is Kind.ALARM]
+    by_code: dict[str, list[Alarm]] = {}
+    since = datetime.datetime.fromtimestamp(now_us / 1e6, datetime.UTC) - BRIEF
+    for code in {rule.condition.subject for rule in chosen}:
+        rows = Alarm.objects.filter(code=code).filter(Q(cleared_at=None) | Q(cleared_at__gte=since))
+        by_code[code] = list(rows.order_by("-seen_at")[:MOST_ALARMS])
+    found = []
+    for rule in chosen:
+        alarms = by_code[rule.condition.subject]
+        for row in alarms:
+            state = states.get((rule.mark, "", row.subject), ARMED)
+            raised_us, is_active = _us(row.raised_at), row.cleared_at is None
+            value = standing.alarm(raised_us, is_active=is_active, state=state, changed_us=rule.changed_us)
+            text = texts.of_alarm(row.code, row.subject)
+            found.append(Seen(rule, "", row.subject, value, text, raised_us))
+        known = {row.subject for row in alarms}
+        gone = [key for key, state in states.items() if key[0] == rule.mark and state.is_open and key[2] not in known]
+        none = Measured(0, 0, 0)
+        found += [
+            Seen(rule, "", subject, none, texts.of_alarm(rule.condition.subject, subject), now_us)
+            for _mark, _feed, subject in gone
+        ]
+    return found
+
+
+def _us(moment: Any) -> int:
+    return int((moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) / datetime.timedelta(microseconds=1))

@@ -1,0 +1,148 @@
+"""Rules on what no commit brings: trades that do not come, terminals that are away, alarms."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from analytics import due_alerts
+from marketdata import alarms
+from marketdata.models import Alert, AlertRule
+from marketdata.realtime import live_state
+from tests.integration.processing import process, rows, trade
+from tests.market import NINE_US
+
+SECOND = 1_000_000
+_seqs = itertools.count(1)
+
+
+@pytest.fixture
+def owner(worker):
+    live_state.connection().set(live_state.SEEDED, "test")
+    return get_user_model().objects.create_user("trader")
+
+
+def rule(owner, kind: str, parameters: dict[str, str], **other: object) -> AlertRule:
+    given = {"name": kind, "symbols": [], "cooldown_s": 0, **other}
+    return AlertRule.objects.create(owner=owner, kind=kind, parameters=parameters, **given)
+
+
+def traded(second: int, symbol: str = "005930") -> None:
+    process(rows(trade(symbol=symbol, time=NINE_US + second * SECOND), seq=next(_seqs)))
+
+
+def at(*seconds: int) -> None:
+    for second in seconds:
+        due_alerts.watch(NINE_US + second * SECOND)
+
+
+def told() -> list[tuple[str, str, str, bool]]:
+    """Feed, symbol, value and whether the episode goes on, in the order of firing."""
+    return [(one.feed, one.symbol, one.value, one.cleared_at is None) for one in Alert.objects.order_by("pk")]
+
+
+def test_silence_of_an_open_market_is_told_once_until_a_trade_comes_and_again_after_it(owner):
+    rule(owner, "stale", {"seconds": "60"}, market_id="KRX")
+    traded(10)
+
+    at(69)
+    assert told() == []
+    at(70, 72, 90)
+    assert told() == [("krx", "", "60", True)]
+    assert Alert.objects.get().texts == {"ko": "KRX (krx) 장중 60초 동안 체결 없음"}
+    traded(91, "000660")  # any of its symbols
+    at(92)
+    assert told() == [("krx", "", "60", False)]
+
+    at(153)
+    assert told() == [("krx", "", "60", False), ("krx", "", "62", True)]
+    live_state.connection().flushall()  # a Redis that does not know is not silence, and tells nothing again
+    at(154)
+    live_state.connection().set(live_state.SEEDED, "again")
+    at(155)
+    assert len(told()) == 2
+
+
+def test_each_symbol_of_a_rule_is_silent_for_itself_and_none_when_its_market_is_closed(owner):
+    rule(owner, "stale", {"seconds": "60"}, symbols=["005930", "000660"])
+    traded(30)
+
+    at(-300, 0, 60)
+    assert told() == [("krx", "000660", "60", True)]
+    at(95)
+    assert told() == [("krx", "000660", "60", True), ("krx", "005930", "65", True)]
+    at(12 * 3600)
+    assert [goes_on for *_, goes_on in told()] == [False, False]
+
+
+def connected(*clients: str) -> None:
+    live_state.show_ingest("test", {"instance": "test", "clients": [{"client": one} for one in clients]})
+
+
+def test_a_terminal_that_is_away_is_told_once_and_a_redis_that_forgot_tells_it_no_second_time(owner):
+    rule(owner, "terminal", {"client": "kis-1", "seconds": "30"})
+    connected("kis-1", "other")
+
+    at(0)
+    connected("other")
+    at(10, 39)
+    assert told() == []
+    at(40, 42)
+    assert told() == [("", "kis-1", "30", True)]
+    live_state.connection().flushall()
+    at(44)
+    assert told() == [("", "kis-1", "30", True)]
+
+    connected("kis-1")
+    at(46)
+    assert told() == [("", "kis-1", "30", False)]
+    connected()
+    at(50, 79)
+    assert len(told()) == 1
+    at(80)
+    assert told() == [("", "kis-1", "30", False), ("", "kis-1", "30", True)]
+
+
+def test_an_alarm_is_told_for_each_subject_and_once_more_when_it_is_raised_anew(owner):
+    alarms.raise_alarm("rollover_failed", "before the rule", subject="2026-03-12")
+    alarms.resolve("rollover_failed")
+    rule(owner, "alarm", {"code": "rollover_failed"})
+
+    due_alerts.watch()
+    assert told() == []
+    alarms.raise_alarm("rollover_failed", "10.0.0.1 is away", subject="2026-03-13")
+    alarms.raise_alarm("rollover_failed", "the same", subject="2026-03-16")
+    alarms.raise_alarm("disk_low", "another code")
+    for _ in range(2):
+        due_alerts.watch()
+    assert sorted(told()) == [("", "2026-03-13", "1", True), ("", "2026-03-16", "1", True)]
+    assert {one.message for one in Alert.objects.all()} == {
+        "Alarm of the system: rollover_failed (2026-03-13)", "Alarm of the system: rollover_failed (2026-03-16)",
+    }  # fmt: skip
+
+    alarms.resolve("rollover_failed", subject="2026-03-13")
+    alarms.raise_alarm("rollover_failed", "again, between two looks", subject="2026-03-13")
+    due_alerts.watch()
+    assert sorted(told()) == [
+        ("", "2026-03-13", "1", False), ("", "2026-03-13", "1", True), ("", "2026-03-16", "1", True),
+    ]  # fmt: skip
+    alarms.resolve("rollover_failed")
+    due_alerts.watch()
+    assert not Alert.objects.filter(cleared_at=None).exists()
+
+
+def test_a_rule_that_is_changed_ends_what_goes_on_and_fires_anew(owner):
+    alarms.raise_alarm("rollover_failed", "so", subject="2026-03-13")
+    made = rule(owner, "alarm", {"code": "rollover_failed"})
+    due_alerts.watch()
+
+    made.enabled, made.revision = False, 2
+    made.save()
+    due_alerts.watch()
+    assert told() == [("", "2026-03-13", "1", False)]
+    made.enabled, made.revision = True, 3
+    made.save()
+    due_alerts.watch()
+    assert told() == [("", "2026-03-13", "1", False), ("", "2026-03-13", "1", True)]
