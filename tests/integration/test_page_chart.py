@@ -1,14 +1,18 @@
-"""The chart of the page of prices in Chromium: indicators as REST has them."""
+"""The chart of the page of prices in Chromium: indicators as REST has them, drawings as people keep them."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
+from django.contrib.auth import get_user_model
 
+from api import drawings
+from marketdata.models import Drawing
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_page import KST_S, MINUTES, held, looked_at, shut_out
 from tests.integration.test_stream_served import web
+from tests.waiting import until
 
 __all__ = ["serving", "web"]
 
@@ -35,8 +39,101 @@ def of_rest(serving, *, last=None, symbol="005930", **query):
     }
 
 
+def kept(page):
+    """The drawings of a visitor, which are in his browser."""
+    found = page.evaluate("JSON.parse(localStorage.getItem('naru.drawings') ?? '{}')").get("005930", [])
+    return [(one["kind"], one["points"]) for one in found]
+
+
+def stored():
+    """The same of the server's, with times and prices as the chart has them."""
+    found = [drawings.shown(one) for one in Drawing.objects.order_by("id")]
+    return [
+        (
+            one["kind"],
+            [{**({"t": at["t"][:19] + "Z"} if "t" in at else {}), "p": float(bytes(at["p"]))} for at in one["points"]],
+        )
+        for one in found
+    ]
+
+
+def place(page, when, value):
+    """Where a candle's time (s, on Korea's clock) and a price are on the screen."""
+    x, y = page.evaluate(
+        """([when, value]) => {
+          const box = drawn.panes()[0].getHTMLElement().getBoundingClientRect();
+          const y = drawn.panes()[0].getSeries()[0].priceToCoordinate(value);
+          return [box.left + drawn.timeScale().timeToCoordinate(when), box.top + y];
+        }""",
+        [when, value],
+    )
+    return x, y
+
+
+def drawn_by_hand(page, found):
+    """A level, moved and taken back to where it was; a trend line, removed and taken back; in the end nothing."""
+    bars = page.evaluate("drawn.panes()[0].getSeries()[0].data().slice(-60).map((one) => [one.time, one.close])")
+    (from_s, low), (to_s, high) = bars[10], bars[40]
+    page.click('[data-tool="level"]')
+    page.mouse.click(*place(page, from_s, high))
+    until(lambda: len(found(page)) == 1, seconds=60, what="a level")
+    ((kind, [level]),) = found(page)
+    assert (kind, list(level)) == ("level", ["p"])
+    a_pixel = abs(
+        page.evaluate(
+            "(([series]) => series.coordinateToPrice(0) - series.coordinateToPrice(1))(drawn.panes()[0].getSeries())"
+        )
+    )
+    assert abs(level["p"] - high) <= 1.5 * a_pixel
+    x, y = place(page, from_s, level["p"])
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 40, steps=4)
+    page.mouse.up()
+    until(
+        lambda: abs(level["p"] - 40 * a_pixel - found(page)[0][1][0]["p"]) <= 2 * a_pixel,
+        seconds=60,
+        what="a moved level",
+    )
+    page.keyboard.press("Control+z")
+    until(lambda: found(page) == [("level", [level])], seconds=60, what="the level where it was")
+    page.click('[data-tool="trend"]')
+    page.mouse.click(*place(page, from_s, low))
+    page.mouse.click(*place(page, to_s, high))
+    until(lambda: len(found(page)) == 2, seconds=60, what="a trend line")
+    kind, points = found(page)[1]
+    assert kind == "trend"
+    assert [datetime.fromisoformat(one["t"]).timestamp() + KST_S for one in points] == [from_s, to_s]
+    assert all(abs(one["p"] - wished) <= 1.5 * a_pixel for one, wished in zip(points, (low, high), strict=True))
+    page.keyboard.press("Delete")
+    until(lambda: len(found(page)) == 1, seconds=60, what="no trend line")
+    page.keyboard.press("Control+z")
+    until(lambda: found(page) == [("level", [level]), ("trend", points)], seconds=60, what="the trend line again")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+
+
+def drawn_by_values(page, expect, found):
+    """By the keyboard alone."""
+    page.locator("#drawn").focus()
+    page.keyboard.press("Enter")
+    form = page.locator("#drawings form.values")
+    form.locator("[name=price]").fill("71000.5")
+    page.keyboard.press("Enter")
+    until(lambda: found(page) == [("level", [{"p": 71000.5}])], seconds=60, what="the level of a form")
+    form.locator("[name=kind]").select_option("note")
+    form.locator("[name=price]").fill("70500")
+    form.locator("[name=time]").fill("2026-03-16T10:00")
+    form.locator("[name=text]").fill("thin book")
+    page.keyboard.press("Enter")
+    expect(page.locator("#drawings .shown")).to_contain_text("thin book")
+    note = ("note", [{"t": "2026-03-16T01:00:00.000Z", "p": 70500}])
+    until(lambda: found(page)[1:] == [note], seconds=60, what="the note of a form")
+
+
 def test_the_chart_of_a_desk(web, serving, chromium):
     held(serving)
+    person = get_user_model().objects.create_superuser("desk", password="a sound password")
     first = f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min"
     wrong: list[str] = []
     with ThreadPoolExecutor(1) as aside, looked_at(chromium, f"{first}&i=rsi:3,foo,rsi:999", wrong) as (page, expect):
@@ -98,6 +195,53 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.wait_for_function("() => drawn.panes().length === 1")
         page.go_back()
         page.wait_for_function("() => drawn.panes().length === 2")
+        page.wait_for_selector('#link[data-state="live"]')
+
+        # Drawings of a visitor: by the pointer, moved, taken back; by their values; there again after a reload.
+        page.goto(first)
+        page.wait_for_selector('#link[data-state="live"]')
+        page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
+        page.keyboard.press("d")
+        expect(page.locator("#drawtold")).to_contain_text("Kept in this browser only")
+        drawn_by_hand(page, kept)
+        drawn_by_values(page, expect, kept)
+        assert shut_out(page) == []
+        page.keyboard.press("Escape")
+        mine = kept(page)
+        page.click('button[data-frame="5Min"]')
+        page.wait_for_selector('#link[data-state="live"]')
+        page.reload()
+        page.wait_for_selector('#link[data-state="live"]')
+        page.click("#draw")
+        page.click("#drawn")
+        expect(page.locator("#drawings .shown li")).to_have_count(2)
+        assert kept(page) == mine
+        page.locator("#drawings .shown li").first.get_by_role("button", name="remove").click()
+        expect(page.locator("#drawings .shown li")).to_have_count(1)
+        page.keyboard.press("Escape")
+
+        # Those of somebody who is logged in are the server's, which refuses with a word.
+        page.goto(f"http://{web}/login/?next=/%3Ffeed%3Dkrx%26symbol%3D005930")
+        page.fill("input[name=username]", "desk")
+        page.fill("input[name=password]", "a sound password")
+        page.click("form.panel button")
+        page.wait_for_selector('#link[data-state="live"]')
+        expect(page.locator("#legend")).to_contain_text("close")
+        page.click("#draw")
+        expect(page.locator("#drawtold")).to_have_text("")
+
+        def on_server(_):
+            return aside.submit(and_leave, stored).result()
+
+        drawn_by_hand(page, on_server)
+        until(lambda: on_server(page) == [], seconds=60, what="nothing drawn")
+        bounded = [Drawing(user=person, symbol="005930", kind="level", price=1) for _ in range(drawings.MOST_OF_SYMBOL)]
+        aside.submit(and_leave, lambda: Drawing.objects.bulk_create(bounded)).result()
+        at = page.locator("#chart").bounding_box()
+        page.click('[data-tool="level"]')
+        page.mouse.click(at["x"] + 300, at["y"] + 110)
+        expect(page.locator("#drawtold")).to_contain_text("remove one first")
+        wrong[:] = [text for text in wrong if "422" not in text]  # of which the browser complains, too
         page.wait_for_selector('#link[data-state="live"]')
 
     assert wrong == []

@@ -50,6 +50,31 @@ export class Chart {
     return this.#chart;
   }
 
+  // The series of candles, whose scale is that of prices.
+  get candles() {
+    return this.#candles;
+  }
+
+  // What lies before the first candle, however near the view is.
+  older() {
+    this.#wants.older();
+  }
+
+  // The candle of a time in px of its pane, null before the first one.
+  x(t) {
+    const time = chartTime(t);
+    if (!this.#bars.length || time < chartTime(this.#bars[0].t)) return null;
+    const first = this.#first(time);
+    const where = first < this.#bars.length && chartTime(this.#bars[first].t) === time ? first : first - 1;
+    return this.#chart.timeScale().logicalToCoordinate(where);
+  }
+
+  // The candle nearest to such a place.
+  barAt(x) {
+    const where = Math.round(this.#chart.timeScale().coordinateToLogical(x) ?? 0);
+    return this.#bars[Math.max(0, Math.min(where, this.#bars.length - 1))];
+  }
+
   // Another symbol, feed or timeframe, of which nothing is known yet.
   clear(frame) {
     this.#frame = frame;
@@ -166,13 +191,18 @@ export class Chart {
   }
 
   #at(time) {
+    return this.#bars[this.#first(time)];
+  }
+
+  // The place of the first candle that begins at a time of the chart or later.
+  #first(time) {
     let [low, high] = [0, this.#bars.length];
     while (low < high) {
       const middle = (low + high) >> 1;
       if (chartTime(this.#bars[middle].t) < time) low = middle + 1;
       else high = middle;
     }
-    return this.#bars[low];
+    return low;
   }
 
   // One mark of a kind at a candle; the legend tells all of them.

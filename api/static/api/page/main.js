@@ -1,6 +1,7 @@
 // The first page: brings chart, watch list, order book, trades and counters together with one stream.
 import * as address from "./address.js";
 import { Chart } from "./chart.js";
+import { Drawings } from "./drawings.js";
 import { parsed, written } from "./catalogue.js";
 import { called, change, digitsOf, number, time } from "./format.js";
 import { History } from "./history.js";
@@ -29,6 +30,7 @@ const price = painter(tell);
 const chart = new Chart(show("chart"), show("legend"), { reload: () => load(false), renew, older });
 const studies = new Studies(chart, show("chart"), { edit: (one) => picker.show(one), remove: (one) => choose(shown.filter((other) => other !== one)), resized });
 const picker = new Picker(show("indicators"), { chosen: choose });
+const drawings = new Drawings(chart, show("chart"), show);
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
 const session = new Session(show("session"), show("clock"));
@@ -138,6 +140,7 @@ async function load(anew) {
     studies.ask(seen);
     reading = false;
     chart.clear(frame);
+    drawings.follow(code);
     tape.clear(code, feed, chart.digits);
     ladder.clear(chart.digits);
     price();
@@ -281,6 +284,7 @@ new Keys(show("keys"), show("help"), {
   w: () => watchlist.focus(),
   i: () => catalogue && picker.show(),
   l: logarithmic,
+  d: () => drawings.toggle(),
   t: () => show("least").focus(),
   ...Object.fromEntries(address.FRAMES.map((frame, place) => [String(place + 1), () => go({ frame })])),
 });

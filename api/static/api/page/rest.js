@@ -5,10 +5,11 @@ function cookie(name) {
 
 const FEED_FORBIDDEN = 40310002;
 
+// `fields` has what is wrong with which part of what was sent.
 export class RestError extends Error {
-  constructor(status, message) {
+  constructor(status, message, fields = {}) {
     super(message);
-    this.status = status;
+    Object.assign(this, { status, fields });
   }
 }
 
@@ -18,12 +19,12 @@ export const parsed = (text) => JSON.parse(text.replace(/"i":(\d{16,})/g, '"i":"
 async function ask(path, options) {
   const response = await fetch(path, { credentials: "same-origin", headers: { Accept: "application/json" }, ...options });
   if (!response.ok) {
-    const { code, message } = await response.json().catch(() => ({}));
+    const { code, message, errors } = await response.json().catch(() => ({}));
     // The cookie is over: the page gives a new one, or leads to the login. A feed that is not theirs is another matter.
     if (response.status === 401 || (response.status === 403 && code !== FEED_FORBIDDEN)) location.reload();
-    throw new RestError(response.status, message ?? response.statusText);
+    throw new RestError(response.status, message ?? response.statusText, errors);
   }
-  return parsed(await response.text());
+  return response.status === 204 ? null : parsed(await response.text());
 }
 
 const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined));
@@ -46,6 +47,7 @@ export const barPage = (code, values) => pageOf("stocks/bars", "bars", code, val
 export const tradePage = (code, values) => pageOf("stocks/trades", "trades", code, values);
 export const indicators = () => ask("/v2/indicators").then((content) => content.indicators);
 export const indicatorPage = (code, values) => ask(`/v2/indicators/${part(code)}?${query(values)}`);
+export const drawings = (symbol) => ask(`/v2/drawings?${query({ symbol })}`).then((content) => content.drawings);
 export const book = (code, feed) => ask(`/v2/orderbooks/latest?${query({ symbols: code, feed })}`).then((page) => page.orderbooks[code] ?? null);
 // Events, gaps or corrections, all pages up to a number of them.
 export async function records(what, values, most = 5) {
@@ -63,5 +65,12 @@ async function pageOf(path, what, code, values) {
   return { [what]: page[what][code] ?? [], next_page_token: page.next_page_token };
 }
 
-export const ticket = () =>
-  ask("/v2/stream/ticket", { method: "POST", headers: { Accept: "application/json", "X-CSRFToken": cookie("csrftoken") } });
+// What a person changes, below /v2/.
+export const changed = (path, method, body) =>
+  ask(`/v2/${path}`, {
+    method,
+    headers: { Accept: "application/json", "X-CSRFToken": cookie("csrftoken"), ...(body ? { "Content-Type": "application/json" } : {}) },
+    body: body && JSON.stringify(body),
+  });
+export const ticket = () => changed("stream/ticket", "POST");
+export const watchlists = () => ask("/v2/watchlists");
