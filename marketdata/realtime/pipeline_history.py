@@ -21,7 +21,8 @@ COUNTED = "naru:history-counted"
 MOST_TERMINALS = 64
 MOST_REASONS = 64
 FORGET_S = 600
-"""A rate is of two moments no further apart."""
+"""A rate is of two moments no further apart, and a point no later: one that is further behind the newest is of a clock
+that was ahead."""
 _BATCH = 512  # points read at a time
 
 Number = int | float
@@ -171,7 +172,7 @@ def note(connection: redis.Redis, at_us: int, point: Point, counted: Counted) ->
     counters = [counted.at_us, counted.stored, counted.rejected, counted.refused]
     connection.set(COUNTED, msgpack.packb(counters), ex=FORGET_S)
     step_ms, begun_ms = COARSE.step_s * 1000, COARSE.start_ms(at_us)
-    newest_ms = _newest_ms(connection, COARSE)
+    newest_ms = _newest_ms(connection, COARSE, begun_ms)
     minutes: dict[int, list[Point]] = {}
     for at_ms, one in _between(connection, FINE, 0 if newest_ms is None else newest_ms + step_ms, begun_ms):
         minutes.setdefault(at_ms // step_ms * step_ms, []).append(one)
@@ -198,15 +199,19 @@ def _between(
         first = f"({rows[-1][0].decode()}"
 
 
-def _newest_ms(connection: redis.Redis, resolution: Resolution) -> int | None:
+def _newest_ms(connection: redis.Redis, resolution: Resolution, at_ms: int) -> int | None:
+    """The moment of the newest point. A history that is further ahead of `at_ms` than a measurement can last is given
+    up: until it is reached nothing could be noted."""
     rows: Any = connection.xrevrange(resolution.key, count=1)
-    return int(rows[0][0].split(b"-")[0]) if rows else None
+    newest_ms = int(rows[0][0].split(b"-")[0]) if rows else None
+    if newest_ms is not None and newest_ms > at_ms + FORGET_S * 1000:
+        connection.delete(resolution.key)
+        return None
+    return newest_ms
 
 
 def _add(connection: redis.Redis, resolution: Resolution, at_ms: int, point: Point) -> bool:
-    newest_ms = _newest_ms(connection, resolution)
-    if newest_ms is not None and newest_ms > at_ms + resolution.step_s * 1000:
-        connection.delete(resolution.key)  # a clock was ahead: until it is reached nothing could be noted
+    _newest_ms(connection, resolution, at_ms)
     try:
         connection.xadd(
             resolution.key, {"p": point.packed()}, id=f"{max(at_ms, 1)}-0", maxlen=resolution.points, approximate=False

@@ -73,6 +73,25 @@ def test_a_clock_that_was_ahead_costs_the_history_and_not_its_future(redis):
     assert [point.figures["ticks_per_s"] for _, point in pipeline_history.read(redis, FINE)] == [2]
 
 
+def test_the_minutes_of_a_clock_that_was_ahead_go_with_its_points(redis):
+    for number in range(7):
+        noted(redis, NINE_US + 24 * 60 * MINUTE_US + number * TEN_S, 1)
+
+    for number in range(7):
+        noted(redis, NINE_US + number * TEN_S, 2)
+
+    made = [(at_us, point.figures["ticks_per_s"]) for at_us, point in pipeline_history.read(redis, COARSE)]
+    assert made == [(NINE_US, 2)]
+
+
+def test_a_measurement_that_a_slow_database_held_up_costs_nothing_of_the_history(redis):
+    for number in (0, 1, 5):
+        noted(redis, NINE_US + number * TEN_S, number)
+
+    assert not noted(redis, NINE_US + 2 * TEN_S, 2)
+    assert [point.figures["ticks_per_s"] for _, point in pipeline_history.read(redis, FINE)] == [0, 1, 5]
+
+
 def test_what_is_measured_is_what_was_committed_refused_and_connected(serving, redis):
     client = {"client": "desk-1", "rate": 12.5, "clock_offset_ms": -3.1, "waiting": 4, "address": "10.0.0.7"}
     live_state.show_ingest("one", {"instance": "one", "inflight_batches": 3, "clients": [client]}, ttl_s=600)
