@@ -151,6 +151,8 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(web, serving
         expect(page.locator("#backup")).to_contain_text("failed")
         expect(page.locator("#rejects tr").nth(0)).to_contain_text("bad_batch")
         expect(page.locator("#gaps td").nth(2)).to_have_text("1")
+        expect(page.locator("#charts .key")).to_have_text(["p50", "p95", "p99"])
+        assert page.evaluate("import('/static/api/page/format.js').then(({ number }) => number(-0.3))") == "0"
         drawn = page.locator("#charts svg path").first
         expect(drawn).to_have_attribute("d", re.compile(r"^M[^L]*(L[^L]*){80}"))
         page.locator("#charts svg").first.hover()
@@ -193,6 +195,8 @@ def test_a_visitor_sees_the_page_in_korean_without_addresses_of_the_administrati
         expect(page.locator("#noterminals")).to_be_visible()
         expect(page.locator("#norejects")).to_be_visible()
         expect(page.locator("#backup")).to_contain_text("아직 백업이 없습니다")
+        expect(page.locator("#disks td").first).to_have_text("작업 파일 VAR_DIR")
+        expect(page.locator("#disks tr").last).to_contain_text("데이터베이스")
         assert page.locator('main a[href*="/admin/"]').count() == 0
         assert shut_out(page) == []
     assert complained == []

@@ -13,7 +13,7 @@ function made(tag, values = {}, parent = null) {
 export class Figure {
   #element; #now; #read; #svg; #paths = []; #at; #from; #top; #told = null; #format; #names;
 
-  // `lines`: names of the columns. `format` writes a number, `names` are shown of several lines.
+  // `lines`: names of the columns. `format` writes a number, `names` tell several lines apart.
   constructor(parent, { title, lines, format, names = [], href = "" }) {
     this.#format = format;
     this.#names = names;
@@ -32,7 +32,13 @@ export class Figure {
     const axis = Object.assign(document.createElement("p"), { className: "axis" });
     this.#from = document.createElement("span");
     this.#top = document.createElement("span");
-    axis.append(this.#from, this.#top);
+    axis.append(this.#from, ...names.map((name, place) => {
+      const key = Object.assign(document.createElement("span"), { className: "key" });
+      const mark = document.createElement("i");
+      mark.dataset.line = place;
+      key.append(mark, name);
+      return key;
+    }), this.#top);
     this.#element.append(head, this.#now, this.#svg, axis);
     parent.append(this.#element);
     this.#svg.addEventListener("pointermove", (event) => this.#point(event));

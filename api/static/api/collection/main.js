@@ -20,6 +20,9 @@ const QUEUES = {
   raw_market_data: gettext("batches to be checked and stored"), "processed-data": gettext("what follows a commit"), "feed-recovery": gettext("what the feed has missed"),
   "chart-data": gettext("caches, and this page's history"), "statistics-data": gettext("statistics"), maintenance: gettext("rollover and retention"), backups: gettext("backups and archive"),
 };
+const DISKS = {
+  VAR_DIR: gettext("working files"), BACKUP_DIR: gettext("backups"), ARCHIVE_DIR: gettext("archive of past days"), "database file": gettext("database"),
+};
 const BACKUPS = {
   running: gettext("being made"), stored: gettext("not yet restored"), verified: gettext("restored and compared"), failed: gettext("failed"), expired: gettext("expired"),
 };
@@ -144,7 +147,7 @@ function upkeepTold() {
   show("backup-name").textContent = shown?.name ?? "";
   define(show("backup"), backups(shown, verified, now));
   fill(show("disks"), disks.map((one) => ({
-    key: one.name, cells: [one.name, { text: room(one.free), href: links.upkeep(), level: one.short ? "warn" : "" }, `${number((100 * one.free) / one.total)} %`],
+    key: one.name, cells: [{ text: DISKS[one.name] ?? one.name, small: one.name.endsWith("_DIR") ? one.name : "" }, { text: room(one.free), href: links.upkeep(), level: one.short ? "warn" : "" }, `${number((100 * one.free) / one.total)} %`],
   })));
   fill(show("retention"), retention.map((one) => ({ key: one.table, cells: [one.table, { text: interpolate(gettext("%s days"), [number(one.days)]), href: links.upkeep() }] })));
 }

@@ -28,7 +28,9 @@ const numbers = new Map();
 export function number(value, digits = 0) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (!numbers.has(digits)) {
-    numbers.set(digits, new Intl.NumberFormat(LOCALE, { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+    numbers.set(digits, new Intl.NumberFormat(LOCALE, {
+      minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative", // what rounds to 0 has no sign
+    }));
   }
   return numbers.get(digits).format(value);
 }
