@@ -91,9 +91,12 @@ class AlertAdmin(ReadOnly):
 
     @admin.action(description=_("Acknowledge"), permissions=("view",))
     def acknowledge(self, request: HttpRequest, chosen: QuerySet[Alert]) -> None:
-        count = chosen.filter(acknowledged_at=None).update(
-            acknowledged_at=datetime.datetime.now(datetime.UTC), acknowledged_by=request.user.get_username()
-        )
+        count, now = 0, datetime.datetime.now(datetime.UTC)
+        for alert in chosen.filter(acknowledged_at=None):
+            mine = Alert.objects.filter(pk=alert.pk, acknowledged_at=None)  # whoever comes first
+            if mine.update(acknowledged_at=now, acknowledged_by=request.user.get_username()):
+                self.log_change(request, alert, "acknowledged")
+                count += 1
         self.message_user(request, _("%(count)d alerts acknowledged.") % {"count": count}, messages.SUCCESS)
 
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from api import access, urls
 from api.stream import door
 from api.stream.subscriber import Identity
-from marketdata.models import ApiKey, Client, FeedOwner, OpenIdAccount, ReadRule, SecondFactor, Symbol
+from marketdata.models import Alert, ApiKey, Client, FeedOwner, OpenIdAccount, ReadRule, SecondFactor, Symbol
 from marketdata.reference import api_keys, credentials, roles, second_factors
 from tests.integration.serving import serving
 from tests.integration.test_api_door import addresses
@@ -274,7 +274,8 @@ def test_what_is_done_with_many_rows_at_once_has_an_entry_for_each(serving):
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
     LogEntry.objects.all().delete()
-    browser = browser_of(get_user_model().objects.create_superuser("boss"))
+    boss = get_user_model().objects.create_superuser("boss")
+    browser = browser_of(boss)
     every = IntervalSchedule.objects.create(every=1, period="days")
     tasks = [PeriodicTask.objects.create(name=f"test {one}", task="none", interval=every) for one in "ab"]
     FeedOwner.objects.create(feed="krx", symbol="005930", client=Client.objects.get(), changed_us=1)
@@ -283,12 +284,17 @@ def test_what_is_done_with_many_rows_at_once_has_an_entry_for_each(serving):
                      {"action": "disable_tasks", "_selected_action": [one.pk for one in tasks]})  # fmt: skip
         browser.post("/admin/marketdata/feedowner/",
                      {"action": "release", "_selected_action": [FeedOwner.objects.get().pk]})  # fmt: skip
+        alerts = [Alert.objects.create(owner=boss, kind="silence", message="silent", revision=1, episode=number,
+                                       event_us=1, fired_at=timezone.now()) for number in (1, 2)]  # fmt: skip
+        browser.post("/admin/marketdata/alert/",
+                     {"action": "acknowledge", "_selected_action": [one.pk for one in alerts]})  # fmt: skip
         assert not PeriodicTask.objects.filter(pk__in=[one.pk for one in tasks], enabled=True).exists()
+        assert {one.acknowledged_by for one in Alert.objects.all()} == {"boss"}
     finally:
         every.delete()
 
     told = [entry.get_change_message() for entry in LogEntry.objects.order_by("id")]
-    assert told == ["disable_tasks", "disable_tasks", "released from reader"]
+    assert told == ["disable_tasks", "disable_tasks", "released from reader", "acknowledged", "acknowledged"]
     # Whoever adds an action lets it write an entry for each row, and puts it here.
     named = {(section.opts.model_name, action) for section in admin.site._registry.values()
              for action in section.actions or ()}  # fmt: skip
@@ -296,6 +302,7 @@ def test_what_is_done_with_many_rows_at_once_has_an_entry_for_each(serving):
         ("symbol", "activate"), ("symbol", "deactivate"), ("feedowner", "release"), ("voidorder", "restore"),
         ("ingestbatch", "void"), ("apikey", "revoke"), ("periodictask", "enable_tasks"),
         ("periodictask", "disable_tasks"), ("periodictask", "toggle_tasks"), ("periodictask", "run_tasks"),
+        ("alertrule", "switch_off"), ("alert", "acknowledge"),
         ("user", "reset_second_factor"),
     }  # fmt: skip
 
