@@ -1,0 +1,82 @@
+"""The page of alerts in Chromium: the form has what a kind needs and nothing else, and says what is wrong with it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from marketdata.models import AlertRule, Client
+from tests.integration.serving import and_leave, serving
+from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_stream_served import web
+
+__all__ = ["serving", "web"]
+
+pytestmark = [pytest.mark.page, pytest.mark.once]
+OF_THE_SCOPE = ("symbols", "market", "feed")
+
+
+def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road, chromium):
+    get_user_model().objects.create_superuser("desk", password="a sound password")
+    Client.objects.create_with_secret(name="kis-7", may_send=True, source_id=4)
+    origin = f"http://{web}"
+    complained: list[str] = []
+    with (
+        ThreadPoolExecutor(1) as aside,
+        looked_at(chromium, f"{origin}/login/?next=/alerts", complained) as (page, expect),
+    ):
+        page.fill("input[name=username]", "desk")
+        page.fill("input[name=password]", "a sound password")
+        page.click("form.panel button")
+        page.wait_for_url(f"{origin}/alerts")
+
+        page.click("#new")
+        page.fill("#name", "away")
+        page.select_option("#kind", "terminal")
+        for name in (*OF_THE_SCOPE, "level", "band", "direction", "code"):
+            expect(page.locator(f"#{name}")).to_be_hidden()
+        page.select_option("#client", "kis-7")
+        page.fill("#seconds", "5")
+        page.click("#form button.primary")
+        expect(page.locator("#wrong")).to_have_text("For so long, s: is a whole number of seconds, 10 to 86400")
+        expect(page.locator("#seconds")).to_have_attribute("aria-invalid", "true")
+        assert shut_out(page) == []
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.fill("#seconds", "30")
+        page.click("#form button.primary")
+        expect(page.locator("#rules small")).to_have_text("terminal not connected kis-7 for 30 s")
+
+        page.click("#new")
+        page.fill("#name", "upkeep")
+        page.select_option("#kind", "alarm")
+        expect(page.locator("#seconds")).to_be_hidden()
+        page.select_option("#code", "rollover_failed")
+        page.click("#form button.primary")
+        expect(page.locator("#rules li")).to_have_count(2)
+
+        page.click("#new")
+        page.fill("#name", "silent")
+        page.select_option("#kind", "stale")
+        for name in (*OF_THE_SCOPE, "seconds"):
+            expect(page.locator(f"#{name}")).to_be_visible()
+        page.select_option("#market", "KRX")
+        page.click("#form button.primary")
+        expect(page.locator("#rules li")).to_have_count(3)
+        expect(page.locator("#rules small").first).to_have_text("no trades for 60 s · KRX")
+
+        page.click('#rules button[aria-label="Edit: away"]')
+        expect(page.locator("#client")).to_have_value("kis-7")
+        expect(page.locator("#seconds")).to_have_value("30")
+        page.fill("#seconds", "45")
+        page.click("#form button.primary")
+        expect(page.locator("#rules")).to_contain_text("kis-7 for 45 s")
+        stored = aside.submit(and_leave, lambda: list(AlertRule.objects.order_by("pk"))).result()
+
+    assert [(one.kind, one.parameters, one.market_id) for one in stored] == [
+        ("terminal", {"client": "kis-7", "seconds": "45"}, None),
+        ("alarm", {"code": "rollover_failed"}, None),
+        ("stale", {"seconds": "60"}, "KRX"),
+    ]
+    assert [text for text in complained if "422" not in text] == []
