@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from api import access, login_throttle, rates
 from api.access import Visitor
 from marketdata.models import ApiKey, Client
-from marketdata.reference import credentials
+from marketdata.reference import credentials, roles
 
 KEY_HEADER, SECRET_HEADER = "APCA-API-KEY-ID", "APCA-API-SECRET-KEY"
 REMEMBER_S = 3.0  # how long a deactivated client or revoked key may still be let in
@@ -220,6 +220,15 @@ class MayInspect(BasePermission):
 
     def has_permission(self, request: Request, view: object) -> bool:
         return access.may_inspect(request.user)
+
+
+class Operates(BasePermission):
+    """For what changes how Naru runs: people who are logged in. Keys read and nothing else."""
+
+    message = "this needs a login whose role may operate"
+
+    def has_permission(self, request: Request, view: object) -> bool:
+        return access.may(request.user, roles.OPERATE)
 
 
 class ReadsEverything(BasePermission):

@@ -613,6 +613,33 @@ class StatusUpkeep(serializers.Serializer[Any]):
     coverage = serializers.DictField(allow_null=True, help_text="minutes of the session in which terminals sent")
 
 
+class OperationAsked(serializers.Serializer[Any]):
+    id = serializers.IntegerField(help_text="of the audit log")
+    at = serializers.DateTimeField()
+    by = serializers.CharField()
+    work = serializers.CharField()
+    text = serializers.CharField(help_text="what was asked")
+    outcome = serializers.CharField(help_text="`asked`, `in progress`, or how it ended")
+    going = serializers.BooleanField(help_text="whether it waits or is being done")
+
+
+class OperationAnswer(serializers.Serializer[Any]):
+    new = serializers.BooleanField(help_text="false: this one, asked before, still waits or is being done")
+    asked = OperationAsked()
+
+
+class Operations(serializers.Serializer[Any]):
+    t = serializers.DateTimeField()
+    dead_letters = serializers.ListField(child=serializers.DictField(), help_text="the newest 100")
+    dead_letter_count = serializers.IntegerField()
+    rejects = serializers.DictField(help_text="of the newest 10,000 refused rows: `rows`, `cut`, `reasons`")
+    rollovers = serializers.ListField(child=serializers.DictField(), help_text="the newest")
+    backups = serializers.ListField(child=serializers.DictField(), help_text="the newest")
+    alarms = serializers.ListField(child=serializers.DictField(), help_text="that are not cleared")
+    timetable = serializers.ListField(child=serializers.DictField())
+    asked = OperationAsked(many=True, help_text="the newest, those by command among them")
+
+
 class _Figures(serializers.DictField):
     """Numbers by name, one for each point; null where there was none to tell."""
 

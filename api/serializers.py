@@ -23,6 +23,7 @@ from marketdata.models import AlertRule, AlertTarget
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
 from marketdata.reference import corporate_actions, watchlists
+from marketdata.types import reject_reasons
 
 MOST_SYMBOLS = 200
 LISTED = "symbols[]"
@@ -521,6 +522,17 @@ class _CodeField(serializers.RegexField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(SYMBOL_PATTERN, trim_whitespace=False, **options)
+
+
+class RequeueBody(Body):
+    """What to judge again; at least one of them."""
+
+    code = serializers.ChoiceField(choices=reject_reasons.LETTERS_AGAIN, required=False, help_text="dead letters")
+    reason = serializers.ChoiceField(
+        choices=[fault.name.lower() for fault in reject_reasons.Fault if fault.name],
+        required=False, help_text="refused rows with it",
+    )  # fmt: skip
+    batch = serializers.RegexField(r"^[0-9]{1,6}/[0-9]{1,10}\Z", required=False, help_text="stream/seq")
 
 
 class WatchlistBody(Body):

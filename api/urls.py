@@ -35,6 +35,7 @@ from api.views.latest import LatestQuotesView, LatestTradesView, SymbolLatestQuo
 from api.views.login import Login, SecondStep
 from api.views.metrics import MetricsView
 from api.views.not_offered import WHAT, NotOfferedView
+from api.views.operations import AskView, OperationsView, RequeueView
 from api.views.orderbooks import LatestOrderBooksView, OrderBooksView, SymbolLatestOrderBookView
 from api.views.quality import QualityListView, QualityMapView, QualityView, SymbolQualityView
 from api.views.quotes import QuotesView, SymbolQuotesView
@@ -146,6 +147,9 @@ v2 = [
     path("status/upkeep", StatusUpkeepView.as_view(), name="status-upkeep"),
     path("status/clients/<str:client>/recent", RecentView.as_view(), name="recent"),
     path("status/latest", LatestView.as_view(), name="latest"),
+    path("operations", OperationsView.as_view(), name="operations-now"),
+    path("operations/requeue", RequeueView.as_view(), name="operations-requeue"),
+    re_path(r"^operations/(?P<work>rollover|backup|retention)\Z", AskView.as_view(), name="operations-ask"),
     path("stream/ticket", TicketView.as_view(), name="ticket"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
@@ -186,6 +190,7 @@ urlpatterns = [
     path("alerts", page.view("alerts"), name="alerts"),
     path("collection", page.view("collection"), name="collection"),
     path("quality", page.view("quality"), name="quality"),
+    path("operations", page.view("operations"), name="operations"),
     path("account", AccountView.as_view(), name="account"),
     path("account/second-factor", SecondFactorView.as_view(), name="second-factor"),
     path("language", set_language, name="language"),

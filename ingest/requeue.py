@@ -12,6 +12,7 @@ import datetime
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +28,7 @@ from ingest.batch_decoding import Batch, RecordGroup, TickGroup
 from ingest.clocks import Trust
 from marketdata import connections
 from marketdata.ledger import batch_ledger
-from marketdata.maintenance import leases
+from marketdata.maintenance import leases, requests
 from marketdata.models import (
     Client,
     DeadLetter,
@@ -52,11 +53,11 @@ from marketdata.types.reject_reasons import Fault
 from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Int64, Mask, Ticks
 from terminals import wire
 
-CODES = ("dead_letter", "bad_batch", "too_many_rows", "feed_refused", "quota_reached")
-"""Dead letters that may be stored after all. `checksum_mismatch` is not: its number belongs to other content."""
+CODES = faults_module.LETTERS_AGAIN
 MINUTE_US = 60_000_000
 ROW_MASK = (1 << TICK_BITS) - 1
 PAGE = 5_000
+HOUR_S = 3600
 UPKEEP_PATIENCE_S = 60.0
 """So long a batch waits for the upkeep: rollovers last seconds, a large backup longer."""
 State = IngestBatch.State
@@ -478,6 +479,29 @@ def _spans(ticks: Ticks) -> list[list[Any]]:
         times = of_symbol.time_us
         found.append([ticks.symbols[index], int(times.min()), int(times.max()), _rows(of_symbol)])
     return found
+
+
+@shared_task(soft_time_limit=HOUR_S, time_limit=HOUR_S + 60)
+def requeue_asked(
+    *, entry: int, by: str, batch: int | None = None, reason: str = "", code: str = "", **_: object
+) -> None:
+    """What somebody asked for by the page of operations."""
+    selection = Selection(batches=() if batch is None else (batch,), reason=reason, code=code)
+    requests.carry_out(entry, partial(_told, selection, by))
+
+
+def _told(selection: Selection, by: str) -> str:
+    """Judge what is selected again; in words what became of it."""
+    batches = judged = stored = failed = 0
+    reasons: Counter[str] = Counter()
+    for result in run(selection, asked_by=by):
+        batches += 1
+        judged, stored, failed = judged + result.judged, stored + result.stored, failed + bool(result.error)
+        reasons.update(result.reasons)
+    words = f"batches {batches:,}, judged again {judged:,}, stored {stored:,}"
+    if reasons:
+        words += f"; still refused: {', '.join(f'{reason} {rows:,}' for reason, rows in reasons.most_common())}"
+    return words + (f"; {failed:,} batches could not be judged" if failed else "")
 
 
 @shared_task

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import sys
 
 from celery import current_app, shared_task
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.conf import settings
 from marketdata import alarms, backups, doctor, measurements, metrics
 from marketdata.archive import exports
 from marketdata.limits import quotas, reached
-from marketdata.maintenance import leases, retention, rollover
+from marketdata.maintenance import leases, requests, retention, rollover
 from marketdata.realtime import cache_tables
 from marketdata.storage import storage
 from marketdata.vendors import keys
@@ -97,6 +98,46 @@ def keep_events(**_: object) -> None:
         alarms.raise_alarm("events_off", trouble)
     else:
         alarms.resolve("events_off")
+
+
+# What somebody asked for by the page of operations; each does what the management command of its name does.
+
+
+@shared_task(soft_time_limit=3 * HOURS_S, time_limit=3 * HOURS_S + 60)
+def roll_over_asked(*, entry: int, **_: object) -> None:
+    """The rollover of every day that is over and not done, old ones as well."""
+
+    def work() -> str:
+        with storage().long_running():
+            done = rollover.run_due(old_days=sys.maxsize)
+        return f"done: {', '.join(str(date) for date in done)}" if done else "nothing was due, or could be done"
+
+    requests.carry_out(entry, work)
+
+
+@shared_task(soft_time_limit=12 * HOURS_S, time_limit=12 * HOURS_S + 60)
+def back_up_asked(*, entry: int, **_: object) -> None:
+    """A backup now, restored and compared."""
+
+    def work() -> str:
+        with storage().long_running():
+            made = backups.make(rollover.utc_now())
+        return f"{made.name} {made.state}: {made.error}".removesuffix(": ")
+
+    requests.carry_out(entry, work)
+
+
+@shared_task(soft_time_limit=HOURS_S, time_limit=HOURS_S + 60)
+def retain_asked(*, entry: int, **_: object) -> None:
+    """Room for the days ahead, and what is past its time dropped."""
+
+    def work() -> str:
+        now = rollover.utc_now()
+        with storage().long_running(), leases.hold(leases.UPKEEP):
+            retention.extend(now)
+            return f"{len(retention.apply(now, progress=_silent)):,} periods dropped"
+
+    requests.carry_out(entry, work)
 
 
 # What asks KIS is imported where it is done: httpx would cost every process of Celery memory that only one needs.

@@ -58,6 +58,7 @@ PAGES = (
     Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES}),
     Page("quality", _("Quality"), "api/quality.html", more=_quality_choices),
     Page("alerts", _("Alerts"), "api/alerts.html", roles.READ, _alert_choices),
+    Page("operations", _("Operations"), "api/operations.html", roles.OPERATE, lambda: {"remedies": REMEDIES}),
 )
 
 

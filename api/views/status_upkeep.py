@@ -41,9 +41,9 @@ def read(now: datetime.datetime) -> dict[str, Any]:
         "t": jsontext.time(int(now.timestamp() * 1e6)),
         "trading_day": current.isoformat(),
         "next_rollover": rollover.due_at(current).isoformat(),
-        "rollovers": [_rollover(run) for run in RolloverRun.objects.exclude(trade_date__gte=current)[:ROLLOVERS]],
-        "backup": _backup(BackupRun.objects.order_by("-pk").first()),
-        "verified_backup": _backup(
+        "rollovers": [rollover_shown(run) for run in RolloverRun.objects.exclude(trade_date__gte=current)[:ROLLOVERS]],
+        "backup": backup_shown(BackupRun.objects.order_by("-pk").first()),
+        "verified_backup": backup_shown(
             BackupRun.objects.filter(state=BackupRun.State.VERIFIED).order_by("-verified_at").first()
         ),
         "disks": [
@@ -63,7 +63,7 @@ def read(now: datetime.datetime) -> dict[str, Any]:
     }
 
 
-def _rollover(run: RolloverRun) -> dict[str, Any]:
+def rollover_shown(run: RolloverRun) -> dict[str, Any]:
     return {
         "date": run.trade_date.isoformat(), "state": run.state, "ticks": run.rows, "late": run.late_rows,
         "daily": run.daily, "tries": run.tries, "error": run.error, "retry_at": _moment(run.retry_at),
@@ -71,7 +71,7 @@ def _rollover(run: RolloverRun) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _backup(run: BackupRun | None) -> dict[str, Any] | None:
+def backup_shown(run: BackupRun | None) -> dict[str, Any] | None:
     if run is None:
         return None
     tables: dict[str, dict[str, list[Any]]] = run.report.get("tables", {}) if isinstance(run.report, dict) else {}

@@ -51,6 +51,11 @@ class Fault(IntFlag):
     BODY_MALFORMED = auto()
 
 
+LETTERS_AGAIN = ("dead_letter", "bad_batch", "too_many_rows", "feed_refused", "quota_reached")
+"""Codes of dead letters that may be stored after all. `checksum_mismatch` is not: its number belongs to other
+content."""
+
+
 def names(faults: int) -> list[str]:
     """The lower-case names of the bits set in `faults`, in declaration order."""
     return [fault.name.lower() for fault in Fault if fault & faults and fault.name]

@@ -31,6 +31,8 @@ PASSWORD = "right horse battery"
 TRADES = "/v2/stocks/005930/trades"
 NEEDS = (  # the first that fits an address; what a role has to have there
     ("admin/", roles.OPERATE),
+    ("operations", roles.OPERATE),
+    ("v2/operations", roles.OPERATE),
     ("metrics", roles.INSPECT),
     ("v2/status/history", roles.READ),
     ("v2/status/upkeep", roles.READ),

@@ -1,0 +1,164 @@
+"""What lies aside and how the upkeep runs, and what an operator asks of the workers: the page of operations reads and
+asks here. Nothing of it is done in a web process."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from typing import Any
+
+from django.db.models.functions import Length
+from django_celery_beat.models import PeriodicTask
+from drf_spectacular.utils import extend_schema
+from kombu.exceptions import OperationalError
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api import errors, jsontext, response_schemas
+from api.authentication import Operates
+from api.serializers import Body, NoQuery, RequeueBody
+from api.views import status_upkeep
+from marketdata import alarms
+from marketdata.maintenance import requests, rollover
+from marketdata.management import options
+from marketdata.models import AuditEntry, BackupRun, DeadLetter, IngestBatch, IngestReject, IngestStream, RolloverRun
+from marketdata.types import reject_reasons
+from marketdata.types.ticks import SEQ_BITS
+
+MOST_LETTERS = 100
+MOST_ROWS = 10_000
+MOST_RUNS = 10
+MOST_ASKED = 20
+_ANSWERS = {
+    202: response_schemas.OperationAnswer, 200: response_schemas.OperationAnswer, "4XX": response_schemas.Error,
+    503: response_schemas.Error,
+}  # fmt: skip
+
+
+def _letters() -> list[dict[str, Any]]:
+    """The newest dead letters, without their payload, which may be large."""
+    rows = list(DeadLetter.objects.defer("payload").annotate(bytes=Length("payload")).order_by("-pk")[:MOST_LETTERS])
+    streams = IngestStream.objects.filter(pk__in={row.batch >> SEQ_BITS for row in rows})
+    clients = dict(streams.values_list("pk", "client__name"))
+    feeds = dict(IngestBatch.objects.filter(pk__in={row.batch for row in rows}).values_list("pk", "feed"))
+    return [
+        {
+            "id": row.pk, "batch": f"{row.batch >> SEQ_BITS}/{row.batch & ((1 << SEQ_BITS) - 1)}", "code": row.code,
+            "error": row.error[:500], "client": clients.get(row.batch >> SEQ_BITS), "feed": feeds.get(row.batch),
+            "bytes": row.bytes, "at": row.created_at.isoformat(), "again": row.code in reject_reasons.LETTERS_AGAIN,
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def _rejects() -> dict[str, Any]:
+    told = list(IngestReject.objects.order_by("-pk").values_list("reasons", flat=True)[: MOST_ROWS + 1])
+    reasons = Counter(reason for text in told[:MOST_ROWS] for reason in text.split())
+    return {
+        "rows": min(len(told), MOST_ROWS), "cut": len(told) > MOST_ROWS, "reasons": dict(reasons.most_common()),
+    }  # fmt: skip
+
+
+def _timetable() -> list[dict[str, Any]]:
+    rows = PeriodicTask.objects.select_related("interval", "crontab", "solar", "clocked").order_by("name")[:200]
+    return [
+        {
+            "name": row.name, "task": row.task, "enabled": row.enabled, "every": str(row.scheduler),
+            "last": row.last_run_at.isoformat() if row.last_run_at else None, "runs": row.total_run_count,
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def _asked(entry: AuditEntry) -> dict[str, Any]:
+    before = requests.going(entry.action) if entry.outcome in (requests.ASKED, requests.RUNNING) else None
+    return {
+        "id": entry.pk, "at": entry.at.isoformat(), "by": entry.actor, "work": entry.action, "text": entry.text,
+        "outcome": entry.outcome, "going": before is not None and before.pk == entry.pk,
+    }  # fmt: skip
+
+
+def read() -> dict[str, Any]:
+    """What an operator looks at: what lies aside, how the upkeep ran, alarms, the timetable, what was asked for."""
+    now = rollover.utc_now()
+    asked = AuditEntry.objects.filter(action__in=list(requests.WORKS))
+    return {
+        "t": jsontext.time(int(now.timestamp() * 1e6)),
+        "dead_letters": _letters(),
+        "dead_letter_count": DeadLetter.objects.count(),
+        "rejects": _rejects(),
+        "rollovers": [status_upkeep.rollover_shown(run) for run in RolloverRun.objects.all()[:MOST_RUNS]],
+        "backups": [status_upkeep.backup_shown(run) for run in BackupRun.objects.order_by("-pk")[:MOST_RUNS]],
+        "alarms": [
+            {
+                "code": one.code, "subject": one.subject, "message": one.message, "texts": one.texts or {},
+                "since": one.raised_at.isoformat(), "count": one.count,
+            }
+            for one in alarms.active()[:100]
+        ],
+        "timetable": _timetable(),
+        "asked": [_asked(entry) for entry in asked.order_by("-pk")[:MOST_ASKED]],
+    }  # fmt: skip
+
+
+class OperationsView(APIView):
+    """What lies aside and how the upkeep runs, for people who operate."""
+
+    permission_classes = (Operates,)
+
+    @extend_schema(
+        operation_id="operations", responses={200: response_schemas.Operations, "4XX": response_schemas.Error}
+    )
+    def get(self, request: Request) -> Response:
+        """PermissionDenied for who does not operate, and for keys."""
+        NoQuery.read(request)
+        return Response(read())
+
+
+def _answer(request: Request, work: str, text: str = "", **given: Any) -> Response:
+    """202 with what was asked, 200 with what was asked before and is not over. Unavailable while the broker is."""
+    by = request.user.get_username()
+    try:
+        entry, new = requests.ask(work, by=by, text=text, **given)
+    except OperationalError as error:
+        raise errors.Unavailable("the broker cannot be reached, so no worker can be asked") from error
+    content = {"new": new, "asked": _asked(entry)}
+    return Response(content, status=status.HTTP_202_ACCEPTED if new else status.HTTP_200_OK)
+
+
+class RequeueView(APIView):
+    """Refused rows and dead letters, judged again by a worker."""
+
+    permission_classes = (Operates,)
+
+    @extend_schema(operation_id="operations_requeue", request=RequeueBody, responses=_ANSWERS)
+    def post(self, request: Request) -> Response:
+        """Unprocessable for a body that selects nothing; PermissionDenied for who does not operate, and for keys."""
+        NoQuery.read(request)
+        given = RequeueBody.of(request, partial=False)
+        if not given:
+            raise errors.Unprocessable({"code": "say what: a code, a reason or a batch"})
+        if given.get("code") and given.get("reason"):
+            raise errors.Unprocessable({"reason": "is of rows, code of dead letters: one of them at a time"})
+        text = " ".join(f"--{name} {value}" for name, value in given.items())
+        if "batch" in given:
+            try:
+                given["batch"] = options.batch(given["batch"])
+            except argparse.ArgumentTypeError:
+                raise errors.Unprocessable({"batch": "is stream/seq of the ledger, such as 3/1042"}) from None
+        return _answer(request, "requeue", text, **given)
+
+
+class AskView(APIView):
+    """The rollover of what is due, a backup, or retention, done now by a worker."""
+
+    permission_classes = (Operates,)
+
+    @extend_schema(operation_id="operations_ask", request=None, responses=_ANSWERS)
+    def post(self, request: Request, work: str) -> Response:
+        """PermissionDenied for who does not operate, and for keys."""
+        NoQuery.read(request)
+        Body.of(request, partial=False)
+        return _answer(request, work)
