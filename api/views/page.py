@@ -22,7 +22,7 @@ from analytics.alerts.conditions import Kind
 from api import access, authentication
 from api.remedies import REMEDIES
 from marketdata.models import AlertRule, Client, Feed, Market
-from marketdata.reference import roles
+from marketdata.reference import roles, watchlists
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,13 @@ def _quality_choices() -> dict[str, Any]:
     return {"markets": Market.objects.order_by("code"), "feeds": Feed.objects.order_by("name")}
 
 
+def _watchlist_limits() -> dict[str, Any]:
+    return {"most_lists": watchlists.MOST_LISTS, "most_symbols": watchlists.MOST_SYMBOLS}
+
+
 # In the order of the bar.
 PAGES = (
-    Page("page", _("Prices"), "api/page.html"),
+    Page("page", _("Prices"), "api/page.html", more=_watchlist_limits),
     Page("market", _("Market"), "api/market.html"),
     Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES}),
     Page("quality", _("Quality"), "api/quality.html", more=_quality_choices),

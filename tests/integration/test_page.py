@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth import get_user_model
 
-from marketdata.models import Gap, Symbol
+from marketdata.models import Gap, Symbol, Watchlist
 from tests.integration.processing import process
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_stream_served import start_web, web
@@ -225,6 +225,7 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
             grounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert grounds[0] != grounds[1]
 
+        lists_are_kept(page, expect, "a visitor's")
         page.wait_for_selector('#link[data-state="live"]')
         origin = f"http://{web}"
         page.goto(f"{origin}/login/?next=/account")
@@ -234,10 +235,99 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
         page.click("form.panel button")
         page.wait_for_url(f"{origin}/account")
         assert shut_out(page) == []
+        page.goto(f"{origin}/?feed=krx&symbol=005930")
+        lists_are_kept(page, expect, "a person's")
+        kept = aside.submit(and_leave, lambda: list(Watchlist.objects.values_list("name", "symbols"))).result()
+        assert kept == [("a person's", ["000660", "005930"])]
+        aside.submit(and_leave, lambda: Watchlist.objects.all().delete()).result()
+        page.keyboard.press("s")
+        expect(page.locator("#listtold")).to_have_text("This list was deleted elsewhere.")
+        expect(page.locator("#lists")).to_have_value("")
+        expect(page.locator("#lists option")).to_have_text(["All symbols", "New list…"])
+        page.wait_for_selector('#link[data-state="live"]')
         page.goto(f"{origin}/admin/")
         assert shut_out(page) == []
 
-    assert wrong == []
+    # The browser tells of what was refused, as the page did in words: a name twice, a list deleted elsewhere.
+    assert [text.partition("status of ")[2][:3] for text in wrong] == ["422", "404"]
+
+
+def lists_are_kept(page, expect, name):
+    """Makes a list with two symbols of 005930's page, in another order than they came, and tries what cannot be. It
+    is shown at the end."""
+    told = page.locator("#listtold")
+
+    def order(*expected):
+        page.wait_for_function(
+            "codes => [...document.querySelectorAll('#watch tr')].map(row => row.dataset.code).join(' ') === codes",
+            arg=" ".join(expected),
+        )
+
+    page.locator('#watch tr[data-code="005930"]').click()
+    expect(page.locator("#name")).to_have_text("가람전자")
+    page.locator("#chart").click()
+    page.keyboard.press("s")  # there is no list yet
+    page.fill("#listdialog input", name)
+    assert shut_out(page) == []
+    page.keyboard.press("Enter")
+    expect(page.locator("#listdialog")).to_be_hidden()
+    expect(page.locator("#lists option:checked")).to_have_text(name)
+    expect(page.locator("#star")).to_have_attribute("aria-pressed", "true")
+    expect(page).to_have_url(re.compile("symbol=005930&.*&list="))
+    order("005930")
+
+    page.fill("#search", "다온")
+    page.locator('#watch tr[data-code="035420"]').click()
+    expect(page.locator("#name")).to_have_text("다온통신")
+    page.locator("#star").click()
+    expect(told).to_have_text(f"035420 is in {name} now")
+    page.fill("#search", "나래")
+    page.locator('#watch tr[data-code="000660"]').click()
+    expect(page.locator("#name")).to_have_text("나래전자")
+    page.locator("#star").click()
+    expect(told).to_have_text(f"000660 is in {name} now")
+    page.fill("#search", "")
+    order("005930", "035420", "000660")
+    assert shut_out(page) == []
+
+    page.locator('#watch tr[data-code="000660"]').focus()
+    page.keyboard.press("Alt+ArrowUp")
+    order("005930", "000660", "035420")
+    expect(page.locator('#watch tr[data-code="000660"]')).to_be_focused()
+    assert page.locator('#watch tr[tabindex="0"]').count() == 1
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Delete")
+    expect(told).to_have_text(f"035420 is no longer in {name}")
+    order("005930", "000660")
+    grip, first = page.locator('#watch tr[data-code="000660"] .grip'), page.locator("#watch tr").first
+    place, above = grip.bounding_box(), first.bounding_box()
+    page.mouse.move(place["x"] + 5, place["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 5, above["y"] + 3, steps=4)
+    page.mouse.up()
+    order("000660", "005930")
+
+    page.select_option("#lists", "+")
+    page.fill("#listdialog input", name)
+    page.keyboard.press("Enter")
+    expect(page.locator("#listdialog [role=alert]")).to_have_text(f"There is a list called {name}.")
+    page.fill("#listdialog input", "another")
+    page.keyboard.press("Enter")
+    expect(page.locator("#nothing")).to_contain_text("This list is empty")
+    page.click("#editlist")
+    page.fill("#listdialog input", "renamed")
+    page.keyboard.press("Enter")
+    expect(page.locator("#lists option:checked")).to_have_text("renamed")
+    page.click("#editlist")
+    page.click("#listdialog [value=delete]")
+    page.click("#listdialog [value=delete]")
+    expect(told).to_have_text("renamed was deleted")
+    expect(page.locator("#lists option")).to_have_text(["All symbols", name, "New list…"])
+    page.select_option("#lists", label=name)
+    order("000660", "005930")
+    page.reload()
+    order("000660", "005930")
+    expect(page.locator("#lists option:checked")).to_have_text(name)
 
 
 STILL = "scheme => matchMedia(`(prefers-color-scheme: ${scheme})`).matches && document.getAnimations().length === 0"

@@ -7,6 +7,7 @@ import { called, change, digitsOf, number, time } from "./format.js";
 import { History } from "./history.js";
 import { Keys } from "./keys.js";
 import { Ladder } from "./ladder.js";
+import { Lists } from "./lists.js";
 import { event, marks, taken } from "./marks.js";
 import { Pipeline } from "./pipeline.js";
 import { painter } from "./paint.js";
@@ -34,10 +35,14 @@ const drawings = new Drawings(chart, show("chart"), show);
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
 const session = new Session(show("session"), show("clock"));
+const lists = new Lists(show, { show: (list, quiet) => go({ list }, quiet), changed: fill });
 const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), {
   choose: (code, feed) => go({ code, feed }),
   listed: want,
   changed: price,
+  codes: () => lists.codes(),
+  arranged: (codes) => lists.arrange(codes),
+  removed: (code) => lists.remove(code),
 });
 new Pipeline(show, ({ feeds }) => {
   const known = feeds.filter((one) => one.nature !== "silent" && one.nature !== "unknown");
@@ -63,10 +68,13 @@ function go(next, quiet = false) {
   if (seen.feed && seen.code) address.write(seen, quiet);
   for (const button of show("frames").children) button.setAttribute("aria-pressed", String(button.dataset.frame === seen.frame));
   show("feed").value = seen.feed;
+  lists.show(seen.list);
+  lists.follow(seen.code);
   if (seen.studies !== before.studies) study();
   if (seen.feed !== before.feed) follow();
   else if (seen.code !== before.code) open();
   else if (seen.frame !== before.frame && seen.code) load(true);
+  if (seen.list !== before.list && seen.feed === before.feed) fill();
 }
 
 function follow() {
@@ -96,7 +104,8 @@ function fill() {
 
 function first() {
   const [code] = watchlist.codes;
-  if (!seen.code && code) go({ code }, ["", seen.feed].includes(address.read().feed));
+  const next = code ? { code } : watchlist.top;
+  if (!seen.code && next) go(next, ["", seen.feed].includes(address.read().feed));
 }
 
 // The chosen symbol, which may be in no list.
@@ -110,7 +119,7 @@ async function open() {
     } catch (error) {
       if (code !== seen.code || feed !== seen.feed) return undefined;
       if (error.status !== 404) return void setTimeout(() => code === seen.code && feed === seen.feed && open(), AGAIN_MS);
-      seen.code = "";
+      lists.follow((seen.code = ""));
       return first();
     }
     if (code !== seen.code || feed !== seen.feed) return undefined;
@@ -269,7 +278,7 @@ function logarithmic() {
   chart.logarithmic(on);
 }
 
-show("feed").addEventListener("change", (event) => go({ feed: event.target.value, code: "" }));
+show("feed").addEventListener("change", (event) => go({ feed: event.target.value, code: "", list: "" }));
 show("frames").addEventListener("click", ({ target }) => target.dataset.frame && go({ frame: target.dataset.frame }));
 show("log").addEventListener("click", logarithmic);
 show("pick").addEventListener("click", () => picker.show());
@@ -282,6 +291,7 @@ document.querySelector("form.language").addEventListener("submit", (event) => (e
 new Keys(show("keys"), show("help"), {
   "/": () => show("search").focus(),
   w: () => watchlist.focus(),
+  s: () => lists.toggle(),
   i: () => catalogue && picker.show(),
   l: logarithmic,
   d: () => drawings.toggle(),

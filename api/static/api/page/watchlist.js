@@ -1,17 +1,19 @@
 // Symbols with their last price and change, moving; a search over all feeds. One of the rows is a stop of the tab key,
-// arrows move between them.
+// arrows move between them. A list of one's own has its own order.
 import { Digits, called, change } from "./format.js";
+import { Order } from "./order.js";
 import { painter } from "./paint.js";
 import * as rest from "./rest.js";
 
-const MOST = 60;
+const MOST = 60, AFAR_MS = 5000;
 
 export class Watchlist {
   loading = false;
-  #body; #nothing; #on; #old = new Set(); #rows = new Map(); #feed = ""; #selected = ""; #asked = 0; #dirty = new Set(); #draw;
+  #body; #nothing; #on; #old = new Set(); #rows = new Map(); #feed = ""; #selected = ""; #asked = 0; #dirty = new Set(); #draw; #order;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  // `on` has choose(code, feed); listed(), when the list is another; changed(), when a reference is.
+  // `on` has choose(code, feed); listed(), when the list is another; changed(), when a reference is; codes(), what is
+  // in a list of one's own, null for all; arranged(codes) and removed(code) where that list is to be another.
   constructor(body, nothing, search, on) {
     this.#body = body;
     this.#nothing = nothing;
@@ -38,13 +40,21 @@ export class Watchlist {
     // The press counts: by its end the list may have been drawn anew, and then there is no click. A click without one
     // is a screen reader's.
     for (const kind of ["mousedown", "click"])
-      body.addEventListener(kind, (event) => event.button === 0 && this.#choose(event.target.closest("tr")));
+      body.addEventListener(kind, (event) => event.button === 0 && !event.target.matches(".grip") && this.#choose(event.target.closest("tr")));
     body.addEventListener("keydown", (event) => this.#key(event));
+    this.#order = new Order(body, () => on.arranged([...body.rows].map((row) => row.dataset.code)));
+    setInterval(() => this.#afar().catch(() => {}), AFAR_MS);
   }
 
   // Of which the feed that is followed tells.
   get codes() {
     return [...this.#rows.values()].filter((row) => row.feed === this.#feed).map((row) => row.symbol.symbol);
+  }
+
+  // The first row, whatever its feed.
+  get top() {
+    const row = this.#rows.get(this.#body.rows[0]?.dataset.code);
+    return row?.feed ? { code: row.symbol.symbol, feed: row.feed } : undefined;
   }
 
   get empty() {
@@ -79,8 +89,12 @@ export class Watchlist {
   }
 
   async #read(feed, word, asked) {
-    const { symbols } = await rest.symbols({ feed: word ? undefined : feed, active: "true", limit: MOST, search: word || undefined });
-    const known = symbols.length ? await rest.snapshots(symbols.map((one) => one.symbol)) : {};
+    const codes = word ? null : await this.#on.codes();
+    const symbols = codes
+      ? await inOrder(codes)
+      : (await rest.symbols({ feed: word ? undefined : feed, active: "true", limit: MOST, search: word || undefined })).symbols;
+    const registered = symbols.filter((one) => one.feed).map((one) => one.symbol);
+    const known = registered.length ? await rest.snapshots(registered) : {};
     if (asked !== this.#asked) return; // a newer search overtook this one
     const focused = this.#body.contains(document.activeElement) ? document.activeElement.dataset.code : undefined;
     const before = this.#rows;
@@ -95,7 +109,10 @@ export class Watchlist {
     // The chosen symbol stays alive behind a search that does not show it.
     const chosen = before.get(this.#selected);
     if (chosen?.feed === feed && !this.#rows.has(this.#selected)) this.#rows.set(this.#selected, chosen);
+    this.#order.active = Boolean(codes);
+    this.#body.classList.toggle("own", this.#order.active);
     this.#nothing.hidden = symbols.length > 0;
+    this.#nothing.textContent = codes ? gettext("This list is empty: choose a symbol by the search and press the star.") : gettext("No symbols.");
     this.mark(this.#selected);
     if (focused !== undefined) (this.#rows.get(focused)?.element ?? this.#body.rows[0])?.focus();
     this.#on.listed();
@@ -118,6 +135,21 @@ export class Watchlist {
     row.last = bar.c;
     row.digits.see(bar.c);
     this.#dirty.add(row);
+    this.#draw();
+  }
+
+  // What no stream tells of: rows of other feeds than the one that is followed.
+  async #afar() {
+    const rows = [...this.#rows.values()].filter((row) => row.feed && row.feed !== this.#feed && row.element.isConnected);
+    if (document.hidden || !rows.length) return;
+    const known = await rest.snapshots(rows.map((row) => row.symbol.symbol));
+    for (const row of rows) {
+      const before = row.last;
+      const told = known[row.symbol.symbol];
+      if (told) Object.assign(row, figures({ ...row, time: undefined }, told)); // no stream told anything newer
+      if (before !== undefined && row.last !== before) row.moved = row.last > before ? "up" : "down";
+      this.#dirty.add(row);
+    }
     this.#draw();
   }
 
@@ -156,9 +188,12 @@ export class Watchlist {
     const [name, price] = [element.insertCell(), element.insertCell()];
     element.insertCell();
     const beside = called(symbol) ? symbol.symbol : symbol.market;
+    const grip = Object.assign(document.createElement("i"), { className: "grip", textContent: "⠿", title: gettext("pull to another place") });
+    grip.setAttribute("aria-hidden", "true"); // the keyboard has a way of its own
     name.append(
+      grip,
       Object.assign(document.createElement("span"), { textContent: called(symbol) || symbol.symbol }),
-      Object.assign(document.createElement("small"), { textContent: symbol.feed === this.#feed ? beside : `${beside} · ${symbol.feed}` }),
+      Object.assign(document.createElement("small"), { textContent: symbol.feed === this.#feed || !symbol.feed ? beside : `${beside} · ${symbol.feed}` }),
     );
     price.className = "price";
     const row = { symbol, feed: symbol.feed, element, moved: "", digits: new Digits() };
@@ -181,9 +216,10 @@ export class Watchlist {
   }
 
   #choose(element) {
-    if (!element) return;
+    const feed = this.#rows.get(element?.dataset.code)?.feed;
+    if (!feed) return;
     this.#stop(element);
-    this.#on.choose(element.dataset.code, this.#rows.get(element.dataset.code).feed);
+    this.#on.choose(element.dataset.code, feed);
   }
 
   #key(event) {
@@ -192,7 +228,10 @@ export class Watchlist {
     const at = rows.indexOf(element);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + 10, PageUp: at - 10, Home: 0, End: rows.length - 1 }[event.key];
     if (event.key === "Enter" || event.key === " ") this.#choose(element);
-    else if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+    else if (event.key === "Delete" && this.#order.active) {
+      (rows[at + 1] ?? rows[at - 1])?.focus();
+      this.#on.removed(element.dataset.code);
+    } else if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
     else {
       const next = rows[Math.min(Math.max(to, 0), rows.length - 1)];
       this.#stop(next);
@@ -205,6 +244,14 @@ export class Watchlist {
   #stop(element) {
     for (const row of this.#body.rows) row.tabIndex = row === element ? 0 : -1;
   }
+}
+
+// The symbols of a list of one's own; one that is registered no more has no feed.
+async function inOrder(codes) {
+  if (!codes.length) return [];
+  const { symbols } = await rest.symbols({ symbols: codes.join(","), limit: codes.length });
+  const known = new Map(symbols.map((one) => [one.symbol, one]));
+  return codes.map((code) => known.get(code) ?? { symbol: code, name: "", name_en: "", market: gettext("not registered"), feed: "" });
 }
 
 // What a snapshot makes of a row; a price that came by the stream meanwhile is the newer one.
