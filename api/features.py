@@ -128,7 +128,15 @@ def read(one: Series, asked: Asked, now_us: int) -> Iterator[Rows]:
 
 
 def _before(one: Series, asked: Asked, first_us: int, back: int) -> Versions:
-    """The versions of the candles that the first rows rest on."""
+    """The versions of the candles that the first rows rest on. A candle of today may not have been there yet, so for
+    each that changed one more is read, once: `MOST_BEFORE` bounds it."""
+    kept = _earlier(one, asked, first_us, back)
+    changed = min(rows.changed(kept), MOST_BEFORE // asked.timeframe.most_minutes)
+    return _earlier(one, asked, first_us, back + changed) if changed else kept
+
+
+def _earlier(one: Series, asked: Asked, first_us: int, back: int) -> Versions:
+    """The versions of so many candles before a moment."""
     before = replace(one, first_us=EARLIEST_US, last_us=first_us - 1)
     parts, key, have = [minute_bars.empty(one.feed)], None, 0
     while have < back:

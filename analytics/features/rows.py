@@ -75,7 +75,7 @@ def build(
     known_us = ends + grace_us
     late = versions.since_us > versions.ends_us + grace_us
     breaks = np.unique(np.concatenate([versions.since_us[late], versions.until_us[versions.until_us < FOREVER]]))
-    back = reach(chosen, timeframe) + _changed(versions)
+    back = reach(chosen, timeframe) + changed(versions)
 
     stretch = np.searchsorted(breaks, known_us[wanted], side="right")
     parts = []
@@ -92,14 +92,14 @@ def build(
 def last(versions: Versions, timeframe: Timeframe, timezone: str, first_us: int, back: int) -> Versions:
     """What rows of candles from `first_us` on may still rest on, with `back` candles before a row."""
     starts = timeframe.starts(versions.bars.time_us, timezone)
-    earlier = np.unique(starts[starts < first_us])[-(back + _changed(versions)) :]
+    earlier = np.unique(starts[starts < first_us])[-(back + changed(versions)) :]
     return versions.take(starts >= (earlier[0] if len(earlier) else first_us))
 
 
-def _changed(versions: Versions) -> int:
+def changed(versions: Versions) -> int:
     """How many minutes there are of which a candle was not always known, at most."""
-    changed = (versions.since_us > versions.ends_us) | (versions.until_us < FOREVER)
-    return len(np.unique(versions.bars.time_us[changed]))
+    found = (versions.since_us > versions.ends_us) | (versions.until_us < FOREVER)
+    return len(np.unique(versions.bars.time_us[found]))
 
 
 def _part(held: Versions, timeframe: Timeframe, timezone: str, chosen: Chosen, first_us: int, grace_us: int) -> Rows:

@@ -13,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from analytics import voids
+from analytics.features import derived
 from analytics.voids import Selection
 from marketdata.archive.parquet import arrow
 from marketdata.ledger import batch_ledger
@@ -112,6 +113,16 @@ def test_a_table_has_the_same_rows_however_it_is_asked_for(played, tmp_path):
     assert arrow(".ipc").open_stream(path.read_bytes()).read_all().to_pylist() == table
     assert [row["close"] for row in table] == [Decimal(row["close"]) for row in whole]
     assert [row["sma"] for row in table] == [float(row["sma"]) if row["sma"] else None for row in whole]
+
+
+def test_a_value_does_not_depend_on_where_the_table_begins(played, monkeypatch):
+    serving, _ = played
+    monkeypatch.setattr(derived, "LOOKBACK", 1)  # no more is read than the average rests on
+    whole = rows(serving, **WANTED)
+
+    for place, row in enumerate(whole):
+        found = rows(serving, start=row["time"], **WANTED)
+        assert [one["sma"] for one in found] == [one["sma"] for one in whole[place:]]
 
 
 def test_a_candle_of_which_nothing_can_be_told_any_more_has_only_its_time(played):
