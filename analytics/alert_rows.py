@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from django.utils.functional import Promise
 
+from analytics import alert_limits
 from analytics.alerts import conditions, judging
 from analytics.alerts.index import Rule
 from marketdata import alarms
@@ -35,6 +36,7 @@ def made(
 def store(began: Sequence[Alert], over: Iterable[Over]) -> None:
     """What began and what is over. What another worker stored of the same episodes stays as it is."""
     if began:
+        began = alert_limits.within(began, datetime.datetime.now(datetime.UTC))
         Alert.objects.bulk_create(began, ignore_conflicts=True, batch_size=200)
     for rule, feed, symbol, episode in over:
         Alert.objects.filter(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, cast
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 
 from analytics.alerts import conditions
@@ -26,9 +28,21 @@ class RefusedError(ValueError):
         self.fields = dict(fields)
 
 
+def is_name(name: str) -> bool:
+    """Whether it is one line: names stand in subjects of mail, in logs and in lists."""
+    return bool(name.strip()) and not any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in name)
+
+
+def hold_quota(owner: int) -> None:
+    """Within a transaction: until it ends, nobody else makes something of this owner's that is counted."""
+    list(get_user_model().objects.select_for_update().filter(pk=owner).values_list("pk"))
+
+
 def check(rule: AlertRule) -> None:
     """Put a rule into its shortest form. RefusedError says what is wrong, and of each field what would be right."""
     wrong: dict[str, str] = {}
+    if not is_name(rule.name):
+        wrong["name"] = "is one line of letters"
     try:
         rule.parameters = conditions.parameters(conditions.read(rule.kind, rule.parameters))
     except ConditionError as error:
@@ -70,6 +84,8 @@ def _scope(rule: AlertRule) -> dict[str, str]:
         return {"symbols": "names codes, unless the rule is for a market"}
     if symbols and rule.market_id is not None:
         return {"market": "is given, or symbols: not both"}
+    if not rule.enabled and not rule._state.adding:
+        return {}  # what is switched off looks at nothing: it may name a symbol that is gone meanwhile
     unknown = set(symbols) - set(Symbol.objects.filter(code__in=symbols).values_list("code", flat=True))
     return {"symbols": f"has {sorted(unknown)[0]}, which is not registered"} if unknown else {}
 
@@ -77,14 +93,15 @@ def _scope(rule: AlertRule) -> dict[str, str]:
 def save(rule: AlertRule) -> None:
     """Check and store a rule, with a new revision where it is judged by something else. RefusedError as of `check`, and
     where its owner has another rule of that name."""
-    check(rule)
-    before = AlertRule.objects.filter(pk=rule.pk).values(*JUDGED, "revision").first() if rule.pk else None
-    if before is not None:
-        changed = any(before[name] != getattr(rule, name) for name in JUDGED)
-        rule.revision = before["revision"] + changed
-    rule.changed_at = datetime.datetime.now(datetime.UTC)
     try:
         with transaction.atomic():
+            hold_quota(rule.owner_id)
+            before = AlertRule.objects.filter(pk=rule.pk).values(*JUDGED, "revision").first() if rule.pk else None
+            check(rule)
+            if before is not None:
+                changed = any(before[name] != getattr(rule, name) for name in JUDGED)
+                rule.revision = before["revision"] + changed
+            rule.changed_at = datetime.datetime.now(datetime.UTC)
             rule.save()
     except IntegrityError as error:
         same = AlertRule.objects.filter(owner_id=rule.owner_id, name=rule.name).exclude(pk=rule.pk)

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
+from analytics import alert_rules
 from analytics.alert_rules import RefusedError
 from analytics.delivery import addresses, webhooks
 from marketdata.models import AlertTarget
@@ -34,8 +35,8 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
     what is wrong, by field."""
     wrong: dict[str, str] = {}
     shown = ""
-    if AlertTarget.objects.filter(owner_id=owner).count() >= settings.ALERT_MAX_TARGETS:
-        wrong["owner"] = f"has {settings.ALERT_MAX_TARGETS} targets, as many as may be: delete one first"
+    if not alert_rules.is_name(name):
+        wrong["name"] = "is one line of letters"
     if kind == Kind.EMAIL and not settings.EMAIL_HOST:
         wrong["kind"] = "is webhook: this server sends no mail, for EMAIL_HOST is not set"
     elif kind == Kind.EMAIL:
@@ -59,6 +60,10 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
     sealed = second_factors.seal(json.dumps([address, secret]))
     try:
         with transaction.atomic():
+            alert_rules.hold_quota(owner)
+            if AlertTarget.objects.filter(owner_id=owner).count() >= settings.ALERT_MAX_TARGETS:
+                most = settings.ALERT_MAX_TARGETS
+                raise RefusedError({"owner": f"has {most} targets, as many as may be: delete one first"})
             made = AlertTarget.objects.create(owner_id=owner, name=name, kind=kind, sealed=sealed, shown=shown[:120])
     except IntegrityError as error:
         if not AlertTarget.objects.filter(owner_id=owner, name=name).exists():

@@ -11,12 +11,11 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
-from django.db.models import Q
 from django.http import HttpRequest
 from rest_framework import exceptions
 
-from marketdata.models import ApiKey, Client, ReadRule
-from marketdata.reference import roles
+from marketdata.models import ApiKey, Client
+from marketdata.reference import readers, roles
 from marketdata.types import scopes
 
 ALL_FEEDS = scopes.ANY
@@ -50,7 +49,7 @@ def may_read(who: Any, feed: str | None = None) -> bool:
         return who.is_active and who.may_read and _within(who.read_feeds, feed)
     if isinstance(who, Visitor):
         return True
-    return may(who, roles.READ) and (feed is None or any(scopes.allows(words, feed) for words in _rules(who)))
+    return readers.may_read(who, feed)
 
 
 def may_inspect(who: Any) -> bool:
@@ -62,11 +61,8 @@ def may_inspect(who: Any) -> bool:
 
 
 def may(person: Any, permission: str) -> bool:
-    """Whether a person has one of the permissions of `marketdata.reference.roles`. Whom Django calls staff has them
-    all, as before there were roles; which tables staff see and change is their permissions' matter."""
-    if not isinstance(person, AbstractUser) or not person.is_active:
-        return False
-    return person.is_staff or person.has_perm(permission)
+    """Whether a person has one of the permissions of `marketdata.reference.roles`."""
+    return readers.may(person, permission)
 
 
 def is_person(who: Any) -> bool:
@@ -81,16 +77,6 @@ def alerts_of(who: Any) -> int | str | None:
     if not is_person(person) or not may_read(who):
         return None
     return EVERYBODY if may(person, roles.OPERATE) else int(person.pk)
-
-
-def _rules(person: AbstractUser) -> list[str]:
-    """The scopes of which one has to allow a feed."""
-    if person.is_superuser:
-        return [scopes.ANY]
-    of_both = Q(user=person) | Q(group__user=person)
-    rules = list(ReadRule.objects.filter(of_both))
-    own = [rule.feeds for rule in rules if rule.user_id is not None]
-    return own or [rule.feeds for rule in rules] or [scopes.ANY]
 
 
 def _within(words: str, feed: str | None) -> bool:

@@ -320,6 +320,8 @@ API_RATE_LIMIT_UNKNOWN = env.integer("API_RATE_LIMIT_UNKNOWN", 600, low=1, high=
 # Rules of people: how many one may have, and of how many symbols; a market stands for all of its own.
 ALERT_MAX_RULES = env.integer("ALERT_MAX_RULES", 100, low=1, high=10_000)
 ALERT_MAX_TARGETS = env.integer("ALERT_MAX_TARGETS", 10, low=1, high=1_000)
+# A rule that gives more alerts within an hour is switched off, and says so.
+ALERT_MAX_PER_HOUR = env.integer("ALERT_MAX_PER_HOUR", 500, low=1, high=1_000_000)
 # Where webhooks may go beside the public internet, and without TLS.
 ALERT_WEBHOOK_NETWORKS = [ipaddress.ip_network(one) for one in env.networks("ALERT_WEBHOOK_NETWORKS", [])]
 # Mail is sent by this server; without one there are no e-mail targets.

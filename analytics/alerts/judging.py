@@ -53,6 +53,8 @@ def judge(
     direction: Direction, level: int, band: int, state: State, seen: Measured, *, now_us: int, pause_us: int
 ) -> Step:
     """One look at a value. A value that is beyond the level and back within one look begins an episode and ends it."""
+    if state.fired_us > now_us:  # the clock went back: a pause is no longer for that
+        state = replace(state, fired_us=now_us)
     if direction is Direction.CROSSING:
         return _crossing(level, band, state, seen, now_us=now_us, pause_us=pause_us)
     if direction is Direction.BELOW:

@@ -15,6 +15,11 @@ Resolve = Callable[[str, int], Sequence[str]]
 LONGEST = 500
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _TRANSLATED = ipaddress.IPv6Network("::ffff:0:0:0/96")
+# What `is_global` of some versions of Python that Naru runs on takes for public (IANA's special-purpose registries,
+# 2026): site-local addresses, protocol assignments, the relay of 6to4, NAT64 of one's own network, documentation.
+_NOT_PUBLIC: tuple[Network, ...] = tuple(
+    map(ipaddress.ip_network, ("fec0::/10", "192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20"))
+)
 
 
 class RefusedError(ValueError):
@@ -33,7 +38,7 @@ class Endpoint:
 
 def parse(url: str) -> Endpoint:
     """RefusedError unless it is http or https with a host, and has neither user, password nor fragment."""
-    if len(url) > LONGEST or not url.isascii() or any(letter <= " " or letter == "\\" for letter in url):
+    if len(url) > LONGEST or not url.isascii() or any(not "!" <= letter <= "~" or letter == "\\" for letter in url):
         raise RefusedError(f"an address has at most {LONGEST} letters of ASCII, and no blanks")
     try:
         parts = urlsplit(url)
@@ -87,4 +92,6 @@ def _real(address: Address) -> Address:
 
 def _is_public(address: Address) -> bool:
     real = _real(address)
+    if any(real in network for network in _NOT_PUBLIC if network.version == real.version):
+        return False
     return real.is_global and not real.is_multicast and not real.is_reserved and not real.is_unspecified

@@ -12,7 +12,7 @@ import httpx
 
 from analytics.delivery.addresses import Endpoint, Network, RefusedError, Resolve, resolved
 
-SIGNATURE = "X-Naru-Signature"
+SIGNATURE, DELIVERY = "X-Naru-Signature", "X-Naru-Delivery"
 LONGEST_S = 10.0
 MOST_BYTES = 65_536
 """Of an answer that are read; nothing of it is kept."""
@@ -50,7 +50,7 @@ async def send(
         headers = {
             "Host": named if endpoint.port == default else f"{named}:{endpoint.port}",
             "Content-Type": "application/json", "User-Agent": "naru-alerts",
-            SIGNATURE: signature(secret, at_s, body), "X-Naru-Delivery": delivery,
+            SIGNATURE: signature(secret, at_s, body), DELIVERY: delivery,
         }  # fmt: skip
         # Neither a proxy of the environment nor its .netrc: both would lead elsewhere.
         async with (

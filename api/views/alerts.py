@@ -65,7 +65,8 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
             raise errors.Unprocessable({"targets": "are numbers of your own targets"})
     for name, value in given.items():
         setattr(rule, name, value)
-    _may_look(request, rule)
+    if rule.enabled or set(given) & {"feed", "symbols"}:  # a rule that looks at nothing may always be switched off
+        _may_look(request, rule)
     unknown = remedies.unknown_alarm(rule.kind, rule.parameters)
     if unknown:
         raise errors.Unprocessable(unknown)

@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core import mail
 from django.test import Client as Browser
 
-from analytics import alert_announcements, alert_deliveries, alert_targets
+from analytics import alert_announcements, alert_deliveries, alert_rules, alert_targets
 from analytics.alert_rules import RefusedError
 from analytics.delivery import webhooks
-from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
+from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget, ReadRule
+from marketdata.reference import second_factors
 
 NOW = datetime.datetime(2026, 11, 28, 3, tzinfo=datetime.UTC)
 HOLDING_S = 3600.0
@@ -73,7 +75,9 @@ def receiver():
 def owner(krx_symbols, redis, settings):
     settings.ALERT_WEBHOOK_NETWORKS = [ipaddress.ip_network("127.0.0.0/8")]
     settings.EMAIL_HOST, settings.LANGUAGE_CODE = "mail.example", "ko"
-    return get_user_model().objects.create_user("trader")
+    person = get_user_model().objects.create_user("trader")
+    person.groups.add(*_viewers())
+    return person
 
 
 def alert(owner, *targets: AlertTarget, symbol: str = "005930", quiet: bool = False) -> Alert:
@@ -201,7 +205,6 @@ def test_a_target_that_is_none_is_refused(owner, kind, address, field):
 def test_targets_by_rest_are_ones_own_and_tried_out(owner, receiver, settings):
     settings.ALERT_MAX_TARGETS = 1
     mine, other = Browser(), Browser()
-    owner.groups.add(*_viewers())
     mine.force_login(owner)
     stranger = get_user_model().objects.create_user("stranger")
     stranger.groups.add(*_viewers())
@@ -227,7 +230,84 @@ def test_targets_by_rest_are_ones_own_and_tried_out(owner, receiver, settings):
     assert [who.delete(f"/v2/alerts/targets/{number}").status_code for who in (other, mine)] == [404, 204]
 
 
-def _viewers() -> Any:
-    from django.contrib.auth.models import Group
+def test_who_may_not_read_the_feed_any_more_or_is_not_active_is_told_nothing(owner, receiver):
+    target, _ = webhook(owner, receiver, "/hook")
+    alert(owner, target)
+    right = ReadRule.objects.create(user=owner, feeds="nxt")
 
+    assert alert_deliveries.deliver(NOW) == 0
+    assert states() == {"/hook": ("failed", 0)}
+    assert AlertDelivery.objects.get().error == "its owner may not read krx"
+    right.delete()
+    alert(owner, symbol="000660")
+    get_user_model().objects.filter(pk=owner.pk).update(is_active=False)
+    assert alert_deliveries.deliver(NOW) == 0
+    assert receiver.heard == []
+    get_user_model().objects.filter(pk=owner.pk).update(is_active=True)
+    alert(owner, symbol="035420")
+    assert alert_deliveries.deliver(NOW) == 1
+
+
+def test_a_name_of_several_lines_is_no_header_and_a_message_that_cannot_be_sent_holds_up_no_other(owner, receiver):
+    me, _ = alert_targets.make(owner.pk, "me", "email", "trader@desk.example")
+    good, _ = webhook(owner, receiver, "/hook")
+    odd, _ = webhook(owner, receiver, "/odd")
+    AlertTarget.objects.filter(pk=odd.pk).update(
+        sealed=second_factors.seal(json.dumps([receiver.url("/odd") + "\x7f", "s"]))
+    )
+    one = alert(owner, me, good, odd)
+    Alert.objects.filter(pk=one.pk).update(name="up\r\nBcc: everybody@desk.example")
+
+    assert alert_deliveries.deliver(NOW) == 2
+
+    assert mail.outbox[0].subject == "[Naru] up Bcc: everybody@desk.example"
+    assert mail.outbox[0].recipients() == ["trader@desk.example"]
+    assert states() == {"me": ("delivered", 1), "/hook": ("delivered", 1), "/odd": ("waiting", 1)}
+
+
+def test_each_attempt_has_the_id_of_its_delivery(owner, receiver):
+    me, _ = alert_targets.make(owner.pk, "me", "email", "trader@desk.example")
+    bad, _ = webhook(owner, receiver, "/broken")
+    alert(owner, me, bad)
+
+    alert_deliveries.deliver(NOW)
+    AlertDelivery.objects.update(next_at=NOW, state="waiting")  # the worker died before it noted anything
+    alert_deliveries.deliver(NOW)
+
+    assert len({one.extra_headers["Message-ID"] for one in mail.outbox}) == 1
+    assert [headers["X-Naru-Delivery"] for _, headers, _ in receiver.heard] == [
+        str(AlertDelivery.objects.get(target=bad).pk)
+    ] * 2
+    assert len(mail.outbox) == 2
+
+
+@pytest.mark.once
+def test_an_attempt_is_begun_only_while_it_cannot_outlast_its_claim(owner, receiver, monkeypatch):
+    target, _ = webhook(owner, receiver, "/hook")
+    alert(owner, target)
+    monkeypatch.setattr(alert_deliveries, "CLAIM_S", alert_deliveries.LONGEST_ATTEMPT_S - 1)
+
+    assert alert_deliveries.deliver(NOW) == 0
+    assert receiver.heard == []
+    assert states() == {"/hook": ("waiting", 0)}
+    most = alert_deliveries.OF_TARGET * alert_deliveries.LONGEST_ATTEMPT_S
+    monkeypatch.undo()
+    assert most < alert_deliveries.CLAIM_S
+
+
+@pytest.mark.parametrize("name", ["a\nBcc: x", "\x07", "", "line\u2028line"])
+def test_names_are_one_line(owner, receiver, name):
+    with pytest.raises(RefusedError) as caught:
+        alert_targets.make(owner.pk, name, "webhook", receiver.url("/hook"))
+    assert set(caught.value.fields) == {"name"}
+
+    made = AlertRule(
+        owner=owner, name=name, kind="price", parameters={"direction": "above", "level": "1"}, symbols=["005930"]
+    )
+    with pytest.raises(RefusedError) as caught:
+        alert_rules.save(made)
+    assert set(caught.value.fields) == {"name"}
+
+
+def _viewers() -> Any:
     return Group.objects.filter(name="viewer")

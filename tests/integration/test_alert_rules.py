@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 
-from analytics import alert_announcements, due_alerts
+from analytics import alert_announcements, alert_rules, due_alerts
 from analytics.alerts import judging
 from marketdata.ledger import batch_ledger
 from marketdata.models import Alert, AlertRule, Symbol
@@ -267,6 +267,69 @@ def test_history_that_is_loaded_late_is_no_news(owner):
     process(rows(trade(price="70500"), seq=next(_seqs)))  # of a March long ago
 
     assert fired() == []
+
+
+def test_a_rule_that_is_too_loud_is_switched_off_and_says_so(owner, settings):
+    settings.ALERT_MAX_PER_HOUR = 3
+    made = rule(owner, parameters={"direction": "above", "level": "70000"})
+    rule(owner, name="other", symbols=["000660"])
+    for _ in range(5):
+        trades("70100")
+        trades("69000")
+    due_alerts.watch()
+
+    of_rule = Alert.objects.filter(rule=made).order_by("pk")
+    assert [one.symbol for one in of_rule] == ["005930"] * 3 + [""]
+    assert of_rule[3].message.startswith("the rule gave 3 alerts within an hour and is switched off")
+    assert "ko" in (of_rule[3].texts or {})
+    assert of_rule[3].announced_at is not None
+    made.refresh_from_db()
+    assert (made.enabled, made.revision) == (False, 2)
+
+    trades("70000", symbol="000660")
+    assert Alert.objects.filter(name="other").count() == 1
+    made.enabled, made.revision = True, 3
+    made.save()
+    due_alerts.watch()
+    trades("70300")
+    assert Alert.objects.filter(rule=made).count() == 5  # begins anew
+
+
+def test_requests_at_the_same_time_keep_within_the_quota(owner, settings):
+    settings.ALERT_MAX_RULES = 2
+    begin, refused = threading.Barrier(6), []
+
+    def make(number: int) -> None:
+        given = {"name": str(number), "kind": "price", "parameters": LEVEL, "symbols": ["005930"]}
+        try:
+            begin.wait()
+            alert_rules.save(AlertRule(owner=owner, **given))
+        except alert_rules.RefusedError as error:
+            refused.append(error.fields)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert AlertRule.objects.count() == 2
+    assert [set(one) for one in refused] == [{"owner"}] * 4
+
+
+def test_a_rule_whose_symbol_is_gone_can_be_switched_off(owner):
+    made = rule(owner, symbols=["000660"])
+    Symbol.objects.filter(code="000660").delete()
+    made.refresh_from_db()
+
+    made.enabled = False
+    alert_rules.save(made)
+
+    made.enabled = True
+    with pytest.raises(alert_rules.RefusedError, match="000660"):
+        alert_rules.save(made)
 
 
 def test_each_alert_is_on_the_stream_once_and_one_that_nobody_told_is_told_by_the_bell(owner):

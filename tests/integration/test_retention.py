@@ -4,13 +4,23 @@ import datetime
 from io import StringIO
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 
 from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import retention, rollover
-from marketdata.models import Alarm, IngestBatch, IngestBatchDay, IngestReject, RolloverRun
+from marketdata.models import (
+    Alarm,
+    Alert,
+    AlertDelivery,
+    AlertTarget,
+    IngestBatch,
+    IngestBatchDay,
+    IngestReject,
+    RolloverRun,
+)
 from marketdata.storage import storage
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, PERIODS, TEMP
 from tests import market
@@ -224,3 +234,21 @@ def test_the_command_prints_the_plan_and_then_does_it(settings):
     call_command("retention", stdout=out)
 
     assert storage().count(HISTORY) == 0
+
+
+def test_alerts_are_forgotten_after_their_time_with_their_deliveries_but_not_one_that_is_still_so(settings):
+    settings.RETENTION_ALERTS_DAYS = 10
+    now = seoul("2027-05-20 12:00")
+    owner = get_user_model().objects.create_user("trader")
+    target = AlertTarget.objects.create(owner=owner, name="desk", kind="webhook", sealed="", shown="")
+    for name, days, is_over in (("old", 11, True), ("open", 11, False), ("new", 9, True)):
+        made = Alert.objects.create(
+            revision=1, owner=owner, name=name, kind="price", episode=1, message="", event_us=1,
+            fired_at=now - datetime.timedelta(days=days), cleared_at=now if is_over else None,
+        )  # fmt: skip
+        AlertDelivery.objects.create(alert=made, target=target, next_at=now)
+
+    retention.forget_alerts(now, progress=quiet)
+
+    assert set(AlertDelivery.objects.values_list("alert__name", flat=True)) == {"open", "new"}
+    assert Alert.objects.count() == 2

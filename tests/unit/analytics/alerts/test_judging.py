@@ -89,3 +89,13 @@ def test_a_state_is_packed_and_found_again():
     for state in (ARMED, State(3, True, 17), State(4, False, 10**16)):
         assert unpack(pack(state)) == state
     assert unpack(None) == ARMED
+
+
+def test_a_clock_that_goes_back_prolongs_no_pause():
+    hour = 3_600_000_000
+    before = State(1, False, 10 * hour)
+
+    step = judge(ABOVE, 100, 0, before, Measured(100, 100, 100), now_us=8 * hour, pause_us=60_000_000)
+    assert step.waits_until_us == 8 * hour + 60_000_000
+    later = judge(ABOVE, 100, 0, step.state, Measured(100, 100, 100), now_us=8 * hour + 60_000_000, pause_us=60_000_000)
+    assert later.began == (2,)

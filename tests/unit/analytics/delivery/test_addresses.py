@@ -22,6 +22,7 @@ def leads_to(answers: list[str]) -> Resolve:
         "192.0.0.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0",
         "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1",
         "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2002:a00:1::1", "::ffff:0:7f00:1", "10.2.0.1", "nonsense",
+        "fec0::1", "192.0.0.8", "192.88.99.1", "64:ff9b:1::7f00:1", "3fff::1", "::127.0.0.1", "2001:0:0:0::80ff:fffe",
     ],
 )  # fmt: skip
 def test_what_is_not_of_the_public_internet_is_refused_and_so_is_a_name_that_also_leads_there(address):
@@ -55,6 +56,7 @@ def test_a_name_that_leads_nowhere_is_refused():
 @pytest.mark.parametrize(
     "url",
     [
+        "https://hook.example/\x7f",
         "", "hook.example", "//hook.example/x", "ftp://hook.example/", "file:///etc/passwd", "gopher://hook.example",
         "https://", "https:///path", "https://user@hook.example/", "https://user:pw@hook.example/",
         "https://hook.example/#x", "https://hook.example:99999/", "https://hook.example/a b", "https://훅.example/",
