@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from analytics.alerts.conditions import Kind
 from api import access, authentication
 from api.remedies import REMEDIES
-from marketdata.models import AlertRule, Client, Feed, Market
+from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists
 
 
@@ -43,6 +43,7 @@ def _alert_choices() -> dict[str, Any]:
         "kinds": [(str(kind), names[str(kind)]) for kind in Kind],
         "markets": Market.objects.order_by("code"),
         "codes": sorted(REMEDIES),
+        "target_kinds": AlertTarget.Kind.choices,
         "clients": Client.objects.filter(may_send=True).order_by("name").values_list("name", flat=True),
     }
 

@@ -21,6 +21,17 @@ const FIELDS = () => ({
   market: gettext("Market"), feed: gettext("Feed"), cooldown_s: gettext("Pause"), quiet_from: gettext("Quiet hours"), owner: gettext("Quota"),
   client: gettext("Terminal"), code: gettext("Alarm"), seconds: gettext("For so long, s"),
 });
+// What each field takes, in the reader's language: the API says it in English only, there more exactly.
+const TAKES = () => ({
+  name: gettext("one line that no other of yours has"), level: gettext("a number, such as 70000.5; some kinds take only positive ones"),
+  band: gettext("a number that is not negative, or nothing"), direction: gettext("one of the list"), symbols: gettext("registered codes, as many as a rule may have, or a market instead"),
+  market: gettext("a market, or symbols: not both"), feed: gettext("a feed that you may read, or nothing for the primary one"), cooldown_s: gettext("0 to 604800 seconds"),
+  quiet_from: gettext("both times, or neither"), quiet_until: gettext("both times, or neither"), owner: gettext("you have as many as may be: delete one first"),
+  address: gettext("an e-mail address, or one that begins with https:// and is on the public internet"), kind: gettext("one that this server offers; e-mail needs a mail server"),
+  targets: gettext("your own targets"),
+});
+const ME = document.querySelector("main").dataset.user;
+let targets = [];
 let edited = null;
 let oldest = null;
 let shownAs = "";
@@ -116,6 +127,63 @@ async function showOlder() {
   at("more").hidden = !oldest;
 }
 
+// --- targets --------------------------------------------------------------------------------------------------------
+
+async function showTargets() {
+  targets = (await call("/v2/alerts/targets")).targets.filter((one) => one.owner === ME);
+  at("targets").replaceChildren(...targets.map((target) => {
+    const item = made("li");
+    item.append(made("b", target.name), made("small", target.shown));
+    const acts = made("span", "", "acts");
+    const test = made("button", gettext("Test"));
+    const remove = made("button", gettext("Delete"));
+    for (const button of [test, remove]) button.setAttribute("aria-label", `${button.textContent}: ${target.name}`);
+    test.onclick = () => run(async () => {
+      test.disabled = true;
+      try {
+        const answer = await call(`/v2/alerts/targets/${target.id}/test`, "POST");
+        at("told").textContent = answer.delivered
+          ? interpolate(gettext("%s: a message was delivered."), [target.name])
+          : interpolate(gettext("%(name)s: not delivered (%(error)s)."), { name: target.name, error: answer.error }, true);
+      } finally { test.disabled = false; }
+    });
+    remove.onclick = () => run(async () => {
+      await call(`/v2/alerts/targets/${target.id}`, "DELETE");
+      at("told").textContent = "";
+      await showTargets();
+    });
+    acts.append(test, remove);
+    item.append(acts);
+    return item;
+  }));
+}
+
+async function addTarget(event) {
+  event.preventDefault();
+  const given = { name: at("target-name").value.trim(), kind: at("target-kind").value, address: at("target-address").value.trim() };
+  try {
+    const target = await call("/v2/alerts/targets", "POST", given);
+    at("told").textContent = target.secret
+      ? interpolate(gettext("Its messages are signed with %s: note it now, it is not shown again."), [target.secret]) : "";
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    at("told").textContent = complaint(error, "target-");
+    return;
+  }
+  at("target").reset();
+  await showTargets();
+}
+
+function complaint(error, prefix = "") {
+  const names = { ...FIELDS(), address: gettext("Address"), targets: gettext("Delivered to") };
+  for (const name of Object.keys(error.fields)) at(prefix + name)?.setAttribute("aria-invalid", "true");
+  const lines = Object.entries(error.fields).map(([name, texts]) => {
+    const exact = LOCALE === "en-US" ? [texts].flat().join(" ") : TAKES()[name] ?? [texts].flat().join(" ");
+    return `${names[name] ?? name}: ${exact}`;
+  });
+  return lines.join("\n") || error.message;
+}
+
 // --- rules ----------------------------------------------------------------------------------------------------------
 
 function told(rule) {
@@ -137,6 +205,10 @@ async function showRules() {
     const item = made("li", "", rule.enabled ? "" : "off");
     item.append(made("b", rule.name), made("small", told(rule)));
     const acts = made("span", "", "acts");
+    if (rule.owner !== ME) { // who operates sees it, and its owner changes it
+      item.append(made("small", rule.owner, "whose"));
+      return item;
+    }
     const toggle = made("button", rule.enabled ? gettext("Switch off") : gettext("Switch on"));
     toggle.onclick = () => run(async () => {
       await call(`/v2/alerts/rules/${rule.id}`, "PATCH", { enabled: !rule.enabled });
@@ -178,6 +250,14 @@ function open(rule) {
     at("symbols").value = rule.symbols.join(", ");
     at("enabled").checked = rule.enabled;
   }
+  at("goes-to").replaceChildren(...targets.map((target) => {
+    const label = made("label", "", "check");
+    const box = made("input");
+    Object.assign(box, { type: "checkbox", name: "targets", value: target.id, checked: rule?.targets.includes(target.id) ?? false });
+    label.append(box, ` ${target.name}`);
+    return label;
+  }));
+  at("goes").hidden = targets.length === 0;
   fit();
   for (const [name, value] of Object.entries(rule?.parameters ?? {})) if (at(name)) at(name).value = value;
   at("editor").showModal();
@@ -197,6 +277,7 @@ function body() {
     symbols: scoped ? at("symbols").value.split(/[\s,]+/).filter(Boolean) : [], market: (scoped && at("market").value) || null,
     cooldown_s: Number(at("cooldown_s").value), quiet_from: at("quiet_from").value || null,
     quiet_until: at("quiet_until").value || null, enabled: at("enabled").checked,
+    targets: [...at("goes-to").querySelectorAll("input:checked")].map((box) => Number(box.value)),
   };
 }
 
@@ -208,10 +289,7 @@ async function save(event) {
     else await call("/v2/alerts/rules", "POST", body());
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    const names = FIELDS();
-    const lines = Object.entries(error.fields).map(([name, texts]) => `${names[name] ?? name}: ${[texts].flat().join(" ")}`);
-    for (const name of Object.keys(error.fields)) at(name)?.setAttribute("aria-invalid", "true");
-    at("wrong").textContent = lines.join("\n") || error.message;
+    at("wrong").textContent = complaint(error);
     at("wrong").hidden = false;
     return;
   }
@@ -242,9 +320,10 @@ at("cancel").onclick = () => at("editor").close();
 at("kind").onchange = fit;
 at("form").onsubmit = (event) => { event.preventDefault(); run(() => save(event)); };
 at("delete").onclick = () => run(remove);
+at("target").onsubmit = (event) => { event.preventDefault(); run(() => addTarget(event)); };
 at("more").onclick = () => run(showOlder);
 for (const id of ["state", "kind-filter", "symbol-filter"]) at(id).onchange = () => { shownAs = ""; run(showAlerts); };
 
-await run(async () => { await Promise.all([showAlerts(), showRules()]); });
+await run(async () => { await Promise.all([showAlerts(), showRules(), showTargets()]); });
 // What is further down stays while somebody reads it.
 setInterval(() => { if (!document.hidden && at("fired").children.length <= 100) run(showAlerts); }, EVERY_MS);
