@@ -149,7 +149,7 @@ v2 = [
     path("status/latest", LatestView.as_view(), name="latest"),
     path("operations", OperationsView.as_view(), name="operations-now"),
     path("operations/requeue", RequeueView.as_view(), name="operations-requeue"),
-    re_path(r"^operations/(?P<work>rollover|backup|retention)\Z", AskView.as_view(), name="operations-ask"),
+    path("operations/<str:work>", AskView.as_view(), name="operations-ask"),
     path("stream/ticket", TicketView.as_view(), name="ticket"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from django.db.models.functions import Length
+from django.http import Http404
 from django_celery_beat.models import PeriodicTask
 from drf_spectacular.utils import extend_schema
 from kombu.exceptions import OperationalError
@@ -158,7 +159,9 @@ class AskView(APIView):
 
     @extend_schema(operation_id="operations_ask", request=None, responses=_ANSWERS)
     def post(self, request: Request, work: str) -> Response:
-        """PermissionDenied for who does not operate, and for keys."""
+        """Http404 for what is no such work; PermissionDenied for who does not operate, and for keys."""
+        if work not in requests.WORKS:
+            raise Http404
         NoQuery.read(request)
         Body.of(request, partial=False)
         return _answer(request, work)
