@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed terminals test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed screenshots terminals test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -84,6 +84,9 @@ fix: $(VENV)/dev  ## format, and repair what can be
 
 imports: $(VENV)/dev  ## who may import whom, and whether they keep to it
 	@$(VENV)/bin/lint-imports --verbose
+
+screenshots: $(VENV)/dev  ## the pictures of README from what runs at ADDRESS=http://127.0.0.1:8000; ONLY=replay
+	@exec $(PY) -m tests.screenshots $(if $(ADDRESS),--address $(ADDRESS)) $(if $(ONLY),--only $(ONLY))
 
 terminals:  ## the one folder for a dealing-room PC as a zip, with examples and how to install it, in var/
 	@python3 docker/terminals/make_zip.py var
