@@ -57,16 +57,27 @@ def stored():
     ]
 
 
+# Where a time and a price are, once that has been the same for half a second: the chart finds its scale anew when a bar
+# of tools comes or candles do.
+PLACE = """async ([when, value]) => {
+  const at = () => {
+    const box = drawn.panes()[0].getHTMLElement().getBoundingClientRect();
+    const y = drawn.panes()[0].getSeries()[0].priceToCoordinate(value);
+    return [box.left + drawn.timeScale().timeToCoordinate(when), box.top + y];
+  };
+  for (let before = at(), same = 0; same < 10; ) {
+    await new Promise((go) => setTimeout(go, 50));
+    const now = at();
+    same = now.join() === before.join() ? same + 1 : 0;
+    before = now;
+  }
+  return at();
+}"""
+
+
 def place(page, when, value):
     """Where a candle's time (s, on Korea's clock) and a price are on the screen."""
-    x, y = page.evaluate(
-        """([when, value]) => {
-          const box = drawn.panes()[0].getHTMLElement().getBoundingClientRect();
-          const y = drawn.panes()[0].getSeries()[0].priceToCoordinate(value);
-          return [box.left + drawn.timeScale().timeToCoordinate(when), box.top + y];
-        }""",
-        [when, value],
-    )
+    x, y = page.evaluate(PLACE, [when, value])
     return x, y
 
 
