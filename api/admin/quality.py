@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,8 +19,9 @@ from marketdata.models import Feed, Market, QualityDay
 class _Known(admin.SimpleListFilter):
     """A filter that offers what is known elsewhere: what occurs in this table would take reading all of it."""
 
+    @abc.abstractmethod
     def known(self) -> Iterable[str]:
-        raise NotImplementedError
+        """What may be chosen."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
         return [(one, one) for one in self.known()]
