@@ -9,6 +9,7 @@ from marketdata.types.minute_bars import MINUTE_US, MOST, VALUE_UNIT, Bars, beli
 from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, symbol_ranks, trades
 
 _SAFE = float(2**62)
+_BITS = 63  # of an integer that is not negative
 
 
 def build(ticks: Ticks, *, now_us: int | None = None, late_after_us: int = 0) -> Bars:
@@ -67,11 +68,32 @@ def _order(ticks: Ticks) -> Int64:
     Terminals send in order of time; then only the symbols are left, which are counted and not compared."""
     time_us, tick_id = ticks.time_us, ticks.tick_id
     earlier = (time_us[:-1] < time_us[1:]) | ((time_us[:-1] == time_us[1:]) & (tick_id[:-1] < tick_id[1:]))
-    order: Int64 = np.arange(len(ticks)) if earlier.all() else np.lexsort((tick_id, time_us))
+    order: Int64 = np.arange(len(ticks)) if earlier.all() else _by_time(time_us, tick_id)
     dates = ticks.trade_date[order]
     if (dates[:-1] > dates[1:]).any():
         order = order[np.argsort(dates, kind="stable")]
     return order[np.argsort(symbol_ranks(ticks)[order], kind="stable")]
+
+
+def _by_time(time_us: Int64, tick_id: Int64) -> Int64:
+    """The places of the rows by (time, tick_id).
+
+    Time and place share one integer, for numpy sorts plain integers in an eighth of the time that `lexsort` takes for
+    places by two keys; rows of one microsecond are put in order of tick_id afterwards.
+    """
+    bits = (len(time_us) - 1).bit_length()
+    begin = int(time_us.min())
+    if (int(time_us.max()) - begin).bit_length() + bits > _BITS:
+        return np.lexsort((tick_id, time_us))
+    key = ((time_us - begin) << bits) | np.arange(len(time_us))
+    key.sort()
+    order: Int64 = key & ((1 << bits) - 1)
+    same = (key[1:] >> bits) == (key[:-1] >> bits)
+    if same.any():
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((tick_id[rows], time_us[rows]))]
+    return order
 
 
 def _traded_value(price: Int64, size: Int64, first: Int64) -> tuple[Int64, Int64]:

@@ -137,3 +137,13 @@ def test_a_candle_is_late_only_when_its_minute_is_over_and_the_grace_too():
 
     assert revisions == [[0], [1]]
     assert candles.build(ticks).rev.tolist() == [0]
+
+
+def test_times_too_far_apart_to_share_an_integer_with_a_place_are_ordered_all_the_same():
+    times = [2**62, -(2**62), 0, 2**62, NINE_US, -(2**62)]
+    rows = [{"time_us": time, "price": at + 1, "trade_date": 20_529} for at, time in enumerate(times)]
+
+    ticks, made = built(rows, [3, 0, 5, 2, 1, 4])
+
+    assert market.candles(made) == market.candles_by_hand([ticks])
+    assert made.time_us.tolist() == sorted(made.time_us.tolist())
