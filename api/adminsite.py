@@ -1,4 +1,5 @@
-"""The administration as a site: who may enter it."""
+"""The administration as a site: who may enter it, how its pages are arranged, and the bar that they share with the
+pages of the desk."""
 
 from __future__ import annotations
 
@@ -9,12 +10,33 @@ from django.http import HttpRequest
 
 
 class AdminSite(admin.AdminSite):
+    site_url = None  # the bar leads to the pages
+
     def has_permission(self, request: HttpRequest) -> bool:
         """Whose role may operate, whether or not Django calls them staff."""
         from api import access  # the REST framework, which most commands do without
         from marketdata.reference import roles
 
         return access.may(request.user, roles.OPERATE)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """As Django has it, and what the bar shows."""
+        from api.views import page
+
+        shown = super().each_context(request)
+        return {**shown, **page.bar_of(request.user)} if shown["has_permission"] else shown
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        """By what the pages are about, not by application."""
+        from api.admin import sections
+
+        return sections.arranged(super().get_app_list(request, app_label), request)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """With what to do about each alarm."""
+        from api import remedies
+
+        return super().index(request, {"remedies": remedies.REMEDIES, **(extra_context or {})})
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The one of all pages, which knows the login provider."""

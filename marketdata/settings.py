@@ -125,6 +125,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SECURE = BEHIND_TLS
 USE_I18N = USE_TZ = True
+FORMAT_MODULE_PATH = ["api.formats"]
 TIME_ZONE = "Asia/Seoul"
 
 # --- static files ---------------------------------------------------------------------------------------------------

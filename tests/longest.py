@@ -22,6 +22,7 @@ FILES = (
     "tests/integration/test_strangers.py",
     "tests/integration/test_roles.py",
     "tests/integration/test_clients.py",
+    "tests/integration/test_admin_pages.py",
     "tests/integration/test_openid.py",
     "tests/integration/test_private_servers.py",
     "tests/integration/test_bad_input.py",

@@ -67,6 +67,15 @@ PAGES = (
 )
 
 
+def bar_of(user: Any, asked: Page | None = None) -> dict[str, Any]:
+    """What the bar at the top shows somebody: the pages that are offered, `asked` as the one that is shown."""
+    offered = [one for one in PAGES if one.right is None or access.may(user, one.right)]
+    return {
+        "operates": access.may(user, roles.OPERATE),
+        "pages": [{"address": reverse(one.name), "title": one.title, "shown": one is asked} for one in offered],
+    }
+
+
 def view(name: str) -> Callable[[HttpRequest], HttpResponse]:
     """What answers at the address of a page: for people who may read, and while PAGE_PUBLIC is on for anybody, who gets
     a cookie that may read. PermissionDenied for people without the page's right."""
@@ -81,11 +90,9 @@ def view(name: str) -> Callable[[HttpRequest], HttpResponse]:
             return redirect_to_login(request.get_full_path())
         if asked.right and not access.may(request.user, asked.right):
             raise PermissionDenied
-        offered = [one for one in PAGES if one.right is None or access.may(request.user, one.right)]
         context = {
             "user": request.user if known else None,
-            "operates": access.may(request.user, roles.OPERATE),
-            "pages": [{"address": reverse(one.name), "title": one.title, "shown": one is asked} for one in offered],
+            **bar_of(request.user, asked),
             "title": asked.title,
             **asked.more(),
         }

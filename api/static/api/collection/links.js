@@ -1,5 +1,5 @@
 // Where the list behind a number is: in the administration for whoever may enter it, else what REST has of it.
-const operates = document.querySelector("main").hasAttribute("data-operates");
+const operates = document.querySelector("[data-operates]") !== null;
 const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined));
 const admin = (model, values = {}, other = "") => (operates ? `/admin/marketdata/${model}/?${query(values)}` : other);
 const row = (model, key, other = "") => (operates ? `/admin/marketdata/${model}/${encodeURIComponent(key)}/change/` : other);

@@ -1,0 +1,65 @@
+"""The administration in Chromium: a home page that says what needs somebody, and every page whole, without a complaint
+of the browser, in dark and light."""
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from marketdata import alarms
+from marketdata.models import DeadLetter
+from tests.integration.serving import minute, serving
+from tests.integration.test_collection_page import past_hours, shown_by_ingest, upkeep
+from tests.integration.test_page import looked_at, shut_out
+from tests.integration.test_stream_served import web
+
+__all__ = ["serving", "web"]
+
+pytestmark = [pytest.mark.page, pytest.mark.once]
+# What is wider than the place it has, on a desk's screen.
+CUT_OFF = """() => [document.documentElement, ...document.querySelectorAll(".results, #content, .panel")]
+  .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => [one.tagName, one.className, one.scrollWidth])"""
+
+
+def entered(page, origin):
+    page.fill("input[name=username]", "desk")
+    page.fill("input[name=password]", "a sound password")
+    page.click("form.panel button")
+    page.wait_for_url(f"{origin}/admin/")
+
+
+def test_the_home_page_says_what_needs_somebody_and_every_page_is_whole(web, serving, chromium):
+    serving.commit([minute(number) for number in range(5)] + [{"symbol": "NOBODY"}])
+    upkeep()
+    past_hours()
+    shown_by_ingest()
+    alarms.raise_alarm("storage_failing", "no room on the disk")
+    DeadLetter.objects.create(batch=2, checksum=1, code="bad_batch", error="torn", payload=b"x")
+    get_user_model().objects.create_superuser("desk", password="a sound password")
+    origin = f"http://{web}"
+    complained: list[str] = []
+
+    with looked_at(chromium, f"{origin}/login/?next=/admin/", complained) as (page, expect):
+        entered(page, origin)
+        items = page.locator("#wrong li")
+        expect(items).to_have_count(2)
+        expect(items.nth(0)).to_contain_text("storage_failing")
+        expect(items.nth(0).locator(".do")).to_be_visible()
+        expect(items.nth(1)).to_contain_text("The rollover of 2026-03-13 is not done")
+        expect(page.locator("#state")).to_have_text("2 to look at")
+        tiles = page.locator("#tiles div")
+        expect(tiles.filter(has_text="Dead letters")).to_contain_text("1")
+        expect(tiles.filter(has_text="Refused within a day")).to_contain_text("1")
+        expect(tiles.filter(has_text="Last rollover")).to_contain_text("2026-03-13")
+        expect(page.locator(".bar .pages a").first).to_have_attribute("href", "/")
+        assert shut_out(page) == []
+        behind = page.locator("#content-main a").evaluate_all("links => [...new Set(links.map((one) => one.href))]")
+        answers = {address: page.request.get(address).status for address in behind if "#" not in address}
+        assert len(answers) > 40
+        assert {address: status for address, status in answers.items() if status != 200} == {}
+
+        page.set_viewport_size({"width": 1440, "height": 900})
+        cut_off = {}
+        for address in sorted(one for one in answers if "/admin/" in one):
+            page.goto(address)
+            cut_off[address] = page.evaluate(CUT_OFF)
+        assert {address: found for address, found in cut_off.items() if found} == {}
+        assert complained == []
