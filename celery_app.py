@@ -221,6 +221,7 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
 # Imported by whoever connects. By alias: naming the class in the settings would lose what `rediss://` says of TLS.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "marketdata.realtime.broker:Transport"))
 app = Celery("naru", task_cls="marketdata.connections:Task")
+app.steps["worker"].add("marketdata.realtime.worker_pool:Alive")  # imported by workers alone
 app.conf.update(broker_settings(settings.BROKER_URL))
 app.autodiscover_tasks(["marketdata", "ingest", "analytics"])
 app.autodiscover_tasks(["ingest"], related_name="requeue")

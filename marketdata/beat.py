@@ -9,10 +9,12 @@ from typing import Any
 
 from celery import platforms
 from celery.signals import beat_init
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from marketdata import connections
+from marketdata.launcher import liveness
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,12 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
 
     Entry = Entry
     _last_timestamp: datetime | None
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Ring what is due; how many seconds until the next."""
+        liveness.renew(settings.ALIVE_FILE)
+        wait_s: float = super().tick(*args, **kwargs)
+        return wait_s
 
     def schedule_changed(self) -> bool:
         """Whether an entry was changed since the last look. No while the database cannot tell: it is asked soon again,

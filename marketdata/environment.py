@@ -7,6 +7,7 @@ import datetime
 import ipaddress
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -174,18 +175,31 @@ class Environment:
         return self._read(name, default, parse, "an https:// address without query, as the provider calls itself")
 
     def secret_file(self, name: str, default: str) -> str:
-        """What is in a file that its owner alone may read, without the end of its line."""
+        """What is in a file that its owner alone may read, without the end of its line. A file that is root's may be
+        readable to a group, if we are not root: so containers are given their secrets."""
 
         def parse(raw: str) -> str:
             try:
                 with Path(raw).open(encoding="utf-8") as file:
-                    if os.fstat(file.fileno()).st_mode & private.UMASK:
+                    found = os.fstat(file.fileno())
+                    is_handed_down = found.st_uid == 0 != os.geteuid()
+                    if found.st_mode & private.UMASK & ~(stat.S_IRGRP if is_handed_down else 0):
                         raise ValueError
                     return file.read(4096).strip()
             except OSError as error:
                 raise ValueError from error
 
         return self._read(name, default, parse, "a file that its owner alone may read (chmod 600)")
+
+    def from_file(self, name: str) -> None:
+        """Take a variable's value from the file that NAME_FILE names, as `secret_file` has it. WrongSetting if it
+        cannot be read, or if the variable itself says something else."""
+        variable, value = name.removesuffix("_FILE"), self.secret_file(name, "")
+        if not value:
+            return
+        if self._variables.get(variable, "").strip() not in ("", value):
+            raise WrongSetting(f"{variable} and {name} cannot both be used: leave one of them out.")
+        self._variables = {**self._variables, variable: value}
 
     def networks(self, name: str, default: list[str]) -> list[str]:
         """IP addresses and networks."""

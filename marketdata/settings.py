@@ -20,6 +20,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var")))
 env = Environment(instance.variables(VAR_DIR) | {name: value for name, value in os.environ.items() if value.strip()})
 private.begin(VAR_DIR)  # every process of the server side reads its settings before it makes a file
+# What nobody else may read may be in a file, as containers are given their secrets.
+env.from_file("SECRET_KEY_FILE")
+env.from_file("DATABASE_URL_FILE")
+env.from_file("BACKUP_DATABASE_URL_FILE")
+env.from_file("REDIS_URL_FILE")
+env.from_file("BROKER_URL_FILE")
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("DEBUG", False)
@@ -358,6 +364,7 @@ WS_DEFLATE = env.boolean("WS_DEFLATE", True)
 
 # --- metrics and logs -------------------------------------------------------------------------------------------------
 METRICS_DIR = env.text("METRICS_DIR", "")
+ALIVE_FILE = env.text("ALIVE_FILE", "")
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING: dict[str, Any] = {
     "version": 1,

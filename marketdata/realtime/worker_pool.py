@@ -15,13 +15,15 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, ClassVar
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.concurrency import solo
 from celery.concurrency.base import apply_target
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.nodenames import default_nodename, host_format
 from celery.worker import state
+from django.conf import settings
 
+from marketdata.launcher import liveness
 from marketdata.launcher.worker_processes import Deadline
 
 log = logging.getLogger(__name__)
@@ -85,6 +87,17 @@ class TaskPool(solo.TaskPool):
         if tasks and self._tasks >= tasks:
             return True
         return bool(kib) and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > kib
+
+
+class Alive(bootsteps.StartStopStep):
+    """Renews ALIVE_FILE as long as the worker's main loop turns: between tasks where they run in it, and not while it
+    waits for a broker that is away."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def start(self, worker: Any) -> None:
+        """With the worker."""
+        worker.timer.call_repeatedly(liveness.EVERY_S, liveness.renew, (settings.ALIVE_FILE,))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -18,6 +18,7 @@ from ingest import limits
 from ingest.connection import tls_context
 from ingest.server import Server
 from marketdata import doctor
+from marketdata.launcher import liveness
 from marketdata.limits import open_files
 from terminals import wire
 
@@ -81,6 +82,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+async def _renew() -> None:
+    """Say that the loop turns."""
+    while True:
+        liveness.renew(settings.ALIVE_FILE)
+        await asyncio.sleep(liveness.EVERY_S)
+
+
 async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) -> None:
     """Run until SIGTERM or SIGINT, then drain. CommandError when a part of the server ended by itself."""
     held = limits.from_settings()
@@ -91,6 +99,7 @@ async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     port = await server.start(host, port, tls)
+    server.jobs.spawn(_renew())
     log.info("listening host=%s port=%d tls=%s", host, port, tls is not None)
     waits = [asyncio.ensure_future(event.wait()) for event in (stopped, server.jobs.broken)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -1,3 +1,7 @@
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -100,6 +104,44 @@ def test_a_secret_may_be_in_a_file_that_its_owner_alone_may_read(tmp_path):
     message = said(env.secret_file, "SECRET_FILE", "")
     assert "chmod 600" in message
     assert "geheim" not in message
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives a file to another user")
+def test_a_secret_of_root_may_be_readable_to_a_group_of_ours():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "secret")
+        path.write_text("geheim", encoding="utf-8")
+        path.parent.chmod(0o755)
+        path.chmod(0o440)
+        os.chown(path, 0, 65534)
+        env = Environment({"SECRET_FILE": str(path)})
+        groups = os.getgroups()
+        os.setgroups([65534])
+        os.seteuid(65534)
+        try:
+            assert env.secret_file("SECRET_FILE", "") == "geheim"
+        finally:
+            os.seteuid(0)
+            os.setgroups(groups)
+
+        assert "chmod 600" in said(env.secret_file, "SECRET_FILE", "")
+        path.chmod(0o444)
+        assert "chmod 600" in said(env.secret_file, "SECRET_FILE", "")
+
+
+def test_a_variable_may_be_in_a_file_but_not_say_something_else_as_well(tmp_path):
+    path = tmp_path / "key"
+    path.write_text("geheim\n", encoding="utf-8")
+    path.chmod(0o600)
+    env = Environment({"KEY_FILE": str(path)})
+
+    env.from_file("KEY_FILE")
+
+    assert env.text("KEY", "", secret=True) == "geheim"
+    Environment({"KEY_FILE": str(path), "KEY": "geheim"}).from_file("KEY_FILE")
+    message = said(Environment({"KEY_FILE": str(path), "KEY": "anders"}).from_file, "KEY_FILE")
+    assert "KEY_FILE" in message
+    assert "anders" not in message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""The image and the services of docker/compose.yaml: each process of the one-command run is one, all closed alike."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from marketdata.launcher import supervisor
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docker"
+COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES = COMPOSE["services"]
+OURS = {name: one for name, one in SERVICES.items() if "migrate" in one.get("depends_on", {})}
+DOCKERFILES = sorted(FOLDER.rglob("Dockerfile"))
+
+
+def test_the_services_run_what_the_one_command_runs():
+    wanted = {
+        program.name: {word for word in program.command[1:] if word not in ("--loglevel", "WARNING")}
+        for program in supervisor.programs(port=8000, redis=None, terminal=None)
+    }
+
+    started = {name: set(one["command"]) - {"--host", "0.0.0.0"} for name, one in OURS.items()}
+
+    assert started == wanted
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_closed_and_limited(name):
+    service = SERVICES[name]
+    limits = service["deploy"]["resources"]["limits"]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert set(limits) == {"cpus", "memory"}
+    assert "max-size" in service["logging"]["options"]
+    assert service["profiles"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_is_told_in_secret_is_a_file(name):
+    service = SERVICES[name]
+    files = {value.removeprefix("/run/secrets/") for value in service["environment"].values() if "/secrets/" in value}
+
+    assert set(service["secrets"]) == files
+    assert files <= set(COMPOSE["secrets"])
+    assert [key for key in service["environment"] if key.endswith(("_URL", "PASSWORD", "SECRET_KEY"))] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_process_begins_when_the_tables_are_there_and_redis_answers(name):
+    assert OURS[name]["depends_on"] == {
+        "migrate": {"condition": "service_completed_successfully"},
+        "redis": {"condition": "service_healthy"},
+    }
+    assert SERVICES["migrate"]["depends_on"]["mariadb"] == {"condition": "service_healthy"}
+
+
+def test_nothing_is_published_to_other_machines_but_what_terminals_reach_by_tls():
+    published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
+
+    assert set(published) == {"ingest", "web"}
+    assert published["web"][0].startswith("127.0.0.1:")
+    assert SERVICES["ingest"]["environment"]["INGEST_TLS_CERT"]
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_an_image_is_built_by_the_plain_builder_and_runs_as_nobody_special(file):
+    text = file.read_text(encoding="utf-8")
+    users = re.findall(r"^USER (.+)", text, re.MULTILINE)
+
+    assert not re.search(r"^RUN +--|^# *syntax=|<<[A-Z]|^COPY .*--(chmod|link)", text, re.MULTILINE)
+    assert users[-1].split(":")[0].isdigit()
+    assert int(users[-1].split(":")[0]) > 0
+    assert "HEALTHCHECK" in text
+
+
+def test_the_image_that_runs_has_no_compiler():
+    stages = re.split(r"^FROM ", (FOLDER / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    compiling = [stage.splitlines()[0] for stage in stages if re.search(r"\bgcc\b|-dev\b", stage)]
+
+    assert compiling == ["${BASE} AS build"]
+
+
+def test_what_goes_into_the_image_is_named_and_there():
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    taken = [line[1:] for line in lines if line.startswith("!")]
+
+    assert lines[1] == "*"
+    assert [path for path in taken if not (ROOT / path).exists()] == []
+    assert not {"var", "tests", ".git", "docker", ".env"} & set(taken)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None or os.getuid() != 0, reason="as root, with openssl")
+def test_secrets_are_made_once_and_for_the_containers_alone(tmp_path):
+    shutil.copy(FOLDER / "prepare", tmp_path)
+
+    def prepare():
+        subprocess.run([tmp_path / "prepare", "prices.example.com"], check=True, capture_output=True)
+        return {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "secrets").iterdir()}
+
+    first = prepare()
+
+    assert prepare() == first
+    assert set(first) == {Path(one["file"]).name for one in COMPOSE["secrets"].values()}
+    assert first["database_url"] == f"mysql://naru:{first['mariadb_naru']}@mariadb:3306/naru"
+    assert len({first[name] for name in ("secret_key", "redis", "mariadb_naru", "mariadb_backup")}) == 4
+    found = [path.stat() for path in (tmp_path / "secrets").iterdir()]
+    assert {(one.st_uid, one.st_gid, one.st_mode & 0o777) for one in found} == {(0, 10001, 0o440)}
+
+
+def test_a_container_is_alive_as_long_as_its_file_is_renewed(tmp_path):
+    file = tmp_path / "alive"
+
+    def is_alive():
+        done = subprocess.run(
+            [FOLDER / "alive"], env=os.environ | {"ALIVE_FILE": str(file), "LIMIT": "100"}, capture_output=True
+        )
+        return done.returncode == 0
+
+    assert not is_alive()
+    file.touch()
+    assert is_alive()
+    os.utime(file, (0, 0))
+    assert not is_alive()
