@@ -15,7 +15,7 @@ from analytics.alerts import conditions
 from analytics.alerts.conditions import ConditionError, Kind
 from marketdata.models import AlertRule, Client, Symbol
 
-JUDGED = ("kind", "parameters", "symbols", "market_id", "feed", "enabled")
+JUDGED = ("kind", "parameters", "symbols", "watchlist_id", "market_id", "feed", "enabled")
 """What is changed of these lets a rule's episodes begin anew."""
 LONGEST_PAUSE_S = 7 * 86_400
 
@@ -69,9 +69,11 @@ def _terminal(rule: AlertRule) -> dict[str, str]:
 
 def _scope(rule: AlertRule) -> dict[str, str]:
     if rule.kind in conditions.OF_THE_SYSTEM:
-        given = {"symbols": rule.symbols, "market": rule.market_id, "feed": rule.feed}
+        given = {
+            "symbols": rule.symbols, "watchlist": rule.watchlist_id, "market": rule.market_id, "feed": rule.feed,
+        }  # fmt: skip
         return {
-            name: f"is left out: {rule.kind} looks at no symbol, market or feed"
+            name: f"is left out: {rule.kind} looks at no symbol, list, market or feed"
             for name, value in given.items() if value
         }  # fmt: skip
     symbols = cast("Any", rule.symbols)
@@ -80,12 +82,15 @@ def _scope(rule: AlertRule) -> dict[str, str]:
     rule.symbols = symbols = list(dict.fromkeys(symbols))
     if len(symbols) > settings.ALERT_MAX_SYMBOLS:
         return {"symbols": f"has at most {settings.ALERT_MAX_SYMBOLS} codes; a market stands for all of its symbols"}
-    if not symbols and rule.market_id is None:
-        return {"symbols": "names codes, unless the rule is for a market"}
-    if symbols and rule.market_id is not None:
-        return {"market": "is given, or symbols: not both"}
     if not rule.enabled and not rule._state.adding:
-        return {}  # what is switched off looks at nothing: it may name a symbol that is gone meanwhile
+        return {}  # what is switched off looks at nothing: it may name a symbol or a list that is gone meanwhile
+    named = [name for name in ("symbols", "watchlist_id", "market_id") if getattr(rule, name)]
+    if not named:
+        return {"symbols": "names codes, unless the rule is for a watch list or a market"}
+    if len(named) > 1:
+        return {named[-1].removesuffix("_id"): "is the only one that is given of symbols, watchlist and market"}
+    if rule.watchlist and rule.watchlist.user_id != rule.owner_id:
+        return {"watchlist": "is the id of a list of the rule's owner"}
     unknown = set(symbols) - set(Symbol.objects.filter(code__in=symbols).values_list("code", flat=True))
     return {"symbols": f"has {sorted(unknown)[0]}, which is not registered"} if unknown else {}
 
@@ -114,7 +119,7 @@ def shown(rule: AlertRule) -> dict[str, Any]:
     """A rule as REST has it."""
     return {
         "id": rule.pk, "name": rule.name, "kind": rule.kind, "parameters": rule.parameters, "symbols": rule.symbols,
-        "market": rule.market_id, "feed": rule.feed, "cooldown_s": rule.cooldown_s,
+        "watchlist": rule.watchlist_id, "market": rule.market_id, "feed": rule.feed, "cooldown_s": rule.cooldown_s,
         "targets": sorted(one.pk for one in rule.targets.all()) if rule.pk else [],
         "quiet_from": _clock(rule.quiet_from), "quiet_until": _clock(rule.quiet_until), "enabled": rule.enabled,
         "owner": rule.owner.get_username(), "created_at": rule.created_at, "changed_at": rule.changed_at,

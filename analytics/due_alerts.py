@@ -9,30 +9,29 @@ stored before Redis moves on, under a key that is one for each episode, so who r
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 import redis
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, Max, Q
 
-from analytics import alert_announcements, alert_rows, standing_alerts
+from analytics import alert_announcements, alert_index, alert_rows, standing_alerts, status_alerts
 from analytics.alerts import conditions, judging, measures, texts
 from analytics.alerts.conditions import Kind
-from analytics.alerts.index import EVERY, Index, Place, Rule, build
+from analytics.alerts.index import EVERY, Index, Rule
 from analytics.alerts.judging import Measured, State
 from analytics.alerts.measures import Facts, Trades
 from marketdata import connections, metrics
 from marketdata.calendar import trading_dates
-from marketdata.models import Alert, AlertRule, Symbol
+from marketdata.models import Alert
 from marketdata.realtime import alerts as shared
 from marketdata.realtime import feed as feed_stream
-from marketdata.realtime import live_state, stats
+from marketdata.realtime import live_state, records_feed, stats
 from marketdata.reference.symbols import Directory
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.ticks import PRICE_UNIT
@@ -46,7 +45,6 @@ ENTRIES = 200
 """Of a feed that are looked at together."""
 FIELDS = (shared.POSITION, shared.RECORDS, shared.MADE_OF)
 directory = Directory()
-_indexes: dict[str, Index] = {}  # the newest, by its mark
 
 
 @dataclass(slots=True)
@@ -63,7 +61,7 @@ class Found:
 def evaluate(*, feeds: Iterable[str] | None = None, longest_s: float = LONGEST_S) -> int:
     """Look at what is new of these feeds, of all that a rule watches by default. Returns how many alerts began."""
     connection = live_state.connection()
-    index = _index(connection)
+    index = alert_index.current(connection)
     began = 0
     for feed in index.feeds if feeds is None else feeds:
         if feed in index.feeds:
@@ -86,10 +84,10 @@ def watch(now_us: int | None = None) -> int:
     brings. Returns how many alerts began."""
     connection = live_state.connection()
     now_us = _now_us() if now_us is None else now_us
-    mark = _mark()
+    mark = alert_index.mark()
     kept: Any = connection.get(shared.RULES)
     if (b"" if kept is None else kept).decode() != mark:
-        index = _read(mark)
+        index = alert_index.read(mark)
         shared.watch(
             connection,
             {
@@ -99,7 +97,7 @@ def watch(now_us: int | None = None) -> int:
             mark,
         )
         _end_episodes(index)
-    index = _index(connection)
+    index = alert_index.current(connection)
     began = standing_alerts.watch(connection, index.standing, index.places, now_us)
     alert_announcements.announce()
     if not index.feeds:
@@ -115,54 +113,11 @@ def watch(now_us: int | None = None) -> int:
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
-def _mark() -> str:
-    """Changes with the rules and with which symbols there are."""
-    rules = AlertRule.objects.filter(enabled=True, owner__is_active=True).aggregate(
-        rows=Count("pk"), newest=Max("changed_at"), revisions=Sum("revision"), last=Max("pk"), numbers=Sum("pk")
-    )
-    symbols = Symbol.objects.aggregate(rows=Count("pk"), newest=Max("created_at")) if rules["rows"] else {}
-    return hashlib.sha256(repr((rules, symbols)).encode()).hexdigest()[:24]
-
-
-def _index(connection: redis.Redis) -> Index:
-    """The rules with the mark that Redis has; without one nothing is watched."""
-    kept: Any = connection.get(shared.RULES)
-    if kept is None:
-        return Index()
-    mark = kept.decode()
-    return _indexes.get(mark) or _read(mark)
-
-
-def _read(mark: str) -> Index:
-    rules = []
-    for row in AlertRule.objects.filter(enabled=True, owner__is_active=True).order_by("pk"):
-        try:
-            condition = conditions.read(row.kind, row.parameters)
-        except conditions.ConditionError as error:  # of a later version, or written past the forms
-            log.warning("alert rule left out rule=%d error=%s", row.pk, error)
-            continue
-        rules.append(
-            Rule(
-                number=row.pk, revision=row.revision, owner=row.owner_id, name=row.name, condition=condition,
-                symbols=tuple(row.symbols), market=row.market_id or "", feed=row.feed,
-                pause_us=row.cooldown_s * 1_000_000, changed_us=int(row.changed_at.timestamp() * 1e6),
-                quiet_from=row.quiet_from, quiet_until=row.quiet_until,
-            )
-        )  # fmt: skip
-    places = {}
-    if rules:
-        rows = Symbol.objects.filter(is_active=True).order_by().values_list("code", "market_id", "primary_feed")
-        places = {code: Place(market, feed) for code, market, feed in rows}
-    made = build(rules, places, mark)
-    _indexes.clear()
-    _indexes[mark] = made
-    return made
-
-
 def _end_episodes(index: Index) -> None:
-    """Of rules that were changed, switched off or deleted nothing goes on."""
-    for pk, rule, revision in Alert.objects.filter(cleared_at=None).values_list("pk", "rule_id", "revision"):
-        if f"{rule}.{revision}" not in index.marks:  # of a deleted rule there is no number
+    """Of rules that were changed, switched off or deleted nothing goes on, nor of what a rule looks at no more."""
+    rows = Alert.objects.filter(cleared_at=None).values_list("pk", "rule_id", "revision", "symbol")
+    for pk, rule, revision, symbol in rows:
+        if not index.looks_at(f"{rule}.{revision}", symbol):  # of a deleted rule there is no number
             Alert.objects.filter(pk=pk, cleared_at=None).update(cleared_at=_now())
 
 
@@ -184,10 +139,11 @@ def _begin(connection: redis.Redis, index: Index, feed: str, made_of: str) -> No
         if not before or before != made_of.partition(" ")[2]:
             states |= _stored_states(index, feed)
             states[shared.POSITION] = str(newest.last if newest else 0)
-        gone = [
-            name for name in shared.known_fields(connection, feed)
-            if " " in name and name.partition(" ")[0] not in index.marks
-        ]  # fmt: skip
+        fields = [name for name in shared.known_fields(connection, feed) if " " in name and name != shared.MADE_OF]
+        gone = [shared.RECORDS, *(name for name in fields if name.partition(" ")[0] not in index.rules)]
+        left = [name for name in fields if name not in gone and not index.looks_at(*name.partition(" ")[::2])]
+        for name, state in shared.states(connection, feed, left).items():  # the next episode has another number
+            states[name] = judging.pack(replace(judging.unpack(state), is_open=None))
         watched = index.feeds[feed]["symbols"]
         symbols = list(index.places) if EVERY in watched else sorted(watched)
         shared.mark(connection, feed, symbols)
@@ -207,7 +163,7 @@ def _stored_states(index: Index, feed: str) -> dict[str, bytes]:
             State(episode, True if still_open else None, int(fired_at.timestamp() * 1e6))
         )
         for rule, revision, symbol, episode, fired_at, still_open in grouped
-        if f"{rule}.{revision}" in index.marks
+        if index.looks_at(f"{rule}.{revision}", symbol)
     }
 
 
@@ -235,23 +191,25 @@ def _look(connection: redis.Redis, index: Index, feed: str, until: float) -> int
 
 def _look_once(connection: redis.Redis, lease: shared.Lease, index: Index, feed: str) -> int:
     """How many alerts began; less than none when nothing more can be done now."""
-    known = shared.states(connection, feed, [shared.POSITION])
+    known = shared.states(connection, feed, [shared.POSITION, shared.RECORDS])
     if shared.POSITION not in known:
         return -1  # the bell begins
     position = int(known[shared.POSITION])
     entries = feed_stream.entries_after(connection, feed, position, most=ENTRIES)
     due = shared.due(connection, feed)
+    of_statuses = [key.removeprefix(shared.STATUS) for key in due if key.startswith(shared.STATUS)]
     watched = index.feeds[feed]["symbols"]
     chosen = None if EVERY in watched else watched
     seen = measures.of_entries([(one.ticks, one.committed_us) for one in entries], chosen)
-    stand = _as_they_stand(index, feed, [symbol for symbol in due if symbol not in seen])
+    stand = _as_they_stand(index, feed, [one for one in due if one not in seen and one[0] != shared.STATUS])
     if stand is None:
         due, stand = {}, {}  # Redis does not know the latest trades yet
     found = Found()
     _judge(connection, index, feed, stand | seen, found)
+    gone = _judge_statuses(connection, index, feed, known.get(shared.RECORDS), of_statuses, found)
     alert_rows.store(found.began, found.over)
     position = entries[-1].last if entries else position
-    mine = lease.settle(found.states | {shared.POSITION: str(position)}, done=due, held=found.held)
+    mine = lease.settle(found.states | {shared.POSITION: str(position)}, gone=gone, done=due, held=found.held)
     return len(found.began) if mine else -1
 
 
@@ -297,6 +255,46 @@ def _judge(connection: redis.Redis, index: Index, feed: str, seen: Mapping[str, 
         found.began += [
             _alert(rule, feed, symbol, episode, _value(rule, value), level, seen[symbol]) for episode in step.began
         ]
+
+
+def _judge_statuses(
+    connection: redis.Redis, index: Index, feed: str, looked: bytes | None, due: Sequence[str], found: Found
+) -> list[str]:
+    """What rules find in statuses since the look before, and of symbols that are due. Returns fields that go."""
+    if not index.feeds[feed]["statuses"]:
+        return [shared.RECORDS] if looked is not None else []
+    now_us = _now_us()
+    if looked is None:
+        # First how far it came, then how it stands: what comes between the two is looked at again, and changes nothing.
+        position = records_feed.newest_status(connection, feed)
+        seen = status_alerts.standing(index, feed, None, now_us)
+    else:
+        seen = status_alerts.standing(index, feed, due, now_us)
+        told, position = status_alerts.committed(connection, feed, looked.decode())
+        seen += told
+    found.states[shared.RECORDS] = position
+    pairs = [
+        (rule, one) for one in seen for rule in index.of_statuses(feed, one.symbol)
+        if rule.condition.subject == one.kind
+    ]  # fmt: skip
+    names = [f"{rule.mark} {one.symbol}" for rule, one in pairs]
+    kept = shared.states(connection, feed, list(dict.fromkeys(names)))
+    for (rule, one), name in zip(pairs, names, strict=True):  # each by itself, in their order
+        before = judging.unpack(kept.get(name))
+        step = judging.judge(
+            rule.condition.direction, rule.condition.level, 0, before, one.value, now_us=now_us, pause_us=rule.pause_us
+        )
+        if step.state != before:
+            found.states[name] = kept[name] = judging.pack(step.state)
+        if step.waits_until_us is not None:
+            found.held[shared.STATUS + one.symbol] = step.waits_until_us
+        found.over += [(rule, feed, one.symbol, episode) for episode in step.over]
+        text = texts.text(rule.condition, one.symbol, one.value.last, rule.condition.level)
+        found.began += [
+            alert_rows.made(rule, feed, one.symbol, episode, 1, text, now=_now(), event_us=one.time_us)
+            for episode in step.began
+        ]
+    return []
 
 
 def _value(rule: Rule, value: Measured) -> int:

@@ -1,5 +1,5 @@
-"""Rules that no commit brings, looked at by timetable: no trades while a market is open, terminals that are not
-connected, alarms of the system.
+"""Rules that no commit brings, looked at by timetable: no trades while a market is open, missing data, terminals that
+are not connected, alarms of the system, queues that are full.
 
 States of their episodes are read from the alerts themselves, so Redis may forget everything and nothing fires twice;
 two who look at once store an episode once.
@@ -16,16 +16,16 @@ import redis
 from django.db.models import Count, Max, Q
 from django.utils.functional import Promise
 
-from analytics import alert_rows
+from analytics import alert_rows, gap_alerts
 from analytics.alerts import judging, standing, texts
 from analytics.alerts.conditions import Kind
-from analytics.alerts.index import Place, Rule
+from analytics.alerts.index import Place, Rule, watched
 from analytics.alerts.judging import ARMED, Measured, State
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Calendar, Phase
 from marketdata.models import Alarm, Alert
 from marketdata.realtime import alerts as shared
-from marketdata.realtime import live_state
+from marketdata.realtime import broker, live_state
 
 MOST_ALARMS = 200
 """Subjects of a code that are looked at, those that were seen last."""
@@ -37,7 +37,8 @@ States = Mapping[tuple[str, str, str], State]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was measured of something that a rule looks at, and the words of an alert."""
+    """What was measured of something that a rule looks at, and the words of an alert; `shown` is its value, the highest
+    that was measured by default."""
 
     rule: Rule
     feed: str
@@ -45,6 +46,7 @@ class Seen:
     value: Measured
     text: Promise
     event_us: int
+    shown: int | None = None
 
 
 def watch(connection: redis.Redis, rules: Sequence[Rule], places: Mapping[str, Place], now_us: int) -> int:
@@ -57,6 +59,7 @@ def watch(connection: redis.Redis, rules: Sequence[Rule], places: Mapping[str, P
         *_silences(rules, places, now_us),
         *_absences(connection, rules, states, now_us),
         *_alarms(rules, states, now_us),
+        *_queues(connection, rules, states, now_us),
     ]
     began: list[Alert] = []
     over: list[alert_rows.Over] = []
@@ -69,12 +72,19 @@ def watch(connection: redis.Redis, rules: Sequence[Rule], places: Mapping[str, P
         over += [(rule, one.feed, one.symbol, episode) for episode in step.over]
         began += [
             alert_rows.made(
-                rule, one.feed, one.symbol, episode, one.value.high, one.text, now=now, event_us=one.event_us
+                rule,
+                one.feed,
+                one.symbol,
+                episode,
+                one.value.high if one.shown is None else one.shown,
+                one.text,
+                now=now,
+                event_us=one.event_us,
             )
             for episode in step.began
         ]
     alert_rows.store(began, over)
-    return len(began)
+    return len(began) + gap_alerts.watch(connection, rules, places, now_us)
 
 
 def _states(rules: Sequence[Rule]) -> States:
@@ -103,7 +113,7 @@ def _silences(rules: Iterable[Rule], places: Mapping[str, Place], now_us: int) -
     of_market: dict[tuple[str, str], int | None] = {}
     found = []
     for rule in chosen:
-        for feed, codes in _watched(rule, places).items():
+        for feed, codes in watched(rule, places).items():
             if rule.symbols:
                 latest = live_state.latest(feed, codes)
                 times = {code: latest[code]["time_us"] if code in latest else None for code in codes}
@@ -118,18 +128,6 @@ def _silences(rules: Iterable[Rule], places: Mapping[str, Place], now_us: int) -
                 text = texts.text(rule.condition, code or f"{rule.market} ({feed})", seconds, rule.condition.level)
                 value = Measured(seconds, seconds, seconds)
                 found.append(Seen(rule, feed, code, value, text, now_us))
-    return found
-
-
-def _watched(rule: Rule, places: Mapping[str, Place]) -> dict[str, list[str]]:
-    """By feed the symbols of a rule; of one on a market the feeds alone."""
-    found: dict[str, list[str]] = {}
-    for code in rule.symbols:
-        if code in places:
-            found.setdefault(rule.feed or places[code].feed, []).append(code)
-    if not rule.symbols:
-        of_market = {place.feed for place in places.values() if place.market == rule.market}
-        found = {feed: [] for feed in ([rule.feed] if rule.feed else sorted(of_market))}
     return found
 
 
@@ -167,6 +165,31 @@ def _absences(connection: redis.Redis, rules: Iterable[Rule], states: States, no
         state = states.get((rule.mark, "", client), ARMED)
         value = standing.absence(since.get(client), level, state, now_us)
         found.append(Seen(rule, "", client, value, texts.text(rule.condition, client, value.last, level), now_us))
+    return found
+
+
+# --- queues -----------------------------------------------------------------------------------------------------------
+
+
+def _queues(connection: redis.Redis, rules: Iterable[Rule], states: States, now_us: int) -> list[Seen]:
+    """For how long each queue has been as full as a rule says, to the band below it once that was told. Nothing where
+    the broker does not tell."""
+    chosen = [rule for rule in rules if rule.condition.kind is Kind.QUEUE]
+    depths = broker.queue_depths(sorted({rule.condition.subject for rule in chosen})) if chosen else None
+    if depths is None:
+        return []
+    before = {rule.mark: states.get((rule.mark, "", rule.condition.subject), ARMED) for rule in chosen}
+    is_full = {
+        rule.mark: depths[rule.condition.subject]
+        >= rule.condition.depth - (rule.condition.band if before[rule.mark].is_open else 0)
+        for rule in chosen
+    }
+    since = shared.lasting(connection, "queue", is_full, now_us)
+    found = []
+    for rule in chosen:
+        queue, seconds = rule.condition.subject, rule.condition.level
+        value, depth = standing.absence(since.get(rule.mark), seconds, before[rule.mark], now_us), depths[queue]
+        found.append(Seen(rule, "", queue, value, texts.of_queue(queue, depth, value.last), now_us, depth))
     return found
 
 

@@ -51,6 +51,7 @@ REMEDIES: dict[str, Promise] = {
     "mass_refusal": _("Mend the cause that the message names, then requeue the rows"),
     "dead_letters": _("Mend the cause, then: manage.py requeue --code dead_letter"),
     "unsafe_setting": _("The message says what is right and how to set it; manage.py doctor shows everything"),
+    "disk_low": _("Make room on the disk, or move what lies on it; it clears within a minute"),
     "broker_failing": _("Bring Redis (or RabbitMQ) back; batches wait meanwhile"),
     "feed_refused": _("Allow the feed in the client's scope in the admin, then: manage.py requeue --code feed_refused"),
     "scope_refused": _("Allow it in the client's scope in the admin, or transfer the symbols: manage.py feeds"),
@@ -82,12 +83,3 @@ REMEDIES: dict[str, Promise] = {
     "backup_shrunk": _("A backup has less than an older one: find out what is gone before the older one expires"),
 }
 """By code of the alarm."""
-
-
-def unknown_alarm(kind: str, parameters: object) -> dict[str, str]:
-    """What is wrong with the code that an alert rule of this kind names, by field: nothing rings for one that there is
-    not."""
-    code = parameters.get("code") if isinstance(parameters, dict) else None
-    if kind != "alarm" or not isinstance(code, str) or code.strip() in REMEDIES:
-        return {}
-    return {"code": f"is one of {', '.join(sorted(REMEDIES))}"}

@@ -764,6 +764,7 @@ class AlertRule(serializers.Serializer[Any]):
     kind = serializers.CharField()
     parameters = serializers.DictField(help_text="of its kind; numbers as text")
     symbols = serializers.ListField(child=serializers.CharField())
+    watchlist = serializers.CharField(allow_null=True)
     market = serializers.CharField(allow_null=True)
     feed = serializers.CharField(help_text="empty: the primary feed of each symbol")
     cooldown_s = serializers.IntegerField()

@@ -502,6 +502,7 @@ class AlertRuleBody(Body):
     kind = serializers.ChoiceField(choices=AlertRule.Kind.values)
     parameters = serializers.DictField()
     symbols = serializers.ListField(child=serializers.RegexField(SYMBOL_PATTERN, max_length=24), required=False)
+    watchlist = serializers.CharField(max_length=36, required=False, allow_null=True, help_text="one of your own")
     market = serializers.CharField(max_length=16, required=False, allow_null=True)
     feed = serializers.RegexField(FEED_PATTERN, required=False, allow_blank=True)
     cooldown_s = serializers.IntegerField(min_value=0, max_value=LONGEST_PAUSE_S, required=False)

@@ -10,6 +10,7 @@ import numpy as np
 from ingest.batch_decoding import RecordGroup
 from marketdata.realtime import records_feed
 from marketdata.storage import storage
+from marketdata.types.order_books import SWITCHES
 from marketdata.types.records import BookColumns, EventRows
 
 
@@ -25,6 +26,16 @@ def store(groups: Sequence[RecordGroup]) -> None:
         storage().store_books(books)
     if events:
         storage().store_events(events)
+
+
+def switched(groups: Sequence[RecordGroup]) -> list[str]:
+    """The feeds of which a VI or a halt began or is over."""
+    return sorted(
+        {
+            group.ticks.feed for group in groups
+            if isinstance(group.content, EventRows) and not SWITCHES.isdisjoint(group.content.words)
+        }
+    )  # fmt: skip
 
 
 def publish(pipeline: Any, groups: Sequence[RecordGroup]) -> None:

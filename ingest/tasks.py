@@ -415,6 +415,7 @@ def _announce(
             group.ticks.feed for (group, _), answer in zip(published, answers[1:], strict=False)
             if feed.is_watched(answer)
         ]  # fmt: skip
+        watched += [feed for feed in record_storage.switched(records) if feed not in watched]
         if watched:
             due_alerts.evaluate_beside(watched)
     except redis.RedisError as error:

@@ -35,6 +35,7 @@ from marketdata.storage import storage
 
 UNSAFE = "unsafe_setting"
 CLOCK = "server_clock"
+DISK = "disk_low"
 PROVIDER_S, PROVIDER_CLOCK_S = 5.0, 60
 """How long a login provider may take to answer, and how far its clock may be off (`api.openid.LEEWAY_S`)."""
 GIB = 1 << 30
@@ -311,12 +312,15 @@ def refuse_unsafe() -> None:
 
 def recheck() -> None:
     """Raise an alarm for each setting that is wrong now, and clear those that are right again."""
-    for one in [*database(), *redis_servers(), *disks(), *archive()]:
+    found = {UNSAFE: [*database(), *redis_servers(), *archive()], DISK: list(disks())}
+    for code, one in ((code, one) for code, some in found.items() for one in some):
         subject = alarms.english(one.what)
         if one.level in (Level.WARNING, Level.ERROR):
-            alarms.raise_alarm(UNSAFE, one.words, subject=subject)
+            alarms.raise_alarm(code, one.words, subject=subject)
         elif one.level is Level.OK:
-            alarms.resolve(UNSAFE, subject=subject)
+            alarms.resolve(code, subject=subject)
+        if code == DISK:
+            alarms.resolve(UNSAFE, subject=subject)  # an older version told of disks under this name
     subject = f"{socket.gethostname()}/database"
     for one in clocks():
         if one.level is Level.OK:

@@ -20,9 +20,12 @@ class Kind(StrEnum):
     CHANGE = "change"
     LIMIT = "limit"
     VOLUME = "volume"
+    STATUS = "status"
     STALE = "stale"
+    GAP = "gap"
     TERMINAL = "terminal"
     ALARM = "alarm"
+    QUEUE = "queue"
 
 
 class Direction(StrEnum):
@@ -44,31 +47,40 @@ class ConditionError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Condition:
     """`level` and `band` are integers in 10**-scale of the kind: prices in 1e-8, per cent and multiples in 1e-4. A
-    limit has no level of its own: that is the symbol's of the day. Silence and absence are in whole seconds; `subject`
-    is the client or the code of the alarm."""
+    limit has no level of its own: that is the symbol's of the day. Silence, absence and gaps are in whole seconds, and
+    so is for how long a queue has to be that full, with the messages in `depth` and `band`. `subject` is the client,
+    the code of the alarm, the queue, or which status."""
 
     kind: Kind
     direction: Direction
     level: int = 0
     band: int = 0
     subject: str = ""
+    depth: int = 0
 
 
 SCALES: Mapping[Kind, int] = MappingProxyType(
     {
         Kind.PRICE: wire.PRICE_SCALE, Kind.CHANGE: 4, Kind.LIMIT: wire.PRICE_SCALE, Kind.VOLUME: 4,
-        Kind.STALE: 0, Kind.TERMINAL: 0, Kind.ALARM: 0,
+        Kind.STATUS: 0, Kind.STALE: 0, Kind.GAP: 0, Kind.TERMINAL: 0, Kind.ALARM: 0, Kind.QUEUE: 0,
     }
 )  # fmt: skip
-STANDING = frozenset({Kind.STALE, Kind.TERMINAL, Kind.ALARM})
+STANDING = frozenset({Kind.STALE, Kind.GAP, Kind.TERMINAL, Kind.ALARM, Kind.QUEUE})
 """What no commit brings: looked at by timetable, as it stands."""
-OF_THE_SYSTEM = frozenset({Kind.TERMINAL, Kind.ALARM})
+OF_THE_SYSTEM = frozenset({Kind.TERMINAL, Kind.ALARM, Kind.QUEUE})
 """What is about no symbol, market or feed."""
+STATUSES = ("vi", "halt")
+"""Kinds of events that a rule looks at: a volatility interruption, a trading halt."""
 LEAST_S, MOST_S = 10, 86_400
-"""Seconds that silence and absence may be waited for."""
+"""Seconds that silence, absence and a full queue may be waited for."""
+MOST_WAITING = 10_000_000
+"""Messages of a queue."""
 _LARGEST = 10**17
-_CLIENT, _CODE, _WHOLE = re.compile(r"\S{1,32}"), re.compile(r"[a-z][a-z0-9_]{0,31}"), re.compile(r"[0-9]{1,6}")
-_SUBJECTS: Mapping[Kind, str] = MappingProxyType({Kind.TERMINAL: "client", Kind.ALARM: "code"})
+_CLIENT, _CODE, _WHOLE = re.compile(r"\S{1,32}"), re.compile(r"[a-z][a-z0-9_]{0,31}"), re.compile(r"[0-9]{1,9}")
+_QUEUE, _STATUS = re.compile(r"[a-z][a-z0-9_-]{0,31}"), re.compile("|".join(STATUSES))
+_SUBJECTS: Mapping[Kind, str] = MappingProxyType(
+    {Kind.TERMINAL: "client", Kind.ALARM: "code", Kind.QUEUE: "queue", Kind.STATUS: "status"}
+)
 _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
 
 
@@ -83,10 +95,14 @@ def read(kind: str, parameters: Any) -> Condition:
 
 def parameters(condition: Condition) -> dict[str, str]:
     """As `read` takes it, in its shortest form."""
-    if condition.kind in STANDING:
+    if condition.kind in STANDING or condition.kind is Kind.STATUS:
         name = _SUBJECTS.get(condition.kind)
-        waits = {} if condition.kind is Kind.ALARM else {"seconds": str(condition.level)}
-        return ({name: condition.subject} if name else {}) | waits
+        told = {name: condition.subject} if name else {}
+        if condition.kind is Kind.QUEUE:
+            told |= {"level": str(condition.depth)} | ({"band": str(condition.band)} if condition.band else {})
+        if condition.kind not in (Kind.ALARM, Kind.STATUS):
+            told["seconds"] = str(condition.level)
+        return told
     scale = SCALES[condition.kind]
     told = {} if condition.kind is Kind.VOLUME else {"direction": str(condition.direction)}
     if condition.kind is not Kind.LIMIT:
@@ -143,14 +159,20 @@ class _Fields:
             self._wrong[name] = f"is more than {number_text(more_than, scale)}"
         return int(exact)
 
-    def seconds(self) -> int:
-        """Whole seconds, from LEAST_S to MOST_S."""
-        self._known.add("seconds")
-        value = self._given.get("seconds")
+    def seconds(self, *, least: int = LEAST_S) -> int:
+        """Whole seconds, to MOST_S."""
+        return self.whole("seconds", "of seconds", least, MOST_S)
+
+    def whole(self, name: str, of: str, least: int, most: int, *, default: int | None = None) -> int:
+        """A whole number from `least` to `most`; `of` says of what."""
+        self._known.add(name)
+        value = self._given.get(name)
+        if value in (None, "") and default is not None:
+            return default
         text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-        if not _WHOLE.fullmatch(text) or not LEAST_S <= int(text) <= MOST_S:
-            self._wrong["seconds"] = f"is a whole number of seconds, {LEAST_S} to {MOST_S}"
-            return LEAST_S
+        if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
+            self._wrong[name] = f"is a whole number {of}, {least} to {most}"
+            return least
         return int(text)
 
     def word(self, name: str, pattern: re.Pattern[str], what: str) -> str:
@@ -202,10 +224,22 @@ def _volume(fields: _Fields) -> Condition:
     return Condition(Kind.VOLUME, Direction.ABOVE, level, band)
 
 
+def _status(fields: _Fields) -> Condition:
+    status = fields.word("status", _STATUS, f"one of {', '.join(STATUSES)}")
+    fields.done()
+    return Condition(Kind.STATUS, Direction.ABOVE, 1, subject=status)
+
+
 def _stale(fields: _Fields) -> Condition:
     seconds = fields.seconds()
     fields.done()
     return Condition(Kind.STALE, Direction.ABOVE, seconds)
+
+
+def _gap(fields: _Fields) -> Condition:
+    seconds = fields.seconds(least=0)
+    fields.done()
+    return Condition(Kind.GAP, Direction.ABOVE, seconds)
 
 
 def _terminal(fields: _Fields) -> Condition:
@@ -220,9 +254,19 @@ def _alarm(fields: _Fields) -> Condition:
     return Condition(Kind.ALARM, Direction.ABOVE, 1, subject=code)
 
 
+def _queue(fields: _Fields) -> Condition:
+    queue = fields.word("queue", _QUEUE, 'the name of a queue, such as "raw_market_data"')
+    depth = fields.whole("level", "of messages", 1, MOST_WAITING)
+    band = fields.whole("band", "of messages", 0, MOST_WAITING, default=0)
+    seconds = fields.seconds()
+    fields.done()
+    return Condition(Kind.QUEUE, Direction.ABOVE, seconds, band, queue, depth)
+
+
 _READERS: Mapping[Kind, Callable[[_Fields], Condition]] = MappingProxyType(
     {
         Kind.PRICE: _price, Kind.CHANGE: _change, Kind.LIMIT: _limit, Kind.VOLUME: _volume,
-        Kind.STALE: _stale, Kind.TERMINAL: _terminal, Kind.ALARM: _alarm,
+        Kind.STATUS: _status, Kind.STALE: _stale, Kind.GAP: _gap, Kind.TERMINAL: _terminal, Kind.ALARM: _alarm,
+        Kind.QUEUE: _queue,
     }
 )  # fmt: skip

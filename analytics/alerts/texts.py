@@ -19,9 +19,11 @@ _TEXTS: dict[tuple[Kind, Direction], Promise] = {
     (Kind.LIMIT, Direction.ABOVE): _("{symbol} trades at {value}: it reached its upper price limit {level}"),
     (Kind.LIMIT, Direction.BELOW): _("{symbol} trades at {value}: it reached its lower price limit {level}"),
     (Kind.VOLUME, Direction.ABOVE): _("{symbol} has traded {value} times what is usual by this time of day"),
+    (Kind.STATUS, Direction.ABOVE): _("{symbol}: {status}"),
     (Kind.STALE, Direction.ABOVE): _("{symbol} has had no trade for {value} s while its market is open"),
     (Kind.TERMINAL, Direction.ABOVE): _("Terminal {symbol} has not been connected for {value} s"),
 }
+STATUSES: dict[str, Promise] = {"vi": _("volatility interruption (VI)"), "halt": _("trading halt")}
 
 
 def text(condition: Condition, symbol: str, value: int, level: int) -> Promise:
@@ -30,8 +32,20 @@ def text(condition: Condition, symbol: str, value: int, level: int) -> Promise:
     template: Any = _TEXTS[condition.kind, condition.direction]
     return format_lazy(
         template, symbol=symbol, value=number_text(value, scale),
-        level=number_text(level, scale),
+        level=number_text(level, scale), status=STATUSES.get(condition.subject, ""),
     )  # fmt: skip
+
+
+def of_gaps(place: str, gaps: int, seconds: int, rows: int) -> Promise:
+    """Of gaps that were found together in what a place (a symbol or a market) had to send."""
+    template: Any = _("{place}: data missing, {gaps} gaps, the longest {seconds} s, {rows} rows")
+    return format_lazy(template, place=place, gaps=gaps, seconds=seconds, rows=rows)
+
+
+def of_queue(queue: str, depth: int, seconds: int) -> Promise:
+    """Of a queue that has been full for so long."""
+    template: Any = _("Queue {queue}: {depth} messages wait, too many for {seconds} s")
+    return format_lazy(template, queue=queue, depth=depth, seconds=seconds)
 
 
 def of_alarm(code: str, subject: str) -> Promise:

@@ -300,7 +300,7 @@ class Reader:
             since: int | None = start
             stretches = found.setdefault(pair, [])
             for place, one in enumerate(told):
-                is_on = bool(one.body.get("halted"))
+                is_on = bool(one.is_on)
                 if is_on and (since is None or place == 0):
                     since = one.time_us
                 elif not is_on and since is not None:

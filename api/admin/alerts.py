@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from analytics import alert_rules
-from api import remedies
+from api import alert_choices
 from api.admin.site import ReadOnly
 from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
 
@@ -22,7 +22,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
     class Meta:
         model = AlertRule
         fields = (
-            "owner", "name", "kind", "parameters", "symbols", "market", "feed", "cooldown_s", "quiet_from",
+            "owner", "name", "kind", "parameters", "symbols", "watchlist", "market", "feed", "cooldown_s", "quiet_from",
             "quiet_until", "enabled",
         )  # fmt: skip
         help_texts = {  # noqa: RUF012 - Django's shape
@@ -39,7 +39,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
             setattr(rule, name, value)
         try:
             alert_rules.check(rule)
-            unknown = remedies.unknown_alarm(rule.kind, rule.parameters)
+            unknown = alert_choices.unknown(rule.kind, rule.parameters)
             if unknown:
                 raise alert_rules.RefusedError(unknown)
         except alert_rules.RefusedError as error:

@@ -229,16 +229,14 @@ def statuses(form: Form, found: Sequence[MarketEvent]) -> list[Piece]:
 
 
 _REASONS = {"LUDP": "Volatility Trading Pause"}
-_NO_VI = (None, "", "N", "0")
 
 
 def _status(one: MarketEvent) -> tuple[str, str, str]:
     """(status code, its words, reason code) as the dialect has them: `H` halted, `P` paused, `T` trades again."""
     if one.kind == "halt":
-        return ("H", "Trading Halt", "") if one.body.get("halted") else ("T", "Trading Resumption", "")
+        return ("H", "Trading Halt", "") if one.is_on else ("T", "Trading Resumption", "")
     if one.kind == "vi":
-        is_on = one.body["state"] == "on" if "state" in one.body else one.body.get("vi") not in _NO_VI
-        return ("P", "Volatility Trading Pause", "LUDP") if is_on else ("T", "Trading Resumption", "LUDP")
+        return ("P", "Volatility Trading Pause", "LUDP") if one.is_on else ("T", "Trading Resumption", "LUDP")
     return "", str(one.body.get("state", "")), ""
 
 

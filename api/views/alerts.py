@@ -16,10 +16,10 @@ from rest_framework.views import APIView
 
 from analytics import alert_deliveries, alert_rules, alert_targets
 from analytics.alerts import conditions
-from api import access, errors, feeds, jsontext, paging, remedies, response_schemas, series
+from api import access, alert_choices, errors, feeds, jsontext, paging, response_schemas, series
 from api.serializers import AlertRuleBody, AlertsQuery, AlertTargetBody, NoQuery
 from api.views.records import question
-from marketdata.models import Alert, AlertRule, AlertTarget, Market
+from marketdata.models import Alert, AlertRule, AlertTarget, Market, Watchlist
 from marketdata.storage import TickKey
 
 Rows = QuerySet[Any]
@@ -56,6 +56,10 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
     if market is not None and not Market.objects.filter(code=market).exists():
         raise errors.UnknownMarket(f"there is no market {market}")
     rule.market_id = market
+    watchlist = given.pop("watchlist", rule.watchlist_id)
+    rule.watchlist = None if watchlist is None else Watchlist.objects.filter(pk=watchlist, user=rule.owner_id).first()
+    if watchlist is not None and rule.watchlist is None:
+        raise errors.Unprocessable({"watchlist": "is the id of one of your own lists (GET /v2/watchlists)"})
     if given.get("feed"):
         given["feed"] = feeds.resolve(given["feed"])
     targets = given.pop("targets", None)
@@ -65,9 +69,10 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
             raise errors.Unprocessable({"targets": "are numbers of your own targets"})
     for name, value in given.items():
         setattr(rule, name, value)
-    if rule.enabled or set(given) & {"feed", "symbols"}:  # a rule that looks at nothing may always be switched off
+    # A rule that looks at nothing may always be switched off.
+    if rule.enabled or watchlist is not None or set(given) & {"feed", "symbols"}:
         _may_look(request, rule)
-    unknown = remedies.unknown_alarm(rule.kind, rule.parameters)
+    unknown = alert_choices.unknown(rule.kind, rule.parameters)
     if unknown:
         raise errors.Unprocessable(unknown)
     try:

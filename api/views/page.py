@@ -18,9 +18,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from analytics.alerts import conditions, texts
 from analytics.alerts.conditions import Kind
-from api import access, authentication
+from api import access, alert_choices, authentication
 from api.remedies import REMEDIES
+from celery_app import QUEUES
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists
 
@@ -42,7 +44,9 @@ def _alert_choices() -> dict[str, Any]:
     return {
         "kinds": [(str(kind), names[str(kind)]) for kind in Kind],
         "markets": Market.objects.order_by("code"),
-        "codes": sorted(REMEDIES),
+        "alarms": alert_choices.alarms(),
+        "queues": QUEUES,
+        "statuses": [(name, texts.STATUSES[name]) for name in conditions.STATUSES],
         "target_kinds": AlertTarget.Kind.choices,
         "clients": Client.objects.filter(may_send=True).order_by("name").values_list("name", flat=True),
     }

@@ -11,6 +11,7 @@ from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from marketdata.models.people import Watchlist
 from marketdata.models.reference import FEED_PATTERN, Market
 
 
@@ -70,6 +71,10 @@ class AlertRule(models.Model):
     market = models.ForeignKey(
         Market, on_delete=models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("market")
     )
+    watchlist = models.ForeignKey(
+        Watchlist, on_delete=models.SET_NULL, null=True, blank=True, related_name="alert_rules",
+        verbose_name=_("watch list"), help_text=_("Instead of symbols: those that are in the list at that moment."),
+    )  # fmt: skip
     feed = models.CharField(
         _("feed"), max_length=16, blank=True, validators=[RegexValidator(FEED_PATTERN)],
         help_text=_("When empty, the primary feed of each symbol."),

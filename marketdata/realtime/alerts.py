@@ -14,6 +14,8 @@ from typing import Any
 import msgpack
 import redis
 
+from marketdata.realtime import records_feed
+
 WATCHED, BY_STATISTICS = "naru:alerts-watched:", "naru:alerts-watched-stats:"
 """The symbols of a feed that a rule looks at ("*": all), and those of which one looks at the statistics."""
 DUE, STATES, LEASE = "naru:alerts-due:", "naru:alerts-states:", "naru:alerts-lease:"
@@ -21,13 +23,15 @@ DUE, STATES, LEASE = "naru:alerts-due:", "naru:alerts-states:", "naru:alerts-lea
 symbol" and the fields below; who looks at it."""
 HELD = "naru:alerts-held:"
 """The symbols whose rules may fire again from a moment (microseconds) on."""
+STATUS = " "
+"""Stands before a symbol that is due, or held, for its statuses and not for its trades: no code has a blank."""
 SINCE = "naru:alerts-since:"
 """Of what rules look at by timetable: since when (microseconds) it has been so, as far as was looked."""
 SINCE_S = 60
 RULES = "naru:alerts-rules"
 """A mark of the rules that there are: whoever has another one in mind reads them again."""
 POSITION, RECORDS, MADE_OF = "position", "records", "made of"
-"""Fields of STATES: the last offset of the feed and the last entry of its records that were looked at, and the mark of
+"""Fields of STATES: the last offset of the feed and the last entry of its statuses that were looked at, and the mark of
 the rules and the epoch for which all of it holds."""
 ALL = "*"
 LEASE_MS = 15_000
@@ -71,8 +75,8 @@ local waiting, moments = unpack(cmsgpack.unpack(ARGV[5]))
 for at, symbol in ipairs(waiting) do redis.call('ZADD', KEYS[4], moments[at], symbol) end
 return 1
 """
-# KEYS: lease, states, stream, due. ARGV: token, whether to end whatever is left. Returns 0 when there is more to look
-# at, and the feed stays ours: nothing can come between the last look and the end.
+# KEYS: lease, states, stream, due, statuses. ARGV: token, whether to end whatever is left. Returns 0 when there is more
+# to look at, and the feed stays ours: nothing can come between the last look and the end.
 _RELEASE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
 if ARGV[2] == '0' then
@@ -81,6 +85,11 @@ if ARGV[2] == '0' then
   if newest[1] then last = tonumber(string.match(newest[1][1], '^%d+')) end
   if last > tonumber(redis.call('HGET', KEYS[2], 'position') or last) or redis.call('EXISTS', KEYS[4]) == 1 then
     return 0
+  end
+  local looked = redis.call('HGET', KEYS[2], 'records')
+  if looked then
+    local status = redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)
+    if status[1] and status[1][1] ~= looked then return 0 end
   end
 end
 redis.call('DEL', KEYS[1])
@@ -137,8 +146,8 @@ class Lease:
     def release(self, *, whatever_is_left: bool) -> bool:
         """Give the feed back; False, and it is still ours, if there is more to look at."""
         answer: Any = self._connection.eval(
-            _RELEASE, 4, LEASE + self._feed, STATES + self._feed, self._stream, DUE + self._feed, self._token,
-            "1" if whatever_is_left else "0",
+            _RELEASE, 5, LEASE + self._feed, STATES + self._feed, self._stream, DUE + self._feed,
+            records_feed.STATUS_STREAM + self._feed, self._token, "1" if whatever_is_left else "0",
         )  # fmt: skip
         return bool(answer)
 

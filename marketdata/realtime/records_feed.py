@@ -13,16 +13,20 @@ from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 import msgpack
+import redis
 
 from marketdata.realtime import stats
 from marketdata.types.order_books import MarketEvent
 
 STREAM = "naru:records:"
+STATUS_STREAM = "naru:statuses:"
+"""VI and halts alone, for who has to see each of them: they are few, and other records do not push them out."""
 STATUSES = frozenset({"market_status", "vi", "halt"})
 """Events that tell the status of a symbol or of the market."""
 KEEP = 1_000  # entries of a feed
 MOST_CANDLES = 1_000  # of an entry
 MOST_TOGETHER = 20  # statuses of an entry, each of some 100 bytes and at most 4 kB
+KEEP_STATUSES = 2_000  # entries of a feed
 BEGIN = "0-0"
 
 
@@ -41,11 +45,15 @@ class Notice:
 
 def publish(pipeline: Any, feed: str, books: Iterable[str], events: Iterable[MarketEvent]) -> None:
     """Queue telling of what was committed to a feed on a Redis pipeline; of the events those that are statuses."""
-    named = sorted(set(books))
+    named, events = sorted(set(books)), list(events)
     statuses = [astuple(event) for event in events if event.kind in STATUSES]
     for start in range(0, max(len(statuses), min(len(named), 1)), MOST_TOGETHER):
         content: tuple[Any, ...] = (named if start == 0 else [], statuses[start : start + MOST_TOGETHER], [])
         _add(pipeline, feed, content)
+    switched = [astuple(event) for event in events if event.is_on is not None]
+    for start in range(0, len(switched), MOST_TOGETHER):
+        values = {b"e": msgpack.packb(switched[start : start + MOST_TOGETHER])}
+        pipeline.xadd(STATUS_STREAM + feed, values, maxlen=KEEP_STATUSES, approximate=True)
     stats.mark(pipeline, feed, named)
 
 
@@ -83,11 +91,32 @@ def _add(
 def decode(feed: str, values: dict[bytes, bytes]) -> Notice:
     """An entry of a feed's stream."""
     books, statuses, candles = msgpack.unpackb(values[b"r"])
-    names = [one.name for one in fields(MarketEvent)]
-    events = [MarketEvent(**dict(zip(names, row, strict=True))) for row in statuses]
+    events = _events(statuses)
     newer = msgpack.unpackb(values[b"s"]) if b"s" in values else []
     alerts = msgpack.unpackb(values[b"a"]) if b"a" in values else []
     return Notice(feed, books, events, [(symbol, minute) for symbol, minute in candles], newer, alerts)
+
+
+def _events(rows: Iterable[Sequence[Any]]) -> list[MarketEvent]:
+    names = [one.name for one in fields(MarketEvent)]
+    return [MarketEvent(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def statuses_after(
+    connection: redis.Redis, feed: str, after: str, *, most: int
+) -> list[tuple[int, str, list[MarketEvent]]]:
+    """(when it was published in microseconds, its id, VI and halts) of entries behind an id, oldest first."""
+    rows: Any = connection.xrange(STATUS_STREAM + feed, min=f"({after}", count=most)
+    return [
+        (int(entry.partition(b"-")[0]) * 1000, entry.decode(), _events(msgpack.unpackb(values[b"e"])))
+        for entry, values in rows
+    ]
+
+
+def newest_status(connection: redis.Redis, feed: str) -> str:
+    """The id of the newest entry of VI and halts."""
+    rows: Any = connection.xrevrange(STATUS_STREAM + feed, count=1)
+    return rows[0][0].decode() if rows else BEGIN
 
 
 async def newest(connection: Any, feed: str) -> str:

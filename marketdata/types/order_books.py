@@ -52,6 +52,11 @@ class OrderBook:
         )
 
 
+SWITCHES = frozenset({"vi", "halt"})
+"""Kinds of events that say that something is on, or over."""
+_NO_VI = (None, "", "N", "0")
+
+
 def json_arrays(values: Int64, scale: int) -> list[str]:
     """The prices or the volumes of one side of books as they are stored: a JSON array of exact numbers for each row,
     best first. `values` are of the shape (rows, levels), in 10**-scale, ABSENT behind the last level."""
@@ -77,3 +82,13 @@ class MarketEvent:
     kind: str
     symbol: str = ""
     body: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_on(self) -> bool | None:
+        """Whether a VI (`vi`) or a trading halt (`halt`) began or is over; None of what is neither. The simulator and
+        own sources tell a VI by `state`, KIS by its code of VIs."""
+        if self.kind == "halt":
+            return bool(self.body.get("halted"))
+        if self.kind == "vi":
+            return self.body["state"] == "on" if "state" in self.body else self.body.get("vi") not in _NO_VI
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 
 import pytest
@@ -9,8 +10,8 @@ from django.contrib.auth import get_user_model
 
 from analytics import due_alerts
 from marketdata import alarms
-from marketdata.models import Alert, AlertRule
-from marketdata.realtime import live_state
+from marketdata.models import Alert, AlertRule, Gap
+from marketdata.realtime import broker, live_state
 from tests.integration.processing import process, rows, trade
 from tests.market import NINE_US
 
@@ -131,6 +132,68 @@ def test_an_alarm_is_told_for_each_subject_and_once_more_when_it_is_raised_anew(
     alarms.resolve("rollover_failed")
     due_alerts.watch()
     assert not Alert.objects.filter(cleared_at=None).exists()
+
+
+def gap(batch: int, symbol: str = "", feed: str = "krx", *, seconds: int = 30, now: datetime.datetime) -> None:
+    """One that a terminal told of at this moment, and that had just ended."""
+    to_us = int(now.timestamp() * 1e6)
+    Gap.objects.create(batch=batch, feed=feed, symbol=symbol, from_us=to_us - seconds * SECOND, to_us=to_us, rows=5)
+
+
+def look() -> list[tuple[str, str, str, bool]]:
+    due_alerts.watch()
+    return told()
+
+
+def test_missing_data_is_told_once_for_what_a_rule_looks_at_and_not_within_the_pause(owner):
+    now = datetime.datetime.now(datetime.UTC)
+    gap(1, now=now)
+    rule(owner, "gap", {"seconds": "10"}, market_id="KRX")
+    one = {"symbols": ["005930"], "name": "one", "cooldown_s": 3600}
+    rule(owner, "gap", {"seconds": "0"}, **one)
+
+    assert look() == []  # what was noted before the rules were made
+    gap(2, "005930", seconds=5, now=now)
+    assert look() == look() == [("krx", "005930", "5", False)]
+    gap(3, "000660", now=now)
+    gap(4, seconds=70, now=now)
+    gap(5, "005930", "nxt", now=now)
+    gap(6, now=now - datetime.timedelta(days=2))  # of a replay
+    assert sorted(look()) == [("krx", "", "70", False), ("krx", "", "70", False), ("krx", "005930", "5", False)]
+    messages = {(one.name, one.symbol): (one.texts or {})["ko"] for one in Alert.objects.all()}
+    assert messages["gap", ""] == "KRX (krx) 데이터 누락: 2건, 최장 70초, 10행"
+    assert messages["one", ""] == "005930 (krx) 데이터 누락: 1건, 최장 70초, 5행"
+    gap(7, now=now)
+    assert len(look()) == 4  # the rule of the market, which has no pause
+    live_state.connection().flushall()
+    assert len(look()) == 4
+
+
+def test_a_queue_that_stays_full_is_told_until_it_is_below_the_band(owner):
+    rule(owner, "queue", {"queue": "processed-data", "level": "10", "band": "4", "seconds": "30"})
+    queue = broker.connection()
+
+    def waiting(count: int) -> None:
+        queue.delete("processed-data")
+        queue.rpush("processed-data", *["x"] * count)
+
+    waiting(12)
+    at(0, 20)
+    waiting(9)
+    at(24)
+    waiting(10)
+    at(26, 55)
+    assert told() == []
+    at(56)
+    assert told() == [("", "processed-data", "10", True)]
+    assert Alert.objects.get().texts == {"ko": "큐 processed-data 적체: 메시지 10건 대기, 30초째"}
+    waiting(6)
+    at(58)
+    assert told() == [("", "processed-data", "10", True)]
+    waiting(5)
+    at(60)
+    assert told() == [("", "processed-data", "10", False)]
+    queue.delete("processed-data")
 
 
 def test_a_rule_that_is_changed_ends_what_goes_on_and_fires_anew(owner):

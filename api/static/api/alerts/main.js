@@ -12,26 +12,30 @@ const KINDS = {
   change: { directions: ["above", "below"], level: gettext("Change, %"), band: true },
   limit: { directions: ["above", "below"], names: { above: gettext("upper limit"), below: gettext("lower limit") }, band: true },
   volume: { directions: [], level: gettext("Times the usual volume"), band: true },
+  status: { directions: [], own: ["status"] },
   stale: { directions: [], own: ["seconds"] },
+  gap: { directions: [], own: ["seconds"], seconds: gettext("At least so long, s") },
   terminal: { directions: [], own: ["client", "seconds"], ofSystem: true },
   alarm: { directions: [], own: ["code"], ofSystem: true },
+  queue: { directions: [], own: ["queue", "seconds"], level: gettext("Messages that wait"), band: true, ofSystem: true },
 };
 const FIELDS = () => ({
   name: gettext("Name"), kind: gettext("Kind"), level: KINDS[at("kind").value]?.level, band: gettext("Band"), direction: gettext("When"), symbols: gettext("Symbols"),
-  market: gettext("Market"), feed: gettext("Feed"), cooldown_s: gettext("Pause"), quiet_from: gettext("Quiet hours"), owner: gettext("Quota"),
-  client: gettext("Terminal"), code: gettext("Alarm"), seconds: gettext("For so long, s"),
+  watchlist: gettext("Watch list"), market: gettext("Market"), feed: gettext("Feed"), cooldown_s: gettext("Pause"), quiet_from: gettext("Quiet hours"), owner: gettext("Quota"),
+  client: gettext("Terminal"), code: gettext("Alarm"), seconds: KINDS[at("kind").value]?.seconds ?? gettext("For so long, s"), status: gettext("Status"), queue: gettext("Queue"),
 });
 // What each field takes, in the reader's language: the API says it in English only, there more exactly.
 const TAKES = () => ({
   name: gettext("one line that no other of yours has"), level: gettext("a number, such as 70000.5; some kinds take only positive ones"),
   band: gettext("a number that is not negative, or nothing"), direction: gettext("one of the list"), symbols: gettext("registered codes, as many as a rule may have, or a market instead"),
-  market: gettext("a market, or symbols: not both"), feed: gettext("a feed that you may read, or nothing for the primary one"), cooldown_s: gettext("0 to 604800 seconds"),
+  watchlist: gettext("one of your own watch lists, instead of symbols and a market"), market: gettext("a market, or symbols: not both"), feed: gettext("a feed that you may read, or nothing for the primary one"), cooldown_s: gettext("0 to 604800 seconds"),
   quiet_from: gettext("both times, or neither"), quiet_until: gettext("both times, or neither"), owner: gettext("you have as many as may be: delete one first"),
   address: gettext("an e-mail address, or one that begins with https:// and is on the public internet"), kind: gettext("one that this server offers; e-mail needs a mail server"),
   targets: gettext("your own targets"),
 });
 const ME = document.querySelector("main").dataset.user;
 let targets = [];
+let lists = [];
 let edited = null;
 let oldest = null;
 let shownAs = "";
@@ -187,20 +191,24 @@ function complaint(error, prefix = "") {
 // --- rules ----------------------------------------------------------------------------------------------------------
 
 function told(rule) {
-  const { direction, level, band, client, code, seconds } = rule.parameters;
+  const { direction, level, band, client, code, seconds, status, queue } = rule.parameters;
   const kind = KINDS[rule.kind];
   const parts = [at("kind").querySelector(`[value="${rule.kind}"]`)?.textContent ?? rule.kind];
   if (direction && rule.kind !== "volume") parts.push(kind?.names?.[direction] ?? DIRECTIONS[direction] ?? direction);
   if (level !== undefined) parts.push(rule.kind === "change" ? `${level}%` : rule.kind === "volume" ? `×${level}` : level);
-  if (client ?? code) parts.push(client ?? code);
-  if (seconds) parts.push(interpolate(gettext("for %s s"), [seconds]));
+  if (client ?? code ?? queue) parts.push(client ?? code ?? queue);
+  if (status) parts.push(at("status").querySelector(`[value="${status}"]`)?.textContent ?? status);
+  if (seconds) parts.push(interpolate(rule.kind === "gap" ? gettext("of %s s or more") : gettext("for %s s"), [seconds]));
   if (kind?.ofSystem) return parts.join(" ");
   if (band) parts.push(interpolate(gettext("band %s"), [band]));
-  return `${parts.join(" ")} · ${rule.symbols.length ? rule.symbols.join(", ") : rule.market}${rule.feed ? ` · ${rule.feed}` : ""}`;
+  const list = lists.find((one) => one.id === rule.watchlist)?.name ?? (rule.watchlist ? gettext("a watch list") : null);
+  const scope = rule.symbols.length ? rule.symbols.join(", ") : rule.market ?? list ?? gettext("its list is gone: choose what it looks at");
+  return `${parts.join(" ")} · ${scope}${rule.feed ? ` · ${rule.feed}` : ""}`;
 }
 
 async function showRules() {
-  const { rules } = await call("/v2/alerts/rules");
+  const [{ rules }, known] = await Promise.all([call("/v2/alerts/rules"), call("/v2/watchlists")]);
+  lists = known;
   at("rules").replaceChildren(...rules.map((rule) => {
     const item = made("li", "", rule.enabled ? "" : "off");
     item.append(made("b", rule.name), made("small", told(rule)));
@@ -235,6 +243,7 @@ function fit() {
     element.hidden = !(has ?? kind.own?.includes(name));
   }
   document.querySelector("label[for=level]").textContent = kind.level ?? "";
+  document.querySelector("label[for=seconds]").textContent = kind.seconds ?? gettext("For so long, s");
 }
 
 function open(rule) {
@@ -250,6 +259,8 @@ function open(rule) {
     at("symbols").value = rule.symbols.join(", ");
     at("enabled").checked = rule.enabled;
   }
+  at("watchlist").replaceChildren(new Option("–", ""), ...lists.map((one) => new Option(one.name, one.id)));
+  at("watchlist").value = rule?.watchlist ?? "";
   at("goes-to").replaceChildren(...targets.map((target) => {
     const label = made("label", "", "check");
     const box = made("input");
@@ -275,6 +286,7 @@ function body() {
   return {
     name: at("name").value.trim(), kind: at("kind").value, parameters, feed: scoped ? at("feed").value.trim() : "",
     symbols: scoped ? at("symbols").value.split(/[\s,]+/).filter(Boolean) : [], market: (scoped && at("market").value) || null,
+    watchlist: (scoped && at("watchlist").value) || null,
     cooldown_s: Number(at("cooldown_s").value), quiet_from: at("quiet_from").value || null,
     quiet_until: at("quiet_until").value || null, enabled: at("enabled").checked,
     targets: [...at("goes-to").querySelectorAll("input:checked")].map((box) => Number(box.value)),

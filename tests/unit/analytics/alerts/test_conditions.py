@@ -19,6 +19,12 @@ from analytics.alerts.conditions import Condition, ConditionError, Direction, Ki
         ("stale", {"seconds": "10"}, Condition(Kind.STALE, Direction.ABOVE, 10)),
         ("terminal", {"client": "kis-1", "seconds": 86400},
          Condition(Kind.TERMINAL, Direction.ABOVE, 86_400, subject="kis-1")),
+        ("status", {"status": "halt"}, Condition(Kind.STATUS, Direction.ABOVE, 1, subject="halt")),
+        ("gap", {"seconds": "0"}, Condition(Kind.GAP, Direction.ABOVE, 0)),
+        ("queue", {"queue": "processed-data", "level": 500, "band": "100", "seconds": "30"},
+         Condition(Kind.QUEUE, Direction.ABOVE, 30, 100, "processed-data", 500)),
+        ("queue", {"queue": "backups", "level": "1", "band": "", "seconds": "10"},
+         Condition(Kind.QUEUE, Direction.ABOVE, 10, 0, "backups", 1)),
         ("alarm", {"code": " disk_full"}, Condition(Kind.ALARM, Direction.ABOVE, 1, subject="disk_full")),
     ],
 )  # fmt: skip
@@ -60,6 +66,15 @@ def test_a_condition_of_volume_is_told_without_a_direction():
         ("terminal", {"client": "two words", "seconds": "60"}, {"client"}),
         ("alarm", {"code": ["disk_full"]}, {"code"}),
         ("alarm", {"code": "Disk!"}, {"code"}),
+        ("status", {"status": "open"}, {"status"}),
+        ("status", {"status": "vi", "band": "1"}, {"parameters"}),
+        ("gap", {}, {"seconds"}),
+        ("gap", {"seconds": "-1"}, {"seconds"}),
+        (
+            "queue",
+            {"queue": "a queue", "level": "0", "band": "x", "seconds": "9"},
+            {"queue", "level", "band", "seconds"},
+        ),
         ("price", {"direction": ["above"], "level": {}}, {"direction", "level"}),
     ],
 )

@@ -184,14 +184,17 @@ def test_statuses_go_to_those_who_want_them_in_order_and_those_of_no_symbol_to_w
 
 class Pipeline:
     def __init__(self):
-        self.added, self.due = [], []
+        self.added, self.due, self.switched = [], [], []
 
     def eval(self, _script, _count, _feeds, key, feed, symbols):
         assert (key, feed) == (stats.MARKED + "krx", "krx")
         self.due += msgpack.unpackb(symbols)
 
     def xadd(self, key, values, **bounds):
-        self.added.append(values)
+        if key == records_feed.STATUS_STREAM + "krx":
+            self.switched += msgpack.unpackb(values[b"e"])
+        else:
+            self.added.append(values)
 
 
 @pytest.mark.parametrize(("books", "statuses", "entries"), [(0, 0, 0), (2, 0, 1), (0, 1, 1), (2, 41, 3), (1, 40, 2)])
@@ -205,6 +208,7 @@ def test_what_is_published_is_what_is_read_in_entries_of_bounded_size(books, sta
     assert len(notices) == entries
     assert [one for notice in notices for one in notice.books] == [f"{at:06}" for at in range(books)] == pipeline.due
     assert [one for notice in notices for one in notice.statuses] == events
+    assert [row[1] for row in pipeline.switched] == [one.event_id for one in events]  # each once more, by itself
 
 
 def test_which_candles_were_made_anew_is_published_in_entries_of_bounded_size(monkeypatch):
