@@ -10,11 +10,11 @@ import sys
 from celery import current_app, shared_task
 from django.conf import settings
 
-from marketdata import alarms, backups, doctor, measurements, metrics
+from marketdata import alarms, backups, doctor, metrics
 from marketdata.archive import exports
 from marketdata.limits import quotas, reached
 from marketdata.maintenance import leases, requests, retention, rollover
-from marketdata.realtime import cache_tables
+from marketdata.realtime import cache_tables, measurements
 from marketdata.storage import storage
 from marketdata.vendors import keys
 
@@ -81,7 +81,7 @@ def refresh_caches(**_: object) -> None:
 @shared_task
 def note_pipeline(**_: object) -> None:
     """A point of the pipeline's history."""
-    measurements.note([queue.name for queue in current_app.conf.task_queues])
+    measurements.note([queue.name for queue in current_app.conf.task_queues], min(disk.free for disk in doctor.room()))
 
 
 @shared_task

@@ -1,6 +1,6 @@
 """The pipeline's numbers of the past hours, in Redis: a point every ten seconds for two hours, one a minute for a day.
 
-Who measures them is `marketdata.measurements`. Both series are streams whose ids are the moments of their points, so a
+`measurements` beside it takes them. Both series are streams whose ids are the moments of their points, so a
 point is noted once, whoever else tries. A point takes some 0.4 KB, and 60 bytes more for each connected terminal:
 1.3 MB in all with 4 terminals, 8 MB with MOST_TERMINALS. They are lost with Redis, and nothing else depends on them.
 """

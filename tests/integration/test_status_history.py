@@ -7,9 +7,8 @@ from decimal import Decimal
 import pytest
 
 from celery_app import QUEUES
-from marketdata import measurements
 from marketdata.ledger import batch_ledger
-from marketdata.realtime import live_state, pipeline_history
+from marketdata.realtime import live_state, measurements, pipeline_history
 from marketdata.realtime.pipeline_history import COARSE, FINE, Counted, Point
 from tests.integration.serving import minute, serving
 from tests.market import MINUTE_US, NINE_US
@@ -96,19 +95,19 @@ def test_what_is_measured_is_what_was_committed_refused_and_connected(serving, r
     client = {"client": "desk-1", "rate": 12.5, "clock_offset_ms": -3.1, "waiting": 4, "address": "10.0.0.7"}
     live_state.show_ingest("one", {"instance": "one", "inflight_batches": 3, "clients": [client]}, ttl_s=600)
     now_us = batch_ledger.now_us()
-    measurements.note(QUEUES, now_us - TEN_S)
+    measurements.note(QUEUES, 3_000_000_000, now_us - TEN_S)
     serving.commit([minute(number) for number in range(20)])
     serving.commit([minute(1, symbol="999999"), minute(2, symbol="999999"), minute(3, price="-1")])
     redis.rpush("maintenance", "waits")
 
-    assert measurements.note(QUEUES, now_us)
+    assert measurements.note(QUEUES, 2_000_000_000, now_us)
 
     told = serving.read(PATH, terminal="desk-1")
     assert [len(column) for column in told["figures"].values()] == [2] * len(pipeline_history.FIGURES)
     last = {name: column[-1] for name, column in told["figures"].items()}
     assert (last["ticks_per_s"], last["rejected_per_s"]) == (2, Decimal("0.3"))
     assert (last["inflight_batches"], last["terminals"]) == (3, 1)
-    assert last["disk_free_bytes"] > 0
+    assert last["disk_free_bytes"] == 2_000_000_000
     assert 0 <= last["commit_ms_p50"] <= last["commit_ms_p95"] <= last["commit_ms_p99"]
     assert {reason: column[-1] for reason, column in told["rejected"].items()} == {
         "symbol_unknown": Decimal("0.2"), "price_not_positive": Decimal("0.1")

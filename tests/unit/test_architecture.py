@@ -39,6 +39,12 @@ def test_every_package_at_the_top_has_a_floor():
     assert packages == set(PROJECT["tool"]["importlinter"]["root_packages"])
 
 
+def test_the_top_of_marketdata_is_read_at_a_glance():
+    found = sorted(path.name for path in (ROOT / "marketdata").glob("*.py"))
+
+    assert len(found) <= 12, f"a new module belongs into a room: {', '.join(found)}"
+
+
 def test_every_line_of_the_timetable_names_a_task_that_exists():
     celery_app.app.loader.import_default_modules()
 

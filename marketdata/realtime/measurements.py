@@ -9,7 +9,6 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 
-from marketdata import doctor
 from marketdata.ledger import batch_ledger
 from marketdata.models import IngestBatch, Source
 from marketdata.realtime import broker, feed, live_state, pipeline_history
@@ -22,8 +21,9 @@ FRESH_US = 60_000_000  # a feed without a newer entry is quiet, and says nothing
 SHARES = {"commit_ms_p50": 0.5, "commit_ms_p95": 0.95, "commit_ms_p99": 0.99}
 
 
-def note(queues: Sequence[str], at_us: int | None = None) -> bool:
-    """Measure and keep it; False when this moment has its point already. redis.RedisError: it is not kept."""
+def note(queues: Sequence[str], disk_free_bytes: int, at_us: int | None = None) -> bool:
+    """Measure and keep it with the room of the fullest disk; False when this moment has its point already.
+    redis.RedisError: it is not kept."""
     at_us = batch_ledger.now_us() if at_us is None else at_us
     connection = live_state.connection()
     status = live_state.status()
@@ -36,7 +36,7 @@ def note(queues: Sequence[str], at_us: int | None = None) -> bool:
         **rates,
         "inflight_batches": sum(server.get("inflight_batches", 0) for server in servers),
         "terminals": len(clients),
-        "disk_free_bytes": min(disk.free for disk in doctor.room()),
+        "disk_free_bytes": disk_free_bytes,
     }
     try:
         figures |= _commit_ms(at_us) | _feed_ms(at_us)
