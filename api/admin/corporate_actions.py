@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from api.admin.sheets import SheetAdmin
 from marketdata.models import AdjustmentFactor, SymbolRename
+from marketdata.reference import sheets
 
 
 @admin.register(AdjustmentFactor)
-class AdjustmentFactorAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+class AdjustmentFactorAdmin(SheetAdmin):
+    sheet = sheets.FACTORS
     list_display = ("symbol", "ex_date", "kind", "old_rate", "new_rate", "cash", "source", "changed_at")
     list_filter = ("kind", "ex_date")
     search_fields = ("=symbol", "source")

@@ -8,12 +8,15 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from api.admin.sheets import SheetAdmin
 from api.admin.site import ReadOnly
 from marketdata.models import Alarm, BackupRun, CalendarOverride, DroppedDay, JobLease, RolloverRun
+from marketdata.reference import sheets
 
 
 @admin.register(CalendarOverride)
-class CalendarOverrideAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+class CalendarOverrideAdmin(SheetAdmin):
+    sheet = sheets.OVERRIDES
     list_display = ("date", "market", "is_open", "shift_minutes", "regular_open", "regular_close", "note", "source")
     list_filter = ("market", "is_open")
     date_hierarchy = "date"

@@ -10,21 +10,24 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from api.admin import site
+from api.admin.sheets import SheetAdmin
+from api.views.symbols import search
 from marketdata.models import Feed, FeedOwner, Market, Source, Symbol, SymbolChange
-from marketdata.reference import owners
+from marketdata.reference import owners, sheets
 
 __all__ = ["site"]
 
 
 @admin.register(Symbol)
-class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
+class SymbolAdmin(SheetAdmin):
+    sheet = sheets.SYMBOLS
     list_display = ("code", "name", "name_en", "market", "category", "primary_feed", "is_active", "created_at")
     list_display_links = ("code", "name")
     list_filter = ("is_active", "market", "category", "primary_feed")
     list_select_related = ("market",)
     list_per_page = 100
     search_fields = ("code", "name", "name_en")
-    search_help_text = _("Search by code or name.")
+    search_help_text = _("Search by code or name, or by the initial consonants of a name.")
     actions = ("activate", "deactivate")
     # The master files' words, which the next one would bring back (marketdata/vendors/masters.py).
     readonly_fields = (
@@ -38,6 +41,14 @@ class SymbolAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
 
     def has_delete_permission(self, request: HttpRequest, obj: Symbol | None = None) -> bool:
         return False  # its ticks would stay behind, nameless; deactivate it
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Symbol], search_term: str
+    ) -> tuple[QuerySet[Symbol], bool]:
+        """As everywhere else: each word in code or names, consonants standing for syllables."""
+        for word in search_term.split():
+            queryset = search(queryset, word)
+        return queryset, False
 
     @admin.action(description=_("Activate"))
     def activate(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> None:

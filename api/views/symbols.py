@@ -36,9 +36,9 @@ def search(symbols: QuerySet[Symbol], word: str) -> QuerySet[Symbol]:
     # Not icontains: a binary collation would tell upper from lower case.
     symbols = symbols.annotate(capitals=Upper(Concat("code", Value(" "), "name", Value(" "), "name_en")))
     pattern = initials.pattern(word.upper())
-    return (
-        symbols.filter(capitals__contains=word.upper()) if pattern is None else symbols.filter(capitals__regex=pattern)
-    )
+    if pattern is None:
+        return symbols.filter(capitals__contains=word.upper())
+    return symbols.filter(capitals__iregex=pattern)  # not regex, which on MariaDB compares bytes, not letters
 
 
 class SymbolsView(APIView):
