@@ -21,7 +21,7 @@ CATALOGUES = {
 }
 CALLS = ("_", "gettext", "gettext_lazy")
 HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
-# Korean that is no text of the interface: headings and words of files that are read, names of the simulated market, a language.
+# Korean that is no text of the interface: headings and words of files, names of the simulated market, a language.
 DATA = (
     "marketdata/management/commands/addsymbols.py",
     "terminals/sources/market.py",
