@@ -621,11 +621,38 @@ class OperationAsked(serializers.Serializer[Any]):
     text = serializers.CharField(help_text="what was asked")
     outcome = serializers.CharField(help_text="`asked`, `in progress`, or how it ended")
     going = serializers.BooleanField(help_text="whether it waits or is being done")
+    lost = serializers.BooleanField(help_text="whether nobody does it any more: it may be asked for again")
 
 
 class OperationAnswer(serializers.Serializer[Any]):
     new = serializers.BooleanField(help_text="false: this one, asked before, still waits or is being done")
     asked = OperationAsked()
+
+
+class OperationAlarm(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    code = serializers.CharField()
+    subject = serializers.CharField(allow_blank=True)
+    message = serializers.CharField()
+    texts = serializers.DictField(help_text="the message in other languages")
+    since = serializers.DateTimeField()
+    seen = serializers.DateTimeField(help_text="when it was found last")
+    count = serializers.IntegerField(help_text="how often it was found")
+    acknowledged = serializers.DateTimeField(allow_null=True)
+    acknowledged_by = serializers.CharField(allow_blank=True)
+    cleared = serializers.DateTimeField(allow_null=True)
+    cleared_by = serializers.CharField(allow_blank=True, help_text="empty: it was found mended")
+
+
+class OperationTurn(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    task = serializers.CharField()
+    enabled = serializers.BooleanField()
+    every = serializers.CharField()
+    last = serializers.DateTimeField(allow_null=True, help_text="as beat wrote it down, up to some minutes ago")
+    next = serializers.DateTimeField(allow_null=True, help_text="null: it is off, or will not be again")
+    overdue = serializers.BooleanField(help_text="whether it should have run by now: does beat?")
+    runs = serializers.IntegerField()
 
 
 class Operations(serializers.Serializer[Any]):
@@ -635,8 +662,9 @@ class Operations(serializers.Serializer[Any]):
     rejects = serializers.DictField(help_text="of the newest 10,000 refused rows: `rows`, `cut`, `reasons`")
     rollovers = serializers.ListField(child=serializers.DictField(), help_text="the newest")
     backups = serializers.ListField(child=serializers.DictField(), help_text="the newest")
-    alarms = serializers.ListField(child=serializers.DictField(), help_text="that are not cleared")
-    timetable = serializers.ListField(child=serializers.DictField())
+    alarms = OperationAlarm(many=True, help_text="that are not cleared")
+    cleared = OperationAlarm(many=True, help_text="that were within a day, newest first")
+    timetable = OperationTurn(many=True)
     asked = OperationAsked(many=True, help_text="the newest, those by command among them")
 
 

@@ -536,6 +536,12 @@ class RequeueBody(Body):
     batch = serializers.RegexField(r"^[0-9]{1,6}/[0-9]{1,10}\Z", required=False, help_text="stream/seq")
 
 
+class AlarmBody(Body):
+    """What becomes of an alarm."""
+
+    do = serializers.ChoiceField(choices=["acknowledge", "clear"])
+
+
 class WatchlistBody(Body):
     name = serializers.CharField(max_length=64)
     symbols = serializers.ListField(

@@ -35,7 +35,7 @@ from api.views.latest import LatestQuotesView, LatestTradesView, SymbolLatestQuo
 from api.views.login import Login, SecondStep
 from api.views.metrics import MetricsView
 from api.views.not_offered import WHAT, NotOfferedView
-from api.views.operations import AskView, OperationsView, RequeueView
+from api.views.operations import AlarmView, AskView, OperationsView, RequeueView
 from api.views.orderbooks import LatestOrderBooksView, OrderBooksView, SymbolLatestOrderBookView
 from api.views.quality import QualityListView, QualityMapView, QualityView, SymbolQualityView
 from api.views.quotes import QuotesView, SymbolQuotesView
@@ -149,6 +149,7 @@ v2 = [
     path("status/latest", LatestView.as_view(), name="latest"),
     path("operations", OperationsView.as_view(), name="operations-now"),
     path("operations/requeue", RequeueView.as_view(), name="operations-requeue"),
+    path("operations/alarms/<int:alarm>", AlarmView.as_view(), name="operations-alarm"),
     path("operations/<str:work>", AskView.as_view(), name="operations-ask"),
     path("stream/ticket", TicketView.as_view(), name="ticket"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),

@@ -9,13 +9,15 @@ from __future__ import annotations
 import datetime
 import logging
 import time
+from typing import Any
 
 from django.conf import settings
 from django.db.models import F
 from django.utils import translation
 from django.utils.functional import Promise
 
-from marketdata.models import Alarm
+from marketdata.models import Alarm, AuditEntry
+from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,9 @@ def raise_alarm(code: str, message: str | Promise, *, subject: str = "") -> None
         defaults={"message": message, "texts": texts, "raised_at": now, "seen_at": now},
     )
     if not is_new:
-        again = {"raised_at": now, "count": 1} if alarm.cleared_at else {"count": F("count") + 1}
+        again: dict[str, Any] = {"count": F("count") + 1}
+        if alarm.cleared_at:
+            again = {"raised_at": now, "count": 1, "cleared_by": "", "acknowledged_at": None, "acknowledged_by": ""}
         Alarm.objects.filter(pk=alarm.pk).update(message=message, texts=texts, seen_at=now, cleared_at=None, **again)
 
 
@@ -85,6 +89,37 @@ def resolve(code: str, *, subject: str | None = None) -> None:
         active = active.filter(subject=subject[:80])
     if active.update(cleared_at=datetime.datetime.now(datetime.UTC)):
         log.info("alarm cleared code=%s subject=%s", code, subject or "-")
+
+
+def acknowledge(number: int, *, by: str) -> Alarm | None:
+    """Somebody has seen an alarm and looks after it; it stands as before. The alarm, or None if it does not stand."""
+    seen = {"acknowledged_at": datetime.datetime.now(datetime.UTC), "acknowledged_by": by[:150]}
+    return _by_hand(number, "acknowledge", by, seen)
+
+
+def clear(number: int, *, by: str) -> Alarm | None:
+    """Somebody says that the trouble of an alarm is over; who finds that it is not raises it anew. The alarm, or None
+    if it does not stand."""
+    over = {"cleared_at": datetime.datetime.now(datetime.UTC), "cleared_by": by[:150]}
+    return _by_hand(number, "clear", by, over)
+
+
+def _by_hand(number: int, what: str, by: str, changes: dict[str, Any]) -> Alarm | None:
+    """Change a standing alarm, with an entry in the audit of commands."""
+    with storage().transaction():
+        if not Alarm.objects.filter(pk=number, cleared_at=None).update(**changes):
+            return None
+        alarm = Alarm.objects.get(pk=number)
+        AuditEntry.objects.create(
+            actor=by[:100], action=f"alarm_{what}", text=f"{what} {alarm}", outcome=alarm.message[:300]
+        )
+    log.info("alarm changed by hand what=%s code=%s subject=%s by=%s", what, alarm.code, alarm.subject or "-", by)
+    return alarm
+
+
+def cleared(since: datetime.datetime) -> list[Alarm]:
+    """What was cleared since then, by itself or by somebody, newest first."""
+    return list(Alarm.objects.filter(cleared_at__gte=since).order_by("-cleared_at"))
 
 
 def active() -> list[Alarm]:

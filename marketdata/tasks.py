@@ -86,7 +86,9 @@ def note_pipeline(**_: object) -> None:
 
 @shared_task
 def recheck(**_: object) -> None:
-    """Whether the flags of database and Redis, the room on the disks and the clocks are still right."""
+    """Whether the flags of database and Redis, the room on the disks and the clocks are still right; and whether what
+    people asked for is being done."""
+    requests.close()
     doctor.recheck()
 
 

@@ -34,7 +34,7 @@ class Section:
 
 @dataclass(slots=True)
 class Report:
-    """The mail's subject, its sections in order, and the address of the page ("" if none is known)."""
+    """The mail's subject, its sections in order, and the address of the page up to that date ("" if none is known)."""
 
     subject: str
     sections: list[Section]
@@ -87,7 +87,7 @@ def make(date: datetime.date, now: datetime.datetime, *, origin: str = "") -> Re
     if told:
         subject = _("[Naru] Quality of {date}: {grade}, preliminary").format(date=date.isoformat(), grade=grade)
     sections = [head, _gaps(date), _series(date), _totals(found), _alarms(), _upkeep(run)]
-    return Report(subject, sections, f"{origin}/quality" if origin else "")
+    return Report(subject, sections, f"{origin}/quality?end={date.isoformat()}" if origin else "")
 
 
 def _more(section: Section) -> list[str]:

@@ -61,7 +61,10 @@ class BackupRunAdmin(ReadOnly):
 class AlarmAdmin(ReadOnly):
     list_display = ("code", "subject", "told", "count", "raised_at", "seen_at", "cleared_at")
     list_filter = (("cleared_at", admin.EmptyFieldListFilter), "code")
-    fields = ("code", "subject", "told", "count", "raised_at", "seen_at", "cleared_at")
+    fields = (
+        "code", "subject", "told", "count", "raised_at", "seen_at", "acknowledged_at", "acknowledged_by", "cleared_at",
+        "cleared_by",
+    )  # fmt: skip
     readonly_fields = ("told",)
 
     @admin.display(description=_("message"))

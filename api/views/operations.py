@@ -4,6 +4,7 @@ asks here. Nothing of it is done in a web process."""
 from __future__ import annotations
 
 import argparse
+import datetime
 from collections import Counter
 from typing import Any
 
@@ -19,12 +20,21 @@ from rest_framework.views import APIView
 
 from api import errors, jsontext, response_schemas
 from api.authentication import Operates
-from api.serializers import Body, NoQuery, RequeueBody
+from api.serializers import AlarmBody, Body, NoQuery, RequeueBody
 from api.views import status_upkeep
 from marketdata import alarms
-from marketdata.maintenance import requests, rollover
+from marketdata.maintenance import requests, rollover, turns
 from marketdata.management import options
-from marketdata.models import AuditEntry, BackupRun, DeadLetter, IngestBatch, IngestReject, IngestStream, RolloverRun
+from marketdata.models import (
+    Alarm,
+    AuditEntry,
+    BackupRun,
+    DeadLetter,
+    IngestBatch,
+    IngestReject,
+    IngestStream,
+    RolloverRun,
+)
 from marketdata.types import reject_reasons
 from marketdata.types.ticks import SEQ_BITS
 
@@ -32,6 +42,9 @@ MOST_LETTERS = 100
 MOST_ROWS = 10_000
 MOST_RUNS = 10
 MOST_ASKED = 20
+MOST_ALARMS = 100
+RECENT = datetime.timedelta(days=1)
+MOST_ID = 2**63 - 1
 _ANSWERS = {
     202: response_schemas.OperationAnswer, 200: response_schemas.OperationAnswer, "4XX": response_schemas.Error,
     503: response_schemas.Error,
@@ -62,23 +75,40 @@ def _rejects() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _timetable() -> list[dict[str, Any]]:
+def _timetable(now: datetime.datetime) -> list[dict[str, Any]]:
     rows = PeriodicTask.objects.select_related("interval", "crontab", "solar", "clocked").order_by("name")[:200]
     return [
         {
             "name": row.name, "task": row.task, "enabled": row.enabled, "every": str(row.scheduler),
-            "last": row.last_run_at.isoformat() if row.last_run_at else None, "runs": row.total_run_count,
+            "last": _moment(row.last_run_at), "next": _moment(turn.at), "overdue": turn.overdue,
+            "runs": row.total_run_count,
         }
-        for row in rows
+        for row, turn in ((row, turns.following(row, now)) for row in rows)
     ]  # fmt: skip
 
 
 def _asked(entry: AuditEntry) -> dict[str, Any]:
     before = requests.going(entry.action) if entry.outcome in (requests.ASKED, requests.RUNNING) else None
+    going = before is not None and before.pk == entry.pk
     return {
         "id": entry.pk, "at": entry.at.isoformat(), "by": entry.actor, "work": entry.action, "text": entry.text,
-        "outcome": entry.outcome, "going": before is not None and before.pk == entry.pk,
+        "outcome": entry.outcome, "going": going,
+        "lost": entry.outcome in (requests.LOST, requests.NOT_TAKEN)
+        or (entry.outcome in (requests.ASKED, requests.RUNNING) and not going),
     }  # fmt: skip
+
+
+def _alarm(one: Alarm) -> dict[str, Any]:
+    return {
+        "id": one.pk, "code": one.code, "subject": one.subject, "message": one.message, "texts": one.texts or {},
+        "since": one.raised_at.isoformat(), "seen": one.seen_at.isoformat(), "count": one.count,
+        "acknowledged": _moment(one.acknowledged_at), "acknowledged_by": one.acknowledged_by,
+        "cleared": _moment(one.cleared_at), "cleared_by": one.cleared_by,
+    }  # fmt: skip
+
+
+def _moment(at: datetime.datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def read() -> dict[str, Any]:
@@ -92,14 +122,9 @@ def read() -> dict[str, Any]:
         "rejects": _rejects(),
         "rollovers": [status_upkeep.rollover_shown(run) for run in RolloverRun.objects.all()[:MOST_RUNS]],
         "backups": [status_upkeep.backup_shown(run) for run in BackupRun.objects.order_by("-pk")[:MOST_RUNS]],
-        "alarms": [
-            {
-                "code": one.code, "subject": one.subject, "message": one.message, "texts": one.texts or {},
-                "since": one.raised_at.isoformat(), "count": one.count,
-            }
-            for one in alarms.active()[:100]
-        ],
-        "timetable": _timetable(),
+        "alarms": [_alarm(one) for one in alarms.active()[:MOST_ALARMS]],
+        "cleared": [_alarm(one) for one in alarms.cleared(now - RECENT)[:MOST_ALARMS]],
+        "timetable": _timetable(now),
         "asked": [_asked(entry) for entry in asked.order_by("-pk")[:MOST_ASKED]],
     }  # fmt: skip
 
@@ -165,3 +190,23 @@ class AskView(APIView):
         NoQuery.read(request)
         Body.of(request, partial=False)
         return _answer(request, work)
+
+
+class AlarmView(APIView):
+    """An alarm that somebody acknowledges, or clears because its trouble is over. Both are in the audit log."""
+
+    permission_classes = (Operates,)
+
+    @extend_schema(
+        operation_id="operations_alarm", request=AlarmBody,
+        responses={200: response_schemas.OperationAlarm, "4XX": response_schemas.Error},
+    )  # fmt: skip
+    def post(self, request: Request, alarm: int) -> Response:
+        """Http404 for an alarm that does not stand; PermissionDenied for who does not operate, and for keys."""
+        NoQuery.read(request)
+        changes = {"acknowledge": alarms.acknowledge, "clear": alarms.clear}
+        change = changes[AlarmBody.of(request, partial=False)["do"]]
+        changed = change(alarm, by=request.user.get_username()) if alarm <= MOST_ID else None
+        if changed is None:
+            raise Http404
+        return Response(_alarm(changed))

@@ -104,6 +104,12 @@ def keep_free(job: str) -> None:
             raise _held(JobLease.objects.get(job=job))
 
 
+def is_held(job: str) -> bool:
+    """Whether somebody has the lease at this moment."""
+    held = JobLease.objects.filter(job=job).values_list("until_us", flat=True)
+    return any(until_us >= storage().clock_us() for until_us in held)
+
+
 def _make_row(job: str) -> None:
     if not JobLease.objects.filter(job=job).exists():
         JobLease.objects.bulk_create([JobLease(job=job)], ignore_conflicts=True)

@@ -1,12 +1,14 @@
 """Upkeep that a person asks for by hand. It is asked once at a time, done by a worker and never by who asks, and noted
-in the audit log: who, what, and how it ended."""
+in the audit log: who, what, and how it ended.
+
+Whoever does it holds a lease meanwhile, so it is known within a minute that a worker died: the work may be asked for
+again then, and its entry says that it was not finished."""
 
 from __future__ import annotations
 
 import datetime
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -19,35 +21,31 @@ from marketdata.storage import storage
 log = logging.getLogger(__name__)
 
 ASKED, RUNNING = "asked", "in progress"
+LOST = "not finished: its worker ended; ask again, what is done stays done"
+NOT_TAKEN = "not done: no worker took it in time; ask again"
 EXPIRES = datetime.timedelta(minutes=15)
 """What no worker took within this is not done any more, and may be asked for again."""
+LEASE_S = 60.0
+"""So long after its worker died a work may be asked for again."""
 _ASKING = "requests"  # a lease that nobody holds: who asks writes its row, so that two at once come one after the other
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """The `task` that does it, and for how long it may be at it."""
-
-    task: str
-    longest: datetime.timedelta
 
 
 WORKS = MappingProxyType(
     {
-        "requeue": Work("ingest.requeue.requeue_asked", datetime.timedelta(hours=1)),
-        "rollover": Work("marketdata.tasks.roll_over_asked", datetime.timedelta(hours=3)),
-        "backup": Work("marketdata.tasks.back_up_asked", datetime.timedelta(hours=12)),
-        "retention": Work("marketdata.tasks.retain_asked", datetime.timedelta(hours=1)),
+        "requeue": "ingest.requeue.requeue_asked",
+        "rollover": "marketdata.tasks.roll_over_asked",
+        "backup": "marketdata.tasks.back_up_asked",
+        "retention": "marketdata.tasks.retain_asked",
     }
 )
-"""By name, which is that of the management command that does the same."""
+"""The task that does it, by name, which is that of the management command that does the same."""
 
 
 def ask(name: str, *, by: str, text: str = "", **given: Any) -> tuple[AuditEntry, bool]:
     """The entry of the work, and whether it is new: False while the one before waits or is being done. `text` says
     what was asked beside the name, `given` is what the task takes (what msgpack knows). kombu's OperationalError,
     noted, when the broker is away."""
-    work = WORKS[name]
+    task = WORKS[name]
     with storage().transaction():
         leases.keep_free(_ASKING)
         before = going(name)
@@ -55,9 +53,7 @@ def ask(name: str, *, by: str, text: str = "", **given: Any) -> tuple[AuditEntry
             return before, False
         entry = AuditEntry.objects.create(actor=by[:100], action=name, text=f"{name} {text}".strip(), outcome=ASKED)
     try:
-        current_app.send_task(
-            work.task, kwargs={"entry": entry.pk, "by": by[:80], **given}, expires=EXPIRES.total_seconds()
-        )
+        current_app.send_task(task, kwargs={"entry": entry.pk, "by": by[:80], **given}, expires=EXPIRES.total_seconds())
     except Exception as error:
         _end(entry.pk, f"not asked: {type(error).__name__}")
         raise
@@ -65,28 +61,59 @@ def ask(name: str, *, by: str, text: str = "", **given: Any) -> tuple[AuditEntry
 
 
 def going(name: str) -> AuditEntry | None:
-    """What waits or is being done of this work. One whose worker died counts until its time is over."""
-    now = datetime.datetime.now(datetime.UTC)
+    """What waits or is being done of this work: not what no worker took in time, nor what its worker left."""
     rows = AuditEntry.objects.filter(action=name)
-    return (
-        rows.filter(outcome=ASKED, at__gte=now - EXPIRES).first()
-        or rows.filter(outcome=RUNNING, at__gte=now - EXPIRES - WORKS[name].longest).first()
-    )
+    running = rows.filter(outcome=RUNNING).first()
+    if running is not None and leases.is_held(_lease(name)):
+        return running
+    return rows.filter(outcome=ASKED, at__gte=datetime.datetime.now(datetime.UTC) - EXPIRES).first()
+
+
+def close() -> int:
+    """Say of what nobody does any more that it was not finished, or not begun; of how many that was so."""
+    rows = AuditEntry.objects.filter(action__in=list(WORKS))
+    asked = rows.filter(outcome=ASKED, at__lt=datetime.datetime.now(datetime.UTC) - EXPIRES)
+    count = asked.update(outcome=NOT_TAKEN)
+    for entry in rows.filter(outcome=RUNNING):
+        if is_lost(entry):
+            count += rows.filter(pk=entry.pk, outcome=RUNNING).update(outcome=LOST)
+    return count
+
+
+def is_lost(entry: AuditEntry) -> bool:
+    """Whether the worker that was at it is gone: nobody holds the lease, or somebody who began later."""
+    if entry.outcome != RUNNING:
+        return False
+    held = leases.is_held(_lease(entry.action))
+    return not held or AuditEntry.objects.filter(action=entry.action, outcome=RUNNING, pk__gt=entry.pk).exists()
 
 
 def carry_out(entry: int, work: Callable[[], str]) -> None:
     """In a worker: do what was asked for, once, and note what `work` says of it. A lease that somebody holds is an
     outcome; any other error is noted and raised."""
-    if not AuditEntry.objects.filter(pk=entry, outcome=ASKED).update(outcome=RUNNING):
+    row = AuditEntry.objects.filter(pk=entry, outcome=ASKED).first()
+    if row is None:
         return  # begun already
     try:
-        outcome = work()
+        with leases.hold(_lease(row.action), ttl_s=LEASE_S):
+            if AuditEntry.objects.filter(pk=entry, outcome=ASKED).update(outcome=RUNNING):
+                _end(entry, _outcome(entry, work))
     except leases.LeaseHeld as error:
-        outcome = f"not done, other upkeep is at it: {error}"
+        _end(entry, f"not done, {error}")
+
+
+def _outcome(entry: int, work: Callable[[], str]) -> str:
+    try:
+        return work()
+    except leases.LeaseHeld as error:
+        return f"not done, other upkeep is at it: {error}"
     except Exception as error:
         _end(entry, f"failed: {type(error).__name__}: {error}")
         raise
-    _end(entry, outcome)
+
+
+def _lease(name: str) -> str:
+    return f"asked/{name}"
 
 
 def _end(entry: int, outcome: str) -> None:

@@ -149,7 +149,8 @@ class BackupRun(models.Model):
 
 
 class Alarm(models.Model):
-    """Something a person must look at, for as long as it is so. Cleared by whoever finds it mended."""
+    """Something a person must look at, for as long as it is so. Cleared by whoever finds it mended, or by a person, who
+    is named then; found again after that it begins anew. Who acknowledges it only says so."""
 
     code = models.CharField(_("code"), max_length=32)
     subject = models.CharField(_("subject"), max_length=80, blank=True)
@@ -159,6 +160,9 @@ class Alarm(models.Model):
     raised_at = models.DateTimeField(_("raised at"))
     seen_at = models.DateTimeField(_("last seen"))
     cleared_at = models.DateTimeField(_("cleared at"), null=True)
+    cleared_by = models.CharField(_("cleared by"), max_length=150, blank=True, default="")  # "": found mended
+    acknowledged_at = models.DateTimeField(_("acknowledged at"), null=True)
+    acknowledged_by = models.CharField(_("acknowledged by"), max_length=150, blank=True, default="")
 
     class Meta:
         db_table = "alarm"

@@ -2,6 +2,7 @@
 page of it in Chromium."""
 
 import base64
+import datetime
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +11,7 @@ import pytest
 
 from celery_app import ROUTES, app
 from ingest import notifications, tasks
+from marketdata import alarms
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import leases, requests
 from marketdata.models import (
@@ -32,10 +34,12 @@ from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_roles import PASSWORD, browser_of, person
 from tests.integration.test_stream_served import web
 from tests.market import NINE_US
+from tests.waiting import until
 
 __all__ = ["serving", "web"]
 
 PATH = "/v2/operations"
+LONG_AGO = datetime.datetime(2026, 3, 16, tzinfo=datetime.UTC)
 
 
 def said(browser, work, body=None):
@@ -63,11 +67,13 @@ def left_aside():
         tasks.process_batches(batches=[message], reply_to="test")
 
 
-def worked(redis, work):
-    """Does as a worker the one message that waits for it, from the queue of its route; returns how it ended."""
+def worked(redis, work, *, newest=False):
+    """Does as a worker the one message that waits for it (the newest of several), from the queue of its route; returns
+    how it ended."""
     app.loader.import_default_modules()
-    task = requests.WORKS[work].task
-    (raw,) = redis.lrange(ROUTES[task]["queue"], 0, -1)
+    task = requests.WORKS[work]
+    raw, *others = redis.lrange(ROUTES[task]["queue"], 0, -1)
+    assert newest == bool(others)
     redis.delete(ROUTES[task]["queue"])
     message = json.loads(raw)
     assert message["headers"]["task"] == task
@@ -152,6 +158,80 @@ def test_the_upkeep_is_done_by_workers_too_and_a_lease_that_is_held_is_told(serv
     assert (run.state, bool(run.verified_at)) == ("verified", True)
 
 
+def test_what_a_dead_worker_left_may_be_asked_for_again_and_is_told_as_unfinished(serving, redis):
+    browser = browser_of(person("operator"))
+    number = said(browser, "rollover")[1]["asked"]["id"]
+    AuditEntry.objects.filter(pk=number).update(outcome=requests.RUNNING, at=LONG_AGO)
+    leases._take("asked/rollover", 2.0)  # as a worker does, which nobody renews once it is killed
+
+    assert said(browser, "rollover")[1]["new"] is False
+    assert requests.close() == 0
+    until(lambda: not leases.is_held("asked/rollover"), seconds=60, what="the end of the lease")
+    assert [(one["going"], one["lost"]) for one in browser.get(PATH).json()["asked"]] == [(False, True)]
+    status, again = said(browser, "rollover")
+
+    assert (status, again["new"], again["asked"]["id"] != number) == (202, True, True)
+    assert requests.close() == 1
+    assert AuditEntry.objects.get(pk=number).outcome == requests.LOST
+    requests.carry_out(number, lambda: "done twice")  # its message, delivered late
+    assert AuditEntry.objects.get(pk=number).outcome == requests.LOST
+    assert worked(redis, "rollover", newest=True) == "nothing was due, or could be done"
+    assert not leases.is_held("asked/rollover")
+
+
+@pytest.mark.once
+def test_what_no_worker_took_in_time_is_told_and_another_workers_death_is_not_taken_for_it(serving, redis):
+    browser = browser_of(person("operator"))
+    old = said(browser, "retention")[1]["asked"]["id"]
+    AuditEntry.objects.filter(pk=old).update(at=LONG_AGO)
+    assert [one["lost"] for one in browser.get(PATH).json()["asked"]] == [True]
+    new = said(browser, "retention")[1]["asked"]["id"]
+    left = AuditEntry.objects.create(actor="kim", action="backup", text="backup", outcome=requests.RUNNING)
+    with leases.hold("asked/backup"):
+        going = AuditEntry.objects.create(actor="kim", action="backup", text="backup", outcome=requests.RUNNING)
+        assert requests.close() == 2
+        assert requests.going("backup") == going
+
+    outcomes = dict(AuditEntry.objects.values_list("pk", "outcome"))
+    assert outcomes == {
+        old: requests.NOT_TAKEN, new: requests.ASKED, left.pk: requests.LOST, going.pk: requests.RUNNING
+    }  # fmt: skip
+
+
+def change(browser, alarm, do):
+    return browser.post(f"{PATH}/alarms/{alarm}", json.dumps({"do": do}), content_type="application/json")
+
+
+def test_an_alarm_is_acknowledged_and_cleared_by_hand_with_audit_and_begins_anew(serving):
+    boss, guest = browser_of(person("operator")), browser_of(person("viewer", "guest"))
+    alarms.raise_alarm("disk_full", "3 GB left", subject="data")
+    alarms.raise_alarm("events_off", "off")
+    alarms.resolve("events_off")
+    told = boss.get(PATH).json()
+    (standing,), (over,) = told["alarms"], told["cleared"]
+    assert (standing["code"], standing["acknowledged"], over["code"], over["cleared_by"]) == (
+        "disk_full", None, "events_off", "",
+    )  # fmt: skip
+
+    assert change(guest, standing["id"], "clear").status_code == 403
+    assert change(boss, standing["id"], "acknowledge").json()["acknowledged_by"] == "kim"
+    alarms.raise_alarm("disk_full", "2 GB left", subject="data")
+    (standing,) = boss.get(PATH).json()["alarms"]
+    assert (standing["acknowledged_by"], standing["count"], standing["message"]) == ("kim", 2, "2 GB left")
+    assert change(boss, standing["id"], "clear").status_code == 200
+    assert change(boss, standing["id"], "clear").status_code == 404  # it does not stand any more
+    assert change(boss, 2**63, "clear").status_code == 404
+    assert change(boss, standing["id"], "forget").status_code == 400
+
+    assert [one["cleared_by"] for one in boss.get(PATH).json()["cleared"]] == ["kim", ""]
+    assert list(AuditEntry.objects.order_by("pk").values_list("actor", "action", "text")) == [
+        ("kim", "alarm_acknowledge", "acknowledge disk_full data"), ("kim", "alarm_clear", "clear disk_full data"),
+    ]  # fmt: skip
+    alarms.raise_alarm("disk_full", "1 GB left", subject="data")
+    (standing,) = boss.get(PATH).json()["alarms"]
+    assert (standing["count"], standing["acknowledged"], standing["cleared_by"]) == (1, None, "")
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("body", [{}, {"code": "checksum_mismatch"}, {"reason": "no_such"}, {"batch": "0/0"},
                                   {"batch": "1"}, {"everything": True},
@@ -168,6 +248,9 @@ def test_what_cannot_be_meant_is_refused_and_asked_of_nobody(serving, redis, bod
 def test_the_page_asks_after_a_second_look_and_says_what_became_of_it(web, serving, redis, road, chromium):
     left_aside()
     person("operator")
+    alarms.raise_alarm("events_off", "off")
+    alarms.resolve("events_off")
+    alarms.raise_alarm("disk_full", "3 GB left", subject="data")
     complained: list[str] = []
     with (
         ThreadPoolExecutor(1) as aside,
@@ -189,6 +272,16 @@ def test_the_page_asks_after_a_second_look_and_says_what_became_of_it(web, servi
             page.click("#letters button")
             page.click("#yes")
             expect(page.locator("#said")).to_contain_text(words)
+        expect(page.locator("#alarms li")).to_contain_text("3 GB left")
+        page.click("#alarms button:has-text('Acknowledge')")
+        page.click("#yes")
+        expect(page.locator("#alarms li")).to_contain_text("acknowledged by kim")
+        page.click("#alarms button:has-text('Clear')")
+        page.click("#yes")
+        expect(page.locator("#alarms-none")).to_be_visible()
+        page.click("summary")
+        expect(page.locator("#cleared li").first).to_contain_text("cleared by kim")
+        expect(page.locator("#cleared li").last).to_contain_text("cleared by itself")
         assert shut_out(page) == []
         page.set_viewport_size({"width": 390, "height": 844})
         assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")

@@ -139,7 +139,7 @@ def test_it_tells_what_is_missing_first_and_then_the_totals(serving, server, set
         "C 005930 krx: 1 gaps with 7 missing rows", "received: 382 rows", "stored: 381",
         "rejected: 1 (price_not_positive 1)", "clock_offset pc1: far off", "rollover: done, 2026-03-17 08:06 KST",
         "newest backup: naru-1", "last restored and compared: never",
-        "https://naru.example.com/quality",
+        "https://naru.example.com/quality?end=2026-03-16",
     ]  # fmt: skip
     assert [one for one in told if one not in text] == []
     assert sorted(told, key=text.index) == told or text.index("Grade C") < text.index("received")

@@ -14,6 +14,10 @@ const EXPLAINED = {
   backup: gettext("A worker takes a backup, restores it beside the original and compares. It may take hours of disk and processor."),
   retention: gettext("A worker drops what is past its time. It cannot be undone."),
 };
+const ALARM = {
+  acknowledge: [gettext("Acknowledge"), gettext("It says that you look after it. The alarm stands until it is found mended.")],
+  clear: [gettext("Clear the alarm"), gettext("It says that the trouble is over. If it is not, whatever finds it raises the alarm anew.")],
+};
 const STATES = {
   running: gettext("being made"), stored: gettext("not yet restored"), verified: gettext("restored and compared"), failed: gettext("failed"), expired: gettext("expired"),
 };
@@ -66,6 +70,31 @@ function fill(id, items, line) {
   if (focused !== undefined) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
+// What is going on, or ended without a word of its worker, in the reader's language; else how it ended.
+function outcome(one) {
+  if (one.lost) return gettext("not finished: its worker ended, or none took it. It may be asked for again");
+  if (one.going) return one.outcome === "asked" ? gettext("waits for a worker") : gettext("in progress");
+  return one.outcome;
+}
+
+function alarmHead(one, ...small) {
+  const item = document.createElement("li");
+  const head = Object.assign(document.createElement("b"), { textContent: [one.code, one.subject].filter(Boolean).join(" · ") });
+  item.append(head, ...small.filter(Boolean).map((words) => Object.assign(document.createElement("small"), { textContent: ` ${words}` })));
+  return item;
+}
+
+const shownMessage = (one) => Object.assign(document.createElement("p"), { textContent: one.texts[LOCALE.slice(0, 2)] ?? one.message });
+
+function alarmButton(one, what) {
+  const named = [one.code, one.subject].filter(Boolean).join(" · ");
+  const made = Object.assign(document.createElement("button"), { textContent: ALARM[what][0] });
+  made.setAttribute("aria-label", `${ALARM[what][0]}: ${named}`);
+  made.dataset.key = `${what}-${one.id}`;
+  made.onclick = () => look(`${ALARM[what][0]}: ${named}`, ALARM[what][1], { path: `alarms/${one.id}`, body: { do: what }, told: () => `${ALARM[what][0]}: ${named}` });
+  return made;
+}
+
 const row = (line) => (body, item) => line(body.insertRow(), item);
 
 const LINES = {
@@ -73,7 +102,7 @@ const LINES = {
     cell(line, moment(one.at));
     cell(line, one.by);
     cell(line, WORKS[one.work] ?? one.work, { small: one.text });
-    cell(line, one.outcome, { name: one.going ? "long warn" : "long" });
+    cell(line, outcome(one), { name: one.going || one.lost ? "long warn" : "long" });
   }),
   letters: row((line, one) => {
     cell(line, one.batch);
@@ -109,17 +138,26 @@ const LINES = {
     cell(line, one.name, { name: "long text" });
     cell(line, one.every);
     cell(line, moment(one.last));
+    cell(line, one.overdue ? interpolate(gettext("was due %s: does beat run?"), [moment(one.next)]) : moment(one.next), { name: one.overdue ? "warn" : "" });
     cell(line, number(one.runs));
     cell(line, one.enabled ? gettext("on") : gettext("off"), { name: one.enabled ? "" : "warn" });
   }),
   alarms: (list, one) => {
-    const item = document.createElement("li");
-    const head = Object.assign(document.createElement("b"), { textContent: [one.code, one.subject].filter(Boolean).join(" · ") });
-    const since = Object.assign(document.createElement("small"), { textContent: ` ${moment(one.since)}` });
-    const words = Object.assign(document.createElement("p"), { textContent: one.texts[LOCALE.slice(0, 2)] ?? one.message });
-    item.append(head, since, words);
+    const seen = one.acknowledged && interpolate(gettext("acknowledged by %s, %s"), [one.acknowledged_by, moment(one.acknowledged)]);
+    const item = alarmHead(one, moment(one.since), seen);
+    item.append(shownMessage(one));
     const cure = show("remedies").content.querySelector(`[data-code="${CSS.escape(one.code)}"]`)?.textContent;
     if (cure) item.append(Object.assign(document.createElement("p"), { className: "do", textContent: cure }));
+    const acts = Object.assign(document.createElement("p"), { className: "acts" });
+    if (!one.acknowledged) acts.append(alarmButton(one, "acknowledge"));
+    acts.append(alarmButton(one, "clear"));
+    item.append(acts);
+    list.append(item);
+  },
+  cleared: (list, one) => {
+    const how = one.cleared_by ? interpolate(gettext("cleared by %s"), [one.cleared_by]) : gettext("cleared by itself");
+    const item = alarmHead(one, `${moment(one.since)} – ${moment(one.cleared)}`, how);
+    item.append(shownMessage(one));
     list.append(item);
   },
 };
@@ -134,7 +172,8 @@ async function renew() {
     fill("asked", told.asked, LINES.asked);
     fill("letters", told.dead_letters, LINES.letters);
     fill("rejects", Object.entries(told.rejects.reasons), LINES.rejects);
-    for (const name of ["rollovers", "backups", "timetable", "alarms"]) fill(name, told[name], LINES[name]);
+    for (const name of ["rollovers", "backups", "timetable", "alarms", "cleared"]) fill(name, told[name], LINES[name]);
+    show("cleared-count").textContent = number(told.cleared.length);
     show("letters-count").textContent = number(told.dead_letter_count);
     show("rejects-count").textContent = told.rejects.cut ? interpolate(gettext("the newest %s"), [number(told.rejects.rows)]) : number(told.rejects.rows);
     show("asof").textContent = time(new Date(told.t));
@@ -150,20 +189,24 @@ async function renew() {
 
 // --- buttons ----------------------------------------------------------------------------------------------------------
 
-function ask(work, body = undefined, what = "") {
-  wanted = { work, body };
-  show("sure-title").textContent = [WORKS[work], what].filter(Boolean).join(": ");
-  show("sure-what").textContent = EXPLAINED[work];
+function look(title, explained, what) {
+  wanted = what;
+  show("sure-title").textContent = title;
+  show("sure-what").textContent = explained;
   show("sure").showModal();
+}
+
+function ask(work, body = undefined, what = "") {
+  const told = (answer) => (answer.new ? interpolate(gettext("Asked a worker: %s"), [answer.asked.text]) : interpolate(gettext("Not asked again: %s, asked by %s, is not over yet"), [answer.asked.text, answer.asked.by]));
+  look([WORKS[work], what].filter(Boolean).join(": "), EXPLAINED[work], { path: work, body, told });
 }
 
 async function go() {
   show("sure").close();
-  const { work, body } = wanted;
+  const { path, body, told } = wanted;
   try {
     const headers = { "X-CSRFToken": cookie("csrftoken"), "Content-Type": "application/json" };
-    const told = await call(`/v2/operations/${work}`, { method: "POST", headers, body: JSON.stringify(body ?? {}) });
-    say(told.new ? interpolate(gettext("Asked a worker: %s"), [told.asked.text]) : interpolate(gettext("Not asked again: %s, asked by %s, is not over yet"), [told.asked.text, told.asked.by]));
+    say(told(await call(`/v2/operations/${path}`, { method: "POST", headers, body: JSON.stringify(body ?? {}) })));
   } catch (error) {
     say(error.message, "bad");
   }
