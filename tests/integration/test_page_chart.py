@@ -22,6 +22,7 @@ DRAWN = """([pane, nth]) => {
   const found = drawn.panes()[pane].getSeries()[nth].data().filter((one) => one.value !== undefined);
   return Object.fromEntries(found.map((one) => [one.time, one.value]));
 }"""
+PERCENT = 2  # PriceScaleMode.Percentage
 COUNTS = """([pane, nth, count]) =>
   drawn.panes()[pane]?.getSeries()[nth]?.data().filter((one) => one.value !== undefined).length === count"""
 
@@ -142,6 +143,35 @@ def drawn_by_values(page, expect, found):
     until(lambda: found(page)[1:] == [note], seconds=60, what="the note of a form")
 
 
+def set_beside(page, expect, first, commit):
+    """Another symbol beside the candles by keys: a line at their times in percent, that moves and goes away again."""
+    page.keyboard.press("c")
+    page.keyboard.type("000660")
+    page.wait_for_selector('#comparison .offered button[data-code="000660"]')
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{first}&vs=000660")
+    assert shut_out(page) == []
+    page.keyboard.press("Escape")
+    candles = page.evaluate("drawn.panes()[0].getSeries()[0].data().map((one) => String(one.time))")
+    page.wait_for_function(COUNTS, arg=[0, 2, len(candles)])
+    assert page.evaluate(DRAWN, [0, 2]) == dict.fromkeys(candles, 4800.25)
+    assert page.evaluate("drawn.priceScale('right').options().mode") == PERCENT
+
+    commit([minute(MINUTES, symbol="000660", price="4900.5")])
+    expect(page.locator('#compared [data-code="000660"] span')).to_have_text("+2.09%")
+    assert page.evaluate(DRAWN, [0, 2])[candles[-1]] == 4900.5
+
+    page.goto(f"{first}&vs=000660,NOSUCH,005930")
+    expect(page.locator('#compared [data-code="NOSUCH"]')).to_contain_text("not registered")
+    page.locator('#compared [data-code="NOSUCH"] button').click()
+    expect(page.locator('#compared [data-code="000660"] span')).to_have_text("+2.09%")
+    page.locator('#compared [data-code="000660"] button').click()
+    expect(page).to_have_url(first)
+    page.wait_for_function("() => drawn.panes()[0].getSeries().length === 2")
+    assert page.evaluate("drawn.priceScale('right').options().mode") == 0
+    page.wait_for_selector('#link[data-state="live"]')
+
+
 def test_the_chart_of_a_desk(web, serving, chromium):
     held(serving)
     person = get_user_model().objects.create_superuser("desk", password="a sound password")
@@ -212,6 +242,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.goto(first)
         page.wait_for_selector('#link[data-state="live"]')
         page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
+        set_beside(page, expect, first, lambda rows: aside.submit(and_leave, lambda: serving.commit(rows)).result())
         page.keyboard.press("d")
         expect(page.locator("#drawtold")).to_contain_text("Kept in this browser only")
         drawn_by_hand(page, kept)
@@ -252,7 +283,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.click('[data-tool="level"]')
         page.mouse.click(at["x"] + 300, at["y"] + 110)
         expect(page.locator("#drawtold")).to_contain_text("remove one first")
-        wrong[:] = [text for text in wrong if "422" not in text]  # of which the browser complains, too
+        wrong[:] = [text for text in wrong if "422" not in text and "404" not in text]  # of which the browser complains, too
         page.wait_for_selector('#link[data-state="live"]')
 
     assert wrong == []

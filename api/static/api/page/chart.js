@@ -5,9 +5,10 @@ import { colour, onColours, painter } from "./paint.js";
 
 const WIDTH_S = { "1Min": 60, "5Min": 300, "15Min": 900, "30Min": 1800, "1Hour": 3600 }; // others are days
 const SHOWN = 90, NEAR = 60; // candles shown at first; when so few are left of the view, older ones are wanted
+const TOP = 0.08, BOTTOM = 0.24, MARK_PX = 30; // parts of the pane that candles leave free; what a mark over a candle takes
 
 export class Chart {
-  #chart; #candles; #volume; #marker; #legend; #frame = "1Min"; #bars = []; #minutes = new Map(); #marks = new Map(); #wants; #waiting = new Map(); #pointed; #draw;
+  #chart; #candles; #volume; #marker; #legend; #frame = "1Min"; #bars = []; #minutes = new Map(); #marks = new Map(); #wants; #waiting = new Map(); #pointed; #draw; #log = false; #percent = false;
   digits = new Digits();
   followers = []; // who draws more: cleared(), changed(t) for candles from `t` on or for older ones, told(bar)
 
@@ -21,7 +22,7 @@ export class Chart {
     this.#chart = createChart(stage, {
       autoSize: true,
       layout: { background: { color: "transparent" }, attributionLogo: true, fontFamily: getComputedStyle(document.body).fontFamily },
-      rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.24 } },
+      rightPriceScale: { scaleMargins: { top: TOP, bottom: BOTTOM } },
       timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 0.5 },
       crosshair: { mode: CrosshairMode.Normal },
       localization: { locale: LOCALE },
@@ -128,8 +129,25 @@ export class Chart {
   }
 
   logarithmic(on) {
-    const { Logarithmic, Normal } = window.LightweightCharts.PriceScaleMode;
-    this.#chart.priceScale("right").applyOptions({ mode: on ? Logarithmic : Normal });
+    this.#log = on;
+    this.#scale();
+  }
+
+  // In percent from the left edge of what is seen, which goes before the logarithm.
+  percent(on) {
+    this.#percent = on;
+    this.#scale();
+  }
+
+  #scale() {
+    const { Logarithmic, Normal, Percentage } = window.LightweightCharts.PriceScaleMode;
+    this.#chart.priceScale("right").applyOptions({ mode: this.#percent ? Percentage : this.#log ? Logarithmic : Normal });
+  }
+
+  // How much of the top of the pane is written over, in px: candles and marks stay below it.
+  headroom(px) {
+    const height = this.#chart.panes()[0].getHeight();
+    if (height) this.#chart.priceScale("right").applyOptions({ scaleMargins: { top: Math.min(Math.max(TOP, px && (px + MARK_PX) / height), 0.45), bottom: BOTTOM } });
   }
 
   #flush() {

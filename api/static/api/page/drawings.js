@@ -185,7 +185,7 @@ export class Drawings {
     const chosen = this.#layer.chosen;
     if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z" && this.#steps.length) this.#undo();
     else if (event.key === "Escape" && (this.#tool || chosen)) this.#take("");
-    else if (["Delete", "Backspace"].includes(event.key) && chosen && !event.ctrlKey && !event.altKey && !event.metaKey) this.#remove(chosen);
+    else if (["Delete", "Backspace"].includes(event.key) && chosen && mine(event.target) && !event.ctrlKey && !event.altKey && !event.metaKey) this.#remove(chosen);
     else return;
     event.preventDefault();
   }
@@ -288,6 +288,9 @@ export class Drawings {
     [this.#begun, this.#held] = [null, null];
   }
 }
+
+// Whether a key that removes is meant for the chart: a row of the watch list has one of its own.
+const mine = (target) => target === document.body || Boolean(target.closest?.(".chart"));
 
 function reason(error) {
   if (error instanceof RestError && error.status === 422) return gettext("There are as many drawings as may be kept: remove one first.");

@@ -1,6 +1,8 @@
 // The first page: brings chart, watch list, order book, trades and counters together with one stream.
 import * as address from "./address.js";
 import { Chart } from "./chart.js";
+import { Comparison, MOST } from "./comparison.js";
+import { ComparisonForm } from "./comparison_form.js";
 import { Drawings } from "./drawings.js";
 import { parsed, written } from "./catalogue.js";
 import { called, change, digitsOf, number, time } from "./format.js";
@@ -31,6 +33,8 @@ const price = painter(tell);
 const chart = new Chart(show("chart"), show("legend"), { reload: () => load(false), renew, older });
 const studies = new Studies(chart, show("chart"), { edit: (one) => picker.show(one), remove: (one) => choose(shown.filter((other) => other !== one)), resized });
 const picker = new Picker(show("indicators"), { chosen: choose });
+const comparison = new Comparison(chart, show("compared"), { remove: (code) => compare(comparison.codes.filter((one) => one !== code)), changed: percent });
+const comparisons = new ComparisonForm(show("comparison"), { chosen: compare, question: () => seen });
 const drawings = new Drawings(chart, show("chart"), show);
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
@@ -71,6 +75,7 @@ function go(next, quiet = false) {
   lists.show(seen.list);
   lists.follow(seen.code);
   if (seen.studies !== before.studies) study();
+  beside();
   if (seen.feed !== before.feed) follow();
   else if (seen.code !== before.code) open();
   else if (seen.frame !== before.frame && seen.code) load(true);
@@ -136,7 +141,8 @@ async function open() {
 function want() {
   const one = seen.code ? [seen.code] : [];
   const listed = [...new Set([...watchlist.codes, ...one])];
-  stream?.want({ trades: one, orderbooks: one, statuses: one, bars: listed, updatedBars: listed });
+  const moving = [...new Set([...listed, ...comparison.codes])];
+  stream?.want({ trades: one, orderbooks: one, statuses: one, bars: moving, updatedBars: moving });
 }
 
 // A picture by REST first, then what came meanwhile, then live. `anew` for another symbol, feed or timeframe.
@@ -147,13 +153,14 @@ async function load(anew) {
   if (anew) {
     history = new History(code, feed, frame);
     studies.ask(seen);
+    comparison.ask(seen);
     reading = false;
     chart.clear(frame);
     drawings.follow(code);
     tape.clear(code, feed, chart.digits);
     ladder.clear(chart.digits);
     price();
-  }
+  } else comparison.renew();
   want();
   try {
     const kept = anew ? [] : chart.bars;
@@ -211,7 +218,10 @@ function renew() {
 
 function take(message) {
   const mine = message.S === seen.code;
-  if (message.T === "b" || message.T === "u") watchlist.minute(message.S, message);
+  if (message.T === "b" || message.T === "u") {
+    watchlist.minute(message.S, message);
+    comparison.minute(message.S, message);
+  }
   if (message.T === "gap" || message.code === 461) {
     tape.gap(gettext("some were skipped"));
     load(false);
@@ -258,6 +268,24 @@ function choose(all) {
   go({ studies: written(all) });
 }
 
+// The symbols beside the candles, as the address names them.
+function beside() {
+  const codes = [...new Set(seen.vs.split(","))].filter((code) => code && code !== seen.code).slice(0, MOST);
+  if (codes.join() === comparison.codes.join()) return;
+  comparison.show(codes);
+  comparisons.set(codes);
+  want();
+}
+
+function compare(codes) {
+  go({ vs: codes.join() });
+}
+
+function percent(on) {
+  show("log").disabled = on;
+  studies.overlaid(!on);
+}
+
 function resized(panes) {
   show("chart").style.setProperty("--panes", panes);
 }
@@ -278,10 +306,11 @@ function logarithmic() {
   chart.logarithmic(on);
 }
 
-show("feed").addEventListener("change", (event) => go({ feed: event.target.value, code: "", list: "" }));
+show("feed").addEventListener("change", (event) => go({ feed: event.target.value, code: "", list: "", vs: "" }));
 show("frames").addEventListener("click", ({ target }) => target.dataset.frame && go({ frame: target.dataset.frame }));
 show("log").addEventListener("click", logarithmic);
 show("pick").addEventListener("click", () => picker.show());
+show("compare").addEventListener("click", () => comparisons.show());
 addEventListener("popstate", () => {
   const { feed, code, ...others } = address.read();
   go({ feed: feed || seen.feed, code: code || seen.code, ...others }, true);
@@ -293,6 +322,7 @@ new Keys(show("keys"), show("help"), {
   w: () => watchlist.focus(),
   s: () => lists.toggle(),
   i: () => catalogue && picker.show(),
+  c: () => comparisons.show(),
   l: logarithmic,
   d: () => drawings.toggle(),
   t: () => show("least").focus(),

@@ -101,7 +101,7 @@ class Study {
 }
 
 export class Studies {
-  #chart; #places; #on; #studies = []; #asked = null; #timer = 0; #busy = false; #told; #legends = [];
+  #chart; #places; #on; #studies = []; #asked = null; #timer = 0; #busy = false; #told; #legends = []; #over = true;
 
   // `on` has edit(one), when its parameters are wanted; remove(one); resized(panes), when there are more or fewer panes.
   constructor(chart, stage, on) {
@@ -140,7 +140,9 @@ export class Studies {
       if (one instanceof Study) return one;
       const slot = [...Array(TONES).keys()].find((free) => !slots.has(free)) ?? 0;
       slots.add(slot);
-      return new Study(one, slot, this.#chart.board);
+      const study = new Study(one, slot, this.#chart.board);
+      this.#veil(study);
+      return study;
     });
     const panes = this.#chart.board.panes();
     panes[0].setStretchFactor(Math.max(2.2, panes.length * 0.8));
@@ -148,6 +150,17 @@ export class Studies {
     this.#on.resized(panes.length - 1);
     this.#legend();
     this.#soon(0);
+  }
+
+  // Whether those over the candles are drawn: on a scale of percent each would begin at zero, wherever it is.
+  overlaid(on) {
+    this.#over = on;
+    for (const study of this.#studies) this.#veil(study);
+    this.#legend();
+  }
+
+  #veil(study) {
+    if (study.one.indicator.overlay) for (const { series } of study.lines) series.applyOptions({ visible: this.#over });
   }
 
   cleared() {
@@ -287,7 +300,7 @@ export class Studies {
     for (const study of this.#studies) {
       const text = study.one.indicator.overlay ? this.#price : told;
       for (const part of study.lines) part.place.textContent = text(study.at(bars, where, part));
-      study.problem.textContent = study.failed;
+      study.problem.textContent = study.failed || (study.one.indicator.overlay && !this.#over ? gettext("not drawn while symbols are compared") : "");
     }
   }
 
@@ -301,6 +314,7 @@ export class Studies {
       const element = panes[list.dataset.pane]?.getHTMLElement();
       if (element) list.style.top = `${Math.round(element.getBoundingClientRect().top - top) + 2}px`;
     }
+    this.#chart.headroom(this.#legends.find((list) => list.dataset.pane === "0")?.offsetHeight ?? 0);
   }
 }
 
