@@ -283,7 +283,8 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.click('[data-tool="level"]')
         page.mouse.click(at["x"] + 300, at["y"] + 110)
         expect(page.locator("#drawtold")).to_contain_text("remove one first")
-        wrong[:] = [text for text in wrong if "422" not in text and "404" not in text]  # of which the browser complains, too
+        # Of these the browser complains, too.
+        wrong[:] = [text for text in wrong if "422" not in text and "404" not in text]
         page.wait_for_selector('#link[data-state="live"]')
 
     assert wrong == []
