@@ -5,7 +5,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.core import checks
 from django.http import HttpRequest
 
-from api.checks import check_second_factor
+from api.auth.checks import check_second_factor
 
 
 class ApiConfig(AppConfig):
@@ -19,6 +19,6 @@ class ApiConfig(AppConfig):
 
 def note_login(request: HttpRequest, **_: object) -> None:
     """Receives Django's signal of a login."""
-    from api import sessions  # its table is there only now
+    from api.auth import sessions  # its table is there only now
 
     sessions.note_login(request)

@@ -15,7 +15,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from api import access
+from api.auth import access
 from marketdata.storage import storage
 from marketdata.storage.base import Blame
 

@@ -21,7 +21,9 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from api import access, authentication, errors, logins, rates, request_ids, sessions, urls
+from api import errors, request_ids, urls
+from api.auth import access, authentication, logins, sessions
+from api.throttling import rates
 from marketdata.limits.unauthenticated import caller
 
 _ZSTD = re.compile(r"(?:^|,)\s*zstd\s*(?:;\s*q=(?P<q>[0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
@@ -67,7 +69,7 @@ class LoggedIn(AuthenticationMiddleware):
 
 
 class Asking:
-    """Lets `api.access` know whose request it is that something is read for."""
+    """Lets `api.auth.access` know whose request it is that something is read for."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

@@ -10,7 +10,8 @@ from typing import Any
 from django.db import connection
 
 from analytics import factors
-from api import access, errors, feeds, paging
+from api import errors, feeds, paging
+from api.auth import access
 from api.paging import Series
 from api.timestamps import EARLIEST_US, LATEST_US
 from marketdata.calendar import trading_dates

@@ -8,8 +8,8 @@ from django.views.decorators.cache import never_cache
 from django.views.i18n import JavaScriptCatalog, set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
-from api import schema  # noqa: F401 - its extensions register themselves
 from api.admin import stored
+from api.auth import schema  # noqa: F401 - its extensions register themselves
 from api.views import openid, page, udf
 from api.views.account import AccountView
 from api.views.alerts import (

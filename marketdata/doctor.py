@@ -37,7 +37,7 @@ UNSAFE = "unsafe_setting"
 CLOCK = "server_clock"
 DISK = "disk_low"
 PROVIDER_S, PROVIDER_CLOCK_S = 5.0, 60
-"""How long a login provider may take to answer, and how far its clock may be off (`api.openid.LEEWAY_S`)."""
+"""How long a login provider may take to answer, and how far its clock may be off (`api.auth.openid.LEEWAY_S`)."""
 GIB = 1 << 30
 LEAST_FREE = 0.05  # of a disk
 

@@ -93,7 +93,7 @@ TEMPLATES = [
     }
 ]
 ROOT_URLCONF = "api.urls"
-SESSION_ENGINE = "api.sessions"
+SESSION_ENGINE = "api.auth.sessions"
 # Whether whoever may enter the administration needs a second factor to log in.
 REQUIRE_SECOND_FACTOR = env.boolean("REQUIRE_SECOND_FACTOR", False)
 # A login by an OpenID Connect provider (docs/adr/0023), beside or in place of passwords.
@@ -280,11 +280,11 @@ NARU_KIS_REPAIR_TIME = env.clock("NARU_KIS_REPAIR_TIME", "20:10")
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "api.authentication.KeyAuthentication",
+        "api.auth.authentication.KeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
-        "api.authentication.PageAuthentication",
+        "api.auth.authentication.PageAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["api.authentication.MayRead"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.auth.authentication.MayRead"],
     "DEFAULT_RENDERER_CLASSES": ["api.renderers.JSONRenderer", "rest_framework.renderers.BrowsableAPIRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "api.errors.handler",

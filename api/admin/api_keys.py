@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from api import authentication
 from api.admin.clients import secret_page
+from api.auth import authentication
 from marketdata.models import ApiKey, ReadRule
 from marketdata.reference import api_keys
 

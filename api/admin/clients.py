@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from api import authentication
+from api.auth import authentication
 from marketdata.models import ApiKey, Client
 
 

@@ -13,8 +13,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from api import logins, sessions
 from api.admin.site import ReadOnly
+from api.auth import logins, sessions
 from marketdata.models import OpenIdAccount
 from marketdata.reference import second_factors
 

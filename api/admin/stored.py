@@ -17,8 +17,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from api import access
 from api.admin.site import moment
+from api.auth import access
 from marketdata.storage import storage
 from marketdata.storage.base import TickKey
 from marketdata.types.order_books import MarketEvent, OrderBook

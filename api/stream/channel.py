@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from api import access, jsontext
+from api import jsontext
+from api.auth import access
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import DayLimits, Form, Piece

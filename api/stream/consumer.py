@@ -13,7 +13,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from api import errors
-from api.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
+from api.auth.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
 from api.stream import door, encoding, replay, requests
 from api.stream.encoding import Form
 from api.stream.flow_control import FlowControl

@@ -44,7 +44,7 @@ class Subscriber:
     after: int = 0
     forming: bool = False
     heartbeat: bool = False
-    alerts_of: int | str | None = None  # whose alerts it may be told, as `api.access.alerts_of` says
+    alerts_of: int | str | None = None  # whose alerts it may be told, as `api.auth.access.alerts_of` says
     left_at: str | None = None  # the epoch up to whose end it has had everything of the hub
     lagging: bool = False  # nobody waits for it any more
     ending: int | None = None  # the code it is being closed with

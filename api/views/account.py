@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
-from api import access, authentication, sessions
+from api.auth import access, authentication, sessions
 from marketdata.models import ApiKey
 from marketdata.reference import api_keys, roles, second_factors
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from api import authentication
+from api.auth import authentication
 from marketdata.realtime import live_state
 
 log = logging.getLogger(__name__)

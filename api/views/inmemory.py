@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import errors, jsontext, response_schemas
-from api.authentication import KeyAuthentication, MayInspect, ReadsEverything
+from api.auth.authentication import KeyAuthentication, MayInspect, ReadsEverything
 from api.serializers import InMemoryQuery
 from marketdata.realtime import inspection
 
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 
 class _InMemoryView(APIView):
-    needs_no_database = True  # api.authentication
+    needs_no_database = True  # api.auth.authentication
     authentication_classes = (KeyAuthentication, SessionAuthentication)
     permission_classes = (MayInspect, ReadsEverything)
 

@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
-from api import logins
-from api.login_throttle import Attempt
+from api.auth import logins
+from api.throttling.login_throttle import Attempt
 from api.views.second_factor import answer, codes_page, enrolment, guessing
 from marketdata.reference import second_factors
 

@@ -12,7 +12,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from api.authentication import BasicKeyAuthentication, KeyAuthentication, MayInspect
+from api.auth.authentication import BasicKeyAuthentication, KeyAuthentication, MayInspect
 from api.renderers import JSONRenderer
 from marketdata import metrics
 

@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from api import logins, openid
+from api.auth import logins, openid
 from marketdata.reference import openid_accounts
 
 log = logging.getLogger(__name__)

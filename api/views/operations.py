@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import errors, jsontext, response_schemas
-from api.authentication import Operates
+from api.auth.authentication import Operates
 from api.serializers import AlarmBody, Body, NoQuery, RequeueBody
 from api.views import status_upkeep
 from marketdata import alarms

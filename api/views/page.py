@@ -20,7 +20,8 @@ from django.views.decorators.http import require_safe
 
 from analytics.alerts import conditions, texts
 from analytics.alerts.conditions import Kind
-from api import access, alert_choices, authentication
+from api import alert_choices
+from api.auth import access, authentication
 from api.remedies import REMEDIES
 from celery_app import QUEUES
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market

@@ -26,7 +26,8 @@ from analytics.quality.days import Quality
 from analytics.quality.grades import GRADES, Reason
 from analytics.quality.series import SeriesDay
 from analytics.quality.session_minutes import MINUTE_US, NONE, State
-from api import access, errors, jsontext, paging, response_schemas, series
+from api import errors, jsontext, paging, response_schemas, series
+from api.auth import access
 from api.serializers import (
     MOST_QUALITY_DAYS,
     QualityMapQuery,

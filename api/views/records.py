@@ -17,7 +17,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from analytics import timeframes
-from api import access, errors, feeds, jsontext, paging, response_schemas, series
+from api import errors, feeds, jsontext, paging, response_schemas, series
+from api.auth import access
 from api.serializers import CorrectionsQuery, EventsQuery, GapsQuery
 from api.timestamps import EARLIEST_US, LATEST_US
 from api.views import bars as bars_view

@@ -12,7 +12,8 @@ from rest_framework.views import APIView
 
 from analytics import screener
 from analytics.screener import Standing, Standings
-from api import access, errors, jsontext, response_schemas
+from api import errors, jsontext, response_schemas
+from api.auth import access
 from api.serializers import MostActivesQuery, MoversQuery
 from terminals import wire
 

@@ -17,8 +17,9 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
-from api import authentication, login_throttle, logins, sessions
-from api.login_throttle import Attempt
+from api.auth import authentication, logins, sessions
+from api.throttling import login_throttle
+from api.throttling.login_throttle import Attempt
 from marketdata.reference import second_factors
 
 _NEW = "new_second_factor"

@@ -15,8 +15,9 @@ from rest_framework.views import APIView
 
 from analytics import series_days, statistics, timeframes
 from analytics.statistics import DayStatistics
-from api import access, errors, feeds, jsontext, market, paging, response_schemas, series, tables
+from api import errors, feeds, jsontext, market, paging, response_schemas, series, tables
 from api import statistics as newest_statistics
+from api.auth import access
 from api.paging import Series
 from api.serializers import MarketStatsQuery, MarketSymbolsQuery, NewestStatsQuery, StatsQuery
 from api.timestamps import EARLIEST_US

@@ -13,7 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import access, jsontext, response_schemas
+from api import jsontext, response_schemas
+from api.auth import access
 from api.serializers import NoQuery
 from celery_app import QUEUES
 from marketdata import alarms

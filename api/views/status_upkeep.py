@@ -15,7 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import access, jsontext, response_schemas
+from api import jsontext, response_schemas
+from api.auth import access
 from api.serializers import NoQuery
 from marketdata import alarms, doctor
 from marketdata.calendar import trading_dates

@@ -1,5 +1,5 @@
 """Which person of ours somebody is whom an OpenID Connect provider has proven, and which roles that gives. Knows no
-request, and believes the claims: `api.openid` has proven them."""
+request, and believes the claims: `api.auth.openid` has proven them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """What a person may do, and which feeds he may read, as the database has it now. Clients, keys and visitors are the
-matter of `api.access`, which asks this for people."""
+matter of `api.auth.access`, which asks this for people."""
 
 from __future__ import annotations
 

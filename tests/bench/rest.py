@@ -142,7 +142,7 @@ def servers(database: str, folder: Path) -> Iterator[dict[str, str]]:
 
 def _fill() -> dict[str, str]:
     """Symbols, a day's trades of one of them with a gap, and the headers of a key that may read."""
-    from api import authentication
+    from api.auth import authentication
     from marketdata.models import Client, Gap, Symbol
     from marketdata.storage import storage
     from tests import builders, market

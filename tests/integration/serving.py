@@ -18,8 +18,10 @@ from django.db import connection
 from django.test import Client as Browser
 
 from analytics import screener
-from api import authentication, counters, market
+from api import market
+from api.auth import authentication
 from api.stream import shared
+from api.throttling import counters
 from api.views import status, status_upkeep
 from ingest import notifications, tasks
 from ingest.rights import Rights

@@ -12,8 +12,8 @@ from django.contrib.auth.models import Group
 from django.test import Client as Browser
 
 from analytics import due_alerts
-from api import access
-from api.authentication import KEY_HEADER, SECRET_HEADER
+from api.auth import access
+from api.auth.authentication import KEY_HEADER, SECRET_HEADER
 from marketdata.ledger import batch_ledger
 from marketdata.models import Alert, AlertRule, ReadRule
 from marketdata.realtime import live_state

@@ -9,7 +9,9 @@ from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from api import authentication, login_throttle, urls
+from api import urls
+from api.auth import authentication
+from api.throttling import login_throttle
 from marketdata.models import Client
 from marketdata.realtime import live_state
 from tests.integration.serving import serving

@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 
-from api import authentication, drawings
+from api import drawings
+from api.auth import authentication
 from marketdata.models import Drawing
 from marketdata.reference import api_keys
 from tests.integration.serving import serving

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 from django.utils import timezone
 
-from api import access, authentication
+from api.auth import access, authentication
 from api.stream import door
 from api.stream.subscriber import Identity
 from marketdata.models import ApiKey, Client

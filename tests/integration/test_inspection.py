@@ -15,7 +15,7 @@ from django.db import connection
 from django.test import Client as Browser
 from redis import RedisError
 
-from api import authentication
+from api.auth import authentication
 from marketdata.models import Client
 from marketdata.realtime import inspection, live_state
 from marketdata.reference import owners

@@ -8,8 +8,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 
-from api import authentication, counters, login_throttle
-from api.counters import LocalWindows
+from api.auth import authentication
+from api.throttling import counters, login_throttle
+from api.throttling.counters import LocalWindows
 from marketdata import alarms
 from marketdata.models import Alarm
 from marketdata.realtime import live_state

@@ -10,7 +10,7 @@ from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client as Browser
 
-from api.sessions import SessionStore
+from api.auth.sessions import SessionStore
 from tests.integration.serving import and_leave, serving
 
 __all__ = ["serving"]

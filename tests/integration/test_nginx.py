@@ -15,7 +15,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from websockets.typing import Origin
 
-from api import login_throttle
+from api.throttling import login_throttle
 from tests.integration.serving import PATIENCE_S, connect, serving
 from tests.integration.test_ingest import certificate
 from tests.integration.test_stream_served import _web

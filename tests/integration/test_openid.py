@@ -20,7 +20,7 @@ from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 
-from api import openid
+from api.auth import openid
 from marketdata import doctor
 from marketdata.models import OpenIdAccount, SecondFactor
 from tests.integration.serving import PATIENCE_S, serving

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db import ProgrammingError, connection
 from django.test import Client as Browser
 
-from api import sessions
+from api.auth import sessions
 from marketdata.models import Client
 from tests.integration.serving import PATIENCE_S, beside, connect, serving
 from tests.integration.test_stream_served import _web

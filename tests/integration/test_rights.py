@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
-from api import authentication
+from api.auth import authentication
 from ingest import authenticator, notifications, requeue, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module

@@ -16,7 +16,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 from django.utils import timezone
 
-from api import access, urls
+from api import urls
+from api.auth import access
 from api.stream import door
 from api.stream.subscriber import Identity
 from marketdata.models import Alert, ApiKey, Client, FeedOwner, OpenIdAccount, ReadRule, SecondFactor, Symbol
@@ -191,7 +192,7 @@ def test_a_person_sees_and_ends_his_own_sessions_only(serving):
 
 
 def access_rows(someone):
-    from api import sessions
+    from api.auth import sessions
 
     return sessions.of_person(someone.pk, None)
 

@@ -15,9 +15,10 @@ from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
 
-from api import authentication, checks, login_throttle, logins
-from api.sessions import SessionStore
+from api.auth import authentication, checks, logins
+from api.auth.sessions import SessionStore
 from api.stream import door
+from api.throttling import login_throttle
 from marketdata.models import RecoveryCode, SecondFactor
 from marketdata.reference import api_keys, second_factors
 from tests.integration.serving import and_leave, serving

@@ -9,7 +9,7 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 
-from api.authentication import KEY_HEADER, SECRET_HEADER
+from api.auth.authentication import KEY_HEADER, SECRET_HEADER
 from api.stream import consumer, requests, shared
 from marketdata import alarms
 from marketdata.models import Alarm, Client

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 
-from api import authentication
+from api.auth import authentication
 from marketdata.models import Client, Symbol, Watchlist
 from marketdata.reference import api_keys, watchlists
 from marketdata.reference.watchlists import NotKept

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from api import sessions
+from api.auth import sessions
 from marketdata.models import SecondFactor
 from marketdata.reference import second_factors
 

@@ -8,7 +8,7 @@ import itertools
 import random
 from collections.abc import Iterable, Iterator
 
-from api import authentication
+from api.auth import authentication
 from ingest import notifications, tasks
 from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger

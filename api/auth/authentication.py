@@ -21,8 +21,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from api import access, login_throttle, rates
-from api.access import Visitor
+from api.auth import access
+from api.auth.access import Visitor
+from api.throttling import login_throttle, rates
 from marketdata.models import ApiKey, Client
 from marketdata.reference import credentials, roles
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import redis
 from django.core import signing
 
-from api import counters
+from api.throttling import counters
 from marketdata import metrics
 from marketdata.limits.unauthenticated import caller
 from marketdata.realtime import live_state

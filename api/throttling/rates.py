@@ -13,7 +13,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 
-from api import counters
+from api.throttling import counters
 from marketdata import metrics
 from marketdata.limits import reached
 from marketdata.limits.unauthenticated import caller

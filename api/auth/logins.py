@@ -16,8 +16,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 
-from api import access, authentication, login_throttle, sessions
-from api.openid import Ended
+from api.auth import access, authentication, sessions
+from api.auth.openid import Ended
+from api.throttling import login_throttle
 from marketdata.reference import roles, second_factors
 
 HALF_S = 300

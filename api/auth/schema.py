@@ -6,11 +6,11 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
-from api.authentication import KEY_HEADER, SECRET_HEADER
+from api.auth.authentication import KEY_HEADER, SECRET_HEADER
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
-    target_class = "api.authentication.KeyAuthentication"
+    target_class = "api.auth.authentication.KeyAuthentication"
     name = ["key", "secret"]  # noqa: RUF012 - the base class' own shape
 
     def get_security_requirement(self, auto_schema: Any) -> dict[str, list[str]]:
@@ -22,7 +22,7 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
 
 
 class PageScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
-    target_class = "api.authentication.PageAuthentication"
+    target_class = "api.auth.authentication.PageAuthentication"
     name = "page"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

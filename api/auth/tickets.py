@@ -8,7 +8,7 @@ import json
 import secrets
 from typing import Any
 
-from api import access
+from api.auth import access
 from marketdata.realtime import live_state
 
 VALID_S = 60
