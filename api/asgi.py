@@ -13,9 +13,9 @@ django.setup()
 
 from django.conf import settings  # noqa: E402 - Django must be set up first
 
-from api.proxies import Behind, Proxies  # noqa: E402
 from api.stream.routes import Streams  # noqa: E402
-from api.threads import Application  # noqa: E402
+from api.web.proxies import Behind, Proxies  # noqa: E402
+from api.web.threads import Application  # noqa: E402
 
 proxies = Proxies(settings.TRUSTED_PROXIES)
 application = Behind(Streams(http=Application()), proxies)

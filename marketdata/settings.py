@@ -61,21 +61,21 @@ INSTALLED_APPS = [
     "ingest",
 ]
 MIDDLEWARE = [
-    "api.middleware.Envelope",
+    "api.web.middleware.Envelope",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "api.middleware.Compressed",
+    "api.web.middleware.Compressed",
     "corsheaders.middleware.CorsMiddleware",
-    "api.middleware.NoNul",
-    "api.middleware.Outage",
+    "api.web.middleware.NoNul",
+    "api.web.middleware.Outage",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "api.middleware.Language",
+    "api.web.middleware.Language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "api.middleware.LoggedIn",
-    "api.middleware.IdleTimeout",
-    "api.middleware.Asking",
-    "api.middleware.RateLimit",
+    "api.web.middleware.LoggedIn",
+    "api.web.middleware.IdleTimeout",
+    "api.web.middleware.Asking",
+    "api.web.middleware.RateLimit",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -369,10 +369,10 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request": {"()": "api.request_ids.Named"}},
+    "filters": {"request": {"()": "api.web.request_ids.Named"}},
     "formatters": {
         "line": {
-            "class": "api.request_ids.OneLine",
+            "class": "api.web.request_ids.OneLine",
             "format": "%(asctime)s %(levelname)s %(name)s %(message)s%(of_request)s",
         }
     },

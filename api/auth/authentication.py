@@ -175,7 +175,7 @@ def brings_key(request: HttpRequest) -> bool:
 
 
 def address_of(request: Request | HttpRequest) -> str:
-    """The caller's address; behind a proxy of ours `api.proxies` has put the real one here."""
+    """The caller's address; behind a proxy of ours `api.web.proxies` has put the real one here."""
     return str(request.META.get("REMOTE_ADDR") or "unknown")
 
 

@@ -10,7 +10,7 @@ import pytest
 import websockets
 
 from api.stream import shared
-from api.threads import Application
+from api.web.threads import Application
 from marketdata.limits.unauthenticated import Unauthenticated
 from marketdata.models import Alarm
 from terminals import wire

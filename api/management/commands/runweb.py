@@ -26,7 +26,7 @@ class Command(BaseCommand):
         from daphne.access import AccessLogGenerator
 
         from api.asgi import application, proxies
-        from api.webserver import Limits, Server, endpoints
+        from api.web.webserver import Limits, Server, endpoints
 
         limits = Limits(
             connections=settings.WEB_MAX_CONNECTIONS,

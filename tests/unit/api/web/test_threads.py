@@ -6,7 +6,7 @@ from django.core.signals import request_finished, request_started
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path
 
-from api.threads import Application
+from api.web.threads import Application
 
 LARGE = b"x" * 200_000
 begun, going_on, both_there = threading.Event(), threading.Event(), threading.Barrier(2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.proxies import Proxies
+from api.web.proxies import Proxies
 
 OURS = Proxies(["127.0.0.1", "::1", "10.0.0.0/8"])
 

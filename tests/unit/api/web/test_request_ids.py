@@ -11,8 +11,8 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
-from api import request_ids
-from api.middleware import Envelope
+from api.web import request_ids
+from api.web.middleware import Envelope
 
 
 @pytest.fixture

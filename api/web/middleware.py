@@ -21,9 +21,10 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from api import errors, request_ids, urls
+from api import errors, urls
 from api.auth import access, authentication, logins, sessions
 from api.throttling import rates
+from api.web import request_ids
 from marketdata.limits.unauthenticated import caller
 
 _ZSTD = re.compile(r"(?:^|,)\s*zstd\s*(?:;\s*q=(?P<q>[0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)

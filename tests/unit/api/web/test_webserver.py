@@ -8,7 +8,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from api.webserver import DRAIN_S, Channel, Limits, Request
+from api.web.webserver import DRAIN_S, Channel, Limits, Request
 from marketdata.limits.unauthenticated import Unauthenticated
 
 LIMITS = Limits(body_bytes=1000, header_s=10, body_s=30, idle_s=60)
