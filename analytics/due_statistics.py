@@ -26,6 +26,7 @@ from marketdata.maintenance import rollover
 from marketdata.models import AdjustmentFactor, Market, RolloverRun, Symbol, VoidOrder
 from marketdata.realtime import alerts, live_state, records_feed, stats
 from marketdata.realtime import feed as feed_stream
+from marketdata.realtime.stats import Statistics, Taken
 from marketdata.reference import corporate_actions
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import CachedStats
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_S = 5.0
 """Caches and clocks wait for the same worker."""
+SEEDED_TOGETHER = 500
+"""Rows of cache_stats_data of one question."""
 
 
 def compute(ring: Callable[[], None] = lambda: None, *, longest_s: float = LONGEST_S) -> int:
@@ -50,7 +53,7 @@ def compute(ring: Callable[[], None] = lambda: None, *, longest_s: float = LONGE
             ring()
             ring = _silent
         for feed, pairs in groupby(sorted(taken.series), key=lambda pair: pair[0]):
-            put += _compute(connection, feed, taken.revision, [symbol for _, symbol in pairs])
+            put += _compute(connection, feed, taken, [symbol for _, symbol in pairs])
     return put
 
 
@@ -85,7 +88,7 @@ def _silent() -> None:
     """Who has rung does not ring again."""
 
 
-def _compute(connection: redis.Redis, feed: str, revision: int, symbols: list[str]) -> int:
+def _compute(connection: redis.Redis, feed: str, taken: Taken, symbols: list[str]) -> int:
     try:
         found = _bodies(connection, feed, symbols)
     except (redis.RedisError, StorageError, SoftTimeLimitExceeded):
@@ -95,10 +98,10 @@ def _compute(connection: redis.Redis, feed: str, revision: int, symbols: list[st
             raise
         if len(symbols) > 1:  # by halves, so that one that cannot be computed stops no other and costs little
             half = len(symbols) // 2
-            return sum(_compute(connection, feed, revision, part) for part in (symbols[:half], symbols[half:]))
+            return sum(_compute(connection, feed, taken, part) for part in (symbols[:half], symbols[half:]))
         log.exception("statistics cannot be computed feed=%s symbol=%s", feed, symbols[0])
         found = {}
-    return _put(connection, feed, revision, symbols, found)
+    return _put(connection, feed, taken, symbols, found)
 
 
 def _bodies(connection: redis.Redis, feed: str, symbols: Sequence[str]) -> dict[str, bytes]:
@@ -114,17 +117,17 @@ def _bodies(connection: redis.Redis, feed: str, symbols: Sequence[str]) -> dict[
     return found
 
 
-def _put(connection: redis.Redis, feed: str, revision: int, symbols: Sequence[str], found: Mapping[str, bytes]) -> int:
+def _put(connection: redis.Redis, feed: str, taken: Taken, symbols: Sequence[str], found: Mapping[str, bytes]) -> int:
     storage().put_stats(
         [
             CachedStats(
                 symbol=symbol, feed=feed, name=stats.ROWS if symbol else stats.MARKET_ROW, body=body.decode(),
-                at_us=revision,
+                at_us=taken.revision,
             )
             for symbol, body in found.items()
         ]
     )  # fmt: skip
-    put = stats.settle(connection, feed, revision, symbols, found)
+    put = stats.settle(connection, feed, taken, symbols, found)
     if put:
         records_feed.publish_stats(connection, feed, put)
         if alerts.mark_by_statistics(connection, feed, put):
@@ -137,6 +140,7 @@ def mark_all_if_changed(connection: redis.Redis) -> bool:
     """Mark every series when something changed that no commit tells of: the trading day, a rollover, daily candles made
     anew, voided ticks, corporate actions and names of shares; and in a Redis that was emptied or started again, which
     may have lost what was due. Returns whether that was so."""
+    _seed(connection)
     state = _state(connection, rollover.utc_now())
     if connection.get(stats.BEGUN) == state:
         return False
@@ -146,6 +150,24 @@ def mark_all_if_changed(connection: redis.Redis) -> bool:
     stats.mark_known(connection)
     connection.set(stats.BEGUN, state)
     return True
+
+
+def _seed(connection: redis.Redis) -> None:
+    """Give a Redis that was emptied or started again what cache_stats_data has, as old as it is: what readers see until
+    all of it was computed anew. Whoever does it at the same time does the same."""
+    epoch = feed_stream.current_epoch(connection)
+    if connection.get(stats.SEEDED) == epoch.encode():
+        return
+    put, pairs = 0, sorted((feed, symbol) for symbol, feed in storage().stats_series())
+    for feed, group in groupby(pairs, key=lambda pair: pair[0]):
+        for name, symbols in ((stats.MARKET_ROW, [stats.MARKET]), (stats.ROWS, [symbol for _, symbol in group])):
+            for start in range(0, len(symbols), SEEDED_TOGETHER):
+                rows = storage().read_stats(feed, name, symbols[start : start + SEEDED_TOGETHER])
+                put += stats.seed(
+                    connection, feed, [Statistics(one.symbol, one.at_us, one.body.encode()) for one in rows]
+                )
+    connection.set(stats.SEEDED, epoch)
+    log.info("statistics filled from the database results=%d epoch=%s", put, epoch)
 
 
 def _state(connection: redis.Redis, now: datetime.datetime) -> bytes:

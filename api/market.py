@@ -139,6 +139,8 @@ class Board:
         """Whether something changed."""
         connection = live_state.connection()
         epoch = feed_stream.current_epoch(connection)
+        if epoch != self._epoch and not stats.is_seeded(connection):  # emptied: what is known stays until it is filled
+            return not self._rows and self._from_database()
         if epoch != self._epoch:  # another Redis, whose order is another one
             put = stats.put_since(connection, self._feed, 0)
             found = stats.all_results(connection, self._feed)

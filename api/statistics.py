@@ -1,5 +1,5 @@
 """The newest statistics of symbols and of the market, as workers made them: from Redis, and from cache_stats_data while
-Redis is away."""
+Redis is away or was emptied and not filled again."""
 
 from __future__ import annotations
 
@@ -39,17 +39,24 @@ COLUMNS = (
 def newest(feed: str, symbols: Sequence[str]) -> dict[str, Statistics]:
     """The newest statistics of these symbols of a feed that have some ("": of the market)."""
     try:
-        return stats.results(live_state.connection(), feed, list(symbols))
+        connection = live_state.connection()
+        found = stats.results(connection, feed, list(symbols))
+        missing = [symbol for symbol in symbols if symbol not in found]
+        return found if not missing or stats.is_seeded(connection) else _stored(feed, missing) | found
     except redis.RedisError:
-        found = {}
-        for name, wanted in (
-            (stats.ROWS, [symbol for symbol in symbols if symbol != stats.MARKET]),
-            (stats.MARKET_ROW, [symbol for symbol in symbols if symbol == stats.MARKET]),
-        ):
-            for row in storage().read_stats(feed, name, wanted):
-                if (body := row.body.encode()) != stats.NOTHING:
-                    found[row.symbol] = Statistics(row.symbol, row.at_us, body)
-        return found
+        return _stored(feed, symbols)
+
+
+def _stored(feed: str, symbols: Sequence[str]) -> dict[str, Statistics]:
+    found = {}
+    for name, wanted in (
+        (stats.ROWS, [symbol for symbol in symbols if symbol != stats.MARKET]),
+        (stats.MARKET_ROW, [symbol for symbol in symbols if symbol == stats.MARKET]),
+    ):
+        for row in storage().read_stats(feed, name, wanted):
+            if (body := row.body.encode()) != stats.NOTHING:
+                found[row.symbol] = Statistics(row.symbol, row.at_us, body)
+    return found
 
 
 def of_series(found: Sequence[Series]) -> dict[str, Statistics]:

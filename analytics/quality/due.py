@@ -2,6 +2,8 @@
 is open; all of a day, for good, once it was rolled over, and again when it changed after that.
 
 Both are level-triggered and stop after a while, so that a call that is lost, comes twice or is cut off changes nothing.
+What is written was computed of a day that still stands as it did when its reading began: with the rows it is asked
+once more whether the day is final, and of what, and if that is another answer nothing is written.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from django.db.models import Count
 
 from analytics.quality import days, series
 from analytics.quality.series import Pair, Reader
-from marketdata import metrics
+from marketdata import connections, metrics
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, QualityDay, RolloverRun, Symbol, VoidedTick
 from marketdata.realtime import live_state, quality_due
@@ -33,11 +35,17 @@ AGAIN_US = 900_000_000
 """So often a series is looked at that does not change."""
 LONGEST_S, LONGEST_FINAL_S = 3.0, 20.0
 """The same workers have other things to do."""
+TRIES = 3
 TOGETHER = 40
 EXPECTED_DAYS = 7
 """A series of which something came within so many days is expected."""
 LATE_GAPS = datetime.timedelta(days=7)
+_HALF = 16  # letters of a proof
 State = RolloverRun.State
+
+
+class Moved(Exception):
+    """The day was rolled over, or changed, while it was computed; nothing was written, and it is due again."""
 
 
 # --- while the day is going on ----------------------------------------------------------------------------------------
@@ -53,6 +61,7 @@ def compute(now: datetime.datetime, *, longest_s: float = LONGEST_S) -> int:
     connection, began, put = live_state.connection(), time.monotonic(), 0
     now_us = _us(now)
     _begin_day(connection, now)
+    _mark_gaps(connection, now)
     while time.monotonic() - began < longest_s:
         taken = quality_due.take(connection, now_us, most=TOGETHER)
         if not taken:
@@ -71,6 +80,27 @@ def _begin_day(connection: redis.Redis, now: datetime.datetime) -> None:
         quality_due.mark(connection, ((feed, symbol) for symbol, feed in pairs), _us(now))
 
 
+def _mark_gaps(connection: redis.Redis, now: datetime.datetime) -> None:
+    """The series of gaps that were told since the last look are due at once, whoever told them; those of a gap of a
+    whole feed are all that are expected of it or have something already. A gap that is numbered before others and
+    committed after them is seen as all that changes: AGAIN_US later."""
+    seen = quality_due.gaps_seen(connection)
+    found = list(
+        Gap.objects.filter(pk__gt=seen or 0)
+        .order_by("-pk")
+        .values_list("pk", "symbol", "feed")[: series.MOST_GAPS if seen is not None else 1]
+    )
+    if found and seen is not None:  # else all are due anyway: the day begins, or Redis was emptied
+        pairs = {(feed, symbol) for _, symbol, feed in found}
+        if whole := {feed for feed, symbol in pairs if not symbol}:
+            date = trading_dates.calendar(days.MARKET).trade_date(_us(now))
+            today = QualityDay.objects.filter(trade_date=date, feed__in=whole).values_list("symbol", "feed")
+            pairs |= {(feed, symbol) for symbol, feed in {*expected(date), *today} if feed in whole}
+        quality_due.mark(connection, pairs, _us(now))
+    if found or seen is None:
+        quality_due.note_gaps(connection, found[0][0] if found else 0)
+
+
 def _compute_taken(connection: redis.Redis, taken: Sequence[tuple[str, str]], now: datetime.datetime) -> int:
     now_us, by_date = _us(now), dict[datetime.date, list[Pair]]()
     markets = dict(Symbol.objects.filter(code__in={symbol for _, symbol in taken}).values_list("code", "market_id"))
@@ -85,7 +115,12 @@ def _compute_taken(connection: redis.Redis, taken: Sequence[tuple[str, str]], no
                 again.append((feed, symbol))
     put = 0
     for date, pairs in by_date.items():
-        put += len(_put(date, Reader(date, now_us), pairs, proof="", now=now))
+        if RolloverRun.objects.filter(trade_date=date, state=State.DONE).exists():
+            continue  # `finish` has it
+        try:
+            put += len(_put(date, Reader(date, now_us), pairs, proof="", now=now))
+        except Moved as error:
+            log.info("quality is left to the day that is over reason=%s", error)
     quality_due.mark(connection, again, now_us + AGAIN_US)
     quality_due.settle(connection, taken)
     return put
@@ -105,16 +140,29 @@ def expected(date: datetime.date) -> set[Pair]:
 def _put(
     date: datetime.date, reader: Reader, pairs: Iterable[Pair], *, proof: str, now: datetime.datetime
 ) -> list[Pair]:
-    """Compute these series and keep what there is to tell of them; a row that is final is left to what is final."""
-    if not proof and RolloverRun.objects.filter(trade_date=date, state=State.DONE).exists():
-        return []
+    """Compute these series and keep what there is to tell of them. Moved if the day is not any more what `proof` says
+    ("": it is going on); what was computed of it before is left then."""
     told = [
         one
         for one in reader.read(pairs)
         if one.stored or one.rejected or one.voided or one.gaps or one.session or one.halted
     ]
-    series.store([series.as_row(one, proof=proof, now=now) for one in told])
+    rows = [series.as_row(one, proof=proof, now=now) for one in told]
+
+    def keep() -> None:
+        with storage().transaction():
+            series.store(rows)
+            _refuse_moved(date, proof)  # behind the rows: whoever makes the day final meanwhile waits for them
+
+    connections.steadily(keep)
     return [(one.symbol, one.feed) for one in told]
+
+
+def _refuse_moved(date: datetime.date, proof: str) -> None:
+    """Moved unless a day that is final is still what it was computed of, and another one still goes on."""
+    run = RolloverRun.objects.filter(trade_date=date, state=State.DONE).first()
+    if ("" if run is None else _day_proof(run)) != proof[:_HALF]:
+        raise Moved(f"{date} changed while its quality was computed")
 
 
 # --- when it is over --------------------------------------------------------------------------------------------------
@@ -127,9 +175,12 @@ def finish(
     oldest, for about so many seconds. Returns those that are complete now."""
     began, done = time.monotonic(), []
     for date, proof in due_days(now):
-        if not _finish(date, proof, now, until=began + longest_s, progress=progress):
-            break
-        done.append(date)
+        try:
+            if not _finish(date, proof, now, until=began + longest_s, progress=progress):
+                break
+            done.append(date)
+        except Moved as error:
+            log.info("quality is due again reason=%s", error)
         if time.monotonic() - began > longest_s:
             break
     return done
@@ -144,19 +195,24 @@ def due_days(now: datetime.datetime) -> list[tuple[datetime.date, str]]:
     )
     newer = _with_newer_gaps(now)
     found = []
-    for date, done_at, rows, checksum, graded_as in runs.order_by("trade_date").values_list(
-        "trade_date", "done_at", "rows", "checksum", "graded_as"
-    ):
-        proof = _proof(done_at, rows, checksum, voided.get(date, 0), newer.get(date, 0))
-        if graded_as != proof and not (date not in newer and graded_as[:16] == proof[:16]):
+    for run in runs.order_by("trade_date"):
+        date = run.trade_date
+        proof = _day_proof(run, voided.get(date, 0)) + _half(newer.get(date, 0))
+        if run.graded_as != proof and not (date not in newer and run.graded_as[:_HALF] == proof[:_HALF]):
             found.append((date, proof))
     return found[-1:] + found[:-1]
 
 
-def _proof(done_at: datetime.datetime | None, rows: int | None, checksum: int | None, voided: int, gaps: int) -> str:
-    """What a day is computed of; the second half is of its newest gaps."""
-    day = hashlib.sha256(repr((done_at and done_at.timestamp(), rows, checksum, voided)).encode()).hexdigest()[:16]
-    return day + hashlib.sha256(repr(gaps).encode()).hexdigest()[:16]
+def _day_proof(run: RolloverRun, voided: int | None = None) -> str:
+    """The first half of what a day is computed of; the second is of its newest gaps. `voided` ticks are counted where
+    they were not."""
+    if voided is None:
+        voided = VoidedTick.objects.filter(trade_date=run.trade_date).count()
+    return _half((run.done_at and run.done_at.timestamp(), run.rows, run.checksum, voided))
+
+
+def _half(told: object) -> str:
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:_HALF]
 
 
 def _with_newer_gaps(now: datetime.datetime) -> dict[datetime.date, int]:
@@ -190,33 +246,60 @@ def _finish(
         metrics.QUALITY_ROWS.inc(len(put))
         if progress is not None:
             progress(f"{date} quality: {min(at + TOGETHER, len(left)):,} of {len(left):,} series")
-    QualityDay.objects.filter(trade_date=date).exclude(proof=proof).delete()
-    RolloverRun.objects.filter(trade_date=date).update(graded_as=proof)
+
+    def end() -> None:
+        with storage().transaction():
+            QualityDay.objects.filter(trade_date=date).exclude(proof=proof).delete()
+            RolloverRun.objects.filter(trade_date=date).update(graded_as=proof)
+            _refuse_moved(date, proof)
+
+    connections.steadily(end)
     log.info("quality computed date=%s series=%d", date, len(left))
     return True
 
 
 def recompute(date: datetime.date, now: datetime.datetime, *, progress: Progress) -> int:
     """Compute all of a day anew; returns how many series it has then. LookupError if nothing is known of the date,
-    ValueError if its ticks are gone, so that the rows there are must stay, or if it is past RETENTION_QUALITY_DAYS."""
+    ValueError if its ticks are gone, so that the rows there are must stay, or if it is past RETENTION_QUALITY_DAYS.
+    Moved if it changed again and again meanwhile."""
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            _recompute(date, now, progress)
+            break
+        except Moved:
+            if not left:
+                raise
+    return QualityDay.objects.filter(trade_date=date).count()
+
+
+def _recompute(date: datetime.date, now: datetime.datetime, progress: Progress) -> None:
     run = RolloverRun.objects.filter(trade_date=date).first()
     if run is not None and run.dropped_at is not None:
         raise ValueError(f"the ticks of {date} are gone")
     if run is not None and run.state == State.DONE:
-        RolloverRun.objects.filter(trade_date=date).update(graded_as="")
+        if date <= now.date() - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS):
+            raise ValueError(f"{date} is older than RETENTION_QUALITY_DAYS")
+        connections.steadily(lambda: _ungrade(date))
         proof = dict(due_days(now)).get(date)
         if proof is None:
-            raise ValueError(f"{date} is older than RETENTION_QUALITY_DAYS")
-        QualityDay.objects.filter(trade_date=date).update(proof="")
+            raise Moved(f"{date} was computed by somebody else meanwhile, or changed")
         _finish(date, proof, now, until=float("inf"), progress=progress)
-    else:
-        pairs = storage().day_series(date)
-        if run is None and not pairs:
-            raise LookupError(f"nothing is known of {date}")
-        reader, left = Reader(date, _us(now)), sorted({*pairs, *expected(date)})
-        for at in range(0, len(left), TOGETHER):
-            _put(date, reader, left[at : at + TOGETHER], proof="", now=now)
-    return QualityDay.objects.filter(trade_date=date).count()
+        return
+    pairs = storage().day_series(date)
+    if run is None and not pairs:
+        raise LookupError(f"nothing is known of {date}")
+    reader = Reader(date, _us(now))
+    known = set(Symbol.objects.values_list("code", flat=True))
+    left = sorted({*pairs, *expected(date), *(pair for pair in reader.named if pair[0] in known)})
+    for at in range(0, len(left), TOGETHER):
+        _put(date, reader, left[at : at + TOGETHER], proof="", now=now)
+        progress(f"{date} quality: {min(at + TOGETHER, len(left)):,} of {len(left):,} series")
+
+
+def _ungrade(date: datetime.date) -> None:
+    with storage().transaction():
+        QualityDay.objects.filter(trade_date=date).update(proof="")
+        RolloverRun.objects.filter(trade_date=date).update(graded_as="")
 
 
 def _us(moment: datetime.datetime) -> int:

@@ -2,10 +2,13 @@
 
 Whoever changes what is stored marks its series as due, in the script that publishes the change (`feed.publish`,
 `records_feed`). Any number of workers take due series, each for `LEASE_US`: what a dead one took is due again
-after that. A take has a revision, greater than those of all takes before it, also in another Redis: it is the time, in
-microseconds. What is read after a take has everything that was committed before its revision, and a result
-replaces only one of a smaller revision, so none goes back. Statistics of the market as a whole are those of the symbol
-"" of a feed, due a second after a result of the feed.
+after that. A take has a revision, greater than those of all takes before it, also in another Redis or after its clock
+was set back: it is the time, in microseconds, or one more than the greatest that is known. An emptied Redis is given
+the results that cache_stats_data has (`seed`).
+
+What is read after a take has everything that was committed before its revision, and a result replaces only one of a
+smaller revision, so none goes back. Statistics of the market as a whole are those of the symbol "" of a feed, due a
+second after a result of the feed.
 """
 
 from __future__ import annotations
@@ -17,10 +20,14 @@ from typing import Any, Self
 import msgpack
 import redis
 
+from marketdata.storage.base import STATS_KEPT
+
 MARKED, FEEDS = "naru:stats-due:", "naru:stats-feeds"
 """The symbols of a feed that are due, and the feeds that ever had one."""
 MARKETS, TAKEN, CLOCK = "naru:stats-markets", "naru:stats-taken", "naru:stats-clock"
 BEGUN, TURN = "naru:stats-begun", "naru:stats-turn"
+SEEDED = "naru:stats-seeded"
+"""The epoch in which this Redis was given what cache_stats_data has."""
 RESULTS, FLOWS, PROFILES = "naru:stats:", "naru:stats-flows:", "naru:stats-profiles:"
 ORDER = "naru:stats-order:"
 """When the result of each symbol of a feed was put, in microseconds and greater than the one before: who knows the
@@ -35,8 +42,7 @@ MOST = 100
 """Series of one take: few enough that they are done within the lease also where nothing is known of them yet."""
 LEASE_US = 30_000_000
 MARKET_AFTER_US = 1_000_000
-KEEP_S = 14 * 86_400
-"""Longer than the longest holidays, in which nothing is computed."""
+KEEP_S = int(STATS_KEPT.total_seconds())
 WORKING_S = 2 * 86_400
 NOTES_TOGETHER = 20
 REVISION_DIGITS = 16
@@ -57,19 +63,28 @@ local function mark(feeds, marked, feed, symbols)
 end
 """
 _MARK = MARK + "mark(KEYS[1], KEYS[2], ARGV[1], cmsgpack.unpack(ARGV[2]))"
-# KEYS: feeds, market, taken, clock, turn. ARGV: series at most, lease, MARKED. Returns {revision, how many are left,
-# series...}, or {}. Those of dead workers come first, then markets whose pause is over, then feeds, each time
-# beginning with another one, so that none waits for one that always has more.
+# KEYS: feeds, market, taken, clock, turn. ARGV: series at most, lease, MARKED, the market's pause. Returns {revision,
+# end of the lease, how many are left, series...}, or {}. Those of dead workers come first, then markets whose pause is
+# over, then feeds, each time beginning with another one, so that none waits for one that always has more. What ends
+# later than could be was put by a clock that was ahead, and is over.
 _TAKE = (
     _NOW
     + """
-local most, upto = tonumber(ARGV[1]), string.format('%.0f', now)
-local found = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', upto, 'LIMIT', 0, most)
+local most = tonumber(ARGV[1])
+local function over(key, longest, most)
+  local found = redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', now), 'LIMIT', 0, most)
+  local ahead = string.format('(%.0f', now + math.max(longest, 0))
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', key, ahead, '+inf', 'LIMIT', 0, most - #found)) do
+    found[#found + 1] = one
+  end
+  return found
+end
+local found = over(KEYS[3], tonumber(ARGV[2]), most)
 for _, one in ipairs(found) do
   local at = string.find(one, ' ', 1, true)
   redis.call('SREM', ARGV[3] .. string.sub(one, 1, at - 1), string.sub(one, at + 1))
 end
-for _, feed in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', upto, 'LIMIT', 0, most)) do
+for _, feed in ipairs(over(KEYS[2], tonumber(ARGV[4]), most)) do
   redis.call('ZREM', KEYS[2], feed)
   found[#found + 1] = feed .. ' '
 end
@@ -87,14 +102,16 @@ end
 if #found == 0 then return {} end
 local revision = math.max(now, tonumber(redis.call('GET', KEYS[4]) or 0) + 1)
 redis.call('SET', KEYS[4], string.format('%.0f', revision))
+local ends = string.format('%.0f', now + tonumber(ARGV[2]))
 for _, one in ipairs(found) do
-  redis.call('ZADD', KEYS[3], string.format('%.0f', revision + tonumber(ARGV[2])), one)
+  redis.call('ZADD', KEYS[3], ends, one)
 end
-return {string.format('%.0f', revision), left, unpack(found)}
+return {string.format('%.0f', revision), ends, left, unpack(found)}
 """
 )
-# KEYS: results of the feed, market, taken, order. ARGV: feed, revision, lease, how long results are kept, the market's
-# pause, [symbols, results] in msgpack, symbols that were taken. Returns the symbols whose result was the newest.
+# KEYS: results of the feed, market, taken, order. ARGV: feed, revision, end of the lease, how long results are kept,
+# the market's pause, [symbols, results] in msgpack, symbols that were taken. Returns the symbols whose result was the
+# newest.
 _SETTLE = (
     _NOW
     + """
@@ -116,7 +133,7 @@ if #put > 0 then
   redis.call('EXPIRE', KEYS[1], ARGV[4])
   redis.call('EXPIRE', KEYS[4], ARGV[4])
 end
-local mine = revision + tonumber(ARGV[3])
+local mine = tonumber(ARGV[3])
 for _, symbol in ipairs(cmsgpack.unpack(ARGV[7])) do
   local member = ARGV[1] .. ' ' .. symbol
   if tonumber(redis.call('ZSCORE', KEYS[3], member) or 0) == mine then redis.call('ZREM', KEYS[3], member) end
@@ -129,11 +146,40 @@ return put
 )
 
 
+# KEYS: results of the feed, order, clock. ARGV: how long results are kept, [symbols, results with revisions] in
+# msgpack. Returns how many were put: those that are newer than what is there. Takes to come have a greater revision.
+_SEED = (
+    _NOW
+    + """
+local symbols, values = unpack(cmsgpack.unpack(ARGV[2]))
+local newest = tonumber(redis.call('GET', KEYS[3]) or 0)
+local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+local order = string.format('%.0f', math.max(now, tonumber(last[2] or 0) + 1))
+local put = 0
+for at, symbol in ipairs(symbols) do
+  local revision = tonumber(string.sub(values[at], 1, 16))
+  local old = redis.call('HGET', KEYS[1], symbol)
+  newest = math.max(newest, revision)
+  if not old or tonumber(string.sub(old, 1, 16)) < revision then
+    redis.call('HSET', KEYS[1], symbol, values[at])
+    redis.call('ZADD', KEYS[2], order, symbol)
+    put = put + 1
+  end
+end
+redis.call('SET', KEYS[3], string.format('%.0f', newest))
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+return put
+"""
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Series that one worker has for `LEASE_US`. `left` says how many more are due."""
+    """Series that one worker has until `ends_us` of Redis' clock. `left` says how many more are due."""
 
     revision: int
+    ends_us: int
     series: list[Pair]
     left: int
 
@@ -165,25 +211,42 @@ def mark_known(connection: redis.Redis) -> int:
 
 def take(connection: redis.Redis, *, most: int) -> Taken | None:
     """Take series that are due, at most so many, in no order; None if there are none."""
-    answer: Any = connection.eval(_TAKE, 5, FEEDS, MARKETS, TAKEN, CLOCK, TURN, most, LEASE_US, MARKED)
+    answer: Any = connection.eval(_TAKE, 5, FEEDS, MARKETS, TAKEN, CLOCK, TURN, most, LEASE_US, MARKED, MARKET_AFTER_US)
     if not answer:
         return None
-    revision, left, *members = answer
+    revision, ends_us, left, *members = answer
     pairs = [member.decode().partition(" ")[::2] for member in members]
-    return Taken(int(revision), [(feed, symbol) for feed, symbol in pairs], int(left))
+    return Taken(int(revision), int(ends_us), [(feed, symbol) for feed, symbol in pairs], int(left))
 
 
 def settle(
-    connection: redis.Redis, feed: str, revision: int, taken: Sequence[str], results: Mapping[str, bytes]
+    connection: redis.Redis, feed: str, take: Taken, taken: Sequence[str], results: Mapping[str, bytes]
 ) -> list[str]:
-    """Put results of taken series of a feed (by symbol, JSON) in place of older ones, and give the series back; one
-    without a result has its old one. Returns the symbols whose result is the newest."""
+    """Put results of series of a feed that were taken (by symbol, JSON) in place of older ones, and give the series
+    back; one without a result has its old one. Returns the symbols whose result is the newest."""
     put: Any = connection.eval(
-        _SETTLE, 4, RESULTS + feed, MARKETS, TAKEN, ORDER + feed, feed, revision, LEASE_US, KEEP_S, MARKET_AFTER_US,
+        _SETTLE, 4, RESULTS + feed, MARKETS, TAKEN, ORDER + feed, feed, take.revision, take.ends_us, KEEP_S,
+        MARKET_AFTER_US,
         msgpack.packb([list(results), list(results.values())], use_bin_type=False),
         msgpack.packb(list(taken), use_bin_type=False),
     )  # fmt: skip
     return [symbol.decode() for symbol in put]
+
+
+def seed(connection: redis.Redis, feed: str, found: Sequence[Statistics]) -> int:
+    """Put results of a feed that were kept elsewhere, each with the revision it had, where this Redis has none or an
+    older one; returns how many. They are not due by that."""
+    symbols = [one.symbol for one in found]
+    values = [f"{one.revision:0{REVISION_DIGITS}d}".encode() + one.body for one in found]
+    packed = msgpack.packb([symbols, values], use_bin_type=False)
+    put: Any = connection.eval(_SEED, 3, RESULTS + feed, ORDER + feed, CLOCK, KEEP_S, packed) if found else 0
+    return int(put)
+
+
+def is_seeded(connection: redis.Redis) -> bool:
+    """Whether this Redis was given what cache_stats_data has since it was emptied: else a result that it lacks may be
+    there."""
+    return bool(connection.exists(SEEDED))
 
 
 def results(connection: redis.Redis, feed: str, symbols: Sequence[str] | None = None) -> dict[str, Statistics]:

@@ -25,6 +25,8 @@ microseconds.
 
 from __future__ import annotations
 
+import datetime
+
 from marketdata.storage.periods import DAY, MONTH, Period
 from marketdata.types.day_figures import DAY_VALUE_SCALE
 from terminals import wire
@@ -33,6 +35,8 @@ TEMP, HISTORY = "temp_market_data", "market_data_tick"
 MINUTES, DAILY, BOOKS, EVENTS = "market_data_minute", "market_data", "order_books", "market_events"
 PRICES = "stock_prices"
 CACHES = ("cache_realtime_data", "cache_chart_data", "cache_stats_data")
+STATS_KEPT = datetime.timedelta(days=14)
+"""Statistics of which no newer ones came; longer than the longest holidays, in which nothing is computed."""
 PERIODS: dict[str, Period] = {
     TEMP: DAY, HISTORY: DAY, MINUTES: MONTH, DAILY: MONTH, BOOKS: DAY, EVENTS: DAY, PRICES: MONTH,
 }  # fmt: skip

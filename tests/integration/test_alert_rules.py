@@ -216,7 +216,7 @@ def test_change_is_counted_from_the_previous_close_and_volume_by_what_is_usual(o
         taken = stats.take(redis, most=10)
         assert taken is not None
         body = f'{{"td": "{day}", "prevClose": 70000, "volumeRatio": {ratio}}}'
-        put = stats.settle(redis, "krx", taken.revision, ["005930"], {"005930": body.encode()})
+        put = stats.settle(redis, "krx", taken, ["005930"], {"005930": body.encode()})
         assert shared.mark_by_statistics(redis, "krx", put) == 1
         due_alerts.evaluate()
 

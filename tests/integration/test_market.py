@@ -144,7 +144,7 @@ def test_results_that_come_late_are_told_though_a_later_take_was_faster(traded):
     market.forget()
     first = looked(traded)
 
-    stats.settle(connection, "krx", slow.revision, ["005930"], {"005930": body})
+    stats.settle(connection, "krx", slow, ["005930"], {"005930": body})
     market.forget()
 
     assert [one["symbol"] for one in looked(traded, since=first["mark"])["symbols"]] == ["005930"]

@@ -1,13 +1,18 @@
 """The quality of days: what is computed of hand-made days, when, and what is told of it."""
 
 import datetime
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from analytics import voids
 from analytics.quality import due, series
 from analytics.voids import Selection
+from marketdata import connections, metrics
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention
 from marketdata.models import CalendarOverride, FeedOwner, Gap, QualityDay, RolloverRun, Symbol
@@ -15,8 +20,9 @@ from marketdata.realtime import live_state, quality_due
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.order_books import MarketEvent
-from tests.integration.serving import minute, serving
+from tests.integration.serving import and_leave, minute, serving
 from tests.market import MINUTE_US, NINE_US
+from tests.waiting import until
 
 __all__ = ["serving"]
 
@@ -200,6 +206,129 @@ def test_the_day_that_goes_on_is_computed_for_what_changed_and_for_what_is_silen
 
 def series_us(moment):
     return int(moment.timestamp() * 1e6)
+
+
+def gap(**other):
+    given = {
+        "batch": 9,
+        "feed": "krx",
+        "symbol": "005930",
+        "from_us": NINE_US,
+        "to_us": NINE_US + 90_000_000,
+        "rows": 7,
+    }
+    return Gap.objects.create(**{**given, "reason": "volume_hole", **other})
+
+
+def test_a_gap_makes_its_series_due_at_once_and_one_of_a_feed_all_that_are_expected_of_it(serving):
+    now = datetime.datetime.fromtimestamp((NINE_US + 200 * MINUTE_US) / 1e6, datetime.UTC)
+    usual("035420", 370)
+    usual("000660", 370, feed="nxt")
+    serving.commit(minutes(range(200)))
+    gap(idx=1, symbol="000660", feed="nxt")  # known when the day begins
+    quality_due.mark(live_state.connection(), [("krx", "005930")], series_us(now))
+    assert due.compute(now) == 3
+    assert (row().grade, row().gaps) == ("A", 0)
+
+    gap(idx=2)
+    assert due.compute(now + datetime.timedelta(seconds=15)) == 1
+    assert (row().grade, row().gaps, codes(row())) == ("C", 1, ["gaps"])
+    assert due.compute(now + datetime.timedelta(seconds=30)) == 0
+    gap(idx=3, symbol="", batch=10)
+    assert due.compute(now + datetime.timedelta(seconds=45)) == 2
+    assert (row().gaps, row("035420").gaps) == (2, 1)
+
+
+def test_what_was_computed_while_the_day_was_rolled_over_is_not_written(serving, monkeypatch):
+    now = datetime.datetime.fromtimestamp((NINE_US + 200 * MINUTE_US) / 1e6, datetime.UTC)
+    serving.commit(minutes(range(200)))
+    quality_due.mark(live_state.connection(), [("krx", "005930")], series_us(now))
+    real = series.Reader.read
+    between: list[Callable[[], object]] = []
+
+    def read(self, pairs):
+        found = real(self, pairs)
+        while between:
+            between.pop()()
+        return found
+
+    monkeypatch.setattr(series.Reader, "read", read)
+
+    def over():
+        rolled_over()
+        assert due.finish(AFTER) == [DAY]
+
+    between.append(over)
+    assert due.compute(now) == 0
+    assert row().proof == RolloverRun.objects.get(trade_date=DAY).graded_as != ""
+
+    rolled_over(rows=2)  # late ticks went after the others
+    between.append(lambda: rolled_over(rows=3))  # and again while it is computed
+    assert due.finish(AFTER) == []
+    assert row().proof != dict(due.due_days(AFTER))[DAY]
+    assert due.finish(AFTER) == [DAY]
+    between.append(lambda: rolled_over(rows=4))
+    assert due.recompute(DAY, AFTER, progress=quiet) == 1
+    assert row().proof == RolloverRun.objects.get(trade_date=DAY).graded_as
+    assert due.due_days(AFTER) == []
+
+
+def test_a_recomputation_that_the_database_ends_as_a_deadlock_is_done_again(serving):
+    if connection.vendor == "sqlite":
+        pytest.skip("one writes at a time, in a file")
+    usual("000660", 8, count=200, session=0, lost=0)  # what the other transaction changed beside: it is the dearer one
+    serving.commit([*minutes(range(380)), *minutes(range(380), symbol="035420")])
+    rolled_over()
+    due.finish(AFTER)
+    first, last = QualityDay.objects.filter(trade_date=DAY).order_by("pk").values_list("pk", flat=True)
+    holds, go = threading.Event(), threading.Event()
+
+    def other():
+        def work():
+            with storage().transaction():
+                QualityDay.objects.exclude(trade_date=DAY).update(market="KRX", late=1)
+                QualityDay.objects.filter(pk=last).update(late=1)
+                holds.set()
+                assert go.wait(60)
+                QualityDay.objects.filter(pk=first).update(late=1)
+
+        connections.steadily(work)
+
+    with ThreadPoolExecutor(2) as pool:
+        told = pool.submit(and_leave, other)
+        assert holds.wait(60)
+        before = metrics.TRANSACTION_RETRIES._value.get()
+        done = pool.submit(and_leave, lambda: due.recompute(DAY, AFTER, progress=quiet))
+        until(is_anybody_waiting, seconds=60, what="a lock that is waited for")
+        go.set()
+        told.result(120)
+        assert done.result(120) == 2
+
+    assert metrics.TRANSACTION_RETRIES._value.get() > before
+    assert {(one.late, one.proof != "") for one in QualityDay.objects.filter(trade_date=DAY)} == {(0, True)}
+
+
+def is_anybody_waiting():
+    """For a lock of a row, as the database tells."""
+    asked = {
+        "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+        "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(asked[connection.vendor])
+        return cursor.fetchone()[0]
+
+
+def test_what_a_clock_that_was_ahead_put_off_is_due(serving):
+    told = live_state.connection()
+    hour_us = 3_600_000_000
+    quality_due.mark(told, [("krx", "005930"), ("krx", "000660")], hour_us + 300_000_000)
+    assert quality_due.take(told, hour_us + 300_000_000, most=1) == [("krx", "000660")]
+
+    found = quality_due.take(told, 1_000, most=5)  # an hour and more is back; whoever took one is dead
+
+    assert sorted(found) == [("krx", "000660"), ("krx", "005930")]
+    assert quality_due.take(told, 1_000, most=5) == []
 
 
 def test_what_a_dead_worker_took_is_taken_again(serving):

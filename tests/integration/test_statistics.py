@@ -3,6 +3,7 @@
 import csv
 import datetime
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -138,7 +139,7 @@ def test_a_result_of_before_its_last_trade_was_voided_does_not_come_back(serving
     slow = taken()
     void(symbols=("000660",))
     due_statistics.compute()
-    due_statistics._put(connection, "krx", slow.revision, ["000660"], {"000660": b'{"last": 80000}'})
+    due_statistics._put(connection, "krx", slow, ["000660"], {"000660": b'{"last": 80000}'})
 
     assert stats.results(connection, "krx", ["000660"]) == {}
     assert stored("000660") is None
@@ -212,7 +213,7 @@ def test_an_older_result_never_takes_the_place_of_a_newer_one_and_what_a_dead_wo
         storage().put_stats([CachedStats(
             symbol="005930", feed="krx", name=stats.ROWS, body=body.decode(), at_us=one.revision,
         )])  # fmt: skip
-        stats.settle(connection, "krx", one.revision, ["005930"], {"005930": body})
+        stats.settle(connection, "krx", one, ["005930"], {"005930": body})
     assert stats.results(connection, "krx")["005930"].body == b'{"a": 2}'
     assert stored() == {"a": 2}
 
@@ -300,6 +301,73 @@ def test_while_redis_is_away_the_cache_table_is_served(serving, monkeypatch):
 
     monkeypatch.setattr(stats, "results", away)
     assert told(serving) == before
+
+
+def market_is_due():
+    live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)
+
+
+def test_an_emptied_redis_shows_what_the_cache_table_has_as_old_as_it_is_and_all_of_it_is_due(serving):
+    serving.commit([*trades(70000), *trades(80000, symbol="000660")])
+    due_statistics.compute()
+    market_is_due()
+    due_statistics.compute()
+    before, whole = told(serving), serving.read("/v2/stats/market")
+    board = serving.read("/v2/stats/market/symbols")
+    serving.commit(trades(70100, minute=1))
+
+    live_state.connection().flushdb()
+
+    assert (told(serving), serving.read("/v2/stats/market")) == (before, whole)
+    shown = serving.read("/v2/stats/market/symbols")
+    assert (shown["symbols"], shown["all"]) == (board["symbols"], board["all"])
+    connection = live_state.connection()
+    assert due_statistics.mark_all_if_changed(connection)
+    assert (told(serving), serving.read("/v2/stats/market")) == (before, whole)
+    assert connection.smembers(stats.MARKED + "krx") >= {b"005930", b"000660", b""}
+    due_statistics.compute()
+    after = told(serving)
+    assert (after["last"], after["t"] > before["t"]) == (70100, True)
+    assert not due_statistics.mark_all_if_changed(connection)
+
+
+@pytest.mark.once
+def test_results_go_on_after_the_clock_of_redis_was_set_back_and_dead_workers_hold_nothing_up(serving):
+    hour_us = 3_600_000_000
+    serving.commit(trades(70000))
+    due_statistics.compute()
+    connection = live_state.connection()
+    (row,) = storage().read_stats("krx", stats.ROWS, ["005930"])
+    ahead = replace(row, at_us=row.at_us + hour_us)
+    storage().put_stats([ahead])
+    connection.flushdb()
+    due_statistics.mark_all_if_changed(connection)
+    assert stats.results(connection, "krx", ["005930"])["005930"].revision == ahead.at_us
+
+    serving.commit(trades(70100, minute=1))
+    dead = taken()
+    connection.zadd(stats.TAKEN, {f"{feed} {symbol}": dead.ends_us + hour_us for feed, symbol in dead.series})
+    due_statistics.compute()
+
+    assert told(serving)["last"] == 70100
+    assert stats.results(connection, "krx", ["005930"])["005930"].revision > dead.revision > ahead.at_us
+    assert stored()["last"] == 70100
+
+
+def test_the_rollover_leaves_statistics_until_newer_ones_take_their_place(serving):
+    serving.commit(session())
+    due_statistics.compute()
+    before = told(serving)
+
+    rollover.run_one(MONDAY)
+
+    assert told(serving) == before
+    assert without_time(before) == stored()
+    old = replace(storage().read_stats("krx", stats.ROWS, ["005930"])[0], symbol="999999", at_us=NINE_US)
+    storage().put_stats([old])
+    serving.commit(session(1))
+    rollover.run_one(MONDAY + datetime.timedelta(days=1))
+    assert storage().read_stats("krx", stats.ROWS, ["999999"]) == []  # nothing newer ever came
 
 
 @pytest.mark.once

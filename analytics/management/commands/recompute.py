@@ -65,7 +65,7 @@ class Command(BaseCommand):
         try:
             with storage().long_running():
                 found = quality.recompute(date, rollover.utc_now(), progress=self.stdout.write)
-        except (LookupError, ValueError) as error:
+        except (LookupError, ValueError, quality.Moved) as error:
             raise CommandError(str(error)) from error
         except (DatabaseError, StorageError) as error:
             raise CommandError(

@@ -12,7 +12,7 @@ from marketdata.maintenance.rollover import comparison, schedule
 from marketdata.maintenance.rollover.run_context import Context, leased
 from marketdata.models import RolloverRun
 from marketdata.storage import NotWholeError, storage
-from marketdata.storage.base import CACHES, HISTORY, TEMP
+from marketdata.storage.base import CACHES, HISTORY, STATS_KEPT, TEMP
 from marketdata.types.checksums import Figure
 
 REALTIME_KEPT = datetime.timedelta(days=7)
@@ -83,9 +83,9 @@ def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
         return State.CLEANED, {}
     now = context.clock()
     sealed_us = _us(run.sealed_at or now)
-    storage().purge_caches(
-        {name: _us(now - REALTIME_KEPT) if name == "cache_realtime_data" else sealed_us for name in CACHES}
-    )
+    # Latest trades and statistics stay until newer ones take their place; these go only where none do any more.
+    kept_us = {"cache_realtime_data": _us(now - REALTIME_KEPT), "cache_stats_data": _us(now - STATS_KEPT)}
+    storage().purge_caches({name: kept_us.get(name, sealed_us) for name in CACHES})
     retention.extend(now)
     retention.apply(now, progress=leased(context))
     context.tidy = True

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import DatabaseError
 
+from marketdata.storage.tables import STATS_KEPT
+
 Query = Callable[..., list[tuple[Any, ...]]]
 
 # 04:30 and Sunday 05:00 in Seoul: every market Naru knows is quiet. The scheduler's clock is UTC.
@@ -19,7 +21,7 @@ SCHEDULES = {
     "naru_clean_caches_weekly": (
         "EVERY 1 WEEK STARTS '2026-01-03 20:00:00'",
         (
-            "DELETE FROM cache_stats_data WHERE updated_at < UTC_TIMESTAMP(6) - INTERVAL 7 DAY;"
+            f"DELETE FROM cache_stats_data WHERE updated_at < UTC_TIMESTAMP(6) - INTERVAL {STATS_KEPT.days} DAY;"
             " DELETE FROM cache_realtime_data WHERE updated_at < UTC_TIMESTAMP(6) - INTERVAL 7 DAY;"
         ),
     ),
@@ -48,11 +50,14 @@ def keep(query: Query) -> str:
         for name in SCHEDULES:
             create(query, name)
         rows = query(
-            "SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()"
-            " AND EVENT_NAME LIKE 'naru\\_%%'"
+            "SELECT EVENT_NAME, STATUS, EVENT_DEFINITION FROM information_schema.EVENTS"
+            " WHERE EVENT_SCHEMA = DATABASE() AND EVENT_NAME LIKE 'naru\\_%%'"
         )
-        for name, status in rows:
-            if status != "ENABLED" and name in SCHEDULES:
+        for name, status, body in rows:
+            if name in SCHEDULES and SCHEDULES[name][1] not in str(body):  # made by an older version
+                query(f"DROP EVENT IF EXISTS {name}")
+                create(query, name)
+            elif status != "ENABLED" and name in SCHEDULES:
                 query(f"ALTER EVENT {name} ENABLE")  # this is the node we write to, so it is the one that cleans
     except DatabaseError as error:
         return (
