@@ -40,6 +40,7 @@ REMEDIES: dict[str, Promise] = {
         "manage.py verify_day names what lacks; manage.py rebuild_candles DATE makes it from the ticks"
     ),
     "rows_without_room": _("Nothing is lost. Is a trading date far from today meant?"),
+    "nodes_differ": _("Let the node that differs take its data anew; manage.py nodes DATE compares again"),
     "not_archived": _("manage.py archive; the log of the rollover says why it was not done"),
     "archive_failed": _("The message says why. It clears by itself once the day is archived"),
     "storage_failing": _("Do what the message says about the database. Nothing is lost: batches wait"),

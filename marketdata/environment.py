@@ -115,6 +115,20 @@ class Environment:
             "words separated by commas",
         )
 
+    def endpoints(self, name: str, default: list[str]) -> list[str]:
+        """Hosts with their ports; an IPv6 address in brackets."""
+
+        def parse(raw: str) -> list[str]:
+            found = [word.strip() for word in raw.split(",") if word.strip()]
+            for word in found:
+                host, _, port = word.rpartition(":")
+                if not re.fullmatch(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]", host):
+                    raise ValueError
+                wire.numbers.whole(port, 1, 65_535)
+            return found
+
+        return self._read(name, default, parse, "HOST:PORT separated by commas, such as 10.0.0.5:3306,10.0.0.6:3306")
+
     def origins(self, name: str, default: list[str]) -> list[str]:
         """Scheme and host, with a port where it is not the usual one; no path."""
 

@@ -144,6 +144,7 @@ WHITENOISE_USE_FINDERS = True
 # again within 15 s. Locks and the server's own limit end a little earlier, so that a slow one has an error of its own.
 DATABASE_SILENCE_S = env.seconds("DATABASE_SILENCE_S", 9.0, low=3.0, high=3600.0)
 DATABASE_CONNECT_S = 4
+DATABASE_NODES = env.endpoints("DATABASE_NODES", [])
 _database: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'naru.sqlite3'}")
 if _database["ENGINE"].endswith("mysql"):
     _database["ENGINE"] = "marketdata.storage.mariadb.engine"

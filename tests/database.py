@@ -96,7 +96,7 @@ def road(folder: Path) -> Iterator[None]:
     with _pointed_at(name, new=name not in _made):
         if name not in _made:
             call_command("migrate", verbosity=0)
-            _made[name] = _filled()
+            _made[name] = filled()
         wipe(_made[name])
         yield
 
@@ -130,7 +130,7 @@ def _pointed_at(name: str, *, new: bool) -> Iterator[None]:
         settings["NAME"] = before
 
 
-def _filled() -> dict[str, list[Row]]:
+def filled() -> dict[str, list[Row]]:
     """What is in each table of a newly migrated database that is not empty.
 
     Raises:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
 from marketdata.ledger import batch_ledger, comparisons
-from marketdata.maintenance import Kept, before_drop, dropped
+from marketdata.maintenance import Kept, before_drop, dropped, nodes
 from marketdata.models import (
     Alert,
     DeadLetter,
@@ -175,7 +175,10 @@ def apply(now: datetime.datetime, *, progress: Progress) -> list[Drop]:
     """Do what `plan` says; what is in use is left for the next time. Returns what went."""
     gone: list[Drop] = []
     held: list[datetime.date] = []
+    nodes.look_again()
     for drop in plan(now, held=held):
+        if nodes.compare_period(drop.table, drop.start, drop.end):
+            continue  # another node may hold what is missing here, or would not drop what we do
         unless = _newcomers(drop) if _is_archived(drop) else None
         if not _let_go(drop, progress):
             held.append(drop.start)

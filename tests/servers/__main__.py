@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ready() -> None:
     for program in packages.PROGRAMS:
         packages.need(program)
+    packages.need_galera()
     client_library.install()
     try:
         system.install_browser()

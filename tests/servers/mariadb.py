@@ -109,12 +109,17 @@ class MariaDB(Server):
         program, environment = packages.need("mariadbd")
         base = program.parents[1]
         options = [
-            f"--defaults-file={SETTINGS}", f"--basedir={base}", f"--datadir={self.data}", f"--socket={self.socket}",
+            f"--defaults-file={self._settings()}", f"--basedir={base}", f"--datadir={self.data}",
+            f"--socket={self.socket}",
             f"--pid-file={self.data}/server.pid", f"--port={self.port}", "--bind-address=127.0.0.1",
             f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self.socket.parent}",
             f"--plugin-dir={base}/lib/mysql/plugin", *_texts(base), *_as_root(),
         ]  # fmt: skip
         return [str(program), *options], environment
+
+    def _settings(self) -> Path:
+        """The file of settings that it is started with."""
+        return SETTINGS
 
     def _answers(self) -> bool:
         try:

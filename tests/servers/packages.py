@@ -56,6 +56,11 @@ class Wanted:
 
 TESTS = Wanted("packages", WANTED, tuple((name, "--version") for name in STARTED))
 BENCHMARKS = Wanted("benchmarks", (("influxdb",),), (("influxd", "version"),))
+# A library, which mariadbd loads, and the scripts by which a node gives another one its data.
+CLUSTER = Wanted(
+    "cluster", (("galera-4",), ("mariadb-server",), ("rsync",), ("socat",), ("lsof",)), (("rsync", "--version"),)
+)
+GALERA = Path("usr/lib/galera/libgalera_smm.so")
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,16 @@ def need(program: str, wanted: Wanted = TESTS) -> tuple[Path, dict[str, str]]:
     if found is None:
         raise ServerMissing(f"{program} is not installed and not in the fetched packages either")
     return found
+
+
+def need_galera() -> tuple[Path, Tree | None]:
+    """Galera's library, and the tree that it was unpacked into with what it wants unless it is the system's own."""
+    if (Path("/") / GALERA).is_file():
+        return Path("/") / GALERA, None
+    tree = fetch(CLUSTER)
+    if not (tree.root / GALERA).is_file():
+        raise ServerMissing(f"the packages unpacked into {tree.root} have no {GALERA}")
+    return tree.root / GALERA, tree
 
 
 def fetch(wanted: Wanted = TESTS) -> Tree:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from marketdata import alarms
-from marketdata.maintenance import dropped, retention
+from marketdata.maintenance import dropped, nodes, retention
 from marketdata.maintenance.rollover import comparison, schedule
 from marketdata.maintenance.rollover.run_context import Context, leased
 from marketdata.models import RolloverRun
@@ -93,7 +93,8 @@ def clean(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
 
 
 def finish(run: RolloverRun, context: Context) -> tuple[str, dict[str, Any]]:
-    """Done."""
+    """Done, and compared on every node of a cluster."""
+    nodes.compare_day(run.trade_date)
     return State.DONE, {"tries": 0, "error": "", "retry_at": None}
 
 

@@ -8,7 +8,7 @@ import datetime
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -29,7 +29,7 @@ from marketdata.storage.base import (
     StorageError,
     TickKey,
 )
-from marketdata.storage.mariadb import events, partitions
+from marketdata.storage.mariadb import cluster, events, partitions
 from marketdata.storage.mariadb.columns import (
     BAR_LINE,
     DAY,
@@ -51,7 +51,6 @@ log = logging.getLogger(__name__)
 
 DAY_PERIOD = PERIODS[TEMP]
 PIECE = 10_000
-BRIEF_S = partitions.BRIEF_S
 _BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
 _FOREIGN_ROWS = {1737, 1526}  # a row of another partition
 DUPLICATE = 1062
@@ -230,9 +229,11 @@ class MariaDBHistory(ServerSQL):
             pass
 
     def _drop_empty(self, name: str) -> bool:
-        """Drop a partition of TEMP that is empty while nobody can write; a worker may just have committed to it."""
-        with self._nobody_else(TEMP):
-            if self._query(f"SELECT 1 FROM {TEMP} PARTITION ({name}) LIMIT 1"):
+        """Drop a partition of TEMP that is empty while nobody can write; a worker may just have committed to it. Empty
+        on every node of a cluster: where one lacks a move, it holds the day."""
+        question = f"SELECT 1 FROM {TEMP} PARTITION ({name}) LIMIT 1"
+        with cluster.others(self.connection, self._query) as nodes, self._nobody_else(TEMP):
+            if self._query(question) or any(node.query(question) for node in nodes):
                 return False
             self._query(f"ALTER TABLE {TEMP} DROP PARTITION {name}")
             return True
@@ -252,9 +253,9 @@ class MariaDBHistory(ServerSQL):
             self._query("UNLOCK TABLES")
 
     def _alter(self, statement: str, *, patience_s: float = PATIENCE_S) -> None:
-        """Change a table when nobody uses it: BRIEF_S at a time, for whoever comes meanwhile waits behind us."""
+        """Change a table when nobody uses it: a moment at a time, for whoever comes meanwhile waits behind us."""
         self._with_lock_retry(
-            lambda: self._query(f"SET STATEMENT max_statement_time = {BRIEF_S}, lock_wait_timeout = 1 FOR {statement}"),
+            lambda: cluster.alter(self._query, statement, partitions.BRIEFLY),
             busy=lambda: (
                 f"{statement.split(' PARTITION')[0]} waited {patience_s:g} s for others to let go of the table; the"
                 f" longest in use: {self._users()}. End them or wait; nothing was changed."
@@ -275,6 +276,7 @@ class MariaDBHistory(ServerSQL):
         for table in (TEMP, HISTORY):
             partitions.forget(self._place(table))  # another process may have dropped what we made
         self.ensure_partitions([date], (TEMP, HISTORY))
+        self._refuse_unequal_nodes()
         moved = self._arrive(progress, count=count).get(date, 0)  # whatever a killed run left on its way
         own = all(any(part.start == date for part in self.partitions(table)) for table in (TEMP, HISTORY))
         if own and self._has_rows(TEMP, date) and not self._has_rows(HISTORY, date):
@@ -282,6 +284,31 @@ class MariaDBHistory(ServerSQL):
             self._alter(f"ALTER TABLE {TEMP} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}")
             moved += self._arrive(progress, count=count).get(date, 0)
         return moved + self._move_in_pieces(TEMP, date, progress)
+
+    def _refuse_unequal_nodes(self) -> None:
+        """A node without the partition that is exchanged next would lose the day."""
+
+        def contents(query: cluster.Query) -> cluster.Contents:
+            waiting = query(f"SELECT trade_date FROM {MOVING} LIMIT 1")
+            return cluster.partitions_of(query, TEMP) | cluster.partitions_of(query, HISTORY) | {MOVING: waiting}
+
+        if found := cluster.differences(self.connection, self._query, contents):
+            raise StorageError(f"the nodes of the cluster differ, nothing was moved: {'; '.join(found)}")
+
+    def differences(self, periods: Mapping[str, tuple[datetime.date, datetime.date]]) -> list[str]:
+        if not cluster.is_member(self._query):
+            return []
+        rows = {table: self._row_as_text(table)[0] for table in periods}
+
+        def contents(query: cluster.Query) -> cluster.Contents:
+            found: cluster.Contents = {}
+            for table, (start, end) in periods.items():
+                found |= cluster.partitions_of(query, table)
+                found |= cluster.rows_of(query, table, rows[table], start, end)
+            return found
+
+        with self.long_running():
+            return cluster.differences(self.connection, self._query, contents)
 
     def _arrive(self, progress: Progress, *, count: bool) -> dict[datetime.date, int]:
         """Bring what lies in MOVING to HISTORY; how many rows that were, by trading date."""
@@ -307,9 +334,10 @@ class MariaDBHistory(ServerSQL):
 
         def exchange() -> bool:
             try:
-                self._query(
-                    f"SET STATEMENT lock_wait_timeout = 2 FOR"
-                    f" ALTER TABLE {HISTORY} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}"
+                cluster.alter(
+                    self._query,
+                    f"ALTER TABLE {HISTORY} EXCHANGE PARTITION p{date:%Y%m%d} WITH TABLE {MOVING}",
+                    "lock_wait_timeout = 2",
                 )
             except DatabaseError as error:
                 if error.args and error.args[0] in _FOREIGN_ROWS:
@@ -441,7 +469,8 @@ class MariaDBHistory(ServerSQL):
         self._query(replace_statement(bars))  # of a row that was there the server counts two
         return len(bars)
 
-    def table_figures(self, table: str) -> dict[str, Figure]:
+    def _row_as_text(self, table: str) -> tuple[str, bool]:
+        """An expression that is a row of any table as text, and whether the table has trading dates."""
         columns = self._query(
             "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
             " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION",
@@ -452,9 +481,13 @@ class MariaDBHistory(ServerSQL):
             f"IFNULL(HEX({quote(name)}), '~')" if "blob" in kind or "binary" in kind else f"IFNULL({quote(name)}, '~')"
             for name, kind in columns
         ]
-        group = "trade_date" if any(name == "trade_date" for name, _ in columns) else "''"
+        return f"CONCAT_WS('|', {', '.join(shown)})", any(name == "trade_date" for name, _ in columns)
+
+    def table_figures(self, table: str) -> dict[str, Figure]:
+        row, has_dates = self._row_as_text(table)
         rows = self._query(
-            f"SELECT {group}, COUNT(*), SUM(CRC32(CONCAT_WS('|', {', '.join(shown)}))) FROM {quote(table)} GROUP BY 1"
+            f"SELECT {'trade_date' if has_dates else chr(39) * 2}, COUNT(*), SUM(CRC32({row}))"
+            f" FROM {self.connection.ops.quote_name(table)} GROUP BY 1"
         )
         return {str(date): Figure(int(count), int(total or 0) % PRIME) for date, count, total in rows if count}
 

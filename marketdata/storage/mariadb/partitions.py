@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import DatabaseError
 
+from marketdata.storage.mariadb import cluster
 from marketdata.storage.periods import Period, Place
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -24,6 +25,7 @@ _known: dict[Place, set[datetime.date]] = {}
 # Somebody else made it in the meantime, or holds the table for a moment.
 _CONCURRENT = {1493, 1517, 1507, 1205, 1213, 1969}
 BRIEF_S = 0.15
+BRIEFLY = f"max_statement_time = {BRIEF_S}, lock_wait_timeout = 1"
 PATIENCE_S = 10.0
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,8 @@ def ensure(query: Query, place: Place, dates: Iterable[datetime.date], period: P
     """See that every date has its partition. What was seen once is remembered for the life of the process.
 
     A change waits for whoever uses the table, and everybody else waits behind it: so it tries for BRIEF_S at a time,
-    and gives up after PATIENCE_S. Rows then lie in the empty range for the time being, which
-    `default_partition_rows` counts.
+    and gives up after PATIENCE_S (on a node of a cluster it ends those who are in its way). Rows then lie in the empty
+    range for the time being, which `default_partition_rows` counts.
     """
     known = _known.setdefault(place, set())
     for start, end in sorted({period(date) for date in dates}):
@@ -60,7 +62,7 @@ def _make(query: Query, place: Place, start: datetime.date, end: datetime.date) 
             log.warning("no partition made, its range has rows table=%s start=%s", place[3], start)
             return False  # copying them would keep writers out; they are moved in pieces like others
         try:
-            query(f"SET STATEMENT max_statement_time = {BRIEF_S}, lock_wait_timeout = 1 FOR {statement}")
+            cluster.alter(query, statement, BRIEFLY)
             return True
         except DatabaseError as error:
             if not error.args or error.args[0] not in _CONCURRENT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from marketdata.storage.promises.database import Database
@@ -68,3 +68,9 @@ class Days(Database):
         reader of `read_ticks` sees every row at every moment; a writer waits for no longer than a moment.
         StorageBusyError when the tables stay in use by others. Commits, so never inside `transaction()`.
         """
+
+    def differences(self, periods: Mapping[str, tuple[datetime.date, datetime.date]]) -> list[str]:
+        """What other copies of the database that serve beside this one (nodes of a cluster) hold otherwise of these
+        tables: their partitions, and their rows of start <= date < end, by number and checksum. In words, by copy; []
+        where there is no other. StorageError when one could not be asked. Reads whole days, so it is for upkeep."""
+        return []

@@ -1,0 +1,234 @@
+"""Three nodes of a Galera cluster: a change of a table arrives on all of them or is told, and nothing is dropped where
+one holds something else."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+import MySQLdb
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+from pytest_django.plugin import DjangoDbBlocker
+
+from marketdata.calendar import trading_dates
+from marketdata.maintenance import nodes, retention, rollover
+from marketdata.models import Alarm, RolloverRun
+from marketdata.storage import StorageError, storage
+from marketdata.storage.base import HISTORY, TEMP
+from marketdata.storage.mariadb import partitions
+from tests import database, upkeep
+from tests.servers import ServerMissing
+from tests.servers.galera import Cluster, Node
+from tests.servers.mariadb import DATABASE, PASSWORD, USER
+from tests.upkeep import Clock, seoul
+
+pytestmark = [
+    pytest.mark.skipif(os.environ.get("DB") != "mariadb", reason="Galera is MariaDB's"),
+    pytest.mark.timeout(300),
+]
+
+MONDAY = datetime.date(2026, 3, 16)
+TUESDAY = MONDAY + datetime.timedelta(days=1)
+_kept: dict[str, list[Any]] = {}
+"""What the migrations put into each table that they filled."""
+
+
+@pytest.fixture(scope="module")
+def cluster(django_db_blocker: DjangoDbBlocker) -> Iterator[Cluster]:
+    """Three nodes with Naru's tables; Django points at the first one."""
+    try:
+        with Cluster() as running, django_db_blocker.unblock(), _pointed_at(running.nodes[0]):
+            call_command("migrate", verbosity=0)
+            _kept.update(database.filled())
+            yield running
+    except ServerMissing as error:
+        if os.environ.get("CI") or os.environ.get("NARU_REQUIRE_SERVERS"):
+            raise
+        pytest.skip(str(error))
+
+
+@contextmanager
+def _pointed_at(node: Node) -> Iterator[None]:
+    connections.close_all()
+    there = connections.settings["default"]
+    before = dict(there)
+    there.update(HOST="127.0.0.1", PORT=str(node.port), NAME=DATABASE, USER=USER, PASSWORD=PASSWORD)
+    try:
+        yield
+    finally:
+        connections.close_all()
+        there.update(before)
+
+
+@pytest.fixture
+def empty(cluster: Cluster, settings, django_db_blocker: DjangoDbBlocker) -> Iterator[Cluster]:
+    """The cluster without content, all nodes up to date."""
+    settings.CACHE_ENGINE = "InnoDB"
+    with django_db_blocker.unblock():
+        database.wipe(_kept)
+        for table in (TEMP, HISTORY):
+            place = connections.settings["default"]
+            partitions.forget((str(place["HOST"]), str(place["PORT"]), str(place["NAME"]), table))
+        yield cluster
+
+
+def asked(node: Node, statement: str) -> str:
+    """What a node says once it has what was committed before."""
+    return node.sql(f"SET wsrep_sync_wait = 1; USE {DATABASE}; {statement};").strip()
+
+
+def partitions_on(node: Node, table: str) -> list[str]:
+    return asked(
+        node,
+        "SELECT PARTITION_NAME FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE()"
+        f" AND TABLE_NAME = '{table}' ORDER BY PARTITION_ORDINAL_POSITION",
+    ).split()
+
+
+@contextmanager
+def connected(node: Node) -> Iterator[MySQLdb.Connection]:
+    client = MySQLdb.connect(host="127.0.0.1", port=node.port, user=USER, password=PASSWORD, database=DATABASE)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def questions(node: Node, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connected(node) as client, client.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
+
+
+@contextmanager
+def table_held(node: Node, table: str) -> Iterator[None]:
+    """Somebody on this node holds the table, as a backup or a person with a console does."""
+    with connected(node) as client:
+        client.query(f"LOCK TABLES {table} WRITE")
+        yield
+
+
+def rolled(date: datetime.date, at: str) -> None:
+    """A day in history."""
+    upkeep.commit(date)
+    trading_dates.forget()
+    rollover.run_one(date, clock=Clock(at))
+
+
+def test_a_change_that_waits_on_one_node_arrives_there_all_the_same(empty: Cluster):
+    first, second, _third = empty.nodes
+    with table_held(second, HISTORY):
+        storage().ensure_partitions([MONDAY], (HISTORY,))
+        assert f"p{MONDAY:%Y%m%d}" in partitions_on(first, HISTORY)
+
+    for node in empty.nodes:
+        assert f"p{MONDAY:%Y%m%d}" in partitions_on(node, HISTORY)
+        assert node.synced
+        assert node.status("wsrep_cluster_size") == "3"
+
+
+def test_a_day_moves_on_every_node_while_one_stands_still_again_and_again(empty: Cluster):
+    ended = threading.Event()
+
+    def stall() -> None:
+        while not ended.wait(0.1):
+            with empty.nodes[2].stalled():
+                ended.wait(0.2)
+
+    thread = threading.Thread(target=stall)
+    thread.start()
+    try:
+        rolled(MONDAY, "2026-03-17 08:05")
+    finally:
+        ended.set()
+        thread.join()
+
+    assert RolloverRun.objects.get(trade_date=MONDAY).state == RolloverRun.State.DONE
+    assert nodes.compare_day(MONDAY) == []
+    for node in empty.nodes:
+        assert asked(node, f"SELECT COUNT(*) FROM {HISTORY}") == "4"
+        assert asked(node, f"SELECT COUNT(*) FROM {TEMP}") == "0"
+
+
+def test_a_node_that_lacks_rows_is_told_and_nothing_is_dropped(empty: Cluster):
+    rolled(MONDAY, "2026-03-17 08:05")
+    third = empty.nodes[2]
+    alone = f"SET wsrep_on = OFF; USE {DATABASE};"
+    third.sql(f"{alone} CREATE TABLE kept AS SELECT * FROM {HISTORY} LIMIT 1;")
+    third.sql(f"{alone} DELETE FROM {HISTORY} WHERE tick_id IN (SELECT tick_id FROM kept);")
+    now = seoul("2036-03-17 12:00")
+
+    found = nodes.compare_day(MONDAY)
+    gone = retention.apply(now, progress=lambda _: None)
+
+    assert len(found) == 1
+    assert found[0].startswith(f"{empty.nodes[2].address}: {HISTORY} {MONDAY} is 3 rows")
+    assert (HISTORY, MONDAY) not in {(drop.table, drop.start) for drop in gone}
+    assert asked(empty.nodes[0], f"SELECT COUNT(*) FROM {HISTORY}") == "4"
+    told = Alarm.objects.filter(code=nodes.NODES_DIFFER, cleared_at=None)
+    assert {alarm.subject for alarm in told} == {MONDAY.isoformat(), f"{HISTORY} {MONDAY}"}
+    with pytest.raises(CommandError, match="differ"):
+        call_command("nodes", str(MONDAY), stderr=StringIO())
+
+    third.sql(f"{alone} INSERT INTO {HISTORY} SELECT * FROM kept; DROP TABLE kept;")
+    gone = retention.apply(now, progress=lambda _: None)
+
+    assert (HISTORY, MONDAY) in {(drop.table, drop.start) for drop in gone}
+    assert not told.all().exists()
+    assert {asked(node, f"SELECT COUNT(*) FROM {HISTORY}") for node in empty.nodes} == {"0"}
+
+
+def test_a_day_stays_where_it_is_while_a_node_lacks_its_partition(empty: Cluster):
+    upkeep.commit(MONDAY)
+    trading_dates.forget()
+    storage().ensure_partitions([MONDAY], (HISTORY,))
+    name = f"p{MONDAY:%Y%m%d}"
+    second = empty.nodes[1]
+    second.sql(f"SET wsrep_on = OFF; USE {DATABASE}; ALTER TABLE {HISTORY} DROP PARTITION {name};")
+    try:
+        with pytest.raises(StorageError, match=rf"{HISTORY} partition {name} is missing"):
+            rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:05"))
+
+        assert asked(empty.nodes[0], f"SELECT COUNT(*) FROM {TEMP}") == "4"
+    finally:
+        place = ("", "", "", HISTORY)
+        there = partitions.bounds(lambda sql, params: questions(second, sql, params), place)
+        split = partitions.split(HISTORY, there, MONDAY, TUESDAY)
+        second.sql(f"SET wsrep_on = OFF; USE {DATABASE}; {split};")
+
+    rollover.run_one(MONDAY, clock=Clock("2026-03-17 08:10"))
+
+    assert nodes.compare_day(MONDAY) == []
+
+
+def test_a_partition_that_another_node_has_rows_in_is_not_dropped_as_empty(empty: Cluster):
+    upkeep.commit(MONDAY)
+    empty.nodes[0].sql(f"SET wsrep_on = OFF; DELETE FROM {DATABASE}.{TEMP};")
+
+    assert storage().drop_days(TEMP, [MONDAY]) == 0
+
+    empty.nodes[1].sql(f"SET wsrep_on = OFF; DELETE FROM {DATABASE}.{TEMP};")
+    empty.nodes[2].sql(f"SET wsrep_on = OFF; DELETE FROM {DATABASE}.{TEMP};")
+
+    assert storage().drop_days(TEMP, [MONDAY]) == 1
+    for node in empty.nodes:
+        assert f"p{MONDAY:%Y%m%d}" not in partitions_on(node, TEMP)
+
+
+def test_a_node_that_cannot_be_asked_keeps_what_would_be_dropped(empty: Cluster, settings):
+    rolled(MONDAY, "2026-03-17 08:05")
+    settings.DATABASE_NODES = [node.address for node in empty.nodes[:2]]
+
+    with pytest.raises(StorageError, match=r"has 3 nodes .* only 2 could be asked"):
+        storage().differences({HISTORY: (MONDAY, TUESDAY)})
+    gone = retention.apply(seoul("2036-03-17 12:00"), progress=lambda _: None)
+
+    assert gone == []
+    assert asked(empty.nodes[0], f"SELECT COUNT(*) FROM {HISTORY}") == "4"

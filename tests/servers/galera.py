@@ -1,0 +1,189 @@
+"""A private Galera cluster on loopback: nodes of MariaDB with the settings of docker/mariadb, each with ports of its
+own. The first node's data are copied to the others before they start, so nobody needs a transfer of the whole."""
+
+import configparser
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.servers import packages
+from tests.servers.mariadb import SETTINGS, MariaDB
+from tests.servers.process import free_port, temporary_folder
+from tests.waiting import until
+
+GALERA_SETTINGS = SETTINGS.with_name("galera.cnf")
+NAME = "naru"
+
+
+class Node(MariaDB):
+    """One of a cluster; `members` are the addresses of all for the cluster's own talk."""
+
+    name = "galera"
+
+    def __init__(self, folder: Path, *, members: list[str], place: int, buffer_pool_mib: int, settings: str) -> None:
+        super().__init__(folder, buffer_pool_mib=buffer_pool_mib)
+        self.members, self.place = members, place
+        self.new_cluster = False
+        self._transfer_port, self._snapshot_port = free_port(), free_port()
+        self._own_settings = settings
+
+    @property
+    def address(self) -> str:
+        """As `wsrep_incoming_addresses` names it."""
+        return f"127.0.0.1:{self.port}"
+
+    def status(self, name: str) -> str:
+        """The value of a status variable, "" if there is none."""
+        return self.sql(f"SHOW GLOBAL STATUS LIKE '{name}';").partition("\t")[2].strip()
+
+    @property
+    def synced(self) -> bool:
+        """Whether it serves: in the cluster and up to date."""
+        try:
+            return self.status("wsrep_ready") == "ON" and self.status("wsrep_local_state") == "4"
+        except (RuntimeError, subprocess.TimeoutExpired):
+            return False
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Inside, the node is stopped as by a host that stands still."""
+        os.kill(self.server_pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.server_pid, signal.SIGCONT)
+
+    @property
+    def server_pid(self) -> int:
+        """Of mariadbd itself."""
+        return int((self.data / "server.pid").read_text())
+
+    def prepare(self) -> None:
+        """Make the data folder, alone and without the cluster."""
+        self._prepare()
+
+    def copy_from(self, other: "Node") -> None:
+        """Take the data of a node that is not running."""
+        shutil.copytree(other.data, self.data)
+
+    def _settings(self) -> Path:
+        path = self.folder / "galera.cnf"
+        path.write_text(
+            f"!include {SETTINGS}\n!include {GALERA_SETTINGS}\n[mariadbd]\n"
+            # Copied and kept in memory: of a size for days of some thousand ticks.
+            f"innodb_log_file_size = 48M\n{self._own_settings}\n",
+            encoding="utf-8",
+        )
+        return path
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        command, environment = super()._command()
+        library, tree = packages.need_galera()
+        if tree is not None:
+            known = environment.get("LD_LIBRARY_PATH")
+            folders = [*map(str, tree.library_folders()), *([known] if known else [])]
+            programs = [str(tree.root / "usr/bin"), str(Path(command[0]).parents[1] / "bin")]
+            environment = environment | {
+                "LD_LIBRARY_PATH": ":".join(folders),
+                "PATH": os.pathsep.join([*programs, environment.get("PATH", os.defpath)]),
+            }
+        read = configparser.ConfigParser(allow_no_value=True, strict=False, interpolation=None)
+        read.read(GALERA_SETTINGS)
+        provider = read["mariadbd"]["wsrep_provider_options"].strip('"').replace("gcache.size=2G", "gcache.size=64M")
+        options = [
+            provider, f"gmcast.listen_addr=tcp://{self.members[self.place]}", "base_host=127.0.0.1",
+            f"ist.recv_addr=127.0.0.1:{self._transfer_port}",
+            # A machine that is busy with other tests is no dead node.
+            "evs.suspect_timeout=PT20S", "evs.inactive_timeout=PT40S", "evs.install_timeout=PT40S",
+        ]  # fmt: skip
+        command += [
+            "--wsrep-on=ON", f"--wsrep-provider={library}", f"--wsrep-cluster-name={NAME}",
+            f"--wsrep-cluster-address=gcomm://{','.join(self.members)}", f"--wsrep-node-name=node{self.place + 1}",
+            "--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:", "--wsrep-node-address=127.0.0.1",
+            f"--wsrep-node-incoming-address={self.address}",
+            f"--wsrep-sst-receive-address=127.0.0.1:{self._snapshot_port}",
+            f"--wsrep-provider-options={';'.join(options)}",
+        ]  # fmt: skip
+        if self.new_cluster or not (self.data / "ready").exists():  # its first run makes the user, alone
+            command.append("--wsrep-new-cluster")
+        elif position := self._position(command, environment):
+            command.append(f"--wsrep-start-position={position}")
+        return command, environment
+
+    def _position(self, command: list[str], environment: dict[str, str]) -> str:
+        """Where a node that was killed stood; "" when its own file says so."""
+        state = self.data / "grastate.dat"
+        if not state.exists() or not re.search(r"seqno:\s*-1\b", state.read_text()):
+            return ""
+        log = self.folder / "recovery.log"
+        log.unlink(missing_ok=True)
+        subprocess.run(
+            [*command, "--wsrep-recover", f"--log-error={log}"],
+            env=environment, cwd=self.folder, capture_output=True, check=False, timeout=120,
+        )  # fmt: skip
+        found = re.findall(r"Recovered position: (\S+)", log.read_text(errors="replace"))
+        return found[-1] if found else ""
+
+    def _answers(self) -> bool:
+        return super()._answers() and (not (self.data / "ready").exists() or self.synced)
+
+
+class Cluster:
+    """`with Cluster() as cluster:` ... `cluster.nodes[0].url` is the DATABASE_URL of the one that is written to."""
+
+    def __init__(
+        self, folder: Path | None = None, *, size: int = 3, buffer_pool_mib: int = 64, settings: str = ""
+    ) -> None:
+        self._own_folder = folder is None
+        self.folder = folder or temporary_folder("galera", in_memory=True)
+        members = [f"127.0.0.1:{free_port()}" for _ in range(size)]
+        self.nodes = [
+            Node(
+                self.folder / f"node{place + 1}", members=members, place=place, buffer_pool_mib=buffer_pool_mib,
+                settings=settings,
+            )
+            for place in range(size)
+        ]  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        return self.nodes[0].url
+
+    def start(self) -> Self:
+        """A new cluster of all nodes, each up to date."""
+        first = self.nodes[0]
+        first.prepare()
+        for node in self.nodes:
+            node.new_cluster = node is first
+            if node is not first and not node.data.exists():
+                node.copy_from(first)
+        for node in self.nodes:
+            node.start()
+        first.new_cluster = False
+        until(lambda: all(node.synced for node in self.nodes), seconds=60, what="the cluster is whole")
+        return self
+
+    def stop(self) -> None:
+        for node in reversed(self.nodes):
+            node.stop()
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
