@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from terminals import wire
+from terminals.wire import options
 from tests.servers.galera import Cluster, Node
 from tests.servers.mariadb import DATABASE
 
@@ -52,9 +52,9 @@ class Stalls:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.drill.galera", description=__doc__)
-    parser.add_argument("--days", type=lambda text: wire.numbers.whole(text, 1, 200), default=15)
-    parser.add_argument("--rows", type=lambda text: wire.numbers.whole(text, 2, 1_000_000), default=4_000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
+    parser.add_argument("--days", type=options.between(1, 200), default=15)
+    parser.add_argument("--rows", type=options.between(2, 1_000_000), default=4_000)
+    parser.add_argument("--seed", type=options.between(0, 1 << 31), default=random.SystemRandom().randrange(1 << 31))
     given = parser.parse_args(arguments)
     print(f"seed {given.seed}", flush=True)
     with Cluster() as cluster:

@@ -1,7 +1,7 @@
 """MariaDB as one node of a Galera cluster: how tables are changed there, and whether the other nodes hold the same.
 
 Each node serves its own copy. Rows are certified, so nodes agree on them; a change of a table is only replayed as the
-text that it was, and a node on which it fails goes on without it (docs/adr/0027).
+text that it was, and a node on which it fails goes on without it (docs/adr/0028).
 """
 
 from __future__ import annotations
