@@ -15,18 +15,39 @@ from marketdata.realtime import live_state, records_feed
 MOST = 500
 LOCK, LOCK_MS = "naru:alerts-announcing", 5_000
 """Spares subscribers most repetitions; nothing depends on it."""
+AGAIN = "naru:alerts-announce-again"
+"""Somebody stored an alert and found another one announcing, who may have looked before."""
+# KEYS: lock, again. Ends the turn unless somebody came meanwhile: nobody's alert waits for the bell. Returns 1, or 0.
+_END = """
+if redis.call('DEL', KEYS[2]) == 1 then return 0 end
+redis.call('DEL', KEYS[1])
+return 1
+"""
+# KEYS: lock, again. ARGV: milliseconds. Begins a turn, or notes that there is more; in one step, for who ends a turn
+# between a look at the lock and the note would not see it.
+_BEGIN = """
+if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then
+  redis.call('DEL', KEYS[2])
+  return 1
+end
+redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
+return 0
+"""
 
 
 def announce() -> int:
-    """Whatever is not announced yet, unless somebody else is at it. Returns how many alerts that were."""
-    connection, total = live_state.connection(), 0
-    if not connection.set(LOCK, "1", nx=True, px=LOCK_MS):
+    """Whatever is not announced yet; of who else is at it, that there is more. Returns how many alerts that were."""
+    connection, total, is_over = live_state.connection(), 0, False
+    if not connection.eval(_BEGIN, 2, LOCK, AGAIN, LOCK_MS):
         return 0
     try:
-        while found := _announce_some():
+        while not is_over:
+            found = _announce_some()
             total += found
+            is_over = found < MOST and bool(connection.eval(_END, 2, LOCK, AGAIN))
     finally:
-        connection.delete(LOCK)
+        if not is_over:
+            connection.delete(LOCK)
     return total
 
 

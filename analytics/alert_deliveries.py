@@ -23,7 +23,7 @@ from django.utils.translation import override
 from analytics import alert_targets
 from analytics.alert_announcements import told
 from analytics.alert_targets import Way
-from analytics.delivery import addresses, webhooks
+from analytics.delivery import addresses, chat, webhooks
 from analytics.delivery.webhooks import DELIVERY
 from marketdata import metrics
 from marketdata.models import Alert, AlertDelivery, AlertTarget
@@ -41,6 +41,8 @@ CLAIM_S = 300.0
 AT_ONCE, OF_TARGET = 50, 5
 """Deliveries of one run, in all and to one target, whose first failure ends its turn."""
 LOOKED_AT = 1_000
+CHATS = 4
+"""Processes that send to chat services at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ def _claimed(row: AlertDelivery, now: datetime.datetime) -> Job | None:
     alert: Alert = row.alert
     with override(settings.LANGUAGE_CODE):
         text = alert.text
+        if row.attempts and row.target.kind == AlertTarget.Kind.CHAT:
+            # A chat has no number by which who reads it could tell that it is the same.
+            text = f"{text}\n{_('(sent again: nothing answered before)')}"
     content = {**told(alert), "type": "alert", "text": text}
     content.pop("owner")
     subject = " ".join(f"[Naru] {alert.name}".split())  # a header is one line, whatever a name has
@@ -135,12 +140,13 @@ async def _attempt_all(groups: Iterable[list[Job]], until: float) -> dict[int, s
     """By row what failed ("": nothing did); what was not tried because another one to its target failed, or because it
     would have begun after `until` of the monotonic clock, is left out."""
     outcomes: dict[int, str] = {}
+    room = asyncio.Semaphore(CHATS)
 
     async def one_after_another(jobs: list[Job]) -> None:
         for job in jobs:
             if time.monotonic() > until:
                 return
-            outcomes[job.row] = await _attempt(job)
+            outcomes[job.row] = await _attempt(job, room)
             if outcomes[job.row]:
                 return
 
@@ -148,7 +154,7 @@ async def _attempt_all(groups: Iterable[list[Job]], until: float) -> dict[int, s
     return outcomes
 
 
-async def _attempt(job: Job) -> str:
+async def _attempt(job: Job, room: asyncio.Semaphore) -> str:
     if job.way is None:
         return "sealed with another SECRET_KEY: delete the target and make it again"
     try:
@@ -157,6 +163,11 @@ async def _attempt(job: Job) -> str:
             mail = EmailMessage(job.subject, job.text, to=[job.way.address], headers=named)
             async with asyncio.timeout(LONGEST_ATTEMPT_S):
                 await asyncio.to_thread(mail.send)
+        elif job.way.kind == AlertTarget.Kind.CHAT:
+            async with room:
+                return await asyncio.to_thread(
+                    chat.send, job.way.address, job.subject, job.text, settings.ALERT_WEBHOOK_NETWORKS, chat.LONGEST_S
+                )
         else:
             await webhooks.send(
                 addresses.parse(job.way.address), job.way.secret, job.body, at_s=int(time.time()),
@@ -166,7 +177,8 @@ async def _attempt(job: Job) -> str:
     except addresses.RefusedError as error:
         return str(error)
     except TimeoutError:
-        return f"no answer within {webhooks.LONGEST_S:.0f} s"
+        longest_s = chat.LONGEST_S if job.way.kind == AlertTarget.Kind.CHAT else webhooks.LONGEST_S
+        return f"no answer within {longest_s:.0f} s"
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one message holds up no other
         # Its kind alone: the words of an error may have the address.
         return type(error).__name__

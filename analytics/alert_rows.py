@@ -6,6 +6,7 @@ import datetime
 import zoneinfo
 from collections.abc import Iterable, Sequence
 
+from django.db import transaction
 from django.utils.functional import Promise
 
 from analytics import alert_limits
@@ -34,11 +35,22 @@ def made(
 
 
 def store(began: Sequence[Alert], over: Iterable[Over]) -> None:
-    """What began and what is over. What another worker stored of the same episodes stays as it is."""
-    if began:
-        began = alert_limits.within(began, datetime.datetime.now(datetime.UTC))
-        Alert.objects.bulk_create(began, ignore_conflicts=True, batch_size=200)
-    for rule, feed, symbol, episode in over:
-        Alert.objects.filter(
-            rule_id=rule.number, revision=rule.revision, feed=feed, symbol=symbol, episode=episode, cleared_at=None
-        ).update(cleared_at=datetime.datetime.now(datetime.UTC))
+    """What began and what is over, in one transaction: a commit of the database for each would be what an alert waits
+    for. What another worker stored of the same episodes stays as it is."""
+    ends: set[tuple[int | None, int, str, str, int]] = {
+        (rule.number, rule.revision, feed, symbol, episode) for rule, feed, symbol, episode in over
+    }
+    if not began and not ends:
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    kept = alert_limits.within(began, now) if began else []
+    for one in kept:
+        if (one.rule_id, one.revision, one.feed, one.symbol, one.episode) in ends:
+            one.cleared_at = one.cleared_at or now  # it was there for a moment only
+    with transaction.atomic():
+        Alert.objects.bulk_create(kept, ignore_conflicts=True, batch_size=200)
+        rows = Alert.objects.filter(cleared_at=None, rule__in={key[0] for key in ends})
+        columns = ("rule_id", "revision", "feed", "symbol", "episode")
+        ended = [pk for pk, *key in rows.values_list("pk", *columns) if tuple(key) in ends]
+        for start in range(0, len(ended), 500):
+            Alert.objects.filter(pk__in=ended[start : start + 500], cleared_at=None).update(cleared_at=now)

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 
 from analytics import alert_rules
 from analytics.alert_rules import RefusedError
-from analytics.delivery import addresses, webhooks
+from analytics.delivery import addresses, chat, webhooks
 from marketdata.models import AlertTarget
 from marketdata.reference import second_factors
 
@@ -23,7 +23,7 @@ Kind = AlertTarget.Kind
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Way:
-    """What is needed to deliver to a target; of e-mail the secret is empty. Its repr shows nothing of it."""
+    """What is needed to deliver to a target; only webhooks have a secret. Its repr shows nothing of it."""
 
     kind: str
     address: str
@@ -31,7 +31,7 @@ class Way:
 
 
 def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, str]:
-    """A new target, and the secret with which its webhooks are signed, told only now ("" of e-mail). RefusedError says
+    """A new target, and the secret with which its webhooks are signed, told only now ("" of others). RefusedError says
     what is wrong, by field."""
     wrong: dict[str, str] = {}
     shown = ""
@@ -52,8 +52,15 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
             shown = f"{endpoint.scheme}://{endpoint.host}/…"  # what follows is often a secret
         except addresses.RefusedError as error:
             wrong["address"] = str(error)
+    elif kind == Kind.CHAT:
+        try:
+            shown = chat.check(address, settings.ALERT_WEBHOOK_NETWORKS)
+        except addresses.RefusedError as error:
+            wrong["address" if chat.is_installed() else "kind"] = str(error)
+        except TimeoutError:
+            wrong["address"] = "could not be looked at in time: try again"
     else:
-        wrong["kind"] = f"is one of {Kind.EMAIL}, {Kind.WEBHOOK}"
+        wrong["kind"] = f"is one of {', '.join(Kind.values)}"
     if wrong:
         raise RefusedError(wrong)
     secret = webhooks.new_secret() if kind == Kind.WEBHOOK else ""

@@ -178,9 +178,9 @@ def _look(connection: redis.Redis, index: Index, feed: str, until: float) -> int
     began, finished = 0, False
     try:
         while not finished:
-            found = _look_once(connection, lease, index, feed)
-            began += max(found, 0)
-            finished = lease.release(whatever_is_left=found < 0 or time.monotonic() > until)
+            found, goes_on = _look_once(connection, lease, index, feed)
+            began += found
+            finished = lease.release(whatever_is_left=not goes_on or time.monotonic() > until)
     finally:
         if not finished:
             lease.release(whatever_is_left=True)
@@ -189,11 +189,12 @@ def _look(connection: redis.Redis, index: Index, feed: str, until: float) -> int
     return began
 
 
-def _look_once(connection: redis.Redis, lease: shared.Lease, index: Index, feed: str) -> int:
-    """How many alerts began; less than none when nothing more can be done now."""
+def _look_once(connection: redis.Redis, lease: shared.Lease, index: Index, feed: str) -> tuple[int, bool]:
+    """How many alerts began, and whether what is left can be looked at now: the bell comes again for the rest, and who
+    looks beside a commit does not wait for what only time brings."""
     known = shared.states(connection, feed, [shared.POSITION, shared.RECORDS])
     if shared.POSITION not in known:
-        return -1  # the bell begins
+        return 0, False  # the bell begins
     position = int(known[shared.POSITION])
     entries = feed_stream.entries_after(connection, feed, position, most=ENTRIES)
     due = shared.due(connection, feed)
@@ -202,6 +203,7 @@ def _look_once(connection: redis.Redis, lease: shared.Lease, index: Index, feed:
     chosen = None if EVERY in watched else watched
     seen = measures.of_entries([(one.ticks, one.committed_us) for one in entries], chosen)
     stand = _as_they_stand(index, feed, [one for one in due if one not in seen and one[0] != shared.STATUS])
+    is_known = stand is not None
     if stand is None:
         due, stand = {}, {}  # Redis does not know the latest trades yet
     found = Found()
@@ -210,7 +212,7 @@ def _look_once(connection: redis.Redis, lease: shared.Lease, index: Index, feed:
     alert_rows.store(found.began, found.over)
     position = entries[-1].last if entries else position
     mine = lease.settle(found.states | {shared.POSITION: str(position)}, gone=gone, done=due, held=found.held)
-    return len(found.began) if mine else -1
+    return (len(found.began), is_known) if mine else (0, False)
 
 
 def _as_they_stand(index: Index, feed: str, symbols: Sequence[str]) -> dict[str, Trades] | None:

@@ -63,12 +63,19 @@ def resolved(endpoint: Endpoint, allowed: Sequence[Network], resolve: Resolve) -
     if not found:
         raise RefusedError(f"{endpoint.host} leads to no address")
     for one in found:
-        is_allowed = any(_real(one) in network for network in allowed if network.version == _real(one).version)
-        if not is_allowed and not _is_public(one):
-            raise RefusedError(f"{endpoint.host} leads to an address that is not of the public internet")
-        if not is_allowed and endpoint.scheme != "https":
-            raise RefusedError("https is needed outside of the networks of ALERT_WEBHOOK_NETWORKS")
+        allow(one, allowed, endpoint.scheme, endpoint.host)
     return str(found[0])
+
+
+def allow(one: Address, allowed: Sequence[Network], scheme: str, name: str) -> None:
+    """RefusedError unless this address, which a name led to, is of the public internet or within the `allowed`
+    networks; of http unless it is within these."""
+    if any(_real(one) in network for network in allowed if network.version == _real(one).version):
+        return
+    if not _is_public(one):
+        raise RefusedError(f"{name} leads to an address that is not of the public internet")
+    if scheme != "https":
+        raise RefusedError("https is needed outside of the networks of ALERT_WEBHOOK_NETWORKS")
 
 
 def system_resolve(host: str, port: int) -> list[str]:

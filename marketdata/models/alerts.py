@@ -22,6 +22,7 @@ class AlertTarget(models.Model):
     class Kind(models.TextChoices):
         EMAIL = "email", _("e-mail")
         WEBHOOK = "webhook", _("webhook")
+        CHAT = "chat", _("chat")
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alert_targets", verbose_name=_("owner")

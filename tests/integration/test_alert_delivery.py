@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import hmac
@@ -47,13 +48,19 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.heard.append((self.path, dict(self.headers), body))
-        if self.path == "/silent":
+        place, _, hook = self.path.partition("/hooks/")
+        if place == "/silent":
             self.server.over.wait(HOLDING_S)
             return
-        self.send_response({"/broken": 500, "/elsewhere": 302}.get(self.path, 204))
-        if self.path == "/elsewhere":
+        self.send_response({"/broken": 500, "/elsewhere": 302}.get(place, 200 if hook else 204))
+        if place == "/elsewhere":
             self.send_header("Location", "/inside")
         self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(10 if place == "/huge" else 0):
+                self.wfile.write(bytes(1 << 20))
+            while place == "/slow" and not self.server.over.wait(0.2):
+                self.wfile.write(b"x")
 
     def log_message(self, *given: Any) -> None:
         """Tests are quiet."""

@@ -78,6 +78,22 @@ def test_a_price_that_was_there_for_one_trade_only_is_told(owner):
     assert fired() == [("005930", "70200", False)]
 
 
+def test_a_commit_does_not_wait_until_redis_knows_the_latest_trades_again(owner):
+    rule(owner)
+    rule(owner, name="market", symbols=[], market_id="KRX")  # all symbols are due
+    state: Any = live_state.connection()
+    shared.mark(state, "krx", ["005930", "000660"])
+    state.delete(live_state.SEEDED)
+    state.config_resetstat()
+
+    trades("70100")
+    assert Alert.objects.count() == 2  # its own trades are known
+    assert state.info("commandstats")["cmdstat_xrange"]["calls"] <= 4
+    state.set(live_state.SEEDED, "again")
+    due_alerts.watch()
+    assert shared.due(state, "krx") == {}
+
+
 def test_a_rule_of_a_market_looks_at_each_of_its_symbols_and_a_rule_of_one_symbol_at_no_other(owner):
     rule(owner, symbols=[], market_id="KRX")
     rule(owner, name="one", symbols=["000660"])

@@ -11,11 +11,12 @@ FOLDER = ROOT / "requirements"
 LOCKS = {
     "embedded": ["embedded.txt"],
     "archive": ["archive.txt"],
-    "dev": ["dev.txt", "embedded.txt", "archive.txt", "terminals-kis.txt", "terminals-infomax.txt"],
+    "chat": ["chat.txt"],
+    "dev": ["dev.txt", "embedded.txt", "archive.txt", "chat.txt", "terminals-kis.txt", "terminals-infomax.txt"],
     "bench": ["bench.txt"],
     "terminals-kis": ["terminals-kis.txt"],
     "terminals-infomax": ["terminals-infomax.txt"],
-    "server": ["../requirements.txt", "embedded.txt", "archive.txt"],
+    "server": ["../requirements.txt", "embedded.txt", "archive.txt", "chat.txt"],
     "mysqlclient": [],
     "tools": [],
 }

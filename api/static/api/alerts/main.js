@@ -30,7 +30,7 @@ const TAKES = () => ({
   band: gettext("a number that is not negative, or nothing"), direction: gettext("one of the list"), symbols: gettext("registered codes, as many as a rule may have, or a market instead"),
   watchlist: gettext("one of your own watch lists, instead of symbols and a market"), market: gettext("a market, or symbols: not both"), feed: gettext("a feed that you may read, or nothing for the primary one"), cooldown_s: gettext("0 to 604800 seconds"),
   quiet_from: gettext("both times, or neither"), quiet_until: gettext("both times, or neither"), owner: gettext("you have as many as may be: delete one first"),
-  address: gettext("an e-mail address, or one that begins with https:// and is on the public internet"), kind: gettext("one that this server offers; e-mail needs a mail server"),
+  address: gettext("an e-mail address, or one that begins with https:// and is on the public internet, or of a chat service such as slack://…"), kind: gettext("one that this server offers; e-mail needs a mail server"),
   targets: gettext("your own targets"),
 });
 const ME = document.querySelector("main").dataset.user;
