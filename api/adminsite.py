@@ -46,7 +46,7 @@ class AdminSite(admin.AdminSite):
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Wrong passwords of before are counted with failed logins: it may be somebody else's hand at an open page."""
-        from api import errors
+        from api.rest import errors
         from api.views.second_factor import guessing
 
         if request.method != "POST":

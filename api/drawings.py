@@ -14,9 +14,9 @@ from django.db.models import QuerySet
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 
-from api import errors, jsontext
-from api.serializers import Query, TimestampField
-from api.timestamps import Timestamp
+from api.rest import errors, jsontext
+from api.rest.serializers import Query, TimestampField
+from api.rest.timestamps import Timestamp
 from marketdata.models import ApiKey, Drawing, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN
 from marketdata.types.ticks import PRICE_UNIT, decimal_text

@@ -10,9 +10,10 @@ from typing import Any
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 
-from api import exports, features, series
-from api.exports import Batch
+from api import features
 from api.features import FeaturesQuery
+from api.rest import exports, series
+from api.rest.exports import Batch
 from marketdata.archive import parquet
 
 FORMS = {f".{ending}": form for form, ending in exports.NAMES.items()}

@@ -18,12 +18,12 @@ from analytics.features.rows import Chosen, Rows
 from analytics.features.versions import FOREVER, Versions
 from analytics.indicators import registry
 from analytics.timeframes import Timeframe
-from api import paging, tables
-from api.exports import Batch, Column
 from api.indicators import NAMES, NamesField, WithIndicators
-from api.paging import Series
-from api.serializers import ExportQuery, TimeframeField
-from api.timestamps import EARLIEST_US
+from api.rest import paging, tables
+from api.rest.exports import Batch, Column
+from api.rest.paging import Series
+from api.rest.serializers import ExportQuery, TimeframeField
+from api.rest.timestamps import EARLIEST_US
 from marketdata.ledger import voided
 from marketdata.models import IngestBatch, IngestRequeue, VoidedTick
 from marketdata.storage import storage

@@ -16,10 +16,10 @@ from analytics.indicators import candles, registry
 from analytics.indicators.registry import BadParametersError, Indicator, Number, Parameter, UnknownIndicatorError
 from analytics.indicators.rolling import Float64
 from analytics.timeframes import Timeframe
-from api import errors, paging
-from api.ready import Question
-from api.serializers import Query, SymbolBarsQuery, WholeNumberField
-from api.timestamps import EARLIEST_US
+from api.rest import errors, paging
+from api.rest.ready import Question
+from api.rest.serializers import Query, SymbolBarsQuery, WholeNumberField
+from api.rest.timestamps import EARLIEST_US
 from marketdata.storage import TickKey
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars

@@ -23,7 +23,7 @@ from analytics import market_statistics
 from analytics.series_statistics import exact, number
 from analytics.stats import market
 from analytics.stats.market import Standing
-from api import jsontext
+from api.rest import jsontext
 from marketdata.models import Symbol
 from marketdata.realtime import feed as feed_stream
 from marketdata.realtime import live_state, stats

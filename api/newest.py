@@ -13,8 +13,8 @@ import numpy as np
 
 from analytics import latest, series_days, snapshots, timeframes
 from analytics.snapshots import State
-from api import paging
-from api.paging import Series
+from api.rest import paging
+from api.rest.paging import Series
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Latest
 from marketdata.types import minute_bars

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import redis
 
-from api import jsontext
-from api.exports import Batch, Column
-from api.paging import Series
+from api.rest import jsontext
+from api.rest.exports import Batch, Column
+from api.rest.paging import Series
 from marketdata.realtime import live_state, stats
 from marketdata.realtime.stats import Statistics
 from marketdata.storage import storage

@@ -71,10 +71,10 @@ PUBLIC = (
 )
 SYMBOL = r"(?P<symbol>[!-+\--~](?:[ -+\--~]{0,22}[!-+\--~])?)"  # as marketdata.models.reference has it
 
-handler400 = "api.errors.malformed"
-handler403 = "api.errors.forbidden"
-handler404 = "api.errors.not_found"
-handler500 = "api.errors.internal"
+handler400 = "api.rest.errors.malformed"
+handler403 = "api.rest.errors.forbidden"
+handler404 = "api.rest.errors.not_found"
+handler500 = "api.rest.errors.internal"
 
 sessions = [
     path("login/", Login.as_view(), name="login"),

@@ -113,7 +113,7 @@ if not PASSWORD_LOGIN and not OIDC_ISSUER:
         f"PASSWORD_LOGIN={env.given['PASSWORD_LOGIN']!r} cannot be used without OIDC_ISSUER: nobody could log in."
     )
 SESSION_COOKIE_AGE = int(env.seconds("SESSION_IDLE_S", 43_200.0, low=60.0, high=2_592_000.0))
-CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "api.rest.errors.csrf_failure"
 ASGI_APPLICATION = "api.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
@@ -286,9 +286,9 @@ REST_FRAMEWORK: dict[str, Any] = {
         "api.auth.authentication.PageAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["api.auth.authentication.MayRead"],
-    "DEFAULT_RENDERER_CLASSES": ["api.renderers.JSONRenderer", "rest_framework.renderers.BrowsableAPIRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["api.rest.renderers.JSONRenderer", "rest_framework.renderers.BrowsableAPIRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "api.errors.handler",
+    "EXCEPTION_HANDLER": "api.rest.errors.handler",
     "DEFAULT_THROTTLE_RATES": {},
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from api import jsontext
 from api.auth import access
+from api.rest import jsontext
 from api.stream import candles, encoding
 from api.stream.candles import Candles, Reading, Row
 from api.stream.encoding import DayLimits, Form, Piece

@@ -12,8 +12,8 @@ from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from api import errors
 from api.auth.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
+from api.rest import errors
 from api.stream import door, encoding, replay, requests
 from api.stream.encoding import Form
 from api.stream.flow_control import FlowControl

@@ -15,8 +15,8 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
-from api import feeds
 from api.auth import access, authentication, logins, tickets
+from api.rest import feeds
 from api.stream.sharing import RENEW_S, Sharing
 from api.stream.subscriber import Identity, Subscriber
 from api.stream.task_cancellation import end

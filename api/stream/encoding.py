@@ -15,7 +15,8 @@ import msgpack
 import msgspec
 import numpy as np
 
-from api import jsontext, statistics
+from api import statistics
+from api.rest import jsontext
 from marketdata.realtime.stats import Statistics
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import MarketEvent, OrderBook

@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from api import errors
+from api.rest import errors
 from api.stream import encoding, stored
 from api.stream.candles import Reading
 from api.stream.channel import Channel

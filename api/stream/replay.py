@@ -17,7 +17,7 @@ from django.db import Error
 from redis.exceptions import RedisError
 
 from analytics import timeframes
-from api import jsontext
+from api.rest import jsontext
 from api.stream import candles, stored
 from api.stream.candles import KEEP_US, Key, Reading
 from api.stream.channel import (

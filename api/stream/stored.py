@@ -14,8 +14,9 @@ import numpy as np
 from django.db.models import Max, Min, Q
 
 from analytics import series_days, timeframes
-from api import newest, series, statistics
-from api.paging import Series
+from api import newest, statistics
+from api.rest import series
+from api.rest.paging import Series
 from api.stream.candles import Reading, Row, rows_of
 from api.stream.encoding import DayLimits
 from api.views import snapshots as snapshots_view

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 
 from analytics.timeframes import DateFrame, Timeframe, midnight_us
-from api import jsontext, paging
-from api.paging import Series
-from api.timestamps import EARLIEST_US
+from api.rest import jsontext, paging
+from api.rest.paging import Series
+from api.rest.timestamps import EARLIEST_US
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Calendar
 from marketdata.storage.base import EPOCH_DATE

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from analytics.timeframes import DateFrame, Timeframe
-from api.paging import Series
+from api.rest.paging import Series
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, SymbolChange, VoidedTick
 from marketdata.types.ticks import decimal_text

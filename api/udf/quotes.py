@@ -14,7 +14,7 @@ from analytics import adjustment, factors, series_days
 from analytics.adjustment import Factor
 from analytics.snapshots import State
 from api import newest
-from api.paging import Series
+from api.rest.paging import Series
 from marketdata.models import Symbol
 from marketdata.types.order_books import OrderBook
 from marketdata.types.ticks import ABSENT, Ticks, decimal_text

@@ -16,9 +16,10 @@ from rest_framework.views import APIView
 
 from analytics import alert_deliveries, alert_rules, alert_targets
 from analytics.alerts import conditions
-from api import alert_choices, errors, feeds, jsontext, paging, response_schemas, series
+from api import alert_choices
 from api.auth import access
-from api.serializers import AlertRuleBody, AlertsQuery, AlertTargetBody, NoQuery
+from api.rest import errors, feeds, jsontext, paging, response_schemas, series
+from api.rest.serializers import AlertRuleBody, AlertsQuery, AlertTargetBody, NoQuery
 from api.views.records import question
 from marketdata.models import Alert, AlertRule, AlertTarget, Market, Watchlist
 from marketdata.storage import TickKey

@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, jsontext, response_schemas
-from api.serializers import AssetsQuery, MetaQuery, NoQuery
+from api.rest import errors, jsontext, response_schemas
+from api.rest.serializers import AssetsQuery, MetaQuery, NoQuery
 from marketdata.models import Feed, Symbol
 
 EQUITY = "us_equity"

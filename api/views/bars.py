@@ -17,12 +17,13 @@ from rest_framework.views import APIView
 
 from analytics import timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from api import jsontext, newest, paging, ready, renderers, response_schemas, series, tables
-from api.exports import Batch
-from api.paging import BarPage, Series
-from api.ready import Question, Stretch
-from api.renderers import JSONRenderer
-from api.serializers import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLatestQuery
+from api import newest
+from api.rest import jsontext, paging, ready, renderers, response_schemas, series, tables
+from api.rest.exports import Batch
+from api.rest.paging import BarPage, Series
+from api.rest.ready import Question, Stretch
+from api.rest.renderers import JSONRenderer
+from api.rest.serializers import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLatestQuery
 from api.views import latest
 from api.views.latest import Shown
 from marketdata.calendar.trading_calendar import Session

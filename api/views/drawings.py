@@ -9,9 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import drawings, response_schemas
+from api import drawings
 from api.drawings import DrawingsQuery
-from api.serializers import NoQuery
+from api.rest import response_schemas
+from api.rest.serializers import NoQuery
 from marketdata.models import Drawing
 
 _ERRORS = {"4XX": response_schemas.Error}

@@ -18,12 +18,12 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from api import exports, paging, response_schemas, series, tables
-from api.exports import Batch, Column
-from api.paging import Series
-from api.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
-from api.serializers import BarsExportQuery, ExportQuery
-from api.series import Known
+from api.rest import exports, paging, response_schemas, series, tables
+from api.rest.exports import Batch, Column
+from api.rest.paging import Series
+from api.rest.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
+from api.rest.serializers import BarsExportQuery, ExportQuery
+from api.rest.series import Known
 from api.views import bars as bars_view
 from marketdata.storage import TickKey
 from marketdata.types.ticks import Ticks

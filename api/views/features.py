@@ -8,9 +8,10 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from api import exports, features, response_schemas, series
+from api import features
 from api.features import FeaturesQuery
-from api.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
+from api.rest import exports, response_schemas, series
+from api.rest.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
 from api.views import export
 
 

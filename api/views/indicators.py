@@ -12,9 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import indicators, jsontext, paging, response_schemas, series, tables
+from api import indicators
 from api.indicators import IndicatorsQuery
-from api.serializers import NoQuery
+from api.rest import jsontext, paging, response_schemas, series, tables
+from api.rest.serializers import NoQuery
 from api.views import bars as bars_view
 
 

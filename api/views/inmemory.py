@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, jsontext, response_schemas
 from api.auth.authentication import KeyAuthentication, MayInspect, ReadsEverything
-from api.serializers import InMemoryQuery
+from api.rest import errors, jsontext, response_schemas
+from api.rest.serializers import InMemoryQuery
 from marketdata.realtime import inspection
 
 Answer = TypeVar("Answer")

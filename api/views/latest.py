@@ -10,9 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, jsontext, newest, response_schemas, series
-from api.paging import Series
-from api.serializers import LatestQuery, SymbolLatestQuery
+from api import newest
+from api.rest import errors, jsontext, response_schemas, series
+from api.rest.paging import Series
+from api.rest.serializers import LatestQuery, SymbolLatestQuery
 
 Shown = dict[str, msgspec.Raw]
 """One thing of each symbol that has it, as ready text."""

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api.auth.authentication import BasicKeyAuthentication, KeyAuthentication, MayInspect
-from api.renderers import JSONRenderer
+from api.rest.renderers import JSONRenderer
 from marketdata import metrics
 
 

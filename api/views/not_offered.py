@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors
+from api.rest import errors
 
 WHAT = ("options", "crypto", "crypto-perps", "forex", "news", "logos", "fixed_income")
 

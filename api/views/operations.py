@@ -18,9 +18,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, jsontext, response_schemas
 from api.auth.authentication import Operates
-from api.serializers import AlarmBody, Body, NoQuery, RequeueBody
+from api.rest import errors, jsontext, response_schemas
+from api.rest.serializers import AlarmBody, Body, NoQuery, RequeueBody
 from api.views import status_upkeep
 from marketdata import alarms
 from marketdata.maintenance import requests, rollover, turns

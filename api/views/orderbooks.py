@@ -9,9 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import jsontext, newest, paging, response_schemas, series, tables
-from api.paging import Series
-from api.serializers import LatestQuery, OrderBooksQuery, SymbolLatestQuery
+from api import newest
+from api.rest import jsontext, paging, response_schemas, series, tables
+from api.rest.paging import Series
+from api.rest.serializers import LatestQuery, OrderBooksQuery, SymbolLatestQuery
 from api.views import latest
 from api.views.latest import Shown
 

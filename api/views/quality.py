@@ -26,16 +26,16 @@ from analytics.quality.days import Quality
 from analytics.quality.grades import GRADES, Reason
 from analytics.quality.series import SeriesDay
 from analytics.quality.session_minutes import MINUTE_US, NONE, State
-from api import errors, jsontext, paging, response_schemas, series
 from api.auth import access
-from api.serializers import (
+from api.rest import errors, jsontext, paging, response_schemas, series
+from api.rest.serializers import (
     MOST_QUALITY_DAYS,
     QualityMapQuery,
     QualityOfDayQuery,
     QualityQuery,
     SymbolQualityQuery,
 )
-from api.timestamps import parse_day
+from api.rest.timestamps import parse_day
 from api.views.records import number, question, readable
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, QualityDay, Symbol

@@ -17,10 +17,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from analytics import timeframes
-from api import errors, feeds, jsontext, paging, response_schemas, series
 from api.auth import access
-from api.serializers import CorrectionsQuery, EventsQuery, GapsQuery
-from api.timestamps import EARLIEST_US, LATEST_US
+from api.rest import errors, feeds, jsontext, paging, response_schemas, series
+from api.rest.serializers import CorrectionsQuery, EventsQuery, GapsQuery
+from api.rest.timestamps import EARLIEST_US, LATEST_US
 from api.views import bars as bars_view
 from marketdata.models import Feed, Gap, VendorMinute, VoidedTick
 from marketdata.storage import TickKey, storage

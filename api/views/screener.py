@@ -12,9 +12,9 @@ from rest_framework.views import APIView
 
 from analytics import screener
 from analytics.screener import Standing, Standings
-from api import errors, jsontext, response_schemas
 from api.auth import access
-from api.serializers import MostActivesQuery, MoversQuery
+from api.rest import errors, jsontext, response_schemas
+from api.rest.serializers import MostActivesQuery, MoversQuery
 from terminals import wire
 
 

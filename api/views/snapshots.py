@@ -15,9 +15,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from analytics import series_days, timeframes
-from api import jsontext, newest, response_schemas, series
-from api.paging import Series
-from api.serializers import LatestQuery, SymbolLatestQuery
+from api import newest
+from api.rest import jsontext, response_schemas, series
+from api.rest.paging import Series
+from api.rest.serializers import LatestQuery, SymbolLatestQuery
 from api.views import bars as bars_view
 
 Snapshot = dict[str, msgspec.Raw]

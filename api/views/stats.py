@@ -15,12 +15,13 @@ from rest_framework.views import APIView
 
 from analytics import series_days, statistics, timeframes
 from analytics.statistics import DayStatistics
-from api import errors, feeds, jsontext, market, paging, response_schemas, series, tables
+from api import market
 from api import statistics as newest_statistics
 from api.auth import access
-from api.paging import Series
-from api.serializers import MarketStatsQuery, MarketSymbolsQuery, NewestStatsQuery, StatsQuery
-from api.timestamps import EARLIEST_US
+from api.rest import errors, feeds, jsontext, paging, response_schemas, series, tables
+from api.rest.paging import Series
+from api.rest.serializers import MarketStatsQuery, MarketSymbolsQuery, NewestStatsQuery, StatsQuery
+from api.rest.timestamps import EARLIEST_US
 from api.views import bars as bars_view
 from marketdata.realtime import stats
 from marketdata.types.daily_bars import DailyBars

@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import jsontext, response_schemas
 from api.auth import access
-from api.serializers import NoQuery
+from api.rest import jsontext, response_schemas
+from api.rest.serializers import NoQuery
 from celery_app import QUEUES
 from marketdata import alarms
 from marketdata.maintenance import dropped, rollover

@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, jsontext, response_schemas
-from api.serializers import HistoryQuery
+from api.rest import errors, jsontext, response_schemas
+from api.rest.serializers import HistoryQuery
 from api.views.records import TIMEZONE
 from marketdata.realtime import live_state, pipeline_history
 from marketdata.realtime.pipeline_history import Number, Point

@@ -15,9 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import jsontext, response_schemas
 from api.auth import access
-from api.serializers import NoQuery
+from api.rest import jsontext, response_schemas
+from api.rest.serializers import NoQuery
 from marketdata import alarms, doctor
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover

@@ -11,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, initials, paging, response_schemas
-from api.serializers import NoQuery, SymbolsQuery
+from api import initials
+from api.rest import errors, paging, response_schemas
+from api.rest.serializers import NoQuery, SymbolsQuery
 from marketdata.models import Symbol
 from marketdata.storage import TickKey
 

@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, response_schemas
 from api.auth import tickets
+from api.rest import errors, response_schemas
 
 
 class TicketView(APIView):

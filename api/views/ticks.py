@@ -11,9 +11,9 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import jsontext, paging, series, tables
-from api.exports import Batch, Column
-from api.paging import Series, TickPage
+from api.rest import jsontext, paging, series, tables
+from api.rest.exports import Batch, Column
+from api.rest.paging import Series, TickPage
 from marketdata.types.ticks import Ticks
 from terminals import wire
 

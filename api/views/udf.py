@@ -24,10 +24,11 @@ from rest_framework.views import APIView
 
 from analytics import timeframes
 from analytics.timeframes import DateFrame, Timeframe
-from api import errors, newest, response_schemas, series
-from api.paging import Series
-from api.serializers import MOST_SYMBOLS, Query, WholeNumberField
-from api.timestamps import EARLIEST_US, LATEST_US
+from api import newest
+from api.rest import errors, response_schemas, series
+from api.rest.paging import Series
+from api.rest.serializers import MOST_SYMBOLS, Query, WholeNumberField
+from api.rest.timestamps import EARLIEST_US, LATEST_US
 from api.udf import history, marks, quotes, symbol_info
 from api.views.symbols import search
 from marketdata.models import Market, Symbol

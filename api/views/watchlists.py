@@ -13,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api import errors, response_schemas
-from api.serializers import Body, NoQuery, WatchlistBody, WatchlistChanges, WatchlistSymbol
+from api.rest import errors, response_schemas
+from api.rest.serializers import Body, NoQuery, WatchlistBody, WatchlistChanges, WatchlistSymbol
 from api.views import assets
 from marketdata.models import ApiKey, Symbol, Watchlist
 from marketdata.reference import watchlists

@@ -21,8 +21,9 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from api import errors, urls
+from api import urls
 from api.auth import access, authentication, logins, sessions
+from api.rest import errors
 from api.throttling import rates
 from api.web import request_ids
 from marketdata.limits.unauthenticated import caller
@@ -52,7 +53,7 @@ class Envelope:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
-        request.request_id = request_id  # type: ignore[attr-defined]  # read by api.errors
+        request.request_id = request_id  # type: ignore[attr-defined]  # read by api.rest.errors
         with request_ids.answering(request_id):
             response = self._get_response(request)
         response["X-Request-ID"] = request_id
@@ -186,7 +187,7 @@ class Language:
 
 class Outage:
     """503 with Retry-After, in the API's shape, when a view found the database or Redis away. The REST framework's
-    views do the same by `api.errors.handler`."""
+    views do the same by `api.rest.errors.handler`."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

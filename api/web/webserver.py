@@ -24,7 +24,7 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
-from api import errors
+from api.rest import errors
 from marketdata import metrics
 from marketdata.limits.unauthenticated import Unauthenticated
 

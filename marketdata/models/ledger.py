@@ -193,7 +193,7 @@ class Gap(models.Model):
     class Meta:
         db_table = "gap"
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "idx"], name="gap_batch_idx")]
-        # Each request for candles asks by these (`api.series`).
+        # Each request for candles asks by these (`api.rest.series`).
         indexes: ClassVar = [models.Index(fields=["feed", "symbol", "to_us"], name="gap_of_symbol")]
         verbose_name = verbose_name_plural = _("Gap")
 

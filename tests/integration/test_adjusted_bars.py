@@ -69,8 +69,8 @@ def test_a_session_is_a_part_of_the_day_for_every_width(serving, part, volumes):
 
 def test_a_page_is_read_on_until_something_of_the_session_is_found(serving, monkeypatch):
     serving.commit(session())
-    monkeypatch.setattr("api.paging.CHUNK", 1)
-    monkeypatch.setattr("api.paging.MOST_MINUTES", 1)
+    monkeypatch.setattr("api.rest.paging.CHUNK", 1)
+    monkeypatch.setattr("api.rest.paging.MOST_MINUTES", 1)
 
     assert figures(bars(serving, session="after", limit=1), "v") == [(7,)]
     assert figures(bars(serving, session="pre", sort="desc"), "v") == [(11,)]
@@ -174,7 +174,7 @@ def test_an_action_of_whoever_has_the_old_code_now_concerns_only_him(serving):
 @pytest.mark.once
 @pytest.mark.parametrize("limit", [1, 1000])
 def test_a_symbol_without_a_candle_of_the_session_hides_none_of_the_next(serving, monkeypatch, limit):
-    monkeypatch.setattr("api.paging.MOST_MINUTES", 3)
+    monkeypatch.setattr("api.rest.paging.MOST_MINUTES", 3)
     serving.commit([{"symbol": "000660", "time": at(f"10:0{n}:00"), "price": "1"} for n in range(6)])
     serving.commit([{"symbol": "005930", "time": at(f"08:0{n}:00"), "price": "1"} for n in range(3)])
 
@@ -186,7 +186,7 @@ def test_a_symbol_without_a_candle_of_the_session_hides_none_of_the_next(serving
 
 @pytest.mark.once
 def test_minutes_of_other_parts_of_the_day_are_read_many_at_a_time(serving, monkeypatch, django_assert_max_num_queries):
-    monkeypatch.setattr("api.paging.MOST_MINUTES", 1)
+    monkeypatch.setattr("api.rest.paging.MOST_MINUTES", 1)
     for symbol in ("000660", "005930"):
         rows = [{"symbol": symbol, "time": at("10:00:00") + n * MINUTE_US, "price": "1"} for n in range(60)]
         serving.commit(rows)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from api import paging
+from api.rest import paging
 from marketdata.models import AdjustmentFactor
 from marketdata.storage import TickKey
 from tests.integration.serving import serving

@@ -138,7 +138,7 @@ def test_another_method_is_not_allowed(serving):
 
 
 def test_our_own_mistakes_have_the_same_shape_and_tell_no_secrets(serving, monkeypatch):
-    monkeypatch.setattr("api.paging.read_ticks", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("api.rest.paging.read_ticks", lambda *_, **__: 1 / 0)
     browser = Browser(raise_request_exception=False, headers=serving.headers)
 
     response = browser.get(TRADES, {"symbols": "005930"})

@@ -11,9 +11,9 @@ import pytest
 from django.http.response import HttpResponseBase
 from rest_framework.test import APIRequestFactory, force_authenticate
 
-from api import exports, series
-from api.exports import ARROW, CSV, PARQUET, Column
-from api.tables import NEXT_PAGE
+from api.rest import exports, series
+from api.rest.exports import ARROW, CSV, PARQUET, Column
+from api.rest.tables import NEXT_PAGE
 from api.views.export import ExportView
 from marketdata.maintenance import rollover
 from marketdata.models import AdjustmentFactor, Market, Symbol, SymbolRename

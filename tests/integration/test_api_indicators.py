@@ -164,7 +164,7 @@ def test_what_cannot_be_computed_is_told(traded, monkeypatch):
     token = traded.read("/v2/stocks/005930/bars", limit=1)["next_page_token"]
     assert traded.get(PATH, name="rsi", page_token=token).json()["code"] == 40010002
     assert traded.get("/v2/indicators/999999", name="rsi").status_code == 404
-    monkeypatch.setattr("api.paging.MOST_MINUTES", 10)
-    monkeypatch.setattr("api.paging.CHUNK", 10)
+    monkeypatch.setattr("api.rest.paging.MOST_MINUTES", 10)
+    monkeypatch.setattr("api.rest.paging.CHUNK", 10)
     far = traded.get(PATH, name="rsi", start="2026-03-17")
     assert (far.status_code, list(far.json()["errors"])) == (422, ["timeframe"])

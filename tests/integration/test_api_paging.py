@@ -61,9 +61,9 @@ def test_many_minutes_read_in_small_pieces_make_the_same_candles(market, monkeyp
     asked = {"symbols": ",".join(CODES), "timeframe": "1Hour", "limit": 3}
     whole = market.pages("/v2/stocks/bars", "bars", **asked)
 
-    monkeypatch.setattr("api.paging.CHUNK", 3)
+    monkeypatch.setattr("api.rest.paging.CHUNK", 3)
     assert market.pages("/v2/stocks/bars", "bars", **asked) == whole
-    monkeypatch.setattr("api.paging.MOST_MINUTES", 1)
+    monkeypatch.setattr("api.rest.paging.MOST_MINUTES", 1)
     assert market.pages("/v2/stocks/bars", "bars", **asked) == whole
 
 
@@ -161,7 +161,7 @@ def test_of_several_symbols_one_that_is_not_registered_is_left_out_and_named(ser
 
 @pytest.mark.once
 def test_feed_names_of_other_clients_stand_for_ours(serving, settings):
-    from api import feeds
+    from api.rest import feeds
     from marketdata.models import Feed, Symbol
 
     Symbol.objects.filter(code="000660").update(primary_feed="nxt")
@@ -197,7 +197,7 @@ def test_a_candle_in_which_a_terminal_lost_rows_says_so(serving):
 
 
 def test_no_gap_is_left_out_however_many_there_are(serving, monkeypatch):
-    from api import series
+    from api.rest import series
     from marketdata.models import Gap
 
     monkeypatch.setattr(series, "GAPS_AT_ONCE", 2)

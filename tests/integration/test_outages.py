@@ -206,7 +206,7 @@ def test_an_error_that_is_no_outage_stays_our_mistake(serving, monkeypatch):
     def fail(*_, **__):
         raise ProgrammingError("no such column: prise")
 
-    monkeypatch.setattr("api.paging.read_ticks", fail)
+    monkeypatch.setattr("api.rest.paging.read_ticks", fail)
     browser = Browser(raise_request_exception=False, headers=serving.headers)
 
     assert browser.get("/v2/stocks/trades", {"symbols": "005930"}).status_code == 500

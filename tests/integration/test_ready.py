@@ -8,7 +8,7 @@ from django.db import connection
 
 from analytics import repair, voids
 from analytics.voids import Selection
-from api import ready
+from api.rest import ready
 from marketdata.maintenance import retention, rollover
 from marketdata.models import AdjustmentFactor, CalendarOverride, Gap, Market, RolloverRun, Symbol
 from marketdata.storage import storage

@@ -10,7 +10,7 @@ import redis
 
 from analytics import voids
 from analytics.voids import Selection
-from api import jsontext
+from api.rest import jsontext
 from api.stream import encoding, replay, shared, stored, stored_pages
 from api.stream.channel import Channel
 from api.stream.encoding import Form

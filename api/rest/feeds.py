@@ -6,7 +6,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db.models import Count
 
-from api import errors
+from api.rest import errors
 from marketdata.models import Feed, Symbol
 
 PRIMARY = "primary"

@@ -1,6 +1,6 @@
 import pytest
 
-from api import timestamps
+from api.rest import timestamps
 from tests.market import NINE_US
 
 

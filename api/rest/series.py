@@ -10,10 +10,10 @@ from typing import Any
 from django.db import connection
 
 from analytics import factors
-from api import errors, feeds, paging
 from api.auth import access
-from api.paging import Series
-from api.timestamps import EARLIEST_US, LATEST_US
+from api.rest import errors, feeds, paging
+from api.rest.paging import Series
+from api.rest.timestamps import EARLIEST_US, LATEST_US
 from marketdata.calendar import trading_dates
 from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import paging
+from api.rest import paging
 from marketdata.storage import TickKey
 
 CODE = st.from_regex(r"[0-9A-Za-z._:/-]{1,24}", fullmatch=True)

@@ -9,8 +9,8 @@ import pytest
 from analytics import timeframes
 from analytics.adjustment import Factor
 from analytics.series_days import Dates
-from api.paging import Series
-from api.ready import Basis, Pages, Question, Stretch
+from api.rest.paging import Series
+from api.rest.ready import Basis, Pages, Question, Stretch
 from marketdata.reference.corporate_actions import Held
 
 MOST, LATER = 1_000_000, 10**15

@@ -21,8 +21,8 @@ from django.conf import settings
 
 from analytics.series_days import Dates
 from analytics.timeframes import DateFrame, Timeframe
-from api import paging
-from api.paging import BarPage, Series
+from api.rest import paging
+from api.rest.paging import BarPage, Series
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Calendar, Session
 from marketdata.storage import TickKey, storage

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from rest_framework.renderers import BaseRenderer
 
-from api import exports
+from api.rest import exports
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 

@@ -16,7 +16,7 @@ from analytics import adjustment, series_days, sessions, timeframes
 from analytics.adjustment import Factor
 from analytics.series_days import Dates
 from analytics.timeframes import DateFrame, Timeframe
-from api.timestamps import EARLIEST_US, LATEST_US
+from api.rest.timestamps import EARLIEST_US, LATEST_US
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Session
 from marketdata.reference.corporate_actions import Held

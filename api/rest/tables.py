@@ -13,11 +13,11 @@ from rest_framework.request import Request
 from analytics.features.rows import Rows
 from analytics.indicators.rolling import Float64
 from analytics.statistics import DayStatistics
-from api import exports, jsontext
-from api.exports import Batch, Column
-from api.jsontext import Flags
-from api.paging import Series
-from api.renderers import CSVRenderer, JSONRenderer
+from api.rest import exports, jsontext
+from api.rest.exports import Batch, Column
+from api.rest.jsontext import Flags
+from api.rest.paging import Series
+from api.rest.renderers import CSVRenderer, JSONRenderer
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
 from marketdata.types.ticks import ABSENT, Int64, Ticks, decimal_text

@@ -16,8 +16,9 @@ from rest_framework.request import Request
 
 from analytics import timeframes
 from analytics.alert_rules import LONGEST_PAUSE_S
-from api import errors, market, series, timestamps
-from api.timestamps import Timestamp
+from api import market
+from api.rest import errors, series, timestamps
+from api.rest.timestamps import Timestamp
 from marketdata.calendar.trading_calendar import Session
 from marketdata.models import AlertRule, AlertTarget
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import candles
-from api import jsontext, renderers
+from api.rest import jsontext, renderers
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT
 from marketdata.types.ticks import ABSENT, GREATEST
