@@ -8,11 +8,10 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
-import httpx
-
 from analytics.delivery.addresses import Endpoint, Network, RefusedError, Resolve, resolved
 
 SIGNATURE, DELIVERY = "X-Naru-Signature", "X-Naru-Delivery"
+# httpx is imported by who sends: every command imports the URLs, and only a delivery needs it.
 LONGEST_S = 10.0
 MOST_BYTES = 65_536
 """Of an answer that are read; nothing of it is kept."""
@@ -42,6 +41,8 @@ async def send(
     longest_s: float,
 ) -> None:
     """RefusedError, httpx.HTTPError and TimeoutError say why it did not arrive; an answer of 2xx says that it did."""
+    import httpx
+
     async with asyncio.timeout(longest_s):
         address = await asyncio.to_thread(resolved, endpoint, allowed, resolve)
         literal = f"[{address}]" if ":" in address else address

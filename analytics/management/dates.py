@@ -1,13 +1,14 @@
-"""Trading dates on a command line, and findings for people: what `verify_day` and `rebuild_candles` share."""
+"""Trading dates on a command line, and how findings are told: what `verify_day` and `rebuild_candles` share."""
 
 from __future__ import annotations
 
 import datetime
+import time
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from analytics import consistency
@@ -28,6 +29,25 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=_("every day known from here"),
     )
     parser.add_argument("--to", dest="last", type=wire.options.date, metavar="DATE", help=_("to this one, included"))
+
+
+def add_findings(parser: ArgumentParser) -> None:
+    """How findings are told: as JSON, and how many of a kind."""
+    parser.add_argument("--json", action="store_true", help=_("one JSON object a day, progress on stderr"))
+    parser.add_argument(
+        "--most",
+        type=wire.options.between(0, 10**6),
+        default=consistency.MOST,
+        metavar="N",
+        help=_("of each kind so many are named, the others counted (100)"),
+    )
+
+
+def progress(command: BaseCommand, options: Mapping[str, Any]) -> Callable[[str], None]:
+    """Writes what is done with the seconds since now; beside JSON, which has the output to itself, on stderr."""
+    began = time.monotonic()
+    out = command.stderr if options["json"] else command.stdout
+    return lambda words: out.write(f"{time.monotonic() - began:8.2f} s  {words}")
 
 
 def chosen(options: Mapping[str, Any]) -> list[datetime.date]:

@@ -34,6 +34,15 @@ PAGE_BOOKS = 1_000  # read at a time; a book is a row of 45 columns
 BUSY_S = 30  # what Retry-After says while too many exports run
 Read = Callable[[list[Series], dict[str, Any]], Iterator[Batch]]
 
+RENDERERS = (CSVRenderer, ParquetRenderer, ArrowRenderer)
+RESPONSES = {
+    (200, exports.CSV): OpenApiResponse(OpenApiTypes.STR, "a header, the rows, and `# N rows`"),
+    (200, exports.PARQUET): OpenApiTypes.BINARY,
+    (200, exports.ARROW): OpenApiTypes.BINARY,
+    ("4XX", JSONRenderer.media_type): response_schemas.Error,
+}
+"""What a view that answers with `sent` declares."""
+
 
 def _of_ticks(kind: wire.Kind, rows: Callable[[Series, Ticks], Batch]) -> Read:
     def read(found: list[Series], _query: dict[str, Any]) -> Iterator[Batch]:
@@ -81,17 +90,12 @@ RESOURCES: dict[str, tuple[tuple[Column, ...], Read, type[ExportQuery]]] = {
 class ExportView(APIView):
     """One file of all rows between `start` and `end`: CSV, Parquet or an Arrow stream, as `Accept` or `format` says."""
 
-    renderer_classes = (CSVRenderer, ParquetRenderer, ArrowRenderer)
+    renderer_classes = RENDERERS
 
     @extend_schema(
         operation_id="export", parameters=[BarsExportQuery],
         description="All rows as a file. `timeframe`, `adjustment`, `session` and `gaps` are of bars alone.",
-        responses={
-            (200, exports.CSV): OpenApiResponse(OpenApiTypes.STR, "a header, the rows, and `# N rows`"),
-            (200, exports.PARQUET): OpenApiTypes.BINARY,
-            (200, exports.ARROW): OpenApiTypes.BINARY,
-            ("4XX", JSONRenderer.media_type): response_schemas.Error,
-        },
+        responses=RESPONSES,
     )  # fmt: skip
     def get(self, request: Request, resource: str) -> HttpResponseBase:
         """Errors: Http404 for another resource, Throttled while too many exports run."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api import features
 from api.features import FeaturesQuery
-from api.rest import exports, response_schemas, series
-from api.rest.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
+from api.rest import series
 from api.views import export
 
 
@@ -19,16 +17,11 @@ class FeaturesView(APIView):
     """Candles, indicators and what is made of them, each row of what was known at its time: CSV, Parquet or an Arrow
     stream, as `Accept` or `format` says."""
 
-    renderer_classes = (CSVRenderer, ParquetRenderer, ArrowRenderer)
+    renderer_classes = export.RENDERERS
 
     @extend_schema(
         operation_id="features", parameters=[FeaturesQuery],
-        responses={
-            (200, exports.CSV): OpenApiResponse(OpenApiTypes.STR, "a header, the rows, and `# N rows`"),
-            (200, exports.PARQUET): OpenApiTypes.BINARY,
-            (200, exports.ARROW): OpenApiTypes.BINARY,
-            ("4XX", JSONRenderer.media_type): response_schemas.Error,
-        },
+        responses=export.RESPONSES,
     )  # fmt: skip
     def get(self, request: Request) -> HttpResponseBase:
         """Errors: Throttled while too many exports run."""

@@ -17,6 +17,7 @@ from terminals import segments, wire
 from terminals import spool as spools
 from terminals.connection import Address
 from terminals.link import Config, Identity, Terminal
+from tests.fakes import FakeTerminal
 from tests.market import NINE_US, price, size
 from tests.road import Road, secret_of
 from tests.waiting import until
@@ -50,6 +51,19 @@ def take(sender: Terminal, numbers: Iterable[int]) -> None:
         fields = {"symbol": "005930", "time_us": NINE_US + number, "kind": 1, "price": price("70000")}
         sender.send([{**fields, "size": size("1"), "seq": number}])
         sender.flush()
+
+
+def gone(road: Road, *, batches: int) -> FakeTerminal:
+    """A terminal that ended when these many batches of its, of one trade each, were committed."""
+    road.ingest()
+    road.worker()
+    first = road.terminal("feeder")
+    first.login()
+    for seq in range(1, batches + 1):
+        first.rows([{"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}])
+    first.until_committed()
+    first.close()
+    return first
 
 
 def stored() -> list[int]:
@@ -290,14 +304,7 @@ def test_nothing_is_let_go_before_a_comparison_confirmed_it(road, tmp_path):
 
 @pytest.mark.once
 def test_other_content_under_a_known_number_is_kept_aside_while_workers_are_busy(road):
-    road.ingest()
-    road.worker()
-    first = road.terminal("feeder")
-    first.login()
-    for seq in range(1, 4):
-        first.rows([{"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}])
-    first.until_committed()
-    first.close()
+    first = gone(road, batches=3)
     os.killpg(road.processes["worker"].pid, signal.SIGSTOP)
     with road.terminal("feeder", secret=first.secret, epoch=first.epoch) as again:
         again.login(last=10)
@@ -315,14 +322,7 @@ def test_other_content_under_a_known_number_is_kept_aside_while_workers_are_busy
 
 
 def test_a_hole_that_no_spool_fills_any_more_is_told_once(road):
-    road.ingest()
-    road.worker()
-    first = road.terminal("feeder")
-    first.login()
-    for seq in range(1, 21):
-        first.rows([{"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}])
-    first.until_committed()
-    first.close()
+    first = gone(road, batches=20)
     forget(IngestStream.objects.get().pk, 5)
     road.kill("ingest")
     road.ingest()

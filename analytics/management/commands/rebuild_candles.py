@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -16,7 +15,6 @@ from analytics.management import dates
 from analytics.repair import Rebuilt
 from marketdata.maintenance import leases
 from marketdata.storage import StorageError, storage
-from terminals import wire
 
 
 class Command(BaseCommand):
@@ -28,22 +26,10 @@ class Command(BaseCommand):
         parser.add_argument("--symbol", action="append", metavar="CODE", help=_("only this one, repeatable"))
         parser.add_argument("--feed", help=_("only this feed"))
         parser.add_argument("--dry-run", action="store_true", help=_("say what would change, write nothing"))
-        parser.add_argument("--json", action="store_true", help=_("one JSON object a day, progress on stderr"))
-        parser.add_argument(
-            "--most",
-            type=wire.options.between(0, 10**6),
-            default=consistency.MOST,
-            metavar="N",
-            help=_("of each kind so many are named, the others counted (100)"),
-        )
+        dates.add_findings(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        began = time.monotonic()
-        out = self.stderr if options["json"] else self.stdout
-
-        def progress(words: str) -> None:
-            out.write(f"{time.monotonic() - began:8.2f} s  {words}")
-
+        progress = dates.progress(self, options)
         wrong = False
         try:
             with storage().long_running():
@@ -53,7 +39,7 @@ class Command(BaseCommand):
                         symbols=options["symbol"],
                         feed=options["feed"],
                         dry_run=options["dry_run"],
-                        most=max(options["most"], 0),
+                        most=options["most"],
                         progress=progress,
                     )
                     wrong |= bool(rebuilt.counts)

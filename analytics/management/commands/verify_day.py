@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -15,7 +14,6 @@ from analytics import consistency
 from analytics.consistency import Report
 from analytics.management import dates
 from marketdata.storage import StorageError, storage
-from terminals import wire
 
 
 class Command(BaseCommand):
@@ -24,27 +22,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         dates.add_arguments(parser)
-        parser.add_argument("--json", action="store_true", help=_("one JSON object a day, progress on stderr"))
-        parser.add_argument(
-            "--most",
-            type=wire.options.between(0, 10**6),
-            default=consistency.MOST,
-            metavar="N",
-            help=_("of each kind so many are named, the others counted (100)"),
-        )
+        dates.add_findings(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        began = time.monotonic()
-        out = self.stderr if options["json"] else self.stdout
-
-        def progress(words: str) -> None:
-            out.write(f"{time.monotonic() - began:8.2f} s  {words}")
-
+        progress = dates.progress(self, options)
         wrong = []
         try:
             with storage().long_running():
                 for date in dates.chosen(options):
-                    report = consistency.verify_day(date, most=max(options["most"], 0), progress=progress)
+                    report = consistency.verify_day(date, most=options["most"], progress=progress)
                     if not report.is_consistent:
                         wrong.append(f"{date}: {sum(report.counts.values()):,}")
                     if options["json"]:
