@@ -17,8 +17,7 @@ from ingest import clocks, record_validation, validation
 from ingest.clocks import Trust
 from marketdata.reference.symbols import Rules
 from marketdata.types import decoded as decoded_module
-from marketdata.types import decoding, records
-from marketdata.types import reject_reasons as faults_module
+from marketdata.types import decoding, records, reject_reasons
 from marketdata.types import ticks as ticks_module
 from marketdata.types.decoded import Decoded, WireBatch
 from marketdata.types.minute_bars import MINUTE_US, Key
@@ -257,7 +256,7 @@ def _refuse(batches: Iterable[Batch], tick_ids: Iterable[int], fault: Fault) -> 
     for tick_id in tick_ids:
         batch, row = members[tick_id >> TICK_BITS], tick_id & ((1 << TICK_BITS) - 1)
         if batch.decoded is not None:
-            names = faults_module.names(int(fault))
+            names = reject_reasons.names(int(fault))
             batch.stored -= 1
             batch.rejected += 1
             batch.reasons.update(names)
@@ -271,6 +270,6 @@ def _note(batch: Batch, decoded: Decoded, rows: int, rejected: Mapping[int, int]
     batch.rejected = len(rejected)
     batch.stored = rows - batch.rejected
     for row, faults in rejected.items():
-        names = faults_module.names(faults)
+        names = reject_reasons.names(faults)
         batch.reasons.update(names)
         batch.rejects.append((batch.number, row, " ".join(names), decoded.record(row)))

@@ -41,9 +41,8 @@ from marketdata.models import (
 from marketdata.realtime import feed, live_state
 from marketdata.storage import StorageError, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import checksums, decoding, minute_bars, records
+from marketdata.types import checksums, decoding, minute_bars, records, reject_reasons
 from marketdata.types import decoded as decoded_module
-from marketdata.types import reject_reasons as faults_module
 from marketdata.types import ticks as ticks_module
 from marketdata.types.checksums import PRIME
 from marketdata.types.decoded import Decoded
@@ -53,7 +52,7 @@ from marketdata.types.reject_reasons import Fault
 from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Int64, Mask, Ticks
 from terminals import wire
 
-CODES = faults_module.LETTERS_AGAIN
+CODES = reject_reasons.LETTERS_AGAIN
 MINUTE_US = 60_000_000
 ROW_MASK = (1 << TICK_BITS) - 1
 PAGE = 5_000
@@ -203,7 +202,7 @@ class _Judged:
 
     def without(self, chosen: Mask, fault: Fault) -> _Judged:
         """Of these good ticks it is found that they are not."""
-        reasons = " ".join(faults_module.names(int(fault)))
+        reasons = " ".join(reject_reasons.names(int(fault)))
         found = dict.fromkeys(_rows(self.ticks.take(chosen)), reasons)
         return replace(self.only(~chosen), bad=self.bad | found)
 
@@ -322,7 +321,7 @@ def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> _Judged:
         validation.judge(ticks, faults, rules=rules, captured_us=captured_us, recency=recency)
     tasks.rights.judge([batch], ticks, faults, find=tasks.directory.find)
     good = faults == 0
-    bad = {indices[row]: " ".join(faults_module.names(int(faults[row]))) for row in np.flatnonzero(~good)}
+    bad = {indices[row]: " ".join(reject_reasons.names(int(faults[row]))) for row in np.flatnonzero(~good)}
     content = None if content is None else content.take(good)
     return _Judged(decoded=decoded, indices=indices, ticks=ticks.take(good), bad=bad, content=content)
 

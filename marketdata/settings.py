@@ -61,7 +61,7 @@ INSTALLED_APPS = [
     "ingest",
 ]
 MIDDLEWARE = [
-    "api.web.middleware.Envelope",
+    "api.web.middleware.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "api.web.middleware.Compressed",

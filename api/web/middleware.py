@@ -44,7 +44,7 @@ _POLICIES = {
 }
 
 
-class Envelope:
+class RequestId:
     """X-Request-ID (the caller's own when it is a plain word) and what a browser may do with an answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from ingest import validation
 from marketdata.reference.symbols import Rules
-from marketdata.types import decoding
-from marketdata.types import reject_reasons as faults_module
+from marketdata.types import decoding, reject_reasons
 from marketdata.types import ticks as ticks_module
 from marketdata.types.day_figures import DAY_SCALES
 from marketdata.types.decoded import Decoded
@@ -40,7 +39,7 @@ def judged(decoded: Decoded, recency: validation.Recency = LIVE, received_us: in
     captured = np.full(len(decoded.ticks), received_us, np.int64)
     good = validation.judge(decoded.ticks, decoded.faults, rules=RULES, captured_us=captured, recency=recency)
     assert good.tolist() == [not fault for fault in decoded.faults.tolist()]
-    return [faults_module.names(fault) for fault in decoded.faults.tolist()]
+    return [reject_reasons.names(fault) for fault in decoded.faults.tolist()]
 
 
 def but(**other: Any) -> dict[str, Any]:
@@ -132,7 +131,7 @@ def test_every_fault_there_is_has_a_row_that_has_it():
     ids=lambda one: str(one)[:40],
 )
 def test_a_mistake_is_told_once_by_its_name_and_its_neighbours_are_good(fault, row):
-    assert judge(GOOD, row, GOOD) == [[], faults_module.names(fault), []]
+    assert judge(GOOD, row, GOOD) == [[], reject_reasons.names(fault), []]
 
 
 def test_several_mistakes_of_a_row_are_all_told():

@@ -12,7 +12,7 @@ from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
 from api.web import request_ids
-from api.web.middleware import Envelope
+from api.web.middleware import RequestId
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_the_id_of_an_answer_is_in_each_line_that_was_logged_for_it_and_in_no_ot
         other.join()
         return HttpResponse()
 
-    response = Envelope(view)(RequestFactory().get("/v2/clock"))
+    response = RequestId(view)(RequestFactory().get("/v2/clock"))
     logger.info("later")
 
     assert text.getvalue().splitlines() == [
