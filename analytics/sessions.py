@@ -16,7 +16,8 @@ from marketdata.types.ticks import Mask
 
 
 def within(bars: Bars, market: str, session: Session) -> Mask:
-    """Which minute candles belong to that part of their trading dates."""
+    """A mask of the minute candles, of one market and any trading dates, that begin in that part of their date; none of
+    a date without a regular session."""
     chosen = np.zeros(len(bars), np.bool_)
     calendar = trading_dates.calendar(market)
     for day in np.unique(bars.trade_date).tolist():

@@ -47,7 +47,7 @@ class Versions:
 
     @property
     def ends_us(self) -> Int64:
-        """When the minute of each ends."""
+        """When the minute of each ends, in microseconds UTC."""
         return self.bars.time_us + MINUTE_US
 
 

@@ -56,13 +56,13 @@ class Minutes:
         return len(self.part)
 
     def places(self, times_us: Int64) -> Int64:
-        """Where times lie; those outside are left out."""
+        """The indices of the minutes that times (microseconds UTC) lie in, as they come; those outside are left out."""
         places = (times_us - self.start_us) // MINUTE_US
         inside: Int64 = places[(places >= 0) & (places < len(self.part))]
         return inside
 
     def covered(self, stretches: Sequence[tuple[int, int]]) -> Mask:
-        """The minutes that any of these stretches (from, to; both included) touches."""
+        """A mask of the minutes that any of these stretches (from, to; both included, microseconds UTC) touches."""
         found = np.zeros(len(self.part), np.bool_)
         for from_us, to_us in stretches:
             first, last = (from_us - self.start_us) // MINUTE_US, (to_us - self.start_us) // MINUTE_US

@@ -120,7 +120,7 @@ def split(flows: Flows, open_: Int64, close: Int64) -> tuple[int, int]:
 
 
 def changed(kept: Flows, candles: Bars) -> npt.NDArray[np.bool_]:
-    """Which candles of a day, in the order of time, have no row in `kept` that was made of the same trades."""
+    """A mask of the candles of a day, in the order of time, of which `kept` has no row made of the same trades."""
     if not len(kept):
         return np.ones(len(candles), np.bool_)
     place = np.minimum(np.searchsorted(kept.time_us, candles.time_us), len(kept) - 1)
@@ -131,7 +131,7 @@ def changed(kept: Flows, candles: Bars) -> npt.NDArray[np.bool_]:
 
 
 def merged(kept: Flows, fresh: Flows, times_us: Int64) -> Flows:
-    """The rows of these minutes, in order; where both have one it is the fresh one."""
+    """The rows of these minutes (microseconds UTC), oldest first; where both have one it is the fresh one."""
     wanted = np.isin(kept.time_us, times_us) & ~np.isin(kept.time_us, fresh.time_us)
     columns = {name: np.concatenate([getattr(kept, name)[wanted], getattr(fresh, name)]) for name in _COLUMNS}
     return Flows(**columns).take(np.argsort(columns["time_us"], kind="stable"))

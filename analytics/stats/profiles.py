@@ -20,7 +20,8 @@ class Profile:
 
 
 def build(time_us: Int64, volume: Int64, days: int) -> Profile:
-    """From the candles of `days` days in any order: when each began, since its day's midnight, and its volume."""
+    """From the candles of `days` days in any order, an element each: when it began, in microseconds since its day's
+    midnight, and its volume in 1e-6."""
     times, place = np.unique(time_us, return_inverse=True)
     volumes = np.zeros(len(times), np.int64)
     np.add.at(volumes, place, volume)

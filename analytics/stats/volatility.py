@@ -16,7 +16,7 @@ DAYS_A_YEAR = 252
 
 
 def log_returns(close: Floats, days: int = 1) -> Floats:
-    """ln(close / close `days` before)."""
+    """ln(close / close `days` before), as long as `close`; NaN in its first `days`."""
     found = np.full(len(close), np.nan)
     logs = _log(close)
     found[days:] = logs[days:] - logs[: max(len(logs) - days, 0)]

@@ -110,7 +110,7 @@ def touched(starts: Int64, ends: Int64, gaps: list[tuple[int, int]]) -> Mask:
 
 
 def spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[Int64, Int64]:
-    """When each candle's time begins and ends."""
+    """When each candle's time begins and ends, in microseconds UTC."""
     if isinstance(timeframe, Timeframe):
         return bars.time_us, timeframe.ends(bars.time_us, one.timezone)
     return timeframes.date_spans(bars, timeframe, one.timezone, one.shift_s)
