@@ -97,7 +97,7 @@ bench: $(VENV)/bench servers  ## the numbers we quote, into docs/benchmarks.md; 
 bench-api: $(VENV)/bench servers  ## what the serving side costs and serves, into docs/benchmarks-api.md; SECONDS=1 shortens it
 	@exec $(PY) -m tests.bench.api $(if $(SECONDS),--seconds $(SECONDS))
 
-bench-analytics: $(VENV)/dev servers  ## indicators against TA-Lib, candles against polars, statistics by workers; shows them and writes nothing
+bench-analytics: $(VENV)/dev servers  ## indicators, candles, statistics by workers, alerts; into docs/benchmarks-analytics.md
 	@exec $(PY) -m tests.bench.analytics
 
 drill: $(VENV)/dev servers  ## kill anything at random under load, then account for every row; KILLS=25 DB=postgresql

@@ -26,8 +26,8 @@ from terminals import wire
 from tests.bench import load
 from tests.bench.stack import Stack
 
-RATE, RULES, PAUSE_S = 1_000, 200, 5
-BATCH_ROWS = 10
+RATE, RULES, PAUSE_S = 1_000, 1_000, 5
+BATCH_ROWS = 50  # a batch is sent again and again: in this many a symbol has prices on both sides of a level
 SECONDS, SETTLE_S, ARRIVE_S = 20.0, 5.0, 10.0
 COUNTS = (0, 100, 10_000)
 BATCHES, TURNS = 60, 3
