@@ -11,6 +11,8 @@ from django.conf import settings
 from kombu import Exchange, Queue
 from kombu.transport import TRANSPORT_ALIASES
 
+from marketdata.realtime import redis_urls
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks load every URL; a worker serves none
 
@@ -162,7 +164,7 @@ for _entry in TIMETABLE.values():  # in the word of django-celery-beat, which le
 
 def broker_settings(broker_url: str) -> dict[str, Any]:
     """Celery's settings for the broker at `broker_url`; the measured reasons are in docs/adr/0002."""
-    redis = broker_url.startswith(("redis", "unix", "valkey"))
+    redis = redis_urls.is_redis(broker_url)
     transport = {
         "priority_steps": [0],  # each step would be one more key per queue in every BRPOP
         "visibility_timeout": 120,
@@ -174,8 +176,15 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
         "health_check_interval": 5,
         "retry_on_timeout": False,
     }
+    tls: dict[str, Any] = {}
+    if redis_urls.is_watched(broker_url):
+        place = redis_urls.watched(broker_url)
+        transport |= {"master_name": place.master, "sentinel_kwargs": place.sentinel_options()}
+        tls = {} if place.tls is None else {"broker_use_ssl": place.tls or {"ssl_cert_reqs": "required"}}
+        broker_url = redis_urls.for_celery(broker_url)
     return {
         "broker_url": broker_url,
+        **tls,
         "broker_transport_options": transport if redis else {"confirm_publish": True},
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
@@ -220,6 +229,7 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
 
 # Imported by whoever connects. By alias: naming the class in the settings would lose what `rediss://` says of TLS.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "marketdata.realtime.broker:Transport"))
+TRANSPORT_ALIASES["sentinel"] = "marketdata.realtime.broker:SentinelTransport"
 app = Celery("naru", task_cls="marketdata.connections:Task")
 app.steps["worker"].add("marketdata.realtime.worker_pool:Alive")  # imported by workers alone
 app.conf.update(broker_settings(settings.BROKER_URL))

@@ -17,7 +17,7 @@ from ingest.bodies import Bodies
 from ingest.in_flight import InFlightBatch
 from ingest.notifications import batch_message
 from marketdata import metrics
-from marketdata.realtime import broker
+from marketdata.realtime import broker, redis_urls
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Dispatcher(threading.Thread):
         super().__init__(name="dispatch", daemon=True)
         self._reply_to = reply_to
         self._done = done
-        self._bodies = Bodies(reply_to, max_messages) if broker.is_redis(settings.BROKER_URL) else None
+        self._bodies = Bodies(reply_to, max_messages) if redis_urls.is_redis(settings.BROKER_URL) else None
         self._envelopes: broker.Envelopes | None = None
         self._handover: queue.SimpleQueue[tuple[int | None, list[InFlightBatch]] | None] = queue.SimpleQueue()
         self._halted = threading.Event()

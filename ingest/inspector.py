@@ -13,7 +13,7 @@ from django.conf import settings
 
 from ingest.dataset import Dataset
 from ingest.registry import Registry
-from marketdata.realtime import inspection
+from marketdata.realtime import inspection, redis_clients
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Inspector(threading.Thread):
         self._halted.set()
 
     def run(self) -> None:
-        with redis.Redis.from_url(
+        with redis_clients.client(
             settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=3, socket_keepalive=True
         ) as client:
             while not self._halted.is_set():

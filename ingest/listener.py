@@ -12,6 +12,7 @@ import redis
 from django.conf import settings
 
 from ingest import notifications
+from marketdata.realtime import redis_clients
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Listener(threading.Thread):
         self._halted.set()
 
     def run(self) -> None:
-        client = redis.Redis.from_url(
+        client = redis_clients.client(
             settings.REDIS_URL, socket_timeout=5 + BLOCK_MS / 1000, socket_connect_timeout=3, socket_keepalive=True
         )
         last, away, kept_at = b"0", False, float("-inf")

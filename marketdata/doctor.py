@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import redis
@@ -31,6 +30,7 @@ from marketdata.archive import exports
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
 from marketdata.models import RolloverRun
+from marketdata.realtime import redis_clients, redis_urls
 from marketdata.storage import storage
 
 UNSAFE = "unsafe_setting"
@@ -113,13 +113,13 @@ def redis_servers() -> Iterator[Finding]:
     if urls["BROKER_URL"] == urls["REDIS_URL"]:
         del urls["BROKER_URL"]
     for name, url in urls.items():
-        if urlsplit(url).scheme in ("redis", "rediss", "valkey", "unix"):
+        if redis_urls.is_redis(url):
             yield from _redis(name, url)
 
 
 def _redis(name: str, url: str) -> Iterator[Finding]:
     try:
-        with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
+        with redis_clients.client(url, socket_timeout=3, socket_connect_timeout=3) as client:
             client.ping()
             try:
                 found: Any = client.config_get("maxmemory-policy", "appendonly", "save")

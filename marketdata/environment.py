@@ -17,9 +17,11 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
 from marketdata import private
+from marketdata.realtime import redis_urls
 from terminals import wire
 
 T = TypeVar("T")
+WATCHED = "sentinel://host:26379,host:26379/0?master=name"
 DATABASES = ("mysql://", "postgres://", "postgresql://", "sqlite://")
 
 
@@ -225,19 +227,24 @@ class Environment:
 
     def redis_url(self, name: str, default: str) -> str:
         def parse(raw: str) -> str:
-            if not raw.startswith(("redis://", "rediss://", "unix://")):
+            if redis_urls.is_watched(raw):
+                redis_urls.watched(raw)
+            elif not redis_urls.is_redis(raw):
                 raise ValueError
             return raw
 
-        return self._read(name, default, parse, "a URL such as redis://127.0.0.1:6379/0", secret=True)
+        return self._read(name, default, parse, f"a URL such as redis://127.0.0.1:6379/0 or {WATCHED}", secret=True)
 
     def broker_url(self, name: str, default: str) -> str:
         def parse(raw: str) -> str:
-            if "://" not in raw:
+            if redis_urls.is_watched(raw):
+                redis_urls.watched(raw)
+            elif "://" not in raw:
                 raise ValueError
             return raw
 
-        return self._read(name, default, parse, "a URL such as redis://127.0.0.1:6379/0 or amqp://host", secret=True)
+        right = f"a URL such as redis://127.0.0.1:6379/0, amqp://host or {WATCHED}"
+        return self._read(name, default, parse, right, secret=True)
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         """A Django DATABASES entry without engine options."""

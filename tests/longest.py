@@ -22,6 +22,7 @@ FILES = (
     "tests/integration/test_strangers.py",
     "tests/integration/test_roles.py",
     "tests/integration/test_galera.py",
+    "tests/integration/test_sentinel.py",
     "tests/integration/test_clients.py",
     "tests/integration/test_admin_pages.py",
     "tests/integration/test_openid.py",

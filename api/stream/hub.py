@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -30,7 +29,7 @@ from api.stream.subscriber import Subscriber
 from api.stream.task_cancellation import end
 from marketdata import metrics
 from marketdata.realtime import feed as feeds
-from marketdata.realtime import records_feed
+from marketdata.realtime import records_feed, redis_clients
 from marketdata.types.minute_bars import Bars
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class Hub:
         self.database = DatabaseThread("stream-candles")
         self.replays = DatabaseThread("stream-replays")  # beside the candles, which are not to wait for them
         self.pages = StoredPages(self.replays)
-        self.commands: Any = redis.asyncio.Redis.from_url(
+        self.commands: Any = redis_clients.async_client(
             redis_url, socket_timeout=5, socket_connect_timeout=3,
             retry=Retry(NoBackoff(), 1),  # a kept connection may be to a Redis that is gone
         )  # fmt: skip
@@ -197,7 +196,7 @@ class Hub:
 
     async def _connect(self) -> None:
         # One connection, never quietly renewed: each new one may lead to another server.
-        self._reader = redis.asyncio.Redis.from_url(
+        self._reader = redis_clients.async_client(
             self._url, socket_timeout=5, socket_connect_timeout=3, retry=Retry(NoBackoff(), 0),
             redis_connect_func=self._connected, single_connection_client=True,
         )  # fmt: skip

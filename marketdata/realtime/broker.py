@@ -22,16 +22,13 @@ from kombu.transport.virtual import QoS as CountingQoS
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-
-def is_redis(url: str) -> bool:
-    """Whether a URL names a single Redis or Valkey, which `connection` can speak to."""
-    return url.startswith(("redis://", "rediss://", "unix://"))
+from marketdata.realtime import redis_clients, redis_urls
 
 
 @lru_cache(maxsize=1)
 def connection() -> redis.Redis:
     """This process' client for short commands to the Redis of BROKER_URL."""
-    return redis.Redis.from_url(
+    return redis_clients.client(
         settings.BROKER_URL,
         socket_timeout=5,
         socket_connect_timeout=3,
@@ -43,7 +40,7 @@ def connection() -> redis.Redis:
 
 def queue_depths(queues: Sequence[str]) -> dict[str, int] | None:
     """How many messages wait in each queue, where the broker is a Redis; None where it is something else."""
-    if not is_redis(settings.BROKER_URL):
+    if not redis_urls.is_redis(settings.BROKER_URL):
         return None
     pipeline = connection().pipeline(transaction=False)
     for queue in queues:
@@ -121,19 +118,20 @@ class QoS(kombu_redis.QoS):
             super().restore_unacked(client)
 
 
-class Channel(kombu_redis.Channel):
+class _KeptClient(kombu_redis.Channel):
     """Keeps its client instead of making one for each command, and a prefetch limit for queues without
     acknowledgement, too: without one a worker would fetch all there is, however busy it is."""
 
     QoS = QoS
     qos: Any
+    pool: Any
     _kept: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:
             return super()._create_client(asynchronous=True)  # type: ignore[misc]  # kombu is untyped
         if self._kept is None or self._kept.connection_pool is not self.pool:  # a new pool after a lost connection
-            self._kept = super()._create_client()  # type: ignore[misc]  # kombu is untyped
+            self._kept = super()._create_client()  # type: ignore[misc]
         return self._kept
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
@@ -143,7 +141,21 @@ class Channel(kombu_redis.Channel):
         return super().basic_consume(queue, False, *args, **kwargs)
 
 
+class Channel(_KeptClient):
+    """To one server."""
+
+
+class SentinelChannel(_KeptClient, kombu_redis.SentinelChannel):
+    """To the master that Sentinels name."""
+
+
 class Transport(kombu_redis.Transport):
     """What `redis://` and `rediss://` mean to Celery in this project (`celery_app`)."""
 
     Channel = Channel
+
+
+class SentinelTransport(kombu_redis.SentinelTransport):
+    """What `sentinel://` means to it, as `redis_urls.for_celery` writes it."""
+
+    Channel = SentinelChannel

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import redis
 from django.conf import settings
 
+from marketdata.realtime import redis_clients
 from marketdata.storage.base import Latest
 from marketdata.types.ticks import ABSENT, Ticks, packed_ratio
 from marketdata.types.ticks import trades as trades_of
@@ -61,7 +62,7 @@ return 0
 @lru_cache(maxsize=1)
 def connection() -> redis.Redis:
     """This process' client for short commands. Times out rather than waits: nothing here may hold up a commit."""
-    return redis.Redis.from_url(
+    return redis_clients.client(
         settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=3, socket_keepalive=True, health_check_interval=5
     )
 

@@ -15,7 +15,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms
-from marketdata.realtime import broker
+from marketdata.realtime import redis_clients, redis_urls
 
 FULL_AT = 0.85  # of maxmemory; with `noeviction` writes fail at 1.0
 SLOW_S = 0.5  # one small write; it takes a tenth of a millisecond when all is well
@@ -84,9 +84,9 @@ class Watch:
 def watches() -> list[Watch]:
     """One for each Redis that is used: that of the live state, and the broker's when it is another."""
     places = {settings.REDIS_URL: "live state"}
-    if broker.is_redis(settings.BROKER_URL):
+    if redis_urls.is_redis(settings.BROKER_URL):
         places.setdefault(settings.BROKER_URL, "broker")
     return [
-        Watch(subject, redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3))
+        Watch(subject, redis_clients.client(url, socket_timeout=5, socket_connect_timeout=3))
         for url, subject in places.items()
     ]

@@ -1,0 +1,106 @@
+"""A master that Sentinels watch is killed: whoever spoke to it goes on with its successor, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis.exceptions import RedisError
+
+from celery_app import broker_settings
+from ingest import recovery
+from marketdata.models import Market, Symbol
+from marketdata.realtime import broker, feed, live_state, redis_clients
+from marketdata.storage import storage
+from terminals import wire
+from tests.market import NINE_US
+from tests.road import Road
+from tests.servers.sentinel import PASSWORD, Sentinels
+
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("road_database"), pytest.mark.timeout(300)]
+
+EVER = (-(2**62), 2**62)
+
+
+@pytest.fixture
+def watched() -> Iterator[Sentinels]:
+    with Sentinels() as running:
+        _forget_clients()
+        yield running
+        _forget_clients()
+
+
+def _forget_clients() -> None:
+    for one in (live_state.connection, broker.connection):
+        one.cache_clear()
+
+
+def batch(seq: int) -> bytes:
+    row = {"symbol": "005930", "time": NINE_US + seq, "price": "70000", "size": 1, "seq": seq}
+    return wire.encode_rows(seq, "krx", 1, [row])
+
+
+def test_terminals_workers_and_readers_go_on_with_the_successor(watched: Sentinels, tmp_path: Path, settings):
+    settings.REDIS_URL = settings.BROKER_URL = watched.url
+    Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+    with Road(tmp_path / "road", watched.url) as road:
+        road.ingest()
+        road.worker()
+        with road.terminal("desk") as terminal:
+            terminal.login()
+            for seq in range(1, 6):
+                terminal.batch(batch(seq))
+            terminal.until_committed()
+            epoch = feed.current_epoch(live_state.connection())
+
+            watched.master.kill()
+            for seq in range(6, 11):
+                terminal.batch(batch(seq))
+            terminal.until_committed()
+            road.until(lambda: watched.servers[1].ask("role") == "master", seconds=60, what="a successor")
+            for seq in range(11, 16):
+                terminal.batch(batch(seq))
+            terminal.until_committed()
+
+        stored = [int(seq) for seq in storage().read_ticks("005930", "krx", *EVER).seq]
+        assert stored == list(range(1, 16))
+        recovery.announce_missed()  # as beat asks for every ten seconds
+        entries = feed.entries_after(live_state.connection(), "krx", 0, most=100)
+        assert sorted(int(seq) for entry in entries for seq in entry.ticks.seq) == list(range(1, 16))
+        assert feed.current_epoch(live_state.connection()) != epoch
+        assert broker.queue_depths(["raw_market_data"]) == {"raw_market_data": 0}
+        logs = road.tail("ingest") + road.tail("worker")
+        assert PASSWORD not in logs
+        assert "only%2Ffor" not in logs
+
+
+def test_a_reader_in_an_event_loop_is_led_to_the_successor(watched: Sentinels):
+    async def read() -> list[bytes]:
+        client = redis_clients.async_client(watched.url, socket_timeout=5, single_connection_client=True)
+        seen = [await client.get("who")]
+        watched.master.kill()
+        while len(seen) < 2:
+            try:
+                if (now := await client.get("who")) is not None and await client.set("who", b"second"):
+                    seen.append(now)
+            except RedisError:
+                await asyncio.sleep(0.2)
+        await client.aclose()
+        return seen
+
+    with redis_clients.client(watched.url, socket_timeout=5) as writer:
+        writer.set("who", b"first")
+        assert writer.wait(1, 10_000) == 1
+
+    assert asyncio.run(read()) == [b"first", b"first"]
+
+
+def test_celery_is_told_of_the_sentinels_and_of_tls():
+    told = broker_settings("sentinels://:secret@a,b:2/1?master=naru&ssl_ca_certs=/ca.pem")
+
+    assert told["broker_url"] == "sentinel://:secret@a:26379/1;sentinel://:secret@b:2/1"
+    assert told["broker_transport_options"]["master_name"] == "naru"
+    assert told["broker_transport_options"]["sentinel_kwargs"]["ssl"] is True
+    assert told["broker_use_ssl"] == {"ssl_ca_certs": "/ca.pem"}

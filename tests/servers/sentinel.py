@@ -1,0 +1,149 @@
+"""A private master with a replica, and three Sentinels that watch them: what `sentinel://` is for."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.servers import packages
+from tests.servers.process import Server, temporary_folder
+from tests.servers.redis import SETTINGS, Redis
+from tests.waiting import until
+
+MASTER = "naru"
+PASSWORD = "only/for:tests"  # what a URL has to be quoted for
+
+
+class Watched(Redis):
+    """One of the two servers."""
+
+    def __init__(self, folder: Path, *, master: int | None) -> None:
+        super().__init__(folder)
+        self._master = master
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._own.write_text(f"include {SETTINGS}\n", encoding="utf-8")
+
+    @property
+    def _own(self) -> Path:
+        """A Sentinel has the server write what it was told into the file it was started with: not into ours."""
+        return self.folder / "redis.conf"
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        (program, _settings, *options), environment = super()._command()
+        command = [program, str(self._own), *options]
+        command += ["--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"]
+        if self._master is not None:
+            command += ["--replicaof", "127.0.0.1", str(self._master)]
+        return command, environment
+
+    def ask(self, what: str) -> object:
+        """An item of INFO, None while it does not answer."""
+        client = redis.Redis(port=self.port, password=PASSWORD, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        try:
+            return client.info().get(what)
+        except redis.RedisError:
+            return None
+        finally:
+            client.close()
+
+    def _answers(self) -> bool:
+        return self.ask("process_id") == self.pid and (self._master is None or self.ask("master_link_status") == "up")
+
+
+class Sentinel(Server):
+    """One that watches; it writes what it learns into a file of its own."""
+
+    name = "sentinel"
+
+    def __init__(self, folder: Path, *, master: int, down_after_ms: int) -> None:
+        super().__init__(folder)
+        self._master, self._down_after_ms = master, down_after_ms
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def _prepare(self) -> None:
+        conf = self.folder / "sentinel.conf"
+        if not conf.exists():
+            conf.write_text(
+                f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
+                f"sentinel monitor {MASTER} 127.0.0.1 {self._master} 2\n"
+                f"sentinel auth-pass {MASTER} {PASSWORD}\n"
+                f"sentinel down-after-milliseconds {MASTER} {self._down_after_ms}\n"
+                f"sentinel failover-timeout {MASTER} 10000\nsentinel parallel-syncs {MASTER} 1\n",
+                encoding="utf-8",
+            )
+
+    def _command(self) -> tuple[list[str], dict[str, str]]:
+        program, environment = packages.need("redis-server")
+        return [str(program), str(self.folder / "sentinel.conf"), "--sentinel"], environment
+
+    def knows(self) -> tuple[int, int]:
+        """How many replicas and other Sentinels it knows of."""
+        client = redis.Redis(port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        try:
+            told: Any = client.sentinel_master(MASTER)
+            return int(told["num-slaves"]), int(told["num-other-sentinels"])
+        except redis.RedisError:
+            return 0, 0
+        finally:
+            client.close()
+
+    def _answers(self) -> bool:
+        client = redis.Redis(port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+
+class Sentinels:
+    """`with Sentinels() as watched:` ... `watched.url` is a REDIS_URL; `watched.master` is who serves now."""
+
+    def __init__(self, *, down_after_ms: int = 1_500) -> None:
+        self.folder = temporary_folder("sentinels")
+        first = Watched(self.folder / "first", master=None)
+        self.servers = [first, Watched(self.folder / "second", master=first.port)]
+        self.sentinels = [
+            Sentinel(self.folder / f"sentinel{at}", master=first.port, down_after_ms=down_after_ms) for at in range(3)
+        ]
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
+        return f"sentinel://:only%2Ffor%3Atests@{hosts}/0?master={MASTER}"
+
+    @property
+    def master(self) -> Watched:
+        """Who says of itself that it is the master."""
+        return next(server for server in self.servers if server.ask("role") == "master")
+
+    def __enter__(self) -> Self:
+        try:
+            for server in (*self.servers, *self.sentinels):
+                server.start()
+            until(
+                lambda: all(one.knows() == (1, 2) for one in self.sentinels), seconds=60,
+                what="the Sentinels know each other and the replica",
+            )  # fmt: skip
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        for server in (*self.sentinels, *self.servers):
+            server.stop()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
