@@ -37,7 +37,8 @@ def findings(given: argparse.Namespace, module: SourceModule, config: Config) ->
         told = _("a terminal is running with this spool ({holder}), so no login was tried").format(holder=in_use)
         yield Finding(Level.DOUBTFUL, told, _("its log says whether it was welcomed; stop it to check the login"))
     else:
-        yield from login_check.check(config.address, config.identity)
+        for address in (config.address, *config.others):
+            yield from login_check.check(address, config.identity)
     yield from _source(given, module)
 
 

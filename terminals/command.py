@@ -159,8 +159,10 @@ def _say(message: str, code: int) -> int:
 
 def _config(given: argparse.Namespace, module: SourceModule) -> Config:
     market = given.register_market if given.register_market != "-" else None
+    address, *others = Address.parse_all(given.server, tls=given.tls, ca_file=given.ca_file, plain=given.plain)
     return Config(
-        address=Address.parse(given.server, tls=given.tls, ca_file=given.ca_file, plain=given.plain),
+        address=address,
+        others=tuple(others),
         identity=Identity(given.client, _key(given.key_file, given.key), module.CODE, market),
         feed=given.feed,
         spool=given.spool,

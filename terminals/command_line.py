@@ -123,7 +123,12 @@ def _add_link_arguments(parser: argparse.ArgumentParser, module: SourceModule) -
         "--config", type=Path, metavar="FILE.toml", help=_("file with options; those that are typed go before")
     )
     to = parser.add_argument_group(_("server"))
-    to.add_argument("--server", required=True, metavar="HOST:PORT", help=_("ingest server"))
+    to.add_argument(
+        "--server",
+        required=True,
+        metavar="HOST:PORT[,HOST:PORT…]",
+        help=_("ingest server; the next one when one is away"),
+    )
     to.add_argument("--client", type=options.client, required=True, metavar="NAME", help=_("registered client"))
     to.add_argument("--key-file", type=Path, metavar="PATH", help=_("file with the key; NARU_KEY if left out"))
     to.add_argument("--tls", action="store_true", help=_("TLS with certificate check"))

@@ -46,6 +46,14 @@ class Address:
             )
         return cls(host, number, tls or ca_file is not None, ca_file, plain)
 
+    @classmethod
+    def parse_all(
+        cls, text: str, *, tls: bool = False, ca_file: str | None = None, plain: bool = False
+    ) -> tuple["Address", ...]:
+        """From addresses with commas between, in the order they are to be tried, each once; ValueError as `parse`."""
+        words = dict.fromkeys(word.strip() for word in text.split(","))
+        return tuple(cls.parse(word, tls=tls, ca_file=ca_file, plain=plain) for word in words)
+
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 

@@ -44,6 +44,8 @@ class Config:
     keep_s: float = spools.KEEP_S
     when_full: Literal["block", "drop"] = "block"
     journal: Path | None = None
+    others: tuple[Address, ...] = ()
+    """Further addresses of servers that write into the same database, tried in this order."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,9 @@ class Terminal:
         self._counted_epoch, self._counted_upto = self.spool.epoch, self.spool.last
         self._warned_at = self._sync_again_at = float("-inf")
         batches = GapFillingReader(self.spool, config.feed, guard=self._changed, renewed=self._on_renewed)
-        self._uplink = Uplink(config.address, config.identity, batches, self._on_event, clock=clock, wall=wall)
+        self._uplink = Uplink(
+            config.address, config.identity, batches, self._on_event, others=config.others, clock=clock, wall=wall
+        )
         self._keeper = threading.Thread(target=self._keep, name="naru-keeper", daemon=True)
 
     def start(self) -> Self:

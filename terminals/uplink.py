@@ -6,7 +6,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from terminals import session as sessions
@@ -22,7 +22,10 @@ _PENDING_BYTES: Final = 256 * 1024
 
 
 class Uplink:
-    """One thread, one socket at a time. `wake` tells it that the spool has something new."""
+    """One thread, one socket at a time. `wake` tells it that the spool has something new.
+
+    Of several addresses it stays with the one that welcomed it. When that ends, or does not answer, it goes to the
+    next, at once as long as there is one that was not tried since; then by the ordinary back-off, round and round."""
 
     def __init__(
         self,
@@ -31,11 +34,14 @@ class Uplink:
         batches: sessions.Batches,
         on_event: Callable[[sessions.Event], None],
         *,
+        others: Sequence[Address] = (),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
     ) -> None:
         self._address, self._identity, self._batches, self._on_event = address, identity, batches, on_event
+        self._addresses = (address, *others)
+        self._untried = len(others)
         self._clock, self._wall = clock, wall
         self._backoff = Backoff(rng or random.SystemRandom())
         self._stopping = threading.Event()
@@ -91,11 +97,17 @@ class Uplink:
             if what is RetryPolicy.STOP:
                 self._fail(ended)
                 return
-            self._stopping.wait(self._pause(ended, _SLOW_S if what is RetryPolicy.SLOW else 0.0))
+            self._stopping.wait(self._pause(ended, what))
+            self._address = self._addresses[(self._addresses.index(self._address) + 1) % len(self._addresses)]
         self.state = "stopped"
 
-    def _pause(self, ended: sessions.Ended, at_least_s: float) -> float:
-        pause_s = self._backoff.failed(max(ended.retry_after_s, at_least_s))
+    def _pause(self, ended: sessions.Ended, what: RetryPolicy) -> float:
+        if self._untried and what is RetryPolicy.RETRY:
+            self._untried -= 1
+            pause_s = self._backoff.elsewhere()
+        else:
+            self._untried = len(self._addresses) - 1
+            pause_s = self._backoff.failed(max(ended.retry_after_s, _SLOW_S if what is RetryPolicy.SLOW else 0.0))
         # The same trouble is told once, not at each try.
         if ended.code + ended.message != self._told:
             self._told = ended.code + ended.message
@@ -164,6 +176,7 @@ class Uplink:
                 self._was_welcomed = True
                 self._told = ""
                 self._backoff.succeeded()
+                self._untried = len(self._addresses) - 1
                 self.state = "open"
                 log.info("welcomed server=%s session=%s committed=%d", self._address, event.session, event.committed)
             case sessions.Rejected(reject):

@@ -506,3 +506,32 @@ def test_a_wait_has_an_end(tmp_path):
 
     assert not terminal.wait_committed(1.0)
     terminal.close()
+
+
+def test_the_next_server_is_tried_when_one_does_not_answer_and_when_one_ends(tmp_path):
+    first, second = Server(cut_after=600), Server()
+    try:
+        options = {"address": NOWHERE, "others": (first.address, second.address)}
+        with Terminal(config(tmp_path, **options)) as terminal:
+            until(lambda: terminal.stats().state == "open", seconds=60, what="the first that answers")
+            assert (first.connections, second.connections) == (1, 0)
+
+            for number in range(20):
+                terminal.send(rows(10, first=number * 10))
+                terminal.flush()
+            until(lambda: second.connections == 1, seconds=60, what="the other one")
+            terminal.wait_committed(60)
+
+        assert first.connections == 1
+        assert sorted({*first.fake.held, *second.fake.held}) == list(range(1, terminal.spool.last + 1))
+    finally:
+        first.close()
+        second.close()
+
+
+def test_addresses_are_written_with_commas_between():
+    found = Address.parse_all("a:1, [fd00::5]:2,a:1", tls=True)
+
+    assert [(one.host, one.port, one.tls) for one in found] == [("a", 1, True), ("fd00::5", 2, True)]
+    with pytest.raises(ValueError, match="no address"):
+        Address.parse_all("a:1,")
