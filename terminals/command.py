@@ -24,7 +24,7 @@ from terminals.segments import SpoolDamaged
 from terminals.signals import StopSignals
 from terminals.sources import SourceUnavailable, explained
 from terminals.sources.contract import Source, SourceModule, WrongInput
-from terminals.sources.market import names
+from terminals.sources.market import INDICES, names
 from terminals.wire.language import gettext as _
 from terminals.wire.proof import secret_bytes
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         return WRONG_INPUT
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     if module is None:
-        for one in names(given.symbols):
+        for one in [index for index, _ in INDICES] if given.indices else names(given.symbols):
             sys.stdout.write(f"{one.code},{one.korean},{one.english}\n")
         return OK
     with contextlib.ExitStack() as stack:

@@ -83,6 +83,7 @@ def _parser(
     listing.add_argument(
         "--symbols", type=between(1, 50_000), default=300, metavar="N", help=_("number of symbols (300)")
     )
+    listing.add_argument("--indices", action="store_true", help=_("list the indices of that market instead"))
     return parser
 
 

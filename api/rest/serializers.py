@@ -24,9 +24,10 @@ from marketdata.models import AlertRule, AlertTarget
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
 from marketdata.reference import corporate_actions, watchlists
-from marketdata.types import reject_reasons
+from marketdata.types import categories, reject_reasons
 
 MOST_SYMBOLS = 200
+MOST_CATEGORIES = 20
 LISTED = "symbols[]"
 OURS = ("format",)  # REST framework's own: which renderer
 _SYMBOL = re.compile(SYMBOL_PATTERN)
@@ -97,6 +98,18 @@ class SymbolsField(serializers.CharField):
         if len(codes) > MOST_SYMBOLS:
             raise serializers.ValidationError(f"at most {MOST_SYMBOLS} symbols in one request")
         return codes
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class CategoriesField(serializers.CharField):
+    def to_internal_value(self, data: Any) -> Any:
+        words = list(dict.fromkeys(word.strip() for word in super().to_internal_value(data).split(",")))
+        wrong = [word for word in words if not re.fullmatch(categories.PATTERN, word)]
+        if wrong:
+            raise serializers.ValidationError(f"{wrong[0]!r} is no category: 1 to 16 of a-z, 0-9, _")
+        if len(words) > MOST_CATEGORIES:
+            raise serializers.ValidationError(f"at most {MOST_CATEGORIES} categories in one request")
+        return words
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -278,6 +291,9 @@ class SymbolsQuery(Query):
     )
     market = serializers.CharField(required=False, max_length=8)
     symbols = SymbolsField(required=False, help_text="only these codes, separated by commas")
+    category = CategoriesField(
+        required=False, help_text="what symbols were registered as, such as index; several separated by commas"
+    )
     feed = serializers.RegexField(FEED_PATTERN, required=False, help_text="primary feed")
     active = serializers.BooleanField(required=False, allow_null=True, default=None)
     limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)

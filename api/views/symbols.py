@@ -59,6 +59,8 @@ class SymbolsView(APIView):
             rows = rows.filter(code__in=query["symbols"])
         if query.get("market"):
             rows = rows.filter(market_id=query["market"])
+        if query.get("category"):
+            rows = rows.filter(category__in=query["category"])
         if query.get("feed"):
             rows = rows.filter(primary_feed=query["feed"])
         if query["active"] is not None:

@@ -73,7 +73,8 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
 
 def simulated_market(link: list[str], *, trades_per_s: int) -> Program:
     """A made-up market day; `link` is how a terminal reaches the ingest server."""
-    what = ["simulate", "--rate", str(trades_per_s), "--books-per-s", "20", "--snapshots-per-s", "5"]
+    beside = ["--books-per-s", "20", "--snapshots-per-s", "5", "--indices-per-s", "1"]
+    what = ["simulate", "--rate", str(trades_per_s), *beside]
     return Program("market", [sys.executable, "-m", "terminals", *what, *link], "doors")
 
 

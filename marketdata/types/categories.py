@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PATTERN = r"\A[a-z0-9_]{1,16}\Z"
-KNOWN = ("kospi", "kosdaq", "konex", "etf", "etn", "elw", "index", "futures", "options", "overseas")
+KNOWN = ("kospi", "kosdaq", "konex", "etf", "etn", "elw", "index", "fx", "futures", "options", "overseas")
 """The words that are used here; others may be."""
 UNKNOWN = "unknown"
 """Of a symbol of which nothing better is known."""

@@ -57,6 +57,15 @@ def names(symbols: int) -> list[Name]:
     return found
 
 
+INDICES: Final = (
+    (Name("SX001", "종합지수(모의)", "Composite index (simulated)"), None),
+    (Name("SX002", "대형 20 지수(모의)", "Large 20 index (simulated)"), 20),
+)
+"""The indices of the market, and how many of its stocks each is made of, those that trade most; None: all."""
+_INDEX_BASE: Final = 1_000  # what an index is while every stock is at its base
+_INDEX_STEP: Final = _PRICE // 100
+
+
 def tick_size(price: int) -> int:
     """The step of the price grid at a price, both in won."""
     return next((step for below, step in TICK_SIZES if price < below), _LARGEST_STEP)
@@ -113,6 +122,8 @@ class SimulatedMarket:
         weights = [1.0 / (rank + 3) for rank in range(symbols)]
         self._rng.shuffle(weights)
         self._busy = list(itertools.accumulate(weights))
+        largest = sorted(zip(weights, self._stocks, strict=True), key=lambda pair: -pair[0])
+        self._indices = [(one.code, largest[:members]) for one, members in INDICES]
         self._seq = self._beside_seq = first_seq
         self._last_us = 0
         self._moved: dict[_Stock, None] = {}  # those that traded since events were asked for, in that order
@@ -199,6 +210,20 @@ class SimulatedMarket:
                 stock.halted = beyond
                 body = {"base": str(stock.base), "price": str(stock.price), "state": "on" if beyond else "off"}
                 found.append(self._event("vi", now_us, body, symbol=stock.code))
+        return found
+
+    def indices(self, now_us: int) -> list[Row]:
+        """The indices as they stand: how far their stocks are from their bases, weighted by how much of the market's
+        trading each is. Nobody trades an index: its rows are trades of the least size, for of nothing no candle is
+        made."""
+        found: list[Row] = []
+        for code, members in self._indices:
+            whole = sum(weight for weight, _ in members)
+            level = _INDEX_BASE * sum(weight * stock.price / stock.base for weight, stock in members) / whole
+            price = round(level * _PRICE / _INDEX_STEP) * _INDEX_STEP
+            time_us = max(now_us, self._last_us)
+            row: Row = {"symbol": code, "time_us": time_us, "kind": Kind.TRADE, "price": price, "size": 1}
+            found.append({**row, "seq": self._take_seq()})
         return found
 
     def opening(self, now_us: int) -> Row:

@@ -2,7 +2,7 @@
 
 import argparse
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from terminals.batcher import Row
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in (
         ("--books-per-s", _("order books a second (0), and events of their stocks")),
         ("--snapshots-per-s", _("snapshots with the day's figures a second (0)")),
+        ("--indices-per-s", _("values of each index of the market a second (0)")),
     ):
         parser.add_argument(name, type=between(0, 100_000), default=0, metavar="N", help=what)
 
@@ -53,9 +54,11 @@ class Simulation:
         trades: int | None = None,
         books_per_s: int = 0,
         snapshots_per_s: int = 0,
+        indices_per_s: int = 0,
     ) -> None:
         self._symbols, self._rate, self._seed, self._trades = symbols, rate, seed, trades
         self._books_per_s, self._snapshots_per_s = books_per_s, snapshots_per_s
+        self._indices_per_s = indices_per_s
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "Simulation":
@@ -68,6 +71,7 @@ class Simulation:
             trades=given.trades,
             books_per_s=given.books_per_s,
             snapshots_per_s=given.snapshots_per_s,
+            indices_per_s=given.indices_per_s,
         )
 
     def describe(self) -> str:
@@ -75,6 +79,8 @@ class Simulation:
         what = f"symbols={self._symbols} rate_per_s={self._rate} seed={self._seed}"
         if self._books_per_s or self._snapshots_per_s:
             what += f" books_per_s={self._books_per_s} snapshots_per_s={self._snapshots_per_s}"
+        if self._indices_per_s:
+            what += f" indices_per_s={self._indices_per_s}"
         return _("SIMULATED (nothing of this is real) {what}").format(what=what)
 
     def run(self, terminal: Receiver, pace: Pace) -> bool:
@@ -88,7 +94,7 @@ class Simulation:
         """The rows of each hundredth of a second, until the program is to stop."""
         market = SimulatedMarket(symbols=self._symbols, seed=self._seed, first_seq=first_seq)
         began, done = pace.now(), 0
-        beside = _Beside(market, began, self._books_per_s, self._snapshots_per_s)
+        beside = _Beside(market, began, self._books_per_s, self._snapshots_per_s, self._indices_per_s)
         while (self._trades is None or done < self._trades) and pace.wait(_STEP_S):
             now = pace.now()
             owed = int((now - began) * self._rate) - done
@@ -105,12 +111,18 @@ class Simulation:
 
 
 class _Beside:
-    """Order books, events and snapshots that are due beside the trades. What is late by more than half a second is left
-    out, as with these."""
+    """Order books, events, snapshots and indices due beside the trades. What is late by more than half a second
+    is left out, as with these."""
 
-    def __init__(self, market: SimulatedMarket, began: float, books_per_s: int, snapshots_per_s: int) -> None:
+    def __init__(
+        self, market: SimulatedMarket, began: float, books_per_s: int, snapshots_per_s: int, indices_per_s: int
+    ) -> None:
         self._market = market
-        self._rates = {market.book: books_per_s, market.snapshot: snapshots_per_s}
+        self._rates: dict[Callable[[int], list[Row]], int] = {
+            lambda now_us: [market.book(now_us)]: books_per_s,
+            lambda now_us: [market.snapshot(now_us)]: snapshots_per_s,
+            market.indices: indices_per_s,
+        }
         self._since = dict.fromkeys(self._rates, began)
         self._is_open = not books_per_s
         self._tells_events = bool(books_per_s)
@@ -123,10 +135,10 @@ class _Beside:
             found.append(self._market.opening(now_us))
         for make, rate in self._rates.items():
             if rate:
-                since = max(self._since[make], now - _LATE_S)
+                since = max(self._since[make], now - max(_LATE_S, 1 / rate))
                 owed = int((now - since) * rate)
                 self._since[make] = since + owed / rate
-                found += [make(now_us) for _ in range(owed)]
+                found += itertools.chain.from_iterable(make(now_us) for _ in range(owed))
         return found + (self._market.events(now_us) if self._tells_events else [])
 
 

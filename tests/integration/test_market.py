@@ -207,6 +207,23 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         expect(page.locator("#all tr")).to_have_count(1)
         page.fill("#filter", "")
 
+        # By keys: the largest tile, and from it to each of the others.
+        page.focus("#map")
+        page.keyboard.press("Home")
+        expect(page.locator("#tile")).to_contain_text(page.locator("#byvalue a span").first.inner_text())
+        reached = set()
+        for key in ("ArrowRight", "ArrowDown", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowLeft"):
+            page.keyboard.press(key)
+            reached.add(page.locator("#tile").inner_text().split(",")[0])
+        assert reached == {"가람전자", "나래전자", "다온통신"}
+        chosen = page.locator("#tile").inner_text().split(",")[0]
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"/\?feed=krx&symbol=\d{6}"))
+        expect(page.locator("#name")).to_have_text(chosen)
+        page.wait_for_selector('#link[data-state="live"]')
+        page.go_back()
+        expect(page.locator("#all tr")).to_have_count(3)
+
         aside.submit(
             and_leave, lambda: (traded.commit(session(1, symbol="035420", add=300)), due_statistics.compute())
         ).result()

@@ -10,8 +10,9 @@ from decimal import Decimal
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 
-from marketdata.models import Gap, Symbol, Watchlist
+from marketdata.models import Gap, ReadRule, Symbol, Watchlist
 from tests.integration.processing import process
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_stream_served import start_web, web
@@ -239,6 +240,17 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
         lists_are_kept(page, expect, "a person's")
         kept = aside.submit(and_leave, lambda: list(Watchlist.objects.values_list("name", "symbols"))).result()
         assert kept == [("a person's", ["000660", "005930"])]
+
+        # A feed that one may not read is told in words, and what one may read is there beside it.
+        aside.submit(and_leave, lambda: confined("krx")).result()
+        page.reload()
+        denied = page.locator('#watch tr[data-code="035420"]')
+        expect(denied).to_contain_text("no right to read")
+        expect(page.locator('#watch tr[data-code="000660"]')).to_contain_text("4,800.25")
+        denied.click()
+        expect(page.locator("#name")).to_have_text("가람전자")
+        assert shut_out(page) == []
+        aside.submit(and_leave, lambda: get_user_model().objects.update(is_superuser=True)).result()
         aside.submit(and_leave, lambda: Watchlist.objects.all().delete()).result()
         page.keyboard.press("s")
         expect(page.locator("#listtold")).to_have_text("This list was deleted elsewhere.")
@@ -248,8 +260,19 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
         page.goto(f"{origin}/admin/")
         assert shut_out(page) == []
 
-    # The browser tells of what was refused, as the page did in words: a name twice, a list deleted elsewhere.
-    assert [text.partition("status of ")[2][:3] for text in wrong] == ["422", "404"]
+    # The browser tells of what was refused, as the page did in words: a name twice, a feed, a list deleted elsewhere.
+    refused = [text.partition("status of ")[2][:3] for text in wrong]
+    assert list(dict.fromkeys(refused)) == ["422", "403", "404"]
+    assert [refused.count("422"), refused.count("404")] == [1, 1]
+
+
+def confined(feeds):
+    """The person at the desk may read these feeds alone, and has a symbol of another one in the list."""
+    desk = get_user_model().objects.get(username="desk")
+    desk.groups.add(Group.objects.get(name="viewer"))
+    get_user_model().objects.update(is_superuser=False)
+    ReadRule.objects.create(user=desk, feeds=feeds)
+    Watchlist.objects.update(symbols=["035420", "000660"])
 
 
 def lists_are_kept(page, expect, name):

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from api import drawings
-from marketdata.models import Drawing
+from marketdata.models import Drawing, Market, Symbol
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_page import KST_S, MINUTES, held, looked_at, shut_out
 from tests.integration.test_stream_served import web
@@ -172,8 +172,34 @@ def set_beside(page, expect, first, commit):
     page.wait_for_selector('#link[data-state="live"]')
 
 
+def strip_above(page, expect, commit):
+    """The indices of the feed, with their change since the open while no day before is known; they move and open."""
+    commit(
+        [
+            minute(0, symbol="K200", price="400.25", size="0.000001"),
+            minute(5, symbol="K200", price="396.5", size="0.000001"),
+        ]
+    )
+    page.reload()
+    index = page.locator("#indices a")
+    expect(index).to_have_count(1)
+    expect(index).to_have_text("KOSPI 200 396.50 ▼ 3.75 (0.94%)")
+    assert page.evaluate("document.querySelector('#indices polyline').points.length") == 2
+    page.wait_for_selector('#link[data-state="live"]')
+    commit([minute(6, symbol="K200", price="402.25", size="0.000001")])
+    expect(index).to_have_text("KOSPI 200 402.25 ▲ 2.00 (0.50%)")
+    assert shut_out(page) == []
+    index.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#name")).to_have_text("KOSPI 200")
+    expect(page.locator("#last")).to_have_text("402.25")
+    page.go_back()
+    page.wait_for_selector('#link[data-state="live"]')
+
+
 def test_the_chart_of_a_desk(web, serving, chromium):
     held(serving)
+    krx = Market.objects.get(code="KRX")
     person = get_user_model().objects.create_superuser("desk", password="a sound password")
     first = f"http://{web}/?feed=krx&symbol=005930&timeframe=1Min"
     wrong: list[str] = []
@@ -238,11 +264,20 @@ def test_the_chart_of_a_desk(web, serving, chromium):
         page.wait_for_function("() => drawn.panes().length === 2")
         page.wait_for_selector('#link[data-state="live"]')
 
+        # What stands above it: no strip without an index.
+        def commit(rows):
+            aside.submit(and_leave, lambda: serving.commit(rows)).result()
+
+        expect(page.locator("#indices")).to_be_hidden()
+        index = Symbol(code="K200", name="KOSPI 200", market=krx, primary_feed="krx", category="index")
+        aside.submit(and_leave, index.save).result()
+        strip_above(page, expect, commit)
+
         # Drawings of a visitor: by the pointer, moved, taken back; by their values; there again after a reload.
         page.goto(first)
         page.wait_for_selector('#link[data-state="live"]')
         page.wait_for_function("() => drawn.panes()[0].getSeries()[0].data().length > 500")
-        set_beside(page, expect, first, lambda rows: aside.submit(and_leave, lambda: serving.commit(rows)).result())
+        set_beside(page, expect, first, commit)
         page.keyboard.press("d")
         expect(page.locator("#drawtold")).to_contain_text("Kept in this browser only")
         drawn_by_hand(page, kept)

@@ -164,3 +164,15 @@ def test_symbols_may_be_asked_for_by_their_codes(serving):
     told = serving.read("/v2/symbols", symbols="035420,NOBODY,005930")["symbols"]
 
     assert [one["symbol"] for one in told] == ["005930", "035420"]
+
+
+def test_symbols_may_be_asked_for_by_what_they_are(serving):
+    Symbol.objects.filter(code="035420").update(category="index")
+    Symbol.objects.filter(code="000660").update(category="kospi")
+
+    told = serving.read("/v2/symbols", category="fx,index")["symbols"]
+    wrong = serving.get("/v2/symbols", category="Index!")
+
+    assert [one["symbol"] for one in told] == ["035420"]
+    assert wrong.status_code == 400
+    assert "'Index!' is no category" in wrong.json()["message"]

@@ -303,16 +303,17 @@ def _key_file(run: Path, name: str) -> Path:
 
 def _name_simulated_symbols(run: Path) -> None:
     """The wire carries codes only; the names of the simulated market come from the terminal's own list."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "terminals", "symbols"],
-        cwd=settings.BASE_DIR,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    file = run / "symbols.csv"
-    file.write_text(listed.stdout, encoding="utf-8")
-    call_command("addsymbols", str(file), market="KRX", feed="sim", stdout=StringIO())
+    for options, category in ((), ""), (("--indices",), "index"):
+        listed = subprocess.run(
+            [sys.executable, "-m", "terminals", "symbols", *options],
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        file = run / f"{category or 'symbols'}.csv"
+        file.write_text(listed.stdout, encoding="utf-8")
+        call_command("addsymbols", str(file), market="KRX", feed="sim", category=category, stdout=StringIO())
 
 
 def _first_administrator() -> str | None:

@@ -1,6 +1,6 @@
-// The market as one picture: a tile for each symbol, its area the traded value, its colour the change. Read by ear or
-// with keys, the table below has the same.
-import { called, number, short } from "../page/format.js";
+// The market as one picture: a tile for each symbol, its area the traded value, its colour the change. Arrows move from
+// tile to tile and Enter opens the chart; read by ear, the table below has the same.
+import { called, digitsOf, number, short } from "../page/format.js";
 import { colour, onColours, painter } from "../page/paint.js";
 import { nested } from "./treemap.js";
 
@@ -13,12 +13,12 @@ const LAYOUT_MS = 30_000; // areas move that seldom, numbers and colours at once
 export const signed = (percent, digits = 2) => (percent === null ? "–" : `${percent > 0 ? "+" : percent < 0 ? "−" : ""}${number(Math.abs(percent), digits)}%`);
 
 export class HeatMap {
-  #canvas; #hint; #on; #groups = []; #places = { groups: [], tiles: [] }; #laid = 0; #pointed = null; #colours = new Map(); #sheet = {};
+  #canvas; #hint; #told; #on; #groups = []; #places = { groups: [], tiles: [] }; #laid = 0; #pointed = null; #colours = new Map(); #sheet = {};
   #draw = painter(() => this.#paint());
 
-  // `on` has open(row, apart), and narrow(group) for a press on the title of a group.
-  constructor(canvas, hint, on) {
-    [this.#canvas, this.#hint, this.#on] = [canvas, hint, on];
+  // `told` is where the tile that keys have come to is said; `on` has open(row, apart), and narrow(group) for a press on the title of a group.
+  constructor(canvas, hint, told, on) {
+    [this.#canvas, this.#hint, this.#told, this.#on] = [canvas, hint, told, on];
     new ResizeObserver(() => {
       this.#laid = 0;
       this.#draw();
@@ -29,6 +29,9 @@ export class HeatMap {
     });
     canvas.addEventListener("pointermove", (event) => this.#point(event));
     canvas.addEventListener("pointerleave", () => this.#point(null));
+    canvas.addEventListener("keydown", (event) => this.#key(event));
+    canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && this.#come(this.#pointed ?? this.#places.tiles[0]));
+    canvas.addEventListener("blur", () => this.#point(null));
     for (const kind of ["click", "auxclick"]) canvas.addEventListener(kind, (event) => event.button < 2 && this.#press(event));
   }
 
@@ -50,6 +53,7 @@ export class HeatMap {
   #lay(width, height) {
     this.#places = nested(this.#groups, { x: 0, y: 0, width, height }, HEAD);
     this.#laid = performance.now();
+    this.#pointed = this.#places.tiles.find(({ row }) => row.symbol === this.#pointed?.row.symbol) ?? null;
   }
 
   #paint() {
@@ -134,15 +138,41 @@ export class HeatMap {
     const { tile, group } = event ? this.#under(event) : {};
     this.#canvas.style.cursor = tile || group ? "pointer" : "";
     this.#hint.hidden = !tile;
-    if (tile) {
-      const { row } = tile;
-      this.#hint.textContent = `${called(row) || row.symbol} ${row.symbol}\n${number(row.last)} ${signed(row.changeRate)}\n${interpolate(gettext("Traded value %s"), [short(row.turnover)])}`;
-      const right = event.offsetX > this.#canvas.clientWidth - 190;
-      this.#hint.style.left = `${event.offsetX + (right ? -180 : 14)}px`;
-      this.#hint.style.top = `${Math.min(event.offsetY + 14, this.#canvas.clientHeight - 70)}px`;
-    }
+    if (tile) this.#say(tile, event.offsetX, event.offsetY);
     if (tile === this.#pointed || (!tile && !this.#pointed)) return;
     this.#pointed = tile ?? null;
+    this.#draw();
+  }
+
+  // What a tile is, beside a place of it.
+  #say({ row }, x, y) {
+    const name = called(row) || row.symbol;
+    const figures = [`${number(row.last, digitsOf(row.last))} ${signed(row.changeRate)}`, interpolate(gettext("Traded value %s"), [short(Math.round(row.turnover))])];
+    this.#hint.textContent = `${name} ${row.symbol}\n${figures.join("\n")}`;
+    const right = x > this.#canvas.clientWidth - 190;
+    this.#hint.style.left = `${x + (right ? -180 : 14)}px`;
+    this.#hint.style.top = `${Math.min(y + 14, this.#canvas.clientHeight - 70)}px`;
+    return [name, ...figures].join(", ");
+  }
+
+  #key(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const from = this.#pointed;
+    const [first] = this.#places.tiles;
+    if (["Enter", " "].includes(event.key) && from) this.#on.open(from.row, false);
+    else if (event.key === "Home" || (event.key.startsWith("Arrow") && !from)) this.#come(first);
+    else if (event.key.startsWith("Arrow")) this.#come(beside(this.#places.tiles, from, event.key) ?? from);
+    else if (event.key === "Escape" && from) this.#point(null);
+    else return;
+    event.preventDefault();
+  }
+
+  // Keys have come to a tile.
+  #come(tile) {
+    if (!tile) return;
+    this.#pointed = tile;
+    this.#hint.hidden = false;
+    this.#told.textContent = this.#say(tile, tile.x + Math.min(tile.width / 2, 40), tile.y + Math.min(tile.height / 2, 30));
     this.#draw();
   }
 
@@ -151,6 +181,16 @@ export class HeatMap {
     if (tile) this.#on.open(tile.row, event.button === 1 || event.ctrlKey || event.metaKey);
     else if (group && event.button === 0) this.#on.narrow(group);
   }
+}
+
+// The tile that lies next to one on the side of an arrow, the one most level with its middle.
+function beside(tiles, from, arrow) {
+  const [along, across, long, wide] = /Left|Right/.test(arrow) ? ["x", "y", "width", "height"] : ["y", "x", "height", "width"];
+  const forward = /Right|Down/.test(arrow);
+  const middle = from[across] + from[wide] / 2;
+  const gap = (one) => (forward ? one[along] - from[along] - from[long] : from[along] - one[along] - one[long]);
+  const off = (one) => Math.max(one[across] - middle, middle - one[across] - one[wide], 0);
+  return tiles.filter((one) => one !== from && gap(one) > -1).sort((a, b) => gap(a) + 2 * off(a) - gap(b) - 2 * off(b))[0];
 }
 
 const channels = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));

@@ -13,7 +13,7 @@ const STATES = { live: gettext("Live"), delayed: gettext("Delayed"), lost: gette
 const NATURES = { simulated: gettext("Simulated"), replay: gettext("Replay") };
 const CATEGORIES = {
   kospi: gettext("KOSPI"), kosdaq: gettext("KOSDAQ"), konex: gettext("KONEX"), etf: gettext("ETF"), etn: gettext("ETN"), elw: gettext("ELW"),
-  index: gettext("Indices"), futures: gettext("Futures"), options: gettext("Options"), overseas: gettext("Overseas"),
+  index: gettext("Indices"), fx: gettext("Exchange rates"), futures: gettext("Futures"), options: gettext("Options"), overseas: gettext("Overseas"),
 };
 const LISTS = {
   gainers: { columns: ["last", "change"], order: (a, b) => b.changeRate - a.changeRate, of: (row) => row.changeRate > 0 },
@@ -27,7 +27,7 @@ let feed = values.get("feed") ?? "", group = values.get("group") ?? "", mark, ro
 let sort = { by: "turnover", down: true }, shown = PART, natures = {}, anew = true, fromOpen = false;
 
 const session = new Session(show("session"), show("clock"));
-const map = new HeatMap(show("map"), show("hint"), { open, narrow: (one) => choose(one.key === group ? "" : one.key) });
+const map = new HeatMap(show("map"), show("hint"), show("tile"), { open, narrow: (one) => choose(one.key === group ? "" : one.key) });
 const lists = Object.entries(LISTS).map(([id, one]) => ({ ...one, ranking: new Ranking(show(id), one.columns) }));
 const table = new Ranking(show("all"), ["group", "last", "change", "turnover", "volume", "trades"]);
 

@@ -103,15 +103,16 @@ export class Comparison {
   // A minute candle of one of them as it is now.
   minute(code, bar) {
     const one = this.#others.find((other) => other.code === code);
-    const last = one?.bars.at(-1);
-    if (!last) return;
+    if (!one || one.failed) return;
+    const last = one.bars.at(-1) ?? { t: "", c: 0 };
     const { frame } = this.#question;
+    if (one.busy && !last.t) return; // it comes with the first reading
     if (frame === "1Min") {
       const where = place(one.bars, bar.t);
       const known = one.bars[where]?.t === bar.t;
       one.bars.splice(where, known ? 1 : 0, { t: bar.t, c: bar.c });
       if (where < one.bars.length - 1) this.#whole = true;
-    } else if (frame in WIDTH_S && seconds(bar.t) < seconds(last.t) + WIDTH_S[frame] && bar.t >= (one.latest ?? last.t)) [last.c, one.latest] = [bar.c, bar.t];
+    } else if (last.t && frame in WIDTH_S && seconds(bar.t) < seconds(last.t) + WIDTH_S[frame] && bar.t >= (one.latest ?? last.t)) [last.c, one.latest] = [bar.c, bar.t];
     else one.timer ||= setTimeout(() => this.#newest(one), EVERY_MS);
     this.#draw();
   }

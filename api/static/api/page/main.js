@@ -7,6 +7,7 @@ import { Drawings } from "./drawings.js";
 import { parsed, written } from "./catalogue.js";
 import { called, change, digitsOf, number, time } from "./format.js";
 import { History } from "./history.js";
+import { Indices } from "./indices.js";
 import { Keys } from "./keys.js";
 import { Ladder } from "./ladder.js";
 import { Lists } from "./lists.js";
@@ -38,6 +39,7 @@ const comparisons = new ComparisonForm(show("comparison"), { chosen: compare, qu
 const drawings = new Drawings(chart, show("chart"), show);
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
+const indices = new Indices(show("indices"), { choose: (code) => go({ code }), listed: want });
 const session = new Session(show("session"), show("clock"));
 const lists = new Lists(show, { show: (list, quiet) => go({ list }, quiet), changed: fill });
 const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), {
@@ -96,10 +98,12 @@ function follow() {
       if (!history) return; // the first picture is still to come
       load(false);
       fill();
+      indices.load(seen.feed);
     },
     message: take,
   });
   fill();
+  indices.load(seen.feed);
   open();
 }
 
@@ -123,6 +127,7 @@ async function open() {
       await watchlist.learn(code, feed);
     } catch (error) {
       if (code !== seen.code || feed !== seen.feed) return undefined;
+      if (error.status === 403) return denied();
       if (error.status !== 404) return void setTimeout(() => code === seen.code && feed === seen.feed && open(), AGAIN_MS);
       lists.follow((seen.code = ""));
       return first();
@@ -138,10 +143,16 @@ async function open() {
   return load(true);
 }
 
+// Of a feed that one may not read nothing is shown, and why.
+function denied() {
+  show("name").textContent = seen.code;
+  show("code").textContent = `${seen.feed} · ${gettext("no right to read")}`;
+}
+
 function want() {
   const one = seen.code ? [seen.code] : [];
   const listed = [...new Set([...watchlist.codes, ...one])];
-  const moving = [...new Set([...listed, ...comparison.codes])];
+  const moving = [...new Set([...listed, ...comparison.codes, ...indices.codes])];
   stream?.want({ trades: one, orderbooks: one, statuses: one, bars: moving, updatedBars: moving });
 }
 
@@ -221,6 +232,7 @@ function take(message) {
   if (message.T === "b" || message.T === "u") {
     watchlist.minute(message.S, message);
     comparison.minute(message.S, message);
+    indices.minute(message.S, message);
   }
   if (message.T === "gap" || message.code === 461) {
     tape.gap(gettext("some were skipped"));

@@ -45,6 +45,7 @@ export const symbols = (values) => ask(`/v2/symbols?${query(values)}`);
 export const symbol = (code) => ask(`/v2/symbols/${part(code)}`);
 export const snapshots = (codes, feed) => ask(`/v2/stocks/snapshots?${query({ symbols: codes.join(","), feed })}`);
 export const bars = (code, values) => barPage(code, values).then((page) => page.bars);
+export const barsOf = (codes, values) => ask(`/v2/stocks/bars?${query({ symbols: codes.join(","), ...values })}`).then((page) => page.bars);
 export const barPage = (code, values) => pageOf("stocks/bars", "bars", code, values);
 export const tradePage = (code, values) => pageOf("stocks/trades", "trades", code, values);
 export const indicators = () => ask("/v2/indicators").then((content) => content.indicators);

@@ -54,7 +54,7 @@ export class Watchlist {
   // The first row, whatever its feed.
   get top() {
     const row = this.#rows.get(this.#body.rows[0]?.dataset.code);
-    return row?.feed ? { code: row.symbol.symbol, feed: row.feed } : undefined;
+    return row?.feed && !row.denied ? { code: row.symbol.symbol, feed: row.feed } : undefined;
   }
 
   get empty() {
@@ -93,8 +93,7 @@ export class Watchlist {
     const symbols = codes
       ? await inOrder(codes)
       : (await rest.symbols({ feed: word ? undefined : feed, active: "true", limit: MOST, search: word || undefined })).symbols;
-    const registered = symbols.filter((one) => one.feed).map((one) => one.symbol);
-    const known = registered.length ? await rest.snapshots(registered) : {};
+    const { known, denied } = await standings(symbols.filter((one) => one.feed));
     if (asked !== this.#asked) return; // a newer search overtook this one
     const focused = this.#body.contains(document.activeElement) ? document.activeElement.dataset.code : undefined;
     const before = this.#rows;
@@ -102,6 +101,7 @@ export class Watchlist {
     for (const symbol of symbols) {
       const [old, now] = [before.get(symbol.symbol), known[symbol.symbol] ?? {}];
       const row = old?.feed === symbol.feed ? Object.assign(old, figures(old, now)) : this.#make(symbol, now);
+      row.denied = denied.has(symbol.symbol);
       this.#rows.set(symbol.symbol, row);
       this.#show(row);
     }
@@ -140,9 +140,9 @@ export class Watchlist {
 
   // What no stream tells of: rows of other feeds than the one that is followed.
   async #afar() {
-    const rows = [...this.#rows.values()].filter((row) => row.feed && row.feed !== this.#feed && row.element.isConnected);
+    const rows = [...this.#rows.values()].filter((row) => row.feed && row.feed !== this.#feed && !row.denied && row.element.isConnected);
     if (document.hidden || !rows.length) return;
-    const known = await rest.snapshots(rows.map((row) => row.symbol.symbol));
+    const { known } = await standings(rows.map((row) => row.symbol));
     for (const row of rows) {
       const before = row.last;
       const told = known[row.symbol.symbol];
@@ -204,10 +204,10 @@ export class Watchlist {
     const [, price, moved] = row.element.cells;
     const { way, arrow, percent } = change(row.last, row.reference);
     price.textContent = row.last === undefined ? "–" : row.digits.text(row.last);
-    moved.textContent = percent ? `${arrow} ${percent}`.trim() : "–";
-    moved.title = row.against;
+    moved.textContent = row.denied ? gettext("no right to read") : percent ? `${arrow} ${percent}`.trim() : "–";
+    moved.title = row.denied ? interpolate(gettext("You may not read the feed %s: ask who operates Naru."), [row.feed]) : row.against;
     price.className = `price ${way}`;
-    moved.className = way;
+    moved.className = row.denied ? "denied" : way;
     if (row.moved && !this.#still.matches) {
       price.getAnimations().forEach((animation) => animation.cancel());
       price.animate([{ backgroundColor: `var(--${row.moved}-flash)` }, { backgroundColor: "transparent" }], 600);
@@ -216,8 +216,8 @@ export class Watchlist {
   }
 
   #choose(element) {
-    const feed = this.#rows.get(element?.dataset.code)?.feed;
-    if (!feed) return;
+    const { feed, denied } = this.#rows.get(element?.dataset.code) ?? {};
+    if (!feed || denied) return;
     this.#stop(element);
     this.#on.choose(element.dataset.code, feed);
   }
@@ -244,6 +244,22 @@ export class Watchlist {
   #stop(element) {
     for (const row of this.#body.rows) row.tabIndex = row === element ? 0 : -1;
   }
+}
+
+// Where symbols stand, each on its own feed, and those whose feed one may not read.
+async function standings(symbols) {
+  const codes = new Map();
+  for (const { symbol, feed } of symbols) codes.set(feed, [...(codes.get(feed) ?? []), symbol]);
+  const [known, denied] = [{}, new Set()];
+  await Promise.all([...codes].map(async ([feed, some]) => {
+    try {
+      Object.assign(known, await rest.snapshots(some, feed));
+    } catch (error) {
+      if (error.status !== 403) throw error;
+      for (const code of some) denied.add(code);
+    }
+  }));
+  return { known, denied };
 }
 
 // The symbols of a list of one's own; one that is registered no more has no feed.

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from terminals import wire
-from terminals.sources.market import SimulatedMarket, names, on_grid, tick_size
+from terminals.sources.market import INDICES, SimulatedMarket, names, on_grid, tick_size
 
 
 def trades(count, **options):
@@ -112,6 +112,36 @@ def test_a_stock_far_from_its_base_is_an_event_once_and_so_is_its_return():
     assert states
     assert all(state == ["on", "off"][at % 2] for of in states.values() for at, state in enumerate(of))
     assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+
+
+def test_the_indices_are_what_their_stocks_are_worth_against_their_bases():
+    market = SimulatedMarket(symbols=50, seed=7)
+    bases = {stock.code: stock.base for stock in market._stocks}
+    at_first = market.indices(0)
+    last = dict(bases)
+    for number in range(5000):
+        for row in market.trade(number):
+            if row["kind"] == wire.Kind.TRADE:
+                last[row["symbol"]] = row["price"] // 10**8
+
+    told = market.indices(5000)
+
+    assert [row["symbol"] for row in told] == [one.code for one, _ in INDICES]
+    assert [row["price"] for row in at_first] == [1000 * 10**8] * 2
+    assert all((row["kind"], row["size"], row["time_us"]) == (wire.Kind.TRADE, 1, 5000) for row in told)
+    shares = {stock.code: weight for stock, weight in zip(market._stocks, weights(market), strict=True)}
+    large = sorted(shares, key=lambda code: -shares[code])[:20]
+    for row, members in zip(told, (list(shares), large), strict=True):
+        level = (
+            1000 * sum(shares[one] * last[one] / bases[one] for one in members) / sum(shares[one] for one in members)
+        )
+        assert row["price"] == round(level * 100) * 10**6
+    assert told[0]["price"] != told[1]["price"]
+
+
+def weights(market):
+    """The share of the trading that each stock has, in the order of their codes."""
+    return [after - before for before, after in itertools.pairwise([0.0, *market._busy])]
 
 
 def test_what_is_told_beside_them_changes_no_trade():

@@ -55,6 +55,15 @@ def test_books_and_snapshots_keep_rates_of_their_own_and_the_market_opens_with_t
         assert numbers == list(range(1, len(numbers) + 1))
 
 
+def test_indices_are_told_at_a_rate_of_their_own_if_asked_for():
+    plain, told = (produced(Simulation(rate=100, trades=1000, indices_per_s=per_s), FakePace()) for per_s in (0, 1))
+
+    of_indices = [row for row in told if row["symbol"].startswith("SX")]
+    assert 9 <= sum(row["symbol"] == "SX001" for row in of_indices) == len(of_indices) / 2 <= 10
+    assert not any(row["symbol"].startswith("SX") for row in plain)
+    assert [row["seq"] for row in told] == list(range(1, len(told) + 1))
+
+
 def test_books_that_are_late_are_not_made_up_for():
     chunks = Simulation(rate=1, books_per_s=100).produce(FakePace(step_s=3600))
 
