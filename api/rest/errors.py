@@ -11,6 +11,8 @@ import redis
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -200,6 +202,25 @@ def _plain(detail: Any) -> dict[str, list[str]]:
     return {"request": [str(text) for text in detail]}
 
 
+# What people are told in the place of a page, in the language of the pages: a title, and what to do.
+_TOLD = {
+    MALFORMED: (_("This request cannot be read"), _("Go back and try again from the page itself.")),
+    FORBIDDEN: (
+        _("You may not see this"),
+        _("Your account lacks the right to it: ask who operates Naru, or log in as somebody else."),
+    ),
+    CSRF: (_("The form has expired"), _("Load the page again and repeat what you did; nothing was changed.")),
+    NOT_FOUND: (_("There is no such page"), _("The address is mistyped, or what was there is gone.")),
+    TOO_MANY: (_("Too many requests"), _("Wait a minute and load the page again.")),
+    INTERNAL: (
+        _("Something went wrong here"),
+        _("Load the page again. If it stays so, tell who operates Naru the number below: the log knows it."),
+    ),
+    UNAVAILABLE: (_("Naru cannot answer now"), _("Something that it needs is away. Load the page again in a moment.")),
+}
+_OF_PROGRAMS = ("/v1", "/v2/", "/udf/", "/metrics")
+
+
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler for addresses that are none."""
     return _page(request, 404, NOT_FOUND, "there is no such address")
@@ -237,4 +258,14 @@ def internal(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, status_code: int, code: int, message: str) -> HttpResponse:
-    return JsonResponse(body(code, message, getattr(request, "request_id", "")), status=status_code)
+    request_id = getattr(request, "request_id", "")
+    if code in _TOLD and _is_looked_at(request):
+        title, what = _TOLD[code]
+        told = {"status": status_code, "title": title, "what": what, "request_id": request_id}
+        return HttpResponse(render_to_string("api/error.html", told), status=status_code)
+    return JsonResponse(body(code, message, request_id), status=status_code)
+
+
+def _is_looked_at(request: HttpRequest) -> bool:
+    """Whether a person came here with a browser, and not to an address of programs."""
+    return "text/html" in request.headers.get("Accept", "") and not request.path.startswith(_OF_PROGRAMS)

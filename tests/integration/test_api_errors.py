@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.test import Client as Browser
 
 from api import urls
@@ -146,6 +147,24 @@ def test_our_own_mistakes_have_the_same_shape_and_tell_no_secrets(serving, monke
     assert response.status_code == 500
     assert response.json()["request_id"] == response["X-Request-ID"]
     assert b"Zero" not in response.content
+
+
+def test_people_are_told_in_their_language_what_is_wrong_and_programs_as_ever(serving):
+    person = Browser(headers={"Accept": "text/html,*/*;q=0.8"})
+    clerk = get_user_model().objects.create_user("clerk")
+    clerk.groups.add(Group.objects.get(name="viewer"))
+    person.force_login(clerk)
+    person.cookies["naru_language"] = "ko"
+
+    nowhere, refused, program = person.get("/nowhere"), person.get("/operations"), person.get("/v2/nowhere")
+
+    assert (nowhere.status_code, refused.status_code, program.status_code) == (404, 403, 404)
+    for page in (nowhere, refused):
+        assert page["Content-Type"].startswith("text/html")
+        assert page["X-Request-ID"] in page.content.decode()
+    assert "페이지가 없습니다" in nowhere.content.decode()
+    assert "볼 권한이 없습니다" in refused.content.decode()
+    assert program.json()["message"] == Browser().get("/nowhere").json()["message"] == "there is no such address"
 
 
 def test_the_browsable_api_shows_the_same_answer_as_a_page(serving):

@@ -212,7 +212,16 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         page.keyboard.press("Home")
         expect(page.locator("#tile")).to_contain_text(page.locator("#byvalue a span").first.inner_text())
         reached = set()
-        for key in ("ArrowRight", "ArrowDown", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowLeft"):
+        for key in (
+            "ArrowDown",
+            "ArrowUp",
+            "ArrowRight",
+            "ArrowDown",
+            "ArrowRight",
+            "ArrowUp",
+            "ArrowLeft",
+            "ArrowDown",
+        ):
             page.keyboard.press(key)
             reached.add(page.locator("#tile").inner_text().split(",")[0])
         assert reached == {"가람전자", "나래전자", "다온통신"}

@@ -248,7 +248,7 @@ def test_the_ladder_the_tape_the_search_and_the_keys_shut_nobody_out(web, servin
         expect(denied).to_contain_text("no right to read")
         expect(page.locator('#watch tr[data-code="000660"]')).to_contain_text("4,800.25")
         denied.click()
-        expect(page.locator("#name")).to_have_text("가람전자")
+        expect(page.locator("#name")).to_have_text("나래전자")
         assert shut_out(page) == []
         aside.submit(and_leave, lambda: get_user_model().objects.update(is_superuser=True)).result()
         aside.submit(and_leave, lambda: Watchlist.objects.all().delete()).result()
