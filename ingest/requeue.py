@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -482,10 +482,18 @@ def _spans(ticks: Ticks) -> list[list[Any]]:
 
 @shared_task(soft_time_limit=HOUR_S, time_limit=HOUR_S + 60)
 def requeue_asked(
-    *, entry: int, by: str, batch: int | None = None, reason: str = "", code: str = "", **_: object
+    *,
+    entry: int,
+    by: str,
+    batch: int | None = None,
+    batches: Sequence[int] = (),
+    reason: str = "",
+    code: str = "",
+    **_: object,
 ) -> None:
-    """What somebody asked for by the page of operations."""
-    selection = Selection(batches=() if batch is None else (batch,), reason=reason, code=code)
+    """What somebody asked for by the page of operations or in the administration."""
+    chosen = tuple(batches) if batch is None else (batch,)
+    selection = Selection(batches=chosen, reason=reason, code=code)
     requests.carry_out(entry, partial(_told, selection, by))
 
 

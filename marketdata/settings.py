@@ -124,7 +124,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- language and time ----------------------------------------------------------------------------------------------
 LANGUAGE_CODE = env.choice("NARU_LANG", "ko", ("ko", "en"))
 LANGUAGES = [("ko", "한국어"), ("en", "English")]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale" / "django"]  # the other corrects Django's own Korean
 LANGUAGE_COOKIE_NAME = "naru_language"
 LANGUAGE_COOKIE_AGE = 31_536_000
 LANGUAGE_COOKIE_SAMESITE = "Lax"

@@ -11,6 +11,7 @@ from api.admin import (
     people,
     quality,
     reference,
+    set_aside,
     timetable,
     vendors,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "people",
     "quality",
     "reference",
+    "set_aside",
     "timetable",
     "vendors",
 ]

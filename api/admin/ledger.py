@@ -1,8 +1,7 @@
-"""The ledger to read: batches, refused rows with their record, batches that could not be processed, gaps."""
+"""The ledger to read: streams, batches, what was voided, gaps. What was refused is in `api.admin.set_aside`."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 
@@ -10,18 +9,15 @@ import redis
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from analytics import voids
+from api.admin.set_aside import number_of
 from api.admin.site import ReadOnly, moment
 from marketdata.maintenance import leases
 from marketdata.models import (
-    DeadLetter,
     Gap,
     IngestBatch,
-    IngestReject,
-    IngestRequeue,
     IngestStream,
     VoidedTick,
     VoidOrder,
@@ -30,13 +26,6 @@ from marketdata.storage import StorageError
 from terminals import wire
 
 log = logging.getLogger(__name__)
-
-_PAYLOAD_SHOWN = 256
-
-
-def _number(batch: int) -> str:
-    """A batch as stream/seq."""
-    return f"{batch >> 32}/{batch & 0xFFFFFFFF}"
 
 
 @admin.register(IngestStream)
@@ -133,7 +122,7 @@ class BatchAdmin(ReadOnly):
 
     @admin.display(description=_("batch"), ordering="batch")
     def number(self, batch: IngestBatch) -> str:
-        return _number(batch.batch)
+        return number_of(batch.batch)
 
     @admin.display(description=_("received"), ordering="received_us")
     def received(self, batch: IngestBatch) -> str:
@@ -154,68 +143,6 @@ class BatchAdmin(ReadOnly):
     @admin.display(description=_("last tick"))
     def last(self, batch: IngestBatch) -> str:
         return moment(batch.last_us)
-
-
-@admin.register(IngestReject)
-class RejectAdmin(ReadOnly):
-    list_display = ("number", "idx", "reasons", "short", "created_at")
-    ordering = ("-id",)
-    search_fields = ("reasons", "record", "=batch")
-    fields = ("number", "idx", "reasons", "whole", "created_at")
-
-    @admin.display(description=_("batch"), ordering="batch")
-    def number(self, reject: IngestReject) -> str:
-        return _number(reject.batch)
-
-    @admin.display(description=_("row"))
-    def short(self, reject: IngestReject) -> str:
-        return reject.record[:100]
-
-    @admin.display(description=_("row"))
-    def whole(self, reject: IngestReject) -> str:
-        try:
-            text = json.dumps(json.loads(reject.record), ensure_ascii=False, indent=2)
-        except ValueError:
-            text = reject.record
-        return format_html("<pre>{}</pre>", text)
-
-
-@admin.register(DeadLetter)
-class DeadLetterAdmin(ReadOnly):
-    list_display = ("number", "code", "error", "size", "created_at")
-    list_filter = ("code",)
-    ordering = ("-id",)
-    fields = ("number", "code", "error", "checksum", "size", "begin", "created_at")
-
-    @admin.display(description=_("batch"), ordering="batch")
-    def number(self, letter: DeadLetter) -> str:
-        return _number(letter.batch)
-
-    @admin.display(description=_("bytes"))
-    def size(self, letter: DeadLetter) -> int:
-        return len(letter.payload)
-
-    @admin.display(description=_("payload, its begin"))
-    def begin(self, letter: DeadLetter) -> str:
-        shown = bytes(letter.payload[:_PAYLOAD_SHOWN])
-        lines = [
-            f"{at:04x}  {shown[at : at + 16].hex(' '):<48} "
-            + "".join(chr(byte) if 32 <= byte < 127 else "." for byte in shown[at : at + 16])
-            for at in range(0, len(shown), 16)
-        ]
-        return format_html("<pre>{}</pre>", "\n".join(lines))
-
-
-@admin.register(IngestRequeue)
-class RequeueAdmin(ReadOnly):
-    list_display = ("created_at", "number", "asked_by", "selection", "judged", "stored", "announced")
-    list_filter = ("asked_by",)
-    ordering = ("-id",)
-    fields = list_display
-
-    @admin.display(description=_("batch"), ordering="batch")
-    def number(self, requeue: IngestRequeue) -> str:
-        return _number(requeue.batch)
 
 
 @admin.register(Gap)

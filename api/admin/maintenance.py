@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from api.admin.asking import AskingPages
 from api.admin.sheets import SheetAdmin
 from api.admin.site import ReadOnly
 from marketdata.models import Alarm, BackupRun, CalendarOverride, DroppedDay, JobLease, RolloverRun
@@ -24,7 +25,8 @@ class CalendarOverrideAdmin(SheetAdmin):
 
 
 @admin.register(RolloverRun)
-class RolloverRunAdmin(ReadOnly):
+class RolloverRunAdmin(AskingPages):
+    works = ("rollover", "retention")
     list_display = ("trade_date", "state", "rows", "late_rows", "daily", "done_at", "archived_at", "error")
     list_filter = ("state",)
     date_hierarchy = "trade_date"
@@ -36,7 +38,8 @@ class RolloverRunAdmin(ReadOnly):
 
 
 @admin.register(DroppedDay)
-class DroppedDayAdmin(ReadOnly):
+class DroppedDayAdmin(AskingPages):
+    works = ("retention",)
     list_display = ("trade_date", "kind", "rows", "times", "dropped_at")
     list_filter = ("kind",)
     date_hierarchy = "trade_date"
@@ -44,7 +47,8 @@ class DroppedDayAdmin(ReadOnly):
 
 
 @admin.register(BackupRun)
-class BackupRunAdmin(ReadOnly):
+class BackupRunAdmin(AskingPages):
+    works = ("backup",)
     list_display = ("name", "kind", "state", "bytes", "started_at", "ended_at", "verified_at", "error")
     list_filter = ("state", "kind")
     fields = (

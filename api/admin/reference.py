@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -18,12 +19,20 @@ from marketdata.reference import owners, sheets
 __all__ = ["site"]
 
 
+class _Known(admin.AllValuesFieldListFilter):
+    """Values that occur; the empty one can be seen, too."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or "–"}
+
+
 @admin.register(Symbol)
 class SymbolAdmin(SheetAdmin):
     sheet = sheets.SYMBOLS
     list_display = ("code", "name", "name_en", "market", "category", "primary_feed", "is_active", "created_at")
     list_display_links = ("code", "name")
-    list_filter = ("is_active", "market", "category", "primary_feed")
+    list_filter = ("is_active", "market", ("category", _Known), ("primary_feed", _Known))
     list_select_related = ("market",)
     list_per_page = 100
     search_fields = ("code", "name", "name_en")

@@ -26,6 +26,34 @@ def entered(page, origin):
     page.wait_for_url(f"{origin}/admin/")
 
 
+def timetabled(page, expect, origin):
+    """Every form of the timetable is filled in and saved, and a task of it changed."""
+
+    def saved(model, **fields):
+        page.goto(f"{origin}/admin/django_celery_beat/{model}/add/")
+        for name, value in fields.items():
+            place = page.locator(f"[name={name}]")
+            if place.evaluate("one => one.tagName") == "SELECT":
+                place.select_option(value)
+            else:
+                place.fill(value)
+        page.click("input[name=_save]")
+        expect(page.locator(".messagelist .success")).to_be_visible()
+
+    saved("intervalschedule", every="7", period="minutes")
+    saved("crontabschedule", minute="5", hour="8", day_of_week="1-5")
+    saved("clockedschedule", clocked_time_0="2027-01-04", clocked_time_1="08:00:00")
+    saved("solarschedule", event="sunrise", latitude="37.5", longitude="127")
+    saved("periodictask", name="by hand", task="marketdata.tasks.recheck", interval={"label": "every 7 minutes"})
+    page.click("text=by hand")
+    crontab = page.locator("[name=crontab]")
+    crontab.select_option(index=1)
+    expect(page.locator(".field-crontab .help")).to_contain_text("08:05")  # when that is, in words
+    page.locator("[name=interval]").select_option("")
+    page.click("input[name=_continue]")
+    expect(page.locator(".messagelist .success")).to_be_visible()
+
+
 def test_the_home_page_says_what_needs_somebody_and_every_page_is_whole(web, serving, chromium):
     serving.commit([minute(number) for number in range(5)] + [{"symbol": "NOBODY"}])
     upkeep()
@@ -62,4 +90,13 @@ def test_the_home_page_says_what_needs_somebody_and_every_page_is_whole(web, ser
             page.goto(address)
             cut_off[address] = page.evaluate(CUT_OFF)
         assert {address: found for address, found in cut_off.items() if found} == {}
+        assert complained == []
+
+        for path in ("symbol/", "client/add/", "ingestreject/"):
+            page.goto(f"{origin}/admin/marketdata/{path}")
+            assert shut_out(page) == [], path
+            page.set_viewport_size({"width": 390, "height": 844})
+            assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), path
+            page.set_viewport_size({"width": 1440, "height": 900})
+        timetabled(page, expect, origin)
         assert complained == []

@@ -1,0 +1,149 @@
+"""Refused rows and dead letters in the administration: who sent them and why, found by that, and judged again by a
+worker that is asked by the road of the page of operations."""
+
+import datetime
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from marketdata.maintenance import requests
+from marketdata.models import AuditEntry, Client, DeadLetter, IngestReject, IngestStream, Source
+from marketdata.types.ticks import batch_number
+from tests.integration.serving import serving
+from tests.integration.test_operations_page import left_aside, worked
+from tests.integration.test_roles import browser_of, person
+
+__all__ = ["serving"]
+
+REJECTS, LETTERS = "/admin/marketdata/ingestreject/", "/admin/marketdata/deadletter/"
+
+
+def refused():
+    """Rows of two clients of two sources, one of them with two spools that are no neighbours."""
+    for name, code, streams in (("kis-1", "KIS", (1, 3)), ("desk-2", "INFOMAX", (2,))):
+        client, _secret = Client.objects.create_with_secret(
+            name=name, source=Source.objects.get(code=code), may_send=True, feeds="*"
+        )
+        for number in streams:
+            IngestStream.objects.create(id=number, client=client, epoch=str(number).zfill(16))
+    for stream, seq, reasons in (
+        (1, 1, "time_future"), (2, 1, "symbol_unknown"), (3, 1, "symbol_unknown price_missing"),
+        (3, 2, "price_missing"),
+    ):  # fmt: skip
+        IngestReject.objects.create(batch=batch_number(stream, seq), idx=0, reasons=reasons, record="{}")
+    IngestReject.objects.filter(batch=batch_number(1, 1)).update(created_at=timezone.now() - datetime.timedelta(days=2))
+
+
+def batches(page):
+    return re.findall(r'class="field-number">(?:<a[^>]*>)?([0-9]+/[0-9]+)', page.text)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["3/2", "3/1", "2/1", "1/1"]),
+        ("?client=kis-1", ["3/2", "3/1", "1/1"]),
+        ("?source=INFOMAX", ["2/1"]),
+        ("?client=nobody", []),
+        ("?reason=price_missing", ["3/2", "3/1"]),
+        ("?reason=symbol_unknown&client=kis-1", ["3/1"]),
+        ("?reason=time_past", []),
+        ("?since=day", ["3/2", "3/1", "2/1"]),
+    ],
+)
+def test_refused_rows_are_found_by_client_source_reason_and_time(serving, query, found):
+    refused()
+    browser = browser_of(person("operator"))
+
+    page = browser.get(REJECTS + query)
+
+    assert page.status_code == 200
+    assert batches(page) == found
+    if "2/1" in found:
+        assert 'class="field-client">desk-2<' in page.text
+        assert 'class="field-source">INFOMAX<' in page.text
+
+
+def test_a_page_of_dead_letters_reads_no_payload_and_asks_as_often_however_many_there_are(serving):
+    refused()
+    browser = browser_of(person("operator"))
+
+    def asked(count):
+        DeadLetter.objects.all().delete()
+        DeadLetter.objects.bulk_create(
+            DeadLetter(batch=batch_number(1, seq), checksum=1, code="bad_batch", error="torn", payload=b"x" * 1000)
+            for seq in range(1, count + 1)
+        )
+        with CaptureQueriesContext(connection) as captured:
+            page = browser.get(LETTERS)
+        assert ">1000<" in page.text
+        return [one["sql"] for one in captured.captured_queries]
+
+    browser.get(LETTERS)  # what is asked once in a process
+    few, many = asked(2), asked(40)
+
+    assert len(few) == len(many)
+    pages = [sql for sql in many if "dead_letter" in sql and "LENGTH" in sql.upper()]
+    assert pages
+    assert not any(re.search(r"dead_letter[`\"]\.[`\"]payload[`\"],", sql) for sql in many)
+
+
+def test_a_dead_letter_is_retried_by_a_worker_and_noted(serving, redis):
+    left_aside()
+    browser = browser_of(person("operator"))
+    letter = DeadLetter.objects.get()
+
+    answer = browser.post(LETTERS, {"action": "retry", "_selected_action": [letter.pk]}, follow=True)
+    again = browser.post(LETTERS, {"action": "retry", "_selected_action": [letter.pk]}, follow=True)
+
+    assert "Asked a worker: requeue --code dead_letter --batch 1/1." in answer.text
+    assert "is not over yet" in again.text
+    assert DeadLetter.objects.exists()  # a web process does nothing of it
+    assert worked(redis, "requeue") == "batches 1, judged again 1, stored 1"
+    assert not DeadLetter.objects.exists()
+    entry = AuditEntry.objects.get(action="requeue")
+    assert (entry.actor, entry.text) == ("kim", "requeue --code dead_letter --batch 1/1")
+
+
+@pytest.mark.once
+def test_refused_rows_of_chosen_batches_are_judged_again_and_no_others(serving, redis):
+    left_aside()
+    other = IngestReject.objects.create(batch=batch_number(1, 9), idx=0, reasons="symbol_unknown", record="{}")
+    browser = browser_of(person("operator"))
+    chosen = IngestReject.objects.exclude(pk=other.pk).get()
+
+    browser.post(REJECTS, {"action": "judge_again", "_selected_action": [chosen.pk]})
+
+    assert worked(redis, "requeue").startswith("batches 1, judged again 1, stored 0")  # still nobody's symbol
+    assert IngestReject.objects.filter(pk=other.pk).exists()
+
+
+@pytest.mark.once
+def test_what_has_other_content_is_not_retried(serving, redis):
+    letter = DeadLetter.objects.create(batch=1, checksum=1, code="checksum_mismatch", error="no", payload=b"x")
+    browser = browser_of(person("operator"))
+
+    page = browser.post(LETTERS, {"action": "retry", "_selected_action": [letter.pk]}, follow=True)
+
+    assert "None of these can be stored after all" in page.text
+    assert not AuditEntry.objects.filter(action="requeue").exists()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("model", "work"), [("rolloverrun", "rollover"), ("rolloverrun", "retention"), ("backuprun", "backup")]
+)
+def test_the_upkeep_is_asked_for_by_buttons_that_say_what_they_do(serving, redis, model, work):
+    browser = browser_of(person("operator"))
+    path = f"/admin/marketdata/{model}/"
+
+    assert f"{path}ask/{work}/" in browser.get(path).text
+    assert "A worker" in browser.get(f"{path}ask/{work}/").text
+    assert not AuditEntry.objects.filter(action=work).exists()
+    assert "Asked a worker" in browser.post(f"{path}ask/{work}/", follow=True).text
+    assert AuditEntry.objects.get(action=work, outcome=requests.ASKED).actor == "kim"
+    assert "Not over yet" in browser.get(f"{path}ask/{work}/").text
+    assert browser.post(f"{path}ask/requeue/").status_code == 404
