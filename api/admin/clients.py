@@ -1,26 +1,31 @@
-"""Clients and their keys. A secret is on one page, once; the database has only what can verify it."""
+"""Clients and their keys, who of them is connected, and how they are used. A secret is on one page, once; the database
+has only what can verify it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+import redis
+from django.conf import settings
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from api.admin.site import moment
 from api.auth import authentication
-from marketdata.models import ApiKey, Client
+from marketdata.models import ApiKey, Client, Symbol
+from marketdata.realtime import live_state
 
 
 @admin.register(Client)
 class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
     list_display = (
-        "name", "key_id", "source", "may_send", "feeds", "may_read", "may_register", "is_active", "last_seen_at",
-        "clock_offset",
+        "name", "key_id", "source", "may_send", "feeds", "may_read", "is_active", "last_seen_at", "clock_offset",
     )  # fmt: skip
     list_filter = ("is_active", "may_send", "may_read", "source")
     list_select_related = ("source",)
@@ -29,10 +34,47 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
     fields = (
         "name", "source", "may_send", "feeds", "markets", "kinds", "shares_feeds", "unique_by", "may_read",
         "read_feeds", "rate_limit", "may_register", "quotas", "is_active", "key_id", "created_at",
-        "last_seen_at", "secret",
+        "last_seen_at", "secret", "examples",
     )  # fmt: skip
-    readonly_fields = ("key_id", "created_at", "last_seen_at", "secret")
-    actions = None
+    readonly_fields = ("key_id", "created_at", "last_seen_at", "secret", "examples")
+    actions = ("enable", "disable")
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """With who is connected at this moment, as the ingest servers say, asked once for a list."""
+        now = _connected()
+
+        @admin.display(description=_("connected"), empty_value="–")
+        def connected(client: Client) -> str | None:
+            told = None if now is None else now.get(client.name)
+            if told is None:
+                return str(_("unknown")) if now is None else None
+            return f"{moment(int(told['since'] * 1_000_000))[:19]} · {told.get('address') or ''}".rstrip(" ·")
+
+        return (*self.list_display, connected)
+
+    @admin.action(description=_("Enable"), permissions=("change",))
+    def enable(self, request: HttpRequest, chosen: QuerySet[Client]) -> None:
+        self._set(request, chosen, active=True)
+
+    @admin.action(description=_("Disable: its connections close within seconds"), permissions=("change",))
+    def disable(self, request: HttpRequest, chosen: QuerySet[Client]) -> None:
+        self._set(request, chosen, active=False)
+
+    def _set(self, request: HttpRequest, chosen: QuerySet[Client], *, active: bool) -> None:
+        changed = list(chosen.exclude(is_active=active))
+        chosen.update(is_active=active)
+        authentication.forget()
+        for client in changed:
+            self.log_change(request, client, f"is_active = {active}")
+        self.message_user(request, _("%(count)d clients changed.") % {"count": len(changed)}, messages.SUCCESS)
+
+    @admin.display(description=_("examples"))
+    def examples(self, client: Client) -> str:
+        if client._state.adding:
+            return "–"
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:marketdata_client_examples", args=[client.pk]), _("To copy")
+        )
 
     @admin.display(description=_("clock offset, ms"), ordering="clock_offset_us")
     def clock_offset(self, client: Client) -> str:
@@ -51,7 +93,11 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         return False  # the ledger refers to it; deactivate it
 
     def get_fields(self, request: HttpRequest, obj: Client | None = None) -> Any:
-        return self.fields if obj else tuple(name for name in self.fields if name not in ("created_at", "last_seen_at"))
+        return (
+            self.fields
+            if obj
+            else tuple(name for name in self.fields if name not in ("created_at", "last_seen_at", "examples"))
+        )
 
     def save_model(self, request: HttpRequest, obj: Client, form: Any, change: bool) -> None:
         if not change:
@@ -63,10 +109,24 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
         return secret_page(self, request, obj, request.new_secret)  # type: ignore[attr-defined]
 
     def get_urls(self) -> list[URLPattern]:
-        own = path(
-            "<int:number>/secret/", self.admin_site.admin_view(self.new_secret), name="marketdata_client_secret"
-        )  # fmt: skip
-        return [own, *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path("<int:number>/secret/", view(self.new_secret), name="marketdata_client_secret"),
+            path("<int:number>/examples/", view(self.shown_examples), name="marketdata_client_examples"),
+            *super().get_urls(),
+        ]
+
+    def shown_examples(self, request: HttpRequest, number: int) -> HttpResponse:
+        """How the client is used, without its secret. Http404 for a client that is not there, PermissionDenied for who
+        may not see it."""
+        client = self.get_object(request, str(number))
+        if client is None:
+            raise Http404
+        if not self.has_view_permission(request, client):
+            raise PermissionDenied
+        return _page(
+            self, request, client, "api/admin/examples_page.html", title=_("Examples"), **_used(request, client)
+        )
 
     def new_secret(self, request: HttpRequest, number: int) -> HttpResponse:
         """Asks first; then the old secret is worth nothing any more. Http404 for a client that is not there,
@@ -87,15 +147,34 @@ class ClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic whe
 
 def secret_page(section: Any, request: HttpRequest, owner: Client | ApiKey, secret: str) -> HttpResponse:
     """The one page that shows a new secret, of a section of the admin, with how it is used."""
-    address = request.build_absolute_uri("/").rstrip("/")
     response = _page(
-        section, request, owner, "api/admin/secret.html", title=_("Secret: shown only now"),
-        secret=secret, address=address, stream=address.replace("http", "ws", 1),
-        reads=owner.may_read if isinstance(owner, Client) else True,
-        sends=isinstance(owner, Client) and owner.may_send,
+        section, request, owner, "api/admin/secret.html", title=_("Secret: shown only now"), secret=secret,
+        **_used(request, owner),
     )  # fmt: skip
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _used(request: HttpRequest, owner: Client | ApiKey) -> dict[str, Any]:
+    """What the examples name: addresses as whoever asks sees them, and a feed of the owner's."""
+    address = request.build_absolute_uri("/").rstrip("/")
+    host = request.get_host().rsplit(":", 1)[0] if not request.get_host().endswith("]") else request.get_host()
+    feed = Symbol.objects.filter(is_active=True).order_by("code").values_list("primary_feed", flat=True).first()
+    return {
+        "address": address, "stream": address.replace("http", "ws", 1), "feed": feed or "krx",
+        "ingest": f"{host}:{settings.INGEST_PORT}", "tls": bool(settings.INGEST_TLS_CERT),
+        "reads": owner.may_read if isinstance(owner, Client) else True,
+        "sends": isinstance(owner, Client) and owner.may_send,
+    }  # fmt: skip
+
+
+def _connected() -> dict[str, dict[str, Any]] | None:
+    """What the ingest servers say of each connected client, by name; None while Redis is away."""
+    try:
+        servers = live_state.status()["ingest"]
+    except redis.RedisError:
+        return None
+    return {one["client"]: one for server in servers for one in server.get("clients", [])}
 
 
 def _page(section: Any, request: HttpRequest, owner: Client | ApiKey, template: str, **context: Any) -> HttpResponse:

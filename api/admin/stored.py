@@ -1,5 +1,6 @@
-"""Order books, prices and events to look at: lists of what is stored, the newest first, a page at a time down the key.
-The admin cannot list their tables itself: a row has a key of several columns, and each database its own types."""
+"""Ticks, order books, prices and events to look at: lists of what is stored, the newest first, a page at a time down
+the key, which costs as much however large a table is. The admin cannot list their tables itself: a row has a key of
+several columns, and each database its own types."""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
+from api.admin.set_aside import number_of
 from api.admin.site import moment
 from api.auth import access
 from marketdata.storage import storage
 from marketdata.storage.base import TickKey
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import decimal_text
+from marketdata.types.ticks import TICK_BITS, Ticks, decimal_text
 from terminals import wire
 
 PAGE = 50
@@ -101,6 +103,25 @@ def _size(value: int | None) -> str:
     return "–" if value is None else decimal_text(value, wire.SIZE_SCALE)
 
 
+def _ticks(chosen: dict[str, Any], until_us: int, after: TickKey | None) -> tuple[list[Row], TickKey | None]:
+    found = storage().read_ticks(
+        chosen["symbol"], chosen["feed"], 0, until_us, limit=PAGE, after=after, ascending=False
+    )
+    rows = [_tick_row(found, number) for number in range(len(found))]
+    last = TickKey(chosen["symbol"], int(found.time_us[-1]), int(found.tick_id[-1])) if len(found) == PAGE else None
+    return rows, last
+
+
+def _tick_row(ticks: Ticks, number: int) -> Row:
+    told = ticks.record(number)
+    batch = int(ticks.tick_id[number]) >> TICK_BITS
+    figures = ("price", "size", "bid", "ask", "cum_volume", "seq")
+    return [
+        moment(int(ticks.time_us[number])), str(told["kind"]), *(str(told.get(name, "–")) for name in figures),
+        number_of(batch),
+    ]  # fmt: skip
+
+
 def _books(chosen: dict[str, Any], until_us: int, after: TickKey | None) -> tuple[list[Row], TickKey | None]:
     found = storage().read_books(
         chosen["symbol"], chosen["feed"], 0, until_us, limit=PAGE, after=after, ascending=False
@@ -153,6 +174,11 @@ def _event_row(event: MarketEvent) -> Row:
 
 
 TABLES = {
+    "ticks": Table(
+        title=_("Tick"), permission="marketdata.view_marketdatatick", form=Choice, read=_ticks,
+        columns=(_("time"), _("kind"), _("price"), _("size"), _("bid"), _("ask"), _("cumulative volume"),
+                 _("number"), _("batch")),
+    ),
     "order_books": Table(
         title=_("Order book"), permission="marketdata.view_orderbook", form=Choice, read=_books,
         columns=(_("time"), _("bids"), _("asks"), _("bid volume"),

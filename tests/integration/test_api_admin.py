@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from api.admin import site, stored
 from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestReject, ReadRule, Symbol
+from marketdata.realtime import live_state
 from marketdata.reference import credentials
 from terminals import wire
 from tests.integration.processing import process, rows, trade
@@ -135,7 +136,7 @@ def test_what_is_stored_is_looked_at_by_symbol_feed_and_time_a_page_at_a_time(br
     assert pages("market_events", "symbol=005930", "at&quot;: ([0-2])") == [["2", "1"], ["0"]]
     assert pages("market_events", "kind=none", "at&quot;") == [[]]
     assert b"<b>" not in browser.get("/admin/stored/market_events/").content
-    assert browser.get("/admin/stored/ticks/").status_code == 404
+    assert browser.get("/admin/stored/candles/").status_code == 404
     assert "/admin/stored/order_books/" in browser.get("/admin/").content.decode()
     clerk = get_user_model().objects.create_user("clerk", is_staff=True)
     browser.force_login(clerk)
@@ -145,6 +146,68 @@ def test_what_is_stored_is_looked_at_by_symbol_feed_and_time_a_page_at_a_time(br
     assert browser.get("/admin/stored/order_books/?symbol=005930&feed=krx").status_code == 403
     assert browser.get("/admin/stored/order_books/?symbol=005930&feed=nxt").status_code == 200
     assert pages("market_events", "", "at&quot;") == [[]]
+
+
+def test_a_page_of_ticks_goes_down_the_key_and_counts_and_scans_nothing(browser, serving, monkeypatch):
+    monkeypatch.setattr(stored, "PAGE", 50)
+    serving.commit([{"time": NINE_US + at, "price": str(70_000 + at), "seq": at + 1} for at in range(120)])
+    browser.get("/admin/stored/ticks/")  # what is asked once in a process
+    pages, statements, query = [], [], "symbol=005930&feed=krx"
+    while query:
+        with CaptureQueriesContext(connection) as asked:
+            shown = browser.get(f"/admin/stored/ticks/?{query}")
+        pages.append(re.findall(r"<td>trade</td><td>([0-9]+)</td>", shown.content.decode()))
+        statements.append([one["sql"] for one in asked.captured_queries if "temp_market_data" in one["sql"]])
+        query = shown.context["older"]
+
+    assert [int(price) for page in pages for price in page] == [70_000 + at for at in reversed(range(120))]
+    assert [len(page) for page in pages] == [50, 50, 20]
+    assert [len(sqls) for sqls in statements] == [1, 1, 1]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET enable_seqscan = off")  # a few rows are read fastest whole; a million are not
+        for (sql,) in statements:
+            assert "COUNT(" not in sql.upper()
+            assert "LIMIT" in sql.upper()
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
+            columns = [column[0] for column in cursor.description]
+            plan = [dict(zip(columns, map(str, row), strict=True)) for row in cursor.fetchall()]
+            assert plan
+            scanned = [
+                step
+                for step in plan
+                if (step.get("type") in ("ALL", "index") and "temp_market_data" in step["table"])
+                or "SCAN temp_market_data" in step.get("detail", "")
+                or "Seq Scan on temp_market_data" in step.get("QUERY PLAN", "")
+            ]
+            assert scanned == []
+
+
+@pytest.mark.once
+def test_a_client_s_page_says_who_is_connected_and_how_it_is_used(browser, serving, settings):
+    live_state.show_ingest(
+        "one", {"clients": [{"client": "desk-7", "since": NINE_US / 1e6, "address": "10.0.0.7:5100"}]}, ttl_s=600
+    )
+    form = {"name": "desk-7", "may_send": "on", "source": "3", "may_read": "on", "is_active": "on"}
+    secret = secret_in(browser.post("/admin/marketdata/client/add/", form, headers={"host": "localhost:8123"}))
+    client = Client.objects.get(name="desk-7")
+
+    listed = browser.get("/admin/marketdata/client/").content.decode()
+    shown = browser.get(f"/admin/marketdata/client/{client.pk}/examples/", headers={"host": "localhost:8123"})
+
+    assert re.search(r'class="field-connected">2026-03-16 09:00:00 · 10\.0\.0\.7:5100<', listed)
+    assert len(re.findall(r'class="field-connected">–<', listed)) == 1  # the other client
+    examples = shown.content.decode()
+    assert "http://localhost:8123/v2/symbols?limit=10" in examples
+    assert "ws://localhost:8123/v2/stream/krx" in examples
+    assert f"--server localhost:{settings.INGEST_PORT} --client desk-7" in examples
+    assert client.key_id in examples
+    assert secret not in examples
+
+    browser.post("/admin/marketdata/client/", {"action": "disable", "_selected_action": [client.pk]})
+    assert not Client.objects.get(pk=client.pk).is_active
+    browser.post("/admin/marketdata/client/", {"action": "enable", "_selected_action": [client.pk]})
+    assert Client.objects.get(pk=client.pk).is_active
 
 
 @pytest.mark.once
