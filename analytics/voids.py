@@ -315,6 +315,9 @@ def _void_series(order: VoidOrder, chosen: _Chosen, date: datetime.date, symbol:
         cancels = ticks.take(ticks.kind == wire.Kind.TRADE)
         cancels.kind[:] = feeds.CANCELLED
         _note(cancels)
+        # As late as can be: until the transaction ends readers see the candles that have these ticks.
+        taken = VoidedTick.objects.filter(order=order, trade_date=date, symbol=symbol, feed=feed, gone_us=None)
+        taken.update(gone_us=batch_ledger.now_us())
         return len(wanted)
 
 

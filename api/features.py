@@ -4,7 +4,7 @@ at a time, and the rows that `analytics.features` makes of them."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -129,10 +129,10 @@ def read(one: Series, asked: Asked, now_us: int) -> Iterator[Rows]:
 
 def _before(one: Series, asked: Asked, first_us: int, back: int) -> Versions:
     """The versions of the candles that the first rows rest on. A candle of today may not have been there yet, so for
-    each that changed one more is read, once: `MOST_BEFORE` bounds it."""
+    each that was not always there one more is read, once: `MOST_BEFORE` bounds it."""
     kept = _earlier(one, asked, first_us, back)
-    changed = min(rows.changed(kept), MOST_BEFORE // asked.timeframe.most_minutes)
-    return _earlier(one, asked, first_us, back + changed) if changed else kept
+    absent = min(rows.absent(kept), MOST_BEFORE // asked.timeframe.most_minutes)
+    return _earlier(one, asked, first_us, back + absent) if absent else kept
 
 
 def _earlier(one: Series, asked: Asked, first_us: int, back: int) -> Versions:
@@ -200,10 +200,10 @@ def _told(one: Series, bars: Bars, trades: Ticks, gone: list[VoidedTick]) -> lis
     """The versions of candles that changed. Those of which a trade is there no more, or the ledger's word on when it
     came, cannot be told."""
     taken = [_alone(part) for part in voided.parts(sorted(gone, key=lambda row: row.tick_id))]
-    until = {row.tick_id: _us(row) for row in gone}
     every = ticks_module.concatenate([trades, *taken])
     known, found = _known(every.tick_id)
-    gone_us = np.array([until.get(tick_id, FOREVER) for tick_id in every.tick_id.tolist()], np.int64)
+    gone_us = np.full(len(every), FOREVER, np.int64)
+    gone_us[len(trades) :] = _of_ids(every.tick_id[len(trades) :], {row.tick_id: _gone_us(row) for row in gone})
     told = versions.of_trades(every, known, gone_us)
     stands = told.until_us == FOREVER
     now = {
@@ -222,9 +222,13 @@ def _told(one: Series, bars: Bars, trades: Ticks, gone: list[VoidedTick]) -> lis
     ]
 
 
-def _us(row: VoidedTick) -> int:
-    """When a tick was taken back: an order that is not through yet counts from when it was given."""
-    return int((row.order.done_at or row.order.created_at).timestamp() * 1e6)
+def _gone_us(row: VoidedTick) -> int:
+    """From when on nobody was told of a tick any more: the end of the transaction that took it, though its order may
+    not be through. Of one that was taken before that was noted, the end of its order; and as long as that has none it
+    is not known (FOREVER), so that its candle, which has it no more, is one that cannot be told."""
+    if row.gone_us is not None:
+        return row.gone_us
+    return FOREVER if row.order.done_at is None else int(row.order.done_at.timestamp() * 1e6)
 
 
 def _known(tick_ids: Int64) -> tuple[Int64, ticks_module.Mask]:
@@ -239,8 +243,14 @@ def _known(tick_ids: Int64) -> tuple[Int64, ticks_module.Mask]:
         committed |= dict(IngestBatch.objects.filter(batch__in=some).values_list("batch", "committed_us"))
         for batch, at_us, spans in IngestRequeue.objects.filter(batch__in=some).values_list("batch", "at_us", "spans"):
             again |= {batch << TICK_BITS | row: at_us for span in spans for row in span[3]}
-    found = [again.get(tick_id, committed.get(tick_id >> TICK_BITS)) for tick_id in tick_ids.tolist()]
-    return (
-        np.array([FOREVER if us is None else us for us in found], np.int64),
-        np.array([us is not None for us in found], np.bool_),
-    )
+    known = _of_ids(batches, committed)
+    if again:
+        chosen = np.flatnonzero(np.isin(tick_ids, np.fromiter(again, np.int64, len(again))))
+        known[chosen] = _of_ids(tick_ids[chosen], again)
+    return known, known != FOREVER
+
+
+def _of_ids(ids: Int64, told: Mapping[int, int]) -> Int64:
+    """What is told of each; FOREVER where it is nothing."""
+    names, place = np.unique(ids, return_inverse=True)
+    return np.array([told.get(name, FOREVER) for name in names.tolist()], np.int64)[place]

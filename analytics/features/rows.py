@@ -67,39 +67,58 @@ def build(
 ) -> Rows:
     """The rows of the candles that begin at first_us <= time < end_us. A row is of `grace_us` after the end of its
     candle: whatever was committed by then is in it, and nothing else."""
-    starts = np.unique(timeframe.starts(versions.bars.time_us, timezone))
+    of = timeframe.starts(versions.bars.time_us, timezone)
+    starts = np.unique(of)
     wanted = np.flatnonzero((starts >= first_us) & (starts < end_us))
     if not len(wanted):
         return _joined([], chosen, versions.bars.feed)
-    ends = timeframe.ends(starts, timezone)
-    known_us = ends + grace_us
-    late = versions.since_us > versions.ends_us + grace_us
-    breaks = np.unique(np.concatenate([versions.since_us[late], versions.until_us[versions.until_us < FOREVER]]))
-    back = reach(chosen, timeframe) + changed(versions)
+    known_us = timeframe.ends(starts, timezone) + grace_us
+    # Row i sees a version if since <= i < until; a row before that of its candle looks at none of it.
+    own = np.searchsorted(starts, of)
+    since = np.maximum(np.searchsorted(known_us, versions.since_us), own)
+    until = np.searchsorted(known_us, versions.until_us)
+    seen = np.flatnonzero(since < until)
+    seen = seen[np.argsort(own[seen], kind="stable")]
+    versions, own, since, until = versions.take(seen), own[seen], since[seen], until[seen]
+    back = reach(chosen, timeframe) + _uncovered(versions.bars, until - since, len(starts) - own)
+    # What changes while a row still looks at its candle begins a stretch.
+    late, over = since > own, until < len(starts)
+    breaks = np.concatenate([since[late & (own >= since - back)], until[over & (own >= until - back)]])
 
-    stretch = np.searchsorted(breaks, known_us[wanted], side="right")
-    parts = []
-    for rows in np.split(wanted, np.flatnonzero(np.diff(stretch)) + 1):
+    parts: list[Rows] = []
+    for rows in np.split(wanted, np.searchsorted(wanted, np.unique(breaks))):
+        if not len(rows):
+            continue
         first, last = int(rows[0]), int(rows[-1])
-        moment = int(known_us[first])
-        held = (versions.since_us <= moment) & (moment < versions.until_us)
-        held |= ~late & (versions.since_us > moment)  # in time, with a minute that ends within this stretch
-        held &= (versions.bars.time_us >= starts[max(first - back, 0)]) & (versions.bars.time_us < ends[last])
-        parts.append(_part(versions.take(held), timeframe, timezone, chosen, int(starts[first]), grace_us))
+        near = slice(*np.searchsorted(own, [first - back, last + 1]))
+        held = (until[near] > first) & ((since[near] <= first) | ~late[near])
+        part = versions.take(np.flatnonzero(held) + near.start)
+        parts.append(_part(part, timeframe, timezone, chosen, int(starts[first]), grace_us))
     return _joined(parts, chosen, versions.bars.feed)
 
 
 def last(versions: Versions, timeframe: Timeframe, timezone: str, first_us: int, back: int) -> Versions:
     """What rows of candles from `first_us` on may still rest on, with `back` candles before a row."""
     starts = timeframe.starts(versions.bars.time_us, timezone)
-    earlier = np.unique(starts[starts < first_us])[-(back + changed(versions)) :]
+    earlier = np.unique(starts[starts < first_us])[-(back + absent(versions)) :]
     return versions.take(starts >= (earlier[0] if len(earlier) else first_us))
 
 
-def changed(versions: Versions) -> int:
-    """How many minutes there are of which a candle was not always known, at most."""
-    found = (versions.since_us > versions.ends_us) | (versions.until_us < FOREVER)
-    return len(np.unique(versions.bars.time_us[found]))
+def absent(versions: Versions) -> int:
+    """How many minutes there are, at most, of which there was no candle at some moment after their end: at that moment
+    a row rests on a candle more before them."""
+    return _uncovered(versions.bars, versions.until_us - versions.since_us, FOREVER - versions.ends_us)
+
+
+def _uncovered(bars: Bars, stretch: Int64, whole: Int64) -> int:
+    """How many minutes have no trading date whose versions' stretches, which do not overlap, are together the whole."""
+    if not len(bars):
+        return 0
+    order = np.lexsort((bars.trade_date, bars.time_us))
+    minute, date = bars.time_us[order], bars.trade_date[order]
+    first = np.append(0, np.flatnonzero((minute[1:] != minute[:-1]) | (date[1:] != date[:-1])) + 1)
+    always = np.add.reduceat(stretch[order], first) >= whole[order][first]
+    return len(np.unique(minute)) - len(np.unique(minute[first][always]))
 
 
 def _part(held: Versions, timeframe: Timeframe, timezone: str, chosen: Chosen, first_us: int, grace_us: int) -> Rows:

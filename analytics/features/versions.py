@@ -7,19 +7,21 @@ history must see at each moment what could be seen then.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analytics import candles
 from marketdata.types import minute_bars
+from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import MINUTE_US, Bars
 from marketdata.types.ticks import Int64, Mask, Ticks
 
 FOREVER = 2**63 - 1
 """Until when a version holds that nothing has changed since."""
+TOGETHER = 100_000
+"""Trades whose candles are made at once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,26 +75,74 @@ def _whole(bars: Bars, *, unknown: bool) -> Versions:
 
 def of_trades(ticks: Ticks, known_us: Int64, gone_us: Int64) -> Versions:
     """The versions of all candles that these trades of one symbol ever made. A trade counts from `known_us`, when it
-    was committed, to `gone_us`, when it was taken back (FOREVER if it was not)."""
-    parts = [_whole(minute_bars.empty(ticks.feed), unknown=False)]
-    keys = np.stack([ticks.time_us // MINUTE_US, ticks.trade_date.astype(np.int64)], axis=1)
-    for key in np.unique(keys, axis=0):
-        rows = np.flatnonzero((keys == key).all(axis=1))
-        parts.append(_of_minute(ticks.take(rows), known_us[rows], gone_us[rows], (int(key[0]) + 1) * MINUTE_US))
-    return joined(parts)
+    was committed, to `gone_us`, when it was taken back (FOREVER if it was not). What changed while a minute was open is
+    no version."""
+    ends_us = (ticks.time_us // MINUTE_US + 1) * MINUTE_US
+    since, until = np.maximum(known_us, ends_us), np.maximum(gone_us, ends_us)
+    rows = np.flatnonzero(ticks_module.trades(ticks) & (since < until))
+    rows = rows[np.lexsort((ticks.trade_date[rows], ticks.time_us[rows] // MINUTE_US))]
+    found = (_of_candles(ticks.take(some), since[some], until[some]) for some in _by_candles(ticks, rows))
+    return joined([_whole(minute_bars.empty(ticks.feed), unknown=False), *found])
 
 
-def _of_minute(ticks: Ticks, known_us: Int64, gone_us: Int64, end_us: int) -> Versions:
-    moments = np.unique(np.concatenate([known_us, gone_us]))
-    moments = np.unique(np.maximum(moments, end_us))  # what changed while the minute was open is no version
-    parts = [_whole(minute_bars.empty(ticks.feed), unknown=False)]
-    for since_us, until_us in itertools.pairwise([*moments.tolist(), FOREVER]):
-        bars = candles.build(ticks.take((known_us <= since_us) & (since_us < gone_us)))
-        if len(bars) and since_us < until_us:
-            one = _whole(bars, unknown=False)
-            one.since_us[:], one.until_us[:] = since_us, until_us
-            parts.append(one)
-    return joined(parts)
+def _by_candles(ticks: Ticks, rows: Int64) -> Iterator[Int64]:
+    """Rows that are in the order of candles, about TOGETHER at a time, those of a candle never apart."""
+    minute, date = ticks.time_us[rows] // MINUTE_US, ticks.trade_date[rows]
+    first = np.append(0, np.flatnonzero((minute[1:] != minute[:-1]) | (date[1:] != date[:-1])) + 1)
+    cuts = first[np.unique(np.searchsorted(first, np.arange(TOGETHER, len(rows), TOGETHER)).clip(max=len(first) - 1))]
+    yield from (part for part in np.split(rows, cuts) if len(part))
+
+
+def _of_candles(ticks: Ticks, since: Int64, until: Int64) -> Versions:
+    """As `of_trades`, of trades that each count for a while, in the order of their candles."""
+    minute, date = ticks.time_us // MINUTE_US, ticks.trade_date
+    candle = np.append(0, np.cumsum((minute[1:] != minute[:-1]) | (date[1:] != date[:-1])))
+    # A version for each candle and moment at which it changed; those of a candle lie together, in the order of time.
+    ends = until < FOREVER
+    of, moments = np.append(candle, candle[ends]), np.append(since, until[ends])
+    order = np.lexsort((moments, of))
+    new = np.append(True, (of[order][1:] != of[order][:-1]) | (moments[order][1:] != moments[order][:-1]))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.cumsum(new) - 1
+    of, moments = of[order][new], moments[order][new]
+    behind = np.searchsorted(of, np.arange(candle[-1] + 1), side="right")  # the versions of each candle
+    first, last = place[: len(candle)], behind[candle]
+    last[ends] = place[len(candle) :]
+    bars, there = _summed(ticks, first, last, len(of))
+    next_us = np.append(moments[1:], FOREVER)
+    next_us[behind - 1] = FOREVER
+    made = _whole(bars, unknown=False)
+    made.since_us, made.until_us = moments[there], next_us[there]
+    return made
+
+
+def _summed(ticks: Ticks, first: Int64, last: Int64, count: int) -> tuple[Bars, Int64]:
+    """(The candles of `count` versions, in order, each of the trades with first <= version < last; which versions have
+    one.) Every trade goes into the few nodes of a binary tree over the versions that make up its stretch, and each
+    version is what the nodes above it have together: trades by the logarithm of versions, whatever they are."""
+    size = 1 << max(count - 1, 0).bit_length()
+    left, right, row = first + size, last + size, np.arange(len(first))
+    nodes, rows = [], []
+    while len(row):
+        for chosen, node in ((left & 1 == 1, left), (right & 1 == 1, right - 1)):
+            nodes.append(node[chosen])
+            rows.append(row[chosen])
+        left, right = (left + 1) >> 1, right >> 1
+        going = left < right
+        left, right, row = left[going], right[going], row[going]
+    node, row = np.concatenate(nodes), np.concatenate(rows)
+    names, node = np.unique(node, return_inverse=True)
+    trades = replace(ticks.take(row), symbols=[f"{name:010d}" for name in names.tolist()], symbol=node.astype(np.int32))
+    level = candles.build(trades)  # one candle for each node that has trades
+    level.symbol[:] = names[level.symbol]
+    found = level.take(level.symbol < 2)
+    for depth in range(1, size.bit_length()):
+        own = level.take((level.symbol >= 1 << depth) & (level.symbol < 2 << depth))
+        children = found.take(np.repeat(np.arange(len(found)), 2))
+        children.symbol = (found.symbol[:, None] * 2 + np.array([0, 1], np.int32)).ravel()
+        found = minute_bars.merged(own, children.take(children.symbol - size < count))
+    there = found.symbol.astype(np.int64) - size
+    return replace(found, symbols=ticks.symbols, symbol=np.zeros(len(found), np.int32)), there
 
 
 def joined(parts: Sequence[Versions]) -> Versions:

@@ -22,6 +22,7 @@ from analytics.quality import days, series
 from analytics.quality.series import Pair, Reader
 from marketdata import connections, metrics
 from marketdata.calendar import trading_dates
+from marketdata.maintenance import retention
 from marketdata.models import Gap, QualityDay, RolloverRun, Symbol, VoidedTick
 from marketdata.realtime import live_state, quality_due
 from marketdata.storage import storage
@@ -188,14 +189,13 @@ def finish(
 
 def due_days(now: datetime.datetime) -> list[tuple[datetime.date, str]]:
     """The days to compute for good, and of what."""
-    oldest = now.date() - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS)
-    runs = RolloverRun.objects.filter(state=State.DONE, dropped_at=None, trade_date__gt=oldest)
-    voided = dict(
-        VoidedTick.objects.filter(trade_date__gt=oldest).order_by().values_list("trade_date").annotate(Count("pk"))
-    )
+    kept = RolloverRun.objects.filter(retention.quality_is_kept(now), state=State.DONE, dropped_at=None)
+    runs = list(kept.order_by("trade_date"))
+    taken = VoidedTick.objects.filter(trade_date__in=[run.trade_date for run in runs]).order_by()
+    voided = dict(taken.values_list("trade_date").annotate(Count("pk")))
     newer = _with_newer_gaps(now)
     found = []
-    for run in runs.order_by("trade_date"):
+    for run in runs:
         date = run.trade_date
         proof = _day_proof(run, voided.get(date, 0)) + _half(newer.get(date, 0))
         if run.graded_as != proof and not (date not in newer and run.graded_as[:_HALF] == proof[:_HALF]):
@@ -277,7 +277,7 @@ def _recompute(date: datetime.date, now: datetime.datetime, progress: Progress) 
     if run is not None and run.dropped_at is not None:
         raise ValueError(f"the ticks of {date} are gone")
     if run is not None and run.state == State.DONE:
-        if date <= now.date() - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS):
+        if not RolloverRun.objects.filter(retention.quality_is_kept(now), trade_date=date).exists():
             raise ValueError(f"{date} is older than RETENTION_QUALITY_DAYS")
         connections.steadily(lambda: _ungrade(date))
         proof = dict(due_days(now)).get(date)

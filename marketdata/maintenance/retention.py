@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Model, QuerySet, Sum
+from django.db.models import Model, Q, QuerySet, Sum
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -314,8 +314,15 @@ def forget_alerts(now: datetime.datetime, *, progress: Progress) -> int:
 
 def forget_quality(now: datetime.datetime, *, progress: Progress) -> int:
     """Delete the quality of days past RETENTION_QUALITY_DAYS, in pieces."""
-    oldest = now.date() - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS)
-    return _in_pieces(QualityDay.objects.filter(trade_date__lt=oldest), progress)
+    oldest = (now - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS)).date()
+    kept = RolloverRun.objects.filter(quality_is_kept(now), trade_date__lt=oldest).values_list("trade_date", flat=True)
+    return _in_pieces(QualityDay.objects.filter(trade_date__lt=oldest).exclude(trade_date__in=list(kept)), progress)
+
+
+def quality_is_kept(now: datetime.datetime) -> Q:
+    """The rollovers of days whose quality is kept: for its time from the day itself, or from when it was stored."""
+    oldest = now - datetime.timedelta(days=settings.RETENTION_QUALITY_DAYS)
+    return Q(trade_date__gt=oldest.date()) | Q(done_at__gt=oldest)
 
 
 def _newest(batches: list[int]) -> set[int]:

@@ -37,6 +37,8 @@ class VoidedTick(models.Model):
     source_id = models.PositiveSmallIntegerField()
     trade_date = models.DateField(_("trading date"))
     time_us = models.BigIntegerField()
+    # When it went, at the end of the transaction that took it; of what was taken before this was noted: null.
+    gone_us = models.BigIntegerField(null=True, editable=False)
     record = models.TextField(_("tick"))
 
     class Meta:

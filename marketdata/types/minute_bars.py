@@ -70,6 +70,7 @@ class Bars:
         return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
 
+_OPENED, _CLOSED = ("open_time", "open_id"), ("close_time", "close_id")
 COLUMNS = tuple(f.name for f in fields(Bars) if f.name not in ("feed", "symbols"))
 _DTYPES: dict[str, Any] = {"symbol": np.int32, "trade_date": np.int32}
 
@@ -142,6 +143,44 @@ def joined(parts: list[Bars]) -> Bars:
         return full[0] if full else parts[0]
     columns = {name: np.concatenate([getattr(part, name) for part in full]) for name in COLUMNS}
     return Bars(feed=full[0].feed, symbols=full[0].symbols, **columns)
+
+
+def merged(one: Bars, other: Bars) -> Bars:
+    """Partial candles of one feed, put together where both sides have one of a symbol, and ordered by symbol; each side
+    is ordered so and has a symbol once, and `symbol` means the same on both. The merge of the databases (`rev` is the
+    sum). SumTooLargeError if a sum reaches MOST."""
+    both = joined([one, other])
+    order = np.argsort(both.symbol, kind="stable")
+    both = both.take(order)
+    twice = np.flatnonzero(both.symbol[1:] == both.symbol[:-1])
+    if not len(twice):
+        return both
+    keep = np.ones(len(both), np.bool_)
+    keep[twice + 1] = False
+    left, right = both.take(twice), both.take(twice + 1)
+    later = (right.open_time > left.open_time) | ((right.open_time == left.open_time) & (right.open_id > left.open_id))
+    ends = (right.close_time > left.close_time) | (
+        (right.close_time == left.close_time) & (right.close_id > left.close_id)
+    )
+    carried, fraction = np.divmod(left.value_frac + right.value_frac, VALUE_UNIT)
+    together = replace(
+        left,
+        high=np.maximum(left.high, right.high), low=np.minimum(left.low, right.low),
+        volume=_sum(left.volume, right.volume), value=_sum(left.value, right.value) + carried, value_frac=fraction,
+        n=left.n + right.n, rev=left.rev + right.rev,
+        **{name: np.where(later, getattr(left, name), getattr(right, name)) for name in ("open", *_OPENED)},
+        **{name: np.where(ends, getattr(right, name), getattr(left, name)) for name in ("close", *_CLOSED)},
+    )  # fmt: skip
+    for name in COLUMNS:
+        getattr(both, name)[twice] = getattr(believable(together), name)
+    return both.take(keep)
+
+
+def _sum(one: Int64, other: Int64) -> Int64:
+    """The sums of numbers below MOST, which fit into 64 bits unless both are large; those stay at MOST."""
+    large = np.abs(one.astype(np.float64) + other.astype(np.float64)) >= MOST
+    found: Int64 = np.where(large, MOST, np.where(large, 0, one) + np.where(large, 0, other))
+    return found
 
 
 def changes(stored: Bars, wanted: Bars) -> tuple[list[int], Bars]:

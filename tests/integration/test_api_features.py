@@ -17,7 +17,7 @@ from analytics.features import derived
 from analytics.voids import Selection
 from marketdata.archive.parquet import arrow
 from marketdata.ledger import batch_ledger
-from marketdata.models import IngestBatch, VoidOrder
+from marketdata.models import IngestBatch, VoidedTick, VoidOrder
 from tests.integration.serving import SIMULATOR, serving
 from tests.market import MINUTE_US, NINE_US
 
@@ -56,7 +56,7 @@ def played(serving):
                     serving.commit([{"time": at(minute, 5), "price": str(paid), "size": "2"}], source=SIMULATOR)
         if now == TAKEN_BACK:
             voids.void(Selection(symbols=("005930",), start_us=at(4), end_us=at(5)), reason="wrong", by="boss")
-            VoidOrder.objects.update(done_at=moment(at(now, 45)))
+            VoidedTick.objects.update(gone_us=at(now, 45))
             kept = next(one for one in ON_TIME if one[0] == WRONG[0])
             with mock.patch.object(batch_ledger, "now_us", return_value=at(now, 50)):
                 serving.commit([{"time": at(4, 5), "price": str(kept[1]), "size": "2"}], source=SIMULATOR)
@@ -150,6 +150,34 @@ def test_symbols_are_told_of_at_the_same_times(played):
     assert [row["time"] for row in of["000660"]] == [row["time"] for row in of["005930"]]
     assert [row["close"] != "" for row in of["000660"]] == [True, False, False]
     assert all(row["close"] for row in of["005930"])
+
+
+def test_an_order_that_is_not_through_counts_from_when_it_took_its_ticks_and_not_from_when_it_was_given(played):
+    serving, _ = played
+    before = rows(serving, **WANTED)
+    given = moment(at(0))  # long before the tick of minute 4 went
+
+    VoidOrder.objects.update(created_at=given, done_at=None)
+    assert rows(serving, **WANTED) == before
+
+    VoidedTick.objects.update(gone_us=None)  # taken by a version that did not note when
+    VoidOrder.objects.update(done_at=moment(at(TAKEN_BACK, 45)))
+    assert rows(serving, **WANTED) == before
+    VoidOrder.objects.update(done_at=None)
+    found = rows(serving, **WANTED)
+    assert [row["close"] == "" for row in found] == [place == WRONG[0] for place in range(len(found))]
+
+
+@pytest.mark.once
+def test_a_voided_tick_has_the_moment_at_which_it_went(serving):
+    serving.commit([{"time": at(0, 5), "price": "70000", "size": "2"}])
+    began = batch_ledger.now_us()
+
+    voids.void(Selection(symbols=("005930",)), reason="wrong", by="boss")
+
+    gone_us = VoidedTick.objects.get().gone_us
+    assert gone_us is not None
+    assert began <= gone_us <= batch_ledger.now_us()
 
 
 @pytest.mark.once

@@ -392,6 +392,24 @@ def test_quality_past_its_time_is_forgotten(serving, settings):
     assert sorted(QualityDay.objects.values_list("trade_date", flat=True)) == [datetime.date(2026, 3, 13)]
 
 
+def test_history_that_was_replayed_is_graded_and_kept_from_when_it_was_stored(serving, settings):
+    settings.RETENTION_QUALITY_DAYS = 3
+    now = AFTER + datetime.timedelta(days=1_000)
+    serving.commit(minutes(range(380)))
+    rolled_over(done_at=now - datetime.timedelta(days=1))
+
+    assert due.finish(now) == [DAY]
+    assert retention.forget_quality(now, progress=quiet) == 0
+    assert due.recompute(DAY, now, progress=quiet) == 1
+    assert (row().grade, row().stored) == ("A", 380)
+
+    later = now + datetime.timedelta(days=3)
+    assert due.finish(later) == []
+    assert retention.forget_quality(later, progress=quiet) == 1
+    with pytest.raises(ValueError, match="older than RETENTION_QUALITY_DAYS"):
+        due.recompute(DAY, later, progress=quiet)
+
+
 def test_many_days_and_series_are_told_in_pages_and_as_a_map(serving):
     usual("005930", 375)
     usual("000660", 8, grade="C")

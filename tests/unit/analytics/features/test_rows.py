@@ -22,6 +22,7 @@ SEOUL = "Asia/Seoul"
 GRACE_US = 1_000_000
 ASKED = {"sma": {"period": 3}, "rsi": {"period": 2}, "ichimoku": {}, "vwap": {}, "obv": {}, "bbands": {"period": 4}}
 CHOSEN: Chosen = [(registry.named(name), registry.named(name).defaults | params) for name, params in ASKED.items()]
+SHORT = CHOSEN[:1]  # rests on fewer candles than there are, so what changes of the oldest begins no stretch
 MINUTES = 40
 MARKETS = st.lists(
     st.tuples(
@@ -55,33 +56,33 @@ def played(market):
     return given_ticks, known, gone
 
 
-def as_then(given_ticks, known, gone, moment, frame):
+def as_then(given_ticks, known, gone, moment, frame, chosen):
     """What a reader computes at a moment from what is stored then: candles, and the values beside them."""
     minutes = candles.build(given_ticks.take((known <= moment) & (moment < gone)))
     minutes = minutes.take(minutes.time_us + MINUTE_US <= moment)
     bars = timeframes.widen(minutes, frame, SEOUL)
     inputs = inputs_of.inputs(bars, frame)
     values = {name: compute(inputs) for name, compute in derived.ALL.items()}
-    for one, params in CHOSEN:
+    for one, params in chosen:
         values |= one.values(inputs, params)
     return bars, values
 
 
-@pytest.mark.parametrize("minutes", [1, 5])
+@pytest.mark.parametrize(("minutes", "chosen"), [(1, CHOSEN), (5, CHOSEN), (1, SHORT)], ids=["1Min", "5Min", "short"])
 @given(market=MARKETS)
-def test_a_row_is_what_could_be_computed_at_its_moment(minutes, market):
+def test_a_row_is_what_could_be_computed_at_its_moment(minutes, chosen, market):
     frame = Timeframe(f"{minutes}Min", minutes * MINUTE_US)
     given_ticks, known, gone = played(market)
 
     found = rows.build(
         versions.of_trades(given_ticks, known, gone), frame, SEOUL,
-        chosen=CHOSEN, grace_us=GRACE_US, first_us=NINE_US, end_us=NINE_US + MINUTES * MINUTE_US,
+        chosen=chosen, grace_us=GRACE_US, first_us=NINE_US, end_us=NINE_US + MINUTES * MINUTE_US,
     )  # fmt: skip
 
     seen = dict(zip(found.bars.time_us.tolist(), range(len(found)), strict=True))
     for start in range(NINE_US, NINE_US + MINUTES * MINUTE_US, frame.width_us):
         moment = start + frame.width_us + GRACE_US
-        bars, values = as_then(given_ticks, known, gone, moment, frame)
+        bars, values = as_then(given_ticks, known, gone, moment, frame, chosen)
         places = np.flatnonzero(bars.time_us == start).tolist()
         assert (start in seen) == bool(places)
         for at in places:

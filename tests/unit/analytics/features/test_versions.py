@@ -1,9 +1,15 @@
 """A candle as it was known: what came late is not in it before it came, and what was taken back is in it until then."""
 
-import numpy as np
+from unittest import mock
 
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics import candles
 from analytics.features import versions
 from analytics.features.versions import FOREVER
+from marketdata.types import minute_bars
 from tests.market import MINUTE_US, NINE_US, price, size, ticks
 
 END_US = NINE_US + MINUTE_US
@@ -23,6 +29,41 @@ def told(rows, known, gone=None):
             strict=True,
         )
     )  # fmt: skip
+
+
+@given(
+    market=st.lists(
+        st.tuples(
+            st.integers(0, 3),  # minute
+            st.integers(0, 59),  # second
+            st.integers(90, 110),  # price
+            st.integers(0, 9),  # size; 0 counts for nothing
+            st.integers(0, 6),  # half minutes until it was committed
+            st.one_of(st.none(), st.integers(0, 6)),  # half minutes until it was taken back
+            st.booleans(),  # whether it is of the trading date before
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    together=st.sampled_from([1, 7, 100_000]),
+)
+def test_at_each_moment_one_version_holds_and_it_is_the_candle_of_what_counted_then(market, together):
+    given_ticks = ticks([trade(60 * one[0] + one[1], str(one[2]), str(one[3])) for one in market])
+    given_ticks.trade_date[[one[6] for one in market]] -= 1
+    known = given_ticks.time_us + np.array([one[4] for one in market], np.int64) * 30_000_000
+    stays = [FOREVER if one[5] is None else one[5] * 30_000_000 for one in market]
+    gone = np.array([FOREVER if us == FOREVER else at + us for at, us in zip(known.tolist(), stays, strict=True)])
+
+    with mock.patch.object(versions, "TOGETHER", together):
+        found = versions.of_trades(given_ticks, known, gone)
+
+    for moment in {*found.since_us.tolist(), *(found.until_us - 1).tolist(), NINE_US + 30 * MINUTE_US}:
+        holds = found.bars.take((found.since_us <= moment) & (moment < found.until_us))
+        then = candles.build(given_ticks.take((known <= moment) & (moment < gone)))
+        then = then.take(then.time_us + MINUTE_US <= moment)
+        order = np.lexsort((then.time_us, then.trade_date)), np.lexsort((holds.time_us, holds.trade_date))
+        for column in minute_bars.COLUMNS:
+            assert getattr(then, column)[order[0]].tolist() == getattr(holds, column)[order[1]].tolist(), column
 
 
 def test_a_candle_without_late_trades_has_one_version_from_the_end_of_its_minute():
