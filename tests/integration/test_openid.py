@@ -21,7 +21,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 
 from api.auth import openid
-from marketdata import doctor
+from marketdata.doctor.login_provider import login_provider
 from marketdata.models import OpenIdAccount, SecondFactor
 from tests.integration.serving import PATIENCE_S, serving
 from tests.simulators.openid.__main__ import CLIENT_ID, CLIENT_SECRET
@@ -518,10 +518,10 @@ def test_a_logout_that_the_provider_did_not_sign_ends_nothing_and_asks_it_seldom
 @pytest.mark.once
 def test_the_doctor_sees_whether_the_provider_answers_by_its_name_and_has_our_time(provider, settings):
     def levels(**given):
-        return [one.level.value for one in doctor.login_provider(**given)]
+        return [one.level.value for one in login_provider(**given)]
 
     def offered():
-        *_, last = doctor.login_provider()
+        *_, last = login_provider()
         return str(last.value)
 
     assert levels() == ["ok", "ok", "ok"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import ssl
@@ -35,7 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
-        if not settings.INGEST_TLS_CERT and not settings.INGEST_ALLOW_PLAIN and not is_loopback(host):
+        if not settings.INGEST_TLS_CERT and not settings.INGEST_ALLOW_PLAIN and not doctor.is_loopback(host):
             raise CommandError(
                 _(
                     "INGEST_HOST={host} is not loopback: set INGEST_TLS_CERT and INGEST_TLS_KEY, or "
@@ -70,16 +69,6 @@ class Command(BaseCommand):
                     host=host, port=port, reason=error.strerror
                 )
             ) from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _renew() -> None:

@@ -14,7 +14,10 @@ from marketdata import alarms, doctor
 
 class Command(BaseCommand):
     requires_system_checks = ()
-    help = _("Check what the promises rest on; status 1 if one of them cannot be kept.")
+    help = _(
+        "Check what the promises rest on, and the whole deployment. Status 1 if a promise cannot be kept, 3 if"
+        " something is only slower, later or less safe."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help=_("for programs"))
@@ -36,8 +39,10 @@ class Command(BaseCommand):
         else:
             for line in doctor.table(found):
                 self.stdout.write(line)
-        errors = sum(one.level is doctor.Level.ERROR for one in found)
-        if errors:
+        status = doctor.status(found)
+        if status:
+            wrong = sum(one.level in (doctor.Level.ERROR, doctor.Level.WARNING) for one in found)
             raise CommandError(
-                _("{errors} of {number} are wrong; each line says what to do").format(errors=errors, number=len(found))
+                _("{errors} of {number} are wrong; each line says what to do").format(errors=wrong, number=len(found)),
+                returncode=status,
             )

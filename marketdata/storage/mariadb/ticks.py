@@ -142,7 +142,7 @@ class MariaDB(MariaDBHistory):
 
     def flags(self) -> list[Flag]:
         names = (
-            "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin", "sync_binlog", "local_infile",
+            "version", "innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin", "sync_binlog", "local_infile",
             "innodb_strict_mode", "max_allowed_packet", "sql_mode", "time_zone", "tx_isolation", "read_only",
         )  # fmt: skip
         session = {"sql_mode", "time_zone", "tx_isolation", "innodb_strict_mode"}
@@ -157,6 +157,10 @@ class MariaDB(MariaDBHistory):
 
         ours = _("take it out of DATABASE_URL: Naru sets it itself")
         return [
+            flag(
+                "version", _("MariaDB 10.6 or newer"), _is_new_enough(found["version"]),
+                _("install it: with older ones, and with MySQL, the tests do not run"), is_vital=False,
+            ),
             flag(
                 "innodb_flush_log_at_trx_commit", "1", found["innodb_flush_log_at_trx_commit"] == "1",
                 _(
@@ -203,6 +207,9 @@ class MariaDB(MariaDBHistory):
             ),
         ]  # fmt: skip
 
+    def cipher(self) -> str:
+        return str(self._query("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1])
+
     def execute_together(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         connection: Any = self.connection  # of ours, as the settings have it
         begin = [("BEGIN", ())] if statements and connection.take_begin() else []
@@ -234,6 +241,11 @@ class MariaDB(MariaDBHistory):
         merged = self._query(f"INSERT{minute_rows(bars)}{_MERGE} RETURNING {SELECT_BAR}")
         self.note_finished(bars.feed, int(bars.time_us.min()))
         return minute_bars.believable(minute_bars.from_rows(bars.feed, merged))
+
+
+def _is_new_enough(version: str) -> bool:
+    numbers = [int(part) for part in version.partition("-")[0].split(".")[:2] if part.isdecimal()]
+    return "mariadb" in version.lower() and numbers >= [10, 6]
 
 
 def _number(error: BaseException) -> int | None:

@@ -85,6 +85,9 @@ _CHECK, _DUPLICATE = "23514", "23505"
 FEW_ROWS = 400
 """Up to so many ticks an INSERT in the same round trip as the candles is quicker than COPY."""
 
+LEAST_VERSION = 14
+"""Of the server; that of Django, too."""
+
 
 class PostgreSQL(PostgreSQLHistory):
     """Ticks and candles in PostgreSQL >= 14."""
@@ -140,9 +143,13 @@ class PostgreSQL(PostgreSQLHistory):
         state = sqlstate(error) or ("08" if isinstance(error, OperationalError | InterfaceError) else "")
         return _REMEDIES.get(state) or _REMEDIES.get(state[:2]) or REMEDY
 
+    def cipher(self) -> str:
+        rows = self._query("SELECT cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        return str(rows[0][0] or "") if rows else ""
+
     def flags(self) -> list[Flag]:
         names = (
-            "fsync", "synchronous_commit", "full_page_writes", "TimeZone", "transaction_isolation",
+            "server_version", "fsync", "synchronous_commit", "full_page_writes", "TimeZone", "transaction_isolation",
             "default_transaction_read_only",
         )  # fmt: skip
         places = ", ".join(f"current_setting('{name}')" for name in names)
@@ -156,6 +163,10 @@ class PostgreSQL(PostgreSQLHistory):
 
         ours = _("take it out of DATABASE_URL: Naru sets it itself")
         return [
+            flag(
+                "server_version", "14", int(found["server_version"].partition(".")[0]) >= LEAST_VERSION,
+                _("install a newer one: with older ones nothing of Naru runs"), is_vital=False,
+            ),
             flag(
                 "fsync", "on", found["fsync"] == "on",
                 _("ALTER SYSTEM SET fsync=on, and SELECT pg_reload_conf(): a commit must survive a power cut"),

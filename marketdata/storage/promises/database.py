@@ -118,6 +118,10 @@ class Database(abc.ABC):
     def flags(self) -> list[Flag]:
         """The settings of the server and of this session that the promises rest on, and whether they are right."""
 
+    def cipher(self) -> str:
+        """What this session is encrypted by; empty if by nothing."""
+        return ""
+
     def keep_events(self) -> str:
         """See that the database's own timed events exist and run on this node, and that the cache table has the engine
         of CACHE_ENGINE. What is wrong and what to do, or "" if nothing is; databases without events have no trouble."""

@@ -1,0 +1,69 @@
+"""Who asks, and for what: a person for everything, the start of the ingest server for what is vital, each minute."""
+
+from __future__ import annotations
+
+import socket
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+
+from marketdata import alarms
+from marketdata.doctor import clocks, disks, encryption, preparation, processes, servers
+from marketdata.doctor.findings import Finding, Level, answers
+from marketdata.doctor.login_provider import login_provider
+from marketdata.storage import storage
+
+UNSAFE = "unsafe_setting"
+CLOCK = "server_clock"
+DISK = "disk_low"
+
+
+def examine() -> list[Finding]:
+    """Everything, in the order in which a person would look. Raises nothing: what cannot be looked at is a finding."""
+    found: list[Finding] = []
+    for look in (
+        preparation.program, servers.database, servers.redis_servers, clocks.clocks, clocks.synchronisation,
+        disks.disks, disks.archive, preparation.migrations, preparation.calendar, encryption.connections,
+        encryption.terminals, encryption.pages, processes.ingest_servers, processes.workers, processes.beat,
+        processes.others, login_provider,
+    ):  # fmt: skip
+        try:
+            found += look()
+        except (DatabaseError, InterfaceError) as error:
+            remedy = storage().remedy(error)
+            found.append(answers(look.__name__, f"{type(error).__name__}: {error}"[:200], remedy))
+    return found
+
+
+class UnsafeDatabase(Exception):
+    """With these settings what is acknowledged could be lost or wrong; the message names each, and how to set it."""
+
+
+def refuse_unsafe() -> None:
+    """Before anything is acknowledged: UnsafeDatabase when a vital flag is wrong, unless ALLOW_UNSAFE_DATABASE says
+    that it is meant so. A database that does not answer acknowledges nothing either: it is waited for, not refused."""
+    try:
+        wrong = [one for one in servers.database() if one.is_vital and one.level is Level.ERROR]
+    except (DatabaseError, InterfaceError):
+        return
+    if wrong and not settings.ALLOW_UNSAFE_DATABASE:
+        raise UnsafeDatabase("\n".join(str(one.words) for one in wrong))
+
+
+def recheck() -> None:
+    """Raise an alarm for each setting that is wrong now, and clear those that are right again."""
+    found = {UNSAFE: [*servers.database(), *servers.redis_servers(), *disks.archive()], DISK: list(disks.disks())}
+    for code, one in ((code, one) for code, some in found.items() for one in some):
+        subject = alarms.english(one.what)
+        if one.level in (Level.WARNING, Level.ERROR):
+            alarms.raise_alarm(code, one.words, subject=subject)
+        elif one.level is Level.OK:
+            alarms.resolve(code, subject=subject)
+        if code == DISK:
+            alarms.resolve(UNSAFE, subject=subject)  # an older version told of disks under this name
+    subject = f"{socket.gethostname()}/database"
+    for one in clocks.clocks():
+        if one.level is Level.OK:
+            alarms.resolve(CLOCK, subject=subject)
+        else:
+            alarms.raise_alarm(CLOCK, one.words, subject=subject)
