@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,7 +22,13 @@ CLOSED = {
     "PrivateTmp": "yes",
     "LimitNOFILE": "65536",
     "User": "naru",
+    "CapabilityBoundingSet": "",
+    "MemoryDenyWriteExecute": "yes",
+    "RestrictNamespaces": "yes",
 }
+EXPOSED = 2.0
+"""How open a unit may be in the eyes of `systemd-analyze security` (0 to 10). What is left is what a network service
+needs: sockets, and addresses that the operator knows (IPAddressAllow)."""
 
 
 class Repeated(dict[str, Any]):
@@ -73,3 +80,16 @@ def test_systemd_itself_finds_nothing_wrong_with_a_unit(unit):
 
     absent = "/srv/naru/app/.venv/bin/python is not executable"  # there is none on this machine
     assert [line for line in done.stderr.splitlines() if absent not in line] == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_hardly_exposed_in_the_eyes_of_systemd(unit):
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        env=os.environ | {"SYSTEMD_UNIT_PATH": f"{FOLDER}:"}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+
+    assert exposure, done.stdout + done.stderr
+    assert float(exposure[1]) <= EXPOSED, "\n".join(line for line in done.stdout.splitlines() if "✗" in line)
