@@ -59,7 +59,7 @@ coverage: $(VENV)/dev  ## the unit tests with a count of what they walk through;
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 
-check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own checks
+check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own checks, manifests
 	@status=0; \
 	$(PY) -m ruff check . || status=1; \
 	$(PY) -m ruff format --check . || status=1; \
@@ -67,6 +67,7 @@ check: $(VENV)/dev  ## format, lint, types, layers, migrations, Django's own che
 	$(VENV)/bin/lint-imports || status=1; \
 	$(PY) manage.py makemigrations --check --dry-run || status=1; \
 	$(PY) manage.py check --fail-level WARNING || status=1; \
+	$(PY) -m tests.manifests || status=1; \
 	exit $$status
 
 # The compiled catalogues are kept in the repository, so that a machine without GNU gettext needs nothing.

@@ -1,0 +1,130 @@
+"""The manifests of docker/kubernetes: each process is there, closed, and asked whether it lives."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from marketdata.launcher import supervisor
+
+FOLDER = Path(__file__).resolve().parents[2] / "docker/kubernetes"
+COMPOSE = yaml.safe_load((FOLDER.parent / "compose.yaml").read_text(encoding="utf-8"))
+MANIFESTS = [
+    manifest
+    for file in sorted(FOLDER.rglob("*.yaml"))
+    for manifest in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+]
+PODS = {
+    manifest["metadata"]["name"]: manifest["spec"]["template"]
+    for manifest in MANIFESTS
+    if manifest["kind"] in ("Deployment", "StatefulSet", "Job")
+}
+CONTAINERS = [
+    (pod, container)
+    for pod in PODS
+    for container in [*PODS[pod]["spec"].get("initContainers", []), *PODS[pod]["spec"]["containers"]]
+]
+
+
+def named(kind):
+    return {manifest["metadata"]["name"]: manifest for manifest in MANIFESTS if manifest["kind"] == kind}
+
+
+def test_the_pods_run_what_the_one_command_runs():
+    wanted = {
+        program.name: {word for word in program.command[1:] if word not in ("--loglevel", "WARNING")}
+        for program in supervisor.programs(port=8000, redis=None, terminal=None)
+    }
+
+    started = {one["name"]: set(one["args"]) - {"--host", "0.0.0.0"} for _, one in CONTAINERS if one["name"] in wanted}
+
+    assert started == wanted
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_a_pod_keeps_to_the_restricted_standard(pod):
+    spec = PODS[pod]["spec"]
+
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 10_000
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert named("Namespace")["naru"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize(("pod", "container"), CONTAINERS, ids=lambda one: one if isinstance(one, str) else one["name"])
+def test_a_container_is_closed_limited_and_asked_whether_it_lives(pod, container):
+    closed = container["securityContext"]
+
+    assert (closed["allowPrivilegeEscalation"], closed["readOnlyRootFilesystem"]) == (False, True)
+    assert closed["capabilities"] == {"drop": ["ALL"]}
+    assert container["resources"]["limits"]["memory"]
+    assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+    assert container["name"] in ("migrated", "migrate") or "livenessProbe" in container
+    volumes = {one["name"] for one in PODS[pod]["spec"]["volumes"]} | {"data", "backups"}
+    assert {one["name"] for one in container["volumeMounts"]} <= volumes
+
+
+def test_nothing_begins_before_its_tables_are_there():
+    deployments = named("Deployment")
+
+    waiting = {
+        name
+        for name, one in deployments.items()
+        if [first["args"] for first in one["spec"]["template"]["spec"]["initContainers"]]
+        == [["manage.py", "migrate", "--check"]]
+    }
+
+    assert waiting == set(deployments)
+
+
+def test_what_has_several_pods_loses_one_at_a_time():
+    several = {name for name, one in named("Deployment").items() if one["spec"]["replicas"] > 1}
+
+    guarded = {
+        one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"]
+        for one in named("PodDisruptionBudget").values()
+        if one["spec"]["maxUnavailable"] == 1
+    }
+
+    assert guarded == several == {"web", "ingest", "worker"}
+
+
+def test_a_pod_lets_in_and_out_only_what_a_rule_names():
+    rules = named("NetworkPolicy")
+
+    assert rules["nothing-else"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    processes = {pod for pod, one in PODS.items() if one["metadata"]["labels"].get("naru/process") == "true"}
+    assert set(PODS) - processes == {"mariadb", "redis"}
+    ports = {
+        port["name"]
+        for _, one in CONTAINERS
+        for port in one.get("ports", ())
+        if port["name"] not in ("mariadb", "redis")
+    }
+    assert ports == {"http", "terminals"}
+
+
+def test_secrets_are_those_of_the_services_of_compose():
+    mounted = {
+        value["value"].removeprefix("/run/secrets/")
+        for _, one in CONTAINERS
+        for value in one.get("env", ())
+        if str(value["value"]).startswith("/run/secrets/")
+    }
+    (base,) = (one for one in MANIFESTS if one["kind"] == "Kustomization" and "web.yaml" in one["resources"])
+    given = {
+        line.partition("=/run/secrets/")[2]
+        for line in base["configMapGenerator"][0]["literals"]
+        if "=/run/secrets/" in line
+    }
+
+    assert mounted | given == set(COMPOSE["secrets"])
+
+
+def test_workers_are_scaled_by_the_queue_of_what_terminals_sent():
+    scaler = named("HorizontalPodAutoscaler")["worker"]["spec"]
+    (metric,) = scaler["metrics"]
+
+    assert metric["external"]["metric"]["selector"]["matchLabels"] == {"queue": "raw_market_data"}
+    assert scaler["minReplicas"] == named("Deployment")[scaler["scaleTargetRef"]["name"]]["spec"]["replicas"]
