@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera screenshots terminals test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-upgrade screenshots terminals test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -118,6 +118,9 @@ drill-rollover: $(VENV)/dev servers  ## kill runner and database while a day of 
 
 drill-galera: $(VENV)/dev servers  ## days go to history on three nodes of Galera that stand still again and again; DAYS=15 GALERA_ROWS=4000
 	@exec $(PY) -m tests.drill.galera --days $(or $(DAYS),15) --rows $(or $(GALERA_ROWS),4000)
+
+drill-upgrade: $(VENV)/dev servers  ## upgrade a running stack under load from an older commit, then account for every row; FROM=abc123 DB=postgresql
+	@exec $(PY) -m tests.drill.upgrade --database $(or $(DB),mariadb) $(if $(FROM),--from $(FROM))
 
 drill-feed: $(VENV)/dev servers  ## subscribers while web servers, Redis and connections are killed; SOCKETS=200 MESSAGES=100000 DB=postgresql
 	@exec $(PY) -m tests.drill.feed --sockets $(or $(SOCKETS),200) --messages $(or $(MESSAGES),100000) --database $(or $(DB),mariadb)

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="alarm",
             name="cleared_by",
-            field=models.CharField(blank=True, default="", max_length=150, verbose_name="cleared by"),
+            field=models.CharField(blank=True, db_default="", default="", max_length=150, verbose_name="cleared by"),
         ),
         migrations.AddField(
             model_name="alarm",
@@ -20,6 +20,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="alarm",
             name="acknowledged_by",
-            field=models.CharField(blank=True, default="", max_length=150, verbose_name="acknowledged by"),
+            field=models.CharField(blank=True, db_default="", default="", max_length=150, verbose_name="acknowledged by"),
         ),
     ]

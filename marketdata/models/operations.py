@@ -160,9 +160,11 @@ class Alarm(models.Model):
     raised_at = models.DateTimeField(_("raised at"))
     seen_at = models.DateTimeField(_("last seen"))
     cleared_at = models.DateTimeField(_("cleared at"), null=True)
-    cleared_by = models.CharField(_("cleared by"), max_length=150, blank=True, default="")  # "": found mended
+    cleared_by = models.CharField(
+        _("cleared by"), max_length=150, blank=True, default="", db_default=""
+    )  # "": found mended
     acknowledged_at = models.DateTimeField(_("acknowledged at"), null=True)
-    acknowledged_by = models.CharField(_("acknowledged by"), max_length=150, blank=True, default="")
+    acknowledged_by = models.CharField(_("acknowledged by"), max_length=150, blank=True, default="", db_default="")
 
     class Meta:
         db_table = "alarm"

@@ -49,6 +49,7 @@ class Program:
     name: str
     command: list[str]
     log: Path
+    root: Path = ROOT
     process: subprocess.Popen[bytes] | None = None
     wanted: bool = True
     leaving_since: float | None = None
@@ -68,6 +69,8 @@ class Stack:
 
     def __init__(self, folder: Path, database: str = "mariadb") -> None:
         self.folder = folder
+        self.root = ROOT
+        """The tree that what is started from here on belongs to."""
         self.database: MariaDB | PostgreSQL = (
             PostgreSQL(folder / "postgresql", shared_buffers_mib=256)
             if database == "postgresql"
@@ -108,10 +111,20 @@ class Stack:
         """The database with its tables, and Redis."""
         self.database.start()
         self.redis.start()
+        self.migrate()
+
+    def migrate(self) -> None:
+        """Give the database the tables of the tree."""
         command = [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=self.root, env=self._environment_of(self.root), capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(f"migrate failed:\n{done.stderr[-3000:]}")
+
+    @staticmethod
+    def _environment_of(root: Path) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(root)}
 
     def start(self, terminals: list[Terminal], *, web: bool) -> None:
         """Every process of ours, in the order an operator would."""
@@ -130,11 +143,12 @@ class Stack:
 
     def add(self, name: str, command: list[str]) -> None:
         """Start a program and keep it up."""
-        self.programs[name] = Program(name, command, self.folder / "log" / f"{name}.log")
+        self.programs[name] = Program(name, command, self.folder / "log" / f"{name}.log", self.root)
         self._begin(self.programs[name])
 
     def _begin(self, program: Program) -> None:
-        program.process = spawn(program.command, environment=dict(os.environ), log=program.log, cwd=ROOT)
+        environment = self._environment_of(program.root)
+        program.process = spawn(program.command, environment=environment, log=program.log, cwd=program.root)
         program.leaving_since, program.since = None, time.monotonic()
 
     # --- keeping up ------------------------------------------------------------------------------------------
@@ -205,6 +219,14 @@ class Stack:
             program.process.terminate()
             program.leaving_since = time.monotonic()
         return program.pid
+
+    def renew(self, name: str) -> bool:
+        """SIGTERM, and start it again as a program of `root`; whether it ended by itself. Others are watched."""
+        program = self.programs[name]
+        stubborn = self.end([name])
+        program.root, program.wanted = self.root, True
+        self._begin(program)
+        return not stubborn
 
     def pause(self, pid: int) -> None:
         """SIGSTOP for three seconds: it is there, and does not answer."""
