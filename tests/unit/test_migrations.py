@@ -30,9 +30,9 @@ def troubles(operation: object) -> list[str]:
             f"{operation.model_name}.{operation.name} has neither null nor db_default: older processes do not fill it"
         ]
     if isinstance(operation, REMOVING):
-        name = getattr(operation, "model_name", "") or getattr(operation, "name", "") or operation.old_name
-        field_name = getattr(operation, "old_name", "") or getattr(operation, "name", "")
-        what = f"{name}.{field_name}".lower() if hasattr(operation, "model_name") else str(name).lower()
+        told = vars(operation)
+        parts = [told.get("model_name"), told.get("old_name") or told.get("name")]
+        what = ".".join(str(part).lower() for part in parts if part)
         return [] if what in UNUSED else [f"{what} is gone while older processes use it"]
     return []
 
