@@ -50,14 +50,6 @@ class Content(serializers.Serializer[Any]):
             raise serializers.ValidationError(dict.fromkeys(unknown, f"is unknown; there are {', '.join(self.fields)}"))
         return super().to_internal_value(data)
 
-    def validate_text(self, text: str) -> str:
-        """ValidationError for half of a surrogate pair, which no database stores."""
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise serializers.ValidationError("is no text that can be kept") from None
-        return text
-
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """`points` become the columns of the model. ValidationError for ones that do not fit the kind."""
         kind, points = attrs["kind"], attrs.pop("points")

@@ -287,6 +287,11 @@ REST_FRAMEWORK: dict[str, Any] = {
         "api.auth.authentication.PageAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["api.auth.authentication.MayRead"],
+    "DEFAULT_PARSER_CLASSES": [
+        "api.rest.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["api.rest.renderers.JSONRenderer", "rest_framework.renderers.BrowsableAPIRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "api.rest.errors.handler",

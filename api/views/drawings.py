@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -12,6 +11,7 @@ from rest_framework.views import APIView
 from api import drawings
 from api.drawings import DrawingsQuery
 from api.rest import response_schemas
+from api.rest.parsers import JSONParser
 from api.rest.serializers import NoQuery
 from marketdata.models import Drawing
 

@@ -156,6 +156,10 @@ class Request(WebRequest):  # type: ignore[misc]  # daphne has no types
 
     _received = 0
 
+    def __init__(self, *given: Any) -> None:
+        # Twisted would read forms for itself, on the loop of the stream, and answer one that is none without a word.
+        super().__init__(*given, parsePOSTFormSubmission=False)
+
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         self._received += len(data)
         self.channel.body_grew(self._received)
@@ -178,7 +182,7 @@ class Factory(HTTPFactory):  # type: ignore[misc]
     def buildProtocol(self, addr: Any) -> Channel:  # noqa: N802 - Twisted's name
         channel: Channel = super().buildProtocol(addr)
         channel.limits, channel.waiting, channel.is_shared = self._limits, self._waiting, self._is_shared
-        channel.requestFactory = Request
+        channel.requestFactory = Request  # type: ignore[assignment]  # daphne has no types
         return channel
 
 

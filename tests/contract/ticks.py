@@ -2,7 +2,9 @@
 
 import itertools
 import tempfile
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from analytics import candles
 from marketdata.storage import Storage, TickKey
-from marketdata.storage.base import TEMP, Span
+from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP, Span
 from marketdata.storage.mariadb.load_data import MANY_ROWS
 from marketdata.types.ticks import ABSENT, GREATEST, TICK_BITS, Ticks
 from tests import market
@@ -232,6 +234,34 @@ class TickContract:
         assert (some.symbols, some.feed, len(some)) == (whole.symbols, whole.feed, 3)
         assert set(some.bid.tolist()) == {ABSENT}
         assert len(read(store, "NOBODY", columns=("price",))) == 0
+
+    @pytest.mark.parametrize("ascending", [True, False])
+    @pytest.mark.parametrize("days_ago", [0, 3])
+    @pytest.mark.parametrize("spread", ["history", "temp", "in turns", "late", "early"])
+    def test_a_page_of_chosen_columns_has_every_tick_in_order_whichever_table_it_lies_in(
+        self, store, spread, days_ago, ascending
+    ):
+        begins_us = time.time_ns() // 1000 - days_ago * market.DAY_US
+        day = market.ticks([{"time_us": begins_us}]).trade_date[0]
+        rows = [
+            {"time_us": begins_us + at // 2, "tick_id": tick_id(1, at), "size": size(str(at + 1)), "trade_date": day}
+            for at in range(8)
+        ]
+        held = {"history": range(0), "temp": range(8), "in turns": range(0, 8, 2), "late": (1,), "early": (7,)}[spread]
+        make_room(store, market.ticks(rows))
+        store.ensure_partitions([EPOCH_DATE + timedelta(days=int(day))], (TEMP, HISTORY))
+        with store.transaction():
+            store.load(TEMP, market.ticks([rows[at] for at in held]))
+        with store.transaction():
+            store.load(HISTORY, market.ticks([row for at, row in enumerate(rows) if at not in held]))
+        ordered = rows if ascending else rows[::-1]
+
+        for limit, had in itertools.product((1, 3, 7, 8, 9), (0, 2, 5)):
+            last = ordered[had - 1]
+            after = TickKey("005930", last["time_us"], last["tick_id"]) if had else None
+            edge = {"start_us" if ascending else "end_us": begins_us + (0 if ascending else 4)}
+            page = read(store, columns=("size",), limit=limit, after=after, ascending=ascending, **edge)
+            assert page.size.tolist() == [row["size"] for row in ordered[had : had + limit]], (limit, had)
 
     def _pages(self, store: Storage, ascending: bool, limit: int) -> Iterator[Ticks]:
         after = None

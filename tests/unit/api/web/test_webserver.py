@@ -156,6 +156,20 @@ def test_a_body_that_is_just_small_enough_is_taken(site):
     assert transport.value().startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.parametrize(
+    "kind", [b"multipart/form-data; boundary=x", b"multipart/form-data", b"application/x-www-form-urlencoded"]
+)
+def test_a_form_is_read_by_the_application_alone(site, kind):
+    channel, transport = site.connect()
+
+    channel.dataReceived(b"POST / HTTP/1.1\r\nContent-Type: " + kind + b"\r\nContent-Length: 3\r\n\r\na=1")
+    asked = site.seen[0]
+    site.answer()
+
+    assert transport.value().startswith(b"HTTP/1.1 200 OK\r\n")
+    assert asked.args == {}
+
+
 def test_an_answer_may_take_its_time_and_the_next_request_has_its_own(site):
     channel, transport = site.connect()
     for _ in range(2):
