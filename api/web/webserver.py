@@ -31,7 +31,7 @@ from marketdata.limits.unauthenticated import Unauthenticated
 log = logging.getLogger(__name__)
 
 DRAIN_S = 5.0  # how long what is still sent of a refused request is read and thrown away, so that the answer arrives
-_REASONS = {408: "Request Timeout", 413: "Content Too Large", 503: "Service Unavailable"}
+_REASONS = {400: "Bad Request", 408: "Request Timeout", 413: "Content Too Large", 503: "Service Unavailable"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,17 @@ class Channel(HTTPChannel):
             self._idle = False
             self.setTimeout(self.limits.header_s)
         LineReceiver.dataReceived(self, data)  # not HTTPChannel's, which would begin the time anew
+
+    def lineReceived(self, line: bytes) -> None:  # noqa: N802
+        if not self._refused:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
+        self.refuse(400, errors.MALFORMED, f"a line of a request's headers may have {self.MAX_LENGTH} bytes")
+
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802 - what Twisted cannot read, it answers so
+        most = self.totalHeadersSize
+        self.refuse(400, errors.MALFORMED, f"the request is malformed, or its headers have more than {most} bytes")
 
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802
         if not self._refused:

@@ -157,6 +157,30 @@ def test_a_body_that_is_just_small_enough_is_taken(site):
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /?a=" + b"x" * 17_000 + b" HTTP/1.1\r\n",
+        b"GET / HTTP/1.1\r\nX-A: " + b"x" * 17_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nX-A: " + b"x" * 40_000,  # and no end of it
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: %s\r\n" % (at, b"x" * 1000) for at in range(17)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nno header\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: much\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nmuch\r\n",
+    ],
+)
+def test_what_cannot_be_read_is_answered_as_any_mistake(site, head):
+    channel, transport = site.connect()
+
+    channel.dataReceived(head)
+    channel.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+
+    assert refused(transport) == (400, 40010000)
+    assert transport.half_closed
+    assert site.seen == []
+
+
+@pytest.mark.parametrize(
     "kind", [b"multipart/form-data; boundary=x", b"multipart/form-data", b"application/x-www-form-urlencoded"]
 )
 def test_a_form_is_read_by_the_application_alone(site, kind):
