@@ -274,7 +274,8 @@ class Hub:
                 break
             await asyncio.sleep(WAIT_S)
         for one in channel.subscribers:
-            one.lagging = one.send_queue.half_full
+            # Until it is nearly empty: one that reads too slowly hovers about half, and would be waited for each time.
+            one.lagging = one.send_queue.half_full or (one.lagging and not one.send_queue.nearly_empty)
 
     async def _skip(self) -> None:
         try:

@@ -100,7 +100,7 @@ class SendQueue:
             taken.append(piece)
             size += len(piece.data)
         self.bytes -= size
-        self._warned = self._warned and self.bytes > self._max_bytes // 8
+        self._warned = self._warned and not self.nearly_empty
         if self.bytes <= self._max_bytes // 2:
             self._room.set()
             if not self._queue and self._gap is not None:
@@ -125,6 +125,11 @@ class SendQueue:
     def half_full(self) -> bool:
         """Whether more waits than a socket that keeps up would let."""
         return not self._room.is_set()
+
+    @property
+    def nearly_empty(self) -> bool:
+        """Whether a socket that did not keep up does again."""
+        return self.bytes <= self._max_bytes // 8
 
     async def room(self) -> None:
         """Returns when at most half of it is full."""
