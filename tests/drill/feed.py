@@ -15,7 +15,12 @@ its parts: `connect` to the end of the handshake, `login` to `authenticated`, `l
 `replay_completed`; `resume_from` by where the trades came from. A client process measures by how much it is late
 itself (`client_late_ms_p99`), and `machine_wait` is the time that these processes waited for a
 processor, as a part of the time that they ran: with more than some tenths the figures are of the machine.
-`stalled_client_effect` is by how much the p99 of 49 subscribers grows (0.1 is a tenth) when a 50th stops reading.
+`stalled_client_effect` is by how much the p99 of 49 subscribers grows (0.1 is a tenth) when a 50th stops reading, and
+`stalled_client_effect_95` between which values it lies with 95 %. Both web servers have 50 subscribers at the same time
+and are told the same trades; a 50th stalls at one of them, and at the other in the next turn. So what the machine, the
+database and the market do to a turn they do to both, and a pair of turns has each server and each process of
+subscribers once with one that stalls and once without. One that stalls does until more than half of what may wait for
+it waits, or the drill fails.
 """
 
 from __future__ import annotations
@@ -82,13 +87,13 @@ class Feed:
         for port in self.ports:
             if not stack.until(lambda port=port: _healthy(port), seconds=WAIT_S):  # type: ignore[misc]
                 raise RuntimeError("a web server did not start")
-        effect = self._stalled() if given.stall_messages else None
+        stalled = self._stalled() if given.stall_messages else None
         print(f"{given.sockets} sockets, {given.messages} trades at {given.rate}/s, seed {given.seed}", flush=True)
         groups = self._subscribe(given.sockets, cuts=given.cuts)
         before = self._stored()
         self._strike(groups, before)
         results = self._collect(groups)
-        return self._account(self._stored(), before, results, effect)
+        return self._account(self._stored(), before, results, stalled)
 
     # --- subscribers --------------------------------------------------------------------------------------------------
 
@@ -97,10 +102,10 @@ class Feed:
         for number in range(GROUPS):
             self._turn += 1
             plan = {
-                "name": self._turn, "folder": str(self.folder), "ports": self.ports, "key": self.key[0],
+                "name": self._turn, "folder": str(self.folder), "key": self.key[0],
+                "ports": self.ports[number : number + 1] if stalls else self.ports,
                 "secret": self.key[1], "sockets": sockets // GROUPS, "cuts": cuts // GROUPS,
-                "messages": self.given.messages,
-                "stalls": stalls and number == 0, "waits": not cuts,
+                "messages": self.given.messages, "stalls": stalls, "waits": not cuts,
             }  # fmt: skip
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.drill.feed_clients"], cwd=ROOT, text=True,
@@ -123,20 +128,34 @@ class Feed:
             results.append(json.loads(output.splitlines()[-1]))
         return results
 
-    def _stalled(self) -> float:
-        """By how much the others' p99 grows with one that stalls: the median of turns with and without."""
+    def _stalled(self) -> tuple[float, float, float]:
+        """By how much the others' p99 grows with one that stalls, and between which values that lies."""
         given = self.given
-        found: dict[bool, list[float]] = {False: [], True: []}
-        for stalls in (False, True) * given.turns:
-            groups = self._subscribe(STALL_SOCKETS, stalls=stalls)
+        groups = self._subscribe(STALL_SOCKETS * WEBS, stalls=True)
+        found: list[dict[bool, float]] = []
+        for turn in range(2 * given.turns):
+            stalling = (turn + 1) // 2 % WEBS  # 0, 1, 1, 0: what grows with time is on both sides
             before = self._stored()
+            self._ask(groups[stalling], "stall")
             self._market(given.stall_messages)
             if not self._have_all(groups, before, len(before) + given.stall_messages):
                 raise RuntimeError("the subscribers did not get everything, though nothing was killed")
-            p99 = max(one["wait_p99_ms"] for one in self._collect(groups))
-            print(f"p99 {'with' if stalls else 'without'} one that stalls: {p99} ms", flush=True)
-            found[stalls].append(p99)
-        return round(float(np.median(found[True]) / np.median(found[False]) - 1), 3)
+            waits = [json.loads(self._ask(process, "waits")) for process in groups]
+            self._ask(groups[stalling], "read")
+            found.append({at == stalling: one["p99_ms"] for at, one in enumerate(waits)})
+            told = {("with" if at == stalling else "without"): one for at, one in enumerate(waits)}
+            print(f"server {stalling} has one that stalls: {json.dumps(told)}", flush=True)
+        self._collect(groups)
+        return effect([turn[True] / turn[False] for turn in found])
+
+    def _ask(self, process: subprocess.Popen[str], what: str) -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{what}\n")
+        process.stdin.flush()
+        if not (answer := process.stdout.readline()):
+            raise RuntimeError(f"a process of subscribers ended when it was asked for {what}")
+        return answer.strip()
 
     # --- the market ---------------------------------------------------------------------------------------------------
 
@@ -180,18 +199,7 @@ class Feed:
         return True
 
     def _lacking(self, groups: list[subprocess.Popen[str]], wanted: Path) -> int:
-        for process in groups:
-            assert process.stdin is not None
-            process.stdin.write(f"{wanted}\n")
-            process.stdin.flush()
-        lacking = 0
-        for process in groups:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise RuntimeError("a process of subscribers ended by a mistake")
-            lacking += int(line)
-        return lacking
+        return sum(int(self._ask(process, str(wanted))) for process in groups)
 
     def _strike(self, groups: list[subprocess.Popen[str]], before: np.ndarray[Any, Any]) -> None:
         """A market that goes on part by part, and kills of web servers and Redis at random places in each part. It ends
@@ -226,7 +234,7 @@ class Feed:
 
     def _account(
         self, stored: np.ndarray[Any, Any], before: np.ndarray[Any, Any], results: list[dict[str, Any]],
-        effect: float | None,
+        effect: tuple[float, float, float] | None,
     ) -> dict[str, Any]:  # fmt: skip
         """`before` is what was stored before the subscribers came: some of it is read again with what they missed."""
         expected = np.setdiff1d(stored, before)
@@ -259,7 +267,8 @@ class Feed:
             },
             "client_late_ms_p99": _percentile(lags, 99),
             "machine_wait": round(sum(one["waited_s"] for one in results) / sum(one["ran_s"] for one in results), 2),
-            "stalled_client_effect": effect,
+            "stalled_client_effect": effect and effect[0],
+            "stalled_client_effect_95": effect and effect[1:],
         }
 
     def end(self, *, keep: bool) -> None:
@@ -269,6 +278,20 @@ class Feed:
             print(f"kept {self.folder}", flush=True)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def effect(ratios: Sequence[float]) -> tuple[float, float, float]:
+    """What something does to a figure, and between which values that lies with 95 %: `ratios` are of turns with it to
+    those without, each two turns a pair in which the two sides changed places. Of logarithms, by Student's t."""
+    logs = np.log(ratios).reshape(-1, 2).mean(axis=1)
+    middle, off = float(logs.mean()), float("inf")
+    if len(logs) > 1:
+        off = _STUDENT_95[min(len(logs) - 1, len(_STUDENT_95)) - 1] * float(logs.std(ddof=1)) / len(logs) ** 0.5
+    return tuple(round(float(np.expm1(one)), 3) for one in (middle, middle - off, middle + off))  # type: ignore[return-value]  # three
+
+
+_STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""Of 1 to 10 degrees of freedom, as every table of the t distribution has it; more is taken as 10."""
 
 
 def _percentile(values: Sequence[float], percent: int) -> float | None:
@@ -303,8 +326,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("--kills", 20, "web servers killed (20)"),
         ("--restarts", 5, "restarts of Redis (5)"),
         ("--cuts", 50, "connections cut (50)"),
-        ("--stall-messages", 6_000, "trades of each turn with and without one that stalls (6000)"),
-        ("--turns", 3, "pairs of such turns (3)"),
+        ("--stall-messages", 6_000, "trades of each turn with one that stalls (6000)"),
+        ("--turns", 4, "pairs of such turns (4)"),
         ("--seed", random.SystemRandom().randrange(10**6), "who is killed when"),
     ):
         parser.add_argument(name, type=whole(0, 10**9), default=default, metavar="N", help=what)

@@ -1,12 +1,15 @@
 """Subscribers of the drill of the feed: `python -m tests.drill.feed_clients` with a plan as JSON on its standard input.
-Further lines are answered: the name of a file with ids of trades by how many of them the subscribers lack together, and
-`end` by an account, after which the process ends and a file has what each subscriber was given."""
+Further lines are answered: the name of a file with ids of trades by how many of them the subscribers lack together,
+`stall` and `read`, which the first subscriber then does, once it does, `waits` by how long trades took to the others
+since it was asked last, and `end` by an account, after which the process ends and a file has what each subscriber was
+given."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
+import socket
 import sys
 import time
 from array import array
@@ -24,6 +27,8 @@ from tests.drill.merge import Merge, Message, Told
 
 AGAIN_S = 0.1
 LOOK_S = 0.05
+STALL_S = 30.0  # until one that stalled has been told that half of its queue was full
+SEGMENT_BYTES = 536  # of a connection whose end takes little: the kernels between hold some tens of kB, not megabytes
 PARTS = ("connect_ms", "login_ms", "listing_ms", "replay_ms")
 _frame = msgspec.json.Decoder(list[Message])
 
@@ -41,16 +46,19 @@ class Client:
         self.waits_us = array("q")
         self._marks: list[float] = []  # when a resume began, and when each of its parts was done
         self.socket: Any = None
-        self.welcome = asyncio.Event()
+        self.welcome, self.warned = asyncio.Event(), asyncio.Event()
+        self._takes_all = plan["stalls"] and number == 0  # of what is told, so that much waits for it when it stalls
+        self._stalls = False
 
     async def run(self) -> None:
         """Listen for ever, on another server after each loss."""
         while True:
             self._marks = [time.monotonic()]
             with suppress(OSError, websockets.WebSocketException, TimeoutError):
-                address = f"ws://127.0.0.1:{self._plan['ports'][self._turn % len(self._plan['ports'])]}/v2/stream/sim"
+                port = self._plan["ports"][self._turn % len(self._plan["ports"])]
                 async with websockets.connect(
-                    address, additional_headers=self._headers, compression=None, max_size=None, ping_interval=None,
+                    f"ws://127.0.0.1:{port}/v2/stream/sim", sock=_narrow(port) if self._stalls else None,
+                    additional_headers=self._headers, compression=None, max_size=None, ping_interval=None,
                     open_timeout=10,
                 ) as self.socket:  # fmt: skip
                     self._marks.append(time.monotonic())
@@ -65,7 +73,34 @@ class Client:
 
     async def _subscribe(self) -> None:
         content = {"action": "subscribe", "trades": ["*"], "seq": True, "heartbeat": True, **self.merge.ask()}
+        if self._takes_all:
+            content |= {"quotes": ["*"], "bars": ["*"], "updatedBars": ["*"], "forming": True, "slow": "gap"}
+            content.pop("from", None)
         await self.socket.send(json.dumps(content))
+
+    async def stall(self) -> None:
+        """Come back by a connection that takes little, and read nothing more."""
+        self._stalls = True
+        await self._come_back()
+        self.socket.transport.pause_reading()
+
+    async def read(self) -> None:
+        """Read as everybody else, if need be once what waits for one that stalled has told that it was full to half:
+        RuntimeError if it was not, for then nothing was stalled."""
+        if self._stalls:
+            self.socket.transport.resume_reading()
+            try:
+                await asyncio.wait_for(self.warned.wait(), STALL_S)
+            except TimeoutError:
+                raise RuntimeError("the one that stalls was not: half of its queue was never full") from None
+            self._stalls = False
+        await self._come_back()
+
+    async def _come_back(self) -> None:
+        self.welcome.clear()
+        self.warned.clear()
+        self.socket.transport.abort()
+        await self.welcome.wait()
 
     async def _take(self, message: Message, arrived_us: int) -> None:
         if message.T == "t":
@@ -84,6 +119,8 @@ class Client:
             self.merge.moment(message)
         elif message.T == "gap":
             self.gap_messages += 1
+        elif message.T == "warning":
+            self.warned.set()
         elif message.T == "error" and message.code in (409, 460, 461):
             self.refused[message.msg or ""] += message.code == 460
             self.merge.refused(message)
@@ -105,6 +142,15 @@ class Client:
         })  # fmt: skip
 
 
+def _narrow(port: int) -> socket.socket:
+    """A connection that takes little before it is full."""
+    one = socket.socket()
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect(("127.0.0.1", port))
+    return one
+
+
 async def _main(plan: dict[str, Any]) -> None:
     known = Told()
     clients = [Client(plan, number, known) for number in range(plan["sockets"])]
@@ -116,14 +162,17 @@ async def _main(plan: dict[str, Any]) -> None:
     looking = asyncio.create_task(_look(lags_ms))
     cut: list[float] = []
     cutting = asyncio.create_task(_cut(clients, known, plan["cuts"], plan["messages"], cut))
-    stalled: list[Client] = clients[:1] if plan["stalls"] else []
-    if stalled:
-        stalled[0].socket.transport.pause_reading()
-    told = [one for one in clients if one not in stalled]
+    told = clients[1:] if plan["stalls"] else clients
     while (line := (await asyncio.to_thread(sys.stdin.readline)).strip()) not in ("end", ""):
-        places = known.places(np.load(line))
         _raise_mistakes([*tasks, looking, cutting])
-        print(sum(one.merge.lacks(places) for one in told), flush=True)
+        if line in ("stall", "read"):
+            await getattr(clients[0], line)()
+            print("done", flush=True)
+        elif line == "waits":
+            print(json.dumps(_waits(told)), flush=True)
+        else:
+            places = known.places(np.load(line))
+            print(sum(one.merge.lacks(places) for one in told), flush=True)
     _raise_mistakes([*tasks, looking, cutting])
     for task in (*tasks, looking, cutting):
         task.cancel()
@@ -131,7 +180,6 @@ async def _main(plan: dict[str, Any]) -> None:
     for number, one in enumerate(told):
         np.save(folder / f"kept{plan['name']}_{number}.npy", np.array(one.merge.kept, np.int64))
     ran_s, waited_s = _ran()
-    waits = np.concatenate([np.array(one.waits_us, np.int64) for one in told])
     print(
         json.dumps({
             "kept": len(told), "cuts": len(cut), "repeated": sum(one.merge.repeated for one in told),
@@ -140,10 +188,20 @@ async def _main(plan: dict[str, Any]) -> None:
             "gap_messages": sum(one.gap_messages for one in told),
             "resumes": [resume for one in told for resume in one.resumes],
             "lags_ms": [round(ms, 1) for ms in lags_ms], "ran_s": ran_s, "waited_s": waited_s,
-            "wait_p99_ms": round(float(np.percentile(waits, 99)) / 1e3, 2) if len(waits) else None,
         }),
         flush=True,
     )  # fmt: skip
+
+
+def _waits(clients: Sequence[Client]) -> dict[str, float]:
+    """How long trades took from their event to these clients, of all together, since this was asked last."""
+    waits = np.concatenate([np.array(one.waits_us, np.int64) for one in clients])
+    for one in clients:
+        one.waits_us = array("q")
+    if not len(waits):
+        raise RuntimeError("no trades came")
+    p50, p99 = (round(float(ms), 3) for ms in np.percentile(waits, (50, 99)) / 1e3)
+    return {"trades": len(waits), "p50_ms": p50, "p99_ms": p99}
 
 
 def _ran() -> tuple[float, float]:
