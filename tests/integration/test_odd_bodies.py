@@ -18,7 +18,7 @@ ODD = [
     b"[" * 100_000, b'{"name":' * 5_000 + b"1" + b"}" * 5_000, b"9" * 5_000, b'{"name": ' + b"9" * 5_000 + b"}",
     b"", b"{", b"null", b"[]", b'"x"', b"\xff\xfe", b'{"name": NaN}',
 ]  # fmt: skip
-PLACES = {"number": 1, "watchlist": "00000000-0000-0000-0000-000000000000", "work": "requeue"}
+PLACES = {"number": 1, "alarm": 1, "watchlist": "00000000-0000-0000-0000-000000000000", "work": "requeue"}
 
 
 def addresses() -> set[str]:
