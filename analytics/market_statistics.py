@@ -16,7 +16,9 @@ from analytics import snapshots
 from analytics.series_statistics import LONG, Reader, exact, number
 from analytics.stats import comovement, market, volatility
 from analytics.stats.market import Standing
+from marketdata.models import Symbol
 from marketdata.realtime import stats
+from marketdata.types.categories import INDEX
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.ticks import PRICE_UNIT
 from terminals import wire
@@ -39,12 +41,15 @@ decoder = msgspec.json.Decoder(Known)
 
 
 def body(feed: str, connection: redis.Redis, now: datetime.datetime) -> bytes | None:
-    """As JSON, of the symbols that traded on the newest trading date of any of them; None when there is no result."""
+    """As JSON, of the symbols that traded on the newest trading date of any of them, indices left out; None when there
+    is no result."""
     known = {
         symbol: decoder.decode(one.body)
         for symbol, one in stats.results(connection, feed).items()
         if symbol != stats.MARKET
     }
+    for symbol in Symbol.objects.filter(category=INDEX).values_list("code", flat=True):
+        known.pop(symbol, None)
     if not known:
         return None
     date = max(one.td for one in known.values())

@@ -1,5 +1,5 @@
-"""Which symbols traded most and moved most on the newest trading date, over all that are collected. It reads the days
-of every symbol, so an answer is kept for `KEEP_S`."""
+"""Which symbols traded most and moved most on the newest trading date, over all that are collected but
+indices. It reads the days of every symbol, so an answer is kept for `KEEP_S`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from marketdata.models import Symbol
 from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.categories import INDEX
 from marketdata.types.daily_bars import DailyBars
 
 KEEP_S = 30.0
@@ -93,7 +94,7 @@ def _read() -> Standings:
     now = datetime.datetime.now(datetime.UTC)
     known, held = snapshots.dates(now), _held(now)
     made: list[tuple[int, Standing]] = []
-    chosen = Symbol.objects.filter(is_active=True).order_by("primary_feed", "code")
+    chosen = Symbol.objects.filter(is_active=True).exclude(category=INDEX).order_by("primary_feed", "code")
     for feed, part in groupby(chosen, key=lambda symbol: symbol.primary_feed):
         symbols = {symbol.code: symbol for symbol in part}
         markets = {code: symbol.market_id for code, symbol in symbols.items()}

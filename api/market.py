@@ -62,8 +62,8 @@ class _Group(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Of every registered symbol: the group that it is in, and the JSON of what it is called. `shape` is another one
-    whenever any of this is."""
+    """Of every registered symbol but indices: the group that it is in, and the JSON of what it is called. `shape` is
+    another one whenever any of this is."""
 
     groups: dict[str, _Group]
     texts: dict[str, bytes]
@@ -224,8 +224,10 @@ def names_of_symbols() -> _Names:
 
 
 def _read_names() -> _Names:
-    rows = Symbol.objects.order_by("code").values_list(
-        "code", "name", "name_en", "market_id", "category", "market__timezone"
+    rows = (
+        Symbol.objects.exclude(category=categories.INDEX)
+        .order_by("code")
+        .values_list("code", "name", "name_en", "market_id", "category", "market__timezone")
     )
     groups: dict[str, _Group] = {}
     texts: dict[str, bytes] = {}

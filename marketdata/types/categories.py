@@ -5,6 +5,8 @@ from __future__ import annotations
 PATTERN = r"\A[a-z0-9_]{1,16}\Z"
 KNOWN = ("kospi", "kosdaq", "konex", "etf", "etn", "elw", "index", "fx", "futures", "options", "overseas")
 """The words that are used here; others may be."""
+INDEX = "index"
+"""Of what is computed from the prices of others, and so counts in no sum, breadth or ranking of a market."""
 UNKNOWN = "unknown"
 """Of a symbol of which nothing better is known."""
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis as redis_client
 
-from analytics import due_statistics, voids
+from analytics import due_statistics, screener, voids
 from analytics.voids import Selection
 from api import market
 from marketdata.models import Symbol
@@ -162,6 +162,25 @@ def test_the_market_is_told_from_the_database_while_redis_is_away(traded, monkey
     market.forget()
     told = looked(traded, since=whole["mark"])  # and one that knows nothing
     assert (told["symbols"], told["mark"], told["whole"]) == (whole["symbols"], None, True)
+
+
+@pytest.mark.once
+def test_an_index_counts_in_no_sum_and_in_no_ranking_of_the_market(traded, monkeypatch):
+    Symbol.objects.filter(code="005930").update(category="index")
+    live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)  # its second is over
+    renewed()
+    monkeypatch.setattr(screener, "_kept", None)
+
+    told, whole = looked(traded), traded.read("/v2/stats/market")
+    moved = traded.read("/v1beta1/screener/stocks/movers")
+    active = traded.read("/v1beta1/screener/stocks/most-actives")["most_actives"]
+
+    assert {one["symbol"] for one in told["symbols"]} == {one["symbol"] for one in active} == {"000660", "035420"}
+    assert [one["category"] for one in told["groups"]] == ["kosdaq", "kospi"]
+    assert (told["all"]["symbols"], told["all"]["advancing"], told["all"]["declining"]) == (2, 0, 1)
+    assert (whole["symbols"], whole["advancing"], whole["declining"], whole["gainers"]) == (2, 0, 1, [])
+    assert (moved["gainers"], [one["symbol"] for one in moved["losers"]]) == ([], ["000660"])
+    assert "005930" in traded.read("/v2/stats", symbols="005930")["stats"]
 
 
 @pytest.mark.once
