@@ -10,6 +10,8 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.contenttypes.models import ContentType
 from django.core import signing
 from django.core.exceptions import PermissionDenied
@@ -69,7 +71,10 @@ class SheetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when
         """What the list shows, with its filters and its search. PermissionDenied for who may not see it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        rows = self.get_changelist_instance(request).get_queryset(request)
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:  # the list says of such an address what its own does
+            return redirect(reverse(f"admin:marketdata_{self.opts.model_name}_changelist") + f"?{ERROR_FLAG}=1")
         fields = self.sheet.fields()
         found = list(rows.values_list(*(field.attname for field in fields.values()))[: MOST_EXPORTED + 1])
         if len(found) > MOST_EXPORTED:
@@ -89,7 +94,7 @@ class SheetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when
         if request.method == "POST" and form.is_valid():
             given = form.cleaned_data["file"]
             try:
-                text = sheets.decoded(given.read(sheets.MOST_BYTES + 1))
+                text = sheets.decoded(given.read(sheets.MOST_BYTES + 1), given.size)
                 made = sheets.plan(self.sheet, text, may_add=may_add, may_change=may_change)
             except SheetError as error:
                 form.add_error("file", str(error))

@@ -27,7 +27,7 @@ _AT_ONCE = 500  # rows of a statement
 # What a spreadsheet would compute (CWE-1236). One apostrophe more stands before it in a file, and is taken off again.
 _FORMULA, _ESCAPED = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"'+[=+\-@\t\r]")
 _DATE = re.compile(r"(\d{4})\s*[-/.년]\s*(\d{1,2})\s*[-/.월]\s*(\d{1,2})\s*[일.]?")
-_YES, _NO = ("true", "1", "yes", "y", "예", "참"), ("false", "0", "no", "n", "아니오", "거짓")
+_YES, _NO = ("true", "1", "yes", "y", "예", "참"), ("false", "0", "no", "n", "아니요", "아니오", "거짓")
 
 
 class SheetError(Exception):
@@ -140,12 +140,12 @@ def write(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def decoded(content: bytes) -> str:
+def decoded(content: bytes, size: int = 0) -> str:
     """The text of a file as Excel saves it: UTF-8 with or without its mark, CP949, or UTF-16 ("Unicode text").
-    SheetError for anything else, and for one that is too large."""
+    SheetError for anything else, and for one that is too large: of `size` bytes, where only its beginning is given."""
     if len(content) > MOST_BYTES:
         text = _("The file has %(bytes)d KiB, and may have %(most)d: import it in parts.")
-        raise SheetError(text % {"bytes": len(content) >> 10, "most": MOST_BYTES >> 10})
+        raise SheetError(text % {"bytes": -(-max(size, len(content)) >> 10), "most": MOST_BYTES >> 10})
     is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ("utf-16",) if is_wide else ("utf-8-sig", "cp949"):
         try:

@@ -163,6 +163,32 @@ def test_a_file_of_korean_excel_and_one_with_too_many_lines(browser, monkeypatch
 
 
 @pytest.mark.once
+def test_a_file_that_is_too_large_is_told_its_own_size(browser):
+    page, token = previewed(browser, "code,name\n" + "005930," + "a" * (800 << 10))
+
+    assert "The file has 801 KiB, and may have 700" in page.text
+    assert not token
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("word", "active"), [("아니요", False), ("아니오", False), ("예", True), ("참", True)])
+def test_yes_and_no_are_read_in_korean(browser, word, active):
+    Symbol.objects.filter(code="005930").update(is_active=not active)
+
+    _page, token = previewed(browser, f"code,is_active\n005930,{word}\n")
+    applied(browser, token)
+
+    assert Symbol.objects.get(code="005930").is_active is active
+
+
+@pytest.mark.once
+def test_an_export_by_a_filter_that_cannot_be_is_answered_as_the_list_answers_it(browser):
+    for path in ("export/", ""):
+        answer = browser.get(f"{SYMBOLS}/{path}?is_active__exact=perhaps")
+        assert (answer.status_code, answer["Location"]) == (302, f"{SYMBOLS}/?e=1")
+
+
+@pytest.mark.once
 def test_who_may_only_change_adds_nothing_and_who_may_neither_sees_no_import(browser):
     clerk = get_user_model().objects.create_user("clerk")
     names = ("operate", "view_symbol", "change_symbol")
