@@ -8,9 +8,10 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 
+from marketdata import alarms
 from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
-from marketdata.maintenance import retention, rollover
+from marketdata.maintenance import nodes, retention, rollover
 from marketdata.models import (
     Alarm,
     Alert,
@@ -252,3 +253,13 @@ def test_alerts_are_forgotten_after_their_time_with_their_deliveries_but_not_one
 
     assert set(AlertDelivery.objects.values_list("alert__name", flat=True)) == {"open", "new"}
     assert Alert.objects.count() == 2
+
+
+def test_nodes_that_differed_in_a_day_or_a_period_are_no_alarm_once_nothing_differs_whoever_mended_it():
+    now = seoul("2027-05-20 12:00")
+    for subject in ("2026-03-16", f"{HISTORY} 2026-03-16", f"{MINUTES} 2026-03-01"):
+        alarms.raise_alarm(nodes.NODES_DIFFER, "so", subject=subject)
+
+    retention.apply(now, progress=quiet)  # the periods are gone: no plan has them
+
+    assert not Alarm.objects.filter(code=nodes.NODES_DIFFER, cleared_at=None).exists()
