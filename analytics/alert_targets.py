@@ -33,6 +33,7 @@ class Way:
 def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, str]:
     """A new target, and the secret with which its webhooks are signed, told only now ("" of others). RefusedError says
     what is wrong, by field."""
+    _refuse_more(owner)  # before anything is looked up or started for who may have no more
     wrong: dict[str, str] = {}
     shown = ""
     if not alert_rules.is_name(name):
@@ -68,15 +69,19 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
     try:
         with transaction.atomic():
             alert_rules.hold_quota(owner)
-            if AlertTarget.objects.filter(owner_id=owner).count() >= settings.ALERT_MAX_TARGETS:
-                most = settings.ALERT_MAX_TARGETS
-                raise RefusedError({"owner": f"has {most} targets, as many as may be: delete one first"})
+            _refuse_more(owner)
             made = AlertTarget.objects.create(owner_id=owner, name=name, kind=kind, sealed=sealed, shown=shown[:120])
     except IntegrityError as error:
         if not AlertTarget.objects.filter(owner_id=owner, name=name).exists():
             raise
         raise RefusedError({"name": "is that of another target of this owner"}) from error
     return made, secret
+
+
+def _refuse_more(owner: int) -> None:
+    most = settings.ALERT_MAX_TARGETS
+    if AlertTarget.objects.filter(owner_id=owner).count() >= most:
+        raise RefusedError({"owner": f"has {most} targets, as many as may be: delete one first"})
 
 
 def way(target: AlertTarget) -> Way | None:

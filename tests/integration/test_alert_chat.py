@@ -45,6 +45,17 @@ def test_an_alert_is_a_message_of_a_chat_and_a_repetition_says_so(owner, receive
     assert len(receiver.heard) == 3
 
 
+@pytest.mark.once
+def test_who_has_as_many_targets_as_may_be_is_refused_before_a_process_is_started(owner, receiver, settings):
+    target(owner, receiver)
+    settings.ALERT_MAX_TARGETS = 1
+
+    with pytest.raises(RefusedError) as refused:
+        alert_targets.make(owner.pk, "another", "chat", "nowhere://what only a look at the address would find wrong")
+
+    assert set(refused.value.fields) == {"owner"}
+
+
 def test_what_a_service_answers_is_told_without_its_address_and_a_redirect_is_followed_nowhere(owner, receiver, caplog):
     alert(owner, *(target(owner, receiver, place) for place in ("/broken", "/elsewhere")))
 
