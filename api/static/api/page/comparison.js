@@ -103,7 +103,7 @@ export class Comparison {
   // A minute candle of one of them as it is now.
   minute(code, bar) {
     const one = this.#others.find((other) => other.code === code);
-    if (!one || one.failed) return;
+    if (!one || one.failed || !this.#question) return; // nothing is asked for yet
     const last = one.bars.at(-1) ?? { t: "", c: 0 };
     const { frame } = this.#question;
     if (one.busy && !last.t) return; // it comes with the first reading
