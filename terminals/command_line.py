@@ -127,7 +127,7 @@ def _add_link_arguments(parser: argparse.ArgumentParser, module: SourceModule) -
     to.add_argument(
         "--server",
         required=True,
-        metavar="HOST:PORT[,HOST:PORT…]",
+        metavar="HOST:PORT[,HOST:PORT...]",
         help=_("ingest server; the next one when one is away"),
     )
     to.add_argument("--client", type=options.client, required=True, metavar="NAME", help=_("registered client"))
