@@ -363,6 +363,25 @@ class TestMariaDB(StorageContract):
         assert store.drop_days(HISTORY, dates[:1]) == 1
         assert dates[0] not in [part.start for part in store.partitions(HISTORY)]
 
+    def test_a_partition_whose_emptying_was_halted_within_innodb_is_emptied_by_another_try(self, unparted, monkeypatch):
+        store, date = unparted, day("2026-03-16")
+        store.ensure_partitions([date], [HISTORY])
+        store.load(HISTORY, ticks_of(date))
+        query, halted = store._query, list[str]()
+
+        def once_halted(sql, *params):
+            if "TRUNCATE PARTITION" in sql and not halted:
+                halted.append(sql)
+                raise OperationalError(1030, 'Got error 140 "Wrong create options" from storage engine InnoDB')
+            return query(sql, *params)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "_query", once_halted)
+            assert store.drop_days(HISTORY, [date]) == 1
+
+        assert halted
+        assert store.dates(HISTORY) == []
+
     def test_a_row_that_does_not_fit_is_refused_aloud_and_nothing_is_stored(self, store):
         wide = market.ticks([{"symbol": "x" * 25}])
         huge = market.ticks([{"price": 10**18}])

@@ -68,6 +68,10 @@ def ask(web, path, headers, method="GET"):
 
 def assert_unavailable(answer, who):
     status, retry, content = answer
+    if content.startswith(b"<!doctype html>"):
+        assert (status, retry) == (503, "5")
+        assert re.search(r"<small>503 · \w+</small>", content.decode())
+        return
     told = json.loads(content)
     assert (status, retry, told["code"]) == (503, "5", 50310000), content
     assert who in told["message"]
@@ -98,7 +102,9 @@ def test_a_killed_database_is_503_everywhere_and_over_when_it_is_back(web, servi
     ]  # fmt: skip
 
     for path, headers, method in asked:
-        assert_unavailable(ask(web, path, headers, method), "the database")
+        answer = ask(web, path, headers, method)
+        assert answer[2].startswith(b"<!doctype html>") == (path == "/admin/"), path
+        assert_unavailable(answer, "the database")
     assert ask(web, "/", {})[0] == 200  # the public page asks no database
     assert ask(web, "/healthz", {})[0] == 200
     assert ask(web, "/readyz", {})[0] == 503

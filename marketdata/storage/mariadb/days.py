@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 DAY_PERIOD = PERIODS[TEMP]
 PIECE = 10_000
 _BLOCKED = {1205, 1213, 1969, 3024}  # lock wait, deadlock, statement time
+_HALTED = (1030, "error 140 ")  # a TRUNCATE PARTITION that its time ended while InnoDB made the table, undone
 _FOREIGN_ROWS = {1737, 1526}  # a row of another partition
 DUPLICATE = 1062
 
@@ -99,7 +100,8 @@ class MariaDBHistory(ServerSQL):
         return f"event_time {sign}= %s AND (event_time {sign} %s OR tick_id {sign} %s)", [at, at, key.tick_id]
 
     def _is_locked(self, error: DatabaseError) -> bool:
-        return bool(error.args) and error.args[0] in _BLOCKED
+        number, text = (*error.args, 0, "")[:2]
+        return number in _BLOCKED or (number == _HALTED[0] and _HALTED[1] in str(text))
 
     def _query_with_retry(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         """A question that may meet a table being exchanged: the server then ends one of the two, and we ask again."""

@@ -26,8 +26,10 @@ from terminals import wire
 from tests.bench import load
 from tests.bench.stack import Stack
 
-RATE, RULES, PAUSE_S = 1_000, 1_000, 5
-BATCH_ROWS = 50  # a batch is sent again and again: in this many a symbol has prices on both sides of a level
+RATE, RULES = 1_000, 1_000
+FIRE = 100  # of the rules; they have no pause, for its end would be measured
+APART = 7  # in the list of symbols, so that all terminals send some that fire
+BATCH_ROWS = 200  # of 50 symbols, sent again and again: nearly each has prices on both sides of its level
 SECONDS, SETTLE_S, ARRIVE_S = 20.0, 5.0, 10.0
 COUNTS = (0, 100, 10_000)
 BATCHES, TURNS = 60, 3
@@ -93,8 +95,8 @@ def _at(values: list[float], percentile: float) -> float:
 
 
 def _rules(owner: Any, codes: list[str], count: int) -> None:
-    """Rules on the prices of symbols in turn. Half of all trades of a symbol are above the level of its first one, none
-    above those of the others."""
+    """Rules on the prices of symbols in turn. Half of all trades of a symbol are above the level of one of the first
+    `FIRE`, none above those of the others."""
     from analytics import due_alerts
     from marketdata.models import AlertRule
 
@@ -102,7 +104,7 @@ def _rules(owner: Any, codes: list[str], count: int) -> None:
     AlertRule.objects.bulk_create(
         [
             AlertRule(
-                owner=owner, name=f"{number}", kind="price", symbols=[codes[number % len(codes)]], cooldown_s=PAUSE_S,
+                owner=owner, name=f"{number}", kind="price", symbols=[codes[number * APART % len(codes)]], cooldown_s=0,
                 parameters={"direction": "above", "level": _level(number, codes)},
             )
             for number in range(count)
@@ -113,8 +115,8 @@ def _rules(owner: Any, codes: list[str], count: int) -> None:
 
 
 def _level(number: int, codes: list[str]) -> str:
-    base = load.KRX_OPEN_PRICES[number % len(codes) % len(load.KRX_OPEN_PRICES)]
-    return str(base if number < len(codes) else base + 1_000_000)
+    base = load.KRX_OPEN_PRICES[number * APART % len(codes) % len(load.KRX_OPEN_PRICES)]
+    return str(base if number < FIRE else base + 1_000_000)
 
 
 async def _listened(stack: AlertStack, seconds: float) -> dict[int, tuple[float, float]]:
