@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -35,9 +36,9 @@ def number_of(batch: int) -> str:
 class _OfBatch(admin.SimpleListFilter):
     """A filter by what is known of the streams that batches belong to."""
 
+    @abstractmethod
     def chosen(self, value: str) -> QuerySet[IngestStream]:
         """The streams of a value."""
-        raise NotImplementedError
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
