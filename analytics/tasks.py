@@ -8,9 +8,12 @@ import logging
 import redis
 from celery import shared_task
 
-from analytics import alert_deliveries, due_alerts, due_statistics, voids
+from analytics import voids
+from analytics.alerts import deliveries
+from analytics.alerts import due as alerts
 from analytics.quality import due as quality
 from analytics.quality import report_delivery
+from analytics.statistics import due as statistics
 from marketdata.maintenance import leases, rollover
 from marketdata.storage import storage
 
@@ -39,7 +42,7 @@ def compute_statistics(**_: object) -> None:
         compute_statistics.apply_async(expires=RING_S)
 
     try:
-        due_statistics.compute(ring)
+        statistics.compute(ring)
     except redis.RedisError as error:
         log.warning("statistics wait for redis error=%s", type(error).__name__)
 
@@ -48,7 +51,7 @@ def compute_statistics(**_: object) -> None:
 def watch_alerts(**_: object) -> None:
     """What alert rules find that nobody looked at beside a commit."""
     try:
-        due_alerts.watch()
+        alerts.watch()
     except redis.RedisError as error:
         log.warning("alerts wait for redis error=%s", type(error).__name__)
 
@@ -72,7 +75,7 @@ def finish_quality(**_: object) -> None:
 @shared_task
 def deliver_alerts(**_: object) -> None:
     """The attempts that are due to deliver alerts to their targets."""
-    alert_deliveries.deliver(datetime.datetime.now(datetime.UTC))
+    deliveries.deliver(datetime.datetime.now(datetime.UTC))
 
 
 @shared_task(soft_time_limit=120, time_limit=150)

@@ -20,7 +20,7 @@ import numpy as np
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
-from analytics import consistency, repair
+from analytics.integrity import consistency, repair
 from marketdata import alarms
 from marketdata.ledger import batch_ledger, voided
 from marketdata.maintenance import dropped, leases, rollover

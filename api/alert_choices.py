@@ -8,7 +8,7 @@ from types import MappingProxyType
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from analytics.alerts.conditions import Kind
+from analytics.alerts.judging.conditions import Kind
 from api.remedies import REMEDIES
 from celery_app import QUEUES
 

@@ -12,12 +12,12 @@ import numpy as np
 from django.conf import settings
 from rest_framework import serializers
 
-from analytics import timeframes
 from analytics.features import rows, versions
 from analytics.features.rows import Chosen, Rows
 from analytics.features.versions import FOREVER, Versions
 from analytics.indicators import registry
-from analytics.timeframes import Timeframe
+from analytics.series import timeframes
+from analytics.series.timeframes import Timeframe
 from api.indicators import NAMES, NamesField, WithIndicators
 from api.rest import paging, tables
 from api.rest.exports import Batch, Column

@@ -15,7 +15,7 @@ from rest_framework import serializers
 from analytics.indicators import candles, registry
 from analytics.indicators.registry import BadParametersError, Indicator, Number, Parameter, UnknownIndicatorError
 from analytics.indicators.rolling import Float64
-from analytics.timeframes import Timeframe
+from analytics.series.timeframes import Timeframe
 from api.rest import errors, paging
 from api.rest.ready import Question
 from api.rest.serializers import Query, SymbolBarsQuery, WholeNumberField

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
-from analytics import market_statistics
-from analytics.series_statistics import exact, number
-from analytics.stats import market
-from analytics.stats.market import Standing
+from analytics.statistics import market
+from analytics.statistics.formulas import standings
+from analytics.statistics.formulas.standings import Standing
+from analytics.statistics.series import exact, number
 from api.rest import jsontext
 from marketdata.models import Symbol
 from marketdata.realtime import feed as feed_stream
@@ -84,9 +84,9 @@ class _Row:
 def _row(one: Statistics, order: int) -> _Row:
     if one.body == stats.NOTHING:
         return _Row(order, one.revision)
-    known = market_statistics.decoder.decode(one.body)
+    known = market.decoder.decode(one.body)
     figures = msgspec.json.encode(_figures.decode(one.body))
-    return _Row(order, one.revision, known.td, figures[1:], market_statistics.standing(one.symbol, known))
+    return _Row(order, one.revision, known.td, figures[1:], market.standing(one.symbol, known))
 
 
 class Board:
@@ -181,7 +181,7 @@ class Board:
 
 def _sums(found: Iterable[Standing]) -> dict[str, Any]:
     listed = list(found)
-    whole, unit = market.breadth(listed), 10**market_statistics.PERCENT_SCALE
+    whole, unit = standings.breadth(listed), 10**market.PERCENT_SCALE
     return {
         "symbols": len(listed), "advancing": whole.advancing, "declining": whole.declining,
         "unchanged": whole.unchanged, "breadth": number(whole.ratio),

@@ -11,8 +11,8 @@ from itertools import groupby
 
 import numpy as np
 
-from analytics import latest, series_days, snapshots, timeframes
-from analytics.snapshots import State
+from analytics.series import latest, snapshots, timeframes, trading_days
+from analytics.series.snapshots import State
 from api.rest import paging
 from api.rest.paging import Series
 from marketdata.storage import storage
@@ -78,7 +78,7 @@ def days(found: Sequence[Series], now: datetime.datetime) -> Iterator[tuple[Seri
     plain = sorted((one for one in found if not one.held), key=lambda one: one.feed)
     for feed, of_feed in groupby(plain, key=lambda one: one.feed):
         some = {one.symbol: one for one in of_feed}
-        made = series_days.newest(feed, {symbol: one.market for symbol, one in some.items()}, known, 1)
+        made = trading_days.newest(feed, {symbol: one.market for symbol, one in some.items()}, known, 1)
         yield from ((some[symbol], mine) for symbol, mine in made.items())
     for one in found:
         if one.held and len(mine := paging.read_days(one, after=None, limit=1, ascending=False).found):

@@ -16,7 +16,7 @@ import redis
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 
-from analytics import candles
+from analytics.series import candles
 from ingest import record_storage, recovery, room
 from ingest.batch_decoding import Batch, RecordGroup
 from marketdata.ledger import batch_ledger

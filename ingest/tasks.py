@@ -16,7 +16,8 @@ import redis
 from celery import shared_task
 from django.conf import settings
 
-from analytics import candles, due_alerts
+from analytics.alerts import due as alerts
+from analytics.series import candles
 from ingest import (
     batch_decoding,
     bodies,
@@ -417,7 +418,7 @@ def _announce(
         ]  # fmt: skip
         watched += [feed for feed in record_storage.switched(records) if feed not in watched]
         if watched:
-            due_alerts.evaluate_beside(watched)
+            alerts.evaluate_beside(watched)
     except redis.RedisError as error:
         metrics.FEED_FAILURES.inc()
         log.warning("announcing failed batches=%d error=%s", len(members), type(error).__name__)

@@ -6,7 +6,7 @@ import datetime
 
 import numpy as np
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.storage import Storage

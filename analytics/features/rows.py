@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analytics import timeframes
 from analytics.features import derived
 from analytics.features.versions import FOREVER, Versions
 from analytics.indicators import candles
 from analytics.indicators.registry import Indicator, Number
 from analytics.indicators.rolling import Float64
-from analytics.timeframes import Timeframe
+from analytics.series import timeframes
+from analytics.series.timeframes import Timeframe
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import Int64, Mask

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.types import minute_bars
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import MINUTE_US, Bars

@@ -6,7 +6,7 @@ import numpy as np
 
 from analytics.indicators.rolling import Float64
 from analytics.indicators.volumes import Int64
-from analytics.timeframes import DateFrame, Timeframe
+from analytics.series.timeframes import DateFrame, Timeframe
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.ticks import PRICE_UNIT, SIZE_UNIT
 

@@ -11,8 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from analytics import consistency
-from analytics.differences import Finding
+from analytics.integrity import consistency
+from analytics.integrity.differences import Finding
 from terminals import wire
 
 

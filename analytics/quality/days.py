@@ -1,6 +1,6 @@
 """How good a trading date is, as far as the ledger, the refused rows and the gaps tell: what came, what was stored,
 what was left out and why, and what is known to be missing. Counts nothing anew;
-`analytics.consistency` recounts a day."""
+`analytics.integrity.consistency` recounts a day."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from analytics import alert_rules
+from analytics.alerts import rules
 from api import alert_choices
 from api.admin.site import ReadOnly
 from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget
@@ -30,7 +30,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
         }
 
     def clean(self) -> dict[str, Any]:
-        """ValidationError for what `analytics.alert_rules` refuses."""
+        """ValidationError for what `analytics.alerts.rules` refuses."""
         given = super().clean() or {}
         if self.errors:
             return given
@@ -38,11 +38,11 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # no generic when ru
         for name, value in given.items():
             setattr(rule, name, value)
         try:
-            alert_rules.check(rule)
+            rules.check(rule)
             unknown = alert_choices.unknown(rule.kind, rule.parameters)
             if unknown:
-                raise alert_rules.RefusedError(unknown)
-        except alert_rules.RefusedError as error:
+                raise rules.RefusedError(unknown)
+        except rules.RefusedError as error:
             own = {name: text for name, text in error.fields.items() if name in self.fields}
             rest = [f"{name}: {text}" for name, text in error.fields.items() if name not in own]
             raise ValidationError({**own, **({"parameters": rest} if rest else {})}) from error
@@ -60,13 +60,13 @@ class AlertRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic 
     actions = ("switch_off",)
 
     def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
-        alert_rules.save(obj)
+        rules.save(obj)
 
     @admin.action(description=_("Switch off"), permissions=("change",))
     def switch_off(self, request: HttpRequest, chosen: QuerySet[AlertRule]) -> None:
         for rule in chosen.filter(enabled=True):
             rule.enabled = False
-            alert_rules.save(rule)
+            rules.save(rule)
             self.log_change(request, rule, "switched off")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analytics.indicators.rolling import Float64
-from analytics.statistics import DayStatistics
+from analytics.series.day_statistics import DayStatistics
 from marketdata.storage.base import Latest
 from marketdata.types.day_figures import DAY_VALUE_SCALE
 from marketdata.types.minute_bars import VALUE_UNIT, Bars

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analytics import adjustment, series_days, sessions, timeframes
-from analytics.adjustment import Factor
-from analytics.series_days import Dates
-from analytics.timeframes import DateFrame, Timeframe
+from analytics.series import adjustment, sessions, timeframes, trading_days
+from analytics.series.adjustment import Factor
+from analytics.series.timeframes import DateFrame, Timeframe
+from analytics.series.trading_days import Dates
 from api.rest.timestamps import EARLIEST_US, LATEST_US
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Session
@@ -352,7 +352,7 @@ class _Days:
         self._left = MOST_DAYS
         bounds = [self._bounds(one, None) for one in series]
         start, end = min(start for start, _ in bounds), max(end for _, end in bounds)
-        self._known = series_days.dates(_date(start), _date(max(start, end)), datetime.datetime.now(datetime.UTC))
+        self._known = trading_days.dates(_date(start), _date(max(start, end)), datetime.datetime.now(datetime.UTC))
 
     @property
     def known(self) -> Dates:
@@ -403,7 +403,7 @@ class _Days:
         days = adjustment.adjusted(days, one.factors)
         if not self._ascending:
             days = days.take(slice(None, None, -1))
-        bars = series_days.widen(days, self._frame, one.timezone)
+        bars = trading_days.widen(days, self._frame, one.timezone)
         if not self._ascending:
             bars = _reversed(bars)
         if not exhausted and len(bars) > 1:
@@ -413,7 +413,7 @@ class _Days:
 
     def _days(self, one: Series, start: int, end: int, limit: int) -> tuple[DailyBars, bool]:
         """(daily candles of the trading dates [start, end) in the order asked for, whether these are all)."""
-        return series_days.read_held(
+        return trading_days.read_held(
             one.held or (Held(one.symbol, None, None),), one.feed, one.market, self._known, _date(start), _date(end),
             limit=limit, ascending=self._ascending, fill=self._fill, session=self._session,
         )  # fmt: skip

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from analytics.series_days import Dates
-from analytics.timeframes import DateFrame, Timeframe
+from analytics.series.timeframes import DateFrame, Timeframe
+from analytics.series.trading_days import Dates
 from api.rest import paging
 from api.rest.paging import BarPage, Series
 from marketdata.calendar import trading_dates

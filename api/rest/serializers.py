@@ -14,8 +14,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from analytics import timeframes
-from analytics.alert_rules import LONGEST_PAUSE_S
+from analytics.alerts.rules import LONGEST_PAUSE_S
+from analytics.series import timeframes
 from api import market
 from api.rest import errors, series, timestamps
 from api.rest.timestamps import Timestamp

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from analytics import factors
+from analytics.series import factors
 from api.auth import access
 from api.rest import errors, feeds, paging
 from api.rest.paging import Series

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from analytics.features.rows import Rows
 from analytics.indicators.rolling import Float64
-from analytics.statistics import DayStatistics
+from analytics.series.day_statistics import DayStatistics
 from api.rest import exports, jsontext
 from api.rest.exports import Batch, Column
 from api.rest.jsontext import Flags

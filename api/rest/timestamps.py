@@ -6,7 +6,7 @@ import datetime
 import re
 from dataclasses import dataclass
 
-from analytics import timeframes
+from analytics.series import timeframes
 from marketdata.types.ticks import microseconds
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)

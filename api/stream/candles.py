@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from analytics import timeframes
+from analytics.series import timeframes
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
 

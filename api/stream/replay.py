@@ -16,7 +16,7 @@ import numpy as np
 from django.db import Error
 from redis.exceptions import RedisError
 
-from analytics import timeframes
+from analytics.series import timeframes
 from api.rest import jsontext
 from api.stream import candles, stored
 from api.stream.candles import KEEP_US, Key, Reading

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Max, Min, Q
 
-from analytics import series_days, timeframes
+from analytics.series import timeframes, trading_days
 from api import newest, statistics
 from api.rest import series
 from api.rest.paging import Series
@@ -48,7 +48,7 @@ def newest_days(feed: str, symbols: Sequence[str]) -> dict[str, tuple[Row, bool]
     now = datetime.datetime.now(datetime.UTC)
     made = {}
     for one, days in newest.days(_series(feed, symbols), now):
-        bars = replace(series_days.as_bars(days, one.timezone), symbols=[one.symbol])
+        bars = replace(trading_days.as_bars(days, one.timezone), symbols=[one.symbol])
         _, ends = timeframes.date_spans(bars, timeframes.DAY, one.timezone, one.shift_s)
         made[one.symbol] = (rows_of(bars)[0], int(ends[0]) <= int(now.timestamp() * 1e6))
     return made

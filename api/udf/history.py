@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from analytics.timeframes import DateFrame, Timeframe, midnight_us
+from analytics.series.timeframes import DateFrame, Timeframe, midnight_us
 from api.rest import jsontext, paging
 from api.rest.paging import Series
 from api.rest.timestamps import EARLIEST_US

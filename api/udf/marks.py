@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from analytics.timeframes import DateFrame, Timeframe
+from analytics.series.timeframes import DateFrame, Timeframe
 from api.rest.paging import Series
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, SymbolChange, VoidedTick

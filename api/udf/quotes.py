@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from analytics import adjustment, factors, series_days
-from analytics.adjustment import Factor
-from analytics.snapshots import State
+from analytics.series import adjustment, factors, trading_days
+from analytics.series.adjustment import Factor
+from analytics.series.snapshots import State
 from api import newest
 from api.rest.paging import Series
 from marketdata.models import Symbol
@@ -47,7 +47,7 @@ def _figures(state: State, one: Series, split: Sequence[Factor]) -> dict[str, An
             told[name] = _number(best)
     price = trade.price if trade is not None else None
     if days is not None:
-        bars = series_days.as_bars(days, one.timezone)
+        bars = trading_days.as_bars(days, one.timezone)
         price = int(bars.close[0]) if price is None else price
         for name, column in (("open_price", bars.open), ("high_price", bars.high), ("low_price", bars.low)):
             told[name] = _number(int(column[0]))

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import alert_deliveries, alert_rules, alert_targets
-from analytics.alerts import conditions
+from analytics.alerts import deliveries, rules, targets
+from analytics.alerts.judging import conditions
 from api import alert_choices
 from api.auth import access
 from api.rest import errors, feeds, jsontext, paging, response_schemas, series
@@ -64,10 +64,10 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
         raise errors.Unprocessable({"watchlist": "is the id of one of your own lists (GET /v2/watchlists)"})
     if given.get("feed"):
         given["feed"] = feeds.resolve(given["feed"])
-    targets = given.pop("targets", None)
-    if targets is not None:
-        own = AlertTarget.objects.filter(owner_id=rule.owner_id, pk__in=targets).values_list("pk", flat=True)
-        if set(own) != set(targets):
+    chosen = given.pop("targets", None)
+    if chosen is not None:
+        own = AlertTarget.objects.filter(owner_id=rule.owner_id, pk__in=chosen).values_list("pk", flat=True)
+        if set(own) != set(chosen):
             raise errors.Unprocessable({"targets": "are numbers of your own targets"})
     for name, value in given.items():
         setattr(rule, name, value)
@@ -79,10 +79,10 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
         raise errors.Unprocessable(unknown)
     try:
         with transaction.atomic():
-            alert_rules.save(rule)
-            if targets is not None:
-                rule.targets.set(targets)
-    except alert_rules.RefusedError as error:
+            rules.save(rule)
+            if chosen is not None:
+                rule.targets.set(chosen)
+    except rules.RefusedError as error:
         raise errors.Unprocessable(error.fields) from error
     return rule
 
@@ -109,7 +109,7 @@ class AlertRulesView(APIView):
         """PermissionDenied for who has no rules: clients and visitors."""
         NoQuery.read(request)
         rows = _visible(request, AlertRule.objects.select_related("owner")).order_by("-pk")
-        return Response({"rules": [alert_rules.shown(one) for one in rows[:10_000]]})
+        return Response({"rules": [rules.shown(one) for one in rows[:10_000]]})
 
     @extend_schema(
         operation_id="alert_rules_create", request=AlertRuleBody,
@@ -120,7 +120,7 @@ class AlertRulesView(APIView):
         NoQuery.read(request)
         rule = AlertRule(owner_id=_person(request))
         made = _filled(request, rule, partial=False)
-        return Response(alert_rules.shown(made), status=status.HTTP_201_CREATED)
+        return Response(rules.shown(made), status=status.HTTP_201_CREATED)
 
 
 class AlertRuleView(APIView):
@@ -132,7 +132,7 @@ class AlertRuleView(APIView):
     def get(self, request: Request, number: int) -> Response:
         """Http404 for one that is not to be seen."""
         NoQuery.read(request)
-        return Response(alert_rules.shown(_rule(request, number, own=False)))
+        return Response(rules.shown(_rule(request, number, own=False)))
 
     @extend_schema(
         operation_id="alert_rule_change", request=AlertRuleBody,
@@ -142,7 +142,7 @@ class AlertRuleView(APIView):
         """Http404 for somebody else's; Unprocessable says what is wrong with which field."""
         NoQuery.read(request)
         rule = _rule(request, number, own=True)
-        return Response(alert_rules.shown(_filled(request, rule, partial=True)))
+        return Response(rules.shown(_filled(request, rule, partial=True)))
 
     @extend_schema(operation_id="alert_rule_delete", responses={204: None, "4XX": response_schemas.Error})
     def delete(self, request: Request, number: int) -> Response:
@@ -162,7 +162,7 @@ class AlertTargetsView(APIView):
         """PermissionDenied for who has no rules: clients and visitors."""
         NoQuery.read(request)
         rows = _visible(request, AlertTarget.objects.select_related("owner")).order_by("pk")
-        return Response({"targets": [alert_targets.shown(one) for one in rows[:10_000]]})
+        return Response({"targets": [targets.shown(one) for one in rows[:10_000]]})
 
     @extend_schema(
         operation_id="alert_targets_create", request=AlertTargetBody,
@@ -173,10 +173,10 @@ class AlertTargetsView(APIView):
         NoQuery.read(request)
         owner = _person(request)
         try:
-            made, secret = alert_targets.make(owner, **AlertTargetBody.of(request, partial=False))
-        except alert_rules.RefusedError as error:
+            made, secret = targets.make(owner, **AlertTargetBody.of(request, partial=False))
+        except rules.RefusedError as error:
             raise errors.Unprocessable(error.fields) from error
-        told = alert_targets.shown(made) | ({"secret": secret} if secret else {})
+        told = targets.shown(made) | ({"secret": secret} if secret else {})
         return Response(told, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
 
@@ -201,7 +201,7 @@ class AlertTargetTestView(APIView):
     def post(self, request: Request, number: int) -> Response:
         """Http404 for somebody else's."""
         NoQuery.read(request)
-        error = alert_deliveries.try_out(_target(request, number))
+        error = deliveries.try_out(_target(request, number))
         return Response({"delivered": not error, "error": error})
 
 

@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import timeframes
-from analytics.timeframes import DateFrame, Timeframe
+from analytics.series import timeframes
+from analytics.series.timeframes import DateFrame, Timeframe
 from api import newest
 from api.rest import jsontext, paging, ready, renderers, response_schemas, series, tables
 from api.rest.exports import Batch

@@ -18,8 +18,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from analytics.alerts import conditions, texts
-from analytics.alerts.conditions import Kind
+from analytics.alerts.judging import conditions, texts
+from analytics.alerts.judging.conditions import Kind
 from api import alert_choices
 from api.auth import access, authentication
 from api.remedies import REMEDIES

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import timeframes
+from analytics.series import timeframes
 from api.auth import access
 from api.rest import errors, feeds, jsontext, paging, response_schemas, series
 from api.rest.serializers import CorrectionsQuery, EventsQuery, GapsQuery

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import screener
-from analytics.screener import Standing, Standings
+from analytics.statistics import screener
+from analytics.statistics.screener import Standing, Standings
 from api.auth import access
 from api.rest import errors, jsontext, response_schemas
 from api.rest.serializers import MostActivesQuery, MoversQuery

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import series_days, timeframes
+from analytics.series import timeframes, trading_days
 from api import newest
 from api.rest import jsontext, response_schemas, series
 from api.rest.paging import Series
@@ -31,7 +31,7 @@ def read(found: Sequence[Series]) -> dict[str, Snapshot]:
     for some, state in newest.states(found, datetime.datetime.now(datetime.UTC)):
         minutes = bars_view.texts_of(some, bars_view.by_symbol(state.minutes), timeframes.MINUTE, now_us)
         days = {
-            one.symbol: series_days.as_bars(state.days[one.symbol], one.timezone)
+            one.symbol: trading_days.as_bars(state.days[one.symbol], one.timezone)
             for one in some
             if one.symbol in state.days
         }

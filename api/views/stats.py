@@ -13,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import series_days, statistics, timeframes
-from analytics.statistics import DayStatistics
+from analytics.series import day_statistics, timeframes, trading_days
+from analytics.series.day_statistics import DayStatistics
 from api import market
 from api import statistics as newest_statistics
 from api.auth import access
@@ -35,7 +35,7 @@ def _told(one: Series, days: DailyBars) -> list[DayStatistics]:
     before = paging.read_days(
         replace(one, first_us=EARLIEST_US, last_us=earliest_us - 1), after=None, limit=1, ascending=False
     ).found  # fmt: skip
-    return statistics.of_days(days, int(before.close[0]) if len(before) else None)
+    return day_statistics.of_days(days, int(before.close[0]) if len(before) else None)
 
 
 class StatsView(APIView):
@@ -56,7 +56,7 @@ class StatsView(APIView):
         )  # fmt: skip
         token = paging.encode_token(page.next, paging.STATS) if page.next else None
         told, now_us = _told(one, page.found), time.time_ns() // 1000
-        bars = series_days.as_bars(page.found, one.timezone)
+        bars = trading_days.as_bars(page.found, one.timezone)
         if tables.wanted(request):
             rows = bars_view.rows(one, bars, timeframes.DAY, now_us) if told else []
             return tables.page(tables.STATS, tables.stats(rows, told), token, {})

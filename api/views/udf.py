@@ -22,8 +22,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics import timeframes
-from analytics.timeframes import DateFrame, Timeframe
+from analytics.series import timeframes
+from analytics.series.timeframes import DateFrame, Timeframe
 from api import newest
 from api.rest import errors, response_schemas, series
 from api.rest.paging import Series

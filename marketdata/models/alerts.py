@@ -45,8 +45,8 @@ class AlertTarget(models.Model):
 
 
 class AlertRule(models.Model):
-    """When its owner wants to hear of something. `parameters` are read by `analytics.alerts.conditions`; what is
-    changed gives the rule a new `revision`, whose episodes begin anew."""
+    """When its owner wants to hear of something. `parameters` are read by `analytics.alerts.judging.conditions`; what
+    is changed gives the rule a new `revision`, whose episodes begin anew."""
 
     class Kind(models.TextChoices):
         PRICE = "price", _("price")

@@ -18,7 +18,7 @@ RATE_DIGITS, RATE_PLACES = 15, 6
 class AdjustmentFactor(models.Model):
     """One corporate action of a symbol: prices of trading dates before `ex_date` are multiplied by `old_rate` /
     `new_rate`, and where shares became more or fewer, sizes by the inverse. Candles are stored raw and adjusted when
-    they are read (`analytics/adjustment.py`)."""
+    they are read (`analytics/series/adjustment.py`)."""
 
     class Kind(models.TextChoices):
         SPLIT = "split", _("split")

@@ -1,7 +1,7 @@
 """Alert rules in Redis: which symbols they watch, how far each feed was looked at, and the state of each episode.
 
 One worker at a time looks at a feed, and moves states and position on in one step, only while the feed is still its
-own. All of it may be lost: the database has the rules and what fired (`analytics.due_alerts`).
+own. All of it may be lost: the database has the rules and what fired (`analytics.alerts.due`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.types import ticks as ticks_module
 from marketdata.types.minute_bars import Bars
 from marketdata.types.ticks import PRICE_UNIT, SIZE_UNIT, Ticks

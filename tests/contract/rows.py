@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db import connections
 from hypothesis import HealthCheck, settings
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.storage import Storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import Bars

@@ -1,7 +1,7 @@
 """A candle is the same to the last digit whichever question it is read by: one symbol's are fetched in another form
 than several symbols'."""
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.types import minute_bars
 from marketdata.types.ticks import ABSENT, GREATEST
 from tests import market

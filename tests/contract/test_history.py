@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, connections, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.ledger import batch_ledger
 from marketdata.models import Symbol
 from marketdata.storage import storage

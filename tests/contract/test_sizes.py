@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.models import IngestBatchDay
 from marketdata.storage import StorageError
 from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Latest

@@ -399,6 +399,6 @@ class TestMariaDB(StorageContract):
 
 
 def merge_input():
-    from analytics import candles
+    from analytics.series import candles
 
     return candles.build(market.ticks([{"time_us": NINE_US, "tick_id": tick_id(3, 0)}]))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, connections
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.ledger import batch_ledger
 from marketdata.models import DeadLetter, Gap
 from marketdata.storage import Storage, StorageBusyError, storage

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.storage import Storage, TickKey
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP, Span
 from marketdata.storage.mariadb.load_data import MANY_ROWS

@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, connections
 
-from analytics import candles
+from analytics.series import candles
 from ingest.recovery import PENDING
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import AlreadyClaimedError, Claim

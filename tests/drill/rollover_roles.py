@@ -25,7 +25,7 @@ import numpy as np
 from django.db import Error as DatabaseTrouble
 from django.db import connection
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim

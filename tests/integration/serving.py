@@ -17,7 +17,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client as Browser
 
-from analytics import screener
+from analytics.statistics import screener
 from api import market
 from api.auth import authentication
 from api.stream import shared

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from analytics import screener
+from analytics.statistics import screener
 from marketdata.maintenance import rollover
 from marketdata.models import AdjustmentFactor, Symbol, SymbolRename
 from tests import market

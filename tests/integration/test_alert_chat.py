@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from analytics import alert_deliveries, alert_targets
-from analytics.alert_rules import RefusedError
+from analytics.alerts import deliveries, targets
+from analytics.alerts.rules import RefusedError
 from analytics.delivery import addresses, chat, chat_process
 from marketdata.models import AlertDelivery, AlertTarget
 from tests.integration.test_alert_delivery import NOW, alert, owner, receiver, states
@@ -23,7 +23,7 @@ TOKEN = "3ccdd113474722377935511fc85d3dd4"  # the form of Mattermost's
 def target(owner, receiver, place: str = "") -> AlertTarget:
     """A Mattermost that is played by the receiver, which answers by the place."""
     address = f"mmost://127.0.0.1:{receiver.server_address[1]}{place}/{TOKEN}"
-    return alert_targets.make(owner.pk, place or "chat", "chat", address)[0]
+    return targets.make(owner.pk, place or "chat", "chat", address)[0]
 
 
 def test_an_alert_is_a_message_of_a_chat_and_a_repetition_says_so(owner, receiver):
@@ -31,7 +31,7 @@ def test_an_alert_is_a_message_of_a_chat_and_a_repetition_says_so(owner, receive
     assert (made.shown, TOKEN in made.sealed) == ("mmost://127.0.0.1/…", False)
     alert(owner, made)
 
-    assert alert_deliveries.deliver(NOW) == 1
+    assert deliveries.deliver(NOW) == 1
     ((path, _headers, body),) = receiver.heard
     assert path == f"/hooks/{TOKEN}"
     assert "005930 체결가 70000" in json.loads(body)["text"]
@@ -39,9 +39,9 @@ def test_an_alert_is_a_message_of_a_chat_and_a_repetition_says_so(owner, receive
 
     # A worker died after it had sent, and before it noted so.
     AlertDelivery.objects.update(state="waiting", next_at=NOW)
-    assert alert_deliveries.deliver(NOW) == 1
+    assert deliveries.deliver(NOW) == 1
     assert "다시 보냄" in json.loads(receiver.heard[1][2])["text"]
-    assert alert_deliveries.try_out(made) == ""
+    assert deliveries.try_out(made) == ""
     assert len(receiver.heard) == 3
 
 
@@ -51,7 +51,7 @@ def test_who_has_as_many_targets_as_may_be_is_refused_before_a_process_is_starte
     settings.ALERT_MAX_TARGETS = 1
 
     with pytest.raises(RefusedError) as refused:
-        alert_targets.make(owner.pk, "another", "chat", "nowhere://what only a look at the address would find wrong")
+        targets.make(owner.pk, "another", "chat", "nowhere://what only a look at the address would find wrong")
 
     assert set(refused.value.fields) == {"owner"}
 
@@ -59,7 +59,7 @@ def test_who_has_as_many_targets_as_may_be_is_refused_before_a_process_is_starte
 def test_what_a_service_answers_is_told_without_its_address_and_a_redirect_is_followed_nowhere(owner, receiver, caplog):
     alert(owner, *(target(owner, receiver, place) for place in ("/broken", "/elsewhere")))
 
-    assert alert_deliveries.deliver(NOW) == 0
+    assert deliveries.deliver(NOW) == 0
     errors = dict(AlertDelivery.objects.values_list("target__name", "error"))
     assert errors == {"/broken": "answered 500", "/elsewhere": "answered 302"}
     assert not [path for path, *_ in receiver.heard if path == "/inside"]
@@ -71,7 +71,7 @@ def test_an_answer_without_end_ends_with_its_process_and_holds_up_no_other(owner
     monkeypatch.setattr(chat, "LONGEST_S", 6.0)
     alert(owner, *(target(owner, receiver, place) for place in ("/silent", "/slow", "/huge", "")))
 
-    alert_deliveries.deliver(NOW)
+    deliveries.deliver(NOW)
     found = {one.target.name: (one.state, one.error) for one in AlertDelivery.objects.select_related("target")}
     assert found["chat"] == ("delivered", "")
     assert found["/silent"][0] == found["/slow"][0] == "waiting"
@@ -95,7 +95,7 @@ def test_an_answer_without_end_ends_with_its_process_and_holds_up_no_other(owner
 )  # fmt: skip
 def test_an_address_of_another_kind_or_that_leads_elsewhere_is_refused(owner, address, word):
     with pytest.raises(RefusedError) as caught:
-        alert_targets.make(owner.pk, "x", "chat", address)
+        targets.make(owner.pk, "x", "chat", address)
 
     assert word in caught.value.fields["address"]
     assert not AlertTarget.objects.exists()
@@ -112,7 +112,7 @@ def test_an_address_of_another_kind_or_that_leads_elsewhere_is_refused(owner, ad
     ],
 )
 def test_services_on_their_makers_hosts_are_known_and_shown_without_what_is_secret(owner, address):
-    made, secret = alert_targets.make(owner.pk, "x", "chat", address)
+    made, secret = targets.make(owner.pk, "x", "chat", address)
 
     assert (made.shown, secret) == (f"{address.partition('://')[0]}://…", "")
 

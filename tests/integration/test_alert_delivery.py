@@ -18,8 +18,8 @@ from django.contrib.auth.models import Group
 from django.core import mail
 from django.test import Client as Browser
 
-from analytics import alert_announcements, alert_deliveries, alert_rules, alert_targets
-from analytics.alert_rules import RefusedError
+from analytics.alerts import announcements, deliveries, rules, targets
+from analytics.alerts.rules import RefusedError
 from analytics.delivery import webhooks
 from marketdata.models import Alert, AlertDelivery, AlertRule, AlertTarget, ReadRule
 from marketdata.reference import second_factors
@@ -87,23 +87,23 @@ def owner(krx_symbols, redis, settings):
     return person
 
 
-def alert(owner, *targets: AlertTarget, symbol: str = "005930", quiet: bool = False) -> Alert:
+def alert(owner, *to: AlertTarget, symbol: str = "005930", quiet: bool = False) -> Alert:
     rule, _ = AlertRule.objects.get_or_create(
         owner=owner, name="up", defaults={"kind": "price", "symbols": ["005930"], "parameters": {}}
     )
-    rule.targets.add(*targets)
+    rule.targets.add(*to)
     made = Alert.objects.create(
         rule=rule, revision=1, owner=owner, name="up", kind="price", feed="krx", symbol=symbol, episode=1,
         value="70000", message="005930 trades at 70000", texts={"ko": "005930 체결가 70000"}, event_us=1, fired_at=NOW,
         quiet=quiet,
     )  # fmt: skip
-    alert_announcements.announce()
+    announcements.announce()
     AlertDelivery.objects.filter(alert=made).update(next_at=NOW)
     return made
 
 
 def webhook(owner, receiver, path: str) -> tuple[AlertTarget, str]:
-    return alert_targets.make(owner.pk, path, "webhook", receiver.url(path))
+    return targets.make(owner.pk, path, "webhook", receiver.url(path))
 
 
 def states() -> dict[str, tuple[str, int]]:
@@ -114,8 +114,8 @@ def test_a_webhook_is_signed_with_what_was_shown_once(owner, receiver):
     target, secret = webhook(owner, receiver, "/hook")
     one = alert(owner, target)
 
-    assert alert_deliveries.deliver(NOW) == 1
-    assert alert_deliveries.deliver(NOW + datetime.timedelta(days=1)) == 0
+    assert deliveries.deliver(NOW) == 1
+    assert deliveries.deliver(NOW + datetime.timedelta(days=1)) == 0
 
     ((path, headers, body),) = receiver.heard
     moment, _, digest = headers["X-Naru-Signature"].removeprefix("t=").partition(",v1=")
@@ -125,7 +125,7 @@ def test_a_webhook_is_signed_with_what_was_shown_once(owner, receiver):
     assert "owner" not in told
     assert states() == {"/hook": ("delivered", 1)}
     target.refresh_from_db()
-    assert secret not in repr((target.sealed, target.shown, alert_targets.way(target)))
+    assert secret not in repr((target.sealed, target.shown, targets.way(target)))
     assert receiver.url("/hook") not in target.sealed
 
 
@@ -135,27 +135,27 @@ def test_what_fails_is_repeated_with_growing_pauses_and_given_up_and_holds_up_no
     moved, _ = webhook(owner, receiver, "/elsewhere")
     alert(owner, bad, good, moved)
 
-    assert alert_deliveries.deliver(NOW) == 1
+    assert deliveries.deliver(NOW) == 1
     assert [path for path, *_ in receiver.heard].count("/inside") == 0  # a redirect is not followed
     assert states() == {"/broken": ("waiting", 1), "/hook": ("delivered", 1), "/elsewhere": ("waiting", 1)}
     assert set(AlertDelivery.objects.exclude(error="").values_list("error", flat=True)) == {
         "answered 500", "answered 302",
     }  # fmt: skip
-    assert alert_deliveries.deliver(NOW) == 0
+    assert deliveries.deliver(NOW) == 0
     assert states()["/broken"] == ("waiting", 1)  # its pause is not over
 
     alert(owner, symbol="000660")
-    assert alert_deliveries.deliver(NOW) == 1
+    assert deliveries.deliver(NOW) == 1
     at, pauses = NOW, []
     while (row := AlertDelivery.objects.filter(target=bad).order_by("pk").first()) and row.state == "waiting":
         pauses.append((row.next_at - at).total_seconds())
         at = row.next_at
-        alert_deliveries.deliver(at)
+        deliveries.deliver(at)
     assert row is not None
-    assert (row.state, row.attempts) == ("failed", alert_deliveries.TRIES)
+    assert (row.state, row.attempts) == ("failed", deliveries.TRIES)
     assert pauses[0] < 13
     assert pauses[-1] > 2000
-    assert len(pauses) == alert_deliveries.TRIES - 1
+    assert len(pauses) == deliveries.TRIES - 1
 
 
 @pytest.mark.once
@@ -165,7 +165,7 @@ def test_a_server_that_says_nothing_is_given_up_and_others_do_not_wait_for_it(ow
     good, _ = webhook(owner, receiver, "/hook")
     alert(owner, silent, good)
 
-    assert alert_deliveries.deliver(NOW) == 1
+    assert deliveries.deliver(NOW) == 1
     assert states() == {"/silent": ("waiting", 1), "/hook": ("delivered", 1)}
     assert AlertDelivery.objects.get(target=silent).error.startswith("no answer within")
 
@@ -173,20 +173,20 @@ def test_a_server_that_says_nothing_is_given_up_and_others_do_not_wait_for_it(ow
 def test_an_attempt_that_another_worker_makes_is_not_made_twice(owner, receiver):
     target, _ = webhook(owner, receiver, "/hook")
     alert(owner, target)
-    (seen,) = alert_deliveries._due(NOW)
-    assert alert_deliveries.deliver(NOW) == 1
+    (seen,) = deliveries._due(NOW)
+    assert deliveries.deliver(NOW) == 1
 
-    assert alert_deliveries._claimed(seen, NOW) is None
+    assert deliveries._claimed(seen, NOW) is None
     assert len(receiver.heard) == 1
 
 
 def test_e_mail_is_sent_and_quiet_hours_deliver_nothing(owner):
-    target, secret = alert_targets.make(owner.pk, "me", "email", "trader@desk.example")
+    target, secret = targets.make(owner.pk, "me", "email", "trader@desk.example")
     alert(owner, target, quiet=True)
     assert not AlertDelivery.objects.exists()
 
     alert(owner, target, symbol="000660")
-    assert alert_deliveries.deliver(NOW) == 1
+    assert deliveries.deliver(NOW) == 1
 
     (sent,) = mail.outbox
     assert (sent.to, sent.subject, sent.body) == (["trader@desk.example"], "[Naru] up", "005930 체결가 70000")
@@ -203,7 +203,7 @@ def test_e_mail_is_sent_and_quiet_hours_deliver_nothing(owner):
 )  # fmt: skip
 def test_a_target_that_is_none_is_refused(owner, kind, address, field):
     with pytest.raises(RefusedError) as caught:
-        alert_targets.make(owner.pk, "x", kind, address)
+        targets.make(owner.pk, "x", kind, address)
 
     assert set(caught.value.fields) == {field}
 
@@ -242,21 +242,21 @@ def test_who_may_not_read_the_feed_any_more_or_is_not_active_is_told_nothing(own
     alert(owner, target)
     right = ReadRule.objects.create(user=owner, feeds="nxt")
 
-    assert alert_deliveries.deliver(NOW) == 0
+    assert deliveries.deliver(NOW) == 0
     assert states() == {"/hook": ("failed", 0)}
     assert AlertDelivery.objects.get().error == "its owner may not read krx"
     right.delete()
     alert(owner, symbol="000660")
     get_user_model().objects.filter(pk=owner.pk).update(is_active=False)
-    assert alert_deliveries.deliver(NOW) == 0
+    assert deliveries.deliver(NOW) == 0
     assert receiver.heard == []
     get_user_model().objects.filter(pk=owner.pk).update(is_active=True)
     alert(owner, symbol="035420")
-    assert alert_deliveries.deliver(NOW) == 1
+    assert deliveries.deliver(NOW) == 1
 
 
 def test_a_name_of_several_lines_is_no_header_and_a_message_that_cannot_be_sent_holds_up_no_other(owner, receiver):
-    me, _ = alert_targets.make(owner.pk, "me", "email", "trader@desk.example")
+    me, _ = targets.make(owner.pk, "me", "email", "trader@desk.example")
     good, _ = webhook(owner, receiver, "/hook")
     odd, _ = webhook(owner, receiver, "/odd")
     AlertTarget.objects.filter(pk=odd.pk).update(
@@ -265,7 +265,7 @@ def test_a_name_of_several_lines_is_no_header_and_a_message_that_cannot_be_sent_
     one = alert(owner, me, good, odd)
     Alert.objects.filter(pk=one.pk).update(name="up\r\nBcc: everybody@desk.example")
 
-    assert alert_deliveries.deliver(NOW) == 2
+    assert deliveries.deliver(NOW) == 2
 
     assert mail.outbox[0].subject == "[Naru] up Bcc: everybody@desk.example"
     assert mail.outbox[0].recipients() == ["trader@desk.example"]
@@ -273,13 +273,13 @@ def test_a_name_of_several_lines_is_no_header_and_a_message_that_cannot_be_sent_
 
 
 def test_each_attempt_has_the_id_of_its_delivery(owner, receiver):
-    me, _ = alert_targets.make(owner.pk, "me", "email", "trader@desk.example")
+    me, _ = targets.make(owner.pk, "me", "email", "trader@desk.example")
     bad, _ = webhook(owner, receiver, "/broken")
     alert(owner, me, bad)
 
-    alert_deliveries.deliver(NOW)
+    deliveries.deliver(NOW)
     AlertDelivery.objects.update(next_at=NOW, state="waiting")  # the worker died before it noted anything
-    alert_deliveries.deliver(NOW)
+    deliveries.deliver(NOW)
 
     assert len({one.extra_headers["Message-ID"] for one in mail.outbox}) == 1
     assert [headers["X-Naru-Delivery"] for _, headers, _ in receiver.heard] == [
@@ -292,27 +292,27 @@ def test_each_attempt_has_the_id_of_its_delivery(owner, receiver):
 def test_an_attempt_is_begun_only_while_it_cannot_outlast_its_claim(owner, receiver, monkeypatch):
     target, _ = webhook(owner, receiver, "/hook")
     alert(owner, target)
-    monkeypatch.setattr(alert_deliveries, "CLAIM_S", alert_deliveries.LONGEST_ATTEMPT_S - 1)
+    monkeypatch.setattr(deliveries, "CLAIM_S", deliveries.LONGEST_ATTEMPT_S - 1)
 
-    assert alert_deliveries.deliver(NOW) == 0
+    assert deliveries.deliver(NOW) == 0
     assert receiver.heard == []
     assert states() == {"/hook": ("waiting", 0)}
-    most = alert_deliveries.OF_TARGET * alert_deliveries.LONGEST_ATTEMPT_S
+    most = deliveries.OF_TARGET * deliveries.LONGEST_ATTEMPT_S
     monkeypatch.undo()
-    assert most < alert_deliveries.CLAIM_S
+    assert most < deliveries.CLAIM_S
 
 
 @pytest.mark.parametrize("name", ["a\nBcc: x", "\x07", "", "line\u2028line"])
 def test_names_are_one_line(owner, receiver, name):
     with pytest.raises(RefusedError) as caught:
-        alert_targets.make(owner.pk, name, "webhook", receiver.url("/hook"))
+        targets.make(owner.pk, name, "webhook", receiver.url("/hook"))
     assert set(caught.value.fields) == {"name"}
 
     made = AlertRule(
         owner=owner, name=name, kind="price", parameters={"direction": "above", "level": "1"}, symbols=["005930"]
     )
     with pytest.raises(RefusedError) as caught:
-        alert_rules.save(made)
+        rules.save(made)
     assert set(caught.value.fields) == {"name"}
 
 

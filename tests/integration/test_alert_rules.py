@@ -11,8 +11,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 
-from analytics import alert_announcements, alert_rules, due_alerts
-from analytics.alerts import judging
+from analytics.alerts import announcements, due, rules
+from analytics.alerts.judging import episodes
 from marketdata.ledger import batch_ledger
 from marketdata.models import Alert, AlertRule, Symbol
 from marketdata.realtime import alerts as shared
@@ -27,7 +27,7 @@ _seqs = itertools.count(1)
 
 @pytest.fixture
 def owner(worker, monkeypatch):
-    monkeypatch.setattr(due_alerts, "directory", Directory(retry_s=0.0))
+    monkeypatch.setattr(due, "directory", Directory(retry_s=0.0))
     live_state.connection().set(live_state.SEEDED, "test")
     return get_user_model().objects.create_user("trader")
 
@@ -35,7 +35,7 @@ def owner(worker, monkeypatch):
 def rule(owner, **other) -> AlertRule:
     given = {"name": "up", "kind": "price", "parameters": LEVEL, "symbols": ["005930"], "cooldown_s": 0, **other}
     made = AlertRule.objects.create(owner=owner, **given)
-    due_alerts.watch()
+    due.watch()
     return made
 
 
@@ -90,7 +90,7 @@ def test_a_commit_does_not_wait_until_redis_knows_the_latest_trades_again(owner)
     assert Alert.objects.count() == 2  # its own trades are known
     assert state.info("commandstats")["cmdstat_xrange"]["calls"] <= 4
     state.set(live_state.SEEDED, "again")
-    due_alerts.watch()
+    due.watch()
     assert shared.due(state, "krx") == {}
 
 
@@ -132,10 +132,10 @@ def test_an_emptied_redis_fires_nothing_again_and_loses_nothing_that_is_true(own
     live_state.connection().hset(live_state.LATEST + "krx", mapping=latest)  # an older one that came back
     trades("59500")
     live_state.connection().set(live_state.SEEDED, "again")
-    due_alerts.watch()
+    due.watch()
 
     assert fired() == [("005930", "70500", False), ("005930", "59500", True)]
-    due_alerts.watch()
+    due.watch()
     trades("70600")
     assert fired() == [("005930", "70500", False), ("005930", "59500", False), ("005930", "70600", True)]
 
@@ -150,7 +150,7 @@ def test_states_that_redis_has_of_before_do_not_hide_an_episode(owner):
     live_state.connection().hset(shared.STATES + "krx", mapping=before)
     live_state.connection().set(feed.GENERATION, "another")
 
-    due_alerts.watch()
+    due.watch()
     trades("70600")
 
     assert fired() == [("005930", "70500", True)]
@@ -175,7 +175,7 @@ def test_many_workers_that_look_at_the_same_time_store_each_episode_once(owner):
     def look() -> None:
         try:
             live_state.connection().delete(shared.LEASE + "krx")
-            due_alerts.evaluate()
+            due.evaluate()
         except Exception as error:  # noqa: BLE001 - told by the test's thread
             failures.append(error)
         finally:
@@ -208,13 +208,13 @@ def test_a_pause_holds_back_what_is_true_until_it_is_over(owner):
     trades("70100")
     assert fired() == [("005930", "70000", False)]
 
-    state = judging.unpack(
+    state = episodes.unpack(
         shared.states(live_state.connection(), "krx", [f"{made.pk}.1 005930"])[f"{made.pk}.1 005930"]
     )
-    an_hour_ago = judging.State(state.episode, state.is_open, state.fired_us - 3_600_000_000)
-    live_state.connection().hset(shared.STATES + "krx", f"{made.pk}.1 005930", judging.pack(an_hour_ago))
+    an_hour_ago = episodes.State(state.episode, state.is_open, state.fired_us - 3_600_000_000)
+    live_state.connection().hset(shared.STATES + "krx", f"{made.pk}.1 005930", episodes.pack(an_hour_ago))
     live_state.connection().zadd(shared.HELD + "krx", {"005930": 1})
-    due_alerts.watch()
+    due.watch()
 
     assert fired() == [("005930", "70000", False), ("005930", "70100", True)]
 
@@ -222,7 +222,7 @@ def test_a_pause_holds_back_what_is_true_until_it_is_over(owner):
 def test_change_is_counted_from_the_previous_close_and_volume_by_what_is_usual(owner):
     rule(owner, name="change", kind="change", parameters={"direction": "below", "level": "-3"})
     rule(owner, name="volume", kind="volume", parameters={"level": "2.5"})
-    day = datetime.datetime.now(due_alerts.SEOUL).date().isoformat()
+    day = datetime.datetime.now(due.SEOUL).date().isoformat()
     trades("67900")
     assert fired() == []
 
@@ -234,7 +234,7 @@ def test_change_is_counted_from_the_previous_close_and_volume_by_what_is_usual(o
         body = f'{{"td": "{day}", "prevClose": 70000, "volumeRatio": {ratio}}}'
         put = stats.settle(redis, "krx", taken, ["005930"], {"005930": body.encode()})
         assert shared.mark_by_statistics(redis, "krx", put) == 1
-        due_alerts.evaluate()
+        due.evaluate()
 
     told(2.4999)
     assert list(Alert.objects.values_list("name", "value")) == [("change", "-3")]
@@ -244,15 +244,15 @@ def test_change_is_counted_from_the_previous_close_and_volume_by_what_is_usual(o
 
 def test_limits_are_those_of_the_trading_date(owner):
     rule(owner, kind="limit", parameters={"direction": "above"})
-    today = datetime.datetime.now(due_alerts.SEOUL).date()
+    today = datetime.datetime.now(due.SEOUL).date()
     limits = {"lower_limit": market.price("49000"), "upper_limit": market.price("91000")}
     Symbol.objects.filter(code="005930").update(**limits, limits_on=today - datetime.timedelta(days=40))
-    due_alerts.directory = Directory(retry_s=0.0)
+    due.directory = Directory(retry_s=0.0)
     trades("91000")
     assert fired() == []
 
     Symbol.objects.filter(code="005930").update(limits_on=today)
-    due_alerts.directory = Directory(retry_s=0.0)
+    due.directory = Directory(retry_s=0.0)
     trades("90900")
     trades("91000")
 
@@ -265,12 +265,12 @@ def test_a_rule_that_is_changed_begins_anew_and_one_that_is_switched_off_looks_a
 
     made.parameters, made.revision = {"direction": "above", "level": "70200"}, 2
     made.save()
-    due_alerts.watch()
+    due.watch()
     assert fired() == [("005930", "70500", False), ("005930", "70500", True)]
 
     made.enabled = False
     made.save()
-    due_alerts.watch()
+    due.watch()
     assert not live_state.connection().exists(shared.WATCHED + "krx")
     trades("69000")
     trades("71000")
@@ -292,7 +292,7 @@ def test_a_rule_that_is_too_loud_is_switched_off_and_says_so(owner, settings):
     for _ in range(5):
         trades("70100")
         trades("69000")
-    due_alerts.watch()
+    due.watch()
 
     of_rule = Alert.objects.filter(rule=made).order_by("pk")
     assert [one.symbol for one in of_rule] == ["005930"] * 3 + [""]
@@ -306,7 +306,7 @@ def test_a_rule_that_is_too_loud_is_switched_off_and_says_so(owner, settings):
     assert Alert.objects.filter(name="other").count() == 1
     made.enabled, made.revision = True, 3
     made.save()
-    due_alerts.watch()
+    due.watch()
     trades("70300")
     assert Alert.objects.filter(rule=made).count() == 5  # begins anew
 
@@ -319,8 +319,8 @@ def test_requests_at_the_same_time_keep_within_the_quota(owner, settings):
         given = {"name": str(number), "kind": "price", "parameters": LEVEL, "symbols": ["005930"]}
         try:
             begin.wait()
-            alert_rules.save(AlertRule(owner=owner, **given))
-        except alert_rules.RefusedError as error:
+            rules.save(AlertRule(owner=owner, **given))
+        except rules.RefusedError as error:
             refused.append(error.fields)
         finally:
             connection.close()
@@ -341,11 +341,11 @@ def test_a_rule_whose_symbol_is_gone_can_be_switched_off(owner):
     made.refresh_from_db()
 
     made.enabled = False
-    alert_rules.save(made)
+    rules.save(made)
 
     made.enabled = True
-    with pytest.raises(alert_rules.RefusedError, match="000660"):
-        alert_rules.save(made)
+    with pytest.raises(rules.RefusedError, match="000660"):
+        rules.save(made)
 
 
 def test_each_alert_is_on_the_stream_once_and_one_that_nobody_told_is_told_by_the_bell(owner):
@@ -354,7 +354,7 @@ def test_each_alert_is_on_the_stream_once_and_one_that_nobody_told_is_told_by_th
     assert [one["symbol"] for one in on_stream()] == ["005930"]
 
     Alert.objects.update(announced_at=None)
-    due_alerts.watch()
+    due.watch()
 
     first, again = on_stream()
     assert first == again
@@ -363,7 +363,7 @@ def test_each_alert_is_on_the_stream_once_and_one_that_nobody_told_is_told_by_th
         "70500",
         {"ko": "005930 체결가 70500: 70000 이상"},
     )
-    assert alert_announcements.announce() == 0
+    assert announcements.announce() == 0
 
 
 def on_stream() -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client as Browser
 
-from analytics import due_alerts
+from analytics.alerts import due
 from api.auth import access
 from api.auth.authentication import KEY_HEADER, SECRET_HEADER
 from marketdata.ledger import batch_ledger
@@ -52,7 +52,7 @@ def people(serving):
 
 def alert(person: Person, **other: Any) -> Alert:
     rule = AlertRule.objects.create(owner=person.user, **{**RULE, **other})
-    due_alerts.watch()
+    due.watch()
     return Alert.objects.get(rule=rule)
 
 
@@ -195,7 +195,7 @@ async def test_the_stream_tells_an_alert_to_its_owner_and_to_who_operates_and_to
         key, secret = await beside(functools.partial(api_keys.issue, user=person.user, name="s", feeds="*"))
         headers[person] = {KEY_HEADER: key.key_id, SECRET_HEADER: secret}
     await beside(lambda: AlertRule.objects.create(owner=trader.user, **RULE))
-    await beside(due_alerts.watch)
+    await beside(due.watch)
 
     async with (
         serving.socket(**headers[trader]) as mine, serving.socket(**headers[other]) as foreign,

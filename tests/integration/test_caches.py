@@ -5,7 +5,7 @@ import datetime
 import pytest
 from django.db import connection
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.models import JobLease, Market, Symbol
 from marketdata.realtime import cache_tables, live_state, seeding
 from marketdata.storage import storage

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from analytics import series_days
+from analytics.series import trading_days
 from marketdata.maintenance import retention, rollover
 from marketdata.models import Market, RolloverRun, Symbol
 from marketdata.storage import storage
@@ -220,8 +220,8 @@ def test_many_days_that_are_not_rolled_over_are_read_in_several_pages(spring, su
             asked = {"symbols": ",".join(CODES), "timeframe": "1Day", "sort": sort}
             whole = serving.pages("/v2/stocks/bars", "bars", limit=10_000, **asked)
 
-            patched.setattr(series_days, "MOST_MADE", 2)
-            patched.setattr(series_days, "MOST_DATES", 9)
+            patched.setattr(trading_days, "MOST_MADE", 2)
+            patched.setattr(trading_days, "MOST_DATES", 9)
             assert serving.pages("/v2/stocks/bars", "bars", limit=7, **asked) == whole
 
 

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.maintenance import dropped
 from marketdata.models import DroppedDay, RolloverRun
 from marketdata.storage import storage

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from analytics import consistency, repair
+from analytics.integrity import consistency, repair
 from ingest import notifications, tasks
 from marketdata.archive import exports
 from marketdata.calendar import trading_dates

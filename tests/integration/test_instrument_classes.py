@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from django.core.exceptions import ValidationError
 
-from analytics import consistency, repair
+from analytics.integrity import consistency, repair
 from marketdata.maintenance import rollover
 from marketdata.models import Feed, IngestBatch, IngestReject, Market, Symbol
 from marketdata.storage import storage

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis as redis_client
 
-from analytics import due_statistics, screener, voids
+from analytics import voids
+from analytics.statistics import due, screener
 from analytics.voids import Selection
 from api import market
 from marketdata.models import Symbol
@@ -68,7 +69,7 @@ def traded(serving):
 
 def renewed():
     """Whatever is due is computed, and a look shows it."""
-    due_statistics.compute()
+    due.compute()
     market.forget()
 
 
@@ -125,7 +126,7 @@ def test_who_brings_a_mark_is_told_what_changed_since_by_any_process(traded, mon
 
     monkeypatch.setattr(market, "KEEP_S", 0.0)
     traded.commit(session(2, add=700))
-    due_statistics.compute()
+    due.compute()
     fourth = looked(traded, since=third["mark"])  # another date: what was known before counts no more
     assert ([one["symbol"] for one in fourth["symbols"]], fourth["whole"]) == (["005930"], True)
     Symbol.objects.filter(code="005930").update(name="가람")
@@ -140,7 +141,7 @@ def test_results_that_come_late_are_told_though_a_later_take_was_faster(traded):
     stats.mark(connection, "krx", ["005930"])
     slow = taken()
     stats.mark(connection, "krx", ["000660"])
-    due_statistics.compute()
+    due.compute()
     market.forget()
     first = looked(traded)
 
@@ -252,9 +253,7 @@ def test_the_page_of_the_market_shows_it_as_a_picture_lists_and_a_table(web, tra
         page.go_back()
         expect(page.locator("#all tr")).to_have_count(3)
 
-        aside.submit(
-            and_leave, lambda: (traded.commit(session(1, symbol="035420", add=300)), due_statistics.compute())
-        ).result()
+        aside.submit(and_leave, lambda: (traded.commit(session(1, symbol="035420", add=300)), due.compute())).result()
         row = page.locator("#all tr").filter(has_text="다온통신")
         expect(row.locator("td").nth(1)).to_have_text("72,200")  # without a reload
         page.click("#byvalue a >> nth=0")

@@ -345,10 +345,10 @@ def test_what_a_dead_worker_took_is_taken_again(serving):
 
 
 def test_a_commit_makes_its_series_due(serving):
-    from analytics import due_statistics
+    from analytics.statistics import due as statistics
 
     serving.commit(minutes([0]))
-    due_statistics.compute()
+    statistics.compute()
 
     far = series_us(AFTER + datetime.timedelta(days=3650))
     assert ("krx", "005930") in quality_due.take(live_state.connection(), far, most=5)

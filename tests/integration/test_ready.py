@@ -6,7 +6,8 @@ import json
 import pytest
 from django.db import connection
 
-from analytics import repair, voids
+from analytics import voids
+from analytics.integrity import repair
 from analytics.voids import Selection
 from api.rest import ready
 from marketdata.maintenance import retention, rollover

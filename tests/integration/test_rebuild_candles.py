@@ -12,7 +12,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from analytics import candles, consistency, repair
+from analytics.integrity import consistency, repair
+from analytics.series import candles
 from marketdata.maintenance import leases, rollover
 from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage

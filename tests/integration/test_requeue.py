@@ -19,7 +19,8 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from redis.exceptions import ConnectionError as RedisGone
 
-from analytics import consistency, voids
+from analytics import voids
+from analytics.integrity import consistency
 from ingest import notifications, recovery, refusals, requeue, tasks
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger

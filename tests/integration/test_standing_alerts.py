@@ -8,7 +8,7 @@ import itertools
 import pytest
 from django.contrib.auth import get_user_model
 
-from analytics import due_alerts
+from analytics.alerts import due
 from marketdata import alarms
 from marketdata.models import Alert, AlertRule, Gap
 from marketdata.realtime import broker, live_state
@@ -36,7 +36,7 @@ def traded(second: int, symbol: str = "005930") -> None:
 
 def at(*seconds: int) -> None:
     for second in seconds:
-        due_alerts.watch(NINE_US + second * SECOND)
+        due.watch(NINE_US + second * SECOND)
 
 
 def told() -> list[tuple[str, str, str, bool]]:
@@ -111,13 +111,13 @@ def test_an_alarm_is_told_for_each_subject_and_once_more_when_it_is_raised_anew(
     alarms.resolve("rollover_failed")
     rule(owner, "alarm", {"code": "rollover_failed"})
 
-    due_alerts.watch()
+    due.watch()
     assert told() == []
     alarms.raise_alarm("rollover_failed", "10.0.0.1 is away", subject="2026-03-13")
     alarms.raise_alarm("rollover_failed", "the same", subject="2026-03-16")
     alarms.raise_alarm("disk_low", "another code")
     for _ in range(2):
-        due_alerts.watch()
+        due.watch()
     assert sorted(told()) == [("", "2026-03-13", "1", True), ("", "2026-03-16", "1", True)]
     assert {one.message for one in Alert.objects.all()} == {
         "Alarm of the system: rollover_failed (2026-03-13)", "Alarm of the system: rollover_failed (2026-03-16)",
@@ -125,12 +125,12 @@ def test_an_alarm_is_told_for_each_subject_and_once_more_when_it_is_raised_anew(
 
     alarms.resolve("rollover_failed", subject="2026-03-13")
     alarms.raise_alarm("rollover_failed", "again, between two looks", subject="2026-03-13")
-    due_alerts.watch()
+    due.watch()
     assert sorted(told()) == [
         ("", "2026-03-13", "1", False), ("", "2026-03-13", "1", True), ("", "2026-03-16", "1", True),
     ]  # fmt: skip
     alarms.resolve("rollover_failed")
-    due_alerts.watch()
+    due.watch()
     assert not Alert.objects.filter(cleared_at=None).exists()
 
 
@@ -141,7 +141,7 @@ def gap(batch: int, symbol: str = "", feed: str = "krx", *, seconds: int = 30, n
 
 
 def look() -> list[tuple[str, str, str, bool]]:
-    due_alerts.watch()
+    due.watch()
     return told()
 
 
@@ -199,13 +199,13 @@ def test_a_queue_that_stays_full_is_told_until_it_is_below_the_band(owner):
 def test_a_rule_that_is_changed_ends_what_goes_on_and_fires_anew(owner):
     alarms.raise_alarm("rollover_failed", "so", subject="2026-03-13")
     made = rule(owner, "alarm", {"code": "rollover_failed"})
-    due_alerts.watch()
+    due.watch()
 
     made.enabled, made.revision = False, 2
     made.save()
-    due_alerts.watch()
+    due.watch()
     assert told() == [("", "2026-03-13", "1", False)]
     made.enabled, made.revision = True, 3
     made.save()
-    due_alerts.watch()
+    due.watch()
     assert told() == [("", "2026-03-13", "1", False), ("", "2026-03-13", "1", True)]

@@ -11,7 +11,9 @@ import pytest
 import redis as redis_client
 from django.core.management import call_command
 
-from analytics import due_statistics, repair, series_statistics, voids
+from analytics import voids
+from analytics.integrity import repair
+from analytics.statistics import due, series
 from analytics.voids import Selection
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
@@ -57,7 +59,7 @@ def without_time(content):
 
 def test_what_was_committed_is_due_and_shown_alike_by_rest_and_sql(serving):
     serving.commit(trades(70000, 70100, 70000, size="30"))
-    due_statistics.compute()
+    due.compute()
 
     one = told(serving)
     assert one["open"] == 70000
@@ -76,11 +78,11 @@ def test_what_was_committed_is_due_and_shown_alike_by_rest_and_sql(serving):
 def test_a_late_trade_and_one_taken_back_change_only_what_they_must_and_a_recomputation_nothing(serving):
     serving.commit(trades(70000, 70100, size="5"))
     serving.commit(trades(70100, 70000, size="7", minute=3))
-    due_statistics.compute()
+    due.compute()
     before = told(serving)
 
     serving.commit(trades(70200, size="1000", minute=1))
-    due_statistics.compute()
+    due.compute()
     after = told(serving)
     assert (before["upVolume"], before["downVolume"]) == (
         12,
@@ -108,12 +110,12 @@ def test_voided_ticks_count_in_no_statistics_and_count_again_when_they_are_put_b
     }  # fmt: skip
     serving.commit([*trades(70000, 70200, 70300, size="5"), *trades(70100, size="7", minute=3), quote])
     serving.commit(trades(80000, symbol="000660"))
-    due_statistics.compute()
+    due.compute()
     before = told(serving)
     assert (before["last"], before["volume"], before["spread"], before["tradeSizes"][0]) == (70100, 22, 100, 4)
 
     orders = [void(symbols=("005930",), start_us=NINE_US + MINUTE_US), void(symbols=("000660",))]
-    due_statistics.compute()
+    due.compute()
     one = told(serving)
     assert (one["last"], one["volume"], one["upVolume"], one["downVolume"]) == (70300, 15, 10, 0)
     assert (one["spread"], one["tradeSizes"][0], one["turnover"]) == (None, 3, 5 * 210500)
@@ -121,13 +123,13 @@ def test_voided_ticks_count_in_no_statistics_and_count_again_when_they_are_put_b
     assert serving.read("/v2/stats/000660")["newest"] is None
     assert stored("000660") is None
     live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)
-    due_statistics.compute()
+    due.compute()
     assert serving.read("/v2/stats/market")["symbols"] == 1
 
     for order in orders:
         voids.restore(VoidOrder.objects.get(pk=order), by="boss")
     voids.announce()
-    due_statistics.compute()
+    due.compute()
     assert without_time(told(serving)) == without_time(before)
     assert told(serving, "000660")["last"] == 80000
 
@@ -138,8 +140,8 @@ def test_a_result_of_before_its_last_trade_was_voided_does_not_come_back(serving
     serving.commit(trades(80000, symbol="000660"))
     slow = taken()
     void(symbols=("000660",))
-    due_statistics.compute()
-    due_statistics._put(connection, "krx", slow, ["000660"], {"000660": b'{"last": 80000}'})
+    due.compute()
+    due._put(connection, "krx", slow, ["000660"], {"000660": b'{"last": 80000}'})
 
     assert stats.results(connection, "krx", ["000660"]) == {}
     assert stored("000660") is None
@@ -151,26 +153,26 @@ def test_everything_is_due_after_what_no_commit_tells_of_and_only_then(serving, 
     serving.commit(session())
     rollover.run_one(MONDAY)
 
-    def due():
-        found = due_statistics.mark_all_if_changed(connection)
-        assert not due_statistics.mark_all_if_changed(connection)
+    def is_marked():
+        found = due.mark_all_if_changed(connection)
+        assert not due.mark_all_if_changed(connection)
         return found
 
-    assert due()
+    assert is_marked()
     repair.rebuild_candles(MONDAY)
-    assert due()
+    assert is_marked()
     rename = SymbolRename.objects.create(old="000660", new="005930", since="2026-03-10")
-    assert due()
+    assert is_marked()
     SymbolRename.objects.filter(pk=rename.pk).update(since="2026-03-11")
-    assert due()
+    assert is_marked()
     now = rollover.utc_now()
     monkeypatch.setattr(rollover, "current_date", lambda _now: MONDAY)
     monkeypatch.setattr(rollover, "utc_now", lambda: now)
-    assert due()
+    assert is_marked()
     monkeypatch.setattr(rollover, "utc_now", lambda: now + datetime.timedelta(days=1))
-    assert due()  # of a market with hours of its own
+    assert is_marked()  # of a market with hours of its own
     connection.delete(feed.GENERATION)
-    assert due()  # another Redis, which has what an older state of this one had
+    assert is_marked()  # another Redis, which has what an older state of this one had
 
 
 @pytest.mark.once
@@ -185,16 +187,16 @@ def test_a_feed_that_always_has_more_keeps_no_other_waiting(serving):
 def test_a_split_and_the_rollover_make_everything_due_again(serving):
     for day in range(3):
         serving.commit(session(day, add=700 * day))
-    due_statistics.compute()
+    due.compute()
     assert told(serving)["prevClose"] == 71000
 
     AdjustmentFactor.objects.create(symbol="005930", ex_date="2026-03-18", kind="split", old_rate=1, new_rate=2)
-    due_statistics.compute()
+    due.compute()
     one = told(serving)
     assert one["prevClose"] == 35500
 
     rollover.run_one(MONDAY)
-    assert due_statistics.compute() > 0
+    assert due.compute() > 0
     assert without_time(told(serving)) == without_time(one)
 
 
@@ -229,11 +231,11 @@ def test_the_market_is_told_from_its_symbols(serving, monkeypatch):
             serving.commit(trades(price, minute=day * DAY_US // MINUTE_US, symbol=symbol))
     monkeypatch.setattr(stats, "MOST", 1)
     rings: list[str] = []
-    due_statistics.compute(lambda: rings.append("for one more worker"))
+    due.compute(lambda: rings.append("for one more worker"))
     assert rings == ["for one more worker"]
     connection = live_state.connection()
     connection.zadd(stats.MARKETS, {"krx": 0}, xx=True)  # its second is over
-    due_statistics.compute()
+    due.compute()
 
     market = serving.read("/v2/stats/market")
     assert (market["symbols"], market["advancing"], market["declining"], market["breadth"]) == (2, 1, 1, 0)
@@ -254,9 +256,9 @@ def test_figures_of_many_days_are_those_of_their_closes(serving, settings):
         for symbol, prices in (("005930", mine), ("000660", its))
         for back, price in zip(days, prices.tolist(), strict=True)
     ])  # fmt: skip
-    due_statistics.compute()
+    due.compute()
     live_state.connection().zadd(stats.MARKETS, {"krx": 0}, xx=True)
-    due_statistics.compute()
+    due.compute()
 
     returns, index = np.diff(np.log(mine)), np.diff(np.log(its))
     one = told(serving)
@@ -274,14 +276,14 @@ def test_a_series_that_cannot_be_computed_stops_no_other_and_costs_little(servin
     connection = live_state.connection()
     connection.hset(stats.FLOWS + "krx", "005930", b"rot")
     stats.mark(connection, "krx", (f"A{number:05}" for number in range(61)))
-    asked, real = list[int](), series_statistics.bodies
+    asked, real = list[int](), series.bodies
 
     def counted(name, symbols, *given, **more):
         asked.append(len(symbols))
         return real(name, symbols, *given, **more)
 
-    monkeypatch.setattr(series_statistics, "bodies", counted)
-    due_statistics.compute()
+    monkeypatch.setattr(series, "bodies", counted)
+    due.compute()
 
     assert asked[0] == 64  # with the three that are collected
     assert len(asked) == 13  # two for each halving
@@ -293,7 +295,7 @@ def test_a_series_that_cannot_be_computed_stops_no_other_and_costs_little(servin
 @pytest.mark.once
 def test_while_redis_is_away_the_cache_table_is_served(serving, monkeypatch):
     serving.commit(trades(70000))
-    due_statistics.compute()
+    due.compute()
     before = told(serving)
 
     def away(*_args):
@@ -309,9 +311,9 @@ def market_is_due():
 
 def test_an_emptied_redis_shows_what_the_cache_table_has_as_old_as_it_is_and_all_of_it_is_due(serving):
     serving.commit([*trades(70000), *trades(80000, symbol="000660")])
-    due_statistics.compute()
+    due.compute()
     market_is_due()
-    due_statistics.compute()
+    due.compute()
     before, whole = told(serving), serving.read("/v2/stats/market")
     board = serving.read("/v2/stats/market/symbols")
     serving.commit(trades(70100, minute=1))
@@ -322,32 +324,32 @@ def test_an_emptied_redis_shows_what_the_cache_table_has_as_old_as_it_is_and_all
     shown = serving.read("/v2/stats/market/symbols")
     assert (shown["symbols"], shown["all"]) == (board["symbols"], board["all"])
     connection = live_state.connection()
-    assert due_statistics.mark_all_if_changed(connection)
+    assert due.mark_all_if_changed(connection)
     assert (told(serving), serving.read("/v2/stats/market")) == (before, whole)
     assert connection.smembers(stats.MARKED + "krx") >= {b"005930", b"000660", b""}
-    due_statistics.compute()
+    due.compute()
     after = told(serving)
     assert (after["last"], after["t"] > before["t"]) == (70100, True)
-    assert not due_statistics.mark_all_if_changed(connection)
+    assert not due.mark_all_if_changed(connection)
 
 
 @pytest.mark.once
 def test_results_go_on_after_the_clock_of_redis_was_set_back_and_dead_workers_hold_nothing_up(serving):
     hour_us = 3_600_000_000
     serving.commit(trades(70000))
-    due_statistics.compute()
+    due.compute()
     connection = live_state.connection()
     (row,) = storage().read_stats("krx", stats.ROWS, ["005930"])
     ahead = replace(row, at_us=row.at_us + hour_us)
     storage().put_stats([ahead])
     connection.flushdb()
-    due_statistics.mark_all_if_changed(connection)
+    due.mark_all_if_changed(connection)
     assert stats.results(connection, "krx", ["005930"])["005930"].revision == ahead.at_us
 
     serving.commit(trades(70100, minute=1))
     dead = taken()
     connection.zadd(stats.TAKEN, {f"{feed} {symbol}": dead.ends_us + hour_us for feed, symbol in dead.series})
-    due_statistics.compute()
+    due.compute()
 
     assert told(serving)["last"] == 70100
     assert stats.results(connection, "krx", ["005930"])["005930"].revision > dead.revision > ahead.at_us
@@ -356,7 +358,7 @@ def test_results_go_on_after_the_clock_of_redis_was_set_back_and_dead_workers_ho
 
 def test_the_rollover_leaves_statistics_until_newer_ones_take_their_place(serving):
     serving.commit(session())
-    due_statistics.compute()
+    due.compute()
     before = told(serving)
 
     rollover.run_one(MONDAY)
@@ -376,7 +378,7 @@ async def test_subscribers_are_told_the_statistics_that_changed(serving, hub):
         await socket.enter(serving)
         assert (await socket.subscribe(stats=["005930"]))["stats"] == ["005930"]
         await commit(serving, trades(70000, size="2"))
-        await beside(due_statistics.compute)
+        await beside(due.compute)
 
         one = (await socket.until("stats"))[-1]
         assert (one["S"], one["last"], one["volume"]) == ("005930", 70000, 2)

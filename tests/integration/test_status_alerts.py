@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 
-from analytics import due_alerts
+from analytics.alerts import due
 from marketdata.ledger import batch_ledger
 from marketdata.models import Alert, AlertRule, Symbol, SymbolRename, Watchlist
 from marketdata.realtime import alerts as shared
@@ -32,7 +32,7 @@ def owner(worker):
 def rule(owner, status: str = "vi", **other: object) -> AlertRule:
     given = {"name": status, "kind": "status", "parameters": {"status": status}, "symbols": ["005930"], **other}
     made = AlertRule.objects.create(owner=owner, **{"cooldown_s": 0, **given})
-    due_alerts.watch()
+    due.watch()
     return made
 
 
@@ -95,11 +95,11 @@ def test_what_stands_when_a_rule_is_made_is_told_and_an_emptied_redis_tells_noth
     told(("halt", {"halted": True}))  # nobody watches
     assert fired() == [("vi", "005930", True)]
     for _ in range(2):
-        due_alerts.watch()
+        due.watch()
     assert fired() == [("vi", "005930", True), ("halt", "005930", True)]
     live_state.connection().flushall()
     told(vi("off"))
-    due_alerts.watch()
+    due.watch()
     assert fired() == [("vi", "005930", False), ("halt", "005930", True)]
 
 
@@ -109,7 +109,7 @@ def test_what_begins_within_the_pause_is_told_when_it_is_over_if_it_still_stands
     told(vi("on"))
     told(vi("off"))
     told(vi("on"))
-    due_alerts.watch()
+    due.watch()
     assert fired() == [("vi", "005930", False)]
     held: Any = live_state.connection().zrange(shared.HELD + "krx", 0, -1)
     assert held == [(shared.STATUS + "005930").encode()]
@@ -117,7 +117,7 @@ def test_what_begins_within_the_pause_is_told_when_it_is_over_if_it_still_stands
     Alert.objects.update(fired_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=2))
     state.delete(shared.STATES + "krx")  # as after two hours
     state.zadd(shared.HELD + "krx", {held[0]: 1})
-    due_alerts.watch()
+    due.watch()
     assert fired() == [("vi", "005930", False), ("vi", "005930", True)]
 
 
@@ -130,7 +130,7 @@ def test_a_worker_that_finds_the_feed_taken_leaves_the_status_to_who_has_it(owne
     assert fired() == []
     assert not lease.release(whatever_is_left=False)
     assert lease.release(whatever_is_left=True)
-    due_alerts.watch()
+    due.watch()
     assert fired() == [("vi", "005930", True)]
 
 
@@ -138,7 +138,7 @@ def test_a_rule_of_a_watch_list_looks_at_what_is_in_it_at_that_moment(owner):
     mine = Watchlist.objects.create(user=owner, name="mine", symbols=["005930"])
     made = AlertRule.objects.create(owner=owner, name="list", kind="price", parameters=PRICE, watchlist=mine,
                                     cooldown_s=0)  # fmt: skip
-    due_alerts.watch()
+    due.watch()
 
     def trades(symbol: str) -> None:
         process(rows(trade(symbol=symbol, time=batch_ledger.now_us(), price="71000"), seq=next(_seqs)))
@@ -148,14 +148,14 @@ def test_a_rule_of_a_watch_list_looks_at_what_is_in_it_at_that_moment(owner):
     assert fired() == [("list", "005930", True)]
     mine.symbols = ["000660"]
     mine.save()
-    due_alerts.watch()  # what it does not look at any more is over, and what is true of the new one is told
+    due.watch()  # what it does not look at any more is over, and what is true of the new one is told
     assert fired() == [("list", "005930", False), ("list", "000660", True)]
     mine.symbols = ["000660", "005930"]
     mine.save()
-    due_alerts.watch()
+    due.watch()
     assert fired()[2:] == [("list", "005930", True)]
     mine.delete()
-    due_alerts.watch()
+    due.watch()
     made.refresh_from_db()
     assert (made.watchlist, made.enabled) == (None, True)
     assert not Alert.objects.filter(cleared_at=None).exists()
@@ -165,14 +165,14 @@ def test_a_rule_of_a_watch_list_looks_at_what_is_in_it_at_that_moment(owner):
 
 def test_a_rule_follows_a_share_to_its_new_code_and_ends_what_stood_under_the_old_one(owner):
     AlertRule.objects.create(owner=owner, name="up", kind="price", parameters=PRICE, symbols=["005930"], cooldown_s=0)
-    due_alerts.watch()
+    due.watch()
     process(rows(trade(time=batch_ledger.now_us(), price="71000"), seq=next(_seqs)))
     AlertRule.objects.update(changed_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2))
 
-    today = datetime.datetime.now(due_alerts.SEOUL).date()
+    today = datetime.datetime.now(due.SEOUL).date()
     Symbol.objects.create(code="005935N", market_id="KRX", primary_feed="krx")
     SymbolRename.objects.create(old="005930", new="005935N", since=today)
-    due_alerts.watch()
+    due.watch()
     assert fired() == [("up", "005930", False)]
     process(rows(trade(symbol="005935N", time=batch_ledger.now_us(), price="71000"), seq=next(_seqs)))
     assert fired() == [("up", "005930", False), ("up", "005935N", True)]

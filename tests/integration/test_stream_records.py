@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from analytics import repair
+from analytics.integrity import repair
 from api.stream import channel, replay, stored
 from marketdata.models import Symbol
 from marketdata.storage.base import MINUTES

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from analytics import consistency
+from analytics.integrity import consistency
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import dropped, rollover
 from marketdata.models import Client, IngestStream, RolloverRun, Symbol
@@ -311,7 +311,7 @@ def test_the_revision_of_a_candle_is_history_and_not_compared(done):
 
 
 def test_a_candle_without_ticks_is_found_even_of_a_symbol_that_has_none(done):
-    from analytics import candles
+    from analytics.series import candles
 
     with storage().transaction():
         storage().merge_minutes(candles.build(market.ticks([{"symbol": "035720"}])))

@@ -11,8 +11,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 
-from analytics import consistency, voids
 from analytics import tasks as voiding
+from analytics import voids
+from analytics.integrity import consistency
 from analytics.voids import Selection
 from marketdata.maintenance import leases, rollover
 from marketdata.models import (

@@ -10,8 +10,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from analytics import consistency, repair, voids
 from analytics import tasks as voiding
+from analytics import voids
+from analytics.integrity import consistency, repair
 from analytics.voids import Selection
 from ingest import requeue
 from marketdata.archive import exports, files

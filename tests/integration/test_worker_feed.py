@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.realtime import feed
 from tests import market
 from tests.market import NINE_US

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from analytics import consistency, voids
+from analytics import voids
+from analytics.integrity import consistency
 from ingest import requeue, tasks
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError
 
-from analytics import consistency
+from analytics.integrity import consistency
 from ingest import record_storage, recovery, requeue, room, tasks
 from ingest.batch_decoding import Batch
 from ingest.rights import Rights

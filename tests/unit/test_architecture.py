@@ -39,8 +39,9 @@ def test_every_package_at_the_top_has_a_floor():
     assert packages == set(PROJECT["tool"]["importlinter"]["root_packages"])
 
 
-def test_the_top_of_marketdata_is_read_at_a_glance():
-    found = sorted(path.name for path in (ROOT / "marketdata").glob("*.py"))
+@pytest.mark.parametrize("package", ["analytics", "marketdata"])
+def test_the_top_of_a_package_is_read_at_a_glance(package):
+    found = sorted(path.name for path in (ROOT / package).glob("*.py"))
 
     assert len(found) <= 12, f"a new module belongs into a room: {', '.join(found)}"
 

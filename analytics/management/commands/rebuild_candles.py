@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from analytics import consistency, repair
+from analytics.integrity import consistency, repair
+from analytics.integrity.repair import Rebuilt
 from analytics.management import dates
-from analytics.repair import Rebuilt
 from marketdata.maintenance import leases
 from marketdata.storage import StorageError, storage
 

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from analytics import due_statistics
 from analytics.quality import due as quality
+from analytics.statistics import due
 from marketdata.maintenance import rollover
 from marketdata.storage import StorageError, storage
 from terminals import wire
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             return
         try:
             with storage().long_running():
-                found = due_statistics.recompute(
+                found = due.recompute(
                     symbols=options["symbol"] or (), feed=options["feed"], date=options["day"], longest_s=LONGEST_S
                 )
         except redis.RedisError as error:

@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from analytics import consistency
-from analytics.consistency import Report
+from analytics.integrity import consistency
+from analytics.integrity.consistency import Report
 from analytics.management import dates
 from marketdata.storage import StorageError, storage
 

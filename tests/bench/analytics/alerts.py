@@ -97,7 +97,7 @@ def _at(values: list[float], percentile: float) -> float:
 def _rules(owner: Any, codes: list[str], count: int) -> None:
     """Rules on the prices of symbols in turn. Half of all trades of a symbol are above the level of one of the first
     `FIRE`, none above those of the others."""
-    from analytics import due_alerts
+    from analytics.alerts import due
     from marketdata.models import AlertRule
 
     AlertRule.objects.all().delete()
@@ -111,7 +111,7 @@ def _rules(owner: Any, codes: list[str], count: int) -> None:
         ],
         batch_size=500,
     )  # fmt: skip
-    due_alerts.watch()
+    due.watch()
 
 
 def _level(number: int, codes: list[str]) -> str:
@@ -187,11 +187,11 @@ def _costs(stack: AlertStack, batches: int) -> tuple[dict[str, float], dict[str,
     """(microseconds of a batch, of that for looking at rules) by the number of rules: medians over all turns."""
     from django.contrib.auth import get_user_model
 
-    from analytics import due_alerts
+    from analytics.alerts import due
 
     owner = get_user_model().objects.get(username=OWNER)
     looked = 0.0
-    beside = due_alerts.evaluate_beside
+    beside = due.evaluate_beside
 
     def timed(feeds: Any) -> None:
         nonlocal looked
@@ -204,7 +204,7 @@ def _costs(stack: AlertStack, batches: int) -> tuple[dict[str, float], dict[str,
     whole: dict[str, list[float]] = {str(count): [] for count in COUNTS}
     looks: dict[str, list[float]] = {str(count): [] for count in COUNTS}
     sequence = 0
-    with mock.patch.object(due_alerts, "evaluate_beside", timed):
+    with mock.patch.object(due, "evaluate_beside", timed):
         for _ in range(TURNS):
             for count in COUNTS:
                 _rules(owner, stack.codes(), count)

@@ -48,8 +48,8 @@ def day(trades: int, *, many: bool) -> tuple[Ticks, Int64]:
 
 def measure(trades: int, *, many: bool) -> dict[str, float]:
     """ms of CPU."""
-    from analytics import timeframes
     from analytics.features import rows, versions
+    from analytics.series import timeframes
 
     made, known = day(trades, many=many)
     began = time.process_time()

@@ -56,7 +56,7 @@ def _ticks(codes: list[str], date: datetime.date, minutes: int, each: int, *, se
 
 
 def _fill(symbols: int) -> list[str]:
-    from analytics import candles
+    from analytics.series import candles
     from marketdata.maintenance import rollover
     from marketdata.models import RolloverRun, Symbol
     from marketdata.storage import storage
@@ -81,10 +81,10 @@ def _work() -> None:
     import django
 
     django.setup()
-    from analytics import due_statistics
+    from analytics.statistics import due
 
     while os.getppid() == int(os.environ["BENCH_PARENT"]):
-        if not due_statistics.compute():
+        if not due.compute():
             time.sleep(0.1)  # a bell a second is slower still
 
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import candles, timeframes
 from analytics.features import derived, rows, versions
 from analytics.features.rows import Chosen
 from analytics.features.versions import FOREVER
 from analytics.indicators import candles as inputs_of
 from analytics.indicators import registry
-from analytics.timeframes import Timeframe
+from analytics.series import candles, timeframes
+from analytics.series.timeframes import Timeframe
 from marketdata.types import minute_bars
 from tests.market import MINUTE_US, NINE_US, price, size, ticks
 

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import candles
 from analytics.features import versions
 from analytics.features.versions import FOREVER
+from analytics.series import candles
 from marketdata.types import minute_bars
 from tests.market import MINUTE_US, NINE_US, price, size, ticks
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import candles
+from analytics.series import candles
 from api.rest import jsontext, renderers
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT

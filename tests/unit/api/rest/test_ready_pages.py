@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import pytest
 
-from analytics import timeframes
-from analytics.adjustment import Factor
-from analytics.series_days import Dates
+from analytics.series import timeframes
+from analytics.series.adjustment import Factor
+from analytics.series.trading_days import Dates
 from api.rest.paging import Series
 from api.rest.ready import Basis, Pages, Question, Stretch
 from marketdata.reference.corporate_actions import Held

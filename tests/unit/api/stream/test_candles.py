@@ -1,6 +1,6 @@
 import pytest
 
-from analytics import candles as candles_of_ticks
+from analytics.series import candles as candles_of_ticks
 from api.stream.candles import KEEP_US, Candles, Row
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import COLUMNS

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import candles
+from analytics.series import candles
 from api.stream import encoding
 from api.stream.channel import Channel, give_newest_quotes
 from api.stream.encoding import Form

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import candles
+from analytics.series import candles
 from api.stream import encoding
 from api.stream.encoding import DayLimits, Form
 from marketdata.types.ticks import GREATEST

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics import candles
+from analytics.series import candles
 from api.stream.kept_entries import KeptEntries, kept
 from marketdata.realtime.feed import FeedEntry
 from tests import market

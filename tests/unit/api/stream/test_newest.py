@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgpack
 import pytest
 
-from analytics import candles
+from analytics.series import candles
 from api.stream import channel as channels
 from api.stream import encoding
 from api.stream.candles import rows_of

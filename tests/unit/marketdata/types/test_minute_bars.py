@@ -1,7 +1,7 @@
 import msgpack
 import numpy as np
 
-from analytics import candles
+from analytics.series import candles
 from marketdata.types import minute_bars
 from tests import market
 from tests.market import MINUTE_US, NINE_US

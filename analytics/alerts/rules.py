@@ -1,0 +1,130 @@
+"""Rules of people, checked and saved: what REST and the admin have in common. Within the quotas of their owner."""
+
+from __future__ import annotations
+
+import datetime
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+
+from analytics.alerts.judging import conditions
+from analytics.alerts.judging.conditions import ConditionError, Kind
+from marketdata.models import AlertRule, Client, Symbol
+
+JUDGED = ("kind", "parameters", "symbols", "watchlist_id", "market_id", "feed", "enabled")
+"""What is changed of these lets a rule's episodes begin anew."""
+LONGEST_PAUSE_S = 7 * 86_400
+
+
+class RefusedError(ValueError):
+    """What is wrong with a rule, by field."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, text in fields.items()))
+        self.fields = dict(fields)
+
+
+def is_name(name: str) -> bool:
+    """Whether it is one line: names stand in subjects of mail, in logs and in lists."""
+    return bool(name.strip()) and not any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in name)
+
+
+def hold_quota(owner: int) -> None:
+    """Within a transaction: until it ends, nobody else makes something of this owner's that is counted."""
+    list(get_user_model().objects.select_for_update().filter(pk=owner).values_list("pk"))
+
+
+def check(rule: AlertRule) -> None:
+    """Put a rule into its shortest form. RefusedError says what is wrong, and of each field what would be right."""
+    wrong: dict[str, str] = {}
+    if not is_name(rule.name):
+        wrong["name"] = "is one line of letters"
+    try:
+        rule.parameters = conditions.parameters(conditions.read(rule.kind, rule.parameters))
+    except ConditionError as error:
+        wrong |= error.fields
+    wrong |= _scope(rule) or _terminal(rule)
+    if (rule.quiet_from is None) != (rule.quiet_until is None):
+        wrong["quiet_from"] = "and quiet_until are given together, or neither"
+    if not 0 <= rule.cooldown_s <= LONGEST_PAUSE_S:
+        wrong["cooldown_s"] = f"is 0 to {LONGEST_PAUSE_S}"
+    if rule._state.adding and AlertRule.objects.filter(owner_id=rule.owner_id).count() >= settings.ALERT_MAX_RULES:
+        wrong["owner"] = f"has {settings.ALERT_MAX_RULES} rules, as many as may be: delete one first"
+    if wrong:
+        raise RefusedError(wrong)
+
+
+def _terminal(rule: AlertRule) -> dict[str, str]:
+    if rule.kind != Kind.TERMINAL or not isinstance(rule.parameters, dict) or "client" not in rule.parameters:
+        return {}
+    client = rule.parameters["client"]
+    if Client.objects.filter(name=str(client)[:32], may_send=True).exists():
+        return {}
+    return {"client": "is the name of a client that sends"}
+
+
+def _scope(rule: AlertRule) -> dict[str, str]:
+    if rule.kind in conditions.OF_THE_SYSTEM:
+        given = {
+            "symbols": rule.symbols, "watchlist": rule.watchlist_id, "market": rule.market_id, "feed": rule.feed,
+        }  # fmt: skip
+        return {
+            name: f"is left out: {rule.kind} looks at no symbol, list, market or feed"
+            for name, value in given.items() if value
+        }  # fmt: skip
+    symbols = cast("Any", rule.symbols)
+    if not isinstance(symbols, list) or not all(isinstance(code, str) for code in symbols):
+        return {"symbols": "is a list of codes"}
+    rule.symbols = symbols = list(dict.fromkeys(symbols))
+    if len(symbols) > settings.ALERT_MAX_SYMBOLS:
+        return {"symbols": f"has at most {settings.ALERT_MAX_SYMBOLS} codes; a market stands for all of its symbols"}
+    if not rule.enabled and not rule._state.adding:
+        return {}  # what is switched off looks at nothing: it may name a symbol or a list that is gone meanwhile
+    named = [name for name in ("symbols", "watchlist_id", "market_id") if getattr(rule, name)]
+    if not named:
+        return {"symbols": "names codes, unless the rule is for a watch list or a market"}
+    if len(named) > 1:
+        return {named[-1].removesuffix("_id"): "is the only one that is given of symbols, watchlist and market"}
+    if rule.watchlist and rule.watchlist.user_id != rule.owner_id:
+        return {"watchlist": "is the id of a list of the rule's owner"}
+    unknown = set(symbols) - set(Symbol.objects.filter(code__in=symbols).values_list("code", flat=True))
+    return {"symbols": f"has {sorted(unknown)[0]}, which is not registered"} if unknown else {}
+
+
+def save(rule: AlertRule) -> None:
+    """Check and store a rule, with a new revision where it is judged by something else. RefusedError as of `check`, and
+    where its owner has another rule of that name."""
+    try:
+        with transaction.atomic():
+            hold_quota(rule.owner_id)
+            before = AlertRule.objects.filter(pk=rule.pk).values(*JUDGED, "revision").first() if rule.pk else None
+            check(rule)
+            if before is not None:
+                changed = any(before[name] != getattr(rule, name) for name in JUDGED)
+                rule.revision = before["revision"] + changed
+            rule.changed_at = datetime.datetime.now(datetime.UTC)
+            rule.save()
+    except IntegrityError as error:
+        same = AlertRule.objects.filter(owner_id=rule.owner_id, name=rule.name).exclude(pk=rule.pk)
+        if not same.exists():
+            raise
+        raise RefusedError({"name": "is that of another rule of this owner"}) from error
+
+
+def shown(rule: AlertRule) -> dict[str, Any]:
+    """A rule as REST has it."""
+    return {
+        "id": rule.pk, "name": rule.name, "kind": rule.kind, "parameters": rule.parameters, "symbols": rule.symbols,
+        "watchlist": rule.watchlist_id, "market": rule.market_id, "feed": rule.feed, "cooldown_s": rule.cooldown_s,
+        "targets": sorted(one.pk for one in rule.targets.all()) if rule.pk else [],
+        "quiet_from": _clock(rule.quiet_from), "quiet_until": _clock(rule.quiet_until), "enabled": rule.enabled,
+        "owner": rule.owner.get_username(), "created_at": rule.created_at, "changed_at": rule.changed_at,
+    }  # fmt: skip
+
+
+def _clock(at: datetime.time | None) -> str | None:
+    return None if at is None else at.isoformat("minutes")
