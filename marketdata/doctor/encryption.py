@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from django.conf import settings
 from django.db import connection
+from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -47,12 +48,12 @@ def connections() -> Iterator[Finding]:
             yield _encrypted(name, cipher, _("let it use TLS: rediss:// (amqps://), with the server's certificate"))
 
 
-def _encrypted(name: str, cipher: str, remedy: object) -> Finding:
+def _encrypted(name: str, cipher: str, remedy: str | Promise) -> Finding:
     return Finding(
         what=format_lazy(_("encryption of {name}"), name=name), value=cipher or _("none"),
         wanted=_("TLS, or a network of the servers' own"),
         level=Level.OK if cipher else Level.UNKNOWN,  # whose network it is cannot be seen from here
-        remedy=str(remedy),
+        remedy=remedy,
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import email.utils
 import time
 from collections.abc import Callable, Iterator
 
-import httpx
 from django.conf import settings
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -22,6 +21,8 @@ def login_provider(clock: Callable[[], float] = time.time) -> Iterator[Finding]:
     its tokens are believed for so long only. A warning as long as passwords let in as well."""
     if not settings.OIDC_ISSUER:
         return
+    import httpx  # a tenth of the start of every process, which only those need that have a provider
+
     wrong = Level.WARNING if settings.PASSWORD_LOGIN else Level.ERROR
     address = f"{settings.OIDC_ISSUER.rstrip('/')}/.well-known/openid-configuration"
     try:
