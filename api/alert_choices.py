@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from analytics.alerts.judging.conditions import Kind
@@ -51,4 +52,4 @@ def unknown(kind: str, parameters: object) -> dict[str, str]:
     given = parameters.get(field)
     if not isinstance(given, str) or given.strip() in known:
         return {}
-    return {field: f"is one of {', '.join(known)}"}
+    return {field: gettext("is one of {names}").format(names=", ".join(known))}

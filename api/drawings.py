@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 
@@ -47,22 +48,24 @@ class Content(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         unknown = sorted(map(str, data.keys() - self.fields.keys())) if isinstance(data, dict) else []
         if unknown:
-            raise serializers.ValidationError(dict.fromkeys(unknown, f"is unknown; there are {', '.join(self.fields)}"))
+            told = _("is unknown; there are {names}").format(names=", ".join(self.fields))
+            raise serializers.ValidationError(dict.fromkeys(unknown, told))
         return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """`points` become the columns of the model. ValidationError for ones that do not fit the kind."""
         kind, points = attrs["kind"], attrs.pop("points")
         if len(points) != _POINTS[kind]:
-            raise serializers.ValidationError({"points": f"a {kind} has {_POINTS[kind]}"})
+            told = _("a {kind} has {points}").format(kind=kind, points=_POINTS[kind])
+            raise serializers.ValidationError({"points": told})
         if kind == Drawing.Kind.NOTE and not attrs["text"]:
-            raise serializers.ValidationError({"text": "a note has a text"})
+            raise serializers.ValidationError({"text": _("a note has a text")})
         timed = kind != Drawing.Kind.LEVEL
         if any(("t" in one) != timed for one in points):
-            told = "each has a time t" if timed else "a level has no time: leave t away"
+            told = _("each has a time t") if timed else _("a level has no time: leave t away")
             raise serializers.ValidationError({"points": told})
         if any(timed and one["t"].day is not None for one in points):
-            raise serializers.ValidationError({"points": "t is a time with an offset, not a date"})
+            raise serializers.ValidationError({"points": _("t is a time with an offset, not a date")})
         first, last = points[0], points[-1]
         attrs["time_us"], attrs["price"] = _place(first)
         attrs["end_us"], attrs["end_price"] = _place(last) if len(points) > 1 else (None, None)
@@ -75,7 +78,7 @@ class NewContent(Content):
     def validate_symbol(self, code: str) -> str:
         """UnknownSymbol unless it is registered."""
         if not Symbol.objects.filter(code=code).exists():
-            raise errors.UnknownSymbol(f"not registered: {code}")
+            raise errors.UnknownSymbol(_("not registered: {symbol}").format(symbol=code))
         return code
 
 
@@ -105,7 +108,7 @@ def owner(request: Request) -> AbstractUser:
     asking: Any = request.user
     who = asking.user if isinstance(asking, ApiKey) else asking
     if not isinstance(who, AbstractUser):
-        raise exceptions.PermissionDenied("drawings belong to a person: log in, or use a key of your own")
+        raise exceptions.PermissionDenied(_("drawings belong to a person: log in, or use a key of your own"))
     return who
 
 
@@ -119,9 +122,10 @@ def add(person: AbstractUser, fields: dict[str, Any]) -> Drawing:
     with transaction.atomic():
         get_user_model().objects.select_for_update().get(pk=person.pk)  # two at the same moment are counted both
         if of(person).filter(symbol=fields["symbol"]).count() >= MOST_OF_SYMBOL:
-            raise errors.Unprocessable({"symbol": f"there are {MOST_OF_SYMBOL} drawings of it: delete one first"})
+            told = _("there are {most} drawings of it: delete one first").format(most=MOST_OF_SYMBOL)
+            raise errors.Unprocessable({"symbol": told})
         if of(person).count() >= MOST:
-            raise errors.Unprocessable({"symbol": f"you have {MOST:,} drawings: delete some first"})
+            raise errors.Unprocessable({"symbol": _("you have {most:,} drawings: delete some first").format(most=MOST)})
         return Drawing.objects.create(user_id=person.pk, **fields)
 
 

@@ -9,8 +9,6 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
 from marketdata import __version__, private
 from marketdata.environment import Environment, WrongSetting
 from marketdata.launcher import instance
@@ -67,10 +65,10 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "api.web.middleware.Compressed",
     "corsheaders.middleware.CorsMiddleware",
+    "api.web.middleware.Language",  # of the errors of those below, too
     "api.web.middleware.NoNul",
     "api.web.middleware.Outage",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "api.web.middleware.Language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "api.web.middleware.LoggedIn",
@@ -298,8 +296,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_RATES": {},
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
-    "TITLE": _("Naru"),
-    "DESCRIPTION": _("Market data REST API in the Alpaca v2 dialect."),
+    "TITLE": "Naru",
+    "DESCRIPTION": "Market data REST API in the Alpaca v2 dialect.",
     "VERSION": __version__,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],  # it describes; it holds no data

@@ -55,7 +55,7 @@ def read(marked: str) -> Index:
         try:
             condition = conditions.read(row.kind, row.parameters)
         except conditions.ConditionError as error:  # of a later version, or written past the forms
-            log.warning("alert rule left out rule=%d error=%s", row.pk, error)
+            log.warning("alert rule left out rule=%d wrong=%s", row.pk, ",".join(error.fields))
             continue
         named, since = row.symbols, row.changed_at
         if row.watchlist is not None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from analytics.alerts.judging import conditions
 from analytics.alerts.judging.conditions import ConditionError, Kind
@@ -42,18 +43,19 @@ def check(rule: AlertRule) -> None:
     """Put a rule into its shortest form. RefusedError says what is wrong, and of each field what would be right."""
     wrong: dict[str, str] = {}
     if not is_name(rule.name):
-        wrong["name"] = "is one line of letters"
+        wrong["name"] = _("is one line of letters")
     try:
         rule.parameters = conditions.parameters(conditions.read(rule.kind, rule.parameters))
     except ConditionError as error:
         wrong |= error.fields
     wrong |= _scope(rule) or _terminal(rule)
     if (rule.quiet_from is None) != (rule.quiet_until is None):
-        wrong["quiet_from"] = "and quiet_until are given together, or neither"
+        wrong["quiet_from"] = _("and quiet_until are given together, or neither")
     if not 0 <= rule.cooldown_s <= LONGEST_PAUSE_S:
-        wrong["cooldown_s"] = f"is 0 to {LONGEST_PAUSE_S}"
+        wrong["cooldown_s"] = _("is 0 to {most}").format(most=LONGEST_PAUSE_S)
     if rule._state.adding and AlertRule.objects.filter(owner_id=rule.owner_id).count() >= settings.ALERT_MAX_RULES:
-        wrong["owner"] = f"has {settings.ALERT_MAX_RULES} rules, as many as may be: delete one first"
+        text = _("has {most} rules, as many as may be: delete one first")
+        wrong["owner"] = text.format(most=settings.ALERT_MAX_RULES)
     if wrong:
         raise RefusedError(wrong)
 
@@ -64,7 +66,7 @@ def _terminal(rule: AlertRule) -> dict[str, str]:
     client = rule.parameters["client"]
     if Client.objects.filter(name=str(client)[:32], may_send=True).exists():
         return {}
-    return {"client": "is the name of a client that sends"}
+    return {"client": _("is the name of a client that sends")}
 
 
 def _scope(rule: AlertRule) -> dict[str, str]:
@@ -72,27 +74,29 @@ def _scope(rule: AlertRule) -> dict[str, str]:
         given = {
             "symbols": rule.symbols, "watchlist": rule.watchlist_id, "market": rule.market_id, "feed": rule.feed,
         }  # fmt: skip
-        return {
-            name: f"is left out: {rule.kind} looks at no symbol, list, market or feed"
-            for name, value in given.items() if value
-        }  # fmt: skip
+        told = _("is left out: {kind} looks at no symbol, list, market or feed").format(kind=rule.kind)
+        return {name: told for name, value in given.items() if value}
     symbols = cast("Any", rule.symbols)
     if not isinstance(symbols, list) or not all(isinstance(code, str) for code in symbols):
-        return {"symbols": "is a list of codes"}
+        return {"symbols": _("is a list of codes")}
     rule.symbols = symbols = list(dict.fromkeys(symbols))
     if len(symbols) > settings.ALERT_MAX_SYMBOLS:
-        return {"symbols": f"has at most {settings.ALERT_MAX_SYMBOLS} codes; a market stands for all of its symbols"}
+        told = _("has at most {most} codes; a market stands for all of its symbols")
+        return {"symbols": told.format(most=settings.ALERT_MAX_SYMBOLS)}
     if not rule.enabled and not rule._state.adding:
         return {}  # what is switched off looks at nothing: it may name a symbol or a list that is gone meanwhile
     named = [name for name in ("symbols", "watchlist_id", "market_id") if getattr(rule, name)]
     if not named:
-        return {"symbols": "names codes, unless the rule is for a watch list or a market"}
+        return {"symbols": _("names codes, unless the rule is for a watch list or a market")}
     if len(named) > 1:
-        return {named[-1].removesuffix("_id"): "is the only one that is given of symbols, watchlist and market"}
+        told = _("is the only one that is given of symbols, watchlist and market")
+        return {named[-1].removesuffix("_id"): told}
     if rule.watchlist and rule.watchlist.user_id != rule.owner_id:
-        return {"watchlist": "is the id of a list of the rule's owner"}
+        return {"watchlist": _("is the id of a list of the rule's owner")}
     unknown = set(symbols) - set(Symbol.objects.filter(code__in=symbols).values_list("code", flat=True))
-    return {"symbols": f"has {sorted(unknown)[0]}, which is not registered"} if unknown else {}
+    if not unknown:
+        return {}
+    return {"symbols": _("has {symbol}, which is not registered").format(symbol=sorted(unknown)[0])}
 
 
 def save(rule: AlertRule) -> None:
@@ -112,7 +116,7 @@ def save(rule: AlertRule) -> None:
         same = AlertRule.objects.filter(owner_id=rule.owner_id, name=rule.name).exclude(pk=rule.pk)
         if not same.exists():
             raise
-        raise RefusedError({"name": "is that of another rule of this owner"}) from error
+        raise RefusedError({"name": _("is that of another rule of this owner")}) from error
 
 
 def shown(rule: AlertRule) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
 
 from analytics.alerts import rules
 from analytics.alerts.rules import RefusedError
@@ -37,31 +39,31 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
     wrong: dict[str, str] = {}
     shown = ""
     if not rules.is_name(name):
-        wrong["name"] = "is one line of letters"
+        wrong["name"] = _("is one line of letters")
     if kind == Kind.EMAIL and not settings.EMAIL_HOST:
-        wrong["kind"] = "is webhook: this server sends no mail, for EMAIL_HOST is not set"
+        wrong["kind"] = _("is webhook: this server sends no mail, for EMAIL_HOST is not set")
     elif kind == Kind.EMAIL:
         try:
             validate_email(address)
             shown = _masked(address)
         except ValidationError:
-            wrong["address"] = "is an e-mail address"
+            wrong["address"] = _("is an e-mail address")
     elif kind == Kind.WEBHOOK:
         try:
             endpoint = addresses.parse(address)
             addresses.resolved(endpoint, settings.ALERT_WEBHOOK_NETWORKS, addresses.system_resolve)
             shown = f"{endpoint.scheme}://{endpoint.host}/…"  # what follows is often a secret
         except addresses.RefusedError as error:
-            wrong["address"] = str(error)
+            wrong["address"] = _told(error)
     elif kind == Kind.CHAT:
         try:
             shown = chat.check(address, settings.ALERT_WEBHOOK_NETWORKS)
         except addresses.RefusedError as error:
-            wrong["address" if chat.is_installed() else "kind"] = str(error)
+            wrong["address" if chat.is_installed() else "kind"] = _told(error)
         except TimeoutError:
-            wrong["address"] = "could not be looked at in time: try again"
+            wrong["address"] = _("could not be looked at in time: try again")
     else:
-        wrong["kind"] = f"is one of {', '.join(Kind.values)}"
+        wrong["kind"] = _("is one of {names}").format(names=", ".join(Kind.values))
     if wrong:
         raise RefusedError(wrong)
     secret = webhooks.new_secret() if kind == Kind.WEBHOOK else ""
@@ -74,14 +76,21 @@ def make(owner: int, name: str, kind: str, address: str) -> tuple[AlertTarget, s
     except IntegrityError as error:
         if not AlertTarget.objects.filter(owner_id=owner, name=name).exists():
             raise
-        raise RefusedError({"name": "is that of another target of this owner"}) from error
+        raise RefusedError({"name": _("is that of another target of this owner")}) from error
     return made, secret
+
+
+def _told(error: addresses.RefusedError) -> str:
+    """In the language of this moment."""
+    text = translation.gettext(error.text)
+    return text.format(**error.values) if error.values else text
 
 
 def _refuse_more(owner: int) -> None:
     most = settings.ALERT_MAX_TARGETS
     if AlertTarget.objects.filter(owner_id=owner).count() >= most:
-        raise RefusedError({"owner": f"has {most} targets, as many as may be: delete one first"})
+        told = _("has {most} targets, as many as may be: delete one first").format(most=most)
+        raise RefusedError({"owner": told})
 
 
 def way(target: AlertTarget) -> Way | None:

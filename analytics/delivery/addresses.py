@@ -23,7 +23,16 @@ _NOT_PUBLIC: tuple[Network, ...] = tuple(
 
 
 class RefusedError(ValueError):
-    """Why nothing is sent there."""
+    """Why nothing is sent there, in English; of `text`, filled in with `values`, the catalogue has the Korean."""
+
+    def __init__(self, text: str, **values: str | int) -> None:
+        super().__init__(text.format(**values) if values else text)
+        self.text, self.values = text, values
+
+
+def _(text: str) -> str:
+    """Marks a text for the catalogue, in which others look: here is no Django (`chat_process`)."""
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +48,16 @@ class Endpoint:
 def parse(url: str) -> Endpoint:
     """RefusedError unless it is http or https with a host, and has neither user, password nor fragment."""
     if len(url) > LONGEST or not url.isascii() or any(not "!" <= letter <= "~" or letter == "\\" for letter in url):
-        raise RefusedError(f"an address has at most {LONGEST} letters of ASCII, and no blanks")
+        raise RefusedError(_("an address has at most {most} letters of ASCII, and no blanks"), most=LONGEST)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise RefusedError("this is no address") from error
+        raise RefusedError(_("this is no address")) from error
     if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise RefusedError("an address begins with https:// and names a host")
+        raise RefusedError(_("an address begins with https:// and names a host"))
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise RefusedError("an address has no user, password or #fragment: the signature says who sends")
+        raise RefusedError(_("an address has no user, password or #fragment: the signature says who sends"))
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Endpoint(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), path)
 
@@ -59,9 +68,9 @@ def resolved(endpoint: Endpoint, allowed: Sequence[Network], resolve: Resolve) -
     try:
         found = [ipaddress.ip_address(text.partition("%")[0]) for text in resolve(endpoint.host, endpoint.port)]
     except (OSError, ValueError) as error:
-        raise RefusedError(f"{endpoint.host} cannot be resolved") from error
+        raise RefusedError(_("{host} cannot be resolved"), host=endpoint.host) from error
     if not found:
-        raise RefusedError(f"{endpoint.host} leads to no address")
+        raise RefusedError(_("{host} leads to no address"), host=endpoint.host)
     for one in found:
         allow(one, allowed, endpoint.scheme, endpoint.host)
     return str(found[0])
@@ -73,9 +82,9 @@ def allow(one: Address, allowed: Sequence[Network], scheme: str, name: str) -> N
     if any(_real(one) in network for network in allowed if network.version == _real(one).version):
         return
     if not _is_public(one):
-        raise RefusedError(f"{name} leads to an address that is not of the public internet")
+        raise RefusedError(_("{host} leads to an address that is not of the public internet"), host=name)
     if scheme != "https":
-        raise RefusedError("https is needed outside of the networks of ALERT_WEBHOOK_NETWORKS")
+        raise RefusedError(_("https is needed outside of the networks of ALERT_WEBHOOK_NETWORKS"))
 
 
 def system_resolve(host: str, port: int) -> list[str]:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from analytics.delivery import addresses
-from analytics.delivery.addresses import LONGEST, Network, RefusedError
+from analytics.delivery.addresses import LONGEST, Network, RefusedError, _
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_S = 15.0
@@ -67,14 +67,15 @@ def check(address: str, allowed: Sequence[Network]) -> str:
     """What may be shown of an address. RefusedError says what is wrong with it: of the service, the host, or as
     Apprise reads it."""
     if not is_installed():
-        raise RefusedError("chat needs Apprise on the server: pip install -r requirements/chat.txt")
+        raise RefusedError(_("chat needs Apprise on the server: pip install -r requirements/chat.txt"))
     scheme = address.partition("://")[0]
     if scheme not in SERVICES or "://" not in address:
-        raise RefusedError(f"an address begins with one of {', '.join(f'{name}://' for name in SERVICES)}")
+        names = ", ".join(f"{name}://" for name in SERVICES)
+        raise RefusedError(_("an address begins with one of {names}"), names=names)
     if len(address) > LONGEST or not address.isascii() or any(not "!" <= letter <= "~" for letter in address):
-        raise RefusedError(f"an address has at most {LONGEST} letters of ASCII, and no blanks")
+        raise RefusedError(_("an address has at most {most} letters of ASCII, and no blanks"), most=LONGEST)
     if any(letter in address for letter in "?#\\"):
-        raise RefusedError("an address has no ?options, #fragment or backslash: leave them out")
+        raise RefusedError(_("an address has no ?options, #fragment or backslash: leave them out"))
     service = SERVICES[scheme]
     shown = f"{scheme}://…"
     if service.is_own:
@@ -82,9 +83,9 @@ def check(address: str, allowed: Sequence[Network]) -> str:
             parts = urlsplit(address)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise RefusedError("this is no address") from error
+            raise RefusedError(_("this is no address")) from error
         if not host:
-            raise RefusedError("the address names no host")
+            raise RefusedError(_("the address names no host"))
         web = "http" if service.is_plain else "https"
         endpoint = addresses.Endpoint(web, host, port or (80 if service.is_plain else 443), "/")
         addresses.resolved(endpoint, allowed, addresses.system_resolve)

@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from rest_framework import exceptions
 
 from marketdata.models import ApiKey, Client
@@ -121,4 +122,5 @@ def require(feeds: Iterable[str]) -> None:
         return
     refused = sorted(feed for feed in set(feeds) if not may_read(request.user, feed))
     if refused:
-        raise FeedForbidden(f"this key or login may not read the feed {', '.join(refused)}")
+        told = _("this key or login may not read the feed {feeds}")
+        raise FeedForbidden(told.format(feeds=", ".join(refused)))

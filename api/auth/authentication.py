@@ -16,6 +16,7 @@ from django.core import signing
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -45,7 +46,7 @@ class TooManyFailuresError(Exception):
     """This address failed too often; `wait_s` says when it may try again."""
 
     def __init__(self, wait_s: int) -> None:
-        super().__init__(f"too many failed logins; try again in {wait_s} s")
+        super().__init__(gettext("too many failed logins; try again in {seconds} s").format(seconds=wait_s))
         self.wait_s = wait_s
 
 
@@ -130,7 +131,7 @@ class BasicKeyAuthentication(BaseAuthentication):
         try:
             key_id, _, secret = base64.b64decode(coded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            raise exceptions.AuthenticationFailed("the Authorization header cannot be read") from None
+            raise exceptions.AuthenticationFailed(gettext("the Authorization header cannot be read")) from None
         return _client(request, key_id, secret)
 
     def authenticate_header(self, request: Request) -> str:
@@ -153,7 +154,7 @@ def _client(request: Request, key_id: str, secret: str) -> tuple[Client | ApiKey
     except TooManyFailuresError as error:
         raise exceptions.Throttled(error.wait_s, str(error)) from error
     if client is None:
-        raise exceptions.AuthenticationFailed("unknown key or wrong secret")
+        raise exceptions.AuthenticationFailed(gettext("unknown key or wrong secret"))
     return _counted(request, client)
 
 
@@ -165,7 +166,7 @@ def _counted(request: Request, client: Client | ApiKey) -> tuple[Client | ApiKey
         who, name = f"key:named:{client.pk}", f"key {client.key_id}"
     rate = rates.of_known(request, who, name, client.rate_limit)
     if rate.exceeded:
-        raise exceptions.Throttled(rate.reset_s, "too many requests")
+        raise exceptions.Throttled(rate.reset_s, gettext("too many requests"))
     return client, client.key_id
 
 

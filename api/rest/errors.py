@@ -1,25 +1,32 @@
 """Every error of the REST API has one shape: {"code","message","request_id"}, and "errors" by field where there are
-fields."""
+fields. Texts are in the language of the request (`api.rest.languages`), and so are put into words while it lasts;
+`code` says the same in every language."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from api.auth import access
+from api.rest import languages
 from marketdata.storage import storage
 from marketdata.storage.base import Blame
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +66,7 @@ class Problem(exceptions.APIException):
     """An error of the API with a code of its own."""
 
     status_code: int = status.HTTP_400_BAD_REQUEST
-    default_detail = "the request is malformed"
+    default_detail = _("the request is malformed")
     number = MALFORMED
 
 
@@ -138,13 +145,18 @@ def unavailable(request: HttpRequest, error: BaseException | None) -> HttpRespon
     if who is None:
         return None
     _note_outage(request, error)
-    response = _page(request, 503, UNAVAILABLE, _away(who))
+    with languages.told_in(request):
+        told = _away(who)
+    response = _page(request, 503, UNAVAILABLE, told)
     response["Retry-After"] = str(RETRY_S)
     return response
 
 
 def _away(who: str) -> str:
-    return f"{who} does not answer now; try again in {RETRY_S} s"
+    text = _("Redis does not answer now; try again in {seconds} s")
+    if who != "Redis":
+        text = _("the database does not answer now; try again in {seconds} s")
+    return str(text).format(seconds=RETRY_S)
 
 
 def _note_outage(request: HttpRequest, error: BaseException | None) -> None:
@@ -182,14 +194,15 @@ def handler(error: Exception, context: dict[str, Any]) -> Response | None:
         fields = error.fields if isinstance(error, Unprocessable) else None
         message = _message(error)
     response.data = body(number, message, request_id, fields)
+    languages.mark(response)
     return response
 
 
 def _message(error: Exception) -> str:
     if isinstance(error, Http404):
-        return "there is no such thing here"
+        return gettext("there is no such thing here")
     if isinstance(error, PermissionDenied):
-        return "you may not do this"
+        return gettext("you may not do this")
     return str(getattr(error, "detail", error))
 
 
@@ -223,28 +236,28 @@ _OF_PROGRAMS = ("/v1", "/v2/", "/udf/", "/metrics")
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler for addresses that are none."""
-    return _page(request, 404, NOT_FOUND, "there is no such address")
+    return _page(request, 404, NOT_FOUND, _("there is no such address"))
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler for what is not allowed."""
-    return _page(request, 403, FORBIDDEN, "you may not do this")
+    return _page(request, 403, FORBIDDEN, _("you may not do this"))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's view for forms without their token, or from another site."""
     log.warning("form refused path=%s reason=%s", request.path, reason)
-    return _page(request, 403, CSRF, "the form's token is missing or wrong: load the page again and repeat")
+    return _page(request, 403, CSRF, _("the form's token is missing or wrong: load the page again and repeat"))
 
 
 def malformed(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler for requests it cannot read."""
-    return _page(request, 400, MALFORMED, "the request is malformed")
+    return _page(request, 400, MALFORMED, _("the request is malformed"))
 
 
 def too_many(request: HttpRequest, wait_s: int) -> HttpResponse:
     """More requests than this caller may make."""
-    return _page(request, 429, TOO_MANY, f"too many requests; try again in {wait_s} s")
+    return _page(request, 429, TOO_MANY, format_lazy(_("too many requests; try again in {seconds} s"), seconds=wait_s))
 
 
 def internal(request: HttpRequest) -> HttpResponse:
@@ -254,16 +267,19 @@ def internal(request: HttpRequest) -> HttpResponse:
     if away is not None:
         return away
     log.error("request failed path=%s", request.path)
-    return _page(request, 500, INTERNAL, "something went wrong here; the log knows it by this request_id")
+    return _page(request, 500, INTERNAL, _("something went wrong here; the log knows it by this request_id"))
 
 
-def _page(request: HttpRequest, status_code: int, code: int, message: str) -> HttpResponse:
+def _page(request: HttpRequest, status_code: int, code: int, message: _StrOrPromise) -> HttpResponse:
     request_id = getattr(request, "request_id", "")
     if code in _TOLD and _is_looked_at(request):
         title, what = _TOLD[code]
         told = {"status": status_code, "title": title, "what": what, "request_id": request_id}
         return HttpResponse(render_to_string("api/error.html", told), status=status_code)
-    return JsonResponse(body(code, message, request_id), status=status_code)
+    with languages.told_in(request):
+        response = JsonResponse(body(code, str(message), request_id), status=status_code)
+        languages.mark(response)
+    return response
 
 
 def _is_looked_at(request: HttpRequest) -> bool:

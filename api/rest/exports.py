@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from marketdata.archive.parquet import arrow
 
 CSV, PARQUET, ARROW = "text/csv", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
@@ -50,7 +52,7 @@ class Slots:
         """Begin an export. Busy if `most` are running."""
         with self._lock:
             if self._taken >= most:
-                raise Busy(f"{most} exports are running already")
+                raise Busy(_("{most} exports are running already").format(most=most))
             self._taken += 1
 
     def free(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db.models import Count
+from django.utils.translation import gettext as _
 
 from api.rest import errors
 from marketdata.models import Feed, Symbol
@@ -23,10 +24,9 @@ def resolve(name: str) -> str | None:
     if name != alias and alias == PRIMARY:
         return None
     if alias not in known:
-        told = name if name == alias else f"{name} (stands for {alias})"
-        raise errors.UnknownFeed(
-            f"no such feed: {told}; /v2/status names the feeds of the symbols, docs/api/rest.md others"
-        )
+        told = name if name == alias else _("{name} (stands for {feed})").format(name=name, feed=alias)
+        text = _("no such feed: {name}; /v2/status names the feeds of the symbols, docs/api/rest.md others")
+        raise errors.UnknownFeed(text.format(name=told))
     return alias
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from django.utils.translation import gettext
 
 from analytics.series import adjustment, sessions, timeframes, trading_days
 from analytics.series.adjustment import Factor
@@ -129,12 +130,12 @@ def decode_token(token: str, kind: str, symbols: Sequence[str] | None) -> TickKe
             raise ValueError(text)
         key = TickKey(symbol, *map(int, numbers))
     except (binascii.Error, ValueError) as error:
-        raise BadTokenError("page_token is not one that this API gave") from error
+        raise BadTokenError(gettext("page_token is not one that this API gave")) from error
     if "\0" in symbol:
-        raise BadTokenError("page_token is not one that this API gave")
+        raise BadTokenError(gettext("page_token is not one that this API gave"))
     foreign = of_kind != kind or (symbols is not None and symbol not in symbols)
     if foreign or not EARLIEST_US <= key.time_us <= LATEST_US or not 0 <= key.tick_id < 1 << 63:
-        raise BadTokenError("page_token belongs to another request: repeat the first one's parameters")
+        raise BadTokenError(gettext("page_token belongs to another request: repeat the first one's parameters"))
     return key
 
 

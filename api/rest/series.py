@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
+from django.utils.translation import gettext
 
 from analytics.series import factors
 from api.auth import access
@@ -91,9 +92,10 @@ def shares(symbols: list[str], query: dict[str, Any], named: str | None = None) 
         first_us = start.first_us(timezone) if start else EARLIEST_US
         last_us = end.last_us(timezone) if end else LATEST_US
         if first_us > last_us:
-            raise errors.Unprocessable({"start": "is after end"})
+            raise errors.Unprocessable({"start": gettext("is after end")})
         if market in WON and query.get("currency", "KRW") != "KRW":
-            raise errors.Unprocessable({"currency": f"prices of {symbol} are in KRW, and none is converted"})
+            told = gettext("prices of {symbol} are in KRW, and none is converted").format(symbol=symbol)
+            raise errors.Unprocessable({"currency": told})
         held: list[Held] = []
         if is_renamed and renames:
             asof = query.get("asof") or trading_dates.calendar(market).trade_date(time.time_ns() // 1000)
@@ -107,7 +109,7 @@ def of(symbol: str, query: dict[str, Any]) -> Series:
     """The series of a symbol that the path names: as `known`, and UnknownSymbol if it is not registered."""
     chosen = known([symbol], query)
     if not chosen.found:
-        raise errors.UnknownSymbol(f"not registered: {symbol}")
+        raise errors.UnknownSymbol(gettext("not registered: {symbol}").format(symbol=symbol))
     return chosen.found[0]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, status
 from rest_framework.request import Request
@@ -31,14 +32,14 @@ def _visible(request: Request, rows: Rows) -> Rows:
     """Those of whoever asks, of all where he may see all. PermissionDenied for who has none and can have none."""
     owner = access.alerts_of(request.user)
     if owner is None:
-        raise exceptions.PermissionDenied("alerts are for people: log in, or use the named key of a person")
+        raise exceptions.PermissionDenied(_("alerts are for people: log in, or use the named key of a person"))
     return rows if owner == access.EVERYBODY else rows.filter(owner_id=owner)
 
 
 def _person(request: Request) -> int:
     """The owner of what a request makes. PermissionDenied for keys, which read and nothing else."""
     if not access.is_person(request.user):
-        raise exceptions.PermissionDenied("rules are changed by people who are logged in; a key only reads")
+        raise exceptions.PermissionDenied(_("rules are changed by people who are logged in; a key only reads"))
     return int(request.user.pk or 0)
 
 
@@ -56,19 +57,19 @@ def _filled(request: Request, rule: AlertRule, *, partial: bool) -> AlertRule:
     given = AlertRuleBody.of(request, partial=partial)
     market = given.pop("market", rule.market_id)
     if market is not None and not Market.objects.filter(code=market).exists():
-        raise errors.UnknownMarket(f"there is no market {market}")
+        raise errors.UnknownMarket(_("there is no market {market}").format(market=market))
     rule.market_id = market
     watchlist = given.pop("watchlist", rule.watchlist_id)
     rule.watchlist = None if watchlist is None else Watchlist.objects.filter(pk=watchlist, user=rule.owner_id).first()
     if watchlist is not None and rule.watchlist is None:
-        raise errors.Unprocessable({"watchlist": "is the id of one of your own lists (GET /v2/watchlists)"})
+        raise errors.Unprocessable({"watchlist": _("is the id of one of your own lists (GET /v2/watchlists)")})
     if given.get("feed"):
         given["feed"] = feeds.resolve(given["feed"])
     chosen = given.pop("targets", None)
     if chosen is not None:
         own = AlertTarget.objects.filter(owner_id=rule.owner_id, pk__in=chosen).values_list("pk", flat=True)
         if set(own) != set(chosen):
-            raise errors.Unprocessable({"targets": "are numbers of your own targets"})
+            raise errors.Unprocessable({"targets": _("are numbers of your own targets")})
     for name, value in given.items():
         setattr(rule, name, value)
     # A rule that looks at nothing may always be switched off.
@@ -95,7 +96,7 @@ def _may_look(request: Request, rule: AlertRule) -> None:
         access.require([rule.feed])
     elif not access.may_read(request.user, access.ALL_FEEDS):
         raise access.FeedForbidden(
-            "name a feed that you may read: without one a rule looks at any symbol's primary one"
+            _("name a feed that you may read: without one a rule looks at any symbol's primary one")
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -72,7 +73,7 @@ class AssetView(APIView):
         NoQuery.read(request)
         found = shown(Symbol.objects.filter(code=code))
         if not found:
-            raise errors.UnknownSymbol(f"not registered: {code}")
+            raise errors.UnknownSymbol(_("not registered: {symbol}").format(symbol=code))
         return Response(found[0])
 
 

@@ -6,6 +6,7 @@ import datetime
 import time
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,7 +26,7 @@ def of(query: dict[str, Any]) -> Calendar:
     try:
         return trading_dates.calendar(market)
     except LookupError as error:
-        raise errors.UnknownMarket(str(error)) from error
+        raise errors.UnknownMarket(_("there is no market {market}").format(market=market)) from error
 
 
 def day(calendar: Calendar, date: datetime.date) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -73,7 +74,7 @@ def _behind(after: TickKey, *, newest: bool) -> Q:
     try:
         date = EPOCH_DATE + datetime.timedelta(days=after.time_us)
     except OverflowError as error:
-        raise errors.BadToken("page_token is not one that this API gave") from error
+        raise errors.BadToken(_("page_token is not one that this API gave")) from error
     if newest:
         return Q(ex_date__lt=date) | Q(ex_date=date, pk__lt=after.tick_id)
     return Q(ex_date__gt=date) | Q(ex_date=date, pk__gt=after.tick_id)

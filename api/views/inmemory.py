@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
@@ -64,6 +65,7 @@ def _asked(question: Callable[[], Answer]) -> Answer:
     try:
         return question()
     except inspection.NotConnected as error:
-        raise errors.NotConnected(str(error)) from error
+        told = _("{client} is not connected; connected are: {names}")
+        raise errors.NotConnected(told.format(client=error.client, names=error.connected)) from error
     except inspection.NoAnswer as error:
         raise errors.Unavailable(str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -32,7 +33,7 @@ def of_one(request: Request, symbol: str, name: str, what: str, read: Read) -> R
     one = series.of(symbol, SymbolLatestQuery.read(request))
     shown = read([one])
     if one.symbol not in shown:
-        raise errors.NoData(f"no {what} of {one.symbol} on {one.feed}")
+        raise errors.NoData(_("no {what} of {symbol} on {feed}").format(what=what, symbol=one.symbol, feed=one.feed))
     return Response({"symbol": symbol, name: shown[one.symbol]})
 
 

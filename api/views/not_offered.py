@@ -3,6 +3,7 @@ none."""
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,4 +20,4 @@ class NotOfferedView(APIView):
 
     def get(self, request: Request, what: str, rest: str = "") -> Response:
         """Errors: always NoProduct."""
-        raise errors.NoProduct(f"this product has no {what} data")
+        raise errors.NoProduct(_("this product has no {what} data").format(what=what))

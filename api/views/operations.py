@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models.functions import Length
 from django.http import Http404
+from django.utils.translation import gettext as _
 from django_celery_beat.models import PeriodicTask
 from drf_spectacular.utils import extend_schema
 from kombu.exceptions import OperationalError
@@ -149,7 +150,7 @@ def _answer(request: Request, work: str, text: str = "", **given: Any) -> Respon
     try:
         entry, new = requests.ask(work, by=by, text=text, **given)
     except OperationalError as error:
-        raise errors.Unavailable("the broker cannot be reached, so no worker can be asked") from error
+        raise errors.Unavailable(_("the broker cannot be reached, so no worker can be asked")) from error
     content = {"new": new, "asked": _asked(entry)}
     return Response(content, status=status.HTTP_202_ACCEPTED if new else status.HTTP_200_OK)
 
@@ -165,15 +166,15 @@ class RequeueView(APIView):
         NoQuery.read(request)
         given = RequeueBody.of(request, partial=False)
         if not given:
-            raise errors.Unprocessable({"code": "say what: a code, a reason or a batch"})
+            raise errors.Unprocessable({"code": _("say what: a code, a reason or a batch")})
         if given.get("code") and given.get("reason"):
-            raise errors.Unprocessable({"reason": "is of rows, code of dead letters: one of them at a time"})
+            raise errors.Unprocessable({"reason": _("is of rows, code of dead letters: one of them at a time")})
         text = " ".join(f"--{name} {value}" for name, value in given.items())
         if "batch" in given:
             try:
                 given["batch"] = options.batch(given["batch"])
             except argparse.ArgumentTypeError:
-                raise errors.Unprocessable({"batch": "is stream/seq of the ledger, such as 3/1042"}) from None
+                raise errors.Unprocessable({"batch": _("is stream/seq of the ledger, such as 3/1042")}) from None
         return _answer(request, "requeue", text, **given)
 
 

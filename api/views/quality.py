@@ -15,6 +15,7 @@ import numpy as np
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, Sum, Value, When
 from django.http import Http404
 from django.utils import translation
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -88,7 +89,7 @@ class QualityView(APIView):
         try:
             found = days.of_date(day)
         except LookupError as error:
-            raise errors.NoData(str(error)) from error
+            raise errors.NoData(_("nothing is known of {date}").format(date=day)) from error
         counts = dict(QualityDay.objects.filter(trade_date=day).values_list("grade").annotate(Count("pk")).order_by())
         told = _shown(found, found.reasons(), query)
         return Response({**told, "counts": {grade: counts.get(grade, 0) for grade in GRADES}})
@@ -110,10 +111,11 @@ class SymbolQualityView(APIView):
         code = one.code_on(day)
         try:
             if code is None:
-                raise LookupError(f"nothing is known of {symbol} on {day}")
+                raise LookupError
             found = replace(days.of_symbol(day, code), symbol=symbol)
         except LookupError as error:
-            raise errors.NoData(str(error)) from error
+            told = _("nothing is known of {symbol} on {date}").format(symbol=symbol, date=day)
+            raise errors.NoData(told) from error
         of_feeds, final = quality_series.of_symbol(day, code, time.time_ns() // 1000)
         reasons = list(
             {
@@ -181,7 +183,7 @@ def _chosen(request: Request, query: dict[str, Any]) -> QuerySet[QualityDay]:
     end = query.get("end") or trading_dates.calendar(days.MARKET).trade_date(time.time_ns() // 1000)
     start = query.get("start") or datetime.date.fromordinal(max(end.toordinal() - SHOWN_DAYS, 1))
     if (end - start).days >= MOST_QUALITY_DAYS:
-        raise errors.Unprocessable({"start": f"at most {MOST_QUALITY_DAYS} days in one answer"})
+        raise errors.Unprocessable({"start": _("at most {most} days in one answer").format(most=MOST_QUALITY_DAYS)})
     rows = QualityDay.objects.filter(trade_date__gte=start, trade_date__lte=end)
     names = readable(request, query)
     if names is not None:
@@ -226,7 +228,7 @@ def _date(ordinal: int) -> datetime.date:
     try:
         return datetime.date.fromordinal(ordinal)
     except (ValueError, OverflowError) as error:
-        raise errors.BadToken("page_token is not one that this API gave") from error
+        raise errors.BadToken(_("page_token is not one that this API gave")) from error
 
 
 class QualityMapView(APIView):

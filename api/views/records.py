@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Left
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,7 +39,7 @@ def bounds(query: dict[str, Any]) -> tuple[int, int]:
     first_us = start.first_us(TIMEZONE) if start else EARLIEST_US
     last_us = end.last_us(TIMEZONE) if end else LATEST_US
     if first_us > last_us:
-        raise errors.Unprocessable({"start": "is after end"})
+        raise errors.Unprocessable({"start": gettext("is after end")})
     return first_us, last_us
 
 
@@ -248,7 +249,7 @@ def _vendor(one: VendorMinute) -> dict[str, Any]:
 def _late(query: dict[str, Any], asked: str) -> Response:
     """Minute candles with a revision; a page that read many without one is short and has a token."""
     if not query.get("symbols"):
-        raise errors.Unprocessable({"symbols": "late changes are told of named symbols"})
+        raise errors.Unprocessable({"symbols": gettext("late changes are told of named symbols")})
     symbols = query["symbols"]
     known = series.known(symbols, query)
     page = paging.read_bars(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -66,7 +67,7 @@ class MoversView(APIView):
         """Errors: NoProduct for another market than stocks."""
         query = MoversQuery.read(request)
         if market != "stocks":
-            raise errors.NoProduct(f"this product has no {market} data")
+            raise errors.NoProduct(_("this product has no {what} data").format(what=market))
         known = screener.standings()
         gainers, losers = screener.movers(_readable(request, known), top=query["top"])
         return Response(

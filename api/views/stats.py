@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from django.http import HttpResponse
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -96,7 +97,7 @@ def _feed_of(query: dict[str, Any]) -> str:
     name = query.get("feed", feeds.PRIMARY)
     feed = feeds.most_collected() if name == feeds.PRIMARY else feeds.resolve(name) or feeds.most_collected()
     if feed is None:
-        raise errors.NoData("no symbol is collected")
+        raise errors.NoData(_("no symbol is collected"))
     access.require([feed])
     return feed
 
@@ -113,7 +114,7 @@ class MarketStatsView(APIView):
         feed = _feed_of(MarketStatsQuery.read(request))
         found = newest_statistics.newest(feed, [stats.MARKET]).get(stats.MARKET)
         if found is None:
-            raise errors.NoData(f"no statistics of {feed} yet")
+            raise errors.NoData(_("no statistics of {feed} yet").format(feed=feed))
         return Response(newest_statistics.text(found))
 
 
@@ -130,5 +131,5 @@ class MarketSymbolsView(APIView):
         feed = _feed_of(query)
         found = market.board(feed).answer(query.get("since"))
         if found is None:
-            raise errors.NoData(f"no statistics of {feed} yet")
+            raise errors.NoData(_("no statistics of {feed} yet").format(feed=feed))
         return Response(found)

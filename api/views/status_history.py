@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import redis
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -34,7 +35,7 @@ class StatusHistoryView(APIView):
         try:
             found = pipeline_history.read(live_state.connection(), resolution, start.first_us(TIMEZONE) if start else 0)
         except redis.RedisError as error:
-            raise errors.Unavailable("the history is in Redis, which does not answer; come again") from error
+            raise errors.Unavailable(gettext("the history is in Redis, which does not answer; come again")) from error
         points = [point for _, point in found]
         name = query.get("terminal")
         terminal = None

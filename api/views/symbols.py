@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat, Upper
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -88,5 +89,5 @@ class SymbolView(APIView):
         NoQuery.read(request)
         found = shown(Symbol.objects.filter(code=code))
         if not found:
-            raise errors.UnknownSymbol(f"not registered: {code}")
+            raise errors.UnknownSymbol(_("not registered: {symbol}").format(symbol=code))
         return Response(found[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import redis
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,5 +23,5 @@ class TicketView(APIView):
         try:
             ticket = tickets.issue(request.user)
         except redis.RedisError as error:
-            raise errors.Unavailable("no tickets while Redis is away; try again soon") from error
+            raise errors.Unavailable(_("no tickets while Redis is away; try again soon")) from error
         return Response({"ticket": ticket, "expires_in": tickets.VALID_S}, headers={"Cache-Control": "no-store"})

@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import translation
+from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -25,7 +26,7 @@ from rest_framework.views import APIView
 from analytics.series import timeframes
 from analytics.series.timeframes import DateFrame, Timeframe
 from api import newest
-from api.rest import errors, response_schemas, series
+from api.rest import errors, languages, response_schemas, series
 from api.rest.paging import Series
 from api.rest.serializers import MOST_SYMBOLS, Query, WholeNumberField
 from api.rest.timestamps import EARLIEST_US, LATEST_US
@@ -53,7 +54,7 @@ class SecondsField(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         if not _SECONDS.fullmatch(str(data)):
-            raise serializers.ValidationError("must be whole seconds since 1970")
+            raise serializers.ValidationError(gettext("must be whole seconds since 1970"))
         return super().to_internal_value(data)
 
 
@@ -98,14 +99,14 @@ class GroupQuery(Query):
 
 
 class UdfView(APIView):
-    """Errors have the library's shape, and the HTTP status and the language that they have everywhere: English, which
-    programs look for. What a person reads on the chart is in `reader`, the language of the pages."""
+    """Errors have the library's shape, and the HTTP status and the language that they have everywhere. What a person
+    reads on the chart is in `reader`, the language of the pages."""
 
     reader: str
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.reader = translation.get_language() or settings.LANGUAGE_CODE
-        with translation.override("en"):
+        with languages.told_in(request):
             return super().dispatch(request, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -113,7 +114,6 @@ class UdfView(APIView):
         if response.status_code >= 400:
             told = response.data or {}
             response.data = {"s": "error", "errmsg": str(told.get("message", "")), **told}
-            response["Content-Language"] = "en"
         return response
 
 
@@ -136,7 +136,7 @@ def _symbol(name: str) -> Symbol:
     """One registered symbol. UnknownSymbol."""
     found = _symbols([name])
     if not found:
-        raise errors.UnknownSymbol(f"not registered: {name}")
+        raise errors.UnknownSymbol(gettext("not registered: {symbol}").format(symbol=name))
     return found[name]
 
 
@@ -205,7 +205,7 @@ class GroupView(UdfView):
         group = GroupQuery.read(request)["group"].upper()
         market = Market.objects.filter(code=group).first()
         if market is None:
-            raise errors.Unprocessable({"group": "is no market"})
+            raise errors.Unprocessable({"group": gettext("is no market")})
         rows = list(
             Symbol.objects.select_related("market")
             .filter(market_id=group, is_active=True)
@@ -311,7 +311,9 @@ class QuotesView(UdfView):
     def get(self, request: Request, feed: str | None = None) -> Response:
         names = list(dict.fromkeys(QuotesQuery.read(request)["symbols"].split(",")))
         if len(names) > MOST_SYMBOLS:
-            raise errors.Unprocessable({"symbols": f"at most {MOST_SYMBOLS} symbols in one request"})
+            raise errors.Unprocessable(
+                {"symbols": gettext("at most {most} symbols in one request").format(most=MOST_SYMBOLS)}
+            )
         known = _symbols(names)
         told = quotes.values(list(zip(known.values(), _all_series(known.values(), feed), strict=True)), _now())
         return Response(

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions
 from rest_framework.request import Request
@@ -29,7 +30,7 @@ def _reader(request: Request) -> int:
     who: Any = request.user
     person = who.user if isinstance(who, ApiKey) else who
     if not isinstance(person, AbstractUser):
-        raise exceptions.PermissionDenied("watch lists are a person's: log in, or use the key of a person")
+        raise exceptions.PermissionDenied(_("watch lists are a person's: log in, or use the key of a person"))
     return int(person.pk)
 
 
@@ -37,7 +38,7 @@ def _writer(request: Request) -> int:
     """The same of who changes them. PermissionDenied for keys, too."""
     who: Any = request.user
     if isinstance(who, ApiKey):
-        raise exceptions.PermissionDenied("a key reads watch lists; who is logged in changes them")
+        raise exceptions.PermissionDenied(_("a key reads watch lists; who is logged in changes them"))
     return _reader(request)
 
 
@@ -64,7 +65,7 @@ class _View(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         """A list that is not there, or not the person's, is a 404; one that cannot be so a 422 with the field."""
         if isinstance(exc, NoSuchWatchlist):
-            exc = exceptions.NotFound("you have no such watch list")
+            exc = exceptions.NotFound(_("you have no such watch list"))
         elif isinstance(exc, NotKept):
             exc = errors.Unprocessable({exc.field: str(exc)})
         return super().handle_exception(exc)

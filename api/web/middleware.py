@@ -23,7 +23,7 @@ from django.utils.functional import SimpleLazyObject
 
 from api import urls
 from api.auth import access, authentication, logins, sessions
-from api.rest import errors
+from api.rest import errors, languages
 from api.throttling import rates
 from api.web import request_ids
 from marketdata.limits.unauthenticated import caller
@@ -168,14 +168,15 @@ class NoNul:
 
 class Language:
     """Pages speak the language that was chosen on one of them, else NARU_LANG's: what a browser prefers does not count,
-    for desks whose people read Korean have English browsers. The API speaks English, which programs look for."""
+    for desks whose people read Korean have English browsers. The API tells errors in the language that the request
+    asks for, which of a page's own requests is the page's; its other answers have none."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(("/v1", "/v2/")):
-            with translation.override("en"):
+            with languages.told_in(request):
                 return self._get_response(request)
         chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
         with translation.override(chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE):

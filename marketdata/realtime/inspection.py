@@ -18,6 +18,7 @@ from typing import Any
 import msgpack
 import redis
 from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext
 
 from marketdata.realtime import live_state
 from marketdata.reference import owners
@@ -162,7 +163,7 @@ def _named(kind: type[Series | Row], values: list[Any]) -> dict[str, Any]:
 def _ask(server: str, question: list[Any]) -> Any:
     """The answer; at most MOST_ASKING wait for theirs in this process, for each keeps a thread waiting."""
     if not _asking.acquire(blocking=False):
-        raise NoAnswer(f"{MOST_ASKING} others are asking at this moment; ask again")
+        raise NoAnswer(gettext("{most} others are asking at this moment; ask again").format(most=MOST_ASKING))
     try:
         return _asked(server, question)
     finally:
@@ -181,10 +182,11 @@ def _asked(server: str, question: list[Any]) -> Any:
     for _ in range(WAIT_S):
         answer = answer or client.blpop([ANSWER + token], timeout=1)
     if answer is None:
-        raise NoAnswer(f"the ingest server {server} does not answer within {WAIT_S} s")
+        told = gettext("the ingest server {server} does not answer within {seconds} s")
+        raise NoAnswer(told.format(server=server, seconds=WAIT_S))
     error, told = msgpack.unpackb(answer[1])
     if error:
-        raise NoAnswer(f"the ingest server {server} cannot answer: {error}")
+        raise NoAnswer(gettext("the ingest server {server} cannot answer: {error}").format(server=server, error=error))
     return told
 
 

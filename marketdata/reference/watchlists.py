@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from marketdata.models import Symbol, Watchlist
 
@@ -46,7 +47,8 @@ def create(user: int, name: str, symbols: Sequence[str]) -> Watchlist:
     """A new list. NotKept when it is one too many, its name is another one's, or a symbol cannot be in it."""
     with _alone(user):
         if of_person(user).count() >= MOST_LISTS:
-            raise NotKept("name", f"there are {MOST_LISTS} lists, as many as one person may have: delete one first")
+            told = _("there are {most} lists, as many as one person may have: delete one first")
+            raise NotKept("name", told.format(most=MOST_LISTS))
         return _kept(Watchlist(user_id=user), name, symbols)
 
 
@@ -90,13 +92,13 @@ def _alone(user: int) -> Iterator[None]:
 
 def _kept(watchlist: Watchlist, name: str, symbols: Sequence[str]) -> Watchlist:
     if of_person(watchlist.user_id).filter(name=name).exclude(pk=watchlist.pk).exists():
-        raise NotKept("name", f"there is a list called {name}")
+        raise NotKept("name", _("there is a list called {name}").format(name=name))
     if len(symbols) > MOST_SYMBOLS:
-        raise NotKept("symbols", f"a list has at most {MOST_SYMBOLS} symbols: make another one")
+        raise NotKept("symbols", _("a list has at most {most} symbols: make another one").format(most=MOST_SYMBOLS))
     new = set(symbols) - set(watchlist.symbols)  # one that was removed from the reference may stay
     unknown = new - set(Symbol.objects.filter(code__in=new).values_list("code", flat=True))
     if unknown:
-        raise NotKept("symbols", f"not registered: {', '.join(sorted(unknown))}")
+        raise NotKept("symbols", _("not registered: {symbol}").format(symbol=", ".join(sorted(unknown))))
     watchlist.name, watchlist.symbols = name, list(dict.fromkeys(symbols))
     watchlist.save()
     return watchlist

@@ -8,6 +8,7 @@ import json
 import sys
 
 import pytest
+from django.utils import translation
 
 from analytics.alerts import deliveries, targets
 from analytics.alerts.rules import RefusedError
@@ -94,7 +95,7 @@ def test_an_answer_without_end_ends_with_its_process_and_holds_up_no_other(owner
     ],
 )  # fmt: skip
 def test_an_address_of_another_kind_or_that_leads_elsewhere_is_refused(owner, address, word):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RefusedError) as caught, translation.override("en"):
         targets.make(owner.pk, "x", "chat", address)
 
     assert word in caught.value.fields["address"]

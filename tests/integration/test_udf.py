@@ -270,7 +270,7 @@ def test_what_cannot_be_answered_is_an_error_in_the_library_s_shape(traded, subt
 
 
 @pytest.mark.once
-def test_errors_are_english_and_marks_in_the_language_of_the_pages(traded, settings):
+def test_errors_are_in_the_language_asked_for_and_marks_in_that_of_the_pages(traded, settings):
     lose(1, NINE_US, NINE_US, "12")
     korean = {**traded.headers, "Cookie": f"{settings.LANGUAGE_COOKIE_NAME}=ko"}
     asked = {"symbol": "005930", "resolution": "1", "from": NINE_S, "to": NINE_S + DAY_S}
@@ -279,6 +279,9 @@ def test_errors_are_english_and_marks_in_the_language_of_the_pages(traded, setti
     assert text.startswith("12주 누락")
     refused = traded.get("/udf/marks", headers=korean, symbol="005930", resolution="1", to=1)
     assert (refused["Content-Language"], refused.json()["errmsg"]) == ("en", "from: This field is required.")
+    asking = {**korean, "Accept-Language": "ko"}
+    refused = traded.get("/udf/marks", headers=asking, symbol="005930", resolution="1", to=1)
+    assert (refused["Content-Language"], refused.json()["errmsg"]) == ("ko", "from: 필수 항목입니다.")
 
 
 @pytest.mark.once

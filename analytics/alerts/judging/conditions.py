@@ -10,6 +10,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from terminals import wire
 
 
@@ -87,9 +89,9 @@ _NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?")
 def read(kind: str, parameters: Any) -> Condition:
     """The condition of a rule of this kind. ConditionError says which field is wrong and what would be right."""
     if kind not in Kind.__members__.values():
-        raise ConditionError({"kind": f"is one of {', '.join(Kind)}"})
+        raise ConditionError({"kind": _("is one of {names}").format(names=", ".join(Kind))})
     if not isinstance(parameters, Mapping):
-        raise ConditionError({"parameters": "is an object with the members of its kind"})
+        raise ConditionError({"parameters": _("is an object with the members of its kind")})
     return _READERS[Kind(kind)](_Fields(Kind(kind), parameters))
 
 
@@ -130,7 +132,7 @@ class _Fields:
         self._known.add(name)
         value = self._given.get(name)
         if value not in allowed:
-            self._wrong[name] = f"is one of {', '.join(allowed)}"
+            self._wrong[name] = _("is one of {names}").format(names=", ".join(allowed))
             return allowed[0]
         return Direction(value)
 
@@ -145,42 +147,44 @@ class _Fields:
             return default
         text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
         if not _NUMBER.fullmatch(text):
-            self._wrong[name] = f'is a number written as text, such as "70000", with at most {scale} decimals'
+            told = _('is a number written as text, such as "70000", with at most {scale} decimals')
+            self._wrong[name] = told.format(scale=scale)
             return 0
         try:
             exact = Decimal(text).scaleb(scale)
         except InvalidOperation:  # the pattern lets none through
             exact = Decimal("0.5")
         if exact != int(exact) or abs(exact) > _LARGEST:
-            self._wrong[name] = f"has at most {scale} decimals, and at most {_LARGEST // 10**scale:,} is a level"
+            told = _("has at most {scale} decimals, and at most {most:,} is a level")
+            self._wrong[name] = told.format(scale=scale, most=_LARGEST // 10**scale)
         elif least is not None and exact < least:
-            self._wrong[name] = f"is at least {number_text(least, scale)}"
+            self._wrong[name] = _("is at least {least}").format(least=number_text(least, scale))
         elif more_than is not None and exact <= more_than:
-            self._wrong[name] = f"is more than {number_text(more_than, scale)}"
+            self._wrong[name] = _("is more than {least}").format(least=number_text(more_than, scale))
         return int(exact)
 
     def seconds(self, *, least: int = LEAST_S) -> int:
         """Whole seconds, to MOST_S."""
-        return self.whole("seconds", "of seconds", least, MOST_S)
+        return self.whole("seconds", _("is a whole number of seconds, {least} to {most}"), least, MOST_S)
 
-    def whole(self, name: str, of: str, least: int, most: int, *, default: int | None = None) -> int:
-        """A whole number from `least` to `most`; `of` says of what."""
+    def whole(self, name: str, right: str, least: int, most: int, *, default: int | None = None) -> int:
+        """A whole number from `least` to `most`; `right` says of what."""
         self._known.add(name)
         value = self._given.get(name)
         if value in (None, "") and default is not None:
             return default
         text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
         if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
-            self._wrong[name] = f"is a whole number {of}, {least} to {most}"
+            self._wrong[name] = right.format(least=least, most=most)
             return least
         return int(text)
 
-    def word(self, name: str, pattern: re.Pattern[str], what: str) -> str:
-        """A name of this pattern; `what` says of what."""
+    def word(self, name: str, pattern: re.Pattern[str], right: str) -> str:
+        """A name of this pattern; `right` says of what."""
         self._known.add(name)
         value = self._given.get(name)
         if not isinstance(value, str) or not pattern.fullmatch(value.strip()):
-            self._wrong[name] = f"is {what}"
+            self._wrong[name] = right
             return ""
         return value.strip()
 
@@ -188,9 +192,9 @@ class _Fields:
         """ConditionError if anything was wrong."""
         unknown = [str(name)[:40] for name in self._given if name not in self._known]
         if unknown:
-            self._wrong["parameters"] = (
-                f"has {', '.join(sorted(unknown)[:5])}, which {self._kind} does not know; it has"
-                f" {', '.join(sorted(self._known))}"
+            told = _("has {unknown}, which {kind} does not know; it has {known}")
+            self._wrong["parameters"] = told.format(
+                unknown=", ".join(sorted(unknown)[:5]), kind=self._kind, known=", ".join(sorted(self._known))
             )
         if self._wrong:
             raise ConditionError(self._wrong)
@@ -225,7 +229,7 @@ def _volume(fields: _Fields) -> Condition:
 
 
 def _status(fields: _Fields) -> Condition:
-    status = fields.word("status", _STATUS, f"one of {', '.join(STATUSES)}")
+    status = fields.word("status", _STATUS, _("is one of {names}").format(names=", ".join(STATUSES)))
     fields.done()
     return Condition(Kind.STATUS, Direction.ABOVE, 1, subject=status)
 
@@ -243,21 +247,23 @@ def _gap(fields: _Fields) -> Condition:
 
 
 def _terminal(fields: _Fields) -> Condition:
-    client, seconds = fields.word("client", _CLIENT, "the name of a client that sends"), fields.seconds()
+    client, seconds = fields.word("client", _CLIENT, _("is the name of a client that sends")), fields.seconds()
     fields.done()
     return Condition(Kind.TERMINAL, Direction.ABOVE, seconds, subject=client)
 
 
 def _alarm(fields: _Fields) -> Condition:
-    code = fields.word("code", _CODE, 'the code of an alarm, such as "rollover_failed" (docs/operations.md)')
+    right = _('is the code of an alarm, such as "rollover_failed" (docs/operations.md)')
+    code = fields.word("code", _CODE, right)
     fields.done()
     return Condition(Kind.ALARM, Direction.ABOVE, 1, subject=code)
 
 
 def _queue(fields: _Fields) -> Condition:
-    queue = fields.word("queue", _QUEUE, 'the name of a queue, such as "raw_market_data"')
-    depth = fields.whole("level", "of messages", 1, MOST_WAITING)
-    band = fields.whole("band", "of messages", 0, MOST_WAITING, default=0)
+    queue = fields.word("queue", _QUEUE, _('is the name of a queue, such as "raw_market_data"'))
+    right = _("is a whole number of messages, {least} to {most}")
+    depth = fields.whole("level", right, 1, MOST_WAITING)
+    band = fields.whole("band", right, 0, MOST_WAITING, default=0)
     seconds = fields.seconds()
     fields.done()
     return Condition(Kind.QUEUE, Direction.ABOVE, seconds, band, queue, depth)

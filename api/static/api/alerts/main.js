@@ -1,4 +1,6 @@
 // The page of alerts: what rules found, and the rules themselves. All of it by REST, as anybody may.
+import { ACCEPT } from "../page/rest.js";
+
 const LOCALE = document.documentElement.lang === "en" ? "en-US" : "ko-KR";
 const EVERY_MS = 3000;
 const at = (id) => document.getElementById(id);
@@ -24,15 +26,6 @@ const FIELDS = () => ({
   watchlist: gettext("Watch list"), market: gettext("Market"), feed: gettext("Feed"), cooldown_s: gettext("Pause"), quiet_from: gettext("Quiet hours"), owner: gettext("Quota"),
   client: gettext("Terminal"), code: gettext("Alarm"), seconds: KINDS[at("kind").value]?.seconds ?? gettext("For so long, s"), status: gettext("Status"), queue: gettext("Queue"),
 });
-// What each field takes, in the reader's language: the API says it in English only, there more exactly.
-const TAKES = () => ({
-  name: gettext("one line that no other of yours has"), level: gettext("a number, such as 70000.5; some kinds take only positive ones"),
-  band: gettext("a number that is not negative, or nothing"), direction: gettext("one of the list"), symbols: gettext("registered codes, as many as a rule may have, or a market instead"),
-  watchlist: gettext("one of your own watch lists, instead of symbols and a market"), market: gettext("a market, or symbols: not both"), feed: gettext("a feed that you may read, or nothing for the primary one"), cooldown_s: gettext("0 to 604800 seconds"),
-  quiet_from: gettext("both times, or neither"), quiet_until: gettext("both times, or neither"), owner: gettext("you have as many as may be: delete one first"),
-  address: gettext("an e-mail address, or one that begins with https:// and is on the public internet, or of a chat service such as slack://…"), kind: gettext("one that this server offers; e-mail needs a mail server"),
-  targets: gettext("your own targets"),
-});
 const ME = document.querySelector("main").dataset.user;
 let targets = [];
 let lists = [];
@@ -52,7 +45,7 @@ class Refused extends Error {
 }
 
 async function call(path, method = "GET", body = undefined) {
-  const headers = { Accept: "application/json" };
+  const headers = { ...ACCEPT };
   if (method !== "GET") headers["X-CSRFToken"] = cookie("csrftoken");
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const response = await fetch(path, { method, headers, credentials: "same-origin", body: body === undefined ? undefined : JSON.stringify(body) });
@@ -181,10 +174,7 @@ async function addTarget(event) {
 function complaint(error, prefix = "") {
   const names = { ...FIELDS(), address: gettext("Address"), targets: gettext("Delivered to") };
   for (const name of Object.keys(error.fields)) at(prefix + name)?.setAttribute("aria-invalid", "true");
-  const lines = Object.entries(error.fields).map(([name, texts]) => {
-    const exact = LOCALE === "en-US" ? [texts].flat().join(" ") : TAKES()[name] ?? [texts].flat().join(" ");
-    return `${names[name] ?? name}: ${exact}`;
-  });
+  const lines = Object.entries(error.fields).map(([name, texts]) => `${names[name] ?? name}: ${[texts].flat().join(" ")}`);
   return lines.join("\n") || error.message;
 }
 

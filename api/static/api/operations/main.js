@@ -1,5 +1,6 @@
 // The page of operations: what lies aside, how the upkeep ran, and buttons that ask a worker. Asks by REST while somebody
 // looks, and sooner while something that was asked for is going on.
+import { ACCEPT } from "../page/rest.js";
 import { LOCALE, dayAndTime, number, time } from "../page/format.js";
 
 const EVERY_MS = 5000, GOING_MS = 1000;
@@ -28,7 +29,7 @@ function cookie(name) {
 }
 
 async function call(path, options = {}) {
-  const response = await fetch(path, { credentials: "same-origin", ...options, headers: { Accept: "application/json", ...options.headers } });
+  const response = await fetch(path, { credentials: "same-origin", ...options, headers: { ...ACCEPT, ...options.headers } });
   if (response.status === 401 || response.status === 403) location.reload(); // the login is over, or the right is gone
   const content = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(content.message ?? response.statusText);

@@ -13,11 +13,14 @@ export class RestError extends Error {
   }
 }
 
+// Errors are told in the page's language, which the browser's own may not be.
+export const ACCEPT = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
+
 // JSON in which ids that a double would not hold stay text.
 export const parsed = (text) => JSON.parse(text.replace(/"i":(\d{16,})/g, '"i":"$1"'));
 
 async function ask(path, options) {
-  const response = await fetch(path, { credentials: "same-origin", headers: { Accept: "application/json" }, ...options });
+  const response = await fetch(path, { credentials: "same-origin", headers: ACCEPT, ...options });
   if (!response.ok) {
     const { code, message, errors } = await response.json().catch(() => ({}));
     // The cookie is over: the page gives a new one, or leads to the login. A feed that is not theirs is another matter.
@@ -72,7 +75,7 @@ async function pageOf(path, what, code, values) {
 export const changed = (path, method, body) =>
   ask(`/v2/${path}`, {
     method,
-    headers: { Accept: "application/json", "X-CSRFToken": cookie("csrftoken"), ...(body ? { "Content-Type": "application/json" } : {}) },
+    headers: { ...ACCEPT, "X-CSRFToken": cookie("csrftoken"), ...(body ? { "Content-Type": "application/json" } : {}) },
     body: body && JSON.stringify(body),
   });
 export const ticket = () => changed("stream/ticket", "POST");
