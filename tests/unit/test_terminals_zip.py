@@ -99,12 +99,12 @@ def test_it_sends_by_the_options_of_its_example(unpacked, tmp_path):
         key, spool = str(tmp_path / "desk1.key"), str(tmp_path / "spool")
         config = str(tmp_path / "simulate.toml")
 
-        done = run(unpacked, "simulate", "--config", config, "--key-file", key, "--spool", spool, "--trades", "300")
+        done = run(unpacked, "simulate", "--config", config, "--key-file", key, "--spool", spool, "--trades", "40")
 
         sent = [row for payload in server.fake.held.values() for row in wire.decode_columns(payload)]
 
     assert done.returncode == 0, done.stderr
-    assert sum(row["kind"] == wire.Kind.TRADE for row in sent) == 300
+    assert sum(row["kind"] == wire.Kind.TRADE for row in sent) == 40
     assert not list(unpacked.rglob("*.seg"))
 
 

@@ -158,7 +158,7 @@ class Collector:
                 self._cycles += 1
                 left = None if left is None else left - 1
                 due = max(due + self._cycle_s, loop.time())
-                pause_s = max(0.0, due - loop.time())
+                pause_s = max(0.0, due - loop.time()) if left != 0 else 0.0
                 over, _ = await asyncio.wait(ended, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
                 if over:
                     break

@@ -24,7 +24,8 @@ from terminals.lock import TurnLock
 log = logging.getLogger("naru.kis")
 
 _TOKEN: Final = struct.Struct("<Qd")  # which call has it; when it is back, in seconds since this machine was started
-_WINDOW_S: Final = 1.0
+WINDOW_S: Final = 1.0
+"""Over how long the service counts the calls: any second that slides."""
 _MOST_TOKENS: Final = 4096
 _LEAST_WAIT_S, _MOST_WAIT_S = 0.002, 0.02
 _LONGEST_LEASE_S: Final = 3600.0
@@ -34,13 +35,19 @@ class CallLimiter:
     """`async with limiter.call():` around each call. One for each appkey and process; `folder` is the same for all."""
 
     def __init__(
-        self, key_id: str, folder: Path, calls_per_s: Callable[[], int], *, longest_call_s: float = 15.0
+        self,
+        key_id: str,
+        folder: Path,
+        calls: Callable[[], int],
+        *,
+        longest_call_s: float = 15.0,
+        window_s: float = WINDOW_S,
     ) -> None:
-        """A call that is not ended after `longest_call_s` seconds, because its process died, gives its token back.
-        OSError if the shared file cannot be made."""
+        """`calls` says how many there may be in any `window_s` seconds. A call that is not ended after `longest_call_s`
+        seconds, because its process died, gives its token back. OSError if the shared file cannot be made."""
         private.make(folder)
         self._lock = TurnLock(folder / f"{key_id}.calls")
-        self._calls_per_s, self._lease_s = calls_per_s, longest_call_s + _WINDOW_S
+        self._calls, self._window_s, self._lease_s = calls, window_s, longest_call_s + window_s
         self._turn = asyncio.Lock()  # first come, first served within this process, and one that asks
         self.waits = 0
         self.not_written = 0
@@ -66,7 +73,7 @@ class CallLimiter:
                 async with self._held():
                     now = time.monotonic()
                     taken = self._read(now)
-                    if len(taken) < self._calls_per_s():
+                    if len(taken) < self._calls():
                         self._write({**taken, token: now + self._lease_s})
                         break
                     first = min(taken.values())
@@ -81,7 +88,7 @@ class CallLimiter:
         try:
             async with self._held():
                 now = time.monotonic()
-                self._write({**self._read(now), token: now + _WINDOW_S})
+                self._write({**self._read(now), token: now + self._window_s})
         except OSError as error:
             # The call is made and has its answer. The token comes back by itself, when its longest time is over.
             self.not_written += 1

@@ -4,7 +4,9 @@ httpx's own errors hold the request and with it the headers; they are replaced, 
 """
 
 import asyncio
+import functools
 import logging
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,11 +35,23 @@ class Reply:
     body: Mapping[str, Any]
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to believe: read once, for that takes longer than all the rest of opening a client."""
+    return httpx.create_ssl_context()
+
+
 def open_http(account: Account) -> httpx.AsyncClient:
     """Connections to an account's base URL, certificates checked. The caller closes it."""
     limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
     # `request` bounds the whole of each request; httpx would bound each of its steps.
-    return httpx.AsyncClient(base_url=account.rest_url, headers=_HEADERS, limits=limits, timeout=None)  # noqa: S113
+    return httpx.AsyncClient(
+        base_url=account.rest_url,
+        headers=_HEADERS,
+        limits=limits,
+        verify=_certificates(),
+        timeout=None,  # noqa: S113
+    )
 
 
 async def request(

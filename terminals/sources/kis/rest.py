@@ -23,7 +23,7 @@ from terminals.sources.kis.answers import (
     UnavailableError,
 )
 from terminals.sources.kis.credentials import Account, AccountKind
-from terminals.sources.kis.limiter import CallLimiter
+from terminals.sources.kis.limiter import WINDOW_S, CallLimiter
 from terminals.sources.kis.outages import Outage
 from terminals.sources.kis.tokens import Tokens
 
@@ -120,19 +120,22 @@ class Client:
         *,
         within_s: float = network.CALL_S,
         token_interval_s: float = 60.0,
+        window_s: float = WINDOW_S,
         retries: Mapping[Trouble, Retry] = RETRIES,
         recorder: Recorder | None = None,
         now_us: Callable[[], int] = wall_us,
     ) -> None:
         """`folder` keeps token and limiter, the same one for all processes of this machine; `within_s` bounds each
-        request; `recorder` is told of each good answer; `now_us` stamps them, and says which day it is. OSError if the
-        folder cannot be made."""
+        request; the service counts calls over any `window_s` seconds; `recorder` is told of each good answer; `now_us`
+        stamps them, and says which day it is. OSError if the folder cannot be made."""
         self.account = account
         self.calls = Calls()
         self._http = network.open_http(account)
         self.tokens = Tokens(account, folder, self._http, token_interval_s=token_interval_s, within_s=within_s)
-        self.limiter = CallLimiter(account.key_id, folder, self.calls_per_s, longest_call_s=within_s + 5.0)
-        self._within_s, self._retries, self._recorder = within_s, retries, recorder
+        self.limiter = CallLimiter(
+            account.key_id, folder, self._calls_a_window, longest_call_s=within_s + 5.0, window_s=window_s
+        )
+        self._within_s, self._window_s, self._retries, self._recorder = within_s, window_s, retries, recorder
         self._now_us = now_us
         self._room = asyncio.Semaphore(_CONCURRENT)
         self._rng = random.Random()  # noqa: S311 - no secret
@@ -154,8 +157,11 @@ class Client:
         """Virtual accounts have no FHKST11300006."""
         return self.account.kind is AccountKind.REAL
 
-    def calls_per_s(self) -> int:
+    def calls_per_s(self) -> float:
         """How many calls a second this appkey may make today."""
+        return self._calls_a_window() / self._window_s
+
+    def _calls_a_window(self) -> int:
         return self.account.calls_per_s(self.today())
 
     def today(self) -> dt.date:

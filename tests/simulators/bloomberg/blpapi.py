@@ -172,6 +172,7 @@ class Terminal:
         self.field_exceptions: dict[str, str] = {}  # security -> a field of it that is refused
         self.logged_in = True
         self.has_service = True
+        self.speed = 1.0  # how much sooner than on a clock whoever waits for an event hears that there is none
         self.resubscribes = True  # whether the SDK brings subscriptions back after a broken connection
         self.sessions: list[Session] = []
         self.starts = 0  # sessions that were to be started
@@ -289,7 +290,8 @@ class Session:
 
     def nextEvent(self, timeout: int = 0) -> Event:  # noqa: N802  # the SDK's name
         with self._changed:
-            if not self._changed.wait_for(lambda: bool(self._queue), timeout / 1000 if timeout else None):
+            longest_s = timeout / 1000 / self._terminal.speed if timeout else None
+            if not self._changed.wait_for(lambda: bool(self._queue), longest_s):
                 return Event(Event.TIMEOUT)
             return self._pop()
 

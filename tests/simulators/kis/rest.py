@@ -19,6 +19,7 @@ from tests.simulators.kis.http_server import HttpServer, Request, Reset, Respons
 from tests.simulators.kis.market import KST, Market
 
 REAL_PER_S, VIRTUAL_PER_S = 18, 1
+WINDOW_S: Final = 1.0
 _SAME_TOKEN_S: Final = 6 * 3600.0
 _HTML: Final = b"<html><body><h1>500 Internal Server Error</h1></body></html>"
 FAULTS: Final = ("quota", "server", "html", "hang", "slow", "reset", "empty", "expired", "business")
@@ -87,14 +88,16 @@ class RestSimulator:
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(KST),
         token_interval_s: float = 60.0,
         token_s: float = 86_400.0,
+        window_s: float = WINDOW_S,
         closed: frozenset[datetime.date] = frozenset(),
         approvals: dict[str, str] | None = None,
     ) -> None:
-        """`approvals` is where the WebSocket side looks up approval keys, if there is one."""
+        """Calls are counted over any `window_s` seconds. `approvals` is where the WebSocket side looks up approval
+        keys, if there is one."""
         self.market, self.faults = market, faults or Faults()
         self._keys = {key.appkey: key for key in keys}
         self._now, self._token_s, self._closed = now, token_s, closed
-        self.token_interval_s = token_interval_s
+        self.token_interval_s, self.window_s = token_interval_s, window_s
         self._server = HttpServer(self._answer)
         self.url = ""
         self._tokens: dict[str, _Token] = {}
@@ -113,6 +116,8 @@ class RestSimulator:
         self.tokens_too_soon = 0
         self.hangs = asyncio.Event()
         """Set when a call is left without an answer."""
+        self.tripped = asyncio.Event()
+        """Set when a call was one too many."""
         self.too_soon = asyncio.Event()
         """Set when a token was refused because the last one is younger than the interval."""
 
@@ -133,11 +138,11 @@ class RestSimulator:
             del self._tokens[appkey]
 
     def busiest_second(self, appkey: str) -> int:
-        """The most calls of data that arrived in one second of any begin."""
+        """The most calls of data that arrived in one second (`window_s`) of any begin."""
         most, window = 0, deque[float]()
         for at in self.arrivals[appkey]:
             window.append(at)
-            while window[0] <= at - 1.0:
+            while window[0] <= at - self.window_s:
                 window.popleft()
             most = max(most, len(window))
         return most
@@ -270,10 +275,11 @@ class RestSimulator:
             return known
         now, accepted = self._clock(), self._accepted[appkey]
         self.arrivals[appkey].append(now)
-        while accepted and accepted[0] <= now - 1.0:
+        while accepted and accepted[0] <= now - self.window_s:
             accepted.popleft()
         if len(accepted) >= known.calls_per_s:
             self.limiter_trips += 1
+            self.tripped.set()
             return _quota()
         accepted.append(now)
         given = request.headers.get("authorization", "").removeprefix("Bearer ")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from terminals import wire
+from terminals.clock import wall_us
 from terminals.wire import proof
 
 NONCE = "5a" * 32
@@ -25,6 +26,8 @@ class FakeServer:
     """The latest it reads; None: it does not say."""
     compares: int = 0
     """How many batches it compares by one AUDIT; 0 like a server of before, which compares none."""
+    tells_time: bool = False
+    """Whether it says what time it is; a server of before does not, and a terminal waits for that for seconds."""
     given_up: set[int] = field(default_factory=set)
     held: dict[int, bytes] = field(default_factory=dict)
     ahead: set[int] = field(default_factory=set)
@@ -93,8 +96,9 @@ class FakeServer:
             return wire.Error("not_authorised", "not authorised").encode()
         mine = proof.server_proof(verifier.server_key, signed) if self.proves_itself else "00" * 32
         every_s = 15.0 if self.compares else 0.0
+        time_us = wall_us() if self.tells_time else 0
         return wire.Welcome(
-            mine, "s-1", self.committed, self._above(), self.credit, 1.0, 15.0, self.compares, every_s
+            mine, "s-1", self.committed, self._above(), self.credit, 1.0, 15.0, self.compares, every_s, time_us
         ).encode()
 
     def _compare(self, audit: wire.Audit) -> bytes:

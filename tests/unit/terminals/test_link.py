@@ -32,7 +32,7 @@ class Server:
     """The fake server behind a real socket of this process. It forgets the connection after `cut_after` bytes, once."""
 
     def __init__(self, cut_after=None, **fake):
-        self.fake, self._cut_after = FakeServer(SECRET, **fake), cut_after
+        self.fake, self._cut_after = FakeServer(SECRET, **{"tells_time": True, **fake}), cut_after
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = Address("127.0.0.1", self._listener.getsockname()[1])
         self.connections = 0

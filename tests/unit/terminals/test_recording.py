@@ -214,6 +214,7 @@ def lines(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setitem(sources.SOURCES, "lines", sources.Entry("naru_lines", "lines"))
     monkeypatch.setenv("NARU_KEY", SECRET)
+    monkeypatch.setattr(command, "_CLOCK_S", 0.1)  # a server that is not there tells no time
     return ["--client", "t1", "--spool", str(tmp_path / "spool")]
 
 

@@ -44,9 +44,9 @@ class Still(Clock):
 
 
 class Fast(Clock):
-    """A clock on which a minute is a second or less, for what waits long."""
+    """A clock on which five minutes are a third of a second, for what waits long."""
 
-    SPEED = 100.0
+    SPEED = 1000.0
 
     def now(self):
         return time.monotonic() * self.SPEED
@@ -59,6 +59,7 @@ class Fast(Clock):
 def desk(monkeypatch):
     """A Terminal of Bloomberg's that knows two securities."""
     terminal = blpapi.Terminal()
+    terminal.speed = 50.0
     monkeypatch.setattr(blpapi, "terminal", terminal)
     terminal.paint(SAMSUNG, {"LAST_PRICE": 70000.0, "BID": 69900.0, "VOLUME": 1000, "IS_DELAYED_STREAM": False})
     terminal.paint(KOSPI, {"LAST_PRICE": 2612.43, "IS_DELAYED_STREAM": False})
@@ -69,7 +70,7 @@ def desk(monkeypatch):
 def streaming(clock=Clock, recorder=None, before_us=None, wall_us=wall_us, **options):
     """The source in a thread, until the test has seen enough."""
     stop, got = threading.Event(), Got(before_us)
-    settings = Settings(options.pop("securities", SECURITIES), **{"recover_s": 3600.0, **options})
+    settings = Settings(options.pop("securities", SECURITIES), **{"recover_s": 360_000.0, **options})
     stream = live.Stream(blpapi, settings, Decoder(settings), recorder or NoRecorder(), wall_us=wall_us)
     thread = threading.Thread(target=stream.run, args=(got, clock(stop)), daemon=True)
     thread.start()
@@ -180,7 +181,7 @@ def test_a_connection_that_the_sdk_brings_back_goes_on_in_its_session_with_a_gap
 
 def test_a_connection_whose_streams_do_not_come_back_makes_a_new_session(desk):
     desk.resubscribes = False
-    with streaming(Fast, recover_s=60.0) as got:
+    with streaming(Fast, recover_s=600.0) as got:
         painted(got)
         desk.drop()
         desk.restore()

@@ -3,10 +3,14 @@
 import datetime
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from terminals.sources.kis import rest
 from terminals.sources.kis.credentials import Account, AccountKind
+from terminals.sources.kis.rest import Client, Retry
 from tests.simulators.kis.market import KST, Market
 from tests.simulators.kis.rest import VIRTUAL_PER_S, Key, RestSimulator
 
@@ -14,6 +18,11 @@ APPKEY, APPSECRET = "PSk" + "k" * 33, "s" * 90 + "T" * 90
 VIRTUAL_APPKEY = "PSv" + "v" * 33
 LONG_S = 60.0
 """How long a call may take on a machine that does much else."""
+WINDOW_S = 0.1
+"""Over how long this service counts calls, so that nobody waits for whole seconds; one test of the limiter has the
+second that the real one counts over."""
+QUICK = {trouble: Retry(retry.tries, 0.01) for trouble, retry in rest.RETRIES.items()}
+"""As often as otherwise, and sooner."""
 NOON = datetime.datetime(2026, 11, 27, 12, 0, 30, tzinfo=KST)
 
 
@@ -22,11 +31,16 @@ def account_at(url: str, *, kind: AccountKind = AccountKind.REAL, appkey: str = 
     return Account("main", kind, appkey, APPSECRET, url, "ws://127.0.0.1:1")
 
 
+def client_of(account: Account, folder: Path, **options: Any) -> Client:
+    """A client that has time, and counts its calls as the simulator does."""
+    return Client(account, folder, **{"within_s": LONG_S, "window_s": WINDOW_S, **options})
+
+
 @pytest.fixture
 async def simulator() -> AsyncIterator[RestSimulator]:
     """A started simulator with forty stocks; its market stands at noon."""
     keys = [Key(APPKEY, APPSECRET), Key(VIRTUAL_APPKEY, APPSECRET, VIRTUAL_PER_S)]
-    service = RestSimulator(Market(seed=1, symbols=40), keys, now=lambda: NOON)
+    service = RestSimulator(Market(seed=1, symbols=40), keys, now=lambda: NOON, window_s=WINDOW_S)
     await service.start()
     yield service
     await service.stop()

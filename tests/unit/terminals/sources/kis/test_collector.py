@@ -11,16 +11,15 @@ from terminals.sources.kis.answers import KeyRefusedError
 from terminals.sources.kis.collector import Collector, Picture, Stats, Target
 from terminals.sources.kis.credentials import AccountKind
 from terminals.sources.kis.duplicates import Duplicates
-from terminals.sources.kis.rest import Client
 from terminals.sources.kis.symbol_backoff import MOST_S, SymbolBackoff
 from terminals.wire import Kind
 from tests.simulators.kis import pages
-from tests.unit.terminals.sources.kis.conftest import APPKEY, LONG_S, VIRTUAL_APPKEY, account_at
+from tests.unit.terminals.sources.kis.conftest import APPKEY, QUICK, VIRTUAL_APPKEY, WINDOW_S, account_at, client_of
 
 
 @pytest.fixture
 async def client(account, tmp_path):
-    async with Client(account, tmp_path, within_s=LONG_S) as opened:
+    async with client_of(account, tmp_path) as opened:
         yield opened
 
 
@@ -53,6 +52,12 @@ async def collect(collector, targets, *, cycles=None, until=None):
 
 
 @pytest.fixture
+def short_outages(monkeypatch):
+    """A service that is away is looked at again soon."""
+    monkeypatch.setattr(outages, "FIRST_S", 0.02)
+
+
+@pytest.fixture
 def long_backoff(monkeypatch):
     """Whoever is refused is not asked again while the test runs."""
     monkeypatch.setattr(symbol_backoff, "FIRST_S", 300.0)
@@ -68,7 +73,7 @@ async def test_one_cycle_brings_a_picture_of_every_target(client, simulator):
         Target(pages.FUTURE, Picture.FUTURE_BOOK, "F"),
     ]
 
-    collector = Collector([client])
+    collector = Collector([client], cycle_s=WINDOW_S)
     kept = await collect(collector, targets, cycles=1)
 
     assert sorted(row["symbol"] for row in kept.rows if row["kind"] is Kind.SNAPSHOT) == sorted([*codes, pages.FUTURE])
@@ -82,14 +87,16 @@ async def test_one_cycle_brings_a_picture_of_every_target(client, simulator):
 async def test_rows_go_to_the_feed_of_their_division(client, simulator):
     code = next(iter(simulator.market.stocks))
 
-    kept = await collect(Collector([client]), [Target(code, division=one) for one in ("J", "NX", "UN")], cycles=1)
+    kept = await collect(
+        Collector([client], cycle_s=WINDOW_S), [Target(code, division=one) for one in ("J", "NX", "UN")], cycles=1
+    )
 
     assert kept.feeds == {"krx", "nxt", "unified"}
 
 
 async def test_what_a_cycle_cannot_cover_is_told_and_asked_for_first_in_the_next(client, simulator, caplog):
     books = [Target(code, Picture.BOOK) for code in simulator.market.stocks]
-    collector = Collector([client], cycle_s=0.2, ttl_s=0.0)  # three calls a cycle
+    collector = Collector([client], cycle_s=0.02, ttl_s=0.0)  # three calls a cycle
 
     first = await collect(collector, books, cycles=1)
     left_out = collector.stats().left_out
@@ -99,13 +106,13 @@ async def test_what_a_cycle_cannot_cover_is_told_and_asked_for_first_in_the_next
     assert "kis_not_in_cycle" in caplog.text
     asked = [*first.symbols(), *kept.symbols()]
     assert max(asked.count(one.symbol) for one in books) <= 2  # nobody comes again before everybody has come
-    assert collector.stats().round_s == pytest.approx(len(books) / 15)
+    assert collector.stats().round_s == pytest.approx(len(books) / 150)
     assert simulator.limiter_trips == 0
 
 
 async def test_an_equal_picture_is_not_sent_again_within_its_time(client, simulator):
     targets = [Target(pages.FUTURE, Picture.FUTURE, "F")]
-    collector = Collector([client], cycle_s=0.1, ttl_s=1000.0)
+    collector = Collector([client], cycle_s=0.01, ttl_s=1000.0)
 
     kept = await collect(collector, targets, until=lambda kept: collector.stats().duplicates >= 2)
 
@@ -131,7 +138,7 @@ def test_a_picture_counts_as_new_when_it_changes_or_its_time_is_over():
 
 async def test_an_unknown_symbol_is_asked_for_once_and_then_left_alone(client, simulator, long_backoff):
     targets = [Target("999999", Picture.BOOK)]
-    collector = Collector([client], cycle_s=0.05)
+    collector = Collector([client], cycle_s=0.005)
 
     kept = await collect(collector, targets, cycles=20)
 
@@ -157,7 +164,7 @@ def test_a_refused_symbol_waits_longer_each_time_up_to_five_minutes():
 async def test_one_bad_code_does_not_hold_up_the_others_of_its_group(client, simulator, long_backoff):
     codes = list(simulator.market.stocks)[:30]
     simulator.poison = {codes[17]}
-    collector = Collector([client], cycle_s=0.2, ttl_s=0.0)
+    collector = Collector([client], cycle_s=0.02, ttl_s=0.0)
 
     good = set(codes) - {codes[17]}
     kept = await collect(
@@ -173,10 +180,10 @@ async def test_one_bad_code_does_not_hold_up_the_others_of_its_group(client, sim
 
 async def test_faults_are_lived_through_and_every_symbol_comes(simulator, account, tmp_path):
     simulator.faults.chances = {"quota": 0.1, "html": 0.05, "reset": 0.05, "server": 0.05, "slow": 0.05, "empty": 0.02}
-    simulator.faults.slow_s = 0.2
+    simulator.faults.slow_s = 0.02
     codes = list(simulator.market.stocks)
-    async with Client(account, tmp_path, within_s=LONG_S) as client:
-        collector = Collector([client], ttl_s=0.0)
+    async with client_of(account, tmp_path, retries=QUICK) as client:
+        collector = Collector([client], cycle_s=WINDOW_S, ttl_s=0.0)
         kept = await collect(
             collector,
             [Target(code) for code in codes],
@@ -192,11 +199,11 @@ async def test_faults_are_lived_through_and_every_symbol_comes(simulator, accoun
 async def test_a_service_that_is_away_is_told_once_and_asked_again(silent_url, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(collector_module, "_TOLD_S", 1e9)
     kept, stop = Kept(), asyncio.Event()
-    async with Client(account_at(silent_url), tmp_path, within_s=LONG_S) as client:
-        collector = Collector([client], cycle_s=0.05)
+    async with client_of(account_at(silent_url), tmp_path, retries=QUICK) as client:
+        collector = Collector([client], cycle_s=0.005)
 
         def wanted():
-            if collector.stats().cycles >= 20 and "kis_no_answer" in caplog.text:
+            if collector.stats().given_up >= 3 and "kis_no_answer" in caplog.text:
                 stop.set()
             return [Target("000040")]
 
@@ -205,34 +212,33 @@ async def test_a_service_that_is_away_is_told_once_and_asked_again(silent_url, t
     assert kept.rows == []
     assert caplog.text.count("kis_no_answer") == 1
     stats = collector.stats()
-    assert stats.given_up >= 1
+    assert stats.given_up >= 3
     assert stats.waiting == 0  # it is not the symbol's fault
 
 
 async def test_while_all_calls_fail_one_at_a_time_looks_whether_kis_is_back(
-    simulator, account, tmp_path, caplog, monkeypatch
+    simulator, account, tmp_path, caplog, short_outages
 ):
-    monkeypatch.setattr(outages, "FIRST_S", 0.2)
     simulator.faults.chances = {"server": 1.0}
     codes = list(simulator.market.stocks)[:12]
     targets = [Target(code, Picture.BOOK) for code in codes]
     asked: list[tuple[int, int]] = []
     seen: list[Stats] = []
-    async with Client(account, tmp_path, within_s=LONG_S) as client:
-        collector = Collector([client], cycle_s=0.05, ttl_s=0.0)
+    async with client_of(account, tmp_path, retries=QUICK) as client:
+        collector = Collector([client], cycle_s=0.005, ttl_s=0.0)
 
         def healed(kept):
             stats = collector.stats()
             if stats.away and not asked:
                 asked.append((stats.cycles, stats.requests))
-            if asked and not seen and stats.cycles >= asked[0][0] + 40:
+            if asked and not seen and stats.cycles >= asked[0][0] + 80:
                 seen.append(stats)
                 simulator.faults.chances = {}
             return set(codes) <= set(kept.symbols())
 
         await collect(collector, targets, until=healed)
 
-    # What was in flight when it went down may repeat itself once; 40 cycles on, a few probes are all that came.
+    # What was in flight when it went down may repeat itself once; 80 cycles on, a few probes are all that came.
     assert seen[0].requests - asked[0][1] <= 2 * 12
     assert seen[0].away == 1
     assert collector.stats().away == 0
@@ -241,7 +247,7 @@ async def test_while_all_calls_fail_one_at_a_time_looks_whether_kis_is_back(
 
 
 async def test_a_cycle_with_room_for_many_calls_has_one_while_kis_is_away(client, simulator):
-    collector = Collector([client], cycle_s=0.4)  # six calls a cycle
+    collector = Collector([client], cycle_s=0.04)  # six calls a cycle
     long_ago = asyncio.get_running_loop().time() - 1000.0
     while not client.outage.is_down:
         client.outage.failed(long_ago)
@@ -252,12 +258,14 @@ async def test_a_cycle_with_room_for_many_calls_has_one_while_kis_is_away(client
     assert not client.outage.is_down
 
 
-async def test_files_that_cannot_be_written_end_nothing_and_ask_for_no_token(simulator, account, tmp_path, caplog):
+async def test_files_that_cannot_be_written_end_nothing_and_ask_for_no_token(
+    simulator, account, tmp_path, caplog, short_outages
+):
     """A full disk, or a folder that may not be written: a folder in the place of the file has the same effect."""
     in_the_way = tmp_path / f"{account.key_id}.token.new"
     in_the_way.mkdir()
-    async with Client(account, tmp_path, within_s=LONG_S) as client:
-        collector = Collector([client], cycle_s=0.05)
+    async with client_of(account, tmp_path, retries=QUICK) as client:
+        collector = Collector([client], cycle_s=0.005)
 
         def healed(kept):
             if collector.stats().away and in_the_way.exists():
@@ -276,8 +284,8 @@ async def test_files_that_cannot_be_written_end_nothing_and_ask_for_no_token(sim
 async def test_a_virtual_account_asks_one_by_one(simulator, tmp_path):
     account = account_at(simulator.url, kind=AccountKind.VIRTUAL, appkey=VIRTUAL_APPKEY)
     codes = list(simulator.market.stocks)[:3]
-    async with Client(account, tmp_path, within_s=LONG_S) as client:
-        collector = Collector([client])
+    async with client_of(account, tmp_path, retries=QUICK) as client:
+        collector = Collector([client], cycle_s=WINDOW_S)
         kept = await collect(
             collector, [Target(code) for code in codes], until=lambda kept: set(codes) == set(kept.symbols())
         )
@@ -291,9 +299,9 @@ async def test_when_the_real_key_is_refused_the_virtual_one_asks_alone(simulator
     wrong = account_at(simulator.url, appkey="PSx" + "x" * 33)
     virtual = account_at(simulator.url, kind=AccountKind.VIRTUAL, appkey=VIRTUAL_APPKEY)
     codes = list(simulator.market.stocks)[:2]
-    async with Client(wrong, tmp_path, within_s=LONG_S) as one, Client(virtual, tmp_path, within_s=LONG_S) as other:
+    async with client_of(wrong, tmp_path) as one, client_of(virtual, tmp_path) as other:
         kept = await collect(
-            Collector([one, other]),
+            Collector([one, other], cycle_s=WINDOW_S),
             [Target(code) for code in codes],
             until=lambda kept: set(codes) == set(kept.symbols()),
         )
@@ -303,9 +311,9 @@ async def test_when_the_real_key_is_refused_the_virtual_one_asks_alone(simulator
 
 
 async def test_when_no_key_is_good_it_ends_with_that(simulator, tmp_path):
-    async with Client(account_at(simulator.url, appkey="PSx" + "x" * 33), tmp_path, within_s=LONG_S) as client:
+    async with client_of(account_at(simulator.url, appkey="PSx" + "x" * 33), tmp_path) as client:
         with pytest.raises(KeyRefusedError, match="EGW00103"):
-            await collect(Collector([client]), [Target("000040")], cycles=50)
+            await collect(Collector([client], cycle_s=WINDOW_S), [Target("000040")], cycles=50)
 
     assert simulator.requests["/oauth2/tokenP"] == 1
 
@@ -315,12 +323,14 @@ async def test_an_error_of_the_sink_ends_it(client, simulator):
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        await asyncio.wait_for(Collector([client]).run(lambda: [Target("000040")], full, asyncio.Event()), 60)
+        await asyncio.wait_for(
+            Collector([client], cycle_s=WINDOW_S).run(lambda: [Target("000040")], full, asyncio.Event()), 60
+        )
 
 
 async def test_it_stops_when_told_also_while_a_call_hangs(client, simulator):
     simulator.faults.plan("hang")
-    stop, collector = asyncio.Event(), Collector([client])
+    stop, collector = asyncio.Event(), Collector([client], cycle_s=WINDOW_S)
     running = asyncio.create_task(collector.run(lambda: [Target("000040")], Kept(), stop))
     await asyncio.wait_for(simulator.hangs.wait(), 60)
 
@@ -331,7 +341,7 @@ async def test_it_stops_when_told_also_while_a_call_hangs(client, simulator):
 
 async def test_a_changed_list_counts_from_the_next_cycle(client, simulator):
     first, second = [Target("000040")], [Target("000050")]
-    kept, stop, collector = Kept(), asyncio.Event(), Collector([client], cycle_s=0.3, ttl_s=0.0)
+    kept, stop, collector = Kept(), asyncio.Event(), Collector([client], cycle_s=0.03, ttl_s=0.0)
 
     def wanted():
         if "000050" in kept.symbols():
@@ -347,7 +357,7 @@ async def test_a_changed_list_counts_from_the_next_cycle(client, simulator):
 async def test_halves_join_again_after_a_while(client, simulator, long_backoff, monkeypatch):
     codes = list(simulator.market.stocks)[:30]
     simulator.poison = {codes[0]}
-    collector = Collector([client], cycle_s=0.2, ttl_s=0.0)
+    collector = Collector([client], cycle_s=0.02, ttl_s=0.0)
     targets = [Target(code) for code in codes]
     await collect(collector, targets, until=lambda kept: collector.stats().waiting)
     simulator.poison.clear()

@@ -10,8 +10,8 @@ import pytest
 
 from terminals.sources.kis.credentials import AccountKind
 from terminals.sources.kis.limiter import CallLimiter
-from terminals.sources.kis.rest import Client, quotation
-from tests.unit.terminals.sources.kis.conftest import APPKEY, APPSECRET, LONG_S, VIRTUAL_APPKEY, account_at
+from terminals.sources.kis.rest import quotation
+from tests.unit.terminals.sources.kis.conftest import APPKEY, APPSECRET, VIRTUAL_APPKEY, WINDOW_S, account_at, client_of
 
 PRICE = quotation("inquire-price", "FHKST01010100")
 SAMSUNG = {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": "000040"}
@@ -34,7 +34,8 @@ asyncio.run(hammer())
 
 
 async def test_four_hammering_processes_never_pass_the_limit(simulator, tmp_path):
-    calls = 15
+    """Of the second that the real service counts over."""
+    simulator.window_s, calls = 1.0, 8
     command = [sys.executable, "-c", HAMMER, APPKEY, APPSECRET, simulator.url, str(tmp_path), str(calls)]
 
     running = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(4)]
@@ -48,7 +49,7 @@ async def test_four_hammering_processes_never_pass_the_limit(simulator, tmp_path
 
 async def test_a_virtual_account_calls_once_a_second(simulator, tmp_path):
     account = account_at(simulator.url, kind=AccountKind.VIRTUAL, appkey=VIRTUAL_APPKEY)
-    async with Client(account, tmp_path, within_s=LONG_S) as one, Client(account, tmp_path, within_s=LONG_S) as other:
+    async with client_of(account, tmp_path) as one, client_of(account, tmp_path) as other:
         await asyncio.gather(*(client.get(PRICE, SAMSUNG) for client in (one, other) for _ in range(2)))
 
     assert simulator.busiest_second(VIRTUAL_APPKEY) == 1
@@ -59,8 +60,12 @@ async def test_a_virtual_account_calls_once_a_second(simulator, tmp_path):
 
 async def test_a_simulator_without_a_limiter_before_it_refuses_call_nineteen(simulator, account, tmp_path, monkeypatch):
     monkeypatch.setattr(type(account), "calls_per_s", lambda self, day: 1000)
-    async with Client(account, tmp_path, within_s=LONG_S) as client:
-        await asyncio.gather(*(client.get(PRICE, SAMSUNG) for _ in range(30)))
+    simulator.window_s = 1000.0
+    async with client_of(account, tmp_path) as client:
+        calls = asyncio.gather(*(client.get(PRICE, SAMSUNG) for _ in range(30)))
+        await asyncio.wait_for(simulator.tripped.wait(), 60)
+        simulator.window_s = WINDOW_S
+        await calls
 
     assert simulator.limiter_trips > 0
     assert client.calls.failed["quota"] == simulator.limiter_trips
@@ -71,7 +76,7 @@ async def test_a_call_in_flight_keeps_its_token(limiter_of):
     limiter = limiter_of(1, longest_call_s=600.0)
     async with limiter.call():
         second = asyncio.create_task(_once(limiter))
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(3 * WINDOW_S)
         waiting = not second.done()
 
     await asyncio.wait_for(second, 60)
@@ -82,7 +87,8 @@ async def test_the_token_of_a_process_that_died_comes_back(limiter_of, tmp_path)
     dies = (
         "import asyncio, os, pathlib, sys\nfrom terminals.sources.kis.limiter import CallLimiter\n"
         "async def die():\n"
-        "    async with CallLimiter('key', pathlib.Path(sys.argv[1]), lambda: 1, longest_call_s=0.5).call():\n"
+        "    folder = pathlib.Path(sys.argv[1])\n"
+        "    async with CallLimiter('key', folder, lambda: 1, longest_call_s=0.3, window_s=0.1).call():\n"
         "        os._exit(7)\n"
         "asyncio.run(die())\n"
     )
@@ -133,7 +139,7 @@ def limiter_of(tmp_path):
     with contextlib.ExitStack() as stack:
 
         def limiter(calls, **options):
-            made = CallLimiter("key", tmp_path, lambda: calls, **options)
+            made = CallLimiter("key", tmp_path, lambda: calls, window_s=WINDOW_S, **options)
             stack.callback(made.close)
             return made
 

@@ -5,9 +5,8 @@ import datetime
 import pytest
 
 from terminals.sources.kis import minute_bars
-from terminals.sources.kis.rest import Client
 from tests.simulators.kis.market import KST
-from tests.unit.terminals.sources.kis.conftest import LONG_S, NOON
+from tests.unit.terminals.sources.kis.conftest import NOON, client_of
 
 TODAY = NOON.date()
 YESTERDAY = TODAY - datetime.timedelta(days=1)
@@ -15,7 +14,7 @@ YESTERDAY = TODAY - datetime.timedelta(days=1)
 
 @pytest.fixture
 async def client(account, tmp_path):
-    async with Client(account, tmp_path, within_s=LONG_S) as opened:
+    async with client_of(account, tmp_path) as opened:
         yield opened
 
 

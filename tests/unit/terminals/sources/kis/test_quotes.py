@@ -8,18 +8,17 @@ import pytest
 from terminals.sources.kis import decimals, quotes
 from terminals.sources.kis.answers import BusinessError
 from terminals.sources.kis.quotes import NoPictureError
-from terminals.sources.kis.rest import Client
 from terminals.wire import Books, Columns, Events, Kind
 from tests.simulators.kis import pages
 from tests.simulators.kis.market import KST
-from tests.unit.terminals.sources.kis.conftest import LONG_S, NOON
+from tests.unit.terminals.sources.kis.conftest import NOON, client_of
 
 PRICE, SIZE = 10**8, 10**6
 
 
 @pytest.fixture
 async def client(account, tmp_path):
-    async with Client(account, tmp_path, within_s=LONG_S) as opened:
+    async with client_of(account, tmp_path) as opened:
         yield opened
 
 
@@ -173,7 +172,7 @@ async def test_what_was_recorded_gives_the_same_rows_again(simulator, account, s
         def note(self, channel, data):
             notes.append((channel, data))
 
-    async with Client(account, tmp_path, within_s=LONG_S, recorder=Recorder()) as client:
+    async with client_of(account, tmp_path, recorder=Recorder()) as client:
         found = await quotes.multi_quote(client, [stock.code, "0126Z0", "999999"], division="UN")
         live = [
             *found.rows.values(),

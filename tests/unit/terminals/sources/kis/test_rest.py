@@ -15,18 +15,17 @@ from terminals.sources.kis.answers import (
     Trouble,
     UnavailableError,
 )
-from terminals.sources.kis.rest import Client, Retry, quotation
-from tests.unit.terminals.sources.kis.conftest import APPKEY, APPSECRET, LONG_S, account_at
+from terminals.sources.kis.rest import Client, quotation
+from tests.unit.terminals.sources.kis.conftest import APPKEY, APPSECRET, LONG_S, QUICK, account_at, client_of
 
 PRICE = quotation("inquire-price", "FHKST01010100")
 STOCK = {"FID_COND_MRKT_DIV_CODE": "J", "FID_INPUT_ISCD": "000040"}
-QUICK = {trouble: Retry(retry.tries, 0.01) for trouble, retry in rest.RETRIES.items()}
 
 
 @pytest.fixture
 async def client(account, simulator, tmp_path):
     simulator.token_interval_s = 0.0
-    async with Client(account, tmp_path, within_s=LONG_S, token_interval_s=0.0, retries=QUICK) as opened:
+    async with client_of(account, tmp_path, token_interval_s=0.0, retries=QUICK) as opened:
         yield opened
 
 
@@ -80,8 +79,8 @@ async def test_no_answer_is_a_time_out_and_is_repeated_once(account, simulator, 
     simulator.faults.plan("hang", "hang")
     async with Client(account, tmp_path, within_s=LONG_S) as patient:
         token = await patient.tokens.access_token()
-    async with Client(account, tmp_path, within_s=0.5, retries=QUICK) as client:
-        with pytest.raises(UnavailableError, match=r"no answer within 0\.5 s") as failed:
+    async with Client(account, tmp_path, within_s=0.2, retries=QUICK) as client:
+        with pytest.raises(UnavailableError, match=r"no answer within 0\.2 s") as failed:
             await client.get(PRICE, STOCK)
 
     assert client.calls.failed == {Trouble.TIMEOUT: 2}
@@ -89,6 +88,7 @@ async def test_no_answer_is_a_time_out_and_is_repeated_once(account, simulator, 
 
 
 async def test_a_slow_answer_is_an_answer(client, simulator):
+    simulator.faults.slow_s = 0.1
     simulator.faults.plan("slow")
 
     assert (await client.get(PRICE, STOCK)).one()

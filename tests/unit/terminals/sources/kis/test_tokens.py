@@ -119,8 +119,8 @@ async def test_a_refused_token_is_renewed_by_the_first_who_says_so(simulator, ac
 
 
 async def test_a_second_issue_waits_until_the_service_allows_it(simulator, account, http, tmp_path):
-    simulator.token_interval_s = 0.5
-    tokens = shared(account, tmp_path, http, token_interval_s=0.6)
+    simulator.token_interval_s = 0.2
+    tokens = shared(account, tmp_path, http, token_interval_s=0.25)
     old = await tokens.access_token()
     simulator.refuse_tokens()
 
@@ -132,7 +132,7 @@ async def test_a_second_issue_waits_until_the_service_allows_it(simulator, accou
 
 async def test_when_another_machine_was_first_the_minute_is_waited_for(simulator, account, http, tmp_path):
     token = await shared(account, tmp_path / "there", http).access_token()
-    here = asyncio.create_task(shared(account, tmp_path / "here", http, token_interval_s=2.0).access_token())
+    here = asyncio.create_task(shared(account, tmp_path / "here", http, token_interval_s=0.2).access_token())
     await asyncio.wait_for(simulator.too_soon.wait(), 60)
 
     simulator.token_interval_s = 0.0
@@ -211,10 +211,10 @@ async def test_a_token_with_minutes_left_is_used_while_the_files_cannot_be_looke
 
 
 async def test_a_file_that_vanishes_does_not_make_a_second_issue_within_the_minute(simulator, account, http, tmp_path):
-    tokens = shared(account, tmp_path, http, token_interval_s=0.6)
+    tokens = shared(account, tmp_path, http, token_interval_s=0.25)
     old = await tokens.access_token()
     (tmp_path / f"{account.key_id}.token").unlink()
-    simulator.token_interval_s = 0.5
+    simulator.token_interval_s = 0.2
     simulator.refuse_tokens()
 
     new = await tokens.access_token(refused=old)
