@@ -4,7 +4,7 @@ second factor is nobody until he has proven that too: his session holds no user 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ from django.conf import settings
 from django.contrib import auth
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from api.auth import access, authentication, sessions
@@ -44,6 +46,19 @@ def user_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
     found = auth.get_user(request)
     if found.is_authenticated and not request.session.get(_PASSED) and wants_factor(found):
         return AnonymousUser()
+    return found
+
+
+def living(rows: Iterable[str]) -> dict[str, int]:
+    """Who is logged in by each of these sessions, named by `sessions.row_of`; one that has ended is left out: logged out
+    or idle for too long, of another password by now, or without the second factor that its person needs."""
+    found = {}
+    for row in Session.objects.filter(pk__in=set(rows), expire_date__gt=timezone.now()):
+        request = HttpRequest()
+        request.session = sessions.SessionStore.of_row(row)
+        person = user_of(request)
+        if person.is_authenticated:
+            found[row.pk] = int(person.pk)
     return found
 
 

@@ -16,6 +16,8 @@ from django.contrib.sessions.models import Session
 from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.request import Request
 
 
 def row_of(cookie: str) -> str:
@@ -52,6 +54,13 @@ class SessionStore(db.SessionStore):
     async def acreate_model_instance(self, data: Any) -> Any:
         return self._hashed(await super().acreate_model_instance(data))
 
+    @classmethod
+    def of_row(cls, row: Session) -> SessionStore:
+        """What a row holds, to be looked at: the cookie it belongs to is not known."""
+        store = cls()
+        store._session_cache = row.get_decoded()  # type: ignore[attr-defined]  # where Django's own keeps it
+        return store
+
     @staticmethod
     def _hashed(row: Any) -> Any:
         row.session_key = row_of(row.session_key)
@@ -78,6 +87,12 @@ class Login:
     agent: str
     ends_at: datetime.datetime
     is_this: bool
+
+
+def of_request(request: Request) -> str:
+    """The session by which the REST framework knows who asks, as `row_of` names it; empty for a key and a visitor."""
+    is_login = isinstance(request.successful_authenticator, SessionAuthentication)
+    return row_of(request.session.session_key or "") if is_login else ""
 
 
 def note_login(request: HttpRequest) -> None:

@@ -15,20 +15,22 @@ VALID_S = 60
 _PREFIX = "naru:ticket:"
 
 
-def issue(user: Any) -> str:
-    """A ticket for whoever this is. Redis keeps only its hash."""
+def issue(user: Any, session: str = "") -> str:
+    """A ticket for whoever this is, by the login of this session if by one (`api.auth.sessions.row_of`). Redis keeps
+    only its hash."""
     ticket = secrets.token_urlsafe(32)
-    live_state.connection().set(_name(ticket), json.dumps(access.name_of(user)), ex=VALID_S)
+    live_state.connection().set(_name(ticket), json.dumps([*access.name_of(user), session]), ex=VALID_S)
     return ticket
 
 
-def redeem(ticket: str) -> tuple[str, int] | None:
-    """Whose ticket it is, as `access.name_of` names them; None when it is unknown, used or too old."""
+def redeem(ticket: str) -> tuple[str, int, str] | None:
+    """Whose ticket it is, as `access.name_of` names them, and by which login; None when it is unknown, used or too
+    old."""
     kept: Any = live_state.connection().getdel(_name(ticket))
     if not kept:
         return None
-    kind, number = json.loads(kept)
-    return str(kind), int(number)
+    kind, number, *session = json.loads(kept)  # of a web process of the version before without one
+    return str(kind), int(number), str(session[0]) if session else ""
 
 
 def _name(ticket: str) -> str:

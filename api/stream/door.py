@@ -15,7 +15,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
-from api.auth import access, authentication, logins, tickets
+from api.auth import access, authentication, logins, sessions, tickets
 from api.rest import feeds
 from api.stream.sharing import RENEW_S, Sharing
 from api.stream.subscriber import Identity, Subscriber
@@ -122,8 +122,10 @@ class ConnectionLimits:
             await asyncio.sleep(CHECK_EVERY_S)
             known = {(one.identity, one.feed) for one in self.inside if one.identity is not None}
             listening = {one.identity for one in self.inside if one.identity is not None and one.channels["alerts"]}
+            by_login = [one.identity for one in self.inside if one.identity is not None and one.identity.session]
             try:
                 refused = await asked(refusals, known)
+                over = await asked(ended_logins, by_login)
                 whose = {who: await asked(alerts_of, who) for who in listening}
             except Error as error:
                 log.warning("sockets cannot be checked error=%s", type(error).__name__)
@@ -133,6 +135,8 @@ class ConnectionLimits:
                     one.alerts_of = whose[one.identity]
                 if one.identity is not None and (one.identity, one.feed) in refused:
                     one.end(*refused[one.identity, one.feed])
+                elif one.identity is not None and one.identity.session in over:
+                    one.end(402, "auth failed: this login has ended")
 
 
 async def asked(question: Callable[..., T], *given: Any) -> T:
@@ -247,7 +251,11 @@ def by_key(key: str, secret: str, address: str) -> Identity | None:
 def by_ticket(ticket: str, address: str) -> Identity | None:
     """Whoever fetched this ticket."""
     found = tickets.redeem(ticket[:100])
-    return Identity(*found) if found is not None and access.may_read(access.named([found]).get(found)) else None
+    if found is None:
+        return None
+    one = Identity(*found)
+    name = (one.kind, one.number)
+    return one if access.may_read(access.named([name]).get(name)) and not ended_logins([one]) else None
 
 
 def by_session(session: SessionBase, _address: str) -> Identity | None:
@@ -255,4 +263,13 @@ def by_session(session: SessionBase, _address: str) -> Identity | None:
     request = HttpRequest()
     request.session = session
     user = logins.user_of(request)
-    return Identity(*access.name_of(user)) if access.may_read(user) else None
+    if not access.may_read(user):
+        return None
+    return Identity(*access.name_of(user), session=sessions.row_of(session.session_key or ""))
+
+
+def ended_logins(known: Iterable[Identity]) -> set[str]:
+    """The sessions of these that let in nobody any more, or somebody else."""
+    given = {one.session: one.number for one in known if one.session}
+    living = logins.living(given) if given else {}
+    return {session for session, number in given.items() if living.get(session) != number}

@@ -23,10 +23,12 @@ class NoRoomError(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose socket it is: ("client" | "key" | "user" | "page", primary key)."""
+    """Whose socket it is: ("client" | "key" | "user" | "page", primary key), and by which login he came if by one, as
+    `api.auth.sessions` names it: two sockets of one person are his, whichever browser opened them."""
 
     kind: str
     number: int
+    session: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(eq=False, slots=True)

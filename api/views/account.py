@@ -45,7 +45,8 @@ class AccountView(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         """Http404 for an action that there is not, or a session or key that is not this person's."""
         actions: dict[str, Callable[[HttpRequest], HttpResponse]] = {
-            "end": self._end, "issue": self._issue, "rotate": self._rotate, "revoke": self._revoke,
+            "end": self._end, "end_others": self._end_others, "issue": self._issue, "rotate": self._rotate,
+            "revoke": self._revoke,
         }  # fmt: skip
         chosen = actions.get(request.POST.get("action", ""))
         if chosen is None:
@@ -69,6 +70,10 @@ class AccountView(View):
         if request.POST.get("session") not in rows:
             raise Http404
         Session.objects.filter(pk=request.POST["session"]).delete()
+        return redirect("account")
+
+    def _end_others(self, request: HttpRequest) -> HttpResponse:
+        sessions.end_others(_person(request), request.session.session_key)
         return redirect("account")
 
     def _issue(self, request: HttpRequest) -> HttpResponse:

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.auth import tickets
+from api.auth import sessions, tickets
 from api.rest import errors, response_schemas
 
 
@@ -21,7 +21,7 @@ class TicketView(APIView):
     )
     def post(self, request: Request) -> Response:
         try:
-            ticket = tickets.issue(request.user)
+            ticket = tickets.issue(request.user, sessions.of_request(request))
         except redis.RedisError as error:
             raise errors.Unavailable(_("no tickets while Redis is away; try again soon")) from error
         return Response({"ticket": ticket, "expires_in": tickets.VALID_S}, headers={"Cache-Control": "no-store"})

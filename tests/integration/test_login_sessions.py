@@ -9,11 +9,18 @@ from django.db import connection
 from django.db.migrations import RunPython
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client as Browser
+from django.utils import timezone
 
+from api.auth import logins, sessions, tickets
 from api.auth.sessions import SessionStore
-from tests.integration.serving import and_leave, serving
+from api.stream import door
+from marketdata.realtime import live_state
+from tests.integration.serving import and_leave, beside, hub, serving
 
-__all__ = ["serving"]
+__all__ = ["hub", "serving"]
+
+PASSWORD = "right horse battery"
+ORIGIN = {"Host": "testserver", "Origin": "http://testserver"}
 
 
 @pytest.fixture
@@ -84,3 +91,105 @@ def test_what_an_older_version_kept_ends_with_the_migration(serving):
         job.code(executor.loader.project_state().apps, editor)
 
     assert Session.objects.count() == 0
+
+
+def logged_in():
+    browser = Browser()
+    assert browser.post("/login/", {"username": "boss", "password": PASSWORD}).status_code == 302
+    return browser
+
+
+def cookie(browser):
+    return browser.cookies["sessionid"].value
+
+
+def log_out(browser):
+    assert browser.post("/logout/").status_code == 302
+
+
+def end_it_elsewhere(browser):
+    row = sessions.row_of(cookie(browser))
+    assert logged_in().post("/account", {"action": "end", "session": row}).status_code == 302
+
+
+def end_all_others(_browser):
+    assert logged_in().post("/account", {"action": "end_others"}).status_code == 302
+
+
+def change_the_password(_browser):
+    boss = get_user_model().objects.get(username="boss")
+    boss.set_password("another horse battery")
+    boss.save()
+
+
+def leave_it_idle(browser):
+    Session.objects.filter(pk=sessions.row_of(cookie(browser))).update(expire_date=timezone.now())
+
+
+def log_in_as_another(browser):
+    get_user_model().objects.create_superuser("other", password=PASSWORD)
+    assert browser.post("/login/", {"username": "other", "password": PASSWORD}).status_code == 302
+
+
+ENDS = [log_out, end_it_elsewhere, end_all_others, change_the_password, leave_it_idle, log_in_as_another]
+
+
+@pytest.mark.parametrize("way", ["ticket", "session"])
+@pytest.mark.parametrize("end", ENDS)
+async def test_with_a_login_end_the_sockets_that_it_opened_and_no_others(browser, serving, hub, monkeypatch, end, way):
+    monkeypatch.setattr(door, "CHECK_EVERY_S", 0.1)
+    kept = {"Cookie": f"sessionid={cookie(browser)}"} if way == "session" else {}
+    ticket = await beside(lambda: browser.post("/v2/stream/ticket").json()["ticket"])
+
+    async with serving.socket() as of_a_key, serving.socket(**ORIGIN, **kept) as socket:
+        await of_a_key.enter(serving)
+        if way == "ticket":
+            await socket.say(action="auth", ticket=ticket)
+        assert [(await socket.next())["msg"] for _ in range(2)] == ["connected", "authenticated"]
+        assert await socket.silent()
+
+        await beside(lambda: end(browser))
+
+        heard, code = await socket.closed()
+        assert (heard[-1]["code"], code) == (402, 4402)
+        assert "login has ended" in heard[-1]["msg"]
+        assert await of_a_key.silent()
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_ticket_of_a_login_that_has_ended_opens_nothing(browser, end):
+    first, second = (browser.post("/v2/stream/ticket").json()["ticket"] for _ in range(2))
+    assert door.by_ticket(first, "127.0.0.1") is not None
+
+    end(browser)
+
+    assert door.by_ticket(second, "127.0.0.1") is None
+
+
+@pytest.mark.once
+def test_a_ticket_of_the_version_before_names_no_login_and_opens_a_socket(browser):
+    boss = get_user_model().objects.get()
+    ticket = tickets.issue(boss)
+    live_state.connection().set(tickets._name(ticket), f'["user", {boss.pk}]')
+
+    found = door.by_ticket(ticket, "127.0.0.1")
+
+    assert found is not None
+    assert (found.number, found.session) == (boss.pk, "")
+
+
+@pytest.mark.once
+def test_everybody_elsewhere_is_logged_out_at_once_and_who_asked_is_not(browser):
+    elsewhere = [logged_in() for _ in range(3)]
+    get_user_model().objects.create_superuser("other", password=PASSWORD)
+    other = Browser()
+    other.post("/login/", {"username": "other", "password": PASSWORD})
+    assert 'value="end_others"' in browser.get("/account").text
+
+    browser.post("/account", {"action": "end_others"})
+
+    assert [one.get("/account").status_code for one in (*elsewhere, browser, other)] == [302, 302, 302, 200, 200]
+    assert 'value="end_others"' not in browser.get("/account").text
+    assert set(logins.living(sessions.row_of(cookie(one)) for one in (*elsewhere, browser, other))) == {
+        sessions.row_of(cookie(one)) for one in (browser, other)
+    }
