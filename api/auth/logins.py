@@ -50,8 +50,8 @@ def user_of(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
 
 
 def living(rows: Iterable[str]) -> dict[str, int]:
-    """Who is logged in by each of these sessions, named by `sessions.row_of`; one that has ended is left out: logged out
-    or idle for too long, of another password by now, or without the second factor that its person needs."""
+    """Who is logged in by each of these sessions, named by `sessions.row_of`. One that has ended is left out: logged
+    out, idle for too long, of another password by now, or without the second factor that its person needs."""
     found = {}
     for row in Session.objects.filter(pk__in=set(rows), expire_date__gt=timezone.now()):
         request = HttpRequest()
