@@ -14,7 +14,7 @@ from django.test import Client as Browser
 from analytics import tasks as voiding
 from analytics import voids
 from analytics.integrity import consistency
-from analytics.voids import Selection
+from analytics.voids import Selection, moves
 from marketdata.maintenance import leases, rollover
 from marketdata.models import (
     Alarm,
@@ -285,7 +285,7 @@ def test_an_interrupted_order_is_gone_on_with_and_nothing_is_done_twice(monkeypa
     sender.send({"price": "1"}, {"symbol": "000660", "price": "2"})
     rollover.run_one(DAY)
     carried: list[Any] = []
-    real = voids._void_series
+    real = moves.void
 
     def dies_at_the_second(*given: Any) -> int:
         if carried:
@@ -293,11 +293,11 @@ def test_an_interrupted_order_is_gone_on_with_and_nothing_is_done_twice(monkeypa
         carried.append(given)
         return real(*given)
 
-    monkeypatch.setattr(voids, "_void_series", dies_at_the_second)
+    monkeypatch.setattr(moves, "void", dies_at_the_second)
     with pytest.raises(SystemExit):
         voids.void(Selection(client="desk"), reason="wrong", by="boss")
     assert VoidedTick.objects.count() == 1
-    monkeypatch.setattr(voids, "_void_series", real)
+    monkeypatch.setattr(moves, "void", real)
 
     voiding.finish_voids()
 
@@ -412,7 +412,7 @@ def test_an_order_that_cannot_be_carried_out_is_an_alarm_and_holds_up_no_other(m
             raise StorageError("a day is not whole")
         done.append(order.pk)
 
-    monkeypatch.setattr(voids, "_carry_out", carry_out)
+    monkeypatch.setattr(orders, "_carry_out", carry_out)
 
     assert voids.resume() == 2
     assert done == [orders[1].pk]

@@ -13,7 +13,7 @@ from django.db import connection
 from analytics import tasks as voiding
 from analytics import voids
 from analytics.integrity import consistency, repair
-from analytics.voids import Selection
+from analytics.voids import Selection, orders
 from ingest import requeue
 from marketdata.archive import exports, files
 from marketdata.maintenance import dropped, retention, rollover
@@ -339,7 +339,7 @@ def test_an_order_that_was_interrupted_until_the_candles_were_dropped_keeps_the_
     wrong = sender.send(*trades(1, first=5, price=999_000))
     rollover.run_one(DAY, clock=Clock(DONE))
     with monkeypatch.context() as patched:
-        patched.setattr(voids, "_daily", killed)
+        patched.setattr(orders, "_daily", killed)
         with pytest.raises(SystemExit):
             voids.void(Selection(batches=(wrong,)), reason="wrong", by="boss")
     expire(settings)
@@ -363,7 +363,7 @@ def test_an_order_killed_before_the_daily_candle_makes_it_though_nothing_of_the_
     wrong = sender.send(*trades(1, first=5, price=999_000))
     rollover.run_one(DAY, clock=Clock(DONE))
     with monkeypatch.context() as patched:
-        patched.setattr(voids, "_daily", killed)
+        patched.setattr(orders, "_daily", killed)
         with pytest.raises(SystemExit):
             voids.void(Selection(batches=(wrong,)), reason="wrong", by="boss")
     assert daily() == [(4, 999_005)]
@@ -381,7 +381,7 @@ def test_the_rollover_between_a_killed_order_and_its_daily_candle_holds_up_neith
     wrong = sender.send(*trades(1, first=5, price=999_000))
     rollover.run_one(DAY, clock=Clock(DONE))
     with monkeypatch.context() as patched:
-        patched.setattr(voids, "_daily", killed)
+        patched.setattr(orders, "_daily", killed)
         with pytest.raises(SystemExit):
             voids.void(Selection(batches=(wrong,)), reason="wrong", by="boss")
     rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
@@ -443,7 +443,7 @@ def test_two_orders_whose_daily_candles_were_not_made_do_not_wait_for_each_other
     rollover.run_one(DAY, clock=Clock(DONE))
     for batch in wrong:
         with monkeypatch.context() as patched:
-            patched.setattr(voids, "_daily", killed)
+            patched.setattr(orders, "_daily", killed)
             with pytest.raises(SystemExit):
                 voids.void(Selection(batches=(batch,)), reason="wrong", by="boss")
 
