@@ -16,7 +16,8 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 
 from api.rest import errors, jsontext
-from api.rest.serializers import Query, TimestampField
+from api.rest.fields import TimestampField
+from api.rest.queries import Query
 from api.rest.timestamps import Timestamp
 from marketdata.models import ApiKey, Drawing, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN

@@ -21,8 +21,9 @@ from analytics.series.timeframes import Timeframe
 from api.indicators import NAMES, NamesField, WithIndicators
 from api.rest import paging, tables
 from api.rest.exports import Batch, Column
+from api.rest.fields import TimeframeField
 from api.rest.paging import Series
-from api.rest.serializers import ExportQuery, TimeframeField
+from api.rest.queries import ExportQuery
 from api.rest.timestamps import EARLIEST_US
 from marketdata.ledger import voided
 from marketdata.models import IngestBatch, IngestRequeue, VoidedTick

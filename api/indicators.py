@@ -17,8 +17,9 @@ from analytics.indicators.registry import BadParametersError, Indicator, Number,
 from analytics.indicators.rolling import Float64
 from analytics.series.timeframes import Timeframe
 from api.rest import errors, paging
+from api.rest.fields import WholeNumberField
+from api.rest.queries import Query, SymbolBarsQuery
 from api.rest.ready import Question
-from api.rest.serializers import Query, SymbolBarsQuery, WholeNumberField
 from api.rest.timestamps import EARLIEST_US
 from marketdata.storage import TickKey
 from marketdata.types import minute_bars

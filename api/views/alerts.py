@@ -20,7 +20,8 @@ from analytics.alerts.judging import conditions
 from api import alert_choices
 from api.auth import access
 from api.rest import errors, feeds, jsontext, paging, response_schemas, series
-from api.rest.serializers import AlertRuleBody, AlertsQuery, AlertTargetBody, NoQuery
+from api.rest.bodies import AlertRuleBody, AlertTargetBody
+from api.rest.queries import AlertsQuery, NoQuery
 from api.views.records import question
 from marketdata.models import Alert, AlertRule, AlertTarget, Market, Watchlist
 from marketdata.storage import TickKey

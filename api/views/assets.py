@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.rest import errors, jsontext, response_schemas
-from api.rest.serializers import AssetsQuery, MetaQuery, NoQuery
+from api.rest.queries import AssetsQuery, MetaQuery, NoQuery
 from marketdata.models import Feed, Symbol
 
 EQUITY = "us_equity"

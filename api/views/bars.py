@@ -21,9 +21,9 @@ from api import newest
 from api.rest import jsontext, paging, ready, renderers, response_schemas, series, tables
 from api.rest.exports import Batch
 from api.rest.paging import BarPage, Series
+from api.rest.queries import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLatestQuery
 from api.rest.ready import Question, Stretch
 from api.rest.renderers import JSONRenderer
-from api.rest.serializers import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLatestQuery
 from api.views import latest
 from api.views.latest import Shown
 from marketdata.calendar.trading_calendar import Session

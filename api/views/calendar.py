@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.rest import errors, jsontext, response_schemas
-from api.rest.serializers import CalendarQuery, ClockQuery
+from api.rest.queries import CalendarQuery, ClockQuery
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Calendar
 

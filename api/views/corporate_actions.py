@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.rest import errors, paging, response_schemas, series
-from api.rest.serializers import CorporateActionsQuery
+from api.rest.queries import CorporateActionsQuery
 from api.views.records import question
 from marketdata.models import AdjustmentFactor
 from marketdata.reference import corporate_actions

@@ -12,7 +12,7 @@ from api import drawings
 from api.drawings import DrawingsQuery
 from api.rest import response_schemas
 from api.rest.parsers import JSONParser
-from api.rest.serializers import NoQuery
+from api.rest.queries import NoQuery
 from marketdata.models import Drawing
 
 _ERRORS = {"4XX": response_schemas.Error}

@@ -21,8 +21,8 @@ from rest_framework.views import APIView
 from api.rest import exports, paging, response_schemas, series, tables
 from api.rest.exports import Batch, Column
 from api.rest.paging import Series
+from api.rest.queries import BarsExportQuery, ExportQuery
 from api.rest.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, ParquetRenderer
-from api.rest.serializers import BarsExportQuery, ExportQuery
 from api.rest.series import Known
 from api.views import bars as bars_view
 from marketdata.storage import TickKey

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from api import indicators
 from api.indicators import IndicatorsQuery
 from api.rest import jsontext, paging, response_schemas, series, tables
-from api.rest.serializers import NoQuery
+from api.rest.queries import NoQuery
 from api.views import bars as bars_view
 
 

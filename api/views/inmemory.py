@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from api.auth.authentication import KeyAuthentication, MayInspect, ReadsEverything
 from api.rest import errors, jsontext, response_schemas
-from api.rest.serializers import InMemoryQuery
+from api.rest.queries import InMemoryQuery
 from marketdata.realtime import inspection
 
 Answer = TypeVar("Answer")

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from api import newest
 from api.rest import errors, jsontext, response_schemas, series
 from api.rest.paging import Series
-from api.rest.serializers import LatestQuery, SymbolLatestQuery
+from api.rest.queries import LatestQuery, SymbolLatestQuery
 
 Shown = dict[str, msgspec.Raw]
 """One thing of each symbol that has it, as ready text."""

@@ -21,7 +21,8 @@ from rest_framework.views import APIView
 
 from api.auth.authentication import Operates
 from api.rest import errors, jsontext, response_schemas
-from api.rest.serializers import AlarmBody, Body, NoQuery, RequeueBody
+from api.rest.bodies import AlarmBody, Body, RequeueBody
+from api.rest.queries import NoQuery
 from api.views import status_upkeep
 from marketdata import alarms
 from marketdata.maintenance import requests, rollover, turns

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from api import newest
 from api.rest import jsontext, paging, response_schemas, series, tables
 from api.rest.paging import Series
-from api.rest.serializers import LatestQuery, OrderBooksQuery, SymbolLatestQuery
+from api.rest.queries import LatestQuery, OrderBooksQuery, SymbolLatestQuery
 from api.views import latest
 from api.views.latest import Shown
 

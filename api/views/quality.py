@@ -29,13 +29,7 @@ from analytics.quality.series import SeriesDay
 from analytics.quality.session_minutes import MINUTE_US, NONE, State
 from api.auth import access
 from api.rest import errors, jsontext, paging, response_schemas, series
-from api.rest.serializers import (
-    MOST_QUALITY_DAYS,
-    QualityMapQuery,
-    QualityOfDayQuery,
-    QualityQuery,
-    SymbolQualityQuery,
-)
+from api.rest.queries import MOST_QUALITY_DAYS, QualityMapQuery, QualityOfDayQuery, QualityQuery, SymbolQualityQuery
 from api.rest.timestamps import parse_day
 from api.views.records import number, question, readable
 from marketdata.calendar import trading_dates

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api.rest import paging, response_schemas, tables
-from api.rest.serializers import QuotesQuery, SymbolQuotesQuery
+from api.rest.queries import QuotesQuery, SymbolQuotesQuery
 from api.views import ticks
 
 

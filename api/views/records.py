@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from analytics.series import timeframes
 from api.auth import access
 from api.rest import errors, feeds, jsontext, paging, response_schemas, series
-from api.rest.serializers import CorrectionsQuery, EventsQuery, GapsQuery
+from api.rest.queries import CorrectionsQuery, EventsQuery, GapsQuery
 from api.rest.timestamps import EARLIEST_US, LATEST_US
 from api.views import bars as bars_view
 from marketdata.models import Feed, Gap, VendorMinute, VoidedTick

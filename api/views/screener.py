@@ -15,7 +15,7 @@ from analytics.statistics import screener
 from analytics.statistics.screener import Standing, Standings
 from api.auth import access
 from api.rest import errors, jsontext, response_schemas
-from api.rest.serializers import MostActivesQuery, MoversQuery
+from api.rest.queries import MostActivesQuery, MoversQuery
 from terminals import wire
 
 

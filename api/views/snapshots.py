@@ -18,7 +18,7 @@ from analytics.series import timeframes, trading_days
 from api import newest
 from api.rest import jsontext, response_schemas, series
 from api.rest.paging import Series
-from api.rest.serializers import LatestQuery, SymbolLatestQuery
+from api.rest.queries import LatestQuery, SymbolLatestQuery
 from api.views import bars as bars_view
 
 Snapshot = dict[str, msgspec.Raw]

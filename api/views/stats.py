@@ -21,7 +21,7 @@ from api import statistics as newest_statistics
 from api.auth import access
 from api.rest import errors, feeds, jsontext, paging, response_schemas, series, tables
 from api.rest.paging import Series
-from api.rest.serializers import MarketStatsQuery, MarketSymbolsQuery, NewestStatsQuery, StatsQuery
+from api.rest.queries import MarketStatsQuery, MarketSymbolsQuery, NewestStatsQuery, StatsQuery
 from api.rest.timestamps import EARLIEST_US
 from api.views import bars as bars_view
 from marketdata.realtime import stats

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from api.auth import access
 from api.rest import jsontext, response_schemas
-from api.rest.serializers import NoQuery
+from api.rest.queries import NoQuery
 from celery_app import QUEUES
 from marketdata import alarms
 from marketdata.maintenance import dropped, rollover

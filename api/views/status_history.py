@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.rest import errors, jsontext, response_schemas
-from api.rest.serializers import HistoryQuery
+from api.rest.queries import HistoryQuery
 from api.views.records import TIMEZONE
 from marketdata.realtime import live_state, pipeline_history
 from marketdata.realtime.pipeline_history import Number, Point

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from api.auth import access
 from api.rest import jsontext, response_schemas
-from api.rest.serializers import NoQuery
+from api.rest.queries import NoQuery
 from marketdata import alarms, doctor
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover

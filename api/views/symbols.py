@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from api import initials
 from api.rest import errors, paging, response_schemas
-from api.rest.serializers import NoQuery, SymbolsQuery
+from api.rest.queries import NoQuery, SymbolsQuery
 from marketdata.models import Symbol
 from marketdata.storage import TickKey
 

@@ -27,8 +27,9 @@ from analytics.series import timeframes
 from analytics.series.timeframes import DateFrame, Timeframe
 from api import newest
 from api.rest import errors, languages, response_schemas, series
+from api.rest.fields import MOST_SYMBOLS, WholeNumberField
 from api.rest.paging import Series
-from api.rest.serializers import MOST_SYMBOLS, Query, WholeNumberField
+from api.rest.queries import Query
 from api.rest.timestamps import EARLIEST_US, LATEST_US
 from api.udf import history, marks, quotes, symbol_info
 from api.views.symbols import search

@@ -15,7 +15,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.rest import errors, response_schemas
-from api.rest.serializers import Body, NoQuery, WatchlistBody, WatchlistChanges, WatchlistSymbol
+from api.rest.bodies import Body, WatchlistBody, WatchlistChanges, WatchlistSymbol
+from api.rest.queries import NoQuery
 from api.views import assets
 from marketdata.models import ApiKey, Symbol, Watchlist
 from marketdata.reference import watchlists

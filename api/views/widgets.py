@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.rest.serializers import NoQuery
+from api.rest.queries import NoQuery
 
 CATEGORY = "Naru"
 _SYMBOL = {"paramName": "symbols", "label": "Symbol", "type": "text", "value": "005930", "description": "a code"}

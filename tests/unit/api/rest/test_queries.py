@@ -4,7 +4,7 @@ from django.utils import translation
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from api.rest.serializers import SymbolBarsQuery
+from api.rest.queries import SymbolBarsQuery
 
 
 def read(query):

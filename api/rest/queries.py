@@ -1,127 +1,40 @@
-"""The parameters of each resource, checked, and the shape of each answer: the OpenAPI schema is made from both."""
+"""The parameters in the address of each resource, checked; the OpenAPI schema is made from them."""
 
 from __future__ import annotations
 
 import functools
-import re
-import uuid
 from typing import Any, Self
 
 from django.http import QueryDict
 from django.utils import translation
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from analytics.alerts.rules import LONGEST_PAUSE_S
 from analytics.series import timeframes
 from api import market
 from api.rest import errors, series, timestamps
+from api.rest.fields import (
+    ACTION_TYPES,
+    LISTED,
+    ActionTypesField,
+    AsOfField,
+    CategoriesField,
+    CurrencyField,
+    DayField,
+    IdsField,
+    SymbolsField,
+    TimeframeField,
+    TimestampField,
+    WholeNumberField,
+)
 from api.rest.timestamps import Timestamp
 from marketdata.calendar.trading_calendar import Session
-from marketdata.models import AlertRule, AlertTarget
+from marketdata.models import AlertRule
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
-from marketdata.reference import corporate_actions, watchlists
-from marketdata.types import categories, reject_reasons
+from marketdata.reference import corporate_actions
 
-MOST_SYMBOLS = 200
-MOST_CATEGORIES = 20
-LISTED = "symbols[]"
 OURS = ("format",)  # REST framework's own: which renderer
-_SYMBOL = re.compile(SYMBOL_PATTERN)
-_WHOLE = re.compile(r"[0-9]{1,9}")
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class TimestampField(serializers.CharField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
-
-    def to_internal_value(self, data: Any) -> Any:
-        try:
-            return timestamps.parse(super().to_internal_value(data))
-        except ValueError:
-            raise serializers.ValidationError(f"must be {timestamps.RIGHT}") from None
-
-
-@extend_schema_field(OpenApiTypes.DATE)
-class DayField(serializers.CharField):
-    """A date, written as in `start` and `end`."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
-
-    def to_internal_value(self, data: Any) -> Any:
-        try:
-            return timestamps.parse_day(super().to_internal_value(data))
-        except ValueError:
-            raise serializers.ValidationError("must be a date (2026-11-20)") from None
-
-
-class AsOfField(DayField):
-    """A date, or a hyphen."""
-
-    def __init__(self) -> None:
-        told = "the date on which a share bore the code (today); - reads what lies under the very code"
-        super().__init__(required=False, help_text=told)
-
-    def to_internal_value(self, data: Any) -> Any:
-        return data if data == series.OFF else super().to_internal_value(data)
-
-
-class CurrencyField(serializers.RegexField):
-    """That of the symbol's market, if any."""
-
-    def __init__(self) -> None:
-        super().__init__(r"\A[A-Z]{3}\Z", required=False, help_text="that of the market; none is converted")
-
-
-class WholeNumberField(serializers.IntegerField):
-    """Digits 0 to 9 only. REST framework's own takes whatever Python's int() does: 1_000, 1000.0, full-width digits,
-    blanks around."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if not _WHOLE.fullmatch(str(data)):
-            raise serializers.ValidationError("must be a whole number written with the digits 0 to 9 only")
-        return super().to_internal_value(data)
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class SymbolsField(serializers.CharField):
-    def to_internal_value(self, data: Any) -> Any:
-        codes = list(dict.fromkeys(code.strip() for code in super().to_internal_value(data).split(",")))
-        wrong = [code for code in codes if not _SYMBOL.fullmatch(code)]
-        if wrong:
-            raise serializers.ValidationError(f"{wrong[0]!r} is no symbol code; separate codes by commas")
-        if len(codes) > MOST_SYMBOLS:
-            raise serializers.ValidationError(f"at most {MOST_SYMBOLS} symbols in one request")
-        return codes
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class CategoriesField(serializers.CharField):
-    def to_internal_value(self, data: Any) -> Any:
-        words = list(dict.fromkeys(word.strip() for word in super().to_internal_value(data).split(",")))
-        wrong = [word for word in words if not re.fullmatch(categories.PATTERN, word)]
-        if wrong:
-            raise serializers.ValidationError(f"{wrong[0]!r} is no category: 1 to 16 of a-z, 0-9, _")
-        if len(words) > MOST_CATEGORIES:
-            raise serializers.ValidationError(f"at most {MOST_CATEGORIES} categories in one request")
-        return words
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class TimeframeField(serializers.CharField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(trim_whitespace=False, **options)
-
-    def to_internal_value(self, data: Any) -> Any:
-        try:
-            return timeframes.parse(super().to_internal_value(data))
-        except timeframes.UnknownTimeframeError as error:
-            raise serializers.ValidationError(str(error)) from None
 
 
 def _listed(given: QueryDict) -> QueryDict:
@@ -371,35 +284,6 @@ class MoversQuery(Query):
     top = WholeNumberField(required=False, default=10, min_value=1, max_value=50)
 
 
-ACTION_TYPES = (
-    "reverse_split", "forward_split", "unit_split", "cash_dividend", "stock_dividend", "spin_off", "cash_merger",
-    "stock_merger", "stock_and_cash_merger", "redemption", "name_change", "worthless_removal", "rights_distribution",
-)  # fmt: skip
-"""Of corporate actions, as the dialect names them."""
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class ActionTypesField(serializers.CharField):
-    def to_internal_value(self, data: Any) -> Any:
-        names = list(dict.fromkeys(super().to_internal_value(data).split(",")))
-        wrong = [name for name in names if name not in ACTION_TYPES]
-        if wrong:
-            raise serializers.ValidationError(f"{wrong[0]!r} is none of {', '.join(ACTION_TYPES)}")
-        return names
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class IdsField(serializers.CharField):
-    def to_internal_value(self, data: Any) -> Any:
-        try:
-            ids = [uuid.UUID(text) for text in super().to_internal_value(data).split(",")]
-        except ValueError:
-            raise serializers.ValidationError("must be UUIDs separated by commas") from None
-        if len(ids) > MOST_SYMBOLS:
-            raise serializers.ValidationError(f"at most {MOST_SYMBOLS} ids in one request")
-        return ids
-
-
 class CorporateActionsQuery(Query):
     symbols = SymbolsField(required=False, help_text="codes separated by commas; default all")
     types = ActionTypesField(required=False, help_text=f"separated by commas: {', '.join(ACTION_TYPES)}; default all")
@@ -492,88 +376,3 @@ class AlertsQuery(Query):
     acknowledged = serializers.BooleanField(required=False)
     limit = WholeNumberField(required=False, default=100, min_value=1, max_value=1_000)
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
-
-
-class Body(serializers.Serializer[Any]):
-    """An object in JSON; a field that is not known is an error that names what is allowed."""
-
-    @classmethod
-    def of(cls, request: Request, *, partial: bool) -> dict[str, Any]:
-        """The checked body. UnknownParameter, Problem for one that is no object, and REST framework's ValidationError
-        say what is wrong with it."""
-        given = request.data
-        if not isinstance(given, dict):
-            raise errors.Problem("the body is an object")
-        unknown = [str(name)[:40] for name in given if name not in cls().fields]
-        if unknown:
-            raise errors.UnknownParameter(
-                f"unknown field {unknown[0]!r}; allowed are {', '.join(sorted(cls().fields))}"
-            )
-        return dict(cls(data=given, partial=partial).run_validation(given))
-
-
-class AlertRuleBody(Body):
-    """What a request says of a rule; `parameters` are those of its kind (docs/alerts.md)."""
-
-    name = serializers.CharField(max_length=80)
-    kind = serializers.ChoiceField(choices=AlertRule.Kind.values)
-    parameters = serializers.DictField()
-    symbols = serializers.ListField(child=serializers.RegexField(SYMBOL_PATTERN, max_length=24), required=False)
-    watchlist = serializers.CharField(max_length=36, required=False, allow_null=True, help_text="one of your own")
-    market = serializers.CharField(max_length=16, required=False, allow_null=True)
-    feed = serializers.RegexField(FEED_PATTERN, required=False, allow_blank=True)
-    cooldown_s = serializers.IntegerField(min_value=0, max_value=LONGEST_PAUSE_S, required=False)
-    quiet_from = serializers.TimeField(required=False, allow_null=True, help_text="in Seoul, such as 22:00")
-    quiet_until = serializers.TimeField(required=False, allow_null=True)
-    enabled = serializers.BooleanField(required=False)
-    targets = serializers.ListField(child=serializers.IntegerField(min_value=1), max_length=100, required=False)
-
-
-class AlertTargetBody(Body):
-    name = serializers.CharField(max_length=64)
-    kind = serializers.ChoiceField(choices=AlertTarget.Kind.values)
-    address = serializers.CharField(max_length=500, write_only=True)
-
-
-class _CodeField(serializers.RegexField):
-    """The code of a symbol in a body."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(SYMBOL_PATTERN, trim_whitespace=False, **options)
-
-
-class RequeueBody(Body):
-    """What to judge again; at least one of them."""
-
-    code = serializers.ChoiceField(choices=reject_reasons.LETTERS_AGAIN, required=False, help_text="dead letters")
-    reason = serializers.ChoiceField(
-        choices=[fault.name.lower() for fault in reject_reasons.Fault if fault.name],
-        required=False, help_text="refused rows with it",
-    )  # fmt: skip
-    batch = serializers.RegexField(r"^[0-9]{1,6}/[0-9]{1,10}\Z", required=False, help_text="stream/seq")
-
-
-class AlarmBody(Body):
-    """What becomes of an alarm."""
-
-    do = serializers.ChoiceField(choices=["acknowledge", "clear"])
-
-
-class WatchlistBody(Body):
-    name = serializers.CharField(max_length=64)
-    symbols = serializers.ListField(
-        child=_CodeField(), required=False, default=list, max_length=watchlists.MOST_SYMBOLS,
-        help_text="codes in the order of the list",
-    )  # fmt: skip
-
-
-class WatchlistChanges(Body):
-    name = serializers.CharField(max_length=64, required=False)
-    symbols = serializers.ListField(
-        child=_CodeField(), required=False, max_length=watchlists.MOST_SYMBOLS,
-        help_text="codes in the order of the list, in place of those of before",
-    )  # fmt: skip
-
-
-class WatchlistSymbol(Body):
-    symbol = _CodeField()
