@@ -233,5 +233,4 @@ TRANSPORT_ALIASES["sentinel"] = "marketdata.realtime.broker:SentinelTransport"
 app = Celery("naru", task_cls="marketdata.connections:Task")
 app.steps["worker"].add("marketdata.realtime.worker_pool:Alive")  # imported by workers alone
 app.conf.update(broker_settings(settings.BROKER_URL))
-app.autodiscover_tasks(["marketdata", "ingest", "analytics"])
-app.autodiscover_tasks(["ingest"], related_name="requeue")
+app.autodiscover_tasks(["marketdata", "ingest", "ingest.requeue", "analytics"])

@@ -40,7 +40,7 @@ def _refuse_remainder(date: datetime.date, symbol: str, feed: str) -> None:
 
 
 def void(order: VoidOrder, chosen: Chosen, date: datetime.date, symbol: str, feed: str) -> int:
-    """One transaction: what is chosen of a series goes. NotWholeError: nothing of it went."""
+    """What is chosen of a series goes; how many ticks. NotWholeError, StorageError: nothing of it went."""
     store = storage()
     with store.own_minutes(date, feed, [symbol]):
         ticks = chosen.ticks(date, symbol, feed)
@@ -123,6 +123,7 @@ def _note(ticks: Ticks) -> None:
 
 
 def restore(order: VoidOrder, date: datetime.date, symbol: str, feed: str) -> None:
+    """What an order took of a series is back. NotWholeError, StorageError: nothing of it is."""
     store = storage()
     with store.own_minutes(date, feed, [symbol]):
         _refuse_remainder(date, symbol, feed)

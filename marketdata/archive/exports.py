@@ -1,9 +1,9 @@
-"""Finished days as Parquet files: exported, read back and compared before they count, checked whenever somebody asks.
+"""Finished days as Parquet files: exported, read back and compared before they count.
 
-`ARCHIVE_DIR/ticks/trade_date=2026-03-16/ticks.parquet`, and beside it `_ticks.json`, which says what is in it. A file
-appears whole or not at all, and is only replaced by one that has every tick of it, save for those that were voided.
-Ticks that came after those of the day were dropped are a further part beside the first, `ticks-2.parquet` with
-`_ticks-2.json`; the parts together are the day.
+`ARCHIVE_DIR/ticks/trade_date=2026-03-16/ticks.parquet`, and beside it `_ticks.json`, which says what is in it
+(`manifests`). A file appears whole or not at all, and is only replaced by one that has every tick of it, save for those
+that were voided. Ticks that came after those of the day were dropped are a further part beside the first,
+`ticks-2.parquet` with `_ticks-2.json`; the parts together are the day.
 What a file looks like inside is `marketdata.archive.parquet`'s.
 """
 
@@ -16,9 +16,8 @@ import itertools
 import json
 import logging
 import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from marketdata import alarms
-from marketdata.archive import files, parquet, tables
-from marketdata.archive.files import ArchiveError, Tampered
+from marketdata.archive import files, manifests, parquet, tables, verification
+from marketdata.archive.files import ArchiveError
+from marketdata.archive.manifests import Manifest, folder_of, manifest_of, path_of
 from marketdata.ledger import day_ticks, voided
 from marketdata.maintenance import Kept, dropped, leases
 from marketdata.models import RolloverRun, Source, VoidedTick
@@ -39,9 +39,7 @@ from marketdata.types.checksums import Figure
 from marketdata.types.ticks import Mask, Ticks
 
 log = logging.getLogger(__name__)
-
 LEASE, FAILED = "archive", "archive_failed"
-FORMAT = 1
 TELL_ROWS = 1_000_000
 State = RolloverRun.State
 _KEPT = gettext_lazy(
@@ -51,57 +49,8 @@ _KEPT = gettext_lazy(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What is known of an archive without opening it. `checksum` is that of `marketdata.types.checksums`; `accepted`
-    the difference to the ledger that a person accepted; `part` counts the files of the day from 1."""
-
-    trade_date: str
-    rows: int
-    checksum: int
-    sha256: str
-    bytes: int
-    bytes_per_tick: float
-    row_groups: int
-    made_at: str
-    accepted: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
-    format: int = FORMAT
-    part: int = 1
-
-    @property
-    def figure(self) -> Figure:
-        return Figure(self.rows, self.checksum)
-
-
 def silent(_: str) -> None:
     """For work that nobody watches."""
-
-
-def folder_of(date: datetime.date, folder: Path | None = None) -> Path:
-    """Where the archive of a trading date lies."""
-    return (folder or Path(settings.ARCHIVE_DIR)) / "ticks" / f"trade_date={date.isoformat()}"
-
-
-def path_of(date: datetime.date, folder: Path | None = None, part: int = 1) -> Path:
-    """The Parquet file of a trading date, or of a further part of it."""
-    return folder_of(date, folder) / ("ticks.parquet" if part == 1 else f"ticks-{part}.parquet")
-
-
-def _manifest_path(date: datetime.date, folder: Path | None, part: int) -> Path:
-    return folder_of(date, folder) / ("_ticks.json" if part == 1 else f"_ticks-{part}.json")
-
-
-def parts_of(date: datetime.date, folder: Path | None = None) -> list[int]:
-    """The parts of a trading date that are archived; ticks of a day that was dropped before it was archived may have no
-    first part."""
-    names = [
-        re.fullmatch(r"_ticks(?:-(\d+))?\.json", path.name) for path in folder_of(date, folder).glob("_ticks*.json")
-    ]
-    return sorted(int(name[1] or 1) for name in names if name)
-
-
-# --- making -----------------------------------------------------------------------------------------------------------
 
 
 def due() -> list[datetime.date]:
@@ -232,7 +181,7 @@ def _intact(date: datetime.date, folder: Path | None, part: int) -> Manifest | N
     """What the archive that is there says of itself, if its file is as it was written."""
     try:
         manifest = manifest_of(date, folder, part)
-        _check_file(path_of(date, folder, part), manifest)
+        verification.check_file(path_of(date, folder, part), manifest)
     except ArchiveError:
         return None
     return manifest
@@ -265,7 +214,7 @@ def _refuse_loss(date: datetime.date, path: Path, rows: int, found: dict[tuple[s
     def stored(symbol: str, feed: str) -> list[Ticks]:
         return _read(date, (symbol, feed), found[symbol, feed], senders) if (symbol, feed) in found else []
 
-    for part in read(path):
+    for part in verification.read(path):
         for index in np.unique(part.symbol).tolist():
             symbol, mine = part.symbols[index], part.take(part.symbol == index)
             mine = mine.take(_not_among(mine, stored(symbol, part.feed)))
@@ -297,7 +246,7 @@ def _export(
     run: RolloverRun, found: dict[tuple[str, str], Figure], folder: Path | None, number: int, progress: Progress
 ) -> Manifest:
     date, place = run.trade_date, folder_of(run.trade_date, folder)
-    file, described = path_of(date, folder, number), _manifest_path(date, folder, number)
+    file, described = path_of(date, folder, number), manifests.manifest_path(date, folder, number)
     part, description = (path.with_name(path.name + files.TEMPORARY) for path in (file, described))
     total = checksums.total(found.values())
     try:
@@ -305,7 +254,7 @@ def _export(
         try:
             groups = _write(part, date, found, progress)
             progress(_("{date} reading back").format(date=date))
-            back = _figure_of(part)
+            back = verification.figure_of(part)
             if back != total:
                 raise ArchiveError(
                     _(
@@ -409,128 +358,6 @@ def _not_written(date: datetime.date, place: Path, error: OSError) -> ArchiveErr
     )
 
 
-# --- checking and reading ---------------------------------------------------------------------------------------------
-
-
-def manifest_of(date: datetime.date, folder: Path | None = None, part: int = 1) -> Manifest:
-    """What an archive says of itself; ArchiveError if there is none, Tampered if that cannot be read."""
-    path = _manifest_path(date, folder, part)
-    try:
-        values = json.loads(path.read_bytes())
-        if values["format"] != FORMAT:
-            raise ArchiveError(f"{path} has format {values['format']}; this version reads {FORMAT}")
-        known = {one.name for one in fields(Manifest)}
-        manifest = Manifest(**{name: value for name, value in values.items() if name in known})
-    except FileNotFoundError:
-        raise ArchiveError(
-            _("{date}: is not archived in {folder}. There: {shown}").format(
-                date=date, folder=path.parents[1], shown=_shown(archived(folder))
-            )
-        ) from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Tampered(_("{path} cannot be read: {error}").format(path=path, error=error)) from error
-    if (manifest.trade_date, manifest.part) != (date.isoformat(), part):
-        raise Tampered(
-            _("{path} is the manifest of {trade_date}, part {part}").format(
-                path=path, trade_date=manifest.trade_date, part=manifest.part
-            )
-        )
-    return manifest
-
-
-def archived(folder: Path | None = None, table: str = "ticks") -> list[datetime.date]:
-    """The days that have an archive of ticks, or of another table, in a folder, oldest first."""
-    found = set()
-    for path in (folder or Path(settings.ARCHIVE_DIR)).glob(f"{table}/trade_date=*/_*.json"):
-        try:
-            found.add(datetime.date.fromisoformat(path.parent.name.removeprefix("trade_date=")))
-        except ValueError:
-            continue
-    return sorted(found)
-
-
-def without_ticks(folder: Path | None = None) -> list[datetime.date]:
-    """The days that have an archive of other tables and none of ticks, oldest first."""
-    beside = {date for table in tables.ALL for date in archived(folder, table.table)}
-    return sorted(beside.difference(archived(folder)))
-
-
-def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest:
-    """Check a part of an archive: its hash, then every row of it, and the files of other tables beside it; and that the
-    day has not changed since. Tampered if a file is not what was written, ArchiveError if the day has changed since."""
-    parquet.arrow()
-    manifest, path = manifest_of(date, folder, part), path_of(date, folder, part)
-    _check_file(path, manifest)
-    found = _figure_of(path)
-    if found != manifest.figure:
-        raise Tampered(
-            _(
-                "{path} has {rows:,} ticks (checksum {checksum}), not {manifest_rows:,} (checksum "
-                "{manifest_checksum}) as it says"
-            ).format(
-                path=path,
-                rows=found.rows,
-                checksum=found.checksum,
-                manifest_rows=manifest.rows,
-                manifest_checksum=manifest.checksum,
-            )
-        )
-    run = RolloverRun.objects.filter(trade_date=date, state=State.DONE, dropped_at=None).first()
-    current = part == dropped.ticks_gone(date) + 1
-    if current and run is not None and Figure(run.rows or 0, run.checksum or 0) != found:
-        raise ArchiveError(
-            _(
-                "{date}: the day has {rows:,} ticks by now, its archive {found_rows:,}: `manage.py "
-                "archive {date}` makes it anew"
-            ).format(date=date, rows=run.rows, found_rows=found.rows)
-        )
-    verify_beside(date, folder=folder)
-    return manifest
-
-
-def verify_beside(date: datetime.date, *, folder: Path | None = None) -> None:
-    """Check the files of other tables that a day has. Tampered if one is not what was written."""
-    for table in tables.ALL:
-        for part in table.parts_of(date, folder):
-            table.verify(date, folder=folder, part=part)
-
-
-def read(path: Path) -> Iterator[Ticks]:
-    """The ticks of an archive in its order (symbol, time, tick_id), in parts of one feed and source. Tampered if it is
-    no such file."""
-    try:
-        yield from parquet.read(str(path))
-    except parquet.Unreadable as error:
-        raise Tampered(_("{path} is damaged: {error}").format(path=path, error=error)) from error
-
-
-def _check_file(path: Path, manifest: Manifest) -> None:
-    try:
-        size = path.stat().st_size
-        if size != manifest.bytes:
-            raise Tampered(
-                _("{path} has {size:,} bytes, not {bytes:,} as written").format(
-                    path=path, size=size, bytes=manifest.bytes
-                )
-            )
-        if files.sha256(path) != manifest.sha256:
-            raise Tampered(_("{path} was changed since it was written: another SHA-256").format(path=path))
-    except FileNotFoundError:
-        raise Tampered(_("{path} is not there, but its manifest is").format(path=path)) from None
-    except OSError as error:
-        raise ArchiveError(f"{path} cannot be read: {error}") from error
-
-
-def _figure_of(path: Path) -> Figure:
-    return checksums.total(figure for part in read(path) for figure in checksums.of_ticks(part).values())
-
-
 def _range() -> str:
     dates = list(RolloverRun.objects.order_by("trade_date").values_list("trade_date", flat=True))
-    return _("Known: {dates}").format(dates=_shown(dates))
-
-
-def _shown(dates: Sequence[datetime.date]) -> str:
-    if not dates:
-        return _("none")
-    return _("{first} to {last} ({number} days)").format(first=dates[0], last=dates[-1], number=len(dates))
+    return _("Known: {dates}").format(dates=manifests.shown(dates))

@@ -14,7 +14,7 @@ from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from marketdata.archive import exports
+from marketdata.archive import manifests
 from marketdata.doctor.findings import Finding, Level
 from marketdata.models import RolloverRun
 
@@ -67,7 +67,7 @@ def archive() -> Iterator[Finding]:
         return
     made = RolloverRun.objects.exclude(archived_at=None).order_by("-archived_at").values_list("trade_date", flat=True)
     newest, folder = made.first(), Path(settings.ARCHIVE_DIR)
-    is_there = newest is None or bool(exports.parts_of(newest, folder))
+    is_there = newest is None or bool(manifests.parts_of(newest, folder))
     if newest is None:
         value = _("{folder}, no day archived yet")
     else:

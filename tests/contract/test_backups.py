@@ -15,6 +15,7 @@ from django.db import connection, connections
 
 from analytics import voids
 from ingest import requeue, tasks
+from ingest.requeue import runs
 from ingest.rights import Rights
 from marketdata import backups
 from marketdata.backups import comparison
@@ -158,7 +159,7 @@ def test_what_is_judged_again_or_voided_while_a_backup_is_made_is_no_difference(
         name="desk", source=Source.objects.get(code="REPLAY"), may_send=True, feeds="*", shares_feeds=True
     )
     IngestStream.objects.create(id=1, client=client, epoch="1" * 16)
-    monkeypatch.setattr(requeue, "UPKEEP_PATIENCE_S", 0.0)
+    monkeypatch.setattr(runs, "UPKEEP_PATIENCE_S", 0.0)
     monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
     monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
     for seq in range(1, 4):

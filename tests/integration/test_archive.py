@@ -16,7 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketdata.archive import exports, files, parquet
+from marketdata.archive import exports, files, manifests, parquet, verification
 from marketdata.maintenance import leases, rollover
 from marketdata.models import Alarm, Client, IngestStream, RolloverRun, Symbol
 from marketdata.storage import storage
@@ -78,7 +78,7 @@ def finished(*batches) -> None:
 
 
 def everything(path: Path) -> Figure:
-    return checksums.total(one for part in exports.read(path) for one in checksums.of_ticks(part).values())
+    return checksums.total(one for part in verification.read(path) for one in checksums.of_ticks(part).values())
 
 
 def run(*words: str) -> str:
@@ -100,12 +100,14 @@ def test_an_archived_day_has_every_tick_of_the_database_to_the_last_digit():
         for symbol, feed in storage().day_series(DAY)
     }
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for part in exports.read(exports.path_of(DAY)):
+    for part in verification.read(manifests.path_of(DAY)):
         for row in market.rows_of(part):
             found.setdefault((row["symbol"], part.feed), []).append(row)
     assert found == stored
-    assert manifest.figure == checksums.total(storage().tick_figures(DAY).values()) == everything(exports.path_of(DAY))
-    assert exports.path_of(DAY).parent.name == "trade_date=2026-03-16"
+    assert (
+        manifest.figure == checksums.total(storage().tick_figures(DAY).values()) == everything(manifests.path_of(DAY))
+    )
+    assert manifests.path_of(DAY).parent.name == "trade_date=2026-03-16"
     assert RolloverRun.objects.get(trade_date=DAY).archived_at is not None
 
 
@@ -115,12 +117,12 @@ def test_the_manifest_says_what_is_in_the_file():
 
     manifest = exports.make(DAY)
 
-    said = json.loads((exports.folder_of(DAY) / "_ticks.json").read_text())
+    said = json.loads((manifests.folder_of(DAY) / "_ticks.json").read_text())
     assert (said["trade_date"], said["rows"], said["row_groups"], said["format"]) == ("2026-03-16", 120, 1, 1)
-    assert said["bytes"] == exports.path_of(DAY).stat().st_size == manifest.bytes
+    assert said["bytes"] == manifests.path_of(DAY).stat().st_size == manifest.bytes
     assert said["versions"].keys() == {"pyarrow", "parquet"}
-    assert sorted(path.name for path in exports.folder_of(DAY).iterdir()) == ["_ticks.json", "ticks.parquet"]
-    assert exports.verify(DAY) == manifest
+    assert sorted(path.name for path in manifests.folder_of(DAY).iterdir()) == ["_ticks.json", "ticks.parquet"]
+    assert verification.verify(DAY) == manifest
 
 
 @pytest.mark.once
@@ -128,7 +130,7 @@ def test_duckdb_and_polars_read_the_same_numbers():
     finished()
     exports.make(DAY)
 
-    duck, bear = readers.ask(str(exports.folder_of(DAY).parent / "*/*.parquet"))
+    duck, bear = readers.ask(str(manifests.folder_of(DAY).parent / "*/*.parquet"))
 
     assert duck == bear
     every = sorted(
@@ -172,9 +174,9 @@ def test_a_series_that_two_sources_fed_keeps_both():
 
     exports.make(DAY)
 
-    sources = {part.source_id: len(part) for part in exports.read(exports.path_of(DAY)) if part.symbols}
+    sources = {part.source_id: len(part) for part in verification.read(manifests.path_of(DAY)) if part.symbols}
     assert sources == {3: 40, 4: 40}
-    assert everything(exports.path_of(DAY)) == checksums.total(storage().tick_figures(DAY).values())
+    assert everything(manifests.path_of(DAY)) == checksums.total(storage().tick_figures(DAY).values())
 
 
 def test_a_day_without_ticks_is_archived_as_a_file_without_rows():
@@ -182,8 +184,8 @@ def test_a_day_without_ticks_is_archived_as_a_file_without_rows():
 
     assert exports.make(DAY).rows == 0
 
-    assert list(exports.read(exports.path_of(DAY))) == []
-    assert exports.verify(DAY).rows == 0
+    assert list(verification.read(manifests.path_of(DAY))) == []
+    assert verification.verify(DAY).rows == 0
 
 
 # --- when -------------------------------------------------------------------------------------------------------------
@@ -196,9 +198,9 @@ def test_what_is_due_is_archived_once_however_often_it_is_asked_for():
     assert exports.run_due() == []
 
     RolloverRun.objects.update(archived_at=None)  # as if killed between the file and the note
-    before = exports.path_of(DAY).stat().st_mtime_ns
+    before = manifests.path_of(DAY).stat().st_mtime_ns
     assert exports.run_due() == [DAY]
-    assert exports.path_of(DAY).stat().st_mtime_ns == before
+    assert manifests.path_of(DAY).stat().st_mtime_ns == before
 
 
 def test_nothing_is_archived_by_itself_unless_the_setting_says_so(settings):
@@ -219,10 +221,10 @@ def test_late_ticks_make_the_day_due_again_once_they_are_moved():
         exports.make(DAY)
     rollover.run_due(clock=Clock("2026-03-17 10:00"))
     with pytest.raises(files.ArchiveError, match="makes it anew"):
-        exports.verify(DAY)
+        verification.verify(DAY)
 
     assert exports.run_due() == [DAY]
-    assert exports.verify(DAY).rows == 126
+    assert verification.verify(DAY).rows == 126
 
 
 def test_a_copy_elsewhere_is_no_archive_of_the_day(tmp_path):
@@ -230,7 +232,7 @@ def test_a_copy_elsewhere_is_no_archive_of_the_day(tmp_path):
 
     run("2026-03-16", "--to", str(tmp_path / "copy"))
 
-    assert exports.verify(DAY, folder=tmp_path / "copy").rows == 120
+    assert verification.verify(DAY, folder=tmp_path / "copy").rows == 120
     assert exports.due() == [DAY]
 
 
@@ -273,7 +275,7 @@ def test_a_day_that_is_not_finished_or_not_whole_is_refused(state, fields, says)
 
     with pytest.raises(CommandError, match=says):
         run("2026-03-16")
-    assert not exports.folder_of(DAY).exists()
+    assert not manifests.folder_of(DAY).exists()
 
 
 @pytest.mark.once
@@ -325,7 +327,7 @@ def test_a_row_whose_source_is_not_its_clients_is_not_archived():
 
     with pytest.raises(files.ArchiveError, match="whose source is not that of their client"):
         exports.make(DAY)
-    assert not exports.folder_of(DAY).exists()
+    assert not manifests.folder_of(DAY).exists()
 
 
 def _off(total: Figure) -> int:
@@ -403,7 +405,7 @@ def test_a_changed_byte_is_found(at):
     finished()
     exports.make(DAY)
 
-    flip(exports.path_of(DAY), at)
+    flip(manifests.path_of(DAY), at)
 
     with pytest.raises(CommandError, match="another SHA-256"):
         run("2026-03-16", "--verify")
@@ -424,18 +426,18 @@ def test_whatever_happened_to_an_archive_is_named_and_it_can_be_made_anew(harm, 
     finished()
     exports.make(DAY)
 
-    harm(exports.folder_of(DAY))
+    harm(manifests.folder_of(DAY))
 
     with pytest.raises(CommandError, match=says):
         run("--all", "--verify") if "cannot" not in says else run("2026-03-16", "--verify")
     run("2026-03-16")
-    assert exports.verify(DAY).rows == 120
+    assert verification.verify(DAY).rows == 120
 
 
 def test_a_file_with_other_ticks_is_found_even_if_its_hash_was_made_to_fit():
     finished()
     exports.make(DAY)
-    place = exports.folder_of(DAY)
+    place = manifests.folder_of(DAY)
     other = batch(1)
     other.price[0] += 1
     with (place / "ticks.parquet").open("wb") as file:
@@ -450,7 +452,7 @@ def test_a_file_with_other_ticks_is_found_even_if_its_hash_was_made_to_fit():
     (place / "_ticks.json").write_text(json.dumps(said))
 
     with pytest.raises(files.Tampered, match="not 120"):
-        exports.verify(DAY)
+        verification.verify(DAY)
 
 
 @pytest.mark.once

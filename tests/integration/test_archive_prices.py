@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from analytics import voids
-from marketdata.archive import day_files, exports, files, tables
+from marketdata.archive import day_files, exports, files, tables, verification
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import dropped, retention, rollover
 from marketdata.models import RolloverRun
@@ -104,7 +104,7 @@ def test_a_day_without_prices_has_no_file():
 
     assert not archived().parent.exists()
     assert tables.PRICES.verify(DAY) is None
-    assert exports.verify(DAY).rows == 2
+    assert verification.verify(DAY).rows == 2
 
 
 def test_what_came_late_is_in_the_file_that_is_made_anew():

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketdata.archive import day_files, exports, files, tables
+from marketdata.archive import day_files, exports, files, tables, verification
 from marketdata.archive.tables import BOOKS, EVENTS
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention, rollover
@@ -127,10 +127,10 @@ def test_as_many_late_books_of_a_day_that_was_dropped_replace_no_file(settings):
     exports.make(DAY)
 
     assert in_files() == [5, 6]
-    assert exports.verify(DAY).rows == 1
+    assert verification.verify(DAY).rows == 1
     BOOKS.path_of(DAY, part=2).write_bytes(b"")
     with pytest.raises(files.Tampered):
-        exports.verify(DAY)
+        verification.verify(DAY)
 
 
 @pytest.mark.parametrize("table", [BOOKS, EVENTS])
@@ -213,7 +213,7 @@ def test_a_file_that_lost_its_manifest_is_found_out_and_not_replaced_by_less(set
     late(1, seq=6, symbol="000660")
 
     with pytest.raises(files.Tampered, match="manifest"):
-        exports.verify(DAY)
+        verification.verify(DAY)
     exports.make(DAY)
 
     found = [pyarrow.read_table(BOOKS.path_of(DAY, part=part)).num_rows for part in BOOKS.parts_of(DAY)]

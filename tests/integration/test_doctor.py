@@ -21,7 +21,7 @@ from django.utils import translation
 from django_celery_beat.models import PeriodicTask
 
 from marketdata import doctor
-from marketdata.archive import exports
+from marketdata.archive import manifests
 from marketdata.doctor import clocks, disks, encryption, findings, processes
 from marketdata.models import Alarm, RolloverRun
 from marketdata.storage import storage
@@ -177,7 +177,7 @@ def test_a_machine_that_sees_another_archive_than_the_one_that_was_made_is_told(
     settings.ARCHIVE, settings.ARCHIVE_DIR = True, str(tmp_path)
     RolloverRun.objects.create(trade_date=date, state=RolloverRun.State.DONE, archived_at=now)
     (finding,) = disks.archive()
-    place = exports.folder_of(date)
+    place = manifests.folder_of(date)
     place.mkdir(parents=True)
     (place / "_ticks.json").touch()
     (found,) = disks.archive()

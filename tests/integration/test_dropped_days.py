@@ -10,7 +10,7 @@ from django.db import connection
 
 from analytics.integrity import consistency, repair
 from ingest import notifications, tasks
-from marketdata.archive import exports
+from marketdata.archive import exports, manifests, verification
 from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import dropped, retention, rollover
@@ -472,7 +472,7 @@ def _archived(settings, tmp_path):
 
 @pytest.mark.usefixtures("_archived")
 def test_late_ticks_of_an_archived_and_dropped_day_are_a_further_part_of_its_archive():
-    first = exports.manifest_of(DAY)
+    first = manifests.manifest_of(DAY)
     expire("2028-06-01 10:00")
     process(2, trade(7))
     roll_over("2028-06-01 10:00")
@@ -480,24 +480,24 @@ def test_late_ticks_of_an_archived_and_dropped_day_are_a_further_part_of_its_arc
 
     assert exports.run_due() == [DAY]
 
-    assert exports.verify(DAY) == first
-    assert (first.rows, exports.parts_of(DAY)) == (1000, [1, 2])
-    assert exports.verify(DAY, part=2).rows == 1
-    paths = sorted(path.name for path in exports.folder_of(DAY).glob("*.parquet"))
+    assert verification.verify(DAY) == first
+    assert (first.rows, manifests.parts_of(DAY)) == (1000, [1, 2])
+    assert verification.verify(DAY, part=2).rows == 1
+    paths = sorted(path.name for path in manifests.folder_of(DAY).glob("*.parquet"))
     assert paths == ["ticks-2.parquet", "ticks.parquet"]
     roll_over("2028-06-01 10:01")
     assert not Alarm.objects.filter(code="late_after_drop", cleared_at=None).exists()
 
     process(3, trade(8))
     roll_over("2028-06-01 10:02")
-    assert (exports.run_due(), exports.manifest_of(DAY, part=2).rows) == ([DAY], 2)
+    assert (exports.run_due(), manifests.manifest_of(DAY, part=2).rows) == ([DAY], 2)
     expire("2029-08-01 10:00")
     assert storage().count(HISTORY) == 0
     process(4, trade(9))
     roll_over("2029-08-01 10:02")
     exports.run_due()
-    assert [exports.verify(DAY, part=part).rows for part in exports.parts_of(DAY)] == [1000, 2, 1]
-    assert exports.archived() == [DAY]
+    assert [verification.verify(DAY, part=part).rows for part in manifests.parts_of(DAY)] == [1000, 2, 1]
+    assert manifests.archived() == [DAY]
     out = StringIO()
     call_command("archive", "--all", "--verify", stdout=out)
     assert out.getvalue().count("2026-03-16: ") == 3
@@ -506,7 +506,7 @@ def test_late_ticks_of_an_archived_and_dropped_day_are_a_further_part_of_its_arc
 @pytest.mark.usefixtures("_archived")
 def test_an_archive_is_never_replaced_by_one_with_fewer_ticks():
     """As after an older database was restored, whose ledger agrees with its ticks."""
-    before = exports.manifest_of(DAY)
+    before = manifests.manifest_of(DAY)
     for table in ("ingest_batch", "ingest_batch_day", HISTORY):
         with connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM {table}")
@@ -516,11 +516,11 @@ def test_an_archive_is_never_replaced_by_one_with_fewer_ticks():
 
     assert exports.run_due() == []
     assert "has 1,000 ticks, and 1,000 of them are not" in Alarm.objects.get(code="archive_failed").message
-    (exports.folder_of(DAY) / "_ticks.json").rename(exports.folder_of(DAY) / "lost")
+    (manifests.folder_of(DAY) / "_ticks.json").rename(manifests.folder_of(DAY) / "lost")
     assert exports.run_due() == []
     assert "has 1,000 ticks, the database only 1" in Alarm.objects.get(code="archive_failed").message
-    (exports.folder_of(DAY) / "lost").rename(exports.folder_of(DAY) / "_ticks.json")
+    (manifests.folder_of(DAY) / "lost").rename(manifests.folder_of(DAY) / "_ticks.json")
 
-    assert exports.manifest_of(DAY) == before
-    assert sum(len(part) for part in exports.read(exports.path_of(DAY))) == 1000
+    assert manifests.manifest_of(DAY) == before
+    assert sum(len(part) for part in verification.read(manifests.path_of(DAY))) == 1000
     assert run_of().archived_at is None

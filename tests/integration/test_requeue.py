@@ -22,6 +22,7 @@ from redis.exceptions import ConnectionError as RedisGone
 from analytics import voids
 from analytics.integrity import consistency
 from ingest import notifications, recovery, refusals, requeue, tasks
+from ingest.requeue import runs
 from ingest.rights import Rights
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import leases, rollover
@@ -255,7 +256,7 @@ def test_killed_anywhere_and_begun_again_it_loses_no_row_and_doubles_none(redis_
 def test_while_a_backup_or_the_rollover_is_at_it_nothing_is_stored_and_the_command_says_so(monkeypatch):
     process(rows(*MIXED))
     register()
-    monkeypatch.setattr(requeue, "UPKEEP_PATIENCE_S", 0.0)
+    monkeypatch.setattr(runs, "UPKEEP_PATIENCE_S", 0.0)
 
     with leases.hold(leases.UPKEEP) as lease:
         with pytest.raises(CommandError, match="a backup is at it"):

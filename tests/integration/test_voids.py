@@ -14,7 +14,7 @@ from django.test import Client as Browser
 from analytics import tasks as voiding
 from analytics import voids
 from analytics.integrity import consistency
-from analytics.voids import Selection, moves
+from analytics.voids import Selection, moves, orders
 from marketdata.maintenance import leases, rollover
 from marketdata.models import (
     Alarm,
@@ -404,16 +404,16 @@ def test_batches_what_is_voided_and_what_is_judged_again_never_share_a_note_of_t
 
 
 def test_an_order_that_cannot_be_carried_out_is_an_alarm_and_holds_up_no_other(monkeypatch):
-    orders = [VoidOrder.objects.create(reason="x", ordered_by="test", selection="{}") for _ in range(2)]
+    given = [VoidOrder.objects.create(reason="x", ordered_by="test", selection="{}") for _ in range(2)]
     done = []
 
     def carry_out(order, progress):
-        if order.pk == orders[0].pk:
+        if order.pk == given[0].pk:
             raise StorageError("a day is not whole")
         done.append(order.pk)
 
     monkeypatch.setattr(orders, "_carry_out", carry_out)
 
     assert voids.resume() == 2
-    assert done == [orders[1].pk]
-    assert Alarm.objects.get(code="void_failed", cleared_at=None).subject == str(orders[0].pk)
+    assert done == [given[1].pk]
+    assert Alarm.objects.get(code="void_failed", cleared_at=None).subject == str(given[0].pk)

@@ -15,7 +15,7 @@ from analytics import voids
 from analytics.integrity import consistency, repair
 from analytics.voids import Selection, orders
 from ingest import requeue
-from marketdata.archive import exports, files
+from marketdata.archive import exports, files, manifests, verification
 from marketdata.maintenance import dropped, retention, rollover
 from marketdata.models import Alarm, FeedNotice, IngestReject, RolloverRun, VoidedTick, VoidOrder
 from marketdata.realtime import feed, live_state
@@ -98,12 +98,12 @@ def archived(archiving) -> tuple[Sender, int]:
     wrong = sender.send(*trades(5, first=20, price=999_000), *trades(5, "000660", first=4, price=999_000))
     rollover.run_one(DAY, clock=Clock(DONE))
     assert exports.run_due() == [DAY]
-    assert exports.verify(DAY).rows == 60
+    assert verification.verify(DAY).rows == 60
     return sender, wrong
 
 
 def in_file() -> set[int]:
-    return {int(i) for part in exports.read(exports.path_of(DAY)) for i in part.tick_id}
+    return {int(i) for part in verification.read(manifests.path_of(DAY)) for i in part.tick_id}
 
 
 def test_a_day_whose_ticks_were_voided_is_archived_again_with_exactly_the_rest(archived):
@@ -114,7 +114,7 @@ def test_a_day_whose_ticks_were_voided_is_archived_again_with_exactly_the_rest(a
     assert exports.run_due() == [DAY]
 
     assert in_file() == stored()
-    assert exports.verify(DAY).rows == 50
+    assert verification.verify(DAY).rows == 50
     assert failed("archive_failed") == ""
     assert run_of().archived_at is not None
     assert consistency.verify_day(DAY).counts == {}
@@ -128,12 +128,12 @@ def test_ticks_that_come_late_after_a_void_are_archived_with_the_rest(archived):
 
     assert exports.run_due() == [DAY]
 
-    assert (in_file(), exports.verify(DAY).rows) == (stored(), 53)
+    assert (in_file(), verification.verify(DAY).rows) == (stored(), 53)
 
 
 def test_what_is_put_back_after_the_archive_was_made_anew_is_in_it_again(archived):
     _, wrong = archived
-    before = exports.manifest_of(DAY).figure
+    before = manifests.manifest_of(DAY).figure
     void(batches=(wrong,))
     exports.run_due()
 
@@ -142,7 +142,7 @@ def test_what_is_put_back_after_the_archive_was_made_anew_is_in_it_again(archive
     rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
 
     assert exports.run_due() == [DAY]
-    assert exports.verify(DAY).figure == before
+    assert verification.verify(DAY).figure == before
     assert consistency.verify_day(DAY).counts == {}
 
 
@@ -151,7 +151,7 @@ def test_a_day_of_which_everything_was_voided_is_a_file_without_rows(archived):
 
     assert exports.run_due() == [DAY]
 
-    assert (exports.verify(DAY).rows, in_file(), daily()) == (0, set(), [])
+    assert (verification.verify(DAY).rows, in_file(), daily()) == (0, set(), [])
 
 
 def _one_more_is_gone(tick: VoidedTick) -> None:
@@ -169,7 +169,7 @@ def _another_was_voided(tick: VoidedTick) -> None:
 def test_one_tick_more_than_the_voids_explain_keeps_the_archive_as_it_is(archived, harm, late):
     """However many came late: what is compared is what the file has, not how much."""
     sender, wrong = archived
-    before = exports.path_of(DAY).read_bytes(), exports.manifest_of(DAY)
+    before = manifests.path_of(DAY).read_bytes(), manifests.manifest_of(DAY)
     void(batches=(wrong,))
     if late:
         sender.send(*trades(late, first=100))
@@ -179,9 +179,9 @@ def test_one_tick_more_than_the_voids_explain_keeps_the_archive_as_it_is(archive
     assert exports.run_due() == []
 
     assert "has 60 ticks, and 1 of them are not in the database" in failed("archive_failed")
-    assert (exports.path_of(DAY).read_bytes(), exports.manifest_of(DAY)) == before
+    assert (manifests.path_of(DAY).read_bytes(), manifests.manifest_of(DAY)) == before
     assert run_of().archived_at is None
-    exports.folder_of(DAY).rename(exports.folder_of(DAY).with_name("elsewhere"))
+    manifests.folder_of(DAY).rename(manifests.folder_of(DAY).with_name("elsewhere"))
     out = StringIO()
     call_command("archive", "2026-03-16", stdout=out)
     assert f"{50 + late} ticks" in out.getvalue()
@@ -190,8 +190,8 @@ def test_one_tick_more_than_the_voids_explain_keeps_the_archive_as_it_is(archive
 
 def test_a_void_while_the_day_is_archived_makes_it_due_again(archived):
     _, wrong = archived
-    (exports.folder_of(DAY) / "_ticks.json").unlink()
-    exports.path_of(DAY).unlink()
+    (manifests.folder_of(DAY) / "_ticks.json").unlink()
+    manifests.path_of(DAY).unlink()
 
     def meanwhile(words: str) -> None:
         if "reading back" in words:
@@ -218,7 +218,7 @@ def test_a_row_that_is_judged_again_after_its_day_was_archived_comes_into_the_fi
     rollover.run_one(DAY, clock=Clock("2026-03-17 09:05"))
 
     assert exports.run_due() == [DAY]
-    assert (in_file(), exports.verify(DAY).rows, daily()[0][0]) == (stored(), 4, 4)
+    assert (in_file(), verification.verify(DAY).rows, daily()[0][0]) == (stored(), 4, 4)
     assert consistency.verify_day(DAY).counts == {}
 
 
@@ -310,7 +310,7 @@ def test_a_row_judged_again_after_its_day_was_dropped_replaces_nothing(settings,
     rollover.run_one(DAY, clock=Clock("2027-06-02 10:01"))
 
     assert exports.run_due() == [DAY]
-    assert [exports.verify(DAY, part=part).rows for part in exports.parts_of(DAY)] == parts
+    assert [verification.verify(DAY, part=part).rows for part in manifests.parts_of(DAY)] == parts
     assert daily() == [(trades_of_day, 70_002)]
     assert consistency.verify_day(DAY).counts == {}
 

@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from marketdata.archive import exports, files, parquet
-from marketdata.archive.exports import Manifest
+from marketdata.archive import exports, files, manifests, parquet, verification
+from marketdata.archive.manifests import Manifest
 from marketdata.maintenance import leases
 from marketdata.storage import StorageError, storage
 from terminals import wire
@@ -44,21 +44,21 @@ class Command(BaseCommand):
         try:
             with storage().long_running():
                 for date in self._dates(options, folder):
-                    parts = (exports.parts_of(date, folder) or [1]) if options["verify"] else [0]
+                    parts = (manifests.parts_of(date, folder) or [1]) if options["verify"] else [0]
                     for part in parts:
                         try:
                             if options["verify"]:
-                                manifest = exports.verify(date, folder=folder, part=part)
+                                manifest = verification.verify(date, folder=folder, part=part)
                             else:
                                 manifest = exports.make(date, folder=folder, progress=progress)
                         except files.ArchiveError as error:
                             failed.append(str(error))
                             continue
-                        self.stdout.write(_line(manifest, exports.path_of(date, folder, manifest.part)))
-                for date in exports.without_ticks(folder) if options["all"] else ():
+                        self.stdout.write(_line(manifest, manifests.path_of(date, folder, manifest.part)))
+                for date in manifests.without_ticks(folder) if options["all"] else ():
                     progress(f"{date}")
                     try:
-                        exports.verify_beside(date, folder=folder)
+                        verification.verify_beside(date, folder=folder)
                     except files.ArchiveError as error:
                         failed.append(str(error))
         except parquet.Missing as error:
@@ -73,7 +73,7 @@ class Command(BaseCommand):
     def _dates(self, options: dict[str, Any], folder: Path | None) -> list[datetime.date]:
         if options["date"]:
             return [options["date"]]
-        dates = exports.archived(folder) if options["all"] else exports.due()
+        dates = manifests.archived(folder) if options["all"] else exports.due()
         if not dates:
             self.stdout.write(_("nothing is archived") if options["all"] else _("nothing is due"))
         return dates
