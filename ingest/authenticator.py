@@ -12,7 +12,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from marketdata import connections
-from marketdata.ledger import batch_ledger, comparisons
+from marketdata.ledger import batch_ledger, comparisons, stream_numbers
 from marketdata.ledger.comparisons import Difference
 from marketdata.limits import quotas
 from marketdata.models import Client, Market
@@ -84,13 +84,13 @@ def authenticate(hello: wire.Hello, auth_message: bytes, *, given: int = 0, abov
     if hello.first > wire.MAX_SEQ + 1:
         return Refused("bad_message", f"first must be at most {wire.MAX_SEQ + 1}", "bad_first")
     if given:
-        with contextlib.suppress(batch_ledger.NumberTakenError):  # it begins anew under another
-            batch_ledger.keep_number(client.pk, hello.epoch, given)
+        with contextlib.suppress(stream_numbers.NumberTakenError):  # it begins anew under another
+            stream_numbers.keep_number(client.pk, hello.epoch, given)
     try:
-        stream = batch_ledger.find_stream(client, hello.epoch) or 0
+        stream = stream_numbers.find_stream(client, hello.epoch) or 0
         if not stream and hello.first > 1:  # it sent to a ledger that was lost: what it no longer has is to be told
-            stream = batch_ledger.open_stream(client, hello.epoch, above=above)
-    except batch_ledger.OldEpochError:
+            stream = stream_numbers.open_stream(client, hello.epoch, above=above)
+    except stream_numbers.OldEpochError:
         message = "a newer spool of this client exists; continue with that one, or begin a new spool"
         return Refused("old_epoch", message, "old_epoch")
     except quotas.QuotaReached as error:
@@ -125,8 +125,8 @@ def open_stream(client_id: int, epoch: str, *, above: int = 0) -> int | Refused:
     """The number of a new spool whose first batch is there; `above` is the greatest one this server knows."""
     connections.refresh()
     try:
-        return batch_ledger.open_stream(Client.objects.get(pk=client_id), epoch, above=above)
-    except batch_ledger.OldEpochError:
+        return stream_numbers.open_stream(Client.objects.get(pk=client_id), epoch, above=above)
+    except stream_numbers.OldEpochError:
         return Refused("old_epoch", "a newer spool of this client has begun; continue with that one", "old_epoch")
     except quotas.QuotaReached as error:
         return Refused("quota_reached", f"no new spool: {error}", "quota_reached")
@@ -152,7 +152,7 @@ def audit(admission: ClientSession, asked: wire.Audit, *, given: int = 0) -> Dif
     connections.refresh()
     stream = given or admission.stream
     if stream:
-        batch_ledger.keep_number(admission.client_id, admission.epoch, stream)
+        stream_numbers.keep_number(admission.client_id, admission.epoch, stream)
     else:
         stream = _stream(admission, closing=bool(asked.closing))
     if not asked.checksums:
@@ -172,8 +172,8 @@ def _stream(admission: ClientSession, *, closing: bool) -> int:
     """The number of a spool that had none at its login. What is to be given up needs one."""
     client = Client.objects.get(pk=admission.client_id)
     if closing:
-        return batch_ledger.open_stream(client, admission.epoch)
-    return batch_ledger.find_stream(client, admission.epoch) or 0
+        return stream_numbers.open_stream(client, admission.epoch)
+    return stream_numbers.find_stream(client, admission.epoch) or 0
 
 
 def keep_offsets(offsets_us: dict[int, int]) -> None:

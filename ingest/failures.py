@@ -19,7 +19,7 @@ from django.db import transaction
 from analytics.series import candles
 from ingest import record_storage, recovery, room
 from ingest.batch_decoding import Batch, RecordGroup
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, set_aside
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.models import Feed, FeedOwner, JobLease, Market, Symbol, TradeDate
 from marketdata.storage import StorageBusyError, storage
@@ -71,9 +71,9 @@ def _try_road(ticks: Ticks, prices: Ticks | None, records: Sequence[RecordGroup]
         with store.transaction():
             _try_names(number)
             batch_ledger.claim([claim])
-            batch_ledger.keep_rejects([(number, 0, "", "")])
-            batch_ledger.add_dead_letter(number, checksum=0, code="", error="", payload=b"")
-            batch_ledger.keep_gaps([(number, ticks.feed, {0: wire.Gap(from_us=now_us, to_us=now_us)})])
+            set_aside.keep_rejects([(number, 0, "", "")])
+            set_aside.add_dead_letter(number, checksum=0, code="", error="", payload=b"")
+            set_aside.keep_gaps([(number, ticks.feed, {0: wire.Gap(from_us=now_us, to_us=now_us)})])
             batch_ledger.claim_days(checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS))
             record_storage.store(records)
             recovery.expect({number: ticks}, now_us)

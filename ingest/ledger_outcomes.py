@@ -11,7 +11,7 @@ from ingest import notifications
 from ingest.in_flight import InFlightBatch
 from ingest.notifications import Outcome
 from marketdata import connections
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, set_aside
 from marketdata.models import DeadLetter, IngestBatch, IngestReject
 from marketdata.types import reject_reasons
 
@@ -39,7 +39,7 @@ def _look_up(entries: Sequence[InFlightBatch]) -> Iterator[Outcome]:
             continue
         state, rejected, checksum = known[entry.number]
         if batch_ledger.changed(checksum, entry.checksum):
-            batch_ledger.keep_aside(entry.number, checksum=entry.checksum, payload=entry.payload)
+            set_aside.keep_aside(entry.number, checksum=entry.checksum, payload=entry.payload)
         code: notifications.Code
         code, message = notifications.known_already(checksum, entry.checksum)
         counted: Mapping[str, int] = {}

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ingest.batch_decoding import TickGroup
 from marketdata import alarms
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, set_aside
 from marketdata.ledger import voided as voided_ticks
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.maintenance import dropped
@@ -63,7 +63,7 @@ def restore(
                 batch_ledger.claim([again])
                 ticks, prices = _load_missing(groups, claim.batch, voided, categories) if same else (0, 0)
                 if same:
-                    batch_ledger.keep_rejects(rejects.get(claim.batch, ()))
+                    set_aside.keep_rejects(rejects.get(claim.batch, ()))
         except batch_ledger.AlreadyClaimedError:
             continue  # another worker was faster
         _tell(claim.batch, same, ticks, prices)

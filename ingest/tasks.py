@@ -36,7 +36,7 @@ from ingest.clocks import Trust
 from ingest.refusals import watch_refusals  # noqa: F401 - where Celery finds it
 from ingest.rights import Rights
 from marketdata import alarms, connections, metrics
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, set_aside
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.maintenance import dropped
 from marketdata.models import IngestBatch
@@ -254,15 +254,15 @@ def _left(groups: Iterable[GroupT], known: dict[int, int]) -> Iterator[tuple[Gro
 def _keep_refused(fresh: list[Batch]) -> None:
     rejects = [reject for batch in fresh for reject in batch.rejects]
     if rejects:
-        batch_ledger.keep_rejects(rejects)
+        set_aside.keep_rejects(rejects)
     for batch in fresh:
         if batch.refusal is not None or batch.dead is not None:
             code = batch.refusal.code if batch.refusal else "dead_letter"
             error = batch.refusal.message if batch.refusal else str(batch.dead)
-            batch_ledger.add_dead_letter(
+            set_aside.add_dead_letter(
                 batch.number, checksum=batch.checksum, code=code, error=error, payload=batch.payload
             )
-    batch_ledger.keep_gaps(
+    set_aside.keep_gaps(
         (batch.number, batch.feed, batch.gaps)
         for batch in fresh
         if batch.refusal is None and batch.dead is None and batch.decoded is not None and batch.decoded.gaps
@@ -434,4 +434,4 @@ def _quarantine_changed(members: list[Batch], repeated: dict[int, int]) -> None:
     """A seq that comes again with other content is kept aside: one of the two is a lie."""
     for batch in members:
         if batch_ledger.changed(repeated.get(batch.number, batch.checksum), batch.checksum):
-            batch_ledger.keep_aside(batch.number, checksum=batch.checksum, payload=batch.payload)
+            set_aside.keep_aside(batch.number, checksum=batch.checksum, payload=batch.payload)

@@ -16,7 +16,7 @@ from ingest.requeue import judging
 from ingest.requeue.judging import Judged
 from ingest.requeue.selection import Selection
 from marketdata import connections
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, set_aside
 from marketdata.maintenance import leases
 from marketdata.models import Client, DeadLetter, IngestBatch, IngestBatchDay, IngestReject, IngestRequeue
 from marketdata.storage import StorageError, storage
@@ -80,14 +80,14 @@ def _written(
         claim.feed, claim.captured_us = judged.ticks.feed, decoded.header.captured_us
         claim.rejected = len(judged.bad)
         record = batch_decoding.records_of(decoded)
-        batch_ledger.keep_rejects((number, row, reasons, record(row)) for row, reasons in sorted(judged.bad.items()))
+        set_aside.keep_rejects((number, row, reasons, record(row)) for row, reasons in sorted(judged.bad.items()))
         if decoded.gaps:
-            batch_ledger.keep_gaps([(number, judged.ticks.feed, judged.gaps)])
+            set_aside.keep_gaps([(number, judged.ticks.feed, judged.gaps)])
     else:
         waiting = set(IngestReject.objects.filter(batch=number).values_list("idx", flat=True))
         judged = judged.only(np.isin(judged.ticks.tick_id & judging.ROW_MASK, np.array(sorted(waiting), np.int64)))
         judged.gaps = {place: gap for place, gap in judged.gaps.items() if place in waiting}
-        batch_ledger.add_gaps([(number, claim.feed, judged.gaps)])
+        set_aside.add_gaps([(number, claim.feed, judged.gaps)])
         _forget_rejects(number, [*judging.places(judged.ticks), *judged.gaps])
         claim.rejected -= judged.stored
         _note_reasons(number, judged.bad)

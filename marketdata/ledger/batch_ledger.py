@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import logging
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,34 +12,18 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection
 from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
 
-from marketdata import alarms, metrics
-from marketdata.limits import quotas
-from marketdata.models import Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestReject, IngestStream
+from marketdata.models import IngestBatch, IngestBatchDay, IngestStream
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, StorageBusyError, StorageError
+from marketdata.storage.base import EPOCH_DATE, StorageError
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.ticks import SEQ_BITS
-from terminals import wire
 
-log = logging.getLogger(__name__)
-
-NUMBER_TRIES = 20
 SEQ_MASK = (1 << SEQ_BITS) - 1
 GIVEN_UP = 0
 """The checksum in the claim row of a number that its client gave up. No content has it, so nothing is stored."""
-
-
-class OldEpochError(Exception):
-    """The client has since opened a newer spool; only that one may send."""
-
-
-class NumberTakenError(Exception):
-    """The number of a spool is another one's in the database as it is now."""
 
 
 class AlreadyClaimedError(Exception):
@@ -70,61 +53,7 @@ class Claim:
     captured_us: int | None = None  # by the terminal's clock
 
 
-ToldGaps = tuple[int, str, Mapping[int, wire.Gap]]
-"""Batch, feed, and what is missing by its place in the batch."""
 _CLAIM_COLUMNS = tuple(field.name for field in fields(Claim))
-
-
-def find_stream(client: Client, epoch: str) -> int | None:
-    """The number of the client's spool `epoch`, None if it has none yet. OldEpochError unless it is the newest of the
-    client."""
-    newest = IngestStream.objects.filter(client=client).order_by("-id").first()
-    if newest is not None and newest.epoch == epoch:
-        return int(newest.pk)
-    if IngestStream.objects.filter(client=client, epoch=epoch).exists():
-        raise OldEpochError(epoch)
-    return None
-
-
-def keep_number(client_id: int, epoch: str, number: int) -> None:
-    """A spool is known to have this number. A failover to a replica that lagged may have lost it, while batches under
-    it are stored: then it is put back. NumberTakenError if it was given to another spool meanwhile."""
-    if IngestStream.objects.filter(pk=number, client=client_id, epoch=epoch).exists():
-        return
-    try:
-        with transaction.atomic():
-            IngestStream.objects.create(pk=number, client_id=client_id, epoch=epoch)
-    except IntegrityError as error:
-        raise NumberTakenError(f"number {number} of epoch {epoch} was given to another spool") from error
-    log.error("the database had lost the number of a spool stream=%d epoch=%s", number, epoch)
-
-
-def open_stream(client: Client, epoch: str, *, above: int = 0) -> int:
-    """As `find_stream`, and a spool that has no number is given one: when its first batch is there, for numbers are
-    never used again. It is greater than `above` and the number of any batch. quotas.QuotaReached if the client may not
-    have one more today, or nobody ever. StorageBusyError if others were quicker each time."""
-    found = find_stream(client, epoch)
-    if found is not None:
-        return found
-    for quota in (quotas.STREAMS, quotas.SPOOLS):
-        if not quota.take(1, client):
-            raise quota.reached(client)
-    for _try in range(NUMBER_TRIES):
-        # Not the database's own sequence, which leaves out a number for each transaction that is rolled back.
-        number = max(quotas.STREAMS.used(None), _highest_stream(), above) + 1
-        try:
-            with transaction.atomic():
-                return int(IngestStream.objects.create(pk=number, client=client, epoch=epoch).pk)
-        except IntegrityError:  # somebody else was quicker, perhaps another connection of this very terminal
-            found = find_stream(client, epoch)
-            if found is not None:
-                return found
-    raise StorageBusyError("other clients take every number for a spool; come again")
-
-
-def _highest_stream() -> int:
-    newest = IngestBatch.objects.order_by("-batch").values_list("batch", flat=True).first()
-    return 0 if newest is None else int(newest) >> SEQ_BITS
 
 
 def committed(stream: int, first: int) -> tuple[int, list[tuple[int, int]]]:
@@ -383,94 +312,9 @@ def trading_dates(start: datetime.date, end: datetime.date) -> list[datetime.dat
         start = rows[-1] + datetime.timedelta(days=1)
 
 
-def keep_rejects(rows: Iterable[tuple[int, int, str, str]]) -> None:
-    """Store refused rows: (batch, index, reasons, record); instead of what was kept of these batches before, which is
-    something where a batch has lost its claim row and comes again."""
-    rows = list(rows)
-    delete("ingest_reject", "batch", sorted({batch for batch, *_ in rows}))
-    IngestReject.objects.bulk_create(
-        [
-            IngestReject(batch=batch, idx=idx, reasons=reasons[:200], record=record)
-            for batch, idx, reasons, record in rows
-        ],
-        batch_size=500,
-    )
-
-
-def keep_gaps(told: Iterable[ToldGaps]) -> None:
-    """Store what terminals say is missing, of many batches together; instead of what was noted under the batches'
-    numbers before."""
-    told = list(told)
-    delete("gap", "batch", sorted(batch for batch, *_ in told))
-    add_gaps(told)
-
-
-def add_gaps(told: Iterable[ToldGaps]) -> None:
-    """As `keep_gaps`, beside what is noted there."""
-    Gap.objects.bulk_create(
-        [
-            Gap(
-                batch=batch,
-                idx=idx,
-                feed=feed,
-                symbol=gap.symbol or "",
-                from_us=gap.from_us,
-                to_us=gap.to_us,
-                rows=gap.rows,
-                missing=gap.missing,
-                trade_date=None if gap.trade_date is None else EPOCH_DATE + datetime.timedelta(days=gap.trade_date),
-                reason=_text(gap.reason, 200),
-            )
-            for batch, feed, gaps in told
-            for idx, gap in gaps.items()
-        ],
-        batch_size=500,
-    )
-
-
-def add_dead_letter(batch: int, *, checksum: int, code: str, error: str, payload: bytes) -> None:
-    """Keep a whole batch that cannot be stored, once however often it comes."""
-    DeadLetter.objects.get_or_create(
-        batch=batch, checksum=checksum, code=code, defaults={"error": _text(error, 2000), "payload": payload}
-    )
-
-
 def changed(known: int, checksum: int) -> bool:
     """Whether a batch with this checksum has other content than what its number was committed with (`known`)."""
     return known not in (checksum, GIVEN_UP)
-
-
-def keep_aside(batch: int, *, checksum: int, payload: bytes) -> None:
-    """Keep the content of a batch whose number was committed with other content, and raise an alarm: two spools send
-    under one name, or one was put back."""
-    add_dead_letter(
-        batch,
-        checksum=checksum,
-        code="checksum_mismatch",
-        error="the ledger holds this seq with another checksum",
-        payload=payload,
-    )
-    metrics.REFUSED_BATCHES.labels("checksum_mismatch").inc()
-    owner = IngestStream.objects.select_related("client").filter(pk=batch >> SEQ_BITS).first()
-    name, epoch = (owner.client.name, owner.epoch) if owner else ("?", "?")
-    alarms.raise_alarm(
-        "checksum_mismatch",
-        format_lazy(
-            _(
-                "batch {seq} of epoch {epoch} of client {client} came with other content than was committed; it is"
-                " kept as a dead letter and not stored"
-            ),
-            seq=batch & SEQ_MASK,
-            epoch=epoch,
-            client=name,
-        ),
-        subject=name,
-    )
-
-
-def _text(text: str, most: int) -> str:
-    """What a column of text takes: PostgreSQL has no NUL."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:most]
 
 
 def now_us() -> int:

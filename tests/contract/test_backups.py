@@ -19,7 +19,7 @@ from ingest.requeue import runs
 from ingest.rights import Rights
 from marketdata import backups
 from marketdata.backups import comparison
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import set_aside
 from marketdata.maintenance import dropped, leases, rollover
 from marketdata.models import Alarm, BackupRun, Client, IngestBatch, IngestStream, RolloverRun, Source, VendorMinute
 from marketdata.reference.symbols import Directory
@@ -149,7 +149,7 @@ def refused(seq: int) -> None:
     commit(storage(), ticks.take(np.arange(2)))
     number = int(ticks.tick_id[2]) >> TICK_BITS
     row = {"symbol": "005930", "time": int(ticks.time_us[2]), "price": "70002", "size": "1"}
-    batch_ledger.keep_rejects([(number, 2, "symbol_unknown", json.dumps(row))])
+    set_aside.keep_rejects([(number, 2, "symbol_unknown", json.dumps(row))])
     IngestBatch.objects.filter(pk=number).update(rows=3, rejected=1, captured_us=1)
 
 

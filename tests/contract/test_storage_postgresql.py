@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection, connections
 
 from analytics.series import candles
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import set_aside
 from marketdata.models import DeadLetter, Gap
 from marketdata.storage import Storage, StorageBusyError, storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
@@ -430,8 +430,8 @@ class TestPostgreSQL(StorageContract):
         assert store.count("temp_market_data") == 6
 
     def test_words_of_a_terminal_are_kept_though_postgresql_knows_no_nul(self, store):
-        batch_ledger.keep_gaps([(7, "krx", {0: wire.Gap(1, 2, 3, "spool\0full")})])
-        batch_ledger.add_dead_letter(7, checksum=1, code="bad_batch", error="spool\0full", payload=b"spool\0full")
+        set_aside.keep_gaps([(7, "krx", {0: wire.Gap(1, 2, 3, "spool\0full")})])
+        set_aside.add_dead_letter(7, checksum=1, code="bad_batch", error="spool\0full", payload=b"spool\0full")
 
         assert Gap.objects.get().reason == "spool\ufffdfull"
         letter = DeadLetter.objects.get()

@@ -10,7 +10,7 @@ from django.test import override_settings
 from ingest import notifications, tasks
 from ingest.rights import Rights
 from marketdata import alarms
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.models import Client, Market, Source, Symbol
 from marketdata.realtime import live_state, seeding
 from marketdata.reference.symbols import Directory
@@ -43,7 +43,7 @@ class Sender:
         self.client, _ = Client.objects.create_with_secret(
             name=name, source=source, may_send=True, feeds="*", shares_feeds=True
         )
-        self.stream = batch_ledger.open_stream(self.client, f"{self.client.pk:016x}")
+        self.stream = stream_numbers.open_stream(self.client, f"{self.client.pk:016x}")
         self.seq = 0
 
     def send(self, *rows: dict[str, Any], feed: str = "krx") -> int:

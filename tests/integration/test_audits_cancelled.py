@@ -12,7 +12,7 @@ from ingest.connection import Connection
 from ingest.limits import Limits
 from ingest.server import Server
 from ingest.sessions import AUDITORS
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.models import Client, IngestBatch, Source
 from terminals import wire
 from tests.road import secret_of
@@ -51,7 +51,7 @@ def spool(name: str) -> ClientSession:
     client = Client.objects.get(name=name)
     return ClientSession(
         client_id=client.pk, name=name, source_id=Source.objects.get(code="REPLAY").pk, source="REPLAY",
-        stream=batch_ledger.open_stream(client, EPOCH), commit=0, ranges=[], proof="00" * 32, epoch=EPOCH,
+        stream=stream_numbers.open_stream(client, EPOCH), commit=0, ranges=[], proof="00" * 32, epoch=EPOCH,
     )  # fmt: skip
 
 

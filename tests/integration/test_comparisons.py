@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from marketdata.ledger import batch_ledger, comparisons
+from marketdata.ledger import batch_ledger, comparisons, stream_numbers
 from marketdata.maintenance import retention
 from marketdata.models import Alarm, Client, Gap, IngestBatch, IngestStream, Source
 from marketdata.reference import owners
@@ -53,7 +53,7 @@ def test_a_comparison_names_what_is_missing_and_what_is_other():
 def test_a_hole_in_a_spool_of_several_feeds_is_a_gap_of_each_of_them(is_known):
     """`is_known`: by what the ledger has of the spool; else by what belongs to its client."""
     client = Client.objects.create_with_secret(name="several", source=Source.objects.get(code="REPLAY"))[0]
-    stream = batch_ledger.open_stream(client, "0" * 16)
+    stream = stream_numbers.open_stream(client, "0" * 16)
     if is_known:
         claim(stream, 1, 2, 6)
         claim(stream, 9, feed="nxt")
@@ -79,7 +79,7 @@ def test_a_hole_in_a_spool_of_several_feeds_is_a_gap_of_each_of_them(is_known):
 def test_two_that_look_for_the_same_holes_at_once_tell_them_once(monkeypatch):
     """A login and retention, or logins at two servers: the spool's row is locked for it."""
     client = Client.objects.create_with_secret(name="twice", source=Source.objects.get(code="REPLAY"))[0]
-    stream = batch_ledger.open_stream(client, "0" * 16)
+    stream = stream_numbers.open_stream(client, "0" * 16)
     claim(stream, 1, 4)
     look = batch_ledger.holes
 
@@ -103,7 +103,7 @@ def test_two_that_look_for_the_same_holes_at_once_tell_them_once(monkeypatch):
 def test_the_feeds_of_a_hole_are_looked_for_near_it(monkeypatch):
     monkeypatch.setattr(comparisons, "FEEDS_OF", 2)
     client = Client.objects.create_with_secret(name="long", source=Source.objects.get(code="REPLAY"))[0]
-    stream = batch_ledger.open_stream(client, "0" * 16)
+    stream = stream_numbers.open_stream(client, "0" * 16)
     claim(stream, 1, feed="old")
     claim(stream, 2, 3)
     claim(stream, 5, 6, feed="nxt")
@@ -116,7 +116,7 @@ def test_the_feeds_of_a_hole_are_looked_for_near_it(monkeypatch):
 
 def test_what_retention_forgot_is_no_hole_and_what_was_lost_before_is_told():
     client = Client.objects.create_with_secret(name="kept", source=Source.objects.get(code="REPLAY"))[0]
-    stream = batch_ledger.open_stream(client, "0" * 16)
+    stream = stream_numbers.open_stream(client, "0" * 16)
     claim(stream, *range(1, 5), *range(8, 21))
     IngestBatch.objects.filter(batch=stream << 32 | 20).update(committed_us=batch_ledger.now_us())
 

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.models import Client, IngestStream, Source
 from marketdata.reference import credentials
 from terminals import wire
@@ -102,21 +102,21 @@ def sender() -> Client:
 
 def test_a_spool_keeps_its_number_and_a_newer_one_ends_it():
     client = sender()
-    first = batch_ledger.open_stream(client, "00" * 8)
+    first = stream_numbers.open_stream(client, "00" * 8)
 
-    again = batch_ledger.open_stream(client, "00" * 8)
-    second = batch_ledger.open_stream(client, "11" * 8)
+    again = stream_numbers.open_stream(client, "00" * 8)
+    second = stream_numbers.open_stream(client, "11" * 8)
 
     assert first == again != second
-    with pytest.raises(batch_ledger.OldEpochError):
-        batch_ledger.open_stream(client, "00" * 8)
+    with pytest.raises(stream_numbers.OldEpochError):
+        stream_numbers.open_stream(client, "00" * 8)
     assert IngestStream.objects.count() == 2
 
 
 def test_two_clients_may_have_spools_of_the_same_name():
     first, second = sender(), reader("second", may_send=True, source=Source.objects.get(code="KIS"))[0]
 
-    assert batch_ledger.open_stream(first, "00" * 8) != batch_ledger.open_stream(second, "00" * 8)
+    assert stream_numbers.open_stream(first, "00" * 8) != stream_numbers.open_stream(second, "00" * 8)
 
 
 def claim(stream: int, *seqs: int) -> None:

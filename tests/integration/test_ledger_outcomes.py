@@ -8,7 +8,7 @@ import pytest
 from ingest import ledger_outcomes, notifications, tasks
 from ingest.in_flight import InFlightBatch
 from ingest.rights import Rights
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.models import Client, DeadLetter, Feed, Market, Source, Symbol
 from marketdata.realtime import live_state, seeding
 from marketdata.reference.symbols import Directory
@@ -39,7 +39,7 @@ def stream() -> int:
     """The spool of a client that may send the feeds krx and new only."""
     fields = {"may_send": True, "feeds": "krx new"}
     client, _ = Client.objects.create_with_secret(name="desk", source=Source.objects.get(code="REPLAY"), **fields)
-    return batch_ledger.open_stream(client, "0" * 16)
+    return stream_numbers.open_stream(client, "0" * 16)
 
 
 def entry(stream: int, payload: bytes, *, dead: str | None = None) -> InFlightBatch:

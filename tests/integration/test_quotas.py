@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from ingest import authenticator, notifications, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.limits import quotas
 from marketdata.models import (
     Alarm,
@@ -63,7 +63,7 @@ class Sender:
     """A client's batches, processed as a worker does."""
 
     def __init__(self, owner: Client) -> None:
-        self.stream = batch_ledger.open_stream(owner, f"{owner.pk:016x}")
+        self.stream = stream_numbers.open_stream(owner, f"{owner.pk:016x}")
         self.seq = 0
 
     def send(self, *rows: dict[str, Any], feed: str = "krx", market: str | None = None) -> None:
@@ -206,7 +206,7 @@ def test_a_new_spool_gets_its_number_with_its_first_batch_and_is_committed(road)
 
 def test_a_client_that_begins_too_many_spools_is_told_what_to_do():
     owner = client("crashy", quotas={"spools": 1})
-    batch_ledger.open_stream(owner, "00" * 8)
+    stream_numbers.open_stream(owner, "00" * 8)
 
     answer = authenticator.open_stream(owner.pk, "11" * 8)
 
@@ -219,10 +219,10 @@ def test_a_client_that_begins_too_many_spools_is_told_what_to_do():
 
 def test_spools_of_the_day_before_do_not_count():
     owner = client("old", quotas={"spools": 1})
-    batch_ledger.open_stream(owner, "00" * 8)
+    stream_numbers.open_stream(owner, "00" * 8)
     IngestStream.objects.update(created_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=25))
 
-    assert batch_ledger.open_stream(owner, "11" * 8) == IngestStream.objects.get(epoch="11" * 8).pk
+    assert stream_numbers.open_stream(owner, "11" * 8) == IngestStream.objects.get(epoch="11" * 8).pk
 
 
 def test_half_of_all_numbers_of_spools_is_an_alarm_and_the_last_one_the_end():
@@ -235,7 +235,7 @@ def test_half_of_all_numbers_of_spools_is_an_alarm_and_the_last_one_the_end():
     assert REGISTRY.get_sample_value("naru_quota_used", {"quota": "streams", "client": ""}) == 140_000
     IngestStream.objects.create(pk=(1 << 18) - 1, client=owner, epoch="01" * 8)
     with pytest.raises(quotas.QuotaReached):
-        batch_ledger.open_stream(client("innocent"), "02" * 8)
+        stream_numbers.open_stream(client("innocent"), "02" * 8)
     assert IngestStream.objects.count() == 2
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 from ingest import notifications, repeats, requeue, tasks
 from ingest.rights import Rights
 from marketdata import alarms
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, Market, Source, Symbol
 from marketdata.realtime import live_state
 from marketdata.reference.symbols import Directory
@@ -50,7 +50,7 @@ class Sender:
 
     def again(self) -> None:
         self.epochs += 1
-        self.stream = batch_ledger.open_stream(self.client, f"{self.epochs:016x}")
+        self.stream = stream_numbers.open_stream(self.client, f"{self.epochs:016x}")
         self.seq = 0
 
     def message(self, *rows: dict[str, Any], feed: str = "krx", dead: str | None = None) -> list[object]:

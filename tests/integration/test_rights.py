@@ -19,7 +19,7 @@ from ingest import authenticator, notifications, requeue, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module
 from marketdata import tasks as upkeep
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.limits import reached
 from marketdata.models import (
     Alarm,
@@ -71,7 +71,7 @@ class Sender:
     """A client's batches, processed as a worker does; a replay's source, so that any time will do."""
 
     def __init__(self, owner: Client) -> None:
-        self.stream = batch_ledger.open_stream(owner, f"{owner.pk:016x}")
+        self.stream = stream_numbers.open_stream(owner, f"{owner.pk:016x}")
         self.seq = 0
 
     def send(self, *rows: dict[str, Any], feed: str = "krx", source: int = 4) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.views import status
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import stream_numbers
 from marketdata.models import Client, Source
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, EVENTS
@@ -23,7 +23,7 @@ def _database(road_database: None) -> None:
 def terminal(name: str) -> int:
     """The stream of a client."""
     client = Client.objects.create_with_secret(name=name, source=Source.objects.get(code="REPLAY"))[0]
-    return batch_ledger.open_stream(client, "0" * 16)
+    return stream_numbers.open_stream(client, "0" * 16)
 
 
 def tell(*told: tuple[int, float, dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import stream_numbers
 from marketdata.models import Alarm, Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestStream, Market, Symbol
 from marketdata.storage import storage
 from marketdata.types.ticks import SEQ_BITS, TICK_BITS
@@ -345,7 +345,7 @@ def test_a_long_ledger_with_a_hole_at_its_start_is_told_in_spans(road):
     first = road.terminal("feeder")
     first.login()
     first.close()
-    stream, count = batch_ledger.open_stream(Client.objects.get(name="feeder"), first.epoch), 20_000
+    stream, count = stream_numbers.open_stream(Client.objects.get(name="feeder"), first.epoch), 20_000
     row = {"state": "stored", "feed": "krx", "rows": 0, "stored": 0, "rejected": 0, "checksum": 1}
     IngestBatch.objects.bulk_create(
         [

@@ -12,7 +12,7 @@ from analytics.integrity import consistency
 from ingest import record_storage, recovery, requeue, room, tasks
 from ingest.batch_decoding import Batch
 from ingest.rights import Rights
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.models import (
     Client,
     DeadLetter,
@@ -82,7 +82,7 @@ def sender(name: str = "kis", **rights: Any) -> int:
     client, _ = Client.objects.create_with_secret(
         name=name, source=Source.objects.get(code="REPLAY"), may_send=True, **{"feeds": "*", **rights}
     )
-    return batch_ledger.open_stream(client, f"{client.pk:016x}")
+    return stream_numbers.open_stream(client, f"{client.pk:016x}")
 
 
 def test_an_order_book_ends_in_ledger_and_table_with_every_level_and_every_total():
