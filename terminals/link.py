@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from terminals import session as sessions
+from terminals import session_events
 from terminals import spool as spools
 from terminals.batcher import Batcher, Batchers, Row, UnfitRows
 from terminals.clock import ServerTime
@@ -24,7 +24,7 @@ from terminals.uplink import Uplink
 from terminals.wire import BATCH_GAPS, BatchError, Gap, encode_gaps, reseq
 
 OUR_FAILURES = ("uplink_died", "spool_error")  # a thread of the terminal died, or its disk: nothing would ever leave
-CLOSED = sessions.Ended("terminal_closed", "the terminal is closed")
+CLOSED = session_events.Ended("terminal_closed", "the terminal is closed")
 
 log = logging.getLogger("naru.terminal")
 
@@ -72,7 +72,7 @@ class _Stopped(Exception):
 class Failed(_Stopped):
     """The terminal cannot go on; `ended.code` says why. What was spooled stays in the spool."""
 
-    def __init__(self, ended: sessions.Ended) -> None:
+    def __init__(self, ended: session_events.Ended) -> None:
         super().__init__(f"{ended.code}: {ended.message}")
         self.ended = ended
 
@@ -112,7 +112,7 @@ class Terminal:
         self._interrupted = threading.Event()
         self.time = ServerTime(wall_us=self._now_us)
         """What time it is for those who stamp rows."""
-        self._failure: sessions.Ended | None = None
+        self._failure: session_events.Ended | None = None
         self._closed = False
         self._rows_sent = self._rows_committed = self._rows_rejected = 0
         self._counted_epoch, self._counted_upto = self.spool.epoch, self.spool.last
@@ -245,7 +245,7 @@ class Terminal:
         return self.spool.last - self.spool.committed
 
     @property
-    def failure(self) -> sessions.Ended | None:
+    def failure(self) -> session_events.Ended | None:
         """Why the terminal cannot go on, if it cannot."""
         return self._failure
 
@@ -375,7 +375,7 @@ class Terminal:
         try:
             seq = self.spool.append(payload, beyond_capacity=beyond_capacity)
         except (spools.SpoolError, OSError) as error:
-            ended = sessions.Ended("spool_error", str(error))
+            ended = session_events.Ended("spool_error", str(error))
             self._fail(ended)
             raise Failed(ended) from error
         if self._journal:
@@ -389,7 +389,7 @@ class Terminal:
                 self._work.clear()
         finally:
             if not self._stopping.is_set():
-                self._fail(sessions.Ended("spool_error", "the spool cannot be written, its traceback is above"))
+                self._fail(session_events.Ended("spool_error", "the spool cannot be written, its traceback is above"))
 
     def _keep_once(self) -> float:
         """What is due; answers how long nothing will be."""
@@ -415,21 +415,21 @@ class Terminal:
             due_at = now + 1.0
         return max(0.001, min(1.0, due_at - now, max(self.spool.due_at(), self._sync_again_at) - now))
 
-    def _on_event(self, event: sessions.Event) -> None:
+    def _on_event(self, event: session_events.Event) -> None:
         match event:
-            case sessions.Welcomed(_, upto) | sessions.Committed(upto):
+            case session_events.Welcomed(_, upto) | session_events.Committed(upto):
                 with self._changed:
                     if upto > self._counted_upto:
                         self._rows_committed += self.spool.rows(self._counted_upto + 1, upto)
                         self._counted_upto = upto
                     self._changed.notify_all()
-            case sessions.ServerClock(time_us):
+            case session_events.ServerClock(time_us):
                 self.time.heard(time_us, read_us=self._uplink.read_us)
                 with self._changed:
                     self._changed.notify_all()
-            case sessions.Rejected(reject):
+            case session_events.Rejected(reject):
                 self._rows_rejected += reject.rows
-            case sessions.Ended():
+            case session_events.Ended():
                 self._fail(event)
             case _:
                 pass
@@ -442,7 +442,7 @@ class Terminal:
             self._journal.renewed()
         self._changed.notify_all()
 
-    def _fail(self, ended: sessions.Ended) -> None:
+    def _fail(self, ended: session_events.Ended) -> None:
         with self._changed:
             self._failure = ended
             self._changed.notify_all()

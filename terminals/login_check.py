@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from terminals import session as sessions
+from terminals import session_events
 from terminals.clock import wall_us
 from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
 from terminals.finding import Finding, Level, in_words
@@ -68,17 +69,17 @@ def _log_in(connection: Connection, identity: sessions.Identity) -> Iterator[Fin
             ),
         ):
             match event:
-                case sessions.Welcomed():
+                case session_events.Welcomed():
                     yield Finding(
                         Level.GOOD,
                         _("the server knows client {client} and its key, and proved its own").format(
                             client=identity.client
                         ),
                     )
-                case sessions.ServerClock(time_us) if time_us >= EARLIEST_US:
+                case session_events.ServerClock(time_us) if time_us >= EARLIEST_US:
                     yield _clock(wall_us() - time_us)
                     return
-                case sessions.Ended(code, message):
+                case session_events.Ended(code, message):
                     told = _("the login failed with {code}: {message}").format(code=code, message=message)
                     yield Finding(Level.WRONG, told, _remedy_of_login(code))
                     return
@@ -88,7 +89,7 @@ def _log_in(connection: Connection, identity: sessions.Identity) -> Iterator[Fin
     yield Finding(Level.DOUBTFUL, told, _("check this machine's clock by hand"))
 
 
-def _converse(connection: Connection, session: sessions.Session) -> Iterator[sessions.Event]:
+def _converse(connection: Connection, session: sessions.Session) -> Iterator[session_events.Event]:
     """What the session tells until the reader has enough, or for as long as the patience lasts."""
     deadline, pending = time.monotonic() + _PATIENCE_S, memoryview(b"")
     try:
@@ -97,7 +98,7 @@ def _converse(connection: Connection, session: sessions.Session) -> Iterator[ses
             try:
                 pending = pending[connection.send(pending) if pending else 0 :]
             except OSError as error:
-                yield sessions.Ended("closed", str(error.strerror or error))
+                yield session_events.Ended("closed", str(error.strerror or error))
                 return
             writers = [connection.socket] if pending or connection.wants_write else []
             select.select([connection.socket], writers, [], min(0.2, deadline - now))

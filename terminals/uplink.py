@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from terminals import session as sessions
+from terminals import session_events
 from terminals.backoff import Backoff
 from terminals.clock import steady_us
 from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
@@ -32,7 +33,7 @@ class Uplink:
         address: Address,
         identity: sessions.Identity,
         batches: sessions.Batches,
-        on_event: Callable[[sessions.Event], None],
+        on_event: Callable[[session_events.Event], None],
         *,
         others: Sequence[Address] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -54,7 +55,7 @@ class Uplink:
         self.read_us: int | None = None
         """When the bytes were read that the event now told came of, by `clock.steady_us`."""
         self.state = "connecting"
-        self.failure: sessions.Ended | None = None
+        self.failure: session_events.Ended | None = None
         self._thread = threading.Thread(target=self._run, name="naru-uplink", daemon=True)
 
     def start(self) -> None:
@@ -84,7 +85,7 @@ class Uplink:
             self._stay_connected()
         finally:
             if self.state not in ("refused", "stopped"):
-                self._fail(sessions.Ended("uplink_died", "the uplink thread died, its traceback is above"))
+                self._fail(session_events.Ended("uplink_died", "the uplink thread died, its traceback is above"))
 
     def _stay_connected(self) -> None:
         while not self._stopping.is_set():
@@ -101,7 +102,7 @@ class Uplink:
             self._address = self._addresses[(self._addresses.index(self._address) + 1) % len(self._addresses)]
         self.state = "stopped"
 
-    def _pause(self, ended: sessions.Ended, what: RetryPolicy) -> float:
+    def _pause(self, ended: session_events.Ended, what: RetryPolicy) -> float:
         if self._untried and what is RetryPolicy.RETRY:
             self._untried -= 1
             pause_s = self._backoff.elsewhere()
@@ -114,26 +115,26 @@ class Uplink:
             log.warning("disconnected code=%s retry_s=%.1f reason=%r", ended.code, pause_s, ended.message)
         return pause_s
 
-    def _fail(self, ended: sessions.Ended) -> None:
+    def _fail(self, ended: session_events.Ended) -> None:
         self.state = "refused"
         self.failure = ended
         log.error("refused code=%s reason=%r", ended.code, ended.message)
         self._on_event(ended)
 
-    def _once(self) -> sessions.Ended:
+    def _once(self) -> session_events.Ended:
         self.state = "connecting"
         try:
             connection = Connection(self._address)
         except RefusedByRule as error:
-            return sessions.Ended("refused_by_rule", str(error))
+            return session_events.Ended("refused_by_rule", str(error))
         except CannotConnect as error:
-            return sessions.Ended("cannot_connect", str(error))
+            return session_events.Ended("cannot_connect", str(error))
         try:
             return self._converse(connection)
         finally:
             connection.close()
 
-    def _converse(self, connection: Connection) -> sessions.Ended:
+    def _converse(self, connection: Connection) -> session_events.Ended:
         session = sessions.Session(
             self._identity,
             self._batches,
@@ -150,43 +151,43 @@ class Uplink:
             try:
                 sent = connection.send(pending) if pending else 0
             except OSError as error:
-                return sessions.Ended("closed", f"the connection broke: {error.strerror or error}")
+                return session_events.Ended("closed", f"the connection broke: {error.strerror or error}")
             pending = pending[sent:]
             self.unacked = session.unacked
             if self._stopping.is_set() and not pending:
-                return sessions.Ended("stopped", "stopped by us")
+                return session_events.Ended("stopped", "stopped by us")
             if not sent:
                 self._wait(connection, session, writable=bool(pending))
             # Events first, all of them: an ACK read together with the end of the connection still counts.
             for event in self._read(connection, session):
-                if isinstance(event, sessions.Ended):
+                if isinstance(event, session_events.Ended):
                     return event
                 self._note(event)
 
-    def _read(self, connection: Connection, session: sessions.Session) -> list[sessions.Event]:
+    def _read(self, connection: Connection, session: sessions.Session) -> list[session_events.Event]:
         data = connection.receive()
         self.read_us = steady_us()
         if data is not None:
             return session.receive(data, now=self._clock(), time_us=self._time_us())
         return session.tick(now=self._clock(), time_us=self._time_us())
 
-    def _note(self, event: sessions.Event) -> None:
+    def _note(self, event: session_events.Event) -> None:
         match event:
-            case sessions.Welcomed():
+            case session_events.Welcomed():
                 self._was_welcomed = True
                 self._told = ""
                 self._backoff.succeeded()
                 self._untried = len(self._addresses) - 1
                 self.state = "open"
                 log.info("welcomed server=%s session=%s committed=%d", self._address, event.session, event.committed)
-            case sessions.Rejected(reject):
+            case session_events.Rejected(reject):
                 log.warning(
                     "rejected seq=%d code=%s rows=%d reasons=%s message=%r",
                     reject.seq, reject.code, reject.rows, dict(reject.reasons), reject.message,
                 )  # fmt: skip
-            case sessions.Renewed(epoch, batches):
+            case session_events.Renewed(epoch, batches):
                 log.error("spool_differs new_epoch=%s batches=%d", epoch, batches)
-            case sessions.Resending(ranges):
+            case session_events.Resending(ranges):
                 log.warning("resending ranges=%s", list(ranges))
             case _:
                 pass

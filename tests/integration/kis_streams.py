@@ -15,9 +15,10 @@ from typing import Any, Self
 from terminals import spool as spools
 from terminals.batcher import Row
 from terminals.link import Address, Config, Identity, Terminal
+from terminals.sources.kis.connecting import Identity as SessionIdentity
+from terminals.sources.kis.connecting import Timing
 from terminals.sources.kis.planner import Kind, Wish, registration_of
-from terminals.sources.kis.session import Identity as SessionIdentity
-from terminals.sources.kis.session import NoApprovalKey, Timing
+from terminals.sources.kis.session import NoApprovalKey
 from terminals.sources.kis.streams import Streams
 from terminals.wire import (
     SIZE_SCALE,

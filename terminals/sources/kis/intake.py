@@ -8,9 +8,8 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,18 @@ from terminals.sources.contract import Receiver, SymbolGap
 from terminals.sources.kis import korean_time
 from terminals.sources.kis.encryption import CannotDecrypt, decrypt
 from terminals.sources.kis.frames import Frame, Reader, Undecodable, take_apart
-from terminals.sources.kis.layouts import KIS_DELAYED, LAYOUTS, Content
+from terminals.sources.kis.intake_items import (
+    BUFFERS,
+    Alarm,
+    Counts,
+    Item,
+    Lost,
+    Message,
+    PolledRows,
+    Status,
+    buffer_of,
+)
+from terminals.sources.kis.layouts import KIS_DELAYED
 from terminals.sources.kis.quarantine import Quarantine
 from terminals.sources.kis.records import Converter, Rows
 from terminals.sources.kis.repeats import Repeats
@@ -41,89 +51,6 @@ CLOSE_S: Final = 5.0
 _LAST_S: Final = 30.0
 _ROOM_S: Final = 0.02
 _NAMES: Final = {kind: kind.name.lower() for kind in Kind}
-BUFFERS: Final = ("price", "book", "event")
-"""What waits in the queue, by what it tells."""
-_BUFFER_OF: Final = {
-    Content.BOOK: "book",
-    Content.OVERSEAS_BOOK: "book",
-    Content.MARKET_STATUS: "event",
-    Content.INDEX: "event",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a session received. `key` and `iv` where it is encrypted; `now_us` by the clock of the service."""
-
-    text: str | bytes
-    now_us: int
-    key: str = field(default="", repr=False)
-    iv: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something an operator should see: in the log, as an event on the server, and as a count."""
-
-    code: str
-    subject: str
-    text: str
-    now_us: int
-    feed: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Something of a symbol (None: of many of the feed) was lost in that time. `is_counted`: the next trade of that day
-    shows by its volume how much, so it is told only if none comes; otherwise no volume does."""
-
-    feed: str
-    symbol: str | None
-    from_us: int
-    to_us: int
-    reason: str
-    is_counted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PolledRows:
-    """Rows that another part of the source made, of a feed."""
-
-    feed: str
-    rows: list[Row]
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How the source stands, for the server."""
-
-    body: dict[str, object]
-    now_us: int
-
-
-Item = Message | Alarm | Lost | PolledRows | Status
-
-
-@dataclass
-class Counts:
-    """Since the start."""
-
-    frames: int = 0
-    records: int = 0
-    rows: Counter[str] = field(default_factory=Counter)
-    """By kind."""
-    gaps: int = 0
-    recounted: int = 0
-    without_price: int = 0
-    unfit: int = 0
-    """Rows and gaps that fitted no column, and were not sent."""
-    not_taken: int = 0
-    """Rows that the terminal did not take any more when it ended."""
-    alarms: Counter[str] = field(default_factory=Counter)
-    overruns: Counter[str] = field(default_factory=Counter)
-    """Messages there was no room for, by buffer."""
-    widths: dict[str, set[int]] = field(default_factory=dict)
-    """New widths by TR."""
 
 
 class Intake:
@@ -195,7 +122,7 @@ class Intake:
             if isinstance(item, Lost):
                 self.unsettled.discard(item)
             return False
-        self._offered[_buffer_of(item)] += 1
+        self._offered[buffer_of(item)] += 1
         return True
 
     def offer_or_lose(self, item: Item) -> None:
@@ -205,7 +132,7 @@ class Intake:
 
     def lose(self, item: Item) -> None:
         """Count what was offered in vain and is given up."""
-        self.counts.overruns[_buffer_of(item)] += 1
+        self.counts.overruns[buffer_of(item)] += 1
 
     def close(self, last_words: Callable[[], bool] = lambda: True) -> None:
         """Work off what is there, save the volumes, end. While the spool is full that takes no longer than CLOSE_S.
@@ -233,7 +160,7 @@ class Intake:
                 item = None
             try:
                 if item is not None:
-                    self._worked_off[_buffer_of(item)] += 1
+                    self._worked_off[buffer_of(item)] += 1
                     self.process(item)
                 self._save_if_due()
             except Exception as error:  # noqa: BLE001  # the source raises it again in its own thread
@@ -482,15 +409,3 @@ class Intake:
             self._state.save()
         except (OSError, SpoolFull) as error:
             log.error("kis_volumes_not_saved reason=%r", str(error))
-
-
-def _buffer_of(item: Item) -> str:
-    match item:
-        case Message(text=str() as text):
-            layout = LAYOUTS.get(text[2 : text.find("|", 2)])
-            return _BUFFER_OF.get(layout.content, "price") if layout else "event"
-        case PolledRows(rows=rows) if rows:
-            kind = rows[0].get("kind")
-            return "book" if kind == Kind.BOOK else "event" if kind == Kind.STATUS else "price"
-        case _:
-            return "event"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from terminals.sources.kis import korean_time, open_times
-from terminals.sources.kis.intake import Lost
+from terminals.sources.kis.intake_items import Lost
 from terminals.sources.kis.layouts import LAYOUTS, Content, place_of
 from terminals.sources.kis.planner import Registration
 

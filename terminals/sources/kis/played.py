@@ -8,7 +8,8 @@ from terminals.sources.contract import Receiver, WrongInput
 from terminals.sources.kis import quotes
 from terminals.sources.kis.collector import TTL_S
 from terminals.sources.kis.duplicates import Duplicates
-from terminals.sources.kis.intake import Intake, Message, PolledRows
+from terminals.sources.kis.intake import Intake
+from terminals.sources.kis.intake_items import Message, PolledRows
 from terminals.sources.kis.rest import read_channel
 from terminals.wire.language import gettext as _
 

@@ -13,30 +13,28 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from terminals import private
 from terminals.clock import steady_us
 from terminals.lock import FileLock, Locked
 from terminals.recording import NoRecorder, Recorder
-from terminals.sources.kis import frames, hours, korean_time, messages
-from terminals.sources.kis.intake import Alarm, Intake, Message
+from terminals.sources.kis import connecting, frames, hours, korean_time, messages
+from terminals.sources.kis.connecting import Identity, Timing
+from terminals.sources.kis.intake import Intake
+from terminals.sources.kis.intake_items import Alarm, Message
 from terminals.sources.kis.layouts import LAYOUTS
 from terminals.sources.kis.losses import Losses
 from terminals.sources.kis.messages import Meaning, Ping, Reply
 from terminals.sources.kis.planner import Registration
-from terminals.sources.kis.reconnects import FLOOR_S, MOST_S, Reconnects
-from terminals.sources.kis.registrations import ANSWER_S, RETRY_S, SPACING_S, Registrations, State
+from terminals.sources.kis.reconnects import Reconnects
+from terminals.sources.kis.registrations import Registrations, State
 from terminals.sources.kis.service_clock import ServiceClock
 
 log = logging.getLogger("naru.kis")
-_PATH: Final = "/tryitout"
-_FRAME_BYTES: Final = 4 * 1024 * 1024
 _MOST_EARLY: Final = 5_000
-_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class NoApprovalKey(Exception):
@@ -45,41 +43,6 @@ class NoApprovalKey(Exception):
     def __init__(self, message: str, *, is_final: bool = False) -> None:
         super().__init__(message)
         self.is_final = is_final
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds. The defaults are for the real service; a simulator runs faster."""
-
-    connect_s: float = 10.0
-    floor_s: float = FLOOR_S
-    most_s: float = MOST_S
-    owned_s: float = 45.0
-    """At least so long after OPSP8996, and between two looks at a lock that another process holds."""
-    held_s: float = 60.0
-    """A session that has brought data for so long was a success."""
-    dead_s: float = 100.0
-    """Without a frame of any kind, PINGPONG included, the socket is dead: the service, too, gives up after 100 s."""
-    spacing_s: float = SPACING_S
-    answer_s: float = ANSWER_S
-    retry_s: float = RETRY_S
-    patience_s: float = 2.0
-    """How long reading waits for room before it drops."""
-    goodbye_s: float = 5.0
-    silence: float = 1.0
-    """Factor of the silence in `hours`."""
-    clock_s: float = 10.0
-    """So long after connecting, records without a date wait for something that tells the time of KIS."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose session it is. `key_id` stands for the appkey in names of files."""
-
-    name: str
-    key_id: str
-    url: str
-    customer: str = "P"
 
 
 class Condition(Enum):
@@ -177,7 +140,7 @@ class Session:
         """Keep the session until cancelled, or until KIS says that this cannot work."""
         lock = await self._own()
         try:
-            reconnects = reconnects_of(self._folder, self.identity, self.timing, self._rng)
+            reconnects = connecting.reconnects_of(self._folder, self.identity, self.timing, self._rng)
             at_least_s = 0.0
             while self.condition is not Condition.STOPPED:
                 await self._until_wanted()
@@ -193,7 +156,7 @@ class Session:
         """The lock of this appkey, as soon as no other process of this machine has it."""
         while True:
             try:
-                return own(self._folder, self.identity)
+                return connecting.own(self._folder, self.identity)
             except Locked as error:
                 self._set(Condition.OWNED_ELSEWHERE, str(error))
                 self._alarm("owned", "another process of this machine has the session of this appkey")
@@ -218,7 +181,7 @@ class Session:
         self.numbers.connections += 1
         try:
             self._approval_key = await self._approval(self._refused_key)
-            socket = await open_socket(self.identity, self.timing)
+            socket = await connecting.open_socket(self.identity, self.timing)
         except (NoApprovalKey, OSError, WebSocketException, TimeoutError) as error:
             self.numbers.failures += 1
             if isinstance(error, NoApprovalKey) and error.is_final:
@@ -559,28 +522,3 @@ class Session:
         # Not by the clock of the service: what is of the server's future would be refused.
         alarm = Alarm(code, subject or self.identity.name, text, int(self._wall() * 1_000_000))
         self._intake.offer_or_lose(alarm)
-
-
-def own(folder: Path, identity: Identity) -> FileLock:
-    """The session of this appkey, for one process of this machine at a time. Locked."""
-    return FileLock(folder / f"{identity.key_id}.session")
-
-
-def reconnects_of(folder: Path, identity: Identity, timing: Timing, rng: random.Random) -> Reconnects:
-    """When its owner may connect."""
-    file = folder / f"{identity.key_id}.reconnects"
-    return Reconnects(file, rng=rng, floor_s=timing.floor_s, most_s=timing.most_s)
-
-
-async def open_socket(identity: Identity, timing: Timing) -> ClientConnection:
-    """A connection. OSError, TimeoutError, WebSocketException."""
-    local = urlsplit(identity.url).hostname in _LOCAL
-    async with asyncio.timeout(timing.connect_s):
-        return await connect(
-            identity.url + _PATH,
-            ping_interval=None,  # PINGPONG is theirs; a PING of ours is answered by nobody
-            compression=None,
-            max_size=_FRAME_BYTES,
-            close_timeout=timing.goodbye_s,
-            proxy=None if local else True,
-        )

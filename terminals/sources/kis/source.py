@@ -21,11 +21,12 @@ from terminals.sources.contract import Pace, Receiver, WrongInput
 from terminals.sources.kis import coverage, credentials, quotes, status, websocket_check
 from terminals.sources.kis.answers import KeyRefusedError, KisError, TokenTooSoonError, Trouble, UnavailableError
 from terminals.sources.kis.collector import Collector, Picture, Target
+from terminals.sources.kis.connecting import Identity, Timing
 from terminals.sources.kis.credentials import Account
-from terminals.sources.kis.intake import PolledRows, Status
+from terminals.sources.kis.intake_items import PolledRows, Status
 from terminals.sources.kis.planner import Coverage, Kind, Wish
 from terminals.sources.kis.rest import Client
-from terminals.sources.kis.session import Identity, NoApprovalKey, Timing
+from terminals.sources.kis.session import NoApprovalKey
 from terminals.sources.kis.streams import Approval, Streams
 from terminals.sources.kis.wanted import Wanted, wishes
 from terminals.wire.language import gettext as _

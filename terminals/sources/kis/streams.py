@@ -12,13 +12,14 @@ from terminals.clock import wall_us
 from terminals.recording import Recorder
 from terminals.sources.contract import Receiver
 from terminals.sources.kis import planner
+from terminals.sources.kis.connecting import Identity, Timing
 from terminals.sources.kis.coverage import covered
 from terminals.sources.kis.intake import MOST_MESSAGES, Intake
 from terminals.sources.kis.losses import NOT_RUNNING, Losses
 from terminals.sources.kis.planner import Coverage, Kind, Plan, Registration, Wish
 from terminals.sources.kis.registrations import State
 from terminals.sources.kis.service_clock import ServiceClock
-from terminals.sources.kis.session import Condition, Identity, Session, Timing
+from terminals.sources.kis.session import Condition, Session
 from terminals.sources.kis.unfinished import Unfinished, UnfinishedFile
 
 _LOOK_S: Final = 0.2

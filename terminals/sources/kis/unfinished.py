@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from terminals import private
-from terminals.sources.kis.intake import Lost
+from terminals.sources.kis.intake_items import Lost
 from terminals.sources.kis.layouts import LAYOUTS
 from terminals.sources.kis.planner import Registration
 

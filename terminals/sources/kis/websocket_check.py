@@ -13,10 +13,10 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from terminals import private
 from terminals.finding import Finding, Level
 from terminals.lock import Locked
-from terminals.sources.kis import messages, session
+from terminals.sources.kis import connecting, messages
+from terminals.sources.kis.connecting import Identity, Timing
 from terminals.sources.kis.messages import Meaning, Reply
 from terminals.sources.kis.planner import Registration
-from terminals.sources.kis.session import Identity, Timing
 from terminals.wire.language import gettext as _
 
 _ANSWER_S: Final = 15.0
@@ -28,7 +28,7 @@ async def answer_of(identity: Identity, registration: Registration, key: str, fo
     """Whether a registration is answered; it is taken back at once."""
     private.make(folder)
     try:
-        lock = session.own(folder, identity)
+        lock = connecting.own(folder, identity)
     except Locked as error:
         told = _("{name}: another process owns this appkey: {reason}").format(name=identity.name, reason=error)
         return Finding(Level.DOUBTFUL, told, _("it has the WebSocket; end it to have this checked"))
@@ -40,7 +40,7 @@ async def answer_of(identity: Identity, registration: Registration, key: str, fo
 
 async def _in_turn(identity: Identity, registration: Registration, key: str, folder: Path, timing: Timing) -> Finding:
     # Not for secrets: when to connect.
-    reconnects = session.reconnects_of(folder, identity, timing, random.Random())  # noqa: S311  # see the line above
+    reconnects = connecting.reconnects_of(folder, identity, timing, random.Random())  # noqa: S311  # see the line above
     wait_s = reconnects.wait_s(time.time())
     if wait_s > _PATIENCE_S:
         told = _("{name}: after {attempts} connections the next one may begin in {wait:.0f} s").format(
@@ -65,7 +65,7 @@ async def _in_turn(identity: Identity, registration: Registration, key: str, fol
 
 
 async def _ask_once(identity: Identity, registration: Registration, key: str, timing: Timing) -> Reply:
-    async with await session.open_socket(identity, timing) as socket:
+    async with await connecting.open_socket(identity, timing) as socket:
         with contextlib.suppress(ConnectionClosed):  # then its last words say why
             await socket.send(
                 messages.command(registration, register=True, approval_key=key, customer=identity.customer)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terminals import session as sessions
-from terminals import wire
+from terminals import session_events, wire
 from terminals.audits import Audits
 from tests.unit.terminals.test_session import MemorySpool, Pair
 
@@ -64,8 +64,8 @@ def test_a_spool_that_differs_is_closed_and_goes_on_in_a_new_epoch():
     assert pair.server.sequence == []
     assert pair.server.given_up == {11, 12, 13}
     assert [payload[8:] for payload in pair.spool.payloads.values()] == mine[5:]
-    assert [event.batches for event in pair.of(sessions.Renewed)] == [8]
-    assert [event.code for event in pair.of(sessions.Ended)] == ["new_epoch"]
+    assert [event.batches for event in pair.of(session_events.Renewed)] == [8]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["new_epoch"]
     assert pair.spool.committed == 0
 
 
@@ -93,8 +93,8 @@ def test_what_is_taken_while_the_epoch_closes_is_in_the_new_one():
 def test_a_spool_that_ends_below_the_ledger_begins_a_new_epoch():
     pair = paired(2, held={seq: other(seq) if seq > 2 else None for seq in range(1, 6)}, confirmed=2).start()
 
-    assert [event.batches for event in pair.of(sessions.Renewed)] == [0]
-    assert [event.code for event in pair.of(sessions.Ended)] == ["new_epoch"]
+    assert [event.batches for event in pair.of(session_events.Renewed)] == [0]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["new_epoch"]
 
 
 def test_numbers_given_up_before_are_given_up_again():
@@ -104,7 +104,7 @@ def test_numbers_given_up_before_are_given_up_again():
 
     pair.start()
 
-    assert [event.batches for event in pair.of(sessions.Renewed)] == [3]
+    assert [event.batches for event in pair.of(session_events.Renewed)] == [3]
 
 
 def test_an_acknowledged_batch_is_compared_later_and_only_then_confirmed():
@@ -186,7 +186,7 @@ def test_a_batch_that_rotted_here_is_asked_for_and_not_compared():
 
     pair.start()
 
-    assert pair.of(sessions.Renewed) == []
+    assert pair.of(session_events.Renewed) == []
     assert pair.spool.confirmed == 3
 
 

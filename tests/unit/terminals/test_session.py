@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from terminals import session as sessions
-from terminals import wire
+from terminals import session_events, wire
 from terminals.retry_policy import RetryPolicy, policy_for
 from tests.unit.terminals.server import NONCE, FakeServer
 
@@ -99,7 +99,7 @@ def test_a_handshake_proves_both_sides_and_sends_what_waits():
 
     hello = pair.server.got[0]
     assert (hello.client, hello.source, hello.register_market, hello.first, hello.last) == ("t1", "REPLAY", "CME", 1, 3)
-    assert pair.of(sessions.Welcomed) == [sessions.Welcomed("s-1", 0)]
+    assert pair.of(session_events.Welcomed) == [session_events.Welcomed("s-1", 0)]
     assert pair.server.held == pair.spool.payloads
     assert pair.spool.committed == 3
     assert pair.session.unacked == 0
@@ -131,7 +131,7 @@ def test_a_session_works_however_the_bytes_are_cut(size):
 def test_a_server_that_cannot_prove_itself_gets_no_batch():
     pair = Pair(MemorySpool(3), proves_itself=False).start()
 
-    assert [event.code for event in pair.of(sessions.Ended)] == ["server_proof_wrong"]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["server_proof_wrong"]
     assert pair.server.sequence == []
     assert pair.session.ended
 
@@ -146,14 +146,14 @@ def test_a_replayed_welcome_proves_nothing():
 
     second.hear(welcome)
 
-    assert [event.code for event in second.of(sessions.Ended)] == ["server_proof_wrong"]
+    assert [event.code for event in second.of(session_events.Ended)] == ["server_proof_wrong"]
 
 
 @pytest.mark.parametrize("code", ["not_authorised", "old_epoch", "source_mismatch", "register_refused", "server_busy"])
 def test_what_the_server_refuses_ends_the_session_under_its_name(code):
     pair = Pair(MemorySpool(1), refuse=code).start()
 
-    assert [event.code for event in pair.of(sessions.Ended)] == [code]
+    assert [event.code for event in pair.of(session_events.Ended)] == [code]
     assert pair.session.outgoing(now=0) == b""
 
 
@@ -162,7 +162,7 @@ def test_a_server_of_another_version_is_left_alone():
 
     pair.hear(wire.Challenge(NONCE, (2, 3), {}, {}).encode())
 
-    assert [event.code for event in pair.of(sessions.Ended)] == ["unknown_version"]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["unknown_version"]
 
 
 def test_a_session_resumes_behind_what_is_committed():
@@ -192,7 +192,7 @@ def test_a_server_that_knows_less_than_we_keep_gets_what_we_keep():
 def test_a_server_that_knows_more_than_the_spool_means_a_damaged_spool():
     pair = Pair(MemorySpool(2), committed=5).start()
 
-    assert [event.code for event in pair.of(sessions.Ended)] == ["spool_behind"]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["spool_behind"]
     assert pair.server.sequence == []
 
 
@@ -264,7 +264,7 @@ def test_what_was_committed_before_is_audited_and_missing_batches_are_sent_again
     pair.hear(wire.Missing(((3, 4), (90, 99))).encode())
     pair.talk()
 
-    assert pair.of(sessions.Resending) == [sessions.Resending(((3, 4),))]
+    assert pair.of(session_events.Resending) == [session_events.Resending(((3, 4),))]
     assert pair.server.sequence == [6, 3, 4]
     assert pair.server.held == pair.spool.payloads
 
@@ -276,7 +276,7 @@ def test_missing_batches_that_are_no_longer_kept_cannot_be_sent():
     pair.talk()
 
     assert pair.server.sequence == [10, 11]
-    assert pair.of(sessions.Resending) == []
+    assert pair.of(session_events.Resending) == []
 
 
 def test_refused_rows_are_told_and_hold_up_nothing():
@@ -284,7 +284,7 @@ def test_refused_rows_are_told_and_hold_up_nothing():
 
     pair.hear(wire.Reject(1, "rows", "two rows", 2, {"symbol_unknown": 2}).encode() + wire.Ack(1, 1, (), 64).encode())
 
-    assert [event.reject.reasons for event in pair.of(sessions.Rejected)] == [{"symbol_unknown": 2}]
+    assert [event.reject.reasons for event in pair.of(session_events.Rejected)] == [{"symbol_unknown": 2}]
     assert pair.spool.committed == 1
 
 
@@ -308,7 +308,7 @@ def test_a_silent_server_is_dead_after_fifteen_seconds():
     assert pair.session.tick(now=24.9, time_us=7) == []
 
     pair.events += pair.session.tick(now=25.0, time_us=7)
-    assert [event.code for event in pair.of(sessions.Ended)] == ["dead_peer"]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["dead_peer"]
 
 
 def test_a_server_that_never_says_welcome_is_left_after_ten_seconds():
@@ -317,7 +317,7 @@ def test_a_server_that_never_says_welcome_is_left_after_ten_seconds():
     assert pair.session.tick(now=9.9, time_us=7) == []
 
     pair.events += pair.session.tick(now=10.0, time_us=7)
-    assert [event.code for event in pair.of(sessions.Ended)] == ["handshake_timeout"]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["handshake_timeout"]
 
 
 def test_going_away_says_when_to_come_back():
@@ -325,7 +325,7 @@ def test_going_away_says_when_to_come_back():
 
     pair.hear(wire.GoAway("shutting_down", "restart", 2.5).encode())
 
-    assert pair.of(sessions.Ended) == [sessions.Ended("shutting_down", "restart", 2.5)]
+    assert pair.of(session_events.Ended) == [session_events.Ended("shutting_down", "restart", 2.5)]
 
 
 def test_a_goodbye_is_said_and_acks_still_count():
@@ -344,7 +344,7 @@ def test_a_closed_connection_ends_the_session():
 
     pair.hear(b"")
 
-    assert [event.code for event in pair.of(sessions.Ended)] == ["closed"]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["closed"]
     assert pair.session.tick(now=99, time_us=7) == []
 
 
@@ -358,14 +358,14 @@ def test_a_server_that_speaks_something_else_is_left(data):
 
     pair.hear(data)
 
-    assert [event.code for event in pair.of(sessions.Ended)] == ["bad_server_frame"]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["bad_server_frame"]
 
 
 def test_a_message_at_the_wrong_moment_ends_the_session():
     for message in (wire.Ack(0, 0, (), 1), wire.Missing(()), wire.Reject(1, "rows", "", 1, {})):
         pair = Pair(MemorySpool(0))
         pair.hear(message.encode())
-        assert [event.code for event in pair.of(sessions.Ended)] == ["unexpected_frame"]
+        assert [event.code for event in pair.of(session_events.Ended)] == ["unexpected_frame"]
 
 
 def test_an_ack_of_what_was_never_sent_is_not_believed():
@@ -373,7 +373,7 @@ def test_an_ack_of_what_was_never_sent_is_not_believed():
 
     pair.hear(wire.Ack(9, 9, (), 64).encode())
 
-    assert [event.code for event in pair.of(sessions.Ended)] == ["bad_server_frame"]
+    assert [event.code for event in pair.of(session_events.Ended)] == ["bad_server_frame"]
     assert pair.spool.committed == 1
 
 
@@ -412,7 +412,7 @@ def test_a_batch_finer_than_the_server_reads_is_kept_and_the_session_ends_for_it
 
     pair = Pair(spool, size_scale=scale).start()
 
-    (ended,) = pair.of(sessions.Ended)
+    (ended,) = pair.of(session_events.Ended)
     assert ended.code == "size_scale_refused"
     assert f"batch 3 has sizes of 6 decimal places, this server reads {scale or 4}" in ended.message
     assert policy_for(ended.code, was_welcomed=True) is policy_for(ended.code, was_welcomed=False) is RetryPolicy.SLOW

@@ -8,8 +8,7 @@ import threading
 
 import pytest
 
-from terminals import session as sessions
-from terminals import wire
+from terminals import session_events, wire
 from terminals.connection import Address, CannotConnect, Connection
 from terminals.uplink import Uplink
 from tests.unit.terminals.server import FakeServer
@@ -90,7 +89,7 @@ def run_uplink(address, spool):
 
     def on_event(event):
         events.append(event)
-        if isinstance(event, sessions.Ended) or spool.committed == spool.durable:
+        if isinstance(event, session_events.Ended) or spool.committed == spool.durable:
             done.set()
 
     uplink = Uplink(address, WHO, spool, on_event)

@@ -18,7 +18,7 @@ from terminals.clock import Clock, wall_us
 from terminals.finding import Level
 from terminals.link import Failed, Interrupted
 from terminals.recording import NoRecorder
-from terminals.session import Ended
+from terminals.session_events import Ended
 from terminals.sources.bloomberg import live, probe
 from terminals.sources.bloomberg.decoding import Decoder
 from terminals.sources.bloomberg.sdk import Record

@@ -11,7 +11,8 @@ from terminals import spool as spools
 from terminals import wire
 from terminals.link import Address, Config, Failed, Identity, Interrupted, Terminal
 from terminals.sources.kis import intake as intakes
-from terminals.sources.kis.intake import Intake, Lost, Message, PolledRows
+from terminals.sources.kis.intake import Intake
+from terminals.sources.kis.intake_items import Lost, Message, PolledRows
 from terminals.wire import Kind
 from tests import waiting
 from tests.simulators.kis.market import KST

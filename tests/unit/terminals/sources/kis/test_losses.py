@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from terminals.sources.kis.intake import Lost
+from terminals.sources.kis.intake_items import Lost
 from terminals.sources.kis.losses import NOT_RUNNING, Losses
 from terminals.sources.kis.planner import Registration
 from tests.simulators.kis.market import KST

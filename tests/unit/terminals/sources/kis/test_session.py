@@ -9,12 +9,14 @@ import pytest
 
 from terminals import spool as spools
 from terminals import wire
-from terminals.sources.kis import session as sessions
-from terminals.sources.kis.intake import Intake, PolledRows
+from terminals.sources.kis import connecting
+from terminals.sources.kis.connecting import Identity, Timing
+from terminals.sources.kis.intake import Intake
+from terminals.sources.kis.intake_items import PolledRows
 from terminals.sources.kis.losses import Losses
 from terminals.sources.kis.planner import Registration
 from terminals.sources.kis.service_clock import ServiceClock
-from terminals.sources.kis.session import Condition, Identity, NoApprovalKey, Session, Timing
+from terminals.sources.kis.session import Condition, NoApprovalKey, Session
 from tests.simulators.kis.market import KST
 from tests.unit.terminals.sources.kis.frames_of_kis import book, trade
 from tests.unit.terminals.sources.kis.test_intake import terminal_in
@@ -132,7 +134,7 @@ async def test_a_connection_that_ends_with_an_unforeseen_error_has_lost_what_was
     async def connect(_identity, _timing):
         return Socket()
 
-    monkeypatch.setattr(sessions, "open_socket", connect)
+    monkeypatch.setattr(connecting, "open_socket", connect)
     told = []
 
     def tell(lost):
@@ -168,7 +170,7 @@ async def test_records_without_a_date_wait_for_the_time_of_the_service_and_keep_
     async def connect(_identity, _timing):
         return Socket(BOOK_FRAME, BOOK_FRAME, teller)
 
-    monkeypatch.setattr(sessions, "open_socket", connect)
+    monkeypatch.setattr(connecting, "open_socket", connect)
     terminal = terminal_in(tmp_path)
     intake = Intake(terminal, tmp_path / "kis")
     session = Session(ONE, approval, intake, Losses(intake.offer), tmp_path, timing=Timing(floor_s=0.0))

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from terminals.batcher import Row
 from terminals.link import Address, Config, Identity, Terminal
-from terminals.sources.kis.intake import Intake, PolledRows
+from terminals.sources.kis.intake import Intake
+from terminals.sources.kis.intake_items import PolledRows
 from terminals.sources.kis.status import Metrics, Numbers
 from terminals.wire import BODY_BYTES, Kind, new_secret
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from terminals.sources.kis.intake import Lost
+from terminals.sources.kis.intake_items import Lost
 from terminals.sources.kis.planner import Registration
 from terminals.sources.kis.unfinished import Unfinished, UnfinishedFile
 
