@@ -7,22 +7,19 @@ import contextlib
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from terminals import private
-from terminals.clock import steady_us
 from terminals.lock import FileLock, Locked
 from terminals.recording import NoRecorder, Recorder
-from terminals.sources.kis import connecting, frames, hours, korean_time, messages
+from terminals.sources.kis import connecting, hours, korean_time, messages
 from terminals.sources.kis.connecting import Identity, Timing
+from terminals.sources.kis.data_frames import MOST_EARLY, DataFrames, Numbers
 from terminals.sources.kis.intake import Intake
 from terminals.sources.kis.intake_items import Alarm, Message
 from terminals.sources.kis.layouts import LAYOUTS
@@ -34,7 +31,6 @@ from terminals.sources.kis.registrations import Registrations, State
 from terminals.sources.kis.service_clock import ServiceClock
 
 log = logging.getLogger("naru.kis")
-_MOST_EARLY: Final = 5_000
 
 
 class NoApprovalKey(Exception):
@@ -63,18 +59,6 @@ class _Ending(Enum):
     OWNED = "owned"
     STOPPED = "stopped"
     EMPTY = "empty"
-
-
-@dataclass
-class Numbers:
-    """Since the start."""
-
-    connections: int = 0
-    failures: int = 0
-    pings: int = 0
-    commands: int = 0
-    data: int = 0
-    overrun: int = 0
 
 
 class Session:
@@ -114,16 +98,16 @@ class Session:
         self.numbers = Numbers()
         self._wanted: frozenset[Registration] = frozenset()
         self._changed = asyncio.Event()
-        self._keys: dict[str, tuple[str, str]] = {}
+        self._data = DataFrames(
+            intake, losses, self.registrations, self.service_clock, self.numbers,
+            patience_s=self.timing.patience_s, clock=clock,
+        )  # fmt: skip
         self._approval_key = self._refused_key = ""
         self._proven = False
         self._renewed = False
         self._ending: _Ending | None = None
-        self._overrunning = False
         self._connected_at = self._received_at = self._data_at = 0.0
         self._silence_answered: tuple[str, int] | None = None
-        self._early: deque[tuple[int, str | bytes | Registration]] = deque()
-        """What waits for the time of KIS, with the moment of the steady clock at which it came."""
 
     def want(self, registrations: Iterable[Registration]) -> None:
         """Register these, and end the others."""
@@ -226,13 +210,13 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._hand_on_last()
+            self._data.end()
         return self._ending or _Ending.LOST
 
     def _begin(self, now: float) -> None:
         self._connected_at = self._received_at = now
         self._ending, self._proven = None, False
-        self._keys.clear()
+        self._data.begin()
         self.registrations.restart(now)
         self._set(Condition.CONNECTED)
 
@@ -243,9 +227,11 @@ class Session:
             if head == "{" or head == b"{":
                 await self._control(socket, message)
             else:
-                await self._data(message)
-            if self._early and self.service_clock.is_known:
-                await self._hand_on_early()
+                self._recorder.note(f"websocket {self.identity.name}", message)
+                self._data_at = self._received_at
+                await self._data.take(message)
+            if self._data.early:
+                await self._data.take_early()
             if self._ending is not None:
                 return
 
@@ -279,11 +265,9 @@ class Session:
                 if meaning is Meaning.ACTIVE:
                     self._proven, self._renewed = True, False
                     if one and reply.key:
-                        self._keys[one.tr_id] = (reply.key, reply.iv)
-                    if one and self.service_clock.is_known:
-                        self._losses.active(one, self.now_us())
-                    elif one:
-                        self._early.append((steady_us(), one))
+                        self._data.keep_key(one.tr_id, reply.key, reply.iv)
+                    if one:
+                        self._data.active(one)
                 elif meaning is Meaning.INACTIVE:
                     if one in self._wanted and self.registrations.state_of(one) is State.ACTIVE:
                         self._losses.begin([one], self.now_us())
@@ -310,100 +294,6 @@ class Session:
                 self._end(_Ending.LOST, f"{named}: {error}")
             return
         self.registrations.ask_again(self._clock())
-
-    async def _data(self, message: str | bytes) -> None:
-        self._recorder.note(f"websocket {self.identity.name}", message)
-        self.numbers.data += 1
-        self._data_at = self._received_at
-        if not self.service_clock.is_known:
-            self._learn_time(message)
-        if self._early or not self.service_clock.is_known:
-            self._early.append((steady_us(), message))
-        else:
-            await self._take(message, self.now_us())
-
-    def _learn_time(self, message: str | bytes) -> None:
-        """From the first record of a trade, which has a date."""
-        with contextlib.suppress(frames.Undecodable, ValueError):
-            text = message if isinstance(message, str) else message.decode("utf-8", "replace")
-            moment_us = frames.moment_of(text)
-            if moment_us is not None:
-                self.service_clock.seen(moment_us)
-
-    async def _hand_on_early(self) -> None:
-        while self._early:
-            came_us, item = self._early.popleft()
-            if isinstance(item, Registration):
-                self._losses.active(item, self.service_clock.at_us(came_us))
-            else:
-                await self._take(item, self.service_clock.at_us(came_us))
-
-    def _hand_on_last(self) -> None:
-        """The connection has ended, and nothing has told the time since it began."""
-        while self._early:
-            came_us, item = self._early.popleft()
-            at_us = self.service_clock.at_us(came_us)
-            if isinstance(item, Registration):
-                self._losses.active(item, at_us)
-            else:
-                message = self._message(item, at_us)
-                taken = self._intake.offer(message)
-                if not taken:
-                    self._intake.lose(message)
-                self._note_data(item, at_us, taken=taken)
-
-    def _message(self, text: str | bytes, at_us: int) -> Message:
-        key = iv = ""
-        if isinstance(text, str) and text[:1] == "1":
-            key, iv = self._keys.get(text[2 : text.find("|", 2)], ("", ""))
-        return Message(text, at_us, key, iv)
-
-    async def _take(self, message: str | bytes, at_us: int) -> None:
-        taken = False
-        try:
-            taken = await self._hand_on(self._message(message, at_us))
-        finally:  # the connection may end meanwhile
-            self._note_data(message, at_us, taken=taken)
-
-    def _note_data(self, message: str | bytes, at_us: int, *, taken: bool) -> None:
-        if not taken or self._losses or self.registrations.has_waiting:
-            named = self._named_in(message)
-            for one in named:
-                self.registrations.on_data(one)
-            if taken:
-                self._losses.data(named, at_us)
-            else:
-                known = (one for one in named if self.registrations.state_of(one) is not None)
-                self._losses.dropped(known, at_us)
-
-    async def _hand_on(self, message: Message) -> bool:
-        """Wait for room for a moment: the service waits too. False if there is none: then it is lost here."""
-        give_up_at = self._clock() + (0.0 if self._overrunning else self.timing.patience_s)
-        while not self._intake.offer(message):  # the queue is another thread's
-            if self._clock() >= give_up_at:
-                self._overrunning = True
-                self.numbers.overrun += 1
-                self._intake.lose(message)
-                return False
-            try:
-                await asyncio.sleep(0.005)
-            except asyncio.CancelledError:
-                self._intake.lose(message)
-                raise
-        self._overrunning = False
-        return True
-
-    def _named_in(self, message: str | bytes) -> list[Registration]:
-        """The registrations a data frame has records of; all of its TR if it is encrypted, for that hides the codes."""
-        try:
-            encrypted, tr_id, count, payload = frames.take_apart(
-                message if isinstance(message, str) else message.decode("utf-8", "replace")
-            )
-        except frames.Undecodable:
-            return []
-        if encrypted:
-            return [one for one in self.registrations.in_state(State.ACTIVE) if one.tr_id == tr_id]
-        return [Registration(tr_id, code) for code in frames.codes_in(count, payload)]
 
     async def _command(self, socket: ClientConnection) -> None:
         while True:
@@ -441,7 +331,7 @@ class Session:
             await asyncio.sleep(every_s)
             now = self._clock()
             self._losses.tell()
-            if now - self._connected_at > self.timing.clock_s or len(self._early) > _MOST_EARLY:
+            if now - self._connected_at > self.timing.clock_s or self._data.early > MOST_EARLY:
                 self.service_clock.presume()
             if not held and self._data_at - self._connected_at >= self.timing.held_s:
                 held = True

@@ -199,7 +199,7 @@ async def test_a_record_that_waits_for_room_when_its_connection_ends_is_lost_and
     session.want([BOOK])
     assert intake.offer(PolledRows("krx", []))
 
-    waiting = asyncio.create_task(session._take(BOOK_FRAME, NINE_US))
+    waiting = asyncio.create_task(session._data.take_of(BOOK_FRAME, NINE_US))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
