@@ -113,6 +113,14 @@ def owner(request: Request) -> AbstractUser:
     return who
 
 
+def author(request: Request) -> AbstractUser:
+    """The same of who changes them. PermissionDenied for keys, too, which read and nothing else."""
+    asking: Any = request.user
+    if isinstance(asking, ApiKey):
+        raise exceptions.PermissionDenied(_("a key reads drawings; who is logged in changes them"))
+    return owner(request)
+
+
 def of(person: AbstractUser) -> QuerySet[Drawing]:
     """Those of one person."""
     return Drawing.objects.filter(user_id=person.pk)

@@ -29,6 +29,7 @@ FILES = (
     "tests/integration/test_private_servers.py",
     "tests/integration/test_bad_input.py",
     "tests/integration/test_schema_fuzz.py",
+    "tests/integration/test_permission_matrix.py",
     "tests/integration/test_sick_database.py",
 )
 _PLACES = {file: place for place, file in enumerate(FILES)}

@@ -38,7 +38,7 @@ class DrawingsView(APIView):
     )
     def post(self, request: Request) -> Response:
         NoQuery.read(request)
-        person = drawings.owner(request)
+        person = drawings.author(request)
         fields = drawings.read(drawings.NewContent, request)
         return Response(drawings.shown(drawings.add(person, fields)), status=201)
 
@@ -68,7 +68,7 @@ class DrawingView(APIView):
 
 def _one(request: Request, number: str) -> Drawing:
     """Http404 for one that there is not, or that is somebody else's."""
-    found = drawings.of(drawings.owner(request)).filter(pk=int(number)).first()
+    found = drawings.of(drawings.author(request)).filter(pk=int(number)).first()
     if found is None:
         raise Http404
     return found

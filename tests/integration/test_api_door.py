@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from types import MappingProxyType
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -22,22 +23,23 @@ KEY, SECRET = authentication.KEY_HEADER, authentication.SECRET_HEADER
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
 
 
-def addresses(resolver=None, before="", names=()):
-    """(name, path) of every URL, with something in place of each parameter."""
+def addresses(words=MappingProxyType({}), resolver=None, before="", names=()):
+    """(name, path) of every URL, with a word in place of each parameter, 1 where none is given."""
     for entry in (resolver or get_resolver()).url_patterns:
         if isinstance(entry, URLResolver):
             inner = (*names, entry.namespace) if entry.namespace else names
-            yield from addresses(entry, before + plain(entry.pattern), inner)
+            yield from addresses(words, entry, before + plain(entry.pattern, words), inner)
         elif isinstance(entry, URLPattern):
-            yield ":".join((*names, entry.name or "")), before + plain(entry.pattern)
+            yield ":".join((*names, entry.name or "")), before + plain(entry.pattern, words)
 
 
-def plain(pattern):
+def plain(pattern, words):
     """A path that the pattern matches."""
     text = re.sub(r"<uuid:[^>]*>|\(\?P<\w+>\[0-9a-f]\{8}.*?\{12}\)", UUID, str(pattern))
     for name in ("symbol", "code"):
-        text = text.replace(urls.SYMBOL.replace("symbol", name), "1")
-    text = re.sub(r"<[^>]*>", "1", re.sub(r"\(\?P<[^>]*>(\[[^]]*\]|[^()])*\)", "1", text))
+        text = text.replace(urls.SYMBOL.replace("symbol", name), words.get(name, "1"))
+    text = re.sub(r"\(\?P<([^>]*)>(?:\[[^]]*\]|[^()])*\)", lambda found: words.get(found[1], "1"), text)
+    text = re.sub(r"<(?:\w+:)?([^>]*)>", lambda found: words.get(found[1], "1"), text)
     return text.strip("^$").replace("\\Z", "")
 
 
@@ -57,6 +59,14 @@ def test_every_address_refuses_a_caller_without_a_key(serving, settings, method)
             open_ones.append((name, path, response.status_code))
 
     assert open_ones == []
+
+
+@pytest.mark.once
+def test_what_is_public_has_a_name_of_its_own():
+    """Or another address of the name would be taken for public, too."""
+    names = [name for name, _ in addresses() if name in urls.PUBLIC]
+
+    assert sorted(names) == sorted(set(urls.PUBLIC))
 
 
 @pytest.mark.parametrize("key", ["nobody", "no\0body", "\0", "아무도"])

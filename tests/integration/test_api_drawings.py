@@ -68,9 +68,17 @@ def test_drawings_are_those_of_one_person_by_login_or_by_a_key_of_his_own(servin
     key, secret = api_keys.issue(name="sheet", user=kim.user)
     headers = {authentication.KEY_HEADER: key.key_id, authentication.SECRET_HEADER: secret}
 
-    number = kim.ask("post", content=LEVEL, headers=headers).json()["id"]
+    number = kim.ask("post", content=LEVEL).json()["id"]
 
     assert [one["id"] for one in kim.ask("get").json()["drawings"]] == [number]
+    assert serving.get(PATH, headers=headers).json() == kim.ask("get").json()
+    by_key = [
+        Browser().generic(method, path, json.dumps(LEVEL), content_type="application/json", headers=headers)
+        for method, path in (("POST", PATH), ("PUT", f"{PATH}/{number}"), ("DELETE", f"{PATH}/{number}"))
+    ]
+    assert [(one.status_code, one.json()["message"]) for one in by_key] == [
+        (403, "a key reads drawings; who is logged in changes them")
+    ] * 3
     assert lee.ask("get").json() == {"drawings": []}
     body = {"kind": "level", "points": [{"p": 1}]}
     assert lee.ask("put", f"{PATH}/{number}", body).status_code == 404
