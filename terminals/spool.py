@@ -178,16 +178,19 @@ class Spool:
             if not self._unsynced:
                 return self.durable
             target, segment, size, rows = self.last, self._active, self._active.size, self._rows_total
+            epoch = self.epoch
             fd = os.dup(self._fd)
         began = self._clock()
         try:
             self._fsync(fd)
         except OSError as error:
-            self._distrust(segment, error)
+            self._distrust(segment, epoch, error)
             return self.sync()
         finally:
             os.close(fd)
         with self._mutex:
+            if self.epoch != epoch:  # a new one took over meanwhile, whole and synced: `target` is no number of its
+                return self.durable
             self.durable = max(self.durable, target)
             if segment is self._active:  # else a new one was begun meanwhile, of which nothing is safe yet
                 self._unsynced = min(self._unsynced, segment.size - size)
@@ -507,7 +510,7 @@ class Spool:
         try:
             self._fsync(self._fd)
         except OSError as error:
-            self._distrust(self._active, error)
+            self._distrust(self._active, self.epoch, error)
             self._write_again()
             return
         self._begin_segment(self.last + 1, self._rows_total)
@@ -530,11 +533,13 @@ class Spool:
         head = segments.head(self.epoch, first, rows_before)
         return spool_state.put(self._folder, segments.file_name(first), head + content, self._fsync)
 
-    def _distrust(self, segment: Segment, error: OSError) -> None:
+    def _distrust(self, segment: Segment, epoch: str, error: OSError) -> None:
         """An fsync failed: the system may have dropped what it was to write and will not say so again, so what is not
         known to be on the disk must be written again, into another file."""
         log.error("fsync_failed file=%s error=%s", segment.path.name, error.strerror)
         with self._mutex:
+            if self.epoch != epoch:
+                return  # a new one has taken over what was in it
             self._suspect = self._suspect or segment is self._active
             if segment is not self._active:
                 raise error

@@ -1,6 +1,8 @@
 """A new epoch takes over from the old one at once: whenever the machine dies, the spool is the one or the other."""
 
+import errno
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from terminals import wire
 from terminals.checkpoint import Checkpoint
 from terminals.gap_filling import GapFillingReader
 from terminals.journal import Journal
-from tests.unit.terminals.test_spool import Clock, contents, killed
+from tests.unit.terminals.test_spool import Clock, batch, contents, killed
 from tests.unit.terminals.test_spool_rot import filled, places
 
 TAKEN = [(6, 9), (12, 15)]
@@ -92,6 +94,31 @@ def test_a_spool_may_be_renewed_again_and_again(tmp_path):
     again = spools.Spool(tmp_path, segment_bytes=600)
     assert again.epoch == spool.epoch
     assert len(list((tmp_path / f"replaced-{again.epoch}").glob(f"epoch-{first}"))) == 1
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.EIO, "I/O error")], ids=["synced", "failed"])
+def test_a_sync_that_a_new_epoch_overtakes_says_nothing_of_its_batches(tmp_path, error):
+    overtaking: list[Callable[[], None]] = []
+
+    def fsync(_fd):
+        if overtaking:
+            overtaking.pop()()
+            if error:
+                raise error
+
+    spool = spools.Spool(tmp_path, fsync=fsync)
+    for _ in range(20):
+        spool.append(batch())
+    overtaking.append(lambda: renew(spool, taken=[], upto=18))
+
+    spool.sync()
+
+    assert (spool.first, spool.last, spool.durable) == (1, 2, 2)
+    spool.append(batch())
+    assert (spool.last, spool.durable) == (3, 2)  # it leaves only once it is synced
+    assert spool.sync() == 3
+    spool.close()
+    assert contents(spools.Spool(tmp_path)).keys() == {1, 2, 3}
 
 
 def test_the_old_epoch_is_kept_aside_for_a_day(tmp_path):
