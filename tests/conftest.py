@@ -8,6 +8,7 @@ A server that this machine lacks skips its tests, and fails them under CI=1 or N
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -84,6 +85,12 @@ def pytest_configure() -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:  # `make coverage` counts what runs the tests, and not what these start
         os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended then, too
+
+
+def pytest_collection_finish() -> None:
+    """Modules and collected tests stay until the end: no collection of garbage looks at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
