@@ -131,6 +131,12 @@ def vendor() -> str:
 
 
 @pytest.fixture(scope="session")
+def private_folder() -> Path:
+    """Where this process keeps servers and databases: in memory, where there is room."""
+    return _folder
+
+
+@pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDB]:
     """The session's MariaDB, whatever DB says: a contract or a drill may want it by name."""
     _started(_mariadb)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def road_database(
-    django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+    django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker, private_folder: Path
 ) -> Iterator[None]:
     """Django points at an empty database outside any transaction: what is committed, all see."""
-    with django_db_blocker.unblock(), database.road(tmp_path_factory.getbasetemp()):
+    with django_db_blocker.unblock(), database.road(private_folder):
         yield
 
 

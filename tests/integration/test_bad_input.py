@@ -25,13 +25,15 @@ LOGINS = "naru_auth_failures_total"
 
 
 @pytest.fixture(scope="module")
-def road(django_db_modify_db_settings, django_db_blocker, redis_server, tmp_path_factory) -> Iterator[Road]:
+def road(
+    django_db_modify_db_settings, django_db_blocker, redis_server, private_folder, tmp_path_factory
+) -> Iterator[Road]:
     """One ingest server and one worker for all of these tests."""
     redis_server.start()
     with Redis.from_url(redis_server.url) as client:
         client.flushall()  # messages that another test left would be taken into this database
     folder = tmp_path_factory.mktemp("bad_input")
-    with django_db_blocker.unblock(), database.road(tmp_path_factory.getbasetemp()):
+    with django_db_blocker.unblock(), database.road(private_folder):
         Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
         Symbol.objects.create(code="000660", market=Market.objects.get(code="KRX"), is_active=False)
         with Road(folder, redis_server.url, MAX_FUTURE_S="5") as made:

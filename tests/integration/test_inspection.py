@@ -281,11 +281,14 @@ def test_a_server_that_does_not_answer_is_named_and_the_others_are_heard(desks, 
     live_state.show_ingest("ghost", {"instance": "ghost", "clients": [{"client": "desk-1", "since": 1.0}]}, ttl_s=600)
     alone = serving.get(RECENT)
     all_silent = serving.get(LATEST)
-    monkeypatch.setattr(inspection, "WAIT_S", 20)
     road.ingest()
     desks.send("desk-2", [trade("005930", "1")])
 
-    together = serving.read(LATEST)
+    def heard():
+        answer = serving.get(LATEST)
+        return answer.json() if answer.status_code == 200 else None
+
+    together = until(heard, seconds=120, what="an answer of the server that is there")
 
     assert (alone.status_code, all_silent.status_code) == (503, 503)
     assert "the ingest server ghost does not answer" in alone.json()["message"]

@@ -7,7 +7,7 @@ from marketdata.models import Feed, Market, Source, Symbol
 from tests import database
 
 
-def test_what_a_test_changed_of_the_rows_that_come_with_the_migrations_is_put_right(road_database, tmp_path_factory):
+def test_what_a_test_changed_of_the_rows_that_come_with_the_migrations_is_put_right(road_database, private_folder):
     filled = (Feed, Market, Source, Group, Permission)
     before = [sorted(model.objects.values_list()) for model in filled]
     market = Market.objects.get(code="KRX")
@@ -21,7 +21,7 @@ def test_what_a_test_changed_of_the_rows_that_come_with_the_migrations_is_put_ri
     every = IntervalSchedule.objects.create(every=1, period="days")
     PeriodicTask.objects.create(name="left by a test", task="none", interval=every, total_run_count=1)
 
-    with database.road(tmp_path_factory.getbasetemp()):
+    with database.road(private_folder):
         assert [sorted(model.objects.values_list()) for model in filled] == before
         for model in (Symbol, PeriodicTask, PeriodicTasks, IntervalSchedule):
             assert not model.objects.exists()
