@@ -49,6 +49,7 @@ ROUTES = {
     "analytics.tasks.report_quality": {"queue": "alert-deliveries"},
     "marketdata.tasks.extend_partitions": {"queue": "maintenance"},
     "marketdata.tasks.repair_gaps": {"queue": "maintenance"},
+    "marketdata.tasks.repair_asked": {"queue": "maintenance"},
     "marketdata.tasks.load_masters": {"queue": "maintenance"},
     "marketdata.tasks.check_holidays": {"queue": "maintenance"},
     "marketdata.tasks.back_up": {"queue": "backups"},

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import logging
 import sys
+from collections.abc import Sequence
 
 from celery import current_app, shared_task
 from django.conf import settings
@@ -143,6 +144,22 @@ def retain_asked(*, entry: int, **_: object) -> None:
 
 
 # What asks KIS is imported where it is done: httpx would cost every process of Celery memory that only one needs.
+
+
+@shared_task(soft_time_limit=240, time_limit=300)
+def repair_asked(*, entry: int, lost: Sequence[Sequence[str]] = (), **_: object) -> None:
+    """KIS's minute bars for what was chosen, each a trading date and a symbol ("" for all of the date); without any for
+    what is due."""
+
+    def work() -> str:
+        if not keys.are_there():
+            return f"not done: {keys.MISSING}"
+        from marketdata.vendors import duties
+
+        chosen = [(datetime.date.fromisoformat(date), symbol) for date, symbol in lost]
+        return duties.repair_asked(chosen, rollover.utc_now())
+
+    requests.carry_out(entry, work)
 
 
 @shared_task(soft_time_limit=90, time_limit=120)

@@ -3,6 +3,7 @@ time, noted with who asked and how it ended."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -18,6 +19,7 @@ from kombu.exceptions import OperationalError
 from api.admin.site import ReadOnly
 from api.auth import access
 from marketdata.maintenance import requests
+from marketdata.models import AuditEntry
 from marketdata.reference import roles
 
 MOST_BATCHES = 100
@@ -25,6 +27,7 @@ TITLES = {
     "rollover": _("Do what is due"),
     "retention": _("Apply retention"),
     "backup": _("Back up now"),
+    "repair": _("Fetch what is due"),
 }
 """Of the works that a list has a button for."""
 EXPLAINED = {
@@ -33,6 +36,10 @@ EXPLAINED = {
     "backup": _(
         "A worker takes a backup, restores it beside the original and compares. It may take hours of disk and "
         "processor."
+    ),
+    "repair": _(
+        "A worker asks KIS for its bars of the minutes in which something of the last trading days was lost and that "
+        "it has not told yet. They are shown beside ours, and never become ours."
     ),
 }
 
@@ -61,6 +68,12 @@ def refuse(section: Any, request: HttpRequest, words: str | Promise) -> None:
     section.message_user(request, words, messages.WARNING)
 
 
+def _newest(works: Iterable[str]) -> list[AuditEntry]:
+    """What was asked last of each work, with what came of it."""
+    found = (AuditEntry.objects.filter(action=work).order_by("-pk").first() for work in works)
+    return [entry for entry in found if entry is not None]
+
+
 class AskingPages(ReadOnly):
     """A list with buttons for `works`, each of which asks whether it is meant."""
 
@@ -74,7 +87,8 @@ class AskingPages(ReadOnly):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         works = [(work, TITLES[work]) for work in self.works] if may(request) else []
         name = f"admin:marketdata_{self.opts.model_name}_ask"
-        return super().changelist_view(request, {"works": works, "ask_address": name, **(extra_context or {})})
+        shown = {"works": works, "ask_address": name, "asked": _newest(work for work, _title in works)}
+        return super().changelist_view(request, {**shown, **(extra_context or {})})
 
     def asked(self, request: HttpRequest, work: str) -> HttpResponse:
         """Says what would be done, and asks for it when that is sent. Http404 for what this list has no button for;

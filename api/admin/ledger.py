@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import redis
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from analytics import voids
+from api.admin.asking import MOST_BATCHES, AskingPages, ask, may, refuse
 from api.admin.set_aside import number_of
 from api.admin.site import ReadOnly, moment
 from marketdata.maintenance import leases
@@ -19,13 +21,18 @@ from marketdata.models import (
     Gap,
     IngestBatch,
     IngestStream,
+    VendorMinute,
     VoidedTick,
     VoidOrder,
 )
 from marketdata.storage import StorageError
+from marketdata.types.minute_bars import MINUTE_US
+from marketdata.vendors import gap_minutes
 from terminals import wire
 
 log = logging.getLogger(__name__)
+
+MOST_NAMED = 10  # dates and symbols in the audit of what was asked
 
 
 @admin.register(IngestStream)
@@ -146,12 +153,42 @@ class BatchAdmin(ReadOnly):
 
 
 @admin.register(Gap)
-class GapAdmin(ReadOnly):
-    list_display = ("feed", "symbol", "begins", "ends", "rows", "volume", "trade_date", "reason", "created_at")
+class GapAdmin(AskingPages):
+    works = ("repair",)
+    list_display = ("feed", "symbol", "begins", "ends", "rows", "volume", "trade_date", "reason", "told", "created_at")
     list_filter = ("feed", "trade_date")
     search_fields = ("symbol__exact",)
     ordering = ("-id",)
     fields = list_display
+    actions = ("fetch_again",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Gap]:
+        of_symbol = VendorMinute.objects.filter(symbol=OuterRef("symbol"), feed=OuterRef("feed"))
+        within = of_symbol.filter(minute_us__gt=OuterRef("from_us") - MINUTE_US, minute_us__lte=OuterRef("to_us"))
+        rows: QuerySet[Any] = super().get_queryset(request)
+        known: QuerySet[Gap] = rows.annotate(vendors=Exists(within))
+        return known
+
+    @admin.action(description=_("Fetch again: ask KIS for its bars of these minutes"), permissions=("ask",))
+    def fetch_again(self, request: HttpRequest, chosen: QuerySet[Gap]) -> None:
+        """Of the feeds that KIS has bars of, and of trades: the newest MOST_BATCHES of the gaps."""
+        rows = gap_minutes.fetchable(chosen).order_by("-pk")[:MOST_BATCHES]
+        found = {(date.isoformat(), gap.symbol) for gap in rows for date in gap_minutes.dates(gap)}
+        lost = sorted(found)[-MOST_BATCHES:]
+        if not lost:
+            feeds = ", ".join(gap_minutes.VENUES)
+            refuse(self, request, _("KIS has bars of trades alone, of the feeds %(feeds)s.") % {"feeds": feeds})
+            return
+        named = [f"{date}/{symbol or gap_minutes.EVERY}" for date, symbol in lost]
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        ask(self, request, "repair", " ".join(named[:MOST_NAMED]) + more, lost=[list(one) for one in lost])
+
+    def has_ask_permission(self, request: HttpRequest) -> bool:
+        return may(request)
+
+    @admin.display(description=_("told by KIS"), boolean=True)
+    def told(self, gap: Any) -> bool | None:
+        return bool(gap.vendors) if gap.symbol else None
 
     @admin.display(description=_("from"), ordering="from_us")
     def begins(self, gap: Gap) -> str:

@@ -36,6 +36,7 @@ WORKS = MappingProxyType(
         "rollover": "marketdata.tasks.roll_over_asked",
         "backup": "marketdata.tasks.back_up_asked",
         "retention": "marketdata.tasks.retain_asked",
+        "repair": "marketdata.tasks.repair_asked",
     }
 )
 """The task that does it, by name, which is that of the management command that does the same."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import time
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.utils.text import format_lazy
@@ -26,6 +27,7 @@ REPAIR_JOB = "vendor_repair"
 BAD_KEYS = "kis_keys"
 AGAIN = _("{date}: {error}; tried again until it succeeds")
 SLICE_S = 25.0  # of one turn of a repair: the rollover waits in the same queue
+ASKED_S = 60.0  # the same of one that a person asked for
 
 
 def _usable() -> bool:
@@ -61,6 +63,31 @@ def repair_gaps(now: datetime.datetime) -> None:
             outcome.date, outcome.fetched, outcome.replaced, outcome.questions, outcome.left, len(outcome.refused),
             len(outcome.differing),
         )  # fmt: skip
+
+
+def repair_asked(lost: Iterable[tuple[datetime.date, str]], now: datetime.datetime) -> str:
+    """Ask anew, once, for what was lost on these trading dates of these symbols ("" for all of a date), or without any
+    for what is due. Returns what came of it, for the audit. LeaseHeld if another process is at it."""
+    until_s = time.monotonic() + ASKED_S
+    chosen = sorted(set(lost))
+    try:
+        with kis.Service(kis.account(), clock=lambda: now) as service:
+            outcomes = [
+                repair.run(date, service, now, symbol=symbol or None, again=True, progress=log.debug, until_s=until_s)
+                for date, symbol in chosen
+            ] or repair.run_due(repair.due_dates(now), service, now, until_s=until_s)
+    except (UnusableKeys, VendorAway) as error:
+        runs.count_failure(REPAIR_JOB)
+        return f"not done: {error}"
+    runs.count(REPAIR_JOB, now, sum(outcome.fetched for outcome in outcomes))
+    runs.count_failure(REPAIR_JOB, sum(len(outcome.refused) for outcome in outcomes))
+    fetched, replaced = (sum(getattr(one, name) for one in outcomes) for name in ("fetched", "replaced"))
+    questions, left = (sum(getattr(one, name) for one in outcomes) for name in ("questions", "left"))
+    told = f"{fetched:,} minutes fetched, {replaced:,} replaced, {questions:,} questions, {left:,} minutes left"
+    refused = [f"{series} ({reason})" for one in outcomes for series, reason in one.refused.items()]
+    named = f"; no answer: {', '.join(refused[: repair.MOST_NAMED])}" if refused else ""
+    more = "" if all(one.is_through for one in outcomes) else "; not through in time, ask again"
+    return told + named + more
 
 
 def load_masters(now: datetime.datetime) -> None:

@@ -25,6 +25,7 @@ VENUES: dict[str, str | None] = {"krx": "KRX", "nxt": "NXT", "unified": None}
 """The feeds of which the vendor has minute bars, and the venue of the calendar they are of; None is any."""
 EVERY = "*"
 _OTHERS = reduce(or_, [Q(reason__startswith=kind) for kind in wire.OTHER_KINDS])
+MOST_DATES = 31
 _PAGE = 10_000
 _SYMBOLS = 500
 
@@ -123,6 +124,21 @@ def find(
             yield from _stretches(
                 date, feed, {code: lost[code] for code in codes[at : at + _SYMBOLS]}, open_spans, ours=ours
             )
+
+
+def fetchable(gaps: QuerySet[Gap]) -> QuerySet[Gap]:
+    """Those of gaps in whose minutes the vendor can be asked for bars."""
+    return gaps.exclude(_OTHERS).filter(feed__in=VENUES)
+
+
+def dates(gap: Gap) -> list[datetime.date]:
+    """The trading days of which a gap lost something, at most the newest MOST_DATES."""
+    if gap.trade_date is not None:
+        return [gap.trade_date]
+    calendar = trading_dates.calendar(MARKET)
+    first, last = calendar.trade_date(gap.from_us), calendar.trade_date(gap.to_us)
+    days = (last - datetime.timedelta(days=back) for back in range(min((last - first).days, MOST_DATES - 1) + 1))
+    return [day for day in days if calendar.is_session(day)]
 
 
 def feeds_with_gaps(date: datetime.date) -> list[str]:

@@ -15,6 +15,8 @@ from marketdata.types.ticks import batch_number
 from tests.integration.serving import serving
 from tests.integration.test_operations_page import left_aside, worked
 from tests.integration.test_roles import browser_of, person
+from tests.market import NINE_US
+from tests.vendor import lose
 
 __all__ = ["serving"]
 
@@ -133,8 +135,33 @@ def test_what_has_other_content_is_not_retried(serving, redis):
 
 
 @pytest.mark.once
+def test_chosen_gaps_are_fetched_again_and_the_list_says_what_came_of_it(serving, redis, settings):
+    settings.NARU_KIS_KEYS_FILE = ""
+    of_symbol = lose(1, NINE_US, NINE_US, "12")
+    of_feed = lose(2, NINE_US, NINE_US + 2 * 86_400_000_000, None, symbol="")
+    elsewhere = lose(3, NINE_US, NINE_US, "12", feed="infomax")
+    browser, path = browser_of(person("operator")), "/admin/marketdata/gap/"
+
+    def again(*gaps):
+        chosen = {"action": "fetch_again", "_selected_action": [gap.pk for gap in gaps]}
+        return browser.post(path, chosen, follow=True).text
+
+    assert "KIS has bars of trades alone, of the feeds krx, nxt, unified." in again(elsewhere)
+    assert not AuditEntry.objects.filter(action="repair").exists()
+    assert "Asked a worker" in again(of_symbol, of_feed, elsewhere)
+    days = [f"2026-03-{day}" for day in (16, 17, 18)]
+    assert AuditEntry.objects.get().text == f"repair {days[0]}/* {days[0]}/005930 {days[1]}/* {days[2]}/*"
+    assert "Not asked again" in again(of_symbol)
+    assert worked(redis, "repair").startswith("not done: no keys of KIS are configured")
+    assert "→ not done: no keys of KIS are configured" in browser.get(path).text
+    viewing = browser_of(person("viewer", "lee")).get(path)
+    assert viewing.status_code == 403 or "fetch_again" not in viewing.text
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
-    ("model", "work"), [("rolloverrun", "rollover"), ("rolloverrun", "retention"), ("backuprun", "backup")]
+    ("model", "work"),
+    [("rolloverrun", "rollover"), ("rolloverrun", "retention"), ("backuprun", "backup"), ("gap", "repair")],
 )
 def test_the_upkeep_is_asked_for_by_buttons_that_say_what_they_do(serving, redis, model, work):
     browser = browser_of(person("operator"))
@@ -146,4 +173,5 @@ def test_the_upkeep_is_asked_for_by_buttons_that_say_what_they_do(serving, redis
     assert "Asked a worker" in browser.post(f"{path}ask/{work}/", follow=True).text
     assert AuditEntry.objects.get(action=work, outcome=requests.ASKED).actor == "kim"
     assert "Not over yet" in browser.get(f"{path}ask/{work}/").text
+    assert f"Asked last: {work} (kim, " in browser.get(path).text
     assert browser.post(f"{path}ask/requeue/").status_code == 404

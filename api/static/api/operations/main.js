@@ -7,7 +7,7 @@ const EVERY_MS = 5000, GOING_MS = 1000;
 const show = (id) => document.getElementById(id);
 const moment = (text) => (text ? dayAndTime(new Date(text)).replace(" KST", "") : "–");
 const WORKS = {
-  requeue: gettext("Judge again"), rollover: gettext("Do what is due"), backup: gettext("Back up now"), retention: gettext("Apply retention"),
+  requeue: gettext("Judge again"), rollover: gettext("Do what is due"), backup: gettext("Back up now"), retention: gettext("Apply retention"), repair: gettext("Fetch the gaps from KIS"),
 };
 const EXPLAINED = {
   requeue: gettext("A worker judges it again by today's rules and stores what passes, once, under its own number."),
