@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from api.admin import site
+from api.admin import site, together
 from api.admin.sheets import SheetAdmin
 from api.views.symbols import search
 from marketdata.models import Feed, FeedOwner, Market, Source, Symbol, SymbolChange
-from marketdata.reference import owners, sheets
+from marketdata.reference import owners, sheets, watchlists
 
 __all__ = ["site"]
 
@@ -37,7 +39,7 @@ class SymbolAdmin(SheetAdmin):
     list_per_page = 100
     search_fields = ("code", "name", "name_en")
     search_help_text = _("Search by code or name, or by the initial consonants of a name.")
-    actions = ("activate", "deactivate")
+    actions = ("activate", "deactivate", "change_together")
     # The master files' words, which the next one would bring back (marketdata/vendors/masters.py).
     readonly_fields = (
         "created_at", "isin", "security_group", "base_price", "lower_limit", "upper_limit", "limits_on",
@@ -74,6 +76,43 @@ class SymbolAdmin(SheetAdmin):
             self.log_change(request, symbol, f"is_active = {active}")
         text = _("%(count)d symbols changed; ingest follows within half a minute.") % {"count": count}
         self.message_user(request, text, messages.SUCCESS)
+
+    @admin.action(description=_("Change together: market, category, feed, watch lists…"), permissions=("change",))
+    def change_together(self, request: HttpRequest, chosen: QuerySet[Symbol]) -> HttpResponse | None:
+        """Asks what of all of them, puts them into watch lists, and shows what else would change."""
+        codes = together.chosen_codes(chosen)
+        if len(codes) > together.MOST_CHANGED:
+            text = _("More than %(most)d rows: choose fewer by the filters.") % {"most": together.MOST_CHANGED}
+            self.message_user(request, text, messages.ERROR)
+            return None
+        user = int(request.user.pk or 0)
+        form = together.ChangesForm(user, request.POST if "fields" in request.POST else None)
+        if form.is_bound and form.is_valid() and self._listed(request, form, user, codes):
+            if not form.changes:
+                return None
+            text = together.sheet_of(codes, form.changes)
+            may_add, may_change = self._may(request)
+            made = sheets.plan(self.sheet, text, may_add=may_add, may_change=may_change)
+            return self._preview(request, made, text, str(_("chosen in the list")))
+        shown = {
+            **self.admin_site.each_context(request), "opts": self.opts, "title": _("Change together"), "form": form,
+            "codes": codes, "few": codes[:10], "action": "change_together",
+            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME), "across": request.POST.get("select_across", "0"),
+        }  # fmt: skip
+        return TemplateResponse(request, "api/admin/together.html", shown)
+
+    def _listed(self, request: HttpRequest, form: together.ChangesForm, user: int, codes: list[str]) -> bool:
+        """Put them into the lists that were named, and say so; False, with an error in the form, if one has no room."""
+        for one, comes in form.lists:
+            try:
+                count = together.put(user, one, codes, comes=comes)
+            except watchlists.NotKept as error:
+                form.add_error("into" if comes else "out_of", str(error))
+                return False
+            told = {"count": count, "name": one.name}
+            text = _("%(count)d into %(name)s.") if comes else _("%(count)d out of %(name)s.")
+            self.message_user(request, text % told, messages.SUCCESS)
+        return True
 
 
 @admin.register(SymbolChange)

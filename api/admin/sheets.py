@@ -176,6 +176,7 @@ class SheetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when
     def _page(self, request: HttpRequest, **context: Any) -> HttpResponse:
         title = _("Import: %(name)s") % {"name": self.opts.verbose_name_plural}
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
+        shared["import_address"] = reverse(f"admin:marketdata_{self.opts.model_name}_import")
         shared |= {"columns": self.sheet.columns, "key": self.sheet.key, "most_rows": sheets.MOST_ROWS}
         return TemplateResponse(request, "api/admin/import.html", shared | context)
 

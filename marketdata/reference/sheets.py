@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -46,13 +46,14 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """A table as a file: its `columns` in their order, and by which of them a row is found again. `check` says what is
-    wrong with a new row beyond what its fields and its model do."""
+    wrong with a new row, or one of which a column of `checked` changes, beyond what its fields and its model do."""
 
     name: str
     model: type[models.Model]
     key: tuple[str, ...]
     columns: tuple[str, ...]
     check: Callable[[Any], str] = lambda row: ""
+    checked: tuple[str, ...] = ()
 
     def fields(self) -> dict[str, models.Field[Any, Any]]:
         return {name: self.model._meta.get_field(name) for name in self.columns}  # type: ignore[misc]  # no relations backwards
@@ -213,6 +214,8 @@ def plan(sheet: Sheet, text: str, *, may_add: bool = True, may_change: bool = Tr
     stored = _stored(sheet, [values for _number, (values, reasons) in read if not reasons], lock=lock)
     lines: list[Line] = []
     seen: dict[tuple[Any, ...], int] = {}
+    # A database may take two keys for one that differ in their capitals: what it found for a line then has another key.
+    others = {_folded(key): " ".join(shown(one) for one in key) for key in stored}
     for number, (values, reasons) in read:
         key = tuple(values.get(name) for name in sheet.key)
         words = " ".join(shown(one) for one in key)
@@ -220,9 +223,20 @@ def plan(sheet: Sheet, text: str, *, may_add: bool = True, may_change: bool = Tr
         if reasons or repeated:
             lines.append(Line(number, words, Verdict.REFUSED, reasons=tuple(reasons or repeated)))
             continue
+        row, alike = stored.get(key), _folded(key)
+        if row is None and alike in others:
+            text = _("%(code)s and %(other)s differ in small and capital letters alone: write it as it is there.")
+            reason = text % {"code": words, "other": others[alike]}
+            lines.append(Line(number, words, Verdict.REFUSED, reasons=(reason,)))
+            continue
+        others.setdefault(alike, words)
         seen[key] = number
-        lines.append(_line(sheet, number, words, values, stored.get(key), may_add=may_add, may_change=may_change))
+        lines.append(_line(sheet, number, words, values, row, may_add=may_add, may_change=may_change))
     return Plan(sheet, names, tuple(lines))
+
+
+def _folded(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(one.casefold() if isinstance(one, str) else one for one in key)
 
 
 class _Reader:
@@ -304,12 +318,23 @@ def _line(
         try:
             row.clean()
         except ValidationError as error:
-            reasons += [f"{name}: {text}" for name, texts in error.message_dict.items() for text in texts]
-        if is_new and (wrong := sheet.check(row)):
+            reasons += _told(error)
+        if (is_new or any(one.field in sheet.checked for one in changes)) and (wrong := sheet.check(row)):
             reasons.append(wrong)
     if reasons:
         return Line(number, key, Verdict.REFUSED, reasons=tuple(reasons))
     return Line(number, key, Verdict.ADDED if is_new else Verdict.CHANGED, tuple(changes), row=row)
+
+
+def _told(error: ValidationError) -> list[str]:
+    """What a model has against a row, with the field where it is one field's."""
+    if not hasattr(error, "error_dict"):
+        return error.messages
+    return [
+        text if name == NON_FIELD_ERRORS else f"{name}: {text}"
+        for name, texts in error.message_dict.items()
+        for text in texts
+    ]
 
 
 def apply(made: Plan) -> None:
@@ -345,7 +370,7 @@ def _new_symbol(row: Symbol) -> str:
 
 SYMBOLS = Sheet(
     "symbols", Symbol, ("code",),
-    ("code", "name", "name_en", "market", "category", "primary_feed", "is_active"), _new_symbol,
+    ("code", "name", "name_en", "market", "category", "primary_feed", "is_active"), _new_symbol, ("market",),
 )  # fmt: skip
 FACTORS = Sheet(
     "factors", AdjustmentFactor, ("symbol", "ex_date", "kind"),

@@ -10,13 +10,14 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
 from marketdata.models import AdjustmentFactor, AuditEntry, CalendarOverride, Market, Symbol
-from marketdata.reference import sheets
+from marketdata.reference import sheets, watchlists
 from tests.integration.serving import serving
 
 __all__ = ["serving"]
@@ -244,6 +245,87 @@ def test_an_export_has_what_the_list_shows_and_changes_nothing_when_it_comes_bac
     factor = AdjustmentFactor.objects.get()
     assert (factor.new_rate, factor.cash) == (Decimal(25), Decimal("0.5"))
     assert factor.changed_at > before  # by which candles are adjusted anew
+
+
+def test_a_code_that_differs_in_its_capitals_alone_is_refused_and_one_that_is_stored_comes_back(browser):
+    """On MariaDB with a collation that takes both for one, a file with both could be neither shown nor applied."""
+    Symbol.objects.create(code="ESM6 Index", market_id="CME")
+    file = "code,market,name\nesm6 index,CME,x\nNQM6 Index,CME,y\nNQm6 index,CME,z\nESM6 Index,CME,w\n"
+
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:  # as on a server set up without docker/mariadb/naru.cnf
+            cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+            cursor.execute("ALTER TABLE symbol MODIFY code VARCHAR(24) COLLATE utf8mb4_general_ci NOT NULL")
+    try:
+        made = sheets.plan(sheets.SYMBOLS, file)
+        if connection.vendor == "mysql":
+            assert [line.number for line in made.of(sheets.Verdict.REFUSED)] == [2, 4]
+        assert [line.key for line in made.of(sheets.Verdict.ADDED)][-1:] == ["NQM6 Index"]
+        assert [line.key for line in made.of(sheets.Verdict.CHANGED)] == ["ESM6 Index"]
+        assert "NQM6 Index differ" in made.lines[2].reasons[0]
+        sheets.apply(made)
+        assert Symbol.objects.filter(code__in=("ESM6 Index", "NQM6 Index")).count() == 2
+    finally:
+        if connection.vendor == "mysql":
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE symbol MODIFY code VARCHAR(24) COLLATE utf8mb4_bin NOT NULL")
+                cursor.execute("SET FOREIGN_KEY_CHECKS = 1")
+
+
+@pytest.mark.once
+def test_what_a_model_says_of_a_whole_row_is_a_reason_and_no_error(browser, monkeypatch):
+    def clean(self):
+        raise ValidationError("no rows on Mondays")
+
+    monkeypatch.setattr(Symbol, "clean", clean)
+
+    (line,) = sheets.plan(sheets.SYMBOLS, "code,market,name\n005930,KRX,new\n").of(sheets.Verdict.REFUSED)[-1:]
+
+    assert line.reasons == ("no rows on Mondays",)
+
+
+CHOSEN = ("000660", "005930", "035420")
+
+
+def changed_together(browser, codes=CHOSEN, **fields):
+    given = {"action": "change_together", "_selected_action": codes, **fields}
+    return browser.post(f"{SYMBOLS}/", given, follow=True)
+
+
+@pytest.mark.once
+def test_symbols_are_changed_together_as_they_were_shown(browser):
+    for code in CHOSEN:
+        Symbol.objects.update_or_create(code=code, defaults={"market_id": "KRX", "category": ""})
+    Symbol.objects.create(code="KRW=", market_id="CME")
+
+    assert 'name="primary_feed"' in changed_together(browser).text
+    page = changed_together(browser, (*CHOSEN, "KRW="), fields="1", market="KRX", category="kospi", is_active="false")
+    (token,) = re.findall(r'name="token" value="([^"]+)"', page.text)
+    assert "0 added, 3 changed, 0 as they are, 1 refused" in page.text  # KRW= is no code of Korea's
+    assert Symbol.objects.filter(category="kospi").count() == 0
+    applied(browser, token)
+
+    assert set(Symbol.objects.filter(category="kospi", is_active=False).values_list("code", flat=True)) == set(CHOSEN)
+    assert AuditEntry.objects.get(action="import symbols").outcome == "added 0 changed 3 unchanged 0 refused 1"
+    assert LogEntry.objects.filter(object_id__in=CHOSEN).count() == 3
+    assert "1 to 16 of" in changed_together(browser, fields="1", category="No Word").text
+
+
+@pytest.mark.once
+def test_symbols_come_into_ones_own_watch_list_and_out_of_it_together(browser, monkeypatch):
+    boss = get_user_model().objects.get(username="boss")
+    other = get_user_model().objects.create(username="other")
+    for code in CHOSEN:
+        Symbol.objects.get_or_create(code=code, market_id="KRX")
+    mine, theirs = watchlists.create(boss.pk, "mine", CHOSEN[:1]), watchlists.create(other.pk, "theirs", [])
+
+    assert "2 into mine" in changed_together(browser, fields="1", into=mine.pk).text
+    assert watchlists.one_of(boss.pk, mine.pk).symbols == list(CHOSEN)
+    assert "1 out of mine" in changed_together(browser, CHOSEN[1:2], fields="1", out_of=mine.pk).text
+    assert watchlists.one_of(boss.pk, mine.pk).symbols == [CHOSEN[0], CHOSEN[2]]
+    assert "Select a valid choice" in changed_together(browser, fields="1", into=theirs.pk).text
+    monkeypatch.setattr(watchlists, "MOST_SYMBOLS", 2)
+    assert "a list has at most 2 symbols" in changed_together(browser, fields="1", into=mine.pk).text
 
 
 def test_symbols_are_found_by_initial_consonants(browser):

@@ -298,8 +298,8 @@ def test_what_is_done_with_many_rows_at_once_has_an_entry_for_each(serving):
 
     told = [entry.get_change_message() for entry in LogEntry.objects.order_by("id")]
     assert told == ["disable_tasks", "disable_tasks", "released from reader", "acknowledged", "acknowledged"]
-    # Whoever adds an action lets it write an entry for each row, and puts it here; two ask a worker, noted with
-    # the work (AuditEntry).
+    # Whoever adds an action lets it write an entry for each row, and puts it here; three ask a worker, noted with
+    # the work (AuditEntry), and what is changed together is noted as a sheet is (`api.admin.sheets`).
     named = {(section.opts.model_name, action) for section in admin.site._registry.values()
              for action in section.actions or ()}  # fmt: skip
     assert named == {
@@ -308,7 +308,7 @@ def test_what_is_done_with_many_rows_at_once_has_an_entry_for_each(serving):
         ("periodictask", "disable_tasks"), ("periodictask", "toggle_tasks"), ("periodictask", "run_tasks"),
         ("alertrule", "switch_off"), ("alert", "acknowledge"),
         ("user", "reset_second_factor"), ("client", "enable"), ("client", "disable"),
-        ("ingestreject", "judge_again"), ("deadletter", "retry"),
+        ("ingestreject", "judge_again"), ("deadletter", "retry"), ("gap", "fetch_again"), ("symbol", "change_together"),
     }  # fmt: skip
 
 
