@@ -58,7 +58,7 @@ def login(key_id: str, secret: str, address: str) -> Client | ApiKey | None:
     now = time.monotonic()
     if kept is not None and now - kept[0] < REMEMBER_S:
         return kept[1]
-    with login_throttle.attempt(address, key_id) as attempt:
+    with login_throttle.attempt(address, key_id, secret=secret) as attempt:
         if attempt.wait_s > 0:
             raise TooManyFailuresError(attempt.wait_s)
         found = credentials.verify(key_id[:64], secret[:256])
@@ -69,6 +69,7 @@ def login(key_id: str, secret: str, address: str) -> Client | ApiKey | None:
     if len(_remembered) >= _MOST_REMEMBERED:
         _remembered.clear()
     _remembered[named] = (now, found)
+    login_throttle.was_right(key_id, secret)
     _note_use(found)
     return found
 

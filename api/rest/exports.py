@@ -15,10 +15,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from marketdata.archive.parquet import arrow
+from marketdata.reference import sheets
 
 CSV, PARQUET, ARROW = "text/csv", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
 GROUP_ROWS = 1 << 16
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = tuple(sheets.FORMULA_BEGINS)
 
 Batch = Sequence[Sequence[Any]]
 """Rows of values in the order of a table's columns; numbers as exact text."""
@@ -39,7 +40,7 @@ class Busy(Exception):
 
 
 class Cut(Exception):
-    """There are more rows than an export may have; what was sent has no end."""
+    """Why an export ends before all rows were sent; what was sent has no end."""
 
 
 class Slots:
@@ -70,24 +71,28 @@ def safe(text: str) -> str:
 
 
 def as_csv(columns: Sequence[Column], batches: Iterator[Batch], most: int) -> Iterator[bytes]:
-    """A header, the rows, and `# N rows`. Cut behind `most` rows: the last line then says so, and there is no end."""
+    """A header, the rows, and `# N rows`. Cut behind `most` rows, or by what gives the batches: the last line then says
+    so, and there is no end."""
     texts = [at for at, column in enumerate(columns) if column.kind == "text"]
     buffer, sent = io.StringIO(), 0
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow([column.name for column in columns])
-    for batch in batches:
-        if sent + len(batch) > most:
-            yield f"{buffer.getvalue()}# cut: more than {most} rows\r\n".encode()
-            return
-        for row in batch:
-            cells = list(row)
-            for at in texts:
-                cells[at] = safe(cells[at])
-            writer.writerow(cells)
-        sent += len(batch)
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
+    try:
+        for batch in batches:
+            if sent + len(batch) > most:
+                raise Cut(f"more than {most} rows")
+            for row in batch:
+                cells = list(row)
+                for at in texts:
+                    cells[at] = safe(cells[at])
+                writer.writerow(cells)
+            sent += len(batch)
+            yield buffer.getvalue().encode()
+            buffer.seek(0)
+            buffer.truncate()
+    except Cut as cut:
+        yield f"{buffer.getvalue()}# cut: {cut}\r\n".encode()
+        return
     yield f"{buffer.getvalue()}# {sent} rows\r\n".encode()
 
 

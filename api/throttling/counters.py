@@ -131,6 +131,21 @@ def end(names: Sequence[str]) -> None:
     _ask(lambda client: client.eval(_END, len(keys), *keys))
 
 
+def keep(name: str, for_s: float) -> None:
+    """Remember a name for so long, in Redis alone: nothing while it is away."""
+    _ask(lambda client: client.set(name, "1", px=int(for_s * 1000)))
+
+
+def is_kept(name: str) -> bool:
+    """Whether it is remembered; of none that can be told while Redis is away."""
+    return bool(_ask(lambda client: client.exists(name)))
+
+
+def drop(name: str) -> None:
+    """Remember a name no longer."""
+    _ask(lambda client: client.delete(name))
+
+
 def forget() -> None:
     """Forget what this process counted, and ask Redis again at once."""
     global _local, _asleep_until

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import redis
 from django.core import signing
+from django.utils.crypto import salted_hmac
 
 from api.throttling import counters
 from marketdata import metrics
@@ -30,7 +31,7 @@ MOST_CODES = 50  # wrong second factors of an account in a day, from anywhere: 3
 KNOWN_S = 30 * 86_400
 BUSY_S, AGAIN_S = 2.0, 0.02  # how long a try waits for others that are under way, and how often it looks
 COOKIE = "naru_known"
-_KNOWN, _PERSON = "naru:known:", "failed:person:"
+_KNOWN, _RIGHT, _PERSON = "naru:known:", "naru:right-key:", "failed:person:"
 
 
 class Attempt:
@@ -46,17 +47,20 @@ class Attempt:
 
 @contextmanager
 def attempt(
-    address: str, account: str, *, person: bool = False, code: bool = False, browser: str = ""
+    address: str, account: str, *, person: bool = False, code: bool = False, browser: str = "", secret: str = ""
 ) -> Iterator[Attempt]:  # fmt: skip
     """A try of this address with this account, counted at its end if it failed. Those that are made at the same time,
     in whichever processes, can fail no oftener together than one after the other: who comes while as many as may
     still fail are under way waits for them, `BUSY_S` at most.
 
     `person` says that a password is asked for, which can be guessed from many addresses; a key cannot. `code` says that
-    it is a person's second factor. `browser` is the cookie of `browser_cookie`, if one came.
+    it is a person's second factor. `browser` is the cookie of `browser_cookie`, if one came. `secret` is a key's: one
+    that was right lately waits for nobody's failures, until it is wrong.
     """
     limits = _limits(address, account, person=person, code=code, browser=browser)
-    wait_s, begun = _begin(limits, lambda: _is_known(address, account))
+    wait_s, begun = _begin(
+        limits, lambda: _is_known(address, account), lambda: secret != "" and counters.is_kept(_pair(account, secret))
+    )
     made = Attempt(wait_s)
     if wait_s > 0:
         yield made
@@ -68,18 +72,24 @@ def attempt(
             metrics.AUTH_FAILURES.labels("api").inc()
             log.warning("login refused address=%s", caller(address))
             counters.add([(name, window_s) for name, _, window_s in limits])
+            if secret:
+                counters.drop(_pair(account, secret))
         counters.end(begun)
 
 
-def _begin(limits: list[tuple[str, int, int]], is_known: Callable[[], bool]) -> tuple[int, list[str]]:
+def _begin(
+    limits: list[tuple[str, int, int]], is_known: Callable[[], bool], was_right: Callable[[], bool]
+) -> tuple[int, list[str]]:
     """(seconds to wait until a try may begin, 0 when it has begun; the names of the counts in which it is under way).
-    Failures of a person's account elsewhere do not lock out an
-    address that it was used from before."""
+    Failures of a person's account elsewhere do not lock out an address that it was used from before, and those of
+    others at an address no key that was right."""
     until = time.monotonic() + BUSY_S
     asked = [(name, most) for name, most, _ in limits]
     while True:
         counts, busy = counters.begin(asked)
         full = {name: one.left_s for one, (name, most) in zip(counts, asked, strict=True) if one.count >= most}
+        if (full or busy) and was_right():
+            return 0, []
         if full and all(name.startswith(_PERSON) for name in full) and is_known():
             asked = [(name, most) for name, most in asked if name not in full]
             continue
@@ -100,6 +110,11 @@ def succeeded(address: str, account: str) -> None:
         log.warning("address of a login is not remembered error=%s", type(error).__name__)
 
 
+def was_right(account: str, secret: str) -> None:
+    """This secret of a key was right; for a while failures at its address do not lock it out."""
+    counters.keep(_pair(account, secret), KNOWN_S)
+
+
 def browser_cookie(account: str) -> str:
     """For the browser that this person has just logged in with."""
     return signing.dumps([_mark("", account), secrets.token_hex(8)], salt=COOKIE)
@@ -112,6 +127,12 @@ def _browser(cookie: str, account: str) -> str:
     except (signing.BadSignature, ValueError, TypeError):
         return ""
     return str(number) if mark == _mark("", account) else ""
+
+
+def _pair(account: str, secret: str) -> str:
+    """A name for a key and its secret that tells neither to who has no SECRET_KEY."""
+    both = f"{len(account)}:{account}{secret}".encode("utf-8", "surrogatepass")
+    return _RIGHT + salted_hmac(_RIGHT, both, algorithm="sha256").hexdigest()
 
 
 def _is_known(address: str, account: str) -> bool:

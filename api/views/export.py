@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from api.auth import access, logins, sessions
 from api.rest import exports, paging, response_schemas, series, tables
 from api.rest.exports import Batch, Column
 from api.rest.paging import Series
@@ -31,6 +33,7 @@ from terminals import wire
 
 PAGE_ROWS = 10_000
 PAGE_BOOKS = 1_000  # read at a time; a book is a row of 45 columns
+CHECK_EVERY_S = 15.0  # how often a running export asks whether its reader may still read
 BUSY_S = 30  # what Retry-After says while too many exports run
 Read = Callable[[list[Series], dict[str, Any]], Iterator[Batch]]
 
@@ -116,12 +119,28 @@ def sent(
         exports.slots.take(settings.EXPORT_AT_ONCE)
     except exports.Busy as error:
         raise exceptions.Throttled(BUSY_S, str(error)) from error
-    content = exports.WRITERS[content_type](columns, batches, settings.EXPORT_MAX_ROWS)
+    allowed = _while_allowed(batches, request, {one.feed for one in chosen.found})
+    content = exports.WRITERS[content_type](columns, allowed, settings.EXPORT_MAX_ROWS)
     response = _File(content, is_async=isinstance(request._request, ASGIRequest), content_type=content_type)
     response["Content-Disposition"] = f'attachment; filename="{name}.{exports.NAMES[content_type]}"'
     for header, value in chosen.headers.items():
         response[header] = value
     return response
+
+
+def _while_allowed(batches: Iterator[Batch], request: Request, feeds: set[str]) -> Iterator[Batch]:
+    """The same, as long as whoever asked may read these feeds, by the key or login with which he asked: an export takes
+    as long as its reader likes. Cut afterwards."""
+    name, session = access.name_of(request.user), sessions.of_request(request)
+    looked_at = time.monotonic()
+    for batch in batches:
+        if time.monotonic() - looked_at >= CHECK_EVERY_S:
+            who = access.named([name]).get(name)
+            is_over = session != "" and logins.living([session]).get(session) != name[1]
+            if is_over or not all(access.may_read(who, feed) for feed in feeds):
+                raise exports.Cut("this key or login may no longer read")
+            looked_at = time.monotonic()
+        yield batch
 
 
 class _File(StreamingHttpResponse):

@@ -25,7 +25,9 @@ MOST_BYTES = 700 << 10  # of a file; with what goes around it, below WEB_MAX_BOD
 MOST_ROWS = 20_000
 _AT_ONCE = 500  # rows of a statement
 # What a spreadsheet would compute (CWE-1236). One apostrophe more stands before it in a file, and is taken off again.
-_FORMULA, _ESCAPED = re.compile(r"'*[=+\-@\t\r]"), re.compile(r"'+[=+\-@\t\r]")
+FORMULA_BEGINS = "=+-@\t\r\n＝＋－＠"
+"""With what a cell of a CSV begins that spreadsheets take for a formula (OWASP, CSV injection)."""
+_FORMULA, _ESCAPED = (re.compile(f"'{times}[{re.escape(FORMULA_BEGINS)}]") for times in "*+")
 _DATE = re.compile(r"(\d{4})\s*[-/.년]\s*(\d{1,2})\s*[-/.월]\s*(\d{1,2})\s*[일.]?")
 _YES, _NO = ("true", "1", "yes", "y", "예", "참"), ("false", "0", "no", "n", "아니요", "아니오", "거짓")
 

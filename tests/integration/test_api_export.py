@@ -8,15 +8,21 @@ import json
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
 from django.http.response import HttpResponseBase
+from django.test import Client as Browser
+from django.utils import timezone
 from rest_framework.test import APIRequestFactory, force_authenticate
 
+from api.auth import authentication
 from api.rest import exports, series
 from api.rest.exports import ARROW, CSV, PARQUET, Column
 from api.rest.tables import NEXT_PAGE
 from api.views.export import ExportView
 from marketdata.maintenance import rollover
-from marketdata.models import AdjustmentFactor, Market, Symbol, SymbolRename
+from marketdata.models import AdjustmentFactor, ApiKey, Client, Market, Symbol, SymbolRename
+from marketdata.reference import api_keys
 from marketdata.vendors import minutes
 from tests.integration.serving import CODES, minute, serving
 from tests.integration.test_adjusted_bars import ALL, TUESDAY
@@ -212,6 +218,44 @@ def test_a_cut_export_has_no_end(market, settings):
     assert text[-1] == "# cut: more than 8 rows"
     with pytest.raises(exports.Cut):
         export(market, "trades", PARQUET, symbols=",".join(CODES))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("end", ["revoked", "narrowed", "client closed", "logged out", "no role", None])
+def test_an_export_ends_when_its_key_or_login_does(market, monkeypatch, end):
+    monkeypatch.setattr("api.views.export.CHECK_EVERY_S", 0.0)
+    key, secret = api_keys.issue(name="notebook", client=market.reader)
+    browser, headers = Browser(), {authentication.KEY_HEADER: key.key_id, authentication.SECRET_HEADER: secret}
+    if end in ("logged out", "no role"):
+        browser.force_login(get_user_model().objects.create_user("kim", is_staff=True))
+        headers = {}
+    query = {"symbols": ",".join(CODES)}
+    files = [browser.get("/v2/export/trades", query, headers={**headers, "Accept": form}) for form in (CSV, ARROW)]
+    assert [one.status_code for one in files] == [200, 200]
+    of_csv, of_arrow = map(iter, files)
+    first = next(of_csv)
+
+    if end == "revoked":
+        api_keys.revoke(key, timezone.now())
+    elif end == "narrowed":
+        ApiKey.objects.update(feeds="sim")
+    elif end == "client closed":
+        Client.objects.update(is_active=False)
+    elif end == "logged out":
+        Session.objects.all().delete()
+    elif end == "no role":
+        get_user_model().objects.update(is_staff=False)
+
+    text = (first + b"".join(of_csv)).decode().splitlines()
+    if end is None:
+        assert text[-1] == f"# {len(text) - 2} rows"
+        assert list(of_arrow)
+    else:
+        assert (len(text), text[-1]) == (1 + 3 + 1, "# cut: this key or login may no longer read")
+        with pytest.raises(exports.Cut):
+            list(of_arrow)
+    for one in files:
+        one.close()
 
 
 @pytest.mark.once

@@ -12,7 +12,7 @@ from api.auth import authentication
 from api.throttling import counters, login_throttle
 from api.throttling.counters import LocalWindows
 from marketdata import alarms
-from marketdata.models import Alarm
+from marketdata.models import Alarm, Client
 from marketdata.realtime import live_state
 from tests.integration.serving import PATIENCE_S, serving
 
@@ -149,6 +149,61 @@ def test_who_comes_while_others_are_trying_waits_for_them(serving, monkeypatch):
 
 
 @pytest.mark.once
+@pytest.mark.once
+@pytest.mark.parametrize("what", ["its own key", "other keys", "tries under way"])
+def test_a_key_that_was_right_waits_for_no_failures_of_others_at_its_address(serving, monkeypatch, what):
+    monkeypatch.setattr(login_throttle, "BUSY_S", 0.0)
+    key, fresh = serving.reader.key_id, "never shown before"
+    assert ask(serving).status_code == 200
+    with ExitStack() as stack:
+        if what == "tries under way":
+            for _ in range(login_throttle.MOST_PER_KEY):
+                stack.enter_context(login_throttle.attempt("127.0.0.1", key))
+        elif what == "its own key":
+            assert {ask(serving, **{SECRET: "of before"}).status_code for _ in range(20)} == {401, 429}
+        else:
+            others = [f"nobody {number % 4}" for number in range(login_throttle.MOST_PER_ADDRESS + 1)]
+            assert ask_all(serving, others)[-1] == 429
+
+        assert ask(serving, **{SECRET: fresh}).status_code == 429
+        assert ask(serving).status_code == 200
+
+
+@pytest.mark.once
+def test_a_key_that_was_right_and_is_no_more_is_known_no_longer(serving):
+    assert ask(serving).status_code == 200
+    Client.objects.update(is_active=False)
+
+    answers = [ask(serving).status_code for _ in range(login_throttle.MOST_PER_KEY + 2)]
+
+    assert answers == [401] * login_throttle.MOST_PER_KEY + [429] * 2
+    Client.objects.update(is_active=True)
+    assert ask(serving).status_code == 429
+    assert not any(name for name in live_state.connection().scan_iter("naru:right-key:*"))
+
+
+@pytest.mark.once
+def test_the_name_of_a_right_key_tells_neither_key_nor_secret_and_any_text_has_one(serving):
+    assert ask(serving).status_code == 200
+
+    (name,) = live_state.connection().scan_iter("naru:right-key:*")
+
+    assert serving.secret.encode() not in name
+    assert serving.reader.key_id.encode() not in name
+    assert 0 < live_state.connection().ttl(name) <= login_throttle.KNOWN_S
+    assert authentication.login("아무도", "\xff\x00", "127.0.0.1") is None
+
+
+def ask(serving, **headers):
+    """An answer to the client's key, looked up anew."""
+    authentication.forget()
+    return serving.get("/v2/clock", headers={**serving.headers, **headers})
+
+
+def ask_all(serving, keys):
+    return [ask(serving, **{KEY: key, SECRET: "wrong"}).status_code for key in keys]
+
+
 def test_addresses_of_one_network_are_one_caller(boss):
     for number in range(login_throttle.MOST_PER_KEY):
         assert guess(Browser(), address=f"2001:db8::{number + 1:x}") == 200

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.rest import exports
 from marketdata.reference import sheets
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=20)
@@ -18,8 +19,15 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_s
 def test_no_text_begins_a_formula_and_each_is_read_back(text):
     written = sheets.cell(text)
 
-    assert not written.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert not written.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
     assert sheets.unescaped(written) == text
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_what_a_spreadsheet_computes_is_text_in_every_csv(begin):
+    for text in (f"{begin}1+1", f"{begin}cmd|' /C calc'!A0"):
+        assert sheets.cell(text) == exports.safe(text) == f"'{text}"
+        assert sheets.unescaped(sheets.cell(text)) == text
 
 
 def test_numbers_stay_numbers_and_dates_are_iso():
