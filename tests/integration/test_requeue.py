@@ -1,128 +1,50 @@
 """Refused rows and dead letters judged again: what passes now is stored once, under the number it came with, and
 everything that counts ticks agrees."""
 
-import datetime
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from io import StringIO
 from typing import Any
 from unittest import mock
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connections
-from redis.exceptions import ConnectionError as RedisGone
 
-from analytics import voids
-from analytics.integrity import consistency
-from ingest import notifications, recovery, refusals, requeue, tasks
+from ingest import requeue, tasks
 from ingest.requeue import runs
-from ingest.rights import Rights
-from marketdata.ledger import batch_ledger
 from marketdata.maintenance import leases, rollover
-from marketdata.models import (
-    Alarm,
-    Client,
-    DeadLetter,
-    IngestBatch,
-    IngestReject,
-    IngestRequeue,
-    IngestStream,
-    RolloverRun,
-    Source,
-    Symbol,
-)
-from marketdata.realtime import feed, live_state
+from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, IngestRequeue, RolloverRun
 from marketdata.reference import owners
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
 from marketdata.types.ticks import TICK_BITS, batch_number
 from terminals import wire
 from tests import database, market
+from tests.integration.requeueing import (
+    DAY,
+    EVER,
+    MIXED,
+    _clean,
+    announced,
+    consistent,
+    process,
+    register,
+    rows,
+    run,
+    stored,
+    trade,
+)
 from tests.market import MINUTE_US, NINE_US, price
 from tests.road import ROOT
 from tests.upkeep import Clock
 from tests.waiting import until
 
-DAY = datetime.date(2026, 3, 16)
-EVER = (-(2**62), 2**62)
-REPLAY, KIS = 4, 3
-
-
-@pytest.fixture(autouse=True)
-def _clean(road_database, redis, redis_server, settings, monkeypatch) -> Iterator[None]:
-    """An empty database and Redis, a symbol, two clients with a stream each, and a worker that remembers nothing."""
-    settings.REDIS_URL = redis_server.url
-    live_state.connection.cache_clear()
-    monkeypatch.setattr(tasks, "directory", Directory(retry_s=0.0))
-    monkeypatch.setattr(tasks, "rights", Rights(keep_s=-1.0))
-    Symbol.objects.create(code="005930", market_id="KRX")
-    for number, code in ((1, "REPLAY"), (2, "KIS")):
-        client, _ = Client.objects.create_with_secret(
-            name=code.lower(), source=Source.objects.get(code=code), may_send=True, feeds="*", shares_feeds=True
-        )
-        IngestStream.objects.create(id=number, client=client, epoch=f"{number:016x}")
-    yield
-    live_state.connection().close()
-    live_state.connection.cache_clear()
-
-
-def trade(at: int = 0, **other: Any) -> dict[str, Any]:
-    return {"symbol": "005930", "time": NINE_US + at, "price": str(70_000 + at), "size": "1", **other}
-
-
-def process(payload: bytes, *, stream: int = 1, dead: str | None = None, **other: Any) -> int:
-    number = batch_number(stream, wire.parse_header(payload).seq)
-    source = {1: REPLAY, 2: KIS}[stream]
-    received_us = other.pop("received_us", batch_ledger.now_us())
-    tasks.process_batches(
-        batches=[notifications.batch_message(number, payload, received_us, source, None, dead, other.get("offset_us"))],
-        reply_to="test",
-    )
-    return number
-
-
-def rows(*given: dict[str, Any], seq: int = 1, captured_us: int = 1) -> bytes:
-    return wire.encode_rows(seq, "krx", captured_us, given)
-
-
-def register(code: str = "000660") -> None:
-    Symbol.objects.create(code=code, market_id="KRX")
-
-
-def run(*words: str) -> str:
-    out = StringIO()
-    call_command("requeue", *words, stdout=out, stderr=StringIO())
-    return out.getvalue()
-
-
-def stored(symbol: str = "000660") -> list[int]:
-    return [int(one) for one in storage().read_ticks(symbol, "krx", *EVER).tick_id]
-
-
-def announced() -> list[list[int]]:
-    answer: Any = live_state.connection().xrange(feed.STREAM + "krx")
-    return [feed.decode("krx", entry, values).ticks.tick_id.tolist() for entry, values in answer]
-
-
-def told() -> list[int]:
-    """Every tick that subscribers heard of, as often as they did."""
-    return sorted(one for entry in announced() for one in entry)
-
-
-def consistent() -> bool:
-    report = consistency.verify_day(DAY)
-    assert report.is_consistent, report.findings
-    return True
-
-
-MIXED = (trade(0), trade(1, symbol="000660"), trade(MINUTE_US, symbol="000660"), trade(2, price="x"))
+__all__ = ["_clean"]
 
 
 def test_the_batch_after_one_that_was_interrupted_at_its_commit_is_stored():
@@ -146,9 +68,6 @@ def test_the_batch_after_one_that_was_interrupted_at_its_commit_is_stored():
     assert [(result.batch, bool(result.error)) for result in results] == [(first, True), (second, False)]
     assert second << TICK_BITS in stored()
     assert consistent()
-
-
-# --- rows -------------------------------------------------------------------------------------------------------------
 
 
 def test_what_passes_now_is_stored_under_its_own_number_and_everything_that_counts_agrees():
@@ -433,144 +352,3 @@ def test_a_day_that_was_rolled_over_is_rolled_over_again_and_still_agrees():
     assert (run_.state, run_.rows, run_.late_rows) == ("done", 3, 2)
     assert storage().count("temp_market_data") == 0
     assert consistent()
-
-
-# --- the feed ---------------------------------------------------------------------------------------------------------
-
-
-def test_rows_of_a_batch_whose_stored_ticks_were_all_voided_are_announced():
-    number = process(rows(*MIXED))
-    voids.void(voids.Selection(batches=(number,)), reason="wrong", by="boss")
-    voids.announce()
-    register()
-
-    run("--all")
-
-    assert IngestBatch.objects.get().stored == 2
-    assert announced() == [[number << 13], [number << 13], [number << 13 | 1, number << 13 | 2]]
-
-
-@pytest.mark.parametrize("recovered_first", [False, True])
-def test_rows_that_are_stored_while_their_batch_waits_to_be_announced_are_told_once(recovered_first):
-    """A quote between two trades, which its client might not send, when Redis was away."""
-    Client.objects.filter(name="replay").update(kinds="trade")
-    quote = trade(1, kind="quote", price=None, size=None, bid="1")
-    with mock.patch.object(feed, "publish", side_effect=RedisGone("gone")):
-        number = process(rows(trade(0), quote, trade(2)))
-        Client.objects.filter(name="replay").update(kinds="*")
-        if recovered_first:
-            run("--all")
-    assert IngestReject.objects.count() == (0 if recovered_first else 1)
-    assert told() == []
-
-    if recovered_first:
-        recovery.announce_missed(settle_s=0.0)
-    run("--all")
-    recovery.announce_missed(settle_s=0.0)
-
-    assert sorted(stored("005930")) == told() == [number << 13, number << 13 | 1, number << 13 | 2]
-
-
-# --- dead letters -----------------------------------------------------------------------------------------------------
-
-
-def test_a_dead_letter_is_stored_like_any_batch_and_its_bad_rows_are_kept():
-    number = process(rows(trade(0), trade(1), trade(2, price="x")), dead="failed 10 times")
-    before = IngestBatch.objects.get().state
-
-    run("--code", "dead_letter")
-
-    batch = IngestBatch.objects.get()
-    assert (before, batch.state) == ("dead", "stored")
-    assert (batch.rows, batch.stored, batch.rejected, batch.feed) == (3, 2, 1, "krx")
-    assert stored("005930") == [number << 13, number << 13 | 1]
-    assert not DeadLetter.objects.exists()
-    assert IngestReject.objects.get().idx == 2
-    assert consistent()
-    assert announced() == [[number << 13, number << 13 | 1]]
-
-
-def test_what_is_still_no_batch_stays_where_it_is_and_stops_no_other():
-    bad = process(rows(trade())[:-3], dead=None)
-    process(rows(trade(), seq=2), dead="failed 10 times")
-
-    with pytest.raises(CommandError, match="1 "):
-        run("--all")
-
-    assert stored("005930") == [batch_number(1, 2) << 13]
-    assert DeadLetter.objects.get().batch == bad
-    assert IngestBatch.objects.get(batch=bad).state == "refused"
-
-
-def test_other_content_under_a_number_that_is_taken_is_never_stored():
-    process(rows(trade(0)))
-    process(rows(trade(1)))
-
-    run("--all")
-
-    assert len(stored("005930")) == 1
-    assert DeadLetter.objects.get().code == "checksum_mismatch"
-
-
-# --- a wrong clock ----------------------------------------------------------------------------------------------------
-
-
-def test_a_server_whose_clock_was_behind_is_alarmed_with_reason_and_offset_and_made_good():
-    """Six seconds: every live row looks as if it came from the future."""
-    true_us = batch_ledger.now_us()
-    behind_us = true_us - 6_500_000
-    Client.objects.filter(name="kis").update(clock_offset_us=6_500_000)
-    for seq in range(1, 4):
-        process(
-            rows(*(trade(time=true_us + at, seq=at) for at in range(100)), seq=seq, captured_us=true_us),
-            stream=2, received_us=behind_us, offset_us=6_500_000,
-        )  # fmt: skip
-
-    refusals.watch_refusals()
-    alarm = Alarm.objects.get(code="mass_refusal")
-    refused = storage().count("temp_market_data")
-    Client.objects.filter(name="kis").update(clock_offset_us=0)  # NTP has done its work
-    run("--reason", "time_future")
-    process(rows(*(trade(time=true_us + at) for at in range(400)), seq=9, captured_us=true_us), stream=2)
-    refusals.watch_refusals()
-
-    assert refused == 0
-    assert alarm.subject == "kis"
-    assert "300 of 300" in alarm.message
-    assert "time_future" in alarm.message
-    assert "+6.5 s" in alarm.message
-    assert len(stored("005930")) == 700
-    assert not IngestReject.objects.exists()
-    assert Alarm.objects.get(code="mass_refusal").cleared_at is not None
-
-
-def test_a_terminal_whose_clock_is_still_ahead_is_refused_again():
-    now = batch_ledger.now_us()
-    Client.objects.filter(name="kis").update(clock_offset_us=3_600_000_000)
-    ahead = now + 3_600_000_000
-    process(rows(trade(time=ahead), captured_us=ahead), stream=2, offset_us=3_600_000_000, received_us=now)
-
-    run("--all")
-
-    assert stored("005930") == []
-    assert IngestReject.objects.get().reasons == "time_future"
-
-
-def test_a_few_wrong_rows_are_no_alarm():
-    process(rows(*(trade(at) for at in range(100)), *(trade(at, price="x") for at in range(19))))
-
-    refusals.watch_refusals()
-
-    assert not Alarm.objects.exists()
-
-
-def test_batches_that_were_given_up_are_an_alarm_until_they_are_judged_again():
-    process(rows(trade()), dead="failed 10 times, at last: poison")
-
-    refusals.watch_refusals()
-    alarm = Alarm.objects.get(code="dead_letters")
-    run("--code", "dead_letter")
-    refusals.watch_refusals()
-
-    assert "poison" in alarm.message
-    assert Alarm.objects.get(code="dead_letters").cleared_at is not None

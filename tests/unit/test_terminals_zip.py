@@ -15,7 +15,7 @@ import pytest
 
 from terminals import wire
 from terminals.sources import SOURCES
-from tests.unit.terminals.test_link import SECRET, Server
+from tests.unit.terminals.linking import SECRET, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = ROOT / "docker/terminals/make_zip.py"

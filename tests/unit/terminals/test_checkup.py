@@ -14,8 +14,8 @@ from terminals.finding import Finding, Level
 from terminals.session import Identity
 from terminals.spool import Spool
 from tests.unit.terminals import test_tls
+from tests.unit.terminals.linking import SECRET
 from tests.unit.terminals.server import FakeServer
-from tests.unit.terminals.test_link import SECRET
 
 WHO = Identity("t1", SECRET, "SIMULATOR")
 certificate = test_tls.certificate

@@ -1,9 +1,6 @@
 """The terminal for programs: what it collects, what it does when the disk is full, and a whole road over loopback."""
 
 import contextlib
-import errno
-import os
-import socket
 import threading
 import time
 
@@ -12,58 +9,9 @@ import pytest
 from terminals import spool as spools
 from terminals import wire
 from terminals.connection import Address
-from terminals.link import Config, Failed, Identity, Interrupted, Terminal
-from tests.unit.terminals.server import FakeServer
+from terminals.link import Failed, Interrupted, Terminal
+from tests.unit.terminals.linking import NOWHERE, Server, config, rows
 from tests.waiting import until
-
-SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
-NOWHERE = Address("127.0.0.1", 1)
-
-
-def config(path, address=NOWHERE, **options):
-    return Config(address, Identity("t1", SECRET, "SIMULATOR"), "sim", path / "spool", **options)
-
-
-def rows(count, first=0):
-    return [{"symbol": "A", "time_us": first + number, "price": number, "size": 1} for number in range(count)]
-
-
-class Server:
-    """The fake server behind a real socket of this process. It forgets the connection after `cut_after` bytes, once."""
-
-    def __init__(self, cut_after=None, **fake):
-        self.fake, self._cut_after = FakeServer(SECRET, **{"tells_time": True, **fake}), cut_after
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
-        self.connections = 0
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self):
-        while True:
-            try:
-                connection, _peer = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            with connection:
-                self._talk(connection)
-
-    def _talk(self, connection):
-        connection.sendall(self.fake.challenge())
-        heard = 0
-        while data := connection.recv(65536):
-            heard += len(data)
-            if self._cut_after is not None and heard > self._cut_after:
-                self._cut_after = None
-                return
-            answer = self.fake.receive(data)
-            if answer:
-                connection.sendall(answer)
-
-    def close(self):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 def test_rows_are_spooled_by_the_thousand_and_the_rest_at_the_end(tmp_path):
@@ -209,143 +157,6 @@ def test_what_is_dropped_is_told_for_the_feed_it_was_of(tmp_path):
     assert sum(told.values()) == stats.rows_dropped == 10_000 - stats.rows_sent
 
 
-class FullDisk:
-    """No file of the spool takes a byte more until `room` says so."""
-
-    def __init__(self, monkeypatch, room=lambda: False):
-        self.room, self._write = room, os.write
-        monkeypatch.setattr("terminals.spool.os.write", self.write)
-
-    def write(self, descriptor, data):
-        if not self.room():
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return self._write(descriptor, data)
-
-
-def gaps_in(path):
-    told = [(wire.parse_header(payload), payload) for _seq, payload in spools.read(path / "spool")]
-    return [gap for header, payload in told if header.encoding is wire.Encoding.GAP
-            for gap in wire.parse_gaps(payload, header)]  # fmt: skip
-
-
-def test_a_terminal_that_drops_does_not_wait_with_a_gap_while_the_disk_is_full(tmp_path, monkeypatch):
-    terminal = Terminal(config(tmp_path, when_full="drop"))
-    disk = FullDisk(monkeypatch)
-
-    terminal.report_gaps([wire.Gap(1, 5, 0, "volume_hole", "A", 7), wire.Gap(1, 5, 2, "lost")])
-    terminal.report_gaps([wire.Gap(4, 9, 0, "volume_hole", "A", 3)])
-    terminal.send(rows(3, first=10))
-    terminal.flush()
-    disk.room = lambda: True
-    terminal.close()
-
-    assert terminal.stats().rows_dropped == 3
-    assert gaps_in(tmp_path) == [
-        wire.Gap(10, 12, 3, "spool_full"),
-        wire.Gap(1, 9, 0, "volume_hole", "A", 10),
-        wire.Gap(1, 5, 2, "lost"),
-    ]
-
-
-def test_a_stop_while_the_disk_is_full_ends_and_what_was_not_written_is_told(tmp_path, monkeypatch):
-    terminal = Terminal(config(tmp_path)).start()
-    terminal.send(rows(2))
-    terminal.flush()
-    # Nothing is free but the room that the spool keeps for this.
-    FullDisk(monkeypatch, room=lambda: not (tmp_path / "spool/reserve").exists())
-    terminal.send(rows(3, first=10))
-    terminal.interrupt()
-    with pytest.raises(Interrupted):
-        terminal.report_gaps([wire.Gap(1, 5, 0, "volume_hole", "A", 7)])
-
-    terminal.close()
-
-    assert terminal.stats().rows_sent == 2
-    assert terminal.stats().rows_dropped == 3
-    assert gaps_in(tmp_path) == [wire.Gap(10, 12, 3, "spool_full"), wire.Gap(1, 5, 0, "volume_hole", "A", 7)]
-
-
-def test_what_not_even_the_kept_room_takes_is_told_in_the_log_with_its_bounds(tmp_path, monkeypatch, caplog):
-    terminal = Terminal(config(tmp_path))
-    FullDisk(monkeypatch)
-    terminal.send(rows(3, first=10))
-
-    terminal.close()
-
-    assert "not_told feed=sim symbol=- rows=3 missing=None from_us=10 to_us=12 reason='spool_full'" in caplog.text
-
-
-def test_a_disk_that_fails_lets_the_terminal_end_and_the_next_one_in(tmp_path, monkeypatch, caplog):
-    terminal = Terminal(config(tmp_path))
-    terminal.send(rows(3))
-    monkeypatch.setattr("terminals.spool.os.write", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "I/O error")))
-
-    terminal.close()
-
-    monkeypatch.undo()
-    assert "dropped_at_end feed=sim rows=3" in caplog.text
-    assert "I/O error" in caplog.text
-    Terminal(config(tmp_path)).close()
-
-
-def test_rows_that_were_spooled_are_not_dropped_because_a_gap_cannot_be_written(tmp_path, monkeypatch, caplog):
-    terminal = Terminal(config(tmp_path, when_full="drop"))
-    with monkeypatch.context() as full:
-        FullDisk(full)
-        terminal.report_gaps([wire.Gap(1, 5, 0, "volume_hole", "A", 7)])
-    append = terminal.spool.append
-
-    def no_gap(payload, *, beyond_capacity=False):
-        if beyond_capacity:
-            raise OSError(errno.EIO, "I/O error")
-        return append(payload)
-
-    monkeypatch.setattr(terminal.spool, "append", no_gap)
-    terminal.send(rows(3))
-
-    terminal.close()
-
-    assert (terminal.stats().rows_sent, terminal.stats().rows_dropped) == (3, 0)
-    assert "gap_not_written" in caplog.text
-    assert "dropped_at_end" not in caplog.text
-
-
-class FailingDisk:
-    """The spool's `at`-th write and all that follow fail, for another reason than want of room, until it is mended."""
-
-    def __init__(self, monkeypatch, at):
-        self._left, self._write, self.mended = at, os.write, False
-        monkeypatch.setattr("terminals.spool.os.write", self.write)
-
-    def write(self, descriptor, data):
-        self._left -= 1
-        if self._left <= 0 and not self.mended:
-            raise OSError(errno.EIO, "I/O error")
-        return self._write(descriptor, data)
-
-
-def test_a_disk_that_fails_ends_the_terminal_and_tells_which_rows_were_taken_and_which_were_unfit(
-    tmp_path, monkeypatch
-):
-    terminal = Terminal(config(tmp_path, batch_rows=10))
-    disk = FailingDisk(monkeypatch, at=4)
-    sent = rows(95)
-    sent[3]["price"] = 1.5
-
-    with pytest.raises(Failed, match=r"spool_error.*I/O error") as failed:
-        terminal.send(sent)
-    with pytest.raises(Failed, match="spool_error") as again:
-        terminal.send(rows(1))
-    with pytest.raises(Failed, match="spool_error"):
-        terminal.report_gaps([wire.Gap(1, 2, 0, "volume_hole", "A", 7)])
-    disk.mended = True
-    terminal.close()
-
-    assert (failed.value.taken, failed.value.unfit, again.value.taken) == (41, [3], 0)
-    assert terminal.stats().rows_sent == 40
-    assert gaps_in(tmp_path) == [wire.Gap(1, 2, 0, "volume_hole", "A", 7)]
-
-
 def test_a_closed_terminal_takes_nothing_and_says_so_also_to_who_waits(tmp_path, caplog):
     terminal = Terminal(config(tmp_path, capacity_bytes=200_000, batch_rows=100))
     ended = []
@@ -372,18 +183,6 @@ def test_a_closed_terminal_takes_nothing_and_says_so_also_to_who_waits(tmp_path,
     with pytest.raises(Failed, match="terminal_closed"):
         terminal.report_gaps([wire.Gap(1, 2, 0, "volume_hole", "B", 7)])
     assert "not_told feed=sim symbol=B" in caplog.text
-
-
-def test_rows_that_found_no_room_at_a_stop_are_known_to_who_sent_them(tmp_path):
-    terminal = Terminal(config(tmp_path, capacity_bytes=200_000, batch_rows=100))
-    terminal.interrupt()
-
-    with pytest.raises(Interrupted) as stopped:
-        terminal.send(rows(10_000))
-
-    terminal.close()
-    assert stopped.value.taken == terminal.stats().rows_sent + terminal.stats().rows_dropped
-    assert [gap.rows for gap in gaps_in(tmp_path)] == [terminal.stats().rows_dropped]
 
 
 def test_books_and_events_reach_the_server_and_an_older_one_leaves_them_in_the_spool(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from terminals import command, recording, sources, wire
 from terminals.sources.contract import WrongInput
-from tests.unit.terminals.test_link import SECRET, Server
+from tests.unit.terminals.linking import SECRET, Server
 
 SECOND_NS = 1_000_000_000
 

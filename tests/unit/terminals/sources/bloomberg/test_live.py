@@ -25,8 +25,8 @@ from terminals.sources.bloomberg.sdk import Record
 from terminals.sources.bloomberg.settings import FIELDS, Settings
 from terminals.wire import Kind
 from tests.simulators.bloomberg import blpapi
+from tests.unit.terminals.linking import SECRET, Server
 from tests.unit.terminals.sources.bloomberg.receiving import Got
-from tests.unit.terminals.test_link import SECRET, Server
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[5]
