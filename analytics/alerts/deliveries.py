@@ -111,7 +111,7 @@ def _claimed(row: AlertDelivery, now: datetime.datetime) -> Job | None:
         return None
     alert: Alert = row.alert
     with override(settings.LANGUAGE_CODE):
-        text = alert.text
+        text = alert.shown
         if row.attempts and row.target.kind == AlertTarget.Kind.CHAT:
             # A chat has no number by which who reads it could tell that it is the same.
             text = f"{text}\n{_('(sent again: nothing answered before)')}"

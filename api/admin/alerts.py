@@ -87,7 +87,7 @@ class AlertAdmin(ReadOnly):
 
     @admin.display(description=_("message"))
     def told(self, alert: Alert) -> str:
-        return alert.text
+        return alert.shown
 
     @admin.action(description=_("Acknowledge"), permissions=("view",))
     def acknowledge(self, request: HttpRequest, chosen: QuerySet[Alert]) -> None:

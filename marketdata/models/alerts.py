@@ -8,11 +8,11 @@ from typing import ClassVar
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from marketdata.models.people import Watchlist
 from marketdata.models.reference import FEED_PATTERN, Market
+from marketdata.models.texts import in_language
 
 
 class AlertTarget(models.Model):
@@ -140,9 +140,9 @@ class Alert(models.Model):
         return f"{self.name} {self.symbol}".strip()
 
     @property
-    def text(self) -> str:
+    def shown(self) -> str:
         """The message in the reader's language, where there is one."""
-        return str((self.texts or {}).get(get_language(), self.message))
+        return in_language(self.message, self.texts)
 
 
 class AlertDelivery(models.Model):

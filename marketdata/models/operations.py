@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from marketdata.models.texts import in_language
 
 
 class JobLease(models.Model):
@@ -178,7 +179,7 @@ class Alarm(models.Model):
     @property
     def shown(self) -> str:
         """The message in the reader's language, where there is one."""
-        return str((self.texts or {}).get(get_language(), self.message))
+        return in_language(self.message, self.texts)
 
 
 class AuditEntry(models.Model):

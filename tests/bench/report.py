@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import calibration, candles, latency, peers, picture, rest, rows, waiting
+from tests.bench import results as figures
 from tests.bench.results import Results
 from tests.bench.throughput import Throughput
 
@@ -28,10 +29,7 @@ def write(results: Results) -> None:
 
 def caption(results: Results) -> str:
     """The line below the picture."""
-    return (
-        f"Naru, make bench. Begun {results.began}, calibration {results.before.ms:.0f} ms before and "
-        f"{results.after.ms:.0f} ms after. {results.machine.split(', ')[0]}"
-    )
+    return figures.caption("bench", results.began, results.before, results.after, results.machine)
 
 
 def page(results: Results) -> str:

@@ -77,6 +77,14 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB, {system}"
 
 
+def caption(command: str, began: str, before: Calibration, after: Calibration, machine: str) -> str:
+    """The line below a picture of what `make` gave."""
+    return (
+        f"Naru, make {command}. Begun {began}, calibration {before.ms:.0f} ms before and {after.ms:.0f} ms after. "
+        f"{machine.split(', ')[0]}"
+    )
+
+
 def packages(names: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Versions of the packages that matter."""
     return {_SHOWN.get(name, name): metadata.version(name) for name in names}

@@ -10,12 +10,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.servers import packages
 from tests.servers.mariadb import SETTINGS, MariaDB
-from tests.servers.process import free_port, temporary_folder
+from tests.servers.process import Started, free_port, temporary_folder
 from tests.waiting import until
 
 GALERA_SETTINGS = SETTINGS.with_name("galera.cnf")
@@ -135,7 +134,7 @@ class Node(MariaDB):
         return super()._answers() and (not (self.data / "ready").exists() or self.synced)
 
 
-class Cluster:
+class Cluster(Started):
     """`with Cluster() as cluster:` ... `cluster.nodes[0].url` is the DATABASE_URL of the one that is written to."""
 
     def __init__(
@@ -175,15 +174,3 @@ class Cluster:
             node.stop()
         if self._own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

@@ -105,7 +105,31 @@ def spawn(command: list[str], *, environment: dict[str, str], log: Path, cwd: Pa
     return _spawner.submit(start).result()
 
 
-class Server(ABC):
+class Started(ABC):
+    """What runs from the beginning to the end of a `with`, and is stopped as well if it does not start."""
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Start it, and return when it answers."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it, whether it started or not."""
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class Server(Started):
     """What every private server does; a subclass says how it is prepared, started and asked."""
 
     name: str
@@ -190,15 +214,3 @@ class Server(ABC):
         if not self.log.exists():
             return "(no log)"
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.stop()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

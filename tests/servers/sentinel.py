@@ -1,7 +1,6 @@
 """A private master with a replica, and three Sentinels that watch them: what `sentinel://` is for."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import redis
@@ -9,7 +8,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.servers import packages
-from tests.servers.process import Server, temporary_folder
+from tests.servers.process import Server, Started, temporary_folder
 from tests.servers.redis import SETTINGS, Redis
 from tests.waiting import until
 
@@ -105,7 +104,7 @@ class Sentinel(Server):
             client.close()
 
 
-class Sentinels:
+class Sentinels(Started):
     """`with Sentinels() as watched:` ... `watched.url` is a REDIS_URL; `watched.master` is who serves now."""
 
     def __init__(self, *, down_after_ms: int = 1_500) -> None:
@@ -126,24 +125,15 @@ class Sentinels:
         """Who says of itself that it is the master."""
         return next(server for server in self.servers if server.ask("role") == "master")
 
-    def __enter__(self) -> Self:
-        try:
-            for server in (*self.servers, *self.sentinels):
-                server.start()
-            until(
-                lambda: all(one.knows() == (1, 2) for one in self.sentinels), seconds=60,
-                what="the Sentinels know each other and the replica",
-            )  # fmt: skip
-        except BaseException:
-            self.stop()
-            raise
+    def start(self) -> Self:
+        for server in (*self.servers, *self.sentinels):
+            server.start()
+        until(
+            lambda: all(one.knows() == (1, 2) for one in self.sentinels), seconds=60,
+            what="the Sentinels know each other and the replica",
+        )  # fmt: skip
         return self
 
     def stop(self) -> None:
         for server in (*self.sentinels, *self.servers):
             server.stop()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

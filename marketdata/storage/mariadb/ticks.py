@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from django.db import DatabaseError, InterfaceError
@@ -150,10 +151,7 @@ class MariaDB(MariaDBHistory):
         found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
         on = {name: value.upper() in ("1", "ON", "TRUE") for name, value in found.items()}
 
-        def flag(name: str, wanted: str | Promise, is_right: bool, remedy: Promise, *, is_vital: bool = True) -> Flag:
-            return Flag(
-                name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital
-            )
+        flag = partial(Flag.of, found)
 
         ours = _("take it out of DATABASE_URL: Naru sets it itself")
         return [

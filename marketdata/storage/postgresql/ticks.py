@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -156,10 +157,7 @@ class PostgreSQL(PostgreSQLHistory):
         found = {name: str(value) for name, value in zip(names, self._query(f"SELECT {places}")[0], strict=True)}
         standby = bool(self._query("SELECT pg_is_in_recovery()")[0][0])
 
-        def flag(name: str, wanted: str, is_right: bool, remedy: Promise, *, is_vital: bool = True) -> Flag:
-            return Flag(
-                name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital
-            )
+        flag = partial(Flag.of, found)
 
         ours = _("take it out of DATABASE_URL: Naru sets it itself")
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -53,6 +53,14 @@ class Flag:
     is_right: bool
     remedy: str | Promise
     is_vital: bool = True
+
+    @classmethod
+    def of(
+        cls, found: Mapping[str, str], name: str, wanted: str | Promise, is_right: bool, remedy: Promise, *,
+        is_vital: bool = True,
+    ) -> Flag:  # fmt: skip
+        """The setting `name` with the value that was found."""
+        return cls(name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital)
 
 
 REMEDY = gettext_lazy("the database's own log says more")

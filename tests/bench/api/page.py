@@ -33,16 +33,19 @@ class Whole:
 
 def write(whole: Whole) -> None:
     """Replace the page and the picture."""
-    PICTURE.write_text(picture.draw(panels(whole), caption=caption(whole)), encoding="utf-8")
+    PICTURE.write_text(
+        picture.draw(
+            panels(whole),
+            caption=caption(whole),
+        ),
+        encoding="utf-8",
+    )
     PAGE.write_text(text(whole), encoding="utf-8")
 
 
 def caption(whole: Whole) -> str:
     """The line below the picture."""
-    return (
-        f"Naru, make bench-api. Begun {whole.began}, calibration {whole.before.ms:.0f} ms before and "
-        f"{whole.after.ms:.0f} ms after. {results.machine().split(', ')[0]}"
-    )
+    return results.caption("bench-api", whole.began, whole.before, whole.after, results.machine())
 
 
 def text(whole: Whole) -> str:
