@@ -21,7 +21,7 @@ from api.rest.queries import Query
 from api.rest.timestamps import Timestamp
 from marketdata.models import ApiKey, Drawing, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN
-from marketdata.types.ticks import PRICE_UNIT, decimal_text
+from marketdata.types.tick_arrays import PRICE_UNIT, decimal_text
 from terminals import wire
 
 MOST_OF_SYMBOL, MOST = 100, 2_000

@@ -28,10 +28,9 @@ from api.rest.timestamps import EARLIEST_US
 from marketdata.ledger import voided
 from marketdata.models import IngestBatch, IngestRequeue, VoidedTick
 from marketdata.storage import storage
-from marketdata.types import minute_bars
-from marketdata.types import ticks as ticks_module
+from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.minute_bars import MINUTE_US, Bars
-from marketdata.types.ticks import TICK_BITS, Int64, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Int64, Ticks
 from terminals import wire
 
 PAGE_MINUTES = 10_000
@@ -182,14 +181,14 @@ def _versions(one: Series, bars: Bars, since_us: int, until_us: int) -> Versions
 
 def _trades(one: Series, minutes: Int64) -> Ticks:
     """The trades of these minutes."""
-    parts = [ticks_module.empty(one.feed)]
+    parts = [tick_arrays.empty(one.feed)]
     for run in np.split(minutes, np.flatnonzero(np.diff(minutes) > MINUTE_US) + 1):
         for code, start_us, end_us in one.codes(int(run[0]), int(run[-1]) + MINUTE_US):
             found = storage().read_ticks(
                 code, one.feed, start_us, end_us, kind=int(wire.Kind.TRADE), columns=_READ
             )  # fmt: skip
             parts.append(_alone(found))
-    return ticks_module.concatenate(parts)
+    return tick_arrays.concatenate(parts)
 
 
 def _alone(ticks: Ticks) -> Ticks:
@@ -201,7 +200,7 @@ def _told(one: Series, bars: Bars, trades: Ticks, gone: list[VoidedTick]) -> lis
     """The versions of candles that changed. Those of which a trade is there no more, or the ledger's word on when it
     came, cannot be told."""
     taken = [_alone(part) for part in voided.parts(sorted(gone, key=lambda row: row.tick_id))]
-    every = ticks_module.concatenate([trades, *taken])
+    every = tick_arrays.concatenate([trades, *taken])
     known, found = _known(every.tick_id)
     gone_us = np.full(len(every), FOREVER, np.int64)
     gone_us[len(trades) :] = _of_ids(every.tick_id[len(trades) :], {row.tick_id: _gone_us(row) for row in gone})
@@ -232,7 +231,7 @@ def _gone_us(row: VoidedTick) -> int:
     return FOREVER if row.order.done_at is None else int(row.order.done_at.timestamp() * 1e6)
 
 
-def _known(tick_ids: Int64) -> tuple[Int64, ticks_module.Mask]:
+def _known(tick_ids: Int64) -> tuple[Int64, tick_arrays.Mask]:
     """When each tick was committed, and whether that is known: by the ledger's word on its batch, or by that on the
     requeue which stored it."""
     batches = tick_ids >> TICK_BITS

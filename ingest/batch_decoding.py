@@ -16,14 +16,12 @@ import numpy as np
 from ingest import clocks, record_validation, validation
 from ingest.clocks import Trust
 from marketdata.reference.symbols import Rules
-from marketdata.types import decoded as decoded_module
-from marketdata.types import decoding, records, reject_reasons
-from marketdata.types import ticks as ticks_module
-from marketdata.types.decoded import Decoded, WireBatch
+from marketdata.types import decoded_batches, decoding, records, reject_reasons, tick_arrays
+from marketdata.types.decoded_batches import Decoded, WireBatch
 from marketdata.types.minute_bars import MINUTE_US, Key
 from marketdata.types.records import DecodedRecords
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import TICK_BITS, Int64, Mask, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Int64, Mask, Ticks
 from terminals import wire
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -148,7 +146,7 @@ def group(
     ticks_of = [batch for batch in batches if batch.decoded and not batch.decoded.gaps and batch.records is None]
     for (_, source_id), members in _together(ticks_of, lambda batch: (batch.feed, batch.source_id)).items():
         decoded = [batch.decoded for batch in members if batch.decoded is not None]
-        ticks, faults = decoded_module.joined(decoded)
+        ticks, faults = decoded_batches.joined(decoded)
         captured_us = _captured_us(members, trust)
         validation.judge(ticks, faults, rules=find(ticks.symbols), captured_us=captured_us, recency=recency(source_id))
         good = _settle(members, ticks, faults, rights)
@@ -242,13 +240,13 @@ def without_candles(groups: Iterable[TickGroup], feed: str, keys: Collection[Key
     return left
 
 
-def trades_of(ticks: Ticks, feed: str, keys: Collection[Key]) -> ticks_module.Mask:
+def trades_of(ticks: Ticks, feed: str, keys: Collection[Key]) -> tick_arrays.Mask:
     """Which of the ticks are trades of these candles of a feed."""
     codes = dict(enumerate(ticks.symbols))
     minutes = ticks.time_us // MINUTE_US * MINUTE_US
     named = zip(ticks.symbol.tolist(), minutes.tolist(), ticks.trade_date.tolist(), strict=True)
     chosen = np.array([(codes.get(index), minute, date) in keys for index, minute, date in named], np.bool_)
-    return chosen & ticks_module.trades(ticks) & (ticks.feed == feed)
+    return chosen & tick_arrays.trades(ticks) & (ticks.feed == feed)
 
 
 def _refuse(batches: Iterable[Batch], tick_ids: Iterable[int], fault: Fault) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ingest.recent import Recent, RecentBatch
 from ingest.ring import Ring
 from marketdata.realtime.inspection import Row, Series
-from marketdata.types.ticks import ABSENT, Ticks
+from marketdata.types.tick_arrays import ABSENT, Ticks
 
 MOST_SERIES = 65_536
 SERIES_BYTES = 500

@@ -24,7 +24,7 @@ from ingest.session import BatchReceived
 from marketdata import metrics
 from marketdata.ledger import batch_ledger
 from marketdata.types import records
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 
 log = logging.getLogger(__name__)

@@ -24,10 +24,9 @@ from marketdata.ledger.batch_ledger import Claim
 from marketdata.models import Feed, FeedOwner, JobLease, Market, Symbol, TradeDate
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
-from marketdata.types import checksums, day_figures
-from marketdata.types import ticks as ticks_module
+from marketdata.types import checksums, day_figures, tick_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns, Content, EventRows
-from marketdata.types.ticks import ABSENT, NO_DATE, PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks
+from marketdata.types.tick_arrays import ABSENT, NO_DATE, PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -104,11 +103,11 @@ def _try_names(number: int) -> None:
 def _neutral(batches: Sequence[Batch]) -> Ticks:
     """Trades at one price, as many as the largest of these batches has, on its feed, times and trading dates."""
     decoded = [batch.decoded.ticks for batch in batches if batch.decoded is not None]
-    given = max(decoded, key=len, default=ticks_module.empty())
+    given = max(decoded, key=len, default=tick_arrays.empty())
     given = given.take((given.time_us > 0) & (given.time_us != ABSENT) & (given.trade_date != NO_DATE))
     now_us = batch_ledger.now_us()
     rows = max(len(given), 1)
-    ticks = ticks_module.empty(given.feed or "probe", given.source_id or 1, rows, [PROBE_SYMBOL])
+    ticks = tick_arrays.empty(given.feed or "probe", given.source_id or 1, rows, [PROBE_SYMBOL])
     ticks.symbol[:] = 0
     ticks.time_us[:] = given.time_us if len(given) else now_us
     ticks.trade_date[:] = given.trade_date if len(given) else now_us // 86_400_000_000
@@ -134,7 +133,7 @@ def _neutral_records(batches: Sequence[Batch], ticks: Ticks) -> list[RecordGroup
 def _neutral_prices(batches: Sequence[Batch], ticks: Ticks) -> Ticks | None:
     """A snapshot of each of these trading dates that tells of its day, if these batches hold any."""
     decoded = [batch.decoded.ticks for batch in batches if batch.decoded is not None]
-    if all(ticks_module.with_day(one) is None for one in decoded):
+    if all(tick_arrays.with_day(one) is None for one in decoded):
         return None
     prices = _one_a_date(ticks)
     prices.kind[:] = wire.Kind.SNAPSHOT

@@ -19,10 +19,9 @@ from marketdata.ledger.batch_ledger import Claim
 from marketdata.maintenance import dropped
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, TEMP
-from marketdata.types import checksums
-from marketdata.types import ticks as ticks_module
+from marketdata.types import checksums, tick_arrays
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Ticks
+from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS, Ticks
 
 Reject = tuple[int, int, str, str]
 """Batch, row, reasons, record."""
@@ -120,7 +119,7 @@ def _load_missing(
         ticks = group.ticks.take(group.ticks.tick_id >> TICK_BITS == batch)
         ticks = ticks.take(~np.isin(ticks.tick_id, missed))
         stored += _load_missing_ticks(ticks)
-        prices = ticks_module.with_day(ticks)
+        prices = tick_arrays.with_day(ticks)
         if prices is not None:  # those that are there are left alone
             told += storage().load_prices(prices, categories(prices.symbols))
     return stored, told
@@ -128,7 +127,7 @@ def _load_missing(
 
 def _load_missing_ticks(ticks: Ticks) -> int:
     """Store those that are not there, without the dates that retention dropped; how many."""
-    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in ticks_module.trading_dates(ticks)}
+    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in tick_arrays.trading_dates(ticks)}
     gone = [day for day, date in dates.items() if dropped.ticks_gone(date)]
     ticks = ticks.take(~np.isin(ticks.trade_date, gone))
     there: list[int] = []

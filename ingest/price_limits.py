@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms, connections, metrics
 from marketdata.reference.symbols import PriceLimits, Rules
-from marketdata.types.ticks import Mask, Ticks, decimal_text, trades
+from marketdata.types.tick_arrays import Mask, Ticks, decimal_text, trades
 from terminals.wire import PRICE_SCALE
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from marketdata.types import decoding
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 from terminals import wire
 
 BATCH_BYTES = 400

@@ -11,7 +11,7 @@ from marketdata.calendar import trading_dates
 from marketdata.reference.symbols import Rules
 from marketdata.types.records import BOOK_FIGURES, BookColumns, Content, EventRows
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, NO_DATE, Int64, Mask, Ticks
+from marketdata.types.tick_arrays import ABSENT, NO_DATE, Int64, Mask, Ticks
 from terminals import wire
 
 SEOUL = "Asia/Seoul"

@@ -33,7 +33,7 @@ from marketdata.realtime import feed, live_state, seeding
 from marketdata.storage import storage
 from marketdata.storage.base import Span
 from marketdata.types.minute_bars import MINUTE_US, Bars
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Ticks
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
 from marketdata.models import Alarm, DeadLetter, IngestBatch, IngestReject, IngestStream
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 WINDOW_US = 15_000_000
 FEWEST = 20  # refused rows; fewer are a few wrong rows

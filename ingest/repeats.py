@@ -19,7 +19,7 @@ from marketdata.models import Client
 from marketdata.storage import storage
 from marketdata.types import reject_reasons
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, SEQ_BITS, TICK_BITS, Mask, Ticks
+from marketdata.types.tick_arrays import ABSENT, SEQ_BITS, TICK_BITS, Mask, Ticks
 from terminals import wire
 
 REASON = reject_reasons.names(int(Fault.REPEATED_RECORD))[0]

@@ -24,10 +24,9 @@ from marketdata.models import Client, Feed, IngestStream, TradeDate
 from marketdata.reference.owners import Owners
 from marketdata.reference.symbols import Directory, Rules
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import reject_reasons, scopes
-from marketdata.types import ticks as ticks_module
+from marketdata.types import reject_reasons, scopes, tick_arrays
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import SEQ_BITS, STREAM_SHIFT, Mask, Ticks
+from marketdata.types.tick_arrays import SEQ_BITS, STREAM_SHIFT, Mask, Ticks
 from terminals import wire
 
 NEAR_DAYS = 10  # dates this near to today are ordinary business and use up no quota
@@ -189,7 +188,7 @@ class Rights:
         of_stream: dict[int, list[Batch]] = {}
         for batch in batches:
             of_stream.setdefault(batch.number >> SEQ_BITS, []).append(batch)
-        dates_known = self._dates.issuperset(ticks_module.trading_dates(ticks))
+        dates_known = self._dates.issuperset(tick_arrays.trading_dates(ticks))
         for number, sent in sorted(of_stream.items()):
             client = self.client(number)
             if dates_known and self._may_send_all(client, sent, ticks.feed):

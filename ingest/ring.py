@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.types.ticks import Int64, Ticks
+from marketdata.types.tick_arrays import Int64, Ticks
 
 ROW = np.dtype(
     [

@@ -10,7 +10,7 @@ from ingest.batch_decoding import RecordGroup
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import BOOKS, EPOCH_DATE, EVENTS, MINUTES, PRICES, TEMP
 from marketdata.types.records import BookColumns
-from marketdata.types.ticks import Ticks, trading_dates
+from marketdata.types.tick_arrays import Ticks, trading_dates
 
 ROOM_S = 5.0
 """So long a message waits for partitions to be made, a fraction of what a task may take."""

@@ -44,12 +44,11 @@ from marketdata.realtime import feed, live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, StorageError, storage
 from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
-from marketdata.types import checksums
-from marketdata.types import ticks as ticks_module
+from marketdata.types import checksums, tick_arrays
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars, SumTooLargeError
 from marketdata.types.records import BookColumns, Content, EventRows
-from marketdata.types.ticks import TICK_BITS, Mask, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Mask, Ticks
 
 log = logging.getLogger(__name__)
 
@@ -309,7 +308,7 @@ def _claim_row(batch: Batch, times_us: tuple[int | None, int | None], committed_
 
 
 def _load_prices(group: TickGroup) -> None:
-    told = ticks_module.with_day(group.ticks)
+    told = tick_arrays.with_day(group.ticks)
     if told is None:
         return
     if storage().load_prices(told, directory.categories(told.symbols)) != len(told):
@@ -328,7 +327,7 @@ class CandlesGoneError(Exception):
 def _long_ago(groups: list[TickGroup], now_us: int) -> set[datetime.date]:
     """The trading dates of the ticks that retention may have got to: it keeps everything for a day at least."""
     today = now_us // DAY_US
-    days = {day for group in groups for day in ticks_module.trading_dates(group.ticks) if day < today - 1}
+    days = {day for group in groups for day in tick_arrays.trading_dates(group.ticks) if day < today - 1}
     return {EPOCH_DATE + datetime.timedelta(days=day) for day in days}
 
 

@@ -14,7 +14,7 @@ from marketdata.calendar import trading_dates
 from marketdata.reference.symbols import Rules
 from marketdata.types.day_figures import DAY_PRICES, RATE_SCALE, DayFigures
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import (
+from marketdata.types.tick_arrays import (
     ABSENT,
     GREATEST,
     KIND_NAMES,

@@ -14,7 +14,7 @@ from django.db import connection
 from marketdata import backups
 from marketdata.models import BackupRun, Symbol
 from marketdata.storage.backups import Programs
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 from tests import builders
 from tests.market import DAY_US, NINE_US
 from tests.servers import ServerMissing, packages

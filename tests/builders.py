@@ -12,7 +12,7 @@ from marketdata.ledger.batch_ledger import Claim
 from marketdata.storage import Storage
 from marketdata.storage.base import EPOCH_DATE, TEMP
 from marketdata.types import checksums
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Ticks
 from tests import market
 from tests.market import NINE_US, price, tick_id
 

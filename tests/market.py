@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from marketdata.types import day_figures
-from marketdata.types import ticks as ticks_module
+from marketdata.types import day_figures, tick_arrays
 from marketdata.types.day_figures import DAY_SCALES
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import ABSENT, NO_DATE, TICK_BITS, Ticks
+from marketdata.types.tick_arrays import ABSENT, NO_DATE, TICK_BITS, Ticks
 from tests.candle import Candle
 
 SNAPSHOT = 3
@@ -25,7 +24,7 @@ Row = Mapping[str, Any]
 def ticks(rows: Sequence[Row], *, feed: str = "krx", source_id: int = 4) -> Ticks:
     """Ticks from rows that name only what they give; a trade of 70,000 won at nine unless told otherwise."""
     symbols = list(dict.fromkeys(row.get("symbol", "005930") for row in rows))
-    made = ticks_module.empty(feed, source_id, len(rows), symbols)
+    made = tick_arrays.empty(feed, source_id, len(rows), symbols)
     for index, row in enumerate(rows):
         given = {"kind": TRADE, "time_us": NINE_US, "tick_id": tick_id(1, index), **row}
         if given["kind"] == TRADE:
@@ -44,7 +43,7 @@ def ticks(rows: Sequence[Row], *, feed: str = "krx", source_id: int = 4) -> Tick
 
 def tick_id(seq: int, row: int, *, stream: int = 1) -> int:
     """The id of row `row` of batch `seq`."""
-    return ticks_module.batch_number(stream, seq) << TICK_BITS | row
+    return tick_arrays.batch_number(stream, seq) << TICK_BITS | row
 
 
 def price(text: str) -> int:
@@ -59,7 +58,7 @@ def size(text: str) -> int:
 
 def rows_of(given: Ticks) -> list[dict[str, Any]]:
     """Ticks as dictionaries, every column and the symbol's code; for comparing."""
-    columns = {name: getattr(given, name).tolist() for name in ticks_module.COLUMNS}
+    columns = {name: getattr(given, name).tolist() for name in tick_arrays.COLUMNS}
     columns["symbol"] = [given.symbols[index] if index >= 0 else None for index in columns["symbol"]]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from marketdata.storage import Storage
-from marketdata.types import ticks as ticks_module
+from marketdata.types import tick_arrays
 from marketdata.types.order_books import OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns, Content
-from marketdata.types.ticks import ABSENT, Ticks
+from marketdata.types.tick_arrays import ABSENT, Ticks
 from terminals import wire
 
 
@@ -20,7 +20,7 @@ def store(store: Storage, books: Sequence[OrderBook]) -> int:
 
 def _book_columns(books: Sequence[OrderBook]) -> tuple[Ticks, BookColumns]:
     symbols = list(dict.fromkeys(one.symbol for one in books))
-    ticks = ticks_module.empty(books[0].feed, books[0].source_id, len(books), symbols)
+    ticks = tick_arrays.empty(books[0].feed, books[0].source_id, len(books), symbols)
     ticks.symbol[:] = [symbols.index(one.symbol) for one in books]
     for name in ("time_us", "tick_id", "trade_date"):
         getattr(ticks, name)[:] = [getattr(one, name) for one in books]

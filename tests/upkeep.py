@@ -5,7 +5,7 @@ import itertools
 
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 from tests import builders
 from tests.market import DAY_US, MINUTE_US, NINE_US
 

@@ -34,7 +34,7 @@ from marketdata.realtime import feed as feed_stream
 from marketdata.realtime import live_state, records_feed, stats
 from marketdata.reference.symbols import Directory
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types.ticks import PRICE_UNIT
+from marketdata.types.tick_arrays import PRICE_UNIT
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from analytics.series import timeframes
 from analytics.series.timeframes import Timeframe
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Int64, Mask
+from marketdata.types.tick_arrays import Int64, Mask
 
 Chosen = Sequence[tuple[Indicator, dict[str, Number]]]
 """Indicators, each with all its parameters."""

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analytics.series import candles
-from marketdata.types import minute_bars
-from marketdata.types import ticks as ticks_module
+from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.minute_bars import MINUTE_US, Bars
-from marketdata.types.ticks import Int64, Mask, Ticks
+from marketdata.types.tick_arrays import Int64, Mask, Ticks
 
 FOREVER = 2**63 - 1
 """Until when a version holds that nothing has changed since."""
@@ -79,7 +78,7 @@ def of_trades(ticks: Ticks, known_us: Int64, gone_us: Int64) -> Versions:
     no version."""
     ends_us = (ticks.time_us // MINUTE_US + 1) * MINUTE_US
     since, until = np.maximum(known_us, ends_us), np.maximum(gone_us, ends_us)
-    rows = np.flatnonzero(ticks_module.trades(ticks) & (since < until))
+    rows = np.flatnonzero(tick_arrays.trades(ticks) & (since < until))
     rows = rows[np.lexsort((ticks.trade_date[rows], ticks.time_us[rows] // MINUTE_US))]
     found = (_of_candles(ticks.take(some), since[some], until[some]) for some in _by_candles(ticks, rows))
     return joined([_whole(minute_bars.empty(ticks.feed), unknown=False), *found])

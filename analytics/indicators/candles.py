@@ -8,7 +8,7 @@ from analytics.indicators.rolling import Float64
 from analytics.indicators.volumes import Int64
 from analytics.series.timeframes import DateFrame, Timeframe
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
-from marketdata.types.ticks import PRICE_UNIT, SIZE_UNIT
+from marketdata.types.tick_arrays import PRICE_UNIT, SIZE_UNIT
 
 
 def inputs(bars: Bars, timeframe: Timeframe | DateFrame) -> dict[str, Float64 | Int64]:

@@ -14,7 +14,7 @@ from marketdata.types import checksums, daily_bars, minute_bars
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, SEQ_BITS, TICK_BITS, Int64, Ticks, decimal_text
+from marketdata.types.tick_arrays import ABSENT, SEQ_BITS, TICK_BITS, Int64, Ticks, decimal_text
 from terminals import wire
 
 SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from marketdata.types.ticks import PRICE_UNIT, Int64
+from marketdata.types.tick_arrays import PRICE_UNIT, Int64
 
 # Steps of prices of shares at the KRX since 2023-01-25 (its Enforcement Rules of the KOSPI Market Business Regulation),
 # in won: below the price, the step.

@@ -31,7 +31,7 @@ from marketdata.models import (
 )
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types.ticks import TICK_BITS, Int64
+from marketdata.types.tick_arrays import TICK_BITS, Int64
 from marketdata.vendors.gap_minutes import VENUES
 from terminals import wire
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marketdata.calendar.trading_calendar import Calendar, Phase, Session
-from marketdata.types.ticks import Int64, Mask
+from marketdata.types.tick_arrays import Int64, Mask
 
 MINUTE_US = 60_000_000
 CHANCE = 1e-6

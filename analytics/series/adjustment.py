@@ -16,7 +16,7 @@ import numpy as np
 
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, Int64
+from marketdata.types.tick_arrays import ABSENT, Int64
 
 _PRICES = ("open", "high", "low", "close", "last", "regular_open", "regular_high", "regular_low")
 _SIZES = ("volume", "regular_volume")

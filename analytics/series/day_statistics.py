@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import VALUE_UNIT
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import Latest
 from marketdata.storage.base import Series as Pair
 from marketdata.types.order_books import OrderBook
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 DAY_US = 86_400_000_000
 

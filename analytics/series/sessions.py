@@ -12,7 +12,7 @@ from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Session
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Mask
+from marketdata.types.tick_arrays import Mask
 
 
 def within(bars: Bars, market: str, session: Session) -> Mask:

@@ -17,7 +17,7 @@ from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 MOST_DAYS = 2
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from marketdata.calendar import trading_dates
 from marketdata.types.minute_bars import MINUTE_US, VALUE_UNIT, Bars, sums
-from marketdata.types.ticks import Int32, Int64
+from marketdata.types.tick_arrays import Int32, Int64
 
 ALLOWED = "1Min to 59Min, 1Hour to 23Hour, 1Day, 1Week, and 1, 2, 3, 4, 6 or 12Month"
 _PATTERN = re.compile(r"([1-9][0-9]?)(Min|Hour|Day|Week|Month)", re.ASCII)

@@ -29,7 +29,7 @@ from marketdata.storage.base import EPOCH_DATE, Window
 from marketdata.types import daily_bars, minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 from marketdata.vendors import minutes as vendor_minutes
 
 MOST_DATES = 4_000  # of one reading

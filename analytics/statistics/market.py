@@ -20,7 +20,7 @@ from marketdata.models import Symbol
 from marketdata.realtime import stats
 from marketdata.types.categories import INDEX
 from marketdata.types.daily_bars import DailyBars
-from marketdata.types.ticks import PRICE_UNIT
+from marketdata.types.tick_arrays import PRICE_UNIT
 from terminals import wire
 
 TOP = 20

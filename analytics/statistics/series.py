@@ -34,12 +34,11 @@ from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Latest
-from marketdata.types import minute_bars
-from marketdata.types import ticks as ticks_module
+from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import MINUTE_US, VALUE_UNIT, Bars
 from marketdata.types.order_books import OrderBook
-from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Ticks, decimal_text
+from marketdata.types.tick_arrays import ABSENT, PRICE_UNIT, SIZE_UNIT, Ticks, decimal_text
 from terminals import wire
 
 DAY_US = 86_400_000_000
@@ -146,7 +145,7 @@ class Reader:
         read = storage().read_ticks(
             code, self.feed, start, end, kind=wire.Kind.TRADE, columns=(*_READ, "kind", "trade_date")
         )
-        return read.take(ticks_module.trades(read) & (read.trade_date == day))
+        return read.take(tick_arrays.trades(read) & (read.trade_date == day))
 
     def profiles(self, connection: redis.Redis) -> dict[str, Profile]:
         """The volume by the time of day of each share over the `PROFILE_DAYS` trading dates before its newest."""

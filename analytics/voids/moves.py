@@ -16,10 +16,9 @@ from marketdata.models import FeedNotice, RolloverRun, VoidedTick, VoidOrder
 from marketdata.realtime import feed as feeds
 from marketdata.storage import NotWholeError, StorageError, storage
 from marketdata.storage.base import HISTORY, TEMP
-from marketdata.types import checksums
-from marketdata.types import ticks as ticks_module
+from marketdata.types import checksums, tick_arrays
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Ticks
 from terminals import wire
 
 State = RolloverRun.State
@@ -119,7 +118,7 @@ def _note(ticks: Ticks) -> None:
     """Subscribers are to hear of it, a thousand ticks at a time."""
     for start in range(0, len(ticks), 1000):
         part = ticks.take(np.arange(start, min(start + 1000, len(ticks))))
-        FeedNotice.objects.create(payload=ticks_module.pack(part), committed_us=batch_ledger.now_us())
+        FeedNotice.objects.create(payload=tick_arrays.pack(part), committed_us=batch_ledger.now_us())
 
 
 def restore(order: VoidOrder, date: datetime.date, symbol: str, feed: str) -> None:
@@ -131,7 +130,7 @@ def restore(order: VoidOrder, date: datetime.date, symbol: str, feed: str) -> No
         kept = list(rows.order_by("time_us", "tick_id"))
         parts, categories = voided.parts(kept), voided.categories(kept)
         for part in parts:
-            told = ticks_module.with_day(part)
+            told = tick_arrays.with_day(part)
             if store.load(TEMP, part) != len(part) or (
                 told is not None and store.load_prices(told, categories) != len(told)
             ):

@@ -11,10 +11,9 @@ from marketdata.models import FeedNotice, VoidedTick
 from marketdata.realtime import feed as feeds
 from marketdata.realtime import live_state
 from marketdata.storage import storage
-from marketdata.types import minute_bars
-from marketdata.types import ticks as ticks_module
+from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.minute_bars import MINUTE_US
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 from terminals import wire
 
 MOST_NOTICES = 100
@@ -26,7 +25,7 @@ def announce(*, most: int = MOST_NOTICES) -> int:
     """Tell the feed what was voided or put back, each once, in the order it was decided; how many notices."""
     notices = list(FeedNotice.objects.order_by("pk")[:most])
     for notice in notices:
-        ticks = ticks_module.unpack(bytes(notice.payload))
+        ticks = tick_arrays.unpack(bytes(notice.payload))
         pipeline = live_state.connection().pipeline(transaction=False)
         note = feeds.void_note(notice.pk, notice.committed_us)  # the feed takes each once
         feeds.publish(pipeline, ticks, _bars(ticks), notes=[note], committed_us=notice.committed_us)

@@ -16,7 +16,7 @@ from marketdata.maintenance import dropped
 from marketdata.models import Client, IngestBatch, IngestBatchDay, IngestStream
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Mask, Ticks
+from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS, Mask, Ticks
 
 NEAR = datetime.timedelta(days=8)  # a trading date differs from its event's own date by no more
 

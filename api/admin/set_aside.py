@@ -21,7 +21,7 @@ from api.admin import asking
 from api.admin.site import ReadOnly
 from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, IngestRequeue, IngestStream, Source
 from marketdata.types import reject_reasons
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 MOST_STREAMS = 300  # the newest of a client or a source, by which its batches are found
 _PAYLOAD_SHOWN = 256

@@ -25,7 +25,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import TickKey
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import TICK_BITS, Ticks, decimal_text
+from marketdata.types.tick_arrays import TICK_BITS, Ticks, decimal_text
 from terminals import wire
 
 PAGE = 50

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from api.admin.site import ReadOnly, moment
 from marketdata.models import VendorMinute, VendorRun
-from marketdata.types.ticks import decimal_text
+from marketdata.types.tick_arrays import decimal_text
 from terminals import wire
 
 

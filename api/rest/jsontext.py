@@ -16,7 +16,7 @@ from marketdata.types.day_figures import DAY_VALUE_SCALE
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.order_books import Levels, OrderBook
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import ABSENT, Int32, Int64, Ticks, decimal_text, decimal_texts
+from marketdata.types.tick_arrays import ABSENT, Int32, Int64, Ticks, decimal_text, decimal_texts
 from terminals import wire
 
 Flags = npt.NDArray[np.bool_]

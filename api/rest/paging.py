@@ -23,12 +23,11 @@ from marketdata.calendar.trading_calendar import Session
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage import TickKey, storage
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import minute_bars
-from marketdata.types import ticks as ticks_module
+from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 from marketdata.vendors import minutes as vendor_minutes
 from terminals import wire
 
@@ -195,7 +194,7 @@ def _ticks(one: Series, kind: wire.Kind, after: TickKey | None, limit: int, asce
             )  # fmt: skip
             parts.append(found)
             limit -= len(found)
-    return ticks_module.concatenate(parts) if parts else ticks_module.empty(one.feed)
+    return tick_arrays.concatenate(parts) if parts else tick_arrays.empty(one.feed)
 
 
 def read_bars(

@@ -20,7 +20,7 @@ from api.rest.paging import Series
 from api.rest.renderers import CSVRenderer, JSONRenderer
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
-from marketdata.types.ticks import ABSENT, Int64, Ticks, decimal_text
+from marketdata.types.tick_arrays import ABSENT, Int64, Ticks, decimal_text
 from terminals import wire
 
 NEXT_PAGE = "X-Next-Page-Token"

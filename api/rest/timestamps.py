@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from analytics.series import timeframes
-from marketdata.types.ticks import microseconds
+from marketdata.types.tick_arrays import microseconds
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)

@@ -26,7 +26,7 @@ from marketdata.realtime.records_feed import Notice
 from marketdata.realtime.stats import Statistics
 from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
-from marketdata.types.ticks import Int64, Ticks
+from marketdata.types.tick_arrays import Int64, Ticks
 from terminals import wire
 
 _TIME = COLUMNS.index("time_us")

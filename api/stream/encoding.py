@@ -20,7 +20,7 @@ from api.rest import jsontext
 from marketdata.realtime.stats import Statistics
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
-from marketdata.types.ticks import ABSENT, Ticks, decimal_text
+from marketdata.types.tick_arrays import ABSENT, Ticks, decimal_text
 from terminals import wire
 
 _EXACT_DIGITS = 15  # a double gives any decimal of so many digits back to the digit

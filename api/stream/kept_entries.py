@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from api.stream.encoding import Form
 from api.stream.send_queue import Chunk
 from marketdata.realtime.feed import FeedEntry
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 MOST_ENTRIES, MOST_TICKS = 2_000, 50_000  # a feed: some 10 MB, and as much for each form in which they are sent
 

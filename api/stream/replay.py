@@ -38,7 +38,7 @@ from api.stream.subscriber import Subscriber
 from marketdata.realtime import feed as feeds
 from marketdata.storage import StorageError
 from marketdata.types.minute_bars import MINUTE_US, Bars
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 log = logging.getLogger(__name__)
 

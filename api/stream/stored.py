@@ -28,7 +28,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, Span
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Ticks
 
 PAGE_BATCHES, PAGE_ROWS = 200, 20_000
 PAGE_STATUSES = 500

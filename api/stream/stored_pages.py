@@ -17,7 +17,7 @@ from api.stream.database_thread import DatabaseThread
 from api.stream.encoding import Form
 from api.stream.send_queue import Chunk
 from api.stream.stored import Place
-from marketdata.types.ticks import Int64, Ticks
+from marketdata.types.tick_arrays import Int64, Ticks
 
 MOST_PAGES, MOST_TICKS = 100, 100_000  # some 20 MB, and as much for each form in which they are sent
 MOST_HAD = 16

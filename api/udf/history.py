@@ -19,7 +19,7 @@ from marketdata.calendar.trading_calendar import Calendar
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Int64
+from marketdata.types.tick_arrays import Int64
 from terminals import wire
 
 MOST = 10_000

@@ -18,7 +18,7 @@ from analytics.series.timeframes import DateFrame, Timeframe
 from api.rest.paging import Series
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, SymbolChange, VoidedTick
-from marketdata.types.ticks import decimal_text
+from marketdata.types.tick_arrays import decimal_text
 from terminals import wire
 
 MOST = 500

@@ -17,7 +17,7 @@ from api import newest
 from api.rest.paging import Series
 from marketdata.models import Symbol
 from marketdata.types.order_books import OrderBook
-from marketdata.types.ticks import ABSENT, Ticks, decimal_text
+from marketdata.types.tick_arrays import ABSENT, Ticks, decimal_text
 from terminals import wire
 
 

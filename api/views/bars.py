@@ -29,7 +29,7 @@ from api.views.latest import Shown
 from marketdata.calendar.trading_calendar import Session
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Int64, Mask
+from marketdata.types.tick_arrays import Int64, Mask
 from marketdata.vendors import minutes
 
 

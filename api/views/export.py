@@ -28,7 +28,7 @@ from api.rest.renderers import ArrowRenderer, CSVRenderer, JSONRenderer, Parquet
 from api.rest.series import Known
 from api.views import bars as bars_view
 from marketdata.storage import TickKey
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 from terminals import wire
 
 PAGE_ROWS = 10_000

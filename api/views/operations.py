@@ -38,7 +38,7 @@ from marketdata.models import (
     RolloverRun,
 )
 from marketdata.types import reject_reasons
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 MOST_LETTERS = 100
 MOST_ROWS = 10_000

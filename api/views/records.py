@@ -26,7 +26,7 @@ from api.views import bars as bars_view
 from marketdata.models import Feed, Gap, VendorMinute, VoidedTick
 from marketdata.storage import TickKey, storage
 from marketdata.types.order_books import MarketEvent
-from marketdata.types.ticks import decimal_text
+from marketdata.types.tick_arrays import decimal_text
 from terminals import wire
 
 TIMEZONE = "Asia/Seoul"  # of dates in `start` and `end` where no symbol gives one

@@ -23,7 +23,7 @@ from marketdata.models import BackupRun, IngestBatch, IngestStream, RolloverRun,
 from marketdata.realtime import broker, feed, live_state
 from marketdata.reference import roles
 from marketdata.storage import storage
-from marketdata.types.ticks import STREAM_SHIFT
+from marketdata.types.tick_arrays import STREAM_SHIFT
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from api.rest import jsontext, paging, series, tables
 from api.rest.exports import Batch, Column
 from api.rest.paging import Series, TickPage
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 from terminals import wire
 
 

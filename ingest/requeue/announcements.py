@@ -8,9 +8,8 @@ from django.db import transaction
 from marketdata.models import IngestRequeue
 from marketdata.realtime import feed, live_state
 from marketdata.storage import storage
-from marketdata.types import minute_bars
-from marketdata.types import ticks as ticks_module
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types import minute_bars, tick_arrays
+from marketdata.types.tick_arrays import TICK_BITS, Ticks
 
 MINUTE_US = 60_000_000
 
@@ -37,7 +36,7 @@ def _publish(requeued: IngestRequeue, parts: list[Ticks]) -> None:
         symbol = part.symbols[int(part.symbol[0])]
         found = storage().read_minutes(symbol, requeued.feed, int(minutes[0]), int(minutes[-1]) + 1)
         bars.append(found.take(np.isin(found.time_us, minutes)))
-    ticks = ticks_module.concatenate(parts)
+    ticks = tick_arrays.concatenate(parts)
     pipeline = live_state.connection().pipeline(transaction=False)
     feed.publish(
         pipeline,

@@ -14,12 +14,11 @@ from ingest.batch_decoding import Batch, RecordGroup
 from ingest.clocks import Trust
 from marketdata.ledger import batch_ledger
 from marketdata.models import Client, IngestBatch, IngestReject, IngestStream
-from marketdata.types import decoded as decoded_module
-from marketdata.types import decoding, records, reject_reasons
-from marketdata.types.decoded import Decoded
+from marketdata.types import decoded_batches, decoding, records, reject_reasons
+from marketdata.types.decoded_batches import Decoded
 from marketdata.types.records import Content, DecodedRecords
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Int64, Mask, Ticks
+from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS, Int64, Mask, Ticks
 from terminals import wire
 
 ROW_MASK = (1 << TICK_BITS) - 1
@@ -135,7 +134,7 @@ def _judge(claim: IngestBatch, decoded: Decoded, indices: list[int]) -> Judged:
     if isinstance(decoded, DecodedRecords):
         ticks, content, faults = records.joined([decoded])
     else:
-        ticks, faults = decoded_module.joined([decoded])
+        ticks, faults = decoded_batches.joined([decoded])
     ticks.tick_id = (claim.pk << TICK_BITS) + np.array(indices, np.int64)
     rules = tasks.directory.find(ticks.symbols)
     captured_us = _captured(claim, ticks.time_us, tasks.trust())

@@ -15,7 +15,7 @@ from ingest.requeue.selection import Selection, batches
 from marketdata import connections
 from marketdata.maintenance import leases
 from marketdata.models import IngestBatch
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 UPKEEP_PATIENCE_S = 60.0
 """So long a batch waits for the upkeep: rollovers last seconds, a large backup longer."""

@@ -11,7 +11,7 @@ from ingest import repeats
 from marketdata.ledger import batch_ledger
 from marketdata.models import DeadLetter, IngestReject, IngestStream
 from marketdata.types import reject_reasons
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 CODES = reject_reasons.LETTERS_AGAIN
 PAGE = 5_000

@@ -25,7 +25,7 @@ from marketdata.types import checksums
 from marketdata.types.checksums import PRIME
 from marketdata.types.minute_bars import SumTooLargeError
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Ticks
 
 State = IngestBatch.State
 NOT_STORED = (State.REFUSED, State.DEAD)

@@ -36,7 +36,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import TEMP, Progress
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import Mask, Ticks
+from marketdata.types.tick_arrays import Mask, Ticks
 
 log = logging.getLogger(__name__)
 LEASE, FAILED = "archive", "archive_failed"

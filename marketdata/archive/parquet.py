@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from django.utils.translation import gettext as _
 
-from marketdata.types import ticks as ticks_module
-from marketdata.types.ticks import ABSENT, GREATEST, KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks
+from marketdata.types import tick_arrays
+from marketdata.types.tick_arrays import ABSENT, GREATEST, KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks
 from terminals import wire
 
 FORMAT = 2
@@ -269,8 +269,8 @@ def _parts(rows: Rows, words: dict[str, list[str]], sources: Mapping[str, int]) 
     for key in np.unique(rows["feed"].astype(np.int64) << 32 | rows["source"]).tolist():
         feed, source = key >> 32, key & 0xFFFFFFFF
         chosen = np.flatnonzero((rows["feed"] == feed) & (rows["source"] == source))
-        part = ticks_module.empty(words["feed"][feed], numbers[source], len(chosen), words["symbol"])
-        for name in ticks_module.COLUMNS:
+        part = tick_arrays.empty(words["feed"][feed], numbers[source], len(chosen), words["symbol"])
+        for name in tick_arrays.COLUMNS:
             setattr(part, name, rows["event_time" if name == "time_us" else name][chosen])
         part.kind, part.side = kinds[part.kind], sides[part.side]
         yield part

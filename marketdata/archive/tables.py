@@ -21,7 +21,7 @@ from marketdata.storage.base import Key
 from marketdata.storage.rows import PRICE_UNITS
 from marketdata.types.records import BOOK_FIGURES
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 
 _FIELDS = {
     "current_price": "price", "open_price": "open", "high_price": "high", "low_price": "low",

@@ -15,7 +15,7 @@ from marketdata.maintenance import dropped
 from marketdata.models import RolloverRun
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 
 def verify(date: datetime.date, *, folder: Path | None = None, part: int = 1) -> Manifest:

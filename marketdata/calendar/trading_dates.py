@@ -15,7 +15,7 @@ import numpy as np
 from marketdata.calendar import trading_calendar
 from marketdata.calendar.trading_calendar import Calendar, Override
 from marketdata.models import CalendarOverride, Market
-from marketdata.types.ticks import Int32, Int64
+from marketdata.types.tick_arrays import Int32, Int64
 
 MINUTE_US = 60_000_000
 HOUR_US = 3_600_000_000

@@ -19,7 +19,7 @@ from marketdata.models import IngestBatch, IngestBatchDay, IngestStream
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, StorageError
 from marketdata.types.checksums import PRIME, Figure
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 SEQ_MASK = (1 << SEQ_BITS) - 1
 GIVEN_UP = 0

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from marketdata import alarms
 from marketdata.ledger import batch_ledger
 from marketdata.models import Client, FeedOwner, Gap, IngestBatch, IngestStream
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 PIECE = 500
 MOST_HOLES = 100

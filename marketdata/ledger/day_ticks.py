@@ -17,7 +17,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS, Ticks
+from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS, Ticks
 
 
 class SourceUnclear(Exception):

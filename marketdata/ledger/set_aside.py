@@ -12,7 +12,7 @@ from marketdata import alarms, metrics
 from marketdata.ledger import batch_ledger
 from marketdata.models import DeadLetter, Gap, IngestReject, IngestStream
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 from terminals import wire
 
 ToldGaps = tuple[int, str, Mapping[int, wire.Gap]]

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from marketdata.limits import quotas
 from marketdata.models import Client, IngestBatch, IngestStream
 from marketdata.storage.base import StorageBusyError
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 log = logging.getLogger(__name__)
 NUMBER_TRIES = 20

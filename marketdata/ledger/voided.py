@@ -12,10 +12,9 @@ import numpy as np
 
 from marketdata.models import VoidedTick
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import day_figures
-from marketdata.types import ticks as ticks_module
+from marketdata.types import day_figures, tick_arrays
 from marketdata.types.day_figures import DAY_SCALES
-from marketdata.types.ticks import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, TICK_BITS, Ticks
+from marketdata.types.tick_arrays import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, TICK_BITS, Ticks
 from terminals import wire
 
 
@@ -23,7 +22,7 @@ def parts(rows: Sequence[VoidedTick]) -> list[Ticks]:
     """Voided ticks of one symbol and feed as they were, in their order, a part for each source."""
     if not rows:
         return []
-    ticks = ticks_module.empty(rows[0].feed, rows[0].source_id, len(rows), [rows[0].symbol])
+    ticks = tick_arrays.empty(rows[0].feed, rows[0].source_id, len(rows), [rows[0].symbol])
     ticks.symbol[:] = 0
     for at, row in enumerate(rows):
         record: dict[str, Any] = json.loads(row.record)

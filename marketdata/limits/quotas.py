@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from marketdata import alarms, metrics
 from marketdata.models import Alarm, Client, Feed, Gap, IngestStream, RolloverRun, Symbol, TradeDate
-from marketdata.types.ticks import SEQ_BITS, STREAM_BITS
+from marketdata.types.tick_arrays import SEQ_BITS, STREAM_BITS
 
 DAY = datetime.timedelta(days=1)
 NEAR, REACHED = "quota_near", "quota_reached"

@@ -51,7 +51,7 @@ from marketdata.storage.base import (
 )
 from marketdata.storage.keys import DAY_US, NEAR_DAYS
 from marketdata.types.checksums import PRIME, Figure
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 
 log = logging.getLogger(__name__)
 

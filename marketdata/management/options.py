@@ -6,7 +6,7 @@ import argparse
 
 from django.utils.translation import gettext as _
 
-from marketdata.types.ticks import SEQ_BITS, STREAM_BITS, batch_number
+from marketdata.types.tick_arrays import SEQ_BITS, STREAM_BITS, batch_number
 from terminals import wire
 
 

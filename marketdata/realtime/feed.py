@@ -20,10 +20,9 @@ import redis
 from django.conf import settings
 
 from marketdata.realtime import alerts, stats
-from marketdata.types import minute_bars
-from marketdata.types import ticks as ticks_module
+from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 STREAM = "naru:feed:"
 CANCELLED = 200
@@ -100,7 +99,7 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], commit
         settings.FEED_MAX_TICKS,
         committed_us,
         KEEP_ANNOUNCED,
-        ticks_module.pack(ticks),
+        tick_arrays.pack(ticks),
         minute_bars.pack(bars),
         msgpack.packb(notes, use_bin_type=False),
         ticks.feed,
@@ -149,7 +148,7 @@ def decode(feed: str, entry_id: bytes, values: dict[bytes, bytes]) -> FeedEntry:
         first=last - int(values[b"n"]) + 1,
         last=last,
         committed_us=int(values[b"c"]),
-        ticks=ticks_module.unpack(values[b"t"]),
+        ticks=tick_arrays.unpack(values[b"t"]),
         bars=minute_bars.unpack(values[b"b"]),
     )
 

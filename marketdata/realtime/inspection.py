@@ -22,8 +22,8 @@ from django.utils.translation import gettext
 
 from marketdata.realtime import live_state
 from marketdata.reference import owners
-from marketdata.types import ticks as ticks_module
-from marketdata.types.ticks import KIND_NAMES, SEQ_BITS, SIDE_NAMES, TICK_BITS, Ticks, decimal_text
+from marketdata.types import tick_arrays
+from marketdata.types.tick_arrays import KIND_NAMES, SEQ_BITS, SIDE_NAMES, TICK_BITS, Ticks, decimal_text
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def recent(client: str, *, rows: int, symbol: str | None = None) -> list[Receive
     answer = _ask(holders[client][1], ["recent", client, min(rows, MOST_ROWS), symbol])
     if answer is None:  # it has left since the server was last shown
         raise NotConnected(client, holders.keys() - {client})
-    return [Received(received_us=received_us, ticks=ticks_module.unpack(packed)) for received_us, packed in answer]
+    return [Received(received_us=received_us, ticks=tick_arrays.unpack(packed)) for received_us, packed in answer]
 
 
 def latest(*, rows: int, symbol: str | None = None) -> Latest:
@@ -219,7 +219,7 @@ def answer(client: redis.Redis, token: str, told: Any, error: str = "") -> None:
 
 def tell_recent(found: Iterable[tuple[int, Ticks]]) -> list[Any]:
     """The answer to "recent", from (received, ticks) of batches."""
-    return [[received_us, ticks_module.pack(ticks)] for received_us, ticks in found]
+    return [[received_us, tick_arrays.pack(ticks)] for received_us, ticks in found]
 
 
 def tell_latest(series: Iterable[Series], total: int, rows: Iterable[Row]) -> list[Any]:
@@ -267,7 +267,7 @@ def shown_ticks(rows: Iterable[Row], moment: Timestamp) -> list[dict[str, Any]]:
     ]
 
 
-_NUMBERS = (*ticks_module.PRICES, *ticks_module.SIZES)
+_NUMBERS = (*tick_arrays.PRICES, *tick_arrays.SIZES)
 
 
 def _event(one: Series | Row, moment: Timestamp) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from django.conf import settings
 
 from marketdata.realtime import redis_clients
 from marketdata.storage.base import Latest
-from marketdata.types.ticks import ABSENT, Ticks, packed_ratio
-from marketdata.types.ticks import trades as trades_of
+from marketdata.types.tick_arrays import ABSENT, Ticks, packed_ratio
+from marketdata.types.tick_arrays import trades as trades_of
 from terminals import wire
 
 COUNTERS = "naru:counters"

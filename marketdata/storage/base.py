@@ -30,7 +30,7 @@ from marketdata.storage.tables import (
     VOLUME_DIGITS,
 )
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 __all__ = [
     "ALL_FEEDS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from marketdata.storage.base import Window
-from marketdata.types.ticks import PRICE_UNIT
+from marketdata.types.tick_arrays import PRICE_UNIT
 
 
 def bar_columns(

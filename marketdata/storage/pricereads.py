@@ -11,7 +11,7 @@ from marketdata.storage.keys import DAY_US, NEAR_DAYS
 from marketdata.storage.rows import PRICE_UNITS, nearby
 from marketdata.storage.sidetables import SideTables
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 _TOGETHER = 100  # symbols of a statement
 _FIELDS = (

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from marketdata.storage.base import EPOCH_DATE
-from marketdata.types import ticks as ticks_module
+from marketdata.types import tick_arrays
 from marketdata.types.day_figures import DAY_SCALES
-from marketdata.types.ticks import NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
+from marketdata.types.tick_arrays import NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
 
 UNITS = {
     "price": PRICE_UNIT,
@@ -83,7 +83,7 @@ def price_columns(ticks: Ticks) -> Iterator[tuple[str, Int64, int]]:
 
 def ticks_from_rows(feed: str, symbol: str, rows: list[tuple[Any, ...]]) -> Ticks:
     """Ticks of one symbol from rows (time, kind, side, the eight nullable values, trade_date, tick_id, source)."""
-    ticks = ticks_module.empty(feed, int(rows[0][-1]) if rows else 0, len(rows), [symbol])
+    ticks = tick_arrays.empty(feed, int(rows[0][-1]) if rows else 0, len(rows), [symbol])
     ticks.symbol[:] = 0
     for name, values in zip(TICK_NAMES[:-1], zip(*rows, strict=True), strict=False):
         getattr(ticks, name)[:] = [NO_DATE if value is None else value for value in values]
@@ -94,7 +94,7 @@ def chosen_ticks(feed: str, symbol: str, rows: list[tuple[int, ...]], names: Seq
     """Ticks of one symbol from rows of these columns alone; nothing is given in the others, and no source."""
     count = len(rows)
     numbers = np.fromiter(chain.from_iterable(rows), np.int64, count * len(names)).reshape(count, len(names))
-    columns: dict[str, Any] = ticks_module.nothing(count) | {"symbol": np.zeros(count, np.int32)}
+    columns: dict[str, Any] = tick_arrays.nothing(count) | {"symbol": np.zeros(count, np.int32)}
     for name, values in zip(names, np.ascontiguousarray(numbers.T), strict=True):
-        columns[name] = values.astype(ticks_module.DTYPES.get(name, np.int64), copy=False)
+        columns[name] = values.astype(tick_arrays.DTYPES.get(name, np.int64), copy=False)
     return Ticks(feed=feed, source_id=0, symbols=[symbol], **columns)

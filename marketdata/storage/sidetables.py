@@ -16,7 +16,7 @@ from marketdata.storage.base import EPOCH_DATE, CachedStats, Key, Latest, NotWho
 from marketdata.storage.keys import DAY_US, NEAR_DAYS
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
-from marketdata.types.ticks import ABSENT, Int64, Ticks
+from marketdata.types.tick_arrays import ABSENT, Int64, Ticks
 from terminals import wire
 
 _TOGETHER = 100  # symbols of a statement

@@ -15,8 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from django.db import DatabaseError
 
-from marketdata.storage import portable
-from marketdata.storage import spans as spans_module
+from marketdata.storage import portable, span_reads
 from marketdata.storage.base import (
     ALL_FEEDS,
     CACHES,
@@ -43,7 +42,7 @@ from marketdata.types import checksums, daily_bars, minute_bars
 from marketdata.types.checksums import Figure
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import SIZES, Int64, Ticks
+from marketdata.types.tick_arrays import SIZES, Int64, Ticks
 
 T = TypeVar("T")
 ROWS_A_STATEMENT = 500
@@ -107,8 +106,8 @@ class SharedSQL(CandleReads):
         known = dict(zip(TICK_NAMES, self.TICK_COLUMNS, strict=True))
         return names, ", ".join(f"{known[name]} AS {name}" for name in names)
 
-    def _dialect(self) -> spans_module.Dialect:
-        return spans_module.Dialect(
+    def _dialect(self) -> span_reads.Dialect:
+        return span_reads.Dialect(
             places=self.tick_tables, tick=self.TICK, bar=self.BAR, time=self._moment, date=self._day, kind=self._kind
         )
 
@@ -117,19 +116,19 @@ class SharedSQL(CandleReads):
         return int(kind)  # an enumeration might be quoted as text
 
     def read_spans(self, feed: str, spans: Iterable[Span], *, batches: Collection[int] | None = None) -> list[Ticks]:
-        return spans_module.read_ticks(self._query_with_retry, self._dialect(), feed, spans, batches)
+        return span_reads.read_ticks(self._query_with_retry, self._dialect(), feed, spans, batches)
 
     def read_minute_spans(self, feed: str, spans: Iterable[Span]) -> Bars:
-        return spans_module.read_minutes(self._query_with_retry, self._dialect(), feed, spans)
+        return span_reads.read_minutes(self._query_with_retry, self._dialect(), feed, spans)
 
     def newest_trades(self, symbols: Sequence[str]) -> list[Latest]:
-        return spans_module.newest_trades(self._query_with_retry, self._dialect(), symbols)
+        return span_reads.newest_trades(self._query_with_retry, self._dialect(), symbols)
 
     def newest_quotes(self, feed: str, since_us: Mapping[str, int]) -> list[Ticks]:
-        return spans_module.newest_quotes(self._query_with_retry, self._dialect(), feed, since_us)
+        return span_reads.newest_quotes(self._query_with_retry, self._dialect(), feed, since_us)
 
     def newest_minutes(self, series: Sequence[Series]) -> dict[str, Bars]:
-        return spans_module.newest_minutes(self._query_with_retry, self._dialect(), series)
+        return span_reads.newest_minutes(self._query_with_retry, self._dialect(), series)
 
     def read_day_ticks(self, date: datetime.date, symbol: str, feed: str) -> Ticks:
         parts = [

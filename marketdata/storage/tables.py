@@ -19,8 +19,8 @@ market_events         status, VI, index and other events, key (event_time, event
 cache_realtime_data, cache_chart_data, cache_stats_data   what a reader in SQL gets of the caches; not partitioned
 
 Prices and per cents are DECIMAL(18,8), sizes DECIMAL(18,6) and the value of a day DECIMAL(18,2) where the database has
-exact decimals; SQLite has none and keeps the integers of `marketdata.types.ticks` (1e-8, 1e-6 and 1e-2), and times as
-microseconds.
+exact decimals; SQLite has none and keeps the integers of `marketdata.types.tick_arrays` (1e-8, 1e-6 and 1e-2), and
+times as microseconds.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from marketdata.types.ticks import ABSENT, SIZES, Int64, Ticks, is_absent
+from marketdata.types.tick_arrays import ABSENT, SIZES, Int64, Ticks, is_absent
 from terminals import wire
 
 PRIME = 2**31 - 1

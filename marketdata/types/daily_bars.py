@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.types.ticks import ABSENT, Int32, Int64
+from marketdata.types.tick_arrays import ABSENT, Int32, Int64
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 """What a polled snapshot tells of a symbol's day beside its price, as arrays of the same length as its ticks; see
-`marketdata.types.ticks` for units and for what is absent."""
+`marketdata.types.tick_arrays` for units and for what is absent."""
 
 from __future__ import annotations
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from marketdata.types import json_rows, packed_ticks, records
-from marketdata.types import ticks as ticks_module
-from marketdata.types.decoded import Decoded, PackedBatch, Shared, WireBatch
+from marketdata.types import json_rows, packed_ticks, records, tick_arrays
+from marketdata.types.decoded_batches import Decoded, PackedBatch, Shared, WireBatch
 from terminals import wire
 
 
@@ -44,7 +43,7 @@ def decode_together(batches: Sequence[WireBatch]) -> list[Decoded | wire.BatchEr
 
 
 def _gaps(one: WireBatch, header: wire.BatchHeader) -> Decoded:
-    nothing, faults = ticks_module.empty(header.feed, one.source_id), np.zeros(0, np.uint64)
+    nothing, faults = tick_arrays.empty(header.feed, one.source_id), np.zeros(0, np.uint64)
     gaps = wire.parse_gaps(one.payload, header)
     return Decoded(header=header, faults=faults, symbols=[], gaps=gaps, shared=Shared(nothing, faults))
 

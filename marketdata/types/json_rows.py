@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from marketdata.types import day_figures
-from marketdata.types import ticks as ticks_module
+from marketdata.types import day_figures, tick_arrays
 from marketdata.types.day_figures import DAY_PRICES, DAY_SCALES
-from marketdata.types.decoded import Decoded, Faults, Shared, WireBatch, tick_ids
+from marketdata.types.decoded_batches import Decoded, Faults, Shared, WireBatch, tick_ids
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks, microseconds
+from marketdata.types.tick_arrays import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks, microseconds
 from terminals import wire
 
 
 def decode(one: WireBatch, header: wire.BatchHeader) -> Decoded:
     """A batch of JSON rows of ticks. `wire.BatchError` when it is unreadable as a whole."""
     records = wire.parse_rows(one.payload, header)
-    ticks = ticks_module.empty(header.feed, one.source_id, len(records))
+    ticks = tick_arrays.empty(header.feed, one.source_id, len(records))
     faults, noise = read_rows(ticks, records)
     for row, record in enumerate(records):
         if isinstance(record, dict) and record.get("kind") in (None, ""):

@@ -11,7 +11,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.types.ticks import Int32, Int64, numbered, packed_ratio
+from marketdata.types.tick_arrays import Int32, Int64, numbered, packed_ratio
 from terminals import wire
 
 MINUTE_US = 60_000_000

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from marketdata.types.ticks import ABSENT, Int64, decimal_texts
+from marketdata.types.tick_arrays import ABSENT, Int64, decimal_texts
 
 Levels = tuple[tuple[str, str], ...]
 """(price, volume) as exact decimal text, best first."""

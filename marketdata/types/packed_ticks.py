@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from marketdata.types import day_figures
-from marketdata.types import ticks as ticks_module
+from marketdata.types import day_figures, tick_arrays
 from marketdata.types.day_figures import DAY_PRICES, DAY_SCALES, DayFigures
-from marketdata.types.decoded import (
+from marketdata.types.decoded_batches import (
     Decoded,
     PackedBatch,
     Shared,
@@ -21,7 +20,7 @@ from marketdata.types.decoded import (
     tick_ids,
 )
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, DTYPES, NOTHING, PRICES, SIZES, Ticks
+from marketdata.types.tick_arrays import ABSENT, DTYPES, NOTHING, PRICES, SIZES, Ticks
 from terminals import wire
 
 
@@ -29,7 +28,7 @@ def decode(batches: Sequence[PackedBatch[wire.ColumnsLayout]]) -> list[Decoded]:
     """Batches of one feed, source and scale. A column that only some of them have is absent in the others' rows."""
     ends = ends_of(batches)
     rows, layout = ends[-1], batches[0].layout
-    columns = ticks_module.nothing(rows)
+    columns = tick_arrays.nothing(rows)
     faults = np.zeros(rows, np.uint64)
     symbols: list[str] = []
     day: DayFigures | None = None

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.types import decoded as decoded_module
-from marketdata.types import ticks as ticks_module
-from marketdata.types.decoded import (
+from marketdata.types import decoded_batches, tick_arrays
+from marketdata.types.decoded_batches import (
     Decoded,
     Faults,
     PackedBatch,
@@ -29,7 +28,7 @@ from marketdata.types.decoded import (
 from marketdata.types.json_rows import read_rows
 from marketdata.types.order_books import MarketEvent
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, NO_DATE, Int64, Ticks, decimal_text
+from marketdata.types.tick_arrays import ABSENT, NO_DATE, Int64, Ticks, decimal_text
 from terminals import wire
 
 _PRICE, _SIZE = wire.PRICE_SCALE, wire.SIZE_SCALE
@@ -197,10 +196,10 @@ def holds_records(payload: bytes) -> bool:
 def joined(parts: Sequence[DecodedRecords]) -> tuple[Ticks, Content, Faults]:
     """What decoded batches of one feed and source hold, which is of one kind, after each other, and their faults, to be
     changed by the caller. What lies side by side already is not copied together."""
-    ticks, faults = decoded_module.joined(parts)
+    ticks, faults = decoded_batches.joined(parts)
     pieces = [
         shared.content.take(slice(start, end))
-        for shared, start, end in decoded_module.stretches(parts)
+        for shared, start, end in decoded_batches.stretches(parts)
         if isinstance(shared, SharedRecords)
     ]
     return ticks, _concatenate(pieces), faults
@@ -252,7 +251,7 @@ def decode_books(batches: Sequence[PackedBatch[wire.BooksLayout]]) -> list[Decod
     header, layout = batches[0].header, batches[0].layout
     ends = ends_of(batches)
     rows, levels = ends[-1], layout.levels
-    ticks = ticks_module.empty(header.feed, batches[0].given.source_id, rows)
+    ticks = tick_arrays.empty(header.feed, batches[0].given.source_id, rows)
     ticks.kind[:] = wire.Kind.BOOK
     ticks.tick_id = tick_ids([(one.given.batch, one.header.rows) for one in batches])
     faults = np.zeros(rows, np.uint64)
@@ -316,7 +315,7 @@ _ABSENT_BYTES = {
 def decode_events(given: WireBatch, header: wire.BatchHeader) -> DecodedRecords:
     """A batch of events. `wire.BatchError` when it is unreadable as a whole."""
     raw = wire.parse_events(given.payload, header)
-    ticks = ticks_module.empty(header.feed, given.source_id, len(raw))
+    ticks = tick_arrays.empty(header.feed, given.source_id, len(raw))
     ticks.kind[:] = wire.Kind.STATUS
     ticks.tick_id = tick_ids([(given.batch, len(raw))])
     faults, _ = read_rows(ticks, raw, ("time", "seq", "trade_date"))

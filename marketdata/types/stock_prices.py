@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from marketdata.types.day_figures import DAY_SCALES
-from marketdata.types.ticks import decimal_text
+from marketdata.types.tick_arrays import decimal_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

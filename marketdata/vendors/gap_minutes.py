@@ -16,7 +16,7 @@ from marketdata.calendar import trading_dates
 from marketdata.models import FeedOwner, Gap, IngestStream, Symbol
 from marketdata.storage import storage
 from marketdata.types.minute_bars import MINUTE_US
-from marketdata.types.ticks import SEQ_BITS, decimal_text
+from marketdata.types.tick_arrays import SEQ_BITS, decimal_text
 from marketdata.vendors import minutes
 from terminals import wire
 

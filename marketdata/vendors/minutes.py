@@ -15,7 +15,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MINUTE_US, VALUE_UNIT, Bars
-from marketdata.types.ticks import Int64
+from marketdata.types.tick_arrays import Int64
 
 KIS = "kis"
 _SAID = ("open", "high", "low", "close", "volume", "value")

@@ -20,7 +20,7 @@ from marketdata.maintenance import leases
 from marketdata.maintenance.rollover.schedule import SEOUL
 from marketdata.models import Alarm
 from marketdata.types.minute_bars import MINUTE_US
-from marketdata.types.ticks import decimal_text
+from marketdata.types.tick_arrays import decimal_text
 from marketdata.vendors import gap_minutes, minutes
 from marketdata.vendors.errors import VendorAway, VendorRefused
 from marketdata.vendors.gap_minutes import MARKET, Stretch

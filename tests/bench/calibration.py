@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marketdata.types.ticks import Int64
+from marketdata.types.tick_arrays import Int64
 
 TIMES = 9
 HASHED_BYTES = 16 << 20

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from analytics.series import candles
-from marketdata.types import ticks as ticks_module
+from marketdata.types import tick_arrays
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import PRICE_UNIT, SIZE_UNIT, Ticks
+from marketdata.types.tick_arrays import PRICE_UNIT, SIZE_UNIT, Ticks
 from terminals import wire
 
 TICKS = 1_000_000
@@ -87,7 +87,7 @@ def run(*, ticks: int = TICKS, turns: int = TURNS) -> Candles:
 def market(count: int, minutes: int) -> Ticks:
     """Trades of SYMBOLS over so many minutes in order of time, whole won and whole shares."""
     random = np.random.default_rng(1)
-    ticks = ticks_module.empty("krx", 1, count, [f"{number:06d}" for number in range(SYMBOLS)])
+    ticks = tick_arrays.empty("krx", 1, count, [f"{number:06d}" for number in range(SYMBOLS)])
     ticks.symbol[:] = random.integers(0, SYMBOLS, count)
     ticks.time_us[:] = _START_US + np.sort(random.integers(0, minutes * MINUTE_US, count))
     ticks.kind[:] = wire.Kind.TRADE

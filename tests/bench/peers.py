@@ -203,7 +203,7 @@ class DuckDB(Peer):
     def prepare(self, ticks: Any) -> Any:
         import numpy as np
 
-        from marketdata.types.ticks import PRICE_UNIT, SIZE_UNIT
+        from marketdata.types.tick_arrays import PRICE_UNIT, SIZE_UNIT
 
         return {
             "symbol": np.array(ticks.symbols, object)[ticks.symbol],
@@ -380,7 +380,7 @@ def _tables(postgresql: Any) -> None:
 
 def _records(ticks: Any) -> Iterator[tuple[Any, ...]]:
     """The rows as a Python program has them: one object a value, COLUMNS in order."""
-    from marketdata.types.ticks import KIND_NAMES, SIDE_NAMES
+    from marketdata.types.tick_arrays import KIND_NAMES, SIDE_NAMES
 
     day = rows.today()
     for symbol, time_us, tick_id, kind, side, price, size, seq in zip(

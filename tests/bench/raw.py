@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from marketdata.storage import storage
 from marketdata.storage.mariadb.load_data import LoadFile
 from marketdata.storage.postgresql.copy_rows import CopyRows
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 TABLE = "temp_market_data"
 STATEMENTS = {"mariadb": "LOAD DATA", "postgresql": "COPY"}

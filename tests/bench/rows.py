@@ -7,9 +7,8 @@ import time
 
 import numpy as np
 
-from marketdata.types import decoding
-from marketdata.types import ticks as ticks_module
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types import decoding, tick_arrays
+from marketdata.types.tick_arrays import TICK_BITS, Ticks
 from tests.bench import load
 
 TERMINALS = 20
@@ -49,5 +48,5 @@ def statements(count: int, *, first_batch: int, rows: int = STATEMENT_ROWS) -> l
             part.time_us = start_us + sent * BATCH_ROWS + spread
             part.tick_id = (((first_batch + sent) << TICK_BITS) + spread).astype(np.int64)
             parts.append(part)
-        made.append(ticks_module.concatenate(parts))
+        made.append(tick_arrays.concatenate(parts))
     return made

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.storage import TickKey
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 from tests import market
 from tests.contract.rows import merge, new_symbol, on_one_database, read_bars
 from tests.market import MINUTE_US, NINE_US, tick_id

@@ -13,7 +13,7 @@ from analytics.series import candles
 from marketdata.storage import Storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 T = TypeVar("T")
 FAR = 2**62

@@ -27,7 +27,7 @@ from marketdata.storage import storage, storage_of
 from marketdata.storage.backups import Programs, backup_of
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, PRICES, TEMP
 from marketdata.types.order_books import MarketEvent, OrderBook
-from marketdata.types.ticks import TICK_BITS, batch_number
+from marketdata.types.tick_arrays import TICK_BITS, batch_number
 from tests import market, order_books, upkeep, waiting
 from tests.backup import DAY, NOW, batch, given, verified
 from tests.builders import commit

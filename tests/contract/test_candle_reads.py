@@ -3,7 +3,7 @@ than several symbols'."""
 
 from analytics.series import candles
 from marketdata.types import minute_bars
-from marketdata.types.ticks import ABSENT, GREATEST
+from marketdata.types.tick_arrays import ABSENT, GREATEST
 from tests import market
 from tests.contract.rows import make_room, merge, new_symbol, read_bars
 from tests.market import DAY_US, MINUTE_US, NINE_US

@@ -16,7 +16,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import BOOKS, DAILY, EVENTS, TEMP, Latest, Window
 from marketdata.types.minute_bars import VALUE_UNIT
 from marketdata.types.order_books import MarketEvent, OrderBook
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 from tests import market, order_books
 from tests.contract.days import DAY, DAYS, NEXT, quiet, trades
 from tests.contract.rows import (

@@ -16,7 +16,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, PERIODS, TEMP
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import ABSENT, GREATEST
+from marketdata.types.tick_arrays import ABSENT, GREATEST
 from tests import market
 from tests.contract.days import DAY, DAYS, NEXT, quiet, trades
 from tests.contract.rows import (

@@ -12,7 +12,7 @@ from marketdata.storage.mariadb.load_data import MANY_ROWS
 from marketdata.types.order_books import OrderBook
 from marketdata.types.records import BOOK_FIGURES
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import ABSENT, GREATEST, Ticks
+from marketdata.types.tick_arrays import ABSENT, GREATEST, Ticks
 from tests import market, order_books
 from tests.market import NINE_US, SNAPSHOT, price, size, tick_id
 

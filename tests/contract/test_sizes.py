@@ -14,7 +14,7 @@ from marketdata.storage import StorageError
 from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Latest
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import SIZES, TICK_BITS
+from marketdata.types.tick_arrays import SIZES, TICK_BITS
 from tests import market
 from tests.contract.rows import load, make_room, merge, read, read_bars
 from tests.market import NINE_US, price, size, tick_id

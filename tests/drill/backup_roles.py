@@ -36,7 +36,7 @@ from marketdata.models import IngestBatch, Symbol
 from marketdata.storage import storage, storage_of
 from marketdata.storage.backups import backup_of
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
-from marketdata.types.ticks import TICK_BITS, batch_number, empty
+from marketdata.types.tick_arrays import TICK_BITS, batch_number, empty
 from terminals import wire
 from tests.builders import commit
 

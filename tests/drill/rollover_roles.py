@@ -35,7 +35,7 @@ from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
 from marketdata.types import checksums, minute_bars
-from marketdata.types.ticks import TICK_BITS, Ticks, batch_number, empty
+from marketdata.types.tick_arrays import TICK_BITS, Ticks, batch_number, empty
 from terminals import wire
 
 FEED = "krx"

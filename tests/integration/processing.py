@@ -9,7 +9,7 @@ from marketdata.models import (
 )
 from marketdata.realtime import feed, live_state
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.market import NINE_US
 

@@ -14,7 +14,7 @@ from marketdata.ledger import batch_ledger, stream_numbers
 from marketdata.models import Client, Market, Source, Symbol
 from marketdata.realtime import live_state, seeding
 from marketdata.reference.symbols import Directory
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.market import NINE_US
 

@@ -29,7 +29,7 @@ from marketdata.ledger import batch_ledger
 from marketdata.models import Client, Market, Symbol
 from marketdata.realtime import broker, live_state
 from marketdata.reference.symbols import Directory
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.market import MINUTE_US, NINE_US
 

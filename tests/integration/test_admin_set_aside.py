@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from marketdata.maintenance import requests
 from marketdata.models import AuditEntry, Client, DeadLetter, IngestReject, IngestStream, Source
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from tests.integration.serving import serving
 from tests.integration.test_operations_page import left_aside, worked
 from tests.integration.test_roles import browser_of, person

@@ -10,7 +10,7 @@ from marketdata.models import Gap, Symbol, SymbolRename
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.order_books import OrderBook
-from marketdata.types.ticks import TICK_BITS
+from marketdata.types.tick_arrays import TICK_BITS
 from tests import order_books
 from tests.integration.serving import CODES, minute, serving
 from tests.market import DAY_US, MINUTE_US, NINE_US, price, size

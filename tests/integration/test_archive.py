@@ -23,7 +23,7 @@ from marketdata.storage import storage
 from marketdata.storage.base import HISTORY
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 from tests import market
 from tests.builders import commit
 from tests.integration import readers

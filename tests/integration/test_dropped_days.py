@@ -19,7 +19,7 @@ from marketdata.realtime import live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
-from marketdata.types.ticks import SIZE_UNIT, batch_number
+from marketdata.types.tick_arrays import SIZE_UNIT, batch_number
 from terminals import wire
 from tests.market import MINUTE_US, NINE_US
 from tests.upkeep import Clock, seoul

@@ -18,7 +18,7 @@ from marketdata.models import FeedPending, Market, Symbol
 from marketdata.realtime import cache_tables, feed, live_state, seeding
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests import market
 from tests.market import MINUTE_US, NINE_US, price

@@ -8,7 +8,7 @@ import pytest
 from ingest import notifications, tasks
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from marketdata.vendors import minutes, repair
 from terminals import wire
 from tests.integration.serving import KIS, SEOUL_DAY, serving

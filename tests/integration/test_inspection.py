@@ -19,7 +19,7 @@ from api.auth import authentication
 from marketdata.models import Client
 from marketdata.realtime import inspection, live_state
 from marketdata.reference import owners
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS
+from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS
 from tests.integration.serving import serving
 from tests.market import NINE_US
 from tests.waiting import until

@@ -15,7 +15,7 @@ from marketdata.models import Feed, IngestBatch, IngestReject, Market, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import MOST
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 from tests import market
 from tests.integration.serving import Serving, beside, commit, hub, serving
 from tests.market import NINE_US, price, size

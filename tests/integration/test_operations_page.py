@@ -27,7 +27,7 @@ from marketdata.models import (
 )
 from marketdata.reference import api_keys
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.integration.serving import REPLAY, and_leave, serving
 from tests.integration.test_page import looked_at, shut_out

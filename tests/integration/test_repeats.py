@@ -16,7 +16,7 @@ from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, Mar
 from marketdata.realtime import live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.market import NINE_US
 

@@ -22,7 +22,7 @@ from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, Ing
 from marketdata.reference import owners
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.types.ticks import TICK_BITS, batch_number
+from marketdata.types.tick_arrays import TICK_BITS, batch_number
 from terminals import wire
 from tests import database, market
 from tests.integration.requeueing import (

@@ -12,7 +12,7 @@ from marketdata.ledger import batch_ledger
 from marketdata.models import Alarm, Client, DeadLetter, IngestBatch, IngestReject
 from marketdata.realtime import feed
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from tests.integration.requeueing import (
     MIXED,
     _clean,

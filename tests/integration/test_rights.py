@@ -39,7 +39,7 @@ from marketdata.reference import owners
 from marketdata.reference.owners import Owners
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.market import NINE_US
 

@@ -12,7 +12,7 @@ from marketdata.models import Client, Source
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, EVENTS
 from marketdata.types.order_books import MarketEvent
-from marketdata.types.ticks import STREAM_SHIFT
+from marketdata.types.tick_arrays import STREAM_SHIFT
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from django.db import connection
 from marketdata.ledger import stream_numbers
 from marketdata.models import Alarm, Client, DeadLetter, Gap, IngestBatch, IngestBatchDay, IngestStream, Market, Symbol
 from marketdata.storage import storage
-from marketdata.types.ticks import SEQ_BITS, TICK_BITS
+from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS
 from terminals import segments, wire
 from terminals import spool as spools
 from terminals.connection import Address

@@ -16,7 +16,7 @@ from api.stream.candles import Reading
 from api.stream.hub import Hub
 from api.stream.task_cancellation import end
 from marketdata.realtime import feed, live_state
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from tests.integration.serving import CODES, SEOUL_DAY, beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US
 from tests.waiting import until

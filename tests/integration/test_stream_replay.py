@@ -20,7 +20,7 @@ from api.stream.send_queue import SendQueue
 from api.stream.subscriber import Subscriber
 from marketdata.models import IngestBatch
 from marketdata.realtime import feed as feeds
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from tests.integration.numbered import numbered, prices
 from tests.integration.serving import beside, commit, hub, minute, serving
 from tests.market import MINUTE_US, NINE_US

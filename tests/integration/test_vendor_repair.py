@@ -13,7 +13,7 @@ from marketdata.calendar import trading_dates
 from marketdata.maintenance import leases, retention
 from marketdata.models import Alarm, Client, FeedOwner, IngestStream, Symbol, VendorMinute, VendorRun
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from marketdata.vendors import duties, gap_minutes, keys, minutes, repair
 from marketdata.vendors.errors import VendorAway
 from tests import market

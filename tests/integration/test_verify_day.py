@@ -16,7 +16,7 @@ from marketdata.maintenance import dropped, rollover
 from marketdata.models import Client, IngestStream, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import DAILY, HISTORY, MINUTES, TEMP
-from marketdata.types.ticks import TICK_BITS, Ticks
+from marketdata.types.tick_arrays import TICK_BITS, Ticks
 from tests import market
 from tests.builders import commit
 from tests.market import MINUTE_US, NINE_US, price, tick_id

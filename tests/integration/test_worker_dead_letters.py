@@ -13,7 +13,7 @@ from marketdata.models import (
     IngestBatch,
 )
 from marketdata.storage import storage
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.fakes import FakeClock
 from tests.integration.processing import ME, REPLAY, announced, rows, told, trade

@@ -16,7 +16,7 @@ from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
 from marketdata.storage.base import EPOCH_DATE, HISTORY, PRICES, TEMP
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import TICK_BITS
+from marketdata.types.tick_arrays import TICK_BITS
 from tests import market
 from tests.integration.processing import EVER, announced, process, rows, trade
 from tests.integration.senders import Sender

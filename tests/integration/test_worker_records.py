@@ -28,7 +28,7 @@ from marketdata.models import (
 )
 from marketdata.realtime import live_state
 from marketdata.storage import storage
-from marketdata.types.ticks import TICK_BITS, batch_number
+from marketdata.types.tick_arrays import TICK_BITS, batch_number
 from terminals import wire
 from tests.integration.processing import EVER, announced, process, rows, stored, told, trade
 from tests.market import NINE_US, price, size

@@ -10,7 +10,7 @@ import numpy as np
 from analytics.alerts.judging.conditions import Condition, Direction, Kind
 from analytics.alerts.judging.episodes import Measured
 from analytics.series import day_statistics
-from marketdata.types.ticks import Ticks, trades
+from marketdata.types.tick_arrays import Ticks, trades
 
 LATE_US = 900_000_000
 """Trades that were committed longer after they happened are history, and no rule is judged by them."""

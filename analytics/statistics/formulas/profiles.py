@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marketdata.types.ticks import Int64
+from marketdata.types.tick_arrays import Int64
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from marketdata.maintenance import leases
 from marketdata.management.options import batch
 from marketdata.models import Client
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import SEQ_BITS
+from marketdata.types.tick_arrays import SEQ_BITS
 from terminals import wire
 
 

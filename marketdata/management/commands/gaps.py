@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from marketdata.maintenance.rollover.schedule import SEOUL
 from marketdata.storage import storage
 from marketdata.types.minute_bars import MINUTE_US
-from marketdata.types.ticks import decimal_text
+from marketdata.types.tick_arrays import decimal_text
 from marketdata.vendors import gap_minutes
 from marketdata.vendors.gap_minutes import Stretch
 from terminals import wire

@@ -12,7 +12,7 @@ from marketdata.storage.base import StorageError
 from marketdata.storage.rows import UNITS, date_text, moments
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, SIZE_UNIT, Int64, decimal_text
+from marketdata.types.tick_arrays import ABSENT, SIZE_UNIT, Int64, decimal_text
 from terminals import wire
 
 

@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from marketdata.storage.rows import UNITS, date_text, moments, price_columns
 from marketdata.types.categories import UNKNOWN
 from marketdata.types.day_figures import DAY_VALUE_SCALE
-from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, is_absent, symbol_ranks
+from marketdata.types.tick_arrays import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, is_absent, symbol_ranks
 from terminals import wire
 
 MANY_ROWS = 400

@@ -28,7 +28,7 @@ from marketdata.storage.mariadb.load_data import LoadFile, PriceFile, load_lines
 from marketdata.storage.sql import REFINED
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 # Assignments run from left to right and see what the ones before them did: open_time and close_time come last.
 _MERGE = """

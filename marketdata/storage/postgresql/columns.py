@@ -14,7 +14,7 @@ from marketdata.storage.postgresql.copy_rows import KINDS, SIDES
 from marketdata.storage.rows import UNITS, date_text, moments
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT, PRICE_UNIT, SIZE_UNIT, Ticks, is_absent
+from marketdata.types.tick_arrays import ABSENT, PRICE_UNIT, SIZE_UNIT, Ticks, is_absent
 from terminals import wire
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from marketdata.storage.rows import UNITS, price_columns
 from marketdata.types.categories import UNKNOWN
-from marketdata.types.ticks import ABSENT, Int64, Mask, Ticks, UInt8
+from marketdata.types.tick_arrays import ABSENT, Int64, Mask, Ticks, UInt8
 
 KINDS = ("", "trade", "quote", "snapshot", "expected", "book", "status")
 SIDES = ("", "buy", "sell")

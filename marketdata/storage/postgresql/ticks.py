@@ -40,7 +40,7 @@ from marketdata.storage.postgresql.days import (
 from marketdata.storage.sql import REFINED
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 _WORDS = {"tick_kind": KINDS[1:], "tick_side": SIDES[1:]}
 _EARLIER = "(EXCLUDED.open_time, EXCLUDED.open_id) < (m.open_time, m.open_id)"

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 
 from marketdata.storage.tables import HISTORY, TEMP
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import SIZES
+from marketdata.types.tick_arrays import SIZES
 
 
 class StorageError(Exception):

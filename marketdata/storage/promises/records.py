@@ -12,7 +12,7 @@ from marketdata.storage.promises.database import Database
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.records import BookColumns
 from marketdata.types.stock_prices import StockPrice
-from marketdata.types.ticks import Ticks
+from marketdata.types.tick_arrays import Ticks
 
 
 class RecordStore(Database):

@@ -12,7 +12,7 @@ from marketdata.storage.promises.caches import Latest
 from marketdata.storage.promises.database import Database
 from marketdata.storage.tables import HISTORY, TEMP
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import Int64, Ticks
+from marketdata.types.tick_arrays import Int64, Ticks
 
 
 class TickStore(Database):

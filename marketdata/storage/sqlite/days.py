@@ -30,7 +30,7 @@ from marketdata.storage.sql import SharedSQL
 from marketdata.types import minute_bars
 from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 
 PIECE = 20_000  # rows of a transaction while a day is moved: a fraction of a second
 TABLES = """

@@ -30,7 +30,7 @@ from marketdata.types import minute_bars
 from marketdata.types.categories import UNKNOWN
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.records import BOOK_FIGURES
-from marketdata.types.ticks import ABSENT, GREATEST, SIZES, Int64, Ticks, packed_ratio
+from marketdata.types.tick_arrays import ABSENT, GREATEST, SIZES, Int64, Ticks, packed_ratio
 from terminals import wire
 
 _TICKS = """

@@ -228,7 +228,7 @@ def _process(payload: bytes) -> None:
     from ingest import notifications, tasks
     from marketdata.ledger import batch_ledger
     from marketdata.models import Source
-    from marketdata.types.ticks import batch_number
+    from marketdata.types.tick_arrays import batch_number
 
     source = Source.objects.get(code="SIMULATOR").pk
     number = batch_number(9_999, wire.parse_header(payload).seq)

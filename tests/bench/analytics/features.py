@@ -16,8 +16,8 @@ import time
 import numpy as np
 
 from analytics.indicators import registry
-from marketdata.types import ticks as ticks_module
-from marketdata.types.ticks import Int64, Ticks
+from marketdata.types import tick_arrays
+from marketdata.types.tick_arrays import Int64, Ticks
 from terminals import wire
 from tests import market
 
@@ -27,7 +27,7 @@ LATE_SHARE, LATE_US, TOGETHER = 0.1, 150_000_000, 20
 
 def day(trades: int, *, many: bool) -> tuple[Ticks, Int64]:
     """(trades in order of time, when each was known)."""
-    made = ticks_module.empty("krx", 4, trades, ["005930"])
+    made = tick_arrays.empty("krx", 4, trades, ["005930"])
     made.symbol[:] = 0
     at = np.arange(trades)
     made.time_us[:] = market.NINE_US + at * (MINUTES * market.MINUTE_US) // trades

@@ -36,11 +36,11 @@ BATCH = 5_000
 def _ticks(codes: list[str], date: datetime.date, minutes: int, each: int, *, seq: int, first: int = 0) -> object:
     """Trades of each symbol, `each` in each of so many minutes from minute `first` after nine on."""
     from marketdata.storage.base import EPOCH_DATE
-    from marketdata.types import ticks as ticks_module
+    from marketdata.types import tick_arrays
     from tests import market
 
     count = minutes * each
-    made = ticks_module.empty(FEED, 4, len(codes) * count, codes)
+    made = tick_arrays.empty(FEED, 4, len(codes) * count, codes)
     row, at = np.arange(len(made)), np.tile(np.arange(count), len(codes))
     made.symbol[:] = np.repeat(np.arange(len(codes)), count)
     made.time_us[:] = market.NINE_US + (date - TODAY).days * market.DAY_US + first * market.MINUTE_US
@@ -51,7 +51,7 @@ def _ticks(codes: list[str], date: datetime.date, minutes: int, each: int, *, se
     )
     made.size[:] = market.size("1") * (1 + row % 50)
     made.trade_date[:] = (date - EPOCH_DATE).days
-    made.tick_id[:] = market.tick_id(seq, 0) + (row // BATCH << ticks_module.TICK_BITS | row % BATCH)
+    made.tick_id[:] = market.tick_id(seq, 0) + (row // BATCH << tick_arrays.TICK_BITS | row % BATCH)
     return made
 
 

@@ -14,7 +14,7 @@ from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
 from marketdata.models import Client, Gap, Source, Symbol
-from marketdata.types.ticks import batch_number
+from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.bench.api.cases import (
     DAYS,

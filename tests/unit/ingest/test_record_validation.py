@@ -12,10 +12,10 @@ from ingest import record_validation
 from ingest.validation import Recency
 from marketdata.reference.symbols import Rules
 from marketdata.types import decoding, records, reject_reasons
-from marketdata.types.decoded import Decoded
+from marketdata.types.decoded_batches import Decoded
 from marketdata.types.order_books import OrderBook
 from marketdata.types.records import Content, DecodedRecords, EventRows
-from marketdata.types.ticks import ABSENT, Ticks
+from marketdata.types.tick_arrays import ABSENT, Ticks
 from terminals import wire
 from tests import order_books
 from tests.market import NINE_US

@@ -7,12 +7,11 @@ from hypothesis import strategies as st
 
 from ingest import validation
 from marketdata.reference.symbols import Rules
-from marketdata.types import decoding, reject_reasons
-from marketdata.types import ticks as ticks_module
+from marketdata.types import decoding, reject_reasons, tick_arrays
 from marketdata.types.day_figures import DAY_SCALES
-from marketdata.types.decoded import Decoded
+from marketdata.types.decoded_batches import Decoded
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 from terminals import wire
 from tests import market
 from tests.market import NINE_US
@@ -265,7 +264,7 @@ def day_of(row: dict[str, Any]) -> dict[str, int]:
     """The day's figures of a row that is good, as they are stored."""
     decoded = decoding.from_wire(wire.encode_rows(1, "krx", 1, [row]), source_id=3, batch=1 << 32 | 1)
     assert judged(decoded) == [[]]
-    ticks = ticks_module.with_day(decoded.ticks)
+    ticks = tick_arrays.with_day(decoded.ticks)
     return {} if ticks is None else {name: int(getattr(ticks.day, name)[0]) for name in DAY_SCALES}
 
 
@@ -299,7 +298,7 @@ def test_the_neighbours_of_a_snapshot_without_a_day_keep_theirs():
     decoded = decoding.from_wire(wire.encode_rows(1, "krx", 1, rows), source_id=3, batch=1 << 32 | 1)
     assert judged(decoded) == [[], [], []]
 
-    found = ticks_module.with_day(decoded.ticks)
+    found = tick_arrays.with_day(decoded.ticks)
 
     assert found is not None
     assert found.day is not None

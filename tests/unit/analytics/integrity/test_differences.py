@@ -15,7 +15,7 @@ from marketdata.storage.base import Window
 from marketdata.types import checksums, daily_bars, minute_bars
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import VALUE_UNIT
-from marketdata.types.ticks import ABSENT, TICK_BITS
+from marketdata.types.tick_arrays import ABSENT, TICK_BITS
 from tests import market
 from tests.market import MINUTE_US, NINE_US, price, size, tick_id
 

@@ -7,7 +7,7 @@ import numpy as np
 from analytics.series.adjustment import Factor, adjusted, close_before
 from marketdata.types import daily_bars, minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 
 
 def minutes(*rows):

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from analytics.series import candles
 from marketdata.types import minute_bars
-from marketdata.types.ticks import ABSENT, GREATEST
+from marketdata.types.tick_arrays import ABSENT, GREATEST
 from tests import market
 from tests.market import MINUTE_US, NINE_US
 

@@ -4,7 +4,7 @@ import pytest
 
 from analytics.series import day_statistics
 from marketdata.types import daily_bars
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 from tests.market import price, size
 
 

@@ -11,7 +11,7 @@ from analytics.series import candles
 from api.rest import jsontext, renderers
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT
-from marketdata.types.ticks import ABSENT, GREATEST
+from marketdata.types.tick_arrays import ABSENT, GREATEST
 from tests import market
 
 prices = st.integers(-GREATEST, GREATEST)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from analytics.series import candles
 from api.stream import encoding
 from api.stream.encoding import DayLimits, Form
-from marketdata.types.ticks import GREATEST
+from marketdata.types.tick_arrays import GREATEST
 from tests import market
 
 PACKED = Form(packed=True)

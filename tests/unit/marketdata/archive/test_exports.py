@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from marketdata.archive import parquet
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
-from marketdata.types.ticks import ABSENT, GREATEST, PRICES, SIZES
+from marketdata.types.tick_arrays import ABSENT, GREATEST, PRICES, SIZES
 from tests import market
 from tests.market import MINUTE_US, NINE_US, price, tick_id
 

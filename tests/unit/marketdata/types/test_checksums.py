@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from marketdata.types import checksums
 from marketdata.types.checksums import PRIME, Figure
-from marketdata.types.ticks import ABSENT, GREATEST, TICK_BITS
+from marketdata.types.tick_arrays import ABSENT, GREATEST, TICK_BITS
 from tests import market
 from tests.market import tick_id
 

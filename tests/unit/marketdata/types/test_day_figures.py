@@ -5,13 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from marketdata.types import day_figures, decoding
-from marketdata.types import decoded as decoded_module
-from marketdata.types import ticks as ticks_module
+from marketdata.types import day_figures, decoded_batches, decoding, tick_arrays
 from marketdata.types.day_figures import DAY_PRICES, DAY_SCALES
-from marketdata.types.decoded import WireBatch
+from marketdata.types.decoded_batches import WireBatch
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, GREATEST
+from marketdata.types.tick_arrays import ABSENT, GREATEST
 from terminals import wire
 from tests import market
 from tests.market import NINE_US
@@ -76,7 +74,7 @@ def test_batches_that_are_decoded_together_keep_their_own_days():
     members = [WireBatch(one, 3, number) for number, one in enumerate(payloads, 1)]
 
     found = [one for one in decoding.decode_together(members) if not isinstance(one, wire.BatchError)]
-    ticks, _ = decoded_module.joined(found)
+    ticks, _ = decoded_batches.joined(found)
 
     nothing = dict.fromkeys(DAY_SCALES, ABSENT)
     assert day_rows(ticks) == [nothing, DAY, nothing, nothing | {"open": 3}]
@@ -86,10 +84,10 @@ def test_batches_that_are_decoded_together_keep_their_own_days():
 def test_ticks_joined_with_others_that_have_no_day_keep_theirs():
     first, second = market.ticks([{}, {}]), market.ticks([{"kind": 3, "price": 1, "open": 5}, {}])
 
-    ticks = ticks_module.concatenate([first, second, first])
+    ticks = tick_arrays.concatenate([first, second, first])
 
     assert [row["open"] for row in day_rows(ticks)] == [ABSENT, ABSENT, 5, ABSENT, ABSENT, ABSENT]
-    assert ticks_module.concatenate([first, first]).day is None
+    assert tick_arrays.concatenate([first, first]).day is None
 
 
 def test_rows_that_are_taken_bring_their_day():
@@ -112,7 +110,7 @@ def test_a_record_shows_the_day_so_that_it_can_be_judged_again():
 def test_the_feed_is_told_the_ticks_and_not_their_days():
     ticks = decoded(batch(DAY)).ticks
 
-    assert ticks_module.unpack(ticks_module.pack(ticks)).day is None
+    assert tick_arrays.unpack(tick_arrays.pack(ticks)).day is None
 
 
 def test_which_rows_tell_anything():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from marketdata.storage.mariadb.load_data import LoadFile
 from marketdata.storage.rows import UNITS, date_text, moments
-from marketdata.types.ticks import ABSENT, GREATEST
+from marketdata.types.tick_arrays import ABSENT, GREATEST
 from tests import market
 
 NEVER, ALWAYS = 10**9, 1

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from marketdata.storage.postgresql.copy_rows import KINDS, SIDES, CopyRows
 from marketdata.storage.rows import UNITS
-from marketdata.types.ticks import ABSENT
+from marketdata.types.tick_arrays import ABSENT
 from tests import market
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)

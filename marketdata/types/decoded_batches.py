@@ -13,9 +13,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.types import ticks as ticks_module
+from marketdata.types import tick_arrays
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, GREATEST, NO_DATE, TICK_BITS, Int32, Int64, Mask, Ticks, numbered
+from marketdata.types.tick_arrays import ABSENT, GREATEST, NO_DATE, TICK_BITS, Int32, Int64, Mask, Ticks, numbered
 from terminals import wire
 
 Faults = npt.NDArray[np.uint64]
@@ -92,7 +92,7 @@ def joined(parts: Sequence[Decoded]) -> tuple[Ticks, Faults]:
     """The ticks of decoded batches of one feed and source after each other, and their faults, to be changed by the
     caller. What lies side by side already is not copied together."""
     pieces = stretches(parts)
-    ticks = ticks_module.concatenate([shared.ticks.between(start, end) for shared, start, end in pieces])
+    ticks = tick_arrays.concatenate([shared.ticks.between(start, end) for shared, start, end in pieces])
     return ticks, np.concatenate([shared.faults[start:end] for shared, start, end in pieces])
 
 

@@ -8,16 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.types import decoded as decoded_module
-from marketdata.types import decoding
-from marketdata.types import ticks as ticks_module
-from marketdata.types.decoded import Decoded, WireBatch
+from marketdata.types import decoded_batches, decoding, tick_arrays
+from marketdata.types.decoded_batches import Decoded, WireBatch
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.ticks import ABSENT, GREATEST, NO_DATE
+from marketdata.types.tick_arrays import ABSENT, GREATEST, NO_DATE
 from terminals import wire
 from tests import market
 
-BATCH = ticks_module.batch_number(7, 9)
+BATCH = tick_arrays.batch_number(7, 9)
 PRICES = ("price", "bid", "ask")
 SIZES = ("size", "bid_size", "ask_size", "cum_volume")
 
@@ -47,10 +45,10 @@ def packed(rows: list[dict[str, object]], seq: int, *, feed: str = "krx", price_
     return columns.encode(seq, feed, 1)
 
 
-def named(ticks: ticks_module.Ticks) -> list[tuple[object, ...]]:
+def named(ticks: tick_arrays.Ticks) -> list[tuple[object, ...]]:
     """Rows with the symbol's name in place of its number."""
     names = [*ticks.symbols, None]
-    rest = [getattr(ticks, name).tolist() for name in ticks_module.COLUMNS if name != "symbol"]
+    rest = [getattr(ticks, name).tolist() for name in tick_arrays.COLUMNS if name != "symbol"]
     return list(zip([names[index] for index in ticks.symbol.tolist()], *rest, strict=True))
 
 
@@ -74,7 +72,7 @@ def test_batches_decoded_together_are_what_each_is_alone_and_keep_their_order():
         wire.encode_gap(9, "krx", 1, 5, 6, 7, "disk full"),
     ]
     given = [
-        WireBatch(payload, source_id=4, batch=ticks_module.batch_number(7, seq))
+        WireBatch(payload, source_id=4, batch=tick_arrays.batch_number(7, seq))
         for seq, payload in enumerate(payloads, 1)
     ]
 
@@ -91,22 +89,22 @@ def test_batches_decoded_together_are_what_each_is_alone_and_keep_their_order():
         assert one.faults.tolist() == other.faults.tolist()
         assert [one.record(row) for row in range(len(one.ticks))] == [other.record(r) for r in range(len(other.ticks))]
     of_feed = [one for one in found if one.header.feed == "krx"]
-    ticks, faults_found = decoded_module.joined(of_feed)
+    ticks, faults_found = decoded_batches.joined(of_feed)
     assert named(ticks) == [row for one in of_feed for row in named(one.ticks)]
     assert faults_found.tolist() == [fault for one in of_feed for fault in one.faults.tolist()]
 
 
 def test_more_rows_than_the_longest_batch_are_decoded_together():
     rows: list[dict[str, object]] = [{"symbol": f"S{at % 3}", "time_us": at} for at in range(wire.BATCH_ROWS)]
-    given = [WireBatch(packed(rows, seq), 4, ticks_module.batch_number(7, seq)) for seq in (1, 2)]
+    given = [WireBatch(packed(rows, seq), 4, tick_arrays.batch_number(7, seq)) for seq in (1, 2)]
 
     found = [one for one in decoding.decode_together(given) if isinstance(one, Decoded)]
 
-    ticks, _ = decoded_module.joined(found)
+    ticks, _ = decoded_batches.joined(found)
     assert len(ticks) == 2 * wire.BATCH_ROWS
     assert ticks.symbols == ["S0", "S1", "S2"]
     assert (ticks.price == ABSENT).all()
-    assert ticks.tick_id[wire.BATCH_ROWS] == ticks_module.batch_number(7, 2) << ticks_module.TICK_BITS
+    assert ticks.tick_id[wire.BATCH_ROWS] == tick_arrays.batch_number(7, 2) << tick_arrays.TICK_BITS
 
 
 # --- columns -------------------------------------------------------------------------------------------------------
@@ -133,7 +131,7 @@ def test_columns_become_arrays_with_every_value_in_its_place(rows):
 
     found = decoded(columns.encode(1, "krx", 1))
 
-    absent = dict.fromkeys(ticks_module.COLUMNS, ABSENT) | {"side": 0, "trade_date": NO_DATE, "symbol": None}
+    absent = dict.fromkeys(tick_arrays.COLUMNS, ABSENT) | {"side": 0, "trade_date": NO_DATE, "symbol": None}
     for at, row in enumerate(market.rows_of(found.ticks)):
         wanted = {name: absent[name] if value is None else value for name, value in rows[at].items()}
         assert row == {**wanted, "tick_id": BATCH << 13 | at}
@@ -339,19 +337,19 @@ def test_a_tick_id_names_its_stream_its_batch_and_its_row(stream, seq, row):
 @pytest.mark.parametrize(("stream", "seq"), [(0, 1), (1, 0), (2**18, 1), (1, 2**32)])
 def test_a_batch_number_that_would_not_fit_is_refused(stream, seq):
     with pytest.raises(ValueError, match="bits"):
-        ticks_module.batch_number(stream, seq)
+        tick_arrays.batch_number(stream, seq)
 
 
 @given(st.integers(-GREATEST, GREATEST), st.sampled_from([4, 8]))
 def test_a_number_as_text_is_the_number(value, scale):
-    text = ticks_module.decimal_text(value, scale)
+    text = tick_arrays.decimal_text(value, scale)
 
-    assert ticks_module.decimal_texts(np.array([value, 0, -value], np.int64), scale) == [
-        text, "0", ticks_module.decimal_text(-value, scale)
+    assert tick_arrays.decimal_texts(np.array([value, 0, -value], np.int64), scale) == [
+        text, "0", tick_arrays.decimal_text(-value, scale)
     ]  # fmt: skip
 
     least = np.iinfo(np.int64).min
-    assert ticks_module.decimal_texts(np.array([least]), scale) == [ticks_module.decimal_text(int(least), scale)]
+    assert tick_arrays.decimal_texts(np.array([least]), scale) == [tick_arrays.decimal_text(int(least), scale)]
 
     assert Decimal(text) == Decimal(value).scaleb(-scale)
     assert "E" not in text
@@ -369,7 +367,7 @@ def test_batches_joined_keep_each_rows_own_symbol(parts):
         one.symbol[[row for row, symbol in enumerate(symbols) if symbol is None]] = -1
         made.append(one)
 
-    joined = ticks_module.concatenate(made)
+    joined = tick_arrays.concatenate(made)
 
     assert market.rows_of(joined) == [row for part in made for row in market.rows_of(part)]
 
@@ -381,7 +379,7 @@ def test_what_is_packed_for_the_feed_is_unpacked_the_same(rows):
         columns.append(**row)
     ticks = decoded(columns.encode(1, "krx", 1)).ticks
 
-    again = ticks_module.unpack(ticks_module.pack(ticks))
+    again = tick_arrays.unpack(tick_arrays.pack(ticks))
 
     assert market.same(again, ticks)
     assert (again.feed, again.source_id, again.symbols) == (ticks.feed, ticks.source_id, ticks.symbols)
@@ -403,17 +401,17 @@ def test_a_record_shows_what_was_given_in_plain_decimals():
 def test_only_symbols_that_occur_are_named():
     ticks = market.ticks([{"symbol": "A"}, {"symbol": "B"}, {"symbol": "C"}]).take(np.array([0, 2]))
 
-    assert list(ticks_module.used_symbols(ticks)) == ["A", "C"]
+    assert list(tick_arrays.used_symbols(ticks)) == ["A", "C"]
 
 
 def test_ticks_that_were_packed_when_sizes_had_four_places_have_six_now():
     ticks = market.ticks([{"size": market.size("12.0001"), "cum_volume": market.size("7")}, {"size": ABSENT}])
-    feed, source_id, rows, symbols, columns, scale = msgpack.unpackb(ticks_module.pack(ticks))
+    feed, source_id, rows, symbols, columns, scale = msgpack.unpackb(tick_arrays.pack(ticks))
     for name in ("size", "cum_volume"):
         values = np.frombuffer(columns[name], "<i8")
         columns[name] = np.where(values == ABSENT, ABSENT, values // 100).astype("<i8").tobytes()
 
-    again = ticks_module.unpack(msgpack.packb([feed, source_id, rows, symbols, columns]))
+    again = tick_arrays.unpack(msgpack.packb([feed, source_id, rows, symbols, columns]))
 
     assert scale == 6
     assert market.same(again, ticks)

@@ -12,10 +12,9 @@ import numpy as np
 
 from marketdata.storage.base import MINUTES, Latest, Span
 from marketdata.storage.keys import DAY_US, NEAR_DAYS
-from marketdata.types import minute_bars
-from marketdata.types import ticks as ticks_module
+from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.minute_bars import Bars
-from marketdata.types.ticks import ABSENT, NO_DATE, TICK_BITS, Ticks
+from marketdata.types.tick_arrays import ABSENT, NO_DATE, TICK_BITS, Ticks
 from terminals import wire
 
 _TOGETHER = 100  # stretches a statement
@@ -185,8 +184,8 @@ def _source(row: tuple[Any, ...]) -> int:
 
 def _ticks(feed: str, source: int, rows: Sequence[tuple[Any, ...]]) -> Ticks:
     """Ticks from rows (symbol, then as `ticks_from_rows` has them)."""
-    symbols, places = ticks_module.numbered([row[0] for row in rows])
-    ticks = ticks_module.empty(feed, source, len(rows), symbols)
+    symbols, places = tick_arrays.numbered([row[0] for row in rows])
+    ticks = tick_arrays.empty(feed, source, len(rows), symbols)
     ticks.symbol[:] = places
     names = (
         "time_us", "kind", "side", "price", "size", "seq", "bid", "ask", "bid_size", "ask_size", "cum_volume",
