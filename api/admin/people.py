@@ -6,13 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from api.admin import rights
 from api.admin.site import ReadOnly
 from api.auth import logins, sessions
 from marketdata.models import OpenIdAccount
@@ -20,7 +21,7 @@ from marketdata.reference import second_factors
 
 _GIVE_RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
-admin.site.unregister(User)  # Django's own page of it, which the import above has registered
+admin.site.unregister((User, Group))  # Django's own pages of them, which the import above has registered
 
 
 @admin.register(User)
@@ -28,6 +29,9 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # no generic when runni
     list_display = ("username", "email", "first_name", "last_name", "is_staff", "in_two_steps")
     list_select_related = ("second_factor",)
     actions = ("reset_second_factor",)
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **options: Any) -> Any:
+        return super().formfield_for_manytomany(db_field, request, **rights.field(db_field, options))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and (obj is None or _has_no_more(obj, request.user))
@@ -56,6 +60,12 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # no generic when runni
                 count += 1
         text = _("Reset: {count}. They log in with the password alone, or enrol anew where that is required.")
         messages.success(request, text.format(count=count))
+
+
+@admin.register(Group)
+class RoleAdmin(GroupAdmin):
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **options: Any) -> Any:
+        return super().formfield_for_manytomany(db_field, request, **rights.field(db_field, options))
 
 
 def _has_no_more(person: User, asking: Any) -> bool:

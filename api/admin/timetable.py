@@ -9,8 +9,11 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext_lazy as _
 from django_celery_beat.admin import PeriodicTaskAdmin
 from django_celery_beat.models import PeriodicTask
+
+from api import timetable_names
 
 NOTED = ("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks")
 
@@ -20,9 +23,14 @@ admin.site.unregister(PeriodicTask)
 @admin.register(PeriodicTask)
 class TimetableAdmin(PeriodicTaskAdmin):  # type: ignore[misc]  # the package has no types
     change_form_template = "api/admin/periodic_task.html"
+    list_display = ("named", *(name for name in PeriodicTaskAdmin.list_display if name != "name"))
 
     class Media:
         js = ("api/periodic_task.js",)
+
+    @admin.display(description=_("name"), ordering="name")
+    def named(self, task: PeriodicTask) -> str:
+        return timetable_names.shown(task.name)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> HttpResponseBase | None:
         action = request.POST.get("action", "")

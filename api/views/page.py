@@ -23,6 +23,7 @@ from analytics.alerts.judging.conditions import Kind
 from api import alert_choices
 from api.auth import access, authentication
 from api.remedies import REMEDIES
+from api.timetable_names import NAMES
 from celery_app import QUEUES
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists
@@ -53,6 +54,10 @@ def _alert_choices() -> dict[str, Any]:
     }
 
 
+def _operation_texts() -> dict[str, Any]:
+    return {"remedies": REMEDIES, "timetable": NAMES}
+
+
 def _quality_choices() -> dict[str, Any]:
     return {"markets": Market.objects.order_by("code"), "feeds": Feed.objects.order_by("name")}
 
@@ -68,7 +73,7 @@ PAGES = (
     Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES}),
     Page("quality", _("Quality"), "api/quality.html", more=_quality_choices),
     Page("alerts", _("Alerts"), "api/alerts.html", roles.READ, _alert_choices),
-    Page("operations", _("Operations"), "api/operations.html", roles.OPERATE, lambda: {"remedies": REMEDIES}),
+    Page("operations", _("Operations"), "api/operations.html", roles.OPERATE, _operation_texts),
 )
 
 

@@ -3,6 +3,7 @@
 import { Past } from "../collection/history.js";
 import * as links from "../collection/links.js";
 import { list, problems } from "../collection/problems.js";
+import { ROLLOVER } from "../collection/words.js";
 import { age, number, time } from "../page/format.js";
 import * as rest from "../page/rest.js";
 
@@ -34,7 +35,7 @@ function tiles() {
     { title: gettext("Dead letters"), text: number(letters), small: gettext("whole batches"), href: links.letters(), level: letters ? "warn" : "" },
     { title: gettext("Refused within a day"), text: refused ? `${number(refused.rows)}${refused.cut ? "+" : ""}` : "–", small: gettext("rows"), href: "/admin/marketdata/ingestreject/?since=day", level: refused?.rows ? "warn" : "" },
     { title: gettext("Missing today"), text: number(gaps?.gaps), small: gettext("gaps"), href: gaps ? links.gaps(gaps.date) : links.gaps(), level: gaps?.gaps ? "warn" : "" },
-    { title: gettext("Last rollover"), text: run?.date ?? "–", small: run ? (run.state === "done" ? gettext("done") : run.state) : "", href: run ? links.rollover(run.date) : "/admin/marketdata/rolloverrun/", level: run && run.state !== "done" ? "warn" : "" },
+    { title: gettext("Last rollover"), text: run?.date ?? "–", small: run ? ROLLOVER[run.state] ?? run.state : "", href: run ? links.rollover(run.date) : "/admin/marketdata/rolloverrun/", level: run && run.state !== "done" ? "warn" : "" },
     { title: gettext("Last proven backup"), text: upkeep ? since(verified?.verified_at, now) : "–", small: verified ? interpolate(gettext("%s rows compared"), [number(verified.rows)]) : "", href: verified ? links.backup(verified.id) : "/admin/marketdata/backuprun/", level: upkeep && !verified ? "warn" : "" },
     { title: gettext("Least free disk"), text: disk ? `${number((100 * disk.free) / disk.total)} %` : "–", small: disk ? `${number(disk.free / 2 ** 30, 1)} GiB` : "", href: "/collection#disks-title", level: short.length ? "bad" : "" },
   ];

@@ -2,6 +2,7 @@
 // bounded rate, and not at all while nobody looks.
 import { age, dayAndTime, number, short, time } from "../page/format.js";
 import * as rest from "../page/rest.js";
+import { STEPS } from "./words.js";
 import { Figure } from "./chart.js";
 import { Past } from "./history.js";
 import * as links from "./links.js";
@@ -12,10 +13,6 @@ const STATUS_MS = 5000, PAST_MS = 10_000, UPKEEP_MS = 30_000;
 const OLD_MS = 20_000; // since the last answer
 const SLOW_MS = 1000, DEEP = 100, CLOCK_MS = 1000;
 const GIB = 2 ** 30;
-const STEPS = {
-  counted: gettext("counted ahead"), sealed: gettext("sealed"), verified: gettext("compared with the ledger"), moved: gettext("moved to history"),
-  aggregated: gettext("daily candles"), cleaned: gettext("cleaned up"), done: gettext("done"), archived: gettext("archived"),
-};
 const QUEUES = {
   raw_market_data: gettext("batches to be checked and stored"), "processed-data": gettext("what follows a commit"), "feed-recovery": gettext("what the feed has missed"),
   "chart-data": gettext("caches, and this page's history"), "statistics-data": gettext("statistics"), maintenance: gettext("rollover and retention"), backups: gettext("backups and archive"),

@@ -1,5 +1,6 @@
 // The page of operations: what lies aside, how the upkeep ran, and buttons that ask a worker. Asks by REST while somebody
 // looks, and sooner while something that was asked for is going on.
+import { ROLLOVER, span } from "../collection/words.js";
 import { ACCEPT } from "../page/rest.js";
 import { LOCALE, dayAndTime, number, time } from "../page/format.js";
 
@@ -123,7 +124,7 @@ const LINES = {
   }),
   rollovers: row((line, one) => {
     cell(line, one.date, { small: one.error });
-    cell(line, one.state, { name: one.error ? "warn" : one.state === "done" ? "good" : "" });
+    cell(line, ROLLOVER[one.state] ?? one.state, { name: one.error ? "warn" : one.state === "done" ? "good" : "" });
     cell(line, number(one.ticks));
     cell(line, number(one.tries));
   }),
@@ -136,8 +137,8 @@ const LINES = {
     cell(line, number(one.bytes));
   }),
   timetable: row((line, one) => {
-    cell(line, one.name, { name: "long text" });
-    cell(line, one.every);
+    cell(line, show("names").content.querySelector(`[data-name="${CSS.escape(one.name)}"]`)?.textContent ?? one.name, { name: "long text" });
+    cell(line, one.every_s ? span(one.every_s) : one.every);
     cell(line, moment(one.last));
     cell(line, one.overdue ? interpolate(gettext("was due %s: does beat run?"), [moment(one.next)]) : moment(one.next), { name: one.overdue ? "warn" : "" });
     cell(line, number(one.runs));
