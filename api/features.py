@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.utils.translation import gettext
 from rest_framework import serializers
 
 from analytics.features import rows, versions
@@ -50,10 +51,12 @@ class FeaturesQuery(WithIndicators, ExportQuery):
         the rollover settles and nobody saw growing."""
         attrs = super().validate({"timeframe": timeframes.MINUTE, "name": list(registry.ALL), **attrs})
         if not isinstance(attrs["timeframe"], Timeframe):
-            raise serializers.ValidationError({"timeframe": "of features must be of minutes or hours, such as 5Min"})
+            told = gettext("of features must be of minutes or hours, such as 5Min")
+            raise serializers.ValidationError({"timeframe": told})
         back = rows.reach(attrs["name"], attrs["timeframe"])
         if back * attrs["timeframe"].most_minutes > MOST_BEFORE:
-            told = f"a row rests on {back} candles before it, more than are read: ask for a narrower one"
+            told = gettext("a row rests on {candles} candles before it, more than are read: ask for a narrower one")
+            told = told.format(candles=back)
             raise serializers.ValidationError({"timeframe": told})
         grace_us = int(settings.LATE_AFTER_S * 1e6)
         attrs["features"] = Asked(timeframe=attrs["timeframe"], chosen=attrs["name"], grace_us=grace_us)

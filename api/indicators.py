@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from django.utils import translation
+from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -39,9 +41,12 @@ class NamesField(serializers.CharField):
         try:
             found = [registry.named(name) for name in names]
         except UnknownIndicatorError as error:
-            raise serializers.ValidationError(str(error)) from None
+            told = gettext("unknown indicator {name!r}; there are {names}")
+            raise serializers.ValidationError(told.format(name=error.name, names=", ".join(registry.BY_NAME))) from None
         if len(set(names)) < len(names):
-            raise serializers.ValidationError("an indicator is named twice: ask for it again in another request")
+            raise serializers.ValidationError(
+                gettext("an indicator is named twice: ask for it again in another request")
+            )
         return found
 
 
@@ -85,10 +90,11 @@ class WithIndicators(Query):
         alone = {name: attrs.pop(name) for name in _PARAMETERS if name in attrs}
         given = {name: attrs.pop(name) for name in registry.BY_NAME if name in attrs}
         if alone and len(named) > 1:
-            told = f"of which indicator? Write {named[0].name}.{next(iter(alone))}"
+            told = gettext("of which indicator? Write {name}").format(name=f"{named[0].name}.{next(iter(alone))}")
             raise serializers.ValidationError(dict.fromkeys(alone, told))
         for name in given.keys() - {one.name for one in named}:
-            raise serializers.ValidationError({f"{name}.{next(iter(given[name]))}": f"{name} is not asked for"})
+            told = gettext("{name} is not asked for").format(name=name)
+            raise serializers.ValidationError({f"{name}.{next(iter(given[name]))}": told})
         attrs["name"] = [(one, _checked(one, alone, given.get(one.name, {}))) for one in named]
         return attrs
 
@@ -102,12 +108,14 @@ _PARAMETERS = list(dict.fromkeys(one.name for indicator in registry.ALL for one 
 
 def _checked(one: Indicator, alone: dict[str, Number], given: dict[str, Number]) -> dict[str, Number]:
     for name in alone.keys() & given.keys():
-        raise serializers.ValidationError({name: f"is given as {one.name}.{name}, too"})
+        told = gettext("is given as {name}, too").format(name=f"{one.name}.{name}")
+        raise serializers.ValidationError({name: told})
     try:
         return one.checked({**alone, **given})
     except BadParametersError as error:
         name = error.parameter
-        raise serializers.ValidationError({name if name in alone else f"{one.name}.{name}": str(error)}) from None
+        told = translation.gettext(error.text).format(**error.values)
+        raise serializers.ValidationError({name if name in alone else f"{one.name}.{name}": told}) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +179,10 @@ def _earlier(asked: Question, bars: Bars, chosen: Chosen) -> Bars:
 
 def _too_far(chosen: Chosen, timeframe: str, wanted: int) -> str:
     names = ", ".join(indicator.name for indicator, _ in chosen)
-    return f"{names} of {timeframe} rests on {wanted} candles before the first: more than are read for one answer"
+    told = gettext(
+        "{names} of {timeframe} rests on {candles} candles before the first: more than are read for one answer"
+    )
+    return told.format(names=names, timeframe=timeframe, candles=wanted)
 
 
 def described(indicators: Iterable[Indicator] = registry.ALL) -> list[dict[str, Any]]:

@@ -30,13 +30,23 @@ Params = Mapping[str, Number]
 class UnknownIndicatorError(ValueError):
     """There is none of this name."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"unknown indicator {name!r}; there are {', '.join(BY_NAME)}")
+        self.name = name
+
 
 class BadParametersError(ValueError):
-    """A parameter of an indicator that is none of its own or out of its bounds; `parameter` is its name."""
+    """A parameter of an indicator that is none of its own or out of its bounds; `parameter` is its name. The message is
+    in English; of `text`, filled in with `values`, the catalogue has the Korean."""
 
-    def __init__(self, parameter: str, message: str) -> None:
-        super().__init__(message)
-        self.parameter = parameter
+    def __init__(self, parameter: str, text: str, **values: Number | str) -> None:
+        super().__init__(text.format(**values))
+        self.parameter, self.text, self.values = parameter, text, values
+
+
+def _(text: str) -> str:
+    """Marks a text for the catalogue, in which others look: this is arithmetic."""
+    return text
 
 
 class State(Protocol):
@@ -99,17 +109,25 @@ class Indicator:
         known = {one.name: one for one in self.parameters}
         for name, value in given.items():
             if name not in known:
-                allowed = f"it has {', '.join(known)}" if known else "it has none"
-                raise BadParametersError(name, f"{self.name} has no parameter {name!r}; {allowed}")
+                if not known:
+                    raise BadParametersError(
+                        name, _("{name} has no parameter {wrong!r}; it has none"), name=self.name, wrong=name
+                    )
+                text = _("{name} has no parameter {wrong!r}; it has {names}")
+                raise BadParametersError(name, text, name=self.name, wrong=name, names=", ".join(known))
             one = known[name]
             if not one.least <= value <= one.most or (one.whole and value != int(value)):
-                kind = "a whole number from" if one.whole else "a number from"
-                raise BadParametersError(name, f"must be {kind} {one.least} to {one.most}")
+                text = _("must be a number from {least} to {most}")
+                if one.whole:
+                    text = _("must be a whole number from {least} to {most}")
+                raise BadParametersError(name, text, least=one.least, most=one.most)
             params[name] = int(value) if one.whole else float(value)
         if self.ascending is not None:
             less, more = self.ascending
             if params[less] >= params[more]:
-                raise BadParametersError(less, f"must be below {more}, which is {params[more]}")
+                raise BadParametersError(
+                    less, _("must be below {name}, which is {value}"), name=more, value=params[more]
+                )
         return params
 
     def history(self, params: Params) -> int:
@@ -292,5 +310,5 @@ BY_NAME = {one.name: one for one in ALL}
 def named(name: str) -> Indicator:
     """The indicator of this name; UnknownIndicatorError names all there are."""
     if name not in BY_NAME:
-        raise UnknownIndicatorError(f"unknown indicator {name!r}; there are {', '.join(BY_NAME)}")
+        raise UnknownIndicatorError(name)
     return BY_NAME[name]

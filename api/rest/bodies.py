@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -24,12 +25,11 @@ class Body(serializers.Serializer[Any]):
         say what is wrong with it."""
         given = request.data
         if not isinstance(given, dict):
-            raise errors.Problem("the body is an object")
+            raise errors.Problem(_("the body is an object"))
         unknown = [str(name)[:40] for name in given if name not in cls().fields]
         if unknown:
-            raise errors.UnknownParameter(
-                f"unknown field {unknown[0]!r}; allowed are {', '.join(sorted(cls().fields))}"
-            )
+            told = _("unknown field {name!r}; allowed are {names}")
+            raise errors.UnknownParameter(told.format(name=unknown[0], names=", ".join(sorted(cls().fields))))
         return dict(cls(data=given, partial=partial).run_validation(given))
 
 

@@ -6,6 +6,7 @@ import re
 import uuid
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -31,7 +32,7 @@ class TimestampField(serializers.CharField):
         try:
             return timestamps.parse(super().to_internal_value(data))
         except ValueError:
-            raise serializers.ValidationError(f"must be {timestamps.RIGHT}") from None
+            raise serializers.ValidationError(_("must be {right}").format(right=timestamps.RIGHT)) from None
 
 
 @extend_schema_field(OpenApiTypes.DATE)
@@ -45,7 +46,7 @@ class DayField(serializers.CharField):
         try:
             return timestamps.parse_day(super().to_internal_value(data))
         except ValueError:
-            raise serializers.ValidationError("must be a date (2026-11-20)") from None
+            raise serializers.ValidationError(_("must be a date (2026-11-20)")) from None
 
 
 class AsOfField(DayField):
@@ -72,7 +73,7 @@ class WholeNumberField(serializers.IntegerField):
 
     def to_internal_value(self, data: Any) -> int:
         if not _WHOLE.fullmatch(str(data)):
-            raise serializers.ValidationError("must be a whole number written with the digits 0 to 9 only")
+            raise serializers.ValidationError(_("must be a whole number written with the digits 0 to 9 only"))
         return super().to_internal_value(data)
 
 
@@ -82,9 +83,11 @@ class SymbolsField(serializers.CharField):
         codes = list(dict.fromkeys(code.strip() for code in super().to_internal_value(data).split(",")))
         wrong = [code for code in codes if not _SYMBOL.fullmatch(code)]
         if wrong:
-            raise serializers.ValidationError(f"{wrong[0]!r} is no symbol code; separate codes by commas")
+            raise serializers.ValidationError(
+                _("{code!r} is no symbol code; separate codes by commas").format(code=wrong[0])
+            )
         if len(codes) > MOST_SYMBOLS:
-            raise serializers.ValidationError(f"at most {MOST_SYMBOLS} symbols in one request")
+            raise serializers.ValidationError(_("at most {most} symbols in one request").format(most=MOST_SYMBOLS))
         return codes
 
 
@@ -94,9 +97,13 @@ class CategoriesField(serializers.CharField):
         words = list(dict.fromkeys(word.strip() for word in super().to_internal_value(data).split(",")))
         wrong = [word for word in words if not re.fullmatch(categories.PATTERN, word)]
         if wrong:
-            raise serializers.ValidationError(f"{wrong[0]!r} is no category: 1 to 16 of a-z, 0-9, _")
+            raise serializers.ValidationError(
+                _("{word!r} is no category: 1 to 16 of a-z, 0-9, _").format(word=wrong[0])
+            )
         if len(words) > MOST_CATEGORIES:
-            raise serializers.ValidationError(f"at most {MOST_CATEGORIES} categories in one request")
+            raise serializers.ValidationError(
+                _("at most {most} categories in one request").format(most=MOST_CATEGORIES)
+            )
         return words
 
 
@@ -108,8 +115,9 @@ class TimeframeField(serializers.CharField):
     def to_internal_value(self, data: Any) -> Any:
         try:
             return timeframes.parse(super().to_internal_value(data))
-        except timeframes.UnknownTimeframeError as error:
-            raise serializers.ValidationError(str(error)) from None
+        except timeframes.UnknownTimeframeError:
+            told = _("unknown timeframe {text!r}; allowed are {names}")
+            raise serializers.ValidationError(told.format(text=str(data), names=timeframes.ALLOWED)) from None
 
 
 ACTION_TYPES = (
@@ -125,7 +133,9 @@ class ActionTypesField(serializers.CharField):
         names = list(dict.fromkeys(super().to_internal_value(data).split(",")))
         wrong = [name for name in names if name not in ACTION_TYPES]
         if wrong:
-            raise serializers.ValidationError(f"{wrong[0]!r} is none of {', '.join(ACTION_TYPES)}")
+            raise serializers.ValidationError(
+                _("{word!r} is none of {names}").format(word=wrong[0], names=", ".join(ACTION_TYPES))
+            )
         return names
 
 
@@ -135,7 +145,7 @@ class IdsField(serializers.CharField):
         try:
             ids = [uuid.UUID(text) for text in super().to_internal_value(data).split(",")]
         except ValueError:
-            raise serializers.ValidationError("must be UUIDs separated by commas") from None
+            raise serializers.ValidationError(_("must be UUIDs separated by commas")) from None
         if len(ids) > MOST_SYMBOLS:
-            raise serializers.ValidationError(f"at most {MOST_SYMBOLS} ids in one request")
+            raise serializers.ValidationError(_("at most {most} ids in one request").format(most=MOST_SYMBOLS))
         return ids

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from django.http import QueryDict
 from django.utils import translation
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -57,9 +58,10 @@ class Query(serializers.Serializer[Any]):
         allowed, params = cls._allowed(), _listed(request.query_params)
         for name, values in params.lists():
             if name not in allowed and name not in OURS:
-                raise errors.UnknownParameter(f"unknown parameter {name!r}; allowed are {', '.join(allowed)}")
+                told = _("unknown parameter {name!r}; allowed are {names}")
+                raise errors.UnknownParameter(told.format(name=name, names=", ".join(allowed)))
             if len(values) > 1:
-                raise errors.Problem(f"{name} is given {len(values)} times")
+                raise errors.Problem(_("{name} is given {times} times").format(name=name, times=len(values)))
         given = {name: params[name] for name in params if name in allowed}
         return dict(cls._checker(translation.get_language()).run_validation({**given, **more}))
 
@@ -97,7 +99,7 @@ class SeriesQuery(Query):
             and isinstance(end, Timestamp)
             and start.first_us("UTC") > end.last_us("UTC") + _DAY_US
         ):
-            raise errors.Unprocessable({"start": "is after end"})
+            raise errors.Unprocessable({"start": _("is after end")})
         return attrs
 
 
@@ -258,9 +260,9 @@ class CalendarQuery(ClockQuery):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         start, end = attrs.get("start"), attrs.get("end")
         if start is not None and end is not None and start > end:
-            raise errors.Unprocessable({"start": "is after end"})
+            raise errors.Unprocessable({"start": _("is after end")})
         if start is not None and end is not None and (end - start).days > MOST_DAYS:
-            raise errors.Unprocessable({"end": f"is more than {MOST_DAYS} days after start"})
+            raise errors.Unprocessable({"end": _("is more than {most} days after start").format(most=MOST_DAYS)})
         return attrs
 
 
@@ -299,7 +301,7 @@ class CorporateActionsQuery(Query):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         start, end = attrs.get("start"), attrs.get("end")
         if start is not None and end is not None and start > end:
-            raise errors.Unprocessable({"start": "is after end"})
+            raise errors.Unprocessable({"start": _("is after end")})
         return attrs
 
 
@@ -350,7 +352,7 @@ class _QualityDays(Query):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         start, end = attrs.get("start"), attrs.get("end")
         if start is not None and end is not None and start > end:
-            raise errors.Unprocessable({"start": "is after end"})
+            raise errors.Unprocessable({"start": _("is after end")})
         return attrs
 
 
