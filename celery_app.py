@@ -232,6 +232,7 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "marketdata.realtime.broker:Transport"))
 TRANSPORT_ALIASES["sentinel"] = "marketdata.realtime.broker:SentinelTransport"
 app = Celery("naru", task_cls="marketdata.connections:Task")
-app.steps["worker"].add("marketdata.realtime.worker_pool:Alive")  # imported by workers alone
+app.steps["worker"].add("marketdata.realtime.worker_pool:Alive")  # imported by workers alone, this one and the next
+app.steps["worker"].add("marketdata.monitoring.worker:Metrics")
 app.conf.update(broker_settings(settings.BROKER_URL))
 app.autodiscover_tasks(["marketdata", "ingest", "ingest.requeue", "analytics"])

@@ -30,6 +30,7 @@ from ingest.limits import Limits
 from ingest.outages import Outages
 from ingest.registry import Registry
 from ingest.sessions import Sessions
+from ingest.terminal_figures import TerminalFigures
 from marketdata import metrics
 from marketdata.limits import reached
 from marketdata.realtime import live_state, redis_health
@@ -69,6 +70,7 @@ class Server:
         self.dataset = Dataset(max_bytes=limits.dataset_bytes, max_age_s=limits.ring_age_s)
         self.alarms = AlarmBoard()
         self.jobs = Jobs()
+        self.terminals = TerminalFigures()
         self._loop = asyncio.get_running_loop()
         database = Outages(self.registry.members)
         self.delivery = Delivery(
@@ -189,8 +191,10 @@ class Server:
             self.dataset.expire(now=time.monotonic())
             metrics.RING_BYTES.set(sum(member.recent.nbytes for member in self.registry.members.values()))
             metrics.DATASET_BYTES.set(self.dataset.nbytes)
+            told = self.describe()
+            self.terminals.tell(told["clients"])
             try:
-                await self._loop.run_in_executor(None, live_state.show_ingest, self.instance, self.describe())
+                await self._loop.run_in_executor(None, live_state.show_ingest, self.instance, told)
             except Exception as error:  # noqa: BLE001 - a mirror that is missing for a moment harms nothing
                 log.debug("mirror failed error=%s", type(error).__name__)
 

@@ -109,9 +109,11 @@ def _one_by_one(members: Sequence[Batch], reply_to: str) -> None:
 
 
 def _process(members: list[Batch], reply_to: str) -> None:
+    taken = time.perf_counter()
     batch_decoding.decode(members)
     groups, records = connections.steadily(lambda: _judge(members))
     started = time.perf_counter()
+    metrics.JUDGING_SECONDS.observe(started - taken)
     merged, committed_us, repeated = _commit(members, groups, records)
     metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
     fresh = [batch for batch in members if batch.number not in repeated]
@@ -408,6 +410,9 @@ def _announce(
         live_state.count_refused(pipeline, sum((Counter(batch.reasons) for batch in fresh), Counter()))
         record_storage.publish(pipeline, records)
         answers = pipeline.execute()
+        if published:
+            oldest_us = min(batch.received_us for group, _ in published for batch in group.batches)
+            metrics.FEED_SECONDS.observe(max(batch_ledger.now_us() - oldest_us, 0) / 1e6)
         told = zip(published, answers[1 : 1 + len(published)], strict=True)
         # What is repeated was announced late meanwhile in a part, and so will the other part be.
         recovery.announced(group.number for (group, _), answer in told if not feed.repeated(answer))

@@ -7,7 +7,7 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from celery import platforms
+from celery import current_app, platforms
 from celery.signals import beat_init
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -15,6 +15,7 @@ from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from marketdata import connections
 from marketdata.launcher import liveness
+from marketdata.monitoring import listener
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,15 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # untyped upstream
         """All entries by name; here beat would end when the database fails."""
         found: dict[str, Any] = connections.steadily(super().all_as_schedule)
         return found
+
+
+@beat_init.connect
+def answer_prometheus(**_: object) -> None:
+    """Beat is one, so it is the one that tells what belongs to no process."""
+    if settings.METRICS_PORT:
+        from marketdata.monitoring.deployment import Deployment  # what it looks at is loaded by nobody else in beat
+
+        listener.start(Deployment([queue.name for queue in current_app.conf.task_queues]))
 
 
 @beat_init.connect

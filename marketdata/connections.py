@@ -101,12 +101,15 @@ class Task(DjangoTask):  # type: ignore[type-arg]  # takes none when it runs
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with _counted():
+        with _counted() as began:
             refresh()
             try:
                 answer = steadily(lambda: self.run(*args, **kwargs))
-                _work.answered = time.monotonic()
-                return answer
             except BaseException:
                 drop()  # a task that was interrupted may leave its connection in the middle of an answer
+                metrics.TASK_FAILURES.labels(self.name).inc()
                 raise
+            _work.answered = time.monotonic()
+            metrics.TASK_SECONDS.labels(self.name).observe(_work.answered - began)
+            metrics.TASK_SUCCESS.labels(self.name).set_to_current_time()
+            return answer

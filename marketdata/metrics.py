@@ -1,5 +1,6 @@
-"""Every metric of Naru: its name, unit and meaning. With METRICS_DIR set, all processes of a machine add up in one
-place."""
+"""Every metric that is counted as it happens: its name, unit and meaning. With METRICS_DIR set, all processes of a
+machine add up in one place, those of a program in a folder of it. `marketdata/monitoring/figures.py` has what is looked
+up when somebody asks."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ from django.conf import settings
 
 from marketdata import __version__, private
 
-if settings.METRICS_DIR:
-    private.make(Path(settings.METRICS_DIR))
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = settings.METRICS_DIR
+if settings.METRICS_FOLDER:
+    private.make(Path(settings.METRICS_FOLDER))
+    # In a container each process has the number of the one before it; what that one was is not what this one is.
+    for left in Path(settings.METRICS_FOLDER).glob(f"gauge_live*_{os.getpid()}.db"):
+        left.unlink(missing_ok=True)
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -61,6 +64,14 @@ COMMIT_SECONDS = Histogram("naru_commit_seconds", "From receiving a batch to kno
 MISSING_BODIES = Counter(
     "naru_missing_bodies_total", "Messages whose batches were gone from Redis; these are sent to the workers again"
 )
+JUDGING_SECONDS = Histogram(
+    "naru_judging_seconds", "From a worker's taking a message to its transaction: decoding and checks", buckets=SECONDS
+)
+FEED_SECONDS = Histogram(
+    "naru_feed_seconds",
+    "From receiving a batch to its entry in the feed; of a message, that of its oldest batch",
+    buckets=SECONDS,
+)
 STORED_TICKS = Counter("naru_stored_ticks_total", "Ticks committed")
 STORED_BOOKS = Counter("naru_stored_books_total", "Order books committed")
 STORED_EVENTS = Counter("naru_stored_events_total", "Market events committed")
@@ -104,9 +115,21 @@ VENDOR_RUN = Gauge(
 VENDOR_ROWS = Counter("naru_vendor_rows_total", "What a vendor's answers had of what a job asks for", ["job"])
 VENDOR_FAILURES = Counter("naru_vendor_failures_total", "Times a vendor did not answer or refused a job", ["job"])
 
+# every task of Celery's
+TASK_SECONDS = Histogram(
+    "naru_task_seconds", "How long a task ran", ["task"], buckets=(0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 600, 3600)
+)
+TASK_FAILURES = Counter("naru_task_failures_total", "Tasks that ended with an error", ["task"])
+TASK_SUCCESS = Gauge(
+    "naru_task_success_timestamp_seconds", "When a task last ended well", ["task"], multiprocess_mode="mostrecent"
+)
+
+# the one-command run
+PROGRAM_EXITS = Counter("naru_program_exits_total", "Times a program ended and was started again", ["program"])
+
 # upkeep
 ROLLOVER_UNDONE = Gauge(
-    "naru_rollover_undone_days", "Trading days that are over and not yet rolled over", multiprocess_mode="mostrecent"
+    "naru_rollovers_undone", "Trading days that are over and not yet rolled over", multiprocess_mode="mostrecent"
 )
 ALARMS = Gauge("naru_alarms", "Alarms that are not cleared, by code", ["code"], multiprocess_mode="mostrecent")
 
@@ -122,6 +145,10 @@ ALERT_DELIVERIES = Counter(
 )
 
 # API
+HTTP_SECONDS = Histogram(
+    "naru_http_request_seconds", "From a request to its answer, by the hundred of the answer's status", ["status"],
+    buckets=SECONDS,
+)  # fmt: skip
 RATE_LIMITED = Counter("naru_rate_limited_total", "Requests refused with 429, by kind of caller", ["kind"])
 COUNTED_LOCALLY = Counter("naru_counted_locally_total", "Times Redis could not count logins or requests")
 HTTP_REFUSED = Counter(
@@ -149,11 +176,3 @@ STREAM_CANDLES_UNREAD = Counter(
 STREAM_RESTARTS = Counter(
     "naru_stream_feed_restarts_total", "Times the feed's Redis was found to be another one than before"
 )
-
-
-def forget_dead() -> None:
-    """Drop what processes that are gone had in their live gauges; counters and histograms stay added up."""
-    for file in Path(settings.METRICS_DIR).glob("gauge_live*_*.db"):
-        owner = file.stem.rsplit("_", 1)[1]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            file.unlink(missing_ok=True)

@@ -368,7 +368,14 @@ WS_OUTBOX_BYTES = env.integer("WS_OUTBOX_BYTES", 1 << 20, low=1 << 14, high=1 <<
 WS_DEFLATE = env.boolean("WS_DEFLATE", True)
 
 # --- metrics and logs -------------------------------------------------------------------------------------------------
-METRICS_DIR = env.text("METRICS_DIR", "")
+METRICS_HOST = env.text("METRICS_HOST", "127.0.0.1")
+METRICS_PORT = env.integer("METRICS_PORT", 0, low=0, high=65_535)
+METRICS_DIR = env.text("METRICS_DIR", str(VAR_DIR / "run/metrics") if METRICS_PORT else "")
+# What the processes of this program count adds up here. prometheus_client asks the environment when it is first
+# imported, by whomever.
+METRICS_FOLDER = str(Path(METRICS_DIR, str(METRICS_PORT or ""))) if METRICS_DIR else ""
+if METRICS_FOLDER:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER
 ALIVE_FILE = env.text("ALIVE_FILE", "")
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING: dict[str, Any] = {

@@ -63,11 +63,10 @@ class Road:
 
     # --- processes --------------------------------------------------------------------------------------------------
 
-    def start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
-        """Start a Python program of ours; it dies with the tests."""
-        self.processes[name] = spawn(
-            [sys.executable, *command], environment={**os.environ, **self._environment}, log=self.log(name), cwd=ROOT
-        )
+    def start(self, name: str, command: list[str], **environment: str) -> subprocess.Popen[bytes]:
+        """Start a Python program of ours, with some more in its environment; it dies with the tests."""
+        variables = {**os.environ, **self._environment, **environment}
+        self.processes[name] = spawn([sys.executable, *command], environment=variables, log=self.log(name), cwd=ROOT)
         return self.processes[name]
 
     def ingest(self) -> None:

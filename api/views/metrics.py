@@ -1,20 +1,21 @@
 """Metrics for Prometheus, of all processes of this machine when METRICS_DIR is set. Needs a key (also as basic auth)
-or a login."""
+or a login. With METRICS_PORT each program answers for itself, and this is for people."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api.auth.authentication import BasicKeyAuthentication, KeyAuthentication, MayInspect
 from api.rest.renderers import JSONRenderer
-from marketdata import metrics
+from marketdata.monitoring import listener
 
 
 class MetricsView(APIView):
@@ -28,9 +29,6 @@ class MetricsView(APIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:
-        registry = REGISTRY
-        if settings.METRICS_DIR:
-            metrics.forget_dead()
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, path=settings.METRICS_DIR)  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        registry.register(listener.Counted(Path(settings.METRICS_DIR) if settings.METRICS_DIR else None))
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -26,6 +26,7 @@ from api.auth import access, authentication, logins, sessions
 from api.rest import errors, languages
 from api.throttling import rates
 from api.web import request_ids
+from marketdata import metrics
 from marketdata.limits.unauthenticated import caller
 
 _ZSTD = re.compile(r"(?:^|,)\s*zstd\s*(?:;\s*q=(?P<q>[0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
@@ -45,7 +46,8 @@ _POLICIES = {
 
 
 class RequestId:
-    """X-Request-ID (the caller's own when it is a plain word) and what a browser may do with an answer."""
+    """X-Request-ID (the caller's own when it is a plain word) and what a browser may do with an answer; how long it
+    took."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -54,8 +56,10 @@ class RequestId:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]  # read by api.rest.errors
+        began = time.perf_counter()
         with request_ids.answering(request_id):
             response = self._get_response(request)
+        metrics.HTTP_SECONDS.labels(f"{response.status_code // 100}xx").observe(time.perf_counter() - began)
         response["X-Request-ID"] = request_id
         for name, policy in _POLICIES.items():
             response.setdefault(name, policy)

@@ -4,6 +4,7 @@ supervisord is tethered to the command that started it and every program to supe
 """
 
 import importlib.util
+import json
 import os
 import platform
 import shlex
@@ -13,11 +14,14 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from marketdata.launcher import child_process
 
 # Every process of a run carries this variable with the run's folder: how a later run knows what a killed one left.
 MARK = "NARU_RUN"
+LAUNCHER_METRICS_PORT = 9400
+"""Where the one-command run itself answers Prometheus; its programs have the ports behind it."""
 _SOCKET_BYTES = 100  # the path of a Unix socket must stay below 108
 
 # In the order of starting; they end the other way round, each at once: what takes ticks in drains while there are
@@ -40,6 +44,8 @@ class Program:
     may_end: bool = False
     # Nobody looks for what it does in the first moments: it leaves the processors to what has to show prices.
     later: bool = False
+    # Where it answers Prometheus, wherever it was started from; 0: nowhere.
+    metrics_port: int = 0
 
 
 def programs(*, port: int, redis: list[str] | None, terminal: Program | None) -> list[Program]:
@@ -53,19 +59,22 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
     alerts = [*celery, "worker", "-n", "alerts@%h", "-c", "1", "-Q", "alert-deliveries", *quiet]
     upkeep = [*celery, "worker", "-n", "upkeep@%h", "-c", "1", "-Q", "maintenance", *quiet]
     backups = [*celery, "worker", "-n", "backups@%h", "-c", "1", "-Q", "backups", *quiet]
+    worker: dict[str, Any] = {"stage": "workers", "stop_s": 60, "stop_group": False, "later": True}
     listed = [
-        Program("worker", fast, "workers", stop_s=60, stop_group=False),
+        Program("worker", fast, "workers", stop_s=60, stop_group=False, metrics_port=9402),
         # Hours of it slow no batch down.
-        Program("worker-recovery", recovery, "workers", stop_s=60, stop_group=False, later=True),
-        Program("worker-slow", slow, "workers", stop_s=60, stop_group=False, later=True),
+        Program("worker-recovery", recovery, **worker, metrics_port=9403),
+        Program("worker-slow", slow, **worker, metrics_port=9404),
         # Other people's servers may be slow, and hold up nothing of ours.
-        Program("worker-alerts", alerts, "workers", stop_s=60, stop_group=False, later=True),
-        Program("worker-upkeep", upkeep, "workers", stop_s=60, stop_group=False, later=True),
+        Program("worker-alerts", alerts, **worker, metrics_port=9405),
+        Program("worker-upkeep", upkeep, **worker, metrics_port=9406),
         # Hours, and 08:00 does not wait for them.
-        Program("worker-backups", backups, "workers", stop_s=60, stop_group=False, later=True),
-        Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], "doors", later=True),
-        Program("ingest", [python, "manage.py", "runingest"], "doors", stop_s=30),
-        Program("web", [python, "manage.py", "runweb", "--port", str(port)], "doors"),
+        Program("worker-backups", backups, **worker, metrics_port=9407),
+        Program(
+            "beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="], "doors", later=True, metrics_port=9408
+        ),
+        Program("ingest", [python, "manage.py", "runingest"], "doors", stop_s=30, metrics_port=9401),
+        Program("web", [python, "manage.py", "runweb", "--port", str(port)], "doors", metrics_port=9409),
     ]
     ours = [Program("valkey", redis, "broker", stop_s=30)] if redis else []
     return [*ours, *listed, *([terminal] if terminal else [])]
@@ -118,10 +127,19 @@ def configuration(listed: Iterable[Program], *, root: Path, run: Path, log: Path
             "startsecs=1", "startretries=1000000",
             "stopsignal=TERM", f"stopwaitsecs={program.stop_s}",
             f"stopasgroup={'true' if program.stop_group else 'false'}", "killasgroup=true",
+            *([f'environment=METRICS_PORT="{program.metrics_port}"'] if program.metrics_port else []),
             "redirect_stderr=true", f"stdout_logfile={_text(log / program.name)}.log",
             "stdout_logfile_maxbytes=5MB", "stdout_logfile_backups=3",
         ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def prometheus_targets(listed: Iterable[Program], *, launcher_port: int) -> str:
+    """Where programs of this machine answer Prometheus, as its `file_sd_configs` reads it."""
+    ports = {"launcher": launcher_port} | {one.name: one.metrics_port for one in listed if one.metrics_port}
+    return json.dumps(
+        [{"targets": [f"127.0.0.1:{port}"], "labels": {"process": name}} for name, port in ports.items()], indent=1
+    )
 
 
 def _text(value: object) -> str:

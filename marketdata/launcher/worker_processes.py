@@ -61,7 +61,7 @@ class WorkerProcesses:
 
     def run(self) -> None:
         """Returns when a signal to end has been handed on and all of them have ended. Of the main thread, and before
-        there are others: threads do not come along into a new process."""
+        there are others that hold what the work needs or take signals: threads do not come along into a new process."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         ending = False
         try:

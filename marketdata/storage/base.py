@@ -7,7 +7,15 @@ from __future__ import annotations
 from marketdata.storage.keys import EPOCH_DATE, Key, Series, Span, TickKey
 from marketdata.storage.promises.caches import CachedStats, CacheTables, Latest
 from marketdata.storage.promises.candles import ALL_FEEDS, FINISHED_US, CandleStore, Window
-from marketdata.storage.promises.database import REMEDY, Blame, Flag, NotWholeError, StorageBusyError, StorageError
+from marketdata.storage.promises.database import (
+    REMEDY,
+    Blame,
+    Flag,
+    NotWholeError,
+    ServerState,
+    StorageBusyError,
+    StorageError,
+)
 from marketdata.storage.promises.days import Days, Part, Progress
 from marketdata.storage.promises.records import RecordStore
 from marketdata.storage.promises.ticks import TickStore
@@ -62,6 +70,7 @@ __all__ = [
     "Part",
     "Progress",
     "Series",
+    "ServerState",
     "Span",
     "Storage",
     "StorageBusyError",

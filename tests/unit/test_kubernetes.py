@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from marketdata.launcher import supervisor
+from marketdata.monitoring import figures
 
 FOLDER = Path(__file__).resolve().parents[2] / "docker/kubernetes"
 COMPOSE = yaml.safe_load((FOLDER.parent / "compose.yaml").read_text(encoding="utf-8"))
@@ -102,7 +103,26 @@ def test_a_pod_lets_in_and_out_only_what_a_rule_names():
         for port in one.get("ports", ())
         if port["name"] not in ("mariadb", "redis")
     }
-    assert ports == {"http", "terminals"}
+    assert ports == {"http", "terminals", "metrics"}
+
+
+def test_prometheus_finds_every_process_and_nobody_else_does():
+    told = {one["name"]: [port for port in one.get("ports", ()) if port["name"] == "metrics"] for _, one in CONTAINERS}
+    (base,) = (one for one in MANIFESTS if one["kind"] == "Kustomization" and "web.yaml" in one["resources"])
+    settings = dict(line.split("=", 1) for line in base["configMapGenerator"][0]["literals"])
+    wanted = {program.name for program in supervisor.programs(port=8000, redis=None, terminal=None)}
+
+    assert {name for name, ports in told.items() if ports} == wanted
+    assert {port["containerPort"] for ports in told.values() for port in ports} == {int(settings["METRICS_PORT"])}
+    asked = {
+        pod: one["metadata"].get("annotations", {}).get("prometheus.io/port")
+        for pod, one in PODS.items()
+        if pod not in ("redis", "migrate")
+    }
+    assert set(asked.values()) == {settings["METRICS_PORT"]}
+    (rule,) = named("NetworkPolicy")["prometheus-to-processes"]["spec"]["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"naru/prometheus": "true"}}}]
+    assert rule["ports"] == [{"protocol": "TCP", "port": "metrics"}]
 
 
 def test_secrets_are_those_of_the_services_of_compose():
@@ -126,5 +146,6 @@ def test_workers_are_scaled_by_the_queue_of_what_terminals_sent():
     scaler = named("HorizontalPodAutoscaler")["worker"]["spec"]
     (metric,) = scaler["metrics"]
 
+    assert metric["external"]["metric"]["name"] == figures.QUEUE_LENGTH.name
     assert metric["external"]["metric"]["selector"]["matchLabels"] == {"queue": "raw_market_data"}
     assert scaler["minReplicas"] == named("Deployment")[scaler["scaleTargetRef"]["name"]]["spec"]["replicas"]

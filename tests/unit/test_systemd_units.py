@@ -70,6 +70,16 @@ def test_the_units_start_what_the_one_command_starts():
     assert started == wanted
 
 
+def test_each_unit_answers_prometheus_on_a_port_of_its_own():
+    wanted = {
+        f"naru-{program.name}": [f"METRICS_PORT={program.metrics_port}"]
+        for program in supervisor.programs(port=8000, redis=None, terminal=None)
+    }
+
+    assert {unit.stem: [service(unit)["Environment"]] for unit in UNITS} == wanted
+    assert len({port for (port,) in wanted.values()}) == len(wanted)
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_systemd_itself_finds_nothing_wrong_with_a_unit(unit):

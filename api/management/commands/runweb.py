@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from marketdata.limits import open_files
+from marketdata.monitoring import listener
 from terminals import wire
 
 
@@ -46,6 +47,7 @@ class Command(BaseCommand):
             websocket_connect_timeout=5,
             server_name="naru",
         )
+        listener.start()
         server.run()
         if server.abort_start:
             raise CommandError(f"cannot listen on {options['host']}:{options['port']}. Choose another --port.")

@@ -19,6 +19,7 @@ from ingest.server import Server
 from marketdata import doctor
 from marketdata.launcher import liveness
 from marketdata.limits import open_files
+from marketdata.monitoring import listener
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) 
         loop.add_signal_handler(number, stopped.set)
     port = await server.start(host, port, tls)
     server.jobs.spawn(_renew())
+    listener.start(server.terminals)
     log.info("listening host=%s port=%d tls=%s", host, port, tls is not None)
     waits = [asyncio.ensure_future(event.wait()) for event in (stopped, server.jobs.broken)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

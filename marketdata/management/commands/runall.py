@@ -17,6 +17,7 @@ import urllib.request
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 from types import FrameType, MappingProxyType
@@ -28,9 +29,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
+from marketdata import metrics
 from marketdata import settings as our_settings
 from marketdata.launcher import child_process, instance, supervisor
 from marketdata.models import Client, Source
+from marketdata.monitoring import listener
+from marketdata.monitoring.process_tree import ProcessTree
 from marketdata.reference import credentials
 from terminals import wire
 
@@ -38,7 +42,7 @@ REDIS_PORT = 6390  # not 6379: that one is often the system's own
 READY_SECONDS = 90.0
 BARS_SECONDS = 20.0
 STOP_SECONDS = 180.0
-NOT_FOR_COMMANDS = ("METRICS_DIR", "PYTHONUNBUFFERED", "VAR_DIR", supervisor.MARK)
+NOT_FOR_COMMANDS = ("METRICS_DIR", "METRICS_HOST", "METRICS_PORT", "PYTHONUNBUFFERED", "VAR_DIR", supervisor.MARK)
 REDIS_SETTINGS = settings.BASE_DIR / "docker/redis/naru.conf"
 ADMINISTRATOR = "admin"
 
@@ -100,6 +104,7 @@ class Command(BaseCommand):
             "SECRET_KEY": os.environ.get("SECRET_KEY") or _kept(run / "secret_key", secrets.token_urlsafe(50)),
             "VAR_DIR": str(home),
             "METRICS_DIR": os.environ.get("METRICS_DIR") or str(_emptied(run / "metrics")),
+            "METRICS_HOST": "127.0.0.1",
             "INGEST_HOST": "127.0.0.1",
             "INGEST_PORT": str(ingest_port),
             # The web server listens on loopback: whoever can open the page has this machine already.
@@ -107,7 +112,14 @@ class Command(BaseCommand):
             "PYTHONUNBUFFERED": "1",
         }
         terminal = _terminal(home, ingest_port, options)
-        listed = supervisor.programs(port=port, redis=redis, terminal=terminal)
+        metrics_port = supervisor.port_near(supervisor.LAUNCHER_METRICS_PORT)
+        listed = [
+            replace(one, metrics_port=supervisor.port_near(one.metrics_port)) if one.metrics_port else one
+            for one in supervisor.programs(port=port, redis=redis, terminal=terminal)
+        ]
+        targets = supervisor.prometheus_targets(listed, launcher_port=metrics_port)
+        (run / "prometheus.json").write_text(targets, encoding="utf-8")
+        listener.Listener("127.0.0.1", metrics_port, (listener.Counted(None), ProcessTree())).start()
         conf = run / "supervisord.conf"
         text = supervisor.configuration(listed, root=settings.BASE_DIR, run=run, log=log, now=time.monotonic())
         conf.write_text(text, encoding="utf-8")
@@ -238,7 +250,9 @@ class _Supervisord:
                 text = file.read()
             self._read += len(text)
             exits = [line.partition("exited: ")[2] for line in text.decode(errors="replace").splitlines()]
-            told += [_("{clock} ended: {line}").format(clock=_clock(), line=line) for line in exits if line]
+            for line in filter(None, exits):
+                metrics.PROGRAM_EXITS.labels(line.partition(" ")[0]).inc()
+                told.append(_("{clock} ended: {line}").format(clock=_clock(), line=line))
         return told
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
 from marketdata.launcher.worker_processes import WorkerProcesses
+from marketdata.monitoring import listener
 from marketdata.realtime import worker_pool
 from terminals import wire
 
@@ -39,4 +40,5 @@ class Command(BaseCommand):
             queues=options["queues"].split(","),
             loglevel=options["loglevel"],
         )
+        listener.start()
         WorkerProcesses(options["processes"], lambda number, deadline: serve(number=number, deadline=deadline)).run()

@@ -20,8 +20,9 @@ from marketdata.storage.base import (
     TEMP,
     Blame,
     Flag,
+    ServerState,
 )
-from marketdata.storage.mariadb import partitions, tables
+from marketdata.storage.mariadb import cluster, partitions, tables
 from marketdata.storage.mariadb.columns import SELECT_BAR, minute_rows
 from marketdata.storage.mariadb.days import MariaDBHistory
 from marketdata.storage.mariadb.load_data import LoadFile, PriceFile, load_lines
@@ -140,6 +141,25 @@ class MariaDB(MariaDBHistory):
 
     def remedy(self, error: BaseException) -> str | Promise:
         return _REMEDIES.get(_number(error) or 0, REMEDY)
+
+    def server_state(self) -> ServerState:
+        names = (
+            "Threads_connected", "Slaves_connected", "wsrep_ready", "wsrep_cluster_status", "wsrep_cluster_size",
+            "wsrep_local_recv_queue",
+        )  # fmt: skip
+        asked = ", ".join(f"'{name}'" for name in names)
+        rows = self._query(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({asked})")
+        told = {str(name).lower(): str(value) for name, value in rows}
+        member = cluster.is_member(self._query)
+        return ServerState(
+            connections=int(told["threads_connected"]),
+            connection_limit=int(self._query("SELECT @@max_connections")[0][0]),
+            replicas=int(told.get("slaves_connected", "0")),
+            galera_ready=told["wsrep_ready"] == "ON" if member else None,
+            galera_primary=told["wsrep_cluster_status"] == "Primary" if member else None,
+            galera_nodes=int(told["wsrep_cluster_size"]) if member else None,
+            galera_queue=int(told["wsrep_local_recv_queue"]) if member else None,
+        )
 
     def flags(self) -> list[Flag]:
         names = (

@@ -22,6 +22,7 @@ from marketdata.storage.base import (
     TEMP,
     Blame,
     Flag,
+    ServerState,
 )
 from marketdata.storage.postgresql import partitions, tables
 from marketdata.storage.postgresql.columns import (
@@ -147,6 +148,20 @@ class PostgreSQL(PostgreSQLHistory):
     def cipher(self) -> str:
         rows = self._query("SELECT cipher FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         return str(rows[0][0] or "") if rows else ""
+
+    def server_state(self) -> ServerState:
+        (row,) = self._query(
+            "SELECT (SELECT sum(numbackends) FROM pg_stat_database), current_setting('max_connections'), count(pid),"
+            " extract(epoch FROM max(replay_lag)) FROM pg_stat_replication"
+        )
+        connections, limit, replicas, lag_s = row
+        return ServerState(
+            connections=int(connections),
+            connection_limit=int(limit),
+            replicas=int(replicas),
+            # Told to roles with pg_monitor only.
+            replica_lag_s=None if lag_s is None else float(lag_s),
+        )
 
     def flags(self) -> list[Flag]:
         names = (

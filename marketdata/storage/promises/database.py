@@ -63,6 +63,20 @@ class Flag:
         return cls(name=name, value=found[name], wanted=wanted, is_right=is_right, remedy=remedy, is_vital=is_vital)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """How the database's server is doing, for who watches it; None where it has no such thing or does not tell."""
+
+    connections: int | None = None
+    connection_limit: int | None = None
+    replicas: int | None = None
+    replica_lag_s: float | None = None
+    galera_ready: bool | None = None
+    galera_primary: bool | None = None
+    galera_nodes: int | None = None
+    galera_queue: int | None = None
+
+
 REMEDY = gettext_lazy("the database's own log says more")
 """What to do about an error of which nothing better is known."""
 
@@ -125,6 +139,10 @@ class Database(abc.ABC):
     @abc.abstractmethod
     def flags(self) -> list[Flag]:
         """The settings of the server and of this session that the promises rest on, and whether they are right."""
+
+    def server_state(self) -> ServerState:
+        """How the server is doing; a file has none."""
+        return ServerState()
 
     def cipher(self) -> str:
         """What this session is encrypted by; empty if by nothing."""

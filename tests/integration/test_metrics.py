@@ -1,0 +1,177 @@
+"""What Prometheus is told by each program, whichever of its processes dies, and of what belongs to none."""
+
+import datetime
+import os
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from analytics.series import candles
+from marketdata.calendar import trading_dates
+from marketdata.models import Client, Market, Source, Symbol
+from marketdata.monitoring.deployment import Deployment
+from marketdata.realtime import feed, live_state
+from marketdata.storage import storage
+from marketdata.storage.base import PERIODS
+from tests import market
+from tests.road import Road
+from tests.servers import free_port
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("road_database")
+QUIET = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+PROGRAMS = {
+    "ingest": ["manage.py", "runingest"],
+    "worker": ["manage.py", "runworkers", "-c", "2", "-n", "told@%h", "-Q", "raw_market_data"],
+    "slow": ["-m", "celery", "-A", "celery_app", "worker", "-n", "slow@%h", "-c", "1", "-Q", "chart-data", *QUIET],
+    "beat": ["-m", "celery", "-A", "celery_app", "beat", "--pidfile="],
+    "web": ["manage.py", "runweb", "--port"],
+}
+DAY_S = 86_400
+
+
+def told_by(port):
+    """The samples of a program by name and labels; nothing while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+            text = answer.read().decode()
+    except (urllib.error.URLError, ConnectionError):
+        return {}
+    return samples(text_string_to_metric_families(text))
+
+
+def samples(families):
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value for metric in families for sample in metric.samples
+    }
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_program_answers_on_its_own_port_for_all_of_its_processes(tmp_path, redis_server, name):
+    port = free_port()
+    command = [*PROGRAMS[name], *([str(free_port())] if name == "web" else [])]
+    children = {"worker": 2, "slow": 1}.get(name, 0)
+    with Road(tmp_path / "road", redis_server.url) as road:
+        road.start(name, command, METRICS_PORT=str(port))
+
+        until(lambda: told_by(port).get(("naru_processes",)) == 1 + children, seconds=120, what="all are there")
+
+        told = told_by(port)
+        assert told["naru_build_info", ("version", "0.1.0")] == 1
+        assert told["process_resident_memory_bytes",] > 10 << 20
+        assert 0 < told["process_open_fds",] < told["process_max_fds",]
+        assert (("naru_queue_length", ("queue", "maintenance")) in told) == (name == "beat")
+        assert [path.name for path in (tmp_path / "road/metrics").iterdir()] == [str(port)]
+
+
+@pytest.mark.once
+def test_a_worker_that_is_killed_takes_nothing_with_it_and_the_port_comes_back_with_its_program(tmp_path, redis_server):
+    port = free_port()
+    with Road(tmp_path / "road", redis_server.url) as road:
+        Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+        road.ingest()
+        road.start("worker", PROGRAMS["worker"], METRICS_PORT=str(port))
+        terminal = road.terminal("desk")
+        terminal.login()
+        terminal.rows([{"symbol": "005930", "time": market.NINE_US, "price": "70000", "size": "1"}])
+        until(lambda: told_by(port).get(("naru_stored_ticks_total",)) == 1, seconds=120, what="a tick is stored")
+        folder = tmp_path / "road/metrics" / str(port)
+        before = children_of(road.processes["worker"].pid)
+
+        for child in before:
+            os.kill(child, signal.SIGKILL)
+
+        until(
+            lambda: len(children_of(road.processes["worker"].pid) - before) == 2, seconds=120, what="others are there"
+        )
+        assert told_by(port)["naru_stored_ticks_total",] == 1
+        owners = {path.stem.rpartition("_")[2] for path in folder.glob("*.db")}
+        assert not owners & {str(child) for child in before}
+        road.kill("worker")
+        road.start("worker", PROGRAMS["worker"], METRICS_PORT=str(port))
+        until(lambda: told_by(port).get(("naru_processes",)) == 3, seconds=120, what="it is back on its port")
+        assert told_by(port)["naru_stored_ticks_total",] == 1
+        assert road.stop("worker") == 0
+
+
+def children_of(pid):
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def test_what_belongs_to_no_process_is_looked_up(redis, vendor):
+    Client.objects.create_with_secret(name="desk1", source=Source.objects.get(code="REPLAY"), may_send=True)
+    Client.objects.create_with_secret(name="desk2", source=Source.objects.get(code="REPLAY"), may_send=True)
+    Client.objects.create_with_secret(name="reader", may_read=True, may_send=False)
+    live_state.show_ingest("here", {"clients": [{"client": "desk2"}]})
+    redis.rpush("raw_market_data", "one", "two")
+    today = datetime.datetime.now(datetime.UTC).date()
+    storage().ensure_partitions([today + datetime.timedelta(days=day) for day in range(6)], tuple(PERIODS))
+    at_us = 1_773_619_200_000_000
+    pipeline = redis.pipeline(transaction=False)
+    made = market.ticks([{}])
+    feed.publish(pipeline, made, candles.build(made), notes=[feed.batch_note(1, 1)], committed_us=at_us)
+    live_state.remember(pipeline, made)
+    pipeline.execute()
+
+    told = samples(Deployment(["raw_market_data", "maintenance"]).collect())
+
+    assert told["naru_queue_length", ("queue", "raw_market_data")] == 2
+    assert told["naru_queue_length", ("queue", "maintenance")] == 0
+    assert told["naru_redis_up", ("redis", "live_state")] == 1
+    assert told["naru_redis_used_memory_bytes", ("redis", "live_state")] > 0
+    assert told["naru_database_up",] == 1
+    assert told["naru_terminal_connected", ("client", "desk1")] == 0
+    assert told["naru_terminal_connected", ("client", "desk2")] == 1
+    assert ("naru_terminal_connected", ("client", "reader")) not in told
+    assert told["naru_feed_committed_timestamp_seconds", ("feed", "krx")] == at_us / 1e6
+    assert [value for (name, *_), value in told.items() if name == "naru_look_failed"] == [0] * 6
+    headroom = {labels[0][1]: value for (name, *labels), value in told.items() if "headroom" in name}
+    if vendor == "sqlite":
+        assert headroom == {}
+        assert ("naru_database_connections",) not in told
+        return
+    assert set(headroom) == set(PERIODS)
+    assert min(headroom.values()) > 4 * DAY_S
+    assert 1 <= told["naru_database_connections",] < told["naru_database_connection_limit",]
+    assert told["naru_database_replicas",] == 0
+    assert ("naru_galera_ready",) not in told
+
+
+@pytest.mark.once
+def test_a_feed_is_open_while_its_market_trades(redis, monkeypatch):
+    kst = datetime.timezone(datetime.timedelta(hours=9))
+
+    def open_feeds(*when):
+        at_us = int(datetime.datetime(*when).replace(tzinfo=kst).timestamp() * 1e6)
+        monkeypatch.setattr("marketdata.monitoring.deployment.batch_ledger.now_us", lambda: at_us)
+        told = samples(Deployment([]).collect())
+        return {labels[0][1] for (name, *labels), value in told.items() if name == "naru_feed_open" and value}
+
+    trading_dates.forget()
+
+    assert open_feeds(2026, 3, 16, 10, 0) == {"krx", "nxt", "unified"}
+    assert open_feeds(2026, 3, 16, 8, 10) == {"nxt", "unified"}
+    assert open_feeds(2026, 3, 16, 23, 0) == set()
+    assert open_feeds(2026, 3, 15, 10, 0) == set()  # a Sunday
+
+
+@pytest.mark.once
+def test_a_part_that_cannot_be_looked_at_holds_up_no_other(redis, redis_server, settings):
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    settings.BROKER_URL = redis_server.url
+    live_state.connection.cache_clear()
+
+    told = samples(Deployment(["maintenance"]).collect())
+
+    assert told["naru_redis_up", ("redis", "live_state")] == 0
+    assert told["naru_redis_up", ("redis", "broker")] == 1
+    assert told["naru_queue_length", ("queue", "maintenance")] == 0
+    assert told["naru_database_up",] == 1
+    failed = {labels[0][1] for (name, *labels), value in told.items() if name == "naru_look_failed" and value}
+    assert failed == {"feeds", "terminals"}
+    live_state.connection.cache_clear()
