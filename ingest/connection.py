@@ -137,9 +137,9 @@ class Connection(asyncio.Protocol):
         session, transport = self.session, self._transport
         if session is None or transport is None or transport.is_closing():
             return
-        if session.outbox:
-            transport.write(bytes(session.outbox))
-            session.outbox.clear()
+        if session.outgoing:
+            transport.write(bytes(session.outgoing))
+            session.outgoing.clear()
         if session.closing:
             if session.error is not None:
                 metrics.WIRE_ERRORS.labels(session.error).inc()

@@ -12,8 +12,8 @@ class Limits:
     """Bytes, counts and seconds; what happens at each limit is said where it is used."""
 
     max_clients: int = 512
-    max_strangers: int = 64  # connections that have not said who they are
-    max_strangers_of_address: int = 32
+    max_unauthenticated: int = 64  # connections that have not said who they are
+    max_unauthenticated_of_address: int = 32
     client_bytes: int = 4 << 20
     inflight_bytes: int = 256 << 20
     max_messages: int = 4

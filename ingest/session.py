@@ -15,7 +15,7 @@ from terminals import wire
 class State(enum.Enum):
     """Where a connection stands."""
 
-    STRANGER = "stranger"  # has not said HELLO
+    UNAUTHENTICATED = "unauthenticated"  # has not said HELLO
     CHECKING = "checking"  # the server is looking up who it is
     OPEN = "open"
     CLOSED = "closed"
@@ -34,19 +34,19 @@ Event = wire.Hello | BatchReceived | wire.Audit | wire.Heartbeat | wire.Bye
 
 
 class Session:
-    """One connection. `receive` gives events; whatever is to be sent gathers in `outbox`; `closing` says: send that,
+    """One connection. `receive` gives events; whatever is to be sent gathers in `outgoing`; `closing` says: send that,
     then close."""
 
     def __init__(self, *, now: float, channel_binding: str = "") -> None:
         self.nonce = wire.new_nonce()
         self.channel_binding = channel_binding
-        self.state = State.STRANGER
+        self.state = State.UNAUTHENTICATED
         self.closing = False
         self.error: str | None = None
         self.last: int | None = None  # last seq taken in this session
-        self.outbox = bytearray()
+        self.outgoing = bytearray()
         self._decoder = wire.FrameDecoder(wire.HELLO_BYTES)
-        self._opened_at = self._heard_at = self._said_at = self._clock_said_at = now
+        self._opened_at = self._received_at = self._sent_at = self._clock_sent_at = now
         self._frame_since: float | None = None
         self._resumes_at = 1
         self._auditing = False
@@ -79,7 +79,7 @@ class Session:
         """Take bytes as they came. After an error the rest is ignored and `closing` is set."""
         if self.closing or self.state is State.CLOSED:
             return []
-        self._heard_at = now
+        self._received_at = now
         events: list[Event] = []
         try:
             self._decoder.feed(data)
@@ -118,7 +118,7 @@ class Session:
         return BatchReceived(header.seq, header.rows, payload)
 
     def _control(self, message: wire.Message) -> Event | None:
-        if isinstance(message, wire.Hello) and self.state is State.STRANGER:
+        if isinstance(message, wire.Hello) and self.state is State.UNAUTHENTICATED:
             self.state = State.CHECKING
             return message
         if isinstance(message, wire.Bye):
@@ -185,7 +185,7 @@ class Session:
     def ack(self, *, commit: int, ranges: list[tuple[int, int]], credit: int, now: float) -> None:
         """Tell how far everything is committed."""
         if self.state is State.OPEN and not self.closing:
-            self._said_at = now
+            self._sent_at = now
             self._say(wire.Ack(recv=self.last or commit, commit=commit, ranges=ranges, credit=credit))
 
     def reject(
@@ -223,26 +223,26 @@ class Session:
         changes when clients are to compare again what they keep."""
         if self.closing or self.state is State.CLOSED:
             return
-        if self.state is State.STRANGER and now - self._opened_at > wire.HELLO_S:
+        if self.state is State.UNAUTHENTICATED and now - self._opened_at > wire.HELLO_S:
             self.refuse("hello_timeout", f"no HELLO within {wire.HELLO_S:g} s")
         elif self._frame_since is not None and now - self._frame_since > wire.FRAME_S:
             self.refuse("frame_timeout", f"a frame was begun and not finished within {wire.FRAME_S:g} s")
-        elif now - self._heard_at > wire.DEAD_S:
+        elif now - self._received_at > wire.DEAD_S:
             self.refuse("idle_timeout", f"nothing was heard for {wire.DEAD_S:g} s")
         elif self.state is State.OPEN and (
-            now - self._said_at >= wire.HEARTBEAT_S or now - self._clock_said_at >= wire.CLOCK_S
+            now - self._sent_at >= wire.HEARTBEAT_S or now - self._clock_sent_at >= wire.CLOCK_S
         ):
-            self._said_at = self._clock_said_at = now
+            self._sent_at = self._clock_sent_at = now
             self._say(wire.Heartbeat(time_us=time_us, last=self.last or 0, audit=audit))
 
     def paused(self, now: float) -> None:
         """The server itself is not reading: silence is not the client's fault."""
-        self._heard_at = now
+        self._received_at = now
         if self._frame_since is not None:
             self._frame_since = now
 
     def _say(self, message: wire.Message) -> None:
-        self.outbox += message.encode()
+        self.outgoing += message.encode()
 
 
 def _check_audit(audit: wire.Audit) -> None:

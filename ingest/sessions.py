@@ -60,7 +60,7 @@ class Sessions:
         self._jobs = jobs
         self._database = database
         self._unauthenticated: Unauthenticated[Connection] = Unauthenticated(
-            most=limits.max_strangers, most_of_caller=limits.max_strangers_of_address
+            most=limits.max_unauthenticated, most_of_caller=limits.max_unauthenticated_of_address
         )
         self._draining = False
         self._loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class Sessions:
             return
         if self._draining:
             session.go_away("shutting_down", "the server restarts", 1.0)
-        elif len(self.connections) > self.limits.max_clients + self.limits.max_strangers:
+        elif len(self.connections) > self.limits.max_clients + self.limits.max_unauthenticated:
             session.refuse("too_many_connections", "the server has as many connections as it may")
 
     def closed(self, connection: Connection) -> None:

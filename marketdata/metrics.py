@@ -168,7 +168,7 @@ STREAM_SYMBOLS = Gauge(
 STREAM_SKIPPED = Counter(
     "naru_stream_skipped_trades_total", "Trades skipped for slow WebSockets, each told by a gap message"
 )
-STREAM_OVERTAKEN = Counter("naru_stream_overtaken_total", "Quotes and candles that a newer one overtook in an outbox")
+STREAM_OVERTAKEN = Counter("naru_stream_overtaken_total", "Quotes and candles that a newer one overtook in a queue")
 STREAM_CLOSED = Counter("naru_stream_closed_total", "WebSockets closed by the server, by error code", ["code"])
 STREAM_CANDLES_UNREAD = Counter(
     "naru_stream_candles_unread_total", "Candles for the stream that could not be read from the database at once"

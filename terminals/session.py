@@ -85,7 +85,7 @@ class Session:
         self._state = "challenge"
         self._nonce = proof.new_nonce()
         self._auth = b""
-        self._heard_at = self._said_at = self._began_at = self._clock_said_at = now
+        self._received_at = self._sent_at = self._began_at = self._clock_sent_at = now
         self._time_us = time_us
         self._heartbeat_s, self._dead_s = limits.HEARTBEAT_S, limits.DEAD_S
         self._window_batches, self._window_bytes = limits.WINDOW_BATCHES, limits.WINDOW_BYTES
@@ -124,7 +124,7 @@ class Session:
         if not data:
             self._end("closed", "the server closed the connection")
         else:
-            self._heard_at = now
+            self._received_at = now
             self._decoder.feed(data)
         try:
             while not self.ended and (frame := self._decoder.next()) is not None:
@@ -140,16 +140,16 @@ class Session:
             return []
         if not self.is_open and now >= self._began_at + HANDSHAKE_S:
             self._end("handshake_timeout", f"no WELCOME within {HANDSHAKE_S:g} s")
-        elif self.is_open and now >= self._heard_at + self._dead_s:
+        elif self.is_open and now >= self._received_at + self._dead_s:
             self._end("dead_peer", f"nothing heard for {self._dead_s:g} s")
         elif (
             self.is_open
             and not self._out
-            and (now >= self._said_at + self._heartbeat_s or now >= self._clock_said_at + limits.CLOCK_S)
+            and (now >= self._sent_at + self._heartbeat_s or now >= self._clock_sent_at + limits.CLOCK_S)
         ):
-            self._clock_said_at = now
+            self._clock_sent_at = now
             self._out += messages.Heartbeat(time_us, self._next - 1).encode()
-        if self._audits is not None and (now >= self._audit_at or (self._batches.pressed and now >= self._heard_at)):
+        if self._audits is not None and (now >= self._audit_at or (self._batches.pressed and now >= self._received_at)):
             self._audit_at = now + self._audit_s
             self._audits.again(min(self._commit, self._next - 1))
         return self._take_events()
@@ -158,7 +158,7 @@ class Session:
         """When `tick` has to be called at the latest."""
         if not self.is_open:
             return self._began_at + HANDSHAKE_S
-        return min(self._said_at + self._heartbeat_s, self._heard_at + self._dead_s, self._audit_at)
+        return min(self._sent_at + self._heartbeat_s, self._received_at + self._dead_s, self._audit_at)
 
     def outgoing(self, *, now: float, max_bytes: int = 256 * 1024) -> bytes:
         """The bytes to write now: control frames, then as many batches as the window and `max_bytes` let through."""
@@ -168,7 +168,7 @@ class Session:
         data = bytes(self._out)
         self._out.clear()
         if data:
-            self._said_at = now
+            self._sent_at = now
         return data
 
     def goodbye(self) -> None:
@@ -266,7 +266,7 @@ class Session:
         if compares:
             self._audits = Audits(self._batches, min(welcome.audit_batches, limits.AUDIT_BATCHES))
             self._audit_s = welcome.audit_s or limits.AUDIT_S
-            self._audit_at = self._heard_at + self._audit_s
+            self._audit_at = self._received_at + self._audit_s
             if known > last:
                 self._audits.close()
                 self._renew_if_closed(self._audits)
@@ -301,7 +301,7 @@ class Session:
             self._lacking = min(lacking, self._lacking or lacking)
             self._batches.doubt(lacking)
             self._queue_missing(answer.ranges)
-            self._audit_at = min(self._audit_at, self._heard_at + LACKING_S)
+            self._audit_at = min(self._audit_at, self._received_at + LACKING_S)
         elif piece is not None and piece.first <= self._lacking <= piece.last:
             self._lacking = 0
         self._release(compared=piece.last if piece else 0)

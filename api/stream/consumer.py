@@ -14,7 +14,7 @@ from django.conf import settings
 
 from api.auth.authentication import KEY_HEADER, SECRET_HEADER, TooManyFailuresError
 from api.rest import errors
-from api.stream import door, encoding, replay, requests
+from api.stream import connection_limits, encoding, replay, requests, socket_logins
 from api.stream.encoding import Form
 from api.stream.flow_control import FlowControl
 from api.stream.requests import Auth, RequestError, Subscribe, Unsubscribe
@@ -54,13 +54,13 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         self.subscriber = Subscriber(
             self.scope["url_route"]["kwargs"]["feed"],
             SendQueue(form, max_bytes=settings.WS_OUTBOX_BYTES),
-            self.scope.get("pressure") or FlowControl(),
+            self.scope.get("flow_control") or FlowControl(),
         )
-        self._hub, self._door = shared()
+        self._hub, self._limits = shared()
         await self.accept()
         metrics.SOCKETS.inc()
         self._pump = asyncio.create_task(self._send_all())
-        self._door.enter(self.subscriber, self._address)
+        self._limits.enter(self.subscriber, self._address)
         self._deadline = asyncio.get_running_loop().call_later(
             AUTH_S, self.subscriber.end, 404, f"auth timeout: no login within {AUTH_S:.0f} s"
         )
@@ -75,7 +75,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         metrics.STREAM_OVERTAKEN.inc(self.subscriber.send_queue.overtaken)
         self.subscriber.leave()
         self._hub.leave(self.subscriber)
-        self._door.leave(self.subscriber)
+        self._limits.leave(self.subscriber)
         if self._deadline is not None:
             self._deadline.cancel()
         await end(self._pump, self._replay)
@@ -119,7 +119,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if key is not None or secret is not None:
             await self._enter(self._by_key((key or b"").decode("latin-1"), (secret or b"").decode("latin-1")))
         elif self._same_origin():
-            await self._enter(self._by(door.by_session, self.scope["session"]), required=False)
+            await self._enter(self._by(socket_logins.by_session, self.scope["session"]), required=False)
 
     async def _auth(self, request: Auth) -> None:
         if self.subscriber.identity is not None:
@@ -127,17 +127,17 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         if not request.ticket:
             await self._enter(self._by_key(request.key, request.secret))
         elif self._same_origin():
-            await self._enter(self._by(door.by_ticket, request.ticket))
+            await self._enter(self._by(socket_logins.by_ticket, request.ticket))
         else:
             self.subscriber.end(402, "auth failed: tickets are for pages of this server")
 
-    def _by_key(self, key: str, secret: str) -> Awaitable[door.Entry]:
-        return self._door.by_key.entry(key, secret, self._address, feed=self.subscriber.feed)
+    def _by_key(self, key: str, secret: str) -> Awaitable[socket_logins.Entry]:
+        return self._limits.by_key.entry(key, secret, self._address, feed=self.subscriber.feed)
 
-    def _by(self, way: Any, given: object) -> Awaitable[door.Entry]:
-        return door.entry(way, given, self._address, feed=self.subscriber.feed)
+    def _by(self, way: Any, given: object) -> Awaitable[socket_logins.Entry]:
+        return socket_logins.entry(way, given, self._address, feed=self.subscriber.feed)
 
-    async def _enter(self, found: Awaitable[door.Entry], *, required: bool = True) -> None:
+    async def _enter(self, found: Awaitable[socket_logins.Entry], *, required: bool = True) -> None:
         """Find out who it is. One that is not `required` to be known may still log in by a message."""
         try:
             named = self.subscriber.feed
@@ -159,7 +159,7 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
         else:
             self.subscriber.feed = feed
             if not self._admit(identity):
-                await door.tell_full(self._door.most)
+                await connection_limits.tell_full(self._limits.most)
                 self.subscriber.end(406, "connection limit exceeded")
 
     def _admit(self, identity: Identity) -> bool:
@@ -168,14 +168,14 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             self._deadline.cancel()
         if self.subscriber.ending is not None:
             return True
-        is_in = self._door.add_reader(self.subscriber, identity)
+        is_in = self._limits.add_reader(self.subscriber, identity)
         if is_in:
             self.subscriber.tell(T="success", msg="authenticated")
         return is_in
 
     def _same_origin(self) -> bool:
         secure = self.scope.get("scheme") == "wss"
-        return door.same_origin(self._headers, settings.CSRF_TRUSTED_ORIGINS, secure=secure)
+        return socket_logins.same_origin(self._headers, settings.CSRF_TRUSTED_ORIGINS, secure=secure)
 
     # --- what it wants ------------------------------------------------------------------------------------------------
 
@@ -187,13 +187,13 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
             raise RequestError(409, "a replay is going on: wait for replay_completed")
         snapshots_of = request.wants_snapshots_of()
         if request.alerts and one.identity is not None:
-            one.alerts_of = await door.asked(door.alerts_of, one.identity)
+            one.alerts_of = await socket_logins.asked(socket_logins.alerts_of, one.identity)
             if one.alerts_of is None:
                 raise RequestError(409, "insufficient subscription: alerts are for people and their named keys")
         try:
-            one.add(request.lists(), most=settings.WS_MAX_SYMBOLS, room=self._door.room_for_symbols(one.identity))
+            one.add(request.lists(), most=settings.WS_MAX_SYMBOLS, room=self._limits.room_for_symbols(one.identity))
         except NoRoomError:
-            await door.tell_no_room(self._door.most_symbols)
+            await connection_limits.tell_no_room(self._limits.most_symbols)
             raise
         if request.slow is not None:
             one.send_queue.slow = Slow(request.slow)
@@ -244,9 +244,9 @@ class StreamConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels 
 
     async def _until_room(self) -> None:
         """Wait for the network; whoever is to be closed waits no longer."""
-        if self.subscriber.pressure.free:
+        if self.subscriber.flow_control.free:
             return
-        room = asyncio.ensure_future(self.subscriber.pressure.room())
+        room = asyncio.ensure_future(self.subscriber.flow_control.room())
         ended = asyncio.ensure_future(self.subscriber.send_queue.ended())
         try:
             await asyncio.wait((room, ended), return_when=asyncio.FIRST_COMPLETED)

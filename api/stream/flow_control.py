@@ -74,20 +74,20 @@ class FlowControl:
 
 
 def under(send: Any) -> FlowControl:
-    """The pressure below an ASGI `send`; never any under a server that is not Daphne."""
+    """The flow control below an ASGI `send`, which never holds back under a server that is not Daphne."""
     protocol = send.args[0] if isinstance(send, functools.partial) and send.args else None
     transport = getattr(protocol, "transport", None)
-    pressure = FlowControl(transport)
+    control = FlowControl(transport)
     if protocol is not None and transport is not None and hasattr(transport, "registerProducer"):
         transport.unregisterProducer()
-        transport.registerProducer(pressure, True)
+        transport.registerProducer(control, True)
         protocol.maxMessagePayloadSize = protocol.maxFramePayloadSize = MOST_MESSAGE_BYTES
         protocol.closeHandshakeTimeout = LAST_WORDS_S
         queue = protocol.onMessage
 
         def counted(payload: bytes, is_binary: bool) -> None:
-            pressure.came(len(payload))
+            control.came(len(payload))
             queue(payload, is_binary)
 
         protocol.onMessage = counted
-    return pressure
+    return control

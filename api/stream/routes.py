@@ -36,6 +36,6 @@ class Streams:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
             below = flow_control.under(send)
-            await self._sockets({**scope, "pressure": below}, below.counting(receive), send)
+            await self._sockets({**scope, "flow_control": below}, below.counting(receive), send)
         else:
             await self._http(scope, receive, send)

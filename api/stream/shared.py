@@ -1,5 +1,5 @@
-"""The hub and the door of this process, made when the first socket comes. One pair per event loop, of which a server
-has one."""
+"""The hub and the connection limits of this process, made when the first socket comes. One pair per event loop, of
+which a server has one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import weakref
 
 from django.conf import settings
 
-from api.stream.door import ConnectionLimits
+from api.stream.connection_limits import ConnectionLimits
 from api.stream.hub import Hub
 from api.stream.sharing import Sharing
 from api.stream.subscriber import Subscriber
@@ -25,16 +25,16 @@ def shared() -> tuple[Hub, ConnectionLimits]:
         waiting: Unauthenticated[Subscriber] = Unauthenticated(
             most=settings.WS_MAX_UNAUTHENTICATED, most_of_caller=settings.WS_MAX_UNAUTHENTICATED_OF_ADDRESS
         )
-        door = ConnectionLimits(
+        limits = ConnectionLimits(
             most=settings.WS_MAX_CONNECTIONS, most_per_key=settings.WS_MAX_PER_KEY,
             most_symbols=settings.WS_MAX_SYMBOLS_IN_ALL, sharing=Sharing(hub.commands), waiting=waiting,
         )  # fmt: skip
-        _pairs[loop] = (hub, door)
+        _pairs[loop] = (hub, limits)
     return _pairs[loop]
 
 
 async def close() -> None:
-    """End the running loop's hub and door."""
+    """End the running loop's hub and limits."""
     pair = _pairs.pop(asyncio.get_running_loop(), None)
     if pair is not None:
         await pair[1].close()

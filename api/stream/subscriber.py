@@ -38,7 +38,7 @@ class Subscriber:
 
     feed: str
     send_queue: SendQueue
-    pressure: FlowControl = field(default_factory=FlowControl)
+    flow_control: FlowControl = field(default_factory=FlowControl)
     identity: Identity | None = None
     channels: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in CHANNELS})
     live: bool = False

@@ -46,7 +46,7 @@ def of_known(request: HttpRequest | Request, who: str, name: str, limit: int | N
     return rate
 
 
-def of_stranger(request: HttpRequest, address: str) -> Rate:
+def of_unknown(request: HttpRequest, address: str) -> Rate:
     """One request more of an address that has not said who it is."""
     return _take(request, f"address:{caller(address)}", settings.API_RATE_LIMIT_UNKNOWN)
 

@@ -223,7 +223,7 @@ class RateLimit:
         if request.path in self.NOT_COUNTED:
             return response
         if rates.of(request) is None:
-            rate = rates.of_stranger(request, authentication.address_of(request))
+            rate = rates.of_unknown(request, authentication.address_of(request))
             response = errors.too_many(request, rate.reset_s) if rate.exceeded else response
         rates.show(request, response)
         return response
@@ -243,7 +243,7 @@ class RateLimit:
             if request.user.is_authenticated:
                 return rates.of_known(request, f"user:{request.user.pk}", f"user {request.user.get_username()}")
         except DatabaseError:  # whose session it is cannot be found out now
-            return rates.of_stranger(request, address)
+            return rates.of_unknown(request, address)
         if authentication.page_cookie_valid(request.COOKIES.get(authentication.PAGE_COOKIE, "")):
             return rates.of_known(request, f"page:{caller(address)}", "visitors of the page")
-        return rates.of_stranger(request, address)
+        return rates.of_unknown(request, address)

@@ -103,12 +103,18 @@ def ledger_now(alias: str, now_us: int) -> dict[str, Any]:
     }
 
 
+def excluded(kept: Mapping[str, Any]) -> list[str]:
+    """The tables that a backup leaves out, as its manifest or report has them; `unkept` in those of before."""
+    return list(kept.get("excluded_tables", kept.get("unkept", ())))
+
+
 def first(
     taken: Mapping[str, Any], restored: BaseDatabaseWrapper, original: str | None, *, progress: Progress
 ) -> dict[str, Any]:
-    """Compare a restored database with the two looks at its original (`before`, `after`, `ledger`, `unkept` of
-    `taken`); with `original`, an alias, also each batch with its row there. Returns the report: `problems` of the copy,
-    and in `changed` the days of history that are no longer what their rollover found, in the original as well."""
+    """Compare a restored database with the two looks at its original (`before`, `after`, `ledger` and the excluded
+    tables of `taken`); with `original`, an alias, also each batch with its row there. Returns the report: `problems` of
+    the copy, and in `changed` the days of history that are no longer what their rollover found, in the original as
+    well."""
     before: Looks = taken["before"]
     after: Looks = taken["after"]
     store = storage_of(restored)
@@ -116,7 +122,7 @@ def first(
     missing = sorted(set(tables) - set(restored.introspection.table_names()))
     problems = [_("{table} is missing").format(table=table) for table in missing]
     mine = look(store, [table for table in tables if table not in missing], step=_("comparing"), progress=progress)
-    report: dict[str, Any] = {"tables": {}, "unkept": list(taken["unkept"]), "checks": {}, "changed": []}
+    report: dict[str, Any] = {"tables": {}, "excluded_tables": excluded(taken), "checks": {}, "changed": []}
     moved: set[str] = set()
     for table, dates in mine.items():
         verdicts: dict[str, list[Any]] = {}

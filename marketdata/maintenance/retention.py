@@ -110,12 +110,12 @@ def extend(now: datetime.datetime) -> None:
             )
         else:
             alarms.resolve("partitions_short", subject=table)
-        strays = store.default_partition_rows(table)
-        if strays:
+        outside = store.default_partition_rows(table)
+        if outside:
             alarms.raise_alarm(
                 "rows_without_room",
                 format_lazy(
-                    gettext_lazy("{rows:,} rows of {table} lie outside of its periods"), rows=strays, table=table
+                    gettext_lazy("{rows:,} rows of {table} lie outside of its periods"), rows=outside, table=table
                 ),
                 subject=table,
             )

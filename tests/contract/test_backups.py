@@ -51,7 +51,7 @@ def test_a_backup_is_restored_and_compared_before_it_counts(store, given):
         "2026-03-16": [50, run.report["tables"][TEMP]["2026-03-16"][1], "equal"],
         "2026-03-17": [50, run.report["tables"][TEMP]["2026-03-17"][1], "equal"],
     }
-    assert set(connection.introspection.table_names()) == {*run.report["tables"], *run.report["unkept"]}
+    assert set(connection.introspection.table_names()) == {*run.report["tables"], *run.report["excluded_tables"]}
     assert not list(given.work.glob("work-*"))
     assert [path.stat().st_mode & 0o077 for path in given.folder.iterdir()] == [0, 0]
 

@@ -11,7 +11,7 @@ from django.test import Client as Browser
 from django.utils import timezone
 
 from api.auth import access, authentication
-from api.stream import door
+from api.stream import socket_logins
 from api.stream.subscriber import Identity
 from marketdata.models import ApiKey, Client
 from marketdata.reference import api_keys, credentials
@@ -152,12 +152,15 @@ def test_sockets_of_a_key_that_was_revoked_or_narrowed_are_found(serving):
         api_keys.issue(name=name, client=serving.reader)[0] for name in ("kept", "gone", "narrowed")
     ]
     open_ones = [(Identity(*access.name_of(key)), "krx") for key in (kept, gone, narrowed)]
-    assert door.refusals(open_ones) == {}
+    assert socket_logins.refusals(open_ones) == {}
 
     api_keys.revoke(gone, NOW)
     ApiKey.objects.filter(pk=narrowed.pk).update(feeds="sim")
 
-    assert {one: code for one, (code, _) in door.refusals(open_ones).items()} == {open_ones[1]: 402, open_ones[2]: 409}
+    assert {one: code for one, (code, _) in socket_logins.refusals(open_ones).items()} == {
+        open_ones[1]: 402,
+        open_ones[2]: 409,
+    }
 
 
 @pytest.mark.once
@@ -215,8 +218,8 @@ def test_a_ticket_of_a_key_opens_what_the_key_may_read(serving):
     )
     ticket = Browser().post("/v2/stream/ticket", headers=headers(key, secret)).json()["ticket"]
 
-    assert door.by_ticket(ticket, "127.0.0.1") == Identity("key", key.pk)
+    assert socket_logins.by_ticket(ticket, "127.0.0.1") == Identity("key", key.pk)
 
     ticket = Browser().post("/v2/stream/ticket", headers=headers(key, secret)).json()["ticket"]
     api_keys.revoke(key, NOW)
-    assert door.by_ticket(ticket, "127.0.0.1") is None
+    assert socket_logins.by_ticket(ticket, "127.0.0.1") is None

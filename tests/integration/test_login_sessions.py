@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from api.auth import logins, sessions, tickets
 from api.auth.sessions import SessionStore
-from api.stream import door
+from api.stream import connection_limits, socket_logins
 from marketdata.realtime import live_state
 from tests.integration.serving import and_leave, beside, hub, serving
 
@@ -137,7 +137,7 @@ ENDS = [log_out, end_it_elsewhere, end_all_others, change_the_password, leave_it
 @pytest.mark.parametrize("way", ["ticket", "session"])
 @pytest.mark.parametrize("end", ENDS)
 async def test_with_a_login_end_the_sockets_that_it_opened_and_no_others(browser, serving, hub, monkeypatch, end, way):
-    monkeypatch.setattr(door, "CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(connection_limits, "CHECK_EVERY_S", 0.1)
     kept = {"Cookie": f"sessionid={cookie(browser)}"} if way == "session" else {}
     ticket = await beside(lambda: browser.post("/v2/stream/ticket").json()["ticket"])
 
@@ -159,11 +159,11 @@ async def test_with_a_login_end_the_sockets_that_it_opened_and_no_others(browser
 @pytest.mark.parametrize("end", ENDS)
 def test_a_ticket_of_a_login_that_has_ended_opens_nothing(browser, end):
     first, second = (browser.post("/v2/stream/ticket").json()["ticket"] for _ in range(2))
-    assert door.by_ticket(first, "127.0.0.1") is not None
+    assert socket_logins.by_ticket(first, "127.0.0.1") is not None
 
     end(browser)
 
-    assert door.by_ticket(second, "127.0.0.1") is None
+    assert socket_logins.by_ticket(second, "127.0.0.1") is None
 
 
 @pytest.mark.once
@@ -172,7 +172,7 @@ def test_a_ticket_of_the_version_before_names_no_login_and_opens_a_socket(browse
     ticket = tickets.issue(boss)
     live_state.connection().set(tickets._name(ticket), f'["user", {boss.pk}]')
 
-    found = door.by_ticket(ticket, "127.0.0.1")
+    found = socket_logins.by_ticket(ticket, "127.0.0.1")
 
     assert found is not None
     assert (found.number, found.session) == (boss.pk, "")

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from api import urls
 from api.auth import access
-from api.stream import door
+from api.stream import socket_logins
 from api.stream.subscriber import Identity
 from marketdata.models import Alert, ApiKey, Client, FeedOwner, OpenIdAccount, ReadRule, SecondFactor, Symbol
 from marketdata.reference import api_keys, credentials, roles, second_factors
@@ -159,14 +159,14 @@ def test_a_role_reads_the_feeds_of_its_rules_and_a_person_those_of_his_own(servi
     assert (refused.status_code, refused.json()["code"]) == (403, 40310002)
     assert browser.get(f"{TRADES}?feed=unified").status_code == 200
     kims = Identity(*access.name_of(kim))
-    assert [code for code, _ in door.refusals([(kims, "krx"), (kims, "unified")]).values()] == [409]
+    assert [code for code, _ in socket_logins.refusals([(kims, "krx"), (kims, "unified")]).values()] == [409]
     ReadRule.objects.create(user=kim, feeds="krx sim*")
     assert browser.get(TRADES).status_code == 200
     assert browser.get(f"{TRADES}?feed=unified").status_code == 403
     ReadRule.objects.all().delete()
     kim.groups.clear()
     assert browser.get(TRADES).status_code == 403
-    assert [code for code, _ in door.refusals([(kims, "krx")]).values()] == [402]
+    assert [code for code, _ in socket_logins.refusals([(kims, "krx")]).values()] == [402]
 
 
 @pytest.mark.once

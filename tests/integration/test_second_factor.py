@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from api.auth import authentication, checks, logins
 from api.auth.sessions import SessionStore
-from api.stream import door
+from api.stream import socket_logins
 from api.throttling import login_throttle
 from marketdata.models import RecoveryCode, SecondFactor
 from marketdata.reference import api_keys, second_factors
@@ -86,7 +86,7 @@ def open_doors(browser):
     found += ["ticket"] if browser.post("/v2/stream/ticket").status_code == 200 else []
     cookie = browser.cookies.get("sessionid")
     store = SessionStore(cookie.value if cookie else None)
-    return found + (["socket"] if door.by_session(store, "") is not None else [])
+    return found + (["socket"] if socket_logins.by_session(store, "") is not None else [])
 
 
 EVERYWHERE = [*DOORS, "ticket", "socket"]

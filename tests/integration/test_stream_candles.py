@@ -67,8 +67,8 @@ async def by_rest(serving):
 
 async def settled(name="krx"):
     """Returns when everything that was published is handed out, and every candle that is due was read and told."""
-    the_hub, door = shared.shared()
-    if not door.inside:
+    the_hub, limits = shared.shared()
+    if not limits.inside:
         return
 
     async def ready():
@@ -78,7 +78,7 @@ async def settled(name="krx"):
         candles = channel.candles
         behind = (channel.delivered or 0) < last or the_hub.away or _under_way
         due = candles._ending or candles._changed or candles._check or not (candles._opened or not channel.watched())
-        return not behind and not due and not any(one.send_queue.bytes for one in door.inside)
+        return not behind and not due and not any(one.send_queue.bytes for one in limits.inside)
 
     async with asyncio.timeout(60):
         while True:

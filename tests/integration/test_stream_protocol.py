@@ -255,7 +255,7 @@ async def test_there_is_a_limit_to_what_a_reader_names_by_all_its_sockets(servin
 
 @pytest.mark.once
 async def test_a_revoked_key_is_let_go(serving, hub, monkeypatch):
-    monkeypatch.setattr("api.stream.door.CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr("api.stream.connection_limits.CHECK_EVERY_S", 0.1)
     async with serving.socket() as socket:
         await socket.enter(serving)
         await Client.objects.filter(pk=serving.reader.pk).aupdate(is_active=False)

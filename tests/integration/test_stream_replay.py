@@ -331,5 +331,5 @@ async def test_a_slow_socket_that_prefers_gaps_is_told_which_trades_it_missed(se
 def stop():
     """Let the network below the only socket be full; the answer lets it go on."""
     (subscriber,) = shared.shared()[1].inside
-    subscriber.pressure.pauseProducing()
-    return subscriber.pressure.resumeProducing
+    subscriber.flow_control.pauseProducing()
+    return subscriber.flow_control.resumeProducing

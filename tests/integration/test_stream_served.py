@@ -88,7 +88,7 @@ async def test_a_client_that_stops_reading_is_closed_while_others_get_everything
             wanted = (len(received) // len(rows) + 1) * len(rows)
             while len(received) < wanted:
                 for message in json.loads(await asyncio.wait_for(brisk.recv(), PATIENCE_S)):
-                    assert message["T"] in ("t", "seq", "warning")  # half of its outbox may be full for a moment
+                    assert message["T"] in ("t", "seq", "warning")  # half of its send queue may be full for a moment
                     if message["T"] == "t":
                         received.append(message["o"])
         slow.transport.resume_reading()

@@ -31,7 +31,7 @@ def now(monkeypatch):
 
 
 async def test_the_oldest_gives_way_to_one_of_another_web_process_and_is_told(serving, hub, monkeypatch):
-    monkeypatch.setattr("api.stream.door.RENEW_S", 0.02)
+    monkeypatch.setattr("api.stream.connection_limits.RENEW_S", 0.02)
     monkeypatch.setattr(sharing, "SETTLE_S", 0.0)
     monkeypatch.setattr(sharing, "LEASE_S", 600.0)
     shared.shared()[1].most_per_key = 2

@@ -82,7 +82,7 @@ async def _renew() -> None:
 async def serve(host: str, port: int, tls: ssl.SSLContext | None, binding: str) -> None:
     """Run until SIGTERM or SIGINT, then drain. CommandError when a part of the server ended by itself."""
     held = limits.from_settings()
-    open_files.allow_most(held.max_clients + 2 * held.max_strangers)
+    open_files.allow_most(held.max_clients + 2 * held.max_unauthenticated)
     server = Server(held, channel_binding=binding)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from marketdata import backups
+from marketdata.backups import comparison
 from marketdata.backups.progress import Lines
 from marketdata.maintenance.leases import LeaseHeld
 from marketdata.storage import StorageError
@@ -32,7 +33,7 @@ class Command(BaseCommand):
             for date, (rows, checksum, verdict) in dates.items():
                 self.stdout.write(f"  {table:<26} {date or '-':<10} {rows:>14,}  {checksum:>10}  {verdict}")
         verdict = _("in memory only")
-        for table in report["unkept"]:
+        for table in comparison.excluded(report):
             self.stdout.write(f"  {table:<26} {'-':<10} {'':>14}  {'':>10}  {verdict}")
         for problem in report["problems"]:
             self.stderr.write(f"  {problem}")

@@ -32,7 +32,7 @@ OTHER_PROGRAM = (
 CLIENTS = (1, 4, 16)
 SOCKETS = (50, 200)
 BATCH_TRADES = 500
-AHEAD = 4  # batches that some listener does not have yet, so that nobody's outbox overflows
+AHEAD = 4  # batches that some listener does not have yet, so that nobody's send queue overflows
 STALLED_S = 20.0  # without any progress of the listeners: it is given up
 WARM = 10
 # Many sockets of one key and one address: what is measured is not the limits.

@@ -27,8 +27,8 @@ class Line:
     def messages(self) -> list[wire.Message]:
         """What the session wants to be sent since the last call."""
         decoder = wire.FrameDecoder()
-        decoder.feed(bytes(self.session.outbox))
-        self.session.outbox.clear()
+        decoder.feed(bytes(self.session.outgoing))
+        self.session.outgoing.clear()
         found = []
         while (frame := decoder.next()) is not None:
             found.append(wire.decode(frame))
@@ -196,7 +196,7 @@ def test_any_bytes_at_all_are_events_or_a_refusal_and_never_a_crash(data, welcom
 
     events = line.give(data)
 
-    assert events == [] or line.session.state is not State.STRANGER
+    assert events == [] or line.session.state is not State.UNAUTHENTICATED
     line.messages()
     line.wait(100.0)
     assert line.session.closing

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from api.stream import door
-from api.stream.door import ConnectionLimits, KeyLogins
+from api.stream import socket_logins
+from api.stream.connection_limits import ConnectionLimits
 from api.stream.encoding import Form
 from api.stream.send_queue import SendQueue
 from api.stream.sharing import Sharing
+from api.stream.socket_logins import KeyLogins
 from api.stream.subscriber import Identity, NoRoomError, Subscriber
 from marketdata.limits.unauthenticated import Unauthenticated
 
@@ -28,12 +29,12 @@ def asked(monkeypatch):
             raise OSError("away")
         return READER if given[1] == "right" else STRANGER
 
-    monkeypatch.setattr(door, "entry", entry)
+    monkeypatch.setattr(socket_logins, "entry", entry)
     return questions
 
 
 async def test_who_comes_with_the_same_key_at_once_is_asked_for_once(asked, monkeypatch):
-    monkeypatch.setattr(door, "SAME_S", 3600.0)
+    monkeypatch.setattr(socket_logins, "SAME_S", 3600.0)
     logins = KeyLogins()
 
     together = await asyncio.gather(*(logins.entry("key", "right", "::1", feed="krx") for _ in range(5)))
@@ -69,7 +70,7 @@ async def test_a_refusal_and_a_failure_stand_for_nobody_who_comes_later(asked, s
 
 
 async def test_a_key_is_asked_for_again_after_a_while(asked, monkeypatch):
-    monkeypatch.setattr(door, "SAME_S", 0.0)
+    monkeypatch.setattr(socket_logins, "SAME_S", 0.0)
     logins = KeyLogins()
 
     for _ in range(2):
