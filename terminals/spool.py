@@ -13,7 +13,6 @@ import os
 import secrets
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from typing import Final
 from terminals import epochs, private, reserve, segments, spool_state
 from terminals.lock import FileLock
 from terminals.lost_batches import LostBatches
+from terminals.segment_list import SegmentList
 from terminals.segments import LOST, Segment, SpoolDamaged
 from terminals.spool_state import Header, Lost, Mark, SpoolError, SpoolFull
 from terminals.wire import limits, parse_header
@@ -33,7 +33,6 @@ SYNC_BYTES: Final = 64 * 1024
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _MARK_EVERY_S: Final = 1.0
 _NEIGHBOURHOOD: Final = 1000
-_INDEXED: Final = 300_000  # batches, of finished files whose index is kept in memory
 
 log = logging.getLogger("naru.spool")
 
@@ -69,7 +68,6 @@ class Spool:
         self._closed = False
         private.make(self.path)
         self._suspect = self._closed = False
-        self._indexed: list[Segment] = []
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.path / "lock")
         try:
@@ -84,7 +82,7 @@ class Spool:
     @property
     def first(self) -> int:
         """The oldest batch still here; `last + 1` when there is none."""
-        return self._segments[0].first
+        return self._segments.first
 
     @property
     def rows_total(self) -> int:
@@ -102,7 +100,7 @@ class Spool:
     def size(self) -> int:
         """Bytes on the disk."""
         with self._mutex:
-            return sum(one.size for one in self._segments)
+            return self._segments.size
 
     def get(self, seq: int) -> bytes:
         """The payload of a batch that is here; SpoolDamaged if its bytes changed on the disk. KeyError for one that is
@@ -110,8 +108,8 @@ class Spool:
         with self._mutex:
             if not self.first <= seq <= self.last:
                 raise KeyError(f"batch {seq} is not in {self.path}: it has {self.first} to {self.last}")
-            segment = self._segments[self._position(seq)]
-            index = self._index(segment)
+            segment = self._segments.of(seq)
+            index = self._segments.index(segment)
             try:
                 return segments.read_record(segment, index, seq)
             except SpoolDamaged:
@@ -133,7 +131,10 @@ class Spool:
         """The rows of the batches first to last (both included), as far as they are here."""
         with self._mutex:
             first, last = max(first, self.first), min(last, self.last)
-            return self._rows_below(last + 1) - self._rows_below(first) if first <= last else 0
+            if first > last:
+                return 0
+            end = self.rows_total if last == self.last else self._segments.rows_below(last + 1)
+            return end - self._segments.rows_below(first)
 
     # Taking batches
 
@@ -215,8 +216,8 @@ class Spool:
         confirmed it, and then for a day, unless room is needed."""
         with self._mutex:
             before, self.committed = self.committed, max(self.committed, min(upto, self.last))
-            for position, segment in enumerate(self._segments[:-1]):
-                if before < self._last_of(position) <= self.committed:
+            for position, segment in enumerate(self._segments.files[:-1]):
+                if before < self._segments.last_of(position) <= self.committed:
                     # The modification time is when the day of keeping begins.
                     os.utime(segment.path, (self._wall(), self._wall()))
                     segment.index = None
@@ -238,27 +239,27 @@ class Spool:
     def checksum(self, seq: int) -> int:
         """What batch `seq` is compared by; 0 if its bytes are gone."""
         with self._mutex:
-            segment = self._segments[self._position(seq)]
-            return self._index(segment).checksums[seq - segment.first]
+            segment = self._segments.of(seq)
+            return self._segments.index(segment).checksums[seq - segment.first]
 
     def piece(self, first: int, last: int, most: int) -> int:
         """The end of a piece of `first` to `last` that lies in one file and has at most `most` batches. Its checksums
         are at hand after this: a finished file is read here, while appends go on."""
         with self._mutex:
-            segment, end = self._segments[self._position(first)], self._last_of(self._position(first))
+            segment, end = self._segments.of(first), self._segments.end_of(first)
             is_ready = segment.index is not None
         if not is_ready:
             index = segments.build_index(segment, end)
             with self._mutex:
-                if segment.index is None and segment in self._segments[:-1]:
-                    self._keep_index(segment, index)
+                if segment.index is None and segment in self._segments.files[:-1]:
+                    self._segments.keep_index(segment, index)
         return min(last, first + most - 1, end)
 
     def trim(self) -> int:
         """Delete segments that were committed more than `keep_s` ago; answers how many."""
         count = 0
         with self._mutex:
-            while self._droppable() and self._segments[0].path.stat().st_mtime + self._keep_s <= self._wall():
+            while self._droppable() and self._segments.files[0].path.stat().st_mtime + self._keep_s <= self._wall():
                 self._drop_oldest()
                 count += 1
             epochs.forget_replaced(self.path, self._wall() - self._keep_s)
@@ -273,7 +274,7 @@ class Spool:
             self.sync()
             ranges = (*taken, *([(upto + 1, self.last)] if self.last > upto else []))
             old = self.epoch
-            rows = sum(self._whole_rows(seq) for first, last in ranges for seq in range(first, last + 1))
+            rows = sum(self._segments.whole_rows(seq) for first, last in ranges for seq in range(first, last + 1))
             payloads = (payload_of(seq) for first, last in ranges for seq in range(first, last + 1))
             header = Header(secrets.token_hex(8), int(self._wall() * 1_000_000), "", self.origin)
             epochs.write(self.path, header, payloads, self._rows_total - rows, self._segment_bytes, self._fsync)
@@ -321,12 +322,12 @@ class Spool:
         mark = spool_state.read_mark(self.path, self.epoch)
         self._lost = LostBatches(self.path, self.epoch, self._fsync)
         self.committed = mark.committed
-        self._segments = [segments.open_segment(path, self.epoch) for path in segments.files(self._folder)]
-        if not self._segments or self._segments[0].first > mark.committed + 1 <= mark.durable:
-            self._replace_missing_beginning(mark)
+        files = [segments.open_segment(path, self.epoch) for path in segments.files(self._folder)]
+        if not files or files[0].first > mark.committed + 1 <= mark.durable:
+            files.insert(0, self._missing_beginning(mark, files))
+        self._segments = SegmentList(files, self._note_lost)
         self._mend_heads(mark)
-        self._active = self._segments[-1]
-        self._indexed = [one for one in self._segments[:-1] if one.index is not None]
+        self._active = files[-1]
         self._active_index = self._active.index = segments.build_index(self._active, None)
         self.torn_bytes = self._active.size - self._active_index.end
         self._fd = os.open(self._active.path, os.O_RDWR | os.O_APPEND | _BINARY)
@@ -354,23 +355,22 @@ class Spool:
             spool_state.write_header(self.path, header, self._fsync)
         return header
 
-    def _replace_missing_beginning(self, mark: Mark) -> None:
+    def _missing_beginning(self, mark: Mark, files: list[Segment]) -> Segment:
         """Files with batches that were not committed are gone: an empty one takes their numbers, so that each is told
         as lost."""
         first = mark.committed + 1 if mark.durable else 1
-        rows = (self._segments[0].rows_before if self._segments else mark.rows) or 0
+        rows = (files[0].rows_before if files else mark.rows) or 0
         path = self._put_segment(first, rows)
-        self._segments.insert(0, Segment(path, first, rows, segments.HEAD_BYTES))
+        return Segment(path, first, rows, segments.HEAD_BYTES)
 
     def _mend_heads(self, mark: Mark) -> None:
-        """Write damaged heads again. How many rows came before a file, the next one knows (for the last one the mark)
-        less the rows of the file itself; if some of those are lost, the file before it knows what it had."""
-        for position, segment in enumerate(self._segments):
+        """Write damaged heads again."""
+        for position, segment in enumerate(self._segments.files):
             if segment.rows_before is not None:
                 continue
             data = segments.read_bytes(segment.path)
             spool_state.quarantine(self.path, f"{segment.path.stem}-head", data[: segments.HEAD_BYTES])
-            segment.rows_before = self._rows_before(position, mark)
+            segment.rows_before = self._segments.rows_before(position, mark)
             content = segments.head(self.epoch, segment.first, segment.rows_before)
             log.error("damaged head=%s rows_before=%d", segment.path.name, segment.rows_before)
             fd = os.open(segment.path, os.O_RDWR | _BINARY)
@@ -380,19 +380,6 @@ class Spool:
             finally:
                 os.close(fd)
             segment.size = max(segment.size, len(content))
-
-    def _rows_before(self, position: int, mark: Mark) -> int:
-        segment, is_last = self._segments[position], position == len(self._segments) - 1
-        index = segments.build_index(segment, None if is_last else self._last_of(position))
-        behind, count = (None, 0) if is_last else (self._segments[position + 1].rows_before, len(index.rows))
-        if is_last and segment.first - 1 <= mark.durable < segment.first + len(index.rows):
-            behind, count = mark.rows, mark.durable + 1 - segment.first
-        if behind is not None and LOST not in index.offsets[:count]:
-            return max(0, behind - sum(index.rows[:count]))
-        if position:
-            before = self._segments[position - 1]
-            return (before.rows_before or 0) + sum(self._index(before).rows)
-        return max(0, (mark.rows if behind is None else behind) - sum(index.rows))
 
     def _cut_tail(self, mark: Mark) -> None:
         """Cut off what no record follows. What was synced once and is not there any more is lost, not torn."""
@@ -448,49 +435,9 @@ class Spool:
                 return header.captured_us, header.feed
         return None
 
-    def _position(self, seq: int) -> int:
-        return bisect_right(self._segments, seq, key=lambda one: one.first) - 1
-
-    def _last_of(self, position: int) -> int:
-        return self.last if position == len(self._segments) - 1 else self._segments[position + 1].first - 1
-
-    def _index(self, segment: Segment) -> segments.Index:
-        if segment.index is None:
-            position = self._segments.index(segment)
-            return self._keep_index(segment, segments.build_index(segment, self._last_of(position)))
-        return segment.index
-
-    def _keep_index(self, segment: Segment, index: segments.Index) -> segments.Index:
-        """Keep the index of a finished file at hand, and let go of those that were read longest ago if there are many
-        batches in them."""
-        segment.index = index
-        behind = self._segments[self._segments.index(segment) + 1].rows_before
-        if LOST in index.offsets and behind is not None and segment.rows_before is not None:
-            # How many rows are gone is known: the next file says how many there were.
-            gone = max(0, behind - segment.rows_before - sum(index.rows))
-            index.rows[len(index.offsets) - 1 - index.offsets[::-1].index(LOST)] += gone
-        self._indexed = [one for one in self._indexed if one is not segment and one.index is not None]
-        self._indexed.append(segment)
-        while len(self._indexed) > 1 and sum(len(one.index.rows) for one in self._indexed if one.index) > _INDEXED:
-            self._indexed.pop(0).index = None
-        self._note_lost(segment, index)
-        return index
-
-    def _rows_below(self, seq: int) -> int:
-        if seq > self.last:
-            return self.rows_total
-        segment = self._segments[self._position(seq)]
-        before = segment.rows_before or 0
-        return before if seq == segment.first else before + sum(self._index(segment).rows[: seq - segment.first])
-
-    def _whole_rows(self, seq: int) -> int:
-        segment = self._segments[self._position(seq)]
-        index = self._index(segment)
-        return index.rows[seq - segment.first] if index.checksums[seq - segment.first] else 0
-
     def _make_room(self, needed: int) -> None:
         while self.size + needed > self._capacity:
-            if len(self._segments) == 1 and self._active_index.offsets and self.last <= self.confirmed:
+            if len(self._segments.files) == 1 and self._active_index.offsets and self.last <= self.confirmed:
                 self._roll()
             if not self._droppable():
                 self.pressed = self.confirmed < self.committed
@@ -498,12 +445,12 @@ class Spool:
             self._drop_oldest()
 
     def _droppable(self) -> bool:
-        return len(self._segments) > 1 and self._last_of(0) <= self.confirmed
+        return len(self._segments.files) > 1 and self._segments.last_of(0) <= self.confirmed
 
     def _drop_oldest(self) -> None:
         # First the mark: a file that is gone below it was let go, one above it was lost.
         self._mark(durable=True)
-        self._segments.pop(0).path.unlink()
+        self._segments.files.pop(0).path.unlink()
         spool_state.sync_folder(self._folder, self._fsync)
 
     def _roll(self) -> None:
@@ -525,9 +472,9 @@ class Spool:
         self._active = Segment(path, first, rows_before, segments.HEAD_BYTES + len(content), segments.Index())
         self._active_index = segments.build_index(self._active, None) if content else segments.Index()
         self._active.index = self._active_index
-        if self._segments and self._segments[-1].first == first:
-            self._segments.pop()
-        self._segments.append(self._active)
+        if self._segments.files[-1].first == first:
+            self._segments.files.pop()
+        self._segments.files.append(self._active)
 
     def _put_segment(self, first: int, rows_before: int, content: bytes = b"") -> Path:
         head = segments.head(self.epoch, first, rows_before)

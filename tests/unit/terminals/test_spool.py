@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from terminals import segment_list, wire
 from terminals import spool as spools
-from terminals import wire
 from terminals.lock import Locked
 from terminals.segments import HEAD_BYTES, SpoolDamaged
 
@@ -346,7 +346,7 @@ def test_a_server_that_lost_commits_gets_them_again(tmp_path):
 
 
 def test_the_indexes_of_finished_files_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(spools, "_INDEXED", 5)
+    monkeypatch.setattr(segment_list, "_INDEXED", 5)
     spool = spools.Spool(tmp_path, segment_bytes=300)
     for _ in range(40):
         spool.append(batch())
@@ -357,8 +357,8 @@ def test_the_indexes_of_finished_files_are_bounded(tmp_path, monkeypatch):
         assert seq <= end <= seq + 9
         assert spool.checksum(seq) == wire.checksum(spool.get(seq))
 
-    kept = [len(one.index.rows) for one in spool._segments[:-1] if one.index is not None]
-    assert 1 <= len(kept) < len(spool._segments) // 2
+    kept = [len(one.index.rows) for one in spool._segments.files[:-1] if one.index is not None]
+    assert 1 <= len(kept) < len(spool._segments.files) // 2
     assert sum(kept) <= 5 + kept[0]
 
 
