@@ -10,7 +10,6 @@ factors were meant is part of the question and so of the key.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -21,7 +20,7 @@ from django.conf import settings
 
 from analytics.series.timeframes import DateFrame, Timeframe
 from analytics.series.trading_days import Dates
-from api.rest import paging
+from api.rest import conditional, paging
 from api.rest.paging import BarPage, Series
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Calendar, Session
@@ -141,9 +140,8 @@ class Pages:
         """Keep a finished page; None where there is no revision yet by which a change would be noticed."""
         if not on.revisions:
             return None
-        digest = hashlib.blake2b(body, digest_size=16).hexdigest()
         size = _size(asked, body, on, stretches)
-        kept = Kept(body, f'"{digest}"', on, stretches, self._clock(), size)
+        kept = Kept(body, conditional.tag_of(body), on, stretches, self._clock(), size)
         most = settings.API_READY_BYTES if self._most is None else self._most
         with self._lock:
             before = self._kept.pop((form, asked), None)

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -18,12 +17,11 @@ from rest_framework.views import APIView
 from analytics.series import timeframes
 from analytics.series.timeframes import DateFrame, Timeframe
 from api import newest
-from api.rest import jsontext, paging, ready, renderers, response_schemas, series, tables
+from api.rest import conditional, jsontext, paging, ready, renderers, response_schemas, series, tables
 from api.rest.exports import Batch
 from api.rest.paging import BarPage, Series
 from api.rest.queries import BarsQuery, LatestQuery, SymbolBarsQuery, SymbolLatestQuery
 from api.rest.ready import Question, Stretch
-from api.rest.renderers import JSONRenderer
 from api.views import latest
 from api.views.latest import Shown
 from marketdata.calendar.trading_calendar import Session
@@ -199,11 +197,9 @@ def _respond(request: Request, asked: Question, form: str, kind: str, headers: d
         body, page, stretches = _read(asked, form, kind)
         if ready.is_finished(asked, page, stretches, time.time_ns() // 1000):
             kept = ready.pages.keep(form, asked, body, on, stretches)
-    if kept is not None and request.accepted_renderer.format == JSONRenderer.format:
-        headers = {**headers, "ETag": kept.etag, "Cache-Control": "private, no-cache"}
-        if kept.etag in request.headers.get("If-None-Match", ""):
-            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(msgspec.Raw(body), headers=headers)
+    if kept is None:
+        return Response(msgspec.Raw(body), headers=headers)
+    return conditional.answer(request, body, kept.etag, headers)
 
 
 def rows_of(asked: Question) -> tuple[BarPage, Batch]:

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api import newest
-from api.rest import jsontext, paging, response_schemas, series, tables
+from api.rest import conditional, jsontext, paging, response_schemas, series, tables
 from api.rest.paging import Series
 from api.rest.queries import LatestQuery, OrderBooksQuery, SymbolLatestQuery
 from api.views import latest
@@ -43,7 +43,8 @@ class OrderBooksView(APIView):
         if tables.wanted(request):
             return tables.page(tables.BOOKS, [tables.book(one, book) for book in page.found], token, {})
         shown = msgspec.Raw(jsontext.array(jsontext.books(page.found)))
-        return Response({"symbol": symbol, "orderbooks": shown, "next_page_token": token})
+        content = {"symbol": symbol, "orderbooks": shown, "next_page_token": token}
+        return conditional.page(request, content, [one])
 
 
 class LatestOrderBooksView(APIView):

@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
-from api.rest import jsontext, paging, series, tables
+from api.rest import conditional, jsontext, paging, series, tables
 from api.rest.exports import Batch, Column
 from api.rest.paging import Series, TickPage
 from marketdata.types.tick_arrays import Ticks
@@ -41,15 +40,22 @@ def of_many(request: Request, resource: str, query: dict[str, Any]) -> HttpRespo
     page, token = _read(resource, chosen.found, query["symbols"], query)
     if tables.wanted(request):
         return _as_csv(resource, page, token, chosen.headers)
-    return Response({resource: _texts(resource, page), "next_page_token": token}, headers=chosen.headers)
+    content: dict[str, Any] = {resource: _texts(resource, page), "next_page_token": token}
+    return conditional.page(request, content, chosen.found, chosen.headers)
 
 
 def of_one(request: Request, resource: str, symbol: str, query: dict[str, Any]) -> HttpResponse:
     """As `of_many`, of the symbol that the path names."""
-    page, token = _read(resource, [series.of(symbol, query)], [symbol], query)
+    found = [series.of(symbol, query)]
+    page, token = _read(resource, found, [symbol], query)
     if tables.wanted(request):
         return _as_csv(resource, page, token, {})
-    return Response({"symbol": symbol, resource: _texts(resource, page).get(symbol, []), "next_page_token": token})
+    content: dict[str, Any] = {
+        "symbol": symbol,
+        resource: _texts(resource, page).get(symbol, []),
+        "next_page_token": token,
+    }
+    return conditional.page(request, content, found)
 
 
 def _read(
