@@ -27,6 +27,12 @@ NOWHERE = 1
 
 
 @pytest.fixture(autouse=True)
+def _compared_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terminals of servers that start from now on compare what they keep each second, not every fifteen."""
+    monkeypatch.setenv("INGEST_AUDIT_S", "1")
+
+
+@pytest.fixture(autouse=True)
 def _symbol(road: Road) -> None:
     Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
 
