@@ -74,6 +74,9 @@ REMEDIES: dict[str, Promise] = {
     ),
     "kis_keys": _("The message says what is wrong with the file of keys"),
     "calendar_ends": _("Update the calendar's data (docs/calendar.md)"),
+    "fanout_behind": _(
+        "Can the broker be reached, and does naru-fanout run? It catches up by itself, and nothing here waits for it"
+    ),
     "redis_away": _("Start Redis, or look why it cannot be reached; batches wait in the terminals"),
     "redis_full": _("redis-cli --bigkeys says of what; stop what makes it, raise maxmemory"),
     "redis_slow": _("Is the machine swapping, or does somebody run KEYS?"),

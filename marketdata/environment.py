@@ -217,6 +217,16 @@ class Environment:
             raise WrongSetting(f"{variable} and {name} cannot both be used: leave one of them out.")
         self._variables = {**self._variables, variable: value}
 
+    def topic_prefix(self, name: str, default: str) -> str:
+        """What the names of Kafka's topics begin with."""
+
+        def parse(raw: str) -> str:
+            if not re.fullmatch(r"[A-Za-z0-9._-]{0,100}", raw):
+                raise ValueError
+            return raw
+
+        return self._read(name, default, parse, "at most 100 of the letters A-Z a-z, digits, . _ and -")
+
     def networks(self, name: str, default: list[str]) -> list[str]:
         """IP addresses and networks."""
 

@@ -144,6 +144,15 @@ ALERT_DELIVERIES = Counter(
     "naru_alert_deliveries_total", "Attempts to deliver an alert, by kind of target and outcome", ["kind", "outcome"]
 )
 
+# another broker
+FANOUT_MESSAGES = Counter("naru_fanout_messages_total", "Messages given to the producer of another broker", ["topic"])
+FANOUT_LAG = Gauge(
+    "naru_fanout_lag_seconds", "From the newest commit published to another broker to the newest of the feed",
+    ["feed"], multiprocess_mode="mostrecent",
+)  # fmt: skip
+FANOUT_REFILLS = Counter("naru_fanout_refills_total", "Times the database was read for what the feed had no more")
+FANOUT_FAILURES = Counter("naru_fanout_failures_total", "Times publishing was begun anew, by what failed", ["what"])
+
 # API
 HTTP_SECONDS = Histogram(
     "naru_http_request_seconds", "From a request to its answer, by the hundred of the answer's status", ["status"],

@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "marketdata",
     "analytics",
     "ingest",
+    "fanout",
 ]
 MIDDLEWARE = [
     "api.web.middleware.RequestId",
@@ -189,6 +190,16 @@ DATABASES = {"default": _database}
 REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/0")
 BROKER_URL = env.broker_url("BROKER_URL", REDIS_URL)
 FEED_MAX_TICKS = env.integer("FEED_MAX_TICKS", 300_000, low=1_000, high=100_000_000)
+
+# --- another broker, for other people's programs (fanout/) ------------------------------------------------------------
+EVENT_BUS = env.choice("EVENT_BUS", "none", ("none", "kafka"))
+KAFKA_BOOTSTRAP = env.endpoints("KAFKA_BOOTSTRAP", ["127.0.0.1:9092"])
+KAFKA_OPTIONS = env.secret_file("KAFKA_OPTIONS_FILE", "")
+KAFKA_TOPIC_PREFIX = env.topic_prefix("KAFKA_TOPIC_PREFIX", "")
+KAFKA_FORMAT = env.choice("KAFKA_FORMAT", "json", ("json", "arrow"))
+KAFKA_PARTITIONS = env.integer("KAFKA_PARTITIONS", 6, low=1, high=10_000)
+KAFKA_REPLICATION = env.integer("KAFKA_REPLICATION", 0, low=0, high=100)
+KAFKA_ALARM_S = env.seconds("KAFKA_ALARM_S", 60.0, low=10.0, high=86_400.0)
 
 # --- ingest server ----------------------------------------------------------------------------------------------------
 INGEST_HOST = env.text("INGEST_HOST", "127.0.0.1")

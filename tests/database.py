@@ -70,6 +70,7 @@ TABLES = (
     "adjustment_factor",
     "symbol_rename",
     "candle_revision",
+    "fanout_position",
     "symbol",
     "feed",
     "api_key",

@@ -6,8 +6,7 @@ read from the database, and read again when an entry says that it changed. So wh
 whatever was missed of the feed. Open candles are told from the merged states in the entries, on top of what the
 database had when the feed was joined.
 
-The feed's clock is the latest event time seen plus the time that passed since it moved, and never ahead of now: right
-for a live feed, which goes on when nothing trades, and for a replay of an old day alike.
+What time it is on the feed is told by `analytics.series.feed_clock`.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analytics.series import timeframes
+from analytics.series.feed_clock import FeedClock
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
 
@@ -62,9 +62,7 @@ class Candles:
     """
 
     def __init__(self, *, grace_us: int) -> None:
-        self._grace_us = grace_us
-        self._event_us: int | None = None
-        self._moved_us = 0
+        self._clock = FeedClock(grace_us=grace_us)
         self._ended_us: int | None = None  # minutes that start before this are closed
         self._open: dict[Key, dict[int, Row]] = {}  # by trading date
         self._formed: set[Key] = set()
@@ -82,9 +80,7 @@ class Candles:
 
     def clock_us(self, now_us: int) -> int | None:
         """The feed's time; None before its first event."""
-        if self._event_us is None:
-            return None
-        return min(now_us, self._event_us + max(now_us - self._moved_us, 0))
+        return self._clock.at(now_us)
 
     @property
     def ended_us(self) -> int | None:
@@ -93,23 +89,18 @@ class Candles:
 
     def ended_at(self, event_us: int) -> int:
         """Minutes that start before this had been closed when the feed's latest event was at `event_us`."""
-        return (event_us - self._grace_us) // MINUTE_US * MINUTE_US
+        return self._clock.ended_at(event_us)
 
     def begin(self, event_us: int | None, now_us: int) -> None:
         """The feed is followed from now on; `event_us` is its latest event, None if there was none. What closed before
         is not told."""
         if event_us is not None:
-            self._tick(event_us, now_us)
+            self._clock.move(event_us, now_us)
             self.advance(now_us)
-
-    def _tick(self, event_us: int, now_us: int) -> None:
-        if self._event_us is None or event_us > self._event_us:
-            self._event_us, self._moved_us = event_us, now_us
 
     def advance(self, now_us: int) -> None:
         """Close the minutes that are over now."""
-        clock = self.clock_us(now_us)
-        ended_us = None if clock is None else (clock - self._grace_us) // MINUTE_US * MINUTE_US
+        ended_us = self._clock.ended(now_us)
         if ended_us is None or (self._ended_us is not None and ended_us <= self._ended_us):
             return
         if self._ended_us is None:
@@ -126,7 +117,7 @@ class Candles:
         """Take over the merged candles of a commit whose latest event is `event_us`. Closed ones of `watched` symbols
         are to be read again. While nothing is watched they are left alone: who comes then begins with what the database
         has."""
-        self._tick(event_us, now_us)
+        self._clock.move(event_us, now_us)
         if not watched:
             self._forget_open()
             return

@@ -32,9 +32,10 @@ from api.stream.channel import (
 from api.stream.hub import Hub
 from api.stream.kept_entries import Kept, kept
 from api.stream.requests import From
-from api.stream.stored import EventKey, Place
+from api.stream.stored import EventKey
 from api.stream.stored_pages import Cut, Had, Stored
 from api.stream.subscriber import Subscriber
+from marketdata.ledger.commits import Place
 from marketdata.realtime import feed as feeds
 from marketdata.storage import StorageError
 from marketdata.types.minute_bars import MINUTE_US, Bars

@@ -1,17 +1,15 @@
-"""What the stream reads from the database: minute candles, days, order books, and what was committed to a feed since a
-moment, for who wants to go on where Redis has the feed no more. Offsets are Redis' own; the database knows the order of
-commits."""
+"""What the stream reads from the database: minute candles, days, order books, statuses. What was committed to a feed is
+read by `marketdata.ledger.commits`."""
 
 from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from django.db.models import Max, Min, Q
+from django.db.models import Max, Min
 
 from analytics.series import timeframes, trading_days
 from api import newest, statistics
@@ -22,25 +20,21 @@ from api.stream.encoding import DayLimits
 from api.views import snapshots as snapshots_view
 from api.views.snapshots import Snapshot
 from marketdata.calendar import trading_dates
-from marketdata.models import IngestBatch, IngestBatchDay, Symbol
+from marketdata.ledger import commits
+from marketdata.models import IngestBatch, Symbol
 from marketdata.realtime import records_feed
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, Span
+from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
-from marketdata.types.tick_arrays import TICK_BITS, Ticks
+from marketdata.types.tick_arrays import TICK_BITS
 
-PAGE_BATCHES, PAGE_ROWS = 200, 20_000
 PAGE_STATUSES = 500
-SLOT_US, SLOT_ROWS = 5_000_000, 1_000
-"""A page of more rows than that ends where a slot of commits does, so that those who began at other places read the
-same pages from there on."""
-NEAR_US = 10_000_000  # stretches of a trading date that are nearer than this are read as one
 
 
 def candles(feed: str, reading: Reading) -> Bars:
     """The minute candles of a feed, those of different trading dates apart."""
-    return storage().read_minutes_of(_codes(reading.symbols), feed, reading.start_us, reading.end_us)
+    return storage().read_minutes_of(commits.codes_of(reading.symbols), feed, reading.start_us, reading.end_us)
 
 
 def newest_days(feed: str, symbols: Sequence[str]) -> dict[str, tuple[Row, bool]]:
@@ -103,51 +97,6 @@ NEWEST: dict[str, Callable[[str, Sequence[str]], Mapping[str, Any]]] = {
 }
 """What is read for the channels that tell the newest state of a symbol."""
 
-
-def _codes(symbols: Iterable[str] | None) -> list[str]:
-    """Sorted; None stands for all there are."""
-    return sorted(Symbol.objects.order_by().values_list("code", flat=True) if symbols is None else symbols)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Behind a batch, in the order of commits."""
-
-    committed_us: int
-    batch: int = -1
-
-
-def commits(feed: str, symbols: frozenset[str] | None, after: Place, until_us: int) -> tuple[list[Ticks], Place | None]:
-    """(ticks of the next commits behind a place and not after `until_us`, in the order of commits, those of different
-    sources apart; the place behind them, None when there are no more). Of these symbols, or of all."""
-    rows = list(
-        IngestBatch.objects.filter(
-            Q(committed_us__gt=after.committed_us) | Q(batch__gt=after.batch),
-            committed_us__gte=after.committed_us, committed_us__lte=until_us, feed=feed, stored__gt=0,
-        ).order_by("committed_us", "batch").values_list("committed_us", "batch", "stored", "first_us", "last_us")
-        [:PAGE_BATCHES]
-    )  # fmt: skip
-    total, page, place = 0, rows[:0], None
-    for row in rows:
-        if page and total + row[2] > PAGE_ROWS:
-            break
-        slot_us = row[0] // SLOT_US * SLOT_US
-        if total > SLOT_ROWS and page[-1][0] < slot_us:
-            place = Place(page[-1][0] // SLOT_US * SLOT_US + SLOT_US)
-            break
-        page.append(row)
-        total += row[2]
-    if not page:
-        return [], None
-    place = place or Place(page[-1][0], page[-1][1])
-    order = {batch: place for place, (_, batch, *_) in enumerate(page)}
-    times = {batch: (first, last) for _, batch, _, first, last in page if first is not None and last is not None}
-    spans = _spans(times, _codes(symbols))
-    # Not the whole stretches: one late tick makes that of its batch hours long.
-    found = storage().read_spans(feed, spans, batches=order)
-    return [_in_order(part, order) for part in found], place
-
-
 EventKey = tuple[int, int]  # time and id of an event
 
 
@@ -178,31 +127,3 @@ def latest_event_us(feed: str, first_us: int, last_us: int) -> int | None:
     found = IngestBatch.objects.filter(feed=feed, committed_us__gte=first_us, committed_us__lte=last_us, stored__gt=0)
     latest: int | None = found.aggregate(latest=Max("last_us"))["latest"]
     return latest
-
-
-def _spans(times: dict[int, tuple[int, int]], codes: list[str]) -> Iterator[Span]:
-    """Where the ticks of these batches lie. One of order books or events has none, and no trading date either."""
-    stretches: dict[datetime.date, list[tuple[int, int]]] = {}
-    for batch, date in IngestBatchDay.objects.filter(batch__in=times).values_list("batch", "trade_date"):
-        stretches.setdefault(date, []).append(times[batch])
-    for date, given in stretches.items():
-        for first_us, last_us in _joined(given):
-            for code in codes:
-                yield Span(code, (date - EPOCH_DATE).days, first_us, last_us)
-
-
-def _joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for first, last in sorted(stretches):
-        if joined and first <= joined[-1][1] + NEAR_US:
-            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
-        else:
-            joined.append((first, last))
-    return joined
-
-
-def _in_order(ticks: Ticks, order: dict[int, int]) -> Ticks:
-    """As they were committed."""
-    batches = np.array(sorted(order), np.int64)
-    places = np.array([order[batch] for batch in batches.tolist()], np.int64)
-    return ticks.take(np.lexsort((ticks.tick_id, places[np.searchsorted(batches, ticks.tick_id >> TICK_BITS)])))

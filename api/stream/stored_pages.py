@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from api.stream import stored
 from api.stream.database_thread import DatabaseThread
 from api.stream.encoding import Form
 from api.stream.send_queue import Chunk
-from api.stream.stored import Place
+from marketdata.ledger import commits
+from marketdata.ledger.commits import Place
 from marketdata.types.tick_arrays import Int64, Ticks
 
 MOST_PAGES, MOST_TICKS = 100, 100_000  # some 20 MB, and as much for each form in which they are sent
@@ -112,7 +112,7 @@ class StoredPages:
         self._pages: OrderedDict[Key, asyncio.Task[Page]] = OrderedDict()
 
     async def read(self, feed: str, symbols: frozenset[str] | None, after: Place, until_us: int) -> Page:
-        """As `stored.commits`, in parts. Errors of the database are raised, to all who wait for the page."""
+        """As `commits.read`, in parts. Errors of the database are raised, to all who wait for the page."""
         key = (feed, symbols, after, until_us)
         task = self._pages.get(key)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
@@ -131,7 +131,7 @@ class StoredPages:
             total -= ticks[key]
 
     async def _read(self, feed: str, symbols: frozenset[str] | None, after: Place, until_us: int) -> Page:
-        found, place = await self._database.ask(stored.commits, feed, symbols, after, until_us)
+        found, place = await self._database.ask(commits.read, feed, symbols, after, until_us)
         return parts(found), place
 
 

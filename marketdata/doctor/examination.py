@@ -9,6 +9,7 @@ from django.db import DatabaseError, InterfaceError
 
 from marketdata import alarms
 from marketdata.doctor import clocks, disks, encryption, preparation, processes, servers
+from marketdata.doctor.fanout import fanout
 from marketdata.doctor.findings import Finding, Level, answers
 from marketdata.doctor.login_provider import login_provider
 from marketdata.storage import storage
@@ -16,6 +17,7 @@ from marketdata.storage import storage
 UNSAFE = "unsafe_setting"
 CLOCK = "server_clock"
 DISK = "disk_low"
+FANOUT = "fanout_behind"
 
 
 def examine() -> list[Finding]:
@@ -25,7 +27,7 @@ def examine() -> list[Finding]:
         preparation.program, servers.database, servers.redis_servers, clocks.clocks, clocks.synchronisation,
         disks.disks, disks.archive, preparation.migrations, preparation.calendar, encryption.connections,
         encryption.terminals, encryption.pages, processes.ingest_servers, processes.workers, processes.beat,
-        processes.others, login_provider,
+        processes.others, fanout, login_provider,
     ):  # fmt: skip
         try:
             found += look()
@@ -61,6 +63,13 @@ def recheck() -> None:
             alarms.resolve(code, subject=subject)
         if code == DISK:
             alarms.resolve(UNSAFE, subject=subject)  # an older version told of disks under this name
+    if settings.EVENT_BUS == "none":
+        alarms.resolve(FANOUT)
+    for one in fanout():
+        if one.level is Level.OK:
+            alarms.resolve(FANOUT)
+        else:
+            alarms.raise_alarm(FANOUT, one.words)
     subject = f"{socket.gethostname()}/database"
     for one in clocks.clocks():
         if one.level is Level.OK:

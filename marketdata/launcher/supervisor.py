@@ -48,8 +48,9 @@ class Program:
     metrics_port: int = 0
 
 
-def programs(*, port: int, redis: list[str] | None, terminal: Program | None) -> list[Program]:
-    """Naru's processes, in order. `redis` is the command of a server of our own, when we need one."""
+def programs(*, port: int, redis: list[str] | None, terminal: Program | None, fanout: bool = False) -> list[Program]:
+    """Naru's processes, in order. `redis` is the command of a server of our own, when we need one; `fanout` is for
+    another broker."""
     python = sys.executable
     celery = [python, "-m", "celery", "-A", "celery_app"]
     quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
@@ -76,6 +77,8 @@ def programs(*, port: int, redis: list[str] | None, terminal: Program | None) ->
         Program("ingest", [python, "manage.py", "runingest"], "doors", stop_s=30, metrics_port=9401),
         Program("web", [python, "manage.py", "runweb", "--port", str(port)], "doors", metrics_port=9409),
     ]
+    if fanout:
+        listed.append(Program("fanout", [python, "manage.py", "runfanout"], "doors", later=True, metrics_port=9410))
     ours = [Program("valkey", redis, "broker", stop_s=30)] if redis else []
     return [*ours, *listed, *([terminal] if terminal else [])]
 

@@ -185,6 +185,10 @@ async def bounds(connection: Any, feed: str) -> tuple[int, int]:
     """(first offset that can be replayed, last offset) of a feed; (1, 0) when nothing was ever published."""
     oldest = await connection.xrange(STREAM + feed, count=1)
     newest = await connection.xrevrange(STREAM + feed, count=1)
+    return _bounds(oldest, newest)
+
+
+def _bounds(oldest: Any, newest: Any) -> tuple[int, int]:
     if not oldest or not newest:
         return 1, 0
     entry_id, values = oldest[0]
@@ -215,6 +219,16 @@ async def follow(connection: Any, positions: dict[str, int], *, block_ms: int) -
     answer = await connection.xread(
         {STREAM + feed: f"{last}-0" for feed, last in positions.items()}, count=100, block=block_ms
     )
+    return _followed(answer, positions)
+
+
+def follow_waiting(connection: redis.Redis, positions: dict[str, int], *, most: int, block_ms: int) -> list[FeedEntry]:
+    """As `follow`, behind a client that waits; at most so many entries of each feed."""
+    streams: Any = {STREAM + feed: f"{last}-0" for feed, last in positions.items()}
+    return _followed(connection.xread(streams, count=most, block=block_ms), positions)
+
+
+def _followed(answer: Any, positions: dict[str, int]) -> list[FeedEntry]:
     entries = []
     for key, rows in answer.items() if isinstance(answer, dict) else answer:
         feed = key.decode().removeprefix(STREAM)
@@ -222,3 +236,10 @@ async def follow(connection: Any, positions: dict[str, int], *, block_ms: int) -
             entries.append(decode(feed, entry_id, values))
             positions[feed] = entries[-1].last
     return entries
+
+
+def current_bounds(connection: redis.Redis, feed: str) -> tuple[int, int]:
+    """As `bounds`, behind a client that waits."""
+    oldest: Any = connection.xrange(STREAM + feed, count=1)
+    newest: Any = connection.xrevrange(STREAM + feed, count=1)
+    return _bounds(oldest, newest)

@@ -10,7 +10,7 @@ import pytest
 from analytics import voids
 from analytics.voids import Selection
 from api.rest import jsontext
-from api.stream import encoding, replay, shared, stored, stored_pages
+from api.stream import encoding, replay, shared, stored_pages
 from api.stream.channel import Channel
 from api.stream.encoding import Form
 from api.stream.hub import Hub
@@ -18,6 +18,7 @@ from api.stream.kept_entries import KeptEntries
 from api.stream.requests import From
 from api.stream.send_queue import SendQueue
 from api.stream.subscriber import Subscriber
+from marketdata.ledger import commits
 from marketdata.models import IngestBatch
 from marketdata.realtime import feed as feeds
 from marketdata.types.tick_arrays import batch_number
@@ -159,7 +160,7 @@ async def test_a_replay_from_before_the_oldest_kept_is_refused(serving, hub, set
 
 
 async def test_what_redis_no_longer_has_comes_from_the_database(serving, hub, redis, monkeypatch):
-    monkeypatch.setattr(stored, "PAGE_BATCHES", 2)
+    monkeypatch.setattr(commits, "PAGE_BATCHES", 2)
     monkeypatch.setattr(stored_pages, "GIVEN_TICKS", 2)
     await commit(serving, [{"price": "1"}])
     async with serving.socket() as socket:
@@ -190,7 +191,7 @@ async def test_what_redis_no_longer_has_comes_from_the_database(serving, hub, re
 
 
 async def test_a_replay_from_the_database_that_breaks_off_goes_on_where_it_was(serving, hub, redis, monkeypatch):
-    monkeypatch.setattr(stored, "PAGE_BATCHES", 2)
+    monkeypatch.setattr(commits, "PAGE_BATCHES", 2)
     monkeypatch.setattr(replay, "OVERLAP_US", 0)
     monkeypatch.setattr(replay, "STEP_US", 1)
     async with serving.socket() as socket:
@@ -241,13 +242,13 @@ async def test_who_comes_back_at_the_same_time_is_given_what_was_read_once(servi
     (first, *_) = await beside(lambda: list(IngestBatch.objects.order_by("batch")))
     own, channel = Hub(settings.REDIS_URL, grace_us=0), Channel("krx", grace_us=0)
     together = [Subscriber("krx", SendQueue(Form(numbered=True), max_bytes=1 << 20)) for _ in range(5)]
-    reads, commits = [], stored.commits
+    reads, read = [], commits.read
 
     def counted(*place):
         reads.append(place)
-        return commits(*place)
+        return read(*place)
 
-    monkeypatch.setattr(stored, "commits", counted)
+    monkeypatch.setattr(commits, "read", counted)
     monkeypatch.setattr(stored_pages, "KEEP_CUT_S", 3600.0)
     since = From(epoch="another", o=0, at=datetime.fromtimestamp(first.committed_us / 1e6, UTC))
     try:

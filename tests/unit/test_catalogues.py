@@ -13,7 +13,7 @@ import polib
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("analytics", "api", "ingest", "marketdata")
+PACKAGES = ("analytics", "api", "fanout", "ingest", "marketdata")
 CATALOGUES = {
     "server": ROOT / "locale/ko/LC_MESSAGES/django.po",
     "page": ROOT / "locale/ko/LC_MESSAGES/djangojs.po",

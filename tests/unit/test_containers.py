@@ -22,7 +22,7 @@ DOCKERFILES = sorted(FOLDER.rglob("Dockerfile"))
 def test_the_services_run_what_the_one_command_runs():
     wanted = {
         program.name: {word for word in program.command[1:] if word not in ("--loglevel", "WARNING")}
-        for program in supervisor.programs(port=8000, redis=None, terminal=None)
+        for program in supervisor.programs(port=8000, redis=None, terminal=None, fanout=True)
     }
 
     started = {name: set(one["command"]) - {"--host", "0.0.0.0"} for name, one in OURS.items()}

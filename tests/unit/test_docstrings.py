@@ -15,7 +15,7 @@ import django.db
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("analytics", "api", "ingest", "marketdata", "terminals")
+ROOMS = ("analytics", "api", "fanout", "ingest", "marketdata", "terminals")
 FILES = sorted(
     path.relative_to(ROOT)
     for room in ROOMS

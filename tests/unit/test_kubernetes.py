@@ -34,7 +34,7 @@ def named(kind):
 def test_the_pods_run_what_the_one_command_runs():
     wanted = {
         program.name: {word for word in program.command[1:] if word not in ("--loglevel", "WARNING")}
-        for program in supervisor.programs(port=8000, redis=None, terminal=None)
+        for program in supervisor.programs(port=8000, redis=None, terminal=None, fanout=True)
     }
 
     started = {one["name"]: set(one["args"]) - {"--host", "0.0.0.0"} for _, one in CONTAINERS if one["name"] in wanted}
@@ -110,7 +110,7 @@ def test_prometheus_finds_every_process_and_nobody_else_does():
     told = {one["name"]: [port for port in one.get("ports", ()) if port["name"] == "metrics"] for _, one in CONTAINERS}
     (base,) = (one for one in MANIFESTS if one["kind"] == "Kustomization" and "web.yaml" in one["resources"])
     settings = dict(line.split("=", 1) for line in base["configMapGenerator"][0]["literals"])
-    wanted = {program.name for program in supervisor.programs(port=8000, redis=None, terminal=None)}
+    wanted = {program.name for program in supervisor.programs(port=8000, redis=None, terminal=None, fanout=True)}
 
     assert {name for name, ports in told.items() if ports} == wanted
     assert {port["containerPort"] for ports in told.values() for port in ports} == {int(settings["METRICS_PORT"])}

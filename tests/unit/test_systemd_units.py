@@ -60,7 +60,7 @@ def test_a_unit_is_closed_to_the_rest_of_the_machine(unit):
 def test_the_units_start_what_the_one_command_starts():
     wanted = {
         f"naru-{program.name}": {word for word in program.command[1:] if word not in ("--loglevel", "WARNING")}
-        for program in supervisor.programs(port=8000, redis=None, terminal=None)
+        for program in supervisor.programs(port=8000, redis=None, terminal=None, fanout=True)
     }
 
     started = {
@@ -73,7 +73,7 @@ def test_the_units_start_what_the_one_command_starts():
 def test_each_unit_answers_prometheus_on_a_port_of_its_own():
     wanted = {
         f"naru-{program.name}": [f"METRICS_PORT={program.metrics_port}"]
-        for program in supervisor.programs(port=8000, redis=None, terminal=None)
+        for program in supervisor.programs(port=8000, redis=None, terminal=None, fanout=True)
     }
 
     assert {unit.stem: [service(unit)["Environment"]] for unit in UNITS} == wanted

@@ -113,9 +113,10 @@ class Command(BaseCommand):
         }
         terminal = _terminal(home, ingest_port, options)
         metrics_port = supervisor.port_near(supervisor.LAUNCHER_METRICS_PORT)
+        programs = supervisor.programs(port=port, redis=redis, terminal=terminal, fanout=settings.EVENT_BUS != "none")
         listed = [
             replace(one, metrics_port=supervisor.port_near(one.metrics_port)) if one.metrics_port else one
-            for one in supervisor.programs(port=port, redis=redis, terminal=terminal)
+            for one in programs
         ]
         targets = supervisor.prometheus_targets(listed, launcher_port=metrics_port)
         (run / "prometheus.json").write_text(targets, encoding="utf-8")

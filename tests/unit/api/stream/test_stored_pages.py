@@ -5,10 +5,11 @@ import asyncio
 import numpy as np
 import pytest
 
-from api.stream import stored, stored_pages
+from api.stream import stored_pages
 from api.stream.database_thread import DatabaseThread
-from api.stream.stored import Place
 from api.stream.stored_pages import Had, Left, Stored, StoredPages, parts
+from marketdata.ledger import commits as ledger_commits
+from marketdata.ledger.commits import Place
 from tests import market
 
 
@@ -53,7 +54,7 @@ async def test_a_page_is_read_once_for_all_who_read_up_to_the_same_moment(monkey
         asked.append(place)
         return [ticks(1, 2, 3)], None
 
-    monkeypatch.setattr(stored, "commits", commits)
+    monkeypatch.setattr(ledger_commits, "read", commits)
     monkeypatch.setattr(stored_pages, "MOST_TICKS", 5)
     thread = DatabaseThread("pages")
     pages = StoredPages(thread)

@@ -51,7 +51,7 @@ def test_clients_are_made_in_one_place():
     words = ("Redis.from_url(", "redis.Redis(", "asyncio.Redis(", "StrictRedis(", "Sentinel(")
     makers = {
         path.relative_to(root).as_posix()
-        for folder in ("marketdata", "analytics", "ingest", "api")
+        for folder in ("marketdata", "analytics", "ingest", "fanout", "api")
         for path in (root / folder).rglob("*.py")
         if any(word in path.read_text(encoding="utf-8") for word in words)
     }

@@ -1,0 +1,39 @@
+"""Whether another broker is given what was committed (EVENT_BUS), by the positions that the publisher notes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from marketdata.doctor.findings import Finding, Level
+from marketdata.models import FanoutPosition
+
+WHAT = _("topics of another broker")
+
+
+def fanout(now_us: int | None = None) -> Iterator[Finding]:
+    """Nothing without EVENT_BUS."""
+    if settings.EVENT_BUS == "none":
+        return
+    positions = list(FanoutPosition.objects.all())
+    now_us = time.time_ns() // 1000 if now_us is None else now_us
+    silent_s = (now_us - max((one.seen_us for one in positions), default=0)) / 1e6
+    behind_s = max((max(one.newest_us - one.published_us, 0) for one in positions), default=0) / 1e6
+    trouble = next((one.trouble for one in positions if one.trouble), "")
+    wanted = format_lazy(_("within {seconds:.0f} s of the feed"), seconds=settings.KAFKA_ALARM_S)
+    if not positions or silent_s > settings.KAFKA_ALARM_S:
+        yield Finding(
+            what=WHAT, value=_("nobody publishes"), wanted=wanted, level=Level.WARNING,
+            remedy=_("start `manage.py runfanout` (naru-fanout); its log says why it ended. Nothing is lost"),
+        )  # fmt: skip
+        return
+    value = format_lazy(_("{seconds:.0f} s behind"), seconds=behind_s)
+    yield Finding(
+        what=WHAT, value=format_lazy("{value} ({trouble})", value=value, trouble=trouble) if trouble else value,
+        wanted=wanted, level=Level.WARNING if behind_s > settings.KAFKA_ALARM_S else Level.OK,
+        remedy=_("see whether the broker can be reached (KAFKA_BOOTSTRAP, KAFKA_OPTIONS_FILE); it then catches up"),
+    )  # fmt: skip

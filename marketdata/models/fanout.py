@@ -1,0 +1,38 @@
+"""How far the topics of another broker have what was committed to each feed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class FanoutPosition(models.Model):
+    """Up to where a feed was published and delivered. Only who has the newest fence moves it."""
+
+    feed = models.CharField(_("feed"), max_length=16, primary_key=True)
+    fence = models.PositiveBigIntegerField(default=0)
+    # Up to this offset of this epoch of the feed. Without an epoch the database is read on from `committed_us`.
+    epoch = models.CharField(max_length=32, blank=True)
+    offset = models.BigIntegerField(default=0)
+    # Whatever was committed before this was published, whether or not the feed was ever given it.
+    committed_us = models.BigIntegerField(default=0)
+    # Candles of minutes from here on may not have been told yet.
+    minute_us = models.BigIntegerField(default=0)
+    # Up to this notice of changed candles, and this result of statistics.
+    notice = models.CharField(max_length=40, blank=True)
+    statistics_order = models.BigIntegerField(default=0)
+    # When it was last looked at, the newest commit the feed had then, and the newest that is published.
+    seen_us = models.BigIntegerField(default=0)
+    newest_us = models.BigIntegerField(default=0)
+    published_us = models.BigIntegerField(default=0)
+    trouble = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        db_table = "fanout_position"
+        ordering: ClassVar = ["feed"]
+        verbose_name = verbose_name_plural = _("Position of the fan-out")
+
+    def __str__(self) -> str:
+        return self.feed

@@ -1,0 +1,144 @@
+"""What was committed, to another broker and back from it: over real TCP, against Tansu, or against the broker that
+KAFKA_BOOTSTRAP names."""
+
+import os
+import uuid
+from decimal import Decimal
+
+import pytest
+
+from fanout import consumer, service
+from fanout.consumer import Series
+from fanout.delivery import Delivery
+from fanout.publisher import Publisher
+from marketdata.maintenance import leases
+from marketdata.maintenance.leases import LeaseHeld, LeaseLost
+from marketdata.models import FanoutPosition
+from marketdata.realtime import live_state
+from marketdata.storage import storage
+from marketdata.types.minute_bars import MINUTE_US
+from tests.integration.processing import process, rows, trade
+from tests.market import NINE_US
+from tests.servers.tansu import Tansu
+
+GIVEN = os.environ.get("KAFKA_BOOTSTRAP", "")
+LATER_US = NINE_US + 10 * MINUTE_US
+
+
+@pytest.fixture(scope="module")
+def broker():
+    if GIVEN:
+        yield GIVEN
+        return
+    with Tansu() as server:
+        yield server.url
+
+
+@pytest.fixture
+def prefix():
+    return f"test-{uuid.uuid4().hex[:12]}-"
+
+
+@pytest.fixture
+def publishing(worker, broker, prefix):
+    """Publish until there is nothing more to publish."""
+
+    def publish(turns=4, *, form="json"):
+        with leases.hold(service.JOB, ttl_s=30) as lease:
+            out = Delivery(broker, {}, prefix=prefix, form=form, fence=lease.fence, wait=lambda _trouble: None)
+            try:
+                publisher = Publisher(live_state.connection(), out, lease, form=form)
+                out.make_topics(partitions=3, replication=0)
+                for _ in range(turns):
+                    publisher.turn()
+                publisher.save()
+            finally:
+                out.close()
+
+    return publish
+
+
+def told(broker, prefix) -> consumer.Account:
+    return consumer.read({"bootstrap.servers": broker}, prefix=prefix, idle_s=2.0)
+
+
+def commit(seq, *trades, name="krx"):
+    process(rows(*[trade(**one) for one in trades], seq=seq, name=name))
+
+
+def stored_candles(symbols=("005930", "000660"), name="krx"):
+    bars = storage().read_minutes_of(sorted(symbols), name, 0, 1 << 62)
+    return {
+        (Series(name, bars.symbols[bars.symbol[at]]), int(bars.time_us[at])): (
+            Decimal(int(bars.open[at])) / 10**8, Decimal(int(bars.close[at])) / 10**8,
+            Decimal(int(bars.volume[at])) / 10**6, int(bars.n[at]),
+        )
+        for at in range(len(bars))
+    }  # fmt: skip
+
+
+def made_candles(account):
+    return {key: (one.open, one.close, one.volume, one.trades) for key, one in account.trades.candles().items()}
+
+
+def test_what_was_committed_is_published_once_and_its_candles_are_those_of_the_database(publishing, broker, prefix):
+    commit(1, {"price": "70000"}, {"price": "70100.5", "size": "3"}, {"symbol": "000660", "price": "120000"})
+    commit(2, {"price": "69900", "time": NINE_US + MINUTE_US}, {"price": "70000", "time": LATER_US})
+
+    publishing()
+
+    account = told(broker, prefix)
+    assert made_candles(account) == stored_candles()
+    assert len(account.charts) == 3  # of the newest minute, which is not over, nothing is told
+    assert list(account.differences()) == []
+    assert (account.trades.repeated, account.trades.fenced) == (0, 0)
+
+
+def test_who_goes_on_publishes_what_came_meanwhile_and_nothing_twice(publishing, broker, prefix):
+    commit(1, {"price": "70000"})
+    publishing()
+    commit(2, {"price": "70100"}, {"price": "70200", "time": LATER_US})
+    publishing()
+
+    account = told(broker, prefix)
+
+    assert account.messages == 4  # three trades, a candle
+    assert made_candles(account) == stored_candles()
+
+
+def test_what_the_feed_has_no_more_comes_from_the_database(publishing, broker, prefix):
+    commit(1, {"price": "70000"})
+    publishing()
+    commit(2, {"price": "70100"})
+    live_state.connection().flushdb()
+    commit(3, {"price": "70300"}, {"price": "70200", "time": LATER_US})
+
+    publishing()
+
+    account = told(broker, prefix)
+    assert made_candles(account) == stored_candles()
+    assert list(account.differences()) == []
+    assert account.trades.repeated >= 1  # what was told before is told again, with what overlaps
+
+
+def test_a_position_is_moved_by_the_newest_publisher_alone(publishing, broker, prefix):
+    commit(1, {"price": "70000"})
+    publishing()
+    with leases.hold(service.JOB) as lease:
+        with pytest.raises(LeaseHeld), leases.hold(service.JOB):
+            pass
+        out = Delivery(broker, {}, prefix=prefix, form="json", fence=lease.fence, wait=lambda _trouble: None)
+        publisher = Publisher(live_state.connection(), out, lease, form="json")
+        publisher.turn()
+        FanoutPosition.objects.update(fence=lease.fence + 1)
+
+        with pytest.raises(LeaseLost):
+            publisher.save()
+        out.close()
+
+
+def test_a_message_of_a_publisher_that_was_replaced_is_left_out():
+    trades = consumer.Trades()
+
+    assert [trades.is_fenced(("p", 0), fence) for fence in (1, 2, 1, 2)] == [False, False, True, False]
+    assert trades.fenced == 1
