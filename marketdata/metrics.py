@@ -151,7 +151,7 @@ FANOUT_LAG = Gauge(
     ["feed"], multiprocess_mode="mostrecent",
 )  # fmt: skip
 FANOUT_REFILLS = Counter("naru_fanout_refills_total", "Times the database was read for what the feed had no more")
-FANOUT_FAILURES = Counter("naru_fanout_failures_total", "Times publishing was begun anew, by what failed", ["what"])
+FANOUT_FAILURES = Counter("naru_fanout_failures_total", "Times publishing was begun anew, by what failed", ["reason"])
 
 # API
 HTTP_SECONDS = Histogram(

@@ -35,6 +35,7 @@ LABELS = {
     "status": "five hundreds",
     "table": "marketdata/storage/tables.py",
     "task": "celery_app.ROUTES",
+    "topic": "fanout/messages.py, TOPICS",
     "version": "one a process",
 }
 NOT_BASE = re.compile(r"_(ms|milliseconds|microseconds|us|ns|minutes|hours|days|kib|mib|gib|kb|mb|gb|percent|pct)(_|$)")
