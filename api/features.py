@@ -30,8 +30,9 @@ from marketdata.ledger import voided
 from marketdata.models import IngestBatch, IngestRequeue, VoidedTick
 from marketdata.storage import storage
 from marketdata.types import minute_bars, tick_arrays
-from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import TICK_BITS, Int64, Ticks
+from marketdata.types.units import MINUTE_US
 from terminals import wire
 
 PAGE_MINUTES = 10_000

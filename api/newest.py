@@ -16,13 +16,14 @@ from analytics.series.snapshots import State
 from api.rest import paging
 from api.rest.paging import Series
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, Latest
-from marketdata.types import minute_bars
+from marketdata.storage.base import Latest
+from marketdata.types import minute_bars, units
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.tick_arrays import ABSENT, Ticks
+from marketdata.types.units import date_of
 from terminals import wire
 
 
@@ -94,7 +95,7 @@ def _recent(one: Series) -> Series:
     """A series from a day before its last trade on, or before now: where its newest quote is looked for."""
     trade = _trade(one)
     newest_us = time.time_ns() // 1000 if trade is None else trade.time_us
-    return replace(one, first_us=max(one.first_us, newest_us - latest.DAY_US))
+    return replace(one, first_us=max(one.first_us, newest_us - units.DAY_US))
 
 
 def _trade(one: Series) -> Latest | None:
@@ -144,6 +145,6 @@ def _figures(one: Series) -> StockPrice | None:
     told = {figures.symbol: figures for figures in storage().latest_prices([held.code for held in one.held], one.feed)}
     for held in reversed(one.held):
         figures = told.get(held.code)
-        if figures and one.code_on(EPOCH_DATE + datetime.timedelta(days=figures.trade_date)) == held.code:
+        if figures and one.code_on(date_of(figures.trade_date)) == held.code:
             return figures
     return None

@@ -18,8 +18,9 @@ import numpy as np
 from marketdata.realtime.feed import CANCELLED
 from marketdata.realtime.stats import Statistics
 from marketdata.types import tick_arrays
-from marketdata.types.minute_bars import MINUTE_US, VALUE_UNIT, Bars
+from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.tick_arrays import ABSENT, KIND_NAMES, SIDE_NAMES, TICK_BITS, Int64, Ticks
+from marketdata.types.units import MINUTE_US
 from terminals import wire
 
 RAW, PROCESSED, CHART, STATISTICS = "raw_market_data", "processed-data", "chart-data", "statistics-data"

@@ -28,8 +28,8 @@ from marketdata.models import Feed, FeedPending, VoidedTick
 from marketdata.realtime import feed as feeds
 from marketdata.realtime import records_feed, stats
 from marketdata.storage import storage
-from marketdata.types.minute_bars import MINUTE_US
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import MINUTE_US
 from terminals import wire
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,11 @@ from ingest.clocks import Trust
 from marketdata.reference.symbols import Rules
 from marketdata.types import decoded_batches, decoding, records, reject_reasons, tick_arrays
 from marketdata.types.decoded_batches import Decoded, WireBatch
-from marketdata.types.minute_bars import MINUTE_US, Key
+from marketdata.types.minute_bars import Key
 from marketdata.types.records import DecodedRecords
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.tick_arrays import TICK_BITS, Int64, Mask, Ticks
+from marketdata.types.units import MINUTE_US
 from terminals import wire
 
 KeyT = TypeVar("KeyT", bound=Hashable)

@@ -6,7 +6,6 @@ shape, with content beyond doubt, is stored at the same moment: a sick database 
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
 from collections.abc import Sequence
@@ -23,10 +22,11 @@ from marketdata.ledger import batch_ledger, set_aside
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.models import Feed, FeedOwner, JobLease, Market, Symbol, TradeDate
 from marketdata.storage import StorageBusyError, storage
-from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
+from marketdata.storage.base import TEMP, Blame
 from marketdata.types import checksums, day_figures, tick_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns, Content, EventRows
 from marketdata.types.tick_arrays import ABSENT, NO_DATE, PRICE_UNIT, SIZE_UNIT, TICK_BITS, Ticks
+from marketdata.types.units import DAY_US, date_of
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -91,9 +91,7 @@ def _try_names(number: int) -> None:
     """What clients name into being, each in the words of who writes it; `number` is of this process."""
     name = f"{PROBE_SYMBOL}.{number}"
     Feed.objects.get_or_create(name=name[-16:])
-    TradeDate.objects.bulk_create(
-        [TradeDate(trade_date=EPOCH_DATE + datetime.timedelta(days=number % 3650))], ignore_conflicts=True
-    )
+    TradeDate.objects.bulk_create([TradeDate(trade_date=date_of(number % 3650))], ignore_conflicts=True)
     Symbol.objects.bulk_create(
         [Symbol(code=name, market=one) for one in Market.objects.all()[:1]], ignore_conflicts=True
     )
@@ -110,7 +108,7 @@ def _neutral(batches: Sequence[Batch]) -> Ticks:
     ticks = tick_arrays.empty(given.feed or "probe", given.source_id or 1, rows, [PROBE_SYMBOL])
     ticks.symbol[:] = 0
     ticks.time_us[:] = given.time_us if len(given) else now_us
-    ticks.trade_date[:] = given.trade_date if len(given) else now_us // 86_400_000_000
+    ticks.trade_date[:] = given.trade_date if len(given) else now_us // DAY_US
     ticks.kind[:] = wire.Kind.TRADE
     ticks.price[:], ticks.size[:] = PRICE_UNIT, SIZE_UNIT
     # Stream 0 is nobody's, and each process has a number of its own there: probes do not wait for each other.

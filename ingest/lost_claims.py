@@ -3,7 +3,6 @@ claim is made again from what came again. Ticks of theirs that were voided since
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,10 +17,11 @@ from marketdata.ledger import voided as voided_ticks
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.maintenance import dropped
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, TEMP
+from marketdata.storage.base import TEMP
 from marketdata.types import checksums, tick_arrays
 from marketdata.types.checksums import Figure
 from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS, Ticks
+from marketdata.types.units import date_of
 
 Reject = tuple[int, int, str, str]
 """Batch, row, reasons, record."""
@@ -127,7 +127,7 @@ def _load_missing(
 
 def _load_missing_ticks(ticks: Ticks) -> int:
     """Store those that are not there, without the dates that retention dropped; how many."""
-    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in tick_arrays.trading_dates(ticks)}
+    dates = {day: date_of(day) for day in tick_arrays.trading_dates(ticks)}
     gone = [day for day, date in dates.items() if dropped.ticks_gone(date)]
     ticks = ticks.take(~np.isin(ticks.trade_date, gone))
     there: list[int] = []

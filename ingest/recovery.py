@@ -32,8 +32,9 @@ from marketdata.models import FeedPending, IngestRequeue
 from marketdata.realtime import feed, live_state, seeding
 from marketdata.storage import storage
 from marketdata.storage.base import Span
-from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import TICK_BITS, Ticks
+from marketdata.types.units import MINUTE_US
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ many, and the database has the last word where two may not have the same.
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,10 @@ from marketdata.limits import quotas
 from marketdata.models import Client, Feed, IngestStream, TradeDate
 from marketdata.reference.owners import Owners
 from marketdata.reference.symbols import Directory, Rules
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import reject_reasons, scopes, tick_arrays
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.tick_arrays import SEQ_BITS, STREAM_SHIFT, Mask, Ticks
+from marketdata.types.units import date_of, day_of
 from terminals import wire
 
 NEAR_DAYS = 10  # dates this near to today are ordinary business and use up no quota
@@ -289,9 +288,9 @@ class Rights:
         new = [day for day in days if day not in self._dates]
         if not new:
             return
-        dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for day in new}
+        dates = {day: date_of(day) for day in new}
         known = TradeDate.objects.filter(trade_date__in=dates.values()).values_list("trade_date", flat=True)
-        self._dates |= {(date - EPOCH_DATE).days for date in known}
+        self._dates |= {day_of(date) for date in known}
         new = [day for day in new if day not in self._dates]
         today = int(time.time()) // 86_400
         near = [day for day in new if abs(day - today) <= NEAR_DAYS]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Iterable
 
 from ingest.batch_decoding import RecordGroup
 from marketdata.storage import StorageBusyError, storage
-from marketdata.storage.base import BOOKS, EPOCH_DATE, EVENTS, MINUTES, PRICES, TEMP
+from marketdata.storage.base import BOOKS, EVENTS, MINUTES, PRICES, TEMP
 from marketdata.types.records import BookColumns
 from marketdata.types.tick_arrays import Ticks, trading_dates
+from marketdata.types.units import date_of
 
 ROOM_S = 5.0
 """So long a message waits for partitions to be made, a fraction of what a task may take."""
@@ -36,4 +36,4 @@ def make(parts: Iterable[Ticks], records: Iterable[RecordGroup] = (), *, room_s:
     for number, day in enumerate(sorted(wanted, reverse=True)):
         if number and time.monotonic() - began > limit_s:
             raise NoRoomYetError(f"room was made for {number:,} of {len(wanted):,} trading dates; the rest comes next")
-        storage().ensure_partitions([EPOCH_DATE + datetime.timedelta(days=day)], sorted(wanted[day]))
+        storage().ensure_partitions([date_of(day)], sorted(wanted[day]))

@@ -43,17 +43,17 @@ from marketdata.models import IngestBatch
 from marketdata.realtime import feed, live_state
 from marketdata.reference.symbols import Directory
 from marketdata.storage import StorageBusyError, StorageError, storage
-from marketdata.storage.base import EPOCH_DATE, TEMP, Blame
+from marketdata.storage.base import TEMP, Blame
 from marketdata.types import checksums, tick_arrays
 from marketdata.types.checksums import Figure
 from marketdata.types.minute_bars import Bars, SumTooLargeError
 from marketdata.types.records import BookColumns, Content, EventRows
 from marketdata.types.tick_arrays import TICK_BITS, Mask, Ticks
+from marketdata.types.units import DAY_US, date_of, day_of
 
 log = logging.getLogger(__name__)
 
 GroupT = TypeVar("GroupT", TickGroup, RecordGroup)
-DAY_US = 86_400_000_000
 directory = Directory()
 rights = Rights()
 
@@ -330,7 +330,7 @@ def _long_ago(groups: list[TickGroup], now_us: int) -> set[datetime.date]:
     """The trading dates of the ticks that retention may have got to: it keeps everything for a day at least."""
     today = now_us // DAY_US
     days = {day for group in groups for day in tick_arrays.trading_dates(group.ticks) if day < today - 1}
-    return {EPOCH_DATE + datetime.timedelta(days=day) for day in days}
+    return {date_of(day) for day in days}
 
 
 def _load_and_merge(groups: list[Ticks], now_us: int, closed: set[datetime.date]) -> list[Bars]:
@@ -346,7 +346,7 @@ def _load_and_merge(groups: list[Ticks], now_us: int, closed: set[datetime.date]
 def _partial(ticks: Ticks, committed_us: int, closed: set[datetime.date]) -> Bars:
     live_source = directory.max_age_s(ticks.source_id) is not None
     if closed:
-        ticks = ticks.take(~np.isin(ticks.trade_date, [(date - EPOCH_DATE).days for date in closed]))
+        ticks = ticks.take(~np.isin(ticks.trade_date, [day_of(date) for date in closed]))
     return candles.build(
         ticks,
         now_us=committed_us if live_source else None,

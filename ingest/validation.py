@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from marketdata.calendar import trading_dates
 from marketdata.reference.symbols import Rules
+from marketdata.types import units
 from marketdata.types.day_figures import DAY_PRICES, RATE_SCALE, DayFigures
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.tick_arrays import (
@@ -119,7 +120,7 @@ def _judge_times(ticks: Ticks, faults: Faults, captured_us: Int64, recency: Rece
         oldest = np.maximum(oldest, captured_us - recency.max_age_us)
     mark(faults, given & (ticks.time_us < oldest), Fault.TIME_PAST)
     # A date of its own may differ from the event's local date by a night session or a week-end, not by more.
-    far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // trading_dates.DAY_US) > 7
+    far = np.abs(ticks.trade_date.astype(np.int64) - ticks.time_us // units.DAY_US) > 7
     far &= given & (ticks.trade_date != NO_DATE)
     mark(faults, far, Fault.TRADE_DATE_MALFORMED, unless=Fault.TIME_FUTURE | Fault.TIME_PAST)
 
@@ -135,7 +136,7 @@ def _are_near(ticks: Ticks, captured_us: Int64, recency: Recency) -> bool:
     if first < oldest or last > int(captured_us.min()) + recency.max_future_us:
         return False
     earliest, latest = int(ticks.trade_date.min()), int(ticks.trade_date.max())
-    return latest - first // trading_dates.DAY_US <= 7 and last // trading_dates.DAY_US - earliest <= 7
+    return latest - first // units.DAY_US <= 7 and last // units.DAY_US - earliest <= 7
 
 
 _PRICE_UNREADABLE = (

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
-
 import numpy as np
 
 from analytics.series import candles
 from marketdata.ledger import batch_ledger
 from marketdata.ledger.batch_ledger import Claim
 from marketdata.storage import Storage
-from marketdata.storage.base import EPOCH_DATE, TEMP
+from marketdata.storage.base import TEMP
 from marketdata.types import checksums
 from marketdata.types.tick_arrays import TICK_BITS, Ticks
+from marketdata.types.units import date_of
 from tests import market
 from tests.market import NINE_US, price, tick_id
 
@@ -41,7 +40,7 @@ def trades(
 def commit(store: Storage, ticks: Ticks, *, committed_us: int | None = None) -> None:
     """Commit all batches that `ticks` has rows of: claim rows, ledger by trading date, ticks and candles in one
     transaction. `committed_us` is now unless given."""
-    store.ensure_partitions({EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(ticks.trade_date).tolist()})
+    store.ensure_partitions({date_of(day) for day in np.unique(ticks.trade_date).tolist()})
     batch = ticks.tick_id >> TICK_BITS
     claims = []
     for number, count in zip(*(part.tolist() for part in np.unique(batch, return_counts=True)), strict=True):

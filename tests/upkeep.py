@@ -4,8 +4,8 @@ import datetime
 import itertools
 
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import day_of
 from tests import builders
 from tests.market import DAY_US, MINUTE_US, NINE_US
 
@@ -17,7 +17,7 @@ def commit(date: datetime.date, rows: int = 4, *, committed_us: int | None = Non
     """A batch of that trading date in the database, as if a terminal had sent it: trades of two symbols from nine in
     Seoul on, a minute apart."""
     start_us = NINE_US + (date - FIRST).days * DAY_US
-    fields = {"trade_date": (date - EPOCH_DATE).days, **fields}
+    fields = {"trade_date": day_of(date), **fields}
     ticks = builders.trades(rows, seq=next(_seqs), start_us=start_us, step_us=MINUTE_US, **fields)
     builders.commit(storage(), ticks, committed_us=committed_us)
     return ticks

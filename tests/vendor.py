@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Mapping
 
 from marketdata.models import Gap
-from marketdata.types.minute_bars import MINUTE_US
+from marketdata.types.units import MINUTE_US
 from marketdata.vendors.errors import VendorAway, VendorRefused
 from marketdata.vendors.minutes import VendorBar
 from tests.market import NINE_US, price, size

@@ -33,12 +33,11 @@ from marketdata.realtime import alerts as shared
 from marketdata.realtime import feed as feed_stream
 from marketdata.realtime import live_state, records_feed, stats
 from marketdata.reference.symbols import Directory
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.tick_arrays import PRICE_UNIT
+from marketdata.types.units import day_of
 
 log = logging.getLogger(__name__)
 
-SEOUL = findings.SEOUL
 LONGEST_S = 1.0
 """What looks beside a commit holds up the next one for so long at most."""
 ENTRIES = 200
@@ -227,7 +226,7 @@ def _as_they_stand(index: Index, feed: str, symbols: Sequence[str]) -> dict[str,
         place = index.places.get(symbol)
         if place is None:
             continue
-        day = (trading_dates.calendar(place.market).trade_date(time_us) - EPOCH_DATE).days
+        day = day_of(trading_dates.calendar(place.market).trade_date(time_us))
         found[symbol] = Trades(time_us, int(row["tick_id"] or 0), day, Measured(price, price, price))
     return found
 
@@ -317,7 +316,7 @@ def _facts(connection: redis.Redis, feed: str, pairs: Sequence[tuple[Rule, str]]
         values: dict[str, Any] = {}
         if symbol in told:
             body = json.loads(told[symbol].body, parse_float=Decimal)
-            day = (datetime.date.fromisoformat(body["td"]) - EPOCH_DATE).days
+            day = day_of(datetime.date.fromisoformat(body["td"]))
             values = {"day": day, "previous_close": _scaled(body["prevClose"], PRICE_UNIT)}
             values["volume_ratio"] = _scaled(body["volumeRatio"], 10_000)
         limits = rules[symbol].limits if symbol in rules else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import zoneinfo
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction
@@ -14,8 +13,8 @@ from analytics.alerts.judging import conditions, episodes
 from analytics.alerts.judging.index import Rule
 from marketdata import alarms
 from marketdata.models import Alert
+from marketdata.types.units import SEOUL
 
-SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 Over = tuple[Rule, str, str, int]
 """An episode that is over: its rule, feed, symbol (or whatever a rule of the system is about) and number."""
 

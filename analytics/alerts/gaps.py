@@ -19,6 +19,7 @@ from analytics.alerts.judging import index, texts
 from analytics.alerts.judging.conditions import Kind
 from analytics.alerts.judging.index import Place, Rule
 from marketdata.models import Alert, Gap
+from marketdata.types.units import moment_of
 
 LOOKED_BACK = datetime.timedelta(minutes=10)
 """A gap that was noted longer ago than this before a look is not told: nobody looked for that long."""
@@ -27,7 +28,6 @@ HISTORY = datetime.timedelta(days=1)
 MOST_GAPS = 5_000
 LOCK, LOCK_MS = "naru:alerts-gaps", 10_000
 """Two who look at once could tell a gap together with another one and again alone."""
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +112,4 @@ def _alert(rule: Rule, subject: _Subject, gaps: Sequence[Gap], now: datetime.dat
 
 
 def _moment(time_us: int) -> datetime.datetime:
-    return EPOCH + datetime.timedelta(microseconds=time_us)
+    return moment_of(time_us)

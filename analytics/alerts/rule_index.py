@@ -11,12 +11,12 @@ from typing import Any
 import redis
 from django.db.models import Count, Max, Sum
 
-from analytics.alerts.findings import SEOUL
 from analytics.alerts.judging import conditions
 from analytics.alerts.judging.index import Index, Place, Rule, build
 from marketdata.models import AlertRule, Symbol, SymbolRename, Watchlist
 from marketdata.realtime import alerts as shared
 from marketdata.reference import corporate_actions
+from marketdata.types.units import SEOUL
 
 log = logging.getLogger(__name__)
 

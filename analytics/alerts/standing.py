@@ -26,6 +26,7 @@ from marketdata.calendar.trading_calendar import Calendar, Phase
 from marketdata.models import Alarm, Alert
 from marketdata.realtime import alerts as shared
 from marketdata.realtime import broker, live_state
+from marketdata.types.units import microseconds
 
 MOST_ALARMS = 200
 """Subjects of a code that are looked at, those that were seen last."""
@@ -223,4 +224,4 @@ def _alarms(rules: Iterable[Rule], states: States, now_us: int) -> list[Seen]:
 
 
 def _us(moment: Any) -> int:
-    return int((moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) / datetime.timedelta(microseconds=1))
+    return microseconds(moment)

@@ -15,8 +15,9 @@ from analytics.alerts.judging.measures import LATE_US
 from marketdata.realtime import records_feed
 from marketdata.storage import storage
 from marketdata.types.order_books import MarketEvent
+from marketdata.types.units import DAY_US
 
-STANDS_US = 4 * 86_400_000_000
+STANDS_US = 4 * DAY_US
 """For so long a status is looked for: a halt may have begun before a long weekend."""
 MOST_EVENTS = 20_000
 ENTRIES = 200

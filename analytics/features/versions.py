@@ -14,8 +14,9 @@ import numpy as np
 
 from analytics.series import candles
 from marketdata.types import minute_bars, tick_arrays
-from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Int64, Mask, Ticks
+from marketdata.types.units import MINUTE_US
 
 FOREVER = 2**63 - 1
 """Until when a version holds that nothing has changed since."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import zoneinfo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import checksums, daily_bars, minute_bars
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.tick_arrays import ABSENT, SEQ_BITS, TICK_BITS, Int64, Ticks, decimal_text
+from marketdata.types.units import SEOUL, date_of
 from terminals import wire
 
-SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 COMPACT_AT = 2_000_000  # sums kept before those of the same batch are added up: 48 MB
 _PRICES = ("open", "high", "low", "close", "last", "regular_open", "regular_high", "regular_low")
 _SIZES = ("volume", "regular_volume")
@@ -255,4 +253,4 @@ def time_text(time_us: int) -> str:
 
 def day_text(day: int) -> str:
     """A trading date from days since 1970."""
-    return (EPOCH_DATE + datetime.timedelta(days=day)).isoformat()
+    return (date_of(day)).isoformat()

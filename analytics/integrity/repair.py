@@ -24,10 +24,11 @@ from marketdata.maintenance.leases import Lease
 from marketdata.models import RolloverRun
 from marketdata.realtime import live_state, records_feed
 from marketdata.storage import NotWholeError, storage
-from marketdata.storage.base import EPOCH_DATE, Progress
+from marketdata.storage.base import Progress
 from marketdata.types import checksums, minute_bars
 from marketdata.types.checksums import Figure
-from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.minute_bars import Bars
+from marketdata.types.units import MINUTE_US, day_of
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ class _Repair:
         what a worker added beyond them since then is right."""
         times = [*wanted.time_us.tolist(), *before.time_us.tolist()]
         bars = storage().read_minutes(wanted.symbols[0], wanted.feed, min(times), max(times) + MINUTE_US)
-        return bars.take(bars.trade_date == (self._date - EPOCH_DATE).days)
+        return bars.take(bars.trade_date == day_of(self._date))
 
     def _daily(
         self,

@@ -17,6 +17,7 @@ from analytics.quality.grades import REPEATED, Facts, Reason
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, IngestBatch, IngestBatchDay, IngestReject, RolloverRun, VoidedTick
 from marketdata.storage import storage
+from marketdata.types import units
 
 MARKET = "KRX"
 _WORDS = re.compile(r"[a-z_]+")
@@ -98,7 +99,7 @@ def _begin(date: datetime.date, symbol: str) -> Quality:
 def window(date: datetime.date) -> tuple[int, int]:
     """The local day of the home market, start <= time < end."""
     end = trading_dates.calendar(MARKET).ends_us(date)
-    return end - trading_dates.DAY_US, end
+    return end - units.DAY_US, end
 
 
 def batches_of(date: datetime.date) -> QuerySet[IngestBatch]:

@@ -4,7 +4,6 @@ Reads and words only; `report_delivery` sends it."""
 from __future__ import annotations
 
 import datetime
-import zoneinfo
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,8 +15,8 @@ from django.utils.translation import gettext as _
 from analytics.quality import days, due, grades
 from marketdata import alarms
 from marketdata.models import BackupRun, Gap, QualityDay, RolloverRun
+from marketdata.types.units import SEOUL
 
-SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 MOST_SERIES, MOST_GAPS, MOST_ALARMS = 20, 10, 20
 LONGEST = 300
 """Letters of one line: an alarm's message may have thousands."""

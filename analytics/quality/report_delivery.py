@@ -21,8 +21,8 @@ from analytics.quality import report
 from analytics.quality.report import Report
 from marketdata import alarms
 from marketdata.maintenance import rollover
-from marketdata.maintenance.rollover import schedule
 from marketdata.models import RolloverRun
+from marketdata.types import units
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ def send_due(now: datetime.datetime) -> bool:
 def due_date(now: datetime.datetime) -> datetime.date | None:
     """The trading date whose report is of today: from QUALITY_REPORT_TIME in Seoul to the end of the day on which its
     rollover was due, whether or not that was done. None at other times."""
-    date, local = rollover.newest_due(now), now.astimezone(schedule.SEOUL)
-    is_its_day = rollover.due_at(date).astimezone(schedule.SEOUL).date() == local.date()
+    date, local = rollover.newest_due(now), now.astimezone(units.SEOUL)
+    is_its_day = rollover.due_at(date).astimezone(units.SEOUL).date() == local.date()
     return date if is_its_day and local.time() >= settings.QUALITY_REPORT_TIME else None
 
 

@@ -17,7 +17,7 @@ from django.db.models import Count, Exists, OuterRef
 
 from analytics.quality import agreement, days, grades, session_minutes
 from analytics.quality.grades import Facts, Reason
-from analytics.quality.session_minutes import MINUTE_US, NONE, Int8, Minutes, State
+from analytics.quality.session_minutes import NONE, Int8, Minutes, State
 from marketdata.calendar import trading_dates
 from marketdata.models import (
     FeedOwner,
@@ -30,8 +30,8 @@ from marketdata.models import (
     VoidedTick,
 )
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.tick_arrays import TICK_BITS, Int64
+from marketdata.types.units import MINUTE_US, day_of
 from marketdata.vendors.gap_minutes import VENUES
 from terminals import wire
 
@@ -346,7 +346,7 @@ class Reader:
         for symbol, feed in sorted(needed):
             by_feed.setdefault(feed, []).append(symbol)
         found: dict[Pair, tuple[Int64, Int64]] = {}
-        day = (self.date - EPOCH_DATE).days
+        day = day_of(self.date)
         for feed, symbols in by_feed.items():
             times = np.concatenate([ticks[symbol, feed][:, 0] for symbol in symbols])
             bars = storage().read_minutes_of(symbols, feed, int(times.min()), int(times.max()) + MINUTE_US)

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from marketdata.calendar.trading_calendar import Calendar, Phase, Session
 from marketdata.types.tick_arrays import Int64, Mask
+from marketdata.types.units import MINUTE_US
 
-MINUTE_US = 60_000_000
 CHANCE = 1e-6
 """Of a silence, from which on it is none."""
 EVIDENCE = 30

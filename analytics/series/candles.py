@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from marketdata.types.minute_bars import MINUTE_US, MOST, VALUE_UNIT, Bars, believable, empty, sums
+from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars, believable, empty, sums
 from marketdata.types.tick_arrays import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, symbol_ranks, trades
+from marketdata.types.units import MINUTE_US
 
 _SAFE = float(2**62)
 _BITS = 63  # of an integer that is not negative

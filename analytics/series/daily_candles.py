@@ -7,10 +7,11 @@ import datetime
 
 import numpy as np
 
-from marketdata.storage.base import EPOCH_DATE, Window
+from marketdata.storage.base import Window
 from marketdata.types import daily_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
+from marketdata.types.units import day_of
 
 
 def build(bars: Bars, date: datetime.date, window: Window | None) -> DailyBars:
@@ -27,7 +28,7 @@ def build(bars: Bars, date: datetime.date, window: Window | None) -> DailyBars:
     whole = sum(bars.value.tolist()) * VALUE_UNIT + sum(bars.value_frac.tolist())
     last = int(bars.close[-1])
     row = (
-        (date - EPOCH_DATE).days,
+        day_of(date),
         int(bars.open[0]),
         int(bars.high.max()),
         int(bars.low.min()),

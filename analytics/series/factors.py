@@ -9,7 +9,7 @@ from analytics.series.adjustment import Factor
 from marketdata.calendar import trading_dates
 from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.units import day_of
 
 Shares = Mapping[str, tuple[str, Sequence[Held]]]
 """By symbol: the market of a share and the codes that it had; no codes where it has always been called so."""
@@ -22,7 +22,7 @@ def in_force(shares: Shares, adjustment: str, now_us: int) -> dict[str, tuple[Fa
     asked = {code for of in codes.values() for code in of}
     known: dict[str, list[tuple[datetime.date, Factor]]] = {}
     for row in corporate_actions.actions(asked, kinds=corporate_actions.KINDS[adjustment]) if asked else ():
-        factor = Factor((row.ex_date - EPOCH_DATE).days, *corporate_actions.ratios(row))
+        factor = Factor(day_of(row.ex_date), *corporate_actions.ratios(row))
         known.setdefault(row.symbol, []).append((row.ex_date, factor))
     if not known:
         return {}

@@ -3,7 +3,7 @@ Right for a live feed, which goes on when nothing trades, and for a replay of an
 
 from __future__ import annotations
 
-from marketdata.types.minute_bars import MINUTE_US
+from marketdata.types.units import MINUTE_US
 
 
 class FeedClock:

@@ -16,8 +16,7 @@ from marketdata.storage.base import Latest
 from marketdata.storage.base import Series as Pair
 from marketdata.types.order_books import OrderBook
 from marketdata.types.tick_arrays import Ticks
-
-DAY_US = 86_400_000_000
+from marketdata.types.units import DAY_US
 
 
 def trades(series: Iterable[Pair]) -> dict[Pair, Latest]:

@@ -4,15 +4,13 @@ after it is `after`. A trading date without a regular session has no parts."""
 
 from __future__ import annotations
 
-import datetime
-
 import numpy as np
 
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Session
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Mask
+from marketdata.types.units import date_of
 
 
 def within(bars: Bars, market: str, session: Session) -> Mask:
@@ -21,7 +19,7 @@ def within(bars: Bars, market: str, session: Session) -> Mask:
     chosen = np.zeros(len(bars), np.bool_)
     calendar = trading_dates.calendar(market)
     for day in np.unique(bars.trade_date).tolist():
-        window = calendar.regular_window(EPOCH_DATE + datetime.timedelta(days=day))
+        window = calendar.regular_window(date_of(day))
         if window is None:
             continue
         start_us, end_us = window

@@ -11,13 +11,14 @@ import numpy as np
 
 from analytics.series import latest, timeframes, trading_days
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, Latest
+from marketdata.storage.base import Latest
 from marketdata.types import minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import EPOCH_DATE
 
 MOST_DAYS = 2
 

@@ -16,14 +16,15 @@ from functools import lru_cache
 import numpy as np
 
 from marketdata.calendar import trading_dates
-from marketdata.types.minute_bars import MINUTE_US, VALUE_UNIT, Bars, sums
+from marketdata.types.minute_bars import VALUE_UNIT, Bars, sums
 from marketdata.types.tick_arrays import Int32, Int64
+from marketdata.types.units import EPOCH_DATE, MINUTE_US
 
 ALLOWED = "1Min to 59Min, 1Hour to 23Hour, 1Day, 1Week, and 1, 2, 3, 4, 6 or 12Month"
 _PATTERN = re.compile(r"([1-9][0-9]?)(Min|Hour|Day|Week|Month)", re.ASCII)
 _MOST = {"Min": 59, "Hour": 23, "Day": 1, "Week": 1, "Month": 12}
 _MINUTES = {"Min": 1, "Hour": 60}
-_EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
+_EPOCH_DAY = EPOCH_DATE.toordinal()
 _MONDAY = -3  # days since 1970-01-01, which was a Thursday
 
 

@@ -25,11 +25,12 @@ from marketdata.maintenance import rollover
 from marketdata.models import RolloverRun
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, Window
+from marketdata.storage.base import Window
 from marketdata.types import daily_bars, minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import ABSENT
+from marketdata.types.units import date_of, day_of
 from marketdata.vendors import minutes as vendor_minutes
 
 MOST_DATES = 4_000  # of one reading
@@ -85,12 +86,10 @@ def read(
     rows = {row[0]: row for row in daily_bars.rows(stored)}
     complete = len(stored) < limit
     if not complete:  # nothing beyond the last row is asked for
-        edge = EPOCH_DATE + datetime.timedelta(days=int(stored.trade_date[-1]))
+        edge = date_of(int(stored.trade_date[-1]))
         start, end = (start, edge + datetime.timedelta(days=1)) if ascending else (edge, end)
     asked = [
-        date
-        for date in known.known
-        if start <= date < end and (date in known.unsettled or (date - EPOCH_DATE).days not in rows)
+        date for date in known.known if start <= date < end and (date in known.unsettled or day_of(date) not in rows)
     ]
     found = storage().minute_dates(symbol, feed, asked) if asked else []
     filled = vendor_minutes.dates(symbol, feed, start, end) if fill else set()
@@ -100,14 +99,14 @@ def read(
         for made in daily_bars.rows(_from_minutes(ours, market, date)):
             if made[0] not in rows or rows[made[0]][_N] < made[_N]:
                 rows[made[0]] = made
-        day = (date - EPOCH_DATE).days
+        day = day_of(date)
         if date in filled and (day not in rows or sum(ours.n.tolist()) >= rows[day][_N]):  # ours are all there
             theirs = vendor_minutes.read_date(symbol, feed, date)
             for made in daily_bars.rows(_from_minutes(vendor_minutes.in_place_of(ours, theirs), market, date)):
                 rows[day] = made
     ordered = [rows[day] for day in sorted(rows, reverse=not ascending)]
     if len(found) > MOST_MADE:
-        beyond = (found[MOST_MADE] - EPOCH_DATE).days
+        beyond = day_of(found[MOST_MADE])
         ordered, complete = [row for row in ordered if (row[0] < beyond) == ascending and row[0] != beyond], False
     return daily_bars.from_rows(symbol, feed, ordered[:limit]), complete and len(ordered) <= limit
 
@@ -167,7 +166,7 @@ def _read_session(
         asked = left[: min(SESSION_DATES, limit - len(rows))]
         ours = storage().minutes_of_dates(symbol, feed, asked)
         for date in asked:
-            minutes = ours.take(ours.trade_date == (date - EPOCH_DATE).days)
+            minutes = ours.take(ours.trade_date == day_of(date))
             if date in filled:
                 minutes = vendor_minutes.in_place_of(minutes, vendor_minutes.read_date(symbol, feed, date))
             made = daily_candles.build(minutes.take(sessions.within(minutes, market, session)), date, None)
@@ -190,11 +189,11 @@ def newest(feed: str, symbols: Mapping[str, str], known: Dates, most: int) -> di
     for symbol, mine in rows.items():
         edge = min(mine) if len(mine) >= most else _NO_DAY
         settled = [date for date in known.known if date not in known.unsettled]
-        missing = [date for date in settled if edge < (date - EPOCH_DATE).days not in mine]
+        missing = [date for date in settled if edge < day_of(date) not in mine]
         for date in storage().minute_dates(symbol, feed, missing) if missing else ():
             asked.setdefault(date, []).append(symbol)
     for date in sorted(asked, reverse=True):
-        day = (date - EPOCH_DATE).days
+        day = day_of(date)
         wanted = {code: symbols[code] for code in asked[date] if sum(one > day for one in rows[code]) < most}
         for symbol, made in _made_of_minutes(date, feed, wanted).items():
             (row,) = daily_bars.rows(made)

@@ -16,9 +16,9 @@ from marketdata.calendar import trading_dates
 from marketdata.models import Symbol
 from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.categories import INDEX
 from marketdata.types.daily_bars import DailyBars
+from marketdata.types.units import EPOCH_DATE, date_of
 
 KEEP_S = 30.0
 TOGETHER = 200  # symbols read at a time
@@ -130,7 +130,7 @@ def _standing(symbol: Symbol, days: DailyBars, of_share: Sequence[Factor]) -> tu
     """(trading date, standing) of a share from its newest daily candles, newest first."""
     day, price = int(days.trade_date[0]), int(days.last[0])
     before = adjustment.close_before(days, of_share)
-    if before is not None and not _may_begin_from(before, price, EPOCH_DATE + datetime.timedelta(days=day), symbol):
+    if before is not None and not _may_begin_from(before, price, date_of(day), symbol):
         before = None
     return day, Standing(symbol.code, days.feed, int(days.volume[0]), int(days.n[0]), price, before)
 

@@ -33,15 +33,15 @@ from marketdata.realtime import stats
 from marketdata.reference import corporate_actions
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, Latest
+from marketdata.storage.base import Latest
 from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.daily_bars import DailyBars
-from marketdata.types.minute_bars import MINUTE_US, VALUE_UNIT, Bars
+from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.order_books import OrderBook
 from marketdata.types.tick_arrays import ABSENT, PRICE_UNIT, SIZE_UNIT, Ticks, decimal_text
+from marketdata.types.units import DAY_US, EPOCH_DATE, MINUTE_US, date_of, day_of
 from terminals import wire
 
-DAY_US = 86_400_000_000
 PROFILE_DAYS = 20
 SHORT, LONG = 20, 60  # trading dates of the rolling figures
 DAYS = LONG + 1
@@ -173,7 +173,7 @@ class Reader:
         return profiles.build(np.array(since, np.int64), bars.volume, len(days))
 
     def _history(self, one: Share, days: list[int]) -> Bars:
-        dates = [EPOCH_DATE + datetime.timedelta(days=day) for day in days]
+        dates = [date_of(day) for day in days]
         stretches = one.held or (Held(one.code, None, None),)
         parts = [
             storage().minutes_of_dates(held.code, self.feed, [
@@ -217,7 +217,7 @@ def _of_days(days: DailyBars, market: DailyBars | None) -> dict[str, Any]:
     close = days.close / PRICE_UNIT
     rate = None if change is None or before is None else day_statistics.percent(change, before)
     return {
-        "td": (EPOCH_DATE + datetime.timedelta(days=int(days.trade_date[-1]))).isoformat(),
+        "td": (date_of(int(days.trade_date[-1]))).isoformat(),
         "open": exact(int(days.open[-1]), wire.PRICE_SCALE),
         "last": exact(now, wire.PRICE_SCALE), "prevClose": exact(before, wire.PRICE_SCALE),
         "change": exact(change, wire.PRICE_SCALE), "changeRate": exact(rate, 4),
@@ -306,7 +306,7 @@ def _shares(symbols: Sequence[str], now: datetime.datetime) -> dict[str, Share]:
         code: Share(
             code=code, market=market, timezone=timezone, held=held[code],
             factors=tuple(
-                Factor((row.ex_date - EPOCH_DATE).days, *corporate_actions.ratios(row))
+                Factor(day_of(row.ex_date), *corporate_actions.ratios(row))
                 for row in actions
                 if row.symbol in {code, *(one.code for one in held[code])} and row.ex_date <= today[market]
                 and corporate_actions.concerns(held[code], row.symbol, row.ex_date)

@@ -12,12 +12,12 @@ from marketdata.realtime import feed as feeds
 from marketdata.realtime import live_state
 from marketdata.storage import storage
 from marketdata.types import minute_bars, tick_arrays
-from marketdata.types.minute_bars import MINUTE_US
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import DAY_US, MINUTE_US
 from terminals import wire
 
 MOST_NOTICES = 100
-LATEST_US = 40 * 86_400_000_000  # a trade older than that is nobody's latest
+LATEST_US = 40 * DAY_US  # a trade older than that is nobody's latest
 RECHECKED = datetime.timedelta(minutes=5)
 
 

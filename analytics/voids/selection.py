@@ -15,8 +15,8 @@ from marketdata.ledger import batch_ledger
 from marketdata.maintenance import dropped
 from marketdata.models import Client, IngestBatch, IngestBatchDay, IngestStream
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS, Mask, Ticks
+from marketdata.types.units import moment_of
 
 NEAR = datetime.timedelta(days=8)  # a trading date differs from its event's own date by no more
 
@@ -114,7 +114,7 @@ class Chosen:
 
 
 def _date(time_us: int) -> datetime.date:
-    return EPOCH_DATE + datetime.timedelta(microseconds=time_us)
+    return moment_of(time_us).date()
 
 
 def of_batches(rows: Iterable[IngestBatch]) -> Selection:

@@ -26,7 +26,7 @@ from marketdata.models import (
     VoidOrder,
 )
 from marketdata.storage import StorageError
-from marketdata.types.minute_bars import MINUTE_US
+from marketdata.types.units import MINUTE_US
 from marketdata.vendors import gap_minutes
 from terminals import wire
 

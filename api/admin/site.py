@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import zoneinfo
 from typing import Any
 
 from django.contrib import admin
@@ -12,12 +11,13 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
+from marketdata.types.units import SEOUL
+
 admin.site.site_header = _("Naru Administration")
 admin.site.site_title = _("Naru")
 admin.site.index_title = _("Administration")
 
 MOST_LISTED = 10_000
-_SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 
 
 def moment(time_us: int | None) -> str:
@@ -25,7 +25,7 @@ def moment(time_us: int | None) -> str:
     if time_us is None:
         return "–"
     seconds, rest = divmod(time_us, 1_000_000)
-    return f"{datetime.datetime.fromtimestamp(seconds, _SEOUL):%Y-%m-%d %H:%M:%S}.{rest:06d}"
+    return f"{datetime.datetime.fromtimestamp(seconds, SEOUL):%Y-%m-%d %H:%M:%S}.{rest:06d}"
 
 
 class Newest(Paginator):  # type: ignore[type-arg]  # no generic when running

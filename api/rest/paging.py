@@ -22,12 +22,12 @@ from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Session
 from marketdata.reference.corporate_actions import Held
 from marketdata.storage import TickKey, storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import OrderBook
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import date_of, day_of
 from marketdata.vendors import minutes as vendor_minutes
 from terminals import wire
 
@@ -87,7 +87,7 @@ class Series:
 
     def begins_us(self, date: datetime.date) -> int:
         """When a trading date begins."""
-        return timeframes.midnight_us((date - EPOCH_DATE).days, self.timezone) - self.shift_s * 1_000_000
+        return timeframes.midnight_us(day_of(date), self.timezone) - self.shift_s * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,7 +447,7 @@ def _local_day(time_us: int, timezone: str) -> int:
 
 
 def _date(day: int) -> datetime.date:
-    return EPOCH_DATE + datetime.timedelta(days=day)
+    return date_of(day)
 
 
 def _reversed(bars: Bars) -> Bars:

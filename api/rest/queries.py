@@ -34,6 +34,7 @@ from marketdata.models import AlertRule
 from marketdata.models.reference import FEED_PATTERN, SYMBOL_PATTERN
 from marketdata.realtime import inspection, pipeline_history
 from marketdata.reference import corporate_actions
+from marketdata.types.units import DAY_US
 
 OURS = ("format",)  # REST framework's own: which renderer
 
@@ -97,7 +98,7 @@ class SeriesQuery(Query):
         if (
             isinstance(start, Timestamp)
             and isinstance(end, Timestamp)
-            and start.first_us("UTC") > end.last_us("UTC") + _DAY_US
+            and start.first_us("UTC") > end.last_us("UTC") + DAY_US
         ):
             raise errors.Unprocessable({"start": _("is after end")})
         return attrs
@@ -107,9 +108,6 @@ class RangeQuery(SeriesQuery):
     limit = WholeNumberField(required=False, default=1000, min_value=1, max_value=10_000)
     page_token = serializers.CharField(required=False, max_length=200, help_text="next_page_token of the page before")
     sort = serializers.ChoiceField(choices=["asc", "desc"], required=False, default="asc")
-
-
-_DAY_US = 86_400_000_000  # a date and a time can only be compared in the symbol's time zone; that comes later
 
 
 class TradesQuery(RangeQuery):

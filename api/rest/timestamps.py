@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 
 from analytics.series import timeframes
-from marketdata.types.tick_arrays import microseconds
+from marketdata.types.units import DAY_US, EPOCH_DATE, microseconds
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
+_EPOCH_DAY = EPOCH_DATE.toordinal()
 # The years 1900 to 9998; the last day is left, so that a candle of a year that begins then ends in one that there is in
 # every time zone.
 EARLIEST_US, LATEST_US = -2_208_988_800_000_000, 253_370_678_400_000_000
@@ -45,7 +45,7 @@ def parse(text: str) -> Timestamp:
     """Nanoseconds are cut to microseconds. ValueError when it is neither a time nor a date."""
     if _DATE.fullmatch(text):
         day = parse_day(text).toordinal() - _EPOCH_DAY
-        if not EARLIEST_US // 86_400_000_000 <= day <= LATEST_US // 86_400_000_000:
+        if not EARLIEST_US // DAY_US <= day <= LATEST_US // DAY_US:
             raise ValueError(text)
         return Timestamp(day=day)
     match = _TIME.fullmatch(text)

@@ -18,7 +18,8 @@ from typing import Any
 from analytics.series import timeframes
 from analytics.series.feed_clock import FeedClock
 from marketdata.types import minute_bars
-from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
+from marketdata.types.minute_bars import COLUMNS, Bars
+from marketdata.types.units import MINUTE_US
 
 Row = tuple[Any, ...]  # symbol, then as bars.COLUMNS[1:]
 Key = tuple[str, int]  # symbol, minute

@@ -24,9 +24,10 @@ from api.stream.subscriber import Subscriber
 from marketdata.realtime.feed import CANCELLED, FeedEntry
 from marketdata.realtime.records_feed import Notice
 from marketdata.realtime.stats import Statistics
-from marketdata.types.minute_bars import COLUMNS, MINUTE_US, Bars
+from marketdata.types.minute_bars import COLUMNS, Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.tick_arrays import Int64, Ticks
+from marketdata.types.units import MINUTE_US
 from terminals import wire
 
 _TIME = COLUMNS.index("time_us")

@@ -38,14 +38,15 @@ from api.stream.subscriber import Subscriber
 from marketdata.ledger.commits import Place
 from marketdata.realtime import feed as feeds
 from marketdata.storage import StorageError
-from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import DAY_US, MINUTE_US
 
 log = logging.getLogger(__name__)
 
 ENTRIES = 20
 CLOCK_ENTRIES = 10  # that tell the feed's time
-LONGEST_US = 86_400_000_000  # back from now
+LONGEST_US = DAY_US  # back from now
 OVERLAP_US, STEP_US = 15_000_000, 5_000_000
 """How much is read again of what lies before a moment, for a commit may reach the feed after later ones; and the steps
 of that, so that those who come back together read the same pages."""

@@ -24,10 +24,10 @@ from marketdata.ledger import commits
 from marketdata.models import IngestBatch, Symbol
 from marketdata.realtime import records_feed
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import Bars
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.tick_arrays import TICK_BITS
+from marketdata.types.units import date_of
 
 PAGE_STATUSES = 500
 
@@ -68,7 +68,7 @@ def newest_limits(feed: str, symbols: Sequence[str]) -> dict[str, DayLimits]:
     told = [
         *rows.values_list("code", "limits_on", "lower_limit", "upper_limit"),
         *(
-            (one.symbol, EPOCH_DATE + datetime.timedelta(days=one.trade_date), one.lower_limit, one.upper_limit)
+            (one.symbol, date_of(one.trade_date), one.lower_limit, one.upper_limit)
             for one in storage().latest_prices(sorted(known), feed)
         ),
     ]

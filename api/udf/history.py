@@ -3,7 +3,6 @@ candles of days and wider stand at 00:00 UTC of their first trading day."""
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +15,10 @@ from api.rest.paging import Series
 from api.rest.timestamps import EARLIEST_US
 from marketdata.calendar import trading_dates
 from marketdata.calendar.trading_calendar import Calendar
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Int64
+from marketdata.types.units import date_of, day_of
 from terminals import wire
 
 MOST = 10_000
@@ -72,7 +71,7 @@ def _times(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> Int64:
 def _first_session(calendar: Calendar, first: int, traded: int) -> int:
     """The first trading day of a period that began on `first`; a date on which something traded is one, whatever the
     calendar knows. Days since 1970."""
-    day = (calendar.next_session(EPOCH_DATE + datetime.timedelta(days=first - 1)) - EPOCH_DATE).days
+    day = day_of(calendar.next_session(date_of(first - 1)))
     return min(day, traded)
 
 

@@ -19,6 +19,7 @@ from api.rest.paging import Series
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, SymbolChange, VoidedTick
 from marketdata.types.tick_arrays import decimal_text
+from marketdata.types.units import day_of, moment_of
 from terminals import wire
 
 MOST = 500
@@ -126,7 +127,7 @@ def _bar_of(one: Series, time_us: int, timeframe: Timeframe | DateFrame) -> int:
     if isinstance(timeframe, Timeframe):
         return timeframe.start(time_us, one.timezone) // _US
     date = trading_dates.calendar(one.market).trade_date(time_us)
-    return timeframe.first((date - datetime.date(1970, 1, 1)).days) * _DAY_S
+    return timeframe.first(day_of(date)) * _DAY_S
 
 
 def _span(one: Series, from_us: int, to_us: int) -> str:
@@ -137,4 +138,4 @@ def _span(one: Series, from_us: int, to_us: int) -> str:
 
 
 def _moment(time_us: int) -> datetime.datetime:
-    return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=time_us)
+    return moment_of(time_us)

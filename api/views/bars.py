@@ -28,6 +28,7 @@ from marketdata.calendar.trading_calendar import Session
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Int64, Mask
+from marketdata.types.units import DAY_US
 from marketdata.vendors import minutes
 
 
@@ -114,7 +115,7 @@ def spans(one: Series, bars: Bars, timeframe: Timeframe | DateFrame) -> tuple[In
     return timeframes.date_spans(bars, timeframe, one.timezone, one.shift_s)
 
 
-_RECENT_US = 14 * 86_400_000_000  # gaps of candles no older than this are asked for together
+_RECENT_US = 14 * DAY_US  # gaps of candles no older than this are asked for together
 
 
 def by_symbol(bars: Bars) -> dict[str, Bars]:

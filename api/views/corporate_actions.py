@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -20,7 +19,7 @@ from api.views.records import question
 from marketdata.models import AdjustmentFactor
 from marketdata.reference import corporate_actions
 from marketdata.storage import TickKey
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.units import date_of, day_of
 
 Kind = AdjustmentFactor.Kind
 _FORWARD = Q(kind=Kind.SPLIT, new_rate__gt=F("old_rate"))
@@ -72,7 +71,7 @@ def _shown(one: AdjustmentFactor) -> tuple[str, dict[str, Any]]:
 def _behind(after: TickKey, *, newest: bool) -> Q:
     """The rows behind the last one of the page before. BadToken for a date that is none."""
     try:
-        date = EPOCH_DATE + datetime.timedelta(days=after.time_us)
+        date = date_of(after.time_us)
     except OverflowError as error:
         raise errors.BadToken(_("page_token is not one that this API gave")) from error
     if newest:
@@ -108,7 +107,7 @@ class CorporateActionsView(APIView):
         token = None
         if len(found) > limit:
             last = found[limit - 1]
-            token = paging.encode_token(TickKey("", (last.ex_date - EPOCH_DATE).days, last.pk), asked)
+            token = paging.encode_token(TickKey("", day_of(last.ex_date), last.pk), asked)
         shown: dict[str, list[dict[str, Any]]] = {}
         for name, one in map(_shown, found[:limit]):
             shown.setdefault(name, []).append(one)

@@ -26,7 +26,7 @@ from analytics.quality import series as quality_series
 from analytics.quality.days import Quality
 from analytics.quality.grades import GRADES, Reason
 from analytics.quality.series import SeriesDay
-from analytics.quality.session_minutes import MINUTE_US, NONE, State
+from analytics.quality.session_minutes import NONE, State
 from api.auth import access
 from api.rest import errors, jsontext, paging, response_schemas, series
 from api.rest.queries import MOST_QUALITY_DAYS, QualityMapQuery, QualityOfDayQuery, QualityQuery, SymbolQualityQuery
@@ -35,6 +35,7 @@ from api.views.records import number, question, readable
 from marketdata.calendar import trading_dates
 from marketdata.models import Gap, QualityDay, Symbol
 from marketdata.storage import TickKey
+from marketdata.types.units import MINUTE_US
 from terminals import wire
 
 LETTERS = {

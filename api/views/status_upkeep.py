@@ -25,12 +25,12 @@ from marketdata.models import BackupRun, DeadLetter, Gap, IngestReject, Rollover
 from marketdata.realtime import live_state, pipeline_history
 from marketdata.realtime.pipeline_history import COARSE
 from marketdata.reference import roles
+from marketdata.types.units import MINUTE_US
 
 KEEP_S = 10.0  # however many look at the page, this is asked once in ten seconds
 ROLLOVERS = 5
 RECENT = datetime.timedelta(days=1)
 MOST_ROWS = 10_000  # refused rows, gaps whose reasons are counted
-MINUTE_US = 60_000_000
 _STEPS = ("counted", "sealed", "verified", "moved", "aggregated", "cleaned", "done", "archived")
 _kept: tuple[float, dict[str, Any]] = (float("-inf"), {})
 

@@ -10,8 +10,7 @@ from marketdata.realtime import feed, live_state
 from marketdata.storage import storage
 from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.tick_arrays import TICK_BITS, Ticks
-
-MINUTE_US = 60_000_000
+from marketdata.types.units import MINUTE_US
 
 
 def announce() -> int:

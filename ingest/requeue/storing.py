@@ -20,12 +20,12 @@ from marketdata.ledger import batch_ledger, set_aside
 from marketdata.maintenance import leases
 from marketdata.models import Client, DeadLetter, IngestBatch, IngestBatchDay, IngestReject, IngestRequeue
 from marketdata.storage import StorageError, storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import checksums
 from marketdata.types.checksums import PRIME
 from marketdata.types.minute_bars import SumTooLargeError
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.tick_arrays import TICK_BITS, Ticks
+from marketdata.types.units import date_of
 
 State = IngestBatch.State
 NOT_STORED = (State.REFUSED, State.DEAD)
@@ -129,7 +129,7 @@ def _add_days(ticks: Ticks) -> None:
     """Add what is stored now to the ledger by trading date."""
     new = {}
     for (number, day), figure in checksums.by_batch(ticks, ticks.tick_id >> TICK_BITS).items():
-        date = EPOCH_DATE + datetime.timedelta(days=day)
+        date = date_of(day)
         rows = IngestBatchDay.objects.filter(batch=number, trade_date=date)
         known = rows.values_list("checksum", flat=True).first()
         if known is None:

@@ -24,9 +24,10 @@ from marketdata.storage.backups import Progress
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, MINUTES, PRICES, TEMP
 from marketdata.types import checksums
 from marketdata.types.checksums import PRIME, Figure
-from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import ABSENT, TICK_BITS, Ticks
 from marketdata.types.tick_arrays import trades as trades_of
+from marketdata.types.units import MINUTE_US
 
 Looks = dict[str, dict[str, list[int]]]
 """Rows and checksum by table and trading date ("" for a table that has none)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
 
-SEOUL = ZoneInfo("Asia/Seoul")
+from marketdata.types.units import SEOUL
+
 FULL, INCREMENTAL = "full", "incremental"
 RUNNING, STORED, VERIFIED, FAILED, EXPIRED = "running", "stored", "verified", "failed", "expired"
 

@@ -13,11 +13,11 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
+from marketdata.types.units import EPOCH, MINUTE_US, moment_of
+
 FOLDER = Path(__file__).parent / "data"
-MINUTE_US = 60_000_000
 DAY = datetime.timedelta(days=1)
 MICROSECOND = datetime.timedelta(microseconds=1)
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 NONE = datetime.timedelta()
 LONGEST_CLOSURE = 366
 REMEMBERED = 1024
@@ -245,7 +245,7 @@ class Calendar:
 
     def local(self, time_us: int) -> datetime.datetime:
         """The time on the market's wall, without a zone."""
-        return (EPOCH + datetime.timedelta(microseconds=time_us)).astimezone(self._zone).replace(tzinfo=None)
+        return (moment_of(time_us)).astimezone(self._zone).replace(tzinfo=None)
 
     def trade_date(self, time_us: int) -> datetime.date:
         """The trading date of an event, as `trading_dates.trade_dates` has it for arrays."""

@@ -16,10 +16,7 @@ from marketdata.calendar import trading_calendar
 from marketdata.calendar.trading_calendar import Calendar, Override
 from marketdata.models import CalendarOverride, Market
 from marketdata.types.tick_arrays import Int32, Int64
-
-MINUTE_US = 60_000_000
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
+from marketdata.types.units import DAY_US, HOUR_US, MINUTE_US
 
 
 @lru_cache(maxsize=4096)

@@ -17,9 +17,10 @@ from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
 
 from marketdata.models import IngestBatch, IngestBatchDay, IngestStream
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, StorageError
+from marketdata.storage.base import StorageError
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.tick_arrays import SEQ_BITS
+from marketdata.types.units import date_of, day_of
 
 SEQ_MASK = (1 << SEQ_BITS) - 1
 GIVEN_UP = 0
@@ -196,7 +197,7 @@ def _claims(claims: Sequence[Claim]) -> Rows:
 
 
 def _days(days: Mapping[tuple[int, int], Figure]) -> Rows:
-    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for _, day in days}
+    dates = {day: date_of(day) for _, day in days}
     rows = [(batch, dates[day], figure.rows, figure.checksum) for (batch, day), figure in sorted(days.items())]
     return Rows("ingest_batch_day", ("batch", "trade_date", "rows", "checksum"), rows)
 
@@ -247,7 +248,7 @@ def unclaimed_days(batches: Iterable[int]) -> dict[int, dict[tuple[int, int], Fi
     )
     found: dict[int, dict[tuple[int, int], Figure]] = {}
     for batch, date, count, checksum in rows.values_list("batch", "trade_date", "rows", "checksum"):
-        found.setdefault(batch, {})[batch, (date - EPOCH_DATE).days] = Figure(count, checksum)
+        found.setdefault(batch, {})[batch, day_of(date)] = Figure(count, checksum)
     return found
 
 
@@ -256,7 +257,7 @@ def adjust_days(changes: Mapping[tuple[int, int], Figure], sign: int) -> None:
     does it. A batch that has nothing left of a date keeps a row that says so: it is how one whose claim row is lost is
     known to have been stored. StorageError if more is taken away than the ledger knows."""
     quote = connection.ops.quote_name
-    dates = {day: EPOCH_DATE + datetime.timedelta(days=day) for _, day in changes}
+    dates = {day: date_of(day) for _, day in changes}
     rows = IngestBatchDay.objects.filter(batch__in={batch for batch, _ in changes}, trade_date__in=dates.values())
     there = set(rows.values_list("batch", "trade_date"))
     new = {(batch, day): figure for (batch, day), figure in changes.items() if (batch, dates[day]) not in there}

@@ -12,8 +12,9 @@ from django.db.models import Q
 
 from marketdata.models import IngestBatch, IngestBatchDay, Symbol
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, Span
+from marketdata.storage.base import Span
 from marketdata.types.tick_arrays import TICK_BITS, Ticks
+from marketdata.types.units import day_of
 
 PAGE_BATCHES, PAGE_ROWS = 200, 20_000
 SLOT_US, SLOT_ROWS = 5_000_000, 1_000
@@ -74,7 +75,7 @@ def _spans(times: dict[int, tuple[int, int]], codes: list[str]) -> Iterator[Span
     for date, given in stretches.items():
         for first_us, last_us in _joined(given):
             for code in codes:
-                yield Span(code, (date - EPOCH_DATE).days, first_us, last_us)
+                yield Span(code, day_of(date), first_us, last_us)
 
 
 def _joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

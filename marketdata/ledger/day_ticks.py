@@ -14,10 +14,10 @@ import numpy as np
 
 from marketdata.models import IngestStream
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
 from marketdata.types.tick_arrays import SEQ_BITS, TICK_BITS, Ticks
+from marketdata.types.units import day_of
 
 
 class SourceUnclear(Exception):
@@ -52,4 +52,4 @@ def read(date: datetime.date, symbol: str, feed: str, *, figure: Figure, sources
 
 def of_day(ticks: Ticks, date: datetime.date) -> Figure:
     """The figure of these ticks on one trading date."""
-    return checksums.of_ticks(ticks).get((date - EPOCH_DATE).days, Figure())
+    return checksums.of_ticks(ticks).get(day_of(date), Figure())

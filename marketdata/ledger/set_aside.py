@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Mapping
 
 from django.utils.text import format_lazy
@@ -11,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from marketdata import alarms, metrics
 from marketdata.ledger import batch_ledger
 from marketdata.models import DeadLetter, Gap, IngestReject, IngestStream
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.tick_arrays import SEQ_BITS
+from marketdata.types.units import date_of
 from terminals import wire
 
 ToldGaps = tuple[int, str, Mapping[int, wire.Gap]]
@@ -54,7 +53,7 @@ def add_gaps(told: Iterable[ToldGaps]) -> None:
                 to_us=gap.to_us,
                 rows=gap.rows,
                 missing=gap.missing,
-                trade_date=None if gap.trade_date is None else EPOCH_DATE + datetime.timedelta(days=gap.trade_date),
+                trade_date=None if gap.trade_date is None else date_of(gap.trade_date),
                 reason=_text(gap.reason, 200),
             )
             for batch, feed, gaps in told

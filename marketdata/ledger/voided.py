@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from marketdata.models import VoidedTick
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import day_figures, tick_arrays
 from marketdata.types.day_figures import DAY_SCALES
 from marketdata.types.tick_arrays import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, TICK_BITS, Ticks
+from marketdata.types.units import day_of
 from terminals import wire
 
 
@@ -27,7 +27,7 @@ def parts(rows: Sequence[VoidedTick]) -> list[Ticks]:
     for at, row in enumerate(rows):
         record: dict[str, Any] = json.loads(row.record)
         ticks.tick_id[at], ticks.time_us[at] = row.tick_id, row.time_us
-        ticks.trade_date[at] = (row.trade_date - EPOCH_DATE).days
+        ticks.trade_date[at] = day_of(row.trade_date)
         ticks.kind[at] = KIND_NAMES.index(record["kind"]) if isinstance(record["kind"], str) else record["kind"]
         side = record.get("side", "")
         ticks.side[at] = SIDE_NAMES.index(side) if isinstance(side, str) else side

@@ -36,22 +36,11 @@ from marketdata.models import (
     VendorMinute,
 )
 from marketdata.storage import StorageBusyError, storage
-from marketdata.storage.base import (
-    ALL_FEEDS,
-    BOOKS,
-    DAILY,
-    EPOCH_DATE,
-    EVENTS,
-    HISTORY,
-    MINUTES,
-    PERIODS,
-    PRICES,
-    TEMP,
-    Progress,
-)
-from marketdata.storage.keys import DAY_US, NEAR_DAYS
+from marketdata.storage.base import ALL_FEEDS, BOOKS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, PRICES, TEMP, Progress
+from marketdata.storage.keys import NEAR_DAYS
 from marketdata.types.checksums import PRIME, Figure
 from marketdata.types.tick_arrays import SEQ_BITS
+from marketdata.types.units import DAY_US, day_of
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +222,7 @@ def _is_archived(drop: Drop) -> bool:
 def _newcomers(drop: Drop) -> Callable[[], bool]:
     """Whether, when it is asked, a batch is committed that was not before, and may have rows of a period."""
     since_us = batch_ledger.now_us() - LONGEST_COMMIT_US
-    end_us = ((drop.end - EPOCH_DATE).days + NEAR_DAYS) * DAY_US
+    end_us = (day_of(drop.end) + NEAR_DAYS) * DAY_US
 
     def committed() -> set[tuple[str, int]]:
         batches = IngestBatch.objects.filter(committed_us__gte=since_us, first_us__lt=end_us)

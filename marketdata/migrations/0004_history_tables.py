@@ -12,7 +12,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from marketdata.types import checksums
 from marketdata.storage import storage_of
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.units import EPOCH_DATE
 from marketdata.types.tick_arrays import ABSENT, SEQ_BITS, SIZES, TICK_BITS, packed_ratio
 
 FAR_US = 2**62

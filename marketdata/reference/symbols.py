@@ -15,8 +15,8 @@ from django.db.models import QuerySet
 
 from marketdata.models import Client, Market, Source, Symbol
 from marketdata.models.reference import SYMBOL_PATTERN
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.categories import UNKNOWN, category_of
+from marketdata.types.units import day_of
 from terminals import wire
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Directory:
 def _limits(lower: int | None, upper: int | None, date: datetime.date | None) -> PriceLimits | None:
     if lower is None or upper is None or date is None:
         return None
-    return PriceLimits(lower, upper, (date - EPOCH_DATE).days)
+    return PriceLimits(lower, upper, day_of(date))
 
 
 def _may_be(code: str, market: str) -> bool:

@@ -4,7 +4,7 @@ promises are told in `marketdata.storage.promises`, the tables in `marketdata.st
 
 from __future__ import annotations
 
-from marketdata.storage.keys import EPOCH_DATE, Key, Series, Span, TickKey
+from marketdata.storage.keys import Key, Series, Span, TickKey
 from marketdata.storage.promises.caches import CachedStats, CacheTables, Latest
 from marketdata.storage.promises.candles import ALL_FEEDS, FINISHED_US, CandleStore, Window
 from marketdata.storage.promises.database import (
@@ -46,7 +46,6 @@ __all__ = [
     "CACHES",
     "DAILY",
     "DAY_VALUE_DIGITS",
-    "EPOCH_DATE",
     "EVENTS",
     "FINISHED_US",
     "HISTORY",

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from marketdata.storage.base import EPOCH_DATE, TickKey
-from marketdata.storage.keys import DAY_US, NEAR_DAYS
+from marketdata.storage.base import TickKey
+from marketdata.storage.keys import NEAR_DAYS
 from marketdata.storage.pricereads import PriceReads
 from marketdata.types import daily_bars, minute_bars
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
+from marketdata.types.units import DAY_US, date_of, day_of
 
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # the years 1 to 9999
 _SYMBOLS = 500  # of one statement
@@ -131,7 +132,7 @@ class CandleReads(PriceReads):
         return self._day(min(max(time_us // DAY_US + days, _FIRST_DAY), _LAST_DAY))
 
     def read_day_minutes(self, date: datetime.date, feed: str, symbol: str | None = None) -> Bars:
-        day = (date - EPOCH_DATE).days
+        day = day_of(date)
         where, params = ["trade_date = %s", "feed = %s"], [self._day(day), feed]
         if symbol is not None:
             where += ["symbol = %s", "minute_time >= %s", "minute_time < %s"]
@@ -157,13 +158,13 @@ class CandleReads(PriceReads):
         for where, params in self._of_dates(symbol, feed, dates):
             rows = self._query(f"SELECT DISTINCT {self.DAYS} FROM market_data_minute {where}", params)
             found |= {int(day) for (day,) in rows}
-        return [EPOCH_DATE + datetime.timedelta(days=day) for day in sorted(found)]
+        return [date_of(day) for day in sorted(found)]
 
     def _of_dates(
         self, symbol: str, feed: str, dates: Sequence[datetime.date]
     ) -> Iterator[tuple[str, list[Any]]]:  # fmt: skip
         """What chooses the minutes of a series on these trading dates, some dates at a time, with its parameters."""
-        days = sorted((date - EPOCH_DATE).days for date in dates)
+        days = sorted(day_of(date) for date in dates)
         for at in range(0, len(days), _DATES):
             asked = days[at : at + _DATES]
             where = (
@@ -187,7 +188,7 @@ class CandleReads(PriceReads):
         limit: int | None = None,
         ascending: bool = True,
     ) -> DailyBars:
-        first, last = ((date - EPOCH_DATE).days for date in (start, end))
+        first, last = (day_of(date) for date in (start, end))
         rows = self._query(
             f"SELECT {self.DAILY_BAR} FROM market_data"
             " WHERE symbol = %s AND feed = %s AND trade_date >= %s AND trade_date < %s"

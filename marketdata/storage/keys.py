@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 from typing import NamedTuple
 
-EPOCH_DATE = datetime.date(1970, 1, 1)
-DAY_US = 86_400_000_000
 # A source's own trading date is at most 7 days from the event's UTC date (ingest.validation); a market's is nearer.
 NEAR_DAYS = 8
 Series = tuple[str, str]

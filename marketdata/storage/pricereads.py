@@ -6,12 +6,13 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from marketdata.storage.base import EPOCH_DATE, PERIODS, PRICES, TickKey
-from marketdata.storage.keys import DAY_US, NEAR_DAYS
+from marketdata.storage.base import PERIODS, PRICES, TickKey
+from marketdata.storage.keys import NEAR_DAYS
 from marketdata.storage.rows import PRICE_UNITS, nearby
 from marketdata.storage.sidetables import SideTables
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import DAY_US, day_of
 
 _TOGETHER = 100  # symbols of a statement
 _FIELDS = (
@@ -56,7 +57,7 @@ class PriceReads(SideTables):
     def _price_series(self, date: datetime.date) -> Iterator[tuple[str, str]]:
         """The (symbol, feed) that may have prices of a trading date, from one to the next in the key."""
         period = "trade_date >= %s AND trade_date < %s"
-        bounds = [self._day((bound - EPOCH_DATE).days) for bound in PERIODS[PRICES](date)]
+        bounds = [self._day(day_of(bound)) for bound in PERIODS[PRICES](date)]
         sql = f"SELECT symbol, feed FROM {PRICES} WHERE {period}"
         found = self._query(f"{sql} ORDER BY symbol, feed LIMIT 1", bounds)
         while found:
@@ -68,7 +69,7 @@ class PriceReads(SideTables):
 
     def _of_date(self, date: datetime.date) -> tuple[str, list[Any]]:
         """What rows of a (symbol, feed) and of a trading date meet, with its parameters behind those two."""
-        day, time = (date - EPOCH_DATE).days, self._time()
+        day, time = day_of(date), self._time()
         near = [self._moment((day + days) * DAY_US) for days in (-NEAR_DAYS, NEAR_DAYS + 1)]
         where = f"symbol = %s AND feed = %s AND {time} >= %s AND {time} < %s AND trade_date = %s"
         return where, [*near, self._day(day)]
@@ -106,7 +107,7 @@ class PriceReads(SideTables):
     def _dates_near(self, start_us: int, end_us: int) -> list[Any]:
         """The trading dates that events of this time may have, by which partitions are chosen."""
         bounds = ((start_us, -NEAR_DAYS), (end_us, NEAR_DAYS))
-        return [self._day((nearby(at, days) - EPOCH_DATE).days) for at, days in bounds]
+        return [self._day(day_of(nearby(at, days))) for at, days in bounds]
 
     def delete_prices(self, ticks: Ticks) -> int:
         if not len(ticks):

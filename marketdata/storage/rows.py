@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import tick_arrays
 from marketdata.types.day_figures import DAY_SCALES
 from marketdata.types.tick_arrays import NO_DATE, PRICE_UNIT, SIZE_UNIT, Int64, Ticks
+from marketdata.types.units import DAY_US, EPOCH_DATE, date_of
 
 UNITS = {
     "price": PRICE_UNIT,
@@ -66,12 +66,12 @@ def moment(time_us: int) -> str:
 @lru_cache(maxsize=1000)
 def date_text(days: int) -> str:
     """Days since 1970 as YYYY-MM-DD."""
-    return (EPOCH_DATE + datetime.timedelta(days=days)).isoformat()
+    return (date_of(days)).isoformat()
 
 
 def nearby(time_us: int, days: int) -> datetime.date:
     """The UTC date of a time, moved by so many days, the nearest there is."""
-    day = EPOCH_DATE.toordinal() + time_us // 86_400_000_000 + days
+    day = EPOCH_DATE.toordinal() + time_us // DAY_US + days
     return datetime.date.fromordinal(min(max(day, 1), datetime.date.max.toordinal()))
 
 

@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from marketdata.storage.base import EPOCH_DATE, CachedStats, Key, Latest, NotWholeError, Series, Storage, TickKey
-from marketdata.storage.keys import DAY_US, NEAR_DAYS
+from marketdata.storage.base import CachedStats, Key, Latest, NotWholeError, Series, Storage, TickKey
+from marketdata.storage.keys import NEAR_DAYS
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
 from marketdata.types.tick_arrays import ABSENT, Int64, Ticks
+from marketdata.types.units import DAY_US, date_of, day_of
 from terminals import wire
 
 _TOGETHER = 100  # symbols of a statement
@@ -93,18 +94,18 @@ class SideTables(Storage):
             return max(int(cursor.rowcount), 0)
 
     def dates_within(self, table: str, start: datetime.date, end: datetime.date) -> list[datetime.date]:
-        bounds = [self._day((bound - EPOCH_DATE).days) for bound in (start, end)]
+        bounds = [self._day(day_of(bound)) for bound in (start, end)]
         rows = f"FROM {self.connection.ops.quote_name(table)} WHERE trade_date >= %s AND trade_date < %s"
         if end - start == datetime.timedelta(days=1):
             return [start] if self._query(f"SELECT 1 {rows} LIMIT 1", bounds) else []
         found = self._query(f"SELECT DISTINCT {self.DAYS} {rows}", bounds)
-        return sorted(EPOCH_DATE + datetime.timedelta(days=int(days)) for (days,) in found)
+        return sorted(date_of(int(days)) for (days,) in found)
 
     def _replace_daily(
         self, date: datetime.date, statement: str, params: Sequence[Any], proven: Collection[Series] | None
     ) -> int:
         """What `build_daily` does, with the statement that fills the date."""
-        day = [self._day((date - EPOCH_DATE).days)]
+        day = [self._day(day_of(date))]
         trades = "SELECT symbol, feed, n FROM market_data WHERE trade_date = %s"
         with self.transaction():
             before = {(symbol, feed): int(n) for symbol, feed, n in self._query(trades, day)}
@@ -215,7 +216,7 @@ class SideTables(Storage):
 
     def _book_symbols(self, date: datetime.date) -> Iterator[str]:
         """The symbols that may have order books of a trading date, from one to the next in the key."""
-        where, params = ("trade_date = %s AND ", [self._day((date - EPOCH_DATE).days)]) if self.BY_DATE else ("", [])
+        where, params = ("trade_date = %s AND ", [self._day(day_of(date))]) if self.BY_DATE else ("", [])
         sql = f"SELECT symbol FROM order_books WHERE {where}symbol > %s ORDER BY symbol LIMIT 1"
         last = ""
         while found := self._query(sql, [*params, last]):
@@ -235,7 +236,7 @@ class SideTables(Storage):
     def _of_day(self, date: datetime.date, after: Key | None, number: str) -> tuple[str, list[Any]]:
         """Rows of a trading date behind a key, as a condition with its parameters; times as far from the date as those
         of its rows may be (`ingest.validation`), by which a database finds its way in the key."""
-        day = (date - EPOCH_DATE).days
+        day = day_of(date)
         near = [self._moment((day + days) * DAY_US) for days in (-NEAR_DAYS, NEAR_DAYS + 1)]
         where, params = "trade_date = %s AND event_time >= %s AND event_time < %s", [self._day(day), *near]
         if after is not None:

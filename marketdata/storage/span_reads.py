@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from marketdata.storage.base import MINUTES, Latest, Span
-from marketdata.storage.keys import DAY_US, NEAR_DAYS
+from marketdata.storage.keys import NEAR_DAYS
 from marketdata.types import minute_bars, tick_arrays
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import ABSENT, NO_DATE, TICK_BITS, Ticks
+from marketdata.types.units import DAY_US
 from terminals import wire
 
 _TOGETHER = 100  # stretches a statement

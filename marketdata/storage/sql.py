@@ -20,7 +20,6 @@ from marketdata.storage.base import (
     ALL_FEEDS,
     CACHES,
     DAILY,
-    EPOCH_DATE,
     FINISHED_US,
     HISTORY,
     MINUTES,
@@ -43,6 +42,7 @@ from marketdata.types.checksums import Figure
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import SIZES, Int64, Ticks
+from marketdata.types.units import date_of, day_of
 
 T = TypeVar("T")
 ROWS_A_STATEMENT = 500
@@ -143,7 +143,7 @@ class SharedSQL(CandleReads):
 
     def _day_of(self, date: datetime.date) -> Any:
         """A trading date as a parameter."""
-        return self._day((date - EPOCH_DATE).days)
+        return self._day(day_of(date))
 
     def tick_figures(
         self, date: datetime.date, *, tables: Sequence[str] | None = None, threads: int = 1
@@ -173,7 +173,7 @@ class SharedSQL(CandleReads):
         return sum(int(count) for (count,) in rows)
 
     def symbol_rows(self, date: datetime.date, symbol: str) -> dict[str, int]:
-        day = (date - EPOCH_DATE).days
+        day = day_of(date)
         parts = [
             f"SELECT feed, count(*) FROM {table} WHERE symbol = %s AND event_time >= %s AND event_time < %s"
             " AND trade_date = %s GROUP BY feed"
@@ -190,7 +190,7 @@ class SharedSQL(CandleReads):
     ) -> dict[tuple[str, str], Int64]:
         if not symbols:
             return {}
-        day = (date - EPOCH_DATE).days
+        day = day_of(date)
         among = " OR ".join(["(tick_id >= %s AND tick_id < %s)"] * len(late)) or "1 = 0"
         parts = [
             f"SELECT symbol, feed, {self.TIME_US} - {self.TIME_US} %% 60000000 AS minute, count(*) AS ticks,"
@@ -245,7 +245,7 @@ class SharedSQL(CandleReads):
     def days_of_minutes(
         self, date: datetime.date, windows: Sequence[Window], feed: str, symbols: Sequence[str]
     ) -> dict[str, DailyBars]:
-        day = (date - EPOCH_DATE).days
+        day = day_of(date)
         found: dict[str, DailyBars] = {}
         for at in range(0, len(symbols), _SYMBOLS):
             part = symbols[at : at + _SYMBOLS]
@@ -336,7 +336,7 @@ class ServerSQL(SharedSQL):
                 pass
 
     def _day(self, days: int) -> datetime.date:
-        return EPOCH_DATE + datetime.timedelta(days=days)
+        return date_of(days)
 
     def _moments(self, times_us: Int64) -> Sequence[Any]:
         return moments(times_us)

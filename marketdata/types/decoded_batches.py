@@ -3,7 +3,6 @@ same arrays, because a step of numpy costs the same for twelve rows as for all."
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import json
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from marketdata.types import tick_arrays
 from marketdata.types.reject_reasons import Fault
 from marketdata.types.tick_arrays import ABSENT, GREATEST, NO_DATE, TICK_BITS, Int32, Int64, Mask, Ticks, numbered
+from marketdata.types.units import date_of
 from terminals import wire
 
 Faults = npt.NDArray[np.uint64]
@@ -74,11 +74,8 @@ class Decoded:
         """JSON of a row as the terminal gave it."""
         shown: Any = self.raw[row] if self.raw is not None else self.ticks.record(row)
         if self.raw is None and self.given_dates is not None and self.given_dates[row] != NO_DATE:
-            shown["trade_date"] = str(_EPOCH + datetime.timedelta(days=int(self.given_dates[row])))
+            shown["trade_date"] = str(date_of(int(self.given_dates[row])))
         return record_text(shown)
-
-
-_EPOCH = datetime.date(1970, 1, 1)
 
 
 def record_text(shown: object) -> str:

@@ -14,7 +14,8 @@ from marketdata.types import day_figures, tick_arrays
 from marketdata.types.day_figures import DAY_PRICES, DAY_SCALES
 from marketdata.types.decoded_batches import Decoded, Faults, Shared, WireBatch, tick_ids
 from marketdata.types.reject_reasons import Fault
-from marketdata.types.tick_arrays import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks, microseconds
+from marketdata.types.tick_arrays import KIND_NAMES, PRICES, SIDE_NAMES, SIZES, Ticks
+from marketdata.types.units import day_of, microseconds
 from terminals import wire
 
 
@@ -130,9 +131,6 @@ def _time(value: object) -> tuple[int, bool]:
     return microseconds(datetime.datetime.fromisoformat(value.upper())), False
 
 
-_EPOCH = datetime.date(1970, 1, 1)
-
-
 def _named(names: tuple[str, ...], fault: Fault) -> Read:
     def read(value: object) -> tuple[int, bool]:
         if not isinstance(value, str) or value not in names:
@@ -151,7 +149,7 @@ def _whole(value: object) -> tuple[int, bool]:
 def _date(value: object) -> tuple[int, bool]:
     if not isinstance(value, str) or not _DATE.fullmatch(value):
         raise ValueError(value)
-    return datetime.date.fromisoformat(value).toordinal() - _EPOCH.toordinal(), False
+    return day_of(datetime.date.fromisoformat(value)), False
 
 
 _ROW_READERS: tuple[Reader, ...] = (

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from marketdata.types.tick_arrays import Int32, Int64, numbered, packed_ratio
 from terminals import wire
 
-MINUTE_US = 60_000_000
 VALUE_UNIT = 10**wire.VALUE_SCALE  # value is price x size: 1e-8 times 1e-6
 
 

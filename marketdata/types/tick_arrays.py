@@ -7,7 +7,6 @@ has any.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -206,14 +205,6 @@ def decimal_texts(values: Int64, scale: int) -> list[str]:
     if (values < 0).any():
         texts = [f"-{text}" if below else text for text, below in zip(texts, (values < 0).tolist(), strict=True)]
     return texts
-
-
-def microseconds(moment: datetime.datetime) -> int:
-    """An aware datetime as microseconds since 1970, without going through a float."""
-    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
-
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
 def numbered(names: Sequence[str]) -> tuple[list[str], list[int]]:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from marketdata import alarms
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import leases
-from marketdata.maintenance.rollover.schedule import SEOUL
+from marketdata.types.units import SEOUL
 from marketdata.vendors import holidays, kis, masters, repair, runs
 from marketdata.vendors.errors import UnusableKeys, VendorAway, VendorRefused
 from marketdata.vendors.gap_minutes import MARKET

@@ -15,8 +15,8 @@ from django.db.models import Q, QuerySet
 from marketdata.calendar import trading_dates
 from marketdata.models import FeedOwner, Gap, IngestStream, Symbol
 from marketdata.storage import storage
-from marketdata.types.minute_bars import MINUTE_US
 from marketdata.types.tick_arrays import SEQ_BITS, decimal_text
+from marketdata.types.units import MINUTE_US
 from marketdata.vendors import minutes
 from terminals import wire
 

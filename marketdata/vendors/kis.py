@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from django.conf import settings
 
 from marketdata.maintenance.rollover import utc_now
-from marketdata.maintenance.rollover.schedule import SEOUL
+from marketdata.types.units import SEOUL
 from marketdata.vendors import keys
 from marketdata.vendors.errors import NotConfigured, UnusableKeys, VendorAway, VendorRefused
 from marketdata.vendors.masters import MOST_GONE_SHARE, Listing, Master

@@ -12,9 +12,9 @@ from typing import Any
 from django.db import connection
 
 from marketdata import alarms
-from marketdata.maintenance.rollover.schedule import SEOUL
 from marketdata.models import Symbol, SymbolChange
 from marketdata.storage import storage
+from marketdata.types.units import SEOUL
 
 What = SymbolChange.What
 log = logging.getLogger(__name__)

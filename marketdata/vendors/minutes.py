@@ -12,10 +12,10 @@ from django.db.models import QuerySet
 
 from marketdata.models import VendorMinute
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types import minute_bars
-from marketdata.types.minute_bars import MINUTE_US, VALUE_UNIT, Bars
+from marketdata.types.minute_bars import VALUE_UNIT, Bars
 from marketdata.types.tick_arrays import Int64
+from marketdata.types.units import MINUTE_US, day_of
 
 KIS = "kis"
 _SAID = ("open", "high", "low", "close", "volume", "value")
@@ -120,7 +120,7 @@ def _traded(symbol: str, feed: str, vendor: str) -> QuerySet[VendorMinute]:
 def _bars(symbol: str, feed: str, rows: QuerySet[VendorMinute]) -> Bars:
     found = [
         (
-            symbol, minute_us, (date - EPOCH_DATE).days, *prices, volume,
+            symbol, minute_us, day_of(date), *prices, volume,
             value // _TOTAL_UNIT, value % _TOTAL_UNIT * (VALUE_UNIT // _TOTAL_UNIT), 0, 0,
             minute_us, 0, minute_us + MINUTE_US - 1, 0,
         )

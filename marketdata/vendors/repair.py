@@ -17,10 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from marketdata import alarms
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import leases
-from marketdata.maintenance.rollover.schedule import SEOUL
 from marketdata.models import Alarm
-from marketdata.types.minute_bars import MINUTE_US
 from marketdata.types.tick_arrays import decimal_text
+from marketdata.types.units import MINUTE_US, SEOUL
 from marketdata.vendors import gap_minutes, minutes
 from marketdata.vendors.errors import VendorAway, VendorRefused
 from marketdata.vendors.gap_minutes import MARKET, Stretch

@@ -2,13 +2,13 @@
 
 import datetime
 
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.units import day_of
 from tests import builders
 from tests.market import DAY_US, NINE_US
 
 DAY = datetime.date(2026, 3, 16)
 NEXT = datetime.date(2026, 3, 17)
-DAYS = (DAY - EPOCH_DATE).days
+DAYS = day_of(DAY)
 
 
 def quiet(_: str) -> None:

@@ -1,6 +1,5 @@
 """Writing rows as a worker does and reading them again, for whoever tells a promise of storage."""
 
-import datetime
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from analytics.series import candles
 from marketdata.storage import Storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import date_of
 
 T = TypeVar("T")
 FAR = 2**62
@@ -52,7 +51,7 @@ def read_bars(store: Storage, symbol: str = "005930", feed: str = "krx", **how: 
 
 def make_room(store: Storage, *ticks: Ticks) -> None:
     days = {day for part in ticks for day in part.trade_date.tolist()}
-    store.ensure_partitions(EPOCH_DATE + datetime.timedelta(days=day) for day in days)
+    store.ensure_partitions(date_of(day) for day in days)
 
 
 def elsewhere(job: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from marketdata.storage import Storage
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.units import day_of
 from tests import market
 from tests.contract.candles import CandleContract
 from tests.contract.rows import load, read
@@ -42,6 +42,6 @@ class StorageContract(TickContract, CandleContract, TransactionContract):
         store.ensure_partitions(dates)
         store.ensure_partitions(iter(dates))
 
-        batch = market.ticks([{"trade_date": (date - EPOCH_DATE).days, "tick_id": at} for at, date in enumerate(dates)])
+        batch = market.ticks([{"trade_date": day_of(date), "tick_id": at} for at, date in enumerate(dates)])
         assert load(store, batch) == 4
         assert len(read(store)) == 4

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from marketdata.ledger import batch_ledger
 from marketdata.models import Symbol
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, PERIODS, TEMP
+from marketdata.storage.base import HISTORY, MINUTES, PERIODS, TEMP
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
 from marketdata.types.tick_arrays import ABSENT, GREATEST
+from marketdata.types.units import day_of
 from tests import market
 from tests.contract.days import DAY, DAYS, NEXT, quiet, trades
 from tests.contract.rows import (
@@ -256,7 +257,7 @@ def test_a_tables_figures_tell_rows_and_any_change(store):
 
 
 def self_day(date: datetime.date):
-    return (date - EPOCH_DATE).days if connection.vendor == "sqlite" else date
+    return day_of(date) if connection.vendor == "sqlite" else date
 
 
 # --- dropping ---------------------------------------------------------------------------------------------------------

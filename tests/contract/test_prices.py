@@ -7,17 +7,18 @@ from dataclasses import replace
 import pytest
 from django.db import connection
 
-from marketdata.storage.base import BOOKS, EPOCH_DATE, PRICES, TickKey
+from marketdata.storage.base import BOOKS, PRICES, TickKey
 from marketdata.storage.mariadb.load_data import MANY_ROWS
 from marketdata.types.order_books import OrderBook
 from marketdata.types.records import BOOK_FIGURES
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.tick_arrays import ABSENT, GREATEST, Ticks
+from marketdata.types.units import day_of
 from tests import market, order_books
 from tests.market import NINE_US, SNAPSHOT, price, size, tick_id
 
 DAY = datetime.date(2026, 3, 16)
-DAYS = (DAY - EPOCH_DATE).days
+DAYS = day_of(DAY)
 FAR = 2**62
 CATEGORIES = {"005930": "kospi", "035720": "kosdaq"}
 NAMES = (

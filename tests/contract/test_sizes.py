@@ -11,16 +11,17 @@ from django.db import connection
 from analytics.series import candles
 from marketdata.models import IngestBatchDay
 from marketdata.storage import StorageError
-from marketdata.storage.base import EPOCH_DATE, HISTORY, MINUTES, TEMP, Latest
+from marketdata.storage.base import HISTORY, MINUTES, TEMP, Latest
 from marketdata.types import checksums
 from marketdata.types.checksums import Figure
 from marketdata.types.tick_arrays import SIZES, TICK_BITS
+from marketdata.types.units import date_of, day_of
 from tests import market
 from tests.contract.rows import load, make_room, merge, read, read_bars
 from tests.market import NINE_US, price, size, tick_id
 
 DAY = datetime.date(2026, 3, 16)
-DAYS = (DAY - EPOCH_DATE).days
+DAYS = day_of(DAY)
 # Of exactly these ticks, as it was written into ledgers when sizes had four places.
 THEN = Figure(4, 1_256_123_936)
 BEFORE = {
@@ -107,7 +108,7 @@ def test_a_day_that_is_open_during_the_upgrade_is_what_it_was(store, old):
     ticks, bars, daily = old
     for (batch, day), figure in checksums.by_batch(of_then(), of_then().tick_id >> TICK_BITS).items():
         IngestBatchDay.objects.create(
-            batch=batch, trade_date=EPOCH_DATE + datetime.timedelta(days=day), rows=figure.rows,
+            batch=batch, trade_date=date_of(day), rows=figure.rows,
             checksum=figure.checksum,
         )  # fmt: skip
 

@@ -8,8 +8,9 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 
 from marketdata.storage import Storage, StorageBusyError, StorageError, storage
-from marketdata.storage.base import EPOCH_DATE, HISTORY
+from marketdata.storage.base import HISTORY
 from marketdata.storage.mariadb import partitions
+from marketdata.types.units import day_of
 from tests import market
 from tests.contract.rows import elsewhere, load, merge, read
 from tests.contract.storage import StorageContract
@@ -25,7 +26,7 @@ def ticks_of(*dates: datetime.date):
     """A trade at nine in Seoul of each date."""
     return market.ticks(
         [
-            {"trade_date": (date - EPOCH_DATE).days, "time_us": (date - EPOCH_DATE).days * market.DAY_US, "tick_id": at}
+            {"trade_date": day_of(date), "time_us": day_of(date) * market.DAY_US, "tick_id": at}
             for at, date in enumerate(dates)
         ]
     )

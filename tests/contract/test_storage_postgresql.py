@@ -12,8 +12,9 @@ from analytics.series import candles
 from marketdata.ledger import set_aside
 from marketdata.models import DeadLetter, Gap
 from marketdata.storage import Storage, StorageBusyError, storage
-from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
+from marketdata.storage.base import HISTORY, TEMP
 from marketdata.storage.postgresql import days, partitions
+from marketdata.types.units import day_of
 from terminals import wire
 from tests import market
 from tests.contract.rows import elsewhere, load, merge, read
@@ -31,8 +32,8 @@ def ticks_of(*dates: datetime.date, seq: int = 1):
     return market.ticks(
         [
             {
-                "trade_date": (date - EPOCH_DATE).days,
-                "time_us": (date - EPOCH_DATE).days * market.DAY_US,
+                "trade_date": day_of(date),
+                "time_us": day_of(date) * market.DAY_US,
                 "tick_id": tick_id(seq, at),
             }
             for at, date in enumerate(dates)

@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.units import day_of
 from tests import market
 from tests.contract.rows import elsewhere, load
 from tests.contract.storage import StorageContract
@@ -48,7 +48,7 @@ class TestSQLite(StorageContract):
 
     def test_the_symbols_of_a_days_order_books_are_found_in_the_key(self, store):
         date = datetime.date(2026, 3, 16)
-        day = (date - EPOCH_DATE).days
+        day = day_of(date)
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO order_books (symbol, event_time, tick_id, trade_date, feed, source, bid_prices,"

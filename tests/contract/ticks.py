@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from analytics.series import candles
 from marketdata.storage import Storage, TickKey
-from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP, Span
+from marketdata.storage.base import HISTORY, TEMP, Span
 from marketdata.storage.mariadb.load_data import MANY_ROWS
 from marketdata.types.tick_arrays import ABSENT, GREATEST, TICK_BITS, Ticks
+from marketdata.types.units import EPOCH_DATE
 from tests import market
 from tests.contract.rows import NULLABLE, load, make_room, merge, new_symbol, on_one_database, read, read_bars
 from tests.market import NINE_US, price, size, tick_id

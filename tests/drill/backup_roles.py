@@ -21,6 +21,8 @@ from typing import Any
 
 import django
 
+from marketdata.types.units import day_of
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 django.setup()
 
@@ -35,7 +37,7 @@ from marketdata.ledger import batch_ledger
 from marketdata.models import IngestBatch, Symbol
 from marketdata.storage import storage, storage_of
 from marketdata.storage.backups import backup_of
-from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
+from marketdata.storage.base import HISTORY, TEMP
 from marketdata.types.tick_arrays import TICK_BITS, batch_number, empty
 from terminals import wire
 from tests.builders import commit
@@ -72,7 +74,7 @@ def load(rows: int) -> None:
             ticks.kind[:] = wire.Kind.TRADE
             ticks.price[:] = rng.integers(1_000, 90_000, 5_000) * 10**8
             ticks.size[:] = rng.integers(1, 1_000, 5_000) * 10**6
-            ticks.trade_date[:] = (date - EPOCH_DATE).days
+            ticks.trade_date[:] = day_of(date)
             ticks.tick_id[:] = (batch_number(1 + at, seq) << TICK_BITS) + np.arange(5_000)
             commit(storage(), ticks)
             total += 5_000

@@ -18,6 +18,8 @@ from typing import Any
 
 import django
 
+from marketdata.types.units import day_of
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 django.setup()
 
@@ -33,7 +35,7 @@ from marketdata.maintenance import leases, retention, rollover
 from marketdata.maintenance.rollover import count_ahead, run_context
 from marketdata.models import RolloverRun, Symbol
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, HISTORY, TEMP
+from marketdata.storage.base import HISTORY, TEMP
 from marketdata.types import checksums, minute_bars
 from marketdata.types.tick_arrays import TICK_BITS, Ticks, batch_number, empty
 from terminals import wire
@@ -59,7 +61,7 @@ def batch_of(date: datetime.date, stream: int, seq: int, rows: int, *, of: int, 
     """Batch `seq` of a stream: trades around `share` of the session, always the same for the same arguments."""
     rng = np.random.default_rng([stream, seq])
     ticks = empty(FEED, 4, rows, symbols(of))
-    start = (date - EPOCH_DATE).days * 86_400_000_000 - 9 * 3_600_000_000 + OPEN_US
+    start = day_of(date) * 86_400_000_000 - 9 * 3_600_000_000 + OPEN_US
     ticks.time_us[:] = np.sort(start + int(share * SESSION_US) + rng.integers(0, 20_000_000, rows))
     ticks.symbol[:] = rng.integers(0, of, rows)
     ticks.kind[:] = wire.Kind.TRADE
@@ -67,7 +69,7 @@ def batch_of(date: datetime.date, stream: int, seq: int, rows: int, *, of: int, 
     ticks.price[:] = rng.integers(1_000, 90_000, rows) * 10**8
     ticks.size[:] = rng.integers(1, 1_000, rows) * 10**6
     ticks.seq[:] = seq * 10_000 + np.arange(rows)
-    ticks.trade_date[:] = (date - EPOCH_DATE).days
+    ticks.trade_date[:] = day_of(date)
     ticks.tick_id[:] = (batch_number(stream, seq) << TICK_BITS) + np.arange(rows)
     return ticks
 
@@ -146,7 +148,7 @@ def read(spec: dict[str, Any]) -> None:
     rng = random.Random(spec["seed"])
     while True:
         date, symbol = rng.choice(chosen)
-        start = (datetime.date.fromisoformat(date) - EPOCH_DATE).days * 86_400_000_000 - 9 * 3_600_000_000
+        start = day_of(datetime.date.fromisoformat(date)) * 86_400_000_000 - 9 * 3_600_000_000
         began = time.monotonic()
         try:
             found = len(storage().read_ticks(symbol, FEED, start, start + 86_400_000_000))

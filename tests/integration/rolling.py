@@ -10,8 +10,9 @@ from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
 from marketdata.models import RolloverRun
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, HISTORY
+from marketdata.storage.base import HISTORY
 from marketdata.types import checksums
+from marketdata.types.units import day_of
 from tests.upkeep import Clock, seoul
 
 MONDAY = datetime.date(2026, 3, 16)
@@ -49,4 +50,4 @@ def seoul_us(text: str) -> int:
 
 def stored_date(date: datetime.date) -> datetime.date | int:
     """A trading date as the tables hold it."""
-    return (date - EPOCH_DATE).days if connection.vendor == "sqlite" else date
+    return day_of(date) if connection.vendor == "sqlite" else date

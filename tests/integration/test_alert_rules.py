@@ -18,6 +18,7 @@ from marketdata.models import Alert, AlertRule, Symbol
 from marketdata.realtime import alerts as shared
 from marketdata.realtime import feed, live_state, records_feed, stats
 from marketdata.reference.symbols import Directory
+from marketdata.types.units import SEOUL
 from tests import market
 from tests.integration.processing import process, rows, trade
 
@@ -222,7 +223,7 @@ def test_a_pause_holds_back_what_is_true_until_it_is_over(owner):
 def test_change_is_counted_from_the_previous_close_and_volume_by_what_is_usual(owner):
     rule(owner, name="change", kind="change", parameters={"direction": "below", "level": "-3"})
     rule(owner, name="volume", kind="volume", parameters={"level": "2.5"})
-    day = datetime.datetime.now(due.SEOUL).date().isoformat()
+    day = datetime.datetime.now(SEOUL).date().isoformat()
     trades("67900")
     assert fired() == []
 
@@ -244,7 +245,7 @@ def test_change_is_counted_from_the_previous_close_and_volume_by_what_is_usual(o
 
 def test_limits_are_those_of_the_trading_date(owner):
     rule(owner, kind="limit", parameters={"direction": "above"})
-    today = datetime.datetime.now(due.SEOUL).date()
+    today = datetime.datetime.now(SEOUL).date()
     limits = {"lower_limit": market.price("49000"), "upper_limit": market.price("91000")}
     Symbol.objects.filter(code="005930").update(**limits, limits_on=today - datetime.timedelta(days=40))
     due.directory = Directory(retry_s=0.0)

@@ -10,8 +10,8 @@ from analytics import voids
 from analytics.voids import Selection
 from marketdata.models import Gap
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.order_books import MarketEvent
+from marketdata.types.units import day_of
 from tests.integration.serving import minute, serving
 from tests.market import MINUTE_US, NINE_US
 
@@ -23,7 +23,7 @@ DAY = datetime.date(2026, 3, 16)
 def event(number: int, **other) -> MarketEvent:
     """A VI of 005930 `number` microseconds after nine."""
     given = {
-        "time_us": NINE_US + number, "event_id": number, "trade_date": (DAY - EPOCH_DATE).days, "feed": "krx",
+        "time_us": NINE_US + number, "event_id": number, "trade_date": day_of(DAY), "feed": "krx",
         "source_id": 4, "kind": "vi", "symbol": "005930", "body": {"code": number},
     }  # fmt: skip
     return MarketEvent(**{**given, **other})

@@ -8,9 +8,9 @@ import pytest
 
 from marketdata.models import Gap, Symbol, SymbolRename
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.order_books import OrderBook
 from marketdata.types.tick_arrays import TICK_BITS
+from marketdata.types.units import day_of
 from tests import order_books
 from tests.integration.serving import CODES, minute, serving
 from tests.market import DAY_US, MINUTE_US, NINE_US, price, size
@@ -31,7 +31,7 @@ def book(number: int, **other) -> OrderBook:
     """An order book `number` microseconds after nine."""
     given = {
         "symbol": "005930", "feed": "krx", "source_id": 4, "time_us": NINE_US + number,
-        "tick_id": (9 << TICK_BITS) + number, "trade_date": (DAY - EPOCH_DATE).days,
+        "tick_id": (9 << TICK_BITS) + number, "trade_date": day_of(DAY),
         "bids": (("70000", "5"), ("69900.5", "7.5")),
         "asks": (("70100", "3"),),
     }  # fmt: skip
@@ -93,7 +93,7 @@ def test_order_books_are_read_under_the_new_code_with_those_under_the_old(servin
     before_us = NINE_US - DAY_US
     storage().ensure_partitions([DAY - datetime.timedelta(days=1)], ("order_books",))
     for at in range(2):
-        keep(book(at, symbol="000660", time_us=before_us + at, trade_date=(DAY - EPOCH_DATE).days - 1))
+        keep(book(at, symbol="000660", time_us=before_us + at, trade_date=day_of(DAY) - 1))
     keep(book(2), book(3), book(4, symbol="000660"))
 
     for sort, order in (("asc", [0, 1, 2, 3]), ("desc", [3, 2, 1, 0])):

@@ -15,6 +15,7 @@ from marketdata.maintenance import rollover
 from marketdata.models import BackupRun, DeadLetter, Gap, IngestReject, RolloverRun
 from marketdata.realtime import live_state
 from marketdata.realtime.pipeline_history import COARSE, FINE, Point
+from marketdata.types.units import SEOUL
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_stream_served import start_web, web
@@ -98,7 +99,7 @@ def test_the_upkeep_is_told_step_by_step_and_its_errors_to_operators_alone(servi
 def test_of_each_terminal_the_minutes_are_counted_in_which_it_sent(serving, monkeypatch):
     from api.views import status_upkeep
 
-    begin = int(datetime.datetime(2026, 3, 16, 9, 0, tzinfo=rollover.schedule.SEOUL).timestamp()) * 1_000_000
+    begin = int(datetime.datetime(2026, 3, 16, 9, 0, tzinfo=SEOUL).timestamp()) * 1_000_000
     sent = ({"desk-1": {"rate": 5.0}}, {"desk-1": {"rate": 0.0}, "desk-2": {"rate": 1.0}}, {"desk-1": {"rate": 1.0}})
     for number, terminals in enumerate(sent):
         at_ms = begin // 1000 + number * 60_000

@@ -12,7 +12,7 @@ from analytics.series import trading_days
 from marketdata.maintenance import retention, rollover
 from marketdata.models import Market, RolloverRun, Symbol
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.units import day_of
 from tests.integration.serving import CODES, SEOUL_DAY, and_leave, serving
 from tests.market import MINUTE_US, NINE_US
 
@@ -112,7 +112,7 @@ def test_a_futures_day_begins_the_evening_before_and_sunday_evening_is_monday(se
     roll(MONDAY, MONDAY + datetime.timedelta(days=1))
     assert days(serving, "ESM6", feed="cme") == shown
     stored = storage().read_daily("ESM6", "cme", MONDAY, MONDAY + datetime.timedelta(days=9))
-    assert stored.trade_date.tolist() == [(MONDAY - EPOCH_DATE).days, (MONDAY - EPOCH_DATE).days + 1]
+    assert stored.trade_date.tolist() == [day_of(MONDAY), day_of(MONDAY) + 1]
     snapshot = serving.read("/v2/stocks/snapshots", symbols="ESM6")["ESM6"]
     assert [snapshot[name] for name in ("dailyBar", "prevDailyBar")] == shown[::-1]
     only = days(serving, "ESM6", feed="cme", start="2026-03-17", end="2026-03-17")
@@ -262,9 +262,7 @@ def test_the_rows_of_the_table_are_the_days_of_rest(spring):
         shown = days(serving, code)
         stored = storage().read_daily(code, "krx", MONDAY, MONDAY + datetime.timedelta(days=90))
         assert shown == before[code]
-        assert [
-            (datetime.date.fromisoformat(bar["td"]) - EPOCH_DATE).days for bar in shown
-        ] == stored.trade_date.tolist()
+        assert [day_of(datetime.date.fromisoformat(bar["td"])) for bar in shown] == stored.trade_date.tolist()
         assert [bar["c"] for bar in shown] == [Decimal(close) / 10**8 for close in stored.close.tolist()]
         assert [bar["n"] for bar in shown] == stored.n.tolist()
 

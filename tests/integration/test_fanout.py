@@ -16,7 +16,7 @@ from marketdata.maintenance.leases import LeaseHeld, LeaseLost
 from marketdata.models import FanoutPosition
 from marketdata.realtime import live_state
 from marketdata.storage import storage
-from marketdata.types.minute_bars import MINUTE_US
+from marketdata.types.units import MINUTE_US
 from tests.integration.processing import process, rows, trade
 from tests.market import NINE_US
 from tests.servers.tansu import Tansu

@@ -13,9 +13,9 @@ from analytics.integrity import consistency, repair
 from marketdata.maintenance import rollover
 from marketdata.models import Feed, IngestBatch, IngestReject, Market, Symbol
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import MOST
 from marketdata.types.tick_arrays import ABSENT
+from marketdata.types.units import day_of
 from tests import market
 from tests.integration.serving import Serving, beside, commit, hub, serving
 from tests.market import NINE_US, price, size
@@ -272,7 +272,7 @@ def test_a_day_whose_sums_leave_64_bits_is_rolled_over_and_stays_at_the_bound(se
     assert consistency.verify_day(day).counts == {}
     hour = serving.read("/v2/stocks/005930/bars", timeframe="1Hour", start="2026-03-16", end="2026-03-16")["bars"]
     assert [bar["v"] for bar in hour] == [MOST // 10**6]
-    assert (day - EPOCH_DATE).days in storage().read_minutes("005930", "krx", *EVER).trade_date.tolist()
+    assert day_of(day) in storage().read_minutes("005930", "krx", *EVER).trade_date.tolist()
 
 
 # --- codes of other vendors -------------------------------------------------------------------------------------------

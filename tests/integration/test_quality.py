@@ -18,8 +18,8 @@ from marketdata.maintenance import retention
 from marketdata.models import CalendarOverride, FeedOwner, Gap, QualityDay, RolloverRun, Symbol
 from marketdata.realtime import live_state, quality_due
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.order_books import MarketEvent
+from marketdata.types.units import day_of
 from tests.integration.serving import and_leave, minute, serving
 from tests.market import MINUTE_US, NINE_US
 from tests.waiting import until
@@ -137,7 +137,7 @@ def test_nothing_is_lost_while_trading_is_halted_or_on_a_holiday(serving):
     storage().store_events(
         [
             MarketEvent(
-                time_us=NINE_US + 100 * MINUTE_US, event_id=1, trade_date=(DAY - EPOCH_DATE).days, feed="krx",
+                time_us=NINE_US + 100 * MINUTE_US, event_id=1, trade_date=day_of(DAY), feed="krx",
                 source_id=3, kind="halt", symbol="005930", body={"halted": True},
             )
         ]

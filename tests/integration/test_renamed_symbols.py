@@ -9,9 +9,9 @@ import pytest
 from api.stream import stored
 from marketdata.models import SymbolChange, SymbolRename, VendorMinute, VoidedTick, VoidOrder
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
 from marketdata.types.minute_bars import COLUMNS
 from marketdata.types.order_books import MarketEvent
+from marketdata.types.units import day_of
 from tests.integration.serving import SEOUL_DAY, serving
 from tests.integration.test_api_records import event, pages
 from tests.integration.test_api_resources import book, keep
@@ -35,7 +35,7 @@ def day(serving, code, number, price):
     date = MONDAY + datetime.timedelta(days=number)
     storage().ensure_partitions([date], ("order_books",))
     at_us = NINE_US + number * DAY_US
-    trade_date = (date - EPOCH_DATE).days
+    trade_date = day_of(date)
     keep(book(price, symbol=code, time_us=at_us, trade_date=trade_date, bids=((str(price - 1), "1"),)))
 
 
@@ -174,7 +174,7 @@ def test_events_gaps_corrections_and_quality_are_those_of_the_share_whatever_its
     for days in range(2):
         for code in (OLD, NEW, "035420"):
             number, at_us, date = len(events) + 1, NINE_US + days * DAY_US, MONDAY + datetime.timedelta(days=days)
-            trade_date = (date - EPOCH_DATE).days
+            trade_date = day_of(date)
             events.append(event(0, event_id=number, symbol=code, time_us=at_us, trade_date=trade_date))
             lose(number, at_us, at_us + 1, None, symbol=code, trade_date=date)
             VoidedTick.objects.create(

@@ -9,7 +9,7 @@ from marketdata.calendar import trading_dates
 from marketdata.maintenance import rollover
 from marketdata.models import CalendarOverride, Market, RolloverRun, Symbol
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE
+from marketdata.types.units import day_of
 from tests import market
 from tests.builders import commit as commit_ticks
 from tests.integration.rolling import MONDAY, TUESDAY, run_at, seoul_us
@@ -60,7 +60,7 @@ def trade_of(symbol: str, at: str, seq: int) -> None:
                     "symbol": symbol,
                     "time_us": int(moment.timestamp() * 1e6),
                     "tick_id": market.tick_id(seq, 0, stream=7),
-                    "trade_date": (datetime.date(2026, 3, 19) - EPOCH_DATE).days,
+                    "trade_date": day_of(datetime.date(2026, 3, 19)),
                 }
             ]
         ),

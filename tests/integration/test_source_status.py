@@ -10,9 +10,10 @@ from api.views import status
 from marketdata.ledger import stream_numbers
 from marketdata.models import Client, Source
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, EVENTS
+from marketdata.storage.base import EVENTS
 from marketdata.types.order_books import MarketEvent
 from marketdata.types.tick_arrays import STREAM_SHIFT
+from marketdata.types.units import day_of
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def tell(*told: tuple[int, float, dict[str, Any]]) -> None:
     storage().store_events([
         MarketEvent(
             time_us=now_us - int(age_s * 1_000_000), event_id=stream << STREAM_SHIFT | number,
-            trade_date=(today - EPOCH_DATE).days, feed="krx", source_id=3, kind="vendor_status", body=body,
+            trade_date=day_of(today), feed="krx", source_id=3, kind="vendor_status", body=body,
         )
         for number, (stream, age_s, body) in enumerate(told)
     ])  # fmt: skip

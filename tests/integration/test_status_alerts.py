@@ -15,6 +15,7 @@ from marketdata.models import Alert, AlertRule, Symbol, SymbolRename, Watchlist
 from marketdata.realtime import alerts as shared
 from marketdata.realtime import live_state
 from marketdata.types.order_books import MarketEvent
+from marketdata.types.units import SEOUL
 from terminals import wire
 from tests.integration.processing import process, rows, trade
 
@@ -169,7 +170,7 @@ def test_a_rule_follows_a_share_to_its_new_code_and_ends_what_stood_under_the_ol
     process(rows(trade(time=batch_ledger.now_us(), price="71000"), seq=next(_seqs)))
     AlertRule.objects.update(changed_at=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2))
 
-    today = datetime.datetime.now(due.SEOUL).date()
+    today = datetime.datetime.now(SEOUL).date()
     Symbol.objects.create(code="005935N", market_id="KRX", primary_feed="krx")
     SymbolRename.objects.create(old="005930", new="005935N", since=today)
     due.watch()

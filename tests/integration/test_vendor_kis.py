@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from marketdata.calendar import trading_dates
 from marketdata.models import Alarm, Symbol, VendorMinute, VendorRun
 from marketdata.storage import storage
-from marketdata.types.minute_bars import MINUTE_US
+from marketdata.types.units import MINUTE_US
 from marketdata.vendors import duties, kis, repair
 from tests import builders, kis_service, market
 from tests.kis_service import DATE, NOW

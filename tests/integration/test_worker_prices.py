@@ -14,9 +14,10 @@ from marketdata.maintenance import retention, rollover
 from marketdata.models import Alarm, IngestBatch, IngestReject, Symbol, VoidOrder
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage
-from marketdata.storage.base import EPOCH_DATE, HISTORY, PRICES, TEMP
+from marketdata.storage.base import HISTORY, PRICES, TEMP
 from marketdata.types.stock_prices import StockPrice
 from marketdata.types.tick_arrays import TICK_BITS
+from marketdata.types.units import day_of
 from tests import market
 from tests.integration.processing import EVER, announced, process, rows, trade
 from tests.integration.senders import Sender
@@ -33,7 +34,7 @@ FULL = {
 }  # fmt: skip
 STORED = StockPrice(
     symbol="005930", feed="krx", source_id=4, time_us=NINE_US, tick_id=tick_id(1, 0),
-    trade_date=(DAY - EPOCH_DATE).days, category="kospi", price=price("70000"), open=price("69900"),
+    trade_date=day_of(DAY), category="kospi", price=price("70000"), open=price("69900"),
     high=price("70500.5"), low=price("69000"), prev_close=price("69800"), upper_limit=price("90700"),
     lower_limit=price("48900"), change_rate=price("0.29"), value=123_456_789_012_345, volume=size("98765.5"),
     bid=price("69999"), ask=price("70001"),

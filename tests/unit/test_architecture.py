@@ -169,3 +169,15 @@ def test_options_read_numbers_and_dates_by_the_definitions_of_the_house():
                 loose += [f"{path}:{node.lineno}" for kind in kinds if kind in ("int", "float", "Decimal")]
 
     assert not loose, f"use terminals.wire.options, which refuses 1_000 and full-width digits: {loose}"
+
+
+def test_the_epoch_and_the_desks_time_zone_are_told_once():
+    written = re.compile(r'date(?:time)?\(1970|ZoneInfo\("Asia/Seoul"\)|\b86_?400_?000_?000\b')
+    packages = set(PROJECT["tool"]["importlinter"]["root_packages"]) - {"terminals"}
+    found = [
+        str(path.relative_to(ROOT))
+        for path in itertools.chain.from_iterable((ROOT / package).rglob("*.py") for package in sorted(packages))
+        if written.search(path.read_text(encoding="utf-8"))
+    ]
+
+    assert found == ["marketdata/types/units.py"]

@@ -17,7 +17,7 @@ from marketdata.maintenance import leases
 from marketdata.management.options import batch
 from marketdata.models import VoidOrder
 from marketdata.storage import StorageError, storage
-from marketdata.types.tick_arrays import microseconds
+from marketdata.types.units import microseconds
 from terminals import wire
 
 

@@ -16,8 +16,9 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from marketdata.types.minute_bars import MINUTE_US, Bars
+from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import ABSENT, SIZE_UNIT, Int64, Ticks
+from marketdata.types.units import MINUTE_US
 from terminals import wire
 
 BOUNDS = (10, 100, 1_000, 10_000, 100_000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from argparse import ArgumentParser
 from decimal import Decimal
 from typing import Any
@@ -14,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from marketdata.realtime import inspection
+from marketdata.types.units import moment_of
 from terminals import wire
 
 
@@ -92,7 +92,7 @@ class Command(BaseCommand):
 def _local_time(time_us: int) -> str:
     """To the microsecond in the default time zone; what is no time stays a number."""
     try:
-        moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=time_us)
+        moment = moment_of(time_us)
         return moment.astimezone(timezone.get_default_timezone()).isoformat(timespec="microseconds")
     except (OverflowError, ValueError):
         return str(time_us)

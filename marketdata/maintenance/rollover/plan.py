@@ -9,11 +9,11 @@ from django.utils.translation import gettext as _
 
 from marketdata.maintenance import retention
 from marketdata.maintenance.rollover import comparison, schedule
-from marketdata.maintenance.rollover.schedule import SEOUL
 from marketdata.maintenance.rollover.steps import STEPS
 from marketdata.models import RolloverRun
 from marketdata.storage import storage
 from marketdata.storage.base import TEMP
+from marketdata.types.units import SEOUL
 
 State = RolloverRun.State
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import zoneinfo
 
 from django.conf import settings
 
@@ -11,8 +10,8 @@ from marketdata.calendar import trading_dates
 from marketdata.models import Market, RolloverRun, Symbol
 from marketdata.storage import storage
 from marketdata.storage.base import TEMP, Window
+from marketdata.types.units import SEOUL
 
-SEOUL = zoneinfo.ZoneInfo("Asia/Seoul")
 MARKET = "KRX"  # whose trading days decide when a day is over
 State = RolloverRun.State
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import datetime
 import importlib
 import warnings
-import zoneinfo
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from marketdata.calendar import trading_calendar, trading_dates
 from marketdata.calendar.trading_calendar import Base, Calendar
+from marketdata.types.units import SEOUL
 from terminals import wire
 
 LIBRARY = {"KRX": "XKRX"}
@@ -45,7 +45,7 @@ class Difference:
 
 def regular_hours(calendar: Calendar) -> Opening:
     """The regular sessions of all checked-in dates, as opening and closing of the continuous and closing phases."""
-    zone, found = zoneinfo.ZoneInfo("Asia/Seoul"), {}
+    zone, found = SEOUL, {}
     for date in calendar.sessions(calendar.base.first_date, calendar.base.last_date):
         hours = calendar.regular_hours(date)
         if hours is not None:

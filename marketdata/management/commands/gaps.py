@@ -11,10 +11,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
-from marketdata.maintenance.rollover.schedule import SEOUL
 from marketdata.storage import storage
-from marketdata.types.minute_bars import MINUTE_US
 from marketdata.types.tick_arrays import decimal_text
+from marketdata.types.units import MINUTE_US, SEOUL
 from marketdata.vendors import gap_minutes
 from marketdata.vendors.gap_minutes import Stretch
 from terminals import wire

@@ -15,14 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, connections
 
-from marketdata.storage.base import (
-    HISTORY,
-    MINUTES,
-    TEMP,
-    Progress,
-    StorageError,
-    TickKey,
-)
+from marketdata.storage.base import HISTORY, MINUTES, TEMP, Progress, StorageError, TickKey
 from marketdata.storage.mariadb import cluster, events, partitions
 from marketdata.storage.mariadb.columns import (
     BAR_LINE,

@@ -18,11 +18,11 @@ from marketdata.storage.rows import UNITS, date_text, moments, price_columns
 from marketdata.types.categories import UNKNOWN
 from marketdata.types.day_figures import DAY_VALUE_SCALE
 from marketdata.types.tick_arrays import ABSENT, PRICE_UNIT, SIZE_UNIT, Int64, Ticks, is_absent, symbol_ranks
+from marketdata.types.units import DAY_US
 from terminals import wire
 
 MANY_ROWS = 400
 """From so many on it is quicker to make the text of whole columns than of one row after the other."""
-DAY_US = 86_400_000_000
 _EXPONENTS = {PRICE_UNIT: f"e-{wire.PRICE_SCALE}", SIZE_UNIT: f"e-{wire.SIZE_SCALE}", 1: ""}
 _EXPONENTS[10**DAY_VALUE_SCALE] = f"e-{DAY_VALUE_SCALE}"
 _NULL = "\\N"

@@ -12,16 +12,7 @@ from django.db import DatabaseError, InterfaceError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from marketdata.storage.base import (
-    HISTORY,
-    MINUTES,
-    PRICES,
-    REMEDY,
-    TEMP,
-    Blame,
-    Flag,
-    ServerState,
-)
+from marketdata.storage.base import HISTORY, MINUTES, PRICES, REMEDY, TEMP, Blame, Flag, ServerState
 from marketdata.storage.mariadb import cluster, partitions, tables
 from marketdata.storage.mariadb.columns import SELECT_BAR, minute_rows
 from marketdata.storage.mariadb.days import MariaDBHistory

@@ -19,7 +19,6 @@ from psycopg.pq import TransactionStatus
 from marketdata.storage.base import (
     ALL_FEEDS,
     DAILY,
-    EPOCH_DATE,
     HISTORY,
     MINUTES,
     PERIODS,
@@ -52,6 +51,7 @@ from marketdata.storage.rows import UNITS
 from marketdata.storage.sql import PATIENCE_S, ServerSQL
 from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure
 from marketdata.types.minute_bars import Bars
+from marketdata.types.units import EPOCH_DATE
 
 T = TypeVar("T")
 PIECE = 10_000

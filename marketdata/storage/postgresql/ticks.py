@@ -3,7 +3,6 @@ ticks and minute candles; `days` has the rest."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -13,17 +12,7 @@ from django.db import DatabaseError, IntegrityError, InterfaceError, Operational
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from marketdata.storage.base import (
-    EPOCH_DATE,
-    HISTORY,
-    MINUTES,
-    PRICES,
-    REMEDY,
-    TEMP,
-    Blame,
-    Flag,
-    ServerState,
-)
+from marketdata.storage.base import HISTORY, MINUTES, PRICES, REMEDY, TEMP, Blame, Flag, ServerState
 from marketdata.storage.postgresql import partitions, tables
 from marketdata.storage.postgresql.columns import (
     INSERT_MINUTES,
@@ -42,6 +31,7 @@ from marketdata.storage.sql import REFINED
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import Bars
 from marketdata.types.tick_arrays import Ticks
+from marketdata.types.units import date_of
 
 _WORDS = {"tick_kind": KINDS[1:], "tick_side": SIDES[1:]}
 _EARLIER = "(EXCLUDED.open_time, EXCLUDED.open_id) < (m.open_time, m.open_id)"
@@ -265,7 +255,7 @@ class PostgreSQL(PostgreSQLHistory):
         """Merge candles, in the same round trip as statements before it: how many rows the first of these changed, and
         the candles as they are now."""
         # Before anything of the candles is touched: `own_minutes` of the same date and feed excludes us, and we it.
-        dates = [EPOCH_DATE + datetime.timedelta(days=day) for day in np.unique(bars.trade_date).tolist()]
+        dates = [date_of(day) for day in np.unique(bars.trade_date).tolist()]
         locks = sorted({minute_lock(date, bars.feed) for date in dates})
         statements = [*before, (_LOCK_MINUTES, [MINUTE_LOCK, locks]), (_MERGE, minute_lists(bars))]
         with self.connection.cursor() as cursor:

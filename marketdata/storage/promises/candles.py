@@ -13,9 +13,10 @@ from marketdata.storage.keys import Series, Span, TickKey
 from marketdata.storage.promises.database import Database
 from marketdata.types.daily_bars import DailyBars
 from marketdata.types.minute_bars import Bars
+from marketdata.types.units import DAY_US
 
 ALL_FEEDS = "*"
-FINISHED_US = 86_400_000_000
+FINISHED_US = DAY_US
 """Candles whose minute began longer ago, by the wall clock, are finished: who changes them says so. Readers keep only
 what is twice as old, so no clock that is wrong by less than that does harm."""
 

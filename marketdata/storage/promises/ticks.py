@@ -7,12 +7,13 @@ import datetime
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from marketdata.storage.keys import EPOCH_DATE, Span, TickKey
+from marketdata.storage.keys import Span, TickKey
 from marketdata.storage.promises.caches import Latest
 from marketdata.storage.promises.database import Database
 from marketdata.storage.tables import HISTORY, TEMP
 from marketdata.types.checksums import Figure
 from marketdata.types.tick_arrays import Int64, Ticks
+from marketdata.types.units import day_of
 
 
 class TickStore(Database):
@@ -73,7 +74,7 @@ class TickStore(Database):
         for place in self.tick_tables:
             rows = self._query(
                 f"SELECT tick_id, source FROM {place} WHERE symbol = %s AND feed = %s AND trade_date = %s",
-                [symbol, feed, self._day((date - EPOCH_DATE).days)],
+                [symbol, feed, self._day(day_of(date))],
             )
             if rows:
                 found[place] = {int(tick_id): int(source) for tick_id, source in rows}

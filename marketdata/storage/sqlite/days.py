@@ -13,24 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from marketdata.storage.base import (
-    ALL_FEEDS,
-    DAILY,
-    EPOCH_DATE,
-    EVENTS,
-    HISTORY,
-    MINUTES,
-    PERIODS,
-    TEMP,
-    Part,
-    Progress,
-)
+from marketdata.storage.base import ALL_FEEDS, DAILY, EVENTS, HISTORY, MINUTES, PERIODS, TEMP, Part, Progress
 from marketdata.storage.rows import UNITS
 from marketdata.storage.sql import SharedSQL
 from marketdata.types import minute_bars
 from marketdata.types.checksums import FACTORS, KIND, PRIME, SIDE, SOURCE, TIME, Figure
 from marketdata.types.minute_bars import MOST, VALUE_UNIT, Bars
 from marketdata.types.tick_arrays import ABSENT
+from marketdata.types.units import date_of, day_of
 
 PIECE = 20_000  # rows of a transaction while a day is moved: a fraction of a second
 TABLES = """
@@ -105,11 +95,11 @@ _DAILY_COLUMNS = (
 
 
 def _day(date: datetime.date) -> int:
-    return (date - EPOCH_DATE).days
+    return day_of(date)
 
 
 def _date(days: int) -> datetime.date:
-    return EPOCH_DATE + datetime.timedelta(days=days)
+    return date_of(days)
 
 
 def _total(column: str) -> str:

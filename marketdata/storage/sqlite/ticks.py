@@ -13,17 +13,7 @@ from django.db import DatabaseError, OperationalError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from marketdata.storage.base import (
-    BOOKS,
-    HISTORY,
-    MINUTES,
-    PRICES,
-    PRICES_BY_CATEGORY,
-    TEMP,
-    Blame,
-    Flag,
-    TickKey,
-)
+from marketdata.storage.base import BOOKS, HISTORY, MINUTES, PRICES, PRICES_BY_CATEGORY, TEMP, Blame, Flag, TickKey
 from marketdata.storage.rows import UNITS, chosen_ticks, price_columns, ticks_from_rows
 from marketdata.storage.sqlite.days import BAR_COLUMNS, NAMES, TABLES, SQLiteHistory
 from marketdata.types import minute_bars

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from marketdata.types.units import day_of
 from terminals import wire
 from tests.bench import processes, rest
 from tests.servers.process import spawn, temporary_folder
@@ -35,7 +36,6 @@ BATCH = 5_000
 
 def _ticks(codes: list[str], date: datetime.date, minutes: int, each: int, *, seq: int, first: int = 0) -> object:
     """Trades of each symbol, `each` in each of so many minutes from minute `first` after nine on."""
-    from marketdata.storage.base import EPOCH_DATE
     from marketdata.types import tick_arrays
     from tests import market
 
@@ -50,7 +50,7 @@ def _ticks(codes: list[str], date: datetime.date, minutes: int, each: int, *, se
         "100"
     )
     made.size[:] = market.size("1") * (1 + row % 50)
-    made.trade_date[:] = (date - EPOCH_DATE).days
+    made.trade_date[:] = day_of(date)
     made.tick_id[:] = market.tick_id(seq, 0) + (row // BATCH << tick_arrays.TICK_BITS | row % BATCH)
     return made
 

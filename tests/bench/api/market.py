@@ -14,6 +14,7 @@ from marketdata.calendar import trading_dates
 from marketdata.ledger import batch_ledger
 from marketdata.maintenance import rollover
 from marketdata.models import Client, Gap, Source, Symbol
+from marketdata.types import units
 from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 from tests.bench.api.cases import (
@@ -42,7 +43,7 @@ def fill() -> dict[str, str]:
         _commit(_REPLAYED, number, batch)
     for date in dates[:-1]:
         rollover.run_one(date, progress=lambda words: None)
-    lost_us = _opens_us(dates[0]) + 7 * trading_dates.MINUTE_US
+    lost_us = _opens_us(dates[0]) + 7 * units.MINUTE_US
     Gap.objects.create(batch=1, feed=FEED, from_us=lost_us, to_us=lost_us, rows=3, reason="disk full")
     client, secret = Client.objects.create_with_secret(name="bench", may_read=True)
     client.last_seen_at = datetime.datetime.now(datetime.UTC)
@@ -98,13 +99,13 @@ def _day(date: datetime.date, place: int) -> Iterator[Row]:
     codes = SYMBOLS if place >= DAYS - OTHERS_DAYS else [SYMBOL]
     for minute in range(MINUTES):
         for at in range(TRADES_A_MINUTE):
-            time_us = opens_us + minute * trading_dates.MINUTE_US + at * trading_dates.MINUTE_US // TRADES_A_MINUTE
+            time_us = opens_us + minute * units.MINUTE_US + at * units.MINUTE_US // TRADES_A_MINUTE
             price += chance.choice((-100, 0, 100))
             for code in codes if minute < OTHERS_MINUTES else [SYMBOL]:
                 yield {"symbol": code, "time": time_us, "price": str(price), "size": str(chance.randint(1, 500))}
     for code in codes:
         yield {
-            "symbol": code, "time": opens_us + MINUTES * trading_dates.MINUTE_US - 1, "kind": "quote",
+            "symbol": code, "time": opens_us + MINUTES * units.MINUTE_US - 1, "kind": "quote",
             "bid": str(price - 100), "bid_size": "10", "ask": str(price), "ask_size": "20",
         }  # fmt: skip
 

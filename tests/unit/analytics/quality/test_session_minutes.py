@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from analytics.quality import session_minutes
-from analytics.quality.session_minutes import MINUTE_US, PARTS, Minutes, State
+from analytics.quality.session_minutes import PARTS, Minutes, State
 from marketdata.calendar import trading_calendar
 from marketdata.calendar.trading_calendar import Base, Calendar, Override, Session
+from marketdata.types.units import MINUTE_US
 
 KRX = Calendar(trading_calendar.base("KRX"), {})
 REGULAR = PARTS.index(Session.REGULAR)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from marketdata.calendar import trading_calendar, trading_dates
 from marketdata.calendar.trading_calendar import Base, Calendar, Override, Phase, Session
+from marketdata.types.units import moment_of
 
 ROOT = Path(__file__).resolve().parents[4]
 SAMPLES = ROOT / "tests/samples/calendar"
@@ -39,7 +40,7 @@ def at(text: str, zone: zoneinfo.ZoneInfo = SEOUL) -> int:
 
 
 def clock(time_us: int) -> str:
-    return f"{(EPOCH + datetime.timedelta(microseconds=time_us)).astimezone(SEOUL):%Y-%m-%dT%H:%M:%S}"
+    return f"{(moment_of(time_us)).astimezone(SEOUL):%Y-%m-%dT%H:%M:%S}"
 
 
 def with_override(date: str, **said: object) -> Calendar:

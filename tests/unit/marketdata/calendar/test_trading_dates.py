@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.calendar import trading_dates
+from marketdata.types.units import moment_of
 
 SEOUL = {"timezone": "Asia/Seoul", "shift_s": 0}
 CHICAGO = {"timezone": "America/Chicago", "shift_s": 7 * 3600}
@@ -26,7 +27,7 @@ def dates(*times_us: int, **market: object) -> list[str]:
 
 def by_hand(time_us: int, *, timezone: str, shift_s: int) -> str:
     """The definition, one instant at a time."""
-    moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=time_us)
+    moment = moment_of(time_us)
     local = moment.astimezone(zoneinfo.ZoneInfo(timezone)).replace(tzinfo=None)
     return (local + datetime.timedelta(seconds=shift_s)).date().isoformat()
 
