@@ -23,7 +23,7 @@ admin.site.unregister(PeriodicTask)
 @admin.register(PeriodicTask)
 class TimetableAdmin(PeriodicTaskAdmin):  # type: ignore[misc]  # the package has no types
     change_form_template = "api/admin/periodic_task.html"
-    list_display = ("named", *(name for name in PeriodicTaskAdmin.list_display if name != "name"))
+    list_display = ("named", "enabled", "every", "task_name", "last_run_at", "total_run_count", "one_off", "start_time")
 
     class Media:
         js = ("api/periodic_task.js",)
@@ -31,6 +31,15 @@ class TimetableAdmin(PeriodicTaskAdmin):  # type: ignore[misc]  # the package ha
     @admin.display(description=_("name"), ordering="name")
     def named(self, task: PeriodicTask) -> str:
         return timetable_names.shown(task.name)
+
+    # The package's own words for these two are English in every language.
+    @admin.display(description=_("Every"))
+    def every(self, task: PeriodicTask) -> str:
+        return str(task.scheduler)
+
+    @admin.display(description=_("Task"), ordering="task")
+    def task_name(self, task: PeriodicTask) -> str:
+        return str(task.task)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> HttpResponseBase | None:
         action = request.POST.get("action", "")

@@ -1,6 +1,7 @@
 """The chart of the page of prices in Chromium: indicators as REST has them, drawings as people keep them."""
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from django.contrib.auth import get_user_model
 
 from api import drawings
 from marketdata.models import Drawing, Market, Symbol
+from marketdata.storage import storage
+from marketdata.types.order_books import MarketEvent
 from tests.integration.serving import and_leave, minute, serving
 from tests.integration.test_page import KST_S, MINUTES, held, looked_at, shut_out
 from tests.integration.test_stream_served import web
@@ -172,6 +175,26 @@ def set_beside(page, expect, first, commit):
     page.wait_for_selector('#link[data-state="live"]')
 
 
+def told_index(page, expect, aside):
+    """An index that is no symbol and of another feed, as KIS tells it: its value and change, and no chart to open."""
+
+    def told(number, value, moved, sign):
+        body = {"index": "1001", "prpr_nmix": value, "bstp_nmix_prdy_vrss": moved, "prdy_vrss_sign": sign}
+        time_us = time.time_ns() // 1000
+        one = MarketEvent(time_us=time_us, event_id=number, trade_date=time_us // 86_400_000_000, feed="index",
+                          source_id=4, kind="index", symbol="", body=body)  # fmt: skip
+        aside.submit(and_leave, lambda: storage().store_events([one])).result()
+
+    told(1, "871.25", "3.75", "5")
+    page.reload()
+    index = page.locator("#indices li")
+    expect(index).to_have_text("KOSDAQ 871.25 ▼ 3.75 (0.43%)")
+    told(2, "880.00", "5.00", "2")
+    expect(index).to_have_text("KOSDAQ 880.00 ▲ 5.00 (0.57%)")
+    assert page.locator("#indices a[href]").count() == 0
+    assert shut_out(page) == []
+
+
 def strip_above(page, expect, commit):
     """The indices of the feed, with their change since the open while no day before is known; they move and open."""
     commit(
@@ -181,7 +204,7 @@ def strip_above(page, expect, commit):
         ]
     )
     page.reload()
-    index = page.locator("#indices a")
+    index = page.locator("#indices a[href]")
     expect(index).to_have_count(1)
     expect(index).to_have_text("KOSPI 200 396.50 ▼ 3.75 (0.94%)")
     assert page.evaluate("document.querySelector('#indices polyline').points.length") == 2
@@ -269,6 +292,7 @@ def test_the_chart_of_a_desk(web, serving, chromium):
             aside.submit(and_leave, lambda: serving.commit(rows)).result()
 
         expect(page.locator("#indices")).to_be_hidden()
+        told_index(page, expect, aside)
         index = Symbol(code="K200", name="KOSPI 200", market=krx, primary_feed="krx", category="index")
         aside.submit(and_leave, index.save).result()
         strip_above(page, expect, commit)

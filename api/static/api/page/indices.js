@@ -1,16 +1,18 @@
 // The indices and exchange rates of a feed as a strip: each with its value, its change and how its day went. They are
-// symbols like others, by what they were registered as; where a feed has none there is no strip.
+// symbols like others, by what they were registered as; beside them stand those that a source tells as events, whatever
+// the feed. Where there is neither there is no strip.
 import { Digits, called, change, digitsOf, number, time } from "./format.js";
 import { place } from "./history.js";
 import { painter } from "./paint.js";
 import * as rest from "./rest.js";
+import { ToldIndices } from "./told_indices.js";
 
 const CATEGORIES = "index,fx", MOST = 12, FRAME = "5Min", AGAIN_MS = 5000;
 const WIDTH = 64, HEIGHT = 18;
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Indices {
-  #strip; #on; #feed = ""; #rows = new Map(); #turn = 0; #timer = 0; #dirty = new Set(); #draw;
+  #strip; #on; #feed = ""; #rows = new Map(); #told = new Map(); #turn = 0; #timer = 0; #dirty = new Set(); #draw;
 
   // `on` has choose(code), and listed() when they are others.
   constructor(strip, on) {
@@ -21,10 +23,11 @@ export class Indices {
     });
     strip.addEventListener("click", (event) => {
       const link = event.target.closest("a");
-      if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      if (!link?.href || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       on.choose(link.dataset.code);
     });
+    new ToldIndices((rows) => this.#tell(rows)).renew();
   }
 
   get codes() {
@@ -75,6 +78,18 @@ export class Indices {
     this.#draw();
   }
 
+  #tell(rows) {
+    const before = [...this.#told.keys()].join();
+    this.#told = new Map(rows.map((one) => {
+      const row = { ...(this.#told.get(one.code) ?? this.#element({ symbol: one.code, name: one.name }, false)), ...one, day: "", digits: new Digits() };
+      row.against = gettext("from the day before");
+      row.digits.see(row.last, row.reference ?? 0);
+      return [one.code, row];
+    }));
+    if (before !== [...this.#told.keys()].join()) this.#list();
+    for (const row of this.#told.values()) this.#show(row);
+  }
+
   #made(symbol, { latestTrade, minuteBar, dailyBar, prevDailyBar }, bars) {
     const old = this.#rows.get(symbol.symbol);
     const row = { ...(old ?? this.#element(symbol)), day: dailyBar?.td ?? "", t: minuteBar?.t ?? "", last: latestTrade.p, reference: prevDailyBar?.c ?? dailyBar?.o, digits: new Digits() };
@@ -84,12 +99,12 @@ export class Indices {
     return row;
   }
 
-  #element(symbol) {
+  #element(symbol, opens = true) {
     const [item, link, name, value, moved] = ["li", "a", "span", "b", "span"].map((kind) => document.createElement(kind));
     const picture = document.createElementNS(SVG, "svg");
     for (const [attribute, text] of [["viewBox", `0 0 ${WIDTH} ${HEIGHT}`], ["width", WIDTH], ["height", HEIGHT], ["aria-hidden", "true"]]) picture.setAttribute(attribute, text);
     const [base, line] = ["line", "polyline"].map((kind) => picture.appendChild(document.createElementNS(SVG, kind)));
-    link.href = `?${new URLSearchParams({ feed: this.#feed, symbol: symbol.symbol, timeframe: "1Min" })}`;
+    if (opens) link.href = `?${new URLSearchParams({ feed: this.#feed, symbol: symbol.symbol, timeframe: "1Min" })}`;
     link.dataset.code = symbol.symbol;
     name.textContent = called(symbol) || symbol.symbol;
     link.append(name, " ", value, " ", moved, picture);
@@ -98,8 +113,9 @@ export class Indices {
   }
 
   #list() {
-    this.#strip.replaceChildren(...[...this.#rows.values()].map(({ item }) => item));
-    this.#strip.hidden = !this.#rows.size;
+    const all = [...this.#rows.values(), ...this.#told.values()];
+    this.#strip.replaceChildren(...all.map(({ item }) => item));
+    this.#strip.hidden = !all.length;
     this.#on.listed();
   }
 
@@ -111,9 +127,10 @@ export class Indices {
     row.value.className = row.moved.className = way;
     row.picture.setAttribute("class", way);
     const prices = row.points.map(({ c }) => c);
-    const [low, high] = [Math.min(row.reference, ...prices), Math.max(row.reference, ...prices)];
+    const base = row.reference ?? prices[0];
+    const [low, high] = [Math.min(base, ...prices), Math.max(base, ...prices)];
     const y = (price) => (high > low ? 1 + ((high - price) / (high - low)) * (HEIGHT - 2) : HEIGHT / 2).toFixed(1);
-    for (const [attribute, text] of [["x1", 0], ["x2", WIDTH], ["y1", y(row.reference)], ["y2", y(row.reference)]]) row.base.setAttribute(attribute, text);
+    for (const [attribute, text] of [["x1", 0], ["x2", WIDTH], ["y1", y(base)], ["y2", y(base)]]) row.base.setAttribute(attribute, text);
     const times = row.points.map(({ t }) => Date.parse(t));
     const x = (at) => (((at - times[0]) / Math.max(times.at(-1) - times[0], 1)) * WIDTH).toFixed(1);
     row.line.setAttribute("points", prices.map((price, nth) => `${x(times[nth])},${y(price)}`).join(" "));

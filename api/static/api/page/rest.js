@@ -53,6 +53,7 @@ export const barPage = (code, values) => pageOf("stocks/bars", "bars", code, val
 export const tradePage = (code, values) => pageOf("stocks/trades", "trades", code, values);
 export const indicators = () => ask("/v2/indicators").then((content) => content.indicators);
 export const indicatorPage = (code, values) => ask(`/v2/indicators/${part(code)}?${query(values)}`);
+export const newestEvents = (values) => ask(`/v2/events?${query({ ...values, sort: "desc" })}`).then((page) => page.events);
 export const drawings = (symbol) => ask(`/v2/drawings?${query({ symbol })}`).then((content) => content.drawings);
 export const book = (code, feed) => ask(`/v2/orderbooks/latest?${query({ symbols: code, feed })}`).then((page) => page.orderbooks[code] ?? null);
 // Events, gaps or corrections, all pages up to a number of them.
