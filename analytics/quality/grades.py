@@ -19,14 +19,15 @@ GRADES = ("A", "B", "C", "D")
 TEXTS = {
     "nothing_stored": _("nothing is stored"),
     "held_up": _("the rollover of the day is held up: see its error"),
-    "gaps": _("{gaps} gaps with {missing} missing rows"),
-    "many_refused": _("{rows} rows refused, more than {most} in 1,000"),
-    "refused": _("{rows} rows refused"),
-    "late": _("{rows} rows came after the day was sealed"),
-    "voided": _("{rows} rows taken back"),
+    "gaps": _("gaps: {gaps}, missing rows: {missing}"),
+    "many_refused": _("refused rows: {rows}, more than {most} in 1,000"),
+    "refused": _("refused rows: {rows}"),
+    "late": _("rows that came after the day was sealed: {rows}"),
+    "voided": _("rows taken back: {rows}"),
     "lost_minutes": _("{minutes} of {session} minutes of the session lost: longer silence than is usual, or a gap"),
     "differing": _("{minutes} of {compared} minutes close more than a tick away from {feed}"),
     "clock": _("the clock of the terminal was {seconds} s off"),
+    "not_judged": _("no minute was judged: the calendar has no session of this market on that day"),
 }
 """Of each reason, with places for its figures; filled in by `text`."""
 
@@ -52,7 +53,8 @@ class Reason:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What a grade is made of. Rows; minutes of the session; `clock_us` is how far the terminal's clock was off, with
-    `clock_most_us` as what is usual (0: it does not matter). `silent` says that nothing being stored is usual."""
+    `clock_most_us` as what is usual (0: it does not matter). `silent` says that nothing being stored is usual, `hours`
+    that minutes could be judged: of a series without a session they could not."""
 
     stored: int
     refused: int = 0
@@ -62,6 +64,7 @@ class Facts:
     missing: int = 0
     held_up: bool = False
     silent: bool = False
+    hours: bool = True
     session: int = 0
     lost: int = 0
     compared: int = 0
@@ -72,7 +75,7 @@ class Facts:
 
 
 def reasons(facts: Facts) -> list[Reason]:
-    """Everything that is wrong, the worst first; rows that came twice cost nothing."""
+    """Everything that is wrong, the worst first, and what could not be judged; rows that came twice cost nothing."""
     found: list[Reason] = []
 
     def add(grade: str, code: str, **figures: Any) -> None:
@@ -101,6 +104,8 @@ def reasons(facts: Facts) -> list[Reason]:
         add("B", "voided", rows=facts.voided)
     if facts.clock_most_us and abs(facts.clock_us) > facts.clock_most_us:
         add("B", "clock", seconds=f"{facts.clock_us / 1e6:+.1f}")
+    if not facts.hours:
+        add("A", "not_judged")  # no fault, and yet the grade says less than another A
     return sorted(found, key=lambda one: one.grade, reverse=True)
 
 

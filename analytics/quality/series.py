@@ -139,6 +139,7 @@ class SeriesDay:
                 held_up=held_up,
                 silent=not self.lost and (bool(self.session) or self.halted),
                 session=self.session,
+                hours=bool(self.session) or self.halted or not self.stored,
                 lost=self.lost,
                 compared=self.compared,
                 differing=self.differing,

@@ -23,7 +23,8 @@ admin.site.unregister(PeriodicTask)
 @admin.register(PeriodicTask)
 class TimetableAdmin(PeriodicTaskAdmin):  # type: ignore[misc]  # the package has no types
     change_form_template = "api/admin/periodic_task.html"
-    list_display = ("named", "enabled", "every", "task_name", "last_run_at", "total_run_count", "one_off", "start_time")
+    list_display = ("named", "enabled", "every", "last_run_at", "total_run_count", "task_name")
+    list_filter = ("enabled", "one_off", "last_run_at")
 
     class Media:
         js = ("api/periodic_task.js",)

@@ -283,7 +283,7 @@ def _letters(
     rows: QuerySet[QualityDay], page: Sequence[Mapping[str, Any]], dates: Sequence[datetime.date]
 ) -> list[dict[str, Any]]:
     symbols = sorted({one["symbol"] for one in page})
-    names = dict(Symbol.objects.filter(code__in=symbols).values_list("code", "name"))
+    named = {one.code: one for one in Symbol.objects.filter(code__in=symbols).only("code", "name", "name_en")}
     places = {date: place for place, date in enumerate(dates)}
     found: dict[tuple[str, str], list[str]] = {}
     told = rows.filter(symbol__in=symbols).order_by().values_list("symbol", "feed", "trade_date", "grade")
@@ -292,7 +292,8 @@ def _letters(
             found.setdefault((symbol, feed), ["-"] * len(dates))[places[date]] = grade
     return [
         {
-            "symbol": one["symbol"], "name": names.get(one["symbol"], ""), "feed": one["feed"],
+            "symbol": one["symbol"], "name": named[one["symbol"]].name if one["symbol"] in named else "",
+            "name_en": named[one["symbol"]].name_en if one["symbol"] in named else "", "feed": one["feed"],
             "market": one["market"],
             "grades": "".join(found.get((one["symbol"], one["feed"]), [])),
         }

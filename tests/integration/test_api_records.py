@@ -111,7 +111,7 @@ def test_the_quality_of_a_day_counts_what_was_stored_refused_and_lost(serving):
     assert [whole[name] for name in ("received", "stored", "repeated", "rejected", "reasons", "gaps")] == [
         4, 3, 0, 1, {"price_not_positive": 1}, 0,
     ]  # fmt: skip
-    assert (whole["grade"], whole["because"]) == ("C", ["1 rows refused, more than 1 in 1,000"])
+    assert (whole["grade"], whole["because"]) == ("C", ["refused rows: 1, more than 1 in 1,000"])
     mine = serving.read("/v2/quality/2026-03-16/005930")
     assert (mine["stored"], mine["rejected"], mine["reasons"]) == (2, 1, {"price_not_positive": 1})
 

@@ -135,8 +135,8 @@ def test_it_tells_what_is_missing_first_and_then_the_totals(serving, server, set
     assert (message["Subject"], message["To"]) == ("[Naru] Quality of 2026-03-16: C", DESK)
     text = bodies(message)["text/plain"]
     told = [
-        "Grade C", "1 gaps with 7 missing rows", "09:00:00 to 09:01:00 krx 005930: 7 rows, hole", "A: 0, B: 0, C: 2",
-        "C 005930 krx: 1 gaps with 7 missing rows", "received: 382 rows", "stored: 381",
+        "Grade C", "gaps: 1, missing rows: 7", "09:00:00 to 09:01:00 krx 005930: 7 rows, hole", "A: 0, B: 0, C: 2",
+        "C 005930 krx: gaps: 1, missing rows: 7", "received: 382 rows", "stored: 381",
         "rejected: 1 (price_not_positive 1)", "clock_offset pc1: far off", "rollover: done, 2026-03-17 08:06 KST",
         "newest backup: naru-1", "last restored and compared: never",
         "https://naru.example.com/quality?end=2026-03-16",

@@ -66,6 +66,7 @@ class SeriesQuality(serializers.Serializer[Any]):
 class QualitySeries(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     name = serializers.CharField(allow_blank=True)
+    name_en = serializers.CharField(allow_blank=True)
     feed = serializers.CharField()
     market = serializers.CharField(allow_blank=True)
     grades = serializers.CharField(help_text="a letter for each of `dates`, - where there is none")

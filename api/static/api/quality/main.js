@@ -1,6 +1,6 @@
 // The page of quality: a part of the map at a time, and the minutes of the day that was chosen. What is looked at stands
 // in the address; it is asked for again every minute while somebody looks.
-import { number } from "../page/format.js";
+import { called, number } from "../page/format.js";
 import * as rest from "../page/rest.js";
 import { Grid, keyOf } from "./grid.js";
 import { tell, title } from "./minutes.js";
@@ -72,6 +72,7 @@ function draw(told) {
   show("next").dataset.token = told.next_page_token ?? "";
   if (same === answer) return;
   answer = same;
+  for (const one of told.series) one.name = called(one);
   grid.show(told);
   named(told.series);
   if (fresh) grid.newest();

@@ -46,7 +46,7 @@ def test_the_worst_is_told_first_and_a_reason_survives_being_stored():
     stored = grades.from_json([one.as_json() for one in found])
     assert stored == found
     with translation.override("en"):
-        assert [one.text for one in stored][1:] == ["2 gaps with 7 missing rows", "1 rows refused"]
+        assert [one.text for one in stored][1:] == ["gaps: 2, missing rows: 7", "refused rows: 1"]
 
 
 def test_a_reason_of_another_version_is_left_out():
@@ -59,3 +59,17 @@ def test_each_reason_is_told_in_korean():
     with translation.override("ko"):
         korean = {code: str(text) for code, text in grades.TEXTS.items()}
     assert [code for code in english if english[code] == korean[code]] == []
+
+
+def test_an_a_without_a_session_says_that_no_minute_was_judged():
+    found = grades.reasons(Facts(stored=7, hours=False))
+
+    assert grades.grade(found) == "A"
+    assert [one.text for one in found] == [
+        "no minute was judged: the calendar has no session of this market on that day"
+    ]
+    assert [one.code for one in grades.reasons(Facts(stored=7, refused=7, hours=False))] == [
+        "many_refused",
+        "not_judged",
+    ]
+    assert grades.reasons(Facts(stored=7)) == []
