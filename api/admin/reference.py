@@ -124,8 +124,8 @@ class SymbolChangeAdmin(site.ReadOnly):
 
 @admin.register(Market)
 class MarketAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic when running
-    list_display = ("code", "name", "timezone", "trade_date_shift_s", "open_on_weekends", "nonpositive_prices")
-    search_fields = ("code", "name")
+    list_display = ("code", "name", "name_en", "timezone", "trade_date_shift_s", "open_on_weekends")
+    search_fields = ("code", "name", "name_en")
 
     def has_delete_permission(self, request: HttpRequest, obj: Market | None = None) -> bool:
         return False

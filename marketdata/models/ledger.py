@@ -14,11 +14,11 @@ from marketdata.models.reference import Client
 class IngestStream(models.Model):
     """One spool of a client (an epoch), numbered here. The newest one of a client is the only one that may send."""
 
-    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="streams")
-    epoch = models.CharField(max_length=16)
+    client = models.ForeignKey(Client, on_delete=models.PROTECT, related_name="streams", verbose_name=_("client"))
+    epoch = models.CharField(_("epoch of the spool"), max_length=16)
     # Up to this seq the ledger was found whole, or what it lacks was told as gaps.
     whole_upto = models.BigIntegerField(default=0)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         db_table = "ingest_stream"
@@ -53,13 +53,13 @@ class IngestBatch(models.Model):
         DEAD = "dead", _("dead letter")
         GIVEN_UP = "given_up", _("given up for a new epoch")
 
-    batch = models.BigIntegerField(primary_key=True)
-    state = models.CharField(max_length=8, choices=State.choices)
-    feed = models.CharField(max_length=16)
-    rows = models.PositiveIntegerField()
-    stored = models.PositiveIntegerField()
-    rejected = models.PositiveIntegerField()
-    checksum = models.PositiveBigIntegerField()
+    batch = models.BigIntegerField(_("batch"), primary_key=True)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices)
+    feed = models.CharField(_("feed"), max_length=16)
+    rows = models.PositiveIntegerField(_("rows"))
+    stored = models.PositiveIntegerField(_("stored rows"))
+    rejected = models.PositiveIntegerField(_("refused rows"))
+    checksum = models.PositiveBigIntegerField(_("checksum"))
     first_us = models.BigIntegerField(null=True)
     last_us = models.BigIntegerField(null=True)
     received_us = models.BigIntegerField()
@@ -118,10 +118,10 @@ class IngestReject(models.Model):
     """A row that failed validation: kept whole, with its reasons."""
 
     batch = models.BigIntegerField()
-    idx = models.PositiveSmallIntegerField()
-    reasons = models.CharField(max_length=200)
+    idx = models.PositiveSmallIntegerField(_("place in the batch"))
+    reasons = models.CharField(_("reasons"), max_length=200)
     record = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(_("refused at"), auto_now_add=True, db_index=True)
 
     class Meta:
         db_table = "ingest_reject"
@@ -136,11 +136,11 @@ class DeadLetter(models.Model):
     """A whole batch that was refused or could not be processed, with its payload as it came."""
 
     batch = models.BigIntegerField()
-    checksum = models.PositiveBigIntegerField()
-    code = models.CharField(max_length=32)
-    error = models.TextField()
+    checksum = models.PositiveBigIntegerField(_("checksum"))
+    code = models.CharField(_("code"), max_length=32)
+    error = models.TextField(_("error"))
     payload = models.BinaryField()
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(_("refused at"), auto_now_add=True, db_index=True)
 
     class Meta:
         db_table = "dead_letter"
@@ -164,7 +164,7 @@ class IngestRequeue(models.Model):
     spans = models.JSONField(default=list)  # where the stored ticks lie: [symbol, first_us, last_us, [row, ...]]
     at_us = models.BigIntegerField()
     announced = models.BooleanField(_("announced"), default=False, db_index=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(_("judged at"), auto_now_add=True)
 
     class Meta:
         db_table = "ingest_requeue"
@@ -180,21 +180,25 @@ class Gap(models.Model):
 
     batch = models.BigIntegerField()
     idx = models.PositiveSmallIntegerField(default=0)
-    feed = models.CharField(max_length=16)
+    feed = models.CharField(_("feed"), max_length=16)
     symbol = models.CharField(_("symbol"), max_length=24, blank=True, default="")
     from_us = models.BigIntegerField()
     to_us = models.BigIntegerField()
-    rows = models.PositiveBigIntegerField()
+    rows = models.PositiveBigIntegerField(_("missing rows"))
     missing = models.BigIntegerField(null=True)  # the volume that is missing, in 1e-6
     trade_date = models.DateField(_("trading date"), null=True)
-    reason = models.CharField(max_length=200)
-    created_at = models.DateTimeField(auto_now_add=True)
+    reason = models.CharField(_("reason"), max_length=200)
+    created_at = models.DateTimeField(_("told at"), auto_now_add=True)
 
     class Meta:
         db_table = "gap"
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "idx"], name="gap_batch_idx")]
         # Each request for candles asks by these (`api.rest.series`).
-        indexes: ClassVar = [models.Index(fields=["feed", "symbol", "to_us"], name="gap_of_symbol")]
+        # The quality of finished days by those that were told lately (`analytics.quality.due`).
+        indexes: ClassVar = [
+            models.Index(fields=["feed", "symbol", "to_us"], name="gap_of_symbol"),
+            models.Index(fields=["created_at"], name="gap_told"),
+        ]
         verbose_name = verbose_name_plural = _("Gap")
 
     def __str__(self) -> str:

@@ -14,10 +14,10 @@ from marketdata.models.texts import in_language
 class JobLease(models.Model):
     """Who may run a job, until when by the database's clock. `fence` grows with every new owner."""
 
-    job = models.CharField(max_length=32, primary_key=True)
-    owner = models.CharField(max_length=80, blank=True)
-    fence = models.PositiveBigIntegerField(default=0)
-    until_us = models.BigIntegerField(default=0)
+    job = models.CharField(_("job"), max_length=32, primary_key=True)
+    owner = models.CharField(_("holder"), max_length=80, blank=True)
+    fence = models.PositiveBigIntegerField(_("fence"), default=0)
+    until_us = models.BigIntegerField(_("held until, µs"), default=0)
 
     class Meta:
         db_table = "job_lease"
@@ -41,7 +41,7 @@ class RolloverRun(models.Model):
 
     trade_date = models.DateField(_("trading date"), primary_key=True)
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.OPEN)
-    fence = models.PositiveBigIntegerField(default=0)
+    fence = models.PositiveBigIntegerField(_("fence"), default=0)
     expected = models.BooleanField(_("trading day"), default=False)
     rows = models.BigIntegerField(_("ticks"), null=True)
     checksum = models.BigIntegerField(_("checksum"), null=True)

@@ -32,7 +32,8 @@ class QualityDay(models.Model):
     compared = models.SmallIntegerField(_("minutes compared"), default=0)
     differing = models.SmallIntegerField(_("minutes that differ"), default=0)
     clock_us = models.BigIntegerField(_("clock offset, µs"), null=True)
-    figures = models.JSONField(default=dict)  # reasons, rows refused by reason, minutes by part of the day, and so on
+    # Reasons, rows refused by reason, minutes by part of the day, and so on.
+    figures = models.JSONField(_("figures"), default=dict)
     proof = models.CharField(max_length=32, blank=True, default="")
     computed_at = models.DateTimeField(_("computed at"))
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from marketdata.types import categories, scopes
@@ -59,6 +60,7 @@ class Market(models.Model):
 
     code = models.CharField(_("code"), max_length=8, primary_key=True)
     name = models.CharField(_("name"), max_length=64)
+    name_en = models.CharField(_("English name"), max_length=64, blank=True, default="", db_default="")
     timezone = models.CharField(_("time zone"), max_length=48, default="Asia/Seoul", validators=[validate_timezone])
     trade_date_shift_s = models.IntegerField(_("trading date shift, s"), default=0)
     open_on_weekends = models.BooleanField(_("open on weekends"), default=False)
@@ -74,6 +76,11 @@ class Market(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def called(self) -> str:
+        """Its name in the language in force."""
+        return self.name_en if self.name_en and translation.get_language() == "en" else self.name
 
 
 class CalendarOverride(models.Model):

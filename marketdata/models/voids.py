@@ -31,7 +31,7 @@ class VoidedTick(models.Model):
     counts in no candle, no day's count and no answer any more."""
 
     tick_id = models.BigIntegerField(primary_key=True)
-    order = models.ForeignKey(VoidOrder, on_delete=models.PROTECT, related_name="ticks")
+    order = models.ForeignKey(VoidOrder, on_delete=models.PROTECT, related_name="ticks", verbose_name=_("order"))
     symbol = models.CharField(_("symbol"), max_length=24)
     feed = models.CharField(_("feed"), max_length=16)
     source_id = models.PositiveSmallIntegerField()

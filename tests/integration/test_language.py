@@ -83,6 +83,13 @@ def test_a_language_nobody_has_and_a_page_elsewhere_are_not_taken(desk):
     assert desk.post("/language", form).headers["Location"] == "/"
 
 
+def test_a_market_has_a_name_of_its_own_in_each_language(desk):
+    desk.force_login(get_user_model().objects.create_superuser("boss", password="long enough to pass"))
+
+    assert '<option value="KRX">한국거래소</option>' in desk.get("/alerts").text
+    assert '<option value="KRX">Korea Exchange</option>' in choose(desk, "en", "/alerts").text
+
+
 KOREAN = ["ko", "ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7", "en;q=0.3,KO-kr;q=0.5", "fr,ko;q=0.1"]
 ENGLISH = [None, "", "*", "en", "en-GB,en;q=0.9,ko;q=0.8", "fr", "ko;q=0", "ko-", ";;;", "x" * 2000]
 
