@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from analytics.integrity import consistency, differences
 from analytics.integrity.consistency import MOST, silent
 from analytics.integrity.differences import Finding, Findings
+from analytics.quality import due
 from marketdata import alarms, connections
 from marketdata.maintenance import dropped, leases, rollover
 from marketdata.maintenance.dropped import Kind
@@ -160,6 +161,8 @@ class _Repair:
                 findings += differences.minutes(bars, stored, symbol)
                 changed += [(symbol, minute) for minute in differences.differing(bars, stored)]
             written = 0 if only_looking else store.replace_minutes(self._date, minute_bars.concatenate(wanted))
+            if written:
+                due.ungrade(self._date)
         return written, findings, changed
 
     def _stored(self, wanted: Bars, before: Bars) -> Bars:

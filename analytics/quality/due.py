@@ -296,10 +296,16 @@ def _recompute(date: datetime.date, now: datetime.datetime, progress: Progress) 
         progress(f"{date} quality: {min(at + TOGETHER, len(left)):,} of {len(left):,} series")
 
 
+def ungrade(date: datetime.date) -> None:
+    """Within a transaction that changed candles of a day: it is due again, if it was graded, for prices of sources are
+    compared by their candles."""
+    QualityDay.objects.filter(trade_date=date).update(proof="")
+    RolloverRun.objects.filter(trade_date=date).update(graded_as="")
+
+
 def _ungrade(date: datetime.date) -> None:
     with storage().transaction():
-        QualityDay.objects.filter(trade_date=date).update(proof="")
-        RolloverRun.objects.filter(trade_date=date).update(graded_as="")
+        ungrade(date)
 
 
 def _us(moment: datetime.datetime) -> int:

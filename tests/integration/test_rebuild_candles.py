@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from analytics.integrity import consistency, repair
+from analytics.quality import due
 from analytics.series import candles
 from marketdata.maintenance import leases, rollover
 from marketdata.models import RolloverRun, Symbol
@@ -96,6 +97,21 @@ def test_each_candle_that_changed_is_named_and_its_revision_raised(done):
     ]
     assert rebuilt.changed == 2
     assert stored().rev.tolist() == [0, 0, 1, 0, 0, 0]
+
+
+def test_a_day_whose_candles_were_put_right_is_graded_anew_and_one_that_was_right_is_not(done):
+    now = rollover.utc_now()
+    due.finish(now)
+    assert due.due_days(now) == []
+
+    repair.rebuild_candles(DAY)
+    assert due.due_days(now) == []
+    sql(f"UPDATE {MINUTES} SET high = high + {unit()} WHERE open_id = {tick_id(1, 5)}")
+    assert repair.rebuild_candles(DAY).changed
+
+    assert [date for date, _ in due.due_days(now)] == [DAY]
+    assert due.finish(now) == [DAY]
+    assert due.due_days(now) == []
 
 
 def test_a_candle_without_ticks_is_taken_away(done):

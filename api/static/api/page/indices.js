@@ -83,7 +83,7 @@ export class Indices {
     this.#told = new Map(rows.map((one) => {
       const row = { ...(this.#told.get(one.code) ?? this.#element({ symbol: one.code, name: one.name }, false)), ...one, day: "", digits: new Digits() };
       row.against = gettext("from the day before");
-      row.digits.see(row.last, row.reference ?? 0);
+      row.digits.most = one.scale; // as it was written: 880.00 has two
       return [one.code, row];
     }));
     if (before !== [...this.#told.keys()].join()) this.#list();

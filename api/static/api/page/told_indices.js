@@ -14,7 +14,7 @@ export function told({ body, t, x }) {
   const signed = FALLEN.has(String(body.prdy_vrss_sign)) ? -moved : moved;
   const scale = (String(body.prpr_nmix).split(".")[1] ?? "").length;
   const reference = Number.isFinite(moved) && body.bstp_nmix_prdy_vrss !== undefined ? Number((last - signed).toFixed(scale)) : undefined;
-  return { code: body.index, name: NAMES[body.index] ?? body.index, feed: x, t, last, reference };
+  return { code: body.index, name: NAMES[body.index] ?? body.index, feed: x, t, last, reference, scale };
 }
 
 export class ToldIndices {
