@@ -71,6 +71,8 @@ def _ready() -> None:
     for program in packages.PROGRAMS:
         packages.need(program)
     packages.need_galera()
+    for program in ("prometheus", "promtool", "amtool"):
+        packages.need(program, packages.MONITORING)
     client_library.install()
     try:
         system.install_browser()

@@ -52,6 +52,7 @@ class Wanted:
     name: str
     packages: tuple[tuple[str, ...], ...]
     version_of: tuple[tuple[str, ...], ...]  # commands that succeed when the programs start
+    alone: bool = False  # without what they depend on: they start without it
 
 
 TESTS = Wanted("packages", WANTED, tuple((name, "--version") for name in STARTED))
@@ -59,6 +60,13 @@ BENCHMARKS = Wanted("benchmarks", (("influxdb",),), (("influxd", "version"),))
 # A library, which mariadbd loads, and the scripts by which a node gives another one its data.
 CLUSTER = Wanted(
     "cluster", (("galera-4",), ("mariadb-server",), ("rsync",), ("socat",), ("lsof",)), (("rsync", "--version"),)
+)
+# Debian's depend on the libraries of their pages, 220 MB of scripts.
+MONITORING = Wanted(
+    "monitoring",
+    (("prometheus",), ("prometheus-alertmanager",)),
+    tuple((name, "--version") for name in ("prometheus", "promtool", "amtool")),
+    alone=True,
 )
 GALERA = Path("usr/lib/galera/libgalera_smm.so")
 
@@ -207,9 +215,13 @@ def _download(work: Path, wanted: Wanted) -> list[Path]:
     print("fetching", ", ".join(choices[0] for choices in wanted.packages), "into", cache_folder(), file=sys.stderr)
     _run(["apt-get", "-qq", "update"], "read the package lists", environment)
     names = [_known_name(choices, environment) for choices in wanted.packages]
+    archives = work / "apt/cache/archives"
+    if wanted.alone:
+        _run(["apt-get", "-qq", "download", *names], "download packages", environment, cwd=archives)
+        return sorted(archives.glob("*.deb"))
     options = ["--yes", "--no-install-recommends", "--download-only", "--reinstall", "-qq"]
     _run(["apt-get", *options, "install", *names], "download packages", environment)
-    return sorted((work / "apt/cache/archives").glob("*.deb"))
+    return sorted(archives.glob("*.deb"))
 
 
 def _apt_environment(work: Path) -> dict[str, str]:
@@ -247,10 +259,10 @@ def _known_name(choices: Sequence[str], environment: dict[str, str]) -> str:
     raise ServerMissing(f"the package lists of this machine know none of: {', '.join(choices)}")
 
 
-def _run(command: list[str], purpose: str, environment: dict[str, str] | None = None) -> None:
+def _run(command: list[str], purpose: str, environment: dict[str, str] | None = None, cwd: Path | None = None) -> None:
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=APT_SECONDS, check=False
+            command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=APT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise ServerMissing(f"could not {purpose}: no end after {APT_SECONDS} s") from error

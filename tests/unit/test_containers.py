@@ -65,8 +65,9 @@ def test_a_process_begins_when_the_tables_are_there_and_redis_answers(name):
 def test_nothing_is_published_to_other_machines_but_what_terminals_reach_by_tls():
     published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
 
-    assert set(published) == {"ingest", "web"}
-    assert published["web"][0].startswith("127.0.0.1:")
+    assert set(published) == {"ingest", "web", "prometheus", "grafana"}
+    for name in ("web", "prometheus", "grafana"):
+        assert [port.startswith("127.0.0.1:") for port in published[name]] == [True]
     assert SERVICES["ingest"]["environment"]["INGEST_TLS_CERT"]
 
 

@@ -1,0 +1,138 @@
+"""Rules and boards, with the programs that read them: promtool, amtool, and a Prometheus that asks what runs."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from marketdata.models import Client, Market, Source, Symbol
+from tests import market
+from tests.road import Road
+from tests.servers import free_port, packages
+from tests.servers.prometheus import FOLDER, Prometheus
+from tests.waiting import until
+
+TESTS = sorted((FOLDER / "rules/tests").glob("*.yml"))
+BOARDS = sorted((FOLDER.parent / "grafana/boards").glob("*.json"))
+CELERY = ["-m", "celery", "-A", "celery_app"]
+QUIET = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+ABSENT = {
+    # what only a cluster has, and what a file as database has not
+    "mariadb": ("naru_galera_",),
+    "postgresql": ("naru_galera_",),
+    "sqlite": ("naru_galera_", "naru_database_replicas", "naru_database_connection", "naru_partition_headroom"),
+}
+
+
+def tool(*arguments):
+    program, environment = packages.need(arguments[0], packages.MONITORING)
+    done = subprocess.run(
+        [program, *arguments[1:]], env=environment, cwd=FOLDER, capture_output=True, text=True, timeout=600
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("file", TESTS, ids=lambda path: path.stem)
+def test_promtool_sees_each_alert_fire_and_stay_quiet(file):
+    status, said = tool("promtool", "test", "rules", str(file))
+
+    assert status == 0, said
+
+
+@pytest.mark.once
+def test_promtool_and_amtool_accept_the_files():
+    rules = [str(path) for path in sorted((FOLDER / "rules").glob("*.yml"))]
+    for arguments in (
+        ("promtool", "check", "rules", *rules),
+        *(("promtool", "check", "config", f"{name}.yml") for name in ("prometheus", "compose", "run")),
+        ("amtool", "check-config", "alertmanager.yml"),
+    ):
+        status, said = tool(*arguments)
+        assert status == 0, said
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("severity", "receiver"), [("page", "pages"), ("ticket", "tickets")])
+def test_alertmanager_sends_an_alert_to_whom_it_concerns(severity, receiver):
+    asked = ("amtool", "config", "routes", "test", "--config.file=alertmanager.yml")
+
+    status, said = tool(*asked, "alertname=NaruX", f"severity={severity}")
+
+    assert (status, said.splitlines()[0]) == (0, receiver)
+
+
+@pytest.mark.usefixtures("road_database")
+def test_every_question_of_every_board_has_an_answer(tmp_path, redis_server, vendor):
+    ports = {name: free_port() for name in ("ingest", "worker", "worker-slow", "beat", "web")}
+    web = free_port()
+    Symbol.objects.create(code="005930", market=Market.objects.get(code="KRX"))
+    key = tmp_path / "key"
+    client, secret = Client.objects.create_with_secret(
+        name="desk1", source=Source.objects.get(code="SIMULATOR"), may_send=True, may_register=True
+    )
+    key.write_text(secret)
+    key.chmod(0o600)
+    queues = "feed-recovery,chart-data,statistics-data,maintenance"
+    with (
+        Road(tmp_path / "road", redis_server.url, API_RATE_LIMIT_UNKNOWN="1000000") as road,
+        Prometheus(ports, tmp_path / "prometheus") as prometheus,
+    ):
+
+        def start(name, command):
+            road.start(name, command, METRICS_PORT=str(ports[name]))
+
+        start("ingest", ["manage.py", "runingest"])
+        start("worker", ["manage.py", "runworkers", "-c", "1", "-Q", "raw_market_data,processed-data"])
+        start("worker-slow", [*CELERY, "worker", "-n", "slow@%h", "-c", "1", "-Q", queues, *QUIET])
+        start("beat", [*CELERY, "beat", "--pidfile="])
+        start("web", ["manage.py", "runweb", "--port", str(web)])
+        until(road._listens, seconds=120, what="ingest server")
+        link = ["--server", f"127.0.0.1:{road.port}", "--client", client.name, "--key-file", str(key)]
+        simulated = ["-m", "terminals", "simulate", "--rate", "20", "--spool", str(tmp_path / "spool")]
+        road.start("terminal", [*simulated, *link])
+        stranger = road.terminal("desk2")
+        stranger.login()
+
+        def keeps_on():
+            """A row of an unknown symbol, and a request, in each round: of both a rate is asked for."""
+            stranger.rows([{"symbol": "NONE", "time": market.NINE_US, "price": "1", "size": "1"}])
+            with urllib.request.urlopen(f"http://127.0.0.1:{web}/login/", timeout=60):
+                pass
+
+        until(lambda: _answers(web), seconds=120, what="web server")
+        questions = {
+            (board.stem, panel["title"], target["expr"])
+            for board in BOARDS
+            for panel in json.loads(board.read_text(encoding="utf-8"))["panels"]
+            for target in panel["targets"]
+            if not any(name in target["expr"] for name in ABSENT[vendor])
+        }
+        left = set(questions)
+
+        def all_answered():
+            keeps_on()
+            for question in sorted(left):
+                expression = question[2].replace("$__rate_interval", "1m").replace("$client", client.name)
+                if prometheus.query(expression):
+                    left.discard(question)
+            return not left
+
+        try:
+            road.until(all_answered, seconds=300, what="an answer to every question")
+        except TimeoutError:
+            pytest.fail(f"{len(questions)} questions, without an answer: {sorted(left)}")
+        assert len(questions) > 60
+        assert [one["metric"] for one in prometheus.query("up") if one["value"][1] != "1"] == []
+        for firing in prometheus.query('ALERTS{alertstate="firing"}'):
+            assert firing["metric"]["alertname"] in ("NaruRowsRejected", "NaruOutsideLimits"), firing
+
+
+def _answers(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10):
+            return True
+    except (urllib.error.URLError, ConnectionError):
+        return False

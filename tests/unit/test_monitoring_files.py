@@ -1,0 +1,135 @@
+"""Rules, runbooks and boards of docker/prometheus and docker/grafana: they name what there is, and each other."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.metrics import MetricWrapperBase
+
+from marketdata import metrics
+from marketdata.launcher import supervisor
+from marketdata.monitoring import figures
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER, RUNBOOKS = ROOT / "docker/prometheus", ROOT / "docs/runbooks"
+RULES = [
+    rule
+    for file in sorted((FOLDER / "rules").glob("*.yml"))
+    for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
+ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+RECORDED = {rule["record"] for rule in RULES if "record" in rule}
+BOARDS = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "docker/grafana/boards").iterdir()
+}
+PANELS = [(name, panel) for name, board in BOARDS.items() for panel in board["panels"]]
+TESTS = sorted((FOLDER / "rules/tests").glob("*.yml"))
+TESTED = [one for file in TESTS for one in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]]
+
+
+def exported():
+    """Every name that a query may use: of histograms, those of their three series."""
+    for one in vars(metrics).values():
+        if isinstance(one, MetricWrapperBase):
+            parts = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",)}.get(str(one._type), ("",))
+            yield from (one._name + part for part in parts)
+    yield from figures.ALL
+    yield from ("up", *RECORDED)
+
+
+def named(expression):
+    return set(re.findall(r"\b(?:naru[a-z0-9_:]*|process_[a-z_]+|up)\b", re.sub(r'"[^"]*"', "", expression)))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
+def test_a_rule_names_what_is_exported(rule):
+    assert named(rule["expr"])
+    assert named(rule["expr"]) - {"process", "naru"} <= set(exported())
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS, ids=lambda one: one if isinstance(one, str) else one["title"])
+def test_a_panel_names_what_is_exported_and_says_what_it_is_in_both_languages(board, panel):
+    for target in panel["targets"]:
+        assert named(target["expr"])
+        assert named(target["expr"]) <= set(exported())
+    assert panel["datasource"]["uid"] == "prometheus"
+    assert panel["title"] in ("Redis", "CPU") or re.search("[가-힣]", panel["title"])
+    assert panel["description"].isascii()
+
+
+def test_boards_are_the_seven_and_each_has_a_place_of_its_own():
+    assert set(BOARDS) == {"overview", "ingest", "workers", "database", "feed", "quality", "terminal"}
+    assert len({board["uid"] for board in BOARDS.values()}) == len(BOARDS)
+    for board in BOARDS.values():
+        taken = [
+            (x, y)
+            for panel in board["panels"]
+            for place in [panel["gridPos"]]
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        ]
+        assert len(taken) == len(set(taken))
+        assert max(x for x, _ in taken) < 24
+
+
+def test_each_alert_has_its_page_and_each_page_its_alert():
+    pages = {path.stem for path in RUNBOOKS.glob("*.md")} - {"README"}
+
+    assert pages == set(ALERTS)
+    listed = set(re.findall(r"\((Naru\w+)\.md\)", (RUNBOOKS / "README.md").read_text(encoding="utf-8")))
+    assert listed == pages
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_how_urgent_it_is_and_what_to_do(name):
+    rule = ALERTS[name]
+    page = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
+    assert re.search("[가-힣]", rule["annotations"]["summary"])
+    for heading in ("What it means.", "What the desk sees.", "What to do."):
+        assert f"**{heading}**" in page
+    assert f"Severity `{rule['labels']['severity']}`" in page
+
+
+def test_commands_of_a_runbook_are_there():
+    commands = {path.stem for path in ROOT.glob("*/management/commands/*.py")} | {"migrate", "createsuperuser"}
+    pages = "".join(path.read_text(encoding="utf-8") for path in RUNBOOKS.glob("*.md"))
+
+    assert set(re.findall(r"manage\.py (\w+)", pages)) <= commands
+    assert set(re.findall(r"\bNaru[A-Z]\w+", pages)) <= set(ALERTS)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_each_alert_is_tested_to_fire_and_not_to(name):
+    told = [bool(one["exp_alerts"]) for test in TESTED for one in test["alert_rule_test"] if one["alertname"] == name]
+
+    assert sorted(told) == [False, True]
+
+
+def test_alertmanager_silences_alerts_that_there_are():
+    config = yaml.safe_load((FOLDER / "alertmanager.yml").read_text(encoding="utf-8"))
+    rules = " ".join(
+        matcher for rule in config["inhibit_rules"] for side in ("source_matchers", "target_matchers")
+        for matcher in rule[side]
+    )  # fmt: skip
+
+    assert set(re.findall(r"\bNaru[A-Z]\w+", rules)) <= set(ALERTS)
+
+
+def test_prometheus_asks_each_program_where_it_answers():
+    programs = supervisor.programs(port=8000, redis=None, terminal=None)
+    of_units = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"][0]
+    of_services = yaml.safe_load((FOLDER / "compose.yml").read_text(encoding="utf-8"))["scrape_configs"][0]
+
+    told = {one["labels"]["process"]: one["targets"] for one in of_units["static_configs"]}
+
+    assert told == {program.name: [f"127.0.0.1:{program.metrics_port}"] for program in programs}
+    (found,) = of_services["dns_sd_configs"]
+    every = supervisor.programs(port=8000, redis=None, terminal=None, fanout=True)
+    assert set(found["names"]) == {program.name for program in every}
