@@ -25,6 +25,8 @@ class ProcessTree:
 
     def __init__(self) -> None:
         self._root = os.getpid()
+        # Once: the two clocks are read one after the other, and a start that moved would be another start.
+        self._started_s = _booted_s() + _stat(self._root)[_STARTED] / _TICKS_PER_S
 
     def collect(self) -> Iterator[Metric]:
         """For a registry of prometheus_client."""
@@ -40,7 +42,7 @@ class ProcessTree:
         yield figures.RESIDENT.of(pages * _PAGE_BYTES)
         yield figures.OPEN_FILES.of(files)
         yield figures.MAX_FILES.of(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        yield figures.STARTED.of(_booted_s() + _stat(self._root)[_STARTED] / _TICKS_PER_S)
+        yield figures.STARTED.of(self._started_s)
         yield figures.PROCESSES.of(number)
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -109,6 +110,15 @@ def test_a_forked_process_does_not_keep_the_port():
 
     assert os.waitpid(pid, 0)[1] == 0
     assert "naru_queue_length" in asked(one.port)[1]
+
+
+def test_a_program_that_goes_on_was_started_once():
+    tree = ProcessTree()
+
+    told = {one.samples[0].value for _ in range(50) for one in tree.collect() if one.name.startswith("process_start")}
+
+    assert len(told) == 1
+    assert 0 <= time.time() - told.pop() < 86_400
 
 
 def test_processes_that_were_started_count_with_their_starter():
