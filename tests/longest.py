@@ -7,6 +7,7 @@ from pathlib import Path
 # Half of a minute and more, as `--junitxml` told their tests' times (two processes, a busy machine); the longest first.
 FILES = (
     "tests/e2e/test_runall.py",
+    "tests/integration/test_prometheus.py",
     "tests/integration/test_spools.py",
     "tests/integration/test_ingest.py",
     "tests/contract/test_backups.py",
@@ -21,6 +22,7 @@ FILES = (
     "tests/integration/test_days.py",
     "tests/integration/test_strangers.py",
     "tests/integration/test_roles.py",
+    "tests/integration/test_metrics.py",
     "tests/integration/test_galera.py",
     "tests/integration/test_sentinel.py",
     "tests/integration/test_clients.py",
