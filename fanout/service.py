@@ -22,7 +22,7 @@ from marketdata.realtime import redis_clients
 log = logging.getLogger(__name__)
 
 JOB = "fanout"
-LEASE_S = 30.0
+LEASE_S = 15.0
 STANDBY_S = 3.0
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 WELL_S = 30.0

@@ -2,23 +2,29 @@
 KAFKA_BOOTSTRAP names."""
 
 import os
+import signal
 import uuid
+from contextlib import ExitStack
 from decimal import Decimal
 
 import pytest
+from django.db.models import F, Max
 
+from analytics import voids
 from fanout import consumer, service
 from fanout.consumer import Series
 from fanout.delivery import Delivery
 from fanout.publisher import Publisher
+from marketdata import doctor
 from marketdata.maintenance import leases
 from marketdata.maintenance.leases import LeaseHeld, LeaseLost
-from marketdata.models import FanoutPosition
+from marketdata.models import Alarm, FanoutPosition, IngestBatch
 from marketdata.realtime import live_state
 from marketdata.storage import storage
 from marketdata.types.units import MINUTE_US
 from tests.integration.processing import process, rows, trade
 from tests.market import NINE_US
+from tests.road import Road
 from tests.servers.tansu import Tansu
 
 GIVEN = os.environ.get("KAFKA_BOOTSTRAP", "")
@@ -119,6 +125,93 @@ def test_what_the_feed_has_no_more_comes_from_the_database(publishing, broker, p
     assert made_candles(account) == stored_candles()
     assert list(account.differences()) == []
     assert account.trades.repeated >= 1  # what was told before is told again, with what overlaps
+
+
+def test_what_was_voided_while_nobody_published_is_told_as_cancels(publishing, broker, prefix):
+    commit(1, {"price": "70000"}, {"price": "71000", "time": NINE_US + 5}, {"price": "70000", "time": LATER_US})
+    publishing()
+    selection = voids.Selection(symbols=("005930",), start_us=NINE_US + 5, end_us=NINE_US + 6)
+    voids.void(selection, reason="test", by="test")
+    live_state.connection().flushdb()
+
+    publishing()
+
+    account = told(broker, prefix)
+    assert made_candles(account) == stored_candles()
+    assert account.charts[Series("krx", "005930"), NINE_US].trades == 1
+    assert list(account.differences()) == []
+
+
+def test_arrow_goes_over_the_wire_as_well(publishing, broker, prefix):
+    commit(1, {"price": "70000"}, {"price": "70100", "time": LATER_US})
+    publishing(form="arrow")
+
+    with pytest.raises(ValueError, match="json"):
+        told(broker, prefix)
+
+
+def test_an_alarm_says_that_nobody_publishes_and_ends_when_somebody_does(publishing, settings):
+    settings.EVENT_BUS = "kafka"
+
+    doctor.recheck()
+
+    assert Alarm.objects.filter(code="fanout_behind", cleared_at=None).count() == 1
+    commit(1, {"price": "70000"})
+    publishing()
+    doctor.recheck()
+    assert not Alarm.objects.filter(code="fanout_behind", cleared_at=None).exists()
+    FanoutPosition.objects.update(newest_us=F("published_us") + 3_600_000_000, trouble="Connection refused")
+    doctor.recheck()
+    assert "3600 s behind (Connection refused)" in Alarm.objects.get(code="fanout_behind", cleared_at=None).message
+    settings.EVENT_BUS = "none"
+    doctor.recheck()
+    assert not Alarm.objects.filter(code="fanout_behind", cleared_at=None).exists()
+
+
+def all_published() -> bool:
+    newest = IngestBatch.objects.aggregate(newest=Max("committed_us"))["newest"]
+    return FanoutPosition.objects.filter(feed="krx", published_us__gte=newest).exists()
+
+
+def test_nothing_is_missing_after_a_publisher_was_killed_and_the_broker_froze(worker, redis_server, prefix, tmp_path):
+    with ExitStack() as stack:
+        server = None if GIVEN else stack.enter_context(Tansu())
+        broker = GIVEN or server.url
+        road = stack.enter_context(
+            Road(
+                tmp_path / "road",
+                redis_server.url,
+                EVENT_BUS="kafka",
+                KAFKA_BOOTSTRAP=broker,
+                KAFKA_TOPIC_PREFIX=prefix,
+            )
+        )
+        commit(1, {"price": "70000"})
+        for name in ("one", "two"):
+            road.start(name, ["manage.py", "runfanout"])
+        road.until(all_published, seconds=120, what="the first commit is published")
+        fence = FanoutPosition.objects.get(feed="krx").fence
+        publisher = next(name for name in ("one", "two") if f"publishing fence={fence}" in road.tail(name))
+        for seq in range(2, 12):
+            commit(seq, {"price": str(70000 + seq), "time": NINE_US + seq}, {"symbol": "000660", "price": "120000"})
+
+        road.kill(publisher)
+        commit(12, {"price": "70012", "time": NINE_US + 2 * MINUTE_US})
+        road.until(all_published, seconds=120, what="the other one publishes")
+
+        if server is not None:
+            os.kill(server.pid, signal.SIGSTOP)
+        for seq in range(13, 23):
+            commit(seq, {"price": str(70000 + seq), "time": NINE_US + 3 * MINUTE_US + seq})
+        commit(23, {"price": "70000", "time": LATER_US})
+        if server is not None:
+            os.kill(server.pid, signal.SIGCONT)
+        road.until(all_published, seconds=120, what="what waited for the broker is published")
+
+        account = told(broker, prefix)
+        assert made_candles(account) == stored_candles()
+        assert list(account.differences()) == []
+        assert FanoutPosition.objects.get(feed="krx").fence > fence
 
 
 def test_a_position_is_moved_by_the_newest_publisher_alone(publishing, broker, prefix):

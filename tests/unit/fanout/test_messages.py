@@ -1,0 +1,124 @@
+"""What the topics say, in JSON and in Arrow."""
+
+import json
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from analytics.series import candles
+from fanout import messages
+from fanout.messages import CHART, PROCESSED, RAW, STATISTICS, Page
+from marketdata.realtime.feed import CANCELLED
+from marketdata.realtime.stats import Statistics
+from tests import market
+from tests.market import NINE_US
+
+ROWS = [
+    {"symbol": "005930", "time_us": NINE_US, "price": 7_000_050_000_000, "size": 3_000_000},
+    {"symbol": "000660", "time_us": NINE_US + 1, "price": 12_000_000_000_000, "size": 1_500_000},
+    {"symbol": "005930", "time_us": NINE_US + 2, "price": 7_010_000_000_000, "size": 0},
+]
+
+
+def page(**other):
+    ticks = market.ticks(ROWS)
+    return Page(ticks, **({"epoch": "abc", "first": 11, "committed_us": 99} | other))
+
+
+def of(topic, found):
+    return [(one.key, one.value) for one in found if one.topic == topic]
+
+
+def test_a_trade_is_a_message_of_its_own_exact_to_the_digit():
+    found = [
+        (key, json.loads(value, parse_float=Decimal)) for key, value in of(PROCESSED, messages.of_page(page(), "json"))
+    ]
+
+    assert [key for key, _ in found] == ["005930", "000660"]  # the print of size 0 counts for nothing
+    (_, first), (_, second) = found
+    assert (first["price"], first["size"], first["offset"], first["epoch"]) == (Decimal("70000.5"), 3, 11, "abc")
+    assert (second["price"], second["size"], second["offset"]) == (120000, Decimal("1.5"), 12)
+    assert first["batch"] == first["id"] >> 13
+
+
+def test_what_was_stored_is_one_message_of_a_batch_and_symbol_with_every_row():
+    found = [json.loads(value) for _, value in of(RAW, messages.of_page(page(), "json"))]
+
+    assert [(one["symbol"], [row["time_us"] - NINE_US for row in one["rows"]]) for one in found] == [
+        ("005930", [0, 2]), ("000660", [1]),
+    ]  # fmt: skip
+    assert (found[0]["offset"], found[0]["last_offset"], found[0]["committed_us"]) == (11, 13, 99)
+
+
+def test_a_trade_that_was_taken_back_is_a_cancel_and_no_stored_row():
+    ticks = market.ticks(ROWS[:1])
+    ticks.kind[:] = CANCELLED
+
+    found = list(messages.of_page(Page(ticks, "", 0, 0), "json"))
+
+    assert [(one.topic, json.loads(one.value)["type"], json.loads(one.value)["offset"]) for one in found] == [
+        (PROCESSED, "cancel", 0)
+    ]
+    assert messages.touched(ticks) == {("005930", NINE_US)}
+
+
+@pytest.mark.parametrize("form", ["json", "arrow"])
+def test_a_candle_is_told_as_it_is_and_one_that_is_no_more_as_removed(form):
+    bars = candles.build(market.ticks(ROWS[:1]))
+
+    (told,) = messages.of_bars(bars, form)
+    (gone,) = messages.removed("krx", [("005930", NINE_US)], form)
+
+    assert (told.topic, told.key, gone.topic, gone.key) == (CHART, "005930", CHART, "005930")
+    if form == "json":
+        one = json.loads(told.value, parse_float=Decimal)
+        assert (one["open"], one["volume"], one["value"], one["trades"]) == (
+            Decimal("70000.5"),
+            3,
+            Decimal("210001.5"),
+            1,
+        )
+        assert (one["removed"], json.loads(gone.value)["removed"]) == (False, True)
+    else:
+        one = pa.ipc.open_stream(told.value).read_all()
+        assert one.column("open").to_pylist() == bars.open.tolist()
+        assert one.column("value").to_pylist() == ["210001.5"]
+        assert one.schema.metadata[b"symbol"] == b"005930"
+        assert pa.ipc.open_stream(gone.value).read_all().column("removed").to_pylist() == [True]
+
+
+def test_arrow_has_the_numbers_of_json():
+    as_json = [json.loads(value, parse_float=Decimal) for _, value in of(PROCESSED, messages.of_page(page(), "json"))]
+
+    tables = [pa.ipc.open_stream(value).read_all() for _, value in of(PROCESSED, messages.of_page(page(), "arrow"))]
+
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert [(row["id"], Decimal(row["price"]).scaleb(-8), Decimal(row["size"]).scaleb(-6)) for row in rows] == [
+        (one["id"], one["price"], one["size"]) for one in as_json
+    ]
+    assert [row["offset"] for row in rows] == [11, 12]
+    raw = [pa.ipc.open_stream(value).read_all() for _, value in of(RAW, messages.of_page(page(), "arrow"))]
+    assert sum(table.num_rows for table in raw) == 3
+    assert raw[0].column("bid").null_count == raw[0].num_rows
+
+
+@pytest.mark.parametrize("form", ["json", "arrow"])
+def test_a_result_of_statistics_keeps_its_body(form):
+    (told,) = messages.of_statistics("krx", [Statistics("005930", 7, b'{"n":1}')], form)
+
+    assert (told.topic, told.key) == (STATISTICS, "005930")
+    if form == "json":
+        assert json.loads(told.value)["statistics"] == {"n": 1}
+    else:
+        assert pa.ipc.open_stream(told.value).read_all().column("statistics").to_pylist() == ['{"n":1}']
+
+
+def test_a_symbol_with_a_quotation_mark_is_json_all_the_same():
+    ticks = market.ticks([{**ROWS[0], "symbol": 'A"B'}])
+
+    found = list(messages.of_page(Page(ticks, "e", 1, 1), "json"))
+
+    assert {json.loads(one.value)["symbol"] for one in found} == {'A"B'}
+    assert np.all([one.key == 'A"B' for one in found])
