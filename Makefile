@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-upgrade screenshots terminals test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-kafka drill-upgrade screenshots terminals test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -115,6 +115,9 @@ drill-backup: $(VENV)/dev servers  ## a full backup and three increments under l
 
 drill-rollover: $(VENV)/dev servers  ## kill runner and database while a day of ROWS=1000000 ticks goes to history; DB=postgresql
 	@exec $(PY) -m tests.drill.rollover --rows $(ROWS) --database $(or $(DB),mariadb)
+
+drill-kafka: $(VENV)/dev servers  ## a broker of Kafka's protocol is away while the market goes on; BROKER_AWAY=600 (seconds) DB=postgresql
+	@exec $(PY) -m tests.drill.kafka --database $(or $(DB),mariadb) --away $(or $(BROKER_AWAY),60)
 
 drill-galera: $(VENV)/dev servers  ## days go to history on three nodes of Galera that stand still again and again; DAYS=15 GALERA_ROWS=4000
 	@exec $(PY) -m tests.drill.galera --days $(or $(DAYS),15) --rows $(or $(GALERA_ROWS),4000)

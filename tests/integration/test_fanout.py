@@ -138,7 +138,9 @@ def test_what_was_voided_while_nobody_published_is_told_as_cancels(publishing, b
 
     account = told(broker, prefix)
     assert made_candles(account) == stored_candles()
-    assert account.charts[Series("krx", "005930"), NINE_US].trades == 1
+    first = account.charts[Series("krx", "005930"), NINE_US]
+    assert first is not None
+    assert first.trades == 1
     assert list(account.differences()) == []
 
 
@@ -176,7 +178,7 @@ def all_published() -> bool:
 def test_nothing_is_missing_after_a_publisher_was_killed_and_the_broker_froze(worker, redis_server, prefix, tmp_path):
     with ExitStack() as stack:
         server = None if GIVEN else stack.enter_context(Tansu())
-        broker = GIVEN or server.url
+        broker = server.url if server is not None else GIVEN
         road = stack.enter_context(
             Road(
                 tmp_path / "road",

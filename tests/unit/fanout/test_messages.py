@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import numpy as np
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 
 from analytics.series import candles
@@ -22,9 +22,8 @@ ROWS = [
 ]
 
 
-def page(**other):
-    ticks = market.ticks(ROWS)
-    return Page(ticks, **({"epoch": "abc", "first": 11, "committed_us": 99} | other))
+def page():
+    return Page(market.ticks(ROWS), "abc", 11, 99)
 
 
 def of(topic, found):
