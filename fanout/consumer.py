@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from marketdata.types.units import MINUTE_US
 from terminals.wire import options
 
+MINUTE_US = 60_000_000  # of its own, as it is copied without the rest
 PROCESSED, CHART = "processed-data", "chart-data"
 VERSION = 1
 TOLD = ("open", "high", "low", "close", "volume", "value")

@@ -1,4 +1,4 @@
-"""The statistics of series as they stand: read from what is stored, computed by the cores of `analytics.stats`. A pure
+"""The statistics of series as they stand: read from what is stored, computed by `analytics.statistics.formulas`. A pure
 function of what is stored: no clock decides a value, so who computes it again has the same.
 
 Of the tick-wise ones only minutes are read whose candle says that they changed; what the others gave lies in Redis, and
