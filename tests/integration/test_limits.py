@@ -149,7 +149,6 @@ def test_who_comes_while_others_are_trying_waits_for_them(serving, monkeypatch):
 
 
 @pytest.mark.once
-@pytest.mark.once
 @pytest.mark.parametrize("what", ["its own key", "other keys", "tries under way"])
 def test_a_key_that_was_right_waits_for_no_failures_of_others_at_its_address(serving, monkeypatch, what):
     monkeypatch.setattr(login_throttle, "BUSY_S", 0.0)
@@ -204,6 +203,7 @@ def ask_all(serving, keys):
     return [ask(serving, **{KEY: key, SECRET: "wrong"}).status_code for key in keys]
 
 
+@pytest.mark.once
 def test_addresses_of_one_network_are_one_caller(boss):
     for number in range(login_throttle.MOST_PER_KEY):
         assert guess(Browser(), address=f"2001:db8::{number + 1:x}") == 200
