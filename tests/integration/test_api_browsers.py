@@ -39,6 +39,33 @@ def test_market_data_is_compressed_for_who_takes_it_and_a_ticket_never(serving):
     assert (ticket.status_code, ticket.has_header("Content-Encoding")) == (200, False)
 
 
+def test_files_and_texts_of_the_pages_are_compressed_and_no_page_is(serving):
+    chart = "/static/api/page/chart.js"
+    plain = Browser().get(chart)
+    content = plain.getvalue()
+
+    for path, accepted in ((chart, "gzip"), (chart, "gzip, br, zstd"), ("/texts.js", "zstd"), ("/texts.js", "gzip")):
+        packed = Browser().get(path, headers={"Accept-Encoding": accepted})
+
+        unpack = zstandard.ZstdDecompressor().decompress if "zstd" in accepted else gzip.decompress
+        whole = content if path == chart else Browser().get(path).content
+        assert packed["Content-Encoding"] == ("zstd" if "zstd" in accepted else "gzip")
+        assert packed["Vary"].count("Accept-Encoding") == 1
+        assert int(packed["Content-Length"]) == len(packed.content) < len(whole) / 2
+        assert unpack(packed.content) == whole
+    packed = Browser().get(chart, headers={"Accept-Encoding": "zstd"})
+    known = {"Accept-Encoding": "zstd", "If-None-Match": packed["ETag"]}
+    assert (packed["ETag"], Browser().get(chart, headers=known).status_code) == (f"W/{plain['ETag']}", 304)
+    since = {"If-Modified-Since": plain["Last-Modified"]}
+    assert Browser().get(chart, headers=since).status_code == 304
+    part = Browser().get(chart, headers={"Accept-Encoding": "zstd", "Range": "bytes=3-7"})
+    assert (part.status_code, part.has_header("Content-Encoding"), part.getvalue()) == (206, False, content[3:8])
+    headers = Browser().head(chart, headers={"Accept-Encoding": "zstd"})
+    assert (headers.has_header("Content-Encoding"), headers["Content-Length"]) == (False, str(len(content)))
+    for page in ("/", "/alerts", "/admin/login/"):
+        assert not Browser().get(page, headers={"Accept-Encoding": "zstd"}).has_header("Content-Encoding")
+
+
 def test_an_export_is_packed_while_it_is_sent(serving):
     serving.commit([minute(at) for at in range(60)])
     asked = {"symbols": "005930", "format": "csv"}

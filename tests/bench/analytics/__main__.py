@@ -1,6 +1,7 @@
 """`make bench-analytics`: each indicator of 1,000,000 candles against TA-Lib, minute candles of 1,000,000 ticks against
-polars, statistics with 1, 2 and 4 workers, and how long an alert takes and what rules cost, on a private MariaDB each.
-Writes docs/benchmarks-analytics.md with its picture, and ends with one JSON line."""
+polars, statistics with 1, 2 and 4 workers, how long an alert takes and what rules cost, and what the page of prices
+costs a browser, on a private MariaDB each. Writes docs/benchmarks-analytics.md with its picture, and ends with one JSON
+line."""
 
 from __future__ import annotations
 
@@ -20,20 +21,25 @@ def main() -> int:
     begun, clock = results.now(), time.monotonic()
     before = calibration.measure()
     print(f"calibration {before.ms:.0f} ms, load {before.load:.1f}", flush=True)
-    found = summary(candles.run(), indicators.run()) | _alerts() | statistics.measure("mariadb")
+    found = (
+        summary(candles.run(), indicators.run())
+        | _apart("alerts")
+        | _apart("dashboard")
+        | statistics.measure("mariadb")
+    )
     minutes = (time.monotonic() - clock) / 60
     page.write(page.Whole(begun, minutes, before, calibration.measure(), found))
     print(json.dumps(found, separators=(",", ":")))
     return 0
 
 
-def _alerts() -> dict[str, Any]:
-    """The figures of alerts, from a process of its own: Django has one configuration. RuntimeError if it failed."""
-    command = [sys.executable, "-m", "tests.bench.analytics.alerts"]
+def _apart(module: str) -> dict[str, Any]:
+    """The figures of a module, from a process of its own: Django has one configuration. RuntimeError if it failed."""
+    command = [sys.executable, "-m", f"tests.bench.analytics.{module}"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     print(done.stdout, end="", flush=True)
     if done.returncode:
-        raise RuntimeError(f"python -m tests.bench.analytics.alerts ended with status {done.returncode}")
+        raise RuntimeError(f"python -m tests.bench.analytics.{module} ended with status {done.returncode}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import picture, report, results
-from tests.bench.analytics import alerts
+from tests.bench.analytics import alerts, dashboard
 from tests.bench.calibration import Calibration
 from tests.bench.picture import Bar, Panel
 
@@ -70,6 +70,7 @@ def text(whole: Whole) -> str:
         rate=alerts.RATE,
         rules=alerts.RULES,
         batch=alerts.BATCH_ROWS,
+        page_rate=dashboard.RATE,
         found=found,
         costs="\n".join(
             f"| {int(count):,} | {us:,.0f} | {found['alert_look_us'][count]:,.0f} |"

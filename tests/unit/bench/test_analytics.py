@@ -21,13 +21,14 @@ def test_the_page_and_its_picture_have_each_figure_of_the_last_line():
         "talib_ratio": ratios, "stats_symbols_per_s": {"1": 211.0, "2": 402.0}, "stats_cpu_ms": {"1": 4.1, "2": 4.3},
         "alert_ms_p50": 61.0, "alert_ms_p99": 187.0, "alert_commit_ms_p50": 33.0, "alert_commit_ms_p99": 97.0,
         "alert_batch_us": {"0": 7013.0, "10000": 11208.0}, "alert_look_us": {"0": 0.0, "10000": 4184.0},
+        "page": {"kb_gzip": 191.4, "first_paint_ms": 316.2, "cpu_share": 0.103, "browser_cpu_share": 0.138},
     }  # fmt: skip
     moment = calibration.Calibration(processor_ms=100.0, memory_ms=50.0, load=0.5)
     whole = page.Whole("2026-11-28 09:00", 3.0, moment, moment, found)
 
     told = page.text(whole)
     for figure in ("0.53 ×", "| rsi | 17.4 | 1.62 |", "| 2 | 402 | 4.3 |", "| its commit | 33 | 97 |",
-                   "| 10,000 | 11,208 | 4,184 |"):  # fmt: skip
+                   "| 10,000 | 11,208 | 4,184 |", "| 191 KB |", "| 316 ms |", "| 10% of a core |"):  # fmt: skip
         assert figure in told
     drawn = picture.draw(page.panels(found), caption=page.caption(whole))
     assert all(shown in drawn for shown in (">187<", ">4,184<", ">1.62<", ">402<", ">42<"))
