@@ -27,6 +27,9 @@ RAW, PROCESSED, CHART, STATISTICS = "raw_market_data", "processed-data", "chart-
 TOPICS = (RAW, PROCESSED, CHART, STATISTICS)
 VERSION = 1
 """Of what messages look like. Fields are only added to it; what else changes is another version."""
+MOST_ROWS = 2_000
+"""Of a message. A batch has up to 5,000 rows, and so many of one symbol in JSON are longer than the megabyte that
+librdkafka and brokers take unless told otherwise."""
 TIMEFRAME = "1Min"
 Key = tuple[str, int]
 """Symbol and minute of a candle."""
@@ -104,14 +107,21 @@ def touched(ticks: Ticks) -> set[Key]:
 
 
 def groups(ticks: Ticks, chosen: Int64) -> Iterator[Int64]:
-    """The chosen rows by symbol and batch, in the order in which each began; within one as they were."""
+    """The chosen rows by symbol and batch, in the order in which each began, at most MOST_ROWS at a time; within one as
+    they were."""
     if not len(chosen):
         return
     symbol, batch = ticks.symbol[chosen], ticks.tick_id[chosen] >> TICK_BITS
     order = np.lexsort((np.arange(len(chosen)), batch, symbol))
     new = (symbol[order][1:] != symbol[order][:-1]) | (batch[order][1:] != batch[order][:-1])
     parts = np.split(chosen[order], np.flatnonzero(new) + 1)
-    yield from sorted(parts, key=lambda part: int(part[0]))
+    for part in sorted(parts, key=lambda part: int(part[0])):
+        yield from _pieces(part)
+
+
+def _pieces(part: Int64) -> Iterator[Int64]:
+    for start in range(0, len(part), MOST_ROWS):
+        yield part[start : start + MOST_ROWS]
 
 
 def stored_rows(ticks: Ticks) -> Int64:
@@ -248,9 +258,10 @@ def _trades_arrow(page: Page) -> Iterator[Message]:
 
     offsets = page.offsets()
     ticks, chosen = page.ticks, trade_rows(page.ticks)
-    for symbol in dict.fromkeys(ticks.symbol[chosen].tolist()):
-        part = chosen[ticks.symbol[chosen] == symbol]
-        yield Message(PROCESSED, ticks.symbols[symbol], tables.trades(page, part, offsets[part]))
+    order = chosen[np.argsort(ticks.symbol[chosen], kind="stable")]
+    for rows in np.split(order, np.flatnonzero(np.diff(ticks.symbol[order])) + 1):
+        for part in _pieces(rows):
+            yield Message(PROCESSED, ticks.symbols[ticks.symbol[part[0]]], tables.trades(page, part, offsets[part]))
 
 
 def _bars_arrow(bars: Bars) -> Iterator[Message]:

@@ -91,6 +91,7 @@ class Publisher:
                 position.committed_us = oldest[0].committed_us if oldest else now_us()
             else:
                 position.committed_us = since_us
+            position.published_us = position.committed_us  # else it would be behind since 1970 until the first delivery
             positions.add(position, self._lease.fence)
             self._course(position)
 

@@ -25,6 +25,7 @@ from marketdata.types.units import MINUTE_US
 from tests.integration.processing import process, rows, trade
 from tests.market import NINE_US
 from tests.road import Road
+from tests.servers import free_port
 from tests.servers.tansu import Tansu
 
 GIVEN = os.environ.get("KAFKA_BOOTSTRAP", "")
@@ -237,3 +238,23 @@ def test_a_message_of_a_publisher_that_was_replaced_is_left_out():
 
     assert [trades.is_fenced(("p", 0), fence) for fence in (1, 2, 1, 2)] == [False, False, True, False]
     assert trades.fenced == 1
+
+
+def test_who_has_published_nothing_yet_is_behind_since_the_first_commit_and_not_since_1970(worker, prefix):
+    commit(1, {"price": "70000"})
+    with leases.hold(service.JOB) as lease:
+
+        def wait(_trouble):
+            publisher.note_waiting()
+            raise service.Stopped
+
+        away = f"127.0.0.1:{free_port()}"
+        out = Delivery(away, {}, prefix=prefix, form="json", fence=lease.fence, wait=wait)
+        publisher = Publisher(live_state.connection(), out, lease, form="json")
+        with pytest.raises(service.Stopped):
+            publisher.turn()
+        out.close()
+
+    (position,) = FanoutPosition.objects.filter(feed="krx")
+    assert position.newest_us > NINE_US
+    assert position.newest_us - position.published_us < 3_600_000_000

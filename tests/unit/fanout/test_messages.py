@@ -121,3 +121,25 @@ def test_a_symbol_with_a_quotation_mark_is_json_all_the_same():
 
     assert {json.loads(one.value)["symbol"] for one in found} == {'A"B'}
     assert np.all([one.key == 'A"B' for one in found])
+
+
+@pytest.mark.parametrize("form", ["json", "arrow"])
+def test_a_batch_of_one_symbol_as_large_as_may_be_fits_into_messages_that_brokers_take(form):
+    most = 5_000
+    row = {"price": 10**17 + 1, "size": 10**17 + 1, "bid": 10**17 + 1, "ask": 10**17 + 1, "bid_size": 10**17 + 1,
+           "ask_size": 10**17 + 1, "cum_volume": 10**17 + 1, "seq": 10**17 + 1, "side": 1}  # fmt: skip
+    ticks = market.ticks([row] * most)
+
+    found = list(messages.of_page(Page(ticks, "abc", 1, 99), form))
+
+    assert max(len(one.value) for one in found) < 1_000_000  # message.max.bytes of librdkafka
+    if form == "json":
+        raw = [json.loads(value) for _, value in of(RAW, found)]
+        assert [number["row"] for one in raw for number in one["rows"]] == list(range(most))
+        assert [one["offset"] for one in raw[1:]] == [one["last_offset"] + 1 for one in raw[:-1]]
+    else:
+        for topic in (RAW, PROCESSED):
+            tables = [pa.ipc.open_stream(value).read_all() for _, value in of(topic, found)]
+            assert [offset for table in tables for offset in table.column("offset").to_pylist()] == [
+                *range(1, most + 1)
+            ]
