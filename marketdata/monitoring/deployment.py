@@ -8,6 +8,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import redis
 from django.db.models import Max
@@ -27,24 +29,33 @@ log = logging.getLogger(__name__)
 
 KEEP_S = 5.0
 """An answer so young is given again, whoever asks."""
+WAIT_S = 3.0
+"""How long a look is waited for; Prometheus gives up after 4 s at the earliest (docker/prometheus)."""
 MOST_CLIENTS = 512  # INGEST_MAX_CLIENTS of one ingest server, unless it is raised
 Look = Callable[[], Iterable[Metric]]
 
 
 class Deployment:
-    """`queues` are the names of the broker's."""
+    """`queues` are the names of the broker's. Each part is looked at in a thread of its own, so that a server that is
+    frozen is told as away while it is, and all others as they are; what is not whole after `wait_s` has failed."""
 
-    def __init__(self, queues: Sequence[str]) -> None:
-        self._queues = queues
-        self._redis = {watch.subject.replace(" ", "_"): watch.client for watch in redis_health.watches()}
+    def __init__(self, queues: Sequence[str], *, wait_s: float = WAIT_S) -> None:
+        self._queues, self._wait_s = queues, wait_s
+        servers = {watch.subject.replace(" ", "_"): watch.client for watch in redis_health.watches()}
         self._looks: dict[str, Look] = {
-            "redis": self._look_at_redis,
+            **{f"redis_{name}": partial(_look_at_redis, name, client) for name, client in servers.items()},
             "queues": self._look_at_queues,
             "feeds": _look_at_feeds,
             "database": _look_at_database,
             "terminals": _look_at_terminals,
             "disks": _look_at_disks,
         }
+        # What is told of a part that failed before it told it.
+        self._down: dict[str, tuple[figures.Figure, tuple[str, ...]]] = {
+            f"redis_{name}": (figures.REDIS_UP, (name,)) for name in servers
+        }
+        self._down["database"] = (figures.DATABASE_UP, ())
+        self._going: dict[str, _Going] = {}
         self._lock = threading.Lock()
         self._kept: list[Metric] = []
         self._looked_at = float("-inf")
@@ -58,51 +69,76 @@ class Deployment:
             yield from self._kept
 
     def _look(self) -> list[Metric]:
-        connections.refresh()
-        found: list[Metric] = []
+        for part, look in self._looks.items():
+            if part not in self._going or self._going[part].ended.is_set():  # one thread of a part, however frozen
+                self._going[part] = _Going(part, look)
+        until_s = time.monotonic() + self._wait_s
+        found: dict[str, Metric] = {}
         took: dict[tuple[str, ...], float] = {}
         failed: dict[tuple[str, ...], float] = {}
-        for part, look in self._looks.items():
-            begin = time.monotonic()
-            failed[part,] = 0
-            try:
-                found += look()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are told
-                failed[part,] = 1
-                connections.drop()
-                log.info("not looked at part=%s error=%s", part, type(error).__name__)
-                if part == "database":
-                    found.append(figures.DATABASE_UP.of(0))
-            took[part,] = time.monotonic() - begin
-        return [*found, figures.LOOK_SECONDS.family(took), figures.LOOK_FAILED.family(failed)]
-
-    def _look_at_redis(self) -> Iterator[Metric]:
-        told: dict[figures.Figure, dict[tuple[str, ...], float]] = {
-            figure: {}
-            for figure in (
-                figures.REDIS_UP, figures.REDIS_ANSWER, figures.REDIS_USED, figures.REDIS_LIMIT, figures.REDIS_CLIENTS,
-                figures.REDIS_EVICTED,
-            )
-        }  # fmt: skip
-        for name, client in self._redis.items():
-            begin = time.monotonic()
-            try:
-                state = client.info()
-            except redis.RedisError:
-                told[figures.REDIS_UP][name,] = 0
-                continue
-            told[figures.REDIS_UP][name,] = 1
-            told[figures.REDIS_ANSWER][name,] = time.monotonic() - begin
-            told[figures.REDIS_USED][name,] = state["used_memory"]
-            told[figures.REDIS_LIMIT][name,] = state.get("maxmemory", 0)
-            told[figures.REDIS_CLIENTS][name,] = state["connected_clients"]
-            told[figures.REDIS_EVICTED][name,] = state["evicted_keys"]
-        return (figure.family(values) for figure, values in told.items())
+        for part, going in self._going.items():
+            is_whole = going.ended.wait(max(until_s - time.monotonic(), 0)) and going.is_whole
+            told = list(going.found)
+            took[part,], failed[part,] = going.took_s, float(not is_whole)
+            if not is_whole and part in self._down:
+                figure, labels = self._down[part]
+                told += [figure.family({labels: 0})] if figure.name not in {one.name for one in told} else []
+            for one in told:  # two servers tell the same of themselves
+                found.setdefault(one.name, Metric(one.name, one.documentation, one.type)).samples.extend(one.samples)
+        return [*found.values(), figures.LOOK_SECONDS.family(took), figures.LOOK_FAILED.family(failed)]
 
     def _look_at_queues(self) -> Iterator[Metric]:
         depths = broker.queue_depths(self._queues)
         if depths is not None:  # of a broker that is no Redis, its own exporter tells
             yield figures.QUEUE_LENGTH.family({(queue,): depth for queue, depth in depths.items()})
+
+
+class _Going:
+    """A look at a part that is going on."""
+
+    def __init__(self, part: str, look: Look) -> None:
+        self._part, self._look = part, look
+        self._began = time.monotonic()
+        self._took_s = 0.0
+        self.found: list[Metric] = []
+        self.is_whole = False
+        self.ended = threading.Event()
+        threading.Thread(target=self._run, name=f"look at {part}", daemon=True).start()
+
+    @property
+    def took_s(self) -> float:
+        """Until its end, or until now."""
+        return self._took_s if self.ended.is_set() else time.monotonic() - self._began
+
+    def _run(self) -> None:
+        try:
+            for one in self._look():
+                self.found.append(one)
+            self.is_whole = True
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are told
+            log.info("not looked at part=%s error=%s", self._part, type(error).__name__)
+        finally:
+            connections.drop()  # of this thread, which is over
+            self._took_s = time.monotonic() - self._began
+            self.ended.set()
+
+
+def _look_at_redis(name: str, client: redis.Redis) -> Iterator[Metric]:
+    begin = time.monotonic()
+    try:
+        state: Any = client.info()
+    except redis.RedisError:
+        yield figures.REDIS_UP.family({(name,): 0})
+        return
+    for figure, value in (
+        (figures.REDIS_UP, 1),
+        (figures.REDIS_ANSWER, time.monotonic() - begin),
+        (figures.REDIS_USED, state["used_memory"]),
+        (figures.REDIS_LIMIT, state.get("maxmemory", 0)),
+        (figures.REDIS_CLIENTS, state["connected_clients"]),
+        (figures.REDIS_EVICTED, state["evicted_keys"]),
+    ):
+        yield figure.family({(name,): value})
 
 
 def _look_at_feeds() -> Iterator[Metric]:

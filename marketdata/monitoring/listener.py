@@ -59,7 +59,6 @@ class Listener:
         for one in collectors:
             self._registry.register(one)
         self._server: HTTPServer | None = None
-        self._owner = os.getpid()
 
     def start(self) -> None:
         """Begin at once; where the port is taken, as soon as it is free. Signals are for the others: a thread that does

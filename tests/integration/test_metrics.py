@@ -3,6 +3,7 @@
 import datetime
 import os
 import signal
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import marketdata
 from analytics.series import candles
 from marketdata.calendar import trading_dates
 from marketdata.models import Client, Market, Source, Symbol
 from marketdata.monitoring.deployment import Deployment
 from marketdata.realtime import feed, live_state
-from marketdata.storage import storage
+from marketdata.storage import StorageError, storage
 from marketdata.storage.base import PERIODS
 from tests import market
 from tests.road import Road
@@ -32,6 +34,7 @@ PROGRAMS = {
     "web": ["manage.py", "runweb", "--port"],
 }
 DAY_S = 86_400
+PATIENCE_S = 100.0  # a busy machine looks longer than anybody should wait
 
 
 def told_by(port):
@@ -62,7 +65,7 @@ def test_each_program_answers_on_its_own_port_for_all_of_its_processes(tmp_path,
         until(lambda: told_by(port).get(("naru_processes",)) == 1 + children, seconds=120, what="all are there")
 
         told = told_by(port)
-        assert told["naru_build_info", ("version", "0.1.0")] == 1
+        assert told["naru_build_info", ("version", marketdata.__version__)] == 1
         assert told["process_resident_memory_bytes",] > 10 << 20
         assert 0 < told["process_open_fds",] < told["process_max_fds",]
         assert (("naru_queue_length", ("queue", "maintenance")) in told) == (name == "beat")
@@ -118,7 +121,7 @@ def test_what_belongs_to_no_process_is_looked_up(redis, vendor):
     live_state.remember(pipeline, made)
     pipeline.execute()
 
-    told = samples(Deployment(["raw_market_data", "maintenance"]).collect())
+    told = samples(Deployment(["raw_market_data", "maintenance"], wait_s=PATIENCE_S).collect())
 
     assert told["naru_queue_length", ("queue", "raw_market_data")] == 2
     assert told["naru_queue_length", ("queue", "maintenance")] == 0
@@ -149,7 +152,7 @@ def test_a_feed_is_open_while_its_market_trades(redis, monkeypatch):
     def open_feeds(*when):
         at_us = int(datetime.datetime(*when).replace(tzinfo=kst).timestamp() * 1e6)
         monkeypatch.setattr("marketdata.monitoring.deployment.batch_ledger.now_us", lambda: at_us)
-        told = samples(Deployment([]).collect())
+        told = samples(Deployment([], wait_s=PATIENCE_S).collect())
         return {labels[0][1] for (name, *labels), value in told.items() if name == "naru_feed_open" and value}
 
     trading_dates.forget()
@@ -166,7 +169,7 @@ def test_a_part_that_cannot_be_looked_at_holds_up_no_other(redis, redis_server, 
     settings.BROKER_URL = redis_server.url
     live_state.connection.cache_clear()
 
-    told = samples(Deployment(["maintenance"]).collect())
+    told = samples(Deployment(["maintenance"], wait_s=PATIENCE_S).collect())
 
     assert told["naru_redis_up", ("redis", "live_state")] == 0
     assert told["naru_redis_up", ("redis", "broker")] == 1
@@ -175,3 +178,41 @@ def test_a_part_that_cannot_be_looked_at_holds_up_no_other(redis, redis_server, 
     failed = {labels[0][1] for (name, *labels), value in told.items() if name == "naru_look_failed" and value}
     assert failed == {"feeds", "terminals"}
     live_state.connection.cache_clear()
+
+
+@pytest.mark.once
+def test_a_server_that_is_frozen_is_told_as_away_while_it_is_and_all_others_as_they_are(
+    redis, redis_server, settings, monkeypatch
+):
+    monkeypatch.setattr("marketdata.monitoring.deployment.KEEP_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # takes connections and says nothing
+        settings.REDIS_URL = f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"
+        settings.BROKER_URL = redis_server.url
+        live_state.connection.cache_clear()
+        looking = Deployment(["maintenance"], wait_s=0.5)
+
+        def told():
+            return samples(looking.collect())
+
+        def is_seen():
+            found = told()
+            others = found["naru_redis_up", ("redis", "broker")], found["naru_database_up",]
+            return found["naru_look_failed", ("part", "redis_live_state")] == 1 and others == (1, 1) and found
+
+        found = until(is_seen, seconds=100, what="all others are told beside the frozen one")
+        assert found["naru_redis_up", ("redis", "live_state")] == 0
+        assert found["naru_look_seconds", ("part", "redis_live_state")] > 0
+    live_state.connection.cache_clear()
+
+
+@pytest.mark.once
+def test_a_database_that_answers_and_does_not_tell_all_is_up_once(redis, monkeypatch):
+    def refused(self):
+        raise StorageError("no right to see this")
+
+    monkeypatch.setattr(type(storage()), "server_state", refused)
+
+    families = [one for one in Deployment([], wait_s=PATIENCE_S).collect() if one.name == "naru_database_up"]
+
+    assert [sample.value for one in families for sample in one.samples] == [1]
+    assert samples(Deployment([], wait_s=PATIENCE_S).collect())["naru_look_failed", ("part", "database")] == 1
