@@ -49,8 +49,8 @@ class Prometheus(Server):
         for before, now in (
             ("rules/*.yml", str(FOLDER / "rules/*.yml")),
             ("../../var/run/prometheus.json", str(self.folder / "targets.json")),
-            ("scrape_interval: 5s", "scrape_interval: 1s"),
-            ("scrape_timeout: 4s", "scrape_timeout: 1s"),
+            ("scrape_interval: 5s", "scrape_interval: 2s"),
+            ("scrape_timeout: 4s", "scrape_timeout: 2s"),
             ("evaluation_interval: 5s", "evaluation_interval: 1s"),
             ("interval: 30s", "interval: 1s"),
         ):
