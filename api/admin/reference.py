@@ -104,10 +104,14 @@ class SymbolAdmin(SheetAdmin):
     def _listed(self, request: HttpRequest, form: together.ChangesForm, user: int, codes: list[str]) -> bool:
         """Put them into the lists that were named, and say so; False, with an error in the form, if one has no room."""
         for one, comes in form.lists:
+            field: Any = "into" if comes else "out_of"
             try:
-                count = together.put(user, one, codes, comes=comes)
+                count = watchlists.put(user, one.pk, codes, comes=comes)
             except watchlists.NotKept as error:
-                form.add_error("into" if comes else "out_of", str(error))
+                form.add_error(field, str(error))
+                return False
+            except watchlists.NoSuchWatchlist:  # deleted since the form was read
+                form.add_error(field, form.fields[field].error_messages["invalid_choice"])
                 return False
             told = {"count": count, "name": one.name}
             text = _("%(count)d into %(name)s.") if comes else _("%(count)d out of %(name)s.")

@@ -57,17 +57,6 @@ def sheet_of(codes: Sequence[str], changes: dict[str, str]) -> str:
     return sheets.decoded(sheets.write(("code", *changes), rows))
 
 
-def put(user: int, watchlist: Watchlist, codes: Sequence[str], *, comes: bool) -> int:
-    """Add codes to a person's list, or take them out; how many that changed. NoSuchWatchlist, NotKept as of
-    `watchlists.change`."""
-    before = watchlists.one_of(user, watchlist.pk).symbols
-    after = [*before, *(code for code in codes if code not in before)] if comes else [
-        code for code in before if code not in set(codes)
-    ]  # fmt: skip
-    watchlists.change(user, watchlist.pk, symbols=after)
-    return abs(len(after) - len(before))
-
-
 def chosen_codes(chosen: QuerySet[Symbol]) -> list[str]:
     """The codes of what was chosen in a list, one more than MOST_CHANGED at most."""
     return list(chosen.order_by("code").values_list("code", flat=True)[: MOST_CHANGED + 1])

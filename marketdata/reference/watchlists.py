@@ -75,6 +75,18 @@ def remove(user: int, watchlist: str, symbol: str) -> Watchlist:
         return found
 
 
+def put(user: int, watchlist: str, symbols: Sequence[str], *, comes: bool) -> int:
+    """Symbols at the end of a list, or out of it; by how many that changed it. NoSuchWatchlist; NotKept."""
+    with _alone(user):
+        found = one_of(user, watchlist)
+        going = set() if comes else set(symbols)
+        after = [code for code in dict.fromkeys([*found.symbols, *(symbols if comes else ())]) if code not in going]
+        changed = abs(len(after) - len(found.symbols))
+        if changed:
+            _kept(found, found.name, after)
+        return changed
+
+
 def delete(user: int, watchlist: str) -> None:
     """NoSuchWatchlist."""
     with _alone(user):
