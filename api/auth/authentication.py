@@ -43,10 +43,10 @@ _remembered: dict[
 
 
 class TooManyFailuresError(Exception):
-    """This address failed too often; `wait_s` says when it may try again."""
+    """This address failed too often; `wait_s` says when it may try again. In English, as sockets are told."""
 
     def __init__(self, wait_s: int) -> None:
-        super().__init__(gettext("too many failed logins; try again in {seconds} s").format(seconds=wait_s))
+        super().__init__(f"too many failed logins; try again in {wait_s} s")
         self.wait_s = wait_s
 
 
@@ -153,7 +153,8 @@ def _client(request: Request, key_id: str, secret: str) -> tuple[Client | ApiKey
     try:
         client = login(key_id, secret, address_of(request))
     except TooManyFailuresError as error:
-        raise exceptions.Throttled(error.wait_s, str(error)) from error
+        told = gettext("too many failed logins; try again in {seconds} s")
+        raise exceptions.Throttled(error.wait_s, told.format(seconds=error.wait_s)) from error
     if client is None:
         raise exceptions.AuthenticationFailed(gettext("unknown key or wrong secret"))
     return _counted(request, client)

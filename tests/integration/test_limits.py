@@ -7,8 +7,10 @@ from contextlib import ExitStack
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
+from django.utils import translation
 
 from api.auth import authentication
+from api.auth.authentication import TooManyFailuresError
 from api.throttling import counters, login_throttle
 from api.throttling.counters import LocalWindows
 from marketdata import alarms
@@ -191,6 +193,22 @@ def test_the_name_of_a_right_key_tells_neither_key_nor_secret_and_any_text_has_o
     assert serving.reader.key_id.encode() not in name
     assert 0 < live_state.connection().ttl(name) <= login_throttle.KNOWN_S
     assert authentication.login("아무도", "\xff\x00", "127.0.0.1") is None
+
+
+@pytest.mark.once
+def test_who_failed_too_often_is_told_in_his_language_by_rest_and_in_english_by_sockets(serving):
+    key = serving.reader.key_id
+    while ask(serving, **{SECRET: "wrong"}).status_code != 429:
+        pass
+
+    told = ask(serving, **{SECRET: "wrong", "Accept-Language": "ko"})
+
+    assert told.json()["message"].startswith("로그인 실패가 너무 많습니다")
+    with (
+        translation.override("ko"),
+        pytest.raises(TooManyFailuresError, match=r"^too many failed logins; try again in"),
+    ):
+        authentication.login(key, "wrong", "127.0.0.1")
 
 
 def ask(serving, **headers):
