@@ -176,7 +176,7 @@ def set_beside(page, expect, first, commit):
 
 
 def told_index(page, expect, aside):
-    """An index that is no symbol and of another feed, as KIS tells it: its value and change, and no chart to open."""
+    """An index that is no symbol and of another feed, as KIS tells it: its value and change, and how its day went."""
 
     def told(number, value, moved, sign):
         body = {"index": "1001", "prpr_nmix": value, "bstp_nmix_prdy_vrss": moved, "prdy_vrss_sign": sign}
@@ -191,8 +191,15 @@ def told_index(page, expect, aside):
     expect(index).to_have_text("KOSDAQ 871.25 ▼ 3.75 (0.43%)")
     told(2, "880.00", "5.00", "2")
     expect(index).to_have_text("KOSDAQ 880.00 ▲ 5.00 (0.57%)")
-    assert page.locator("#indices a[href]").count() == 0
+    index.locator("a").focus()
+    page.keyboard.press("Enter")
+    course = page.locator("#told")
+    expect(course.locator("h2")).to_have_text("KOSDAQ 1001")
+    expect(course.locator("dl")).to_contain_text("▲ 5.00 (0.57%)")
+    expect(course.locator("[role=status]")).to_contain_text("The day as it was told")
     assert shut_out(page) == []
+    page.keyboard.press("Escape")
+    expect(course).to_be_hidden()
 
 
 def strip_above(page, expect, commit):
@@ -204,7 +211,7 @@ def strip_above(page, expect, commit):
         ]
     )
     page.reload()
-    index = page.locator("#indices a[href]")
+    index = page.locator("#indices a:not([data-told])")
     expect(index).to_have_count(1)
     expect(index).to_have_text("KOSPI 200 396.50 ▼ 3.75 (0.94%)")
     assert page.evaluate("document.querySelector('#indices polyline').points.length") == 2

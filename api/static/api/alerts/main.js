@@ -1,5 +1,5 @@
 // The page of alerts: what rules found, and the rules themselves. All of it by REST, as anybody may.
-import { ACCEPT } from "../page/rest.js";
+import { ACCEPT, RestError, reached, reason } from "../page/rest.js";
 
 const LOCALE = document.documentElement.lang === "en" ? "en-US" : "ko-KR";
 const EVERY_MS = 3000;
@@ -37,22 +37,15 @@ function cookie(name) {
   return document.cookie.split("; ").find((part) => part.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
 }
 
-class Refused extends Error {
-  constructor(content) {
-    super(content.message ?? "");
-    this.fields = content.errors ?? {};
-  }
-}
-
 async function call(path, method = "GET", body = undefined) {
   const headers = { ...ACCEPT };
   if (method !== "GET") headers["X-CSRFToken"] = cookie("csrftoken");
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const response = await fetch(path, { method, headers, credentials: "same-origin", body: body === undefined ? undefined : JSON.stringify(body) });
+  const response = await reached(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   if (response.status === 401) location.reload();
   if (response.status === 204) return null;
   const content = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(content);
+  if (!response.ok) throw new RestError(response.status, reason(response.status, content.message), content.errors);
   return content;
 }
 
@@ -163,7 +156,7 @@ async function addTarget(event) {
     at("told").textContent = target.secret
       ? interpolate(gettext("Its messages are signed with %s: note it now, it is not shown again."), [target.secret]) : "";
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof RestError)) throw error;
     at("told").textContent = complaint(error, "target-");
     return;
   }
@@ -290,7 +283,7 @@ async function save(event) {
     if (edited) await call(`/v2/alerts/rules/${edited.id}`, "PATCH", body());
     else await call("/v2/alerts/rules", "POST", body());
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof RestError)) throw error;
     at("wrong").textContent = complaint(error);
     at("wrong").hidden = false;
     return;
@@ -312,7 +305,7 @@ async function run(work) {
     await work();
     at("away").hidden = true;
   } catch (error) {
-    at("away").textContent = error instanceof Refused ? error.message : gettext("The server does not answer.");
+    at("away").textContent = error instanceof RestError ? error.message : gettext("The server does not answer.");
     at("away").hidden = false;
   }
 }

@@ -14,7 +14,7 @@ const SVG = "http://www.w3.org/2000/svg";
 export class Indices {
   #strip; #on; #feed = ""; #rows = new Map(); #told = new Map(); #turn = 0; #timer = 0; #dirty = new Set(); #draw;
 
-  // `on` has choose(code), and listed() when they are others.
+  // `on` has choose(code), course(row) of one that is told, and listed() when they are others.
   constructor(strip, on) {
     [this.#strip, this.#on] = [strip, on];
     this.#draw = painter(() => {
@@ -23,9 +23,10 @@ export class Indices {
     });
     strip.addEventListener("click", (event) => {
       const link = event.target.closest("a");
-      if (!link?.href || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      on.choose(link.dataset.code);
+      if (link.dataset.told === undefined) on.choose(link.dataset.code);
+      else on.course(this.#told.get(link.dataset.code));
     });
     new ToldIndices((rows) => this.#tell(rows)).renew();
   }
@@ -104,7 +105,12 @@ export class Indices {
     const picture = document.createElementNS(SVG, "svg");
     for (const [attribute, text] of [["viewBox", `0 0 ${WIDTH} ${HEIGHT}`], ["width", WIDTH], ["height", HEIGHT], ["aria-hidden", "true"]]) picture.setAttribute(attribute, text);
     const [base, line] = ["line", "polyline"].map((kind) => picture.appendChild(document.createElementNS(SVG, kind)));
-    if (opens) link.href = `?${new URLSearchParams({ feed: this.#feed, symbol: symbol.symbol, timeframe: "1Min" })}`;
+    link.href = opens ? `?${new URLSearchParams({ feed: this.#feed, symbol: symbol.symbol, timeframe: "1Min" })}` : "#told";
+    if (!opens) {
+      link.dataset.told = "";
+      link.setAttribute("role", "button"); // it opens a dialog
+      link.setAttribute("aria-haspopup", "dialog");
+    }
     link.dataset.code = symbol.symbol;
     name.textContent = called(symbol) || symbol.symbol;
     link.append(name, " ", value, " ", moved, picture);

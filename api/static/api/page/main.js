@@ -8,6 +8,7 @@ import { parsed, written } from "./catalogue.js";
 import { called, change, digitsOf, number, time } from "./format.js";
 import { History } from "./history.js";
 import { Indices } from "./indices.js";
+import { ToldCourse } from "./told_course.js";
 import { Keys } from "./keys.js";
 import { Ladder } from "./ladder.js";
 import { Lists } from "./lists.js";
@@ -39,7 +40,8 @@ const comparisons = new ComparisonForm(show("comparison"), { chosen: compare, qu
 const drawings = new Drawings(chart, show("chart"), show);
 const ladder = new Ladder({ body: show("ladder"), sum: show("sums"), expected: show("expected"), nothing: show("nobook") });
 const tape = new Tape(show("tape"), show("tapeframe"), show("least"));
-const indices = new Indices(show("indices"), { choose: (code) => go({ code }), listed: want });
+const course = new ToldCourse(show("told"));
+const indices = new Indices(show("indices"), { choose: (code) => go({ code }), course: (row) => course.open(row), listed: want });
 const session = new Session(show("session"), show("clock"));
 const lists = new Lists(show, { show: (list, quiet) => go({ list }, quiet), changed: fill });
 const watchlist = new Watchlist(show("watch"), show("nothing"), show("search"), {

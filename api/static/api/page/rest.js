@@ -16,16 +16,26 @@ export class RestError extends Error {
 // Errors are told in the page's language, which the browser's own may not be.
 export const ACCEPT = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
 
+// Why there is no answer, in the page's language: what the server told in it; in our words what is told before a request
+// was read whole, which is English always, and what something between us and the server said.
+const OURS = { 408: gettext("The request took too long to arrive."), 413: gettext("More was sent than the server takes.") };
+export const reason = (status, message) => OURS[status] ?? message ?? interpolate(gettext("The server answered with %s."), [status]);
+
+// As `fetch`; where nobody answers a RestError without a status.
+export const reached = (path, options) => fetch(path, { credentials: "same-origin", ...options }).catch(() => {
+  throw new RestError(0, gettext("The server does not answer."));
+});
+
 // JSON in which ids that a double would not hold stay text.
 export const parsed = (text) => JSON.parse(text.replace(/"i":(\d{16,})/g, '"i":"$1"'));
 
 async function ask(path, options) {
-  const response = await fetch(path, { credentials: "same-origin", headers: ACCEPT, ...options });
+  const response = await reached(path, { headers: ACCEPT, ...options });
   if (!response.ok) {
     const { code, message, errors } = await response.json().catch(() => ({}));
     // The cookie is over: the page gives a new one, or leads to the login. A feed that is not theirs is another matter.
     if (response.status === 401 || (response.status === 403 && code !== FEED_FORBIDDEN)) location.reload();
-    throw new RestError(response.status, message ?? response.statusText, errors);
+    throw new RestError(response.status, reason(response.status, message), errors);
   }
   return response.status === 204 ? null : parsed(await response.text());
 }
@@ -53,7 +63,8 @@ export const barPage = (code, values) => pageOf("stocks/bars", "bars", code, val
 export const tradePage = (code, values) => pageOf("stocks/trades", "trades", code, values);
 export const indicators = () => ask("/v2/indicators").then((content) => content.indicators);
 export const indicatorPage = (code, values) => ask(`/v2/indicators/${part(code)}?${query(values)}`);
-export const newestEvents = (values) => ask(`/v2/events?${query({ ...values, sort: "desc" })}`).then((page) => page.events);
+export const eventsPage = (values) => ask(`/v2/events?${query(values)}`);
+export const newestEvents = (values) => eventsPage({ ...values, sort: "desc" }).then((page) => page.events);
 export const drawings = (symbol) => ask(`/v2/drawings?${query({ symbol })}`).then((content) => content.drawings);
 export const book = (code, feed) => ask(`/v2/orderbooks/latest?${query({ symbols: code, feed })}`).then((page) => page.orderbooks[code] ?? null);
 // Events, gaps or corrections, all pages up to a number of them.

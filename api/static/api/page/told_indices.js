@@ -1,5 +1,5 @@
-// Indices that a source tells as events and not as trades of a symbol (KIS's `index`): there is no chart of them, but
-// their value and their change are in the strip as those of the others are.
+// Indices that a source tells as events and not as trades of a symbol (KIS's `index`): they have no candles, but their
+// value and their change are in the strip as those of the others are, and their day is told_course.js's.
 import * as rest from "./rest.js";
 
 const OFTEN_MS = 5000, SELDOM_MS = 60_000; // while some are told; while none is
