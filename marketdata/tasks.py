@@ -10,11 +10,15 @@ from collections.abc import Sequence
 
 from celery import current_app, shared_task
 from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from marketdata import alarms, backups, doctor, metrics
 from marketdata.archive import exports
 from marketdata.limits import quotas, reached
 from marketdata.maintenance import leases, requests, retention, rollover
+from marketdata.models import BackupRun
 from marketdata.realtime import cache_tables, measurements
 from marketdata.storage import storage
 from marketdata.vendors import keys
@@ -110,10 +114,12 @@ def keep_events(**_: object) -> None:
 def roll_over_asked(*, entry: int, **_: object) -> None:
     """The rollover of every day that is over and not done, old ones as well."""
 
-    def work() -> str:
+    def work() -> Promise:
         with storage().long_running():
             done = rollover.run_due(old_days=sys.maxsize)
-        return f"done: {', '.join(str(date) for date in done)}" if done else "nothing was due, or could be done"
+        if not done:
+            return gettext_lazy("nothing was due, or could be done")
+        return format_lazy(gettext_lazy("done: {dates}"), dates=", ".join(str(date) for date in done))
 
     requests.carry_out(entry, work)
 
@@ -122,10 +128,11 @@ def roll_over_asked(*, entry: int, **_: object) -> None:
 def back_up_asked(*, entry: int, **_: object) -> None:
     """A backup now, restored and compared."""
 
-    def work() -> str:
+    def work() -> Promise:
         with storage().long_running():
             made = backups.make(rollover.utc_now())
-        return f"{made.name} {made.state}: {made.error}".removesuffix(": ")
+        told = format_lazy("{name}: {state}", name=made.name, state=BackupRun.State(made.state).label)
+        return format_lazy("{told} ({error})", told=told, error=made.error) if made.error else told
 
     requests.carry_out(entry, work)
 
@@ -134,11 +141,12 @@ def back_up_asked(*, entry: int, **_: object) -> None:
 def retain_asked(*, entry: int, **_: object) -> None:
     """Room for the days ahead, and what is past its time dropped."""
 
-    def work() -> str:
+    def work() -> Promise:
         now = rollover.utc_now()
         with storage().long_running(), leases.hold(leases.UPKEEP):
             retention.extend(now)
-            return f"{len(retention.apply(now, progress=_silent)):,} periods dropped"
+            dropped = len(retention.apply(now, progress=_silent))
+        return format_lazy(gettext_lazy("{number} periods dropped"), number=f"{dropped:,}")
 
     requests.carry_out(entry, work)
 
@@ -151,9 +159,9 @@ def repair_asked(*, entry: int, lost: Sequence[Sequence[str]] = (), **_: object)
     """KIS's minute bars for what was chosen, each a trading date and a symbol ("" for all of the date); without any for
     what is due."""
 
-    def work() -> str:
+    def work() -> Promise:
         if not keys.are_there():
-            return f"not done: {keys.MISSING}"
+            return gettext_lazy("not done: no keys of KIS are configured (NARU_KIS_KEYS_FILE, docs/operations.md)")
         from marketdata.vendors import duties
 
         chosen = [(datetime.date.fromisoformat(date), symbol) for date, symbol in lost]

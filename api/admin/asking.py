@@ -68,10 +68,10 @@ def refuse(section: Any, request: HttpRequest, words: str | Promise) -> None:
     section.message_user(request, words, messages.WARNING)
 
 
-def _newest(works: Iterable[str]) -> list[AuditEntry]:
-    """What was asked last of each work, with what came of it."""
+def _newest(works: Iterable[str]) -> list[tuple[AuditEntry, str]]:
+    """What was asked last of each work, with what came of it in the reader's language."""
     found = (AuditEntry.objects.filter(action=work).order_by("-pk").first() for work in works)
-    return [entry for entry in found if entry is not None]
+    return [(entry, requests.shown(entry)) for entry in found if entry is not None]
 
 
 class AskingPages(ReadOnly):

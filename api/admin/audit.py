@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.utils.translation import gettext_lazy as _
 
 from api.admin.site import ReadOnly
+from marketdata.maintenance import requests
 from marketdata.models import AuditEntry
 
 
@@ -29,7 +30,11 @@ class LogEntryAdmin(ReadOnly):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnly):
-    list_display = ("at", "actor", "text", "outcome")
+    list_display = ("at", "actor", "text", "ended")
     list_filter = ("action",)
     search_fields = ("actor", "text")
-    fields = ("at", "actor", "action", "text", "outcome")
+    fields = ("at", "actor", "action", "text", "ended")
+
+    @admin.display(description=_("outcome"), ordering="outcome")
+    def ended(self, entry: AuditEntry) -> str:
+        return requests.shown(entry)

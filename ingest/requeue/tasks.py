@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from celery import shared_task
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
 from ingest.requeue.announcements import announce
 from ingest.requeue.runs import run
@@ -33,7 +36,7 @@ def requeue_asked(
     requests.carry_out(entry, partial(_told, selection, by))
 
 
-def _told(selection: Selection, by: str) -> str:
+def _told(selection: Selection, by: str) -> Promise:
     """Judge what is selected again; in words what became of it."""
     batches = judged = stored = failed = 0
     reasons: Counter[str] = Counter()
@@ -41,10 +44,14 @@ def _told(selection: Selection, by: str) -> str:
         batches += 1
         judged, stored, failed = judged + result.judged, stored + result.stored, failed + bool(result.error)
         reasons.update(result.reasons)
-    words = f"batches {batches:,}, judged again {judged:,}, stored {stored:,}"
+    told = _("batches {batches:,}, judged again {judged:,}, stored {stored:,}")
+    words = [format_lazy(told, batches=batches, judged=judged, stored=stored)]
     if reasons:
-        words += f"; still refused: {', '.join(f'{reason} {rows:,}' for reason, rows in reasons.most_common())}"
-    return words + (f"; {failed:,} batches could not be judged" if failed else "")
+        named = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.most_common())
+        words.append(format_lazy(_("still refused: {reasons}"), reasons=named))
+    if failed:
+        words.append(format_lazy(_("batches that could not be judged: {number:,}"), number=failed))
+    return format_lazy("; ".join(["{}"] * len(words)), *words)
 
 
 @shared_task(name="ingest.requeue.announce_requeued")

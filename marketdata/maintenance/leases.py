@@ -29,6 +29,10 @@ no partition changes, and of what counts ticks nothing goes and nothing that is 
 class LeaseHeld(Exception):
     """Another process holds the lease; the message names it."""
 
+    def __init__(self, job: str, owner: str, fence: int) -> None:
+        super().__init__(f"{job!r} is being run by {owner or 'somebody'} (fence {fence})")
+        self.job, self.owner, self.fence = job, owner, fence
+
 
 class LeaseLost(Exception):
     """The lease ran out and somebody else may have it; stop at once."""
@@ -116,7 +120,7 @@ def _make_row(job: str) -> None:
 
 
 def _held(row: JobLease) -> LeaseHeld:
-    return LeaseHeld(f"{row.job!r} is being run by {row.owner or 'somebody'} (fence {row.fence})")
+    return LeaseHeld(row.job, row.owner, row.fence)
 
 
 def _keep(lease: Lease, ended: threading.Event) -> None:

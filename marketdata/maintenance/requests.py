@@ -13,9 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 from celery import current_app
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 
+from marketdata import alarms
 from marketdata.maintenance import leases
 from marketdata.models import AuditEntry
+from marketdata.models.texts import in_language
 from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
@@ -23,8 +28,17 @@ log = logging.getLogger(__name__)
 ASKED, RUNNING = "asked", "in progress"
 LOST = "not finished: its worker ended; ask again, what is done stays done"
 NOT_TAKEN = "not done: no worker took it in time; ask again"
+_WORDS: dict[str, Promise] = {
+    ASKED: _("waits for a worker"),
+    RUNNING: _("in progress"),
+    LOST: _("not finished: its worker ended; ask again, what is done stays done"),
+    NOT_TAKEN: _("not done: no worker took it in time; ask again"),
+    "done": _("done"),  # what a command ended with
+}
+"""What people read for the outcomes that are kept as these words."""
 EXPIRES = datetime.timedelta(minutes=15)
 """What no worker took within this is not done any more, and may be asked for again."""
+MOST_TOLD = 300  # letters of an outcome
 LEASE_S = 60.0
 """So long after its worker died a work may be asked for again."""
 _ASKING = "requests"  # a lease that nobody holds: who asks writes its row, so that two at once come one after the other
@@ -56,7 +70,7 @@ def ask(name: str, *, by: str, text: str = "", **given: Any) -> tuple[AuditEntry
     try:
         current_app.send_task(task, kwargs={"entry": entry.pk, "by": by[:80], **given}, expires=EXPIRES.total_seconds())
     except Exception as error:
-        _end(entry.pk, f"not asked: {type(error).__name__}")
+        _end(entry.pk, format_lazy(_("not asked: {error}"), error=type(error).__name__))
         raise
     return entry, True
 
@@ -89,9 +103,23 @@ def is_lost(entry: AuditEntry) -> bool:
     return not held or AuditEntry.objects.filter(action=entry.action, outcome=RUNNING, pk__gt=entry.pk).exists()
 
 
-def carry_out(entry: int, work: Callable[[], str]) -> None:
-    """In a worker: do what was asked for, once, and note what `work` says of it. A lease that somebody holds is an
-    outcome; any other error is noted and raised."""
+def texts(entry: AuditEntry) -> dict[str, str]:
+    """The outcome by language, without English; nothing of one that was only kept in English."""
+    if entry.outcome in _WORDS:
+        return alarms.translations(_WORDS[entry.outcome])
+    return entry.texts or {}
+
+
+def shown(entry: AuditEntry) -> str:
+    """The outcome in the reader's language, where there is one."""
+    if entry.outcome in _WORDS:
+        return str(_WORDS[entry.outcome])
+    return in_language(entry.outcome, entry.texts)
+
+
+def carry_out(entry: int, work: Callable[[], str | Promise]) -> None:
+    """In a worker: do what was asked for, once, and note what `work` says of it, a text of the catalogue in each
+    language. A lease that somebody holds is an outcome; any other error is noted and raised."""
     row = AuditEntry.objects.filter(pk=entry, outcome=ASKED).first()
     if row is None:
         return  # begun already
@@ -100,16 +128,17 @@ def carry_out(entry: int, work: Callable[[], str]) -> None:
             if AuditEntry.objects.filter(pk=entry, outcome=ASKED).update(outcome=RUNNING):
                 _end(entry, _outcome(entry, work))
     except leases.LeaseHeld as error:
-        _end(entry, f"not done, {error}")
+        _end(entry, format_lazy(_("not done, {holder} is doing {job}"), holder=error.owner or "?", job=error.job))
 
 
-def _outcome(entry: int, work: Callable[[], str]) -> str:
+def _outcome(entry: int, work: Callable[[], str | Promise]) -> str | Promise:
     try:
         return work()
     except leases.LeaseHeld as error:
-        return f"not done, other upkeep is at it: {error}"
+        told = _("not done, other upkeep is at it: {job} by {holder}")
+        return format_lazy(told, job=error.job, holder=error.owner or "?")
     except Exception as error:
-        _end(entry, f"failed: {type(error).__name__}: {error}")
+        _end(entry, format_lazy(_("failed: {error}"), error=f"{type(error).__name__}: {error}"))
         raise
 
 
@@ -117,6 +146,8 @@ def _lease(name: str) -> str:
     return f"asked/{name}"
 
 
-def _end(entry: int, outcome: str) -> None:
-    AuditEntry.objects.filter(pk=entry).update(outcome=outcome[:300])
-    log.info("asked work ended entry=%d outcome=%s", entry, outcome[:300])
+def _end(entry: int, outcome: str | Promise) -> None:
+    by_language = {language: text[:MOST_TOLD] for language, text in alarms.translations(outcome).items()}
+    told = alarms.english(outcome)[:MOST_TOLD]
+    AuditEntry.objects.filter(pk=entry).update(outcome=told, texts=by_language)
+    log.info("asked work ended entry=%d outcome=%s", entry, told)

@@ -190,6 +190,7 @@ class AuditEntry(models.Model):
     action = models.CharField(_("command"), max_length=64)
     text = models.TextField(_("arguments"))
     outcome = models.CharField(_("outcome"), max_length=300)
+    texts = models.JSONField(null=True, editable=False)  # the outcome by language, without English
 
     class Meta:
         db_table = "audit_entry"

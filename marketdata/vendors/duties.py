@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 
 from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -65,7 +66,7 @@ def repair_gaps(now: datetime.datetime) -> None:
         )  # fmt: skip
 
 
-def repair_asked(lost: Iterable[tuple[datetime.date, str]], now: datetime.datetime) -> str:
+def repair_asked(lost: Iterable[tuple[datetime.date, str]], now: datetime.datetime) -> Promise:
     """Ask anew, once, for what was lost on these trading dates of these symbols ("" for all of a date), or without any
     for what is due. Returns what came of it, for the audit. LeaseHeld if another process is at it."""
     until_s = time.monotonic() + ASKED_S
@@ -78,16 +79,19 @@ def repair_asked(lost: Iterable[tuple[datetime.date, str]], now: datetime.dateti
             ] or repair.run_due(repair.due_dates(now), service, now, until_s=until_s)
     except (UnusableKeys, VendorAway) as error:
         runs.count_failure(REPAIR_JOB)
-        return f"not done: {error}"
+        return format_lazy(_("not done: {error}"), error=str(error))
     runs.count(REPAIR_JOB, now, sum(outcome.fetched for outcome in outcomes))
     runs.count_failure(REPAIR_JOB, sum(len(outcome.refused) for outcome in outcomes))
     fetched, replaced = (sum(getattr(one, name) for one in outcomes) for name in ("fetched", "replaced"))
     questions, left = (sum(getattr(one, name) for one in outcomes) for name in ("questions", "left"))
-    told = f"{fetched:,} minutes fetched, {replaced:,} replaced, {questions:,} questions, {left:,} minutes left"
+    counts = _("{fetched:,} minutes fetched, {replaced:,} replaced, {questions:,} questions, {left:,} minutes left")
+    told = [format_lazy(counts, fetched=fetched, replaced=replaced, left=left, questions=questions)]
     refused = [f"{series} ({reason})" for one in outcomes for series, reason in one.refused.items()]
-    named = f"; no answer: {', '.join(refused[: repair.MOST_NAMED])}" if refused else ""
-    more = "" if all(one.is_through for one in outcomes) else "; not through in time, ask again"
-    return told + named + more
+    if refused:
+        told.append(format_lazy(_("no answer: {series}"), series=", ".join(refused[: repair.MOST_NAMED])))
+    if not all(one.is_through for one in outcomes):
+        told.append(_("not through in time, ask again"))
+    return format_lazy("; ".join(["{}"] * len(told)), *told)
 
 
 def load_masters(now: datetime.datetime) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgpack
 import pytest
+from django.utils import translation
 
 from celery_app import ROUTES, app
 from ingest import notifications, tasks
@@ -129,9 +130,12 @@ def test_what_is_asked_twice_is_queued_once_done_by_a_worker_and_noted(serving, 
 
     Symbol.objects.create(code="000250", market_id="KRX")
     assert said(browser, "requeue", {"reason": "symbol_unknown"})[0] == 202
+    assert browser.get(PATH).json()["asked"][0]["texts"] == {"ko": "워커를 기다리는 중"}
     assert worked(redis, "requeue") == "batches 1, judged again 1, stored 1"
     assert not IngestReject.objects.exists()
-    assert [one["going"] for one in browser.get(PATH).json()["asked"]] == [False, False]
+    told = browser.get(PATH).json()["asked"]
+    assert [one["going"] for one in told] == [False, False]
+    assert [one["texts"] for one in told] == [{"ko": "배치 1개, 1건 다시 판정, 1건 저장"}] * 2
 
 
 @pytest.mark.once
@@ -154,7 +158,7 @@ def test_the_upkeep_is_done_by_workers_too_and_a_lease_that_is_held_is_told(serv
     assert worked(redis, "rollover") == "nothing was due, or could be done"
     made = worked(redis, "backup")
     run = BackupRun.objects.get()
-    assert made.startswith(f"{run.name} {run.state}")
+    assert made.startswith(f"{run.name}: verified")
     assert (run.state, bool(run.verified_at)) == ("verified", True)
 
 
@@ -192,6 +196,8 @@ def test_what_no_worker_took_in_time_is_told_and_another_workers_death_is_not_ta
         assert requests.close() == 2
         assert requests.going("backup") == going
 
+    with translation.override("ko"):
+        assert requests.shown(AuditEntry.objects.get(pk=old)).startswith("미실행")
     outcomes = dict(AuditEntry.objects.values_list("pk", "outcome"))
     assert outcomes == {
         old: requests.NOT_TAKEN, new: requests.ASKED, left.pk: requests.LOST, going.pk: requests.RUNNING

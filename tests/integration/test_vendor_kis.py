@@ -110,14 +110,14 @@ def test_who_asks_gets_what_he_chose_at_once_and_again_though_nothing_is_due(day
     code = min(code for code, _ in lost)
     chosen = [minute_us for of, minute_us in lost if of == code]
 
-    told = duties.repair_asked([(DATE, code)], NOW)
+    told = str(duties.repair_asked([(DATE, code)], NOW))
     assert told == f"{len(chosen)} minutes fetched, 0 replaced, {len(chosen)} questions, 0 minutes left"
     assert {symbol for symbol, _ in kept()} == {code}
     VendorMinute.objects.update(volume=1)  # as if the vendor had told it so, and tells otherwise now
 
-    told = duties.repair_asked([(DATE, code)], NOW)
+    told = str(duties.repair_asked([(DATE, code)], NOW))
     assert told == f"0 minutes fetched, {len(chosen)} replaced, {len(chosen)} questions, 0 minutes left"
-    assert duties.repair_asked([], NOW) == "2 minutes fetched, 0 replaced, 2 questions, 0 minutes left"
+    assert str(duties.repair_asked([], NOW)) == "2 minutes fetched, 0 replaced, 2 questions, 0 minutes left"
     assert kept() == expected(made, lost)
 
 

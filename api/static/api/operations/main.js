@@ -1,7 +1,7 @@
 // The page of operations: what lies aside, how the upkeep ran, and buttons that ask a worker. Asks by REST while somebody
 // looks, and sooner while something that was asked for is going on.
 import { ROLLOVER, span } from "../collection/words.js";
-import { ACCEPT } from "../page/rest.js";
+import { ACCEPT, reached, reason } from "../page/rest.js";
 import { LOCALE, dayAndTime, number, time } from "../page/format.js";
 
 const EVERY_MS = 5000, GOING_MS = 1000;
@@ -30,10 +30,10 @@ function cookie(name) {
 }
 
 async function call(path, options = {}) {
-  const response = await fetch(path, { credentials: "same-origin", ...options, headers: { ...ACCEPT, ...options.headers } });
+  const response = await reached(path, { ...options, headers: { ...ACCEPT, ...options.headers } });
   if (response.status === 401 || response.status === 403) location.reload(); // the login is over, or the right is gone
   const content = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(content.message ?? response.statusText);
+  if (!response.ok) throw new Error(reason(response.status, content.message));
   return content;
 }
 
@@ -72,11 +72,14 @@ function fill(id, items, line) {
   if (focused !== undefined) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
 
+// A text that the server kept in English, and in other languages beside it.
+const inLanguage = (one, english) => one.texts[LOCALE.slice(0, 2)] ?? english;
+
 // What is going on, or ended without a word of its worker, in the reader's language; else how it ended.
 function outcome(one) {
   if (one.lost) return gettext("not finished: its worker ended, or none took it. It may be asked for again");
   if (one.going) return one.outcome === "asked" ? gettext("waits for a worker") : gettext("in progress");
-  return one.outcome;
+  return inLanguage(one, one.outcome);
 }
 
 function alarmHead(one, ...small) {
@@ -86,7 +89,7 @@ function alarmHead(one, ...small) {
   return item;
 }
 
-const shownMessage = (one) => Object.assign(document.createElement("p"), { textContent: one.texts[LOCALE.slice(0, 2)] ?? one.message });
+const shownMessage = (one) => Object.assign(document.createElement("p"), { textContent: inLanguage(one, one.message) });
 
 function alarmButton(one, what) {
   const named = [one.code, one.subject].filter(Boolean).join(" · ");
@@ -138,7 +141,7 @@ const LINES = {
   }),
   timetable: row((line, one) => {
     cell(line, show("names").content.querySelector(`[data-name="${CSS.escape(one.name)}"]`)?.textContent ?? one.name, { name: "long text" });
-    cell(line, one.every_s ? span(one.every_s) : one.every);
+    cell(line, one.every_s ? span(one.every_s) : one.every_texts[LOCALE.slice(0, 2)] ?? one.every);
     cell(line, moment(one.last));
     cell(line, one.overdue ? interpolate(gettext("was due %s: does beat run?"), [moment(one.next)]) : moment(one.next), { name: one.overdue ? "warn" : "" });
     cell(line, number(one.runs));
