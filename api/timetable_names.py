@@ -1,10 +1,22 @@
-"""What the entries of the timetable are called in the reader's language. Their names in the database are those of
-`celery_app.TIMETABLE`, in English; an entry that somebody added is called what he called it."""
+"""What the entries of the timetable are called in the reader's language, and when they are done. Their names in the
+database are those of `celery_app.TIMETABLE`, in English; an entry that somebody added is called what he called it."""
 
 from __future__ import annotations
 
+import calendar
+
+from cron_descriptor import (
+    FormatException,
+    MissingFieldException,
+    Options,
+    WrongArgumentException,
+    get_description,
+)
+from django.utils.dates import MONTHS, WEEKDAYS
 from django.utils.functional import Promise
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 NAMES: dict[str, Promise] = {
     "announce what was committed but never reached the feed": _(
@@ -34,7 +46,37 @@ NAMES: dict[str, Promise] = {
     "the database's own clean-up events": _("the database's own clean-up events"),
 }
 
+OTHERS: dict[str, Promise] = {
+    "celery.backend_cleanup": _("results of tasks that are past their time"),
+}
+"""Entries that Celery itself adds."""
+_LOCALES = {"ko": "ko_KR", "en": "en_US"}  # of cron_descriptor
+
 
 def shown(name: str) -> str:
     """The name of an entry for people."""
-    return str(NAMES.get(name, name))
+    return str(NAMES.get(name) or OTHERS.get(name) or name)
+
+
+def crontab(row: CrontabSchedule) -> str:
+    """When a crontab is due, in words of the reader's language: "At 08:05, Monday through Friday (Asia/Seoul)"; one
+    that cannot be put into words as it is written."""
+    options = Options()
+    options.locale_code = _LOCALES.get((get_language() or "")[:2], "en_US")
+    options.use_24hour_time_format = True
+    fields = (row.minute, row.hour, row.day_of_month, row.month_of_year, row.day_of_week)
+    try:
+        words = str(get_description(" ".join("".join(field.split()) for field in fields), options))
+    except (FormatException, MissingFieldException, WrongArgumentException):
+        return str(row)
+    # The package leaves the names of days and months to the C library, whose language no request changes.
+    for number, name in WEEKDAYS.items():
+        words = words.replace(calendar.day_name[number], str(name))
+    for number, name in MONTHS.items():
+        words = words.replace(calendar.month_name[number], str(name))
+    return f"{words} ({row.timezone})"
+
+
+def every(task: PeriodicTask) -> str:
+    """How often an entry is done, or when, in the reader's language."""
+    return str(task.scheduler) if task.crontab is None else crontab(task.crontab)

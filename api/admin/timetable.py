@@ -9,15 +9,29 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
-from django_celery_beat.admin import PeriodicTaskAdmin
-from django_celery_beat.models import PeriodicTask
+from django_celery_beat.admin import CrontabScheduleAdmin, PeriodicTaskAdmin
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from api import timetable_names
 
 NOTED = ("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks")
 
-admin.site.unregister(PeriodicTask)
+admin.site.unregister([PeriodicTask, CrontabSchedule])
+
+
+@admin.register(CrontabSchedule)
+class CrontabAdmin(CrontabScheduleAdmin):  # type: ignore[misc]  # the package has no types
+    """The package's own, whose words for it are those of the server's locale."""
+
+    list_display = ("__str__", "in_words")
+    fields = ("in_words", "minute", "hour", "day_of_month", "month_of_year", "day_of_week", "timezone")
+    readonly_fields = ("in_words",)
+
+    @admin.display(description=_("in words"))
+    def in_words(self, row: CrontabSchedule) -> str:
+        return timetable_names.crontab(row) if row.pk else "–"
 
 
 @admin.register(PeriodicTask)
@@ -36,11 +50,18 @@ class TimetableAdmin(PeriodicTaskAdmin):  # type: ignore[misc]  # the package ha
     # The package's own words for these two are English in every language.
     @admin.display(description=_("Every"))
     def every(self, task: PeriodicTask) -> str:
-        return str(task.scheduler)
+        return timetable_names.every(task)
 
     @admin.display(description=_("Task"), ordering="task")
     def task_name(self, task: PeriodicTask) -> str:
         return str(task.task)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response: HttpResponseBase = super().changeform_view(request, *args, **kwargs)
+        if isinstance(response, TemplateResponse) and response.context_data is not None:
+            crontabs = CrontabSchedule.objects.all()
+            response.context_data["readable_crontabs"] = {row.pk: timetable_names.crontab(row) for row in crontabs}
+        return response
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> HttpResponseBase | None:
         action = request.POST.get("action", "")

@@ -8,6 +8,7 @@ import datetime
 from collections import Counter
 from typing import Any
 
+from django.conf import settings
 from django.db.models.functions import Length
 from django.http import Http404
 from django.utils import translation
@@ -20,6 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api import timetable_names
 from api.auth.authentication import Operates
 from api.rest import errors, jsontext, response_schemas
 from api.rest.bodies import AlarmBody, Body, RequeueBody
@@ -91,11 +93,16 @@ def _timetable(now: datetime.datetime) -> list[dict[str, Any]]:
 
 
 def _every(row: PeriodicTask) -> dict[str, Any]:
-    """How often an entry is done, in English; in seconds where it is so many."""
-    with translation.override("en"):  # the package's word for it is in the language in force
-        every = str(row.scheduler)
+    """How often an entry is done, in English and by language; in seconds where it is so many."""
     interval = row.interval
-    return {"every": every, "every_s": None if interval is None else int(interval.schedule.run_every.total_seconds())}
+    words = {}
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            words[language] = timetable_names.every(row)
+    return {
+        "every": words.pop("en"), "every_texts": words,
+        "every_s": None if interval is None else int(interval.schedule.run_every.total_seconds()),
+    }  # fmt: skip
 
 
 def _asked(entry: AuditEntry) -> dict[str, Any]:
@@ -103,7 +110,7 @@ def _asked(entry: AuditEntry) -> dict[str, Any]:
     going = before is not None and before.pk == entry.pk
     return {
         "id": entry.pk, "at": entry.at.isoformat(), "by": entry.actor, "work": entry.action, "text": entry.text,
-        "outcome": entry.outcome, "going": going,
+        "outcome": entry.outcome, "texts": requests.texts(entry), "going": going,
         "lost": entry.outcome in (requests.LOST, requests.NOT_TAKEN)
         or (entry.outcome in (requests.ASKED, requests.RUNNING) and not going),
     }  # fmt: skip

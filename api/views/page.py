@@ -23,7 +23,7 @@ from analytics.alerts.judging.conditions import Kind
 from api import alert_choices
 from api.auth import access, authentication
 from api.remedies import REMEDIES
-from api.timetable_names import NAMES
+from api.timetable_names import NAMES, OTHERS
 from celery_app import QUEUES
 from marketdata.models import AlertRule, AlertTarget, Client, Feed, Market
 from marketdata.reference import roles, watchlists
@@ -55,7 +55,7 @@ def _alert_choices() -> dict[str, Any]:
 
 
 def _operation_texts() -> dict[str, Any]:
-    return {"remedies": REMEDIES, "timetable": NAMES}
+    return {"remedies": REMEDIES, "timetable": NAMES | OTHERS}
 
 
 def _quality_choices() -> dict[str, Any]:

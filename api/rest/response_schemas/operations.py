@@ -45,6 +45,7 @@ class OperationAsked(serializers.Serializer[Any]):
     work = serializers.CharField()
     text = serializers.CharField(help_text="what was asked")
     outcome = serializers.CharField(help_text="`asked`, `in progress`, or how it ended")
+    texts = serializers.DictField(help_text="the outcome in other languages")
     going = serializers.BooleanField(help_text="whether it waits or is being done")
     lost = serializers.BooleanField(help_text="whether nobody does it any more: it may be asked for again")
 
@@ -73,7 +74,8 @@ class OperationTurn(serializers.Serializer[Any]):
     name = serializers.CharField()
     task = serializers.CharField()
     enabled = serializers.BooleanField()
-    every = serializers.CharField()
+    every = serializers.CharField(help_text="how often, or when, in English words")
+    every_texts = serializers.DictField(help_text="the same in other languages")
     last = serializers.DateTimeField(allow_null=True, help_text="as beat wrote it down, up to some minutes ago")
     next = serializers.DateTimeField(allow_null=True, help_text="null: it is off, or will not be again")
     overdue = serializers.BooleanField(help_text="whether it should have run by now: does beat?")

@@ -1,6 +1,10 @@
-"""Every entry of the timetable has a name for people, and no other has."""
+"""Every entry of the timetable has a name for people, and when it is done is told in words."""
 
-from api.timetable_names import NAMES, shown
+import pytest
+from django.utils import translation
+from django_celery_beat.models import CrontabSchedule
+
+from api.timetable_names import NAMES, crontab, shown
 from celery_app import TIMETABLE
 
 
@@ -8,3 +12,25 @@ def test_every_entry_of_the_timetable_is_named_as_it_is_there():
     assert set(NAMES) == set(TIMETABLE)
     assert {name: str(words) for name, words in NAMES.items()} == {name: name for name in TIMETABLE}
     assert shown("an entry of somebody's") == "an entry of somebody's"
+    assert shown("celery.backend_cleanup") == "results of tasks that are past their time"
+
+
+@pytest.mark.parametrize(
+    ("given", "english", "korean"),
+    [
+        ({"minute": "0", "hour": "4"}, "At 04:00 (UTC)", "04:00 (UTC)"),
+        (
+            {"minute": "5", "hour": "8", "day_of_week": "1-5"},
+            "At 08:05, Monday through Friday (UTC)",
+            "08:05, 월요일~금요일 (UTC)",
+        ),
+        ({"hour": "x"}, "* x * * * (m/h/dM/MY/d) UTC", "* x * * * (m/h/dM/MY/d) UTC"),
+    ],
+)
+def test_a_crontab_is_told_in_words_of_the_language_that_is_read(given, english, korean):
+    row = CrontabSchedule(**given, timezone="UTC")
+
+    with translation.override("en"):
+        assert crontab(row) == english
+    with translation.override("ko"):
+        assert crontab(row) == korean
