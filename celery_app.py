@@ -42,6 +42,7 @@ ROUTES = {
     "marketdata.tasks.back_up_asked": {"queue": "backups"},
     "analytics.tasks.finish_voids": {"queue": "maintenance"},
     "analytics.tasks.compute_statistics": {"queue": "statistics-data"},
+    "analytics.tasks.compute_charts": {"queue": "chart-data"},
     "analytics.tasks.watch_alerts": {"queue": "processed-data"},
     "analytics.tasks.compute_quality": {"queue": "chart-data"},
     "analytics.tasks.finish_quality": {"queue": "maintenance"},
@@ -114,6 +115,11 @@ TIMETABLE: dict[str, dict[str, Any]] = {
     "latest prices for readers in SQL": {
         "task": "marketdata.tasks.refresh_caches",
         "schedule": 10.0,
+    },
+    # A candle that is over is there after some seconds; until one is, nothing is due.
+    "candles for readers in SQL": {
+        "task": "analytics.tasks.compute_charts",
+        "schedule": 5.0,
     },
     "statistics of what changed": {
         "task": "analytics.tasks.compute_statistics",

@@ -11,6 +11,7 @@ from celery import shared_task
 from analytics import voids
 from analytics.alerts import deliveries
 from analytics.alerts import due as alerts
+from analytics.charts import due as charts
 from analytics.quality import due as quality
 from analytics.quality import report_delivery
 from analytics.statistics import due as statistics
@@ -45,6 +46,15 @@ def compute_statistics(**_: object) -> None:
         statistics.compute(ring)
     except redis.RedisError as error:
         log.warning("statistics wait for redis error=%s", type(error).__name__)
+
+
+@shared_task
+def compute_charts(**_: object) -> None:
+    """Candles for readers in SQL, of the series that are due."""
+    try:
+        charts.compute()
+    except redis.RedisError as error:
+        log.warning("cached candles wait for redis error=%s", type(error).__name__)
 
 
 @shared_task

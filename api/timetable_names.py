@@ -35,6 +35,7 @@ NAMES: dict[str, Promise] = {
     "the backup that is due": _("the backup that is due"),
     "finished days to the archive": _("finished days to the archive"),
     "latest prices for readers in SQL": _("latest prices for readers in SQL"),
+    "candles for readers in SQL": _("candles for readers in SQL"),
     "statistics of what changed": _("statistics of what changed"),
     "the pipeline's numbers, for their history": _("the pipeline's numbers, for their history"),
     "deliveries of alerts that are due": _("deliveries of alerts that are due"),

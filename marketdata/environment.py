@@ -22,6 +22,7 @@ from terminals import wire
 
 T = TypeVar("T")
 WATCHED = "sentinel://host:26379,host:26379/0?master=name"
+NONE = "none"
 DATABASES = ("mysql://", "postgres://", "postgresql://", "sqlite://")
 
 
@@ -108,6 +109,19 @@ class Environment:
             return raw
 
         return self._read(name, default, parse, "one of " + ", ".join(allowed))
+
+    def choices(self, name: str, default: tuple[str, ...], allowed: tuple[str, ...]) -> tuple[str, ...]:
+        """Some of what is allowed, each once; nothing for NONE."""
+
+        def parse(raw: str) -> tuple[str, ...]:
+            found = () if raw == NONE else tuple(word.strip() for word in raw.split(","))
+            if not set(found) <= set(allowed) or len(set(found)) < len(found):
+                raise ValueError
+            return found
+
+        return self._read(
+            name, default, parse, f"some of {', '.join(allowed)}, separated by commas and each once, or {NONE}"
+        )
 
     def words(self, name: str, default: list[str]) -> list[str]:
         return self._read(

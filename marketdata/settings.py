@@ -234,6 +234,9 @@ QUOTA_FEEDS = env.integer("QUOTA_FEEDS", 64, low=1, high=10_000)
 PARTITION_DAYS_AHEAD = env.integer("PARTITION_DAYS_AHEAD", 7, low=1, high=60)
 ALLOW_UNSAFE_DATABASE = env.boolean("ALLOW_UNSAFE_DATABASE", False)
 CACHE_ENGINE = env.choice("CACHE_ENGINE", "MEMORY", ("MEMORY", "InnoDB"))
+CHART_CACHE_TIMEFRAMES = env.choices(
+    "CHART_CACHE_TIMEFRAMES", ("5Min", "1Day"), ("1Min", "3Min", "5Min", "10Min", "15Min", "30Min", "1Hour", "1Day")
+)
 
 # --- the trading day: rollover and retention --------------------------------------------------------------------------
 ROLLOVER_TIME = env.clock("ROLLOVER_TIME", "08:00")

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Q
 
 from analytics.alerts import due as due_alerts
+from analytics.charts import due as charts
 from analytics.quality import due as quality
 from analytics.statistics import market, series
 from marketdata import metrics
@@ -50,6 +51,7 @@ def compute(ring: Callable[[], None] = lambda: None, *, longest_s: float = LONGE
         if taken is None:
             break
         quality.changed(connection, taken.series)
+        charts.changed(connection, taken.series)
         if taken.left and ring is not _silent:
             ring()
             ring = _silent
@@ -62,8 +64,8 @@ def recompute(
     *, symbols: Sequence[str] = (), feed: str | None = None, date: datetime.date | None = None, longest_s: float
 ) -> int:
     """Compute anew, with nothing of what was noted on the way, and whatever else is due: of these symbols and this
-    feed, by default of all that traded on `date`, without one of all that have statistics or are collected. Returns how
-    many series that were."""
+    feed, by default of all that traded on `date`, without one of all that have statistics or are collected; and their
+    candles for readers in SQL. Returns how many series that were."""
     connection = live_state.connection()
     pairs = set(_known() if date is None else storage().day_series(date))
     chosen = sorted(
@@ -76,6 +78,7 @@ def recompute(
         stats.forget(connection, name, codes)
         stats.mark(connection, name, codes)
     compute(longest_s=longest_s)
+    charts.write(connection, chosen)
     return len(chosen)
 
 

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from analytics.features.rows import Rows
 from analytics.indicators.rolling import Float64
+from analytics.series import candle_texts
 from analytics.series.day_statistics import DayStatistics
 from api.rest import exports, jsontext
 from api.rest.exports import Batch, Column
@@ -58,7 +59,7 @@ def _text(value: int | None, scale: int) -> str | None:
 
 
 def _times(times_us: Int64) -> list[str]:
-    return [f"{text}Z" for text in jsontext.times(times_us)]
+    return [f"{text}Z" for text in candle_texts.times(times_us)]
 
 
 def trades(one: Series, ticks: Ticks) -> Batch:
@@ -78,14 +79,14 @@ def quotes(one: Series, ticks: Ticks) -> Batch:
 
 
 def bars(one: Series, found: Bars, *, closed: Flags, gap: Flags, vendor: Flags | None) -> Batch:
-    """Flags as of `jsontext.bars`; whose a candle is is told of each."""
+    """Flags as of `candle_texts.bars`; whose a candle is is told of each."""
     prices = [_texts(getattr(found, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")]
-    averages = [_text(value, wire.PRICE_SCALE) for value in jsontext.average_prices(found)]
+    averages = [_text(value, wire.PRICE_SCALE) for value in candle_texts.average_prices(found)]
     sources = np.zeros(len(found), np.bool_) if vendor is None else vendor
     columns = (
         _times(found.time_us), *prices, _texts(found.volume, wire.SIZE_SCALE), found.n.tolist(), averages,
-        found.rev.tolist(), jsontext.dates(found.trade_date), closed.astype(np.int8).tolist(),
-        gap.astype(np.int8).tolist(), [jsontext.SOURCES[flag] for flag in sources.tolist()],
+        found.rev.tolist(), candle_texts.dates(found.trade_date), closed.astype(np.int8).tolist(),
+        gap.astype(np.int8).tolist(), [candle_texts.SOURCES[flag] for flag in sources.tolist()],
     )  # fmt: skip
     return [(one.symbol, one.feed, *row) for row in zip(*columns, strict=True)]
 
@@ -100,7 +101,7 @@ def indicators(
     )  # fmt: skip
     cells = (
         _times(found.time_us), *(jsontext.approximate(of_one) for of_one in values.values()),
-        jsontext.dates(found.trade_date), closed.astype(np.int8).tolist(), gap.astype(np.int8).tolist(),
+        candle_texts.dates(found.trade_date), closed.astype(np.int8).tolist(), gap.astype(np.int8).tolist(),
     )  # fmt: skip
     return columns, [(one.symbol, one.feed, *row) for row in zip(*cells, strict=True)]
 
@@ -122,7 +123,7 @@ def features(one: Series, times: Int64, known_us: Int64, found: Rows | None, wid
     if found is not None:
         bars = found.bars
         cells = (
-            jsontext.dates(bars.trade_date),
+            candle_texts.dates(bars.trade_date),
             *(_texts(getattr(bars, name), wire.PRICE_SCALE) for name in ("open", "high", "low", "close")),
             _texts(bars.volume, wire.SIZE_SCALE), bars.n.tolist(),
             *([value if value == value else None for value in of_one.tolist()] for of_one in found.values.values()),

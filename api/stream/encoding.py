@@ -15,6 +15,7 @@ import msgpack
 import msgspec
 import numpy as np
 
+from analytics.series import candle_texts
 from api import statistics
 from api.rest import jsontext
 from marketdata.realtime.stats import Statistics
@@ -130,7 +131,7 @@ def bars(form: Form, found: Bars, *, kind: str, closed: bool) -> list[Piece]:
     names = [found.symbols[index] for index in found.symbol.tolist()]
     if form.packed:
         return [Piece(msgpack.packb(content)) for content in _packed_bars(found, names, kind, closed)]
-    members = jsontext.bars(found, closed=_flags(found, closed))
+    members = candle_texts.bars(found, closed=_flags(found, closed))
     names = [_quoted(name) for name in names]
     return [Piece(f'{{"T":"{kind}","S":{name},{text}}}'.encode()) for name, text in zip(names, members, strict=True)]
 
@@ -303,7 +304,7 @@ def _packed_quotes(ticks: Ticks, names: list[str]) -> Iterable[dict[str, Any]]:
 
 def _packed_bars(found: Bars, names: list[str], kind: str, closed: bool) -> Iterable[dict[str, Any]]:
     columns = (found.time_us, found.open, found.high, found.low, found.close, found.volume, found.n, found.rev)
-    told = (names, jsontext.average_prices(found), jsontext.dates(found.trade_date))
+    told = (names, candle_texts.average_prices(found), candle_texts.dates(found.trade_date))
     for name, average, date, time_us, *prices, volume, n, rev in zip(
         *told, *(column.tolist() for column in columns), strict=True
     ):

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from analytics.series import candle_texts
 from analytics.series.timeframes import DateFrame, Timeframe, midnight_us
-from api.rest import jsontext, paging
+from api.rest import paging
 from api.rest.paging import Series
 from api.rest.timestamps import EARLIEST_US
 from marketdata.calendar import trading_dates
@@ -77,7 +78,7 @@ def _first_session(calendar: Calendar, first: int, traded: int) -> int:
 
 def _columns(bars: Bars) -> dict[str, msgspec.Raw]:
     return {
-        letter: _numbers(jsontext.decimals(getattr(bars, name), scale))
+        letter: _numbers(candle_texts.decimals(getattr(bars, name), scale))
         for letter, name, scale in (
             ("o", "open", wire.PRICE_SCALE), ("h", "high", wire.PRICE_SCALE), ("l", "low", wire.PRICE_SCALE),
             ("c", "close", wire.PRICE_SCALE), ("v", "volume", wire.SIZE_SCALE),

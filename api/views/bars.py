@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from analytics.series import timeframes
+from analytics.series import candle_texts, timeframes
 from analytics.series.timeframes import DateFrame, Timeframe
 from api import newest
 from api.rest import conditional, jsontext, paging, ready, renderers, response_schemas, series, tables
@@ -75,7 +75,7 @@ def text_of(
 ) -> list[str]:
     """The members of candles' objects; parameters as of `standing`."""
     told = standing(one, bars, timeframe, now_us, fill=fill, lost=lost)
-    return jsontext.bars(bars, closed=told.closed, gap=told.gap, vendor=told.vendor)
+    return candle_texts.bars(bars, closed=told.closed, gap=told.gap, vendor=told.vendor)
 
 
 def rows(
@@ -148,7 +148,7 @@ def texts_of(
         alone = one.held or first_us < newest_us - _RECENT_US
         lost = gaps(one, first_us, int(own.max())) if alone else whole + together.get(one.symbol, [])
         flags.append(touched(starts, own, lost))
-    written = jsontext.bars(
+    written = candle_texts.bars(
         minute_bars.concatenate([one for _, one, *_ in parts]), closed=ends <= now_us, gap=np.concatenate(flags)
     )
     texts, at = {}, 0

@@ -1,5 +1,5 @@
 """What a reader in SQL gets of the caches. Made by `marketdata.storage`, filled by `marketdata.realtime.cache_tables`,
-and of no account: all of it can be made again."""
+`analytics.charts` and `analytics.statistics`, and of no account: all of it can be made again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CacheRealtimeData(models.Model):
 
 
 class CacheChartData(models.Model):
-    """Ready candles of a symbol, feed and timeframe as JSON."""
+    """Candles of the trading day of a symbol, feed and timeframe as JSON."""
 
     pk = models.CompositePrimaryKey("symbol", "feed", "timeframe")
     symbol = models.CharField(max_length=24)

@@ -146,6 +146,17 @@ return put
 )
 
 
+# KEYS: clock. Returns a revision, greater than all before it.
+_REVISION = (
+    _NOW
+    + """
+local revision = string.format('%.0f', math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0) + 1))
+redis.call('SET', KEYS[1], revision)
+return revision
+"""
+)
+
+
 # KEYS: results of the feed, order, clock. ARGV: how long results are kept, [symbols, results with revisions] in
 # msgpack. Returns how many were put: those that are newer than what is there. Takes to come have a greater revision.
 _SEED = (
@@ -217,6 +228,13 @@ def take(connection: redis.Redis, *, most: int) -> Taken | None:
     revision, ends_us, left, *members = answer
     pairs = [member.decode().partition(" ")[::2] for member in members]
     return Taken(int(revision), int(ends_us), [(feed, symbol) for feed, symbol in pairs], int(left))
+
+
+def revision(connection: redis.Redis) -> int:
+    """A revision as a take has one, for what is made of series otherwise: what is read from now on has everything that
+    was committed before it."""
+    found: Any = connection.eval(_REVISION, 1, CLOCK)
+    return int(found)
 
 
 def settle(

@@ -5,7 +5,7 @@ promises are told in `marketdata.storage.promises`, the tables in `marketdata.st
 from __future__ import annotations
 
 from marketdata.storage.keys import Key, Series, Span, TickKey
-from marketdata.storage.promises.caches import CachedStats, CacheTables, Latest
+from marketdata.storage.promises.caches import CachedChart, CachedStats, CacheTables, Latest
 from marketdata.storage.promises.candles import ALL_FEEDS, FINISHED_US, CandleStore, Window
 from marketdata.storage.promises.database import (
     REMEDY,
@@ -61,6 +61,7 @@ __all__ = [
     "VALUE_DIGITS",
     "VOLUME_DIGITS",
     "Blame",
+    "CachedChart",
     "CachedStats",
     "Flag",
     "Key",

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from marketdata.storage.base import CachedStats, Key, Latest, NotWholeError, Series, Storage, TickKey
+from marketdata.storage.base import CachedChart, CachedStats, Key, Latest, NotWholeError, Series, Storage, TickKey
 from marketdata.storage.keys import NEAR_DAYS
 from marketdata.types.order_books import MarketEvent, OrderBook, json_arrays
 from marketdata.types.records import BOOK_FIGURES, BookColumns
@@ -21,6 +21,7 @@ from marketdata.types.units import DAY_US, date_of, day_of
 from terminals import wire
 
 _TOGETHER = 100  # symbols of a statement
+_BYTES = 1 << 20  # of bodies in a statement, well below what a server takes
 _LATEST_KEY = ("symbol", "feed")
 _LATEST = (*_LATEST_KEY, "event_time", "tick_id", "price", "size")
 _SIDES = ("bid_prices", "bid_volumes", "ask_prices", "ask_volumes")
@@ -42,11 +43,12 @@ class SideTables(Storage):
     """`trade_date` as days since 1970."""
     AS_TEXT: ClassVar[str] = "{}"
     """A column of JSON as the text that was stored."""
-    NEWER_STATS: ClassVar[str] = (
-        "ON CONFLICT (symbol, feed, name) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at"
-        " WHERE cache_stats_data.updated_at < excluded.updated_at"
+    NEWER: ClassVar[str] = (
+        "ON CONFLICT (symbol, feed, {key}) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at"
+        " WHERE {table}.updated_at < excluded.updated_at"
     )
-    """Behind the rows of an insertion into cache_stats_data: a newer row takes the place of an older one."""
+    """Behind the rows of an insertion into a cache table: a newer row takes the place of an older one. `key` is the
+    column beside symbol and feed."""
     BY_DATE: ClassVar[bool] = True
     """Whether rows of a trading date lie together."""
 
@@ -318,14 +320,21 @@ class SideTables(Storage):
         self._put("cache_realtime_data", _LATEST, values, replace=_LATEST_KEY, stamp="updated_at")
 
     def put_stats(self, rows: Sequence[CachedStats]) -> None:
-        newest = {(row.symbol, row.feed, row.name): row for row in sorted(rows, key=lambda one: one.at_us)}
-        ordered = [newest[key] for key in sorted(newest)]  # everybody in one order, so that nobody waits in a circle
-        for start in range(0, len(ordered), _TOGETHER):
-            part = ordered[start : start + _TOGETHER]
+        self._put_cached("cache_stats_data", "name", {(r.symbol, r.feed, r.name, r.at_us): r.body for r in rows})
+
+    def put_charts(self, rows: Sequence[CachedChart]) -> None:
+        bodies = {(row.symbol, row.feed, row.timeframe, row.at_us): row.body for row in rows}
+        self._put_cached("cache_chart_data", "timeframe", bodies)
+
+    def _put_cached(self, table: str, key: str, bodies: Mapping[tuple[str, str, str, int], str]) -> None:
+        """Write bodies by (symbol, feed, the column `key`, revision) into a cache table, of one key the newest."""
+        newest = {row[:3]: (*row, bodies[row]) for row in sorted(bodies)}
+        # Everybody in one order, so that nobody waits in a circle.
+        for part in _statements([newest[row] for row in sorted(newest)]):
             self._changed(
-                "INSERT INTO cache_stats_data (symbol, feed, name, body, updated_at) VALUES"
-                f" {', '.join(['(%s, %s, %s, %s, %s)'] * len(part))} {self.NEWER_STATS}",
-                [v for row in part for v in (row.symbol, row.feed, row.name, row.body, self._moment(row.at_us))],
+                f"INSERT INTO {table} (symbol, feed, {key}, body, updated_at) VALUES"
+                f" {', '.join(['(%s, %s, %s, %s, %s)'] * len(part))} {self.NEWER.format(table=table, key=key)}",
+                [v for symbol, feed, name, at, body in part for v in (symbol, feed, name, body, self._moment(at))],
             )
 
     def read_stats(self, feed: str, name: str, symbols: Sequence[str]) -> list[CachedStats]:
@@ -352,6 +361,23 @@ class SideTables(Storage):
             )
             for table, before in before_us.items()
         }
+
+
+_Cached = tuple[str, str, str, int, str]  # the key, the revision, the body
+
+
+def _statements(rows: Iterable[_Cached]) -> Iterator[list[_Cached]]:
+    """Rows of cache tables by statements: at most `_TOGETHER` of them and about `_BYTES` of bodies in each."""
+    part: list[_Cached] = []
+    size = 0
+    for row in rows:
+        if part and (len(part) >= _TOGETHER or size + len(row[-1]) > _BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += len(row[-1])
+    if part:
+        yield part
 
 
 def _book(row: Sequence[Any]) -> OrderBook:

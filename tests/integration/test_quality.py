@@ -16,7 +16,7 @@ from marketdata import connections, metrics
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import retention
 from marketdata.models import CalendarOverride, FeedOwner, Gap, QualityDay, RolloverRun, Symbol
-from marketdata.realtime import live_state, quality_due
+from marketdata.realtime import due_times, live_state, quality_due
 from marketdata.storage import storage
 from marketdata.types.order_books import MarketEvent
 from marketdata.types.units import day_of
@@ -341,7 +341,7 @@ def test_what_a_dead_worker_took_is_taken_again(serving):
     assert quality_due.take(connection, 1_000, most=1) == [("krx", "000660")]
     assert quality_due.take(connection, 1_000, most=5) == [("krx", "005930")]
     quality_due.settle(connection, [("krx", "005930")])
-    assert quality_due.take(connection, 1_000 + quality_due.LEASE_US, most=5) == [("krx", "000660")]
+    assert quality_due.take(connection, 1_000 + due_times.LEASE_US, most=5) == [("krx", "000660")]
 
 
 def test_a_commit_makes_its_series_due(serving):

@@ -1,5 +1,5 @@
-"""`manage.py recompute`: makes statistics, or the quality of a day, anew from what is stored; the content is the same
-as before."""
+"""`manage.py recompute`: makes statistics and cached candles, or the quality of a day, anew from what is stored; the
+content is the same as before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_S = 6 * 3600.0
 
 class Command(BaseCommand):
     requires_system_checks = ()  # they load every URL
-    help = _("Compute statistics, or the quality of a day, anew from what is stored.")
+    help = _("Compute statistics and cached candles, or the quality of a day, anew from what is stored.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--symbol", action="append", metavar="CODE", help=_("only this one, repeatable"))

@@ -62,7 +62,7 @@ class MariaDBHistory(MariaDBPeriods):
     TIME_US, DAYS = micros("event_time"), DAY
     NOW = "NOW(6)"
     # In this order: the first still sees the time that is there.
-    NEWER_STATS = (
+    NEWER = (
         "ON DUPLICATE KEY UPDATE body = IF(VALUES(updated_at) > updated_at, VALUES(body), body),"
         " updated_at = GREATEST(updated_at, VALUES(updated_at))"
     )

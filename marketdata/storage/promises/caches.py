@@ -34,6 +34,18 @@ class CachedStats:
     at_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedChart:
+    """A row of cache_chart_data: candles of a width of a symbol on a feed as a JSON array. `at_us` is their revision:
+    they have everything that was committed before."""
+
+    symbol: str
+    feed: str
+    timeframe: str
+    body: str
+    at_us: int
+
+
 class CacheTables(Database):
     """The cache tables."""
 
@@ -44,6 +56,10 @@ class CacheTables(Database):
     @abc.abstractmethod
     def put_stats(self, rows: Sequence[CachedStats]) -> None:
         """Write rows of cache_stats_data, each in place of an older one; one that is not newer is left out."""
+
+    @abc.abstractmethod
+    def put_charts(self, rows: Sequence[CachedChart]) -> None:
+        """Write rows of cache_chart_data, each in place of an older one; one that is not newer is left out."""
 
     @abc.abstractmethod
     def read_stats(self, feed: str, name: str, symbols: Sequence[str]) -> list[CachedStats]:

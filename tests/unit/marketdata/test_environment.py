@@ -53,6 +53,20 @@ def test_a_secret_is_never_part_of_the_message():
     assert all("(not shown)" in message for message in messages)
 
 
+def test_some_of_what_is_allowed_may_be_chosen_each_once_or_nothing():
+    env = Environment({"SOME": "5Min, 1Day", "NOTHING": "none", "OTHER": "7Min", "TWICE": "1Day,1Day", "OPEN": "1Day,"})
+    allowed = ("1Min", "5Min", "1Day")
+
+    assert env.choices("SOME", (), allowed) == ("5Min", "1Day")
+    assert env.choices("NOTHING", ("1Day",), allowed) == ()
+    assert env.choices("MISSING", ("1Day",), allowed) == ("1Day",)
+    assert "some of 1Min, 5Min, 1Day, separated by commas and each once, or none" in said(
+        env.choices, "OTHER", (), allowed
+    )
+    for name in ("TWICE", "OPEN"):
+        assert name in said(env.choices, name, (), allowed)
+
+
 def test_a_choice_names_what_may_be_chosen():
     env = Environment({"LEVEL": "loud", "OTHER": "INFO"})
 

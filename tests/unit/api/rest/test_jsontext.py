@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.series import candles
+from analytics.series import candle_texts, candles
 from api.rest import jsontext, renderers
 from marketdata.types import minute_bars
 from marketdata.types.minute_bars import MOST, VALUE_UNIT
@@ -19,7 +19,7 @@ prices = st.integers(-GREATEST, GREATEST)
 
 @given(st.lists(prices, min_size=1, max_size=8))
 def test_every_price_comes_back_to_the_digit(values):
-    shown = jsontext.decimals(np.array(values, np.int64), 8)
+    shown = candle_texts.decimals(np.array(values, np.int64), 8)
 
     assert [Decimal(str(one)).scaleb(8) for one in shown] == values
 
@@ -56,7 +56,7 @@ def test_a_candle_carries_its_average_price_exactly():
     ]
     found = candles.build(market.ticks(rows))
 
-    (bar,) = json.loads(jsontext.array(jsontext.bars(found, closed=np.array([True]))), parse_float=Decimal)
+    (bar,) = json.loads(jsontext.array(candle_texts.bars(found, closed=np.array([True]))), parse_float=Decimal)
 
     assert bar["vw"] == Decimal("10.66666667")
     assert (bar["o"], bar["h"], bar["l"], bar["c"], bar["v"], bar["n"], bar["x"]) == (10, 11, 10, 11, 3, 2, True)
@@ -75,7 +75,7 @@ def test_average_prices_are_those_of_whole_numbers_without_bounds(rows):
     found.value, found.value_frac, found.volume = (np.array(column, np.int64) for column in zip(*rows, strict=True))
 
     shown = json.loads(
-        jsontext.array(jsontext.bars(found, closed=np.ones(len(rows), np.bool_))),
+        jsontext.array(candle_texts.bars(found, closed=np.ones(len(rows), np.bool_))),
         parse_int=Decimal,
         parse_float=Decimal,
     )
@@ -83,19 +83,19 @@ def test_average_prices_are_those_of_whole_numbers_without_bounds(rows):
     exact = [
         ((value * VALUE_UNIT + part) * 2 + volume) // (2 * volume) if volume else None for value, part, volume in rows
     ]
-    assert jsontext.average_prices(found) == exact
+    assert candle_texts.average_prices(found) == exact
     with localcontext(prec=80):
         assert [None if bar["vw"] is None else bar["vw"].scaleb(8) for bar in shown] == exact
 
 
 def test_no_candles_have_no_average_prices():
-    assert jsontext.average_prices(minute_bars.empty()) == []
+    assert candle_texts.average_prices(minute_bars.empty()) == []
 
 
 def test_a_candle_without_volume_has_no_average_price():
     found = candles.build(market.ticks([{"size": ABSENT}]))
 
-    (bar,) = json.loads(jsontext.array(jsontext.bars(found, closed=np.array([False]), gap=np.array([True]))))
+    (bar,) = json.loads(jsontext.array(candle_texts.bars(found, closed=np.array([False]), gap=np.array([True]))))
 
     assert (bar["vw"], bar["v"], bar["gap"], bar["x"]) == (None, 0, 1, False)
 
