@@ -109,6 +109,12 @@ def excluded(kept: Mapping[str, Any]) -> list[str]:
     return list(kept.get("excluded_tables", kept.get("unkept", ())))
 
 
+def naming(tables: Sequence[str]) -> dict[str, list[str]]:
+    """The tables that a backup leaves out, for its manifest or report: by the name of today and by that of before, so
+    that Naru of the version before can verify a backup of this one."""
+    return {"excluded_tables": list(tables), "unkept": list(tables)}
+
+
 def first(
     taken: Mapping[str, Any], restored: BaseDatabaseWrapper, original: str | None, *, progress: Progress
 ) -> dict[str, Any]:
@@ -123,7 +129,7 @@ def first(
     missing = sorted(set(tables) - set(restored.introspection.table_names()))
     problems = [_("{table} is missing").format(table=table) for table in missing]
     mine = look(store, [table for table in tables if table not in missing], step=_("comparing"), progress=progress)
-    report: dict[str, Any] = {"tables": {}, "excluded_tables": excluded(taken), "checks": {}, "changed": []}
+    report: dict[str, Any] = {"tables": {}, **naming(excluded(taken)), "checks": {}, "changed": []}
     moved: set[str] = set()
     for table, dates in mine.items():
         verdicts: dict[str, list[Any]] = {}

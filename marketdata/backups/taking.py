@@ -83,7 +83,7 @@ def take(run: BackupRun, choice: Choice, given: Options, backup: Backup, progres
         raw_bytes=raw,
         sha256=sha256,
         facts={**taken.facts, "database": str(connection.settings_dict["NAME"])},
-        taken={"before": before, "after": after, "ledger": begun, "excluded_tables": excluded_tables},
+        taken={"before": before, "after": after, "ledger": begun, **comparison.naming(excluded_tables)},
     )
     container.write(given.folder, manifest)
     run.state, run.position, run.bytes, run.raw_bytes = BackupRun.State.STORED, taken.position, packed, raw

@@ -78,7 +78,7 @@ def verify(name: str, *, given: Options | None = None, progress: Progress = sile
             verify_row(row, datetime.datetime.now(datetime.UTC), given, watched(progress, lease))
         if row.state == BackupRun.State.STORED:
             raise BackupError(row.error)
-        return dict(row.report or {"tables": {}, "checks": {}, "excluded_tables": []}) | {
+        return dict(row.report or {"tables": {}, "checks": {}, **comparison.naming(())}) | {
             "problems": [row.error] if row.error else []
         }
     try:
@@ -88,7 +88,7 @@ def verify(name: str, *, given: Options | None = None, progress: Progress = sile
     except (ProgramMissing, BackupUnavailable):
         raise
     except StorageError as error:
-        report = {"tables": {}, "checks": {}, "excluded_tables": [], "problems": [str(error)]}
+        report = {"tables": {}, "checks": {}, **comparison.naming(()), "problems": [str(error)]}
     _note(row, manifest, report, given)
     return report
 

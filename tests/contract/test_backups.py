@@ -18,7 +18,7 @@ from ingest import requeue, tasks
 from ingest.requeue import runs
 from ingest.rights import Rights
 from marketdata import backups
-from marketdata.backups import comparison
+from marketdata.backups import comparison, container
 from marketdata.ledger import set_aside
 from marketdata.maintenance import dropped, leases, rollover
 from marketdata.models import Alarm, BackupRun, Client, IngestBatch, IngestStream, RolloverRun, Source, VendorMinute
@@ -254,6 +254,18 @@ def test_a_restored_backup_is_the_database_that_was_backed_up(store, given, tmp_
         comparison.opened({"NAME": connection.settings_dict["NAME"], **entry}) as restored,
     ):
         assert list(IngestBatch.objects.using(restored.alias).values()) == list(IngestBatch.objects.values())
+
+
+def test_what_is_left_out_has_the_name_of_the_version_before_too(store, given):
+    commit(store, batch(1))
+
+    run = verified(backups.make(NOW, given=given))
+
+    left_out = run.report["excluded_tables"]
+    manifest = container.read(given.folder, run.name)
+    assert run.report["unkept"] == manifest.taken["unkept"] == manifest.taken["excluded_tables"] == left_out
+    before = {name: what for name, what in manifest.taken.items() if name != "excluded_tables"}
+    assert comparison.excluded(before) == left_out
 
 
 def test_a_program_that_is_missing_is_named_and_leaves_nothing_behind(store, given, monkeypatch):
