@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import redis
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +20,7 @@ from api.rest.queries import NoQuery
 from celery_app import QUEUES
 from marketdata import alarms
 from marketdata.maintenance import dropped, rollover
-from marketdata.models import BackupRun, IngestBatch, IngestStream, RolloverRun, Source, Symbol
+from marketdata.models import BackupRun, FanoutPosition, IngestBatch, IngestStream, RolloverRun, Source, Symbol
 from marketdata.realtime import broker, feed, live_state
 from marketdata.reference import roles
 from marketdata.storage import storage
@@ -31,6 +32,7 @@ RECENT_BATCHES = 200
 SOURCE_STATUS = "vendor_status"
 SOURCES_US = 150_000_000  # a source tells once a minute
 SOURCES_READ = 1000
+FANOUT_FEEDS = 100  # those that are behind most
 KEEP_S = 1.0  # however many look at the page, the pipeline is asked once a second
 _CLIENT_FIELDS = (
     "client",
@@ -60,6 +62,7 @@ def read() -> dict[str, Any]:
         "ingest": [],
         "upkeep": _upkeep(),
         "sources": _sources(now_us),
+        "fanout": _fanout(now_us),
     }
     names = sorted(set(Symbol.objects.order_by().values_list("primary_feed", flat=True).distinct()))
     shown["feeds"], shown["queues"] = [{"feed": name, "nature": "unknown"} for name in names], None
@@ -115,6 +118,29 @@ def _sources(now_us: int) -> list[dict[str, Any]]:
         if client is not None:
             newest[client] = {**event.body, "client": client, "feed": event.feed, "t": jsontext.time(event.time_us)}
     return [newest[client] for client in sorted(newest)]
+
+
+def _fanout(now_us: int) -> dict[str, Any] | None:
+    """How far the topics of another broker are behind, by feed; None without one (EVENT_BUS). `silent_s` is how long
+    ago the publisher last looked at any feed, and what it noted is no newer than that."""
+    if settings.EVENT_BUS == "none":
+        return None
+    positions = sorted(FanoutPosition.objects.all(), key=lambda one: (-one.behind_s, one.feed))
+    seen_us = max((one.seen_us for one in positions), default=0)
+    return {
+        "behind_s": round(positions[0].behind_s, 3) if positions else None,
+        "silent_s": round(max(now_us - seen_us, 0) / 1e6, 3) if seen_us else None,
+        "feeds": [
+            {
+                "feed": one.feed,
+                "behind_s": round(one.behind_s, 3),
+                "published": jsontext.time(one.published_us) if one.published_us else None,
+                "seen": jsontext.time(one.seen_us) if one.seen_us else None,
+                "trouble": one.trouble,
+            }
+            for one in positions[:FANOUT_FEEDS]
+        ],
+    }
 
 
 def _upkeep() -> dict[str, Any]:
@@ -182,8 +208,14 @@ class StatusView(APIView):
                 **shown,
                 "ingest": [_public(server) for server in shown["ingest"]],
                 "upkeep": {**shown["upkeep"], "alarms": told},
+                "fanout": shown["fanout"] and _without_trouble(shown["fanout"]),
             }
         return Response(shown)
+
+
+def _without_trouble(fanout: dict[str, Any]) -> dict[str, Any]:
+    """What a client of the broker says is wrong may name its addresses."""
+    return {**fanout, "feeds": [{**one, "trouble": ""} for one in fanout["feeds"]]}
 
 
 def _public(server: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def fanout(now_us: int | None = None) -> Iterator[Finding]:
     positions = list(FanoutPosition.objects.all())
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     silent_s = (now_us - max((one.seen_us for one in positions), default=0)) / 1e6
-    behind_s = max((max(one.newest_us - one.published_us, 0) for one in positions), default=0) / 1e6
+    behind_s = max((one.behind_s for one in positions), default=0.0)
     trouble = next((one.trouble for one in positions if one.trouble), "")
     wanted = format_lazy(_("within {seconds:.0f} s of the feed"), seconds=settings.KAFKA_ALARM_S)
     if not positions or silent_s > settings.KAFKA_ALARM_S:

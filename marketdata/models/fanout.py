@@ -36,3 +36,8 @@ class FanoutPosition(models.Model):
 
     def __str__(self) -> str:
         return self.feed
+
+    @property
+    def behind_s(self) -> float:
+        """How far what is published was behind the feed's newest commit when it was last looked at, seconds."""
+        return max(self.newest_us - self.published_us, 0) / 1e6

@@ -11,6 +11,7 @@ import pytest
 from django.db.models import F, Max
 
 from analytics import voids
+from api.views import status
 from fanout import consumer, service
 from fanout.consumer import Series
 from fanout.delivery import Delivery
@@ -23,10 +24,13 @@ from marketdata.realtime import live_state
 from marketdata.storage import storage
 from marketdata.types.units import MINUTE_US
 from tests.integration.processing import process, rows, trade
+from tests.integration.serving import serving
 from tests.market import NINE_US
 from tests.road import Road
 from tests.servers import free_port
 from tests.servers.tansu import Tansu
+
+__all__ = ["serving"]
 
 GIVEN = os.environ.get("KAFKA_BOOTSTRAP", "")
 LATER_US = NINE_US + 10 * MINUTE_US
@@ -169,6 +173,28 @@ def test_an_alarm_says_that_nobody_publishes_and_ends_when_somebody_does(publish
     settings.EVENT_BUS = "none"
     doctor.recheck()
     assert not Alarm.objects.filter(code="fanout_behind", cleared_at=None).exists()
+
+
+def test_the_state_of_the_pipeline_says_how_far_the_topics_are_behind(serving, settings, monkeypatch):
+    monkeypatch.setattr(status, "KEEP_S", -1.0)
+    assert serving.read("/v2/status")["fanout"] is None
+    settings.EVENT_BUS = "kafka"
+    assert serving.read("/v2/status")["fanout"] == {"behind_s": None, "silent_s": None, "feeds": []}
+    row = {"seen_us": 2 * NINE_US, "published_us": NINE_US}  # it was looked at in the future
+    FanoutPosition.objects.create(feed="krx", newest_us=NINE_US + 1_500_000, trouble="10.1.2.3 refused", **row)
+    FanoutPosition.objects.create(feed="nxt", newest_us=NINE_US + 7_250_000, **row)
+    FanoutPosition.objects.create(feed="new")
+    monkeypatch.setattr(status, "FANOUT_FEEDS", 2)
+
+    shown = serving.read("/v2/status")["fanout"]
+    by_an_operator = status.read()["fanout"]
+
+    assert (shown["behind_s"], shown["silent_s"]) == (Decimal("7.25"), 0)
+    behind = [(one["feed"], one["behind_s"]) for one in shown["feeds"]]
+    assert behind == [("nxt", Decimal("7.25")), ("krx", Decimal("1.5"))], "those that are behind most"
+    assert {one["published"] for one in shown["feeds"]} == {"2026-03-16T00:00:00.000000Z"}
+    assert [one["trouble"] for one in shown["feeds"]] == ["", ""]
+    assert [one["trouble"] for one in by_an_operator["feeds"]] == ["", "10.1.2.3 refused"]
 
 
 def all_published() -> bool:

@@ -21,6 +21,10 @@ class Status(serializers.Serializer[Any]):
         child=serializers.DictField(),
         help_text="what sources told of themselves in their last `vendor_status`, by the terminal's name",
     )
+    fanout = serializers.DictField(
+        allow_null=True,
+        help_text="how far the topics of another broker are behind, by feed; null without one (`EVENT_BUS`)",
+    )
 
 
 class StatusUpkeep(serializers.Serializer[Any]):
