@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-kafka drill-upgrade screenshots terminals test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-kafka drill-upgrade screenshots terminals clients-matrix test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -52,6 +52,9 @@ endif
 
 test-fast: $(VENV)/dev  ## the unit tests: no server, no network; JOBS=2
 	@$(PY) -m pytest -n $(JOBS) --dist worksteal tests/unit $(ARGS)
+
+clients-matrix: $(VENV)/dev servers  ## writes into docs/clients.md what each method of the official clients does here
+	@WRITE_CLIENTS_MATRIX=1 NARU_REQUIRE_SERVERS=1 DB=sqlite exec $(PY) -m pytest -q tests/integration/test_clients.py
 
 coverage: $(VENV)/dev  ## the unit tests with a count of what they walk through; fails below the floor of pyproject.toml
 	@$(PY) -m coverage erase
