@@ -1,4 +1,4 @@
-"""How many sockets there may be, of one key and in all, and which of them have to go."""
+"""How many sockets there may be, of one key or person and in all, and which of them have to go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
-from api.stream.sharing import RENEW_S, Sharing
+from api.stream.sharing import KINDS, RENEW_S, Sharing
 from api.stream.socket_logins import (
     KeyLogins,
     alerts_of,
@@ -76,13 +76,12 @@ class ConnectionLimits:
         self._checker = self._renewer = None
 
     def add_reader(self, subscriber: Subscriber, identity: Identity) -> bool:
-        """Note whose socket it is, unless there is no room. The oldest of the same key goes when there are too many,
-        and the oldest of the public page's when those have half of all: visitors leave room for readers."""
+        """Note whose socket it is, unless there is no room. The oldest of the same reader goes when there are too
+        many."""
         same = sorted(
             (one for one in self.inside if one.identity == identity and one.ending is None), key=lambda one: one.age
         )
-        of_key, of_page = self.most_per_key, max(self.most // 2, 1)
-        most = {"client": of_key, "key": of_key, "page": of_page}.get(identity.kind, self.most)
+        most = self._most_of(identity.kind)
         if len(self.inside) >= self.most and len(same) < most:
             return False
         for one in same[: max(len(same) + 1 - most, 0)]:
@@ -97,17 +96,23 @@ class ConnectionLimits:
         subscriber.identity = identity
         return True
 
+    def _most_of(self, kind: str) -> int:
+        """How many one reader of this kind may have. A person, and all visitors of the public page together, have half
+        of all that a process has room for: nobody takes the room of all others."""
+        return self.most_per_key if kind in ("client", "key") else max(self.most // 2, 1)
+
     async def _renew(self) -> None:
-        """See to it that one key has no more sockets in all web processes than it may. While Redis is away each sees to
-        its own."""
+        """See to it that one key or person has no more sockets in all web processes than it may. While Redis is away
+        each sees to its own."""
         while self.inside:
             try:
-                gone = await self._sharing.renew(self.inside, self.most_per_key)
+                gone = await self._sharing.renew(self.inside, {kind: self._most_of(kind) for kind in KINDS})
             except (RedisError, OSError) as error:
                 log.info("sockets of other web processes are not known error=%s", type(error).__name__)
                 gone = []
             for one in gone:
-                words = f"newer ones took over, there may be {self.most_per_key} of them in all web processes"
+                most = self._most_of(one.identity.kind) if one.identity is not None else 0
+                words = f"newer ones took over, there may be {most} of them in all web processes"
                 one.end(406, f"connection limit exceeded: {words}")
             await asyncio.sleep(RENEW_S)
 

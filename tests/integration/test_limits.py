@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import ExitStack
 
+import httpx
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client as Browser
@@ -17,6 +18,7 @@ from marketdata import alarms
 from marketdata.models import Alarm, Client
 from marketdata.realtime import live_state
 from tests.integration.serving import PATIENCE_S, serving
+from tests.integration.test_stream_served import _web
 
 __all__ = ["serving"]
 
@@ -323,6 +325,39 @@ def test_what_looks_like_a_login_and_is_none_is_a_stranger_s(serving, settings, 
 
     assert codes[2:] == [429, 429]
     assert 429 not in codes[:2]
+
+
+@pytest.fixture
+def other_process(serving, road):
+    """The address of a web process beside this one."""
+    yield from _web(road, PAGE_PUBLIC="1", API_RATE_LIMIT="3", API_RATE_LIMIT_UNKNOWN="3")
+
+
+@pytest.mark.once
+def test_whoever_asks_has_one_budget_in_two_web_processes(serving, settings, boss, other_process):
+    settings.API_RATE_LIMIT = settings.API_RATE_LIMIT_UNKNOWN = 3
+    settings.PAGE_PUBLIC = True
+    person = Browser()
+    person.force_login(boss)
+    session, page = person.cookies[settings.SESSION_COOKIE_NAME].value, authentication.page_cookie()
+    askers = {
+        "key": ("/v2/symbols", serving.headers),
+        "person": ("/v2/symbols", {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session}"}),
+        "visitor": ("/v2/symbols", {"Cookie": f"{authentication.PAGE_COOKIE}={page}"}),
+        "stranger": ("/login/", {}),
+    }
+
+    def here(path, headers):
+        answer = Browser().get(path, headers=headers)
+        return answer.status_code, answer["X-RateLimit-Remaining"]
+
+    def there(path, headers):
+        answer = httpx.get(f"http://{other_process}{path}", headers=headers, timeout=PATIENCE_S)
+        return answer.status_code, answer.headers["X-RateLimit-Remaining"]
+
+    told = {who: [ask(*asked) for ask in (here, there, here, there, here)] for who, asked in askers.items()}
+
+    assert told == {who: [(200, "2"), (200, "1"), (200, "0"), (429, "0"), (429, "0")] for who in askers}
 
 
 @pytest.mark.once

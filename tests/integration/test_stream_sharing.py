@@ -1,4 +1,4 @@
-"""One key has its limit of sockets in all web processes together."""
+"""One key or person has its limit of sockets in all web processes together."""
 
 from types import SimpleNamespace
 
@@ -23,6 +23,10 @@ def socket(number, came_us, kind="key"):
     return made
 
 
+def most(of_key, of_person=100):
+    return {"client": of_key, "key": of_key, "user": of_person}
+
+
 @pytest.fixture
 def now(monkeypatch):
     made = SimpleNamespace(s=1_000.0)
@@ -38,7 +42,7 @@ async def test_the_oldest_gives_way_to_one_of_another_web_process_and_is_told(se
     async with serving.socket() as first, serving.socket() as second:
         for one in (first, second):
             await one.enter(serving)
-        await Sharing(hub.commands).renew([socket(serving.reader.pk, NEVER_US, "client")], 2)
+        await Sharing(hub.commands).renew([socket(serving.reader.pk, NEVER_US, "client")], most(2))
 
         heard, code = await first.closed()
 
@@ -51,37 +55,49 @@ async def test_who_has_too_many_is_given_time_and_then_the_oldest_of_all_go(hub,
     here, there = Sharing(hub.commands), Sharing(hub.commands)
     old, older, newest = socket(7, 2), socket(7, 1), socket(7, 3)
 
-    assert await there.renew([newest], 2) == []
-    assert await here.renew([old, older], 2) == []
+    assert await there.renew([newest], most(2)) == []
+    assert await here.renew([old, older], most(2)) == []
     now.s += SETTLE_S
-    assert await there.renew([newest], 2) == []
-    assert await here.renew([old, older], 2) == [older]
+    assert await there.renew([newest], most(2)) == []
+    assert await here.renew([old, older], most(2)) == [older]
 
 
 async def test_those_that_come_back_from_a_killed_process_turn_nobody_away(hub, redis, now):
     here, killed = Sharing(hub.commands), Sharing(hub.commands)
     mine = [socket(7, 1), socket(7, 2)]
-    await killed.renew([socket(7, 3)], 3)
+    await killed.renew([socket(7, 3)], most(3))
     names = redis.zrange(sharing.PREFIX + "key:7", 0, -1)
     mine.append(socket(7, 4))
 
-    assert await here.renew(mine, 3) == []
+    assert await here.renew(mine, most(3)) == []
     now.s += LEASE_S
-    assert await here.renew(mine, 3) == []
+    assert await here.renew(mine, most(3)) == []
     redis.zadd(sharing.PREFIX + "key:7", dict.fromkeys(names, 1))  # the note has run out
     now.s += SETTLE_S
-    assert await here.renew(mine, 3) == []
+    assert await here.renew(mine, most(3)) == []
     now.s += SETTLE_S
-    assert await here.renew(mine, 3) == []
+    assert await here.renew(mine, most(3)) == []
     assert redis.zcard(sharing.PREFIX + "key:7") == 3
 
 
-async def test_another_key_and_people_are_not_counted(hub, redis, now):
-    here = Sharing(hub.commands)
-    given = [socket(7, 1), socket(8, 2), socket(7, 3, "user"), socket(7, 4, "user"), socket(7, 5, "client")]
+async def test_a_person_has_one_limit_in_two_web_processes_and_apart_from_keys(hub, redis, now):
+    here, there = Sharing(hub.commands), Sharing(hub.commands)
+    mine = [socket(7, 1, "user"), socket(8, 2, "user"), socket(7, 3, "key")]
+    theirs = [socket(7, 4, "user"), socket(7, 5, "user")]
 
     for _ in range(2):
-        assert await here.renew(given, 1) == []
+        gone = [await there.renew(theirs, most(1, 2)), await here.renew(mine, most(1, 2))]
+        now.s += SETTLE_S
+
+    assert gone == [[], mine[:1]]
+
+
+async def test_another_key_and_visitors_of_the_page_are_not_counted(hub, redis, now):
+    here = Sharing(hub.commands)
+    given = [socket(7, 1), socket(8, 2), socket(0, 3, "page"), socket(0, 4, "page"), socket(7, 5, "client")]
+
+    for _ in range(2):
+        assert await here.renew(given, most(1)) == []
         now.s += SETTLE_S
 
     assert sorted(redis.keys(sharing.PREFIX + "*")) == [

@@ -80,6 +80,31 @@ async def test_a_key_is_asked_for_again_after_a_while(asked, monkeypatch):
     assert len(asked) == 2
 
 
+async def test_a_person_and_all_visitors_together_have_half_of_the_room_and_then_the_oldest_goes():
+    waiting: Unauthenticated[Subscriber] = Unauthenticated(most=9, most_of_caller=9)
+    limits = ConnectionLimits(most=4, most_per_key=1, most_symbols=10, sharing=NoRedis(), waiting=waiting)
+    given: dict[str, list[Subscriber]] = {}
+    person, visitors = Identity("user", 1), Identity("page", 0)
+    for who in (person, visitors, person, visitors, person):
+        one = Subscriber("krx", SendQueue(Form(), max_bytes=1000))
+        assert limits.add_reader(one, who)
+        given.setdefault(who.kind, []).append(one)
+
+    assert [one.ending is not None for one in given["user"]] == [True, False, False]
+    assert [one.ending is not None for one in given["page"]] == [False, False]
+    await limits.close()
+
+
+class NoRedis(Sharing):
+    """The sockets of this process alone, as while Redis is away."""
+
+    def __init__(self):
+        super().__init__(None)
+
+    async def renew(self, inside, most):
+        raise OSError("away")
+
+
 def test_no_reader_alone_takes_the_room_for_the_symbols_of_all_others():
     waiting: Unauthenticated[Subscriber] = Unauthenticated(most=1, most_of_caller=1)
     limits = ConnectionLimits(most=100, most_per_key=5, most_symbols=10, sharing=Sharing(None), waiting=waiting)
