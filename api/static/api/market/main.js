@@ -24,7 +24,7 @@ const LISTS = {
 
 const values = new URLSearchParams(location.search);
 let feed = values.get("feed") ?? "", group = values.get("group") ?? "", mark, rows = new Map(), sums = null, asked = 0, failures = 0, timer = 0;
-let sort = { by: "turnover", down: true }, shown = PART, natures = {}, anew = true, fromOpen = false;
+let sort = { by: "turnover", down: true }, shown = PART, way = "", natures = {}, anew = true, fromOpen = false;
 
 const session = new Session(show("session"), show("clock"));
 const map = new HeatMap(show("map"), show("hint"), show("tile"), { open, narrow: (one) => choose(one.key === group ? "" : one.key) });
@@ -199,9 +199,22 @@ const ORDERS = {
   turnover: (row) => row.turnover, volume: (row) => row.volume, trades: (row) => row.trades,
 };
 
+// A sum at the top leads to the symbols that it is of: those that moved that way, or all, by what it sums up.
+const WAYS = { rose: 1, fell: -1, still: 0 };
+
+function lead({ way: next, by }) {
+  way = next !== undefined && next !== way ? next : "";
+  sort = { by, down: next !== "fell" && by !== "name" };
+  shown = PART;
+  draw();
+  show("all").closest("section").scrollIntoView({ block: "start" });
+}
+
 function whole(within) {
   const word = show("filter").value.trim().toUpperCase();
-  const found = word ? within.filter((row) => `${row.symbol} ${row.name} ${row.name_en}`.toUpperCase().includes(word)) : within;
+  const moved = way ? within.filter((row) => row.changeRate !== null && Math.sign(row.changeRate) === WAYS[way]) : within;
+  const found = word ? moved.filter((row) => `${row.symbol} ${row.name} ${row.name_en}`.toUpperCase().includes(word)) : [...moved];
+  for (const button of document.querySelectorAll("[data-way]")) button.setAttribute("aria-pressed", String(button.dataset.way === way));
   const of = ORDERS[sort.by], turned = sort.down ? -1 : 1;
   const compared = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a < b ? -1 : a > b ? 1 : 0);
   found.sort((a, b) => turned * compared(of(a), of(b)) || a.symbol.localeCompare(b.symbol));
@@ -244,6 +257,10 @@ show("feed").addEventListener("change", (event) => follow(event.target.value, ""
 show("filter").addEventListener("input", () => {
   shown = PART;
   draw();
+});
+show("sums").addEventListener("click", ({ target }) => {
+  const button = target.closest("[data-lead]");
+  if (button) lead({ way: button.dataset.way, by: button.dataset.lead });
 });
 show("more").addEventListener("click", () => {
   shown += PART;

@@ -1,5 +1,6 @@
 // The page of operations: what lies aside, how the upkeep ran, and buttons that ask a worker. Asks by REST while somebody
 // looks, and sooner while something that was asked for is going on.
+import * as links from "../collection/links.js";
 import { ROLLOVER, span } from "../collection/words.js";
 import { ACCEPT, reached, reason } from "../page/rest.js";
 import { LOCALE, dayAndTime, number, time } from "../page/format.js";
@@ -45,9 +46,14 @@ function say(words, level = "") {
 
 // --- lists ------------------------------------------------------------------------------------------------------------
 
-function cell(row, text, { name = "", small = "" } = {}) {
+function linked(holder, text, href) {
+  if (href) holder.append(Object.assign(document.createElement("a"), { href, textContent: text }));
+  else holder.textContent = text;
+}
+
+function cell(row, text, { name = "", small = "", href = "" } = {}) {
   const made = row.insertCell();
-  made.textContent = text;
+  linked(made, text, href);
   if (name) made.className = name;
   if (small) made.append(Object.assign(document.createElement("small"), { textContent: small }));
 }
@@ -84,7 +90,8 @@ function outcome(one) {
 
 function alarmHead(one, ...small) {
   const item = document.createElement("li");
-  const head = Object.assign(document.createElement("b"), { textContent: [one.code, one.subject].filter(Boolean).join(" · ") });
+  const head = document.createElement("b");
+  linked(head, [one.code, one.subject].filter(Boolean).join(" · "), links.alarm(one.id));
   item.append(head, ...small.filter(Boolean).map((words) => Object.assign(document.createElement("small"), { textContent: ` ${words}` })));
   return item;
 }
@@ -104,13 +111,13 @@ const row = (line) => (body, item) => line(body.insertRow(), item);
 
 const LINES = {
   asked: row((line, one) => {
-    cell(line, moment(one.at));
+    cell(line, moment(one.at), { href: links.asked(one.id) });
     cell(line, one.by);
     cell(line, WORKS[one.work] ?? one.work, { small: one.text });
     cell(line, outcome(one), { name: one.going || one.lost ? "long warn" : "long" });
   }),
   letters: row((line, one) => {
-    cell(line, one.batch);
+    cell(line, one.batch, { href: links.letter(one.id) });
     cell(line, one.code, { name: "long text", small: one.error });
     cell(line, one.client ?? "–");
     cell(line, one.feed || "–");
@@ -121,18 +128,18 @@ const LINES = {
   }),
   rejects: row((line, [reason, rows]) => {
     cell(line, reason);
-    cell(line, number(rows));
+    cell(line, number(rows), { href: links.refused(reason) });
     if (reason === "repeated_record") line.insertCell(); // is stored already
     else button(line, gettext("Judge again"), reason, { reason });
   }),
   rollovers: row((line, one) => {
-    cell(line, one.date, { small: one.error });
+    cell(line, one.date, { small: one.error, href: links.rollover(one.date) });
     cell(line, ROLLOVER[one.state] ?? one.state, { name: one.error ? "warn" : one.state === "done" ? "good" : "" });
     cell(line, number(one.ticks));
     cell(line, number(one.tries));
   }),
   backups: row((line, one) => {
-    cell(line, one.name, { small: one.error });
+    cell(line, one.name, { small: one.error, href: links.backup(one.id) });
     cell(line, STATES[one.state] ?? one.state, { name: one.state === "failed" ? "warn" : one.state === "verified" ? "good" : "" });
     cell(line, moment(one.started_at));
     cell(line, moment(one.verified_at));
@@ -144,7 +151,7 @@ const LINES = {
     cell(line, one.every_s ? span(one.every_s) : one.every_texts[LOCALE.slice(0, 2)] ?? one.every);
     cell(line, moment(one.last));
     cell(line, one.overdue ? interpolate(gettext("was due %s: does beat run?"), [moment(one.next)]) : moment(one.next), { name: one.overdue ? "warn" : "" });
-    cell(line, number(one.runs));
+    cell(line, number(one.runs), { href: links.turn(one.name) });
     cell(line, one.enabled ? gettext("on") : gettext("off"), { name: one.enabled ? "" : "warn" });
   }),
   alarms: (list, one) => {
