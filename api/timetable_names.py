@@ -51,6 +51,12 @@ OTHERS: dict[str, Promise] = {
     "celery.backend_cleanup": _("results of tasks that are past their time"),
 }
 """Entries that Celery itself adds."""
+_UNITS = (
+    (86_400, _("every {number} d")),
+    (3600, _("every {number} h")),
+    (60, _("every {number} min")),
+    (1, _("every {number} s")),
+)
 _LOCALES = {"ko": "ko_KR", "en": "en_US"}  # of cron_descriptor
 
 
@@ -79,5 +85,14 @@ def crontab(row: CrontabSchedule) -> str:
 
 
 def every(task: PeriodicTask) -> str:
-    """How often an entry is done, or when, in the reader's language."""
-    return str(task.scheduler) if task.crontab is None else crontab(task.crontab)
+    """How often an entry is done, or when, in the reader's language; an interval is told in the largest unit that it is
+    whole ones of."""
+    if task.crontab is not None:
+        return crontab(task.crontab)
+    if task.interval is None:
+        return str(task.scheduler)
+    seconds = task.interval.schedule.run_every.total_seconds()
+    for size, words in _UNITS:
+        if seconds >= size and seconds % size == 0:
+            return str(words).format(number=int(seconds // size))
+    return str(task.interval)

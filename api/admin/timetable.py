@@ -39,6 +39,7 @@ class TimetableAdmin(PeriodicTaskAdmin):  # type: ignore[misc]  # the package ha
     change_form_template = "api/admin/periodic_task.html"
     list_display = ("named", "enabled", "every", "last_run_at", "total_run_count", "task_name")
     list_filter = ("enabled", "one_off", "last_run_at")
+    date_hierarchy = None  # of when they begin, which few say
 
     class Media:
         js = ("api/periodic_task.js",)

@@ -2,9 +2,9 @@
 
 import pytest
 from django.utils import translation
-from django_celery_beat.models import CrontabSchedule
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
-from api.timetable_names import NAMES, crontab, shown
+from api.timetable_names import NAMES, crontab, every, shown
 from celery_app import TIMETABLE
 
 
@@ -34,3 +34,21 @@ def test_a_crontab_is_told_in_words_of_the_language_that_is_read(given, english,
         assert crontab(row) == english
     with translation.override("ko"):
         assert crontab(row) == korean
+
+
+@pytest.mark.parametrize(
+    ("number", "period", "english", "korean"),
+    [
+        (1, "seconds", "every 1 s", "1초마다"),
+        (900, "seconds", "every 15 min", "15분마다"),
+        (90, "minutes", "every 90 min", "90분마다"),
+        (2, "days", "every 2 d", "2일마다"),
+    ],
+)
+def test_an_interval_is_told_in_the_largest_unit_that_it_is_whole_ones_of(number, period, english, korean):
+    task = PeriodicTask(interval=IntervalSchedule(every=number, period=period))
+
+    with translation.override("en"):
+        assert every(task) == english
+    with translation.override("ko"):
+        assert every(task) == korean

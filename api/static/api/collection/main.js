@@ -15,7 +15,7 @@ const SLOW_MS = 1000, DEEP = 100, CLOCK_MS = 1000;
 const GIB = 2 ** 30;
 const QUEUES = {
   raw_market_data: gettext("batches to be checked and stored"), "processed-data": gettext("what follows a commit"), "feed-recovery": gettext("what the feed has missed"),
-  "chart-data": gettext("caches, and this page's history"), "statistics-data": gettext("statistics"), maintenance: gettext("rollover and retention"), backups: gettext("backups and archive"),
+  "chart-data": gettext("caches, and this page's history"), "statistics-data": gettext("statistics"), "alert-deliveries": gettext("messages of alerts"), maintenance: gettext("rollover and retention"), backups: gettext("backups and archive"),
 };
 const DISKS = {
   VAR_DIR: gettext("working files"), BACKUP_DIR: gettext("backups"), ARCHIVE_DIR: gettext("archive of past days"), "database file": gettext("database"),

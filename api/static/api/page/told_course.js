@@ -75,9 +75,11 @@ export class ToldCourse {
       ...FIGURES.filter(([name]) => Number.isFinite(Number.parseFloat(body[name]))).map(([name, words]) => [words, digits.text(Number(body[name])), ""]),
       [gettext("as of"), dayAndTime(new Date(t)), ""],
     ];
-    this.#list.replaceChildren(...lines.flatMap(([words, text, name]) => [
-      Object.assign(document.createElement("dt"), { textContent: words }), Object.assign(document.createElement("dd"), { textContent: text, className: name }),
-    ]));
+    this.#list.replaceChildren(...lines.map(([words, text, name]) => {
+      const pair = document.createElement("div");
+      pair.append(Object.assign(document.createElement("dt"), { textContent: words }), Object.assign(document.createElement("dd"), { textContent: text, className: name }));
+      return pair;
+    }));
   }
 
   #show(all, more) {
