@@ -34,8 +34,9 @@ def following(entry: PeriodicTask, now: datetime.datetime) -> Turn:
     if begins is not None:
         return Turn(begins, overdue=False)
     last = entry.last_run_at
-    if last is None:
-        return Turn(now, overdue=False)
+    if last is None:  # beat lets a time of day come after it was told of it
+        at = now if entry.crontab is None else max(now, _after(entry, entry.date_changed or now, now))
+        return Turn(at, overdue=False)
     due = _after(entry, last, now)
     overdue = due < now - WRITTEN - SLACK
     return Turn(due if overdue else _ahead(entry, due, now), overdue)

@@ -294,6 +294,9 @@ def test_the_page_asks_after_a_second_look_and_says_what_became_of_it(web, servi
         assert shut_out(page) == []
         page.set_viewport_size({"width": 390, "height": 844})
         assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        assert not page.evaluate("(all => all.scrollWidth > all.clientWidth)(document.querySelector('.pages'))")
+        page.set_viewport_size({"width": 1280, "height": 800})
+        assert page.evaluate("document.querySelector('.bar').offsetHeight") < 50  # one row
         assert "stored 1" in aside.submit(and_leave, lambda: worked(redis, "requeue")).result()
         expect(page.locator("#letters-none")).to_be_visible()
         expect(page.locator("#asked tr")).to_contain_text("stored 1")

@@ -40,9 +40,11 @@ def test_a_time_of_day_is_that_of_its_zone():
     plan = CrontabSchedule(minute="30", hour="8", timezone=zoneinfo.ZoneInfo("Asia/Seoul"))
     done = PeriodicTask(crontab=plan, last_run_at=ago(minutes=40), enabled=True)
     missed = PeriodicTask(crontab=plan, last_run_at=ago(days=1, minutes=40), enabled=True)
+    fresh = PeriodicTask(crontab=plan, enabled=True)
 
     assert turns.following(done, NOW) == Turn(NOW + datetime.timedelta(hours=23, minutes=20), overdue=False)
     assert turns.following(missed, NOW) == Turn(ago(minutes=40), overdue=True)
+    assert turns.following(fresh, NOW) == Turn(NOW + datetime.timedelta(hours=23, minutes=20), overdue=False)
 
 
 def test_what_is_off_or_over_never_runs_and_what_begins_later_not_before():
