@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.utils import timezone
 
-from marketdata.models import AlertRule, Client
+from marketdata.models import Alert, AlertRule, Client
 from tests.integration.serving import and_leave, serving
 from tests.integration.test_page import looked_at, shut_out
 from tests.integration.test_stream_served import web
@@ -17,7 +18,9 @@ OF_THE_SCOPE = ("symbols", "market", "feed")
 
 
 def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road, chromium):
-    get_user_model().objects.create_superuser("desk", password="a sound password")
+    desk = get_user_model().objects.create_superuser("desk", password="a sound password")
+    Alert.objects.create(owner=desk, revision=1, name="dear", kind="price", feed="krx", symbol="005930", episode=1,
+                         message="005930 is 70,500", event_us=0, fired_at=timezone.now())  # fmt: skip
     Client.objects.create_with_secret(name="kis-7", may_send=True, source_id=4)
     origin = f"http://{web}"
     complained: list[str] = []
@@ -30,6 +33,8 @@ def test_a_rule_of_each_kind_is_made_and_changed_by_the_form(web, serving, road,
         page.click("form.panel button")
         page.wait_for_url(f"{origin}/alerts")
 
+        chart = "/?feed=krx&symbol=005930&timeframe=1Min"
+        expect(page.locator("#fired a")).to_have_attribute("href", chart)
         page.click("#new")
         page.fill("#name", "away")
         page.select_option("#kind", "terminal")

@@ -1,4 +1,5 @@
 // The page of alerts: what rules found, and the rules themselves. All of it by REST, as anybody may.
+import { addressOf } from "../market/ranking.js";
 import { ACCEPT, RestError, reached, reason } from "../page/rest.js";
 
 const LOCALE = document.documentElement.lang === "en" ? "en-US" : "ko-KR";
@@ -74,7 +75,10 @@ function line(alert) {
   const stamp = made("time", moment.format(new Date(alert.fired_at)));
   stamp.dateTime = alert.fired_at;
   time.append(stamp);
-  const message = made("td", alert.texts[LOCALE.slice(0, 2)] ?? alert.message, "message");
+  const message = made("td", "", "message");
+  const words = alert.texts[LOCALE.slice(0, 2)] ?? alert.message;
+  if (alert.symbol && alert.feed) message.append(Object.assign(made("a", words), { href: addressOf(alert.feed, alert.symbol) })); // to its chart
+  else message.textContent = words;
   const rule = made("td", alert.name, "rule");
   if (alert.feed) rule.append(made("small", alert.feed));
   const state = made("td");
@@ -102,9 +106,9 @@ async function showAlerts() {
   const text = JSON.stringify(page.alerts);
   if (text === shownAs) return; // what is being read or focused stays
   shownAs = text;
-  const focused = [...at("fired").querySelectorAll("button")].indexOf(document.activeElement);
+  const focused = [...at("fired").querySelectorAll("a, button")].indexOf(document.activeElement);
   at("fired").replaceChildren(...page.alerts.map(line));
-  if (focused >= 0) at("fired").querySelectorAll("button")[focused]?.focus();
+  if (focused >= 0) at("fired").querySelectorAll("a, button")[focused]?.focus();
   at("none").hidden = page.alerts.length > 0;
   oldest = page.next_page_token;
   at("more").hidden = !oldest;
