@@ -319,6 +319,7 @@ class Drill:
                 itertools.chain(accounting.through(book.ticks(), candles), book.records()),
                 refused,
                 excused=excused,
+                overwritten=recorded_state.overwritten(self.spools, streams),
             )
             beside = {table: book.number(f"SELECT COUNT(*) FROM {table}") for table in BESIDE}
             wrong = accounting.mismatches(candles.all(), book.candles())

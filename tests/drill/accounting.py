@@ -5,8 +5,10 @@ Deliberately none of the product's arithmetic: a mistake in that must not hide i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 MINUTE_US = 60_000_000
@@ -111,16 +113,24 @@ def rows(
     refused: Collection[Key] = (),
     *,
     excused: Collection[tuple[int, int]] = (),
+    overwritten: Mapping[tuple[int, int], Mapping[Key, Row]] = MappingProxyType({}),
 ) -> Rows:
     """Lost: sent, and neither stored as it was sent nor refused with a reason, nor in a batch (stream, seq) that is
     `excused`: its disk was taken away before the server had it.
 
     Duplicated: stored once more, stored although refused, or stored though no terminal has it with that content.
+
+    Of a batch whose number another one has since, `overwritten` has the rows: the server must have one of both whole.
     """
+    held: dict[tuple[int, int], list[tuple[Key, Row]]] = {batch: [] for batch in overwritten}
+    stored = list(_apart(stored, held)) if held else stored
+    for batch, found_rows in held.items():
+        if found_rows and dict(found_rows) == overwritten[batch]:
+            sent = {key: row for key, row in sent.items() if key[:2] != batch} | dict(overwritten[batch])
     account = Rows(sent=len(sent))
     found: set[Key] = set()
     refusals, excuses = set(refused), set(excused)
-    for key, row in stored:
+    for key, row in itertools.chain(stored, *held.values()):
         account.stored += 1
         if key in found or key in refusals or sent.get(key) != row:
             account.duplicated += 1
@@ -136,6 +146,17 @@ def rows(
             account.lost += 1
             account._note(f"lost: {key} {sent[key]}")
     return account
+
+
+def _apart(
+    stored: Iterable[tuple[Key, Row]], held: Mapping[tuple[int, int], list[tuple[Key, Row]]]
+) -> Iterator[tuple[Key, Row]]:
+    """The rows of all other batches; those of a batch of `held` are added to its list."""
+    for key, row in stored:
+        if key[:2] in held:
+            held[key[:2]].append((key, row))
+        else:
+            yield key, row
 
 
 class Candles:

@@ -121,16 +121,25 @@ class Spools:
     sent: dict[str, Sent] = field(default_factory=dict)  # by epoch
     excused: set[tuple[str, int]] = field(default_factory=set)  # (epoch, seq) taken from the disk before it was safe
     damaged: set[tuple[str, int]] = field(default_factory=set)  # (epoch, seq) whose bytes were changed
+    overwritten: dict[tuple[str, int], tuple[int, dict[tuple[int, int], Row]]] = field(default_factory=dict)
+    """Checksum and rows of a damaged batch that was the spool's last: it was cut off as a torn one is, and the next
+    batch has its number. The server may have had it by then, or not."""
 
     def look(self, folder: Path) -> Sent:
         """Read the spool and remember it; what it holds now."""
         now = sent_by(folder)
         before = self.sent.setdefault(now.epoch, now)
         for seq, checksum in now.batches.items():
-            replaced = before.batches.get(seq) not in (None, checksum) and (now.epoch, seq) in self.excused
+            other, place = before.batches.get(seq) not in (None, checksum), (now.epoch, seq)
+            is_cut_off = other and place in self.damaged and any(one[0] == seq for one in now.rows)
+            replaced = is_cut_off or (other and place in self.excused)
+            if is_cut_off:
+                rows = {one: tick for one, tick in before.rows.items() if one[0] == seq}
+                self.overwritten[place] = before.batches[seq], rows
             if replaced:  # what was taken from the disk was never sent, so another batch has its number
-                self.excused.discard((now.epoch, seq))
-                before.rows = {place: tick for place, tick in before.rows.items() if place[0] != seq}
+                self.excused.discard(place)
+                self.damaged.discard(place)
+                before.rows = {one: tick for one, tick in before.rows.items() if one[0] != seq}
             if replaced or seq not in before.batches:
                 before.batches[seq], before.captured_us[seq] = checksum, now.captured_us[seq]
                 before.rows.update({place: tick for place, tick in now.rows.items() if place[0] == seq})
@@ -140,6 +149,7 @@ class Spools:
     def missing(self, journal: Path) -> int:
         """Rows that the terminal's journal lists and its disk has never held so, save what was taken or damaged."""
         known = {checksum for one in self.sent.values() for checksum in one.batches.values()}
+        known |= {checksum for checksum, _ in self.overwritten.values()}
         gone = 0
         for line in journal.read_text(encoding="ascii").splitlines():
             noted = json.loads(line)
@@ -338,6 +348,18 @@ def keyed(spools: Mapping[str, Spools], streams: Mapping[tuple[str, str], int]) 
         stream = streams.get((client, epoch), -1 - len(all_rows))
         all_rows.update(((stream, seq, index), tick) for (seq, index), tick in one.rows.items())
     return all_rows
+
+
+def overwritten(
+    spools: Mapping[str, Spools], streams: Mapping[tuple[str, str], int]
+) -> dict[tuple[int, int], dict[Key, Row]]:
+    """By (stream, seq) the rows of batches that were damaged and whose numbers other batches have, by their keys."""
+    found = {}
+    for client, one in spools.items():
+        for (epoch, seq), (_, rows) in one.overwritten.items():
+            stream = streams.get((client, epoch), 0)
+            found[stream, seq] = {(stream, seq, index): row for (_, index), row in rows.items()}
+    return found
 
 
 def excused(spools: Mapping[str, Spools], streams: Mapping[tuple[str, str], int]) -> set[tuple[int, int]]:

@@ -148,6 +148,38 @@ def test_a_batch_that_the_drill_took_from_the_disk_is_no_loss_unless_it_was_stor
     assert (other.lost, other.duplicated) == (2, 1)
 
 
+def test_of_a_damaged_last_batch_and_the_one_that_has_its_number_the_server_must_have_one_whole(tmp_path):
+    folder, image, one = tmp_path / "spool", tmp_path / "image", recorded_state.Spools()
+    spools = {"market1": one}
+    spool = Spool(folder)
+    spool.append(payload(2))
+    spool.close()
+    shutil.copytree(folder, image)  # as it is without a batch that was cut off
+    for place, rows, scale in ((folder, 3, 8), (image, 4, 2)):
+        spool = Spool(place)
+        assert spool.append(payload(rows, price_scale=scale)) == 2
+        spool.close()
+    one.look(folder)
+    epoch, sent = only(spools)
+    streams, old = {("market1", epoch): 9}, [(2, 3, sent.batches[2])]
+    before = recorded_state.keyed(spools, streams)
+    one.damaged.add((epoch, 2))
+
+    one.look(image)
+
+    after = recorded_state.keyed(spools, streams)
+    assert (len(before), len(after), one.damaged) == (5, 6, set())
+    assert one.missing(journal(tmp_path / "journal", epoch, old)) == 0
+    given = {"overwritten": recorded_state.overwritten(spools, streams)}
+    mixed = {key: after.get(key) if key[2] == 0 else before[key] for key in before}
+    missing = {key: row for key, row in after.items() if key[1] == 1}
+    for stored, wrong in ((before, (0, 0)), (after, (0, 0)), (mixed, (3, 2)), (missing, (4, 0))):
+        account = accounting.rows(after, iter(stored.items()), **given)
+        assert (account.lost, account.duplicated, account.stored) == (*wrong, len(stored))
+    twice = accounting.rows(after, [*before.items(), *before.items()], **given)
+    assert (twice.lost, twice.duplicated) == (0, 5)
+
+
 def test_a_checksum_of_the_spool_is_the_one_the_journal_notes(folder):
     assert recorded_state.sent_by(folder).batches[1] == zlib.crc32(reseq(payload(2), 1)[8:])
 
