@@ -170,13 +170,13 @@ def test_of_a_damaged_last_batch_and_the_one_that_has_its_number_the_server_must
     after = recorded_state.keyed(spools, streams)
     assert (len(before), len(after), one.damaged) == (5, 6, set())
     assert one.missing(journal(tmp_path / "journal", epoch, old)) == 0
-    given = {"overwritten": recorded_state.overwritten(spools, streams)}
-    mixed = {key: after.get(key) if key[2] == 0 else before[key] for key in before}
+    overwritten = recorded_state.overwritten(spools, streams)
+    mixed = {key: after[key] if key[2] == 0 else before[key] for key in before}
     missing = {key: row for key, row in after.items() if key[1] == 1}
     for stored, wrong in ((before, (0, 0)), (after, (0, 0)), (mixed, (3, 2)), (missing, (4, 0))):
-        account = accounting.rows(after, iter(stored.items()), **given)
+        account = accounting.rows(after, iter(stored.items()), overwritten=overwritten)
         assert (account.lost, account.duplicated, account.stored) == (*wrong, len(stored))
-    twice = accounting.rows(after, [*before.items(), *before.items()], **given)
+    twice = accounting.rows(after, [*before.items(), *before.items()], overwritten=overwritten)
     assert (twice.lost, twice.duplicated) == (0, 5)
 
 
