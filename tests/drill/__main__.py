@@ -14,7 +14,6 @@ import random
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -33,6 +32,7 @@ from tests.drill.reader import Reader
 from tests.drill.recorded_state import Book, Spools
 from tests.drill.stack import Stack, Terminal
 from tests.drill.troubles import Troubles
+from tests.servers.process import keep as keep_folder
 from tests.servers.process import temporary_folder
 
 WORKERS = ("worker1", "worker2")
@@ -392,9 +392,7 @@ class Drill:
         if left:
             self._say(f"WRONG: left behind and killed now: {left}")
         if keep:
-            home = Path(tempfile.mkdtemp(prefix="naru-drill-")) / "kept"
-            self.folder.rename(home)
-            self._say(f"kept: {home}")
+            self._say(f"kept: {keep_folder(self.folder)}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
         return len(left)

@@ -23,6 +23,7 @@ from terminals import wire
 from tests import servers
 from tests.servers import MariaDB, Redis, packages
 from tests.servers.process import Server, spawn, temporary_folder
+from tests.servers.process import keep as keep_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASES = ("mariadb", "postgresql")
@@ -189,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if fine and not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
         else:
-            print(f"kept: {folder}", flush=True)
+            print(f"kept: {keep_folder(folder)}", flush=True)
     told = {
         "backups": sum(result["backups"] for result in results.values()),
         "restored": sum(result["restored"] for result in results.values()),

@@ -41,11 +41,13 @@ from typing import Any
 
 import numpy as np
 
+from marketdata.types.tick_arrays import TICK_BITS
 from terminals import wire
 from tests.drill import crew
 from tests.drill.feed_clients import PARTS
 from tests.drill.stack import QUEUES, ROOT, Stack, Terminal
 from tests.servers import free_port
+from tests.servers.process import keep as keep_folder
 from tests.servers.process import temporary_folder
 
 WEBS = 2
@@ -240,6 +242,13 @@ class Feed:
         expected = np.setdiff1d(stored, before)
         names = range(self._turn - GROUPS + 1, self._turn + 1)
         kept = [np.load(file) for name in names for file in sorted(self.folder.glob(f"kept{name}_*.npy"))]
+        for number, one in enumerate(kept):
+            if len(lacking := np.setdiff1d(expected, one)):
+                batches = Counter((lacking >> TICK_BITS).tolist())
+                print(
+                    f"subscriber {number} lacks {len(lacking)} trades, by batch {dict(sorted(batches.items()))}",
+                    flush=True,
+                )
         resumes = [resume for one in results for resume in one["resumes"]]
         resumed = [sum(resume[part] for part in PARTS) for resume in resumes]
         lags = [ms for one in results for ms in one["lags_ms"]]
@@ -275,7 +284,7 @@ class Feed:
         """Stop everything; the folder stays if it is to be looked at."""
         self.stack.stop()
         if keep:
-            print(f"kept {self.folder}", flush=True)
+            print(f"kept: {keep_folder(self.folder)}", flush=True)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -69,6 +69,13 @@ def temporary_folder(purpose: str, *, in_memory: bool = False) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"naru-srv-{os.getpid()}-{_start_of(os.getpid())}-{purpose}-", dir=base))
 
 
+def keep(folder: Path) -> Path:
+    """Move a folder of `temporary_folder` to where the next one does not take it for left behind; where it is now."""
+    home = Path(tempfile.mkdtemp(prefix="naru-drill-")) / "kept"
+    shutil.move(folder, home)
+    return home
+
+
 def is_left_behind(folder: Path) -> bool:
     """Whether the process that made this folder of `temporary_folder` is gone: nobody has its number, or somebody who
     started at another time."""
