@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from api import refusals
 from api.admin import asking
 from api.admin.site import ReadOnly
 from marketdata.models import Client, DeadLetter, IngestBatch, IngestReject, IngestRequeue, IngestStream, Source
@@ -96,7 +97,7 @@ class _Reason(admin.SimpleListFilter):
     title, parameter_name = _("reason"), "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return [(word, word) for word in reject_reasons.names(~0)]
+        return [(word, f"{word} · {refusals.ROWS[word]}") for word in reject_reasons.names(~0)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         word = self.value()
@@ -156,12 +157,16 @@ class RejectAdmin(_SetAside):
     list_display = ("number", "client", "source", "feed", "idx", "reasons", "short", "created_at")
     list_filter = (_Since, _Client, _Source, _Reason)
     search_fields = ("reasons", "record", "=batch")
-    fields = ("number", "client", "source", "feed", "idx", "reasons", "whole", "created_at")
+    fields = ("number", "client", "source", "feed", "idx", "reasons", "meaning", "whole", "created_at")
     actions = ("judge_again",)
 
     @admin.action(description=_("Judge the refused rows of these batches again"), permissions=("ask",))
     def judge_again(self, request: HttpRequest, chosen: QuerySet[IngestReject]) -> None:
         self.again(request, chosen.order_by().values_list("batch", flat=True).distinct()[: asking.MOST_BATCHES])
+
+    @admin.display(description=_("meaning"))
+    def meaning(self, reject: IngestReject) -> str:
+        return refusals.words(reject.reasons)
 
     @admin.display(description=_("row"))
     def short(self, reject: IngestReject) -> str:
@@ -181,7 +186,19 @@ class DeadLetterAdmin(_SetAside):
     list_display = ("number", "client", "source", "feed", "code", "error", "size", "again_possible", "created_at")
     list_filter = ("code", _Since, _Client, _Source)
     search_fields = ("=batch", "error")
-    fields = ("number", "client", "source", "feed", "code", "error", "checksum", "size", "begin", "created_at")
+    fields = (
+        "number",
+        "client",
+        "source",
+        "feed",
+        "code",
+        "meaning",
+        "error",
+        "checksum",
+        "size",
+        "begin",
+        "created_at",
+    )
     actions = ("retry",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -199,6 +216,10 @@ class DeadLetterAdmin(_SetAside):
             return
         codes = {code for _batch, code in told}
         self.again(request, (batch for batch, _code in told), codes.pop() if len(codes) == 1 else "")
+
+    @admin.display(description=_("meaning"))
+    def meaning(self, letter: DeadLetter) -> str:
+        return refusals.words(letter.code)
 
     @admin.display(description=_("can be retried"), boolean=True)
     def again_possible(self, letter: DeadLetter) -> bool:

@@ -22,6 +22,7 @@ from analytics.alerts.judging import conditions, texts
 from analytics.alerts.judging.conditions import Kind
 from api import alert_choices
 from api.auth import access, authentication
+from api.refusals import WORDS
 from api.remedies import REMEDIES
 from api.timetable_names import NAMES, OTHERS
 from celery_app import QUEUES
@@ -55,7 +56,7 @@ def _alert_choices() -> dict[str, Any]:
 
 
 def _operation_texts() -> dict[str, Any]:
-    return {"remedies": REMEDIES, "timetable": NAMES | OTHERS}
+    return {"remedies": REMEDIES, "reasons": WORDS, "timetable": NAMES | OTHERS}
 
 
 def _quality_choices() -> dict[str, Any]:
@@ -70,7 +71,7 @@ def _watchlist_limits() -> dict[str, Any]:
 PAGES = (
     Page("page", _("Prices"), "api/page.html", more=_watchlist_limits),
     Page("market", _("Market"), "api/market.html"),
-    Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES}),
+    Page("collection", _("Collection"), "api/collection.html", more=lambda: {"remedies": REMEDIES, "reasons": WORDS}),
     Page("quality", _("Quality"), "api/quality.html", more=_quality_choices),
     Page("alerts", _("Alerts"), "api/alerts.html", roles.READ, _alert_choices),
     Page("operations", _("Operations"), "api/operations.html", roles.OPERATE, _operation_texts),

@@ -151,7 +151,16 @@ def test_the_page_tells_what_is_wrong_first_and_leads_to_every_list(web, serving
         expect(page.locator("#backup")).to_contain_text("2 tables, 1,235 rows compared")
         expect(page.locator("#backup")).to_contain_text("failed")
         expect(page.locator("#rejects tr").nth(0)).to_contain_text("bad_batch")
+        expect(page.locator("#rejects")).to_contain_text("symbol_unknown the symbol is not registered")
         expect(page.locator("#gaps td").nth(2)).to_have_text("1")
+        lost = page.locator("#gaps td a").evaluate_all("links => [...new Set(links.map((one) => one.search))]")
+        today = rollover.current_date(rollover.utc_now())
+        assert lost == [f"?trade_date={today}&feed=krx&reason=disk+full"]
+        expect(page.locator("#gaps td a")).to_have_count(2)
+        bare = page.locator("#disks td:nth-child(n + 2):not(:has(a)), #backup dd:not(:has(a))")
+        expect(bare).to_have_text(
+            [re.compile("03/16"), "–", "10.0.0.7: away"]
+        )  # of the failed one, which tells no number
         expect(page.locator("#charts .key")).to_have_text(["p50", "p95", "p99"])
         assert page.evaluate("import('/static/api/page/format.js').then(({ number }) => number(-0.3))") == "0"
         drawn = page.locator("#charts svg path").first

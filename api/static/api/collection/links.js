@@ -15,7 +15,7 @@ export const letter = (id) => row("deadletter", id);
 export const alarm = (id) => row("alarm", id);
 export const asked = (id) => row("auditentry", id);
 export const turn = (name) => (operates ? `/admin/django_celery_beat/periodictask/?${query({ q: name })}` : "");
-export const gaps = (date, feed) => admin("gap", { trade_date: date, feed }, `/v2/gaps?${query({ feed })}`);
+export const gaps = (date, feed, reason) => admin("gap", { trade_date: date, feed, reason }, `/v2/gaps?${query({ feed })}`);
 export const rollover = (date) => row("rolloverrun", date, "/v2/status/upkeep");
 export const backup = (id) => row("backuprun", id, "/v2/status/upkeep");
 export const upkeep = () => "/v2/status/upkeep";

@@ -1,18 +1,19 @@
 // Lists that are told anew every few seconds: rows and cells stay the same elements, so that what is chosen, focused or
 // read aloud is not taken away.
 
-// A cell is a text, or { text, href, small, level, long }.
+// A cell is a text, or { text, href, small, level, long, wraps }: `long` is a sentence, `wraps` a text that may.
 function told(cell) {
   return typeof cell === "object" && cell !== null ? cell : { text: cell };
 }
 
 export function write(place, cell) {
-  const { text, href, small = "", level = "", long = false } = told(cell);
-  const as = JSON.stringify([text, href, small, level, long]);
+  const { text, href, small = "", level = "", long = false, wraps = false } = told(cell);
+  const as = JSON.stringify([text, href, small, level, long, wraps]);
   if (place.dataset.as === as) return;
   place.dataset.as = as;
   place.classList.toggle("warn", level === "warn");
   place.classList.toggle("long", long);
+  place.classList.toggle("wraps", wraps);
   let holder = place;
   if (href) {
     holder = place.querySelector(":scope > a") ?? document.createElement("a");

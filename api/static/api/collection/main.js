@@ -2,7 +2,7 @@
 // bounded rate, and not at all while nobody looks.
 import { age, dayAndTime, number, short, time } from "../page/format.js";
 import * as rest from "../page/rest.js";
-import { STEPS } from "./words.js";
+import { STEPS, meaning } from "./words.js";
 import { Figure } from "./chart.js";
 import { Past } from "./history.js";
 import * as links from "./links.js";
@@ -49,7 +49,7 @@ const figures = {
   disk: figure("disk", gettext("Least free disk"), "#disks-title", room),
 };
 
-let status = null, upkeep = null, answered = 0, failed = "", before = null;
+let status = null, upkeep = null, answered = 0, failed = "", before = null, counted = false;
 
 function tell() {
   const found = status ? problems({ status, upkeep, newest: past.newest }) : [];
@@ -70,6 +70,7 @@ function statusTold() {
   const { t, counters, queues, commit_ms: commit, ingest, redis } = status;
   const now = Date.parse(t), stored = counters.stored ?? 0;
   if (before && now > before.now && stored >= before.stored) {
+    counted = true;
     figures.rate.say(`${number((stored - before.stored) / ((now - before.now) / 1000))}/s`, interpolate(gettext("%s stored"), [short(stored)]));
   }
   if (!before || now > before.now) before = { now, stored };
@@ -131,20 +132,24 @@ function upkeepTold() {
   show("rejects-count").textContent = rejects.rows ? `${number(rejects.rows)}${rejects.cut ? "+" : ""}` : "";
   show("norejects").hidden = reasons.length + dead.length > 0;
   fill(show("rejects"), [
-    ...dead.map(([code, count]) => ({ key: `letter ${code}`, cells: [{ text: code, small: gettext("whole batches"), level: "warn" }, { text: number(count), href: links.letters(code) }] })),
-    ...reasons.map(([reason, rows]) => ({ key: reason, cells: [reason, { text: number(rows), href: links.refused(reason, day) }] })),
+    ...dead.map(([code, count]) => ({ key: `letter ${code}`, cells: [{ text: code, small: [meaning(code), gettext("whole batches")].filter(Boolean).join(" · "), level: "warn" }, { text: number(count), href: links.letters(code) }] })),
+    ...reasons.map(([reason, rows]) => ({ key: reason, cells: [{ text: reason, small: meaning(reason) }, { text: number(rows), href: links.refused(reason, day) }] })),
   ]);
   show("gaps-count").textContent = gaps.gaps ? number(gaps.gaps) : "";
   show("nogaps").hidden = gaps.of.length > 0;
-  fill(show("gaps"), gaps.of.map((one) => ({
-    key: `${one.feed} ${one.reason}`, cells: [one.feed, one.reason, { text: number(one.gaps), href: links.gaps(gaps.date, one.feed) }, number(one.rows)],
-  })));
+  fill(show("gaps"), gaps.of.map((one) => {
+    const href = links.gaps(gaps.date, one.feed, one.reason);
+    return {
+      key: `${one.feed} ${one.reason}`,
+      cells: [one.feed, { text: one.reason, small: meaning(one.reason), wraps: true }, { text: number(one.gaps), href }, { text: number(one.rows), href }],
+    };
+  }));
   rollover(rollovers[0]);
   const shown = backup && backup.state !== "verified" ? backup : verified;
   show("backup-name").textContent = shown?.name ?? "";
   define(show("backup"), backups(shown, verified, now));
   fill(show("disks"), disks.map((one) => ({
-    key: one.name, cells: [{ text: DISKS[one.name] ?? one.name, small: one.name.endsWith("_DIR") ? one.name : "" }, { text: room(one.free), href: links.upkeep(), level: one.short ? "warn" : "" }, `${number((100 * one.free) / one.total)} %`],
+    key: one.name, cells: [{ text: DISKS[one.name] ?? one.name, small: one.name.endsWith("_DIR") ? one.name : "" }, { text: room(one.free), href: links.upkeep(), level: one.short ? "warn" : "" }, { text: `${number((100 * one.free) / one.total)} %`, href: links.upkeep() }],
   })));
   fill(show("retention"), retention.map((one) => ({ key: one.table, cells: [one.table, { text: interpolate(gettext("%s days"), [number(one.days)]), href: links.upkeep() }] })));
 }
@@ -159,7 +164,7 @@ function backups(shown, verified, now) {
   if (shown.error) pairs.push([gettext("Error"), { text: shown.error, level: "warn" }]);
   if (verified) {
     pairs.push([gettext("Last proof"), { text: `${moment(verified.verified_at)} (${age((now - Date.parse(verified.verified_at)) / 1000)})`, href: links.backup(verified.id) }]);
-    pairs.push([gettext("Restored beside the original"), interpolate(gettext("%s tables, %s rows compared"), [number(verified.tables), number(verified.rows)])]);
+    pairs.push([gettext("Restored beside the original"), { text: interpolate(gettext("%s tables, %s rows compared"), [number(verified.tables), number(verified.rows)]), href: links.backup(verified.id) }]);
   } else pairs.push([gettext("Last proof"), { text: gettext("none was restored yet"), level: "warn" }]);
   return pairs;
 }
@@ -193,6 +198,8 @@ function pastTold() {
     const columns = lines.map(([part, column]) => (column ? past.column(part, column) : past.sum(part)));
     figures[name].draw({ times: past.times, columns, stepMs: past.stepMs, first, last, time: at });
   }
+  const rate = past.column("figures", "ticks_per_s").at(-1);
+  if (!counted && (rate ?? null) !== null) figures.rate.say(`${number(rate)}/s`); // two statuses are needed to count it here
   figures.feed.say(latency(past.column("figures", "feed_ms").at(-1)), gettext("slowest feed"));
   figures.disk.say(room(past.column("figures", "disk_free_bytes").at(-1)));
 }

@@ -1,7 +1,7 @@
 // The page of operations: what lies aside, how the upkeep ran, and buttons that ask a worker. Asks by REST while somebody
 // looks, and sooner while something that was asked for is going on.
 import * as links from "../collection/links.js";
-import { ROLLOVER, span } from "../collection/words.js";
+import { ROLLOVER, meaning, span } from "../collection/words.js";
 import { ACCEPT, reached, reason } from "../page/rest.js";
 import { LOCALE, dayAndTime, number, time } from "../page/format.js";
 
@@ -118,16 +118,16 @@ const LINES = {
   }),
   letters: row((line, one) => {
     cell(line, one.batch, { href: links.letter(one.id) });
-    cell(line, one.code, { name: "long text", small: one.error });
+    cell(line, one.code, { name: "long text", small: [meaning(one.code), one.error].filter(Boolean).join(" · ") });
     cell(line, one.client ?? "–");
     cell(line, one.feed || "–");
-    cell(line, number(one.bytes));
+    cell(line, number(one.bytes), { href: links.letter(one.id) });
     cell(line, moment(one.at));
     if (one.again) button(line, gettext("Retry"), one.batch, { batch: one.batch, code: one.code });
     else line.insertCell();
   }),
   rejects: row((line, [reason, rows]) => {
-    cell(line, reason);
+    cell(line, reason, { small: meaning(reason) });
     cell(line, number(rows), { href: links.refused(reason) });
     if (reason === "repeated_record") line.insertCell(); // is stored already
     else button(line, gettext("Judge again"), reason, { reason });
@@ -135,16 +135,16 @@ const LINES = {
   rollovers: row((line, one) => {
     cell(line, one.date, { small: one.error, href: links.rollover(one.date) });
     cell(line, ROLLOVER[one.state] ?? one.state, { name: one.error ? "warn" : one.state === "done" ? "good" : "" });
-    cell(line, number(one.ticks));
-    cell(line, number(one.tries));
+    cell(line, number(one.ticks), { href: links.rollover(one.date) });
+    cell(line, number(one.tries), { href: links.rollover(one.date) });
   }),
   backups: row((line, one) => {
     cell(line, one.name, { small: one.error, href: links.backup(one.id) });
     cell(line, STATES[one.state] ?? one.state, { name: one.state === "failed" ? "warn" : one.state === "verified" ? "good" : "" });
     cell(line, moment(one.started_at));
     cell(line, moment(one.verified_at));
-    cell(line, one.verified_at ? number(one.rows) : "–");
-    cell(line, number(one.bytes));
+    cell(line, one.verified_at ? number(one.rows) : "–", { href: links.backup(one.id) });
+    cell(line, number(one.bytes), { href: links.backup(one.id) });
   }),
   timetable: row((line, one) => {
     cell(line, show("names").content.querySelector(`[data-name="${CSS.escape(one.name)}"]`)?.textContent ?? one.name, { name: "long text" });
