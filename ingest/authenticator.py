@@ -6,17 +6,21 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from django.db.models import Exists, OuterRef
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from marketdata import connections
-from marketdata.ledger import batch_ledger, comparisons, stream_numbers
+from marketdata.ledger import batch_ledger, comparisons, session_fences, stream_numbers
 from marketdata.ledger.comparisons import Difference
+from marketdata.ledger.session_fences import Fence
 from marketdata.limits import quotas
-from marketdata.models import Client, Market
+from marketdata.models import Client, Market, SessionFence
 from marketdata.realtime import redis_health
+from marketdata.storage import storage
 from marketdata.types import scopes
 from terminals import wire
 
@@ -121,11 +125,22 @@ def authenticate(hello: wire.Hello, auth_message: bytes, *, given: int = 0, abov
     )
 
 
-def open_stream(client_id: int, epoch: str, *, above: int = 0) -> int | Refused:
-    """The number of a new spool whose first batch is there; `above` is the greatest one this server knows."""
+def take_session(client_id: int, holder: str) -> tuple[Fence, str]:
+    """Who is let in takes over from every session of the client before, also from those of other ingest servers: the
+    fence, and who held the one before."""
+    connections.refresh()
+    return session_fences.take(client_id, holder)
+
+
+def open_stream(fence: Fence, epoch: str, *, above: int = 0) -> int | Refused:
+    """The number of a new spool whose first batch is there; `above` is the greatest one this server knows. Of a session
+    that was taken over none is given: it would shut out the spool of the newer one."""
     connections.refresh()
     try:
-        return stream_numbers.open_stream(Client.objects.get(pk=client_id), epoch, above=above)
+        client = Client.objects.get(pk=fence.client_id)
+        return stream_numbers.open_stream(client, epoch, above=above, fence=fence)
+    except session_fences.SupersededError:
+        return Refused("old_epoch", "this client has logged in again elsewhere; continue there", "superseded")
     except stream_numbers.OldEpochError:
         return Refused("old_epoch", "a newer spool of this client has begun; continue with that one", "old_epoch")
     except quotas.QuotaReached as error:
@@ -139,28 +154,41 @@ def watch_redis(watches: list[redis_health.Watch]) -> None:
         watch.step(time.monotonic())
 
 
-def revoked(client_ids: list[int]) -> list[int]:
-    """Which of these clients may no longer send."""
+def ended(fences: Collection[Fence]) -> tuple[list[int], list[int]]:
+    """(clients that may no longer send, clients that have a newer session elsewhere) of those that have these."""
     connections.refresh()
-    allowed = set(Client.objects.filter(pk__in=client_ids, is_active=True, may_send=True).values_list("pk", flat=True))
-    return [client_id for client_id in client_ids if client_id not in allowed]
+    allowed = Client.objects.filter(
+        pk__in=[fence.client_id for fence in fences], is_active=True, may_send=True
+    ).values_list("pk", "session_fence__number", "session_fence__holder")
+    known = {client_id: row for client_id, *row in allowed}
+    there = [fence for fence in fences if fence.client_id in known]
+    superseded = {fence.client_id for fence in there if fence.is_behind(*known[fence.client_id])}
+    session_fences.restore(
+        fence
+        for fence in there
+        if fence.client_id not in superseded and known[fence.client_id] != [fence.number, fence.holder]
+    )
+    return [fence.client_id for fence in fences if fence.client_id not in known], sorted(superseded)
 
 
-def audit(admission: ClientSession, asked: wire.Audit, *, given: int = 0) -> Difference:
+def audit(admission: ClientSession, asked: wire.Audit, fence: Fence, *, given: int = 0) -> Difference:
     """What of the client's batches the ledger does not have, or has with other content. `given` is the number its spool
-    has by now; ledger.NumberTakenError if the database has given it to another."""
+    has by now; ledger.NumberTakenError if the database has given it to another. session_fences.SupersededError if a
+    session that was taken over wants to give batches up."""
     connections.refresh()
     stream = given or admission.stream
     if stream:
         stream_numbers.keep_number(admission.client_id, admission.epoch, stream)
     else:
-        stream = _stream(admission, closing=bool(asked.closing))
+        stream = _stream(admission, fence if asked.closing else None)
     if not asked.checksums:
         found = Difference(batch_ledger.missing(stream, asked.ranges), [])
     else:
         seqs = [seq for first, last in asked.ranges for seq in range(first, last + 1) if seq <= wire.MAX_SEQ]
         if asked.closing:
-            comparisons.give_up(stream, seqs)
+            with storage().transaction():
+                session_fences.guard(fence)
+                comparisons.give_up(stream, seqs)
         sums = wire.unpack_checksums(asked.checksums)
         found = comparisons.compare(stream, dict(zip(seqs, sums, strict=False)))
     if stream and not asked.closing:
@@ -168,16 +196,17 @@ def audit(admission: ClientSession, asked: wire.Audit, *, given: int = 0) -> Dif
     return found
 
 
-def _stream(admission: ClientSession, *, closing: bool) -> int:
+def _stream(admission: ClientSession, closing: Fence | None) -> int:
     """The number of a spool that had none at its login. What is to be given up needs one."""
     client = Client.objects.get(pk=admission.client_id)
-    if closing:
-        return stream_numbers.open_stream(client, admission.epoch)
+    if closing is not None:
+        return stream_numbers.open_stream(client, admission.epoch, fence=closing)
     return stream_numbers.find_stream(client, admission.epoch) or 0
 
 
-def keep_offsets(offsets_us: dict[int, int]) -> None:
-    """Note how far clients' clocks are from ours, by client."""
+def keep_offsets(offsets_us: Mapping[Fence, int]) -> None:
+    """Note how far clients' clocks are from ours, by session; of one that was taken over nothing is noted."""
     connections.refresh()
-    for client_id, offset_us in offsets_us.items():
-        Client.objects.filter(pk=client_id).update(clock_offset_us=offset_us)
+    for fence, offset_us in offsets_us.items():
+        session = SessionFence.objects.filter(client=OuterRef("pk"), number=fence.number, holder=fence.holder)
+        Client.objects.filter(Exists(session), pk=fence.client_id).update(clock_offset_us=offset_us)

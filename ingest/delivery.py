@@ -49,6 +49,7 @@ class Delivery:
         instance: str,
         alarms: AlarmBoard,
         database: Outages,
+        sessions_changed: asyncio.Event,
     ) -> None:
         self.in_flight = InFlightWindow(limits.max_messages, limits.message_ticks, limits.redrive_s)
         self.halted = False
@@ -64,7 +65,13 @@ class Delivery:
         self._dispatcher = dispatch.Dispatcher(
             reply_to=instance, max_messages=limits.max_messages, done=self._published_from_thread
         )
-        self._listener = Listener(instance, heard=self._heard_from_thread, back=self._back_from_thread)
+        self._sessions_changed = sessions_changed
+        self._listener = Listener(
+            instance,
+            heard=self._heard_from_thread,
+            sessions=self._sessions_from_thread,
+            back=self._back_from_thread,
+        )
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -173,6 +180,9 @@ class Delivery:
 
     def _heard_from_thread(self, outcomes: list[notifications.Outcome]) -> None:
         self._loop.call_soon_threadsafe(self._settle, outcomes)
+
+    def _sessions_from_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._sessions_changed.set)
 
     def _back_from_thread(self) -> None:
         self._loop.call_soon_threadsafe(self._redis_is_back)

@@ -23,15 +23,21 @@ KEEP_EACH_S = 60.0
 
 
 class Listener(threading.Thread):
-    """Follows the notice stream of this server; `heard(outcomes)`, and `back()` after Redis was away, are
-    called from this thread."""
+    """Follows the notice stream of this server; `heard(outcomes)`, `sessions()` when a client logged in
+    elsewhere, and `back()` after Redis was away, are called from this thread."""
 
     def __init__(
-        self, instance: str, *, heard: Callable[[list[notifications.Outcome]], None], back: Callable[[], None]
+        self,
+        instance: str,
+        *,
+        heard: Callable[[list[notifications.Outcome]], None],
+        sessions: Callable[[], None],
+        back: Callable[[], None],
     ) -> None:
         super().__init__(name="notices", daemon=True)
         self._stream = notifications.STREAM + instance
         self._heard = heard
+        self._sessions = sessions
         self._back = back
         self._halted = threading.Event()
 
@@ -56,6 +62,8 @@ class Listener(threading.Thread):
                     entry_id, outcomes = notifications.read(rows)
                     last = entry_id or last
                     self._heard(outcomes)
+                    if notifications.tell_of_sessions(rows):
+                        self._sessions()
             except redis.RedisError as error:
                 # Not from the start again: a failure heard twice would count twice. A Redis that lost its data goes on
                 # from its clock, and what is missed for that the ledger tells.

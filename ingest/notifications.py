@@ -20,6 +20,7 @@ from terminals import wire
 STREAM = "naru:notices:"
 KEEP = 5_000
 EXPIRE_S = 3_600
+SESSIONS = "sessions"
 Code = wire.RejectCode | wire.BatchCode | Literal[""]
 
 
@@ -101,6 +102,20 @@ def failed(
         _send(connection, reply_to, told)
     except redis.RedisError:
         return  # the batch is driven again anyway
+
+
+def sessions_changed(client: redis.Redis, instance: str) -> None:
+    """Tell an ingest server that a client of its has logged in elsewhere, so that it looks at once. A hint, as all of
+    these; a server that is gone leaves nothing behind for long."""
+    pipeline = client.pipeline(transaction=False)
+    pipeline.xadd(STREAM + instance, {"o": msgpack.packb([]), SESSIONS: 1}, maxlen=KEEP, approximate=True)
+    pipeline.expire(STREAM + instance, EXPIRE_S)
+    pipeline.execute()
+
+
+def tell_of_sessions(rows: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> bool:
+    """Whether one of the rows read from the notice stream is `sessions_changed`."""
+    return any(SESSIONS.encode() in values for _, values in rows)
 
 
 def _send(client: Any, reply_to: str, outcomes: Iterable[Outcome]) -> None:

@@ -11,6 +11,7 @@ from ingest.authenticator import ClientSession
 from ingest.clocks import ClockOffset
 from ingest.recent import Recent
 from ingest.streams import Stream
+from marketdata.ledger.session_fences import Fence
 
 Link = TypeVar("Link")
 
@@ -21,6 +22,7 @@ class Member(Generic[Link]):
 
     link: Link
     admission: ClientSession
+    fence: Fence
     stream: Stream
     register_market: str | None
     address: str
@@ -74,6 +76,11 @@ class Registry(Generic[Link]):
         self.members: dict[int, Member[Link]] = {}
         self.streams: dict[int, Stream] = {}
         self.numbers: dict[tuple[str, str], int] = {}  # of the spools that were here, by client and epoch
+
+    def newer(self, fence: Fence) -> Member[Link] | None:
+        """The member that has logged in since a login of this fence, whose answer came later."""
+        there = self.members.get(fence.client_id)
+        return there if there is not None and there.fence.number > fence.number else None
 
     def join(self, member: Member[Link]) -> Member[Link] | None:
         """Enter a member; returns the one it takes over from."""

@@ -32,6 +32,7 @@ from ingest.registry import Registry
 from ingest.sessions import Sessions
 from ingest.terminal_figures import TerminalFigures
 from marketdata import metrics
+from marketdata.ledger.session_fences import Fence
 from marketdata.limits import reached
 from marketdata.realtime import live_state, redis_health
 
@@ -73,8 +74,15 @@ class Server:
         self.terminals = TerminalFigures()
         self._loop = asyncio.get_running_loop()
         database = Outages(self.registry.members)
+        sessions_changed = asyncio.Event()
         self.delivery = Delivery(
-            limits, self.registry, self.dataset, instance=self.instance, alarms=self.alarms, database=database
+            limits,
+            self.registry,
+            self.dataset,
+            instance=self.instance,
+            alarms=self.alarms,
+            database=database,
+            sessions_changed=sessions_changed,
         )
         self.sessions = Sessions(
             limits,
@@ -85,6 +93,7 @@ class Server:
             alarms=self.alarms,
             jobs=self.jobs,
             database=database,
+            changed=sessions_changed,
         )
         self._inspector = Inspector(self.instance, self.registry, self.dataset)
         self._listening: asyncio.Server | None = None
@@ -105,7 +114,7 @@ class Server:
             self._look_at_timers(),
             self.delivery.poll_ledger(),
             self._mirror(),
-            self.sessions.look_for_revoked(),
+            self.sessions.look_for_ended(),
             self._alarm(),
             self._keep_clocks(),
             self._watch_redis(),
@@ -169,14 +178,14 @@ class Server:
 
     async def _keep_clocks(self) -> None:
         """Write the measured offsets where requeue and the admin find them."""
-        kept: dict[int, int] = {}
+        kept: dict[Fence, int] = {}
         while True:
             await asyncio.sleep(CLOCKS_S)
-            now = {number: one.clock.us for number, one in self.registry.members.items() if one.clock.us is not None}
+            now = {one.fence: one.clock.us for one in self.registry.members.values() if one.clock.us is not None}
             changed = {number: us for number, us in now.items() if abs(us - kept.get(number, 2**62)) > CLOCK_STEP_US}
             try:
                 await self._loop.run_in_executor(None, authenticator.keep_offsets, changed)
-                kept = kept | changed
+                kept = {fence: us for fence, us in (kept | changed).items() if fence in now}
             except Exception as error:  # noqa: BLE001 - the database is away; the next turn writes them
                 log.debug("offsets not kept error=%s", type(error).__name__)
 

@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
+import secrets
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-from ingest import authenticator
+import redis
+
+from ingest import authenticator, notifications
 from ingest.alarmboard import AlarmBoard
 from ingest.clocks import ClockOffset
 from ingest.connection import Connection
@@ -22,14 +28,18 @@ from ingest.recent import Recent
 from ingest.registry import Member, Registry
 from ingest.session import BatchReceived, Event, State
 from marketdata import metrics
-from marketdata.ledger import batch_ledger
+from marketdata.ledger import batch_ledger, session_fences
+from marketdata.ledger.session_fences import Fence
 from marketdata.limits.unauthenticated import Unauthenticated
+from marketdata.realtime import live_state
 from terminals import wire
 
 log = logging.getLogger(__name__)
 
-REVOKE_S = 5.0
+T = TypeVar("T")
+LOOK_S = 5.0
 AUDITORS = 2
+ELSEWHERE = "the same client logged in again at another ingest server"
 
 
 class Sessions:
@@ -47,6 +57,7 @@ class Sessions:
         alarms: AlarmBoard,
         jobs: Jobs,
         database: Outages,
+        changed: asyncio.Event,
     ) -> None:
         self.limits = limits
         self.channel_binding = channel_binding
@@ -59,6 +70,8 @@ class Sessions:
         self._alarms = alarms
         self._jobs = jobs
         self._database = database
+        self._changed = changed
+        self._holder = f"{instance}/{secrets.token_hex(4)}"  # a name may come again; a process does not
         self._unauthenticated: Unauthenticated[Connection] = Unauthenticated(
             most=limits.max_unauthenticated, most_of_caller=limits.max_unauthenticated_of_address
         )
@@ -159,19 +172,10 @@ class Sessions:
         session = connection.session
         if session is None:
             return
-        try:
-            known = self._registry.numbers.get((hello.client, hello.epoch), 0)
-            authenticate = functools.partial(
-                authenticator.authenticate, given=known, above=self._registry.greatest_number
-            )
-            answer = await self._loop.run_in_executor(None, authenticate, hello, session.auth_message(hello))
-        except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
-            log.warning("login impossible error=%s", type(error).__name__)
-            self._database.away()
-            session.refuse("server_busy", "the database does not answer; come again")
-            connection.flush()
-            return
-        if session.state is not State.CHECKING or session.closing:
+        known = self._registry.numbers.get((hello.client, hello.epoch), 0)
+        authenticate = functools.partial(authenticator.authenticate, given=known, above=self._registry.greatest_number)
+        answer = await self._asked(connection, functools.partial(authenticate, hello, session.auth_message(hello)))
+        if answer is None:
             return
         if isinstance(answer, authenticator.Refused):
             metrics.AUTH_FAILURES.labels(answer.reason).inc()
@@ -185,10 +189,57 @@ class Sessions:
             session.refuse("too_many_connections", "the server has as many clients as it may")
             connection.flush()
             return
-        self._welcome(connection, hello, answer, clock)
+        # Last of all: who is not let in takes over from nobody.
+        take = functools.partial(authenticator.take_session, answer.client_id, self._holder)
+        taken = await self._asked(connection, take)
+        if taken is None:
+            return
+        fence, previous = taken
+        if (newer := self._registry.newer(fence)) is not None:
+            self._supersede(connection, answer.name, f"the same client logged in again from {newer.address}")
+            return
+        self._welcome(connection, hello, answer, fence, clock)
+        instance, _, _process = previous.rpartition("/")
+        if instance and previous != self._holder:
+            self._jobs.spawn(self._tell(instance))
+
+    async def _asked(self, connection: Connection, question: Callable[[], T]) -> T | None:
+        """The database's answer for who waits to be let in; None if there is none or nobody waits any more."""
+        try:
+            answer = await self._loop.run_in_executor(None, question)
+        except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
+            log.warning("login impossible error=%s", type(error).__name__)
+            self._database.away()
+            if connection.session is not None:
+                connection.session.refuse("server_busy", "the database does not answer; come again")
+                connection.flush()
+            return None
+        session = connection.session
+        return answer if session is not None and session.state is State.CHECKING and not session.closing else None
+
+    async def _tell(self, instance: str) -> None:
+        """Have the server look at once that had the client before; without Redis it finds out by itself."""
+        try:
+            await self._loop.run_in_executor(
+                None, lambda: notifications.sessions_changed(live_state.connection(), instance)
+            )
+        except redis.RedisError as error:
+            log.debug("not told of a session instance=%s error=%s", instance, type(error).__name__)
+
+    def _supersede(self, connection: Connection, name: str, why: str) -> None:
+        metrics.SUPERSEDED.inc()
+        log.warning("taken over client=%s from=%s: %s", name, connection.address, why)
+        if connection.session is not None:
+            connection.session.go_away("superseded", why, 30.0)
+            connection.flush()
 
     def _welcome(
-        self, connection: Connection, hello: wire.Hello, admission: authenticator.ClientSession, clock: ClockOffset
+        self,
+        connection: Connection,
+        hello: wire.Hello,
+        admission: authenticator.ClientSession,
+        fence: Fence,
+        clock: ClockOffset,
     ) -> None:
         session = connection.session
         if session is None:
@@ -198,6 +249,7 @@ class Sessions:
         member = Member(
             link=connection,
             admission=admission,
+            fence=fence,
             stream=stream,
             register_market=hello.register_market,
             address=connection.address,
@@ -209,11 +261,8 @@ class Sessions:
         connection.member = member  # from here on back-pressure holds for it; what a stranger says is always heard
         self._is_known(connection)
         old = self._registry.join(member)
-        if old is not None and old.link.session is not None:
-            metrics.SUPERSEDED.inc()
-            log.warning("taken over client=%s from=%s by=%s", admission.name, old.address, member.address)
-            old.link.session.go_away("superseded", f"the same client logged in again from {member.address}", 30.0)
-            old.link.flush()
+        if old is not None:
+            self._supersede(old.link, admission.name, f"the same client logged in again from {member.address}")
         session.welcome(
             session=f"{self._instance}/{admission.stream}/{int(member.since * 1000)}",
             proof=admission.proof,
@@ -237,7 +286,10 @@ class Sessions:
         name = member.admission.name
         try:
             look = functools.partial(authenticator.audit, given=member.stream.id)
-            found = await self._loop.run_in_executor(self._auditors, look, member.admission, audit)
+            found = await self._loop.run_in_executor(self._auditors, look, member.admission, audit, member.fence)
+        except session_fences.SupersededError:
+            self._supersede(connection, name, ELSEWHERE)
+            return
         except Exception as error:  # noqa: BLE001 - the client audits again
             log.warning("audit impossible error=%s", type(error).__name__)
             self._database.away()
@@ -277,7 +329,7 @@ class Sessions:
         """A new spool gets its number with its first batch: who only logs in uses none up."""
         try:
             give = functools.partial(authenticator.open_stream, above=self._registry.greatest_number)
-            answer = await self._loop.run_in_executor(None, give, member.admission.client_id, member.admission.epoch)
+            answer = await self._loop.run_in_executor(None, give, member.fence, member.admission.epoch)
         except Exception as error:  # noqa: BLE001 - the database is away: the client is asked to come again
             log.warning("no number for a spool error=%s", type(error).__name__)
             answer = authenticator.Refused("server_busy", "the database does not answer; come again", "server_busy")
@@ -285,6 +337,9 @@ class Sessions:
         if connection.member is not member or connection.session is None or connection.session.closing:
             return  # the terminal has them and sends them again
         if isinstance(answer, authenticator.Refused):
+            if answer.reason == "superseded":
+                self._supersede(connection, member.admission.name, ELSEWHERE)
+                return
             log.warning("no number for a spool client=%s reason=%s", member.admission.name, answer.reason)
             connection.session.refuse(answer.code, answer.message)
             connection.flush()
@@ -297,22 +352,29 @@ class Sessions:
 
     # --- once in a while --------------------------------------------------------------------------------------------
 
-    async def look_for_revoked(self) -> None:
-        """End the sessions of clients that were switched off in the admin."""
+    async def look_for_ended(self) -> None:
+        """End the sessions of clients that were switched off in the admin, or logged in at another server since."""
         while True:
-            await asyncio.sleep(REVOKE_S)
-            clients = list(self._registry.members)
-            if not clients:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_S)
+            self._changed.clear()
+            members = dict(self._registry.members)
+            if not members:
                 continue
+            fences = [member.fence for member in members.values()]
             try:
-                gone = await self._loop.run_in_executor(None, authenticator.revoked, clients)
+                revoked, superseded = await self._loop.run_in_executor(None, authenticator.ended, fences)
             except Exception as error:  # noqa: BLE001 - the database is away; the next turn asks again
                 log.warning("rights unknown error=%s", type(error).__name__)
                 self._database.away()
                 continue
             self._database.answers()
-            for client_id in gone:
+            for client_id in revoked:
                 member = self._registry.members.get(client_id)
                 if member is not None and member.link.session is not None:
                     member.link.session.refuse("not_authorised", "this client may no longer send")
                     member.link.flush()
+            for client_id in superseded:
+                member = members[client_id]
+                if self._registry.members.get(client_id) is member:  # not who has come since
+                    self._supersede(member.link, member.admission.name, ELSEWHERE)

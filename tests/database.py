@@ -61,6 +61,7 @@ TABLES = (
     "alarm",
     "calendar_override",
     "ingest_stream",
+    "session_fence",
     "trade_date",
     "feed_owner",
     "audit_entry",

@@ -6,6 +6,7 @@ import logging
 
 from django.db import IntegrityError, transaction
 
+from marketdata.ledger import session_fences
 from marketdata.limits import quotas
 from marketdata.models import Client, IngestBatch, IngestStream
 from marketdata.storage.base import StorageBusyError
@@ -47,10 +48,12 @@ def keep_number(client_id: int, epoch: str, number: int) -> None:
     log.error("the database had lost the number of a spool stream=%d epoch=%s", number, epoch)
 
 
-def open_stream(client: Client, epoch: str, *, above: int = 0) -> int:
+def open_stream(client: Client, epoch: str, *, above: int = 0, fence: session_fences.Fence | None = None) -> int:
     """As `find_stream`, and a spool that has no number is given one: when its first batch is there, for numbers are
     never used again. It is greater than `above` and the number of any batch. quotas.QuotaReached if the client may not
-    have one more today, or nobody ever. StorageBusyError if others were quicker each time."""
+    have one more today, or nobody ever. StorageBusyError if others were quicker each time.
+
+    With a `fence` only the newest session of the client is given one, else session_fences.SupersededError."""
     found = find_stream(client, epoch)
     if found is not None:
         return found
@@ -62,6 +65,8 @@ def open_stream(client: Client, epoch: str, *, above: int = 0) -> int:
         number = max(quotas.STREAMS.used(None), _highest_stream(), above) + 1
         try:
             with transaction.atomic():
+                if fence is not None:
+                    session_fences.guard(fence)
                 return int(IngestStream.objects.create(pk=number, client=client, epoch=epoch).pk)
         except IntegrityError:  # somebody else was quicker, perhaps another connection of this very terminal
             found = find_stream(client, epoch)

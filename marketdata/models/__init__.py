@@ -17,6 +17,7 @@ from marketdata.models.ledger import (
     IngestReject,
     IngestRequeue,
     IngestStream,
+    SessionFence,
     TradeDate,
 )
 from marketdata.models.operations import Alarm, AuditEntry, BackupRun, DroppedDay, JobLease, RolloverRun
@@ -69,6 +70,7 @@ __all__ = [
     "RecoveryCode",
     "RolloverRun",
     "SecondFactor",
+    "SessionFence",
     "Source",
     "StockPrice",
     "Symbol",

@@ -29,6 +29,24 @@ class IngestStream(models.Model):
         return f"{self.client_id}/{self.epoch}"
 
 
+class SessionFence(models.Model):
+    """Who has the newest session of a client, over all ingest servers. `number` grows with every login
+    (`marketdata.ledger.session_fences`)."""
+
+    client = models.OneToOneField(Client, on_delete=models.CASCADE, primary_key=True, related_name="session_fence")
+    number = models.PositiveBigIntegerField(default=0)
+    holder = models.CharField(max_length=120, blank=True)  # ingest server/process
+    previous = models.CharField(max_length=120, blank=True)  # who had it before
+    guarded = models.PositiveBigIntegerField(default=0)  # goes up with whatever only the newest session may do
+
+    class Meta:
+        db_table = "session_fence"
+        verbose_name = verbose_name_plural = _("Session fence")
+
+    def __str__(self) -> str:
+        return f"{self.client_id} #{self.number} {self.holder}"
+
+
 class TradeDate(models.Model):
     """A trading date that has or had ticks, and the client that named it first: what the quota of dates counts."""
 

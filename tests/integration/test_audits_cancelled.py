@@ -13,6 +13,7 @@ from ingest.limits import Limits
 from ingest.server import Server
 from ingest.sessions import AUDITORS
 from marketdata.ledger import batch_ledger, stream_numbers
+from marketdata.ledger.session_fences import Fence
 from marketdata.models import Client, IngestBatch, Source
 from terminals import wire
 from tests.road import secret_of
@@ -64,7 +65,8 @@ def opened(server: Server, admission: ClientSession) -> tuple[Connection, Line]:
     )  # fmt: skip
     assert connection.session is not None
     connection.session.receive(hello.encode(), 0.0)
-    server.sessions._welcome(connection, hello, admission, ClockOffset())
+    fence = Fence(admission.client_id, 1, "test/1")
+    server.sessions._welcome(connection, hello, admission, fence, ClockOffset())
     return connection, line
 
 

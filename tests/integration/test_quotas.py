@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from ingest import authenticator, notifications, tasks
 from ingest.rights import Rights
 from marketdata import alarms as alarms_module
-from marketdata.ledger import batch_ledger, stream_numbers
+from marketdata.ledger import batch_ledger, session_fences, stream_numbers
 from marketdata.limits import quotas
 from marketdata.models import (
     Alarm,
@@ -208,13 +208,14 @@ def test_a_client_that_begins_too_many_spools_is_told_what_to_do():
     owner = client("crashy", quotas={"spools": 1})
     stream_numbers.open_stream(owner, "00" * 8)
 
-    answer = authenticator.open_stream(owner.pk, "11" * 8)
+    answer = authenticator.open_stream(session_fences.take(owner.pk, "test/1")[0], "11" * 8)
 
     assert isinstance(answer, authenticator.Refused)
     assert answer.code == "quota_reached"
     assert "lasting disk" in answer.message
     assert ("quota_reached", "spools crashy") in alarms()
-    assert isinstance(authenticator.open_stream(client("innocent").pk, "22" * 8), int)
+    innocent, _ = session_fences.take(client("innocent").pk, "test/1")
+    assert isinstance(authenticator.open_stream(innocent, "22" * 8), int)
 
 
 def test_spools_of_the_day_before_do_not_count():

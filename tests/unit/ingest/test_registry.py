@@ -4,15 +4,17 @@ from ingest.authenticator import ClientSession
 from ingest.recent import Recent
 from ingest.registry import Member, Registry
 from ingest.streams import Stream
+from marketdata.ledger.session_fences import Fence
 
 
-def member(registry: Registry[str], link: str, *, client: int = 1, stream: int = 7) -> Member[str]:
+def member(registry: Registry[str], link: str, *, client: int = 1, stream: int = 7, fence: int = 1) -> Member[str]:
     admission = ClientSession(
         client_id=client, name=f"desk-{client}", source_id=3, source="KIS", stream=stream, commit=0, ranges=[], proof=""
     )
     return Member(
         link=link,
         admission=admission,
+        fence=Fence(client, fence, "here/1"),
         stream=registry.stream(stream),
         register_market=None,
         address="127.0.0.1",
@@ -30,6 +32,16 @@ def test_of_two_sessions_of_a_client_the_newer_one_stays():
 
     assert taken_over == [None, first]
     assert list(registry.members.values()) == [second]
+
+
+def test_a_login_whose_answer_comes_after_that_of_a_newer_one_is_known_as_the_older():
+    registry: Registry[str] = Registry()
+    second = member(registry, "second", fence=2)
+    registry.join(second)
+
+    assert registry.newer(Fence(1, 1, "here/1")) is second
+    assert registry.newer(Fence(1, 3, "here/1")) is None
+    assert registry.newer(Fence(2, 1, "here/1")) is None
 
 
 def test_a_client_that_left_is_gone_and_its_stream_is_remembered():
