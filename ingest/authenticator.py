@@ -160,13 +160,13 @@ def ended(fences: Collection[Fence]) -> tuple[list[int], list[int]]:
     allowed = Client.objects.filter(
         pk__in=[fence.client_id for fence in fences], is_active=True, may_send=True
     ).values_list("pk", "session_fence__number", "session_fence__holder")
-    known = {client_id: row for client_id, *row in allowed}
+    known: dict[int, tuple[int | None, str | None]] = {pk: (number, holder) for pk, number, holder in allowed}
     there = [fence for fence in fences if fence.client_id in known]
     superseded = {fence.client_id for fence in there if fence.is_behind(*known[fence.client_id])}
     session_fences.restore(
         fence
         for fence in there
-        if fence.client_id not in superseded and known[fence.client_id] != [fence.number, fence.holder]
+        if fence.client_id not in superseded and known[fence.client_id] != (fence.number, fence.holder)
     )
     return [fence.client_id for fence in fences if fence.client_id not in known], sorted(superseded)
 

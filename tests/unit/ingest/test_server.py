@@ -9,6 +9,7 @@ from ingest.clocks import ClockOffset
 from ingest.connection import Connection
 from ingest.limits import Limits
 from ingest.server import Server
+from marketdata.ledger.session_fences import Fence
 from terminals import wire
 
 
@@ -44,7 +45,7 @@ def opened(server):
     )
     assert connection.session is not None
     connection.session.receive(hello.encode(), 0.0)
-    server.sessions._welcome(connection, hello, admission, ClockOffset())
+    server.sessions._welcome(connection, hello, admission, Fence(1, 1, "test/1"), ClockOffset())
     return connection
 
 
