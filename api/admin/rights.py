@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission
 from django.db.models import QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 _ACTIONS: dict[str, Promise] = {"add": _("add"), "change": _("change"), "delete": _("delete"), "view": _("view")}
@@ -30,7 +31,7 @@ def name_of(permission: Permission) -> str:
         return str(OWN[permission.codename])
     if model is None or of != content.model or action not in _ACTIONS:
         return str(permission.name)
-    return f"{model._meta.verbose_name} · {_ACTIONS[action]}"
+    return f"{capfirst(model._meta.verbose_name)} · {_ACTIONS[action]}"
 
 
 class RightsField(ModelMultipleChoiceField):  # type: ignore[type-arg]  # no generic when running

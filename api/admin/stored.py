@@ -175,23 +175,23 @@ def _event_row(event: MarketEvent) -> Row:
 
 TABLES = {
     "ticks": Table(
-        title=_("Tick"), permission="marketdata.view_marketdatatick", form=Choice, read=_ticks,
+        title=_("Ticks"), permission="marketdata.view_marketdatatick", form=Choice, read=_ticks,
         columns=(_("time"), _("kind"), _("price"), _("size"), _("bid"), _("ask"), _("cumulative volume"),
                  _("number"), _("batch")),
     ),
     "order_books": Table(
-        title=_("Order book"), permission="marketdata.view_orderbook", form=Choice, read=_books,
+        title=_("Order books"), permission="marketdata.view_orderbook", form=Choice, read=_books,
         columns=(_("time"), _("bids"), _("asks"), _("bid volume"),
                  _("ask volume"), _("expected price")),
     ),
     "stock_prices": Table(
-        title=_("Stock price"), permission="marketdata.view_stockprice", form=Choice, read=_prices,
+        title=_("Stock prices"), permission="marketdata.view_stockprice", form=Choice, read=_prices,
         columns=(_("time"), _("category"), _("current price"), _("opening price"),
                  _("highest price"), _("lowest price"), _("previous close"),
                  _("change, %"), _("volume")),
     ),
     "market_events": Table(
-        title=_("Market event"), permission="marketdata.view_marketevent", form=EventChoice, read=_events,
+        title=_("Market events"), permission="marketdata.view_marketevent", form=EventChoice, read=_events,
         columns=(_("time"), _("kind"), _("symbol"), _("feed"),
                  _("body")),
     ),

@@ -34,7 +34,7 @@ class ReadRule(models.Model):
     class Meta:
         db_table = "read_rule"
         ordering: ClassVar = ["id"]
-        verbose_name = verbose_name_plural = _("Reading rule")
+        verbose_name, verbose_name_plural = _("reading rule"), _("reading rules")
 
     def __str__(self) -> str:
         return f"{self.user or self.group}: {self.feeds}"
@@ -85,7 +85,7 @@ class ApiKey(models.Model):
             models.UniqueConstraint(fields=["client", "name"], name="api_key_of_client"),
             models.UniqueConstraint(fields=["user", "name"], name="api_key_of_user"),
         ]
-        verbose_name = verbose_name_plural = _("API key")
+        verbose_name, verbose_name_plural = _("API key"), _("API keys")
 
     # What REST framework asks of a request's user.
     is_authenticated = True
@@ -128,7 +128,7 @@ class SecondFactor(models.Model):
 
     class Meta:
         db_table = "second_factor"
-        verbose_name = verbose_name_plural = _("Second factor")
+        verbose_name, verbose_name_plural = _("second factor"), _("second factors")
 
     def __str__(self) -> str:
         return str(self.user)
@@ -142,7 +142,7 @@ class RecoveryCode(models.Model):
 
     class Meta:
         db_table = "recovery_code"
-        verbose_name = verbose_name_plural = _("Recovery code")
+        verbose_name, verbose_name_plural = _("recovery code"), _("recovery codes")
 
     def __str__(self) -> str:
         return str(self.factor)
@@ -162,7 +162,7 @@ class OpenIdAccount(models.Model):
 
     class Meta:
         db_table = "openid_account"
-        verbose_name = verbose_name_plural = _("Account at the login provider")
+        verbose_name, verbose_name_plural = _("account at the login provider"), _("accounts at the login provider")
 
     def __str__(self) -> str:
         return str(self.user)

@@ -38,7 +38,7 @@ class AlertTarget(models.Model):
         db_table = "alert_target"
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["owner", "name"], name="alert_target_of_owner")]
-        verbose_name = verbose_name_plural = _("Alert target")
+        verbose_name, verbose_name_plural = _("alert target"), _("alert targets")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.shown})"
@@ -93,7 +93,7 @@ class AlertRule(models.Model):
         db_table = "alert_rule"
         ordering: ClassVar = ["-id"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["owner", "name"], name="alert_rule_of_owner")]
-        verbose_name = verbose_name_plural = _("Alert rule")
+        verbose_name, verbose_name_plural = _("alert rule"), _("alert rules")
 
     def __str__(self) -> str:
         return self.name
@@ -134,7 +134,7 @@ class Alert(models.Model):
             models.UniqueConstraint(fields=["rule", "revision", "feed", "symbol", "episode"], name="alert_once")
         ]
         indexes: ClassVar = [models.Index(fields=["owner", "-id"], name="alert_of_owner")]
-        verbose_name = verbose_name_plural = _("Alert")
+        verbose_name, verbose_name_plural = _("alert"), _("alerts")
 
     def __str__(self) -> str:
         return f"{self.name} {self.symbol}".strip()
@@ -168,7 +168,7 @@ class AlertDelivery(models.Model):
         ordering: ClassVar = ["-id"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["alert", "target"], name="alert_delivery_once")]
         indexes: ClassVar = [models.Index(fields=["state", "next_at"], name="alert_delivery_due")]
-        verbose_name = verbose_name_plural = _("Alert delivery")
+        verbose_name, verbose_name_plural = _("alert delivery"), _("alert deliveries")
 
     def __str__(self) -> str:
         return f"{self.alert_id} {self.target_id} {self.state}"

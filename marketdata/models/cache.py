@@ -17,7 +17,7 @@ class CacheRealtimeData(models.Model):
     class Meta:
         db_table = "cache_realtime_data"
         managed = False
-        verbose_name = verbose_name_plural = _("Realtime cache")
+        verbose_name, verbose_name_plural = _("row of the realtime cache"), _("realtime cache")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed}"
@@ -34,7 +34,7 @@ class CacheChartData(models.Model):
     class Meta:
         db_table = "cache_chart_data"
         managed = False
-        verbose_name = verbose_name_plural = _("Chart cache")
+        verbose_name, verbose_name_plural = _("row of the chart cache"), _("chart cache")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.timeframe}"
@@ -51,7 +51,7 @@ class CacheStatsData(models.Model):
     class Meta:
         db_table = "cache_stats_data"
         managed = False
-        verbose_name = verbose_name_plural = _("Statistics cache")
+        verbose_name, verbose_name_plural = _("row of the statistics cache"), _("statistics cache")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.name}"
@@ -67,7 +67,7 @@ class CandleRevision(models.Model):
 
     class Meta:
         db_table = "candle_revision"
-        verbose_name = verbose_name_plural = _("Candle revision")
+        verbose_name, verbose_name_plural = _("candle revision"), _("candle revisions")
 
     def __str__(self) -> str:
         return f"{self.place} {self.revision}"

@@ -56,7 +56,7 @@ class AdjustmentFactor(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["symbol", "ex_date", "kind"], name="adjustment_factor_once")
         ]
-        verbose_name = verbose_name_plural = _("Adjustment factor")
+        verbose_name, verbose_name_plural = _("adjustment factor"), _("adjustment factors")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.ex_date} {self.kind} {self.old_rate}:{self.new_rate}"
@@ -84,7 +84,7 @@ class SymbolRename(models.Model):
             models.UniqueConstraint(fields=["old", "since"], name="symbol_rename_of_old"),
             models.UniqueConstraint(fields=["new", "since"], name="symbol_rename_to_new"),
         ]
-        verbose_name = verbose_name_plural = _("Symbol rename")
+        verbose_name, verbose_name_plural = _("symbol rename"), _("symbol renames")
 
     def __str__(self) -> str:
         return f"{self.old} → {self.new} {self.since}"

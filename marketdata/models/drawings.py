@@ -39,7 +39,7 @@ class Drawing(models.Model):
         db_table = "drawing"
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [models.Index(fields=["user", "symbol"], name="drawing_of_symbol")]
-        verbose_name = verbose_name_plural = _("Drawing")
+        verbose_name, verbose_name_plural = _("drawing"), _("drawings")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.kind} #{self.pk}"

@@ -32,7 +32,7 @@ class FanoutPosition(models.Model):
     class Meta:
         db_table = "fanout_position"
         ordering: ClassVar = ["feed"]
-        verbose_name = verbose_name_plural = _("Position of the fan-out")
+        verbose_name, verbose_name_plural = _("position of the fan-out"), _("positions of the fan-out")
 
     def __str__(self) -> str:
         return self.feed

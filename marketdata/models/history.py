@@ -16,7 +16,7 @@ class MarketDataTick(KeyedByTick):
     class Meta:
         db_table = "market_data_tick"
         managed = False
-        verbose_name = verbose_name_plural = _("Ticks of past days")
+        verbose_name, verbose_name_plural = _("tick of a past day"), _("ticks of past days")
 
 
 class MarketData(models.Model):
@@ -30,7 +30,7 @@ class MarketData(models.Model):
     class Meta:
         db_table = "market_data"
         managed = False
-        verbose_name = verbose_name_plural = _("Daily candle")
+        verbose_name, verbose_name_plural = _("daily candle"), _("daily candles")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.trade_date}"
@@ -42,7 +42,7 @@ class OrderBook(KeyedByTick):
     class Meta:
         db_table = "order_books"
         managed = False
-        verbose_name = verbose_name_plural = _("Order book")
+        verbose_name, verbose_name_plural = _("order book"), _("order books")
 
 
 class StockPrice(models.Model):
@@ -59,7 +59,7 @@ class StockPrice(models.Model):
     class Meta:
         db_table = "stock_prices"
         managed = False
-        verbose_name = verbose_name_plural = _("Stock price")
+        verbose_name, verbose_name_plural = _("stock price"), _("stock prices")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.timestamp}"
@@ -76,7 +76,7 @@ class MarketEvent(models.Model):
     class Meta:
         db_table = "market_events"
         managed = False
-        verbose_name = verbose_name_plural = _("Market event")
+        verbose_name, verbose_name_plural = _("market event"), _("market events")
 
     def __str__(self) -> str:
         return f"{self.event_time} {self.event_id}"

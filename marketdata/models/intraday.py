@@ -29,7 +29,7 @@ class TempMarketData(KeyedByTick):
     class Meta:
         db_table = "temp_market_data"
         managed = False
-        verbose_name = verbose_name_plural = _("Today's ticks")
+        verbose_name, verbose_name_plural = _("tick of today"), _("ticks of today")
 
 
 class MarketDataMinute(models.Model):
@@ -44,7 +44,7 @@ class MarketDataMinute(models.Model):
     class Meta:
         db_table = "market_data_minute"
         managed = False
-        verbose_name = verbose_name_plural = _("Minute candle")
+        verbose_name, verbose_name_plural = _("minute candle"), _("minute candles")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.minute_time}"

@@ -23,7 +23,7 @@ class IngestStream(models.Model):
     class Meta:
         db_table = "ingest_stream"
         constraints: ClassVar = [models.UniqueConstraint(fields=["client", "epoch"], name="ingest_stream_client_epoch")]
-        verbose_name = verbose_name_plural = _("Ingest stream")
+        verbose_name, verbose_name_plural = _("ingest stream"), _("ingest streams")
 
     def __str__(self) -> str:
         return f"{self.client_id}/{self.epoch}"
@@ -56,7 +56,7 @@ class TradeDate(models.Model):
 
     class Meta:
         db_table = "trade_date"
-        verbose_name = verbose_name_plural = _("Trading date")
+        verbose_name, verbose_name_plural = _("trading date"), _("trading dates")
 
     def __str__(self) -> str:
         return str(self.trade_date)
@@ -86,7 +86,7 @@ class IngestBatch(models.Model):
 
     class Meta:
         db_table = "ingest_batch"
-        verbose_name = verbose_name_plural = _("Ingest ledger")
+        verbose_name, verbose_name_plural = _("batch of the ledger"), _("batches of the ledger")
 
     def __str__(self) -> str:
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF}"
@@ -105,7 +105,7 @@ class IngestBatchDay(models.Model):
     class Meta:
         db_table = "ingest_batch_day"
         indexes: ClassVar = [models.Index(fields=["trade_date"], name="ingest_batch_day_date")]
-        verbose_name = verbose_name_plural = _("Ledger by trading date")
+        verbose_name, verbose_name_plural = _("batch by trading date"), _("batches by trading date")
 
     def __str__(self) -> str:
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.trade_date}"
@@ -126,7 +126,7 @@ class FeedPending(models.Model):
 
     class Meta:
         db_table = "feed_pending"
-        verbose_name = verbose_name_plural = _("Feed pending")
+        verbose_name, verbose_name_plural = _("pending entry of a feed"), _("pending entries of feeds")
 
     def __str__(self) -> str:
         return f"{self.id} {self.feed}"
@@ -144,7 +144,7 @@ class IngestReject(models.Model):
     class Meta:
         db_table = "ingest_reject"
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "idx"], name="ingest_reject_batch_idx")]
-        verbose_name = verbose_name_plural = _("Rejected row")
+        verbose_name, verbose_name_plural = _("rejected row"), _("rejected rows")
 
     def __str__(self) -> str:
         return f"{self.batch}[{self.idx}] {self.reasons}"
@@ -163,7 +163,7 @@ class DeadLetter(models.Model):
     class Meta:
         db_table = "dead_letter"
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "checksum", "code"], name="dead_letter_once")]
-        verbose_name = verbose_name_plural = _("Dead letter")
+        verbose_name, verbose_name_plural = _("dead letter"), _("dead letters")
 
     def __str__(self) -> str:
         return f"{self.batch} {self.code}"
@@ -186,7 +186,7 @@ class IngestRequeue(models.Model):
 
     class Meta:
         db_table = "ingest_requeue"
-        verbose_name = verbose_name_plural = _("Requeue")
+        verbose_name, verbose_name_plural = _("requeue"), _("requeues")
 
     def __str__(self) -> str:
         return f"{self.batch >> 32}/{self.batch & 0xFFFFFFFF} {self.stored} of {self.judged}"
@@ -217,7 +217,7 @@ class Gap(models.Model):
             models.Index(fields=["feed", "symbol", "to_us"], name="gap_of_symbol"),
             models.Index(fields=["created_at"], name="gap_told"),
         ]
-        verbose_name = verbose_name_plural = _("Gap")
+        verbose_name, verbose_name_plural = _("gap"), _("gaps")
 
     def __str__(self) -> str:
         return f"{self.feed} {self.rows} rows: {self.reason}"

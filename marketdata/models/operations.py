@@ -21,7 +21,7 @@ class JobLease(models.Model):
 
     class Meta:
         db_table = "job_lease"
-        verbose_name = verbose_name_plural = _("Job lease")
+        verbose_name, verbose_name_plural = _("job lease"), _("job leases")
 
     def __str__(self) -> str:
         return f"{self.job} #{self.fence} {self.owner}"
@@ -71,7 +71,7 @@ class RolloverRun(models.Model):
     class Meta:
         db_table = "rollover_run"
         ordering: ClassVar = ["-trade_date"]
-        verbose_name = verbose_name_plural = _("Rollover")
+        verbose_name, verbose_name_plural = _("rollover"), _("rollovers")
 
     def __str__(self) -> str:
         return f"{self.trade_date} {self.state}"
@@ -98,7 +98,7 @@ class DroppedDay(models.Model):
         db_table = "dropped_day"
         ordering: ClassVar = ["-trade_date", "kind"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["trade_date", "kind"], name="dropped_day_once")]
-        verbose_name = verbose_name_plural = _("Dropped day")
+        verbose_name, verbose_name_plural = _("dropped day"), _("dropped days")
 
     def __str__(self) -> str:
         return f"{self.trade_date} {self.kind}"
@@ -143,7 +143,7 @@ class BackupRun(models.Model):
     class Meta:
         db_table = "backup_run"
         ordering: ClassVar = ["-id"]
-        verbose_name = verbose_name_plural = _("Backup")
+        verbose_name, verbose_name_plural = _("backup"), _("backups")
 
     def __str__(self) -> str:
         return f"{self.name} {self.state}"
@@ -171,7 +171,7 @@ class Alarm(models.Model):
         db_table = "alarm"
         ordering: ClassVar = ["-seen_at"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["code", "subject"], name="alarm_code_subject")]
-        verbose_name = verbose_name_plural = _("Alarm")
+        verbose_name, verbose_name_plural = _("alarm"), _("alarms")
 
     def __str__(self) -> str:
         return f"{self.code} {self.subject}".strip()
@@ -195,7 +195,7 @@ class AuditEntry(models.Model):
     class Meta:
         db_table = "audit_entry"
         ordering: ClassVar = ["-id"]
-        verbose_name = verbose_name_plural = _("Audit of commands")
+        verbose_name, verbose_name_plural = _("audited command"), _("audited commands")
 
     def __str__(self) -> str:
         return f"{self.actor}: {self.text}"[:200]

@@ -30,7 +30,7 @@ class Watchlist(models.Model):
         db_table = "watchlist"
         ordering: ClassVar = ["created_at", "id"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["user", "name"], name="watchlist_name_once")]
-        verbose_name = verbose_name_plural = _("Watch list")
+        verbose_name, verbose_name_plural = _("watch list"), _("watch lists")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.user})"

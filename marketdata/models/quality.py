@@ -48,7 +48,7 @@ class QualityDay(models.Model):
             # What the heat map is drawn from, and nothing else is read for it.
             models.Index(fields=["trade_date", "feed", "market", "symbol", "grade"], name="quality_day_map"),
         ]
-        verbose_name = verbose_name_plural = _("Quality of days")
+        verbose_name, verbose_name_plural = _("quality of a day"), _("quality of days")
 
     def __str__(self) -> str:
         return f"{self.trade_date} {self.symbol} {self.feed} {self.grade}"

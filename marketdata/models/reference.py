@@ -72,7 +72,7 @@ class Market(models.Model):
 
     class Meta:
         db_table = "market"
-        verbose_name = verbose_name_plural = _("Market")
+        verbose_name, verbose_name_plural = _("market"), _("markets")
 
     def __str__(self) -> str:
         return self.code
@@ -103,7 +103,7 @@ class CalendarOverride(models.Model):
         db_table = "calendar_override"
         ordering: ClassVar = ["-date"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["market", "date"], name="calendar_override_once")]
-        verbose_name = verbose_name_plural = _("Calendar override")
+        verbose_name, verbose_name_plural = _("calendar override"), _("calendar overrides")
 
     def __str__(self) -> str:
         return f"{self.market_id} {self.date} {self.note}"
@@ -125,7 +125,7 @@ class Source(models.Model):
 
     class Meta:
         db_table = "source"
-        verbose_name = verbose_name_plural = _("Source")
+        verbose_name, verbose_name_plural = _("source"), _("sources")
 
     def __str__(self) -> str:
         return self.code
@@ -185,7 +185,7 @@ class Symbol(models.Model):
     class Meta:
         db_table = "symbol"
         ordering: ClassVar = ["code"]
-        verbose_name = verbose_name_plural = _("Symbol")
+        verbose_name, verbose_name_plural = _("symbol"), _("symbols")
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}".strip()
@@ -211,7 +211,7 @@ class SymbolChange(models.Model):
         db_table = "symbol_change"
         ordering: ClassVar = ["-id"]
         indexes: ClassVar = [models.Index(fields=["symbol", "found_at"], name="symbol_change_of")]
-        verbose_name = verbose_name_plural = _("Symbol change")
+        verbose_name, verbose_name_plural = _("symbol change"), _("symbol changes")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.what} {self.after}".strip()
@@ -243,7 +243,7 @@ class Feed(models.Model):
             ("own_keys", "May have API keys of their own"),
             ("operate", "May enter the administration"),
         ]
-        verbose_name = verbose_name_plural = _("Feed")
+        verbose_name, verbose_name_plural = _("feed"), _("feeds")
 
     def __str__(self) -> str:
         return self.name
@@ -264,7 +264,7 @@ class FeedOwner(models.Model):
         db_table = "feed_owner"
         ordering: ClassVar = ["feed", "symbol"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["feed", "symbol"], name="feed_owner_one")]
-        verbose_name = verbose_name_plural = _("Feed owner")
+        verbose_name, verbose_name_plural = _("feed owner"), _("feed owners")
 
     def __str__(self) -> str:
         return f"{self.feed}/{self.symbol}"
@@ -366,7 +366,7 @@ class Client(models.Model):
     class Meta:
         db_table = "client"
         ordering: ClassVar = ["name"]
-        verbose_name = verbose_name_plural = _("Client")
+        verbose_name, verbose_name_plural = _("client"), _("clients")
 
     def __str__(self) -> str:
         return self.name

@@ -33,7 +33,7 @@ class VendorMinute(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["symbol", "feed", "minute_us", "vendor"], name="vendor_minute_once")
         ]
-        verbose_name = verbose_name_plural = _("Vendor minute bar")
+        verbose_name, verbose_name_plural = _("vendor minute bar"), _("vendor minute bars")
 
     def __str__(self) -> str:
         return f"{self.vendor} {self.symbol} {self.feed} {self.minute_us}"
@@ -50,7 +50,7 @@ class VendorRun(models.Model):
 
     class Meta:
         db_table = "vendor_run"
-        verbose_name = verbose_name_plural = _("Vendor run")
+        verbose_name, verbose_name_plural = _("vendor run"), _("vendor runs")
 
     def __str__(self) -> str:
         return f"{self.job} {self.run_date}"

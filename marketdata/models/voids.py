@@ -20,7 +20,7 @@ class VoidOrder(models.Model):
 
     class Meta:
         db_table = "void_order"
-        verbose_name = verbose_name_plural = _("Voided ticks: orders")
+        verbose_name, verbose_name_plural = _("order to void ticks"), _("orders to void ticks")
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.reason}"
@@ -44,7 +44,7 @@ class VoidedTick(models.Model):
     class Meta:
         db_table = "voided_tick"
         indexes: ClassVar = [models.Index(fields=["trade_date", "feed", "symbol"], name="voided_tick_day")]
-        verbose_name = verbose_name_plural = _("Voided tick")
+        verbose_name, verbose_name_plural = _("voided tick"), _("voided ticks")
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.feed} {self.tick_id}"
@@ -58,7 +58,7 @@ class FeedNotice(models.Model):
 
     class Meta:
         db_table = "feed_notice"
-        verbose_name = verbose_name_plural = _("Correction to be told")
+        verbose_name, verbose_name_plural = _("correction to be told"), _("corrections to be told")
 
     def __str__(self) -> str:
         return f"#{self.pk}"
