@@ -22,6 +22,7 @@ from unittest import mock
 import numpy as np
 import websockets
 
+from marketdata.launcher import supervisor
 from terminals import wire
 from tests.bench import load
 from tests.bench.stack import Stack
@@ -52,12 +53,17 @@ class Alerts:
 
 
 class AlertStack(Stack):
-    """With a timetable, which rings for what no commit looks at."""
+    """With the timetable, which rings for what no commit looks at, and the workers of `make run`: statistics, caches
+    and upkeep, which one bell or another asks for each second, take none of those that store ticks."""
 
     def _begin(self) -> None:
         super()._begin()
-        command = [sys.executable, "-m", "celery", "-A", "celery_app", "beat", "--loglevel", "WARNING"]
-        self._start("beat", [*command, "--pidfile=", "-s", str(self.folder / "beat")])
+        for program in supervisor.programs(port=self.web_port, redis=None, terminal=None):
+            if program.name not in self.processes:
+                self._start(program.name, program.command)
+
+    def _queues(self) -> tuple[str, ...]:
+        return super()._queues()[:2]
 
     def seed(self) -> None:
         """Let Redis know the latest trades, of which there are none yet, as the timetable does after a start."""
@@ -81,7 +87,7 @@ def measure(database: str, *, seconds: float = SECONDS, batches: int = BATCHES) 
             f" committed to told p50 {_at(from_commit, 50)} ms, p99 {_at(from_commit, 99)} ms",
             flush=True,
         )
-        for name in ("worker", "beat", "ingest"):
+        for name in [name for name in stack.processes if name != "web"]:
             stack.processes.pop(name).terminate()
         batch_us, look_us = _costs(stack, batches)
     return Alerts(
