@@ -11,6 +11,7 @@ from django.conf import settings
 from kombu import Exchange, Queue
 from kombu.transport import TRANSPORT_ALIASES
 
+from marketdata.logs import celery_signals  # noqa: F401 - connects them
 from marketdata.realtime import redis_urls
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")

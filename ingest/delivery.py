@@ -14,7 +14,7 @@ from ingest import dispatch, ledger_outcomes, notifications
 from ingest.alarmboard import AlarmBoard
 from ingest.connection import Connection
 from ingest.dataset import Dataset
-from ingest.in_flight import InFlightBatch, InFlightWindow
+from ingest.in_flight import InFlightBatch, InFlightWindow, ids_of
 from ingest.limits import Limits
 from ingest.listener import Listener
 from ingest.outages import Outages
@@ -23,11 +23,13 @@ from ingest.registry import Member, Registry
 from ingest.session import BatchReceived
 from marketdata import metrics
 from marketdata.ledger import batch_ledger
+from marketdata.logs import configuration
 from marketdata.types import records
 from marketdata.types.tick_arrays import batch_number
 from terminals import wire
 
 log = logging.getLogger(__name__)
+steps = logging.getLogger(configuration.BATCHES)
 
 POLL_S = 1.0
 HASTE_S = 1.0
@@ -121,10 +123,19 @@ class Delivery:
             received_us=batch_ledger.now_us(),
             source_id=member.admission.source_id,
             register_market=member.register_market,
+            epoch=member.admission.epoch,
             since=now,
             offset_us=member.clock.us,
         )
         self.in_flight.add(entry)
+        if steps.isEnabledFor(logging.DEBUG):
+            steps.debug(
+                "batch received client=%s rows=%d bytes=%d",
+                member.admission.name,
+                entry.rows,
+                len(entry.payload),
+                extra=entry.ids,
+            )
         stream.bytes += len(event.payload)
         if not repeated:  # a worker compares a repeated one with the ledger: what differs is kept aside, not lost
             self._remember(member, entry, now)
@@ -205,12 +216,16 @@ class Delivery:
                 continue
             if outcome.failed:
                 if self.in_flight.fail(outcome.batch, outcome.failed, now) is not None:
-                    log.error("worker failed batch=%d error=%s", outcome.batch, outcome.failed)
+                    log.error("worker failed batch=%d error=%s", outcome.batch, outcome.failed, extra=waiting.ids)
                 continue
             entry = self.in_flight.settle(outcome.batch, now)
             if entry is None:
                 continue
             metrics.COMMIT_SECONDS.observe(now - entry.since)
+            if steps.isEnabledFor(logging.DEBUG):
+                steps.debug(
+                    "batch settled code=%s seconds=%.3f", outcome.code or "-", now - entry.since, extra=entry.ids
+                )
             stream = self._registry.stream(entry.stream)
             stream.bytes -= len(entry.payload)
             stream.settle(entry.seq)
@@ -222,7 +237,7 @@ class Delivery:
                 self._reject(member, entry, outcome)
         for error, numbers in held.items():
             if batches := self.in_flight.hold(numbers, error, now):
-                log.error("storage failing batches=%d error=%s", len(batches), error)
+                log.error("storage failing batches=%d error=%s", len(batches), error, extra=ids_of(batches))
         for member in self._registry.members.values() if self.credit() != credit else touched.values():
             self._ack(member)
         self.press(*touched.values())
@@ -291,5 +306,5 @@ class Delivery:
                 late = self.in_flight.overdue(time.monotonic())
                 if late:
                     metrics.REDRIVEN.inc(sum(entry.publishes > 0 for entry in late))
-                    log.warning("driven again batches=%d", len(late))
+                    log.warning("driven again batches=%d", len(late), extra=ids_of(late))
                     self.pump()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,14 @@ from django.conf import settings
 from kombu.exceptions import ChannelError
 
 from ingest.bodies import Bodies
-from ingest.in_flight import InFlightBatch
+from ingest.in_flight import InFlightBatch, ids_of
 from ingest.notifications import batch_message
 from marketdata import metrics
+from marketdata.logs import celery_signals, configuration
 from marketdata.realtime import broker, redis_urls
 
 log = logging.getLogger(__name__)
+steps = logging.getLogger(configuration.BATCHES)
 
 TASK = "ingest.tasks.process_batches"
 QUEUE = "raw_market_data"
@@ -66,23 +69,32 @@ class Dispatcher(threading.Thread):
         try:
             body = self._bodies.put(batches, entries, message) if self._bodies is not None else None
             what: dict[str, object] = {"batches": batches} if body is None else {"body": body}
-            self._send({**what, "reply_to": self._reply_to})
+            call = str(uuid.uuid4())
+            self._send(
+                {**what, "reply_to": self._reply_to}, call, {one.stream: one.epoch for one in entries if one.epoch}
+            )
         except Exception as error:  # noqa: BLE001 - whatever the transport raises, the batches stay with us
             metrics.PUBLISH_FAILURES.inc()
             self.error = f"{type(error).__name__}: {error}"[:300]
-            log.warning("publish failed error=%s", type(error).__name__)
+            log.warning("publish failed error=%s", type(error).__name__, extra=ids_of(entries))
             return False
+        if steps.isEnabledFor(logging.DEBUG):
+            for entry in entries:
+                steps.debug("batch dispatched to_task=%s batches=%d", call, len(entries), extra=entry.ids)
         return True
 
-    def _send(self, kwargs: dict[str, object]) -> None:
+    def _send(self, kwargs: dict[str, object], call: str, epochs: dict[int, str]) -> None:
+        headers = celery_signals.header(epochs=epochs)
         if self._bodies is None:
             # Else Celery makes a text of all the bytes.
-            current_app.send_task(TASK, kwargs=kwargs, queue=QUEUE, argsrepr="()", kwargsrepr="<batches>")
+            current_app.send_task(
+                TASK, kwargs=kwargs, queue=QUEUE, argsrepr="()", kwargsrepr="<batches>", task_id=call, headers=headers
+            )
             return
         # What Celery and kombu do beside making and pushing the text costs three times as much (docs/adr/0014).
         if self._envelopes is None:
             self._envelopes = broker.Envelopes(current_app, TASK, QUEUE)
-        broker.connection().lpush(QUEUE, self._envelopes.make(kwargs))
+        broker.connection().lpush(QUEUE, self._envelopes.make(kwargs, call=call, headers=headers))
 
 
 def queue_depth() -> int | None:

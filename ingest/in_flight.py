@@ -6,9 +6,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from marketdata.logs import context
 from terminals import wire
 
 GREATEST_DELAY_S = 60.0
@@ -41,6 +42,7 @@ class InFlightBatch:
     received_us: int
     source_id: int
     register_market: str | None
+    epoch: str = ""  # of the spool that it is in
     since: float  # monotonic seconds of receipt
     offset_us: int | None = None  # the terminal's clock minus ours
     message: int | None = None  # the Celery message it is in, while that is counted on
@@ -55,6 +57,16 @@ class InFlightBatch:
 
     def __post_init__(self) -> None:
         self.checksum = wire.checksum(self.payload)
+
+    @property
+    def ids(self) -> dict[str, object]:
+        """`extra` of a line that is about it."""
+        return ids_of([self])
+
+
+def ids_of(batches: Sequence[InFlightBatch]) -> dict[str, object]:
+    """`extra` of a line that is about these."""
+    return context.of([one.number for one in batches], {one.stream: one.epoch for one in batches})
 
 
 @dataclass(slots=True)

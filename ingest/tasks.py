@@ -38,6 +38,7 @@ from ingest.rights import Rights
 from marketdata import alarms, connections, metrics
 from marketdata.ledger import batch_ledger, set_aside
 from marketdata.ledger.batch_ledger import Claim
+from marketdata.logs import configuration, context
 from marketdata.maintenance import dropped
 from marketdata.models import IngestBatch
 from marketdata.realtime import feed, live_state
@@ -52,6 +53,7 @@ from marketdata.types.tick_arrays import TICK_BITS, Mask, Ticks
 from marketdata.types.units import DAY_US, date_of, day_of
 
 log = logging.getLogger(__name__)
+steps = logging.getLogger(configuration.BATCHES)
 
 GroupT = TypeVar("GroupT", TickGroup, RecordGroup)
 directory = Directory()
@@ -68,6 +70,11 @@ def process_batches(
     if batches is None:
         return  # nobody was told of these batches, so they are driven again
     members = [Batch(**notifications.batch_fields(fields)) for fields in batches]
+    with context.storing([batch.number for batch in members]):
+        _take(members, reply_to)
+
+
+def _take(members: list[Batch], reply_to: str) -> None:
     try:
         _process(members, reply_to)
     except room.NoRoomYetError as error:
@@ -117,6 +124,12 @@ def _process(members: list[Batch], reply_to: str) -> None:
     merged, committed_us, repeated = _commit(members, groups, records)
     metrics.TRANSACTION_SECONDS.observe(time.perf_counter() - started)
     fresh = [batch for batch in members if batch.number not in repeated]
+    if steps.isEnabledFor(logging.DEBUG):
+        for batch in members:
+            steps.debug(
+                "batch committed stored=%d rejected=%d repeated=%s", batch.stored if batch in fresh else 0,
+                batch.rejected, batch.number in repeated, extra={"batches": (batch.number,)},
+            )  # fmt: skip
     _announce(members, fresh, merged, _records_without(records, repeated), committed_us, repeated, reply_to)
 
 
@@ -391,6 +404,7 @@ def _announce(
                 bars,
                 notes=[feed.batch_note(b.number, b.checksum) for b in group.batches if b.stored],
                 committed_us=committed_us,
+                traces=context.traces_at_work() if steps.isEnabledFor(logging.DEBUG) else (),
             )
         for group, _ in published:
             live_state.remember(pipeline, group.ticks)
@@ -414,6 +428,15 @@ def _announce(
             oldest_us = min(batch.received_us for group, _ in published for batch in group.batches)
             metrics.FEED_SECONDS.observe(max(batch_ledger.now_us() - oldest_us, 0) / 1e6)
         told = zip(published, answers[1 : 1 + len(published)], strict=True)
+        if steps.isEnabledFor(logging.DEBUG):
+            for (group, _), answer in zip(published, answers[1:], strict=False):
+                for batch in group.batches:
+                    steps.debug(
+                        "batch announced feed=%s offset=%s",
+                        group.ticks.feed,
+                        answer[0],
+                        extra={"batches": (batch.number,)},
+                    )
         # What is repeated was announced late meanwhile in a part, and so will the other part be.
         recovery.announced(group.number for (group, _), answer in told if not feed.repeated(answer))
         watched = [

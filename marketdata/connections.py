@@ -19,6 +19,7 @@ from celery.contrib.django.task import DjangoTask
 from django.db import close_old_connections, connections
 
 from marketdata import metrics
+from marketdata.logs import celery_signals
 from marketdata.storage import storage
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class Task(DjangoTask):  # type: ignore[type-arg]  # takes none when it runs
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with _counted() as began:
+        with _counted() as began, celery_signals.working_on(self.request, self.name):
             refresh()
             try:
                 answer = steadily(lambda: self.run(*args, **kwargs))

@@ -12,6 +12,7 @@ from typing import Any
 from marketdata import __version__, private
 from marketdata.environment import Environment, WrongSetting
 from marketdata.launcher import instance
+from marketdata.logs import configuration
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -392,17 +393,25 @@ if METRICS_FOLDER:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER
 ALIVE_FILE = env.text("ALIVE_FILE", "")
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request": {"()": "api.web.request_ids.Named"}},
-    "formatters": {
-        "line": {
-            "class": "api.web.request_ids.OneLine",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s%(of_request)s",
-        }
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.channels.server": {"level": "WARNING"}, "daphne": {"level": "WARNING"}},
-}
+LOG_LEVELS = env.pairs(
+    "LOG_LEVELS", "", r"database|collection", values=r"DEBUG|INFO|WARNING|ERROR", example="database=DEBUG"
+)
+LOG_FORMAT = env.choice("LOG_FORMAT", "line", ("line", "ecs"))
+LOG_BATCHES = env.boolean("LOG_BATCHES", False)
+LOG_DIR = env.text("LOG_DIR", "")
+LOG_FILE_BYTES = env.integer("LOG_FILE_BYTES", 50 << 20, low=0, high=1 << 40)
+LOG_FILES_KEPT = env.integer("LOG_FILES_KEPT", 5, low=1, high=1000)
+LOGGING: dict[str, Any] = configuration.configuration(
+    form=LOG_FORMAT,
+    level=LOG_LEVEL,
+    levels=LOG_LEVELS,
+    batches=LOG_BATCHES,
+    folder=LOG_DIR,
+    max_bytes=LOG_FILE_BYTES,
+    kept=LOG_FILES_KEPT,
+    secrets=configuration.secrets(
+        [SECRET_KEY, OIDC_CLIENT_SECRET, EMAIL_HOST_PASSWORD],
+        [_url, env.given.get("BACKUP_DATABASE_URL", ""), REDIS_URL, BROKER_URL],
+    ),
+    version=__version__,
+)

@@ -25,8 +25,10 @@ from terminals.signals import StopSignals
 from terminals.sources import SourceUnavailable, explained
 from terminals.sources.contract import Source, SourceModule, WrongInput
 from terminals.sources.market import INDICES, names
+from terminals.wire import log_lines
 from terminals.wire.language import gettext as _
 from terminals.wire.proof import secret_bytes
+from terminals.wire.redaction import Redaction
 
 OK, FAILED, WRONG_INPUT, REFUSED = 0, 1, 2, 3
 _PROGRESS_S: Final = 5.0
@@ -46,7 +48,9 @@ def main(argv: Sequence[str]) -> int:
     except (SourceUnavailable, ValueError, OSError) as error:
         sys.stderr.write(f"{of_error(error)}\n")
         return WRONG_INPUT
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    _write_log(handler, given)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     if module is None:
         for one in [index for index, _ in INDICES] if given.indices else names(given.symbols):
             sys.stdout.write(f"{one.code},{one.korean},{one.english}\n")
@@ -54,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
         try:
             config = _config(given, module)
+            _write_log(handler, given, config.identity.secret)
             if given.command == command_line.CHECK:
                 given.recorder = NoRecorder()
                 return OK if checkup.run(given, module, config, sys.stdout) else FAILED
@@ -63,6 +68,18 @@ def main(argv: Sequence[str]) -> int:
         except (ValueError, OSError, WrongInput, SourceUnavailable) as error:
             return _say(of_error(error), WRONG_INPUT)
         return _run(config, source)
+
+
+def _write_log(handler: logging.Handler, given: argparse.Namespace, *secrets: str) -> None:
+    """Lines of this handler are in the form that is asked for, and without the key."""
+    redact = Redaction([*secrets, getattr(given, "key", None) or "", os.environ.get("NARU_KEY", "")])
+    handler.setFormatter(log_lines.PlainFormatter("%(asctime)s %(levelname)s %(message)s", redact=redact))
+    if getattr(given, "log_format", "line") == "ecs":
+        service = {"service.name": "naru-terminal", "service.node.name": given.client, "process.name": given.command}
+        handler.setFormatter(
+            log_lines.EcsFormatter(service=service, redact=redact, dataset=lambda _logger: "naru.terminal")
+        )
+    logging.getLogger("naru.batches").setLevel(logging.DEBUG if getattr(given, "log_batches", False) else logging.INFO)
 
 
 def _recorder(given: argparse.Namespace) -> FileRecorder | NoRecorder:

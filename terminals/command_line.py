@@ -173,3 +173,11 @@ def _add_link_arguments(parser: argparse.ArgumentParser, module: SourceModule) -
     kept.add_argument(
         "--sync-ms", type=between(1, 1_000), default=50, metavar="MS", help=_("longest time between fsyncs (50)")
     )
+    logged = parser.add_argument_group(_("log"))
+    logged.add_argument(
+        "--log-format", choices=("line", "ecs"), default="line",
+        help=_("lines for people, or JSON in the fields of the Elastic Common Schema (line)"),
+    )  # fmt: skip
+    logged.add_argument(
+        "--log-batches", action="store_true", help=_("a line for each step of each batch, with its trace")
+    )

@@ -22,11 +22,13 @@ from terminals.journal import Journal
 from terminals.session import Identity
 from terminals.uplink import Uplink
 from terminals.wire import BATCH_GAPS, BatchError, Gap, encode_gaps, reseq
+from terminals.wire.traces import trace_id
 
 OUR_FAILURES = ("uplink_died", "spool_error")  # a thread of the terminal died, or its disk: nothing would ever leave
 CLOSED = session_events.Ended("terminal_closed", "the terminal is closed")
 
 log = logging.getLogger("naru.terminal")
+steps = logging.getLogger("naru.batches")
 
 
 @dataclass(frozen=True)
@@ -378,6 +380,9 @@ class Terminal:
             ended = session_events.Ended("spool_error", str(error))
             self._fail(ended)
             raise Failed(ended) from error
+        if steps.isEnabledFor(logging.DEBUG):
+            trace = trace_id(self.spool.epoch, seq)
+            steps.debug("batch spooled seq=%d bytes=%d", seq, len(payload), extra={"traces": (trace,)})
         if self._journal:
             self._journal.note(seq, reseq(payload, seq))
         self._work.set()

@@ -114,6 +114,11 @@ class Session:
         return self._state == "ended"
 
     @property
+    def sent(self) -> int:
+        """The last batch that was sent; what is sent again is not counted."""
+        return self._next - 1
+
+    @property
     def unacked(self) -> int:
         """Batches sent in this session and not yet committed."""
         return len(self._in_flight)

@@ -15,8 +15,10 @@ from terminals.backoff import Backoff
 from terminals.clock import steady_us
 from terminals.connection import Address, CannotConnect, Connection, RefusedByRule
 from terminals.retry_policy import RetryPolicy, policy_for
+from terminals.wire.traces import trace_id
 
 log = logging.getLogger("naru.uplink")
+steps = logging.getLogger("naru.batches")
 
 _SLOW_S: Final = 30.0
 _PENDING_BYTES: Final = 256 * 1024
@@ -51,6 +53,7 @@ class Uplink:
         self._ringer.setblocking(False)
         self._was_welcomed = False
         self._told = ""
+        self._committed = 0
         self.unacked = 0
         self.read_us: int | None = None
         """When the bytes were read that the event now told came of, by `clock.steady_us`."""
@@ -147,7 +150,9 @@ class Uplink:
             if self._stopping.is_set():
                 session.goodbye()
             if not pending:
+                before = session.sent
                 pending = memoryview(session.outgoing(now=self._clock(), max_bytes=_PENDING_BYTES))
+                self._tell("batch sent", before, session.sent)
             try:
                 sent = connection.send(pending) if pending else 0
             except OSError as error:
@@ -180,10 +185,15 @@ class Uplink:
                 self._untried = len(self._addresses) - 1
                 self.state = "open"
                 log.info("welcomed server=%s session=%s committed=%d", self._address, event.session, event.committed)
+                self._committed = event.committed
+            case session_events.Committed(upto):
+                self._tell("batch committed", self._committed, upto)
+                self._committed = max(self._committed, upto)
             case session_events.Rejected(reject):
                 log.warning(
                     "rejected seq=%d code=%s rows=%d reasons=%s message=%r",
                     reject.seq, reject.code, reject.rows, dict(reject.reasons), reject.message,
+                    extra={"traces": (trace_id(self._batches.epoch, reject.seq),)},
                 )  # fmt: skip
             case session_events.Renewed(epoch, batches):
                 log.error("spool_differs new_epoch=%s batches=%d", epoch, batches)
@@ -192,6 +202,12 @@ class Uplink:
             case _:
                 pass
         self._on_event(event)
+
+    def _tell(self, what: str, before: int, upto: int) -> None:
+        """A line for each batch behind `before`, where each batch's way is logged."""
+        if steps.isEnabledFor(logging.DEBUG):
+            for seq in range(before + 1, upto + 1):
+                steps.debug(what + " seq=%d", seq, extra={"traces": (trace_id(self._batches.epoch, seq),)})
 
     def _wait(self, connection: Connection, session: sessions.Session, *, writable: bool) -> None:
         timeout_s = max(0.0, min(1.0, session.next_deadline() - self._clock()))

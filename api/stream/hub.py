@@ -28,11 +28,13 @@ from api.stream.stored_pages import StoredPages
 from api.stream.subscriber import Subscriber
 from api.stream.task_cancellation import end
 from marketdata import metrics
+from marketdata.logs import configuration
 from marketdata.realtime import feed as feeds
 from marketdata.realtime import records_feed, redis_clients
 from marketdata.types.minute_bars import Bars
 
 log = logging.getLogger(__name__)
+steps = logging.getLogger(configuration.BATCHES)
 
 BLOCK_MS = 500
 BEAT_S = 0.1
@@ -263,6 +265,11 @@ class Hub:
                     channel.missed(entry.first - 1)
                     self._tell_gap(channel, "a part of the feed was overwritten before it was read; fetch it by REST")
                 channel.deliver(entry, time.time_ns() // 1000)
+                if entry.traces and steps.isEnabledFor(logging.DEBUG):
+                    steps.debug(
+                        "batch delivered feed=%s offset=%d sockets=%d", entry.feed, entry.last,
+                        len(channel.subscribers), extra={"traces": entry.traces},
+                    )  # fmt: skip
                 await self._let_send(channel)
 
     async def _let_send(self, channel: Channel) -> None:

@@ -26,9 +26,9 @@ from api import urls
 from api.auth import access, authentication, logins, sessions
 from api.rest import errors, languages
 from api.throttling import rates
-from api.web import request_ids
 from marketdata import metrics
 from marketdata.limits.unauthenticated import caller
+from marketdata.logs import context
 
 _ZSTD = re.compile(r"(?:^|,)\s*zstd\s*(?:;\s*q=(?P<q>[0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -58,7 +58,7 @@ class RequestId:
         request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]  # read by api.rest.errors
         began = time.perf_counter()
-        with request_ids.answering(request_id):
+        with context.answering(request_id):
             response = self._get_response(request)
         metrics.HTTP_SECONDS.labels(f"{response.status_code // 100}xx").observe(time.perf_counter() - began)
         response["X-Request-ID"] = request_id

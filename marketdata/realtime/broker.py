@@ -62,9 +62,10 @@ class Envelopes:
         body = base64.b64decode(self._message["body"])
         self._args, _, self._embed = msgpack.unpackb(body)
 
-    def make(self, kwargs: dict[str, object]) -> str:
-        """The text to be pushed to the queue's list, for a call with these arguments."""
-        call = str(uuid.uuid4())
+    def make(self, kwargs: dict[str, object], *, call: str | None = None, headers: dict[str, Any] | None = None) -> str:
+        """The text to be pushed to the queue's list, for a call with these arguments; `call` is the task's id, and
+        `headers` go beside Celery's own."""
+        call = call or str(uuid.uuid4())
         message = self._message
         properties = message["properties"] | {"correlation_id": call, "delivery_tag": str(uuid.uuid4())}
         body = msgpack.packb([self._args, kwargs, self._embed])
@@ -72,7 +73,7 @@ class Envelopes:
             message
             | {
                 "body": base64.b64encode(body).decode(),
-                "headers": message["headers"] | {"id": call, "root_id": call},
+                "headers": message["headers"] | {"id": call, "root_id": call} | (headers or {}),
                 "properties": properties,
             }
         )

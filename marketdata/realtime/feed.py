@@ -35,7 +35,7 @@ KEEP_ANNOUNCED = 200_000
 
 # KEYS: stream, announced, feeds whose statistics are due, their symbols (`stats.mark`), symbols that alert rules watch.
 # ARGV: ticks, oldest offset kept back, committed_us, notes kept, ticks blob, bars blob, the notes in msgpack, the feed,
-# its symbols in msgpack.
+# its symbols in msgpack, traces of its batches.
 # Returns {last offset, whether one of its symbols is watched} or, when one of the notes is there already, {-1, note...}
 # without doing anything. Notes
 # are numbered as they come, so that the oldest can be let go whatever any clock says.
@@ -63,7 +63,7 @@ last = last + count
 local least = last - tonumber(ARGV[2])
 if least < 0 then least = 0 end
 redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', least), string.format('%.0f-0', last),
-  'n', ARGV[1], 'c', ARGV[3], 't', ARGV[5], 'b', ARGV[6])
+  'n', ARGV[1], 'c', ARGV[3], 't', ARGV[5], 'b', ARGV[6], unpack(ARGV[10] == '' and {} or {'x', ARGV[10]}))
 local symbols = cmsgpack.unpack(ARGV[9])
 mark(KEYS[3], KEYS[4], ARGV[8], symbols)
 return {last, is_watched(KEYS[5], symbols)}
@@ -82,9 +82,13 @@ class FeedEntry:
     committed_us: int
     ticks: Ticks
     bars: Bars
+    traces: tuple[str, ...] = ()
+    """Of its batches, where each batch's way is logged."""
 
 
-def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], committed_us: int) -> None:
+def publish(
+    pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], committed_us: int, traces: Sequence[str] = ()
+) -> None:
     """Queue appending a commit to its feed on a Redis pipeline; `repeated` reads the answer. `notes` tell what it is
     made of: `batch_note` of each batch, `void_note` or `requeue_note`."""
     pipeline.eval(
@@ -104,6 +108,7 @@ def publish(pipeline: Any, ticks: Ticks, bars: Bars, *, notes: list[str], commit
         msgpack.packb(notes, use_bin_type=False),
         ticks.feed,
         msgpack.packb(ticks.symbols, use_bin_type=False),
+        " ".join(traces),
     )
 
 
@@ -150,6 +155,7 @@ def decode(feed: str, entry_id: bytes, values: dict[bytes, bytes]) -> FeedEntry:
         committed_us=int(values[b"c"]),
         ticks=tick_arrays.unpack(values[b"t"]),
         bars=minute_bars.unpack(values[b"b"]),
+        traces=tuple(values[b"x"].decode().split()) if b"x" in values else (),
     )
 
 
