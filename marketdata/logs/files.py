@@ -32,8 +32,8 @@ class SharedFile(logging.handlers.WatchedFileHandler):
         """Write a line; a disk that does not take it is told on stderr."""
         super().emit(record)
         try:
-            written = self.stream is not None and self._max_bytes > 0
-            if written and os.fstat(self.stream.fileno()).st_size >= self._max_bytes:
+            file = self.stream if self._max_bytes else None
+            if file is not None and os.fstat(file.fileno()).st_size >= self._max_bytes:
                 self._turn()
         except OSError:
             self.handleError(record)

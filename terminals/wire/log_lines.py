@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import socket
+import uuid
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -74,6 +75,7 @@ class EcsFormatter(logging.Formatter):
         what happened, always in the same words, and `labels` are its fields."""
         fields: dict[str, object] = {
             "@timestamp": _time(record.created),
+            "event.id": uuid.uuid4().hex,
             "log.level": record.levelname.lower(),
             "message": self._redact(record.getMessage()),
             "log.logger": record.name,

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ async def test_one_search_for_a_trace_shows_the_whole_way_of_a_batch(serving, ro
         return sorted(found, key=lambda line: str(line["@timestamp"]))
 
     until(lambda: len(grep()) >= len(WAY), seconds=60, what="the line of each step")
-    lines = {}
+    lines: dict[Any, Any] = {}
     for line in grep():
         lines.setdefault((line["event.action"], line["process.name"]), line)
     assert [action for action, _ in sorted(lines)] == sorted(WAY)

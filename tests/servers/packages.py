@@ -68,6 +68,12 @@ MONITORING = Wanted(
     tuple((name, "--version") for name in ("prometheus", "promtool", "amtool")),
     alone=True,
 )
+# What sends log files to a search server, and what turns them.
+LOGS = Wanted(
+    "logs",
+    (("rsyslog",), ("rsyslog-elasticsearch",), ("logrotate",), ("libpopt0",)),
+    (("rsyslogd", "-v"), ("logrotate", "--version")),
+)
 GALERA = Path("usr/lib/galera/libgalera_smm.so")
 
 

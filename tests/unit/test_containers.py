@@ -1,5 +1,7 @@
 """The image and the services of docker/compose.yaml: each process of the one-command run is one, all closed alike."""
 
+import fnmatch
+import json
 import os
 import re
 import shutil
@@ -65,10 +67,28 @@ def test_a_process_begins_when_the_tables_are_there_and_redis_answers(name):
 def test_nothing_is_published_to_other_machines_but_what_terminals_reach_by_tls():
     published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
 
-    assert set(published) == {"ingest", "web", "prometheus", "grafana"}
-    for name in ("web", "prometheus", "grafana"):
+    assert set(published) == {"ingest", "web", "prometheus", "grafana", "kibana"}
+    for name in ("web", "prometheus", "grafana", "kibana"):
         assert [port.startswith("127.0.0.1:") for port in published[name]] == [True]
     assert SERVICES["ingest"]["environment"]["INGEST_TLS_CERT"]
+
+
+def test_who_ships_logs_reads_the_files_that_every_process_writes_and_sends_on_what_the_index_takes():
+    beats = yaml.safe_load((FOLDER / "elk/filebeat.yml").read_text(encoding="utf-8"))
+    [read] = beats["filebeat.inputs"]
+    pipeline = (FOLDER / "elk/logstash.conf").read_text(encoding="utf-8")
+    template = json.loads((FOLDER / "elk/index-template.json").read_text(encoding="utf-8"))
+
+    assert {path.partition(":")[2].partition("}")[0] for path in read["paths"]} == {"/var/log/naru"}
+    assert "logs:/var/log/naru:ro" in SERVICES["filebeat"]["volumes"]
+    assert [name for name, one in OURS.items() if "logs:/var/log/naru" not in one["volumes"]] == []
+    assert pipeline.count("{") == pipeline.count("}")
+    stream = "-".join(re.findall(r'data_stream_(?:type|dataset|namespace) => "(\w+)"', pipeline))
+    assert fnmatch.fnmatch(stream, *template["index_patterns"])
+    assert f'searchIndex="{stream}"' in (FOLDER / "elk/rsyslog-naru.conf").read_text(encoding="utf-8")
+    told = set(re.findall(r"\$\{(\w+)", pipeline)) - {"ELASTIC_USER"}
+    command = " ".join(SERVICES["logstash"]["entrypoint"])
+    assert told <= set(SERVICES["logstash"]["environment"]) | set(re.findall(r"(\w+)=\$\$", command))
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: str(path.relative_to(FOLDER)))

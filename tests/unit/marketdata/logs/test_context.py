@@ -4,6 +4,7 @@ import io
 import logging
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -139,7 +140,7 @@ def test_a_header_that_somebody_else_wrote_is_let_pass(log):
 
 def test_a_task_that_is_asked_for_in_a_request_takes_its_id_along():
     with Connection("memory://") as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         channel._new_queue("maintenance")
         with app.amqp.Producer(channel) as producer:
             with context.answering("ask-2"):
