@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is made below .venv/, var/ and the user's cache; a second run starts at once.
 # `exec`, so that a signal to make reaches the program and not a shell in between.
 .DEFAULT_GOAL := help
-.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-kafka drill-upgrade screenshots terminals clients-matrix test-sqlite test-mariadb test-postgresql
+.PHONY: help setup texts run test test-all test-fast coverage check fix imports bench bench-analytics bench-api drill simulate-day simulate-sources drill-backup clean servers drill-rollover drill-feed drill-galera drill-ha drill-kafka drill-upgrade screenshots terminals clients-matrix test-sqlite test-mariadb test-postgresql
 
 # Images set it to stay small. Here hundreds of processes are started, each of which would compile all of Naru again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,11 +43,13 @@ test-mariadb test-postgresql: test-%: $(VENV)/dev servers
 	@NARU_REQUIRE_SERVERS=1 DB=$* $(PY) -m pytest -n $(JOBS) --dist loadfile $(SUITES) $(ARGS) & child=$$!; \
 	trap 'kill $$child; wait $$child; exit 143' INT TERM; wait $$child || [ $$? -eq 5 ]
 
-test-all: $(VENV)/dev servers  ## as test, then a short drill; DB=mariadb (postgresql) runs the whole suite on that one alone
+test-all: $(VENV)/dev servers  ## as test, then short drills, that of failovers as root; DB=mariadb (postgresql) runs the whole suite on that one alone
 ifdef DB
 	@NARU_REQUIRE_SERVERS=1 $(PY) -m pytest $(ARGS)
 else
 	@$(MAKE) --no-print-directory test drill KILLS=3
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory drill-ha FAILOVERS=5; \
+	else echo "drill-ha left out: only root may make hosts of their own"; fi
 endif
 
 test-fast: $(VENV)/dev  ## the unit tests: no server, no network; JOBS=2
@@ -124,6 +126,9 @@ drill-kafka: $(VENV)/dev servers  ## a broker of Kafka's protocol is away while 
 
 drill-galera: $(VENV)/dev servers  ## days go to history on three nodes of Galera that stand still again and again; DAYS=15 GALERA_ROWS=4000
 	@exec $(PY) -m tests.drill.galera --days $(or $(DAYS),15) --rows $(or $(GALERA_ROWS),4000)
+
+drill-ha: $(VENV)/dev servers  ## 30 failovers of nodes, address, Redis and ingest hosts under load, each host a namespace (root); FAILOVERS=5
+	@exec $(PY) -m tests.drill.ha --failovers $(or $(FAILOVERS),30)
 
 drill-upgrade: $(VENV)/dev servers  ## upgrade a running stack under load from an older commit, then account for every row; FROM=abc123 DB=postgresql
 	@exec $(PY) -m tests.drill.upgrade --database $(or $(DB),mariadb) $(if $(FROM),--from $(FROM))

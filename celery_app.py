@@ -16,6 +16,8 @@ from marketdata.realtime import redis_urls
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks load every URL; a worker serves none
+# The command `celery` takes BROKER_URL for its own --broker and would have it instead of what is made of it below.
+os.environ.pop("CELERY_BROKER_URL", None)
 
 QUEUES = (
     "raw_market_data",

@@ -143,7 +143,7 @@ class Drill:
         if not self.web:
             self._say("NOTE: there is no api.asgi in this tree, so no web server is started and none is killed")
         self.stack.start_servers()
-        self.crew = crew.enlist(self.folder, port=self.stack.ingest_port, rate=self.rate, seed=self.seed)
+        self.crew = crew.enlist(self.folder, servers=[self.stack.ingest_address], rate=self.rate, seed=self.seed)
         self.spools = {member.name: Spools() for member in self.crew}
         self.troubles = Troubles(self.stack, {member.name: member for member in self.crew}, self.spools)
         reader = Reader(self.stack.web_port, crew.enlist_reader())
@@ -293,7 +293,7 @@ class Drill:
         answers: list[list[str]] = []
 
         def deliver() -> None:
-            answers.append(crew.deliver(self.crew, port=self.stack.ingest_port, seconds=DELIVER_S))
+            answers.append(crew.deliver(self.crew, server=self.stack.ingest_address, seconds=DELIVER_S))
 
         # A daemon, so that an interrupted drill need not wait for it.
         threading.Thread(target=deliver, name="deliver", daemon=True).start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from terminals.link import Terminal as Link
 from terminals.sources import replay
 from tests.drill import sample
 from tests.drill.accounting import MINUTE_US, Tick, breaks, turned_back
+from tests.drill.programs import ROOT
 from tests.drill.recorded_state import Sent, sources_words
-from tests.drill.stack import ROOT, Terminal
+from tests.drill.stack import Terminal
 
 REAL_TRADES = ROOT.parent / "shared/data/es_trades.csv"
 SIMULATORS = 3
@@ -27,8 +28,17 @@ SYMBOLS = 200
 QUOTES = 1.3  # rows a simulated trade makes on average
 
 
-def enlist(folder: Path, *, port: int, rate: int, seed: int) -> list[Terminal]:
-    """Register the clients in the database of the settings; `rate` is rows a second of all of them."""
+def enlist(
+    folder: Path,
+    *,
+    servers: Sequence[str],
+    rate: int,
+    seed: int,
+    simulators: int = SIMULATORS,
+    options: Sequence[str] = (),
+) -> list[Terminal]:
+    """Register the clients in the database of the settings; `rate` is rows a second of all of them. They take turns
+    with `servers`, each of which is one address or several with commas between."""
     import django
 
     django.setup()
@@ -37,21 +47,23 @@ def enlist(folder: Path, *, port: int, rate: int, seed: int) -> list[Terminal]:
     (folder / "terminals").mkdir()
     file = REAL_TRADES if REAL_TRADES.is_file() else sample.write(folder / "terminals/trades.csv", seed=seed)
     content = replay.examine(file)
-    share = rate / (SIMULATORS + 1)
+    share = rate / (simulators + 1)
     speed = max(1.0, share * content.span_us / 1e6 / content.rows)
     crew = []
+    turns = itertools.cycle(servers)
     beside = ["--books-per-s", str(round(share / 4)), "--snapshots-per-s", str(round(share / 10))]
-    for number in range(1, SIMULATORS + 1):
+    for number in range(1, simulators + 1):
         market = ["--symbols", str(SYMBOLS), "--rate", str(round(share / QUOTES)), "--seed", str(seed * 10 + number)]
         market += beside if number == WITH_BOOKS else []
-        crew.append(_member(folder, f"market{number}", "SIMULATOR", "sim", "KRX", port, ["simulate", *market]))
-    what = ["replay", str(file), "--speed", f"{speed:.1f}", "--loop"]
-    crew.append(_member(folder, "replay", "REPLAY", "replay", "CME", port, what))
+        what = ["simulate", *market, *options]
+        crew.append(_member(folder, f"market{number}", "SIMULATOR", "sim", "KRX", next(turns), what))
+    what = ["replay", str(file), "--speed", f"{speed:.1f}", "--loop", *options]
+    crew.append(_member(folder, "replay", "REPLAY", "replay", "CME", next(turns), what))
     connections.close_all()
     return crew
 
 
-def _member(folder: Path, name: str, source: str, feed: str, market: str, port: int, what: list[str]) -> Terminal:
+def _member(folder: Path, name: str, source: str, feed: str, market: str, server: str, what: list[str]) -> Terminal:
     from marketdata.models import Client, Source
 
     _, secret = Client.objects.create_with_secret(
@@ -65,7 +77,7 @@ def _member(folder: Path, name: str, source: str, feed: str, market: str, port: 
     spool, key_file, journal = home / name, home / f"{name}.key", home / f"{name}.journal"
     key_file.write_text(secret, encoding="ascii")
     command = [
-        sys.executable, "-m", "terminals", *what, "--server", f"127.0.0.1:{port}", "--client", name, "--feed", feed,
+        sys.executable, "-m", "terminals", *what, "--server", server, "--client", name, "--feed", feed,
         "--key-file", str(key_file), "--spool", str(spool), "--journal", str(journal), "--register-market", market,
     ]  # fmt: skip
     return Terminal(name, source, feed, command, spool, key_file, journal, market)
@@ -82,16 +94,16 @@ def enlist_reader() -> tuple[str, str]:
     return client.key_id, secret
 
 
-def deliver(crew: list[Terminal], *, port: int, seconds: float) -> list[str]:
+def deliver(crew: list[Terminal], *, server: str, seconds: float, plain: bool = False) -> list[str]:
     """Open every spool once more and wait until the server has committed all of it; answers what went wrong."""
     limit, trouble = time.monotonic() + seconds, []
+    address, *others = Address.parse_all(server, plain=plain)
     with ExitStack() as stack:
         links = []
         for member in crew:
             secret = member.key_file.read_text(encoding="ascii")
             identity = Identity(member.name, secret, member.source, member.register_market)
-            address = Address.parse(f"127.0.0.1:{port}")
-            config = Config(address, identity, member.feed, member.spool, journal=member.journal)
+            config = Config(address, identity, member.feed, member.spool, journal=member.journal, others=tuple(others))
             links.append(stack.enter_context(Link(config)))
         for member, link in zip(crew, links, strict=True):
             try:

@@ -45,7 +45,8 @@ from marketdata.types.tick_arrays import TICK_BITS
 from terminals import wire
 from tests.drill import crew
 from tests.drill.feed_clients import PARTS
-from tests.drill.stack import QUEUES, ROOT, Stack, Terminal
+from tests.drill.programs import ROOT
+from tests.drill.stack import QUEUES, Stack, Terminal
 from tests.servers import free_port
 from tests.servers.process import keep as keep_folder
 from tests.servers.process import temporary_folder
@@ -79,7 +80,7 @@ class Feed:
         """Everything; RuntimeError if it does not even begin."""
         given, stack, python = self.given, self.stack, sys.executable
         stack.start_servers()
-        self.crew = crew.enlist(self.folder, port=stack.ingest_port, rate=1_000, seed=given.seed)[:1]
+        self.crew = crew.enlist(self.folder, servers=[stack.ingest_address], rate=1_000, seed=given.seed)[:1]
         self.key = crew.enlist_reader()
         stack.add("worker", [python, "manage.py", "runworkers", "-n", "feed@%h", "-c", "1", "-Q", QUEUES])
         stack.add("beat", [python, "-m", "celery", "-A", "celery_app", "beat", "--pidfile="])

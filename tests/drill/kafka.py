@@ -54,7 +54,7 @@ class Kafka:
         given, stack, python = self.given, self.stack, sys.executable
         self.broker.start()
         stack.start_servers()
-        member = crew.enlist(self._folder, port=stack.ingest_port, rate=1_000, seed=given.seed)[0]
+        member = crew.enlist(self._folder, servers=[stack.ingest_address], rate=1_000, seed=given.seed)[0]
         stack.add("worker", [python, "manage.py", "runworkers", "-n", "kafka@%h", "-c", "1", "-Q", QUEUES])
         stack.add("beat", [python, "-m", "celery", "-A", "celery_app", "beat", "--pidfile="])
         stack.add("ingest", [python, "manage.py", "runingest"])

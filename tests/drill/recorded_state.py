@@ -299,7 +299,7 @@ def book(server: MariaDB | PostgreSQL) -> Iterator[Book]:
     where = ["temp_market_data", "market_data_tick"]
     if isinstance(server, MariaDB):
         connection: Any = MySQLdb.connect(
-            host="127.0.0.1", port=server.port, user=USER, password=PASSWORD, database=DATABASE, charset="utf8mb4",
+            host=server.host, port=server.port, user=USER, password=PASSWORD, database=DATABASE, charset="utf8mb4",
             connect_timeout=2, read_timeout=60, autocommit=True,
         )  # fmt: skip
         made = Book(connection, lambda: connection.cursor(MySQLdb.cursors.SSCursor), [*where, "market_data_moving"])

@@ -8,23 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from marketdata.launcher import supervisor
 from tests.drill import faults
+from tests.drill.programs import ROOT, STEP_S, Programs, end_of
 from tests.servers import MariaDB, PostgreSQL, Redis, Server, free_port
-from tests.servers.process import spawn
 
-ROOT = Path(__file__).resolve().parents[2]
 QUEUES = "raw_market_data,processed-data,feed-recovery,chart-data,statistics-data,maintenance"
-STEP_S = 0.05
 PAUSE_S = 3.0
-POLITE_S = 45.0
-LAST_WORDS = 12
 SELDOM = 600  # each point of a worker's transaction is fatal once in so many times
 
 
@@ -42,35 +36,11 @@ class Terminal:
     register_market: str | None
 
 
-@dataclass(slots=True)
-class Program:
-    """One process of the stack. `since` is when it began, for the pause before a start that comes too soon."""
-
-    name: str
-    command: list[str]
-    log: Path
-    root: Path = ROOT
-    process: subprocess.Popen[bytes] | None = None
-    wanted: bool = True
-    leaving_since: float | None = None
-    since: float = field(default=0.0)
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid if self.process else 0
-
-    @property
-    def up(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-
-class Stack:
+class Stack(Programs):
     """`start` and `stop` everything; in between call `watch` often."""
 
     def __init__(self, folder: Path, database: str = "mariadb") -> None:
-        self.folder = folder
-        self.root = ROOT
-        """The tree that what is started from here on belongs to."""
+        super().__init__(folder)
         self.database: MariaDB | PostgreSQL = (
             PostgreSQL(folder / "postgresql", shared_buffers_mib=256)
             if database == "postgresql"
@@ -78,12 +48,7 @@ class Stack:
         )
         self.redis = Redis(folder / "redis")
         self.ingest_port, self.web_port = free_port(), free_port()
-        self.programs: dict[str, Program] = {}
-        self.own_ends: Counter[str] = Counter()
-        self.last_words: list[str] = []
-        self.slowest_term_s = 0.0
         self.faults = folder / "faults"
-        (folder / "log").mkdir()
         # Every process started from here on carries the mark, so that one left behind would be found.
         os.environ.update(self._environment())
 
@@ -105,6 +70,11 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
 
+    @property
+    def ingest_address(self) -> str:
+        """Where terminals find the ingest server."""
+        return f"127.0.0.1:{self.ingest_port}"
+
     # --- starting --------------------------------------------------------------------------------------------
 
     def start_servers(self) -> None:
@@ -122,10 +92,6 @@ class Stack:
         if done.returncode:
             raise RuntimeError(f"migrate failed:\n{done.stderr[-3000:]}")
 
-    @staticmethod
-    def _environment_of(root: Path) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(root)}
-
     def start(self, terminals: list[Terminal], *, web: bool) -> None:
         """Every process of ours, in the order an operator would."""
         python = sys.executable
@@ -141,54 +107,15 @@ class Stack:
         for terminal in terminals:
             self.add(terminal.name, terminal.command)
 
-    def add(self, name: str, command: list[str]) -> None:
-        """Start a program and keep it up."""
-        self.programs[name] = Program(name, command, self.folder / "log" / f"{name}.log", self.root)
-        self._begin(self.programs[name])
-
-    def _begin(self, program: Program) -> None:
-        environment = self._environment_of(program.root)
-        program.process = spawn(program.command, environment=environment, log=program.log, cwd=program.root)
-        program.leaving_since, program.since = None, time.monotonic()
-
     # --- keeping up ------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
         """Start again whatever ended, and insist where a polite request was not heard."""
-        now = time.monotonic()
         for server in (self.database, self.redis):
             if not server.running:
                 self.own_ends[f"{server.name} ended by itself"] += 1
                 server.start()
-        for program in self.programs.values():
-            if program.up:
-                if program.leaving_since is not None and now - program.leaving_since > POLITE_S and program.process:
-                    self.own_ends[f"{program.name} ignored SIGTERM"] += 1
-                    program.leaving_since = None
-                    program.process.kill()
-            elif program.wanted and now - program.since >= 0.2:
-                if program.leaving_since is not None:
-                    self.slowest_term_s = max(self.slowest_term_s, now - program.leaving_since)
-                elif program.process is not None:
-                    self.own_ends[f"{program.name} ended by itself, status {program.process.returncode}"] += 1
-                    self.last_words += [f"{program.name}: {line}" for line in _end_of(program.log, LAST_WORDS)]
-                self._begin(program)
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass and watch."""
-        limit = time.monotonic() + seconds
-        while (left := limit - time.monotonic()) > 0:
-            self.watch()
-            time.sleep(min(STEP_S, left))
-
-    def until(self, ready: Callable[[], bool], *, seconds: float) -> bool:
-        """Watch until it is so; False when the time is over."""
-        limit = time.monotonic() + seconds
-        while not ready():
-            if time.monotonic() > limit:
-                return False
-            self.wait(0.2)
-        return True
+        super().watch()
 
     # --- striking --------------------------------------------------------------------------------------------
 
@@ -199,13 +126,7 @@ class Stack:
             server.kill()
             server.start()
             return pid
-        program = self.programs[name]
-        pid = program.pid
-        if program.process is not None:
-            program.process.kill()
-            program.process.wait()
-        self._begin(program)
-        return pid
+        return super().kill(name)
 
     def term(self, name: str) -> int:
         """SIGTERM; `watch` starts it again when it has ended, which may take it a while."""
@@ -214,19 +135,7 @@ class Stack:
             server.stop()
             server.start()
             return pid
-        program = self.programs[name]
-        if program.process is not None and program.up:
-            program.process.terminate()
-            program.leaving_since = time.monotonic()
-        return program.pid
-
-    def renew(self, name: str) -> bool:
-        """SIGTERM, and start it again as a program of `root`; whether it ended by itself. Others are watched."""
-        program = self.programs[name]
-        stubborn = self.end([name])
-        program.root, program.wanted = self.root, True
-        self._begin(program)
-        return not stubborn
+        return super().term(name)
 
     def pause(self, pid: int) -> None:
         """SIGSTOP for three seconds: it is there, and does not answer."""
@@ -253,35 +162,7 @@ class Stack:
     def _server(self, name: str) -> Server | None:
         return {"database": self.database, "redis": self.redis}.get(name)
 
-    def hold(self, name: str) -> None:
-        """SIGKILL a program and leave it down until `resume`."""
-        program = self.programs[name]
-        program.wanted = False
-        self._cut(program)
-
-    def resume(self, name: str) -> None:
-        """Start again what was held."""
-        self.programs[name].wanted = True
-        self._begin(self.programs[name])
-
     # --- ending ----------------------------------------------------------------------------------------------
-
-    def end(self, names: list[str], *, seconds: float = POLITE_S) -> list[str]:
-        """Ask them to end and wait, watching the others; the names of those that had to be killed."""
-        for name in names:
-            self.programs[name].wanted = False
-            self.term(name)
-        self.until(lambda: not any(self.programs[name].up for name in names), seconds=seconds)
-        stubborn = [name for name in names if self.programs[name].up]
-        for name in stubborn:
-            self._cut(self.programs[name])
-        return stubborn
-
-    def _cut(self, program: Program) -> None:
-        program.wanted = False
-        if program.process is not None and program.up:
-            program.process.kill()
-            program.process.wait()
 
     def stop(self) -> list[int]:
         """Everything, at once. The process ids of what was left of it: there should be none."""
@@ -300,8 +181,4 @@ class Stack:
     def tails(self, lines: int = 40) -> str:
         """The ends of all logs."""
         logs = [*sorted((self.folder / "log").glob("*.log")), self.database.log, self.redis.log]
-        return "\n".join(line for log in logs if log.exists() for line in [f"--- {log.name}", *_end_of(log, lines)])
-
-
-def _end_of(log: Path, lines: int) -> list[str]:
-    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+        return "\n".join(line for log in logs if log.exists() for line in [f"--- {log.name}", *end_of(log, lines)])

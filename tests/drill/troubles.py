@@ -15,8 +15,9 @@ from pathlib import Path
 
 from terminals import segments, spool
 from tests.drill import recorded_state
+from tests.drill.programs import ROOT
 from tests.drill.recorded_state import Spools
-from tests.drill.stack import ROOT, Stack, Terminal
+from tests.drill.stack import Stack, Terminal
 from tests.servers import MariaDB
 
 SICK_S = 6.0

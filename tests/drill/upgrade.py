@@ -18,7 +18,7 @@ from typing import Any
 
 from terminals import wire
 from tests.drill.__main__ import START_S, Drill, fine
-from tests.drill.stack import ROOT
+from tests.drill.programs import ROOT
 from tests.servers.process import temporary_folder
 
 ORDER = ("worker1", "worker2", "ingest", "web", "beat")

@@ -97,6 +97,20 @@ def test_a_reader_in_an_event_loop_is_led_to_the_successor(watched: Sentinels):
     assert asyncio.run(read()) == [b"first", b"first"]
 
 
+def test_beat_sends_what_is_due_to_the_master_that_the_sentinels_name(watched: Sentinels, tmp_path: Path):
+    with (
+        Road(tmp_path / "road", watched.url) as road,
+        redis_clients.client(watched.url, socket_timeout=5) as client,
+    ):
+        beat = road.start("beat", ["-m", "celery", "-A", "celery_app", "beat", "--pidfile="])
+        road.until(
+            lambda: client.llen("processed-data") or beat.poll() is not None, seconds=120, what="a task of beat's"
+        )
+
+        assert beat.poll() is None, road.tail("beat")
+        assert PASSWORD not in road.tail("beat")
+
+
 def test_celery_is_told_of_the_sentinels_and_of_tls():
     told = broker_settings("sentinels://:secret@a,b:2/1?master=naru&ssl_ca_certs=/ca.pem")
 

@@ -73,6 +73,8 @@ def _ready() -> None:
     packages.need_galera()
     for program in ("prometheus", "promtool", "amtool"):
         packages.need(program, packages.MONITORING)
+    for program in ("keepalived", "haproxy"):
+        packages.need(program, packages.FAILOVER)
     client_library.install()
     try:
         system.install_browser()

@@ -7,18 +7,23 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from tests.servers import packages
-from tests.servers.mariadb import SETTINGS, MariaDB
+from tests.servers.mariadb import PASSWORD, SETTINGS, USER, MariaDB
+from tests.servers.network import Host
 from tests.servers.process import Started, free_port, temporary_folder
 from tests.waiting import until
 
 GALERA_SETTINGS = SETTINGS.with_name("galera.cnf")
 NAME = "naru"
+CHECK_USER = "naru_check"
+PORT, MEMBERS_PORT = 3306, 4567  # of nodes with hosts of their own
+PATIENCE = "evs.suspect_timeout=PT20S;evs.inactive_timeout=PT40S;evs.install_timeout=PT40S"
+"""Of nodes that share a machine with other tests: one that is busy is no dead node."""
 
 
 class Node(MariaDB):
@@ -26,17 +31,30 @@ class Node(MariaDB):
 
     name = "galera"
 
-    def __init__(self, folder: Path, *, members: list[str], place: int, buffer_pool_mib: int, settings: str) -> None:
-        super().__init__(folder, buffer_pool_mib=buffer_pool_mib)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        members: list[str],
+        place: int,
+        buffer_pool_mib: int,
+        settings: str,
+        host: Host | None = None,
+        provider: str = "",
+    ) -> None:
+        super().__init__(folder, port=None if host is None else PORT, buffer_pool_mib=buffer_pool_mib)
+        if host is not None:
+            self.host, self.within = host.address, host.within
+        self._loopback = host is None
         self.members, self.place = members, place
         self.new_cluster = False
         self._transfer_port, self._snapshot_port = free_port(), free_port()
-        self._own_settings = settings
+        self._own_settings, self._own_provider = settings, provider
 
     @property
     def address(self) -> str:
         """As `wsrep_incoming_addresses` names it."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def status(self, name: str) -> str:
         """The value of a status variable, "" if there is none."""
@@ -72,6 +90,21 @@ class Node(MariaDB):
         """Take the data of a node that is not running."""
         shutil.copytree(other.data, self.data)
 
+    @property
+    def _listens_at(self) -> str:
+        return self.host if self._loopback else "0.0.0.0"
+
+    @property
+    def _more_users(self) -> str:
+        if self._loopback:
+            return ""
+        net = self.host.rpartition(".")[0] + ".%"
+        return (
+            f"CREATE USER '{USER}'@'{net}' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON *.* TO '{USER}'@'{net}';"
+            f"CREATE USER {CHECK_USER}@localhost IDENTIFIED BY '{PASSWORD}';"
+            f"CREATE USER {CHECK_USER}@'{net}' IDENTIFIED BY '{PASSWORD}';"
+        )
+
     def _settings(self) -> Path:
         path = self.folder / "galera.cnf"
         path.write_text(
@@ -97,17 +130,16 @@ class Node(MariaDB):
         read.read(GALERA_SETTINGS)
         provider = read["mariadbd"]["wsrep_provider_options"].strip('"').replace("gcache.size=2G", "gcache.size=64M")
         options = [
-            provider, f"gmcast.listen_addr=tcp://{self.members[self.place]}", "base_host=127.0.0.1",
-            f"ist.recv_addr=127.0.0.1:{self._transfer_port}",
-            # A machine that is busy with other tests is no dead node.
-            "evs.suspect_timeout=PT20S", "evs.inactive_timeout=PT40S", "evs.install_timeout=PT40S",
+            provider, f"gmcast.listen_addr=tcp://{self.members[self.place]}", f"base_host={self.host}",
+            f"ist.recv_addr={self.host}:{self._transfer_port}", *([PATIENCE] if self._loopback else []),
+            *([self._own_provider] if self._own_provider else []),
         ]  # fmt: skip
         command += [
             "--wsrep-on=ON", f"--wsrep-provider={library}", f"--wsrep-cluster-name={NAME}",
             f"--wsrep-cluster-address=gcomm://{','.join(self.members)}", f"--wsrep-node-name=node{self.place + 1}",
-            "--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:", "--wsrep-node-address=127.0.0.1",
+            "--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:", f"--wsrep-node-address={self.host}",
             f"--wsrep-node-incoming-address={self.address}",
-            f"--wsrep-sst-receive-address=127.0.0.1:{self._snapshot_port}",
+            f"--wsrep-sst-receive-address={self.host}:{self._snapshot_port}",
             f"--wsrep-provider-options={';'.join(options)}",
         ]  # fmt: skip
         if self.new_cluster or not (self.data / "ready").exists():  # its first run makes the user, alone
@@ -124,7 +156,7 @@ class Node(MariaDB):
         log = self.folder / "recovery.log"
         log.unlink(missing_ok=True)
         subprocess.run(
-            [*command, "--wsrep-recover", f"--log-error={log}"],
+            [*self.within, *command, "--wsrep-recover", f"--log-error={log}"],
             env=environment, cwd=self.folder, capture_output=True, check=False, timeout=120,
         )  # fmt: skip
         found = re.findall(r"Recovered position: (\S+)", log.read_text(errors="replace"))
@@ -135,20 +167,31 @@ class Node(MariaDB):
 
 
 class Cluster(Started):
-    """`with Cluster() as cluster:` ... `cluster.nodes[0].url` is the DATABASE_URL of the one that is written to."""
+    """`with Cluster() as cluster:` ... `cluster.nodes[0].url` is the DATABASE_URL of the one that is written to. With
+    `hosts` each node has a host of its own and the timeouts that docker/mariadb has, otherwise all share loopback."""
 
     def __init__(
-        self, folder: Path | None = None, *, size: int = 3, buffer_pool_mib: int = 64, settings: str = ""
+        self,
+        folder: Path | None = None,
+        *,
+        size: int = 3,
+        buffer_pool_mib: int = 64,
+        settings: str = "",
+        hosts: Sequence[Host] = (),
+        provider: str = "",
     ) -> None:
         self._own_folder = folder is None
         self.folder = folder or temporary_folder("galera", in_memory=True)
-        members = [f"127.0.0.1:{free_port()}" for _ in range(size)]
+        members = [f"{host.address}:{MEMBERS_PORT}" for host in hosts] or [
+            f"127.0.0.1:{free_port()}" for _ in range(size)
+        ]
         self.nodes = [
             Node(
                 self.folder / f"node{place + 1}", members=members, place=place, buffer_pool_mib=buffer_pool_mib,
-                settings=settings,
+                settings=settings, host=hosts[place] if hosts else None,
+                provider=provider,
             )
-            for place in range(size)
+            for place in range(len(members))
         ]  # fmt: skip
 
     @property

@@ -40,7 +40,7 @@ class MariaDB(Server):
         return self._sockets / "s"
 
     def url_of(self, database: str) -> str:
-        return f"mysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+        return f"mysql://{USER}:{PASSWORD}@{self.host}:{self.port}/{database}"
 
     def sql(self, statements: str) -> str:
         """Run statements as the server's root over its socket; what they print, tab separated, without headings."""
@@ -92,7 +92,9 @@ class MariaDB(Server):
     def _make_user(self) -> None:
         """Before anybody can connect over TCP: the server runs once with its socket alone."""
         command, environment = self._command()
-        process = spawn([*command, "--skip-networking"], environment=environment, log=self.log, cwd=self.folder)
+        process = spawn(
+            [*self.within, *command, "--skip-networking"], environment=environment, log=self.log, cwd=self.folder
+        )
         try:
             until(lambda: self._answers() or process.poll() is not None, seconds=READY_SECONDS, what="a new MariaDB")
             self.sql(
@@ -100,6 +102,7 @@ class MariaDB(Server):
                 f"CREATE USER '{USER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
                 f"CREATE USER '{USER}'@'localhost' IDENTIFIED BY '{PASSWORD}';"
                 f"GRANT ALL ON *.* TO '{USER}'@'127.0.0.1'; GRANT ALL ON *.* TO '{USER}'@'localhost';"
+                f"{self._more_users}"
             )
         finally:
             process.terminate()
@@ -111,11 +114,20 @@ class MariaDB(Server):
         options = [
             f"--defaults-file={self._settings()}", f"--basedir={base}", f"--datadir={self.data}",
             f"--socket={self.socket}",
-            f"--pid-file={self.data}/server.pid", f"--port={self.port}", "--bind-address=127.0.0.1",
+            f"--pid-file={self.data}/server.pid", f"--port={self.port}", f"--bind-address={self._listens_at}",
             f"--innodb-buffer-pool-size={self.buffer_pool_mib}M", f"--tmpdir={self.socket.parent}",
             f"--plugin-dir={base}/lib/mysql/plugin", *_texts(base), *_as_root(),
         ]  # fmt: skip
         return [str(program), *options], environment
+
+    @property
+    def _more_users(self) -> str:
+        """Statements that make users beside Naru's own of this machine."""
+        return ""
+
+    @property
+    def _listens_at(self) -> str:
+        return self.host
 
     def _settings(self) -> Path:
         """The file of settings that it is started with."""

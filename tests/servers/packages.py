@@ -74,6 +74,8 @@ LOGS = Wanted(
     (("rsyslog",), ("rsyslog-elasticsearch",), ("logrotate",), ("libpopt0",)),
     (("rsyslogd", "-v"), ("logrotate", "--version")),
 )
+# What moves an address and what stands before a cluster, and the client that their check asks with.
+FAILOVER = Wanted("failover", (("keepalived",), ("haproxy",)), (("keepalived", "--version"), ("haproxy", "-v")))
 GALERA = Path("usr/lib/galera/libgalera_smm.so")
 
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -140,6 +141,11 @@ class Server(Started):
     """What every private server does; a subclass says how it is prepared, started and asked."""
 
     name: str
+    host = "127.0.0.1"
+    """Where it listens, and clients find it."""
+    within: Sequence[str] = ()
+    """What its command begins with: another host's namespace, for instance."""
+    ready_s = READY_SECONDS
 
     def __init__(self, folder: Path | str | None = None, *, port: int | None = None) -> None:
         self._own_folder = folder is None
@@ -182,10 +188,10 @@ class Server(Started):
             return self
         self._prepare()
         command, environment = self._command()
-        self._process = spawn(command, environment=environment, log=self.log, cwd=self.folder)
+        self._process = spawn([*self.within, *command], environment=environment, log=self.log, cwd=self.folder)
         atexit.register(self.kill)
         try:
-            until(self._answers_or_ended, seconds=READY_SECONDS, what=f"{self.name} answers")
+            until(self._answers_or_ended, seconds=self.ready_s, what=f"{self.name} answers")
         except (TimeoutError, RuntimeError):
             self.kill()
             raise

@@ -27,7 +27,7 @@ class _Resp(Server):
         return self.url_of(0)
 
     def url_of(self, database: int) -> str:
-        return f"redis://127.0.0.1:{self.port}/{database}"
+        return f"redis://{self.host}:{self.port}/{database}"
 
     @abstractmethod
     def _program(self) -> tuple[Path, dict[str, str]]:
@@ -39,7 +39,7 @@ class _Resp(Server):
     def _command(self) -> tuple[list[str], dict[str, str]]:
         program, environment = self._program()
         options = [
-            str(SETTINGS), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder / "data"),
+            str(SETTINGS), "--port", str(self.port), "--bind", self.host, "--dir", str(self.folder / "data"),
             "--appendonly", "yes" if self.appendonly else "no", "--daemonize", "no",
         ]  # fmt: skip
         return [str(program), *options], environment
@@ -47,7 +47,7 @@ class _Resp(Server):
     def _answers(self) -> bool:
         """Whether it is ours that answers, with its data: somebody else's server on the same port would greet as
         kindly, and one that still reads its file refuses every command but this."""
-        client = redis.Redis(port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(self.host, self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             told = client.info()
             return told["process_id"] == self.pid and not told["loading"]

@@ -1,5 +1,6 @@
 """A private master with a replica, and three Sentinels that watch them: what `sentinel://` is for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,24 +9,30 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.servers import packages
+from tests.servers.network import Host
 from tests.servers.process import Server, Started, temporary_folder
 from tests.servers.redis import SETTINGS, Redis
 from tests.waiting import until
 
 MASTER = "naru"
+PORT, SENTINEL_PORT = 6379, 26379  # of servers with hosts of their own
 PASSWORD = "only/for:tests"  # what a URL has to be quoted for
 
 
 class Watched(Redis):
     """One of the two servers."""
 
-    def __init__(self, folder: Path, *, master: int | None) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, master: "Watched | None", host: Host | None = None) -> None:
+        super().__init__(folder, port=None if host is None else PORT)
+        if host is not None:
+            self.host, self.within = host.address, host.within
         self._master = master
 
     def _prepare(self) -> None:
         super()._prepare()
-        self._own.write_text(f"include {SETTINGS}\n", encoding="utf-8")
+        if not self._own.exists():
+            replica = f"replicaof {self._master.host} {self._master.port}\n" if self._master is not None else ""
+            self._own.write_text(f"include {SETTINGS}\n{replica}", encoding="utf-8")
 
     @property
     def _own(self) -> Path:
@@ -36,13 +43,11 @@ class Watched(Redis):
         (program, _settings, *options), environment = super()._command()
         command = [program, str(self._own), *options]
         command += ["--requirepass", PASSWORD, "--masterauth", PASSWORD, "--repl-diskless-sync-delay", "0"]
-        if self._master is not None:
-            command += ["--replicaof", "127.0.0.1", str(self._master)]
         return command, environment
 
     def ask(self, what: str) -> object:
         """An item of INFO, None while it does not answer."""
-        client = redis.Redis(port=self.port, password=PASSWORD, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(self.host, self.port, password=PASSWORD, socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             return client.info().get(what)
         except redis.RedisError:
@@ -51,7 +56,9 @@ class Watched(Redis):
             client.close()
 
     def _answers(self) -> bool:
-        return self.ask("process_id") == self.pid and (self._master is None or self.ask("master_link_status") == "up")
+        if self.ask("process_id") != self.pid:
+            return False
+        return self._master is None or self.ask("role") == "master" or self.ask("master_link_status") == "up"
 
 
 class Sentinel(Server):
@@ -59,20 +66,22 @@ class Sentinel(Server):
 
     name = "sentinel"
 
-    def __init__(self, folder: Path, *, master: int, down_after_ms: int) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, master: Watched, down_after_ms: int, host: Host | None = None) -> None:
+        super().__init__(folder, port=None if host is None else SENTINEL_PORT)
+        if host is not None:
+            self.host, self.within = host.address, host.within
         self._master, self._down_after_ms = master, down_after_ms
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
+        return f"redis://{self.host}:{self.port}"
 
     def _prepare(self) -> None:
         conf = self.folder / "sentinel.conf"
         if not conf.exists():
             conf.write_text(
-                f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
-                f"sentinel monitor {MASTER} 127.0.0.1 {self._master} 2\n"
+                f"port {self.port}\nbind {self.host}\nprotected-mode no\ndir {self.folder}\n"
+                f"sentinel monitor {MASTER} {self._master.host} {self._master.port} 2\n"
                 f"sentinel auth-pass {MASTER} {PASSWORD}\n"
                 f"sentinel down-after-milliseconds {MASTER} {self._down_after_ms}\n"
                 f"sentinel failover-timeout {MASTER} 10000\nsentinel parallel-syncs {MASTER} 1\n",
@@ -85,7 +94,7 @@ class Sentinel(Server):
 
     def knows(self) -> tuple[int, int]:
         """How many replicas and other Sentinels it knows of."""
-        client = redis.Redis(port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(self.host, self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             told: Any = client.sentinel_master(MASTER)
             return int(told["num-slaves"]), int(told["num-other-sentinels"])
@@ -95,7 +104,7 @@ class Sentinel(Server):
             client.close()
 
     def _answers(self) -> bool:
-        client = redis.Redis(port=self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(self.host, self.port, socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -107,17 +116,25 @@ class Sentinel(Server):
 class Sentinels(Started):
     """`with Sentinels() as watched:` ... `watched.url` is a REDIS_URL; `watched.master` is who serves now."""
 
-    def __init__(self, *, down_after_ms: int = 1_500) -> None:
-        self.folder = temporary_folder("sentinels")
-        first = Watched(self.folder / "first", master=None)
-        self.servers = [first, Watched(self.folder / "second", master=first.port)]
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        down_after_ms: int = 1_500,
+        hosts: Sequence[Host | None] = (None, None),
+        sentinel_hosts: Sequence[Host | None] = (None, None, None),
+    ) -> None:
+        self.folder = folder or temporary_folder("sentinels")
+        first = Watched(self.folder / "first", master=None, host=hosts[0])
+        self.servers = [first, Watched(self.folder / "second", master=first, host=hosts[1])]
         self.sentinels = [
-            Sentinel(self.folder / f"sentinel{at}", master=first.port, down_after_ms=down_after_ms) for at in range(3)
+            Sentinel(self.folder / f"sentinel{at}", master=first, down_after_ms=down_after_ms, host=host)
+            for at, host in enumerate(sentinel_hosts)
         ]
 
     @property
     def url(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
+        hosts = ",".join(f"{one.host}:{one.port}" for one in self.sentinels)
         return f"sentinel://:only%2Ffor%3Atests@{hosts}/0?master={MASTER}"
 
     @property

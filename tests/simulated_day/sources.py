@@ -23,8 +23,9 @@ from terminals import wire
 from tests.drill import accounting as rows_accounting
 from tests.drill import crew, recorded_state
 from tests.drill.accounting import Event, OrderBook, Tick
+from tests.drill.programs import ROOT
 from tests.drill.recorded_state import Sent, Spools
-from tests.drill.stack import ROOT, Stack, Terminal
+from tests.drill.stack import Stack, Terminal
 from tests.servers.process import spawn, temporary_folder
 from tests.simulated_day import accounting, day
 from tests.simulated_day.sources_accounting import Sheet, Streamed, of_sheet, of_stream
@@ -118,7 +119,7 @@ def run(stack: Stack, given: argparse.Namespace) -> tuple[dict[str, Any], list[s
         waited = {name: one for name, one in _streamed(stack, said).items() if one.lost}
         print(f"nothing is waited for any more; not there: {waited or 'nothing'}", flush=True)
         findings = [f"{name} did not end when asked" for name in stack.end([KIS, INFOMAX, BLOOMBERG])]
-        findings += crew.deliver(crew_, port=stack.ingest_port, seconds=DELIVER_S)
+        findings += crew.deliver(crew_, server=stack.ingest_address, seconds=DELIVER_S)
         findings += [f"{name} did not end when asked" for name in stack.end(["ingest", "worker1", "worker2", "beat"])]
         findings += [f"{what}, {count} times" for what, count in sorted(stack.own_ends.items())]
     return _account(stack, crew_, accounting.told(account), said, shown, struck, killed_us, findings)
