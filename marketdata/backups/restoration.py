@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -67,7 +68,14 @@ def chain(name: str, given: Options) -> list[Manifest]:
 def restore_chain(
     needed: list[Manifest], target: Path, work: Path, given: Options, backup: Backup, progress: Progress
 ) -> None:
-    """Check all archives of a chain, then restore one upon the other into `target`; `work` is for what lies between."""
+    """Check all archives of a chain, then restore one upon the other into `target`; `work` is for what lies between.
+    BackupError if one does not begin where the one before ended."""
+    for earlier, later in itertools.pairwise(needed):
+        if later.facts.get("from", earlier.position) != earlier.position:
+            raise BackupError(
+                _("{later} does not begin where {earlier} ended: it is of another server, or builds on another backup")
+                .format(later=later.name, earlier=earlier.name)
+            )  # fmt: skip
     for manifest in needed:
         container.check(given.folder, manifest, progress=progress)
     target.mkdir(exist_ok=True, mode=0o700)

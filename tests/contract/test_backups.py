@@ -24,7 +24,7 @@ from marketdata.maintenance import dropped, leases, rollover
 from marketdata.models import Alarm, BackupRun, Client, IngestBatch, IngestStream, RolloverRun, Source, VendorMinute
 from marketdata.reference.symbols import Directory
 from marketdata.storage import storage, storage_of
-from marketdata.storage.backups import Programs, backup_of
+from marketdata.storage.backups import BackupError, Programs, backup_of
 from marketdata.storage.base import BOOKS, EVENTS, HISTORY, PRICES, TEMP
 from marketdata.types.order_books import MarketEvent, OrderBook
 from marketdata.types.tick_arrays import TICK_BITS, batch_number
@@ -109,6 +109,23 @@ def test_an_increment_builds_on_the_last_backup_where_the_database_has_them(stor
     assert sum(rows for rows, _, _ in run.report["tables"][TEMP].values()) == 200
     if has_increments():
         assert BackupRun.objects.get(base__base__base=full) == run
+
+
+def test_an_increment_that_does_not_begin_where_the_one_before_ended_is_not_restored(store, given):
+    if not has_increments():
+        pytest.skip("there are no increments")
+    verified(backups.make(NOW, given=given))
+    run = verified(backups.make(NOW + DAY, given=given))
+    assert run.kind == "incremental"
+    manifest = container.read(given.folder, run.name)
+    assert manifest.facts["from"] == BackupRun.objects.get(base=None).position
+    manifest.facts["from"] = manifest.facts["from"].replace(":", "0:", 1)
+    container.write(given.folder, manifest)
+
+    with pytest.raises(BackupError, match="does not begin where"):
+        backups.restore(run.name, given.work / "target", given=given)
+
+    assert not (given.work / "target").exists()
 
 
 def test_what_is_committed_while_a_backup_is_made_is_in_it_wholly_or_not_at_all(store, given):

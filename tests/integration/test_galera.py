@@ -3,12 +3,14 @@ one holds something else."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import MySQLdb
@@ -17,13 +19,17 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
+from marketdata import backups
 from marketdata.calendar import trading_dates
 from marketdata.maintenance import nodes, retention, rollover
-from marketdata.models import Alarm, RolloverRun
+from marketdata.models import Alarm, RolloverRun, Symbol
 from marketdata.storage import StorageError, storage
+from marketdata.storage.backups import BackupError, Programs
 from marketdata.storage.base import HISTORY, TEMP
 from marketdata.storage.mariadb import partitions
 from tests import database, upkeep
+from tests.backup import HOUR, NOW, verified
+from tests.backup import folders as backup_programs
 from tests.servers import ServerMissing
 from tests.servers.galera import Cluster, Node
 from tests.servers.mariadb import DATABASE, PASSWORD, USER
@@ -232,3 +238,30 @@ def test_a_node_that_cannot_be_asked_keeps_what_would_be_dropped(empty: Cluster,
 
     assert gone == []
     assert asked(empty.nodes[0], f"SELECT COUNT(*) FROM {HISTORY}") == "4"
+
+
+def test_an_increment_never_builds_on_the_files_of_another_node(empty: Cluster, tmp_path: Path):
+    _first, second, _third = empty.nodes
+    for code in ("005930", "000660"):
+        Symbol.objects.get_or_create(code=code, defaults={"market_id": "KRX"})
+
+    def given() -> backups.Options:
+        return dataclasses.replace(
+            backups.options(), folder=tmp_path / "backups", work=tmp_path / "work",
+            programs=Programs(backup_programs()), account=dict(connections["default"].settings_dict),
+        )  # fmt: skip
+
+    made = [verified(backups.make(NOW + at * HOUR, given=given())) for at in range(2)]
+    with _pointed_at(second):
+        with pytest.raises(BackupError, match="another server"):
+            backups.make(NOW + 2 * HOUR, kind="incremental", given=given())
+        made += [verified(backups.make(NOW + at * HOUR, given=given())) for at in range(2, 4)]
+    made.append(verified(backups.make(NOW + 4 * HOUR, given=given())))
+
+    assert [run.kind for run in made] == ["full", "incremental", "full", "incremental", "full"]
+    assert [run.position.split(":")[0] for run in made] == [
+        made[at].position.split(":")[0] for at in (0, 0, 2, 2, 0)
+    ]  # fmt: skip
+    assert made[0].position.split(":")[0] != made[2].position.split(":")[0]
+    for run in reversed(made):
+        run.delete()

@@ -3,6 +3,7 @@ that listens on a socket alone."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -74,16 +75,26 @@ class MariaDBBackup(Backup):
         }
 
     def blocking_reason(self, connection: BaseDatabaseWrapper, position: str) -> str:
-        if not position.isdigit():
-            return "the last backup has no log sequence number"
+        files, _colon, at = position.rpartition(":")
+        if not files or not at.isdigit():
+            return "the last backup does not say which server's files it has, up to which log sequence number"
+        try:
+            now_files = _files(connection)
+        except BackupError as error:  # the full one is told more of it
+            return str(error)
+        if files != now_files:
+            return "it is another server than the last backup's, or its files were copied since"
         now = _query(connection, "SHOW GLOBAL STATUS LIKE 'Innodb_lsn_current'")
-        if now and int(now[0][1]) < int(position):
-            return "the server's log sequence number is behind the last backup's: it is another server, or an older one"
+        if now and int(now[0][1]) < int(at):
+            return "the server's log sequence number is behind the last backup's: it is an older copy of it"
         return ""
 
     def take(self, connection: BaseDatabaseWrapper, folder: Path, *, since: str, progress: Progress) -> Taken:
         program = self._program(connection)
         total = None if since else self.size(connection)
+        files, start = _files(connection), since.rpartition(":")[2]
+        if since and files != since.rpartition(":")[0]:  # it moved between the choice and now
+            raise BackupError(_("it is another server than the last backup's: take a full backup"))
         # Passwords are in a file that only we can read, never on a command line.
         with tempfile.TemporaryDirectory(prefix="naru-backup-") as private:
             account, log = Path(private, "account.cnf"), Path(private, "log")
@@ -91,17 +102,20 @@ class MariaDBBackup(Backup):
             command: list[str | Path] = [
                 program, f"--defaults-file={account}", "--backup", f"--target-dir={folder}",
                 f"--open-files-limit={OPEN_FILES}", f"--tmpdir={private}",
-                *([f"--incremental-lsn={since}"] if since else []),
+                *([f"--incremental-lsn={start}"] if since else []),
                 *(["--galera-info"] if _variable(connection, "wsrep_on") in ("1", "ON") else []),
             ]  # fmt: skip
             programs.run(command, log=log, look=lambda: progress(_("copying"), folder_bytes(folder), total))
         end = _checkpoints(folder).get("to_lsn", "")
         if not end.isdigit():
             raise BackupError("mariadb-backup left no log sequence number; the backup cannot be used")
+        if _files(connection) != files:
+            raise BackupError(_("another server took over while the backup was made; the next one is made anew"))
         names = int(_variable(connection, "lower_case_table_names"))
         folder.joinpath(FACTS).write_text(f"lower_case_table_names={names}\n", encoding="utf-8")
         progress(_("copying"), folder_bytes(folder), None)
-        return Taken(position=end, facts={"version": _variable(connection, "version"), "from": since or "0"})
+        facts = {"version": _variable(connection, "version"), "from": since or "0", "server": _place(connection)}
+        return Taken(position=f"{files}:{end}", facts=facts)
 
     def _account(self) -> str:
         options = self.account.get("OPTIONS") or {}
@@ -214,6 +228,27 @@ def _query(connection: BaseDatabaseWrapper, sql: str) -> list[tuple[Any, ...]]:
 def _variable(connection: BaseDatabaseWrapper, name: str) -> str:
     rows = _query(connection, f"SHOW GLOBAL VARIABLES LIKE '{name}'")
     return str(rows[0][1]) if rows else ""
+
+
+def _place(connection: BaseDatabaseWrapper) -> str:
+    """Which server it is, for a person: its host and port, and its name in a cluster."""
+    names = ("hostname", "port", "wsrep_node_name")
+    return " ".join(filter(None, (_variable(connection, name) for name in names)))
+
+
+def _files(connection: BaseDatabaseWrapper) -> str:
+    """Which files a log sequence number is of. Each node of a cluster counts for itself, and one that was given the
+    files of another (a state transfer, a restored backup) goes on from that one's numbers: so it is the server and
+    when its first file came into being, as far as the file system knows."""
+    home = Path(_variable(connection, "innodb_data_home_dir") or _variable(connection, "datadir"))
+    first = home / (_variable(connection, "innodb_data_file_path").partition(":")[0] or "ibdata1")
+    found = subprocess.run(
+        ["stat", "--format=%i %W", first], capture_output=True, text=True, check=False, env={"LC_ALL": "C"}
+    )
+    if found.returncode:
+        raise BackupError(_("{first} cannot be looked at: {error}").format(first=first, error=found.stderr.strip()))
+    told = (_variable(connection, "server_uid"), _place(connection), found.stdout.strip())
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
 
 
 def _log_bytes(connection: BaseDatabaseWrapper) -> int:
