@@ -12,7 +12,7 @@ from kombu import Exchange, Queue
 from kombu.transport import TRANSPORT_ALIASES
 
 from marketdata.logs import celery_signals  # noqa: F401 - connects them
-from marketdata.realtime import redis_urls
+from marketdata.realtime import rabbitmq, redis_urls
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marketdata.settings")
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # Django's checks load every URL; a worker serves none
@@ -180,7 +180,7 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
         "visibility_timeout": 120,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        "socket_timeout": 10,
+        "socket_timeout": 5,  # a worker asks twice before it sees that the server is frozen
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
         "health_check_interval": 5,
@@ -195,19 +195,32 @@ def broker_settings(broker_url: str) -> dict[str, Any]:
     return {
         "broker_url": broker_url,
         **tls,
-        "broker_transport_options": transport if redis else {"confirm_publish": True},
+        "broker_transport_options": transport if redis else rabbitmq.OPTIONS,
+        "broker_connection_timeout": rabbitmq.CONNECT_S,  # Redis has its own
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
         "broker_pool_acquire_timeout": 5,
-        "task_publish_retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
+        "task_publish_retry_policy": {
+            "max_retries": 3 if redis else 1,
+            "interval_start": 0,
+            "interval_step": 0.2,
+            "interval_max": 1,
+        },
         # Early ack: the ledger re-drives what did not commit. With late acks a worker exits whenever Redis drops, with
         # early ones seldom; the supervisor then starts it again.
         "task_acks_late": False,
         "task_ignore_result": True,
         "task_create_missing_queues": False,
         "task_queues": [
-            Queue(name, Exchange(name), routing_key=name, no_ack=redis and name == WITHOUT_ACK) for name in QUEUES
+            Queue(
+                name,
+                Exchange(name),
+                routing_key=name,
+                no_ack=redis and name == WITHOUT_ACK,
+                queue_arguments=None if redis else rabbitmq.QUORUM,
+            )
+            for name in QUEUES
         ],
         "task_default_queue": "maintenance",
         "task_routes": ROUTES,

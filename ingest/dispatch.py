@@ -8,11 +8,10 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any
 
+import redis
 from celery import current_app
 from django.conf import settings
-from kombu.exceptions import ChannelError
 
 from ingest.bodies import Bodies
 from ingest.in_flight import InFlightBatch, ids_of
@@ -100,11 +99,8 @@ class Dispatcher(threading.Thread):
 def queue_depth() -> int | None:
     """Messages waiting for a worker, or None when the broker does not answer."""
     try:
-        with current_app.connection_for_write() as connection:
-            channel: Any = connection.default_channel
-            return int(channel.queue_declare(queue=QUEUE, passive=True).message_count)
-    except ChannelError:
-        return 0  # on Redis an empty queue does not exist
-    except Exception as error:  # noqa: BLE001 - transports raise their own kinds; the answer is the same
+        depths = broker.queue_depths([QUEUE])
+    except redis.RedisError as error:
         log.debug("queue depth unknown error=%s", type(error).__name__)
         return None
+    return None if depths is None else depths[QUEUE]

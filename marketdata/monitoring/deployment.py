@@ -89,7 +89,7 @@ class Deployment:
 
     def _look_at_queues(self) -> Iterator[Metric]:
         depths = broker.queue_depths(self._queues)
-        if depths is not None:  # of a broker that is no Redis, its own exporter tells
+        if depths is not None:  # of RabbitMQ that does not answer, nothing is told
             yield figures.QUEUE_LENGTH.family({(queue,): depth for queue, depth in depths.items()})
 
 

@@ -1,6 +1,6 @@
 """The broker's Redis: kombu's transport with what batches do not need left out, and a client of our own beside it.
 
-docs/adr/0014 has the measurements. Another broker (RabbitMQ) runs on kombu's transport as it is.
+docs/adr/0014 has the measurements. Another broker runs on kombu's transport as it is (`marketdata.realtime.rabbitmq`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from kombu.transport.virtual import QoS as CountingQoS
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from marketdata.realtime import redis_clients, redis_urls
+from marketdata.realtime import rabbitmq, redis_clients, redis_urls
 
 
 @lru_cache(maxsize=1)
 def connection() -> redis.Redis:
-    """This process' client for short commands to the Redis of BROKER_URL."""
+    """This process' client for short commands to the Redis of BROKER_URL. A silent one costs three times the limit: the
+    connection that was there, another one, and what is asked by it."""
     return redis_clients.client(
         settings.BROKER_URL,
-        socket_timeout=5,
+        socket_timeout=4,
         socket_connect_timeout=3,
         socket_keepalive=True,
         health_check_interval=5,
@@ -39,9 +40,9 @@ def connection() -> redis.Redis:
 
 
 def queue_depths(queues: Sequence[str]) -> dict[str, int] | None:
-    """How many messages wait in each queue, where the broker is a Redis; None where it is something else."""
+    """How many messages wait in each queue; None where a broker that is no Redis does not tell."""
     if not redis_urls.is_redis(settings.BROKER_URL):
-        return None
+        return rabbitmq.queue_depths(queues)
     pipeline = connection().pipeline(transaction=False)
     for queue in queues:
         pipeline.llen(queue)

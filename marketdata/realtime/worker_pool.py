@@ -21,6 +21,7 @@ from celery.concurrency.base import apply_target
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.nodenames import default_nodename, host_format
 from celery.worker import state
+from celery.worker.consumer import Consumer
 from django.conf import settings
 
 from marketdata.launcher import liveness
@@ -98,6 +99,11 @@ class Alive(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         """With the worker."""
         worker.timer.call_repeatedly(liveness.EVERY_S, liveness.renew, (settings.ALIVE_FILE,))
+
+
+# Celery declares 28 queues for messages that are to come later, and warns of each of ours, wherever one is a quorum
+# queue. We send none.
+Consumer.Blueprint.default_steps.remove("celery.worker.consumer.delayed_delivery:DelayedDelivery")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

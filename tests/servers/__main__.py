@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from terminals.wire import options
-from tests.servers import client_library, packages, system
+from tests.servers import client_library, packages, rabbitmq, system
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.process import Server
@@ -71,6 +71,7 @@ def _ready() -> None:
     for program in packages.PROGRAMS:
         packages.need(program)
     packages.need_galera()
+    rabbitmq.root()
     for program in ("prometheus", "promtool", "amtool"):
         packages.need(program, packages.MONITORING)
     for program in ("keepalived", "haproxy"):

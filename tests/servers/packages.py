@@ -76,6 +76,8 @@ LOGS = Wanted(
 )
 # What moves an address and what stands before a cluster, and the client that their check asks with.
 FAILOVER = Wanted("failover", (("keepalived",), ("haproxy",)), (("keepalived", "--version"), ("haproxy", "-v")))
+# Erlang's own script expects to be installed, so the server is told where it lies (`tests.servers.rabbitmq`).
+BROKER = Wanted("broker", (("rabbitmq-server",),), ())
 GALERA = Path("usr/lib/galera/libgalera_smm.so")
 
 
