@@ -164,7 +164,8 @@ elif _database["ENGINE"].endswith("postgresql"):
     _database["ENGINE"] = "marketdata.storage.postgresql.engine"
     _database["OPTIONS"] = {
         "application_name": "naru",
-        "connect_timeout": DATABASE_CONNECT_S,
+        # For each of several hosts; libpq takes no less than 2.
+        "connect_timeout": max(DATABASE_CONNECT_S // len(str(_database["HOST"]).split(",")), 2),
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,

@@ -171,3 +171,27 @@ def _runs(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+class Standby(PostgreSQL):
+    """A copy of another server that follows it, synchronously, until it is promoted. `copy_from` before the start."""
+
+    name = "standby"
+
+    def copy_from(self, other: PostgreSQL) -> None:
+        """Take the data of a running server, and have it wait for this one with each commit from then on."""
+        program, environment = packages.need("pg_basebackup")
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(mode=0o700)
+        _hand_over(self.data)
+        login = f"host=127.0.0.1 port={other.port} user={USER} password={PASSWORD} application_name={self.name}"
+        self._run(
+            [str(program), f"--pgdata={self.data}", f"--dbname={login}", "--write-recovery-conf", "--checkpoint=fast"],
+            environment,
+            "",
+        )
+        (self.data / "ready").touch()
+
+    def promote(self) -> None:
+        """It serves writers from now on."""
+        self.sql("SELECT pg_promote(true, 120);")
